@@ -1,0 +1,1 @@
+"""hyperhive: runs a Claude Code agent unattended, turn by turn, every event recorded."""

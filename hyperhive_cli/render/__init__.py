@@ -1,0 +1,1 @@
+"""How events look to a person: the only home of `rich`."""

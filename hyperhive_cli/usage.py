@@ -1,0 +1,62 @@
+"""`TokenUsage`: the four counters of the Messages API, as claude reports them."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+
+def _count(value: object) -> int:
+    """Give `value` as a counter; whatever is no whole number, or below zero, counts as 0."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """Tokens of one request, or the sum over several."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_creation_input_tokens: int = 0
+
+    @classmethod
+    def from_usage(cls, usage: object) -> Self:
+        """Read a `usage` object of the API; missing or unusable counters are 0."""
+        fields = usage if isinstance(usage, Mapping) else {}
+        return cls(
+            input_tokens=_count(fields.get("input_tokens")),
+            output_tokens=_count(fields.get("output_tokens")),
+            cache_read_input_tokens=_count(fields.get("cache_read_input_tokens")),
+            cache_creation_input_tokens=_count(fields.get("cache_creation_input_tokens")),
+        )
+
+    @classmethod
+    def from_stream_event(cls, line: Mapping[str, Any]) -> Self | None:
+        """Read a line of claude's stdout: the usage of a `result`, None for every other type.
+
+        `assistant` lines repeat their message's usage once per content block, with a placeholder for
+        the output side; only a `result` carries sums that may be added up.
+        """
+        if line.get("type") != "result":
+            return None
+        return cls.from_usage(line.get("usage"))
+
+    def context_tokens(self) -> int:
+        """Give the size of the context that this usage describes: input, cache reads and cache writes.
+
+        True for the usage of ONE request (the last main-thread `assistant` line); the sum in a
+        `result` counts the context once for every request of the turn.
+        """
+        return self.input_tokens + self.cache_read_input_tokens + self.cache_creation_input_tokens
+
+    def to_dict(self) -> dict[str, int]:
+        """Give the wire shape, the API's own names."""
+        return asdict(self)
+
+    def __add__(self, other: "TokenUsage") -> "TokenUsage":
+        return TokenUsage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_read_input_tokens + other.cache_read_input_tokens,
+            self.cache_creation_input_tokens + other.cache_creation_input_tokens,
+        )
