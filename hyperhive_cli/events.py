@@ -7,6 +7,7 @@ database keeps `seq`, `ts` and `kind` as columns and the fields as one JSON obje
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import orjson
@@ -21,7 +22,7 @@ class _Event:
     """What all kinds share: fields that this release does not know are kept in `extra`."""
 
     kind: ClassVar[str]
-    wire_names: ClassVar[Mapping[str, str]] = {}
+    wire_names: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -47,7 +48,7 @@ class TurnStart(_Event):
     """A turn begins: who asked, what, and how many other messages still wait."""
 
     kind = "turn_start"
-    wire_names = {"sender": "from"}
+    wire_names = MappingProxyType({"sender": "from"})
 
     sender: str
     body: str
@@ -210,7 +211,16 @@ LiveEvent = (
 
 _KINDS: dict[str, type[Stream | _Event]] = {
     cls.kind: cls
-    for cls in (TurnStart, Stream, Note, TurnEnd, StatusChanged, ModelChanged, TurnStateChanged, TokenUsageChanged)
+    for cls in (
+        TurnStart,
+        Stream,
+        Note,
+        TurnEnd,
+        StatusChanged,
+        ModelChanged,
+        TurnStateChanged,
+        TokenUsageChanged,
+    )
 }
 KINDS = tuple(_KINDS)
 
@@ -226,7 +236,7 @@ class BusEvent:
 
     @classmethod
     def make(cls, seq: int | None, ts: int, event: LiveEvent) -> Self:
-        """Number and stamp an event; its payload is made once, for the store and every reader."""
+        """Give an event its number and time; its payload is made once, for the store and every reader."""
         return cls(seq, ts, event, event.to_payload())
 
     @classmethod

@@ -1,0 +1,179 @@
+"""`Evidence`: what the stdout of one run of claude has shown so far, gathered line by line. Pure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hyperhive_cli.claude.stream import content_blocks
+from hyperhive_cli.usage import TokenUsage
+
+# From this release on, `total_cost_usd` of a resumed run goes on from where the session's last one ended.
+COST_PER_SESSION_SINCE = (2, 1, 277)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+@dataclass(slots=True)
+class Evidence:
+    """One run's findings. Fields are None, empty or 0 until a line has shown them."""
+
+    session_id: str | None = None
+    claude_version: str | None = None
+    auth_source: str | None = None
+    inits: int = 0
+    results: int = 0
+    usage: TokenUsage = field(default_factory=TokenUsage)  # the sum over all results
+    total_cost_usd: float | None = None  # the last running total
+    context_tokens: int | None = None
+    context_window: int | None = None
+    result_text: str | None = None
+    is_error: bool = False  # of the last result
+    terminal_reason: str | None = None
+    api_error_status: int | None = None
+    errors: tuple[str, ...] = ()
+    synthetic_error: str | None = None  # `error` of the binary's own assistant line, since the last result
+    retry_error: str | None = None  # `error` of the last api_retry, until something was answered
+    limit_resets_at: int | None = None  # Unix seconds, of a rejected rate_limit_event
+    limit_rejected: bool = False
+    permission_denials: int = 0
+    background_tasks: int = 0
+    running_tools: dict[str, str] = field(default_factory=dict)  # tool_use id → name
+    compacted: bool = False
+
+    def observe_stream(self, line: Mapping[str, Any]) -> None:
+        """Take in one line. Unknown types and odd shapes are ignored, never an error."""
+        observe = _OBSERVERS.get(str(line.get("type")))
+        if observe is not None:
+            observe(self, line)
+
+    @property
+    def cost_is_per_session(self) -> bool:
+        """Whether this release counts `total_cost_usd` over the session's resumed runs."""
+        return version_numbers(self.claude_version) >= COST_PER_SESSION_SINCE
+
+
+def version_numbers(version: str | None) -> tuple[int, ...]:
+    """Read `2.1.330` as numbers; an unreadable or missing version counts as the newest."""
+    try:
+        return tuple(int(part) for part in (version or "").split("-")[0].split("."))
+    except ValueError:
+        return (1_000_000,)
+
+
+def context_of(line: Mapping[str, Any]) -> int | None:
+    """Give the context's size in tokens as this line shows it, None when it does not.
+
+    Only a main-thread `assistant` line of the model's own does, and `compact_boundary`: a subagent has a
+    context of its own, and text of the binary itself (`<synthetic>`) carries zeros.
+    """
+    if line.get("type") == "system" and line.get("subtype") == "compact_boundary":
+        metadata = line.get("compact_metadata")
+        return _whole(metadata.get("post_tokens")) if isinstance(metadata, Mapping) else None
+    message = line.get("message")
+    if line.get("type") != "assistant" or line.get("parent_tool_use_id") or not isinstance(message, Mapping):
+        return None
+    if message.get("model") == "<synthetic>" or not isinstance(message.get("usage"), Mapping):
+        return None
+    return TokenUsage.from_usage(message["usage"]).context_tokens()
+
+
+def _observe_init(seen: Evidence, line: Mapping[str, Any]) -> None:
+    seen.inits += 1
+    seen.session_id = _text(line.get("session_id")) or seen.session_id
+    seen.claude_version = _text(line.get("claude_code_version")) or seen.claude_version
+    seen.auth_source = _text(line.get("apiKeySource")) or seen.auth_source
+
+
+def _observe_retry(seen: Evidence, line: Mapping[str, Any]) -> None:
+    seen.retry_error = _text(line.get("error"))
+    status = _whole(line.get("error_status"))
+    if status in (401, 403):
+        seen.retry_error = "authentication_failed"
+
+
+def _observe_boundary(seen: Evidence, line: Mapping[str, Any]) -> None:
+    seen.compacted = True
+    seen.context_tokens = context_of(line) or seen.context_tokens
+
+
+def _observe_tasks(seen: Evidence, line: Mapping[str, Any]) -> None:
+    tasks = line.get("tasks")
+    seen.background_tasks = len(tasks) if isinstance(tasks, list) else 0
+
+
+_SYSTEM: dict[str, Callable[[Evidence, Mapping[str, Any]], None]] = {
+    "init": _observe_init,
+    "api_retry": _observe_retry,
+    "compact_boundary": _observe_boundary,
+    "background_tasks_changed": _observe_tasks,
+}
+
+
+def _observe_system(seen: Evidence, line: Mapping[str, Any]) -> None:
+    observe = _SYSTEM.get(str(line.get("subtype")))
+    if observe is not None:
+        observe(seen, line)
+
+
+def _observe_assistant(seen: Evidence, line: Mapping[str, Any]) -> None:
+    seen.retry_error = None
+    seen.synthetic_error = _text(line.get("error"))
+    seen.context_tokens = context_of(line) or seen.context_tokens
+    for block in content_blocks(line, "tool_use"):
+        seen.running_tools[str(block.get("id"))] = str(block.get("name") or "unknown")
+
+
+def _observe_user(seen: Evidence, line: Mapping[str, Any]) -> None:
+    for block in content_blocks(line, "tool_result"):
+        seen.running_tools.pop(str(block.get("tool_use_id")), None)
+
+
+def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
+    seen.results += 1
+    seen.usage += TokenUsage.from_usage(line.get("usage"))
+    cost = line.get("total_cost_usd")
+    if isinstance(cost, int | float) and not isinstance(cost, bool):
+        seen.total_cost_usd = float(cost)
+    seen.is_error = line.get("is_error") is True
+    seen.result_text = _text(line.get("result")) or seen.result_text
+    seen.terminal_reason = _text(line.get("terminal_reason"))
+    seen.api_error_status = _whole(line.get("api_error_status"))
+    errors = line.get("errors")
+    seen.errors = tuple(str(error) for error in errors) if isinstance(errors, list) else ()
+    denials = line.get("permission_denials")
+    seen.permission_denials += len(denials) if isinstance(denials, list) else 0
+    seen.context_window = _window(line.get("modelUsage")) or seen.context_window
+    if not seen.is_error:
+        seen.synthetic_error = None
+
+
+def _window(model_usage: object) -> int | None:
+    """Give the context window of the model that was used most, by tokens in: the main thread's."""
+    if not isinstance(model_usage, Mapping):
+        return None
+    entries = [entry for entry in model_usage.values() if isinstance(entry, Mapping)]
+    entries.sort(key=lambda entry: _whole(entry.get("cacheReadInputTokens")) or 0)
+    return _whole(entries[-1].get("contextWindow")) if entries else None
+
+
+def _observe_limit(seen: Evidence, line: Mapping[str, Any]) -> None:
+    info = line.get("rate_limit_info")
+    found = info if isinstance(info, Mapping) else line
+    if found.get("status") == "rejected":
+        seen.limit_rejected = True
+        seen.limit_resets_at = _whole(found.get("resetsAt"))
+
+
+_OBSERVERS: dict[str, Callable[[Evidence, Mapping[str, Any]], None]] = {
+    "system": _observe_system,
+    "assistant": _observe_assistant,
+    "user": _observe_user,
+    "result": _observe_result,
+    "rate_limit_event": _observe_limit,
+}

@@ -1,0 +1,130 @@
+"""How a run of claude ended: the classifier. Pure.
+
+It reads structured fields, never the model's prose: neither the exit status nor `subtype` says whether a
+turn worked (every API error is `subtype: success` with `is_error: true`, anthropics/claude-code#79500).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hyperhive_cli.claude.evidence import Evidence
+from hyperhive_cli.outcomes import Outcome, OutcomeKind
+
+
+class Cause(StrEnum):
+    """Why the harness itself ended a run; the words of the outcomes that follow."""
+
+    CANCELLED = "cancelled"  # the operator's cancel
+    INTERRUPTED = "interrupted"  # the harness shuts down
+    TIMED_OUT = "timed_out"  # the turn's time limit
+    STALLED = "stalled"  # silence, or no init
+    LOGIN = "needs_login"  # the first authentication failure: claude would go on retrying for minutes
+    FINISHED = "finished"  # the result is there, claude does not exit
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the process ended: its exit status (negative: a signal), and why we ended it, if we did."""
+
+    exit_status: int | None
+    cause: Cause | None = None
+    detail: str | None = None  # the diagnosis behind our cause
+    stderr_tail: str = ""
+
+
+_OUR_DOING = {
+    Cause.CANCELLED: (OutcomeKind.CANCELLED, "cancelled by the operator"),
+    Cause.INTERRUPTED: (OutcomeKind.INTERRUPTED, "interrupted: the harness was stopped"),
+    Cause.TIMED_OUT: (OutcomeKind.TIMED_OUT, "the turn's time limit was reached"),
+    Cause.STALLED: (OutcomeKind.STALLED, "claude fell silent"),
+    Cause.LOGIN: (OutcomeKind.NEEDS_LOGIN, "not logged in, or the credentials are rejected"),
+}
+
+_LOGIN_ERRORS = {"authentication_failed", "oauth_org_not_allowed"}
+_LOST_SESSION = "No conversation found with session ID"  # claude's own English, of `errors` and stderr
+_OVERLOAD_ERRORS = {"overloaded", "server_error", "unknown"}
+
+
+def classify(seen: Evidence, ending: Ending) -> Outcome:
+    """Name the outcome of a run. What the stream proves comes first, then our own doing, then the rest."""
+    if seen.results and not seen.is_error and ending.cause in (None, Cause.FINISHED):
+        return Outcome(OutcomeKind.OK)
+    if ending.cause in _OUR_DOING:
+        kind, sentence = _OUR_DOING[ending.cause]
+        return Outcome(kind, f"{sentence}: {ending.detail}" if ending.detail else sentence)
+    for kind, holds in _SIGNS:
+        if holds(seen, ending):
+            return Outcome(kind, _reason(seen, ending, kind), seen.limit_resets_at)
+    return Outcome(OutcomeKind.CRASHED, _reason(seen, ending, OutcomeKind.CRASHED))
+
+
+def _needs_login(seen: Evidence, _: Ending) -> bool:
+    return (
+        seen.synthetic_error in _LOGIN_ERRORS
+        or seen.retry_error in _LOGIN_ERRORS
+        or seen.api_error_status in (401, 403)
+    )
+
+
+def _billing(seen: Evidence, _: Ending) -> bool:
+    return seen.synthetic_error == "billing_error" or seen.api_error_status == 402
+
+
+def _context_full(seen: Evidence, _: Ending) -> bool:
+    return seen.terminal_reason == "prompt_too_long"
+
+
+def _rate_limited(seen: Evidence, _: Ending) -> bool:
+    return (
+        seen.limit_rejected or seen.api_error_status == 429 or "rate_limit" in (seen.synthetic_error, seen.retry_error)
+    )
+
+
+def _overloaded(seen: Evidence, _: Ending) -> bool:
+    status = seen.api_error_status
+    if status is not None:
+        return status >= 500
+    return seen.synthetic_error in _OVERLOAD_ERRORS or seen.retry_error in _OVERLOAD_ERRORS
+
+
+def _session_lost(seen: Evidence, ending: Ending) -> bool:
+    return any(error.startswith(_LOST_SESSION) for error in (*seen.errors, ending.stderr_tail.lstrip()))
+
+
+def _bad_request(seen: Evidence, _: Ending) -> bool:
+    status = seen.api_error_status
+    return (status is not None and 400 <= status < 500) or seen.synthetic_error in {
+        "invalid_request",
+        "model_not_found",
+    }
+
+
+_SIGNS: tuple[tuple[OutcomeKind, Callable[[Evidence, Ending], bool]], ...] = (
+    (OutcomeKind.NEEDS_LOGIN, _needs_login),
+    (OutcomeKind.BILLING, _billing),
+    (OutcomeKind.CONTEXT_FULL, _context_full),
+    (OutcomeKind.RATE_LIMITED, _rate_limited),
+    (OutcomeKind.OVERLOADED, _overloaded),
+    (OutcomeKind.SESSION_LOST, _session_lost),
+    (OutcomeKind.BAD_REQUEST, _bad_request),
+)
+
+
+def _reason(seen: Evidence, ending: Ending, kind: OutcomeKind) -> str:
+    """Say what claude said: its error text, or how the process ended with the last lines of its stderr."""
+    if kind is not OutcomeKind.CRASHED:
+        text = "; ".join(seen.errors) or (seen.result_text if seen.is_error else None)
+        return text or seen.retry_error or ending.stderr_tail or kind.value.replace("_", " ")
+    how = _how_it_ended(seen, ending)
+    return f"{how}: {ending.stderr_tail}" if ending.stderr_tail else how
+
+
+def _how_it_ended(seen: Evidence, ending: Ending) -> str:
+    if seen.is_error:
+        return "; ".join(seen.errors) or seen.result_text or "claude reported an error without a text"
+    status = ending.exit_status
+    if status is None:
+        return "claude could not be started"
+    ended = f"was killed by signal {-status}" if status < 0 else f"exited with {status}"
+    return f"claude {ended} without a result"

@@ -1,0 +1,36 @@
+"""A message's text as claude's prompt: data, not syntax. Pure.
+
+Measured on the binary: on stdin a leading `/` runs a slash command, and an `@path` at the start or after
+white space inlines that file, absolute paths outside the project and denied Read tools notwithstanding.
+"""
+
+import re
+
+WORD_JOINER = "\u2060"  # invisible, and enough to make an `@` no reference
+
+_AT_REFERENCE = re.compile(r"(?<!\S)@(?=\S)")
+
+
+def message_to_prompt(sender: str, body: str, *, raw: bool = False, delivery: int = 1) -> str:
+    """Frame a message. `raw` passes the body as it is (an operator's slash command, say).
+
+    `delivery` above 1 says that an earlier attempt was cut off and may have acted: redelivery is visible
+    to the model, since what a killed turn did cannot be taken back.
+    """
+    if raw:
+        return body
+    notice = f"{redelivery_notice(delivery)}\n\n" if delivery > 1 else ""
+    # Prefixed first, so that the text's own first character is never the prompt's.
+    return f"{notice}Message from {_inert(sender)}:\n\n{_inert(body)}"
+
+
+def redelivery_notice(delivery: int) -> str:
+    """Say to the model that this message was already delivered."""
+    return (
+        f"[Delivery {delivery} of this message: an earlier attempt was interrupted and may have acted. "
+        "Check what has already been done before you repeat anything.]"
+    )
+
+
+def _inert(text: str) -> str:
+    return _AT_REFERENCE.sub(f"@{WORD_JOINER}", text)

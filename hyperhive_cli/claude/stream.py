@@ -1,0 +1,146 @@
+"""claude's stdout: bytes to lines, lines to JSON objects, and what a line says about tools and context.
+
+Pure. Lines end at 0x0A alone: U+2028 and its like are legal inside JSON strings, so `splitlines` would
+cut a line in two (anthropics/claude-agent-sdk-typescript#137).
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from hyperhive_cli.events import Note, Stream
+from hyperhive_cli.settings import LINE_LIMIT_BYTES
+
+NOTE_TEXT_LIMIT = 500  # characters of an unusable line that are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Oversized:
+    """A line over the limit, of which only this is kept."""
+
+    size_bytes: int
+    sha256: str
+    head: bytes
+
+
+class LineFramer:
+    """Cuts a stream of chunks into lines. An unfinished line is a list of its parts, joined once.
+
+    A line longer than `limit_bytes` (without its newline) is not kept: it is counted and hashed as it
+    comes by, and given as `Oversized`. Memory never exceeds the limit plus one chunk.
+    """
+
+    def __init__(self, limit_bytes: int = LINE_LIMIT_BYTES) -> None:
+        self._limit_bytes = limit_bytes
+        self._parts: list[bytes] = []
+        self._size_bytes = 0
+        self._hash: Any = None  # of the line so far, once that is over the limit
+
+    def push(self, chunk: bytes) -> list[bytes | Oversized]:
+        """Take the next chunk and give the lines that it completes, without their newlines."""
+        first, *others = chunk.split(b"\n")
+        if not others:
+            self._add(first)
+            return []
+        self._add(first)
+        lines = [self._take()]
+        if len(chunk) <= self._limit_bytes:
+            lines += others[:-1]
+        else:
+            for whole in others[:-1]:
+                self._add(whole)
+                lines.append(self._take())
+        self._add(others[-1])
+        return lines
+
+    def flush(self) -> list[bytes | Oversized]:
+        """Give what follows the last newline, at most one line, at the end of the stream."""
+        return [self._take()] if self._size_bytes else []
+
+    def _add(self, part: bytes) -> None:
+        if not part:
+            return
+        self._parts.append(part)
+        self._size_bytes += len(part)
+        if self._size_bytes > self._limit_bytes:
+            self._give_up(part)
+
+    def _give_up(self, part: bytes) -> None:
+        if self._hash is None:
+            self._hash = hashlib.sha256()
+            for earlier in self._parts:
+                self._hash.update(earlier)
+            self._parts = [b"".join(self._parts)[: 4 * NOTE_TEXT_LIMIT]]
+            return
+        self._hash.update(part)
+        self._parts.pop()
+
+    def _take(self) -> bytes | Oversized:
+        line = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        taken: bytes | Oversized = line
+        if self._hash is not None:
+            taken = Oversized(self._size_bytes, self._hash.hexdigest(), line)
+        self._parts, self._size_bytes, self._hash = [], 0, None
+        return taken
+
+
+def line_to_event(line: bytes | Oversized) -> Stream | Note | None:
+    """Translate a line: a Stream for a JSON object, a Note for anything else, None for a blank one."""
+    if isinstance(line, Oversized):
+        head = line.head.decode(errors="replace")[:NOTE_TEXT_LIMIT]
+        text = f"line of {line.size_bytes} bytes left out (sha256 {line.sha256}): {head}"
+        return Note(text=text, level="warning", source="stdout")
+    raw = line.strip()
+    if not raw:
+        return None
+    text = _decode(raw)
+    try:
+        found = orjson.loads(text)
+        if isinstance(found, dict):
+            return Stream.from_line(found, text)
+    except (ValueError, TypeError):  # TypeError: a colliding key moved in a line nested too deep to write
+        pass
+    return Note(text=_printable(text[:NOTE_TEXT_LIMIT]), level="warning", source="stdout")
+
+
+def _decode(raw: bytes) -> str:
+    """Give the line as text that orjson takes, whatever the bytes: U+FFFD for what is no character."""
+    text = raw.decode(errors="replace").removeprefix("\ufeff")
+    # Claude writes a lone surrogate of the model's text as an escape that no strict parser accepts; were
+    # it left alone, the assistant line and the `result` would both be lost.
+    return _ESCAPE.sub(_mend_escape, text) if _LONE_SURROGATE_HINT.search(text) else text
+
+
+_LONE_SURROGATE_HINT = re.compile(r"\\u[dD][89a-fA-F]")
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+
+def _mend_escape(match: re.Match[str]) -> str:
+    return "\\ufffd" if match[1] else match[0]
+
+
+def _printable(text: str) -> str:
+    return text.replace("\x00", "\ufffd")
+
+
+def content_blocks(line: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
+    """Give the content blocks of one type in an `assistant` or `user` line."""
+    message = line.get("message")
+    content = message.get("content") if isinstance(message, Mapping) else None
+    found = content if isinstance(content, list) else []
+    return [block for block in found if isinstance(block, Mapping) and block.get("type") == kind]
+
+
+def tool_names(line: Mapping[str, Any]) -> list[str]:
+    """Name the tools that this line calls, `unknown` for a call without a name. Subagents' calls count."""
+    if line.get("type") != "assistant":
+        return []
+    named = (block.get("name") for block in content_blocks(line, "tool_use"))
+    return [name if isinstance(name, str) and name else "unknown" for name in named]

@@ -1,0 +1,36 @@
+"""The outcomes of a turn: the closed set of words, and the sentence that explains one."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class OutcomeKind(StrEnum):
+    """The closed set of outcomes, as in `turn_end` and the turn statistics."""
+
+    OK = "ok"
+    NEEDS_LOGIN = "needs_login"
+    RATE_LIMITED = "rate_limited"
+    OVERLOADED = "overloaded"
+    BILLING = "billing"
+    CONTEXT_FULL = "context_full"
+    SESSION_LOST = "session_lost"
+    BAD_REQUEST = "bad_request"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+    TIMED_OUT = "timed_out"
+    STALLED = "stalled"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An outcome, the sentence for `turn_end.note` (None: ok), and when a limit resets (Unix s)."""
+
+    kind: OutcomeKind
+    note: str | None = None
+    resets_at: int | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the turn did what it was asked."""
+        return self.kind is OutcomeKind.OK

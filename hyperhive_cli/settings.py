@@ -1,0 +1,111 @@
+"""Where an agent's state lies, what it is called, and the limits of the house. Pure: nothing is touched."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hyperhive_cli.errors import UsageError
+
+DEFAULT_MODEL = "haiku"
+HISTORY_CAPACITY = 2_000  # rows of the events table that a sweep leaves
+RING_CAPACITY = 256  # records a slow subscriber may lag behind before it must re-read the store
+LINE_LIMIT_BYTES = 16 * 1024 * 1024
+MESSAGE_LIMIT_BYTES = 1024 * 1024
+MAX_ATTEMPTS = 3
+MODEL_LIMIT_CHARS = 200
+SENDER_LIMIT_CHARS = 64
+SOCKET_PATH_LIMIT_BYTES = 100  # sun_path holds 104 (macOS) or 108 (Linux) with its NUL
+
+_AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPaths:
+    """An agent's name and the files of its state folder. `explicit`: named, not derived from a folder."""
+
+    agent: str
+    state_dir: Path
+    events_db: Path
+    model_file: Path
+    socket: Path
+    explicit: bool = True
+
+    @property
+    def inbox_db(self) -> Path:
+        """The inbox, turn statistics and the agent's own facts."""
+        return self.state_dir / "hyperhive-inbox.sqlite"
+
+    @property
+    def lock_file(self) -> Path:
+        """The file whose flock a running harness holds."""
+        return self.state_dir / "harness.lock"
+
+
+def check_agent_name(name: str) -> str:
+    """Give `name` back; raises UsageError when no agent may be called so."""
+    if not _AGENT_NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is no agent name", "use 1 to 64 of a-z 0-9 _ -, the first a letter or a digit")
+    return name
+
+
+def agent_name_of_folder(folder: Path) -> str:
+    """Derive an agent's name from its workspace folder: `My Project` gives `my-project`."""
+    name = _NOT_IN_NAMES.sub("-", folder.name.lower()).strip("-_")[:64]
+    if not name:
+        raise UsageError(f"the folder {folder} gives no agent name", "hyperhive --agent NAME …")
+    return name
+
+
+def check_model_name(name: str) -> str:
+    """Give the trimmed name back; raises UsageError for what can be no model's name."""
+    trimmed = name.strip()
+    if not trimmed or trimmed.startswith("-") or any(c.isspace() or not c.isprintable() for c in trimmed):
+        raise UsageError(f"{name!r} is no model name", "a name without spaces, such as haiku or opus")
+    if len(trimmed) > MODEL_LIMIT_CHARS:
+        raise UsageError(f"a model name has at most {MODEL_LIMIT_CHARS} characters, this one {len(trimmed)}")
+    return trimmed
+
+
+def resolve_paths(agent: str | None, state_dir: Path | None, workspace: Path, environ: Mapping[str, str]) -> AgentPaths:
+    """Find an agent's files from what was said on the command line, the environment and the workspace folder.
+
+    `environ` gives XDG_STATE_HOME, XDG_RUNTIME_DIR, HOME, HYPERHIVE_EVENTS_DB and HYPERHIVE_MODEL_FILE;
+    options with a variable of their own (--agent, --state-dir) have been looked up by then. Raises
+    UsageError.
+    """
+    name = agent_name_of_folder(workspace) if agent is None else check_agent_name(agent)
+    folder = state_dir if state_dir is not None else _state_home(environ) / "hyperhive" / name
+    return AgentPaths(
+        agent=name,
+        state_dir=folder,
+        events_db=Path(environ.get("HYPERHIVE_EVENTS_DB") or folder / "hyperhive-events.sqlite"),
+        model_file=Path(environ.get("HYPERHIVE_MODEL_FILE") or folder / "hyperhive-model"),
+        socket=_socket_path(folder, environ),
+        explicit=agent is not None,
+    )
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    home = environ.get("HOME")
+    if not home:
+        raise UsageError("HOME is not set, so there is no default state folder", "hyperhive --state-dir DIR …")
+    return Path(home)
+
+
+def _state_home(environ: Mapping[str, str]) -> Path:
+    given = environ.get("XDG_STATE_HOME", "")
+    # The XDG specification: a relative path is invalid and to be ignored.
+    return Path(given) if given.startswith("/") else _home(environ) / ".local" / "state"
+
+
+def _socket_path(state_dir: Path, environ: Mapping[str, str]) -> Path:
+    beside = state_dir / "control.sock"
+    if len(bytes(beside)) <= SOCKET_PATH_LIMIT_BYTES:
+        return beside
+    digest = hashlib.sha256(bytes(state_dir)).hexdigest()[:16]
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    base = Path(runtime) / "hyperhive" if runtime.startswith("/") else _home(environ) / ".hyperhive"
+    return base / f"{digest}.sock"

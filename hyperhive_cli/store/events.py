@@ -1,0 +1,116 @@
+"""`EventStore`: the history, rows of the events table. It may fail; the harness goes on without it."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hyperhive_cli.events import BusEvent
+from hyperhive_cli.settings import HISTORY_CAPACITY
+from hyperhive_cli.store import db as database
+from hyperhive_cli.store import schema
+
+# Commits run on the event loop (measured: about 0.1 ms, cheaper and quicker than any thread), so a lock
+# held by somebody else may hold them up no longer than this; the rows wait for the next append.
+BUSY_S = 0.05
+SWEEP_ROWS = 1_000  # a single large DELETE holds the lock for long (150,000 rows: 190 ms)
+
+_Row = tuple[int, int, str, str]
+
+
+@dataclass(slots=True)
+class EventStore:
+    """An open events database. Blocking, one writer; every method but `append` may raise sqlite3.Error."""
+
+    connection: sqlite3.Connection
+    unsaved: list[_Row] = field(default_factory=list)
+    lost: int = 0
+
+    def append(self, records: Sequence[BusEvent]) -> sqlite3.Error | None:
+        """Write records in one transaction. On failure gives the error and keeps the rows for the next call.
+
+        At most `HISTORY_CAPACITY` rows wait so; older ones are dropped and counted in `lost`.
+        """
+        rows = [(r.seq, r.ts, r.event.kind, r.payload) for r in records if r.seq is not None]
+        if self.unsaved:
+            rows = [*self.unsaved, *rows]
+        try:
+            with database.transaction(self.connection):
+                self.connection.executemany("INSERT INTO events(id, ts, kind, payload_json) VALUES (?, ?, ?, ?)", rows)
+        except sqlite3.Error as error:
+            self.unsaved = rows[-HISTORY_CAPACITY:]
+            self.lost += len(rows) - len(self.unsaved)
+            return error
+        self.unsaved = []
+        return None
+
+    def last_seq(self) -> int:
+        """Give the highest number ever given, 0 before the first: rows that were swept away count."""
+        row = self.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+        return int(row[0]) if row else 0
+
+    def since(self, seq: int, limit: int) -> tuple[list[BusEvent], int]:
+        """Give up to `limit` events after `seq`, oldest first, and the last number looked at.
+
+        Rows that cannot be read are skipped, so fewer events than numbers may come; the second value
+        equals `seq` when nothing was left.
+        """
+        rows = self.connection.execute(
+            "SELECT id, ts, kind, payload_json FROM events WHERE id > :seq ORDER BY id LIMIT :limit",
+            {"seq": seq, "limit": limit},
+        ).fetchall()
+        return list(_readable(rows)), rows[-1][0] if rows else seq
+
+    def newest(self, limit: int, kinds: Sequence[str] = ()) -> list[BusEvent]:
+        """Give the newest `limit` events (of these kinds, if any are named), oldest first."""
+        marks = ",".join("?" * len(kinds))
+        where = f"WHERE kind IN ({marks})" if kinds else ""
+        rows = self.connection.execute(
+            f"SELECT id, ts, kind, payload_json FROM events {where} ORDER BY id DESC LIMIT ?",  # noqa: S608 - only marks
+            (*kinds, limit),
+        ).fetchall()
+        return list(_readable(reversed(rows)))
+
+    def sweep(self, capacity: int = HISTORY_CAPACITY) -> int:
+        """Delete all but the newest `capacity` rows, in small steps; gives how many went."""
+        swept = 0
+        while True:
+            with database.transaction(self.connection):
+                cursor = self.connection.execute(
+                    """
+                    DELETE FROM events WHERE id IN (
+                        SELECT id FROM events
+                        WHERE id <= (SELECT id FROM events ORDER BY id DESC LIMIT 1 OFFSET :capacity)
+                        ORDER BY id LIMIT :rows
+                    )
+                    """,
+                    {"capacity": capacity, "rows": SWEEP_ROWS},
+                )
+            swept += cursor.rowcount
+            if cursor.rowcount < SWEEP_ROWS:
+                return swept
+
+
+def _readable(rows: "Iterator[_Row] | Sequence[_Row]") -> Iterator[BusEvent]:
+    for row in rows:
+        try:
+            yield BusEvent.from_row(*row)
+        except (ValueError, TypeError):
+            continue
+
+
+@contextmanager
+def open_event_store(path: Path) -> Iterator[EventStore]:
+    """Open (or create) the history for writing; a damaged file raises, see `store.db.is_damaged`."""
+    connection = database.open_database(path, schema.EVENTS, synchronous="NORMAL", busy_s=BUSY_S)
+    with closing(connection):
+        connection.execute("SELECT id, ts, kind, payload_json FROM events ORDER BY id DESC LIMIT 1").fetchall()
+        yield EventStore(connection)
+
+
+@contextmanager
+def open_event_reader(path: Path) -> Iterator[EventStore]:
+    """Open an existing history for reading alone; raises sqlite3.Error when there is none."""
+    with closing(database.open_reader(path)) as connection:
+        yield EventStore(connection)

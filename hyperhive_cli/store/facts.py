@@ -1,0 +1,22 @@
+"""The agent's own facts: names and texts that must survive a restart, in the inbox database.
+
+`workspace`: the folder the agent is bound to · `session_id`: claude's conversation, empty when it was
+dropped on purpose · `session_cost_usd`: the running total that conversation ended with · `skip_continue`:
+`1` when the next turn starts afresh · `context_tokens`, `context_window`, `usage_json`: of the last turn.
+"""
+
+import sqlite3
+
+
+def read_fact(db: sqlite3.Connection, name: str) -> str | None:
+    """Give a fact, None when it was never set."""
+    row = db.execute("SELECT value FROM facts WHERE name = :name", {"name": name}).fetchone()
+    return None if row is None else str(row[0])
+
+
+def put_fact(db: sqlite3.Connection, name: str, value: str) -> None:
+    """Set a fact inside the caller's transaction."""
+    db.execute(
+        "INSERT INTO facts(name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = :value",
+        {"name": name, "value": value},
+    )

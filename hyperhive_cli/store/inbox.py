@@ -1,0 +1,290 @@
+"""`Inbox`: the durable queue of messages, with their turns. It must work, or sending is refused.
+
+States: `ready → leased → done | dead | cancelled`, and back to `ready`. A lease belongs to a life of the
+harness (its boot id), not to a clock: whoever holds the state lock knows that every lease of another life
+is dead. Whatever changes a message is one `BEGIN IMMEDIATE` transaction, synchronous=FULL.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hyperhive_cli.errors import RefusedError, StoreError, UsageError
+from hyperhive_cli.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES, SENDER_LIMIT_CHARS
+from hyperhive_cli.store import db as database
+from hyperhive_cli.store import schema, stats
+from hyperhive_cli.store.facts import put_fact, read_fact
+from hyperhive_cli.store.stats import TurnRecord
+
+BUSY_S = 5.0
+KEY_KEPT_MS = 7 * 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An entry of the inbox. `attempts` count towards the limit, `deliveries` are all leases so far."""
+
+    id: int
+    key: str | None
+    sender: str
+    body: str
+    raw: bool
+    state: str
+    attempts: int
+    deliveries: int
+    acted: bool
+    not_before: int
+    reason: str | None
+    created: int
+    changed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the fields that `inbox --json` documents; times are Unix milliseconds."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A message taken for one turn."""
+
+    message: Message
+    turn_id: int
+
+
+_COLUMNS = "id, key, sender, body, raw, state, attempts, deliveries, acted, not_before, reason, created, changed"
+
+
+def _row_to_message(row: Sequence[Any]) -> Message:
+    fields = dict(zip(Message.__slots__, row, strict=True))
+    return Message(**{**fields, "raw": bool(fields["raw"]), "acted": bool(fields["acted"])})
+
+
+def check_message(sender: str, body: str) -> tuple[str, str]:
+    """Give sender and body as they are stored; raises UsageError for what is no message."""
+    text = body.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+    if not text.strip():
+        raise UsageError("a message needs a text", "hyperhive send 'what to do'")
+    size_bytes = len(text.encode())
+    if size_bytes > MESSAGE_LIMIT_BYTES:
+        raise UsageError(
+            f"a message has at most {MESSAGE_LIMIT_BYTES:,} bytes, this one {size_bytes:,}",
+            "put the text into a file of the workspace and name it in the message",
+        )
+    name = sender.strip()
+    if not name or not name.isprintable() or len(name) > SENDER_LIMIT_CHARS:
+        raise UsageError(f"{sender!r} is no sender name", f"one line of 1 to {SENDER_LIMIT_CHARS} characters")
+    return name, text
+
+
+@dataclass(slots=True)
+class Inbox:
+    """An open inbox. Blocking; raises sqlite3.Error where the disk fails it."""
+
+    connection: sqlite3.Connection
+
+    def put(self, sender: str, body: str, *, now_ms: int, key: str | None = None, raw: bool = False) -> int:
+        """Store a message durably and give its id; the same `key` and body give the same id again.
+
+        Raises UsageError for an unusable message and RefusedError when the key was used for another body.
+        """
+        sender, body = check_message(sender, body)
+        with database.transaction(self.connection) as db:
+            db.execute(
+                """UPDATE messages SET key = NULL
+                   WHERE key IS NOT NULL AND state IN ('done', 'dead', 'cancelled') AND changed < :horizon""",
+                {"horizon": now_ms - KEY_KEPT_MS},
+            )
+            if key is not None:
+                known = db.execute("SELECT id, body FROM messages WHERE key = :key", {"key": key}).fetchone()
+                if known is not None:
+                    return _same_message(key, body, known)
+            cursor = db.execute(
+                """INSERT INTO messages(key, sender, body, raw, created, changed)
+                   VALUES (:key, :sender, :body, :raw, :now, :now)""",
+                {"key": key, "sender": sender, "body": body, "raw": raw, "now": now_ms},
+            )
+            return int(cursor.lastrowid or 0)
+
+    def lease(self, boot: str, model: str, *, now_ms: int) -> Lease | None:
+        """Take the oldest message that may run, raise its attempts, and open its turn; None: nothing to do.
+
+        Attempts are raised here and not at the end, so that a message that kills the harness is counted.
+        """
+        with database.transaction(self.connection) as db:
+            row = db.execute(
+                f"""UPDATE messages SET state = 'leased', attempts = attempts + 1, deliveries = deliveries + 1,
+                        lease_boot = :boot, reason = NULL, changed = :now
+                    WHERE id = (SELECT id FROM messages WHERE state = 'ready' AND not_before <= :now
+                                ORDER BY id LIMIT 1)
+                    RETURNING {_COLUMNS}""",  # noqa: S608 - our own list of columns
+                {"boot": boot, "now": now_ms},
+            ).fetchone()
+            if row is None:
+                return None
+            message = _row_to_message(row)
+            return Lease(message, stats.open_turn(db, message.id, message.attempts, model, now_ms))
+
+    def open_turn(self, model: str, *, now_ms: int) -> int:
+        """Open a turn that has no message (`/compact`) and give its id."""
+        with database.transaction(self.connection) as db:
+            return stats.open_turn(db, None, 1, model, now_ms)
+
+    def settle(
+        self,
+        record: TurnRecord,
+        message: Message | None,
+        *,
+        state: str,
+        now_ms: int,
+        spent: bool = True,
+        acted: bool = False,
+        not_before: int = 0,
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Store how a turn ended, the message's new state and the agent's facts, in ONE transaction."""
+        with database.transaction(self.connection) as db:
+            stats.close_turn(db, record)
+            if message is not None:
+                db.execute(
+                    """UPDATE messages SET state = :state, lease_boot = NULL, reason = :reason, changed = :now,
+                           attempts = attempts - :refund, acted = acted OR :acted, not_before = :not_before
+                       WHERE id = :id AND state = 'leased'""",
+                    {
+                        "id": message.id,
+                        "state": state,
+                        "reason": record.outcome.note,
+                        "refund": 0 if spent else 1,
+                        "acted": acted,
+                        "not_before": not_before,
+                        "now": now_ms,
+                    },
+                )
+            for name, value in (facts or {}).items():
+                put_fact(db, name, value)
+
+    def recover(self, boot: str, *, now_ms: int) -> list[Message]:
+        """Return what earlier lives of the harness had leased: to ready, or to dead when attempts are used up.
+
+        To be called under the state lock. Gives the messages as they now stand.
+        """
+        with database.transaction(self.connection) as db:
+            db.execute(
+                """UPDATE turn_stats SET outcome = :crashed, note = :note, duration_ms = :now - started
+                   WHERE outcome IS NULL""",
+                {
+                    "crashed": OutcomeKind.CRASHED.value,
+                    "note": "the harness died during this turn",
+                    "now": now_ms,
+                },
+            )
+            rows = db.execute(
+                f"""UPDATE messages SET state = CASE WHEN attempts >= :most THEN 'dead' ELSE 'ready' END,
+                        lease_boot = NULL, acted = 1, reason = :reason, changed = :now
+                    WHERE state = 'leased' AND lease_boot IS NOT :boot RETURNING {_COLUMNS}""",  # noqa: S608
+                {
+                    "most": MAX_ATTEMPTS,
+                    "reason": "the harness died during its turn",
+                    "boot": boot,
+                    "now": now_ms,
+                },
+            ).fetchall()
+        return [_row_to_message(row) for row in rows]
+
+    def cancel(self, message_id: int, *, now_ms: int) -> Message:
+        """Cancel a message that waits; raises RefusedError for one that runs or has ended."""
+        with database.transaction(self.connection) as db:
+            message = self.get(message_id)
+            if message.state == "leased":
+                raise RefusedError(f"message {message_id} is running", "hyperhive cancel")
+            if message.state in {"done", "dead"}:
+                raise RefusedError(f"message {message_id} is {message.state} already")
+            db.execute(
+                "UPDATE messages SET state = 'cancelled', changed = :now WHERE id = :id",
+                {"id": message_id, "now": now_ms},
+            )
+        return self.get(message_id)
+
+    def retry(self, message_id: int, *, now_ms: int) -> Message:
+        """Make a dead, cancelled or waiting message ready at once, with fresh attempts."""
+        with database.transaction(self.connection) as db:
+            message = self.get(message_id)
+            if message.state in {"leased", "done"}:
+                raise RefusedError(f"message {message_id} is {'running' if message.state == 'leased' else 'done'}")
+            db.execute(
+                """UPDATE messages SET state = 'ready', attempts = 0, not_before = 0, reason = NULL, changed = :now
+                   WHERE id = :id""",
+                {"id": message_id, "now": now_ms},
+            )
+        return self.get(message_id)
+
+    def get(self, message_id: int) -> Message:
+        """Give one message; raises RefusedError when there is none of this id."""
+        row = self.connection.execute(
+            f"SELECT {_COLUMNS} FROM messages WHERE id = :id",  # noqa: S608
+            {"id": message_id},
+        ).fetchone()
+        if row is None:
+            raise RefusedError(f"there is no message {message_id}", "hyperhive inbox --all")
+        return _row_to_message(row)
+
+    def messages(self, *, ended: bool = False) -> list[Message]:
+        """List the messages that wait, run or are dead, oldest first; with `ended` all of them."""
+        where = "" if ended else "WHERE state IN ('ready', 'leased', 'dead')"
+        rows = self.connection.execute(f"SELECT {_COLUMNS} FROM messages {where} ORDER BY id").fetchall()  # noqa: S608
+        return [_row_to_message(row) for row in rows]
+
+    def unread(self) -> int:
+        """Count the messages that wait for a turn."""
+        return int(self.connection.execute("SELECT count(*) FROM messages WHERE state = 'ready'").fetchone()[0])
+
+    def next_due(self) -> int | None:
+        """Give the earliest `not_before` (Unix ms) of the messages that wait, None when none does."""
+        row = self.connection.execute("SELECT min(not_before) FROM messages WHERE state = 'ready'").fetchone()
+        return None if row[0] is None else int(row[0])
+
+    def last_turn(self, message_id: int | None = None) -> dict[str, Any] | None:
+        """Give the statistics row of the newest ended turn (of a message, if named), None: there is none."""
+        return stats.last_turn(self.connection, message_id)
+
+    def fact(self, name: str) -> str | None:
+        """Give one of the agent's own facts (session id, workspace, …), None when it was never set."""
+        return read_fact(self.connection, name)
+
+    def put_facts(self, **facts: str) -> None:
+        """Set facts, durably."""
+        with database.transaction(self.connection) as db:
+            for name, value in facts.items():
+                put_fact(db, name, value)
+
+
+def _same_message(key: str, body: str, known: tuple[int, str]) -> int:
+    if known[1] != body:
+        raise RefusedError(f"the key {key!r} was used for another message ({known[0]})", "send it with another --key")
+    return known[0]
+
+
+@contextmanager
+def open_inbox(path: Path) -> Iterator[Inbox]:
+    """Open (or create) the inbox for writing; raises StoreError, which says why sending is refused."""
+    try:
+        connection = database.open_database(path, schema.INBOX, synchronous="FULL", busy_s=BUSY_S)
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(
+            f"the inbox {path} cannot be used: {error}", "check the folder's permissions and space"
+        ) from error
+    with closing(connection):
+        yield Inbox(connection)
+
+
+@contextmanager
+def open_inbox_reader(path: Path) -> Iterator[Inbox]:
+    """Open an existing inbox for reading alone; raises StoreError when there is none."""
+    try:
+        connection = database.open_reader(path)
+    except sqlite3.Error as error:
+        raise StoreError(f"the inbox {path} cannot be read: {error}") from error
+    with closing(connection):
+        yield Inbox(connection)

@@ -1,0 +1,66 @@
+"""The tables, as lists of migrations: entry n brings a database from `user_version` n to n + 1. Pure text."""
+
+EVENTS: tuple[str, ...] = (
+    """
+    CREATE TABLE events(
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        ts INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        payload_json TEXT NOT NULL
+    );
+    CREATE INDEX events_ts ON events(ts);
+    """,
+)
+
+INBOX: tuple[str, ...] = (
+    """
+    CREATE TABLE messages(
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT UNIQUE,
+        sender TEXT NOT NULL,
+        body TEXT NOT NULL,
+        raw INTEGER NOT NULL DEFAULT 0,
+        state TEXT NOT NULL DEFAULT 'ready'
+            CHECK (state IN ('ready', 'leased', 'done', 'dead', 'cancelled')),
+        attempts INTEGER NOT NULL DEFAULT 0,   -- that count towards the limit
+        deliveries INTEGER NOT NULL DEFAULT 0, -- leases in all
+        acted INTEGER NOT NULL DEFAULT 0,      -- an earlier attempt was cut off and may have acted
+        not_before INTEGER NOT NULL DEFAULT 0, -- Unix ms
+        lease_boot TEXT,                       -- the harness life that holds the lease
+        reason TEXT,                           -- why it is dead, or waits
+        created INTEGER NOT NULL,              -- Unix ms
+        changed INTEGER NOT NULL               -- Unix ms
+    );
+    CREATE INDEX messages_open ON messages(state, id) WHERE state IN ('ready', 'leased');
+
+    CREATE TABLE turn_stats(
+        turn_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        message_id INTEGER REFERENCES messages(id), -- NULL for /compact
+        attempt INTEGER NOT NULL,
+        model TEXT,
+        session_id TEXT,
+        claude_version TEXT,
+        started INTEGER NOT NULL,              -- Unix ms
+        duration_ms INTEGER,
+        outcome TEXT,                          -- NULL while it runs
+        note TEXT,
+        exit_status INTEGER,
+        input_tokens INTEGER NOT NULL DEFAULT 0,
+        output_tokens INTEGER NOT NULL DEFAULT 0,
+        cache_read_input_tokens INTEGER NOT NULL DEFAULT 0,
+        cache_creation_input_tokens INTEGER NOT NULL DEFAULT 0,
+        cost_usd REAL,
+        context_tokens INTEGER,
+        context_window INTEGER,
+        tool_call_count INTEGER NOT NULL DEFAULT 0,
+        tool_call_breakdown_json TEXT NOT NULL DEFAULT '{}',
+        result_text TEXT
+    );
+    CREATE INDEX turn_stats_message ON turn_stats(message_id);
+
+    CREATE TABLE facts(
+        name TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) WITHOUT ROWID;
+    """,
+)

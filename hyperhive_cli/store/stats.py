@@ -1,0 +1,82 @@
+"""Turn statistics: a row a turn, opened with the lease and closed with the outcome."""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.usage import TokenUsage
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRecord:
+    """What one ended turn leaves behind. Durations in ms, costs in US dollars, sizes in tokens."""
+
+    turn_id: int
+    outcome: Outcome
+    duration_ms: int
+    exit_status: int | None = None
+    session_id: str | None = None
+    claude_version: str | None = None
+    usage: TokenUsage = field(default_factory=TokenUsage)
+    cost_usd: float | None = None
+    context_tokens: int | None = None
+    context_window: int | None = None
+    tool_calls: Mapping[str, int] = field(default_factory=dict)
+    result_text: str | None = None
+
+
+def open_turn(db: sqlite3.Connection, message_id: int | None, attempt: int, model: str, now_ms: int) -> int:
+    """Open a turn inside the caller's transaction and give its id; `message_id` is None for `/compact`."""
+    cursor = db.execute(
+        "INSERT INTO turn_stats(message_id, attempt, model, started) VALUES (:message, :attempt, :model, :now)",
+        {"message": message_id, "attempt": attempt, "model": model, "now": now_ms},
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def close_turn(db: sqlite3.Connection, record: TurnRecord) -> None:
+    """Store how a turn ended, inside the caller's transaction."""
+    db.execute(
+        """UPDATE turn_stats SET outcome = :outcome, note = :note, duration_ms = :duration_ms,
+               exit_status = :exit_status, session_id = :session_id, claude_version = :claude_version,
+               input_tokens = :input_tokens, output_tokens = :output_tokens,
+               cache_read_input_tokens = :cache_read_input_tokens,
+               cache_creation_input_tokens = :cache_creation_input_tokens,
+               cost_usd = :cost_usd, context_tokens = :context_tokens, context_window = :context_window,
+               tool_call_count = :tool_call_count, tool_call_breakdown_json = :breakdown,
+               result_text = :result_text
+           WHERE turn_id = :turn_id""",
+        {
+            **{name: getattr(record, name) for name in TurnRecord.__slots__},
+            **record.usage.to_dict(),
+            "outcome": record.outcome.kind.value,
+            "note": record.outcome.note,
+            "usage": None,
+            "tool_calls": None,
+            "tool_call_count": sum(record.tool_calls.values()),
+            "breakdown": json.dumps(dict(record.tool_calls), sort_keys=True),
+        },
+    )
+
+
+def close_orphaned_turns(db: sqlite3.Connection, now_ms: int) -> None:
+    """Mark the turns of a dead harness as crashed, inside the caller's transaction."""
+    db.execute(
+        """UPDATE turn_stats SET outcome = :crashed, note = :note, duration_ms = :now - started
+           WHERE outcome IS NULL""",
+        {"crashed": OutcomeKind.CRASHED.value, "note": "the harness died during this turn", "now": now_ms},
+    )
+
+
+def last_turn(db: sqlite3.Connection, message_id: int | None = None) -> dict[str, Any] | None:
+    """Give the statistics row of the newest ended turn (of a message, if named), None when there is none."""
+    where = "outcome IS NOT NULL" + ("" if message_id is None else " AND message_id = :id")
+    cursor = db.execute(
+        f"SELECT * FROM turn_stats WHERE {where} ORDER BY turn_id DESC LIMIT 1",  # noqa: S608
+        {"id": message_id},
+    )
+    row = cursor.fetchone()
+    return None if row is None else dict(zip((c[0] for c in cursor.description), row, strict=True))
