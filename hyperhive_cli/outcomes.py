@@ -20,6 +20,7 @@ class OutcomeKind(StrEnum):
     TIMED_OUT = "timed_out"
     STALLED = "stalled"
     CRASHED = "crashed"
+    NOT_STARTED = "not_started"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What becomes of a message after its turn: a table from outcome to fate. Pure."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -47,6 +48,7 @@ _FATES = {
     OutcomeKind.TIMED_OUT: _REDELIVER,
     OutcomeKind.STALLED: _REDELIVER,
     OutcomeKind.CRASHED: _REDELIVER,
+    OutcomeKind.NOT_STARTED: _UNSPENT,
 }
 
 
@@ -60,6 +62,22 @@ def message_fate(outcome: Outcome, attempts: int) -> Fate:
 
 BACKOFF_FIRST_S = 5.0
 BACKOFF_MOST_S = 600.0
+LIMIT_PAUSE_S = 300.0  # for a rate limit that does not say when it resets
+LOGIN_PROBE_S = 30.0
+LOGIN_PROBE_MOST_S = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why an agent rests. `seconds` is infinite when it waits for a person.
+
+    After `probe_s`, if given, it looks whether the reason is gone.
+    """
+
+    seconds: float
+    status: str
+    text: str
+    probe_s: float | None = None
 
 
 def backoff_s(failures: int, jitter: float) -> float:
@@ -70,3 +88,25 @@ def backoff_s(failures: int, jitter: float) -> float:
     """
     ceiling = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * float(1 << min(failures - 1, 10)))
     return ceiling * (0.5 + jitter / 2)
+
+
+def pause_after(outcome: Outcome, failures: int, *, now_unix: float, jitter: float) -> Pause | None:
+    """Give the rest that an outcome asks of the whole agent, None when the next message may run at once.
+
+    `failures` counts the outcomes in a row, this one included, that asked for a rest.
+    """
+    match outcome.kind:
+        case OutcomeKind.NEEDS_LOGIN:
+            probe_s = min(LOGIN_PROBE_MOST_S, LOGIN_PROBE_S * float(1 << min(failures - 1, 10)))
+            return Pause(math.inf, "needs_login_idle", "waiting for a login; the inbox is kept", probe_s)
+        case OutcomeKind.BILLING:
+            return Pause(math.inf, "failed", "held until a person has seen to the account; the inbox is kept")
+        case OutcomeKind.RATE_LIMITED:
+            reset = outcome.resets_at
+            seconds = LIMIT_PAUSE_S if reset is None else max(0.0, reset - now_unix) + jitter
+            return Pause(seconds, "rate_limited", f"rate limited: going on in {seconds:.0f} s")
+        case OutcomeKind.OVERLOADED | OutcomeKind.NOT_STARTED:
+            seconds = backoff_s(failures, jitter)
+            return Pause(seconds, "online", f"{outcome.kind.value}: trying again in {seconds:.0f} s")
+        case _:
+            return None

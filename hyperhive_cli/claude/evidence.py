@@ -34,6 +34,7 @@ class Evidence:
     context_window: int | None = None
     result_text: str | None = None
     is_error: bool = False  # of the last result
+    answering: bool = False  # something came after the last result: another stretch of work is under way
     terminal_reason: str | None = None
     api_error_status: int | None = None
     errors: tuple[str, ...] = ()
@@ -85,6 +86,7 @@ def context_of(line: Mapping[str, Any]) -> int | None:
 
 def _observe_init(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.inits += 1
+    seen.answering = True
     seen.session_id = _text(line.get("session_id")) or seen.session_id
     seen.claude_version = _text(line.get("claude_code_version")) or seen.claude_version
     seen.auth_source = _text(line.get("apiKeySource")) or seen.auth_source
@@ -122,6 +124,7 @@ def _observe_system(seen: Evidence, line: Mapping[str, Any]) -> None:
 
 
 def _observe_assistant(seen: Evidence, line: Mapping[str, Any]) -> None:
+    seen.answering = True
     seen.retry_error = None
     seen.synthetic_error = _text(line.get("error"))
     seen.context_tokens = context_of(line) or seen.context_tokens
@@ -136,6 +139,7 @@ def _observe_user(seen: Evidence, line: Mapping[str, Any]) -> None:
 
 def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.results += 1
+    seen.answering = False
     seen.usage += TokenUsage.from_usage(line.get("usage"))
     cost = line.get("total_cost_usd")
     if isinstance(cost, int | float) and not isinstance(cost, bool):

@@ -25,11 +25,15 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How the process ended: its exit status (negative: a signal), and why we ended it, if we did."""
+    """How the process ended, and why we ended it, if we did.
+
+    `exit_status` is negative for a signal and None when claude could not be started; `detail` is the
+    diagnosis behind our cause, or why it could not be started.
+    """
 
     exit_status: int | None
     cause: Cause | None = None
-    detail: str | None = None  # the diagnosis behind our cause
+    detail: str | None = None
     stderr_tail: str = ""
 
 
@@ -48,8 +52,10 @@ _OVERLOAD_ERRORS = {"overloaded", "server_error", "unknown"}
 
 def classify(seen: Evidence, ending: Ending) -> Outcome:
     """Name the outcome of a run. What the stream proves comes first, then our own doing, then the rest."""
-    if seen.results and not seen.is_error and ending.cause in (None, Cause.FINISHED):
+    if seen.results and not seen.is_error and not _cut_short(seen, ending):
         return Outcome(OutcomeKind.OK)
+    if ending.exit_status is None:
+        return Outcome(OutcomeKind.NOT_STARTED, f"claude could not be started: {ending.detail}")
     if ending.cause in _OUR_DOING:
         kind, sentence = _OUR_DOING[ending.cause]
         return Outcome(kind, f"{sentence}: {ending.detail}" if ending.detail else sentence)
@@ -57,6 +63,11 @@ def classify(seen: Evidence, ending: Ending) -> Outcome:
         if holds(seen, ending):
             return Outcome(kind, _reason(seen, ending, kind), seen.limit_resets_at)
     return Outcome(OutcomeKind.CRASHED, _reason(seen, ending, OutcomeKind.CRASHED))
+
+
+def _cut_short(seen: Evidence, ending: Ending) -> bool:
+    """Whether we ended a run that was still at work; a cancel after the answer takes nothing back."""
+    return ending.cause not in {None, Cause.FINISHED} and (seen.answering or seen.background_tasks > 0)
 
 
 def _needs_login(seen: Evidence, _: Ending) -> bool:
@@ -123,8 +134,6 @@ def _reason(seen: Evidence, ending: Ending, kind: OutcomeKind) -> str:
 def _how_it_ended(seen: Evidence, ending: Ending) -> str:
     if seen.is_error:
         return "; ".join(seen.errors) or seen.result_text or "claude reported an error without a text"
-    status = ending.exit_status
-    if status is None:
-        return "claude could not be started"
+    status = ending.exit_status or 0
     ended = f"was killed by signal {-status}" if status < 0 else f"exited with {status}"
     return f"claude {ended} without a result"

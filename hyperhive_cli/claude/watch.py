@@ -38,7 +38,7 @@ def verdict(limits: Limits, seen: Evidence, *, started: float, last_line: float 
     deadlines = [(started + limits.turn_s, Verdict(Cause.TIMED_OUT, f"after {limits.turn_s:g} s"))]
     if last_line is None:
         deadlines.append((started + limits.init_s, Verdict(Cause.STALLED, f"no line in {limits.init_s:g} s")))
-    elif seen.results and not seen.running_tools:
+    elif seen.results and not seen.answering:
         wait_s = limits.background_s if seen.background_tasks else limits.grace_s
         deadlines.append((last_line + wait_s, Verdict(Cause.FINISHED, f"no exit {wait_s:g} s after the result")))
     else:

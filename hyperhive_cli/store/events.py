@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from hyperhive_cli.errors import StoreError
 from hyperhive_cli.events import BusEvent
 from hyperhive_cli.settings import HISTORY_CAPACITY
 from hyperhive_cli.store import db as database
@@ -21,14 +23,15 @@ _Row = tuple[int, int, str, str]
 
 @dataclass(slots=True)
 class EventStore:
-    """An open events database. Blocking, one writer; every method but `append` may raise sqlite3.Error."""
+    """An open events database. Blocking, one writer; every method but `append` may raise StoreError."""
 
     connection: sqlite3.Connection
     unsaved: list[_Row] = field(default_factory=list)
     lost: int = 0
+    moved: Path | None = None  # where a damaged predecessor was put
 
-    def append(self, records: Sequence[BusEvent]) -> sqlite3.Error | None:
-        """Write records in one transaction. On failure gives the error and keeps the rows for the next call.
+    def append(self, records: Sequence[BusEvent]) -> str | None:
+        """Write records in one transaction. On failure gives the reason and keeps the rows for the next call.
 
         At most `HISTORY_CAPACITY` rows wait so; older ones are dropped and counted in `lost`.
         """
@@ -41,14 +44,14 @@ class EventStore:
         except sqlite3.Error as error:
             self.unsaved = rows[-HISTORY_CAPACITY:]
             self.lost += len(rows) - len(self.unsaved)
-            return error
+            return str(error)
         self.unsaved = []
         return None
 
     def last_seq(self) -> int:
         """Give the highest number ever given, 0 before the first: rows that were swept away count."""
-        row = self.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-        return int(row[0]) if row else 0
+        rows = self._read("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
+        return int(rows[0][0]) if rows else 0
 
     def since(self, seq: int, limit: int) -> tuple[list[BusEvent], int]:
         """Give up to `limit` events after `seq`, oldest first, and the last number looked at.
@@ -56,28 +59,34 @@ class EventStore:
         Rows that cannot be read are skipped, so fewer events than numbers may come; the second value
         equals `seq` when nothing was left.
         """
-        rows = self.connection.execute(
-            "SELECT id, ts, kind, payload_json FROM events WHERE id > :seq ORDER BY id LIMIT :limit",
-            {"seq": seq, "limit": limit},
-        ).fetchall()
+        rows = self._read(
+            "SELECT id, ts, kind, payload_json FROM events WHERE id > ? ORDER BY id LIMIT ?", (seq, limit)
+        )
         return list(_readable(rows)), rows[-1][0] if rows else seq
 
     def newest(self, limit: int, kinds: Sequence[str] = ()) -> list[BusEvent]:
         """Give the newest `limit` events (of these kinds, if any are named), oldest first."""
         marks = ",".join("?" * len(kinds))
         where = f"WHERE kind IN ({marks})" if kinds else ""
-        rows = self.connection.execute(
+        rows = self._read(
             f"SELECT id, ts, kind, payload_json FROM events {where} ORDER BY id DESC LIMIT ?",  # noqa: S608 - only marks
             (*kinds, limit),
-        ).fetchall()
+        )
         return list(_readable(reversed(rows)))
 
     def sweep(self, capacity: int = HISTORY_CAPACITY) -> int:
         """Delete all but the newest `capacity` rows, in small steps; gives how many went."""
         swept = 0
         while True:
+            step = self._delete_oldest(capacity)
+            swept += step
+            if step < SWEEP_ROWS:
+                return swept
+
+    def _delete_oldest(self, capacity: int) -> int:
+        try:
             with database.transaction(self.connection):
-                cursor = self.connection.execute(
+                return self.connection.execute(
                     """
                     DELETE FROM events WHERE id IN (
                         SELECT id FROM events
@@ -86,10 +95,15 @@ class EventStore:
                     )
                     """,
                     {"capacity": capacity, "rows": SWEEP_ROWS},
-                )
-            swept += cursor.rowcount
-            if cursor.rowcount < SWEEP_ROWS:
-                return swept
+                ).rowcount
+        except sqlite3.Error as error:
+            raise StoreError(f"the history cannot be swept: {error}") from error
+
+    def _read(self, query: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        try:
+            return self.connection.execute(query, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"the history cannot be read: {error}") from error
 
 
 def _readable(rows: "Iterator[_Row] | Sequence[_Row]") -> Iterator[BusEvent]:
@@ -102,15 +116,42 @@ def _readable(rows: "Iterator[_Row] | Sequence[_Row]") -> Iterator[BusEvent]:
 
 @contextmanager
 def open_event_store(path: Path) -> Iterator[EventStore]:
-    """Open (or create) the history for writing; a damaged file raises, see `store.db.is_damaged`."""
-    connection = database.open_database(path, schema.EVENTS, synchronous="NORMAL", busy_s=BUSY_S)
+    """Open (or create) the history for writing; raises StoreError when it cannot be used.
+
+    A damaged file is moved aside first, and a new one begun; `moved` then says where it is.
+    """
+    moved = None
+    try:
+        try:
+            connection = _open_sound(path)
+        except sqlite3.DatabaseError as error:
+            if not database.is_damaged(error):
+                raise
+            moved = database.quarantine(path)
+            connection = _open_sound(path)
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"the history {path} cannot be used: {error}") from error
     with closing(connection):
+        yield EventStore(connection, moved=moved)
+
+
+def _open_sound(path: Path) -> sqlite3.Connection:
+    connection = database.open_database(path, schema.EVENTS, synchronous="NORMAL", busy_s=BUSY_S)
+    try:
+        connection.execute("PRAGMA quick_check(1)").fetchall()
         connection.execute("SELECT id, ts, kind, payload_json FROM events ORDER BY id DESC LIMIT 1").fetchall()
-        yield EventStore(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 @contextmanager
 def open_event_reader(path: Path) -> Iterator[EventStore]:
-    """Open an existing history for reading alone; raises sqlite3.Error when there is none."""
-    with closing(database.open_reader(path)) as connection:
+    """Open an existing history for reading alone; raises StoreError when there is none."""
+    try:
+        connection = database.open_reader(path)
+    except sqlite3.Error as error:
+        raise StoreError(f"the history {path} cannot be read: {error}") from error
+    with closing(connection):
         yield EventStore(connection)

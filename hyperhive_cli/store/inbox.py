@@ -171,15 +171,7 @@ class Inbox:
         To be called under the state lock. Gives the messages as they now stand.
         """
         with database.transaction(self.connection) as db:
-            db.execute(
-                """UPDATE turn_stats SET outcome = :crashed, note = :note, duration_ms = :now - started
-                   WHERE outcome IS NULL""",
-                {
-                    "crashed": OutcomeKind.CRASHED.value,
-                    "note": "the harness died during this turn",
-                    "now": now_ms,
-                },
-            )
+            stats.close_orphaned_turns(db, now_ms)
             rows = db.execute(
                 f"""UPDATE messages SET state = CASE WHEN attempts >= :most THEN 'dead' ELSE 'ready' END,
                         lease_boot = NULL, acted = 1, reason = :reason, changed = :now

@@ -1,0 +1,189 @@
+"""The agent's loop: lease a message, run its turn, rest where the outcome asks for it; compact between turns."""
+
+import math
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import trio
+
+from hyperhive_cli.agent.login import is_logged_in
+from hyperhive_cli.agent.retry import LOGIN_PROBE_S, Pause, pause_after
+from hyperhive_cli.agent.turn import AgentConfig, TurnDesk
+from hyperhive_cli.bus import Bus
+from hyperhive_cli.claude.outcome import Cause
+from hyperhive_cli.errors import RefusedError
+from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.store.inbox import Inbox, Message
+
+INBOX_POLL_S = 5.0  # a sender rings; this finds the messages of one whose ring was lost
+
+
+@dataclass(slots=True)
+class _Rest:
+    """A pause under way, on trio's clock: `until` ends it; from `probe_at` on a login may end it."""
+
+    until: float
+    probe_at: float
+
+
+class _Compaction:
+    """A compaction that was asked for: `outcome` is there when `done` is set, None if it never ran."""
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.outcome: Outcome | None = None
+
+
+class AgentLoop:
+    """One agent at work. `run` is the loop; the other methods are for those who steer it from outside."""
+
+    def __init__(self, config: AgentConfig, inbox: Inbox, bus: Bus, *, now: Callable[[], float] = time.time) -> None:
+        self._config = config
+        self._inbox = inbox
+        self._bus = bus
+        self._now = now
+        self._desk = TurnDesk(config, inbox, bus, now=now)
+        self._rest: _Rest | None = None
+        self._rests = 0  # outcomes in a row that asked for a rest
+        self._bell = trio.Event()
+        self._stopping = False
+        self._left_over = False
+        self._compaction: _Compaction | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether a turn of this life was not ok, or a drain left a message in the inbox."""
+        return self._desk.failed or self._left_over
+
+    def ring(self) -> None:
+        """Say that there may be something to do."""
+        self._bell.set()
+
+    def resume(self) -> None:
+        """End a rest now, whatever its reason."""
+        if self._rest is not None:
+            self._rest.until = -math.inf
+        self.ring()
+
+    def stop(self) -> None:
+        """End after the running turn, which is interrupted: its message goes back into the inbox."""
+        self._stopping = True
+        self._desk.stop(Cause.INTERRUPTED)
+        self.ring()
+
+    def cancel(self) -> None:
+        """Interrupt the running turn for good; raises RefusedError when there is none."""
+        if not self._desk.stop(Cause.CANCELLED):
+            raise RefusedError("no turn is running")
+
+    async def compact(self) -> Outcome:
+        """Run `/compact` on the session once the running turn is over, and give its outcome.
+
+        Raises RefusedError when one is under way, or when there is no session. Cancelling the wait leaves
+        the compaction to run.
+        """
+        if self._compaction is not None:
+            raise RefusedError("already compacting")
+        if not self._inbox.fact("session_id") or self._inbox.fact("skip_continue"):
+            raise RefusedError("there is no session yet to compact", "hyperhive send 'what to do'")
+        self._compaction = asked = _Compaction()
+        self.ring()
+        await asked.done.wait()
+        if asked.outcome is None:
+            raise RefusedError("the harness stopped before the compaction")
+        return asked.outcome
+
+    async def run(self) -> None:
+        """Work until `stop`, or in drain mode until nothing is left to run."""
+        try:
+            while not self._stopping:
+                self._bell = trio.Event()
+                if await self._step():
+                    continue
+                if self._config.drain and self._is_drained():
+                    return
+                with trio.move_on_after(self._patience_s()):
+                    await self._bell.wait()
+        finally:
+            if self._compaction is not None:
+                self._compaction.done.set()
+
+    async def _step(self) -> bool:
+        """Do the next thing; False when there is none."""
+        if self._rest is not None and not await self._is_over(self._rest):
+            return False
+        if self._compaction is not None:
+            await self._compact(self._compaction)
+            return True
+        lease = self._inbox.lease(self._bus.boot, self._bus.refresh_model(), now_ms=int(self._now() * 1000))
+        if lease is None:
+            return False
+        outcome = await self._desk.run_message(lease)
+        if outcome.kind is OutcomeKind.CONTEXT_FULL:
+            await self._make_room(lease.message)
+        self._rest_after(outcome)
+        return True
+
+    async def _compact(self, asked: _Compaction) -> None:
+        try:
+            asked.outcome = await self._desk.run_compact()
+            self._rest_after(asked.outcome)
+        finally:
+            self._compaction = None
+            asked.done.set()
+
+    async def _make_room(self, message: Message) -> None:
+        """Compact once; a message that is too long even so gets a new session."""
+        if message.attempts == 1 and self._inbox.fact("session_id"):
+            self._bus.note("the context is full: compacting, then trying again", "warning")
+            await self._desk.run_compact()
+        else:
+            self._bus.note("the context is full: going on in a new session", "warning")
+            self._bus.request_new_session()
+
+    def _rest_after(self, outcome: Outcome) -> None:
+        """Rest where the outcome asks for it, and say so."""
+        jitter = random.random()  # noqa: S311 - jitter, not a secret
+        pause = pause_after(outcome, self._rests + 1, now_unix=self._now(), jitter=jitter)
+        if pause is None:
+            self._rests = 0
+            return
+        self._rests += 1
+        self._begin_rest(pause)
+
+    def _begin_rest(self, pause: Pause) -> None:
+        now = trio.current_time()
+        self._rest = _Rest(now + pause.seconds, now + (math.inf if pause.probe_s is None else pause.probe_s))
+        self._bus.set_status(pause.status)
+        self._bus.note(pause.text, "warning")
+
+    async def _is_over(self, rest: _Rest) -> bool:
+        now = trio.current_time()
+        if rest.until > now:
+            if rest.probe_at > now:
+                return False
+            rest.probe_at = now + LOGIN_PROBE_S
+            if not await is_logged_in(self._config.launch.command, self._config.environment):
+                return False
+        self._rest = None
+        self._bus.set_status("online")
+        return True
+
+    def _is_drained(self) -> bool:
+        """Whether nothing will run soon; what then stays in the inbox counts as a failure."""
+        due_ms = self._inbox.next_due()
+        if due_ms is None:
+            return True
+        wait_s = due_ms / 1000 - self._now()
+        if self._rest is not None:
+            wait_s = max(wait_s, self._rest.until - trio.current_time())
+        self._left_over = wait_s > self._config.drain_wait_s
+        return self._left_over
+
+    def _patience_s(self) -> float:
+        """How long to wait for the bell before looking again."""
+        if self._rest is None:
+            return INBOX_POLL_S
+        return max(0.0, min(self._rest.until, self._rest.probe_at) - trio.current_time())

@@ -1,0 +1,192 @@
+"""An agent's turns: claude is run once, and what came of it is recorded in one transaction and announced."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trio
+
+from hyperhive_cli.agent.retry import Fate, MessageState, message_fate
+from hyperhive_cli.agent.state import TurnState
+from hyperhive_cli.bus import Bus
+from hyperhive_cli.claude.argv import Launch, turn_argv
+from hyperhive_cli.claude.evidence import Evidence
+from hyperhive_cli.claude.outcome import Cause, Ending, classify
+from hyperhive_cli.claude.prompt import message_to_prompt
+from hyperhive_cli.claude.runner import Turn, TurnRequest
+from hyperhive_cli.claude.watch import Limits
+from hyperhive_cli.events import TurnEnd, TurnStart
+from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.store.inbox import Inbox, Lease, Message
+from hyperhive_cli.store.stats import TurnRecord
+
+COMPACT_SENDER = "hyperhive"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """How an agent runs claude."""
+
+    launch: Launch
+    workspace: Path
+    environment: Mapping[str, str]
+    limits: Limits = field(default_factory=Limits)
+    continue_newest: bool = False
+    drain: bool = False
+    drain_wait_s: float = 60.0
+
+
+class TurnDesk:
+    """Runs one turn after the other. `failed` tells whether one was not ok."""
+
+    def __init__(self, config: AgentConfig, inbox: Inbox, bus: Bus, *, now: Callable[[], float] = time.time) -> None:
+        self.failed = False
+        self._config = config
+        self._inbox = inbox
+        self._bus = bus
+        self._now = now
+        self._running: Turn | None = None
+        self._closing = False
+
+    def stop(self, cause: Cause) -> bool:
+        """Ask the running turn to end, for this cause; False when none runs."""
+        self._closing = self._closing or cause is Cause.INTERRUPTED
+        if self._running is not None:
+            self._running.stop(cause)
+        return self._running is not None
+
+    async def run_message(self, lease: Lease) -> Outcome:
+        """Run a message's turn to its end."""
+        message = lease.message
+        delivery = message.deliveries if message.acted else 1
+        prompt = message_to_prompt(message.sender, message.body, raw=message.raw, delivery=delivery)
+        self._announce_start(lease.turn_id, message)
+        self._bus.set_state(TurnState.THINKING)
+        return await self._run(lease.turn_id, prompt, message)
+
+    async def run_compact(self) -> Outcome:
+        """Run `/compact` on the session."""
+        turn_id = self._inbox.open_turn(self._bus.refresh_model(), now_ms=self._now_ms())
+        self._announce_start(turn_id, None)
+        self._bus.set_state(TurnState.COMPACTING)
+        return await self._run(turn_id, "/compact", None)
+
+    def _announce_start(self, turn_id: int, message: Message | None) -> None:
+        self._bus.publish(
+            TurnStart(
+                sender=COMPACT_SENDER if message is None else message.sender,
+                body="/compact" if message is None else message.body,
+                unread=self._inbox.unread(),
+                turn_id=turn_id,
+                message_id=None if message is None else message.id,
+                attempt=1 if message is None else message.attempts,
+                model=self._bus.model,
+            )
+        )
+
+    async def _run(self, turn_id: int, prompt: str, message: Message | None) -> Outcome:
+        config = self._config
+        fresh = self._bus.take_skip_continue()
+        session_id = self._inbox.fact("session_id")
+        newest = config.continue_newest and session_id is None and not fresh
+        argv = turn_argv(config.launch, model=self._bus.model, session_id=session_id or None, newest=newest)
+        turn = Turn(TurnRequest(argv, prompt.encode(), config.workspace, config.environment, config.limits), self._bus)
+        self._bus.take_tool_calls()
+        started = trio.current_time()
+        if self._closing:
+            turn.stop(Cause.INTERRUPTED)
+        self._running = turn
+        try:
+            ending = await turn.run()
+        finally:
+            self._running = None
+        duration_ms = round((trio.current_time() - started) * 1000)
+        record = self._record(turn_id, turn.evidence, ending, duration_ms, resumed=bool(session_id))
+        self._settle(record, message, self._facts_after(turn.evidence, record.outcome))
+        self._announce_end(record, message, turn.evidence)
+        return record.outcome
+
+    def _record(self, turn_id: int, seen: Evidence, ending: Ending, duration_ms: int, *, resumed: bool) -> TurnRecord:
+        return TurnRecord(
+            turn_id=turn_id,
+            outcome=classify(seen, ending),
+            duration_ms=duration_ms,
+            exit_status=ending.exit_status,
+            session_id=seen.session_id,
+            claude_version=seen.claude_version,
+            usage=seen.usage,
+            cost_usd=self._cost_usd(seen, resumed=resumed),
+            context_tokens=seen.context_tokens,
+            context_window=seen.context_window,
+            tool_calls=self._bus.take_tool_calls(),
+            result_text=seen.result_text,
+        )
+
+    def _cost_usd(self, seen: Evidence, *, resumed: bool) -> float | None:
+        """Give this run's own cost: claude's last running total less what the process started with."""
+        total = seen.total_cost_usd
+        if total is None or not resumed or not seen.cost_is_per_session:
+            return total
+        before = float(self._inbox.fact("session_cost_usd") or 0)
+        # A total below the old one means that claude began to count anew.
+        return total - before if total >= before else total
+
+    def _facts_after(self, seen: Evidence, outcome: Outcome) -> dict[str, str]:
+        facts: dict[str, str] = {}
+        if outcome.kind is OutcomeKind.SESSION_LOST:
+            facts |= {"session_id": "", "session_cost_usd": ""}
+        elif seen.inits and seen.session_id:
+            facts["session_id"] = seen.session_id
+            if seen.total_cost_usd is not None:
+                facts["session_cost_usd"] = repr(seen.total_cost_usd)
+        if seen.context_tokens is not None:
+            facts["context_tokens"] = str(seen.context_tokens)
+        if seen.context_window is not None:
+            facts["context_window"] = str(seen.context_window)
+        return facts
+
+    def _settle(self, record: TurnRecord, message: Message | None, facts: Mapping[str, str]) -> None:
+        fate = self._fate(record, message)
+        resets_at = record.outcome.resets_at
+        self._inbox.settle(
+            record,
+            message,
+            state=fate.state.value,
+            spent=fate.spent,
+            acted=fate.acted,
+            not_before=0 if resets_at is None else resets_at * 1000,
+            now_ms=self._now_ms(),
+            facts=facts,
+        )
+        self.failed = self.failed or not record.outcome.ok
+
+    @staticmethod
+    def _fate(record: TurnRecord, message: Message | None) -> Fate:
+        return Fate(MessageState.DONE) if message is None else message_fate(record.outcome, message.attempts)
+
+    def _announce_end(self, record: TurnRecord, message: Message | None, seen: Evidence) -> None:
+        outcome = record.outcome
+        if seen.permission_denials:
+            self._bus.note(f"{seen.permission_denials} tool calls were denied by the permission mode", "warning")
+        self._bus.record_usage(record.usage, record.context_tokens, record.context_window)
+        self._bus.publish(
+            TurnEnd(
+                ok=outcome.ok,
+                note=outcome.note,
+                turn_id=record.turn_id,
+                message_id=None if message is None else message.id,
+                outcome=outcome.kind.value,
+                duration_ms=record.duration_ms,
+                exit_status=record.exit_status,
+                cost_usd=record.cost_usd,
+                tool_calls=sum(record.tool_calls.values()),
+            )
+        )
+        if message is not None and self._fate(record, message).state is MessageState.DEAD:
+            text = f"message {message.id} is dead after attempt {message.attempts}"
+            self._bus.note(f"{text}; `hyperhive inbox retry {message.id}` runs it again", "error")
+        self._bus.set_state(TurnState.IDLE)
+
+    def _now_ms(self) -> int:
+        return int(self._now() * 1000)

@@ -1,0 +1,240 @@
+"""`Bus`: records an event, then hands it to every subscriber; holds model, usage, turn state, tool counts.
+
+Durable before visible: `publish` commits to the store first. It never blocks on a reader: the bus keeps one
+ring of the newest records and each subscriber a cursor; one that falls out of the ring is told so and
+re-reads the store. Everything here runs on one trio thread.
+"""
+
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+import trio
+
+from hyperhive_cli.agent.state import TurnState
+from hyperhive_cli.claude.evidence import context_of
+from hyperhive_cli.claude.stream import tool_names
+from hyperhive_cli.errors import StoreError
+from hyperhive_cli.events import (
+    BusEvent,
+    LiveEvent,
+    ModelChanged,
+    Note,
+    StatusChanged,
+    Stream,
+    TokenUsageChanged,
+    TurnStateChanged,
+)
+from hyperhive_cli.ring import Ring, Subscription
+from hyperhive_cli.settings import DEFAULT_MODEL, RING_CAPACITY
+from hyperhive_cli.store.events import EventStore
+from hyperhive_cli.store.model import read_model, write_model
+from hyperhive_cli.usage import TokenUsage
+
+PAGE_ROWS = 200  # one read of the store: its own short transaction, well under a millisecond
+
+
+class Facts(Protocol):
+    """Where the bus keeps what must survive a restart: the inbox."""
+
+    def fact(self, name: str) -> str | None:
+        """Give a fact, None when it was never set."""
+
+    def put_facts(self, **facts: str) -> None:
+        """Set facts, durably."""
+
+
+class Bus:
+    """The live feed of one harness life (`boot`). Without a store `seq` counts from 1 in this life alone."""
+
+    def __init__(
+        self,
+        store: EventStore | None = None,
+        *,
+        model_file: Path | None = None,
+        facts: Facts | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.boot = uuid4().hex
+        self.status = "online"
+        self.state = TurnState.IDLE
+        self.since_unix = int(now())
+        self.usage = TokenUsage()
+        self.context_tokens: int | None = None
+        self.context_window: int | None = None
+        self.model = DEFAULT_MODEL if model_file is None else read_model(model_file)
+        self.current_seq = 0 if store is None else store.last_seq()
+        self._store = store
+        self._store_failed = False
+        self._model_file = model_file
+        self._facts = facts
+        self._now = now
+        self._tool_calls: Counter[str] = Counter()
+        self._ring = Ring(RING_CAPACITY)
+
+    def publish(self, *events: LiveEvent) -> None:
+        """Record events in one commit, then show them; partial lines are neither numbered nor kept."""
+        ts = int(self._now() * 1000)
+        records = [BusEvent.make(self._next_seq(event), ts, event) for event in events]
+        if self._store is not None:
+            self._record(self._store, records)
+        self._ring.extend(records)
+
+    def note(self, text: str, level: str = "info", source: str = "harness") -> None:
+        """Publish a remark."""
+        self.publish(Note(text=text, level=level, source=source))
+
+    def _next_seq(self, event: LiveEvent) -> int | None:
+        if isinstance(event, Stream) and event.is_partial:
+            return None
+        self.current_seq += 1
+        return self.current_seq
+
+    def _record(self, store: EventStore, records: list[BusEvent]) -> None:
+        reason = store.append(records)
+        if reason is not None and not self._store_failed:
+            self._store_failed = True
+            self.note(f"the history cannot be written, going on without it: {reason}", "warning")
+        elif reason is None and self._store_failed:
+            self._store_failed = False
+            lost, store.lost = store.lost, 0
+            self.note(f"the history is written again; {lost} events are missing from it")
+
+    def sweep(self) -> None:
+        """Delete what the history holds beyond its capacity."""
+        if self._store is not None:
+            try:
+                self._store.sweep()
+            except StoreError as error:
+                self.note(error.message, "warning")
+
+    # --- what the bus holds ---
+
+    def set_state(self, state: TurnState) -> None:
+        """Change the turn state, remembering since when; silent when nothing changes."""
+        if state is not self.state:
+            self.state, self.since_unix = state, int(self._now())
+            self.publish(TurnStateChanged(state=state.value, since_unix=self.since_unix))
+
+    def set_status(self, status: str) -> None:
+        """Change the login status; silent when nothing changes."""
+        if status != self.status:
+            self.status = status
+            self.publish(StatusChanged(status=status))
+
+    def set_model(self, model: str) -> None:
+        """Store the choice of model and announce it; raises OSError when it cannot be stored."""
+        if self._model_file is not None:
+            write_model(self._model_file, model)
+        self.model = model
+        self.publish(ModelChanged(model=model))
+
+    def refresh_model(self) -> str:
+        """Read the choice of model again, announce it if somebody changed the file, and give it."""
+        model = self.model if self._model_file is None else read_model(self._model_file)
+        if model != self.model:
+            self.model = model
+            self.publish(ModelChanged(model=model))
+        return model
+
+    def record_usage(self, usage: TokenUsage, context_tokens: int | None, context_window: int | None) -> None:
+        """Announce the tokens of a turn and the size of the context it left (None: as it was)."""
+        self.usage = usage
+        self.context_tokens = context_tokens if context_tokens is not None else self.context_tokens
+        self.context_window = context_window or self.context_window
+        self.publish(
+            TokenUsageChanged(usage=usage, context_tokens=self.context_tokens, context_window=self.context_window)
+        )
+
+    def observe_stream(self, line: Mapping[str, Any]) -> None:
+        """Take from a line of claude what the bus holds: tool calls by name, and the context's size."""
+        self._tool_calls.update(tool_names(line))
+        self.context_tokens = context_of(line) or self.context_tokens
+
+    def take_tool_calls(self) -> dict[str, int]:
+        """Give the tool calls since the last take, by name, and start again at none."""
+        taken, self._tool_calls = dict(self._tool_calls), Counter()
+        return taken
+
+    def request_new_session(self) -> None:
+        """Let the next turn start a fresh conversation; asked twice before that turn, it counts once."""
+        if self._facts is not None:
+            self._facts.put_facts(skip_continue="1")
+
+    def take_skip_continue(self) -> bool:
+        """Say whether a fresh conversation was asked for, and forget it together with the old session."""
+        if self._facts is None or self._facts.fact("skip_continue") != "1":
+            return False
+        self._facts.put_facts(skip_continue="", session_id="", session_cost_usd="")
+        self.context_tokens = None
+        return True
+
+    def snapshot(self) -> dict[str, Any]:
+        """Give what the bus holds; events with a greater `seq` are not yet in it."""
+        return {
+            "boot": self.boot,
+            "seq": self.current_seq,
+            "status": self.status,
+            "state": self.state.value,
+            "since_unix": self.since_unix,
+            "model": self.model,
+            "usage": self.usage.to_dict(),
+            "context_tokens": self.context_tokens,
+            "context_window": self.context_window,
+        }
+
+    # --- readers ---
+
+    def subscribe(self) -> Subscription:
+        """Begin to read: only what is published from now on."""
+        return Subscription(self._ring)
+
+    async def follow(self, since: int | None = None) -> AsyncIterator[list[BusEvent]]:
+        """Give the events after `since` (None: after now) in batches, from the store and then live.
+
+        Without gap or double; partial lines come only live. Where a slow reader's missing events cannot be
+        re-read, an unnumbered note says how many. Ends when the bus is closed and all was given.
+        """
+        subscription = self.subscribe()
+        last = self.current_seq if since is None else min(since, self.current_seq)
+        if last < self.current_seq:
+            async for batch in self._replay(last):
+                yield batch
+                last = batch[-1].seq or last
+        async for dropped, records in subscription.batches():
+            if dropped:
+                before = last
+                async for batch in self._replay(last):
+                    yield batch
+                    last = batch[-1].seq or last
+                if last == before and self._store is None:
+                    yield [self._unnumbered(f"{dropped} events went by too fast to be shown")]
+            fresh = [record for record in records if record.seq is None or record.seq > last]
+            if fresh:
+                yield fresh
+                last = max((record.seq for record in fresh if record.seq is not None), default=last)
+
+    async def _replay(self, last: int) -> AsyncIterator[list[BusEvent]]:
+        """Page through the store from `last` to where the feed stands now."""
+        upto = self.current_seq
+        while self._store is not None and last < upto:
+            try:
+                events, looked_at = self._store.since(last, PAGE_ROWS)
+            except StoreError:
+                return
+            if looked_at == last:
+                return
+            last = looked_at
+            if events:
+                yield events
+            await trio.lowlevel.checkpoint()
+
+    def _unnumbered(self, text: str) -> BusEvent:
+        return BusEvent.make(None, int(self._now() * 1000), Note(text=text, level="warning"))
+
+    def close(self) -> None:
+        """End the feed: readers get what is left, then no more."""
+        self._ring.close()

@@ -1,0 +1,61 @@
+"""`Ring`: the newest records of a feed, and a cursor for each of its readers.
+
+A queue per reader would cost each publish the more, the more readers there are (measured: with a hundred
+that never read, 75 µs an event against 0.05 µs here); a reader that is too slow only loses its place.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from itertools import islice
+
+import trio
+
+from hyperhive_cli.events import BusEvent
+
+
+class Ring:
+    """The last `capacity` records, in order; `published` counts all that ever came."""
+
+    def __init__(self, capacity: int) -> None:
+        self.records: deque[BusEvent] = deque(maxlen=capacity)
+        self.published = 0
+        self.closed = False
+        self.readers = trio.lowlevel.ParkingLot()
+
+    def extend(self, records: Sequence[BusEvent]) -> None:
+        """Add records and wake the readers. Never blocks."""
+        self.records.extend(records)
+        self.published += len(records)
+        self.readers.unpark_all()
+
+    def close(self) -> None:
+        """Add no more: readers take what is left and end."""
+        self.closed = True
+        self.readers.unpark_all()
+
+
+class Subscription:
+    """A reader's cursor, at first behind the newest record: only what comes later is seen."""
+
+    def __init__(self, ring: Ring) -> None:
+        self._ring = ring
+        self._cursor = ring.published
+
+    def take(self) -> tuple[int, list[BusEvent]]:
+        """Give how many records fell out of the ring unseen, and those that are new. Never blocks."""
+        ring = self._ring
+        oldest = ring.published - len(ring.records)
+        dropped = max(0, oldest - self._cursor)
+        records = list(islice(ring.records, max(0, self._cursor - oldest), None))
+        self._cursor = ring.published
+        return dropped, records
+
+    async def batches(self) -> AsyncIterator[tuple[int, list[BusEvent]]]:
+        """Give what `take` gives whenever there is something, until the ring is closed and empty of news."""
+        while True:
+            if self._cursor != self._ring.published:
+                yield self.take()
+            elif self._ring.closed:
+                return
+            else:
+                await self._ring.readers.park()
