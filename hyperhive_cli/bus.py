@@ -67,6 +67,7 @@ class Bus:
         self.context_window: int | None = None
         self.model = DEFAULT_MODEL if model_file is None else read_model(model_file)
         self.current_seq = 0 if store is None else store.last_seq()
+        self.first_seq = self.current_seq  # where this life began
         self._store = store
         self._store_failed = False
         self._model_file = model_file
@@ -77,7 +78,7 @@ class Bus:
 
     def publish(self, *events: LiveEvent) -> None:
         """Record events in one commit, then show them; partial lines are neither numbered nor kept."""
-        ts = int(self._now() * 1000)
+        ts = self.now_ms()
         records = [BusEvent.make(self._next_seq(event), ts, event) for event in events]
         if self._store is not None:
             self._record(self._store, records)
@@ -111,7 +112,16 @@ class Bus:
             except StoreError as error:
                 self.note(error.message, "warning")
 
+    def now_ms(self) -> int:
+        """Give the time as events are stamped with it, Unix milliseconds."""
+        return int(self._now() * 1000)
+
     # --- what the bus holds ---
+
+    def restore(self, context_tokens: str | None, context_window: str | None) -> None:
+        """Take over what an earlier life knew of the context, as facts: silent, since nothing changes."""
+        self.context_tokens = int(context_tokens) if context_tokens else None
+        self.context_window = int(context_window) if context_window else None
 
     def set_state(self, state: TurnState) -> None:
         """Change the turn state, remembering since when; silent when nothing changes."""
@@ -168,7 +178,7 @@ class Bus:
         """Say whether a fresh conversation was asked for, and forget it together with the old session."""
         if self._facts is None or self._facts.fact("skip_continue") != "1":
             return False
-        self._facts.put_facts(skip_continue="", session_id="", session_cost_usd="")
+        self._facts.put_facts(skip_continue="", session_id="", session_cost_usd="", context_tokens="")
         self.context_tokens = None
         return True
 
@@ -198,12 +208,16 @@ class Bus:
         Without gap or double; partial lines come only live. Where a slow reader's missing events cannot be
         re-read, an unnumbered note says how many. Ends when the bus is closed and all was given.
         """
-        subscription = self.subscribe()
-        last = self.current_seq if since is None else min(since, self.current_seq)
-        if last < self.current_seq:
-            async for batch in self._replay(last):
-                yield batch
-                last = batch[-1].seq or last
+        subscription, upto = self.subscribe(), self.current_seq
+        last = upto if since is None else min(since, upto)
+        async for batch in self._replay(last):
+            yield batch
+            last = batch[-1].seq or last
+        # Without a store the ring is all that can be given of what was before.
+        earlier = [record for record in self._ring.records if record.seq and last < record.seq <= upto]
+        if earlier:
+            yield earlier
+            last = upto
         async for dropped, records in subscription.batches():
             if dropped:
                 before = last
@@ -233,7 +247,7 @@ class Bus:
             await trio.lowlevel.checkpoint()
 
     def _unnumbered(self, text: str) -> BusEvent:
-        return BusEvent.make(None, int(self._now() * 1000), Note(text=text, level="warning"))
+        return BusEvent.make(None, self.now_ms(), Note(text=text, level="warning"))
 
     def close(self) -> None:
         """End the feed: readers get what is left, then no more."""

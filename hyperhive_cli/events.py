@@ -253,6 +253,11 @@ class BusEvent:
         seq, ts, kind = (found.pop(key) for key in ENVELOPE_KEYS)
         return cls.make(seq, ts, event_from_fields(kind, found))
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether this is a delta that is shown live and never stored."""
+        return isinstance(self.event, Stream) and self.event.is_partial
+
     def to_json(self) -> bytes:
         """Give the wire shape, without a line end: the envelope spliced before the payload."""
         return splice(self.seq, self.ts, self.event.kind, self.payload)

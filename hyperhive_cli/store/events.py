@@ -18,6 +18,7 @@ from hyperhive_cli.store import schema
 BUSY_S = 0.05
 SWEEP_ROWS = 1_000  # a single large DELETE holds the lock for long (150,000 rows: 190 ms)
 
+_ALL = 2**63 - 1
 _Row = tuple[int, int, str, str]
 
 
@@ -64,13 +65,13 @@ class EventStore:
         )
         return list(_readable(rows)), rows[-1][0] if rows else seq
 
-    def newest(self, limit: int, kinds: Sequence[str] = ()) -> list[BusEvent]:
-        """Give the newest `limit` events (of these kinds, if any are named), oldest first."""
+    def newest(self, limit: int, kinds: Sequence[str] = (), *, upto: int | None = None) -> list[BusEvent]:
+        """Give the newest `limit` events (of these kinds, if any; not beyond `upto`), oldest first."""
         marks = ",".join("?" * len(kinds))
-        where = f"WHERE kind IN ({marks})" if kinds else ""
+        of_kind = f"AND kind IN ({marks})" if kinds else ""
         rows = self._read(
-            f"SELECT id, ts, kind, payload_json FROM events {where} ORDER BY id DESC LIMIT ?",  # noqa: S608 - only marks
-            (*kinds, limit),
+            f"SELECT id, ts, kind, payload_json FROM events WHERE id <= ? {of_kind} ORDER BY id DESC LIMIT ?",  # noqa: S608 - only marks
+            (_ALL if upto is None else upto, *kinds, limit),
         )
         return list(_readable(reversed(rows)))
 

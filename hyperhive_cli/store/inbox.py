@@ -81,7 +81,7 @@ def check_message(sender: str, body: str) -> tuple[str, str]:
 
 @dataclass(slots=True)
 class Inbox:
-    """An open inbox. Blocking; raises sqlite3.Error where the disk fails it."""
+    """An open inbox. Blocking; whatever changes something raises StoreError where the disk fails it."""
 
     connection: sqlite3.Connection
 
@@ -91,7 +91,7 @@ class Inbox:
         Raises UsageError for an unusable message and RefusedError when the key was used for another body.
         """
         sender, body = check_message(sender, body)
-        with database.transaction(self.connection) as db:
+        with self._transaction() as db:
             db.execute(
                 """UPDATE messages SET key = NULL
                    WHERE key IS NOT NULL AND state IN ('done', 'dead', 'cancelled') AND changed < :horizon""",
@@ -113,7 +113,7 @@ class Inbox:
 
         Attempts are raised here and not at the end, so that a message that kills the harness is counted.
         """
-        with database.transaction(self.connection) as db:
+        with self._transaction() as db:
             row = db.execute(
                 f"""UPDATE messages SET state = 'leased', attempts = attempts + 1, deliveries = deliveries + 1,
                         lease_boot = :boot, reason = NULL, changed = :now
@@ -129,7 +129,7 @@ class Inbox:
 
     def open_turn(self, model: str, *, now_ms: int) -> int:
         """Open a turn that has no message (`/compact`) and give its id."""
-        with database.transaction(self.connection) as db:
+        with self._transaction() as db:
             return stats.open_turn(db, None, 1, model, now_ms)
 
     def settle(
@@ -145,7 +145,7 @@ class Inbox:
         facts: Mapping[str, str] | None = None,
     ) -> None:
         """Store how a turn ended, the message's new state and the agent's facts, in ONE transaction."""
-        with database.transaction(self.connection) as db:
+        with self._transaction() as db:
             stats.close_turn(db, record)
             if message is not None:
                 db.execute(
@@ -170,7 +170,7 @@ class Inbox:
 
         To be called under the state lock. Gives the messages as they now stand.
         """
-        with database.transaction(self.connection) as db:
+        with self._transaction() as db:
             stats.close_orphaned_turns(db, now_ms)
             rows = db.execute(
                 f"""UPDATE messages SET state = CASE WHEN attempts >= :most THEN 'dead' ELSE 'ready' END,
@@ -187,7 +187,7 @@ class Inbox:
 
     def cancel(self, message_id: int, *, now_ms: int) -> Message:
         """Cancel a message that waits; raises RefusedError for one that runs or has ended."""
-        with database.transaction(self.connection) as db:
+        with self._transaction() as db:
             message = self.get(message_id)
             if message.state == "leased":
                 raise RefusedError(f"message {message_id} is running", "hyperhive cancel")
@@ -201,7 +201,7 @@ class Inbox:
 
     def retry(self, message_id: int, *, now_ms: int) -> Message:
         """Make a dead, cancelled or waiting message ready at once, with fresh attempts."""
-        with database.transaction(self.connection) as db:
+        with self._transaction() as db:
             message = self.get(message_id)
             if message.state in {"leased", "done"}:
                 raise RefusedError(f"message {message_id} is {'running' if message.state == 'leased' else 'done'}")
@@ -241,15 +241,27 @@ class Inbox:
         """Give the statistics row of the newest ended turn (of a message, if named), None: there is none."""
         return stats.last_turn(self.connection, message_id)
 
+    def totals(self) -> dict[str, Any]:
+        """Give the sums over all ended turns: turns, tool_calls, output_tokens, cost_usd."""
+        return stats.totals(self.connection)
+
     def fact(self, name: str) -> str | None:
         """Give one of the agent's own facts (session id, workspace, …), None when it was never set."""
         return read_fact(self.connection, name)
 
     def put_facts(self, **facts: str) -> None:
         """Set facts, durably."""
-        with database.transaction(self.connection) as db:
+        with self._transaction() as db:
             for name, value in facts.items():
                 put_fact(db, name, value)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with database.transaction(self.connection) as db:
+                yield db
+        except sqlite3.Error as error:
+            raise StoreError(f"the inbox cannot be written: {error}", "check the disk's space") from error
 
 
 def _same_message(key: str, body: str, known: tuple[int, str]) -> int:

@@ -1,0 +1,6 @@
+"""`python -m hyperhive_cli`."""
+
+from hyperhive_cli.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""The operations of the control socket: one handler for the command line, and for whoever comes later."""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+from hyperhive_cli.agent.loop import AgentLoop
+from hyperhive_cli.bus import Bus
+from hyperhive_cli.errors import UsageError
+from hyperhive_cli.events import BusEvent
+from hyperhive_cli.settings import check_model_name
+from hyperhive_cli.store.inbox import Inbox
+
+Operation = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+
+
+class ControlHandler:
+    """Answers what peers ask of a running harness."""
+
+    def __init__(self, bus: Bus, loop: AgentLoop, inbox: Inbox) -> None:
+        self._bus = bus
+        self._loop = loop
+        self._inbox = inbox
+        self._operations: dict[str, Operation] = {
+            "status": self._status,
+            "ring": self._ring,
+            "resume": self._resume,
+            "set_model": self._set_model,
+            "new_session": self._new_session,
+            "compact": self._compact,
+            "cancel": self._cancel,
+        }
+
+    async def handle(self, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Carry out an operation and give the reply's fields; raises HyperhiveError to refuse."""
+        operation = self._operations.get(op)
+        if operation is None:
+            raise UsageError(f"this harness knows no operation {op!r}", "restart it after an upgrade")
+        return await operation(arguments)
+
+    def snapshot(self) -> Mapping[str, Any]:
+        """Give the live part of `status`."""
+        return {
+            **self._bus.snapshot(),
+            "running": True,
+            "pid": os.getpid(),
+            "session_id": self._inbox.fact("session_id") or None,
+            "unread": self._inbox.unread(),
+        }
+
+    def follow(self, since: int | None) -> AsyncIterator[list[BusEvent]]:
+        """Give the feed after `since`."""
+        return self._bus.follow(since)
+
+    async def _status(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self.snapshot()
+
+    async def _ring(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._loop.ring()
+        return {}
+
+    async def _resume(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._loop.resume()
+        return {}
+
+    async def _set_model(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        model = check_model_name(str(arguments.get("model", "")))
+        self._bus.set_model(model)
+        return {"model": model}
+
+    async def _new_session(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._bus.request_new_session()
+        self._bus.note("the next turn starts a new session")
+        return {}
+
+    async def _compact(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        outcome = await self._loop.compact()
+        return {"outcome": outcome.kind.value, "note": outcome.note, "context_tokens": self._bus.context_tokens}
+
+    async def _cancel(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._loop.cancel()
+        return {}

@@ -1,0 +1,173 @@
+"""The harness: the composition root. It opens everything, joins the parts, takes the signals, and closes."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import trio
+
+from hyperhive_cli.agent.control import ControlHandler
+from hyperhive_cli.agent.loop import AgentLoop
+from hyperhive_cli.agent.state import TurnState
+from hyperhive_cli.agent.turn import AgentConfig
+from hyperhive_cli.bus import Bus
+from hyperhive_cli.control.server import open_control_server
+from hyperhive_cli.errors import AgentConflictError, StoreError
+from hyperhive_cli.events import BusEvent
+from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.store.events import EventStore, open_event_store
+from hyperhive_cli.store.folder import hold_lock, prepare_state_dir
+from hyperhive_cli.store.inbox import Inbox, open_inbox
+
+SWEEP_EVERY_S = 300.0
+SINK_GRACE_S = 3.0  # for the console to show the last events; a terminal that is held up is left
+TICK_S = 1.0
+
+
+class Sink(Protocol):
+    """Where the harness shows its feed. Blocking; called from one thread at a time, never from the loop's."""
+
+    def show(self, records: Sequence[BusEvent]) -> None:
+        """Show events; raises BrokenPipeError when nobody looks any more."""
+
+    def update(self, **fields: Any) -> None:  # noqa: ANN401 - as `status --json`
+        """Take facts that no event carries."""
+
+    def tick(self) -> None:
+        """Redraw what depends on the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class HarnessConfig:
+    """Everything that one life of a harness needs. `messages` go into the inbox first."""
+
+    paths: AgentPaths
+    agent: AgentConfig
+    model: str | None = None
+    messages: Sequence[tuple[str, str]] = ()  # sender, body
+    sink: Sink | None = None
+
+
+async def run_harness(config: HarnessConfig) -> int:
+    """Run an agent until a signal comes, or in drain mode until nothing is left to run.
+
+    Gives the exit status: 0, 1 when a turn was not ok or a drain left something, 128 + n after signal n.
+    Raises AgentConflictError when another harness runs or the agent is bound elsewhere, StoreError when the
+    inbox cannot be used.
+    """
+    with _opened(config) as (bus, inbox):
+        loop = AgentLoop(config.agent, inbox, bus)
+        signals: list[int] = []
+        async with trio.open_nursery() as viewers:
+            if config.sink is not None:
+                viewers.start_soon(_show, bus, inbox, config.sink)
+            async with (
+                open_control_server(config.paths.socket, ControlHandler(bus, loop, inbox)),
+                trio.open_nursery() as nursery,
+            ):
+                await nursery.start(_take_signals, loop, signals, nursery.cancel_scope)
+                nursery.start_soon(_sweep, bus)
+                await loop.run()
+                nursery.cancel_scope.cancel()
+            bus.close()
+            viewers.cancel_scope.deadline = trio.current_time() + SINK_GRACE_S
+    if signals:
+        return 128 + signals[0]
+    return 1 if loop.failed and config.agent.drain else 0
+
+
+@contextmanager
+def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox]]:
+    """Take the lock, open the databases, bring in what an earlier life left, and put in the first messages."""
+    paths = config.paths
+    prepare_state_dir(paths.state_dir)
+    with ExitStack() as stack:
+        stack.enter_context(hold_lock(paths.lock_file, paths.agent))
+        inbox = stack.enter_context(open_inbox(paths.inbox_db))
+        _bind_workspace(config, inbox)
+        store, warning = _open_history(stack, paths)
+        bus = Bus(store, model_file=paths.model_file, facts=inbox)
+        bus.restore(inbox.fact("context_tokens"), inbox.fact("context_window"))
+        if warning is not None:
+            bus.note(warning, "warning")
+        for message in inbox.recover(bus.boot, now_ms=bus.now_ms()):
+            bus.note(f"message {message.id} is {message.state} again: {message.reason}", "warning")
+        if config.model is not None and config.model != bus.model:
+            bus.set_model(config.model)
+        for sender, body in config.messages:
+            inbox.put(sender, body, now_ms=bus.now_ms())
+        yield bus, inbox
+
+
+def _bind_workspace(config: HarnessConfig, inbox: Inbox) -> None:
+    workspace = str(config.agent.workspace)
+    bound = inbox.fact("workspace")
+    if bound is None:
+        inbox.put_facts(workspace=workspace)
+    elif bound != workspace:
+        raise AgentConflictError(
+            f"agent {config.paths.agent!r} is bound to {bound}", f"hyperhive run --workspace {bound}, or --agent NAME"
+        )
+
+
+def _open_history(stack: ExitStack, paths: AgentPaths) -> tuple[EventStore | None, str | None]:
+    """Open the history, or go on without one: it may fail, the inbox may not."""
+    try:
+        store = stack.enter_context(open_event_store(paths.events_db))
+    except StoreError as error:
+        return None, f"{error.message}; going on without a history"
+    moved = None if store.moved is None else f"the history was damaged; it now lies in {store.moved}"
+    return store, moved
+
+
+async def _take_signals(
+    loop: AgentLoop,
+    taken: list[int],
+    hard: trio.CancelScope,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """First signal: end in an orderly way. Second: kill what runs, now."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        task_status.started()
+        async for number in signals:
+            taken.append(number)
+            if len(taken) > 1:
+                hard.cancel()
+                return
+            loop.stop()
+
+
+async def _sweep(bus: Bus) -> None:
+    while True:
+        bus.sweep()
+        await trio.sleep(SWEEP_EVERY_S)
+
+
+async def _show(bus: Bus, inbox: Inbox, sink: Sink) -> None:
+    """Feed the console. It works in a thread of its own: a terminal that is held up holds up nothing else."""
+    lock = trio.Lock()
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_tick, bus, inbox, sink, lock)
+            async for records in bus.follow(bus.first_seq):
+                async with lock:
+                    await trio.to_thread.run_sync(sink.show, records, abandon_on_cancel=True)
+            nursery.cancel_scope.cancel()
+    except* (BrokenPipeError, OSError):
+        pass  # nobody looks any more (`| head`, a closed terminal): the agent works on
+
+
+async def _tick(bus: Bus, inbox: Inbox, sink: Sink, lock: trio.Lock) -> None:
+    unread = -1
+    while True:
+        waiting = inbox.unread()
+        async with lock:
+            if waiting != unread:
+                await trio.to_thread.run_sync(partial(sink.update, unread=waiting), abandon_on_cancel=True)
+            if bus.state is not TurnState.IDLE or waiting != unread:
+                await trio.to_thread.run_sync(sink.tick, abandon_on_cancel=True)
+        unread = waiting
+        await trio.sleep(TICK_S)

@@ -1,0 +1,54 @@
+"""`hyperhive demo`: the whole pipeline, with recorded turns in claude's place."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import click
+import trio
+
+from hyperhive_cli.agent.harness import HarnessConfig, run_harness
+from hyperhive_cli.agent.turn import AgentConfig
+from hyperhive_cli.claude.argv import Launch, child_environment
+from hyperhive_cli.cli.sinks import open_sink
+from hyperhive_cli.demo import MESSAGES, replay_command
+from hyperhive_cli.render import text
+from hyperhive_cli.settings import AgentPaths, resolve_paths
+from hyperhive_cli.store.inbox import open_inbox_reader
+
+
+@click.command()
+@click.option("--fast", is_flag=True, help="Without the pauses.")
+def demo(*, fast: bool) -> int:
+    """Watch a recorded agent work for about fifteen seconds. Needs no claude and no login, and costs nothing.
+
+    The harness, the databases and the console are the real ones, in a temporary folder.
+    """
+    with tempfile.TemporaryDirectory(prefix="hyperhive-demo-") as folder:
+        workspace = Path(folder) / "demo"
+        workspace.mkdir(mode=0o700)
+        paths = resolve_paths("demo", Path(folder) / "state", workspace, {"HOME": folder})
+        launch = Launch(tuple(replay_command("none" if fast else "human")), partial=True)
+        agent = AgentConfig(launch, workspace, child_environment(os.environ), drain=True)
+        messages = [("operator", body) for body in MESSAGES]
+        with open_sink({"agent": "demo", "status": "online", "model": "haiku", "state": "idle"}) as sink:
+            status = trio.run(run_harness, HarnessConfig(paths, agent, None, messages, sink))
+        if status == 0:
+            _summarise(paths)
+    return status
+
+
+def _summarise(paths: AgentPaths) -> None:
+    with open_inbox_reader(paths.inbox_db) as inbox:
+        totals = inbox.totals()
+    click.echo()
+    click.echo(
+        f"That was a recording: {totals['turns']} turns, {totals['tool_calls']} tool calls, "
+        f"{text.tokens(totals['output_tokens'])} tokens written, {text.dollars(totals['cost_usd'])} at the time."
+    )
+    click.echo("Every event went through the real inbox, history and console. With a claude of your own:")
+    click.echo()
+    click.echo("  cd YOUR/PROJECT")
+    click.echo("  hyperhive run                        # in one terminal")
+    click.echo("  hyperhive send 'what to do' --wait   # in another")
+    click.echo("  hyperhive tail                       # watch from anywhere")

@@ -1,0 +1,86 @@
+"""What every command shares: the global options, the agent they name, and how a command talks."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hyperhive_cli.control.client import GoneError, call
+from hyperhive_cli.errors import AgentConflictError, NotRunningError, StoreError
+from hyperhive_cli.settings import AgentPaths, resolve_paths
+from hyperhive_cli.store.inbox import open_inbox_reader
+
+
+@dataclass(slots=True)
+class Invocation:
+    """The global options of one call of the program."""
+
+    agent: str | None = None
+    state_dir: Path | None = None
+    debug: bool = False
+
+    def paths_for(self, workspace: Path) -> AgentPaths:
+        """Find the files of the agent that these options, or the workspace's name, stand for."""
+        return resolve_paths(self.agent, self.state_dir, workspace, os.environ)
+
+    def paths(self) -> AgentPaths:
+        """Find the agent of a client command: as `paths_for` the current folder, and never another's.
+
+        Raises AgentConflictError when the name was taken from the current folder and belongs to an agent
+        that is bound to a different one.
+        """
+        here = Path.cwd()
+        paths = self.paths_for(here)
+        bound = None if paths.explicit or self.state_dir is not None else _bound_workspace(paths)
+        if bound is not None and bound != str(here):
+            raise AgentConflictError(
+                f"agent {paths.agent!r} is bound to {bound}, not to this folder", f"hyperhive -a {paths.agent} …"
+            )
+        return paths
+
+
+def _bound_workspace(paths: AgentPaths) -> str | None:
+    try:
+        with open_inbox_reader(paths.inbox_db) as inbox:
+            return inbox.fact("workspace")
+    except StoreError:
+        return None
+
+
+pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
+
+
+def require_harness(paths: AgentPaths, op: str, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401 - JSON values
+    """Ask the running harness, however long it takes; raises NotRunningError when there is none."""
+    try:
+        return call(paths.socket, op, limit_s=None, **arguments)
+    except GoneError as error:
+        raise NotRunningError(paths.agent) from error
+
+
+def ask_harness(paths: AgentPaths, op: str, **arguments: Any) -> Mapping[str, Any] | None:  # noqa: ANN401 - JSON values
+    """Ask the harness if one runs, else give None."""
+    try:
+        return call(paths.socket, op, **arguments)
+    except GoneError:
+        return None
+
+
+def print_json(value: object) -> None:
+    """Print one JSON value on a line of its own."""
+    click.echo(json.dumps(value, ensure_ascii=not _is_utf8(), separators=(",", ":")))
+
+
+def _is_utf8() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def now_ms() -> int:
+    """Give the time in Unix milliseconds."""
+    return int(time.time() * 1000)

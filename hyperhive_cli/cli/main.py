@@ -1,0 +1,135 @@
+"""The program: a group whose commands are imported when they are called, and the one error boundary."""
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from hyperhive_cli.cli.invocation import Invocation
+from hyperhive_cli.errors import HyperhiveError
+
+# name → (module, what it does). Static, so that --help imports no command.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("demo", "Watch a recorded agent work: no claude and no login needed."),
+    "run": ("run", "Run the agent: its inbox, turn by turn, until Ctrl-C."),
+    "send": ("send", "Put a message into the agent's inbox."),
+    "tail": ("tail", "Show the newest events and follow."),
+    "status": ("status", "Show what is known about the agent right now."),
+    "model": ("model", "Show or set the model of the next turn."),
+    "inbox": ("inbox", "List, cancel and retry messages."),
+    "new-session": ("session", "Start a fresh conversation with the next turn."),
+    "compact": ("session", "Compact the conversation between two turns."),
+    "cancel": ("session", "Interrupt the running turn."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and loads the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Name the commands, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"hyperhive_cli.cli.{COMMANDS[cmd_name][0]}")
+        command = getattr(module, cmd_name.replace("-", "_"))
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{cmd_name} is no command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "HYPERHIVE",
+        "max_content_width": 100,
+    },
+)
+@click.option("-a", "--agent", metavar="NAME", show_envvar=True, help="The agent; default: the current folder's name.")
+@click.option(
+    "--state-dir",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    show_envvar=True,
+    help="The agent's state folder; default: ~/.local/state/hyperhive/NAME.",
+)
+@click.option("--debug", is_flag=True, show_envvar=True, help="Show a traceback with an error.")
+@click.version_option(package_name="hyperhive", message="%(prog)s %(version)s")
+@click.pass_obj
+def hyperhive(invocation: Invocation, agent: str | None, state_dir: Path | None, *, debug: bool) -> None:
+    """Run a Claude Code agent unattended: a durable inbox, one turn after the other, every event recorded."""
+    invocation.agent = agent or None
+    invocation.state_dir = None if state_dir is None else state_dir.absolute()
+    invocation.debug = debug
+
+
+def main() -> NoReturn:
+    """Run the program and leave the process."""
+    invocation = Invocation()
+    status = _run(invocation)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_stdout()
+    sys.exit(status)
+
+
+def _run(invocation: Invocation) -> int:
+    try:
+        result = hyperhive.main(prog_name="hyperhive", standalone_mode=False, obj=invocation)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx is not None else "hyperhive"
+        return _complain(error.format_message(), f"{command} -h", 2)
+    except click.ClickException as error:
+        return _complain(error.format_message(), None, error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except BrokenPipeError:
+        _drop_stdout()
+        return 0
+    except Exception as error:  # noqa: BLE001 - the boundary: whatever it is, the operator gets one line
+        if invocation.debug:
+            sys.excepthook(type(error), error, error.__traceback__)
+        return _report(_innermost(error))
+    return result if isinstance(result, int) else 0
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Give the one error in a group of one: trio wraps what a task raises."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _report(error: BaseException) -> int:
+    if isinstance(error, HyperhiveError):
+        return _complain(error.message, error.hint, error.exit_code)
+    return _complain(f"{type(error).__name__}: {error}", "the same command with `hyperhive --debug …`", 1)
+
+
+def _complain(message: str, hint: str | None, status: int) -> int:
+    click.echo(f"Error: {_one_line(message)}", err=True)
+    if hint:
+        click.echo(f"Try: {_one_line(hint)}", err=True)
+    return status
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _drop_stdout() -> None:
+    """Let the interpreter's own flush at exit find a sink: the reader is gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

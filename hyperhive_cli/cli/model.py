@@ -1,0 +1,43 @@
+"""`hyperhive model`."""
+
+import click
+
+from hyperhive_cli.cli.invocation import Invocation, ask_harness, pass_invocation, print_json
+from hyperhive_cli.settings import check_model_name
+from hyperhive_cli.store.folder import prepare_state_dir
+from hyperhive_cli.store.model import read_model, write_model
+
+
+@click.group()
+def model() -> None:
+    """Show or set the model of the next turn."""
+
+
+@model.command("set")
+@click.argument("name")
+@pass_invocation
+def set_model(invocation: Invocation, name: str) -> None:
+    """Use the model NAME from the next turn on. The choice survives restarts.
+
+    \b
+    Example: hyperhive model set opus
+    """  # noqa: D301 - click's own mark
+    paths = invocation.paths()
+    checked = check_model_name(name)
+    if ask_harness(paths, "set_model", model=checked) is None:
+        prepare_state_dir(paths.state_dir)
+        write_model(paths.model_file, checked)
+    click.echo(checked)
+
+
+@model.command("show")
+@click.option("--json", "as_json", is_flag=True, help='{"agent": …, "model": …}')
+@pass_invocation
+def show_model(invocation: Invocation, *, as_json: bool) -> None:
+    """Print the model of the next turn."""
+    paths = invocation.paths()
+    name = read_model(paths.model_file)
+    if as_json:
+        print_json({"agent": paths.agent, "model": name})
+    else:
+        click.echo(name)

@@ -1,0 +1,128 @@
+"""`hyperhive run`."""
+
+import math
+import os
+import shutil
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+import trio
+
+from hyperhive_cli.agent.harness import HarnessConfig, run_harness
+from hyperhive_cli.agent.turn import AgentConfig
+from hyperhive_cli.claude.argv import Launch, check_extra, child_environment
+from hyperhive_cli.claude.watch import Limits
+from hyperhive_cli.cli.invocation import Invocation, now_ms, pass_invocation
+from hyperhive_cli.cli.sinks import open_sink
+from hyperhive_cli.errors import HyperhiveError, UsageError
+from hyperhive_cli.settings import check_model_name
+from hyperhive_cli.store.inbox import check_message
+from hyperhive_cli.store.report import stored_status
+
+KNOWN_PLACES = ("~/.local/bin/claude", "~/.claude/local/claude")
+EPILOG = "Examples: hyperhive run  ·  hyperhive run --drain --message 'say hello' -- --max-turns 5"
+
+
+@click.command(epilog=EPILOG)
+@click.option(
+    "--workspace",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=".",
+    metavar="DIR",
+    help="Where claude works; default: the current folder.",
+)
+@click.option("--claude", default="claude", metavar="PATH", help="The claude program; default: the one on PATH.")
+@click.option("--model", metavar="NAME", help="As `hyperhive model set NAME` before the first turn.")
+@click.option("--message", "messages", multiple=True, metavar="TEXT", help="Put this message into the inbox first.")
+@click.option("--drain", is_flag=True, help="End when nothing is left to run: 0 if every turn was ok, else 1.")
+@click.option(
+    "--drain-wait",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    metavar="SECONDS",
+    show_default=True,
+    help="With --drain: the longest wait for a limit or a back-off.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one event a line as JSON.")
+@click.option("--quiet", is_flag=True, help="Print nothing.")
+@click.option("--permission-mode", metavar="MODE", help="Passed to claude.")
+@click.option("--dangerously-skip-permissions", "skip_permissions", is_flag=True, help="Passed to claude.")
+@click.option("--continue", "continue_newest", is_flag=True, help="Begin with the workspace's newest conversation.")
+@click.option("--partial/--no-partial", default=None, help="Show text as it comes; default: on a terminal.")
+@click.option(
+    "--turn-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Interrupt a turn after this time.",
+)
+@click.option(
+    "--stall-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1800.0,
+    metavar="SECONDS",
+    show_default=True,
+    help="Interrupt a turn after this silence.",
+)
+@click.argument("claude_args", nargs=-1, type=click.UNPROCESSED)
+@pass_invocation
+def run(
+    invocation: Invocation,
+    workspace: Path,
+    claude: str,
+    model: str | None,
+    messages: tuple[str, ...],
+    drain_wait: float,
+    permission_mode: str | None,
+    turn_timeout: float | None,
+    stall_timeout: float,
+    claude_args: tuple[str, ...],
+    *,
+    drain: bool,
+    as_json: bool,
+    quiet: bool,
+    skip_permissions: bool,
+    continue_newest: bool,
+    partial: bool | None,
+) -> int:
+    """Run the agent in the foreground: each message of its inbox is one turn of claude.
+
+    Ends at Ctrl-C or SIGTERM; a running turn is interrupted and its message put back. What follows -- is
+    passed to claude.
+    """
+    if as_json and quiet:
+        raise UsageError("--json and --quiet exclude each other")
+    if (refused := check_extra(claude_args)) is not None:
+        raise UsageError(f"the harness itself decides on {refused}", "hyperhive run -h")
+    if permission_mode is not None and not permission_mode.isalpha():
+        raise UsageError(f"{permission_mode!r} is no permission mode", "hyperhive run --permission-mode acceptEdits")
+    workspace = workspace.resolve()
+    paths = invocation.paths_for(workspace)
+    if partial is None:
+        partial = not as_json and not quiet and sys.stdout.isatty()
+    launch = Launch((find_claude(claude),), permission_mode, skip_permissions, partial, claude_args)
+    limits = Limits(stall_s=stall_timeout, turn_s=turn_timeout or math.inf)
+    agent = AgentConfig(launch, workspace, child_environment(os.environ), limits, continue_newest, drain, drain_wait)
+    chosen = None if model is None else check_model_name(model)
+    incoming = [check_message("operator", text) for text in messages]
+    with ExitStack() as stack:
+        sink = None
+        if not quiet:
+            snapshot = stored_status(paths, now_ms=now_ms()) | {"status": "online"}
+            sink = stack.enter_context(open_sink(snapshot, as_json=as_json))
+        return trio.run(run_harness, HarnessConfig(paths, agent, chosen, incoming, sink))
+
+
+def find_claude(name: str) -> str:
+    """Give claude's absolute path; raises HyperhiveError when it is nowhere to be found."""
+    found = shutil.which(name)
+    if found is None and name == "claude":
+        # An alias of the operator's shell, or the short PATH of a service, hides where it was installed.
+        found = next((str(place) for place in map(Path.expanduser, map(Path, KNOWN_PLACES)) if place.is_file()), None)
+    if found is None:
+        raise HyperhiveError(
+            f"there is no program {name!r} to be run as claude",
+            "npm install -g @anthropic-ai/claude-code, or --claude PATH; `hyperhive demo` needs none",
+        )
+    return str(Path(found).absolute())

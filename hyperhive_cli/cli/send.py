@@ -1,0 +1,120 @@
+"""`hyperhive send`."""
+
+import sys
+import time
+from typing import Any
+
+import click
+
+from hyperhive_cli.cli.invocation import Invocation, ask_harness, now_ms, pass_invocation, print_json
+from hyperhive_cli.errors import HyperhiveError
+from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.store.folder import prepare_state_dir
+from hyperhive_cli.store.inbox import Inbox, open_inbox, open_inbox_reader
+
+WAIT_POLL_S = 0.1
+# Outcomes after which a message stays in the inbox until a person has done something.
+NEEDS_PERSON = {"needs_login", "billing"}
+
+
+@click.command()
+@click.argument("text", required=False)
+@click.option("--from", "sender", default="operator", metavar="NAME", show_default=True, help="Who sends it.")
+@click.option("--key", metavar="KEY", help="Sending again with the same key and text is harmless.")
+@click.option("--raw", is_flag=True, help="Pass the text as it is: slash commands and @files work.")
+@click.option("--wait", is_flag=True, help="Wait for its turn to end and print the result.")
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer than this.")
+@click.option("--json", "as_json", is_flag=True, help="Print id, state, outcome and result as JSON.")
+@pass_invocation
+def send(
+    invocation: Invocation,
+    text: str | None,
+    sender: str,
+    key: str | None,
+    timeout: float | None,
+    *,
+    raw: bool,
+    wait: bool,
+    as_json: bool,
+) -> int:
+    """Put TEXT into the agent's inbox and print the message's id, whether a harness runs or not.
+
+    Without TEXT, or with -, the message is read from stdin.
+
+    \b
+    Examples: hyperhive send 'fix the failing test' --wait
+              git diff | hyperhive send - --from reviewer
+    """  # noqa: D301 - click's own mark
+    body = sys.stdin.buffer.read().decode(errors="replace") if text in {None, "-"} else str(text)
+    paths = invocation.paths()
+    is_new = not paths.inbox_db.exists()
+    prepare_state_dir(paths.state_dir)
+    with open_inbox(paths.inbox_db) as inbox:
+        message_id = inbox.put(sender, body, now_ms=now_ms(), key=key, raw=raw)
+    running = ask_harness(paths, "ring") is not None
+    if not running:
+        _say_who_runs_it(paths, is_new=is_new)
+    if wait:
+        return _wait(paths, message_id, timeout, as_json=as_json)
+    _print_sent(paths, message_id, as_json=as_json)
+    return 0
+
+
+def _say_who_runs_it(paths: AgentPaths, *, is_new: bool) -> None:
+    agent = f"agent {paths.agent!r} is new" if is_new else f"no harness is running for agent {paths.agent!r}"
+    click.echo(f"{agent}; the message waits for: hyperhive -a {paths.agent} run", err=True)
+
+
+def _print_sent(paths: AgentPaths, message_id: int, *, as_json: bool) -> None:
+    if not as_json:
+        click.echo(message_id)
+        return
+    with open_inbox_reader(paths.inbox_db) as inbox:
+        print_json({"id": message_id, "state": inbox.get(message_id).state})
+
+
+def _wait(paths: AgentPaths, message_id: int, timeout: float | None, *, as_json: bool) -> int:
+    with open_inbox_reader(paths.inbox_db) as inbox:
+        ended = _await_end(inbox, message_id, timeout)
+    ok = ended["state"] == "done"
+    if as_json:
+        print_json(ended)
+    elif ok:
+        click.echo(ended["result"] or "")
+    else:
+        reason = f": {ended['note']}" if ended["note"] else ""
+        raise HyperhiveError(f"message {message_id} ended {ended['outcome'] or ended['state']}{reason}", _hint(ended))
+    return 0 if ok else 1
+
+
+def _hint(ended: dict[str, Any]) -> str | None:
+    if ended["state"] == "dead":
+        return f"hyperhive inbox retry {ended['id']}"
+    return "hyperhive status; the message stays in the inbox" if ended["state"] == "ready" else None
+
+
+def _await_end(inbox: Inbox, message_id: int, timeout: float | None) -> dict[str, Any]:
+    """Wait until the message has reached its end, or a turn of it has ended that needs a person."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    before = inbox.last_turn(message_id)
+    seen_turn = 0 if before is None or inbox.get(message_id).state != "ready" else before["turn_id"]
+    while True:
+        message, turn = inbox.get(message_id), inbox.last_turn(message_id)
+        is_over = message.state in {"done", "dead", "cancelled"}
+        if turn is not None and turn["turn_id"] > seen_turn and turn["outcome"] in NEEDS_PERSON:
+            is_over = True
+        if is_over:
+            return {
+                "id": message_id,
+                "state": message.state,
+                "outcome": turn and turn["outcome"],
+                "note": turn and turn["note"],
+                "result": turn and turn["result_text"],
+                "cost_usd": turn and turn["cost_usd"],
+            }
+        if deadline is not None and time.monotonic() > deadline:
+            raise HyperhiveError(
+                f"message {message_id} is still {message.state} after {timeout:g} s",
+                "it stays in the inbox: hyperhive inbox",
+            )
+        time.sleep(WAIT_POLL_S)

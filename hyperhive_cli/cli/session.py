@@ -1,0 +1,46 @@
+"""`hyperhive new-session`, `compact` and `cancel`: steering the conversation and the turn."""
+
+import click
+
+from hyperhive_cli.cli.invocation import Invocation, ask_harness, pass_invocation, print_json, require_harness
+from hyperhive_cli.errors import RefusedError
+from hyperhive_cli.store.folder import prepare_state_dir
+from hyperhive_cli.store.inbox import open_inbox
+
+
+@click.command("new-session")
+@pass_invocation
+def new_session(invocation: Invocation) -> None:
+    """Start a fresh conversation with the next turn. Asked twice before that turn, it counts once."""
+    paths = invocation.paths()
+    if ask_harness(paths, "new_session") is None:
+        prepare_state_dir(paths.state_dir)
+        with open_inbox(paths.inbox_db) as inbox:
+            inbox.put_facts(skip_continue="1")
+    click.echo("the next turn starts a new session")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print outcome, note and context_tokens as JSON.")
+@pass_invocation
+def compact(invocation: Invocation, *, as_json: bool) -> int:
+    """Run /compact on the conversation, after the running turn, and wait until it is done."""
+    reply = require_harness(invocation.paths(), "compact")
+    fields = {name: reply[name] for name in ("outcome", "note", "context_tokens")}
+    ok = fields["outcome"] == "ok"
+    if as_json:
+        print_json(fields)
+    elif not ok:
+        raise RefusedError(f"the compaction ended {fields['outcome']}: {fields['note']}", "hyperhive tail")
+    else:
+        tokens = fields["context_tokens"]
+        click.echo("compacted" if tokens is None else f"compacted; the context now holds {tokens:,} tokens")
+    return 0 if ok else 1
+
+
+@click.command()
+@pass_invocation
+def cancel(invocation: Invocation) -> None:
+    """Interrupt the running turn. Its message is cancelled for good and does not come back."""
+    require_harness(invocation.paths(), "cancel")
+    click.echo("the turn is being interrupted")

@@ -1,0 +1,39 @@
+"""Where a command shows events: the console, one JSON object a line, or nowhere."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import IO, Any
+
+from hyperhive_cli.events import BusEvent
+from hyperhive_cli.render.console import Console
+
+
+class JsonSink:
+    """Prints one event a line, as on every wire."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def show(self, records: Sequence[BusEvent]) -> None:
+        """Write the events at once; raises BrokenPipeError when the reader is gone."""
+        self._file.write(b"".join(record.to_json() + b"\n" for record in records))
+        self._file.flush()
+
+    def update(self, **fields: Any) -> None:  # noqa: ANN401 - as the console's
+        """Take nothing: every event is on its line already."""
+
+    def tick(self) -> None:
+        """Redraw nothing."""
+
+
+@contextmanager
+def open_sink(
+    snapshot: Mapping[str, Any], *, as_json: bool = False, live: bool | None = None
+) -> Iterator[JsonSink | Console]:
+    """Open stdout for events: the console (`live`, by default, on a terminal; else plain lines), or JSON."""
+    if as_json:
+        yield JsonSink(sys.stdout.buffer)
+        return
+    with Console(snapshot=snapshot, live=live) as console:
+        yield console

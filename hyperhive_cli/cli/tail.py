@@ -1,0 +1,65 @@
+"""`hyperhive tail`."""
+
+import sys
+from collections.abc import Iterator
+
+import click
+
+from hyperhive_cli.cli.invocation import Invocation, ask_harness, now_ms, pass_invocation
+from hyperhive_cli.cli.sinks import open_sink
+from hyperhive_cli.control.feed import AgentFeed
+from hyperhive_cli.events import KINDS, BusEvent
+from hyperhive_cli.store.report import stored_status
+
+TICK_S = 1.0
+BATCH = 200
+
+
+@click.command()
+@click.option(
+    "-n", "count", type=click.IntRange(min=0), default=20, metavar="N", show_default=True, help="The newest N."
+)
+@click.option("--since", type=click.IntRange(min=0), metavar="SEQ", help="All events after this number instead.")
+@click.option("--no-follow", is_flag=True, help="Stop at the newest event.")
+@click.option("--kind", "kinds", multiple=True, metavar="KIND", help=f"Only these: {', '.join(KINDS)}.")
+@click.option("--json", "as_json", is_flag=True, help="One event a line as JSON.")
+@pass_invocation
+def tail(
+    invocation: Invocation, count: int, since: int | None, kinds: tuple[str, ...], *, no_follow: bool, as_json: bool
+) -> None:
+    """Show the newest events of the agent and go on with what comes, whether or not a harness runs.
+
+    \b
+    Examples: hyperhive tail -n 50
+              hyperhive tail --json --kind turn_end | jq .outcome
+    """  # noqa: D301 - click's own mark
+    paths = invocation.paths()
+    is_terminal = sys.stdout.isatty() and not as_json
+    feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S if is_terminal else None)
+    snapshot = stored_status(paths, now_ms=now_ms()) | dict(ask_harness(paths, "status") or {})
+    with open_sink(snapshot, as_json=as_json, live=None if not no_follow else False) as sink:
+        earlier = feed.newest(count, kinds) if since is None else _of_kinds(feed.stored(since), kinds)
+        for batch in _batches(earlier):
+            sink.show(batch)
+        if no_follow:
+            return
+        for event in feed.follow():
+            if event is None:
+                sink.tick()
+            elif not kinds or event.event.kind in kinds:
+                sink.show([event])
+
+
+def _of_kinds(events: Iterator[BusEvent], kinds: tuple[str, ...]) -> Iterator[BusEvent]:
+    return (event for event in events if not kinds or event.event.kind in kinds)
+
+
+def _batches(events: "Iterator[BusEvent] | list[BusEvent]") -> Iterator[list[BusEvent]]:
+    batch: list[BusEvent] = []
+    for event in events:
+        batch.append(event)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

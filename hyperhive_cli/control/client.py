@@ -1,0 +1,90 @@
+"""The client of the control socket: standard library sockets, blocking. Used by short commands, so no trio."""
+
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hyperhive_cli.control import wire
+
+CONNECT_LIMIT_S = 2.0
+CALL_LIMIT_S = 30.0
+CHUNK_BYTES = 65_536
+
+
+class GoneError(Exception):
+    """Nobody listens on the socket (any more)."""
+
+
+@contextmanager
+def _connected(path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(CONNECT_LIMIT_S)
+        try:
+            connection.connect(str(path))
+        except OSError as error:
+            raise GoneError(str(error)) from error
+        yield connection
+
+
+def call(path: Path, op: str, *, limit_s: float | None = CALL_LIMIT_S, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401 - JSON values
+    """Ask the harness once and give its reply.
+
+    Raises GoneError when no harness listens or it goes away, HyperhiveError when it refuses. Blocks for at
+    most `limit_s` (None: for as long as the operation takes).
+    """
+    with _connected(path) as connection:
+        connection.settimeout(limit_s)
+        try:
+            connection.sendall(wire.object_to_line({"op": op, **arguments}))
+            with connection.makefile("rb") as file:
+                line = file.readline()
+        except OSError as error:
+            raise GoneError(str(error)) from error
+    if not line.endswith(b"\n"):
+        raise GoneError("the harness went away")
+    return wire.reply_to_fields(wire.line_to_object(line))
+
+
+@contextmanager
+def open_events(
+    path: Path, since: int | None, *, partial: bool = False, tick_s: float | None = None
+) -> Iterator[tuple[Mapping[str, Any], Iterator[bytes]]]:
+    """Follow the feed: gives the snapshot, and an iterator over the events' JSON, a line each.
+
+    The iterator blocks for the next event, gives an empty line after each `tick_s` of silence, and ends
+    when the harness does. Raises GoneError when no harness listens.
+    """
+    with _connected(path) as connection:
+        connection.settimeout(CALL_LIMIT_S)
+        try:
+            connection.sendall(wire.object_to_line({"op": "events", "since": since, "partial": partial}))
+            lines = _lines(connection)
+            first = next(lines, b"")
+        except OSError as error:
+            raise GoneError(str(error)) from error
+        if not first:
+            raise GoneError("the harness went away")
+        connection.settimeout(tick_s)
+        yield wire.reply_to_fields(wire.line_to_object(first)), lines
+
+
+def _lines(connection: socket.socket) -> Iterator[bytes]:
+    """Cut what comes into lines, without their newlines; what follows the last one is dropped."""
+    rest: list[bytes] = []
+    while True:
+        try:
+            chunk = connection.recv(CHUNK_BYTES)
+        except TimeoutError:
+            yield b""
+            continue
+        except ConnectionError:
+            return
+        if not chunk:
+            return
+        first, *others = chunk.split(b"\n")
+        rest.append(first)
+        for following in others:
+            yield b"".join(rest)
+            rest = [following]

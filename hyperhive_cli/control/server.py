@@ -1,0 +1,153 @@
+"""The control socket's server: it reads requests and writes what its handler answers. It knows no operation.
+
+The socket is 0600 before it listens, in a folder where nobody else may write, and a peer of another user is
+turned away besides: modes could be changed under a running harness.
+"""
+
+import os
+import socket
+import stat
+import struct
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import trio
+
+from hyperhive_cli.control import wire
+from hyperhive_cli.errors import HyperhiveError, StoreError
+from hyperhive_cli.events import BusEvent
+
+WRITE_LIMIT_S = 10.0  # a follower that takes nothing for so long is dropped; it may come back where it was
+
+
+class Handler(Protocol):
+    """What the server serves: given to it by the harness."""
+
+    async def handle(self, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Carry out an operation and give the reply's fields; raises HyperhiveError to refuse."""
+
+    def snapshot(self) -> Mapping[str, Any]:
+        """Give the state that the events to come add to."""
+
+    def follow(self, since: int | None) -> AsyncIterator[list[BusEvent]]:
+        """Give the events after `since`, then live."""
+
+
+@asynccontextmanager
+async def open_control_server(path: Path, handler: Handler) -> AsyncIterator[None]:
+    """Serve the socket during the block. To be called under the state lock: a stale socket is replaced."""
+    listener = trio.SocketListener(trio.socket.from_stdlib_socket(_bind(path)))
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.serve_listeners, partial(_converse, handler), [listener])
+            yield
+            nursery.cancel_scope.cancel()
+    finally:
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        path.unlink()
+
+
+def _bind(path: Path) -> socket.socket:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = path.parent.lstat()
+    if folder.st_uid != os.getuid() or folder.st_mode & 0o022 or not stat.S_ISDIR(folder.st_mode):
+        raise StoreError(f"others may write in the folder {path.parent}", f"chmod 700 {path.parent}")
+    with suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise StoreError(f"{path} is in the way: it is no socket")
+        path.unlink()
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        server.bind(str(path))
+        path.chmod(0o600)
+        server.listen(64)
+    except BaseException:
+        server.close()
+        raise
+    return server
+
+
+def _is_same_user(stream: trio.SocketStream) -> bool:
+    if sys.platform != "linux":
+        return True  # the folder's and the socket's modes stand guard there
+    found = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", found)[1]) in {os.getuid(), 0}
+
+
+async def _converse(handler: Handler, stream: trio.SocketStream) -> None:
+    """Answer one request of a peer. One that goes away, or sends nonsense, ends its own talk alone."""
+    async with stream:
+        if not _is_same_user(stream):
+            return
+        line = await _read_line(stream)
+        if line is None:
+            return
+        try:
+            request = wire.line_to_object(line)
+            op = str(request.pop("op", ""))
+            if op == "events":
+                await _send_events(handler, stream, request)
+                return
+            reply: Mapping[str, Any] = {"ok": True, **await handler.handle(op, request)}
+        except HyperhiveError as error:
+            reply = wire.error_to_reply(error)
+        await _send(stream, wire.object_to_line(reply))
+
+
+async def _read_line(stream: trio.SocketStream) -> bytes | None:
+    received = bytearray()
+    while b"\n" not in received:
+        try:
+            chunk = await stream.receive_some()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return None
+        if not chunk or len(received) > wire.REQUEST_LIMIT_BYTES:
+            return None
+        received += chunk
+    return bytes(received.split(b"\n", 1)[0])
+
+
+async def _send(stream: trio.SocketStream, data: bytes) -> bool:
+    """Write, and say whether the peer took it."""
+    try:
+        with trio.move_on_after(WRITE_LIMIT_S) as scope:
+            await stream.send_all(data)
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        return False
+    return not scope.cancelled_caught
+
+
+async def _send_events(handler: Handler, stream: trio.SocketStream, request: Mapping[str, Any]) -> None:
+    """Send the snapshot and then the feed, until the peer hangs up or the harness ends.
+
+    A `since` from beyond the feed (of another life, without a store) starts afresh from now.
+    """
+    since = request.get("since")
+    partial_too = request.get("partial") is True
+    snapshot = handler.snapshot()
+    known = since if isinstance(since, int) and since <= snapshot["seq"] else snapshot["seq"]
+    if not await _send(stream, wire.object_to_line({"ok": True, **snapshot})):
+        return
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_cancel_at_hang_up, stream, nursery.cancel_scope)
+        async for batch in handler.follow(known):
+            lines = [record.to_json() + b"\n" for record in batch if partial_too or not record.is_partial]
+            if lines and not await _send(stream, b"".join(lines)):
+                break
+        nursery.cancel_scope.cancel()
+
+
+async def _cancel_at_hang_up(stream: trio.SocketStream, scope: trio.CancelScope) -> None:
+    """Notice a peer that went away while there is nothing to send it."""
+    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        while await stream.receive_some():
+            pass
+    scope.cancel()

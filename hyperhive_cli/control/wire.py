@@ -1,0 +1,44 @@
+"""The control socket's wire: one JSON object a line, a request and its reply. Pure, standard library alone.
+
+Request: `{"op": NAME, …arguments}`. Reply: `{"ok": true, …fields}` or `{"ok": false, "error": TEXT, "hint":
+TEXT or null, "exit_code": N}`. After the reply to `events` the server goes on with one event a line, until
+either side closes.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hyperhive_cli.errors import HyperhiveError
+
+REQUEST_LIMIT_BYTES = 64 * 1024
+
+
+def object_to_line(fields: Mapping[str, Any]) -> bytes:
+    """Give a request or a reply as its line."""
+    return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
+
+
+def line_to_object(line: bytes) -> dict[str, Any]:
+    """Read a request or a reply; raises HyperhiveError for anything but one JSON object."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise HyperhiveError("the control socket carried something else than a JSON object")
+    return found
+
+
+def error_to_reply(error: HyperhiveError) -> dict[str, Any]:
+    """Give the reply that reports an error."""
+    return {"ok": False, "error": error.message, "hint": error.hint, "exit_code": error.exit_code}
+
+
+def reply_to_fields(reply: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give a reply's fields back; raises the error that it reports."""
+    if reply.get("ok") is True:
+        return reply
+    error = HyperhiveError(str(reply.get("error") or "the harness refused"), reply.get("hint"))
+    error.exit_code = int(reply.get("exit_code") or 1)
+    raise error

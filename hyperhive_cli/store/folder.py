@@ -1,0 +1,88 @@
+"""The state folder and its lock: one harness a folder, and nobody else's hands in it."""
+
+import fcntl
+import json
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from hyperhive_cli.errors import AgentConflictError, StoreError
+
+LOCK_WAIT_S = 2.0  # an asker for the holder takes the lock for a moment
+LOCK_POLL_S = 0.02
+
+
+def prepare_state_dir(folder: Path) -> None:
+    """Create the folder (0700) where it is missing; raises StoreError for one that others could tamper with."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise StoreError(f"the state folder {folder} cannot be used: {error.strerror}") from error
+    if not stat.S_ISDIR(found.st_mode):
+        raise StoreError(f"the state folder {folder} is no folder but a link or a file")
+    if found.st_uid != os.getuid():
+        raise StoreError(f"the state folder {folder} belongs to another user", "hyperhive --state-dir DIR …")
+    if found.st_mode & 0o022:
+        raise StoreError(f"others may write in the state folder {folder}", f"chmod 700 {folder}")
+
+
+@contextmanager
+def hold_lock(path: Path, agent: str) -> Iterator[None]:
+    """Hold the harness's lock during the block; raises AgentConflictError that names the holder.
+
+    The kernel frees it when its last holder dies, so that no stale lock can be left behind.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        _take(descriptor, path, agent)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({"pid": os.getpid()}).encode(), 0)
+        yield
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, path: Path, agent: str) -> None:
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = _read_holder(path).get("pid")
+            if time.monotonic() > deadline:
+                raise AgentConflictError(
+                    f"a harness runs for agent {agent!r} already (pid {pid})", f"hyperhive -a {agent} status"
+                ) from None
+            time.sleep(LOCK_POLL_S)
+        else:
+            return
+
+
+def lock_holder(path: Path) -> int | None:
+    """Give the pid of the harness that holds the lock, None when it is free. 0: it holds it and did not say who."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return int(_read_holder(path).get("pid") or 0)
+    else:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _read_holder(path: Path) -> dict[str, Any]:
+    with suppress(OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(found, dict):
+            return found
+    return {}
