@@ -1,0 +1,216 @@
+"""What the tests share: the fake claude, throw-away folders, a clean environment, and looks at real processes."""
+
+import json
+import os
+import shutil
+import signal
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypedDict, TypeVar
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+RECORDINGS = TESTS / "recordings"
+Step = dict[str, Any]
+T = TypeVar("T")
+
+
+class Call(TypedDict):
+    """One start of the fake; `prompt` is None when the run never reads stdin."""
+
+    start: int
+    argv: list[str]
+    cwd: str
+    env: list[str]
+    pid: int
+    pgid: int
+    session: int
+    prompt: str | None
+    prompt_ended: bool
+
+
+class RecordingFacts(TypedDict):
+    prompt: str
+    scenario: str
+    extra_args: list[str]
+    logged_in: bool
+    exit_status: int | None
+    cut_off_by_recorder: bool
+    stderr: str
+
+
+def recording(name: str) -> list[bytes]:
+    """Give a recording's lines without their newlines; a name is `v2.1.330/tools.jsonl`."""
+    return (RECORDINGS / name).read_bytes().split(b"\n")[:-1]
+
+
+def recording_index() -> dict[str, RecordingFacts]:
+    """Give what is known of each recording, by name."""
+    index: dict[str, RecordingFacts] = json.loads((RECORDINGS / "index.json").read_text())
+    return index
+
+
+def process_state(pid: int) -> str | None:
+    """Give the letter that /proc has for a process (`Z` is a zombie, `T` stopped), None when it is gone."""
+    fields = _process_fields(pid)
+    return fields[0] if fields else None
+
+
+def wait_until(condition: Callable[[], T], timeout_s: float = 10.0) -> T:
+    """Poll until the condition is true, and give its value; TimeoutError after the deadline."""
+    deadline = time.monotonic() + timeout_s
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"still {value!r} after {timeout_s} s")
+        time.sleep(0.005)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class FakeClaude:
+    """A claude that plays a script; `path` is the program to start. Its words: `tests/fake_claude.py`."""
+
+    path: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
+
+    def script(self, *runs: list[Step], logged_in: bool | Literal["file"] = True) -> None:
+        """Let the next start play the first run, the one after it the second; the last one repeats."""
+        script = {"runs": runs, "logged_in": logged_in, "first_start": self._count_starts()}
+        draft = self.folder / "script.json.new"
+        draft.write_text(json.dumps(script), encoding="utf-8")
+        draft.replace(self.folder / "script.json")
+
+    def calls(self) -> list[Call]:
+        """Give the records of all starts so far whose stdin is at its end, or which are over."""
+        path = self.folder / "calls.jsonl"
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        records: list[Call] = [json.loads(line) for line in lines]
+        return sorted(records, key=lambda call: call["start"])
+
+    def touch(self, name: str) -> None:
+        (self.folder / name).touch()
+
+    def wait_for(self, name: str, timeout_s: float = 10.0) -> None:
+        """Wait until the fake has touched a gate file."""
+        wait_until((self.folder / name).exists, timeout_s)
+
+    def started(self) -> list[int]:
+        """Give the ids of all processes of the fake that were started, dead ones too."""
+        return [pid for pid, _ in self._pids("started.txt")]
+
+    def spawned(self) -> list[int]:
+        """Give the ids of all children that the fake left behind, dead ones too."""
+        return [pid for pid, _ in self._pids("spawned.txt")]
+
+    def end_all(self) -> None:
+        """Kill what is left of the fake's processes and of their children."""
+        for pid, start_time in (*self._pids("started.txt"), *self._pids("spawned.txt")):
+            fields = _process_fields(pid)
+            if fields and fields[0] != "Z" and fields[19] == start_time:  # not another process with its id
+                os.kill(pid, signal.SIGKILL)
+
+    def _pids(self, name: str) -> list[tuple[int, str]]:
+        path = self.folder / name
+        words = path.read_text().split() if path.exists() else []
+        return list(zip(map(int, words[::2]), words[1::2], strict=True))
+
+    def _count_starts(self) -> int:
+        starts = self.folder / "starts"
+        return starts.stat().st_size if starts.exists() else 0
+
+
+@pytest.fixture(autouse=True)
+def _no_children_left() -> Iterator[None]:
+    """Fail a test that leaves children of the test process behind, zombies too; they have 2 s to go."""
+    before = _children()
+    yield
+    deadline = time.monotonic() + 2.0
+    while left := _children() - before:
+        if time.monotonic() > deadline:
+            pytest.fail("left behind: " + ", ".join(f"{pid} ({_command(pid)})" for pid in sorted(left)))
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def fake_claude(tmp_path: Path) -> Iterator[FakeClaude]:
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    fake = FakeClaude(folder / "claude")
+    _write_program(fake.path, folder / "script.json")
+    fake.script([])
+    yield fake
+    fake.end_all()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def state_dir() -> Iterator[Path]:
+    """Give an empty folder with mode 0700 and a path short enough for a unix socket in it."""
+    folder = Path(tempfile.mkdtemp(prefix="hh-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Give all variables for a child: no HYPERHIVE_*, CLAUDE* or XDG_* of the person who runs the tests."""
+    home = tmp_path / "home"
+    home.mkdir()
+    programs = Path(sys.executable).parent
+    kept = {name: os.environ[name] for name in ("TMPDIR",) if name in os.environ}
+    return {**kept, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "HOME": str(home), "LANG": "C.UTF-8"}
+
+
+def _write_program(path: Path, script: Path) -> None:
+    """Write the executable that knows its script, since the product filters its child's environment.
+
+    No shell where it can be helped: it would add variables of its own to those that the fake reports.
+    """
+    body = (
+        f"import sys\nsys.path.insert(0, {str(TESTS)!r})\n"
+        f"import fake_claude\nfake_claude.main({str(script)!r}, sys.argv[1:])\n"
+    )
+    head = f"#!{sys.executable} -IS\n"
+    if " " in sys.executable or len(head) > 120:  # a kernel's limits for such a line
+        module = path.with_suffix(".py")
+        module.write_text(body, encoding="utf-8")
+        head, body = "#!/bin/sh\n", f"exec '{sys.executable}' -IS '{module}' \"$@\"\n"
+    path.write_text(head + body, encoding="utf-8")
+    path.chmod(stat.S_IRWXU)
+
+
+def _process_fields(pid: int) -> list[str]:
+    """Give the fields of /proc/PID/stat from the state on, none when the process is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _children() -> set[int]:
+    """Give the ids of the children of this process, whichever thread started them."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return {int(word) for path in lists for word in path.read_text().split()}
+
+
+def _command(pid: int) -> str:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except FileNotFoundError:
+        return "gone"
+    return b" ".join(words).decode(errors="replace").strip() or "zombie"
