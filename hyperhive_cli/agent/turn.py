@@ -63,14 +63,18 @@ class TurnDesk:
         prompt = message_to_prompt(message.sender, message.body, raw=message.raw, delivery=delivery)
         self._announce_start(lease.turn_id, message)
         self._bus.set_state(TurnState.THINKING)
-        return await self._run(lease.turn_id, prompt, message)
+        outcome, _ = await self._run(lease.turn_id, prompt, message)
+        return outcome
 
     async def run_compact(self) -> Outcome:
-        """Run `/compact` on the session."""
+        """Run `/compact` on the session. Ok with a note: claude found nothing to compact, and says why."""
         turn_id = self._inbox.open_turn(self._bus.refresh_model(), now_ms=self._now_ms())
         self._announce_start(turn_id, None)
         self._bus.set_state(TurnState.COMPACTING)
-        return await self._run(turn_id, "/compact", None)
+        outcome, seen = await self._run(turn_id, "/compact", None)
+        if outcome.ok and not seen.compacted:
+            return Outcome(OutcomeKind.OK, seen.result_text or "nothing was compacted")
+        return outcome
 
     def _announce_start(self, turn_id: int, message: Message | None) -> None:
         self._bus.publish(
@@ -85,7 +89,7 @@ class TurnDesk:
             )
         )
 
-    async def _run(self, turn_id: int, prompt: str, message: Message | None) -> Outcome:
+    async def _run(self, turn_id: int, prompt: str, message: Message | None) -> tuple[Outcome, Evidence]:
         config = self._config
         fresh = self._bus.take_skip_continue()
         session_id = self._inbox.fact("session_id")
@@ -105,7 +109,7 @@ class TurnDesk:
         record = self._record(turn_id, turn.evidence, ending, duration_ms, resumed=bool(session_id))
         self._settle(record, message, self._facts_after(turn.evidence, record.outcome))
         self._announce_end(record, message, turn.evidence)
-        return record.outcome
+        return record.outcome, turn.evidence
 
     def _record(self, turn_id: int, seen: Evidence, ending: Ending, duration_ms: int, *, resumed: bool) -> TurnRecord:
         return TurnRecord(

@@ -34,7 +34,7 @@ class Verdict:
 def verdict(limits: Limits, seen: Evidence, *, started: float, last_line: float | None, now: float) -> Verdict | float:
     """Give the verdict that is due now, else the time at which to ask again."""
     if seen.retry_error == "authentication_failed":
-        return Verdict(Cause.LOGIN, "claude would retry for minutes")
+        return Verdict(Cause.LOGIN, "the first request was refused")
     deadlines = [(started + limits.turn_s, Verdict(Cause.TIMED_OUT, f"after {limits.turn_s:g} s"))]
     if last_line is None:
         deadlines.append((started + limits.init_s, Verdict(Cause.STALLED, f"no line in {limits.init_s:g} s")))

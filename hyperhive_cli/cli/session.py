@@ -27,11 +27,12 @@ def compact(invocation: Invocation, *, as_json: bool) -> int:
     """Run /compact on the conversation, after the running turn, and wait until it is done."""
     reply = require_harness(invocation.paths(), "compact")
     fields = {name: reply[name] for name in ("outcome", "note", "context_tokens")}
-    ok = fields["outcome"] == "ok"
+    ok = fields["outcome"] == "ok" and fields["note"] is None
     if as_json:
         print_json(fields)
     elif not ok:
-        raise RefusedError(f"the compaction ended {fields['outcome']}: {fields['note']}", "hyperhive tail")
+        what = "nothing was compacted" if fields["outcome"] == "ok" else f"the compaction ended {fields['outcome']}"
+        raise RefusedError(f"{what}: {fields['note']}", "hyperhive tail")
     else:
         tokens = fields["context_tokens"]
         click.echo("compacted" if tokens is None else f"compacted; the context now holds {tokens:,} tokens")
