@@ -33,8 +33,8 @@ from tests.unit.made_events import (
     record,
     recorded_turn,
     said,
+    same_world,  # noqa: F401 - a fixture, used by name
 )
-from tests.unit.made_events import same_world  # noqa: F401 - a fixture, used by name
 from tests.unit.screen import Screen
 
 pytestmark = pytest.mark.usefixtures("same_world")

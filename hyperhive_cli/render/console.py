@@ -1,0 +1,226 @@
+"""`Console`: the transcript and, on a terminal, the live region below it. `run`, `tail` and `demo` use it."""
+
+import errno
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from rich.console import ConsoleDimensions, RenderableType
+from rich.live import Live
+from rich.rule import Rule
+from rich.segment import Segment, Segments
+from rich.style import Style
+from rich.text import Text
+
+from hyperhive_cli.events import BusEvent, Stream, TurnEnd
+from hyperhive_cli.render.blocks import Block, remark, stacked
+from hyperhive_cli.render.draft import MOST_LINES, Drafts
+from hyperhive_cli.render.facts import Facts, bottom_line
+from hyperhive_cli.render.feed import Feed
+from hyperhive_cli.render.output import (
+    READER_GONE,
+    columns_wanted,
+    is_gone,
+    is_terminal,
+    never_fail_to_encode,
+    rich_console,
+    terminal_size,
+)
+from hyperhive_cli.render.text import clean
+
+PLAIN_WIDTH = 80
+_NARROWEST = 24
+_REDRAW_S = 0.1
+# Our own signs, for an output that cannot take them.
+_ASCII = str.maketrans("▸✓✗●◆↻·~│▏▕█░─▌•…→", "*+x*#@-~|||#.-|*.>")
+
+
+class Console:
+    """Prints events as a transcript; on a terminal a live region with the bottom line stays below it.
+
+    A context manager: the live region appears on entry and is gone, the cursor back, on exit, whatever
+    happened. `snapshot` holds the fields of `status --json`, any of them missing or None; `file` defaults
+    to standard output; `live=None` means: when `file` is a terminal. Without the live region the output is
+    plain: no colours, no cursor movement, 80 columns unless `width` or COLUMNS says otherwise.
+
+    Its methods write and so may block; they are called from one thread at a time. After BrokenPipeError
+    nothing more is written.
+    """
+
+    def __init__(
+        self,
+        *,
+        snapshot: Mapping[str, Any] | None = None,
+        file: TextIO | None = None,
+        live: bool | None = None,
+        width: int | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._file = sys.stdout if file is None else file
+        self._width = width
+        self._now = now
+        self._is_live = is_terminal(self._file) if live is None else live
+        self._rich = rich_console(self._file, live=self._is_live)
+        self._ascii = not self._rich.encoding.startswith("utf")
+        self._feed = Feed()
+        self._facts = Facts(snapshot)
+        self._drafts = Drafts()
+        self._group: str | None = None
+        self._live: Live | None = None
+        self._drawn_at = 0.0
+
+    def __enter__(self) -> Self:
+        never_fail_to_encode(self._file)
+        self._fit()
+        if self._is_live:
+            region = _Region(self._region)
+            self._live = Live(
+                console=self._rich,
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+                get_renderable=lambda: region,
+            )
+            self._drawn_at = self._now()
+            self._guarded(self._live.start, refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        live, self._live = self._live, None
+        self._drafts.clear()
+        if live is None:
+            return
+        try:
+            live.stop()
+        except (OSError, ValueError):
+            # The terminal is gone, or the file was closed: there is nothing left to tidy up.
+            self._rich.quiet = True
+
+    def show(self, records: Sequence[BusEvent]) -> None:
+        """Print events above the live region; partial ones only feed it.
+
+        Raises BrokenPipeError when the reader is gone, other OSErrors (a full disk) as they come.
+        """
+        blocks: list[Block] = []
+        for record in records:
+            self._facts.observe(record)
+            self._observe_draft(record)
+            if not (isinstance(record.event, Stream) and record.event.is_partial):
+                blocks.extend(self._feed.blocks(record))
+        self._fit()
+        if blocks:
+            segments = [segment for block in blocks for segment in self._segments(block)]
+            self._drawn_at = self._now()
+            self._guarded(self._rich.print, Segments(segments), end="", crop=False)
+        else:
+            self._redraw_soon()
+
+    def update(self, **fields: Any) -> None:  # noqa: ANN401 - fields of `status --json`
+        """Take over facts that no event carries, such as `unread=3`; unknown names are ignored."""
+        self._facts.update(fields)
+        self._redraw_soon()
+
+    def tick(self) -> None:
+        """Redraw the live region: its clock goes on and a resized terminal is followed."""
+        if self._live is not None:
+            self._fit()
+            self._drawn_at = self._now()
+            self._guarded(self._live.refresh)
+
+    def _redraw_soon(self) -> None:
+        # abs: a wall clock that was set back must not freeze the region.
+        if self._live is not None and abs(self._now() - self._drawn_at) >= _REDRAW_S:
+            self.tick()
+
+    def _observe_draft(self, record: BusEvent) -> None:
+        if isinstance(record.event, Stream):
+            self._drafts.observe(record.event.line)
+        elif isinstance(record.event, TurnEnd):
+            self._drafts.clear()
+
+    def _segments(self, block: Block) -> list[Segment]:
+        """Render a block to safe segments, with a blank line before it where its group begins."""
+        try:
+            lines = self._safe_lines(block.body)
+        except Exception as error:  # noqa: BLE001 - a text that rich or a highlighter chokes on ends no transcript
+            lines = self._safe_lines(remark(f"not printable ({type(error).__name__})").body)
+        if not lines:
+            return []
+        gap = self._group is not None and (self._group != block.group or block.group == "text")
+        self._group = block.group
+        shown = [Segment.line()] if gap else []
+        for line in lines:
+            shown += [*line, Segment.line()]
+        return shown
+
+    def _safe_lines(self, body: RenderableType) -> list[list[Segment]]:
+        options = self._rich.options.update(height=None)
+        lines = self._rich.render_lines(body, options, pad=False)
+        return _without_blank_ends([_right_stripped([self._safe(part) for part in line]) for line in lines])
+
+    def _safe(self, segment: Segment) -> Segment:
+        """Make sure of what each renderable has promised: no control character, no link, no cursor code."""
+        text = clean(segment.text).replace("\n", " ")
+        style = segment.style
+        if style is not None and style.link:
+            style = style.update_link(None)
+        return Segment(text.translate(_ASCII) if self._ascii else text, style)
+
+    def _region(self) -> RenderableType:
+        """Give the live region: the end of what is being written, a rule, the bottom line."""
+        size = self._rich.size
+        draft = self._drafts.shown(min(MOST_LINES, size.height - 3))
+        parts: list[RenderableType] = [] if draft is None else [Text(""), draft]
+        parts += [Rule(style="rule"), bottom_line(self._facts, self._now(), size.width)]
+        lines = _without_blank_ends(self._safe_lines(stacked(parts)), start=False)
+        joined: list[Segment] = []
+        for position, line in enumerate(lines):
+            joined += [Segment.line(), *line] if position else line
+        return Segments(joined)
+
+    def _fit(self) -> None:
+        """Follow the terminal's size: rich looks at the standard streams, ours may be another file."""
+        found = terminal_size(self._file) if self._is_live else None
+        columns = self._width or columns_wanted() or (found.columns if found else 0)
+        rows = found.lines if found else 0
+        self._rich.size = ConsoleDimensions(max(_NARROWEST, columns or PLAIN_WIDTH), max(4, rows or 25))
+
+    def _guarded(self, write: Callable[..., object], *args: object, **options: object) -> None:
+        try:
+            write(*args, **options)
+        except OSError as error:
+            if not is_gone(error):
+                raise
+            self._rich.quiet = True
+            raise BrokenPipeError(errno.EPIPE, READER_GONE) from error
+
+
+class _Region:
+    """The live region as of the moment it is drawn: rich draws it again below each permanent line."""
+
+    def __init__(self, current: Callable[[], RenderableType]) -> None:
+        self.current = current
+
+    def __rich__(self) -> RenderableType:
+        return self.current()
+
+
+def _right_stripped(line: list[Segment]) -> list[Segment]:
+    """Drop the blanks at a line's end, with which rich fills up to the width."""
+    while line and not line[-1].text.strip(" "):
+        line.pop()
+    if line:
+        line[-1] = Segment(line[-1].text.rstrip(" "), line[-1].style or Style.null())
+    return line
+
+
+def _without_blank_ends(lines: list[list[Segment]], *, start: bool = True) -> list[list[Segment]]:
+    while lines and not any(part.text.strip() for part in lines[-1]):
+        lines.pop()
+    first = next((at for at, line in enumerate(lines) if any(part.text.strip() for part in line)), 0)
+    return lines[first:] if start else lines

@@ -1,0 +1,112 @@
+"""The block that claude is writing at this moment, as the deltas of `--include-partial-messages` tell it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
+from rich.text import Text
+
+from hyperhive_cli.render.blocks import Cropped, marked
+from hyperhive_cli.render.memory import mapping, string
+from hyperhive_cli.render.text import clean, one_line, size, text_of
+
+MOST_LINES = 8
+# The live region shows the end alone; what scrolled out of it is printed when the block is finished.
+_KEPT_CHARS = 4 * 1024
+_MOST_DRAFTS = 32
+
+
+class _Draft:
+    """One unfinished block: its type, the tool's name, the end of its text and its length so far."""
+
+    def __init__(self, kind: str, name: str = "") -> None:
+        self.kind = kind
+        self.name = name
+        self.tail = ""
+        self.written = 0
+
+    def add(self, text: str) -> None:
+        self.written += len(text)
+        self.tail = (self.tail + text[-_KEPT_CHARS:])[-_KEPT_CHARS:]
+
+
+class Drafts:
+    """The unfinished blocks of the main thread and of each subagent; the one that grew last is shown."""
+
+    def __init__(self) -> None:
+        self._drafts: dict[str, _Draft] = {}
+
+    def observe(self, line: Mapping[str, Any]) -> None:
+        """Take in one line of claude: a delta grows a draft, a finished line or the result ends it."""
+        parent = string(line.get("parent_tool_use_id"))
+        match line.get("type"):
+            case "stream_event":
+                self._grow(parent, mapping(line.get("event")))
+            case "assistant":
+                self._drafts.pop(parent, None)
+            case "result":
+                self.clear()
+
+    def clear(self) -> None:
+        """Forget all: the turn is over."""
+        self._drafts.clear()
+
+    def _grow(self, parent: str, event: Mapping[str, Any]) -> None:
+        match event.get("type"):
+            case "content_block_start":
+                block = mapping(event.get("content_block"))
+                self._begin(parent, _Draft(string(block.get("type")), one_line(text_of(block.get("name")), 60)))
+            case "content_block_delta":
+                self._add(parent, mapping(event.get("delta")))
+            case "message_stop":
+                self._drafts.pop(parent, None)
+
+    def _begin(self, parent: str, draft: _Draft) -> None:
+        self._drafts.pop(parent, None)
+        if len(self._drafts) >= _MOST_DRAFTS:
+            self._drafts.clear()
+        self._drafts[parent] = draft
+
+    def _add(self, parent: str, delta: Mapping[str, Any]) -> None:
+        found = _DELTAS.get(string(delta.get("type")))
+        if found is None:
+            return
+        kind, key = found
+        # Whoever comes in the middle of a block sees its deltas only.
+        draft = self._drafts.pop(parent, None) or _Draft(kind)
+        draft.add(string(delta.get(key)))
+        self._begin(parent, draft)
+
+    def shown(self, most: int = MOST_LINES) -> RenderableType | None:
+        """Give the last lines of the newest draft, at most `most`; None when there is none."""
+        draft = next(reversed(self._drafts.values()), None)
+        if draft is None or most < 1:
+            return None
+        if draft.kind.endswith("tool_use"):
+            written = f" {size(draft.written)}" if draft.written else ""
+            text = Text.assemble((draft.name or "tool", "call.name"), (f" …{written}", "quiet"))
+            return marked("▸", Cropped(text), "call")
+        text = Text(clean(draft.tail).strip("\n"), "thought" if draft.kind == "thinking" else "")
+        return _LastLines(marked("~" if draft.kind == "thinking" else " ", text, "quiet"), most)
+
+
+class _LastLines:
+    """The last lines of a renderable, as many as fit the room it is given."""
+
+    def __init__(self, body: RenderableType, most: int) -> None:
+        self.body = body
+        self.most = most
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in console.render_lines(self.body, options.update(height=None), pad=False)[-self.most :]:
+            yield from line
+            yield Segment.line()
+
+
+_DELTAS: Mapping[str, tuple[str, str]] = {
+    # type of a delta → type of its block, key of its text
+    "text_delta": ("text", "text"),
+    "thinking_delta": ("thinking", "thinking"),
+    "input_json_delta": ("tool_use", "partial_json"),
+}

@@ -1,0 +1,154 @@
+"""One line of claude's stdout → the blocks that show it: a table of small cases, keyed by its type."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from rich.text import Text
+
+from hyperhive_cli.render.answer import answer_to_block
+from hyperhive_cli.render.blocks import NAME_CELLS, Block, Cropped, Gutter, marked, remark, stacked
+from hyperhive_cli.render.memory import Memory, mapping, string
+from hyperhive_cli.render.prose import prose
+from hyperhive_cli.render.system import SYSTEM_CASES, Case, Line, nothing, rate_limit
+from hyperhive_cli.render.text import brief, head_lines, one_line, plural, text_of
+from hyperhive_cli.render.tool import answer_summary, call_summary, content_text
+
+_THOUGHT_CHARS = 220
+_ERROR_LINES = 12
+
+
+def stream_to_blocks(line: Line, memory: Memory, ts: int) -> list[Block]:
+    """Give the blocks of one line; an unknown type is one dim line. `ts` is its time in ms."""
+    kind, subtype = line.get("type"), line.get("subtype")
+    case = SYSTEM_CASES.get(string(subtype)) if kind == "system" else _TYPES.get(string(kind))
+    if case is None:
+        name = "/".join(brief(part, 40) for part in (kind, subtype) if part is not None)
+        blocks = [remark(name or "a line without a type")]
+    else:
+        blocks = list(case(line, memory, ts))
+    if blocks and blocks[-1].group != "tool":
+        memory.last_call = None
+    parent = string(line.get("parent_tool_use_id"))
+    if parent and blocks:
+        return _under_call(blocks, parent, memory)
+    if blocks:
+        memory.last_agent = memory.last_call
+    return blocks
+
+
+def _under_call(blocks: list[Block], parent: str, memory: Memory) -> list[Block]:
+    """Put a subagent's blocks behind a bar, with its task's name where the reader could lose track."""
+    bar = Text("  │ ", "quiet")
+    shown = [block.inside(bar) for block in blocks]
+    if memory.last_agent != parent:
+        memory.last_agent = parent
+        title = memory.subjects.get(parent) or "subagent"
+        heading = Gutter(bar, Cropped(Text(f"{title}:", "quiet")))
+        shown[0] = Block(shown[0].group, stacked([heading, shown[0].body]))
+    return shown
+
+
+def _assistant(line: Line, memory: Memory, _ts: int) -> Iterator[Block]:
+    failed = line.get("error") is not None
+    content = mapping(line.get("message")).get("content")
+    for block in _content_blocks(content):
+        case = _ASSISTANT_BLOCKS.get(string(block.get("type")))
+        if failed and block.get("type") == "text":
+            yield from _error_text(text_of(block.get("text")), memory)
+        elif case is None:
+            yield remark(f"assistant/{brief(block.get('type', 'block'), 40)}")
+        else:
+            yield from case(block, memory)
+
+
+def _content_blocks(content: object) -> Iterator[Line]:
+    if isinstance(content, list):
+        yield from (block if isinstance(block, Mapping) else {"type": "text", "text": block} for block in content)
+    elif content is not None:
+        yield {"type": "text", "text": content}
+
+
+def _text(block: Line, memory: Memory) -> Iterator[Block]:
+    text = text_of(block.get("text"))
+    if text.strip():
+        memory.note_text(text)
+        yield Block("text", Gutter(Text("  "), prose(text)))
+
+
+def _thinking(block: Line, _memory: Memory) -> Iterator[Block]:
+    thought = one_line(text_of(block.get("thinking")), _THOUGHT_CHARS)
+    if thought:
+        yield Block("thought", marked("~", Text(thought, "thought"), "quiet"))
+
+
+def _hidden_thinking(_block: Line, _memory: Memory) -> Iterator[Block]:
+    yield Block("thought", marked("~", Text("thinking, not shown", "thought"), "quiet"))
+
+
+def _tool_use(block: Line, memory: Memory) -> Iterator[Block]:
+    name = one_line(text_of(block.get("name")), 60) or "unknown"
+    subject = call_summary(name, block.get("input"), memory.cwd)
+    memory.note_call(string(block.get("id")), name, subject)
+    shown = Text.assemble((f"{name:<{NAME_CELLS}}", "call.name"), " ", subject)
+    yield Block("tool", marked("▸", Cropped(shown), "call"))
+
+
+_ASSISTANT_BLOCKS: Mapping[str, Callable[[Line, Memory], Iterator[Block]]] = {
+    "text": _text,
+    "thinking": _thinking,
+    "redacted_thinking": _hidden_thinking,
+    "tool_use": _tool_use,
+    "server_tool_use": _tool_use,
+    "mcp_tool_use": _tool_use,
+}
+
+
+def _user(line: Line, memory: Memory, _ts: int) -> Iterator[Block]:
+    for block in _content_blocks(mapping(line.get("message")).get("content")):
+        if string(block.get("type")).endswith("tool_result"):
+            yield from _tool_result(block, line.get("tool_use_result"), memory)
+        else:
+            yield from _quoted(content_text([block]))
+
+
+def _quoted(text: str) -> Iterator[Block]:
+    """Show what the binary says in the user's name (a summary, a command's output) as one dim line."""
+    lines, more = head_lines(text, 1)
+    total = len(lines) + more
+    if lines:
+        yield remark((f"({plural(total, 'line')}) " if total > 1 else "") + one_line(lines[0], 200), mark=">")
+
+
+def _tool_result(block: Line, sibling: object, memory: Memory) -> Iterator[Block]:
+    call = string(block.get("tool_use_id"))
+    name = memory.calls.get(call, "")
+    denied = memory.denied.pop(call, None)
+    if denied is not None and text_of(block.get("content")).strip() == denied:
+        return
+    yield answer_to_block(call, name, answer_summary(name, block, sibling), memory)
+
+
+def _error_text(text: str, memory: Memory) -> Iterator[Block]:
+    if memory.note_text(text):
+        lines, more = head_lines(text, _ERROR_LINES, width=4000)
+        rest = [f"+{plural(more, 'line')}"] if more else []
+        yield Block("text", marked("✗", stacked(Text(line, "bad") for line in [*lines, *rest]), "bad"))
+
+
+def _result(line: Line, memory: Memory, _ts: int) -> Iterator[Block]:
+    text = text_of(line.get("result"))
+    errors = line.get("errors")
+    if not text.strip() and isinstance(errors, list):
+        text = "\n".join(text_of(error) for error in errors)
+    if line.get("is_error") is True:
+        yield from _error_text(text, memory)
+    elif memory.note_text(text):
+        yield Block("text", Gutter(Text("  "), prose(text)))
+
+
+_TYPES: Mapping[str, Case] = {
+    "assistant": _assistant,
+    "user": _user,
+    "result": _result,
+    "rate_limit_event": rate_limit,
+    "stream_event": nothing,
+}

@@ -1,0 +1,260 @@
+"""The transcript of recorded runs and of made-up lines, as a pipe gets it."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hyperhive_cli.events import (
+    LiveEvent,
+    ModelChanged,
+    Note,
+    StatusChanged,
+    TokenUsageChanged,
+    TurnEnd,
+    TurnStart,
+    TurnStateChanged,
+    Unrecognised,
+)
+from hyperhive_cli.usage import TokenUsage
+from tests.unit.made_events import (
+    RECORDINGS,
+    TS,
+    answer,
+    assistant,
+    call,
+    plain,
+    recorded_turn,
+    said,
+    same_world,  # noqa: F401 - a fixture, used by name
+)
+
+pytestmark = pytest.mark.usefixtures("same_world")
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize(
+    ("name", "release"),
+    [
+        ("tools", "v2.1.330"),
+        ("tools_denied", "v2.1.330"),
+        ("subagent", "v2.1.330"),
+        ("subagent", "v2.1.197"),
+        ("compact", "v2.1.330"),
+        ("overloaded_then_ok", "v2.1.330"),
+        ("not_logged_in", "v2.1.330"),
+        ("text", "v2.1.330"),
+    ],
+)
+def test_a_recording_looks_as_agreed(name: str, release: str, width: int) -> None:
+    # After a wanted change: GOLDEN_WRITE=1 pytest tests/unit/test_console.py, then read the difference.
+    kept = GOLDEN / f"{name}_{release}_{width}.txt"
+    shown = plain(*recorded_turn(name, release), width=width)
+    if os.environ.get("GOLDEN_WRITE"):
+        kept.write_text(shown)
+    assert shown == kept.read_text()
+
+
+@pytest.mark.parametrize(
+    "path", sorted(RECORDINGS.glob("v*/*.jsonl")), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_every_recording_is_plain_lines_within_the_width(path: Path) -> None:
+    shown = plain(*recorded_turn(path.stem, path.parent.name))
+    assert "not readable" not in shown
+    assert "not printable" not in shown
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", shown)
+    assert max(map(len, shown.splitlines())) <= 80
+    assert not re.search(r" \n|\n\n\n", shown)
+
+
+def test_partial_lines_add_nothing_to_the_transcript() -> None:
+    turn = recorded_turn("tools_partial")
+    whole = [event for event in turn if not (isinstance(event, dict) and event["type"] == "stream_event")]
+    assert len(whole) < len(turn)
+    assert plain(*turn) == plain(*whole)
+
+
+def test_long_text_is_wrapped_and_never_cut() -> None:
+    words = [f"word{number}" for number in range(300)]
+    shown = plain(assistant(said(" ".join(words) + "\n" + "x" * 300)), width=40)
+    assert shown.split()[:300] == words
+    assert shown.count("x") == 300
+
+
+@pytest.mark.parametrize(
+    "kept",
+    ["List<String>", "<b>bold</b>", "&amp;", "[ref]: http://example.org/a", "![alt]", "first\n  second", "a_b_c"],
+)
+def test_markdown_loses_none_of_the_text(kept: str) -> None:
+    source = kept.replace("\n  ", "\n")
+    shown = plain(assistant(said(source)))
+    assert kept in shown
+
+
+def test_markdown_is_rendered() -> None:
+    shown = plain(
+        assistant(said("# Title\n\nSome **bold** `code`, [a](http://e.org) <http://auto.org>.\n\n- one\n- two"))
+    )
+    assert shown == ("  Title\n\n  Some bold code, a (http://e.org) http://auto.org.\n\n   • one\n   • two\n")
+
+
+def test_a_table_folds_long_words() -> None:
+    word = "w" * 90
+    shown = plain(assistant(said(f"| a | b |\n|---|---|\n| {word} | 2 |")), width=50)
+    assert shown.count("w") == 90
+
+
+def test_a_huge_text_is_cut_with_its_lines_counted() -> None:
+    shown = plain(assistant(said("line\n" * 100_000)))
+    head, end = shown.rstrip().rsplit("\n", 1)
+    assert head.count("line") == 64 * 1024 // 5 + 1 - (64 * 1024 % 5 < 4)
+    assert re.fullmatch(r"  \+[\d,]+ lines", end)
+
+
+def test_thinking_is_short() -> None:
+    shown = plain(assistant({"type": "thinking", "thinking": "I wonder. " * 100}))
+    assert shown.startswith("~ I wonder.")
+    assert len(shown.splitlines()) <= 4
+    assert shown.rstrip().endswith("…")
+
+
+def test_an_answer_stands_under_its_call_or_says_whose_it_is() -> None:
+    shown = plain(
+        assistant(call("a", "Read", file_path="/x")),
+        assistant(call("b", "Bash", command="ls")),
+        answer("b", "one"),
+        answer("a", "two"),
+        answer("a", "three"),
+        answer("gone", "four"),
+    )
+    assert shown.splitlines() == [
+        "▸ Read   /x",
+        "▸ Bash   ls",
+        "         one",
+        "  Read   two",
+        "         three",
+        "  result four",
+    ]
+
+
+def test_a_remark_between_call_and_answer_names_the_answer() -> None:
+    shown = plain(assistant(call("b", "Bash", command="ls")), Note(text="hm"), answer("b", "one"))
+    assert shown.splitlines()[-1] == "  Bash   one"
+
+
+def test_interleaved_subagents_are_told_apart() -> None:
+    def inner(parent: str, text: str) -> dict[str, Any]:
+        return assistant(said(text), parent_tool_use_id=parent)
+
+    shown = plain(
+        assistant(call("a", "Task", description="count words")),
+        inner("a", "One."),
+        inner("a", "Two."),
+        assistant(call("b", "Task", description="find files")),
+        inner("a", "Three."),
+        inner("b", "Four."),
+        inner("?", "Five."),
+    )
+    bars = [line.removeprefix("  │ ").strip() for line in shown.splitlines() if line.startswith("  │")]
+    assert bars == ["One.", "Two.", "count words:", "Three.", "find files:", "Four.", "subagent:", "Five."]
+
+
+def test_a_result_repeats_nothing_that_was_shown() -> None:
+    shown = plain(
+        assistant(said("The answer.\n")),
+        {"type": "result", "subtype": "success", "is_error": False, "result": "The answer."},
+        assistant(said("No login"), error="authentication_failed"),
+        {"type": "result", "subtype": "success", "is_error": True, "result": "No login"},
+    )
+    assert shown == "  The answer.\n\n✗ No login\n"
+
+
+def test_a_result_shows_what_was_not_shown() -> None:
+    shown = plain(
+        {"type": "result", "is_error": False, "result": "Unknown command: /x"},
+        {"type": "result", "is_error": True, "errors": ["No conversation", 7]},
+    )
+    assert shown == "  Unknown command: /x\n\n✗ No conversation\n  7\n"
+
+
+def test_what_a_turn_showed_may_be_shown_by_the_next() -> None:
+    turn = TurnStart(sender="x", body="y", unread=0)
+    result = {"type": "result", "is_error": False, "result": "Unknown command: /x"}
+    assert plain(turn, result, result, turn, result).count("Unknown command") == 2
+
+
+def test_the_same_session_starts_once() -> None:
+    init = {"type": "system", "subtype": "init", "session_id": "abcdefghij", "model": "m", "claude_code_version": "2"}
+    turn = TurnStart(sender="x", body="y", unread=0)
+    assert plain(init, turn, init).count("session abcdefgh · m · claude 2") == 1
+    assert plain(init, init | {"session_id": "other"}).count("session") == 2
+
+
+@pytest.mark.parametrize(
+    ("event", "shown"),
+    [
+        ({"type": "system", "subtype": "api_retry", "attempt": 2, "max_retries": 10, "retry_delay_ms": 1117.9,
+          "error_status": 529, "error": "overloaded"}, "↻ retry 2/10 in 1.1s: overloaded (529)"),
+        ({"type": "system", "subtype": "api_retry", "error_status": None}, "↻ retry 0/0: no reason given"),
+        ({"type": "system", "subtype": "compact_boundary", "compact_metadata": {"pre_tokens": 5994,
+          "post_tokens": 2627}}, "◆ compacted 5,994 → 2,627 tokens"),
+        ({"type": "system", "subtype": "compact_boundary"}, "◆ compacted"),
+        ({"type": "system", "subtype": "brand_new"}, "· system/brand_new"),
+        ({"type": "hologram", "x": 1}, "· hologram"),
+        ({"no": "type"}, "· a line without a type"),
+        ({"type": ["odd"], "subtype": {}}, "· [1 item]/{0 keys}"),
+        ({"type": "system", "subtype": "status", "status": "requesting"}, ""),
+        ({"type": "system", "subtype": "thinking_tokens", "estimated_tokens": 9}, ""),
+        ({"type": "rate_limit_event", "rate_limit_info": {"status": "allowed"}}, ""),
+        ({"type": "rate_limit_event", "rate_limit_info": {"status": "rejected", "resetsAt": TS / 1000 + 7500}},
+         "↻ rate limit: rejected, resets in 2h 05m"),
+        ({"type": "user", "message": {"content": "<local-command-stdout>Compacted </local-command-stdout>"}},
+         "> Compacted"),
+        ({"type": "user", "message": {"content": [{"type": "text", "text": "a\nb\nc"}]}}, "> (3 lines) a"),
+        (assistant({"type": "redacted_thinking"}), "~ thinking, not shown"),
+        (assistant({"type": "poem"}), "· assistant/poem"),
+        (StatusChanged(status="needs_login_idle"), "● status: needs login"),
+        (StatusChanged(status="brand_new"), "● status: brand new"),
+        (ModelChanged(model="opus"), "◆ model: opus, from the next turn on"),
+        (TurnStateChanged(state="thinking", since_unix=1), ""),
+        (TokenUsageChanged(usage=TokenUsage()), ""),
+        (Note(text="hello"), "· hello"),
+        (Note(text="careful", level="warning"), "! careful"),
+        (Note(text="broken", level="error", source="stderr"), "✗ stderr: broken"),
+        (Unrecognised("hive_moved", {}), "· hive_moved"),
+    ],
+)  # fmt: skip
+def test_small_events(event: LiveEvent | dict[str, Any], shown: str) -> None:
+    assert plain(event).rstrip("\n") == shown
+
+
+def test_the_head_of_a_turn() -> None:
+    body = "\n".join(f"line {number}" for number in range(1, 10))
+    shown = plain(TurnStart(sender="alice", body=body, unread=1, message_id=12, attempt=2)).splitlines()
+    assert shown[0] == "── alice · #12 · attempt 2 " + "─" * 20 + " 1 more waiting · 22 Nov 16:24 ──"
+    assert shown[1:] == [*(f"  ▏ line {number}" for number in range(1, 7)), "  ▏ +3 lines"]
+    assert "attempt" not in plain(TurnStart(sender="a", body="b", unread=0))
+    assert "waiting" not in plain(TurnStart(sender="a", body="b", unread=0))
+
+
+def test_the_foot_of_a_turn() -> None:
+    usage = TokenUsage(1200, 345, 67_000, 890)
+    end = TurnEnd(ok=True, outcome="ok", duration_ms=184_000, cost_usd=1.239, tool_calls=4)
+    foot = "✓ ok · 3m 04s · 4 tools · 1.2k in, 345 out, 67k cached, 890 written · $1.24\n"
+    assert plain(TokenUsageChanged(usage=usage), end) == foot
+    assert plain(TokenUsageChanged(usage=usage), end, width=70) == foot.replace(", 890 written", "")
+    assert plain(end) == "✓ ok · 3m 04s · 4 tools · $1.24\n"
+
+
+def test_the_foot_says_why() -> None:
+    end = TurnEnd(ok=False, outcome="bad_request", exit_status=1, note="no such model\nsecond line")
+    assert plain(end) == "✗ bad request · exit 1\n  no such model\n  second line\n"
+
+
+def test_usage_belongs_to_one_turn() -> None:
+    end = TurnEnd(ok=True, outcome="ok")
+    shown = plain(TokenUsageChanged(usage=TokenUsage(1, 2)), end, TurnStart(sender="a", body="b", unread=0), end)
+    assert shown.count("1 in, 2 out") == 1
