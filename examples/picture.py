@@ -6,6 +6,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -36,4 +37,7 @@ if __name__ == "__main__":
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         console = Console(record=True, width=WIDTH, file=nowhere, force_terminal=True, color_system="truecolor")
         console.print(Text.from_ansi(output_on_terminal(command).rstrip()))
-    console.save_svg(target, title=" ".join(command))
+    svg = console.export_svg(title=" ".join(command))
+    # Rich's picture would load its font from a web site; the reader's own monospace font does as well.
+    with open(target, "w", encoding="utf-8") as file:
+        file.write(re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL))

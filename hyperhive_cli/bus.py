@@ -7,7 +7,8 @@ re-reads the store. Everything here runs on one trio thread.
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -80,9 +81,10 @@ class Bus:
         """Record events in one commit, then show them; partial lines are neither numbered nor kept."""
         ts = self.now_ms()
         records = [BusEvent.make(self._next_seq(event), ts, event) for event in events]
-        if self._store is not None:
-            self._record(self._store, records)
+        remark = None if self._store is None else self._record(self._store, records)
         self._ring.extend(records)
+        if remark is not None:
+            self.publish(remark)
 
     def note(self, text: str, level: str = "info", source: str = "harness") -> None:
         """Publish a remark."""
@@ -94,15 +96,17 @@ class Bus:
         self.current_seq += 1
         return self.current_seq
 
-    def _record(self, store: EventStore, records: list[BusEvent]) -> None:
+    def _record(self, store: EventStore, records: list[BusEvent]) -> Note | None:
+        """Write records, and give the remark (to follow them) when that fails for the first time, or works again."""
         reason = store.append(records)
         if reason is not None and not self._store_failed:
             self._store_failed = True
-            self.note(f"the history cannot be written, going on without it: {reason}", "warning")
-        elif reason is None and self._store_failed:
+            return Note(text=f"the history cannot be written, going on without it: {reason}", level="warning")
+        if reason is None and self._store_failed:
             self._store_failed = False
             lost, store.lost = store.lost, 0
-            self.note(f"the history is written again; {lost} events are missing from it")
+            return Note(text=f"the history is written again; {lost} events are missing from it")
+        return None
 
     def sweep(self) -> None:
         """Delete what the history holds beyond its capacity."""
@@ -202,7 +206,7 @@ class Bus:
         """Begin to read: only what is published from now on."""
         return Subscription(self._ring)
 
-    async def follow(self, since: int | None = None) -> AsyncIterator[list[BusEvent]]:
+    async def follow(self, since: int | None = None) -> AsyncGenerator[list[BusEvent], None]:
         """Give the events after `since` (None: after now) in batches, from the store and then live.
 
         Without gap or double; partial lines come only live. Where a slow reader's missing events cannot be
@@ -210,28 +214,31 @@ class Bus:
         """
         subscription, upto = self.subscribe(), self.current_seq
         last = upto if since is None else min(since, upto)
-        async for batch in self._replay(last):
-            yield batch
-            last = batch[-1].seq or last
+        async with aclosing(self._replay(last)) as pages:
+            async for batch in pages:
+                yield batch
+                last = batch[-1].seq or last
         # Without a store the ring is all that can be given of what was before.
         earlier = [record for record in self._ring.records if record.seq and last < record.seq <= upto]
         if earlier:
             yield earlier
             last = upto
-        async for dropped, records in subscription.batches():
-            if dropped:
-                before = last
-                async for batch in self._replay(last):
-                    yield batch
-                    last = batch[-1].seq or last
-                if last == before and self._store is None:
-                    yield [self._unnumbered(f"{dropped} events went by too fast to be shown")]
-            fresh = [record for record in records if record.seq is None or record.seq > last]
-            if fresh:
-                yield fresh
-                last = max((record.seq for record in fresh if record.seq is not None), default=last)
+        async with aclosing(subscription.batches()) as taken:
+            async for dropped, records in taken:
+                if dropped:
+                    oldest = next((record.seq for record in records if record.seq is not None), self.current_seq + 1)
+                    async with aclosing(self._replay(last)) as pages:
+                        async for batch in pages:
+                            yield batch
+                            last = batch[-1].seq or last
+                    if last < oldest - 1:
+                        yield [self._unnumbered(f"{oldest - 1 - last} events went by too fast to be shown")]
+                fresh = [record for record in records if record.seq is None or record.seq > last]
+                if fresh:
+                    yield fresh
+                    last = max((record.seq for record in fresh if record.seq is not None), default=last)
 
-    async def _replay(self, last: int) -> AsyncIterator[list[BusEvent]]:
+    async def _replay(self, last: int) -> AsyncGenerator[list[BusEvent], None]:
         """Page through the store from `last` to where the feed stands now."""
         upto = self.current_seq
         while self._store is not None and last < upto:

@@ -5,6 +5,7 @@ The wire shape is the same in the database, `tail --json`, the control socket an
 database keeps `seq`, `ts` and `kind` as columns and the fields as one JSON object, the payload.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
@@ -251,7 +252,12 @@ class BusEvent:
         if not isinstance(found, dict) or not found.keys() >= set(ENVELOPE_KEYS):
             raise ValueError("an event is a JSON object with seq, ts and kind")
         seq, ts, kind = (found.pop(key) for key in ENVELOPE_KEYS)
-        return cls.make(seq, ts, event_from_fields(kind, found))
+        if not isinstance(seq, int | None) or not isinstance(ts, int) or not isinstance(kind, str):
+            raise TypeError("seq (or null) and ts are whole numbers, kind is a text")
+        event = event_from_fields(kind, found)
+        if isinstance(event, Stream):  # nested deeper than orjson writes, or with numbers that it would respell
+            event = Stream(event.line, _spliced_text(text if isinstance(text, str) else text.decode()))
+        return cls.make(seq, ts, event)
 
     @property
     def is_partial(self) -> bool:
@@ -271,6 +277,15 @@ def splice(seq: int | None, ts: int, kind: str, payload: str) -> bytes:
     # `kind` comes from our own rows; one that is not plain must still give valid JSON.
     name = f'"{kind}"' if kind.isidentifier() and kind.isascii() else orjson.dumps(kind).decode()
     return f'{{"seq":{number},"ts":{ts},"kind":{name}{comma}{rest}'.encode()
+
+
+def _spliced_text(text: str) -> str | None:
+    """Give the payload that `splice` put into a text; None when the envelope is spelled otherwise."""
+    envelope = _SPLICED.match(text)
+    return None if envelope is None else "{" + text[envelope.end() :]
+
+
+_SPLICED = re.compile(r'\{"seq":(?:null|\d+),"ts":\d+,"kind":"stream"(?:,|(?=\}))')
 
 
 def event_from_fields(kind: str, found: object) -> LiveEvent:

@@ -5,7 +5,7 @@ that never read, 75 µs an event against 0.05 µs here); a reader that is too sl
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from itertools import islice
 
 import trio
@@ -50,7 +50,7 @@ class Subscription:
         self._cursor = ring.published
         return dropped, records
 
-    async def batches(self) -> AsyncIterator[tuple[int, list[BusEvent]]]:
+    async def batches(self) -> AsyncGenerator[tuple[int, list[BusEvent]], None]:
         """Give what `take` gives whenever there is something, until the ring is closed and empty of news."""
         while True:
             if self._cursor != self._ring.published:

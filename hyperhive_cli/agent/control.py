@@ -1,12 +1,12 @@
 """The operations of the control socket: one handler for the command line, and for whoever comes later."""
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.bus import Bus
-from hyperhive_cli.errors import UsageError
+from hyperhive_cli.errors import RefusedError, UsageError
 from hyperhive_cli.events import BusEvent
 from hyperhive_cli.settings import check_model_name
 from hyperhive_cli.store.inbox import Inbox
@@ -48,7 +48,7 @@ class ControlHandler:
             "unread": self._inbox.unread(),
         }
 
-    def follow(self, since: int | None) -> AsyncIterator[list[BusEvent]]:
+    def follow(self, since: int | None) -> AsyncGenerator[list[BusEvent], None]:
         """Give the feed after `since`."""
         return self._bus.follow(since)
 
@@ -65,7 +65,10 @@ class ControlHandler:
 
     async def _set_model(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         model = check_model_name(str(arguments.get("model", "")))
-        self._bus.set_model(model)
+        try:
+            self._bus.set_model(model)
+        except OSError as error:  # a full disk must not end the harness
+            raise RefusedError(f"the choice of model cannot be stored: {error}") from error
         return {"model": model}
 
     async def _new_session(self, _: Mapping[str, Any]) -> Mapping[str, Any]:

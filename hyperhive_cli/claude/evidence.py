@@ -49,7 +49,7 @@ class Evidence:
 
     def observe_stream(self, line: Mapping[str, Any]) -> None:
         """Take in one line. Unknown types and odd shapes are ignored, never an error."""
-        observe = _OBSERVERS.get(str(line.get("type")))
+        observe = _OBSERVERS.get(_text(line.get("type")) or "")
         if observe is not None:
             observe(self, line)
 
@@ -118,7 +118,7 @@ _SYSTEM: dict[str, Callable[[Evidence, Mapping[str, Any]], None]] = {
 
 
 def _observe_system(seen: Evidence, line: Mapping[str, Any]) -> None:
-    observe = _SYSTEM.get(str(line.get("subtype")))
+    observe = _SYSTEM.get(_text(line.get("subtype")) or "")
     if observe is not None:
         observe(seen, line)
 
@@ -129,12 +129,12 @@ def _observe_assistant(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.synthetic_error = _text(line.get("error"))
     seen.context_tokens = context_of(line) or seen.context_tokens
     for block in content_blocks(line, "tool_use"):
-        seen.running_tools[str(block.get("id"))] = str(block.get("name") or "unknown")
+        seen.running_tools[_text(block.get("id")) or ""] = _text(block.get("name")) or "unknown"
 
 
 def _observe_user(seen: Evidence, line: Mapping[str, Any]) -> None:
     for block in content_blocks(line, "tool_result"):
-        seen.running_tools.pop(str(block.get("tool_use_id")), None)
+        seen.running_tools.pop(_text(block.get("tool_use_id")) or "", None)
 
 
 def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
@@ -149,7 +149,7 @@ def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.terminal_reason = _text(line.get("terminal_reason"))
     seen.api_error_status = _whole(line.get("api_error_status"))
     errors = line.get("errors")
-    seen.errors = tuple(str(error) for error in errors) if isinstance(errors, list) else ()
+    seen.errors = tuple(filter(None, map(_text, errors))) if isinstance(errors, list) else ()
     denials = line.get("permission_denials")
     seen.permission_denials += len(denials) if isinstance(denials, list) else 0
     seen.context_window = _window(line.get("modelUsage")) or seen.context_window

@@ -2,13 +2,14 @@
 
 Measured on the binary: on stdin a leading `/` runs a slash command, and an `@path` at the start or after
 white space inlines that file, absolute paths outside the project and denied Read tools notwithstanding.
+White space as JavaScript has it, U+FEFF too; the stop, comma, `!` and `?` of East Asian text count as well.
 """
 
 import re
 
 WORD_JOINER = "\u2060"  # invisible, and enough to make an `@` no reference
 
-_AT_REFERENCE = re.compile(r"(?<!\S)@(?=\S)")
+_AT_REFERENCE = re.compile(r"(?<![^\s\ufeff\u3001\u3002\uff01\uff1f])@(?=\S)")
 
 
 def message_to_prompt(sender: str, body: str, *, raw: bool = False, delivery: int = 1) -> str:

@@ -16,6 +16,7 @@ from hyperhive_cli.events import Note, Stream
 from hyperhive_cli.settings import LINE_LIMIT_BYTES
 
 NOTE_TEXT_LIMIT = 500  # characters of an unusable line that are kept
+HEAD_BYTES = 4 * NOTE_TEXT_LIMIT  # in UTF-8 a character has at most four
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,11 @@ class LineFramer:
     def _give_up(self, part: bytes) -> None:
         if self._hash is None:
             self._hash = hashlib.sha256()
+            head = bytearray()  # not cut from the joined parts: those would be in memory twice
             for earlier in self._parts:
                 self._hash.update(earlier)
-            self._parts = [b"".join(self._parts)[: 4 * NOTE_TEXT_LIMIT]]
+                head += earlier[: HEAD_BYTES - len(head)]
+            self._parts = [bytes(head)]
             return
         self._hash.update(part)
         self._parts.pop()
@@ -109,7 +112,7 @@ def line_to_event(line: bytes | Oversized) -> Stream | Note | None:
 
 def _decode(raw: bytes) -> str:
     """Give the line as text that orjson takes, whatever the bytes: U+FFFD for what is no character."""
-    text = raw.decode(errors="replace").removeprefix("\ufeff")
+    text = raw.decode(errors="replace").removeprefix("\ufeff").lstrip()
     # Claude writes a lone surrogate of the model's text as an escape that no strict parser accepts; were
     # it left alone, the assistant line and the `result` would both be lost.
     return _ESCAPE.sub(_mend_escape, text) if _LONE_SURROGATE_HINT.search(text) else text

@@ -44,9 +44,10 @@ def _summarise(paths: AgentPaths) -> None:
     click.echo()
     click.echo(
         f"That was a recording: {totals['turns']} turns, {totals['tool_calls']} tool calls, "
-        f"{text.tokens(totals['output_tokens'])} tokens written, {text.dollars(totals['cost_usd'])} at the time."
+        f"{text.dollars(totals['cost_usd'])} at the time."
     )
-    click.echo("Every event went through the real inbox, history and console. With a claude of your own:")
+    click.echo("The inbox, the history and the console were the real ones.")
+    click.echo("With a claude of your own:")
     click.echo()
     click.echo("  cd YOUR/PROJECT")
     click.echo("  hyperhive run                        # in one terminal")

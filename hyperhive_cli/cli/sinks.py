@@ -3,10 +3,12 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from hyperhive_cli.events import BusEvent
-from hyperhive_cli.render.console import Console
+
+if TYPE_CHECKING:
+    from hyperhive_cli.render.console import Console
 
 
 class JsonSink:
@@ -30,10 +32,12 @@ class JsonSink:
 @contextmanager
 def open_sink(
     snapshot: Mapping[str, Any], *, as_json: bool = False, live: bool | None = None
-) -> Iterator[JsonSink | Console]:
+) -> Iterator["JsonSink | Console"]:
     """Open stdout for events: the console (`live`, by default, on a terminal; else plain lines), or JSON."""
     if as_json:
         yield JsonSink(sys.stdout.buffer)
         return
+    from hyperhive_cli.render.console import Console  # noqa: PLC0415 - rich costs 100 ms, which JSON need not pay
+
     with Console(snapshot=snapshot, live=live) as console:
         yield console

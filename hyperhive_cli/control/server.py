@@ -9,8 +9,8 @@ import socket
 import stat
 import struct
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,7 +33,7 @@ class Handler(Protocol):
     def snapshot(self) -> Mapping[str, Any]:
         """Give the state that the events to come add to."""
 
-    def follow(self, since: int | None) -> AsyncIterator[list[BusEvent]]:
+    def follow(self, since: int | None) -> AsyncGenerator[list[BusEvent], None]:
         """Give the events after `since`, then live."""
 
 
@@ -138,10 +138,11 @@ async def _send_events(handler: Handler, stream: trio.SocketStream, request: Map
         return
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_cancel_at_hang_up, stream, nursery.cancel_scope)
-        async for batch in handler.follow(known):
-            lines = [record.to_json() + b"\n" for record in batch if partial_too or not record.is_partial]
-            if lines and not await _send(stream, b"".join(lines)):
-                break
+        async with aclosing(handler.follow(known)) as feed:
+            async for batch in feed:
+                lines = [record.to_json() + b"\n" for record in batch if partial_too or not record.is_partial]
+                if lines and not await _send(stream, b"".join(lines)):
+                    break
         nursery.cancel_scope.cancel()
 
 

@@ -39,6 +39,8 @@ def reply_to_fields(reply: Mapping[str, Any]) -> Mapping[str, Any]:
     """Give a reply's fields back; raises the error that it reports."""
     if reply.get("ok") is True:
         return reply
-    error = HyperhiveError(str(reply.get("error") or "the harness refused"), reply.get("hint"))
-    error.exit_code = int(reply.get("exit_code") or 1)
+    text, hint, exit_code = (reply.get(name) for name in ("error", "hint", "exit_code"))
+    said = text if isinstance(text, str) and text else "the harness refused"
+    error = HyperhiveError(said, hint if isinstance(hint, str) else None)
+    error.exit_code = exit_code if isinstance(exit_code, int) and exit_code > 0 else 1
     raise error

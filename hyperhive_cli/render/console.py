@@ -42,8 +42,8 @@ class Console:
 
     A context manager: the live region appears on entry and is gone, the cursor back, on exit, whatever
     happened. `snapshot` holds the fields of `status --json`, any of them missing or None; `file` defaults
-    to standard output; `live=None` means: when `file` is a terminal. Without the live region the output is
-    plain: no colours, no cursor movement, 80 columns unless `width` or COLUMNS says otherwise.
+    to standard output; `live=None` means: when `file` is a terminal. In a pipe the output is plain: no
+    colours, no cursor movement, 80 columns unless `width` or COLUMNS says otherwise.
 
     Its methods write and so may block; they are called from one thread at a time. After BrokenPipeError
     nothing more is written.
@@ -62,7 +62,8 @@ class Console:
         self._width = width
         self._now = now
         self._is_live = is_terminal(self._file) if live is None else live
-        self._rich = rich_console(self._file, live=self._is_live)
+        self._is_styled = self._is_live or is_terminal(self._file)
+        self._rich = rich_console(self._file, styled=self._is_styled, live=self._is_live)
         self._ascii = not self._rich.encoding.startswith("utf")
         self._feed = Feed()
         self._facts = Facts(snapshot)
@@ -185,7 +186,7 @@ class Console:
 
     def _fit(self) -> None:
         """Follow the terminal's size: rich looks at the standard streams, ours may be another file."""
-        found = terminal_size(self._file) if self._is_live else None
+        found = terminal_size(self._file) if self._is_styled else None
         columns = self._width or columns_wanted() or (found.columns if found else 0)
         rows = found.lines if found else 0
         self._rich.size = ConsoleDimensions(max(_NARROWEST, columns or PLAIN_WIDTH), max(4, rows or 25))

@@ -26,14 +26,14 @@ class _Rich(RichConsole):
         raise BrokenPipeError(errno.EPIPE, READER_GONE)
 
 
-def rich_console(file: TextIO, *, live: bool) -> RichConsole:
-    """Make rich's console for `file`: colours and cursor codes when live, plain text when not."""
+def rich_console(file: TextIO, *, styled: bool, live: bool) -> RichConsole:
+    """Make rich's console for `file`: with colours when styled, and with cursor codes when live."""
     return _Rich(
         file=file,
         theme=THEME,
-        force_terminal=live,
+        force_terminal=styled,
         force_interactive=live,
-        color_system="auto" if live else None,
+        color_system="auto" if styled else None,
         markup=False,
         emoji=False,
         highlight=False,

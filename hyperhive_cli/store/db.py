@@ -24,6 +24,7 @@ def open_database(path: Path, migrations: Sequence[str], *, synchronous: str, bu
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     db = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
     try:
+        _refuse_newer(db, path, migrations)  # before anything is written, the mode of the journal included
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {synchronous}")
         db.execute("PRAGMA journal_size_limit = 16777216")
@@ -43,7 +44,7 @@ def open_reader(path: Path, *, busy_s: float = 5.0) -> sqlite3.Connection:
     except sqlite3.OperationalError:
         # A WAL database in a folder that we may not write needs -shm, which we cannot make: read the file
         # alone, without what may still stand in the -wal.
-        db = sqlite3.connect(f"{uri}?immutable=1", uri=True, isolation_level=None)
+        db = sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None)
     db.execute("PRAGMA query_only = 1")
     return db
 
@@ -65,16 +66,20 @@ def _migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> N
     if _version(db) == len(migrations):
         return
     with transaction(db):
-        version = _version(db)
-        if version > len(migrations):
-            raise StoreError(
-                f"{path} was written by a newer hyperhive (schema {version}, this one knows {len(migrations)})",
-                "upgrade hyperhive; the file was left as it is",
-            )
-        for script in migrations[version:]:
+        _refuse_newer(db, path, migrations)
+        for script in migrations[_version(db) :]:
             for statement in _statements(script):
                 db.execute(statement)
         db.execute(f"PRAGMA user_version = {len(migrations)}")
+
+
+def _refuse_newer(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+    version = _version(db)
+    if version > len(migrations):
+        raise StoreError(
+            f"{path} was written by a newer hyperhive (schema {version}, this one knows {len(migrations)})",
+            "upgrade hyperhive; the file was left as it is",
+        )
 
 
 def _version(db: sqlite3.Connection) -> int:
@@ -89,6 +94,8 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+    if statement.strip():
+        yield statement  # the last one, without its semicolon
 
 
 def is_damaged(error: Exception) -> bool:

@@ -1,8 +1,8 @@
 """`EventStore`: the history, rows of the events table. It may fail; the harness goes on without it."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ SWEEP_ROWS = 1_000  # a single large DELETE holds the lock for long (150,000 row
 
 _ALL = 2**63 - 1
 _Row = tuple[int, int, str, str]
+_FoundRow = tuple[int, object, object, object]  # a column's type binds nobody in SQLite
 
 
 @dataclass(slots=True)
@@ -103,16 +104,20 @@ class EventStore:
     def _read(self, query: str, parameters: Sequence[Any] = ()) -> list[Any]:
         try:
             return self.connection.execute(query, parameters).fetchall()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OverflowError) as error:
             raise StoreError(f"the history cannot be read: {error}") from error
 
 
-def _readable(rows: "Iterator[_Row] | Sequence[_Row]") -> Iterator[BusEvent]:
-    for row in rows:
-        try:
-            yield BusEvent.from_row(*row)
-        except (ValueError, TypeError):
-            continue
+def _readable(rows: Iterable[_FoundRow]) -> Iterator[BusEvent]:
+    for seq, ts, kind, payload in rows:
+        if isinstance(ts, int) and isinstance(kind, str) and isinstance(payload, str):
+            with suppress(ValueError, TypeError):
+                yield BusEvent.from_row(seq, ts, kind, payload)
+
+
+def _text(raw: bytes) -> str:
+    """Read a text column; bytes that are no UTF-8 must not make the rows around them unreadable."""
+    return raw.decode(errors="replace")
 
 
 @contextmanager
@@ -133,13 +138,23 @@ def open_event_store(path: Path) -> Iterator[EventStore]:
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"the history {path} cannot be used: {error}") from error
     with closing(connection):
+        connection.text_factory = _text
         yield EventStore(connection, moved=moved)
+
+
+def _check_soundness(connection: sqlite3.Connection) -> None:
+    """Raise for a damaged database: `quick_check` reports most damage as a row, not as an error."""
+    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        error = sqlite3.DatabaseError(found)
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
 
 
 def _open_sound(path: Path) -> sqlite3.Connection:
     connection = database.open_database(path, schema.EVENTS, synchronous="NORMAL", busy_s=BUSY_S)
     try:
-        connection.execute("PRAGMA quick_check(1)").fetchall()
+        _check_soundness(connection)
         connection.execute("SELECT id, ts, kind, payload_json FROM events ORDER BY id DESC LIMIT 1").fetchall()
     except BaseException:
         connection.close()
@@ -155,4 +170,5 @@ def open_event_reader(path: Path) -> Iterator[EventStore]:
     except sqlite3.Error as error:
         raise StoreError(f"the history {path} cannot be read: {error}") from error
     with closing(connection):
+        connection.text_factory = _text
         yield EventStore(connection)

@@ -7,7 +7,7 @@ is dead. Whatever changes a message is one `BEGIN IMMEDIATE` transaction, synchr
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,8 @@ class Inbox:
         Raises UsageError for an unusable message and RefusedError when the key was used for another body.
         """
         sender, body = check_message(sender, body)
+        if key is not None and not key.isprintable():
+            raise UsageError(f"{key!r} is no key", "one line of printable characters")
         with self._transaction() as db:
             db.execute(
                 """UPDATE messages SET key = NULL
@@ -214,10 +216,12 @@ class Inbox:
 
     def get(self, message_id: int) -> Message:
         """Give one message; raises RefusedError when there is none of this id."""
-        row = self.connection.execute(
-            f"SELECT {_COLUMNS} FROM messages WHERE id = :id",  # noqa: S608
-            {"id": message_id},
-        ).fetchone()
+        row = None
+        with suppress(OverflowError):  # an id beyond SQLite's integers is nobody's
+            row = self.connection.execute(
+                f"SELECT {_COLUMNS} FROM messages WHERE id = :id",  # noqa: S608
+                {"id": message_id},
+            ).fetchone()
         if row is None:
             raise RefusedError(f"there is no message {message_id}", "hyperhive inbox --all")
         return _row_to_message(row)
@@ -242,7 +246,7 @@ class Inbox:
         return stats.last_turn(self.connection, message_id)
 
     def totals(self) -> dict[str, Any]:
-        """Give the sums over all ended turns: turns, tool_calls, output_tokens, cost_usd."""
+        """Give the sums over all ended turns: turns, tool_calls, cost_usd."""
         return stats.totals(self.connection)
 
     def fact(self, name: str) -> str | None:
@@ -285,10 +289,9 @@ def open_inbox(path: Path) -> Iterator[Inbox]:
 
 @contextmanager
 def open_inbox_reader(path: Path) -> Iterator[Inbox]:
-    """Open an existing inbox for reading alone; raises StoreError when there is none."""
+    """Open an existing inbox for reading alone; raises StoreError when there is none, or reading it fails."""
     try:
-        connection = database.open_reader(path)
+        with closing(database.open_reader(path)) as connection:
+            yield Inbox(connection)
     except sqlite3.Error as error:
         raise StoreError(f"the inbox {path} cannot be read: {error}") from error
-    with closing(connection):
-        yield Inbox(connection)

@@ -85,8 +85,7 @@ def last_turn(db: sqlite3.Connection, message_id: int | None = None) -> dict[str
 def totals(db: sqlite3.Connection) -> dict[str, Any]:
     """Give the sums over all ended turns."""
     row = db.execute(
-        """SELECT count(*), coalesce(sum(tool_call_count), 0), coalesce(sum(output_tokens), 0),
-                  coalesce(sum(cost_usd), 0.0)
+        """SELECT count(*), coalesce(sum(tool_call_count), 0), coalesce(sum(cost_usd), 0.0)
            FROM turn_stats WHERE outcome IS NOT NULL"""
     ).fetchone()
-    return dict(zip(("turns", "tool_calls", "output_tokens", "cost_usd"), row, strict=True))
+    return dict(zip(("turns", "tool_calls", "cost_usd"), row, strict=True))
