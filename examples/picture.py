@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Turn what a command prints on a terminal into an SVG: how the README's picture of the console was made.
 
-    examples/picture.py OUT.svg hyperhive tail --since 0 --no-follow
+examples/picture.py OUT.svg hyperhive tail --since 0 --no-follow
 """
 
 import os
@@ -9,6 +9,7 @@ import pty
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -34,10 +35,10 @@ def output_on_terminal(command: list[str]) -> str:
 
 if __name__ == "__main__":
     target, *command = sys.argv[1:]
-    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         console = Console(record=True, width=WIDTH, file=nowhere, force_terminal=True, color_system="truecolor")
         console.print(Text.from_ansi(output_on_terminal(command).rstrip()))
     svg = console.export_svg(title=" ".join(command))
     # Rich's picture would load its font from a web site; the reader's own monospace font does as well.
-    with open(target, "w", encoding="utf-8") as file:
-        file.write(re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL))
+    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
+    Path(target).write_text(svg, encoding="utf-8")

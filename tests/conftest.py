@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar
@@ -204,8 +205,11 @@ def _process_fields(pid: int) -> list[str]:
 
 def _children() -> set[int]:
     """Give the ids of the children of this process, whichever thread started them."""
-    lists = Path("/proc/self/task").glob("*/children")
-    return {int(word) for path in lists for word in path.read_text().split()}
+    found: set[int] = set()
+    for path in Path("/proc/self/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended by now
+            found.update(map(int, path.read_text().split()))
+    return found
 
 
 def _command(pid: int) -> str:

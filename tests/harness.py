@@ -1,0 +1,177 @@
+"""Programs under test as processes: `hyperhive run` that goes on, and commands that end by themselves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import hyperhive_cli
+from tests.conftest import wait_until
+
+Event = dict[str, Any]
+SOURCE = Path(hyperhive_cli.__file__).resolve().parents[1]
+LIMIT_S = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a command ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    def json_lines(self) -> list[Event]:
+        """Give stdout as JSON, a value a line."""
+        return [json.loads(line) for line in self.stdout.split("\n")[:-1]]
+
+
+class Program:
+    """A program that runs: both outputs are read all the time, a line each, the newline left out."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.stdout: list[str] = []
+        self.stderr: list[str] = []
+        pipes = ((process.stdout, self.stdout), (process.stderr, self.stderr))
+        self._readers = [threading.Thread(target=_read_lines, args=pipe) for pipe in pipes]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def events(self) -> list[Event]:
+        """Give what `--json` has printed so far."""
+        return [json.loads(line) for line in list(self.stdout)]
+
+    def wait_for(self, matches: Callable[[Event], object], timeout_s: float = LIMIT_S) -> Event:
+        """Wait for an event and give it; AssertionError when the program ends without it."""
+
+        def found() -> Event | None:
+            is_over = not any(reader.is_alive() for reader in self._readers)
+            event = next((event for event in self.events() if matches(event)), None)
+            assert event is not None or not is_over, (self.stdout[-3:], self.stderr)
+            return event
+
+        event = wait_until(found, timeout_s)
+        assert event is not None
+        return event
+
+    def wait_for_kind(self, kind: str, **fields: object) -> Event:
+        return self.wait_for(lambda event: event["kind"] == kind and fields.items() <= event.items())
+
+    def send(self, signum: int) -> None:
+        self.process.send_signal(signum)
+
+    def wait(self, timeout_s: float = LIMIT_S) -> int:
+        """Wait for the end of the program and of its outputs; gives the exit status, negative for a signal."""
+        status = self.process.wait(timeout_s)
+        for reader in self._readers:
+            reader.join(timeout_s)
+        assert "Traceback" not in "\n".join(self.stderr)
+        return status
+
+    def interrupt(self) -> int:
+        self.send(signal.SIGINT)
+        return self.wait()
+
+
+def _read_lines(pipe: IO[bytes], lines: list[str]) -> None:
+    rest = b""
+    with pipe:
+        while chunk := os.read(pipe.fileno(), 1 << 16):
+            *whole, rest = (rest + chunk).split(b"\n")
+            lines += [line.decode() for line in whole]
+    if rest:
+        lines.append(rest.decode())
+
+
+@dataclass(slots=True)
+class Hive:
+    """One agent on the command line: its workspace, its state folder and the claude it runs."""
+
+    workspace: Path
+    state_dir: Path
+    claude: Path
+    environment: Mapping[str, str]
+    run_arguments: Sequence[str] = field(default=())
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "hyperhive_cli", "--state-dir", str(self.state_dir), *arguments]
+
+    def variables(self, **more: str) -> dict[str, str]:
+        return {**self.environment, "PYTHONPATH": str(SOURCE), **more}
+
+    def call(self, *arguments: str, stdin: bytes = b"", variables: Mapping[str, str] | None = None) -> Done:
+        """Run a command to its end. Whatever happens, no command shows a traceback."""
+        done = subprocess.run(
+            self.command(*arguments),
+            input=stdin,
+            env=self.variables(**(variables or {})),
+            cwd=self.workspace,
+            capture_output=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+        stderr = done.stderr.decode()
+        assert "Traceback" not in stderr
+        return Done(done.returncode, done.stdout.decode(), stderr)
+
+    def drain(self, *arguments: str, claude_arguments: Sequence[str] = ()) -> Done:
+        """Run the harness until nothing is left to run, its events as JSON."""
+        rest = ["--", *claude_arguments] if claude_arguments else []
+        return self.call("run", "--claude", str(self.claude), "--drain", "--json", *arguments, *rest)
+
+    @contextmanager
+    def start(self, *arguments: str) -> Iterator[Program]:
+        """Start a command that goes on; what is left of it at the end of the block is killed."""
+        process = subprocess.Popen(
+            self.command(*arguments),
+            env=self.variables(),
+            cwd=self.workspace,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        program = Program(process)
+        try:
+            yield program
+        finally:
+            process.kill()
+            program.wait()
+
+    @contextmanager
+    def run(self, *arguments: str) -> Iterator[Program]:
+        """Start the harness, its events as JSON; in the block it answers."""
+        with self.start("run", "--claude", str(self.claude), "--json", *arguments) as program:
+            wait_until(lambda: self.status()["boot"] is not None or program.process.poll() is not None)
+            yield program
+
+    def status(self) -> Event:
+        status: Event = self.call("status", "--json").json_lines()[0]
+        return status
+
+
+def of_kind(events: Sequence[Event], kind: str) -> list[Event]:
+    return [event for event in events if event["kind"] == kind]
+
+
+def outcomes(events: Sequence[Event]) -> list[str]:
+    return [event["outcome"] for event in of_kind(events, "turn_end")]
+
+
+def without_envelope(line: str) -> str:
+    """Give an event's JSON text without seq, ts and kind, which come first: for a stream, claude's own line."""
+    event = json.loads(line)
+    head = f'{{"seq":{json.dumps(event["seq"])},"ts":{event["ts"]},"kind":"{event["kind"]}",'
+    assert line.startswith(head)
+    return "{" + line.removeprefix(head)
