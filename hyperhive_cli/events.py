@@ -158,10 +158,14 @@ class Stream:
 
     @classmethod
     def from_line(cls, line: Mapping[str, Any], raw: str | None = None) -> Self:
-        """Make the event of a parsed line and, if it is at hand, its text (without blanks around it)."""
+        """Make the event of a parsed line and, if it is at hand, its text (without blanks around it).
+
+        Raises TypeError for a line with a colliding key that is nested too deep to be written anew.
+        """
         if not any(key in line for key in ENVELOPE_KEYS):
             return cls(line, raw)
-        return cls(_without_collisions(line))
+        moved = _without_collisions(line)
+        return cls(moved, orjson.dumps(moved).decode())
 
     @property
     def is_partial(self) -> bool:
@@ -282,7 +286,7 @@ def splice(seq: int | None, ts: int, kind: str, payload: str) -> bytes:
 def _spliced_text(text: str) -> str | None:
     """Give the payload that `splice` put into a text; None when the envelope is spelled otherwise."""
     envelope = _SPLICED.match(text)
-    return None if envelope is None else "{" + text[envelope.end() :]
+    return None if envelope is None else "{" + text[envelope.end() :].rstrip()
 
 
 _SPLICED = re.compile(r'\{"seq":(?:null|\d+),"ts":\d+,"kind":"stream"(?:,|(?=\}))')

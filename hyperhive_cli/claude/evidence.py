@@ -137,6 +137,9 @@ def _observe_user(seen: Evidence, line: Mapping[str, Any]) -> None:
         seen.running_tools.pop(_text(block.get("tool_use_id")) or "", None)
 
 
+_DIAGNOSTIC = "[ede_diagnostic]"  # for claude's own makers, in the result of an interrupted run
+
+
 def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.results += 1
     seen.answering = False
@@ -149,7 +152,8 @@ def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.terminal_reason = _text(line.get("terminal_reason"))
     seen.api_error_status = _whole(line.get("api_error_status"))
     errors = line.get("errors")
-    seen.errors = tuple(filter(None, map(_text, errors))) if isinstance(errors, list) else ()
+    texts = filter(None, map(_text, errors)) if isinstance(errors, list) else ()
+    seen.errors = tuple(text for text in texts if not text.startswith(_DIAGNOSTIC))
     denials = line.get("permission_denials")
     seen.permission_denials += len(denials) if isinstance(denials, list) else 0
     seen.context_window = _window(line.get("modelUsage")) or seen.context_window

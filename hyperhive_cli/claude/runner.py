@@ -53,6 +53,7 @@ class Turn:
         self._cause: Cause | None = None
         self._detail: str | None = None
         self._stopping = trio.Event()
+        self._answered = False  # when it was stopped: the answer was there already
         self._exited = False
         self._started = 0.0
         self._last_line: float | None = None
@@ -63,6 +64,9 @@ class Turn:
         """Ask the run to end, for this cause; the first one counts. Returns at once."""
         if self._cause is None:
             self._cause, self._detail = cause, detail
+            seen = self.evidence
+            is_all = cause is Cause.FINISHED or seen.background_tasks == 0
+            self._answered = seen.results > 0 and not seen.answering and is_all
             self._stopping.set()
 
     async def run(self) -> Ending:
@@ -118,7 +122,9 @@ class Turn:
             return
         for event in events:
             if isinstance(event, Stream):
-                self.evidence.observe_stream(event.line)
+                # Interrupted after its answer, claude adds a `result` that reports the interruption as an error.
+                if not (self._answered and event.line.get("type") == "result"):
+                    self.evidence.observe_stream(event.line)
                 self._feed.observe_stream(event.line)
         self._feed.publish(*events)
         self._last_line = trio.current_time()

@@ -1,7 +1,8 @@
 """`hyperhive tail`."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import click
 
@@ -13,6 +14,7 @@ from hyperhive_cli.store.report import stored_status
 
 TICK_S = 1.0
 BATCH = 200
+STOPPED = {"status": "harness not running", "state": None, "since_unix": None}
 
 
 @click.command()
@@ -36,14 +38,18 @@ def tail(
     paths = invocation.paths()
     is_terminal = sys.stdout.isatty() and not as_json
     feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S if is_terminal else None)
-    snapshot = stored_status(paths, now_ms=now_ms()) | dict(ask_harness(paths, "status") or {})
+    snapshot = stored_status(paths, now_ms=now_ms()) | dict(ask_harness(paths, "status") or STOPPED)
     with open_sink(snapshot, as_json=as_json, live=None if not no_follow else False) as sink:
         earlier = feed.newest(count, kinds) if since is None else _of_kinds(feed.stored(since), kinds)
         for batch in _batches(earlier):
             sink.show(batch)
         if no_follow:
             return
+        shown: Mapping[str, Any] | None = {}
         for event in feed.follow():
+            if feed.snapshot is not shown:
+                shown = feed.snapshot
+                sink.update(**(STOPPED if shown is None else shown))
             if event is None:
                 sink.tick()
             elif not kinds or event.event.kind in kinds:

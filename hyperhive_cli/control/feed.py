@@ -5,7 +5,8 @@ closed is in the file.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from hyperhive_cli.control.client import GoneError, open_events
 from hyperhive_cli.errors import StoreError
@@ -22,6 +23,7 @@ class AgentFeed:
 
     def __init__(self, paths: AgentPaths, *, partial: bool = False, tick_s: float | None = None) -> None:
         self.last = 0
+        self.snapshot: Mapping[str, Any] | None = None  # of the harness that is followed, None while none runs
         self._paths = paths
         self._partial = partial
         self._tick_s = tick_s
@@ -68,10 +70,13 @@ class AgentFeed:
             ):
                 # A feed that stands behind us is another one (the history was lost): start afresh.
                 self.last = min(self.last, int(snapshot["seq"]))
+                self.snapshot = snapshot
                 for line in lines:
                     yield self._take(line) if line else None
         except GoneError:
             return
+        finally:
+            self.snapshot = None
 
     def _take(self, line: bytes) -> BusEvent | None:
         event = BusEvent.from_json(line)

@@ -127,6 +127,10 @@ def _tool_result(block: Line, sibling: object, memory: Memory) -> Iterator[Block
     yield answer_to_block(call, name, answer_summary(name, block, sibling), memory)
 
 
+# What claude writes for its own makers when it was interrupted; the turn's foot says that better.
+DIAGNOSTIC = "[ede_diagnostic]"
+
+
 def _error_text(text: str, memory: Memory) -> Iterator[Block]:
     if memory.note_text(text):
         lines, more = head_lines(text, _ERROR_LINES, width=4000)
@@ -138,7 +142,8 @@ def _result(line: Line, memory: Memory, _ts: int) -> Iterator[Block]:
     text = text_of(line.get("result"))
     errors = line.get("errors")
     if not text.strip() and isinstance(errors, list):
-        text = "\n".join(text_of(error) for error in errors)
+        texts = (text_of(error) for error in errors)
+        text = "\n".join(text for text in texts if not text.startswith(DIAGNOSTIC))
     if line.get("is_error") is True:
         yield from _error_text(text, memory)
     elif memory.note_text(text):
