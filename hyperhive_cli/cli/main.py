@@ -89,6 +89,9 @@ def main() -> NoReturn:
 def _run(invocation: Invocation) -> int:
     try:
         result = hyperhive.main(prog_name="hyperhive", standalone_mode=False, obj=invocation)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx is not None else "hyperhive"
         return _complain(error.format_message(), f"{command} -h", 2)

@@ -22,10 +22,9 @@ from hyperhive_cli.store.inbox import check_message
 from hyperhive_cli.store.report import stored_status
 
 KNOWN_PLACES = ("~/.local/bin/claude", "~/.claude/local/claude")
-EPILOG = "Examples: hyperhive run  ·  hyperhive run --drain --message 'say hello' -- --max-turns 5"
 
 
-@click.command(epilog=EPILOG)
+@click.command()
 @click.option(
     "--workspace",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -93,6 +92,8 @@ def run(
     """
     if as_json and quiet:
         raise UsageError("--json and --quiet exclude each other")
+    if claude_args and not claude_args[0].startswith("-"):
+        raise UsageError(f"{claude_args[0]!r} is no option", f"hyperhive run --message {claude_args[0]!r}")
     if (refused := check_extra(claude_args)) is not None:
         raise UsageError(f"the harness itself decides on {refused}", "hyperhive run -h")
     if permission_mode is not None and not permission_mode.isalpha():

@@ -1,5 +1,6 @@
 """`hyperhive tail`."""
 
+import select
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -37,7 +38,7 @@ def tail(
     """  # noqa: D301 - click's own mark
     paths = invocation.paths()
     is_terminal = sys.stdout.isatty() and not as_json
-    feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S if is_terminal else None)
+    feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S)
     snapshot = stored_status(paths, now_ms=now_ms()) | dict(ask_harness(paths, "status") or STOPPED)
     with open_sink(snapshot, as_json=as_json, live=None if not no_follow else False) as sink:
         earlier = feed.newest(count, kinds) if since is None else _of_kinds(feed.stored(since), kinds)
@@ -51,9 +52,18 @@ def tail(
                 shown = feed.snapshot
                 sink.update(**(STOPPED if shown is None else shown))
             if event is None:
+                _check_reader()
                 sink.tick()
             elif not kinds or event.event.kind in kinds:
                 sink.show([event])
+
+
+def _check_reader() -> None:
+    """Raise BrokenPipeError when stdout's reader is gone: with nothing to write, nothing else would tell."""
+    poll = select.poll()
+    poll.register(1, 0)
+    if any(happened & (select.POLLERR | select.POLLHUP) for _, happened in poll.poll(0)):
+        raise BrokenPipeError
 
 
 def _of_kinds(events: Iterator[BusEvent], kinds: tuple[str, ...]) -> Iterator[BusEvent]:
