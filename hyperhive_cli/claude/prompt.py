@@ -22,7 +22,7 @@ def message_to_prompt(sender: str, body: str, *, raw: bool = False, delivery: in
         return body
     notice = f"{redelivery_notice(delivery)}\n\n" if delivery > 1 else ""
     # Prefixed first, so that the text's own first character is never the prompt's.
-    return f"{notice}Message from {_inert(sender)}:\n\n{_inert(body)}"
+    return notice + _inert(f"Message from {sender}:\n\n{body}")
 
 
 def redelivery_notice(delivery: int) -> str:

@@ -1,0 +1,334 @@
+"""What the stdout of a run shows: the recordings of both releases as a table, odd shapes, single lines."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hyperhive_cli.claude.evidence import Evidence, context_of, version_numbers
+from hyperhive_cli.claude.stream import tool_names
+from hyperhive_cli.usage import TokenUsage
+from tests.conftest import recording, recording_index
+
+OLD, NEW = "v2.1.197", "v2.1.330"
+Line = dict[str, Any]
+
+
+def recorded_lines(name: str) -> list[Line]:
+    return [orjson.loads(line) for line in recording(name)]
+
+
+def observe(*lines: Line) -> Evidence:
+    seen = Evidence()
+    for line in lines:
+        seen.observe_stream(line)
+    return seen
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a recording shows; costs are those of the old release and of the new one."""
+
+    cost_usd: tuple[float | None, float | None] = (0.0, 0.0)
+    requests: int = 0  # of 5,952 tokens in and 42 out each
+    context_tokens: int | None = None
+    tools: str = ""
+    results: int = 1
+    is_error: bool = False
+    inits: int = 1
+    has_window: bool = True
+
+
+ONE_ANSWER = Expected((0.001207, 0.0001207), requests=1, context_tokens=5952)
+A_TOOL = Expected((0.002414, 0.0002414), requests=2, context_tokens=5952, tools="Bash")
+FAILED = Expected(is_error=True, has_window=False)
+RETRYING = Expected((None, None), results=0, has_window=False)
+EXPECTED = {
+    "auth_401": RETRYING,
+    "background": A_TOOL,
+    "big_output": A_TOOL,
+    "credit_low": FAILED,
+    "empty_stdin": Expected((None, None), results=0, inits=0, has_window=False),
+    "model_missing": FAILED,
+    "not_logged_in": FAILED,
+    "overloaded_then_ok": ONE_ANSWER,
+    "partial": ONE_ANSWER,
+    "prompt_too_long": FAILED,
+    "rate_limit_429": RETRYING,
+    "text": ONE_ANSWER,
+    "unknown_session": Expected(is_error=True, inits=0, has_window=False),
+}
+# In the new release a resumed run's cost goes on from the session's; in the old one it begins anew.
+CONTINUED = Expected((0.001207, 0.0002414), requests=1, context_tokens=5952)
+WORKED = Expected((0.00678, 0.000678), context_tokens=8452, tools="Bash Write Bash Read Bash")
+PER_RELEASE = {
+    **{f"{release}/{name}.jsonl": expected for name, expected in EXPECTED.items() for release in (OLD, NEW)},
+    **{f"{release}/continue.jsonl": CONTINUED for release in (OLD, NEW)},
+    **{
+        f"{release}/{name}.jsonl": WORKED
+        for name in ("tools", "tools_denied", "tools_partial")
+        for release in (OLD, NEW)
+    },
+    f"{OLD}/compact.jsonl": Expected((0.001207, None), context_tokens=656),
+    f"{NEW}/compact.jsonl": Expected((None, 0.0004828), context_tokens=2627),
+    f"{OLD}/cut.jsonl": Expected((0.001002, None), context_tokens=5952, is_error=True),
+    f"{NEW}/cut.jsonl": ONE_ANSWER,
+    f"{OLD}/subagent.jsonl": Expected((0.003151, None), requests=2, context_tokens=5952, tools="Task"),
+    f"{NEW}/subagent.jsonl": Expected(
+        (None, 0.0004358), requests=3, context_tokens=5952, tools="Task", results=2, inits=2
+    ),
+    f"{OLD}/unknown_command.jsonl": Expected(has_window=False),
+    f"{NEW}/unknown_command.jsonl": ONE_ANSWER,
+}
+
+
+def test_the_table_has_a_row_for_each_recording() -> None:
+    assert set(PER_RELEASE) == set(recording_index())
+
+
+@pytest.mark.parametrize(("name", "expected"), PER_RELEASE.items(), ids=PER_RELEASE)
+def test_a_recording_shows_what_is_expected_of_it(name: str, expected: Expected) -> None:
+    lines = recorded_lines(name)
+    seen = observe(*lines)
+    is_new = name.startswith(NEW)
+    assert (seen.inits, seen.results, seen.is_error) == (expected.inits, expected.results, expected.is_error)
+    assert seen.total_cost_usd == pytest.approx(expected.cost_usd[is_new])
+    assert seen.context_tokens == expected.context_tokens
+    assert seen.context_window == ((1_000_000 if is_new else 200_000) if expected.has_window else None)
+    assert Counter(tool for line in lines for tool in tool_names(line)) == Counter(expected.tools.split())
+    assert (seen.background_tasks, seen.running_tools) == (0, {})
+    assert seen.compacted is ("compact" in name)
+    assert seen.answering is (expected.results == 0 and expected.inits > 0)
+    if expected.inits:
+        assert seen.claude_version == name.partition("/")[0].removeprefix("v")
+        assert {line["session_id"] for line in lines} == {seen.session_id}
+    else:
+        assert (seen.claude_version, seen.session_id) == (None, None)
+
+
+@pytest.mark.parametrize(("name", "expected"), PER_RELEASE.items(), ids=PER_RELEASE)
+def test_the_usage_of_a_recording_is_the_sum_of_its_results(name: str, expected: Expected) -> None:
+    usage = observe(*recorded_lines(name)).usage
+    if expected is WORKED:  # five requests whose context grows
+        assert usage == TokenUsage(60, 229, 34_500, 1_700)
+    else:
+        n = expected.requests
+        assert usage == TokenUsage(12 * n, 42 * n, 5600 * n, 340 * n)
+
+
+def test_the_sum_over_a_turn_with_tools_is_not_the_size_of_its_context() -> None:
+    seen = observe(*recorded_lines(f"{NEW}/tools.jsonl"))
+    assert seen.context_tokens == 8452
+    assert seen.usage.context_tokens() == 36_260
+
+
+@pytest.mark.parametrize(("name", "most"), [("subagent", 1), ("background", 0), ("tools", 0)])
+def test_background_tasks_are_counted_while_they_run(name: str, most: int) -> None:
+    seen, counts = Evidence(), []
+    for line in recorded_lines(f"{NEW}/{name}.jsonl"):
+        seen.observe_stream(line)
+        counts.append(seen.background_tasks)
+    assert (max(counts), counts[-1]) == (most, 0)
+
+
+def test_a_second_stretch_of_work_makes_the_run_unanswered_again() -> None:
+    init: Line = {"type": "system", "subtype": "init"}
+    seen, course = Evidence(), []
+    for line in (init, ASSISTANT, {"type": "result"}, init, ASSISTANT, {"type": "result"}):
+        seen.observe_stream(line)
+        course.append((seen.results, seen.answering))
+    assert course == [(0, True), (0, True), (1, False), (1, True), (1, True), (2, False)]
+
+
+def test_the_text_is_that_of_the_last_result() -> None:
+    assert observe(*recorded_lines(f"{NEW}/subagent.jsonl")).result_text == "The subagent counted four words.\n"
+
+
+@pytest.mark.parametrize(("release", "denied"), [(OLD, 1), (NEW, 2)])
+def test_denied_tool_calls_are_counted(release: str, denied: int) -> None:
+    assert observe(*recorded_lines(f"{release}/tools_denied.jsonl")).permission_denials == denied
+
+
+@pytest.mark.parametrize("release", [OLD, NEW])
+def test_a_retry_that_was_answered_leaves_no_error(release: str) -> None:
+    lines = recorded_lines(f"{release}/overloaded_then_ok.jsonl")
+    seen, errors = Evidence(), []
+    for line in lines:
+        seen.observe_stream(line)
+        errors.append(seen.retry_error)
+    assert "overloaded" in errors
+    assert errors[-1] is None
+
+
+@pytest.mark.parametrize(
+    ("release", "is_per_session"), [(OLD, False), (NEW, True)], ids=["of the process", "of the session"]
+)
+def test_the_release_says_whose_cost_the_total_is(release: str, is_per_session: bool) -> None:
+    assert observe(*recorded_lines(f"{release}/text.jsonl")).cost_is_per_session is is_per_session
+
+
+@pytest.mark.parametrize(
+    ("version", "is_per_session"),
+    [("2.1.276", False), ("2.1.277", True), ("2.1.277-beta.1", True), ("2.2.0", True), ("3", True), (None, True)],
+)
+def test_the_cost_belongs_to_the_session_from_release_2_1_277_on(version: str | None, is_per_session: bool) -> None:
+    assert Evidence(claude_version=version).cost_is_per_session is is_per_session
+
+
+@pytest.mark.parametrize(
+    ("version", "numbers"),
+    [
+        ("2.1.330", (2, 1, 330)),
+        ("2.1.330-beta.4", (2, 1, 330)),
+        ("3", (3,)),
+        *((odd, (1_000_000,)) for odd in (None, "", "next", "2.x", "2..1", "v2.1.330", "9" * 5000)),
+    ],
+)
+def test_a_version_is_read_as_numbers_and_an_odd_one_counts_as_the_newest(
+    version: str | None, numbers: tuple[int, ...]
+) -> None:
+    assert version_numbers(version) == numbers
+
+
+USAGE = {"input_tokens": 12, "output_tokens": 1, "cache_read_input_tokens": 5600, "cache_creation_input_tokens": 340}
+ASSISTANT: Line = {"type": "assistant", "message": {"model": "haiku", "usage": USAGE}, "parent_tool_use_id": None}
+BOUNDARY: Line = {"type": "system", "subtype": "compact_boundary", "compact_metadata": {"post_tokens": 656}}
+
+
+@pytest.mark.parametrize(
+    ("line", "tokens"),
+    [
+        (ASSISTANT, 5952),
+        ({**ASSISTANT, "parent_tool_use_id": "toolu_1"}, None),
+        ({**ASSISTANT, "message": {"model": "<synthetic>", "usage": USAGE}}, None),
+        ({**ASSISTANT, "message": {"model": "haiku"}}, None),
+        ({**ASSISTANT, "message": "text"}, None),
+        ({**ASSISTANT, "type": "user"}, None),
+        ({"type": "result", "usage": USAGE}, None),
+        (BOUNDARY, 656),
+        ({**BOUNDARY, "compact_metadata": {}}, None),
+        ({**BOUNDARY, "compact_metadata": {"post_tokens": "656"}}, None),
+        ({**BOUNDARY, "compact_metadata": None}, None),
+        ({**BOUNDARY, "subtype": "status"}, None),
+        ({**BOUNDARY, "type": "user"}, None),
+        ({}, None),
+    ],
+)
+def test_a_line_shows_the_size_of_the_main_threads_context_or_nothing(line: Line, tokens: int | None) -> None:
+    assert context_of(line) == tokens
+
+
+def test_a_line_that_shows_no_context_leaves_the_last_one() -> None:
+    subagent = {**ASSISTANT, "parent_tool_use_id": "toolu_1", "message": {"model": "haiku", "usage": {}}}
+    assert observe(ASSISTANT, subagent, {"type": "result", "usage": USAGE}).context_tokens == 5952
+
+
+def test_a_tool_runs_from_its_call_to_its_answer() -> None:
+    call = {"type": "tool_use", "id": "toolu_1", "name": "Bash"}
+    asked: Line = {"type": "assistant", "message": {"content": [call, {**call, "id": "toolu_2", "name": "Read"}]}}
+    answered: Line = {
+        "type": "user",
+        "message": {"content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "ok"}]},
+    }
+    assert observe(asked).running_tools == {"toolu_1": "Bash", "toolu_2": "Read"}
+    assert observe(asked, answered).running_tools == {"toolu_2": "Read"}
+
+
+def test_the_window_is_that_of_the_model_with_the_most_cached_input() -> None:
+    models = {
+        "small": {"cacheReadInputTokens": 10, "contextWindow": 200_000},
+        "main": {"cacheReadInputTokens": 9_000, "contextWindow": 1_000_000},
+        "odd": None,
+    }
+    assert observe({"type": "result", "modelUsage": models}).context_window == 1_000_000
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_retry_after_a_refusal_is_an_authentication_failure_whatever_it_is_called(status: int) -> None:
+    line = {"type": "system", "subtype": "api_retry", "error_status": status, "error": "unknown"}
+    assert observe(line).retry_error == "authentication_failed"
+
+
+@pytest.mark.parametrize(
+    ("line", "rejected", "resets_at"),
+    [
+        ({"rate_limit_info": {"status": "rejected", "resetsAt": 1_795_370_000}}, True, 1_795_370_000),
+        ({"status": "rejected", "resetsAt": 1_795_370_000}, True, 1_795_370_000),
+        ({"rate_limit_info": {"status": "rejected"}}, True, None),
+        ({"rate_limit_info": {"status": "rejected", "resetsAt": "soon"}}, True, None),
+        ({"rate_limit_info": {"status": "allowed_warning", "resetsAt": 1_795_370_000}}, False, None),
+        ({"rate_limit_info": {"status": "allowed"}}, False, None),
+        ({}, False, None),
+    ],
+)
+def test_a_rejected_limit_and_its_reset_are_kept(line: Line, rejected: bool, resets_at: int | None) -> None:
+    seen = observe({"type": "rate_limit_event", **line})
+    assert (seen.limit_rejected, seen.limit_resets_at) == (rejected, resets_at)
+
+
+@pytest.mark.parametrize("depth", [300, 1000])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        '{"type":%s}',
+        '{"type":"system","subtype":%s}',
+        '{"type":"system","subtype":"init","session_id":%s,"claude_code_version":%s,"apiKeySource":%s}',
+        '{"type":"assistant","error":%s,"message":{"content":[{"type":"tool_use","id":%s,"name":%s}]}}',
+        '{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":%s}]}}',
+        '{"type":"result","errors":[%s],"result":%s,"usage":%s,"modelUsage":%s,"total_cost_usd":%s}',
+        '{"type":"rate_limit_event","rate_limit_info":%s}',
+    ],
+)
+def test_deep_nesting_where_a_text_is_expected_is_no_error(shape: str, depth: int) -> None:
+    observe(orjson.loads(shape.replace("%s", "[" * depth + "]" * depth)))
+
+
+FIELDS = st.sampled_from(
+    [
+        *("subtype", "session_id", "claude_code_version", "apiKeySource", "error", "error_status", "message", "tasks"),
+        *("compact_metadata", "usage", "total_cost_usd", "is_error", "result", "terminal_reason", "api_error_status"),
+        *("errors", "permission_denials", "modelUsage", "rate_limit_info", "parent_tool_use_id", "status", "resetsAt"),
+        *("content", "model", "id", "name", "tool_use_id", "type", "post_tokens", "input_tokens", "contextWindow"),
+        "cacheReadInputTokens",
+    ]
+)
+WORDS = st.sampled_from(["tool_use", "tool_result", "<synthetic>", "rejected", "2.1.330", ""]) | st.text(max_size=3)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | WORDS,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(FIELDS, inner, max_size=3),
+    max_leaves=6,
+)
+ODD_LINES = st.builds(
+    lambda fields, known: {**fields, **known},
+    st.dictionaries(FIELDS, JSON, max_size=5),
+    st.sampled_from(
+        [
+            *({"type": kind} for kind in ("assistant", "user", "result", "rate_limit_event", "stream_event")),
+            *({"type": "system", "subtype": kind} for kind in ("init", "api_retry", "compact_boundary", "status")),
+            {"type": "system", "subtype": "background_tasks_changed"},
+            {"type": "system"},
+            {},
+        ]
+    ),
+)
+
+
+@given(st.lists(ODD_LINES, max_size=3))
+def test_odd_shapes_are_no_error_and_each_finding_has_its_type(lines: list[Line]) -> None:
+    seen = observe(*lines)
+    for value in (seen.session_id, seen.result_text, seen.synthetic_error, seen.retry_error, seen.terminal_reason):
+        assert value != ""
+        assert type(value) in {str, type(None)}
+    for number in (seen.context_tokens, seen.context_window, seen.api_error_status, seen.limit_resets_at):
+        assert type(number) in {int, type(None)}
+    assert type(seen.total_cost_usd) in {float, type(None)}
+    assert all(isinstance(error, str) for error in seen.errors)
+    assert all(isinstance(word, str) for pair in seen.running_tools.items() for word in pair)
+
+
+def test_a_type_of_a_later_release_shows_nothing() -> None:
+    assert observe({"type": "later", "is_error": True, "session_id": "x"}) == Evidence()
