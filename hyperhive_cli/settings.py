@@ -102,10 +102,14 @@ def _state_home(environ: Mapping[str, str]) -> Path:
 
 
 def _socket_path(state_dir: Path, environ: Mapping[str, str]) -> Path:
-    beside = state_dir / "control.sock"
-    if len(bytes(beside)) <= SOCKET_PATH_LIMIT_BYTES:
-        return beside
+    """Give the socket's place: beside the databases, or a shorter path when that is too long for a socket.
+
+    The server refuses a folder, and the client a socket, of another user; so /tmp will do in the end.
+    """
     digest = hashlib.sha256(bytes(state_dir)).hexdigest()[:16]
-    runtime = environ.get("XDG_RUNTIME_DIR", "")
-    base = Path(runtime) / "hyperhive" if runtime.startswith("/") else _home(environ) / ".hyperhive"
-    return base / f"{digest}.sock"
+    runtime, home = environ.get("XDG_RUNTIME_DIR", ""), environ.get("HOME", "")
+    places = [state_dir / "control.sock"]
+    places += [Path(runtime) / "hyperhive" / f"{digest}.sock"] if runtime.startswith("/") else []
+    places += [Path(home) / ".hyperhive" / f"{digest}.sock"] if home else []
+    fitting = (place for place in places if len(bytes(place)) <= SOCKET_PATH_LIMIT_BYTES)
+    return next(fitting, Path("/tmp") / f"hyperhive-{digest}" / "control.sock")  # noqa: S108 - see above

@@ -15,6 +15,11 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar
 
 import pytest
+from hypothesis import settings
+
+# On a busy machine an example may take long; the time limit of the whole test still holds.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 TESTS = Path(__file__).resolve().parent
 RECORDINGS = TESTS / "recordings"

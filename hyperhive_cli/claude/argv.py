@@ -56,7 +56,8 @@ def check_extra(extra: Sequence[str]) -> str | None:
     """Name the first extra argument that only the harness may set; None: all may pass."""
     for argument in extra:
         flag = argument.split("=", 1)[0]
-        if flag in _OURS:
+        short = argument[:2]  # -rID and -pc name a short flag as well
+        if flag in _OURS or (short in _OURS and short != "--"):
             return flag
     return None
 

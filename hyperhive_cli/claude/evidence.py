@@ -148,7 +148,9 @@ def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
     if isinstance(cost, int | float) and not isinstance(cost, bool):
         seen.total_cost_usd = float(cost)
     seen.is_error = line.get("is_error") is True
-    seen.result_text = _text(line.get("result")) or seen.result_text
+    text = _text(line.get("result"))
+    if text or seen.is_error:  # an earlier answer explains no failure
+        seen.result_text = text
     seen.terminal_reason = _text(line.get("terminal_reason"))
     seen.api_error_status = _whole(line.get("api_error_status"))
     errors = line.get("errors")
@@ -170,12 +172,18 @@ def _window(model_usage: object) -> int | None:
     return _whole(entries[-1].get("contextWindow")) if entries else None
 
 
+def _unix_seconds(value: object) -> int | None:
+    """Give a time in seconds; one that would lie beyond the year 5000 is meant in milliseconds."""
+    found = _whole(value)
+    return found // 1000 if found is not None and found > 100_000_000_000 else found
+
+
 def _observe_limit(seen: Evidence, line: Mapping[str, Any]) -> None:
     info = line.get("rate_limit_info")
     found = info if isinstance(info, Mapping) else line
     if found.get("status") == "rejected":
         seen.limit_rejected = True
-        seen.limit_resets_at = _whole(found.get("resetsAt"))
+        seen.limit_resets_at = _unix_seconds(found.get("resetsAt"))
 
 
 _OBSERVERS: dict[str, Callable[[Evidence, Mapping[str, Any]], None]] = {

@@ -104,7 +104,8 @@ def line_to_event(line: bytes | Oversized) -> Stream | Note | None:
     try:
         found = orjson.loads(text)
         if isinstance(found, dict):
-            return Stream.from_line(found, text)
+            # A carriage return between the tokens is legal JSON, and a line's end to many a reader.
+            return Stream.from_line(found, None if "\r" in text else text)
     except (ValueError, TypeError):  # TypeError: a colliding key moved in a line nested too deep to write
         pass
     return Note(text=_printable(text[:NOTE_TEXT_LIMIT]), level="warning", source="stdout")

@@ -1,5 +1,6 @@
 """The client of the control socket: standard library sockets, blocking. Used by short commands, so no trio."""
 
+import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperhive_cli.control import wire
+from hyperhive_cli.errors import HyperhiveError
 
 CONNECT_LIMIT_S = 2.0
 CALL_LIMIT_S = 30.0
@@ -22,9 +24,12 @@ def _connected(path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(CONNECT_LIMIT_S)
         try:
+            owner = path.stat().st_uid
             connection.connect(str(path))
         except OSError as error:
             raise GoneError(str(error)) from error
+        if owner not in {os.getuid(), 0}:
+            raise HyperhiveError(f"the control socket {path} belongs to another user")
         yield connection
 
 
