@@ -79,6 +79,11 @@ def test_what_only_the_harness_may_set_is_named(flag: str) -> None:
     assert check_extra([f"{flag}=value"]) == flag
 
 
+@pytest.mark.parametrize("argument", ["-rID", "-pc", "-c=x"])
+def test_a_short_flag_is_refused_with_its_value_glued_to_it(argument: str) -> None:
+    assert check_extra([argument]) is not None
+
+
 @pytest.mark.parametrize(
     "extra",
     [[], ["--add-dir", "/x"], ["--mcp-config=x.json"], ["--models"], ["model"], ["--append-system-prompt", "--"]],

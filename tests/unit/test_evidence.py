@@ -148,6 +148,14 @@ def test_the_text_is_that_of_the_last_result() -> None:
     assert observe(*recorded_lines(f"{NEW}/subagent.jsonl")).result_text == "The subagent counted four words.\n"
 
 
+def test_an_earlier_answer_does_not_explain_a_failure() -> None:
+    seen = Evidence()
+    seen.observe_stream({"type": "result", "is_error": False, "result": "all is well"})
+    seen.observe_stream({"type": "result", "is_error": True, "errors": ["[ede_diagnostic] x", "it broke"]})
+    assert seen.result_text is None
+    assert seen.errors == ("it broke",)
+
+
 @pytest.mark.parametrize(("release", "denied"), [(OLD, 1), (NEW, 2)])
 def test_denied_tool_calls_are_counted(release: str, denied: int) -> None:
     assert observe(*recorded_lines(f"{release}/tools_denied.jsonl")).permission_denials == denied
@@ -259,6 +267,7 @@ def test_a_retry_after_a_refusal_is_an_authentication_failure_whatever_it_is_cal
         ({"rate_limit_info": {"status": "rejected", "resetsAt": 1_795_370_000}}, True, 1_795_370_000),
         ({"status": "rejected", "resetsAt": 1_795_370_000}, True, 1_795_370_000),
         ({"rate_limit_info": {"status": "rejected"}}, True, None),
+        ({"rate_limit_info": {"status": "rejected", "resetsAt": 1_795_370_000_000}}, True, 1_795_370_000),
         ({"rate_limit_info": {"status": "rejected", "resetsAt": "soon"}}, True, None),
         ({"rate_limit_info": {"status": "allowed_warning", "resetsAt": 1_795_370_000}}, False, None),
         ({"rate_limit_info": {"status": "allowed"}}, False, None),

@@ -183,3 +183,9 @@ def test_two_folders_never_share_a_socket_and_one_always_has_the_same() -> None:
     one, other, again = (resolve("bee", folder).socket for folder in folders)
     assert one == again
     assert one != other
+
+
+def test_a_socket_finds_a_short_place_even_under_a_long_home() -> None:
+    paths = resolve_paths("bee", None, HERE, {"HOME": "/home/" + "x" * 120})
+    assert len(bytes(paths.socket)) <= SOCKET_PATH_LIMIT_BYTES
+    assert paths.socket.parent.name.startswith("hyperhive-")

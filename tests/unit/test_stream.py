@@ -83,6 +83,13 @@ def test_an_odd_object_is_still_a_stream(line: bytes, found: dict[str, Any]) -> 
     goes_through_json(line)
 
 
+def test_a_carriage_return_between_tokens_ends_no_readers_line() -> None:
+    event = line_to_event(b'{"type":\r"x",\r\n"a":1}'.replace(b"\n", b""))
+    assert isinstance(event, Stream)
+    assert "\r" not in event.to_payload()
+    assert event.line == {"type": "x", "a": 1}
+
+
 @pytest.mark.parametrize(
     ("escaped", "text"),
     [
