@@ -190,6 +190,7 @@ class Bus:
         """Give what the bus holds; events with a greater `seq` are not yet in it."""
         return {
             "boot": self.boot,
+            "stored": self._store is not None,
             "seq": self.current_seq,
             "status": self.status,
             "state": self.state.value,
@@ -221,18 +222,19 @@ class Bus:
         # Without a store the ring is all that can be given of what was before.
         earlier = [record for record in self._ring.records if record.seq and last < record.seq <= upto]
         if earlier:
+            for remark in self._gap(last, earlier):
+                yield [remark]
             yield earlier
             last = upto
         async with aclosing(subscription.batches()) as taken:
             async for dropped, records in taken:
                 if dropped:
-                    oldest = next((record.seq for record in records if record.seq is not None), self.current_seq + 1)
                     async with aclosing(self._replay(last)) as pages:
                         async for batch in pages:
                             yield batch
                             last = batch[-1].seq or last
-                    if last < oldest - 1:
-                        yield [self._unnumbered(f"{oldest - 1 - last} events went by too fast to be shown")]
+                    for remark in self._gap(last, records):
+                        yield [remark]
                 fresh = [record for record in records if record.seq is None or record.seq > last]
                 if fresh:
                     yield fresh
@@ -253,8 +255,13 @@ class Bus:
                 yield events
             await trio.lowlevel.checkpoint()
 
-    def _unnumbered(self, text: str) -> BusEvent:
-        return BusEvent.make(None, self.now_ms(), Note(text=text, level="warning"))
+    def _gap(self, last: int, records: list[BusEvent]) -> list[BusEvent]:
+        """Give an unnumbered note of the events that lie between `last` and these records, if any do."""
+        oldest = next((record.seq for record in records if record.seq is not None), self.current_seq + 1)
+        if oldest - last <= 1:
+            return []
+        text = f"{oldest - last - 1} events went by too fast to be shown"
+        return [BusEvent.make(None, self.now_ms(), Note(text=text, level="warning"))]
 
     def close(self) -> None:
         """End the feed: readers get what is left, then no more."""

@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -152,9 +152,10 @@ async def _show(bus: Bus, inbox: Inbox, sink: Sink) -> None:
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_tick, bus, inbox, sink, lock)
-            async for records in bus.follow(bus.first_seq):
-                async with lock:
-                    await trio.to_thread.run_sync(sink.show, records, abandon_on_cancel=True)
+            async with aclosing(bus.follow(bus.first_seq)) as feed:
+                async for records in feed:
+                    async with lock:
+                        await trio.to_thread.run_sync(sink.show, records, abandon_on_cancel=True)
             nursery.cancel_scope.cancel()
     except* (BrokenPipeError, OSError):
         pass  # nobody looks any more (`| head`, a closed terminal): the agent works on

@@ -171,8 +171,9 @@ class TurnDesk:
 
     def _announce_end(self, record: TurnRecord, message: Message | None, seen: Evidence) -> None:
         outcome = record.outcome
-        if seen.permission_denials:
-            self._bus.note(f"{seen.permission_denials} tool calls were denied by the permission mode", "warning")
+        if denied := seen.permission_denials:
+            calls = "1 tool call was" if denied == 1 else f"{denied} tool calls were"
+            self._bus.note(f"{calls} denied by the permission mode", "warning")
         self._bus.record_usage(record.usage, record.context_tokens, record.context_window)
         self._bus.publish(
             TurnEnd(

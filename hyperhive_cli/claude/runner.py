@@ -122,7 +122,7 @@ class Turn:
             return
         for event in events:
             if isinstance(event, Stream):
-                # Interrupted after its answer, claude adds a `result` that reports the interruption as an error.
+                # A `result` that reports our interrupt as an error would take back the answer before it.
                 if not (self._answered and event.line.get("type") == "result"):
                     self.evidence.observe_stream(event.line)
                 self._feed.observe_stream(event.line)

@@ -41,12 +41,23 @@ class LazyGroup(click.Group):
         command = getattr(module, cmd_name.replace("-", "_"))
         if not isinstance(command, click.Command):
             raise TypeError(f"{cmd_name} is no command")
+        _name_variables(command, f"HYPERHIVE_{cmd_name}")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands from the table."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def _name_variables(command: click.Command, prefix: str) -> None:
+    """Call each option's variable as the option itself; click would take the name of its Python parameter."""
+    for option in command.params:
+        if isinstance(option, click.Option):
+            word = max(option.opts, key=len).lstrip("-")
+            option.envvar = f"{prefix}_{word}".replace("-", "_").upper()
+    for name, child in command.commands.items() if isinstance(command, click.Group) else ():
+        _name_variables(child, f"{prefix}_{name}")
 
 
 @click.group(

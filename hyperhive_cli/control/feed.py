@@ -24,6 +24,7 @@ class AgentFeed:
     def __init__(self, paths: AgentPaths, *, partial: bool = False, tick_s: float | None = None) -> None:
         self.last = 0
         self.snapshot: Mapping[str, Any] | None = None  # of the harness that is followed, None while none runs
+        self._boot: str | None = None
         self._paths = paths
         self._partial = partial
         self._tick_s = tick_s
@@ -68,7 +69,10 @@ class AgentFeed:
                 snapshot,
                 lines,
             ):
-                # A feed that stands behind us is another one (the history was lost): start afresh.
+                if self._is_another(snapshot):
+                    self.last = 0
+                    return
+                # A feed that stands behind us lost its history: go on from where it is now.
                 self.last = min(self.last, int(snapshot["seq"]))
                 self.snapshot = snapshot
                 for line in lines:
@@ -77,6 +81,11 @@ class AgentFeed:
             return
         finally:
             self.snapshot = None
+
+    def _is_another(self, snapshot: Mapping[str, Any]) -> bool:
+        """Whether this feed counts from 1 in a life of the harness that we have not followed before."""
+        before, self._boot = self._boot, snapshot["boot"]
+        return before is not None and before != self._boot and not snapshot["stored"]
 
     def _take(self, line: bytes) -> BusEvent | None:
         event = BusEvent.from_json(line)

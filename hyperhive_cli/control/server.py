@@ -43,7 +43,7 @@ async def open_control_server(path: Path, handler: Handler) -> AsyncIterator[Non
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(_bind(path)))
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.serve_listeners, partial(_converse, handler), [listener])
+            await nursery.start(trio.serve_listeners, partial(_converse, handler), [listener])
             yield
             nursery.cancel_scope.cancel()
     finally:

@@ -138,7 +138,6 @@ def open_event_store(path: Path) -> Iterator[EventStore]:
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"the history {path} cannot be used: {error}") from error
     with closing(connection):
-        connection.text_factory = _text
         yield EventStore(connection, moved=moved)
 
 
@@ -153,6 +152,7 @@ def _check_soundness(connection: sqlite3.Connection) -> None:
 
 def _open_sound(path: Path) -> sqlite3.Connection:
     connection = database.open_database(path, schema.EVENTS, synchronous="NORMAL", busy_s=BUSY_S)
+    connection.text_factory = _text
     try:
         _check_soundness(connection)
         connection.execute("SELECT id, ts, kind, payload_json FROM events ORDER BY id DESC LIMIT 1").fetchall()

@@ -8,12 +8,6 @@ dropped on purpose · `session_cost_usd`: the running total that conversation en
 import sqlite3
 
 
-def read_fact(db: sqlite3.Connection, name: str) -> str | None:
-    """Give a fact, None when it was never set."""
-    row = db.execute("SELECT value FROM facts WHERE name = :name", {"name": name}).fetchone()
-    return None if row is None else str(row[0])
-
-
 def put_fact(db: sqlite3.Connection, name: str, value: str) -> None:
     """Set a fact inside the caller's transaction."""
     db.execute(

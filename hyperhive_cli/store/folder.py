@@ -35,9 +35,13 @@ def prepare_state_dir(folder: Path) -> None:
 def hold_lock(path: Path, agent: str) -> Iterator[None]:
     """Hold the harness's lock during the block; raises AgentConflictError that names the holder.
 
-    The kernel frees it when its last holder dies, so that no stale lock can be left behind.
+    The kernel frees it when its last holder dies, so that no stale lock can be left behind. StoreError: the
+    file cannot be opened, or is a link.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"the lock {path} cannot be used: {error.strerror}") from error
     try:
         _take(descriptor, path, agent)
         os.ftruncate(descriptor, 0)

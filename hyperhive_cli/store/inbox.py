@@ -7,7 +7,7 @@ is dead. Whatever changes a message is one `BEGIN IMMEDIATE` transaction, synchr
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from hyperhive_cli.errors import RefusedError, StoreError, UsageError
 from hyperhive_cli.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES, SENDER_LIMIT_CHARS
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import schema, stats
-from hyperhive_cli.store.facts import put_fact, read_fact
+from hyperhive_cli.store.facts import put_fact
 from hyperhive_cli.store.stats import TurnRecord
 
 BUSY_S = 5.0
@@ -64,7 +64,7 @@ def _row_to_message(row: Sequence[Any]) -> Message:
 
 def check_message(sender: str, body: str) -> tuple[str, str]:
     """Give sender and body as they are stored; raises UsageError for what is no message."""
-    text = body.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+    text = body.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if not text.strip():
         raise UsageError("a message needs a text", "hyperhive send 'what to do'")
     size_bytes = len(text.encode())
@@ -216,30 +216,25 @@ class Inbox:
 
     def get(self, message_id: int) -> Message:
         """Give one message; raises RefusedError when there is none of this id."""
-        row = None
-        with suppress(OverflowError):  # an id beyond SQLite's integers is nobody's
-            row = self.connection.execute(
-                f"SELECT {_COLUMNS} FROM messages WHERE id = :id",  # noqa: S608
-                {"id": message_id},
-            ).fetchone()
-        if row is None:
+        rows = self._read(f"SELECT {_COLUMNS} FROM messages WHERE id = ?", message_id)  # noqa: S608
+        if not rows:
             raise RefusedError(f"there is no message {message_id}", "hyperhive inbox --all")
-        return _row_to_message(row)
+        return _row_to_message(rows[0])
 
     def messages(self, *, ended: bool = False) -> list[Message]:
         """List the messages that wait, run or are dead, oldest first; with `ended` all of them."""
         where = "" if ended else "WHERE state IN ('ready', 'leased', 'dead')"
-        rows = self.connection.execute(f"SELECT {_COLUMNS} FROM messages {where} ORDER BY id").fetchall()  # noqa: S608
+        rows = self._read(f"SELECT {_COLUMNS} FROM messages {where} ORDER BY id")  # noqa: S608
         return [_row_to_message(row) for row in rows]
 
     def unread(self) -> int:
         """Count the messages that wait for a turn."""
-        return int(self.connection.execute("SELECT count(*) FROM messages WHERE state = 'ready'").fetchone()[0])
+        return int(self._read("SELECT count(*) FROM messages WHERE state = 'ready'")[0][0])
 
     def next_due(self) -> int | None:
         """Give the earliest `not_before` (Unix ms) of the messages that wait, None when none does."""
-        row = self.connection.execute("SELECT min(not_before) FROM messages WHERE state = 'ready'").fetchone()
-        return None if row[0] is None else int(row[0])
+        due = self._read("SELECT min(not_before) FROM messages WHERE state = 'ready'")[0][0]
+        return None if due is None else int(due)
 
     def last_turn(self, message_id: int | None = None) -> dict[str, Any] | None:
         """Give the statistics row of the newest ended turn (of a message, if named), None: there is none."""
@@ -251,13 +246,22 @@ class Inbox:
 
     def fact(self, name: str) -> str | None:
         """Give one of the agent's own facts (session id, workspace, …), None when it was never set."""
-        return read_fact(self.connection, name)
+        rows = self._read("SELECT value FROM facts WHERE name = ?", name)
+        return str(rows[0][0]) if rows else None
 
     def put_facts(self, **facts: str) -> None:
         """Set facts, durably."""
         with self._transaction() as db:
             for name, value in facts.items():
                 put_fact(db, name, value)
+
+    def _read(self, query: str, *parameters: object) -> list[Any]:
+        try:
+            return self.connection.execute(query, parameters).fetchall()
+        except OverflowError:  # an id beyond SQLite's integers is nobody's
+            return []
+        except sqlite3.Error as error:
+            raise StoreError(f"the inbox cannot be read: {error}") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
