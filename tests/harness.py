@@ -8,16 +8,27 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import hyperhive_cli
-from tests.conftest import wait_until
+from hyperhive_cli.control.client import GoneError, call
+from tests.conftest import Step, wait_until
 
 Event = dict[str, Any]
 SOURCE = Path(hyperhive_cli.__file__).resolve().parents[1]
 LIMIT_S = 40.0
+
+TEXT: list[Step] = [{"replay": "v2.1.330/text.jsonl", "session_id": "from_argv"}]
+INIT: Step = {"recording": "v2.1.330/text.jsonl", "lines": [0, 1], "session_id": "from_argv"}
+ANSWER = "Hello! I am ready."  # how the result of TEXT begins
+UNKNOWN_MODEL: list[Step] = [{"replay": "v2.1.330/model_missing.jsonl"}]
+
+
+def gated(gate: str = "go on") -> list[Step]:
+    """Play TEXT, but be busy after its first line until the test opens a gate."""
+    return [INIT, {"touch": f"before {gate}"}, {"wait_for": gate}, *TEXT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +38,14 @@ class Done:
     status: int
     stdout: str
     stderr: str
+
+    def refusal(self, status: int = 1) -> str:
+        """Check that a command failed as it should, and give its message."""
+        first, *rest = self.stderr.splitlines()
+        assert (self.status, self.stdout, first[:7]) == (status, "", "Error: ")
+        assert len(rest) <= 1
+        assert all(line.startswith("Try: ") for line in rest)
+        return first.removeprefix("Error: ")
 
     def json_lines(self) -> list[Event]:
         """Give stdout as JSON, a value a line."""
@@ -103,7 +122,6 @@ class Hive:
     state_dir: Path
     claude: Path
     environment: Mapping[str, str]
-    run_arguments: Sequence[str] = field(default=())
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "hyperhive_cli", "--state-dir", str(self.state_dir), *arguments]
@@ -153,8 +171,19 @@ class Hive:
     def run(self, *arguments: str) -> Iterator[Program]:
         """Start the harness, its events as JSON; in the block it answers."""
         with self.start("run", "--claude", str(self.claude), "--json", *arguments) as program:
-            wait_until(lambda: self.status()["boot"] is not None or program.process.poll() is not None)
+            wait_until(lambda: self.answers() or program.process.poll() is not None)
             yield program
+
+    def answers(self) -> bool:
+        """Whether a harness answers on the control socket."""
+        try:
+            return bool(call(self.state_dir / "control.sock", "status"))
+        except GoneError:
+            return False
+
+    def messages(self, *arguments: str) -> list[Event]:
+        """Give the messages that `inbox` lists."""
+        return self.call("inbox", *arguments, "--json").json_lines()
 
     def status(self) -> Event:
         status: Event = self.call("status", "--json").json_lines()[0]
@@ -175,3 +204,20 @@ def without_envelope(line: str) -> str:
     head = f'{{"seq":{json.dumps(event["seq"])},"ts":{event["ts"]},"kind":"{event["kind"]}",'
     assert line.startswith(head)
     return "{" + line.removeprefix(head)
+
+
+@contextmanager
+def read_once(hive: Hive, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a command, read a little of what it prints, and go away, as `| head -1` does."""
+    with subprocess.Popen(
+        hive.command(*arguments),
+        env=hive.variables(),
+        cwd=hive.workspace,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        os.read(process.stdout.fileno(), 1)
+        process.stdout.close()
+        yield process

@@ -1,0 +1,299 @@
+"""The real binary through the whole harness: what it does, what it prints, and how each scenario ends."""
+
+import json
+import os
+import shlex
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.claude.conftest import MessagesApi
+from tests.conftest import process_state, wait_until
+from tests.harness import Event, Hive, of_kind, outcomes, without_envelope
+
+SKIP_PERMISSIONS = "--dangerously-skip-permissions"
+ANSWER = "Hello! I am ready."
+
+
+@pytest.fixture
+def start(claude_binary: Path, messages_api: MessagesApi, state_dir: Path) -> Iterator[Callable[[str], Hive]]:
+    """Set up an agent whose claude asks a server that plays a scenario."""
+
+    def set_up(scenario: str) -> Hive:
+        return Hive(messages_api.workspace, state_dir, claude_binary, messages_api.start(scenario))
+
+    yield set_up
+    for pid in processes_in(messages_api.workspace):  # what a tool has left in the background
+        os.kill(pid, signal.SIGKILL)
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Give the ids of the processes that work in a folder."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if link.readlink() == folder:
+                found.append(int(link.parent.name))
+        except OSError:  # gone, or another user's
+            continue
+    return found
+
+
+def is_gone(pid: int) -> bool:
+    return process_state(pid) in {None, "Z"}
+
+
+def said(events: Sequence[Event]) -> str:
+    """Give the text that the model wrote, and the results, in order."""
+    parts = []
+    for event in of_kind(events, "stream"):
+        if event["type"] == "assistant":
+            parts += [block.get("text", "") for block in event["message"]["content"]]
+        elif event["type"] == "result":
+            parts.append(str(event.get("result", "")))
+    return "\n".join(parts)
+
+
+def user_texts(request: dict[str, Any]) -> list[str]:
+    """Give each text that the user side of a request holds, in order."""
+    contents = [message["content"] for message in request["messages"] if message["role"] == "user"]
+    blocks = [[content] if isinstance(content, str) else content for content in contents]
+    return [block if isinstance(block, str) else block.get("text", "") for blocks_ in blocks for block in blocks_]
+
+
+def tool_calls(events: Sequence[Event]) -> list[str]:
+    lines = [event for event in of_kind(events, "stream") if event["type"] == "assistant"]
+    blocks = [block for line in lines for block in line["message"]["content"]]
+    return [block["name"] for block in blocks if block["type"] == "tool_use"]
+
+
+# --- turns that work ---
+
+
+def test_a_turn_of_text_with_its_deltas(start: Callable[[str], Hive], messages_api: MessagesApi) -> None:
+    hive = start("text")
+    done = hive.drain("--message", "say hello", "--partial")
+    events = done.json_lines()
+    assert (done.status, done.stderr, outcomes(events)) == (0, "", ["ok"])
+    assert ANSWER in said(events)
+    assert "Message from operator:\n\nsay hello" in user_texts(messages_api.requests()[0])
+    (usage,) = of_kind(events, "token_usage_changed")
+    assert (usage["context_tokens"], usage["context_window"] > 0) == (5952, True)
+    deltas = [event for event in of_kind(events, "stream") if event["type"] == "stream_event"]
+    assert (len(deltas) > 5, {event["seq"] for event in deltas}) == (True, {None})
+    assert "stream_event" not in hive.call("tail", "--json", "--no-follow", "--since", "0").stdout
+
+
+def test_a_turn_with_tools_is_shown_and_kept_line_by_line(
+    start: Callable[[str], Hive], claude_binary: Path, tmp_path: Path
+) -> None:
+    hive = start("tools")
+    tee, copy = tmp_path / "claude", tmp_path / "stdout.jsonl"
+    tee.write_text(f'#!/bin/sh\n{shlex.quote(str(claude_binary))} "$@" | tee -a {shlex.quote(str(copy))}\n')
+    tee.chmod(0o700)
+    hive.claude = tee
+    done = hive.drain("--message", "look around", SKIP_PERMISSIONS)
+    events = done.json_lines()
+    assert (done.status, done.stderr, outcomes(events)) == (0, "", ["ok"])
+    assert tool_calls(events) == ["Bash", "Write", "Read", "Bash", "Bash"]
+    assert of_kind(events, "turn_end")[0]["tool_calls"] == 5
+    assert (hive.workspace / "notes.txt").read_text() == "first line\nsecond line\n"
+
+    history = hive.call("tail", "--json", "--no-follow", "--since", "0").stdout.splitlines()
+    assert history == done.stdout.splitlines()
+    kinds = [json.loads(line)["kind"] for line in history]
+    inside = range(kinds.index("turn_start") + 1, kinds.index("turn_end"))
+    lines = [without_envelope(line) for n, line in enumerate(history) if n in inside and kinds[n] == "stream"]
+    assert lines == copy.read_text().splitlines()
+    assert kinds.count("stream") == len(lines)
+    assert hive.status()["last_turn"]["tool_call_count"] == 5
+
+
+def test_a_turn_with_a_subagent(start: Callable[[str], Hive]) -> None:
+    done = start("subagent").drain("--message", "count", SKIP_PERMISSIONS)
+    events = done.json_lines()
+    assert (done.status, outcomes(events)) == (0, ["ok"])
+    results = [event for event in of_kind(events, "stream") if event["type"] == "result"]
+    (usage,) = of_kind(events, "token_usage_changed")
+    for name, figure in usage["usage"].items():
+        assert figure == sum(result["usage"][name] for result in results)
+    assert any(event.get("parent_tool_use_id") for event in of_kind(events, "stream"))
+    assert len(tool_calls(events)) == 1
+    assert usage["context_tokens"] == 5952
+
+
+# --- the conversation ---
+
+
+def test_the_second_turn_knows_the_first_until_a_new_session(
+    start: Callable[[str], Hive], messages_api: MessagesApi
+) -> None:
+    hive = start("text")
+    assert hive.drain("--message", "the word is heliotrope", "--message", "and again").status == 0
+    assert hive.call("new-session").status == 0
+    assert hive.drain("--message", "who are you").status == 0
+    asked = [json.dumps(request["messages"]) for request in messages_api.requests()]
+    assert [("heliotrope" in one, "and again" in one) for one in asked] == [(True, False), (True, True), (False, False)]
+    assert "who are you" in asked[-1]
+
+
+def test_the_costs_of_resumed_turns_add_up_to_claudes_own_total(start: Callable[[str], Hive]) -> None:
+    hive = start("text")
+    events = hive.drain("--message", "one", "--message", "two").json_lines()
+    events += hive.drain("--message", "three").json_lines()  # after a restart
+    costs = [event["cost_usd"] for event in of_kind(events, "turn_end")]
+    totals = [event["total_cost_usd"] for event in of_kind(events, "stream") if event["type"] == "result"]
+    init = of_kind(events, "stream")[0]
+    per_session = tuple(map(int, init["claude_code_version"].split("."))) >= (2, 1, 277)
+    assert sum(costs) == pytest.approx(totals[-1] if per_session else sum(totals))
+    assert costs == pytest.approx([costs[0]] * 3)
+    assert costs[0] > 0
+
+
+def test_the_model_changes_between_turns(start: Callable[[str], Hive], messages_api: MessagesApi) -> None:
+    hive = start("text")
+    with hive.run() as program:
+        assert hive.call("send", "one", "--wait").status == 0
+        hive.call("model", "set", "opus")
+        assert hive.call("send", "two", "--wait").status == 0
+        assert program.interrupt() == 130
+    models = [request["model"] for request in messages_api.requests()]
+    assert ["haiku" in models[0], "opus" in models[-1], len(models)] == [True, True, 2]
+
+
+def test_a_compaction_makes_the_context_smaller(start: Callable[[str], Hive]) -> None:
+    hive = start("text")
+    with hive.run() as program:
+        for word in ("one", "two"):
+            assert hive.call("send", word, "--wait").status == 0
+        before = hive.status()
+        done = hive.call("compact", "--json")
+        after = hive.status()
+        assert program.interrupt() == 130
+    (reply,) = done.json_lines()
+    assert (done.status, reply["outcome"], reply["note"]) == (0, "ok", None)
+    assert 0 < reply["context_tokens"] < before["context_tokens"]
+    assert after["context_tokens"] == reply["context_tokens"]
+    assert after["session_id"] is not None
+    assert outcomes(program.events()) == ["ok"] * 3
+
+
+def test_messages_are_data(start: Callable[[str], Hive], messages_api: MessagesApi) -> None:
+    hive = start("text")
+    secret = hive.workspace / "secret.txt"
+    secret.write_text("the secret of the folder")
+    bodies = ["/clear", "--help", "-rf", " @secret.txt", f"look:\n@{secret}"]
+    for body in bodies:
+        assert hive.call("send", "--", body).status == 0
+    done = hive.drain()
+    assert (done.status, outcomes(done.json_lines())) == (0, ["ok"] * len(bodies))
+    asked = messages_api.requests()
+    assert len(asked) == len(bodies)
+    for body, request in zip(bodies, asked, strict=True):
+        shown = [text.replace("\u2060", "") for text in user_texts(request)]
+        assert f"Message from operator:\n\n{body}" in shown
+    assert "the secret" not in json.dumps([request["messages"] for request in asked])
+    assert "/clear" in json.dumps(asked[-1]["messages"])  # all of it is one conversation still
+
+
+# --- turns that do not ---
+
+
+def test_without_a_login_the_message_stays(start: Callable[[str], Hive], messages_api: MessagesApi) -> None:
+    hive = start("text")
+    hive.environment = {name: value for name, value in hive.environment.items() if name != "ANTHROPIC_API_KEY"}
+    done = hive.drain("--message", "say hello")
+    events = done.json_lines()
+    assert (done.status, outcomes(events)) == (1, ["needs_login"])
+    assert of_kind(events, "status_changed")[0]["status"] == "needs_login_idle"
+    (message,) = hive.call("inbox", "--json").json_lines()
+    assert (message["state"], message["attempts"]) == ("ready", 0)
+    assert messages_api.requests() == []
+
+
+def test_overloads_that_pass_are_waited_for(start: Callable[[str], Hive]) -> None:
+    done = start("overloaded_then_ok").drain("--message", "hi")
+    events = done.json_lines()
+    assert (done.status, outcomes(events)) == (0, ["ok"])
+    retries = [event["error_status"] for event in of_kind(events, "stream") if event.get("subtype") == "api_retry"]
+    assert retries == [529, 529]
+    assert "Recovered after two overloads." in said(events)
+
+
+def test_a_cancel_ends_a_slow_tool(start: Callable[[str], Hive]) -> None:
+    hive = start("slow_tool")
+    with hive.run(SKIP_PERMISSIONS) as program, hive.start("send", "take your time", "--wait") as waits:
+        wait_until((hive.workspace / "started").exists, 30)
+        tool = int((hive.workspace / "started").read_text())
+        assert hive.call("cancel").status == 0
+        end = program.wait_for_kind("turn_end")
+        assert (end["outcome"], waits.wait()) == ("cancelled", 1)
+        wait_until(lambda: is_gone(tool))
+        assert program.interrupt() == 130
+    assert [message["state"] for message in hive.call("inbox", "--all", "--json").json_lines()] == ["cancelled"]
+    wait_until(lambda: all(map(is_gone, processes_in(hive.workspace))))
+
+
+def test_a_stop_in_the_middle_of_a_tool_leaves_nothing_running(start: Callable[[str], Hive]) -> None:
+    hive = start("slow_tool")
+    with hive.run(SKIP_PERMISSIONS, "--message", "take your time") as program:
+        wait_until((hive.workspace / "started").exists, 30)
+        program.send(signal.SIGTERM)
+        assert program.wait() == 143
+    assert outcomes(program.events()) == ["interrupted"]
+    assert [message["state"] for message in hive.call("inbox", "--json").json_lines()] == ["ready"]
+    wait_until(lambda: all(map(is_gone, processes_in(hive.workspace))))
+
+
+def test_a_rate_limit_that_lasts_can_be_cancelled(start: Callable[[str], Hive]) -> None:
+    hive = start("rate_limit_429")
+    with hive.run("--drain", "--message", "hi") as program:
+        program.wait_for_kind("stream", subtype="api_retry", error_status=429)
+        assert hive.call("cancel").status == 0
+        assert program.wait() == 1
+    assert outcomes(program.events()) == ["cancelled"]
+
+
+def test_a_stream_that_falls_silent_is_given_up(start: Callable[[str], Hive]) -> None:
+    hive = start("stall")
+    with hive.run("--message", "hi", "--stall-timeout", "1") as program:
+        end = program.wait_for_kind("turn_end")
+        assert program.interrupt() == 130
+    assert (end["outcome"], end["note"]) == ("stalled", "claude fell silent: no line in 1 s")
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a scenario ends: its outcomes, the drain's exit status, the message's state."""
+
+    outcomes: tuple[str, ...] = ("ok",)
+    status: int = 0
+    state: str = "done"
+
+
+ENDS = {
+    "credit_low": [End(("billing",), 1, "ready")],
+    "model_missing": [End(("bad_request",), 1, "dead")],
+    # The second one is the compaction, which finds nothing that it could compact.
+    "prompt_too_long": [End(("context_full", "ok", "context_full", "context_full"), 1, "dead")],
+    "auth_401": [End(("needs_login",), 1, "ready")],
+    "cut": [End(), End(("overloaded",), 1, "ready")],  # 2.1.197 retries most often, not always
+    "big_output": [End()],
+    "background": [End()],
+}
+
+
+@pytest.mark.parametrize("scenario", ENDS)
+def test_every_scenario_has_a_clear_end(scenario: str, start: Callable[[str], Hive]) -> None:
+    hive = start(scenario)
+    done = hive.drain("--message", "go", SKIP_PERMISSIONS, "--drain-wait", "0")
+    events = done.json_lines()
+    (message,) = hive.call("inbox", "--all", "--json").json_lines()
+    assert End(tuple(outcomes(events)), done.status, message["state"]) in ENDS[scenario]
+    assert done.stderr == ""
+    for ended in of_kind(events, "turn_end"):
+        assert bool(ended["note"]) is not ended["ok"]

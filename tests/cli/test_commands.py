@@ -1,0 +1,294 @@
+"""The commands beside `run`, `send` and `tail`, as processes: what they print, and how they end."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import FakeClaude, Step, wait_until
+from tests.harness import (
+    ANSWER,
+    TEXT,
+    UNKNOWN_MODEL,
+    Hive,
+    gated,
+    of_kind,
+    outcomes,
+)
+
+# --- model ---
+
+
+def test_the_model_is_kept_in_one_line(hive: Hive, fake_claude: FakeClaude) -> None:
+    assert hive.call("model", "show").stdout == "haiku\n"
+    assert hive.call("model", "set", " opus ").stdout == "opus\n"
+    assert (hive.state_dir / "hyperhive-model").read_text() == "opus\n"
+    assert hive.call("model", "show", "--json").json_lines() == [{"agent": "workspace", "model": "opus"}]
+    fake_claude.script(TEXT)
+    hive.drain("--message", "one")
+    assert "--model=opus" in fake_claude.calls()[0]["argv"]
+
+
+def test_a_running_harness_says_that_the_model_changed(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(gated(), TEXT)
+    with hive.run("--message", "one", "--message", "two") as program:
+        fake_claude.wait_for("before go on")
+        assert hive.call("model", "set", "opus").status == 0
+        program.wait_for_kind("model_changed", model="opus")
+        assert hive.status()["model"] == "opus"
+        fake_claude.touch("go on")
+        program.wait_for_kind("turn_end", message_id=2)
+    assert [call["argv"][4] for call in fake_claude.calls()] == ["--model=haiku", "--model=opus"]
+
+
+@pytest.mark.parametrize("name", ["", " ", "two words", "a\nb", "x" * 201, "a\x1bb"])
+def test_what_is_no_model_name_is_refused(name: str, hive: Hive) -> None:
+    assert "model name" in hive.call("model", "set", name).refusal(2)
+    assert hive.call("model", "show").stdout == "haiku\n"
+
+
+def test_a_model_name_cannot_be_an_option(hive: Hive) -> None:
+    assert hive.call("model", "set", "-x").status == 2
+    assert "model name" in hive.call("model", "set", "--", "-x").refusal(2)
+
+
+# --- status ---
+
+STATUS_FIELDS = {
+    "agent", "workspace", "state_dir", "running", "pid", "boot", "status", "state", "since_unix", "model",
+    "session_id", "context_tokens", "context_window", "usage", "unread", "dead", "seq", "last_event", "last_turn",
+}  # fmt: skip
+
+
+def test_the_status_of_an_agent_that_never_ran(hive: Hive) -> None:
+    found = hive.status()
+    assert found.keys() == STATUS_FIELDS
+    assert {name: value for name, value in found.items() if value} == {
+        "agent": "workspace", "state_dir": str(hive.state_dir), "state": "idle", "model": "haiku",
+    }  # fmt: skip
+    text = hive.call("status").stdout
+    for word in ("not running", "none yet", "haiku", "unknown"):
+        assert word in text
+    assert list(hive.state_dir.iterdir()) == []
+
+
+def test_the_status_of_an_agent_that_runs(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT, gated())
+    with hive.run("--message", "one", "--message", "two", "--message", "three") as program:
+        fake_claude.wait_for("before go on")
+        program.wait_for_kind("stream", seq=11)
+        found = hive.status()
+        text = hive.call("status").stdout
+        fake_claude.touch("go on")
+        program.wait_for_kind("turn_end", message_id=3)
+    assert found.keys() == STATUS_FIELDS
+    session_id = of_kind(program.events(), "stream")[0]["session_id"]
+    expected = {
+        "running": True, "pid": program.pid, "status": "online", "state": "thinking", "unread": 1, "dead": 0,
+        "session_id": session_id, "context_tokens": 5952, "context_window": 1_000_000, "workspace": str(hive.workspace),
+        "usage": {
+            "input_tokens": 12, "output_tokens": 42, "cache_read_input_tokens": 5600,
+            "cache_creation_input_tokens": 340,
+        },
+    }  # fmt: skip
+    assert {name: found[name] for name in expected} == expected
+    assert (found["last_turn"]["outcome"], found["last_turn"]["message_id"]) == ("ok", 1)
+    assert found["last_turn"].keys() == {
+        "turn_id", "message_id", "attempt", "model", "started", "duration_ms", "outcome", "note", "cost_usd",
+        "tool_call_count",
+    }  # fmt: skip
+    assert (found["seq"], found["last_event"]["seq"], found["last_event"]["kind"]) == (11, 11, "stream")
+    assert found["last_event"]["age_s"] >= 0
+    assert found["since_unix"] == of_kind(program.events(), "turn_state_changed")[2]["since_unix"]
+    for word in (f"running, pid {program.pid}", "thinking", session_id, "6k of 1M", "1 waiting", "ok"):
+        assert word in text
+
+
+def test_the_status_of_an_agent_that_was_stopped(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(UNKNOWN_MODEL)
+    hive.drain("--message", "one")
+    hive.call("send", "two")
+    found = hive.status()
+    assert found.keys() == STATUS_FIELDS
+    assert (found["running"], found["pid"], found["unread"], found["dead"]) == (False, None, 1, 1)
+    assert (found["last_turn"]["outcome"], found["last_event"]["kind"]) == ("bad_request", "turn_state_changed")
+    text = hive.call("status").stdout
+    for word in ("not running", "1 waiting, 1 dead", "bad_request"):
+        assert word in text
+
+
+@pytest.mark.parametrize("name", ["hyperhive-events.sqlite", "hyperhive-inbox.sqlite", "hyperhive-model"])
+def test_the_status_of_an_agent_with_a_damaged_file(name: str, hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    hive.drain("--message", "one")
+    for path in hive.state_dir.glob(f"{name}*"):
+        path.unlink()
+    (hive.state_dir / name).write_bytes(b"\xff\x00 no such thing" * 1_000)
+    done = hive.call("status", "--json")
+    assert (done.status, done.stderr) == (0, "")
+    (found,) = done.json_lines()
+    assert found.keys() == STATUS_FIELDS
+    assert found["model"] == "haiku"
+    assert hive.call("status").status == 0
+    assert hive.call("tail", "--no-follow", "--json").status == 0
+
+
+def test_a_harness_that_does_not_answer_is_reported(hive: Hive) -> None:
+    with hive.run() as program:
+        (hive.state_dir / "control.sock").unlink()
+        found = hive.status()
+        assert program.interrupt() == 130
+    assert (found["running"], found["pid"], found["state"]) == (True, program.pid, "unreachable")
+
+
+# --- new-session, compact, cancel ---
+
+
+def test_a_new_session_is_one_shot(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    hive.drain("--message", "one")
+    for _ in range(2):
+        done = hive.call("new-session")
+        assert (done.status, done.stdout) == (0, "the next turn starts a new session\n")
+    with hive.run("--message", "two", "--message", "three") as program:
+        program.wait_for_kind("turn_end", message_id=3)
+        assert hive.call("new-session").status == 0
+        program.wait_for_kind("note", text="the next turn starts a new session")
+        hive.call("send", "four", "--wait")
+    resumed = [any(word.startswith("--resume=") for word in call["argv"]) for call in fake_claude.calls()]
+    assert resumed == [False, False, True, False]
+
+
+@pytest.mark.parametrize("command", ["compact", "cancel"])
+def test_what_needs_a_harness_says_so(command: str, hive: Hive) -> None:
+    done = hive.call(command)
+    assert done.refusal() == "no harness is running for agent 'workspace'"
+    assert done.stderr.splitlines()[1] == "Try: hyperhive -a workspace run"
+
+
+def test_compact_answers_when_it_is_done(hive: Hive, fake_claude: FakeClaude) -> None:
+    compact: list[Step] = [{"replay": "v2.1.330/compact.jsonl"}]
+    fake_claude.script(TEXT, compact, compact, TEXT)
+    with hive.run() as program:
+        refused = hive.call("compact")
+        assert refused.refusal() == "there is no session yet to compact"
+        hive.call("send", "one", "--wait")
+        done = hive.call("compact")
+        assert (done.status, done.stdout) == (0, "compacted; the context now holds 2,627 tokens\n")
+        assert hive.call("compact", "--json").json_lines() == [{"outcome": "ok", "note": None, "context_tokens": 2627}]
+        program.wait_for_kind("turn_state_changed", state="compacting")
+        nothing = hive.call("compact")
+        assert nothing.refusal().startswith(f"nothing was compacted: {ANSWER}")
+    assert [call["prompt"] for call in fake_claude.calls()][1:3] == ["/compact"] * 2
+
+
+def test_a_second_compact_is_refused_while_one_runs(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT, [{"touch": "compacts"}, {"wait_for": "go on"}, {"replay": "v2.1.330/compact.jsonl"}])
+    with hive.run("--message", "one") as program:
+        program.wait_for_kind("turn_end")
+        with hive.start("compact") as first:
+            fake_claude.wait_for("compacts")
+            assert hive.status()["state"] == "compacting"
+            assert hive.call("compact").refusal() == "already compacting"
+            fake_claude.touch("go on")
+            assert (first.wait(), first.stderr) == (0, [])
+
+
+def test_cancel_ends_the_turn_and_nothing_else(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(gated(), TEXT)
+    with hive.run() as program:
+        assert hive.call("cancel").refusal() == "no turn is running"
+        with hive.start("send", "one", "--wait") as waits:
+            fake_claude.wait_for("before go on")
+            hive.call("send", "two")
+            done = hive.call("cancel")
+            assert (done.status, done.stdout) == (0, "the turn is being interrupted\n")
+            assert waits.wait() == 1
+        assert "message 1 ended cancelled" in waits.stderr[0]
+        program.wait_for_kind("turn_end", message_id=2)
+        assert outcomes(program.events()) == ["cancelled", "ok"]
+    assert [message["state"] for message in hive.messages("--all")] == ["cancelled", "done"]
+
+
+# --- inbox ---
+
+
+def test_the_inbox_lists_what_waits_runs_or_is_dead(hive: Hive, fake_claude: FakeClaude) -> None:
+    empty = hive.call("inbox")
+    assert (empty.status, empty.stdout, empty.stderr) == (0, "", "nothing waits\n")
+    for word in ("one", "two", "three\n\x1b[31mred"):
+        hive.call("send", word)
+    fake_claude.script(TEXT, UNKNOWN_MODEL, gated())
+    with hive.run() as program:
+        fake_claude.wait_for("before go on")
+        text = hive.call("inbox").stdout
+        assert len(hive.call("inbox", "list").stdout.splitlines()) == len(text.splitlines())
+        assert [(message["id"], message["state"]) for message in hive.messages()] == [(2, "dead"), (3, "leased")]
+        fake_claude.touch("go on")
+        program.wait_for_kind("turn_end", message_id=3)
+    rows = text.splitlines()
+    assert [row.split()[:2] for row in rows] == [["2", "dead"], ["3", "leased"]]
+    assert ("selected model" in rows[0], "\x1b" in text, "three" in rows[1]) == (True, False, True)
+    everything = hive.messages("--all")
+    assert [message["state"] for message in everything] == ["done", "dead", "done"]
+    assert hive.messages("list", "--all") == everything
+    assert everything[2]["body"] == "three\n\x1b[31mred"
+    assert everything[0].keys() == {
+        "id", "key", "sender", "body", "raw", "state", "attempts", "deliveries", "acted", "not_before", "reason",
+        "created", "changed",
+    }  # fmt: skip
+
+
+def test_a_message_that_waits_can_be_cancelled_and_tried_again(hive: Hive, fake_claude: FakeClaude) -> None:
+    hive.call("send", "one")
+    assert hive.call("inbox", "cancel", "1").stdout == "message 1 is cancelled\n"
+    assert hive.call("inbox", "cancel", "1").status == 0  # idempotent
+    assert hive.drain().stdout == ""
+    assert hive.call("inbox", "retry", "1").stdout == "message 1 is ready\n"
+    fake_claude.script(UNKNOWN_MODEL, TEXT)
+    assert hive.drain().status == 1
+    assert hive.call("inbox", "retry", "1").status == 0
+    assert hive.drain().status == 0
+    for verb in ("cancel", "retry"):
+        assert "message 1 is done" in hive.call("inbox", verb, "1").refusal()
+        assert hive.call("inbox", verb, "7").refusal() == "there is no message 7"
+
+
+def test_a_retry_wakes_a_harness_that_rests(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script([{"replay": "v2.1.330/credit_low.jsonl"}], TEXT)
+    with hive.run("--message", "one") as program:
+        program.wait_for_kind("status_changed", status="failed")
+        assert hive.call("inbox", "retry", "1").status == 0
+        program.wait_for_kind("turn_end", ok=True)
+        program.wait_for_kind("status_changed", status="online")
+
+
+def test_the_message_that_runs_is_not_cancelled_from_the_inbox(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(gated())
+    with hive.run("--message", "one"):
+        fake_claude.wait_for("before go on")
+        done = hive.call("inbox", "cancel", "1")
+        assert done.refusal() == "message 1 is running"
+        assert done.stderr.splitlines()[1] == "Try: hyperhive cancel"
+        assert "running" in hive.call("inbox", "retry", "1").refusal()
+
+
+# --- demo ---
+
+
+def test_the_demo_runs_and_says_what_to_type_next(hive: Hive) -> None:
+    before = set(Path(hive.environment.get("TMPDIR", "/tmp")).glob("hyperhive-demo-*"))  # noqa: S108 - looked at only
+    done = hive.call("demo", "--fast")
+    assert (done.status, done.stderr, "\x1b" in done.stdout) == (0, "", False)
+    for word in ("slugify", "That was a recording: 3 turns", "hyperhive run", "hyperhive send", "hyperhive tail"):
+        assert word in done.stdout
+    assert list(hive.state_dir.iterdir()) == []
+    assert set(Path(hive.environment.get("TMPDIR", "/tmp")).glob("hyperhive-demo-*")) <= before  # noqa: S108
+
+
+def test_the_demo_can_be_interrupted(hive: Hive) -> None:
+    with hive.start("demo") as program:
+        wait_until(lambda: any("slugify" in line for line in program.stdout))
+        program.send(signal.SIGINT)
+        assert program.wait() == 130
+    assert program.stderr == []

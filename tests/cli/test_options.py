@@ -1,0 +1,157 @@
+"""Help, options, variables and the one error boundary of the program."""
+
+import json
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hyperhive_cli.cli.main import COMMANDS
+from tests.conftest import FakeClaude
+from tests.harness import (
+    ANSWER,
+    LIMIT_S,
+    TEXT,
+    Hive,
+    of_kind,
+    read_once,
+)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["", *COMMANDS, "model set", "model show", "inbox list", "inbox cancel", "inbox retry"],
+)
+def test_every_command_has_help(command: str, hive: Hive) -> None:
+    done = hive.call(*command.split(), "-h")
+    assert (done.status, done.stderr) == (0, "")
+    assert f"Usage: hyperhive {command}".strip() in done.stdout
+    assert "--help" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_the_help_lists_the_commands(hive: Hive) -> None:
+    help_text = hive.call("--help").stdout
+    for name, (_, text) in COMMANDS.items():
+        assert f"  {name}" in help_text
+        assert text in help_text
+    assert hive.call("--version").stdout.startswith("hyperhive ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["nonsense"], ["send", "--bogus"], ["model", "set"], ["inbox", "cancel", "one"], ["tail", "-n", "-1"], ["model"]],
+    ids=" ".join,
+)
+def test_a_wrong_word_is_a_usage_error(words: list[str], hive: Hive) -> None:
+    done = hive.call(*words)
+    assert (done.status, done.stdout) == (2, "")
+    assert list(hive.state_dir.iterdir()) == []
+
+
+def test_the_hint_of_a_usage_error_names_the_commands_help(hive: Hive) -> None:
+    message, hint = hive.call("send", "--bogus").stderr.splitlines()
+    assert (message.startswith("Error: No such option"), hint) == (True, "Try: hyperhive send -h")
+
+
+@pytest.mark.parametrize("name", ["UPPER", "a b", "../up", "", "-x", "a" * 65])
+def test_a_name_that_is_no_agents(name: str, hive: Hive) -> None:
+    done = hive.call("--agent", name, "status")
+    if name:
+        assert "is no agent name" in done.refusal(2)
+    else:  # as if it were not given
+        assert done.status == 0
+
+
+def test_options_can_come_from_variables(hive: Hive, fake_claude: FakeClaude, tmp_path: Path) -> None:
+    fake_claude.script(TEXT)
+    command = [*hive.command()[:3]]  # without --state-dir
+    state = tmp_path / "state"
+    variables = {
+        "HYPERHIVE_AGENT": "one",
+        "HYPERHIVE_STATE_DIR": str(state),
+        "HYPERHIVE_RUN_CLAUDE": str(fake_claude.path),
+        "HYPERHIVE_RUN_DRAIN": "1",
+        "HYPERHIVE_RUN_JSON": "1",
+        "HYPERHIVE_RUN_MODEL": "opus",
+        "HYPERHIVE_SEND_FROM": "reviewer",
+        "HYPERHIVE_EVENTS_DB": str(tmp_path / "events.sqlite"),
+        "HYPERHIVE_MODEL_FILE": str(tmp_path / "model"),
+    }
+
+    def call(*words: str) -> str:
+        environment = hive.variables(**variables)
+        done = subprocess.run(
+            [*command, *words], env=environment, cwd=hive.workspace, capture_output=True, check=True, timeout=LIMIT_S
+        )
+        return done.stdout.decode()
+
+    call("send", "hello")
+    events = [json.loads(line) for line in call("run").splitlines()]
+    assert of_kind(events, "turn_start")[0]["from"] == "reviewer"
+    assert json.loads(call("status", "--json"))["agent"] == "one"
+    assert (tmp_path / "model").read_text() == "opus\n"
+    assert not (state / "hyperhive-events.sqlite").exists()
+    with sqlite3.connect(tmp_path / "events.sqlite") as db:
+        assert db.execute("SELECT count(*) FROM events").fetchone() == (len(events),)
+    db.close()
+
+
+def test_without_a_state_folder_named_it_lies_under_the_home(hive: Hive) -> None:
+    command = [*hive.command()[:3], "send", "hello"]
+    subprocess.run(command, env=hive.variables(), cwd=hive.workspace, capture_output=True, check=True, timeout=LIMIT_S)
+    home = Path(hive.environment["HOME"])
+    assert (home / ".local/state/hyperhive/workspace/hyperhive-inbox.sqlite").exists()
+
+
+def test_a_folder_of_another_agent_is_never_mixed_up(hive: Hive, tmp_path: Path, fake_claude: FakeClaude) -> None:
+    """The name alone, taken from a folder of the same name elsewhere, is not enough."""
+    fake_claude.script(TEXT)
+    command = hive.command()[:3]
+    variables = hive.variables(HOME=str(hive.state_dir))  # short enough for a socket
+    twin = tmp_path / "elsewhere" / "workspace"
+    twin.mkdir(parents=True)
+
+    def call(folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [*command, *words], env=variables, cwd=folder, capture_output=True, check=False, timeout=LIMIT_S
+        )
+
+    assert call(hive.workspace, "run", "--claude", str(hive.claude), "--drain", "--quiet").returncode == 0
+    for words in (["send", "one"], ["status"], ["tail", "--no-follow"], ["inbox"], ["model", "set", "opus"]):
+        done = call(twin, *words)
+        assert done.returncode == 1
+        assert done.stderr.decode() == (
+            f"Error: agent 'workspace' is bound to {hive.workspace}, not to this folder\n"
+            "Try: hyperhive -a workspace …\n"
+        )
+    assert call(twin, "-a", "workspace", "inbox").returncode == 0
+
+
+def test_a_state_folder_with_a_long_path_works(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    hive.environment = {**hive.environment, "XDG_RUNTIME_DIR": str(hive.state_dir)}
+    hive.state_dir /= "x" * 100
+    with hive.start("run", "--claude", str(hive.claude), "--json", "--message", "one") as program:
+        program.wait_for_kind("turn_end")
+        assert hive.status()["pid"] == program.pid
+        assert hive.call("send", "two", "--wait").stdout.startswith(ANSWER)
+        assert program.interrupt() == 130
+
+
+def test_a_traceback_is_shown_when_it_is_asked_for(hive: Hive) -> None:
+    hive.state_dir.chmod(0o777)
+    command = [*hive.command(), "--debug", "send", "one"]
+    done = subprocess.run(
+        command, env=hive.variables(), cwd=hive.workspace, capture_output=True, check=False, timeout=LIMIT_S
+    )
+    assert done.returncode == 1
+    assert b"Traceback" in done.stderr
+    assert b"Error: others may write in the state folder" in done.stderr
+
+
+def test_a_program_that_reads_the_first_line_alone(hive: Hive) -> None:
+    with read_once(hive, "-h") as process:
+        assert process.stderr is not None
+        assert (process.stderr.read(), process.wait(LIMIT_S)) == (b"", 0)

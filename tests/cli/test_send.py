@@ -1,0 +1,119 @@
+"""`hyperhive send` as a process: what becomes a message, and how it waits for the answer."""
+
+import pytest
+
+from tests.conftest import FakeClaude
+from tests.harness import ANSWER, TEXT, UNKNOWN_MODEL, Hive
+
+
+def test_send_prints_the_id_whether_a_harness_runs_or_not(hive: Hive, fake_claude: FakeClaude) -> None:
+    new = hive.call("send", "one")
+    assert (new.status, new.stdout) == (0, "1\n")
+    assert "agent 'workspace' is new" in new.stderr
+    second = hive.call("send", "two")
+    assert (second.stdout, "no harness is running" in second.stderr) == ("2\n", True)
+    fake_claude.script(TEXT)
+    with hive.run() as program:
+        program.wait_for_kind("turn_end", message_id=2)
+        third = hive.call("send", "three")
+        assert (third.status, third.stdout, third.stderr) == (0, "3\n", "")
+        program.wait_for_kind("turn_end", message_id=3)
+    assert [message["body"] for message in hive.messages("--all")] == ["one", "two", "three"]
+    assert {message["sender"] for message in hive.messages("--all")} == {"operator"}
+
+
+@pytest.mark.parametrize("words", [["-"], []], ids=["dash", "nothing"])
+def test_send_reads_stdin(words: list[str], hive: Hive) -> None:
+    body = "first line\n\nnaïve 日本語 🐝\n"
+    assert hive.call("send", *words, "--from", "reviewer", stdin=body.encode()).status == 0
+    (message,) = hive.messages()
+    assert (message["body"], message["sender"]) == (body, "reviewer")
+
+
+def test_send_takes_bytes_that_are_no_text(hive: Hive) -> None:
+    assert hive.call("send", stdin=b"a\xff\x00b").status == 0
+    assert hive.messages()[0]["body"] == "a\ufffd\ufffdb"
+
+
+def test_a_key_makes_sending_twice_harmless(hive: Hive) -> None:
+    first, again = hive.call("send", "one", "--key", "k"), hive.call("send", "one", "--key", "k")
+    assert (first.stdout, again.stdout, again.status) == ("1\n", "1\n", 0)
+    other = hive.call("send", "two", "--key", "k").refusal()
+    assert other == "the key 'k' was used for another message (1)"
+    assert len(hive.messages()) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b" \n\t", b"x" * (2 << 20)], ids=["empty", "blank", "2 MiB"])
+def test_what_is_no_message_is_refused(body: bytes, hive: Hive) -> None:
+    assert "a message" in hive.call("send", stdin=body).refusal(2)
+    assert hive.messages() == []
+
+
+@pytest.mark.parametrize("sender", ["", "two\nlines", "x" * 65, "\x1b[31m"])
+def test_what_is_no_sender_is_refused(sender: str, hive: Hive) -> None:
+    message = hive.call("send", "one", "--from", sender).refusal(2)
+    assert ("is no sender name" in message, message.isprintable()) == (True, True)
+
+
+def test_a_sent_command_is_text_unless_it_is_raw(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    hive.call("send", "/clear @/etc/hostname")
+    hive.call("send", "--raw", "/clear @/etc/hostname")
+    assert hive.drain().status == 0
+    framed, raw = (call["prompt"] for call in fake_claude.calls())
+    assert raw == "/clear @/etc/hostname"
+    assert framed == "Message from operator:\n\n/clear @\u2060/etc/hostname"
+
+
+def test_send_can_wait_for_the_answer(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT, UNKNOWN_MODEL, TEXT)
+    with hive.run():
+        ok = hive.call("send", "one", "--wait")
+        assert (ok.status, ok.stdout.startswith(ANSWER), ok.stderr) == (0, True, "")
+        not_ok = hive.call("send", "two", "--wait")
+        assert "message 2 ended bad_request: There's an issue with the selected model" in not_ok.refusal()
+        assert not_ok.stderr.splitlines()[1] == "Try: hyperhive inbox retry 2"
+        done = hive.call("send", "three", "--wait", "--json")
+        (ended,) = done.json_lines()
+    assert (done.status, ended["result"].startswith(ANSWER)) == (0, True)
+    assert {name: ended[name] for name in ("id", "state", "outcome", "note")} == {
+        "id": 3, "state": "done", "outcome": "ok", "note": None,
+    }  # fmt: skip
+
+
+def test_the_json_of_a_wait_that_was_not_ok(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(UNKNOWN_MODEL)
+    with hive.run():
+        done = hive.call("send", "one", "--wait", "--json")
+    (ended,) = done.json_lines()
+    assert (done.status, ended["state"], ended["outcome"]) == (1, "dead", "bad_request")
+
+
+def test_send_waits_no_longer_than_it_is_told(hive: Hive) -> None:
+    done = hive.call("send", "one", "--wait", "--timeout", "0.2")
+    assert done.status == 1
+    assert "Error: message 1 is still ready after 0.2 s\nTry: it stays in the inbox: hyperhive inbox" in done.stderr
+    assert hive.messages()[0]["state"] == "ready"
+
+
+def test_a_wait_ends_where_a_person_is_needed(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script([{"replay": "v2.1.330/not_logged_in.jsonl"}], logged_in=False)
+    with hive.run() as program:
+        done = hive.call("send", "one", "--wait")
+        program.wait_for_kind("status_changed", status="needs_login_idle")
+        assert hive.status()["status"] == "needs_login_idle"
+    assert done.refusal().startswith("message 1 ended needs_login: Not logged in")
+    assert hive.messages()[0]["state"] == "ready"
+
+
+def test_sending_again_with_the_key_of_an_ended_message_gives_its_result(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    hive.call("send", "one", "--key", "k")
+    hive.drain()
+    again = hive.call("send", "one", "--key", "k", "--wait")
+    assert (again.status, again.stdout.startswith(ANSWER)) == (0, True)
+    assert len(fake_claude.calls()) == 1
+
+
+def test_the_json_of_send(hive: Hive) -> None:
+    assert hive.call("send", "one", "--json").json_lines() == [{"id": 1, "state": "ready"}]

@@ -1,0 +1,81 @@
+"""`hyperhive tail` as a process."""
+
+import pytest
+
+from tests.conftest import FakeClaude, wait_until
+from tests.harness import LIMIT_S, TEXT, Hive, read_once
+
+
+@pytest.fixture
+def history(hive: Hive, fake_claude: FakeClaude) -> list[str]:
+    """Give the events of an agent that has had a turn, a line each."""
+    fake_claude.script([{"replay": "v2.1.330/tools.jsonl"}])
+    return hive.drain("--message", "look around").stdout.splitlines()
+
+
+def tail(hive: Hive, *arguments: str) -> list[str]:
+    done = hive.call("tail", "--no-follow", *arguments)
+    assert (done.status, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def test_tail_shows_what_it_is_asked_for(hive: Hive, history: list[str]) -> None:
+    assert len(history) == 22
+    assert tail(hive, "--json") == history[-20:]
+    assert tail(hive, "--json", "-n", "3") == history[-3:]
+    assert tail(hive, "--json", "-n", "0") == []
+    assert tail(hive, "--json", "--since", "5") == history[5:]
+    assert tail(hive, "--json", "--since", "0") == history
+    assert tail(hive, "--json", "--since", "999") == []
+    assert tail(hive, "--json", "--kind", "turn_end") == [history[-2]]
+    ends = tail(hive, "--json", "--kind", "turn_start", "--kind", "turn_end", "--since", "0")
+    assert ends == [history[0], history[-2]]
+    assert tail(hive, "--json", "--kind", "nonsense") == []
+
+
+def test_tail_without_json_is_for_people(hive: Hive, history: list[str]) -> None:
+    text = "\n".join(tail(hive, "-n", str(len(history))))
+    assert ("\x1b" in text, "look around" in text, "echo hello" in text, "Done: wrote" in text) == (
+        False, True, True, True,
+    )  # fmt: skip
+
+
+def test_tail_of_an_agent_that_never_ran_is_empty(hive: Hive) -> None:
+    assert tail(hive, "--json") == []
+    assert tail(hive) == []
+    assert list(hive.state_dir.iterdir()) == []
+
+
+def test_tail_follows_from_before_the_first_run(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    with hive.start("tail", "--json", "--kind", "turn_end") as program:
+        hive.drain("--message", "one")
+        program.wait_for_kind("turn_end", outcome="ok")
+        hive.drain("--message", "two")
+        program.wait_for_kind("turn_end", message_id=2)
+        assert program.interrupt() == 130
+    assert ("".join(program.stderr), len(program.stdout)) == ("", 2)
+
+
+@pytest.mark.usefixtures("history")
+@pytest.mark.parametrize("form", [["--json"], []], ids=["json", "plain"])
+def test_tail_ends_at_ctrl_c(form: list[str], hive: Hive) -> None:
+    with hive.run() as harness:
+        with hive.start("tail", *form) as program:
+            wait_until(lambda: program.stdout)
+            assert program.interrupt() == 130
+            assert "".join(program.stderr) == ""
+        assert harness.interrupt() == 130
+
+
+@pytest.mark.parametrize("form", [["--json"], []], ids=["json", "plain"])
+def test_tail_ends_when_its_reader_goes_away(
+    form: list[str], hive: Hive, history: list[str], fake_claude: FakeClaude
+) -> None:
+    assert history
+    fake_claude.script([{"replay": "v2.1.330/tools.jsonl"}])
+    with read_once(hive, "tail", *form) as process:
+        for number in range(2):
+            hive.drain("--message", str(number))
+        assert process.stderr is not None
+        assert (process.stderr.read(), process.wait(LIMIT_S)) == (b"", 0)

@@ -1,0 +1,365 @@
+"""The agent's loop over a real inbox, a real history and a fake claude: what becomes of messages."""
+
+from dataclasses import dataclass, field
+
+import pytest
+import trio
+import trio.testing
+
+from hyperhive_cli.agent import loop as agent_loop
+from hyperhive_cli.agent import retry
+from hyperhive_cli.claude.watch import Limits
+from hyperhive_cli.errors import RefusedError
+from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from tests.conftest import Step
+from tests.process.world import (
+    CRASH,
+    FOR_EVER,
+    INIT,
+    NOW,
+    TEXT,
+    TEXT_SESSION,
+    TOO_LONG,
+    Life,
+    World,
+    limited,
+    refused,
+    replay,
+)
+
+# --- what becomes of a message ---
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The runs of claude, and what is left of one message after them."""
+
+    runs: list[list[Step]]
+    outcomes: list[str]
+    state: str
+    attempts: int
+    status: str = "online"
+    reason: str | None = None
+    acted: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+
+LOST = replay("unknown_session")
+SILENT: list[Step] = [INIT, {"on_signal": "SIGINT", "steps": [{"exit": 1}]}, FOR_EVER]
+ROWS = {
+    "ok": Row([[TEXT]], ["ok"], "done", 1),
+    "not logged in": Row([replay("not_logged_in")], ["needs_login"], "ready", 0, "needs_login_idle", "Not logged in"),
+    "credentials rejected": Row([replay("auth_401")], ["needs_login"], "ready", 0, "needs_login_idle", "rejected"),
+    "rate limited": Row([refused(429)], ["rate_limited"], "ready", 0, "rate_limited", "no"),
+    "overloaded": Row([refused(529)], ["overloaded"], "ready", 0, reason="no"),
+    "server error": Row([refused(500)], ["overloaded"], "ready", 0, reason="no"),
+    "no credit": Row([replay("credit_low")], ["billing"], "ready", 0, "failed", "Credit balance is too low"),
+    "unknown model": Row([replay("model_missing")], ["bad_request"], "dead", 1, reason="selected model"),
+    "crashed, then ok": Row([CRASH, [TEXT]], ["crashed", "ok"], "done", 2, acted=True),
+    "crashed": Row([CRASH], ["crashed"] * 3, "dead", 3, reason="exited with 1 without a result", acted=True),
+    "killed": Row(
+        [[INIT, {"kill_self": "SIGKILL"}], [TEXT]],
+        ["crashed", "ok"],
+        "done",
+        2,
+        acted=True,
+    ),
+    "stalled, then ok": Row(
+        [SILENT, [TEXT]], ["stalled", "ok"], "done", 2, acted=True, limits=Limits(stall_s=0.3)
+    ),
+    "timed out": Row(
+        [SILENT], ["timed_out"] * 3, "dead", 3, reason="time limit", acted=True, limits=Limits(turn_s=0.3)
+    ),
+    "context full, compacted": Row(
+        [TOO_LONG, replay("compact"), [TEXT]], ["context_full", "ok", "ok"], "done", 2
+    ),
+    "context full for good": Row(
+        [TOO_LONG, replay("compact"), TOO_LONG, [TEXT]], ["context_full", "ok", "context_full", "ok"], "done", 3
+    ),
+    "session lost": Row([LOST, [TEXT]], ["session_lost", "ok"], "done", 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+def test_what_becomes_of_a_message(row: Row, world: World) -> None:
+    message_id = world.put("do it")
+    life = world.drain(*row.runs, limits=row.limits)
+    message = world.get(message_id)
+    assert life.outcomes() == row.outcomes
+    assert (message.state, message.attempts, message.acted) == (row.state, row.attempts, row.acted)
+    assert str(row.reason or "") in str(message.reason or "")
+    assert (message.reason is None) is (row.reason is None)
+    assert (life.bus.status, life.bus.state.value) == (row.status, "idle")
+    assert life.loop.failed is (row.outcomes != ["ok"])
+
+
+def test_a_claude_that_cannot_be_started_spends_no_attempt(world: World) -> None:
+    message_id = world.put("do it")
+    world.workspace.rmdir()
+    life = world.drain([TEXT])
+    assert (life.outcomes(), world.get(message_id).state, world.get(message_id).attempts) == (
+        ["not_started"],
+        "ready",
+        0,
+    )
+
+
+def test_a_redelivery_tells_the_model_and_counts(world: World) -> None:
+    world.put("do it")
+    life = world.drain(CRASH)
+    assert [event["attempt"] for event in life.events("turn_start")] == [1, 2, 3]
+    first, second, third = map(str, world.prompts())
+    assert (first, "Delivery" in first) == ("Message from operator:\n\ndo it", False)
+    for number, prompt in ((2, second), (3, third)):
+        assert prompt.startswith(f"[Delivery {number} of this message: an earlier attempt was interrupted and may have")
+        assert prompt.endswith(first)
+    assert any("hyperhive inbox retry 1" in note for note in life.notes())
+
+
+def test_the_attempt_after_a_refusal_is_no_redelivery(world: World) -> None:
+    message_id = world.put("do it")
+    world.drain(refused(529), [TEXT])
+    world.drain()
+    assert (world.get(message_id).state, world.get(message_id).deliveries) == ("done", 2)
+    assert len(set(world.prompts())) == 1
+
+
+def test_messages_run_in_the_order_they_were_sent(world: World) -> None:
+    for word in ("one", "two", "three"):
+        world.put(word)
+    life = world.drain([TEXT])
+    starts = life.events("turn_start")
+    assert [(start["body"], start["unread"]) for start in starts] == [("one", 2), ("two", 1), ("three", 0)]
+    assert [str(prompt).split()[-1] for prompt in world.prompts()] == ["one", "two", "three"]
+    assert life.loop.failed is False
+
+
+def test_one_bad_message_does_not_stop_the_others(world: World) -> None:
+    bad, good = world.put("bad"), world.put("good")
+    life = world.drain(replay("model_missing"), [TEXT])
+    assert (world.get(bad).state, world.get(good).state, life.loop.failed) == ("dead", "done", True)
+
+
+def test_an_empty_inbox_is_drained_at_once(world: World) -> None:
+    life = world.drain()
+    assert (life.loop.failed, world.fake.calls()) == (False, [])
+
+
+# --- rests ---
+
+
+async def settled() -> None:
+    """Wait until the loop has nothing left that it could do by itself."""
+    await trio.testing.wait_all_tasks_blocked(0.02)
+
+
+def test_billing_holds_the_agent_until_it_is_resumed(world: World) -> None:
+    first, second = world.put("one"), world.put("two")
+    world.fake.script(replay("credit_low"), [TEXT])
+
+    async def steer(life: Life) -> None:
+        await life.saw("note", text="held until a person has seen to the account; the inbox is kept")
+        life.loop.ring()
+        await settled()
+        assert [world.get(n).state for n in (first, second)] == ["ready", "ready"]
+        life.loop.resume()
+        await life.saw("turn_end", 3)
+
+    life = world.live(steer)
+    assert (life.outcomes(), life.bus.status) == (["billing", "ok", "ok"], "online")
+    assert [world.get(n).state for n in (first, second)] == ["done", "done"]
+
+
+def test_a_login_is_noticed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (agent_loop, retry):
+        monkeypatch.setattr(module, "LOGIN_PROBE_S", 0.05)
+    message_id = world.put("one")
+    world.fake.script(replay("not_logged_in"), [TEXT], logged_in="file")
+
+    async def steer(life: Life) -> None:
+        await life.saw("status_changed", status="needs_login_idle")
+        await trio.sleep(0.3)  # several looks, none of which may end the rest
+        assert (life.bus.status, world.get(message_id).state) == ("needs_login_idle", "ready")
+        world.fake.touch("logged_in")
+        await life.saw("turn_end", 2)
+
+    life = world.live(steer)
+    assert [event["status"] for event in life.events("status_changed")] == ["needs_login_idle", "online"]
+    assert (world.get(message_id).state, world.get(message_id).attempts) == ("done", 1)
+
+
+def test_a_rate_limit_lasts_until_it_resets(world: World) -> None:
+    resets_at = int(NOW) + 3_600
+    first, second = world.put("one"), world.put("two")
+    world.fake.script(limited(resets_at), [TEXT])
+
+    async def steer(life: Life) -> None:
+        await life.saw("status_changed", status="rate_limited")
+        life.loop.ring()
+        await settled()
+        assert (world.get(first).not_before, world.get(second).state) == (resets_at * 1000, "ready")
+        world.now = resets_at - 1
+        life.loop.resume()  # an operator's word ends the rest, not the limit of that message
+        await life.saw("turn_end", 2)
+        assert (world.get(first).state, world.get(second).state) == ("ready", "done")
+        world.now = resets_at + 1
+        life.loop.ring()
+        await life.saw("turn_end", 3)
+
+    life = world.live(steer)
+    assert (life.outcomes(), world.get(first).state) == (["rate_limited", "ok", "ok"], "done")
+
+
+def test_a_drain_that_leaves_a_message_has_failed(world: World) -> None:
+    world.put("one")
+    assert world.drain(limited(int(NOW) + 3_600)).loop.failed
+    life = world.drain()  # nothing runs, nothing goes wrong, and yet it is not done
+    assert (life.outcomes(), life.loop.failed) == ([], True)
+    world.now += 7_200
+    assert world.drain([TEXT]).loop.failed is False
+
+
+def test_a_drain_waits_for_a_short_rest(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "BACKOFF_FIRST_S", 0.1)
+    message_id = world.put("one")
+    world.fake.script(refused(529), [TEXT])
+    life = world.begin(drain=True, drain_wait_s=60)
+    trio.run(life.loop.run)
+    assert (life.outcomes(), world.get(message_id).state) == (["overloaded", "ok"], "done")
+
+
+# --- steering ---
+
+
+def test_a_compaction_runs_between_turns_and_replies(world: World) -> None:
+    world.put("one")
+    world.put("two")
+    world.fake.script([INIT, {"touch": "one"}, {"wait_for": "go on"}, TEXT], replay("compact"), [TEXT])
+    replies: list[Outcome] = []
+
+    async def steer(life: Life) -> None:
+        await trio.to_thread.run_sync(world.fake.wait_for, "one")
+
+        async def compact() -> None:
+            replies.append(await life.loop.compact())
+
+        async with trio.open_nursery() as nursery:
+            world.inbox.put_facts(session_id=TEXT_SESSION)  # as after an earlier turn
+            nursery.start_soon(compact)
+            await settled()
+            with pytest.raises(RefusedError, match="already compacting"):
+                await life.loop.compact()
+            world.fake.touch("go on")
+        await life.saw("turn_end", 3)
+
+    life = world.live(steer)
+    assert replies == [Outcome(OutcomeKind.OK)]
+    assert [(event["from"], event["body"]) for event in life.events("turn_start")] == [
+        ("operator", "one"), ("hyperhive", "/compact"), ("operator", "two"),
+    ]  # fmt: skip
+    assert [event["state"] for event in life.events("turn_state_changed")][2:4] == ["compacting", "idle"]
+    assert life.events("token_usage_changed")[1]["context_tokens"] == 2_627
+    assert world.arguments("--resume")[1] == TEXT_SESSION
+
+
+def test_a_compaction_that_had_nothing_to_do_says_so(world: World) -> None:
+    world.inbox.put_facts(session_id=TEXT_SESSION)
+    world.fake.script([TEXT])
+    replies: list[Outcome] = []
+
+    async def steer(life: Life) -> None:
+        replies.append(await life.loop.compact())
+
+    world.live(steer)
+    assert [(reply.ok, str(reply.note)[:6]) for reply in replies] == [(True, "Hello!")]
+
+
+def test_there_is_nothing_to_compact_without_a_session(world: World) -> None:
+    async def steer(life: Life) -> None:
+        with pytest.raises(RefusedError, match="no session yet"):
+            await life.loop.compact()
+        world.inbox.put_facts(session_id=TEXT_SESSION)
+        life.bus.request_new_session()
+        with pytest.raises(RefusedError, match="no session yet"):
+            await life.loop.compact()
+
+    world.live(steer)
+    assert world.fake.calls() == []
+
+
+def test_a_compaction_that_never_ran_is_refused(world: World) -> None:
+    world.inbox.put_facts(session_id=TEXT_SESSION)
+    world.put("one")
+    world.fake.script([INIT, {"touch": "one"}, FOR_EVER])
+
+    async def steer(life: Life) -> None:
+        await trio.to_thread.run_sync(world.fake.wait_for, "one")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(compact, life)
+            await settled()
+            life.loop.stop()
+
+    async def compact(life: Life) -> None:
+        with pytest.raises(RefusedError, match="stopped before"):
+            await life.loop.compact()
+
+    assert world.live(steer).outcomes() == ["interrupted"]
+
+
+def test_a_cancelled_message_does_not_come_back(world: World) -> None:
+    first, second = world.put("one"), world.put("two")
+    world.fake.script([INIT, {"touch": "one"}, FOR_EVER], [TEXT])
+
+    async def steer(life: Life) -> None:
+        await trio.to_thread.run_sync(world.fake.wait_for, "one")
+        life.loop.cancel()
+        await life.saw("turn_end", 2)
+        await life.saw("turn_state_changed", 2, state="idle")
+        with pytest.raises(RefusedError, match="no turn is running"):
+            life.loop.cancel()
+
+    life = world.live(steer)
+    assert life.outcomes() == ["cancelled", "ok"]
+    assert [world.get(n).state for n in (first, second)] == ["cancelled", "done"]
+    assert world.drain().outcomes() == []
+
+
+def test_a_cancel_after_the_answer_takes_nothing_back(world: World) -> None:
+    message_id = world.put("one")
+    world.fake.script([TEXT, {"touch": "answered"}, FOR_EVER])
+
+    async def steer(life: Life) -> None:
+        await trio.to_thread.run_sync(world.fake.wait_for, "answered")
+        await life.saw("stream", type="result")
+        life.loop.cancel()
+        await life.saw("turn_end")
+
+    assert world.live(steer).outcomes() == ["ok"]
+    assert world.get(message_id).state == "done"
+
+
+def test_a_stop_puts_the_message_back_unspent(world: World) -> None:
+    message_id = world.put("one")
+    world.fake.script([INIT, {"touch": "one"}, FOR_EVER], [TEXT])
+
+    async def steer(_: Life) -> None:
+        await trio.to_thread.run_sync(world.fake.wait_for, "one")
+
+    life = world.live(steer)
+    message = world.get(message_id)
+    assert (life.outcomes(), message.state, message.attempts) == (["interrupted"], "ready", 0)
+    world.drain()
+    assert world.get(message_id).state == "done"
+    assert str(world.prompts()[1]).startswith("[Delivery 2 of this message")
+
+
+def test_a_message_of_a_life_that_was_killed_is_delivered_again(world: World) -> None:
+    message_id = world.put("one")
+    killed = world.begin()
+    lease = world.inbox.lease(killed.bus.boot, "haiku", now_ms=int(NOW * 1000))
+    assert lease is not None
+    world.drain([TEXT])
+    assert (world.get(message_id).state, world.get(message_id).attempts) == ("done", 2)
+    assert str(world.prompts()[0]).startswith("[Delivery 2 of this message")
+    turns = world.inbox.connection.execute("SELECT outcome FROM turn_stats ORDER BY turn_id").fetchall()
+    assert turns == [("crashed",), ("ok",)]

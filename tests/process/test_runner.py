@@ -1,0 +1,398 @@
+"""One turn with real children on the real clock: what is read, and how it ends whatever the child does."""
+
+import json
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from hyperhive_cli.claude import process as claude_process
+from hyperhive_cli.claude import runner
+from hyperhive_cli.claude.outcome import Cause, Ending, classify
+from hyperhive_cli.claude.runner import Turn, TurnRequest
+from hyperhive_cli.claude.watch import Limits
+from hyperhive_cli.events import LiveEvent, Note, Stream
+from hyperhive_cli.outcomes import OutcomeKind
+from tests.conftest import FakeClaude, Step, process_state, recording, wait_until
+
+SESSION = "0d2b5a3c-0000-4000-8000-000000000000"
+INIT: Step = {"line": {"type": "system", "subtype": "init", "session_id": SESSION, "claude_code_version": "2.1.330"}}
+RESULT: Step = {"line": {"type": "result", "subtype": "success", "is_error": False, "result": "done"}}
+FOR_EVER: Step = {"wait_for": "a gate that nobody opens"}
+LIMIT_S = 30.0
+
+
+@dataclass(slots=True)
+class Heard:
+    """A feed that keeps what it was told."""
+
+    events: list[LiveEvent] = field(default_factory=list)
+    observed: list[Mapping[str, object]] = field(default_factory=list)
+
+    def publish(self, *events: LiveEvent) -> None:
+        self.events += events
+
+    def observe_stream(self, line: Mapping[str, object]) -> None:
+        self.observed.append(line)
+
+    def lines(self) -> list[str]:
+        """Give the text of each stream event, in order."""
+        return [event.to_payload() for event in self.events if isinstance(event, Stream)]
+
+    def notes(self, source: str) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, Note) and event.source == source]
+
+
+@dataclass(slots=True)
+class Stage:
+    """A turn that is about to run, with the feed that hears it."""
+
+    turn: Turn
+    heard: Heard = field(default_factory=Heard)
+
+    def run(self, steer: Callable[[], Awaitable[object]] | None = None) -> Ending:
+        """Run the turn to its end; `steer` runs beside it."""
+        return trio.run(self._run, steer)
+
+    async def _run(self, steer: Callable[[], Awaitable[object]] | None) -> Ending:
+        with trio.fail_after(LIMIT_S):
+            async with trio.open_nursery() as nursery:
+                if steer is not None:
+                    nursery.start_soon(steer)
+                ending = await self.turn.run()
+                nursery.cancel_scope.cancel()
+        return ending
+
+
+@pytest.fixture
+def stage(workspace: Path, environment: dict[str, str]) -> Callable[..., Stage]:
+    def set_up(argv: Sequence[str], *, prompt: bytes = b"hi", folder: Path = workspace, **limits: float) -> Stage:
+        heard = Heard()
+        return Stage(Turn(TurnRequest(argv, prompt, folder, environment, Limits(**limits)), heard), heard)
+
+    return set_up
+
+
+@pytest.fixture
+def play(fake_claude: FakeClaude, stage: Callable[..., Stage]) -> Callable[..., Stage]:
+    """Set up a turn in which the fake plays these steps."""
+
+    def set_up(*steps: Step, **options: Any) -> Stage:  # noqa: ANN401 - as `stage`
+        fake_claude.script(list(steps))
+        return stage([str(fake_claude.path)], **options)
+
+    return set_up
+
+
+@pytest.fixture
+def quick_ladder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claude_process, "INTERRUPT_GRACE_S", 0.2)
+    monkeypatch.setattr(claude_process, "TERMINATE_GRACE_S", 0.2)
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process runs no more; one that is not our child may stay a zombie until init looks."""
+    return process_state(pid) in {None, "Z"}
+
+
+async def reached(condition: Callable[[], object]) -> None:
+    await trio.to_thread.run_sync(wait_until, condition)
+
+
+# --- what is read and fed ---
+
+
+def test_every_line_is_published_once_and_in_order(play: Callable[..., Stage]) -> None:
+    set_up = play({"recording": "v2.1.330/tools.jsonl"})
+    ending = set_up.run()
+    assert [line.encode() for line in set_up.heard.lines()] == recording("v2.1.330/tools.jsonl")
+    assert [json.dumps(line) for line in set_up.heard.observed] == [
+        json.dumps(json.loads(line)) for line in recording("v2.1.330/tools.jsonl")
+    ]
+    assert (ending.exit_status, ending.cause, classify(set_up.turn.evidence, ending).ok) == (0, None, True)
+
+
+def test_lines_that_come_in_pieces_and_lines_that_are_no_json(play: Callable[..., Stage]) -> None:
+    pieces = ['{"type":', '"a"}\n\n{"type":"b"}', "\nnot json\n[1]\n", '{"type":"\xe2', '\x80\xa8"}\n{"type":"last"}']
+    set_up = play(*({"bytes": piece} for piece in pieces))
+    set_up.run()
+    assert set_up.heard.lines() == ['{"type":"a"}', '{"type":"b"}', '{"type":"\u2028"}', '{"type":"last"}']
+    assert set_up.heard.notes("stdout") == ["not json", "[1]"]
+
+
+def test_a_large_prompt_arrives_whole_at_a_child_that_writes_before_it_reads(stage: Callable[..., Stage]) -> None:
+    prompt = b"".join(b"%08d\n" % number for number in range(5 * 1024 * 1024 // 9))
+    code = """
+import hashlib, json, sys
+for number in range(4_000):
+    print(json.dumps({"type": "flood", "n": number, "pad": "x" * 1_000}))
+sys.stdout.flush()
+prompt = sys.stdin.buffer.read()
+print(json.dumps({"type": "heard", "bytes": len(prompt), "sha256": hashlib.sha256(prompt).hexdigest()}))
+"""
+    set_up = stage(python(code), prompt=prompt)
+    ending = set_up.run()
+    *flood, heard = map(json.loads, set_up.heard.lines())
+    assert [line["n"] for line in flood] == list(range(4_000))
+    assert heard == {"type": "heard", "bytes": len(prompt), "sha256": sha256(prompt).hexdigest()}
+    assert ending.exit_status == 0
+
+
+def test_the_prompt_is_text_and_stdin_ends_after_it(play: Callable[..., Stage], fake_claude: FakeClaude) -> None:
+    play({"wait_for_prompt": True}, prompt="naïve 日本語\n\x00 🐝".encode()).run()
+    (call,) = fake_claude.calls()
+    assert (call["prompt"], call["prompt_ended"]) == ("naïve 日本語\n\x00 🐝", True)
+
+
+def test_a_child_that_never_reads_its_prompt_is_no_error(play: Callable[..., Stage]) -> None:
+    set_up = play({"never_read_stdin": True}, INIT, RESULT, {"exit": 3}, prompt=b"x" * 1_000_000)
+    assert set_up.run() == Ending(3)
+    assert len(set_up.heard.lines()) == 2
+
+
+def test_stderr_lines_are_notes_and_the_last_ones_are_in_the_ending(play: Callable[..., Stage]) -> None:
+    lines = [f"warning {number}" for number in range(9)]
+    set_up = play({"stderr": "\n".join(lines[:5])}, {"stderr": "\n\n" + "\n".join(lines[5:])}, {"exit": 1})
+    ending = set_up.run()
+    assert set_up.heard.notes("stderr") == lines
+    assert ending == Ending(1, stderr_tail="\n".join(lines[-5:]))
+
+
+def test_a_flood_on_stderr_holds_up_nothing(play: Callable[..., Stage]) -> None:
+    set_up = play({"repeat": 3_000, "steps": [{"stderr": "x" * 99 + "\n"}]}, INIT, RESULT)
+    assert set_up.run().exit_status == 0
+    assert len(set_up.heard.notes("stderr")) == 3_000
+    assert len(set_up.heard.lines()) == 2
+
+
+def test_a_line_over_the_limit_is_one_note_and_the_next_one_is_intact(stage: Callable[..., Stage]) -> None:
+    code = """
+import sys
+sys.stdout.write('{"type":"big","pad":"' + "x" * (20 << 20) + '"}\\n{"type":"next"}\\n')
+"""
+    set_up = stage(python(code))
+    set_up.run()
+    assert set_up.heard.lines() == ['{"type":"next"}']
+    (note,) = set_up.heard.notes("stdout")
+    whole = b'{"type":"big","pad":"' + b"x" * (20 << 20) + b'"}'
+    assert note.startswith(f"line of {len(whole)} bytes left out (sha256 {sha256(whole).hexdigest()}): ")
+    assert len(note) < 1_000
+
+
+def test_what_a_grandchild_writes_after_the_exit_is_read(
+    play: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "DRAIN_QUIET_S", 1.0)
+    # Together longer than the quiet time: each chunk must begin it anew.
+    late = 'while [ -e /proc/$0 ]; do sleep 0.01; done; for n in 1 2 3 4 5; do sleep 0.25; echo "{\\"n\\":$n}"; done'
+    set_up = play({"spawn": ["sh", "-c", f"set -- $PPID; {late.replace('$0', '$1')}"], "inherit_stdout": True}, RESULT)
+    assert set_up.run().exit_status == 0
+    assert set_up.heard.lines()[1:] == [f'{{"n":{number}}}' for number in range(1, 6)]
+
+
+def test_a_grandchild_that_holds_the_pipes_does_not_hold_the_turn(
+    play: Callable[..., Stage], fake_claude: FakeClaude
+) -> None:
+    held = {"spawn": ["sleep", "60"], "setsid": True, "inherit_stdout": True, "inherit_stderr": True}
+    set_up = play(INIT, held, RESULT)
+    assert set_up.run() == Ending(0)
+    (grandchild,) = fake_claude.spawned()
+    assert process_state(grandchild) == "S"
+    assert len(set_up.heard.lines()) == 2
+
+
+# --- how it ends ---
+
+
+def test_nothing_of_the_group_outlives_the_turn(play: Callable[..., Stage], fake_claude: FakeClaude) -> None:
+    play(INIT, {"spawn": ["sleep", "60"]}, RESULT).run()
+    wait_until(lambda: is_gone(fake_claude.spawned()[0]))
+    assert process_state(fake_claude.started()[0]) is None
+
+
+def test_a_child_that_stays_after_its_result_is_ended_and_the_turn_is_ok(play: Callable[..., Stage]) -> None:
+    set_up = play(INIT, {"on_signal": "SIGINT", "steps": [{"exit": 0}]}, RESULT, FOR_EVER, grace_s=0.2)
+    ending = set_up.run()
+    assert ending.cause is Cause.FINISHED
+    assert classify(set_up.turn.evidence, ending).ok
+
+
+def test_what_our_own_interrupt_makes_claude_say_takes_the_answer_not_back(play: Callable[..., Stage]) -> None:
+    # At SIGINT the fake writes a last `result` with is_error, as the binary does in the middle of a turn.
+    set_up = play(INIT, RESULT, FOR_EVER, grace_s=0.2)
+    ending = set_up.run()
+    assert json.loads(set_up.heard.lines()[-1])["is_error"]
+    assert classify(set_up.turn.evidence, ending).ok
+    assert set_up.turn.evidence.result_text == "done"
+
+
+def test_a_background_task_extends_the_wait_after_a_result(play: Callable[..., Stage], fake_claude: FakeClaude) -> None:
+    task = {"line": {"type": "system", "subtype": "background_tasks_changed", "tasks": [{"task_id": "b1"}]}}
+    none = {"line": {"type": "system", "subtype": "background_tasks_changed", "tasks": []}}
+    set_up = play(INIT, task, RESULT, {"touch": "waits"}, {"wait_for": "report"}, none, INIT, RESULT, grace_s=0.2)
+
+    async def report_late() -> None:
+        await reached(lambda: len(set_up.heard.lines()) == 3)
+        await trio.sleep(0.5)  # longer than the grace: the turn must still be there
+        fake_claude.touch("report")
+
+    ending = set_up.run(report_late)
+    assert (ending.cause, set_up.turn.evidence.results, len(set_up.heard.lines())) == (None, 2, 6)
+
+
+@pytest.mark.parametrize(
+    ("steps", "limits", "cause", "detail"),
+    [
+        ([FOR_EVER], {"init_s": 0.3}, Cause.STALLED, "no line in 0.3 s"),
+        ([INIT, FOR_EVER], {"stall_s": 0.3}, Cause.STALLED, "no line in 0.3 s"),
+        ([INIT, {"repeat": 1_000, "steps": [INIT, {"sleep": 0.02}]}], {"turn_s": 0.3}, Cause.TIMED_OUT, "after 0.3 s"),
+        ([FOR_EVER], {"turn_s": 0.3}, Cause.TIMED_OUT, "after 0.3 s"),
+    ],
+    ids=["no init", "silence", "too long", "too long without a line"],
+)
+def test_a_watchdog_ends_the_turn(
+    steps: list[Step], limits: dict[str, float], cause: Cause, detail: str, play: Callable[..., Stage]
+) -> None:
+    set_up = play(*steps, **limits)
+    ending = set_up.run()
+    assert (ending.cause, ending.detail) == (cause, detail)
+    outcome = classify(set_up.turn.evidence, ending)
+    assert (outcome.kind.value, detail in str(outcome.note)) == (cause.value, True)
+
+
+def test_a_stall_names_the_tool_that_ran(play: Callable[..., Stage]) -> None:
+    call = {"type": "tool_use", "id": "t1", "name": "Bash", "input": {}}
+    set_up = play(INIT, {"line": {"type": "assistant", "message": {"content": [call]}}}, FOR_EVER, stall_s=0.3)
+    assert set_up.run().detail == "no line in 0.3 s while Bash ran"
+
+
+def test_the_first_authentication_failure_interrupts_at_once(
+    play: Callable[..., Stage], fake_claude: FakeClaude
+) -> None:
+    retry = {"type": "system", "subtype": "api_retry", "error": "authentication_failed", "error_status": 401}
+    interrupted = {"on_signal": "SIGINT", "steps": [{"touch": "interrupted"}, {"exit": 0}]}
+    set_up = play(interrupted, INIT, {"line": retry}, FOR_EVER)
+    ending = set_up.run()
+    assert ending.cause is Cause.LOGIN
+    assert classify(set_up.turn.evidence, ending).kind is OutcomeKind.NEEDS_LOGIN
+    assert (fake_claude.folder / "interrupted").exists()
+
+
+@pytest.mark.usefixtures("quick_ladder")
+@pytest.mark.parametrize(
+    ("ignored", "exit_status"),
+    [([], 0), (["SIGINT"], 143), (["SIGINT", "SIGTERM"], -9)],
+    ids=["SIGINT", "then SIGTERM", "then SIGKILL"],
+)
+def test_the_ladder_of_signals(
+    ignored: list[str], exit_status: int, play: Callable[..., Stage], fake_claude: FakeClaude
+) -> None:
+    set_up = play(*({"ignore": name} for name in ignored), INIT, {"touch": "ready"}, FOR_EVER)
+
+    async def cancel() -> None:
+        await trio.to_thread.run_sync(fake_claude.wait_for, "ready")
+        set_up.turn.stop(Cause.CANCELLED)
+        set_up.turn.stop(Cause.INTERRUPTED)  # the first one counts
+
+    ending = set_up.run(cancel)
+    assert (ending.exit_status, ending.cause) == (exit_status, Cause.CANCELLED)
+    assert classify(set_up.turn.evidence, ending).kind is OutcomeKind.CANCELLED
+    assert process_state(fake_claude.started()[0]) is None
+
+
+def test_a_stopped_child_is_woken_to_end_by_itself(
+    play: Callable[..., Stage], fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claude_process, "INTERRUPT_GRACE_S", 0.2)
+    set_up = play(INIT, {"kill_self": "SIGSTOP"}, FOR_EVER)
+
+    async def cancel() -> None:
+        await reached(lambda: fake_claude.started() and process_state(fake_claude.started()[0]) == "T")
+        set_up.turn.stop(Cause.CANCELLED)
+
+    ending = set_up.run(cancel)
+    assert (ending.cause, ending.exit_status in {0, 143}) == (Cause.CANCELLED, True)
+    assert process_state(fake_claude.started()[0]) is None
+
+
+def test_a_turn_that_is_stopped_before_it_runs_ends_as_asked(
+    play: Callable[..., Stage], fake_claude: FakeClaude
+) -> None:
+    set_up = play(FOR_EVER)
+    set_up.turn.stop(Cause.INTERRUPTED)
+    assert set_up.run().cause is Cause.INTERRUPTED
+    assert all(process_state(pid) is None for pid in fake_claude.started())
+
+
+@pytest.mark.parametrize("signum", ["SIGKILL", "SIGSEGV", "SIGTERM"])
+def test_a_child_that_dies_of_a_signal(signum: str, play: Callable[..., Stage]) -> None:
+    set_up = play(INIT, {"kill_self": signum}, FOR_EVER)
+    ending = set_up.run()
+    outcome = classify(set_up.turn.evidence, ending)
+    assert (outcome.kind, ending.cause) == (OutcomeKind.CRASHED, None)
+    assert f"was killed by signal {-(ending.exit_status or 0)}" in str(outcome.note)
+
+
+def test_cancellation_kills_the_group(play: Callable[..., Stage], fake_claude: FakeClaude) -> None:
+    set_up = play({"ignore": "SIGINT"}, {"ignore": "SIGTERM"}, {"spawn": ["sleep", "60"]}, {"touch": "ready"}, FOR_EVER)
+
+    async def cancelled() -> None:
+        with trio.fail_after(LIMIT_S):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(set_up.turn.run)
+                await trio.to_thread.run_sync(fake_claude.wait_for, "ready")
+                nursery.cancel_scope.cancel()
+
+    trio.run(cancelled)
+    assert process_state(fake_claude.started()[0]) is None
+    wait_until(lambda: is_gone(fake_claude.spawned()[0]))
+
+
+# --- what cannot be started ---
+
+
+@pytest.mark.parametrize("case", ["missing", "not executable", "a folder", "NUL"])
+def test_a_claude_that_cannot_be_started_is_an_ending(case: str, tmp_path: Path, stage: Callable[..., Stage]) -> None:
+    plain = tmp_path / "plain"
+    plain.write_text("#!/bin/sh\n")
+    argv = {
+        "missing": [str(tmp_path / "nowhere")],
+        "not executable": [str(plain)],
+        "a folder": [str(tmp_path)],
+        "NUL": [sys.executable, "a\0b"],
+    }[case]
+    set_up = stage(argv)
+    ending = set_up.run()
+    assert (ending.exit_status, ending.cause, bool(ending.detail)) == (None, None, True)
+    outcome = classify(set_up.turn.evidence, ending)
+    assert outcome.kind is OutcomeKind.NOT_STARTED
+    assert str(ending.detail) in str(outcome.note)
+
+
+def test_a_workspace_that_is_gone_is_an_ending(stage: Callable[..., Stage], tmp_path: Path) -> None:
+    ending = stage([sys.executable, "-V"], folder=tmp_path / "gone").run()
+    assert (ending.exit_status, "gone" in str(ending.detail)) == (None, True)
+
+
+def test_no_descriptor_is_left_behind(stage: Callable[..., Stage], tmp_path: Path) -> None:
+    def run_both() -> None:
+        assert stage(["/bin/sh", "-c", "cat; exit 1"], prompt=b'{"type":"x"}').run().exit_status == 1
+        assert stage([str(tmp_path / "nowhere")]).run().exit_status is None
+
+    def count() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    run_both()
+    before = count()
+    for _ in range(30):
+        run_both()
+    assert count() == before

@@ -1,0 +1,160 @@
+"""The loop and the conversation: which session a turn goes on in, with which model, and what it costs."""
+
+import json
+
+import pytest
+
+from hyperhive_cli.store.model import write_model
+from tests.conftest import recording
+from tests.process.world import (
+    TEXT,
+    TEXT_SESSION,
+    TOO_LONG,
+    Life,
+    World,
+    replay,
+    total,
+)
+
+# --- the conversation ---
+
+
+def test_the_first_turn_chooses_a_session_and_the_next_ones_resume_it(world: World) -> None:
+    for word in ("one", "two"):
+        world.put(word)
+    world.drain([TEXT])
+    world.put("three")
+    world.drain()  # after a restart
+    assert world.arguments("--resume") == [None, TEXT_SESSION, TEXT_SESSION]
+    assert world.arguments("--continue") == [None, None, None]
+
+
+def test_the_newest_conversation_is_taken_for_the_very_first_turn_alone(world: World) -> None:
+    world.put("one")
+    world.put("two")
+    world.drain([TEXT], continue_newest=True)
+    world.put("three")
+    world.drain(continue_newest=True)
+    assert world.arguments("--continue") == ["", None, None]
+    assert world.arguments("--resume") == [None, TEXT_SESSION, TEXT_SESSION]
+
+
+def test_a_new_session_is_asked_for_once_however_often(world: World) -> None:
+    world.put("one")
+    life = world.drain([TEXT], [{**TEXT, "session_id": "another"}], [TEXT])
+    life.bus.request_new_session()
+    life.bus.request_new_session()
+    world.put("two")
+    world.put("three")
+    world.drain(continue_newest=True)  # after a restart; the newest conversation is the one to be left
+    assert world.arguments("--resume") == [None, None, "another"]
+    assert world.arguments("--continue") == [None, None, None]
+
+
+def test_a_new_session_asked_for_before_the_first_turn_counts(world: World) -> None:
+    world.begin().bus.request_new_session()
+    world.put("one")
+    world.drain([TEXT], continue_newest=True)
+    assert world.arguments("--continue") == [None]
+
+
+def test_a_lost_session_is_given_up(world: World) -> None:
+    world.put("one")
+    world.put("two")
+    world.drain([TEXT], replay("unknown_session"), [{**TEXT, "session_id": "another"}])
+    world.put("three")
+    life = world.drain()
+    assert world.arguments("--resume") == [None, TEXT_SESSION, None, "another"]
+    assert life.loop.failed is False
+
+
+def test_a_full_context_is_compacted_then_dropped(world: World) -> None:
+    world.put("one")
+    world.put("two")
+    life = world.drain([TEXT], TOO_LONG, replay("compact"), TOO_LONG, [{**TEXT, "session_id": "another"}])
+    assert world.arguments("--resume") == [None, TEXT_SESSION, TEXT_SESSION, TEXT_SESSION, None]
+    assert world.prompts()[2] == "/compact"
+    assert [event["state"] for event in life.events("turn_state_changed")] == [
+        *["thinking", "idle"] * 2, "compacting", "idle", *["thinking", "idle"] * 2,
+    ]  # fmt: skip
+
+
+def test_the_model_can_change_between_turns(world: World) -> None:
+    world.put("one")
+    world.drain([TEXT])
+    world.begin().bus.set_model("opus")
+    world.put("two")
+    life = world.drain()
+    write_model(world.model_file, "sonnet")  # by a command, without the harness
+    world.put("three")
+
+    async def steer(life: Life) -> None:
+        await life.saw("turn_end")
+        write_model(world.model_file, "fable")
+        world.put("four")
+        life.loop.ring()
+        await life.saw("turn_end", 2)
+
+    life = world.live(steer)
+    assert world.arguments("--model") == ["haiku", "opus", "sonnet", "fable"]
+    assert [event["model"] for event in life.events("model_changed")] == ["fable"]
+    assert [event["model"] for event in life.events("turn_start")] == ["sonnet", "fable"]
+
+
+# --- what it costs ---
+
+
+@pytest.mark.parametrize(
+    ("version", "totals", "costs"),
+    [
+        ("2.1.197", [0.3, 0.2, 0.2], [0.3, 0.2, 0.2]),  # of the process
+        ("2.1.276", [0.3, 0.2, 0.2], [0.3, 0.2, 0.2]),
+        ("2.1.277", [0.3, 0.5, 0.6], [0.3, 0.2, 0.1]),  # of the session
+        ("2.1.330", [0.3, 0.5, 0.6], [0.3, 0.2, 0.1]),
+        ("2.1.330", [0.3, 0.1, 0.4], [0.3, 0.1, 0.3]),  # it has begun anew
+    ],
+)
+def test_a_turn_costs_what_its_total_is_above_the_last_one(
+    version: str, totals: list[float], costs: list[float], world: World
+) -> None:
+    world.put("one")
+    world.put("two")
+    life = world.drain(*(total(cost, version) for cost in totals))
+    world.put("three")
+    last = world.drain()
+    assert world.costs() == costs
+    ends = [*life.events("turn_end"), *last.events("turn_end")]
+    assert [round(event["cost_usd"], 9) for event in ends] == costs
+
+
+def test_a_new_session_begins_its_costs_anew(world: World) -> None:
+    world.put("one")
+    runs = [total(0.3, "2.1.330"), total(0.4, "2.1.330", "another"), total(0.5, "2.1.330", "another")]
+    life = world.drain(*runs)
+    life.bus.request_new_session()
+    world.put("two")
+    world.put("three")
+    world.drain()
+    assert world.costs() == [0.3, 0.4, 0.1]
+
+
+@pytest.mark.parametrize(("release", "costs"), [("2.1.197", [0.001207] * 2), ("2.1.330", [0.0001207] * 2)])
+def test_the_costs_of_recorded_turns(release: str, costs: list[float], world: World) -> None:
+    world.put("one")
+    world.put("two")
+    world.drain(replay("text", release), replay("continue", release))
+    assert world.costs() == costs
+
+
+def test_two_results_in_a_run_are_summed(world: World) -> None:
+    world.put("count")
+    life = world.drain(replay("subagent"))
+    (usage,) = life.events("token_usage_changed")
+    lines = map(json.loads, recording("v2.1.330/subagent.jsonl"))
+    results = [line["usage"] for line in lines if line["type"] == "result"]
+    assert len(results) == 2
+    assert usage["usage"] == {name: sum(result[name] for result in results) for name in usage["usage"]}
+    row = world.inbox.last_turn()
+    assert row is not None
+    assert (row["input_tokens"], json.loads(row["tool_call_breakdown_json"])) == (36, {"Task": 1})
+    assert row["result_text"].startswith("The subagent counted")

@@ -1,0 +1,157 @@
+"""The agent's loop with its files and a fake claude, as the composition root would join them."""
+
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from hyperhive_cli.agent.loop import AgentLoop
+from hyperhive_cli.agent.turn import AgentConfig
+from hyperhive_cli.bus import Bus
+from hyperhive_cli.claude.argv import Launch
+from hyperhive_cli.claude.watch import Limits
+from hyperhive_cli.store.events import EventStore
+from hyperhive_cli.store.inbox import Inbox, Message
+from tests.conftest import FakeClaude, Step, recording
+
+Event = dict[str, Any]
+LIMIT_S = 30.0
+NOW = 1_700_000_000.0
+TEXT: Step = {"recording": "v2.1.330/text.jsonl", "session_id": "from_argv"}
+TEXT_SESSION: str = json.loads(recording("v2.1.330/text.jsonl")[0])["session_id"]
+INIT: Step = {"recording": "v2.1.330/text.jsonl", "lines": [0, 1], "session_id": "from_argv"}
+CRASH: list[Step] = [INIT, {"exit": 1}]
+FOR_EVER: Step = {"wait_for": "a gate that nobody opens"}
+
+
+def replay(name: str, release: str = "2.1.330") -> list[Step]:
+    return [{"replay": f"v{release}/{name}.jsonl", "session_id": "from_argv"}]
+
+
+TOO_LONG = replay("prompt_too_long")
+
+
+def refused(status: int, **fields: object) -> list[Step]:
+    """Play a run that the API refuses in the end."""
+    result = {"type": "result", "subtype": "success", "is_error": True, "api_error_status": status, "result": "no"}
+    return [INIT, {"line": {**result, **fields}}, {"exit": 1}]
+
+
+def limited(resets_at: int) -> list[Step]:
+    event = {"type": "rate_limit_event", "rate_limit_info": {"status": "rejected", "resetsAt": resets_at}}
+    first, *rest = refused(429)
+    return [first, {"line": event}, *rest]
+
+
+def total(cost_usd: float, version: str, session_id: str = TEXT_SESSION) -> list[Step]:
+    """Play a turn that reports this running total."""
+    init = {"type": "system", "subtype": "init", "session_id": session_id, "claude_code_version": version}
+    result = {"type": "result", "subtype": "success", "is_error": False, "total_cost_usd": cost_usd}
+    return [{"line": init}, {"line": result}]
+
+
+@dataclass(slots=True)
+class Life:
+    """One life of the loop, from a start of the harness to its end."""
+
+    bus: Bus
+    loop: AgentLoop
+    store: EventStore
+
+    async def saw(self, kind: str, count: int = 1, **fields: object) -> Event:
+        """Wait for the count-th such event of this life."""
+        async with aclosing(self._follow()) as events:
+            async for event in events:
+                count -= event["kind"] == kind and fields.items() <= event.items()
+                if not count:
+                    return event
+        raise AssertionError(kind)
+
+    async def _follow(self) -> AsyncGenerator[Event, None]:
+        async with aclosing(self.bus.follow(self.bus.first_seq)) as batches:
+            async for batch in batches:
+                for record in batch:
+                    yield json.loads(record.to_json())
+
+    def events(self, kind: str) -> list[Event]:
+        events = self.store.newest(2_000, (kind,), upto=self.bus.current_seq)
+        return [json.loads(record.to_json()) for record in events if (record.seq or 0) > self.bus.first_seq]
+
+    def outcomes(self) -> list[str]:
+        return [event["outcome"] for event in self.events("turn_end")]
+
+    def notes(self) -> list[str]:
+        return [event["text"] for event in self.events("note")]
+
+
+@dataclass(slots=True)
+class World:
+    """An agent's files and its claude, which outlive the loop."""
+
+    fake: FakeClaude
+    inbox: Inbox
+    store: EventStore
+    model_file: Path
+    workspace: Path
+    environment: dict[str, str]
+    now: float = NOW
+
+    def put(self, body: str) -> int:
+        return self.inbox.put("operator", body, now_ms=int(self.now * 1000))
+
+    def get(self, message_id: int) -> Message:
+        return self.inbox.get(message_id)
+
+    def begin(self, **config: Any) -> Life:  # noqa: ANN401 - of AgentConfig
+        """Begin a life of the harness as its composition root does."""
+        limits = config.pop("limits", Limits())
+        agent = AgentConfig(Launch((str(self.fake.path),)), self.workspace, self.environment, limits, **config)
+        bus = Bus(self.store, model_file=self.model_file, facts=self.inbox, now=lambda: self.now)
+        self.inbox.recover(bus.boot, now_ms=int(self.now * 1000))
+        return Life(bus, AgentLoop(agent, self.inbox, bus, now=lambda: self.now), self.store)
+
+    def drain(self, *runs: list[Step], **config: Any) -> Life:  # noqa: ANN401 - of AgentConfig
+        """Let the loop work until nothing is left to run; it waits for nothing."""
+        if runs:
+            self.fake.script(*runs)
+        life = self.begin(drain=True, drain_wait_s=0, **config)
+
+        async def work() -> None:
+            with trio.fail_after(LIMIT_S):
+                await life.loop.run()
+
+        trio.run(work)
+        return life
+
+    def live(self, steer: Callable[[Life], Awaitable[object]], **config: Any) -> Life:  # noqa: ANN401 - of AgentConfig
+        """Let the loop work while `steer` steers it, and stop it then."""
+        life = self.begin(**config)
+
+        async def work() -> None:
+            with trio.fail_after(LIMIT_S):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(life.loop.run)
+                    await steer(life)
+                    life.loop.stop()
+
+        trio.run(work)
+        return life
+
+    def arguments(self, flag: str) -> list[str | None]:
+        """Give the value of a flag on each start of claude, None where it was not there."""
+        found = []
+        for call in self.fake.calls():
+            words = [word for word in call["argv"] if word == flag or word.startswith(f"{flag}=")]
+            found.append(words[0].partition("=")[2] if words else None)
+        return found
+
+    def prompts(self) -> list[str | None]:
+        return [call["prompt"] for call in self.fake.calls()]
+
+    def costs(self) -> list[float]:
+        rows = self.inbox.connection.execute("SELECT cost_usd FROM turn_stats ORDER BY turn_id")
+        return [round(row[0], 9) for row in rows]
