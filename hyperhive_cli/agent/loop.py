@@ -138,10 +138,11 @@ class AgentLoop:
         """Compact once; a message that is too long even so gets a new session."""
         if message.attempts == 1 and self._inbox.fact("session_id"):
             self._bus.note("the context is full: compacting, then trying again", "warning")
-            await self._desk.run_compact()
-        else:
-            self._bus.note("the context is full: going on in a new session", "warning")
-            self._bus.request_new_session()
+            compacted = await self._desk.run_compact()
+            if compacted.ok and compacted.note is None:
+                return
+        self._bus.note("the context is full: going on in a new session", "warning")
+        self._bus.request_new_session()
 
     def _rest_after(self, outcome: Outcome) -> None:
         """Rest where the outcome asks for it, and say so."""

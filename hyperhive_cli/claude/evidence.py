@@ -43,7 +43,7 @@ class Evidence:
     limit_resets_at: int | None = None  # Unix seconds, of a rejected rate_limit_event
     limit_rejected: bool = False
     permission_denials: int = 0
-    background_tasks: int = 0
+    tasks: set[str] = field(default_factory=set)  # the ids of those that run in the background
     running_tools: dict[str, str] = field(default_factory=dict)  # tool_use id → name
     compacted: bool = False
 
@@ -52,6 +52,11 @@ class Evidence:
         observe = _OBSERVERS.get(_text(line.get("type")) or "")
         if observe is not None:
             observe(self, line)
+
+    @property
+    def background_tasks(self) -> int:
+        """How many tasks of claude (subagents, shell jobs) run beside the main thread."""
+        return len(self.tasks)
 
     @property
     def cost_is_per_session(self) -> bool:
@@ -106,14 +111,25 @@ def _observe_boundary(seen: Evidence, line: Mapping[str, Any]) -> None:
 
 def _observe_tasks(seen: Evidence, line: Mapping[str, Any]) -> None:
     tasks = line.get("tasks")
-    seen.background_tasks = len(tasks) if isinstance(tasks, list) else 0
+    found = [task for task in tasks if isinstance(task, Mapping)] if isinstance(tasks, list) else []
+    seen.tasks = {_text(task.get("task_id")) or "" for task in found}
+
+
+def _observe_task_start(seen: Evidence, line: Mapping[str, Any]) -> None:
+    seen.tasks.add(_text(line.get("task_id")) or "")
+
+
+def _observe_task_end(seen: Evidence, line: Mapping[str, Any]) -> None:
+    seen.tasks.discard(_text(line.get("task_id")) or "")
 
 
 _SYSTEM: dict[str, Callable[[Evidence, Mapping[str, Any]], None]] = {
     "init": _observe_init,
     "api_retry": _observe_retry,
     "compact_boundary": _observe_boundary,
-    "background_tasks_changed": _observe_tasks,
+    "background_tasks_changed": _observe_tasks,  # not before 2.1.330, where it has the last word
+    "task_started": _observe_task_start,
+    "task_notification": _observe_task_end,
 }
 
 

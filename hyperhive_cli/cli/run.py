@@ -24,6 +24,12 @@ from hyperhive_cli.store.report import stored_status
 KNOWN_PLACES = ("~/.local/bin/claude", "~/.claude/local/claude")
 
 
+class Lines(click.types.StringParamType):
+    """Texts, of which an environment variable holds one a line (click would cut it at each blank)."""
+
+    envvar_list_splitter = "\n"
+
+
 @click.command()
 @click.option(
     "--workspace",
@@ -34,7 +40,14 @@ KNOWN_PLACES = ("~/.local/bin/claude", "~/.claude/local/claude")
 )
 @click.option("--claude", default="claude", metavar="PATH", help="The claude program; default: the one on PATH.")
 @click.option("--model", metavar="NAME", help="As `hyperhive model set NAME` before the first turn.")
-@click.option("--message", "messages", multiple=True, metavar="TEXT", help="Put this message into the inbox first.")
+@click.option(
+    "--message",
+    "messages",
+    multiple=True,
+    type=Lines(),
+    metavar="TEXT",
+    help="Put this message into the inbox first; may be given several times.",
+)
 @click.option("--drain", is_flag=True, help="End when nothing is left to run: 0 if every turn was ok, else 1.")
 @click.option(
     "--drain-wait",

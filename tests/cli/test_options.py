@@ -75,6 +75,7 @@ def test_options_can_come_from_variables(hive: Hive, fake_claude: FakeClaude, tm
         "HYPERHIVE_RUN_DRAIN": "1",
         "HYPERHIVE_RUN_JSON": "1",
         "HYPERHIVE_RUN_MODEL": "opus",
+        "HYPERHIVE_RUN_MESSAGE": "second message\nthe third one",
         "HYPERHIVE_SEND_FROM": "reviewer",
         "HYPERHIVE_EVENTS_DB": str(tmp_path / "events.sqlite"),
         "HYPERHIVE_MODEL_FILE": str(tmp_path / "model"),
@@ -89,7 +90,9 @@ def test_options_can_come_from_variables(hive: Hive, fake_claude: FakeClaude, tm
 
     call("send", "hello")
     events = [json.loads(line) for line in call("run").splitlines()]
-    assert of_kind(events, "turn_start")[0]["from"] == "reviewer"
+    starts = of_kind(events, "turn_start")
+    assert starts[0]["from"] == "reviewer"
+    assert [start["body"] for start in starts] == ["hello", "second message", "the third one"]
     assert json.loads(call("status", "--json"))["agent"] == "one"
     assert (tmp_path / "model").read_text() == "opus\n"
     assert not (state / "hyperhive-events.sqlite").exists()

@@ -79,6 +79,14 @@ def test_a_full_context_is_compacted_then_dropped(world: World) -> None:
     ]  # fmt: skip
 
 
+def test_where_nothing_can_be_compacted_a_full_context_is_dropped_at_once(world: World) -> None:
+    world.put("one")
+    world.put("two")
+    world.drain([TEXT], TOO_LONG, [TEXT], [{**TEXT, "session_id": "another"}])
+    assert world.prompts()[2] == "/compact"
+    assert world.arguments("--resume") == [None, TEXT_SESSION, TEXT_SESSION, None]
+
+
 def test_the_model_can_change_between_turns(world: World) -> None:
     world.put("one")
     world.drain([TEXT])

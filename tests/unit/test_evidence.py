@@ -135,6 +135,15 @@ def test_background_tasks_are_counted_while_they_run(name: str, most: int) -> No
     assert (max(counts), counts[-1]) == (most, 0)
 
 
+def test_a_release_that_counts_no_tasks_is_counted_by_their_starts_and_ends() -> None:
+    seen = Evidence()
+    for task in ("a", "b"):
+        seen.observe_stream({"type": "system", "subtype": "task_started", "task_id": task})
+    assert seen.background_tasks == 2
+    seen.observe_stream({"type": "system", "subtype": "task_notification", "task_id": "a", "status": "completed"})
+    assert seen.background_tasks == 1
+
+
 def test_a_second_stretch_of_work_makes_the_run_unanswered_again() -> None:
     init: Line = {"type": "system", "subtype": "init"}
     seen, course = Evidence(), []

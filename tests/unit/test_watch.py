@@ -17,8 +17,8 @@ WORKING = Evidence(inits=1, answering=True)
 BUSY = Evidence(inits=1, answering=True, running_tools={"b": "Read", "a": "Bash", "c": "Bash"})
 ANSWERED = Evidence(inits=1, results=1)
 SECOND = Evidence(inits=2, results=1, answering=True)
-BACKGROUND = Evidence(inits=1, results=1, background_tasks=2)
-SECOND_IN_BACKGROUND = Evidence(inits=2, results=1, answering=True, background_tasks=2)
+BACKGROUND = Evidence(inits=1, results=1, tasks={"a", "b"})
+SECOND_IN_BACKGROUND = Evidence(inits=2, results=1, answering=True, tasks={"a", "b"})
 
 # seen, seconds from the start to the last line, and to the verdict; the verdict
 DUE = [
