@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.agent.state import TurnState
 from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.bus import Bus
+from hyperhive_cli.claude.process import MARKER, become_subreaper, sweep_marked
 from hyperhive_cli.control.server import open_control_server
 from hyperhive_cli.errors import AgentConflictError, StoreError
 from hyperhive_cli.events import BusEvent
@@ -58,8 +59,10 @@ async def run_harness(config: HarnessConfig) -> int:
     Raises AgentConflictError when another harness runs or the agent is bound elsewhere, StoreError when the
     inbox cannot be used.
     """
-    with _opened(config) as (bus, inbox):
-        loop = AgentLoop(config.agent, inbox, bus)
+    become_subreaper()
+    with _opened(config) as (bus, inbox, lock):
+        environment = {**config.agent.environment, MARKER: str(config.paths.state_dir)}
+        loop = AgentLoop(replace(config.agent, environment=environment, kept=(lock,)), inbox, bus)
         signals: list[int] = []
         async with trio.open_nursery() as viewers:
             if config.sink is not None:
@@ -80,12 +83,13 @@ async def run_harness(config: HarnessConfig) -> int:
 
 
 @contextmanager
-def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox]]:
+def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, int]]:
     """Take the lock, open the databases, bring in what an earlier life left, and put in the first messages."""
     paths = config.paths
     prepare_state_dir(paths.state_dir)
     with ExitStack() as stack:
-        stack.enter_context(hold_lock(paths.lock_file, paths.agent))
+        lock = stack.enter_context(hold_lock(paths.lock_file, paths.agent))
+        swept = sweep_marked(paths.state_dir)
         inbox = stack.enter_context(open_inbox(paths.inbox_db))
         _bind_workspace(config, inbox)
         store, warning = _open_history(stack, paths)
@@ -93,13 +97,15 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox]]:
         bus.restore(inbox.fact("context_tokens"), inbox.fact("context_window"))
         if warning is not None:
             bus.note(warning, "warning")
+        if swept:
+            bus.note(f"{swept} processes that an earlier life had left behind were killed", "warning")
         for message in inbox.recover(bus.boot, now_ms=bus.now_ms()):
             bus.note(f"message {message.id} is {message.state} again: {message.reason}", "warning")
         if config.model is not None and config.model != bus.model:
             bus.set_model(config.model)
         for sender, body in config.messages:
             inbox.put(sender, body, now_ms=bus.now_ms())
-        yield bus, inbox
+        yield bus, inbox, lock
 
 
 def _bind_workspace(config: HarnessConfig, inbox: Inbox) -> None:

@@ -35,6 +35,7 @@ class AgentConfig:
     continue_newest: bool = False
     drain: bool = False
     drain_wait_s: float = 60.0
+    kept: tuple[int, ...] = ()  # descriptors that a turn's guard holds: the harness's lock
 
 
 class TurnDesk:

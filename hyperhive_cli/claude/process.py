@@ -1,43 +1,65 @@
-"""The process of one turn: started in a session of its own, ended by a ladder of signals, always reaped.
+"""The process of one turn, behind its guard: started, ended by a ladder of signals, and nothing of it left.
 
-The one home of spawning and killing. claude answers SIGINT by stopping its tools and sending a last
-`result`; SIGTERM leaves its tools behind as orphans. Each Bash tool runs in a session of its own, so that
-killing claude's process group reaches claude and what it started directly, not every tool's children.
+The one home of spawning. claude answers SIGINT by stopping its tools and sending a last `result`; SIGTERM may
+leave its tools behind as orphans. The guard (claude/guard.py) sees to whatever is left, also when the harness
+is killed. The harness is a subreaper too: should a guard die, its orphans come to the harness.
 """
 
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import trio
 
+from hyperhive_cli.claude import guard
+
 INTERRUPT_GRACE_S = 5.0  # from SIGINT to SIGTERM: claude needs about 0.2 s
 TERMINATE_GRACE_S = 5.0  # from SIGTERM to SIGKILL
-KILL_GRACE_S = 5.0  # for the kernel to end what was killed
+SWEEP_LIMIT_S = guard.SWEEP_LIMIT_S + 2.0
+GUARD = guard.__file__
+MARKER = "HYPERHIVE_TURN"  # in the environment of all that a turn starts; its value: the state folder
 
 
 class ClaudeProcess:
-    """A running claude with its three pipes."""
+    """A running claude with its three pipes, which are the guard's own."""
 
-    def __init__(self, process: trio.Process) -> None:
+    def __init__(self, process: trio.Process, lifeline: int, report: trio.lowlevel.FdStream) -> None:
         if process.stdin is None or process.stdout is None or process.stderr is None:
             raise ValueError("a process with three pipes is needed")
         self.stdin = process.stdin
         self.stdout = process.stdout
         self.stderr = process.stderr
-        self.pid = process.pid
-        self._process = process
+        self.pid: int | None = None
+        self.exit_status: int | None = None
+        self.left_behind: int | None = None  # how many processes the guard had to kill; None: it died first
+        self._guard = process
+        self._lifeline = lifeline
+        self._report = report
+        self._reading = trio.Lock()
+        self._unread = b""
 
-    @property
-    def exit_status(self) -> int | None:
-        """The exit status (negative: a signal), None while it runs."""
-        return self._process.returncode
+    async def start(self) -> None:
+        """Wait for the guard's first word; raises OSError when claude cannot be started."""
+        word, _, rest = (await self._next_report()).partition(" ")
+        if word == "pid":
+            self.pid = int(rest)
+        else:
+            number, _, text = rest.partition(" ")
+            raise OSError(int(number or 0), text or "the guard died before it could start claude")
 
     async def wait(self) -> int:
         """Wait until claude itself has exited; what it left behind may still hold its pipes."""
-        return await self._process.wait()
+        async with self._reading:
+            while self.exit_status is None:
+                word, _, rest = (await self._next_report()).partition(" ")
+                if word == "exit":
+                    self.exit_status = int(rest)
+                elif not word:  # the guard is dead, and claude with it: the signal that it asked for came
+                    self.exit_status = -signal.SIGKILL
+        return self.exit_status
 
     async def feed(self, prompt: bytes) -> None:
         """Write the prompt and close stdin. One that stops reading is no error: its exit tells why."""
@@ -47,55 +69,129 @@ class ClaudeProcess:
 
     async def stop(self) -> None:
         """Climb the ladder until claude has exited: SIGINT, SIGTERM, SIGKILL. At most about 15 s."""
-        self._signal(signal.SIGINT)
-        with trio.move_on_after(INTERRUPT_GRACE_S):
-            await self.wait()
-            return
-        self._signal(signal.SIGTERM)
-        self._signal(signal.SIGCONT)  # a stopped process would keep SIGTERM pending
-        with trio.move_on_after(TERMINATE_GRACE_S):
-            await self.wait()
-            return
-        self.kill_group()
-        with trio.move_on_after(KILL_GRACE_S):
-            await self.wait()
+        for order, grace_s in ((b"i", INTERRUPT_GRACE_S), (b"t", TERMINATE_GRACE_S), (b"k", SWEEP_LIMIT_S)):
+            self._order(order)
+            with trio.move_on_after(grace_s):
+                await self.wait()
+                return
 
-    def _signal(self, number: signal.Signals) -> None:
-        if self.exit_status is None:
-            self._process.send_signal(number)
+    async def sweep(self) -> None:
+        """Let the guard kill all that is left, and wait until it has gone. Bounded by SWEEP_LIMIT_S."""
+        self._order(b"k")
+        with trio.move_on_after(SWEEP_LIMIT_S):
+            while line := await self._next_report():
+                word, _, rest = line.partition(" ")
+                if word == "swept":
+                    self.left_behind = int(rest)
+            await self._guard.wait()
+        if self._guard.returncode is None:
+            self._guard.kill()
+            await self._guard.wait()
 
-    def kill_group(self) -> None:
-        """Kill what is left of claude's process group, itself included. Works after its exit too."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+    def _order(self, order: bytes) -> None:
+        with suppress(BrokenPipeError):  # the guard has left
+            os.write(self._lifeline, order)
+
+    async def _next_report(self) -> str:
+        """Give the guard's next line, empty when it has gone."""
+        while b"\n" not in self._unread:
+            chunk = await self._report.receive_some(4096)
+            if not chunk:
+                return ""
+            self._unread += chunk
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line.decode()
 
 
 @asynccontextmanager
 async def open_claude(
-    argv: Sequence[str], *, workspace: Path, environment: Mapping[str, str]
+    argv: Sequence[str], *, workspace: Path, environment: Mapping[str, str], kept: Sequence[int] = ()
 ) -> AsyncIterator[ClaudeProcess]:
-    """Start claude in the workspace; at the end of the block nothing of its process group is left.
+    """Start claude in the workspace; at the end of the block nothing that it started is left.
 
-    Raises OSError or ValueError when it cannot be started (missing, not executable, no such folder, a NUL in
-    an argument). The cleanup is shielded and bounded by KILL_GRACE_S: SIGKILL cannot be refused, and a
-    process stuck in the kernel is left to init.
+    `kept` are descriptors (the harness's lock) that the guard holds until then. Raises OSError or ValueError
+    when claude cannot be started (missing, not executable, no such folder, a NUL in an argument). The cleanup
+    is shielded and bounded: what SIGKILL does not end within SWEEP_LIMIT_S is stuck in the kernel.
     """
-    process = ClaudeProcess(
-        await trio.lowlevel.open_process(
-            list(argv),
+    with ExitStack() as stack:
+        mine = _children()
+        process = await _open_guard(stack, argv, workspace, environment, kept)
+        try:
+            await process.start()
+            yield process
+        finally:
+            with trio.CancelScope(shield=True):
+                await process.sweep()
+                if process.left_behind is None:
+                    await _sweep_orphans(mine)
+                for stream in (process.stdin, process.stdout, process.stderr):
+                    await trio.aclose_forcefully(stream)
+
+
+async def _open_guard(
+    stack: ExitStack, argv: Sequence[str], workspace: Path, environment: Mapping[str, str], kept: Sequence[int]
+) -> ClaudeProcess:
+    with ExitStack() as its:
+        lifeline, ours = os.pipe()
+        its.callback(os.close, lifeline)
+        stack.callback(os.close, ours)
+        reading, report = os.pipe()
+        its.callback(os.close, report)
+        stream = trio.lowlevel.FdStream(reading)
+        stack.callback(stream.close)
+        program = [sys.executable, "-I", "-S", GUARD, str(lifeline), str(report), ",".join(map(str, kept))]
+        process = await trio.lowlevel.open_process(
+            [*program, *argv],
             stdin=-1,
             stdout=-1,
             stderr=-1,
             cwd=workspace,
             env=dict(environment),
             start_new_session=True,
+            pass_fds=(lifeline, report, *kept),
         )
-    )
+        return ClaudeProcess(process, ours, stream)
+
+
+def become_subreaper() -> None:
+    """Let the orphans of a guard that died come to this process, which then kills them."""
+    guard.prctl(guard.PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _children() -> set[int]:
+    me = os.getpid()
+    return {pid for pid, parent in guard.living() if parent == me}
+
+
+async def _sweep_orphans(mine: set[int]) -> None:
+    """Kill what came to us from a dead guard; each is reaped by its number, for trio has children of its own."""
+    with trio.move_on_after(SWEEP_LIMIT_S):
+        while orphans := _children() - mine:
+            guard.kill_all({pid for orphan in orphans for pid in (orphan, *guard.descendants(orphan))})
+            _reap(orphans)
+            await trio.sleep(guard.SWEEP_POLL_S)
+
+
+def _reap(pids: set[int]) -> None:
+    for pid in pids:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+
+
+def sweep_marked(state_dir: Path) -> int:
+    """Kill what turns of this state folder left behind when harness and guard were killed; gives how many.
+
+    To be called under the state lock, which says that no such turn is under way. A process that has wiped its
+    environment is missed.
+    """
+    wanted = os.fsencode(f"{MARKER}={state_dir}")
+    marked = {pid for pid, _ in guard.living() if wanted in _environment_of(pid)}
+    guard.kill_all(marked)
+    return len(marked)
+
+
+def _environment_of(pid: int) -> list[bytes]:
     try:
-        yield process
-    finally:
-        process.kill_group()
-        with trio.move_on_after(KILL_GRACE_S, shield=True):
-            await process.wait()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            await trio.aclose_forcefully(stream)
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:  # another user's, or gone
+        return []

@@ -41,6 +41,7 @@ class TurnRequest:
     workspace: Path
     environment: Mapping[str, str]
     limits: Limits = field(default_factory=Limits)
+    kept: Sequence[int] = ()  # descriptors that the guard holds until nothing of the turn is left
 
 
 class Turn:
@@ -77,7 +78,7 @@ class Turn:
         request = self._request
         try:
             async with open_claude(
-                request.argv, workspace=request.workspace, environment=request.environment
+                request.argv, workspace=request.workspace, environment=request.environment, kept=request.kept
             ) as process:
                 self._started = trio.current_time()
                 await self._attend(process)

@@ -12,7 +12,8 @@ from typing import Any
 
 from hyperhive_cli.errors import AgentConflictError, StoreError
 
-LOCK_WAIT_S = 2.0  # an asker for the holder takes the lock for a moment
+LOCK_WAIT_S = 0.5  # an asker for the holder takes the lock for a moment
+SWEEP_WAIT_S = 15.0  # the guard of a harness that was killed holds it until its turn's processes are gone
 LOCK_POLL_S = 0.02
 
 
@@ -32,11 +33,12 @@ def prepare_state_dir(folder: Path) -> None:
 
 
 @contextmanager
-def hold_lock(path: Path, agent: str) -> Iterator[None]:
-    """Hold the harness's lock during the block; raises AgentConflictError that names the holder.
+def hold_lock(path: Path, agent: str) -> Iterator[int]:
+    """Hold the harness's lock during the block and give its descriptor.
 
-    The kernel frees it when its last holder dies, so that no stale lock can be left behind. StoreError: the
-    file cannot be opened, or is a link.
+    The kernel frees it when its last holder dies, so that no stale lock can be left behind. A guard is such a
+    holder: after a harness was killed, this waits until the guard has swept. Raises AgentConflictError, which
+    names the holder, and StoreError where the file cannot be opened or is a link.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -46,26 +48,34 @@ def hold_lock(path: Path, agent: str) -> Iterator[None]:
         _take(descriptor, path, agent)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"pid": os.getpid()}).encode(), 0)
-        yield
+        yield descriptor
         os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 
 
 def _take(descriptor: int, path: Path, agent: str) -> None:
-    deadline = time.monotonic() + LOCK_WAIT_S
+    began = time.monotonic()
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             pid = _read_holder(path).get("pid")
-            if time.monotonic() > deadline:
+            if time.monotonic() - began > (SWEEP_WAIT_S if _is_dead(pid) else LOCK_WAIT_S):
                 raise AgentConflictError(
                     f"a harness runs for agent {agent!r} already (pid {pid})", f"hyperhive -a {agent} status"
                 ) from None
             time.sleep(LOCK_POLL_S)
         else:
             return
+
+
+def _is_dead(pid: object) -> bool:
+    try:
+        os.getpgid(pid if isinstance(pid, int) else 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 def lock_holder(path: Path) -> int | None:

@@ -249,6 +249,26 @@ def test_a_stop_in_the_middle_of_a_tool_leaves_nothing_running(start: Callable[[
     wait_until(lambda: all(map(is_gone, processes_in(hive.workspace))))
 
 
+def test_a_killed_harness_leaves_nothing_of_a_slow_tool(start: Callable[[str], Hive]) -> None:
+    hive = start("slow_tool")
+    with hive.run(SKIP_PERMISSIONS, "--message", "take your time") as program:
+        wait_until((hive.workspace / "started").exists, 30)
+        program.send(signal.SIGKILL)
+        program.wait()
+        wait_until(lambda: all(map(is_gone, processes_in(hive.workspace))))
+    (hive.workspace / "finish").touch()
+    again = hive.drain(SKIP_PERMISSIONS)
+    assert again.status == 0
+    (start_of_turn,) = of_kind(again.json_lines(), "turn_start")
+    assert (start_of_turn["body"], start_of_turn["attempt"]) == ("take your time", 2)
+
+
+def test_a_job_in_the_background_does_not_outlive_its_turn(start: Callable[[str], Hive]) -> None:
+    hive = start("background")
+    assert hive.drain(SKIP_PERMISSIONS, "--message", "start it").status == 0
+    assert all(map(is_gone, processes_in(hive.workspace)))
+
+
 def test_a_rate_limit_that_lasts_can_be_cancelled(start: Callable[[str], Hive]) -> None:
     hive = start("rate_limit_429")
     with hive.run("--drain", "--message", "hi") as program:

@@ -29,7 +29,7 @@ FLOORS = {
     """,
     2: """
         ring
-        claude.process
+        claude.guard claude.process
         control.client
         store.db store.events store.facts store.folder store.inbox store.model store.report store.stats
     """,
@@ -61,23 +61,21 @@ HOMES = {
         cli.demo cli.run
     """,
     "sqlite3": "store.",
-    "signal": "claude.process agent.harness demo.replay",
+    "signal": "claude.guard claude.process agent.harness demo.replay",
     "subprocess": "agent.login",
     "socket": "control.client control.server",
     "fcntl": "store.folder",
     "importlib": "cli.main",
-    **dict.fromkeys(("asyncio", "threading", "multiprocessing", "concurrent", "ctypes", "runpy", "pty"), ""),
-    "os.killpg": "claude.process",
-    **dict.fromkeys(
-        ("os.kill", "os.fork", "os.system", "os.popen", "os.posix_spawn", "os.execv", "os.execve", "os.execvp"), ""
-    ),
+    **dict.fromkeys(("asyncio", "threading", "multiprocessing", "concurrent", "runpy", "pty"), ""),
+    **dict.fromkeys(("ctypes", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
+    **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn", "os.execv", "os.execve"), ""),
     "trio.lowlevel.open_process": "claude.process",
     "trio.run_process": "agent.login",
     "trio.run": "cli.run cli.demo",
 }
 PURE_UP_TO = 1
 NOT_PURE = {"os", "io", "time", "random", "tempfile", "shutil", "select", "selectors", "http", "urllib", "logging"}
-PROGRAMS = {"demo.replay"}  # run as themselves: the standard library alone, and what they like of it
+PROGRAMS = {"claude.guard", "demo.replay"}  # run as themselves: the standard library alone, and what they like of it
 WITHOUT_RICH = {"render.text"}  # for the commands that must start fast
 
 MOST_LINES_OF_A_FILE = 500

@@ -1,0 +1,199 @@
+"""The guard: a small program between the harness and claude that lets nothing of a turn outlive it.
+
+Run as `python -I -S guard.py LIFELINE REPORT KEPT,… COMMAND…`, standard library alone, its standard streams
+being claude's. It becomes a subreaper, so that every orphan below it becomes its child, and starts COMMAND in a
+session of its own. LIFELINE is the read end of a pipe whose write end the harness alone holds. Each byte on it
+is an order, and its end means that the harness is gone:
+
+    i  SIGINT to claude    t  SIGTERM and SIGCONT to claude    k  kill every descendant, then leave
+
+On REPORT it writes lines: `pid N` when claude runs, or `error ERRNO TEXT` when it cannot; `exit STATUS` when it
+has ended (negative: a signal); `swept N` once waitpid has said that no descendant is left, with how many were
+killed. Between `exit` and `k` what claude left behind may go on writing. The KEPT descriptors (the harness's
+lock) stay open until the guard leaves, and claude does not get them.
+
+Why a process of its own: the binary puts each tool into a session of its own, so that no signal to a group
+reaches them all, and only a parent that survives the harness can see to them when it is killed.
+"""
+
+import ctypes
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+SWEEP_LIMIT_S = 10.0  # what SIGKILL does not end in this time is stuck in the kernel
+SWEEP_POLL_S = 0.005
+# They are meant for the harness, which gives orders of its own.
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGPIPE)
+
+
+class Guard:
+    """One turn's guard: `status` is claude's wait status once it has ended."""
+
+    def __init__(self, report: int) -> None:
+        self.claude = 0
+        self.status: int | None = None
+        self._report = report
+
+    def say(self, line: str) -> None:
+        """Report to the harness; one that is gone needs no report."""
+        try:
+            os.write(self._report, f"{line}\n".encode())
+        except OSError:
+            pass
+
+    def reap(self) -> bool:
+        """Take in every descendant that has ended; False when waitpid says that there is none left at all."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            if pid == self.claude:
+                self.status = status
+                self.say(f"exit {os.waitstatus_to_exitcode(status)}")
+
+    def signal(self, *numbers: signal.Signals) -> None:
+        """Signal claude, unless it has ended (and its number may be another's)."""
+        if self.status is None:
+            for number in numbers:
+                os.kill(self.claude, number)
+
+    def sweep(self) -> None:
+        """Kill descendants until none is left: stop all first, so that none can fork while others die."""
+        killed: set[int] = set()
+        deadline = time.monotonic() + SWEEP_LIMIT_S
+        if sys.platform != "linux":
+            kill_all({-self.claude})  # its process group: there is no subreaper, and no /proc to find more
+        while self.reap() and time.monotonic() < deadline:
+            found = descendants(os.getpid())
+            kill_all(found)
+            killed.update(found)
+            time.sleep(SWEEP_POLL_S)
+        killed.discard(self.claude)
+        self.say(f"swept {len(killed)}")
+
+    def watch(self, lifeline: int, bell: int) -> None:
+        """Carry out orders until the one to leave, or until the harness is gone."""
+        poll = select.poll()
+        poll.register(lifeline, select.POLLIN)
+        poll.register(bell, select.POLLIN)
+        while True:
+            ready = {descriptor for descriptor, _ in poll.poll()}
+            if bell in ready:
+                os.read(bell, 1024)
+                self.reap()
+            if lifeline in ready:
+                orders = os.read(lifeline, 64)
+                if not orders or b"k" in orders:
+                    return
+                for order in orders:
+                    self.signal(*ORDERS.get(order, ()))
+
+
+def kill_all(pids: Iterable[int]) -> None:
+    """Stop all of them, then kill them: none can fork while the others die."""
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            try:
+                os.kill(pid, number)
+            except (ProcessLookupError, PermissionError):
+                continue
+
+
+ORDERS = {ord("i"): (signal.SIGINT,), ord("t"): (signal.SIGTERM, signal.SIGCONT)}
+
+
+def descendants(root: int) -> set[int]:
+    """Give the ids of all living processes below `root`."""
+    parents = dict(living())
+    below = {root}
+    while grown := {pid for pid, parent in parents.items() if parent in below} - below:
+        below |= grown
+    return below - {root}
+
+
+def living() -> Iterator[tuple[int, int]]:
+    """Give the id and the parent of each process that is no zombie."""
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    state, parent = file.read().rpartition(b")")[2].split()[:2]
+            except OSError:
+                continue
+            if state not in (b"Z", b"X"):
+                yield int(name), int(parent)
+
+
+def prctl(option: int, value: int) -> None:
+    """Set a process option; only Linux has this, and elsewhere the sweep reaches claude's own group alone."""
+    if sys.platform == "linux":
+        LIBC.prctl(option, value, 0, 0, 0)
+
+
+LIBC = ctypes.CDLL(None)
+
+
+def start(command: list[str]) -> int:
+    """Start the command in a session of its own and give its id; raises OSError when it cannot be started."""
+    failed, failing = os.pipe()
+    guard = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()
+            # By a process of one thread: the signal is bound to the thread that forks, and comes when that ends.
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() == guard:
+                for number in (*IGNORED, signal.SIGXFSZ):
+                    signal.signal(number, signal.SIG_DFL)
+                os.execvp(command[0], command)
+        except OSError as error:
+            os.write(failing, f"{error.errno} {error.strerror}".encode())
+        finally:
+            os._exit(127)
+    os.close(failing)
+    problem = os.read(failed, 1000).decode()  # nothing: the exec closed it
+    os.close(failed)
+    if problem:
+        os.waitpid(pid, 0)
+        code, _, text = problem.partition(" ")
+        raise OSError(int(code), text)
+    return pid
+
+
+def main(lifeline: int, report: int, kept: Sequence[int], command: list[str]) -> None:
+    """Start the command, watch over it, and leave when nothing of it is left."""
+    for descriptor in (lifeline, report, *kept):
+        os.set_inheritable(descriptor, False)
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    bell, ringing = os.pipe()
+    os.set_blocking(ringing, False)
+    signal.set_wakeup_fd(ringing, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler, so that the bell is rung
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    guard = Guard(report)
+    try:
+        guard.claude = start(command)
+    except OSError as error:
+        guard.say(f"error {error.errno} {error.strerror}")
+        return
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in range(3):  # claude's pipes must end with claude
+        os.dup2(nowhere, stream)
+    guard.say(f"pid {guard.claude}")
+    guard.watch(lifeline, bell)
+    guard.sweep()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), [int(word) for word in sys.argv[3].split(",") if word], sys.argv[4:])

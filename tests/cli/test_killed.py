@@ -1,0 +1,83 @@
+"""The harness, the guard, or both are killed in the middle of a turn: nothing is left, nothing is lost."""
+
+import os
+import signal
+
+import pytest
+
+from hyperhive_cli.claude import guard
+from tests.conftest import FakeClaude, process_state, wait_until
+from tests.harness import TEXT, Hive, gated, of_kind, outcomes
+
+
+def guards_of(fake: FakeClaude) -> int:
+    return dict(guard.living())[fake.started()[-1]]
+
+
+@pytest.fixture
+def escaping(hive: Hive, fake_claude: FakeClaude) -> Hive:
+    """An agent whose first turn starts processes that get away, and goes on until a gate opens."""
+    fake_claude.script(
+        [
+            {"spawn": ["sleep", "60"], "setsid": True},
+            {"spawn": ["sh", "-c", "trap '' TERM INT HUP; sleep 60"], "setsid": True, "inherit_stdout": True},
+            *gated(),
+        ],
+        TEXT,
+    )
+    return hive
+
+
+def everything(fake: FakeClaude) -> list[int]:
+    return [*fake.started(), *fake.spawned()]
+
+
+def all_gone(pids: list[int]) -> bool:
+    return all(process_state(pid) in {None, "Z"} for pid in pids)
+
+
+def test_t02_a_killed_harness_leaves_nothing_and_the_next_one_runs_the_message_again(
+    escaping: Hive, fake_claude: FakeClaude
+) -> None:
+    with escaping.run("--message", "do it") as program:
+        fake_claude.wait_for("before go on")
+        pids = everything(fake_claude)
+        assert not all_gone(pids)
+        program.send(signal.SIGKILL)
+        assert program.wait() == -signal.SIGKILL
+        again = escaping.drain()  # takes the lock only once the guard has swept
+        assert all_gone(pids)
+    assert outcomes(again.json_lines()) == ["ok"]
+    assert "Delivery 2 of this message" in str(fake_claude.calls()[-1]["prompt"])
+
+
+def test_t03_a_killed_guard_leaves_nothing_and_the_message_is_delivered_again(
+    escaping: Hive, fake_claude: FakeClaude
+) -> None:
+    with escaping.run("--drain", "--message", "do it") as program:
+        fake_claude.wait_for("before go on")
+        pids = everything(fake_claude)
+        os.kill(guards_of(fake_claude), signal.SIGKILL)
+        assert program.wait() == 1
+        assert all_gone(pids)
+    assert outcomes(program.events()) == ["crashed", "ok"]
+    assert "Delivery 2 of this message" in str(fake_claude.calls()[-1]["prompt"])
+
+
+def test_t04_what_is_left_when_harness_and_guard_are_killed_is_swept_at_the_next_start(
+    escaping: Hive, fake_claude: FakeClaude
+) -> None:
+    with escaping.run("--message", "do it") as program:
+        fake_claude.wait_for("before go on")
+        pids = everything(fake_claude)
+        its_guard = guards_of(fake_claude)
+        os.kill(its_guard, signal.SIGSTOP)  # so that it cannot sweep when the harness goes
+        program.send(signal.SIGKILL)
+        program.wait()
+        os.kill(its_guard, signal.SIGKILL)
+        wait_until(lambda: process_state(pids[0]) in {None, "Z"})  # claude itself: the guard asked for it
+        assert not all_gone(pids)
+        again = escaping.drain()
+        wait_until(lambda: all_gone(pids))
+    notes = [note["text"] for note in of_kind(again.json_lines(), "note")]
+    assert any("that an earlier life had left behind were killed" in note for note in notes)
