@@ -22,12 +22,12 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 SWEEP_LIMIT_S = 10.0  # what SIGKILL does not end in this time is stuck in the kernel
-SWEEP_POLL_S = 0.005
+SWEEP_POLL_S = 0.001
 # They are meant for the harness, which gives orders of its own.
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGPIPE)
 
@@ -67,15 +67,13 @@ class Guard:
                 os.kill(self.claude, number)
 
     def sweep(self) -> None:
-        """Kill descendants until none is left: stop all first, so that none can fork while others die."""
+        """Kill descendants until waitpid says that none is left."""
         killed: set[int] = set()
         deadline = time.monotonic() + SWEEP_LIMIT_S
         if sys.platform != "linux":
-            kill_all({-self.claude})  # its process group: there is no subreaper, and no /proc to find more
+            kill([-self.claude])  # its process group: there is no subreaper, and no /proc to find more
         while self.reap() and time.monotonic() < deadline:
-            found = descendants(os.getpid())
-            kill_all(found)
-            killed.update(found)
+            killed.update(kill_below(os.getpid()))
             time.sleep(SWEEP_POLL_S)
         killed.discard(self.claude)
         self.say(f"swept {len(killed)}")
@@ -98,39 +96,53 @@ class Guard:
                     self.signal(*ORDERS.get(order, ()))
 
 
-def kill_all(pids: Iterable[int]) -> None:
-    """Stop all of them, then kill them: none can fork while the others die."""
-    for number in (signal.SIGSTOP, signal.SIGKILL):
-        for pid in pids:
-            try:
-                os.kill(pid, number)
-            except (ProcessLookupError, PermissionError):
-                continue
+def kill_below(root: int) -> set[int]:
+    """Kill all descendants of a process and give their ids.
+
+    Each is stopped before its children are looked for, so that none forks unseen while the others die; the
+    children come from the process itself and not from a list of all, which a chain of forks would outrun.
+    """
+    found: set[int] = set()
+    waiting = children(root)
+    while waiting:
+        pid = waiting.pop()
+        if pid not in found and signal_all([pid], signal.SIGSTOP):
+            found.add(pid)
+            waiting += children(pid)
+    signal_all(found, signal.SIGKILL)
+    return found
+
+
+def kill(pids: Iterable[int]) -> None:
+    """Kill processes, and process groups by their negative ids."""
+    signal_all(pids, signal.SIGKILL)
+
+
+def signal_all(pids: Iterable[int], number: signal.Signals) -> int:
+    """Signal each that is still there and may be signalled; gives how many."""
+    reached = 0
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+            reached += 1
+        except (ProcessLookupError, PermissionError):
+            continue
+    return reached
+
+
+def children(pid: int) -> list[int]:
+    """Give the ids of a process's children, whichever of its threads started them; zombies are among them."""
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+    except OSError:  # it is gone, or this system has no /proc
+        pass
+    return found
 
 
 ORDERS = {ord("i"): (signal.SIGINT,), ord("t"): (signal.SIGTERM, signal.SIGCONT)}
-
-
-def descendants(root: int) -> set[int]:
-    """Give the ids of all living processes below `root`."""
-    parents = dict(living())
-    below = {root}
-    while grown := {pid for pid, parent in parents.items() if parent in below} - below:
-        below |= grown
-    return below - {root}
-
-
-def living() -> Iterator[tuple[int, int]]:
-    """Give the id and the parent of each process that is no zombie."""
-    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", "rb") as file:
-                    state, parent = file.read().rpartition(b")")[2].split()[:2]
-            except OSError:
-                continue
-            if state not in (b"Z", b"X"):
-                yield int(name), int(parent)
 
 
 def prctl(option: int, value: int) -> None:

@@ -114,7 +114,7 @@ async def open_claude(
     is shielded and bounded: what SIGKILL does not end within SWEEP_LIMIT_S is stuck in the kernel.
     """
     with ExitStack() as stack:
-        mine = _children()
+        mine = set(guard.children(os.getpid()))
         process = await _open_guard(stack, argv, workspace, environment, kept)
         try:
             await process.start()
@@ -158,16 +158,13 @@ def become_subreaper() -> None:
     guard.prctl(guard.PR_SET_CHILD_SUBREAPER, 1)
 
 
-def _children() -> set[int]:
-    me = os.getpid()
-    return {pid for pid, parent in guard.living() if parent == me}
-
-
 async def _sweep_orphans(mine: set[int]) -> None:
     """Kill what came to us from a dead guard; each is reaped by its number, for trio has children of its own."""
     with trio.move_on_after(SWEEP_LIMIT_S):
-        while orphans := _children() - mine:
-            guard.kill_all({pid for orphan in orphans for pid in (orphan, *guard.descendants(orphan))})
+        while orphans := set(guard.children(os.getpid())) - mine:
+            for orphan in orphans:
+                guard.kill_below(orphan)
+            guard.kill(orphans)
             _reap(orphans)
             await trio.sleep(guard.SWEEP_POLL_S)
 
@@ -185,9 +182,13 @@ def sweep_marked(state_dir: Path) -> int:
     environment is missed.
     """
     wanted = os.fsencode(f"{MARKER}={state_dir}")
-    marked = {pid for pid, _ in guard.living() if wanted in _environment_of(pid)}
-    guard.kill_all(marked)
+    marked = [pid for pid in _processes() if wanted in _environment_of(pid)]
+    guard.kill(marked)
     return len(marked)
+
+
+def _processes() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
 
 
 def _environment_of(pid: int) -> list[bytes]:

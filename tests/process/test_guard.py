@@ -23,6 +23,19 @@ ESCAPES = {
     "deaf to signals": "(trap '' TERM INT HUP; while :; do sleep {n}; done) &",
 }
 
+# Each link forks the next one and leaves; the chain ends by itself where nobody ends it.
+CHAIN = """
+import os, time
+end, links = time.monotonic() + 20, 0
+while time.monotonic() < end:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    links += 1
+    if links == 50:
+        open("going", "w").close()
+"""
+
 
 @pytest.fixture
 def number() -> Iterator[str]:
@@ -67,10 +80,9 @@ def test_t01_a_turn_that_leaves_nothing_behind_has_nothing_killed(workspace: Pat
 
 
 def test_t10_a_chain_that_forks_on_and_on_ends(workspace: Path, number: str) -> None:
-    program = f"import os\nwhile True:\n    if os.fork():\n        os._exit(0)\n    os.setsid()  # {number}\n"
-    (workspace / "chain.py").write_text(program)
-    left = run(f"'{sys.executable}' -IS chain.py {number} & '{sys.executable}' -IS chain.py {number} &", workspace)
-    assert left
+    (workspace / "chain.py").write_text(CHAIN)
+    chain = f"'{sys.executable}' -IS chain.py {number}"
+    assert run(f"{chain} & {chain} & while [ ! -e going ]; do sleep 0.01; done", workspace)
     assert sleepers(number) == []
 
 
