@@ -189,7 +189,7 @@ def test_what_claude_is_started_with(hive: Hive, fake_claude: FakeClaude) -> Non
     ]  # fmt: skip
     assert (call["cwd"], call["prompt"]) == (str(hive.workspace), "Message from operator:\n\n-rf /")
     assert "KEPT" in call["env"]
-    assert not {name for name in call["env"] if name.startswith(("HYPERHIVE", "CLAUDECODE"))}
+    assert {name for name in call["env"] if name.startswith(("HYPERHIVE", "CLAUDECODE"))} == {"HYPERHIVE_TURN"}
     assert call["session"] == call["pid"]
     assert of_kind(done.json_lines(), "model_changed")[0]["model"] == "opus"
 
