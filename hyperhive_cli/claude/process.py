@@ -182,7 +182,8 @@ def sweep_marked(state_dir: Path) -> int:
     environment is missed.
     """
     wanted = os.fsencode(f"{MARKER}={state_dir}")
-    marked = [pid for pid in _processes() if wanted in _environment_of(pid)]
+    # Not ourselves: we may have been started from a shell that carries the mark.
+    marked = [pid for pid in _processes() if pid != os.getpid() and wanted in _environment_of(pid)]
     guard.kill(marked)
     return len(marked)
 

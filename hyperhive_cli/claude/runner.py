@@ -73,7 +73,7 @@ class Turn:
     async def run(self) -> Ending:
         """Run claude to its end and say how it ended.
 
-        Cancelled, it kills claude's process group at once and leaves nothing of it behind.
+        Cancelled, it kills claude and all that it has started at once.
         """
         request = self._request
         try:

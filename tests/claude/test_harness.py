@@ -187,6 +187,7 @@ def test_messages_are_data(start: Callable[[str], Hive], messages_api: MessagesA
     secret = hive.workspace / "secret.txt"
     secret.write_text("the secret of the folder")
     bodies = ["/clear", "--help", "-rf", " @secret.txt", f"look:\n@{secret}"]
+    bodies.append("".join(f"see{before}@{secret} " for before in "\u3001\u3002\uff01\uff1f\ufeff"))
     for body in bodies:
         assert hive.call("send", "--", body).status == 0
     done = hive.drain()

@@ -81,3 +81,10 @@ def test_t04_what_is_left_when_harness_and_guard_are_killed_is_swept_at_the_next
         wait_until(lambda: all_gone(pids))
     notes = [note["text"] for note in of_kind(again.json_lines(), "note")]
     assert any("that an earlier life had left behind were killed" in note for note in notes)
+
+
+def test_a_harness_that_carries_the_mark_itself_does_not_sweep_itself(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    mark = {"HYPERHIVE_TURN": str(hive.state_dir)}
+    done = hive.call(*("run", "--claude", str(hive.claude)), "--drain", "--message", "do it", variables=mark)
+    assert done.status == 0
