@@ -8,7 +8,7 @@ re-reads the store. Everything here runs on one trio thread.
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -164,9 +164,18 @@ class Bus:
         )
 
     def observe_stream(self, line: Mapping[str, Any]) -> None:
-        """Take from a line of claude what the bus holds: tool calls by name, and the context's size."""
+        """Take from a line of claude what the bus holds: tool calls, the context's size, the session."""
         self._tool_calls.update(tool_names(line))
         self.context_tokens = context_of(line) or self.context_tokens
+        if line.get("type") == "system" and line.get("subtype") == "init":
+            self._remember_session(line.get("session_id"))
+
+    def _remember_session(self, session_id: object) -> None:
+        """Keep the conversation's id at once: a harness that is killed in this turn goes on in it."""
+        if self._facts is not None and isinstance(session_id, str) and session_id:
+            with suppress(StoreError):  # the end of the turn writes it again, and says what is wrong
+                if session_id != self._facts.fact("session_id"):
+                    self._facts.put_facts(session_id=session_id, session_cost_usd="")
 
     def take_tool_calls(self) -> dict[str, int]:
         """Give the tool calls since the last take, by name, and start again at none."""

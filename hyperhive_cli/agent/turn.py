@@ -96,7 +96,9 @@ class TurnDesk:
         session_id = self._inbox.fact("session_id")
         newest = config.continue_newest and session_id is None and not fresh
         argv = turn_argv(config.launch, model=self._bus.model, session_id=session_id or None, newest=newest)
-        turn = Turn(TurnRequest(argv, prompt.encode(), config.workspace, config.environment, config.limits), self._bus)
+        spent_before_usd = float(self._inbox.fact("session_cost_usd") or 0) if session_id else 0.0
+        request = TurnRequest(argv, prompt.encode(), config.workspace, config.environment, config.limits, config.kept)
+        turn = Turn(request, self._bus)
         self._bus.take_tool_calls()
         started = trio.current_time()
         if self._closing:
@@ -107,12 +109,14 @@ class TurnDesk:
         finally:
             self._running = None
         duration_ms = round((trio.current_time() - started) * 1000)
-        record = self._record(turn_id, turn.evidence, ending, duration_ms, resumed=bool(session_id))
+        record = self._record(turn_id, turn.evidence, ending, duration_ms, spent_before_usd)
         self._settle(record, message, self._facts_after(turn.evidence, record.outcome))
         self._announce_end(record, message, turn.evidence)
         return record.outcome, turn.evidence
 
-    def _record(self, turn_id: int, seen: Evidence, ending: Ending, duration_ms: int, *, resumed: bool) -> TurnRecord:
+    def _record(
+        self, turn_id: int, seen: Evidence, ending: Ending, duration_ms: int, spent_before_usd: float
+    ) -> TurnRecord:
         return TurnRecord(
             turn_id=turn_id,
             outcome=classify(seen, ending),
@@ -121,21 +125,12 @@ class TurnDesk:
             session_id=seen.session_id,
             claude_version=seen.claude_version,
             usage=seen.usage,
-            cost_usd=self._cost_usd(seen, resumed=resumed),
+            cost_usd=_cost_usd(seen, spent_before_usd),
             context_tokens=seen.context_tokens,
             context_window=seen.context_window,
             tool_calls=self._bus.take_tool_calls(),
             result_text=seen.result_text,
         )
-
-    def _cost_usd(self, seen: Evidence, *, resumed: bool) -> float | None:
-        """Give this run's own cost: claude's last running total less what the process started with."""
-        total = seen.total_cost_usd
-        if total is None or not resumed or not seen.cost_is_per_session:
-            return total
-        before = float(self._inbox.fact("session_cost_usd") or 0)
-        # A total below the old one means that claude began to count anew.
-        return total - before if total >= before else total
 
     def _facts_after(self, seen: Evidence, outcome: Outcome) -> dict[str, str]:
         facts: dict[str, str] = {}
@@ -196,3 +191,11 @@ class TurnDesk:
 
     def _now_ms(self) -> int:
         return int(self._now() * 1000)
+
+
+def _cost_usd(seen: Evidence, spent_before_usd: float) -> float | None:
+    """Give a run's own cost: claude's last running total less what the process started with."""
+    total = seen.total_cost_usd
+    if total is None or not seen.cost_is_per_session or total < spent_before_usd:
+        return total  # below what was spent before: claude began to count anew
+    return total - spent_before_usd

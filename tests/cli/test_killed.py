@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hyperhive_cli.store.folder import lock_holder
 from tests.conftest import FakeClaude, process_state, wait_until
 from tests.harness import TEXT, Hive, gated, of_kind, outcomes
 
@@ -49,6 +50,32 @@ def test_t02_a_killed_harness_leaves_nothing_and_the_next_one_runs_the_message_a
         assert all_gone(pids)
     assert outcomes(again.json_lines()) == ["ok"]
     assert "Delivery 2 of this message" in str(fake_claude.calls()[-1]["prompt"])
+
+
+def test_t25_the_lock_is_free_only_when_the_guard_has_swept(escaping: Hive, fake_claude: FakeClaude) -> None:
+    lock = escaping.state_dir / "harness.lock"
+    with escaping.run("--message", "do it") as program:
+        fake_claude.wait_for("before go on")
+        its_guard = guards_of(fake_claude)
+        os.kill(its_guard, signal.SIGSTOP)
+        program.send(signal.SIGKILL)
+        program.wait()
+        assert lock_holder(lock) is not None
+        os.kill(its_guard, signal.SIGCONT)
+        wait_until(lambda: lock_holder(lock) is None)
+        assert all_gone(everything(fake_claude))
+
+
+def test_t28_a_message_is_delivered_again_in_the_session_of_its_first_delivery(
+    hive: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script([{"recording": "v2.1.330/text.jsonl", "lines": [0, 1]}, *gated()], TEXT)
+    with hive.run("--message", "do it") as program:
+        session = program.wait_for_kind("stream", subtype="init")["session_id"]
+        program.send(signal.SIGKILL)
+        program.wait()
+    assert outcomes(hive.drain().json_lines()) == ["ok"]
+    assert f"--resume={session}" in fake_claude.calls()[-1]["argv"]
 
 
 def test_t03_a_killed_guard_leaves_nothing_and_the_message_is_delivered_again(

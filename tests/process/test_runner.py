@@ -189,12 +189,13 @@ sys.stdout.write('{"type":"big","pad":"' + "x" * (20 << 20) + '"}\\n{"type":"nex
 
 
 def test_what_a_grandchild_writes_after_the_exit_is_read(
-    play: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+    play: Callable[..., Stage], fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "DRAIN_QUIET_S", 1.0)
     # Together longer than the quiet time: each chunk must begin it anew.
     late = 'while [ -e /proc/$0 ]; do sleep 0.01; done; for n in 1 2 3 4 5; do sleep 0.25; echo "{\\"n\\":$n}"; done'
-    set_up = play({"spawn": ["sh", "-c", f"set -- $PPID; {late.replace('$0', '$1')}"], "inherit_stdout": True}, RESULT)
+    late = f"set -- $PPID; touch '{fake_claude.folder}/ready'; {late.replace('$0', '$1')}"
+    set_up = play({"spawn": ["sh", "-c", late], "inherit_stdout": True}, {"wait_for": "ready"}, RESULT)
     assert set_up.run().exit_status == 0
     assert set_up.heard.lines()[1:] == [f'{{"n":{number}}}' for number in range(1, 6)]
 
