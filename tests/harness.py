@@ -144,6 +144,19 @@ class Hive:
         assert "Traceback" not in stderr
         return Done(done.returncode, done.stdout.decode(), stderr)
 
+    def program(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run any program as the operator would: in the workspace, with this agent's state folder named."""
+        return subprocess.run(
+            command,
+            cwd=self.workspace,
+            env=self.variables(HYPERHIVE_STATE_DIR=str(self.state_dir), **variables),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+
     def drain(self, *arguments: str, claude_arguments: Sequence[str] = ()) -> Done:
         """Run the harness until nothing is left to run, its events as JSON."""
         rest = ["--", *claude_arguments] if claude_arguments else []

@@ -2,8 +2,6 @@
 
 import math
 import random
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import trio
@@ -39,12 +37,11 @@ class _Compaction:
 class AgentLoop:
     """One agent at work. `run` is the loop; the other methods are for those who steer it from outside."""
 
-    def __init__(self, config: AgentConfig, inbox: Inbox, bus: Bus, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, config: AgentConfig, inbox: Inbox, bus: Bus) -> None:
         self._config = config
         self._inbox = inbox
         self._bus = bus
-        self._now = now
-        self._desk = TurnDesk(config, inbox, bus, now=now)
+        self._desk = TurnDesk(config, inbox, bus)
         self._rest: _Rest | None = None
         self._rests = 0  # outcomes in a row that asked for a rest
         self._bell = trio.Event()
@@ -117,7 +114,7 @@ class AgentLoop:
         if self._compaction is not None:
             await self._compact(self._compaction)
             return True
-        lease = self._inbox.lease(self._bus.boot, self._bus.refresh_model(), now_ms=int(self._now() * 1000))
+        lease = self._inbox.lease(self._bus.boot, self._bus.refresh_model(), now_ms=self._bus.now_ms())
         if lease is None:
             return False
         outcome = await self._desk.run_message(lease)
@@ -147,7 +144,7 @@ class AgentLoop:
     def _rest_after(self, outcome: Outcome) -> None:
         """Rest where the outcome asks for it, and say so."""
         jitter = random.random()  # noqa: S311 - jitter, not a secret
-        pause = pause_after(outcome, self._rests + 1, now_unix=self._now(), jitter=jitter)
+        pause = pause_after(outcome, self._rests + 1, now_unix=self._bus.now_ms() / 1000, jitter=jitter)
         if pause is None:
             self._rests = 0
             return
@@ -177,7 +174,7 @@ class AgentLoop:
         due_ms = self._inbox.next_due()
         if due_ms is None:
             return True
-        wait_s = due_ms / 1000 - self._now()
+        wait_s = (due_ms - self._bus.now_ms()) / 1000
         if self._rest is not None:
             wait_s = max(wait_s, self._rest.until - trio.current_time())
         self._left_over = wait_s > self._config.drain_wait_s

@@ -1,7 +1,6 @@
 """An agent's turns: claude is run once, and what came of it is recorded in one transaction and announced."""
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,12 +40,11 @@ class AgentConfig:
 class TurnDesk:
     """Runs one turn after the other. `failed` tells whether one was not ok."""
 
-    def __init__(self, config: AgentConfig, inbox: Inbox, bus: Bus, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, config: AgentConfig, inbox: Inbox, bus: Bus) -> None:
         self.failed = False
         self._config = config
         self._inbox = inbox
         self._bus = bus
-        self._now = now
         self._running: Turn | None = None
         self._closing = False
 
@@ -69,7 +67,7 @@ class TurnDesk:
 
     async def run_compact(self) -> Outcome:
         """Run `/compact` on the session. Ok with a note: claude found nothing to compact, and says why."""
-        turn_id = self._inbox.open_turn(self._bus.refresh_model(), now_ms=self._now_ms())
+        turn_id = self._inbox.open_turn(self._bus.refresh_model(), now_ms=self._bus.now_ms())
         self._announce_start(turn_id, None)
         self._bus.set_state(TurnState.COMPACTING)
         outcome, seen = await self._run(turn_id, "/compact", None)
@@ -92,9 +90,9 @@ class TurnDesk:
 
     async def _run(self, turn_id: int, prompt: str, message: Message | None) -> tuple[Outcome, Evidence]:
         config = self._config
-        fresh = self._bus.take_skip_continue()
+        self._bus.take_skip_continue()
         session_id = self._inbox.fact("session_id")
-        newest = config.continue_newest and session_id is None and not fresh
+        newest = config.continue_newest and session_id is None  # an empty one was dropped on purpose
         argv = turn_argv(config.launch, model=self._bus.model, session_id=session_id or None, newest=newest)
         spent_before_usd = float(self._inbox.fact("session_cost_usd") or 0) if session_id else 0.0
         request = TurnRequest(argv, prompt.encode(), config.workspace, config.environment, config.limits, config.kept)
@@ -110,8 +108,9 @@ class TurnDesk:
             self._running = None
         duration_ms = round((trio.current_time() - started) * 1000)
         record = self._record(turn_id, turn.evidence, ending, duration_ms, spent_before_usd)
-        self._settle(record, message, self._facts_after(turn.evidence, record.outcome))
-        self._announce_end(record, message, turn.evidence)
+        fate = Fate(MessageState.DONE) if message is None else message_fate(record.outcome, message.attempts)
+        self._settle(record, message, fate, self._facts_after(turn.evidence, record.outcome))
+        self._announce_end(record, message, fate, turn.evidence)
         return record.outcome, turn.evidence
 
     def _record(
@@ -146,8 +145,7 @@ class TurnDesk:
             facts["context_window"] = str(seen.context_window)
         return facts
 
-    def _settle(self, record: TurnRecord, message: Message | None, facts: Mapping[str, str]) -> None:
-        fate = self._fate(record, message)
+    def _settle(self, record: TurnRecord, message: Message | None, fate: Fate, facts: Mapping[str, str]) -> None:
         resets_at = record.outcome.resets_at
         self._inbox.settle(
             record,
@@ -156,16 +154,12 @@ class TurnDesk:
             spent=fate.spent,
             acted=fate.acted,
             not_before=0 if resets_at is None else resets_at * 1000,
-            now_ms=self._now_ms(),
+            now_ms=self._bus.now_ms(),
             facts=facts,
         )
         self.failed = self.failed or not record.outcome.ok
 
-    @staticmethod
-    def _fate(record: TurnRecord, message: Message | None) -> Fate:
-        return Fate(MessageState.DONE) if message is None else message_fate(record.outcome, message.attempts)
-
-    def _announce_end(self, record: TurnRecord, message: Message | None, seen: Evidence) -> None:
+    def _announce_end(self, record: TurnRecord, message: Message | None, fate: Fate, seen: Evidence) -> None:
         outcome = record.outcome
         if denied := seen.permission_denials:
             calls = "1 tool call was" if denied == 1 else f"{denied} tool calls were"
@@ -184,13 +178,10 @@ class TurnDesk:
                 tool_calls=sum(record.tool_calls.values()),
             )
         )
-        if message is not None and self._fate(record, message).state is MessageState.DEAD:
+        if message is not None and fate.state is MessageState.DEAD:
             text = f"message {message.id} is dead after attempt {message.attempts}"
             self._bus.note(f"{text}; `hyperhive inbox retry {message.id}` runs it again", "error")
         self._bus.set_state(TurnState.IDLE)
-
-    def _now_ms(self) -> int:
-        return int(self._now() * 1000)
 
 
 def _cost_usd(seen: Evidence, spent_before_usd: float) -> float | None:

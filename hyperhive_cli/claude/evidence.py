@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hyperhive_cli.claude.stream import content_blocks
+from hyperhive_cli.claude.stream import DIAGNOSTIC, content_blocks
 from hyperhive_cli.usage import TokenUsage
 
 # From this release on, `total_cost_usd` of a resumed run goes on from where the session's last one ended.
@@ -153,9 +153,6 @@ def _observe_user(seen: Evidence, line: Mapping[str, Any]) -> None:
         seen.running_tools.pop(_text(block.get("tool_use_id")) or "", None)
 
 
-_DIAGNOSTIC = "[ede_diagnostic]"  # for claude's own makers, in the result of an interrupted run
-
-
 def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.results += 1
     seen.answering = False
@@ -171,7 +168,7 @@ def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.api_error_status = _whole(line.get("api_error_status"))
     errors = line.get("errors")
     texts = filter(None, map(_text, errors)) if isinstance(errors, list) else ()
-    seen.errors = tuple(text for text in texts if not text.startswith(_DIAGNOSTIC))
+    seen.errors = tuple(text for text in texts if not text.startswith(DIAGNOSTIC))
     denials = line.get("permission_denials")
     seen.permission_denials += len(denials) if isinstance(denials, list) else 0
     seen.context_window = _window(line.get("modelUsage")) or seen.context_window

@@ -16,6 +16,7 @@ from hyperhive_cli.events import Note, Stream
 from hyperhive_cli.settings import LINE_LIMIT_BYTES
 
 NOTE_TEXT_LIMIT = 500  # characters of an unusable line that are kept
+DIAGNOSTIC = "[ede_diagnostic]"  # for claude's own makers, begins an error in the result of an interrupted run
 HEAD_BYTES = 4 * NOTE_TEXT_LIMIT  # in UTF-8 a character has at most four
 
 

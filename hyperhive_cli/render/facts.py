@@ -5,11 +5,11 @@ from typing import Any
 
 from rich.text import Text
 
+from hyperhive_cli.claude.evidence import context_of
 from hyperhive_cli.events import BusEvent, LiveEvent, Stream
 from hyperhive_cli.render.feed import status_words
 from hyperhive_cli.render.memory import mapping
 from hyperhive_cli.render.text import clock, count, number, one_line, text_of, tokens
-from hyperhive_cli.usage import TokenUsage
 
 KNOWN = (
     "agent", "status", "model", "state", "since_unix", "session_id", "context_tokens", "context_window", "unread",
@@ -48,12 +48,9 @@ def _event_fields(event: LiveEvent) -> Mapping[str, Any]:
 
 def _line_fields(line: Mapping[str, Any]) -> Mapping[str, Any]:
     match line.get("type"), line.get("subtype"):
-        case "assistant", _ if line.get("parent_tool_use_id") is None:
-            message = mapping(line.get("message"))
-            used = TokenUsage.from_usage(message.get("usage")).context_tokens()
-            return {"context_tokens": used} if used and message.get("model") != "<synthetic>" else {}
-        case "system", "compact_boundary":
-            return {"context_tokens": mapping(line.get("compact_metadata")).get("post_tokens")}
+        case ("assistant", _) | ("system", "compact_boundary"):
+            used = context_of(line)
+            return {"context_tokens": used} if used else {}
         case "system", "init":
             return {"session_id": line.get("session_id")}
         case "result", _:

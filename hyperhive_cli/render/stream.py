@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from rich.text import Text
 
+from hyperhive_cli.claude.stream import DIAGNOSTIC
 from hyperhive_cli.render.answer import answer_to_block
 from hyperhive_cli.render.blocks import NAME_CELLS, Block, Cropped, Gutter, marked, remark, stacked
 from hyperhive_cli.render.memory import Memory, mapping, string
@@ -125,10 +126,6 @@ def _tool_result(block: Line, sibling: object, memory: Memory) -> Iterator[Block
     if denied is not None and text_of(block.get("content")).strip() == denied:
         return
     yield answer_to_block(call, name, answer_summary(name, block, sibling), memory)
-
-
-# What claude writes for its own makers when it was interrupted; the turn's foot says that better.
-DIAGNOSTIC = "[ede_diagnostic]"
 
 
 def _error_text(text: str, memory: Memory) -> Iterator[Block]:

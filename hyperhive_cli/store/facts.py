@@ -2,7 +2,7 @@
 
 `workspace`: the folder the agent is bound to · `session_id`: claude's conversation, empty when it was
 dropped on purpose · `session_cost_usd`: the running total that conversation ended with · `skip_continue`:
-`1` when the next turn starts afresh · `context_tokens`, `context_window`, `usage_json`: of the last turn.
+`1` when the next turn starts afresh · `context_tokens`, `context_window`: as the last turn left them.
 """
 
 import sqlite3

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 
 import pytest
@@ -11,20 +10,6 @@ from tests.conftest import FakeClaude
 from tests.harness import SOURCE, Hive
 
 EXAMPLES = SOURCE / "examples"
-
-
-def example(hive: Hive, *command: str) -> subprocess.CompletedProcess[str]:
-    variables = hive.variables(HYPERHIVE_STATE_DIR=str(hive.state_dir), TIMEOUT="30")
-    return subprocess.run(
-        command,
-        cwd=hive.workspace,
-        env=variables,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=40,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -36,7 +21,7 @@ def answering(hive: Hive, fake_claude: FakeClaude) -> Hive:
 def test_send_and_wait_prints_the_result_and_sends_the_same_text_once(answering: Hive) -> None:
     script = str(EXAMPLES / "send_and_wait.sh")
     with answering.start("run", "--claude", str(answering.claude), "--quiet"):
-        first, second = (example(answering, script, "look around") for _ in range(2))
+        first, second = (answering.program(script, "look around", TIMEOUT="30") for _ in range(2))
     assert first.returncode == second.returncode == 0
     assert first.stdout == second.stdout
     assert "Done: wrote" in first.stdout
@@ -46,14 +31,14 @@ def test_send_and_wait_prints_the_result_and_sends_the_same_text_once(answering:
 def test_send_and_wait_fails_with_what_the_agent_says_of_itself(answering: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script([{"recording": "v2.1.330/model_missing.jsonl"}, {"exit": 1}])
     with answering.start("run", "--claude", str(answering.claude), "--quiet"):
-        done = example(answering, str(EXAMPLES / "send_and_wait.sh"), "look around")
+        done = answering.program(str(EXAMPLES / "send_and_wait.sh"), "look around", TIMEOUT="30")
     assert done.returncode == 1
     assert "bad_request" in done.stderr
 
 
 def test_watch_costs_sums_up_what_was_spent(answering: Hive) -> None:
     assert answering.drain("--message", "one", "--message", "two").status == 0
-    done = example(answering, sys.executable, str(EXAMPLES / "watch_costs.py"), "--since", "0", "--no-follow")
+    done = answering.program(sys.executable, str(EXAMPLES / "watch_costs.py"), "--since", "0", "--no-follow")
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stderr
     assert len(lines) == 2
@@ -65,8 +50,8 @@ def test_watch_costs_sums_up_what_was_spent(answering: Hive) -> None:
 def test_picture_draws_what_a_command_prints(answering: Hive) -> None:
     target = answering.workspace / "out.svg"
     words = json.dumps("an answer with <signs> & colours")
-    done = example(
-        answering, sys.executable, str(EXAMPLES / "picture.py"), str(target), sys.executable, "-c", f"print({words})"
+    done = answering.program(
+        sys.executable, str(EXAMPLES / "picture.py"), str(target), sys.executable, "-c", f"print({words})"
     )
     assert done.returncode == 0, done.stderr
     drawn = target.read_text(encoding="utf-8")

@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import subprocess
 from pathlib import Path
 
 import click
@@ -20,19 +19,6 @@ BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILIN
 LINES = [line for block in BLOCKS for line in block.splitlines()]
 
 
-def shell(line: str, hive: Hive, path: str) -> subprocess.CompletedProcess[str]:
-    variables = hive.variables(PATH=path, HYPERHIVE_STATE_DIR=str(hive.state_dir))
-    return subprocess.run(
-        ["/bin/sh", "-c", line],
-        cwd=hive.workspace,
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=40,
-        check=False,
-    )
-
-
 @pytest.fixture
 def path_with_claude(hive: Hive, fake_claude: FakeClaude) -> str:
     fake_claude.script([{"recording": "v2.1.330/text.jsonl"}])
@@ -45,9 +31,9 @@ def test_every_command_line_of_the_readme_works(hive: Hive, path_with_claude: st
     for line in commands:
         if "--wait" in shlex.split(line):
             with hive.start("run", "--claude", str(hive.claude), "--quiet"):
-                done = shell(line, hive, path_with_claude)
+                done = hive.program("/bin/sh", "-c", line, PATH=path_with_claude)
         else:
-            done = shell(line, hive, path_with_claude)
+            done = hive.program("/bin/sh", "-c", line, PATH=path_with_claude)
         assert done.returncode == 0, (line, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
 
@@ -101,7 +87,8 @@ def test_the_picture_is_there_and_loads_nothing_from_the_network() -> None:
 
 
 def test_the_files_it_names_exist(hive: Hive, path_with_claude: str) -> None:
-    assert shell("hyperhive run --drain --quiet --message hello", hive, path_with_claude).returncode == 0
+    done = hive.program("hyperhive", "run", "--drain", "--quiet", "--message", "hello", PATH=path_with_claude)
+    assert done.returncode == 0
     named = set(re.findall(r"`((?:hyperhive-|harness\.)[a-z.]+)`", README))
     made = {entry.name for entry in Path(hive.state_dir).iterdir()}
     assert named - made == {"hyperhive-model"}  # written by the first choice of one

@@ -1,6 +1,5 @@
 """The inbox: its states as a table, its keys under races, and what it refuses."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,17 +14,6 @@ from tests.store.made_messages import in_threads, lease, put, put_in_state, rows
 
 DAY_MS = 24 * 3600 * 1000
 STATES = ("ready", "leased", "done", "dead", "cancelled")
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "inbox.sqlite"
-
-
-@pytest.fixture
-def inbox(path: Path) -> Iterator[Inbox]:
-    with open_inbox(path) as opened:
-        yield opened
 
 
 def test_a_message_is_ready_as_it_was_sent(inbox: Inbox) -> None:

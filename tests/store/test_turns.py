@@ -5,7 +5,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -21,17 +20,6 @@ from hyperhive_cli.usage import TokenUsage
 from tests.store.made_messages import lease, put, put_in_state, rows, settle
 
 ROOT = Path(hyperhive_cli.__file__).resolve().parents[1]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "inbox.sqlite"
-
-
-@pytest.fixture
-def inbox(path: Path) -> Iterator[Inbox]:
-    with open_inbox(path) as opened:
-        yield opened
 
 
 def test_another_life_returns_what_was_leased_to_ready_and_says_that_it_may_have_acted(inbox: Inbox) -> None:
