@@ -61,6 +61,7 @@ class Bus:
     ) -> None:
         self.boot = uuid4().hex
         self.status = "online"
+        self.waits_until: int | None = None  # Unix s: when a rest ends that ends by itself
         self.state = TurnState.IDLE
         self.since_unix = int(now())
         self.usage = TokenUsage()
@@ -133,11 +134,12 @@ class Bus:
             self.state, self.since_unix = state, int(self._now())
             self.publish(TurnStateChanged(state=state.value, since_unix=self.since_unix))
 
-    def set_status(self, status: str) -> None:
-        """Change the login status; silent when nothing changes."""
+    def set_status(self, status: str, waits_until: int | None = None) -> None:
+        """Change the status, and until when it lasts (Unix s; None: not known); silent when the status stays."""
+        self.waits_until = waits_until
         if status != self.status:
             self.status = status
-            self.publish(StatusChanged(status=status))
+            self.publish(StatusChanged(status=status, until_unix=waits_until))
 
     def set_model(self, model: str) -> None:
         """Store the choice of model and announce it; raises OSError when it cannot be stored."""
@@ -174,7 +176,7 @@ class Bus:
         """Keep the conversation's id at once: a harness that is killed in this turn goes on in it."""
         if self._facts is not None and isinstance(session_id, str) and session_id:
             with suppress(StoreError):  # the end of the turn writes it again, and says what is wrong
-                if session_id != self._facts.fact("session_id"):
+                if not self._facts.fact("session_id"):  # a known one is what claude was asked to resume
                     self._facts.put_facts(session_id=session_id, session_cost_usd="")
 
     def take_tool_calls(self) -> dict[str, int]:
@@ -202,6 +204,7 @@ class Bus:
             "stored": self._store is not None,
             "seq": self.current_seq,
             "status": self.status,
+            "waits_until": self.waits_until,
             "state": self.state.value,
             "since_unix": self.since_unix,
             "model": self.model,

@@ -90,11 +90,12 @@ class Note(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusChanged(_Event):
-    """The agent's login status (online, needs_login_idle, …) changed."""
+    """The agent's status (online, needs_login_idle, …) changed; `until_unix` (s): it is known to end then."""
 
     kind = "status_changed"
 
     status: str
+    until_unix: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

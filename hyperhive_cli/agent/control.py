@@ -60,8 +60,7 @@ class ControlHandler:
         return {}
 
     async def _resume(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        self._loop.resume()
-        return {}
+        return {"rested": self._loop.resume()}
 
     async def _set_model(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         model = check_model_name(str(arguments.get("model", "")))

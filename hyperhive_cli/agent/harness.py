@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, aclosing, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -105,6 +105,7 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, int]]:
             bus.set_model(config.model)
         for sender, body in config.messages:
             inbox.put(sender, body, now_ms=bus.now_ms())
+        inbox.limit_wait()
         yield bus, inbox, lock
 
 
@@ -168,13 +169,16 @@ async def _show(bus: Bus, inbox: Inbox, sink: Sink) -> None:
 
 
 async def _tick(bus: Bus, inbox: Inbox, sink: Sink, lock: trio.Lock) -> None:
-    unread = -1
+    """Tell the console each second what no event does, and let its clocks go on while there is one to see."""
+    told: dict[str, int] = {}
     while True:
-        waiting = inbox.unread()
+        facts = {"waits_until": bus.waits_until or 0}
+        with suppress(StoreError):  # the loop says so, if it lasts
+            facts["unread"] = inbox.unread()
         async with lock:
-            if waiting != unread:
-                await trio.to_thread.run_sync(partial(sink.update, unread=waiting), abandon_on_cancel=True)
-            if bus.state is not TurnState.IDLE or waiting != unread:
+            if facts != told:
+                await trio.to_thread.run_sync(partial(sink.update, **facts), abandon_on_cancel=True)
+            if bus.state is not TurnState.IDLE or bus.waits_until is not None or facts != told:
                 await trio.to_thread.run_sync(sink.tick, abandon_on_cancel=True)
-        unread = waiting
+        told = facts
         await trio.sleep(TICK_S)

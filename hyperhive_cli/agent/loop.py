@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 import trio
 
+from hyperhive_cli.agent.ledger import Ledger
 from hyperhive_cli.agent.login import is_logged_in
-from hyperhive_cli.agent.retry import LOGIN_PROBE_S, Pause, pause_after
+from hyperhive_cli.agent.pause import LOGIN_PROBE_S, Pause, Pauses
 from hyperhive_cli.agent.turn import AgentConfig, TurnDesk
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.outcome import Cause
 from hyperhive_cli.errors import RefusedError
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.render.text import duration
 from hyperhive_cli.store.inbox import Inbox, Message
 
 INBOX_POLL_S = 5.0  # a sender rings; this finds the messages of one whose ring was lost
@@ -41,9 +43,10 @@ class AgentLoop:
         self._config = config
         self._inbox = inbox
         self._bus = bus
-        self._desk = TurnDesk(config, inbox, bus)
+        self._ledger = Ledger(bus)
+        self._desk = TurnDesk(config, inbox, bus, self._ledger)
         self._rest: _Rest | None = None
-        self._rests = 0  # outcomes in a row that asked for a rest
+        self._pauses = Pauses()
         self._bell = trio.Event()
         self._stopping = False
         self._left_over = False
@@ -58,15 +61,18 @@ class AgentLoop:
         """Say that there may be something to do."""
         self._bell.set()
 
-    def resume(self) -> None:
-        """End a rest now, whatever its reason."""
+    def resume(self) -> bool:
+        """End a rest now, whatever its reason; False when there is none."""
+        self._pauses.forget()
         if self._rest is not None:
             self._rest.until = -math.inf
         self.ring()
+        return self._rest is not None
 
     def stop(self) -> None:
         """End after the running turn, which is interrupted: its message goes back into the inbox."""
         self._stopping = True
+        self._ledger.close()
         self._desk.stop(Cause.INTERRUPTED)
         self.ring()
 
@@ -114,7 +120,8 @@ class AgentLoop:
         if self._compaction is not None:
             await self._compact(self._compaction)
             return True
-        lease = self._inbox.lease(self._bus.boot, self._bus.refresh_model(), now_ms=self._bus.now_ms())
+        model, now_ms = self._bus.refresh_model(), self._bus.now_ms()
+        lease = self._ledger.attempt(lambda: self._inbox.lease(self._bus.boot, model, now_ms=now_ms))
         if lease is None:
             return False
         outcome = await self._desk.run_message(lease)
@@ -143,19 +150,22 @@ class AgentLoop:
 
     def _rest_after(self, outcome: Outcome) -> None:
         """Rest where the outcome asks for it, and say so."""
-        jitter = random.random()  # noqa: S311 - jitter, not a secret
-        pause = pause_after(outcome, self._rests + 1, now_unix=self._bus.now_ms() / 1000, jitter=jitter)
-        if pause is None:
-            self._rests = 0
-            return
-        self._rests += 1
-        self._begin_rest(pause)
+        pause = self._pauses.after(
+            outcome,
+            now=trio.current_time(),
+            now_unix=self._bus.now_ms() / 1000,
+            jitter=random.random(),  # noqa: S311 - jitter, not a secret
+        )
+        if pause is not None:
+            self._begin_rest(pause)
 
     def _begin_rest(self, pause: Pause) -> None:
         now = trio.current_time()
         self._rest = _Rest(now + pause.seconds, now + (math.inf if pause.probe_s is None else pause.probe_s))
-        self._bus.set_status(pause.status)
-        self._bus.note(pause.text, "warning")
+        ends = math.isfinite(pause.seconds)
+        self._bus.set_status(pause.status, round(self._bus.now_ms() / 1000 + pause.seconds) if ends else None)
+        when = f"; going on in {duration(pause.seconds)}" if ends else ""
+        self._bus.note(f"{pause.reason}{when}", "warning")
 
     async def _is_over(self, rest: _Rest) -> bool:
         now = trio.current_time()
@@ -177,11 +187,12 @@ class AgentLoop:
         wait_s = (due_ms - self._bus.now_ms()) / 1000
         if self._rest is not None:
             wait_s = max(wait_s, self._rest.until - trio.current_time())
+        wait_s = max(wait_s, self._ledger.trouble_s)
         self._left_over = wait_s > self._config.drain_wait_s
         return self._left_over
 
     def _patience_s(self) -> float:
         """How long to wait for the bell before looking again."""
         if self._rest is None:
-            return INBOX_POLL_S
+            return min(INBOX_POLL_S, self._ledger.patience_s)
         return max(0.0, min(self._rest.until, self._rest.probe_at) - trio.current_time())

@@ -1,12 +1,16 @@
 """An agent's turns: claude is run once, and what came of it is recorded in one transaction and announced."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import trio
 
+from hyperhive_cli.agent.ledger import Ledger
 from hyperhive_cli.agent.retry import Fate, MessageState, message_fate
+from hyperhive_cli.agent.session import Session
 from hyperhive_cli.agent.state import TurnState
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.argv import Launch, turn_argv
@@ -40,11 +44,12 @@ class AgentConfig:
 class TurnDesk:
     """Runs one turn after the other. `failed` tells whether one was not ok."""
 
-    def __init__(self, config: AgentConfig, inbox: Inbox, bus: Bus) -> None:
+    def __init__(self, config: AgentConfig, inbox: Inbox, bus: Bus, ledger: Ledger) -> None:
         self.failed = False
         self._config = config
         self._inbox = inbox
         self._bus = bus
+        self._ledger = ledger
         self._running: Turn | None = None
         self._closing = False
 
@@ -67,7 +72,8 @@ class TurnDesk:
 
     async def run_compact(self) -> Outcome:
         """Run `/compact` on the session. Ok with a note: claude found nothing to compact, and says why."""
-        turn_id = self._inbox.open_turn(self._bus.refresh_model(), now_ms=self._bus.now_ms())
+        model = self._bus.refresh_model()
+        turn_id = await self._ledger.insist(lambda: self._inbox.open_turn(model, now_ms=self._bus.now_ms()))
         self._announce_start(turn_id, None)
         self._bus.set_state(TurnState.COMPACTING)
         outcome, seen = await self._run(turn_id, "/compact", None)
@@ -90,11 +96,10 @@ class TurnDesk:
 
     async def _run(self, turn_id: int, prompt: str, message: Message | None) -> tuple[Outcome, Evidence]:
         config = self._config
-        self._bus.take_skip_continue()
-        session_id = self._inbox.fact("session_id")
-        newest = config.continue_newest and session_id is None  # an empty one was dropped on purpose
-        argv = turn_argv(config.launch, model=self._bus.model, session_id=session_id or None, newest=newest)
-        spent_before_usd = float(self._inbox.fact("session_cost_usd") or 0) if session_id else 0.0
+        await self._ledger.insist(self._bus.take_skip_continue)
+        session = Session.from_facts(self._inbox.fact)
+        newest = config.continue_newest and session.id is None and not session.dropped
+        argv = turn_argv(config.launch, model=self._bus.model, session_id=session.id, newest=newest)
         request = TurnRequest(argv, prompt.encode(), config.workspace, config.environment, config.limits, config.kept)
         turn = Turn(request, self._bus)
         self._bus.take_tool_calls()
@@ -107,15 +112,16 @@ class TurnDesk:
         finally:
             self._running = None
         duration_ms = round((trio.current_time() - started) * 1000)
-        record = self._record(turn_id, turn.evidence, ending, duration_ms, spent_before_usd)
-        fate = Fate(MessageState.DONE) if message is None else message_fate(record.outcome, message.attempts)
-        self._settle(record, message, fate, self._facts_after(turn.evidence, record.outcome))
+        record = self._record(turn_id, turn.evidence, ending, duration_ms, session)
+        fate = _fate(record.outcome, message, poisoned=session.is_suspect(turn.evidence, record.outcome))
+        facts = session.facts_after(turn.evidence, record.outcome) | _context_facts(turn.evidence)
+        await self._settle(record, message, fate, facts)
         self._announce_end(record, message, fate, turn.evidence)
+        if (remark := session.remark(turn.evidence, record.outcome)) is not None:
+            self._bus.note(remark, "warning")
         return record.outcome, turn.evidence
 
-    def _record(
-        self, turn_id: int, seen: Evidence, ending: Ending, duration_ms: int, spent_before_usd: float
-    ) -> TurnRecord:
+    def _record(self, turn_id: int, seen: Evidence, ending: Ending, duration_ms: int, session: Session) -> TurnRecord:
         return TurnRecord(
             turn_id=turn_id,
             outcome=classify(seen, ending),
@@ -124,30 +130,17 @@ class TurnDesk:
             session_id=seen.session_id,
             claude_version=seen.claude_version,
             usage=seen.usage,
-            cost_usd=_cost_usd(seen, spent_before_usd),
+            cost_usd=session.cost_usd(seen),
             context_tokens=seen.context_tokens,
             context_window=seen.context_window,
             tool_calls=self._bus.take_tool_calls(),
             result_text=seen.result_text,
         )
 
-    def _facts_after(self, seen: Evidence, outcome: Outcome) -> dict[str, str]:
-        facts: dict[str, str] = {}
-        if outcome.kind is OutcomeKind.SESSION_LOST:
-            facts |= {"session_id": "", "session_cost_usd": ""}
-        elif seen.inits and seen.session_id:
-            facts["session_id"] = seen.session_id
-            if seen.total_cost_usd is not None:
-                facts["session_cost_usd"] = repr(seen.total_cost_usd)
-        if seen.context_tokens is not None:
-            facts["context_tokens"] = str(seen.context_tokens)
-        if seen.context_window is not None:
-            facts["context_window"] = str(seen.context_window)
-        return facts
-
-    def _settle(self, record: TurnRecord, message: Message | None, fate: Fate, facts: Mapping[str, str]) -> None:
+    async def _settle(self, record: TurnRecord, message: Message | None, fate: Fate, facts: Mapping[str, str]) -> None:
         resets_at = record.outcome.resets_at
-        self._inbox.settle(
+        settle = partial(
+            self._inbox.settle,
             record,
             message,
             state=fate.state.value,
@@ -157,6 +150,8 @@ class TurnDesk:
             now_ms=self._bus.now_ms(),
             facts=facts,
         )
+        limit_s = self._config.drain_wait_s if self._config.drain else math.inf
+        await self._ledger.insist(settle, limit_s=limit_s)
         self.failed = self.failed or not record.outcome.ok
 
     def _announce_end(self, record: TurnRecord, message: Message | None, fate: Fate, seen: Evidence) -> None:
@@ -184,9 +179,12 @@ class TurnDesk:
         self._bus.set_state(TurnState.IDLE)
 
 
-def _cost_usd(seen: Evidence, spent_before_usd: float) -> float | None:
-    """Give a run's own cost: claude's last running total less what the process started with."""
-    total = seen.total_cost_usd
-    if total is None or not seen.cost_is_per_session or total < spent_before_usd:
-        return total  # below what was spent before: claude began to count anew
-    return total - spent_before_usd
+def _fate(outcome: Outcome, message: Message | None, *, poisoned: bool) -> Fate:
+    if message is None:
+        return Fate(MessageState.DONE)
+    return message_fate(outcome, message.attempts, poisoned=poisoned)
+
+
+def _context_facts(seen: Evidence) -> dict[str, str]:
+    found = {"context_tokens": seen.context_tokens, "context_window": seen.context_window}
+    return {name: str(size) for name, size in found.items() if size is not None}

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "new-session": ("session", "Start a fresh conversation with the next turn."),
     "compact": ("session", "Compact the conversation between two turns."),
     "cancel": ("session", "Interrupt the running turn."),
+    "resume": ("session", "Go on now after a failure, a limit or a back-off."),
 }
 
 

@@ -1,4 +1,4 @@
-"""`hyperhive new-session`, `compact` and `cancel`: steering the conversation and the turn."""
+"""`hyperhive new-session`, `compact`, `cancel` and `resume`: steering the conversation and the turns."""
 
 import click
 
@@ -45,3 +45,11 @@ def cancel(invocation: Invocation) -> None:
     """Interrupt the running turn. Its message is cancelled for good and does not come back."""
     require_harness(invocation.paths(), "cancel")
     click.echo("the turn is being interrupted")
+
+
+@click.command()
+@pass_invocation
+def resume(invocation: Invocation) -> None:
+    """Go on now: ends a back-off, the wait for a limit or a login, and `failed`."""
+    rested = require_harness(invocation.paths(), "resume")["rested"]
+    click.echo("going on" if rested else "the agent does not rest")

@@ -42,7 +42,7 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     rows = [
         ("agent", found["agent"]),
         ("harness", f"running, pid {found['pid']}" if found["running"] else "not running"),
-        ("login", found["status"] or "unknown"),
+        ("status", _status(found)),
         ("turn", _turn_state(found)),
         ("model", found["model"]),
         ("session", found["session_id"] or "none yet"),
@@ -54,6 +54,14 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("state in", found["state_dir"]),
     ]
     return [(name, text.clean(str(value))) for name, value in rows]
+
+
+def _status(found: dict[str, Any]) -> str:
+    until = found["waits_until"]
+    if not until or not found["running"]:
+        return found["status"] or "unknown"
+    at = time.strftime("%H:%M:%S", time.localtime(until))
+    return f"{found['status']}, waits until {at} ({text.duration(max(0.0, until - time.time()))})"
 
 
 def _turn_state(found: dict[str, Any]) -> str:

@@ -6,13 +6,14 @@ from typing import Any
 from rich.text import Text
 
 from hyperhive_cli.claude.evidence import context_of
-from hyperhive_cli.events import BusEvent, LiveEvent, Stream
+from hyperhive_cli.events import BusEvent, LiveEvent, StatusChanged, Stream
 from hyperhive_cli.render.feed import status_words
 from hyperhive_cli.render.memory import mapping
 from hyperhive_cli.render.text import clock, count, number, one_line, text_of, tokens
 
 KNOWN = (
-    "agent", "status", "model", "state", "since_unix", "session_id", "context_tokens", "context_window", "unread",
+    "agent", "status", "waits_until", "model", "state", "since_unix", "session_id", "context_tokens", "context_window",
+    "unread",
 )  # fmt: skip
 _STATE_STYLES: Mapping[str, str] = {"thinking": "call", "compacting": "warn"}
 _FULL_AT, _NEAR_AT = 0.9, 0.7
@@ -42,6 +43,8 @@ class Facts:
 def _event_fields(event: LiveEvent) -> Mapping[str, Any]:
     if isinstance(event, Stream):
         return _line_fields(event.line)
+    if isinstance(event, StatusChanged):
+        return {"status": event.status, "waits_until": event.until_unix or 0}
     # The other kinds call their facts as `status` does.
     return {key: getattr(event, key, None) for key in KNOWN}
 
@@ -81,11 +84,13 @@ def _agent(facts: Facts) -> Text:
     return Text(one_line(text_of(facts.fields["agent"]), 24), "head")
 
 
-def _status(facts: Facts) -> Text:
+def _status(facts: Facts, now: float) -> Text:
     if facts.fields["status"] is None:
         return Text()
     words, style = status_words(facts.fields["status"])
-    return Text.assemble(("● ", style), (words, "" if style == "fine" else style))
+    left_s = (number(facts.fields["waits_until"]) or 0) - now
+    countdown = f" {clock(left_s)}" if left_s > 0 else ""
+    return Text.assemble(("● ", style), (words, "" if style == "fine" else style), (countdown, "warn"))
 
 
 def _model(facts: Facts, limit: int) -> Text:
@@ -124,7 +129,7 @@ def _context(facts: Facts, cells: int, *, sizes: bool) -> Text:
 
 def _full(facts: Facts, now: float, *, cells: int = 8, sizes: bool = True) -> Iterator[Text]:
     yield _agent(facts)
-    yield _status(facts)
+    yield _status(facts, now)
     yield _model(facts, 24)
     yield _context(facts, cells, sizes=sizes)
     yield _state(facts, now)
@@ -132,7 +137,7 @@ def _full(facts: Facts, now: float, *, cells: int = 8, sizes: bool = True) -> It
 
 
 def _short(facts: Facts, now: float) -> Iterator[Text]:
-    yield _status(facts)
+    yield _status(facts, now)
     yield _model(facts, 14)
     yield _context(facts, 4, sizes=False)
     yield _state(facts, now)
@@ -140,7 +145,7 @@ def _short(facts: Facts, now: float) -> Iterator[Text]:
 
 
 def _shortest(facts: Facts, now: float) -> Iterator[Text]:
-    yield _status(facts)
+    yield _status(facts, now)
     yield _state(facts, now)
     yield _context(facts, 0, sizes=False)
     yield _unread(facts)

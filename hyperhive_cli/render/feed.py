@@ -152,7 +152,9 @@ def _note(event: Note, _memory: Memory, _ts: int) -> Iterator[Block]:
 
 def _status_changed(event: StatusChanged, _memory: Memory, _ts: int) -> Iterator[Block]:
     words, style = status_words(event.status)
-    yield remark(f"status: {words}", style, "●")
+    until = number(event.until_unix)
+    ends = "" if until is None else f" until {_moment(until * 1000)}"
+    yield remark(f"status: {words}{ends}", style, "●")
 
 
 def status_words(status: object) -> tuple[str, str]:

@@ -19,7 +19,8 @@ from hyperhive_cli.store import schema, stats
 from hyperhive_cli.store.facts import put_fact
 from hyperhive_cli.store.stats import TurnRecord
 
-BUSY_S = 5.0
+BUSY_S = 5.0  # for a lock that another process holds
+LOOP_BUSY_S = 0.05
 KEY_KEPT_MS = 7 * 24 * 3600 * 1000
 
 
@@ -84,6 +85,10 @@ class Inbox:
     """An open inbox. Blocking; whatever changes something raises StoreError where the disk fails it."""
 
     connection: sqlite3.Connection
+
+    def limit_wait(self, busy_s: float = LOOP_BUSY_S) -> None:
+        """Wait no longer than this for a lock that another process holds: an event loop has other things to do."""
+        self.connection.execute(f"PRAGMA busy_timeout = {round(busy_s * 1000)}")
 
     def put(self, sender: str, body: str, *, now_ms: int, key: str | None = None, raw: bool = False) -> int:
         """Store a message durably and give its id; the same `key` and body give the same id again.

@@ -22,6 +22,7 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
         "pid": None,
         "boot": None,
         "status": None,
+        "waits_until": None,
         "state": "idle",
         "since_unix": None,
         "model": read_model(paths.model_file),

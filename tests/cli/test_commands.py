@@ -1,6 +1,7 @@
 """The commands beside `run`, `send` and `tail`, as processes: what they print, and how they end."""
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -55,8 +56,9 @@ def test_a_model_name_cannot_be_an_option(hive: Hive) -> None:
 # --- status ---
 
 STATUS_FIELDS = {
-    "agent", "workspace", "state_dir", "running", "pid", "boot", "status", "state", "since_unix", "model",
-    "session_id", "context_tokens", "context_window", "usage", "unread", "dead", "seq", "last_event", "last_turn",
+    "agent", "workspace", "state_dir", "running", "pid", "boot", "status", "waits_until", "state", "since_unix",
+    "model", "session_id", "context_tokens", "context_window", "usage", "unread", "dead", "seq", "last_event",
+    "last_turn",
 }  # fmt: skip
 
 
@@ -252,6 +254,31 @@ def test_a_message_that_waits_can_be_cancelled_and_tried_again(hive: Hive, fake_
     for verb in ("cancel", "retry"):
         assert "message 1 is done" in hive.call("inbox", verb, "1").refusal()
         assert hive.call("inbox", verb, "7").refusal() == "there is no message 7"
+
+
+def test_resume_ends_a_rest(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script([{"replay": "v2.1.330/credit_low.jsonl"}], TEXT)
+    with hive.run("--message", "one") as program:
+        program.wait_for_kind("status_changed", status="failed")
+        assert hive.call("resume").stdout == "going on\n"
+        assert program.wait_for_kind("status_changed", status="online")["until_unix"] is None
+        wait_until(lambda: hive.messages("--all")[0]["state"] == "done")
+        assert hive.call("resume").stdout == "the agent does not rest\n"
+    assert hive.call("resume").refusal().startswith("no harness is running")
+
+
+def test_the_status_says_until_when_a_limit_lasts(hive: Hive, fake_claude: FakeClaude) -> None:
+    resets_at = int(time.time()) + 3_600
+    info = {"status": "rejected", "resetsAt": resets_at}
+    result = {"type": "result", "subtype": "success", "is_error": True, "api_error_status": 429, "result": "no"}
+    fake_claude.script([{"line": {"type": "rate_limit_event", "rate_limit_info": info}}, {"line": result}, {"exit": 1}])
+    with hive.run("--message", "one") as program:
+        until = program.wait_for_kind("status_changed", status="rate_limited")["until_unix"]
+        assert resets_at <= until <= resets_at + 60
+        assert hive.status()["waits_until"] == until
+        at = time.strftime("%H:%M:%S", time.localtime(until))
+        assert f"rate_limited, waits until {at} (" in hive.call("status").stdout
+    assert hive.status()["waits_until"] is None
 
 
 def test_a_retry_wakes_a_harness_that_rests(hive: Hive, fake_claude: FakeClaude) -> None:

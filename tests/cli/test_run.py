@@ -91,10 +91,11 @@ def test_the_table_knows_every_recording() -> None:
 def replay_in_harness(name: str, hive: Hive, fake: FakeClaude) -> tuple[list[str], int]:
     """Let the harness run a recording, and what follows it; gives the lines of its stdout and its exit status."""
     release = name.partition("/")[0]
+    wait_s = "2.4"  # longer than the rests after two crashes, shorter than the shortest after an overload
     fake.script([{"replay": name}], *([{"replay": f"{release}/{then}.jsonl"}] for then in expected(name).then))
     message = recording_index()[name]["prompt"] or "hi"
     with hive.start(
-        "run", "--claude", str(hive.claude), "--json", "--drain", "--drain-wait", "0", "--message", message
+        "run", "--claude", str(hive.claude), "--json", "--drain", "--drain-wait", wait_s, "--message", message
     ) as program:
         if expected(name).outcome == "cancelled":
             last = json.loads(recording(name)[-1])["uuid"]
@@ -316,7 +317,7 @@ def error(hive: Hive, *arguments: str, stdin: bytes = b"") -> tuple[int, str, li
     return done.status, first.removeprefix("Error: "), [line.removeprefix("Try: ") for line in rest]
 
 
-def test_a_second_harness_is_refused_and_names_the_first(hive: Hive) -> None:
+def test_t24_a_second_harness_is_refused_and_names_the_first(hive: Hive) -> None:
     with hive.run() as program:
         status, message, hints = error(hive, "run", "--claude", str(hive.claude))
         assert (status, message) == (1, f"a harness runs for agent 'workspace' already (pid {program.pid})")

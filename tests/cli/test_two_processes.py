@@ -130,18 +130,3 @@ def test_a_tail_goes_on_over_a_kill_without_gap_or_double(hive: Hive, fake_claud
     assert numbered(tail) == history(hive)
     attempts = [(start["body"], start["attempt"]) for start in of_kind(tail.events(), "turn_start")]
     assert attempts == [("one", 1), ("one", 2), ("two", 1)]
-
-
-def test_a_message_that_kills_the_harness_is_dead_in_the_end(hive: Hive, fake_claude: FakeClaude) -> None:
-    fake_claude.script(*(gated(str(number)) for number in range(3)))
-    hive.call("send", "poison")
-    for number in range(3):
-        with hive.run() as harness:
-            fake_claude.wait_for(f"before {number}")
-            harness.send(signal.SIGKILL)
-            harness.wait()
-    done = hive.drain()
-    assert outcomes(done.json_lines()) == []
-    (message,) = hive.call("inbox", "--json").json_lines()
-    assert (message["state"], message["attempts"]) == ("dead", 3)
-    assert message["reason"] == "the harness died during its turn"

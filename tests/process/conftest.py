@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hyperhive_cli.agent import pause
 from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.store.inbox import open_inbox
 from tests.conftest import FakeClaude
@@ -12,6 +13,16 @@ from tests.process.world import World
 
 
 @pytest.fixture
-def world(fake_claude: FakeClaude, workspace: Path, state_dir: Path, environment: dict[str, str]) -> Iterator[World]:
-    with open_inbox(state_dir / "inbox.sqlite") as inbox, open_event_store(state_dir / "events.sqlite") as store:
+def world(
+    fake_claude: FakeClaude,
+    workspace: Path,
+    state_dir: Path,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[World]:
+    monkeypatch.setattr(pause, "CRASH_FIRST_S", 0.0)  # how long it is: tests/unit/test_pause.py
+    with (
+        open_inbox(state_dir / "inbox.sqlite") as inbox,
+        open_event_store(state_dir / "events.sqlite") as store,
+    ):
         yield World(fake_claude, inbox, store, state_dir / "model", workspace, environment)

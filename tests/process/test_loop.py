@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from hyperhive_cli.agent import loop as agent_loop
-from hyperhive_cli.agent import retry
+from hyperhive_cli.agent import pause
 from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.errors import RefusedError
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
@@ -81,7 +81,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
-def test_what_becomes_of_a_message(row: Row, world: World) -> None:
+def test_t57_what_becomes_of_a_message(row: Row, world: World) -> None:
     message_id = world.put("do it")
     life = world.drain(*row.runs, limits=row.limits)
     message = world.get(message_id)
@@ -104,7 +104,7 @@ def test_a_claude_that_cannot_be_started_spends_no_attempt(world: World) -> None
     )
 
 
-def test_a_redelivery_tells_the_model_and_counts(world: World) -> None:
+def test_t28_a_redelivery_tells_the_model_and_counts(world: World) -> None:
     world.put("do it")
     life = world.drain(CRASH)
     assert [event["attempt"] for event in life.events("turn_start")] == [1, 2, 3]
@@ -158,7 +158,7 @@ def test_billing_holds_the_agent_until_it_is_resumed(world: World) -> None:
     world.fake.script(replay("credit_low"), [TEXT])
 
     async def steer(life: Life) -> None:
-        await life.saw("note", text="held until a person has seen to the account; the inbox is kept")
+        await life.saw("note", text="no credit: see to the account, then `hyperhive resume`; the inbox is kept")
         life.loop.ring()
         await settled()
         assert [world.get(n).state for n in (first, second)] == ["ready", "ready"]
@@ -171,7 +171,7 @@ def test_billing_holds_the_agent_until_it_is_resumed(world: World) -> None:
 
 
 def test_a_login_is_noticed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (agent_loop, retry):
+    for module in (agent_loop, pause):
         monkeypatch.setattr(module, "LOGIN_PROBE_S", 0.05)
     message_id = world.put("one")
     world.fake.script(replay("not_logged_in"), [TEXT], logged_in="file")
@@ -220,12 +220,53 @@ def test_a_drain_that_leaves_a_message_has_failed(world: World) -> None:
 
 
 def test_a_drain_waits_for_a_short_rest(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "BACKOFF_FIRST_S", 0.1)
+    monkeypatch.setattr(pause, "BACKOFF_FIRST_S", 0.1)
     message_id = world.put("one")
     world.fake.script(refused(529), [TEXT])
     life = world.begin(drain=True, drain_wait_s=60)
     trio.run(life.loop.run)
     assert (life.outcomes(), world.get(message_id).state) == (["overloaded", "ok"], "done")
+
+
+def test_t17_a_claude_that_crashes_on_and_on_holds_the_agent_until_it_is_resumed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = [world.put(body) for body in ("one", "two", "three")]
+    world.fake.script(*[CRASH] * 6, [TEXT])
+
+    async def steer(life: Life) -> None:
+        await life.saw("status_changed", status="failed")
+        assert [world.get(n).state for n in numbers] == ["dead", "dead", "ready"]
+        life.loop.ring()
+        await settled()
+        assert (len(world.fake.calls()), life.bus.waits_until) == (6, None)
+        assert life.loop.resume()
+        await life.saw("turn_end", 7)
+
+    life = world.live(steer)
+    assert life.outcomes() == ["crashed"] * 6 + ["ok"]
+    assert [event["status"] for event in life.events("status_changed")] == ["failed", "online"]
+    assert world.get(numbers[2]).state == "done"
+    monkeypatch.setattr(pause, "MOST_CRASHES", 0)
+    world.put("four")
+    assert world.drain(CRASH).bus.status == "failed"  # a drain does not wait for a person
+
+
+def test_the_end_of_a_rest_is_told(world: World) -> None:
+    resets_at = int(NOW) + 3_600
+    world.put("one")
+    world.fake.script(limited(resets_at), [TEXT])
+
+    async def steer(life: Life) -> None:
+        event = await life.saw("status_changed", status="rate_limited")
+        assert resets_at <= event["until_unix"] <= resets_at + 60
+        assert life.bus.snapshot()["waits_until"] == event["until_unix"]
+        life.loop.resume()
+        await life.saw("status_changed", status="online")
+        assert life.bus.snapshot()["waits_until"] is None
+        assert life.loop.resume() is False
+
+    world.live(steer)
 
 
 # --- steering ---
@@ -306,7 +347,7 @@ def test_a_compaction_that_never_ran_is_refused(world: World) -> None:
     assert world.live(steer).outcomes() == ["interrupted"]
 
 
-def test_a_cancelled_message_does_not_come_back(world: World) -> None:
+def test_t27_a_cancelled_message_does_not_come_back(world: World) -> None:
     first, second = world.put("one"), world.put("two")
     world.fake.script([INIT, {"touch": "one"}, FOR_EVER], [TEXT])
 

@@ -7,11 +7,13 @@ import pytest
 from hyperhive_cli.store.model import write_model
 from tests.conftest import recording
 from tests.process.world import (
+    CRASH,
     TEXT,
     TEXT_SESSION,
     TOO_LONG,
     Life,
     World,
+    refused,
     replay,
     total,
 )
@@ -166,3 +168,56 @@ def test_two_results_in_a_run_are_summed(world: World) -> None:
     assert row is not None
     assert (row["input_tokens"], json.loads(row["tool_call_breakdown_json"])) == (36, {"Task": 1})
     assert row["result_text"].startswith("The subagent counted")
+
+
+# --- a session that claude's API refuses ---
+
+REFUSED = refused(400, result="messages.3: image cannot be read")
+
+
+def test_a_poisoned_session_is_left_behind_for_a_new_one(world: World) -> None:
+    world.put("one")
+    world.put("two")
+    life = world.drain([TEXT], REFUSED, [{**TEXT, "session_id": "another"}])
+    world.put("three")
+    world.drain([{**TEXT, "session_id": "from_argv"}])
+    assert world.arguments("--resume") == [None, TEXT_SESSION, None, "another"]
+    assert life.outcomes() == ["ok", "bad_request", "ok"]
+    assert [note for note in life.notes() if TEXT_SESSION in note] == [
+        f"the request was refused in session {TEXT_SESSION}: once more in a new session",
+        f"session {TEXT_SESSION} is left behind: claude's API refuses it; going on in another",
+    ]
+
+
+def test_a_message_that_is_refused_in_a_new_session_too_is_dead_and_the_session_goes_on(world: World) -> None:
+    bad = [world.put(body) for body in ("one", "two")][1]
+    last = world.put("three")
+    fresh = [{**step, "session_id": "another"} if "recording" in step else step for step in REFUSED]
+    world.drain([TEXT], REFUSED, fresh, [TEXT])
+    assert world.arguments("--resume") == [None, TEXT_SESSION, None, TEXT_SESSION]
+    assert [world.get(n).state for n in (bad, last)] == ["dead", "done"]
+    assert "image cannot be read" in str(world.get(bad).reason)
+
+
+def test_a_crash_in_the_new_session_does_not_lose_sight_of_the_old_one(world: World) -> None:
+    world.put("one")
+    bad = world.put("two")
+    fresh = [{**step, "session_id": "another"} if "recording" in step else step for step in CRASH]
+    world.drain([TEXT], REFUSED, fresh, REFUSED)
+    assert world.arguments("--resume") == [None, TEXT_SESSION, None, "another"]
+    assert (world.get(bad).state, world.inbox.fact("session_id")) == ("dead", TEXT_SESSION)
+
+
+def test_an_unknown_model_is_not_the_sessions_fault(world: World) -> None:
+    world.put("one")
+    bad = world.put("two")
+    world.drain([TEXT], refused(404))
+    assert (world.get(bad).state, world.inbox.fact("session_id")) == ("dead", TEXT_SESSION)
+
+
+def test_the_costs_of_a_session_taken_up_again_go_on_from_where_they_were(world: World) -> None:
+    for body in ("one", "two", "three"):
+        world.put(body)
+    world.drain(total(0.25, "2.1.330"), REFUSED, REFUSED, total(0.75, "2.1.330"))
+    costs = world.inbox.connection.execute("SELECT cost_usd FROM turn_stats ORDER BY turn_id").fetchall()
+    assert costs == [(0.25,), (None,), (None,), (0.5,)]

@@ -112,6 +112,7 @@ class World:
         agent = AgentConfig(Launch((str(self.fake.path),)), self.workspace, self.environment, limits, **config)
         bus = Bus(self.store, model_file=self.model_file, facts=self.inbox, now=lambda: self.now)
         self.inbox.recover(bus.boot, now_ms=int(self.now * 1000))
+        self.inbox.limit_wait()
         return Life(bus, AgentLoop(agent, self.inbox, bus), self.store)
 
     def drain(self, *runs: list[Step], **config: Any) -> Life:  # noqa: ANN401 - of AgentConfig

@@ -123,6 +123,9 @@ def test_events_feed_the_bottom_line() -> None:
         assert "4% 7k/190k" in last(TokenUsageChanged(usage=TokenUsage(), context_tokens=7000, context_window=190_000))
         assert "sonnet" in last(ModelChanged(model="sonnet"))
         assert "login in progress" in last(StatusChanged(status="needs_login_in_progress"))
+        until = int(terminal.time) + 751
+        assert "rate limited 12:30" in last(StatusChanged(status="rate_limited", until_unix=until))
+        assert "● online · " in last(StatusChanged(status="online"))
         assert "compacting 0:00" in last(TurnStateChanged(state="compacting", since_unix=int(terminal.time) + 1))
         assert "unread 5" in last(TurnStart(sender="a", body="b", unread=5))
 

@@ -20,7 +20,7 @@ ROOT = Path(hyperhive_cli.__file__).parent
 FLOORS = {
     0: "__init__ errors outcomes usage events settings",
     1: """
-        agent.__init__ agent.retry agent.state
+        agent.__init__ agent.pause agent.retry agent.state
         claude.__init__ claude.argv claude.evidence claude.outcome claude.prompt claude.stream claude.watch
         control.__init__ control.wire
         demo.__init__ demo.replay
@@ -40,7 +40,7 @@ FLOORS = {
         render.answer render.blocks render.console render.draft render.facts render.feed render.memory
         render.output render.prose render.stream render.system render.tool
     """,
-    4: "agent.control agent.login agent.loop agent.turn",
+    4: "agent.control agent.ledger agent.login agent.loop agent.session agent.turn",
     5: "agent.harness",
     6: """
         cli.__init__ cli.demo cli.inbox cli.invocation cli.main cli.model cli.run cli.send cli.session cli.sinks
@@ -57,8 +57,8 @@ HOMES = {
     "orjson": "events claude.stream",
     "rich": "render.",
     "trio": """
-        ring bus claude.process claude.runner control.server agent.harness agent.login agent.loop agent.turn
-        cli.demo cli.run
+        ring bus claude.process claude.runner control.server agent.harness agent.ledger agent.login agent.loop
+        agent.turn cli.demo cli.run
     """,
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness demo.replay",

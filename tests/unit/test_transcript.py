@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,8 @@ def test_the_same_session_starts_once() -> None:
         (assistant({"type": "redacted_thinking"}), "~ thinking, not shown"),
         (assistant({"type": "poem"}), "· assistant/poem"),
         (StatusChanged(status="needs_login_idle"), "● status: needs login"),
+        (StatusChanged(status="rate_limited", until_unix=TS // 1000),
+         f"● status: rate limited until {time.strftime('%d %b %H:%M', time.localtime(TS // 1000))}"),
         (StatusChanged(status="brand_new"), "● status: brand new"),
         (ModelChanged(model="opus"), "◆ model: opus, from the next turn on"),
         (TurnStateChanged(state="thinking", since_unix=1), ""),

@@ -1,0 +1,89 @@
+"""`Ledger`: the loop's writes to the inbox. What a full disk or another's lock refuses is tried again, and said once.
+
+The event loop never waits inside SQLite: the harness's inbox gives up on a lock after a moment, and the waiting
+is done here.
+"""
+
+import math
+from collections.abc import Callable
+from typing import TypeVar
+
+import trio
+
+from hyperhive_cli.bus import Bus
+from hyperhive_cli.errors import StoreError
+
+RETRY_FIRST_S = 0.05
+RETRY_MOST_S = 5.0
+SAID_AFTER_S = 2.0  # a sender holds the lock for some milliseconds; nobody need hear of that
+CLOSING_LIMIT_S = 5.0  # how long a harness that is told to end goes on trying
+
+T = TypeVar("T")
+
+
+class Ledger:
+    """Tries and tries again. While a write fails for longer, the agent's status is `failed`."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._since: float | None = None  # when the trouble began
+        self._retry_s = RETRY_FIRST_S
+        self._status: str | None = None  # what it was before the trouble was said
+        self._closing_at = math.inf
+
+    def close(self) -> None:
+        """Say that the harness ends: what cannot be written soon is given up."""
+        self._closing_at = min(self._closing_at, trio.current_time())
+
+    @property
+    def trouble_s(self) -> float:
+        """For how long writes have failed, 0 while they work."""
+        return 0.0 if self._since is None else trio.current_time() - self._since
+
+    @property
+    def patience_s(self) -> float:
+        """When to try again; infinite while writes work."""
+        return math.inf if self._since is None else self._retry_s
+
+    def attempt(self, write: Callable[[], T]) -> T | None:
+        """Try once; None when it failed."""
+        try:
+            result = write()
+        except StoreError as error:
+            self._complain(error)
+            return None
+        self._be_content()
+        return result
+
+    async def insist(self, write: Callable[[], T], *, limit_s: float = math.inf) -> T:
+        """Try until it works. Raises StoreError after `limit_s`, or soon once the harness ends."""
+        began = trio.current_time()
+        while True:
+            try:
+                result = write()
+            except StoreError as error:
+                self._complain(error)
+                now = trio.current_time()
+                if now > min(began + limit_s, max(began, self._closing_at) + CLOSING_LIMIT_S):
+                    raise
+                await trio.sleep(self._retry_s)
+            else:
+                self._be_content()
+                return result
+
+    def _complain(self, error: StoreError) -> None:
+        if self._since is None:
+            self._since, self._retry_s = trio.current_time(), RETRY_FIRST_S
+        else:
+            self._retry_s = min(RETRY_MOST_S, self._retry_s * 2)
+        if self._status is None and self.trouble_s >= SAID_AFTER_S:
+            self._status = self._bus.status
+            self._bus.note(f"{error.message}; trying again, no turn is begun before it works", "error")
+            self._bus.set_status("failed", self._bus.waits_until)
+
+    def _be_content(self) -> None:
+        self._since = None
+        if self._status is not None:
+            status, self._status = self._status, None
+            self._bus.note("the inbox is written again")
+            self._bus.set_status(status, self._bus.waits_until)

@@ -1,0 +1,121 @@
+"""The program is killed at each step that a message takes: it is done once, or delivered again with the notice."""
+
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from tests.conftest import FakeClaude, Step
+from tests.harness import LIMIT_S, TEXT, Done, Hive, outcomes
+
+# Runs the program with one of its own functions wrapped so that the process kills itself before or after it.
+PROGRAM = """
+import importlib, inspect, os, signal, sys
+where, moment, *sys.argv[1:] = sys.argv[1:]
+module, owner, name = where.split()
+owner = getattr(importlib.import_module(f"hyperhive_cli.{module}"), owner)
+original = getattr(owner, name)
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+async def waiting(*args, **options):
+    moment == "after" or die()
+    await original(*args, **options)
+    die()
+
+def at_once(*args, **options):
+    moment == "after" or die()
+    original(*args, **options)
+    die()
+
+setattr(owner, name, waiting if inspect.iscoroutinefunction(original) else at_once)
+from hyperhive_cli.cli.main import main
+main()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Where it dies, how the message then stands, and what the next life of the harness does with it."""
+
+    where: str  # module, class, function
+    moment: str
+    state: str
+    runs: list[str]  # the outcomes of the next life
+    is_announced: bool = False  # whether the model is told of an earlier delivery
+
+
+AGAIN = (["ok"], True)
+STEPS = [
+    Row("store.inbox Inbox lease", "before", "ready", ["ok"]),
+    Row("store.inbox Inbox lease", "after", "leased", *AGAIN),
+    Row("claude.runner Turn run", "before", "leased", *AGAIN),
+    Row("claude.process ClaudeProcess start", "after", "leased", *AGAIN),
+    Row("claude.process ClaudeProcess feed", "after", "leased", *AGAIN),
+    Row("claude.process ClaudeProcess wait", "after", "leased", *AGAIN),
+    Row("claude.runner Turn run", "after", "leased", *AGAIN),
+    Row("store.inbox Inbox settle", "before", "leased", *AGAIN),
+    Row("store.inbox Inbox settle", "after", "done", []),
+    Row("bus Bus record_usage", "before", "done", []),
+]
+
+
+def killed_at(row: Row, hive: Hive, *words: str) -> Done:
+    """Run a command that dies there."""
+    command = [sys.executable, "-c", PROGRAM, row.where, row.moment, *hive.command()[3:], *words]
+    done = subprocess.run(
+        command, env=hive.variables(), cwd=hive.workspace, capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("row", STEPS, ids=lambda row: f"{row.moment} {row.where}")
+def test_t21_t22_a_message_is_done_once_or_delivered_again_with_the_notice(
+    row: Row, hive: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script(TEXT)
+    hive.call("send", "do it")
+    killed_at(row, hive, "run", "--claude", str(hive.claude), "--drain", "--quiet")
+    assert hive.messages("--all")[0]["state"] == row.state
+    before = len(fake_claude.calls())
+    done = hive.drain()
+    assert (done.status, outcomes(done.json_lines())) == (0, row.runs)
+    prompts = [str(call["prompt"]) for call in fake_claude.calls()][before:]
+    assert [prompt.startswith("[Delivery 2 of this message") for prompt in prompts] == [row.is_announced] * len(
+        row.runs
+    )
+    assert hive.messages("--all")[0]["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("where", "moment", "there"),
+    [
+        ("store.inbox Inbox put", "before", 0),
+        ("store.inbox Inbox put", "after", 1),  # committed, if not acknowledged: sent again with a key it is one
+    ],
+)
+def test_t21_a_message_is_in_the_inbox_whole_or_not_at_all(where: str, moment: str, there: int, hive: Hive) -> None:
+    killed = killed_at(Row(where, moment, "", []), hive, "send", "do it", "--key", "once")
+    assert killed.stdout == ""
+    assert len(hive.messages()) == there
+    assert hive.call("send", "do it", "--key", "once").stdout == "1\n"
+    assert len(hive.messages()) == 1
+
+
+POISON = "kill -9 $(ps -o ppid= -p $(ps -o ppid= -p $PPID))"
+
+
+def test_t23_a_message_whose_turn_kills_the_harness_is_dead_after_three_and_the_next_one_runs(
+    hive: Hive, fake_claude: FakeClaude
+) -> None:
+    bite: list[Step] = [{"wait_for_prompt": True}, {"spawn": ["sh", "-c", POISON]}, {"wait_for": "never"}]
+    fake_claude.script(bite, bite, bite, TEXT)
+    hive.call("send", "poison")
+    hive.call("send", "good")
+    ended = [hive.drain().status for _ in range(4)]
+    assert ended == [-signal.SIGKILL] * 3 + [0]
+    assert [(message["state"], message["attempts"]) for message in hive.messages("--all")] == [("dead", 3), ("done", 1)]

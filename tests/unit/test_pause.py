@@ -1,0 +1,144 @@
+"""How long an agent rests after a turn. Time and chance are arguments, so nothing here waits."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hyperhive_cli.agent.pause import CRASH_WINDOW_S, MOST_CRASHES, Pause, Pauses, backoff_s
+from hyperhive_cli.outcomes import Outcome, OutcomeKind
+
+NOW = 1_795_364_671.0
+
+
+def rest(kind: str, failures: int = 1, *, jitter: float = 0.0, resets_at: int | None = None) -> Pause | None:
+    """Give the pause after the n-th such outcome in a row."""
+    outcome = Outcome(OutcomeKind(kind), resets_at=resets_at)
+    return Pauses(rests=failures - 1).after(outcome, now=0.0, now_unix=NOW, jitter=jitter)
+
+
+def crash(pauses: Pauses, at: float, jitter: float = 1.0) -> Pause:
+    pause = pauses.after(Outcome(OutcomeKind.CRASHED), now=at, now_unix=NOW, jitter=jitter)
+    assert pause is not None
+    return pause
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "ok",
+        "context_full",
+        "session_lost",
+        "bad_request",
+        "cancelled",
+        "interrupted",
+        "timed_out",
+    ],
+)
+def test_after_these_the_next_message_may_run_at_once(kind: str) -> None:
+    assert rest(kind) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds", "status"),
+    [
+        ("needs_login", math.inf, "needs_login_idle"),
+        ("billing", math.inf, "failed"),
+        ("rate_limited", 300.0, "rate_limited"),
+        ("crashed", 0.0, "online"),
+        ("stalled", 0.0, "online"),
+        ("overloaded", 2.5, "online"),
+        ("not_started", 2.5, "online"),
+    ],
+)
+def test_after_these_the_agent_rests_and_says_why(kind: str, seconds: float, status: str) -> None:
+    pause = rest(kind)
+    assert pause is not None
+    assert (pause.seconds, pause.status) == (seconds, status)
+    assert pause.reason
+
+
+def test_each_outcome_stands_in_one_of_the_two_tables_above() -> None:
+    assert {kind for kind in OutcomeKind if rest(kind)} == {
+        *("needs_login", "billing", "rate_limited", "overloaded", "not_started", "crashed", "stalled")
+    }
+
+
+@pytest.mark.parametrize(("failures", "probe_s"), [(1, 30), (2, 60), (3, 120), (5, 480), (6, 900), (100, 900)])
+def test_a_login_is_looked_for_ever_more_rarely(failures: int, probe_s: float) -> None:
+    pause = rest("needs_login", failures)
+    assert pause is not None
+    assert pause.probe_s == probe_s
+
+
+@pytest.mark.parametrize("kind", ["billing", "rate_limited", "overloaded", "not_started", "crashed"])
+def test_nothing_is_looked_for_in_any_other_rest(kind: str) -> None:
+    pause = rest(kind)
+    assert pause is not None
+    assert pause.probe_s is None
+
+
+@pytest.mark.parametrize(
+    ("in_s", "jitter", "seconds"),
+    [(60, 0.0, 60.0), (60, 1.0, 67.0), (0, 0.5, 0.5), (-3600, 0.25, 0.25), (36_000, 1.0, 36_060)],
+)
+def test_t57_a_rate_limit_is_waited_out_until_its_reset(in_s: int, jitter: float, seconds: float) -> None:
+    pause = rest("rate_limited", jitter=jitter, resets_at=int(NOW) + in_s)
+    assert pause is not None
+    assert pause.seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("failures", "least", "most"),
+    [(1, 2.5, 5), (2, 5, 10), (3, 10, 20), (7, 160, 320), (8, 300, 600), (9, 300, 600), (10_000, 300, 600)],
+)
+def test_the_back_off_doubles_from_five_seconds_to_ten_minutes(failures: int, least: float, most: float) -> None:
+    assert (backoff_s(failures, 0.0), backoff_s(failures, 1.0)) == (least, most)
+
+
+@given(failures=st.integers(1, 10_000), jitter=st.floats(0, 1))
+def test_the_back_off_stays_between_its_bounds(failures: int, jitter: float) -> None:
+    assert 2.5 <= backoff_s(failures, jitter) <= 600
+    assert backoff_s(failures, jitter) <= backoff_s(failures + 1, jitter)
+    pause = rest("overloaded", failures, jitter=jitter)
+    assert pause is not None
+    assert pause.seconds == backoff_s(failures, jitter)
+
+
+# --- crash loops ---
+
+
+def test_t17_crashes_in_a_row_are_waited_out_for_longer_and_the_sixth_holds_the_agent() -> None:
+    pauses = Pauses()
+    found = [crash(pauses, at) for at in range(MOST_CRASHES + 1)]
+    assert [pause.seconds for pause in found] == [1.0, 2.0, 4.0, 8.0, 16.0, math.inf]
+    assert [pause.status for pause in found] == ["online"] * 5 + ["failed"]
+    assert "hyperhive resume" in found[-1].reason
+
+
+def test_t17_the_wait_after_a_crash_is_any_part_of_the_whole() -> None:
+    assert [crash(Pauses(crashes=Pauses().crashes), 0, jitter).seconds for jitter in (0.0, 0.25, 1.0)] == [0, 0.25, 1]
+
+
+def test_crashes_are_forgotten_after_ten_minutes() -> None:
+    pauses = Pauses()
+    for number in range(50):
+        assert crash(pauses, number * (CRASH_WINDOW_S / MOST_CRASHES + 1)).status == "online"
+    assert crash(pauses, 1e9).seconds == 1.0
+
+
+def test_a_good_turn_between_crashes_does_not_hide_a_loop() -> None:
+    pauses = Pauses()
+    for at in range(MOST_CRASHES):
+        crash(pauses, at)
+        assert pauses.after(Outcome(OutcomeKind.OK), now=at, now_unix=NOW, jitter=0.0) is None
+    assert crash(pauses, 10).status == "failed"
+
+
+def test_after_a_person_has_looked_the_counts_begin_anew() -> None:
+    pauses = Pauses(rests=7)
+    for at in range(MOST_CRASHES):
+        crash(pauses, at)
+    pauses.forget()
+    assert (crash(pauses, 10).seconds, pauses.rests) == (1.0, 0)
