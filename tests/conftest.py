@@ -151,7 +151,7 @@ def fake_claude(tmp_path: Path) -> Iterator[FakeClaude]:
     folder = tmp_path / "fake"
     folder.mkdir()
     fake = FakeClaude(folder / "claude")
-    _write_program(fake.path, folder / "script.json")
+    write_program(fake.path, folder / "script.json")
     fake.script([])
     yield fake
     fake.end_all()
@@ -182,7 +182,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**kept, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "HOME": str(home), "LANG": "C.UTF-8"}
 
 
-def _write_program(path: Path, script: Path) -> None:
+def write_program(path: Path, script: Path) -> None:
     """Write the executable that knows its script, since the product filters its child's environment.
 
     No shell where it can be helped: it would add variables of its own to those that the fake reports.
