@@ -1,11 +1,16 @@
 """Each example is run, as its own head says."""
 
+import configparser
 import json
 import os
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from hyperhive_cli.claude.process import INTERRUPT_GRACE_S, SWEEP_LIMIT_S, TERMINATE_GRACE_S
 from tests.conftest import FakeClaude
 from tests.harness import SOURCE, Hive
 
@@ -59,7 +64,35 @@ def test_picture_draws_what_a_command_prints(answering: Hive) -> None:
     assert "url(http" not in drawn
 
 
+UNIT = EXAMPLES / "hyperhive@.service"
+
+
+def test_the_service_says_what_the_harness_needs(hive: Hive) -> None:
+    unit = configparser.RawConfigParser(strict=True)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]  # systemd tells upper from lower case
+    unit.read_string(UNIT.read_text(encoding="utf-8"))
+    service = unit["Service"]
+    assert (service["KillMode"], service["Delegate"], service["UMask"]) == ("mixed", "yes", "0077")
+    assert int(service["TimeoutStopSec"]) > INTERRUPT_GRACE_S + TERMINATE_GRACE_S + SWEEP_LIMIT_S
+    program, *words = service["ExecStart"].replace("%i", "bee").split()
+    assert program.endswith("/hyperhive")
+    help_of_run = hive.call("run", "-h").stdout
+    assert all(word in help_of_run for word in words if word.startswith("--"))
+
+
+def test_systemd_knows_every_word_of_the_service(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not here: the unit was parsed by us alone")
+    copy = tmp_path / "hyperhive@bee.service"
+    copy.write_text(UNIT.read_text(encoding="utf-8").replace("%h/.local/bin/hyperhive", sys.executable))
+    words = [analyze, "verify", "--man=no", "--user", str(copy)]
+    own = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    done = subprocess.run(words, env=own, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_every_example_has_its_test() -> None:
     tested = {"send_and_wait.sh", "watch_costs.py", "picture.py"}
-    assert {entry.name for entry in EXAMPLES.iterdir() if entry.suffix in {".py", ".sh"}} == tested
+    assert {entry.name for entry in EXAMPLES.iterdir()} - tested == {UNIT.name, "console.svg"}
     assert all(os.access(EXAMPLES / name, os.X_OK) for name in tested)
