@@ -173,7 +173,10 @@ class Bus:
             self._remember_session(line.get("session_id"))
 
     def _remember_session(self, session_id: object) -> None:
-        """Keep the conversation's id at once: a harness that is killed in this turn goes on in it."""
+        """Keep a new conversation's id at once: a harness that is killed in this turn goes on in it.
+
+        Only where none is known: a claude that takes another one than was asked for must not have its way.
+        """
         if self._facts is not None and isinstance(session_id, str) and session_id:
             with suppress(StoreError):  # the end of the turn writes it again, and says what is wrong
                 if not self._facts.fact("session_id"):  # a known one is what claude was asked to resume

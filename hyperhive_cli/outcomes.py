@@ -12,9 +12,11 @@ class OutcomeKind(StrEnum):
     RATE_LIMITED = "rate_limited"
     OVERLOADED = "overloaded"
     BILLING = "billing"
+    WRONG_AUTH = "wrong_auth"
     CONTEXT_FULL = "context_full"
     SESSION_LOST = "session_lost"
     BAD_REQUEST = "bad_request"
+    CAPPED = "capped"
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
     TIMED_OUT = "timed_out"
@@ -25,11 +27,15 @@ class OutcomeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An outcome, the sentence for `turn_end.note` (None: ok), and when a limit resets (Unix s)."""
+    """An outcome, the sentence for `turn_end.note` (None: ok), and when a limit resets (Unix s).
+
+    `acted`: the run failed after it may have done something, which a redelivery must say to the model.
+    """
 
     kind: OutcomeKind
     note: str | None = None
     resets_at: int | None = None
+    acted: bool = False
 
     @property
     def ok(self) -> bool:

@@ -23,7 +23,7 @@ LIMIT_S = 40.0
 TEXT: list[Step] = [{"replay": "v2.1.330/text.jsonl", "session_id": "from_argv"}]
 INIT: Step = {"recording": "v2.1.330/text.jsonl", "lines": [0, 1], "session_id": "from_argv"}
 ANSWER = "Hello! I am ready."  # how the result of TEXT begins
-UNKNOWN_MODEL: list[Step] = [{"replay": "v2.1.330/model_missing.jsonl"}]
+UNKNOWN_MODEL: list[Step] = [{"replay": "v2.1.330/model_missing.jsonl", "session_id": "from_argv"}]
 
 
 def gated(gate: str = "go on") -> list[Step]:

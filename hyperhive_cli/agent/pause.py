@@ -85,6 +85,9 @@ class Pauses:
             case OutcomeKind.BILLING:
                 reason = "no credit: see to the account, then `hyperhive resume`; the inbox is kept"
                 return Pause(math.inf, "failed", reason)
+            case OutcomeKind.WRONG_AUTH:
+                reason = f"{outcome.note}; held until `hyperhive resume`, the inbox is kept"
+                return Pause(math.inf, "failed", reason)
             case OutcomeKind.RATE_LIMITED:
                 reset = outcome.resets_at
                 wait_s = LIMIT_PAUSE_S if reset is None else max(0.0, reset - now_unix)

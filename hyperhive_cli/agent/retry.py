@@ -1,6 +1,6 @@
 """What becomes of a message after its turn: a table from outcome to fate. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
@@ -39,9 +39,11 @@ _FATES = {
     OutcomeKind.RATE_LIMITED: _UNSPENT,
     OutcomeKind.OVERLOADED: _UNSPENT,
     OutcomeKind.BILLING: _UNSPENT,
+    OutcomeKind.WRONG_AUTH: _UNSPENT,
     OutcomeKind.CONTEXT_FULL: _RETRY,
     OutcomeKind.SESSION_LOST: _RETRY,
     OutcomeKind.BAD_REQUEST: _DEAD,
+    OutcomeKind.CAPPED: _DEAD,  # the operator's own limit: a retry would spend it once more
     OutcomeKind.CANCELLED: _CANCELLED,
     OutcomeKind.INTERRUPTED: Fate(MessageState.READY, spent=False, acted=True),
     OutcomeKind.TIMED_OUT: _REDELIVER,
@@ -59,4 +61,4 @@ def message_fate(outcome: Outcome, attempts: int, *, poisoned: bool = False) -> 
     fate = _RETRY if poisoned else _FATES[outcome.kind]
     if fate.state is MessageState.READY and fate.spent and attempts >= MAX_ATTEMPTS:
         return _DEAD
-    return fate
+    return replace(fate, acted=fate.acted or (outcome.acted and fate.state is MessageState.READY))

@@ -15,7 +15,7 @@ from hyperhive_cli.agent.state import TurnState
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.argv import Launch, turn_argv
 from hyperhive_cli.claude.evidence import Evidence
-from hyperhive_cli.claude.outcome import Cause, Ending, classify
+from hyperhive_cli.claude.outcome import Cause, Ending, classify, remarks
 from hyperhive_cli.claude.prompt import message_to_prompt
 from hyperhive_cli.claude.runner import Turn, TurnRequest
 from hyperhive_cli.claude.watch import Limits
@@ -39,6 +39,7 @@ class AgentConfig:
     drain: bool = False
     drain_wait_s: float = 60.0
     kept: tuple[int, ...] = ()  # descriptors that a turn's guard holds: the harness's lock
+    expect_auth: str | None = None  # the only source of credentials that may be used
 
 
 class TurnDesk:
@@ -100,7 +101,16 @@ class TurnDesk:
         session = Session.from_facts(self._inbox.fact)
         newest = config.continue_newest and session.id is None and not session.dropped
         argv = turn_argv(config.launch, model=self._bus.model, session_id=session.id, newest=newest)
-        request = TurnRequest(argv, prompt.encode(), config.workspace, config.environment, config.limits, config.kept)
+        request = TurnRequest(
+            argv,
+            prompt.encode(),
+            config.workspace,
+            config.environment,
+            config.limits,
+            config.kept,
+            session_id=session.id,
+            expect_auth=config.expect_auth,
+        )
         turn = Turn(request, self._bus)
         self._bus.take_tool_calls()
         started = trio.current_time()
@@ -114,9 +124,11 @@ class TurnDesk:
         duration_ms = round((trio.current_time() - started) * 1000)
         record = self._record(turn_id, turn.evidence, ending, duration_ms, session)
         fate = _fate(record.outcome, message, poisoned=session.is_suspect(turn.evidence, record.outcome))
-        facts = session.facts_after(turn.evidence, record.outcome) | _context_facts(turn.evidence)
+        facts = session.facts_after(turn.evidence, record.outcome) | _facts_seen(turn.evidence)
         await self._settle(record, message, fate, facts)
-        self._announce_end(record, message, fate, turn.evidence)
+        for text in remarks(turn.evidence, ending):
+            self._bus.note(text, "warning")
+        self._announce_end(record, message, fate)
         if (remark := session.remark(turn.evidence, record.outcome)) is not None:
             self._bus.note(remark, "warning")
         return record.outcome, turn.evidence
@@ -154,11 +166,8 @@ class TurnDesk:
         await self._ledger.insist(settle, limit_s=limit_s)
         self.failed = self.failed or not record.outcome.ok
 
-    def _announce_end(self, record: TurnRecord, message: Message | None, fate: Fate, seen: Evidence) -> None:
+    def _announce_end(self, record: TurnRecord, message: Message | None, fate: Fate) -> None:
         outcome = record.outcome
-        if denied := seen.permission_denials:
-            calls = "1 tool call was" if denied == 1 else f"{denied} tool calls were"
-            self._bus.note(f"{calls} denied by the permission mode", "warning")
         self._bus.record_usage(record.usage, record.context_tokens, record.context_window)
         self._bus.publish(
             TurnEnd(
@@ -185,6 +194,6 @@ def _fate(outcome: Outcome, message: Message | None, *, poisoned: bool) -> Fate:
     return message_fate(outcome, message.attempts, poisoned=poisoned)
 
 
-def _context_facts(seen: Evidence) -> dict[str, str]:
-    found = {"context_tokens": seen.context_tokens, "context_window": seen.context_window}
-    return {name: str(size) for name, size in found.items() if size is not None}
+def _facts_seen(seen: Evidence) -> dict[str, str]:
+    sizes = {"context_tokens": seen.context_tokens, "context_window": seen.context_window}
+    return {name: str(found) for name, found in {**sizes, "auth_source": seen.auth_source}.items() if found is not None}

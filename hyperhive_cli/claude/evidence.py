@@ -9,6 +9,8 @@ from hyperhive_cli.usage import TokenUsage
 
 # From this release on, `total_cost_usd` of a resumed run goes on from where the session's last one ended.
 COST_PER_SESSION_SINCE = (2, 1, 277)
+# What only a person can put right, and no login; `verification_required` comes with a 403.
+ACCOUNT_ERRORS = frozenset({"billing_error", "account_on_hold", "verification_required"})
 
 
 def _text(value: object) -> str | None:
@@ -21,12 +23,20 @@ def _whole(value: object) -> int | None:
 
 @dataclass(slots=True)
 class Evidence:
-    """One run's findings. Fields are None, empty or 0 until a line has shown them."""
+    """One run's findings. Fields are None, empty or 0 until a line has shown them.
 
+    The first two say what was asked for, where only that will do: a session, a source of credentials.
+    """
+
+    asked_session: str | None = None
+    expected_auth: str | None = None
     session_id: str | None = None
+    other_session: str | None = None  # the one that `init` named, where another was asked for
     claude_version: str | None = None
     auth_source: str | None = None
     inits: int = 0
+    answers: int = 0  # assistant lines, those of the binary itself too
+    used_tools: bool = False
     results: int = 0
     usage: TokenUsage = field(default_factory=TokenUsage)  # the sum over all results
     total_cost_usd: float | None = None  # the last running total
@@ -35,6 +45,7 @@ class Evidence:
     result_text: str | None = None
     is_error: bool = False  # of the last result
     answering: bool = False  # something came after the last result: another stretch of work is under way
+    subtype: str | None = None  # of the last result
     terminal_reason: str | None = None
     api_error_status: int | None = None
     errors: tuple[str, ...] = ()
@@ -57,6 +68,17 @@ class Evidence:
     def background_tasks(self) -> int:
         """How many tasks of claude (subagents, shell jobs) run beside the main thread."""
         return len(self.tasks)
+
+    @property
+    def is_wrong_auth(self) -> bool:
+        """Whether claude has named a source of credentials other than the expected one; none named is another."""
+        return self.expected_auth is not None and self.inits > 0 and self.auth_source != self.expected_auth
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the run has done nothing at all, though it has ended with a result."""
+        nothing = not self.answers and self.result_text is None and self.usage == TokenUsage()
+        return self.results > 0 and nothing and not self.compacted
 
     @property
     def cost_is_per_session(self) -> bool:
@@ -92,16 +114,19 @@ def context_of(line: Mapping[str, Any]) -> int | None:
 def _observe_init(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.inits += 1
     seen.answering = True
-    seen.session_id = _text(line.get("session_id")) or seen.session_id
+    session_id = _text(line.get("session_id")) or seen.session_id
+    if seen.asked_session is not None and session_id not in {None, seen.asked_session}:
+        seen.other_session = session_id  # and never ours: what becomes of the turn goes on in the one asked for
+    else:
+        seen.session_id = session_id
     seen.claude_version = _text(line.get("claude_code_version")) or seen.claude_version
     seen.auth_source = _text(line.get("apiKeySource")) or seen.auth_source
 
 
 def _observe_retry(seen: Evidence, line: Mapping[str, Any]) -> None:
-    seen.retry_error = _text(line.get("error"))
-    status = _whole(line.get("error_status"))
-    if status in (401, 403):
-        seen.retry_error = "authentication_failed"
+    error = _text(line.get("error"))
+    refused = _whole(line.get("error_status")) in (401, 403) and error not in ACCOUNT_ERRORS
+    seen.retry_error = "authentication_failed" if refused else error
 
 
 def _observe_boundary(seen: Evidence, line: Mapping[str, Any]) -> None:
@@ -141,10 +166,12 @@ def _observe_system(seen: Evidence, line: Mapping[str, Any]) -> None:
 
 def _observe_assistant(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.answering = True
+    seen.answers += 1
     seen.retry_error = None
     seen.synthetic_error = _text(line.get("error"))
     seen.context_tokens = context_of(line) or seen.context_tokens
     for block in content_blocks(line, "tool_use"):
+        seen.used_tools = True
         seen.running_tools[_text(block.get("id")) or ""] = _text(block.get("name")) or "unknown"
 
 
@@ -156,6 +183,9 @@ def _observe_user(seen: Evidence, line: Mapping[str, Any]) -> None:
 def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.results += 1
     seen.answering = False
+    if not seen.tasks:  # a subagent in the background may have tools that run on
+        seen.running_tools.clear()
+    seen.subtype = _text(line.get("subtype"))
     seen.usage += TokenUsage.from_usage(line.get("usage"))
     cost = line.get("total_cost_usd")
     if isinstance(cost, int | float) and not isinstance(cost, bool):

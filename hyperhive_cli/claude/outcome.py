@@ -5,10 +5,10 @@ turn worked (every API error is `subtype: success` with `is_error: true`, anthro
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from hyperhive_cli.claude.evidence import Evidence
+from hyperhive_cli.claude.evidence import ACCOUNT_ERRORS, Evidence
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
 
 
@@ -20,6 +20,8 @@ class Cause(StrEnum):
     TIMED_OUT = "timed_out"  # the turn's time limit
     STALLED = "stalled"  # silence, or no init
     LOGIN = "needs_login"  # the first authentication failure: claude would go on retrying for minutes
+    WRONG_SESSION = "session_lost"  # claude goes on in another conversation than the one asked for
+    WRONG_AUTH = "wrong_auth"  # claude uses other credentials than the expected ones
     FINISHED = "finished"  # the result is there, claude does not exit
 
 
@@ -43,9 +45,16 @@ _OUR_DOING = {
     Cause.TIMED_OUT: (OutcomeKind.TIMED_OUT, "the turn's time limit was reached"),
     Cause.STALLED: (OutcomeKind.STALLED, "claude fell silent"),
     Cause.LOGIN: (OutcomeKind.NEEDS_LOGIN, "not logged in, or the credentials are rejected"),
+    Cause.WRONG_SESSION: (OutcomeKind.SESSION_LOST, "claude took another session"),
+    Cause.WRONG_AUTH: (OutcomeKind.WRONG_AUTH, "claude uses other credentials"),
 }
+_WRONG = {Cause.WRONG_SESSION, Cause.WRONG_AUTH}
 
-_LOGIN_ERRORS = {"authentication_failed", "oauth_org_not_allowed"}
+# The words of `error` and `terminal_reason` are those that the binaries list themselves (2.1.330 and before).
+_LOGIN_ERRORS = {"authentication_failed", "oauth_org_not_allowed", "cloud_credential_error"}
+# The last two: before the request was made, and when compacting again and again made no room.
+_CONTEXT_REASONS = {"prompt_too_long", "blocking_limit", "rapid_refill_breaker"}
+_CAPS = {"error_max_turns", "error_max_budget_usd"}  # subtypes: the operator's own --max-turns, --max-budget-usd
 _LOST_SESSION = "No conversation found with session ID"  # claude's own English, of `errors` and stderr
 _OVERLOAD_ERRORS = {"overloaded", "server_error", "unknown"}
 
@@ -53,7 +62,25 @@ _OVERLOAD_ERRORS = {"overloaded", "server_error", "unknown"}
 def classify(seen: Evidence, ending: Ending) -> Outcome:
     """Name the outcome of a run. What the stream proves comes first, then our own doing, then the rest."""
     if seen.results and not seen.is_error and not _cut_short(seen, ending):
+        if seen.asked_session is not None and seen.is_empty:
+            return Outcome(OutcomeKind.SESSION_LOST, "the session came back empty")
         return Outcome(OutcomeKind.OK)
+    found = _failure(seen, ending)
+    return replace(found, acted=seen.used_tools or ending.cause is Cause.WRONG_SESSION)
+
+
+def remarks(seen: Evidence, ending: Ending) -> list[str]:
+    """Say what an operator should know of a run, whatever its outcome: tools denied, a bad exit after a good result."""
+    found = []
+    if denied := seen.permission_denials:
+        calls = "1 tool call was" if denied == 1 else f"{denied} tool calls were"
+        found.append(f"{calls} denied by the permission mode")
+    if ending.exit_status and ending.cause is None and classify(seen, ending).ok:
+        found.append(f"claude {_exit(ending.exit_status)} after a good result")
+    return found
+
+
+def _failure(seen: Evidence, ending: Ending) -> Outcome:
     if ending.exit_status is None:
         return Outcome(OutcomeKind.NOT_STARTED, f"claude could not be started: {ending.detail}")
     if ending.cause in _OUR_DOING:
@@ -67,7 +94,8 @@ def classify(seen: Evidence, ending: Ending) -> Outcome:
 
 def _cut_short(seen: Evidence, ending: Ending) -> bool:
     """Whether we ended a run that was still at work; a cancel after the answer takes nothing back."""
-    return ending.cause not in {None, Cause.FINISHED} and (seen.answering or seen.background_tasks > 0)
+    at_work = seen.answering or seen.background_tasks > 0
+    return ending.cause in _WRONG or (ending.cause not in {None, Cause.FINISHED} and at_work)
 
 
 def _needs_login(seen: Evidence, _: Ending) -> bool:
@@ -79,11 +107,15 @@ def _needs_login(seen: Evidence, _: Ending) -> bool:
 
 
 def _billing(seen: Evidence, _: Ending) -> bool:
-    return seen.synthetic_error == "billing_error" or seen.api_error_status == 402
+    return seen.api_error_status == 402 or bool(ACCOUNT_ERRORS & {seen.synthetic_error, seen.retry_error})
 
 
 def _context_full(seen: Evidence, _: Ending) -> bool:
-    return seen.terminal_reason == "prompt_too_long"
+    return seen.terminal_reason in _CONTEXT_REASONS
+
+
+def _capped(seen: Evidence, _: Ending) -> bool:
+    return seen.subtype in _CAPS
 
 
 def _rate_limited(seen: Evidence, _: Ending) -> bool:
@@ -112,8 +144,9 @@ def _bad_request(seen: Evidence, _: Ending) -> bool:
 
 
 _SIGNS: tuple[tuple[OutcomeKind, Callable[[Evidence, Ending], bool]], ...] = (
+    (OutcomeKind.BILLING, _billing),  # before a login: its 403 is none of those
     (OutcomeKind.NEEDS_LOGIN, _needs_login),
-    (OutcomeKind.BILLING, _billing),
+    (OutcomeKind.CAPPED, _capped),
     (OutcomeKind.CONTEXT_FULL, _context_full),
     (OutcomeKind.RATE_LIMITED, _rate_limited),
     (OutcomeKind.OVERLOADED, _overloaded),
@@ -133,7 +166,12 @@ def _reason(seen: Evidence, ending: Ending, kind: OutcomeKind) -> str:
 
 def _how_it_ended(seen: Evidence, ending: Ending) -> str:
     if seen.is_error:
-        return "; ".join(seen.errors) or seen.result_text or "claude reported an error without a text"
-    status = ending.exit_status or 0
-    ended = f"was killed by signal {-status}" if status < 0 else f"exited with {status}"
-    return f"claude {ended} without a result"
+        # The binary's words for an interrupt that was not ours.
+        aborted = (seen.terminal_reason or "").startswith("aborted_")
+        nothing = "claude was interrupted from outside" if aborted else "claude reported an error without a text"
+        return "; ".join(seen.errors) or seen.result_text or nothing
+    return f"claude {_exit(ending.exit_status or 0)} without a result"
+
+
+def _exit(status: int) -> str:
+    return f"was killed by signal {-status}" if status < 0 else f"exited with {status}"

@@ -1,5 +1,6 @@
 """One turn: claude is started, fed, pumped, watched and ended; every line goes to the bus as it comes."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,11 +13,12 @@ from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause, Ending
 from hyperhive_cli.claude.process import ClaudeProcess, open_claude
 from hyperhive_cli.claude.stream import LineFramer, Oversized, line_to_event
-from hyperhive_cli.claude.watch import Limits, Verdict, verdict
+from hyperhive_cli.claude.watch import Limits, Verdict, Watchdog
 from hyperhive_cli.events import LiveEvent, Note, Stream
 
 CHUNK_BYTES = 65_536  # what a pipe holds; more per read costs latency and gains little
 DRAIN_QUIET_S = 0.25  # after the exit: a grandchild may hold the pipe for ever, so silence ends the reading
+LATE_S = 5.0  # an alarm that rings so much too late rings after a time in which we were stopped
 STDERR_LINE_LIMIT_BYTES = 65_536
 STDERR_NOTE_CHARS = 2_000
 STDERR_TAIL_LINES = 5
@@ -34,7 +36,11 @@ class Feed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
-    """Everything that one run of claude is given."""
+    """Everything that one run of claude is given.
+
+    `session_id` is the conversation that `argv` resumes, `expect_auth` the only source of credentials (as `init`
+    names it) that may be used; None: any.
+    """
 
     argv: Sequence[str]
     prompt: bytes
@@ -42,13 +48,20 @@ class TurnRequest:
     environment: Mapping[str, str]
     limits: Limits = field(default_factory=Limits)
     kept: Sequence[int] = ()  # descriptors that the guard holds until nothing of the turn is left
+    session_id: str | None = None
+    expect_auth: str | None = None
+
+    @property
+    def asked_session(self) -> str | None:
+        """The session that must be the one; a command such as `/clear` begins another, and may do nothing else."""
+        return None if self.prompt.lstrip().startswith(b"/") else self.session_id
 
 
 class Turn:
     """One run of claude. `evidence` grows while it lasts; `stop` ends it early."""
 
     def __init__(self, request: TurnRequest, feed: Feed) -> None:
-        self.evidence = Evidence()
+        self.evidence = Evidence(asked_session=request.asked_session, expected_auth=request.expect_auth)
         self._request = request
         self._feed = feed
         self._cause: Cause | None = None
@@ -56,8 +69,8 @@ class Turn:
         self._stopping = trio.Event()
         self._answered = False  # when it was stopped: the answer was there already
         self._exited = False
-        self._started = 0.0
-        self._last_line: float | None = None
+        self._watchdog = Watchdog(request.limits, self.evidence, started=0.0)
+        self._cpu_s: Callable[[], float | None] = lambda: None
         self._alarm = trio.CancelScope()
         self._stderr_tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
 
@@ -70,6 +83,12 @@ class Turn:
             self._answered = seen.results > 0 and not seen.answering and is_all
             self._stopping.set()
 
+    def thaw(self, paused_s: float) -> None:
+        """Do not count a pause, of claude's whole tree or of the harness, as silence or as claude's time."""
+        self._watchdog.thaw(paused_s, trio.current_time())
+        if self._alarm.deadline < math.inf:
+            self._judge()
+
     async def run(self) -> Ending:
         """Run claude to its end and say how it ended.
 
@@ -80,7 +99,8 @@ class Turn:
             async with open_claude(
                 request.argv, workspace=request.workspace, environment=request.environment, kept=request.kept
             ) as process:
-                self._started = trio.current_time()
+                self._watchdog = Watchdog(request.limits, self.evidence, started=trio.current_time())
+                self._cpu_s = process.cpu_s
                 await self._attend(process)
                 return Ending(process.exit_status, self._cause, self._detail, "\n".join(self._stderr_tail))
         except (OSError, ValueError) as error:
@@ -128,7 +148,7 @@ class Turn:
                     self.evidence.observe_stream(event.line)
                 self._feed.observe_stream(event.line)
         self._feed.publish(*events)
-        self._last_line = trio.current_time()
+        self._watchdog.hear(_kind(events[-1]), trio.current_time())
         self._judge()
 
     def _take_stderr(self, lines: list[bytes | Oversized]) -> None:
@@ -139,25 +159,42 @@ class Turn:
             self._feed.publish(*(Note(text=text, level="warning", source="stderr") for text in notes))
 
     def _judge(self) -> None:
-        """Ask the watchdogs; what they decide later, `_watch` asks again then."""
-        found = verdict(
-            self._request.limits,
-            self.evidence,
-            started=self._started,
-            last_line=self._last_line,
-            now=trio.current_time(),
-        )
+        """Ask the watchdog; what it decides later, `_watch` asks again then."""
+        if self._stopping.is_set():
+            return
+        now = trio.current_time()
+        if self._watchdog.wants_reading(now):
+            self._watchdog.measure(self._cpu_s(), now)
+        found = self._watchdog.verdict(now)
         if isinstance(found, Verdict):
+            self._warn(f"interrupting claude: {found.detail}")
             self.stop(found.cause, found.detail)
+        elif (text := self._watchdog.warning(now)) is not None:
+            self._warn(text)
+            self._judge()
         else:
             self._alarm.deadline = found
+
+    def _warn(self, text: str) -> None:
+        self._feed.publish(Note(text=text, level="warning"))
 
     async def _watch(self) -> None:
         while not self._stopping.is_set():
             with trio.CancelScope() as self._alarm:
                 self._judge()
                 await self._stopping.wait()
+            late_s = trio.current_time() - self._alarm.deadline
+            if late_s > LATE_S:  # what claude wrote meanwhile is yet to be read
+                self._watchdog.thaw(late_s + LATE_S, trio.current_time())
 
     async def _stop_when_asked(self, process: ClaudeProcess) -> None:
         await self._stopping.wait()
         await process.stop()
+
+
+def _kind(event: LiveEvent) -> str:
+    """Name a line for a diagnosis, by type and subtype."""
+    if not isinstance(event, Stream):
+        return "that is no JSON"
+    words = [event.line.get("type"), event.line.get("subtype")]
+    return "/".join(word[:40] for word in words if isinstance(word, str) and word) or "without a type"

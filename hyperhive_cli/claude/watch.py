@@ -1,7 +1,9 @@
-"""When to give a running turn up: pure verdicts over what was seen and the time.
+"""When to give a running turn up, and what to say of it: pure rules over what was seen and the time.
 
-Two watchdogs are a permanent part of driving claude headless: it may fall silent in the middle of a turn,
-and it may not exit after its result (upstream closed that as not planned, anthropics/claude-code#39700).
+Watchdogs are a permanent part of driving claude headless: it may fall silent in the middle of a turn, and
+it may not exit after its result (upstream closed that as not planned, anthropics/claude-code#39700). Yet a
+silence is not always one's end: a tool may run for an hour, and then nothing is written. So a running tool
+and a tree that computes count as life, up to a bound, and each verdict says what was seen.
 All times are seconds of one monotonic clock.
 """
 
@@ -11,6 +13,13 @@ from dataclasses import dataclass
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause
 
+# Measured, releases 2.1.197 and 2.1.330 waiting 150 s for an answer: from the 20th second on 0.0 to 0.8 % of one
+# core, and one stretch of 5 s with 2.2 %. What starts (20 %) or works lies well above.
+BUSY_SHARE = 0.03
+READINGS = 10  # of the processor time, in one stall time
+LEAST_STEP_S = 1.0  # between two of them: /proc counts in hundredths of a second
+MOST_SILENCES = 4  # how many stall times life without a line may last: a hung tool server, or a spinning claude
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -19,7 +28,7 @@ class Limits:
     grace_s: float = 10.0  # silence after a result
     background_s: float = 600.0  # the same, while background tasks are outstanding
     init_s: float = 60.0  # until the first line
-    stall_s: float = 1800.0  # silence in the middle of a turn
+    stall_s: float = 1800.0  # silence in the middle of a turn, without another sign of life
     turn_s: float = math.inf
 
 
@@ -31,22 +40,138 @@ class Verdict:
     detail: str
 
 
-def verdict(limits: Limits, seen: Evidence, *, started: float, last_line: float | None, now: float) -> Verdict | float:
-    """Give the verdict that is due now, else the time at which to ask again."""
+class Watchdog:
+    """Watches one run. It is told of lines and of processor time, and asked for its verdict.
+
+    `evidence` is the run's; a line is told of once the evidence has taken it in.
+    """
+
+    def __init__(self, limits: Limits, evidence: Evidence, *, started: float) -> None:
+        self._limits = limits
+        self._seen = evidence
+        self._started = started
+        self._last_line: float | None = None
+        self._last_kind = ""
+        self._tools: dict[str, float] = {}  # tool_use id → since when it runs
+        self._reading: tuple[float, float | None] | None = None  # in this silence: when, and the s used until then
+        self._share: float | None = None  # of one core, in the last stretch of this silence
+        self._busy = -math.inf  # when the tree was last seen to compute
+        self._warned = False  # in this silence
+
+    def hear(self, kind: str, now: float) -> None:
+        """Take note of a line, of this type and subtype: it ends a silence."""
+        self._last_line, self._last_kind = now, kind
+        self._reading, self._share, self._warned = None, None, False
+        self._tools = {tool: self._tools.get(tool, now) for tool in self._seen.running_tools}
+
+    def wants_reading(self, now: float) -> bool:
+        """Whether it is time to read the processor time of claude's tree: only, and seldom, in a silence."""
+        return self._next_reading() <= now
+
+    def measure(self, cpu_s: float | None, now: float) -> None:
+        """Take the processor time (s) that the tree has used so far; None, where it is unknown, is no sign of life."""
+        since, before_s = self._reading or (now, None)
+        self._reading, self._share = (now, cpu_s), None
+        if cpu_s is None or before_s is None or now <= since:
+            return
+        # A process that nobody waited for takes its time with it: the sum may shrink.
+        self._share = max(0.0, cpu_s - before_s) / (now - since)
+        if self._share >= BUSY_SHARE:
+            self._busy = now
+
+    def thaw(self, paused_s: float, now: float) -> None:
+        """Put all clocks on by a time in which claude, or we, could do nothing; none goes beyond now."""
+        self._started = min(self._started + paused_s, now)
+        if self._last_line is not None:
+            self._last_line = min(self._last_line + paused_s, now)
+        self._busy = min(self._busy + paused_s, now)
+        self._tools = {tool: min(since + paused_s, now) for tool, since in self._tools.items()}
+        self._reading = None
+
+    def warning(self, now: float) -> str | None:
+        """Say, once in each silence, at half of its time, what is seen of claude; None when there is no need."""
+        if self._next_warning() > now:
+            return None
+        self._warned = True
+        return f"claude has been silent for {span(now - (self._last_line or now))}: {self._diagnosis(now)}"
+
+    def verdict(self, now: float) -> Verdict | float:
+        """Give the verdict that is due now, else the time at which to look again: at readings and warnings too."""
+        if (found := _at_once(self._seen)) is not None:
+            return found
+        cause, due = min(self._deadlines(), key=lambda deadline: deadline[1])
+        if due <= now:
+            return Verdict(cause, self._reason(cause, now))
+        return min(due, self._next_reading(), self._next_warning())
+
+    def _deadlines(self) -> list[tuple[Cause, float]]:
+        limits, last = self._limits, self._last_line
+        deadlines = [(Cause.TIMED_OUT, self._started + limits.turn_s)]
+        if last is None:
+            return [*deadlines, (Cause.STALLED, self._started + limits.init_s)]
+        if not self._is_working():
+            return [*deadlines, (Cause.FINISHED, last + self._grace_s())]
+        return [*deadlines, (Cause.STALLED, self._end_of_silence(last))]
+
+    def _end_of_silence(self, last: float) -> float:
+        most = last + MOST_SILENCES * self._limits.stall_s
+        return most if self._seen.running_tools else min(max(last, self._busy) + self._limits.stall_s, most)
+
+    def _is_working(self) -> bool:
+        return self._last_line is not None and (self._seen.results == 0 or self._seen.answering)
+
+    def _grace_s(self) -> float:
+        return self._limits.background_s if self._seen.background_tasks else self._limits.grace_s
+
+    def _next_reading(self) -> float:
+        if self._last_line is None or not self._is_working():
+            return math.inf
+        since = self._last_line if self._reading is None else self._reading[0]
+        return since + max(LEAST_STEP_S, self._limits.stall_s / READINGS)
+
+    def _next_warning(self) -> float:
+        if self._last_line is None or self._warned or not self._is_working():
+            return math.inf
+        return self._last_line + self._limits.stall_s / 2
+
+    def _reason(self, cause: Cause, now: float) -> str:
+        if cause is Cause.TIMED_OUT:
+            return f"after {span(self._limits.turn_s)} ({self._diagnosis(now)})"
+        if cause is Cause.FINISHED:
+            tasks = self._seen.background_tasks
+            left = f" ({tasks} background {'task is' if tasks == 1 else 'tasks are'} outstanding)" if tasks else ""
+            return f"no exit {span(self._grace_s())} after the result{left}"
+        if self._last_line is None:
+            return f"no line in {span(self._limits.init_s)}"
+        return f"no line in {span(now - self._last_line)} ({self._diagnosis(now)})"
+
+    def _diagnosis(self, now: float) -> str:
+        """Say what is seen of claude: its last line, the tools that run, and what its tree computes."""
+        if self._last_line is None:
+            return "no line yet"
+        parts = [f"last line {self._last_kind} {span(now - self._last_line)} ago"]
+        for tool, name in self._seen.running_tools.items():
+            parts.append(f"{name} has run for {span(now - self._tools.get(tool, now))}")
+        if self._share is not None:
+            parts.append(f"CPU {self._share:.0%}".replace("%", " %"))
+        return "; ".join(parts)
+
+
+def _at_once(seen: Evidence) -> Verdict | None:
+    """Give the verdict on a run that must not go on, whatever the time."""
     if seen.retry_error == "authentication_failed":
         return Verdict(Cause.LOGIN, "the first request was refused")
-    deadlines = [(started + limits.turn_s, Verdict(Cause.TIMED_OUT, f"after {limits.turn_s:g} s"))]
-    if last_line is None:
-        deadlines.append((started + limits.init_s, Verdict(Cause.STALLED, f"no line in {limits.init_s:g} s")))
-    elif seen.results and not seen.answering:
-        wait_s = limits.background_s if seen.background_tasks else limits.grace_s
-        deadlines.append((last_line + wait_s, Verdict(Cause.FINISHED, f"no exit {wait_s:g} s after the result")))
-    else:
-        deadlines.append((last_line + limits.stall_s, Verdict(Cause.STALLED, _silence(limits, seen))))
-    due, what = min(deadlines, key=lambda deadline: deadline[0])
-    return what if due <= now else due
+    if seen.other_session is not None:
+        return Verdict(Cause.WRONG_SESSION, f"asked for {seen.asked_session}, got {seen.other_session}")
+    if seen.is_wrong_auth:
+        return Verdict(Cause.WRONG_AUTH, f"expected {seen.expected_auth}, found {seen.auth_source or 'none named'}")
+    return None
 
 
-def _silence(limits: Limits, seen: Evidence) -> str:
-    tools = ", ".join(sorted(set(seen.running_tools.values())))
-    return f"no line in {limits.stall_s:g} s" + (f" while {tools} ran" if tools else "")
+def span(seconds: float) -> str:
+    """Give a span of time in words: `0.3 s`, `90 s`, `15 min`, `2.5 h`."""
+    if seconds < 120:
+        return f"{round(seconds, 1):g} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{round(seconds / 3600, 1):g} h"

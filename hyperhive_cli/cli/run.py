@@ -75,7 +75,20 @@ class Lines(click.types.StringParamType):
     default=1800.0,
     metavar="SECONDS",
     show_default=True,
-    help="Interrupt a turn after this silence.",
+    help="Interrupt a turn after this silence; a running tool or a busy processor puts it off, four times at most.",
+)
+@click.option(
+    "--background-wait",
+    type=click.FloatRange(min=0),
+    default=600.0,
+    metavar="SECONDS",
+    show_default=True,
+    help="How long to wait after a result for claude's background tasks.",
+)
+@click.option(
+    "--expect-auth",
+    metavar="SOURCE",
+    help="Let claude work only with these credentials: ANTHROPIC_API_KEY, apiKeyHelper, or none for its own login.",
 )
 @click.argument("claude_args", nargs=-1, type=click.UNPROCESSED)
 @pass_invocation
@@ -89,6 +102,8 @@ def run(
     permission_mode: str | None,
     turn_timeout: float | None,
     stall_timeout: float,
+    background_wait: float,
+    expect_auth: str | None,
     claude_args: tuple[str, ...],
     *,
     drain: bool,
@@ -116,8 +131,17 @@ def run(
     if partial is None:
         partial = not as_json and not quiet and sys.stdout.isatty()
     launch = Launch((find_claude(claude),), permission_mode, skip_permissions, partial, claude_args)
-    limits = Limits(stall_s=stall_timeout, turn_s=turn_timeout or math.inf)
-    agent = AgentConfig(launch, workspace, child_environment(os.environ), limits, continue_newest, drain, drain_wait)
+    limits = Limits(background_s=background_wait, stall_s=stall_timeout, turn_s=turn_timeout or math.inf)
+    agent = AgentConfig(
+        launch,
+        workspace,
+        child_environment(os.environ),
+        limits,
+        continue_newest,
+        drain,
+        drain_wait,
+        expect_auth=expect_auth,
+    )
     chosen = None if model is None else check_model_name(model)
     incoming = [check_message("operator", text) for text in messages]
     with ExitStack() as stack:

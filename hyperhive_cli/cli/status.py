@@ -43,6 +43,7 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("agent", found["agent"]),
         ("harness", f"running, pid {found['pid']}" if found["running"] else "not running"),
         ("status", _status(found)),
+        ("auth", found["auth_source"] or "unknown"),
         ("turn", _turn_state(found)),
         ("model", found["model"]),
         ("session", found["session_id"] or "none yet"),

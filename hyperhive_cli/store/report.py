@@ -27,6 +27,7 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
         "since_unix": None,
         "model": read_model(paths.model_file),
         "session_id": None,
+        "auth_source": None,
         "context_tokens": None,
         "context_window": None,
         "usage": None,
@@ -50,6 +51,7 @@ def _from_inbox(paths: AgentPaths) -> dict[str, Any]:
         return {
             "workspace": inbox.fact("workspace"),
             "session_id": inbox.fact("session_id") or None,
+            "auth_source": inbox.fact("auth_source"),
             "context_tokens": _number(inbox.fact("context_tokens")),
             "context_window": _number(inbox.fact("context_window")),
             "usage": last and {name: last[name] for name in TokenUsage().to_dict()},

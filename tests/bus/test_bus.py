@@ -254,6 +254,7 @@ def test_a_new_bus_is_online_idle_and_empty(inbox: Inbox) -> None:
         "stored": False,
         "seq": 0,
         "status": "online",
+        "waits_until": None,
         "state": "idle",
         "since_unix": 1_000,
         "model": "haiku",

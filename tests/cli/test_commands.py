@@ -57,8 +57,8 @@ def test_a_model_name_cannot_be_an_option(hive: Hive) -> None:
 
 STATUS_FIELDS = {
     "agent", "workspace", "state_dir", "running", "pid", "boot", "status", "waits_until", "state", "since_unix",
-    "model", "session_id", "context_tokens", "context_window", "usage", "unread", "dead", "seq", "last_event",
-    "last_turn",
+    "model", "session_id", "auth_source", "context_tokens", "context_window", "usage", "unread", "dead", "seq",
+    "last_event", "last_turn",
 }  # fmt: skip
 
 
@@ -88,6 +88,7 @@ def test_the_status_of_an_agent_that_runs(hive: Hive, fake_claude: FakeClaude) -
     expected = {
         "running": True, "pid": program.pid, "status": "online", "state": "thinking", "unread": 1, "dead": 0,
         "session_id": session_id, "context_tokens": 5952, "context_window": 1_000_000, "workspace": str(hive.workspace),
+        "auth_source": "ANTHROPIC_API_KEY",
         "usage": {
             "input_tokens": 12, "output_tokens": 42, "cache_read_input_tokens": 5600,
             "cache_creation_input_tokens": 340,
@@ -102,7 +103,15 @@ def test_the_status_of_an_agent_that_runs(hive: Hive, fake_claude: FakeClaude) -
     assert (found["seq"], found["last_event"]["seq"], found["last_event"]["kind"]) == (11, 11, "stream")
     assert found["last_event"]["age_s"] >= 0
     assert found["since_unix"] == of_kind(program.events(), "turn_state_changed")[2]["since_unix"]
-    for word in (f"running, pid {program.pid}", "thinking", session_id, "6k of 1M", "1 waiting", "ok"):
+    for word in (
+        f"running, pid {program.pid}",
+        "thinking",
+        session_id,
+        "ANTHROPIC_API_KEY",
+        "6k of 1M",
+        "1 waiting",
+        "ok",
+    ):
         assert word in text
 
 

@@ -92,7 +92,9 @@ def replay_in_harness(name: str, hive: Hive, fake: FakeClaude) -> tuple[list[str
     """Let the harness run a recording, and what follows it; gives the lines of its stdout and its exit status."""
     release = name.partition("/")[0]
     wait_s = "2.4"  # longer than the rests after two crashes, shorter than the shortest after an overload
-    fake.script([{"replay": name}], *([{"replay": f"{release}/{then}.jsonl"}] for then in expected(name).then))
+    ours = {"session_id": "from_argv"}  # a run that follows goes on in the session that it was asked for
+    then = [[{"replay": f"{release}/{scenario}.jsonl", **ours}] for scenario in expected(name).then]
+    fake.script([{"replay": name}], *then)
     message = recording_index()[name]["prompt"] or "hi"
     with hive.start(
         "run", "--claude", str(hive.claude), "--json", "--drain", "--drain-wait", wait_s, "--message", message
@@ -439,3 +441,29 @@ def test_the_files_of_an_agent_are_its_owners_alone(hive: Hive, fake_claude: Fak
     assert hive.state_dir.stat().st_mode & 0o777 == 0o700
     assert set(modes.values()) == {"0o600"}
     assert {"hyperhive-events.sqlite", "hyperhive-inbox.sqlite", "harness.lock", "control.sock"} <= modes.keys()
+
+
+# --- what is watched for ---
+
+
+def test_credentials_that_are_not_the_expected_ones_hold_the_agent(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    refused = hive.drain("--message", "hi", "--expect-auth", "none")
+    assert (refused.status, outcomes(refused.json_lines())) == (1, ["wrong_auth"])
+    (message,) = hive.messages()
+    assert (message["state"], message["attempts"]) == ("ready", 0)
+    assert (hive.status()["status"], hive.status()["auth_source"]) == ("failed", "ANTHROPIC_API_KEY")
+    assert "auth        ANTHROPIC_API_KEY\n" in hive.call("status").stdout
+    accepted = hive.drain("--expect-auth", "ANTHROPIC_API_KEY")
+    assert (accepted.status, outcomes(accepted.json_lines())) == (0, ["ok"])
+
+
+def test_background_tasks_are_waited_for_as_long_as_asked(hive: Hive, fake_claude: FakeClaude) -> None:
+    task: Step = {"line": {"type": "system", "subtype": "task_started", "task_id": "a"}}
+    result: Step = {"line": {"type": "result", "subtype": "success", "is_error": False, "result": "Done."}}
+    fake_claude.script([INIT, task, result, FOR_EVER])
+    done = hive.drain("--message", "hi", "--background-wait", "0.2")
+    events = done.json_lines()
+    assert (done.status, outcomes(events)) == (0, ["ok"])
+    notes = [note["text"] for note in of_kind(events, "note")]
+    assert notes == ["interrupting claude: no exit 0.2 s after the result (1 background task is outstanding)"]

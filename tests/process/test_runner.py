@@ -1,6 +1,8 @@
 """One turn with real children on the real clock: what is read, and how it ends whatever the child does."""
 
 import json
+import re
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +13,8 @@ from typing import Any
 import pytest
 import trio
 
+from hyperhive_cli.claude import guard, runner, watch
 from hyperhive_cli.claude import process as claude_process
-from hyperhive_cli.claude import runner
 from hyperhive_cli.claude.outcome import Cause, Ending, classify
 from hyperhive_cli.claude.runner import Turn, TurnRequest
 from hyperhive_cli.claude.watch import Limits
@@ -25,6 +27,7 @@ INIT: Step = {"line": {"type": "system", "subtype": "init", "session_id": SESSIO
 RESULT: Step = {"line": {"type": "result", "subtype": "success", "is_error": False, "result": "done"}}
 FOR_EVER: Step = {"wait_for": "a gate that nobody opens"}
 LIMIT_S = 30.0
+NUMBER = r"[\d.]+"
 
 
 @dataclass(slots=True)
@@ -71,9 +74,20 @@ class Stage:
 
 @pytest.fixture
 def stage(workspace: Path, environment: dict[str, str]) -> Callable[..., Stage]:
-    def set_up(argv: Sequence[str], *, prompt: bytes = b"hi", folder: Path = workspace, **limits: float) -> Stage:
+    def set_up(
+        argv: Sequence[str],
+        *,
+        prompt: bytes = b"hi",
+        folder: Path = workspace,
+        session_id: str | None = None,
+        expect_auth: str | None = None,
+        **limits: float,
+    ) -> Stage:
         heard = Heard()
-        return Stage(Turn(TurnRequest(argv, prompt, folder, environment, Limits(**limits)), heard), heard)
+        request = TurnRequest(
+            argv, prompt, folder, environment, Limits(**limits), session_id=session_id, expect_auth=expect_auth
+        )
+        return Stage(Turn(request, heard), heard)
 
     return set_up
 
@@ -220,11 +234,12 @@ def test_nothing_of_the_group_outlives_the_turn(play: Callable[..., Stage], fake
     assert process_state(fake_claude.started()[0]) is None
 
 
-def test_a_child_that_stays_after_its_result_is_ended_and_the_turn_is_ok(play: Callable[..., Stage]) -> None:
+def test_t15_a_child_that_stays_after_its_result_is_ended_and_the_turn_is_ok(play: Callable[..., Stage]) -> None:
     set_up = play(INIT, {"on_signal": "SIGINT", "steps": [{"exit": 0}]}, RESULT, FOR_EVER, grace_s=0.2)
     ending = set_up.run()
     assert ending.cause is Cause.FINISHED
     assert classify(set_up.turn.evidence, ending).ok
+    assert set_up.heard.notes("harness") == ["interrupting claude: no exit 0.2 s after the result"]
 
 
 def test_what_our_own_interrupt_makes_claude_say_takes_the_answer_not_back(play: Callable[..., Stage]) -> None:
@@ -254,9 +269,14 @@ def test_a_background_task_extends_the_wait_after_a_result(play: Callable[..., S
     ("steps", "limits", "cause", "detail"),
     [
         ([FOR_EVER], {"init_s": 0.3}, Cause.STALLED, "no line in 0.3 s"),
-        ([INIT, FOR_EVER], {"stall_s": 0.3}, Cause.STALLED, "no line in 0.3 s"),
-        ([INIT, {"repeat": 1_000, "steps": [INIT, {"sleep": 0.02}]}], {"turn_s": 0.3}, Cause.TIMED_OUT, "after 0.3 s"),
-        ([FOR_EVER], {"turn_s": 0.3}, Cause.TIMED_OUT, "after 0.3 s"),
+        ([INIT, FOR_EVER], {"stall_s": 0.3}, Cause.STALLED, r"no line in N s \(last line system/init N s ago\)"),
+        (
+            [INIT, {"repeat": 1_000, "steps": [INIT, {"sleep": 0.02}]}],
+            {"turn_s": 0.3},
+            Cause.TIMED_OUT,
+            r"after 0.3 s \(last line system/init N s ago\)",
+        ),
+        ([FOR_EVER], {"turn_s": 0.3}, Cause.TIMED_OUT, r"after 0.3 s \(no line yet\)"),
     ],
     ids=["no init", "silence", "too long", "too long without a line"],
 )
@@ -265,15 +285,124 @@ def test_a_watchdog_ends_the_turn(
 ) -> None:
     set_up = play(*steps, **limits)
     ending = set_up.run()
-    assert (ending.cause, ending.detail) == (cause, detail)
+    assert ending.cause is cause
+    assert re.fullmatch(detail.replace("N", NUMBER), str(ending.detail))
     outcome = classify(set_up.turn.evidence, ending)
-    assert (outcome.kind.value, detail in str(outcome.note)) == (cause.value, True)
+    assert (outcome.kind.value, str(ending.detail) in str(outcome.note)) == (cause.value, True)
+    assert set_up.heard.notes("harness")[-1] == f"interrupting claude: {ending.detail}"
 
 
-def test_a_stall_names_the_tool_that_ran(play: Callable[..., Stage]) -> None:
-    call = {"type": "tool_use", "id": "t1", "name": "Bash", "input": {}}
-    set_up = play(INIT, {"line": {"type": "assistant", "message": {"content": [call]}}}, FOR_EVER, stall_s=0.3)
-    assert set_up.run().detail == "no line in 0.3 s while Bash ran"
+CALL: Step = {"line": {"type": "assistant", "message": {"content": [{"type": "tool_use", "id": "t1", "name": "Bash"}]}}}
+
+
+def test_a_tool_that_runs_puts_the_end_of_a_silence_off_and_is_named(play: Callable[..., Stage]) -> None:
+    set_up = play(INIT, CALL, FOR_EVER, stall_s=0.25)
+    ending = set_up.run()
+    seen = f"last line assistant {NUMBER} s ago; Bash has run for {NUMBER} s"
+    silence = re.fullmatch(rf"no line in ({NUMBER}) s \({seen}\)", str(ending.detail))
+    assert silence is not None
+    assert float(silence[1]) >= 1.0  # four times the stall time
+    warning, last_word = set_up.heard.notes("harness")
+    assert re.fullmatch(f"claude has been silent for {NUMBER} s: {seen}", warning)
+    assert last_word == f"interrupting claude: {ending.detail}"
+
+
+@pytest.mark.parametrize("where", ["a tool", "a tool in a session of its own"])
+def test_a_tree_that_computes_puts_the_end_of_a_silence_off(
+    where: str, play: Callable[..., Stage], fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "LEAST_STEP_S", 0.1)
+    # Spins until the gate is there, by a loop that takes no longer when it gets the processor seldom.
+    spin = f"while [ ! -e '{fake_claude.folder}/enough' ]; do :; done"
+    spins: list[Step] = [{"spawn": ["sh", "-c", spin], "setsid": where != "a tool"}]
+    set_up = play(INIT, *spins, {"wait_for": "enough"}, RESULT, stall_s=1.0)
+
+    async def wait_longer_than_a_stall() -> None:
+        await reached(lambda: set_up.heard.notes("harness"))
+        await trio.sleep(1.5)
+        fake_claude.touch("enough")
+
+    ending = set_up.run(wait_longer_than_a_stall)
+    (warning,) = set_up.heard.notes("harness")
+    assert (ending.cause, classify(set_up.turn.evidence, ending).ok) == (None, True)
+    assert int(warning.split("CPU ")[1].removesuffix(" %")) >= 3
+
+
+def test_a_pause_of_which_the_turn_is_told_is_no_silence(play: Callable[..., Stage], fake_claude: FakeClaude) -> None:
+    set_up = play(INIT, {"wait_for": "go on"}, RESULT, stall_s=1.0)
+
+    async def pause_again_and_again() -> None:
+        await reached(lambda: len(set_up.heard.lines()) == 1)
+        for _ in range(20):
+            await trio.sleep(0.1)
+            set_up.turn.thaw(0.1)
+        fake_claude.touch("go on")
+
+    assert set_up.run(pause_again_and_again).cause is None
+    assert len(set_up.heard.notes("harness")) <= 1
+
+
+def test_a_harness_that_was_stopped_reads_before_it_calls_claude_silent(
+    play: Callable[..., Stage], fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "LATE_S", 0.5)
+    wrote: list[Step] = [INIT, {"touch": "wrote"}, {"wait_for": "end"}]
+    set_up = play(INIT, {"wait_for": "write"}, *wrote, RESULT, stall_s=1.0)
+
+    async def stop_the_loop_for_longer_than_a_stall() -> None:
+        await reached(lambda: len(set_up.heard.lines()) == 1)
+        fake_claude.touch("write")
+        fake_claude.wait_for("wrote")  # all of the harness stands still meanwhile
+        until = trio.current_time() + 2.0
+        wait_until(lambda: trio.current_time() > until)
+        await reached(lambda: len(set_up.heard.lines()) == 2)
+        fake_claude.touch("end")
+
+    assert set_up.run(stop_the_loop_for_longer_than_a_stall).cause is None
+
+
+def test_a_child_that_takes_another_session_is_stopped_at_once(
+    play: Callable[..., Stage], fake_claude: FakeClaude
+) -> None:
+    interrupted = {"on_signal": "SIGINT", "steps": [{"touch": "interrupted"}, {"exit": 0}]}
+    set_up = play(interrupted, INIT, FOR_EVER, session_id="another")
+    ending = set_up.run()
+    outcome = classify(set_up.turn.evidence, ending)
+    assert (ending.cause, outcome.kind, outcome.acted) == (Cause.WRONG_SESSION, OutcomeKind.SESSION_LOST, True)
+    assert outcome.note == f"claude took another session: asked for another, got {SESSION}"
+    assert (fake_claude.folder / "interrupted").exists()
+
+
+@pytest.mark.parametrize("prompt", [b"/clear", b" /compact"])
+def test_a_command_may_begin_another_session(prompt: bytes, play: Callable[..., Stage]) -> None:
+    # Both releases give `/clear` a session of its own, and its result has no text.
+    empty = {"line": {"type": "result", "subtype": "success", "is_error": False, "result": ""}}
+    set_up = play(INIT, empty, prompt=prompt, session_id="another")
+    ending = set_up.run()
+    assert (ending.cause, classify(set_up.turn.evidence, ending).ok) == (None, True)
+    assert set_up.turn.evidence.session_id == SESSION
+
+
+def test_a_child_with_other_credentials_is_stopped_at_once(play: Callable[..., Stage]) -> None:
+    init = {"line": {**INIT["line"], "apiKeySource": "ANTHROPIC_API_KEY"}}
+    set_up = play(init, FOR_EVER, expect_auth="none")
+    ending = set_up.run()
+    outcome = classify(set_up.turn.evidence, ending)
+    assert (ending.cause, outcome.kind) == (Cause.WRONG_AUTH, OutcomeKind.WRONG_AUTH)
+    assert outcome.note == "claude uses other credentials: expected none, found ANTHROPIC_API_KEY"
+    assert play(init, RESULT, expect_auth="ANTHROPIC_API_KEY").run().cause is None
+
+
+def test_the_processor_time_of_a_tree_includes_what_has_ended() -> None:
+    burn = "import os, time\nwhile time.process_time() < 0.2: pass\nos.write(1, b'x')\n"
+    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}]); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", outer], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.read(1)
+        wait_until(lambda: not guard.children(process.pid))
+        assert (claude_process.tree_cpu_s(process.pid) or 0) >= 0.2
+    assert claude_process.tree_cpu_s(process.pid) is None
 
 
 def test_the_first_authentication_failure_interrupts_at_once(

@@ -50,7 +50,7 @@ def limited(resets_at: int) -> list[Step]:
 def total(cost_usd: float, version: str, session_id: str = TEXT_SESSION) -> list[Step]:
     """Play a turn that reports this running total."""
     init = {"type": "system", "subtype": "init", "session_id": session_id, "claude_code_version": version}
-    result = {"type": "result", "subtype": "success", "is_error": False, "total_cost_usd": cost_usd}
+    result = {"type": "result", "subtype": "success", "is_error": False, "result": "ok", "total_cost_usd": cost_usd}
     return [{"line": init}, {"line": result}]
 
 

@@ -38,10 +38,12 @@ def empty_report(paths: AgentPaths) -> dict[str, Any]:
         "pid": None,
         "boot": None,
         "status": None,
+        "waits_until": None,
         "state": "idle",
         "since_unix": None,
         "model": "haiku",
         "session_id": None,
+        "auth_source": None,
         "context_tokens": None,
         "context_window": None,
         "usage": None,
@@ -71,7 +73,7 @@ def use(paths: AgentPaths) -> None:
                 cost_usd=0.5,
                 tool_calls={"Bash": 2},
             )
-            facts = {"session_id": "s-1", "context_tokens": "300", "context_window": "200000"}
+            facts = {"session_id": "s-1", "auth_source": "none", "context_tokens": "300", "context_window": "200000"}
             inbox.settle(record, lease.message, state=state, now_ms=NOW_MS - 5_000, facts=facts)
     events: list[LiveEvent] = [StatusChanged(status="rate_limited"), StatusChanged(status="online"), Note(text="x")]
     with open_event_store(paths.events_db) as store:
@@ -87,6 +89,7 @@ def inbox_of_use() -> dict[str, Any]:
     return {
         "workspace": "/some/space",
         "session_id": "s-1",
+        "auth_source": "none",
         "context_tokens": 300,
         "context_window": 200_000,
         "usage": TokenUsage(1, 2, 3, 4).to_dict(),

@@ -255,6 +255,70 @@ def test_a_tool_runs_from_its_call_to_its_answer() -> None:
     assert observe(asked, answered).running_tools == {"toolu_2": "Read"}
 
 
+def test_no_tool_runs_on_after_a_result_but_in_the_background() -> None:
+    call: Line = {
+        "type": "assistant",
+        "message": {"content": [{"type": "tool_use", "id": "toolu_1", "name": "Bash"}]},
+    }
+    task: Line = {"type": "system", "subtype": "task_started", "task_id": "a"}
+    assert observe(call, {"type": "result"}).running_tools == {}
+    assert observe(call, task, {"type": "result"}).running_tools == {"toolu_1": "Bash"}
+
+
+def init_of(session_id: str | None, source: str | None = None) -> Line:
+    return {"type": "system", "subtype": "init", "session_id": session_id, "apiKeySource": source}
+
+
+@pytest.mark.parametrize(
+    ("asked", "inits", "session_id", "other"),
+    [
+        (None, ["a"], "a", None),
+        (None, ["a", "b"], "b", None),
+        ("a", ["a"], "a", None),
+        ("a", ["a", "a"], "a", None),
+        ("a", ["b"], None, "b"),
+        ("a", ["a", "b"], "a", "b"),
+        ("a", [None], None, None),
+    ],
+)
+def test_a_session_that_was_not_asked_for_is_never_taken_for_ours(
+    asked: str | None, inits: list[str | None], session_id: str | None, other: str | None
+) -> None:
+    seen = Evidence(asked_session=asked)
+    for found in inits:
+        seen.observe_stream(init_of(found))
+    assert (seen.session_id, seen.other_session) == (session_id, other)
+
+
+@pytest.mark.parametrize(
+    ("expected", "lines", "is_wrong"),
+    [
+        ("none", [], False),
+        ("none", [{"type": "system", "subtype": "status"}], False),
+        ("none", [init_of("s", "none")], False),
+        ("none", [init_of("s", "ANTHROPIC_API_KEY")], True),
+        ("none", [init_of("s")], True),
+        (None, [init_of("s", "ANTHROPIC_API_KEY")], False),
+    ],
+)
+def test_only_init_tells_the_source_of_the_credentials(expected: str | None, lines: list[Line], is_wrong: bool) -> None:
+    seen = Evidence(expected_auth=expected)
+    for line in lines:
+        seen.observe_stream(line)
+    assert seen.is_wrong_auth is is_wrong
+
+
+@pytest.mark.parametrize("name", ["text", "compact", "unknown_command", "tools"])
+@pytest.mark.parametrize("release", [OLD, NEW])
+def test_no_recorded_run_is_empty(release: str, name: str) -> None:
+    assert not observe(*recorded_lines(f"{release}/{name}.jsonl")).is_empty
+
+
+def test_a_refusal_for_the_account_is_no_authentication_failure() -> None:
+    line = {"type": "system", "subtype": "api_retry", "error_status": 403, "error": "verification_required"}
+    assert observe(line).retry_error == "verification_required"
+
+
 def test_the_window_is_that_of_the_model_with_the_most_cached_input() -> None:
     models = {
         "small": {"cacheReadInputTokens": 10, "contextWindow": 200_000},

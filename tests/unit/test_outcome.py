@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from hyperhive_cli.claude.evidence import Evidence
-from hyperhive_cli.claude.outcome import Cause, Ending, classify
+from hyperhive_cli.claude.outcome import Cause, Ending, classify, remarks
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
 from tests.conftest import RecordingFacts, recording, recording_index
 
@@ -45,6 +45,7 @@ RECORDED = {
 
 INIT: Line = {"type": "system", "subtype": "init", "session_id": "s"}
 TEXT: Line = {"type": "assistant", "message": {"content": [{"type": "text", "text": "Working."}]}}
+TOOL: Line = {"type": "assistant", "message": {"content": [{"type": "tool_use", "id": "t", "name": "Bash"}]}}
 OK: Line = {"type": "result", "subtype": "success", "is_error": False, "result": "Done."}
 
 
@@ -74,11 +75,15 @@ def limit(status: str) -> Line:
     return {"type": "rate_limit_event", "rate_limit_info": {"status": status, "resetsAt": 1_795_370_000}}
 
 
-def outcome(*lines: Line, status: int | None = 1, cause: Cause | None = None, **ending: str) -> Outcome:
-    seen = Evidence()
+def evidence(*lines: Line, asked_session: str | None = None) -> Evidence:
+    seen = Evidence(asked_session=asked_session)
     for line in lines:
         seen.observe_stream(line)
-    return classify(seen, Ending(status, cause, **ending))
+    return seen
+
+
+def outcome(*lines: Line, status: int | None = 1, cause: Cause | None = None, **ending: str) -> Outcome:
+    return classify(evidence(*lines), Ending(status, cause, **ending))
 
 
 def test_the_table_has_a_row_for_each_recording() -> None:
@@ -106,6 +111,7 @@ def test_a_recorded_run_has_the_outcome_of_its_row(name: str, facts: RecordingFa
         ([INIT, synthetic(None), failed(api_error_status=403)], "needs_login"),
         ([INIT, retry("authentication_failed", 401)], "needs_login"),
         ([INIT, retry("unknown", 403)], "needs_login"),
+        ([INIT, synthetic("cloud_credential_error"), failed()], "needs_login"),
         # rate_limited
         ([INIT, limit("rejected"), synthetic("rate_limit"), failed()], "rate_limited"),
         ([INIT, limit("rejected"), synthetic(None), failed("Limit reached")], "rate_limited"),
@@ -117,20 +123,29 @@ def test_a_recorded_run_has_the_outcome_of_its_row(name: str, facts: RecordingFa
         ([INIT, synthetic("overloaded"), failed()], "overloaded"),
         ([INIT, synthetic("server_error"), failed()], "overloaded"),
         ([INIT, synthetic("unknown", "Connection refused"), failed()], "overloaded"),
+        ([INIT, retry("unknown"), synthetic("server_error", "Connection refused"), failed()], "overloaded"),
         ([INIT, retry("overloaded", 529)], "overloaded"),
         ([INIT, retry("unknown")], "overloaded"),
         # billing
         ([INIT, synthetic("billing_error"), failed(api_error_status=400)], "billing"),
         ([INIT, synthetic(None), failed(api_error_status=402)], "billing"),
+        ([INIT, synthetic("account_on_hold"), failed(api_error_status=403)], "billing"),
+        ([INIT, synthetic("verification_required"), failed(api_error_status=403)], "billing"),
+        ([INIT, retry("verification_required", 403)], "billing"),
         # context_full
         ([INIT, synthetic("invalid_request"), failed(terminal_reason="prompt_too_long")], "context_full"),
         ([INIT, failed(api_error_status=400, terminal_reason="prompt_too_long")], "context_full"),
+        ([INIT, synthetic("invalid_request"), failed(terminal_reason="blocking_limit")], "context_full"),
+        ([INIT, synthetic("invalid_request"), failed(terminal_reason="rapid_refill_breaker")], "context_full"),
         # session_lost
         ([failed("", errors=["No conversation found with session ID: x"])], "session_lost"),
         # bad_request
         *(([INIT, synthetic(None), failed(api_error_status=status)], "bad_request") for status in (400, 404, 413, 422)),
         ([INIT, synthetic("model_not_found"), failed()], "bad_request"),
         ([INIT, synthetic("invalid_request"), failed()], "bad_request"),
+        # capped, as both releases write it
+        ([INIT, TOOL, failed("", subtype="error_max_turns", terminal_reason="max_turns", errors=["5"])], "capped"),
+        ([INIT, TOOL, failed("", subtype="error_max_budget_usd", errors=["Reached"])], "capped"),
         # crashed
         ([], "crashed"),
         ([INIT], "crashed"),
@@ -195,6 +210,7 @@ def test_a_session_may_be_lost_according_to_stderr_alone() -> None:
         ([failed("It broke.")], 1, "", "It broke."),
         ([failed("It broke.", errors=["a", "b"])], 1, "boom", "a; b: boom"),
         ([failed("")], 1, "", "claude reported an error without a text"),
+        ([failed("", terminal_reason="aborted_tools")], 0, "", "claude was interrupted from outside"),
     ],
 )
 def test_a_crash_says_how_claude_ended(lines: list[Line], status: int, stderr: str, note: str) -> None:
@@ -228,7 +244,10 @@ CAUSES = {
     Cause.TIMED_OUT: ("timed_out", "the turn's time limit was reached"),
     Cause.STALLED: ("stalled", "claude fell silent"),
     Cause.LOGIN: ("needs_login", "not logged in, or the credentials are rejected"),
+    Cause.WRONG_SESSION: ("session_lost", "claude took another session"),
+    Cause.WRONG_AUTH: ("wrong_auth", "claude uses other credentials"),
 }
+WRONG = [Cause.WRONG_SESSION, Cause.WRONG_AUTH]  # whatever came of such a run does not count
 INTERRUPTED_RESULT = failed("", subtype="error_during_execution", errors=["Request was aborted"])
 
 
@@ -240,16 +259,21 @@ def test_each_cause_of_ours_but_a_finished_turn_has_an_outcome_of_its_own() -> N
 @pytest.mark.parametrize("cause", CAUSES)
 def test_a_run_that_we_cut_short_ends_for_our_cause(cause: Cause, lines: list[Line]) -> None:
     kind, sentence = CAUSES[cause]
-    assert outcome(*lines, cause=cause) == Outcome(OutcomeKind(kind), sentence)
+    assert outcome(*lines, cause=cause) == Outcome(OutcomeKind(kind), sentence, acted=cause is Cause.WRONG_SESSION)
     assert outcome(*lines, cause=cause, detail="after 5 s").note == f"{sentence}: after 5 s"
 
 
-@pytest.mark.parametrize("cause", Cause)
+@pytest.mark.parametrize("cause", WRONG)
+def test_what_was_answered_in_a_wrong_session_or_with_wrong_credentials_is_not_ok(cause: Cause) -> None:
+    assert outcome(INIT, TEXT, OK, status=0, cause=cause).kind == CAUSES[cause][0]
+
+
+@pytest.mark.parametrize("cause", [cause for cause in Cause if cause not in WRONG])
 def test_what_was_answered_before_we_ended_the_run_stays_ok(cause: Cause) -> None:
     assert outcome(INIT, TEXT, OK, status=-15, cause=cause) == Outcome(OutcomeKind.OK)
 
 
-@pytest.mark.parametrize("cause", CAUSES)
+@pytest.mark.parametrize("cause", [cause for cause in CAUSES if cause not in WRONG])
 def test_an_answer_with_background_tasks_outstanding_is_cut_short(cause: Cause) -> None:
     assert outcome(INIT, TEXT, tasks(1), OK, cause=cause).kind == CAUSES[cause][0]
     assert outcome(INIT, TEXT, tasks(1), tasks(0), OK, cause=cause).ok
@@ -270,7 +294,83 @@ def test_a_failed_run_that_would_not_exit_keeps_its_reason() -> None:
     assert (found.kind, found.note) == ("overloaded", "Overloaded")
 
 
+# --- a session that comes back empty ---
+
+EMPTY: Line = {"type": "result", "subtype": "success", "is_error": False, "result": "", "usage": {"input_tokens": 0}}
+BOUNDARY: Line = {"type": "system", "subtype": "compact_boundary", "compact_metadata": {"post_tokens": 656}}
+
+
+def test_a_resumed_run_in_which_nothing_happened_has_lost_its_session() -> None:
+    found = classify(evidence(INIT, EMPTY, asked_session="s"), Ending(0))
+    assert found == Outcome(OutcomeKind.SESSION_LOST, "the session came back empty")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [INIT, TEXT, EMPTY],
+        [INIT, OK],
+        [INIT, {**EMPTY, "usage": {"input_tokens": 12}}],
+        [INIT, BOUNDARY, EMPTY],
+        [INIT, TEXT, OK, INIT, EMPTY],
+    ],
+    ids=["an answer", "a text", "usage", "a compaction", "an earlier answer"],
+)
+def test_a_resumed_run_in_which_anything_happened_is_ok(lines: list[Line]) -> None:
+    assert classify(evidence(*lines, asked_session="s"), Ending(0)).ok
+
+
+def test_an_empty_run_in_a_fresh_session_is_ok() -> None:
+    assert outcome(INIT, EMPTY, status=0).ok
+
+
+# --- what is said besides the outcome ---
+
+
+@pytest.mark.parametrize(
+    ("lines", "acted"),
+    [
+        ([INIT, TOOL, failed(api_error_status=529)], True),
+        ([INIT, TOOL, limit("rejected")], True),
+        ([INIT, TEXT, failed(api_error_status=529)], False),
+        ([INIT, TOOL, OK], False),
+    ],
+    ids=["overloaded after a tool", "limited after a tool", "overloaded after a text", "ok"],
+)
+def test_a_run_that_failed_after_it_used_a_tool_may_have_acted(lines: list[Line], acted: bool) -> None:
+    assert outcome(*lines).acted is acted
+
+
+@pytest.mark.parametrize(
+    ("lines", "ending", "said"),
+    [
+        ([INIT, TEXT, OK], Ending(0), []),
+        ([INIT, TEXT, OK], Ending(1), ["claude exited with 1 after a good result"]),
+        ([INIT, TEXT, OK], Ending(-9), ["claude was killed by signal 9 after a good result"]),
+        ([INIT, TEXT, OK], Ending(143, Cause.FINISHED), []),
+        ([INIT, TEXT, OK], Ending(143, Cause.CANCELLED), []),
+        ([INIT, TEXT, failed()], Ending(1), []),
+        ([INIT], Ending(1), []),
+        ([INIT, {**OK, "permission_denials": [{}]}], Ending(0), ["1 tool call was denied by the permission mode"]),
+        (
+            [INIT, {**OK, "permission_denials": [{}, {}]}],
+            Ending(1),
+            ["2 tool calls were denied by the permission mode", "claude exited with 1 after a good result"],
+        ),
+        ([INIT, failed(permission_denials=[{}])], Ending(1), ["1 tool call was denied by the permission mode"]),
+    ],
+)
+def test_what_an_operator_should_know_is_remarked(lines: list[Line], ending: Ending, said: list[str]) -> None:
+    assert remarks(evidence(*lines), ending) == said
+
+
+@pytest.mark.parametrize("status", [400, 404, None])
+def test_a_bad_request_says_whether_it_was_a_400(status: int | None) -> None:
+    seen = evidence(INIT, synthetic("invalid_request"), failed(api_error_status=status))
+    assert (classify(seen, Ending(1)).kind, seen.api_error_status) == ("bad_request", status)
+
+
 def test_an_outcome_of_each_kind_can_be_had() -> None:
     recorded = {OutcomeKind(kind) for kind, _ in RECORDED.values()}
     ours = {OutcomeKind(kind) for kind, _ in CAUSES.values()}
-    assert recorded | ours | {OutcomeKind.NOT_STARTED} == set(OutcomeKind)
+    assert recorded | ours | {OutcomeKind.NOT_STARTED, OutcomeKind.CAPPED} == set(OutcomeKind)

@@ -31,6 +31,7 @@ def crash(pauses: Pauses, at: float, jitter: float = 1.0) -> Pause:
         "context_full",
         "session_lost",
         "bad_request",
+        "capped",
         "cancelled",
         "interrupted",
         "timed_out",
@@ -45,6 +46,7 @@ def test_after_these_the_next_message_may_run_at_once(kind: str) -> None:
     [
         ("needs_login", math.inf, "needs_login_idle"),
         ("billing", math.inf, "failed"),
+        ("wrong_auth", math.inf, "failed"),
         ("rate_limited", 300.0, "rate_limited"),
         ("crashed", 0.0, "online"),
         ("stalled", 0.0, "online"),
@@ -61,7 +63,7 @@ def test_after_these_the_agent_rests_and_says_why(kind: str, seconds: float, sta
 
 def test_each_outcome_stands_in_one_of_the_two_tables_above() -> None:
     assert {kind for kind in OutcomeKind if rest(kind)} == {
-        *("needs_login", "billing", "rate_limited", "overloaded", "not_started", "crashed", "stalled")
+        *("needs_login", "billing", "wrong_auth", "rate_limited", "overloaded", "not_started", "crashed", "stalled")
     }
 
 
@@ -72,7 +74,7 @@ def test_a_login_is_looked_for_ever_more_rarely(failures: int, probe_s: float) -
     assert pause.probe_s == probe_s
 
 
-@pytest.mark.parametrize("kind", ["billing", "rate_limited", "overloaded", "not_started", "crashed"])
+@pytest.mark.parametrize("kind", ["billing", "wrong_auth", "rate_limited", "overloaded", "not_started", "crashed"])
 def test_nothing_is_looked_for_in_any_other_rest(kind: str) -> None:
     pause = rest(kind)
     assert pause is not None
@@ -142,3 +144,9 @@ def test_after_a_person_has_looked_the_counts_begin_anew() -> None:
         crash(pauses, at)
     pauses.forget()
     assert (crash(pauses, 10).seconds, pauses.rests) == (1.0, 0)
+
+
+def test_credentials_that_were_not_expected_are_named_while_the_agent_is_held() -> None:
+    pause = Pauses().after(Outcome(OutcomeKind.WRONG_AUTH, "expected a, found b"), now=0, now_unix=NOW, jitter=0)
+    assert pause is not None
+    assert pause.reason.startswith("expected a, found b; held")

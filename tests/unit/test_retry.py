@@ -15,11 +15,13 @@ FATES = {
     "rate_limited": UNSPENT,
     "overloaded": UNSPENT,
     "billing": UNSPENT,
+    "wrong_auth": UNSPENT,
     "not_started": UNSPENT,
     "interrupted": Fate(READY, spent=False, acted=True),
     "context_full": Fate(READY),
     "session_lost": Fate(READY),
     "bad_request": Fate(DEAD),
+    "capped": Fate(DEAD),
     "cancelled": Fate(MessageState.CANCELLED),
     "timed_out": Fate(READY, acted=True),
     "stalled": Fate(READY, acted=True),
@@ -57,3 +59,9 @@ def test_only_a_run_that_may_have_acted_says_so_when_it_is_delivered_again() -> 
 @pytest.mark.parametrize(("attempts", "state"), [(1, READY), (2, READY), (3, DEAD)])
 def test_a_message_refused_in_a_suspect_session_is_tried_again_and_counts(attempts: int, state: MessageState) -> None:
     assert message_fate(Outcome(OutcomeKind.BAD_REQUEST), attempts, poisoned=True).state is state
+
+
+@pytest.mark.parametrize("kind", OutcomeKind)
+def test_what_a_failed_run_may_have_done_is_said_with_any_redelivery(kind: OutcomeKind) -> None:
+    fate = message_fate(Outcome(kind, acted=True), 1)
+    assert fate.acted is (fate.state is READY)

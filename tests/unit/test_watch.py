@@ -1,4 +1,4 @@
-"""The watchdogs' verdicts, as a table over what was seen and the time."""
+"""The watchdog's verdicts and warnings, as a table over what was seen and the time; no clock but the argument."""
 
 import math
 
@@ -8,79 +8,288 @@ from hypothesis import strategies as st
 
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause
-from hyperhive_cli.claude.watch import Limits, Verdict, verdict
+from hyperhive_cli.claude.watch import BUSY_SHARE, MOST_SILENCES, Limits, Verdict, Watchdog, span
 
-LIMITS = Limits(grace_s=10, background_s=600, init_s=60, stall_s=1800, turn_s=5000)
+LIMITS = Limits(grace_s=10, background_s=600, init_s=60, stall_s=1800, turn_s=50_000)
 START = 1000.0
 NOTHING = Evidence()
 WORKING = Evidence(inits=1, answering=True)
-BUSY = Evidence(inits=1, answering=True, running_tools={"b": "Read", "a": "Bash", "c": "Bash"})
+BUSY = Evidence(inits=1, answering=True, running_tools={"b": "Read", "a": "Bash"})
 ANSWERED = Evidence(inits=1, results=1)
 SECOND = Evidence(inits=2, results=1, answering=True)
 BACKGROUND = Evidence(inits=1, results=1, tasks={"a", "b"})
+ONE_TASK = Evidence(inits=1, results=1, tasks={"a"})
 SECOND_IN_BACKGROUND = Evidence(inits=2, results=1, answering=True, tasks={"a", "b"})
+LAST = "last line assistant"
 
 # seen, seconds from the start to the last line, and to the verdict; the verdict
-DUE = [
-    (NOTHING, None, 60, Cause.STALLED, "no line in 60 s"),
-    (WORKING, 5, 1805, Cause.STALLED, "no line in 1800 s"),
-    (BUSY, 5, 1805, Cause.STALLED, "no line in 1800 s while Bash, Read ran"),
-    (ANSWERED, 5, 15, Cause.FINISHED, "no exit 10 s after the result"),
-    (BACKGROUND, 5, 605, Cause.FINISHED, "no exit 600 s after the result"),
-    (SECOND, 5, 1805, Cause.STALLED, "no line in 1800 s"),
-    (SECOND_IN_BACKGROUND, 5, 1805, Cause.STALLED, "no line in 1800 s"),
-    (WORKING, 4000, 5000, Cause.TIMED_OUT, "after 5000 s"),
-    (BACKGROUND, 4800, 5000, Cause.TIMED_OUT, "after 5000 s"),
-]
-IDS = ["no line", "working", "tools", "answered", "background", "second", "both", "limit", "limit in background"]
+DUE = {
+    "no line": (NOTHING, None, 60, Cause.STALLED, "no line in 60 s"),
+    "working": (WORKING, 5, 1805, Cause.STALLED, f"no line in 30 min ({LAST} 30 min ago)"),
+    "tools": (
+        BUSY,
+        5,
+        7205,
+        Cause.STALLED,
+        f"no line in 2 h ({LAST} 2 h ago; Read has run for 2 h; Bash has run for 2 h)",
+    ),
+    "answered": (ANSWERED, 5, 15, Cause.FINISHED, "no exit 10 s after the result"),
+    "background": (
+        BACKGROUND,
+        5,
+        605,
+        Cause.FINISHED,
+        "no exit 10 min after the result (2 background tasks are outstanding)",
+    ),
+    "one task": (
+        ONE_TASK,
+        5,
+        605,
+        Cause.FINISHED,
+        "no exit 10 min after the result (1 background task is outstanding)",
+    ),
+    "second": (SECOND, 5, 1805, Cause.STALLED, f"no line in 30 min ({LAST} 30 min ago)"),
+    "both": (SECOND_IN_BACKGROUND, 5, 1805, Cause.STALLED, f"no line in 30 min ({LAST} 30 min ago)"),
+    "limit": (WORKING, 49_990, 50_000, Cause.TIMED_OUT, f"after 13.9 h ({LAST} 10 s ago)"),
+    "limit in background": (BACKGROUND, 49_800, 50_000, Cause.TIMED_OUT, f"after 13.9 h ({LAST} 3 min ago)"),
+}
 
 
-def ask(seen: Evidence, last_s: float | None, now_s: float, limits: Limits = LIMITS) -> Verdict | float:
-    last = None if last_s is None else START + last_s
-    return verdict(limits, seen, started=START, last_line=last, now=START + now_s)
+def watching(seen: Evidence, last_s: float | None = None, limits: Limits = LIMITS) -> Watchdog:
+    """Give a watchdog that heard its last line so many seconds after the start."""
+    watchdog = Watchdog(limits, seen, started=START)
+    if last_s is not None:
+        watchdog.hear("assistant", START + last_s)
+    return watchdog
 
 
-@pytest.mark.parametrize(("seen", "last_s", "due_s", "cause", "detail"), DUE, ids=IDS)
-def test_a_verdict_falls_when_it_is_due_and_stays(
+def end_of(watchdog: Watchdog, now_s: float, *, cpu_share: float | None = 0.0) -> tuple[float, int]:
+    """Look whenever the watchdog wants it, as the runner does; gives when the verdict fell, and how many warnings."""
+    warnings = 0
+    now = START + now_s
+    while now < START + 1e9:
+        if watchdog.wants_reading(now):
+            watchdog.measure(None if cpu_share is None else (now - START) * cpu_share, now)
+        found = watchdog.verdict(now)
+        if isinstance(found, Verdict):
+            return round(now - START, 3), warnings
+        if watchdog.warning(now) is not None:
+            warnings += 1
+            found = watchdog.verdict(now)
+            assert isinstance(found, float)
+        assert found > now
+        now = found
+    return math.inf, warnings
+
+
+@pytest.mark.parametrize(("seen", "last_s", "due_s", "cause", "detail"), DUE.values(), ids=DUE)
+def test_t16_a_verdict_falls_when_it_is_due_and_stays(
     seen: Evidence, last_s: float | None, due_s: float, cause: Cause, detail: str
 ) -> None:
-    assert ask(seen, last_s, due_s) == Verdict(cause, detail)
-    assert ask(seen, last_s, due_s + 0.001) == Verdict(cause, detail)
+    watchdog = watching(seen, last_s)
+    assert watchdog.verdict(START + due_s) == Verdict(cause, detail)
+    later = watchdog.verdict(START + due_s + 1)
+    assert isinstance(later, Verdict)
+    assert later.cause is cause
 
 
-@pytest.mark.parametrize(("seen", "last_s", "due_s", "cause", "detail"), DUE, ids=IDS)
-def test_nothing_is_early_and_until_then_the_time_to_ask_again_is_given(
+@pytest.mark.parametrize(("seen", "last_s", "due_s", "cause", "detail"), DUE.values(), ids=DUE)
+def test_t16_nothing_is_early_and_asking_when_told_to_finds_it_in_time(
     seen: Evidence, last_s: float | None, due_s: float, cause: Cause, detail: str
 ) -> None:
-    del cause, detail
-    assert ask(seen, last_s, last_s or 0) == START + due_s
-    assert ask(seen, last_s, due_s - 0.001) == START + due_s
+    del detail
+    assert isinstance(watching(seen, last_s).verdict(START + due_s - 0.001), float)
+    assert end_of(watching(seen, last_s), last_s or 0) == (due_s, int(cause is Cause.STALLED and last_s is not None))
 
 
 @pytest.mark.parametrize("last_s", [None, 5])
 @pytest.mark.parametrize("results", [0, 1])
 def test_the_first_refused_request_ends_the_run_at_once(results: int, last_s: float | None) -> None:
     seen = Evidence(retry_error="authentication_failed", results=results)
-    assert ask(seen, last_s, 5) == Verdict(Cause.LOGIN, "the first request was refused")
+    assert watching(seen, last_s).verdict(START + 5) == Verdict(Cause.LOGIN, "the first request was refused")
 
 
-@pytest.mark.parametrize("error", ["overloaded", "rate_limit", "unknown", None])
+@pytest.mark.parametrize("error", ["overloaded", "rate_limit", "unknown", "billing_error", None])
 def test_any_other_retry_is_claudes_own_affair(error: str | None) -> None:
-    assert ask(Evidence(inits=1, answering=True, retry_error=error), 5, 6) == START + 1805
+    seen = Evidence(inits=1, answering=True, retry_error=error)
+    assert isinstance(watching(seen, 5).verdict(START + 6), float)
+
+
+def test_another_session_ends_the_run_at_once() -> None:
+    seen = Evidence(asked_session="a", other_session="b", inits=1, answering=True)
+    assert watching(seen, 5).verdict(START + 5) == Verdict(Cause.WRONG_SESSION, "asked for a, got b")
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "detail"),
+    [
+        ("none", "ANTHROPIC_API_KEY", "expected none, found ANTHROPIC_API_KEY"),
+        ("ANTHROPIC_API_KEY", "none", "expected ANTHROPIC_API_KEY, found none"),
+        ("none", None, "expected none, found none named"),
+    ],
+)
+def test_other_credentials_end_the_run_at_once(expected: str, found: str | None, detail: str) -> None:
+    seen = Evidence(expected_auth=expected, auth_source=found, inits=1, answering=True)
+    assert watching(seen, 5).verdict(START + 5) == Verdict(Cause.WRONG_AUTH, detail)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        Evidence(expected_auth="none", auth_source="none", inits=1, answering=True),
+        Evidence(auth_source="ANTHROPIC_API_KEY", inits=1, answering=True),
+        Evidence(expected_auth="none"),  # before `init`: a compaction writes a line before it
+    ],
+)
+def test_the_expected_credentials_or_none_seen_yet_end_nothing(seen: Evidence) -> None:
+    assert isinstance(watching(seen, 5).verdict(START + 5), float)
+
+
+# --- signs of life ---
 
 
 def test_each_line_puts_the_silence_off() -> None:
-    assert [ask(WORKING, last_s, last_s) for last_s in (1, 100, 3000)] == [START + 1801, START + 1900, START + 4800]
+    watchdog = watching(WORKING)
+    for last_s in (1, 100, 3000):
+        watchdog.hear("assistant", START + last_s)
+        assert isinstance(watchdog.verdict(START + last_s + 1799), float)
+    assert isinstance(watchdog.verdict(START + 4800), Verdict)
 
 
-@pytest.mark.parametrize(("seen", "last_s"), [(NOTHING, None), (WORKING, 5), (ANSWERED, 5), (BACKGROUND, 5)])
+@pytest.mark.parametrize("share", [0.0, 0.008, BUSY_SHARE * 0.99, None])
+def test_a_tree_that_only_idles_is_no_sign_of_life(share: float | None) -> None:
+    assert end_of(watching(WORKING, 5), 5, cpu_share=share) == (1805, 1)
+
+
+@pytest.mark.parametrize("share", [BUSY_SHARE * 1.01, 1.0, 16.0])
+def test_a_tree_that_computes_puts_the_end_off_but_not_for_ever(share: float) -> None:
+    assert end_of(watching(WORKING, 5), 5, cpu_share=share) == (5 + 4 * 1800, 1)
+
+
+def test_the_silence_counts_from_when_the_tree_was_last_seen_to_compute() -> None:
+    watchdog = watching(WORKING, 0)
+    watchdog.measure(10.0, START + 180)
+    watchdog.measure(100.0, START + 360)
+    watchdog.measure(100.0, START + 540)
+    assert isinstance(watchdog.verdict(START + 360 + 1799), float)
+    assert isinstance(watchdog.verdict(START + 360 + 1800), Verdict)
+
+
+@pytest.mark.parametrize("readings", [(None, 50.0), (50.0, None), (50.0, 3.0)])
+def test_a_reading_that_says_nothing_is_no_sign_of_life(readings: tuple[float | None, float | None]) -> None:
+    watchdog = watching(WORKING, 0)
+    for number, cpu_s in enumerate(readings, 1):
+        watchdog.measure(cpu_s, START + 180 * number)
+    assert isinstance(watchdog.verdict(START + 1800), Verdict)
+
+
+def test_a_tool_that_has_ended_is_no_sign_of_life_any_more() -> None:
+    seen = Evidence(inits=1, answering=True, running_tools={"a": "Bash"})
+    watchdog = watching(seen, 5)
+    seen.running_tools.clear()
+    watchdog.hear("user", START + 10)
+    assert end_of(watchdog, 10)[0] == 1810
+
+
+def test_the_processor_time_is_read_seldom_and_only_in_a_silence_in_mid_turn() -> None:
+    watchdog = watching(WORKING, 5)
+    assert [watchdog.wants_reading(START + s) for s in (6, 184.9, 185)] == [False, False, True]
+    watchdog.measure(1.0, START + 185)
+    assert [watchdog.wants_reading(START + s) for s in (364.9, 365)] == [False, True]
+    watchdog.hear("assistant", START + 400)
+    assert [watchdog.wants_reading(START + s) for s in (579.9, 580)] == [False, True]
+    hasty = watching(WORKING, 5, Limits(stall_s=2))
+    assert [hasty.wants_reading(START + s) for s in (5.9, 6)] == [False, True]
+    for seen, last_s in ((NOTHING, None), (ANSWERED, 5), (BACKGROUND, 5)):
+        assert watching(seen, last_s).wants_reading(START + 1e6) is False
+
+
+# --- what is said ---
+
+
+def test_a_silence_is_warned_of_once_at_half_its_time_with_what_is_seen() -> None:
+    seen = Evidence(inits=1, answering=True, running_tools={"a": "Bash"})
+    watchdog = watching(seen, 5)
+    seen.running_tools["b"] = "Read"
+    watchdog.hear("system/task_progress", START + 65)
+    watchdog.measure(10.0, START + 765)
+    watchdog.measure(78.0, START + 965)
+    assert watchdog.warning(START + 964.9) is None
+    assert watchdog.warning(START + 965) == (
+        "claude has been silent for 15 min: last line system/task_progress 15 min ago; Bash has run for 16 min; "
+        "Read has run for 15 min; CPU 34 %"
+    )
+    assert watchdog.warning(START + 5000) is None
+    watchdog.hear("assistant", START + 5000)
+    assert watchdog.warning(START + 5899.9) is None
+    assert str(watchdog.warning(START + 5900)).startswith("claude has been silent for 15 min: last line assistant 15")
+
+
+@pytest.mark.parametrize(("seen", "last_s"), [(NOTHING, None), (ANSWERED, 5), (BACKGROUND, 5)])
+def test_there_is_no_warning_but_in_mid_turn(seen: Evidence, last_s: float | None) -> None:
+    assert watching(seen, last_s).warning(START + 1e6) is None
+
+
+def test_a_verdict_says_what_the_tree_computed_last() -> None:
+    watchdog = watching(WORKING, 0)
+    watchdog.measure(10.0, START + 1600)
+    watchdog.measure(11.0, START + 1700)
+    found = watchdog.verdict(START + 1800)
+    assert found == Verdict(Cause.STALLED, "no line in 30 min (last line assistant 30 min ago; CPU 1 %)")
+
+
+def test_a_turn_that_times_out_before_its_first_line_says_so() -> None:
+    limits = Limits(init_s=60, turn_s=3)
+    assert watching(NOTHING, None, limits).verdict(START + 3) == Verdict(Cause.TIMED_OUT, "after 3 s (no line yet)")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.3, "0.3 s"), (1, "1 s"), (60, "60 s"), (119.9, "119.9 s"), (120, "2 min"), (5399, "90 min"), (9000, "2.5 h")],
+)
+def test_a_span_of_time_is_said_in_few_words(seconds: float, words: str) -> None:
+    assert span(seconds) == words
+
+
+# --- pauses ---
+
+
+@pytest.mark.parametrize(("seen", "last_s", "due_s", "cause", "detail"), DUE.values(), ids=DUE)
+def test_a_pause_counts_for_no_limit(
+    seen: Evidence, last_s: float | None, due_s: float, cause: Cause, detail: str
+) -> None:
+    watchdog = watching(seen, last_s)
+    watchdog.thaw(3600, START + due_s - 1 + 3600)
+    assert isinstance(watchdog.verdict(START + due_s + 3600 - 0.001), float)
+    assert watchdog.verdict(START + due_s + 3600) == Verdict(cause, detail)
+
+
+def test_a_pause_puts_no_clock_beyond_now() -> None:
+    watchdog = watching(WORKING, 5)
+    for _ in range(3):  # told of the same pause by several
+        watchdog.thaw(5000, START + 5100)
+    assert end_of(watchdog, 5100)[0] == 6900
+
+
+def test_what_was_computed_before_a_pause_is_not_spread_over_it() -> None:
+    watchdog = watching(WORKING, 0)
+    watchdog.measure(10.0, START + 180)
+    watchdog.thaw(100, START + 300)
+    watchdog.measure(90.0, START + 400)  # of a stretch whose length is not known
+    assert isinstance(watchdog.verdict(START + 1900), Verdict)
+
+
+# --- infinity, and any time at all ---
+
+
+@pytest.mark.parametrize(("seen", "last_s"), [(NOTHING, None), (WORKING, 5), (BUSY, 5), (ANSWERED, 5), (BACKGROUND, 5)])
 def test_infinity_switches_a_limit_off(seen: Evidence, last_s: float | None) -> None:
-    limits = Limits(math.inf, math.inf, math.inf, math.inf, math.inf)
-    assert ask(seen, last_s, 1e12, limits) == math.inf
+    watchdog = watching(seen, last_s, Limits(math.inf, math.inf, math.inf, math.inf, math.inf))
+    assert (watchdog.verdict(1e12), watchdog.warning(1e12), watchdog.wants_reading(1e12)) == (math.inf, None, False)
 
 
 def test_by_default_a_turn_may_last_as_long_as_it_speaks() -> None:
-    assert ask(WORKING, 1e9, 1e9 + 1, Limits()) == START + 1e9 + Limits().stall_s
+    assert isinstance(watching(WORKING, 1e9, Limits()).verdict(START + 1e9 + 1), float)
 
 
 SECONDS = st.integers(0, 10_000).map(float)
@@ -88,16 +297,16 @@ SECONDS = st.integers(0, 10_000).map(float)
 
 @given(
     seen=st.sampled_from([NOTHING, WORKING, BUSY, ANSWERED, SECOND, BACKGROUND]),
-    limits=st.builds(Limits, SECONDS, SECONDS, SECONDS, SECONDS, SECONDS),
+    limits=st.builds(Limits, SECONDS, SECONDS, SECONDS, st.integers(1, 10_000).map(float), SECONDS),
     last_s=st.none() | SECONDS,
     waited_s=SECONDS,
+    share=st.none() | st.sampled_from([0.0, 0.5]),
 )
-def test_asking_again_at_the_time_that_was_given_has_a_verdict_and_never_before(
-    seen: Evidence, limits: Limits, last_s: float | None, waited_s: float
+def test_whatever_it_sees_a_watchdog_ends_every_run_in_bounded_time(
+    seen: Evidence, limits: Limits, last_s: float | None, waited_s: float, share: float | None
 ) -> None:
-    now_s = (last_s or 0) + waited_s
-    found = ask(seen, last_s, now_s, limits)
-    if not isinstance(found, Verdict):
-        assert found > START + now_s
-        assert isinstance(ask(seen, last_s, found - START, limits), Verdict)
-        assert ask(seen, last_s, (now_s + found - START) / 2, limits) == found
+    begun = (last_s or 0) + waited_s
+    ended, warnings = end_of(watching(seen, last_s, limits), begun, cpu_share=share)
+    longest = (last_s or 0) + max(limits.init_s, MOST_SILENCES * limits.stall_s, limits.grace_s, limits.background_s)
+    assert ended <= max(begun, longest) + 1e-6
+    assert warnings <= 1
