@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -279,12 +280,13 @@ def test_a_rate_limit_that_lasts_can_be_cancelled(start: Callable[[str], Hive]) 
     assert outcomes(program.events()) == ["cancelled"]
 
 
-def test_a_stream_that_falls_silent_is_given_up(start: Callable[[str], Hive]) -> None:
+def test_t16_a_stream_that_falls_silent_is_given_up(start: Callable[[str], Hive]) -> None:
     hive = start("stall")
     with hive.run("--message", "hi", "--stall-timeout", "1") as program:
         end = program.wait_for_kind("turn_end")
         assert program.interrupt() == 130
-    assert (end["outcome"], end["note"]) == ("stalled", "claude fell silent: no line in 1 s")
+    assert end["outcome"] == "stalled"
+    assert re.fullmatch(r"claude fell silent: no line in [\d.]+ s \(last line system/init .*\)", end["note"])
 
 
 @dataclass(frozen=True, slots=True)
