@@ -157,12 +157,20 @@ if how == "orphan":
         time.sleep(0.005)
 if how == "wiped":
     environment = {name: environment[name] for name in ("PATH", "PYTHONPATH", "HOME")}
+if how == "sandboxed":
+    commands = [["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", *one] for one in commands]
 done = [subprocess.run(command, env=environment, capture_output=True, text=True) for command in commands]
 with open(out + ".new", "w") as file:
     json.dump([[one.returncode, one.stdout, one.stderr] for one in done], file)
 os.rename(out + ".new", out)
 """
 
+NAMESPACES = subprocess.run(
+    ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "true"],
+    capture_output=True,
+    check=False,
+)
+NEEDS_NAMESPACES = pytest.mark.skipif(NAMESPACES.returncode != 0, reason="no process may be put into a namespace here")
 STEERING = [
     ["send", "one more"], ["cancel"], ["compact"], ["new-session"], ["model", "set", "opus"],
     ["inbox", "cancel", "2"], ["inbox", "retry", "2"],
@@ -181,7 +189,7 @@ def from_within(hive: Hive, fake: FakeClaude, how: str, commands: list[list[str]
     return [Done(*one) for one in json.loads(out.read_text())]
 
 
-@pytest.mark.parametrize("how", ["child", "orphan", "wiped"])
+@pytest.mark.parametrize("how", ["child", "orphan", "wiped", pytest.param("sandboxed", marks=NEEDS_NAMESPACES)])
 def test_t53_a_tool_of_a_turn_cannot_steer_its_own_harness(how: str, hive: Hive, fake_claude: FakeClaude) -> None:
     done = from_within(hive, fake_claude, how, [*STEERING, *LOOKING])
     for one in done[: len(STEERING)]:
