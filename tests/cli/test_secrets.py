@@ -166,7 +166,7 @@ os.rename(out + ".new", out)
 """
 
 NAMESPACES = subprocess.run(
-    ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "true"],
+    ["sh", "-c", "unshare --user --map-root-user --pid --fork --mount-proc true"],
     capture_output=True,
     check=False,
 )
