@@ -14,6 +14,7 @@ RING_CAPACITY = 256  # records a slow subscriber may lag behind before it must r
 LINE_LIMIT_BYTES = 16 * 1024 * 1024
 MESSAGE_LIMIT_BYTES = 1024 * 1024
 MAX_ATTEMPTS = 3
+MARKER = "HYPERHIVE_TURN"  # in the environment of all that a turn starts; its value: the state folder
 MODEL_LIMIT_CHARS = 200
 SENDER_LIMIT_CHARS = 64
 SOCKET_PATH_LIMIT_BYTES = 100  # sun_path holds 104 (macOS) or 108 (Linux) with its NUL

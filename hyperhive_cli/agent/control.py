@@ -6,12 +6,24 @@ from typing import Any
 
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.bus import Bus
+from hyperhive_cli.control.peer import Peer, descends_from
 from hyperhive_cli.errors import RefusedError, UsageError
 from hyperhive_cli.events import BusEvent
 from hyperhive_cli.settings import check_model_name
 from hyperhive_cli.store.inbox import Inbox
 
 Operation = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+
+OPEN_TO_TURNS = {"status", "events"}
+
+
+def refuse_turns(op: str, peer: Peer | None) -> None:
+    """Raise RefusedError where a process that the harness itself has started, however far down, would steer it.
+
+    One that has ended since it asked may have left its connection to a child, and is refused too.
+    """
+    if op not in OPEN_TO_TURNS and peer is not None and descends_from(peer.pid, os.getpid()) is not False:
+        raise RefusedError("a turn may not steer its own harness", "hyperhive run --allow-self-control")
 
 
 class ControlHandler:
@@ -23,6 +35,7 @@ class ControlHandler:
         self._inbox = inbox
         self._operations: dict[str, Operation] = {
             "status": self._status,
+            "may_steer": self._may_steer,
             "ring": self._ring,
             "resume": self._resume,
             "set_model": self._set_model,
@@ -54,6 +67,10 @@ class ControlHandler:
 
     async def _status(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         return self.snapshot()
+
+    async def _may_steer(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Answer those that the server has let in: a command asks before it writes the files itself."""
+        return {}
 
     async def _ring(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         self._loop.ring()

@@ -9,16 +9,16 @@ from typing import Any, Protocol
 
 import trio
 
-from hyperhive_cli.agent.control import ControlHandler
+from hyperhive_cli.agent.control import ControlHandler, refuse_turns
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.agent.state import TurnState
 from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.bus import Bus
-from hyperhive_cli.claude.process import MARKER, become_subreaper, sweep_marked
-from hyperhive_cli.control.server import open_control_server
+from hyperhive_cli.claude.process import become_subreaper, sweep_marked
+from hyperhive_cli.control.server import admit_all, open_control_server
 from hyperhive_cli.errors import AgentConflictError, StoreError
 from hyperhive_cli.events import BusEvent
-from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.settings import MARKER, AgentPaths
 from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.folder import hold_lock, prepare_state_dir
 from hyperhive_cli.store.inbox import Inbox, open_inbox
@@ -50,6 +50,7 @@ class HarnessConfig:
     model: str | None = None
     messages: Sequence[tuple[str, str]] = ()  # sender, body
     sink: Sink | None = None
+    allow_self_control: bool = False
 
 
 async def run_harness(config: HarnessConfig) -> int:
@@ -64,11 +65,12 @@ async def run_harness(config: HarnessConfig) -> int:
         environment = {**config.agent.environment, MARKER: str(config.paths.state_dir)}
         loop = AgentLoop(replace(config.agent, environment=environment, kept=(lock,)), inbox, bus)
         signals: list[int] = []
+        admit = admit_all if config.allow_self_control else refuse_turns
         async with trio.open_nursery() as viewers:
             if config.sink is not None:
                 viewers.start_soon(_show, bus, inbox, config.sink)
             async with (
-                open_control_server(config.paths.socket, ControlHandler(bus, loop, inbox)),
+                open_control_server(config.paths.socket, ControlHandler(bus, loop, inbox), admit),
                 trio.open_nursery() as nursery,
             ):
                 await nursery.start(_take_signals, loop, signals, nursery.cancel_scope)

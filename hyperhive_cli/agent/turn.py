@@ -17,6 +17,7 @@ from hyperhive_cli.claude.argv import Launch, turn_argv
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause, Ending, classify, remarks
 from hyperhive_cli.claude.prompt import message_to_prompt
+from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.runner import Turn, TurnRequest
 from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.events import TurnEnd, TurnStart
@@ -40,6 +41,7 @@ class AgentConfig:
     drain_wait_s: float = 60.0
     kept: tuple[int, ...] = ()  # descriptors that a turn's guard holds: the harness's lock
     expect_auth: str | None = None  # the only source of credentials that may be used
+    redactor: Redactor = field(default_factory=lambda: Redactor({}))
 
 
 class TurnDesk:
@@ -86,7 +88,7 @@ class TurnDesk:
         self._bus.publish(
             TurnStart(
                 sender=COMPACT_SENDER if message is None else message.sender,
-                body="/compact" if message is None else message.body,
+                body="/compact" if message is None else self._config.redactor.text(message.body),
                 unread=self._inbox.unread(),
                 turn_id=turn_id,
                 message_id=None if message is None else message.id,
@@ -110,6 +112,7 @@ class TurnDesk:
             config.kept,
             session_id=session.id,
             expect_auth=config.expect_auth,
+            redact=config.redactor,
         )
         turn = Turn(request, self._bus)
         self._bus.take_tool_calls()

@@ -4,7 +4,8 @@ The prompt is not part of it: as an argument it would show in `ps`, break when i
 meet the size limit of an argument.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -39,17 +40,66 @@ def turn_argv(launch: Launch, *, model: str, session_id: str | None, newest: boo
     return [*argv, *launch.extra]
 
 
-# What tells a claude that it runs inside another one; it would refuse, or attach to the outer session.
-_NESTED_SESSION = {"CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_SESSION_ID", "CLAUDE_CODE_SSE_PORT"}
+# What claude and its tools get to see, by family; `*` stands for any text. Whatever is not named here stays with
+# the harness: the operator's shell holds more than an agent needs, and a tool's `env` prints it all.
+_ALWAYS = """
+    PATH HOME USER LOGNAME SHELL LANG LANGUAGE LC_* TZ TERM COLORTERM NO_COLOR FORCE_COLOR TMPDIR XDG_*
+    SSH_AUTH_SOCK SSL_CERT_* NODE_EXTRA_CA_CERTS
+    HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY http_proxy https_proxy no_proxy all_proxy
+    GIT_AUTHOR_* GIT_COMMITTER_* GIT_SSH_COMMAND
+    ANTHROPIC_* CLAUDE_* MCP_* OTEL_* DISABLE_* ENABLE_* MAX_*
+    BASH_DEFAULT_TIMEOUT_MS BASH_MAX_TIMEOUT_MS BASH_MAX_OUTPUT_LENGTH
+    API_TIMEOUT_MS API_FORCE_IDLE_TIMEOUT IS_SANDBOX USE_BUILTIN_RIPGREP DO_NOT_TRACK SLASH_COMMAND_TOOL_CHAR_BUDGET
+    TASK_MAX_OUTPUT_LENGTH FALLBACK_FOR_ALL_PRIMARY_MODELS FORCE_AUTOUPDATE_PLUGINS FORCE_PROMPT_CACHING_5M
+    TRACEPARENT TRACESTATE
+"""
+# A cloud's credentials, only where claude is told to ask that cloud for its model.
+_CLOUDS = {
+    "CLAUDE_CODE_USE_BEDROCK CLAUDE_CODE_USE_MANTLE CLAUDE_CODE_USE_ANTHROPIC_AWS": "AWS_*",
+    "CLAUDE_CODE_USE_VERTEX CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD": """
+        GOOGLE_* GCLOUD_* CLOUDSDK_* VERTEX_* CLOUD_ML_REGION GCE_METADATA_*
+    """,
+    "CLAUDE_CODE_USE_FOUNDRY": "AZURE_*",
+}
+# Never, whatever `--pass-env` says: what is ours, and what tells a claude that it runs inside another one. With
+# that it would refuse, attach to the outer session or read a descriptor that it was not given. The names are those
+# that 2.1.197 and 2.1.330 set for their tools, hooks and jobs.
+_NEVER = """
+    HYPERHIVE_* CLAUDECODE CLAUDE_PID CLAUDE_EFFORT CLAUDE_PROJECT_DIR CLAUDE_ENV_FILE CLAUDE_JOB_DIR
+    CLAUDE_BG_* CLAUDE_BRIDGE_* CLAUDE_PTY_* CLAUDE_CODE_ENTRYPOINT CLAUDE_CODE_EXECPATH CLAUDE_CODE_SSE_PORT
+    CLAUDE_CODE_SESSION_* CLAUDE_CODE_CHILD_* CLAUDE_CODE_MESSAGING_* CLAUDE_CODE_LAUNCHED_BY_*
+    CLAUDE_CODE_INVOKED_SKILLS CLAUDE_CODE_SPAWN_TIMESTAMP_MS CLAUDE_CODE_*_FILE_DESCRIPTOR
+"""
+_NO = {"", "0", "false", "no", "off"}  # as claude reads a switch
 
 
-def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Give the environment of claude: ours, without our own variables and those of an outer claude."""
-    return {
-        name: value
-        for name, value in environ.items()
-        if not name.startswith("HYPERHIVE_") and name not in _NESTED_SESSION
-    }
+def child_environment(environ: Mapping[str, str], passed: Sequence[str] = ()) -> dict[str, str]:
+    """Give the environment of claude: of ours what it needs, and what `passed` names (`*` stands for any text)."""
+    allowed = _names([*_ALWAYS.split(), *_cloud_names(environ), *passed])
+    never = _names(_NEVER.split())
+    return {name: value for name, value in environ.items() if allowed.fullmatch(name) and not never.fullmatch(name)}
+
+
+def _cloud_names(environ: Mapping[str, str]) -> list[str]:
+    chosen = (
+        names
+        for switches, names in _CLOUDS.items()
+        if any(environ.get(switch, "").strip().lower() not in _NO for switch in switches.split())
+    )
+    return [name for names in chosen for name in names.split()]
+
+
+def _names(patterns: Iterable[str]) -> re.Pattern[str]:
+    """Compile names with `*` in them; every other character is meant as it stands."""
+    return re.compile("|".join(re.escape(pattern).replace(r"\*", ".*") for pattern in patterns), re.DOTALL)
+
+
+def check_passed(names: Sequence[str]) -> str | None:
+    """Give the first of these that is no variable's name (`NAME=value`, say); None: all are."""
+    return next((name for name in names if not _VARIABLE.fullmatch(name)), None)
+
+
+_VARIABLE = re.compile(r"[^=\s\x00]+")
 
 
 def check_extra(extra: Sequence[str]) -> str | None:

@@ -15,12 +15,12 @@ from pathlib import Path
 import trio
 
 from hyperhive_cli.claude import guard
+from hyperhive_cli.settings import MARKER
 
 INTERRUPT_GRACE_S = 5.0  # from SIGINT to SIGTERM: claude needs about 0.2 s
 TERMINATE_GRACE_S = 5.0  # from SIGTERM to SIGKILL
 SWEEP_LIMIT_S = guard.SWEEP_LIMIT_S + 2.0
 GUARD = guard.__file__
-MARKER = "HYPERHIVE_TURN"  # in the environment of all that a turn starts; its value: the state folder
 
 
 class ClaudeProcess:

@@ -3,7 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -50,6 +50,7 @@ class TurnRequest:
     kept: Sequence[int] = ()  # descriptors that the guard holds until nothing of the turn is left
     session_id: str | None = None
     expect_auth: str | None = None
+    redact: Callable[[bytes], bytes] = bytes  # takes the secrets out of each line before anything else sees it
 
     @property
     def asked_session(self) -> str | None:
@@ -134,8 +135,14 @@ class Turn:
             while chunk := await stream.receive_some(CHUNK_BYTES):
                 if self._exited:
                     scope.deadline = trio.current_time() + DRAIN_QUIET_S
-                take(framer.push(bytes(chunk)))
-        take(framer.flush())
+                take(self._redacted(framer.push(bytes(chunk))))
+        take(self._redacted(framer.flush()))
+
+    def _redacted(self, lines: list[bytes | Oversized]) -> list[bytes | Oversized]:
+        redact = self._request.redact
+        return [
+            replace(line, head=redact(line.head)) if isinstance(line, Oversized) else redact(line) for line in lines
+        ]
 
     def _take_stdout(self, lines: list[bytes | Oversized]) -> None:
         events = [event for line in lines if (event := line_to_event(line)) is not None]

@@ -10,6 +10,7 @@ import trio
 from hyperhive_cli.agent.harness import HarnessConfig, run_harness
 from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.claude.argv import Launch, child_environment
+from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.cli.sinks import open_sink
 from hyperhive_cli.demo import MESSAGES, replay_command
 from hyperhive_cli.render import text
@@ -29,7 +30,7 @@ def demo(*, fast: bool) -> int:
         workspace.mkdir(mode=0o700)
         paths = resolve_paths("demo", Path(folder) / "state", workspace, {"HOME": folder})
         launch = Launch(tuple(replay_command("none" if fast else "human")), partial=True)
-        agent = AgentConfig(launch, workspace, child_environment(os.environ), drain=True)
+        agent = AgentConfig(launch, workspace, child_environment(os.environ), drain=True, redactor=Redactor(os.environ))
         messages = [("operator", body) for body in MESSAGES]
         with open_sink({"agent": "demo", "status": "online", "model": "haiku", "state": "idle"}) as sink:
             status = trio.run(run_harness, HarnessConfig(paths, agent, None, messages, sink))

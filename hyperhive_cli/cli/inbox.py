@@ -76,7 +76,7 @@ def retry_message(invocation: Invocation, message_id: int) -> None:
 
 
 def _change(invocation: Invocation, verb: str, message_id: int) -> None:
-    paths = invocation.paths()
+    paths = invocation.steered_paths()
     with open_inbox(paths.inbox_db) as opened:
         changed: Any = getattr(opened, verb)(message_id, now_ms=now_ms())
     click.echo(f"message {changed.id} is {changed.state}")

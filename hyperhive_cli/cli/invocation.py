@@ -12,8 +12,10 @@ from typing import Any
 import click
 
 from hyperhive_cli.control.client import GoneError, call
+from hyperhive_cli.control.peer import is_below
 from hyperhive_cli.errors import AgentConflictError, NotRunningError, StoreError
-from hyperhive_cli.settings import AgentPaths, resolve_paths
+from hyperhive_cli.settings import MARKER, AgentPaths, resolve_paths
+from hyperhive_cli.store.folder import lock_holder
 from hyperhive_cli.store.inbox import open_inbox_reader
 
 
@@ -43,6 +45,25 @@ class Invocation:
                 f"agent {paths.agent!r} is bound to {bound}, not to this folder", f"hyperhive -a {paths.agent} …"
             )
         return paths
+
+    def steered_paths(self) -> AgentPaths:
+        """Find the agent of a command that changes its files itself: as `paths`, and never from a turn of its own.
+
+        Raises RefusedError in such a turn, unless its harness allows it.
+        """
+        paths = self.paths()
+        if _is_in_turn(paths):
+            ask_harness(paths, "may_steer")
+        return paths
+
+
+def _is_in_turn(paths: AgentPaths) -> bool:
+    """Whether we run in a turn of this agent: by the mark, which a tool may wipe, or by our ancestors."""
+    marked = os.environ.get(MARKER)
+    if marked is not None and Path(marked).resolve() == paths.state_dir.resolve():
+        return True
+    harness = lock_holder(paths.lock_file)
+    return harness is not None and harness > 0 and is_below(harness)
 
 
 def _bound_workspace(paths: AgentPaths) -> str | None:

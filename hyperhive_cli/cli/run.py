@@ -12,7 +12,8 @@ import trio
 
 from hyperhive_cli.agent.harness import HarnessConfig, run_harness
 from hyperhive_cli.agent.turn import AgentConfig
-from hyperhive_cli.claude.argv import Launch, check_extra, child_environment
+from hyperhive_cli.claude.argv import Launch, check_extra, check_passed, child_environment
+from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.cli.invocation import Invocation, now_ms, pass_invocation
 from hyperhive_cli.cli.sinks import open_sink
@@ -90,6 +91,15 @@ class Lines(click.types.StringParamType):
     metavar="SOURCE",
     help="Let claude work only with these credentials: ANTHROPIC_API_KEY, apiKeyHelper, or none for its own login.",
 )
+@click.option(
+    "--pass-env",
+    "passed",
+    multiple=True,
+    type=Lines(),
+    metavar="NAME",
+    help="Let claude see this variable too; * stands for any text, and it may be given several times.",
+)
+@click.option("--allow-self-control", is_flag=True, help="Let a turn send messages to its own agent and steer it.")
 @click.argument("claude_args", nargs=-1, type=click.UNPROCESSED)
 @pass_invocation
 def run(
@@ -104,6 +114,7 @@ def run(
     stall_timeout: float,
     background_wait: float,
     expect_auth: str | None,
+    passed: tuple[str, ...],
     claude_args: tuple[str, ...],
     *,
     drain: bool,
@@ -112,6 +123,7 @@ def run(
     skip_permissions: bool,
     continue_newest: bool,
     partial: bool | None,
+    allow_self_control: bool,
 ) -> int:
     """Run the agent in the foreground: each message of its inbox is one turn of claude.
 
@@ -126,6 +138,8 @@ def run(
         raise UsageError(f"the harness itself decides on {refused}", "hyperhive run -h")
     if permission_mode is not None and not permission_mode.isalpha():
         raise UsageError(f"{permission_mode!r} is no permission mode", "hyperhive run --permission-mode acceptEdits")
+    if (unfit := check_passed(passed)) is not None:
+        raise UsageError(f"{unfit!r} is no variable's name", "hyperhive run --pass-env NAME")
     workspace = workspace.resolve()
     paths = invocation.paths_for(workspace)
     if partial is None:
@@ -135,12 +149,13 @@ def run(
     agent = AgentConfig(
         launch,
         workspace,
-        child_environment(os.environ),
+        child_environment(os.environ, passed),
         limits,
         continue_newest,
         drain,
         drain_wait,
         expect_auth=expect_auth,
+        redactor=Redactor(os.environ),
     )
     chosen = None if model is None else check_model_name(model)
     incoming = [check_message("operator", text) for text in messages]
@@ -149,7 +164,7 @@ def run(
         if not quiet:
             snapshot = stored_status(paths, now_ms=now_ms()) | {"status": "online"}
             sink = stack.enter_context(open_sink(snapshot, as_json=as_json))
-        return trio.run(run_harness, HarnessConfig(paths, agent, chosen, incoming, sink))
+        return trio.run(run_harness, HarnessConfig(paths, agent, chosen, incoming, sink, allow_self_control))
 
 
 def find_claude(name: str) -> str:

@@ -46,7 +46,7 @@ def send(
               git diff | hyperhive send - --from reviewer
     """  # noqa: D301 - click's own mark
     body = sys.stdin.buffer.read().decode(errors="replace") if text in {None, "-"} else str(text)
-    paths = invocation.paths()
+    paths = invocation.steered_paths()
     is_new = not paths.inbox_db.exists()
     prepare_state_dir(paths.state_dir)
     with open_inbox(paths.inbox_db) as inbox:

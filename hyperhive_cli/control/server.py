@@ -7,9 +7,7 @@ turned away besides: modes could be changed under a running harness.
 import os
 import socket
 import stat
-import struct
-import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any, Protocol
 import trio
 
 from hyperhive_cli.control import wire
+from hyperhive_cli.control.peer import Peer, peer_of
 from hyperhive_cli.errors import HyperhiveError, StoreError
 from hyperhive_cli.events import BusEvent
 
@@ -37,13 +36,21 @@ class Handler(Protocol):
         """Give the events after `since`, then live."""
 
 
+# Raises HyperhiveError to refuse an operation to a peer; None for a peer of whom the system tells nothing.
+Admit = Callable[[str, Peer | None], None]
+
+
+def admit_all(_op: str, _peer: Peer | None) -> None:
+    """Refuse nothing."""
+
+
 @asynccontextmanager
-async def open_control_server(path: Path, handler: Handler) -> AsyncIterator[None]:
+async def open_control_server(path: Path, handler: Handler, admit: Admit = admit_all) -> AsyncIterator[None]:
     """Serve the socket during the block. To be called under the state lock: a stale socket is replaced."""
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(_bind(path)))
     try:
         async with trio.open_nursery() as nursery:
-            await nursery.start(trio.serve_listeners, partial(_converse, handler), [listener])
+            await nursery.start(trio.serve_listeners, partial(_converse, handler, admit), [listener])
             yield
             nursery.cancel_scope.cancel()
     finally:
@@ -75,17 +82,11 @@ def _bind(path: Path) -> socket.socket:
     return server
 
 
-def _is_same_user(stream: trio.SocketStream) -> bool:
-    if sys.platform != "linux":
-        return True  # the folder's and the socket's modes stand guard there
-    found = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return int(struct.unpack("3i", found)[1]) in {os.getuid(), 0}
-
-
-async def _converse(handler: Handler, stream: trio.SocketStream) -> None:
+async def _converse(handler: Handler, admit: Admit, stream: trio.SocketStream) -> None:
     """Answer one request of a peer. One that goes away, or sends nonsense, ends its own talk alone."""
     async with stream:
-        if not _is_same_user(stream):
+        peer = peer_of(stream.socket)
+        if peer is not None and peer.uid not in {os.getuid(), 0}:
             return
         line = await _read_line(stream)
         if line is None:
@@ -93,6 +94,7 @@ async def _converse(handler: Handler, stream: trio.SocketStream) -> None:
         try:
             request = wire.line_to_object(line)
             op = str(request.pop("op", ""))
+            admit(op, peer)
             if op == "events":
                 await _send_events(handler, stream, request)
                 return

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,23 +184,65 @@ def test_a_compaction_makes_the_context_smaller(start: Callable[[str], Hive]) ->
     assert outcomes(program.events()) == ["ok"] * 3
 
 
-def test_messages_are_data(start: Callable[[str], Hive], messages_api: MessagesApi) -> None:
+def test_t29_messages_are_data(start: Callable[[str], Hive], messages_api: MessagesApi) -> None:
     hive = start("text")
     secret = hive.workspace / "secret.txt"
     secret.write_text("the secret of the folder")
-    bodies = ["/clear", "--help", "-rf", " @secret.txt", f"look:\n@{secret}"]
+    bodies = [
+        "/clear",
+        "--help",
+        "-rf",
+        " @secret.txt",
+        f"look:\n@{secret}",
+        " @/etc/hostname",
+        "a\0b",
+        "bad \udcff UTF-8",
+    ]
     bodies.append("".join(f"see{before}@{secret} " for before in "\u3001\u3002\uff01\uff1f\ufeff"))
     for body in bodies:
-        assert hive.call("send", "--", body).status == 0
+        assert hive.call("send", "-", stdin=body.encode(errors="surrogateescape")).status == 0
+    for nothing in (b"", b"  \n\t ", b"x" * (2 << 20)):
+        assert hive.call("send", "-", stdin=nothing).status == 2
     done = hive.drain()
     assert (done.status, outcomes(done.json_lines())) == (0, ["ok"] * len(bodies))
     asked = messages_api.requests()
     assert len(asked) == len(bodies)
     for body, request in zip(bodies, asked, strict=True):
         shown = [text.replace("\u2060", "") for text in user_texts(request)]
-        assert f"Message from operator:\n\n{body}" in shown
-    assert "the secret" not in json.dumps([request["messages"] for request in asked])
+        text = body.replace("\0", "\ufffd").replace("\udcff", "\ufffd")
+        assert f"Message from operator:\n\n{text}" in shown
+    everything = json.dumps([request["messages"] for request in asked])
+    assert "the secret" not in everything
+    assert f'"{Path("/etc/hostname").read_text().strip()}' not in everything.replace("\\n", '"')
     assert "/clear" in json.dumps(asked[-1]["messages"])  # all of it is one conversation still
+
+
+def test_t55_what_a_tool_prints_of_the_environment_is_nowhere_shown_or_kept(
+    start: Callable[[str], Hive], messages_api: MessagesApi
+) -> None:
+    hive = start("secrets")
+    api_key, value = hive.environment["ANTHROPIC_API_KEY"], 'correct "horse"/battery\\staple'
+    hive.environment = {**hive.environment, "MY_TOKEN": value, "UNSEEN_TOKEN": value[::-1], "UNSEEN": "plain"}
+    done = hive.drain("--message", f"show {value}", SKIP_PERMISSIONS, "--partial", "--pass-env", "MY_TOKEN")
+    assert (done.status, outcomes(done.json_lines())) == (0, ["ok"])
+    (asked,) = [json.dumps(request["messages"]) for request in messages_api.requests()[-1:]]
+    assert f"ANTHROPIC_API_KEY={api_key}" in asked  # the tool did print it, and the model was told
+    assert "UNSEEN" not in asked
+    whole = [event for event in done.json_lines() if event.get("type") != "stream_event"]  # deltas come in pieces
+    tail = hive.call("tail", "--json", "--no-follow", "--since", "0").stdout
+    history = b"".join(path.read_bytes() for path in hive.state_dir.glob("hyperhive-events.sqlite*")).decode(
+        errors="replace"
+    )
+    plain = hive.call("tail", "--no-follow").stdout
+    with sqlite3.connect(hive.state_dir / "hyperhive-inbox.sqlite") as inbox:
+        (result,) = inbox.execute("SELECT result_text FROM turn_stats").fetchone()
+    inbox.close()
+    assert "The key is [redacted]" in result
+    for text in (json.dumps(whole), tail, history, plain, result):
+        for secret in ("staple", "sk-ant-api03", f"={api_key}"):
+            assert secret not in text
+    assert "ANTHROPIC_API_KEY=[redacted ANTHROPIC_API_KEY]" in tail
+    assert "MY_TOKEN=[redacted MY_TOKEN]" in tail
 
 
 # --- turns that do not ---

@@ -55,8 +55,8 @@ def test_the_hint_of_a_usage_error_names_the_commands_help(hive: Hive) -> None:
     assert (message.startswith("Error: No such option"), hint) == (True, "Try: hyperhive send -h")
 
 
-@pytest.mark.parametrize("name", ["UPPER", "a b", "../up", "", "-x", "a" * 65])
-def test_a_name_that_is_no_agents(name: str, hive: Hive) -> None:
+@pytest.mark.parametrize("name", ["UPPER", "a b", "../up", "..", "a/b", "/etc", "", "-x", "a" * 65])
+def test_t54_a_name_that_is_no_agents(name: str, hive: Hive) -> None:
     done = hive.call("--agent", name, "status")
     if name:
         assert "is no agent name" in done.refusal(2)

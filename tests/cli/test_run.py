@@ -180,7 +180,13 @@ def test_quiet_prints_nothing(hive: Hive, fake_claude: FakeClaude) -> None:
 
 def test_what_claude_is_started_with(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
-    hive.environment = {**hive.environment, "CLAUDECODE": "1", "HYPERHIVE_TEST": "1", "KEPT": "1"}
+    hive.environment = {
+        **hive.environment,
+        "CLAUDECODE": "1",
+        "HYPERHIVE_TEST": "1",
+        "KEPT": "1",
+        "MAX_THINKING_TOKENS": "1",
+    }
     options = ["--model", "opus", "--permission-mode", "acceptEdits", "--dangerously-skip-permissions", "--continue"]
     rest = ["--max-turns", "5", "a word"]
     done = hive.drain(*options, "--partial", "--message", "-rf /", claude_arguments=rest)
@@ -191,7 +197,8 @@ def test_what_claude_is_started_with(hive: Hive, fake_claude: FakeClaude) -> Non
         "--permission-mode=acceptEdits", "--dangerously-skip-permissions", "--include-partial-messages", *rest,
     ]  # fmt: skip
     assert (call["cwd"], call["prompt"]) == (str(hive.workspace), "Message from operator:\n\n-rf /")
-    assert "KEPT" in call["env"]
+    assert {"MAX_THINKING_TOKENS", "PATH", "HOME"} < set(call["env"])
+    assert "KEPT" not in call["env"]
     assert {name for name in call["env"] if name.startswith(("HYPERHIVE", "CLAUDECODE"))} == {"HYPERHIVE_TURN"}
     assert call["session"] == call["pid"]
     assert of_kind(done.json_lines(), "model_changed")[0]["model"] == "opus"

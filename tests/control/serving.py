@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import trio
 
 from hyperhive_cli.bus import Bus
-from hyperhive_cli.control.server import Handler, open_control_server
+from hyperhive_cli.control.server import Admit, Handler, admit_all, open_control_server
 from hyperhive_cli.errors import RefusedError, StoreError, UsageError
 from hyperhive_cli.events import BusEvent
 from hyperhive_cli.store.events import open_event_store
@@ -81,7 +81,9 @@ class Served:
 
 
 @contextmanager
-def serving(path: Path, events_db: Path | None = None, make_handler: MakeHandler = make_echo) -> Iterator[Served]:
+def serving(
+    path: Path, events_db: Path | None = None, make_handler: MakeHandler = make_echo, admit: Admit = admit_all
+) -> Iterator[Served]:
     """Serve the socket, with the history in `events_db`, until the block ends or `stop` is called."""
     ready, found, errors = threading.Event(), list[Served](), list[BaseException]()
 
@@ -95,7 +97,7 @@ def serving(path: Path, events_db: Path | None = None, make_handler: MakeHandler
                     store = None  # as the harness does
             bus = Bus(store)
             handler = make_handler(bus, stack)
-            async with open_control_server(path, handler):
+            async with open_control_server(path, handler, admit):
                 served = Served(bus, handler, trio.lowlevel.current_trio_token())
                 found.append(served)
                 ready.set()

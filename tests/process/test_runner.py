@@ -143,7 +143,7 @@ def test_lines_that_come_in_pieces_and_lines_that_are_no_json(play: Callable[...
     assert set_up.heard.notes("stdout") == ["not json", "[1]"]
 
 
-def test_a_large_prompt_arrives_whole_at_a_child_that_writes_before_it_reads(stage: Callable[..., Stage]) -> None:
+def test_t47_a_large_prompt_arrives_whole_at_a_child_that_writes_before_it_reads(stage: Callable[..., Stage]) -> None:
     prompt = b"".join(b"%08d\n" % number for number in range(5 * 1024 * 1024 // 9))
     code = """
 import hashlib, json, sys
@@ -167,7 +167,7 @@ def test_the_prompt_is_text_and_stdin_ends_after_it(play: Callable[..., Stage], 
     assert (call["prompt"], call["prompt_ended"]) == ("naïve 日本語\n\x00 🐝", True)
 
 
-def test_a_child_that_never_reads_its_prompt_is_no_error(play: Callable[..., Stage]) -> None:
+def test_t47_a_child_that_never_reads_its_prompt_is_no_error(play: Callable[..., Stage]) -> None:
     set_up = play({"never_read_stdin": True}, INIT, RESULT, {"exit": 3}, prompt=b"x" * 1_000_000)
     assert set_up.run() == Ending(3)
     assert len(set_up.heard.lines()) == 2
@@ -181,14 +181,14 @@ def test_stderr_lines_are_notes_and_the_last_ones_are_in_the_ending(play: Callab
     assert ending == Ending(1, stderr_tail="\n".join(lines[-5:]))
 
 
-def test_a_flood_on_stderr_holds_up_nothing(play: Callable[..., Stage]) -> None:
+def test_t48_a_flood_on_stderr_holds_up_nothing(play: Callable[..., Stage]) -> None:
     set_up = play({"repeat": 3_000, "steps": [{"stderr": "x" * 99 + "\n"}]}, INIT, RESULT)
     assert set_up.run().exit_status == 0
     assert len(set_up.heard.notes("stderr")) == 3_000
     assert len(set_up.heard.lines()) == 2
 
 
-def test_a_line_over_the_limit_is_one_note_and_the_next_one_is_intact(stage: Callable[..., Stage]) -> None:
+def test_t42_a_line_over_the_limit_is_one_note_and_the_next_one_is_intact(stage: Callable[..., Stage]) -> None:
     code = """
 import sys
 sys.stdout.write('{"type":"big","pad":"' + "x" * (20 << 20) + '"}\\n{"type":"next"}\\n')

@@ -21,7 +21,8 @@ FLOORS = {
     0: "__init__ errors outcomes usage events settings",
     1: """
         agent.__init__ agent.pause agent.retry agent.state
-        claude.__init__ claude.argv claude.evidence claude.outcome claude.prompt claude.stream claude.watch
+        claude.__init__ claude.argv claude.evidence claude.outcome claude.prompt claude.redact claude.stream
+        claude.watch
         control.__init__ control.wire
         demo.__init__ demo.replay
         render.__init__ render.text
@@ -30,7 +31,7 @@ FLOORS = {
     2: """
         ring
         claude.guard claude.process
-        control.client
+        control.client control.peer
         store.db store.events store.facts store.folder store.inbox store.model store.report store.stats
     """,
     3: """
@@ -63,7 +64,7 @@ HOMES = {
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness demo.replay",
     "subprocess": "agent.login",
-    "socket": "control.client control.server",
+    "socket": "control.client control.peer control.server",
     "fcntl": "store.folder",
     "importlib": "cli.main",
     **dict.fromkeys(("asyncio", "threading", "multiprocessing", "concurrent", "runpy", "pty"), ""),
