@@ -62,7 +62,7 @@ HOMES = {
     """,
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness demo.replay",
-    "subprocess": "agent.login",
+    "subprocess": "agent.login claude.guard",
     "socket": "control.client control.server",
     "fcntl": "store.folder",
     "importlib": "cli.main",
