@@ -28,6 +28,12 @@ class JsonSink:
     def tick(self) -> None:
         """Redraw nothing."""
 
+    def suspend(self) -> None:
+        """Leave the terminal as it is: nothing is drawn on it."""
+
+    def resume(self) -> None:
+        """Do nothing, as above."""
+
 
 @contextmanager
 def open_sink(

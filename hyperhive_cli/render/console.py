@@ -74,8 +74,13 @@ class Console:
 
     def __enter__(self) -> Self:
         never_fail_to_encode(self._file)
+        self.resume()
+        return self
+
+    def resume(self) -> None:
+        """Draw the live region, for the first time or after `suspend`."""
         self._fit()
-        if self._is_live:
+        if self._is_live and self._live is None:
             region = _Region(self._region)
             self._live = Live(
                 console=self._rich,
@@ -87,13 +92,16 @@ class Console:
             )
             self._drawn_at = self._now()
             self._guarded(self._live.start, refresh=True)
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        live, self._live = self._live, None
         self._drafts.clear()
+        self.suspend()
+
+    def suspend(self) -> None:
+        """Take the live region away and give the cursor back, as long as the process is stopped."""
+        live, self._live = self._live, None
         if live is None:
             return
         try:
