@@ -1,8 +1,9 @@
 """Where a command shows events: the console, one JSON object a line, or nowhere."""
 
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from hyperhive_cli.events import BusEvent
@@ -47,3 +48,21 @@ def open_sink(
 
     with Console(snapshot=snapshot, live=live) as console:
         yield console
+
+
+@contextmanager
+def stoppable(sink: "JsonSink | Console") -> Iterator[None]:
+    """Let Ctrl-Z give the terminal back before it stops this process, which has one thread alone."""
+
+    def stop(*_: object) -> None:
+        with suppress(OSError, RuntimeError):  # RuntimeError: in the middle of a write, which is not re-entrant
+            sink.suspend()
+        signal.raise_signal(signal.SIGSTOP)
+        with suppress(RuntimeError):
+            sink.resume()
+
+    before = signal.signal(signal.SIGTSTP, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTSTP, before)

@@ -61,7 +61,7 @@ HOMES = {
         agent.turn cli.demo cli.run
     """,
     "sqlite3": "store.",
-    "signal": "claude.guard claude.process agent.harness demo.replay",
+    "signal": "claude.guard claude.process agent.harness demo.replay cli.sinks",
     "subprocess": "agent.login claude.guard",
     "socket": "control.client control.server",
     "fcntl": "store.folder",
