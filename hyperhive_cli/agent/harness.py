@@ -147,11 +147,15 @@ async def _take_signals(
 ) -> None:
     """First signal: end in an orderly way. Second: kill what runs, now. Ctrl-Z: stop, with all that runs."""
     ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    with trio.open_signal_receiver(*ending, signal.SIGTSTP) as signals:
+    with trio.open_signal_receiver(*ending, signal.SIGTSTP, signal.SIGCONT) as signals:
         task_status.started()
         async for number in signals:
             if number == signal.SIGTSTP:
                 await _pause(loop, screen)
+                continue
+            if number == signal.SIGCONT:  # it may bring us from the background to the foreground
+                if screen is not None:
+                    await screen.resume()
                 continue
             taken.append(number)
             if len(taken) > 1:
@@ -168,8 +172,6 @@ async def _pause(loop: AgentLoop, screen: "_Screen | None") -> None:
     loop.freeze()
     signal.raise_signal(signal.SIGSTOP)
     loop.thaw(trio.current_time() - began)
-    if screen is not None:
-        await screen.resume()
 
 
 async def _sweep(bus: Bus) -> None:

@@ -3,13 +3,16 @@
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from hyperhive_cli.events import BusEvent
 
 if TYPE_CHECKING:
     from hyperhive_cli.render.console import Console
+
+T = TypeVar("T")
+STOPS = (signal.SIGTSTP, signal.SIGCONT)
 
 
 class JsonSink:
@@ -50,19 +53,29 @@ def open_sink(
         yield console
 
 
-@contextmanager
-def stoppable(sink: "JsonSink | Console") -> Iterator[None]:
-    """Let Ctrl-Z give the terminal back before it stops this process, which has one thread alone."""
+def hold_stops() -> None:
+    """Let Ctrl-Z wait until `stoppable` hears it. For a process that has one thread and starts no other."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+
+
+def stoppable(events: Iterator[T], sink: "JsonSink | Console") -> Iterator[T]:
+    """Pass events on; Ctrl-Z gives the terminal back before it stops this process.
+
+    It is heard only while the next event is waited for: in the middle of a write the sink takes no other call.
+    """
 
     def stop(*_: object) -> None:
-        with suppress(OSError, RuntimeError):  # RuntimeError: in the middle of a write, which is not re-entrant
-            sink.suspend()
+        sink.suspend()
         signal.raise_signal(signal.SIGSTOP)
-        with suppress(RuntimeError):
-            sink.resume()
 
-    before = signal.signal(signal.SIGTSTP, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTSTP, before)
+    signal.signal(signal.SIGTSTP, stop)
+    signal.signal(signal.SIGCONT, lambda *_: sink.resume())
+    while True:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+        try:
+            event = next(events)
+        except StopIteration:
+            return
+        finally:
+            hold_stops()
+        yield event

@@ -22,6 +22,7 @@ from hyperhive_cli.render.feed import Feed
 from hyperhive_cli.render.output import (
     READER_GONE,
     columns_wanted,
+    is_background,
     is_gone,
     is_terminal,
     never_fail_to_encode,
@@ -78,9 +79,9 @@ class Console:
         return self
 
     def resume(self) -> None:
-        """Draw the live region, for the first time or after `suspend`."""
+        """Draw the live region, for the first time or after `suspend`; in the background there is none."""
         self._fit()
-        if self._is_live and self._live is None:
+        if self._is_live and self._live is None and not is_background(self._file):
             region = _Region(self._region)
             self._live = Live(
                 console=self._rich,

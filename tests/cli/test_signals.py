@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -88,9 +88,9 @@ class Terminal:
 
 
 @contextmanager
-def on_terminal(hive: Hive, *arguments: str) -> Iterator[Terminal]:
-    """Start a command in the foreground of a terminal."""
-    terminal = Terminal(hive.command(*arguments), hive.workspace, hive.variables())
+def on_terminal(hive: Hive, *arguments: str, by: Sequence[str] = ()) -> Iterator[Terminal]:
+    """Start a command in the foreground of a terminal, or a program there that is given its words."""
+    terminal = Terminal([*by, *hive.command(*arguments)], hive.workspace, hive.variables())
     try:
         yield terminal
     finally:
@@ -270,3 +270,16 @@ def test_t13_ctrl_z_gives_the_terminal_of_a_tail_back(hive: Hive, fake_claude: F
         terminal.press(CTRL_C)
         assert terminal.wait() == 130
         wait_until(lambda: terminal.screen.cursor_shown)
+
+
+def test_t13_in_the_background_the_terminal_is_the_shells(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(gated())
+    run = ("run", "--claude", str(hive.claude), "--message", "one")
+    with on_terminal(hive, *run, by=["/bin/sh", "-m", "-c", '"$@" & read line; fg', "sh"]) as terminal:
+        fake_claude.wait_for("before go on")
+        wait_until(lambda: "one" in terminal.screen.text)
+        assert "thinking" not in terminal.text
+        terminal.press(b"\n")
+        wait_until(lambda: "thinking" in terminal.screen.last and not terminal.screen.cursor_shown)
+        terminal.press(CTRL_C)
+        assert terminal.wait() == 130
