@@ -68,6 +68,14 @@ def process_state(pid: int) -> str | None:
     return fields[0] if fields else None
 
 
+def parent_of(pid: int) -> int:
+    """Give the id of a process's parent; ProcessLookupError when it is gone."""
+    fields = _process_fields(pid)
+    if not fields:
+        raise ProcessLookupError(pid)
+    return int(fields[1])
+
+
 def wait_until(condition: Callable[[], T], timeout_s: float = 10.0) -> T:
     """Poll until the condition is true, and give its value; TimeoutError after the deadline."""
     deadline = time.monotonic() + timeout_s

@@ -1,7 +1,7 @@
 """The harness: the composition root. It opens everything, joins the parts, takes the signals, and closes."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, aclosing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,6 +24,7 @@ from hyperhive_cli.store.folder import hold_lock, prepare_state_dir
 from hyperhive_cli.store.inbox import Inbox, open_inbox
 
 SWEEP_EVERY_S = 300.0
+SUSPEND_GRACE_S = 1.0  # for the console to tidy up the terminal before the harness is stopped
 SINK_GRACE_S = 3.0  # for the console to show the last events; a terminal that is held up is left
 TICK_S = 1.0
 
@@ -39,6 +40,12 @@ class Sink(Protocol):
 
     def tick(self) -> None:
         """Redraw what depends on the time."""
+
+    def suspend(self) -> None:
+        """Give the terminal back: the process is about to be stopped."""
+
+    def resume(self) -> None:
+        """Take the terminal again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +73,15 @@ async def run_harness(config: HarnessConfig) -> int:
         loop = AgentLoop(replace(config.agent, environment=environment, kept=(lock,)), inbox, bus)
         signals: list[int] = []
         admit = admit_all if config.allow_self_control else refuse_turns
+        screen = None if config.sink is None else _Screen(config.sink)
         async with trio.open_nursery() as viewers:
-            if config.sink is not None:
-                viewers.start_soon(_show, bus, inbox, config.sink)
+            if screen is not None:
+                viewers.start_soon(screen.follow, bus, inbox)
             async with (
                 open_control_server(config.paths.socket, ControlHandler(bus, loop, inbox), admit),
                 trio.open_nursery() as nursery,
             ):
-                await nursery.start(_take_signals, loop, signals, nursery.cancel_scope)
+                await nursery.start(_take_signals, loop, signals, nursery.cancel_scope, screen)
                 nursery.start_soon(_sweep, bus)
                 await loop.run()
                 nursery.cancel_scope.cancel()
@@ -136,17 +144,36 @@ async def _take_signals(
     loop: AgentLoop,
     taken: list[int],
     hard: trio.CancelScope,
+    screen: "_Screen | None",
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """First signal: end in an orderly way. Second: kill what runs, now."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+    """First signal: end in an orderly way. Second: kill what runs, now. Ctrl-Z: stop, with all that runs."""
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    with trio.open_signal_receiver(*ending, signal.SIGTSTP, signal.SIGCONT) as signals:
         task_status.started()
         async for number in signals:
+            if number == signal.SIGTSTP:
+                await _pause(loop, screen)
+                continue
+            if number == signal.SIGCONT:  # it may bring us from the background to the foreground
+                if screen is not None:
+                    await screen.resume()
+                continue
             taken.append(number)
             if len(taken) > 1:
                 hard.cancel()
                 return
             loop.stop()
+
+
+async def _pause(loop: AgentLoop, screen: "_Screen | None") -> None:
+    """Stop this process until SIGCONT comes, and first those of the turn, which are out of the terminal's reach."""
+    if screen is not None:
+        await screen.suspend()
+    began = trio.current_time()
+    loop.freeze()
+    signal.raise_signal(signal.SIGSTOP)
+    loop.thaw(trio.current_time() - began)
 
 
 async def _sweep(bus: Bus) -> None:
@@ -155,32 +182,49 @@ async def _sweep(bus: Bus) -> None:
         await trio.sleep(SWEEP_EVERY_S)
 
 
-async def _show(bus: Bus, inbox: Inbox, sink: Sink) -> None:
-    """Feed the console. It works in a thread of its own: a terminal that is held up holds up nothing else."""
-    lock = trio.Lock()
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_tick, bus, inbox, sink, lock)
-            async with aclosing(bus.follow(bus.first_seq)) as feed:
-                async for records in feed:
-                    async with lock:
-                        await trio.to_thread.run_sync(sink.show, records, abandon_on_cancel=True)
-            nursery.cancel_scope.cancel()
-    except* (BrokenPipeError, OSError):
-        pass  # nobody looks any more (`| head`, a closed terminal): the agent works on
+class _Screen:
+    """Feeds the sink. It works in a thread of its own: a terminal that is held up holds up nothing else."""
 
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._lock = trio.Lock()
 
-async def _tick(bus: Bus, inbox: Inbox, sink: Sink, lock: trio.Lock) -> None:
-    """Tell the console each second what no event does, and let its clocks go on while there is one to see."""
-    told: dict[str, int] = {}
-    while True:
-        facts = {"waits_until": bus.waits_until or 0}
-        with suppress(StoreError):  # the loop says so, if it lasts
-            facts["unread"] = inbox.unread()
-        async with lock:
+    async def follow(self, bus: Bus, inbox: Inbox) -> None:
+        """Show the feed from this life's beginning on, until the bus is closed or nobody looks any more."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._tick, bus, inbox)
+                async with aclosing(bus.follow(bus.first_seq)) as feed:
+                    async for records in feed:
+                        await self._call(partial(self._sink.show, records))
+                nursery.cancel_scope.cancel()
+        except* (BrokenPipeError, OSError):
+            pass  # nobody looks any more (`| head`, a closed terminal): the agent works on
+
+    async def suspend(self) -> None:
+        """Give the terminal back; one that is held up is left as it is."""
+        with trio.move_on_after(SUSPEND_GRACE_S), suppress(OSError):
+            await self._call(self._sink.suspend)
+
+    async def resume(self) -> None:
+        """Take the terminal again."""
+        with trio.move_on_after(SUSPEND_GRACE_S), suppress(OSError):
+            await self._call(self._sink.resume)
+
+    async def _tick(self, bus: Bus, inbox: Inbox) -> None:
+        """Tell the sink each second what no event does, and let its clocks go on while there is one to see."""
+        told: dict[str, int] = {}
+        while True:
+            facts = {"waits_until": bus.waits_until or 0}
+            with suppress(StoreError):  # the loop says so, if it lasts
+                facts["unread"] = inbox.unread()
             if facts != told:
-                await trio.to_thread.run_sync(partial(sink.update, **facts), abandon_on_cancel=True)
+                await self._call(partial(self._sink.update, **facts))
             if bus.state is not TurnState.IDLE or bus.waits_until is not None or facts != told:
-                await trio.to_thread.run_sync(sink.tick, abandon_on_cancel=True)
-        told = facts
-        await trio.sleep(TICK_S)
+                await self._call(self._sink.tick)
+            told = facts
+            await trio.sleep(TICK_S)
+
+    async def _call(self, write: Callable[[], None]) -> None:
+        async with self._lock:
+            await trio.to_thread.run_sync(write, abandon_on_cancel=True)

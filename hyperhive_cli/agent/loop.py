@@ -81,6 +81,15 @@ class AgentLoop:
         if not self._desk.stop(Cause.CANCELLED):
             raise RefusedError("no turn is running")
 
+    def freeze(self) -> None:
+        """Stop the running turn's processes: the harness is about to be stopped itself."""
+        self._desk.freeze()
+
+    def thaw(self, paused_s: float) -> None:
+        """Go on after a pause of so many seconds, in the same turn."""
+        self._desk.thaw(paused_s)
+        self.ring()
+
     async def compact(self) -> Outcome:
         """Run `/compact` on the session once the running turn is over, and give its outcome.
 

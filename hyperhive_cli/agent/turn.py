@@ -63,6 +63,16 @@ class TurnDesk:
             self._running.stop(cause)
         return self._running is not None
 
+    def freeze(self) -> None:
+        """Stop the processes of the running turn, if one runs."""
+        if self._running is not None:
+            self._running.freeze()
+
+    def thaw(self, paused_s: float) -> None:
+        """Let them go on after a pause of so many seconds."""
+        if self._running is not None:
+            self._running.thaw(paused_s)
+
     async def run_message(self, lease: Lease) -> Outcome:
         """Run a message's turn to its end."""
         message = lease.message

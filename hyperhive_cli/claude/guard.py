@@ -5,15 +5,22 @@ being claude's. It becomes a subreaper, so that every orphan below it becomes it
 session of its own. LIFELINE is the read end of a pipe whose write end the harness alone holds. Each byte on it
 is an order, and its end means that the harness is gone:
 
-    i  SIGINT to claude    t  SIGTERM and SIGCONT to claude    k  kill every descendant, then leave
+    i  SIGINT to claude               t  SIGTERM and SIGCONT to claude
+    s  stop every descendant          c  let those go on that were stopped
+    k  kill every descendant, then leave
 
 On REPORT it writes lines: `pid N` when claude runs, or `error ERRNO TEXT` when it cannot; `exit STATUS` when it
-has ended (negative: a signal); `swept N` once waitpid has said that no descendant is left, with how many were
-killed. Between `exit` and `k` what claude left behind may go on writing. The KEPT descriptors (the harness's
-lock) stay open until the guard leaves, and claude does not get them.
+has ended (negative: a signal); `swept N PID…` once waitpid has said that no descendant is left, with how many
+were killed, and the ids of those that would not die in time. Between `exit` and `k` what claude left behind may
+go on writing. The KEPT descriptors (the harness's lock) stay open until the guard leaves, and claude does not
+get them.
 
 Why a process of its own: the binary puts each tool into a session of its own, so that no signal to a group
 reaches them all, and only a parent that survives the harness can see to them when it is killed.
+
+Elsewhere than on Linux (macOS) no process can be a subreaper, and none has /proc. There the guard looks at all
+processes once a second and remembers claude's descendants with the time at which each was started; what leaves
+its parent between two looks, and claude's process group as well, is never seen and outlives the turn.
 """
 
 import ctypes
@@ -24,6 +31,10 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 
+LINUX = sys.platform == "linux"
+LOOK_EVERY_S = 1.0  # where there is no subreaper: one `ps` costs some 10 ms
+PS = ("ps", "-A", "-o", "pid=,ppid=,stat=,lstart=")
+PS_LIMIT_S = 5.0
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 SWEEP_LIMIT_S = 10.0  # what SIGKILL does not end in this time is stuck in the kernel
@@ -39,6 +50,8 @@ class Guard:
         self.claude = 0
         self.status: int | None = None
         self._report = report
+        self._stopped: set[int] = set()
+        self._seen: dict[int, str] = {}  # where there is no subreaper: claude's descendants, and when each began
 
     def say(self, line: str) -> None:
         """Report to the harness; one that is gone needs no report."""
@@ -66,17 +79,58 @@ class Guard:
             for number in numbers:
                 os.kill(self.claude, number)
 
+    def obey(self, order: str) -> None:
+        """Carry out an order of the harness, but for the one to leave."""
+        if order == "i":
+            self.signal(signal.SIGINT)
+        elif order == "t":
+            self.signal(signal.SIGTERM, signal.SIGCONT)
+        elif order == "s":
+            self._stopped |= self.stop_all()
+        elif order == "c":
+            signal_all(self._stopped, signal.SIGCONT)
+            self._stopped.clear()
+
     def sweep(self) -> None:
-        """Kill descendants until waitpid says that none is left."""
+        """Kill descendants until none is left, for SWEEP_LIMIT_S at most."""
         killed: set[int] = set()
         deadline = time.monotonic() + SWEEP_LIMIT_S
-        if sys.platform != "linux":
-            kill([-self.claude])  # its process group: there is no subreaper, and no /proc to find more
-        while self.reap() and time.monotonic() < deadline:
-            killed.update(kill_below(os.getpid()))
+        if not LINUX:
+            kill([-self.claude])  # its process group: some in it may never have been seen
+        while (is_left := self.is_any_left()) and time.monotonic() < deadline:
+            found = self.stop_all()
+            kill(found)
+            killed |= found
             time.sleep(SWEEP_POLL_S)
-        killed.discard(self.claude)
-        self.say(f"swept {len(killed)}")
+        left = self.stop_all() if is_left else set()
+        self.say(" ".join(map(str, ["swept", len(killed - {self.claude}), *sorted(left)])))
+
+    def is_any_left(self) -> bool:
+        """Take in what has ended, and say whether anything has not."""
+        return self.reap() or (not LINUX and bool(self.look()))
+
+    def stop_all(self) -> set[int]:
+        """Stop all descendants and give their ids."""
+        if LINUX:
+            return stop_below(os.getpid())
+        found = self.look()
+        signal_all(found, signal.SIGSTOP)
+        return found
+
+    def look(self) -> set[int]:
+        """Find claude's descendants among all processes: those seen before and still the same, and their children."""
+        table = processes()
+        if not table:  # no answer: nothing can be told from a process that has got the same number since
+            return set()
+        found = {pid for pid, began in self._seen.items() if pid in table and table[pid][1] == began}
+        if self.status is None:
+            found.add(self.claude)
+        size = 0
+        while size < len(found):
+            size = len(found)
+            found |= {pid for pid, (parent, _) in table.items() if parent in found}
+        self._seen = {pid: table[pid][1] for pid in found if pid in table}
+        return set(self._seen)
 
     def watch(self, lifeline: int, bell: int) -> None:
         """Carry out orders until the one to leave, or until the harness is gone."""
@@ -84,7 +138,9 @@ class Guard:
         poll.register(lifeline, select.POLLIN)
         poll.register(bell, select.POLLIN)
         while True:
-            ready = {descriptor for descriptor, _ in poll.poll()}
+            ready = {descriptor for descriptor, _ in poll.poll(None if LINUX else LOOK_EVERY_S * 1000)}
+            if not LINUX:
+                self.look()
             if bell in ready:
                 os.read(bell, 1024)
                 self.reap()
@@ -92,15 +148,15 @@ class Guard:
                 orders = os.read(lifeline, 64)
                 if not orders or b"k" in orders:
                     return
-                for order in orders:
-                    self.signal(*ORDERS.get(order, ()))
+                for order in orders.decode():
+                    self.obey(order)
 
 
-def kill_below(root: int) -> set[int]:
-    """Kill all descendants of a process and give their ids.
+def stop_below(root: int) -> set[int]:
+    """Stop all descendants of a process and give their ids.
 
-    Each is stopped before its children are looked for, so that none forks unseen while the others die; the
-    children come from the process itself and not from a list of all, which a chain of forks would outrun.
+    Each is stopped before its children are looked for, so that none forks unseen meanwhile; the children come
+    from the process itself and not from a list of all, which a chain of forks would outrun.
     """
     found: set[int] = set()
     waiting = children(root)
@@ -109,7 +165,6 @@ def kill_below(root: int) -> set[int]:
         if pid not in found and signal_all([pid], signal.SIGSTOP):
             found.add(pid)
             waiting += children(pid)
-    signal_all(found, signal.SIGKILL)
     return found
 
 
@@ -142,12 +197,21 @@ def children(pid: int) -> list[int]:
     return found
 
 
-ORDERS = {ord("i"): (signal.SIGINT,), ord("t"): (signal.SIGTERM, signal.SIGCONT)}
+def processes() -> dict[int, tuple[int, str]]:
+    """Give the parent and the start time of every process but the zombies; none when `ps` does not answer."""
+    import subprocess  # noqa: PLC0415 - would double the guard's start-up where it is not needed
+
+    try:
+        listed = subprocess.run(PS, capture_output=True, timeout=PS_LIMIT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    rows = (line.split(maxsplit=3) for line in listed.stdout.decode(errors="replace").splitlines())
+    return {int(pid): (int(parent), began) for pid, parent, state, began in rows if not state.startswith("Z")}
 
 
 def prctl(option: int, value: int) -> None:
-    """Set a process option; only Linux has this, and elsewhere the sweep reaches claude's own group alone."""
-    if sys.platform == "linux":
+    """Set a process option, which only Linux has."""
+    if LINUX:
         LIBC.prctl(option, value, 0, 0, 0)
 
 

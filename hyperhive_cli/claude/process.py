@@ -2,9 +2,11 @@
 
 The one home of spawning. claude answers SIGINT by stopping its tools and sending a last `result`; SIGTERM may
 leave its tools behind as orphans. The guard (claude/guard.py) sees to whatever is left, also when the harness
-is killed. The harness is a subreaper too: should a guard die, its orphans come to the harness.
+is killed. The harness is a subreaper too: should a guard die, its orphans come to the harness. Should a guard
+neither do its work nor die, the harness kills it, and claude with it. So each wait here has an end.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -20,6 +22,8 @@ from hyperhive_cli.settings import MARKER
 INTERRUPT_GRACE_S = 5.0  # from SIGINT to SIGTERM: claude needs about 0.2 s
 TERMINATE_GRACE_S = 5.0  # from SIGTERM to SIGKILL
 SWEEP_LIMIT_S = guard.SWEEP_LIMIT_S + 2.0
+START_LIMIT_S = 30.0  # until claude's program runs: more than 10 ms only where the machine is in trouble
+DEATH_LIMIT_S = 2.0  # from SIGKILL to the end of a process that is not stuck in the kernel
 GUARD = guard.__file__
 
 
@@ -35,6 +39,7 @@ class ClaudeProcess:
         self.pid: int | None = None
         self.exit_status: int | None = None
         self.left_behind: int | None = None  # how many processes the guard had to kill; None: it died first
+        self.stuck: list[int] = []  # the ids of those that would not die
         self._guard = process
         self._lifeline = lifeline
         self._report = report
@@ -43,12 +48,14 @@ class ClaudeProcess:
 
     async def start(self) -> None:
         """Wait for the guard's first word; raises OSError when claude cannot be started."""
-        word, _, rest = (await self._next_report()).partition(" ")
-        if word == "pid":
-            self.pid = int(rest)
-        else:
+        with trio.move_on_after(START_LIMIT_S):
+            word, _, rest = (await self._next_report()).partition(" ")
+            if word == "pid":
+                self.pid = int(rest)
+                return
             number, _, text = rest.partition(" ")
             raise OSError(int(number or 0), text or "the guard died before it could start claude")
+        raise OSError(errno.ETIMEDOUT, f"claude could not be started within {START_LIMIT_S:g} s")
 
     async def wait(self) -> int:
         """Wait until claude itself has exited; what it left behind may still hold its pipes."""
@@ -71,25 +78,44 @@ class ClaudeProcess:
             await self.stdin.send_all(prompt)
         await self.stdin.aclose()
 
+    def freeze(self) -> None:
+        """Stop claude and all that it has started, as Ctrl-Z does. Returns at once."""
+        self._order(b"s")
+
+    def thaw(self) -> None:
+        """Let those go on that `freeze` has stopped. Returns at once."""
+        self._order(b"c")
+
     async def stop(self) -> None:
-        """Climb the ladder until claude has exited: SIGINT, SIGTERM, SIGKILL. At most about 15 s."""
+        """Climb the ladder until claude has exited: SIGINT, SIGTERM, SIGKILL, and at last the guard's own end.
+
+        At most about 25 s. After it claude has exited, or is stuck in the kernel and left.
+        """
         for order, grace_s in ((b"i", INTERRUPT_GRACE_S), (b"t", TERMINATE_GRACE_S), (b"k", SWEEP_LIMIT_S)):
             self._order(order)
             with trio.move_on_after(grace_s):
                 await self.wait()
                 return
+        await self._kill_guard()
+        with trio.move_on_after(DEATH_LIMIT_S):
+            await self.wait()
+        self.exit_status = -signal.SIGKILL if self.exit_status is None else self.exit_status
 
     async def sweep(self) -> None:
-        """Let the guard kill all that is left, and wait until it has gone. Bounded by SWEEP_LIMIT_S."""
+        """Let the guard kill all that is left, and wait until it has gone; one that does not answer is killed."""
         self._order(b"k")
         with trio.move_on_after(SWEEP_LIMIT_S):
             while line := await self._next_report():
-                word, _, rest = line.partition(" ")
+                word, *numbers = line.split(" ")
                 if word == "swept":
-                    self.left_behind = int(rest)
+                    self.left_behind, *self.stuck = map(int, numbers)
             await self._guard.wait()
         if self._guard.returncode is None:
-            self._guard.kill()
+            await self._kill_guard()
+
+    async def _kill_guard(self) -> None:
+        self._guard.kill()
+        with trio.move_on_after(DEATH_LIMIT_S):
             await self._guard.wait()
 
     def _order(self, order: bytes) -> None:
@@ -115,7 +141,8 @@ async def open_claude(
 
     `kept` are descriptors (the harness's lock) that the guard holds until then. Raises OSError or ValueError
     when claude cannot be started (missing, not executable, no such folder, a NUL in an argument). The cleanup
-    is shielded and bounded: what SIGKILL does not end within SWEEP_LIMIT_S is stuck in the kernel.
+    is shielded and bounded: what SIGKILL does not end within SWEEP_LIMIT_S is stuck in the kernel, and is to be
+    found in the process's `stuck`.
     """
     with ExitStack() as stack:
         mine = set(guard.children(os.getpid()))
@@ -126,8 +153,8 @@ async def open_claude(
         finally:
             with trio.CancelScope(shield=True):
                 await process.sweep()
-                if process.left_behind is None:
-                    await _sweep_orphans(mine)
+                if process.left_behind is None or process.stuck:
+                    process.stuck = await _sweep_orphans(mine, process.pid)
                 for stream in (process.stdin, process.stdout, process.stderr):
                     await trio.aclose_forcefully(stream)
 
@@ -162,15 +189,32 @@ def become_subreaper() -> None:
     guard.prctl(guard.PR_SET_CHILD_SUBREAPER, 1)
 
 
-async def _sweep_orphans(mine: set[int]) -> None:
-    """Kill what came to us from a dead guard; each is reaped by its number, for trio has children of its own."""
+async def _sweep_orphans(mine: set[int], claude: int | None) -> list[int]:
+    """Kill what came to us from a guard that failed, and give the ids of those that would not die.
+
+    Each is reaped by its number, for trio has children of its own.
+    """
+    if claude is not None and not guard.LINUX:
+        guard.kill([-claude])  # its group: all that can be reached where orphans do not come to us
     with trio.move_on_after(SWEEP_LIMIT_S):
-        while orphans := set(guard.children(os.getpid())) - mine:
+        while orphans := _orphans(mine):
             for orphan in orphans:
-                guard.kill_below(orphan)
+                guard.kill(guard.stop_below(orphan))
             guard.kill(orphans)
             _reap(orphans)
             await trio.sleep(guard.SWEEP_POLL_S)
+        return []
+    return sorted(_orphans(mine))
+
+
+def _orphans(mine: set[int]) -> set[int]:
+    """Find the children that we have not started: no session is ours in which something of a guard can be."""
+    found = set()
+    for pid in set(guard.children(os.getpid())) - mine:
+        with suppress(ProcessLookupError):
+            if os.getsid(pid) != os.getsid(0):
+                found.add(pid)
+    return found
 
 
 def _reap(pids: set[int]) -> None:

@@ -19,6 +19,7 @@ from hyperhive_cli.events import LiveEvent, Note, Stream
 CHUNK_BYTES = 65_536  # what a pipe holds; more per read costs latency and gains little
 DRAIN_QUIET_S = 0.25  # after the exit: a grandchild may hold the pipe for ever, so silence ends the reading
 LATE_S = 5.0  # an alarm that rings so much too late rings after a time in which we were stopped
+DRAIN_LIMIT_S = 10.0  # or this, for one that is never silent
 STDERR_LINE_LIMIT_BYTES = 65_536
 STDERR_NOTE_CHARS = 2_000
 STDERR_TAIL_LINES = 5
@@ -70,10 +71,11 @@ class Turn:
         self._stopping = trio.Event()
         self._answered = False  # when it was stopped: the answer was there already
         self._exited = False
+        self._drained_by = math.inf
         self._watchdog = Watchdog(request.limits, self.evidence, started=0.0)
-        self._cpu_s: Callable[[], float | None] = lambda: None
         self._alarm = trio.CancelScope()
         self._stderr_tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
+        self._process: ClaudeProcess | None = None
 
     def stop(self, cause: Cause, detail: str | None = None) -> None:
         """Ask the run to end, for this cause; the first one counts. Returns at once."""
@@ -84,8 +86,15 @@ class Turn:
             self._answered = seen.results > 0 and not seen.answering and is_all
             self._stopping.set()
 
+    def freeze(self) -> None:
+        """Stop all processes of the run, before the harness itself is stopped. Returns at once."""
+        if self._process is not None:
+            self._process.freeze()
+
     def thaw(self, paused_s: float) -> None:
-        """Do not count a pause, of claude's whole tree or of the harness, as silence or as claude's time."""
+        """Let them go on; the pause is not counted as silence or as claude's time."""
+        if self._process is not None:
+            self._process.thaw()
         self._watchdog.thaw(paused_s, trio.current_time())
         if self._alarm.deadline < math.inf:
             self._judge()
@@ -101,24 +110,33 @@ class Turn:
                 request.argv, workspace=request.workspace, environment=request.environment, kept=request.kept
             ) as process:
                 self._watchdog = Watchdog(request.limits, self.evidence, started=trio.current_time())
-                self._cpu_s = process.cpu_s
+                self._process = process
                 await self._attend(process)
-                return Ending(process.exit_status, self._cause, self._detail, "\n".join(self._stderr_tail))
         except (OSError, ValueError) as error:
             return Ending(None, detail=str(error))
+        finally:
+            self._process = None
+        if process.stuck:
+            left = ", ".join(map(str, process.stuck))
+            text = f"could not be ended and is left: process {left}"
+            self._feed.publish(Note(text=text, level="error", source="guard"))
+        return Ending(process.exit_status, self._cause, self._detail, "\n".join(self._stderr_tail))
 
     async def _attend(self, process: ClaudeProcess) -> None:
         async with trio.open_nursery() as helpers:
             helpers.start_soon(process.feed, self._request.prompt)
             helpers.start_soon(self._watch)
-            helpers.start_soon(self._stop_when_asked, process)
+            waiting = trio.CancelScope()
+            helpers.start_soon(self._stop_when_asked, process, waiting)
             async with trio.open_nursery() as readers:
                 scopes = [trio.CancelScope(), trio.CancelScope()]
                 readers.start_soon(self._read, process.stdout, scopes[0], self._take_stdout, LineFramer())
                 framer = LineFramer(STDERR_LINE_LIMIT_BYTES)
                 readers.start_soon(self._read, process.stderr, scopes[1], self._take_stderr, framer)
-                await process.wait()
+                with waiting:
+                    await process.wait()
                 self._exited = True
+                self._drained_by = trio.current_time() + DRAIN_LIMIT_S
                 for scope in scopes:
                     scope.deadline = trio.current_time() + DRAIN_QUIET_S
             helpers.cancel_scope.cancel()
@@ -134,7 +152,7 @@ class Turn:
         with scope:
             while chunk := await stream.receive_some(CHUNK_BYTES):
                 if self._exited:
-                    scope.deadline = trio.current_time() + DRAIN_QUIET_S
+                    scope.deadline = min(trio.current_time() + DRAIN_QUIET_S, self._drained_by)
                 take(self._redacted(framer.push(bytes(chunk))))
         take(self._redacted(framer.flush()))
 
@@ -171,7 +189,7 @@ class Turn:
             return
         now = trio.current_time()
         if self._watchdog.wants_reading(now):
-            self._watchdog.measure(self._cpu_s(), now)
+            self._watchdog.measure(None if self._process is None else self._process.cpu_s(), now)
         found = self._watchdog.verdict(now)
         if isinstance(found, Verdict):
             self._warn(f"interrupting claude: {found.detail}")
@@ -194,9 +212,10 @@ class Turn:
             if late_s > LATE_S:  # what claude wrote meanwhile is yet to be read
                 self._watchdog.thaw(late_s + LATE_S, trio.current_time())
 
-    async def _stop_when_asked(self, process: ClaudeProcess) -> None:
+    async def _stop_when_asked(self, process: ClaudeProcess, waiting: trio.CancelScope) -> None:
         await self._stopping.wait()
         await process.stop()
+        waiting.cancel()  # whether claude has ended or not, there is nothing more to be done about it
 
 
 def _kind(event: LiveEvent) -> str:

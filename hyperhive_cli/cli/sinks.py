@@ -1,14 +1,18 @@
 """Where a command shows events: the console, one JSON object a line, or nowhere."""
 
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from hyperhive_cli.events import BusEvent
 
 if TYPE_CHECKING:
     from hyperhive_cli.render.console import Console
+
+T = TypeVar("T")
+STOPS = (signal.SIGTSTP, signal.SIGCONT)
 
 
 class JsonSink:
@@ -28,6 +32,12 @@ class JsonSink:
     def tick(self) -> None:
         """Redraw nothing."""
 
+    def suspend(self) -> None:
+        """Leave the terminal as it is: nothing is drawn on it."""
+
+    def resume(self) -> None:
+        """Do nothing, as above."""
+
 
 @contextmanager
 def open_sink(
@@ -41,3 +51,31 @@ def open_sink(
 
     with Console(snapshot=snapshot, live=live) as console:
         yield console
+
+
+def hold_stops() -> None:
+    """Let Ctrl-Z wait until `stoppable` hears it. For a process that has one thread and starts no other."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+
+
+def stoppable(events: Iterator[T], sink: "JsonSink | Console") -> Iterator[T]:
+    """Pass events on; Ctrl-Z gives the terminal back before it stops this process.
+
+    It is heard only while the next event is waited for: in the middle of a write the sink takes no other call.
+    """
+
+    def stop(*_: object) -> None:
+        sink.suspend()
+        signal.raise_signal(signal.SIGSTOP)
+
+    signal.signal(signal.SIGTSTP, stop)
+    signal.signal(signal.SIGCONT, lambda *_: sink.resume())
+    while True:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+        try:
+            event = next(events)
+        except StopIteration:
+            return
+        finally:
+            hold_stops()
+        yield event

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, now_ms, pass_invocation
-from hyperhive_cli.cli.sinks import open_sink
+from hyperhive_cli.cli.sinks import hold_stops, open_sink, stoppable
 from hyperhive_cli.control.feed import AgentFeed
 from hyperhive_cli.events import KINDS, BusEvent
 from hyperhive_cli.store.report import stored_status
@@ -40,6 +40,8 @@ def tail(
     is_terminal = sys.stdout.isatty() and not as_json
     feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S)
     snapshot = stored_status(paths, now_ms=now_ms()) | dict(ask_harness(paths, "status") or STOPPED)
+    if not no_follow:
+        hold_stops()
     with open_sink(snapshot, as_json=as_json, live=None if not no_follow else False) as sink:
         earlier = feed.newest(count, kinds) if since is None else _of_kinds(feed.stored(since), kinds)
         for batch in _batches(earlier):
@@ -47,7 +49,7 @@ def tail(
         if no_follow:
             return
         shown: Mapping[str, Any] | None = {}
-        for event in feed.follow():
+        for event in stoppable(feed.follow(), sink):
             if feed.snapshot is not shown:
                 shown = feed.snapshot
                 sink.update(**(STOPPED if shown is None else shown))

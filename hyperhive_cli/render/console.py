@@ -22,6 +22,7 @@ from hyperhive_cli.render.feed import Feed
 from hyperhive_cli.render.output import (
     READER_GONE,
     columns_wanted,
+    is_background,
     is_gone,
     is_terminal,
     never_fail_to_encode,
@@ -74,8 +75,13 @@ class Console:
 
     def __enter__(self) -> Self:
         never_fail_to_encode(self._file)
+        self.resume()
+        return self
+
+    def resume(self) -> None:
+        """Draw the live region, for the first time or after `suspend`; in the background there is none."""
         self._fit()
-        if self._is_live:
+        if self._is_live and self._live is None and not is_background(self._file):
             region = _Region(self._region)
             self._live = Live(
                 console=self._rich,
@@ -87,13 +93,16 @@ class Console:
             )
             self._drawn_at = self._now()
             self._guarded(self._live.start, refresh=True)
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        live, self._live = self._live, None
         self._drafts.clear()
+        self.suspend()
+
+    def suspend(self) -> None:
+        """Take the live region away and give the cursor back, as long as the process is stopped."""
+        live, self._live = self._live, None
         if live is None:
             return
         try:

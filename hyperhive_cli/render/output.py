@@ -49,6 +49,14 @@ def is_terminal(file: TextIO) -> bool:
         return False
 
 
+def is_background(file: TextIO) -> bool:
+    """Tell whether `file` is a terminal whose foreground is another program, such as the shell after `bg`."""
+    try:
+        return os.tcgetpgrp(file.fileno()) != os.getpgrp()
+    except (OSError, ValueError, AttributeError):  # no terminal, or not the one of this session
+        return False
+
+
 def terminal_size(file: TextIO) -> os.terminal_size | None:
     """Give the size of the terminal behind `file`, None when there is none."""
     try:

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.claude.conftest import MessagesApi
-from tests.conftest import process_state, wait_until
-from tests.harness import Event, Hive, of_kind, outcomes, without_envelope
+from tests.conftest import parent_of, process_state, wait_until
+from tests.harness import Event, Hive, Program, of_kind, outcomes, without_envelope
 
 SKIP_PERMISSIONS = "--dangerously-skip-permissions"
 ANSWER = "Hello! I am ready."
@@ -47,6 +47,14 @@ def processes_in(folder: Path) -> list[int]:
 
 def is_gone(pid: int) -> bool:
     return process_state(pid) in {None, "Z"}
+
+
+def turn_of(program: Program, hive: Hive) -> list[int]:
+    """Give the ids of the guard, of claude, and of all that claude has started in the workspace."""
+    found = {pid: parent_of(pid) for pid in processes_in(hive.workspace) if pid != program.pid and not is_gone(pid)}
+    (its_guard,) = [pid for pid, parent in found.items() if parent == program.pid]
+    (its_claude,) = [pid for pid, parent in found.items() if parent == its_guard]
+    return [its_guard, its_claude, *(found.keys() - {its_guard, its_claude})]
 
 
 def said(events: Sequence[Event]) -> str:
@@ -294,21 +302,70 @@ def test_a_stop_in_the_middle_of_a_tool_leaves_nothing_running(start: Callable[[
     wait_until(lambda: all(map(is_gone, processes_in(hive.workspace))))
 
 
-def test_a_killed_harness_leaves_nothing_of_a_slow_tool(start: Callable[[str], Hive]) -> None:
+def test_t02_a_killed_harness_leaves_nothing_of_a_slow_tool(
+    start: Callable[[str], Hive], messages_api: MessagesApi
+) -> None:
     hive = start("slow_tool")
     with hive.run(SKIP_PERMISSIONS, "--message", "take your time") as program:
         wait_until((hive.workspace / "started").exists, 30)
+        session = of_kind(program.events(), "stream")[0]["session_id"]
+        assert len(turn_of(program, hive)) > 2
         program.send(signal.SIGKILL)
         program.wait()
-        wait_until(lambda: all(map(is_gone, processes_in(hive.workspace))))
+        wait_until(lambda: all(map(is_gone, processes_in(hive.workspace))), 2)
     (hive.workspace / "finish").touch()
     again = hive.drain(SKIP_PERMISSIONS)
-    assert again.status == 0
+    assert (again.status, outcomes(again.json_lines())) == (0, ["ok"])
     (start_of_turn,) = of_kind(again.json_lines(), "turn_start")
     assert (start_of_turn["body"], start_of_turn["attempt"]) == ("take your time", 2)
+    assert of_kind(again.json_lines(), "stream")[0]["session_id"] == session
+    assert any("Delivery 2 of this message" in text for text in user_texts(messages_api.requests()[-1]))
 
 
-def test_a_job_in_the_background_does_not_outlive_its_turn(start: Callable[[str], Hive]) -> None:
+@pytest.mark.parametrize("victim", ["claude", "guard"])
+def test_t03_a_turn_whose_claude_or_guard_is_killed_leaves_nothing(victim: str, start: Callable[[str], Hive]) -> None:
+    hive = start("slow_tool")
+    with hive.run(SKIP_PERMISSIONS, "--drain", "--message", "take your time") as program:
+        wait_until((hive.workspace / "started").exists, 30)
+        its_guard, its_claude, *tools = turn_of(program, hive)
+        os.kill(its_claude if victim == "claude" else its_guard, signal.SIGKILL)
+        program.wait_for_kind("turn_end", outcome="crashed")
+        assert all(map(is_gone, (its_guard, its_claude, *tools)))
+        (hive.workspace / "finish").touch()
+        assert program.wait() == 1
+    assert outcomes(program.events()) == ["crashed", "ok"]
+
+
+@pytest.mark.parametrize("scenario", ["slow_tool", "stubborn_tool"])
+def test_t08_a_cancel_ends_what_heeds_no_signal(scenario: str, start: Callable[[str], Hive]) -> None:
+    hive = start(scenario)
+    with hive.run(SKIP_PERMISSIONS, "--message", "take your time") as program:
+        wait_until((hive.workspace / "started").exists, 30)
+        its_guard, its_claude, *tools = turn_of(program, hive)
+        if scenario == "slow_tool":  # claude itself heeds none while it is stopped, until SIGCONT comes with SIGTERM
+            os.kill(its_claude, signal.SIGSTOP)
+        assert hive.call("cancel").status == 0
+        assert program.wait_for_kind("turn_end")["outcome"] == "cancelled"
+        assert all(map(is_gone, (its_guard, its_claude, *tools)))
+        assert program.interrupt() == 130
+
+
+def test_t13_a_stopped_turn_goes_on(start: Callable[[str], Hive]) -> None:
+    hive = start("slow_tool")
+    with hive.run(SKIP_PERMISSIONS, "--message", "take your time") as program:
+        wait_until((hive.workspace / "started").exists, 30)
+        _, *claude_and_tools = turn_of(program, hive)
+        program.send(signal.SIGTSTP)
+        wait_until(lambda: {process_state(pid) for pid in (program.pid, *claude_and_tools)} <= {"T", "Z", None})
+        program.send(signal.SIGCONT)
+        (hive.workspace / "finish").touch()
+        assert program.wait_for_kind("turn_end")["outcome"] == "ok"
+        assert program.interrupt() == 130
+    assert "That took a while." in said(program.events())
+    assert len(of_kind(program.events(), "turn_start")) == 1
+
+
+def test_t01_a_job_in_the_background_does_not_outlive_its_turn(start: Callable[[str], Hive]) -> None:
     hive = start("background")
     assert hive.drain(SKIP_PERMISSIONS, "--message", "start it").status == 0
     assert all(map(is_gone, processes_in(hive.workspace)))

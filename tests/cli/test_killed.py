@@ -2,17 +2,16 @@
 
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
 from hyperhive_cli.store.folder import lock_holder
-from tests.conftest import FakeClaude, process_state, wait_until
+from tests.conftest import FakeClaude, parent_of, process_state, wait_until
 from tests.harness import TEXT, Hive, gated, of_kind, outcomes
 
 
 def guards_of(fake: FakeClaude) -> int:
-    return int(Path(f"/proc/{fake.started()[-1]}/stat").read_text().rpartition(")")[2].split()[1])
+    return parent_of(fake.started()[-1])
 
 
 @pytest.fixture

@@ -292,7 +292,7 @@ def test_a_second_signal_kills_what_runs(hive: Hive, fake_claude: FakeClaude) ->
 
 
 @pytest.mark.parametrize("form", [["--json"], []], ids=["json", "plain"])
-def test_the_agent_works_on_when_nobody_reads(form: list[str], hive: Hive, fake_claude: FakeClaude) -> None:
+def test_t14_the_agent_works_on_when_nobody_reads(form: list[str], hive: Hive, fake_claude: FakeClaude) -> None:
     many: list[Step] = [{"repeat": 300, "steps": [{"recording": "v2.1.330/tools.jsonl"}]}]
     fake_claude.script([INIT, {"wait_for": "nobody reads"}, *many, *TEXT])
     command = hive.command("run", "--claude", str(hive.claude), *form, "--drain", "--message", "one")

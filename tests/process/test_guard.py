@@ -1,18 +1,21 @@
 """The guard: whatever a turn starts, nothing of it is left. Who is killed: tests/cli/test_killed.py."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 import trio
 
+from hyperhive_cli.claude import guard
+from hyperhive_cli.claude import process as claude_process
 from hyperhive_cli.claude.process import open_claude, sweep_marked
-from tests.conftest import process_state, wait_until
+from tests.conftest import parent_of, process_state, wait_until
 
 # How a process gets away from its parent: a job, a session of its own, an orphan, an empty environment.
 ESCAPES = {
@@ -128,3 +131,83 @@ def test_only_what_carries_the_mark_of_this_folder_is_swept(
     assert sweep_marked(state_dir) == 1
     assert ours.wait(10) == -signal.SIGKILL
     assert others.poll() is None
+
+
+# --- Ctrl-Z ---
+
+
+def stop_and_go_on(escapes: Sequence[str], number: str, workspace: Path) -> None:
+    script = " ".join(ESCAPES[escape].format(n=number) for escape in escapes) + " touch ready; read line; exit 7"
+
+    async def main() -> int:
+        async with open_claude(["/bin/sh", "-c", script], workspace=workspace, environment=os.environ) as process:
+            await trio.to_thread.run_sync(wait_until, (workspace / "ready").exists)
+            await trio.to_thread.run_sync(wait_until, lambda: len(sleepers(number)) == len(escapes) + 2)
+            its_guard = parent_of(process.pid or 0)
+            everything = [pid for pid in sleepers(number) if pid != its_guard]
+            process.freeze()
+            await trio.to_thread.run_sync(wait_until, lambda: states(everything) == {"T"})
+            process.thaw()
+            await trio.to_thread.run_sync(wait_until, lambda: states(everything) == {"S"})
+            await process.feed(b"go on\n")
+            return await process.wait()
+
+    assert trio.run(main) == 7
+    assert sleepers(number) == []
+
+
+def test_t13_all_of_a_turn_stops_and_goes_on(number: str, workspace: Path) -> None:
+    stop_and_go_on(["a job", "a session of its own", "an orphan"], number, workspace)
+
+
+def states(pids: list[int]) -> set[str | None]:
+    return {process_state(pid) for pid in pids}
+
+
+# --- where no process can be a subreaper, and none has /proc ---
+
+
+@pytest.fixture
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the guard take itself to be on another system, and look around more often than it would."""
+    if shutil.which("ps") is None:
+        pytest.skip("THE GUARD OF OTHER SYSTEMS IS NOT TESTED: there is no ps")
+    text = Path(guard.__file__).read_text()
+    for old, new in (('sys.platform == "linux"', "False"), ("LOOK_EVERY_S = 1.0", "LOOK_EVERY_S = 0.01")):
+        assert old in text
+        text = text.replace(old, new)
+    other = tmp_path / "guard.py"
+    other.write_text(text)
+    monkeypatch.setattr(claude_process, "GUARD", str(other))
+
+
+@pytest.mark.usefixtures("_elsewhere")
+@pytest.mark.parametrize("escape", ESCAPES.values(), ids=ESCAPES)
+def test_elsewhere_what_was_seen_in_time_is_killed(escape: str, number: str, workspace: Path) -> None:
+    # An orphan has a parent for half a second, in which the guard looks some ten times.
+    late = escape.replace("(setsid sleep {n} &) &", "(setsid sleep {n} & sleep 0.5) &")
+    run(late.format(n=number) + " sleep 0.8; exit 0", workspace)
+    wait_until(lambda: sleepers(number) == [])
+
+
+@pytest.mark.usefixtures("_elsewhere")
+def test_elsewhere_the_group_is_killed_even_unseen(number: str, workspace: Path) -> None:
+    run(f"(sleep {number} &) & exit 0", workspace)
+    wait_until(lambda: sleepers(number) == [])
+
+
+@pytest.mark.usefixtures("_elsewhere")
+def test_elsewhere_a_turn_stops_and_goes_on(number: str, workspace: Path) -> None:
+    stop_and_go_on(["a job", "a session of its own"], number, workspace)
+
+
+def test_a_process_that_has_got_the_number_of_another_is_not_taken_for_it(number: str) -> None:
+    watched = guard.Guard(-1)
+    watched.status = 0
+    with subprocess.Popen(["sleep", number]) as process:
+        began = guard.processes()[process.pid][1]
+        watched._seen = {process.pid: began}  # noqa: SLF001 - as if it had been there at an earlier look
+        assert watched.look() == {process.pid}
+        watched._seen = {process.pid: "Thu Jan  1 00:00:00 1970"}  # noqa: SLF001
+        assert watched.look() == set()
+        process.kill()

@@ -202,7 +202,7 @@ sys.stdout.write('{"type":"big","pad":"' + "x" * (20 << 20) + '"}\\n{"type":"nex
     assert len(note) < 1_000
 
 
-def test_what_a_grandchild_writes_after_the_exit_is_read(
+def test_t06_what_a_grandchild_writes_after_the_exit_is_read(
     play: Callable[..., Stage], fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "DRAIN_QUIET_S", 1.0)
@@ -214,7 +214,7 @@ def test_what_a_grandchild_writes_after_the_exit_is_read(
     assert set_up.heard.lines()[1:] == [f'{{"n":{number}}}' for number in range(1, 6)]
 
 
-def test_a_grandchild_that_holds_the_pipes_does_not_hold_the_turn(
+def test_t05_a_grandchild_that_holds_the_pipes_does_not_hold_the_turn(
     play: Callable[..., Stage], fake_claude: FakeClaude
 ) -> None:
     held = {"spawn": ["sleep", "60"], "setsid": True, "inherit_stdout": True, "inherit_stderr": True}
@@ -423,7 +423,7 @@ def test_the_first_authentication_failure_interrupts_at_once(
     [([], 0), (["SIGINT"], 143), (["SIGINT", "SIGTERM"], -9)],
     ids=["SIGINT", "then SIGTERM", "then SIGKILL"],
 )
-def test_the_ladder_of_signals(
+def test_t08_the_ladder_of_signals(
     ignored: list[str], exit_status: int, play: Callable[..., Stage], fake_claude: FakeClaude
 ) -> None:
     set_up = play(*({"ignore": name} for name in ignored), INIT, {"touch": "ready"}, FOR_EVER)
@@ -439,7 +439,7 @@ def test_the_ladder_of_signals(
     assert process_state(fake_claude.started()[0]) is None
 
 
-def test_a_stopped_child_is_woken_to_end_by_itself(
+def test_t09_a_stopped_child_is_woken_to_end_by_itself(
     play: Callable[..., Stage], fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claude_process, "INTERRUPT_GRACE_S", 0.2)
@@ -490,15 +490,21 @@ def test_cancellation_kills_the_group(play: Callable[..., Stage], fake_claude: F
 # --- what cannot be started ---
 
 
-@pytest.mark.parametrize("case", ["missing", "not executable", "a folder", "NUL"])
-def test_a_claude_that_cannot_be_started_is_an_ending(case: str, tmp_path: Path, stage: Callable[..., Stage]) -> None:
+@pytest.mark.parametrize("case", ["missing", "not executable", "a folder", "NUL", "another machine's"])
+def test_t18_a_claude_that_cannot_be_started_is_an_ending(
+    case: str, tmp_path: Path, stage: Callable[..., Stage]
+) -> None:
     plain = tmp_path / "plain"
     plain.write_text("#!/bin/sh\n")
+    foreign = tmp_path / "foreign"
+    foreign.write_bytes(b"\x7fELF" + bytes(60))
+    foreign.chmod(0o700)
     argv = {
         "missing": [str(tmp_path / "nowhere")],
         "not executable": [str(plain)],
         "a folder": [str(tmp_path)],
         "NUL": [sys.executable, "a\0b"],
+        "another machine's": [str(foreign)],
     }[case]
     set_up = stage(argv)
     ending = set_up.run()
@@ -508,7 +514,7 @@ def test_a_claude_that_cannot_be_started_is_an_ending(case: str, tmp_path: Path,
     assert str(ending.detail) in str(outcome.note)
 
 
-def test_a_workspace_that_is_gone_is_an_ending(stage: Callable[..., Stage], tmp_path: Path) -> None:
+def test_t18_a_workspace_that_is_gone_is_an_ending(stage: Callable[..., Stage], tmp_path: Path) -> None:
     ending = stage([sys.executable, "-V"], folder=tmp_path / "gone").run()
     assert (ending.exit_status, "gone" in str(ending.detail)) == (None, True)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from hyperhive_cli.claude.process import MARKER
+from hyperhive_cli.settings import MARKER
 from tests.conftest import process_state
 from tests.soak.agent import Agent
 

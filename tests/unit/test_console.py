@@ -96,6 +96,22 @@ def test_the_bottom_line_fits(width: int) -> None:
             assert "unread 3" in line
 
 
+def test_a_region_that_was_taken_away_comes_back_below_what_was_printed_meanwhile() -> None:
+    terminal = Terminal()
+    with terminal.console:
+        terminal.show(Note(text="before"))
+        terminal.console.suspend()
+        assert (terminal.screen.text, terminal.screen.cursor_shown) == ("· before", True)
+        terminal.show(Note(text="meanwhile"))
+        terminal.console.tick()
+        assert (terminal.screen.text, terminal.screen.cursor_shown) == ("· before\n· meanwhile", True)
+        terminal.console.resume()
+        terminal.console.resume()
+        assert terminal.screen.text.startswith("· before\n· meanwhile\n─")
+        assert (terminal.screen.last[:3], terminal.screen.cursor_shown) == ("bee", False)
+    assert terminal.screen.text == "· before\n· meanwhile"
+
+
 def test_nothing_known_is_no_reason_to_fail() -> None:
     file = io.StringIO()
     with Console(file=file, live=True, width=30, snapshot={"model": None}, now=lambda: NOW):

@@ -62,8 +62,8 @@ HOMES = {
         agent.turn cli.demo cli.run
     """,
     "sqlite3": "store.",
-    "signal": "claude.guard claude.process agent.harness demo.replay",
-    "subprocess": "agent.login",
+    "signal": "claude.guard claude.process agent.harness demo.replay cli.sinks",
+    "subprocess": "agent.login claude.guard",
     "socket": "control.client control.peer control.server",
     "fcntl": "store.folder",
     "importlib": "cli.main",
