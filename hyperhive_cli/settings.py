@@ -16,6 +16,7 @@ MESSAGE_LIMIT_BYTES = 1024 * 1024
 MAX_ATTEMPTS = 3
 MODEL_LIMIT_CHARS = 200
 SENDER_LIMIT_CHARS = 64
+LOCK_NAME = "harness.lock"
 SOCKET_PATH_LIMIT_BYTES = 100  # sun_path holds 104 (macOS) or 108 (Linux) with its NUL
 
 _AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -41,7 +42,7 @@ class AgentPaths:
     @property
     def lock_file(self) -> Path:
         """The file whose flock a running harness holds."""
-        return self.state_dir / "harness.lock"
+        return self.state_dir / LOCK_NAME
 
 
 def check_agent_name(name: str) -> str:

@@ -1,14 +1,16 @@
 """The harness: the composition root. It opens everything, joins the parts, takes the signals, and closes."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, aclosing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import trio
 
+from hyperhive_cli.agent.care import Care, recover, sweep
 from hyperhive_cli.agent.control import ControlHandler
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.agent.state import TurnState
@@ -22,8 +24,8 @@ from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.folder import hold_lock, prepare_state_dir
 from hyperhive_cli.store.inbox import Inbox, open_inbox
+from hyperhive_cli.store.place import unsound_file_system
 
-SWEEP_EVERY_S = 300.0
 SINK_GRACE_S = 3.0  # for the console to show the last events; a terminal that is held up is left
 TICK_S = 1.0
 
@@ -60,7 +62,7 @@ async def run_harness(config: HarnessConfig) -> int:
     inbox cannot be used.
     """
     become_subreaper()
-    with _opened(config) as (bus, inbox, lock):
+    with _opened(config) as (bus, inbox, care, lock):
         environment = {**config.agent.environment, MARKER: str(config.paths.state_dir)}
         loop = AgentLoop(replace(config.agent, environment=environment, kept=(lock,)), inbox, bus)
         signals: list[int] = []
@@ -72,7 +74,8 @@ async def run_harness(config: HarnessConfig) -> int:
                 trio.open_nursery() as nursery,
             ):
                 await nursery.start(_take_signals, loop, signals, nursery.cancel_scope)
-                nursery.start_soon(_sweep, bus)
+                nursery.start_soon(sweep, bus)
+                nursery.start_soon(care.run)
                 await loop.run()
                 nursery.cancel_scope.cancel()
             bus.close()
@@ -83,7 +86,7 @@ async def run_harness(config: HarnessConfig) -> int:
 
 
 @contextmanager
-def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, int]]:
+def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Care, int]]:
     """Take the lock, open the databases, bring in what an earlier life left, and put in the first messages."""
     paths = config.paths
     prepare_state_dir(paths.state_dir)
@@ -91,22 +94,25 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, int]]:
         lock = stack.enter_context(hold_lock(paths.lock_file, paths.agent))
         swept = sweep_marked(paths.state_dir)
         inbox = stack.enter_context(open_inbox(paths.inbox_db))
+        inbox.check()
         _bind_workspace(config, inbox)
-        store, warning = _open_history(stack, paths)
+        open_history = partial(_open_history, stack, paths.events_db)
+        store, warning = _try_history(open_history, paths.events_db)
         bus = Bus(store, model_file=paths.model_file, facts=inbox)
         bus.restore(inbox.fact("context_tokens"), inbox.fact("context_window"))
         if warning is not None:
             bus.note(warning, "warning")
         if swept:
             bus.note(f"{swept} processes that an earlier life had left behind were killed", "warning")
-        for message in inbox.recover(bus.boot, now_ms=bus.now_ms()):
-            bus.note(f"message {message.id} is {message.state} again: {message.reason}", "warning")
+        recover(inbox, bus, bus.boot)
         if config.model is not None and config.model != bus.model:
             bus.set_model(config.model)
         for sender, body in config.messages:
             inbox.put(sender, body, now_ms=bus.now_ms())
         inbox.limit_wait()
-        yield bus, inbox, lock
+        later = open_history if store is None else None
+        yield bus, inbox, Care(bus, inbox, [paths.inbox_db, paths.events_db], later), lock
+        inbox.check_place(adopt=False)  # one that was removed a moment ago is not lost with this process
 
 
 def _bind_workspace(config: HarnessConfig, inbox: Inbox) -> None:
@@ -120,14 +126,21 @@ def _bind_workspace(config: HarnessConfig, inbox: Inbox) -> None:
         )
 
 
-def _open_history(stack: ExitStack, paths: AgentPaths) -> tuple[EventStore | None, str | None]:
+def _open_history(stack: ExitStack, path: Path) -> EventStore:
+    return stack.enter_context(open_event_store(path))
+
+
+def _try_history(open_history: Callable[[], EventStore], path: Path) -> tuple[EventStore | None, str | None]:
     """Open the history, or go on without one: it may fail, the inbox may not."""
     try:
-        store = stack.enter_context(open_event_store(paths.events_db))
+        store = open_history()
     except StoreError as error:
         return None, f"{error.message}; going on without a history"
-    moved = None if store.moved is None else f"the history was damaged; it now lies in {store.moved}"
-    return store, moved
+    if store.moved is not None:
+        return store, f"the history was damaged; it now lies in {store.moved}"
+    if (found := unsound_file_system(path)) is not None:
+        return store, f"the history {path} lies on {found}, where SQLite's write-ahead log may damage it"
+    return store, None
 
 
 async def _take_signals(
@@ -145,12 +158,6 @@ async def _take_signals(
                 hard.cancel()
                 return
             loop.stop()
-
-
-async def _sweep(bus: Bus) -> None:
-    while True:
-        bus.sweep()
-        await trio.sleep(SWEEP_EVERY_S)
 
 
 async def _show(bus: Bus, inbox: Inbox, sink: Sink) -> None:
