@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -197,3 +198,53 @@ def test_t41_an_inbox_that_is_removed_under_a_harness_loses_no_message(hive: Hiv
         ("three", "done"),
     ]
     assert list(hive.state_dir.glob("*.replaced-*")) == []
+
+
+# --- backups ---
+
+
+def test_a_backup_of_a_running_agent_is_restored_and_runs(hive: Hive, fake_claude: FakeClaude, tmp_path: Path) -> None:
+    fake_claude.script(TEXT, gated(), TEXT)
+    assert hive.call("model", "set", "opus").status == 0
+    archive = tmp_path / "agent.tar.gz"
+    with hive.run("--message", "one", "--message", "two", "--message", "three") as program:
+        fake_claude.wait_for("before go on")
+        made = hive.call("backup", str(archive), "--json")
+        again = hive.call("backup", str(archive))
+        forced = hive.call("backup", str(archive), "--force")
+        stream = hive.program("/bin/sh", "-c", f"'{sys.executable}' -m hyperhive_cli backup - > '{tmp_path}/out'")
+        fake_claude.touch("go on")
+        program.wait_for(lambda event: event["kind"] == "turn_end" and event["message_id"] == 3)
+        assert program.interrupt() == 130
+    (found,) = made.json_lines()
+    assert found.pop("bytes") > 0
+    assert found.pop("events") > 5
+    assert found == {"file": str(archive), "messages": 3, "waiting": 2, "turns": 1, "missing": None}
+    assert again.refusal() == f"{archive} is there already"
+    assert forced.stdout.startswith(f"{archive} (")
+    assert ": 3 messages (2 waiting), 1 turn, " in forced.stdout
+    assert (stream.returncode, "the backup: 3 messages" in stream.stderr) == (0, True)
+    assert tarfile.is_tarfile(tmp_path / "out")
+
+    hive.state_dir = tmp_path / "restored"
+    hive.state_dir.mkdir(mode=0o700)
+    subprocess.run(["tar", "-xzf", str(archive), "-C", str(hive.state_dir)], check=True)
+    assert [(message["body"], message["state"]) for message in hive.messages("--all")] == [
+        ("one", "done"),
+        ("two", "leased"),
+        ("three", "ready"),
+    ]
+    assert (hive.status()["model"], hive.status()["workspace"]) == ("opus", str(hive.workspace))
+    fake_claude.script(TEXT)
+    done = hive.drain()
+    assert (done.status, outcomes(done.json_lines())) == (0, ["ok", "ok"])
+    assert "Delivery 2" in (fake_claude.calls()[3]["prompt"] or "")
+    numbers = [event["seq"] for event in hive.call("tail", "--json", "--no-follow", "-n", "1000").json_lines()]
+    assert numbers == list(range(1, len(numbers) + 1))  # the history went on where the backup had it
+    assert done.json_lines()[0]["seq"] > 5
+
+
+def test_what_cannot_be_backed_up_is_refused(hive: Hive, tmp_path: Path) -> None:
+    assert f"{INBOX} is not there" in hive.call("backup", str(tmp_path / "a")).refusal()
+    assert "goes to stdout" in hive.call("backup", "-", "--json").refusal(2)
+    assert not (tmp_path / "a").exists()

@@ -31,7 +31,7 @@ FLOORS = {
         ring
         claude.guard claude.process
         control.client
-        store.db store.events store.facts store.folder store.inbox store.model store.place store.report
+        store.backup store.db store.events store.facts store.folder store.inbox store.model store.place store.report
         store.rescue store.stats
     """,
     3: """
@@ -44,7 +44,7 @@ FLOORS = {
     4: "agent.care agent.control agent.ledger agent.login agent.loop agent.session agent.turn",
     5: "agent.harness",
     6: """
-        cli.__init__ cli.demo cli.inbox cli.invocation cli.main cli.model cli.run cli.send cli.session
+        cli.__init__ cli.backup cli.demo cli.inbox cli.invocation cli.main cli.model cli.run cli.send cli.session
         cli.sinks cli.status cli.tail
     """,
     7: "__main__",
