@@ -35,6 +35,9 @@ from hyperhive_cli.store.events import EventStore
 from hyperhive_cli.store.model import read_model, write_model
 from hyperhive_cli.usage import TokenUsage
 
+# A history that cannot be written is not tried again with each event: a lock that somebody holds costs
+# BUSY_S of the loop's time, and the rows that wait are inserted anew each time.
+RETRY_S = 1.0
 PAGE_ROWS = 200  # one read of the store: its own short transaction, well under a millisecond
 
 
@@ -69,9 +72,9 @@ class Bus:
         self.context_window: int | None = None
         self.model = DEFAULT_MODEL if model_file is None else read_model(model_file)
         self.current_seq = 0 if store is None else store.last_seq()
-        self.first_seq = self.current_seq  # where this life began
+        self.first_seq = self.current_seq  # where this life, or its history, began
         self._store = store
-        self._store_failed = False
+        self._failed_at: float | None = None  # when the store was last tried in vain
         self._model_file = model_file
         self._facts = facts
         self._now = now
@@ -99,19 +102,52 @@ class Bus:
 
     def _record(self, store: EventStore, records: list[BusEvent]) -> Note | None:
         """Write records, and give the remark (to follow them) when that fails for the first time, or works again."""
-        reason = store.append(records)
-        if reason is not None and not self._store_failed:
-            self._store_failed = True
-            return Note(text=f"the history cannot be written, going on without it: {reason}", level="warning")
-        if reason is None and self._store_failed:
-            self._store_failed = False
+        if self._failed_at is not None and abs(self._now() - self._failed_at) < RETRY_S:
+            store.put_off(records)
+            return None
+        return self._remark(store, store.append(records))
+
+    def _remark(self, store: EventStore, failure: str | None) -> Note | None:
+        """Keep in mind whether the store works, and give the remark when that changes."""
+        was_failing, self._failed_at = self._failed_at is not None, None if failure is None else self._now()
+        if failure is not None and not was_failing:
+            return Note(text=f"the history cannot be written, going on without it: {failure}", level="warning")
+        if failure is None and was_failing:
             lost, store.lost = store.lost, 0
             return Note(text=f"the history is written again; {lost} events are missing from it")
         return None
 
+    def check_history(self) -> None:
+        """Find the history again where its file was removed or replaced, and write the rows that wait."""
+        store = self._store
+        if store is None:
+            return
+        found, failure = None, None
+        try:
+            found = store.check_place(self.current_seq)
+            if found is not None:
+                self.current_seq = max(self.current_seq, store.last_seq())
+            if store.unsaved:
+                failure = store.append([])
+        except StoreError as error:
+            failure = error.message
+        remarks = [Note(text=found, level="warning")] if found is not None else []
+        remark = self._remark(store, failure)
+        self.publish(*remarks, *([] if remark is None else [remark]))
+
+    def attach(self, store: EventStore) -> None:
+        """Go on with a history that could not be opened when this life began; what came until now is not in it.
+
+        Numbers go on above both: above what was shown, and above what the history holds. Raises StoreError.
+        """
+        missing, newest = self.current_seq, store.last_seq()
+        self.current_seq = self.first_seq = max(missing, newest)
+        self._store = store
+        self.note(f"the history is written from now on; {missing} events of this life are missing from it")
+
     def sweep(self) -> None:
         """Delete what the history holds beyond its capacity."""
-        if self._store is not None:
+        if self._store is not None and self._failed_at is None:
             try:
                 self._store.sweep()
             except StoreError as error:
@@ -206,6 +242,7 @@ class Bus:
             "boot": self.boot,
             "stored": self._store is not None,
             "seq": self.current_seq,
+            "first_seq": self.first_seq,
             "status": self.status,
             "waits_until": self.waits_until,
             "state": self.state.value,
@@ -279,5 +316,6 @@ class Bus:
         return [BusEvent.make(None, self.now_ms(), Note(text=text, level="warning"))]
 
     def close(self) -> None:
-        """End the feed: readers get what is left, then no more."""
+        """End the feed: rows that wait are tried once more, readers get what is left, then no more."""
+        self.check_history()
         self._ring.close()

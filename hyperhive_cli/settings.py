@@ -17,6 +17,7 @@ MAX_ATTEMPTS = 3
 MARKER = "HYPERHIVE_TURN"  # in the environment of all that a turn starts; its value: the state folder
 MODEL_LIMIT_CHARS = 200
 SENDER_LIMIT_CHARS = 64
+LOCK_NAME = "harness.lock"
 SOCKET_PATH_LIMIT_BYTES = 100  # sun_path holds 104 (macOS) or 108 (Linux) with its NUL
 
 _AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -42,7 +43,7 @@ class AgentPaths:
     @property
     def lock_file(self) -> Path:
         """The file whose flock a running harness holds."""
-        return self.state_dir / "harness.lock"
+        return self.state_dir / LOCK_NAME
 
 
 def check_agent_name(name: str) -> str:

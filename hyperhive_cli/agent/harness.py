@@ -2,50 +2,29 @@
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, aclosing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from pathlib import Path
 
 import trio
 
+from hyperhive_cli.agent.care import Care, recover, sweep
 from hyperhive_cli.agent.control import ControlHandler, refuse_turns
 from hyperhive_cli.agent.loop import AgentLoop
-from hyperhive_cli.agent.state import TurnState
+from hyperhive_cli.agent.screen import Screen, Sink
 from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.process import become_subreaper, sweep_marked
 from hyperhive_cli.control.server import admit_all, open_control_server
 from hyperhive_cli.errors import AgentConflictError, StoreError
-from hyperhive_cli.events import BusEvent
 from hyperhive_cli.settings import MARKER, AgentPaths
 from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.folder import hold_lock, prepare_state_dir
 from hyperhive_cli.store.inbox import Inbox, open_inbox
+from hyperhive_cli.store.place import unsound_file_system
 
-SWEEP_EVERY_S = 300.0
-SUSPEND_GRACE_S = 1.0  # for the console to tidy up the terminal before the harness is stopped
 SINK_GRACE_S = 3.0  # for the console to show the last events; a terminal that is held up is left
-TICK_S = 1.0
-
-
-class Sink(Protocol):
-    """Where the harness shows its feed. Blocking; called from one thread at a time, never from the loop's."""
-
-    def show(self, records: Sequence[BusEvent]) -> None:
-        """Show events; raises BrokenPipeError when nobody looks any more."""
-
-    def update(self, **fields: Any) -> None:  # noqa: ANN401 - as `status --json`
-        """Take facts that no event carries."""
-
-    def tick(self) -> None:
-        """Redraw what depends on the time."""
-
-    def suspend(self) -> None:
-        """Give the terminal back: the process is about to be stopped."""
-
-    def resume(self) -> None:
-        """Take the terminal again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +47,12 @@ async def run_harness(config: HarnessConfig) -> int:
     inbox cannot be used.
     """
     become_subreaper()
-    with _opened(config) as (bus, inbox, lock):
+    with _opened(config) as (bus, inbox, care, lock):
         environment = {**config.agent.environment, MARKER: str(config.paths.state_dir)}
         loop = AgentLoop(replace(config.agent, environment=environment, kept=(lock,)), inbox, bus)
         signals: list[int] = []
         admit = admit_all if config.allow_self_control else refuse_turns
-        screen = None if config.sink is None else _Screen(config.sink)
+        screen = None if config.sink is None else Screen(config.sink)
         async with trio.open_nursery() as viewers:
             if screen is not None:
                 viewers.start_soon(screen.follow, bus, inbox)
@@ -82,7 +61,8 @@ async def run_harness(config: HarnessConfig) -> int:
                 trio.open_nursery() as nursery,
             ):
                 await nursery.start(_take_signals, loop, signals, nursery.cancel_scope, screen)
-                nursery.start_soon(_sweep, bus)
+                nursery.start_soon(sweep, bus)
+                nursery.start_soon(care.run)
                 await loop.run()
                 nursery.cancel_scope.cancel()
             bus.close()
@@ -93,7 +73,7 @@ async def run_harness(config: HarnessConfig) -> int:
 
 
 @contextmanager
-def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, int]]:
+def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Care, int]]:
     """Take the lock, open the databases, bring in what an earlier life left, and put in the first messages."""
     paths = config.paths
     prepare_state_dir(paths.state_dir)
@@ -101,22 +81,25 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, int]]:
         lock = stack.enter_context(hold_lock(paths.lock_file, paths.agent))
         swept = sweep_marked(paths.state_dir)
         inbox = stack.enter_context(open_inbox(paths.inbox_db))
+        inbox.check()
         _bind_workspace(config, inbox)
-        store, warning = _open_history(stack, paths)
+        open_history = partial(_open_history, stack, paths.events_db)
+        store, warning = _try_history(open_history, paths.events_db)
         bus = Bus(store, model_file=paths.model_file, facts=inbox)
         bus.restore(inbox.fact("context_tokens"), inbox.fact("context_window"))
         if warning is not None:
             bus.note(warning, "warning")
         if swept:
             bus.note(f"{swept} processes that an earlier life had left behind were killed", "warning")
-        for message in inbox.recover(bus.boot, now_ms=bus.now_ms()):
-            bus.note(f"message {message.id} is {message.state} again: {message.reason}", "warning")
+        recover(inbox, bus, bus.boot)
         if config.model is not None and config.model != bus.model:
             bus.set_model(config.model)
         for sender, body in config.messages:
             inbox.put(sender, body, now_ms=bus.now_ms())
         inbox.limit_wait()
-        yield bus, inbox, lock
+        later = open_history if store is None else None
+        yield bus, inbox, Care(bus, inbox, [paths.inbox_db, paths.events_db], later), lock
+        inbox.check_place(adopt=False)  # one that was removed a moment ago is not lost with this process
 
 
 def _bind_workspace(config: HarnessConfig, inbox: Inbox) -> None:
@@ -130,21 +113,28 @@ def _bind_workspace(config: HarnessConfig, inbox: Inbox) -> None:
         )
 
 
-def _open_history(stack: ExitStack, paths: AgentPaths) -> tuple[EventStore | None, str | None]:
+def _open_history(stack: ExitStack, path: Path) -> EventStore:
+    return stack.enter_context(open_event_store(path))
+
+
+def _try_history(open_history: Callable[[], EventStore], path: Path) -> tuple[EventStore | None, str | None]:
     """Open the history, or go on without one: it may fail, the inbox may not."""
     try:
-        store = stack.enter_context(open_event_store(paths.events_db))
+        store = open_history()
     except StoreError as error:
         return None, f"{error.message}; going on without a history"
-    moved = None if store.moved is None else f"the history was damaged; it now lies in {store.moved}"
-    return store, moved
+    if store.moved is not None:
+        return store, f"the history was damaged; it now lies in {store.moved}"
+    if (found := unsound_file_system(path)) is not None:
+        return store, f"the history {path} lies on {found}, where SQLite's write-ahead log may damage it"
+    return store, None
 
 
 async def _take_signals(
     loop: AgentLoop,
     taken: list[int],
     hard: trio.CancelScope,
-    screen: "_Screen | None",
+    screen: Screen | None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """First signal: end in an orderly way. Second: kill what runs, now. Ctrl-Z: stop, with all that runs."""
@@ -166,7 +156,7 @@ async def _take_signals(
             loop.stop()
 
 
-async def _pause(loop: AgentLoop, screen: "_Screen | None") -> None:
+async def _pause(loop: AgentLoop, screen: Screen | None) -> None:
     """Stop this process until SIGCONT comes, and first those of the turn, which are out of the terminal's reach."""
     if screen is not None:
         await screen.suspend()
@@ -174,57 +164,3 @@ async def _pause(loop: AgentLoop, screen: "_Screen | None") -> None:
     loop.freeze()
     signal.raise_signal(signal.SIGSTOP)
     loop.thaw(trio.current_time() - began)
-
-
-async def _sweep(bus: Bus) -> None:
-    while True:
-        bus.sweep()
-        await trio.sleep(SWEEP_EVERY_S)
-
-
-class _Screen:
-    """Feeds the sink. It works in a thread of its own: a terminal that is held up holds up nothing else."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self._lock = trio.Lock()
-
-    async def follow(self, bus: Bus, inbox: Inbox) -> None:
-        """Show the feed from this life's beginning on, until the bus is closed or nobody looks any more."""
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._tick, bus, inbox)
-                async with aclosing(bus.follow(bus.first_seq)) as feed:
-                    async for records in feed:
-                        await self._call(partial(self._sink.show, records))
-                nursery.cancel_scope.cancel()
-        except* (BrokenPipeError, OSError):
-            pass  # nobody looks any more (`| head`, a closed terminal): the agent works on
-
-    async def suspend(self) -> None:
-        """Give the terminal back; one that is held up is left as it is."""
-        with trio.move_on_after(SUSPEND_GRACE_S), suppress(OSError):
-            await self._call(self._sink.suspend)
-
-    async def resume(self) -> None:
-        """Take the terminal again."""
-        with trio.move_on_after(SUSPEND_GRACE_S), suppress(OSError):
-            await self._call(self._sink.resume)
-
-    async def _tick(self, bus: Bus, inbox: Inbox) -> None:
-        """Tell the sink each second what no event does, and let its clocks go on while there is one to see."""
-        told: dict[str, int] = {}
-        while True:
-            facts = {"waits_until": bus.waits_until or 0}
-            with suppress(StoreError):  # the loop says so, if it lasts
-                facts["unread"] = inbox.unread()
-            if facts != told:
-                await self._call(partial(self._sink.update, **facts))
-            if bus.state is not TurnState.IDLE or bus.waits_until is not None or facts != told:
-                await self._call(self._sink.tick)
-            told = facts
-            await trio.sleep(TICK_S)
-
-    async def _call(self, write: Callable[[], None]) -> None:
-        async with self._lock:
-            await trio.to_thread.run_sync(write, abandon_on_cancel=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import trio
 
+from hyperhive_cli.agent.care import check_inbox
 from hyperhive_cli.agent.ledger import Ledger
 from hyperhive_cli.agent.login import is_logged_in
 from hyperhive_cli.agent.pause import LOGIN_PROBE_S, Pause, Pauses
@@ -129,6 +130,7 @@ class AgentLoop:
         if self._compaction is not None:
             await self._compact(self._compaction)
             return True
+        check_inbox(self._inbox, self._bus)
         model, now_ms = self._bus.refresh_model(), self._bus.now_ms()
         lease = self._ledger.attempt(lambda: self._inbox.lease(self._bus.boot, model, now_ms=now_ms))
         if lease is None:

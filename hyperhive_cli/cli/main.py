@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status", "Show what is known about the agent right now."),
     "model": ("model", "Show or set the model of the next turn."),
     "inbox": ("inbox", "List, cancel and retry messages."),
+    "backup": ("backup", "Write the whole agent into one archive, while it runs or not."),
     "new-session": ("session", "Start a fresh conversation with the next turn."),
     "compact": ("session", "Compact the conversation between two turns."),
     "cancel": ("session", "Interrupt the running turn."),

@@ -25,6 +25,7 @@ class AgentFeed:
         self.last = 0
         self.snapshot: Mapping[str, Any] | None = None  # of the harness that is followed, None while none runs
         self._boot: str | None = None
+        self._stored: bool | None = None
         self._paths = paths
         self._partial = partial
         self._tick_s = tick_s
@@ -72,6 +73,7 @@ class AgentFeed:
                 if self._is_another(snapshot):
                     self.last = 0
                     return
+                self._cross_over(snapshot)
                 # A feed that stands behind us lost its history: go on from where it is now.
                 self.last = min(self.last, int(snapshot["seq"]))
                 self.snapshot = snapshot
@@ -86,6 +88,13 @@ class AgentFeed:
         """Whether this feed counts from 1 in a life of the harness that we have not followed before."""
         before, self._boot = self._boot, snapshot["boot"]
         return before is not None and before != self._boot and not snapshot["stored"]
+
+    def _cross_over(self, snapshot: Mapping[str, Any]) -> None:
+        """Leave the numbers of a feed without a history for those of the history that it has got."""
+        was_stored, self._stored = self._stored, bool(snapshot["stored"])
+        if self._stored and was_stored is False:
+            first, newest = snapshot["first_seq"], snapshot["seq"]
+            self.last = self.last if first <= self.last <= newest else first
 
     def _take(self, line: bytes) -> BusEvent | None:
         event = BusEvent.from_json(line)

@@ -8,18 +8,23 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from hyperhive_cli.errors import StoreError
+from hyperhive_cli.store.place import COMPANIONS, companion, drop_companions, wal_bytes
 
 KEPT_QUARANTINES = 3
+WAL_LIMIT_BYTES = 16 * 1024 * 1024  # what a -wal is cut back to, and what it should not outgrow
 
 
-def open_database(path: Path, migrations: Sequence[str], *, synchronous: str, busy_s: float) -> sqlite3.Connection:
+def open_database(
+    path: Path, migrations: Sequence[str], *, synchronous: str, busy_s: float, keep_old: bool = False
+) -> sqlite3.Connection:
     """Open (or create, mode 0600) a database in WAL mode and bring its schema up to date.
 
-    Raises sqlite3.Error or OSError when it cannot be used, StoreError when it is newer than this release.
+    With `keep_old`, a copy is left beside it before its schema changes. Raises sqlite3.Error or OSError when
+    it cannot be used, StoreError when it is newer than this release.
     """
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     db = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
@@ -27,7 +32,9 @@ def open_database(path: Path, migrations: Sequence[str], *, synchronous: str, bu
         _refuse_newer(db, path, migrations)  # before anything is written, the mode of the journal included
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {synchronous}")
-        db.execute("PRAGMA journal_size_limit = 16777216")
+        db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+        if keep_old:
+            _keep_old(db, path, len(migrations))
         _migrate(db, path, migrations)
     except BaseException:
         db.close()
@@ -98,6 +105,62 @@ def _statements(script: str) -> Iterator[str]:
         yield statement  # the last one, without its semicolon
 
 
+def _keep_old(db: sqlite3.Connection, path: Path, target_version: int) -> None:
+    """Leave a copy beside a database whose schema is about to change."""
+    if not 0 < _version(db) < target_version:
+        return
+    draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
+    try:
+        copy_database(db, draft)
+        with closing(sqlite3.connect(draft)) as copied:
+            is_old = _version(copied) < target_version
+        if is_old:  # else another process was quicker: it has kept one
+            draft.replace(path.with_name(f"{path.name}.before-schema-{target_version}"))
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def copy_database(db: sqlite3.Connection, target: Path) -> None:
+    """Copy a database, what stands in its -wal included, into a new file (0600) and see that the copy is sound.
+
+    One snapshot, page by page, on the disk when this returns; writers go on meanwhile. Blocking: some
+    100 MB a second. Raises sqlite3.Error or OSError, and then leaves no file.
+    """
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    try:
+        with closing(sqlite3.connect(target, isolation_level=None)) as copied:
+            db.backup(copied)
+            copied.execute("PRAGMA journal_mode = DELETE")  # one file alone
+            check_soundness(copied)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def check_soundness(db: sqlite3.Connection) -> None:
+    """Raise sqlite3.DatabaseError for a damaged database: `quick_check` reports most damage as a row."""
+    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        error = sqlite3.DatabaseError(found)
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+
+
+def shrink_wal(path: Path) -> int:
+    """Bring what a database's -wal holds into its file, cut it to nothing, and give the size that it still has.
+
+    By a connection of its own, for a thread of its own; waits for nobody. Raises StoreError.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0)) as db:
+            # The first does the work and holds up no writer; the second, which does, finds nothing left to do.
+            for mode in ("PASSIVE", "TRUNCATE"):
+                db.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}-wal cannot be cut back: {error}") from error
+    return wal_bytes(path)
+
+
 def is_damaged(error: Exception) -> bool:
     """Whether this error says that the file is no sound database (as against busy, full or forbidden)."""
     code = getattr(error, "sqlite_errorcode", None)
@@ -109,14 +172,28 @@ def quarantine(path: Path) -> Path:
 
     All three files together: a stale -wal beside a new database would be replayed into it.
     """
-    now_ns = time.time_ns()
-    stamp = f"{time.strftime('%Y%m%dT%H%M%S', time.localtime(now_ns // 10**9))}-{now_ns % 10**9:09}"
-    target = path.with_name(f"{path.name}.corrupt-{stamp}")
-    for suffix in ("", "-wal", "-shm"):
+    target = stamped(path, "corrupt")
+    for suffix in ("", *COMPANIONS):
         with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
+            companion(path, suffix).rename(companion(target, suffix))
     kept = sorted(path.parent.glob(f"{path.name}.corrupt-*[0-9]"))
     for old in kept[:-KEPT_QUARANTINES]:
-        for suffix in ("", "-wal", "-shm"):
-            old.with_name(old.name + suffix).unlink(missing_ok=True)
+        old.unlink(missing_ok=True)
+        drop_companions(old)
     return target
+
+
+def stamped(path: Path, word: str) -> Path:
+    """Give the name beside a path under which what it held is kept: `NAME.WORD-TIME`."""
+    now_ns = time.time_ns()
+    stamp = f"{time.strftime('%Y%m%dT%H%M%S', time.localtime(now_ns // 10**9))}-{now_ns % 10**9:09}"
+    return path.with_name(f"{path.name}.{word}-{stamp}")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a file's new name durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -12,6 +12,7 @@ from hyperhive_cli.events import BusEvent
 from hyperhive_cli.settings import HISTORY_CAPACITY
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import schema
+from hyperhive_cli.store.place import Place, place_of
 
 # Commits run on the event loop (measured: about 0.1 ms, cheaper and quicker than any thread), so a lock
 # held by somebody else may hold them up no longer than this; the rows wait for the next append.
@@ -31,24 +32,65 @@ class EventStore:
     unsaved: list[_Row] = field(default_factory=list)
     lost: int = 0
     moved: Path | None = None  # where a damaged predecessor was put
+    place: Place | None = None  # None: nobody looks whether the file is still there
 
     def append(self, records: Sequence[BusEvent]) -> str | None:
         """Write records in one transaction. On failure gives the reason and keeps the rows for the next call.
 
         At most `HISTORY_CAPACITY` rows wait so; older ones are dropped and counted in `lost`.
         """
-        rows = [(r.seq, r.ts, r.event.kind, r.payload) for r in records if r.seq is not None]
-        if self.unsaved:
-            rows = [*self.unsaved, *rows]
+        rows = [*self.unsaved, *_records_to_rows(records)] if self.unsaved else _records_to_rows(records)
         try:
             with database.transaction(self.connection):
                 self.connection.executemany("INSERT INTO events(id, ts, kind, payload_json) VALUES (?, ?, ?, ?)", rows)
         except sqlite3.Error as error:
-            self.unsaved = rows[-HISTORY_CAPACITY:]
-            self.lost += len(rows) - len(self.unsaved)
+            self._keep(rows)
             return str(error)
         self.unsaved = []
         return None
+
+    def put_off(self, records: Sequence[BusEvent]) -> None:
+        """Let records wait for the next `append`, untried."""
+        self._keep([*self.unsaved, *_records_to_rows(records)])
+
+    def _keep(self, rows: list[_Row]) -> None:
+        self.unsaved = rows[-HISTORY_CAPACITY:]
+        self.lost += len(rows) - len(self.unsaved)
+
+    def check_place(self, newest: int) -> str | None:
+        """See that the file is still the one that was opened; if not, open what is there and give the remark.
+
+        Numbers go on above `newest`, the highest given so far, and above those of a file that was put there.
+        While it cannot be opened, StoreError is raised and rows wait; the next call tries again.
+        """
+        place = self.place
+        if place is None or place.is_kept():
+            return None
+        is_gone = place.is_missing()
+        self.connection.close()  # SQLite sees that its file was moved, and removes no -wal by its name
+        try:
+            place.drop_leftovers()
+            self.connection, self.moved = _open_or_begin(place.path)
+        except OSError as error:
+            raise StoreError(f"the history {place.path} cannot be used: {error}") from error
+        self.place = place_of(place.path)
+        self._begin_above(newest)
+        what = f"the history {place.path} was {'removed' if is_gone else 'replaced by another file'} while in use"
+        then = "a new one was begun" if is_gone or self.moved is not None else "the new one is used"
+        where = "" if self.moved is None else f" (that was damaged and lies in {self.moved})"
+        return f"{what}: the events up to number {newest} that it held are gone; {then}{where}"
+
+    def _begin_above(self, newest: int) -> None:
+        """Let no later life give a number twice, and drop the rows that wait under numbers now taken."""
+        with suppress(StoreError, sqlite3.Error):  # a disk that is full: the next row has the number
+            taken = self.last_seq()
+            waiting = [row for row in self.unsaved if row[0] > taken]
+            self.lost += len(self.unsaved) - len(waiting)
+            self.unsaved = waiting
+            if taken < newest:
+                with database.transaction(self.connection) as db:
+                    db.execute("DELETE FROM sqlite_sequence WHERE name = 'events'")
+                    db.execute("INSERT INTO sqlite_sequence(name, seq) VALUES ('events', ?)", (newest,))
 
     def last_seq(self) -> int:
         """Give the highest number ever given, 0 before the first: rows that were swept away count."""
@@ -108,6 +150,10 @@ class EventStore:
             raise StoreError(f"the history cannot be read: {error}") from error
 
 
+def _records_to_rows(records: Sequence[BusEvent]) -> list[_Row]:
+    return [(r.seq, r.ts, r.event.kind, r.payload) for r in records if r.seq is not None]
+
+
 def _readable(rows: Iterable[_FoundRow]) -> Iterator[BusEvent]:
     for seq, ts, kind, payload in rows:
         if isinstance(ts, int) and isinstance(kind, str) and isinstance(payload, str):
@@ -126,35 +172,34 @@ def open_event_store(path: Path) -> Iterator[EventStore]:
 
     A damaged file is moved aside first, and a new one begun; `moved` then says where it is.
     """
+    connection, moved = _open_or_begin(path)
+    store = EventStore(connection, moved=moved, place=place_of(path))
+    try:
+        yield store
+    finally:
+        store.connection.close()
+
+
+def _open_or_begin(path: Path) -> tuple[sqlite3.Connection, Path | None]:
+    """Open a history, and give where a damaged one was put."""
     moved = None
     try:
         try:
-            connection = _open_sound(path)
+            return _open_sound(path), None
         except sqlite3.DatabaseError as error:
             if not database.is_damaged(error):
                 raise
             moved = database.quarantine(path)
-            connection = _open_sound(path)
+            return _open_sound(path), moved
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"the history {path} cannot be used: {error}") from error
-    with closing(connection):
-        yield EventStore(connection, moved=moved)
-
-
-def _check_soundness(connection: sqlite3.Connection) -> None:
-    """Raise for a damaged database: `quick_check` reports most damage as a row, not as an error."""
-    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
-        error = sqlite3.DatabaseError(found)
-        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise error
 
 
 def _open_sound(path: Path) -> sqlite3.Connection:
     connection = database.open_database(path, schema.EVENTS, synchronous="NORMAL", busy_s=BUSY_S)
     connection.text_factory = _text
     try:
-        _check_soundness(connection)
+        database.check_soundness(connection)
         connection.execute("SELECT id, ts, kind, payload_json FROM events ORDER BY id DESC LIMIT 1").fetchall()
     except BaseException:
         connection.close()

@@ -30,6 +30,8 @@ def prepare_state_dir(folder: Path) -> None:
         raise StoreError(f"the state folder {folder} belongs to another user", "hyperhive --state-dir DIR …")
     if found.st_mode & 0o022:
         raise StoreError(f"others may write in the state folder {folder}", f"chmod 700 {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StoreError(f"the state folder {folder} may not be written", f"chmod 700 {folder}, or --state-dir DIR")
 
 
 @contextmanager

@@ -15,8 +15,10 @@ from typing import Any
 from hyperhive_cli.errors import RefusedError, StoreError, UsageError
 from hyperhive_cli.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES, SENDER_LIMIT_CHARS
 from hyperhive_cli.store import db as database
-from hyperhive_cli.store import schema, stats
+from hyperhive_cli.store import rescue, stats
 from hyperhive_cli.store.facts import put_fact
+from hyperhive_cli.store.place import Place, place_of
+from hyperhive_cli.store.rescue import await_place, open_connection
 from hyperhive_cli.store.stats import TurnRecord
 
 BUSY_S = 5.0  # for a lock that another process holds
@@ -85,9 +87,13 @@ class Inbox:
     """An open inbox. Blocking; whatever changes something raises StoreError where the disk fails it."""
 
     connection: sqlite3.Connection
+    place: Place | None = None  # None: nobody looks whether the file is still there
+    busy_s: float = BUSY_S
+    astray: bool = False  # the file is not in its place, which could not be mended and was said
 
     def limit_wait(self, busy_s: float = LOOP_BUSY_S) -> None:
         """Wait no longer than this for a lock that another process holds: an event loop has other things to do."""
+        self.busy_s = busy_s
         self.connection.execute(f"PRAGMA busy_timeout = {round(busy_s * 1000)}")
 
     def put(self, sender: str, body: str, *, now_ms: int, key: str | None = None, raw: bool = False) -> int:
@@ -241,6 +247,31 @@ class Inbox:
         due = self._read("SELECT min(not_before) FROM messages WHERE state = 'ready'")[0][0]
         return None if due is None else int(due)
 
+    def check(self) -> None:
+        """Read it all once; raises StoreError when it is damaged. Blocking: some 2 ms a megabyte."""
+        try:
+            database.check_soundness(self.connection)
+        except sqlite3.Error as error:
+            raise StoreError(f"the inbox is damaged: {error}", rescue.DAMAGED_HINT) from error
+
+    def check_place(self, *, adopt: bool) -> str | None:
+        """See that the file is still the one that was opened; gives the remark if it was not.
+
+        Removed, it is put back as it was: nothing is lost. Replaced, what it held is kept beside it and, with
+        `adopt` (while no turn runs), the new file used from then on. What cannot be done now is said once
+        and tried again. Raises StoreError when the new file is of no use. Blocks as long as copying takes.
+        """
+        if self.place is None or self.place.is_kept() or not (adopt or self.place.is_missing()):
+            return None
+        try:
+            self.connection, self.place, remark = rescue.rescue(self.connection, self.place, self.busy_s)
+        except (sqlite3.Error, OSError) as error:
+            was_astray, self.astray = self.astray, True
+            text = f"the inbox {self.place.path} was removed or replaced while in use, and cannot be put back yet"
+            return None if was_astray else f"{text}: {error}"
+        self.astray = False
+        return remark
+
     def last_turn(self, message_id: int | None = None) -> dict[str, Any] | None:
         """Give the statistics row of the newest ended turn (of a message, if named), None: there is none."""
         return stats.last_turn(self.connection, message_id)
@@ -286,14 +317,12 @@ def _same_message(key: str, body: str, known: tuple[int, str]) -> int:
 @contextmanager
 def open_inbox(path: Path) -> Iterator[Inbox]:
     """Open (or create) the inbox for writing; raises StoreError, which says why sending is refused."""
+    await_place(path)
+    inbox = Inbox(open_connection(path, BUSY_S), place_of(path))
     try:
-        connection = database.open_database(path, schema.INBOX, synchronous="FULL", busy_s=BUSY_S)
-    except (sqlite3.Error, OSError) as error:
-        raise StoreError(
-            f"the inbox {path} cannot be used: {error}", "check the folder's permissions and space"
-        ) from error
-    with closing(connection):
-        yield Inbox(connection)
+        yield inbox
+    finally:
+        inbox.connection.close()
 
 
 @contextmanager

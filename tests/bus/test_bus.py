@@ -197,52 +197,6 @@ def test_a_sweep_that_fails_is_a_warning(path: Path, store: EventStore) -> None:
     Bus().sweep()  # without a store there is nothing to do
 
 
-def test_a_history_that_cannot_be_written_is_a_warning_once_and_the_bus_goes_on(path: Path, store: EventStore) -> None:
-    bus = Bus(store)
-    subscription = bus.subscribe()
-    warning = Note(text="the history cannot be written, going on without it: database is locked", level="warning")
-    with locked(path):
-        bus.publish(LINE, PARTIAL)
-        bus.note("one")
-        bus.note("two")
-    assert shown(subscription) == [LINE, PARTIAL, warning, Note(text="one"), Note(text="two")]
-    assert stored(path) == []
-    bus.note("three")
-    again = Note(text="the history is written again; 0 events are missing from it")
-    assert shown(subscription) == [Note(text="three"), again]
-    # What waited was written, each under its number.
-    assert [(r.seq, r.event) for r in stored(path)] == list(
-        enumerate([LINE, warning, Note(text="one"), Note(text="two"), Note(text="three"), again], 1)
-    )
-    with locked(path):
-        bus.note("four")
-    assert warning in shown(subscription)
-
-
-def test_a_remark_on_the_history_has_a_higher_number_than_what_it_follows(path: Path, store: EventStore) -> None:
-    bus = Bus(store)
-    subscription = bus.subscribe()
-    with locked(path):
-        bus.note("one")
-    bus.note("two")
-    assert seqs(subscription.take()[1]) == [1, 2, 3, 4]
-
-
-def test_when_the_history_is_written_again_the_lost_events_are_counted(path: Path, store: EventStore) -> None:
-    bus = Bus(store)
-    with locked(path):
-        bus.publish(*[LINE] * HISTORY_CAPACITY)
-        publish(bus, 4)  # with the warning, five more than can wait
-    subscription = bus.subscribe()
-    bus.note("on")
-    assert shown(subscription)[-1] == Note(text="the history is written again; 5 events are missing from it")
-    assert seqs(stored(path))[0] == 6
-    with locked(path):
-        bus.note("x")
-    bus.note("on")
-    assert shown(subscription)[-1] == Note(text="the history is written again; 0 events are missing from it")
-
-
 # --- what the bus holds ---
 
 
@@ -253,6 +207,7 @@ def test_a_new_bus_is_online_idle_and_empty(inbox: Inbox) -> None:
         "boot": bus.boot,
         "stored": False,
         "seq": 0,
+        "first_seq": 0,
         "status": "online",
         "waits_until": None,
         "state": "idle",

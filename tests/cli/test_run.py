@@ -406,7 +406,7 @@ def harness_notes(events: Sequence[Event]) -> list[str]:
     return [event["text"] for event in of_kind(events, "note") if event["source"] == "harness"]
 
 
-def test_a_damaged_history_is_put_aside(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_t34_a_damaged_history_is_put_aside(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     (hive.state_dir / "hyperhive-events.sqlite").write_bytes(b"no database at all" * 100)
     done = hive.drain("--message", "one")
@@ -416,7 +416,7 @@ def test_a_damaged_history_is_put_aside(hive: Hive, fake_claude: FakeClaude) -> 
     assert len(list(hive.state_dir.glob("hyperhive-events.sqlite.corrupt-*"))) == 1
 
 
-def test_without_a_history_the_agent_works(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_t34_without_a_history_the_agent_works(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     (hive.state_dir / "hyperhive-events.sqlite").mkdir()
     done = hive.drain("--message", "one")
@@ -424,7 +424,7 @@ def test_without_a_history_the_agent_works(hive: Hive, fake_claude: FakeClaude) 
     assert "going on without a history" in harness_notes(done.json_lines())[0]
 
 
-def test_without_an_inbox_it_says_why(hive: Hive) -> None:
+def test_t34_without_an_inbox_it_says_why(hive: Hive) -> None:
     (hive.state_dir / "hyperhive-inbox.sqlite").write_bytes(b"no database at all" * 100)
     status, message, _ = error(hive, "run", "--claude", str(hive.claude), "--drain")
     assert status == 1

@@ -104,7 +104,7 @@ def test_a_migration_that_fails_leaves_the_old_schema(tmp_path: Path) -> None:
         assert (pragma(db, "user_version"), tables(db)) == (1, {"a"})
 
 
-def test_a_process_killed_anywhere_in_a_migration_leaves_the_old_schema_or_the_new(tmp_path: Path) -> None:
+def test_t38_a_process_killed_anywhere_in_a_migration_leaves_the_old_schema_or_the_new(tmp_path: Path) -> None:
     path = tmp_path / "a.sqlite"
     with opened(path, FIRST) as db:
         db.execute("INSERT INTO a VALUES (1)")
@@ -120,8 +120,56 @@ def test_a_process_killed_anywhere_in_a_migration_leaves_the_old_schema_or_the_n
     assert killed > 8  # BEGIN, three statements, the version and COMMIT, with the pragmas before them
 
 
+def test_a_copy_is_kept_before_a_schema_changes(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+
+    def migrate(*migrations: str) -> None:
+        database.open_database(path, migrations, synchronous="FULL", busy_s=1.0, keep_old=True).close()
+
+    migrate(FIRST)
+    migrate(FIRST)
+    assert files_with(tmp_path, "") == ["a.sqlite"]
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("INSERT INTO a VALUES (1)")
+    migrate(FIRST, SECOND)
+    migrate(FIRST, SECOND)
+    assert files_with(tmp_path, "") == ["a.sqlite", "a.sqlite.before-schema-2"]
+    kept = tmp_path / "a.sqlite.before-schema-2"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    with closing(sqlite3.connect(kept)) as db:
+        assert (pragma(db, "user_version"), tables(db), pragma(db, "journal_mode")) == (1, {"a"}, "delete")
+        assert db.execute("SELECT x FROM a").fetchall() == [(1,)]
+
+
+def test_a_copy_is_one_sound_file_of_one_moment_and_replaces_nothing(tmp_path: Path) -> None:
+    source, target = tmp_path / "a.sqlite", tmp_path / "copy"
+    with opened(source, FIRST) as db, opened(source, FIRST) as writer:
+        db.execute("INSERT INTO a VALUES (1)")  # stands in the -wal alone
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("INSERT INTO a VALUES (2)")
+        database.copy_database(db, target)
+        writer.execute("COMMIT")
+        with pytest.raises(FileExistsError):
+            database.copy_database(db, target)
+    with closing(sqlite3.connect(target)) as copied:
+        assert copied.execute("SELECT x FROM a").fetchall() == [(1,)]
+    assert files_with(tmp_path, "copy") == ["copy"]
+
+
+def test_a_damaged_database_gives_no_copy(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    with opened(path, FIRST) as db, database.transaction(db):
+        db.executemany("INSERT INTO a VALUES (?)", [(n,) for n in range(5_000)])
+    content = bytearray(path.read_bytes())
+    content[4096 * 5 : 4096 * 9] = b"\xab" * 4096 * 4
+    path.write_bytes(content)
+    with closing(database.open_reader(path)) as db, pytest.raises(sqlite3.DatabaseError):
+        database.copy_database(db, tmp_path / "copy")
+    assert files_with(tmp_path, "copy") == []
+
+
 @pytest.mark.parametrize("journal", ["WAL", "DELETE"])
-def test_a_newer_database_is_refused_and_left_as_it_is_byte_for_byte(tmp_path: Path, journal: str) -> None:
+def test_t37_a_newer_database_is_refused_and_left_as_it_is_byte_for_byte(tmp_path: Path, journal: str) -> None:
     path = tmp_path / "a.sqlite"
     with closing(sqlite3.connect(path)) as db:
         db.execute(f"PRAGMA journal_mode = {journal}")

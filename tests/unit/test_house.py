@@ -26,13 +26,14 @@ FLOORS = {
         control.__init__ control.wire
         demo.__init__ demo.replay
         render.__init__ render.text
-        store.__init__ store.schema
+        store.__init__ store.mounts store.schema
     """,
     2: """
         ring
         claude.guard claude.process
         control.client control.peer
-        store.db store.events store.facts store.folder store.inbox store.model store.report store.stats
+        store.backup store.db store.events store.facts store.folder store.inbox store.model store.place store.report
+        store.rescue store.stats
     """,
     3: """
         bus
@@ -41,11 +42,11 @@ FLOORS = {
         render.answer render.blocks render.console render.draft render.facts render.feed render.memory
         render.output render.prose render.stream render.system render.tool
     """,
-    4: "agent.control agent.ledger agent.login agent.loop agent.session agent.turn",
+    4: "agent.care agent.control agent.ledger agent.login agent.loop agent.screen agent.session agent.turn",
     5: "agent.harness",
     6: """
-        cli.__init__ cli.demo cli.inbox cli.invocation cli.main cli.model cli.run cli.send cli.session cli.sinks
-        cli.status cli.tail
+        cli.__init__ cli.backup cli.demo cli.inbox cli.invocation cli.main cli.model cli.run cli.send cli.session
+        cli.sinks cli.status cli.tail
     """,
     7: "__main__",
 }
@@ -58,8 +59,8 @@ HOMES = {
     "orjson": "events claude.stream",
     "rich": "render.",
     "trio": """
-        ring bus claude.process claude.runner control.server agent.harness agent.ledger agent.login agent.loop
-        agent.turn cli.demo cli.run
+        ring bus claude.process claude.runner control.server agent.care agent.harness agent.ledger agent.login
+        agent.loop agent.screen agent.turn cli.demo cli.run
     """,
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness demo.replay cli.sinks",

@@ -1,0 +1,111 @@
+"""The care of the databases while the harness runs: files that vanish, logs that grow, rows that wait.
+
+Each event and each message is written at once; this finds what no write would tell.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import trio
+
+from hyperhive_cli.agent.state import TurnState
+from hyperhive_cli.bus import Bus
+from hyperhive_cli.errors import StoreError
+from hyperhive_cli.store.db import WAL_LIMIT_BYTES, shrink_wal
+from hyperhive_cli.store.events import EventStore
+from hyperhive_cli.store.inbox import Inbox
+from hyperhive_cli.store.place import holders, wal_bytes
+
+CARE_EVERY_S = 30.0
+SWEEP_EVERY_S = 300.0
+
+
+def recover(inbox: Inbox, bus: Bus, boot: str) -> None:
+    """Take back what any life but `boot` had leased, and say so. Raises StoreError."""
+    for message in inbox.recover(boot, now_ms=bus.now_ms()):
+        bus.note(f"message {message.id} is {message.state} again: {message.reason}", "warning")
+
+
+def check_inbox(inbox: Inbox, bus: Bus) -> None:
+    """See that the inbox's file is still there, mend what is wrong, and say so. Costs a `stat` while all is well.
+
+    At any time, best before each lease; a file that replaced ours is used only while no turn runs. Raises
+    StoreError when it is no inbox of this agent: the harness cannot go on.
+    """
+    is_idle = bus.state is TurnState.IDLE
+    remark = inbox.check_place(adopt=is_idle)
+    if remark is None:
+        return
+    bus.note(remark, "warning")
+    if is_idle:
+        try:
+            recover(inbox, bus, boot="")  # no turn runs, so that even our own lease in a copy is a dead one
+        except StoreError as error:
+            bus.note(f"{error.message}; what was leased in it waits for the next start", "warning")
+
+
+class Care:
+    """Looks after the databases of one life. `open_history` gives one that could not be opened when it began."""
+
+    def __init__(
+        self, bus: Bus, inbox: Inbox, databases: list[Path], open_history: Callable[[], EventStore] | None = None
+    ) -> None:
+        self._bus = bus
+        self._inbox = inbox
+        self._databases = databases
+        self._open_history = open_history
+        self._swollen: set[Path] = set()
+
+    async def run(self) -> None:
+        """Look every CARE_EVERY_S, for ever. Raises StoreError when the inbox is of no use any more."""
+        while True:
+            await trio.sleep(CARE_EVERY_S)
+            await self.look()
+
+    async def look(self) -> None:
+        """Look once."""
+        check_inbox(self._inbox, self._bus)
+        self._attach_history()
+        self._bus.check_history()
+        for path in self._databases:
+            await self._shrink(path)
+
+    def _attach_history(self) -> None:
+        if self._open_history is not None:
+            try:
+                self._bus.attach(self._open_history())
+            except StoreError:
+                return  # as it was said when the life began
+            self._open_history = None
+
+    async def _shrink(self, path: Path) -> None:
+        """Cut back a -wal that has grown; once, say which one cannot be."""
+        remark = None
+        if wal_bytes(path) > WAL_LIMIT_BYTES:
+            # In a thread: it may have much to copy (310 MB: 0.5 s). Not abandoned: it has the database open.
+            remark = await trio.to_thread.run_sync(_shrink, path)
+        if remark is None:
+            self._swollen.discard(path)
+        elif path not in self._swollen:
+            self._swollen.add(path)
+            self._bus.note(remark, "warning")
+
+
+def _shrink(path: Path) -> str | None:
+    """Cut back a -wal. Gives the remark when it is still too large. Blocking."""
+    try:
+        left = shrink_wal(path)
+    except StoreError:  # a disk that is full, a writer that is at work
+        left = wal_bytes(path)
+    if left <= WAL_LIMIT_BYTES:
+        return None
+    pids = ", ".join(map(str, holders(path)))
+    who = f"; processes that have it open: {pids}" if pids else "; somebody reads it without end"
+    return f"{path}-wal has grown to {left / 2**20:.0f} MiB and cannot be cut back{who}"
+
+
+async def sweep(bus: Bus) -> None:
+    """Keep the history at its capacity, for ever."""
+    while True:
+        bus.sweep()
+        await trio.sleep(SWEEP_EVERY_S)

@@ -1,0 +1,55 @@
+"""`hyperhive backup`."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json
+from hyperhive_cli.errors import UsageError
+from hyperhive_cli.render import text
+from hyperhive_cli.store.backup import Contents, stream_backup, write_backup
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print file, bytes, messages, waiting, turns, events and missing."
+)
+@pass_invocation
+def backup(invocation: Invocation, file: Path, *, force: bool, as_json: bool) -> None:
+    """Write all of the agent (inbox, history, model) into FILE, a .tar.gz, while it runs or not.
+
+    Each database is one consistent copy, checked before it goes in. - is stdout. To restore, unpack FILE
+    into an empty folder, for which no harness runs.
+
+    \b
+    Example: hyperhive backup agent.tar.gz
+             mkdir -m 700 DIR && tar -xzf agent.tar.gz -C DIR && hyperhive --state-dir DIR run
+    """  # noqa: D301 - click's own mark
+    paths = invocation.paths()
+    if str(file) != "-":
+        contents = write_backup(paths, file.absolute(), force=force)
+        size_bytes = file.stat().st_size
+        if as_json:
+            print_json({"file": str(file), "bytes": size_bytes, **contents.to_dict()})
+        else:
+            click.echo(_sentence(str(file), size_bytes, contents))
+        return
+    if as_json or sys.stdout.isatty():
+        raise UsageError("with - the archive goes to stdout", "hyperhive backup - > FILE")
+    with tempfile.TemporaryDirectory(prefix="hyperhive-backup-") as scratch:
+        contents = stream_backup(paths, sys.stdout.buffer, Path(scratch))
+    click.echo(_sentence("the backup", None, contents), err=True)
+
+
+def _sentence(name: str, size_bytes: int | None, contents: Contents) -> str:
+    size = "" if size_bytes is None else f" ({size_bytes:,} bytes)"
+    parts = [
+        f"{text.plural(contents.messages, 'message')} ({contents.waiting} waiting)",
+        text.plural(contents.turns, "turn"),
+        text.plural(contents.events, "event") if contents.missing is None else f"no history: {contents.missing}",
+    ]
+    return f"{name}{size}: {', '.join(parts)}"

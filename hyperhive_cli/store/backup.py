@@ -1,0 +1,118 @@
+"""A backup: copies of an agent's databases and its model in one archive, made while it runs or not."""
+
+import io
+import os
+import shutil
+import sqlite3
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from hyperhive_cli.errors import RefusedError, StoreError
+from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.store import db as database
+
+HINT = "check its permissions, and the space beside it"
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a backup holds: messages (those of them that wait or run), ended turns, events; `missing`: why no events."""
+
+    messages: int
+    waiting: int
+    turns: int
+    events: int
+    missing: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the fields that `backup --json` documents."""
+        return asdict(self)
+
+
+def write_backup(paths: AgentPaths, target: Path, *, force: bool = False) -> Contents:
+    """Write an archive (0600) that appears whole or not at all. Blocking.
+
+    Raises RefusedError when the file is there (without `force`), StoreError when the inbox cannot be copied
+    or the archive not be written. A history that cannot be copied is left out.
+    """
+    if not force and os.path.lexists(target):
+        raise RefusedError(f"{target} is there already", "another name, or --force")
+    try:
+        with _draft(target.parent) as draft:
+            with draft.open("wb") as file:
+                contents = stream_backup(paths, file, draft.parent)
+                file.flush()
+                os.fsync(file.fileno())
+            _put_in_place(draft, target, force=force)
+    except OSError as error:
+        raise StoreError(f"the backup {target} cannot be written: {error}", HINT) from error
+    return contents
+
+
+def stream_backup(paths: AgentPaths, file: IO[bytes], scratch: Path) -> Contents:
+    """Write the archive to a file that is open; `scratch` is an empty folder for the copies. Blocking."""
+    inbox, history, missing = scratch / paths.inbox_db.name, scratch / "hyperhive-events.sqlite", None
+    _copy(paths.inbox_db, inbox)
+    try:
+        _copy(paths.events_db, history)
+    except StoreError as error:
+        missing = error.message
+    messages, waiting = _count(inbox, "count(*), coalesce(sum(state IN ('ready', 'leased')), 0)", "messages")
+    (turns,) = _count(inbox, "count(outcome)", "turn_stats")
+    (events,) = _count(history, "count(*)", "events") if missing is None else (0,)
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        for copy in (inbox, history):
+            if copy.exists():
+                archive.add(copy, copy.name)
+        _add_model(archive, paths.model_file)
+    return Contents(messages, waiting, turns, events, missing)
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        with closing(database.open_reader(source)) as db:
+            database.copy_database(db, target)
+    except sqlite3.Error as error:
+        what = "is not there" if not source.exists() else f"cannot be copied: {error}"
+        raise StoreError(f"{source} {what}", "hyperhive status") from error
+
+
+def _count(copy: Path, what: str, table: str) -> tuple[int, ...]:
+    with closing(sqlite3.connect(copy)) as db:
+        found: tuple[int, ...] = db.execute(f"SELECT {what} FROM {table}").fetchone()  # noqa: S608 - our own words
+        return found
+
+
+def _add_model(archive: tarfile.TarFile, model_file: Path) -> None:
+    try:
+        content = model_file.read_bytes()
+    except OSError:
+        return  # none was ever chosen
+    entry = tarfile.TarInfo("hyperhive-model")
+    entry.size, entry.mode, entry.uid, entry.gid = len(content), 0o600, os.getuid(), os.getgid()
+    archive.addfile(entry, io.BytesIO(content))
+
+
+@contextmanager
+def _draft(folder: Path) -> Iterator[Path]:
+    """Give the name of a file in a new private folder beside the target, so that a rename puts it in place."""
+    scratch = Path(tempfile.mkdtemp(prefix=".hyperhive-backup-", dir=folder))
+    try:
+        draft = scratch / "backup"
+        draft.touch(mode=0o600)
+        yield draft
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _put_in_place(draft: Path, target: Path, *, force: bool) -> None:
+    if force:
+        draft.replace(target)
+    else:
+        os.link(draft, target)  # unlike a rename it refuses to overwrite what came meanwhile
+    database.sync_folder(target.parent)

@@ -1,0 +1,99 @@
+"""Where a database lies: whether its file is still the one that was opened, who has it open, and on what."""
+
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from hyperhive_cli.store.mounts import UNSOUND, file_system_of
+
+COMPANIONS = ("-wal", "-shm")
+MOUNTINFO = Path("/proc/self/mountinfo")
+PROCESSES = Path("/proc")
+
+_Identity = tuple[int, int]  # device and inode; no other file gets them while ours is open
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A database's path, and which file stood there (with which -wal) when it was opened."""
+
+    path: Path
+    file: _Identity | None
+    log: _Identity | None
+
+    def is_kept(self) -> bool:
+        """Whether the file at the path is the one that was opened. Where that cannot be seen, it is."""
+        try:
+            return _identity(self.path) == self.file
+        except OSError:
+            return True
+
+    def is_missing(self) -> bool:
+        """Whether nothing is at the path, or only what one leaves that could not create a database there."""
+        try:
+            found = self.path.lstat()
+        except FileNotFoundError:
+            return True
+        return stat.S_ISREG(found.st_mode) and found.st_size == 0
+
+    def drop_leftovers(self) -> None:
+        """Remove the -wal and -shm that our own file has left at the path; those of another file stay.
+
+        A stale -wal beside another database is replayed into it, and a stale -shm makes SQLite read through
+        it ("disk I/O error", or tables of the one in the other). Whoever has them open still has them.
+        """
+        if self.is_missing() or _identity(companion(self.path, "-wal")) == self.log:
+            drop_companions(self.path)
+
+
+def place_of(path: Path) -> Place:
+    """Note which file stands at a path now; the database must be open, so that its -wal is there."""
+    return Place(path, _identity(path), _identity(companion(path, "-wal")))
+
+
+def companion(path: Path, suffix: str) -> Path:
+    """Give the path of a database's -wal or -shm."""
+    return path.with_name(path.name + suffix)
+
+
+def drop_companions(path: Path) -> None:
+    """Remove the -wal and -shm at a path."""
+    for suffix in COMPANIONS:
+        companion(path, suffix).unlink(missing_ok=True)
+
+
+def wal_bytes(path: Path) -> int:
+    """Give the size of a database's -wal, 0 where there is none."""
+    with suppress(OSError):
+        return companion(path, "-wal").stat().st_size
+    return 0
+
+
+def holders(path: Path) -> list[int]:
+    """Give the ids of the other processes that have a database open, as far as /proc lets us see. Blocking."""
+    names = {str(companion(path.resolve(), suffix)) for suffix in ("", *COMPANIONS)}
+    found = []
+    for process in PROCESSES.glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is another user's
+            if any(str(link.readlink()) in names for link in (process / "fd").iterdir()):
+                found.append(int(process.name))
+    return sorted(pid for pid in found if pid != os.getpid())
+
+
+def unsound_file_system(path: Path) -> str | None:
+    """Give the type of the file system that a database would lie on, if WAL does not work there."""
+    try:
+        found = file_system_of(path.absolute().parent.resolve(), MOUNTINFO.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None
+    return found if found in UNSOUND else None
+
+
+def _identity(path: Path) -> _Identity | None:
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino

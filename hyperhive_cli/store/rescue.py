@@ -1,0 +1,123 @@
+"""The inbox's file: how it is opened, and what is done when it is taken away while in use."""
+
+import os
+import sqlite3
+import time
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from hyperhive_cli.errors import StoreError
+from hyperhive_cli.settings import LOCK_NAME
+from hyperhive_cli.store import db as database
+from hyperhive_cli.store import schema
+from hyperhive_cli.store.facts import put_fact
+from hyperhive_cli.store.folder import lock_holder
+from hyperhive_cli.store.place import Place, place_of, unsound_file_system
+
+PLACE_WAIT_S = 10.0  # a harness that starts makes its inbox; one that lost it puts it back when it looks again
+PLACE_POLL_S = 0.02
+DAMAGED_HINT = "restore a backup, or move the file aside with its -wal and -shm and begin anew"
+
+
+def open_connection(path: Path, busy_s: float) -> sqlite3.Connection:
+    """Open (or create) an inbox for writing; raises StoreError."""
+    if (found := unsound_file_system(path)) is not None:
+        raise StoreError(
+            f"the inbox {path} would lie on {found}, where SQLite's write-ahead log does not work",
+            "hyperhive --state-dir DIR … with a folder on a disk of this machine",
+        )
+    try:
+        return _open(path, busy_s)
+    except (sqlite3.Error, OSError) as error:
+        hint = DAMAGED_HINT if database.is_damaged(error) else "check the folder's permissions and space"
+        raise StoreError(f"the inbox {path} cannot be used: {error}", hint) from error
+
+
+def _open(path: Path, busy_s: float) -> sqlite3.Connection:
+    return database.open_database(path, schema.INBOX, synchronous="FULL", busy_s=busy_s, keep_old=True)
+
+
+def await_place(path: Path) -> None:
+    """Leave a missing inbox to the harness that runs: it has all of it open and puts it back.
+
+    A new file made meanwhile would part the waiting messages into two. Raises StoreError when it does not
+    come back while this waits.
+    """
+    deadline = time.monotonic() + PLACE_WAIT_S
+    while not path.exists() and (holder := lock_holder(path.with_name(LOCK_NAME))) not in {None, os.getpid()}:
+        if time.monotonic() > deadline:
+            raise StoreError(
+                f"the inbox {path} is missing, and the harness that runs (pid {holder}) has not put it back yet",
+                "the same again in half a minute",
+            )
+        time.sleep(PLACE_POLL_S)
+
+
+def rescue(db: sqlite3.Connection, place: Place, busy_s: float) -> tuple[sqlite3.Connection, Place, str]:
+    """Put back an inbox that was removed, or keep what it held beside the file that stands in its place now.
+
+    Gives the connection to go on with (the old one is closed), its place and a remark. Raises StoreError when
+    the new file is no inbox of this agent, sqlite3.Error or OSError, with the old one still open, when a copy
+    cannot be made.
+    """
+    path = place.path
+    saved = database.stamped(path, "replaced")
+    database.copy_database(db, saved)
+    try:
+        if place.is_missing():
+            connection = _put_back(saved, place, busy_s)
+            remark = f"the inbox {path} was removed while in use: it is back in its place, and nothing is lost"
+        else:
+            workspace, waiting = _look_into(saved)
+            connection = _adopt(saved, place, busy_s, workspace)
+            held = f"what it held, {waiting} waiting messages among it, lies in {saved}"
+            remark = f"the inbox {path} was replaced by another file while in use; {held}"
+    except (sqlite3.Error, OSError):
+        saved.unlink(missing_ok=True)  # tried again later, with another copy
+        raise
+    db.close()  # SQLite sees that its file was moved, and removes no -wal by its name
+    return connection, place_of(path), remark
+
+
+def _look_into(saved: Path) -> tuple[str | None, int]:
+    """Give the workspace that an inbox is bound to, and how many messages wait in it."""
+    with closing(sqlite3.connect(saved)) as db:
+        bound = db.execute("SELECT value FROM facts WHERE name = 'workspace'").fetchone()
+        (waiting,) = db.execute("SELECT count(*) FROM messages WHERE state IN ('ready', 'leased')").fetchone()
+    return bound and str(bound[0]), int(waiting)
+
+
+def _put_back(saved: Path, place: Place, busy_s: float) -> sqlite3.Connection:
+    # The names go first: who opened the new file beside the old -shm would read through that.
+    place.drop_leftovers()
+    saved.replace(place.path)
+    database.sync_folder(place.path.parent)
+    return open_connection(place.path, busy_s)  # StoreError ends the harness, with all of it on the disk
+
+
+def _adopt(saved: Path, place: Place, busy_s: float, workspace: str | None) -> sqlite3.Connection:
+    """Open the file that somebody put there, and bind it to the agent's workspace."""
+    place.drop_leftovers()
+    try:
+        with ExitStack() as stack:
+            connection = stack.enter_context(closing(_open(place.path, busy_s)))
+            database.check_soundness(connection)
+            _bind(connection, place.path, workspace)
+            stack.pop_all()
+    except sqlite3.Error as error:
+        if not database.is_damaged(error):
+            raise
+        raise StoreError(
+            f"the inbox {place.path} was replaced while in use, by a file that is damaged or none",
+            f"put a sound one there, or move {saved} into its place",
+        ) from error
+    return connection
+
+
+def _bind(db: sqlite3.Connection, path: Path, workspace: str | None) -> None:
+    with database.transaction(db):
+        bound = db.execute("SELECT value FROM facts WHERE name = 'workspace'").fetchone()
+        if bound is not None and bound[0] != workspace:
+            raise StoreError(f"the inbox {path} was replaced while in use, by that of an agent bound to {bound[0]}")
+        if workspace is not None:
+            put_fact(db, "workspace", workspace)

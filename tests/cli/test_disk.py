@@ -1,0 +1,250 @@
+"""Disks that are full, folders that may not be written, files that vanish, and backups: with whole commands."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hyperhive_cli.control.client import call
+from tests.conftest import FakeClaude, wait_until
+from tests.disk import fill_disk, small_disk
+from tests.harness import ANSWER, LIMIT_S, SOURCE, TEXT, Hive, Program, gated, of_kind, outcomes
+
+NOBODY = 65534
+INBOX = "hyperhive-inbox.sqlite"
+
+
+@pytest.fixture
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    with small_disk(request, tmp_path / "disk") as folder:
+        yield folder
+
+
+# --- a full disk ---
+
+
+def test_t31_a_turn_ends_on_a_full_disk_and_the_history_goes_on_when_there_is_space(
+    hive: Hive, fake_claude: FakeClaude, disk: Path
+) -> None:
+    fake_claude.script(gated(), TEXT)
+    hive.environment = {**hive.environment, "HYPERHIVE_EVENTS_DB": str(disk / "events")}
+    with hive.run() as program:
+        assert hive.call("send", "one").status == 0
+        fake_claude.wait_for("before go on")
+        filler = fill_disk(disk)
+        # Until the last page of its log is used: the turn waits meanwhile.
+        wait_until(lambda: tells(hive, program, "cannot be written"))
+        fake_claude.touch("go on")
+        assert program.wait_for_kind("turn_end")["outcome"] == "ok"
+        filler.unlink()
+        wait_until(lambda: tells(hive, program, "is written again; 0"))
+        assert hive.call("send", "two", "--wait").stdout.startswith(ANSWER)
+        assert program.interrupt() == 130
+        shown = program.events()
+    assert is_noted(shown, "cannot be written") == 1
+    assert [event["seq"] for event in shown] == list(range(1, len(shown) + 1))
+    stored = hive.call("tail", "--json", "--no-follow", "-n", "2000").json_lines()
+    assert stored == shown
+
+
+def tells(hive: Hive, program: Program, text: str) -> int:
+    """Let the harness publish something, and count the notes with this text so far."""
+    assert hive.call("model", "set", "x" * 190).status == 0
+    return is_noted(program.events(), text)
+
+
+def is_noted(events: list[dict[str, object]], text: str) -> int:
+    return sum(text in str(event["text"]) for event in of_kind(events, "note"))
+
+
+def test_t31_a_life_that_began_without_a_history_works(hive: Hive, fake_claude: FakeClaude, disk: Path) -> None:
+    fake_claude.script(TEXT)
+    fill_disk(disk)
+    hive.environment = {**hive.environment, "HYPERHIVE_EVENTS_DB": str(disk / "events")}
+    done = hive.drain("--message", "one")
+    assert (done.status, outcomes(done.json_lines())) == (0, ["ok"])
+    assert is_noted(done.json_lines(), "going on without a history") == 1
+
+
+def test_t32_a_message_is_refused_with_the_reason_where_the_disk_is_full(hive: Hive, disk: Path) -> None:
+    hive.state_dir = disk
+    assert hive.call("send", "one").status == 0
+    filler = fill_disk(disk)
+    done = hive.call("send", "x" * 100_000)
+    assert done.refusal().endswith(f"{INBOX} cannot be used: disk I/O error")
+    assert done.stderr.endswith("Try: check the folder's permissions and space\n")
+    assert [message["body"] for message in hive.messages()] == ["one"]  # reading works
+    filler.unlink()
+    assert hive.call("send", "two").stdout == "2\n"
+    assert [message["body"] for message in hive.messages()] == ["one", "two"]
+
+
+# --- a folder that may not be written ---
+
+
+# The program as a user without privileges, who may not even be able to read it: it is loaded before.
+PROGRAM = """
+import os, pkgutil, sys
+import hyperhive_cli
+for module in pkgutil.walk_packages(hyperhive_cli.__path__, "hyperhive_cli."):
+    if not module.name.endswith("__main__"):
+        __import__(module.name)
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setresgid(65534, 65534, 65534)
+    os.setresuid(65534, 65534, 65534)
+from hyperhive_cli.cli.main import main
+main()
+"""
+
+
+@dataclass
+class Unprivileged:
+    """An agent of such a user, its folders under one that is theirs."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    @property
+    def state_dir(self) -> Path:
+        return self.folder / "state"
+
+    def call(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-c", PROGRAM, "--state-dir", str(self.state_dir), *arguments],
+            cwd=self.folder / "work",
+            env={**self.environment, "PYTHONPATH": str(SOURCE)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LIMIT_S,
+        )
+
+    def make(self, name: str, mode: int = 0o700) -> Path:
+        made = self.folder / name
+        made.mkdir(exist_ok=True)
+        if os.geteuid() == 0:
+            os.chown(made, NOBODY, NOBODY)
+        made.chmod(mode)
+        return made
+
+
+@pytest.fixture
+def nobody(environment: dict[str, str]) -> Iterator[Unprivileged]:
+    folder = Path(tempfile.mkdtemp(prefix="hh-"))
+    user = Unprivileged(folder, {**environment, "HOME": str(folder)})
+    for name in (".", "work", "state"):
+        user.make(name)
+    yield user
+    for name in ("state", "history"):
+        user.make(name)
+    shutil.rmtree(folder)
+
+
+def test_t36_a_state_folder_that_may_not_be_written_is_refused_and_still_read(nobody: Unprivileged) -> None:
+    run = ("run", "--claude", "/bin/true", "--drain", "--drain-wait", "0", "--quiet")
+    assert nobody.call("send", "one").stdout == "1\n"
+    assert nobody.call(*run).stderr == ""
+    before = nobody.call("tail", "--no-follow", "--json").stdout
+    assert before.count("\n") > 3
+    nobody.make("state", 0o500)
+    names = sorted(nobody.state_dir.iterdir())
+    for refused in (("send", "two"), run):
+        done = nobody.call(*refused)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.splitlines() == [
+            f"Error: the state folder {nobody.state_dir} may not be written",
+            f"Try: chmod 700 {nobody.state_dir}, or --state-dir DIR",
+        ]
+    assert '"body":"one"' in nobody.call("inbox", "--all", "--json").stdout
+    assert '"unread":1,' in nobody.call("status", "--json").stdout
+    assert nobody.call("tail", "--no-follow", "--json").stdout == before
+    assert sorted(nobody.state_dir.iterdir()) == names
+
+
+def test_t36_a_history_that_may_not_be_written_is_done_without(nobody: Unprivileged) -> None:
+    history = nobody.make("history", 0o500)
+    nobody.environment = {**nobody.environment, "HYPERHIVE_EVENTS_DB": str(history / "events")}
+    done = nobody.call("run", "--claude", "/bin/true", "--drain", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "going on without a history" in done.stdout
+
+
+# --- files that vanish ---
+
+
+def test_t41_an_inbox_that_is_removed_under_a_harness_loses_no_message(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(gated(), TEXT)
+    with hive.run("--message", "one", "--message", "two") as program:
+        fake_claude.wait_for("before go on")
+        (hive.state_dir / INBOX).unlink()
+        fake_claude.touch("go on")
+        program.wait_for(lambda event: event["kind"] == "note" and "back in its place" in event["text"])
+        program.wait_for(lambda event: event["kind"] == "turn_end" and event["message_id"] == 2)
+        (hive.state_dir / INBOX).unlink()
+        call(hive.state_dir / "control.sock", "ring")
+        assert hive.call("send", "three", "--wait").stdout.startswith(ANSWER)
+        assert program.interrupt() == 130
+    assert [(message["body"], message["state"]) for message in hive.messages("--all")] == [
+        ("one", "done"),
+        ("two", "done"),
+        ("three", "done"),
+    ]
+    assert list(hive.state_dir.glob("*.replaced-*")) == []
+
+
+# --- backups ---
+
+
+def test_a_backup_of_a_running_agent_is_restored_and_runs(hive: Hive, fake_claude: FakeClaude, tmp_path: Path) -> None:
+    fake_claude.script(TEXT, gated(), TEXT)
+    assert hive.call("model", "set", "opus").status == 0
+    archive = tmp_path / "agent.tar.gz"
+    with hive.run("--message", "one", "--message", "two", "--message", "three") as program:
+        fake_claude.wait_for("before go on")
+        made = hive.call("backup", str(archive), "--json")
+        again = hive.call("backup", str(archive))
+        forced = hive.call("backup", str(archive), "--force")
+        stream = hive.program("/bin/sh", "-c", f"'{sys.executable}' -m hyperhive_cli backup - > '{tmp_path}/out'")
+        fake_claude.touch("go on")
+        program.wait_for(lambda event: event["kind"] == "turn_end" and event["message_id"] == 3)
+        assert program.interrupt() == 130
+    (found,) = made.json_lines()
+    assert found.pop("bytes") > 0
+    assert found.pop("events") > 5
+    assert found == {"file": str(archive), "messages": 3, "waiting": 2, "turns": 1, "missing": None}
+    assert again.refusal() == f"{archive} is there already"
+    assert forced.stdout.startswith(f"{archive} (")
+    assert ": 3 messages (2 waiting), 1 turn, " in forced.stdout
+    assert (stream.returncode, "the backup: 3 messages" in stream.stderr) == (0, True)
+    assert tarfile.is_tarfile(tmp_path / "out")
+
+    hive.state_dir = tmp_path / "restored"
+    hive.state_dir.mkdir(mode=0o700)
+    subprocess.run(["tar", "-xzf", str(archive), "-C", str(hive.state_dir)], check=True)
+    assert [(message["body"], message["state"]) for message in hive.messages("--all")] == [
+        ("one", "done"),
+        ("two", "leased"),
+        ("three", "ready"),
+    ]
+    assert (hive.status()["model"], hive.status()["workspace"]) == ("opus", str(hive.workspace))
+    fake_claude.script(TEXT)
+    done = hive.drain()
+    assert (done.status, outcomes(done.json_lines())) == (0, ["ok", "ok"])
+    assert "Delivery 2" in (fake_claude.calls()[3]["prompt"] or "")
+    numbers = [event["seq"] for event in hive.call("tail", "--json", "--no-follow", "-n", "1000").json_lines()]
+    assert numbers == list(range(1, len(numbers) + 1))  # the history went on where the backup had it
+    assert done.json_lines()[0]["seq"] > 5
+
+
+def test_what_cannot_be_backed_up_is_refused(hive: Hive, tmp_path: Path) -> None:
+    assert f"{INBOX} is not there" in hive.call("backup", str(tmp_path / "a")).refusal()
+    assert "goes to stdout" in hive.call("backup", "-", "--json").refusal(2)
+    assert not (tmp_path / "a").exists()

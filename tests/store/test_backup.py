@@ -1,0 +1,177 @@
+"""Backups: whole, consistent copies, made beside a writer, which appear at once or not at all."""
+
+import gzip
+import io
+import json
+import os
+import sqlite3
+import stat
+import tarfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from hyperhive_cli.errors import RefusedError, StoreError
+from hyperhive_cli.events import BusEvent, Note
+from hyperhive_cli.settings import AgentPaths, resolve_paths
+from hyperhive_cli.store.backup import Contents, stream_backup, write_backup
+from hyperhive_cli.store.events import open_event_reader, open_event_store
+from hyperhive_cli.store.inbox import open_inbox, open_inbox_reader
+from hyperhive_cli.store.model import write_model
+from tests.store.made_messages import in_threads, lease, put, settle
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> AgentPaths:
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    return resolve_paths("agent", folder, tmp_path, {"HOME": str(tmp_path)})
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    return folder / "agent.tar.gz"
+
+
+def fill(paths: AgentPaths) -> None:
+    with open_inbox(paths.inbox_db) as inbox, open_event_store(paths.events_db) as store:
+        for body in ("one", "two", "three"):
+            put(inbox, body)
+        settle(inbox, lease(inbox))
+        lease(inbox)
+        store.append([BusEvent.make(seq, seq, Note(text="x")) for seq in range(1, 8)])
+    write_model(paths.model_file, "opus")
+
+
+def unpack(archive: Path, folder: Path) -> AgentPaths:
+    folder.mkdir()
+    with tarfile.open(archive) as opened:
+        assert {(entry.isfile(), stat.S_IMODE(entry.mode)) for entry in opened} == {(True, 0o600)}
+        opened.extractall(folder, filter="data")
+    return resolve_paths("agent", folder, folder, {"HOME": str(folder)})
+
+
+def test_a_backup_holds_everything_and_is_for_its_owner_alone(paths: AgentPaths, target: Path, tmp_path: Path) -> None:
+    fill(paths)
+    before = os.umask(0)
+    try:
+        contents = write_backup(paths, target)
+    finally:
+        os.umask(before)
+    assert contents == Contents(messages=3, waiting=2, turns=1, events=7)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert [found.name for found in target.parent.iterdir()] == [target.name]
+    restored = unpack(target, tmp_path / "restored")
+    with open_inbox_reader(restored.inbox_db) as inbox, open_event_reader(restored.events_db) as store:
+        assert [message.state for message in inbox.messages(ended=True)] == ["done", "leased", "ready"]
+        assert (store.last_seq(), len(store.newest(100))) == (7, 7)
+    assert restored.model_file.read_text() == "opus\n"
+
+
+def test_a_backup_beside_a_writer_holds_what_was_committed_and_stands_in_the_log(
+    paths: AgentPaths, target: Path, tmp_path: Path
+) -> None:
+    with open_inbox(paths.inbox_db) as inbox, open_event_store(paths.events_db) as store:
+        put(inbox, "one")
+        inbox.connection.execute("BEGIN IMMEDIATE")
+        inbox.connection.execute("INSERT INTO messages(sender, body, created, changed) VALUES ('a', 'half', 1, 1)")
+        store.append([BusEvent.make(1, 1, Note(text="x"))])
+        assert write_backup(paths, target) == Contents(1, 1, 0, 1)
+        inbox.connection.execute("COMMIT")
+    with open_inbox_reader(unpack(target, tmp_path / "restored").inbox_db) as inbox:
+        assert [message.body for message in inbox.messages()] == ["one"]
+
+
+def test_a_backup_replaces_nothing_unless_told_to(paths: AgentPaths, target: Path) -> None:
+    fill(paths)
+    target.write_text("precious")
+    with pytest.raises(RefusedError, match="is there already"):
+        write_backup(paths, target)
+    assert target.read_text() == "precious"
+    write_backup(paths, target, force=True)
+    assert tarfile.is_tarfile(target)
+
+
+def test_a_file_that_comes_while_a_backup_is_made_is_not_replaced(paths: AgentPaths, target: Path) -> None:
+    fill(paths)
+    paths.model_file.unlink()
+    os.mkfifo(paths.model_file)  # the backup waits here until the model is written
+
+    def come_between(_: int) -> None:
+        with paths.model_file.open("w") as model:
+            target.write_text("precious")
+            model.write("opus\n")
+
+    def back_up(_: int) -> None:
+        with pytest.raises(StoreError, match="cannot be written"):
+            write_backup(paths, target)
+
+    in_threads(2, lambda number: (come_between, back_up)[number](number))
+    assert target.read_text() == "precious"
+    assert [found.name for found in target.parent.iterdir()] == [target.name]
+
+
+def test_without_an_inbox_there_is_no_backup(paths: AgentPaths, target: Path) -> None:
+    with pytest.raises(StoreError, match="is not there"):
+        write_backup(paths, target)
+    paths.inbox_db.write_bytes(b"no database" * 500)
+    with pytest.raises(StoreError, match="cannot be copied"):
+        write_backup(paths, target)
+    assert list(target.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [None, b"no database" * 500], ids=["missing", "damaged"])
+def test_a_history_that_cannot_be_copied_is_left_out_and_that_is_said(
+    paths: AgentPaths, target: Path, tmp_path: Path, content: bytes | None
+) -> None:
+    with open_inbox(paths.inbox_db) as inbox:
+        put(inbox)
+    if content is not None:
+        paths.events_db.write_bytes(content)
+    contents = write_backup(paths, target)
+    assert (contents.messages, contents.events) == (1, 0)
+    assert str(paths.events_db) in (contents.missing or "")
+    assert json.dumps(contents.to_dict())
+    restored = unpack(target, tmp_path / "restored")
+    assert [found.name for found in restored.state_dir.iterdir()] == [restored.inbox_db.name]
+
+
+def test_a_history_kept_elsewhere_is_restored_under_its_usual_name(
+    paths: AgentPaths, target: Path, tmp_path: Path
+) -> None:
+    elsewhere = resolve_paths(
+        "agent", paths.state_dir, tmp_path, {"HOME": str(tmp_path), "HYPERHIVE_EVENTS_DB": str(tmp_path / "other.db")}
+    )
+    fill(elsewhere)
+    assert write_backup(elsewhere, target).events == 7
+    with open_event_reader(unpack(target, tmp_path / "restored").events_db) as store:
+        assert store.last_seq() == 7
+
+
+def test_a_folder_that_is_not_there_is_a_clear_error(paths: AgentPaths, target: Path) -> None:
+    fill(paths)
+    with pytest.raises(StoreError, match="cannot be written") as caught:
+        write_backup(paths, target.parent / "nowhere" / "a.tar.gz")
+    assert caught.value.hint is not None
+
+
+def test_a_backup_can_be_streamed(paths: AgentPaths, tmp_path: Path) -> None:
+    fill(paths)
+    file = io.BytesIO()
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    assert stream_backup(paths, file, scratch).messages == 3
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(file.getvalue()))) as archive:
+        assert archive.getnames() == ["hyperhive-inbox.sqlite", "hyperhive-events.sqlite", "hyperhive-model"]
+
+
+def test_a_copy_in_a_backup_needs_no_companions(paths: AgentPaths, target: Path, tmp_path: Path) -> None:
+    fill(paths)
+    write_backup(paths, target)
+    restored = unpack(target, tmp_path / "restored")
+    with closing(sqlite3.connect(restored.inbox_db)) as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+        assert db.execute("PRAGMA quick_check").fetchone() == ("ok",)
