@@ -4,8 +4,8 @@
 
 SCRIPT is {"runs": [[STEP, …], …], "logged_in": true | false | "file"}. The n-th start plays the n-th run, the
 last run repeats. Beside the script it keeps `starts` (one byte a start), `started.txt` and `spawned.txt` (a
-process id and its start time a line) and `calls.jsonl`: one record a start, written when stdin is at its end,
-or else on leaving.
+process id and its start time a line), `probes.txt` (a line for each `auth status`) and `calls.jsonl`: one record
+a start, written when stdin is at its end, or else on leaving.
 
 A STEP is an object whose first key is the verb:
     {"recording": "v2.1.330/cut.jsonl"} its bytes; `stream_event` lines only with --include-partial-messages
@@ -33,8 +33,10 @@ A STEP is an object whose first key is the verb:
 
 Without a word in the script it does as the binary does: SIGINT gives a last `result` and exit status 0,
 SIGTERM exit status 143 and no `result`. A mistake in the script leaves with 98 and a line on stderr.
-`auth status`, `auth login` and `--version` answer by themselves and do not count as starts. With "logged_in":
-"file" the file `logged_in` beside the script decides; `auth login` creates it, unless the code is `wrong`.
+`auth status`, `auth login`, `auth logout` and `--version` answer by themselves and do not count as starts. With
+"logged_in": "file" the file `logged_in` beside the script decides; `auth login` creates it, unless the code is
+`wrong`, and `auth logout` removes it. The code `half` is no whole one: as the binary does, `auth login` then asks
+for another one, waits on when its stdin ends, and leaves with 0 at SIGINT.
 """
 
 import contextlib
@@ -300,6 +302,7 @@ def logged_in(folder: Path, script: dict[str, Any]) -> bool:
 
 
 def auth_status(folder: Path, script: dict[str, Any]) -> NoReturn:
+    append_line(folder / "probes.txt", "auth status")
     known = logged_in(folder, script)
     facts = {"loggedIn": known, "authMethod": "claude.ai" if known else "none", "apiProvider": "firstParty"}
     sys.stdout.write(json.dumps(facts, indent=2) + "\n")
@@ -307,15 +310,28 @@ def auth_status(folder: Path, script: dict[str, Any]) -> NoReturn:
 
 
 def auth_login(folder: Path) -> NoReturn:
+    signal.signal(signal.SIGINT, lambda *_: os._exit(0))
+    append_line(folder / "started.txt", pid_line(os.getpid()))
     sys.stdout.write("Opening browser to sign in…\nIf the browser didn't open, visit:\n")
     sys.stdout.write("https://claude.ai/oauth/authorize?fake\nPaste code here if prompted > ")
     sys.stdout.flush()
-    code = sys.stdin.readline().strip()
-    if code in {"", "wrong"}:
-        sys.stderr.write("Login failed: Invalid code. Please make sure the full code was copied\n")
-        sys.exit(1)
-    (folder / "logged_in").touch()
-    sys.stdout.write("Login successful.\n")
+    while code := sys.stdin.readline().strip():
+        if code == "wrong":
+            sys.stderr.write("Couldn't log in: that code is not known\n")
+            sys.exit(1)
+        if code != "half":
+            (folder / "logged_in").touch()
+            sys.stdout.write("Login successful.\n")
+            sys.exit(0)
+        sys.stderr.write("That doesn't look like the full code.\n")
+        sys.stderr.flush()
+    time.sleep(LIMIT_S)  # a browser may still answer
+    sys.exit(GATE_NEVER_OPENED)
+
+
+def auth_logout(folder: Path) -> NoReturn:
+    (folder / "logged_in").unlink(missing_ok=True)
+    sys.stdout.write("Successfully logged out from your Anthropic account.\n")
     sys.exit(0)
 
 
@@ -329,6 +345,8 @@ def main(script_path: str, argv: list[str]) -> NoReturn:
         auth_status(folder, script)
     if argv[:2] == ["auth", "login"]:
         auth_login(folder)
+    if argv[:2] == ["auth", "logout"]:
+        auth_logout(folder)
     append_line(folder / "started.txt", pid_line(os.getpid()))
     number = count_start(folder)
     runs: Sequence[Steps] = script["runs"]

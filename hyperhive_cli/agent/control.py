@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
+from hyperhive_cli.agent.login import LoginDesk
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.control.peer import Peer, descends_from
@@ -29,10 +30,11 @@ def refuse_turns(op: str, peer: Peer | None) -> None:
 class ControlHandler:
     """Answers what peers ask of a running harness."""
 
-    def __init__(self, bus: Bus, loop: AgentLoop, inbox: Inbox) -> None:
+    def __init__(self, bus: Bus, loop: AgentLoop, inbox: Inbox, desk: LoginDesk) -> None:
         self._bus = bus
         self._loop = loop
         self._inbox = inbox
+        self._desk = desk
         self._operations: dict[str, Operation] = {
             "status": self._status,
             "may_steer": self._may_steer,
@@ -42,6 +44,10 @@ class ControlHandler:
             "new_session": self._new_session,
             "compact": self._compact,
             "cancel": self._cancel,
+            "login": self._login,
+            "login_code": self._login_code,
+            "login_cancel": self._login_cancel,
+            "logout": self._logout,
         }
 
     async def handle(self, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -59,6 +65,7 @@ class ControlHandler:
             "pid": os.getpid(),
             "session_id": self._inbox.fact("session_id") or None,
             "unread": self._inbox.unread(),
+            "login": self._desk.detail(),
         }
 
     def follow(self, since: int | None) -> AsyncGenerator[list[BusEvent], None]:
@@ -99,3 +106,18 @@ class ControlHandler:
     async def _cancel(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         self._loop.cancel()
         return {}
+
+    async def _login(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._desk.begin()
+        return {"login": self._desk.detail()}
+
+    async def _login_code(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._desk.pass_on(str(arguments.get("code", "")))
+        return {}
+
+    async def _login_cancel(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        await self._desk.cancel()
+        return {}
+
+    async def _logout(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"logout": (await self._desk.log_out()).to_dict()}

@@ -11,6 +11,7 @@ import trio
 
 from hyperhive_cli.agent.care import Care, recover, sweep
 from hyperhive_cli.agent.control import ControlHandler, refuse_turns
+from hyperhive_cli.agent.login import LoginDesk
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.agent.screen import Screen, Sink
 from hyperhive_cli.agent.turn import AgentConfig
@@ -49,7 +50,9 @@ async def run_harness(config: HarnessConfig) -> int:
     become_subreaper()
     with _opened(config) as (bus, inbox, care, lock):
         environment = {**config.agent.environment, MARKER: str(config.paths.state_dir)}
-        loop = AgentLoop(replace(config.agent, environment=environment, kept=(lock,)), inbox, bus)
+        agent = replace(config.agent, environment=environment, kept=(lock,))
+        loop = AgentLoop(agent, inbox, bus)
+        desk = LoginDesk(agent, loop)
         signals: list[int] = []
         admit = admit_all if config.allow_self_control else refuse_turns
         screen = None if config.sink is None else Screen(config.sink)
@@ -57,12 +60,13 @@ async def run_harness(config: HarnessConfig) -> int:
             if screen is not None:
                 viewers.start_soon(screen.follow, bus, inbox)
             async with (
-                open_control_server(config.paths.socket, ControlHandler(bus, loop, inbox), admit),
+                open_control_server(config.paths.socket, ControlHandler(bus, loop, inbox, desk), admit),
                 trio.open_nursery() as nursery,
             ):
                 await nursery.start(_take_signals, loop, signals, nursery.cancel_scope, screen)
                 nursery.start_soon(sweep, bus)
                 nursery.start_soon(care.run)
+                nursery.start_soon(desk.serve)
                 await loop.run()
                 nursery.cancel_scope.cancel()
             bus.close()

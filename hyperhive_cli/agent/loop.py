@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import trio
 
 from hyperhive_cli.agent.care import check_inbox
+from hyperhive_cli.agent.credentials import Signature, credentials_changed, credentials_signature, is_logged_in
 from hyperhive_cli.agent.ledger import Ledger
-from hyperhive_cli.agent.login import is_logged_in
 from hyperhive_cli.agent.pause import LOGIN_PROBE_S, Pause, Pauses
 from hyperhive_cli.agent.turn import AgentConfig, TurnDesk
 from hyperhive_cli.bus import Bus
@@ -23,10 +23,14 @@ INBOX_POLL_S = 5.0  # a sender rings; this finds the messages of one whose ring 
 
 @dataclass(slots=True)
 class _Rest:
-    """A pause under way, on trio's clock: `until` ends it; from `probe_at` on a login may end it."""
+    """A pause under way, on trio's clock: `until` ends it; from `probe_at` on a login may end it.
+
+    A change of the credentials since `credentials` brings the next look forward.
+    """
 
     until: float
     probe_at: float
+    credentials: Signature | None
 
 
 class _Compaction:
@@ -51,6 +55,8 @@ class AgentLoop:
         self._bell = trio.Event()
         self._stopping = False
         self._left_over = False
+        self._busy = False  # from a lease, or the start of a compaction, until all of it is recorded
+        self._held: tuple[str, int | None] | None = None  # the status that a login found; no turn starts during it
         self._compaction: _Compaction | None = None
 
     @property
@@ -89,6 +95,34 @@ class AgentLoop:
     def thaw(self, paused_s: float) -> None:
         """Go on after a pause of so many seconds, in the same turn."""
         self._desk.thaw(paused_s)
+
+    def login_began(self, *, shown: bool = True) -> None:
+        """Start no turn until `login_ended` or `login_lost`; raises RefusedError while one runs.
+
+        `shown`: say so with the status.
+        """
+        if self._busy:
+            raise RefusedError("a turn is running", "again when it is over, or first `hyperhive cancel`")
+        if self._held is not None:
+            raise RefusedError("a login or a logout is under way", "again in a moment")
+        self._held = self._bus.status, self._bus.waits_until
+        if shown:
+            self._bus.set_status("needs_login_in_progress")
+
+    def login_ended(self, *, ok: bool) -> None:
+        """Go on: a login that is ok ends whatever rest there is, after another one all is as it was."""
+        before, self._held = self._held, None
+        if ok:
+            self._pauses.forget()
+            self._rest = None
+        self._bus.set_status(*(("online", None) if ok or before is None else before))
+        self.ring()
+
+    def login_lost(self) -> None:
+        """Go on, but wait for a login."""
+        self._held = None
+        self._pauses.forget()
+        self._rest_after(Outcome(OutcomeKind.NEEDS_LOGIN))
         self.ring()
 
     async def compact(self) -> Outcome:
@@ -115,18 +149,39 @@ class AgentLoop:
                 self._bell = trio.Event()
                 if await self._step():
                     continue
-                if self._config.drain and self._is_drained():
+                if self._config.drain and self._held is None and self._is_drained():
                     return
-                with trio.move_on_after(self._patience_s()):
-                    await self._bell.wait()
+                await self._wait()
         finally:
             if self._compaction is not None:
                 self._compaction.done.set()
 
+    async def _wait(self) -> None:
+        """Wait for the bell, for other credentials where a login is missing, or until it is time to look again."""
+        rest = self._rest
+        async with trio.open_nursery() as nursery:
+            nursery.cancel_scope.deadline = trio.current_time() + self._patience_s()
+            if rest is not None and rest.credentials is not None and self._held is None:
+                nursery.start_soon(self._look_when_changed, rest, rest.credentials)
+            await self._bell.wait()
+            nursery.cancel_scope.cancel()
+
+    async def _look_when_changed(self, rest: _Rest, since: Signature) -> None:
+        rest.credentials = await credentials_changed(self._config.environment, since)
+        rest.probe_at = -math.inf
+        self.ring()
+
     async def _step(self) -> bool:
         """Do the next thing; False when there is none."""
-        if self._rest is not None and not await self._is_over(self._rest):
+        if self._held is not None or (self._rest is not None and not await self._is_over(self._rest)):
             return False
+        self._busy = True
+        try:
+            return await self._work()
+        finally:
+            self._busy = False
+
+    async def _work(self) -> bool:
         if self._compaction is not None:
             await self._compact(self._compaction)
             return True
@@ -172,7 +227,9 @@ class AgentLoop:
 
     def _begin_rest(self, pause: Pause) -> None:
         now = trio.current_time()
-        self._rest = _Rest(now + pause.seconds, now + (math.inf if pause.probe_s is None else pause.probe_s))
+        credentials = None if pause.probe_s is None else credentials_signature(self._config.environment)
+        probe_at = now + (math.inf if pause.probe_s is None else pause.probe_s)
+        self._rest = _Rest(now + pause.seconds, probe_at, credentials)
         ends = math.isfinite(pause.seconds)
         self._bus.set_status(pause.status, round(self._bus.now_ms() / 1000 + pause.seconds) if ends else None)
         when = f"; going on in {duration(pause.seconds)}" if ends else ""
@@ -184,7 +241,7 @@ class AgentLoop:
             if rest.probe_at > now:
                 return False
             rest.probe_at = now + LOGIN_PROBE_S
-            if not await is_logged_in(self._config.launch.command, self._config.environment):
+            if not await is_logged_in(self._config) or self._held is not None or self._rest is not rest:
                 return False
         self._rest = None
         self._bus.set_status("online")
@@ -204,6 +261,8 @@ class AgentLoop:
 
     def _patience_s(self) -> float:
         """How long to wait for the bell before looking again."""
+        if self._held is not None:
+            return math.inf
         if self._rest is None:
             return min(INBOX_POLL_S, self._ledger.patience_s)
         return max(0.0, min(self._rest.until, self._rest.probe_at) - trio.current_time())

@@ -73,10 +73,14 @@ class ClaudeProcess:
         return tree_cpu_s(self._guard.pid)
 
     async def feed(self, prompt: bytes) -> None:
-        """Write the prompt and close stdin. One that stops reading is no error: its exit tells why."""
-        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            await self.stdin.send_all(prompt)
+        """Write the prompt and close stdin."""
+        await self.write(prompt)
         await self.stdin.aclose()
+
+    async def write(self, data: bytes) -> None:
+        """Write to stdin, which stays open. One that stops reading is no error: its exit tells why."""
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await self.stdin.send_all(data)
 
     def freeze(self) -> None:
         """Stop claude and all that it has started, as Ctrl-Z does. Returns at once."""

@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compact": ("session", "Compact the conversation between two turns."),
     "cancel": ("session", "Interrupt the running turn."),
     "resume": ("session", "Go on now after a failure, a limit or a back-off."),
+    "login": ("login", "Log claude in, while the harness runs."),
+    "logout": ("login", "Log claude out."),
 }
 
 

@@ -90,7 +90,10 @@ def _wait(paths: AgentPaths, message_id: int, timeout: float | None, *, as_json:
 def _hint(ended: dict[str, Any]) -> str | None:
     if ended["state"] == "dead":
         return f"hyperhive inbox retry {ended['id']}"
-    return "hyperhive status; the message stays in the inbox" if ended["state"] == "ready" else None
+    if ended["state"] != "ready":
+        return None
+    verb = "login" if ended["outcome"] == "needs_login" else "status"
+    return f"hyperhive {verb}; the message stays in the inbox"
 
 
 def _await_end(inbox: Inbox, message_id: int, timeout: float | None) -> dict[str, Any]:

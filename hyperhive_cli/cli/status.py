@@ -58,11 +58,16 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _status(found: dict[str, Any]) -> str:
-    until = found["waits_until"]
-    if not until or not found["running"]:
-        return found["status"] or "unknown"
-    at = time.strftime("%H:%M:%S", time.localtime(until))
-    return f"{found['status']}, waits until {at} ({text.duration(max(0.0, until - time.time()))})"
+    login, until = found["login"], found["waits_until"]
+    status = found["status"] or "unknown"
+    if not found["running"]:
+        return status
+    if login is not None and not login["finished"]:
+        return f"login in progress: {login['url'] or 'claude has named no page yet'}"
+    if until:
+        at = time.strftime("%H:%M:%S", time.localtime(until))
+        return f"{status}, waits until {at} ({text.duration(max(0.0, until - time.time()))})"
+    return f"{status} (hyperhive login)" if status == "needs_login_idle" else status
 
 
 def _turn_state(found: dict[str, Any]) -> str:

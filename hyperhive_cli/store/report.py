@@ -33,6 +33,7 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
         "usage": None,
         "unread": 0,
         "dead": 0,
+        "login": None,
         "seq": 0,
         "last_event": None,
         "last_turn": None,

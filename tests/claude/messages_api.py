@@ -11,7 +11,8 @@ Point the binary at it with
 
 A scenario is {"rules": [RULE, ...]}. A request takes the first rule whose "when" (a substring of the JSON of
 what came after the last assistant message; none matches anything) fits and whose "times" (how often it may
-serve; unlimited if absent) is not used up. A RULE answers with one of
+serve; unlimited if absent) is not used up; one with "until" serves until that file is there. A RULE answers with
+one of
     "reply":  [BLOCK, ...]   BLOCK = {"text": ...} | {"thinking": ...} | {"tool": NAME, "input": {...}}
     "status": CODE, "error": TYPE, "message": TEXT, "headers": {...}     an API error
     "stall":  SECONDS        headers and message_start, then silence
@@ -51,6 +52,8 @@ class Scenario:
         haystack = json.dumps(new, ensure_ascii=False)
         with self.lock:
             for rule in self.rules:
+                if "until" in rule and Path(rule["until"]).exists():
+                    continue
                 if rule.get("when", "") in haystack and rule["served"] < rule.get("times", float("inf")):
                     rule["served"] += 1
                     return rule

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from hyperhive_cli.agent.control import ControlHandler
+from hyperhive_cli.agent.login import LoginDesk
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.bus import Bus
@@ -365,7 +366,8 @@ def harness(path: Path, tmp_path: Path) -> Iterator[Path]:
         inbox = stack.enter_context(open_inbox(tmp_path / "inbox.sqlite"))
         bus = Bus(model_file=file, facts=inbox)
         config = AgentConfig(launch=Launch(("claude",)), workspace=tmp_path, environment={})
-        return ControlHandler(bus, AgentLoop(config, inbox, bus), inbox)
+        loop = AgentLoop(config, inbox, bus)
+        return ControlHandler(bus, loop, inbox, LoginDesk(config, loop))
 
     with serving(path, make_handler=make):
         yield file
@@ -386,6 +388,8 @@ def test_a_harness_refuses_operations_that_it_does_not_know(path: Path) -> None:
 @pytest.mark.usefixtures("harness")
 def test_a_harness_without_a_turn_or_a_session_refuses_to_cancel_and_to_compact(path: Path) -> None:
     assert refusal(path, "cancel") == ("no turn is running", None, 1)
+    for op in ("login_code", "login_cancel"):
+        assert refusal(path, op) == ("no login is under way", "hyperhive login", 1)
     assert refusal(path, "compact") == ("there is no session yet to compact", "hyperhive send 'what to do'", 1)
 
 

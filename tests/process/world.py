@@ -61,6 +61,7 @@ class Life:
     bus: Bus
     loop: AgentLoop
     store: EventStore
+    config: AgentConfig
 
     async def saw(self, kind: str, count: int = 1, **fields: object) -> Event:
         """Wait for the count-th such event of this life."""
@@ -113,7 +114,7 @@ class World:
         bus = Bus(self.store, model_file=self.model_file, facts=self.inbox, now=lambda: self.now)
         self.inbox.recover(bus.boot, now_ms=int(self.now * 1000))
         self.inbox.limit_wait()
-        return Life(bus, AgentLoop(agent, self.inbox, bus), self.store)
+        return Life(bus, AgentLoop(agent, self.inbox, bus), self.store, agent)
 
     def drain(self, *runs: list[Step], **config: Any) -> Life:  # noqa: ANN401 - of AgentConfig
         """Let the loop work until nothing is left to run; it waits for nothing."""

@@ -42,11 +42,14 @@ FLOORS = {
         render.answer render.blocks render.console render.draft render.facts render.feed render.memory
         render.output render.prose render.stream render.system render.tool
     """,
-    4: "agent.care agent.control agent.ledger agent.login agent.loop agent.screen agent.session agent.turn",
+    4: """
+        agent.care agent.control agent.credentials agent.ledger agent.login agent.loop agent.screen agent.session
+        agent.turn
+    """,
     5: "agent.harness",
     6: """
-        cli.__init__ cli.backup cli.demo cli.inbox cli.invocation cli.main cli.model cli.run cli.send cli.session
-        cli.sinks cli.status cli.tail
+        cli.__init__ cli.backup cli.demo cli.inbox cli.invocation cli.login cli.main cli.model cli.run cli.send
+        cli.session cli.sinks cli.status cli.tail
     """,
     7: "__main__",
 }
@@ -59,20 +62,19 @@ HOMES = {
     "orjson": "events claude.stream",
     "rich": "render.",
     "trio": """
-        ring bus claude.process claude.runner control.server agent.care agent.harness agent.ledger agent.login
-        agent.loop agent.screen agent.turn cli.demo cli.run
+        ring bus claude.process claude.runner control.server agent.care agent.credentials agent.harness agent.ledger
+        agent.login agent.loop agent.screen agent.turn cli.demo cli.run
     """,
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness demo.replay cli.sinks",
-    "subprocess": "agent.login claude.guard",
+    "subprocess": "claude.guard",
     "socket": "control.client control.peer control.server",
     "fcntl": "store.folder",
     "importlib": "cli.main",
-    **dict.fromkeys(("asyncio", "threading", "multiprocessing", "concurrent", "runpy", "pty"), ""),
+    **dict.fromkeys(("asyncio", "threading", "multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),
     **dict.fromkeys(("ctypes", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
     **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn", "os.execv", "os.execve"), ""),
     "trio.lowlevel.open_process": "claude.process",
-    "trio.run_process": "agent.login",
     "trio.run": "cli.run cli.demo",
 }
 PURE_UP_TO = 1

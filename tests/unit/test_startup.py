@@ -48,7 +48,8 @@ def test_a_short_command_loads_no_slow_library(command: str, environment: dict[s
 def test_a_command_that_needs_a_harness_says_so_without_a_slow_library(
     environment: dict[str, str], workspace: Path
 ) -> None:
-    assert loaded_by("cancel", environment=environment, folder=workspace, status=1) & SLOW == set()
+    for command in ("cancel", "login", "logout"):
+        assert loaded_by(command, environment=environment, folder=workspace, status=1) & SLOW == set()
 
 
 @pytest.mark.parametrize("command", ["status", "status --json"])

@@ -218,6 +218,7 @@ def test_the_same_session_starts_once() -> None:
         (assistant({"type": "redacted_thinking"}), "~ thinking, not shown"),
         (assistant({"type": "poem"}), "· assistant/poem"),
         (StatusChanged(status="needs_login_idle"), "● status: needs login"),
+        (StatusChanged(status="needs_login_in_progress"), "● status: login in progress"),
         (StatusChanged(status="rate_limited", until_unix=TS // 1000),
          f"● status: rate limited until {time.strftime('%d %b %H:%M', time.localtime(TS // 1000))}"),
         (StatusChanged(status="brand_new"), "● status: brand new"),

@@ -1,0 +1,101 @@
+"""claude's credentials: are there any, asked with `claude auth status`; and did they change, seen in its files."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from hyperhive_cli.agent.turn import AgentConfig
+from hyperhive_cli.claude.process import open_claude
+
+PROBE_LIMIT_S = 20.0  # the very first start of a new binary takes 5 s
+LOOK_EVERY_S = 1.0
+# What a login writes into claude's general settings: the account, and the key of a Console login.
+LOGIN_FIELDS = ("oauthAccount", "primaryApiKey", "customApiKeyResponses")
+
+_FileId = tuple[int, int, int]  # mtime in ns, size, inode
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What claude's credential files looked like at one moment. `login` is a digest, no secret."""
+
+    files: tuple[_FileId | None, ...]
+    settings: _FileId | None
+    login: str
+
+
+async def is_logged_in(config: AgentConfig) -> bool:
+    """Ask claude; True only when it says so. One that cannot be started, or hangs, is not logged in.
+
+    It looks whether there are credentials and not whether they still hold; it needs no network. Cancelled, it
+    leaves nothing behind.
+    """
+    argv = [*config.launch.command, "auth", "status"]
+    with trio.move_on_after(PROBE_LIMIT_S):
+        try:
+            async with open_claude(
+                argv, workspace=config.workspace, environment=config.environment, kept=config.kept
+            ) as process:
+                await process.feed(b"")
+                return await process.wait() == 0
+        except (OSError, ValueError):
+            return False
+    return False
+
+
+async def credentials_changed(environment: Mapping[str, str], since: Signature | None = None) -> Signature:
+    """Return once claude's credential files look otherwise than `since` (None: than now), with the new look.
+
+    For ever, where claude keeps its credentials elsewhere (the keychain of macOS) or gets them from a variable.
+    """
+    seen = since
+    while True:
+        current = await trio.to_thread.run_sync(credentials_signature, environment, seen, abandon_on_cancel=True)
+        if seen is not None and (current.files, current.login) != (seen.files, seen.login):
+            return current
+        seen = current
+        await trio.sleep(LOOK_EVERY_S)
+
+
+def credentials_signature(environment: Mapping[str, str], before: Signature | None = None) -> Signature:
+    """Look at the credential files of a claude with this environment. Blocking, but short.
+
+    The general settings are written at the end of every turn, by the agents of other folders too; so there only
+    what a login writes counts, read again when the file is another one than `before`.
+    """
+    config, home = config_folder(environment), Path(environment.get("HOME", "/"))
+    # Both releases: this folder if it is named, the home if it is named empty.
+    named = environment.get("CLAUDE_SECURESTORAGE_CONFIG_DIR")
+    storage = config if named is None else Path(named) if named else home / ".claude"
+    settings = Path(environment.get("CLAUDE_CONFIG_DIR") or home) / ".claude.json"
+    files = tuple(map(_file_id, (storage / ".credentials.json", config / ".config.json")))
+    there = _file_id(settings)
+    if before is not None and before.settings == there:
+        return Signature(files, there, before.login)
+    return Signature(files, there, _login_digest(settings))
+
+
+def config_folder(environment: Mapping[str, str]) -> Path:
+    """Give the folder in which a claude with this environment keeps its own files."""
+    return Path(environment.get("CLAUDE_CONFIG_DIR") or Path(environment.get("HOME", "/")) / ".claude")
+
+
+def _file_id(path: Path) -> _FileId | None:
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_mtime_ns, found.st_size, found.st_ino
+    return None
+
+
+def _login_digest(settings: Path) -> str:
+    found: Any = None
+    with suppress(OSError, ValueError, RecursionError):  # missing, or caught half written: looked at again then
+        found = json.loads(settings.read_bytes())
+    fields = {name: found.get(name) for name in LOGIN_FIELDS} if isinstance(found, dict) else {}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,121 @@
+"""The real binary's login: its page, its codes, its end; and the wait for one, under the whole harness."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.claude.conftest import MessagesApi
+from tests.conftest import wait_until
+from tests.harness import Hive, of_kind, outcomes
+
+
+@pytest.fixture
+def start(claude_binary: Path, messages_api: MessagesApi, state_dir: Path) -> Callable[[str], Hive]:
+    """Set up an agent whose claude asks a server that plays a scenario."""
+
+    def set_up(scenario: str) -> Hive:
+        return Hive(messages_api.workspace, state_dir, claude_binary, messages_api.start(scenario))
+
+    return set_up
+
+
+@pytest.fixture
+def nobody(start: Callable[[str], Hive]) -> Hive:
+    """Set up an agent whose claude has no login; the network that one would need is refused."""
+    hive = start("text")
+    closed = dict.fromkeys(("HTTPS_PROXY", "https_proxy"), "http://127.0.0.1:9")
+    kept = {name: value for name, value in hive.environment.items() if name != "ANTHROPIC_API_KEY"}
+    hive.environment = {**kept, **closed}
+    return hive
+
+
+@contextmanager
+def login(hive: Hive) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(
+        hive.command("login", "--json"),
+        env=hive.variables(),
+        cwd=hive.workspace,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            wait_until(lambda: "Paste code" in (hive.status()["login"] or {"output": ""})["output"], 30)
+            yield process
+        finally:
+            process.kill()
+
+
+def test_t58_a_refused_message_runs_after_a_login(start: Callable[[str], Hive], messages_api: MessagesApi) -> None:
+    hive = start("auth_401_until_login")
+    with hive.run("--message", "say hello") as program:
+        program.wait_for_kind("status_changed", status="needs_login_idle")
+        asked = len(messages_api.requests())
+        (message,) = hive.messages()
+        assert (message["state"], message["attempts"]) == ("ready", 0)
+        (messages_api.workspace / "logged_in").touch()
+        credentials = Path(hive.environment["HOME"], ".claude", ".credentials.json")
+        credentials.write_text("{}")
+        # In less time than passes until the harness would ask by itself.
+        program.wait_for(lambda event: event["kind"] == "turn_end" and event["outcome"] == "ok", 25)
+        assert program.interrupt() == 130
+    retries = [event for event in of_kind(program.events(), "stream") if event.get("subtype") == "api_retry"]
+    assert [event["error_status"] for event in retries] == [401] * len(retries)
+    # One, and on a busy machine one more before the interrupt arrives; left alone there are ten.
+    assert (1 <= len(retries) <= 2, asked <= 3) == (True, True)
+    assert outcomes(program.events()) == ["needs_login", "ok"]
+    assert [event["status"] for event in of_kind(program.events(), "status_changed")] == ["needs_login_idle", "online"]
+
+
+def test_a_login_names_its_page_and_refuses_codes(nobody: Hive) -> None:
+    with nobody.run() as program:
+        with login(nobody) as process:
+            during = nobody.status()
+            assert process.stdin is not None
+            process.stdin.write(b"half\n")
+            process.stdin.flush()
+            wait_until(lambda: "full code" in nobody.status()["login"]["output"], 30)
+            assert nobody.status()["status"] == "needs_login_in_progress"
+            stdout, stderr = process.communicate(b"a-code#its-state\n", 60)
+        assert program.interrupt() == 130
+    assert during["login"]["url"].startswith("https://claude.")
+    assert "oauth/authorize" in during["login"]["url"]
+    detail = json.loads(stdout)
+    assert (process.returncode, detail["finished"], detail["ok"]) == (1, True, False)
+    assert "log in" in detail["note"].lower() or "login failed" in detail["note"].lower()
+    assert detail["output"] == stderr.decode()
+    statuses = [event["status"] for event in of_kind(program.events(), "status_changed")]
+    assert statuses == ["needs_login_in_progress", "online"]
+    kept = b"".join(path.read_bytes() for path in nobody.state_dir.iterdir() if path.is_file())
+    assert b"a-code#its-state" not in kept
+
+
+def test_a_login_is_cancelled(nobody: Hive) -> None:
+    with nobody.run() as program:
+        with login(nobody) as process:
+            assert nobody.call("login", "--cancel").status == 0
+            assert process.wait(30) == 1
+        found = nobody.status()["login"]
+        assert program.interrupt() == 130
+    assert (found["ok"], found["note"]) == (False, "the login was cancelled")
+
+
+def test_a_logout_begins_the_wait_for_a_login(nobody: Hive) -> None:
+    folder = Path(nobody.environment["HOME"], ".claude")
+    folder.mkdir()
+    tokens = {"accessToken": "made-up", "refreshToken": "made-up", "expiresAt": 9_999_999_999_999}
+    login = {**tokens, "scopes": ["user:inference", "user:profile"], "subscriptionType": "max"}
+    (folder / ".credentials.json").write_text(json.dumps({"claudeAiOauth": login}))
+    asked = [os.fspath(nobody.claude), "auth", "status"]
+    assert subprocess.run(asked, env=nobody.environment, capture_output=True, check=False).returncode == 0
+    with nobody.run() as program:
+        done = nobody.call("logout")
+        assert (done.status, done.stderr) == (0, "")
+        assert "ogged out" in done.stdout
+        program.wait_for_kind("status_changed", status="needs_login_idle")
+    assert subprocess.run(asked, env=nobody.environment, capture_output=True, check=False).returncode == 1
