@@ -95,6 +95,7 @@ class AgentLoop:
     def thaw(self, paused_s: float) -> None:
         """Go on after a pause of so many seconds, in the same turn."""
         self._desk.thaw(paused_s)
+        self.ring()
 
     def login_began(self, *, shown: bool = True) -> None:
         """Start no turn until `login_ended` or `login_lost`; raises RefusedError while one runs.

@@ -23,6 +23,7 @@ DRAIN_LIMIT_S = 10.0  # or this, for one that is never silent
 STDERR_LINE_LIMIT_BYTES = 65_536
 STDERR_NOTE_CHARS = 2_000
 STDERR_TAIL_LINES = 5
+STDERR_MOST_NOTES = 200  # in one turn: a flood of them would push all else out of the history
 
 
 class Feed(Protocol):
@@ -75,6 +76,7 @@ class Turn:
         self._watchdog = Watchdog(request.limits, self.evidence, started=0.0)
         self._alarm = trio.CancelScope()
         self._stderr_tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
+        self._stderr_lines = 0
         self._process: ClaudeProcess | None = None
 
     def stop(self, cause: Cause, detail: str | None = None) -> None:
@@ -112,6 +114,7 @@ class Turn:
                 self._watchdog = Watchdog(request.limits, self.evidence, started=trio.current_time())
                 self._process = process
                 await self._attend(process)
+                self._say_what_was_left_out()
         except (OSError, ValueError) as error:
             return Ending(None, detail=str(error))
         finally:
@@ -180,8 +183,16 @@ class Turn:
         texts = [line.head if isinstance(line, Oversized) else line for line in lines]
         notes = [text.decode(errors="replace").rstrip()[:STDERR_NOTE_CHARS] for text in texts if text.strip()]
         self._stderr_tail.extend(notes)
-        if notes:
-            self._feed.publish(*(Note(text=text, level="warning", source="stderr") for text in notes))
+        shown = notes[: max(0, STDERR_MOST_NOTES - self._stderr_lines)]
+        self._stderr_lines += len(notes)
+        if shown:
+            self._feed.publish(*(Note(text=text, level="warning", source="stderr") for text in shown))
+
+    def _say_what_was_left_out(self) -> None:
+        left_out = self._stderr_lines - STDERR_MOST_NOTES
+        if left_out > 0:
+            text = f"{left_out} more lines came on stderr; the last: {self._stderr_tail[-1]}"
+            self._feed.publish(Note(text=text[:STDERR_NOTE_CHARS], level="warning", source="stderr"))
 
     def _judge(self) -> None:
         """Ask the watchdog; what it decides later, `_watch` asks again then."""

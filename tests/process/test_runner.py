@@ -16,7 +16,7 @@ import trio
 from hyperhive_cli.claude import guard, runner, watch
 from hyperhive_cli.claude import process as claude_process
 from hyperhive_cli.claude.outcome import Cause, Ending, classify
-from hyperhive_cli.claude.runner import Turn, TurnRequest
+from hyperhive_cli.claude.runner import STDERR_MOST_NOTES, Turn, TurnRequest
 from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.events import LiveEvent, Note, Stream
 from hyperhive_cli.outcomes import OutcomeKind
@@ -182,9 +182,11 @@ def test_stderr_lines_are_notes_and_the_last_ones_are_in_the_ending(play: Callab
 
 
 def test_t48_a_flood_on_stderr_holds_up_nothing(play: Callable[..., Stage]) -> None:
-    set_up = play({"repeat": 3_000, "steps": [{"stderr": "x" * 99 + "\n"}]}, INIT, RESULT)
+    set_up = play({"repeat": 3_000, "steps": [{"stderr": "x" * 99 + "\n"}]}, INIT, RESULT, {"stderr": "last"})
     assert set_up.run().exit_status == 0
-    assert len(set_up.heard.notes("stderr")) == 3_000
+    *notes, left_out = set_up.heard.notes("stderr")
+    assert len(notes) == STDERR_MOST_NOTES  # more would push all else out of the history
+    assert left_out == f"{3_001 - STDERR_MOST_NOTES} more lines came on stderr; the last: last"
     assert len(set_up.heard.lines()) == 2
 
 
