@@ -100,4 +100,4 @@ class Pauses:
 
 def _crashes(count: int) -> str:
     window = f"{CRASH_WINDOW_S / 60:.0f} min"
-    return "claude crashed" if count == 1 else f"claude crashed {count} times in {window}"
+    return "claude crashed or hung" if count == 1 else f"claude crashed or hung {count} times in {window}"

@@ -18,6 +18,8 @@ from hyperhive_cli.settings import MARKER, AgentPaths, resolve_paths
 from hyperhive_cli.store.folder import lock_holder
 from hyperhive_cli.store.inbox import open_inbox_reader
 
+ANSWER_LIMIT_S = 2.0
+
 
 @dataclass(slots=True)
 class Invocation:
@@ -86,9 +88,9 @@ def require_harness(paths: AgentPaths, op: str, **arguments: Any) -> Mapping[str
 
 
 def ask_harness(paths: AgentPaths, op: str, **arguments: Any) -> Mapping[str, Any] | None:  # noqa: ANN401 - JSON values
-    """Ask the harness if one runs, else give None."""
+    """Ask the harness for what it answers at once; None when none runs, or one that is stopped or stuck."""
     try:
-        return call(paths.socket, op, **arguments)
+        return call(paths.socket, op, limit_s=ANSWER_LIMIT_S, **arguments)
     except GoneError:
         return None
 

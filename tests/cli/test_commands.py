@@ -152,6 +152,16 @@ def test_a_harness_that_does_not_answer_is_reported(hive: Hive) -> None:
     assert (found["running"], found["pid"], found["state"]) == (True, program.pid, "unreachable")
 
 
+def test_a_harness_that_is_stopped_holds_up_no_command(hive: Hive) -> None:
+    with hive.run() as program:
+        program.send(signal.SIGSTOP)
+        assert hive.status()["state"] == "unreachable"
+        assert hive.call("send", "later").stdout == "1\n"
+        assert hive.call("model", "set", "opus").status == 0
+        program.send(signal.SIGCONT)
+        program.wait_for_kind("turn_start", model="opus")
+
+
 # --- new-session, compact, cancel ---
 
 
