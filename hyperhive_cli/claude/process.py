@@ -25,6 +25,7 @@ SWEEP_LIMIT_S = guard.SWEEP_LIMIT_S + 2.0
 START_LIMIT_S = 30.0  # until claude's program runs: more than 10 ms only where the machine is in trouble
 DEATH_LIMIT_S = 2.0  # from SIGKILL to the end of a process that is not stuck in the kernel
 GUARD = guard.__file__
+_GUARDS: set[int] = set()  # the ids of those that are ours and at work: a turn's, a login's
 
 
 class ClaudeProcess:
@@ -45,6 +46,11 @@ class ClaudeProcess:
         self._report = report
         self._reading = trio.Lock()
         self._unread = b""
+
+    @property
+    def guard_pid(self) -> int:
+        """The id of the guard, which is a child of ours."""
+        return self._guard.pid
 
     async def start(self) -> None:
         """Wait for the guard's first word; raises OSError when claude cannot be started."""
@@ -151,6 +157,8 @@ async def open_claude(
     with ExitStack() as stack:
         mine = set(guard.children(os.getpid()))
         process = await _open_guard(stack, argv, workspace, environment, kept)
+        stack.callback(_GUARDS.discard, process.guard_pid)
+        _GUARDS.add(process.guard_pid)
         try:
             await process.start()
             yield process
@@ -214,7 +222,7 @@ async def _sweep_orphans(mine: set[int], claude: int | None) -> list[int]:
 def _orphans(mine: set[int]) -> set[int]:
     """Find the children that we have not started: no session is ours in which something of a guard can be."""
     found = set()
-    for pid in set(guard.children(os.getpid())) - mine:
+    for pid in set(guard.children(os.getpid())) - mine - _GUARDS:
         with suppress(ProcessLookupError):
             if os.getsid(pid) != os.getsid(0):
                 found.add(pid)

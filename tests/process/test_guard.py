@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ import trio
 
 from hyperhive_cli.claude import guard
 from hyperhive_cli.claude import process as claude_process
-from hyperhive_cli.claude.process import open_claude, sweep_marked
+from hyperhive_cli.claude.process import become_subreaper, open_claude, sweep_marked
 from tests.conftest import parent_of, process_state, wait_until
 
 # How a process gets away from its parent: a job, a session of its own, an orphan, an empty environment.
@@ -211,3 +212,27 @@ def test_a_process_that_has_got_the_number_of_another_is_not_taken_for_it(number
         watched._seen = {process.pid: "Thu Jan  1 00:00:00 1970"}  # noqa: SLF001
         assert watched.look() == set()
         process.kill()
+
+
+def test_a_guard_that_dies_takes_no_other_ones_claude_with_it(workspace: Path, number: str) -> None:
+    first, second = f"sleep {number} & exec sleep {number}", f"exec sleep {number}0"
+
+    async def main() -> tuple[int | None, list[int]]:
+        async with AsyncExitStack() as stack:
+            script = ["/bin/sh", "-c", first]
+            early = await stack.enter_async_context(open_claude(script, workspace=workspace, environment=os.environ))
+            script = ["/bin/sh", "-c", second]
+            async with open_claude(script, workspace=workspace, environment=os.environ) as late:
+                os.kill(early.guard_pid, signal.SIGKILL)
+                await early.wait()
+                await stack.aclose()
+                return late.exit_status, sleepers(number)
+        raise AssertionError
+
+    become_subreaper()
+    try:
+        status, left = trio.run(main)
+    finally:
+        guard.prctl(guard.PR_SET_CHILD_SUBREAPER, 0)
+    assert (status, len(left)) == (None, 2)  # the other claude, and its guard, which names it among its words
+    assert sleepers(number) == []
