@@ -59,7 +59,8 @@ class AgentFeed:
         """Give the events after the newest given, for ever; None is a tick in which nothing happened."""
         while True:
             yield from self._live()
-            yield from self.stored()
+            if self._stored is not False:  # else the file's numbers are not those that were given
+                yield from self.stored()
             yield None
             time.sleep(POLL_S)
 
@@ -70,10 +71,10 @@ class AgentFeed:
                 snapshot,
                 lines,
             ):
-                if self._is_another(snapshot):
-                    self.last = 0
+                afresh = self._rejoin(snapshot)
+                if afresh is not None:
+                    self.last = afresh
                     return
-                self._cross_over(snapshot)
                 # A feed that stands behind us lost its history: go on from where it is now.
                 self.last = min(self.last, int(snapshot["seq"]))
                 self.snapshot = snapshot
@@ -84,17 +85,18 @@ class AgentFeed:
         finally:
             self.snapshot = None
 
-    def _is_another(self, snapshot: Mapping[str, Any]) -> bool:
-        """Whether this feed counts from 1 in a life of the harness that we have not followed before."""
-        before, self._boot = self._boot, snapshot["boot"]
-        return before is not None and before != self._boot and not snapshot["stored"]
+    def _rejoin(self, snapshot: Mapping[str, Any]) -> int | None:
+        """Give the number to start afresh behind, None to go on: without a history each life counts from 1.
 
-    def _cross_over(self, snapshot: Mapping[str, Any]) -> None:
-        """Leave the numbers of a feed without a history for those of the history that it has got."""
-        was_stored, self._stored = self._stored, bool(snapshot["stored"])
-        if self._stored and was_stored is False:
-            first, newest = snapshot["first_seq"], snapshot["seq"]
-            self.last = self.last if first <= self.last <= newest else first
+        One that gets a history (by a restart, or because it could be opened at last) goes on in its numbers.
+        """
+        boot, was_stored = self._boot, self._stored
+        self._boot, self._stored = snapshot["boot"], snapshot["stored"]
+        is_another = boot is not None and boot != self._boot
+        if not self._stored:
+            return 0 if is_another else None
+        first: int = snapshot["first_seq"]
+        return first if was_stored is False and (is_another or self.last < first) else None
 
     def _take(self, line: bytes) -> BusEvent | None:
         event = BusEvent.from_json(line)

@@ -11,6 +11,7 @@ from hyperhive_cli.store.mounts import UNSOUND, file_system_of
 COMPANIONS = ("-wal", "-shm")
 MOUNTINFO = Path("/proc/self/mountinfo")
 PROCESSES = Path("/proc")
+_PAGE_BYTES = 4096  # SQLite's default
 
 _Identity = tuple[int, int]  # device and inode; no other file gets them while ours is open
 
@@ -31,12 +32,19 @@ class Place:
             return True
 
     def is_missing(self) -> bool:
-        """Whether nothing is at the path, or only what one leaves that could not create a database there."""
+        """Whether nothing is at the path, or only what is left by one that could not create a database there.
+
+        (Beside our -shm that fails, "disk I/O error", after the first page was written: one without a table.)
+        """
         try:
             found = self.path.lstat()
         except FileNotFoundError:
             return True
-        return stat.S_ISREG(found.st_mode) and found.st_size == 0
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _PAGE_BYTES:
+            return False
+        log = companion(self.path, "-wal")
+        is_whole = wal_bytes(self.path) == 0 or _identity(log) == self.log
+        return is_whole and _has_no_table(self.path)
 
     def drop_leftovers(self) -> None:
         """Remove the -wal and -shm that our own file has left at the path; those of another file stay.
@@ -89,6 +97,12 @@ def unsound_file_system(path: Path) -> str | None:
     except (OSError, UnicodeDecodeError):
         return None
     return found if found in UNSOUND else None
+
+
+def _has_no_table(path: Path) -> bool:
+    """Whether a database of one page says that it has no table (or is no database, being empty)."""
+    page = path.read_bytes()
+    return not page or (page.startswith(b"SQLite format 3\0") and page[103:105] == b"\0\0")
 
 
 def _identity(path: Path) -> _Identity | None:

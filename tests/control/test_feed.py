@@ -246,3 +246,20 @@ def test_another_life_without_a_history_is_followed_from_its_first_event(paths: 
     with serving(paths.socket, paths.events_db) as served:
         served.note("1", "2", "3", "4")  # it has overtaken the earlier life by the time we look
         assert seqs(events, 4) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("seen", [2, 9], ids=["fewer events than the history", "more"])
+def test_a_feed_crosses_over_from_a_life_without_a_history_to_one_that_has_it(paths: AgentPaths, seen: int) -> None:
+    write(paths, 1, 5)
+    paths.events_db.rename(paths.state_dir / "kept")
+    paths.events_db.mkdir()  # it cannot be opened
+    feed = AgentFeed(paths, tick_s=0.01)
+    events = feed.follow()
+    with serving(paths.socket, paths.events_db) as served:
+        served.note(*map(str, range(seen)))
+        assert seqs(events, seen) == list(range(1, seen + 1))
+    paths.events_db.rmdir()
+    (paths.state_dir / "kept").rename(paths.events_db)
+    with serving(paths.socket, paths.events_db) as served:
+        served.note("6", "7")
+        assert seqs(events, 2) == [6, 7]  # neither the old rows again, nor none

@@ -68,12 +68,46 @@ def test_t41_an_inbox_that_was_removed_is_put_back_with_all_that_it_held(
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_t41_an_inbox_that_was_emptied_by_removal_and_a_failed_opening_is_put_back(path: Path, inbox: Inbox) -> None:
+# Opens a database as another program would, beside the -shm of the one that was there: "disk I/O error".
+INTRUDER = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+try:
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("CREATE TABLE t(x)")
+except sqlite3.OperationalError as error:
+    print(error)
+"""
+
+
+def test_t41_an_inbox_that_was_removed_is_put_back_over_what_a_failed_opening_left(path: Path, inbox: Inbox) -> None:
     put(inbox, "one")
     path.unlink()
-    path.touch()  # what an open leaves that goes no further
+    done = subprocess.run([sys.executable, "-c", INTRUDER, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout == "disk I/O error\n"
+    assert path.stat().st_size == 4096
+    old_index = places.companion(path, "-shm").stat().st_ino
     assert "back in its place" in (inbox.check_place(adopt=False) or "")
-    assert bodies(path) == ["one"]
+    put(inbox, "two")
+    assert places.companion(path, "-shm").stat().st_ino != old_index  # one for two logs would garble both
+    assert bodies(path) == ["one", "two"]
+    with open_inbox(path) as other:
+        other.check()
+
+
+def test_t41_a_new_inbox_whose_messages_stand_in_its_log_alone_is_not_taken_for_nothing(
+    path: Path, inbox: Inbox
+) -> None:
+    put(inbox, "old")
+    for suffix in ("", "-wal", "-shm"):
+        places.companion(path, suffix).unlink()
+    with open_inbox(path) as new:
+        new.connection.execute("PRAGMA wal_autocheckpoint = 0")
+        put(new, "new")
+        assert path.stat().st_size <= 4096
+        assert inbox.check_place(adopt=False) is None
+        assert "was replaced by another file" in (inbox.check_place(adopt=True) or "")
+        assert [message.body for message in inbox.messages()] == ["new"]
 
 
 @pytest.mark.parametrize("how", ["removed and made anew", "moved over"])
