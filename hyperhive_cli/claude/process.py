@@ -52,16 +52,16 @@ class ClaudeProcess:
         """The id of the guard, which is a child of ours."""
         return self._guard.pid
 
-    async def start(self) -> None:
-        """Wait for the guard's first word; raises OSError when claude cannot be started."""
+    async def start(self, program: str) -> None:
+        """Wait for the guard's first word; raises OSError, which names the program, when it cannot be started."""
         with trio.move_on_after(START_LIMIT_S):
             word, _, rest = (await self._next_report()).partition(" ")
             if word == "pid":
                 self.pid = int(rest)
                 return
             number, _, text = rest.partition(" ")
-            raise OSError(int(number or 0), text or "the guard died before it could start claude")
-        raise OSError(errno.ETIMEDOUT, f"claude could not be started within {START_LIMIT_S:g} s")
+            raise OSError(int(number or 0), text or "the guard died before it could start claude", program)
+        raise OSError(errno.ETIMEDOUT, f"claude could not be started within {START_LIMIT_S:g} s", program)
 
     async def wait(self) -> int:
         """Wait until claude itself has exited; what it left behind may still hold its pipes."""
@@ -160,7 +160,7 @@ async def open_claude(
         stack.callback(_GUARDS.discard, process.guard_pid)
         _GUARDS.add(process.guard_pid)
         try:
-            await process.start()
+            await process.start(argv[0])
             yield process
         finally:
             with trio.CancelScope(shield=True):

@@ -352,6 +352,31 @@ def test_a_missing_claude_is_named(name: str, hive: Hive) -> None:
     assert list(hive.state_dir.iterdir()) == []
 
 
+@pytest.mark.parametrize("broken", ["gone", "no longer executable", "another machine's", "in a folder that is gone"])
+def test_t18_a_claude_that_breaks_while_the_harness_runs_is_one_clear_event(
+    broken: str, hive: Hive, fake_claude: FakeClaude
+) -> None:
+    workspace = hive.workspace
+    with hive.run() as program:
+        if broken == "gone":
+            fake_claude.path.unlink()
+        elif broken == "no longer executable":
+            fake_claude.path.chmod(0o600)
+        elif broken == "another machine's":
+            fake_claude.path.write_bytes(b"\x7fELF" + bytes(60))
+        else:
+            hive.workspace = workspace.rename(workspace.with_name("elsewhere"))
+        hive.call("--agent", "workspace", "send", "one")
+        end = program.wait_for_kind("turn_end")
+        program.interrupt()
+    assert (end["outcome"], end["exit_status"]) == ("not_started", None)
+    assert end["note"].startswith("claude could not be started: ")
+    assert (str(workspace) if broken == "in a folder that is gone" else str(fake_claude.path)) in end["note"]
+    assert outcomes(program.events()) == ["not_started"]
+    (message,) = hive.call("--agent", "workspace", "inbox", "--json").json_lines()
+    assert (message["state"], message["attempts"]) == ("ready", 0)
+
+
 def test_claude_is_found_on_the_path_or_where_it_was_installed(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     home = Path(hive.environment["HOME"])
