@@ -18,6 +18,7 @@ from hyperhive_cli.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.render.text import duration
 from hyperhive_cli.store.inbox import Inbox, Message
 
+FACT_LIMIT_S = 1.0  # how long a command waits for the inbox
 INBOX_POLL_S = 5.0  # a sender rings; this finds the messages of one whose ring was lost
 
 
@@ -68,13 +69,28 @@ class AgentLoop:
         """Say that there may be something to do."""
         self._bell.set()
 
-    def resume(self) -> bool:
-        """End a rest now, whatever its reason; False when there is none."""
+    @property
+    def is_paused(self) -> bool:
+        """Whether an operator wants no turn to begin."""
+        return self._inbox.fact("paused") == "1"
+
+    async def pause(self) -> None:
+        """Begin no turn until `resume`, over restarts too; raises StoreError when that cannot be kept."""
+        if not self.is_paused:
+            await self._ledger.insist(lambda: self._inbox.put_facts(paused="1"), limit_s=FACT_LIMIT_S)
+            self._bus.note("paused: no turn is begun until `hyperhive resume`")
+
+    async def resume(self) -> bool:
+        """End a pause or a rest now, whatever its reason; False when there is none."""
+        paused, rest = self.is_paused, self._rest
+        if paused:
+            await self._ledger.insist(lambda: self._inbox.put_facts(paused=""), limit_s=FACT_LIMIT_S)
+            self._bus.note("no longer paused")
         self._pauses.forget()
-        if self._rest is not None:
-            self._rest.until = -math.inf
+        if rest is not None:
+            rest.until = -math.inf
         self.ring()
-        return self._rest is not None
+        return paused or rest is not None
 
     def stop(self) -> None:
         """End after the running turn, which is interrupted: its message goes back into the inbox."""
@@ -187,6 +203,8 @@ class AgentLoop:
             await self._compact(self._compaction)
             return True
         check_inbox(self._inbox, self._bus)
+        if self.is_paused:
+            return False
         model, now_ms = self._bus.refresh_model(), self._bus.now_ms()
         lease = self._ledger.attempt(lambda: self._inbox.lease(self._bus.boot, model, now_ms=now_ms))
         if lease is None:
@@ -256,7 +274,7 @@ class AgentLoop:
         wait_s = (due_ms - self._bus.now_ms()) / 1000
         if self._rest is not None:
             wait_s = max(wait_s, self._rest.until - trio.current_time())
-        wait_s = max(wait_s, self._ledger.trouble_s)
+        wait_s = math.inf if self.is_paused else max(wait_s, self._ledger.trouble_s)
         self._left_over = wait_s > self._config.drain_wait_s
         return self._left_over
 

@@ -85,7 +85,8 @@ def _context(found: dict[str, Any]) -> str:
 
 def _inbox(found: dict[str, Any]) -> str:
     dead = f", {found['dead']} dead (hyperhive inbox)" if found["dead"] else ""
-    return f"{found['unread']} waiting{dead}"
+    paused = ", paused (hyperhive resume)" if found["paused"] else ""
+    return f"{found['unread']} waiting{dead}{paused}"
 
 
 def _last_turn(turn: dict[str, Any] | None) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from hyperhive_cli.errors import RefusedError, StoreError, UsageError
 from hyperhive_cli.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES, SENDER_LIMIT_CHARS
 from hyperhive_cli.store import db as database
-from hyperhive_cli.store import rescue, stats
+from hyperhive_cli.store import rescue, schema, stats
 from hyperhive_cli.store.facts import put_fact
 from hyperhive_cli.store.place import Place, place_of
 from hyperhive_cli.store.rescue import await_place, open_connection
@@ -58,6 +58,7 @@ class Lease:
 
 
 _COLUMNS = "id, key, sender, body, raw, state, attempts, deliveries, acted, not_before, reason, created, changed"
+_IN_ORDER = "coalesce(place, id), id"
 
 
 def _row_to_message(row: Sequence[Any]) -> Message:
@@ -96,9 +97,19 @@ class Inbox:
         self.busy_s = busy_s
         self.connection.execute(f"PRAGMA busy_timeout = {round(busy_s * 1000)}")
 
-    def put(self, sender: str, body: str, *, now_ms: int, key: str | None = None, raw: bool = False) -> int:
+    def put(
+        self,
+        sender: str,
+        body: str,
+        *,
+        now_ms: int,
+        key: str | None = None,
+        raw: bool = False,
+        not_before: int = 0,
+    ) -> int:
         """Store a message durably and give its id; the same `key` and body give the same id again.
 
+        It does not run before `not_before` (Unix ms), and others pass it until then.
         Raises UsageError for an unusable message and RefusedError when the key was used for another body.
         """
         sender, body = check_message(sender, body)
@@ -115,14 +126,14 @@ class Inbox:
                 if known is not None:
                     return _same_message(key, body, known)
             cursor = db.execute(
-                """INSERT INTO messages(key, sender, body, raw, created, changed)
-                   VALUES (:key, :sender, :body, :raw, :now, :now)""",
-                {"key": key, "sender": sender, "body": body, "raw": raw, "now": now_ms},
+                """INSERT INTO messages(key, sender, body, raw, not_before, created, changed)
+                   VALUES (:key, :sender, :body, :raw, :not_before, :now, :now)""",
+                {"key": key, "sender": sender, "body": body, "raw": raw, "not_before": not_before, "now": now_ms},
             )
             return int(cursor.lastrowid or 0)
 
     def lease(self, boot: str, model: str, *, now_ms: int) -> Lease | None:
-        """Take the oldest message that may run, raise its attempts, and open its turn; None: nothing to do.
+        """Take the first message that may run, raise its attempts, and open its turn; None: nothing to do.
 
         Attempts are raised here and not at the end, so that a message that kills the harness is counted.
         """
@@ -131,7 +142,7 @@ class Inbox:
                 f"""UPDATE messages SET state = 'leased', attempts = attempts + 1, deliveries = deliveries + 1,
                         lease_boot = :boot, reason = NULL, changed = :now
                     WHERE id = (SELECT id FROM messages WHERE state = 'ready' AND not_before <= :now
-                                ORDER BY id LIMIT 1)
+                                ORDER BY {_IN_ORDER} LIMIT 1)
                     RETURNING {_COLUMNS}""",  # noqa: S608 - our own list of columns
                 {"boot": boot, "now": now_ms},
             ).fetchone()
@@ -212,6 +223,37 @@ class Inbox:
             )
         return self.get(message_id)
 
+    def move(self, message_id: int, *, before: int | None, now_ms: int) -> Message:
+        """Put a message that waits before another one that waits, or at the queue's end (None)."""
+        with self._transaction() as db:
+            for number in {message_id, before} - {None}:
+                found = self.get(int(number or 0))
+                if found.state != "ready":
+                    raise RefusedError(f"message {number} does not wait: it is {found.state}", "hyperhive inbox")
+            db.execute(
+                "UPDATE messages SET place = :place, changed = :now WHERE id = :id",
+                {"id": message_id, "place": self._free_place(message_id, before), "now": now_ms},
+            )
+        return self.get(message_id)
+
+    def _free_place(self, message_id: int, before: int | None) -> float:
+        """Give a place between that message and its forerunner, or behind all and before those yet to come."""
+        query = f"SELECT id, coalesce(place, id) FROM messages WHERE id <> ? ORDER BY {_IN_ORDER}"  # noqa: S608
+        rows = self._read(query, message_id)
+        places = [place for _, place in rows]
+        if before is None:
+            last = max(places, default=0.0)
+            return float(last + (self._last_id() + 1 - last) / 2)
+        at = [number for number, _ in rows].index(before)
+        return float((places[at] + (places[at - 1] if at else places[at] - 1)) / 2)
+
+    def _last_id(self) -> int:
+        return int(self._read("SELECT coalesce(max(id), 0) FROM messages")[0][0])
+
+    def turns(self, message_id: int) -> list[dict[str, Any]]:
+        """Give the statistics rows of a message's turns, oldest first; one under way has no outcome."""
+        return stats.turns_of(self.connection, message_id)
+
     def retry(self, message_id: int, *, now_ms: int) -> Message:
         """Make a dead, cancelled or waiting message ready at once, with fresh attempts."""
         with self._transaction() as db:
@@ -233,9 +275,9 @@ class Inbox:
         return _row_to_message(rows[0])
 
     def messages(self, *, ended: bool = False) -> list[Message]:
-        """List the messages that wait, run or are dead, oldest first; with `ended` all of them."""
+        """List the messages that wait, run or are dead, in the queue's order; with `ended` all of them."""
         where = "" if ended else "WHERE state IN ('ready', 'leased', 'dead')"
-        rows = self._read(f"SELECT {_COLUMNS} FROM messages {where} ORDER BY id")  # noqa: S608
+        rows = self._read(f"SELECT {_COLUMNS} FROM messages {where} ORDER BY {_IN_ORDER}")  # noqa: S608
         return [_row_to_message(row) for row in rows]
 
     def unread(self) -> int:
@@ -329,7 +371,17 @@ def open_inbox(path: Path) -> Iterator[Inbox]:
 def open_inbox_reader(path: Path) -> Iterator[Inbox]:
     """Open an existing inbox for reading alone; raises StoreError when there is none, or reading it fails."""
     try:
-        with closing(database.open_reader(path)) as connection:
+        with closing(_reader(path)) as connection:
             yield Inbox(connection)
     except sqlite3.Error as error:
         raise StoreError(f"the inbox {path} cannot be read: {error}") from error
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    """Open it for reading; the inbox of an older release is brought up to date first."""
+    connection = database.open_reader(path)
+    if not 0 < database.schema_version(connection) < len(schema.INBOX):
+        return connection
+    connection.close()
+    open_connection(path, BUSY_S).close()
+    return database.open_reader(path)

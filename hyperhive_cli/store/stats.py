@@ -74,12 +74,19 @@ def close_orphaned_turns(db: sqlite3.Connection, now_ms: int) -> None:
 def last_turn(db: sqlite3.Connection, message_id: int | None = None) -> dict[str, Any] | None:
     """Give the statistics row of the newest ended turn (of a message, if named), None when there is none."""
     where = "outcome IS NOT NULL" + ("" if message_id is None else " AND message_id = :id")
-    cursor = db.execute(
-        f"SELECT * FROM turn_stats WHERE {where} ORDER BY turn_id DESC LIMIT 1",  # noqa: S608
-        {"id": message_id},
-    )
-    row = cursor.fetchone()
-    return None if row is None else dict(zip((c[0] for c in cursor.description), row, strict=True))
+    rows = _rows(db, f"{where} ORDER BY turn_id DESC LIMIT 1", {"id": message_id})
+    return rows[0] if rows else None
+
+
+def turns_of(db: sqlite3.Connection, message_id: int) -> list[dict[str, Any]]:
+    """Give the statistics rows of a message's turns, oldest first."""
+    return _rows(db, "message_id = :id ORDER BY turn_id", {"id": message_id})
+
+
+def _rows(db: sqlite3.Connection, where: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
+    cursor = db.execute(f"SELECT * FROM turn_stats WHERE {where}", parameters)  # noqa: S608
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 def totals(db: sqlite3.Connection) -> dict[str, Any]:

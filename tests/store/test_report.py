@@ -39,6 +39,8 @@ def empty_report(paths: AgentPaths) -> dict[str, Any]:
         "boot": None,
         "status": None,
         "waits_until": None,
+        "login": None,
+        "paused": False,
         "state": "idle",
         "since_unix": None,
         "model": "haiku",

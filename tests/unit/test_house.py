@@ -48,8 +48,8 @@ FLOORS = {
     """,
     5: "agent.harness",
     6: """
-        cli.__init__ cli.backup cli.demo cli.inbox cli.invocation cli.login cli.main cli.model cli.run cli.send
-        cli.session cli.sinks cli.status cli.tail
+        cli.__init__ cli.backup cli.demo cli.inbox cli.invocation cli.login cli.main cli.model cli.moments
+        cli.run cli.send cli.session cli.sinks cli.status cli.tail
     """,
     7: "__main__",
 }
