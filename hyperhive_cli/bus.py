@@ -16,7 +16,6 @@ from uuid import uuid4
 import trio
 
 from hyperhive_cli.agent.state import TurnState
-from hyperhive_cli.claude.evidence import context_of
 from hyperhive_cli.claude.stream import tool_names
 from hyperhive_cli.errors import StoreError
 from hyperhive_cli.events import (
@@ -33,7 +32,7 @@ from hyperhive_cli.ring import Ring, Subscription
 from hyperhive_cli.settings import DEFAULT_MODEL, RING_CAPACITY
 from hyperhive_cli.store.events import EventStore
 from hyperhive_cli.store.model import read_model, write_model
-from hyperhive_cli.usage import TokenUsage
+from hyperhive_cli.usage import TokenUsage, context_of
 
 # A history that cannot be written is not tried again with each event: a lock that somebody holds costs
 # BUSY_S of the loop's time, and the rows that wait are inserted anew each time.

@@ -8,15 +8,14 @@ is dead. Whatever changes a message is one `BEGIN IMMEDIATE` transaction, synchr
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hyperhive_cli.errors import RefusedError, StoreError, UsageError
 from hyperhive_cli.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES, SENDER_LIMIT_CHARS
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import rescue, schema, stats
-from hyperhive_cli.store.facts import put_fact
+from hyperhive_cli.store.facts import READ_FACT, put_fact
 from hyperhive_cli.store.place import Place, place_of
 from hyperhive_cli.store.rescue import await_place, open_connection
 from hyperhive_cli.store.stats import TurnRecord
@@ -26,8 +25,7 @@ LOOP_BUSY_S = 0.05
 KEY_KEPT_MS = 7 * 24 * 3600 * 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """An entry of the inbox. `attempts` count towards the limit, `deliveries` are all leases so far."""
 
     id: int
@@ -46,11 +44,10 @@ class Message:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the fields that `inbox --json` documents; times are Unix milliseconds."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return self._asdict()
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """A message taken for one turn."""
 
     message: Message
@@ -62,8 +59,8 @@ _IN_ORDER = "coalesce(place, id), id"
 
 
 def _row_to_message(row: Sequence[Any]) -> Message:
-    fields = dict(zip(Message.__slots__, row, strict=True))
-    return Message(**{**fields, "raw": bool(fields["raw"]), "acted": bool(fields["acted"])})
+    message = Message._make(row)
+    return message._replace(raw=bool(message.raw), acted=bool(message.acted))
 
 
 def check_message(sender: str, body: str) -> tuple[str, str]:
@@ -83,14 +80,14 @@ def check_message(sender: str, body: str) -> tuple[str, str]:
     return name, text
 
 
-@dataclass(slots=True)
 class Inbox:
     """An open inbox. Blocking; whatever changes something raises StoreError where the disk fails it."""
 
-    connection: sqlite3.Connection
-    place: Place | None = None  # None: nobody looks whether the file is still there
-    busy_s: float = BUSY_S
-    astray: bool = False  # the file is not in its place, which could not be mended and was said
+    def __init__(self, connection: sqlite3.Connection, place: Place | None = None) -> None:
+        self.connection = connection
+        self.place = place  # None: nobody looks whether the file is still there
+        self.busy_s = BUSY_S
+        self.astray = False  # the file is not in its place, which could not be mended and was said
 
     def limit_wait(self, busy_s: float = LOOP_BUSY_S) -> None:
         """Wait no longer than this for a lock that another process holds: an event loop has other things to do."""
@@ -324,7 +321,7 @@ class Inbox:
 
     def fact(self, name: str) -> str | None:
         """Give one of the agent's own facts (session id, workspace, …), None when it was never set."""
-        rows = self._read("SELECT value FROM facts WHERE name = ?", name)
+        rows = self._read(READ_FACT, name)
         return str(rows[0][0]) if rows else None
 
     def put_facts(self, **facts: str) -> None:

@@ -1,17 +1,15 @@
 """Turn statistics: a row a turn, opened with the lease and closed with the outcome."""
 
-import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.usage import TokenUsage
 
 
-@dataclass(frozen=True, slots=True)
-class TurnRecord:
+class TurnRecord(NamedTuple):
     """What one ended turn leaves behind. Durations in ms, costs in US dollars, sizes in tokens."""
 
     turn_id: int
@@ -20,11 +18,11 @@ class TurnRecord:
     exit_status: int | None = None
     session_id: str | None = None
     claude_version: str | None = None
-    usage: TokenUsage = field(default_factory=TokenUsage)
+    usage: TokenUsage = TokenUsage()
     cost_usd: float | None = None
     context_tokens: int | None = None
     context_window: int | None = None
-    tool_calls: Mapping[str, int] = field(default_factory=dict)
+    tool_calls: Mapping[str, int] = MappingProxyType({})
     result_text: str | None = None
 
 
@@ -39,6 +37,8 @@ def open_turn(db: sqlite3.Connection, message_id: int | None, attempt: int, mode
 
 def close_turn(db: sqlite3.Connection, record: TurnRecord) -> None:
     """Store how a turn ended, inside the caller's transaction."""
+    import json  # noqa: PLC0415 - `send`, which closes no turn, need not pay for it
+
     db.execute(
         """UPDATE turn_stats SET outcome = :outcome, note = :note, duration_ms = :duration_ms,
                exit_status = :exit_status, session_id = :session_id, claude_version = :claude_version,
@@ -50,7 +50,7 @@ def close_turn(db: sqlite3.Connection, record: TurnRecord) -> None:
                result_text = :result_text
            WHERE turn_id = :turn_id""",
         {
-            **{name: getattr(record, name) for name in TurnRecord.__slots__},
+            **record._asdict(),
             **record.usage.to_dict(),
             "outcome": record.outcome.kind.value,
             "note": record.outcome.note,

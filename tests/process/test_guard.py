@@ -179,7 +179,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         text = text.replace(old, new)
     other = tmp_path / "guard.py"
     other.write_text(text)
-    monkeypatch.setattr(claude_process, "GUARD", str(other))
+    monkeypatch.setattr(claude_process, "GUARD_FOLDER", str(tmp_path))
 
 
 @pytest.mark.usefixtures("_elsewhere")

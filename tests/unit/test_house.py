@@ -72,7 +72,7 @@ HOMES = {
     "fcntl": "store.folder",
     "importlib": "cli.main",
     **dict.fromkeys(("asyncio", "threading", "multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),
-    **dict.fromkeys(("ctypes", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
+    **dict.fromkeys(("_ctypes", "_signal", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
     **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn", "os.execv", "os.execve"), ""),
     "trio.lowlevel.open_process": "claude.process",
     "trio.run": "cli.run cli.demo",
