@@ -68,6 +68,7 @@ class ControlHandler:
             "unread": self._inbox.unread(),
             "paused": self._loop.is_paused,
             "login": self._desk.detail(),
+            "prewarmed": self._loop.prewarmed(),
         }
 
     def follow(self, since: int | None) -> AsyncGenerator[list[BusEvent], None]:
@@ -98,11 +99,13 @@ class ControlHandler:
             self._bus.set_model(model)
         except OSError as error:  # a full disk must not end the harness
             raise RefusedError(f"the choice of model cannot be stored: {error}") from error
+        self._loop.ring()  # the claude that waits is another model's
         return {"model": model}
 
     async def _new_session(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         self._bus.request_new_session()
         self._bus.note("the next turn starts a new session")
+        self._loop.ring()
         return {}
 
     async def _compact(self, _: Mapping[str, Any]) -> Mapping[str, Any]:

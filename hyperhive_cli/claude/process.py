@@ -10,7 +10,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
@@ -85,10 +85,19 @@ class ClaudeProcess:
         await self.write(prompt)
         await self.stdin.aclose()
 
-    async def write(self, data: bytes) -> None:
-        """Write to stdin, which stays open. One that stops reading is no error: its exit tells why."""
+    async def write(self, data: bytes) -> bool:
+        """Write to stdin, which stays open. One that stops reading is no error: its exit tells why.
+
+        False when not all of it went into the pipe: a line is then not whole, and cannot have been read as one.
+        """
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             await self.stdin.send_all(data)
+            return True
+        return False
+
+    def memory_bytes(self) -> int | None:
+        """Give the resident memory of claude and all below it; None where there is no /proc, or it has gone."""
+        return None if self.pid is None else tree_memory_bytes(self.pid)
 
     def freeze(self) -> None:
         """Stop claude and all that it has started, as Ctrl-Z does. Returns at once."""
@@ -154,7 +163,8 @@ async def open_claude(
     `kept` are descriptors (the harness's lock) that the guard holds until then. Raises OSError or ValueError
     when claude cannot be started (missing, not executable, no such folder, a NUL in an argument). The cleanup
     is shielded and bounded: what SIGKILL does not end within SWEEP_LIMIT_S is stuck in the kernel, and is to be
-    found in the process's `stuck`.
+    found in the process's `stuck`. No cancel scope is open across the block, so that another task than the one that
+    has begun it may end it.
     """
     with ExitStack() as stack:
         mine = set(guard.children(os.getpid()))
@@ -277,14 +287,24 @@ def tree_cpu_s(root: int) -> float | None:
     None where there is no /proc. Reads a file or three for each process: some 0.1 ms. A process that comes or goes
     meanwhile may be counted or not.
     """
-    waiting, ticks, found = [root], 0, False
+    # utime, stime, and those of the children that have ended
+    ticks = [sum(map(int, fields[11:15])) for fields in _tree_fields(root)]
+    return sum(ticks) / os.sysconf("SC_CLK_TCK") if ticks else None
+
+
+def tree_memory_bytes(root: int) -> int | None:
+    """Give the resident memory of a process and of all below it, what they share counted more than once."""
+    pages = [int(fields[21]) for fields in _tree_fields(root)]
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE") if pages else None
+
+
+def _tree_fields(root: int) -> Iterator[list[bytes]]:
+    """Give, for a process and each below it, the fields of /proc/PID/stat from the state on."""
+    waiting = [root]
     while waiting:
         pid = waiting.pop()
         try:
-            fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+            yield Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         except OSError:
             continue
-        found = True
-        ticks += sum(map(int, fields[11:15]))  # utime, stime, and those of the children that have ended
         waiting += guard.children(pid)
-    return ticks / os.sysconf("SC_CLK_TCK") if found else None

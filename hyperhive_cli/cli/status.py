@@ -49,6 +49,7 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("session", found["session_id"] or "none yet"),
         ("context", _context(found)),
         ("inbox", _inbox(found)),
+        *_prewarmed(found["prewarmed"]),
         ("last turn", _last_turn(found["last_turn"])),
         ("last event", _last_event(found["last_event"])),
         ("workspace", found["workspace"] or "none yet"),
@@ -73,6 +74,15 @@ def _status(found: dict[str, Any]) -> str:
 def _turn_state(found: dict[str, Any]) -> str:
     since = found["since_unix"]
     return f"{found['state']}{f' for {text.duration(time.time() - since)}' if since and found['running'] else ''}"
+
+
+def _prewarmed(waiting: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Give the row of the claude that waits for the next message; none where none does."""
+    if waiting is None:
+        return []
+    size = waiting["rss_bytes"]
+    memory = f", {size / 1e6:.0f} MB" if size else ""
+    return [("prewarmed", f"pid {waiting['pid']}, for {text.duration(time.time() - waiting['since'])}{memory}")]
 
 
 def _context(found: dict[str, Any]) -> str:

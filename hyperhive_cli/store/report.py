@@ -36,6 +36,7 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
         "paused": False,
         "dead": 0,
         "login": None,
+        "prewarmed": None,
         "seq": 0,
         "last_event": None,
         "last_turn": None,

@@ -1,5 +1,6 @@
 """The agent's loop over a real inbox, a real history and a fake claude: what becomes of messages."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -26,6 +27,16 @@ from tests.process.world import (
     refused,
     replay,
 )
+
+
+@pytest.fixture(params=["cold", "warm"])
+def world(world: World, request: pytest.FixtureRequest) -> Iterator[World]:
+    """Run each test twice: with a claude that is started for each message, and with one that waits for it."""
+    world.warm = request.param == "warm"
+    yield world
+    for call in world.fake.calls():
+        assert ("--input-format" in call["argv"]) is (world.warm and call["prompt"] != "/compact")
+
 
 # --- what becomes of a message ---
 
@@ -224,7 +235,7 @@ def test_a_drain_waits_for_a_short_rest(world: World, monkeypatch: pytest.Monkey
     message_id = world.put("one")
     world.fake.script(refused(529), [TEXT])
     life = world.begin(drain=True, drain_wait_s=60)
-    trio.run(life.loop.run)
+    trio.run(life.run)
     assert (life.outcomes(), world.get(message_id).state) == (["overloaded", "ok"], "done")
 
 

@@ -43,7 +43,8 @@ FLOORS = {
         render.output render.prose render.stream render.system render.tool
     """,
     4: """
-        agent.care agent.control agent.credentials agent.ledger agent.login agent.loop agent.screen agent.session
+        agent.care agent.control agent.credentials agent.ledger agent.login agent.loop agent.prewarm agent.screen
+        agent.session
         agent.turn
     """,
     5: "agent.harness",
@@ -63,7 +64,7 @@ HOMES = {
     "rich": "render.",
     "trio": """
         ring bus claude.process claude.runner control.server agent.care agent.credentials agent.harness agent.ledger
-        agent.login agent.loop agent.screen agent.turn cli.demo cli.run
+        agent.login agent.loop agent.prewarm agent.screen agent.turn cli.demo cli.run
     """,
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness demo.replay cli.sinks",
