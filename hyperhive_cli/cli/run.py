@@ -99,7 +99,7 @@ class Lines(click.types.StringParamType):
     metavar="NAME",
     help="Let claude see this variable too; * stands for any text, and it may be given several times.",
 )
-@click.option("--prewarm", is_flag=True, help="While idle, have the next claude started already; about 155 MB.")
+@click.option("--prewarm", is_flag=True, help="While idle, have the next claude started already; costs about 160 MB.")
 @click.option("--allow-self-control", is_flag=True, help="Let a turn send messages to its own agent and steer it.")
 @click.argument("claude_args", nargs=-1, type=click.UNPROCESSED)
 @pass_invocation
