@@ -233,7 +233,7 @@ def test_none_waits_while_the_agent_rests(world: World) -> None:
         await trio.testing.wait_all_tasks_blocked(0.02)
         assert life.loop.prewarmed() is None
         assert len(world.fake.started()) == 1
-        life.loop.resume()
+        await life.loop.resume()
         await life.saw("turn_end", 2)
 
     assert world.live(steer).outcomes() == ["overloaded", "ok"]

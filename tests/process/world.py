@@ -119,11 +119,13 @@ class Life:
         return [event["text"] for event in self.events("note")]
 
 
-@dataclass(slots=True)
 class PatientInbox(Inbox):
     """An inbox that gives no message away before a claude waits for it."""
 
-    is_ready: Callable[[], bool] = bool
+    def __init__(self, inbox: Inbox, is_ready: Callable[[], bool]) -> None:
+        super().__init__(inbox.connection, inbox.place)
+        self.busy_s = inbox.busy_s
+        self.is_ready = is_ready
 
     def lease(self, boot: str, model: str, *, now_ms: int) -> Lease | None:
         return Inbox.lease(self, boot, model, now_ms=now_ms) if self.is_ready() else None
@@ -158,12 +160,7 @@ class World:
         self.inbox.recover(bus.boot, now_ms=int(self.now * 1000))
         self.inbox.limit_wait()
         # One that cannot be started is not waited for.
-        patient = PatientInbox(
-            self.inbox.connection,
-            self.inbox.place,
-            self.inbox.busy_s,
-            is_ready=lambda: loop.prewarmed() is not None or not self.workspace.exists(),
-        )
+        patient = PatientInbox(self.inbox, lambda: loop.prewarmed() is not None or not self.workspace.exists())
         loop = AgentLoop(agent, patient if self.warm and self.patient else self.inbox, bus)
         return Life(bus, loop, self.store, agent)
 

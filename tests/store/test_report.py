@@ -41,6 +41,7 @@ def empty_report(paths: AgentPaths) -> dict[str, Any]:
         "waits_until": None,
         "login": None,
         "paused": False,
+        "prewarmed": None,
         "state": "idle",
         "since_unix": None,
         "model": "haiku",
