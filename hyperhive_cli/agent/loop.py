@@ -87,6 +87,7 @@ class AgentLoop:
         if not self.is_paused:
             await self._ledger.insist(lambda: self._inbox.put_facts(paused="1"), limit_s=FACT_LIMIT_S)
             self._bus.note("paused: no turn is begun until `hyperhive resume`")
+            self.ring()
 
     async def resume(self) -> bool:
         """End a pause or a rest now, whatever its reason; False when there is none."""

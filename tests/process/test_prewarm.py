@@ -169,6 +169,13 @@ async def log_in(_: World, life: Life) -> None:
     life.loop.login_ended(ok=True)
 
 
+async def pause_and_resume(_: World, life: Life) -> None:
+    await life.loop.pause()
+    while life.loop.prewarmed() is not None:  # noqa: ASYNC110 - until the loop has heard of it
+        await trio.sleep(0.005)
+    await life.loop.resume()
+
+
 async def change_credentials(world: World, life: Life) -> None:
     folder = credentials.config_folder(world.environment)
     folder.mkdir(exist_ok=True)
@@ -190,6 +197,7 @@ async def compact(_: World, life: Life) -> None:
         (ask_for_a_new_session, "haiku", None),
         (take_another_session, "haiku", "another"),
         (log_in, "haiku", TEXT_SESSION),
+        (pause_and_resume, "haiku", TEXT_SESSION),
         (change_credentials, "haiku", TEXT_SESSION),
         (compact, "haiku", TEXT_SESSION),
     ],

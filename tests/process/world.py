@@ -122,10 +122,7 @@ class Life:
 class PatientInbox(Inbox):
     """An inbox that gives no message away before a claude waits for it."""
 
-    def __init__(self, inbox: Inbox, is_ready: Callable[[], bool]) -> None:
-        super().__init__(inbox.connection, inbox.place)
-        self.busy_s = inbox.busy_s
-        self.is_ready = is_ready
+    is_ready: Callable[[], bool]
 
     def lease(self, boot: str, model: str, *, now_ms: int) -> Lease | None:
         return Inbox.lease(self, boot, model, now_ms=now_ms) if self.is_ready() else None
@@ -159,9 +156,10 @@ class World:
         bus = Bus(self.store, model_file=self.model_file, facts=self.inbox, now=lambda: self.now)
         self.inbox.recover(bus.boot, now_ms=int(self.now * 1000))
         self.inbox.limit_wait()
-        # One that cannot be started is not waited for.
-        patient = PatientInbox(self.inbox, lambda: loop.prewarmed() is not None or not self.workspace.exists())
+        patient = PatientInbox(self.inbox.connection, self.inbox.place)
         loop = AgentLoop(agent, patient if self.warm and self.patient else self.inbox, bus)
+        # One that cannot be started is not waited for.
+        patient.is_ready = lambda: loop.prewarmed() is not None or not self.workspace.exists()
         return Life(bus, loop, self.store, agent)
 
     def drain(self, *runs: list[Step], **config: Any) -> Life:  # noqa: ANN401 - of AgentConfig
