@@ -21,6 +21,11 @@ from tests.benchmarks.rows import HEAD, Row, line, markdown, remarks
 # In the order of the table; `first-word` is the module `first_word`.
 BENCHMARKS = (
     "pipeline",
+    "loop",
+    "huge-lines",
+    "line-to-eye",
+    "idle",
+    "fan-out",
     "history",
 )
 
