@@ -10,6 +10,7 @@ from hyperhive_cli.errors import UsageError
 DEFAULT_MODEL = "haiku"
 HISTORY_CAPACITY = 2_000  # rows of the events table that a sweep leaves
 RING_CAPACITY = 256  # records a slow subscriber may lag behind before it must re-read the store
+RING_LIMIT_BYTES = 8 * 1024 * 1024  # and how much they may be in all: 256 of the longest lines would be 4 GiB
 LINE_LIMIT_BYTES = 16 * 1024 * 1024
 MESSAGE_LIMIT_BYTES = 1024 * 1024
 MAX_ATTEMPTS = 3

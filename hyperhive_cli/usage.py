@@ -72,8 +72,8 @@ def context_of(line: Mapping[str, Any]) -> int | None:
         metadata = line.get("compact_metadata")
         return (_count(metadata.get("post_tokens")) or None) if isinstance(metadata, Mapping) else None
     message = line.get("message")
-    if line.get("type") != "assistant" or line.get("parent_tool_use_id") or not isinstance(message, Mapping):
+    if line.get("type") != "assistant" or line.get("parent_tool_use_id") or not isinstance(message, dict):
         return None
-    if message.get("model") == "<synthetic>" or not isinstance(message.get("usage"), Mapping):
+    if message.get("model") == "<synthetic>" or not isinstance(message.get("usage"), dict):
         return None
     return TokenUsage.from_usage(message["usage"]).context_tokens()

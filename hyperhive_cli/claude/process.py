@@ -28,6 +28,7 @@ GUARD_FOLDER = str(Path(guard.__file__).parent)
 # Imported, and not run as a file: so its compiled form is used, which saves half of its start.
 GUARD = "import sys; sys.path.append(sys.argv[1]); import guard; guard.main(*map(int, sys.argv[2:4]), *sys.argv[4:])"
 _GUARDS: set[int] = set()  # the ids of those that are ours and at work: a turn's, a login's
+PIPE_BYTES = 65_536  # all that a pipe holds
 
 
 class ClaudeProcess:
@@ -216,6 +217,14 @@ async def _open_guard(
             pass_fds=(lifeline, report, *kept),
         )
         return ClaudeProcess(process, ours, stream)
+
+
+def read_rest(stream: trio.abc.ReceiveStream) -> bytes:
+    """Give what one of the pipes holds at this moment. Waits for nothing."""
+    if isinstance(stream, trio.lowlevel.FdStream):
+        with suppress(BlockingIOError):
+            return os.read(stream.fileno(), PIPE_BYTES)
+    return b""
 
 
 def become_subreaper() -> None:

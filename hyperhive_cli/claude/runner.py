@@ -16,8 +16,9 @@ import trio
 
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause, Ending
-from hyperhive_cli.claude.process import ClaudeProcess, open_claude
+from hyperhive_cli.claude.process import ClaudeProcess, open_claude, read_rest
 from hyperhive_cli.claude.prompt import prompt_to_line
+from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.stream import LineFramer, Oversized, line_to_event
 from hyperhive_cli.claude.watch import Limits, Verdict, Watchdog
 from hyperhive_cli.events import LiveEvent, Note, Stream
@@ -41,6 +42,9 @@ class Feed(Protocol):
     def observe_stream(self, line: Mapping[str, object]) -> None:
         """Take note of a line."""
 
+    async def settle(self) -> None:
+        """Hold up whoever publishes too much."""
+
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
@@ -58,7 +62,7 @@ class TurnRequest:
     kept: Sequence[int] = ()  # descriptors that the guard holds until nothing of the turn is left
     session_id: str | None = None
     expect_auth: str | None = None
-    redact: Callable[[bytes], bytes] = bytes  # takes the secrets out of each line before anything else sees it
+    redact: Redactor = field(default_factory=lambda: Redactor({}))  # sees each line before anything else does
 
     @property
     def asked_session(self) -> str | None:
@@ -199,10 +203,15 @@ class Turn:
                 if self._exited:
                     scope.deadline = min(trio.current_time() + DRAIN_QUIET_S, self._drained_by)
                 take(self._redacted(framer.push(bytes(chunk))))
+                await self._feed.settle()
+        if scope.cancelled_caught:  # while the feed settled, perhaps: then claude's last lines are still in the pipe
+            take(self._redacted(framer.push(read_rest(stream))))
         take(self._redacted(framer.flush()))
 
     def _redacted(self, lines: list[bytes | Oversized]) -> list[bytes | Oversized]:
         redact = self._request.redact
+        if not redact.suspects(b"\n".join(line.head if isinstance(line, Oversized) else line for line in lines)):
+            return lines
         return [
             replace(line, head=redact(line.head)) if isinstance(line, Oversized) else redact(line) for line in lines
         ]
