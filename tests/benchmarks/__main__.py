@@ -27,6 +27,9 @@ BENCHMARKS = (
     "idle",
     "fan-out",
     "history",
+    "start-up",
+    "turn",
+    "first-word",
 )
 
 
