@@ -13,8 +13,9 @@ from hyperhive_cli.claude import process as claude_process
 from hyperhive_cli.claude.process import ClaudeProcess, open_claude
 from hyperhive_cli.claude.runner import OpenClaude, Turn, TurnRequest
 from hyperhive_cli.claude.watch import Limits
-from hyperhive_cli.events import LiveEvent, Note, Stream
+from hyperhive_cli.events import Note, Stream
 from tests.conftest import FakeClaude, Step, process_state
+from tests.process.test_runner import Heard
 from tests.process.world import CRASH, FOR_EVER, INIT, TEXT, TEXT_SESSION, Life, World, refused, replay, total
 
 
@@ -306,19 +307,6 @@ def test_one_that_dies_again_and_again_is_not_started_again_and_again(world: Wor
     life = world.live(steer)
     assert (life.outcomes(), world.get(1).attempts) == (["ok"], 1)
     assert "--input-format" not in world.fake.calls()[0]["argv"]
-
-
-class Heard:
-    """A feed that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.events: list[LiveEvent] = []
-
-    def publish(self, *events: LiveEvent) -> None:
-        self.events += events
-
-    def observe_stream(self, line: object) -> None:
-        """Need nothing of it."""
 
 
 @pytest.mark.parametrize("size", [10, 1_000_000])
