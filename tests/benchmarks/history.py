@@ -27,7 +27,7 @@ def run(scale: Scale) -> Iterator[Row]:
     for name, ask in (("newest 2,000", newest), ("page since", page)):
         found = in_turn(times, large=partial(timed, large, ask), small=partial(timed, small, ask))
         yield paired(f"{name}, of {rows:,}", "ms", values(found["large"], "ms"), values(found["small"], "ms"), goal)
-    # Opened once: an opening for writing checks the whole file, 2 s a GB.
+    # Opened once: an opening for writing checks the whole file, 3 s a GB.
     with open_event_store(large) as many, open_event_store(small) as few:
         found = in_turn(times, large=partial(step, many), small=partial(step, few))
     name = f"sweep step, of {rows:,}"
