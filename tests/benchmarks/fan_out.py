@@ -20,7 +20,10 @@ def run(scale: Scale) -> Iterator[Row]:
     """Compare with one subscriber; the ratio is that of the cost, divided by their number."""
     times, batches = scale.pick(5, 1), scale.pick(200, 20)
     counts = [count for count in (10, 100, 1000) if count <= scale.pick(1000, 100)]
-    measures = {f"n{count}": partial(in_process, "fan_out:spread", count, 0, batches) for count in (1, *counts)}
+    measures = {
+        f"n{count}": partial(in_process, "fan_out:spread", count, 0, max(10, batches * 10 // max(10, count)))
+        for count in (1, *counts)
+    }
     measures["stuck"] = partial(in_process, "fan_out:spread", 10, 1, batches)
     found = in_turn(times, **measures)
     for count in counts:
