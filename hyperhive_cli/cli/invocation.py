@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,19 @@ def ask_harness(paths: AgentPaths, op: str, **arguments: Any) -> Mapping[str, An
 def print_json(value: object) -> None:
     """Print one JSON value on a line of its own."""
     click.echo(json.dumps(value, ensure_ascii=not _is_utf8(), separators=(",", ":")))
+
+
+# Our own signs, for an output that cannot take them.
+_ASCII = str.maketrans("✓✗·●█░…▏▎▍▌▋▊▉▕", "+x.*#-.|######|")
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines; an output that is no UTF-8 gets what it can take."""
+    for line in lines:
+        if not _is_utf8():
+            encoding = sys.stdout.encoding or "ascii"
+            line = line.translate(_ASCII).encode(encoding, "backslashreplace").decode(encoding)  # noqa: PLW2901
+        click.echo(line)
 
 
 def _is_utf8() -> bool:

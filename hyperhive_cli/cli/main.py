@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "send": ("send", "Put a message into the agent's inbox."),
     "tail": ("tail", "Show the newest events and follow."),
     "status": ("status", "Show what is known about the agent right now."),
+    "stats": ("stats", "Add up turns, tokens, dollars and tools, by day, model, outcome or tool."),
     "model": ("model", "Show or set the model of the next turn."),
     "inbox": ("inbox", "List, cancel and retry messages."),
     "backup": ("backup", "Write the whole agent into one archive, while it runs or not."),

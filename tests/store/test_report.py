@@ -49,9 +49,12 @@ def empty_report(paths: AgentPaths) -> dict[str, Any]:
         "usage": None,
         "unread": 0,
         "dead": 0,
+        "login": None,
         "seq": 0,
         "last_event": None,
         "last_turn": None,
+        "last_outcomes": [],
+        "today": None,
     }
 
 
@@ -106,6 +109,14 @@ def inbox_of_use() -> dict[str, Any]:
             "note": None,
             "cost_usd": 0.5,
             "tool_call_count": 2,
+        },
+        "last_outcomes": ["bad_request", "ok"],
+        "today": {
+            "turns": 2,
+            "ok": 1,
+            **TokenUsage(2, 4, 6, 8).to_dict(),
+            "cost_usd": 1.0,
+            "tool_calls": 4,
         },
     }
 

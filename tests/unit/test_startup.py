@@ -37,7 +37,18 @@ def loaded_by(*arguments: str, environment: dict[str, str], folder: Path, status
 
 @pytest.mark.parametrize(
     "command",
-    ["model set opus", "model show", "send hi", "--help", "send -h", "inbox", "new-session", "--version"],
+    [
+        "model set opus",
+        "model show",
+        "send hi",
+        "--help",
+        "send -h",
+        "inbox",
+        "new-session",
+        "--version",
+        "stats",
+        "stats --json",
+    ],
 )
 def test_a_short_command_loads_no_slow_library(command: str, environment: dict[str, str], workspace: Path) -> None:
     loaded = loaded_by(*command.split(), environment=environment, folder=workspace)
