@@ -113,6 +113,22 @@ def print_lines(lines: Iterable[str]) -> None:
         click.echo(line)
 
 
+_STYLES: dict[str, dict[str, Any]] = {
+    "head": {"bold": True},
+    "fine": {"fg": "green"},
+    "warn": {"fg": "yellow"},
+    "bad": {"fg": "red"},
+    "quiet": {"dim": True},
+}
+
+
+def paint(spans: Iterable[tuple[str, str]]) -> str:
+    """Give spans, (text, style) each, as one line: in colours on a terminal, unless NO_COLOR forbids them."""
+    colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    parts = [click.style(words, **_STYLES.get(style, {})) if colours and words else words for words, style in spans]
+    return "".join(parts).rstrip()
+
+
 def _is_utf8() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 

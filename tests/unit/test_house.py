@@ -25,7 +25,7 @@ FLOORS = {
         claude.watch
         control.__init__ control.wire
         demo.__init__ demo.replay
-        render.__init__ render.figures render.table render.text
+        render.__init__ render.figures render.panel render.table render.text
         store.__init__ store.mounts store.schema
     """,
     2: """
@@ -81,7 +81,12 @@ HOMES = {
 PURE_UP_TO = 1
 NOT_PURE = {"os", "io", "time", "random", "tempfile", "shutil", "select", "selectors", "http", "urllib", "logging"}
 PROGRAMS = {"claude.guard", "demo.replay"}  # run as themselves: the standard library alone, and what they like of it
-WITHOUT_RICH = {"render.figures", "render.table", "render.text"}  # for the commands that must start fast
+WITHOUT_RICH = {
+    "render.figures",
+    "render.panel",
+    "render.table",
+    "render.text",
+}  # for the commands that must start fast
 
 MOST_LINES_OF_A_FILE = 500
 MOST_LINES_OF_A_FUNCTION = 80
