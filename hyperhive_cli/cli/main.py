@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "Run the agent: its inbox, turn by turn, until Ctrl-C."),
     "send": ("send", "Put a message into the agent's inbox."),
     "tail": ("tail", "Show the newest events and follow."),
+    "show": ("show", "Show one turn again, as it was live."),
+    "export": ("export", "Write a transcript: JSON lines, Markdown or HTML."),
     "status": ("status", "Show what is known about the agent right now."),
     "stats": ("stats", "Add up turns, tokens, dollars and tools, by day, model, outcome or tool."),
     "model": ("model", "Show or set the model of the next turn."),

@@ -63,3 +63,23 @@ def last_outcomes(db: sqlite3.Connection) -> list[str]:
         "SELECT outcome FROM turn_stats WHERE outcome IS NOT NULL ORDER BY turn_id DESC LIMIT ?", (LAST_OUTCOMES,)
     ).fetchall()
     return [row[0] for row in reversed(rows)]
+
+
+def read_turn(paths: AgentPaths, turn_id: int | None) -> dict[str, Any] | None:
+    """Read a turn's row (None: of the newest turn), one that runs too, with its message's sender and body.
+
+    Gives None where there is none of this id. Raises StoreError.
+    """
+    if not paths.inbox_db.exists():
+        return None
+    with open_inbox_reader(paths.inbox_db) as inbox:
+        cursor = inbox.connection.execute(
+            """SELECT turn_stats.*, sender, body FROM turn_stats LEFT JOIN messages ON messages.id = message_id
+               WHERE :id IS NULL OR turn_id = :id ORDER BY turn_id DESC LIMIT 1""",
+            {"id": turn_id},
+        )
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        found = dict(zip((column[0] for column in cursor.description), row, strict=True))
+    return {**found, "tools": _tools(found.pop("tool_call_breakdown_json"))}

@@ -20,6 +20,7 @@ ROOT = Path(hyperhive_cli.__file__).parent
 FLOORS = {
     0: "__init__ account errors outcomes usage events settings",
     1: """
+        sieve
         agent.__init__ agent.pause agent.retry agent.state
         claude.__init__ claude.argv claude.evidence claude.outcome claude.prompt claude.redact claude.stream
         claude.watch
@@ -39,7 +40,7 @@ FLOORS = {
         bus
         claude.runner
         control.feed control.server
-        render.answer render.blocks render.console render.draft render.facts render.feed render.memory
+        render.answer render.blocks render.console render.document render.draft render.facts render.feed render.memory
         render.output render.plot render.prose render.stream render.system render.tool
     """,
     4: """
@@ -48,8 +49,8 @@ FLOORS = {
     """,
     5: "agent.harness",
     6: """
-        cli.__init__ cli.backup cli.demo cli.inbox cli.invocation cli.login cli.main cli.model cli.run cli.send
-        cli.session cli.sinks cli.stats cli.status cli.tail
+        cli.__init__ cli.backup cli.demo cli.export cli.inbox cli.invocation cli.login cli.main cli.model cli.run
+        cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail
     """,
     7: "__main__",
 }
@@ -82,6 +83,7 @@ PURE_UP_TO = 1
 NOT_PURE = {"os", "io", "time", "random", "tempfile", "shutil", "select", "selectors", "http", "urllib", "logging"}
 PROGRAMS = {"claude.guard", "demo.replay"}  # run as themselves: the standard library alone, and what they like of it
 WITHOUT_RICH = {
+    "render.document",
     "render.figures",
     "render.panel",
     "render.table",
