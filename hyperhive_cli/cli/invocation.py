@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -87,12 +88,26 @@ def require_harness(paths: AgentPaths, op: str, **arguments: Any) -> Mapping[str
         raise NotRunningError(paths.agent) from error
 
 
-def ask_harness(paths: AgentPaths, op: str, **arguments: Any) -> Mapping[str, Any] | None:  # noqa: ANN401 - JSON values
+def ask_harness(
+    paths: AgentPaths,
+    op: str,
+    *,
+    limit_s: float = ANSWER_LIMIT_S,
+    **arguments: Any,  # noqa: ANN401 - JSON values
+) -> Mapping[str, Any] | None:
     """Ask the harness for what it answers at once; None when none runs, or one that is stopped or stuck."""
     try:
-        return call(paths.socket, op, limit_s=ANSWER_LIMIT_S, **arguments)
+        return call(paths.socket, op, limit_s=limit_s, **arguments)
     except GoneError:
         return None
+
+
+def stop_without_reader() -> None:
+    """Raise BrokenPipeError when stdout's reader is gone: with nothing to write, nothing else would tell."""
+    poll = select.poll()
+    poll.register(1, 0)
+    if any(happened & (select.POLLERR | select.POLLHUP) for _, happened in poll.poll(0)):
+        raise BrokenPipeError
 
 
 def print_json(value: object) -> None:

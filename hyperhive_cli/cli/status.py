@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from hyperhive_cli.cli.invocation import (
+    ANSWER_LIMIT_S,
     Invocation,
     ask_harness,
     now_ms,
@@ -35,10 +36,10 @@ def status(invocation: Invocation, *, as_json: bool) -> None:
     print_lines(paint(fit(row, max(len(name) for name, _ in rows), width)) for row in rows)
 
 
-def observed_status(paths: AgentPaths) -> dict[str, Any]:
-    """Ask the harness, and the files for what it does not hold."""
+def observed_status(paths: AgentPaths, *, limit_s: float = ANSWER_LIMIT_S) -> dict[str, Any]:
+    """Ask the harness, for so many seconds at most, and the files for what it does not hold."""
     found = stored_status(paths, now_ms=now_ms())
-    live = ask_harness(paths, "status")
+    live = ask_harness(paths, "status", limit_s=limit_s)
     if live is not None:
         return found | {name: value for name, value in live.items() if name in found}
     holder = lock_holder(paths.lock_file)

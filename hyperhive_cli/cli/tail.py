@@ -1,6 +1,5 @@
 """`hyperhive tail`."""
 
-import select
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,7 +7,7 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.cli.invocation import Invocation, ask_harness, now_ms, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, ask_harness, now_ms, pass_invocation, stop_without_reader
 from hyperhive_cli.cli.sinks import hold_stops, open_sink, stoppable
 from hyperhive_cli.control.feed import AgentFeed
 from hyperhive_cli.events import KINDS, BusEvent
@@ -68,20 +67,12 @@ def tail(
                 shown = feed.snapshot
                 sink.update(**(STOPPED if shown is None else shown))
             if event is None:
-                _check_reader()
+                stop_without_reader()
                 sink.tick()
             elif sieve.passes(event.event):
                 sink.show([event])
             if sieve.over:
                 return
-
-
-def _check_reader() -> None:
-    """Raise BrokenPipeError when stdout's reader is gone: with nothing to write, nothing else would tell."""
-    poll = select.poll()
-    poll.register(1, 0)
-    if any(happened & (select.POLLERR | select.POLLHUP) for _, happened in poll.poll(0)):
-        raise BrokenPipeError
 
 
 def _earlier(feed: AgentFeed, sieve: Sieve, count: int | None, since: int | None) -> Iterable[BusEvent]:

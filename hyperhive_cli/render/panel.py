@@ -9,7 +9,7 @@ from typing import Any
 
 from hyperhive_cli.render import text
 from hyperhive_cli.render.figures import money, percent
-from hyperhive_cli.render.table import cells, cut
+from hyperhive_cli.render.table import cells, cut, table
 
 Span = tuple[str, str]
 Row = tuple[str, list[Span]]
@@ -131,3 +131,33 @@ def _last_turn(turn: Mapping[str, Any] | None) -> str:
 
 def _last_event(event: Mapping[str, Any] | None) -> str:
     return "none yet" if event is None else f"{event['kind']} #{event['seq']}, {text.duration(event['age_s'])} ago"
+
+
+def agents_to_lines(found: Sequence[Mapping[str, Any]], now: float | None, width: int) -> list[str]:
+    """Give a table of agents; without `now` (Unix seconds) nothing in it changes with time alone."""
+    if not found:
+        return ["no agents yet"]
+    heads = ["agent", "harness", "status", "turn", "model", "context", "waiting", "dead", "today", "last"]
+    return table(heads, [_agent_row(one, now) for one in found], width, optional=("model", "last", "today", "context"))
+
+
+def _agent_row(one: Mapping[str, Any], now: float | None) -> list[str]:
+    used, window = one["context_tokens"], one["context_window"]
+    since = one["since_unix"]
+    busy = one["running"] and one["state"] != "idle"
+    lasts = f" {text.duration(now - since)}" if busy and since and now is not None else ""
+    until = one["waits_until"] if one["running"] else None
+    left = f" {text.duration(max(0.0, until - now))}" if until and now is not None else ""
+    cells_of_row = [
+        one["agent"],
+        f"pid {one['pid'] or '?'}" if one["running"] else "stopped",
+        f"{one['status'] or '-'}{left}" if one["running"] else "-",
+        f"{one['state']}{lasts}" if one["running"] else "-",
+        one["model"],
+        percent(min(1.0, used / window)) if used is not None and window else "-",
+        f"{one['unread']}",
+        f"{one['dead']}",
+        money(one["today"]["cost_usd"]) if one["today"] else "$0",
+        "".join(sign_of(outcome)[0] for outcome in one["last_outcomes"][-5:]) or "-",
+    ]
+    return [text.one_line(str(cell), 40) for cell in cells_of_row]

@@ -49,8 +49,8 @@ FLOORS = {
     """,
     5: "agent.harness",
     6: """
-        cli.__init__ cli.backup cli.demo cli.export cli.inbox cli.invocation cli.login cli.main cli.model cli.run
-        cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail
+        cli.__init__ cli.agents cli.backup cli.demo cli.export cli.inbox cli.invocation cli.login cli.main cli.model
+        cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail
     """,
     7: "__main__",
 }

@@ -63,7 +63,7 @@ def test_a_command_that_needs_a_harness_says_so_without_a_slow_library(
         assert loaded_by(command, environment=environment, folder=workspace, status=1) & SLOW == set()
 
 
-@pytest.mark.parametrize("command", ["status", "status --json", "export", "export --format html"])
+@pytest.mark.parametrize("command", ["status", "status --json", "export", "export --format html", "agents"])
 def test_status_reads_the_history_and_needs_its_parser_alone(
     command: str, environment: dict[str, str], workspace: Path
 ) -> None:
