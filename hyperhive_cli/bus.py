@@ -16,7 +16,6 @@ from uuid import uuid4
 import trio
 
 from hyperhive_cli.agent.state import TurnState
-from hyperhive_cli.claude.evidence import context_of
 from hyperhive_cli.claude.stream import tool_names
 from hyperhive_cli.errors import StoreError
 from hyperhive_cli.events import (
@@ -31,13 +30,16 @@ from hyperhive_cli.events import (
 )
 from hyperhive_cli.ring import Ring, Subscription
 from hyperhive_cli.settings import DEFAULT_MODEL, RING_CAPACITY
+from hyperhive_cli.store.db import shrink_wal
 from hyperhive_cli.store.events import EventStore
 from hyperhive_cli.store.model import read_model, write_model
-from hyperhive_cli.usage import TokenUsage
+from hyperhive_cli.store.place import wal_bytes
+from hyperhive_cli.usage import TokenUsage, context_of
 
 # A history that cannot be written is not tried again with each event: a lock that somebody holds costs
 # BUSY_S of the loop's time, and the rows that wait are inserted anew each time.
 RETRY_S = 1.0
+_OBSERVED = ("assistant", "system")  # all other lines say nothing of what the bus holds
 PAGE_ROWS = 200  # one read of the store: its own short transaction, well under a millisecond
 
 
@@ -145,13 +147,27 @@ class Bus:
         self._store = store
         self.note(f"the history is written from now on; {missing} events of this life are missing from it")
 
-    def sweep(self) -> None:
-        """Delete what the history holds beyond its capacity."""
-        if self._store is not None and self._failed_at is None:
+    async def settle(self) -> None:
+        """Let whoever floods the history wait until its log, where that has grown too long, is cut back.
+
+        The copying is done in a thread while nobody writes: on the loop it would hold up all else (measured: 30 ms
+        at a time), and beside a writer that never rests no log is ever cut back (it grew to 373 MB).
+        """
+        if self._store is not None and (path := self._store.swollen_log()) is not None:
+            left = await trio.to_thread.run_sync(_cut_back, path)
+            self._store.mind_log(left)
+
+    async def sweep(self) -> None:
+        """Delete what the history holds beyond its capacity, in steps that hold nobody up."""
+        while self._store is not None and self._failed_at is None:
             try:
-                self._store.sweep()
+                if not self._store.sweep():
+                    return
             except StoreError as error:
                 self.note(error.message, "warning")
+                return
+            await self.settle()
+            await trio.lowlevel.checkpoint()
 
     def now_ms(self) -> int:
         """Give the time as events are stamped with it, Unix milliseconds."""
@@ -203,9 +219,11 @@ class Bus:
 
     def observe_stream(self, line: Mapping[str, Any]) -> None:
         """Take from a line of claude what the bus holds: tool calls, the context's size, the session."""
+        if line.get("type") not in _OBSERVED:
+            return
         self._tool_calls.update(tool_names(line))
         self.context_tokens = context_of(line) or self.context_tokens
-        if line.get("type") == "system" and line.get("subtype") == "init":
+        if line.get("subtype") == "init":
             self._remember_session(line.get("session_id"))
 
     def _remember_session(self, session_id: object) -> None:
@@ -321,3 +339,11 @@ class Bus:
         """End the feed: rows that wait are tried once more, readers get what is left, then no more."""
         self.check_history()
         self._ring.close()
+
+
+def _cut_back(path: Path) -> int:
+    """Cut a database's -wal back, and give the size that it still has. Blocking."""
+    try:
+        return shrink_wal(path)
+    except StoreError:  # a disk that is full: it is tried again when the log has grown on
+        return wal_bytes(path)

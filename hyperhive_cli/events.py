@@ -16,6 +16,7 @@ import orjson
 from hyperhive_cli.usage import TokenUsage
 
 ENVELOPE_KEYS = ("seq", "ts", "kind")
+_RESERVED = frozenset(ENVELOPE_KEYS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +40,9 @@ class _Event:
         known = {names[key]: value for key, value in found.items() if key in names}
         return cls(**known, extra={key: value for key, value in found.items() if key not in names})
 
-    def to_payload(self) -> str:
+    def to_payload(self) -> bytes:
         """Give the fields as the text of one JSON object."""
-        return orjson.dumps(self.to_fields()).decode()
+        return orjson.dumps(self.to_fields())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +145,7 @@ class TokenUsageChanged(_Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each line, and that would take three times as long
 class Stream:
     """One line of claude's stdout: a JSON object, its own top-level keys beside the envelope.
 
@@ -155,18 +156,18 @@ class Stream:
     kind: ClassVar[str] = "stream"
 
     line: Mapping[str, Any]
-    raw: str | None = field(default=None, compare=False, repr=False)
+    raw: bytes | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def from_line(cls, line: Mapping[str, Any], raw: str | None = None) -> Self:
+    def from_line(cls, line: Mapping[str, Any], raw: bytes | None = None) -> Self:
         """Make the event of a parsed line and, if it is at hand, its text (without blanks around it).
 
         Raises TypeError for a line with a colliding key that is nested too deep to be written anew.
         """
-        if not any(key in line for key in ENVELOPE_KEYS):
+        if _RESERVED.isdisjoint(line):
             return cls(line, raw)
         moved = _without_collisions(line)
-        return cls(moved, orjson.dumps(moved).decode())
+        return cls(moved, orjson.dumps(moved))
 
     @property
     def is_partial(self) -> bool:
@@ -182,9 +183,9 @@ class Stream:
         """Read the line back."""
         return cls(found)
 
-    def to_payload(self) -> str:
+    def to_payload(self) -> bytes:
         """Give the line's text, byte for byte where that is possible."""
-        return self.raw if self.raw is not None else orjson.dumps(self.line).decode()
+        return self.raw if self.raw is not None else orjson.dumps(self.line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +199,9 @@ class Unrecognised:
         """Give the fields as they were read."""
         return self.line
 
-    def to_payload(self) -> str:
+    def to_payload(self) -> bytes:
         """Give the fields as JSON."""
-        return orjson.dumps(self.line).decode()
+        return orjson.dumps(self.line)
 
 
 LiveEvent = (
@@ -231,14 +232,14 @@ _KINDS: dict[str, type[Stream | _Event]] = {
 KINDS = tuple(_KINDS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # as Stream
 class BusEvent:
     """A `LiveEvent` with its number and time. `seq` is None for partial lines, which are not recorded."""
 
     seq: int | None
     ts: int
     event: LiveEvent
-    payload: str = field(compare=False, repr=False)
+    payload: bytes = field(compare=False, repr=False)  # UTF-8, as it is stored and sent
 
     @classmethod
     def make(cls, seq: int | None, ts: int, event: LiveEvent) -> Self:
@@ -246,7 +247,7 @@ class BusEvent:
         return cls(seq, ts, event, event.to_payload())
 
     @classmethod
-    def from_row(cls, seq: int, ts: int, kind: str, payload: str) -> Self:
+    def from_row(cls, seq: int, ts: int, kind: str, payload: bytes) -> Self:
         """Read a row of the database; raises ValueError or TypeError when it cannot be read."""
         return cls(seq, ts, event_from_fields(kind, orjson.loads(payload)), payload)
 
@@ -261,7 +262,7 @@ class BusEvent:
             raise TypeError("seq (or null) and ts are whole numbers, kind is a text")
         event = event_from_fields(kind, found)
         if isinstance(event, Stream):  # nested deeper than orjson writes, or with numbers that it would respell
-            event = Stream(event.line, _spliced_text(text if isinstance(text, str) else text.decode()))
+            event = Stream(event.line, _spliced_text(text.encode() if isinstance(text, str) else text))
         return cls.make(seq, ts, event)
 
     @property
@@ -274,23 +275,23 @@ class BusEvent:
         return splice(self.seq, self.ts, self.event.kind, self.payload)
 
 
-def splice(seq: int | None, ts: int, kind: str, payload: str) -> bytes:
+def splice(seq: int | None, ts: int, kind: str, payload: bytes) -> bytes:
     """Put the envelope before a payload (the text of a JSON object) without parsing it."""
     number = "null" if seq is None else seq
     rest = payload[1:].lstrip()
-    comma = "" if rest == "}" else ","
+    comma = "" if rest == b"}" else ","
     # `kind` comes from our own rows; one that is not plain must still give valid JSON.
     name = f'"{kind}"' if kind.isidentifier() and kind.isascii() else orjson.dumps(kind).decode()
-    return f'{{"seq":{number},"ts":{ts},"kind":{name}{comma}{rest}'.encode()
+    return f'{{"seq":{number},"ts":{ts},"kind":{name}{comma}'.encode() + rest
 
 
-def _spliced_text(text: str) -> str | None:
+def _spliced_text(text: bytes) -> bytes | None:
     """Give the payload that `splice` put into a text; None when the envelope is spelled otherwise."""
     envelope = _SPLICED.match(text)
-    return None if envelope is None else "{" + text[envelope.end() :].rstrip()
+    return None if envelope is None else b"{" + text[envelope.end() :].rstrip()
 
 
-_SPLICED = re.compile(r'\{"seq":(?:null|\d+),"ts":\d+,"kind":"stream"(?:,|(?=\}))')
+_SPLICED = re.compile(rb'\{"seq":(?:null|\d+),"ts":\d+,"kind":"stream"(?:,|(?=\}))')
 
 
 def event_from_fields(kind: str, found: object) -> LiveEvent:

@@ -1,7 +1,7 @@
 """The outcomes of a turn: the closed set of words, and the sentence that explains one."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class OutcomeKind(StrEnum):
@@ -25,8 +25,7 @@ class OutcomeKind(StrEnum):
     NOT_STARTED = "not_started"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """An outcome, the sentence for `turn_end.note` (None: ok), and when a limit resets (Unix s).
 
     `acted`: the run failed after it may have done something, which a redelivery must say to the model.

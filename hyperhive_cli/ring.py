@@ -11,21 +11,32 @@ from itertools import islice
 import trio
 
 from hyperhive_cli.events import BusEvent
+from hyperhive_cli.settings import RING_LIMIT_BYTES
 
 
 class Ring:
-    """The last `capacity` records, in order; `published` counts all that ever came."""
+    """The last records, in order: at most `capacity`, and of not much more than `limit_bytes` in all.
 
-    def __init__(self, capacity: int) -> None:
-        self.records: deque[BusEvent] = deque(maxlen=capacity)
+    The newest stays, whatever its size. `published` counts all that ever came.
+    """
+
+    def __init__(self, capacity: int, limit_bytes: int = RING_LIMIT_BYTES) -> None:
+        self.records: deque[BusEvent] = deque()
         self.published = 0
+        self._capacity = capacity
+        self._limit_bytes = limit_bytes
+        self._size_bytes = 0
         self.closed = False
         self.readers = trio.lowlevel.ParkingLot()
 
     def extend(self, records: Sequence[BusEvent]) -> None:
         """Add records and wake the readers. Never blocks."""
-        self.records.extend(records)
+        kept = self.records
+        kept.extend(records)
         self.published += len(records)
+        self._size_bytes += sum(len(record.payload) for record in records)
+        while len(kept) > self._capacity or (self._size_bytes > self._limit_bytes and len(kept) > 1):
+            self._size_bytes -= len(kept.popleft().payload)
         self.readers.unpark_all()
 
     def close(self) -> None:

@@ -1,16 +1,16 @@
 """Where an agent's state lies, what it is called, and the limits of the house. Pure: nothing is touched."""
 
-import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hyperhive_cli.errors import UsageError
 
 DEFAULT_MODEL = "haiku"
 HISTORY_CAPACITY = 2_000  # rows of the events table that a sweep leaves
 RING_CAPACITY = 256  # records a slow subscriber may lag behind before it must re-read the store
+RING_LIMIT_BYTES = 8 * 1024 * 1024  # and how much they may be in all: 256 of the longest lines would be 4 GiB
 LINE_LIMIT_BYTES = 16 * 1024 * 1024
 MESSAGE_LIMIT_BYTES = 1024 * 1024
 MAX_ATTEMPTS = 3
@@ -20,12 +20,11 @@ SENDER_LIMIT_CHARS = 64
 LOCK_NAME = "harness.lock"
 SOCKET_PATH_LIMIT_BYTES = 100  # sun_path holds 104 (macOS) or 108 (Linux) with its NUL
 
-_AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_NOT_IN_NAMES = re.compile(r"[^a-z0-9_-]+")
+_AGENT_NAME = r"[a-z0-9][a-z0-9_-]{0,63}"  # compiled when used: no command needs both
+_NOT_IN_NAMES = r"[^a-z0-9_-]+"
 
 
-@dataclass(frozen=True, slots=True)
-class AgentPaths:
+class AgentPaths(NamedTuple):
     """An agent's name and the files of its state folder. `explicit`: named, not derived from a folder."""
 
     agent: str
@@ -48,14 +47,14 @@ class AgentPaths:
 
 def check_agent_name(name: str) -> str:
     """Give `name` back; raises UsageError when no agent may be called so."""
-    if not _AGENT_NAME.fullmatch(name):
+    if not re.fullmatch(_AGENT_NAME, name):
         raise UsageError(f"{name!r} is no agent name", "use 1 to 64 of a-z 0-9 _ -, the first a letter or a digit")
     return name
 
 
 def agent_name_of_folder(folder: Path) -> str:
     """Derive an agent's name from its workspace folder: `My Project` gives `my-project`."""
-    name = _NOT_IN_NAMES.sub("-", folder.name.lower()).strip("-_")[:64]
+    name = re.sub(_NOT_IN_NAMES, "-", folder.name.lower()).strip("-_")[:64]
     if not name:
         raise UsageError(f"the folder {folder} gives no agent name", "hyperhive --agent NAME …")
     return name
@@ -113,10 +112,14 @@ def _socket_path(state_dir: Path, environ: Mapping[str, str]) -> Path:
 
     The server refuses a folder, and the client a socket, of another user; so /tmp will do in the end.
     """
+    beside = state_dir / "control.sock"
+    if len(bytes(beside)) <= SOCKET_PATH_LIMIT_BYTES:
+        return beside
+    import hashlib  # noqa: PLC0415 - costs each command 2 ms and is hardly ever needed
+
     digest = hashlib.sha256(bytes(state_dir)).hexdigest()[:16]
     runtime, home = environ.get("XDG_RUNTIME_DIR", ""), environ.get("HOME", "")
-    places = [state_dir / "control.sock"]
-    places += [Path(runtime) / "hyperhive" / f"{digest}.sock"] if runtime.startswith("/") else []
+    places = [Path(runtime) / "hyperhive" / f"{digest}.sock"] if runtime.startswith("/") else []
     places += [Path(home) / ".hyperhive" / f"{digest}.sock"] if home else []
     fitting = (place for place in places if len(bytes(place)) <= SOCKET_PATH_LIMIT_BYTES)
     return next(fitting, Path("/tmp") / f"hyperhive-{digest}" / "control.sock")  # noqa: S108 - see above

@@ -65,3 +65,20 @@ class TokenUsage:
             self.cache_read_input_tokens + other.cache_read_input_tokens,
             self.cache_creation_input_tokens + other.cache_creation_input_tokens,
         )
+
+
+def context_of(line: Mapping[str, Any]) -> int | None:
+    """Give the context's size in tokens as this line shows it, None when it does not.
+
+    Only a main-thread `assistant` line of the model's own does, and `compact_boundary`: a subagent has a
+    context of its own, and text of the binary itself (`<synthetic>`) carries zeros.
+    """
+    if line.get("type") == "system" and line.get("subtype") == "compact_boundary":
+        metadata = line.get("compact_metadata")
+        return (_count(metadata.get("post_tokens")) or None) if isinstance(metadata, Mapping) else None
+    message = line.get("message")
+    if line.get("type") != "assistant" or line.get("parent_tool_use_id") or not isinstance(message, dict):
+        return None
+    if message.get("model") == "<synthetic>" or not isinstance(message.get("usage"), dict):
+        return None
+    return TokenUsage.from_usage(message["usage"]).context_tokens()

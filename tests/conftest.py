@@ -8,7 +8,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,9 +96,20 @@ class FakeClaude:
     def folder(self) -> Path:
         return self.path.parent
 
-    def script(self, *runs: list[Step], logged_in: bool | Literal["file"] = True) -> None:
-        """Let the next start play the first run, the one after it the second; the last one repeats."""
-        script = {"runs": runs, "logged_in": logged_in, "first_start": self._count_starts()}
+    def script(
+        self, *runs: list[Step], logged_in: bool | Literal["file"] = True, waiting: Sequence[list[Step]] = ()
+    ) -> None:
+        """Let the next start play the first run, the one after it the second; the last one repeats.
+
+        `waiting` is what those play, one after the other, that wait for a message.
+        """
+        script = {
+            "runs": runs,
+            "logged_in": logged_in,
+            "first_start": self._count("starts"),
+            "waiting": waiting,
+            "first_waiting": self._count("waiting"),
+        }
         draft = self.folder / "script.json.new"
         draft.write_text(json.dumps(script), encoding="utf-8")
         draft.replace(self.folder / "script.json")
@@ -137,8 +148,8 @@ class FakeClaude:
         words = path.read_text().split() if path.exists() else []
         return list(zip(map(int, words[::2]), words[1::2], strict=True))
 
-    def _count_starts(self) -> int:
-        starts = self.folder / "starts"
+    def _count(self, name: str) -> int:
+        starts = self.folder / name
         return starts.stat().st_size if starts.exists() else 0
 
 

@@ -28,8 +28,13 @@ A STEP is an object whose first key is the verb:
     {"repeat": N, "steps": […]}
     {"exit": STATUS}                    0 at the end of a run; waits for the end of stdin (not in on_signal)
     {"kill_self": "SIGKILL"}
-    {"close_stdout": true}
+    {"close_stdout": true}, {"close_stdin": true}
+    {"stdin": "open"}, {"stdin": "ended"}   leaves with 96 where it is not open any more; waits until it has ended
     {"never_read_stdin": true}          holds for the whole run, wherever it stands in it
+
+With `--input-format stream-json` it writes nothing before a line with a message has come on stdin: only then does
+it count as a start and play its run, and it leaves at the end of stdin, or with the `exit` of a run at once. Of
+"waiting": [[STEP, …], …] in the script the n-th that waits so plays the n-th before; the last one does NOT repeat.
 
 Without a word in the script it does as the binary does: SIGINT gives a last `result` and exit status 0,
 SIGTERM exit status 143 and no `result`. A mistake in the script leaves with 98 and a line on stderr.
@@ -55,7 +60,7 @@ from typing import Any, NoReturn
 
 RECORDINGS = Path(__file__).resolve().parent / "recordings"
 LIMIT_S = 60.0
-GATE_NEVER_OPENED, BAD_SCRIPT = 97, 98
+STDIN_HAS_ENDED, GATE_NEVER_OPENED, BAD_SCRIPT = 96, 97, 98
 STDOUT, STDERR = 1, 2
 
 Step = dict[str, Any]
@@ -65,33 +70,57 @@ Steps = Sequence[Step]
 class FakeRun:
     """One start of the fake: what it was given, and the verbs that play its steps."""
 
-    def __init__(self, folder: Path, argv: list[str], number: int) -> None:
-        self.folder = folder
+    def __init__(self, script_path: Path, argv: list[str]) -> None:
+        self.script_path = script_path
+        self.folder = script_path.parent
         self.argv = argv
-        self.number = number
+        self.number = -1  # known when it counts as a start
+        self.streams = option(argv, "--input-format") == "stream-json"
         self.session_id: str | None = None
         self.prompt = bytearray()
         self.prompt_is_whole = False
         self.prompt_ended = threading.Event()
+        self.stdin_ended = threading.Event()
         self.reader: threading.Thread | None = None
         self.recorded = False
         # Re-entrant: a signal's steps may leave while the main steps write the record.
         self.record_lock = threading.RLock()
 
-    def play_run(self, steps: Steps) -> NoReturn:
+    def play_run(self) -> NoReturn:
         signal.signal(signal.SIGINT, self._interrupted)
         signal.signal(signal.SIGTERM, self._terminated)
-        if not any("never_read_stdin" in step for step in steps):
-            self.reader = threading.Thread(target=self._read_prompt, daemon=True)
-            self.reader.start()
         try:
+            if self.streams:
+                self._wait_for_message()
+            self.number, steps = next_of(self.script_path, "runs")
+            if not self.streams and not any("never_read_stdin" in step for step in steps):
+                self._start_reading()
+            if self.streams:
+                self.write_record()
             self.play(steps)
-            self.do_exit({"exit": 0})
+            self.do_wait_for_prompt({})
+            if self.streams:
+                self.stdin_ended.wait(LIMIT_S)
+            self.leave(0)
         except BrokenPipeError:
             self.leave(1)
         except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
             write_all(STDERR, f"fake_claude: bad script: {error!r}\n".encode())
             self.leave(BAD_SCRIPT)
+
+    def _start_reading(self) -> None:
+        self.reader = threading.Thread(target=self._read_prompt, daemon=True)
+        self.reader.start()
+
+    def _wait_for_message(self) -> None:
+        _, steps = next_of(self.script_path, "waiting")
+        if not any("never_read_stdin" in step for step in steps):
+            self._start_reading()
+        self.play(steps)
+        if not self.prompt_ended.wait(10 * LIMIT_S):
+            self.leave(GATE_NEVER_OPENED)
+        if not self.prompt_is_whole:
+            os._exit(0)  # as the binary does: without a message there is nothing to be done
 
     def play(self, steps: Steps) -> None:
         for step in steps:
@@ -103,7 +132,7 @@ class FakeRun:
 
     def write_record(self) -> None:
         with self.record_lock:
-            if self.recorded:
+            if self.recorded or self.number < 0:
                 return
             self.recorded = True
             text = bytes(self.prompt).decode("utf-8", "surrogateescape")
@@ -124,6 +153,14 @@ class FakeRun:
         with contextlib.suppress(OSError):  # started without a stdin
             while data := os.read(0, 1 << 16):
                 self.prompt += data
+                if self.streams and b"\n" in data and not self.prompt_is_whole:
+                    self.prompt = bytearray(json.loads(self.prompt)["message"]["content"].encode())
+                    self.prompt_is_whole = True
+                    self.prompt_ended.set()
+        self.stdin_ended.set()
+        if self.streams:
+            self.prompt_ended.set()
+            return
         self.prompt_is_whole = True
         self.write_record()  # before anyone who waits for the prompt goes on, and opens a gate
         self.prompt_ended.set()
@@ -166,6 +203,8 @@ class FakeRun:
         if facts["cut_off_by_recorder"]:
             time.sleep(LIMIT_S)
             self.leave(GATE_NEVER_OPENED)
+        if self.streams:
+            self.stdin_ended.wait(LIMIT_S)
         self.leave(facts["exit_status"])
 
     def do_line(self, step: Step) -> None:
@@ -224,7 +263,8 @@ class FakeRun:
             self.play(step["steps"])
 
     def do_exit(self, step: Step) -> NoReturn:
-        self.do_wait_for_prompt(step)
+        if not (self.streams and self.number < 0):
+            self.do_wait_for_prompt(step)
         self.leave(step["exit"])
 
     def do_kill_self(self, step: Step) -> None:
@@ -237,6 +277,15 @@ class FakeRun:
     def do_close_stdout(self, _step: Step) -> None:
         with Path(os.devnull).open("wb") as devnull:
             os.dup2(devnull.fileno(), STDOUT)
+
+    def do_close_stdin(self, _step: Step) -> None:
+        os.close(0)
+
+    def do_stdin(self, step: Step) -> None:
+        if step["stdin"] == "open" and self.stdin_ended.is_set():
+            self.leave(STDIN_HAS_ENDED)
+        if step["stdin"] == "ended" and not self.stdin_ended.wait(LIMIT_S):
+            self.leave(GATE_NEVER_OPENED)
 
     def do_never_read_stdin(self, _step: Step) -> None:
         """Nothing to do here: `play_run` has looked for it before it began to read."""
@@ -287,9 +336,20 @@ def pid_line(pid: int) -> str:
     return f"{pid} {stat.rpartition(')')[2].split()[19]}"
 
 
-def count_start(folder: Path) -> int:
+def next_of(script_path: Path, key: str) -> tuple[int, Steps]:
+    """Count a start of this kind and give its number with the steps that the script has for it."""
+    number = count_start(script_path.parent, {"runs": "starts"}.get(key, key))
+    script = json.loads(script_path.read_text(encoding="utf-8"))
+    lists: Sequence[Steps] = script.get(key, [])
+    if key == "runs":
+        return number, lists[min(number - script.get("first_start", 0), len(lists) - 1)]
+    turn = number - script.get("first_waiting", 0)
+    return number, lists[turn] if turn < len(lists) else []
+
+
+def count_start(folder: Path, name: str) -> int:
     """Count this start; gives how many there were before it."""
-    with (folder / "starts").open("ab", buffering=0) as file:
+    with (folder / name).open("ab", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         number = os.fstat(file.fileno()).st_size
         file.write(b".")
@@ -348,10 +408,7 @@ def main(script_path: str, argv: list[str]) -> NoReturn:
     if argv[:2] == ["auth", "logout"]:
         auth_logout(folder)
     append_line(folder / "started.txt", pid_line(os.getpid()))
-    number = count_start(folder)
-    runs: Sequence[Steps] = script["runs"]
-    turn = number - script.get("first_start", 0)
-    FakeRun(folder, argv, number).play_run(runs[min(turn, len(runs) - 1)])
+    FakeRun(Path(script_path), argv).play_run()
 
 
 if __name__ == "__main__":

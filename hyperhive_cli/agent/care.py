@@ -107,5 +107,5 @@ def _shrink(path: Path) -> str | None:
 async def sweep(bus: Bus) -> None:
     """Keep the history at its capacity, for ever."""
     while True:
-        bus.sweep()
+        await bus.sweep()
         await trio.sleep(SWEEP_EVERY_S)

@@ -39,6 +39,7 @@ class ControlHandler:
             "status": self._status,
             "may_steer": self._may_steer,
             "ring": self._ring,
+            "pause": self._pause,
             "resume": self._resume,
             "set_model": self._set_model,
             "new_session": self._new_session,
@@ -65,7 +66,9 @@ class ControlHandler:
             "pid": os.getpid(),
             "session_id": self._inbox.fact("session_id") or None,
             "unread": self._inbox.unread(),
+            "paused": self._loop.is_paused,
             "login": self._desk.detail(),
+            "prewarmed": self._loop.prewarmed(),
         }
 
     def follow(self, since: int | None) -> AsyncGenerator[list[BusEvent], None]:
@@ -83,8 +86,12 @@ class ControlHandler:
         self._loop.ring()
         return {}
 
+    async def _pause(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        await self._loop.pause()
+        return {}
+
     async def _resume(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {"rested": self._loop.resume()}
+        return {"rested": await self._loop.resume()}
 
     async def _set_model(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         model = check_model_name(str(arguments.get("model", "")))
@@ -92,11 +99,13 @@ class ControlHandler:
             self._bus.set_model(model)
         except OSError as error:  # a full disk must not end the harness
             raise RefusedError(f"the choice of model cannot be stored: {error}") from error
+        self._loop.ring()  # the claude that waits is another model's
         return {"model": model}
 
     async def _new_session(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         self._bus.request_new_session()
         self._bus.note("the next turn starts a new session")
+        self._loop.ring()
         return {}
 
     async def _compact(self, _: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -67,6 +67,8 @@ async def run_harness(config: HarnessConfig) -> int:
                 nursery.start_soon(sweep, bus)
                 nursery.start_soon(care.run)
                 nursery.start_soon(desk.serve)
+                if agent.prewarm:
+                    nursery.start_soon(loop.prewarm)
                 await loop.run()
                 nursery.cancel_scope.cancel()
             bus.close()

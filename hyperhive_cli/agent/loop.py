@@ -2,7 +2,9 @@
 
 import math
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import trio
 
@@ -10,14 +12,16 @@ from hyperhive_cli.agent.care import check_inbox
 from hyperhive_cli.agent.credentials import Signature, credentials_changed, credentials_signature, is_logged_in
 from hyperhive_cli.agent.ledger import Ledger
 from hyperhive_cli.agent.pause import LOGIN_PROBE_S, Pause, Pauses
+from hyperhive_cli.agent.prewarm import Prewarmer
 from hyperhive_cli.agent.turn import AgentConfig, TurnDesk
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.outcome import Cause
-from hyperhive_cli.errors import RefusedError
+from hyperhive_cli.errors import RefusedError, StoreError
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.render.text import duration
 from hyperhive_cli.store.inbox import Inbox, Message
 
+FACT_LIMIT_S = 1.0  # how long a command waits for the inbox
 INBOX_POLL_S = 5.0  # a sender rings; this finds the messages of one whose ring was lost
 
 
@@ -49,7 +53,8 @@ class AgentLoop:
         self._inbox = inbox
         self._bus = bus
         self._ledger = Ledger(bus)
-        self._desk = TurnDesk(config, inbox, bus, self._ledger)
+        self._prewarmer = Prewarmer(config, bus.now_ms)
+        self._desk = TurnDesk(config, inbox, bus, self._ledger, self._prewarmer.take)
         self._rest: _Rest | None = None
         self._pauses = Pauses()
         self._bell = trio.Event()
@@ -64,17 +69,37 @@ class AgentLoop:
         """Whether a turn of this life was not ok, or a drain left a message in the inbox."""
         return self._desk.failed or self._left_over
 
+    def prewarmed(self) -> Mapping[str, Any] | None:
+        """Give the facts of the claude that waits for the next message, None when none does."""
+        return self._prewarmer.detail()
+
     def ring(self) -> None:
         """Say that there may be something to do."""
         self._bell.set()
 
-    def resume(self) -> bool:
-        """End a rest now, whatever its reason; False when there is none."""
+    @property
+    def is_paused(self) -> bool:
+        """Whether an operator wants no turn to begin."""
+        return self._inbox.fact("paused") == "1"
+
+    async def pause(self) -> None:
+        """Begin no turn until `resume`, over restarts too; raises StoreError when that cannot be kept."""
+        if not self.is_paused:
+            await self._ledger.insist(lambda: self._inbox.put_facts(paused="1"), limit_s=FACT_LIMIT_S)
+            self._bus.note("paused: no turn is begun until `hyperhive resume`")
+            self.ring()
+
+    async def resume(self) -> bool:
+        """End a pause or a rest now, whatever its reason; False when there is none."""
+        paused, rest = self.is_paused, self._rest
+        if paused:
+            await self._ledger.insist(lambda: self._inbox.put_facts(paused=""), limit_s=FACT_LIMIT_S)
+            self._bus.note("no longer paused")
         self._pauses.forget()
-        if self._rest is not None:
-            self._rest.until = -math.inf
+        if rest is not None:
+            rest.until = -math.inf
         self.ring()
-        return self._rest is not None
+        return paused or rest is not None
 
     def stop(self) -> None:
         """End after the running turn, which is interrupted: its message goes back into the inbox."""
@@ -89,12 +114,14 @@ class AgentLoop:
             raise RefusedError("no turn is running")
 
     def freeze(self) -> None:
-        """Stop the running turn's processes: the harness is about to be stopped itself."""
+        """Stop the processes of the turn, or those that wait: the harness is about to be stopped itself."""
         self._desk.freeze()
+        self._prewarmer.freeze()
 
     def thaw(self, paused_s: float) -> None:
         """Go on after a pause of so many seconds, in the same turn."""
         self._desk.thaw(paused_s)
+        self._prewarmer.thaw()
         self.ring()
 
     def login_began(self, *, shown: bool = True) -> None:
@@ -107,6 +134,7 @@ class AgentLoop:
         if self._held is not None:
             raise RefusedError("a login or a logout is under way", "again in a moment")
         self._held = self._bus.status, self._bus.waits_until
+        self._prewarmer.want(None)
         if shown:
             self._bus.set_status("needs_login_in_progress")
 
@@ -143,6 +171,10 @@ class AgentLoop:
             raise RefusedError("the harness stopped before the compaction")
         return asked.outcome
 
+    async def prewarm(self) -> None:
+        """Let a claude wait for the next message whenever the agent is idle; for ever, beside `run`."""
+        await self._prewarmer.run()
+
     async def run(self) -> None:
         """Work until `stop`, or in drain mode until nothing is left to run."""
         try:
@@ -152,10 +184,20 @@ class AgentLoop:
                     continue
                 if self._config.drain and self._held is None and self._is_drained():
                     return
+                self._prewarmer.want(self._next_argv())
                 await self._wait()
         finally:
             if self._compaction is not None:
                 self._compaction.done.set()
+
+    def _next_argv(self) -> list[str] | None:
+        """Give the command line with which a claude may wait now, None while none should."""
+        if not self._config.prewarm or self._held is not None or self._rest is not None or self._bus.status != "online":
+            return None
+        try:
+            return None if self.is_paused else self._desk.next_argv()
+        except StoreError:  # the lease says so
+            return None
 
     async def _wait(self) -> None:
         """Wait for the bell, for other credentials where a login is missing, or until it is time to look again."""
@@ -187,6 +229,8 @@ class AgentLoop:
             await self._compact(self._compaction)
             return True
         check_inbox(self._inbox, self._bus)
+        if self.is_paused:
+            return False
         model, now_ms = self._bus.refresh_model(), self._bus.now_ms()
         lease = self._ledger.attempt(lambda: self._inbox.lease(self._bus.boot, model, now_ms=now_ms))
         if lease is None:
@@ -256,7 +300,7 @@ class AgentLoop:
         wait_s = (due_ms - self._bus.now_ms()) / 1000
         if self._rest is not None:
             wait_s = max(wait_s, self._rest.until - trio.current_time())
-        wait_s = max(wait_s, self._ledger.trouble_s)
+        wait_s = math.inf if self.is_paused else max(wait_s, self._ledger.trouble_s)
         self._left_over = wait_s > self._config.drain_wait_s
         return self._left_over
 

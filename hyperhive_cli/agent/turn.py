@@ -1,7 +1,7 @@
 """An agent's turns: claude is run once, and what came of it is recorded in one transaction and announced."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause, Ending, classify, remarks
 from hyperhive_cli.claude.prompt import message_to_prompt
 from hyperhive_cli.claude.redact import Redactor
-from hyperhive_cli.claude.runner import Turn, TurnRequest
+from hyperhive_cli.claude.runner import OpenClaude, Turn, TurnRequest
 from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.events import TurnEnd, TurnStart
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
@@ -42,17 +42,22 @@ class AgentConfig:
     kept: tuple[int, ...] = ()  # descriptors that a turn's guard holds: the harness's lock
     expect_auth: str | None = None  # the only source of credentials that may be used
     redactor: Redactor = field(default_factory=lambda: Redactor({}))
+    prewarm: bool = False  # let the next claude wait while the agent is idle
+
+
+Take = Callable[[Sequence[str] | None], OpenClaude | None]  # a claude that waits with this command line, if one does
 
 
 class TurnDesk:
     """Runs one turn after the other. `failed` tells whether one was not ok."""
 
-    def __init__(self, config: AgentConfig, inbox: Inbox, bus: Bus, ledger: Ledger) -> None:
+    def __init__(self, config: AgentConfig, inbox: Inbox, bus: Bus, ledger: Ledger, take: Take) -> None:
         self.failed = False
         self._config = config
         self._inbox = inbox
         self._bus = bus
         self._ledger = ledger
+        self._take = take
         self._running: Turn | None = None
         self._closing = False
 
@@ -107,14 +112,23 @@ class TurnDesk:
             )
         )
 
+    def next_argv(self) -> list[str]:
+        """Give the command line of a claude that is to wait for the next message. Raises StoreError."""
+        is_new = self._inbox.fact("skip_continue") == "1"
+        return self._argv(Session(dropped=True) if is_new else Session.from_facts(self._inbox.fact), waits=True)
+
+    def _argv(self, session: Session, *, waits: bool) -> list[str]:
+        newest = self._config.continue_newest and session.id is None and not session.dropped
+        return turn_argv(
+            self._config.launch, model=self._bus.model, session_id=session.id, newest=newest, stream_input=waits
+        )
+
     async def _run(self, turn_id: int, prompt: str, message: Message | None) -> tuple[Outcome, Evidence]:
         config = self._config
         await self._ledger.insist(self._bus.take_skip_continue)
         session = Session.from_facts(self._inbox.fact)
-        newest = config.continue_newest and session.id is None and not session.dropped
-        argv = turn_argv(config.launch, model=self._bus.model, session_id=session.id, newest=newest)
         request = TurnRequest(
-            argv,
+            self._argv(session, waits=False),
             prompt.encode(),
             config.workspace,
             config.environment,
@@ -124,16 +138,12 @@ class TurnDesk:
             expect_auth=config.expect_auth,
             redact=config.redactor,
         )
-        turn = Turn(request, self._bus)
         self._bus.take_tool_calls()
         started = trio.current_time()
-        if self._closing:
-            turn.stop(Cause.INTERRUPTED)
-        self._running = turn
-        try:
-            ending = await turn.run()
-        finally:
-            self._running = None
+        opened = self._take(None if message is None else self._argv(session, waits=True))
+        turn, ending = await self._attend(request, opened)
+        if turn.unheard and ending.cause is None:
+            turn, ending = await self._attend(request, None)
         duration_ms = round((trio.current_time() - started) * 1000)
         record = self._record(turn_id, turn.evidence, ending, duration_ms, session)
         fate = _fate(record.outcome, message, poisoned=session.is_suspect(turn.evidence, record.outcome))
@@ -145,6 +155,16 @@ class TurnDesk:
         if (remark := session.remark(turn.evidence, record.outcome)) is not None:
             self._bus.note(remark, "warning")
         return record.outcome, turn.evidence
+
+    async def _attend(self, request: TurnRequest, opened: OpenClaude | None) -> tuple[Turn, Ending]:
+        turn = Turn(request, self._bus)
+        if self._closing:
+            turn.stop(Cause.INTERRUPTED)
+        self._running = turn
+        try:
+            return turn, await turn.run(opened)
+        finally:
+            self._running = None
 
     def _record(self, turn_id: int, seen: Evidence, ending: Ending, duration_ms: int, session: Session) -> TurnRecord:
         return TurnRecord(

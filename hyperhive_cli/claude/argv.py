@@ -20,13 +20,18 @@ class Launch:
     extra: tuple[str, ...] = ()
 
 
-def turn_argv(launch: Launch, *, model: str, session_id: str | None, newest: bool = False) -> list[str]:
+def turn_argv(
+    launch: Launch, *, model: str, session_id: str | None, newest: bool = False, stream_input: bool = False
+) -> list[str]:
     """Build the command line of one turn.
 
-    `session_id` resumes that conversation; `newest` (only without one) continues the folder's newest. Free
-    values go as `--flag=value`, so that none can become a flag of its own.
+    `session_id` resumes that conversation; `newest` (only without one) continues the folder's newest. With
+    `stream_input` claude waits for its message as a line on stdin (`prompt_to_line`). Free values go as
+    `--flag=value`, so that none can become a flag of its own.
     """
     argv = [*launch.command, "--print", "--verbose", "--output-format", "stream-json", f"--model={model}"]
+    if stream_input:
+        argv += ["--input-format", "stream-json"]
     if session_id is not None:
         argv.append(f"--resume={session_id}")
     elif newest:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hyperhive_cli.claude.stream import DIAGNOSTIC, content_blocks
-from hyperhive_cli.usage import TokenUsage
+from hyperhive_cli.usage import TokenUsage, context_of
 
 # From this release on, `total_cost_usd` of a resumed run goes on from where the session's last one ended.
 COST_PER_SESSION_SINCE = (2, 1, 277)
@@ -94,23 +94,6 @@ def version_numbers(version: str | None) -> tuple[int, ...]:
         return tuple(int(part) for part in (version or "").split("-")[0].split("."))
     except ValueError:
         return (1_000_000,)
-
-
-def context_of(line: Mapping[str, Any]) -> int | None:
-    """Give the context's size in tokens as this line shows it, None when it does not.
-
-    Only a main-thread `assistant` line of the model's own does, and `compact_boundary`: a subagent has a
-    context of its own, and text of the binary itself (`<synthetic>`) carries zeros.
-    """
-    if line.get("type") == "system" and line.get("subtype") == "compact_boundary":
-        metadata = line.get("compact_metadata")
-        return _whole(metadata.get("post_tokens")) if isinstance(metadata, Mapping) else None
-    message = line.get("message")
-    if line.get("type") != "assistant" or line.get("parent_tool_use_id") or not isinstance(message, Mapping):
-        return None
-    if message.get("model") == "<synthetic>" or not isinstance(message.get("usage"), Mapping):
-        return None
-    return TokenUsage.from_usage(message["usage"]).context_tokens()
 
 
 def _observe_init(seen: Evidence, line: Mapping[str, Any]) -> None:

@@ -1,9 +1,9 @@
 """The guard: a small program between the harness and claude that lets nothing of a turn outlive it.
 
-Run as `python -I -S guard.py LIFELINE REPORT KEPT,… COMMAND…`, standard library alone, its standard streams
-being claude's. It becomes a subreaper, so that every orphan below it becomes its child, and starts COMMAND in a
-session of its own. LIFELINE is the read end of a pipe whose write end the harness alone holds. Each byte on it
-is an order, and its end means that the harness is gone:
+Run by `python -I -S`, which calls `main`; standard library alone, its standard streams being claude's. It becomes
+a subreaper, so that every orphan below it becomes its child, and starts COMMAND in a session of its own. LIFELINE
+is the read end of a pipe whose write end the harness alone holds. Each byte on it is an order, and its end means
+that the harness is gone:
 
     i  SIGINT to claude               t  SIGTERM and SIGCONT to claude
     s  stop every descendant          c  let those go on that were stopped
@@ -23,13 +23,14 @@ processes once a second and remembers claude's descendants with the time at whic
 its parent between two looks, and claude's process group as well, is never seen and outlives the turn.
 """
 
-import ctypes
+# What lies below `ctypes` and `signal`: a turn waits for this program, and the two are half of its start.
+import _ctypes
+import _signal as signal  # type: ignore[import-not-found]  # typeshed leaves it out
 import os
 import select
-import signal
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 LINUX = sys.platform == "linux"
 LOOK_EVERY_S = 1.0  # where there is no subreaper: one `ps` costs some 10 ms
@@ -73,7 +74,7 @@ class Guard:
                 self.status = status
                 self.say(f"exit {os.waitstatus_to_exitcode(status)}")
 
-    def signal(self, *numbers: signal.Signals) -> None:
+    def signal(self, *numbers: int) -> None:
         """Signal claude, unless it has ended (and its number may be another's)."""
         if self.status is None:
             for number in numbers:
@@ -173,7 +174,7 @@ def kill(pids: Iterable[int]) -> None:
     signal_all(pids, signal.SIGKILL)
 
 
-def signal_all(pids: Iterable[int], number: signal.Signals) -> int:
+def signal_all(pids: Iterable[int], number: int) -> int:
     """Signal each that is still there and may be signalled; gives how many."""
     reached = 0
     for pid in pids:
@@ -212,10 +213,8 @@ def processes() -> dict[int, tuple[int, str]]:
 def prctl(option: int, value: int) -> None:
     """Set a process option, which only Linux has."""
     if LINUX:
-        LIBC.prctl(option, value, 0, 0, 0)
-
-
-LIBC = ctypes.CDLL(None)
+        function = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[arg-type]  # None: what is loaded
+        _ctypes.call_cdeclfunction(function, (option, value, 0, 0, 0))
 
 
 def start(command: list[str]) -> int:
@@ -246,9 +245,9 @@ def start(command: list[str]) -> int:
     return pid
 
 
-def main(lifeline: int, report: int, kept: Sequence[int], command: list[str]) -> None:
+def main(lifeline: int, report: int, kept: str, *command: str) -> None:
     """Start the command, watch over it, and leave when nothing of it is left."""
-    for descriptor in (lifeline, report, *kept):
+    for descriptor in (lifeline, report, *map(int, filter(None, kept.split(",")))):
         os.set_inheritable(descriptor, False)
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
@@ -259,7 +258,7 @@ def main(lifeline: int, report: int, kept: Sequence[int], command: list[str]) ->
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     guard = Guard(report)
     try:
-        guard.claude = start(command)
+        guard.claude = start(list(command))
     except OSError as error:
         guard.say(f"error {error.errno} {error.strerror}")
         return
@@ -269,7 +268,3 @@ def main(lifeline: int, report: int, kept: Sequence[int], command: list[str]) ->
     guard.say(f"pid {guard.claude}")
     guard.watch(lifeline, bell)
     guard.sweep()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), [int(word) for word in sys.argv[3].split(",") if word], sys.argv[4:])

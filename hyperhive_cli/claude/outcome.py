@@ -5,7 +5,7 @@ turn worked (every API error is `subtype: success` with `is_error: true`, anthro
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from hyperhive_cli.claude.evidence import ACCOUNT_ERRORS, Evidence
@@ -66,7 +66,7 @@ def classify(seen: Evidence, ending: Ending) -> Outcome:
             return Outcome(OutcomeKind.SESSION_LOST, "the session came back empty")
         return Outcome(OutcomeKind.OK)
     found = _failure(seen, ending)
-    return replace(found, acted=seen.used_tools or ending.cause is Cause.WRONG_SESSION)
+    return found._replace(acted=seen.used_tools or ending.cause is Cause.WRONG_SESSION)
 
 
 def remarks(seen: Evidence, ending: Ending) -> list[str]:

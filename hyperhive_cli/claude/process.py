@@ -10,7 +10,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
@@ -24,8 +24,11 @@ TERMINATE_GRACE_S = 5.0  # from SIGTERM to SIGKILL
 SWEEP_LIMIT_S = guard.SWEEP_LIMIT_S + 2.0
 START_LIMIT_S = 30.0  # until claude's program runs: more than 10 ms only where the machine is in trouble
 DEATH_LIMIT_S = 2.0  # from SIGKILL to the end of a process that is not stuck in the kernel
-GUARD = guard.__file__
+GUARD_FOLDER = str(Path(guard.__file__).parent)
+# Imported, and not run as a file: so its compiled form is used, which saves half of its start.
+GUARD = "import sys; sys.path.append(sys.argv[1]); import guard; guard.main(*map(int, sys.argv[2:4]), *sys.argv[4:])"
 _GUARDS: set[int] = set()  # the ids of those that are ours and at work: a turn's, a login's
+PIPE_BYTES = 65_536  # all that a pipe holds
 
 
 class ClaudeProcess:
@@ -83,10 +86,19 @@ class ClaudeProcess:
         await self.write(prompt)
         await self.stdin.aclose()
 
-    async def write(self, data: bytes) -> None:
-        """Write to stdin, which stays open. One that stops reading is no error: its exit tells why."""
+    async def write(self, data: bytes) -> bool:
+        """Write to stdin, which stays open. One that stops reading is no error: its exit tells why.
+
+        False when not all of it went into the pipe: a line is then not whole, and cannot have been read as one.
+        """
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             await self.stdin.send_all(data)
+            return True
+        return False
+
+    def memory_bytes(self) -> int | None:
+        """Give the resident memory of claude and all below it; None where there is no /proc, or it has gone."""
+        return None if self.pid is None else tree_memory_bytes(self.pid)
 
     def freeze(self) -> None:
         """Stop claude and all that it has started, as Ctrl-Z does. Returns at once."""
@@ -152,7 +164,8 @@ async def open_claude(
     `kept` are descriptors (the harness's lock) that the guard holds until then. Raises OSError or ValueError
     when claude cannot be started (missing, not executable, no such folder, a NUL in an argument). The cleanup
     is shielded and bounded: what SIGKILL does not end within SWEEP_LIMIT_S is stuck in the kernel, and is to be
-    found in the process's `stuck`.
+    found in the process's `stuck`. No cancel scope is open across the block, so that another task than the one that
+    has begun it may end it.
     """
     with ExitStack() as stack:
         mine = set(guard.children(os.getpid()))
@@ -182,7 +195,17 @@ async def _open_guard(
         its.callback(os.close, report)
         stream = trio.lowlevel.FdStream(reading)
         stack.callback(stream.close)
-        program = [sys.executable, "-I", "-S", GUARD, str(lifeline), str(report), ",".join(map(str, kept))]
+        program = [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            GUARD,
+            GUARD_FOLDER,
+            str(lifeline),
+            str(report),
+            ",".join(map(str, kept)),
+        ]
         process = await trio.lowlevel.open_process(
             [*program, *argv],
             stdin=-1,
@@ -194,6 +217,14 @@ async def _open_guard(
             pass_fds=(lifeline, report, *kept),
         )
         return ClaudeProcess(process, ours, stream)
+
+
+def read_rest(stream: trio.abc.ReceiveStream) -> bytes:
+    """Give what one of the pipes holds at this moment. Waits for nothing."""
+    if isinstance(stream, trio.lowlevel.FdStream):
+        with suppress(BlockingIOError):
+            return os.read(stream.fileno(), PIPE_BYTES)
+    return b""
 
 
 def become_subreaper() -> None:
@@ -265,14 +296,24 @@ def tree_cpu_s(root: int) -> float | None:
     None where there is no /proc. Reads a file or three for each process: some 0.1 ms. A process that comes or goes
     meanwhile may be counted or not.
     """
-    waiting, ticks, found = [root], 0, False
+    # utime, stime, and those of the children that have ended
+    ticks = [sum(map(int, fields[11:15])) for fields in _tree_fields(root)]
+    return sum(ticks) / os.sysconf("SC_CLK_TCK") if ticks else None
+
+
+def tree_memory_bytes(root: int) -> int | None:
+    """Give the resident memory of a process and of all below it, what they share counted more than once."""
+    pages = [int(fields[21]) for fields in _tree_fields(root)]
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE") if pages else None
+
+
+def _tree_fields(root: int) -> Iterator[list[bytes]]:
+    """Give, for a process and each below it, the fields of /proc/PID/stat from the state on."""
+    waiting = [root]
     while waiting:
         pid = waiting.pop()
         try:
-            fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+            yield Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         except OSError:
             continue
-        found = True
-        ticks += sum(map(int, fields[11:15]))  # utime, stime, and those of the children that have ended
         waiting += guard.children(pid)
-    return ticks / os.sysconf("SC_CLK_TCK") if found else None

@@ -3,8 +3,10 @@
 Measured on the binary: on stdin a leading `/` runs a slash command, and an `@path` at the start or after
 white space inlines that file, absolute paths outside the project and denied Read tools notwithstanding.
 White space as JavaScript has it, U+FEFF too; the stop, comma, `!` and `?` of East Asian text count as well.
+All of that holds for a message in a line of stream-json input too (2.1.197 and 2.1.330).
 """
 
+import json
 import re
 
 WORD_JOINER = "\u2060"  # invisible, and enough to make an `@` no reference
@@ -23,6 +25,12 @@ def message_to_prompt(sender: str, body: str, *, raw: bool = False, delivery: in
     notice = f"{redelivery_notice(delivery)}\n\n" if delivery > 1 else ""
     # Prefixed first, so that the text's own first character is never the prompt's.
     return notice + _inert(f"Message from {sender}:\n\n{body}")
+
+
+def prompt_to_line(prompt: bytes) -> bytes:
+    """Give a prompt as the line of JSON that a claude with stream-json input reads; ASCII, with its newline."""
+    message = {"role": "user", "content": prompt.decode(errors="replace")}
+    return json.dumps({"type": "user", "message": message}, separators=(",", ":")).encode() + b"\n"
 
 
 def redelivery_notice(delivery: int) -> str:

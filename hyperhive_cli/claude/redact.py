@@ -24,6 +24,7 @@ _HARMLESS_LAST_WORD = re.compile(
 _NO_SECRETS = {"PWD", "OLDPWD"}
 _PASSWORD_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/@:\s]*:([^/@\s]+)@", re.IGNORECASE)
 
+_KEY_BEGINS = b"sk-ant-"
 _KEY = re.compile(r"sk-ant-[A-Za-z0-9_-]{8,}")
 # Of the characters that RFC 6750 knows; with a digit, or longer than the words that follow "bearer" in prose.
 _BEARER = re.compile(r"\b([Bb]earer )(?=[A-Za-z._~+/=-]{0,200}\d|[\w.~+/=-]{16})[\w.~+/=-]{8,}", re.ASCII)
@@ -47,11 +48,12 @@ class Redactor:
         # The longest first: one may be part of another.
         values = sorted(found, key=len, reverse=True)
         self._marks = [(form, found[value]) for value in values for form in _forms(value)]
-        self._needles = tuple({needle for value in values for needle in [_needle(value)]})
+        needles = {_needle(value) for value in values}
+        self._needles = tuple(needle for needle in needles if _KEY_BEGINS not in needle)
 
     def __call__(self, line: bytes) -> bytes:
         """Redact a line of bytes, of JSON or of anything else."""
-        if not self._may_hold_a_secret(line):
+        if not self.suspects(line):
             return line
         text = line.decode(errors="surrogateescape")
         clean = _LITERAL.sub(self._redact_literal, text)
@@ -70,12 +72,15 @@ class Redactor:
             text = _BEARER.sub(r"\1[redacted]", text)
         return text
 
-    def _may_hold_a_secret(self, line: bytes) -> bool:
-        """Look at the bytes alone: nearly every line is let go here, for a fraction of a microsecond."""
+    def suspects(self, lines: bytes) -> bool:
+        """Whether a secret may stand in a line, or in one of many: all others are let go by their bytes alone.
+
+        64 KiB of lines in one look take a seventh of the time that a look at each of them takes.
+        """
         for needle in self._needles:
-            if needle in line:
+            if needle in lines:
                 return True
-        return b"sk-ant-" in line or b"earer " in line or (b"\\u00" in line and bool(_ESCAPED_LETTER.search(line)))
+        return _KEY_BEGINS in lines or b"earer " in lines or (b"\\u00" in lines and bool(_ESCAPED_LETTER.search(lines)))
 
     def _redact_literal(self, match: re.Match[str]) -> str:
         literal = match[0]

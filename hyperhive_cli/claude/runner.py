@@ -1,8 +1,13 @@
-"""One turn: claude is started, fed, pumped, watched and ended; every line goes to the bus as it comes."""
+"""One turn: claude is started, fed, pumped, watched and ended; every line goes to the bus as it comes.
+
+A cold turn starts its claude, and gives it the prompt as text. A warm one gets a claude that was started earlier
+and waits for a line of JSON (agent/prewarm.py). From there on they are the same.
+"""
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +16,9 @@ import trio
 
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause, Ending
-from hyperhive_cli.claude.process import ClaudeProcess, open_claude
+from hyperhive_cli.claude.process import ClaudeProcess, open_claude, read_rest
+from hyperhive_cli.claude.prompt import prompt_to_line
+from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.stream import LineFramer, Oversized, line_to_event
 from hyperhive_cli.claude.watch import Limits, Verdict, Watchdog
 from hyperhive_cli.events import LiveEvent, Note, Stream
@@ -35,6 +42,9 @@ class Feed(Protocol):
     def observe_stream(self, line: Mapping[str, object]) -> None:
         """Take note of a line."""
 
+    async def settle(self) -> None:
+        """Hold up whoever publishes too much."""
+
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
@@ -52,7 +62,7 @@ class TurnRequest:
     kept: Sequence[int] = ()  # descriptors that the guard holds until nothing of the turn is left
     session_id: str | None = None
     expect_auth: str | None = None
-    redact: Callable[[bytes], bytes] = bytes  # takes the secrets out of each line before anything else sees it
+    redact: Redactor = field(default_factory=lambda: Redactor({}))  # sees each line before anything else does
 
     @property
     def asked_session(self) -> str | None:
@@ -60,16 +70,32 @@ class TurnRequest:
         return None if self.prompt.lstrip().startswith(b"/") else self.session_id
 
 
+@dataclass(frozen=True, slots=True)
+class OpenClaude:
+    """A claude that was started earlier and waits for a line on stdin; who closes `closing` ends it.
+
+    What it has written meanwhile is still in its pipes.
+    """
+
+    process: ClaudeProcess
+    closing: AsyncExitStack
+
+
 class Turn:
-    """One run of claude. `evidence` grows while it lasts; `stop` ends it early."""
+    """One run of claude. `evidence` grows while it lasts; `stop` ends it early.
+
+    `unheard`: the claude that was started earlier did not take the prompt, so that nothing has run.
+    """
 
     def __init__(self, request: TurnRequest, feed: Feed) -> None:
+        self.unheard = False
         self.evidence = Evidence(asked_session=request.asked_session, expected_auth=request.expect_auth)
         self._request = request
         self._feed = feed
         self._cause: Cause | None = None
         self._detail: str | None = None
         self._stopping = trio.Event()
+        self._resulted = trio.Event()
         self._answered = False  # when it was stopped: the answer was there already
         self._exited = False
         self._drained_by = math.inf
@@ -101,19 +127,18 @@ class Turn:
         if self._alarm.deadline < math.inf:
             self._judge()
 
-    async def run(self) -> Ending:
-        """Run claude to its end and say how it ended.
+    async def run(self, opened: OpenClaude | None = None) -> Ending:
+        """Run claude to its end and say how it ended; `opened` is used, and closed, instead of a new one.
 
         Cancelled, it kills claude and all that it has started at once.
         """
         request = self._request
         try:
-            async with open_claude(
-                request.argv, workspace=request.workspace, environment=request.environment, kept=request.kept
-            ) as process:
+            async with AsyncExitStack() if opened is None else opened.closing as closing:
+                process = await closing.enter_async_context(self._open()) if opened is None else opened.process
                 self._watchdog = Watchdog(request.limits, self.evidence, started=trio.current_time())
                 self._process = process
-                await self._attend(process)
+                await self._attend(process, self._feed_cold if opened is None else self._feed_warm)
                 self._say_what_was_left_out()
         except (OSError, ValueError) as error:
             return Ending(None, detail=str(error))
@@ -125,9 +150,30 @@ class Turn:
             self._feed.publish(Note(text=text, level="error", source="guard"))
         return Ending(process.exit_status, self._cause, self._detail, "\n".join(self._stderr_tail))
 
-    async def _attend(self, process: ClaudeProcess) -> None:
+    def _open(self) -> AbstractAsyncContextManager[ClaudeProcess]:
+        request = self._request
+        return open_claude(
+            request.argv, workspace=request.workspace, environment=request.environment, kept=request.kept
+        )
+
+    async def _feed_cold(self, process: ClaudeProcess) -> None:
+        await process.feed(self._request.prompt)
+
+    async def _feed_warm(self, process: ClaudeProcess) -> None:
+        """Write the line, and close stdin with the first result: so claude exits after it, as a cold one does.
+
+        Measured, 2.1.197 and 2.1.330: with background tasks under way both then go on until the last result.
+        """
+        if not await process.write(prompt_to_line(self._request.prompt)):
+            self.unheard = True
+            self._stopping.set()
+            return
+        await self._resulted.wait()
+        await process.stdin.aclose()
+
+    async def _attend(self, process: ClaudeProcess, feed: Callable[[ClaudeProcess], Awaitable[None]]) -> None:
         async with trio.open_nursery() as helpers:
-            helpers.start_soon(process.feed, self._request.prompt)
+            helpers.start_soon(feed, process)
             helpers.start_soon(self._watch)
             waiting = trio.CancelScope()
             helpers.start_soon(self._stop_when_asked, process, waiting)
@@ -157,10 +203,15 @@ class Turn:
                 if self._exited:
                     scope.deadline = min(trio.current_time() + DRAIN_QUIET_S, self._drained_by)
                 take(self._redacted(framer.push(bytes(chunk))))
+                await self._feed.settle()
+        if scope.cancelled_caught:  # while the feed settled, perhaps: then claude's last lines are still in the pipe
+            take(self._redacted(framer.push(read_rest(stream))))
         take(self._redacted(framer.flush()))
 
     def _redacted(self, lines: list[bytes | Oversized]) -> list[bytes | Oversized]:
         redact = self._request.redact
+        if not redact.suspects(b"\n".join(line.head if isinstance(line, Oversized) else line for line in lines)):
+            return lines
         return [
             replace(line, head=redact(line.head)) if isinstance(line, Oversized) else redact(line) for line in lines
         ]
@@ -175,6 +226,8 @@ class Turn:
                 if not (self._answered and event.line.get("type") == "result"):
                     self.evidence.observe_stream(event.line)
                 self._feed.observe_stream(event.line)
+        if self.evidence.results:
+            self._resulted.set()
         self._feed.publish(*events)
         self._watchdog.hear(_kind(events[-1]), trio.current_time())
         self._judge()

@@ -101,19 +101,30 @@ def line_to_event(line: bytes | Oversized) -> Stream | Note | None:
     raw = line.strip()
     if not raw:
         return None
-    text = _decode(raw)
     try:
-        found = orjson.loads(text)
-        if isinstance(found, dict):
-            # A carriage return between the tokens is legal JSON, and a line's end to many a reader.
-            return Stream.from_line(found, None if "\r" in text else text)
-    except (ValueError, TypeError):  # TypeError: a colliding key moved in a line nested too deep to write
-        pass
-    return Note(text=_printable(text[:NOTE_TEXT_LIMIT]), level="warning", source="stdout")
+        return _line_to_stream(raw)
+    except (ValueError, TypeError):
+        text = _decode(raw)
+    try:
+        return _line_to_stream(text.encode())
+    except (ValueError, TypeError):
+        return Note(text=_printable(text[:NOTE_TEXT_LIMIT]), level="warning", source="stdout")
+
+
+def _line_to_stream(raw: bytes) -> Stream:
+    """Read a line; raises ValueError or TypeError for anything but one JSON object that can be written again.
+
+    TypeError comes also of a colliding key that is moved in a line nested too deep.
+    """
+    found = orjson.loads(raw)
+    if not isinstance(found, dict):
+        raise TypeError("a line of claude is a JSON object")
+    # A carriage return between the tokens is legal JSON, and a line's end to many a reader.
+    return Stream.from_line(found, None if b"\r" in raw else raw)
 
 
 def _decode(raw: bytes) -> str:
-    """Give the line as text that orjson takes, whatever the bytes: U+FFFD for what is no character."""
+    """Give a line that orjson refuses as a text that it may take: U+FFFD for what is no character."""
     text = raw.decode(errors="replace").removeprefix("\ufeff").lstrip()
     # Claude writes a lone surrogate of the model's text as an escape that no strict parser accepts; were
     # it left alone, the assistant line and the `result` would both be lost.
@@ -138,9 +149,9 @@ def _printable(text: str) -> str:
 def content_blocks(line: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
     """Give the content blocks of one type in an `assistant` or `user` line."""
     message = line.get("message")
-    content = message.get("content") if isinstance(message, Mapping) else None
+    content = message.get("content") if isinstance(message, dict) else None
     found = content if isinstance(content, list) else []
-    return [block for block in found if isinstance(block, Mapping) and block.get("type") == kind]
+    return [block for block in found if isinstance(block, dict) and block.get("type") == kind]
 
 
 def tool_names(line: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.cli.invocation import print_json, print_lines, stop_without_reader
+from hyperhive_cli.cli.invocation import columns, print_json, print_lines, stop_without_reader
 from hyperhive_cli.cli.status import observed_status
 from hyperhive_cli.errors import HyperhiveError, UsageError
 from hyperhive_cli.render.panel import agents_to_lines
@@ -76,7 +76,7 @@ def _is_name(name: str) -> bool:
 
 
 def _lines(found: list[dict[str, Any]]) -> list[str]:
-    return agents_to_lines(found, time.time(), shutil.get_terminal_size().columns)
+    return agents_to_lines(found, time.time(), columns())
 
 
 def _print(found: list[dict[str, Any]], *, as_json: bool) -> None:
@@ -102,7 +102,7 @@ def _watch_json(folder: Path) -> None:
 def _watch_pipe(folder: Path) -> None:
     shown: list[str] = []
     for found in _looks(folder):
-        lines = agents_to_lines(found, None, shutil.get_terminal_size().columns)
+        lines = agents_to_lines(found, None, columns())
         if lines != shown:
             print_lines([*([""] if shown else []), *lines])
             sys.stdout.flush()

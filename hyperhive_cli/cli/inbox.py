@@ -1,11 +1,13 @@
 """`hyperhive inbox`."""
 
 import shutil
+import time
 from typing import Any
 
 import click
 
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, now_ms, pass_invocation, print_json
+from hyperhive_cli.errors import UsageError
 from hyperhive_cli.render import text
 from hyperhive_cli.store.inbox import Message, open_inbox, open_inbox_reader
 
@@ -15,7 +17,7 @@ from hyperhive_cli.store.inbox import Message, open_inbox, open_inbox_reader
 @click.option("--json", "as_json", is_flag=True, help="One message a line as JSON.")
 @click.pass_context
 def inbox(ctx: click.Context, *, ended: bool, as_json: bool) -> None:
-    """List the messages that wait, run or are dead; cancel or retry one."""
+    """List the messages that wait, run or are dead; show, move, cancel or retry one."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_messages, ended=ended, as_json=as_json)
 
@@ -25,7 +27,7 @@ def inbox(ctx: click.Context, *, ended: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One message a line as JSON.")
 @pass_invocation
 def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None:
-    """List messages, oldest first."""
+    """List messages, in the order in which they run."""
     paths = invocation.paths()
     messages: list[Message] = []
     if paths.inbox_db.exists():
@@ -52,10 +54,67 @@ def _table(messages: list[Message]) -> list[str]:
     return lines
 
 
+def _why(message: Message) -> str:
+    wait_s = (message.not_before - now_ms()) / 1000
+    reasons = [message.reason or ""] if message.state in {"dead", "ready"} else []
+    if message.state == "ready" and wait_s > 0:
+        reasons.append(f"in {text.duration(wait_s)}")
+    return ", ".join(filter(None, reasons))
+
+
 def _row(message: Message) -> tuple[str, ...]:
     age = text.duration((now_ms() - message.created) / 1000)
-    reason = f" ({message.reason})" if message.reason and message.state in {"dead", "ready"} else ""
-    return (str(message.id), message.state, age, text.one_line(message.sender, 16), f"{message.body}{reason}")
+    why = f" ({_why(message)})" if _why(message) else ""
+    return (str(message.id), message.state, age, text.one_line(message.sender, 16), f"{message.body}{why}")
+
+
+@inbox.command("show")
+@click.argument("message_id", type=int, metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="The message as JSON, with its `turns`.")
+@pass_invocation
+def show_message(invocation: Invocation, message_id: int, *, as_json: bool) -> None:
+    """Show a message whole, and what became of each of its turns."""
+    with open_inbox_reader(invocation.paths().inbox_db) as opened:
+        message, turns = opened.get(message_id), opened.turns(message_id)
+    if as_json:
+        print_json(message.to_dict() | {"turns": turns})
+        return
+    why = f", {_why(message)}" if _why(message) else ""
+    sent = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(message.created / 1000))
+    click.echo(text.clean(f"message {message.id} from {message.sender}, sent {sent}: {message.state}{why}"))
+    click.echo()
+    click.echo(text.clean(message.body))
+    for turn in turns:
+        click.echo()
+        click.echo(text.clean(_turn(turn)))
+
+
+def _turn(turn: dict[str, Any]) -> str:
+    took = text.duration((turn["duration_ms"] or 0) / 1000)
+    parts = [turn["outcome"] or "running", took, text.plural(turn["tool_call_count"], "tool")]
+    parts += [text.dollars(turn["cost_usd"])] if turn["cost_usd"] else []
+    head = f"turn {turn['turn_id']}, attempt {turn['attempt']}: {', '.join(parts)}"
+    return "\n".join(filter(None, [head, turn["note"], turn["result_text"]]))
+
+
+@inbox.command("move")
+@click.argument("message_id", type=int, metavar="ID")
+@click.option("--first", is_flag=True, help="To the head of the queue.")
+@click.option("--last", is_flag=True, help="To its end.")
+@click.option("--before", type=int, metavar="ID", help="Before this message.")
+@pass_invocation
+def move_message(invocation: Invocation, message_id: int, before: int | None, *, first: bool, last: bool) -> None:
+    """Give a message that waits another place in the queue."""
+    if first + last + (before is not None) != 1:
+        raise UsageError(
+            "one of --first, --last and --before ID is needed", f"hyperhive inbox move {message_id} --first"
+        )
+    with open_inbox(invocation.steered_paths().inbox_db) as opened:
+        waiting = [message.id for message in opened.messages() if message.state == "ready" and message.id != message_id]
+        target = (waiting[0] if waiting else None) if first else before
+        opened.move(message_id, before=target, now_ms=now_ms())
+        order = [str(message.id) for message in opened.messages() if message.state == "ready"]
+    click.echo(f"the queue is now {' '.join(order)}")
 
 
 @inbox.command("cancel")

@@ -1,34 +1,27 @@
 """What every command shares: the global options, the agent they name, and how a command talks."""
 
-import json
 import os
-import select
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hyperhive_cli.control.client import GoneError, call
-from hyperhive_cli.control.peer import is_below
 from hyperhive_cli.errors import AgentConflictError, NotRunningError, StoreError
 from hyperhive_cli.settings import MARKER, AgentPaths, resolve_paths
-from hyperhive_cli.store.folder import lock_holder
-from hyperhive_cli.store.inbox import open_inbox_reader
 
 ANSWER_LIMIT_S = 2.0
 
 
-@dataclass(slots=True)
 class Invocation:
     """The global options of one call of the program."""
 
-    agent: str | None = None
-    state_dir: Path | None = None
-    debug: bool = False
+    def __init__(self) -> None:
+        self.agent: str | None = None
+        self.state_dir: Path | None = None
+        self.debug = False
 
     def paths_for(self, workspace: Path) -> AgentPaths:
         """Find the files of the agent that these options, or the workspace's name, stand for."""
@@ -65,14 +58,23 @@ def _is_in_turn(paths: AgentPaths) -> bool:
     marked = os.environ.get(MARKER)
     if marked is not None and Path(marked).resolve() == paths.state_dir.resolve():
         return True
+    from hyperhive_cli.store.folder import lock_holder  # noqa: PLC0415 - as below
+
     harness = lock_holder(paths.lock_file)
-    return harness is not None and harness > 0 and is_below(harness)
+    if not harness:
+        return False
+    from hyperhive_cli.control.peer import is_below  # noqa: PLC0415 - only while a harness runs
+
+    return is_below(harness)
 
 
 def _bound_workspace(paths: AgentPaths) -> str | None:
+    if not paths.inbox_db.exists():
+        return None
+    from hyperhive_cli.store.facts import stored_fact  # noqa: PLC0415 - SQLite costs 11 ms
+
     try:
-        with open_inbox_reader(paths.inbox_db) as inbox:
-            return inbox.fact("workspace")
+        return stored_fact(paths.inbox_db, "workspace")
     except StoreError:
         return None
 
@@ -82,10 +84,10 @@ pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
 
 def require_harness(paths: AgentPaths, op: str, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401 - JSON values
     """Ask the running harness, however long it takes; raises NotRunningError when there is none."""
-    try:
-        return call(paths.socket, op, limit_s=None, **arguments)
-    except GoneError as error:
-        raise NotRunningError(paths.agent) from error
+    reply = _ask(paths, op, None, arguments)
+    if reply is None:
+        raise NotRunningError(paths.agent)
+    return reply
 
 
 def ask_harness(
@@ -96,6 +98,14 @@ def ask_harness(
     **arguments: Any,  # noqa: ANN401 - JSON values
 ) -> Mapping[str, Any] | None:
     """Ask the harness for what it answers at once; None when none runs, or one that is stopped or stuck."""
+    return _ask(paths, op, limit_s, arguments)
+
+
+def _ask(paths: AgentPaths, op: str, limit_s: float | None, arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    if not os.access(paths.socket, os.F_OK):
+        return None
+    from hyperhive_cli.control.client import GoneError, call  # noqa: PLC0415 - sockets and JSON cost 10 ms
+
     try:
         return call(paths.socket, op, limit_s=limit_s, **arguments)
     except GoneError:
@@ -104,6 +114,8 @@ def ask_harness(
 
 def stop_without_reader() -> None:
     """Raise BrokenPipeError when stdout's reader is gone: with nothing to write, nothing else would tell."""
+    import select  # noqa: PLC0415 - for those that wait
+
     poll = select.poll()
     poll.register(1, 0)
     if any(happened & (select.POLLERR | select.POLLHUP) for _, happened in poll.poll(0)):
@@ -112,11 +124,24 @@ def stop_without_reader() -> None:
 
 def print_json(value: object) -> None:
     """Print one JSON value on a line of its own."""
+    import json  # noqa: PLC0415 - most output is no JSON
+
     click.echo(json.dumps(value, ensure_ascii=not _is_utf8(), separators=(",", ":")))
 
 
 # Our own signs, for an output that cannot take them.
 _ASCII = str.maketrans("✓✗·●█░…▏▎▍▌▋▊▉▕", "+x.*#-.|######|")
+
+
+def columns() -> int:
+    """Give the width of the terminal, or what COLUMNS says, or 80; `shutil` would cost 5 ms."""
+    wanted = os.environ.get("COLUMNS", "")
+    if wanted.isascii() and wanted.isdigit() and int(wanted[:6]) > 0:
+        return int(wanted[:6])
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except OSError:
+        return 80
 
 
 def print_lines(lines: Iterable[str]) -> None:

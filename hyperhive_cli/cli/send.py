@@ -2,11 +2,13 @@
 
 import sys
 import time
+from datetime import datetime
 from typing import Any
 
 import click
 
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, now_ms, pass_invocation, print_json
+from hyperhive_cli.cli.moments import text_to_moment
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.folder import prepare_state_dir
@@ -14,13 +16,14 @@ from hyperhive_cli.store.inbox import Inbox, open_inbox, open_inbox_reader
 
 WAIT_POLL_S = 0.1
 # Outcomes after which a message stays in the inbox until a person has done something.
-NEEDS_PERSON = {"needs_login", "billing"}
+NEEDS_PERSON = {"needs_login", "billing", "wrong_auth"}
 
 
 @click.command()
 @click.argument("text", required=False)
 @click.option("--from", "sender", default="operator", metavar="NAME", show_default=True, help="Who sends it.")
 @click.option("--key", metavar="KEY", help="Sending again with the same key and text is harmless.")
+@click.option("--at", metavar="TIME", help="Not before then: 14:30, +2h30m, 2026-11-23T09:00.")
 @click.option("--raw", is_flag=True, help="Pass the text as it is: slash commands and @files work.")
 @click.option("--wait", is_flag=True, help="Wait for its turn to end and print the result.")
 @click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer than this.")
@@ -31,6 +34,7 @@ def send(
     text: str | None,
     sender: str,
     key: str | None,
+    at: str | None,
     timeout: float | None,
     *,
     raw: bool,
@@ -47,10 +51,11 @@ def send(
     """  # noqa: D301 - click's own mark
     body = sys.stdin.buffer.read().decode(errors="replace") if text in {None, "-"} else str(text)
     paths = invocation.steered_paths()
+    not_before = 0 if at is None else int(text_to_moment(at, datetime.now().astimezone()).timestamp() * 1000)
     is_new = not paths.inbox_db.exists()
     prepare_state_dir(paths.state_dir)
     with open_inbox(paths.inbox_db) as inbox:
-        message_id = inbox.put(sender, body, now_ms=now_ms(), key=key, raw=raw)
+        message_id = inbox.put(sender, body, now_ms=now_ms(), key=key, raw=raw, not_before=not_before)
     running = ask_harness(paths, "ring") is not None
     if not running:
         _say_who_runs_it(paths, is_new=is_new)

@@ -1,9 +1,9 @@
-"""`hyperhive new-session`, `compact`, `cancel` and `resume`: steering the conversation and the turns."""
+"""`hyperhive new-session`, `compact`, `cancel`, `pause` and `resume`: steering the conversation and the turns."""
 
 import click
 
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, pass_invocation, print_json, require_harness
-from hyperhive_cli.errors import RefusedError
+from hyperhive_cli.errors import NotRunningError, RefusedError
 from hyperhive_cli.store.folder import prepare_state_dir
 from hyperhive_cli.store.inbox import open_inbox
 
@@ -49,7 +49,29 @@ def cancel(invocation: Invocation) -> None:
 
 @click.command()
 @pass_invocation
+def pause(invocation: Invocation) -> None:
+    """Begin no turn until `hyperhive resume`, over restarts too. The one that runs goes on; what waits, waits."""
+    paths = invocation.steered_paths()
+    if ask_harness(paths, "pause") is None:
+        prepare_state_dir(paths.state_dir)
+        with open_inbox(paths.inbox_db) as inbox:
+            inbox.put_facts(paused="1")
+    click.echo("paused")
+
+
+@click.command()
+@pass_invocation
 def resume(invocation: Invocation) -> None:
-    """Go on now: ends a back-off, the wait for a limit or a login, and `failed`."""
-    rested = require_harness(invocation.paths(), "resume")["rested"]
-    click.echo("going on" if rested else "the agent does not rest")
+    """Go on now: ends a pause, a back-off, the wait for a limit or a login, and `failed`."""
+    paths = invocation.steered_paths()
+    reply = ask_harness(paths, "resume")
+    if reply is None:
+        if not paths.inbox_db.exists():
+            raise NotRunningError(paths.agent)
+        with open_inbox(paths.inbox_db) as inbox:
+            rested = inbox.fact("paused") == "1"
+            if rested:
+                inbox.put_facts(paused="")
+        click.echo("no longer paused; no harness is running" if rested else "no harness is running, and none is paused")
+        return
+    click.echo("going on" if reply["rested"] else "the agent does not rest")

@@ -1,6 +1,5 @@
 """`hyperhive status`."""
 
-import shutil
 import time
 from typing import Any
 
@@ -10,6 +9,7 @@ from hyperhive_cli.cli.invocation import (
     ANSWER_LIMIT_S,
     Invocation,
     ask_harness,
+    columns,
     now_ms,
     paint,
     pass_invocation,
@@ -32,7 +32,7 @@ def status(invocation: Invocation, *, as_json: bool) -> None:
         print_json(found)
         return
     rows = status_to_rows(found, time.time())
-    width = shutil.get_terminal_size().columns
+    width = columns()
     print_lines(paint(fit(row, max(len(name) for name, _ in rows), width)) for row in rows)
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from rich.text import Text
 
-from hyperhive_cli.claude.evidence import context_of
 from hyperhive_cli.events import BusEvent, LiveEvent, StatusChanged, Stream
 from hyperhive_cli.render.feed import status_words
 from hyperhive_cli.render.memory import mapping
 from hyperhive_cli.render.text import clock, count, number, one_line, text_of, tokens
+from hyperhive_cli.usage import context_of
 
 KNOWN = (
     "agent", "status", "waits_until", "model", "state", "since_unix", "session_id", "context_tokens", "context_window",

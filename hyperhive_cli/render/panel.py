@@ -39,6 +39,7 @@ def status_to_rows(found: Mapping[str, Any], now: float) -> list[Row]:
         ("context", _context(found)),
         ("today", [(today_words(found["today"]), "")]),
         ("inbox", _inbox(found)),
+        *_prewarmed(found["prewarmed"], now),
         ("outcomes", _outcomes(found["last_outcomes"])),
         ("last turn", [(_last_turn(found["last_turn"]), "")]),
         ("last event", [(_last_event(found["last_event"]), "quiet")]),
@@ -107,8 +108,18 @@ def today_words(today: Mapping[str, Any] | None) -> str:
 
 
 def _inbox(found: Mapping[str, Any]) -> list[Span]:
-    waiting: Span = (f"{found['unread']} waiting", "")
-    return [waiting, (f", {found['dead']} dead (hyperhive inbox)", "bad")] if found["dead"] else [waiting]
+    dead = f", {found['dead']} dead (hyperhive inbox)" if found["dead"] else ""
+    paused = ", paused (hyperhive resume)" if found["paused"] else ""
+    return [(f"{found['unread']} waiting", ""), (dead, "bad"), (paused, "warn")]
+
+
+def _prewarmed(waiting: Mapping[str, Any] | None, now: float) -> list[Row]:
+    """Give the row of the claude that waits for the next message; none where none does."""
+    if waiting is None:
+        return []
+    size = waiting["rss_bytes"]
+    memory = f", {size / 1e6:.0f} MB" if size else ""
+    return [("prewarmed", [(f"pid {waiting['pid']}, for {text.duration(now - waiting['since'])}{memory}", "quiet")])]
 
 
 def _outcomes(outcomes: Sequence[str]) -> list[Span]:

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
+from rich.console import RenderableType
 from rich.text import Text
 
 from hyperhive_cli.claude.stream import DIAGNOSTIC
 from hyperhive_cli.render.answer import answer_to_block
 from hyperhive_cli.render.blocks import NAME_CELLS, Block, Cropped, Gutter, marked, remark, stacked
 from hyperhive_cli.render.memory import Memory, mapping, string
-from hyperhive_cli.render.prose import prose
 from hyperhive_cli.render.system import SYSTEM_CASES, Case, Line, nothing, rate_limit
 from hyperhive_cli.render.text import brief, head_lines, one_line, plural, text_of
 from hyperhive_cli.render.tool import answer_summary, call_summary, content_text
@@ -68,11 +68,17 @@ def _content_blocks(content: object) -> Iterator[Line]:
         yield {"type": "text", "text": content}
 
 
+def _prose(text: str) -> RenderableType:
+    from hyperhive_cli.render.prose import prose  # noqa: PLC0415 - Markdown costs 60 ms, which the first text pays
+
+    return prose(text)
+
+
 def _text(block: Line, memory: Memory) -> Iterator[Block]:
     text = text_of(block.get("text"))
     if text.strip():
         memory.note_text(text)
-        yield Block("text", Gutter(Text("  "), prose(text)))
+        yield Block("text", Gutter(Text("  "), _prose(text)))
 
 
 def _thinking(block: Line, _memory: Memory) -> Iterator[Block]:
@@ -144,7 +150,7 @@ def _result(line: Line, memory: Memory, _ts: int) -> Iterator[Block]:
     if line.get("is_error") is True:
         yield from _error_text(text, memory)
     elif memory.note_text(text):
-        yield Block("text", Gutter(Text("  "), prose(text)))
+        yield Block("text", Gutter(Text("  "), _prose(text)))
 
 
 _TYPES: Mapping[str, Case] = {

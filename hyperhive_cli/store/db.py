@@ -70,18 +70,18 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def _migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
-    if _version(db) == len(migrations):
+    if schema_version(db) == len(migrations):
         return
     with transaction(db):
         _refuse_newer(db, path, migrations)
-        for script in migrations[_version(db) :]:
+        for script in migrations[schema_version(db) :]:
             for statement in _statements(script):
                 db.execute(statement)
         db.execute(f"PRAGMA user_version = {len(migrations)}")
 
 
 def _refuse_newer(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
-    version = _version(db)
+    version = schema_version(db)
     if version > len(migrations):
         raise StoreError(
             f"{path} was written by a newer hyperhive (schema {version}, this one knows {len(migrations)})",
@@ -89,7 +89,8 @@ def _refuse_newer(db: sqlite3.Connection, path: Path, migrations: Sequence[str])
         )
 
 
-def _version(db: sqlite3.Connection) -> int:
+def schema_version(db: sqlite3.Connection) -> int:
+    """Give the version of a database's schema: how many migrations it has seen."""
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
@@ -107,13 +108,13 @@ def _statements(script: str) -> Iterator[str]:
 
 def _keep_old(db: sqlite3.Connection, path: Path, target_version: int) -> None:
     """Leave a copy beside a database whose schema is about to change."""
-    if not 0 < _version(db) < target_version:
+    if not 0 < schema_version(db) < target_version:
         return
     draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
     try:
         copy_database(db, draft)
         with closing(sqlite3.connect(draft)) as copied:
-            is_old = _version(copied) < target_version
+            is_old = schema_version(copied) < target_version
         if is_old:  # else another process was quicker: it has kept one
             draft.replace(path.with_name(f"{path.name}.before-schema-{target_version}"))
     finally:

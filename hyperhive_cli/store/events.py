@@ -12,15 +12,17 @@ from hyperhive_cli.events import BusEvent
 from hyperhive_cli.settings import HISTORY_CAPACITY
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import schema
-from hyperhive_cli.store.place import Place, place_of
+from hyperhive_cli.store.place import Place, place_of, wal_bytes
 
 # Commits run on the event loop (measured: about 0.1 ms, cheaper and quicker than any thread), so a lock
 # held by somebody else may hold them up no longer than this; the rows wait for the next append.
 BUSY_S = 0.05
-SWEEP_ROWS = 1_000  # a single large DELETE holds the lock for long (150,000 rows: 190 ms)
+SWEEP_ROWS = 200  # a step on the event loop, some 2 ms; a single large DELETE holds the lock for long as well
 
+# The payload comes as the bytes that claude wrote: SQLite takes them for a text without looking at them.
+_INSERT = "INSERT INTO events(id, ts, kind, payload_json) VALUES (?, ?, ?, CAST(? AS TEXT))"
 _ALL = 2**63 - 1
-_Row = tuple[int, int, str, str]
+_Row = tuple[int, int, str, bytes]
 _FoundRow = tuple[int, object, object, object]  # a column's type binds nobody in SQLite
 
 
@@ -31,6 +33,7 @@ class EventStore:
     connection: sqlite3.Connection
     unsaved: list[_Row] = field(default_factory=list)
     lost: int = 0
+    log_limit_bytes: int = database.WAL_LIMIT_BYTES
     moved: Path | None = None  # where a damaged predecessor was put
     place: Place | None = None  # None: nobody looks whether the file is still there
 
@@ -42,12 +45,22 @@ class EventStore:
         rows = [*self.unsaved, *_records_to_rows(records)] if self.unsaved else _records_to_rows(records)
         try:
             with database.transaction(self.connection):
-                self.connection.executemany("INSERT INTO events(id, ts, kind, payload_json) VALUES (?, ?, ?, ?)", rows)
+                self.connection.executemany(_INSERT, rows)
         except sqlite3.Error as error:
             self._keep(rows)
             return str(error)
         self.unsaved = []
         return None
+
+    def swollen_log(self) -> Path | None:
+        """Give the database's path when its -wal has outgrown its limit. Costs a `stat`, 2 µs."""
+        if self.place is None or wal_bytes(self.place.path) <= self.log_limit_bytes:
+            return None
+        return self.place.path
+
+    def mind_log(self, left_bytes: int) -> None:
+        """Take note of what is left of the -wal after an attempt at it: the next is due when it has grown on."""
+        self.log_limit_bytes = left_bytes + database.WAL_LIMIT_BYTES
 
     def put_off(self, records: Sequence[BusEvent]) -> None:
         """Let records wait for the next `append`, untried."""
@@ -119,15 +132,7 @@ class EventStore:
         return list(_readable(reversed(rows)))
 
     def sweep(self, capacity: int = HISTORY_CAPACITY) -> int:
-        """Delete all but the newest `capacity` rows, in small steps; gives how many went."""
-        swept = 0
-        while True:
-            step = self._delete_oldest(capacity)
-            swept += step
-            if step < SWEEP_ROWS:
-                return swept
-
-    def _delete_oldest(self, capacity: int) -> int:
+        """Delete the oldest rows beyond the newest `capacity`, at most SWEEP_ROWS; gives how many went."""
         try:
             with database.transaction(self.connection):
                 return self.connection.execute(
@@ -158,7 +163,7 @@ def _readable(rows: Iterable[_FoundRow]) -> Iterator[BusEvent]:
     for seq, ts, kind, payload in rows:
         if isinstance(ts, int) and isinstance(kind, str) and isinstance(payload, str):
             with suppress(ValueError, TypeError):
-                yield BusEvent.from_row(seq, ts, kind, payload)
+                yield BusEvent.from_row(seq, ts, kind, payload.encode())
 
 
 def _text(raw: bytes) -> str:
@@ -197,6 +202,7 @@ def _open_or_begin(path: Path) -> tuple[sqlite3.Connection, Path | None]:
 
 def _open_sound(path: Path) -> sqlite3.Connection:
     connection = database.open_database(path, schema.EVENTS, synchronous="NORMAL", busy_s=BUSY_S)
+    connection.execute("PRAGMA wal_autocheckpoint = 0")  # `Bus.settle` sees to the log, in a thread
     connection.text_factory = _text
     try:
         database.check_soundness(connection)

@@ -3,12 +3,20 @@
 `workspace`: the folder the agent is bound to · `session_id`: claude's conversation, empty when it was dropped on
 purpose · `session_cost_usd`, `session_tokens`: the running totals that conversation ended with, the tokens as JSON
 · `aside_session_id`, `aside_cost_usd`, `aside_tokens`: the same of the one that was set aside because claude's API
-refused it, while a message is tried in a new one · `skip_continue`: `1` when the next turn starts afresh ·
-`context_tokens`, `context_window`: as the last turn left them · `auth_source`: where claude's credentials came
-from, as its last `init` named it (`ANTHROPIC_API_KEY`, `none`, …).
+refused it, while a message is tried in a new one · `paused`: `1` while an operator wants no turn to begin ·
+`skip_continue`: `1` when the next turn starts afresh · `context_tokens`, `context_window`: as the last turn left
+them · `auth_source`: where claude's credentials came from, as its last `init` named it (`ANTHROPIC_API_KEY`,
+`none`, …).
 """
 
 import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from hyperhive_cli.errors import StoreError
+from hyperhive_cli.store.db import open_reader
+
+READ_FACT = "SELECT value FROM facts WHERE name = ?"
 
 
 def put_fact(db: sqlite3.Connection, name: str, value: str) -> None:
@@ -17,3 +25,16 @@ def put_fact(db: sqlite3.Connection, name: str, value: str) -> None:
         "INSERT INTO facts(name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = :value",
         {"name": name, "value": value},
     )
+
+
+def stored_fact(path: Path, name: str) -> str | None:
+    """Read one fact from an inbox's file, None when it was never set; raises StoreError when it cannot be read.
+
+    For commands that need nothing else of the inbox, and none of what its other uses import.
+    """
+    try:
+        with closing(open_reader(path)) as db:
+            found = db.execute(READ_FACT, (name,)).fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(f"the inbox {path} cannot be read: {error}") from error
+    return None if found is None else str(found[0])

@@ -8,15 +8,14 @@ is dead. Whatever changes a message is one `BEGIN IMMEDIATE` transaction, synchr
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hyperhive_cli.errors import RefusedError, StoreError, UsageError
 from hyperhive_cli.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES, SENDER_LIMIT_CHARS
 from hyperhive_cli.store import db as database
-from hyperhive_cli.store import rescue, stats
-from hyperhive_cli.store.facts import put_fact
+from hyperhive_cli.store import rescue, schema, stats
+from hyperhive_cli.store.facts import READ_FACT, put_fact
 from hyperhive_cli.store.place import Place, place_of
 from hyperhive_cli.store.rescue import await_place, open_connection
 from hyperhive_cli.store.stats import TurnRecord
@@ -26,8 +25,7 @@ LOOP_BUSY_S = 0.05
 KEY_KEPT_MS = 7 * 24 * 3600 * 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """An entry of the inbox. `attempts` count towards the limit, `deliveries` are all leases so far."""
 
     id: int
@@ -46,11 +44,10 @@ class Message:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the fields that `inbox --json` documents; times are Unix milliseconds."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return self._asdict()
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """A message taken for one turn."""
 
     message: Message
@@ -58,11 +55,12 @@ class Lease:
 
 
 _COLUMNS = "id, key, sender, body, raw, state, attempts, deliveries, acted, not_before, reason, created, changed"
+_IN_ORDER = "coalesce(place, id), id"
 
 
 def _row_to_message(row: Sequence[Any]) -> Message:
-    fields = dict(zip(Message.__slots__, row, strict=True))
-    return Message(**{**fields, "raw": bool(fields["raw"]), "acted": bool(fields["acted"])})
+    message = Message._make(row)
+    return message._replace(raw=bool(message.raw), acted=bool(message.acted))
 
 
 def check_message(sender: str, body: str) -> tuple[str, str]:
@@ -82,23 +80,33 @@ def check_message(sender: str, body: str) -> tuple[str, str]:
     return name, text
 
 
-@dataclass(slots=True)
 class Inbox:
     """An open inbox. Blocking; whatever changes something raises StoreError where the disk fails it."""
 
-    connection: sqlite3.Connection
-    place: Place | None = None  # None: nobody looks whether the file is still there
-    busy_s: float = BUSY_S
-    astray: bool = False  # the file is not in its place, which could not be mended and was said
+    def __init__(self, connection: sqlite3.Connection, place: Place | None = None) -> None:
+        self.connection = connection
+        self.place = place  # None: nobody looks whether the file is still there
+        self.busy_s = BUSY_S
+        self.astray = False  # the file is not in its place, which could not be mended and was said
 
     def limit_wait(self, busy_s: float = LOOP_BUSY_S) -> None:
         """Wait no longer than this for a lock that another process holds: an event loop has other things to do."""
         self.busy_s = busy_s
         self.connection.execute(f"PRAGMA busy_timeout = {round(busy_s * 1000)}")
 
-    def put(self, sender: str, body: str, *, now_ms: int, key: str | None = None, raw: bool = False) -> int:
+    def put(
+        self,
+        sender: str,
+        body: str,
+        *,
+        now_ms: int,
+        key: str | None = None,
+        raw: bool = False,
+        not_before: int = 0,
+    ) -> int:
         """Store a message durably and give its id; the same `key` and body give the same id again.
 
+        It does not run before `not_before` (Unix ms), and others pass it until then.
         Raises UsageError for an unusable message and RefusedError when the key was used for another body.
         """
         sender, body = check_message(sender, body)
@@ -115,14 +123,14 @@ class Inbox:
                 if known is not None:
                     return _same_message(key, body, known)
             cursor = db.execute(
-                """INSERT INTO messages(key, sender, body, raw, created, changed)
-                   VALUES (:key, :sender, :body, :raw, :now, :now)""",
-                {"key": key, "sender": sender, "body": body, "raw": raw, "now": now_ms},
+                """INSERT INTO messages(key, sender, body, raw, not_before, created, changed)
+                   VALUES (:key, :sender, :body, :raw, :not_before, :now, :now)""",
+                {"key": key, "sender": sender, "body": body, "raw": raw, "not_before": not_before, "now": now_ms},
             )
             return int(cursor.lastrowid or 0)
 
     def lease(self, boot: str, model: str, *, now_ms: int) -> Lease | None:
-        """Take the oldest message that may run, raise its attempts, and open its turn; None: nothing to do.
+        """Take the first message that may run, raise its attempts, and open its turn; None: nothing to do.
 
         Attempts are raised here and not at the end, so that a message that kills the harness is counted.
         """
@@ -131,7 +139,7 @@ class Inbox:
                 f"""UPDATE messages SET state = 'leased', attempts = attempts + 1, deliveries = deliveries + 1,
                         lease_boot = :boot, reason = NULL, changed = :now
                     WHERE id = (SELECT id FROM messages WHERE state = 'ready' AND not_before <= :now
-                                ORDER BY id LIMIT 1)
+                                ORDER BY {_IN_ORDER} LIMIT 1)
                     RETURNING {_COLUMNS}""",  # noqa: S608 - our own list of columns
                 {"boot": boot, "now": now_ms},
             ).fetchone()
@@ -212,6 +220,37 @@ class Inbox:
             )
         return self.get(message_id)
 
+    def move(self, message_id: int, *, before: int | None, now_ms: int) -> Message:
+        """Put a message that waits before another one that waits, or at the queue's end (None)."""
+        with self._transaction() as db:
+            for number in {message_id, before} - {None}:
+                found = self.get(int(number or 0))
+                if found.state != "ready":
+                    raise RefusedError(f"message {number} does not wait: it is {found.state}", "hyperhive inbox")
+            db.execute(
+                "UPDATE messages SET place = :place, changed = :now WHERE id = :id",
+                {"id": message_id, "place": self._free_place(message_id, before), "now": now_ms},
+            )
+        return self.get(message_id)
+
+    def _free_place(self, message_id: int, before: int | None) -> float:
+        """Give a place between that message and its forerunner, or behind all and before those yet to come."""
+        query = f"SELECT id, coalesce(place, id) FROM messages WHERE id <> ? ORDER BY {_IN_ORDER}"  # noqa: S608
+        rows = self._read(query, message_id)
+        places = [place for _, place in rows]
+        if before is None:
+            last = max(places, default=0.0)
+            return float(last + (self._last_id() + 1 - last) / 2)
+        at = [number for number, _ in rows].index(before)
+        return float((places[at] + (places[at - 1] if at else places[at] - 1)) / 2)
+
+    def _last_id(self) -> int:
+        return int(self._read("SELECT coalesce(max(id), 0) FROM messages")[0][0])
+
+    def turns(self, message_id: int) -> list[dict[str, Any]]:
+        """Give the statistics rows of a message's turns, oldest first; one under way has no outcome."""
+        return stats.turns_of(self.connection, message_id)
+
     def retry(self, message_id: int, *, now_ms: int) -> Message:
         """Make a dead, cancelled or waiting message ready at once, with fresh attempts."""
         with self._transaction() as db:
@@ -233,9 +272,9 @@ class Inbox:
         return _row_to_message(rows[0])
 
     def messages(self, *, ended: bool = False) -> list[Message]:
-        """List the messages that wait, run or are dead, oldest first; with `ended` all of them."""
+        """List the messages that wait, run or are dead, in the queue's order; with `ended` all of them."""
         where = "" if ended else "WHERE state IN ('ready', 'leased', 'dead')"
-        rows = self._read(f"SELECT {_COLUMNS} FROM messages {where} ORDER BY id")  # noqa: S608
+        rows = self._read(f"SELECT {_COLUMNS} FROM messages {where} ORDER BY {_IN_ORDER}")  # noqa: S608
         return [_row_to_message(row) for row in rows]
 
     def unread(self) -> int:
@@ -282,7 +321,7 @@ class Inbox:
 
     def fact(self, name: str) -> str | None:
         """Give one of the agent's own facts (session id, workspace, …), None when it was never set."""
-        rows = self._read("SELECT value FROM facts WHERE name = ?", name)
+        rows = self._read(READ_FACT, name)
         return str(rows[0][0]) if rows else None
 
     def put_facts(self, **facts: str) -> None:
@@ -329,7 +368,17 @@ def open_inbox(path: Path) -> Iterator[Inbox]:
 def open_inbox_reader(path: Path) -> Iterator[Inbox]:
     """Open an existing inbox for reading alone; raises StoreError when there is none, or reading it fails."""
     try:
-        with closing(database.open_reader(path)) as connection:
+        with closing(_reader(path)) as connection:
             yield Inbox(connection)
     except sqlite3.Error as error:
         raise StoreError(f"the inbox {path} cannot be read: {error}") from error
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    """Open it for reading; the inbox of an older release is brought up to date first."""
+    connection = database.open_reader(path)
+    if not 0 < database.schema_version(connection) < len(schema.INBOX):
+        return connection
+    connection.close()
+    open_connection(path, BUSY_S).close()
+    return database.open_reader(path)

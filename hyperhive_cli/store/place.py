@@ -3,8 +3,8 @@
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hyperhive_cli.store.mounts import UNSOUND, file_system_of
 
@@ -16,8 +16,7 @@ _PAGE_BYTES = 4096  # SQLite's default
 _Identity = tuple[int, int]  # device and inode; no other file gets them while ours is open
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A database's path, and which file stood there (with which -wal) when it was opened."""
 
     path: Path

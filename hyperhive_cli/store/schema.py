@@ -63,4 +63,7 @@ INBOX: tuple[str, ...] = (
         value TEXT NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE messages ADD COLUMN place REAL; -- its place in the queue; NULL: its id
+    """,
 )

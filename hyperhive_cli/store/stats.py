@@ -1,17 +1,15 @@
 """Turn statistics: a row a turn, opened with the lease and closed with the outcome."""
 
-import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.usage import TokenUsage
 
 
-@dataclass(frozen=True, slots=True)
-class TurnRecord:
+class TurnRecord(NamedTuple):
     """What one ended turn leaves behind. Durations in ms, costs in US dollars, sizes in tokens."""
 
     turn_id: int
@@ -20,11 +18,11 @@ class TurnRecord:
     exit_status: int | None = None
     session_id: str | None = None
     claude_version: str | None = None
-    usage: TokenUsage = field(default_factory=TokenUsage)
+    usage: TokenUsage = TokenUsage()
     cost_usd: float | None = None
     context_tokens: int | None = None
     context_window: int | None = None
-    tool_calls: Mapping[str, int] = field(default_factory=dict)
+    tool_calls: Mapping[str, int] = MappingProxyType({})
     result_text: str | None = None
 
 
@@ -39,6 +37,8 @@ def open_turn(db: sqlite3.Connection, message_id: int | None, attempt: int, mode
 
 def close_turn(db: sqlite3.Connection, record: TurnRecord) -> None:
     """Store how a turn ended, inside the caller's transaction."""
+    import json  # noqa: PLC0415 - `send`, which closes no turn, need not pay for it
+
     db.execute(
         """UPDATE turn_stats SET outcome = :outcome, note = :note, duration_ms = :duration_ms,
                exit_status = :exit_status, session_id = :session_id, claude_version = :claude_version,
@@ -50,7 +50,7 @@ def close_turn(db: sqlite3.Connection, record: TurnRecord) -> None:
                result_text = :result_text
            WHERE turn_id = :turn_id""",
         {
-            **{name: getattr(record, name) for name in TurnRecord.__slots__},
+            **record._asdict(),
             **record.usage.to_dict(),
             "outcome": record.outcome.kind.value,
             "note": record.outcome.note,
@@ -74,12 +74,19 @@ def close_orphaned_turns(db: sqlite3.Connection, now_ms: int) -> None:
 def last_turn(db: sqlite3.Connection, message_id: int | None = None) -> dict[str, Any] | None:
     """Give the statistics row of the newest ended turn (of a message, if named), None when there is none."""
     where = "outcome IS NOT NULL" + ("" if message_id is None else " AND message_id = :id")
-    cursor = db.execute(
-        f"SELECT * FROM turn_stats WHERE {where} ORDER BY turn_id DESC LIMIT 1",  # noqa: S608
-        {"id": message_id},
-    )
-    row = cursor.fetchone()
-    return None if row is None else dict(zip((c[0] for c in cursor.description), row, strict=True))
+    rows = _rows(db, f"{where} ORDER BY turn_id DESC LIMIT 1", {"id": message_id})
+    return rows[0] if rows else None
+
+
+def turns_of(db: sqlite3.Connection, message_id: int) -> list[dict[str, Any]]:
+    """Give the statistics rows of a message's turns, oldest first."""
+    return _rows(db, "message_id = :id ORDER BY turn_id", {"id": message_id})
+
+
+def _rows(db: sqlite3.Connection, where: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
+    cursor = db.execute(f"SELECT * FROM turn_stats WHERE {where}", parameters)  # noqa: S608
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 def totals(db: sqlite3.Connection) -> dict[str, Any]:

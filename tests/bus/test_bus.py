@@ -181,7 +181,7 @@ def test_a_sweep_leaves_the_newest_2000_of_the_history(path: Path, store: EventS
     bus = Bus(store)
     for _ in range(21):
         bus.publish(*[LINE] * 100)
-    bus.sweep()
+    trio.run(bus.sweep)
     assert seqs(stored(path)) == list(range(101, 2_101))
     bus.note("on")
     assert bus.current_seq == 2_101
@@ -191,10 +191,10 @@ def test_a_sweep_that_fails_is_a_warning(path: Path, store: EventStore) -> None:
     bus = Bus(store)
     subscription = bus.subscribe()
     with locked(path):
-        bus.sweep()
+        trio.run(bus.sweep)
     first, *_ = shown(subscription)
     assert first == Note(text="the history cannot be swept: database is locked", level="warning")
-    Bus().sweep()  # without a store there is nothing to do
+    trio.run(Bus().sweep)  # without a store there is nothing to do
 
 
 # --- what the bus holds ---

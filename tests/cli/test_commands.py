@@ -57,8 +57,8 @@ def test_a_model_name_cannot_be_an_option(hive: Hive) -> None:
 
 STATUS_FIELDS = {
     "agent", "workspace", "state_dir", "running", "pid", "boot", "status", "waits_until", "state", "since_unix",
-    "model", "session_id", "auth_source", "context_tokens", "context_window", "usage", "unread", "dead", "login",
-    "seq", "last_event", "last_turn", "last_outcomes", "today",
+    "model", "session_id", "auth_source", "context_tokens", "context_window", "usage", "unread", "paused", "dead",
+    "login", "prewarmed", "seq", "last_event", "last_turn", "last_outcomes", "today",
 }  # fmt: skip
 
 
@@ -283,7 +283,7 @@ def test_resume_ends_a_rest(hive: Hive, fake_claude: FakeClaude) -> None:
         assert program.wait_for_kind("status_changed", status="online")["until_unix"] is None
         wait_until(lambda: hive.messages("--all")[0]["state"] == "done")
         assert hive.call("resume").stdout == "the agent does not rest\n"
-    assert hive.call("resume").refusal().startswith("no harness is running")
+    assert hive.call("resume").stdout == "no harness is running, and none is paused\n"
 
 
 def test_the_status_says_until_when_a_limit_lasts(hive: Hive, fake_claude: FakeClaude) -> None:

@@ -13,7 +13,7 @@ import sys
 import termios
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -82,7 +82,11 @@ class Terminal:
             os.close(self._ours)
 
     def end(self) -> None:
-        self.process.kill()
+        """Kill all that runs in the terminal: a job in the background is out of a hang-up's reach."""
+        for pid in [int(path.name) for path in Path("/proc").glob("[0-9]*")]:
+            with suppress(ProcessLookupError):
+                if os.getsid(pid) == self.process.pid:
+                    os.kill(pid, signal.SIGKILL)
         self.wait()
         self.close()
 

@@ -229,7 +229,7 @@ def test_partial_lines_are_sent_to_those_alone_who_ask(path: Path, served: Serve
 def test_a_line_is_sent_as_claude_wrote_it(path: Path, served: Served) -> None:
     with open_events(path, None) as (_, lines):
         wait_until(lambda: echo_followers(served) == 1)
-        served.do(served.bus.publish, Stream.from_line({"a": 1.0}, '{"a" :  1.0e0}'))
+        served.do(served.bus.publish, Stream.from_line({"a": 1.0}, b'{"a" :  1.0e0}'))
         assert next(lines).endswith(b'"kind":"stream","a" :  1.0e0}')
 
 

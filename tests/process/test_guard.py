@@ -102,13 +102,13 @@ def test_claude_gets_neither_the_lifeline_nor_the_lock(workspace: Path) -> None:
     async def main() -> bytes:
         with (workspace / "lock").open("w") as lock:
             kept = [lock.fileno()]
-            script = ["/bin/sh", "-c", "ls -l /proc/$$/fd | wc -l"]  # a line of its own before the three pipes
+            script = ["ls", "/proc/self/fd"]  # the last one is this folder
             async with open_claude(script, workspace=workspace, environment=os.environ, kept=kept) as process:
                 counted = await process.stdout.receive_some(100)
                 await process.wait()
                 return bytes(counted)
 
-    assert trio.run(main).split() == [b"4"]
+    assert trio.run(main).split() == [b"0", b"1", b"2", b"3"]
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         text = text.replace(old, new)
     other = tmp_path / "guard.py"
     other.write_text(text)
-    monkeypatch.setattr(claude_process, "GUARD", str(other))
+    monkeypatch.setattr(claude_process, "GUARD_FOLDER", str(tmp_path))
 
 
 @pytest.mark.usefixtures("_elsewhere")

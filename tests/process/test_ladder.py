@@ -93,9 +93,9 @@ def test_a_guard_that_does_not_answer_holds_up_neither_its_turn_nor_the_next(wor
 def test_a_guard_that_does_not_start_claude_is_given_up(
     turn: Turn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    idle = tmp_path / "idle.py"
+    idle = tmp_path / "guard.py"
     idle.write_text("import time\ntime.sleep(60)\n")
-    monkeypatch.setattr(claude_process, "GUARD", str(idle))
+    monkeypatch.setattr(claude_process, "GUARD_FOLDER", str(tmp_path))
     monkeypatch.setattr(claude_process, "START_LIMIT_S", 0.1)
     ending = trio.run(turn.run)
     assert (ending.exit_status, "could not be started within 0.1 s" in str(ending.detail)) == (None, True)
@@ -115,7 +115,7 @@ def test_what_cannot_be_killed_is_named_and_the_next_turn_runs(
 ) -> None:
     impatient = tmp_path / "guard.py"
     impatient.write_text(Path(guard.__file__).read_text().replace("SWEEP_LIMIT_S = 10.0", "SWEEP_LIMIT_S = 0.2"))
-    monkeypatch.setattr(claude_process, "GUARD", str(impatient))
+    monkeypatch.setattr(claude_process, "GUARD_FOLDER", str(tmp_path))
     consent = "import ctypes, time; ctypes.CDLL(None).prctl(0x59616D61, -1, 0, 0, 0); time.sleep(60)"
     world.fake.script([{"spawn": [sys.executable, "-IS", "-c", consent]}, {"wait_for": "traced"}, TEXT], [TEXT])
     world.put("one")

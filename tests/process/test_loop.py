@@ -1,5 +1,6 @@
 """The agent's loop over a real inbox, a real history and a fake claude: what becomes of messages."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -26,6 +27,16 @@ from tests.process.world import (
     refused,
     replay,
 )
+
+
+@pytest.fixture(params=["cold", "warm"])
+def world(world: World, request: pytest.FixtureRequest) -> Iterator[World]:
+    """Run each test twice: with a claude that is started for each message, and with one that waits for it."""
+    world.warm = request.param == "warm"
+    yield world
+    for call in world.fake.calls():
+        assert ("--input-format" in call["argv"]) is (world.warm and call["prompt"] != "/compact")
+
 
 # --- what becomes of a message ---
 
@@ -162,7 +173,7 @@ def test_billing_holds_the_agent_until_it_is_resumed(world: World) -> None:
         life.loop.ring()
         await settled()
         assert [world.get(n).state for n in (first, second)] == ["ready", "ready"]
-        life.loop.resume()
+        await life.loop.resume()
         await life.saw("turn_end", 3)
 
     life = world.live(steer)
@@ -199,7 +210,7 @@ def test_a_rate_limit_lasts_until_it_resets(world: World) -> None:
         await settled()
         assert (world.get(first).not_before, world.get(second).state) == (resets_at * 1000, "ready")
         world.now = resets_at - 1
-        life.loop.resume()  # an operator's word ends the rest, not the limit of that message
+        await life.loop.resume()  # an operator's word ends the rest, not the limit of that message
         await life.saw("turn_end", 2)
         assert (world.get(first).state, world.get(second).state) == ("ready", "done")
         world.now = resets_at + 1
@@ -224,7 +235,7 @@ def test_a_drain_waits_for_a_short_rest(world: World, monkeypatch: pytest.Monkey
     message_id = world.put("one")
     world.fake.script(refused(529), [TEXT])
     life = world.begin(drain=True, drain_wait_s=60)
-    trio.run(life.loop.run)
+    trio.run(life.run)
     assert (life.outcomes(), world.get(message_id).state) == (["overloaded", "ok"], "done")
 
 
@@ -240,7 +251,7 @@ def test_t17_a_claude_that_crashes_on_and_on_holds_the_agent_until_it_is_resumed
         life.loop.ring()
         await settled()
         assert (len(world.fake.calls()), life.bus.waits_until) == (6, None)
-        assert life.loop.resume()
+        assert await life.loop.resume()
         await life.saw("turn_end", 7)
 
     life = world.live(steer)
@@ -261,10 +272,10 @@ def test_the_end_of_a_rest_is_told(world: World) -> None:
         event = await life.saw("status_changed", status="rate_limited")
         assert resets_at <= event["until_unix"] <= resets_at + 60
         assert life.bus.snapshot()["waits_until"] == event["until_unix"]
-        life.loop.resume()
+        await life.loop.resume()
         await life.saw("status_changed", status="online")
         assert life.bus.snapshot()["waits_until"] is None
-        assert life.loop.resume() is False
+        assert await life.loop.resume() is False
 
     world.live(steer)
 

@@ -36,6 +36,7 @@ class Heard:
 
     events: list[LiveEvent] = field(default_factory=list)
     observed: list[Mapping[str, object]] = field(default_factory=list)
+    settling: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint
 
     def publish(self, *events: LiveEvent) -> None:
         self.events += events
@@ -43,9 +44,12 @@ class Heard:
     def observe_stream(self, line: Mapping[str, object]) -> None:
         self.observed.append(line)
 
+    async def settle(self) -> None:
+        await self.settling()
+
     def lines(self) -> list[str]:
         """Give the text of each stream event, in order."""
-        return [event.to_payload() for event in self.events if isinstance(event, Stream)]
+        return [event.to_payload().decode() for event in self.events if isinstance(event, Stream)]
 
     def notes(self, source: str) -> list[str]:
         return [event.text for event in self.events if isinstance(event, Note) and event.source == source]
@@ -123,6 +127,24 @@ async def reached(condition: Callable[[], object]) -> None:
 
 
 # --- what is read and fed ---
+
+
+def test_lines_are_not_lost_while_the_feed_settles_for_longer_than_the_quiet_after_the_exit(
+    play: Callable[..., Stage], fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "DRAIN_QUIET_S", 0.0)
+    result: Step = {"line": {"type": "result"}}
+    set_up = play({"line": {"type": "a"}}, {"wait_for": "settling"}, {"line": {"type": "b"}}, result)
+
+    async def settle() -> None:
+        with trio.CancelScope(shield=True):  # a thread is at work, which nothing interrupts
+            fake_claude.touch("settling")
+            await reached(lambda: is_gone(fake_claude.started()[0]))
+            await trio.testing.wait_all_tasks_blocked(0.1)  # the exit was reported, and the quiet is over
+
+    set_up.heard.settling = settle
+    set_up.run()
+    assert set_up.heard.lines() == ['{"type":"a"}', '{"type":"b"}', '{"type":"result"}']
 
 
 def test_every_line_is_published_once_and_in_order(play: Callable[..., Stage]) -> None:

@@ -106,7 +106,7 @@ def test_other_credentials_hold_the_agent_and_spend_nothing(world: World) -> Non
         message = world.get(message_id)
         assert (message.state, message.attempts) == ("ready", 0)
         assert world.inbox.fact("auth_source") == "ANTHROPIC_API_KEY"
-        life.loop.resume()
+        await life.loop.resume()
         await life.saw("turn_end", 2)
 
     life = world.live(steer, expect_auth="none")

@@ -15,7 +15,7 @@ from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.argv import Launch
 from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.store.events import EventStore
-from hyperhive_cli.store.inbox import Inbox, Message
+from hyperhive_cli.store.inbox import Inbox, Lease, Message
 from tests.conftest import FakeClaude, Step, recording
 
 Event = dict[str, Any]
@@ -63,6 +63,36 @@ class Life:
     store: EventStore
     config: AgentConfig
 
+    async def run(self) -> None:
+        """Let the loop work to its end, as the harness does."""
+        if not self.config.prewarm:
+            await self.loop.run()
+            return
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.loop.prewarm)
+            nursery.start_soon(self._ring_when_warm)
+            await self.loop.run()
+            nursery.cancel_scope.cancel()
+
+    async def _ring_when_warm(self) -> None:
+        was = None
+        while True:
+            if (found := self.prewarmed_pid()) != was and found is not None:
+                self.loop.ring()
+            was = found
+            await trio.sleep(0.05)
+
+    def prewarmed_pid(self) -> int | None:
+        found = self.loop.prewarmed()
+        return None if found is None else found["pid"]
+
+    async def waits(self, other_than: int | None = None) -> int:
+        """Wait until a claude waits for the next message, another one than that; gives its process id."""
+        while True:
+            if (found := self.prewarmed_pid()) is not None and found != other_than:
+                return found
+            await trio.sleep(0.005)
+
     async def saw(self, kind: str, count: int = 1, **fields: object) -> Event:
         """Wait for the count-th such event of this life."""
         async with aclosing(self._follow()) as events:
@@ -89,6 +119,15 @@ class Life:
         return [event["text"] for event in self.events("note")]
 
 
+class PatientInbox(Inbox):
+    """An inbox that gives no message away before a claude waits for it."""
+
+    is_ready: Callable[[], bool]
+
+    def lease(self, boot: str, model: str, *, now_ms: int) -> Lease | None:
+        return Inbox.lease(self, boot, model, now_ms=now_ms) if self.is_ready() else None
+
+
 @dataclass(slots=True)
 class World:
     """An agent's files and its claude, which outlive the loop."""
@@ -100,6 +139,8 @@ class World:
     workspace: Path
     environment: dict[str, str]
     now: float = NOW
+    warm: bool = False  # each message meets a claude that waits
+    patient: bool = True  # and is held back until one does
 
     def put(self, body: str) -> int:
         return self.inbox.put("operator", body, now_ms=int(self.now * 1000))
@@ -110,11 +151,16 @@ class World:
     def begin(self, **config: Any) -> Life:  # noqa: ANN401 - of AgentConfig
         """Begin a life of the harness as its composition root does."""
         limits = config.pop("limits", Limits())
+        config.setdefault("prewarm", self.warm)
         agent = AgentConfig(Launch((str(self.fake.path),)), self.workspace, self.environment, limits, **config)
         bus = Bus(self.store, model_file=self.model_file, facts=self.inbox, now=lambda: self.now)
         self.inbox.recover(bus.boot, now_ms=int(self.now * 1000))
         self.inbox.limit_wait()
-        return Life(bus, AgentLoop(agent, self.inbox, bus), self.store, agent)
+        patient = PatientInbox(self.inbox.connection, self.inbox.place)
+        loop = AgentLoop(agent, patient if self.warm and self.patient else self.inbox, bus)
+        # One that cannot be started is not waited for.
+        patient.is_ready = lambda: loop.prewarmed() is not None or not self.workspace.exists()
+        return Life(bus, loop, self.store, agent)
 
     def drain(self, *runs: list[Step], **config: Any) -> Life:  # noqa: ANN401 - of AgentConfig
         """Let the loop work until nothing is left to run; it waits for nothing."""
@@ -124,7 +170,7 @@ class World:
 
         async def work() -> None:
             with trio.fail_after(LIMIT_S):
-                await life.loop.run()
+                await life.run()
 
         trio.run(work)
         return life
@@ -136,7 +182,7 @@ class World:
         async def work() -> None:
             with trio.fail_after(LIMIT_S):
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(life.loop.run)
+                    nursery.start_soon(life.run)
                     await steer(life)
                     life.loop.stop()
 

@@ -224,13 +224,13 @@ def test_a_key_moves_further_where_its_new_place_is_taken() -> None:
 
 def test_a_line_that_collides_is_itself_left_alone() -> None:
     line = {"kind": "mine"}
-    Stream.from_line(line, '{"kind":"mine"}')
+    Stream.from_line(line, b'{"kind":"mine"}')
     assert line == {"kind": "mine"}
 
 
 def test_an_escaped_key_collides_as_well() -> None:
     raw = r'{"\u0073eq":"mine","type":"x"}'
-    assert wire(Stream.from_line(orjson.loads(raw), raw)) == {
+    assert wire(Stream.from_line(orjson.loads(raw), raw.encode())) == {
         "seq": 17,
         "ts": TS,
         "kind": "stream",
@@ -255,23 +255,23 @@ SPELLINGS = [
 
 @pytest.mark.parametrize("raw", SPELLINGS, ids=lambda raw: raw[:40])
 def test_a_lines_own_text_is_spliced_not_spelled_anew(raw: str) -> None:
-    record = BusEvent.make(17, TS, Stream.from_line(orjson.loads(raw), raw))
+    record = BusEvent.make(17, TS, Stream.from_line(orjson.loads(raw), raw.encode()))
     own = raw[1:].lstrip()
     comma = "" if own == "}" else ","
     assert record.to_json().decode() == f'{{"seq":17,"ts":{TS},"kind":"stream"{comma}{own}'
-    assert record.payload == raw
+    assert record.payload == raw.encode()
 
 
 @pytest.mark.parametrize("raw", SPELLINGS, ids=lambda raw: raw[:40])
 @pytest.mark.parametrize("line_end", ["", "\n", "\r\n"])
 def test_a_lines_own_text_survives_the_wire_too(raw: str, line_end: str) -> None:
-    sent = BusEvent.make(17, TS, Stream.from_line(orjson.loads(raw), raw)).to_json()
+    sent = BusEvent.make(17, TS, Stream.from_line(orjson.loads(raw), raw.encode())).to_json()
     assert BusEvent.from_json(sent + line_end.encode()).to_json() == sent
 
 
 @pytest.mark.parametrize("raw", SPELLINGS, ids=lambda raw: raw[:40])
 def test_a_lines_own_text_survives_the_database_too(raw: str) -> None:
-    record = BusEvent.make(17, TS, Stream.from_line(orjson.loads(raw), raw))
+    record = BusEvent.make(17, TS, Stream.from_line(orjson.loads(raw), raw.encode()))
     assert BusEvent.from_row(17, TS, "stream", record.payload).to_json() == record.to_json()
 
 
@@ -281,7 +281,7 @@ def test_an_event_of_another_writer_may_spell_its_envelope_otherwise() -> None:
 
 
 def test_an_empty_line_object_has_the_envelope_alone() -> None:
-    assert BusEvent.make(1, 2, Stream.from_line({}, "{}")).to_json() == b'{"seq":1,"ts":2,"kind":"stream"}'
+    assert BusEvent.make(1, 2, Stream.from_line({}, b"{}")).to_json() == b'{"seq":1,"ts":2,"kind":"stream"}'
 
 
 def test_a_partial_event_has_no_number() -> None:
@@ -333,7 +333,7 @@ def test_whatever_comes_over_the_wire_nothing_else_is_raised(text: bytes) -> Non
 @pytest.mark.parametrize("payload", ["", "null", "[]", "5", '"text"', "{", '{"level":"info"}'])
 def test_a_row_that_cannot_be_read_is_a_value_error_or_a_type_error(payload: str) -> None:
     with pytest.raises((ValueError, TypeError)):
-        BusEvent.from_row(1, TS, "note", payload)
+        BusEvent.from_row(1, TS, "note", payload.encode())
 
 
 @pytest.mark.parametrize("found", [None, [], "text", 5])

@@ -44,13 +44,14 @@ FLOORS = {
         render.output render.plot render.prose render.stream render.system render.tool
     """,
     4: """
-        agent.care agent.control agent.credentials agent.ledger agent.login agent.loop agent.screen agent.session
+        agent.care agent.control agent.credentials agent.ledger agent.login agent.loop agent.prewarm agent.screen
+        agent.session
         agent.turn
     """,
     5: "agent.harness",
     6: """
         cli.__init__ cli.agents cli.backup cli.demo cli.export cli.inbox cli.invocation cli.login cli.main cli.model
-        cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail
+        cli.moments cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail
     """,
     7: "__main__",
 }
@@ -65,7 +66,7 @@ HOMES = {
     "rich": "render.",
     "trio": """
         ring bus claude.process claude.runner control.server agent.care agent.credentials agent.harness agent.ledger
-        agent.login agent.loop agent.screen agent.turn cli.demo cli.run
+        agent.login agent.loop agent.prewarm agent.screen agent.turn cli.demo cli.run
     """,
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness demo.replay cli.sinks",
@@ -74,7 +75,7 @@ HOMES = {
     "fcntl": "store.folder",
     "importlib": "cli.main",
     **dict.fromkeys(("asyncio", "threading", "multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),
-    **dict.fromkeys(("ctypes", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
+    **dict.fromkeys(("_ctypes", "_signal", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
     **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn", "os.execv", "os.execve"), ""),
     "trio.lowlevel.open_process": "claude.process",
     "trio.run": "cli.run cli.demo",

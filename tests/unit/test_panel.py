@@ -12,7 +12,7 @@ FOUND: dict[str, Any] = {
     "agent": "tester", "workspace": "/some/space", "state_dir": "/state", "running": True, "pid": 12, "boot": "b",
     "status": "online", "waits_until": None, "state": "thinking", "since_unix": NOW - 65, "model": "haiku",
     "session_id": "s-1", "auth_source": "none", "context_tokens": 76_000, "context_window": 200_000, "usage": None,
-    "unread": 2, "dead": 1, "login": None, "seq": 3,
+    "unread": 2, "dead": 1, "login": None, "seq": 3, "paused": False, "prewarmed": None,
     "last_event": {"seq": 3, "ts": 0, "kind": "note", "age_s": 2.5},
     "last_turn": {
         "outcome": "crashed", "duration_ms": 4_000, "tool_call_count": 2, "cost_usd": 0.5, "note": "it broke\nbadly",
@@ -96,6 +96,12 @@ def test_every_line_fits_but_paths_and_ids_which_are_whole(width: int) -> None:
 def test_what_others_have_written_steers_no_terminal() -> None:
     found = FOUND | {"model": "a\x1b[31m\nb", "workspace": "/w\x07", "auth_source": "\u202e"}
     assert not any(not c.isprintable() for line in lines(found) for c in line)
+
+
+def test_a_paused_inbox_and_a_waiting_claude_are_said() -> None:
+    waiting = {"pid": 7, "since": NOW - 12, "rss_bytes": 155_000_000}
+    assert words_of(FOUND | {"paused": True, "dead": 0}, "inbox") == "2 waiting, paused (hyperhive resume)"
+    assert words_of(FOUND | {"prewarmed": waiting}, "prewarmed") == "pid 7, for 12s, 155 MB"
 
 
 def test_signs() -> None:

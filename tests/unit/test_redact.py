@@ -118,6 +118,14 @@ def test_a_secret_is_found_in_a_line_that_is_no_json(value: str) -> None:
     assert b"MY_KEY" in redactor(cut_off)
 
 
+@pytest.mark.parametrize("value", [*AWKWARD, "sk-ant-0123456789"])
+@pytest.mark.parametrize("ensure_ascii", [True, False])
+def test_a_secret_in_one_of_many_lines_is_suspected_in_one_look(value: str, ensure_ascii: bool) -> None:
+    redact, harmless = Redactor({"A_TOKEN": value}), b"[0]"
+    assert not redact.suspects(b"\n".join([harmless] * 3))
+    assert redact.suspects(b"\n".join([harmless, line({"a": f"in {value}!"}, ensure_ascii=ensure_ascii), harmless]))
+
+
 def test_a_key_of_anthropic_and_a_bearer_token_need_no_variable() -> None:
     redactor = Redactor({})
     key = "sk-ant-api03-Ab_9" + "x" * 80

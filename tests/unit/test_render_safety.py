@@ -86,7 +86,7 @@ def hostile_events() -> list[LiveEvent | dict[str, Any]]:
 
 def safe_record(event: LiveEvent | dict[str, Any]) -> BusEvent:
     # A lone surrogate has no JSON; the renderer reads the event alone.
-    return BusEvent(1, TS, Stream.from_line(event) if isinstance(event, dict) else event, "{}")
+    return BusEvent(1, TS, Stream.from_line(event) if isinstance(event, dict) else event, b"{}")
 
 
 def test_nothing_hostile_reaches_a_terminal() -> None:

@@ -1,6 +1,5 @@
-"""Start-up is a feature: the short commands load neither trio nor rich."""
+"""Start-up is a feature: each command loads what it uses, and the guard of a turn next to nothing."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,12 +7,13 @@ from pathlib import Path
 import pytest
 
 import hyperhive_cli
+from hyperhive_cli.claude import guard
 
 SLOW = {"trio", "rich", "orjson", "asyncio", "markdown_it"}
 # Prints the modules that were loaded as the last line of stderr, whatever the command did.
 PROGRAM = """
-import atexit, json, sys
-atexit.register(lambda: print("\\n" + json.dumps(sorted(sys.modules)), file=sys.stderr))
+import atexit, sys
+atexit.register(lambda: print("\\n" + " ".join(sys.modules), file=sys.stderr))
 from hyperhive_cli.cli.main import main
 main()
 """
@@ -31,8 +31,7 @@ def loaded_by(*arguments: str, environment: dict[str, str], folder: Path, status
         text=True,
     )
     assert done.returncode == status, done.stderr
-    modules: list[str] = json.loads(done.stderr.splitlines()[-1])
-    return {name.split(".")[0] for name in modules}
+    return {name.split(".")[0] for name in done.stderr.splitlines()[-1].split()}
 
 
 @pytest.mark.parametrize(
@@ -63,16 +62,44 @@ def test_a_command_that_needs_a_harness_says_so_without_a_slow_library(
         assert loaded_by(command, environment=environment, folder=workspace, status=1) & SLOW == set()
 
 
-@pytest.mark.parametrize("command", ["status", "status --json", "export", "export --format html", "agents"])
-def test_status_reads_the_history_and_needs_its_parser_alone(
+# What a command has no use for while no harness runs: sockets, JSON, databases, classes made at start-up.
+IDLE = {"socket", "json", "tempfile", "subprocess", "shutil"}
+
+
+@pytest.mark.parametrize(
+    ("command", "unused"),
+    [
+        ("--help", {*IDLE, "sqlite3", "dataclasses"} - {"shutil"}),
+        ("model set opus", {*IDLE, "sqlite3", "dataclasses"}),
+        ("send hi", IDLE),
+        ("status", IDLE - {"json"}),
+    ],
+)
+def test_a_command_loads_only_what_it_uses(
+    command: str, unused: set[str], environment: dict[str, str], workspace: Path
+) -> None:
+    assert loaded_by(*command.split(), environment=environment, folder=workspace) & unused == set()
+
+
+def test_a_guard_loads_next_to_nothing() -> None:
+    """A turn waits for it."""
+    program = f"import sys; sys.path.append({str(Path(guard.__file__).parent)!r}); import guard; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, check=True, text=True)
+    loaded = set(done.stdout.split())
+    assert "guard" in loaded
+    assert loaded & {"ctypes", "enum", "signal", "functools", "re", "subprocess", "typing"} == set()
+
+
+@pytest.mark.parametrize("command", ["status", "status --json", "agents"])
+def test_status_reads_the_history_without_its_parser(
     command: str, environment: dict[str, str], workspace: Path
 ) -> None:
-    assert loaded_by(*command.split(), environment=environment, folder=workspace) & SLOW <= {"orjson"}
+    assert loaded_by(*command.split(), environment=environment, folder=workspace) & SLOW == set()
 
 
 def test_a_reader_of_the_feed_loads_no_event_loop(environment: dict[str, str], workspace: Path) -> None:
     loaded = loaded_by("tail", "--no-follow", environment=environment, folder=workspace)
-    assert loaded & {"trio", "asyncio"} == set()
+    assert loaded & {"trio", "asyncio", "markdown_it"} == set()
     assert "rich" in loaded, "nor would the tests above see it"
 
 

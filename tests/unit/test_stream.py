@@ -44,7 +44,7 @@ def goes_through_json(line: bytes) -> None:
 def test_each_recorded_line_becomes_a_stream_with_its_own_text(name: str) -> None:
     for line in recording(name):
         event = stream(line)
-        assert event.to_payload().encode() == line
+        assert event.to_payload() == line
         goes_through_json(line)
 
 
@@ -57,7 +57,7 @@ def test_a_blank_line_is_nothing(line: bytes) -> None:
     "line", [b' {"a":1}', b'{"a":1}\r', b'\t{"a":1} \r', b'\xef\xbb\xbf{"a":1}', b'\xef\xbb\xbf {"a":1}']
 )
 def test_blanks_around_an_object_and_a_byte_order_mark_are_dropped(line: bytes) -> None:
-    assert stream(line).raw == '{"a":1}'
+    assert stream(line).raw == b'{"a":1}'
     goes_through_json(line)
 
 
@@ -86,7 +86,7 @@ def test_t45_an_odd_object_is_still_a_stream(line: bytes, found: dict[str, Any])
 def test_a_carriage_return_between_tokens_ends_no_readers_line() -> None:
     event = line_to_event(b'{"type":\r"x",\r\n"a":1}'.replace(b"\n", b""))
     assert isinstance(event, Stream)
-    assert "\r" not in event.to_payload()
+    assert b"\r" not in event.to_payload()
     assert event.line == {"type": "x", "a": 1}
 
 
@@ -139,7 +139,7 @@ def test_t45_what_is_no_json_object_becomes_a_note(line: bytes) -> None:
 
 @pytest.mark.parametrize("depth", [200, 253, 254, 255, 1000, 1024])
 def test_t45_an_object_nested_as_deep_as_the_parser_goes_is_a_stream(depth: int) -> None:
-    assert stream(nested(depth)).raw == nested(depth).decode()
+    assert stream(nested(depth)).raw == nested(depth)
     goes_through_json(nested(depth))
 
 

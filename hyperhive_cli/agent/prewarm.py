@@ -1,0 +1,135 @@
+"""`Prewarmer`: while the agent is idle, the next claude is already started, and waits for its message on stdin.
+
+At most one waits. It is used only by a turn whose command line is its own, and discarded, with all that it has
+started, as soon as another one is wanted, or none. Nobody reads what it writes meanwhile: that stays in its pipes,
+for the turn that uses it.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+from hyperhive_cli.agent.credentials import credentials_changed
+from hyperhive_cli.agent.pause import backoff_s
+from hyperhive_cli.agent.turn import AgentConfig
+from hyperhive_cli.claude.process import ClaudeProcess, open_claude
+from hyperhive_cli.claude.runner import OpenClaude
+
+USE_WITHIN_S = 600.0  # one that nobody has used by then is discarded, until a turn has run
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    argv: Sequence[str]
+    process: ClaudeProcess
+    closing: AsyncExitStack
+    since_unix: int
+
+
+class Prewarmer:
+    """Holds the claude that waits, if one does. `run` does the work; the other methods return at once."""
+
+    def __init__(self, config: AgentConfig, now_ms: Callable[[], int]) -> None:
+        self._config = config
+        self._now_ms = now_ms
+        self._wanted: Sequence[str] | None = None
+        self._waiting: _Waiting | None = None
+        self._holding = trio.CancelScope()
+        self._bell = trio.Event()
+        self._lapsed = False  # one has waited for too long, and no turn has run since
+        self._deaths = 0  # in a row, of those that were to wait
+        self._not_before = -math.inf
+
+    def want(self, argv: Sequence[str] | None) -> None:
+        """Say with which command line the next turn would begin; None: no claude is to wait now."""
+        if argv != self._wanted:
+            self._wanted, self._waiting = argv, None
+            self._holding.cancel()
+            self._bell.set()
+
+    def take(self, argv: Sequence[str] | None) -> OpenClaude | None:
+        """Give the claude that waits with this command line to a turn that begins, which has to close it.
+
+        None: there is none. Whatever else waits is discarded.
+        """
+        waiting = self._waiting
+        opened = None
+        if waiting is not None and waiting.argv == argv and waiting.process.exit_status is None:
+            opened = OpenClaude(waiting.process, waiting.closing.pop_all())
+            self._deaths = 0
+        self._lapsed = False
+        self.want(None)
+        return opened
+
+    def detail(self) -> Mapping[str, Any] | None:
+        """Give the `prewarmed` field of `status --json`, None when none waits. Reads a file or two of /proc."""
+        waiting = self._waiting
+        if waiting is None:
+            return None
+        process = waiting.process
+        return {"pid": process.pid, "since": waiting.since_unix, "rss_bytes": process.memory_bytes()}
+
+    def freeze(self) -> None:
+        """Stop the processes of the one that waits."""
+        if self._waiting is not None:
+            self._waiting.process.freeze()
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        if self._waiting is not None:
+            self._waiting.process.thaw()
+
+    async def run(self) -> None:
+        """Let one wait whenever one is wanted, until cancelled; the one that waits then is discarded."""
+        while True:
+            self._bell = trio.Event()
+            argv = None if self._lapsed else self._wanted
+            due = math.inf if argv is None else self._not_before
+            if argv is not None and due <= trio.current_time():
+                with trio.CancelScope() as self._holding:
+                    await self._hold(argv)
+            else:
+                with trio.move_on_at(due):
+                    await self._bell.wait()
+
+    async def _hold(self, argv: Sequence[str]) -> None:
+        """Start one, and keep it until it is taken, dead, unwanted or too old."""
+        config = self._config
+        try:
+            async with AsyncExitStack() as closing:
+                opening = open_claude(
+                    argv, workspace=config.workspace, environment=config.environment, kept=config.kept
+                )
+                process = await closing.enter_async_context(opening)
+                await trio.lowlevel.checkpoint_if_cancelled()  # it may have become unwanted while it started
+                self._waiting = _Waiting(argv, process, closing, self._now_ms() // 1000)
+                try:
+                    await self._watch(process)
+                finally:
+                    self._waiting = None
+        except (OSError, ValueError):  # the turn that cannot start one either says so
+            self._count_death()
+
+    async def _watch(self, process: ClaudeProcess) -> None:
+        with trio.move_on_after(USE_WITHIN_S):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._watch_login, nursery.cancel_scope)
+                await process.wait()
+                self._count_death()
+                nursery.cancel_scope.cancel()
+            return
+        self._lapsed = True
+
+    async def _watch_login(self, watching: trio.CancelScope) -> None:
+        """End the wait when the credentials are others: claude may have read them already."""
+        await credentials_changed(self._config.environment)
+        watching.cancel()
+
+    def _count_death(self) -> None:
+        """Put the next start off: one that dies again and again must not keep the machine busy."""
+        self._deaths += 1
+        self._not_before = trio.current_time() + backoff_s(self._deaths, jitter=0.0)

@@ -1,0 +1,51 @@
+"""An idle agent beside a sleeping python that has imported trio: processor time, wake-ups, memory."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.benchmarks.agents import cpu_s, open_agent, rss_mib, wakes
+from tests.benchmarks.measure import Sample, Scale, in_turn, values
+from tests.benchmarks.rows import Goal, Row, paired
+
+SETTLE_S = 2.0
+SLEEPER = "import time, trio; print(flush=True); time.sleep(600)"
+
+
+def run(scale: Scale) -> Iterator[Row]:
+    """Watch both for a while."""
+    span_s = scale.pick(30, 3)
+    with open_agent() as agent, agent.running(["cat"]) as harness, _sleeper() as sleeper:
+        time.sleep(SETTLE_S)
+        found = in_turn(
+            scale.pick(3, 1), ours=lambda: watch(harness.pid, span_s), reference=lambda: watch(sleeper.pid, span_s)
+        )
+    ours, reference = found["ours"], found["reference"]
+    for name, unit, goal in (
+        ("cpu", "%", Goal("≤", 0.1, of="ours")),
+        ("wakes", "/s", Goal("≤", 1.0, of="ours")),
+        ("rss", "MiB", Goal("≤", 1.6)),
+    ):
+        row = paired(f"idle agent, {name}", unit, values(ours, name), values(reference, name), goal)
+        yield row if name == "rss" else Row(row.name, unit, row.ours, row.reference, goal=goal)
+
+
+@contextmanager
+def _sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen([sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE) as sleeper:
+        assert sleeper.stdout is not None
+        sleeper.stdout.readline()
+        try:
+            yield sleeper
+        finally:
+            sleeper.kill()
+
+
+def watch(pid: int, span_s: int) -> Sample:
+    """Give what a process does in so many seconds."""
+    began, cpu, woken = time.monotonic(), cpu_s(pid), wakes(pid)
+    time.sleep(span_s)
+    spent = time.monotonic() - began
+    return {"cpu": (cpu_s(pid) - cpu) / spent * 100, "wakes": (wakes(pid) - woken) / spent, "rss": rss_mib(pid)}

@@ -1,0 +1,72 @@
+"""The event loop while a turn floods it: how late a probe wakes up, beside the same loop idle."""
+
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from statistics import quantiles
+
+import trio
+
+from hyperhive_cli.bus import Bus
+from hyperhive_cli.claude.runner import Turn
+from hyperhive_cli.store.events import open_event_store
+from tests.benchmarks.corpus import write_corpus
+from tests.benchmarks.measure import Sample, Scale, in_process, in_turn, values
+from tests.benchmarks.pipeline import request_for
+from tests.benchmarks.rows import Goal, Row, paired
+
+PROBE_S = 0.005
+IDLE_S = 2.0
+
+
+def run(scale: Scale) -> Iterator[Row]:
+    """Measure both, with the mixed corpus."""
+    corpus = scale.folder / "mixed.jsonl"
+    write_corpus(corpus, "mixed", scale.pick(100_000, 5_000))
+    measures = {who: partial(in_process, f"loop:{who}", corpus) for who in ("flooded", "idle")}
+    found = in_turn(scale.pick(5, 1), **measures)
+    for name, goal in (("p50", None), ("p99", Goal("≤", 5.0, of="ours")), ("max", None)):
+        yield paired(
+            f"loop flooded, late {name}", "ms", values(found["flooded"], name), values(found["idle"], name), goal
+        )
+
+
+def flooded(corpus: str) -> Sample:
+    """Probe while a turn takes the corpus in."""
+    with tempfile.TemporaryDirectory(dir=Path(corpus).parent) as folder:
+        return trio.run(_flooded, corpus, Path(folder))
+
+
+async def _flooded(corpus: str, folder: Path) -> Sample:
+    late: list[float] = []
+    with open_event_store(folder / "events.sqlite") as store:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_probe, late)
+            await Turn(request_for(corpus, folder), Bus(store)).run()
+            nursery.cancel_scope.cancel()
+    return _late(late)
+
+
+def idle(_: str) -> Sample:
+    """Probe while nothing happens."""
+    return trio.run(_idle)
+
+
+async def _idle() -> Sample:
+    late: list[float] = []
+    with trio.move_on_after(IDLE_S):
+        await _probe(late)
+    return _late(late)
+
+
+async def _probe(late: list[float]) -> None:
+    while True:
+        due = trio.current_time() + PROBE_S
+        await trio.sleep_until(due)
+        late.append((trio.current_time() - due) * 1000)
+
+
+def _late(late: list[float]) -> Sample:
+    cuts = quantiles(late, n=100)
+    return {"p50": cuts[49], "p99": cuts[98], "max": max(late)}

@@ -1,0 +1,95 @@
+"""A flood of events: the history's log is cut back while whoever writes waits, and the ring stays small."""
+
+from pathlib import Path
+
+import trio
+
+from hyperhive_cli.bus import Bus
+from hyperhive_cli.events import Stream
+from hyperhive_cli.ring import Ring, Subscription
+from hyperhive_cli.settings import RING_CAPACITY, RING_LIMIT_BYTES
+from hyperhive_cli.store.db import WAL_LIMIT_BYTES
+from hyperhive_cli.store.events import EventStore
+from hyperhive_cli.store.place import wal_bytes
+from tests.bus.made_bus import seqs, stored, texts
+from tests.bus.test_care import LARGE, reader
+from tests.unit.made_events import record
+
+MIB = 1024 * 1024
+
+
+async def flood(bus: Bus, path: Path, commits: int) -> list[int]:
+    """Publish, settling after each commit; gives the sizes of the log before and after each."""
+    sizes = []
+    for _ in range(commits):
+        bus.publish(*[LARGE] * 50)
+        sizes.append(wal_bytes(path))
+        await bus.settle()
+        sizes.append(wal_bytes(path))
+    return sizes
+
+
+def test_the_log_of_a_flood_is_cut_back_and_nothing_is_lost(path: Path, store: EventStore) -> None:
+    bus = Bus(store)
+    sizes = trio.run(flood, bus, path, 800)
+    assert WAL_LIMIT_BYTES < max(sizes) < WAL_LIMIT_BYTES + MIB
+    assert sizes.count(0) >= 2
+    assert len(stored(path)) == 40_000
+
+
+def test_a_log_that_a_reader_holds_is_tried_again_only_when_it_has_grown_on(path: Path, store: EventStore) -> None:
+    bus = Bus(store)
+    bus.publish(LARGE)
+    with reader(path):
+        trio.run(flood, bus, path, 300)
+        held = store.log_limit_bytes
+        assert 2 * WAL_LIMIT_BYTES < held < 2 * WAL_LIMIT_BYTES + MIB
+        trio.run(flood, bus, path, 5)
+        assert store.log_limit_bytes == held
+    assert 0 in trio.run(flood, bus, path, 400)
+    assert store.log_limit_bytes == WAL_LIMIT_BYTES
+
+
+def test_nothing_but_the_settling_cuts_the_log_back(path: Path, store: EventStore) -> None:
+    bus = Bus(store)
+    for _ in range(400):
+        bus.publish(*[LARGE] * 50)
+    assert wal_bytes(path) > WAL_LIMIT_BYTES  # no commit had to stop for a checkpoint
+
+
+def test_a_bus_without_a_history_settles_at_once() -> None:
+    trio.run(Bus().settle)
+
+
+def test_the_ring_holds_no_more_than_its_bytes_and_the_newest_whatever_its_size() -> None:
+    ring = Ring(RING_CAPACITY, limit_bytes=10_000)
+    subscription = Subscription(ring)
+    for seq in range(1, 21):
+        ring.extend([record(LARGE, seq)])
+    dropped, kept = subscription.take()
+    assert (dropped, seqs(kept)) == (11, list(range(12, 21)))
+    ring.extend([record({"type": "x", "text": "x" * 20_000}, 21)])
+    assert seqs(list(ring.records)) == [21]
+    ring.extend([record(LARGE, 22)])
+    assert seqs(list(ring.records)) == [22]
+
+
+def test_who_misses_large_records_reads_them_from_the_history(store: EventStore) -> None:
+    bus = Bus(store)
+    huge = Stream.from_line({"type": "x", "text": "x" * (RING_LIMIT_BYTES // 2)})
+
+    async def follow() -> list[int | None]:
+        found: list[int | None] = []
+        feed = bus.follow(0)
+        bus.publish(huge)
+        found += seqs(await anext(feed))
+        bus.publish(huge)
+        bus.publish(huge)
+        bus.publish(huge)
+        bus.close()
+        async for batch in feed:
+            assert texts(batch) == []
+            found += seqs(batch)
+        return found
+
+    assert trio.run(follow) == [1, 2, 3, 4]

@@ -1,0 +1,164 @@
+"""Steering the queue: later, another place, a pause. Nothing that waits is ever discarded."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tests.conftest import FakeClaude, wait_until
+from tests.harness import TEXT, Hive, gated, of_kind
+
+WEEK_MS = 7 * 24 * 3600 * 1000
+
+
+def queue(hive: Hive) -> list[int]:
+    return [message["id"] for message in hive.messages()]
+
+
+@pytest.fixture
+def waiting(hive: Hive) -> Hive:
+    """An agent with three messages that wait."""
+    for body in ("one", "two", "three"):
+        hive.call("send", body)
+    return hive
+
+
+# --- later ---
+
+
+def test_a_message_for_later_is_passed_by_the_others(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    hive.call("send", "later", "--at", "+7d")
+    hive.call("send", "now")
+    done = hive.drain()
+    assert done.status == 1  # one is left
+    assert [start["body"] for start in of_kind(done.json_lines(), "turn_start")] == ["now"]
+    (left,) = hive.messages()
+    assert abs(left["not_before"] - left["created"] - WEEK_MS) < 60_000
+    assert "later (in 7d 00h)" in hive.call("inbox").stdout or "later (in 6d 23h)" in hive.call("inbox").stdout
+
+
+def test_a_message_for_later_runs_when_its_time_has_come(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    hive.call("send", "soon", "--at", "+1s")
+    assert hive.drain().status == 0
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "2020-01-01"])
+def test_what_is_no_moment_to_come_is_refused_and_nothing_is_sent(moment: str, hive: Hive) -> None:
+    assert moment[:4] in hive.call("send", "x", "--at", moment).refusal(2)
+    assert hive.messages() == []
+
+
+# --- another place ---
+
+
+@pytest.mark.parametrize(
+    ("words", "order"),
+    [
+        (["3", "--first"], [3, 1, 2]),
+        (["1", "--last"], [2, 3, 1]),
+        (["3", "--before", "2"], [1, 3, 2]),
+        (["1", "--first"], [1, 2, 3]),
+        (["3", "--last"], [1, 2, 3]),
+    ],
+)
+def test_a_message_is_moved_and_runs_in_its_new_place(
+    words: list[str], order: list[int], waiting: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script(TEXT)
+    assert waiting.call("inbox", "move", *words).stdout == f"the queue is now {' '.join(map(str, order))}\n"
+    waiting.call("send", "four")
+    assert queue(waiting) == [*order, 4]
+    starts = of_kind(waiting.drain().json_lines(), "turn_start")
+    assert [start["message_id"] for start in starts] == [*order, 4]
+
+
+def test_moves_one_after_the_other_keep_their_order(waiting: Hive) -> None:
+    for number in (1, 2, 3, 1):
+        waiting.call("inbox", "move", str(number), "--last")
+    waiting.call("send", "four")
+    assert queue(waiting) == [2, 3, 1, 4]
+    for number in (4, 1, 3):
+        waiting.call("inbox", "move", str(number), "--before", "2")
+    assert queue(waiting) == [4, 1, 3, 2]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["9", "--first"], 1, "there is no message 9"),
+        (["1", "--before", "9"], 1, "there is no message 9"),
+        (["1"], 2, "one of --first"),
+        (["1", "--first", "--last"], 2, "one of --first"),
+    ],
+)
+def test_a_move_that_makes_no_sense_is_refused(words: list[str], status: int, said: str, waiting: Hive) -> None:
+    assert waiting.call("inbox", "move", *words).refusal(status).startswith(said)
+    assert queue(waiting) == [1, 2, 3]
+
+
+def test_a_message_that_has_ended_is_not_moved(waiting: Hive) -> None:
+    waiting.call("inbox", "cancel", "1")
+    for words in (["1", "--first"], ["2", "--before", "1"]):
+        assert waiting.call("inbox", "move", *words).refusal() == "message 1 does not wait: it is cancelled"
+
+
+# --- looked at ---
+
+
+def test_a_message_is_shown_with_its_turns(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script([{"exit": 3}], TEXT)
+    hive.drain("--message", "two\nlines \x1b[31m")
+    text = hive.call("inbox", "show", "1").stdout
+    for words in ("message 1 from operator, sent ", "two\nlines \\x1b[31m", "attempt 1: crashed", "exited with 3",
+                  "attempt 2: ok", "Hello! I am ready."):  # fmt: skip
+        assert words in text
+    (found,) = hive.call("inbox", "show", "1", "--json").json_lines()
+    assert (found["state"], [turn["outcome"] for turn in found["turns"]]) == ("done", ["crashed", "ok"])
+    assert hive.call("inbox", "show", "2").refusal() == "there is no message 2"
+
+
+# --- a pause ---
+
+
+def test_a_paused_agent_finishes_its_turn_and_begins_no_other(waiting: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(gated(), TEXT)
+    with waiting.run() as program:
+        fake_claude.wait_for("before go on")
+        assert waiting.call("pause").stdout == "paused\n"
+        fake_claude.touch("go on")
+        program.wait_for_kind("turn_end")
+        program.wait_for_kind("turn_state_changed", state="idle")
+        assert "2 waiting, paused (hyperhive resume)" in waiting.call("status").stdout
+        program.interrupt()
+    done = waiting.drain()  # a pause outlasts the harness
+    assert (done.status, of_kind(done.json_lines(), "turn_start")) == (1, [])
+    assert [message["state"] for message in waiting.messages()] == ["ready", "ready"]
+    with waiting.run() as program:
+        assert waiting.status()["paused"] is True
+        assert waiting.call("resume").stdout == "going on\n"
+        wait_until(lambda: not waiting.messages())
+        assert waiting.status()["paused"] is False
+
+
+def test_a_pause_needs_no_harness(waiting: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    waiting.call("pause")
+    waiting.call("pause")
+    assert waiting.status()["paused"] is True
+    assert waiting.call("resume").stdout == "no longer paused; no harness is running\n"
+    assert waiting.call("resume").stdout == "no harness is running, and none is paused\n"
+    assert waiting.drain().status == 0
+
+
+# --- an inbox of the release before ---
+
+
+def test_an_inbox_of_an_older_release_is_read_and_goes_on(waiting: Hive, fake_claude: FakeClaude) -> None:
+    with closing(sqlite3.connect(waiting.state_dir / "hyperhive-inbox.sqlite")) as db:
+        db.executescript("ALTER TABLE messages DROP COLUMN place; PRAGMA user_version = 1;")
+    assert queue(waiting) == [1, 2, 3]
+    assert (waiting.state_dir / "hyperhive-inbox.sqlite.before-schema-2").exists()
+    fake_claude.script(TEXT)
+    assert waiting.drain().status == 0
