@@ -234,7 +234,7 @@ class Bus:
         if self._facts is not None and isinstance(session_id, str) and session_id:
             with suppress(StoreError):  # the end of the turn writes it again, and says what is wrong
                 if not self._facts.fact("session_id"):  # a known one is what claude was asked to resume
-                    self._facts.put_facts(session_id=session_id, session_cost_usd="")
+                    self._facts.put_facts(session_id=session_id, session_cost_usd="", session_tokens="")
 
     def take_tool_calls(self) -> dict[str, int]:
         """Give the tool calls since the last take, by name, and start again at none."""
@@ -250,7 +250,9 @@ class Bus:
         """Say whether a fresh conversation was asked for, and forget it together with the old session."""
         if self._facts is None or self._facts.fact("skip_continue") != "1":
             return False
-        self._facts.put_facts(skip_continue="", session_id="", session_cost_usd="", context_tokens="")
+        self._facts.put_facts(
+            skip_continue="", session_id="", session_cost_usd="", session_tokens="", context_tokens=""
+        )
         self.context_tokens = None
         return True
 

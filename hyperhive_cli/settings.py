@@ -78,7 +78,7 @@ def resolve_paths(agent: str | None, state_dir: Path | None, workspace: Path, en
     UsageError.
     """
     name = agent_name_of_folder(workspace) if agent is None else check_agent_name(agent)
-    folder = state_dir if state_dir is not None else _state_home(environ) / "hyperhive" / name
+    folder = state_dir if state_dir is not None else default_agents_home(environ) / name
     return AgentPaths(
         agent=name,
         state_dir=folder,
@@ -87,6 +87,11 @@ def resolve_paths(agent: str | None, state_dir: Path | None, workspace: Path, en
         socket=_socket_path(folder, environ),
         explicit=agent is not None,
     )
+
+
+def default_agents_home(environ: Mapping[str, str]) -> Path:
+    """Give the folder below which each agent has its own, unless it was told otherwise. Raises UsageError."""
+    return _state_home(environ) / "hyperhive"
 
 
 def _home(environ: Mapping[str, str]) -> Path:

@@ -53,6 +53,11 @@ class TokenUsage:
         """Give the wire shape, the API's own names."""
         return asdict(self)
 
+    def since(self, before: "TokenUsage") -> "TokenUsage":
+        """Give what a running total has grown by; where a counter is below what it was, it began anew: all of it."""
+        pairs = [(getattr(self, name), getattr(before, name)) for name in self.__slots__]
+        return self if any(now < then for now, then in pairs) else TokenUsage(*(now - then for now, then in pairs))
+
     def __add__(self, other: "TokenUsage") -> "TokenUsage":
         return TokenUsage(
             self.input_tokens + other.input_tokens,

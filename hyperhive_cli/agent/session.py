@@ -6,33 +6,44 @@ new one. Does that work, the new session stays; is the request refused there too
 the old session is taken up again.
 """
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.usage import TokenUsage
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a turn begins with. `id` is None for a fresh session, `dropped` when that is on purpose."""
+    """What a turn begins with. `id` is None for a fresh session, `dropped` when that is on purpose.
+
+    `used` is None where an older hyperhive has kept the cost alone.
+    """
 
     id: str | None = None
     dropped: bool = False
     spent_usd: float = 0.0  # claude's running total at the end of the turn before
+    used: TokenUsage | None = field(default_factory=TokenUsage)  # the same of tokens
     aside: str | None = None  # the session that was set aside for the turn before
     aside_spent_usd: float = 0.0
+    aside_used: TokenUsage | None = None
 
     @classmethod
     def from_facts(cls, fact: Callable[[str], str | None]) -> "Session":
         """Read it from the agent's facts."""
         known = fact("session_id")
+        cost = fact("session_cost_usd") if known else None
         return cls(
             known or None,
             known == "",
-            float(fact("session_cost_usd") or 0) if known else 0.0,
+            float(cost or 0),
+            _read_usage(fact("session_tokens")) if cost else TokenUsage(),
             fact("aside_session_id") or None,
             float(fact("aside_cost_usd") or 0),
+            _read_usage(fact("aside_tokens")),
         )
 
     def is_suspect(self, seen: Evidence, outcome: Outcome) -> bool:
@@ -47,19 +58,32 @@ class Session:
             return total  # below what was spent before: claude began to count anew
         return total - self.spent_usd
 
+    def usage(self, seen: Evidence) -> TokenUsage:
+        """Give a run's own tokens: the growth of claude's running totals, which hold subagents and compactions too.
+
+        A run that was cut off before its result shows each of its requests once, the output side as a
+        placeholder. They count where nothing else will: from 2.1.277 on the next turn's totals hold them.
+        """
+        if not seen.results:
+            return TokenUsage() if seen.cost_is_per_session else sum(seen.requests.values(), TokenUsage())
+        if seen.total_usage is None or not seen.cost_is_per_session:
+            return seen.total_usage or seen.usage
+        return seen.usage if self.used is None else seen.total_usage.since(self.used)
+
     def facts_after(self, seen: Evidence, outcome: Outcome) -> dict[str, str]:
         """Give the facts that a turn in this session leaves; those not named stay."""
         if self.is_suspect(seen, outcome):
-            return {**_session(None, 0.0), "aside_session_id": self.id or "", "aside_cost_usd": repr(self.spent_usd)}
+            aside = {"aside_session_id": self.id or "", **_totals("aside", self.spent_usd, self.used)}
+            return {**_NO_SESSION, **aside}
         if self._was_the_message(outcome):
-            return {**_session(self.aside, self.aside_spent_usd), **_NOTHING_ASIDE}
+            totals = _totals("session", self.aside_spent_usd, self.aside_used)
+            return {"session_id": self.aside or "", **totals, **_NOTHING_ASIDE}
         facts: dict[str, str] = {}
         if outcome.kind is OutcomeKind.SESSION_LOST:
-            facts |= _session(None, 0.0)
+            facts |= _NO_SESSION
         elif seen.inits and seen.session_id:
             facts["session_id"] = seen.session_id
-            if seen.total_cost_usd is not None:
-                facts["session_cost_usd"] = repr(seen.total_cost_usd)
+            facts |= self._totals_after(seen)
         return facts | (_NOTHING_ASIDE if self.aside and outcome.ok else {})
 
     def remark(self, seen: Evidence, outcome: Outcome) -> str | None:
@@ -72,12 +96,27 @@ class Session:
             return f"session {self.aside} is left behind: claude's API refuses it; going on in {seen.session_id}"
         return None
 
+    def _totals_after(self, seen: Evidence) -> dict[str, str]:
+        if seen.total_cost_usd is None:
+            return {}
+        if not seen.cost_is_per_session:  # and after an update a newer claude begins to count at nought
+            return _totals("session", 0.0, TokenUsage())
+        return _totals("session", seen.total_cost_usd, seen.total_usage or self.used)
+
     def _was_the_message(self, outcome: Outcome) -> bool:
         return self.aside is not None and outcome.kind is OutcomeKind.BAD_REQUEST
 
 
-_NOTHING_ASIDE = {"aside_session_id": "", "aside_cost_usd": ""}
+_NOTHING_ASIDE = {"aside_session_id": "", "aside_cost_usd": "", "aside_tokens": ""}
+_NO_SESSION = {"session_id": "", "session_cost_usd": "", "session_tokens": ""}
 
 
-def _session(session_id: str | None, spent_usd: float) -> dict[str, str]:
-    return {"session_id": session_id or "", "session_cost_usd": repr(spent_usd) if session_id else ""}
+def _totals(whose: str, spent_usd: float, used: TokenUsage | None) -> dict[str, str]:
+    tokens = "" if used is None else json.dumps(used.to_dict())
+    return {f"{whose}_cost_usd": repr(spent_usd), f"{whose}_tokens": tokens}
+
+
+def _read_usage(text: str | None) -> TokenUsage | None:
+    with suppress(ValueError):
+        return TokenUsage.from_usage(json.loads(text)) if text else None
+    return None

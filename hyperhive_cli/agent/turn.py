@@ -174,7 +174,7 @@ class TurnDesk:
             exit_status=ending.exit_status,
             session_id=seen.session_id,
             claude_version=seen.claude_version,
-            usage=seen.usage,
+            usage=session.usage(seen),
             cost_usd=session.cost_usd(seen),
             context_tokens=seen.context_tokens,
             context_window=seen.context_window,

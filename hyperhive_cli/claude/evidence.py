@@ -38,8 +38,10 @@ class Evidence:
     answers: int = 0  # assistant lines, those of the binary itself too
     used_tools: bool = False
     results: int = 0
-    usage: TokenUsage = field(default_factory=TokenUsage)  # the sum over all results
+    usage: TokenUsage = field(default_factory=TokenUsage)  # the sum over all results: the main thread's requests
+    requests: dict[str, TokenUsage] = field(default_factory=dict)  # message id → usage, until a result comes
     total_cost_usd: float | None = None  # the last running total
+    total_usage: TokenUsage | None = None  # the same of tokens: subagents, and claude's own requests, included
     context_tokens: int | None = None
     context_window: int | None = None
     result_text: str | None = None
@@ -153,9 +155,18 @@ def _observe_assistant(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.retry_error = None
     seen.synthetic_error = _text(line.get("error"))
     seen.context_tokens = context_of(line) or seen.context_tokens
+    _observe_request(seen, line)
     for block in content_blocks(line, "tool_use"):
         seen.used_tools = True
         seen.running_tools[_text(block.get("id")) or ""] = _text(block.get("name")) or "unknown"
+
+
+def _observe_request(seen: Evidence, line: Mapping[str, Any]) -> None:
+    # Each block of a message is a line with the same usage (anthropics/claude-code#6805: counted 2 to 4 times).
+    message = line.get("message")
+    message_id = _text(message.get("id")) if isinstance(message, Mapping) else None
+    if isinstance(message, Mapping) and message_id is not None:
+        seen.requests[message_id] = TokenUsage.from_usage(message.get("usage"))
 
 
 def _observe_user(seen: Evidence, line: Mapping[str, Any]) -> None:
@@ -170,6 +181,8 @@ def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
         seen.running_tools.clear()
     seen.subtype = _text(line.get("subtype"))
     seen.usage += TokenUsage.from_usage(line.get("usage"))
+    seen.total_usage = _total_usage(line.get("modelUsage")) or seen.total_usage
+    seen.requests.clear()
     cost = line.get("total_cost_usd")
     if isinstance(cost, int | float) and not isinstance(cost, bool):
         seen.total_cost_usd = float(cost)
@@ -187,6 +200,25 @@ def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.context_window = _window(line.get("modelUsage")) or seen.context_window
     if not seen.is_error:
         seen.synthetic_error = None
+
+
+def _total_usage(model_usage: object) -> TokenUsage | None:
+    """Add up the models' running totals; None where none is named, as in the result of a refused request."""
+    entries = model_usage.values() if isinstance(model_usage, Mapping) else ()
+    found = [_model_usage(entry) for entry in entries if isinstance(entry, Mapping)]
+    return sum(found, TokenUsage()) if found else None
+
+
+def _model_usage(entry: Mapping[str, Any]) -> TokenUsage:
+    return TokenUsage.from_usage({name: entry.get(theirs) for name, theirs in _MODEL_USAGE.items()})
+
+
+_MODEL_USAGE = {
+    "input_tokens": "inputTokens",
+    "output_tokens": "outputTokens",
+    "cache_read_input_tokens": "cacheReadInputTokens",
+    "cache_creation_input_tokens": "cacheCreationInputTokens",
+}
 
 
 def _window(model_usage: object) -> int | None:

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +90,15 @@ def require_harness(paths: AgentPaths, op: str, **arguments: Any) -> Mapping[str
     return reply
 
 
-def ask_harness(paths: AgentPaths, op: str, **arguments: Any) -> Mapping[str, Any] | None:  # noqa: ANN401 - JSON values
+def ask_harness(
+    paths: AgentPaths,
+    op: str,
+    *,
+    limit_s: float = ANSWER_LIMIT_S,
+    **arguments: Any,  # noqa: ANN401 - JSON values
+) -> Mapping[str, Any] | None:
     """Ask the harness for what it answers at once; None when none runs, or one that is stopped or stuck."""
-    return _ask(paths, op, ANSWER_LIMIT_S, arguments)
+    return _ask(paths, op, limit_s, arguments)
 
 
 def _ask(paths: AgentPaths, op: str, limit_s: float | None, arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -106,11 +112,61 @@ def _ask(paths: AgentPaths, op: str, limit_s: float | None, arguments: Mapping[s
         return None
 
 
+def stop_without_reader() -> None:
+    """Raise BrokenPipeError when stdout's reader is gone: with nothing to write, nothing else would tell."""
+    import select  # noqa: PLC0415 - for those that wait
+
+    poll = select.poll()
+    poll.register(1, 0)
+    if any(happened & (select.POLLERR | select.POLLHUP) for _, happened in poll.poll(0)):
+        raise BrokenPipeError
+
+
 def print_json(value: object) -> None:
     """Print one JSON value on a line of its own."""
     import json  # noqa: PLC0415 - most output is no JSON
 
     click.echo(json.dumps(value, ensure_ascii=not _is_utf8(), separators=(",", ":")))
+
+
+# Our own signs, for an output that cannot take them.
+_ASCII = str.maketrans("✓✗·●█░…▏▎▍▌▋▊▉▕", "+x.*#-.|######|")
+
+
+def columns() -> int:
+    """Give the width of the terminal, or what COLUMNS says, or 80; `shutil` would cost 5 ms."""
+    wanted = os.environ.get("COLUMNS", "")
+    if wanted.isascii() and wanted.isdigit() and int(wanted[:6]) > 0:
+        return int(wanted[:6])
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except OSError:
+        return 80
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines; an output that is no UTF-8 gets what it can take."""
+    for line in lines:
+        if not _is_utf8():
+            encoding = sys.stdout.encoding or "ascii"
+            line = line.translate(_ASCII).encode(encoding, "backslashreplace").decode(encoding)  # noqa: PLW2901
+        click.echo(line)
+
+
+_STYLES: dict[str, dict[str, Any]] = {
+    "head": {"bold": True},
+    "fine": {"fg": "green"},
+    "warn": {"fg": "yellow"},
+    "bad": {"fg": "red"},
+    "quiet": {"dim": True},
+}
+
+
+def paint(spans: Iterable[tuple[str, str]]) -> str:
+    """Give spans, (text, style) each, as one line: in colours on a terminal, unless NO_COLOR forbids them."""
+    colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    parts = [click.style(words, **_STYLES.get(style, {})) if colours and words else words for words, style in spans]
+    return "".join(parts).rstrip()
 
 
 def _is_utf8() -> bool:

@@ -1,52 +1,65 @@
 """`hyperhive tail`."""
 
-import select
 import sys
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import click
 
-from hyperhive_cli.cli.invocation import Invocation, ask_harness, now_ms, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, ask_harness, now_ms, pass_invocation, stop_without_reader
 from hyperhive_cli.cli.sinks import hold_stops, open_sink, stoppable
 from hyperhive_cli.control.feed import AgentFeed
 from hyperhive_cli.events import KINDS, BusEvent
+from hyperhive_cli.sieve import Sieve
 from hyperhive_cli.store.report import stored_status
 
 TICK_S = 1.0
 BATCH = 200
+COUNT = 20
 STOPPED = {"status": "harness not running", "state": None, "since_unix": None}
 
 
 @click.command()
-@click.option(
-    "-n", "count", type=click.IntRange(min=0), default=20, metavar="N", show_default=True, help="The newest N."
-)
+@click.option("-n", "count", type=click.IntRange(min=0), metavar="N", help="The newest N; default: 20, of a turn all.")
 @click.option("--since", type=click.IntRange(min=0), metavar="SEQ", help="All events after this number instead.")
 @click.option("--no-follow", is_flag=True, help="Stop at the newest event.")
 @click.option("--kind", "kinds", multiple=True, metavar="KIND", help=f"Only these: {', '.join(KINDS)}.")
+@click.option("--turn", type=click.IntRange(min=0), metavar="ID", help="Only those of this turn; ends with it.")
+@click.option("--grep", metavar="TEXT", help="Only those with this text in them, capitals or not.")
+@click.option("--tools", is_flag=True, help="Only calls of tools and their answers.")
 @click.option("--json", "as_json", is_flag=True, help="One event a line as JSON.")
 @pass_invocation
 def tail(
-    invocation: Invocation, count: int, since: int | None, kinds: tuple[str, ...], *, no_follow: bool, as_json: bool
+    invocation: Invocation,
+    count: int | None,
+    since: int | None,
+    kinds: tuple[str, ...],
+    turn: int | None,
+    grep: str | None,
+    *,
+    tools: bool,
+    no_follow: bool,
+    as_json: bool,
 ) -> None:
     """Show the newest events of the agent and go on with what comes, whether or not a harness runs.
 
     \b
     Examples: hyperhive tail -n 50
               hyperhive tail --json --kind turn_end | jq .outcome
+              hyperhive tail --no-follow --turn 17 --tools
     """  # noqa: D301 - click's own mark
     paths = invocation.paths()
     is_terminal = sys.stdout.isatty() and not as_json
     feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S)
     snapshot = stored_status(paths, now_ms=now_ms()) | dict(ask_harness(paths, "status") or STOPPED)
+    sieve = Sieve(kinds, turn, grep, tools)
     if not no_follow:
         hold_stops()
     with open_sink(snapshot, as_json=as_json, live=None if not no_follow else False) as sink:
-        earlier = feed.newest(count, kinds) if since is None else _of_kinds(feed.stored(since), kinds)
-        for batch in _batches(earlier):
+        for batch in _batches(_earlier(feed, sieve, count, since)):
             sink.show(batch)
-        if no_follow:
+        if no_follow or sieve.over:
             return
         shown: Mapping[str, Any] | None = {}
         for event in stoppable(feed.follow(), sink):
@@ -54,25 +67,29 @@ def tail(
                 shown = feed.snapshot
                 sink.update(**(STOPPED if shown is None else shown))
             if event is None:
-                _check_reader()
+                stop_without_reader()
                 sink.tick()
-            elif not kinds or event.event.kind in kinds:
+            elif sieve.passes(event.event):
                 sink.show([event])
+            if sieve.over:
+                return
 
 
-def _check_reader() -> None:
-    """Raise BrokenPipeError when stdout's reader is gone: with nothing to write, nothing else would tell."""
-    poll = select.poll()
-    poll.register(1, 0)
-    if any(happened & (select.POLLERR | select.POLLHUP) for _, happened in poll.poll(0)):
-        raise BrokenPipeError
+def _earlier(feed: AgentFeed, sieve: Sieve, count: int | None, since: int | None) -> Iterable[BusEvent]:
+    """Give what the history holds of what is asked for."""
+    if since is None and sieve.is_by_kind:
+        return feed.newest(COUNT if count is None else count, sieve.kinds)
+    if since is not None and sieve.turn is None:
+        return sieve.choose(feed.stored(since))
+    found = sieve.choose(feed.stored(0))
+    if since is not None:
+        return (record for record in found if (record.seq or 0) > since)
+    if count is None and sieve.turn is not None:
+        return found
+    return deque(found, COUNT if count is None else count)
 
 
-def _of_kinds(events: Iterator[BusEvent], kinds: tuple[str, ...]) -> Iterator[BusEvent]:
-    return (event for event in events if not kinds or event.event.kind in kinds)
-
-
-def _batches(events: "Iterator[BusEvent] | list[BusEvent]") -> Iterator[list[BusEvent]]:
+def _batches(events: Iterable[BusEvent]) -> Iterator[list[BusEvent]]:
     batch: list[BusEvent] = []
     for event in events:
         batch.append(event)

@@ -223,3 +223,10 @@ def open_event_reader(path: Path) -> Iterator[EventStore]:
     with closing(connection):
         connection.text_factory = _text
         yield EventStore(connection)
+
+
+def read_history(path: Path) -> list[BusEvent]:
+    """Read all that a history holds, oldest first; nothing of one that is missing or cannot be read."""
+    with suppress(StoreError), open_event_reader(path) as store:
+        return store.newest(-1)
+    return []

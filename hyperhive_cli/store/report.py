@@ -7,6 +7,7 @@ from typing import Any
 
 from hyperhive_cli.errors import StoreError
 from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.store import ended
 from hyperhive_cli.store.db import open_reader
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.model import read_model
@@ -40,15 +41,17 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
         "seq": 0,
         "last_event": None,
         "last_turn": None,
+        "last_outcomes": [],
+        "today": None,
     }
     with suppress(StoreError):
-        report |= _from_inbox(paths)
+        report |= _from_inbox(paths, now_ms)
     with suppress(sqlite3.Error, TypeError):
         report |= _from_history(paths, now_ms)
     return report
 
 
-def _from_inbox(paths: AgentPaths) -> dict[str, Any]:
+def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
     with open_inbox_reader(paths.inbox_db) as inbox:
         waiting = inbox.messages()
         last = inbox.last_turn()
@@ -63,6 +66,8 @@ def _from_inbox(paths: AgentPaths) -> dict[str, Any]:
             "unread": sum(message.state == "ready" for message in waiting),
             "dead": sum(message.state == "dead" for message in waiting),
             "last_turn": last and {name: last[name] for name in _TURN_FIELDS},
+            "last_outcomes": ended.last_outcomes(inbox.connection),
+            "today": ended.today(inbox.connection, now_ms),
         }
 
 

@@ -156,17 +156,23 @@ def test_the_costs_of_recorded_turns(release: str, costs: list[float], world: Wo
     assert world.costs() == costs
 
 
-def test_two_results_in_a_run_are_summed(world: World) -> None:
+def test_the_tokens_of_a_subagent_are_in_those_of_its_turn(world: World) -> None:
     world.put("count")
     life = world.drain(replay("subagent"))
     (usage,) = life.events("token_usage_changed")
     lines = map(json.loads, recording("v2.1.330/subagent.jsonl"))
     results = [line["usage"] for line in lines if line["type"] == "result"]
     assert len(results) == 2
-    assert usage["usage"] == {name: sum(result[name] for result in results) for name in usage["usage"]}
+    its_own = {
+        "input_tokens": 12,
+        "output_tokens": 42,
+        "cache_read_input_tokens": 900,
+        "cache_creation_input_tokens": 340,
+    }
+    assert usage["usage"] == {name: its_own[name] + sum(result[name] for result in results) for name in its_own}
     row = world.inbox.last_turn()
     assert row is not None
-    assert (row["input_tokens"], json.loads(row["tool_call_breakdown_json"])) == (36, {"Task": 1})
+    assert (row["input_tokens"], json.loads(row["tool_call_breakdown_json"])) == (48, {"Task": 1})
     assert row["result_text"].startswith("The subagent counted")
 
 

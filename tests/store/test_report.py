@@ -55,6 +55,8 @@ def empty_report(paths: AgentPaths) -> dict[str, Any]:
         "seq": 0,
         "last_event": None,
         "last_turn": None,
+        "last_outcomes": [],
+        "today": None,
     }
 
 
@@ -109,6 +111,14 @@ def inbox_of_use() -> dict[str, Any]:
             "note": None,
             "cost_usd": 0.5,
             "tool_call_count": 2,
+        },
+        "last_outcomes": ["bad_request", "ok"],
+        "today": {
+            "turns": 2,
+            "ok": 1,
+            **TokenUsage(2, 4, 6, 8).to_dict(),
+            "cost_usd": 1.0,
+            "tool_calls": 4,
         },
     }
 

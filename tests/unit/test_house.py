@@ -18,29 +18,30 @@ PACKAGE = "hyperhive_cli"
 ROOT = Path(hyperhive_cli.__file__).parent
 
 FLOORS = {
-    0: "__init__ errors outcomes usage events settings",
+    0: "__init__ account errors outcomes usage events settings",
     1: """
+        sieve
         agent.__init__ agent.pause agent.retry agent.state
         claude.__init__ claude.argv claude.evidence claude.outcome claude.prompt claude.redact claude.stream
         claude.watch
         control.__init__ control.wire
         demo.__init__ demo.replay
-        render.__init__ render.text
+        render.__init__ render.figures render.panel render.table render.text
         store.__init__ store.mounts store.schema
     """,
     2: """
         ring
         claude.guard claude.process
         control.client control.peer
-        store.backup store.db store.events store.facts store.folder store.inbox store.model store.place store.report
-        store.rescue store.stats
+        store.backup store.db store.ended store.events store.facts store.folder store.inbox store.model store.place
+        store.report store.rescue store.stats
     """,
     3: """
         bus
         claude.runner
         control.feed control.server
-        render.answer render.blocks render.console render.draft render.facts render.feed render.memory
-        render.output render.prose render.stream render.system render.tool
+        render.answer render.blocks render.console render.document render.draft render.facts render.feed render.memory
+        render.output render.plot render.prose render.stream render.system render.tool
     """,
     4: """
         agent.care agent.control agent.credentials agent.ledger agent.login agent.loop agent.prewarm agent.screen
@@ -49,8 +50,8 @@ FLOORS = {
     """,
     5: "agent.harness",
     6: """
-        cli.__init__ cli.backup cli.demo cli.inbox cli.invocation cli.login cli.main cli.model cli.moments
-        cli.run cli.send cli.session cli.sinks cli.status cli.tail
+        cli.__init__ cli.agents cli.backup cli.demo cli.export cli.inbox cli.invocation cli.login cli.main cli.model
+        cli.moments cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail
     """,
     7: "__main__",
 }
@@ -60,6 +61,7 @@ FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in mod
 HOMES = {
     "click": "cli.",
     "markdown_it": "render.",
+    "matplotlib": "render.plot",
     "orjson": "events claude.stream",
     "rich": "render.",
     "trio": """
@@ -81,7 +83,13 @@ HOMES = {
 PURE_UP_TO = 1
 NOT_PURE = {"os", "io", "time", "random", "tempfile", "shutil", "select", "selectors", "http", "urllib", "logging"}
 PROGRAMS = {"claude.guard", "demo.replay"}  # run as themselves: the standard library alone, and what they like of it
-WITHOUT_RICH = {"render.text"}  # for the commands that must start fast
+WITHOUT_RICH = {
+    "render.document",
+    "render.figures",
+    "render.panel",
+    "render.table",
+    "render.text",
+}  # for the commands that must start fast
 
 MOST_LINES_OF_A_FILE = 500
 MOST_LINES_OF_A_FUNCTION = 80

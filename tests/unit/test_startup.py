@@ -36,7 +36,18 @@ def loaded_by(*arguments: str, environment: dict[str, str], folder: Path, status
 
 @pytest.mark.parametrize(
     "command",
-    ["model set opus", "model show", "send hi", "--help", "send -h", "inbox", "new-session", "--version"],
+    [
+        "model set opus",
+        "model show",
+        "send hi",
+        "--help",
+        "send -h",
+        "inbox",
+        "new-session",
+        "--version",
+        "stats",
+        "stats --json",
+    ],
 )
 def test_a_short_command_loads_no_slow_library(command: str, environment: dict[str, str], workspace: Path) -> None:
     loaded = loaded_by(*command.split(), environment=environment, folder=workspace)
@@ -79,7 +90,7 @@ def test_a_guard_loads_next_to_nothing() -> None:
     assert loaded & {"ctypes", "enum", "signal", "functools", "re", "subprocess", "typing"} == set()
 
 
-@pytest.mark.parametrize("command", ["status", "status --json"])
+@pytest.mark.parametrize("command", ["status", "status --json", "agents"])
 def test_status_reads_the_history_without_its_parser(
     command: str, environment: dict[str, str], workspace: Path
 ) -> None:

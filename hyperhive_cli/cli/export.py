@@ -1,0 +1,78 @@
+"""`hyperhive export`."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import click
+
+from hyperhive_cli.cli.invocation import Invocation, pass_invocation
+from hyperhive_cli.cli.show import find_turn
+from hyperhive_cli.errors import HyperhiveError
+from hyperhive_cli.events import BusEvent
+from hyperhive_cli.render.document import entries_to_html, entries_to_markdown, events_to_entries
+from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.store.events import read_history
+
+FORMS = ("jsonl", "md", "html")
+
+
+@click.command()
+@click.option("--turn", metavar="TURN|last", help="This turn alone; default: all that the history holds.")
+@click.option("--format", "form", type=click.Choice(FORMS), help="Default: as FILE's name ends, else jsonl.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Instead of stdout.")
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+@pass_invocation
+def export(invocation: Invocation, turn: str | None, form: str | None, output: Path | None, *, force: bool) -> None:
+    """Write a transcript that stands by itself: the events as JSON lines, or a document to read.
+
+    The HTML has no scripts and loads nothing.
+
+    \b
+    Example: hyperhive export --turn last -o turn.html
+    """  # noqa: D301 - click's own mark
+    paths = invocation.paths()
+    chosen = form or _form_of(output)
+    pieces = _pieces(paths, turn, chosen)
+    if output is None:
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+        return
+    _write(output, pieces, force=force)
+
+
+def _form_of(output: Path | None) -> str:
+    suffix = "" if output is None else output.suffix.lower().removeprefix(".")
+    return {"htm": "html", "markdown": "md"}.get(suffix, suffix if suffix in FORMS else "jsonl")
+
+
+def _pieces(paths: AgentPaths, turn: str | None, form: str) -> Iterator[bytes]:
+    events = read_history(paths.events_db) if turn is None else _events_of(paths, turn)
+    if form == "jsonl":
+        return (event.to_json() + b"\n" for event in events)
+    write = entries_to_markdown if form == "md" else entries_to_html
+    title = f"{paths.agent}, turn {turn}" if turn not in {None, "last"} else paths.agent
+    return (piece.encode() for piece in write(title, events_to_entries(events)))
+
+
+def _events_of(paths: AgentPaths, turn: str) -> list[BusEvent]:
+    _, events, is_whole = find_turn(paths, turn)
+    if not events:
+        raise HyperhiveError("this turn is no longer in the history", f"hyperhive show {turn}")
+    if not is_whole:
+        click.echo("the beginning of this turn is no longer in the history", err=True)
+    return events
+
+
+def _write(path: Path, pieces: Iterable[bytes], *, force: bool) -> None:
+    """Write a file for its owner alone: a transcript is nobody else's."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if force else os.O_EXCL)
+    try:
+        with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+            file.writelines(pieces)
+    except FileExistsError as error:
+        raise HyperhiveError(f"{path} is there already", "--force replaces it") from error
+    except OSError as error:
+        raise HyperhiveError(f"{path} cannot be written: {error.strerror}") from error

@@ -1,0 +1,93 @@
+"""`hyperhive stats`."""
+
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hyperhive_cli.account import BY, EndedTurn, account, days_until, midnight_ms, outcome_counts, tally
+from hyperhive_cli.cli.invocation import Invocation, columns, now_ms, pass_invocation, print_json, print_lines
+from hyperhive_cli.errors import UsageError
+from hyperhive_cli.render.figures import stats_to_lines
+from hyperhive_cli.store.ended import read_turns
+
+MOST_DAYS = 36_500
+FORMS = {".svg": "svg", ".png": "png"}
+
+
+@click.command()
+@click.option(
+    "--days", type=click.IntRange(1, MOST_DAYS), default=7, show_default=True, metavar="N",
+    help="The newest N local days, today included.",
+)  # fmt: skip
+@click.option("--by", type=click.Choice(BY), default="day", show_default=True, help="A row for each of these.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; the README documents its fields.")
+@click.option("--csv", "as_csv", is_flag=True, help="The rows as CSV, with a head.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw tokens, dollars and context (.svg or .png)."
+)
+@pass_invocation
+def stats(invocation: Invocation, days: int, by: str, *, as_json: bool, as_csv: bool, plot: Path | None) -> None:
+    """Add up the agent's turns: outcomes, durations, tokens, dollars and tools.
+
+    A turn counts on the day on which it began. Subagents and compactions are included.
+
+    \b
+    Examples: hyperhive stats --days 30 --by model
+              hyperhive stats --csv > days.csv
+    """  # noqa: D301 - click's own mark
+    if as_json and as_csv:
+        raise UsageError("--json and --csv are two forms of the same", "one of them")
+    paths = invocation.paths()
+    wanted = days_until(now_ms(), days)
+    turns = read_turns(paths, midnight_ms(wanted[0]))
+    rows = account(turns, by, wanted)
+    if plot is not None:
+        _plot(plot, paths.agent, turns, account(turns, "day", wanted))
+    if as_csv:
+        _print_csv(rows, by)
+        return
+    found = {
+        "agent": paths.agent,
+        "from": wanted[0].isoformat(),
+        "to": wanted[-1].isoformat(),
+        "by": by,
+        "total": tally(turns),
+        "outcomes": outcome_counts(turns),
+        "tools": {row["tool"]: row["calls"] for row in account(turns, "tool", wanted)},
+        "rows": rows,
+    }
+    if as_json:
+        print_json(found)
+        return
+    print_lines(stats_to_lines(_without_quiet_days(found), columns()))
+
+
+def _without_quiet_days(found: dict[str, Any]) -> dict[str, Any]:
+    """Leave out, for a person, the days before the first turn, and in a long table all without one."""
+    rows = found["rows"]
+    if found["by"] != "day":
+        return found
+    first = next((at for at, row in enumerate(rows) if row["turns"]), len(rows))
+    kept = rows[first:] if len(rows) - first <= 31 else [row for row in rows if row["turns"]]
+    return found | {"rows": kept}
+
+
+def _print_csv(rows: list[dict[str, Any]], by: str) -> None:
+    heads = ["tool", "calls", "turns"] if by == "tool" else [by, *tally([])]
+    writer = csv.DictWriter(sys.stdout, heads, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def _plot(path: Path, agent: str, turns: list[EndedTurn], rows: list[dict[str, Any]]) -> None:
+    form = FORMS.get(path.suffix.lower())
+    if form is None:
+        raise UsageError(f"{path.name!r} names no kind of picture", "a name that ends in .svg or .png")
+    from hyperhive_cli.render.plot import draw  # noqa: PLC0415 - for the few who want a picture
+
+    sizes = [(turn.started, turn.context_tokens) for turn in turns if turn.context_tokens is not None]
+    draw(path, f"{agent}: {rows[0]['day']} to {rows[-1]['day']}", rows, sizes, form=form)
+    click.echo(f"{path} is drawn", err=True)

@@ -1,0 +1,201 @@
+"""A transcript as a document that stands by itself: events to entries, entries to Markdown or HTML. Pure, no rich.
+
+Whatever others have written (the model, tools, senders) is text: escaped in HTML, and in Markdown fenced, but for
+the model's own words, which are Markdown.
+"""
+
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from hyperhive_cli.events import BusEvent, LiveEvent, ModelChanged, Note, StatusChanged, Stream, TurnEnd, TurnStart
+from hyperhive_cli.render import text
+from hyperhive_cli.render.memory import mapping, string
+
+OPEN_LINES = 12  # of a tool's answer that are not folded away in HTML
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A part of the document; `kind` is turn, text, thinking, call, answer, note or end."""
+
+    kind: str
+    title: str = ""
+    body: str = ""
+    failed: bool = False
+
+
+def events_to_entries(records: Iterable[BusEvent]) -> Iterator[Entry]:
+    """Translate events, in the order of their numbers. What carries nothing to read is left out."""
+    said = ""
+    for record in records:
+        if isinstance(record.event, TurnStart):
+            said = ""
+        for entry in _entries(record.event, record.ts):
+            if entry.kind == "text" and entry.body == said:
+                continue  # a result repeats the last text
+            said = entry.body if entry.kind == "text" else said
+            yield entry
+
+
+def _entries(event: LiveEvent, ts: int) -> Iterator[Entry]:
+    match event:
+        case TurnStart():
+            yield Entry("turn", f"{_turn_name(event)} · {_moment(ts)}", text.text_of(event.body))
+        case Stream():
+            yield from _line(event.line)
+        case Note():
+            yield Entry("note", text.text_of(event.source), text.text_of(event.text), event.level == "error")
+        case StatusChanged():
+            yield Entry("note", "status", text.text_of(event.status))
+        case ModelChanged():
+            yield Entry("note", "model", text.text_of(event.model))
+        case TurnEnd():
+            yield Entry("end", _end(event), text.text_of(event.note), event.ok is not True)
+
+
+def _turn_name(event: TurnStart) -> str:
+    who = text.one_line(text.text_of(event.sender), 64)
+    attempt = f", attempt {text.count(event.attempt)}" if text.count(event.attempt) > 1 else ""
+    return f"Turn {text.brief(event.turn_id)}: {who}{attempt}"
+
+
+def _moment(ts: int) -> str:
+    try:
+        return f"{datetime.fromtimestamp(ts / 1000):%Y-%m-%d %H:%M:%S}"  # noqa: DTZ006 - local, for a person
+    except (OverflowError, ValueError, OSError):
+        return "?"
+
+
+def _end(event: TurnEnd) -> str:
+    took = text.number(event.duration_ms)
+    parts = [
+        text.one_line(text.text_of(event.outcome), 30) or ("ok" if event.ok is True else "failed"),
+        "" if took is None else text.duration(took / 1000),
+        text.plural(text.count(event.tool_calls), "tool") if text.count(event.tool_calls) else "",
+        text.dollars(event.cost_usd),
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _line(line: Mapping[str, Any]) -> Iterator[Entry]:
+    kind, subtype = string(line.get("type")), string(line.get("subtype"))
+    where = "subagent, " if line.get("parent_tool_use_id") else ""
+    if kind in {"assistant", "user"}:
+        content = mapping(line.get("message")).get("content")
+        for block in content if isinstance(content, list) else []:
+            yield from _block(mapping(block), where)
+    elif kind == "result":
+        errors = line.get("errors")
+        reason = "\n".join(map(text.text_of, errors)) if isinstance(errors, list) else ""
+        found = text.text_of(line.get("result")) or reason
+        if found:
+            yield Entry("text", body=found.strip(), failed=line.get("is_error") is True)
+    elif kind == "system" and subtype in {"compact_boundary", "api_retry"}:
+        yield Entry("note", "claude", f"{subtype.replace('_', ' ')} {text.text_of(line.get('error'))}".strip())
+
+
+def _block(block: Mapping[str, Any], where: str) -> Iterator[Entry]:
+    match block.get("type"):
+        case "text":
+            yield Entry("text", where.rstrip(", "), text.text_of(block.get("text")).strip())
+        case "thinking":
+            yield Entry("thinking", f"{where}thinking", text.text_of(block.get("thinking")).strip())
+        case "tool_use":
+            yield Entry("call", where + text.one_line(text.text_of(block.get("name")), 80), _pretty(block.get("input")))
+        case "tool_result":
+            failed = block.get("is_error") is True
+            yield Entry("answer", where + ("error" if failed else "answer"), _answer(block.get("content")), failed)
+
+
+def _pretty(value: object) -> str:
+    return text.clean(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def _answer(content: object) -> str:
+    if not isinstance(content, list):
+        return text.text_of(content)
+    parts = [mapping(part) for part in content]
+    return "\n".join(text.text_of(part.get("text")) or f"[{text.brief(part.get('type'))}]" for part in parts)
+
+
+# --- Markdown ---
+
+_RUN_OF_TICKS = re.compile(r"`{3,}")
+_MARKS = re.compile(r"([\\`*_\[\]<>#|])")
+
+
+def entries_to_markdown(title: str, entries: Iterable[Entry]) -> Iterator[str]:
+    """Give the document piece by piece."""
+    yield f"# {_plain(title)}\n"
+    for entry in entries:
+        yield f"\n{_markdown(entry)}\n"
+
+
+def _plain(words: str) -> str:
+    return _MARKS.sub(r"\\\1", text.one_line(words, 400))
+
+
+def _fenced(body: str) -> str:
+    ticks = "`" * (1 + max((len(run) for run in _RUN_OF_TICKS.findall(body)), default=2))
+    return f"{ticks}text\n{body}\n{ticks}"
+
+
+def _markdown(entry: Entry) -> str:
+    head = _plain(entry.title)
+    if entry.kind == "turn":
+        return f"## {head}\n\n{_fenced(entry.body)}"
+    if entry.kind == "text":
+        return f"*{head}*\n\n{entry.body}" if head else entry.body
+    if entry.kind == "end":
+        sign = "✗" if entry.failed else "✓"
+        return f"{sign} {head}" + (f"\n\n{_fenced(entry.body)}" if entry.body else "")
+    return f"**{head}**\n\n{_fenced(entry.body)}"
+
+
+# --- HTML ---
+
+_STYLE = """
+body{max-width:56rem;margin:2rem auto;padding:0 1rem;font:16px/1.5 system-ui,sans-serif;color:#222;background:#fff}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f4f4f4;padding:.6rem;border-radius:4px;font-size:14px}
+section{border-left:3px solid #ccc;padding-left:.8rem;margin:.8rem 0}
+h2{border-top:1px solid #ccc;padding-top:1rem;font-size:1.1rem}
+.text{white-space:pre-wrap;overflow-wrap:anywhere;border-color:#36c}.failed{border-color:#c33}
+.call{border-color:#b80}.thinking,.note{color:#666}.title{font-size:14px;font-weight:600}
+@media (prefers-color-scheme:dark){body{color:#ddd;background:#181818}pre{background:#262626}}
+"""
+_HEAD = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title><style>{style}</style></head><body>
+<h1>{title}</h1>
+"""
+
+
+def entries_to_html(title: str, entries: Iterable[Entry]) -> Iterator[str]:
+    """Give the document piece by piece: no scripts, nothing from the network."""
+    yield _HEAD.format(title=html.escape(text.one_line(title, 400)), style=_STYLE)
+    for entry in entries:
+        yield f"{_html(entry)}\n"
+    yield "</body></html>\n"
+
+
+def _html(entry: Entry) -> str:
+    head, body = html.escape(entry.title), html.escape(entry.body)
+    title = f'<div class="title">{head}</div>' if head else ""
+    if entry.kind == "turn":
+        return f"<h2>{head}</h2><pre>{body}</pre>"
+    mark = f"{entry.kind} failed" if entry.failed else entry.kind
+    if entry.kind == "text":
+        return f'<section class="{mark}">{title}{body}</section>'
+    if entry.kind in {"answer", "thinking"} and entry.body.count("\n") >= OPEN_LINES:
+        lines = text.plural(entry.body.count("\n") + 1, "line")
+        return (
+            f'<section class="{mark}"><details><summary>{head}, {lines}</summary><pre>{body}</pre></details></section>'
+        )
+    return f'<section class="{mark}">{title}{f"<pre>{body}</pre>" if body else ""}</section>'

@@ -1,0 +1,174 @@
+"""The panel of `status`: what an operator must know within seconds. Pure: no I/O, no rich.
+
+It says all in words and signs; a style only repeats it. A row is a name and its spans, (text, style) each.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from hyperhive_cli.render import text
+from hyperhive_cli.render.figures import money, percent
+from hyperhive_cli.render.table import cells, cut, table
+
+Span = tuple[str, str]
+Row = tuple[str, list[Span]]
+BAR_CELLS = 20
+NEAR_FULL, FULL = 0.7, 0.9
+# Outcomes that wait for the world or a person, and are nobody's failure.
+PATIENT = frozenset({"needs_login", "rate_limited", "overloaded", "billing", "cancelled", "interrupted"})
+_SIGNS: Mapping[str, Span] = {"ok": ("✓", "fine"), **dict.fromkeys(PATIENT, ("·", "warn"))}
+_STATUS_STYLES: Mapping[str, str] = {"online": "fine", "rate_limited": "warn", "needs_login_in_progress": "warn"}
+
+
+def sign_of(outcome: str) -> Span:
+    """Give an outcome's sign: ✓ it worked, ✗ it failed, · it waits or was ended on purpose."""
+    return _SIGNS.get(outcome, ("✗", "bad"))
+
+
+def status_to_rows(found: Mapping[str, Any], now: float) -> list[Row]:
+    """Give `status --json` as rows; `now` is Unix seconds."""
+    running = f"running, pid {found['pid']}" if found["running"] else "not running"
+    rows: list[Row] = [
+        ("agent", [(found["agent"], "head")]),
+        ("harness", [(running, "fine" if found["running"] else "quiet")]),
+        ("status", [status_span(found, now)]),
+        ("turn", [(_turn_state(found, now), "")]),
+        ("model", [(found["model"], "")]),
+        ("session", [(found["session_id"] or "none yet", "")]),
+        ("context", _context(found)),
+        ("today", [(today_words(found["today"]), "")]),
+        ("inbox", _inbox(found)),
+        *_prewarmed(found["prewarmed"], now),
+        ("outcomes", _outcomes(found["last_outcomes"])),
+        ("last turn", [(_last_turn(found["last_turn"]), "")]),
+        ("last event", [(_last_event(found["last_event"]), "quiet")]),
+        ("auth", [(found["auth_source"] or "unknown", "quiet")]),
+        ("workspace", [(found["workspace"] or "none yet", "quiet")]),
+        ("state in", [(found["state_dir"], "quiet")]),
+    ]
+    return [(name, [(text.clean(str(words)), style) for words, style in spans]) for name, spans in rows]
+
+
+def fit(row: Row, name_cells: int, width: int) -> list[Span]:
+    """Give a row as the spans of one line of at most `width` cells; paths, ids and addresses are never cut."""
+    name, spans = row
+    if name in {"status", "session", "workspace", "state in"}:
+        return [(f"{name:<{name_cells}}  ", "quiet"), *spans]
+    left = width - name_cells - 2
+    shown: list[Span] = []
+    for words, style in spans:
+        piece = cut(words.replace("\n", " "), left)
+        shown.append((piece, style))
+        left -= cells(piece)
+    return [(f"{name:<{name_cells}}  ", "quiet"), *shown]
+
+
+def status_span(found: Mapping[str, Any], now: float) -> Span:
+    """Say the agent's status, what it waits for, and until when."""
+    login, until = found["login"], found["waits_until"]
+    status = found["status"] or "unknown"
+    style = _STATUS_STYLES.get(status, "bad" if found["status"] else "quiet")
+    if not found["running"]:
+        return status, "quiet"
+    if login is not None and not login["finished"]:
+        return f"login in progress: {login['url'] or 'claude has named no page yet'}", "warn"
+    if until:
+        at = datetime.fromtimestamp(until)  # noqa: DTZ006 - local, for a person
+        return f"{status}, waits until {at:%H:%M:%S} ({text.duration(max(0.0, until - now))})", style
+    hints = {"needs_login_idle": "hyperhive login", "failed": "hyperhive resume"}
+    return f"{status} ({hints[status]})" if status in hints else status, style
+
+
+def _turn_state(found: Mapping[str, Any], now: float) -> str:
+    since = found["since_unix"]
+    return f"{found['state']}{f' for {text.duration(now - since)}' if since and found['running'] else ''}"
+
+
+def _context(found: Mapping[str, Any]) -> list[Span]:
+    used, window = found["context_tokens"], found["context_window"]
+    if used is None:
+        return [("unknown", "")]
+    if not window:
+        return [(text.tokens(used), "")]
+    share = min(1.0, used / window)
+    full = round(share * BAR_CELLS)
+    style = "bad" if share >= FULL else "warn" if share >= NEAR_FULL else "fine"
+    bar: list[Span] = [("▕", "quiet"), ("█" * full, style), ("░" * (BAR_CELLS - full) + "▏ ", "quiet")]
+    return [*bar, (f"{text.tokens(used)} of {text.tokens(window)} ({percent(share)})", "")]
+
+
+def today_words(today: Mapping[str, Any] | None) -> str:
+    """Say what this day came to."""
+    if not today or not today["turns"]:
+        return "no turn yet"
+    went_in = sum(today[f"{name}input_tokens"] for name in ("", "cache_read_", "cache_creation_"))
+    spent = f"{text.tokens(went_in)} in, {text.tokens(today['output_tokens'])} out"
+    return f"{text.plural(today['turns'], 'turn')}, {today['ok']} ok · {spent} · {money(today['cost_usd'])}"
+
+
+def _inbox(found: Mapping[str, Any]) -> list[Span]:
+    dead = f", {found['dead']} dead (hyperhive inbox)" if found["dead"] else ""
+    paused = ", paused (hyperhive resume)" if found["paused"] else ""
+    return [(f"{found['unread']} waiting", ""), (dead, "bad"), (paused, "warn")]
+
+
+def _prewarmed(waiting: Mapping[str, Any] | None, now: float) -> list[Row]:
+    """Give the row of the claude that waits for the next message; none where none does."""
+    if waiting is None:
+        return []
+    size = waiting["rss_bytes"]
+    memory = f", {size / 1e6:.0f} MB" if size else ""
+    return [("prewarmed", [(f"pid {waiting['pid']}, for {text.duration(now - waiting['since'])}{memory}", "quiet")])]
+
+
+def _outcomes(outcomes: Sequence[str]) -> list[Span]:
+    if not outcomes:
+        return [("none yet", "")]
+    ok = sum(outcome == "ok" for outcome in outcomes)
+    return [*map(sign_of, outcomes), (f"  {ok} ok of the last {len(outcomes)}", "")]
+
+
+def _last_turn(turn: Mapping[str, Any] | None) -> str:
+    if turn is None:
+        return "none yet"
+    parts = [turn["outcome"], text.duration((turn["duration_ms"] or 0) / 1000)]
+    parts.append(text.plural(turn["tool_call_count"], "tool"))
+    if turn["cost_usd"]:
+        parts.append(text.dollars(turn["cost_usd"]))
+    note = f": {text.one_line(turn['note'], 100)}" if turn["note"] else ""
+    return ", ".join(parts) + note
+
+
+def _last_event(event: Mapping[str, Any] | None) -> str:
+    return "none yet" if event is None else f"{event['kind']} #{event['seq']}, {text.duration(event['age_s'])} ago"
+
+
+def agents_to_lines(found: Sequence[Mapping[str, Any]], now: float | None, width: int) -> list[str]:
+    """Give a table of agents; without `now` (Unix seconds) nothing in it changes with time alone."""
+    if not found:
+        return ["no agents yet"]
+    heads = ["agent", "harness", "status", "turn", "model", "context", "waiting", "dead", "today", "last"]
+    return table(heads, [_agent_row(one, now) for one in found], width, optional=("model", "last", "today", "context"))
+
+
+def _agent_row(one: Mapping[str, Any], now: float | None) -> list[str]:
+    used, window = one["context_tokens"], one["context_window"]
+    since = one["since_unix"]
+    busy = one["running"] and one["state"] != "idle"
+    lasts = f" {text.duration(now - since)}" if busy and since and now is not None else ""
+    until = one["waits_until"] if one["running"] else None
+    left = f" {text.duration(max(0.0, until - now))}" if until and now is not None else ""
+    cells_of_row = [
+        one["agent"],
+        f"pid {one['pid'] or '?'}" if one["running"] else "stopped",
+        f"{one['status'] or '-'}{left}" if one["running"] else "-",
+        f"{one['state']}{lasts}" if one["running"] else "-",
+        one["model"],
+        percent(min(1.0, used / window)) if used is not None and window else "-",
+        f"{one['unread']}",
+        f"{one['dead']}",
+        money(one["today"]["cost_usd"]) if one["today"] else "$0",
+        "".join(sign_of(outcome)[0] for outcome in one["last_outcomes"][-5:]) or "-",
+    ]
+    return [text.one_line(str(cell), 40) for cell in cells_of_row]

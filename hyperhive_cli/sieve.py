@@ -1,0 +1,110 @@
+"""Choosing events: those of a turn, of some kinds, of tools, with a text in them. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hyperhive_cli.events import BusEvent, LiveEvent, Stream, TurnEnd, TurnStart
+
+
+@dataclass(slots=True)
+class Sieve:
+    """What `tail` is asked for; to be given every event, in the order of their numbers.
+
+    `turn`: from its `turn_start` to its `turn_end`, or up to the next turn where its end is missing. `grep` is
+    looked for in all texts of an event, capitals or not. `over` tells that the turn has ended.
+    """
+
+    kinds: tuple[str, ...] = ()
+    turn: int | None = None
+    grep: str | None = None
+    tools: bool = False
+    over: bool = False
+    _inside: bool = field(default=False, repr=False)
+
+    @property
+    def is_by_kind(self) -> bool:
+        """Whether an event's kind, and nothing else, decides."""
+        return self.turn is None and not self.grep and not self.tools
+
+    def passes(self, event: LiveEvent) -> bool:
+        """Whether this event is one of those."""
+        if self.turn is not None and not self._is_in_turn(event, self.turn):
+            return False
+        if self.kinds and event.kind not in self.kinds:
+            return False
+        if self.tools and not has_tools(event):
+            return False
+        return not self.grep or contains(event.to_fields(), self.grep.casefold())
+
+    def choose(self, records: Iterable[BusEvent]) -> Iterator[BusEvent]:
+        """Give the records that go through."""
+        return (record for record in records if self.passes(record.event))
+
+    def _is_in_turn(self, event: LiveEvent, turn: int) -> bool:
+        if isinstance(event, TurnStart):
+            self.over = self.over or self._inside  # a harness that died left no end
+            self._inside = event.turn_id == turn
+            self.over = self.over and not self._inside  # an inbox begun anew counts its turns from 1
+            return self._inside
+        if isinstance(event, TurnEnd) and event.turn_id == turn:
+            self._inside, self.over = False, True
+            return True
+        return self._inside
+
+
+def has_tools(event: LiveEvent) -> bool:
+    """Whether this is a line of claude's in which a tool is called or answers."""
+    message = event.line.get("message") if isinstance(event, Stream) else None
+    content = message.get("content") if isinstance(message, Mapping) else None
+    blocks = content if isinstance(content, list) else ()
+    return any(isinstance(block, Mapping) and block.get("type") in {"tool_use", "tool_result"} for block in blocks)
+
+
+def contains(value: Any, folded: str) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether a text, already case-folded, stands in a string of a JSON value; names of fields do not count."""
+    left = [value]
+    while left:
+        found = left.pop()
+        if isinstance(found, str):
+            if folded in found.casefold():
+                return True
+        elif isinstance(found, Mapping):
+            left.extend(found.values())
+        elif isinstance(found, list | tuple):
+            left.extend(found)
+    return False
+
+
+def last_turn_id(records: Iterable[BusEvent]) -> int | None:
+    """Give the turn that began last, None where none did."""
+    found = None
+    for record in records:
+        if isinstance(record.event, TurnStart) and record.event.turn_id is not None:
+            found = record.event.turn_id
+    return found
+
+
+def events_of_turn(records: Iterable[BusEvent], turn: int) -> tuple[list[BusEvent], bool]:
+    """Give the records of the newest turn of this id, and whether its beginning is among them.
+
+    Records in which its beginning is missing, swept away, are its own up to its end.
+    """
+    found: list[BusEvent] = []
+    is_whole = inside = False
+    since_start: list[BusEvent] = []
+    for record in records:
+        event = record.event
+        if isinstance(event, TurnStart):
+            inside = event.turn_id == turn
+            since_start = []
+            if inside:
+                found, is_whole = [], True
+        since_start.append(record)
+        if inside:
+            found.append(record)
+        if isinstance(event, TurnEnd):
+            if event.turn_id == turn and not inside:
+                found, is_whole = since_start, False
+            inside, since_start = False, []
+    return found, is_whole

@@ -1,0 +1,85 @@
+"""Reading the turns that have ended, for statistics and for showing one of them again."""
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from hyperhive_cli.account import EndedTurn, days_until, midnight_ms, tally
+from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.store.inbox import open_inbox_reader
+from hyperhive_cli.usage import TokenUsage
+
+LAST_OUTCOMES = 10
+_COLUMNS = (
+    "turn_id, started, outcome, model, duration_ms, input_tokens, output_tokens, cache_read_input_tokens, "
+    "cache_creation_input_tokens, cost_usd, context_tokens, tool_call_breakdown_json"
+)
+_TODAY = ("turns", "ok", *TokenUsage().to_dict(), "cost_usd", "tool_calls")
+
+
+def _row_to_turn(row: Sequence[Any]) -> EndedTurn:
+    turn_id, started, outcome, model, duration_ms, *usage, cost_usd, context_tokens, tools = row
+    return EndedTurn(
+        turn_id, started, outcome, model, duration_ms, TokenUsage(*usage), cost_usd, context_tokens, _tools(tools)
+    )
+
+
+def _tools(text: object) -> Mapping[str, int]:
+    with suppress(ValueError, TypeError):
+        found = json.loads(str(text))
+        return {name: count for name, count in found.items() if isinstance(count, int)}
+    return {}
+
+
+def turns_since(db: sqlite3.Connection, since_ms: int) -> list[EndedTurn]:
+    """Give the ended turns that began at this moment or later, oldest first."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM turn_stats WHERE outcome IS NOT NULL AND started >= ? ORDER BY turn_id",  # noqa: S608 - our own list
+        (since_ms,),
+    )
+    return [_row_to_turn(row) for row in rows]
+
+
+def read_turns(paths: AgentPaths, since_ms: int) -> list[EndedTurn]:
+    """Read the ended turns of an agent, which may run; none of one that never ran. Raises StoreError."""
+    if not paths.inbox_db.exists():
+        return []
+    with open_inbox_reader(paths.inbox_db) as inbox:
+        return turns_since(inbox.connection, since_ms)
+
+
+def today(db: sqlite3.Connection, now_ms: int) -> dict[str, Any]:
+    """Add up the turns that began on this local day."""
+    (day,) = days_until(now_ms, 1)
+    sums = tally(turns_since(db, midnight_ms(day)))
+    return {name: sums[name] for name in _TODAY}
+
+
+def last_outcomes(db: sqlite3.Connection) -> list[str]:
+    """Name the newest outcomes, oldest first."""
+    rows = db.execute(
+        "SELECT outcome FROM turn_stats WHERE outcome IS NOT NULL ORDER BY turn_id DESC LIMIT ?", (LAST_OUTCOMES,)
+    ).fetchall()
+    return [row[0] for row in reversed(rows)]
+
+
+def read_turn(paths: AgentPaths, turn_id: int | None) -> dict[str, Any] | None:
+    """Read a turn's row (None: of the newest turn), one that runs too, with its message's sender and body.
+
+    Gives None where there is none of this id. Raises StoreError.
+    """
+    if not paths.inbox_db.exists():
+        return None
+    with open_inbox_reader(paths.inbox_db) as inbox:
+        cursor = inbox.connection.execute(
+            """SELECT turn_stats.*, sender, body FROM turn_stats LEFT JOIN messages ON messages.id = message_id
+               WHERE :id IS NULL OR turn_id = :id ORDER BY turn_id DESC LIMIT 1""",
+            {"id": turn_id},
+        )
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        found = dict(zip((column[0] for column in cursor.description), row, strict=True))
+    return {**found, "tools": _tools(found.pop("tool_call_breakdown_json"))}

@@ -1,0 +1,160 @@
+"""`hyperhive agents`: every agent of a machine, found by its folder; once, and again each second."""
+
+import errno
+import os
+import pty
+import select
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hyperhive_cli.store.inbox import open_inbox
+from tests.conftest import FakeClaude, wait_until
+from tests.harness import LIMIT_S, TEXT, UNKNOWN_MODEL, Event, Hive, gated, read_once
+
+
+@pytest.fixture
+def home(state_dir: Path) -> Path:
+    """Give the folder of the agents: short enough for the sockets of two."""
+    return state_dir / "home"
+
+
+@pytest.fixture
+def two(home: Path, hive: Hive, fake_claude: FakeClaude) -> dict[str, Hive]:
+    """Give two agents that had a turn, one of them dead."""
+    found = {}
+    for name, steps in (("first", TEXT), ("second", UNKNOWN_MODEL)):
+        one = Hive(hive.workspace, home / name, hive.claude, hive.environment)
+        fake_claude.script(steps)
+        one.drain("--message", "one")
+        found[name] = one
+    return found
+
+
+def agents(hive: Hive, home: Path) -> dict[str, Event]:
+    done = hive.call("agents", "--home", str(home), "--json")
+    assert (done.status, done.stderr) == (0, "")
+    return {agent["agent"]: agent for agent in done.json_lines()}
+
+
+def test_all_agents_are_found_with_what_status_says_of_them(two: dict[str, Hive], hive: Hive, home: Path) -> None:
+    found = agents(hive, home)
+    assert list(found) == ["first", "second"]
+    assert [found[name]["last_outcomes"] for name in two] == [["ok"], ["bad_request"]]
+    assert found["second"]["dead"] == 1
+    expected = two["first"].status() | {"agent": "first", "last_event": None}
+    assert found["first"] | {"last_event": None} == expected
+    done = hive.call("agents", "--home", str(home), variables={"COLUMNS": "80"})
+    lines = done.stdout.splitlines()
+    assert [line.split()[:2] for line in lines] == [["agent", "harness"], ["first", "stopped"], ["second", "stopped"]]
+    assert ("✓" in lines[1], "✗" in lines[2]) == (True, True)
+
+
+def test_the_usual_place_is_below_the_home_folder(hive: Hive) -> None:
+    assert hive.call("agents").stdout == "no agents yet\n"
+    for variables, place in (({}, Path(hive.environment["HOME"], ".local/state")), ({"X": ""}, hive.workspace / "s")):
+        folder = place / "hyperhive" / "helper"
+        folder.mkdir(parents=True)
+        with open_inbox(folder / "hyperhive-inbox.sqlite") as inbox:
+            inbox.put("operator", "hello", now_ms=1)
+        given = {"XDG_STATE_HOME": str(place)} if variables else {}
+        # What names one agent's files is nobody else's.
+        done = hive.call("agents", "--json", variables={**given, "HYPERHIVE_EVENTS_DB": "/nowhere"})
+        (found,) = done.json_lines()
+        assert (found["agent"], found["unread"], found["state_dir"]) == ("helper", 1, str(folder))
+
+
+def test_what_is_no_agent_is_passed_over(hive: Hive, home: Path) -> None:
+    for name in ("No Name", "empty", "damaged"):
+        (home / name).mkdir(parents=True)
+    (home / "a file").touch()
+    for name in ("No Name", "damaged"):
+        (home / name / "hyperhive-inbox.sqlite").write_bytes(b"no database" * 500)
+    found = agents(hive, home)
+    assert list(found) == ["damaged"]
+    assert found["damaged"]["today"] is None
+    assert "damaged" in hive.call("agents", "--home", str(home)).stdout
+
+
+def test_a_place_that_is_no_folder_is_an_error(hive: Hive, home: Path) -> None:
+    home.touch()
+    assert "cannot be read" in hive.call("agents", "--home", str(home)).refusal()
+
+
+def test_watched_in_a_pipe_it_says_what_changes(
+    two: dict[str, Hive], hive: Hive, home: Path, fake_claude: FakeClaude
+) -> None:
+    with (
+        hive.start("agents", "--home", str(home), "--watch") as plain,
+        hive.start("agents", "--home", str(home), "--watch", "--json") as lines,
+    ):
+        wait_until(lambda: len(plain.stdout) >= 3)
+        fake_claude.script(gated())
+        with two["first"].run("--message", "two") as harness:
+            fake_claude.wait_for("before go on")
+            wait_until(lambda: any(f"pid {harness.pid}" in line and "thinking" in line for line in plain.stdout))
+            wait_until(lambda: any(agent["running"] and agent["state"] == "thinking" for agent in lines.events()))
+            fake_claude.touch("go on")
+            harness.wait_for_kind("turn_end")
+        wait_until(lambda: any(agent["last_outcomes"] == ["ok", "ok"] for agent in lines.events()))
+        for program in (plain, lines):
+            assert program.interrupt() == 130
+            assert "".join(program.stderr) == ""
+    assert [agent["agent"] for agent in lines.events()].count("second") == 1
+
+
+def test_it_ends_when_its_reader_goes_away(two: dict[str, Hive], hive: Hive, home: Path) -> None:
+    assert two
+    with read_once(hive, "agents", "--home", str(home), "--watch") as process:
+        assert process.stderr is not None
+        assert (process.stderr.read(), process.wait(LIMIT_S)) == (b"", 0)
+
+
+def test_a_harness_that_is_stopped_holds_nobody_up(two: dict[str, Hive], hive: Hive, home: Path) -> None:
+    with two["first"].run() as harness:
+        harness.send(signal.SIGSTOP)
+        try:
+            found = agents(hive, home)
+        finally:
+            harness.send(signal.SIGCONT)
+        assert (found["first"]["state"], found["second"]["running"]) == ("unreachable", False)
+
+
+def test_on_a_terminal_the_table_is_drawn_in_place_until_ctrl_c(two: dict[str, Hive], hive: Hive, home: Path) -> None:
+    assert two
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        hive.command("agents", "--home", str(home), "--watch"),
+        env=hive.variables(COLUMNS="80", LINES="24", TERM="xterm"),
+        cwd=hive.workspace,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        start_new_session=True,
+    )
+    os.close(follower)
+    shown = bytearray()
+
+    def drawn_twice() -> bool:
+        if select.select([leader], [], [], 0.05)[0]:
+            shown.extend(os.read(leader, 1 << 16))
+        return shown.count(b"\x1b[H") >= 3 and shown.endswith(b"\x1b[J")
+
+    try:
+        wait_until(drawn_twice, LIMIT_S)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(LIMIT_S) == 130
+        try:
+            while data := os.read(leader, 1 << 16):
+                shown += data
+        except OSError as error:
+            assert error.errno == errno.EIO  # noqa: PT017 - how Linux says that the other end is closed
+    finally:
+        process.kill()
+        process.wait()
+        os.close(leader)
+    assert b"\x1b[?" not in shown, "no mode that would have to be undone"
+    assert b"second" in shown
+    assert b"Traceback" not in shown

@@ -1,0 +1,123 @@
+"""A transcript as Markdown and HTML: all that was said is in it, and nothing of it acts."""
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+
+from hyperhive_cli.events import BusEvent, LiveEvent, Note, Stream, TurnEnd, TurnStart
+from hyperhive_cli.render.document import Entry, entries_to_html, entries_to_markdown, events_to_entries
+from tests.conftest import recording, recording_index
+
+EVIL = '<script>alert(1)</script><img src=x onerror="x">"\'&\x1b[31m\u202e```\n````'
+ALLOWED = {
+    "html", "head", "meta", "title", "style", "body", "h1", "h2", "section", "div", "pre", "details", "summary",
+}  # fmt: skip
+
+
+class Page(HTMLParser):
+    """Reads a page: its tags with their attributes, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.words = ""
+        self.depth = 0
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.depth += tag != "meta"
+
+    def handle_endtag(self, _tag: str) -> None:
+        self.depth -= 1
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def entries_of(*events: LiveEvent) -> list[Entry]:
+    return list(events_to_entries(BusEvent.make(seq, 1, event) for seq, event in enumerate(events, 1)))
+
+
+def turn_of(name: str) -> list[Entry]:
+    lines = [Stream.from_line(json.loads(line)) for line in recording(name)]
+    start = TurnStart(sender="operator", body="look around", unread=0, turn_id=7)
+    return entries_of(start, *lines, TurnEnd(ok=True, outcome="ok", turn_id=7, duration_ms=4_000, tool_calls=5))
+
+
+def evil_turn() -> list[Entry]:
+    blocks = [
+        {"type": "text", "text": EVIL},
+        {"type": "thinking", "thinking": EVIL},
+        {"type": "tool_use", "name": EVIL, "input": {EVIL: EVIL}},
+    ]
+    answer = {"type": "tool_result", "content": [{"type": "text", "text": EVIL * 20}, {"type": EVIL}], "is_error": True}
+    return entries_of(
+        TurnStart(sender=EVIL, body=EVIL, unread=0, turn_id=1),
+        Stream.from_line({"type": "assistant", "message": {"content": blocks}}),
+        Stream.from_line({"type": "user", "message": {"content": [answer]}}),
+        Note(text=EVIL, source=EVIL, level=EVIL),
+        TurnEnd(ok=False, note=EVIL, outcome=EVIL),
+    )
+
+
+@pytest.mark.parametrize("name", sorted(recording_index()))
+def test_every_recording_is_a_document(name: str) -> None:
+    entries = turn_of(name)
+    page = Page("".join(entries_to_html("tester", entries)))
+    markdown = "".join(entries_to_markdown("tester", entries))
+    assert page.depth == 0
+    for entry in entries:
+        assert entry.body in page.words
+        assert entry.body in markdown
+
+
+def test_a_turn_with_tools_is_told_in_order() -> None:
+    kinds = [entry.kind for entry in turn_of("v2.1.330/tools.jsonl")]
+    assert kinds[0] == "turn"
+    assert kinds[-2:] == ["text", "end"], "the result, which repeats the last text, is left out"
+    assert (kinds.count("call"), kinds.count("answer")) == (5, 5)
+
+
+def test_the_reason_of_a_failure_is_in_it() -> None:
+    assert any("model" in entry.body for entry in turn_of("v2.1.330/model_missing.jsonl"))
+
+
+def test_nothing_of_what_others_wrote_is_markup() -> None:
+    page = Page("".join(entries_to_html(EVIL, evil_turn())))
+    assert page.tags <= ALLOWED
+    assert page.attributes <= {"lang", "charset", "name", "content", "http-equiv", "class"}
+    assert page.words.count("<script>alert(1)</script>") > 6
+    assert "\x1b" not in page.words
+    assert "\u202e" not in page.words
+
+
+def test_the_page_forbids_scripts_and_the_network_itself() -> None:
+    page = "".join(entries_to_html("x", []))
+    assert "default-src 'none'" in page
+    assert "http:" not in page
+    assert "https:" not in page
+
+
+def test_no_text_breaks_out_of_its_fence() -> None:
+    """But the model's own words, which are Markdown."""
+    entries = [entry for entry in evil_turn() if entry.kind != "text"]
+    fence = ""
+    for line in "".join(entries_to_markdown("x", entries)).splitlines():
+        if fence:
+            fence = "" if line == fence else fence
+        elif line.startswith("```"):
+            assert line.endswith("text")
+            fence = line.removesuffix("text")
+        else:
+            assert "<script" not in line.replace("\\<", "")
+    assert fence == ""
+
+
+@pytest.mark.parametrize("line", [{}, {"type": "assistant"}, {"type": "user", "message": {"content": [1, None, "x"]}}])
+def test_odd_lines_are_left_out_or_harmless(line: dict[str, object]) -> None:
+    entries_of(Stream.from_line(line))

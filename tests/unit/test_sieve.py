@@ -1,0 +1,98 @@
+"""Choosing events: by turn, kind, text and tools."""
+
+import pytest
+
+from hyperhive_cli.events import BusEvent, LiveEvent, Note, Stream, TurnEnd, TurnStart
+from hyperhive_cli.sieve import Sieve, contains, events_of_turn, has_tools, last_turn_id
+
+
+def start(turn: int) -> TurnStart:
+    return TurnStart(sender="operator", body=f"do {turn}", unread=0, turn_id=turn)
+
+
+def end(turn: int) -> TurnEnd:
+    return TurnEnd(ok=True, turn_id=turn)
+
+
+def records(*events: LiveEvent) -> list[BusEvent]:
+    return [BusEvent.make(seq, 1, event) for seq, event in enumerate(events, 1)]
+
+
+def seqs(found: list[BusEvent]) -> list[int | None]:
+    return [record.seq for record in found]
+
+
+NOTE = Note(text="Some Words")
+CALL = Stream.from_line({"type": "assistant", "message": {"content": [{"type": "tool_use", "input": {"a": "Ünder"}}]}})
+ANSWER = Stream.from_line({"type": "user", "message": {"content": [{"type": "tool_result"}]}})
+TALK = Stream.from_line({"type": "assistant", "message": {"content": [{"type": "text", "text": "tool_use"}]}})
+TWO_TURNS = records(NOTE, start(1), CALL, end(1), NOTE, start(2), ANSWER, TALK, end(2), NOTE)
+
+
+@pytest.mark.parametrize(
+    ("sieve", "expected"),
+    [
+        (Sieve(), list(range(1, 11))),
+        (Sieve(kinds=("note", "turn_end")), [1, 4, 5, 9, 10]),
+        (Sieve(turn=1), [2, 3, 4]),
+        (Sieve(turn=2), [6, 7, 8, 9]),
+        (Sieve(turn=3), []),
+        (Sieve(tools=True), [3, 7]),
+        (Sieve(grep="some WORDS"), [1, 5, 10]),
+        (Sieve(grep="ÜNDER"), [3]),
+        (Sieve(grep="do 2"), [6]),
+        (Sieve(turn=2, tools=True), [7]),
+        (Sieve(turn=2, kinds=("turn_start",)), [6]),
+    ],
+)
+def test_what_goes_through(sieve: Sieve, expected: list[int]) -> None:
+    assert seqs(list(sieve.choose(TWO_TURNS))) == expected
+    assert sieve.over == (sieve.turn in {1, 2})
+
+
+def test_a_turn_without_an_end_is_over_when_the_next_one_begins() -> None:
+    sieve = Sieve(turn=1)
+    assert seqs(list(sieve.choose(records(start(1), CALL, start(2), CALL)))) == [1, 2]
+    assert sieve.over
+
+
+def test_a_turn_whose_number_comes_again_is_not_over() -> None:
+    sieve = Sieve(turn=1)
+    assert seqs(list(sieve.choose(records(start(1), end(1), NOTE, start(1), CALL)))) == [1, 2, 4, 5]
+    assert not sieve.over
+
+
+def test_names_of_fields_are_no_text() -> None:
+    assert not contains({"text": ["x", {"text": 1}], "n": None}, "text")
+    assert contains({"a": [{"b": ["deep"]}]}, "dee")
+
+
+@pytest.mark.parametrize("message", [None, 1, "x", {"content": "x"}, {"content": [None, 1, {"type": None}]}])
+def test_odd_shapes_have_no_tools(message: object) -> None:
+    assert not has_tools(Stream.from_line({"type": "assistant", "message": message}))
+
+
+@pytest.mark.parametrize(
+    ("turn", "expected", "is_whole"), [(1, [2, 3, 4], True), (2, [6, 7, 8, 9], True), (3, [], False)]
+)
+def test_the_events_of_a_turn(turn: int, expected: list[int], is_whole: bool) -> None:
+    found, whole = events_of_turn(TWO_TURNS, turn)
+    assert (seqs(found), whole) == (expected, is_whole)
+
+
+def test_a_turn_whose_beginning_was_swept_has_what_is_left() -> None:
+    assert [seqs(events_of_turn(TWO_TURNS[at:], 1)[0]) for at in (2, 3, 4)] == [[3, 4], [4], []]
+    assert events_of_turn(TWO_TURNS[2:], 1)[1] is False
+
+
+def test_a_turn_that_runs_or_was_cut_off_ends_with_the_next_one() -> None:
+    found = records(start(1), CALL, start(2), CALL)
+    assert [seqs(events_of_turn(found, turn)[0]) for turn in (1, 2)] == [[1, 2], [3, 4]]
+
+
+def test_of_two_turns_with_one_number_the_newer_counts() -> None:
+    assert seqs(events_of_turn(records(start(1), end(1), start(1), NOTE, end(1)), 1)[0]) == [3, 4, 5]
+
+
+def test_the_last_turn() -> None:
+    assert (last_turn_id(TWO_TURNS), last_turn_id(records(NOTE))) == (2, None)
