@@ -20,6 +20,7 @@ ROOT = Path(hyperhive_cli.__file__).parent
 FLOORS = {
     0: "__init__ errors outcomes usage events settings",
     1: """
+        configuration
         agent.__init__ agent.pause agent.retry agent.state
         claude.__init__ claude.argv claude.evidence claude.outcome claude.prompt claude.redact claude.stream
         claude.watch
@@ -43,14 +44,13 @@ FLOORS = {
         render.output render.prose render.stream render.system render.tool
     """,
     4: """
-        agent.care agent.control agent.credentials agent.ledger agent.login agent.loop agent.prewarm agent.screen
-        agent.session
-        agent.turn
+        agent.care agent.control agent.credentials agent.hook agent.ledger agent.login agent.loop
+        agent.prewarm agent.screen agent.session agent.turn
     """,
     5: "agent.harness",
     6: """
-        cli.__init__ cli.backup cli.demo cli.inbox cli.invocation cli.login cli.main cli.model cli.moments
-        cli.run cli.send cli.session cli.sinks cli.status cli.tail
+        cli.__init__ cli.backup cli.config cli.configured cli.demo cli.inbox cli.invocation cli.login cli.main
+        cli.model cli.moments cli.run cli.send cli.session cli.sinks cli.status cli.tail
     """,
     7: "__main__",
 }
@@ -63,8 +63,8 @@ HOMES = {
     "orjson": "events claude.stream",
     "rich": "render.",
     "trio": """
-        ring bus claude.process claude.runner control.server agent.care agent.credentials agent.harness agent.ledger
-        agent.login agent.loop agent.prewarm agent.screen agent.turn cli.demo cli.run
+        ring bus claude.process claude.runner control.server agent.care agent.credentials agent.harness agent.hook
+        agent.ledger agent.login agent.loop agent.prewarm agent.screen agent.turn cli.demo cli.run
     """,
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness demo.replay cli.sinks",
