@@ -117,10 +117,11 @@ def print_json(value: object) -> None:
     """Print one JSON value on a line of its own."""
     import json  # noqa: PLC0415 - most output is no JSON
 
-    click.echo(json.dumps(value, ensure_ascii=not _is_utf8(), separators=(",", ":")))
+    click.echo(json.dumps(value, ensure_ascii=not is_utf8(), separators=(",", ":")))
 
 
-def _is_utf8() -> bool:
+def is_utf8() -> bool:
+    """Whether stdout takes any character."""
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 

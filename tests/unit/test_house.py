@@ -22,15 +22,15 @@ FLOORS = {
     1: """
         configuration
         agent.__init__ agent.pause agent.retry agent.state
-        claude.__init__ claude.argv claude.evidence claude.outcome claude.prompt claude.redact claude.stream
-        claude.watch
+        claude.__init__ claude.argv claude.compatibility claude.evidence claude.outcome claude.prompt claude.redact
+        claude.stream claude.watch
         control.__init__ control.wire
         demo.__init__ demo.replay
         render.__init__ render.text
         store.__init__ store.mounts store.schema
     """,
     2: """
-        ring
+        diagnosis ring
         claude.guard claude.process
         control.client control.peer
         store.backup store.db store.events store.facts store.folder store.inbox store.model store.place store.report
@@ -44,13 +44,13 @@ FLOORS = {
         render.output render.prose render.stream render.system render.tool
     """,
     4: """
-        agent.care agent.control agent.credentials agent.hook agent.ledger agent.login agent.loop
+        agent.care agent.checkup agent.control agent.credentials agent.hook agent.ledger agent.login agent.loop
         agent.prewarm agent.screen agent.session agent.turn
     """,
     5: "agent.harness",
     6: """
-        cli.__init__ cli.backup cli.config cli.configured cli.demo cli.inbox cli.invocation cli.login cli.main
-        cli.model cli.moments cli.run cli.send cli.session cli.sinks cli.status cli.tail
+        cli.__init__ cli.backup cli.config cli.configured cli.demo cli.doctor cli.inbox cli.invocation cli.login
+        cli.main cli.model cli.moments cli.run cli.send cli.session cli.sinks cli.status cli.tail
     """,
     7: "__main__",
 }
@@ -63,8 +63,8 @@ HOMES = {
     "orjson": "events claude.stream",
     "rich": "render.",
     "trio": """
-        ring bus claude.process claude.runner control.server agent.care agent.credentials agent.harness agent.hook
-        agent.ledger agent.login agent.loop agent.prewarm agent.screen agent.turn cli.demo cli.run
+        ring bus claude.process claude.runner control.server agent.care agent.checkup agent.credentials agent.harness
+        agent.hook agent.ledger agent.login agent.loop agent.prewarm agent.screen agent.turn cli.demo cli.doctor cli.run
     """,
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness demo.replay cli.sinks",
@@ -76,7 +76,7 @@ HOMES = {
     **dict.fromkeys(("_ctypes", "_signal", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
     **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn", "os.execv", "os.execve"), ""),
     "trio.lowlevel.open_process": "claude.process",
-    "trio.run": "cli.run cli.demo",
+    "trio.run": "cli.run cli.demo cli.doctor",
 }
 PURE_UP_TO = 1
 NOT_PURE = {"os", "io", "time", "random", "tempfile", "shutil", "select", "selectors", "http", "urllib", "logging"}
