@@ -18,6 +18,7 @@ MARKER = "HYPERHIVE_TURN"  # in the environment of all that a turn starts; its v
 MODEL_LIMIT_CHARS = 200
 SENDER_LIMIT_CHARS = 64
 LOCK_NAME = "harness.lock"
+WORKSPACE_FILE = "hyperhive.toml"  # a workspace's own settings
 SOCKET_PATH_LIMIT_BYTES = 100  # sun_path holds 104 (macOS) or 108 (Linux) with its NUL
 
 _AGENT_NAME = r"[a-z0-9][a-z0-9_-]{0,63}"  # compiled when used: no command needs both

@@ -38,10 +38,10 @@ it count as a start and play its run, and it leaves at the end of stdin, or with
 
 Without a word in the script it does as the binary does: SIGINT gives a last `result` and exit status 0,
 SIGTERM exit status 143 and no `result`. A mistake in the script leaves with 98 and a line on stderr.
-`auth status`, `auth login`, `auth logout` and `--version` answer by themselves and do not count as starts. With
-"logged_in": "file" the file `logged_in` beside the script decides; `auth login` creates it, unless the code is
-`wrong`, and `auth logout` removes it. The code `half` is no whole one: as the binary does, `auth login` then asks
-for another one, waits on when its stdin ends, and leaves with 0 at SIGINT.
+`auth status`, `auth login`, `auth logout`, `--help` and `--version` answer by themselves and do not count as
+starts. With "logged_in": "file" the file `logged_in` beside the script decides; `auth login` creates it, unless
+the code is `wrong`, and `auth logout` removes it. The code `half` is no whole one: as the binary does, `auth
+login` then asks for another one, waits on when its stdin ends, and leaves with 0 at SIGINT.
 """
 
 import contextlib
@@ -60,6 +60,11 @@ from typing import Any, NoReturn
 
 RECORDINGS = Path(__file__).resolve().parent / "recordings"
 LIMIT_S = 60.0
+HELP = """Usage: claude [options] [command] [prompt]
+  -p, --print  --verbose  --output-format <format>  --input-format <format>  --model <model>
+  -r, --resume [id]  -c, --continue
+  --permission-mode <mode>  --dangerously-skip-permissions  --include-partial-messages
+"""
 STDIN_HAS_ENDED, GATE_NEVER_OPENED, BAD_SCRIPT = 96, 97, 98
 STDOUT, STDERR = 1, 2
 
@@ -400,6 +405,9 @@ def main(script_path: str, argv: list[str]) -> NoReturn:
     script = json.loads(Path(script_path).read_text(encoding="utf-8"))
     if argv[:1] in (["--version"], ["-v"]):
         sys.stdout.write("2.1.330 (Claude Code)\n")
+        sys.exit(0)
+    if argv[:1] == ["--help"]:
+        sys.stdout.write(HELP)
         sys.exit(0)
     if argv[:2] == ["auth", "status"]:
         auth_status(folder, script)

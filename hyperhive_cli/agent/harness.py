@@ -11,6 +11,7 @@ import trio
 
 from hyperhive_cli.agent.care import Care, recover, sweep
 from hyperhive_cli.agent.control import ControlHandler, refuse_turns
+from hyperhive_cli.agent.hook import ATTENTION, HookConfig, open_hook
 from hyperhive_cli.agent.login import LoginDesk
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.agent.screen import Screen, Sink
@@ -38,6 +39,8 @@ class HarnessConfig:
     messages: Sequence[tuple[str, str]] = ()  # sender, body
     sink: Sink | None = None
     allow_self_control: bool = False
+    on_event: tuple[str, ...] = ()  # the hook's command, its program an absolute path
+    on_event_kinds: tuple[str, ...] = (ATTENTION,)
 
 
 async def run_harness(config: HarnessConfig) -> int:
@@ -60,6 +63,7 @@ async def run_harness(config: HarnessConfig) -> int:
             if screen is not None:
                 viewers.start_soon(screen.follow, bus, inbox)
             async with (
+                open_hook(_hook(config, agent), bus, lambda: len(signals) > 1),
                 open_control_server(config.paths.socket, ControlHandler(bus, loop, inbox, desk), admit),
                 trio.open_nursery() as nursery,
             ):
@@ -76,6 +80,18 @@ async def run_harness(config: HarnessConfig) -> int:
     if signals:
         return 128 + signals[0]
     return 1 if loop.failed and config.agent.drain else 0
+
+
+def _hook(config: HarnessConfig, agent: AgentConfig) -> HookConfig | None:
+    """Give the hook of this life: it sees what claude sees, and the agent's name.
+
+    It runs in the state folder and not in the workspace, where the agent could leave it a program or a module.
+    """
+    if not config.on_event:
+        return None
+    environment = {**agent.environment, "HYPERHIVE_AGENT": config.paths.agent}
+    folder = config.paths.state_dir
+    return HookConfig(config.on_event, config.on_event_kinds, folder, environment, agent.redactor, agent.kept)
 
 
 @contextmanager

@@ -115,6 +115,23 @@ def is_secret_name(name: str) -> bool:
     return any(_SECRET_WORD.fullmatch(word) for word in words)
 
 
+def shown_command(words: Iterable[str]) -> str:
+    """Give a command line as it may be shown: of an address the host alone, of `--token VALUE` the name alone.
+
+    What follows the host of a webhook is its secret.
+    """
+    shown, hides = [], False
+    for word in words:
+        name, equals, _ = word.partition("=")
+        is_secret = is_secret_name(name.lstrip("-").replace("-", "_"))
+        shown.append("…" if hides else f"{name}=…" if equals and is_secret else _ADDRESS.sub(r"\1\2/…", word))
+        hides = not equals and is_secret and word.startswith("-")
+    return Redactor({}).text(" ".join(shown))
+
+
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*://)(?:[^/@\s]*@)?([^/\s?#]+)(?:[/?#]\S*)?", re.IGNORECASE)
+
+
 def _forms(value: str) -> list[str]:
     """Give how a value may be written in a text: as it is, and as in the JSON that a tool prints."""
     written = (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1])

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from hyperhive_cli.errors import AgentConflictError, NotRunningError, StoreError
-from hyperhive_cli.settings import MARKER, AgentPaths, resolve_paths
+from hyperhive_cli.settings import MARKER, WORKSPACE_FILE, AgentPaths, resolve_paths
 
 ANSWER_LIMIT_S = 2.0
 
@@ -24,8 +24,15 @@ class Invocation:
         self.debug = False
 
     def paths_for(self, workspace: Path) -> AgentPaths:
-        """Find the files of the agent that these options, or the workspace's name, stand for."""
-        return resolve_paths(self.agent, self.state_dir, workspace, os.environ)
+        """Find the files of the agent that these options, the workspace's file or its name stand for."""
+        named = self.agent
+        if named is None and os.path.lexists(workspace / WORKSPACE_FILE):
+            from hyperhive_cli.cli.configured import workspace_agent  # noqa: PLC0415 - most folders have no such file
+
+            named = workspace_agent(workspace)
+        paths = resolve_paths(named, self.state_dir, workspace, os.environ)
+        # What a workspace's file says is as good as the folder's name: it must not lead to an agent of another one.
+        return paths._replace(explicit=self.agent is not None)
 
     def paths(self) -> AgentPaths:
         """Find the agent of a client command: as `paths_for` the current folder, and never another's.
@@ -126,7 +133,7 @@ def print_json(value: object) -> None:
     """Print one JSON value on a line of its own."""
     import json  # noqa: PLC0415 - most output is no JSON
 
-    click.echo(json.dumps(value, ensure_ascii=not _is_utf8(), separators=(",", ":")))
+    click.echo(json.dumps(value, ensure_ascii=not is_utf8(), separators=(",", ":")))
 
 
 # Our own signs, for an output that cannot take them.
@@ -147,7 +154,7 @@ def columns() -> int:
 def print_lines(lines: Iterable[str]) -> None:
     """Print lines; an output that is no UTF-8 gets what it can take."""
     for line in lines:
-        if not _is_utf8():
+        if not is_utf8():
             encoding = sys.stdout.encoding or "ascii"
             line = line.translate(_ASCII).encode(encoding, "backslashreplace").decode(encoding)  # noqa: PLW2901
         click.echo(line)
@@ -169,7 +176,8 @@ def paint(spans: Iterable[tuple[str, str]]) -> str:
     return "".join(parts).rstrip()
 
 
-def _is_utf8() -> bool:
+def is_utf8() -> bool:
+    """Whether stdout takes any character."""
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 

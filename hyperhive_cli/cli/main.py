@@ -24,6 +24,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "agents": ("agents", "Show every agent of this machine in one table."),
     "model": ("model", "Show or set the model of the next turn."),
     "inbox": ("inbox", "List, show, move, cancel and retry messages."),
+    "doctor": ("doctor", "Look whether everything is well, and say what to do."),
+    "config": ("config", "Show the settings of `run`, and where each comes from."),
     "backup": ("backup", "Write the whole agent into one archive, while it runs or not."),
     "new-session": ("session", "Start a fresh conversation with the next turn."),
     "compact": ("session", "Compact the conversation between two turns."),

@@ -11,10 +11,12 @@ import click
 import trio
 
 from hyperhive_cli.agent.harness import HarnessConfig, run_harness
+from hyperhive_cli.agent.hook import ATTENTION, HOOK_KINDS, find_hook
 from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.claude.argv import Launch, check_extra, check_passed, child_environment
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.watch import Limits
+from hyperhive_cli.cli.configured import load_settings, stronger
 from hyperhive_cli.cli.invocation import Invocation, now_ms, pass_invocation
 from hyperhive_cli.cli.sinks import open_sink
 from hyperhive_cli.errors import HyperhiveError, UsageError
@@ -36,6 +38,8 @@ class Lines(click.types.StringParamType):
     "--workspace",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=".",
+    is_eager=True,
+    callback=load_settings,
     metavar="DIR",
     help="Where claude works; default: the current folder.",
 )
@@ -101,6 +105,16 @@ class Lines(click.types.StringParamType):
 )
 @click.option("--prewarm", is_flag=True, help="While idle, have the next claude started already; costs about 160 MB.")
 @click.option("--allow-self-control", is_flag=True, help="Let a turn send messages to its own agent and steer it.")
+@click.option("--on-event", metavar="COMMAND", help="Run this for an event, which it gets as JSON on stdin; no shell.")
+@click.option(
+    "--on-event-kind",
+    "hook_kinds",
+    multiple=True,
+    type=click.Choice(HOOK_KINDS),
+    default=(ATTENTION,),
+    metavar="KIND",
+    help="Which events: attention (the default: what needs a person), turn_end, note, …; may be given several times.",
+)
 @click.argument("claude_args", nargs=-1, type=click.UNPROCESSED)
 @pass_invocation
 def run(
@@ -116,6 +130,8 @@ def run(
     background_wait: float,
     expect_auth: str | None,
     passed: tuple[str, ...],
+    on_event: str | None,
+    hook_kinds: tuple[str, ...],
     claude_args: tuple[str, ...],
     *,
     drain: bool,
@@ -133,7 +149,7 @@ def run(
     passed to claude.
     """
     if as_json and quiet:
-        raise UsageError("--json and --quiet exclude each other")
+        as_json, quiet = _one_of_both()
     if claude_args and not claude_args[0].startswith("-"):
         raise UsageError(f"{claude_args[0]!r} is no option", f"hyperhive run --message {claude_args[0]!r}")
     if (refused := check_extra(claude_args)) is not None:
@@ -162,12 +178,22 @@ def run(
     )
     chosen = None if model is None else check_model_name(model)
     incoming = [check_message("operator", text) for text in messages]
+    hook = find_hook(on_event) if on_event else ()
     with ExitStack() as stack:
         sink = None
         if not quiet:
             snapshot = stored_status(paths, now_ms=now_ms()) | {"status": "online"}
             sink = stack.enter_context(open_sink(snapshot, as_json=as_json))
-        return trio.run(run_harness, HarnessConfig(paths, agent, chosen, incoming, sink, allow_self_control))
+        harness = HarnessConfig(paths, agent, chosen, incoming, sink, allow_self_control, hook, hook_kinds)
+        return trio.run(run_harness, harness)
+
+
+def _one_of_both() -> tuple[bool, bool]:
+    """Choose between --json and --quiet: a flag may go against what a file says."""
+    chosen = stronger(click.get_current_context(), "as_json", "quiet")
+    if chosen is None:
+        raise UsageError("--json and --quiet exclude each other")
+    return chosen == "as_json", chosen == "quiet"
 
 
 def find_claude(name: str) -> str:

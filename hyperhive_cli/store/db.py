@@ -147,6 +147,25 @@ def check_soundness(db: sqlite3.Connection) -> None:
         raise error
 
 
+def look_for_damage(path: Path, *, limit_s: float) -> str | None:
+    """Check an existing database without writing to it; gives what is wrong, None when it is sound. Blocking.
+
+    Raises TimeoutError when the check takes longer than `limit_s` (some 300 MB a second), OSError where the
+    file may not be read.
+    """
+    path.open("rb").close()
+    deadline = time.monotonic() + limit_s
+    try:
+        with closing(open_reader(path, busy_s=1.0)) as db:
+            db.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+            check_soundness(db)
+    except sqlite3.Error as error:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"its check takes longer than {limit_s:g} s") from error
+        return str(error)
+    return None
+
+
 def shrink_wal(path: Path) -> int:
     """Bring what a database's -wal holds into its file, cut it to nothing, and give the size that it still has.
 

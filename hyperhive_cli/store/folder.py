@@ -20,6 +20,14 @@ def prepare_state_dir(folder: Path) -> None:
     """Create the folder (0700) where it is missing; raises StoreError for one that others could tamper with."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"the state folder {folder} cannot be used: {error.strerror}") from error
+    check_state_dir(folder)
+
+
+def check_state_dir(folder: Path) -> None:
+    """Raise StoreError for a folder that is missing, may not be written, or that others could tamper with."""
+    try:
         found = folder.lstat()
     except OSError as error:
         raise StoreError(f"the state folder {folder} cannot be used: {error.strerror}") from error
@@ -82,7 +90,8 @@ def _is_dead(pid: object) -> bool:
 def lock_holder(path: Path) -> int | None:
     """Give the pid of the harness that holds the lock, None when it is free. 0: it holds it and did not say who."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # NONBLOCK: a pipe in its place must hold up nobody.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     try:

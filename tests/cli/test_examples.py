@@ -6,7 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -64,6 +68,79 @@ def test_picture_draws_what_a_command_prints(answering: Hive) -> None:
     assert "url(http" not in drawn
 
 
+EVENT = {"seq": 7, "ts": 1, "kind": "turn_end", "ok": False, "outcome": "crashed", "note": 'said "no" & $(id) --'}
+
+
+def notice(program: str, hive: Hive, folder: Path) -> list[str]:
+    """Run the desktop notice with a stand-in for the desktop's own program; gives the words that this got."""
+    folder.mkdir()
+    stub = folder / program
+    stub.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {folder}/words\n")
+    stub.chmod(0o700)
+    path = f"{folder}{os.pathsep}{hive.environment['PATH']}"
+    done = subprocess.run(
+        [str(EXAMPLES / "notify.sh")],
+        env={**hive.variables(), "PATH": path, "HYPERHIVE_AGENT": "bee"},
+        input=json.dumps(EVENT).encode(),
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    return (folder / "words").read_text().splitlines()
+
+
+@pytest.mark.parametrize("program", ["notify-send", "osascript"])
+def test_notify_shows_what_happened_and_runs_none_of_it(program: str, hive: Hive, tmp_path: Path) -> None:
+    words = notice(program, hive, tmp_path / "desktop")
+    assert words[-3:] == ["--", "hyperhive: bee", 'turn end: crashed said "no" & $(id) --']
+
+
+class Webhook(BaseHTTPRequestHandler):
+    """Keeps what is posted to it."""
+
+    posted: ClassVar[list[tuple[str, dict[str, str], bytes]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.posted.append((self.path, dict(self.headers.items()), body))
+        self.send_response(500 if self.path == "/broken" else 204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def webhook() -> Iterator[str]:
+    Webhook.posted.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Webhook) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_webhook_sends_the_event_from_a_run(hive: Hive, fake_claude: FakeClaude, webhook: str, tmp_path: Path) -> None:
+    """By its address, and by a file that holds it."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not here: webhook.sh was not run")
+    fake_claude.script([{"recording": "v2.1.330/model_missing.jsonl"}, {"exit": 1}])
+    secret = tmp_path / "address"
+    secret.write_text(f'url = "{webhook}/from-a-file"\n')
+    for target in (f"{webhook}/hooks/1", str(secret)):
+        done = hive.drain("--message", "one", "--on-event", f"{EXAMPLES / 'webhook.sh'} {target}")
+        (ended,) = [event for event in done.json_lines() if event["kind"] == "turn_end"]
+        path, headers, body = Webhook.posted.pop()
+        assert path in {"/hooks/1", "/from-a-file"}
+        assert (headers["Content-Type"], headers["X-Hyperhive-Agent"]) == ("application/json", "workspace")
+        assert json.loads(body) == ended
+        assert [event for event in done.json_lines() if event.get("source") == "hook"] == []
+    done = hive.drain("--message", "one", "--on-event", f"{EXAMPLES / 'webhook.sh'} {webhook}/broken")
+    (note,) = [event for event in done.json_lines() if event.get("source") == "hook"]
+    assert "the hook failed: exit status 22" in note["text"]
+
+
 UNIT = EXAMPLES / "hyperhive@.service"
 
 
@@ -93,6 +170,6 @@ def test_systemd_knows_every_word_of_the_service(tmp_path: Path) -> None:
 
 
 def test_every_example_has_its_test() -> None:
-    tested = {"send_and_wait.sh", "watch_costs.py", "picture.py"}
+    tested = {"send_and_wait.sh", "watch_costs.py", "picture.py", "notify.sh", "webhook.sh"}
     assert {entry.name for entry in EXAMPLES.iterdir()} - tested == {UNIT.name, "console.svg"}
     assert all(os.access(EXAMPLES / name, os.X_OK) for name in tested)

@@ -20,17 +20,17 @@ ROOT = Path(hyperhive_cli.__file__).parent
 FLOORS = {
     0: "__init__ account errors outcomes usage events settings",
     1: """
-        sieve
+        configuration sieve
         agent.__init__ agent.pause agent.retry agent.state
-        claude.__init__ claude.argv claude.evidence claude.outcome claude.prompt claude.redact claude.stream
-        claude.watch
+        claude.__init__ claude.argv claude.compatibility claude.evidence claude.outcome claude.prompt claude.redact
+        claude.stream claude.watch
         control.__init__ control.wire
         demo.__init__ demo.replay
         render.__init__ render.figures render.panel render.table render.text
         store.__init__ store.mounts store.schema
     """,
     2: """
-        ring
+        diagnosis ring
         claude.guard claude.process
         control.client control.peer
         store.backup store.db store.ended store.events store.facts store.folder store.inbox store.model store.place
@@ -44,14 +44,14 @@ FLOORS = {
         render.output render.plot render.prose render.stream render.system render.tool
     """,
     4: """
-        agent.care agent.control agent.credentials agent.ledger agent.login agent.loop agent.prewarm agent.screen
-        agent.session
-        agent.turn
+        agent.care agent.checkup agent.control agent.credentials agent.hook agent.ledger agent.login agent.loop
+        agent.prewarm agent.screen agent.session agent.turn
     """,
     5: "agent.harness",
     6: """
-        cli.__init__ cli.agents cli.backup cli.demo cli.export cli.inbox cli.invocation cli.login cli.main cli.model
-        cli.moments cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail
+        cli.__init__ cli.agents cli.backup cli.config cli.configured cli.demo cli.doctor cli.export cli.inbox
+        cli.invocation cli.login cli.main cli.model cli.moments cli.run cli.send cli.session cli.show cli.sinks
+        cli.stats cli.status cli.tail
     """,
     7: "__main__",
 }
@@ -65,8 +65,8 @@ HOMES = {
     "orjson": "events claude.stream",
     "rich": "render.",
     "trio": """
-        ring bus claude.process claude.runner control.server agent.care agent.credentials agent.harness agent.ledger
-        agent.login agent.loop agent.prewarm agent.screen agent.turn cli.demo cli.run
+        ring bus claude.process claude.runner control.server agent.care agent.checkup agent.credentials agent.harness
+        agent.hook agent.ledger agent.login agent.loop agent.prewarm agent.screen agent.turn cli.demo cli.doctor cli.run
     """,
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness demo.replay cli.sinks",
@@ -78,7 +78,7 @@ HOMES = {
     **dict.fromkeys(("_ctypes", "_signal", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
     **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn", "os.execv", "os.execve"), ""),
     "trio.lowlevel.open_process": "claude.process",
-    "trio.run": "cli.run cli.demo",
+    "trio.run": "cli.run cli.demo cli.doctor",
 }
 PURE_UP_TO = 1
 NOT_PURE = {"os", "io", "time", "random", "tempfile", "shutil", "select", "selectors", "http", "urllib", "logging"}

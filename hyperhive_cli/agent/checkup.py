@@ -1,0 +1,259 @@
+"""The look that `doctor` takes at an agent and its surroundings. It changes nothing, and each look has an end."""
+
+import json
+import os
+import shutil
+import stat
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from hyperhive_cli.agent.credentials import config_folder
+from hyperhive_cli.claude.process import open_claude
+from hyperhive_cli.control.client import GoneError, call
+from hyperhive_cli.diagnosis import (
+    INSTALL,
+    Finding,
+    fine,
+    judge_cleanup,
+    judge_help,
+    judge_lines,
+    judge_login,
+    judge_neighbours,
+    judge_rights,
+    judge_scrub,
+    judge_space,
+    judge_version,
+    warning,
+    wrong,
+)
+from hyperhive_cli.errors import HyperhiveError, StoreError
+from hyperhive_cli.events import Stream
+from hyperhive_cli.settings import HISTORY_CAPACITY, LOCK_NAME, AgentPaths, resolve_paths
+from hyperhive_cli.store.db import look_for_damage
+from hyperhive_cli.store.events import open_event_reader
+from hyperhive_cli.store.folder import check_state_dir, lock_holder
+from hyperhive_cli.store.inbox import open_inbox_reader
+from hyperhive_cli.store.place import unsound_file_system
+
+ASK_LIMIT_S = 20.0  # for one answer of claude; the very first start of a new binary takes 5 s
+CHECK_LIMIT_S = 5.0  # for one database
+ANSWER_LIMIT_S = 2.0
+OUTPUT_LIMIT_BYTES = 256 * 1024
+SETTINGS_LIMIT_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """What is looked at. `program` is None where claude was not found, with the reason in `missing`."""
+
+    paths: AgentPaths
+    workspace: Path
+    program: str | None
+    missing: str
+    environment: Mapping[str, str]  # claude's own
+    skips_permissions: bool = False
+
+
+async def ask_claude(patient: Patient, *words: str) -> tuple[int, str] | None:
+    """Run claude for an answer and give its exit status and stdout, None when it takes too long. Raises OSError."""
+    output = bytearray()
+    with trio.move_on_after(ASK_LIMIT_S):
+        async with open_claude(
+            [patient.program or "", *words], workspace=patient.workspace, environment=patient.environment
+        ) as process:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(process.feed, b"")
+                nursery.start_soon(_read, process.stdout, output)
+                nursery.start_soon(_read, process.stderr, bytearray())
+                status = await process.wait()
+                nursery.cancel_scope.deadline = trio.current_time() + 1.0
+            return status, output.decode(errors="replace")
+    return None
+
+
+async def _read(stream: trio.abc.ReceiveStream, kept: bytearray) -> None:
+    while chunk := await stream.receive_some(OUTPUT_LIMIT_BYTES):
+        kept += chunk[: max(0, OUTPUT_LIMIT_BYTES - len(kept))]
+
+
+async def look_at_claude(patient: Patient) -> AsyncIterator[Finding]:
+    """Look at the program: is it there, which release is it, does it know our flags, is it logged in."""
+    if patient.program is None:
+        yield wrong("claude", patient.missing, INSTALL)
+        return
+    try:
+        said = await ask_claude(patient, "--version")
+        if said is None:
+            yield wrong("claude", f"{patient.program} does not answer within {ASK_LIMIT_S:g} s", INSTALL)
+            return
+        if said[0] != 0:
+            yield wrong("claude", f"{patient.program} --version leaves with exit status {said[0]}", INSTALL)
+            return
+        yield fine("claude", patient.program)
+        yield judge_version(said[1])
+        for words, judge in ((("--help",), _judge_help), (("auth", "status"), _judge_login)):
+            answer = await ask_claude(patient, *words)
+            yield judge(answer)
+    except (OSError, ValueError) as error:
+        yield wrong("claude", f"{patient.program} cannot be started: {error}", INSTALL)
+
+
+def _judge_help(answer: tuple[int, str] | None) -> Finding:
+    if answer is None or answer[0] != 0:
+        return wrong("flags", "claude does not list its flags", INSTALL)
+    return judge_help(answer[1])
+
+
+def _judge_login(answer: tuple[int, str] | None) -> Finding:
+    if answer is None:
+        return wrong("login", "claude does not say whether it is logged in", "claude auth status")
+    report: Any = None
+    with suppress(ValueError, RecursionError):
+        report = json.loads(answer[1])
+    return judge_login(answer[0], report if isinstance(report, dict) else {})
+
+
+def look_at_files(patient: Patient, *, by_login: bool) -> list[Finding]:
+    """Look at the agent's folder, its databases and its harness, and at what surrounds it. Blocking, some seconds."""
+    paths = patient.paths
+    looks: list[tuple[str, Callable[[], Finding]]] = [
+        ("workspace", lambda: _workspace(patient)),
+        ("state", lambda: _state(paths)),
+        ("harness", lambda: _harness(paths)),
+        ("file system", lambda: _file_system(paths)),
+        ("inbox", lambda: _database("inbox", paths.inbox_db, "restore a backup; `run` refuses a damaged inbox")),
+        ("history", lambda: _database("history", paths.events_db, "none: `run` moves it aside and begins a new one")),
+        ("stream", lambda: _stream(paths)),
+        ("disk", lambda: judge_space(shutil.disk_usage(_existing(paths.state_dir)).free)),
+        ("user", lambda: _rights(patient)),
+        ("scrub", lambda: _scrub(patient)),
+        ("transcripts", lambda: judge_cleanup(_cleanup_days(patient))),
+        ("neighbours", lambda: judge_neighbours(_neighbours(patient), by_login=by_login)),
+    ]
+    return [look_safely(what, look) for what, look in looks]
+
+
+def look_safely(what: str, look: Callable[[], Finding]) -> Finding:
+    """Take one look; one that fails is a finding too."""
+    try:
+        return look()
+    except HyperhiveError as error:
+        return wrong(what, error.message, error.hint or "see the README")
+    except Exception as error:  # noqa: BLE001 - the next look may say why
+        return wrong(what, f"cannot be looked at: {type(error).__name__}: {error}", "hyperhive --debug status")
+
+
+def _workspace(patient: Patient) -> Finding:
+    bound = None
+    with suppress(StoreError), open_inbox_reader(patient.paths.inbox_db) as inbox:
+        bound = inbox.fact("workspace")
+    if bound is not None and bound != str(patient.workspace):
+        advice = f"hyperhive doctor --workspace {bound}, or another --agent"
+        return wrong("workspace", f"agent {patient.paths.agent!r} is bound to {bound}, not to this folder", advice)
+    if not os.access(patient.workspace, os.R_OK | os.W_OK | os.X_OK):
+        return warning("workspace", f"{patient.workspace} may not be written", "chown it, if claude is to work in it")
+    return fine("workspace", f"{patient.workspace}, agent {patient.paths.agent}")
+
+
+def _state(paths: AgentPaths) -> Finding:
+    folder = paths.state_dir
+    if not os.path.lexists(folder):
+        parent = _existing(folder)
+        if not os.access(parent, os.W_OK | os.X_OK):
+            return wrong(
+                "state", f"{folder} cannot be made: {parent} may not be written", "hyperhive --state-dir DIR …"
+            )
+        return fine("state", f"{folder} is not there yet")
+    check_state_dir(folder)
+    files = (paths.inbox_db, paths.events_db, paths.lock_file)
+    exposed = [path for path in files if path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
+    if exposed:
+        return warning("state", f"others may read {exposed[0]}", f"chmod 600 {exposed[0]}")
+    return fine("state", str(folder))
+
+
+def _harness(paths: AgentPaths) -> Finding:
+    """Compare the lock with the socket: a harness that runs answers."""
+    holder = lock_holder(paths.lock_file)
+    try:
+        call(paths.socket, "status", limit_s=ANSWER_LIMIT_S)
+    except GoneError:
+        if holder is None:
+            return fine("harness", "none runs")
+        advice = "wait, if it has just begun or is stopped; else end it"
+        return wrong("harness", f"process {holder or 'unknown'} holds the lock and does not answer", advice)
+    return fine("harness", f"runs, pid {holder or 'unknown'}, and answers")
+
+
+def _file_system(paths: AgentPaths) -> Finding:
+    for path, judge in ((paths.inbox_db, wrong), (paths.events_db, warning)):
+        found = unsound_file_system(path)
+        if found is not None:
+            said = f"{path} lies on {found}, where SQLite's log does not work"
+            return judge("file system", said, "--state-dir on a local disk")
+    return fine("file system", "fit for SQLite's log")
+
+
+def _database(what: str, path: Path, advice: str) -> Finding:
+    if not path.exists():
+        return fine(what, "not there yet")
+    try:
+        damage = look_for_damage(path, limit_s=CHECK_LIMIT_S)
+    except TimeoutError as error:
+        return warning(what, f"not looked at to its end: {error}", "sqlite3 FILE 'PRAGMA quick_check'")
+    if damage is not None:
+        return wrong(what, f"{path} is damaged: {damage}", advice)
+    return fine(what, f"sound, {path.stat().st_size / 2**20:.1f} MiB")
+
+
+def _stream(paths: AgentPaths) -> Finding:
+    if not paths.events_db.exists():
+        return fine("stream", "no line of claude's is kept yet")
+    with open_event_reader(paths.events_db) as store:
+        events = [record.event for record in store.newest(HISTORY_CAPACITY, (Stream.kind,))]
+    return judge_lines([event.line for event in events if isinstance(event, Stream)])
+
+
+def _rights(patient: Patient) -> Finding:
+    is_root = os.geteuid() == 0
+    return judge_rights(is_root=is_root, skips_permissions=patient.skips_permissions, environ=patient.environment)
+
+
+def _scrub(patient: Patient) -> Finding:
+    has_bubblewrap = shutil.which("bwrap", path=patient.environment.get("PATH")) is not None
+    return judge_scrub(has_bubblewrap=has_bubblewrap, is_linux=sys.platform == "linux", environ=patient.environment)
+
+
+def _cleanup_days(patient: Patient) -> object:
+    """Give what claude's settings say of its transcripts; the later of them go first. Raises OSError or ValueError."""
+    own = patient.workspace / ".claude"
+    days: object = None
+    for path in (
+        config_folder(patient.environment) / "settings.json",
+        own / "settings.json",
+        own / "settings.local.json",
+    ):
+        if path.is_file() and path.stat().st_size <= SETTINGS_LIMIT_BYTES:
+            found = json.loads(path.read_bytes())
+            days = found.get("cleanupPeriodDays", days) if isinstance(found, dict) else days
+    return days
+
+
+def _neighbours(patient: Patient) -> Sequence[str]:
+    """Name the other agents whose harness runs, as far as their folders lie where they lie by default."""
+    with suppress(OSError, HyperhiveError):
+        home = resolve_paths("any", None, patient.workspace, os.environ).state_dir.parent
+        folders = [folder for folder in home.iterdir() if folder != patient.paths.state_dir]
+        return [folder.name for folder in folders if lock_holder(folder / LOCK_NAME) is not None]
+    return []
+
+
+def _existing(folder: Path) -> Path:
+    """Give the nearest folder above that is there."""
+    return next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())

@@ -1,0 +1,57 @@
+"""What hyperhive knows of claude's releases: which were tried, which flags it uses, which lines it has met. Pure."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+OLDEST_TRIED = (2, 1, 197)
+NEWEST_TRIED = (2, 1, 330)
+
+# All that a turn's command line may hold; a test compares it with what is built.
+USED_FLAGS = (
+    "--print",
+    "--verbose",
+    "--output-format",
+    "--input-format",
+    "--model",
+    "--resume",
+    "--continue",
+    "--permission-mode",
+    "--dangerously-skip-permissions",
+    "--include-partial-messages",
+)
+
+# Types of lines, `TYPE/SUBTYPE` for those of `system`, in the recordings of both releases and in the console's table.
+KNOWN_LINES = frozenset(
+    """
+    assistant user result stream_event rate_limit_event
+    system/init system/status system/api_retry system/compact_boundary system/thinking_tokens system/task_started
+    system/task_progress system/task_updated system/task_notification system/background_tasks_changed
+    system/permission_denied
+    """.split()  # noqa: SIM905 - a list of words, as one reads it
+)
+
+_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+_FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+
+
+def read_version(text: str) -> tuple[int, int, int] | None:
+    """Give the release that `claude --version` names, None when it names none."""
+    found = _VERSION.search(text)
+    return None if found is None else (int(found[1]), int(found[2]), int(found[3]))
+
+
+def missing_flags(help_text: str) -> list[str]:
+    """Give the flags that we use and claude's help does not list any more."""
+    listed = set(_FLAG.findall(help_text))
+    return [flag for flag in USED_FLAGS if flag not in listed]
+
+
+def unknown_lines(lines: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Name the types of lines that are not known, sorted, each once and cut to 60 characters."""
+    return sorted({name for line in lines if (name := _name_of(line)) not in KNOWN_LINES})
+
+
+def _name_of(line: Mapping[str, Any]) -> str:
+    kind, subtype = (str(line.get(key, ""))[:60] for key in ("type", "subtype"))
+    return f"{kind}/{subtype}" if kind == "system" else kind or "a line without a type"

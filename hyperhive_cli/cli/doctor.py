@@ -1,0 +1,100 @@
+"""`hyperhive doctor`."""
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import click
+import trio
+
+from hyperhive_cli.agent.checkup import Patient, look_at_claude, look_at_files, look_safely
+from hyperhive_cli.claude.argv import child_environment
+from hyperhive_cli.cli.configured import run_context
+from hyperhive_cli.cli.invocation import Invocation, is_utf8, pass_invocation, print_json
+from hyperhive_cli.cli.run import find_claude
+from hyperhive_cli.diagnosis import Finding, Level, fine, judge_terminal, wrong
+from hyperhive_cli.errors import HyperhiveError
+from hyperhive_cli.render import text
+
+SIGNS = {Level.OK: "✓", Level.WARNING: "!", Level.WRONG: "✗"}
+PLAIN_SIGNS = {Level.OK: "ok", Level.WARNING: "!!", Level.WRONG: "NO"}
+
+
+@click.command()
+@click.option(
+    "--workspace",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="The workspace; default: the current folder.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON; the README documents the fields.")
+@pass_invocation
+@click.pass_context
+def doctor(ctx: click.Context, invocation: Invocation, workspace: Path | None, *, as_json: bool) -> int:
+    """Look whether claude, the agent's files and this machine are well, and say what to do about what is not.
+
+    Changes nothing. Exits 1 when anything is wrong; a warning is not.
+    """
+    findings = _look(ctx, invocation, workspace)
+    is_well = all(finding.level is not Level.WRONG for finding in findings)
+    if as_json:
+        print_json({"ok": is_well, "findings": [finding.to_dict() for finding in findings]})
+    else:
+        _show(findings)
+    return 0 if is_well else 1
+
+
+def _look(ctx: click.Context, invocation: Invocation, workspace: Path | None) -> list[Finding]:
+    claude, passed, skips = os.environ.get("HYPERHIVE_RUN_CLAUDE", "claude"), (), False
+    folder = (workspace or Path.cwd()).resolve()
+    first = fine("settings", "read")
+    try:
+        with run_context(ctx, workspace) as found:
+            folder = found.params["workspace"].resolve()
+            claude, passed, skips = (found.params[name] for name in ("claude", "passed", "skip_permissions"))
+    except click.UsageError as error:
+        first = wrong("settings", error.format_message(), "hyperhive config show")
+    except HyperhiveError as error:
+        first = wrong("settings", error.message, error.hint or "hyperhive config show")
+    try:
+        paths = invocation.paths_for(folder)
+    except HyperhiveError as error:
+        return [first, wrong("agent", error.message, error.hint or "hyperhive --agent NAME doctor"), _terminal()]
+    program, missing = None, ""
+    try:
+        program = find_claude(claude)
+    except HyperhiveError as error:
+        missing = error.message
+    patient = Patient(paths, folder, program, missing, child_environment(os.environ, passed), skips)
+    about_claude = trio.run(_gather, patient)
+    by_login = not any(word in one.finding for one in about_claude for word in ("API_KEY", "apiKeyHelper", "token"))
+    return [first, *about_claude, *look_at_files(patient, by_login=by_login), _terminal()]
+
+
+async def _gather(patient: Patient) -> list[Finding]:
+    return [finding async for finding in look_at_claude(patient)]
+
+
+def _terminal() -> Finding:
+    return look_safely(
+        "terminal",
+        partial(
+            judge_terminal,
+            is_terminal=sys.stdout.isatty(),
+            encoding=sys.stdout.encoding or "",
+            columns=shutil.get_terminal_size().columns,
+            environ=os.environ,
+        ),
+    )
+
+
+def _show(findings: Sequence[Finding]) -> None:
+    signs, arrow = (SIGNS, "→") if is_utf8() else (PLAIN_SIGNS, "->")
+    width = max(len(finding.what) for finding in findings)
+    for one in findings:
+        click.echo(f"{signs[one.level]:<2} {one.what:<{width}}  {text.one_line(one.finding, 300)}")
+        if one.advice is not None:
+            click.echo(f"{'':<{width + 5}}{arrow} {text.one_line(one.advice, 300)}")

@@ -1,0 +1,216 @@
+"""`doctor` on agents that are well, new, running, stopped, damaged, and where nothing is installed."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from hyperhive_cli.agent import checkup
+from hyperhive_cli.agent.checkup import Patient, look_at_claude
+from hyperhive_cli.diagnosis import Finding
+from hyperhive_cli.settings import resolve_paths
+from tests.conftest import FakeClaude, process_state
+from tests.harness import LIMIT_S, TEXT, Event, Hive
+
+trio = pytest.importorskip("trio")
+SANDBOX = {"IS_SANDBOX": "1"}  # whoever runs the tests
+
+
+def examine(hive: Hive, *arguments: str, status: int = 0, **variables: str) -> dict[str, Event]:
+    """Give the findings by what they are about; `status` is how it exits."""
+    own = {**SANDBOX, "HYPERHIVE_RUN_CLAUDE": str(hive.claude), **variables}
+    done = hive.call("doctor", "--json", *arguments, variables=own)
+    assert (done.status, done.stderr) == (status, "")
+    (report,) = done.json_lines()
+    assert report["ok"] == (status == 0)
+    assert all((one["advice"] is None) == (one["level"] == "ok") for one in report["findings"])
+    return {one["what"]: one for one in report["findings"]}
+
+
+def levels(found: Mapping[str, Event]) -> set[str]:
+    return {f"{what}: {one['level']}" for what, one in found.items() if one["level"] != "ok"}
+
+
+def test_a_new_agent_is_well_and_stays_untouched(hive: Hive, fake_claude: FakeClaude) -> None:
+    hive.state_dir /= "new"
+    found = examine(hive)
+    assert levels(found) == set()
+    assert found["version"]["finding"].startswith("2.1.330, within 2.1.197 to 2.1.330")
+    assert "not there yet" in found["state"]["finding"]
+    assert not hive.state_dir.exists()
+    assert fake_claude.started() == []
+
+
+def test_a_running_and_a_stopped_agent_are_well(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    with hive.run("--message", "hello") as program:
+        program.wait_for_kind("turn_end")
+        found = examine(hive)
+        assert (levels(found), found["harness"]["finding"]) == (set(), f"runs, pid {program.pid}, and answers")
+        program.interrupt()
+    found = examine(hive)
+    assert (levels(found), found["harness"]["finding"]) == (set(), "none runs")
+    assert "all of types known" in found["stream"]["finding"]
+
+
+def test_a_harness_that_hangs_is_found(hive: Hive) -> None:
+    with hive.run() as program:
+        program.send(signal.SIGSTOP)
+        found = examine(hive, status=1)
+        assert levels(found) == {"harness: wrong"}
+        assert str(program.pid) in found["harness"]["finding"]
+        program.send(signal.SIGCONT)
+        program.interrupt()
+
+
+@pytest.mark.parametrize("name", ["hyperhive-inbox.sqlite", "hyperhive-events.sqlite"])
+@pytest.mark.parametrize("damage", ["garbage", "a page", "cut"])
+def test_a_damaged_database_is_found_and_left(name: str, damage: str, hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    hive.drain("--message", "hello")
+    path = hive.state_dir / name
+    content = bytearray(path.read_bytes())
+    match damage:
+        case "garbage":
+            content[:100] = b"x" * 100
+        case "a page":
+            content[4096 : 2 * 4096] = b"\xff" * 4096
+        case _:
+            del content[3 * 4096 :]
+    path.write_bytes(content)
+    found = examine(hive, status=1)
+    what = "inbox" if "inbox" in name else "history"
+    assert f"{what}: wrong" in levels(found)
+    assert path.read_bytes() == bytes(content)
+
+
+def test_lines_of_an_unknown_type_are_a_warning(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script([{"line": {"type": "novel", "x": "\x1b[31m"}}, *TEXT])
+    hive.drain("--message", "hello")
+    found = examine(hive)
+    assert (levels(found), "novel" in found["stream"]["finding"]) == ({"stream: warning"}, True)
+
+
+def test_a_missing_login_is_wrong(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT, logged_in=False)
+    found = examine(hive, status=1)
+    assert (levels(found), "hyperhive login" in found["login"]["advice"]) == ({"login: wrong"}, True)
+
+
+def test_folders_that_others_can_reach(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    hive.drain("--message", "hello")
+    (hive.state_dir / "hyperhive-inbox.sqlite").chmod(0o644)
+    assert levels(examine(hive)) == {"state: warning"}
+    hive.state_dir.chmod(0o777)
+    found = examine(hive, status=1)
+    assert (levels(found), found["state"]["advice"]) == ({"state: wrong"}, f"chmod 700 {hive.state_dir}")
+    hive.state_dir.chmod(0o700)
+
+
+def test_what_surrounds_the_agent(hive: Hive) -> None:
+    claude = Path(hive.environment["HOME"], ".claude")
+    claude.mkdir()
+    (claude / "settings.json").write_text('{"cleanupPeriodDays": 3}')
+    # A PATH on which there is no bubblewrap.
+    empty = hive.workspace / "empty"
+    empty.mkdir()
+    variables = {"CLAUDE_CODE_SUBPROCESS_ENV_SCRUB": "1", "PATH": str(empty)}
+    assert levels(examine(hive, status=1, **variables)) == {"scrub: wrong", "transcripts: warning"}
+    (hive.workspace / ".claude").mkdir()
+    (hive.workspace / ".claude" / "settings.json").write_text('{"cleanupPeriodDays": 99}')
+    assert levels(examine(hive)) == set()
+    (claude / "settings.json").write_text("{")
+    assert levels(examine(hive, status=1)) == {"transcripts: wrong"}
+
+
+def test_an_agent_of_another_folder_and_one_beside_it(hive: Hive, fake_claude: FakeClaude, tmp_path: Path) -> None:
+    fake_claude.script(TEXT)
+    hive.environment = {**hive.environment, "XDG_STATE_HOME": str(hive.state_dir)}
+    base = hive.state_dir / "hyperhive"
+    hive.state_dir = base / "one"
+    with hive.run():
+        hive.state_dir = base / "two"
+        found = examine(hive)
+        assert (levels(found), "one" in found["neighbours"]["finding"]) == ({"neighbours: warning"}, True)
+        hive.state_dir = base / "one"
+        found = examine(hive, "--workspace", str(tmp_path), status=1)
+        assert levels(found) == {"workspace: wrong"}
+
+
+def test_nothing_installed_and_settings_that_are_wrong(hive: Hive) -> None:
+    found = examine(hive, status=1, HYPERHIVE_RUN_CLAUDE="no-such-claude")
+    assert (levels(found), "npm install" in found["claude"]["advice"]) == ({"claude: wrong"}, True)
+    (hive.workspace / "hyperhive.toml").write_text("[run]\nmodle = 'x'\n")
+    found = examine(hive, status=1)
+    assert (levels(found), "modle" in found["settings"]["finding"]) == ({"settings: wrong"}, True)
+    assert levels(examine(hive, status=1, HYPERHIVE_RUN_DRAIN_WAIT="soon")) == {"settings: wrong"}
+
+
+def test_without_a_home_it_says_so(hive: Hive) -> None:
+    kept = {name: value for name, value in hive.variables().items() if name != "HOME"}
+    done = subprocess.run(
+        [*hive.command()[:3], "doctor"],
+        env=kept,
+        cwd=hive.workspace,
+        capture_output=True,
+        check=False,
+        timeout=LIMIT_S,
+    )
+    assert (done.returncode, b"Traceback" in done.stderr, b"HOME is not set" in done.stdout) == (1, False, True)
+
+
+def test_a_person_gets_a_line_each_in_whatever_their_terminal_can_show(hive: Hive) -> None:
+    variables = {**SANDBOX, "HYPERHIVE_RUN_CLAUDE": "no-such-claude"}
+    done = hive.call("doctor", variables=variables)
+    lines = done.stdout.splitlines()
+    assert (done.status, done.stderr) == (1, "")
+    at = next(number for number, line in enumerate(lines) if line.startswith("✗"))
+    assert lines[at].split()[:2] == ["✗", "claude"]
+    assert lines[at + 1].split()[:3] == ["→", "npm", "install"]
+    ascii_only = hive.call("doctor", variables={**variables, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}).stdout
+    assert (ascii_only.isascii(), "NO claude" in ascii_only) == (True, True)
+
+
+def test_a_claude_that_never_answers_holds_nothing_up(
+    hive: Hive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkup, "ASK_LIMIT_S", 1.0)
+    program = tmp_path / "claude"
+    program.write_text(f"#!/bin/sh\ntrap '' INT TERM\necho $$ > {tmp_path}/pid\nsleep 600\n")
+    program.chmod(0o700)
+    paths = resolve_paths("bee", hive.state_dir, hive.workspace, hive.environment)
+
+    async def look() -> list[Finding]:
+        patient = Patient(paths, hive.workspace, str(program), "", hive.environment)
+        return [finding async for finding in look_at_claude(patient)]
+
+    (finding,) = trio.run(look)
+    assert (finding.level, "does not answer within 1 s" in finding.finding) == ("wrong", True)
+    assert process_state(int((tmp_path / "pid").read_text())) is None
+
+
+def test_a_database_that_takes_too_long_is_a_warning(hive: Hive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkup, "CHECK_LIMIT_S", 0.0)
+    with sqlite3.connect(hive.state_dir / "hyperhive-inbox.sqlite") as db:
+        db.execute("CREATE TABLE numbers (x)")
+        db.executemany("INSERT INTO numbers VALUES (?)", ((number,) for number in range(100_000)))
+    db.close()
+    paths = resolve_paths("bee", hive.state_dir, hive.workspace, hive.environment)
+    patient = Patient(paths, hive.workspace, None, "", hive.environment)
+    found = {one.what: one for one in checkup.look_at_files(patient, by_login=False)}
+    assert (found["inbox"].level, "takes longer" in found["inbox"].finding) == ("warning", True)
+
+
+def test_a_file_that_may_not_be_read_is_no_traceback(hive: Hive) -> None:
+    (hive.state_dir / "hyperhive-inbox.sqlite").mkdir()
+    (hive.state_dir / "hyperhive-events.sqlite").symlink_to("nowhere")
+    os.mkfifo(hive.state_dir / "harness.lock")
+    found = examine(hive, status=1)
+    assert "inbox: wrong" in levels(found)
+    assert json.dumps(found)
