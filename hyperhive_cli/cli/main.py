@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("show", "Show one turn again, as it was live."),
     "export": ("export", "Write a transcript: JSON lines, Markdown or HTML."),
     "status": ("status", "Show what is known about the agent right now."),
-    "stats": ("stats", "Add up turns, tokens, dollars and tools, by day, model, outcome or tool."),
+    "stats": ("stats", "Add up turns, tokens, dollars and tools."),
     "agents": ("agents", "Show every agent of this machine in one table."),
     "model": ("model", "Show or set the model of the next turn."),
     "inbox": ("inbox", "List, show, move, cancel and retry messages."),

@@ -126,7 +126,8 @@ def test_a_subagent_that_reports_after_the_first_result(warm: Callable[[str], Hi
         end(program, hive)
     results = [event for event in of_kind(program.events(), "stream") if event["type"] == "result"]
     (usage,) = of_kind(program.events(), "token_usage_changed")
-    assert usage["usage"]["input_tokens"] == sum(result["usage"]["input_tokens"] for result in results)
+    totals = results[-1]["modelUsage"].values()  # the subagent's requests too
+    assert usage["usage"]["input_tokens"] == sum(total["inputTokens"] for total in totals)
     assert "The subagent is on it." in said(program.events())
     assert len(results) == 1 or "The subagent counted four words." in said(program.events())  # 2.1.197: in one
     (turn,) = of_kind(program.events(), "turn_end")

@@ -50,8 +50,9 @@ EXPECTED = {
     "auth_401": changed(REFUSED, outcome="needs_login"),
     "background": ONE_TOOL,
     "big_output": ONE_TOOL,
-    "compact": Facts(usage=NOTHING, context=2627),
-    "continue": Facts(),
+    # Of the session, which had run before: all that its totals hold is new to an agent that takes it up.
+    "compact": Facts(usage=(48, 168, 22400, 1360), context=2627),
+    "continue": Facts(usage=(24, 84, 11200, 680)),
     "credit_low": changed(REFUSED, outcome="billing"),
     "cut": Facts(),
     "empty_stdin": changed(REFUSED, outcome="crashed", notes=(NO_INPUT,), then=["text"]),
@@ -61,7 +62,7 @@ EXPECTED = {
     "partial": Facts(),
     "prompt_too_long": changed(REFUSED, outcome="context_full", then=["compact", "text"]),
     "rate_limit_429": changed(REFUSED, outcome="cancelled"),
-    "subagent": Facts(usage=(36, 126, 16800, 1020), tools=1),
+    "subagent": Facts(usage=(48, 168, 17700, 1360), tools=1),
     "text": Facts(),
     "tools": FIVE_TOOLS,
     "tools_denied": changed(FIVE_TOOLS, notes=(DENIED.format("2 tool calls were"),)),
@@ -70,9 +71,10 @@ EXPECTED = {
     "unknown_session": changed(REFUSED, outcome="session_lost", notes=(LOST,), then=["text"]),
 }
 EXPECTED_OLD = EXPECTED | {
-    "compact": Facts(usage=NOTHING, context=656),
-    "cut": Facts("overloaded", usage=NOTHING, status=1),
-    "subagent": ONE_TOOL,
+    "compact": Facts(context=656),
+    "continue": Facts(),
+    "cut": Facts("overloaded", usage=(12, 1, 5600, 340), status=1),
+    "subagent": changed(ONE_TOOL, usage=(36, 126, 12100, 1020)),
     "tools_denied": changed(FIVE_TOOLS, notes=(DENIED.format("1 tool call was"),)),
     "unknown_command": Facts(usage=NOTHING, context=None),
 }
