@@ -40,7 +40,7 @@ def _messages(agent: Agent) -> Iterator[str]:
         outcomes = turns.get(number, [])
         if body != sent or state not in {"done", "dead"}:
             yield f"message {number} is {state}"
-        if outcomes.count("ok") != (state == "done") or (state == "done") != (outcomes[-1] == "ok"):
+        if outcomes.count("ok") != (state == "done") or (state == "done") != (outcomes[-1:] == ["ok"]):
             yield f"message {number} is {state} after {outcomes}"
         if state == "dead" and not reason:
             yield f"message {number} is dead without a reason"
