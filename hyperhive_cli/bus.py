@@ -33,7 +33,6 @@ from hyperhive_cli.settings import DEFAULT_MODEL, RING_CAPACITY
 from hyperhive_cli.store.db import shrink_wal
 from hyperhive_cli.store.events import EventStore
 from hyperhive_cli.store.model import read_model, write_model
-from hyperhive_cli.store.place import wal_bytes
 from hyperhive_cli.usage import TokenUsage, context_of
 
 # A history that cannot be written is not tried again with each event: a lock that somebody holds costs
@@ -154,7 +153,7 @@ class Bus:
         at a time), and beside a writer that never rests no log is ever cut back (it grew to 373 MB).
         """
         if self._store is not None and (path := self._store.swollen_log()) is not None:
-            left = await trio.to_thread.run_sync(_cut_back, path)
+            left = await trio.to_thread.run_sync(shrink_wal, path)
             self._store.mind_log(left)
 
     async def sweep(self) -> None:
@@ -339,11 +338,3 @@ class Bus:
         """End the feed: rows that wait are tried once more, readers get what is left, then no more."""
         self.check_history()
         self._ring.close()
-
-
-def _cut_back(path: Path) -> int:
-    """Cut a database's -wal back, and give the size that it still has. Blocking."""
-    try:
-        return shrink_wal(path)
-    except StoreError:  # a disk that is full: it is tried again when the log has grown on
-        return wal_bytes(path)

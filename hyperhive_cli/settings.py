@@ -17,6 +17,7 @@ MAX_ATTEMPTS = 3
 MARKER = "HYPERHIVE_TURN"  # in the environment of all that a turn starts; its value: the state folder
 MODEL_LIMIT_CHARS = 200
 SENDER_LIMIT_CHARS = 64
+INBOX_NAME = "hyperhive-inbox.sqlite"
 LOCK_NAME = "harness.lock"
 WORKSPACE_FILE = "hyperhive.toml"  # a workspace's own settings
 SOCKET_PATH_LIMIT_BYTES = 100  # sun_path holds 104 (macOS) or 108 (Linux) with its NUL
@@ -38,7 +39,7 @@ class AgentPaths(NamedTuple):
     @property
     def inbox_db(self) -> Path:
         """The inbox, turn statistics and the agent's own facts."""
-        return self.state_dir / "hyperhive-inbox.sqlite"
+        return self.state_dir / INBOX_NAME
 
     @property
     def lock_file(self) -> Path:

@@ -93,10 +93,7 @@ class Care:
 
 def _shrink(path: Path) -> str | None:
     """Cut back a -wal. Gives the remark when it is still too large. Blocking."""
-    try:
-        left = shrink_wal(path)
-    except StoreError:  # a disk that is full, a writer that is at work
-        left = wal_bytes(path)
+    left = shrink_wal(path)
     if left <= WAL_LIMIT_BYTES:
         return None
     pids = ", ".join(map(str, holders(path)))

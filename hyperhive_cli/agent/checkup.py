@@ -34,7 +34,7 @@ from hyperhive_cli.diagnosis import (
 )
 from hyperhive_cli.errors import HyperhiveError, StoreError
 from hyperhive_cli.events import Stream
-from hyperhive_cli.settings import HISTORY_CAPACITY, LOCK_NAME, AgentPaths, resolve_paths
+from hyperhive_cli.settings import HISTORY_CAPACITY, LOCK_NAME, AgentPaths, default_agents_home
 from hyperhive_cli.store.db import look_for_damage
 from hyperhive_cli.store.events import open_event_reader
 from hyperhive_cli.store.folder import check_state_dir, lock_holder
@@ -248,7 +248,7 @@ def _cleanup_days(patient: Patient) -> object:
 def _neighbours(patient: Patient) -> Sequence[str]:
     """Name the other agents whose harness runs, as far as their folders lie where they lie by default."""
     with suppress(OSError, HyperhiveError):
-        home = resolve_paths("any", None, patient.workspace, os.environ).state_dir.parent
+        home = default_agents_home(os.environ)
         folders = [folder for folder in home.iterdir() if folder != patient.paths.state_dir]
         return [folder.name for folder in folders if lock_holder(folder / LOCK_NAME) is not None]
     return []

@@ -80,7 +80,7 @@ class AgentLoop:
     @property
     def is_paused(self) -> bool:
         """Whether an operator wants no turn to begin."""
-        return self._inbox.fact("paused") == "1"
+        return self._inbox.is_paused
 
     async def pause(self) -> None:
         """Begin no turn until `resume`, over restarts too; raises StoreError when that cannot be kept."""

@@ -15,11 +15,10 @@ from hyperhive_cli.cli.invocation import columns, print_json, print_lines, stop_
 from hyperhive_cli.cli.status import observed_status
 from hyperhive_cli.errors import HyperhiveError, UsageError
 from hyperhive_cli.render.panel import agents_to_lines
-from hyperhive_cli.settings import AgentPaths, check_agent_name, default_agents_home, resolve_paths
+from hyperhive_cli.settings import INBOX_NAME, AgentPaths, check_agent_name, default_agents_home, resolve_paths
 
 REDRAW_S = 1.0
 LIMIT_S = 0.3  # for one harness that is stopped or stuck: the others must not wait for it
-INBOX = "hyperhive-inbox.sqlite"
 # Nothing that would have to be undone: whatever ends the program leaves the terminal in order.
 CLEAR, HOME, REST_OF_LINE, REST_OF_SCREEN = "\x1b[H\x1b[2J", "\x1b[H", "\x1b[K", "\x1b[J"
 
@@ -57,7 +56,7 @@ def _look(folder: Path) -> list[dict[str, Any]]:
 def find_agents(folder: Path) -> list[AgentPaths]:
     """Find the agents below a folder, by name: each has an inbox in a folder of its name. Raises HyperhiveError."""
     try:
-        entries = sorted(entry for entry in folder.iterdir() if (entry / INBOX).exists())
+        entries = sorted(entry for entry in folder.iterdir() if (entry / INBOX_NAME).exists())
     except FileNotFoundError:
         return []
     except OSError as error:

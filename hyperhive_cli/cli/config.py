@@ -8,7 +8,15 @@ import click
 
 from hyperhive_cli.agent.hook import command_words
 from hyperhive_cli.claude.redact import Redactor, shown_command
-from hyperhive_cli.cli.configured import Origin, option_word, origin_of, run_context, workspace_agent
+from hyperhive_cli.cli.configured import (
+    Origin,
+    as_json_option,
+    of_workspace,
+    option_word,
+    origin_of,
+    run_context,
+    workspace_agent,
+)
 from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json
 from hyperhive_cli.configuration import user_file
 from hyperhive_cli.render import text
@@ -21,13 +29,8 @@ def config() -> None:
 
 
 @config.command()
-@click.option(
-    "--workspace",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="The workspace; default: the current folder.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON; the README documents the fields.")
+@of_workspace
+@as_json_option
 @pass_invocation
 @click.pass_context
 def show(ctx: click.Context, invocation: Invocation, workspace: Path | None, *, as_json: bool) -> None:

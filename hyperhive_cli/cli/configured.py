@@ -27,6 +27,17 @@ from hyperhive_cli.settings import WORKSPACE_FILE
 
 _META = "hyperhive.settings"
 
+# For the commands that look at a workspace and its settings without running it.
+of_workspace = click.option(
+    "--workspace",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="The workspace; default: the current folder.",
+)
+as_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print it as JSON; the README documents the fields."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:

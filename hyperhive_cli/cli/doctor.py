@@ -12,7 +12,7 @@ import trio
 
 from hyperhive_cli.agent.checkup import Patient, look_at_claude, look_at_files, look_safely
 from hyperhive_cli.claude.argv import child_environment
-from hyperhive_cli.cli.configured import run_context
+from hyperhive_cli.cli.configured import as_json_option, of_workspace, run_context
 from hyperhive_cli.cli.invocation import Invocation, is_utf8, pass_invocation, print_json
 from hyperhive_cli.cli.run import find_claude
 from hyperhive_cli.diagnosis import Finding, Level, fine, judge_terminal, wrong
@@ -24,13 +24,8 @@ PLAIN_SIGNS = {Level.OK: "ok", Level.WARNING: "!!", Level.WRONG: "NO"}
 
 
 @click.command()
-@click.option(
-    "--workspace",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="The workspace; default: the current folder.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON; the README documents the fields.")
+@of_workspace
+@as_json_option
 @pass_invocation
 @click.pass_context
 def doctor(ctx: click.Context, invocation: Invocation, workspace: Path | None, *, as_json: bool) -> int:

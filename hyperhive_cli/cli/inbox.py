@@ -9,6 +9,7 @@ import click
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, now_ms, pass_invocation, print_json
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.render import text
+from hyperhive_cli.render.panel import turn_words
 from hyperhive_cli.store.inbox import Message, open_inbox, open_inbox_reader
 
 
@@ -90,10 +91,7 @@ def show_message(invocation: Invocation, message_id: int, *, as_json: bool) -> N
 
 
 def _turn(turn: dict[str, Any]) -> str:
-    took = text.duration((turn["duration_ms"] or 0) / 1000)
-    parts = [turn["outcome"] or "running", took, text.plural(turn["tool_call_count"], "tool")]
-    parts += [text.dollars(turn["cost_usd"])] if turn["cost_usd"] else []
-    head = f"turn {turn['turn_id']}, attempt {turn['attempt']}: {', '.join(parts)}"
+    head = f"turn {turn['turn_id']}, attempt {turn['attempt']}: {turn_words(turn)}"
     return "\n".join(filter(None, [head, turn["note"], turn["result_text"]]))
 
 

@@ -4,6 +4,7 @@ import click
 
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, pass_invocation, print_json, require_harness
 from hyperhive_cli.errors import NotRunningError, RefusedError
+from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.folder import prepare_state_dir
 from hyperhive_cli.store.inbox import open_inbox
 
@@ -13,11 +14,16 @@ from hyperhive_cli.store.inbox import open_inbox
 def new_session(invocation: Invocation) -> None:
     """Start a fresh conversation with the next turn. Asked twice before that turn, it counts once."""
     paths = invocation.paths()
-    if ask_harness(paths, "new_session") is None:
+    _tell_or_keep(paths, "new_session", skip_continue="1")
+    click.echo("the next turn starts a new session")
+
+
+def _tell_or_keep(paths: AgentPaths, op: str, **facts: str) -> None:
+    """Ask the harness; where none answers, keep for the next one what it would have kept."""
+    if ask_harness(paths, op) is None:
         prepare_state_dir(paths.state_dir)
         with open_inbox(paths.inbox_db) as inbox:
-            inbox.put_facts(skip_continue="1")
-    click.echo("the next turn starts a new session")
+            inbox.put_facts(**facts)
 
 
 @click.command()
@@ -52,10 +58,7 @@ def cancel(invocation: Invocation) -> None:
 def pause(invocation: Invocation) -> None:
     """Begin no turn until `hyperhive resume`, over restarts too. The one that runs goes on; what waits, waits."""
     paths = invocation.steered_paths()
-    if ask_harness(paths, "pause") is None:
-        prepare_state_dir(paths.state_dir)
-        with open_inbox(paths.inbox_db) as inbox:
-            inbox.put_facts(paused="1")
+    _tell_or_keep(paths, "pause", paused="1")
     click.echo("paused")
 
 
@@ -69,7 +72,7 @@ def resume(invocation: Invocation) -> None:
         if not paths.inbox_db.exists():
             raise NotRunningError(paths.agent)
         with open_inbox(paths.inbox_db) as inbox:
-            rested = inbox.fact("paused") == "1"
+            rested = inbox.is_paused
             if rested:
                 inbox.put_facts(paused="")
         click.echo("no longer paused; no harness is running" if rested else "no harness is running, and none is paused")

@@ -132,12 +132,15 @@ def _outcomes(outcomes: Sequence[str]) -> list[Span]:
 def _last_turn(turn: Mapping[str, Any] | None) -> str:
     if turn is None:
         return "none yet"
-    parts = [turn["outcome"], text.duration((turn["duration_ms"] or 0) / 1000)]
-    parts.append(text.plural(turn["tool_call_count"], "tool"))
-    if turn["cost_usd"]:
-        parts.append(text.dollars(turn["cost_usd"]))
     note = f": {text.one_line(turn['note'], 100)}" if turn["note"] else ""
-    return ", ".join(parts) + note
+    return turn_words(turn) + note
+
+
+def turn_words(turn: Mapping[str, Any]) -> str:
+    """Say how a turn ended, from its row of statistics: outcome, time, tools, dollars."""
+    took = text.duration((turn["duration_ms"] or 0) / 1000)
+    parts = [turn["outcome"] or "running", took, text.plural(turn["tool_call_count"], "tool")]
+    return ", ".join([*parts, *([text.dollars(turn["cost_usd"])] if turn["cost_usd"] else [])])
 
 
 def _last_event(event: Mapping[str, Any] | None) -> str:

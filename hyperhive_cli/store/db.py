@@ -169,15 +169,16 @@ def look_for_damage(path: Path, *, limit_s: float) -> str | None:
 def shrink_wal(path: Path) -> int:
     """Bring what a database's -wal holds into its file, cut it to nothing, and give the size that it still has.
 
-    By a connection of its own, for a thread of its own; waits for nobody. Raises StoreError.
+    By a connection of its own, for a thread of its own; waits for nobody. What cannot be cut back now (a writer
+    at work, a disk that is full) is left for the next time.
     """
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0)) as db:
-            # The first does the work and holds up no writer; the second, which does, finds nothing left to do.
-            for mode in ("PASSIVE", "TRUNCATE"):
-                db.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
-    except sqlite3.Error as error:
-        raise StoreError(f"{path}-wal cannot be cut back: {error}") from error
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0)) as db,
+    ):
+        # The first does the work and holds up no writer; the second, which does, finds nothing left to do.
+        for mode in ("PASSIVE", "TRUNCATE"):
+            db.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
     return wal_bytes(path)
 
 

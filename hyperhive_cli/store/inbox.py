@@ -324,6 +324,11 @@ class Inbox:
         rows = self._read(READ_FACT, name)
         return str(rows[0][0]) if rows else None
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether an operator wants no turn to begin."""
+        return self.fact("paused") == "1"
+
     def put_facts(self, **facts: str) -> None:
         """Set facts, durably."""
         with self._transaction() as db:

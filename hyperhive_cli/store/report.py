@@ -62,7 +62,7 @@ def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
             "context_tokens": _number(inbox.fact("context_tokens")),
             "context_window": _number(inbox.fact("context_window")),
             "usage": last and {name: last[name] for name in TokenUsage().to_dict()},
-            "paused": inbox.fact("paused") == "1",
+            "paused": inbox.is_paused,
             "unread": sum(message.state == "ready" for message in waiting),
             "dead": sum(message.state == "dead" for message in waiting),
             "last_turn": last and {name: last[name] for name in _TURN_FIELDS},
