@@ -32,7 +32,11 @@ def doctor(ctx: click.Context, invocation: Invocation, workspace: Path | None, *
     """Look whether claude, the agent's files and this machine are well, and say what to do about what is not.
 
     Changes nothing. Exits 1 when anything is wrong; a warning is not.
-    """
+
+    \b
+    Examples: hyperhive doctor
+              hyperhive doctor --json
+    """  # noqa: D301 - click's own mark
     findings = _look(ctx, invocation, workspace)
     is_well = all(finding.level is not Level.WRONG for finding in findings)
     if as_json:

@@ -6,11 +6,14 @@ from typing import Any
 
 import click
 
+from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, now_ms, pass_invocation, print_json
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.render import text
 from hyperhive_cli.render.panel import turn_words
 from hyperhive_cli.store.inbox import Message, open_inbox, open_inbox_reader
+
+WAITING = completers.messages("ready")
 
 
 @click.group(invoke_without_command=True)
@@ -18,7 +21,13 @@ from hyperhive_cli.store.inbox import Message, open_inbox, open_inbox_reader
 @click.option("--json", "as_json", is_flag=True, help="One message a line as JSON.")
 @click.pass_context
 def inbox(ctx: click.Context, *, ended: bool, as_json: bool) -> None:
-    """List the messages that wait, run or are dead; show, move, cancel or retry one."""
+    """List the messages that wait, run or are dead; show, move, cancel or retry one.
+
+    \b
+    Examples: hyperhive inbox
+              hyperhive inbox --all --json
+              hyperhive inbox retry 5
+    """  # noqa: D301 - click's own mark
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_messages, ended=ended, as_json=as_json)
 
@@ -28,7 +37,11 @@ def inbox(ctx: click.Context, *, ended: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One message a line as JSON.")
 @pass_invocation
 def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None:
-    """List messages, in the order in which they run."""
+    """List messages, in the order in which they run.
+
+    \b
+    Example: hyperhive inbox list --all
+    """  # noqa: D301 - click's own mark
     paths = invocation.paths()
     messages: list[Message] = []
     if paths.inbox_db.exists():
@@ -70,11 +83,15 @@ def _row(message: Message) -> tuple[str, ...]:
 
 
 @inbox.command("show")
-@click.argument("message_id", type=int, metavar="ID")
+@click.argument("message_id", type=int, metavar="ID", shell_complete=completers.messages())
 @click.option("--json", "as_json", is_flag=True, help="The message as JSON, with its `turns`.")
 @pass_invocation
 def show_message(invocation: Invocation, message_id: int, *, as_json: bool) -> None:
-    """Show a message whole, and what became of each of its turns."""
+    """Show a message whole, and what became of each of its turns.
+
+    \b
+    Example: hyperhive inbox show 5
+    """  # noqa: D301 - click's own mark
     with open_inbox_reader(invocation.paths().inbox_db) as opened:
         message, turns = opened.get(message_id), opened.turns(message_id)
     if as_json:
@@ -96,13 +113,18 @@ def _turn(turn: dict[str, Any]) -> str:
 
 
 @inbox.command("move")
-@click.argument("message_id", type=int, metavar="ID")
+@click.argument("message_id", type=int, metavar="ID", shell_complete=WAITING)
 @click.option("--first", is_flag=True, help="To the head of the queue.")
 @click.option("--last", is_flag=True, help="To its end.")
-@click.option("--before", type=int, metavar="ID", help="Before this message.")
+@click.option("--before", type=int, metavar="ID", shell_complete=WAITING, help="Before this message.")
 @pass_invocation
 def move_message(invocation: Invocation, message_id: int, before: int | None, *, first: bool, last: bool) -> None:
-    """Give a message that waits another place in the queue."""
+    """Give a message that waits another place in the queue.
+
+    \b
+    Examples: hyperhive inbox move 6 --first
+              hyperhive inbox move 6 --before 4
+    """  # noqa: D301 - click's own mark
     if first + last + (before is not None) != 1:
         raise UsageError(
             "one of --first, --last and --before ID is needed", f"hyperhive inbox move {message_id} --first"
@@ -116,18 +138,26 @@ def move_message(invocation: Invocation, message_id: int, before: int | None, *,
 
 
 @inbox.command("cancel")
-@click.argument("message_id", type=int, metavar="ID")
+@click.argument("message_id", type=int, metavar="ID", shell_complete=WAITING)
 @pass_invocation
 def cancel_message(invocation: Invocation, message_id: int) -> None:
-    """Cancel a message that waits. The one that runs: hyperhive cancel."""
+    """Cancel a message that waits. The one that runs: hyperhive cancel.
+
+    \b
+    Example: hyperhive inbox cancel 5
+    """  # noqa: D301 - click's own mark
     _change(invocation, "cancel", message_id)
 
 
 @inbox.command("retry")
-@click.argument("message_id", type=int, metavar="ID")
+@click.argument("message_id", type=int, metavar="ID", shell_complete=completers.messages("dead", "cancelled", "ready"))
 @pass_invocation
 def retry_message(invocation: Invocation, message_id: int) -> None:
-    """Make a dead, cancelled or waiting message ready at once, with fresh attempts."""
+    """Make a dead, cancelled or waiting message ready at once, with fresh attempts.
+
+    \b
+    Example: hyperhive inbox retry 5
+    """  # noqa: D301 - click's own mark
     _change(invocation, "retry", message_id)
     ask_harness(invocation.paths(), "resume")
 

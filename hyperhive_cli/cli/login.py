@@ -29,7 +29,11 @@ def login(invocation: Invocation, *, cancel: bool, as_json: bool) -> int:
 
     Shows claude's page and passes the code on, from the terminal or a pipe, a line each. One that is under way
     is joined. Ctrl-C cancels it; after 15 minutes it ends by itself.
-    """
+
+    \b
+    Examples: hyperhive login
+              hyperhive -a bee login --cancel
+    """  # noqa: D301 - click's own mark
     paths = invocation.paths()
     if cancel:
         _ask(paths, "login_cancel")
@@ -54,7 +58,11 @@ def login(invocation: Invocation, *, cancel: bool, as_json: bool) -> int:
 @click.command()
 @pass_invocation
 def logout(invocation: Invocation) -> None:
-    """Log claude out. Refused while a turn runs; messages then wait for a login."""
+    """Log claude out. Refused while a turn runs; messages then wait for a login.
+
+    \b
+    Example: hyperhive logout
+    """  # noqa: D301 - click's own mark
     ended = _ask(invocation.paths(), "logout")["logout"]
     click.echo(text.clean(ended["output"]), nl=False)
     if not ended["ok"]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json, print_lines
 from hyperhive_cli.errors import HyperhiveError, UsageError
 from hyperhive_cli.events import BusEvent
@@ -17,7 +18,7 @@ LARGEST_ID = 2**63 - 1
 
 
 @click.command()
-@click.argument("turn", metavar="TURN|last")
+@click.argument("turn", metavar="TURN|last", shell_complete=completers.turns)
 @click.option("--json", "as_json", is_flag=True, help="The turn's row as JSON; its events: tail --turn TURN --json.")
 @pass_invocation
 def show(invocation: Invocation, turn: str, *, as_json: bool) -> None:

@@ -26,7 +26,12 @@ from hyperhive_cli.store.report import stored_status
 @click.option("--json", "as_json", is_flag=True, help="All fields as one JSON object; the README documents them.")
 @pass_invocation
 def status(invocation: Invocation, *, as_json: bool) -> None:
-    """Show what is known about the agent right now: observed facts, from the harness or its files."""
+    """Show what is known about the agent right now: observed facts, from the harness or its files.
+
+    \b
+    Examples: hyperhive status
+              hyperhive -a bee status --json
+    """  # noqa: D301 - click's own mark
     found = observed_status(invocation.paths())
     if as_json:
         print_json(found)
