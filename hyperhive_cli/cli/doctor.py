@@ -13,7 +13,7 @@ import trio
 from hyperhive_cli.agent.checkup import Patient, look_at_claude, look_at_files, look_safely
 from hyperhive_cli.claude.argv import child_environment
 from hyperhive_cli.cli.configured import as_json_option, of_workspace, run_context
-from hyperhive_cli.cli.invocation import Invocation, is_utf8, pass_invocation, print_json
+from hyperhive_cli.cli.invocation import Invocation, is_plain, is_utf8, pass_invocation, print_json
 from hyperhive_cli.cli.run import find_claude
 from hyperhive_cli.diagnosis import Finding, Level, fine, judge_terminal, wrong
 from hyperhive_cli.errors import HyperhiveError
@@ -91,7 +91,7 @@ def _terminal() -> Finding:
 
 
 def _show(findings: Sequence[Finding]) -> None:
-    signs, arrow = (SIGNS, "→") if is_utf8() else (PLAIN_SIGNS, "->")
+    signs, arrow = (SIGNS, "→") if is_utf8() and not is_plain() else (PLAIN_SIGNS, "->")
     width = max(len(finding.what) for finding in findings)
     for one in findings:
         click.echo(f"{signs[one.level]:<2} {one.what:<{width}}  {text.one_line(one.finding, 300)}")

@@ -1,16 +1,22 @@
 """`hyperhive inbox`."""
 
-import shutil
-import time
 from typing import Any
 
 import click
 
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.invocation import Invocation, ask_harness, now_ms, pass_invocation, print_json
+from hyperhive_cli.cli.invocation import (
+    Invocation,
+    ask_harness,
+    columns,
+    now_ms,
+    pass_invocation,
+    print_json,
+    print_lines,
+)
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.render import text
-from hyperhive_cli.render.panel import turn_words
+from hyperhive_cli.render.panel import ended_words, moment
 from hyperhive_cli.store.inbox import Message, open_inbox, open_inbox_reader
 
 WAITING = completers.messages("ready")
@@ -51,14 +57,13 @@ def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None
         for message in messages:
             print_json(message.to_dict())
         return
-    for line in _table(messages):
-        click.echo(line)
+    print_lines(_table(messages))
     if not messages:
         click.echo("nothing waits" if not ended else "no messages yet", err=True)
 
 
 def _table(messages: list[Message]) -> list[str]:
-    width = shutil.get_terminal_size().columns
+    width = columns()
     rows = [_row(message) for message in messages]
     widths = [max(len(row[column]) for row in rows) for column in range(4)] if rows else []
     lines = []
@@ -77,7 +82,7 @@ def _why(message: Message) -> str:
 
 
 def _row(message: Message) -> tuple[str, ...]:
-    age = text.duration((now_ms() - message.created) / 1000)
+    age = text.ago((now_ms() - message.created) / 1000)
     why = f" ({_why(message)})" if _why(message) else ""
     return (str(message.id), message.state, age, text.one_line(message.sender, 16), f"{message.body}{why}")
 
@@ -98,7 +103,7 @@ def show_message(invocation: Invocation, message_id: int, *, as_json: bool) -> N
         print_json(message.to_dict() | {"turns": turns})
         return
     why = f", {_why(message)}" if _why(message) else ""
-    sent = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(message.created / 1000))
+    sent = moment(message.created / 1000, now_ms() / 1000)
     click.echo(text.clean(f"message {message.id} from {message.sender}, sent {sent}: {message.state}{why}"))
     click.echo()
     click.echo(text.clean(message.body))
@@ -108,7 +113,7 @@ def show_message(invocation: Invocation, message_id: int, *, as_json: bool) -> N
 
 
 def _turn(turn: dict[str, Any]) -> str:
-    head = f"turn {turn['turn_id']}, attempt {turn['attempt']}: {turn_words(turn)}"
+    head = f"turn {turn['turn_id']}, attempt {turn['attempt']}: {ended_words(turn, now_ms() / 1000)}"
     return "\n".join(filter(None, [head, turn["note"], turn["result_text"]]))
 
 

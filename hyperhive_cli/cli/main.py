@@ -110,10 +110,11 @@ def _name_variables(command: click.Command, prefix: str) -> None:
     show_envvar=True,
     help="The agent's state folder; default: ~/.local/state/hyperhive/NAME.",
 )
+@click.option("--plain", is_flag=True, show_envvar=True, help="No colours, no drawings, nothing that moves.")
 @click.option("--debug", is_flag=True, show_envvar=True, help="Show a traceback with an error.")
 @click.version_option(package_name="hyperhive", message="%(prog)s %(version)s")
 @click.pass_obj
-def hyperhive(invocation: Invocation, agent: str | None, state_dir: Path | None, *, debug: bool) -> None:
+def hyperhive(invocation: Invocation, agent: str | None, state_dir: Path | None, *, plain: bool, debug: bool) -> None:
     """Run a Claude Code agent unattended: a durable inbox, one turn after the other, every event recorded.
 
     \b
@@ -124,6 +125,7 @@ def hyperhive(invocation: Invocation, agent: str | None, state_dir: Path | None,
     """  # noqa: D301 - click's own mark
     invocation.agent = agent or None
     invocation.state_dir = None if state_dir is None else state_dir.absolute()
+    invocation.plain = plain
     invocation.debug = debug
 
 

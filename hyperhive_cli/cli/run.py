@@ -15,7 +15,7 @@ from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.configured import load_settings, stronger
-from hyperhive_cli.cli.invocation import Invocation, now_ms, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, is_plain, now_ms, pass_invocation
 from hyperhive_cli.cli.sinks import open_sink
 from hyperhive_cli.errors import HyperhiveError, UsageError
 from hyperhive_cli.settings import check_model_name
@@ -174,7 +174,7 @@ def run(
     workspace = workspace.resolve()
     paths = invocation.paths_for(workspace)
     if partial is None:
-        partial = not as_json and not quiet and sys.stdout.isatty()
+        partial = not as_json and not quiet and sys.stdout.isatty() and not is_plain()
     launch = Launch((find_claude(claude),), permission_mode, skip_permissions, partial, claude_args)
     limits = Limits(background_s=background_wait, stall_s=stall_timeout, turn_s=turn_timeout or math.inf)
     agent = AgentConfig(

@@ -3,6 +3,7 @@
 import click
 
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, pass_invocation, print_json, require_harness
+from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.errors import NotRunningError, RefusedError
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.folder import prepare_state_dir
@@ -40,7 +41,8 @@ def compact(invocation: Invocation, *, as_json: bool) -> int:
     Examples: hyperhive compact
               hyperhive compact --json
     """  # noqa: D301 - click's own mark
-    reply = require_harness(invocation.paths(), "compact")
+    with Progress("waiting for the compaction") as progress:
+        reply = require_harness(invocation.paths(), "compact", tick=progress.tick)
     fields = {name: reply[name] for name in ("outcome", "note", "context_tokens")}
     ok = fields["outcome"] == "ok" and fields["note"] is None
     if as_json:

@@ -10,6 +10,7 @@ from hyperhive_cli.cli.invocation import (
     Invocation,
     ask_harness,
     columns,
+    is_plain,
     now_ms,
     paint,
     pass_invocation,
@@ -36,7 +37,7 @@ def status(invocation: Invocation, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    rows = status_to_rows(found, time.time())
+    rows = status_to_rows(found, time.time(), plain=is_plain())
     width = columns()
     print_lines(paint(fit(row, max(len(name) for name, _ in rows), width)) for row in rows)
 

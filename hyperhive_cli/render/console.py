@@ -44,7 +44,8 @@ class Console:
     A context manager: the live region appears on entry and is gone, the cursor back, on exit, whatever
     happened. `snapshot` holds the fields of `status --json`, any of them missing or None; `file` defaults
     to standard output; `live=None` means: when `file` is a terminal. In a pipe the output is plain: no
-    colours, no cursor movement, 80 columns unless `width` or COLUMNS says otherwise.
+    colours, no cursor movement, 80 columns unless `width` or COLUMNS says otherwise. `plain`: a terminal
+    gets the same, and letters for our signs.
 
     Its methods write and so may block; they are called from one thread at a time. After BrokenPipeError
     nothing more is written.
@@ -57,15 +58,16 @@ class Console:
         file: TextIO | None = None,
         live: bool | None = None,
         width: int | None = None,
+        plain: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._file = sys.stdout if file is None else file
         self._width = width
         self._now = now
-        self._is_live = is_terminal(self._file) if live is None else live
-        self._is_styled = self._is_live or is_terminal(self._file)
+        self._is_live = not plain and (is_terminal(self._file) if live is None else live)
+        self._is_styled = self._is_live or (not plain and is_terminal(self._file))
         self._rich = rich_console(self._file, styled=self._is_styled, live=self._is_live)
-        self._ascii = not self._rich.encoding.startswith("utf")
+        self._ascii = plain or not self._rich.encoding.startswith("utf")
         self._feed = Feed()
         self._facts = Facts(snapshot)
         self._drafts = Drafts()
