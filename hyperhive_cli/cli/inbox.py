@@ -10,6 +10,7 @@ from hyperhive_cli.cli.invocation import (
     ask_harness,
     columns,
     now_ms,
+    paint,
     pass_invocation,
     print_json,
     print_lines,
@@ -19,6 +20,7 @@ from hyperhive_cli.render import text
 from hyperhive_cli.render.panel import ended_words, moment
 from hyperhive_cli.store.inbox import Message, open_inbox, open_inbox_reader
 
+_STYLES = {"dead": "bad", "leased": "fine", "cancelled": "quiet", "done": "quiet"}
 WAITING = completers.messages("ready")
 
 
@@ -68,8 +70,13 @@ def _table(messages: list[Message]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(4)] if rows else []
     lines = []
     for *cells, rest in rows:
-        head = "  ".join(cell.ljust(size) for cell, size in zip(cells, widths, strict=True))
-        lines.append(f"{head}  {text.one_line(rest, max(20, width - len(head) - 2))}")
+        left = width - sum(widths) - 8
+        shown = [*zip(cells, widths, strict=True), (text.one_line(rest, max(20, left)), 0)]
+        styles = ["", _STYLES.get(cells[1], ""), *[""] * len(cells)]
+        spans = [
+            (f"{cell:<{size}}{'  ' * (size > 0)}", style) for (cell, size), style in zip(shown, styles, strict=False)
+        ]
+        lines.append(paint(spans))
     return lines
 
 
@@ -114,7 +121,8 @@ def show_message(invocation: Invocation, message_id: int, *, as_json: bool) -> N
 
 def _turn(turn: dict[str, Any]) -> str:
     head = f"turn {turn['turn_id']}, attempt {turn['attempt']}: {ended_words(turn, now_ms() / 1000)}"
-    return "\n".join(filter(None, [head, turn["note"], turn["result_text"]]))
+    said = dict.fromkeys([head, turn["note"], turn["result_text"]])  # an error's note is its result
+    return "\n".join(filter(None, said))
 
 
 @inbox.command("move")

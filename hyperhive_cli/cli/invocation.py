@@ -157,8 +157,9 @@ def _say(line: str) -> None:
         raise BrokenPipeError from error
 
 
-# Our own signs, for an output that cannot take them.
-_ASCII = str.maketrans("✓✗·●█░…▏▎▍▌▋▊▉▕", "+x.*#-.|######|")
+# Our own signs: what is drawn, and for an output that cannot take them the others too.
+_DRAWN = str.maketrans("✓✗●█░▏▎▍▌▋▊▉▕→", "+x*#-|######|>")
+_ASCII = _DRAWN | str.maketrans("·…", "..")
 
 
 def columns() -> int:
@@ -176,9 +177,11 @@ def print_lines(lines: Iterable[str]) -> None:
     """Print lines; an output that is no UTF-8 gets what it can take, and --plain letters for our signs."""
     plain = is_plain()
     for line in lines:
-        if plain or not is_utf8():
+        if not is_utf8():
             encoding = sys.stdout.encoding or "ascii"
             line = line.translate(_ASCII).encode(encoding, "backslashreplace").decode(encoding)  # noqa: PLW2901
+        elif plain:
+            line = line.translate(_DRAWN)  # noqa: PLW2901
         _say(line)
 
 

@@ -68,8 +68,8 @@ def send(
 
 
 def _say_who_runs_it(paths: AgentPaths, *, is_new: bool) -> None:
-    agent = f"agent {paths.agent!r} is new" if is_new else f"no harness is running for agent {paths.agent!r}"
-    click.echo(f"{agent}; the message waits for: hyperhive -a {paths.agent} run", err=True)
+    agent = f"agent {paths.agent!r} is new" if is_new else "no harness is running"
+    click.echo(f"{agent}; the message waits for `hyperhive -a {paths.agent} run`", err=True)
 
 
 def _print_sent(paths: AgentPaths, message_id: int, *, as_json: bool) -> None:

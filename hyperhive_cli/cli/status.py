@@ -37,6 +37,11 @@ def status(invocation: Invocation, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
+    show_status(found)
+
+
+def show_status(found: dict[str, Any]) -> None:
+    """Print the fields of `status --json` for a person."""
     rows = status_to_rows(found, time.time(), plain=is_plain())
     width = columns()
     print_lines(paint(fit(row, max(len(name) for name, _ in rows), width)) for row in rows)

@@ -34,8 +34,9 @@ from hyperhive_cli.render.text import clean
 PLAIN_WIDTH = 80
 _NARROWEST = 24
 _REDRAW_S = 0.1
-# Our own signs, for an output that cannot take them.
-_ASCII = str.maketrans("▸✓✗●◆↻·~│▏▕█░─▌•…→", "*+x*#@-~|||#.-|*.>")
+# Our own signs: what is drawn, and for an output that cannot take them the others too.
+_DRAWN = str.maketrans("▸✓✗●◆↻│▏▕█░─▌→", "*+x*#@|||#.-|>")
+_ASCII = _DRAWN | str.maketrans("·•…", "-*.")
 
 
 class Console:
@@ -67,7 +68,7 @@ class Console:
         self._is_live = not plain and (is_terminal(self._file) if live is None else live)
         self._is_styled = self._is_live or (not plain and is_terminal(self._file))
         self._rich = rich_console(self._file, styled=self._is_styled, live=self._is_live)
-        self._ascii = plain or not self._rich.encoding.startswith("utf")
+        self._signs = _ASCII if not self._rich.encoding.startswith("utf") else _DRAWN if plain else None
         self._feed = Feed()
         self._facts = Facts(snapshot)
         self._drafts = Drafts()
@@ -181,7 +182,7 @@ class Console:
         style = segment.style
         if style is not None and style.link:
             style = style.update_link(None)
-        return Segment(text.translate(_ASCII) if self._ascii else text, style)
+        return Segment(text.translate(self._signs) if self._signs else text, style)
 
     def _region(self) -> RenderableType:
         """Give the live region: the end of what is being written, a rule, the bottom line."""

@@ -111,6 +111,8 @@ def today_words(today: Mapping[str, Any] | None) -> str:
 
 
 def _inbox(found: Mapping[str, Any]) -> list[Span]:
+    if found["unread"] is None:
+        return [("cannot be read (hyperhive doctor)", "bad")]
     dead = f", {found['dead']} dead (hyperhive inbox)" if found["dead"] else ""
     paused = ", paused (hyperhive resume)" if found["paused"] else ""
     return [(f"{found['unread']} waiting", ""), (dead, "bad"), (paused, "warn")]
@@ -191,8 +193,7 @@ def _agent_row(one: Mapping[str, Any], now: float | None, *, plain: bool) -> lis
         f"{one['state']}{lasts}" if one["running"] else "-",
         one["model"],
         percent(min(1.0, used / window)) if used is not None and window else "-",
-        f"{one['unread']}",
-        f"{one['dead']}",
+        *("?" if one[name] is None else f"{one[name]}" for name in ("unread", "dead")),
         money(one["today"]["cost_usd"]) if one["today"] else "$0",
         _newest(one["last_outcomes"][-5:], plain=plain),
         text.ago(one["last_event"]["age_s"]) if one["last_event"] and now is not None else "-",
