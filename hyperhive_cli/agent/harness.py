@@ -11,7 +11,7 @@ import trio
 
 from hyperhive_cli.agent.care import Care, recover, sweep
 from hyperhive_cli.agent.control import ControlHandler, refuse_turns
-from hyperhive_cli.agent.hook import ATTENTION, HookConfig, open_hook
+from hyperhive_cli.agent.hook import HookConfig, open_hook
 from hyperhive_cli.agent.login import LoginDesk
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.agent.screen import Screen, Sink
@@ -21,6 +21,7 @@ from hyperhive_cli.claude.process import become_subreaper, sweep_marked
 from hyperhive_cli.control.server import admit_all, open_control_server
 from hyperhive_cli.errors import AgentConflictError, StoreError
 from hyperhive_cli.settings import MARKER, AgentPaths
+from hyperhive_cli.sieve import ATTENTION
 from hyperhive_cli.store.db import log_allowance, shrink_wal
 from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.folder import hold_lock, prepare_state_dir
