@@ -26,7 +26,7 @@ def two(home: Path, hive: Hive, fake_claude: FakeClaude) -> dict[str, Hive]:
     """Give two agents that had a turn, one of them dead."""
     found = {}
     for name, steps in (("first", TEXT), ("second", UNKNOWN_MODEL)):
-        one = Hive(hive.workspace, home / name, hive.claude, hive.environment)
+        one = Hive(hive.workspace, home / name, hive.claude, hive.environment, hive.forkserver)
         fake_claude.script(steps)
         one.drain("--message", "one")
         found[name] = one
