@@ -176,6 +176,7 @@ def main() -> NoReturn:
         hyperhive()
     except SystemExit as end:
         status = end.code
+    assert isinstance(status, int)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)  # Python's own end would take apart all that the server has loaded

@@ -4,14 +4,15 @@ import contextlib
 import json
 import os
 import shutil
-import subprocess
-import sys
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.claude.messages_api import Server
 
 HERE = Path(__file__).resolve().parent
 VARIABLE, OLD_VARIABLE = "HYPERHIVE_TEST_CLAUDE", "HYPERHIVE_TEST_CLAUDE_OLD"
@@ -59,12 +60,13 @@ class MessagesApi:
 
     def start(self, scenario: str) -> dict[str, str]:
         """Start a server that plays `scenarios/SCENARIO.json`; gives the environment for a claude that asks it."""
-        program = [sys.executable, str(HERE / "messages_api.py"), "0", str(HERE / "scenarios" / f"{scenario}.json")]
-        own = {**self.environment, "REQUEST_BODIES": str(self._bodies), "AGENT_CWD": str(self.workspace)}
-        server = self.servers.enter_context(subprocess.Popen(program, env=own, stdout=subprocess.PIPE, text=True))
-        self.servers.callback(server.terminate)
-        assert server.stdout is not None
-        address = server.stdout.readline().removeprefix("listening on ").strip()
+        script = HERE / "scenarios" / f"{scenario}.json"
+        server = self.servers.enter_context(Server(0, script, self.workspace, bodies=self._bodies))
+        serving = threading.Thread(target=server.serve_forever, args=[0.02])
+        self.servers.callback(serving.join)
+        self.servers.callback(server.shutdown)
+        serving.start()
+        address = f"127.0.0.1:{server.server_port}"
         return {
             **self.environment,
             "ANTHROPIC_BASE_URL": f"http://{address}",

@@ -15,6 +15,7 @@ import pytest
 
 from tests.claude.conftest import MessagesApi
 from tests.conftest import parent_of, process_state, wait_until
+from tests.forkserver import Forkserver
 from tests.harness import Event, Hive, Program, of_kind, outcomes, without_envelope
 
 SKIP_PERMISSIONS = "--dangerously-skip-permissions"
@@ -22,11 +23,13 @@ ANSWER = "Hello! I am ready."
 
 
 @pytest.fixture
-def start(claude_binary: Path, messages_api: MessagesApi, state_dir: Path) -> Iterator[Callable[[str], Hive]]:
+def start(
+    claude_binary: Path, messages_api: MessagesApi, state_dir: Path, forkserver: Forkserver
+) -> Iterator[Callable[[str], Hive]]:
     """Set up an agent whose claude asks a server that plays a scenario."""
 
     def set_up(scenario: str) -> Hive:
-        return Hive(messages_api.workspace, state_dir, claude_binary, messages_api.start(scenario))
+        return Hive(messages_api.workspace, state_dir, claude_binary, messages_api.start(scenario), forkserver)
 
     yield set_up
     for pid in processes_in(messages_api.workspace):  # what a tool has left in the background

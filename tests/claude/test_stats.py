@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.claude.conftest import MessagesApi
+from tests.forkserver import Forkserver
 from tests.harness import Hive
 
 SKIP_PERMISSIONS = "--dangerously-skip-permissions"
@@ -15,9 +16,13 @@ COSTS = {"text": 0.0001207, "tools": 0.000678, "subagent": 0.0004358}
 
 
 def test_the_account_of_a_long_run_is_that_of_its_requests(
-    claude_binary: Path, messages_api: MessagesApi, state_dir: Path, request: pytest.FixtureRequest
+    claude_binary: Path,
+    messages_api: MessagesApi,
+    state_dir: Path,
+    forkserver: Forkserver,
+    request: pytest.FixtureRequest,
 ) -> None:
-    hive = Hive(messages_api.workspace, state_dir, claude_binary, {})
+    hive = Hive(messages_api.workspace, state_dir, claude_binary, {}, forkserver)
 
     def run(scenario: str, *arguments: str) -> None:
         hive.environment = messages_api.start(scenario)
