@@ -42,7 +42,14 @@ def can_fork(environment: Mapping[str, str]) -> bool:
 class Forked:
     """A command that was forked; as a `subprocess.Popen` with three pipes."""
 
-    def __init__(self, server: "Forkserver", command: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        server: "Forkserver",
+        command: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        constants: Mapping[str, float],
+    ) -> None:
         self._server = server
         self.args = list(command)
         self.returncode: int | None = None
@@ -51,7 +58,13 @@ class Forked:
         read_err, write_err = os.pipe()
         theirs = (read_in, write_out, write_err)
         os.umask(umask := os.umask(0))
-        request = {"argv": self.args, "cwd": str(folder), "env": dict(env), "umask": umask}
+        request = {
+            "argv": self.args,
+            "cwd": str(folder),
+            "env": dict(environment),
+            "umask": umask,
+            "constants": dict(constants),
+        }
         try:
             self.pid = server.ask(request, theirs)
         finally:
@@ -116,9 +129,11 @@ class Forkserver:
                 pass_fds=[theirs.fileno()],
             )
 
-    def fork(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Forked:
-        """Start a command: the words behind `hyperhive`."""
-        return Forked(self, command, folder, environment)
+    def fork(
+        self, command: Sequence[str], folder: Path, environment: Mapping[str, str], constants: Mapping[str, float]
+    ) -> Forked:
+        """Start a command: the words behind `hyperhive`. A constant is called `agent.hook.HOOK_LIMIT_S`."""
+        return Forked(self, command, folder, environment, constants)
 
     def ask(self, request: Mapping[str, Any], fds: Sequence[int] = ()) -> int:
         with self._lock:
@@ -161,6 +176,12 @@ def become(request: Mapping[str, Any]) -> None:
     os.environ.update(request["env"])
     time.tzset()
     sys.argv[1:] = request["argv"]
+    for name, value in request["constants"].items():
+        module, _, constant = name.rpartition(".")
+        owner = sys.modules[f"hyperhive_cli.{module}"]
+        if not hasattr(owner, constant):
+            raise AttributeError(name)
+        setattr(owner, constant, value)
 
 
 def main() -> NoReturn:

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +23,7 @@ LIMIT_S = 40.0
 
 TEXT: list[Step] = [{"replay": "v2.1.330/text.jsonl", "session_id": "from_argv"}]
 INIT: Step = {"recording": "v2.1.330/text.jsonl", "lines": [0, 1], "session_id": "from_argv"}
+SOON_AGAIN = {"agent.pause.CRASH_FIRST_S": 0.01}  # constants for a harness whose claude crashes
 ANSWER = "Hello! I am ready."  # how the result of TEXT begins
 UNKNOWN_MODEL: list[Step] = [{"replay": "v2.1.330/model_missing.jsonl", "session_id": "from_argv"}]
 
@@ -126,6 +127,8 @@ class Hive:
     claude: Path
     environment: Mapping[str, str]
     forkserver: Forkserver | None = None  # without it each command is a Python that starts
+    # Of the program, for its commands: times that would only be waited for. `agent.hook.HOOK_LIMIT_S`: seconds.
+    constants: Mapping[str, float] = field(default_factory=dict)
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "hyperhive_cli", "--state-dir", str(self.state_dir), *arguments]
@@ -143,7 +146,9 @@ class Hive:
 
     def _open(self, arguments: Sequence[str], variables: Mapping[str, str]) -> subprocess.Popen[bytes] | Forked:
         if self.forkserver is not None and can_fork(variables):
-            return self.forkserver.fork(["--state-dir", str(self.state_dir), *arguments], self.workspace, variables)
+            words = ["--state-dir", str(self.state_dir), *arguments]
+            return self.forkserver.fork(words, self.workspace, variables, self.constants)
+        assert not self.constants, "only a fork can be given constants"
         return subprocess.Popen(
             self.command(*arguments),
             env=variables,
