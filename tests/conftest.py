@@ -20,7 +20,8 @@ from hypothesis import settings
 from tests.forkserver import Forkserver
 
 # On a busy machine an example may take long; the time limit of the whole test still holds.
-settings.register_profile("house", deadline=None)
+settings.register_profile("house", deadline=None, max_examples=30)
+settings.register_profile("exhaustive", deadline=None, max_examples=300)
 settings.load_profile("house")
 
 TESTS = Path(__file__).resolve().parent

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ import pytest
 
 from tests.claude.messages_api import Server
 
+WITH_BOTH = re.compile("test_t(01|02|08|15|29|58)_")
 HERE = Path(__file__).resolve().parent
 VARIABLE, OLD_VARIABLE = "HYPERHIVE_TEST_CLAUDE", "HYPERHIVE_TEST_CLAUDE_OLD"
 NO_BINARY = (
@@ -30,11 +32,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test with the second release too, where there is one."""
+    """Run each test with the second release too, where there is one: most of them only when all is to be run."""
     if "claude_binary" in metafunc.fixturenames:
-        names = [VARIABLE, *([OLD_VARIABLE] if os.environ.get(OLD_VARIABLE) else [])]
-        ids = {VARIABLE: "claude", OLD_VARIABLE: "old"}
-        metafunc.parametrize("claude_binary", names, ids=ids.__getitem__, indirect=True)
+        releases = [pytest.param(VARIABLE, id="claude")]
+        if os.environ.get(OLD_VARIABLE):
+            marks = () if WITH_BOTH.match(metafunc.function.__name__) else pytest.mark.exhaustive
+            releases.append(pytest.param(OLD_VARIABLE, id="old", marks=marks))
+        metafunc.parametrize("claude_binary", releases, indirect=True)
 
 
 @pytest.fixture

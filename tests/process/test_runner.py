@@ -425,7 +425,7 @@ def test_the_processor_time_of_a_tree_includes_what_has_ended() -> None:
         assert process.stdout is not None
         process.stdout.read(1)
         wait_until(lambda: not guard.children(process.pid))
-        assert (claude_process.tree_cpu_s(process.pid) or 0) >= 0.2
+        assert (claude_process.tree_cpu_s(process.pid) or 0) >= 0.15  # in hundredths, rounded down
     assert claude_process.tree_cpu_s(process.pid) is None
 
 
