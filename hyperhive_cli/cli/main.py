@@ -4,7 +4,7 @@ import importlib
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -54,6 +54,14 @@ class LazyGroup(click.Group):
             raise TypeError(f"{cmd_name} is no command")
         _name_variables(command, f"HYPERHIVE_{cmd_name}")
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
+        """Run a command; a reader that goes away is no error of it, wherever it was written to."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            # Without its number: by that click knows it, and would leave with 1.
+            raise BrokenPipeError from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands from the table."""
