@@ -139,8 +139,8 @@ export class Feed {
     /** @type {HTMLElement | null} */
     let first = null;
     for (const row of rows) {
-      const element = rowElement(row);
       const home = row.kind === "answer" ? this.answers.get(row.call) : undefined;
+      const element = rowElement(home ? { ...row, parent: "" } : row); // the call's own row is indented already
       if (row.kind === "call") this.answers.set(row.id, /** @type {HTMLElement} */ (element.querySelector(".answers")));
       if (home) home.append(element);
       else own.append(element);

@@ -58,7 +58,7 @@ export class Inbox {
     const body = h("div", "message-body", this.body(textOf(message.body)));
     const reason = why.filter(Boolean).join(", ");
     const buttons = h("div", "message-buttons", sender, ...this.buttons(message));
-    return h("li", { "data-id": String(message.id) }, head, body, reason && h("div", "reason", oneLine(reason, 400)), buttons);
+    return h("li", { "data-id": String(message.id) }, head, body, reason && h("div", `reason ${message.state === "dead" ? "bad" : "quiet"}`, oneLine(reason, 400)), buttons);
   }
 
   /** @param {string} text */

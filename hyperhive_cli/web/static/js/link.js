@@ -16,7 +16,7 @@ const SILENCE_LIMIT_MS = 40_000; // the server's heartbeat comes every 15 s
  * @property {(missing: number) => void} gap so many events are gone for good
  * @property {() => void} beginAfresh forget all that was shown
  * @property {(snapshot: Snapshot) => void} know the agent's state
- * @property {(connection: Connection) => void} connection how the connection stands
+ * @property {(connection: Connection) => void} connected how the connection stands
  */
 
 /** One agent's feed: history, then live, for as long as the page is open. */
@@ -54,7 +54,7 @@ export class Link {
     const isNews = connection.phase !== this.connection.phase || connection.attempt !== this.connection.attempt;
     this.connection = connection;
     for (const effect of effects) this.carryOut(effect);
-    if (isNews) this.sink.connection(connection);
+    if (isNews) this.sink.connected(connection);
   }
 
   /** @param {Effect} effect */

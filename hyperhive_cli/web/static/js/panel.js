@@ -28,7 +28,7 @@ export class Panel {
     this.api = api;
     /** @type {Record<string, any>} */
     this.facts = {};
-    find(".where .all").hidden = agents < 2;
+    find(".where").hidden = agents < 2;
     const soon = () => this.lookSoon();
     this.header = new Header(agent);
     this.feed = new Feed(find(".feed"), find(".pill"));
