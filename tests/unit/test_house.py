@@ -20,11 +20,11 @@ ROOT = Path(hyperhive_cli.__file__).parent
 FLOORS = {
     0: "__init__ account errors outcomes usage events settings",
     1: """
-        configuration sieve
+        configuration moments sieve
         agent.__init__ agent.pause agent.retry agent.state
         claude.__init__ claude.argv claude.compatibility claude.evidence claude.outcome claude.prompt claude.redact
         claude.stream claude.watch
-        control.__init__ control.wire
+        control.__init__ control.place control.wire
         demo.__init__ demo.replay
         render.__init__ render.figures render.panel render.table render.text
         store.__init__ store.mounts store.schema
@@ -34,7 +34,7 @@ FLOORS = {
         claude.guard claude.process
         control.client control.peer
         store.backup store.db store.ended store.events store.facts store.folder store.inbox store.model store.place
-        store.report store.rescue store.stats
+        store.report store.rescue store.stats store.turns
     """,
     3: """
         bus
@@ -50,7 +50,7 @@ FLOORS = {
     5: "agent.harness",
     6: """
         cli.__init__ cli.agents cli.backup cli.config cli.configured cli.demo cli.doctor cli.export cli.inbox
-        cli.invocation cli.login cli.main cli.model cli.moments cli.run cli.send cli.session cli.show cli.sinks
+        cli.invocation cli.login cli.main cli.model cli.run cli.send cli.session cli.show cli.sinks
         cli.stats cli.status cli.tail
     """,
     7: "__main__",
@@ -65,7 +65,7 @@ HOMES = {
     "orjson": "events claude.stream",
     "rich": "render.",
     "trio": """
-        ring bus claude.process claude.runner control.server agent.care agent.checkup agent.credentials agent.harness
+        bus claude.process claude.runner control.server agent.care agent.checkup agent.credentials agent.harness
         agent.hook agent.ledger agent.login agent.loop agent.prewarm agent.screen agent.turn cli.demo cli.doctor cli.run
     """,
     "sqlite3": "store.",
