@@ -14,7 +14,8 @@ from hyperhive_cli.settings import RING_LIMIT_BYTES
 
 
 class _Record(Protocol):
-    payload: bytes
+    @property
+    def payload(self) -> bytes: ...
 
 
 class ParkingLot(Protocol):
@@ -62,25 +63,26 @@ class Ring(Generic[T]):
 
 
 class Subscription(Generic[T]):
-    """A reader's cursor, at first behind the newest record: only what comes later is seen."""
+    """A reader's cursor, at first behind the newest record, or with `backlog` before the oldest that is left."""
 
-    def __init__(self, ring: Ring[T]) -> None:
+    def __init__(self, ring: Ring[T], *, backlog: bool = False) -> None:
         self._ring = ring
-        self._cursor = ring.published
+        self.cursor = ring.published - (len(ring.records) if backlog else 0)
 
-    def take(self) -> tuple[int, list[T]]:
-        """Give how many records fell out of the ring unseen, and those that are new. Never blocks."""
+    def take(self, most: int | None = None) -> tuple[int, list[T]]:
+        """Give how many records fell out of the ring unseen, and those that are new, `most` at most. Never blocks."""
         ring = self._ring
         oldest = ring.published - len(ring.records)
-        dropped = max(0, oldest - self._cursor)
-        records = list(islice(ring.records, max(0, self._cursor - oldest), None))
-        self._cursor = ring.published
+        dropped = max(0, oldest - self.cursor)
+        start = max(0, self.cursor - oldest)
+        records = list(islice(ring.records, start, None if most is None else start + most))
+        self.cursor = oldest + start + len(records)
         return dropped, records
 
     async def batches(self) -> AsyncGenerator[tuple[int, list[T]], None]:
         """Give what `take` gives whenever there is something, until the ring is closed and empty of news."""
         while True:
-            if self._cursor != self._ring.published:
+            if self.cursor != self._ring.published:
                 yield self.take()
             elif self._ring.closed:
                 return
