@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 from hyperhive_cli.agent.login import LoginDesk
@@ -10,8 +12,9 @@ from hyperhive_cli.bus import Bus
 from hyperhive_cli.control.peer import Peer, descends_from
 from hyperhive_cli.errors import RefusedError, UsageError
 from hyperhive_cli.events import BusEvent
+from hyperhive_cli.moments import text_to_moment
 from hyperhive_cli.settings import check_model_name
-from hyperhive_cli.store.inbox import Inbox
+from hyperhive_cli.store.inbox import Inbox, Message
 
 Operation = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
@@ -39,6 +42,9 @@ class ControlHandler:
             "status": self._status,
             "may_steer": self._may_steer,
             "ring": self._ring,
+            "send": self._send,
+            "inbox_cancel": self._inbox_cancel,
+            "inbox_retry": self._inbox_retry,
             "pause": self._pause,
             "resume": self._resume,
             "set_model": self._set_model,
@@ -85,6 +91,36 @@ class ControlHandler:
     async def _ring(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         self._loop.ring()
         return {}
+
+    async def _send(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Put a message into the inbox; the fields are those of `send`."""
+        sender, body = str(arguments.get("from") or "operator"), str(arguments.get("body", ""))
+        key, at = arguments.get("key"), arguments.get("at")
+        moment = None if at is None else text_to_moment(str(at), datetime.now().astimezone())
+        put = partial(
+            Inbox.put,
+            sender=sender,
+            body=body,
+            key=None if key is None else str(key),
+            not_before=0 if moment is None else int(moment.timestamp() * 1000),
+            now_ms=self._bus.now_ms(),
+        )
+        return {"id": await self._loop.change(put)}
+
+    async def _inbox_cancel(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await self._change_message(Inbox.cancel, arguments)
+
+    async def _inbox_retry(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        changed = await self._change_message(Inbox.retry, arguments)
+        await self._loop.resume()
+        return changed
+
+    async def _change_message(self, change: Callable[..., Message], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        message_id = arguments.get("id")
+        if not isinstance(message_id, int):
+            raise UsageError(f"{message_id!r} is no message's number", "hyperhive inbox")
+        changed = await self._loop.change(partial(change, message_id=message_id, now_ms=self._bus.now_ms()))
+        return {"message": changed.to_dict()}
 
     async def _pause(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         await self._loop.pause()

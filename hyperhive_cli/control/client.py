@@ -24,13 +24,17 @@ def _connected(path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(CONNECT_LIMIT_S)
         try:
-            owner = path.stat().st_uid
+            check_owner(path)
             connection.connect(str(path))
         except OSError as error:
             raise GoneError(str(error)) from error
-        if owner not in {os.getuid(), 0}:
-            raise HyperhiveError(f"the control socket {path} belongs to another user")
         yield connection
+
+
+def check_owner(path: Path) -> None:
+    """Raise HyperhiveError for a socket that another user has put there, OSError where there is none."""
+    if path.stat().st_uid not in {os.getuid(), 0}:
+        raise HyperhiveError(f"the control socket {path} belongs to another user")
 
 
 def call(path: Path, op: str, *, limit_s: float | None = CALL_LIMIT_S, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401 - JSON values

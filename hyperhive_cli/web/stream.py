@@ -1,0 +1,52 @@
+"""The response that does not end: an agent's feed as server-sent events, to a client that may stop reading."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
+
+import anyio
+from starlette.types import Message, Receive, Scope, Send
+
+from hyperhive_cli.web.sse import MEDIA_TYPE
+
+WRITE_LIMIT_S = 10.0  # a client that takes nothing for so long is dropped; it may come back where it was
+_START: Message = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", MEDIA_TYPE.encode()), (b"x-accel-buffering", b"no")],
+}
+
+
+class EventStream:
+    """Sends what `open_chunks` gives in its block, as it comes, until the client leaves or `closing` says so."""
+
+    def __init__(
+        self, open_chunks: Callable[[], AbstractAsyncContextManager[AsyncGenerator[bytes, None]]], closing: anyio.Event
+    ) -> None:
+        self._open_chunks = open_chunks
+        self._closing = closing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, as ASGI has it."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_cancel_at_hang_up, receive, tasks.cancel_scope)
+            tasks.start_soon(_cancel_at, self._closing, tasks.cancel_scope)
+            await send(_START)
+            async with self._open_chunks() as chunks, aclosing(chunks):
+                async for chunk in chunks:
+                    with anyio.move_on_after(WRITE_LIMIT_S) as patience:
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    if patience.cancelled_caught:
+                        scope["state"]["abort"]()  # else what was written would wait for it for ever
+                        break
+            tasks.cancel_scope.cancel()
+
+
+async def _cancel_at_hang_up(receive: Receive, scope: anyio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+async def _cancel_at(event: anyio.Event, scope: anyio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
