@@ -31,6 +31,13 @@ export class Composer {
     document.addEventListener("keydown", (event) => this.shortcut(event));
   }
 
+  /** A stopped agent takes nothing: say so before somebody has typed a page. @param {Record<string, any>} facts */
+  know(facts) {
+    const takes = Boolean(facts.running) && facts.capabilities?.send !== false;
+    this.field.placeholder = takes ? "Message, or /command" : "No harness runs (hyperhive run): this page is read-only";
+    this.button.disabled = !takes;
+  }
+
   /** @param {KeyboardEvent} event */
   key(event) {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {

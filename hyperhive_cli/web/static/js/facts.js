@@ -87,7 +87,7 @@ export function aliveBadge(facts, phase, now) {
     return { words: facts ? "reconnecting" : "connecting", tone: "quiet", countdown: "", hint: "" };
   }
   if (!facts.running) {
-    return { words: "stopped", tone: "quiet", countdown: "", hint: "No harness runs. Messages wait in the inbox." };
+    return { words: "stopped", tone: "quiet", countdown: "", hint: "No harness runs: what is shown is from the agent's files." };
   }
   if (facts.paused) return { words: "paused", tone: "warn", countdown: "", hint: "No turn begins until you resume." };
   const [words, tone] = statusWords(facts.status);

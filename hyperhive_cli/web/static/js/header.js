@@ -58,12 +58,17 @@ export class Header {
     setText(find(".countdown", element), badge.countdown);
     element.className = `badge alive ${badge.tone}`;
     element.title = badge.hint;
-    const { facts } = this;
-    const waits = Boolean(badge.countdown) || facts?.paused || facts?.status === "failed";
-    this.buttons.go.hidden = !facts || !waits;
-    this.buttons.pause.hidden = !facts || Boolean(facts.paused);
-    this.buttons.stop.hidden = !facts?.running || facts.state === "idle" || !facts.state;
-    this.buttons.login.hidden = !(facts?.running && facts.status === "needs_login_idle");
+    this.drawButtons(Boolean(badge.countdown));
+  }
+
+  /** Show what can be done now. @param {boolean} isWaiting */
+  drawButtons(isWaiting) {
+    const facts = this.facts ?? {};
+    const steers = Boolean(facts.running) && facts.capabilities?.steer !== false && this.phase === "live";
+    this.buttons.go.hidden = !steers || !(isWaiting || facts.paused || facts.status === "failed");
+    this.buttons.pause.hidden = !steers || Boolean(facts.paused);
+    this.buttons.stop.hidden = !steers || facts.state === "idle" || !facts.state;
+    this.buttons.login.hidden = !steers || facts.status !== "needs_login_idle";
   }
 
   drawModel() {

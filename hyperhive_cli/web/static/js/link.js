@@ -43,11 +43,6 @@ export class Link {
     this.feed({ type: "retry" });
   }
 
-  /** Break the connection, as a network does. */
-  drop() {
-    this.feed({ type: "lost", reason: "dropped", now: Date.now() });
-  }
-
   /** @param {Input} input */
   feed(input) {
     const [connection, effects] = step(this.connection, input);

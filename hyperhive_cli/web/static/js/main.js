@@ -29,7 +29,7 @@ async function begin() {
   if (!takeToken()) return askForToken("");
   const named = /^\/agents\/([^/]+)\/?$/u.exec(location.pathname)?.[1];
   try {
-    const { agents } = await new Api("/api").get("agents");
+    const agents = await new Api("/api").get("agents");
     if (named || agents.length === 1) {
       const name = named ? decodeURIComponent(named) : agents[0].agent;
       open("panel");

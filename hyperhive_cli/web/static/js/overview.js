@@ -30,7 +30,7 @@ export class Overview {
 
   async refresh() {
     try {
-      this.agents = (await this.api.get("agents")).agents;
+      this.agents = await this.api.get("agents");
       this.seenAt = Date.now();
       this.warn("");
       this.draw();

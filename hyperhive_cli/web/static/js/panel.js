@@ -81,6 +81,7 @@ export class Panel {
     this.facts = { ...this.facts, ...snapshot };
     this.header.know(this.facts);
     this.login.know(this.facts);
+    this.composer.know(this.facts);
     this.charts.upTo(snapshot.last_turn?.turn_id ?? null);
   }
 
