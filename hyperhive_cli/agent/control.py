@@ -21,12 +21,15 @@ Operation = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 OPEN_TO_TURNS = {"status", "events"}
 
 
-def refuse_turns(op: str, peer: Peer | None) -> None:
+def refuse_turns(op: str, peer: Peer | None, panel: int | None = None) -> None:
     """Raise RefusedError where a process that the harness itself has started, however far down, would steer it.
 
-    One that has ended since it asked may have left its connection to a child, and is refused too.
+    One that has ended since it asked may have left its connection to a child, and is refused too. Not so the web
+    panel's own process, which asks for an operator who has its token.
     """
-    if op not in OPEN_TO_TURNS and peer is not None and descends_from(peer.pid, os.getpid()) is not False:
+    if op in OPEN_TO_TURNS or peer is None or peer.pid == panel:
+        return
+    if descends_from(peer.pid, os.getpid()) is not False:
         raise RefusedError("a turn may not steer its own harness", "hyperhive run --allow-self-control")
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ import trio
 
 from hyperhive_cli.agent.harness import HarnessConfig, run_harness
 from hyperhive_cli.agent.hook import ATTENTION, HOOK_KINDS, find_hook
+from hyperhive_cli.agent.panel import PanelConfig
 from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.claude.argv import Launch, check_extra, check_passed, child_environment
 from hyperhive_cli.claude.redact import Redactor
@@ -19,8 +21,9 @@ from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.cli.configured import load_settings, stronger
 from hyperhive_cli.cli.invocation import Invocation, now_ms, pass_invocation
 from hyperhive_cli.cli.sinks import open_sink
+from hyperhive_cli.cli.web import with_panel
 from hyperhive_cli.errors import HyperhiveError, UsageError
-from hyperhive_cli.settings import check_model_name
+from hyperhive_cli.settings import MARKER, AgentPaths, check_model_name
 from hyperhive_cli.store.inbox import check_message
 from hyperhive_cli.store.report import stored_status
 
@@ -116,6 +119,7 @@ class Lines(click.types.StringParamType):
     help="Which events: attention (the default: what needs a person), turn_end, note, …; may be given several times.",
 )
 @click.argument("claude_args", nargs=-1, type=click.UNPROCESSED)
+@with_panel
 @pass_invocation
 def run(
     invocation: Invocation,
@@ -132,6 +136,7 @@ def run(
     passed: tuple[str, ...],
     on_event: str | None,
     hook_kinds: tuple[str, ...],
+    panel: tuple[str, ...] | None,
     claude_args: tuple[str, ...],
     *,
     drain: bool,
@@ -185,7 +190,21 @@ def run(
             snapshot = stored_status(paths, now_ms=now_ms()) | {"status": "online"}
             sink = stack.enter_context(open_sink(snapshot, as_json=as_json))
         harness = HarnessConfig(paths, agent, chosen, incoming, sink, allow_self_control, hook, hook_kinds)
+        if panel is not None:
+            on_console = sink is not None and not as_json and sys.stdout.isatty()
+            harness = replace(harness, panel=_panel(paths, panel), announce=None if on_console else _tell)
         return trio.run(run_harness, harness)
+
+
+def _tell(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _panel(paths: AgentPaths, arguments: tuple[str, ...]) -> PanelConfig:
+    """Let the panel serve this agent alone. It runs in the state folder, as the hook does, and for the same reason."""
+    named = ("--agent", paths.agent, "--state-dir", str(paths.state_dir))
+    environment = {**os.environ, MARKER: str(paths.state_dir)}
+    return PanelConfig((*named, "web", *arguments), paths.state_dir, environment)
 
 
 def _one_of_both() -> tuple[bool, bool]:

@@ -1,8 +1,10 @@
 """`hyperhive web`."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -15,15 +17,68 @@ DEFAULT_BIND = "127.0.0.1:8420"
 LIBRARIES = {"anyio", "httptools", "starlette", "uvicorn", "uvloop"}
 
 
+_F = TypeVar("_F", bound=Callable[..., object])
+_TLS = (
+    click.option(
+        "--web-allow-host", "allow_hosts", multiple=True, metavar="NAME",
+        help="Answer to this name too; needed, with TLS, beyond this machine; may be given several times.",
+    ),
+    click.option("--web-cert", type=click.Path(path_type=Path), metavar="FILE", help="TLS: the certificate, in PEM."),
+    click.option("--web-key", type=click.Path(path_type=Path), metavar="FILE", help="TLS: its key, in PEM."),
+)  # fmt: skip
+
+
+def with_tls(command: _F) -> _F:
+    """Give a command the options of a panel that is reached from other machines."""
+    for option in reversed(_TLS):
+        command = option(command)
+    return command
+
+
+_PANEL = (
+    click.option("--web", is_flag=True, help="Serve the web panel beside it; its address is shown once."),
+    click.option("--web-bind", default=DEFAULT_BIND, metavar="WHERE", show_default=True, help="As `web --bind`."),
+)
+
+
+def with_panel(command: Callable[..., int]) -> Callable[..., int]:
+    """Give `run` the options of a panel beside it, and pass them on as `panel`: arguments of `web`, or None."""
+
+    @wraps(command)
+    def gather(
+        *args: object,
+        web: bool,
+        web_bind: str,
+        allow_hosts: tuple[str, ...],
+        web_cert: Path | None,
+        web_key: Path | None,
+        **others: object,
+    ) -> int:
+        panel = _web_arguments(web_bind, allow_hosts, web_cert, web_key) if web else None
+        return command(*args, panel=panel, **others)
+
+    found = with_tls(gather)
+    for option in reversed(_PANEL):
+        found = option(found)
+    return found
+
+
+def _web_arguments(bind: str, allow_hosts: tuple[str, ...], cert: Path | None, key: Path | None) -> tuple[str, ...]:
+    """Give the arguments of `web` for these, in a form that holds in any folder."""
+    kind, _, path = bind.partition("unix:")
+    where = bind if kind or not path else f"unix:{Path(path).absolute()}"
+    files = {"--web-cert": cert, "--web-key": key}
+    return (
+        f"--bind={where}",
+        *(f"--web-allow-host={name}" for name in allow_hosts),
+        *(f"{name}={file.absolute()}" for name, file in files.items() if file is not None),
+    )
+
+
 @click.command()
 @click.argument("names", nargs=-1, metavar="[AGENT]…")
 @click.option("--bind", default=DEFAULT_BIND, metavar="WHERE", show_default=True, help="HOST:PORT, or unix:PATH.")
-@click.option(
-    "--web-allow-host", "allow_hosts", multiple=True, metavar="NAME",
-    help="Answer to this name too; needed, with TLS, beyond this machine; may be given several times.",
-)  # fmt: skip
-@click.option("--web-cert", type=click.Path(path_type=Path), metavar="FILE", help="TLS: the certificate, in PEM.")
-@click.option("--web-key", type=click.Path(path_type=Path), metavar="FILE", help="TLS: its key, in PEM.")
+@with_tls
 @click.option("--json", "as_json", is_flag=True, help="Print the address and the token as JSON.")
 @pass_invocation
 def web(

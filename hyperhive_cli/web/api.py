@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+from hyperhive_cli.account import BY
 from hyperhive_cli.errors import UsageError
+from hyperhive_cli.web.sse import MEDIA_TYPE
 
 LARGEST = 2**63 - 1
 
@@ -19,6 +21,16 @@ class Field(NamedTuple):
     choice: tuple[str, ...] = ()
 
 
+class Reading(NamedTuple):
+    """What can be read: GET `path`, answered by the gateway's method `name`, with these parameters of the query."""
+
+    path: str
+    name: str
+    text: str
+    query: Mapping[str, Field] = {}
+    media: str = "application/json"
+
+
 class Change(NamedTuple):
     """A change: POST to `path` is the operation `op`, its fields in, its reply out (`gives`)."""
 
@@ -29,6 +41,45 @@ class Change(NamedTuple):
     gives: tuple[str, ...] = ()
 
 
+SINCE = Field("integer", "the number of the newest event that is known")
+# Of one agent: under /agents/NAME, and without it where there is one agent alone.
+READINGS = (
+    Reading("/api/state", "state", "The agent's state: as `status --json`, with `seq`, `boot` and `capabilities`."),
+    Reading(
+        "/api/events",
+        "events",
+        "A page of the history: the events after `since`, or the newest.",
+        {"since": SINCE, "limit": Field("integer", "at most so many; default: 200", least=1, most=2_000)},
+    ),
+    Reading(
+        "/api/stream",
+        "stream",
+        "The feed as server-sent events: `snapshot`, then each event under its number; `Last-Event-ID` goes on.",
+        {"since": SINCE, "partial": Field("integer", "1: the pieces of texts as well", most=1)},
+        media=MEDIA_TYPE,
+    ),
+    Reading(
+        "/api/inbox",
+        "inbox",
+        "The messages that wait, run or are dead.",
+        {"all": Field("integer", "1: those that are done or cancelled as well", most=1)},
+    ),
+    Reading(
+        "/api/stats",
+        "stats",
+        "The turns added up: as `stats --json`.",
+        {
+            "days": Field("integer", "the newest local days; default: 7", least=1, most=36_500),
+            "by": Field("string", "a row for each of these; default: day", choice=BY),
+        },
+    ),
+    Reading("/api/turns/{id}", "turn", "One turn, by its number or `last`: as `show --json`."),
+)
+# Of all agents.
+GLOBAL = (
+    Reading("/api/agents", "overview", "The state of each agent."),
+    Reading("/api/openapi.json", "openapi", "This document."),
+)
 CHANGES = (
     Change(
         "/api/messages",

@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hyperhive_cli.account import BY, days_until, midnight_ms, report
+from hyperhive_cli.account import days_until, midnight_ms, report
 from hyperhive_cli.control.client import GoneError
 from hyperhive_cli.errors import (
     HyperhiveError,
@@ -31,11 +31,12 @@ from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.ended import read_turns
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.turns import find_turn, turn_to_dict
-from hyperhive_cli.web.api import CHANGES, Change, Field, check_fields, check_query
+from hyperhive_cli.web.api import CHANGES, GLOBAL, READINGS, SINCE, Change, Field, Reading, check_fields, check_query
 from hyperhive_cli.web.channel import Channel, observe
 from hyperhive_cli.web.gate import Gate
 from hyperhive_cli.web.harness import call
 from hyperhive_cli.web.history import read_page
+from hyperhive_cli.web.openapi import document
 from hyperhive_cli.web.reader import Reader
 from hyperhive_cli.web.sse import MEDIA_TYPE
 from hyperhive_cli.web.stream import EventStream
@@ -45,16 +46,8 @@ MOST_STREAMS = 128
 BODY_LIMIT_BYTES = 4 * 1024 * 1024  # the longest message, with what JSON adds to it
 LOOK_LIMIT_S = 0.3  # for one harness that is stopped or stuck: the overview must not wait for it
 
+Query = Mapping[str, Any]
 Agents = Callable[[], Mapping[str, AgentPaths]]  # by name, as of now; blocking
-
-_SINCE = Field("integer", "the number of the newest event that is known")
-EVENTS_QUERY = {"since": _SINCE, "limit": Field("integer", "at most so many; default: 200", least=1, most=2_000)}
-STREAM_QUERY = {"since": _SINCE, "partial": Field("integer", "1: the pieces of texts too", most=1)}
-STATS_QUERY = {
-    "days": Field("integer", "the newest local days; default: 7", least=1, most=36_500),
-    "by": Field("string", "a row for each; default: day", choice=BY),
-}
-INBOX_QUERY = {"all": Field("integer", "1: those that have ended as well", most=1)}
 
 
 class Gateway:
@@ -90,7 +83,7 @@ class Gateway:
 
     # --- reading ---
 
-    async def overview(self, _: Request) -> Response:
+    async def overview(self, _: Request, _query: Query) -> Response:
         """Give the state of each agent."""
         agents = list((await run_sync(self._agents)).values())
         found: list[dict[str, Any]] = [{} for _ in agents]
@@ -103,32 +96,36 @@ class Gateway:
                 tasks.start_soon(look, n, paths)
         return _json(found)
 
-    async def state(self, request: Request) -> Response:
+    async def state(self, request: Request, _query: Query) -> Response:
         """Give an agent's state."""
         paths = await self.paths(request)
         channel = self._channels.get(paths.agent)
         return _json(await (observe(paths) if channel is None else channel.state()))
 
-    async def events(self, request: Request) -> Response:
+    async def events(self, request: Request, query: Query) -> Response:
         """Give a page of the history."""
-        paths, query = await self.paths(request), check_query(EVENTS_QUERY, request.query_params)
+        paths = await self.paths(request)
         since = query.get("since")
         page = await run_sync(read_page, paths.events_db, since, query.get("limit", 200))
         fields = {"last": page.last, "oldest": page.oldest, "reset": since is not None and page.lacks(since)}
         rows = b",".join(event.to_json() for event in page.events)
         return Response(b'{"events":[%b],%b' % (rows, json.dumps(fields).encode()[1:]), media_type="application/json")
 
-    async def stream(self, request: Request) -> ASGIApp:
+    async def stream(self, request: Request, query: Query) -> ASGIApp:
         """Give the feed as it comes."""
-        paths, query = await self.paths(request), check_query(STREAM_QUERY, request.query_params)
+        paths = await self.paths(request)
         if (given := request.headers.get("last-event-id")) is not None:
-            query |= check_query({"since": _SINCE}, {"since": given})
+            query = {**query, **check_query({"since": SINCE}, {"since": given})}
         if request.method == "HEAD":
             return Response(media_type=MEDIA_TYPE)
         if self._streams >= MOST_STREAMS:
             raise HyperhiveError(f"{MOST_STREAMS} streams are open already", "close some of the pages")
         since, partial_too = query.get("since"), query.get("partial") == 1
         return EventStream(partial(self._open_chunks, paths, since, partial=partial_too), self.closing)
+
+    async def openapi(self, _: Request, _query: Query) -> Response:
+        """Give the description of all this."""
+        return _json(document())
 
     @asynccontextmanager
     async def _open_chunks(
@@ -158,9 +155,9 @@ class Gateway:
         self._tasks.start_soon(run)
         return channel
 
-    async def inbox(self, request: Request) -> Response:
+    async def inbox(self, request: Request, query: Query) -> Response:
         """List the messages."""
-        paths, query = await self.paths(request), check_query(INBOX_QUERY, request.query_params)
+        paths = await self.paths(request)
 
         def read() -> list[dict[str, Any]]:
             if not paths.inbox_db.exists():
@@ -170,14 +167,14 @@ class Gateway:
 
         return _json({"messages": await run_sync(read)})
 
-    async def stats(self, request: Request) -> Response:
+    async def stats(self, request: Request, query: Query) -> Response:
         """Add up the turns."""
-        paths, query = await self.paths(request), check_query(STATS_QUERY, request.query_params)
+        paths = await self.paths(request)
         days = days_until(int(time.time() * 1000), query.get("days", 7))
         turns = await run_sync(read_turns, paths, midnight_ms(days[0]))
         return _json(report(paths.agent, turns, query.get("by", "day"), days))
 
-    async def turn(self, request: Request) -> Response:
+    async def turn(self, request: Request, _query: Query) -> Response:
         """Give a turn's row."""
         paths = await self.paths(request)
         row, events, is_whole = await run_sync(find_turn, paths, request.path_params["id"])
@@ -265,25 +262,19 @@ class Guarded:
         await _error(refusal.status, refusal.error, refusal.hint, headers)(scope, receive, send)
 
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+def _reader(gateway: Gateway, reading: Reading) -> Callable[[Request], Awaitable[Response]]:
+    """Give the method that answers; Starlette serves what it gives as an ASGI application, whatever its type."""
+    answer: Callable[[Request, Mapping[str, Any]], Awaitable[Response]] = getattr(gateway, reading.name)
 
+    async def read(request: Request) -> Response:
+        return await answer(request, check_query(reading.query, request.query_params))
 
-def _answering(endpoint: Callable[[Request], Awaitable[ASGIApp]]) -> Endpoint:
-    """Starlette calls what an endpoint gives as an ASGI application, whatever its type."""
-    return endpoint  # type: ignore[return-value]
+    return read
 
 
 def _agent_routes(gateway: Gateway) -> list[BaseRoute]:
-    reading: dict[str, Callable[[Request], Awaitable[ASGIApp]]] = {
-        "/api/state": gateway.state,
-        "/api/events": gateway.events,
-        "/api/stream": gateway.stream,
-        "/api/inbox": gateway.inbox,
-        "/api/stats": gateway.stats,
-        "/api/turns/{id}": gateway.turn,
-    }
-    routes: list[BaseRoute] = [Route(path, _answering(read), methods=["GET"]) for path, read in reading.items()]
-    return [*routes, *(Route(change.path, partial(gateway.change, change), methods=["POST"]) for change in CHANGES)]
+    reading = [Route(one.path, _reader(gateway, one), methods=["GET"]) for one in READINGS]
+    return [*reading, *(Route(change.path, partial(gateway.change, change), methods=["POST"]) for change in CHANGES)]
 
 
 def make_app(agents: Agents, gate: Gate) -> tuple[ASGIApp, Gateway]:
@@ -295,7 +286,7 @@ def make_app(agents: Agents, gate: Gate) -> tuple[ASGIApp, Gateway]:
             Route("/agents/{agent}", _page, methods=["GET"]),
             Route("/agents/{agent}/", _page, methods=["GET"]),
             Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),
-            Route("/api/agents", gateway.overview, methods=["GET"]),
+            *(Route(one.path, _reader(gateway, one), methods=["GET"]) for one in GLOBAL),
             *_agent_routes(gateway),
             Mount("/agents/{agent}", routes=_agent_routes(gateway)),
         ],

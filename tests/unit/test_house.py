@@ -28,7 +28,7 @@ FLOORS = {
         demo.__init__ demo.replay
         render.__init__ render.figures render.panel render.table render.text
         store.__init__ store.mounts store.schema
-        web.__init__ web.api web.gate web.sse
+        web.__init__ web.api web.gate web.openapi web.sse
     """,
     2: """
         diagnosis ring
@@ -47,7 +47,7 @@ FLOORS = {
     """,
     4: """
         agent.care agent.checkup agent.control agent.credentials agent.hook agent.ledger agent.login agent.loop
-        agent.prewarm agent.screen agent.session agent.turn
+        agent.panel agent.prewarm agent.screen agent.session agent.turn
     """,
     5: "agent.harness",
     6: """
@@ -71,7 +71,8 @@ HOMES = {
     "uvicorn": "web.server",
     "trio": """
         bus claude.process claude.runner control.server agent.care agent.checkup agent.credentials agent.harness
-        agent.hook agent.ledger agent.login agent.loop agent.prewarm agent.screen agent.turn cli.demo cli.doctor cli.run
+        agent.hook agent.ledger agent.login agent.loop agent.panel agent.prewarm agent.screen agent.turn cli.demo
+        cli.doctor cli.run
     """,
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness demo.replay cli.sinks web.server",
