@@ -3,7 +3,6 @@
 import json
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, sync_playwright
 
 from hyperhive_cli.settings import HISTORY_CAPACITY
 from tests.conftest import wait_until
@@ -19,10 +18,18 @@ from tests.harness import Hive
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 NO_CHROMIUM = "THE PAGE IS NOT TESTED IN A BROWSER: no chromium here (`apt-get install chromium`)"
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage --disable-default-apps --disable-extensions"
-).split()
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-extensions",
+    "--disable-sync",
+    "--no-first-run",
+]
 DESKTOP, PHONE = (1280, 800), (390, 780)
 AXE = Path(__file__).parent / "vendor" / "axe.js"
 # Each number on the page, where it stands: rows in their order, then what stands within rows.
@@ -43,7 +50,7 @@ def open_browser() -> Iterator[Browser]:
             browser.close()
 
 
-@dataclass(slots=True)
+@dataclass  # no slots: the browser's library keeps a mark on whose methods it calls
 class Window:
     """One page in a window of its own, watched: what it asked for, and what went wrong in it."""
 
@@ -57,6 +64,14 @@ class Window:
     @property
     def field(self) -> Locator:
         return self.page.locator("#message")
+
+    def take_dialog(self, dialog: Dialog) -> None:
+        self.faults.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def take_line(self, line: ConsoleMessage) -> None:
+        if line.type in {"error", "warning"}:
+            self.faults.append(line.text)
 
     def wait_live(self) -> None:
         self.page.locator("body[data-phase=live]").wait_for()
@@ -141,19 +156,11 @@ def open_window(
     window = Window(page, url, hive)
     context.on("request", lambda request: window.asked.append(request.url))
     page.on("pageerror", lambda error: window.faults.append(f"error: {error}"))
-    page.on("dialog", lambda dialog: (window.faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    page.on("console", lambda line: window.faults.append(line.text) if line.type in {"error", "warning"} else None)
+    page.on("dialog", window.take_dialog)
+    page.on("console", window.take_line)
     try:
         page.goto(url)
         yield window
         window.check_faults()
     finally:
         context.close()
-
-
-@contextmanager
-def short_folder() -> Iterator[Path]:
-    """Give an empty folder whose path is short enough for a socket in it."""
-    folder = Path(tempfile.mkdtemp(prefix="hh-"))
-    yield folder
-    shutil.rmtree(folder)

@@ -35,6 +35,7 @@ export class Feed {
     this.queue = [];
     this.isScheduled = false;
     this.sticks = true;
+    this.seen = { top: 0, height: 0 };
     this.news = 0;
     this.forget();
     this.listen();
@@ -165,9 +166,13 @@ export class Feed {
     this.rows.replaceChildren(...rest);
   }
 
+  /** Follow the end, or leave the reader alone: who goes up, however little, wants to read. */
   look() {
     const { scrollHeight, scrollTop, clientHeight } = this.scroller;
-    this.sticks = scrollHeight - scrollTop - clientHeight < NEAR_BOTTOM_PX;
+    const goesUp = scrollTop < this.seen.top - 1 && scrollHeight >= this.seen.height;
+    if (goesUp) this.sticks = false;
+    else if (scrollHeight - scrollTop - clientHeight < NEAR_BOTTOM_PX) this.sticks = true;
+    this.seen = { top: scrollTop, height: scrollHeight };
     if (this.sticks) this.news = 0;
     this.showPill();
   }
