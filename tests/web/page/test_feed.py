@@ -1,13 +1,12 @@
 """The transcript in a real browser: history, then live, over lost connections and restarts; what text may not do."""
 
-import json
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser
 
-from tests.conftest import RECORDINGS, FakeClaude, Step, wait_until
+from tests.conftest import FakeClaude, Step, recording_index, wait_until
 from tests.harness import TEXT, Hive
 from tests.web.page.browser import Window, gateway, open_window, stored_numbers
 from tests.web.page.wire import open_wire
@@ -234,12 +233,11 @@ def test_recordings_of_the_real_binary_are_shown_without_a_fault(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:
     """Every line that the binary has ever written for us: none is unreadable, and none of a type not known."""
-    names = sorted(f"{path.parent.name}/{path.name}" for path in RECORDINGS.glob("*/*.jsonl"))
-    lines: list[Step] = [{"recording": name} for name in names]
+    lines: list[Step] = [{"recording": name} for name in recording_index()]
     fake_claude.script([{"wait_for_prompt": True}, *lines], TEXT)
     hive.drain("--message", "all of them")
     with gateway(hive) as url, open_window(browser, hive, url) as window:
         window.wait_live()
         window.check_rows()
         assert "not readable" not in window.text(".feed")
-        assert json.loads(window.page.evaluate("() => JSON.stringify(document.title)")).startswith("workspace · ")
+        assert window.page.title().endswith("workspace · stopped")

@@ -151,7 +151,7 @@ def focused(window: Window) -> str:
 
 def test_the_keyboard_reaches_and_does_everything(browser: Browser, hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script([{"replay": "v2.1.330/tools.jsonl", "session_id": "from_argv"}], gated())
-    hive.drain("--message", "one")
+    hive.drain("--message", "one\n\nof more lines" * 9)
     with hive.run() as program, gateway(hive) as url, open_window(browser, hive, url) as window:
         window.wait_live()
         window.wait_text(".call", "Bash")

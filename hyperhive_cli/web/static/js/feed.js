@@ -169,9 +169,9 @@ export class Feed {
   /** Follow the end, or leave the reader alone: who goes up, however little, wants to read. */
   look() {
     const { scrollHeight, scrollTop, clientHeight } = this.scroller;
-    const goesUp = scrollTop < this.seen.top - 1 && scrollHeight >= this.seen.height;
-    if (goesUp) this.sticks = false;
-    else if (scrollHeight - scrollTop - clientHeight < NEAR_BOTTOM_PX) this.sticks = true;
+    const left = scrollHeight - scrollTop - clientHeight;
+    if (scrollTop < this.seen.top - 1 && scrollHeight >= this.seen.height) this.sticks = left < 1;
+    else if (left < (scrollTop > this.seen.top ? NEAR_BOTTOM_PX : 1)) this.sticks = true;
     this.seen = { top: scrollTop, height: scrollHeight };
     if (this.sticks) this.news = 0;
     this.showPill();
