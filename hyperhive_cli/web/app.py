@@ -277,19 +277,24 @@ def _agent_routes(gateway: Gateway) -> list[BaseRoute]:
     return [*reading, *(Route(change.path, partial(gateway.change, change), methods=["POST"]) for change in CHANGES)]
 
 
+def make_routes(gateway: Gateway) -> list[BaseRoute]:
+    """Give all that there is: the page, what concerns all agents, and each agent with its name and without."""
+    return [
+        Route("/", _page, methods=["GET"]),
+        Route("/agents/{agent}", _page, methods=["GET"]),
+        Route("/agents/{agent}/", _page, methods=["GET"]),
+        Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),
+        *(Route(one.path, _reader(gateway, one), methods=["GET"]) for one in GLOBAL),
+        *_agent_routes(gateway),
+        Mount("/agents/{agent}", routes=_agent_routes(gateway)),
+    ]
+
+
 def make_app(agents: Agents, gate: Gate) -> tuple[ASGIApp, Gateway]:
     """Make the application; the gateway's `closing` ends its streams."""
     gateway = Gateway(agents)
     app = Starlette(
-        routes=[
-            Route("/", _page, methods=["GET"]),
-            Route("/agents/{agent}", _page, methods=["GET"]),
-            Route("/agents/{agent}/", _page, methods=["GET"]),
-            Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),
-            *(Route(one.path, _reader(gateway, one), methods=["GET"]) for one in GLOBAL),
-            *_agent_routes(gateway),
-            Mount("/agents/{agent}", routes=_agent_routes(gateway)),
-        ],
+        routes=make_routes(gateway),
         exception_handlers={HyperhiveError: _on_error, HTTPException: _on_http_error, Exception: _on_fault},
         lifespan=gateway.lifespan,
     )

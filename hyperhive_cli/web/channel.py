@@ -26,9 +26,11 @@ from hyperhive_cli.web.sse import Frame, line_to_frame, named_frame
 RING_EVENTS = 1_000  # that a browser may lag behind before it is given them from the history
 ANSWER_LIMIT_S = 2.0
 POLL_S = 0.25  # while no harness runs
-# With more readers than this, events are gathered for so long before they are written to all of them.
+# With more readers than this, events are gathered for so long before they are written to all of them, unless there
+# are many already.
 MANY_READERS = 10
 LINGER_S = 0.02
+LINGER_BYTES = 64 * 1024
 
 
 class Bell:
@@ -130,7 +132,7 @@ class Channel:
                 await self._tell_state(is_live=True)
                 while True:
                     self._publish(more)
-                    if self.readers > MANY_READERS:
+                    if self.readers > MANY_READERS and sum(map(len, more)) < LINGER_BYTES:
                         await anyio.sleep(LINGER_S)
                     more = await lines.more()
         except (GoneError, HyperhiveError, TimeoutError):

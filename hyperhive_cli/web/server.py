@@ -171,7 +171,7 @@ def serve(config: WebConfig, agents: Agents, announce: Callable[[str, str], None
             ws="none",
             lifespan="on",
             log_config=None,
-            log_level="warning",
+            log_level="error",  # a warning for each stranger that speaks no HTTP would fill the log
             access_log=False,
             server_header=False,
             proxy_headers=False,
