@@ -2,7 +2,13 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { HISTORY_ROWS, RETRY_S, STEADY_MS, step, unconnected } from "../../../hyperhive_cli/web/static/js/connection.js";
+import {
+  HISTORY_ROWS,
+  RETRY_S,
+  STEADY_MS,
+  step,
+  unconnected,
+} from "../../../hyperhive_cli/web/static/js/connection.js";
 
 const snapshot = (seq, more = {}) => ({ seq, boot: "one", stored: true, running: true, ...more });
 const rows = (...numbers) => numbers.map((seq) => ({ seq, kind: "note" }));
@@ -51,7 +57,11 @@ test("connects, reads the history in pages, opens the stream behind it, and is l
 });
 
 test("asks for no more of a long history than is kept, and does not call its beginning a gap", () => {
-  const { shown, done } = play({ type: "start" }, { type: "state", snapshot: snapshot(90_000) }, page(89_500, 89_501));
+  const { shown, done } = play(
+    { type: "start" },
+    { type: "state", snapshot: snapshot(90_000) },
+    page(89_500, 89_501),
+  );
   assert.deepEqual(done[1], { do: "ask_page", since: 90_000 - HISTORY_ROWS });
   assert.deepEqual(shown, [89_500, 89_501]);
 });
@@ -73,7 +83,10 @@ test("what comes twice is shown once, in order", () => {
 });
 
 test("pieces of a text have no number, and keep their place among what has", () => {
-  const { shown } = play(...ONLINE, { type: "events", events: [{ seq: null, kind: "stream" }, ...rows(4), { seq: null, kind: "note" }] });
+  const { shown } = play(...ONLINE, {
+    type: "events",
+    events: [{ seq: null, kind: "stream" }, ...rows(4), { seq: null, kind: "note" }],
+  });
   assert.deepEqual(shown, [1, 2, 3, null, 4, null]);
 });
 
@@ -81,8 +94,20 @@ test("a loss is followed by longer and longer waits, and the feed goes on behind
   const again = [{ type: "retry" }, lost()];
   const { connection, done } = play(...ONLINE, lost(), ...again, ...again, ...again, ...again, ...again, ...again);
   assert.equal(connection.phase, "reconnecting");
-  assert.deepEqual(done.filter((effect) => effect.do === "retry_in").map((effect) => effect.seconds), [...RETRY_S, RETRY_S.at(-1)]);
-  const back = play(...ONLINE, events(4), lost(), { type: "retry" }, { type: "state", snapshot: snapshot(6) }, page(5, 6), joined(6), events(7));
+  assert.deepEqual(
+    done.filter((effect) => effect.do === "retry_in").map((effect) => effect.seconds),
+    [...RETRY_S, RETRY_S.at(-1)],
+  );
+  const back = play(
+    ...ONLINE,
+    events(4),
+    lost(),
+    { type: "retry" },
+    { type: "state", snapshot: snapshot(6) },
+    page(5, 6),
+    joined(6),
+    events(7),
+  );
   assert.deepEqual(back.shown, [1, 2, 3, 4, 5, 6, 7]);
   assert.equal(back.connection.phase, "live");
   assert.equal(back.connection.lostAt, 0);
@@ -100,32 +125,67 @@ test("since when it is lost is kept over the tries, for that is what the page ca
 });
 
 test("a restart of the harness goes on in the same numbers", () => {
-  const { shown, connection } = play(...ONLINE, { type: "changed", snapshot: snapshot(3, { boot: null, running: false }) }, {
-    type: "changed",
-    snapshot: snapshot(3, { boot: "two" }),
-  }, events(4));
+  const { shown, connection } = play(
+    ...ONLINE,
+    { type: "changed", snapshot: snapshot(3, { boot: null, running: false }) },
+    {
+      type: "changed",
+      snapshot: snapshot(3, { boot: "two" }),
+    },
+    events(4),
+  );
   assert.deepEqual(shown, [1, 2, 3, 4]);
   assert.equal(connection.boot, "two");
 });
 
 test("without a history another boot begins afresh, seen live or after a loss", () => {
   const bare = { stored: false };
-  const online = [{ type: "start" }, { type: "state", snapshot: snapshot(2, bare) }, joined(2, bare), events(1, 2, 3)];
+  const online = [
+    { type: "start" },
+    { type: "state", snapshot: snapshot(2, bare) },
+    joined(2, bare),
+    events(1, 2, 3),
+  ];
   const other = { stored: false, boot: "two" };
-  const seen = play(...online, { type: "changed", snapshot: snapshot(1, other) }, { type: "state", snapshot: snapshot(1, other) }, joined(1, other), events(1, 2));
+  const seen = play(
+    ...online,
+    { type: "changed", snapshot: snapshot(1, other) },
+    { type: "state", snapshot: snapshot(1, other) },
+    joined(1, other),
+    events(1, 2),
+  );
   assert.deepEqual(seen.shown, [1, 2, 3, "|", 1, 2]);
-  const late = play(...online, lost(), { type: "retry" }, { type: "state", snapshot: snapshot(9, other) }, joined(9, other), events(1, 2));
+  const late = play(
+    ...online,
+    lost(),
+    { type: "retry" },
+    { type: "state", snapshot: snapshot(9, other) },
+    joined(9, other),
+    events(1, 2),
+  );
   assert.deepEqual(late.shown, [1, 2, 3, "|", 1, 2]);
 });
 
 test("numbers that have gone back are another history", () => {
-  const { shown } = play(...ONLINE, lost(), { type: "retry" }, { type: "state", snapshot: snapshot(2) }, page(1, 2), joined(2));
+  const { shown } = play(
+    ...ONLINE,
+    lost(),
+    { type: "retry" },
+    { type: "state", snapshot: snapshot(2) },
+    page(1, 2),
+    joined(2),
+  );
   assert.deepEqual(shown, [1, 2, 3, "|", 1, 2]);
 });
 
 test("another life between the state and the stream is noticed", () => {
   const bare = { stored: false };
-  const { last, connection } = play({ type: "start" }, { type: "state", snapshot: snapshot(1, bare) }, events(1), joined(1, { stored: false, boot: "two" }));
+  const { last, connection } = play(
+    { type: "start" },
+    { type: "state", snapshot: snapshot(1, bare) },
+    events(1),
+    joined(1, { stored: false, boot: "two" }),
+  );
   assert.equal(connection.phase, "connecting");
   assert.deepEqual(last, { do: "ask_state" });
 });
@@ -155,9 +215,19 @@ test("a refusal ends it until a person tries again", () => {
 
 test("whatever comes in whatever phase, nothing throws, and no number is shown twice without a new beginning", () => {
   const inputs = [
-    { type: "start" }, { type: "retry" }, { type: "state", snapshot: snapshot(4) }, page(1, 2), page(), joined(4), events(3, 4, 5),
-    { type: "changed", snapshot: snapshot(5) }, { type: "reset", since: 4 }, { type: "reset", since: 6 }, lost(), { type: "refused", reason: "" },
-  ]; // prettier-ignore
+    { type: "start" },
+    { type: "retry" },
+    { type: "state", snapshot: snapshot(4) },
+    page(1, 2),
+    page(),
+    joined(4),
+    events(3, 4, 5),
+    { type: "changed", snapshot: snapshot(5) },
+    { type: "reset", since: 4 },
+    { type: "reset", since: 6 },
+    lost(),
+    { type: "refused", reason: "" },
+  ];
   let seed = 7;
   const random = () => (seed = (seed * 1103515245 + 12345) % 2147483648) / 2147483648;
   for (let round = 0; round < 500; round += 1) {

@@ -261,7 +261,7 @@ def test_several_agents_have_an_overview_and_a_wrong_token_opens_nothing(browser
         window.wait_text(".alive .words", "stopped")
         window.wait_text(".inbox li", "hi")
         assert window.text("h1") == "wasp"
-        window.page.get_by_role("link", name="all agents").click()
+        window.page.get_by_role("link", name="agents").click()
         window.wait_text(".agents li", "bee")
         window.page.evaluate("() => sessionStorage.clear()")
         window.page.reload()

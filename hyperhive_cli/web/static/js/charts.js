@@ -74,15 +74,22 @@ export class Charts {
     const ids = turns.map((turn) => turn.turn_id);
     const of = (/** @type {(turn: any) => number | null} */ value) => turns.map(value);
     const read = (/** @type {any} */ turn) => count(turn.cache_read_input_tokens);
-    const all = (/** @type {any} */ turn) => count(turn.input_tokens) + count(turn.cache_creation_input_tokens) + read(turn);
+    const all = (/** @type {any} */ turn) =>
+      count(turn.input_tokens) + count(turn.cache_creation_input_tokens) + read(turn);
     const price = (/** @type {number} */ value) => (value ? dollars(value) : "$0");
-    this.plot("context", ids, tokens, [{ label: "", values: of((turn) => number(turn.context_tokens)), colour: "--call" }]);
+    this.plot("context", ids, tokens, [
+      { label: "", values: of((turn) => number(turn.context_tokens)), colour: "--call" },
+    ]);
     this.plot("tokens in", ids, tokens, [
       { label: "", values: of(all), colour: "--fine", isBar: true },
       { label: "from the cache", values: of(read), colour: "--quiet", isBar: true },
     ]);
-    this.plot("tokens out", ids, tokens, [{ label: "", values: of((turn) => turn.output_tokens), colour: "--fine", isBar: true }]);
-    this.plot("dollars", ids, price, [{ label: "", values: of((turn) => number(turn.cost_usd)), colour: "--warn", isBar: true }]);
+    this.plot("tokens out", ids, tokens, [
+      { label: "", values: of((turn) => turn.output_tokens), colour: "--fine", isBar: true },
+    ]);
+    this.plot("dollars", ids, price, [
+      { label: "", values: of((turn) => number(turn.cost_usd)), colour: "--warn", isBar: true },
+    ]);
   }
 
   /** @param {string} title @param {number[]} ids @param {(value: number) => string} form @param {Line[]} lines */
@@ -93,7 +100,9 @@ export class Charts {
     const said = h("span", "quiet", newest);
     const holder = h("div", "plot");
     const label = `${title} of the last ${plural(ids.length, "turn")}; newest: ${newest}`;
-    this.root.append(h("figure", { role: "img", "aria-label": label }, h("figcaption", "", h("b", "", title), " ", said), holder));
+    this.root.append(
+      h("figure", { role: "img", "aria-label": label }, h("figcaption", "", h("b", "", title), " ", said), holder),
+    );
     const point = (/** @type {number | null | undefined} */ at) => {
       said.textContent = at === null || at === undefined ? newest : `#${ids[at]}: ${wordsAt(at)}`;
     };

@@ -21,8 +21,25 @@ import xml from "../vendor/highlight/xml.js";
 import yaml from "../vendor/highlight/yaml.js";
 
 const LANGUAGES = {
-  bash, cpp, css, diff, dockerfile, go, ini, java, javascript, json, markdown, python, ruby, rust, sql, typescript, xml, yaml,
-}; // prettier-ignore
+  bash,
+  cpp,
+  css,
+  diff,
+  dockerfile,
+  go,
+  ini,
+  java,
+  javascript,
+  json,
+  markdown,
+  python,
+  ruby,
+  rust,
+  sql,
+  typescript,
+  xml,
+  yaml,
+};
 const LARGEST = 20_000; // characters; more would hold up the page
 for (const [name, language] of Object.entries(LANGUAGES)) hljs.registerLanguage(name, language);
 

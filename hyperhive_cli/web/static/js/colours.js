@@ -1,8 +1,16 @@
 /** The switch of the colours: as the system, light, dark. */
 
 const KEY = "hyperhive-theme";
-const NEXT = new Map([["", "light"], ["light", "dark"], ["dark", ""]]); // prettier-ignore
-const SIGNS = new Map([["", "◐"], ["light", "○"], ["dark", "●"]]); // prettier-ignore
+const NEXT = new Map([
+  ["", "light"],
+  ["light", "dark"],
+  ["dark", ""],
+]);
+const SIGNS = new Map([
+  ["", "◐"],
+  ["light", "○"],
+  ["dark", "●"],
+]);
 
 /** @param {HTMLElement} button @param {() => void} [changed] */
 export function colourSwitch(button, changed) {

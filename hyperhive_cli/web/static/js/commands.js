@@ -5,10 +5,32 @@
 
 /** Name → its operation, and what it does. */
 export const COMMANDS = new Map([
-  ["/model", { argument: "NAME", says: "the model of the next turn", path: "model", done: "model set, from the next turn on" }],
-  ["/new", { argument: "", says: "the next turn starts a new session", path: "new-session", done: "the next turn starts a new session" }],
-  ["/compact", { argument: "", says: "shorten the conversation, between two turns", path: "compact", done: "compacted" }],
-  ["/cancel", { argument: "", says: "end the turn that runs; its message does not come back", path: "cancel", done: "cancelled" }],
+  [
+    "/model",
+    { argument: "NAME", says: "the model of the next turn", path: "model", done: "model set, from the next turn on" },
+  ],
+  [
+    "/new",
+    {
+      argument: "",
+      says: "the next turn starts a new session",
+      path: "new-session",
+      done: "the next turn starts a new session",
+    },
+  ],
+  [
+    "/compact",
+    { argument: "", says: "shorten the conversation, between two turns", path: "compact", done: "compacted" },
+  ],
+  [
+    "/cancel",
+    {
+      argument: "",
+      says: "end the turn that runs; its message does not come back",
+      path: "cancel",
+      done: "cancelled",
+    },
+  ],
   ["/pause", { argument: "", says: "begin no turn until /resume", path: "pause", done: "paused" }],
   ["/resume", { argument: "", says: "go on now", path: "resume", done: "goes on" }],
 ]);
@@ -27,7 +49,8 @@ export function read(text) {
   const [name, ...words] = body.split(/\s+/u);
   const command = COMMANDS.get(name);
   if (!command) return { mistake: `There is no ${name}. A message that begins with a slash is sent with two.` };
-  if (command.argument && words.length !== 1) return { mistake: `${name} takes one name: ${name} ${command.argument}` };
+  if (command.argument && words.length !== 1)
+    return { mistake: `${name} takes one name: ${name} ${command.argument}` };
   if (!command.argument && words.length) return { mistake: `${name} stands alone.` };
   return { operation: { path: command.path, body: command.argument ? { model: words[0] } : {}, done: command.done } };
 }

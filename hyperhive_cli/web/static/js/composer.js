@@ -28,13 +28,19 @@ export class Composer {
     });
     this.field.addEventListener("keydown", (event) => this.key(event));
     this.field.addEventListener("input", () => this.typed());
+    this.form.addEventListener("focusout", (event) => {
+      const goesTo = event.relatedTarget;
+      this.suggestions.hidden ||= !(goesTo instanceof Node && this.form.contains(goesTo));
+    });
     document.addEventListener("keydown", (event) => this.shortcut(event));
   }
 
   /** A stopped agent takes nothing: say so before somebody has typed a page. @param {Record<string, any>} facts */
   know(facts) {
     const takes = Boolean(facts.running) && facts.capabilities?.send !== false;
-    this.field.placeholder = takes ? "Message, or /command" : "No harness runs (hyperhive run): this page is read-only";
+    this.field.placeholder = takes
+      ? "Message, or /command"
+      : "No harness runs (hyperhive run): this page is read-only";
     this.button.disabled = !takes;
   }
 
@@ -50,7 +56,8 @@ export class Composer {
       event.preventDefault(); // a command is one line: Enter is enough
       this.send();
     } else if (event.key === "Escape") {
-      this.field.blur();
+      if (this.suggestions.hidden) this.field.blur();
+      this.suggestions.hidden = true;
     }
   }
 
@@ -71,7 +78,11 @@ export class Composer {
     const found = matching(this.field.value);
     const items = found.map(([name, command]) => {
       const label = [h("b", "", name), ` ${command.argument}`, h("span", "quiet", ` ${command.says}`)];
-      return h("li", "", h("button", { type: "button", tabindex: "-1", onclick: () => this.complete(name) }, ...label));
+      return h(
+        "li",
+        "",
+        h("button", { type: "button", tabindex: "-1", onclick: () => this.complete(name) }, ...label),
+      );
     });
     this.suggestions.replaceChildren(...items);
     this.suggestions.hidden = !items.length;

@@ -115,7 +115,8 @@ function lifeOf(was, snapshot) {
 function page(was, events) {
   const [now, effects] = take(was, events);
   // A page of nothing: what the state counted was not written, or is swept away already.
-  if (!events.length || now.last >= now.target) return open({ ...now, last: Math.max(now.last, now.target) }, effects);
+  if (!events.length || now.last >= now.target)
+    return open({ ...now, last: Math.max(now.last, now.target) }, effects);
   return [now, [...effects, { do: "ask_page", since: now.last }]];
 }
 

@@ -20,14 +20,24 @@ export function h(tag, attributes = "", ...children) {
   return element;
 }
 
-/** Find an element of the page that must be there. @template {HTMLElement} T @param {string} selector @param {ParentNode} from @returns {T} */
+/**
+ * Find an element of the page that must be there.
+ * @template {HTMLElement} T
+ * @param {string} selector
+ * @param {ParentNode} from
+ * @returns {T}
+ */
 export function find(selector, from = document) {
   const found = from.querySelector(selector);
   if (!found) throw new Error(`the page has no ${selector}`);
   return /** @type {T} */ (found);
 }
 
-/** Set an element's text, and touch it only where that changes something. @param {Element} element @param {string} text */
+/**
+ * Set an element's text, and touch it only where that changes something.
+ * @param {Element} element
+ * @param {string} text
+ */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -38,6 +48,9 @@ export function setText(element, text) {
  */
 export function folded(className, summary, body) {
   const details = h("details", className, h("summary", "", ...summary));
-  details.addEventListener("toggle", () => details.open && details.childElementCount === 1 && details.append(...body()));
+  details.addEventListener(
+    "toggle",
+    () => details.open && details.childElementCount === 1 && details.append(...body()),
+  );
   return details;
 }

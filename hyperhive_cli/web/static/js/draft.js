@@ -1,4 +1,6 @@
-/** What claude is writing at this moment, at the end of the transcript: it grows, and the finished row takes its place. */
+/**
+ * What claude is writing at this moment, at the end of the transcript: it grows, and the finished row takes its place.
+ */
 
 import { h, setText } from "./dom.js";
 import { Drafts } from "./drafts.js";
@@ -56,7 +58,14 @@ export class DraftView {
       const tail = draft.text.slice(-THOUGHT_CHARS);
       this.element.replaceChildren(h("div", "thought", h("span", "mark quiet", "~"), h("div", "said", clean(tail))));
     } else {
-      const line = h("div", "calling", h("span", "mark", "▸"), " ", h("b", "tool", draft.name || "tool"), h("span", "quiet"));
+      const line = h(
+        "div",
+        "calling",
+        h("span", "mark", "▸"),
+        " ",
+        h("b", "tool", draft.name || "tool"),
+        h("span", "quiet"),
+      );
       setText(/** @type {Element} */ (line.lastElementChild), ` … ${draft.written ? size(draft.written) : ""}`);
       this.element.replaceChildren(line);
     }

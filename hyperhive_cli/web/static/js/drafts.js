@@ -14,7 +14,9 @@ const DELTAS = new Map(
   }),
 );
 
-/** @typedef {{kind: string, name: string, text: string, written: number}} Draft the newest `text`, and its length so far */
+/**
+ * @typedef {{kind: string, name: string, text: string, written: number}} Draft the newest `text`, and its length so far
+ */
 
 /** The unfinished blocks of the main thread and of each subagent; the one that grew last is shown. */
 export class Drafts {
@@ -23,7 +25,10 @@ export class Drafts {
     this.open = new Map();
   }
 
-  /** Take in an event: a delta grows a draft, a finished line or the end of the turn ends it. @param {Record<string, any>} event */
+  /**
+   * Take in an event: a delta grows a draft, a finished line or the end of the turn ends it.
+   * @param {Record<string, any>} event
+   */
   observe(event) {
     const parent = string(event.parent_tool_use_id);
     if (event.kind === "turn_end" || event.kind === "turn_start") this.open.clear();

@@ -21,20 +21,32 @@ const FULL = 0.9;
 /** Outcomes that wait for the world or a person, and are nobody's failure. */
 export const PATIENT = new Set(["needs_login", "rate_limited", "overloaded", "billing", "cancelled", "interrupted"]);
 
-/** Give the words and the tone of a status; an unknown one is shown as it is. @param {unknown} status @returns {[string, Tone]} */
+/**
+ * Give the words and the tone of a status; an unknown one is shown as it is.
+ * @param {unknown} status
+ * @returns {[string, Tone]}
+ */
 export function statusWords(status) {
   const known = STATUS.get(string(status));
   if (known) return /** @type {[string, Tone]} */ (known);
   return [string(status).replaceAll("_", " ") || "unknown", "quiet"];
 }
 
-/** Give an outcome's sign and tone: ✓ it worked, ✗ it failed, · it waits or was ended on purpose. @param {string} outcome @returns {[string, Tone]} */
+/**
+ * Give an outcome's sign and tone: ✓ it worked, ✗ it failed, · it waits or was ended on purpose.
+ * @param {string} outcome
+ * @returns {[string, Tone]}
+ */
 export function signOf(outcome) {
   if (outcome === "ok") return ["✓", "fine"];
   return PATIENT.has(outcome) ? ["·", "warn"] : ["✗", "bad"];
 }
 
-/** Take over what an event says about the agent. @param {Record<string, any>} facts @param {Record<string, any>} event */
+/**
+ * Take over what an event says about the agent.
+ * @param {Record<string, any>} facts
+ * @param {Record<string, any>} event
+ */
 export function observe(facts, event) {
   switch (event.kind) {
     case "status_changed":
@@ -59,7 +71,11 @@ export function observe(facts, event) {
   }
 }
 
-/** The context's size as it grows in a turn: that of the main thread's newest line. @param {Record<string, any>} facts @param {Record<string, any>} line */
+/**
+ * The context's size as it grows in a turn: that of the main thread's newest line.
+ * @param {Record<string, any>} facts
+ * @param {Record<string, any>} line
+ */
 function observeLine(facts, line) {
   if (line.type === "assistant" && !line.parent_tool_use_id) {
     const usage = mapping(mapping(line.message).usage);
@@ -87,7 +103,12 @@ export function aliveBadge(facts, phase, now) {
     return { words: facts ? "reconnecting" : "connecting", tone: "quiet", countdown: "", hint: "" };
   }
   if (!facts.running) {
-    return { words: "stopped", tone: "quiet", countdown: "", hint: "No harness runs: what is shown is from the agent's files." };
+    return {
+      words: "stopped",
+      tone: "quiet",
+      countdown: "",
+      hint: "No harness runs: what is shown is from the agent's files.",
+    };
   }
   if (facts.paused) return { words: "paused", tone: "warn", countdown: "", hint: "No turn begins until you resume." };
   const [words, tone] = statusWords(facts.status);
@@ -96,14 +117,22 @@ export function aliveBadge(facts, phase, now) {
   return { words, tone, countdown: left > 0 ? clock(Math.ceil(left)) : "", hint: until };
 }
 
-/** Give the turn's state and for how long it lasts: `thinking`, `0:42`. @param {Record<string, any> | null} facts @param {number} now Unix s */
+/**
+ * Give the turn's state and for how long it lasts: `thinking`, `0:42`.
+ * @param {Record<string, any> | null} facts
+ * @param {number} now Unix s
+ */
 export function turnState(facts, now) {
   const state = facts?.running ? string(facts.state) || "idle" : "";
   const since = number(facts?.since_unix);
   return { state, elapsed: state && since !== null ? clock(Math.max(0, now - since)) : "" };
 }
 
-/** Give the fill of the context window. @param {Record<string, any> | null} facts @returns {{share: number | null, words: string, sizes: string, tone: Tone}} */
+/**
+ * Give the fill of the context window.
+ * @param {Record<string, any> | null} facts
+ * @returns {{share: number | null, words: string, sizes: string, tone: Tone}}
+ */
 export function contextBadge(facts) {
   const used = number(facts?.context_tokens);
   const window = count(facts?.context_window);

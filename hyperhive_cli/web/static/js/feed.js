@@ -34,18 +34,14 @@ export class Feed {
     /** @type {(LiveEvent | {gap: number})[]} */
     this.queue = [];
     this.isScheduled = false;
-    this.sticks = true;
-    this.seen = { top: 0, height: 0 };
-    this.news = 0;
-    this.forget();
-    this.listen();
-  }
-
-  forget() {
     this.memory = new Memory();
     /** @type {Map<string, HTMLElement>} */
     this.answers = new Map(); // call → where its answer goes
-    this.isCut = false;
+    this.sticks = true;
+    this.seen = { top: 0, height: 0 };
+    this.news = 0;
+    this.isSettled = false;
+    this.listen();
   }
 
   listen() {
@@ -78,7 +74,8 @@ export class Feed {
     this.rows.replaceChildren();
     this.draft.clear();
     this.news = 0;
-    this.forget();
+    this.memory = new Memory();
+    this.answers.clear();
     this.showPill();
   }
 
@@ -119,7 +116,11 @@ export class Feed {
     if (this.queue.length) this.schedule();
   }
 
-  /** Make one event's element; gives how many rows can be seen. @param {any} event @param {DocumentFragment} fragment */
+  /**
+   * Make one event's element; gives how many rows can be seen.
+   * @param {any} event
+   * @param {DocumentFragment} fragment
+   */
   take(event, fragment) {
     if ("gap" in event) {
       const words = `${plural(event.gap, "event")} not shown: no longer in the history`;
@@ -142,7 +143,8 @@ export class Feed {
     for (const row of rows) {
       const home = row.kind === "answer" ? this.answers.get(row.call) : undefined;
       const element = rowElement(home ? { ...row, parent: "" } : row); // the call's own row is indented already
-      if (row.kind === "call") this.answers.set(row.id, /** @type {HTMLElement} */ (element.querySelector(".answers")));
+      if (row.kind === "call")
+        this.answers.set(row.id, /** @type {HTMLElement} */ (element.querySelector(".answers")));
       if (home) home.append(element);
       else own.append(element);
       first ??= home ? element : own;

@@ -23,7 +23,9 @@ export class Inbox {
 
   async refresh() {
     try {
-      this.show((await this.api.get("inbox")).messages);
+      const { messages } = await this.api.get("inbox");
+      const runs = (/** @type {Record<string, any>} */ one) => Number(one.state === "leased");
+      this.show(messages.sort((/** @type {any} */ one, /** @type {any} */ other) => runs(other) - runs(one)));
     } catch {
       // The connection's banner says that; what is known stays.
     }
@@ -53,24 +55,44 @@ export class Inbox {
     const [word, tone] = STATES[message.state] ?? [message.state, "quiet"];
     const wait = (message.not_before - now) / 1000;
     const why = [message.state === "leased" ? "" : textOf(message.reason), wait > 0 ? `in ${duration(wait)}` : ""];
-    const head = h("div", "message-head", h("b", "", `#${message.id}`), " ", h("span", tone, word), h("span", "age quiet"));
+    const head = h(
+      "div",
+      "message-head",
+      h("b", "", `#${message.id}`),
+      " ",
+      h("span", tone, word),
+      h("span", "age quiet"),
+    );
     const sender = h("span", "quiet", `from ${oneLine(textOf(message.sender), 40)}`);
     const body = h("div", "message-body", this.body(textOf(message.body)));
     const reason = why.filter(Boolean).join(", ");
     const buttons = h("div", "message-buttons", sender, ...this.buttons(message));
-    return h("li", { "data-id": String(message.id) }, head, body, reason && h("div", `reason ${message.state === "dead" ? "bad" : "quiet"}`, oneLine(reason, 400)), buttons);
+    return h(
+      "li",
+      { "data-id": String(message.id) },
+      head,
+      body,
+      reason && h("div", `reason ${message.state === "dead" ? "bad" : "quiet"}`, oneLine(reason, 400)),
+      buttons,
+    );
   }
 
   /** @param {string} text */
   body(text) {
     if (text.length <= BODY_CHARS) return h("div", "lines", clean(text));
-    const rest = h("details", "more", h("summary", "", plural(text.length, "character")), h("div", "lines", clean(text)));
+    const rest = h(
+      "details",
+      "more",
+      h("summary", "", plural(text.length, "character")),
+      h("div", "lines", clean(text)),
+    );
     return h("div", "", h("div", "lines", `${clean(text.slice(0, BODY_CHARS)).trimEnd()}…`), rest);
   }
 
   /** @param {Record<string, any>} message */
   buttons(message) {
-    const verbs = { ready: ["cancel"], dead: ["retry"], cancelled: ["retry"] }[/** @type {string} */ (message.state)] ?? [];
+    const verbs =
+      { ready: ["cancel"], dead: ["retry"], cancelled: ["retry"] }[/** @type {string} */ (message.state)] ?? [];
     if (message.state === "ready" && message.not_before > Date.now()) verbs.push("retry");
     return verbs.map((verb) =>
       h(

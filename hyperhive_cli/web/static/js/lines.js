@@ -1,7 +1,20 @@
 /** One line of claude's stdout → the rows that show it: a table of small cases, keyed by its type. Pure. */
 
 import { remark } from "./row.js";
-import { brief, count, duration, grouped, headLines, mapping, number, oneLine, plural, string, textOf, tokens } from "./text.js";
+import {
+  brief,
+  count,
+  duration,
+  grouped,
+  headLines,
+  mapping,
+  number,
+  oneLine,
+  plural,
+  string,
+  textOf,
+  tokens,
+} from "./text.js";
 import { answerSummary, callSummary, contentText } from "./tool.js";
 
 /** @import { Memory } from "./memory.js" */
@@ -21,7 +34,12 @@ export function claudeRows(line, memory) {
   return rows.length ? ofThread(rows, string(line.parent_tool_use_id), memory) : rows;
 }
 
-/** Mark a subagent's rows as its own, with its task's name where the thread changes. @param {Row[]} rows @param {string} parent @param {Memory} memory */
+/**
+ * Mark a subagent's rows as its own, with its task's name where the thread changes.
+ * @param {Row[]} rows
+ * @param {string} parent
+ * @param {Memory} memory
+ */
 function ofThread(rows, parent, memory) {
   const isChange = parent !== memory.lastParent;
   memory.lastParent = parent;
@@ -33,16 +51,19 @@ function ofThread(rows, parent, memory) {
 /** @type {Case} */
 function assistant(line, memory) {
   const failed = line.error !== null && line.error !== undefined;
-  return blocksOf(mapping(line.message).content).flatMap((block) => {
-    if (failed && block.type === "text") return errorText(textOf(block.text), memory);
-    const found = ASSISTANT.get(string(block.type));
-    return found ? found(block, memory) : [remark(`assistant/${brief(block.type ?? "block", 40)}`)];
-  });
+  return blocksOf(mapping(line.message).content).flatMap(
+    /** @returns {Row[]} */ (block) => {
+      if (failed && block.type === "text") return errorText(textOf(block.text), memory);
+      const found = ASSISTANT.get(string(block.type));
+      return found ? found(block, memory) : [remark(`assistant/${brief(block.type ?? "block", 40)}`)];
+    },
+  );
 }
 
 /** @param {unknown} content @returns {Line[]} */
 function blocksOf(content) {
-  if (!Array.isArray(content)) return content === null || content === undefined ? [] : [{ type: "text", text: content }];
+  if (!Array.isArray(content))
+    return content === null || content === undefined ? [] : [{ type: "text", text: content }];
   return content.map((block) => (typeof block === "object" && block ? block : { type: "text", text: block }));
 }
 
@@ -83,11 +104,17 @@ const ASSISTANT = new Map(
 /** @type {Case} */
 function user(line, memory) {
   return blocksOf(mapping(line.message).content).flatMap((block) =>
-    string(block.type).endsWith("tool_result") ? toolResult(block, line.tool_use_result, memory) : quoted(contentText([block])),
+    string(block.type).endsWith("tool_result")
+      ? toolResult(block, line.tool_use_result, memory)
+      : quoted(contentText([block])),
   );
 }
 
-/** Show what the binary says in the user's name (a summary, a command's output) as one dim line. @param {string} words @returns {Row[]} */
+/**
+ * Show what the binary says in the user's name (a summary, a command's output) as one dim line.
+ * @param {string} words
+ * @returns {Row[]}
+ */
 function quoted(words) {
   const { lines, more } = headLines(words, 1);
   if (!lines.length) return [];
@@ -113,7 +140,9 @@ function errorText(words, memory) {
 
 /** @type {Case} */
 function result(line, memory) {
-  const errors = Array.isArray(line.errors) ? line.errors.map(textOf).filter((error) => !error.startsWith(DIAGNOSTIC)) : [];
+  const errors = Array.isArray(line.errors)
+    ? line.errors.map(textOf).filter((error) => !error.startsWith(DIAGNOSTIC))
+    : [];
   const words = textOf(line.result).trim() || errors.join("\n");
   if (line.is_error === true) return errorText(words, memory);
   return memory.noteText(words) ? [{ kind: "text", text: words }] : [];
@@ -123,7 +152,11 @@ function result(line, memory) {
 function init(line, memory) {
   memory.cwd = string(line.cwd);
   const [session, model, version] = [line.session_id, line.model, line.claude_code_version].map(textOf);
-  const facts = [session && `session ${session.slice(0, 8)}`, oneLine(model, 40), version && `claude ${oneLine(version, 20)}`];
+  const facts = [
+    session && `session ${session.slice(0, 8)}`,
+    oneLine(model, 40),
+    version && `claude ${oneLine(version, 20)}`,
+  ];
   const words = facts.filter(Boolean).join(" · ");
   if (memory.init === words) return [];
   memory.init = words;
@@ -135,7 +168,8 @@ function apiRetry(line) {
   const delay = number(line.retry_delay_ms);
   const wait = delay === null ? "" : ` in ${duration(delay / 1000)}`;
   const why = oneLine(textOf(line.error) || "no reason given", 80);
-  const code = line.error_status === null || line.error_status === undefined ? "" : ` (${brief(line.error_status, 12)})`;
+  const code =
+    line.error_status === null || line.error_status === undefined ? "" : ` (${brief(line.error_status, 12)})`;
   return [remark(`retry ${count(line.attempt)}/${count(line.max_retries)}${wait}: ${why}${code}`, "warn", "↻")];
 }
 
@@ -153,7 +187,14 @@ function permissionDenied(line, memory) {
   const why = textOf(line.message).trim() || "permission denied";
   memory.denied.set(call, why);
   const name = memory.calls.get(call)?.name || oneLine(textOf(line.tool_name), 40);
-  return [{ kind: "answer", call, name, answer: { failed: true, label: `denied: ${oneLine(why, 300)}`, text: "", patch: [] } }];
+  return [
+    {
+      kind: "answer",
+      call,
+      name,
+      answer: { failed: true, label: `denied: ${oneLine(why, 300)}`, text: "", patch: [] },
+    },
+  ];
 }
 
 /** @type {Case} */

@@ -59,7 +59,10 @@ export class Link {
         this.ask("state", (snapshot) => ({ type: "state", snapshot }));
         break;
       case "ask_page":
-        this.ask(`events?since=${effect.since}&limit=${PAGE_ROWS}`, (found) => ({ type: "page", events: found.events }));
+        this.ask(`events?since=${effect.since}&limit=${PAGE_ROWS}`, (found) => ({
+          type: "page",
+          events: found.events,
+        }));
         break;
       case "open":
         this.read(effect.since);
@@ -103,7 +106,7 @@ export class Link {
     const { signal } = this.abort;
     try {
       const stream = await this.api.stream(`stream?since=${since}&partial=1`, signal);
-      await this.readFrames(stream.pipeThrough(new TextDecoderStream()).getReader(), signal);
+      await this.readFrames(readerOf(stream), signal);
       throw new RequestError(0, "the server ended the stream");
     } catch (error) {
       this.fail(error, signal);
@@ -149,11 +152,25 @@ export class Link {
     const status = error instanceof RequestError ? error.status : 0;
     const reason = error instanceof Error ? error.message : String(error);
     if (status === 401 || status === 403) this.feed({ type: "refused", reason });
-    else this.feed({ type: "lost", reason: status || error instanceof RequestError ? reason : "the connection broke off", now: Date.now() });
+    else
+      this.feed({
+        type: "lost",
+        reason: status || error instanceof RequestError ? reason : "the connection broke off",
+        now: Date.now(),
+      });
   }
 }
 
-/** Wait for what is read; a connection that is silent for longer than its heartbeat allows is dead. @template T @param {Promise<T>} reading */
+/** @param {ReadableStream<Uint8Array>} stream @returns {ReadableStreamDefaultReader<string>} */
+function readerOf(stream) {
+  return stream.pipeThrough(/** @type {any} */ (new TextDecoderStream())).getReader();
+}
+
+/**
+ * Wait for what is read; a connection that is silent for longer than its heartbeat allows is dead.
+ * @template T
+ * @param {Promise<T>} reading
+ */
 async function inTime(reading) {
   let timer = 0;
   const silence = new Promise((_, reject) => {

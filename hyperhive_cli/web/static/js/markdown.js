@@ -6,13 +6,39 @@ import { colour } from "./code.js";
 import { clean } from "./text.js";
 
 const TAGS = [
-  "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "input", "li", "ol", "p", "pre",
-  "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
-]; // prettier-ignore
+  "a",
+  "blockquote",
+  "br",
+  "code",
+  "del",
+  "em",
+  "h1",
+  "h2",
+  "h3",
+  "h4",
+  "h5",
+  "h6",
+  "hr",
+  "input",
+  "li",
+  "ol",
+  "p",
+  "pre",
+  "strong",
+  "table",
+  "tbody",
+  "td",
+  "th",
+  "thead",
+  "tr",
+  "ul",
+];
 const ATTRIBUTES = ["align", "checked", "class", "disabled", "href", "start", "type"];
 const LARGEST = 200_000; // characters; a longer text stays as it is
 
-const options = {
+const purifier = /** @type {any} */ (DOMPurify);
+const markedText = /** @type {any} */ (marked);
+markedText.use({
   gfm: true,
   renderer: {
     // HTML that the model writes is shown as what it is: text.
@@ -21,10 +47,9 @@ const options = {
     image: (/** @type {{href: string, text: string}} */ token) =>
       `<a href="${escaped(token.href)}">image: ${escaped(token.text || token.href)}</a>`,
   },
-};
-marked.use(options);
+});
 
-DOMPurify.addHook("afterSanitizeAttributes", (/** @type {Element} */ node) => {
+purifier.addHook("afterSanitizeAttributes", (/** @type {Element} */ node) => {
   if (node.tagName === "A") secureLink(node);
   if (node.tagName === "INPUT") {
     node.setAttribute("type", "checkbox");
@@ -60,8 +85,8 @@ export function secureLink(link) {
 export function markdown(text) {
   const words = clean(text).trim();
   if (words.length > LARGEST) return document.createTextNode(words);
-  const html = marked.parse(words, { async: false });
-  const found = DOMPurify.sanitize(html, {
+  const html = markedText.parse(words, { async: false });
+  const found = purifier.sanitize(html, {
     ALLOWED_TAGS: TAGS,
     ALLOWED_ATTR: ATTRIBUTES,
     ALLOW_DATA_ATTR: false,

@@ -65,7 +65,9 @@ export class Overview {
     const alive = aliveBadge(one, "live", now);
     const { state, elapsed } = turnState(one, now);
     const context = contextBadge(one);
-    const today = one.today?.turns ? `${plural(one.today.turns, "turn")} today${one.today.cost_usd ? `, ${dollars(one.today.cost_usd)}` : ""}` : "no turn today";
+    const today = one.today?.turns
+      ? `${plural(one.today.turns, "turn")} today${one.today.cost_usd ? `, ${dollars(one.today.cost_usd)}` : ""}`
+      : "no turn today";
     const rows = [
       ["turn", [state || "–", state && state !== "idle" ? elapsed : ""].join(" ").trim()],
       ["model", oneLine(textOf(one.model), 40)],
@@ -73,9 +75,17 @@ export class Overview {
       ["inbox", `${one.unread} waiting${one.dead ? `, ${one.dead} dead` : ""}`],
       ["", today],
     ];
-    const badge = h("span", `badge ${alive.tone}`, h("span", { class: "dot", "aria-hidden": "true" }), alive.words, alive.countdown && ` ${alive.countdown}`);
+    const badge = h(
+      "span",
+      `badge ${alive.tone}`,
+      h("span", { class: "dot", "aria-hidden": "true" }),
+      alive.words,
+      alive.countdown && ` ${alive.countdown}`,
+    );
     const facts = rows.flatMap(([name, value]) => [h("dt", "quiet", name), h("dd", "", value)]);
-    const ends = (one.last_outcomes ?? []).map((/** @type {string} */ outcome) => h("span", { class: signOf(outcome)[1], title: outcome }, signOf(outcome)[0]));
+    const ends = (one.last_outcomes ?? []).map((/** @type {string} */ outcome) =>
+      h("span", { class: signOf(outcome)[1], title: outcome }, signOf(outcome)[0]),
+    );
     const link = item.querySelector("a") ?? h("a", { href: `/agents/${encodeURIComponent(one.agent)}/` }, one.agent);
     const card = [h("div", "card-head", badge), h("dl", "", ...facts), h("div", "signs", ...ends)];
     if (!link.isConnected) item.replaceChildren(h("h2", "", link), ...card);

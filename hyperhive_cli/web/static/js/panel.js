@@ -130,10 +130,12 @@ export class Panel {
   wireHeader() {
     const does = { ".stop": "cancel", ".pause": "pause", ".go": "resume" };
     for (const [selector, path] of Object.entries(does)) {
-      find(`.top ${selector}`).addEventListener("click", () => this.composer.attempt(async () => {
-        await this.api.post(path);
-        return { cancel: "cancelled", pause: "paused", resume: "goes on" }[path] ?? "done";
-      }));
+      find(`.top ${selector}`).addEventListener("click", () =>
+        this.composer.attempt(async () => {
+          await this.api.post(path);
+          return { cancel: "cancelled", pause: "paused", resume: "goes on" }[path] ?? "done";
+        }),
+      );
     }
     find(".top .unread").addEventListener("click", () => this.openPart("inbox"));
     const form = /** @type {HTMLFormElement} */ (find(".model-form"));

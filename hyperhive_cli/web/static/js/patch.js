@@ -30,6 +30,12 @@ function hunkRows(hunk) {
     if (sign !== "+") old += 1;
     if (sign !== "-") fresh += 1;
     const kind = { "+": "added", "-": "removed" }[sign] ?? "kept";
-    return h("div", kind, h("span", "number", numbered ? String(number) : ""), h("span", "sign", sign), h("span", "", clean(line.slice(1))));
+    return h(
+      "div",
+      kind,
+      h("span", "number", numbered ? String(number) : ""),
+      h("span", "sign", sign),
+      h("span", "", clean(line.slice(1))),
+    );
   });
 }

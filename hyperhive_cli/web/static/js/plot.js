@@ -1,6 +1,8 @@
 /** How a chart of turns looks: the plotting library's options, in the page's own colours. */
 
-/** @typedef {{label: string, values: (number | null)[], colour: string, isBar?: boolean}} Line `colour` is a variable's name */
+/**
+ * @typedef {{label: string, values: (number | null)[], colour: string, isBar?: boolean}} Line `colour` is a variable's name
+ */
 
 const AXIS_PX = 52;
 
@@ -12,8 +14,12 @@ export function plotOptions(library, ids, form, lines, point) {
   const style = getComputedStyle(document.documentElement);
   const colour = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
   const axis = { stroke: colour("--quiet"), ticks: { show: false }, font: "11px system-ui" };
-  const named = (/** @type {unknown} */ _, /** @type {number[]} */ at) => at.map((id) => (Number.isInteger(id) ? `#${id}` : ""));
-  const range = (/** @type {unknown} */ _, /** @type {number} */ __, /** @type {number} */ most) => [0, most > 0 ? most * 1.1 : 1];
+  const named = (/** @type {unknown} */ _, /** @type {number[]} */ at) =>
+    at.map((id) => (Number.isInteger(id) ? `#${id}` : ""));
+  const range = (/** @type {unknown} */ _, /** @type {number} */ __, /** @type {number} */ most) => [
+    0,
+    most > 0 ? most * 1.1 : 1,
+  ];
   return {
     legend: { show: false },
     cursor: { y: false, points: { size: 5 } },
@@ -36,5 +42,11 @@ export function plotOptions(library, ids, form, lines, point) {
 /** @param {any} library @param {Line} line @param {string} colour @param {number} turns */
 function series(library, line, colour, turns) {
   if (!line.isBar) return { stroke: colour, width: 1.5, points: { show: turns < 25, size: 4 } };
-  return { stroke: colour, fill: colour, width: 0, paths: library.paths.bars({ size: [0.7, 22, 2] }), points: { show: false } };
+  return {
+    stroke: colour,
+    fill: colour,
+    width: 0,
+    paths: library.paths.bars({ size: [0.7, 22, 2] }),
+    points: { show: false },
+  };
 }

@@ -73,7 +73,12 @@ function thought({ text }) {
   if (text === null) return marked("thought", "~", "quiet", h("div", "", "thinking, not shown"));
   const line = oneLine(text, THOUGHT_CHARS);
   if (line === text) return marked("thought", "~", "quiet", h("div", "", line));
-  return marked("thought", "~", "quiet", folded("more", [h("span", "", line)], () => [h("div", "whole", clean(text))]));
+  return marked(
+    "thought",
+    "~",
+    "quiet",
+    folded("more", [h("span", "", line)], () => [h("div", "whole", clean(text))]),
+  );
 }
 
 /** @param {import("./row.js").Call} row */
@@ -92,7 +97,9 @@ function call(row) {
  * An answer below its own call needs no name; elsewhere the tool's name says whose it is.
  */
 function answer({ answer: found, name }) {
-  const label = found.label ? h("div", found.failed ? "bad" : "quiet", found.failed ? `✗ ${found.label}` : found.label) : null;
+  const label = found.label
+    ? h("div", found.failed ? "bad" : "quiet", found.failed ? `✗ ${found.label}` : found.label)
+    : null;
   const body = found.patch.length ? [patchElement(found.patch)] : output(found.text);
   return h("div", { class: "answer", "data-tool": oneLine(name || "result", 24) }, label, ...body);
 }
@@ -108,12 +115,19 @@ function output(text) {
   return [shown, rest];
 }
 
-/** Lines of plain text, what is more than `limit` folded away. @param {string} text @param {number} limit @returns {Node[]} */
+/**
+ * Lines of plain text, what is more than `limit` folded away.
+ * @param {string} text
+ * @param {number} limit
+ * @returns {Node[]}
+ */
 function cropped(text, limit) {
   const { lines, more } = headLines(text, limit);
   const shown = h("div", "lines", lines.join("\n"));
   if (!more) return [shown];
-  const rest = folded("more", [h("span", "", `+${plural(more, "line")}`)], () => [h("div", "lines", clean(text).trim())]);
+  const rest = folded("more", [h("span", "", `+${plural(more, "line")}`)], () => [
+    h("div", "lines", clean(text).trim()),
+  ]);
   rest.addEventListener("toggle", () => (shown.hidden = rest.open));
   return [shown, rest];
 }
@@ -121,11 +135,14 @@ function cropped(text, limit) {
 /** @param {string} text @param {boolean} [isHead] lines that wrap, and need no scrolling of their own */
 function preformatted(text, isHead = false) {
   const cut = text.length > LARGEST ? `\n… ${plural(text.length - LARGEST, "character")} more: hyperhive export` : "";
-  const attributes = isHead ? { class: "output" } : { class: "output whole", tabindex: "0" };
-  return h("pre", attributes, clean(text.slice(0, LARGEST)) + cut);
+  return h(
+    "pre",
+    { class: isHead ? "output" : "output whole", tabindex: isHead ? false : "0" },
+    clean(text.slice(0, LARGEST)) + cut,
+  );
 }
 
-/** @param {string} className @param {string} mark @param {string} tone @param {Node | null} children */
+/** @param {string} className @param {string} mark @param {string} tone @param {(Node | null)[]} children */
 function marked(className, mark, tone, ...children) {
   return h("div", className, h("span", `mark ${tone}`, mark), h("div", "said", ...children));
 }

@@ -5,7 +5,7 @@
 /** Cuts text into frames, wherever the pieces end. Comments are dropped; what is unfinished waits for more. */
 export class FrameReader {
   constructor() {
-    /** @type {string[]} */
+    /** @type {(string | undefined)[]} */
     this.open = []; // the pieces of the line that has no end yet: joined once, however many they are
     this.forget();
   }
@@ -13,6 +13,7 @@ export class FrameReader {
   forget() {
     /** @type {string[]} */
     this.data = [];
+    /** @type {string} */
     this.event = "message";
     /** @type {string | null} */
     this.id = null;
@@ -23,7 +24,7 @@ export class FrameReader {
     this.open.push(piece);
     if (!piece.includes("\n")) return [];
     const lines = this.open.join("").split("\n");
-    this.open = [/** @type {string} */ (lines.pop())];
+    this.open = [lines.pop()];
     /** @type {Frame[]} */
     const frames = [];
     for (const line of lines) this.take(line.endsWith("\r") ? line.slice(0, -1) : line, frames);

@@ -36,7 +36,12 @@ const SUBJECTS = new Map(
 );
 const PATHS = new Set(["file_path", "notebook_path", "path"]);
 
-/** Give one cleaned line that says what a tool was asked. @param {string} name @param {unknown} given @param {string} cwd */
+/**
+ * Give one cleaned line that says what a tool was asked.
+ * @param {string} name
+ * @param {unknown} given
+ * @param {string} cwd
+ */
 export function callSummary(name, given, cwd = "") {
   if (given === null || given === undefined) return "";
   if (typeof given !== "object" || Array.isArray(given)) return brief(given);
@@ -161,7 +166,9 @@ export function inputText(given) {
   const keys = Object.keys(input);
   const [only] = keys.filter((key) => key !== "description");
   if (keys.length <= 2 && typeof input[only] === "string" && keys.every((key) => typeof input[key] === "string")) {
-    return clean(input.description && only !== "description" ? `# ${input.description}\n${input[only]}` : input[only]);
+    return clean(
+      input.description && only !== "description" ? `# ${input.description}\n${input[only]}` : input[only],
+    );
   }
   return clean(JSON.stringify(given, null, 2) ?? "");
 }
@@ -174,7 +181,9 @@ export function inputText(given) {
 export function askedPatch(given) {
   const input = mapping(given);
   const edits = Array.isArray(input.edits) ? input.edits.map(mapping) : [input];
-  return edits.filter((edit) => typeof edit.old_string === "string" && typeof edit.new_string === "string").map(between);
+  return edits
+    .filter((edit) => typeof edit.old_string === "string" && typeof edit.new_string === "string")
+    .map(between);
 }
 
 /** @param {Record<string, any>} edit @returns {Hunk} */

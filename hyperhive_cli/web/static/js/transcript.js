@@ -7,7 +7,19 @@
 import { claudeRows } from "./lines.js";
 import { PATIENT, statusWords } from "./facts.js";
 import { remark } from "./row.js";
-import { count, dollars, duration, mapping, moment, number, oneLine, plural, string, textOf, tokens } from "./text.js";
+import {
+  count,
+  dollars,
+  duration,
+  mapping,
+  moment,
+  number,
+  oneLine,
+  plural,
+  string,
+  textOf,
+  tokens,
+} from "./text.js";
 
 /** @import { Memory } from "./memory.js" */
 /** @import { Tone } from "./facts.js" */
@@ -19,7 +31,9 @@ export function eventToRows(event, memory) {
     const rows = CASES.get(string(event.kind))?.(event, memory);
     return rows ?? [remark(oneLine(textOf(event.kind), 60) || "an event without a kind")];
   } catch (error) {
-    return [remark(`${oneLine(textOf(event.kind), 40)}: not readable (${error instanceof Error ? error.name : "?"})`)];
+    return [
+      remark(`${oneLine(textOf(event.kind), 40)}: not readable (${error instanceof Error ? error.name : "?"})`),
+    ];
   }
 }
 
