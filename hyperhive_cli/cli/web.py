@@ -101,10 +101,11 @@ def web(
     try:
         from hyperhive_cli.web.server import WebConfig, serve  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in LIBRARIES:
+        library = (error.name or "").partition(".")[0]
+        if library not in LIBRARIES:
             raise
         raise HyperhiveError(
-            f"the web panel needs {error.name}, which is not installed", "pip install 'hyperhive[web]'"
+            f"the web panel needs {library}, which is not installed", "pip install 'hyperhive[web]'"
         ) from error
 
     def announce(url: str, token: str) -> None:

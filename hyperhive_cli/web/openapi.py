@@ -51,7 +51,7 @@ def document() -> dict[str, Any]:
 
 
 def _reading(reading: Reading, prefix: str = "") -> dict[str, Any]:
-    parameters = [*_path_parameters(prefix + reading.path, reading.text)]
+    parameters = [*_path_parameters(prefix + reading.path)]
     parameters += [_parameter("query", name, field) for name, field in reading.query.items()]
     if reading.media != "application/json":
         parameters.append(_parameter("header", "Last-Event-ID", reading.query["since"]))
@@ -71,7 +71,7 @@ def _change(change: Change, prefix: str) -> dict[str, Any]:
         "properties": {name: _GIVEN[name] for name in change.gives},
         "required": list(change.gives),
     }
-    parameters = [*_path_parameters(prefix + change.path, change.text)]
+    parameters = [*_path_parameters(prefix + change.path)]
     body = {"required": True, "content": {"application/json": {"schema": given}}}
     return _operation(change.text, parameters, {"application/json": {"schema": gives}}) | {"requestBody": body}
 
@@ -87,10 +87,13 @@ def _operation(text: str, parameters: list[dict[str, Any]], content: Mapping[str
     }
 
 
-def _path_parameters(path: str, text: str) -> Iterator[dict[str, Any]]:
+def _path_parameters(path: str) -> Iterator[dict[str, Any]]:
     for name in re.findall(r"\{(\w+)\}", path):
-        is_number = name == "id" and "last" not in text
-        schema = {"type": "integer", "minimum": 0} if is_number else {"type": "string"}
+        schema: dict[str, Any] = {"type": "integer", "minimum": 0}
+        if name == "agent":
+            schema = {"type": "string"}
+        elif "/turns/" in path:
+            schema = {"type": "string", "pattern": "^(last|[0-9]{1,18})$"}
         yield {"in": "path", "name": name, "required": True, "schema": schema}
 
 

@@ -7,7 +7,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,22 +48,23 @@ def listening(config: WebConfig) -> Iterator[Listening]:
     """Listen during the block; raises UsageError for a bind that may not be, HyperhiveError for one that fails."""
     if (config.certificate is None) != (config.key is None):
         raise UsageError("a certificate and its key belong together", "--web-cert FILE --web-key FILE")
-    try:
-        if config.bind.startswith("unix:"):
-            path = Path(config.bind.removeprefix("unix:")).absolute()
-            with _bind_unix(path) as listener:
-                yield Listening(listener, {"localhost": "http://localhost"})
-        else:
-            with _bind_port(config) as found:
-                yield found
-    except OSError as error:
-        raise HyperhiveError(
-            f"{config.bind} cannot be listened on: {error.strerror or error}", "--bind HOST:PORT with another port"
-        ) from error
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(_bind(config))
+        except OSError as error:
+            why = os.strerror(error.errno or 0)
+            raise HyperhiveError(f"{config.bind} cannot be listened on: {why}", "--bind HOST:PORT") from error
+        yield found
+
+
+def _bind(config: WebConfig) -> AbstractContextManager[Listening]:
+    if config.bind.startswith("unix:"):
+        return _bind_unix(Path(config.bind.removeprefix("unix:")).absolute())
+    return _bind_port(config)
 
 
 @contextmanager
-def _bind_unix(path: Path) -> Iterator[socket.socket]:
+def _bind_unix(path: Path) -> Iterator[Listening]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         _remove_stale(path)
         before = os.umask(0o177)  # it is ours alone from its first moment on
@@ -74,7 +75,7 @@ def _bind_unix(path: Path) -> Iterator[socket.socket]:
         made = path.stat()
         listener.listen(BACKLOG)
         try:
-            yield listener
+            yield Listening(listener, {"localhost": "http://localhost"})
         finally:
             with suppress(FileNotFoundError):
                 if path.stat().st_ino == made.st_ino:  # another gateway may have taken its place

@@ -9,6 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 from hyperhive_cli.web.sse import MEDIA_TYPE
 
 WRITE_LIMIT_S = 10.0  # a client that takes nothing for so long is dropped; it may come back where it was
+END_LIMIT_S = 0.5  # for the last word to a client, when the gateway ends
 _START: Message = {
     "type": "http.response.start",
     "status": 200,
@@ -36,9 +37,11 @@ class EventStream:
                     with anyio.move_on_after(WRITE_LIMIT_S) as patience:
                         await send({"type": "http.response.body", "body": chunk, "more_body": True})
                     if patience.cancelled_caught:
-                        scope["state"]["abort"]()  # else what was written would wait for it for ever
                         break
-            tasks.cancel_scope.cancel()
+            scope["state"]["abort"]()  # else what was written would wait for the client for ever
+            await anyio.sleep_forever()  # until that is known, as a hang-up
+        with anyio.move_on_after(END_LIMIT_S):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _cancel_at_hang_up(receive: Receive, scope: anyio.CancelScope) -> None:
