@@ -4,11 +4,12 @@ import re
 import sys
 from contextlib import ExitStack
 
+import pytest
 from playwright.sync_api import Browser, Locator
 
 from tests.conftest import FakeClaude, wait_until
-from tests.harness import TEXT, UNKNOWN_MODEL, Hive, gated, outcomes
-from tests.web.page.browser import PHONE, Window, gateway, open_window
+from tests.harness import SOURCE, TEXT, UNKNOWN_MODEL, Hive, gated, outcomes
+from tests.web.page.browser import CHROMIUM, NO_CHROMIUM, PHONE, Window, gateway, open_window
 
 PAGE = "https://claude.ai/oauth/authorize?fake"
 CODE = "the-code#its-state"
@@ -287,3 +288,18 @@ def test_the_page_says_so_when_the_server_is_gone(browser: Browser, hive: Hive) 
             assert "What is shown ends at " in window.text(".banner")
             assert window.text(".alive .words") == "reconnecting"
             assert overflowing(window.page.locator("body")) == []
+
+
+def test_the_example_takes_a_picture_of_the_panel(hive: Hive, fake_claude: FakeClaude) -> None:
+    if CHROMIUM is None:
+        pytest.skip(NO_CHROMIUM)
+    fake_claude.script([{"replay": "v2.1.330/tools.jsonl"}])
+    hive.drain("--message", "one")
+    target = hive.workspace / "panel.png"
+    example = str(SOURCE / "examples" / "panel.py")
+    done = hive.program(sys.executable, example, str(target), *hive.command("web", "--bind", "127.0.0.1:0"))
+    assert done.returncode == 0, done.stderr
+    picture = target.read_bytes()
+    assert (picture[:8], picture[16:24]) == (b"\x89PNG\r\n\x1a\n", (1120).to_bytes(4) + (700).to_bytes(4))
+    shown = SOURCE / "examples" / "panel.png"
+    assert shown.stat().st_size <= 150_000
