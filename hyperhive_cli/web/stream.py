@@ -31,8 +31,8 @@ class EventStream:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_cancel_at_hang_up, receive, tasks.cancel_scope)
             tasks.start_soon(_cancel_at, self._closing, tasks.cancel_scope)
-            await send(_START)
             async with self._open_chunks() as chunks, aclosing(chunks):
+                await send(_START)
                 async for chunk in chunks:
                     with anyio.move_on_after(WRITE_LIMIT_S) as patience:
                         await send({"type": "http.response.body", "body": chunk, "more_body": True})
