@@ -2,13 +2,10 @@
 
 from collections.abc import AsyncGenerator
 
-import anyio
-
 from hyperhive_cli.ring import Subscription
 from hyperhive_cli.web.channel import Channel
-from hyperhive_cli.web.sse import HEARTBEAT, Frame, line_to_frame, named_frame
+from hyperhive_cli.web.sse import Frame, line_to_frame, named_frame
 
-HEARTBEAT_S = 15.0
 WRITE_EVENTS = 200  # and
 WRITE_BYTES = 256 * 1024  # that are put together for one write; a single event may be larger
 
@@ -53,10 +50,7 @@ class Reader:
             for chunk in self._written(frames, None if is_late else subscription.cursor):
                 yield chunk
             if not frames and not is_late:
-                with anyio.move_on_after(HEARTBEAT_S) as silence:
-                    await channel.bell.park()
-                if silence.cancelled_caught:
-                    yield HEARTBEAT
+                await channel.bell.park()
 
     def _gap(self, frames: list[Frame], *, is_all: bool) -> int:
         """Give the number up to which events must come from the history before these frames; `is_all`: none follow."""

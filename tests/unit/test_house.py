@@ -77,7 +77,7 @@ HOMES = {
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness demo.replay cli.sinks web.server",
     "subprocess": "claude.guard",
-    "socket": "control.client control.peer control.server web.server",
+    "socket": "control.client control.peer control.server web.harness web.server",
     "fcntl": "store.folder",
     "importlib": "cli.main",
     **dict.fromkeys(("asyncio", "threading", "multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),
