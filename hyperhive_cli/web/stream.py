@@ -1,5 +1,6 @@
 """The response that does not end: an agent's feed as server-sent events, to a client that may stop reading."""
 
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 
@@ -36,7 +37,7 @@ class EventStream:
             async with self._open_chunks() as chunks, aclosing(chunks):
                 await send(_START)
                 async for chunk in chunks:
-                    self._writing_since = anyio.current_time()
+                    self._writing_since = time.monotonic()
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                     self._writing_since = None
         with anyio.move_on_after(END_LIMIT_S):
@@ -46,7 +47,7 @@ class EventStream:
         """Cut off a client that takes nothing for too long: what was written would wait for it for ever."""
         while True:
             await anyio.sleep(WRITE_LIMIT_S / 4)
-            if self._writing_since is not None and anyio.current_time() - self._writing_since > WRITE_LIMIT_S:
+            if self._writing_since is not None and time.monotonic() - self._writing_since > WRITE_LIMIT_S:
                 abort()
                 return  # it is known as a hang-up
 
