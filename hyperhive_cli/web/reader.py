@@ -23,11 +23,11 @@ class Reader:
         """Give the snapshot, then the events, each once and in order; what cannot be given is told by a `reset`."""
         channel = self._channel
         await channel.ready.wait()
+        life, began = channel.life, channel.ring.published  # before the state: nothing that changes it is missed
         state = await channel.state()
         yield named_frame("snapshot", state).payload
         newest = max(channel.last, int(state["seq"]))
         self._last = int(state["seq"]) if self._since is None else self._since
-        life, began = channel.life, channel.ring.published
         if self._last > newest:  # a number of another life, or of a history that was lost
             self._last = 0
             yield self._reset()
