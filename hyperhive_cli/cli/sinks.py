@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+from hyperhive_cli.cli.invocation import is_plain
 from hyperhive_cli.events import BusEvent
 
 if TYPE_CHECKING:
@@ -44,12 +45,22 @@ def open_sink(
     snapshot: Mapping[str, Any], *, as_json: bool = False, live: bool | None = None
 ) -> Iterator["JsonSink | Console"]:
     """Open stdout for events: the console (`live`, by default, on a terminal; else plain lines), or JSON."""
+    try:
+        with _sink(snapshot, as_json=as_json, live=live) as sink:
+            yield sink
+    except BrokenPipeError as error:
+        # Without its number: by that click knows it, and would leave with 1.
+        raise BrokenPipeError from error
+
+
+@contextmanager
+def _sink(snapshot: Mapping[str, Any], *, as_json: bool, live: bool | None) -> Iterator["JsonSink | Console"]:
     if as_json:
         yield JsonSink(sys.stdout.buffer)
         return
     from hyperhive_cli.render.console import Console  # noqa: PLC0415 - rich costs 100 ms, which JSON need not pay
 
-    with Console(snapshot=snapshot, live=live) as console:
+    with Console(snapshot=snapshot, live=live, plain=is_plain()) as console:
         yield console
 
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import click
 
+from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.settings import AgentPaths, check_agent_name, default_agents_home, resolve_paths
@@ -76,7 +77,7 @@ def _web_arguments(bind: str, allow_hosts: tuple[str, ...], cert: Path | None, k
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[AGENT]…")
+@click.argument("names", nargs=-1, metavar="[AGENT]…", shell_complete=completers.agents)
 @click.option("--bind", default=DEFAULT_BIND, metavar="WHERE", show_default=True, help="HOST:PORT, or unix:PATH.")
 @with_tls
 @click.option("--json", "as_json", is_flag=True, help="Print the address and the token as JSON.")

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,47 +13,65 @@ from hyperhive_cli.errors import HyperhiveError
 CONNECT_LIMIT_S = 2.0
 CALL_LIMIT_S = 30.0
 CHUNK_BYTES = 65_536
+TICK_S = 0.5
 
 
 class GoneError(Exception):
     """Nobody listens on the socket (any more)."""
 
 
-@contextmanager
-def _connected(path: Path) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+def connect(path: Path) -> socket.socket:
+    """Connect to a harness; raises GoneError when none listens, HyperhiveError for the socket of another user."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
         connection.settimeout(CONNECT_LIMIT_S)
-        try:
-            check_owner(path)
-            connection.connect(str(path))
-        except OSError as error:
-            raise GoneError(str(error)) from error
-        yield connection
-
-
-def check_owner(path: Path) -> None:
-    """Raise HyperhiveError for a socket that another user has put there, OSError where there is none."""
-    if path.stat().st_uid not in {os.getuid(), 0}:
+        owner = path.stat().st_uid
+        connection.connect(str(path))
+    except OSError as error:
+        connection.close()
+        raise GoneError(str(error)) from error
+    if owner not in {os.getuid(), 0}:
+        connection.close()
         raise HyperhiveError(f"the control socket {path} belongs to another user")
+    return connection
 
 
-def call(path: Path, op: str, *, limit_s: float | None = CALL_LIMIT_S, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401 - JSON values
+def call(
+    path: Path,
+    op: str,
+    *,
+    limit_s: float | None = CALL_LIMIT_S,
+    tick: Callable[[], None] | None = None,
+    **arguments: Any,  # noqa: ANN401 - JSON values
+) -> Mapping[str, Any]:
     """Ask the harness once and give its reply.
 
     Raises GoneError when no harness listens or it goes away, HyperhiveError when it refuses. Blocks for at
-    most `limit_s` (None: for as long as the operation takes).
+    most `limit_s` (None: for as long as the operation takes), or, with a `tick` to call meanwhile, for as long.
     """
-    with _connected(path) as connection:
-        connection.settimeout(limit_s)
+    with connect(path) as connection:
+        connection.settimeout(limit_s if tick is None else TICK_S)
         try:
             connection.sendall(wire.object_to_line({"op": op, **arguments}))
-            with connection.makefile("rb") as file:
-                line = file.readline()
+            line = _read_line(connection) if tick is None else _await_line(connection, tick)
         except OSError as error:
             raise GoneError(str(error)) from error
     if not line.endswith(b"\n"):
         raise GoneError("the harness went away")
     return wire.reply_to_fields(wire.line_to_object(line))
+
+
+def _read_line(connection: socket.socket) -> bytes:
+    with connection.makefile("rb") as file:
+        return file.readline()
+
+
+def _await_line(connection: socket.socket, tick: Callable[[], None]) -> bytes:
+    for line in _lines(connection):
+        if line:
+            return line + b"\n"
+        tick()
+    return b""
 
 
 @contextmanager
@@ -65,7 +83,7 @@ def open_events(
     The iterator blocks for the next event, gives an empty line after each `tick_s` of silence, and ends
     when the harness does. Raises GoneError when no harness listens.
     """
-    with _connected(path) as connection:
+    with connect(path) as connection:
         connection.settimeout(CALL_LIMIT_S)
         try:
             connection.sendall(wire.object_to_line({"op": "events", "since": since, "partial": partial}))

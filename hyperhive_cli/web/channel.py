@@ -21,15 +21,16 @@ from hyperhive_cli.store.report import stored_status, with_holder, with_live
 from hyperhive_cli.web.api import capabilities
 from hyperhive_cli.web.harness import asked, call
 from hyperhive_cli.web.history import Page, read_page
-from hyperhive_cli.web.sse import Frame, line_to_frame, named_frame
+from hyperhive_cli.web.sse import HEARTBEAT, Frame, line_to_frame, named_frame
 
 RING_EVENTS = 1_000  # that a browser may lag behind before it is given them from the history
 ANSWER_LIMIT_S = 2.0
+HEARTBEAT_S = 15.0
 POLL_S = 0.25  # while no harness runs
 # With more readers than this, events are gathered for so long before they are written to all of them, unless there
 # are many already.
 MANY_READERS = 10
-LINGER_S = 0.02
+LINGER_S = 0.005
 LINGER_BYTES = 64 * 1024
 
 
@@ -106,6 +107,17 @@ class Channel:
 
     async def run(self) -> None:
         """Follow the feed, until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._beat)
+            await self._follow()
+
+    async def _beat(self) -> None:
+        """Let every stream say now and then that it is there: a timer for each would cost half an event."""
+        while True:
+            await anyio.sleep(HEARTBEAT_S)
+            self.ring.extend([Frame(None, HEARTBEAT)])
+
+    async def _follow(self) -> None:
         self._place.last = (await self.page(None)).newest
         while True:
             await self._live()

@@ -1,15 +1,16 @@
 """Talking with a harness over its control socket, without blocking; `control.client` is the blocking twin."""
 
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
-from anyio.abc import SocketStream
+from anyio.to_thread import run_sync
 
 from hyperhive_cli.control import wire
-from hyperhive_cli.control.client import CONNECT_LIMIT_S, GoneError, check_owner
+from hyperhive_cli.control.client import GoneError, connect
 
 CHUNK_BYTES = 256 * 1024
 
@@ -17,16 +18,32 @@ CHUNK_BYTES = 256 * 1024
 class Lines:
     """What a harness sends, cut into lines."""
 
-    def __init__(self, stream: SocketStream) -> None:
-        self._stream = stream
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
         self._rest: list[bytes] = []
+
+    async def ask(self, request: bytes) -> None:
+        """Send the request; one that the harness does not take is no error: its answer may be there all the same."""
+        left = memoryview(request)
+        with suppress(ConnectionError):
+            while left:
+                try:
+                    left = left[self._connection.send(left) :]
+                except BlockingIOError:
+                    await anyio.wait_writable(self._connection)
 
     async def more(self) -> list[bytes]:
         """Wait for more and give the lines that are whole now, if any; raises GoneError at the end."""
+        # Not anyio's own stream: with uvloop it is woken twice now and then, and complains.
+        await anyio.wait_readable(self._connection)
         try:
-            chunk = await self._stream.receive(CHUNK_BYTES)
-        except (anyio.EndOfStream, anyio.BrokenResourceError) as error:
-            raise GoneError("the harness went away") from error
+            chunk = self._connection.recv(CHUNK_BYTES)
+        except BlockingIOError:
+            return []
+        except ConnectionError as error:
+            raise GoneError(str(error)) from error
+        if not chunk:
+            raise GoneError("the harness went away")
         first, *others = chunk.split(b"\n")
         self._rest.append(first)
         if not others:
@@ -48,16 +65,11 @@ class Lines:
 @asynccontextmanager
 async def asked(path: Path, op: str, **arguments: Any) -> AsyncIterator[Lines]:  # noqa: ANN401 - JSON values
     """Ask the harness; in the block its answer can be read. Raises GoneError when none listens."""
-    try:
-        check_owner(path)
-        with anyio.fail_after(CONNECT_LIMIT_S):
-            stream = await anyio.connect_unix(path)
-    except OSError as error:  # a TimeoutError too
-        raise GoneError(str(error)) from error
-    async with stream:
-        with suppress(anyio.BrokenResourceError):  # its answer may be there all the same
-            await stream.send(wire.object_to_line({"op": op, **arguments}))
-        yield Lines(stream)
+    with await run_sync(connect, path) as connection:
+        connection.setblocking(False)
+        lines = Lines(connection)
+        await lines.ask(wire.object_to_line({"op": op, **arguments}))
+        yield lines
 
 
 async def call(path: Path, op: str, arguments: Mapping[str, Any], limit_s: float | None = None) -> Mapping[str, Any]:

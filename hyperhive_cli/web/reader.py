@@ -2,13 +2,10 @@
 
 from collections.abc import AsyncGenerator
 
-import anyio
-
 from hyperhive_cli.ring import Subscription
 from hyperhive_cli.web.channel import Channel
-from hyperhive_cli.web.sse import HEARTBEAT, Frame, line_to_frame, named_frame
+from hyperhive_cli.web.sse import Frame, line_to_frame, named_frame
 
-HEARTBEAT_S = 15.0
 WRITE_EVENTS = 200  # and
 WRITE_BYTES = 256 * 1024  # that are put together for one write; a single event may be larger
 
@@ -26,11 +23,11 @@ class Reader:
         """Give the snapshot, then the events, each once and in order; what cannot be given is told by a `reset`."""
         channel = self._channel
         await channel.ready.wait()
+        life, began = channel.life, channel.ring.published  # before the state: nothing that changes it is missed
         state = await channel.state()
         yield named_frame("snapshot", state).payload
         newest = max(channel.last, int(state["seq"]))
         self._last = int(state["seq"]) if self._since is None else self._since
-        life, began = channel.life, channel.ring.published
         if self._last > newest:  # a number of another life, or of a history that was lost
             self._last = 0
             yield self._reset()
@@ -53,10 +50,7 @@ class Reader:
             for chunk in self._written(frames, None if is_late else subscription.cursor):
                 yield chunk
             if not frames and not is_late:
-                with anyio.move_on_after(HEARTBEAT_S) as silence:
-                    await channel.bell.park()
-                if silence.cancelled_caught:
-                    yield HEARTBEAT
+                await channel.bell.park()
 
     def _gap(self, frames: list[Frame], *, is_all: bool) -> int:
         """Give the number up to which events must come from the history before these frames; `is_all`: none follow."""

@@ -52,7 +52,7 @@ def listening(config: WebConfig) -> Iterator[Listening]:
         try:
             found = stack.enter_context(_bind(config))
         except OSError as error:
-            why = os.strerror(error.errno or 0)
+            why = os.strerror(error.errno) if error.errno else error  # a path that is too long has no number
             raise HyperhiveError(f"{config.bind} cannot be listened on: {why}", "--bind HOST:PORT") from error
         yield found
 

@@ -292,6 +292,21 @@ def test_a_cancel_ends_a_slow_tool(start: Callable[[str], Hive]) -> None:
     wait_until(lambda: all(map(is_gone, processes_in(hive.workspace))))
 
 
+def test_a_runaway_is_stopped_and_its_tools_are_counted(start: Callable[[str], Hive]) -> None:
+    """The model asks for one tool after the other, and would go on for ever."""
+    hive = start("runaway")
+    with hive.run(SKIP_PERMISSIONS, "--message", "go on and on") as program:
+        program.wait_for(lambda _: len(tool_calls(program.events())) >= 3)
+        assert hive.call("cancel").stdout == "the turn is being interrupted\n"
+        end = program.wait_for_kind("turn_end")
+        assert (end["outcome"], end["tool_calls"] >= 3) == ("cancelled", True)
+        (found,) = hive.call("stats", "--json").json_lines()
+        assert (found["outcomes"], found["tools"]["Bash"] >= 3) == ({"cancelled": 1}, True)
+        assert program.interrupt() == 130
+    assert [message["state"] for message in hive.messages("--all")] == ["cancelled"]
+    wait_until(lambda: all(map(is_gone, processes_in(hive.workspace))))
+
+
 def test_a_stop_in_the_middle_of_a_tool_leaves_nothing_running(start: Callable[[str], Hive]) -> None:
     hive = start("slow_tool")
     with hive.run(SKIP_PERMISSIONS, "--message", "take your time") as program:

@@ -51,9 +51,9 @@ FLOORS = {
     """,
     5: "agent.harness",
     6: """
-        cli.__init__ cli.agents cli.backup cli.config cli.configured cli.demo cli.doctor cli.export cli.inbox
-        cli.invocation cli.login cli.main cli.model cli.run cli.send cli.session cli.show cli.sinks
-        cli.stats cli.status cli.tail cli.web
+        cli.__init__ cli.agents cli.backup cli.completers cli.completion cli.config cli.configured cli.demo
+        cli.doctor cli.export cli.inbox cli.invocation cli.login cli.main cli.model cli.progress cli.run
+        cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail cli.web
     """,
     7: "__main__",
 }
@@ -77,7 +77,7 @@ HOMES = {
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness demo.replay cli.sinks web.server",
     "subprocess": "claude.guard",
-    "socket": "control.client control.peer control.server web.server",
+    "socket": "control.client control.peer control.server web.harness web.server",
     "fcntl": "store.folder",
     "importlib": "cli.main",
     **dict.fromkeys(("asyncio", "threading", "multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),

@@ -10,7 +10,7 @@ import pytest
 from starlette.types import Message
 
 from hyperhive_cli.settings import AgentPaths, resolve_paths
-from hyperhive_cli.web import reader as reader_module
+from hyperhive_cli.web import channel as channel_module
 from hyperhive_cli.web import stream as stream_module
 from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.reader import Reader
@@ -33,7 +33,7 @@ async def endless(count: int = 10**9) -> AsyncIterator[AsyncGenerator[bytes, Non
 
 
 def test_a_silent_stream_beats(paths: AgentPaths, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader_module, "HEARTBEAT_S", 0.01)
+    monkeypatch.setattr(channel_module, "HEARTBEAT_S", 0.01)
 
     async def main() -> list[bytes]:
         channel = Channel(paths)
