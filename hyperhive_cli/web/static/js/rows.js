@@ -12,6 +12,7 @@ const BODY_LINES = 6;
 const ANSWER_LINES = 3;
 const NOTE_LINES = 12;
 const THOUGHT_CHARS = 160;
+const WIDTH_CHARS = 2000; // of a line that is shown unfolded
 const LARGEST = 200_000; // characters of one text that are put on the page; the rest is told, and in the history
 
 /** @param {Row} row @returns {HTMLElement} */
@@ -53,7 +54,9 @@ function foot(row) {
 function remark(row) {
   const rest = row.rest;
   const body = rest
-    ? folded("more", [h("span", row.tone, row.text)], () => [preformatted(rest)])
+    ? folded("more", [h("span", row.tone, row.text)], () => [
+        h("pre", { class: "output whole", tabindex: "0" }, wholeText(rest)),
+      ])
     : h("div", row.tone, ...cropped(row.text, NOTE_LINES));
   return marked("remark", row.mark, row.tone, body);
 }
@@ -87,7 +90,11 @@ function call(row) {
   const summary = [h("span", "mark", "▸"), h("span", "asked", name, " ", row.subject)];
   const details = folded("call", summary, () => {
     const patch = askedPatch(row.given);
-    return [patch.length ? patchElement(patch) : preformatted(inputText(row.given))];
+    return [
+      patch.length
+        ? patchElement(patch)
+        : h("pre", { class: "output whole", tabindex: "0" }, wholeText(inputText(row.given))),
+    ];
   });
   return h("div", "calling", details, h("div", "answers"));
 }
@@ -104,41 +111,47 @@ function answer({ answer: found, name }) {
   return h("div", { class: "answer", "data-tool": oneLine(name || "result", 24) }, label, ...body);
 }
 
-/** @param {string} text @returns {HTMLElement[]} */
+/** What a tool has given: its first lines, and the rest to unfold. @param {string} text */
 function output(text) {
-  const { lines, more } = headLines(text, ANSWER_LINES);
-  if (!lines.length) return [];
-  const shown = preformatted(lines.join("\n"), true);
-  if (!more) return [shown];
-  const rest = folded("more", [h("span", "", `+${plural(more, "line")}`)], () => [preformatted(text.trimEnd())]);
-  rest.addEventListener("toggle", () => (shown.hidden = rest.open));
-  return [shown, rest];
+  return headAndRest(
+    text,
+    ANSWER_LINES,
+    (lines) => h("pre", "output", lines),
+    (whole) => h("pre", { class: "output whole", tabindex: "0" }, whole),
+  );
+}
+
+/** Lines of plain text, what is more than `limit` folded away. @param {string} text @param {number} limit */
+function cropped(text, limit) {
+  const lines = (/** @type {string} */ shown) => h("div", "lines", shown);
+  return headAndRest(text, limit, lines, lines);
 }
 
 /**
- * Lines of plain text, what is more than `limit` folded away.
  * @param {string} text
- * @param {number} limit
- * @returns {Node[]}
+ * @param {number} limit lines that are shown; longer ones are cut
+ * @param {(lines: string) => HTMLElement} makeHead
+ * @param {(whole: string) => HTMLElement} makeWhole what stands in its place when it is unfolded
+ * @returns {HTMLElement[]}
  */
-function cropped(text, limit) {
-  const { lines, more } = headLines(text, limit);
-  const shown = h("div", "lines", lines.join("\n"));
-  if (!more) return [shown];
-  const rest = folded("more", [h("span", "", `+${plural(more, "line")}`)], () => [
-    h("div", "lines", clean(text).trim()),
-  ]);
+function headAndRest(text, limit, makeHead, makeWhole) {
+  const { lines, more } = headLines(text, limit, WIDTH_CHARS);
+  if (!lines.length) return [];
+  const shown = makeHead(lines.join("\n"));
+  const isCut = lines.some((line) => line.length > WIDTH_CHARS && line.endsWith("…"));
+  if (!more && !isCut) return [shown];
+  const label = more ? `+${plural(more, "line")}` : `whole, ${plural(text.length, "character")}`;
+  const rest = folded("more", [h("span", "", label)], () => [makeWhole(wholeText(text))]);
   rest.addEventListener("toggle", () => (shown.hidden = rest.open));
   return [shown, rest];
 }
 
-/** @param {string} text @param {boolean} [isHead] lines that wrap, and need no scrolling of their own */
-function preformatted(text, isHead = false) {
-  const cut = text.length > LARGEST ? `\n… ${plural(text.length - LARGEST, "character")} more: hyperhive export` : "";
-  return h(
-    "pre",
-    { class: isHead ? "output" : "output whole", tabindex: isHead ? false : "0" },
-    clean(text.slice(0, LARGEST)) + cut,
+/** Give a text as it is shown when it is unfolded. @param {string} text */
+function wholeText(text) {
+  const left = text.length - LARGEST;
+  return (
+    clean(text.slice(0, LARGEST)).trimEnd() +
+    (left > 0 ? `\n… ${plural(left, "character")} more: hyperhive export` : "")
   );
 }
 

@@ -50,17 +50,32 @@ export function oneLine(text, limit) {
 }
 
 /**
- * Give the first `limit` lines of `text`, cleaned, and how many more there are; one line more than the limit is
- * shown too, for "+1 line" takes as much room. Blank lines around the text do not count.
- * @param {string} text @param {number} limit
+ * Give the first `limit` lines of `text`, cleaned and each cut at `width`, and how many more there are; one line
+ * more than the limit is shown too, for "+1 line" takes as much room. Blank lines around the text do not count; of
+ * a long text only the head is copied.
+ * @param {string} text
+ * @param {number} limit
+ * @param {number} width
  * @returns {{lines: string[], more: number}}
  */
-export function headLines(text, limit) {
-  const body = text.replace(/^\n+/u, "").trimEnd();
-  if (!body) return { lines: [], more: 0 };
-  const all = clean(body).split("\n");
-  const wanted = all.length <= limit + 1 ? all.length : limit;
-  return { lines: all.slice(0, wanted), more: all.length - wanted };
+export function headLines(text, limit, width = 400) {
+  let start = 0;
+  let end = text.length;
+  while (text[start] === "\n") start += 1;
+  while (end > start && "\n\r \t".includes(text[end - 1])) end -= 1;
+  if (start >= end) return { lines: [], more: 0 };
+  let total = 1;
+  for (let at = text.indexOf("\n", start); at >= 0 && at < end; at = text.indexOf("\n", at + 1)) total += 1;
+  const wanted = total <= limit + 1 ? total : limit;
+  const lines = [];
+  while (lines.length < wanted) {
+    const found = text.indexOf("\n", start);
+    const stop = found < 0 || found > end ? end : found;
+    const cut = stop - start > width ? "…" : "";
+    lines.push(clean(text.slice(start, Math.min(stop, start + width)).replace(/\r+$/u, "")) + cut);
+    start = stop + 1;
+  }
+  return { lines, more: total - wanted };
 }
 
 /** Give `value` as a finite, plausible number, null for everything else. @param {unknown} value */
