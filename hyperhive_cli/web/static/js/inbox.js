@@ -1,7 +1,7 @@
 /** The inbox beside the transcript: what waits, runs or is dead, with cancel and retry. */
 
 import { complaint } from "./composer.js";
-import { find, h, setText } from "./dom.js";
+import { find, folded, h, setText } from "./dom.js";
 import { clean, duration, oneLine, plural, textOf } from "./text.js";
 
 /** @import { Api } from "./access.js" */
@@ -80,12 +80,8 @@ export class Inbox {
   /** @param {string} text */
   body(text) {
     if (text.length <= BODY_CHARS) return h("div", "lines", clean(text));
-    const rest = h(
-      "details",
-      "more",
-      h("summary", "", plural(text.length, "character")),
-      h("div", "lines", clean(text)),
-    );
+    const label = h("span", "", `whole, ${plural(text.length, "character")}`);
+    const rest = folded("more", [label], () => [h("div", "lines", clean(text))]);
     return h("div", "", h("div", "lines", `${clean(text.slice(0, BODY_CHARS)).trimEnd()}…`), rest);
   }
 

@@ -7,6 +7,7 @@ import { clean, plural } from "./text.js";
 
 const OPEN_LINES = 16; // of a change that are shown unfolded
 const MOST_LINES = 2000;
+const MOST_CHARS = 2000; // of a line
 
 /** @param {Hunk[]} hunks */
 export function patchElement(hunks) {
@@ -35,7 +36,7 @@ function hunkRows(hunk) {
       kind,
       h("span", "number", numbered ? String(number) : ""),
       h("span", "sign", sign),
-      h("span", "", clean(line.slice(1))),
+      h("span", "", clean(line.slice(1, 1 + MOST_CHARS))),
     );
   });
 }
