@@ -201,6 +201,7 @@ def test_51_no_text_of_a_model_a_tool_or_a_sender_becomes_more_than_text(
     with gateway(hive) as url, open_window(browser, hive, url) as window:
         window.wait_live()
         window.check_rows()
+        window.page.locator(".inbox li").wait_for()
         for details in window.page.locator(".feed details, .inbox details").all():
             details.evaluate("(element) => { element.open = true }")
         window.wait_text(".inbox", "script link")
