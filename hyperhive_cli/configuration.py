@@ -26,6 +26,7 @@ WORKSPACE_MAY = frozenset(
 USER_ALONE = frozenset(
     {"claude", "message", "permission-mode", "dangerously-skip-permissions", "expect-auth", "pass-env"}
     | {"allow-self-control", "on-event", "on-event-kind"}
+    | {"web", "web-bind", "web-allow-host", "web-cert", "web-key"}
 )
 NOWHERE = frozenset({"workspace"})  # it says which file is read
 

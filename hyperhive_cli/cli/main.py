@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status", "Show what is known about the agent right now."),
     "stats": ("stats", "Add up turns, tokens, dollars and tools."),
     "agents": ("agents", "Show every agent of this machine in one table."),
+    "web": ("web", "Serve the web panel of one agent, or of all."),
     "model": ("model", "Show or set the model of the next turn."),
     "inbox": ("inbox", "List, show, move, cancel and retry messages."),
     "doctor": ("doctor", "Look whether everything is well, and say what to do."),

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hyperhive_cli.errors import RefusedError, StoreError, UsageError
+from hyperhive_cli.errors import RefusedError, StoreError, UnknownError, UsageError
 from hyperhive_cli.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES, SENDER_LIMIT_CHARS
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import rescue, schema, stats
@@ -265,10 +265,10 @@ class Inbox:
         return self.get(message_id)
 
     def get(self, message_id: int) -> Message:
-        """Give one message; raises RefusedError when there is none of this id."""
+        """Give one message; raises UnknownError when there is none of this id."""
         rows = self._read(f"SELECT {_COLUMNS} FROM messages WHERE id = ?", message_id)  # noqa: S608
         if not rows:
-            raise RefusedError(f"there is no message {message_id}", "hyperhive inbox --all")
+            raise UnknownError(f"there is no message {message_id}", "hyperhive inbox --all")
         return _row_to_message(rows[0])
 
     def messages(self, *, ended: bool = False) -> list[Message]:

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from typing import Any
 
@@ -52,6 +53,16 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
     with suppress(sqlite3.Error, TypeError):
         report |= _from_history(paths, now_ms)
     return report
+
+
+def with_live(found: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
+    """Let what a harness says of itself stand above what its files say."""
+    return {**found, **{name: value for name, value in live.items() if name in found}}
+
+
+def with_holder(found: Mapping[str, Any], holder: int | None) -> dict[str, Any]:
+    """Say of a harness that does not answer whether it holds the lock: then it is starting, stopping, or hung."""
+    return {**found} if holder is None else {**found, "running": True, "pid": holder or None, "state": "unreachable"}
 
 
 def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
