@@ -220,22 +220,22 @@ def _error(status: int, text: str, hint: str | None = None, headers: Mapping[str
 _STATUS: dict[type[HyperhiveError], int] = {UsageError: 400, UnknownError: 404, RefusedError: 409}
 
 
-async def _on_error(_: Request, error: Exception) -> Response:
+def _on_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HyperhiveError)  # noqa: S101 - registered so
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 503)
     return _error(status, error.message, error.hint)
 
 
-async def _on_http_error(_: Request, error: Exception) -> Response:
+def _on_http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered so
     return _error(error.status_code, error.detail, headers=error.headers)
 
 
-async def _on_fault(_: Request, error: Exception) -> Response:
+def _on_fault(_: Request, error: Exception) -> Response:
     return _error(500, f"the gateway failed: {type(error).__name__}", "its log says more")
 
 
-async def _page(_: Request) -> Response:
+def _page(_: Request) -> Response:
     index = STATIC / "index.html"
     if not index.is_file():
         raise HTTPException(404, "the page is not installed")
