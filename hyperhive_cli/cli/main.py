@@ -74,6 +74,14 @@ class LazyGroup(click.Group):
             raise UsageError(f"there is no command {args[0]!r}", f"hyperhive {close[0] if close else '-h'}")
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
+        """Run a command; a reader that goes away is no error of it, wherever it was written to."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            # Without its number: by that click knows it, and would leave with 1.
+            raise BrokenPipeError from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands from the table."""
         with formatter.section("Commands"):

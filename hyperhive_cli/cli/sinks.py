@@ -45,16 +45,6 @@ def open_sink(
     snapshot: Mapping[str, Any], *, as_json: bool = False, live: bool | None = None
 ) -> Iterator["JsonSink | Console"]:
     """Open stdout for events: the console (`live`, by default, on a terminal; else plain lines), or JSON."""
-    try:
-        with _sink(snapshot, as_json=as_json, live=live) as sink:
-            yield sink
-    except BrokenPipeError as error:
-        # Without its number: by that click knows it, and would leave with 1.
-        raise BrokenPipeError from error
-
-
-@contextmanager
-def _sink(snapshot: Mapping[str, Any], *, as_json: bool, live: bool | None) -> Iterator["JsonSink | Console"]:
     if as_json:
         yield JsonSink(sys.stdout.buffer)
         return

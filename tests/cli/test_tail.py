@@ -1,6 +1,7 @@
 """`hyperhive tail` as a process."""
 
 import os
+import signal
 import subprocess
 
 import pytest
@@ -78,8 +79,9 @@ def test_tail_ends_when_its_reader_goes_away(
     assert history
     fake_claude.script([{"replay": "v2.1.330/tools.jsonl"}])
     with read_once(hive, "tail", *form) as process:
-        for number in range(2):
-            hive.drain("--message", str(number))
+        process.send_signal(signal.SIGSTOP)  # so that it has something to write when it looks again
+        hive.drain("--message", "again")
+        process.send_signal(signal.SIGCONT)
         assert process.stderr is not None
         assert (process.stderr.read(), process.wait(LIMIT_S)) == (b"", 0)
 
