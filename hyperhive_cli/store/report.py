@@ -44,8 +44,11 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
         "last_outcomes": [],
         "today": None,
     }
-    with suppress(StoreError):
+    try:
         report |= _from_inbox(paths, now_ms)
+    except StoreError:
+        if paths.inbox_db.exists():  # damaged, or not ours to read: no 0, which would look like an empty one
+            report |= {"unread": None, "dead": None}
     with suppress(sqlite3.Error, TypeError):
         report |= _from_history(paths, now_ms)
     return report
