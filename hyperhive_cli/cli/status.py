@@ -33,11 +33,14 @@ def status(invocation: Invocation, *, as_json: bool) -> None:
     Examples: hyperhive status
               hyperhive -a bee status --json
     """  # noqa: D301 - click's own mark
-    found = observed_status(invocation.paths())
+    paths = invocation.paths()
+    found = observed_status(paths)
     if as_json:
         print_json(found)
         return
     show_status(found)
+    if not paths.inbox_db.exists():
+        click.echo(f"agent {paths.agent!r} is new; those that have worked: hyperhive agents", err=True)
 
 
 def show_status(found: dict[str, Any]) -> None:
