@@ -65,7 +65,8 @@ class Session:
         placeholder. They count where nothing else will: from 2.1.277 on the next turn's totals hold them.
         """
         if not seen.results:
-            return TokenUsage() if seen.cost_is_per_session else sum(seen.requests.values(), TokenUsage())
+            requests = () if seen.cost_is_per_session else map(TokenUsage.from_usage, seen.requests.values())
+            return sum(requests, TokenUsage())
         if seen.total_usage is None or not seen.cost_is_per_session:
             return seen.total_usage or seen.usage
         return seen.usage if self.used is None else seen.total_usage.since(self.used)

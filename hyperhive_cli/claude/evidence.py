@@ -39,7 +39,7 @@ class Evidence:
     used_tools: bool = False
     results: int = 0
     usage: TokenUsage = field(default_factory=TokenUsage)  # the sum over all results: the main thread's requests
-    requests: dict[str, TokenUsage] = field(default_factory=dict)  # message id → usage, until a result comes
+    requests: dict[str, object] = field(default_factory=dict)  # message id → its `usage`, until a result comes
     total_cost_usd: float | None = None  # the last running total
     total_usage: TokenUsage | None = None  # the same of tokens: subagents, and claude's own requests, included
     context_tokens: int | None = None
@@ -166,7 +166,7 @@ def _observe_request(seen: Evidence, line: Mapping[str, Any]) -> None:
     message = line.get("message")
     message_id = _text(message.get("id")) if isinstance(message, Mapping) else None
     if isinstance(message, Mapping) and message_id is not None:
-        seen.requests[message_id] = TokenUsage.from_usage(message.get("usage"))
+        seen.requests[message_id] = message.get("usage")
 
 
 def _observe_user(seen: Evidence, line: Mapping[str, Any]) -> None:
