@@ -108,11 +108,14 @@ def ask_harness(
     paths: AgentPaths,
     op: str,
     *,
-    limit_s: float = ANSWER_LIMIT_S,
+    limit_s: float | None = None,
     **arguments: Any,  # noqa: ANN401 - JSON values
 ) -> Mapping[str, Any] | None:
-    """Ask the harness for what it answers at once; None when none runs, or one that is stopped or stuck."""
-    return _ask(paths, op, limit_s, arguments)
+    """Ask the harness for what it answers at once; None when none runs, or one that is stopped or stuck.
+
+    It has `limit_s` seconds for it (None: ANSWER_LIMIT_S).
+    """
+    return _ask(paths, op, ANSWER_LIMIT_S if limit_s is None else limit_s, arguments)
 
 
 def _ask(

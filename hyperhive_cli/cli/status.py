@@ -6,7 +6,6 @@ from typing import Any
 import click
 
 from hyperhive_cli.cli.invocation import (
-    ANSWER_LIMIT_S,
     Invocation,
     ask_harness,
     columns,
@@ -50,8 +49,8 @@ def show_status(found: dict[str, Any]) -> None:
     print_lines(paint(fit(row, max(len(name) for name, _ in rows), width)) for row in rows)
 
 
-def observed_status(paths: AgentPaths, *, limit_s: float = ANSWER_LIMIT_S) -> dict[str, Any]:
-    """Ask the harness, for so many seconds at most, and the files for what it does not hold."""
+def observed_status(paths: AgentPaths, *, limit_s: float | None = None) -> dict[str, Any]:
+    """Ask the harness, as `ask_harness` does, and the files for what it does not hold."""
     found = stored_status(paths, now_ms=now_ms())
     live = ask_harness(paths, "status", limit_s=limit_s)
     return with_live(found, live) if live is not None else with_holder(found, lock_holder(paths.lock_file))

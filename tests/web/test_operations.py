@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hyperhive_cli.web.api import CHANGES, GLOBAL, READINGS
 from tests.conftest import FakeClaude, wait_until
+from tests.forkserver import Forkserver
 from tests.harness import ANSWER, LIMIT_S, TEXT, Hive, gated
 from tests.web.site import JSON, Site, open_site, plain_environment
 
@@ -112,16 +114,18 @@ def test_a_stopped_agent_can_be_read_and_says_why_it_cannot_be_changed(site: Sit
     assert site.get("/api/inbox?all=1") == before
 
 
-def test_all_agents_of_a_machine_are_served_and_a_new_one_is_found(hive: Hive, state_dir: Path, tmp_path: Path) -> None:
+def test_all_agents_of_a_machine_are_served_and_a_new_one_is_found(
+    hive: Hive, state_dir: Path, tmp_path: Path, forkserver: Forkserver
+) -> None:
     environment = {**plain_environment(tmp_path), "XDG_STATE_HOME": str(state_dir)}
     home = state_dir / "hyperhive"
 
     def agent(name: str) -> Hive:
-        return Hive(hive.workspace, home / name, hive.claude, hive.environment)
+        return replace(hive, state_dir=home / name)
 
     agent("first").call("send", "one")
-    command = [sys.executable, "-m", "hyperhive_cli", "web", "--bind", "127.0.0.1:0", "--json"]
-    with open_site(command, environment, tmp_path) as site:
+    command = ["web", "--bind", "127.0.0.1:0", "--json"]
+    with open_site(forkserver, command, environment, tmp_path) as site:
         assert [one["agent"] for one in site.get("/api/agents")] == ["first"]
         assert site.get("/api/state")["agent"] == "first"
         agent("second").call("send", "two")
@@ -131,9 +135,9 @@ def test_all_agents_of_a_machine_are_served_and_a_new_one_is_found(hive: Hive, s
             assert site.get("/agents/second/api/state")["agent"] == "second"
             ambiguous = site.ask("GET", "/api/state")
             assert (ambiguous.status, ambiguous.json()["hint"]) == (404, "/agents/NAME/…")
-    with open_site([*command, "first", "second"], environment, tmp_path) as site:
+    with open_site(forkserver, [*command, "first", "second"], environment, tmp_path) as site:
         assert [one["agent"] for one in site.get("/api/agents")] == ["first", "second"]
-    with open_site([*command, "second"], environment, tmp_path) as site:
+    with open_site(forkserver, [*command, "second"], environment, tmp_path) as site:
         assert site.get("/api/state")["agent"] == "second"
         assert site.ask("GET", "/agents/first/api/state").status == 404
 
