@@ -134,6 +134,7 @@ def test_a_subagent_that_reports_after_the_first_result(warm: Callable[[str], Hi
     assert (turn["outcome"], turn["exit_status"]) == ("ok", 0)
 
 
+@pytest.mark.exhaustive
 def test_a_compaction_is_seen_by_the_next_turn(start: Callable[[str], Hive], messages_api: MessagesApi) -> None:
     hive = start("text")  # /compact itself is a cold run
     with hive.run("--prewarm") as program:
@@ -149,6 +150,7 @@ def test_a_compaction_is_seen_by_the_next_turn(start: Callable[[str], Hive], mes
     assert outcomes(program.events()) == ["ok"] * 4
 
 
+@pytest.mark.exhaustive
 def test_a_session_that_is_lost_while_it_waits(start: Callable[[str], Hive]) -> None:
     hive = start("text")
     with hive.run("--prewarm") as program:

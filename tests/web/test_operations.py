@@ -142,14 +142,17 @@ def test_all_agents_of_a_machine_are_served_and_a_new_one_is_found(
         assert site.ask("GET", "/agents/first/api/state").status == 404
 
 
-# Some 20 requests a path, half of them nonsense. A path's wrong method is refused with 403 by the gate, which knows
-# no paths; whether a request is without a token or with a wrong one is looked at in test_routes.
+# A path's wrong method is refused with 403 by the gate, which knows no paths; whether a request is without a token or
+# with a wrong one is looked at in test_routes.
 ENDLESS = ["/stream", "/login", "/compact"]  # or not to be waited for
 NOT_CHECKED = "unsupported_method,ignored_auth,positive_data_acceptance"
 
 
+@pytest.mark.parametrize(
+    ("phases", "examples"), [("fuzzing", 4), pytest.param("coverage,fuzzing", 30, marks=pytest.mark.exhaustive)]
+)
 def test_what_the_document_says_holds_for_whatever_is_sent(
-    site: Site, hive: Hive, fake_claude: FakeClaude, tmp_path: Path
+    phases: str, examples: int, site: Site, hive: Hive, fake_claude: FakeClaude, tmp_path: Path
 ) -> None:
     fake_claude.script(TEXT)
     hive.drain("--message", "one")
@@ -157,8 +160,8 @@ def test_what_the_document_says_holds_for_whatever_is_sent(
         done = subprocess.run(
             [
                 *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{site.url}api/openapi.json"),
-                *("--header", f"Authorization: Bearer {site.token}", "--seed", "1", "--max-examples", "8"),
-                *("--phases", "coverage,fuzzing", "--exclude-checks", NOT_CHECKED, "--no-color"),
+                *("--header", f"Authorization: Bearer {site.token}", "--seed", "1", "--max-examples", str(examples)),
+                *("--phases", phases, "--exclude-checks", NOT_CHECKED, "--no-color"),
                 *("--exclude-path-regex", "|".join(["^/agents", *ENDLESS])),
             ],
             cwd=tmp_path,

@@ -1,4 +1,4 @@
-"""What the tests of the page share: a browser for each module."""
+"""What the tests of the page share: a browser for all of them."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from playwright.sync_api import Browser
 from tests.web.page.browser import open_browser
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with open_browser() as found:
         yield found
