@@ -100,7 +100,8 @@ class Program:
         status = self.process.wait(timeout_s)
         for reader in self._readers:
             reader.join(timeout_s)
-        assert "Traceback" not in "\n".join(self.stderr)
+        said = "\n".join(self.stderr)
+        assert "Traceback" not in said, said
         return status
 
     def interrupt(self) -> int:
