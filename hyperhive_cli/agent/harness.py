@@ -1,11 +1,12 @@
 """The harness: the composition root. It opens everything, joins the parts, takes the signals, and closes."""
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
@@ -25,8 +26,20 @@ from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.folder import hold_lock, prepare_state_dir
 from hyperhive_cli.store.inbox import Inbox, open_inbox
 from hyperhive_cli.store.place import unsound_file_system
+from hyperhive_cli.store.report import stored_status
+
+if TYPE_CHECKING:
+    from hyperhive_cli.hive.relay import Relay
 
 SINK_GRACE_S = 3.0  # for the console to show the last events; a terminal that is held up is left
+
+
+class Hive(NamedTuple):
+    """The hive that an agent belongs to: its address, this machine's name there, and what the login is known by."""
+
+    url: str
+    machine: str
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +54,11 @@ class HarnessConfig:
     allow_self_control: bool = False
     on_event: tuple[str, ...] = ()  # the hook's command, its program an absolute path
     on_event_kinds: tuple[str, ...] = (ATTENTION,)
+    hive: Hive | None = None
+
+
+# Steers an agent from outside, started with its loop, the scope that ends it at once, and its screen.
+Attend = Callable[..., Awaitable[None]]
 
 
 async def run_harness(config: HarnessConfig) -> int:
@@ -51,23 +69,38 @@ async def run_harness(config: HarnessConfig) -> int:
     inbox cannot be used.
     """
     become_subreaper()
+    signals: list[int] = []
+    failed = await run_agent(config, partial(_take_signals, signals), lambda: len(signals) > 1)
+    if signals:
+        return 128 + signals[0]
+    return 1 if failed and config.agent.drain else 0
+
+
+async def run_agent(
+    config: HarnessConfig, attend: Attend, is_hard: Callable[[], bool], relay: "Relay | None" = None
+) -> bool:
+    """Run an agent until it is stopped, or drained; whether a turn was not ok, or a drain left something.
+
+    `is_hard`: whether it is to end at once. `relay` is that of a process with several agents. Raises as `run_harness`.
+    """
     with _opened(config) as (bus, inbox, care, lock):
         environment = {**config.agent.environment, MARKER: str(config.paths.state_dir)}
         agent = replace(config.agent, environment=environment, kept=(lock,))
         loop = AgentLoop(agent, inbox, bus)
         desk = LoginDesk(agent, loop)
-        signals: list[int] = []
+        handler = ControlHandler(bus, loop, inbox, desk)
         admit = admit_all if config.allow_self_control else refuse_turns
         screen = None if config.sink is None else Screen(config.sink)
         async with trio.open_nursery() as viewers:
             if screen is not None:
                 viewers.start_soon(screen.follow, bus, inbox)
             async with (
-                open_hook(_hook(config, agent), bus, lambda: len(signals) > 1),
-                open_control_server(config.paths.socket, ControlHandler(bus, loop, inbox, desk), admit),
+                open_hook(_hook(config, agent), bus, is_hard),
+                open_control_server(config.paths.socket, handler, admit),
+                _joined(config, relay, inbox, bus, loop, handler),
                 trio.open_nursery() as nursery,
             ):
-                await nursery.start(_take_signals, loop, signals, nursery.cancel_scope, screen)
+                await nursery.start(attend, loop, nursery.cancel_scope, screen)
                 nursery.start_soon(sweep, bus)
                 nursery.start_soon(care.run)
                 nursery.start_soon(desk.serve)
@@ -77,9 +110,52 @@ async def run_harness(config: HarnessConfig) -> int:
                 nursery.cancel_scope.cancel()
             bus.close()
             viewers.cancel_scope.deadline = trio.current_time() + SINK_GRACE_S
-    if signals:
-        return 128 + signals[0]
-    return 1 if loop.failed and config.agent.drain else 0
+    return loop.failed
+
+
+@asynccontextmanager
+async def _joined(
+    config: HarnessConfig, relay: "Relay | None", inbox: Inbox, bus: Bus, loop: AgentLoop, handler: ControlHandler
+) -> AsyncIterator[None]:
+    """Join the hive for the block, if there is one; nothing of it is imported otherwise."""
+    hive = config.hive
+    if hive is None:
+        yield
+        return
+    from hyperhive_cli.hive.foyer import Foyer  # noqa: PLC0415 - for those in a hive
+    from hyperhive_cli.hive.relay import open_relay  # noqa: PLC0415
+
+    assert isinstance(inbox, Foyer)  # noqa: S101 - `_open_inbox` saw to it
+
+    async def report() -> Mapping[str, Any]:
+        """Give the fields of `status --json`."""
+        live = handler.snapshot()
+        stored = partial(stored_status, config.paths, now_ms=bus.now_ms())
+        found = await trio.to_thread.run_sync(stored)
+        return found | {name: value for name, value in live.items() if name in found}
+
+    async with (
+        _given(relay) if relay is not None else open_relay(hive.url, hive.machine) as line,
+        line.member(
+            config.paths.agent, inbox, bus, loop, report, account=hive.account, drain=config.agent.drain
+        ) as member,
+    ):
+        loop.supply = member
+        yield
+
+
+@asynccontextmanager
+async def _given(relay: "Relay") -> AsyncIterator["Relay"]:
+    """Give a relay that somebody else opens and closes."""
+    yield relay
+
+
+def _open_inbox(config: HarnessConfig) -> AbstractContextManager[Inbox]:
+    if config.hive is None:
+        return open_inbox(config.paths.inbox_db)
+    from hyperhive_cli.hive.foyer import open_foyer  # noqa: PLC0415 - for those in a hive
+
+    return open_foyer(config.paths.inbox_db)
 
 
 def _hook(config: HarnessConfig, agent: AgentConfig) -> HookConfig | None:
@@ -102,7 +178,7 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Care, int]]:
     with ExitStack() as stack:
         lock = stack.enter_context(hold_lock(paths.lock_file, paths.agent))
         swept = sweep_marked(paths.state_dir)
-        inbox = stack.enter_context(open_inbox(paths.inbox_db))
+        inbox = stack.enter_context(_open_inbox(config))
         inbox.check()
         _bind_workspace(config, inbox)
         open_history = partial(_open_history, stack, paths.events_db)
@@ -153,8 +229,8 @@ def _try_history(open_history: Callable[[], EventStore], path: Path) -> tuple[Ev
 
 
 async def _take_signals(
-    loop: AgentLoop,
     taken: list[int],
+    loop: AgentLoop,
     hard: trio.CancelScope,
     screen: Screen | None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,

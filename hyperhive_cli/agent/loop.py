@@ -4,7 +4,7 @@ import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 
@@ -37,6 +37,13 @@ class _Rest:
     credentials: Signature | None
 
 
+class Supply(Protocol):
+    """Where messages come from that are not in the inbox yet: a hive."""
+
+    async def fetch(self) -> bool:
+        """Bring the next one into the inbox; False when there is none. Raises StoreError."""
+
+
 class _Compaction:
     """A compaction that was asked for: `outcome` is there when `done` is set, None if it never ran."""
 
@@ -63,6 +70,7 @@ class AgentLoop:
         self._busy = False  # from a lease, or the start of a compaction, until all of it is recorded
         self._held: tuple[str, int | None] | None = None  # the status that a login found; no turn starts during it
         self._compaction: _Compaction | None = None
+        self.supply: Supply | None = None
 
     @property
     def failed(self) -> bool:
@@ -112,6 +120,10 @@ class AgentLoop:
         """Interrupt the running turn for good; raises RefusedError when there is none."""
         if not self._desk.stop(Cause.CANCELLED):
             raise RefusedError("no turn is running")
+
+    def yield_turn(self, *, now: bool) -> None:
+        """End the running turn, in an orderly way or (`now`) at once: the agent is another machine's, or soon is."""
+        self._desk.interrupt(now=now)
 
     def freeze(self) -> None:
         """Stop the processes of the turn, or those that wait: the harness is about to be stopped itself."""
@@ -218,11 +230,21 @@ class AgentLoop:
         """Do the next thing; False when there is none."""
         if self._held is not None or (self._rest is not None and not await self._is_over(self._rest)):
             return False
+        if self.supply is not None and not await self._is_supplied(self.supply):
+            return False
         self._busy = True
         try:
             return await self._work()
         finally:
             self._busy = False
+
+    async def _is_supplied(self, supply: Supply) -> bool:
+        """Let a message be brought, and say whether there is something to do now."""
+        if self._compaction is not None or self.is_paused:
+            return True
+        is_there = await self._ledger.obtain(supply.fetch)
+        # A login that began meanwhile, or a stop: the message waits, and is given back.
+        return bool(is_there) and self._held is None and not self._stopping
 
     async def _work(self) -> bool:
         if self._compaction is not None:

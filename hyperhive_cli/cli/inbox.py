@@ -2,11 +2,13 @@
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import click
 
-from hyperhive_cli.cli.invocation import Invocation, ask_harness, now_ms, pass_invocation, print_json
+from hyperhive_cli.cli.invocation import Invocation, ask_harness, hive_option, now_ms, pass_invocation, print_json
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.render import text
 from hyperhive_cli.render.panel import turn_words
@@ -16,9 +18,12 @@ from hyperhive_cli.store.inbox import Message, open_inbox, open_inbox_reader
 @click.group(invoke_without_command=True)
 @click.option("--all", "ended", is_flag=True, help="Those that are done or cancelled as well.")
 @click.option("--json", "as_json", is_flag=True, help="One message a line as JSON.")
+@hive_option
 @click.pass_context
-def inbox(ctx: click.Context, *, ended: bool, as_json: bool) -> None:
+def inbox(ctx: click.Context, hive: str | None, *, ended: bool, as_json: bool) -> None:
     """List the messages that wait, run or are dead; show, move, cancel or retry one."""
+    if hive is not None:
+        ctx.obj.hive = hive
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_messages, ended=ended, as_json=as_json)
 
@@ -29,10 +34,9 @@ def inbox(ctx: click.Context, *, ended: bool, as_json: bool) -> None:
 @pass_invocation
 def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None:
     """List messages, in the order in which they run."""
-    paths = invocation.paths()
     messages: list[Message] = []
-    if paths.inbox_db.exists():
-        with open_inbox_reader(paths.inbox_db) as reader:
+    if invocation.hive_url() is not None or invocation.paths().inbox_db.exists():
+        with _reader(invocation) as reader:
             messages = reader.messages(ended=ended)
     if as_json:
         for message in messages:
@@ -42,6 +46,31 @@ def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None
         click.echo(line)
     if not messages:
         click.echo("nothing waits" if not ended else "no messages yet", err=True)
+
+
+def _reader(invocation: Invocation) -> AbstractContextManager[Any]:
+    """Open the inbox that is meant, to look into it: the machine's own, or the hive's."""
+    url = invocation.hive_url()
+    if url is None:
+        return open_inbox_reader(invocation.paths().inbox_db)
+    return _open_in_hive(url, invocation.paths().agent)
+
+
+def _writer(invocation: Invocation) -> AbstractContextManager[Any]:
+    """Open it to change it; never that of the turn in which we run."""
+    url = invocation.hive_url()
+    if url is None:
+        return open_inbox(invocation.steered_paths().inbox_db)
+    return _open_in_hive(url, invocation.steered_paths().agent)
+
+
+@contextmanager
+def _open_in_hive(url: str, agent: str) -> Iterator[Any]:
+    from hyperhive_cli.hive.mail import HiveInbox  # noqa: PLC0415 - psycopg is of an extra
+    from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415
+
+    with open_hive(url) as connection:
+        yield HiveInbox(connection, url, agent)
 
 
 def _table(messages: list[Message]) -> list[str]:
@@ -75,7 +104,7 @@ def _row(message: Message) -> tuple[str, ...]:
 @pass_invocation
 def show_message(invocation: Invocation, message_id: int, *, as_json: bool) -> None:
     """Show a message whole, and what became of each of its turns."""
-    with open_inbox_reader(invocation.paths().inbox_db) as opened:
+    with _reader(invocation) as opened:
         message, turns = opened.get(message_id), opened.turns(message_id)
     if as_json:
         print_json(message.to_dict() | {"turns": turns})
@@ -107,7 +136,7 @@ def move_message(invocation: Invocation, message_id: int, before: int | None, *,
         raise UsageError(
             "one of --first, --last and --before ID is needed", f"hyperhive inbox move {message_id} --first"
         )
-    with open_inbox(invocation.steered_paths().inbox_db) as opened:
+    with _writer(invocation) as opened:
         waiting = [message.id for message in opened.messages() if message.state == "ready" and message.id != message_id]
         target = (waiting[0] if waiting else None) if first else before
         opened.move(message_id, before=target, now_ms=now_ms())
@@ -129,11 +158,11 @@ def cancel_message(invocation: Invocation, message_id: int) -> None:
 def retry_message(invocation: Invocation, message_id: int) -> None:
     """Make a dead, cancelled or waiting message ready at once, with fresh attempts."""
     _change(invocation, "retry", message_id)
-    ask_harness(invocation.paths(), "resume")
+    if invocation.hive_url() is None:
+        ask_harness(invocation.paths(), "resume")
 
 
 def _change(invocation: Invocation, verb: str, message_id: int) -> None:
-    paths = invocation.steered_paths()
-    with open_inbox(paths.inbox_db) as opened:
+    with _writer(invocation) as opened:
         changed: Any = getattr(opened, verb)(message_id, now_ms=now_ms())
     click.echo(f"message {changed.id} is {changed.state}")

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "agents": ("agents", "Show every agent of this machine in one table."),
     "model": ("model", "Show or set the model of the next turn."),
     "inbox": ("inbox", "List, show, move, cancel and retry messages."),
+    "hive": ("hive", "Many agents on many machines: set up, look, move, drain."),
     "doctor": ("doctor", "Look whether everything is well, and say what to do."),
     "config": ("config", "Show the settings of `run`, and where each comes from."),
     "backup": ("backup", "Write the whole agent into one archive, while it runs or not."),
@@ -87,13 +88,17 @@ def _name_variables(command: click.Command, prefix: str) -> None:
     show_envvar=True,
     help="The agent's state folder; default: ~/.local/state/hyperhive/NAME.",
 )
+@click.option("--hive", metavar="URL", show_envvar=True, help="The hive that the agent is in: postgresql://…")
 @click.option("--debug", is_flag=True, show_envvar=True, help="Show a traceback with an error.")
 @click.version_option(package_name="hyperhive", message="%(prog)s %(version)s")
 @click.pass_obj
-def hyperhive(invocation: Invocation, agent: str | None, state_dir: Path | None, *, debug: bool) -> None:
+def hyperhive(
+    invocation: Invocation, agent: str | None, state_dir: Path | None, hive: str | None, *, debug: bool
+) -> None:
     """Run a Claude Code agent unattended: a durable inbox, one turn after the other, every event recorded."""
     invocation.agent = agent or None
     invocation.state_dir = None if state_dir is None else state_dir.absolute()
+    invocation.hive = hive
     invocation.debug = debug
 
 

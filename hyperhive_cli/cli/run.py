@@ -10,14 +10,15 @@ from pathlib import Path
 import click
 import trio
 
-from hyperhive_cli.agent.harness import HarnessConfig, run_harness
+from hyperhive_cli.agent.credentials import account_of
+from hyperhive_cli.agent.harness import HarnessConfig, Hive, run_harness
 from hyperhive_cli.agent.hook import ATTENTION, HOOK_KINDS, find_hook
 from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.claude.argv import Launch, check_extra, check_passed, child_environment
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.cli.configured import load_settings, stronger
-from hyperhive_cli.cli.invocation import Invocation, now_ms, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, hive_option, now_ms, pass_invocation
 from hyperhive_cli.cli.sinks import open_sink
 from hyperhive_cli.errors import HyperhiveError, UsageError
 from hyperhive_cli.settings import check_model_name
@@ -115,6 +116,8 @@ class Lines(click.types.StringParamType):
     metavar="KIND",
     help="Which events: attention (the default: what needs a person), turn_end, note, …; may be given several times.",
 )
+@hive_option
+@click.option("--machine", metavar="NAME", help="What this machine is called in the hive; default: its host name.")
 @click.argument("claude_args", nargs=-1, type=click.UNPROCESSED)
 @pass_invocation
 def run(
@@ -132,6 +135,8 @@ def run(
     passed: tuple[str, ...],
     on_event: str | None,
     hook_kinds: tuple[str, ...],
+    hive: str | None,
+    machine: str | None,
     claude_args: tuple[str, ...],
     *,
     drain: bool,
@@ -179,13 +184,25 @@ def run(
     chosen = None if model is None else check_model_name(model)
     incoming = [check_message("operator", text) for text in messages]
     hook = find_hook(on_event) if on_event else ()
+    joined = join(invocation.hive_url(hive), machine, agent)
     with ExitStack() as stack:
         sink = None
         if not quiet:
             snapshot = stored_status(paths, now_ms=now_ms()) | {"status": "online"}
             sink = stack.enter_context(open_sink(snapshot, as_json=as_json))
-        harness = HarnessConfig(paths, agent, chosen, incoming, sink, allow_self_control, hook, hook_kinds)
+        harness = HarnessConfig(paths, agent, chosen, incoming, sink, allow_self_control, hook, hook_kinds, joined)
         return trio.run(run_harness, harness)
+
+
+def join(url: str | None, machine: str | None, agent: AgentConfig) -> Hive | None:
+    """Give the hive that an agent joins, None without one; raises UsageError, and HyperhiveError without psycopg."""
+    if url is None:
+        return None
+    from hyperhive_cli.hive.address import check_machine  # noqa: PLC0415 - for those in a hive
+    from hyperhive_cli.hive.room import machine_name, need_psycopg  # noqa: PLC0415
+
+    need_psycopg()
+    return Hive(url, machine_name() if machine is None else check_machine(machine), account_of(agent.environment))
 
 
 def _one_of_both() -> tuple[bool, bool]:

@@ -10,6 +10,7 @@ from hyperhive_cli.cli.invocation import (
     Invocation,
     ask_harness,
     columns,
+    hive_option,
     now_ms,
     paint,
     pass_invocation,
@@ -24,16 +25,26 @@ from hyperhive_cli.store.report import stored_status
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="All fields as one JSON object; the README documents them.")
+@hive_option
 @pass_invocation
-def status(invocation: Invocation, *, as_json: bool) -> None:
+def status(invocation: Invocation, hive: str | None, *, as_json: bool) -> None:
     """Show what is known about the agent right now: observed facts, from the harness or its files."""
-    found = observed_status(invocation.paths())
+    url = invocation.hive_url(hive)
+    found = observed_status(invocation.paths()) if url is None else _status_in_hive(url, invocation.paths().agent)
     if as_json:
         print_json(found)
         return
     rows = status_to_rows(found, time.time())
     width = columns()
     print_lines(paint(fit(row, max(len(name) for name, _ in rows), width)) for row in rows)
+
+
+def _status_in_hive(url: str, agent: str) -> dict[str, Any]:
+    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - psycopg is of an extra
+    from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415
+
+    with open_hive(url) as connection:
+        return fleet.look_at(connection, agent)
 
 
 def observed_status(paths: AgentPaths, *, limit_s: float = ANSWER_LIMIT_S) -> dict[str, Any]:

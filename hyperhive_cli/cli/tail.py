@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.cli.invocation import Invocation, ask_harness, now_ms, pass_invocation, stop_without_reader
+from hyperhive_cli.cli.invocation import (
+    Invocation,
+    ask_harness,
+    hive_option,
+    now_ms,
+    pass_invocation,
+    stop_without_reader,
+)
 from hyperhive_cli.cli.sinks import hold_stops, open_sink, stoppable
 from hyperhive_cli.control.feed import AgentFeed
 from hyperhive_cli.events import KINDS, BusEvent
@@ -21,6 +28,7 @@ STOPPED = {"status": "harness not running", "state": None, "since_unix": None}
 
 
 @click.command()
+@click.argument("pattern", required=False, metavar="[PATTERN]")
 @click.option("-n", "count", type=click.IntRange(min=0), metavar="N", help="The newest N; default: 20, of a turn all.")
 @click.option("--since", type=click.IntRange(min=0), metavar="SEQ", help="All events after this number instead.")
 @click.option("--no-follow", is_flag=True, help="Stop at the newest event.")
@@ -29,14 +37,17 @@ STOPPED = {"status": "harness not running", "state": None, "since_unix": None}
 @click.option("--grep", metavar="TEXT", help="Only those with this text in them, capitals or not.")
 @click.option("--tools", is_flag=True, help="Only calls of tools and their answers.")
 @click.option("--json", "as_json", is_flag=True, help="One event a line as JSON.")
+@hive_option
 @pass_invocation
 def tail(
     invocation: Invocation,
+    pattern: str | None,
     count: int | None,
     since: int | None,
     kinds: tuple[str, ...],
     turn: int | None,
     grep: str | None,
+    hive: str | None,
     *,
     tools: bool,
     no_follow: bool,
@@ -44,11 +55,20 @@ def tail(
 ) -> None:
     """Show the newest events of the agent and go on with what comes, whether or not a harness runs.
 
+    In a hive PATTERN names agents, several of them as 'team-*'.
+
     \b
     Examples: hyperhive tail -n 50
               hyperhive tail --json --kind turn_end | jq .outcome
               hyperhive tail --no-follow --turn 17 --tools
     """  # noqa: D301 - click's own mark
+    invocation.agent = pattern or invocation.agent
+    if (url := invocation.hive_url(hive)) is not None:
+        from hyperhive_cli.cli.fleet_tail import show_hive  # noqa: PLC0415 - psycopg is of an extra
+
+        agents, sieve = invocation.hive_agents(), Sieve(kinds, turn, grep, tools)
+        show_hive(url, agents, sieve, count, since, is_followed=not no_follow, as_json=as_json)
+        return
     paths = invocation.paths()
     is_terminal = sys.stdout.isatty() and not as_json
     feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S)

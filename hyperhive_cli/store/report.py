@@ -6,7 +6,7 @@ from contextlib import closing, suppress
 from typing import Any
 
 from hyperhive_cli.errors import StoreError
-from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.settings import DEFAULT_MODEL, AgentPaths
 from hyperhive_cli.store import ended
 from hyperhive_cli.store.db import open_reader
 from hyperhive_cli.store.inbox import open_inbox_reader
@@ -16,10 +16,20 @@ from hyperhive_cli.usage import TokenUsage
 
 def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
     """Report an agent from its files alone. Blocking; what cannot be read is None, never an error."""
-    report: dict[str, Any] = {
-        "agent": paths.agent,
+    report = empty_status(paths.agent) | {"state_dir": str(paths.state_dir), "model": read_model(paths.model_file)}
+    with suppress(StoreError):
+        report |= _from_inbox(paths, now_ms)
+    with suppress(sqlite3.Error, TypeError):
+        report |= _from_history(paths, now_ms)
+    return report
+
+
+def empty_status(agent: str) -> dict[str, Any]:
+    """Give the fields of `status --json` of an agent of which nothing is known."""
+    return {
+        "agent": agent,
         "workspace": None,
-        "state_dir": str(paths.state_dir),
+        "state_dir": None,
         "running": False,
         "pid": None,
         "boot": None,
@@ -27,7 +37,7 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
         "waits_until": None,
         "state": "idle",
         "since_unix": None,
-        "model": read_model(paths.model_file),
+        "model": DEFAULT_MODEL,
         "session_id": None,
         "auth_source": None,
         "context_tokens": None,
@@ -44,11 +54,6 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
         "last_outcomes": [],
         "today": None,
     }
-    with suppress(StoreError):
-        report |= _from_inbox(paths, now_ms)
-    with suppress(sqlite3.Error, TypeError):
-        report |= _from_history(paths, now_ms)
-    return report
 
 
 def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:

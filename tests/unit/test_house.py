@@ -26,6 +26,7 @@ FLOORS = {
         claude.stream claude.watch
         control.__init__ control.wire
         demo.__init__ demo.replay
+        hive.__init__ hive.address hive.schema hive.tenure
         render.__init__ render.figures render.panel render.table render.text
         store.__init__ store.mounts store.schema
     """,
@@ -33,6 +34,7 @@ FLOORS = {
         diagnosis ring
         claude.guard claude.process
         control.client control.peer
+        hive.room
         store.backup store.db store.ended store.events store.facts store.folder store.inbox store.model store.place
         store.report store.rescue store.stats
     """,
@@ -40,16 +42,19 @@ FLOORS = {
         bus
         claude.runner
         control.feed control.server
+        hive.feed hive.fleet hive.foyer hive.line hive.mail hive.tenancy
         render.answer render.blocks render.console render.document render.draft render.facts render.feed render.memory
         render.output render.plot render.prose render.stream render.system render.tool
     """,
     4: """
         agent.care agent.checkup agent.control agent.credentials agent.hook agent.ledger agent.login agent.loop
         agent.prewarm agent.screen agent.session agent.turn
+        hive.member hive.relay
     """,
     5: "agent.harness",
     6: """
-        cli.__init__ cli.agents cli.backup cli.config cli.configured cli.demo cli.doctor cli.export cli.inbox
+        cli.__init__ cli.agents cli.backup cli.config cli.configured cli.demo cli.doctor cli.export
+        cli.fleet_tail cli.hive cli.inbox
         cli.invocation cli.login cli.main cli.model cli.moments cli.run cli.send cli.session cli.show cli.sinks
         cli.stats cli.status cli.tail
     """,
@@ -63,10 +68,12 @@ HOMES = {
     "markdown_it": "render.",
     "matplotlib": "render.plot",
     "orjson": "events claude.stream",
+    "psycopg": "hive.",
     "rich": "render.",
     "trio": """
         ring bus claude.process claude.runner control.server agent.care agent.checkup agent.credentials agent.harness
         agent.hook agent.ledger agent.login agent.loop agent.prewarm agent.screen agent.turn cli.demo cli.doctor cli.run
+        hive.line hive.member hive.relay
     """,
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness demo.replay cli.sinks",

@@ -1,0 +1,123 @@
+"""`hyperhive hive`: the hive itself."""
+
+from typing import Any
+
+import click
+
+from hyperhive_cli.cli.invocation import Invocation, columns, hive_option, pass_invocation, print_json, print_lines
+from hyperhive_cli.errors import UsageError
+from hyperhive_cli.render.panel import hive_to_lines
+
+
+def open_here(invocation: Invocation, given: str | None) -> Any:  # noqa: ANN401 - a context manager of a connection
+    """Open the hive that a command means; raises UsageError when none is named, and as `open_hive`."""
+    from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415 - psycopg is of an extra
+
+    return open_hive(url_of(invocation, given))
+
+
+def url_of(invocation: Invocation, given: str | None) -> str:
+    """Give the address of the hive that a command means; raises UsageError when none is named."""
+    url = invocation.hive_url(given)
+    if url is None:
+        raise UsageError("no hive is named", "--hive postgresql://USER@HOST/DATABASE, or HYPERHIVE_HIVE")
+    return url
+
+
+@click.group()
+def hive() -> None:
+    """Set up and steer a hive: many agents on many machines, in one PostgreSQL database."""
+
+
+@hive.command()
+@hive_option
+@pass_invocation
+def init(invocation: Invocation, hive: str | None) -> None:
+    """Create the hive's tables and roles, or bring them up to date. Doing it again changes nothing."""
+    from hyperhive_cli.hive.room import migrate  # noqa: PLC0415 - as above
+
+    before, now = migrate(url_of(invocation, hive))
+    if before == now:
+        click.echo(f"the hive is up to date (version {now})")
+    else:
+        click.echo(f"the hive is at version {now}{f', before {before}' if before else ''}")
+
+
+@hive.command()
+@click.argument("pattern", default="*", metavar="[PATTERN]")
+@hive_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: `machines` and `agents`.")
+@pass_invocation
+def status(invocation: Invocation, pattern: str, hive: str | None, *, as_json: bool) -> None:
+    """Show agents with owners, leases and how old their reports are, and the machines."""
+    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - as above
+    from hyperhive_cli.hive.address import check_pattern  # noqa: PLC0415
+
+    check_pattern(pattern)
+    with open_here(invocation, hive) as connection:
+        agents, machines = fleet.look(connection, pattern), fleet.machines(connection)
+    if as_json:
+        print_json({"machines": machines, "agents": [{"agent": one["agent"], **_of_hive(one)} for one in agents]})
+        return
+    print_lines(hive_to_lines(agents, machines, columns()))
+
+
+def _of_hive(one: dict[str, Any]) -> dict[str, Any]:
+    return {**one["hive"], **{name: one[name] for name in ("running", "status", "seq", "unread", "dead")}}
+
+
+@hive.command()
+@click.argument("role")
+@click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
+@click.option("--operator", is_flag=True, help="Let it send to, list and steer all agents, and run none.")
+@hive_option
+@pass_invocation
+def grant(invocation: Invocation, role: str, patterns: tuple[str, ...], hive: str | None, *, operator: bool) -> None:
+    r"""Let a database role run the agents whose names fit a pattern, in place of what it could before.
+
+    The role is made where it is missing, without a password.
+
+    \b
+    Examples: hyperhive hive grant build-7 'team-*' nightly
+              hyperhive hive grant alice --operator
+    """
+    if operator == bool(patterns):
+        raise UsageError("either patterns of names, or --operator", f"hyperhive hive grant {role} 'team-*'")
+    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - as above
+    from hyperhive_cli.hive.address import check_pattern  # noqa: PLC0415
+
+    checked = [check_pattern(pattern) for pattern in patterns]
+    with open_here(invocation, hive) as connection:
+        fleet.grant(connection, role, None if operator else checked)
+    may = "operate every agent" if operator else f"run {', '.join(checked)}"
+    click.echo(f"{role} may {may}")
+
+
+@hive.command()
+@click.argument("machine")
+@click.option("--end", is_flag=True, help="Let it take agents again.")
+@hive_option
+@pass_invocation
+def drain(invocation: Invocation, machine: str, hive: str | None, *, end: bool) -> None:
+    """Let MACHINE give each of its agents back after its turn, and take none until --end."""
+    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - as above
+    from hyperhive_cli.hive.address import check_machine  # noqa: PLC0415
+
+    with open_here(invocation, hive) as connection:
+        fleet.drain(connection, check_machine(machine), draining=not end)
+    click.echo(f"{machine} {'takes agents again' if end else 'gives its agents back and takes none'}")
+
+
+@hive.command()
+@click.argument("agent")
+@click.argument("machine", required=False)
+@hive_option
+@pass_invocation
+def move(invocation: Invocation, agent: str, machine: str | None, hive: str | None) -> None:
+    """Let AGENT run on MACHINE alone, after its turn; without MACHINE on any that has it."""
+    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - as above
+    from hyperhive_cli.hive.address import check_machine  # noqa: PLC0415
+
+    with open_here(invocation, hive) as connection:
+        fleet.move(connection, agent, None if machine is None else check_machine(machine))
+    click.echo(f"{agent} may run {f'on {machine} alone' if machine else 'on any machine'}")

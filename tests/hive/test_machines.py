@@ -1,0 +1,87 @@
+"""Agents on several machines, as processes, on one real database."""
+
+import signal
+
+from tests.conftest import process_state, wait_until
+from tests.harness import ANSWER, TEXT, gated, of_kind
+from tests.hive.conftest import Database
+from tests.hive.machines import open_machines
+
+
+def test_a_message_from_anywhere_is_run_where_the_agent_is(database: Database) -> None:
+    with open_machines(database.url, ["a", "b"], TEXT) as (a, b), a.run("bee") as program:
+        a.await_owner("bee")
+        done = b.send("bee", "hello", "--wait", "--json")
+        assert done.status == 0, done.stderr
+        (sent,) = done.json_lines()
+        assert (sent["state"], sent["outcome"]) == ("done", "ok")
+        assert sent["result"].startswith(ANSWER)
+        program.wait_for_kind("turn_end", ok=True)
+        found = b.status("bee")
+        assert (found["running"], found["hive"]["machine"], found["hive"]["epoch"]) == (True, "a", 1)
+        told = b.call("elsewhere", "-a", "bee", "tail", "--json", "--no-follow", "-n", "1000").json_lines()
+        assert [event["seq"] for event in told] == list(range(1, len(told) + 1))
+        assert [event["outcome"] for event in of_kind(told, "turn_end")] == ["ok"]
+        (listed,) = b.call("elsewhere", "-a", "bee", "inbox", "--all", "--json").json_lines()
+        assert (listed["id"], listed["state"], listed["deliveries"]) == (1, "done", 1)
+        stats = b.call("elsewhere", "-a", "bee", "stats", "--json").json_lines()[0]
+        assert (stats["total"]["turns"], stats["outcomes"]) == (1, {"ok": 1})
+        assert program.interrupt() == 130
+    assert database.rows("SELECT owner FROM hyperhive.agent") == [(None,)]
+    mine = [(event["ts"], event["kind"]) for event in program.events()]
+    theirs = database.rows("SELECT ts, kind FROM hyperhive.event ORDER BY seq")
+    assert theirs[: len(mine)] == mine
+
+
+def test_another_machine_takes_over_when_one_is_killed(database: Database) -> None:
+    """Its message runs there as attempt 2, in a new session, with the notice."""
+    with open_machines(database.url, ["a", "b"], gated()) as (a, b), a.run("bee") as first:
+        a.await_owner("bee")
+        b.fake.script(TEXT)
+        with b.run("bee") as second:
+            second.wait_for_kind("status_changed", status="standby")
+            a.send("bee", "dangerous work")
+            first.wait_for_kind("turn_start", attempt=1)
+            a.fake.wait_for("before go on")
+            first.send(signal.SIGKILL)
+            first.wait()
+            database.change("UPDATE hyperhive.agent SET until = clock_timestamp()")  # the thirty seconds are over
+            start = second.wait_for_kind("turn_start", attempt=2)
+            assert start["message_id"] == 1
+            second.wait_for_kind("turn_end", ok=True)
+            b.await_owner("bee")
+            (call,) = b.fake.calls()
+            assert call["prompt"] is not None
+            assert "delivery 2" in call["prompt"].lower()
+            assert not any(word.startswith("--resume") for word in call["argv"])
+            wait_until(lambda: database.rows("SELECT state, attempts FROM hyperhive.inbox") == [("done", 2)])
+    assert database.rows("SELECT epoch FROM hyperhive.agent") == [(2,)]
+
+
+def test_t59_a_machine_that_was_stopped_ends_its_turn_and_changes_nothing(database: Database) -> None:
+    with open_machines(database.url, ["a", "b"], gated()) as (a, b), a.run("bee") as first:
+        a.await_owner("bee")
+        b.fake.script(TEXT)
+        with b.run("bee") as second:
+            second.wait_for_kind("status_changed", status="standby")
+            a.send("bee", "work")
+            a.fake.wait_for("before go on")
+            first.send(signal.SIGSTOP)
+            database.change("UPDATE hyperhive.agent SET until = clock_timestamp()")
+            second.wait_for_kind("turn_end", ok=True)
+            wait_until(lambda: database.rows("SELECT state FROM hyperhive.inbox") == [("done",)])
+            before = database.rows("SELECT count(*), max(seq) FROM hyperhive.event")
+            first.send(signal.SIGCONT)
+            first.wait_for(lambda event: "taken over" in event.get("text", ""))
+            assert first.wait_for_kind("turn_end")["outcome"] == "interrupted"
+            first.wait_for_kind("status_changed", status="standby")
+            assert database.rows("SELECT state, attempts, epoch FROM hyperhive.inbox") == [("done", 2, 2)]
+            ((count, newest),) = database.rows("SELECT count(*), max(seq) FROM hyperhive.event")
+            assert count == newest >= before[0][0]
+            texts = [row[0] for row in database.rows("SELECT body FROM hyperhive.event")]
+            assert not any("interrupted" in text for text in texts)
+            assert a.fake.calls()[-1]["pid"] not in [pid for pid in a.fake.started() if _is_alive(pid)]
+
+
+def _is_alive(pid: int) -> bool:
+    return process_state(pid) not in {None, "Z"}
