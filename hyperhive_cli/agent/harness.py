@@ -16,6 +16,7 @@ from hyperhive_cli.agent.hook import ATTENTION, HookConfig, open_hook
 from hyperhive_cli.agent.login import LoginDesk
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.agent.screen import Screen, Sink
+from hyperhive_cli.agent.slots import Slots
 from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.process import become_subreaper, sweep_marked
@@ -77,16 +78,23 @@ async def run_harness(config: HarnessConfig) -> int:
 
 
 async def run_agent(
-    config: HarnessConfig, attend: Attend, is_hard: Callable[[], bool], relay: "Relay | None" = None
+    config: HarnessConfig,
+    attend: Attend,
+    is_hard: Callable[[], bool],
+    relay: "Relay | None" = None,
+    slots: trio.Semaphore | None = None,
 ) -> bool:
     """Run an agent until it is stopped, or drained; whether a turn was not ok, or a drain left something.
 
-    `is_hard`: whether it is to end at once. `relay` is that of a process with several agents. Raises as `run_harness`.
+    `is_hard`: whether it is to end at once. `relay` and `slots` are those of a process with several agents. Raises as
+    `run_harness`.
     """
     with _opened(config) as (bus, inbox, care, lock):
         environment = {**config.agent.environment, MARKER: str(config.paths.state_dir)}
         agent = replace(config.agent, environment=environment, kept=(lock,))
         loop = AgentLoop(agent, inbox, bus)
+        if slots is not None and config.hive is None:
+            loop.supply = Slots(slots, inbox, bus.now_ms)
         desk = LoginDesk(agent, loop)
         handler = ControlHandler(bus, loop, inbox, desk)
         admit = admit_all if config.allow_self_control else refuse_turns

@@ -11,7 +11,7 @@ import trio
 from hyperhive_cli.agent.care import check_inbox
 from hyperhive_cli.agent.credentials import Signature, credentials_changed, credentials_signature, is_logged_in
 from hyperhive_cli.agent.ledger import Ledger
-from hyperhive_cli.agent.pause import LOGIN_PROBE_S, Pause, Pauses
+from hyperhive_cli.agent.pause import ACCOUNT_WAITS, LOGIN_PROBE_S, Pause, Pauses
 from hyperhive_cli.agent.prewarm import Prewarmer
 from hyperhive_cli.agent.turn import AgentConfig, TurnDesk
 from hyperhive_cli.bus import Bus
@@ -41,7 +41,10 @@ class Supply(Protocol):
     """Where messages come from that are not in the inbox yet: a hive."""
 
     async def fetch(self) -> bool:
-        """Bring the next one into the inbox; False when there is none. Raises StoreError."""
+        """Bring the next one into the inbox; False when there is none. Raises StoreError. May be cancelled."""
+
+    def done(self) -> None:
+        """Take note that its turn is over, or that none was begun."""
 
 
 class _Compaction:
@@ -71,6 +74,7 @@ class AgentLoop:
         self._held: tuple[str, int | None] | None = None  # the status that a login found; no turn starts during it
         self._compaction: _Compaction | None = None
         self.supply: Supply | None = None
+        self._supplying = trio.CancelScope()
 
     @property
     def failed(self) -> bool:
@@ -114,6 +118,7 @@ class AgentLoop:
         self._stopping = True
         self._ledger.close()
         self._desk.stop(Cause.INTERRUPTED)
+        self._supplying.cancel()
         self.ring()
 
     def cancel(self) -> None:
@@ -124,6 +129,19 @@ class AgentLoop:
     def yield_turn(self, *, now: bool) -> None:
         """End the running turn, in an orderly way or (`now`) at once: the agent is another machine's, or soon is."""
         self._desk.interrupt(now=now)
+
+    def rest_too(self, reason: str, until_unix: int | None) -> None:
+        """Rest as another agent of the same account does, until then (None: until it says so)."""
+        if self._rest is None:
+            seconds = math.inf if until_unix is None else max(0.0, until_unix - self._bus.now_ms() / 1000)
+            self._begin_rest(Pause(seconds, ACCOUNT_WAITS, reason))
+            self.ring()
+
+    def rest_no_longer(self, stagger_s: float) -> None:
+        """Go on so many seconds from now, if it was for another agent's sake that this one rests."""
+        if self._rest is not None and self._bus.status == ACCOUNT_WAITS:
+            self._rest.until = min(self._rest.until, trio.current_time() + stagger_s)
+            self.ring()
 
     def freeze(self) -> None:
         """Stop the processes of the turn, or those that wait: the harness is about to be stopped itself."""
@@ -237,14 +255,20 @@ class AgentLoop:
             return await self._work()
         finally:
             self._busy = False
+            if self.supply is not None:
+                self.supply.done()
 
     async def _is_supplied(self, supply: Supply) -> bool:
         """Let a message be brought, and say whether there is something to do now."""
         if self._compaction is not None or self.is_paused:
             return True
-        is_there = await self._ledger.obtain(supply.fetch)
-        # A login that began meanwhile, or a stop: the message waits, and is given back.
-        return bool(is_there) and self._held is None and not self._stopping
+        is_there = None
+        with trio.CancelScope() as self._supplying:
+            is_there = await self._ledger.obtain(supply.fetch)
+        if is_there and self._held is None and not self._stopping:
+            return True
+        supply.done()  # a login began meanwhile, or a stop: the message waits, and is given back
+        return False
 
     async def _work(self) -> bool:
         if self._compaction is not None:

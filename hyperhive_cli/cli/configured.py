@@ -66,6 +66,14 @@ def user_hive() -> str | None:
     return None if source is None else read_hive(source)
 
 
+def read_own_file(path: Path) -> str:
+    """Read a file of the user's that nobody else may write; raises UsageError, and HyperhiveError for an unsafe one."""
+    source = _read_source(path, is_workspace=False)
+    if source is None:
+        raise UsageError(f"there is no file {path}")
+    return source.text
+
+
 def load_settings(ctx: click.Context, _option: click.Parameter, workspace: Path) -> Path:
     """Read both files into the context's defaults; a callback. Raises UsageError for what may not stand there."""
     options = {option_word(option): option for option in ctx.command.params if isinstance(option, click.Option)}

@@ -1,6 +1,5 @@
 """`hyperhive tail` in a hive: one agent's events as on its own machine, or those of many, each under its name."""
 
-import json
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -11,8 +10,7 @@ from typing import Any
 import click
 
 from hyperhive_cli.cli.invocation import is_utf8, stop_without_reader
-from hyperhive_cli.cli.sinks import hold_stops, open_sink, stoppable
-from hyperhive_cli.events import BusEvent, splice
+from hyperhive_cli.cli.sinks import hold_stops, named_json, open_sink, stoppable
 from hyperhive_cli.hive.feed import HiveFeed, Told
 from hyperhive_cli.sieve import Sieve
 
@@ -69,7 +67,7 @@ class _Printer:
         for agent, told in groupby(found, key=lambda one: one.agent):
             records = [one.record for one in told]
             if self._is_of_many and self._as_json:
-                sys.stdout.buffer.write(b"".join(_named(agent, record) + b"\n" for record in records))
+                sys.stdout.buffer.write(b"".join(named_json(agent, record) + b"\n" for record in records))
                 sys.stdout.buffer.flush()
                 continue
             if self._is_of_many and agent != self._agent:
@@ -77,13 +75,3 @@ class _Printer:
                 click.echo(f"{bar} {agent} {bar}")
             self._agent = agent
             self._sink.show(records)
-
-
-def _named(agent: str, record: BusEvent) -> bytes:
-    """Give an event's JSON with its agent's name in the envelope; a field of that name becomes `claude_agent`."""
-    fields = record.event.to_fields()
-    payload = record.payload
-    if "agent" in fields:
-        payload = json.dumps({{"agent": "claude_agent"}.get(key, key): value for key, value in fields.items()}).encode()
-    head, _, rest = splice(record.seq, record.ts, record.event.kind, payload).partition(b',"ts":')
-    return head + f',"agent":"{agent}","ts":'.encode() + rest

@@ -23,6 +23,7 @@ class Invocation:
         self.state_dir: Path | None = None
         self.hive: str | None = None
         self.debug = False
+        self.collected: list[object] | None = None  # a host's: `run` puts its configuration there and runs nothing
 
     def paths_for(self, workspace: Path) -> AgentPaths:
         """Find the files of the agent that these options, the workspace's file or its name stand for."""
@@ -56,7 +57,7 @@ class Invocation:
         An empty address means none, whatever a weaker source says. Raises UsageError.
         """
         url = self.hive if given is None else given
-        if url is None and _user_file_names_hive():
+        if url is None and "HYPERHIVE_HIVE" not in os.environ and _user_file_names_hive():
             from hyperhive_cli.cli.configured import user_hive  # noqa: PLC0415 - most users have no such file
 
             url = user_hive()

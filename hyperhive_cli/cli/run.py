@@ -191,6 +191,9 @@ def run(
             snapshot = stored_status(paths, now_ms=now_ms()) | {"status": "online"}
             sink = stack.enter_context(open_sink(snapshot, as_json=as_json))
         harness = HarnessConfig(paths, agent, chosen, incoming, sink, allow_self_control, hook, hook_kinds, joined)
+        if invocation.collected is not None:
+            invocation.collected.append(harness)
+            return 0
         return trio.run(run_harness, harness)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-from hyperhive_cli.events import BusEvent
+from hyperhive_cli.events import BusEvent, splice
 
 if TYPE_CHECKING:
     from hyperhive_cli.render.console import Console
@@ -37,6 +37,18 @@ class JsonSink:
 
     def resume(self) -> None:
         """Do nothing, as above."""
+
+
+def named_json(agent: str, record: BusEvent) -> bytes:
+    """Give an event's JSON with its agent's name in the envelope; a field of that name becomes `claude_agent`."""
+    fields = record.event.to_fields()
+    payload = record.payload
+    if "agent" in fields:
+        import json  # noqa: PLC0415 - hardly ever
+
+        payload = json.dumps({{"agent": "claude_agent"}.get(key, key): value for key, value in fields.items()}).encode()
+    head, _, rest = splice(record.seq, record.ts, record.event.kind, payload).partition(b',"ts":')
+    return head + f',"agent":"{agent}","ts":'.encode() + rest
 
 
 @contextmanager

@@ -104,8 +104,9 @@ def move(connection: "Connection", agent: str, machine: str | None) -> None:
 def drain(connection: "Connection", machine: str, *, draining: bool) -> None:
     """Let a machine give its agents back after their turns and take none, or take some again."""
     connection.execute(
-        """INSERT INTO hyperhive.machine(name, draining) VALUES (%s, %s)
-           ON CONFLICT (name) DO UPDATE SET draining = excluded.draining""",
+        f"""INSERT INTO hyperhive.machine(name, draining) VALUES (%s, %s)
+           ON CONFLICT (name) DO UPDATE SET draining = excluded.draining
+           RETURNING pg_notify('{CHANNEL}', 'a:')""".encode(),
         (machine, draining),
     )
 

@@ -5,6 +5,7 @@ wait on this machine's disk. What is taken over by another machine is no longer 
 """
 
 import json
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 import trio
 
+from hyperhive_cli.agent.pause import ACCOUNT_WAITS
 from hyperhive_cli.agent.state import TurnState
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.errors import AgentConflictError, StoreError
@@ -21,7 +23,7 @@ from hyperhive_cli.hive.foyer import Foyer
 from hyperhive_cli.hive.line import Line
 from hyperhive_cli.hive.mail import HiveInbox
 from hyperhive_cli.hive.room import AwayError
-from hyperhive_cli.hive.tenancy import Backlog, FencedError, Row, Seat
+from hyperhive_cli.hive.tenancy import AccountState, Backlog, FencedError, Row, Seat
 from hyperhive_cli.hive.tenure import Tenure, Verdict
 
 BATCH_EVENTS = 50
@@ -31,6 +33,8 @@ AGAIN_S = 1.0  # after the hive could not be reached
 REPORT_EVERY_S = 1.0
 GOODBYE_S = 5.0
 STANDBY = "standby"
+OF_ACCOUNTS = frozenset({"needs_login_idle", "rate_limited"})
+STAGGER_S = 5.0  # in which the agents of an account go on, one after the other
 _REPORTED = (TurnStart, TurnEnd, StatusChanged, TurnStateChanged)
 
 
@@ -39,6 +43,12 @@ class Steering(Protocol):
 
     def ring(self) -> None:
         """Say that there may be something to do."""
+
+    def rest_too(self, reason: str, until_unix: int | None) -> None:
+        """Rest as another agent of the same account does, until then (None: until it says so)."""
+
+    def rest_no_longer(self, stagger_s: float) -> None:
+        """Go on so many seconds from now, if it was for another agent's sake that this one rests."""
 
     def yield_turn(self, *, now: bool) -> None:
         """End the running turn, in an orderly way or (`now`) at once; its message counts as interrupted."""
@@ -50,6 +60,7 @@ class Member:
     def __init__(
         self, url: str, line: Line, clock: Callable[[], float], *, agent: str, owner: str, foyer: Foyer, bus: Bus,
         steering: Steering, report: Callable[[], Awaitable[Mapping[str, Any]]], account: str | None, drain: bool,
+        slots: trio.Semaphore | None,
     ) -> None:  # fmt: skip
         self.agent = agent
         self.account = account
@@ -68,7 +79,10 @@ class Member:
         self._turn_to_ship = trio.Lock()
         self._may_claim = True
         self._has_mail = True
-        self._said_holder: str | None = None
+        self._slots = slots
+        self._has_slot = False
+        self._status = "online"
+        self._refusal: str | None = None  # as it was said
         self._follow_from = 0
         self._after = 0  # the newest of our events that the hive has, in our numbers
         self._is_stored = True
@@ -92,6 +106,12 @@ class Member:
                 self.lost()
                 return False
 
+    def done(self) -> None:
+        """Let another agent of this process have the turn."""
+        if self._slots is not None and self._has_slot:
+            self._has_slot = False
+            self._slots.release()
+
     async def _exchange(self) -> bool:
         seat, tenure = self.seat, self.tenure
         if seat is None or tenure is None or self._wanted.is_set():
@@ -102,6 +122,11 @@ class Member:
         await self._hand_over_strays()
         if not self._has_mail and not self._is_mail_due():
             return False
+        if self._slots is not None and not self._has_slot:
+            await self._slots.acquire()
+            self._has_slot = True
+            if self.seat != seat or self._wanted.is_set():  # meanwhile
+                return False
         self._has_mail = False
         message, self._foyer.backlog = await self._line.call(partial(tenancy.lease, seat=seat))
         if message is None:
@@ -124,9 +149,9 @@ class Member:
         )
         found = await self._line.call(claim)
         if found.seat is None:
-            self._stand_by(found.holder or "another machine")
+            self._stand_by(found.refusal or "is taken")
             return False
-        self._said_holder = None
+        self._refusal = None
         self.tenure = Tenure(found.seat.epoch, asked)
         self._foyer.number_turns_above(found.last_turn)
         if found.is_new_home:
@@ -151,13 +176,13 @@ class Member:
             shipped = self._bus.first_seq if self._is_stored else 0
         self._follow_from = shipped
 
-    def _stand_by(self, holder: str) -> None:
+    def _stand_by(self, refusal: str) -> None:
         if self._drain:
-            raise AgentConflictError(f"agent {self.agent!r} is run by {holder}", "hyperhive hive status")
-        if holder != self._said_holder:
-            self._bus.note(f"agent {self.agent} is run by {holder}: standing by to take over")
+            raise AgentConflictError(f"agent {self.agent!r} {refusal}", "hyperhive hive status")
+        if refusal != self._refusal:
+            self._bus.note(f"agent {self.agent} {refusal}: standing by")
             self._bus.set_status(STANDBY)
-        self._said_holder = holder
+        self._refusal = refusal
         self._may_claim = False
 
     async def _take_back(self, seat: Seat) -> None:
@@ -194,7 +219,7 @@ class Member:
                         with trio.move_on_after(GOODBYE_S):
                             await self._ship_rest(seat)
                         await self._line.call(partial(tenancy.release, seat=seat))
-                        self._stand_by("the machine that it was moved to")
+                        self._stand_by("shall run elsewhere")
                         self._unseat()
             await trio.sleep(AGAIN_S)
 
@@ -223,6 +248,15 @@ class Member:
     def move_away(self) -> None:
         """Give the agent back when its turn is over."""
         self._wanted.set()
+
+    def account_is(self, state: AccountState) -> None:
+        """Take what an agent of our account has found: rest too, or go on. One that is gone is not waited for."""
+        if state.agent == self.agent:
+            return
+        if state.status in OF_ACCOUNTS and state.is_alive:
+            self._steering.rest_too(f"agent {state.agent} found: {state.status}; it has our account", state.until_unix)
+        else:
+            self._steering.rest_no_longer(random.random() * STAGGER_S)  # noqa: S311 - not a secret
 
     def is_due(self) -> bool:
         """Whether the lease is to be renewed."""
@@ -304,6 +338,7 @@ class Member:
             self._after = self._numbered(batch)[-1][0]
             self._follow_from = batch[-1][0]
             self._shipped.set()
+        await self._tell_account(seat, records)
         if any(isinstance(record.event, _REPORTED) for record in records):
             self._report_due.set()
 
@@ -318,6 +353,20 @@ class Member:
                 return await self._line.call(work)
             except StoreError:
                 await trio.sleep(AGAIN_S)
+
+    async def _tell_account(self, seat: Seat, records: list[BusEvent]) -> None:
+        """Let those who share our credentials know what we have to wait for, and when that is over."""
+        for record in records:
+            if self.account is None or not isinstance(record.event, StatusChanged):
+                continue
+            before, self._status = self._status, record.event.status
+            is_over = self._status == "online" and before in {*OF_ACCOUNTS, ACCOUNT_WAITS}
+            if self._status in OF_ACCOUNTS or is_over:
+                until = record.event.until_unix
+                say = partial(
+                    tenancy.say_account, seat=seat, account=self.account, status=self._status, until_unix=until
+                )
+                await self._insist(say)
 
     async def _outcome(self, seat: Seat) -> None:
         """Let the hive know at once how a turn ended; what fails is tried again before the next message."""
@@ -353,6 +402,8 @@ class Member:
             return
         with trio.move_on_after(GOODBYE_S, shield=True), suppress(StoreError, FencedError):
             await self._take_back(seat)
+            if self._foyer.in_flight() is None:  # a fetch may have been cut off
+                await self._line.call(partial(tenancy.unlease, seat=seat))
             await self._ship_rest(seat)
             await self._put_report(seat)
             await self._line.call(partial(tenancy.release, seat=seat))

@@ -37,12 +37,14 @@ def steady_s() -> float:
 class Relay:
     """Joins the agents of this process to one hive, as the machine `owner`."""
 
-    def __init__(self, url: str, owner: str, writer: Line, listener: Line) -> None:
+    def __init__(self, url: str, owner: str, writer: Line, listener: Line, slots: trio.Semaphore | None = None) -> None:
         self._url = url
         self._owner = owner
         self._writer = writer
         self._listener = listener
+        self._slots = slots  # for the turns that may run at once; None: as many as there are agents
         self._members: dict[str, Member] = {}
+        self._look_due = trio.Event()
 
     @asynccontextmanager
     async def member(
@@ -59,7 +61,7 @@ class Relay:
         """Join an agent for the block; at its end outcome and events are shipped and the agent is given back."""
         member = Member(
             self._url, self._writer, steady_s, agent=agent, owner=self._owner, foyer=foyer, bus=bus,
-            steering=steering, report=report, account=account, drain=drain,
+            steering=steering, report=report, account=account, drain=drain, slots=self._slots,
         )  # fmt: skip
         self._members[agent] = member
         async with trio.open_nursery() as nursery:
@@ -119,25 +121,41 @@ class Relay:
                     member.heard("m")  # what was said before
                 while await self._listener.wait_readable():
                     for payload in await self._listener.call(_take_notices):
-                        self._pass_on(payload)
+                        await self._pass_on(payload)
             except HyperhiveError:
                 await trio.sleep(RENEW_AGAIN_S)
 
-    def _pass_on(self, payload: str) -> None:
+    async def _look_at_accounts(self) -> None:
+        names = {member.account for member in self._members.values()} - {None}
+        if names:
+            states = await self._listener.call(lambda connection: tenancy.accounts(connection, [*filter(None, names)]))
+            for state in states:
+                for member in self._members.values():
+                    if member.account == state.account:
+                        member.account_is(state)
+
+    async def _pass_on(self, payload: str) -> None:
         letter, _, name = payload.partition(":")
+        if letter == "c" and any(member.account == name for member in self._members.values()):
+            await self._look_at_accounts()
+        if letter == "a":  # an agent or a whole machine was given back, moved or drained
+            self._look_due.set()
         member = self._members.get(name)
         if member is not None:
             member.heard(letter)
 
     async def _poll(self) -> None:
         while True:
-            await trio.sleep(POLL_S)
+            with trio.move_on_after(POLL_S):
+                await self._look_due.wait()
+            self._look_due = trio.Event()
             with suppress(StoreError):
                 await self._look()
 
     async def _look(self) -> None:
         names = list(self._members)
         found, moved = await self._listener.call(lambda connection: _ask(connection, names, self._owner))
+        await self._look_at_accounts()
         for name, waiting, due, is_due, is_free in found:
             member = self._members.get(name)
             if member is None:
@@ -171,14 +189,17 @@ def _ask(connection: "Connection", names: list[str], owner: str) -> tuple[list[t
 
 
 @asynccontextmanager
-async def open_relay(url: str, owner: str) -> AsyncIterator[Relay]:
-    """Give the relay of this process, which works until the end of the block."""
+async def open_relay(url: str, owner: str, slots: trio.Semaphore | None = None) -> AsyncIterator[Relay]:
+    """Give the relay of this process, which works until the end of the block.
+
+    `slots`, if given, bounds how many turns its agents run at once.
+    """
     async with (
         open_line(url, f"hyperhive {owner} writes") as writer,
         open_line(url, f"hyperhive {owner} listens") as listener,
         trio.open_nursery() as nursery,
     ):
-        relay = Relay(url, owner, writer, listener)
+        relay = Relay(url, owner, writer, listener, slots)
         nursery.start_soon(relay.run)
         yield relay
         nursery.cancel_scope.cancel()

@@ -32,12 +32,13 @@ class AwayError(StoreError):
 @contextmanager
 def complaints(url: str) -> Iterator[None]:
     """Say in our words what psycopg raises: AwayError, StoreError, or RefusedError where a right is missing."""
+    need_psycopg()
     import psycopg  # noqa: PLC0415 - of the extra `hive`
     from psycopg import errors  # noqa: PLC0415
 
     try:
         yield
-    except (errors.InvalidSchemaName, errors.UndefinedTable, errors.UndefinedColumn) as error:
+    except (errors.InvalidSchemaName, errors.UndefinedTable) as error:
         raise StoreError(
             f"there is no hive in {shown_url(url)}", f"hyperhive hive init --hive {shown_url(url)}"
         ) from error
@@ -69,7 +70,7 @@ def connect(url: str, *, name: str = "hyperhive", version: int | None = len(HIVE
     HyperhiveError without psycopg.
     """
     need_psycopg()
-    import psycopg  # noqa: PLC0415
+    import psycopg  # noqa: PLC0415 - of the extra `hive`
 
     with complaints(url):
         connection = psycopg.connect(_with_limits(url, name), autocommit=True)

@@ -50,14 +50,13 @@ class Seat(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """What came of asking for an agent: a seat, or who has it. `is_new_home`: it last ran in another state folder."""
+    """What came of asking for an agent: a seat, or why not. `is_new_home`: it last ran in another state folder."""
 
     seat: Seat | None
-    holder: str | None = None
+    refusal: str | None = None
     is_new_home: bool = False
     shipped: int = 0  # the newest of this folder's events that the hive has
     last_turn: int = 0  # the highest number of a turn that the hive knows
-    left_s: float = 0.0  # of the holder's lease
 
 
 class Backlog(NamedTuple):
@@ -79,17 +78,19 @@ def claim(connection: "Connection", agent: str, owner: str, origin: str, *, last
         connection.execute("INSERT INTO hyperhive.machine(name) VALUES (%(owner)s) ON CONFLICT DO NOTHING", values)
         before = connection.execute(
             """SELECT owner, origin, shipped, until < clock_timestamp() OR owner IS NULL,
-                   extract(epoch FROM until - clock_timestamp())::float8, wanted,
+                   wanted,
                    (SELECT draining FROM hyperhive.machine WHERE name = %(owner)s)
                FROM hyperhive.agent WHERE name = %(agent)s FOR UPDATE""",
             values,
         ).fetchone()
         assert before is not None  # noqa: S101 - it was put there, and nobody deletes agents
-        holder, old_origin, shipped, is_free, left_s, wanted, draining = before
+        holder, old_origin, shipped, is_free, wanted, draining = before
         if not is_free and old_origin != origin:
-            return Claim(None, holder, left_s=left_s)
-        if draining or (wanted is not None and wanted != owner):
-            return Claim(None, wanted or "no machine that is being drained")
+            return Claim(None, f"is run by {holder}")
+        if wanted is not None and wanted != owner:
+            return Claim(None, f"shall run on {wanted} alone")
+        if draining:
+            return Claim(None, f"may not run on {owner}, which is being drained")
         _keep_shipped(connection, agent, old_origin, origin, shipped)
         row = connection.execute(
             """UPDATE hyperhive.agent SET owner = %(owner)s, origin = %(origin)s, epoch = epoch + 1,
@@ -193,6 +194,16 @@ def count_backlog(connection: "Connection", seat: Seat) -> Backlog:
     return Backlog(*row)
 
 
+def unlease(connection: "Connection", seat: Seat) -> None:
+    """Put back, unspent, what was leased under this epoch and never reached its machine. Fenced."""
+    connection.execute(
+        f"""WITH {_HELD}
+            UPDATE hyperhive.inbox SET state = 'ready', attempts = attempts - 1, deliveries = deliveries - 1
+            FROM held WHERE agent = held.name AND state = 'leased' AND inbox.epoch = %(epoch)s""".encode(),
+        seat.fence,
+    )
+
+
 def acknowledge(
     connection: "Connection", seat: Seat, message: Message, delivery: int, turns: Sequence[Mapping[str, Any]]
 ) -> bool:
@@ -209,7 +220,7 @@ def acknowledge(
                     acted = %(acted)s, not_before = %(not_before)s, reason = %(reason)s, changed = {NOW_MS}
                 FROM held WHERE agent = held.name AND inbox.id = %(id)s AND state = 'leased'
                     AND inbox.deliveries = %(delivery)s
-                RETURNING pg_notify('{CHANNEL}', 'm:' || agent)""".encode(),
+                RETURNING 1""".encode(),
             {**_clean_row(message.to_dict()), **seat.fence, "delivery": delivery},
         ).fetchone()
     return row is not None
@@ -308,6 +319,44 @@ def put_report(connection: "Connection", seat: Seat, body: str, account: str | N
            ON CONFLICT (agent) DO UPDATE SET body = excluded.body, changed = clock_timestamp()""",
         {**seat.fence, "body": clean(body), "account": account},
     )
+
+
+class AccountState(NamedTuple):
+    """What the agents of one account have to wait for, by the word of `agent`; `is_alive`: that still has its lease."""
+
+    account: str
+    status: str
+    until_unix: int | None
+    agent: str
+    is_alive: bool
+
+
+def say_account(connection: "Connection", seat: Seat, account: str, status: str, until_unix: int | None) -> None:
+    """Tell the agents of an account what they have to wait for; with `online` that they need not. Fenced.
+
+    What is known already is not said again: of many agents that meet a limit, the first one counts.
+    """
+    connection.execute(
+        f"""WITH {_HELD}, said AS (
+                INSERT INTO hyperhive.account AS known (account, status, until_unix, agent)
+                SELECT %(account)s, %(status)s, %(until)s, name FROM held
+                ON CONFLICT (account) DO UPDATE SET status = excluded.status, until_unix = excluded.until_unix,
+                    agent = excluded.agent, changed = clock_timestamp()
+                WHERE known.status <> excluded.status RETURNING account
+            )
+            SELECT pg_notify('{CHANNEL}', 'c:' || account) FROM said""".encode(),
+        {**seat.fence, "account": account, "status": status, "until": until_unix},
+    )
+
+
+def accounts(connection: "Connection", names: Sequence[str]) -> list[AccountState]:
+    """Give the state of each of these accounts of which one is known."""
+    rows = connection.execute(
+        """SELECT c.account, status, until_unix, agent, coalesce(a.until > clock_timestamp(), false)
+           FROM hyperhive.account c LEFT JOIN hyperhive.agent a ON a.name = agent WHERE c.account = ANY(%s)""",
+        (list(names),),
+    ).fetchall()
+    return [AccountState._make(row) for row in rows]
 
 
 def wanted_elsewhere(connection: "Connection", owner: str) -> set[str]:

@@ -18,7 +18,13 @@ NEAR_FULL, FULL = 0.7, 0.9
 # Outcomes that wait for the world or a person, and are nobody's failure.
 PATIENT = frozenset({"needs_login", "rate_limited", "overloaded", "billing", "cancelled", "interrupted"})
 _SIGNS: Mapping[str, Span] = {"ok": ("✓", "fine"), **dict.fromkeys(PATIENT, ("·", "warn"))}
-_STATUS_STYLES: Mapping[str, str] = {"online": "fine", "rate_limited": "warn", "needs_login_in_progress": "warn"}
+_STATUS_STYLES: Mapping[str, str] = {
+    "online": "fine",
+    "rate_limited": "warn",
+    "needs_login_in_progress": "warn",
+    "account_waits": "warn",
+    "standby": "quiet",
+}
 
 
 def sign_of(outcome: str) -> Span:

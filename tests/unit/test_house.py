@@ -26,7 +26,7 @@ FLOORS = {
         claude.stream claude.watch
         control.__init__ control.wire
         demo.__init__ demo.replay
-        hive.__init__ hive.address hive.schema hive.tenure
+        hive.__init__ hive.address hive.hosting hive.schema hive.tenure
         render.__init__ render.figures render.panel render.table render.text
         store.__init__ store.mounts store.schema
     """,
@@ -48,13 +48,13 @@ FLOORS = {
     """,
     4: """
         agent.care agent.checkup agent.control agent.credentials agent.hook agent.ledger agent.login agent.loop
-        agent.prewarm agent.screen agent.session agent.turn
-        hive.member hive.relay
+        agent.prewarm agent.screen agent.session agent.slots
+        agent.turn hive.member hive.relay
     """,
-    5: "agent.harness",
+    5: "agent.harness agent.host",
     6: """
         cli.__init__ cli.agents cli.backup cli.config cli.configured cli.demo cli.doctor cli.export
-        cli.fleet_tail cli.hive cli.inbox
+        cli.fleet_tail cli.hive cli.host cli.inbox
         cli.invocation cli.login cli.main cli.model cli.moments cli.run cli.send cli.session cli.show cli.sinks
         cli.stats cli.status cli.tail
     """,
@@ -73,10 +73,10 @@ HOMES = {
     "trio": """
         ring bus claude.process claude.runner control.server agent.care agent.checkup agent.credentials agent.harness
         agent.hook agent.ledger agent.login agent.loop agent.prewarm agent.screen agent.turn cli.demo cli.doctor cli.run
-        hive.line hive.member hive.relay
+        agent.host agent.slots cli.host hive.line hive.member hive.relay
     """,
     "sqlite3": "store.",
-    "signal": "claude.guard claude.process agent.harness demo.replay cli.sinks",
+    "signal": "claude.guard claude.process agent.harness agent.host demo.replay cli.sinks",
     "subprocess": "claude.guard",
     "socket": "control.client control.peer control.server",
     "fcntl": "store.folder",
@@ -85,7 +85,7 @@ HOMES = {
     **dict.fromkeys(("_ctypes", "_signal", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
     **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn", "os.execv", "os.execve"), ""),
     "trio.lowlevel.open_process": "claude.process",
-    "trio.run": "cli.run cli.demo cli.doctor",
+    "trio.run": "cli.run cli.demo cli.doctor cli.host",
 }
 PURE_UP_TO = 1
 NOT_PURE = {"os", "io", "time", "random", "tempfile", "shutil", "select", "selectors", "http", "urllib", "logging"}
