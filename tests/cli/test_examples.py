@@ -171,5 +171,9 @@ def test_systemd_knows_every_word_of_the_service(tmp_path: Path) -> None:
 
 def test_every_example_has_its_test() -> None:
     tested = {"send_and_wait.sh", "watch_costs.py", "picture.py", "notify.sh", "webhook.sh"}
-    assert {entry.name for entry in EXAMPLES.iterdir()} - tested == {UNIT.name, "console.svg"}
+    assert {entry.name for entry in EXAMPLES.iterdir()} - tested == {
+        UNIT.name,
+        "console.svg",
+        "growing-past-one-machine.md",
+    }
     assert all(os.access(EXAMPLES / name, os.X_OK) for name in tested)

@@ -50,7 +50,7 @@ class Server:
     bin: Path
     folder: Path
     wrap: Sequence[str] = ()  # `ip netns exec NAME`, for one that lives in a network namespace
-    settings: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=lambda: dict(SETTINGS))
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -72,9 +72,18 @@ class Server:
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, check=False, timeout=LIMIT_S)
         assert done.returncode == 0, done.stderr
 
+    def configure(self, settings: str, access: str) -> None:
+        """Put lines into the server's own files, before it is started."""
+        for name, text in (("postgresql.conf", settings), ("pg_hba.conf", access)):
+            path = self.data / name
+            path.write_text(text if name == "pg_hba.conf" else f"{path.read_text()}\n{text}", encoding="utf-8")
+            if not os.getuid():
+                shutil.chown(path, "nobody", "nogroup")
+        self.settings = {name: value for name, value in SETTINGS.items() if name != "listen_addresses"}
+
     def start(self) -> None:
         """Start the server and wait until it takes connections."""
-        options = [word for item in {**SETTINGS, **self.settings}.items() for word in ("-c", "=".join(item))]
+        options = [word for item in self.settings.items() for word in ("-c", "=".join(item))]
         command = [*self.wrap, *_as_somebody(), str(self.bin / "postgres"), "-D", str(self.data)]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -115,14 +124,15 @@ class Server:
 
 
 @contextmanager
-def open_server(folder_of_programs: Path, **fields: object) -> Iterator[Server]:
-    """Give a running cluster of its own."""
+def open_server(folder_of_programs: Path, *, wrap: Sequence[str] = (), is_started: bool = True) -> Iterator[Server]:
+    """Give a cluster of its own, running by default."""
     folder = Path(tempfile.mkdtemp(prefix="hh-pg-"))
     folder.chmod(0o755)
-    server = Server(folder_of_programs, folder, **fields)  # type: ignore[arg-type]
+    server = Server(folder_of_programs, folder, wrap)
     try:
         server.make()
-        server.start()
+        if is_started:
+            server.start()
         yield server
     finally:
         server.stop()
