@@ -33,7 +33,7 @@ LIMIT_S = 0.3  # for one harness that is stopped or stuck: the others must not w
 CLEAR, HOME, REST_OF_LINE, REST_OF_SCREEN = "\x1b[H\x1b[2J", "\x1b[H", "\x1b[K", "\x1b[J"
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option(
     "--home", type=click.Path(path_type=Path), metavar="DIR",
     help="The folder that holds the agents' state folders; default: ~/.local/state/hyperhive.",
@@ -42,7 +42,10 @@ CLEAR, HOME, REST_OF_LINE, REST_OF_SCREEN = "\x1b[H\x1b[2J", "\x1b[H", "\x1b[K",
 @click.option("--json", "as_json", is_flag=True, help="One agent a line, as status --json.")
 @hive_option
 @pass_invocation
-def agents(invocation: Invocation, home: Path | None, hive: str | None, *, watch: bool, as_json: bool) -> None:
+@click.pass_context
+def agents(
+    ctx: click.Context, invocation: Invocation, home: Path | None, hive: str | None, *, watch: bool, as_json: bool
+) -> None:
     """Show every agent of this machine that has its state folder in the usual place, or of a hive.
 
     With --watch and --json, or in a pipe, it prints again what has changed.
@@ -50,6 +53,9 @@ def agents(invocation: Invocation, home: Path | None, hive: str | None, *, watch
     \b
     Example: hyperhive agents --watch
     """  # noqa: D301 - click's own mark
+    if ctx.invoked_subcommand is not None:
+        invocation.hive = invocation.hive if hive is None else hive
+        return
     url = invocation.hive_url(hive)
     if url is None:
         look = partial(_look, default_agents_home(os.environ) if home is None else home.absolute())
@@ -63,6 +69,22 @@ def agents(invocation: Invocation, home: Path | None, hive: str | None, *, watch
         _watch_terminal(look)
     else:
         _watch_pipe(look)
+
+
+@agents.command()
+@click.argument("agent")
+@click.argument("machine", required=False)
+@hive_option
+@pass_invocation
+def move(invocation: Invocation, agent: str, machine: str | None, hive: str | None) -> None:
+    """Let AGENT of a hive run on MACHINE alone, after its turn; without MACHINE on any that has it."""
+    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - psycopg is of an extra
+    from hyperhive_cli.hive.address import check_machine  # noqa: PLC0415
+    from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415
+
+    with open_hive(invocation.needed_hive(hive)) as connection:
+        fleet.move(connection, check_agent_name(agent), None if machine is None else check_machine(machine))
+    click.echo(f"{agent} may run {f'on {machine} alone' if machine else 'on any machine'}")
 
 
 def _look_into_hive(url: str, pattern: str) -> list[dict[str, Any]]:

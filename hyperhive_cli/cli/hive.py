@@ -13,15 +13,7 @@ def open_here(invocation: Invocation, given: str | None) -> Any:  # noqa: ANN401
     """Open the hive that a command means; raises UsageError when none is named, and as `open_hive`."""
     from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415 - psycopg is of an extra
 
-    return open_hive(url_of(invocation, given))
-
-
-def url_of(invocation: Invocation, given: str | None) -> str:
-    """Give the address of the hive that a command means; raises UsageError when none is named."""
-    url = invocation.hive_url(given)
-    if url is None:
-        raise UsageError("no hive is named", "--hive postgresql://USER@HOST/DATABASE, or HYPERHIVE_HIVE")
-    return url
+    return open_hive(invocation.needed_hive(given))
 
 
 @click.group()
@@ -36,7 +28,7 @@ def init(invocation: Invocation, hive: str | None) -> None:
     """Create the hive's tables and roles, or bring them up to date. Doing it again changes nothing."""
     from hyperhive_cli.hive.room import migrate  # noqa: PLC0415 - as above
 
-    before, now = migrate(url_of(invocation, hive))
+    before, now = migrate(invocation.needed_hive(hive))
     if before == now:
         click.echo(f"the hive is up to date (version {now})")
     else:
@@ -106,18 +98,3 @@ def drain(invocation: Invocation, machine: str, hive: str | None, *, end: bool) 
     with open_here(invocation, hive) as connection:
         fleet.drain(connection, check_machine(machine), draining=not end)
     click.echo(f"{machine} {'takes agents again' if end else 'gives its agents back and takes none'}")
-
-
-@hive.command()
-@click.argument("agent")
-@click.argument("machine", required=False)
-@hive_option
-@pass_invocation
-def move(invocation: Invocation, agent: str, machine: str | None, hive: str | None) -> None:
-    """Let AGENT run on MACHINE alone, after its turn; without MACHINE on any that has it."""
-    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - as above
-    from hyperhive_cli.hive.address import check_machine  # noqa: PLC0415
-
-    with open_here(invocation, hive) as connection:
-        fleet.move(connection, agent, None if machine is None else check_machine(machine))
-    click.echo(f"{agent} may run {f'on {machine} alone' if machine else 'on any machine'}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.errors import AgentConflictError, NotRunningError, StoreError
+from hyperhive_cli.errors import AgentConflictError, NotRunningError, StoreError, UsageError
 from hyperhive_cli.settings import MARKER, WORKSPACE_FILE, AgentPaths, resolve_paths
 
 ANSWER_LIMIT_S = 2.0
@@ -66,6 +66,13 @@ class Invocation:
         from hyperhive_cli.hive.address import check_url  # noqa: PLC0415 - for those in a hive
 
         return check_url(url)
+
+    def needed_hive(self, given: str | None) -> str:
+        """Find the hive as `hive_url`; raises UsageError when none is named."""
+        url = self.hive_url(given)
+        if url is None:
+            raise UsageError("no hive is named", "--hive postgresql://USER@HOST/DATABASE, or HYPERHIVE_HIVE")
+        return url
 
     def hive_agents(self) -> str:
         """Name the agents of a hive that a command shows: a pattern of their names, one, or else as `paths`."""

@@ -24,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "agents": ("agents", "Show every agent of this machine in one table."),
     "model": ("model", "Show or set the model of the next turn."),
     "inbox": ("inbox", "List, show, move, cancel and retry messages."),
-    "hive": ("hive", "Many agents on many machines: set up, look, move, drain."),
+    "hive": ("hive", "Many agents on many machines: set up, look, grant, drain."),
     "host": ("host", "Run several agents of this machine in one process."),
     "doctor": ("doctor", "Look whether everything is well, and say what to do."),
     "config": ("config", "Show the settings of `run`, and where each comes from."),

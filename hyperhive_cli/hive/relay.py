@@ -154,7 +154,7 @@ class Relay:
 
     async def _look(self) -> None:
         names = list(self._members)
-        found, moved = await self._listener.call(lambda connection: _ask(connection, names, self._owner))
+        found, moved = await self._listener.call(lambda connection: ask(connection, names, self._owner))
         await self._look_at_accounts()
         for name, waiting, due, is_due, is_free in found:
             member = self._members.get(name)
@@ -176,7 +176,8 @@ def _take_notices(connection: "Connection") -> list[str]:
     return [notice.payload for notice in connection.notifies(timeout=0)]
 
 
-def _ask(connection: "Connection", names: list[str], owner: str) -> tuple[list[tuple[Any, ...]], set[str]]:
+def ask(connection: "Connection", names: list[str], owner: str) -> tuple[list[tuple[Any, ...]], set[str]]:
+    """Ask for all agents of a machine at once: what waits, which are free, and which are wanted elsewhere."""
     rows = connection.execute(
         f"""SELECT name, count(id), min(not_before), coalesce(min(not_before) <= {NOW_MS}, false),
                (owner IS NULL OR until < clock_timestamp()) AND coalesce(wanted, %(owner)s) = %(owner)s

@@ -30,6 +30,7 @@ BENCHMARKS = (
     "start-up",
     "turn",
     "first-word",
+    "hive",
 )
 
 

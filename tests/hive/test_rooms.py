@@ -145,6 +145,7 @@ def test_a_grant_replaces_what_was_granted(database: Database, roles: tuple[str,
     with database.connect() as keeper:
         fleet.grant(keeper, machine, ["nightly"])
         fleet.grant(keeper, operator, ["nightly"])
+        fleet.grant(keeper, f"another_{database.name}", ["team-*"])  # which is nothing to the others
         with pytest.raises(UsageError):
             fleet.grant(keeper, "hyperhive_machine", ["x"])
     with database.connect(machine) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -15,8 +15,8 @@ from tests.hive.conftest import Database
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
-def seat_of(connection: Connection, owner: str, agent: str = "bee") -> Seat:
-    claim = tenancy.claim(connection, agent, owner, f"folder of {owner}")
+def seat_of(connection: Connection, owner: str, agent: str = "bee", folder: str = "folder") -> Seat:
+    claim = tenancy.claim(connection, agent, owner, f"{folder} of {owner}")
     assert claim.seat is not None, claim
     return claim.seat
 
@@ -57,7 +57,8 @@ def test_the_same_state_folder_takes_its_agent_back_at_once(database: Database) 
         assert tenancy.renew(a, [before]) == set()
 
 
-def test_t59_who_was_taken_over_changes_nothing(database: Database) -> None:
+@pytest.mark.parametrize("other", ["b", "a"], ids=["another machine", "a machine of the same name"])
+def test_t59_who_was_taken_over_changes_nothing(database: Database, other: str) -> None:
     with database.connect() as a, database.connect() as b:
         old = seat_of(a, "a")
         number = put(a, database.url, "work")
@@ -65,7 +66,7 @@ def test_t59_who_was_taken_over_changes_nothing(database: Database) -> None:
         assert taken is not None
         tenancy.append(a, old, rows(1, 3), 0)
         expire(database)
-        new = seat_of(b, "b")
+        new = seat_of(b, other, folder="another folder")
         (returned,) = tenancy.recover(b, new)
         assert (returned.id, returned.state, returned.attempts, returned.acted) == (number, "ready", 1, True)
         again, _ = tenancy.lease(b, new)
