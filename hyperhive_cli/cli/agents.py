@@ -16,6 +16,7 @@ from hyperhive_cli.cli.invocation import (
     Invocation,
     columns,
     hive_option,
+    is_plain,
     pass_invocation,
     print_json,
     print_lines,
@@ -65,7 +66,7 @@ def agents(
         _print(look(), as_json=as_json)
     elif as_json:
         _watch_json(look)
-    elif sys.stdout.isatty():
+    elif sys.stdout.isatty() and not is_plain():
         _watch_terminal(look)
     else:
         _watch_pipe(look)
@@ -77,7 +78,14 @@ def agents(
 @hive_option
 @pass_invocation
 def move(invocation: Invocation, agent: str, machine: str | None, hive: str | None) -> None:
-    """Let AGENT of a hive run on MACHINE alone, after its turn; without MACHINE on any that has it."""
+    """Let AGENT of a hive run on MACHINE alone, after its turn.
+
+    Without MACHINE it may run on any machine that has it.
+
+    \b
+    Examples: hyperhive agents move bee build-8
+              hyperhive agents move bee
+    """  # noqa: D301 - click's own mark
     from hyperhive_cli.hive import fleet  # noqa: PLC0415 - psycopg is of an extra
     from hyperhive_cli.hive.address import check_machine  # noqa: PLC0415
     from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415
@@ -121,7 +129,7 @@ def _is_name(name: str) -> bool:
 
 
 def _lines(found: list[dict[str, Any]]) -> list[str]:
-    return agents_to_lines(found, time.time(), columns())
+    return agents_to_lines(found, time.time(), columns(), plain=is_plain())
 
 
 def _print(found: list[dict[str, Any]], *, as_json: bool) -> None:
@@ -152,7 +160,7 @@ def _watch_json(look: Look) -> None:
 def _watch_pipe(look: Look) -> None:
     shown: list[str] = []
     for found in _looks(look):
-        lines = agents_to_lines(found, None, columns())
+        lines = agents_to_lines(found, None, columns(), plain=is_plain())
         if lines != shown:
             print_lines([*([""] if shown else []), *lines])
             sys.stdout.flush()

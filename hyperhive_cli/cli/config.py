@@ -25,10 +25,14 @@ from hyperhive_cli.settings import WORKSPACE_FILE
 
 @click.group()
 def config() -> None:
-    """Show the configuration: hyperhive.toml in the workspace, and your own file for all agents."""
+    """Show the configuration: hyperhive.toml in the workspace, and your own file for all agents.
+
+    \b
+    Example: hyperhive config show
+    """  # noqa: D301 - click's own mark
 
 
-@config.command()
+@config.command(short_help="Show each setting of `run`, and where it comes from.")
 @of_workspace
 @as_json_option
 @pass_invocation

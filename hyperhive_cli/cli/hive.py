@@ -18,14 +18,27 @@ def open_here(invocation: Invocation, given: str | None) -> Any:  # noqa: ANN401
 
 @click.group()
 def hive() -> None:
-    """Set up and steer a hive: many agents on many machines, in one PostgreSQL database."""
+    """Set up and steer a hive: many agents on many machines.
+
+    It is a PostgreSQL database that they share.
+
+    \b
+    Examples: hyperhive hive init --hive postgresql:///hive
+              hyperhive hive status
+    """  # noqa: D301 - click's own mark
 
 
 @hive.command()
 @hive_option
 @pass_invocation
 def init(invocation: Invocation, hive: str | None) -> None:
-    """Create the hive's tables and roles, or bring them up to date. Doing it again changes nothing."""
+    """Create the hive's tables and roles, or bring them up to date.
+
+    Doing it again changes nothing.
+
+    \b
+    Example: hyperhive hive init --hive postgresql:///hive
+    """  # noqa: D301 - click's own mark
     from hyperhive_cli.hive.room import migrate  # noqa: PLC0415 - as above
 
     before, now = migrate(invocation.needed_hive(hive))
@@ -41,7 +54,14 @@ def init(invocation: Invocation, hive: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: `machines` and `agents`.")
 @pass_invocation
 def status(invocation: Invocation, pattern: str, hive: str | None, *, as_json: bool) -> None:
-    """Show agents with owners, leases and how old their reports are, and the machines."""
+    """Show agents with owners, leases and how old their reports are.
+
+    And the machines.
+
+    \b
+    Examples: hyperhive hive status
+              hyperhive hive status 'team-*' --json
+    """  # noqa: D301 - click's own mark
     from hyperhive_cli.hive import fleet  # noqa: PLC0415 - as above
     from hyperhive_cli.hive.address import check_pattern  # noqa: PLC0415
 
@@ -65,14 +85,14 @@ def _of_hive(one: dict[str, Any]) -> dict[str, Any]:
 @hive_option
 @pass_invocation
 def grant(invocation: Invocation, role: str, patterns: tuple[str, ...], hive: str | None, *, operator: bool) -> None:
-    r"""Let a database role run the agents whose names fit a pattern, in place of what it could before.
+    """Let a database role run the agents whose names fit a pattern, in place of what it could before.
 
     The role is made where it is missing, without a password.
 
     \b
     Examples: hyperhive hive grant build-7 'team-*' nightly
               hyperhive hive grant alice --operator
-    """
+    """  # noqa: D301 - click's own mark
     if operator == bool(patterns):
         raise UsageError("either patterns of names, or --operator", f"hyperhive hive grant {role} 'team-*'")
     from hyperhive_cli.hive import fleet  # noqa: PLC0415 - as above
@@ -91,7 +111,14 @@ def grant(invocation: Invocation, role: str, patterns: tuple[str, ...], hive: st
 @hive_option
 @pass_invocation
 def drain(invocation: Invocation, machine: str, hive: str | None, *, end: bool) -> None:
-    """Let MACHINE give each of its agents back after its turn, and take none until --end."""
+    """Let MACHINE give its agents back after their turns, and take none.
+
+    Until --end.
+
+    \b
+    Examples: hyperhive hive drain build-7
+              hyperhive hive drain build-7 --end
+    """  # noqa: D301 - click's own mark
     from hyperhive_cli.hive import fleet  # noqa: PLC0415 - as above
     from hyperhive_cli.hive.address import check_machine  # noqa: PLC0415
 

@@ -5,13 +5,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import trio
 
-from hyperhive_cli.agent.harness import HarnessConfig
-from hyperhive_cli.agent.host import Host
 from hyperhive_cli.cli.configured import read_own_file
 from hyperhive_cli.cli.invocation import Invocation, hive_option, pass_invocation, print_lines
 from hyperhive_cli.cli.run import run as run_command
@@ -23,6 +20,9 @@ from hyperhive_cli.hive.hosting import HOST_FILE, HostedAgent, HostPlan, options
 from hyperhive_cli.hive.room import machine_name
 from hyperhive_cli.render import text
 from hyperhive_cli.settings import check_agent_name
+
+if TYPE_CHECKING:
+    from hyperhive_cli.agent.harness import HarnessConfig
 
 STAGGER_S = 0.1
 
@@ -49,14 +49,18 @@ def host(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    r"""Run several agents of this machine in one process, until Ctrl-C.
+    """Run several agents of this machine in one process, until Ctrl-C.
 
     FILE, by default hive.toml, lists them with their workspaces and options of `run`; NAME=DIR names one more.
 
     \b
     Examples: hyperhive host
               hyperhive host bee=~/bee ant=~/ant --max-turns-at-once 1
-    """
+    """  # noqa: D301 - click's own mark
+    import trio  # noqa: PLC0415 - it costs 150 ms, which -h should not
+
+    from hyperhive_cli.agent.host import Host  # noqa: PLC0415 - as trio
+
     if invocation.state_dir is not None or invocation.agent is not None:
         raise UsageError("a host has many agents, each with its usual state folder", "without --agent and --state-dir")
     plan = _read(what)
@@ -94,7 +98,7 @@ def _read(what: Sequence[str]) -> HostPlan:
 
 def _configure(
     ctx: click.Context, invocation: Invocation, agent: HostedAgent, url: str | None, machine: str
-) -> HarnessConfig:
+) -> "HarnessConfig":
     """Give the configuration that `run` would have for an agent, its files and variables included."""
     own = Invocation()
     own.agent, own.hive, own.debug = agent.name, url or "", invocation.debug
@@ -106,6 +110,8 @@ def _configure(
     except (click.UsageError, UsageError) as error:
         said = error.format_message() if isinstance(error, click.UsageError) else error.message
         raise UsageError(f"agent {agent.name!r}: {said}", "hyperhive run -h") from error
+    from hyperhive_cli.agent.harness import HarnessConfig  # noqa: PLC0415 - as trio
+
     (config,) = own.collected
     assert isinstance(config, HarnessConfig)  # noqa: S101 - `run` puts nothing else there
     return config

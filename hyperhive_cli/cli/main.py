@@ -4,12 +4,16 @@ import importlib
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import Invocation
-from hyperhive_cli.errors import HyperhiveError
+from hyperhive_cli.errors import HyperhiveError, UsageError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # name → (module, what it does). Static, so that --help imports no command.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -36,7 +40,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("session", "Go on now after a pause, a failure, a limit or a back-off."),
     "login": ("login", "Log claude in, while the harness runs."),
     "logout": ("login", "Log claude out."),
+    "completion": ("completion", "Print the script that completes words in bash, zsh or fish."),
 }
+
+WINDOWS_HINT = "the Windows Subsystem for Linux (`wsl --install`), and hyperhive in it"
 
 
 class LazyGroup(click.Group):
@@ -57,10 +64,38 @@ class LazyGroup(click.Group):
         _name_variables(command, f"HYPERHIVE_{cmd_name}")
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, but a word that is nearly a command's name gets that as the hint."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib  # noqa: PLC0415 - for a slip
+
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            raise UsageError(f"there is no command {args[0]!r}", f"hyperhive {close[0] if close else '-h'}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
+        """Run a command; a reader that goes away is no error of it, wherever it was written to."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            # Without its number: by that click knows it, and would leave with 1.
+            raise BrokenPipeError from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands from the table."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[Any]]":
+        """Offer the commands from the table: click would import them all."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only when a shell asks
+
+        fitting = [
+            CompletionItem(name, help=about) for name, (_, about) in COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return [*fitting, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
 def _name_variables(command: click.Command, prefix: str) -> None:
@@ -78,10 +113,17 @@ def _name_variables(command: click.Command, prefix: str) -> None:
     context_settings={
         "help_option_names": ["-h", "--help"],
         "auto_envvar_prefix": "HYPERHIVE",
-        "max_content_width": 100,
+        "max_content_width": 80,
     },
 )
-@click.option("-a", "--agent", metavar="NAME", show_envvar=True, help="The agent; default: the current folder's name.")
+@click.option(
+    "-a",
+    "--agent",
+    metavar="NAME",
+    show_envvar=True,
+    shell_complete=completers.agents,
+    help="The agent; default: the current folder's name.",
+)
 @click.option(
     "--state-dir",
     metavar="DIR",
@@ -90,21 +132,32 @@ def _name_variables(command: click.Command, prefix: str) -> None:
     help="The agent's state folder; default: ~/.local/state/hyperhive/NAME.",
 )
 @click.option("--hive", metavar="URL", show_envvar=True, help="The hive that the agent is in: postgresql://…")
+@click.option("--plain", is_flag=True, show_envvar=True, help="No colours, no drawings, nothing that moves.")
 @click.option("--debug", is_flag=True, show_envvar=True, help="Show a traceback with an error.")
 @click.version_option(package_name="hyperhive", message="%(prog)s %(version)s")
 @click.pass_obj
 def hyperhive(
-    invocation: Invocation, agent: str | None, state_dir: Path | None, hive: str | None, *, debug: bool
+    invocation: Invocation, agent: str | None, state_dir: Path | None, hive: str | None, *, plain: bool, debug: bool
 ) -> None:
-    """Run a Claude Code agent unattended: a durable inbox, one turn after the other, every event recorded."""
+    """Run a Claude Code agent unattended: a durable inbox, one turn after the other, every event recorded.
+
+    \b
+    Examples: hyperhive demo
+              hyperhive run --message 'say hello'
+              hyperhive send 'fix the failing test' --wait
+              hyperhive -a bee status
+    """  # noqa: D301 - click's own mark
     invocation.agent = agent or None
     invocation.state_dir = None if state_dir is None else state_dir.absolute()
     invocation.hive = hive
+    invocation.plain = plain
     invocation.debug = debug
 
 
 def main() -> NoReturn:
     """Run the program and leave the process."""
+    if sys.platform == "win32":  # before a command imports what is not there
+        sys.exit(_complain("hyperhive runs on Linux and macOS; Windows is not supported", WINDOWS_HINT, 1))
     invocation = Invocation()
     status = _run(invocation)
     try:

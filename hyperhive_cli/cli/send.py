@@ -11,12 +11,14 @@ import click
 
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, hive_option, now_ms, pass_invocation, print_json
 from hyperhive_cli.cli.moments import text_to_moment
+from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.folder import prepare_state_dir
 from hyperhive_cli.store.inbox import Message, open_inbox, open_inbox_reader
 
 WAIT_POLL_S = 0.1
+_STATE_WORDS = {"ready": "waits for its turn", "leased": "runs"}
 # Outcomes after which a message stays in the inbox until a person has done something.
 NEEDS_PERSON = {"needs_login", "billing", "wrong_auth"}
 
@@ -69,7 +71,7 @@ def send(
         with _hive_inbox(url, invocation.steered_paths().agent) as inbox:
             message_id = inbox.put(sender, body, now_ms=now_ms(), key=key, raw=raw, not_before=not_before)
             if wait:
-                return _tell_end(_await_end(inbox, message_id, timeout), as_json=as_json)
+                return _wait(inbox, message_id, timeout, as_json=as_json)
             _print_sent(inbox, message_id, as_json=as_json)
         return 0
     paths = invocation.steered_paths()
@@ -82,7 +84,7 @@ def send(
         _say_who_runs_it(paths, is_new=is_new)
     with open_inbox_reader(paths.inbox_db) as reader:
         if wait:
-            return _tell_end(_await_end(reader, message_id, timeout), as_json=as_json)
+            return _wait(reader, message_id, timeout, as_json=as_json)
         _print_sent(reader, message_id, as_json=as_json)
     return 0
 
@@ -96,15 +98,14 @@ def _hive_inbox(url: str, agent: str) -> Iterator[Any]:
 
     with open_hive(url) as connection:
         if not fleet.look_at(connection, agent)["running"]:
-            click.echo(
-                f"no machine runs agent {agent!r}; the message waits for: hyperhive -a {agent} run --hive URL", err=True
-            )
+            run = f"`hyperhive -a {agent} run --hive URL`"
+            click.echo(f"no machine runs agent {agent!r}; the message waits for {run}", err=True)
         yield HiveInbox(connection, url, agent)
 
 
 def _say_who_runs_it(paths: AgentPaths, *, is_new: bool) -> None:
-    agent = f"agent {paths.agent!r} is new" if is_new else f"no harness is running for agent {paths.agent!r}"
-    click.echo(f"{agent}; the message waits for: hyperhive -a {paths.agent} run", err=True)
+    agent = f"agent {paths.agent!r} is new" if is_new else "no harness is running"
+    click.echo(f"{agent}; the message waits for `hyperhive -a {paths.agent} run`", err=True)
 
 
 def _print_sent(inbox: Ends, message_id: int, *, as_json: bool) -> None:
@@ -114,8 +115,10 @@ def _print_sent(inbox: Ends, message_id: int, *, as_json: bool) -> None:
         click.echo(message_id)
 
 
-def _tell_end(ended: dict[str, Any], *, as_json: bool) -> int:
-    message_id, ok = ended["id"], ended["state"] == "done"
+def _wait(inbox: Ends, message_id: int, timeout: float | None, *, as_json: bool) -> int:
+    with Progress() as progress:
+        ended = _await_end(inbox, message_id, timeout, progress)
+    ok = ended["state"] == "done"
     if as_json:
         print_json(ended)
     elif ok:
@@ -135,7 +138,7 @@ def _hint(ended: dict[str, Any]) -> str | None:
     return f"hyperhive {verb}; the message stays in the inbox"
 
 
-def _await_end(inbox: Ends, message_id: int, timeout: float | None) -> dict[str, Any]:
+def _await_end(inbox: Ends, message_id: int, timeout: float | None, progress: Progress) -> dict[str, Any]:
     """Wait until the message has reached its end, or a turn of it has ended that needs a person."""
     deadline = None if timeout is None else time.monotonic() + timeout
     before = inbox.last_turn(message_id)
@@ -159,4 +162,5 @@ def _await_end(inbox: Ends, message_id: int, timeout: float | None) -> dict[str,
                 f"message {message_id} is still {message.state} after {timeout:g} s",
                 "it stays in the inbox: hyperhive inbox",
             )
+        progress.tick(f"message {message_id} {_STATE_WORDS.get(message.state, message.state)}")
         time.sleep(WAIT_POLL_S)

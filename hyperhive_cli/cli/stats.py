@@ -12,6 +12,7 @@ from hyperhive_cli.cli.invocation import (
     Invocation,
     columns,
     hive_option,
+    is_plain,
     now_ms,
     pass_invocation,
     print_json,
@@ -72,7 +73,7 @@ def stats(
     if as_json:
         print_json(found)
         return
-    print_lines(stats_to_lines(_without_quiet_days(found), columns()))
+    print_lines(stats_to_lines(_without_quiet_days(found), columns(), plain=is_plain()))
 
 
 def _turns(invocation: Invocation, url: str | None, since_ms: int) -> tuple[str, list[EndedTurn]]:

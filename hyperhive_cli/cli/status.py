@@ -11,6 +11,7 @@ from hyperhive_cli.cli.invocation import (
     ask_harness,
     columns,
     hive_option,
+    is_plain,
     now_ms,
     paint,
     pass_invocation,
@@ -28,13 +29,25 @@ from hyperhive_cli.store.report import stored_status
 @hive_option
 @pass_invocation
 def status(invocation: Invocation, hive: str | None, *, as_json: bool) -> None:
-    """Show what is known about the agent right now: observed facts, from the harness or its files."""
-    url = invocation.hive_url(hive)
-    found = observed_status(invocation.paths()) if url is None else _status_in_hive(url, invocation.paths().agent)
+    """Show what is known about the agent right now: observed facts, from the harness or its files.
+
+    \b
+    Examples: hyperhive status
+              hyperhive -a bee status --json
+    """  # noqa: D301 - click's own mark
+    url, paths = invocation.hive_url(hive), invocation.paths()
+    found = observed_status(paths) if url is None else _status_in_hive(url, paths.agent)
     if as_json:
         print_json(found)
         return
-    rows = status_to_rows(found, time.time())
+    show_status(found)
+    if url is None and not paths.inbox_db.exists():
+        click.echo(f"agent {paths.agent!r} is new; those that have worked: hyperhive agents", err=True)
+
+
+def show_status(found: dict[str, Any]) -> None:
+    """Print the fields of `status --json` for a person."""
+    rows = status_to_rows(found, time.time(), plain=is_plain())
     width = columns()
     print_lines(paint(fit(row, max(len(name) for name, _ in rows), width)) for row in rows)
 

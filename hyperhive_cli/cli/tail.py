@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
+from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import (
     Invocation,
     ask_harness,
     hive_option,
+    is_plain,
     now_ms,
     pass_invocation,
     stop_without_reader,
@@ -32,8 +34,14 @@ STOPPED = {"status": "harness not running", "state": None, "since_unix": None}
 @click.option("-n", "count", type=click.IntRange(min=0), metavar="N", help="The newest N; default: 20, of a turn all.")
 @click.option("--since", type=click.IntRange(min=0), metavar="SEQ", help="All events after this number instead.")
 @click.option("--no-follow", is_flag=True, help="Stop at the newest event.")
-@click.option("--kind", "kinds", multiple=True, metavar="KIND", help=f"Only these: {', '.join(KINDS)}.")
-@click.option("--turn", type=click.IntRange(min=0), metavar="ID", help="Only those of this turn; ends with it.")
+@click.option(
+    "--kind", "kinds", multiple=True, metavar="KIND", shell_complete=completers.words(*KINDS),
+    help=f"Only these: {', '.join(KINDS)}.",
+)  # fmt: skip
+@click.option(
+    "--turn", type=click.IntRange(min=0), metavar="ID", shell_complete=completers.turn_ids,
+    help="Only those of this turn; ends with it.",
+)  # fmt: skip
 @click.option("--grep", metavar="TEXT", help="Only those with this text in them, capitals or not.")
 @click.option("--tools", is_flag=True, help="Only calls of tools and their answers.")
 @click.option("--json", "as_json", is_flag=True, help="One event a line as JSON.")
@@ -68,18 +76,28 @@ def tail(
 
         agents, sieve = invocation.hive_agents(), Sieve(kinds, turn, grep, tools)
         show_hive(url, agents, sieve, count, since, is_followed=not no_follow, as_json=as_json)
-        return
+    else:
+        sieve = Sieve(kinds, turn, grep, tools)
+        _show_agent(invocation, sieve, count, since, is_followed=not no_follow, as_json=as_json)
+
+
+def _show_agent(
+    invocation: Invocation, sieve: Sieve, count: int | None, since: int | None, *, is_followed: bool, as_json: bool
+) -> None:
     paths = invocation.paths()
-    is_terminal = sys.stdout.isatty() and not as_json
+    is_terminal = sys.stdout.isatty() and not as_json and not is_plain()
     feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S)
     snapshot = stored_status(paths, now_ms=now_ms()) | dict(ask_harness(paths, "status") or STOPPED)
-    sieve = Sieve(kinds, turn, grep, tools)
-    if not no_follow:
+    is_empty = True
+    if is_followed:
         hold_stops()
-    with open_sink(snapshot, as_json=as_json, live=None if not no_follow else False) as sink:
+    with open_sink(snapshot, as_json=as_json, live=None if is_followed else False) as sink:
         for batch in _batches(_earlier(feed, sieve, count, since)):
             sink.show(batch)
-        if no_follow or sieve.over:
+            is_empty = False
+        if is_empty and not is_followed and not as_json:
+            click.echo("no such events", err=True)
+        if not is_followed or sieve.over:
             return
         shown: Mapping[str, Any] | None = {}
         for event in stoppable(feed.follow(), sink):

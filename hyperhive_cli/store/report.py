@@ -17,8 +17,11 @@ from hyperhive_cli.usage import TokenUsage
 def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
     """Report an agent from its files alone. Blocking; what cannot be read is None, never an error."""
     report = empty_status(paths.agent) | {"state_dir": str(paths.state_dir), "model": read_model(paths.model_file)}
-    with suppress(StoreError):
+    try:
         report |= _from_inbox(paths, now_ms)
+    except StoreError:
+        if paths.inbox_db.exists():  # damaged, or not ours to read: no 0, which would look like an empty one
+            report |= {"unread": None, "dead": None}
     with suppress(sqlite3.Error, TypeError):
         report |= _from_history(paths, now_ms)
     return report

@@ -12,12 +12,13 @@ import trio
 import trio.testing
 
 from hyperhive_cli.agent import hook as hooks
-from hyperhive_cli.agent.hook import ATTENTION, HookConfig, command_words, find_hook, needs_attention, open_hook, wants
+from hyperhive_cli.agent.hook import HookConfig, command_words, find_hook, needs_attention, open_hook, wants
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.events import BusEvent, LiveEvent, ModelChanged, Note, StatusChanged, Stream, TurnEnd
 from hyperhive_cli.outcomes import OutcomeKind
+from hyperhive_cli.sieve import ATTENTION
 from tests.conftest import process_state
 
 LIMIT_S = 30.0
@@ -246,7 +247,7 @@ def test_a_flood_past_the_feeds_own_memory_is_counted_too(stage: Stage) -> None:
     async def act(bus: Bus) -> None:
         bus.publish(*[Note(text=str(number)) for number in range(1_000)])
 
-    bus = stage.play("cat >> told", act)
+    bus = stage.play("IFS= read -r event; printf '%s\\n' \"$event\" >> told", act)
     assert all(note.startswith("the hook is too slow: ") for note in notes(bus))
     assert sum(int(note.split()[5]) for note in notes(bus)) == 1_000 - len(stage.told())
 

@@ -165,7 +165,7 @@ def test_a_damaged_inbox_leaves_the_history_in_the_report(paths: AgentPaths, con
     use(paths)
     paths.inbox_db.write_bytes(content)
     report = stored_status(paths, now_ms=NOW_MS)
-    assert report == {**empty_report(paths), **history_of_use(), "model": "opus"}
+    assert report == {**empty_report(paths), **history_of_use(), "model": "opus", "unread": None, "dead": None}
 
 
 @pytest.mark.parametrize("content", GARBAGE.values(), ids=GARBAGE.keys())
@@ -181,4 +181,4 @@ def test_an_inbox_that_is_damaged_in_the_middle_is_no_error(paths: AgentPaths) -
     content = paths.inbox_db.read_bytes()
     paths.inbox_db.write_bytes(content[:4096] + b"\xab" * (len(content) - 4096))
     report = stored_status(paths, now_ms=NOW_MS)
-    assert report == {**empty_report(paths), **history_of_use(), "model": "opus"}
+    assert report == {**empty_report(paths), **history_of_use(), "model": "opus", "unread": None, "dead": None}

@@ -53,10 +53,9 @@ FLOORS = {
     """,
     5: "agent.harness agent.host",
     6: """
-        cli.__init__ cli.agents cli.backup cli.config cli.configured cli.demo cli.doctor cli.export
-        cli.fleet_tail cli.hive cli.host cli.inbox
-        cli.invocation cli.login cli.main cli.model cli.moments cli.run cli.send cli.session cli.show cli.sinks
-        cli.stats cli.status cli.tail
+        cli.__init__ cli.agents cli.backup cli.completers cli.completion cli.config cli.configured cli.demo
+        cli.doctor cli.export cli.fleet_tail cli.hive cli.host cli.inbox cli.invocation cli.login cli.main cli.model
+        cli.moments cli.progress cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail
     """,
     7: "__main__",
 }
