@@ -61,7 +61,7 @@ class Machine:
             self.command(*arguments),
             env=self.environment(),
             cwd=self.workspace(agent),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
