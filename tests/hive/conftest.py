@@ -3,6 +3,7 @@
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,9 @@ import psycopg
 import pytest
 
 from hyperhive_cli.hive.room import connect, migrate
+from tests.conftest import Step
+from tests.forkserver import Forkserver
+from tests.hive.machines import Machine, open_machines
 from tests.hive.postgres import Server, open_server, programs
 
 _numbers = itertools.count()
@@ -33,10 +37,15 @@ class Database:
 
     server: Server
     name: str
+    forkserver: Forkserver | None = None
 
     @property
     def url(self) -> str:
         return self.server.url(self.name)
+
+    def machines(self, *names: str, runs: list[Step] | None = None) -> AbstractContextManager[list[Machine]]:
+        """Give machines that are in this hive."""
+        return open_machines(self.url, names, runs, self.forkserver)
 
     def url_of(self, role: str) -> str:
         return self.server.url(self.name, role)
@@ -54,10 +63,10 @@ class Database:
 
 
 @pytest.fixture
-def database(server: Server) -> Iterator[Database]:
+def database(server: Server, forkserver: Forkserver) -> Iterator[Database]:
     name = f"hive_{os.getpid()}_{next(_numbers)}"
     server.execute("postgres", f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    yield Database(server, name)
+    yield Database(server, name, forkserver)
     server.execute("postgres", f"DROP DATABASE {name} WITH (FORCE)")
 
 

@@ -4,14 +4,26 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.conftest import FakeClaude, Step, wait_until, write_program
+from tests.forkserver import Forked, Forkserver, can_fork
 from tests.harness import LIMIT_S, SOURCE, Done, Program, program_command
+
+# What is only looked at now and then is looked at more often; who would start one after the other starts at once.
+QUICK: Mapping[str, float] = MappingProxyType(
+    {
+        "hive.relay.POLL_S": 0.5,
+        "hive.feed.POLL_S": 0.5,
+        "agent.loop.INBOX_POLL_S": 0.5,
+        "hive.member.STAGGER_S": 0.1,
+    }
+)
 
 
 @dataclass(slots=True)
@@ -23,6 +35,8 @@ class Machine:
     url: str
     fake: FakeClaude
     wrap: Sequence[str] = ()
+    forkserver: Forkserver | None = None
+    constants: Mapping[str, float] = field(default_factory=lambda: QUICK)
     variables: dict[str, str] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
@@ -42,30 +56,30 @@ class Machine:
 
     def call(self, agent: str, *arguments: str, **variables: str) -> Done:
         """Run a command to its end in an agent's workspace."""
-        done = subprocess.run(
-            self.command(*arguments),
-            env={**self.environment(), **variables},
-            cwd=self.workspace(agent),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
-        assert b"Traceback" not in done.stderr, done.stderr.decode()
-        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+        process = self._open(agent, arguments, {**self.environment(), **variables})
+        stdout, stderr = process.communicate(b"", LIMIT_S)
+        assert process.returncode is not None
+        assert b"Traceback" not in stderr, stderr.decode()
+        return Done(process.returncode, stdout.decode(), stderr.decode())
 
-    @contextmanager
-    def start(self, agent: str, *arguments: str) -> Iterator[Program]:
-        """Start a command that goes on in an agent's workspace; what is left of it in the end is killed."""
-        process = subprocess.Popen(
+    def _open(
+        self, agent: str, arguments: Sequence[str], environment: Mapping[str, str]
+    ) -> subprocess.Popen[bytes] | Forked:
+        if self.forkserver is not None and not self.wrap and can_fork(environment):
+            return self.forkserver.fork(arguments, self.workspace(agent), environment, self.constants)
+        return subprocess.Popen(
             self.command(*arguments),
-            env=self.environment(),
+            env=environment,
             cwd=self.workspace(agent),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        program = Program(process)
+
+    @contextmanager
+    def start(self, agent: str, *arguments: str) -> Iterator[Program]:
+        """Start a command that goes on in an agent's workspace; what is left of it in the end is killed."""
+        program = Program(process := self._open(agent, arguments, self.environment()))
         try:
             yield program
         finally:
@@ -102,7 +116,9 @@ class Machine:
 
 
 @contextmanager
-def open_machines(url: str, names: Sequence[str], runs: list[Step] | None = None) -> Iterator[list[Machine]]:
+def open_machines(
+    url: str, names: Sequence[str], runs: list[Step] | None = None, forkserver: Forkserver | None = None
+) -> Iterator[list[Machine]]:
     """Give machines, each in a folder that is short enough for sockets."""
     with ExitStack() as stack:
         machines = []
@@ -113,5 +129,5 @@ def open_machines(url: str, names: Sequence[str], runs: list[Step] | None = None
             write_program(fake.path, fake.folder / "script.json")
             fake.script(runs or [])
             stack.callback(fake.end_all)
-            machines.append(Machine(name, folder, url, fake))
+            machines.append(Machine(name, folder, url, fake, forkserver=forkserver))
         yield machines

@@ -6,7 +6,6 @@ from hyperhive_cli.agent.credentials import account_of
 from tests.conftest import Step, wait_until
 from tests.harness import INIT, TEXT
 from tests.hive.conftest import Database
-from tests.hive.machines import open_machines
 
 
 def limited() -> list[Step]:
@@ -17,7 +16,7 @@ def limited() -> list[Step]:
 
 
 def test_a_limit_pauses_every_agent_of_the_account_and_one_resume_ends_it(database: Database) -> None:
-    with open_machines(database.url, ["a", "b"], TEXT) as (a, b):
+    with database.machines("a", "b", runs=TEXT) as (a, b):
         for machine in (a, b):
             machine.variables["ANTHROPIC_API_KEY"] = "sk-ant-shared-by-both"
         a.fake.script(limited())
@@ -43,7 +42,7 @@ def test_a_limit_pauses_every_agent_of_the_account_and_one_resume_ends_it(databa
 
 
 def test_who_said_it_and_died_is_not_waited_for(database: Database) -> None:
-    with open_machines(database.url, ["b"], TEXT) as (b,):
+    with database.machines("b", runs=TEXT) as (b,):
         b.variables["ANTHROPIC_API_KEY"] = "sk-ant-shared"
         account = account_of({"ANTHROPIC_API_KEY": "sk-ant-shared"})
         database.change(

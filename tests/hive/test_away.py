@@ -6,23 +6,26 @@ from collections.abc import Iterator
 import pytest
 
 from hyperhive_cli.hive.room import migrate
-from hyperhive_cli.hive.tenure import LEASE_S
 from tests.conftest import Step, wait_until
+from tests.forkserver import Forkserver
 from tests.harness import INIT, TEXT, gated, of_kind
 from tests.hive.conftest import Database
-from tests.hive.machines import open_machines
+from tests.hive.machines import QUICK
 from tests.hive.postgres import Server, open_server, programs
+
+# The machine reckons with less than what the database gives; with the true times: test_network.py.
+SHORT = {**QUICK, "hive.tenure.LEASE_S": 17.0, "hive.tenure.RENEW_EVERY_S": 1.0}
 
 
 @pytest.fixture
-def mortal() -> Iterator[Database]:
+def mortal(forkserver: Forkserver) -> Iterator[Database]:
     """Give a hive on a server of its own, which may be killed."""
     found = programs()
     if found is None:
         pytest.skip("PostgreSQL 15 or newer is not here: NOTHING OF THE HIVE WAS TESTED (apt-get install postgresql)")
     with open_server(found) as server:
         migrate(server.url("postgres"))
-        yield Database(server, "postgres")
+        yield Database(server, "postgres", forkserver)
 
 
 def chatter(count: int) -> list[Step]:
@@ -37,7 +40,7 @@ def newest(database: Database) -> int:
 def test_t60_a_server_that_is_killed_loses_and_doubles_nothing(mortal: Database) -> None:
     server: Server = mortal.server
     with (
-        open_machines(mortal.url, ["a", "b"], chatter(700)) as (a, b),
+        mortal.machines("a", "b", runs=chatter(700)) as (a, b),
         a.run("bee") as program,
         b.start("elsewhere", "-a", "bee", "tail", "--json", "--since", "0") as follower,
     ):
@@ -67,23 +70,24 @@ def test_t60_a_server_that_is_killed_loses_and_doubles_nothing(mortal: Database)
 
 
 def test_t60_a_turn_ends_before_its_lease_while_the_hive_is_away(mortal: Database) -> None:
-    server = mortal.server
-    with open_machines(mortal.url, ["a"], gated()) as (a,), a.run("bee") as program:
-        a.await_owner("bee")
-        a.send("bee", "long work")
-        a.fake.wait_for("before go on")
-        server.kill()
-        began = time.monotonic()
-        ended = program.wait_for_kind("turn_end")
-        assert time.monotonic() - began < LEASE_S
-        assert ended["outcome"] == "interrupted"
-        program.wait_for(lambda event: event.get("level") == "error" and "trying again" in event.get("text", ""))
-        a.fake.script(TEXT)
-        server.start()
-        again = program.wait_for_kind("turn_end", ok=True)
-        assert again["message_id"] == ended["message_id"] == 1
-        wait_until(lambda: mortal.rows("SELECT state, deliveries FROM hyperhive.inbox") == [("done", 2)])
-        assert mortal.rows("SELECT epoch FROM hyperhive.agent") == [(1,)], "nobody else took it: it is ours still"
-        prompt = a.fake.calls()[-1]["prompt"]
-        assert prompt is not None
-        assert "delivery 2" in prompt.lower()
+    with mortal.machines("a", runs=gated()) as (a,):
+        a.constants = SHORT
+        with a.run("bee") as program:
+            a.await_owner("bee")
+            a.send("bee", "long work")
+            a.fake.wait_for("before go on")
+            mortal.server.kill()
+            began = time.monotonic()
+            ended = program.wait_for_kind("turn_end")
+            assert time.monotonic() - began < SHORT["hive.tenure.LEASE_S"]
+            assert ended["outcome"] == "interrupted"
+            program.wait_for(lambda event: event.get("level") == "error" and "trying again" in event.get("text", ""))
+            a.fake.script(TEXT)
+            mortal.server.start()
+            again = program.wait_for_kind("turn_end", ok=True)
+            assert again["message_id"] == ended["message_id"] == 1
+            wait_until(lambda: mortal.rows("SELECT state, deliveries FROM hyperhive.inbox") == [("done", 2)])
+            assert mortal.rows("SELECT epoch FROM hyperhive.agent") == [(1,)], "nobody else took it: it is ours still"
+            prompt = a.fake.calls()[-1]["prompt"]
+            assert prompt is not None
+            assert "delivery 2" in prompt.lower()

@@ -12,7 +12,6 @@ from hyperhive_cli.hive.feed import HiveFeed, Told
 from hyperhive_cli.settings import HISTORY_CAPACITY
 from tests.harness import of_kind
 from tests.hive.conftest import Database
-from tests.hive.machines import open_machines
 
 
 class Writer:
@@ -104,7 +103,7 @@ def test_what_the_hive_no_longer_keeps_is_said(database: Database) -> None:
 
 
 def test_tail_names_the_agents_and_stats_adds_them_up(database: Database) -> None:
-    with open_machines(database.url, ["a"]) as (a,), database.connect() as connection:
+    with database.machines("a") as (a,), database.connect() as connection:
         one, two = (Writer(connection, agent) for agent in ("team-1", "team-2"))
         one.write(2)
         two.write(1)
@@ -137,7 +136,7 @@ def test_tail_names_the_agents_and_stats_adds_them_up(database: Database) -> Non
 
 
 def test_agents_are_watched_in_a_pipe(database: Database) -> None:
-    with open_machines(database.url, ["a"]) as (a,), database.connect() as connection:
+    with database.machines("a") as (a,), database.connect() as connection:
         Writer(connection, "bee")
         with a.start("x", "agents", "--watch", "--json") as program:
             program.wait_for(lambda event: event["agent"] == "bee" and event["hive"]["machine"] == "m")

@@ -33,7 +33,7 @@ def ends(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 def test_a_hundred_agents_on_one_host_share_two_connections(database: Database) -> None:
     names = [f"team-{number:03}" for number in range(100)]
-    with open_machines(database.url, ["a"], TEXT) as (a,):
+    with database.machines("a", runs=TEXT) as (a,):
         more = 'machine = "a"\nmax-turns-at-once = 4\nstagger = 0.0'
         with a.start("host", "host", write_plan(a, names, more), "--json") as program:
             owned = "SELECT count(*) FROM hyperhive.agent WHERE owner = 'a' AND until > clock_timestamp()"
@@ -55,7 +55,7 @@ def test_a_hundred_agents_on_one_host_share_two_connections(database: Database) 
 
 
 def test_an_agent_that_fails_stops_none_of_its_siblings(database: Database) -> None:
-    with open_machines(database.url, ["a"], TEXT) as (a,):
+    with database.machines("a", runs=TEXT) as (a,):
         plan = write_plan(a, ["bad", "good"])
         a.state_dir("bad").mkdir(parents=True, mode=0o700)
         (a.state_dir("bad") / "hyperhive-inbox.sqlite").write_bytes(b"this is no database" * 100)
@@ -86,7 +86,7 @@ def test_turns_at_once_are_bounded_without_a_hive_too(database: Database) -> Non
 
 
 def test_an_agent_is_moved_after_its_turn_and_a_machine_is_drained(database: Database) -> None:
-    with open_machines(database.url, ["a", "b"], gated()) as (a, b):
+    with database.machines("a", "b", runs=gated()) as (a, b):
         b.fake.script(TEXT)
         with (
             a.start("host", "host", write_plan(a, ["bee"]), "--json", "--machine", "a") as first,
@@ -174,7 +174,7 @@ def test_a_plan_that_is_wrong_is_refused(text: str, said: str) -> None:
 
 
 def test_what_run_would_refuse_a_host_refuses(database: Database) -> None:
-    with open_machines(database.url, ["a"], [INIT]) as (a,):
+    with database.machines("a", runs=[INIT]) as (a,):
         wrong = write_plan(a, ["bee"], bee='modell = "opus"')
         assert "agent 'bee': No such option" in a.call("x", "host", wrong).refusal(2)
         assert "there is no file" in a.call("x", "host", "nowhere.toml").refusal(2)

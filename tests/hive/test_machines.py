@@ -5,11 +5,10 @@ import signal
 from tests.conftest import process_state, wait_until
 from tests.harness import ANSWER, TEXT, gated, of_kind
 from tests.hive.conftest import Database
-from tests.hive.machines import open_machines
 
 
 def test_a_message_from_anywhere_is_run_where_the_agent_is(database: Database) -> None:
-    with open_machines(database.url, ["a", "b"], TEXT) as (a, b), a.run("bee") as program:
+    with database.machines("a", "b", runs=TEXT) as (a, b), a.run("bee") as program:
         a.await_owner("bee")
         done = b.send("bee", "hello", "--wait", "--json")
         assert done.status == 0, done.stderr
@@ -35,7 +34,7 @@ def test_a_message_from_anywhere_is_run_where_the_agent_is(database: Database) -
 
 def test_another_machine_takes_over_when_one_is_killed(database: Database) -> None:
     """Its message runs there as attempt 2, in a new session, with the notice."""
-    with open_machines(database.url, ["a", "b"], gated()) as (a, b), a.run("bee") as first:
+    with database.machines("a", "b", runs=gated()) as (a, b), a.run("bee") as first:
         a.await_owner("bee")
         b.fake.script(TEXT)
         with b.run("bee") as second:
@@ -59,7 +58,7 @@ def test_another_machine_takes_over_when_one_is_killed(database: Database) -> No
 
 
 def test_t59_a_machine_that_was_stopped_ends_its_turn_and_changes_nothing(database: Database) -> None:
-    with open_machines(database.url, ["a", "b"], gated()) as (a, b), a.run("bee") as first:
+    with database.machines("a", "b", runs=gated()) as (a, b), a.run("bee") as first:
         a.await_owner("bee")
         b.fake.script(TEXT)
         with b.run("bee") as second:

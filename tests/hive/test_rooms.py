@@ -202,7 +202,7 @@ def test_messages_are_put_in_order(inbox: HiveInbox, database: Database) -> None
 
 
 def test_what_is_wrong_with_an_address_is_said(database: Database) -> None:
-    with open_machines(database.url, ["a"]) as (a,):
+    with database.machines("a") as (a,):
         a.variables["HYPERHIVE_HIVE"] = "mysql://me:secret@x/y"
         refused = a.call("x", "status")
         assert "no address of a hive" in refused.refusal(2)
