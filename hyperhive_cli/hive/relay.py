@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 POLL_S = 5.0
 LOOK_S = 0.25  # how often the leases are looked at: cheap, and a process that was stopped wakes up in it
+STOPPED_S = 2.0  # between two looks: then this process, or its machine, was stopped
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -83,10 +84,14 @@ class Relay:
 
     async def _keep(self) -> None:
         """Renew the leases that are due, all in one statement. Meanwhile `_watch` looks at how long they last."""
+        looked = steady_s()
         while True:
-            due = [member for member in self._members.values() if member.is_due()]
+            # Who was stopped for a while asks at once whether the agents are still its own.
+            was_stopped, looked = steady_s() - looked > STOPPED_S, steady_s()
+            due = [member for member in self._members.values() if member.is_due() or was_stopped]
             if due:
                 await self._renew(due)
+                looked = steady_s()
             await trio.sleep(LOOK_S)
 
     async def _watch(self) -> None:

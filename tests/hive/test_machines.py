@@ -1,7 +1,9 @@
 """Agents on several machines, as processes, on one real database."""
 
 import signal
+import time
 
+from hyperhive_cli.hive.relay import STOPPED_S
 from tests.conftest import process_state, wait_until
 from tests.harness import ANSWER, TEXT, gated, of_kind
 from tests.hive.conftest import Database
@@ -70,6 +72,7 @@ def test_t59_a_machine_that_was_stopped_ends_its_turn_and_changes_nothing(databa
             second.wait_for_kind("turn_end", ok=True)
             wait_until(lambda: database.rows("SELECT state FROM hyperhive.inbox") == [("done",)])
             before = database.rows("SELECT count(*), max(seq) FROM hyperhive.event")
+            time.sleep(STOPPED_S)  # so long that it knows
             first.send(signal.SIGCONT)
             first.wait_for(lambda event: "taken over" in event.get("text", ""))
             assert first.wait_for_kind("turn_end")["outcome"] == "interrupted"
