@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.cli.invocation import is_utf8, stop_without_reader
+from hyperhive_cli.cli.invocation import stop_without_reader
 from hyperhive_cli.cli.sinks import hold_stops, named_json, open_sink, stoppable
 from hyperhive_cli.hive.feed import HiveFeed, Told
 from hyperhive_cli.sieve import Sieve
@@ -71,7 +71,6 @@ class _Printer:
                 sys.stdout.buffer.flush()
                 continue
             if self._is_of_many and agent != self._agent:
-                bar = "──" if is_utf8() else "--"
-                click.echo(f"{bar} {agent} {bar}")
+                click.echo(f"==> {agent} <==")
             self._agent = agent
             self._sink.show(records)

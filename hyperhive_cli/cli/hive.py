@@ -54,9 +54,7 @@ def init(invocation: Invocation, hive: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: `machines` and `agents`.")
 @pass_invocation
 def status(invocation: Invocation, pattern: str, hive: str | None, *, as_json: bool) -> None:
-    """Show agents with owners, leases and how old their reports are.
-
-    And the machines.
+    """Show agents with their machines and leases, and when each changed.
 
     \b
     Examples: hyperhive hive status

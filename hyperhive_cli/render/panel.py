@@ -236,9 +236,11 @@ def hive_to_lines(agents: Sequence[Mapping[str, Any]], machines: Sequence[Mappin
     """Give a hive's agents with their leases, and its machines."""
     if not agents and not machines:
         return ["the hive is empty"]
-    heads = ["agent", "machine", "lease", "epoch", "status", "waiting", "leased", "dead", "events", "report"]
+    heads = ["agent", "machine", "lease", "epoch", "status", "waiting", "leased", "dead", "events", "changed"]
     rows = [[text.one_line(cell, 40) for cell in _hive_row(one)] for one in agents]
-    lines = table(heads, rows, width, optional=("events", "epoch", "leased", "report")) if agents else ["no agents yet"]
+    lines = (
+        table(heads, rows, width, optional=("events", "epoch", "leased", "changed")) if agents else ["no agents yet"]
+    )
     held = [[one["name"], str(one["agents"]), "draining" if one["draining"] else "-"] for one in machines]
     return [*lines, "", *table(["machine", "agents", "state"], held, width)] if machines else lines
 

@@ -112,11 +112,11 @@ def test_tail_names_the_agents_and_stats_adds_them_up(database: Database) -> Non
         for writer in (one, two):
             tenancy.keep_turns(connection, writer.seat, [turn])
         plain = a.call("x", "tail", "team-*", "--no-follow").stdout
-        assert plain.splitlines()[0] == "── team-1 ──"
-        assert [line for line in plain.splitlines() if line.startswith("──")] == [
-            "── team-1 ──",
-            "── team-2 ──",
-            "── team-1 ──",
+        assert plain.splitlines()[0] == "==> team-1 <=="
+        assert [line for line in plain.splitlines() if line.startswith("==>")] == [
+            "==> team-1 <==",
+            "==> team-2 <==",
+            "==> team-1 <==",
         ]
         events = a.call("x", "tail", "team-*", "--no-follow", "--json").json_lines()
         assert [(event["agent"], event["seq"]) for event in events] == [("team-1", 1), ("team-2", 1), ("team-1", 2)]

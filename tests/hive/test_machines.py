@@ -85,5 +85,44 @@ def test_t59_a_machine_that_was_stopped_ends_its_turn_and_changes_nothing(databa
             assert a.fake.calls()[-1]["pid"] not in [pid for pid in a.fake.started() if _is_alive(pid)]
 
 
+def test_a_drain_works_off_the_hive_and_what_was_sent_past_it(database: Database) -> None:
+    """Sent to the hive, given to `run`, and left in the machine's own inbox from before there was a hive."""
+    with database.machines("a", "b", runs=TEXT) as (a, b):
+        assert a.call("bee", "send", "from before", HYPERHIVE_HIVE="").stdout == "1\n"
+        assert b.send("bee", "by the hive", "--key", "k").status == 0
+        done = a.call(
+            "bee", "run", "--claude", str(a.fake.path), "--machine", "a", "--drain", "--json", "--message", "mine"
+        )
+        assert done.status == 0, done.stderr
+        starts = of_kind(done.json_lines(), "turn_start")
+        assert sorted(start["body"] for start in starts) == ["by the hive", "from before", "mine"]
+        rows = database.rows("SELECT id, state FROM hyperhive.inbox ORDER BY id")
+        assert [state for _, state in rows] == ["done"] * 3
+        assert sorted(start["message_id"] for start in starts) == [number for number, _ in rows]
+        assert a.call("bee", "inbox", HYPERHIVE_HIVE="").stdout == ""
+        shown = b.call("x", "-a", "bee", "inbox", "show", str(rows[0][0]), "--json").json_lines()[0]
+        assert [turn["outcome"] for turn in shown["turns"]] == ["ok"]
+
+
+def test_a_drain_is_refused_while_another_machine_has_the_agent(database: Database) -> None:
+    with database.machines("a", "b", runs=TEXT) as (a, b), a.run("bee"):
+        a.await_owner("bee")
+        done = b.call("bee", "run", "--claude", str(b.fake.path), "--drain", "--quiet")
+        assert done.refusal() == "agent 'bee' is run by a"
+
+
+def test_a_harness_starts_and_ends_without_its_hive(database: Database) -> None:
+    with database.machines("a", runs=TEXT) as (a,):
+        a.url = "postgresql://nobody@127.0.0.1:1/x"
+        with a.run("bee", "--message", "waits") as program:
+            program.wait_for(lambda event: "cannot be reached" in event.get("text", ""))
+            program.wait_for_kind("status_changed", status="failed")
+            assert program.interrupt() == 130
+        assert of_kind(program.events(), "turn_start") == []
+        a.url = database.url
+        assert a.call("bee", "run", "--claude", str(a.fake.path), "--drain", "--quiet").status == 0
+    assert database.rows("SELECT body, state FROM hyperhive.inbox") == [("waits", "done")]
+
+
 def _is_alive(pid: int) -> bool:
     return process_state(pid) not in {None, "Z"}
