@@ -8,11 +8,12 @@ moment loses nothing. What was sent to this machine alone, past the hive, is han
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+from hyperhive_cli.errors import RefusedError
 from hyperhive_cli.hive.tenancy import TURN_COLUMNS, Backlog
 from hyperhive_cli.store.facts import put_fact
 from hyperhive_cli.store.inbox import Inbox, Message, open_inbox
@@ -55,6 +56,17 @@ class Foyer(Inbox):
         """Give the message that was brought here and not yet taken back."""
         found = self.fact("hive_in_flight")
         return InFlight(*json.loads(found)) if found else None
+
+    def brought(self) -> Message | None:
+        """Give the message in flight as it stands here; None when there is none, or when its row is gone."""
+        held = self.in_flight()
+        with suppress(RefusedError):
+            return None if held is None else self.get(held.id)
+        return None
+
+    def drop(self) -> None:
+        """Forget that a message is in flight."""
+        self.put_facts(hive_in_flight="")
 
     def bring(self, message: Message, epoch: int) -> None:
         """Put a message here that was leased in the hive, ready to be leased here."""

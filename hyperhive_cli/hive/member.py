@@ -187,8 +187,7 @@ class Member:
 
     async def _take_back(self, seat: Seat) -> None:
         """Let the hive know what became of the message in flight, and of the turns that have ended."""
-        held = self._foyer.in_flight()
-        message = None if held is None else self._foyer.get(held.id)
+        held, message = self._foyer.in_flight(), self._foyer.brought()
         if message is not None and message.state == "leased":
             return
         turns = self._foyer.ended_turns()
@@ -198,6 +197,9 @@ class Member:
             self._foyer.take_back(message, "given back to the hive" if known else "the hive gave it to another machine")
         elif turns:
             await self._line.call(partial(tenancy.keep_turns, seat=seat, turns=turns))
+        if held is not None and message is None:  # the inbox was replaced meanwhile: nobody knows what it did
+            await self._line.call(partial(tenancy.recover, seat=seat, own=True))
+            self._foyer.drop()
         self._foyer.mark_shipped(turns)
 
     async def _hand_over_strays(self) -> None:

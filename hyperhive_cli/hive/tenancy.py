@@ -120,15 +120,15 @@ def _keep_shipped(connection: "Connection", agent: str, origin: str | None, new_
             )
 
 
-def recover(connection: "Connection", seat: Seat) -> list[Message]:
-    """Return what holders before had leased: to ready, or to dead when the attempts are used up. Fenced."""
+def recover(connection: "Connection", seat: Seat, *, own: bool = False) -> list[Message]:
+    """Return what holders before (`own`: and we) had leased: to ready, or to dead when attempts are used up. Fenced."""
     rows = connection.execute(
         f"""WITH {_HELD}
             UPDATE hyperhive.inbox SET state = CASE WHEN attempts >= {MAX_ATTEMPTS} THEN 'dead' ELSE 'ready' END,
                 acted = true, reason = 'the harness died during its turn', changed = {NOW_MS}
-            FROM held WHERE agent = held.name AND state = 'leased' AND inbox.epoch < %(epoch)s
+            FROM held WHERE agent = held.name AND state = 'leased' AND inbox.epoch < %(before)s
             RETURNING {COLUMNS}""".encode(),
-        seat.fence,
+        {**seat.fence, "before": seat.epoch + own},
     ).fetchall()
     return [Message._make(row) for row in rows]
 

@@ -109,6 +109,15 @@ def test_an_acknowledgement_of_an_earlier_delivery_changes_nothing(database: Dat
         assert database.rows("SELECT state, deliveries FROM hyperhive.inbox") == [("leased", 2)]
 
 
+def test_what_we_have_leased_ourselves_is_returned_when_asked_for(database: Database) -> None:
+    with database.connect() as a:
+        seat = seat_of(a, "a")
+        put(a, database.url, "work")
+        tenancy.lease(a, seat)
+        assert tenancy.recover(a, seat) == []
+        assert [message.state for message in tenancy.recover(a, seat, own=True)] == ["ready"]
+
+
 def test_a_message_whose_attempts_are_used_up_is_dead(database: Database) -> None:
     with database.connect() as a:
         number = put(a, database.url, "it kills every machine")
