@@ -6,6 +6,7 @@ import shutil
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import click
 import trio
@@ -18,6 +19,7 @@ from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.cli.configured import load_settings, stronger
 from hyperhive_cli.cli.invocation import Invocation, now_ms, pass_invocation
+from hyperhive_cli.cli.limits import limit_options, to_budget, to_mark
 from hyperhive_cli.cli.sinks import open_sink
 from hyperhive_cli.errors import HyperhiveError, UsageError
 from hyperhive_cli.settings import check_model_name
@@ -103,6 +105,7 @@ class Lines(click.types.StringParamType):
     metavar="NAME",
     help="Let claude see this variable too; * stands for any text, and it may be given several times.",
 )
+@limit_options
 @click.option("--prewarm", is_flag=True, help="While idle, have the next claude started already; costs about 160 MB.")
 @click.option("--allow-self-control", is_flag=True, help="Let a turn send messages to its own agent and steer it.")
 @click.option("--on-event", metavar="COMMAND", help="Run this for an event, which it gets as JSON on stdin; no shell.")
@@ -119,6 +122,7 @@ class Lines(click.types.StringParamType):
 @pass_invocation
 def run(
     invocation: Invocation,
+    /,
     workspace: Path,
     claude: str,
     model: str | None,
@@ -142,6 +146,7 @@ def run(
     partial: bool | None,
     prewarm: bool,
     allow_self_control: bool,
+    **limits_given: Any,  # noqa: ANN401 - those of `limit_options`
 ) -> int:
     """Run the agent in the foreground: each message of its inbox is one turn of claude.
 
@@ -175,6 +180,8 @@ def run(
         expect_auth=expect_auth,
         redactor=Redactor(os.environ),
         prewarm=prewarm,
+        budget=to_budget(limits_given, claude_args),
+        mark=to_mark(limits_given),
     )
     chosen = None if model is None else check_model_name(model)
     incoming = [check_message("operator", text) for text in messages]

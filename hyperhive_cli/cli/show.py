@@ -79,6 +79,9 @@ def _row_to_lines(row: dict[str, Any]) -> list[str]:
         "model": row["model"],
         "session": row["session_id"],
         "tokens": f"{given} in, {out} out, {read} cached, {written} written",
+        "context": f"{row['compacted_from']:,} tokens, compacted to {row['context_tokens']:,}"
+        if row["compacted_from"]
+        else None,
         "cost": text.dollars(row["cost_usd"]),
         "tools": tools,
         "result": row["result_text"],

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from hyperhive_cli.budget import TURN_LIMITS, WARN_AT, shown
 from hyperhive_cli.render import text
 from hyperhive_cli.render.figures import money, percent
 from hyperhive_cli.render.table import cells, cut, table
@@ -18,7 +19,12 @@ NEAR_FULL, FULL = 0.7, 0.9
 # Outcomes that wait for the world or a person, and are nobody's failure.
 PATIENT = frozenset({"needs_login", "rate_limited", "overloaded", "billing", "cancelled", "interrupted"})
 _SIGNS: Mapping[str, Span] = {"ok": ("✓", "fine"), **dict.fromkeys(PATIENT, ("·", "warn"))}
-_STATUS_STYLES: Mapping[str, str] = {"online": "fine", "rate_limited": "warn", "needs_login_in_progress": "warn"}
+_STATUS_STYLES: Mapping[str, str] = {
+    "online": "fine",
+    "rate_limited": "warn",
+    "over_budget": "warn",
+    "needs_login_in_progress": "warn",
+}
 
 
 def sign_of(outcome: str) -> Span:
@@ -37,7 +43,9 @@ def status_to_rows(found: Mapping[str, Any], now: float) -> list[Row]:
         ("model", [(found["model"], "")]),
         ("session", [(found["session_id"] or "none yet", "")]),
         ("context", _context(found)),
+        *_compacted(found["last_compaction"], now),
         ("today", [(today_words(found["today"]), "")]),
+        *_budget(found["budget"]),
         ("inbox", _inbox(found)),
         *_prewarmed(found["prewarmed"], now),
         ("outcomes", _outcomes(found["last_outcomes"])),
@@ -105,6 +113,59 @@ def today_words(today: Mapping[str, Any] | None) -> str:
     went_in = sum(today[f"{name}input_tokens"] for name in ("", "cache_read_", "cache_creation_"))
     spent = f"{text.tokens(went_in)} in, {text.tokens(today['output_tokens'])} out"
     return f"{text.plural(today['turns'], 'turn')}, {today['ok']} ok · {spent} · {money(today['cost_usd'])}"
+
+
+def budget_to_rows(budget: Mapping[str, Any]) -> list[Row]:
+    """Give the `budget` field of `status --json` as rows."""
+    limits, today, turn = budget["limits"], budget["today"], budget["turn"]
+    rows: list[Row] = []
+    if today["limit_usd"] is not None:
+        rows.append(("today", _today_of_limit(today)))
+    allowed = [f"{_amount(name, limits[name])}" for name in TURN_LIMITS if limits[name] is not None]
+    if allowed:
+        rows.append(("a turn", [(f"at most {', '.join(allowed)}", "")]))
+    if turn is not None and allowed:
+        used = f"{turn['tokens']:,} tokens, {text.plural(turn['tool_calls'], 'tool call')}"
+        rows.append(("this turn", [(f"{used} so far; its dollars are known at its end", "")]))
+    for message, raised in budget["messages"].items():
+        words = ", ".join(_amount(name, limit) for name, limit in raised.items())
+        rows.append((f"message {message}", [(f"at most {words}", "")]))
+    return rows
+
+
+def _today_of_limit(today: Mapping[str, Any]) -> list[Span]:
+    used, limit = today["cost_usd"], today["limit_usd"]
+    style = "bad" if used >= limit else "warn" if used >= WARN_AT * limit else "fine"
+    spans: list[Span] = [(f"{shown('day_cost', used)} of {shown('day_cost', limit)}", style)]
+    if today["raised"]:
+        spans.append((", raised for today", ""))
+    if today["unpriced"]:
+        spans.append((f"; {text.plural(today['unpriced'], 'turn')} ended without a figure", "quiet"))
+    return spans
+
+
+def _amount(name: str, limit: float) -> str:
+    return f"{shown(name, limit)}{'' if name == 'turn_cost' else ' ' + name.removeprefix('turn_').replace('_', ' ')}"
+
+
+def _budget(budget: Mapping[str, Any] | None) -> list[Row]:
+    """Give the row of the limits in one line; none where there are none."""
+    if budget is None:
+        return []
+    rows = budget_to_rows(budget)
+    spans: list[Span] = []
+    for name, words in rows:
+        spans += [(" · " if spans else "", ""), (f"{name} ", ""), *words]
+    return [("budget", spans)]
+
+
+def _compacted(found: Mapping[str, Any] | None, now: float) -> list[Row]:
+    """Give the row of the newest compaction, if there was one."""
+    if found is None:
+        return []
+    sizes = f"{text.tokens(found['before'])} to {text.tokens(found['after'])}"
+    ago = text.duration(max(0.0, now - (found["ended"] or 0) / 1000))
+    return [("compacted", [(f"{sizes}, {ago} ago (turn {found['turn_id']})", "quiet")])]
 
 
 def _inbox(found: Mapping[str, Any]) -> list[Span]:

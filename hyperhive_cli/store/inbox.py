@@ -315,6 +315,10 @@ class Inbox:
         """Give the statistics row of the newest ended turn (of a message, if named), None: there is none."""
         return stats.last_turn(self.connection, message_id)
 
+    def newest_turns(self, count: int) -> list[dict[str, Any]]:
+        """Give the statistics rows of the newest ended turns, the newest first."""
+        return stats.newest_turns(self.connection, count)
+
     def totals(self) -> dict[str, Any]:
         """Give the sums over all ended turns: turns, tool_calls, cost_usd."""
         return stats.totals(self.connection)

@@ -7,7 +7,7 @@ from typing import Any
 
 from hyperhive_cli.errors import StoreError
 from hyperhive_cli.settings import AgentPaths
-from hyperhive_cli.store import ended
+from hyperhive_cli.store import ended, spent
 from hyperhive_cli.store.db import open_reader
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.model import read_model
@@ -43,6 +43,8 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
         "last_turn": None,
         "last_outcomes": [],
         "today": None,
+        "budget": None,
+        "last_compaction": None,
     }
     with suppress(StoreError):
         report |= _from_inbox(paths, now_ms)
@@ -68,6 +70,8 @@ def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
             "last_turn": last and {name: last[name] for name in _TURN_FIELDS},
             "last_outcomes": ended.last_outcomes(inbox.connection),
             "today": ended.today(inbox.connection, now_ms),
+            "budget": spent.read_budget(inbox.fact, inbox.connection, now_ms),
+            "last_compaction": ended.last_compaction(inbox.connection),
         }
 
 

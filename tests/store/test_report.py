@@ -57,6 +57,8 @@ def empty_report(paths: AgentPaths) -> dict[str, Any]:
         "last_turn": None,
         "last_outcomes": [],
         "today": None,
+        "budget": None,
+        "last_compaction": None,
     }
 
 
@@ -113,6 +115,8 @@ def inbox_of_use() -> dict[str, Any]:
             "tool_call_count": 2,
         },
         "last_outcomes": ["bad_request", "ok"],
+        "budget": None,
+        "last_compaction": None,
         "today": {
             "turns": 2,
             "ok": 1,

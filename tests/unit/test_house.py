@@ -18,12 +18,12 @@ PACKAGE = "hyperhive_cli"
 ROOT = Path(hyperhive_cli.__file__).parent
 
 FLOORS = {
-    0: "__init__ account errors outcomes usage events settings",
+    0: "__init__ account budget errors outcomes usage events settings",
     1: """
         configuration sieve
-        agent.__init__ agent.pause agent.retry agent.state
-        claude.__init__ claude.argv claude.compatibility claude.evidence claude.outcome claude.prompt claude.redact
-        claude.stream claude.watch
+        agent.__init__ agent.mark agent.pause agent.retry agent.state
+        claude.__init__ claude.allowance claude.argv claude.compatibility claude.evidence claude.outcome claude.prompt
+        claude.redact claude.stream claude.watch
         control.__init__ control.wire
         demo.__init__ demo.replay
         render.__init__ render.figures render.panel render.table render.text
@@ -34,7 +34,7 @@ FLOORS = {
         claude.guard claude.process
         control.client control.peer
         store.backup store.db store.ended store.events store.facts store.folder store.inbox store.model store.place
-        store.report store.rescue store.stats
+        store.report store.rescue store.spent store.stats
     """,
     3: """
         bus
@@ -44,14 +44,14 @@ FLOORS = {
         render.output render.plot render.prose render.stream render.system render.tool
     """,
     4: """
-        agent.care agent.checkup agent.control agent.credentials agent.hook agent.ledger agent.login agent.loop
-        agent.prewarm agent.screen agent.session agent.turn
+        agent.care agent.checkup agent.compactor agent.control agent.credentials agent.hook agent.ledger agent.login
+        agent.loop agent.prewarm agent.purse agent.screen agent.session agent.turn
     """,
     5: "agent.harness",
     6: """
-        cli.__init__ cli.agents cli.backup cli.config cli.configured cli.demo cli.doctor cli.export cli.inbox
-        cli.invocation cli.login cli.main cli.model cli.moments cli.run cli.send cli.session cli.show cli.sinks
-        cli.stats cli.status cli.tail
+        cli.__init__ cli.agents cli.backup cli.budget cli.config cli.configured cli.demo cli.doctor cli.export cli.inbox
+        cli.invocation cli.limits cli.login cli.main cli.model cli.moments cli.run cli.send cli.session cli.show
+        cli.sinks cli.stats cli.status cli.tail
     """,
     7: "__main__",
 }
@@ -65,8 +65,9 @@ HOMES = {
     "orjson": "events claude.stream",
     "rich": "render.",
     "trio": """
-        ring bus claude.process claude.runner control.server agent.care agent.checkup agent.credentials agent.harness
-        agent.hook agent.ledger agent.login agent.loop agent.prewarm agent.screen agent.turn cli.demo cli.doctor cli.run
+        ring bus claude.process claude.runner control.server agent.care agent.checkup agent.compactor agent.credentials
+        agent.harness agent.hook agent.ledger agent.login agent.loop agent.prewarm agent.screen agent.turn cli.demo
+        cli.doctor cli.run
     """,
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness demo.replay cli.sinks",

@@ -13,6 +13,7 @@ FOUND: dict[str, Any] = {
     "status": "online", "waits_until": None, "state": "thinking", "since_unix": NOW - 65, "model": "haiku",
     "session_id": "s-1", "auth_source": "none", "context_tokens": 76_000, "context_window": 200_000, "usage": None,
     "unread": 2, "dead": 1, "login": None, "seq": 3, "paused": False, "prewarmed": None,
+    "budget": None, "last_compaction": None,
     "last_event": {"seq": 3, "ts": 0, "kind": "note", "age_s": 2.5},
     "last_turn": {
         "outcome": "crashed", "duration_ms": 4_000, "tool_call_count": 2, "cost_usd": 0.5, "note": "it broke\nbadly",
