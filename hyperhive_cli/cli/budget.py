@@ -16,7 +16,7 @@ from hyperhive_cli.cli.invocation import (
 )
 from hyperhive_cli.cli.limits import DOLLARS, NUMBER
 from hyperhive_cli.cli.status import observed_status
-from hyperhive_cli.errors import NotRunningError, UsageError
+from hyperhive_cli.errors import NotRunningError, StoreError, UsageError
 from hyperhive_cli.render.panel import budget_to_rows, fit
 from hyperhive_cli.store.inbox import open_inbox
 from hyperhive_cli.store.spent import raise_stored, read_limits
@@ -38,7 +38,10 @@ def budget(ctx: click.Context, *, as_json: bool) -> None:
 @pass_invocation
 def show(invocation: Invocation, *, as_json: bool) -> None:
     """Show what is used of what: of today's dollars, and of the running turn."""
-    found = observed_status(invocation.paths())["budget"]
+    status = observed_status(invocation.paths())
+    found = status["budget"]
+    if found is None and status["problems"]:
+        raise StoreError(status["problems"][0], "hyperhive doctor")
     if as_json:
         print_json(found)
     elif found is None:

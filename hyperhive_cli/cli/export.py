@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from hyperhive_cli.cli.invocation import Invocation, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, pass_invocation, warn_of_history
 from hyperhive_cli.cli.show import find_turn
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.events import BusEvent
@@ -33,6 +33,7 @@ def export(invocation: Invocation, turn: str | None, form: str | None, output: P
     Example: hyperhive export --turn last -o turn.html
     """  # noqa: D301 - click's own mark
     paths = invocation.paths()
+    warn_of_history(paths)
     chosen = form or _form_of(output)
     pieces = _pieces(paths, turn, chosen)
     if output is None:

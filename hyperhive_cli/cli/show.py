@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json, print_lines
+from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json, print_lines, warn_of_history
 from hyperhive_cli.errors import HyperhiveError, UsageError
 from hyperhive_cli.events import BusEvent
 from hyperhive_cli.render import text
@@ -28,6 +28,7 @@ def show(invocation: Invocation, turn: str, *, as_json: bool) -> None:
               hyperhive show 17 --json
     """  # noqa: D301 - click's own mark
     paths = invocation.paths()
+    warn_of_history(paths)
     row, events, is_whole = find_turn(paths, turn)
     if as_json:
         history = "none" if not events else "whole" if is_whole else "partial"

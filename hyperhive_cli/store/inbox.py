@@ -80,6 +80,11 @@ def check_message(sender: str, body: str) -> tuple[str, str]:
     return name, text
 
 
+def no_message(message_id: int) -> RefusedError:
+    """Give the error for a number that no message has."""
+    return RefusedError(f"there is no message {message_id}", "hyperhive inbox --all")
+
+
 class Inbox:
     """An open inbox. Blocking; whatever changes something raises StoreError where the disk fails it."""
 
@@ -268,7 +273,7 @@ class Inbox:
         """Give one message; raises RefusedError when there is none of this id."""
         rows = self._read(f"SELECT {_COLUMNS} FROM messages WHERE id = ?", message_id)  # noqa: S608
         if not rows:
-            raise RefusedError(f"there is no message {message_id}", "hyperhive inbox --all")
+            raise no_message(message_id)
         return _row_to_message(rows[0])
 
     def messages(self, *, ended: bool = False) -> list[Message]:

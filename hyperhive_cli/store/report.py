@@ -15,7 +15,7 @@ from hyperhive_cli.usage import TokenUsage
 
 
 def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
-    """Report an agent from its files alone. Blocking; what cannot be read is None, never an error."""
+    """Report an agent from its files alone. Blocking; what cannot be read is among `problems`, never an error."""
     report: dict[str, Any] = {
         "agent": paths.agent,
         "workspace": None,
@@ -34,6 +34,7 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
         "context_window": None,
         "usage": None,
         "unread": 0,
+        "next_due": None,
         "paused": False,
         "dead": 0,
         "login": None,
@@ -45,11 +46,18 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
         "today": None,
         "budget": None,
         "last_compaction": None,
+        "problems": [],
     }
-    with suppress(StoreError):
+    try:
         report |= _from_inbox(paths, now_ms)
-    with suppress(sqlite3.Error, TypeError):
+    except StoreError as error:
+        if paths.inbox_db.exists():
+            report["problems"].append(error.message)
+    try:
         report |= _from_history(paths, now_ms)
+    except (sqlite3.Error, TypeError) as error:
+        if paths.events_db.exists():
+            report["problems"].append(f"the history {paths.events_db} cannot be read: {error}")
     return report
 
 
@@ -66,6 +74,7 @@ def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
             "usage": last and {name: last[name] for name in TokenUsage().to_dict()},
             "paused": inbox.is_paused,
             "unread": sum(message.state == "ready" for message in waiting),
+            "next_due": inbox.next_due(),
             "dead": sum(message.state == "dead" for message in waiting),
             "last_turn": last and {name: last[name] for name in _TURN_FIELDS},
             "last_outcomes": ended.last_outcomes(inbox.connection),

@@ -66,6 +66,12 @@ def test_without_limits_and_without_an_agent(hive: Hive, fake_claude: FakeClaude
         hive.drain("--message", "one")
 
 
+def test_an_inbox_that_cannot_be_read_is_no_agent_without_limits(hive: Hive) -> None:
+    (hive.state_dir / "hyperhive-inbox.sqlite").write_bytes(b"no database" * 500)
+    for words in (["budget"], ["budget", "--json"], ["budget", "raise", "--day-cost", "5"]):
+        assert "file is not a database" in hive.call(*words).refusal()
+
+
 @pytest.mark.parametrize(
     "words",
     [
