@@ -39,7 +39,15 @@ class Purse:
         raises = self._raises
         turn = raises.for_turn(self._budget, None if message is None else message.id)
         cap = turn_cap(turn, self._day(raises))
-        return Allowance(cap, turn.turn_tokens, turn.tool_calls, session.spent_usd, session.used)
+        is_rest = cap is not None and (turn.turn_cost is None or cap < turn.turn_cost)
+        return Allowance(cap, turn.turn_tokens, turn.tool_calls, session.spent_usd, session.used, is_rest)
+
+    def advice(self, message_id: int) -> str:
+        """Say how a message whose turn ran out of its budget gets more."""
+        with suppress(StoreError):
+            if self._budget.day_cost is not None and self._day(self._raises).is_spent:
+                return "`hyperhive budget raise --day-cost …`"
+        return f"`hyperhive budget raise --message {message_id} …`"
 
     def hold(self) -> Pause | None:
         """Give the rest until tomorrow when today's dollars are spent."""

@@ -238,7 +238,7 @@ class TurnDesk:
         if message is not None and fate.state is MessageState.DEAD:
             text = f"message {message.id} is dead after attempt {message.attempts}"
             is_spent = outcome.kind is OutcomeKind.BUDGET
-            raising = f"`hyperhive budget raise --message {message.id} …` gives it more, " if is_spent else ""
+            raising = f"{self._purse.advice(message.id)} gives it more, " if is_spent else ""
             self._bus.note(f"{text}; {raising}`hyperhive inbox retry {message.id}` runs it again", "error")
         self._purse.warn_of_day()
         self._bus.set_state(TurnState.IDLE)

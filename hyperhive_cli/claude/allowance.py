@@ -17,13 +17,21 @@ _NOUNS = {"turn_cost": "", "turn_tokens": " tokens", "tool_calls": " tool calls"
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """Limits of one run, None for none; the last two say where the session's running totals stood before it."""
+    """Limits of one run, None for none; `before_usd` and `before` say where the session's totals stood."""
 
     cost_usd: float | None = None
     tokens: int | None = None
     tool_calls: int | None = None
     before_usd: float = 0.0
     before: TokenUsage | None = field(default_factory=TokenUsage)
+    is_rest_of_day: bool = False  # the dollars are what is left of today's
+
+    @property
+    def cap_words(self) -> str | None:
+        """Name what the dollars are; None without a limit of them."""
+        if self.cost_usd is None:
+            return None
+        return "what was left of today's budget" if self.is_rest_of_day else "the turn's budget"
 
     def used(self, seen: Evidence) -> dict[str, int]:
         """Give what a run has used so far: tokens and tool calls."""

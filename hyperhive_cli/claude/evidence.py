@@ -25,13 +25,13 @@ def _whole(value: object) -> int | None:
 class Evidence:
     """One run's findings. Fields are None, empty or 0 until a line has shown them.
 
-    The first three say what was asked for, where only that will do: a session, a source of credentials; and whether
-    claude was given a cap.
+    The first three say what was asked for, where only that will do: a session, a source of credentials; and the
+    cap that claude was given.
     """
 
     asked_session: str | None = None
     expected_auth: str | None = None
-    has_cost_cap: bool = False  # claude was given a `--max-budget-usd` of ours
+    cost_cap: str | None = None  # what the `--max-budget-usd` is called that claude was given by us
     session_id: str | None = None
     other_session: str | None = None  # the one that `init` named, where another was asked for
     claude_version: str | None = None

@@ -118,7 +118,7 @@ def _context_full(seen: Evidence, _: Ending) -> bool:
 
 
 def _over_budget(seen: Evidence, _: Ending) -> bool:
-    return seen.has_cost_cap and seen.subtype == _COST_CAP
+    return seen.cost_cap is not None and seen.subtype == _COST_CAP
 
 
 def _capped(seen: Evidence, _: Ending) -> bool:
@@ -167,6 +167,8 @@ def _reason(seen: Evidence, ending: Ending, kind: OutcomeKind) -> str:
     """Say what claude said: its error text, or how the process ended with the last lines of its stderr."""
     if kind is not OutcomeKind.CRASHED:
         text = "; ".join(seen.errors) or (seen.result_text if seen.is_error else None)
+        if kind is OutcomeKind.BUDGET:
+            return f"{seen.cost_cap} is used up: {text or 'claude stopped at it'}"
         return text or seen.retry_error or ending.stderr_tail or kind.value.replace("_", " ")
     how = _how_it_ended(seen, ending)
     return f"{how}: {ending.stderr_tail}" if ending.stderr_tail else how

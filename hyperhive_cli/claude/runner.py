@@ -94,7 +94,7 @@ class Turn:
         self.evidence = Evidence(
             asked_session=request.asked_session,
             expected_auth=request.expect_auth,
-            has_cost_cap=request.allowance.cost_usd is not None,
+            cost_cap=request.allowance.cap_words,
         )
         self._request = request
         self._feed = feed

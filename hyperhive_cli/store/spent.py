@@ -7,7 +7,7 @@ from typing import Any
 
 from hyperhive_cli.account import day_of, midnight_ms
 from hyperhive_cli.budget import Budget, Day, Raises, budget_detail
-from hyperhive_cli.errors import StoreError
+from hyperhive_cli.errors import RefusedError, StoreError
 from hyperhive_cli.store.inbox import Inbox
 
 
@@ -52,13 +52,14 @@ def raise_stored(
 ) -> None:
     """Raise the limit of today to this, or those of a message.
 
-    Raises RefusedError where that is no raise, or there is no such message.
+    Raises RefusedError where that is no raise, or there is no such message that could still run.
     """
     raises = read_raises(inbox.fact)
     if day_cost is not None:
         raises = raises.with_day(budget, day_of(now_ms).isoformat(), day_cost)
     if message_id is not None:
-        inbox.get(message_id)
+        if (state := inbox.get(message_id).state) in {"done", "cancelled"}:
+            raise RefusedError(f"message {message_id} is {state}", "hyperhive inbox --all")
         raises = raises.with_message(budget, message_id, limits)
     inbox.put_facts(budget_raises=raises.to_text())
 

@@ -34,6 +34,7 @@ def test_a_runaway_in_a_drain_and_its_second_chance(hive: Hive, fake_claude: Fak
     assert hive.call("inbox", "retry", "1").status == 0
     assert hive.drain("--max-tool-calls", "3").status == 0
     assert hive.call("budget", "--json").json_lines()[0]["messages"] == {}
+    assert hive.call("budget", "raise", "--message", "1", "--tool-calls", "9").refusal() == "message 1 is done"
 
 
 def test_a_day_that_is_spent(hive: Hive, fake_claude: FakeClaude) -> None:

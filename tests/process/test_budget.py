@@ -34,7 +34,7 @@ CAPPED: list[Step] = [
             "subtype": "error_max_budget_usd",
             "is_error": True,
             "errors": ["Reached maximum budget ($0.4)"],
-            "total_cost_usd": 0.5,
+            "total_cost_usd": 0.8,
         }
     },
     {"exit": 1},
@@ -112,7 +112,8 @@ def test_claude_is_given_what_is_left_as_its_own_cap(world: World) -> None:
     )
     assert world.arguments("--max-budget-usd") == ["0.400000", "0.400000", "0.250000"]
     assert life.outcomes() == ["ok", "ok", "budget"]
-    assert world.get(3).reason == "Reached maximum budget ($0.4)"
+    assert world.get(3).reason == "what was left of today's budget is used up: Reached maximum budget ($0.4)"
+    assert any("`hyperhive budget raise --day-cost …` gives it more" in note for note in life.notes())
 
 
 def test_a_day_that_is_spent_holds_the_agent_until_midnight(world: World) -> None:

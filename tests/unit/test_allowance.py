@@ -112,9 +112,23 @@ def test_without_limits_nothing_is_said() -> None:
     assert (Allowance().overspent(seen), list(Allowance().nearly_used(seen))) == (None, [])
 
 
-@pytest.mark.parametrize(("ours", "kind"), [(True, OutcomeKind.BUDGET), (False, OutcomeKind.CAPPED)])
-def test_claudes_own_cap_is_a_budget_where_the_harness_has_set_it(kind: OutcomeKind, *, ours: bool) -> None:
+@pytest.mark.parametrize(
+    ("allowance", "kind", "note"),
+    [
+        (Allowance(), OutcomeKind.CAPPED, "Reached"),
+        (Allowance(1.0), OutcomeKind.BUDGET, "the turn's budget is used up: Reached"),
+        (
+            Allowance(1.0, is_rest_of_day=True),
+            OutcomeKind.BUDGET,
+            "what was left of today's budget is used up: Reached",
+        ),
+    ],
+)
+def test_claudes_own_cap_is_a_budget_where_the_harness_has_set_it(
+    allowance: Allowance, kind: OutcomeKind, note: str
+) -> None:
     ended: Line = {"type": "result", "subtype": "error_max_budget_usd", "is_error": True, "errors": ["Reached"]}
-    assert classify(seen_of([INIT, ended], has_cost_cap=ours), Ending(1)).kind is kind
+    found = classify(seen_of([INIT, ended], cost_cap=allowance.cap_words), Ending(1))
+    assert (found.kind, found.note) == (kind, note)
     turns: Line = {**ended, "subtype": "error_max_turns"}
-    assert classify(seen_of([INIT, turns], has_cost_cap=ours), Ending(1)).kind is OutcomeKind.CAPPED
+    assert classify(seen_of([INIT, turns], cost_cap=allowance.cap_words), Ending(1)).kind is OutcomeKind.CAPPED
