@@ -147,12 +147,13 @@ class Bus:
         self.note(f"the history is written from now on; {missing} events of this life are missing from it")
 
     async def settle(self) -> None:
-        """Let whoever floods the history wait until its log, where that has grown too long, is cut back.
+        """Let whoever floods the history wait until it, where its log has grown too long, is swept and cut back.
 
         The copying is done in a thread while nobody writes: on the loop it would hold up all else (measured: 30 ms
         at a time), and beside a writer that never rests no log is ever cut back (it grew to 373 MB).
         """
         if self._store is not None and (path := self._store.swollen_log()) is not None:
+            await self.sweep()
             left = await trio.to_thread.run_sync(shrink_wal, path)
             self._store.mind_log(left)
 
@@ -165,7 +166,6 @@ class Bus:
             except StoreError as error:
                 self.note(error.message, "warning")
                 return
-            await self.settle()
             await trio.lowlevel.checkpoint()
 
     def now_ms(self) -> int:

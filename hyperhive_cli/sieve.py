@@ -4,7 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hyperhive_cli.events import BusEvent, LiveEvent, Stream, TurnEnd, TurnStart
+from hyperhive_cli.events import KINDS, BusEvent, LiveEvent, Stream, TurnEnd, TurnStart
+
+ATTENTION = "attention"  # for a hook: what needs a person
+HOOK_KINDS = (ATTENTION, *KINDS)
 
 
 @dataclass(slots=True)

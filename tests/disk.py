@@ -15,12 +15,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
-def small_disk(request: pytest.FixtureRequest, folder: Path) -> Iterator[Path]:
-    """Mount a tmpfs of 400 KiB on a folder. Who may not mount runs the test once more as root of a namespace."""
+def small_disk(request: pytest.FixtureRequest, folder: Path, size_kib: int = SIZE_KIB) -> Iterator[Path]:
+    """Mount a small tmpfs on a folder. Who may not mount runs the test once more as root of a namespace."""
     if os.geteuid() != 0:
         _run_in_namespace(request.node.nodeid)
     folder.mkdir(exist_ok=True)
-    done = _mount("-t", "tmpfs", "-o", f"size={SIZE_KIB}k,mode=700", "none", str(folder))
+    done = _mount("-t", "tmpfs", "-o", f"size={size_kib}k,mode=700", "none", str(folder))
     if done.returncode:
         pytest.skip(f"NOT TESTED, a full disk: no tmpfs can be mounted here: {done.stderr.strip()}")
     try:

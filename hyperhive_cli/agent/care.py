@@ -67,6 +67,7 @@ class Care:
         check_inbox(self._inbox, self._bus)
         self._attach_history()
         self._bus.check_history()
+        await self._bus.settle()
         for path in self._databases:
             await self._shrink(path)
 

@@ -11,7 +11,7 @@ import trio
 
 from hyperhive_cli.agent.care import Care, recover, sweep
 from hyperhive_cli.agent.control import ControlHandler, refuse_turns
-from hyperhive_cli.agent.hook import ATTENTION, HookConfig, open_hook
+from hyperhive_cli.agent.hook import HookConfig, open_hook
 from hyperhive_cli.agent.login import LoginDesk
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.agent.screen import Screen, Sink
@@ -21,10 +21,12 @@ from hyperhive_cli.claude.process import become_subreaper, sweep_marked
 from hyperhive_cli.control.server import admit_all, open_control_server
 from hyperhive_cli.errors import AgentConflictError, StoreError
 from hyperhive_cli.settings import MARKER, AgentPaths
+from hyperhive_cli.sieve import ATTENTION
+from hyperhive_cli.store.db import log_allowance, shrink_wal
 from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.folder import hold_lock, prepare_state_dir
 from hyperhive_cli.store.inbox import Inbox, open_inbox
-from hyperhive_cli.store.place import unsound_file_system
+from hyperhive_cli.store.place import unsound_file_system, wal_bytes
 
 SINK_GRACE_S = 3.0  # for the console to show the last events; a terminal that is held up is left
 
@@ -99,6 +101,8 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Care, int]]:
     """Take the lock, open the databases, bring in what an earlier life left, and put in the first messages."""
     paths = config.paths
     prepare_state_dir(paths.state_dir)
+    if wal_bytes(paths.events_db) > log_allowance(paths.events_db):
+        shrink_wal(paths.events_db)  # an earlier life's log may be what fills the disk, and nothing could be written
     with ExitStack() as stack:
         lock = stack.enter_context(hold_lock(paths.lock_file, paths.agent))
         swept = sweep_marked(paths.state_dir)

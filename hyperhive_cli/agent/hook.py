@@ -18,8 +18,9 @@ from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.process import ClaudeProcess, open_claude
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.errors import UsageError
-from hyperhive_cli.events import KINDS, BusEvent, Note, StatusChanged, TurnEnd
+from hyperhive_cli.events import BusEvent, Note, StatusChanged, TurnEnd
 from hyperhive_cli.outcomes import OutcomeKind
+from hyperhive_cli.sieve import ATTENTION
 
 HOOK_LIMIT_S = 10.0  # for one event, and for all that wait when the harness ends
 QUEUE_CAPACITY = 100  # events that wait for their turn
@@ -27,8 +28,6 @@ COMPLAINT_LIMIT_BYTES = 4096
 DRAIN_S = 0.25  # after the exit; what the program has written by then is in the pipes
 NOTE_LIMIT_CHARS = 300
 
-ATTENTION = "attention"
-HOOK_KINDS = (ATTENTION, *KINDS)
 # A person has ended these turns, and need not be told.
 _KNOWN_TO_SOMEBODY = {OutcomeKind.CANCELLED.value, OutcomeKind.INTERRUPTED.value}
 _NEEDS_SOMEBODY = {"needs_login_idle", "failed", "over_budget"}

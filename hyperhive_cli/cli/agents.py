@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.cli.invocation import columns, print_json, print_lines, stop_without_reader
+from hyperhive_cli.cli.invocation import columns, is_plain, print_json, print_lines, stop_without_reader
 from hyperhive_cli.cli.status import observed_status
 from hyperhive_cli.errors import HyperhiveError, UsageError
 from hyperhive_cli.render.panel import agents_to_lines
@@ -43,7 +43,7 @@ def agents(home: Path | None, *, watch: bool, as_json: bool) -> None:
         _print(_look(folder), as_json=as_json)
     elif as_json:
         _watch_json(folder)
-    elif sys.stdout.isatty():
+    elif sys.stdout.isatty() and not is_plain():
         _watch_terminal(folder)
     else:
         _watch_pipe(folder)
@@ -75,7 +75,7 @@ def _is_name(name: str) -> bool:
 
 
 def _lines(found: list[dict[str, Any]]) -> list[str]:
-    return agents_to_lines(found, time.time(), columns())
+    return agents_to_lines(found, time.time(), columns(), plain=is_plain())
 
 
 def _print(found: list[dict[str, Any]], *, as_json: bool) -> None:
@@ -101,7 +101,7 @@ def _watch_json(folder: Path) -> None:
 def _watch_pipe(folder: Path) -> None:
     shown: list[str] = []
     for found in _looks(folder):
-        lines = agents_to_lines(found, None, columns())
+        lines = agents_to_lines(found, None, columns(), plain=is_plain())
         if lines != shown:
             print_lines([*([""] if shown else []), *lines])
             sys.stdout.flush()

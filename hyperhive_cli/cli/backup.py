@@ -26,8 +26,9 @@ def backup(invocation: Invocation, file: Path, *, force: bool, as_json: bool) ->
     into an empty folder, for which no harness runs.
 
     \b
-    Example: hyperhive backup agent.tar.gz
-             mkdir -m 700 DIR && tar -xzf agent.tar.gz -C DIR && hyperhive --state-dir DIR run
+    Examples: hyperhive backup agent.tar.gz
+              hyperhive backup - > agent.tar.gz
+              mkdir -m 700 DIR && tar -xzf agent.tar.gz -C DIR   # restore
     """  # noqa: D301 - click's own mark
     paths = invocation.paths()
     if str(file) != "-":

@@ -28,7 +28,12 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="Print it 
 @as_json_option
 @click.pass_context
 def budget(ctx: click.Context, *, as_json: bool) -> None:
-    """Show what is used of the limits that `run` was given, or raise one."""
+    """Show what is used of the limits that `run` was given, or raise one.
+
+    \b
+    Examples: hyperhive budget
+              hyperhive budget raise --day-cost 5
+    """  # noqa: D301 - click's own mark
     if ctx.invoked_subcommand is None:
         ctx.invoke(show, as_json=as_json)
 
@@ -37,7 +42,11 @@ def budget(ctx: click.Context, *, as_json: bool) -> None:
 @as_json_option
 @pass_invocation
 def show(invocation: Invocation, *, as_json: bool) -> None:
-    """Show what is used of what: of today's dollars, and of the running turn."""
+    """Show what is used of what: of today's dollars, and of the running turn.
+
+    \b
+    Example: hyperhive budget show --json
+    """  # noqa: D301 - click's own mark
     status = observed_status(invocation.paths())
     found = status["budget"]
     if found is None and status["problems"]:

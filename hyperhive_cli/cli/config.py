@@ -25,7 +25,11 @@ from hyperhive_cli.settings import WORKSPACE_FILE
 
 @click.group()
 def config() -> None:
-    """Show the configuration: hyperhive.toml in the workspace, and your own file for all agents."""
+    """Show the configuration: hyperhive.toml in the workspace, and your own file for all agents.
+
+    \b
+    Example: hyperhive config show
+    """  # noqa: D301 - click's own mark
 
 
 @config.command()

@@ -24,7 +24,10 @@ def demo(*, fast: bool) -> int:
     """Watch a recorded agent work for about fifteen seconds. Needs no claude and no login, and costs nothing.
 
     The harness, the databases and the console are the real ones, in a temporary folder.
-    """
+
+    \b
+    Example: hyperhive demo --fast
+    """  # noqa: D301 - click's own mark
     with tempfile.TemporaryDirectory(prefix="hyperhive-demo-") as folder:
         workspace = Path(folder) / "demo"
         workspace.mkdir(mode=0o700)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,13 +14,23 @@ import trio
 from hyperhive_cli.agent.checkup import Patient, look_at_claude, look_at_files, look_safely
 from hyperhive_cli.claude.argv import child_environment
 from hyperhive_cli.cli.configured import as_json_option, of_workspace, run_context
-from hyperhive_cli.cli.invocation import Invocation, is_utf8, pass_invocation, print_json
+from hyperhive_cli.cli.invocation import (
+    Invocation,
+    columns,
+    is_plain,
+    is_utf8,
+    paint,
+    pass_invocation,
+    print_json,
+    print_lines,
+)
 from hyperhive_cli.cli.run import find_claude
 from hyperhive_cli.diagnosis import Finding, Level, fine, judge_terminal, wrong
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.render import text
 
 SIGNS = {Level.OK: "✓", Level.WARNING: "!", Level.WRONG: "✗"}
+STYLES = {Level.OK: "fine", Level.WARNING: "warn", Level.WRONG: "bad"}
 PLAIN_SIGNS = {Level.OK: "ok", Level.WARNING: "!!", Level.WRONG: "NO"}
 
 
@@ -32,13 +43,17 @@ def doctor(ctx: click.Context, invocation: Invocation, workspace: Path | None, *
     """Look whether claude, the agent's files and this machine are well, and say what to do about what is not.
 
     Changes nothing. Exits 1 when anything is wrong; a warning is not.
-    """
+
+    \b
+    Examples: hyperhive doctor
+              hyperhive doctor --json
+    """  # noqa: D301 - click's own mark
     findings = _look(ctx, invocation, workspace)
     is_well = all(finding.level is not Level.WRONG for finding in findings)
     if as_json:
         print_json({"ok": is_well, "findings": [finding.to_dict() for finding in findings]})
     else:
-        _show(findings)
+        show_findings(findings)
     return 0 if is_well else 1
 
 
@@ -86,10 +101,21 @@ def _terminal() -> Finding:
     )
 
 
-def _show(findings: Sequence[Finding]) -> None:
-    signs, arrow = (SIGNS, "→") if is_utf8() else (PLAIN_SIGNS, "->")
+def show_findings(findings: Sequence[Finding]) -> None:
+    """Print a line for each finding, and below it what to do; long ones go on below themselves."""
+    signs, arrow = (SIGNS, "→ ") if is_utf8() and not is_plain() else (PLAIN_SIGNS, "-> ")
     width = max(len(finding.what) for finding in findings)
     for one in findings:
-        click.echo(f"{signs[one.level]:<2} {one.what:<{width}}  {text.one_line(one.finding, 300)}")
+        first, *others = _wrapped(one.finding, width + 5)
+        head = [(f"{signs[one.level]:<2} ", STYLES[one.level]), (f"{one.what:<{width}}  ", ""), (first, "")]
+        print_lines([paint(head), *(f"{'':<{width + 5}}{line}" for line in others)])
         if one.advice is not None:
-            click.echo(f"{'':<{width + 5}}{arrow} {text.one_line(one.advice, 300)}")
+            advice = _wrapped(one.advice, width + 8)
+            starts = [arrow, *["   "] * len(advice)]
+            print_lines(f"{'':<{width + 5}}{start}{line}" for start, line in zip(starts, advice, strict=False))
+
+
+def _wrapped(words: str, indent: int) -> list[str]:
+    width = max(30, columns() - indent)
+    line = text.one_line(words, 300)
+    return textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False) or [""]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import Invocation, pass_invocation, warn_of_history
 from hyperhive_cli.cli.show import find_turn
 from hyperhive_cli.errors import HyperhiveError
@@ -19,7 +20,10 @@ FORMS = ("jsonl", "md", "html")
 
 
 @click.command()
-@click.option("--turn", metavar="TURN|last", help="This turn alone; default: all that the history holds.")
+@click.option(
+    "--turn", metavar="TURN|last", shell_complete=completers.turns,
+    help="This turn alone; default: all that the history holds.",
+)  # fmt: skip
 @click.option("--format", "form", type=click.Choice(FORMS), help="Default: as FILE's name ends, else jsonl.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Instead of stdout.")
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")

@@ -1,18 +1,29 @@
 """`hyperhive inbox`."""
 
-import shutil
-import time
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hyperhive_cli.cli.invocation import Invocation, ask_harness, now_ms, pass_invocation, print_json
+from hyperhive_cli.cli import completers
+from hyperhive_cli.cli.invocation import (
+    Invocation,
+    ask_harness,
+    columns,
+    now_ms,
+    paint,
+    pass_invocation,
+    print_json,
+    print_lines,
+)
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.render import text
-from hyperhive_cli.render.panel import turn_words
+from hyperhive_cli.render.panel import ended_words, moment
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.inbox import Message, no_message, open_inbox, open_inbox_reader
+
+_STYLES = {"dead": "bad", "leased": "fine", "cancelled": "quiet", "done": "quiet"}
+WAITING = completers.messages("ready")
 
 
 @click.group(invoke_without_command=True)
@@ -20,7 +31,13 @@ from hyperhive_cli.store.inbox import Message, no_message, open_inbox, open_inbo
 @click.option("--json", "as_json", is_flag=True, help="One message a line as JSON.")
 @click.pass_context
 def inbox(ctx: click.Context, *, ended: bool, as_json: bool) -> None:
-    """List the messages that wait, run or are dead; show, move, cancel or retry one."""
+    """List the messages that wait, run or are dead; show, move, cancel or retry one.
+
+    \b
+    Examples: hyperhive inbox
+              hyperhive inbox --all --json
+              hyperhive inbox retry 5
+    """  # noqa: D301 - click's own mark
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_messages, ended=ended, as_json=as_json)
 
@@ -30,7 +47,11 @@ def inbox(ctx: click.Context, *, ended: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One message a line as JSON.")
 @pass_invocation
 def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None:
-    """List messages, in the order in which they run."""
+    """List messages, in the order in which they run.
+
+    \b
+    Example: hyperhive inbox list --all
+    """  # noqa: D301 - click's own mark
     paths = invocation.paths()
     messages: list[Message] = []
     if paths.inbox_db.exists():
@@ -40,20 +61,24 @@ def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None
         for message in messages:
             print_json(message.to_dict())
         return
-    for line in _table(messages):
-        click.echo(line)
+    print_lines(_table(messages))
     if not messages:
         click.echo("nothing waits" if not ended else "no messages yet", err=True)
 
 
 def _table(messages: list[Message]) -> list[str]:
-    width = shutil.get_terminal_size().columns
+    width = columns()
     rows = [_row(message) for message in messages]
     widths = [max(len(row[column]) for row in rows) for column in range(4)] if rows else []
     lines = []
     for *cells, rest in rows:
-        head = "  ".join(cell.ljust(size) for cell, size in zip(cells, widths, strict=True))
-        lines.append(f"{head}  {text.one_line(rest, max(20, width - len(head) - 2))}")
+        left = width - sum(widths) - 8
+        shown = [*zip(cells, widths, strict=True), (text.one_line(rest, max(20, left)), 0)]
+        styles = ["", _STYLES.get(cells[1], ""), *[""] * len(cells)]
+        spans = [
+            (f"{cell:<{size}}{'  ' * (size > 0)}", style) for (cell, size), style in zip(shown, styles, strict=False)
+        ]
+        lines.append(paint(spans))
     return lines
 
 
@@ -66,24 +91,28 @@ def _why(message: Message) -> str:
 
 
 def _row(message: Message) -> tuple[str, ...]:
-    age = text.duration((now_ms() - message.created) / 1000)
+    age = text.ago((now_ms() - message.created) / 1000)
     why = f" ({_why(message)})" if _why(message) else ""
     return (str(message.id), message.state, age, text.one_line(message.sender, 16), f"{message.body}{why}")
 
 
 @inbox.command("show")
-@click.argument("message_id", type=int, metavar="ID")
+@click.argument("message_id", type=int, metavar="ID", shell_complete=completers.messages())
 @click.option("--json", "as_json", is_flag=True, help="The message as JSON, with its `turns`.")
 @pass_invocation
 def show_message(invocation: Invocation, message_id: int, *, as_json: bool) -> None:
-    """Show a message whole, and what became of each of its turns."""
+    """Show a message whole, and what became of each of its turns.
+
+    \b
+    Example: hyperhive inbox show 5
+    """  # noqa: D301 - click's own mark
     with open_inbox_reader(_existing(invocation.paths(), message_id)) as opened:
         message, turns = opened.get(message_id), opened.turns(message_id)
     if as_json:
         print_json(message.to_dict() | {"turns": turns})
         return
     why = f", {_why(message)}" if _why(message) else ""
-    sent = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(message.created / 1000))
+    sent = moment(message.created / 1000, now_ms() / 1000)
     click.echo(text.clean(f"message {message.id} from {message.sender}, sent {sent}: {message.state}{why}"))
     click.echo()
     click.echo(text.clean(message.body))
@@ -100,18 +129,24 @@ def _existing(paths: AgentPaths, message_id: int) -> Path:
 
 
 def _turn(turn: dict[str, Any]) -> str:
-    head = f"turn {turn['turn_id']}, attempt {turn['attempt']}: {turn_words(turn)}"
-    return "\n".join(filter(None, [head, turn["note"], turn["result_text"]]))
+    head = f"turn {turn['turn_id']}, attempt {turn['attempt']}: {ended_words(turn, now_ms() / 1000)}"
+    said = dict.fromkeys([head, turn["note"], turn["result_text"]])  # an error's note is its result
+    return "\n".join(filter(None, said))
 
 
 @inbox.command("move")
-@click.argument("message_id", type=int, metavar="ID")
+@click.argument("message_id", type=int, metavar="ID", shell_complete=WAITING)
 @click.option("--first", is_flag=True, help="To the head of the queue.")
 @click.option("--last", is_flag=True, help="To its end.")
-@click.option("--before", type=int, metavar="ID", help="Before this message.")
+@click.option("--before", type=int, metavar="ID", shell_complete=WAITING, help="Before this message.")
 @pass_invocation
 def move_message(invocation: Invocation, message_id: int, before: int | None, *, first: bool, last: bool) -> None:
-    """Give a message that waits another place in the queue."""
+    """Give a message that waits another place in the queue.
+
+    \b
+    Examples: hyperhive inbox move 6 --first
+              hyperhive inbox move 6 --before 4
+    """  # noqa: D301 - click's own mark
     if first + last + (before is not None) != 1:
         raise UsageError(
             "one of --first, --last and --before ID is needed", f"hyperhive inbox move {message_id} --first"
@@ -125,18 +160,26 @@ def move_message(invocation: Invocation, message_id: int, before: int | None, *,
 
 
 @inbox.command("cancel")
-@click.argument("message_id", type=int, metavar="ID")
+@click.argument("message_id", type=int, metavar="ID", shell_complete=WAITING)
 @pass_invocation
 def cancel_message(invocation: Invocation, message_id: int) -> None:
-    """Cancel a message that waits. The one that runs: hyperhive cancel."""
+    """Cancel a message that waits. The one that runs: hyperhive cancel.
+
+    \b
+    Example: hyperhive inbox cancel 5
+    """  # noqa: D301 - click's own mark
     _change(invocation, "cancel", message_id)
 
 
 @inbox.command("retry")
-@click.argument("message_id", type=int, metavar="ID")
+@click.argument("message_id", type=int, metavar="ID", shell_complete=completers.messages("dead", "cancelled", "ready"))
 @pass_invocation
 def retry_message(invocation: Invocation, message_id: int) -> None:
-    """Make a dead, cancelled or waiting message ready at once, with fresh attempts."""
+    """Make a dead, cancelled or waiting message ready at once, with fresh attempts.
+
+    \b
+    Example: hyperhive inbox retry 5
+    """  # noqa: D301 - click's own mark
     _change(invocation, "retry", message_id)
     ask_harness(invocation.paths(), "resume")
 

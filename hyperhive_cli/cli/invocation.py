@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ class Invocation:
         self.agent: str | None = None
         self.state_dir: Path | None = None
         self.debug = False
+        self.plain = False
 
     def paths_for(self, workspace: Path) -> AgentPaths:
         """Find the files of the agent that these options, the workspace's file or its name stand for."""
@@ -89,9 +90,15 @@ def _bound_workspace(paths: AgentPaths) -> str | None:
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
 
 
-def require_harness(paths: AgentPaths, op: str, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401 - JSON values
-    """Ask the running harness, however long it takes; raises NotRunningError when there is none."""
-    reply = _ask(paths, op, None, arguments)
+def require_harness(
+    paths: AgentPaths,
+    op: str,
+    *,
+    tick: Callable[[], None] | None = None,
+    **arguments: Any,  # noqa: ANN401 - JSON values
+) -> Mapping[str, Any]:
+    """Ask the running harness, however long it takes (`tick` is called meanwhile); NotRunningError if there is none."""
+    reply = _ask(paths, op, None, arguments, tick)
     if reply is None:
         raise NotRunningError(paths.agent)
     return reply
@@ -108,13 +115,19 @@ def ask_harness(
     return _ask(paths, op, limit_s, arguments)
 
 
-def _ask(paths: AgentPaths, op: str, limit_s: float | None, arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _ask(
+    paths: AgentPaths,
+    op: str,
+    limit_s: float | None,
+    arguments: Mapping[str, Any],
+    tick: Callable[[], None] | None = None,
+) -> Mapping[str, Any] | None:
     if not os.access(paths.socket, os.F_OK):
         return None
     from hyperhive_cli.control.client import GoneError, call  # noqa: PLC0415 - sockets and JSON cost 10 ms
 
     try:
-        return call(paths.socket, op, limit_s=limit_s, **arguments)
+        return call(paths.socket, op, limit_s=limit_s, tick=tick, **arguments)
     except GoneError:
         return None
 
@@ -144,8 +157,9 @@ def _say(line: str) -> None:
         raise BrokenPipeError from error
 
 
-# Our own signs, for an output that cannot take them.
-_ASCII = str.maketrans("✓✗·●█░…▏▎▍▌▋▊▉▕", "+x.*#-.|######|")
+# Our own signs: what is drawn, and for an output that cannot take them the others too.
+_DRAWN = str.maketrans("✓✗●█░▏▎▍▌▋▊▉▕→", "+x*#-|######|>")
+_ASCII = _DRAWN | str.maketrans("·…", "..")
 
 
 def warn_of_history(paths: AgentPaths) -> None:
@@ -169,11 +183,14 @@ def columns() -> int:
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print lines; an output that is no UTF-8 gets what it can take."""
+    """Print lines; an output that is no UTF-8 gets what it can take, and --plain letters for our signs."""
+    plain = is_plain()
     for line in lines:
         if not is_utf8():
             encoding = sys.stdout.encoding or "ascii"
             line = line.translate(_ASCII).encode(encoding, "backslashreplace").decode(encoding)  # noqa: PLW2901
+        elif plain:
+            line = line.translate(_DRAWN)  # noqa: PLW2901
         _say(line)
 
 
@@ -186,9 +203,17 @@ _STYLES: dict[str, dict[str, Any]] = {
 }
 
 
+def is_plain() -> bool:
+    """Whether --plain was given: no colours, no drawings, nothing that moves."""
+    ctx = click.get_current_context(silent=True)
+    found = None if ctx is None else ctx.find_root().obj
+    return isinstance(found, Invocation) and found.plain
+
+
 def paint(spans: Iterable[tuple[str, str]]) -> str:
     """Give spans, (text, style) each, as one line: in colours on a terminal, unless NO_COLOR forbids them."""
     colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    colours = colours and not is_plain()
     parts = [click.style(words, **_STYLES.get(style, {})) if colours and words else words for words, style in spans]
     return "".join(parts).rstrip()
 

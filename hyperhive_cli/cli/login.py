@@ -11,6 +11,7 @@ from typing import IO, Any
 import click
 
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, pass_invocation, print_json, require_harness
+from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.control.client import GoneError, call
 from hyperhive_cli.errors import HyperhiveError, NotRunningError
 from hyperhive_cli.render import text
@@ -29,7 +30,11 @@ def login(invocation: Invocation, *, cancel: bool, as_json: bool) -> int:
 
     Shows claude's page and passes the code on, from the terminal or a pipe, a line each. One that is under way
     is joined. Ctrl-C cancels it; after 15 minutes it ends by itself.
-    """
+
+    \b
+    Examples: hyperhive login
+              hyperhive -a bee login --cancel
+    """  # noqa: D301 - click's own mark
     paths = invocation.paths()
     if cancel:
         _ask(paths, "login_cancel")
@@ -54,7 +59,11 @@ def login(invocation: Invocation, *, cancel: bool, as_json: bool) -> int:
 @click.command()
 @pass_invocation
 def logout(invocation: Invocation) -> None:
-    """Log claude out. Refused while a turn runs; messages then wait for a login."""
+    """Log claude out. Refused while a turn runs; messages then wait for a login.
+
+    \b
+    Example: hyperhive logout
+    """  # noqa: D301 - click's own mark
     ended = _ask(invocation.paths(), "logout")["logout"]
     click.echo(text.clean(ended["output"]), nl=False)
     if not ended["ok"]:
@@ -71,6 +80,7 @@ class Talk:
         self._entered = False  # the terminal has shown an Enter, which claude's output holds as well
         self._line = b""
         self._reads = sys.stdin is not None
+        self._progress = Progress("waiting for claude")
 
     def follow(self, found: Mapping[str, Any]) -> Mapping[str, Any]:
         """Go on until the login has ended, and give its last state. Blocks for 15 minutes at most."""
@@ -78,6 +88,8 @@ class Talk:
             self._show(found["output"], is_last=found["finished"])
             if found["finished"]:
                 return found
+            if self._entered or not self._shown:  # else the terminal shows claude's own question
+                self._progress.tick()
             self._wait_for_input()
             try:
                 found = call(self._paths.socket, "status")["login"]
@@ -87,6 +99,8 @@ class Talk:
     def _show(self, output: str, *, is_last: bool) -> None:
         shown = text.clean(output if is_last else output.removesuffix("\r"))
         fresh, self._shown = shown[self._shown :], len(shown)
+        if fresh or is_last:
+            self._progress.hide()
         if fresh and self._entered:
             fresh, self._entered = fresh.removeprefix("\n"), False
         if is_last and shown and not shown.endswith("\n"):

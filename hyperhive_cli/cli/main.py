@@ -4,12 +4,16 @@ import importlib
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import Invocation
 from hyperhive_cli.errors import HyperhiveError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # name → (module, what it does). Static, so that --help imports no command.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -35,7 +39,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("session", "Go on now after a pause, a failure, a limit or a back-off."),
     "login": ("login", "Log claude in, while the harness runs."),
     "logout": ("login", "Log claude out."),
+    "completion": ("completion", "Print the script that completes words in bash, zsh or fish."),
 }
+
+WINDOWS_HINT = "the Windows Subsystem for Linux (`wsl --install`), and hyperhive in it"
 
 
 class LazyGroup(click.Group):
@@ -61,6 +68,15 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[Any]]":
+        """Offer the commands from the table: click would import them all."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only when a shell asks
+
+        fitting = [
+            CompletionItem(name, help=about) for name, (_, about) in COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return [*fitting, *click.Command.shell_complete(self, ctx, incomplete)]
+
 
 def _name_variables(command: click.Command, prefix: str) -> None:
     """Call each option's variable as the option itself; click would take the name of its Python parameter."""
@@ -77,10 +93,17 @@ def _name_variables(command: click.Command, prefix: str) -> None:
     context_settings={
         "help_option_names": ["-h", "--help"],
         "auto_envvar_prefix": "HYPERHIVE",
-        "max_content_width": 100,
+        "max_content_width": 80,
     },
 )
-@click.option("-a", "--agent", metavar="NAME", show_envvar=True, help="The agent; default: the current folder's name.")
+@click.option(
+    "-a",
+    "--agent",
+    metavar="NAME",
+    show_envvar=True,
+    shell_complete=completers.agents,
+    help="The agent; default: the current folder's name.",
+)
 @click.option(
     "--state-dir",
     metavar="DIR",
@@ -88,18 +111,29 @@ def _name_variables(command: click.Command, prefix: str) -> None:
     show_envvar=True,
     help="The agent's state folder; default: ~/.local/state/hyperhive/NAME.",
 )
+@click.option("--plain", is_flag=True, show_envvar=True, help="No colours, no drawings, nothing that moves.")
 @click.option("--debug", is_flag=True, show_envvar=True, help="Show a traceback with an error.")
 @click.version_option(package_name="hyperhive", message="%(prog)s %(version)s")
 @click.pass_obj
-def hyperhive(invocation: Invocation, agent: str | None, state_dir: Path | None, *, debug: bool) -> None:
-    """Run a Claude Code agent unattended: a durable inbox, one turn after the other, every event recorded."""
+def hyperhive(invocation: Invocation, agent: str | None, state_dir: Path | None, *, plain: bool, debug: bool) -> None:
+    """Run a Claude Code agent unattended: a durable inbox, one turn after the other, every event recorded.
+
+    \b
+    Examples: hyperhive demo
+              hyperhive run --message 'say hello'
+              hyperhive send 'fix the failing test' --wait
+              hyperhive -a bee status
+    """  # noqa: D301 - click's own mark
     invocation.agent = agent or None
     invocation.state_dir = None if state_dir is None else state_dir.absolute()
+    invocation.plain = plain
     invocation.debug = debug
 
 
 def main() -> NoReturn:
     """Run the program and leave the process."""
+    if sys.platform == "win32":  # before a command imports what is not there
+        sys.exit(_complain("hyperhive runs on Linux and macOS; Windows is not supported", WINDOWS_HINT, 1))
     invocation = Invocation()
     status = _run(invocation)
     try:

@@ -2,6 +2,7 @@
 
 import click
 
+from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, pass_invocation, print_json
 from hyperhive_cli.settings import check_model_name
 from hyperhive_cli.store.folder import prepare_state_dir
@@ -10,11 +11,16 @@ from hyperhive_cli.store.model import read_model, write_model
 
 @click.group()
 def model() -> None:
-    """Show or set the model of the next turn."""
+    """Show or set the model of the next turn.
+
+    \b
+    Examples: hyperhive model set opus
+              hyperhive model show
+    """  # noqa: D301 - click's own mark
 
 
 @model.command("set")
-@click.argument("name")
+@click.argument("name", shell_complete=completers.models)
 @pass_invocation
 def set_model(invocation: Invocation, name: str) -> None:
     """Use the model NAME from the next turn on. The choice survives restarts.
@@ -34,7 +40,11 @@ def set_model(invocation: Invocation, name: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help='{"agent": …, "model": …}')
 @pass_invocation
 def show_model(invocation: Invocation, *, as_json: bool) -> None:
-    """Print the model of the next turn."""
+    """Print the model of the next turn.
+
+    \b
+    Example: hyperhive model show --json
+    """  # noqa: D301 - click's own mark
     paths = invocation.paths()
     name = read_model(paths.model_file)
     if as_json:

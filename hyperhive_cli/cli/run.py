@@ -4,25 +4,24 @@ import math
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
-import trio
 
-from hyperhive_cli.agent.harness import HarnessConfig, run_harness
-from hyperhive_cli.agent.hook import ATTENTION, HOOK_KINDS, find_hook
-from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.claude.argv import Launch, check_extra, check_passed, child_environment
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.watch import Limits
+from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.configured import load_settings, stronger
-from hyperhive_cli.cli.invocation import Invocation, now_ms, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, is_plain, now_ms, pass_invocation
 from hyperhive_cli.cli.limits import limit_options, to_budget, to_mark
 from hyperhive_cli.cli.sinks import open_sink
 from hyperhive_cli.errors import HyperhiveError, UsageError
 from hyperhive_cli.settings import check_model_name
+from hyperhive_cli.sieve import ATTENTION, HOOK_KINDS
 from hyperhive_cli.store.inbox import check_message
 from hyperhive_cli.store.report import stored_status
 
@@ -45,8 +44,14 @@ class Lines(click.types.StringParamType):
     metavar="DIR",
     help="Where claude works; default: the current folder.",
 )
-@click.option("--claude", default="claude", metavar="PATH", help="The claude program; default: the one on PATH.")
-@click.option("--model", metavar="NAME", help="As `hyperhive model set NAME` before the first turn.")
+@click.option(
+    "--claude", default="claude", metavar="PATH", shell_complete=completers.program,
+    help="The claude program; default: the one on PATH.",
+)  # fmt: skip
+@click.option(
+    "--model", metavar="NAME", shell_complete=completers.models,
+    help="As `hyperhive model set NAME` before the first turn.",
+)  # fmt: skip
 @click.option(
     "--message",
     "messages",
@@ -66,7 +71,10 @@ class Lines(click.types.StringParamType):
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one event a line as JSON.")
 @click.option("--quiet", is_flag=True, help="Print nothing.")
-@click.option("--permission-mode", metavar="MODE", help="Passed to claude.")
+@click.option(
+    "--permission-mode", metavar="MODE", shell_complete=completers.words(*completers.MODES),
+    help="Passed to claude.",
+)  # fmt: skip
 @click.option("--dangerously-skip-permissions", "skip_permissions", is_flag=True, help="Passed to claude.")
 @click.option("--continue", "continue_newest", is_flag=True, help="Begin with the workspace's newest conversation.")
 @click.option("--partial/--no-partial", default=None, help="Show text as it comes; default: on a terminal.")
@@ -95,6 +103,7 @@ class Lines(click.types.StringParamType):
 @click.option(
     "--expect-auth",
     metavar="SOURCE",
+    shell_complete=completers.words(*completers.SOURCES),
     help="Let claude work only with these credentials: ANTHROPIC_API_KEY, apiKeyHelper, or none for its own login.",
 )
 @click.option(
@@ -118,7 +127,7 @@ class Lines(click.types.StringParamType):
     metavar="KIND",
     help="Which events: attention (the default: what needs a person), turn_end, note, …; may be given several times.",
 )
-@click.argument("claude_args", nargs=-1, type=click.UNPROCESSED)
+@click.argument("claude_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- CLAUDE'S OPTIONS]")
 @pass_invocation
 def run(
     invocation: Invocation,
@@ -152,21 +161,25 @@ def run(
 
     Ends at Ctrl-C or SIGTERM; a running turn is interrupted and its message put back. What follows -- is
     passed to claude.
-    """
+
+    \b
+    Examples: hyperhive run --permission-mode acceptEdits
+              hyperhive run --drain --message 'say hello'
+              hyperhive run --model opus -- --max-turns 20
+    """  # noqa: D301 - click's own mark
+    import trio  # noqa: PLC0415 - it costs 150 ms, which neither -h nor a shell's completion should
+
+    from hyperhive_cli.agent.harness import HarnessConfig, run_harness  # noqa: PLC0415 - as trio
+    from hyperhive_cli.agent.hook import find_hook  # noqa: PLC0415
+    from hyperhive_cli.agent.turn import AgentConfig  # noqa: PLC0415
+
     if as_json and quiet:
         as_json, quiet = _one_of_both()
-    if claude_args and not claude_args[0].startswith("-"):
-        raise UsageError(f"{claude_args[0]!r} is no option", f"hyperhive run --message {claude_args[0]!r}")
-    if (refused := check_extra(claude_args)) is not None:
-        raise UsageError(f"the harness itself decides on {refused}", "hyperhive run -h")
-    if permission_mode is not None and not permission_mode.isalpha():
-        raise UsageError(f"{permission_mode!r} is no permission mode", "hyperhive run --permission-mode acceptEdits")
-    if (unfit := check_passed(passed)) is not None:
-        raise UsageError(f"{unfit!r} is no variable's name", "hyperhive run --pass-env NAME")
+    _check_words(claude_args, permission_mode, passed)
     workspace = workspace.resolve()
     paths = invocation.paths_for(workspace)
     if partial is None:
-        partial = not as_json and not quiet and sys.stdout.isatty()
+        partial = not as_json and not quiet and sys.stdout.isatty() and not is_plain()
     launch = Launch((find_claude(claude),), permission_mode, skip_permissions, partial, claude_args)
     limits = Limits(background_s=background_wait, stall_s=stall_timeout, turn_s=turn_timeout or math.inf)
     agent = AgentConfig(
@@ -193,6 +206,17 @@ def run(
             sink = stack.enter_context(open_sink(snapshot, as_json=as_json))
         harness = HarnessConfig(paths, agent, chosen, incoming, sink, allow_self_control, hook, hook_kinds)
         return trio.run(run_harness, harness)
+
+
+def _check_words(claude_args: Sequence[str], permission_mode: str | None, passed: Sequence[str]) -> None:
+    if claude_args and not claude_args[0].startswith("-"):
+        raise UsageError(f"{claude_args[0]!r} is no option", f"hyperhive run --message {claude_args[0]!r}")
+    if (refused := check_extra(claude_args)) is not None:
+        raise UsageError(f"the harness itself decides on {refused}", "hyperhive run -h")
+    if permission_mode is not None and not permission_mode.isalpha():
+        raise UsageError(f"{permission_mode!r} is no permission mode", "hyperhive run --permission-mode acceptEdits")
+    if (unfit := check_passed(passed)) is not None:
+        raise UsageError(f"{unfit!r} is no variable's name", "hyperhive run --pass-env NAME")
 
 
 def _one_of_both() -> tuple[bool, bool]:

@@ -9,12 +9,14 @@ import click
 
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, now_ms, pass_invocation, print_json
 from hyperhive_cli.cli.moments import text_to_moment
+from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.folder import prepare_state_dir
 from hyperhive_cli.store.inbox import Inbox, open_inbox, open_inbox_reader
 
 WAIT_POLL_S = 0.1
+_STATE_WORDS = {"ready": "waits for its turn", "leased": "runs"}
 # Outcomes after which a message stays in the inbox until a person has done something.
 NEEDS_PERSON = {"needs_login", "billing", "wrong_auth"}
 
@@ -66,8 +68,8 @@ def send(
 
 
 def _say_who_runs_it(paths: AgentPaths, *, is_new: bool) -> None:
-    agent = f"agent {paths.agent!r} is new" if is_new else f"no harness is running for agent {paths.agent!r}"
-    click.echo(f"{agent}; the message waits for: hyperhive -a {paths.agent} run", err=True)
+    agent = f"agent {paths.agent!r} is new" if is_new else "no harness is running"
+    click.echo(f"{agent}; the message waits for `hyperhive -a {paths.agent} run`", err=True)
 
 
 def _print_sent(paths: AgentPaths, message_id: int, *, as_json: bool) -> None:
@@ -79,8 +81,8 @@ def _print_sent(paths: AgentPaths, message_id: int, *, as_json: bool) -> None:
 
 
 def _wait(paths: AgentPaths, message_id: int, timeout: float | None, *, as_json: bool) -> int:
-    with open_inbox_reader(paths.inbox_db) as inbox:
-        ended = _await_end(inbox, message_id, timeout)
+    with open_inbox_reader(paths.inbox_db) as inbox, Progress() as progress:
+        ended = _await_end(inbox, message_id, timeout, progress)
     ok = ended["state"] == "done"
     if as_json:
         print_json(ended)
@@ -101,7 +103,7 @@ def _hint(ended: dict[str, Any]) -> str | None:
     return f"hyperhive {verb}; the message stays in the inbox"
 
 
-def _await_end(inbox: Inbox, message_id: int, timeout: float | None) -> dict[str, Any]:
+def _await_end(inbox: Inbox, message_id: int, timeout: float | None, progress: Progress) -> dict[str, Any]:
     """Wait until the message has reached its end, or a turn of it has ended that needs a person."""
     deadline = None if timeout is None else time.monotonic() + timeout
     before = inbox.last_turn(message_id)
@@ -125,4 +127,5 @@ def _await_end(inbox: Inbox, message_id: int, timeout: float | None) -> dict[str
                 f"message {message_id} is still {message.state} after {timeout:g} s",
                 "it stays in the inbox: hyperhive inbox",
             )
+        progress.tick(f"message {message_id} {_STATE_WORDS.get(message.state, message.state)}")
         time.sleep(WAIT_POLL_S)

@@ -3,6 +3,7 @@
 import click
 
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, pass_invocation, print_json, require_harness
+from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.errors import NotRunningError, RefusedError
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.folder import prepare_state_dir
@@ -12,7 +13,11 @@ from hyperhive_cli.store.inbox import open_inbox
 @click.command("new-session")
 @pass_invocation
 def new_session(invocation: Invocation) -> None:
-    """Start a fresh conversation with the next turn. Asked twice before that turn, it counts once."""
+    """Start a fresh conversation with the next turn. Asked twice before that turn, it counts once.
+
+    \b
+    Example: hyperhive new-session
+    """  # noqa: D301 - click's own mark
     paths = invocation.paths()
     _tell_or_keep(paths, "new_session", skip_continue="1")
     click.echo("the next turn starts a new session")
@@ -30,8 +35,14 @@ def _tell_or_keep(paths: AgentPaths, op: str, **facts: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print outcome, note and context_tokens as JSON.")
 @pass_invocation
 def compact(invocation: Invocation, *, as_json: bool) -> int:
-    """Run /compact on the conversation, after the running turn, and wait until it is done."""
-    reply = require_harness(invocation.paths(), "compact")
+    """Run /compact on the conversation, after the running turn, and wait until it is done.
+
+    \b
+    Examples: hyperhive compact
+              hyperhive compact --json
+    """  # noqa: D301 - click's own mark
+    with Progress("waiting for the compaction") as progress:
+        reply = require_harness(invocation.paths(), "compact", tick=progress.tick)
     fields = {name: reply[name] for name in ("outcome", "note", "context_tokens")}
     ok = fields["outcome"] == "ok" and fields["note"] is None
     if as_json:
@@ -48,7 +59,11 @@ def compact(invocation: Invocation, *, as_json: bool) -> int:
 @click.command()
 @pass_invocation
 def cancel(invocation: Invocation) -> None:
-    """Interrupt the running turn. Its message is cancelled for good and does not come back."""
+    """Interrupt the running turn. Its message is cancelled for good and does not come back.
+
+    \b
+    Example: hyperhive cancel
+    """  # noqa: D301 - click's own mark
     require_harness(invocation.paths(), "cancel")
     click.echo("the turn is being interrupted")
 
@@ -56,7 +71,12 @@ def cancel(invocation: Invocation) -> None:
 @click.command()
 @pass_invocation
 def pause(invocation: Invocation) -> None:
-    """Begin no turn until `hyperhive resume`, over restarts too. The one that runs goes on; what waits, waits."""
+    """Begin no turn until `hyperhive resume`, over restarts too. The one that runs goes on; what waits, waits.
+
+    \b
+    Examples: hyperhive pause
+              hyperhive pause && hyperhive cancel   # stop now, keep what waits
+    """  # noqa: D301 - click's own mark
     paths = invocation.steered_paths()
     _tell_or_keep(paths, "pause", paused="1")
     click.echo("paused")
@@ -65,7 +85,11 @@ def pause(invocation: Invocation) -> None:
 @click.command()
 @pass_invocation
 def resume(invocation: Invocation) -> None:
-    """Go on now: ends a pause, a back-off, the wait for a limit or a login, and `failed`."""
+    """Go on now: ends a pause, a back-off, the wait for a limit or a login, and `failed`.
+
+    \b
+    Example: hyperhive resume
+    """  # noqa: D301 - click's own mark
     paths = invocation.steered_paths()
     reply = ask_harness(paths, "resume")
     if reply is None:

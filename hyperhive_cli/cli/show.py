@@ -4,10 +4,19 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json, print_lines, warn_of_history
+from hyperhive_cli.cli import completers
+from hyperhive_cli.cli.invocation import (
+    Invocation,
+    now_ms,
+    pass_invocation,
+    print_json,
+    print_lines,
+    warn_of_history,
+)
 from hyperhive_cli.errors import HyperhiveError, UsageError
 from hyperhive_cli.events import BusEvent
 from hyperhive_cli.render import text
+from hyperhive_cli.render.panel import moment
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.sieve import events_of_turn, last_turn_id
 from hyperhive_cli.store.ended import read_turn
@@ -17,7 +26,7 @@ LARGEST_ID = 2**63 - 1
 
 
 @click.command()
-@click.argument("turn", metavar="TURN|last")
+@click.argument("turn", metavar="TURN|last", shell_complete=completers.turns)
 @click.option("--json", "as_json", is_flag=True, help="The turn's row as JSON; its events: tail --turn TURN --json.")
 @pass_invocation
 def show(invocation: Invocation, turn: str, *, as_json: bool) -> None:
@@ -38,6 +47,7 @@ def show(invocation: Invocation, turn: str, *, as_json: bool) -> None:
 
         if not is_whole:
             click.echo("the beginning of this turn is no longer in the history", err=True)
+        click.echo(f"began {moment(events[0].ts / 1000, now_ms() / 1000)}", err=True)
         with open_sink({}, live=False) as sink:
             sink.show(events)
     elif row is not None:
@@ -76,6 +86,7 @@ def _row_to_lines(row: dict[str, Any]) -> list[str]:
         "message": text.one_line(row["body"] or "/compact", 400),
         "outcome": row["outcome"] or "it runs",
         "because": row["note"],
+        "began": moment(row["started"] / 1000, now_ms() / 1000),
         "took": took,
         "model": row["model"],
         "session": row["session_id"],

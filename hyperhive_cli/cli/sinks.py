@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+from hyperhive_cli.cli.invocation import is_plain
 from hyperhive_cli.events import BusEvent
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def open_sink(
         return
     from hyperhive_cli.render.console import Console  # noqa: PLC0415 - rich costs 100 ms, which JSON need not pay
 
-    with Console(snapshot=snapshot, live=live) as console:
+    with Console(snapshot=snapshot, live=live, plain=is_plain()) as console:
         yield console
 
 

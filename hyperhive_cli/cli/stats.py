@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hyperhive_cli.account import BY, EndedTurn, account, days_until, midnight_ms, outcome_counts, tally
-from hyperhive_cli.cli.invocation import Invocation, columns, now_ms, pass_invocation, print_json, print_lines
+from hyperhive_cli.cli.invocation import Invocation, columns, is_plain, now_ms, pass_invocation, print_json, print_lines
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.render.figures import stats_to_lines
 from hyperhive_cli.store.ended import read_turns
@@ -62,7 +62,7 @@ def stats(invocation: Invocation, days: int, by: str, *, as_json: bool, as_csv: 
     if as_json:
         print_json(found)
         return
-    print_lines(stats_to_lines(_without_quiet_days(found), columns()))
+    print_lines(stats_to_lines(_without_quiet_days(found), columns(), plain=is_plain()))
 
 
 def _without_quiet_days(found: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from hyperhive_cli.cli.invocation import (
     Invocation,
     ask_harness,
     columns,
+    is_plain,
     now_ms,
     paint,
     pass_invocation,
@@ -26,12 +27,22 @@ from hyperhive_cli.store.report import stored_status
 @click.option("--json", "as_json", is_flag=True, help="All fields as one JSON object; the README documents them.")
 @pass_invocation
 def status(invocation: Invocation, *, as_json: bool) -> None:
-    """Show what is known about the agent right now: observed facts, from the harness or its files."""
+    """Show what is known about the agent right now: observed facts, from the harness or its files.
+
+    \b
+    Examples: hyperhive status
+              hyperhive -a bee status --json
+    """  # noqa: D301 - click's own mark
     found = observed_status(invocation.paths())
     if as_json:
         print_json(found)
         return
-    rows = status_to_rows(found, time.time())
+    show_status(found)
+
+
+def show_status(found: dict[str, Any]) -> None:
+    """Print the fields of `status --json` for a person."""
+    rows = status_to_rows(found, time.time(), plain=is_plain())
     width = columns()
     print_lines(paint(fit(row, max(len(name) for name, _ in rows), width)) for row in rows)
 

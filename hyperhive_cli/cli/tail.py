@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
+from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import (
     Invocation,
     ask_harness,
+    is_plain,
     now_ms,
     pass_invocation,
     stop_without_reader,
@@ -31,8 +33,14 @@ STOPPED = {"status": "harness not running", "state": None, "since_unix": None}
 @click.option("-n", "count", type=click.IntRange(min=0), metavar="N", help="The newest N; default: 20, of a turn all.")
 @click.option("--since", type=click.IntRange(min=0), metavar="SEQ", help="All events after this number instead.")
 @click.option("--no-follow", is_flag=True, help="Stop at the newest event.")
-@click.option("--kind", "kinds", multiple=True, metavar="KIND", help=f"Only these: {', '.join(KINDS)}.")
-@click.option("--turn", type=click.IntRange(min=0), metavar="ID", help="Only those of this turn; ends with it.")
+@click.option(
+    "--kind", "kinds", multiple=True, metavar="KIND", shell_complete=completers.words(*KINDS),
+    help=f"Only these: {', '.join(KINDS)}.",
+)  # fmt: skip
+@click.option(
+    "--turn", type=click.IntRange(min=0), metavar="ID", shell_complete=completers.turn_ids,
+    help="Only those of this turn; ends with it.",
+)  # fmt: skip
 @click.option("--grep", metavar="TEXT", help="Only those with this text in them, capitals or not.")
 @click.option("--tools", is_flag=True, help="Only calls of tools and their answers.")
 @click.option("--json", "as_json", is_flag=True, help="One event a line as JSON.")
@@ -58,7 +66,7 @@ def tail(
     """  # noqa: D301 - click's own mark
     paths = invocation.paths()
     warn_of_history(paths)
-    is_terminal = sys.stdout.isatty() and not as_json
+    is_terminal = sys.stdout.isatty() and not as_json and not is_plain()
     feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S)
     snapshot = stored_status(paths, now_ms=now_ms()) | dict(ask_harness(paths, "status") or STOPPED)
     sieve = Sieve(kinds, turn, grep, tools)

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from hyperhive_cli.errors import HyperhiveError
 CONNECT_LIMIT_S = 2.0
 CALL_LIMIT_S = 30.0
 CHUNK_BYTES = 65_536
+TICK_S = 0.5
 
 
 class GoneError(Exception):
@@ -33,23 +34,42 @@ def _connected(path: Path) -> Iterator[socket.socket]:
         yield connection
 
 
-def call(path: Path, op: str, *, limit_s: float | None = CALL_LIMIT_S, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401 - JSON values
+def call(
+    path: Path,
+    op: str,
+    *,
+    limit_s: float | None = CALL_LIMIT_S,
+    tick: Callable[[], None] | None = None,
+    **arguments: Any,  # noqa: ANN401 - JSON values
+) -> Mapping[str, Any]:
     """Ask the harness once and give its reply.
 
     Raises GoneError when no harness listens or it goes away, HyperhiveError when it refuses. Blocks for at
-    most `limit_s` (None: for as long as the operation takes).
+    most `limit_s` (None: for as long as the operation takes), or, with a `tick` to call meanwhile, for as long.
     """
     with _connected(path) as connection:
-        connection.settimeout(limit_s)
+        connection.settimeout(limit_s if tick is None else TICK_S)
         try:
             connection.sendall(wire.object_to_line({"op": op, **arguments}))
-            with connection.makefile("rb") as file:
-                line = file.readline()
+            line = _read_line(connection) if tick is None else _await_line(connection, tick)
         except OSError as error:
             raise GoneError(str(error)) from error
     if not line.endswith(b"\n"):
         raise GoneError("the harness went away")
     return wire.reply_to_fields(wire.line_to_object(line))
+
+
+def _read_line(connection: socket.socket) -> bytes:
+    with connection.makefile("rb") as file:
+        return file.readline()
+
+
+def _await_line(connection: socket.socket, tick: Callable[[], None]) -> bytes:
+    for line in _lines(connection):
+        if line:
+            return line + b"\n"
+        tick()
+    return b""
 
 
 @contextmanager

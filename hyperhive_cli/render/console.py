@@ -34,8 +34,9 @@ from hyperhive_cli.render.text import clean
 PLAIN_WIDTH = 80
 _NARROWEST = 24
 _REDRAW_S = 0.1
-# Our own signs, for an output that cannot take them.
-_ASCII = str.maketrans("▸✓✗●◆↻·~│▏▕█░─▌•…→", "*+x*#@-~|||#.-|*.>")
+# Our own signs: what is drawn, and for an output that cannot take them the others too.
+_DRAWN = str.maketrans("▸✓✗●◆↻│▏▕█░─▌→", "*+x*#@|||#.-|>")
+_ASCII = _DRAWN | str.maketrans("·•…", "-*.")
 
 
 class Console:
@@ -44,7 +45,8 @@ class Console:
     A context manager: the live region appears on entry and is gone, the cursor back, on exit, whatever
     happened. `snapshot` holds the fields of `status --json`, any of them missing or None; `file` defaults
     to standard output; `live=None` means: when `file` is a terminal. In a pipe the output is plain: no
-    colours, no cursor movement, 80 columns unless `width` or COLUMNS says otherwise.
+    colours, no cursor movement, 80 columns unless `width` or COLUMNS says otherwise. `plain`: a terminal
+    gets the same, and letters for our signs.
 
     Its methods write and so may block; they are called from one thread at a time. After BrokenPipeError
     nothing more is written.
@@ -57,15 +59,16 @@ class Console:
         file: TextIO | None = None,
         live: bool | None = None,
         width: int | None = None,
+        plain: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._file = sys.stdout if file is None else file
         self._width = width
         self._now = now
-        self._is_live = is_terminal(self._file) if live is None else live
-        self._is_styled = self._is_live or is_terminal(self._file)
+        self._is_live = not plain and (is_terminal(self._file) if live is None else live)
+        self._is_styled = self._is_live or (not plain and is_terminal(self._file))
         self._rich = rich_console(self._file, styled=self._is_styled, live=self._is_live)
-        self._ascii = not self._rich.encoding.startswith("utf")
+        self._signs = _ASCII if not self._rich.encoding.startswith("utf") else _DRAWN if plain else None
         self._feed = Feed()
         self._facts = Facts(snapshot)
         self._drafts = Drafts()
@@ -179,7 +182,7 @@ class Console:
         style = segment.style
         if style is not None and style.link:
             style = style.update_link(None)
-        return Segment(text.translate(_ASCII) if self._ascii else text, style)
+        return Segment(text.translate(self._signs) if self._signs else text, style)
 
     def _region(self) -> RenderableType:
         """Give the live region: the end of what is being written, a rule, the bottom line."""

@@ -11,9 +11,9 @@ NAME_CHARS = 28
 _OPTIONAL = ("written", "p50", "cached", "out", "in", "ok", "p95")  # the first to go where there is no room
 
 
-def stats_to_lines(found: Mapping[str, Any], width: int) -> list[str]:
-    """Give `stats --json` as lines of at most `width` cells."""
-    lines = [*_head(found), "", *_rows(found["by"], found["rows"], width)]
+def stats_to_lines(found: Mapping[str, Any], width: int, *, plain: bool = False) -> list[str]:
+    """Give `stats --json` as lines of at most `width` cells; plain ones have no bars."""
+    lines = [*_head(found), "", *_rows(found["by"], found["rows"], width, bars=not plain)]
     return [cut(line, width) for line in lines]
 
 
@@ -63,15 +63,17 @@ def _took(ms: object) -> str:
     return text.duration(ms / 1000) if isinstance(ms, int) else "-"
 
 
-def _rows(by: str, rows: Sequence[Mapping[str, Any]], width: int) -> list[str]:
+def _rows(by: str, rows: Sequence[Mapping[str, Any]], width: int, *, bars: bool) -> list[str]:
     if not rows:
         return ["nothing to add up"]
     if by == "tool":
         cells = [[text.one_line(row["tool"], NAME_CHARS), f"{row['calls']:,}", f"{row['turns']:,}"] for row in rows]
-        return table(["tool", "calls", "turns"], cells, width, shares=_shares([row["calls"] for row in rows]))
+        return table(
+            ["tool", "calls", "turns"], cells, width, shares=_shares([row["calls"] for row in rows] if bars else [])
+        )
     heads = [by, "turns", "ok", "p50", "p95", "in", "out", "cached", "written", "hit", "cost"]
     figure = "cost_usd" if any(row["cost_usd"] for row in rows) else "turns"
-    shares = _shares([row[figure] for row in rows])
+    shares = _shares([row[figure] for row in rows] if bars else [])
     return table(heads, [_row(by, row) for row in rows], width, optional=_OPTIONAL, shares=shares)
 
 

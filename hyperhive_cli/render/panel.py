@@ -16,6 +16,7 @@ Span = tuple[str, str]
 Row = tuple[str, list[Span]]
 BAR_CELLS = 20
 NEAR_FULL, FULL = 0.7, 0.9
+_OPTIONAL = ("model", "active", "last", "today", "context")  # of the agents' table, the first to go
 # Outcomes that wait for the world or a person, and are nobody's failure.
 PATIENT = frozenset({"needs_login", "rate_limited", "overloaded", "billing", "cancelled", "interrupted"})
 _SIGNS: Mapping[str, Span] = {"ok": ("✓", "fine"), **dict.fromkeys(PATIENT, ("·", "warn"))}
@@ -32,8 +33,8 @@ def sign_of(outcome: str) -> Span:
     return _SIGNS.get(outcome, ("✗", "bad"))
 
 
-def status_to_rows(found: Mapping[str, Any], now: float) -> list[Row]:
-    """Give `status --json` as rows; `now` is Unix seconds."""
+def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False) -> list[Row]:
+    """Give `status --json` as rows; `now` is Unix seconds. Plain ones say in words what a drawing would."""
     running = f"running, pid {found['pid']}" if found["running"] else "not running (hyperhive run)"
     rows: list[Row] = [
         ("agent", [(found["agent"], "head")]),
@@ -42,14 +43,14 @@ def status_to_rows(found: Mapping[str, Any], now: float) -> list[Row]:
         *_present(found, now),
         ("model", [(found["model"], "")]),
         ("session", [(found["session_id"] or "none yet", "")]),
-        ("context", _context(found)),
+        ("context", _context(found, plain=plain)),
         *_compacted(found["last_compaction"], now),
-        ("today", [(today_words(found["today"]), "")]),
+        ("today", [("unknown" if found["unread"] is None else today_words(found["today"]), "")]),
         *_budget(found["budget"]),
         ("inbox", _inbox(found, now)),
         *_prewarmed(found["prewarmed"], now),
-        ("outcomes", _outcomes(found["last_outcomes"])),
-        ("last turn", [(_last_turn(found["last_turn"]), "")]),
+        ("outcomes", _outcomes(found["last_outcomes"], plain=plain)),
+        ("last turn", [(_last_turn(found["last_turn"], now), "")]),
         ("last event", [(_last_event(found["last_event"]), "quiet")]),
         ("auth", [(found["auth_source"] or "unknown", "quiet")]),
         ("workspace", [(found["workspace"] or "none yet", "quiet")]),
@@ -99,13 +100,15 @@ def _turn_state(found: Mapping[str, Any], now: float) -> str:
     return f"{found['state']}{f' for {text.duration(now - since)}' if since else ''}"
 
 
-def _context(found: Mapping[str, Any]) -> list[Span]:
+def _context(found: Mapping[str, Any], *, plain: bool) -> list[Span]:
     used, window = found["context_tokens"], found["context_window"]
     if used is None:
         return [("unknown", "")]
     if not window:
         return [(text.tokens(used), "")]
     share = min(1.0, used / window)
+    if plain:
+        return [(f"{text.tokens(used)} of {text.tokens(window)} ({percent(share)})", "")]
     full = round(share * BAR_CELLS)
     style = "bad" if share >= FULL else "warn" if share >= NEAR_FULL else "fine"
     bar: list[Span] = [("▕", "quiet"), ("█" * full, style), ("░" * (BAR_CELLS - full) + "▏ ", "quiet")]
@@ -181,6 +184,8 @@ def _compacted(found: Mapping[str, Any] | None, now: float) -> list[Row]:
 
 
 def _inbox(found: Mapping[str, Any], now: float) -> list[Span]:
+    if found["unread"] is None:
+        return [("cannot be read (hyperhive doctor)", "bad")]
     dead = f", {found['dead']} dead (hyperhive inbox)" if found["dead"] else ""
     paused = ", paused (hyperhive resume)" if found["paused"] else ""
     due_s = (found["next_due"] or 0) / 1000
@@ -198,18 +203,35 @@ def _prewarmed(waiting: Mapping[str, Any] | None, now: float) -> list[Row]:
     return [("prewarmed", [(f"pid {waiting['pid']}, for {text.duration(now - waiting['since'])}{memory}", "quiet")])]
 
 
-def _outcomes(outcomes: Sequence[str]) -> list[Span]:
+def _outcomes(outcomes: Sequence[str], *, plain: bool) -> list[Span]:
     if not outcomes:
         return [("none yet", "")]
     ok = sum(outcome == "ok" for outcome in outcomes)
+    if plain:
+        return [(f"{ok} ok of the last {len(outcomes)}: {', '.join(outcomes)}", "")]
     return [*map(sign_of, outcomes), (f"  {ok} ok of the last {len(outcomes)}", "")]
 
 
-def _last_turn(turn: Mapping[str, Any] | None) -> str:
+def _last_turn(turn: Mapping[str, Any] | None, now: float) -> str:
     if turn is None:
         return "none yet"
-    note = f": {text.one_line(turn['note'], 100)}" if turn["note"] else ""
-    return turn_words(turn) + note
+    return ended_words(turn, now) + (f": {text.one_line(turn['note'], 100)}" if turn["note"] else "")
+
+
+def ended_words(turn: Mapping[str, Any], now: float) -> str:
+    """Say how a turn ended, and when."""
+    return f"{turn_words(turn)}, {moment(_end_of(turn), now)}"
+
+
+def _end_of(turn: Mapping[str, Any]) -> float:
+    """Give when a turn ended, or began if it runs; Unix seconds."""
+    return float(turn["started"] + (turn["duration_ms"] or 0)) / 1000
+
+
+def moment(at: float, now: float) -> str:
+    """Give a moment, Unix seconds, as the local time and how long ago: `16:24 (3 min ago)`; its day if not today's."""
+    then, today = (datetime.fromtimestamp(one) for one in (at, now))  # noqa: DTZ006 - local, for a person
+    return f"{then:{'%H:%M' if then.date() == today.date() else '%d %b %H:%M'}} ({text.ago(now - at)})"
 
 
 def turn_words(turn: Mapping[str, Any]) -> str:
@@ -220,15 +242,17 @@ def turn_words(turn: Mapping[str, Any]) -> str:
 
 
 def _last_event(event: Mapping[str, Any] | None) -> str:
-    return "none yet" if event is None else f"{event['kind']} #{event['seq']}, {text.duration(event['age_s'])} ago"
+    return "none yet" if event is None else f"{event['kind']} #{event['seq']}, {text.ago(event['age_s'])}"
 
 
-def agents_to_lines(found: Sequence[Mapping[str, Any]], now: float | None, width: int) -> list[str]:
+def agents_to_lines(
+    found: Sequence[Mapping[str, Any]], now: float | None, width: int, *, plain: bool = False
+) -> list[str]:
     """Give a table of agents; without `now` (Unix seconds) nothing in it changes with time alone."""
     if not found:
         return ["no agents yet"]
-    heads = ["agent", "harness", "status", "turn", "model", "context", "waiting", "dead", "today", "last"]
-    return table(heads, [_agent_row(one, now) for one in found], width, optional=("model", "last", "today", "context"))
+    heads = ["agent", "harness", "status", "turn", "model", "context", "waiting", "dead", "today", "last", "active"]
+    return table(heads, [_agent_row(one, now, plain=plain) for one in found], width, optional=_OPTIONAL)
 
 
 def _status_cell(one: Mapping[str, Any], left: str) -> str:
@@ -237,7 +261,7 @@ def _status_cell(one: Mapping[str, Any], left: str) -> str:
     return f"{one['status'] or '-'}{left}" if one["running"] else "-"
 
 
-def _agent_row(one: Mapping[str, Any], now: float | None) -> list[str]:
+def _agent_row(one: Mapping[str, Any], now: float | None, *, plain: bool) -> list[str]:
     used, window = one["context_tokens"], one["context_window"]
     since = one["since_unix"]
     busy = one["running"] and one["state"] != "idle"
@@ -251,9 +275,15 @@ def _agent_row(one: Mapping[str, Any], now: float | None) -> list[str]:
         f"{one['state']}{lasts}" if one["running"] else "-",
         one["model"],
         percent(min(1.0, used / window)) if used is not None and window else "-",
-        f"{one['unread']}",
-        f"{one['dead']}",
+        *("?" if one[name] is None else f"{one[name]}" for name in ("unread", "dead")),
         money(one["today"]["cost_usd"]) if one["today"] else "$0",
-        "".join(sign_of(outcome)[0] for outcome in one["last_outcomes"][-5:]) or "-",
+        _newest(one["last_outcomes"][-5:], plain=plain),
+        text.ago(one["last_event"]["age_s"]) if one["last_event"] and now is not None else "-",
     ]
     return [text.one_line(str(cell), 40) for cell in cells_of_row]
+
+
+def _newest(outcomes: Sequence[str], *, plain: bool) -> str:
+    if plain and outcomes:
+        return f"{sum(outcome == 'ok' for outcome in outcomes)} of {len(outcomes)} ok"
+    return "".join(sign_of(outcome)[0] for outcome in outcomes) or "-"

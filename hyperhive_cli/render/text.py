@@ -142,6 +142,15 @@ def duration(seconds: object) -> str:
     return f"{minutes}m {secs:02d}s" if minutes else f"{whole}s"
 
 
+def ago(seconds: object) -> str:
+    """Say how long something is past: `just now`, `42 s ago`, `3 min ago`, `5 h ago`, `2 days ago`."""
+    figure = count(seconds)
+    for limit, unit_s, unit in ((10, 0, ""), (60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h")):
+        if figure < limit:
+            return f"{figure // unit_s} {unit} ago" if unit_s else "just now"
+    return f"{plural(figure // 86_400, 'day')} ago"
+
+
 def clock(seconds: object) -> str:
     """Give a running span as a clock: `0:07`, `12:30`, `1:05:09`."""
     minutes, secs = divmod(count(seconds), 60)

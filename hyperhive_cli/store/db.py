@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from hyperhive_cli.errors import StoreError
-from hyperhive_cli.store.place import COMPANIONS, companion, drop_companions, wal_bytes
+from hyperhive_cli.store.place import COMPANIONS, companion, drop_companions, free_bytes, wal_bytes
 
 KEPT_QUARANTINES = 3
 WAL_LIMIT_BYTES = 16 * 1024 * 1024  # what a -wal is cut back to, and what it should not outgrow
@@ -164,6 +164,15 @@ def look_for_damage(path: Path, *, limit_s: float) -> str | None:
             raise TimeoutError(f"its check takes longer than {limit_s:g} s") from error
         return str(error)
     return None
+
+
+def log_allowance(path: Path) -> int:
+    """Give how many bytes a database's -wal may take up now: WAL_LIMIT_BYTES, on a small disk a part of what is free.
+
+    The copying may need as much again in the database's file. A log larger than what is left could never be cut
+    back, and would fill the disk for good.
+    """
+    return min(WAL_LIMIT_BYTES, free_bytes(path) // 4)
 
 
 def shrink_wal(path: Path) -> int:

@@ -92,3 +92,17 @@ def read_turn(paths: AgentPaths, turn_id: int | None) -> dict[str, Any] | None:
             return None
         found = dict(zip((column[0] for column in cursor.description), row, strict=True))
     return {**found, "tools": _tools(found.pop("tool_call_breakdown_json"))}
+
+
+def models_used(paths: AgentPaths) -> list[str]:
+    """Name the models that the agent's turns were asked to use, the newest first. Raises StoreError."""
+    query = "SELECT model FROM turn_stats WHERE model IS NOT NULL GROUP BY model ORDER BY max(turn_id) DESC"
+    with open_inbox_reader(paths.inbox_db) as inbox:
+        return [row[0] for row in inbox.connection.execute(query)]
+
+
+def newest_turns(paths: AgentPaths, count: int) -> list[tuple[str, str]]:
+    """Give the ids and the outcomes of the newest turns, the newest first. Raises StoreError."""
+    query = "SELECT turn_id, coalesce(outcome, 'it runs') FROM turn_stats ORDER BY turn_id DESC LIMIT ?"
+    with open_inbox_reader(paths.inbox_db) as inbox:
+        return [(str(turn_id), outcome) for turn_id, outcome in inbox.connection.execute(query, (count,))]

@@ -33,7 +33,7 @@ class EventStore:
     connection: sqlite3.Connection
     unsaved: list[_Row] = field(default_factory=list)
     lost: int = 0
-    log_limit_bytes: int = database.WAL_LIMIT_BYTES
+    log_left_bytes: int = 0  # of the -wal, when it was last tried to cut it back
     moved: Path | None = None  # where a damaged predecessor was put
     place: Place | None = None  # None: nobody looks whether the file is still there
 
@@ -53,14 +53,15 @@ class EventStore:
         return None
 
     def swollen_log(self) -> Path | None:
-        """Give the database's path when its -wal has outgrown its limit. Costs a `stat`, 2 µs."""
-        if self.place is None or wal_bytes(self.place.path) <= self.log_limit_bytes:
+        """Give the database's path when its -wal has outgrown its allowance. Costs a `stat` or two, 2 µs each."""
+        if self.place is None:
             return None
-        return self.place.path
+        grown = wal_bytes(self.place.path) - self.log_left_bytes
+        return self.place.path if grown > 0 and grown > database.log_allowance(self.place.path) else None
 
     def mind_log(self, left_bytes: int) -> None:
         """Take note of what is left of the -wal after an attempt at it: the next is due when it has grown on."""
-        self.log_limit_bytes = left_bytes + database.WAL_LIMIT_BYTES
+        self.log_left_bytes = left_bytes
 
     def put_off(self, records: Sequence[BusEvent]) -> None:
         """Let records wait for the next `append`, untried."""
@@ -203,6 +204,8 @@ def _open_or_begin(path: Path) -> tuple[sqlite3.Connection, Path | None]:
 def _open_sound(path: Path) -> sqlite3.Connection:
     connection = database.open_database(path, schema.EVENTS, synchronous="NORMAL", busy_s=BUSY_S)
     connection.execute("PRAGMA wal_autocheckpoint = 0")  # `Bus.settle` sees to the log, in a thread
+    # Debian's SQLite overwrites what is deleted with zeros: a sweep would write as much as the rows did.
+    connection.execute("PRAGMA secure_delete = FAST")
     connection.text_factory = _text
     try:
         database.check_soundness(connection)

@@ -56,7 +56,8 @@ def hold_lock(path: Path, agent: str) -> Iterator[int]:
     try:
         _take(descriptor, path, agent)
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f'{{"pid": {os.getpid()}}}'.encode(), 0)
+        with suppress(OSError):  # a full disk: the lock holds without its holder's name
+            os.pwrite(descriptor, f'{{"pid": {os.getpid()}}}'.encode(), 0)
         yield descriptor
         os.ftruncate(descriptor, 0)
     finally:

@@ -78,6 +78,15 @@ def wal_bytes(path: Path) -> int:
     return 0
 
 
+def free_bytes(path: Path) -> int:
+    """Give the space left beside a database, 0 where it has no folder (any more)."""
+    try:
+        found = os.statvfs(path.parent)
+    except OSError:
+        return 0
+    return found.f_bavail * found.f_frsize
+
+
 def holders(path: Path) -> list[int]:
     """Give the ids of the other processes that have a database open, as far as /proc lets us see. Blocking."""
     names = {str(companion(path.resolve(), suffix)) for suffix in ("", *COMPANIONS)}

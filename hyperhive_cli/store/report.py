@@ -51,8 +51,8 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
     try:
         report |= _from_inbox(paths, now_ms)
     except StoreError as error:
-        if paths.inbox_db.exists():
-            report["problems"].append(error.message)
+        if paths.inbox_db.exists():  # damaged, or not ours to read: no 0, which would look like an empty one
+            report |= {"unread": None, "dead": None, "problems": [error.message]}
     try:
         report |= _from_history(paths, now_ms)
     except (sqlite3.Error, TypeError) as error:

@@ -2,20 +2,23 @@
 
 from pathlib import Path
 
+import pytest
 import trio
 
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.events import Stream
 from hyperhive_cli.ring import Ring, Subscription
-from hyperhive_cli.settings import RING_CAPACITY, RING_LIMIT_BYTES
+from hyperhive_cli.settings import HISTORY_CAPACITY, RING_CAPACITY, RING_LIMIT_BYTES
 from hyperhive_cli.store.db import WAL_LIMIT_BYTES
-from hyperhive_cli.store.events import EventStore
-from hyperhive_cli.store.place import wal_bytes
+from hyperhive_cli.store.events import EventStore, open_event_store
+from hyperhive_cli.store.place import free_bytes, wal_bytes
 from tests.bus.made_bus import seqs, stored, texts
 from tests.bus.test_care import LARGE, reader
+from tests.disk import small_disk
 from tests.unit.made_events import record
 
 MIB = 1024 * 1024
+DISK_MIB = 12
 
 
 async def flood(bus: Bus, path: Path, commits: int) -> list[int]:
@@ -34,7 +37,21 @@ def test_the_log_of_a_flood_is_cut_back_and_nothing_is_lost(path: Path, store: E
     sizes = trio.run(flood, bus, path, 800)
     assert WAL_LIMIT_BYTES < max(sizes) < WAL_LIMIT_BYTES + MIB
     assert sizes.count(0) >= 2
-    assert len(stored(path)) == 40_000
+    kept = seqs(stored(path))
+    assert kept == list(range(40_001 - len(kept), 40_001))
+    assert HISTORY_CAPACITY <= len(kept) < 40_000
+    assert path.stat().st_size < 2 * WAL_LIMIT_BYTES  # not as large as all that was ever written
+
+
+def test_a_flood_does_not_fill_a_small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    with small_disk(request, tmp_path / "disk", DISK_MIB * 1024) as folder:
+        path = folder / "events.sqlite"
+        with open_event_store(path) as store:
+            bus = Bus(store)
+            trio.run(flood, bus, path, 600)
+            assert (bus.current_seq, store.unsaved) == (30_000, [])  # no remark took a number
+            assert free_bytes(path) > DISK_MIB * MIB // 4
+            assert stored(path)[-1].seq == 30_000
 
 
 def test_a_log_that_a_reader_holds_is_tried_again_only_when_it_has_grown_on(path: Path, store: EventStore) -> None:
@@ -42,12 +59,12 @@ def test_a_log_that_a_reader_holds_is_tried_again_only_when_it_has_grown_on(path
     bus.publish(LARGE)
     with reader(path):
         trio.run(flood, bus, path, 300)
-        held = store.log_limit_bytes
-        assert 2 * WAL_LIMIT_BYTES < held < 2 * WAL_LIMIT_BYTES + MIB
+        held = store.log_left_bytes
+        assert WAL_LIMIT_BYTES < held < 2 * WAL_LIMIT_BYTES
         trio.run(flood, bus, path, 5)
-        assert store.log_limit_bytes == held
+        assert store.log_left_bytes == held
     assert 0 in trio.run(flood, bus, path, 400)
-    assert store.log_limit_bytes == WAL_LIMIT_BYTES
+    assert store.log_left_bytes == 0
 
 
 def test_nothing_but_the_settling_cuts_the_log_back(path: Path, store: EventStore) -> None:

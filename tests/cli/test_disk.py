@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hyperhive_cli.control.client import call
+from hyperhive_cli.store.place import wal_bytes
 from tests.conftest import FakeClaude, wait_until
 from tests.disk import fill_disk, small_disk
 from tests.harness import ANSWER, LIMIT_S, SOURCE, TEXT, Hive, Program, gated, of_kind, outcomes
@@ -84,6 +85,38 @@ def test_t32_a_message_is_refused_with_the_reason_where_the_disk_is_full(hive: H
     filler.unlink()
     assert hive.call("send", "two").stdout == "2\n"
     assert [message["body"] for message in hive.messages()] == ["one", "two"]
+
+
+# A life that was killed before it could cut back its log, in which the same few pages stand again and again.
+KILLED_WITH_A_LOG = """
+import os, sys
+from pathlib import Path
+from hyperhive_cli.events import BusEvent, Note
+from hyperhive_cli.store.db import shrink_wal
+from hyperhive_cli.store.events import open_event_store
+with open_event_store(Path(sys.argv[1])) as store:
+    for seq in range(1, 150):
+        assert store.append([BusEvent.make(seq, 1, Note(text="x" * 8_000))]) is None
+        store.sweep(1)
+        if seq == 10:
+            shrink_wal(Path(sys.argv[1]))
+    os._exit(0)
+"""
+
+
+def test_a_harness_begins_on_a_disk_that_its_own_log_has_filled(
+    request: pytest.FixtureRequest, hive: Hive, fake_claude: FakeClaude, tmp_path: Path
+) -> None:
+    fake_claude.script(TEXT)
+    with small_disk(request, tmp_path / "disk", size_kib=8192) as disk:
+        hive.state_dir = disk
+        history = disk / "hyperhive-events.sqlite"
+        subprocess.run([sys.executable, "-c", KILLED_WITH_A_LOG, str(history)], cwd=SOURCE, check=True)
+        fill_disk(disk)
+        assert wal_bytes(history) > 3 * 2**20
+        done = hive.drain("--message", "one")
+        assert (done.status, outcomes(done.json_lines())) == (0, ["ok"])
+        assert is_noted(done.json_lines(), "without") == 0
 
 
 # --- a folder that may not be written ---

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def test_every_command_has_help(command: str, hive: Hive) -> None:
     assert (done.status, done.stderr) == (0, "")
     assert f"Usage: hyperhive {command}".strip() in done.stdout
     assert "--help" in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 100
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def test_the_help_lists_the_commands(hive: Hive) -> None:
@@ -158,3 +159,25 @@ def test_a_program_that_reads_the_first_line_alone(hive: Hive) -> None:
     with read_once(hive, "-h") as process:
         assert process.stderr is not None
         assert (process.stderr.read(), process.wait(LIMIT_S)) == (b"", 0)
+
+
+# As Windows would be: after click, which would look for that system's own libraries there.
+WINDOWS = """
+import sys, click
+sys.platform = "win32"
+sys.modules.update(dict.fromkeys(["fcntl", "termios", "tty", "pty", "pwd", "grp", "resource", "sqlite3", "trio"]))
+from hyperhive_cli.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("words", [[], ["run"], ["status", "--json"], ["-h"]], ids=" ".join)
+def test_on_windows_it_says_that_it_cannot(words: list[str], hive: Hive) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WINDOWS, *words], env=hive.variables(), cwd=hive.workspace, capture_output=True,
+        text=True, check=False, timeout=LIMIT_S,
+    )  # fmt: skip
+    message, hint = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Windows is not supported" in message
+    assert "wsl --install" in hint

@@ -104,6 +104,10 @@ def main() -> int:
         soak.run(options.minutes)
         wrong = [f"{agent.name}: {text}" for agent in agents for text in checks.faults_found(agent)]
         report(soak, options.seed, wrong)
+        if wrong:
+            for agent in agents:
+                shutil.copytree(agent.state_dir, agent.folder / "left", ignore=shutil.ignore_patterns("*.sock"))
+            print(f"{'look at':<12} {folder}")
     finally:
         for agent in agents:
             agent.fake.end_all()

@@ -1,12 +1,12 @@
 """What must hold after a soak, agent by agent."""
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 from hyperhive_cli.settings import MARKER
+from hyperhive_cli.store.db import open_reader
 from tests.conftest import process_state
 from tests.soak.agent import Agent
 
@@ -26,7 +26,7 @@ def faults_found(agent: Agent) -> Iterator[str]:
 
 
 def _messages(agent: Agent) -> Iterator[str]:
-    with closing(sqlite3.connect(agent.inbox_db)) as db:
+    with closing(open_reader(agent.inbox_db)) as db:
         found = {row[0]: row[1:] for row in db.execute("SELECT id, body, state, acted, reason FROM messages")}
         turns: dict[int, list[str]] = {}
         for number, outcome in db.execute("SELECT message_id, outcome FROM turn_stats ORDER BY turn_id"):
@@ -58,7 +58,7 @@ def _last_prompts(agent: Agent) -> dict[str, str]:
 
 def _databases(agent: Agent) -> Iterator[str]:
     for path in (agent.inbox_db, agent.state_dir / "hyperhive-events.sqlite"):
-        with closing(sqlite3.connect(path)) as db:
+        with closing(open_reader(path)) as db:
             result = db.execute("PRAGMA integrity_check").fetchone()[0]
         if result != "ok":
             yield f"{path.name}: {result}"
@@ -84,7 +84,7 @@ def outcomes(agents: list[Agent]) -> Counter[str]:
     """Count how the turns ended."""
     counted: Counter[str] = Counter()
     for agent in agents:
-        with closing(sqlite3.connect(agent.inbox_db)) as db:
+        with closing(open_reader(agent.inbox_db)) as db:
             counted.update(dict(db.execute("SELECT outcome, count(*) FROM turn_stats GROUP BY outcome")))
     return counted
 
@@ -93,7 +93,7 @@ def states(agents: list[Agent]) -> Counter[str]:
     """Count how the messages stand, and the redelivered ones."""
     counted: Counter[str] = Counter()
     for agent in agents:
-        with closing(sqlite3.connect(agent.inbox_db)) as db:
+        with closing(open_reader(agent.inbox_db)) as db:
             counted.update(dict(db.execute("SELECT state, count(*) FROM messages GROUP BY state")))
             counted["redelivered"] += db.execute("SELECT sum(acted) FROM messages").fetchone()[0] or 0
     return counted

@@ -175,7 +175,13 @@ def test_a_damaged_inbox_leaves_the_history_in_the_report(paths: AgentPaths, con
     (problem,) = report.pop("problems")
     assert problem.startswith("the inbox ")
     assert "cannot be read: " in problem
-    assert report | {"problems": []} == {**empty_report(paths), **history_of_use(), "model": "opus"}
+    assert report | {"problems": []} == {
+        **empty_report(paths),
+        **history_of_use(),
+        "model": "opus",
+        "unread": None,
+        "dead": None,
+    }
 
 
 @pytest.mark.parametrize("content", GARBAGE.values(), ids=GARBAGE.keys())
@@ -196,4 +202,10 @@ def test_an_inbox_that_is_damaged_in_the_middle_is_no_error(paths: AgentPaths) -
     (problem,) = report.pop("problems")
     assert problem.startswith("the inbox ")
     assert "cannot be read: " in problem
-    assert report | {"problems": []} == {**empty_report(paths), **history_of_use(), "model": "opus"}
+    assert report | {"problems": []} == {
+        **empty_report(paths),
+        **history_of_use(),
+        "model": "opus",
+        "unread": None,
+        "dead": None,
+    }

@@ -49,9 +49,9 @@ FLOORS = {
     """,
     5: "agent.harness",
     6: """
-        cli.__init__ cli.agents cli.backup cli.budget cli.config cli.configured cli.demo cli.doctor cli.export cli.inbox
-        cli.invocation cli.limits cli.login cli.main cli.model cli.moments cli.run cli.send cli.session cli.show
-        cli.sinks cli.stats cli.status cli.tail
+        cli.__init__ cli.agents cli.backup cli.budget cli.completers cli.completion cli.config cli.configured
+        cli.demo cli.doctor cli.export cli.inbox cli.invocation cli.limits cli.login cli.main cli.model cli.moments
+        cli.progress cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail
     """,
     7: "__main__",
 }

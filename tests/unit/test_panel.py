@@ -4,8 +4,18 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.render.panel import Row, agents_to_lines, budget_to_rows, fit, sign_of, status_to_rows, today_words
+from hyperhive_cli.render.panel import (
+    Row,
+    agents_to_lines,
+    budget_to_rows,
+    fit,
+    moment,
+    sign_of,
+    status_to_rows,
+    today_words,
+)
 from hyperhive_cli.render.table import bar, cells, cut, table
+from tests.unit.made_events import same_world  # noqa: F401 - a fixture: the time zone
 
 NOW = 1_795_364_671.0
 FOUND: dict[str, Any] = {
@@ -16,7 +26,8 @@ FOUND: dict[str, Any] = {
     "budget": None, "last_compaction": None, "problems": [], "next_due": 0,
     "last_event": {"seq": 3, "ts": 0, "kind": "note", "age_s": 2.5},
     "last_turn": {
-        "outcome": "crashed", "duration_ms": 4_000, "tool_call_count": 2, "cost_usd": 0.5, "note": "it broke\nbadly",
+        "outcome": "crashed", "started": (NOW - 199) * 1000, "duration_ms": 4_000,
+        "tool_call_count": 2, "cost_usd": 0.5, "note": "it broke\nbadly",
     },
     "last_outcomes": ["ok", "rate_limited", "crashed"],
     "today": {
@@ -47,8 +58,8 @@ def test_the_panel_of_a_busy_agent() -> None:
         "today       3 turns, 1 ok · 12k in, 84 out · $1.50",
         "inbox       2 waiting, 1 dead (hyperhive inbox)",
         "outcomes    ✓·✗  1 ok of the last 3",
-        "last turn   crashed, 4.0s, 2 tools, $0.50: it broke badly",
-        "last event  note #3, 2.5s ago",
+        "last turn   crashed, 4.0s, 2 tools, $0.50, 16:21 (3 min ago): it broke badly",
+        "last event  note #3, just now",
         "auth        none",
         "workspace   /some/space",
         "state in    /state",
@@ -166,6 +177,21 @@ def test_signs() -> None:
 
 def test_a_day_without_a_turn() -> None:
     assert today_words(None) == today_words({"turns": 0}) == "no turn yet"
+
+
+def test_a_moment_is_local_and_relative() -> None:
+    assert moment(NOW - 5, NOW) == "16:24 (just now)"
+    assert moment(NOW - 3_600 * 17, NOW) == "21 Nov 23:24 (17 h ago)"
+    assert moment(NOW - 86_400 * 3, NOW) == "19 Nov 16:24 (3 days ago)"
+
+
+def test_plain_rows_say_in_words_what_else_is_drawn() -> None:
+    rows = {name: "".join(words for words, _ in spans) for name, spans in status_to_rows(FOUND, NOW, plain=True)}
+    assert rows["context"] == "76k of 200k (38%)"
+    assert rows["outcomes"] == "1 ok of the last 3: ok, rate_limited, crashed"
+    assert all(c.isascii() or c == "·" for row in rows.values() for c in row)
+    (_, row) = agents_to_lines([FOUND], NOW, 120, plain=True)
+    assert "1 of 3 ok" in row
 
 
 # --- tables ---

@@ -229,3 +229,13 @@ def test_a_big_answer_costs_no_more_than_its_head() -> None:
     answer = answer_summary("Bash", {"content": "line\n" * 2_000_000})
     assert (len(answer.lines), answer.more) == (3, 1_999_997)
     assert len(call_summary("Bash", {"command": "x" * 10_000_000})) <= 400
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "just now"), (9.9, "just now"), (10, "10 s ago"), (59, "59 s ago"), (60, "1 min ago"), (3_599, "59 min ago"),
+     (3_600, "1 h ago"), (86_399, "23 h ago"), (86_400, "1 day ago"), (200_000, "2 days ago"), (-5, "just now"),
+     (None, "just now")],
+)  # fmt: skip
+def test_how_long_ago(seconds: object, said: str) -> None:
+    assert text.ago(seconds) == said

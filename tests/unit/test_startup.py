@@ -47,6 +47,7 @@ def loaded_by(*arguments: str, environment: dict[str, str], folder: Path, status
         "--version",
         "stats",
         "stats --json",
+        "completion bash",
     ],
 )
 def test_a_short_command_loads_no_slow_library(command: str, environment: dict[str, str], workspace: Path) -> None:
@@ -104,4 +105,18 @@ def test_a_reader_of_the_feed_loads_no_event_loop(environment: dict[str, str], w
 
 
 def test_a_harness_loads_the_event_loop(environment: dict[str, str], workspace: Path) -> None:
-    assert "trio" in loaded_by("run", "-h", environment=environment, folder=workspace)
+    words = ("run", "--claude", "/bin/true", "--drain", "--quiet")
+    assert "trio" in loaded_by(*words, environment=environment, folder=workspace)
+
+
+def test_the_options_of_run_are_known_without_the_event_loop(environment: dict[str, str], workspace: Path) -> None:
+    """For its help, and for a shell that completes them."""
+    assert loaded_by("run", "-h", environment=environment, folder=workspace) & (SLOW - {"orjson"}) == set()
+
+
+@pytest.mark.parametrize("words", ["", "run --", "-a ", "model set ", "inbox show ", "show ", "tail --kind "])
+def test_a_shell_is_answered_without_a_slow_library(words: str, environment: dict[str, str], workspace: Path) -> None:
+    asked = {"_HYPERHIVE_COMPLETE": "bash_complete", "COMP_WORDS": f"hyperhive {words}"}
+    asked["COMP_CWORD"] = str(len(asked["COMP_WORDS"].split(" ")) - 1)
+    loaded = loaded_by(environment={**environment, **asked}, folder=workspace)
+    assert loaded & (SLOW - {"orjson"}) == set()

@@ -1,6 +1,5 @@
 """The transcript of recorded runs and of made-up lines, as a pipe gets it."""
 
-import os
 import re
 import time
 from pathlib import Path
@@ -19,24 +18,26 @@ from hyperhive_cli.events import (
     TurnStateChanged,
     Unrecognised,
 )
+from hyperhive_cli.render.console import Console
 from hyperhive_cli.usage import TokenUsage
+from tests.unit.agreed import Output, check
 from tests.unit.made_events import (
+    NOW,
     RECORDINGS,
     TS,
     answer,
     assistant,
     call,
     plain,
+    record,
     recorded_turn,
     said,
     same_world,  # noqa: F401 - a fixture, used by name
 )
 
 pytestmark = pytest.mark.usefixtures("same_world")
-GOLDEN = Path(__file__).parent / "golden"
 
 
-@pytest.mark.parametrize("width", [80, 120])
 @pytest.mark.parametrize(
     ("name", "release"),
     [
@@ -50,13 +51,14 @@ GOLDEN = Path(__file__).parent / "golden"
         ("text", "v2.1.330"),
     ],
 )
-def test_a_recording_looks_as_agreed(name: str, release: str, width: int) -> None:
-    # After a wanted change: GOLDEN_WRITE=1 pytest tests/unit/test_console.py, then read the difference.
-    kept = GOLDEN / f"{name}_{release}_{width}.txt"
-    shown = plain(*recorded_turn(name, release), width=width)
-    if os.environ.get("GOLDEN_WRITE"):
-        kept.write_text(shown)
-    assert shown == kept.read_text()
+def test_golden_transcript_of_a_recording(name: str, release: str) -> None:
+    records = [record(event, seq) for seq, event in enumerate(recorded_turn(name, release), 1)]
+
+    def show(file: Output, width: int) -> None:
+        with Console(file=file, live=False, width=width, now=lambda: NOW) as console:
+            console.show(records)
+
+    check(f"{name}_{release}", show)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,32 @@
+"""`hyperhive completion`: the script that lets a shell ask this program for the next word."""
+
+import click
+from click.shell_completion import get_completion_class
+
+PROGRAM = "hyperhive"
+VARIABLE = "_HYPERHIVE_COMPLETE"  # click's, by which the script calls the program
+SHELLS = ("bash", "zsh", "fish")
+_HEADS = {
+    "bash": 'hyperhive and bash: put this line into ~/.bashrc:\n#   eval "$(hyperhive completion bash)"',
+    "zsh": 'hyperhive and zsh: put this line into ~/.zshrc, after compinit:\n#   eval "$(hyperhive completion zsh)"',
+    "fish": "hyperhive and fish: put this line into ~/.config/fish/config.fish:\n"
+    "#   hyperhive completion fish | source",
+}
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(SHELLS), metavar="bash|zsh|fish")
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print the script that completes commands, options, agents, models, messages and turns in a shell.
+
+    \b
+    Examples: eval "$(hyperhive completion bash)"   # in ~/.bashrc
+              eval "$(hyperhive completion zsh)"    # in ~/.zshrc
+              hyperhive completion fish | source    # in config.fish
+    """  # noqa: D301 - click's own mark
+    found = get_completion_class(shell)
+    assert found is not None  # noqa: S101 - click knows all three
+    script = found(ctx.find_root().command, {}, PROGRAM, VARIABLE)
+    # Not `source()`: for bash that starts one to ask its release, and 4.4 is ten years old.
+    click.echo(f"# {_HEADS[shell]}\n{script.source_template % script.source_vars()}")

@@ -1,0 +1,41 @@
+"""Writes examples/commands.md, every command as `-h` prints it: `python -m tests.reference`."""
+
+from collections.abc import Iterator
+
+import click
+
+from hyperhive_cli.cli.main import hyperhive
+from tests.harness import SOURCE
+
+PAGE = SOURCE / "examples" / "commands.md"
+WIDTH = 80
+HEAD = """# Every command and option
+
+As `-h` prints it; written by `python -m tests.reference`, so change a command's own help instead.
+What is behind the words stands in the [README](../README.md).
+"""
+
+
+def commands() -> Iterator[click.Context]:
+    """Give the context of each command, groups before what is in them."""
+    settings = {**hyperhive.context_settings, "terminal_width": WIDTH}
+    yield from _below(click.Context(hyperhive, info_name="hyperhive", **settings))
+
+
+def _below(ctx: click.Context) -> Iterator[click.Context]:
+    yield ctx
+    if isinstance(ctx.command, click.Group):
+        for name in ctx.command.list_commands(ctx):
+            command = ctx.command.get_command(ctx, name)
+            assert command is not None
+            yield from _below(click.Context(command, parent=ctx, info_name=name))
+
+
+def page() -> str:
+    """Give the whole page."""
+    sections = [f"\n## {ctx.command_path}\n\n```text\n{ctx.get_help()}\n```\n" for ctx in commands()]
+    return HEAD + "".join(sections)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
