@@ -80,7 +80,7 @@ class Bus:
         self._facts = facts
         self._now = now
         self._tool_calls: Counter[str] = Counter()
-        self._ring = Ring(RING_CAPACITY)
+        self._ring = Ring[BusEvent](RING_CAPACITY, trio.lowlevel.ParkingLot())
 
     def publish(self, *events: LiveEvent) -> None:
         """Record events in one commit, then show them; partial lines are neither numbered nor kept."""
@@ -274,7 +274,7 @@ class Bus:
 
     # --- readers ---
 
-    def subscribe(self) -> Subscription:
+    def subscribe(self) -> Subscription[BusEvent]:
         """Begin to read: only what is published from now on."""
         return Subscription(self._ring)
 

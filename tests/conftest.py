@@ -17,8 +17,11 @@ from typing import Any, Literal, TypedDict, TypeVar
 import pytest
 from hypothesis import settings
 
+from tests.forkserver import Forkserver
+
 # On a busy machine an example may take long; the time limit of the whole test still holds.
-settings.register_profile("house", deadline=None)
+settings.register_profile("house", deadline=None, max_examples=30)
+settings.register_profile("exhaustive", deadline=None, max_examples=300)
 settings.load_profile("house")
 
 TESTS = Path(__file__).resolve().parent
@@ -174,6 +177,13 @@ def fake_claude(tmp_path: Path) -> Iterator[FakeClaude]:
     fake.script([])
     yield fake
     fake.end_all()
+
+
+@pytest.fixture(scope="session")
+def forkserver() -> Iterator[Forkserver]:
+    server = Forkserver()
+    yield server
+    server.close()
 
 
 @pytest.fixture

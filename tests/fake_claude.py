@@ -44,19 +44,26 @@ the code is `wrong`, and `auth logout` removes it. The code `half` is no whole o
 login` then asks for another one, waits on when its stdin ends, and leaves with 0 at SIGINT.
 """
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+
+TYPE_CHECKING = False  # as in `typing`, which takes as long to load as a third of this program
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import FrameType
+    from typing import Any, NoReturn
+
+    Step = dict[str, Any]
+    Steps = Sequence[Step]
 
 RECORDINGS = Path(__file__).resolve().parent / "recordings"
 LIMIT_S = 60.0
@@ -67,9 +74,6 @@ HELP = """Usage: claude [options] [command] [prompt]
 """
 STDIN_HAS_ENDED, GATE_NEVER_OPENED, BAD_SCRIPT = 96, 97, 98
 STDOUT, STDERR = 1, 2
-
-Step = dict[str, Any]
-Steps = Sequence[Step]
 
 
 class FakeRun:
@@ -254,6 +258,8 @@ class FakeRun:
         signal.signal(getattr(signal, step["ignore"]), lambda *_: None)
 
     def do_spawn(self, step: Step) -> None:
+        import subprocess  # noqa: PLC0415 - few runs need it, and each would wait for it
+
         child = subprocess.Popen(
             step["spawn"],
             stdin=subprocess.DEVNULL,

@@ -8,20 +8,22 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-import hyperhive_cli
 from hyperhive_cli.control.client import GoneError, call
+from tests import forkserver
 from tests.conftest import Step, wait_until
+from tests.forkserver import Forked, Forkserver, can_fork
 
 Event = dict[str, Any]
-SOURCE = Path(hyperhive_cli.__file__).resolve().parents[1]
+SOURCE = forkserver.SOURCE
 LIMIT_S = 40.0
 
 TEXT: list[Step] = [{"replay": "v2.1.330/text.jsonl", "session_id": "from_argv"}]
 INIT: Step = {"recording": "v2.1.330/text.jsonl", "lines": [0, 1], "session_id": "from_argv"}
+SOON_AGAIN = {"agent.pause.CRASH_FIRST_S": 0.01}  # constants for a harness whose claude crashes
 ANSWER = "Hello! I am ready."  # how the result of TEXT begins
 UNKNOWN_MODEL: list[Step] = [{"replay": "v2.1.330/model_missing.jsonl", "session_id": "from_argv"}]
 
@@ -55,10 +57,12 @@ class Done:
 class Program:
     """A program that runs: both outputs are read all the time, a line each, the newline left out."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | Forked) -> None:
         self.process = process
         self.stdout: list[str] = []
         self.stderr: list[str] = []
+        assert process.stdin is not None
+        process.stdin.close()
         pipes = ((process.stdout, self.stdout), (process.stderr, self.stderr))
         self._readers = [threading.Thread(target=_read_lines, args=pipe) for pipe in pipes]
         for reader in self._readers:
@@ -122,6 +126,9 @@ class Hive:
     state_dir: Path
     claude: Path
     environment: Mapping[str, str]
+    forkserver: Forkserver | None = None  # without it each command is a Python that starts
+    # Of the program, for its commands: times that would only be waited for. `agent.hook.HOOK_LIMIT_S`: seconds.
+    constants: Mapping[str, float] = field(default_factory=dict)
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "hyperhive_cli", "--state-dir", str(self.state_dir), *arguments]
@@ -131,18 +138,25 @@ class Hive:
 
     def call(self, *arguments: str, stdin: bytes = b"", variables: Mapping[str, str] | None = None) -> Done:
         """Run a command to its end. Whatever happens, no command shows a traceback."""
-        done = subprocess.run(
+        process = self._open(arguments, self.variables(**(variables or {})))
+        stdout, stderr = process.communicate(stdin, LIMIT_S)
+        assert process.returncode is not None
+        assert b"Traceback" not in stderr
+        return Done(process.returncode, stdout.decode(), stderr.decode())
+
+    def _open(self, arguments: Sequence[str], variables: Mapping[str, str]) -> subprocess.Popen[bytes] | Forked:
+        if self.forkserver is not None and can_fork(variables):
+            words = ["--state-dir", str(self.state_dir), *arguments]
+            return self.forkserver.fork(words, self.workspace, variables, self.constants)
+        assert not self.constants, "only a fork can be given constants"
+        return subprocess.Popen(
             self.command(*arguments),
-            input=stdin,
-            env=self.variables(**(variables or {})),
+            env=variables,
             cwd=self.workspace,
-            capture_output=True,
-            timeout=LIMIT_S,
-            check=False,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
-        stderr = done.stderr.decode()
-        assert "Traceback" not in stderr
-        return Done(done.returncode, done.stdout.decode(), stderr)
 
     def program(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run any program as the operator would: in the workspace, with this agent's state folder named."""
@@ -165,14 +179,7 @@ class Hive:
     @contextmanager
     def start(self, *arguments: str) -> Iterator[Program]:
         """Start a command that goes on; what is left of it at the end of the block is killed."""
-        process = subprocess.Popen(
-            self.command(*arguments),
-            env=self.variables(),
-            cwd=self.workspace,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        process = self._open(arguments, self.variables())
         program = Program(process)
         try:
             yield program

@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,11 +14,13 @@ from hyperhive_cli.agent.control import ControlHandler, refuse_turns
 from hyperhive_cli.agent.hook import HookConfig, open_hook
 from hyperhive_cli.agent.login import LoginDesk
 from hyperhive_cli.agent.loop import AgentLoop
+from hyperhive_cli.agent.panel import Panel, PanelConfig, open_panel
 from hyperhive_cli.agent.screen import Screen, Sink
 from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.process import become_subreaper, sweep_marked
-from hyperhive_cli.control.server import admit_all, open_control_server
+from hyperhive_cli.control.peer import Peer
+from hyperhive_cli.control.server import open_control_server
 from hyperhive_cli.errors import AgentConflictError, StoreError
 from hyperhive_cli.settings import MARKER, AgentPaths
 from hyperhive_cli.sieve import ATTENTION
@@ -43,6 +45,8 @@ class HarnessConfig:
     allow_self_control: bool = False
     on_event: tuple[str, ...] = ()  # the hook's command, its program an absolute path
     on_event_kinds: tuple[str, ...] = (ATTENTION,)
+    panel: PanelConfig | None = None
+    announce: Callable[[str], None] | None = None  # where the panel's address is shown; None: with the events
 
 
 async def run_harness(config: HarnessConfig) -> int:
@@ -59,14 +63,20 @@ async def run_harness(config: HarnessConfig) -> int:
         loop = AgentLoop(agent, inbox, bus)
         desk = LoginDesk(agent, loop)
         signals: list[int] = []
-        admit = admit_all if config.allow_self_control else refuse_turns
+        panel = Panel(bus)
         screen = None if config.sink is None else Screen(config.sink)
+
+        def admit(op: str, peer: Peer | None) -> None:
+            if not config.allow_self_control:
+                refuse_turns(op, peer, panel.pid)
+
         async with trio.open_nursery() as viewers:
             if screen is not None:
                 viewers.start_soon(screen.follow, bus, inbox)
             async with (
                 open_hook(_hook(config, agent), bus, lambda: len(signals) > 1),
                 open_control_server(config.paths.socket, ControlHandler(bus, loop, inbox, desk), admit),
+                open_panel(config.panel, panel, partial(_announce, config, screen)),
                 trio.open_nursery() as nursery,
             ):
                 await nursery.start(_take_signals, loop, signals, nursery.cancel_scope, screen)
@@ -82,6 +92,15 @@ async def run_harness(config: HarnessConfig) -> int:
     if signals:
         return 128 + signals[0]
     return 1 if loop.failed and config.agent.drain else 0
+
+
+async def _announce(config: HarnessConfig, screen: Screen | None, text: str) -> None:
+    """Show a text that must not be kept; a terminal that is held up is left."""
+    if config.announce is not None:
+        with trio.move_on_after(SINK_GRACE_S), suppress(OSError):
+            await trio.to_thread.run_sync(config.announce, text, abandon_on_cancel=True)
+    elif screen is not None:
+        await screen.say(text)
 
 
 def _hook(config: HarnessConfig, agent: AgentConfig) -> HookConfig | None:

@@ -2,10 +2,10 @@
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
@@ -26,6 +26,8 @@ from hyperhive_cli.store.inbox import Inbox
 
 FACT_LIMIT_S = 1.0  # how long a command waits for the inbox
 INBOX_POLL_S = 5.0  # a sender rings; this finds the messages of one whose ring was lost
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -72,6 +74,12 @@ class AgentLoop:
     def ring(self) -> None:
         """Say that there may be something to do."""
         self._bell.set()
+
+    async def change(self, write: Callable[[Inbox], T]) -> T:
+        """Change the inbox for a peer, and look at it anew; raises StoreError when that does not work soon."""
+        changed = await self._ledger.insist(lambda: write(self._inbox), limit_s=FACT_LIMIT_S)
+        self.ring()
+        return changed
 
     @property
     def is_paused(self) -> bool:

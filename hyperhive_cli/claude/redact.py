@@ -145,9 +145,9 @@ def _needle(value: str) -> bytes:
 
 
 def _is_json(text: str) -> bool:
+    """Whether a text is JSON that may hold texts; a number alone may be a secret itself."""
     with suppress(ValueError, RecursionError):
-        json.loads(text.strip().removeprefix("\ufeff"), strict=False)
-        return True
+        return isinstance(json.loads(text.strip().removeprefix("\ufeff"), strict=False), dict | list | str)
     return False
 
 

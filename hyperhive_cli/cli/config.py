@@ -32,7 +32,7 @@ def config() -> None:
     """  # noqa: D301 - click's own mark
 
 
-@config.command()
+@config.command(short_help="Show each setting of `run`, and where it comes from.")
 @of_workspace
 @as_json_option
 @pass_invocation

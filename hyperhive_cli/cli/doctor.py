@@ -111,7 +111,7 @@ def show_findings(findings: Sequence[Finding]) -> None:
         print_lines([paint(head), *(f"{'':<{width + 5}}{line}" for line in others)])
         if one.advice is not None:
             advice = _wrapped(one.advice, width + 8)
-            starts = [arrow, *["   "] * len(advice)]
+            starts = [arrow, *[" " * len(arrow)] * len(advice)]
             print_lines(f"{'':<{width + 5}}{start}{line}" for start, line in zip(starts, advice, strict=False))
 
 

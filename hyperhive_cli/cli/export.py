@@ -9,12 +9,12 @@ import click
 
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import Invocation, pass_invocation, warn_of_history
-from hyperhive_cli.cli.show import find_turn
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.events import BusEvent
 from hyperhive_cli.render.document import entries_to_html, entries_to_markdown, events_to_entries
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.events import read_history
+from hyperhive_cli.store.turns import find_turn
 
 FORMS = ("jsonl", "md", "html")
 

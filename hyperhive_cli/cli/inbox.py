@@ -175,7 +175,9 @@ def cancel_message(invocation: Invocation, message_id: int) -> None:
 @click.argument("message_id", type=int, metavar="ID", shell_complete=completers.messages("dead", "cancelled", "ready"))
 @pass_invocation
 def retry_message(invocation: Invocation, message_id: int) -> None:
-    """Make a dead, cancelled or waiting message ready at once, with fresh attempts.
+    """Make a dead, cancelled or waiting message ready again.
+
+    It has fresh attempts, and nothing that it waited for counts any more.
 
     \b
     Example: hyperhive inbox retry 5

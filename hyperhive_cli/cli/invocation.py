@@ -146,15 +146,7 @@ def print_json(value: object) -> None:
     """Print one JSON value on a line of its own."""
     import json  # noqa: PLC0415 - most output is no JSON
 
-    _say(json.dumps(value, ensure_ascii=not is_utf8(), separators=(",", ":")))
-
-
-def _say(line: str) -> None:
-    try:
-        click.echo(line)
-    except BrokenPipeError as error:
-        # Without its number: by that click knows it, and would leave with 1.
-        raise BrokenPipeError from error
+    click.echo(json.dumps(value, ensure_ascii=not is_utf8(), separators=(",", ":")))
 
 
 # Our own signs: what is drawn, and for an output that cannot take them the others too.
@@ -191,7 +183,7 @@ def print_lines(lines: Iterable[str]) -> None:
             line = line.translate(_ASCII).encode(encoding, "backslashreplace").decode(encoding)  # noqa: PLW2901
         elif plain:
             line = line.translate(_DRAWN)  # noqa: PLW2901
-        _say(line)
+        click.echo(line)
 
 
 _STYLES: dict[str, dict[str, Any]] = {

@@ -133,4 +133,5 @@ def _ask(paths: AgentPaths, op: str) -> Mapping[str, Any]:
     try:
         return require_harness(paths, op)
     except NotRunningError as error:
-        raise NotRunningError(error.agent, "claude auth login, or logout; or hyperhive run") from error
+        verb = "logout" if op == "logout" else "login"
+        raise NotRunningError(error.agent, f"hyperhive -a {error.agent} run, or claude auth {verb}") from error

@@ -10,7 +10,7 @@ import click
 
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import Invocation
-from hyperhive_cli.errors import HyperhiveError
+from hyperhive_cli.errors import HyperhiveError, UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stats": ("stats", "Add up turns, tokens, dollars and tools."),
     "budget": ("budget", "Show what is used of the limits, or raise one."),
     "agents": ("agents", "Show every agent of this machine in one table."),
+    "web": ("web", "Serve the web panel of one agent, or of all."),
     "model": ("model", "Show or set the model of the next turn."),
     "inbox": ("inbox", "List, show, move, cancel and retry messages."),
     "doctor": ("doctor", "Look whether everything is well, and say what to do."),
@@ -62,6 +63,25 @@ class LazyGroup(click.Group):
             raise TypeError(f"{cmd_name} is no command")
         _name_variables(command, f"HYPERHIVE_{cmd_name}")
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, but a word that is nearly a command's name gets that as the hint."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib  # noqa: PLC0415 - for a slip
+
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            raise UsageError(f"there is no command {args[0]!r}", f"hyperhive {close[0] if close else '-h'}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
+        """Run a command; a reader that goes away is no error of it, wherever it was written to."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            # Without its number: by that click knows it, and would leave with 1.
+            raise BrokenPipeError from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands from the table."""

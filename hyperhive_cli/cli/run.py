@@ -6,8 +6,9 @@ import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,11 +20,15 @@ from hyperhive_cli.cli.configured import load_settings, stronger
 from hyperhive_cli.cli.invocation import Invocation, is_plain, now_ms, pass_invocation
 from hyperhive_cli.cli.limits import limit_options, to_budget, to_mark
 from hyperhive_cli.cli.sinks import open_sink
+from hyperhive_cli.cli.web import with_panel
 from hyperhive_cli.errors import HyperhiveError, UsageError
-from hyperhive_cli.settings import check_model_name
+from hyperhive_cli.settings import MARKER, AgentPaths, check_model_name
 from hyperhive_cli.sieve import ATTENTION, HOOK_KINDS
 from hyperhive_cli.store.inbox import check_message
 from hyperhive_cli.store.report import stored_status
+
+if TYPE_CHECKING:
+    from hyperhive_cli.agent.panel import PanelConfig
 
 KNOWN_PLACES = ("~/.local/bin/claude", "~/.claude/local/claude")
 
@@ -128,6 +133,7 @@ class Lines(click.types.StringParamType):
     help="Which events: attention (the default: what needs a person), turn_end, note, …; may be given several times.",
 )
 @click.argument("claude_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- CLAUDE'S OPTIONS]")
+@with_panel
 @pass_invocation
 def run(
     invocation: Invocation,
@@ -145,6 +151,7 @@ def run(
     passed: tuple[str, ...],
     on_event: str | None,
     hook_kinds: tuple[str, ...],
+    panel: tuple[str, ...] | None,
     claude_args: tuple[str, ...],
     *,
     drain: bool,
@@ -181,12 +188,11 @@ def run(
     if partial is None:
         partial = not as_json and not quiet and sys.stdout.isatty() and not is_plain()
     launch = Launch((find_claude(claude),), permission_mode, skip_permissions, partial, claude_args)
-    limits = Limits(background_s=background_wait, stall_s=stall_timeout, turn_s=turn_timeout or math.inf)
     agent = AgentConfig(
         launch,
         workspace,
         child_environment(os.environ, passed),
-        limits,
+        Limits(background_s=background_wait, stall_s=stall_timeout, turn_s=turn_timeout or math.inf),
         continue_newest,
         drain,
         drain_wait,
@@ -205,7 +211,23 @@ def run(
             snapshot = stored_status(paths, now_ms=now_ms()) | {"status": "online"}
             sink = stack.enter_context(open_sink(snapshot, as_json=as_json))
         harness = HarnessConfig(paths, agent, chosen, incoming, sink, allow_self_control, hook, hook_kinds)
+        if panel is not None:
+            on_console = sink is not None and not as_json and sys.stdout.isatty()
+            harness = replace(harness, panel=_panel(paths, panel), announce=None if on_console else _tell)
         return trio.run(run_harness, harness)
+
+
+def _tell(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _panel(paths: AgentPaths, arguments: tuple[str, ...]) -> "PanelConfig":
+    """Let the panel serve this agent alone. It runs in the state folder, as the hook does, and for the same reason."""
+    from hyperhive_cli.agent.panel import PanelConfig  # noqa: PLC0415 - as trio
+
+    named = ("--agent", paths.agent, "--state-dir", str(paths.state_dir))
+    environment = {**os.environ, MARKER: str(paths.state_dir)}
+    return PanelConfig((*named, "web", *arguments), paths.state_dir, environment)
 
 
 def _check_words(claude_args: Sequence[str], permission_mode: str | None, passed: Sequence[str]) -> None:

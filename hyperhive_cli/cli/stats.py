@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.account import BY, EndedTurn, account, days_until, midnight_ms, outcome_counts, tally
+from hyperhive_cli.account import BY, EndedTurn, account, days_until, midnight_ms, report, tally
 from hyperhive_cli.cli.invocation import Invocation, columns, is_plain, now_ms, pass_invocation, print_json, print_lines
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.render.figures import stats_to_lines
@@ -43,22 +43,12 @@ def stats(invocation: Invocation, days: int, by: str, *, as_json: bool, as_csv: 
     paths = invocation.paths()
     wanted = days_until(now_ms(), days)
     turns = read_turns(paths, midnight_ms(wanted[0]))
-    rows = account(turns, by, wanted)
+    found = report(paths.agent, turns, by, wanted)
     if plot is not None:
         _plot(plot, paths.agent, turns, account(turns, "day", wanted))
     if as_csv:
-        _print_csv(rows, by)
+        _print_csv(found["rows"], by)
         return
-    found = {
-        "agent": paths.agent,
-        "from": wanted[0].isoformat(),
-        "to": wanted[-1].isoformat(),
-        "by": by,
-        "total": tally(turns),
-        "outcomes": outcome_counts(turns),
-        "tools": {row["tool"]: row["calls"] for row in account(turns, "tool", wanted)},
-        "rows": rows,
-    }
     if as_json:
         print_json(found)
         return

@@ -70,11 +70,15 @@ def tail(
     feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S)
     snapshot = stored_status(paths, now_ms=now_ms()) | dict(ask_harness(paths, "status") or STOPPED)
     sieve = Sieve(kinds, turn, grep, tools)
+    is_empty = True
     if not no_follow:
         hold_stops()
     with open_sink(snapshot, as_json=as_json, live=None if not no_follow else False) as sink:
         for batch in _batches(_earlier(feed, sieve, count, since)):
             sink.show(batch)
+            is_empty = False
+        if no_follow and is_empty and not as_json:
+            click.echo("no such events", err=True)
         if no_follow or sieve.over:
             return
         shown: Mapping[str, Any] | None = {}

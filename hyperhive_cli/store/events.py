@@ -111,6 +111,11 @@ class EventStore:
         rows = self._read("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
         return int(rows[0][0]) if rows else 0
 
+    def oldest(self) -> int | None:
+        """Give the number of the oldest event that is left, None when none is."""
+        rows = self._read("SELECT min(id) FROM events")
+        return None if rows[0][0] is None else int(rows[0][0])
+
     def since(self, seq: int, limit: int) -> tuple[list[BusEvent], int]:
         """Give up to `limit` events after `seq`, oldest first, and the last number looked at.
 

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hyperhive_cli.errors import RefusedError, StoreError, UsageError
+from hyperhive_cli.errors import RefusedError, StoreError, UnknownError, UsageError
 from hyperhive_cli.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES, SENDER_LIMIT_CHARS
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import rescue, schema, stats
@@ -80,9 +80,9 @@ def check_message(sender: str, body: str) -> tuple[str, str]:
     return name, text
 
 
-def no_message(message_id: int) -> RefusedError:
+def no_message(message_id: int) -> UnknownError:
     """Give the error for a number that no message has."""
-    return RefusedError(f"there is no message {message_id}", "hyperhive inbox --all")
+    return UnknownError(f"there is no message {message_id}", "hyperhive inbox --all")
 
 
 class Inbox:
@@ -270,7 +270,7 @@ class Inbox:
         return self.get(message_id)
 
     def get(self, message_id: int) -> Message:
-        """Give one message; raises RefusedError when there is none of this id."""
+        """Give one message; raises UnknownError when there is none of this id."""
         rows = self._read(f"SELECT {_COLUMNS} FROM messages WHERE id = ?", message_id)  # noqa: S608
         if not rows:
             raise no_message(message_id)

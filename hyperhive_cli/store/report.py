@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from typing import Any
 
@@ -59,6 +60,16 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
         if paths.events_db.exists():
             report["problems"].append(f"the history {paths.events_db} cannot be read: {error}")
     return report
+
+
+def with_live(found: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
+    """Let what a harness says of itself stand above what its files say."""
+    return {**found, **{name: value for name, value in live.items() if name in found}}
+
+
+def with_holder(found: Mapping[str, Any], holder: int | None) -> dict[str, Any]:
+    """Say of a harness that does not answer whether it holds the lock: then it is starting, stopping, or hung."""
+    return {**found} if holder is None else {**found, "running": True, "pid": holder or None, "state": "unreachable"}
 
 
 def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:

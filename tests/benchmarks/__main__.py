@@ -26,6 +26,7 @@ BENCHMARKS = (
     "line-to-eye",
     "idle",
     "fan-out",
+    "web",
     "history",
     "start-up",
     "turn",

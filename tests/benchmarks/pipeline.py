@@ -22,6 +22,7 @@ import trio
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.runner import Turn, TurnRequest
+from hyperhive_cli.events import BusEvent
 from hyperhive_cli.ring import Subscription
 from hyperhive_cli.settings import LINE_LIMIT_BYTES
 from hyperhive_cli.store.events import open_event_store
@@ -78,7 +79,7 @@ def request_for(corpus: str, workspace: Path) -> TurnRequest:
     return TurnRequest(argv, b"go", workspace, dict(os.environ), redact=Redactor(SECRETS))
 
 
-async def _subscribe(subscription: Subscription) -> None:
+async def _subscribe(subscription: Subscription[BusEvent]) -> None:
     async for _, records in subscription.batches():
         for record in records:
             record.to_json()

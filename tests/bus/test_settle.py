@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from hyperhive_cli.bus import Bus
-from hyperhive_cli.events import Stream
+from hyperhive_cli.events import BusEvent, Stream
 from hyperhive_cli.ring import Ring, Subscription
 from hyperhive_cli.settings import HISTORY_CAPACITY, RING_CAPACITY, RING_LIMIT_BYTES
 from hyperhive_cli.store.db import WAL_LIMIT_BYTES
@@ -79,7 +79,7 @@ def test_a_bus_without_a_history_settles_at_once() -> None:
 
 
 def test_the_ring_holds_no_more_than_its_bytes_and_the_newest_whatever_its_size() -> None:
-    ring = Ring(RING_CAPACITY, limit_bytes=10_000)
+    ring = Ring[BusEvent](RING_CAPACITY, trio.lowlevel.ParkingLot(), limit_bytes=10_000)
     subscription = Subscription(ring)
     for seq in range(1, 21):
         ring.extend([record(LARGE, seq)])

@@ -64,6 +64,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     scenario: ClassVar[Scenario]
     log: ClassVar[TextIO | None] = None
+    bodies: ClassVar[Path | None] = None
     bodies_lock = threading.Lock()
 
     def log_message(self, *args: object) -> None:
@@ -108,9 +109,9 @@ class Handler(BaseHTTPRequestHandler):
         return self._answer(request, rule)
 
     def _keep(self, request: Json) -> None:
-        if "REQUEST_BODIES" in os.environ:
+        if self.bodies is not None:
             line = json.dumps({"path": self.path, "body": request}, ensure_ascii=False)
-            with self.bodies_lock, Path(os.environ["REQUEST_BODIES"]).open("a", encoding="utf-8") as file:
+            with self.bodies_lock, self.bodies.open("a", encoding="utf-8") as file:
                 file.write(f"{line}\n")
 
     def _answer(self, request: Json, rule: Json) -> None:
@@ -189,19 +190,28 @@ def _stop(reason: str | None) -> Json:
 
 
 class Server(ThreadingHTTPServer):
+    """The server of one scenario; `serve_forever` serves."""
+
     daemon_threads = True
+
+    def __init__(
+        self, port: int, scenario: Path, folder: Path, *, log: TextIO | None = None, bodies: Path | None = None
+    ) -> None:
+        text = scenario.read_text(encoding="utf-8").replace("@CWD@", str(folder))
+        own = {"scenario": Scenario(json.loads(text)["rules"]), "log": log, "bodies": bodies}
+        super().__init__(("127.0.0.1", port), type("ScenarioHandler", (Handler,), own))
 
     def handle_error(self, *_: object) -> None:
         pass  # a client that hangs up in the middle of an answer is part of several scenarios
 
 
 def main(port: str, scenario: str, request_log: str | None = None) -> None:
-    text = Path(scenario).read_text(encoding="utf-8")
-    rules = json.loads(text.replace("@CWD@", os.environ.get("AGENT_CWD") or str(Path.cwd())))["rules"]
-    Handler.scenario = Scenario(rules)
+    folder = Path(os.environ.get("AGENT_CWD") or Path.cwd())
+    bodies = Path(os.environ["REQUEST_BODIES"]) if "REQUEST_BODIES" in os.environ else None
+    log = None
     if request_log is not None:
-        Handler.log = Path(request_log).open("a", encoding="utf-8")  # noqa: SIM115 (open as long as the process)
-    server = Server(("127.0.0.1", int(port)), Handler)
+        log = Path(request_log).open("a", encoding="utf-8")  # noqa: SIM115 (open as long as the process)
+    server = Server(int(port), Path(scenario), folder, log=log, bodies=bodies)
     sys.stdout.write(f"listening on 127.0.0.1:{server.server_port}\n")
     sys.stdout.flush()
     server.serve_forever()

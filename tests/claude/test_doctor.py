@@ -6,15 +6,18 @@ from pathlib import Path
 import pytest
 
 from tests.claude.conftest import MessagesApi
+from tests.forkserver import Forkserver
 from tests.harness import Event, Hive
 
 
 @pytest.fixture
-def start(claude_binary: Path, messages_api: MessagesApi, state_dir: Path) -> Callable[[str], Hive]:
+def start(
+    claude_binary: Path, messages_api: MessagesApi, state_dir: Path, forkserver: Forkserver
+) -> Callable[[str], Hive]:
     """Set up an agent whose claude asks a server that plays a scenario."""
 
     def set_up(scenario: str) -> Hive:
-        return Hive(messages_api.workspace, state_dir, claude_binary, messages_api.start(scenario))
+        return Hive(messages_api.workspace, state_dir, claude_binary, messages_api.start(scenario), forkserver)
 
     return set_up
 

@@ -15,18 +15,21 @@ import pytest
 
 from tests.claude.conftest import MessagesApi
 from tests.conftest import parent_of, process_state, wait_until
-from tests.harness import Event, Hive, Program, of_kind, outcomes, without_envelope
+from tests.forkserver import Forkserver
+from tests.harness import SOON_AGAIN, Event, Hive, Program, of_kind, outcomes, without_envelope
 
 SKIP_PERMISSIONS = "--dangerously-skip-permissions"
 ANSWER = "Hello! I am ready."
 
 
 @pytest.fixture
-def start(claude_binary: Path, messages_api: MessagesApi, state_dir: Path) -> Iterator[Callable[[str], Hive]]:
+def start(
+    claude_binary: Path, messages_api: MessagesApi, state_dir: Path, forkserver: Forkserver
+) -> Iterator[Callable[[str], Hive]]:
     """Set up an agent whose claude asks a server that plays a scenario."""
 
     def set_up(scenario: str) -> Hive:
-        return Hive(messages_api.workspace, state_dir, claude_binary, messages_api.start(scenario))
+        return Hive(messages_api.workspace, state_dir, claude_binary, messages_api.start(scenario), forkserver)
 
     yield set_up
     for pid in processes_in(messages_api.workspace):  # what a tool has left in the background
@@ -43,6 +46,12 @@ def processes_in(folder: Path) -> list[int]:
         except OSError:  # gone, or another user's
             continue
     return found
+
+
+def transcripts(hive: Hive) -> str:
+    """Give what claude itself has kept of its conversations; it writes some time after it has said it."""
+    folder = Path(hive.environment["HOME"], ".claude", "projects")
+    return "".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.jsonl"))
 
 
 def is_gone(pid: int) -> bool:
@@ -197,16 +206,7 @@ def test_t29_messages_are_data(start: Callable[[str], Hive], messages_api: Messa
     hive = start("text")
     secret = hive.workspace / "secret.txt"
     secret.write_text("the secret of the folder")
-    bodies = [
-        "/clear",
-        "--help",
-        "-rf",
-        " @secret.txt",
-        f"look:\n@{secret}",
-        " @/etc/hostname",
-        "a\0b",
-        "bad \udcff UTF-8",
-    ]
+    bodies = ["/clear", "--help", "-rf", f" @secret.txt or:\n@{secret} or @/etc/hostname", "a\0b or \udcff"]
     bodies.append("".join(f"see{before}@{secret} " for before in "\u3001\u3002\uff01\uff1f\ufeff"))
     for body in bodies:
         assert hive.call("send", "-", stdin=body.encode(errors="surrogateescape")).status == 0
@@ -292,6 +292,21 @@ def test_a_cancel_ends_a_slow_tool(start: Callable[[str], Hive]) -> None:
     wait_until(lambda: all(map(is_gone, processes_in(hive.workspace))))
 
 
+def test_a_runaway_is_stopped_and_its_tools_are_counted(start: Callable[[str], Hive]) -> None:
+    """The model asks for one tool after the other, and would go on for ever."""
+    hive = start("runaway")
+    with hive.run(SKIP_PERMISSIONS, "--message", "go on and on") as program:
+        program.wait_for(lambda _: len(tool_calls(program.events())) >= 3)
+        assert hive.call("cancel").stdout == "the turn is being interrupted\n"
+        end = program.wait_for_kind("turn_end")
+        assert (end["outcome"], end["tool_calls"] >= 3) == ("cancelled", True)
+        (found,) = hive.call("stats", "--json").json_lines()
+        assert (found["outcomes"], found["tools"]["Bash"] >= 3) == ({"cancelled": 1}, True)
+        assert program.interrupt() == 130
+    assert [message["state"] for message in hive.messages("--all")] == ["cancelled"]
+    wait_until(lambda: all(map(is_gone, processes_in(hive.workspace))))
+
+
 def test_a_stop_in_the_middle_of_a_tool_leaves_nothing_running(start: Callable[[str], Hive]) -> None:
     hive = start("slow_tool")
     with hive.run(SKIP_PERMISSIONS, "--message", "take your time") as program:
@@ -309,6 +324,7 @@ def test_t02_a_killed_harness_leaves_nothing_of_a_slow_tool(
     hive = start("slow_tool")
     with hive.run(SKIP_PERMISSIONS, "--message", "take your time") as program:
         wait_until((hive.workspace / "started").exists, 30)
+        wait_until(lambda: "take your time" in transcripts(hive), 30)
         session = of_kind(program.events(), "stream")[0]["session_id"]
         assert len(turn_of(program, hive)) > 2
         program.send(signal.SIGKILL)
@@ -326,8 +342,10 @@ def test_t02_a_killed_harness_leaves_nothing_of_a_slow_tool(
 @pytest.mark.parametrize("victim", ["claude", "guard"])
 def test_t03_a_turn_whose_claude_or_guard_is_killed_leaves_nothing(victim: str, start: Callable[[str], Hive]) -> None:
     hive = start("slow_tool")
+    hive.constants = SOON_AGAIN
     with hive.run(SKIP_PERMISSIONS, "--drain", "--message", "take your time") as program:
         wait_until((hive.workspace / "started").exists, 30)
+        wait_until(lambda: "take your time" in transcripts(hive), 30)  # else there is nothing to resume
         its_guard, its_claude, *tools = turn_of(program, hive)
         os.kill(its_claude if victim == "claude" else its_guard, signal.SIGKILL)
         program.wait_for_kind("turn_end", outcome="crashed")
@@ -340,6 +358,7 @@ def test_t03_a_turn_whose_claude_or_guard_is_killed_leaves_nothing(victim: str, 
 @pytest.mark.parametrize("scenario", ["slow_tool", "stubborn_tool"])
 def test_t08_a_cancel_ends_what_heeds_no_signal(scenario: str, start: Callable[[str], Hive]) -> None:
     hive = start(scenario)
+    hive.constants = {"claude.process.INTERRUPT_GRACE_S": 1.0}
     with hive.run(SKIP_PERMISSIONS, "--message", "take your time") as program:
         wait_until((hive.workspace / "started").exists, 30)
         its_guard, its_claude, *tools = turn_of(program, hive)

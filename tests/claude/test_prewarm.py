@@ -89,7 +89,7 @@ def test_turns_in_a_row_are_one_conversation_and_messages_are_data(
     hive = warm("text")
     secret = hive.workspace / "secret.txt"
     secret.write_text("the secret of the folder")
-    bodies = ["the word is heliotrope", "/clear", " @secret.txt", f"look:\n\u2028@{secret}", '{"type": "user"}']
+    bodies = ["the word is heliotrope", "/clear", f" @secret.txt or:\n\u2028@{secret}", '{"type": "user"}']
     with hive.run("--prewarm") as program:
         ask(hive, *bodies)
         end(program, hive)

@@ -26,7 +26,7 @@ def two(home: Path, hive: Hive, fake_claude: FakeClaude) -> dict[str, Hive]:
     """Give two agents that had a turn, one of them dead."""
     found = {}
     for name, steps in (("first", TEXT), ("second", UNKNOWN_MODEL)):
-        one = Hive(hive.workspace, home / name, hive.claude, hive.environment)
+        one = Hive(hive.workspace, home / name, hive.claude, hive.environment, hive.forkserver)
         fake_claude.script(steps)
         one.drain("--message", "one")
         found[name] = one
@@ -86,6 +86,7 @@ def test_a_place_that_is_no_folder_is_an_error(hive: Hive, home: Path) -> None:
 def test_watched_in_a_pipe_it_says_what_changes(
     two: dict[str, Hive], hive: Hive, home: Path, fake_claude: FakeClaude
 ) -> None:
+    hive.constants = {"cli.agents.REDRAW_S": 0.1}
     with (
         hive.start("agents", "--home", str(home), "--watch") as plain,
         hive.start("agents", "--home", str(home), "--watch", "--json") as lines,

@@ -156,9 +156,13 @@ def test_a_harness_that_does_not_answer_is_reported(hive: Hive) -> None:
 def test_a_harness_that_is_stopped_holds_up_no_command(hive: Hive) -> None:
     with hive.run() as program:
         program.send(signal.SIGSTOP)
-        assert hive.status()["state"] == "unreachable"
-        assert hive.call("send", "later").stdout == "1\n"
-        assert hive.call("model", "set", "opus").status == 0
+        with (  # at the same time: each waits a while for an answer
+            hive.start("status", "--json") as status,
+            hive.start("send", "later") as sent,
+            hive.start("model", "set", "opus") as model,
+        ):
+            assert [command.wait() for command in (status, sent, model)] == [0, 0, 0]
+        assert (status.events()[0]["state"], sent.stdout) == ("unreachable", ["1"])
         program.send(signal.SIGCONT)
         program.wait_for_kind("turn_start", model="opus")
 

@@ -59,6 +59,7 @@ def test_a_running_and_a_stopped_agent_are_well(hive: Hive, fake_claude: FakeCla
 
 
 def test_a_harness_that_hangs_is_found(hive: Hive) -> None:
+    hive.constants = {"agent.checkup.ANSWER_LIMIT_S": 0.2}
     with hive.run() as program:
         program.send(signal.SIGSTOP)
         found = examine(hive, status=1)

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from tests.conftest import FakeClaude, Step
-from tests.harness import INIT, TEXT, Done, Hive, Program, of_kind, outcomes
+from tests.harness import INIT, SOON_AGAIN, TEXT, Done, Hive, Program, of_kind, outcomes
 
 MIB = 1 << 20
 MOST_GROWTH_KIB = 64 * 1024
@@ -99,6 +99,7 @@ def test_t43_a_cut_off_last_line_is_one_note(tail: bytes, hive: Hive, fake_claud
 
 
 def test_t43_a_stream_without_any_newline_ends_as_a_crash(hive: Hive, fake_claude: FakeClaude) -> None:
+    hive.constants = SOON_AGAIN
     done = drained(hive, fake_claude, {"repeat": 17, "steps": [{"bytes": "x" * MIB}]}, {"exit": 1})
     assert (done.status, set(outcomes(done.json_lines()))) == (1, {"crashed"})
     assert "left out" in of_kind(done.json_lines(), "note")[0]["text"]

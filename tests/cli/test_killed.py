@@ -7,7 +7,7 @@ import pytest
 
 from hyperhive_cli.store.folder import lock_holder
 from tests.conftest import FakeClaude, parent_of, process_state, wait_until
-from tests.harness import TEXT, Hive, gated, of_kind, outcomes
+from tests.harness import SOON_AGAIN, TEXT, Hive, gated, of_kind, outcomes
 
 
 def guards_of(fake: FakeClaude) -> int:
@@ -80,6 +80,7 @@ def test_t28_a_message_is_delivered_again_in_the_session_of_its_first_delivery(
 def test_t03_a_killed_guard_leaves_nothing_and_the_message_is_delivered_again(
     escaping: Hive, fake_claude: FakeClaude
 ) -> None:
+    escaping.constants = SOON_AGAIN
     with escaping.run("--drain", "--message", "do it") as program:
         fake_claude.wait_for("before go on")
         pids = everything(fake_claude)

@@ -231,7 +231,7 @@ def test_a_logout_that_leaves_claude_logged_in_says_so(hive: Hive, fake_claude: 
 def test_without_a_harness_claude_itself_is_named(hive: Hive, command: str) -> None:
     done = hive.call(*command.split())
     assert done.refusal() == "no harness is running for agent 'workspace'"
-    assert "claude auth login" in done.stderr
+    assert f"claude auth {command.split(maxsplit=1)[0]}" in done.stderr
 
 
 def test_a_terminal_shows_each_line_once(hive: Hive) -> None:

@@ -56,6 +56,13 @@ def test_the_hint_of_a_usage_error_names_the_commands_help(hive: Hive) -> None:
     assert (message.startswith("Error: No such option"), hint) == (True, "Try: hyperhive send -h")
 
 
+@pytest.mark.parametrize(("word", "hint"), [("sned", "send"), ("stat", "stats"), ("xyzzy", "-h")])
+def test_a_slip_of_the_pen_gets_the_command_that_is_near(word: str, hint: str, hive: Hive) -> None:
+    done = hive.call(word)
+    assert done.refusal(2) == f"there is no command {word!r}"
+    assert done.stderr.endswith(f"Try: hyperhive {hint}\n")
+
+
 @pytest.mark.parametrize("name", ["UPPER", "a b", "../up", "..", "a/b", "/etc", "", "-x", "a" * 65])
 def test_t54_a_name_that_is_no_agents(name: str, hive: Hive) -> None:
     done = hive.call("--agent", name, "status")

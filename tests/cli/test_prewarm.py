@@ -36,7 +36,7 @@ def test_who_waits_is_shown(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     with hive.run("--prewarm") as program:
         facts = waiting(hive)
-        assert [facts["pid"]] == fake_claude.started()
+        assert [facts["pid"]] == wait_until(fake_claude.started)
         assert facts["since"] > 1_700_000_000
         assert f"prewarmed   pid {facts['pid']}, for " in hive.call("status").stdout
         assert hive.call("send", "one", "--wait").status == 0

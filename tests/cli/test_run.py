@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import FakeClaude, Step, process_state, recording, recording_index, wait_until
-from tests.harness import INIT, LIMIT_S, TEXT, Event, Hive, Program, of_kind, outcomes, without_envelope
+from tests.harness import INIT, LIMIT_S, SOON_AGAIN, TEXT, Event, Hive, Program, of_kind, outcomes, without_envelope
 
 FOR_EVER: Step = {"wait_for": "a gate that nobody opens"}
 BUSY: list[Step] = [INIT, {"touch": "busy"}, FOR_EVER]
@@ -224,6 +224,7 @@ def test_a_drain_of_nothing_is_ok(hive: Hive) -> None:
 def test_the_exit_status_of_a_drain(
     runs: list[list[Step]], status: int, states: list[str], hive: Hive, fake_claude: FakeClaude
 ) -> None:
+    hive.constants = SOON_AGAIN
     fake_claude.script(*runs)
     done = hive.drain("--message", "one", "--message", "two")
     assert (done.status, done.stderr) == (status, "")
@@ -237,6 +238,7 @@ def test_the_exit_status_of_a_drain(
     ids=["turn", "stall"],
 )
 def test_a_turn_can_be_limited(limits: list[str], outcome: str, hive: Hive, fake_claude: FakeClaude) -> None:
+    hive.constants = SOON_AGAIN
     fake_claude.script(BUSY, TEXT)
     done = hive.drain("--message", "one", *limits)
     assert (done.status, outcomes(done.json_lines())) == (1, [outcome, "ok"])

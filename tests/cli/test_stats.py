@@ -5,6 +5,7 @@ import io
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -77,15 +78,14 @@ def test_csv_has_the_fields_of_the_rows(used: Hive) -> None:
         assert text.startswith(f"{by},")
 
 
-@pytest.mark.parametrize("columns", [40, 80, 120])
-@pytest.mark.parametrize("by", ["day", "model", "outcome", "tool"])
-def test_the_lines_for_a_person_fit(columns: int, by: str, used: Hive) -> None:
-    done = used.call("stats", "--by", by, variables={"COLUMNS": str(columns)})
-    assert (done.status, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
-    assert max(map(cells, lines)) <= columns
-    assert lines[1].startswith("turns   3, 2 ok; bad_request 1")
-    assert by == "tool" or "█" in lines[-1] or by == "outcome"
+def test_the_lines_for_a_person_fit(used: Hive) -> None:
+    for columns, by in product((40, 80, 120), ("day", "model", "outcome", "tool")):
+        done = used.call("stats", "--by", by, variables={"COLUMNS": str(columns)})
+        assert (done.status, done.stderr) == (0, "")
+        lines = done.stdout.splitlines()
+        assert max(map(cells, lines)) <= columns, (by, lines)
+        assert lines[1].startswith("turns   3, 2 ok; bad_request 1")
+        assert by == "tool" or "█" in lines[-1] or by == "outcome"
 
 
 def test_an_output_that_is_no_utf_8_gets_what_it_can_take(used: Hive) -> None:

@@ -1,5 +1,9 @@
 """`hyperhive tail` as a process."""
 
+import os
+import signal
+import subprocess
+
 import pytest
 
 from tests.conftest import FakeClaude, wait_until
@@ -15,7 +19,7 @@ def history(hive: Hive, fake_claude: FakeClaude) -> list[str]:
 
 def tail(hive: Hive, *arguments: str) -> list[str]:
     done = hive.call("tail", "--no-follow", *arguments)
-    assert (done.status, done.stderr) == (0, "")
+    assert (done.status, done.stderr) == (0, "" if done.stdout or "--json" in arguments else "no such events\n")
     return done.stdout.splitlines()
 
 
@@ -75,7 +79,22 @@ def test_tail_ends_when_its_reader_goes_away(
     assert history
     fake_claude.script([{"replay": "v2.1.330/tools.jsonl"}])
     with read_once(hive, "tail", *form) as process:
-        for number in range(2):
-            hive.drain("--message", str(number))
+        process.send_signal(signal.SIGSTOP)  # so that it has something to write when it looks again
+        hive.drain("--message", "again")
+        process.send_signal(signal.SIGCONT)
         assert process.stderr is not None
         assert (process.stderr.read(), process.wait(LIMIT_S)) == (b"", 0)
+
+
+@pytest.mark.usefixtures("history")
+@pytest.mark.parametrize("form", [["--json"], []], ids=["json", "plain"])
+def test_a_reader_that_is_gone_at_the_first_event_is_no_failure(form: list[str], hive: Hive) -> None:
+    """The write itself fails: no look at the pipe comes before it."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    command = hive.command("tail", "--no-follow", *form)
+    done = subprocess.run(
+        command, env=hive.variables(), cwd=hive.workspace, stdout=writes, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writes)
+    assert (done.stderr, done.returncode) == (b"", 0)

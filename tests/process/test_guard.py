@@ -137,7 +137,7 @@ def test_only_what_carries_the_mark_of_this_folder_is_swept(
 # --- Ctrl-Z ---
 
 
-def stop_and_go_on(escapes: Sequence[str], number: str, workspace: Path) -> None:
+def stop_and_go_on(escapes: Sequence[str], number: str, workspace: Path, *, seen: bool = True) -> None:
     script = " ".join(ESCAPES[escape].format(n=number) for escape in escapes) + " touch ready; read line; exit 7"
 
     async def main() -> int:
@@ -147,6 +147,9 @@ def stop_and_go_on(escapes: Sequence[str], number: str, workspace: Path) -> None
             its_guard = parent_of(process.pid or 0)
             everything = [pid for pid in sleepers(number) if pid != its_guard]
             process.freeze()
+            while not seen and states(everything) != {"T"}:  # the guard may have to look around first
+                await trio.sleep(0.1)
+                process.freeze()
             await trio.to_thread.run_sync(wait_until, lambda: states(everything) == {"T"})
             process.thaw()
             await trio.to_thread.run_sync(wait_until, lambda: states(everything) == {"S"})
@@ -183,10 +186,9 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_elsewhere")
-@pytest.mark.parametrize("escape", ESCAPES.values(), ids=ESCAPES)
-def test_elsewhere_what_was_seen_in_time_is_killed(escape: str, number: str, workspace: Path) -> None:
+def test_elsewhere_what_was_seen_in_time_is_killed(number: str, workspace: Path) -> None:
     # An orphan has a parent for half a second, in which the guard looks some ten times.
-    late = escape.replace("(setsid sleep {n} &) &", "(setsid sleep {n} & sleep 0.5) &")
+    late = " ".join(ESCAPES.values()).replace("(setsid sleep {n} &) &", "(setsid sleep {n} & sleep 0.5) &")
     run(late.format(n=number) + " sleep 0.8; exit 0", workspace)
     wait_until(lambda: sleepers(number) == [])
 
@@ -199,7 +201,7 @@ def test_elsewhere_the_group_is_killed_even_unseen(number: str, workspace: Path)
 
 @pytest.mark.usefixtures("_elsewhere")
 def test_elsewhere_a_turn_stops_and_goes_on(number: str, workspace: Path) -> None:
-    stop_and_go_on(["a job", "a session of its own"], number, workspace)
+    stop_and_go_on(["a job", "a session of its own"], number, workspace, seen=False)
 
 
 def test_a_process_that_has_got_the_number_of_another_is_not_taken_for_it(number: str) -> None:

@@ -236,6 +236,7 @@ async def wait(_: LoginDesk, login: Login) -> None:
 
 def test_a_login_that_nobody_finishes_is_ended(number: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agent_login, "LOGIN_LIMIT_S", 0.6)
+    monkeypatch.setattr(process, "INTERRUPT_GRACE_S", 0.1)
     found = talk(world, f"echo https://example.org/page; sleep {number}", wait).to_dict()
     assert found == {
         "url": "https://example.org/page",

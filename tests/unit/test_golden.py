@@ -3,6 +3,7 @@
 import sys
 import time
 from contextlib import redirect_stderr
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hyperhive_cli.cli.invocation import Invocation, print_lines
 from hyperhive_cli.cli.main import hyperhive
 from hyperhive_cli.cli.status import show_status
 from hyperhive_cli.diagnosis import fine, warning, wrong
+from hyperhive_cli.events import LiveEvent, TurnEnd, TurnStart
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.render.panel import agents_to_lines
 from hyperhive_cli.settings import resolve_paths
@@ -50,8 +52,14 @@ def bee(tmp_path_factory: pytest.TempPathFactory) -> Path:
         inbox.put("cron", "the nightly report", now_ms=NOW_MS - 200_000)
         inbox.put("operator", "and clean up", now_ms=NOW_MS - 4_000, not_before=NOW_MS + HOUR_MS)
     with open_event_store(folder / "hyperhive-events.sqlite") as history:
-        assert history.append([record(event, seq) for seq, event in enumerate(recorded_turn("tools"), 1)]) is None
+        turn = [_of_turn(event) for event in recorded_turn("tools")]
+        assert history.append([record(event, seq) for seq, event in enumerate(turn, 1)]) is None
     return folder
+
+
+def _of_turn(event: LiveEvent | dict[str, Any]) -> LiveEvent | dict[str, Any]:
+    """Let a recording be the agent's second turn, the only one that its history still has."""
+    return replace(event, turn_id=2, message_id=2) if isinstance(event, TurnStart | TurnEnd) else event
 
 
 def _turn(
@@ -97,6 +105,17 @@ def check_command(name: str, *words: str, state_dir: Path) -> None:
     check(name, show)
 
 
+@pytest.mark.parametrize("words", [("status",), ("show", "2")], ids=" ".join)
+def test_no_color_takes_the_colours_away(words: tuple[str, ...], bee: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for value, is_coloured in (("", True), ("1", False)):
+        file = Output(is_terminal=True)
+        monkeypatch.setenv("NO_COLOR", value)
+        monkeypatch.setattr(sys, "stdout", file)
+        call = ["-a", "bee", "--state-dir", str(bee), *words]
+        hyperhive.main(call, prog_name="hyperhive", standalone_mode=False, obj=Invocation())
+        assert ("\x1b[3" in file.text) == is_coloured
+
+
 VIEWS: dict[str, tuple[str, ...]] = {
     "status_stopped": ("status",),
     "status_plain": ("--plain", "status"),
@@ -108,9 +127,9 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "inbox": ("inbox",),
     "inbox_all": ("inbox", "--all"),
     "inbox_show": ("inbox", "show", "3"),
-    "show_turn": ("show", "last"),
-    "show_row": ("show", "2"),
-    "show_plain": ("--plain", "show", "last"),
+    "show_turn": ("show", "2"),
+    "show_row": ("show", "1"),
+    "show_plain": ("--plain", "show", "2"),
     "tail": ("tail", "--no-follow", "-n", "8"),
     "tail_tools": ("tail", "--no-follow", "--tools"),
     "config_show": ("config", "show"),

@@ -230,6 +230,11 @@ def test_valid_json_stays_valid_with_only_its_texts_changed(
         assert secret not in json.loads(text)
 
 
+@pytest.mark.parametrize("secret", ["31415926", "-2.7182818e0", "Infinity"])
+def test_a_line_that_is_nothing_but_a_number_may_be_the_secret(secret: str) -> None:
+    assert Redactor({"MY_KEY": secret})(f"{secret}\n".encode()) == b"[redacted MY_KEY]\n"
+
+
 @given(secret=SECRETS, data=st.binary())
 def test_whatever_the_bytes_nothing_is_raised(secret: str, data: bytes) -> None:
     redactor = Redactor({"MY_KEY": secret})
