@@ -220,7 +220,8 @@ class Bus:
         """Take from a line of claude what the bus holds: tool calls, the context's size, the session."""
         if line.get("type") not in _OBSERVED:
             return
-        self._tool_calls.update(tool_names(line))
+        for name in tool_names(line):
+            self._tool_calls[name] += 1
         self.context_tokens = context_of(line) or self.context_tokens
         if line.get("subtype") == "init":
             self._remember_session(line.get("session_id"))

@@ -62,7 +62,8 @@ class Session:
         placeholder. They count where nothing else will: from 2.1.277 on the next turn's totals hold them.
         """
         if not seen.results:
-            return TokenUsage() if seen.cost_is_per_session else sum(seen.requests.values(), TokenUsage())
+            requests = () if seen.cost_is_per_session else map(TokenUsage.from_usage, seen.requests.values())
+            return sum(requests, TokenUsage())
         return seen.own_usage(self.used)
 
     def facts_after(self, seen: Evidence, outcome: Outcome) -> dict[str, str]:

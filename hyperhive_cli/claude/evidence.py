@@ -41,7 +41,7 @@ class Evidence:
     tool_calls: int = 0  # those of subagents too
     results: int = 0
     usage: TokenUsage = field(default_factory=TokenUsage)  # the sum over all results: the main thread's requests
-    requests: dict[str, TokenUsage] = field(default_factory=dict)  # message id → usage, until a result comes
+    requests: dict[str, object] = field(default_factory=dict)  # message id → its `usage`, until a result comes
     total_cost_usd: float | None = None  # the last running total
     total_usage: TokenUsage | None = None  # the same of tokens: subagents, and claude's own requests, included
     context_tokens: int | None = None
@@ -113,7 +113,7 @@ class Evidence:
         That is their input, cached or not; how much they have written comes with the result.
         """
         known = self.own_usage(before) if self.results else TokenUsage()
-        return (known + sum(self.requests.values(), TokenUsage())).all_tokens()
+        return sum(map(TokenUsage.from_usage, self.requests.values()), known).all_tokens()
 
     @property
     def cost_is_per_session(self) -> bool:
@@ -189,9 +189,9 @@ def _observe_assistant(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.answers += 1
     seen.retry_error = None
     seen.synthetic_error = _text(line.get("error"))
-    seen.context_tokens = context_of(line) or seen.context_tokens
-    if seen.first_context_tokens is None:
-        seen.first_context_tokens = context_of(line)
+    context = context_of(line)
+    seen.context_tokens = context or seen.context_tokens
+    seen.first_context_tokens = seen.first_context_tokens or context
     _observe_request(seen, line)
     for block in content_blocks(line, "tool_use"):
         seen.tool_calls += 1
@@ -203,7 +203,7 @@ def _observe_request(seen: Evidence, line: Mapping[str, Any]) -> None:
     message = line.get("message")
     message_id = _text(message.get("id")) if isinstance(message, Mapping) else None
     if isinstance(message, Mapping) and message_id is not None:
-        seen.requests[message_id] = TokenUsage.from_usage(message.get("usage"))
+        seen.requests[message_id] = message.get("usage")
 
 
 def _observe_user(seen: Evidence, line: Mapping[str, Any]) -> None:

@@ -234,7 +234,7 @@ class Turn:
         if not events:
             return
         for event in events:
-            if isinstance(event, Stream):
+            if isinstance(event, Stream) and not event.is_partial:
                 # A `result` that reports our interrupt as an error would take back the answer before it.
                 if not (self._answered and event.line.get("type") == "result"):
                     self.evidence.observe_stream(event.line)

@@ -36,16 +36,14 @@ def limit_options(command: Command) -> Command:
     return command
 
 
-def to_budget(given: Mapping[str, Any], claude_args: Sequence[str]) -> Budget:
-    """Give the limits; raises UsageError where claude is given a cap of the operator's own beside that of ours."""
+def to_limits(given: Mapping[str, Any], claude_args: Sequence[str]) -> dict[str, Any]:
+    """Give `budget` and `mark` of an agent's configuration.
+
+    Raises UsageError where claude is given a cap of the operator's own beside that of ours.
+    """
     budget = Budget(given["max_turn_cost"], given["max_day_cost"], given["max_turn_tokens"], given["max_tool_calls"])
     has_own = any(word.partition("=")[0] == COST_CAP_FLAG for word in claude_args)
     if has_own and (budget.turn_cost is not None or budget.day_cost is not None):
         raise UsageError(f"{COST_CAP_FLAG} and a limit of the harness exclude each other", "--max-turn-cost USD alone")
-    return budget
-
-
-def to_mark(given: Mapping[str, Any]) -> Mark:
-    """Give the mark for compactions."""
-    text = " ".join((given["compact_instructions"] or "").split())
-    return Mark(given["compact_at"], text or None)
+    instructions = " ".join((given["compact_instructions"] or "").split())
+    return {"budget": budget, "mark": Mark(given["compact_at"], instructions or None)}

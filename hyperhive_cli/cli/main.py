@@ -1,5 +1,6 @@
 """The program: a group whose commands are imported when they are called, and the one error boundary."""
 
+import gc
 import importlib
 import os
 import sys
@@ -160,6 +161,7 @@ def main() -> NoReturn:
         sys.stdout.flush()
     except OSError:
         _drop_stdout()
+    gc.freeze()  # the process ends: nobody needs the memory back
     sys.exit(status)
 
 

@@ -1,5 +1,6 @@
 """`hyperhive run`."""
 
+import gc
 import math
 import os
 import shutil
@@ -18,7 +19,7 @@ from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.configured import load_settings, stronger
 from hyperhive_cli.cli.invocation import Invocation, is_plain, now_ms, pass_invocation
-from hyperhive_cli.cli.limits import limit_options, to_budget, to_mark
+from hyperhive_cli.cli.limits import limit_options, to_limits
 from hyperhive_cli.cli.sinks import open_sink
 from hyperhive_cli.cli.web import with_panel
 from hyperhive_cli.errors import HyperhiveError, UsageError
@@ -199,8 +200,7 @@ def run(
         expect_auth=expect_auth,
         redactor=Redactor(os.environ),
         prewarm=prewarm,
-        budget=to_budget(limits_given, claude_args),
-        mark=to_mark(limits_given),
+        **to_limits(limits_given, claude_args),
     )
     chosen = None if model is None else check_model_name(model)
     incoming = [check_message("operator", text) for text in messages]
@@ -214,6 +214,7 @@ def run(
         if panel is not None:
             on_console = sink is not None and not as_json and sys.stdout.isatty()
             harness = replace(harness, panel=_panel(paths, panel), announce=None if on_console else _tell)
+        gc.freeze()  # what is imported stays: looking through it time and again took a tenth of a small line's time
         return trio.run(run_harness, harness)
 
 

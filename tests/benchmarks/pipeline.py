@@ -4,6 +4,7 @@ Beside claude-agent-sdk's `query()`, which parses and stores nothing, and beside
 orjson and one transaction a chunk. The floor stores what we store: all but the partial lines.
 """
 
+import gc
 import importlib.util
 import os
 import sqlite3
@@ -57,6 +58,7 @@ def run(scale: Scale) -> Iterator[Row]:
 
 def ours(corpus: str) -> Sample:
     """Let a turn take the corpus in."""
+    gc.freeze()  # as `run` does
     with tempfile.TemporaryDirectory(dir=Path(corpus).parent) as folder:
         return trio.run(_turn, corpus, Path(folder))
 

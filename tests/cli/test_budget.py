@@ -19,7 +19,9 @@ def test_a_runaway_in_a_drain_and_its_second_chance(hive: Hive, fake_claude: Fak
     fake_claude.script(calls(5), TEXT)
     done = hive.drain("--message", "do it", "--max-tool-calls", "3")
     assert (done.status, outcomes(done.json_lines())) == (1, ["budget"])
-    assert hive.messages()[0]["reason"] == "the turn's budget is used up: 5 of 3 tool calls"
+    # The calls come in one piece or in several.
+    assert hive.messages()[0]["reason"].endswith(" of 3 tool calls")
+    assert hive.messages()[0]["reason"].startswith("the turn's budget is used up: ")
     assert "budget" in hive.call("stats").stdout
     assert "✗" in hive.call("status").stdout
     assert "budget raise --message" in hive.call("tail", "--no-follow").stdout
