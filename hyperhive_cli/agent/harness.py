@@ -137,6 +137,8 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Care, int]]:
         if swept:
             bus.note(f"{swept} processes that an earlier life had left behind were killed", "warning")
         recover(inbox, bus, bus.boot)
+        if (inbox.fact("budget") or "") != (limits := config.agent.budget.to_text()):
+            inbox.put_facts(budget=limits)
         if config.model is not None and config.model != bus.model:
             bus.set_model(config.model)
         for sender, body in config.messages:

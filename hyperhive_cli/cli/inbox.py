@@ -1,5 +1,6 @@
 """`hyperhive inbox`."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,7 +19,8 @@ from hyperhive_cli.cli.invocation import (
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.render import text
 from hyperhive_cli.render.panel import ended_words, moment
-from hyperhive_cli.store.inbox import Message, open_inbox, open_inbox_reader
+from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.store.inbox import Message, no_message, open_inbox, open_inbox_reader
 
 _STYLES = {"dead": "bad", "leased": "fine", "cancelled": "quiet", "done": "quiet"}
 WAITING = completers.messages("ready")
@@ -104,7 +106,7 @@ def show_message(invocation: Invocation, message_id: int, *, as_json: bool) -> N
     \b
     Example: hyperhive inbox show 5
     """  # noqa: D301 - click's own mark
-    with open_inbox_reader(invocation.paths().inbox_db) as opened:
+    with open_inbox_reader(_existing(invocation.paths(), message_id)) as opened:
         message, turns = opened.get(message_id), opened.turns(message_id)
     if as_json:
         print_json(message.to_dict() | {"turns": turns})
@@ -117,6 +119,13 @@ def show_message(invocation: Invocation, message_id: int, *, as_json: bool) -> N
     for turn in turns:
         click.echo()
         click.echo(text.clean(_turn(turn)))
+
+
+def _existing(paths: AgentPaths, message_id: int) -> Path:
+    """Give the inbox's path; raises RefusedError where there is none, and so no such message."""
+    if not paths.inbox_db.exists():
+        raise no_message(message_id)
+    return paths.inbox_db
 
 
 def _turn(turn: dict[str, Any]) -> str:
@@ -142,7 +151,7 @@ def move_message(invocation: Invocation, message_id: int, before: int | None, *,
         raise UsageError(
             "one of --first, --last and --before ID is needed", f"hyperhive inbox move {message_id} --first"
         )
-    with open_inbox(invocation.steered_paths().inbox_db) as opened:
+    with open_inbox(_existing(invocation.steered_paths(), message_id)) as opened:
         waiting = [message.id for message in opened.messages() if message.state == "ready" and message.id != message_id]
         target = (waiting[0] if waiting else None) if first else before
         opened.move(message_id, before=target, now_ms=now_ms())
@@ -179,6 +188,6 @@ def retry_message(invocation: Invocation, message_id: int) -> None:
 
 def _change(invocation: Invocation, verb: str, message_id: int) -> None:
     paths = invocation.steered_paths()
-    with open_inbox(paths.inbox_db) as opened:
+    with open_inbox(_existing(paths, message_id)) as opened:
         changed: Any = getattr(opened, verb)(message_id, now_ms=now_ms())
     click.echo(f"message {changed.id} is {changed.state}")

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("export", "Write a transcript: JSON lines, Markdown or HTML."),
     "status": ("status", "Show what is known about the agent right now."),
     "stats": ("stats", "Add up turns, tokens, dollars and tools."),
+    "budget": ("budget", "Show what is used of the limits, or raise one."),
     "agents": ("agents", "Show every agent of this machine in one table."),
     "web": ("web", "Serve the web panel of one agent, or of all."),
     "model": ("model", "Show or set the model of the next turn."),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,7 @@ from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.configured import load_settings, stronger
 from hyperhive_cli.cli.invocation import Invocation, is_plain, now_ms, pass_invocation
+from hyperhive_cli.cli.limits import limit_options, to_limits
 from hyperhive_cli.cli.sinks import open_sink
 from hyperhive_cli.cli.web import with_panel
 from hyperhive_cli.errors import HyperhiveError, UsageError
@@ -119,6 +120,7 @@ class Lines(click.types.StringParamType):
     metavar="NAME",
     help="Let claude see this variable too; * stands for any text, and it may be given several times.",
 )
+@limit_options
 @click.option("--prewarm", is_flag=True, help="While idle, have the next claude started already; costs about 160 MB.")
 @click.option("--allow-self-control", is_flag=True, help="Let a turn send messages to its own agent and steer it.")
 @click.option("--on-event", metavar="COMMAND", help="Run this for an event, which it gets as JSON on stdin; no shell.")
@@ -136,6 +138,7 @@ class Lines(click.types.StringParamType):
 @pass_invocation
 def run(
     invocation: Invocation,
+    /,
     workspace: Path,
     claude: str,
     model: str | None,
@@ -160,6 +163,7 @@ def run(
     partial: bool | None,
     prewarm: bool,
     allow_self_control: bool,
+    **limits_given: Any,  # noqa: ANN401 - those of `limit_options`
 ) -> int:
     """Run the agent in the foreground: each message of its inbox is one turn of claude.
 
@@ -185,18 +189,18 @@ def run(
     if partial is None:
         partial = not as_json and not quiet and sys.stdout.isatty() and not is_plain()
     launch = Launch((find_claude(claude),), permission_mode, skip_permissions, partial, claude_args)
-    limits = Limits(background_s=background_wait, stall_s=stall_timeout, turn_s=turn_timeout or math.inf)
     agent = AgentConfig(
         launch,
         workspace,
         child_environment(os.environ, passed),
-        limits,
+        Limits(background_s=background_wait, stall_s=stall_timeout, turn_s=turn_timeout or math.inf),
         continue_newest,
         drain,
         drain_wait,
         expect_auth=expect_auth,
         redactor=Redactor(os.environ),
         prewarm=prewarm,
+        **to_limits(limits_given, claude_args),
     )
     chosen = None if model is None else check_model_name(model)
     incoming = [check_message("operator", text) for text in messages]

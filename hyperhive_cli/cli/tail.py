@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.invocation import Invocation, ask_harness, is_plain, now_ms, pass_invocation, stop_without_reader
+from hyperhive_cli.cli.invocation import (
+    Invocation,
+    ask_harness,
+    is_plain,
+    now_ms,
+    pass_invocation,
+    stop_without_reader,
+    warn_of_history,
+)
 from hyperhive_cli.cli.sinks import hold_stops, open_sink, stoppable
 from hyperhive_cli.control.feed import AgentFeed
 from hyperhive_cli.events import KINDS, BusEvent
@@ -57,6 +65,7 @@ def tail(
               hyperhive tail --no-follow --turn 17 --tools
     """  # noqa: D301 - click's own mark
     paths = invocation.paths()
+    warn_of_history(paths)
     is_terminal = sys.stdout.isatty() and not as_json and not is_plain()
     feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S)
     snapshot = stored_status(paths, now_ms=now_ms()) | dict(ask_harness(paths, "status") or STOPPED)

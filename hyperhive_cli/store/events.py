@@ -241,6 +241,18 @@ def open_event_reader(path: Path) -> Iterator[EventStore]:
         yield EventStore(connection)
 
 
+def history_trouble(path: Path) -> str | None:
+    """Say why a history cannot be read; None for one that can be, or is not there."""
+    if not path.exists():
+        return None
+    try:
+        with open_event_reader(path) as store:
+            store.last_seq()
+    except (StoreError, sqlite3.Error) as error:
+        return error.message if isinstance(error, StoreError) else f"the history {path} cannot be read: {error}"
+    return None
+
+
 def read_history(path: Path) -> list[BusEvent]:
     """Read all that a history holds, oldest first; nothing of one that is missing or cannot be read."""
     with suppress(StoreError), open_event_reader(path) as store:

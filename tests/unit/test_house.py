@@ -18,12 +18,12 @@ PACKAGE = "hyperhive_cli"
 ROOT = Path(hyperhive_cli.__file__).parent
 
 FLOORS = {
-    0: "__init__ account errors outcomes usage events settings",
+    0: "__init__ account budget errors outcomes usage events settings",
     1: """
         configuration moments sieve
-        agent.__init__ agent.pause agent.retry agent.state
-        claude.__init__ claude.argv claude.compatibility claude.evidence claude.outcome claude.prompt claude.redact
-        claude.stream claude.watch
+        agent.__init__ agent.mark agent.pause agent.retry agent.state
+        claude.__init__ claude.allowance claude.argv claude.compatibility claude.evidence claude.outcome claude.prompt
+        claude.redact claude.stream claude.watch
         control.__init__ control.place control.wire
         demo.__init__ demo.replay
         render.__init__ render.figures render.panel render.table render.text
@@ -35,7 +35,7 @@ FLOORS = {
         claude.guard claude.process
         control.client control.peer
         store.backup store.db store.ended store.events store.facts store.folder store.inbox store.model store.place
-        store.report store.rescue store.stats store.turns
+        store.report store.rescue store.spent store.stats store.turns
     """,
     3: """
         bus
@@ -46,14 +46,14 @@ FLOORS = {
         web.app web.channel web.harness web.history web.reader web.server web.stream
     """,
     4: """
-        agent.care agent.checkup agent.control agent.credentials agent.hook agent.ledger agent.login agent.loop
-        agent.panel agent.prewarm agent.screen agent.session agent.turn
+        agent.care agent.checkup agent.compactor agent.control agent.credentials agent.hook agent.ledger agent.login
+        agent.loop agent.panel agent.prewarm agent.purse agent.screen agent.session agent.turn
     """,
     5: "agent.harness",
     6: """
-        cli.__init__ cli.agents cli.backup cli.completers cli.completion cli.config cli.configured cli.demo
-        cli.doctor cli.export cli.inbox cli.invocation cli.login cli.main cli.model cli.progress cli.run
-        cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail cli.web
+        cli.__init__ cli.agents cli.backup cli.budget cli.completers cli.completion cli.config cli.configured
+        cli.demo cli.doctor cli.export cli.inbox cli.invocation cli.limits cli.login cli.main cli.model cli.progress
+        cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail cli.web
     """,
     7: "__main__",
 }
@@ -70,8 +70,9 @@ HOMES = {
     "starlette": "web.",
     "uvicorn": "web.server",
     "trio": """
-        bus claude.process claude.runner control.server agent.care agent.checkup agent.credentials agent.harness
-        agent.hook agent.ledger agent.login agent.loop agent.panel agent.prewarm agent.screen agent.turn cli.demo
+        bus claude.process claude.runner control.server agent.care agent.checkup agent.compactor agent.credentials
+        agent.harness agent.hook agent.ledger agent.login agent.loop agent.panel agent.prewarm agent.screen agent.turn
+        cli.demo
         cli.doctor cli.run
     """,
     "sqlite3": "store.",
