@@ -120,3 +120,17 @@ def _by_tool(turns: Sequence[EndedTurn]) -> list[dict[str, Any]]:
 def outcome_counts(turns: Sequence[EndedTurn]) -> dict[str, int]:
     """Count the outcomes, the most frequent first."""
     return dict(Counter(turn.outcome for turn in turns).most_common())
+
+
+def report(agent: str, turns: Sequence[EndedTurn], by: str, days: Sequence[date]) -> dict[str, Any]:
+    """Give the fields of `stats --json`: the turns of these days added up, and in rows by one of `BY`."""
+    return {
+        "agent": agent,
+        "from": days[0].isoformat(),
+        "to": days[-1].isoformat(),
+        "by": by,
+        "total": tally(turns),
+        "outcomes": outcome_counts(turns),
+        "tools": {row["tool"]: row["calls"] for row in _by_tool(turns)},
+        "rows": account(turns, by, days),
+    }

@@ -1,7 +1,8 @@
 """The configuration files: what may stand in them, and what does. Pure: texts and tables in, values out.
 
 A workspace's file is written by whoever writes in the workspace, the agent too. So it may say how the work is
-done; what gives rights, starts programs, speaks for the operator or decides who pays comes from the user alone.
+done; what gives rights, starts programs, speaks for the operator, decides who pays or how much, comes from the user
+alone.
 """
 
 import difflib
@@ -21,11 +22,14 @@ TABLE = "run"
 # Of the options of `run`, as in the files. Every option stands in exactly one of the three (a test sees to it).
 WORKSPACE_MAY = frozenset(
     {"model", "drain", "drain-wait", "json", "quiet", "partial", "continue", "prewarm"}
-    | {"turn-timeout", "stall-timeout", "background-wait"}
+    | {"turn-timeout", "stall-timeout", "background-wait", "compact-at", "compact-instructions"}
 )
 USER_ALONE = frozenset(
     {"claude", "message", "permission-mode", "dangerously-skip-permissions", "expect-auth", "pass-env"}
     | {"allow-self-control", "on-event", "on-event-kind", "hive", "machine"}
+    | {"web", "web-bind", "web-allow-host", "web-cert", "web-key"}
+    # What its agent could raise or strike out would be no budget.
+    | {"max-turn-cost", "max-day-cost", "max-turn-tokens", "max-tool-calls"}
 )
 NOWHERE = frozenset({"workspace"})  # it says which file is read
 

@@ -38,5 +38,9 @@ class RefusedError(HyperhiveError):
     """The harness, or the inbox, understood the request and declined it."""
 
 
+class UnknownError(RefusedError):
+    """There is nothing of this name: no such message, no such turn."""
+
+
 class StoreError(HyperhiveError):
     """A database that must work does not."""

@@ -16,7 +16,6 @@ import orjson
 from hyperhive_cli.usage import TokenUsage
 
 ENVELOPE_KEYS = ("seq", "ts", "kind")
-_RESERVED = frozenset(ENVELOPE_KEYS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +163,7 @@ class Stream:
 
         Raises TypeError for a line with a colliding key that is nested too deep to be written anew.
         """
-        if _RESERVED.isdisjoint(line):
+        if not ("seq" in line or "ts" in line or "kind" in line):
             return cls(line, raw)
         moved = _without_collisions(line)
         return cls(moved, orjson.dumps(moved))
@@ -268,7 +267,7 @@ class BusEvent:
     @property
     def is_partial(self) -> bool:
         """Whether this is a delta that is shown live and never stored."""
-        return isinstance(self.event, Stream) and self.event.is_partial
+        return self.seq is None and isinstance(self.event, Stream) and self.event.is_partial
 
     def to_json(self) -> bytes:
         """Give the wire shape, without a line end: the envelope spliced before the payload."""
@@ -277,12 +276,12 @@ class BusEvent:
 
 def splice(seq: int | None, ts: int, kind: str, payload: bytes) -> bytes:
     """Put the envelope before a payload (the text of a JSON object) without parsing it."""
-    number = "null" if seq is None else seq
+    number = b"null" if seq is None else b"%d" % seq
     rest = payload[1:].lstrip()
-    comma = "" if rest == b"}" else ","
+    comma = b"" if rest == b"}" else b","
     # `kind` comes from our own rows; one that is not plain must still give valid JSON.
-    name = f'"{kind}"' if kind.isidentifier() and kind.isascii() else orjson.dumps(kind).decode()
-    return f'{{"seq":{number},"ts":{ts},"kind":{name}{comma}'.encode() + rest
+    name = b'"stream"' if kind == "stream" else orjson.dumps(kind)
+    return b'{"seq":%b,"ts":%d,"kind":%b%b%b' % (number, ts, name, comma, rest)
 
 
 def _spliced_text(text: bytes) -> bytes | None:

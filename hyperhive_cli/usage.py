@@ -10,6 +10,9 @@ def _count(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
+_IN_CONTEXT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+
+
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
     """Tokens of one request, or the sum over several."""
@@ -49,6 +52,10 @@ class TokenUsage:
         """
         return self.input_tokens + self.cache_read_input_tokens + self.cache_creation_input_tokens
 
+    def all_tokens(self) -> int:
+        """Give all that went in, cached or not, and all that came out."""
+        return self.context_tokens() + self.output_tokens
+
     def to_dict(self) -> dict[str, int]:
         """Give the wire shape, the API's own names."""
         return asdict(self)
@@ -81,4 +88,5 @@ def context_of(line: Mapping[str, Any]) -> int | None:
         return None
     if message.get("model") == "<synthetic>" or not isinstance(message.get("usage"), dict):
         return None
-    return TokenUsage.from_usage(message["usage"]).context_tokens()
+    usage = message["usage"]
+    return sum(_count(usage.get(name)) for name in _IN_CONTEXT)

@@ -66,8 +66,8 @@ class Program:
         self.process = process
         self.stdout: list[str] = []
         self.stderr: list[str] = []
-        assert process.stdin is not None
-        process.stdin.close()
+        if process.stdin is not None:
+            process.stdin.close()
         pipes = ((process.stdout, self.stdout), (process.stderr, self.stderr))
         self._readers = [threading.Thread(target=_read_lines, args=pipe) for pipe in pipes]
         for reader in self._readers:

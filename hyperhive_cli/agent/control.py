@@ -2,28 +2,35 @@
 
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 from hyperhive_cli.agent.login import LoginDesk
 from hyperhive_cli.agent.loop import AgentLoop
+from hyperhive_cli.budget import TURN_LIMITS
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.control.peer import Peer, descends_from
 from hyperhive_cli.errors import RefusedError, UsageError
 from hyperhive_cli.events import BusEvent
+from hyperhive_cli.moments import text_to_moment
 from hyperhive_cli.settings import check_model_name
-from hyperhive_cli.store.inbox import Inbox
+from hyperhive_cli.store.inbox import Inbox, Message
 
 Operation = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 OPEN_TO_TURNS = {"status", "events"}
 
 
-def refuse_turns(op: str, peer: Peer | None) -> None:
+def refuse_turns(op: str, peer: Peer | None, panel: int | None = None) -> None:
     """Raise RefusedError where a process that the harness itself has started, however far down, would steer it.
 
-    One that has ended since it asked may have left its connection to a child, and is refused too.
+    One that has ended since it asked may have left its connection to a child, and is refused too. Not so the web
+    panel's own process, which asks for an operator who has its token.
     """
-    if op not in OPEN_TO_TURNS and peer is not None and descends_from(peer.pid, os.getpid()) is not False:
+    if op in OPEN_TO_TURNS or peer is None or peer.pid == panel:
+        return
+    if descends_from(peer.pid, os.getpid()) is not False:
         raise RefusedError("a turn may not steer its own harness", "hyperhive run --allow-self-control")
 
 
@@ -39,11 +46,15 @@ class ControlHandler:
             "status": self._status,
             "may_steer": self._may_steer,
             "ring": self._ring,
+            "send": self._send,
+            "inbox_cancel": self._inbox_cancel,
+            "inbox_retry": self._inbox_retry,
             "pause": self._pause,
             "resume": self._resume,
             "set_model": self._set_model,
             "new_session": self._new_session,
             "compact": self._compact,
+            "budget_raise": self._budget_raise,
             "cancel": self._cancel,
             "login": self._login,
             "login_code": self._login_code,
@@ -69,6 +80,7 @@ class ControlHandler:
             "paused": self._loop.is_paused,
             "login": self._desk.detail(),
             "prewarmed": self._loop.prewarmed(),
+            "budget": self._loop.budget(),
         }
 
     def follow(self, since: int | None) -> AsyncGenerator[list[BusEvent], None]:
@@ -85,6 +97,36 @@ class ControlHandler:
     async def _ring(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         self._loop.ring()
         return {}
+
+    async def _send(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Put a message into the inbox; the fields are those of `send`."""
+        sender, body = str(arguments.get("from") or "operator"), str(arguments.get("body", ""))
+        key, at = arguments.get("key"), arguments.get("at")
+        moment = None if at is None else text_to_moment(str(at), datetime.now().astimezone())
+        put = partial(
+            Inbox.put,
+            sender=sender,
+            body=body,
+            key=None if key is None else str(key),
+            not_before=0 if moment is None else int(moment.timestamp() * 1000),
+            now_ms=self._bus.now_ms(),
+        )
+        return {"id": await self._loop.change(put)}
+
+    async def _inbox_cancel(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await self._change_message(Inbox.cancel, arguments)
+
+    async def _inbox_retry(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        changed = await self._change_message(Inbox.retry, arguments)
+        await self._loop.resume()
+        return changed
+
+    async def _change_message(self, change: Callable[..., Message], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        message_id = arguments.get("id")
+        if not isinstance(message_id, int):
+            raise UsageError(f"{message_id!r} is no message's number", "hyperhive inbox")
+        changed = await self._loop.change(partial(change, message_id=message_id, now_ms=self._bus.now_ms()))
+        return {"message": changed.to_dict()}
 
     async def _pause(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         await self._loop.pause()
@@ -111,6 +153,11 @@ class ControlHandler:
     async def _compact(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         outcome = await self._loop.compact()
         return {"outcome": outcome.kind.value, "note": outcome.note, "context_tokens": self._bus.context_tokens}
+
+    async def _budget_raise(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        limits = {name: arguments[name] for name in TURN_LIMITS if arguments.get(name) is not None}
+        await self._loop.raise_budget(arguments.get("day_cost"), arguments.get("message_id"), limits)
+        return {"budget": self._loop.budget()}
 
     async def _cancel(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         self._loop.cancel()

@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,14 @@ from hyperhive_cli.agent.control import ControlHandler, refuse_turns
 from hyperhive_cli.agent.hook import HookConfig, open_hook
 from hyperhive_cli.agent.login import LoginDesk
 from hyperhive_cli.agent.loop import AgentLoop
+from hyperhive_cli.agent.panel import Panel, PanelConfig, open_panel
 from hyperhive_cli.agent.screen import Screen, Sink
 from hyperhive_cli.agent.slots import Slots
 from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.process import become_subreaper, sweep_marked
-from hyperhive_cli.control.server import admit_all, open_control_server
+from hyperhive_cli.control.peer import Peer
+from hyperhive_cli.control.server import open_control_server
 from hyperhive_cli.errors import AgentConflictError, StoreError
 from hyperhive_cli.settings import MARKER, AgentPaths
 from hyperhive_cli.sieve import ATTENTION
@@ -29,7 +31,7 @@ from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.folder import hold_lock, prepare_state_dir
 from hyperhive_cli.store.inbox import Inbox, open_inbox
 from hyperhive_cli.store.place import unsound_file_system, wal_bytes
-from hyperhive_cli.store.report import stored_status
+from hyperhive_cli.store.report import stored_status, with_live
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.relay import Relay
@@ -57,6 +59,8 @@ class HarnessConfig:
     allow_self_control: bool = False
     on_event: tuple[str, ...] = ()  # the hook's command, its program an absolute path
     on_event_kinds: tuple[str, ...] = (ATTENTION,)
+    panel: PanelConfig | None = None
+    announce: Callable[[str], None] | None = None  # where the panel's address is shown; None: with the events
     hive: Hive | None = None
 
 
@@ -99,14 +103,20 @@ async def run_agent(
             loop.supply = Slots(slots, inbox, bus.now_ms)
         desk = LoginDesk(agent, loop)
         handler = ControlHandler(bus, loop, inbox, desk)
-        admit = admit_all if config.allow_self_control else refuse_turns
+        panel = Panel(bus)
         screen = None if config.sink is None else Screen(config.sink)
+
+        def admit(op: str, peer: Peer | None) -> None:
+            if not config.allow_self_control:
+                refuse_turns(op, peer, panel.pid)
+
         async with trio.open_nursery() as viewers:
             if screen is not None:
                 viewers.start_soon(screen.follow, bus, inbox)
             async with (
                 open_hook(_hook(config, agent), bus, is_hard),
                 open_control_server(config.paths.socket, handler, admit),
+                open_panel(config.panel, panel, partial(_announce, config, screen)),
                 _joined(config, relay, inbox, bus, loop, handler),
                 trio.open_nursery() as nursery,
             ):
@@ -142,7 +152,7 @@ async def _joined(
         live = handler.snapshot()
         stored = partial(stored_status, config.paths, now_ms=bus.now_ms())
         found = await trio.to_thread.run_sync(stored)
-        return found | {name: value for name, value in live.items() if name in found}
+        return with_live(found, live)
 
     async with (
         _given(relay) if relay is not None else open_relay(hive.url, hive.machine) as line,
@@ -166,6 +176,15 @@ def _open_inbox(config: HarnessConfig) -> AbstractContextManager[Inbox]:
     from hyperhive_cli.hive.foyer import open_foyer  # noqa: PLC0415 - for those in a hive
 
     return open_foyer(config.paths.inbox_db)
+
+
+async def _announce(config: HarnessConfig, screen: Screen | None, text: str) -> None:
+    """Show a text that must not be kept; a terminal that is held up is left."""
+    if config.announce is not None:
+        with trio.move_on_after(SINK_GRACE_S), suppress(OSError):
+            await trio.to_thread.run_sync(config.announce, text, abandon_on_cancel=True)
+    elif screen is not None:
+        await screen.say(text)
 
 
 def _hook(config: HarnessConfig, agent: AgentConfig) -> HookConfig | None:
@@ -202,6 +221,8 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Care, int]]:
         if swept:
             bus.note(f"{swept} processes that an earlier life had left behind were killed", "warning")
         recover(inbox, bus, bus.boot)
+        if (inbox.fact("budget") or "") != (limits := config.agent.budget.to_text()):
+            inbox.put_facts(budget=limits)
         if config.model is not None and config.model != bus.model:
             bus.set_model(config.model)
         for sender, body in config.messages:

@@ -1,5 +1,6 @@
 """`Screen`: shows the feed of a running harness to a sink, which may be slow, stuck or gone."""
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
@@ -10,7 +11,7 @@ import trio
 from hyperhive_cli.agent.state import TurnState
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.errors import StoreError
-from hyperhive_cli.events import BusEvent
+from hyperhive_cli.events import BusEvent, Note
 from hyperhive_cli.store.inbox import Inbox
 
 SUSPEND_GRACE_S = 1.0  # for the console to tidy up the terminal before the harness is stopped
@@ -54,6 +55,12 @@ class Screen:
                 nursery.cancel_scope.cancel()
         except* (BrokenPipeError, OSError):
             pass  # nobody looks any more (`| head`, a closed terminal): the agent works on
+
+    async def say(self, text: str) -> None:
+        """Show a remark that is no event: it is neither numbered nor kept."""
+        remark = BusEvent.make(None, int(time.time() * 1000), Note(text=text))
+        with trio.move_on_after(SUSPEND_GRACE_S), suppress(OSError):
+            await self._call(partial(self._sink.show, [remark]))
 
     async def suspend(self) -> None:
         """Give the terminal back; one that is held up is left as it is."""

@@ -23,9 +23,9 @@ from hyperhive_cli.cli.invocation import (
     stop_without_reader,
 )
 from hyperhive_cli.cli.status import observed_status
-from hyperhive_cli.errors import HyperhiveError, UsageError
 from hyperhive_cli.render.panel import agents_to_lines
-from hyperhive_cli.settings import INBOX_NAME, AgentPaths, check_agent_name, default_agents_home, resolve_paths
+from hyperhive_cli.settings import check_agent_name, default_agents_home
+from hyperhive_cli.store.folder import find_agents
 
 REDRAW_S = 1.0
 Look = Callable[[], list[dict[str, Any]]]
@@ -105,27 +105,6 @@ def _look_into_hive(url: str, pattern: str) -> list[dict[str, Any]]:
 
 def _look(folder: Path) -> list[dict[str, Any]]:
     return [observed_status(paths, limit_s=LIMIT_S) for paths in find_agents(folder)]
-
-
-def find_agents(folder: Path) -> list[AgentPaths]:
-    """Find the agents below a folder, by name: each has an inbox in a folder of its name. Raises HyperhiveError."""
-    try:
-        entries = sorted(entry for entry in folder.iterdir() if (entry / INBOX_NAME).exists())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise HyperhiveError(f"{folder} cannot be read: {error.strerror}") from error
-    # Variables that name one agent's files are nobody else's.
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("HYPERHIVE_")}
-    return [resolve_paths(entry.name, entry, entry, environ) for entry in entries if _is_name(entry.name)]
-
-
-def _is_name(name: str) -> bool:
-    try:
-        check_agent_name(name)
-    except UsageError:
-        return False
-    return True
 
 
 def _lines(found: list[dict[str, Any]]) -> list[str]:

@@ -65,8 +65,8 @@ def agents(_ctx: click.Context) -> Iterable[Offer]:
     """Offer the agents below the usual folder."""
     import os  # noqa: PLC0415 - as above
 
-    from hyperhive_cli.cli.agents import find_agents  # noqa: PLC0415
     from hyperhive_cli.settings import default_agents_home  # noqa: PLC0415
+    from hyperhive_cli.store.folder import find_agents  # noqa: PLC0415
 
     return [(paths.agent, "") for paths in find_agents(default_agents_home(os.environ))]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,7 +22,8 @@ from hyperhive_cli.cli.invocation import (
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.render import text
 from hyperhive_cli.render.panel import ended_words, moment
-from hyperhive_cli.store.inbox import Message, open_inbox, open_inbox_reader
+from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.store.inbox import Message, no_message, open_inbox, open_inbox_reader
 
 _STYLES = {"dead": "bad", "leased": "fine", "cancelled": "quiet", "done": "quiet"}
 WAITING = completers.messages("ready")
@@ -69,19 +71,20 @@ def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None
         click.echo("nothing waits" if not ended else "no messages yet", err=True)
 
 
-def _reader(invocation: Invocation) -> AbstractContextManager[Any]:
+def _reader(invocation: Invocation, message_id: int | None = None) -> AbstractContextManager[Any]:
     """Open the inbox that is meant, to look into it: the machine's own, or the hive's."""
     url = invocation.hive_url()
     if url is None:
-        return open_inbox_reader(invocation.paths().inbox_db)
+        paths = invocation.paths()
+        return open_inbox_reader(paths.inbox_db if message_id is None else _existing(paths, message_id))
     return _open_in_hive(url, invocation.paths().agent)
 
 
-def _writer(invocation: Invocation) -> AbstractContextManager[Any]:
+def _writer(invocation: Invocation, message_id: int) -> AbstractContextManager[Any]:
     """Open it to change it; never that of the turn in which we run."""
     url = invocation.hive_url()
     if url is None:
-        return open_inbox(invocation.steered_paths().inbox_db)
+        return open_inbox(_existing(invocation.steered_paths(), message_id))
     return _open_in_hive(url, invocation.steered_paths().agent)
 
 
@@ -134,7 +137,7 @@ def show_message(invocation: Invocation, message_id: int, *, as_json: bool) -> N
     \b
     Example: hyperhive inbox show 5
     """  # noqa: D301 - click's own mark
-    with _reader(invocation) as opened:
+    with _reader(invocation, message_id) as opened:
         message, turns = opened.get(message_id), opened.turns(message_id)
     if as_json:
         print_json(message.to_dict() | {"turns": turns})
@@ -147,6 +150,13 @@ def show_message(invocation: Invocation, message_id: int, *, as_json: bool) -> N
     for turn in turns:
         click.echo()
         click.echo(text.clean(_turn(turn)))
+
+
+def _existing(paths: AgentPaths, message_id: int) -> Path:
+    """Give the inbox's path; raises RefusedError where there is none, and so no such message."""
+    if not paths.inbox_db.exists():
+        raise no_message(message_id)
+    return paths.inbox_db
 
 
 def _turn(turn: dict[str, Any]) -> str:
@@ -172,7 +182,7 @@ def move_message(invocation: Invocation, message_id: int, before: int | None, *,
         raise UsageError(
             "one of --first, --last and --before ID is needed", f"hyperhive inbox move {message_id} --first"
         )
-    with _writer(invocation) as opened:
+    with _writer(invocation, message_id) as opened:
         waiting = [message.id for message in opened.messages() if message.state == "ready" and message.id != message_id]
         target = (waiting[0] if waiting else None) if first else before
         opened.move(message_id, before=target, now_ms=now_ms())
@@ -209,6 +219,6 @@ def retry_message(invocation: Invocation, message_id: int) -> None:
 
 
 def _change(invocation: Invocation, verb: str, message_id: int) -> None:
-    with _writer(invocation) as opened:
+    with _writer(invocation, message_id) as opened:
         changed: Any = getattr(opened, verb)(message_id, now_ms=now_ms())
     click.echo(f"message {changed.id} is {changed.state}")

@@ -201,6 +201,15 @@ _DRAWN = str.maketrans("✓✗●█░▏▎▍▌▋▊▉▕→", "+x*#-|####
 _ASCII = _DRAWN | str.maketrans("·…", "..")
 
 
+def warn_of_history(paths: AgentPaths) -> None:
+    """Say on stderr that the history cannot be read, where it is there and cannot: it is shown as an empty one."""
+    from hyperhive_cli.store.events import history_trouble  # noqa: PLC0415 - for the commands that read it
+
+    trouble = history_trouble(paths.events_db)
+    if trouble is not None:
+        click.echo(f"{trouble}; see hyperhive doctor", err=True)
+
+
 def columns() -> int:
     """Give the width of the terminal, or what COLUMNS says, or 80; `shutil` would cost 5 ms."""
     wanted = os.environ.get("COLUMNS", "")

@@ -1,5 +1,6 @@
 """The program: a group whose commands are imported when they are called, and the one error boundary."""
 
+import gc
 import importlib
 import os
 import sys
@@ -25,7 +26,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("export", "Write a transcript: JSON lines, Markdown or HTML."),
     "status": ("status", "Show what is known about the agent right now."),
     "stats": ("stats", "Add up turns, tokens, dollars and tools."),
+    "budget": ("budget", "Show what is used of the limits, or raise one."),
     "agents": ("agents", "Show every agent of this machine in one table."),
+    "web": ("web", "Serve the web panel of one agent, or of all."),
     "model": ("model", "Show or set the model of the next turn."),
     "inbox": ("inbox", "List, show, move, cancel and retry messages."),
     "hive": ("hive", "Many agents on many machines: set up, look, grant, drain."),
@@ -164,6 +167,7 @@ def main() -> NoReturn:
         sys.stdout.flush()
     except OSError:
         _drop_stdout()
+    gc.freeze()  # the process ends: nobody needs the memory back
     sys.exit(status)
 
 

@@ -1,13 +1,15 @@
 """`hyperhive run`."""
 
+import gc
 import math
 import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,15 +19,18 @@ from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.configured import load_settings, stronger
 from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, now_ms, pass_invocation
+from hyperhive_cli.cli.limits import limit_options, to_limits
 from hyperhive_cli.cli.sinks import open_sink
+from hyperhive_cli.cli.web import with_panel
 from hyperhive_cli.errors import HyperhiveError, UsageError
-from hyperhive_cli.settings import check_model_name
+from hyperhive_cli.settings import MARKER, AgentPaths, check_model_name
 from hyperhive_cli.sieve import ATTENTION, HOOK_KINDS
 from hyperhive_cli.store.inbox import check_message
 from hyperhive_cli.store.report import stored_status
 
 if TYPE_CHECKING:
-    from hyperhive_cli.agent.harness import Hive
+    from hyperhive_cli.agent.harness import HarnessConfig, Hive
+    from hyperhive_cli.agent.panel import PanelConfig
 
 KNOWN_PLACES = ("~/.local/bin/claude", "~/.claude/local/claude")
 
@@ -116,6 +121,7 @@ class Lines(click.types.StringParamType):
     metavar="NAME",
     help="Let claude see this variable too; * stands for any text, and it may be given several times.",
 )
+@limit_options
 @click.option("--prewarm", is_flag=True, help="While idle, have the next claude started already; costs about 160 MB.")
 @click.option("--allow-self-control", is_flag=True, help="Let a turn send messages to its own agent and steer it.")
 @click.option("--on-event", metavar="COMMAND", help="Run this for an event, which it gets as JSON on stdin; no shell.")
@@ -131,9 +137,11 @@ class Lines(click.types.StringParamType):
 @hive_option
 @click.option("--machine", metavar="NAME", help="What this machine is called in the hive; default: its host name.")
 @click.argument("claude_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- CLAUDE'S OPTIONS]")
+@with_panel
 @pass_invocation
 def run(
     invocation: Invocation,
+    /,
     workspace: Path,
     claude: str,
     model: str | None,
@@ -149,6 +157,7 @@ def run(
     hook_kinds: tuple[str, ...],
     hive: str | None,
     machine: str | None,
+    panel: tuple[str, ...] | None,
     claude_args: tuple[str, ...],
     *,
     drain: bool,
@@ -159,6 +168,7 @@ def run(
     partial: bool | None,
     prewarm: bool,
     allow_self_control: bool,
+    **limits_given: Any,  # noqa: ANN401 - those of `limit_options`
 ) -> int:
     """Run the agent in the foreground: each message of its inbox is one turn of claude.
 
@@ -170,9 +180,8 @@ def run(
               hyperhive run --drain --message 'say hello'
               hyperhive run --model opus -- --max-turns 20
     """  # noqa: D301 - click's own mark
-    import trio  # noqa: PLC0415 - it costs 150 ms, which neither -h nor a shell's completion should
-
-    from hyperhive_cli.agent.harness import HarnessConfig, run_harness  # noqa: PLC0415 - as trio
+    # trio costs 150 ms, which neither -h nor a shell's completion should.
+    from hyperhive_cli.agent.harness import HarnessConfig  # noqa: PLC0415
     from hyperhive_cli.agent.hook import find_hook  # noqa: PLC0415
     from hyperhive_cli.agent.turn import AgentConfig  # noqa: PLC0415
 
@@ -184,33 +193,47 @@ def run(
     if partial is None:
         partial = not as_json and not quiet and sys.stdout.isatty() and not is_plain()
     launch = Launch((find_claude(claude),), permission_mode, skip_permissions, partial, claude_args)
-    limits = Limits(background_s=background_wait, stall_s=stall_timeout, turn_s=turn_timeout or math.inf)
     agent = AgentConfig(
         launch,
         workspace,
         child_environment(os.environ, passed),
-        limits,
+        Limits(background_s=background_wait, stall_s=stall_timeout, turn_s=turn_timeout or math.inf),
         continue_newest,
         drain,
         drain_wait,
         expect_auth=expect_auth,
         redactor=Redactor(os.environ),
         prewarm=prewarm,
+        **to_limits(limits_given, claude_args),
     )
     chosen = None if model is None else check_model_name(model)
     incoming = [check_message("operator", text) for text in messages]
     hook = find_hook(on_event) if on_event else ()
     joined = join(invocation.hive_url(hive), machine, agent.environment)
     with ExitStack() as stack:
-        sink = None
-        if not quiet:
-            snapshot = stored_status(paths, now_ms=now_ms()) | {"status": "online"}
-            sink = stack.enter_context(open_sink(snapshot, as_json=as_json))
-        harness = HarnessConfig(paths, agent, chosen, incoming, sink, allow_self_control, hook, hook_kinds, joined)
-        if invocation.collected is not None:
-            invocation.collected.append(harness)
-            return 0
-        return trio.run(run_harness, harness)
+        sink = None if quiet else stack.enter_context(_open_sink(paths, as_json=as_json))
+        harness = HarnessConfig(paths, agent, chosen, incoming, sink, allow_self_control, hook, hook_kinds, hive=joined)
+        if panel is not None:
+            on_console = sink is not None and not as_json and sys.stdout.isatty()
+            harness = replace(harness, panel=_panel(paths, panel), announce=None if on_console else _tell)
+        return _start(invocation, harness)
+
+
+def _open_sink(paths: AgentPaths, *, as_json: bool) -> AbstractContextManager[Any]:
+    return open_sink(stored_status(paths, now_ms=now_ms()) | {"status": "online"}, as_json=as_json)
+
+
+def _start(invocation: Invocation, harness: "HarnessConfig") -> int:
+    """Run the harness, or let a host have its configuration."""
+    if invocation.collected is not None:
+        invocation.collected.append(harness)
+        return 0
+    import trio  # noqa: PLC0415 - as the harness
+
+    from hyperhive_cli.agent.harness import run_harness  # noqa: PLC0415
+
+    gc.freeze()  # what is imported stays: looking through it time and again took a tenth of a small line's time
+    return trio.run(run_harness, harness)
 
 
 def join(url: str | None, machine: str | None, environment: Mapping[str, str]) -> "Hive | None":
@@ -224,6 +247,19 @@ def join(url: str | None, machine: str | None, environment: Mapping[str, str]) -
 
     need_psycopg()
     return Hive(url, machine_name() if machine is None else check_machine(machine), account_of(environment))
+
+
+def _tell(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _panel(paths: AgentPaths, arguments: tuple[str, ...]) -> "PanelConfig":
+    """Let the panel serve this agent alone. It runs in the state folder, as the hook does, and for the same reason."""
+    from hyperhive_cli.agent.panel import PanelConfig  # noqa: PLC0415 - as trio
+
+    named = ("--agent", paths.agent, "--state-dir", str(paths.state_dir))
+    environment = {**os.environ, MARKER: str(paths.state_dir)}
+    return PanelConfig((*named, "web", *arguments), paths.state_dir, environment)
 
 
 def _check_words(claude_args: Sequence[str], permission_mode: str | None, passed: Sequence[str]) -> None:

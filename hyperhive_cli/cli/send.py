@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import click
 
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, hive_option, now_ms, pass_invocation, print_json
-from hyperhive_cli.cli.moments import text_to_moment
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.errors import HyperhiveError
+from hyperhive_cli.moments import text_to_moment
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.folder import prepare_state_dir
 from hyperhive_cli.store.inbox import Message, open_inbox, open_inbox_reader

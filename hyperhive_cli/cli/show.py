@@ -5,17 +5,17 @@ from typing import Any
 import click
 
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.invocation import Invocation, now_ms, pass_invocation, print_json, print_lines
-from hyperhive_cli.errors import HyperhiveError, UsageError
-from hyperhive_cli.events import BusEvent
+from hyperhive_cli.cli.invocation import (
+    Invocation,
+    now_ms,
+    pass_invocation,
+    print_json,
+    print_lines,
+    warn_of_history,
+)
 from hyperhive_cli.render import text
 from hyperhive_cli.render.panel import moment
-from hyperhive_cli.settings import AgentPaths
-from hyperhive_cli.sieve import events_of_turn, last_turn_id
-from hyperhive_cli.store.ended import read_turn
-from hyperhive_cli.store.events import read_history
-
-LARGEST_ID = 2**63 - 1
+from hyperhive_cli.store.turns import find_turn, turn_to_dict
 
 
 @click.command()
@@ -30,10 +30,10 @@ def show(invocation: Invocation, turn: str, *, as_json: bool) -> None:
               hyperhive show 17 --json
     """  # noqa: D301 - click's own mark
     paths = invocation.paths()
+    warn_of_history(paths)
     row, events, is_whole = find_turn(paths, turn)
     if as_json:
-        history = "none" if not events else "whole" if is_whole else "partial"
-        print_json({**(row or {}), "history": history, "events": len(events)})
+        print_json(turn_to_dict(row, events, is_whole=is_whole))
     elif events:
         from hyperhive_cli.cli.sinks import open_sink  # noqa: PLC0415 - rich costs 100 ms
 
@@ -45,26 +45,6 @@ def show(invocation: Invocation, turn: str, *, as_json: bool) -> None:
     elif row is not None:
         click.echo("this turn is no longer in the history; what is left of it:", err=True)
         print_lines(_row_to_lines(row))
-
-
-def find_turn(paths: AgentPaths, named: str) -> tuple[dict[str, Any] | None, list[BusEvent], bool]:
-    """Find a turn by its id, or `last`: its row, its events, whether those are all. Raises where there is none."""
-    turn_id = None if named == "last" else _to_id(named)
-    row = read_turn(paths, turn_id)
-    history = read_history(paths.events_db)
-    wanted = turn_id if row is None else int(row["turn_id"])
-    wanted = last_turn_id(history) if wanted is None else wanted
-    events, is_whole = ([], False) if wanted is None else events_of_turn(history, wanted)
-    if row is None and not events:
-        which = "no turn yet" if turn_id is None else f"no turn {turn_id}"
-        raise HyperhiveError(f"there is {which}", "hyperhive tail --no-follow --kind turn_start")
-    return row, events, is_whole
-
-
-def _to_id(named: str) -> int:
-    if not (named.isascii() and named.isdigit() and int(named[:30]) <= LARGEST_ID):
-        raise UsageError(f"{named!r} is no turn", "its number, or last")
-    return int(named)
 
 
 def _row_to_lines(row: dict[str, Any]) -> list[str]:
@@ -83,6 +63,9 @@ def _row_to_lines(row: dict[str, Any]) -> list[str]:
         "model": row["model"],
         "session": row["session_id"],
         "tokens": f"{given} in, {out} out, {read} cached, {written} written",
+        "context": f"{row['compacted_from']:,} tokens, compacted to {row['context_tokens']:,}"
+        if row["compacted_from"]
+        else None,
         "cost": text.dollars(row["cost_usd"]),
         "tools": tools,
         "result": row["result_text"],

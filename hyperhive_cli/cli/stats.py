@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.account import BY, EndedTurn, account, days_until, midnight_ms, outcome_counts, tally
+from hyperhive_cli.account import BY, EndedTurn, account, days_until, midnight_ms, report, tally
 from hyperhive_cli.cli.invocation import (
     Invocation,
     columns,
@@ -54,22 +54,12 @@ def stats(
         raise UsageError("--json and --csv are two forms of the same", "one of them")
     wanted = days_until(now_ms(), days)
     agent, turns = _turns(invocation, invocation.hive_url(hive), midnight_ms(wanted[0]))
-    rows = account(turns, by, wanted)
+    found = report(agent, turns, by, wanted)
     if plot is not None:
         _plot(plot, agent, turns, account(turns, "day", wanted))
     if as_csv:
-        _print_csv(rows, by)
+        _print_csv(found["rows"], by)
         return
-    found = {
-        "agent": agent,
-        "from": wanted[0].isoformat(),
-        "to": wanted[-1].isoformat(),
-        "by": by,
-        "total": tally(turns),
-        "outcomes": outcome_counts(turns),
-        "tools": {row["tool"]: row["calls"] for row in account(turns, "tool", wanted)},
-        "rows": rows,
-    }
     if as_json:
         print_json(found)
         return

@@ -21,7 +21,7 @@ from hyperhive_cli.cli.invocation import (
 from hyperhive_cli.render.panel import fit, status_to_rows
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.folder import lock_holder
-from hyperhive_cli.store.report import stored_status
+from hyperhive_cli.store.report import stored_status, with_holder, with_live
 
 
 @click.command()
@@ -64,8 +64,4 @@ def observed_status(paths: AgentPaths, *, limit_s: float = ANSWER_LIMIT_S) -> di
     """Ask the harness, for so many seconds at most, and the files for what it does not hold."""
     found = stored_status(paths, now_ms=now_ms())
     live = ask_harness(paths, "status", limit_s=limit_s)
-    if live is not None:
-        return found | {name: value for name, value in live.items() if name in found}
-    holder = lock_holder(paths.lock_file)
-    # It holds the lock and does not answer: starting, stopping, or hung.
-    return found if holder is None else found | {"running": True, "pid": holder or None, "state": "unreachable"}
+    return with_live(found, live) if live is not None else with_holder(found, lock_holder(paths.lock_file))

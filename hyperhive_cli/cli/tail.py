@@ -16,6 +16,7 @@ from hyperhive_cli.cli.invocation import (
     now_ms,
     pass_invocation,
     stop_without_reader,
+    warn_of_history,
 )
 from hyperhive_cli.cli.sinks import hold_stops, open_sink, stoppable
 from hyperhive_cli.control.feed import AgentFeed
@@ -85,6 +86,7 @@ def _show_agent(
     invocation: Invocation, sieve: Sieve, count: int | None, since: int | None, *, is_followed: bool, as_json: bool
 ) -> None:
     paths = invocation.paths()
+    warn_of_history(paths)
     is_terminal = sys.stdout.isatty() and not as_json and not is_plain()
     feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S)
     snapshot = stored_status(paths, now_ms=now_ms()) | dict(ask_harness(paths, "status") or STOPPED)

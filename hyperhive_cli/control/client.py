@@ -20,18 +20,20 @@ class GoneError(Exception):
     """Nobody listens on the socket (any more)."""
 
 
-@contextmanager
-def _connected(path: Path) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+def connect(path: Path) -> socket.socket:
+    """Connect to a harness; raises GoneError when none listens, HyperhiveError for the socket of another user."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
         connection.settimeout(CONNECT_LIMIT_S)
-        try:
-            owner = path.stat().st_uid
-            connection.connect(str(path))
-        except OSError as error:
-            raise GoneError(str(error)) from error
-        if owner not in {os.getuid(), 0}:
-            raise HyperhiveError(f"the control socket {path} belongs to another user")
-        yield connection
+        owner = path.stat().st_uid
+        connection.connect(str(path))
+    except OSError as error:
+        connection.close()
+        raise GoneError(str(error)) from error
+    if owner not in {os.getuid(), 0}:
+        connection.close()
+        raise HyperhiveError(f"the control socket {path} belongs to another user")
+    return connection
 
 
 def call(
@@ -47,7 +49,7 @@ def call(
     Raises GoneError when no harness listens or it goes away, HyperhiveError when it refuses. Blocks for at
     most `limit_s` (None: for as long as the operation takes), or, with a `tick` to call meanwhile, for as long.
     """
-    with _connected(path) as connection:
+    with connect(path) as connection:
         connection.settimeout(limit_s if tick is None else TICK_S)
         try:
             connection.sendall(wire.object_to_line({"op": op, **arguments}))
@@ -81,7 +83,7 @@ def open_events(
     The iterator blocks for the next event, gives an empty line after each `tick_s` of silence, and ends
     when the harness does. Raises GoneError when no harness listens.
     """
-    with _connected(path) as connection:
+    with connect(path) as connection:
         connection.settimeout(CALL_LIMIT_S)
         try:
             connection.sendall(wire.object_to_line({"op": "events", "since": since, "partial": partial}))

@@ -106,7 +106,7 @@ async def _converse(handler: Handler, admit: Admit, stream: trio.SocketStream) -
 
 async def _read_line(stream: trio.SocketStream) -> bytes | None:
     received = bytearray()
-    while b"\n" not in received:
+    while True:
         try:
             chunk = await stream.receive_some()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -114,7 +114,8 @@ async def _read_line(stream: trio.SocketStream) -> bytes | None:
         if not chunk or len(received) > wire.REQUEST_LIMIT_BYTES:
             return None
         received += chunk
-    return bytes(received.split(b"\n", 1)[0])
+        if b"\n" in chunk:
+            return bytes(received.split(b"\n", 1)[0])
 
 
 async def _send(stream: trio.SocketStream, data: bytes) -> bool:

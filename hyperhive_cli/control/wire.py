@@ -1,17 +1,24 @@
 """The control socket's wire: one JSON object a line, a request and its reply. Pure, standard library alone.
 
 Request: `{"op": NAME, …arguments}`. Reply: `{"ok": true, …fields}` or `{"ok": false, "error": TEXT, "hint":
-TEXT or null, "exit_code": N}`. After the reply to `events` the server goes on with one event a line, until
-either side closes.
+TEXT or null, "exit_code": N, "what": KIND}`. After the reply to `events` the server goes on with one event a
+line, until either side closes.
 """
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from hyperhive_cli.errors import HyperhiveError
+from hyperhive_cli.errors import HyperhiveError, RefusedError, StoreError, UnknownError, UsageError
 
-REQUEST_LIMIT_BYTES = 64 * 1024
+REQUEST_LIMIT_BYTES = 8 * 1024 * 1024  # the longest message, each of its characters as an escape
+# The kinds of errors that the other side tells apart; an error goes as the last of these that it is.
+_KINDS: dict[str, type[HyperhiveError]] = {
+    "usage": UsageError,
+    "refused": RefusedError,
+    "unknown": UnknownError,
+    "store": StoreError,
+}
 
 
 def object_to_line(fields: Mapping[str, Any]) -> bytes:
@@ -32,15 +39,23 @@ def line_to_object(line: bytes) -> dict[str, Any]:
 
 def error_to_reply(error: HyperhiveError) -> dict[str, Any]:
     """Give the reply that reports an error."""
-    return {"ok": False, "error": error.message, "hint": error.hint, "exit_code": error.exit_code}
+    kinds = [name for name, kind in _KINDS.items() if isinstance(error, kind)]
+    return {
+        "ok": False,
+        "error": error.message,
+        "hint": error.hint,
+        "exit_code": error.exit_code,
+        "what": kinds[-1] if kinds else None,
+    }
 
 
 def reply_to_fields(reply: Mapping[str, Any]) -> Mapping[str, Any]:
     """Give a reply's fields back; raises the error that it reports."""
     if reply.get("ok") is True:
         return reply
-    text, hint, exit_code = (reply.get(name) for name in ("error", "hint", "exit_code"))
+    text, hint, exit_code, what = (reply.get(name) for name in ("error", "hint", "exit_code", "what"))
     said = text if isinstance(text, str) and text else "the harness refused"
-    error = HyperhiveError(said, hint if isinstance(hint, str) else None)
+    kind = _KINDS.get(what, HyperhiveError) if isinstance(what, str) else HyperhiveError
+    error = kind(said, hint if isinstance(hint, str) else None)
     error.exit_code = exit_code if isinstance(exit_code, int) and exit_code > 0 else 1
     raise error

@@ -66,6 +66,15 @@ def last_outcomes(db: sqlite3.Connection) -> list[str]:
     return [row[0] for row in reversed(rows)]
 
 
+def last_compaction(db: sqlite3.Connection) -> dict[str, Any] | None:
+    """Give the newest compaction: `turn_id`, `ended` (Unix ms), the context's size `before` and `after`."""
+    row = db.execute(
+        """SELECT turn_id, started + duration_ms, compacted_from, context_tokens FROM turn_stats
+           WHERE compacted_from IS NOT NULL ORDER BY turn_id DESC LIMIT 1"""
+    ).fetchone()
+    return None if row is None else dict(zip(("turn_id", "ended", "before", "after"), row, strict=True))
+
+
 def read_turn(paths: AgentPaths, turn_id: int | None) -> dict[str, Any] | None:
     """Read a turn's row (None: of the newest turn), one that runs too, with its message's sender and body.
 

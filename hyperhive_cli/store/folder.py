@@ -1,4 +1,4 @@
-"""The state folder and its lock: one harness a folder, and nobody else's hands in it."""
+"""State folders: one harness a folder, by its lock, and nobody else's hands in it; and which agents have one."""
 
 import fcntl
 import os
@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from hyperhive_cli.errors import AgentConflictError, StoreError
+from hyperhive_cli.errors import AgentConflictError, HyperhiveError, StoreError, UsageError
+from hyperhive_cli.settings import INBOX_NAME, AgentPaths, check_agent_name, resolve_paths
 
 LOCK_WAIT_S = 0.5  # an asker for the holder takes the lock for a moment
 SWEEP_WAIT_S = 15.0  # the guard of a harness that was killed holds it until its turn's processes are gone
@@ -113,3 +114,24 @@ def _read_holder(path: Path) -> dict[str, Any]:
         if isinstance(found, dict):
             return found
     return {}
+
+
+def find_agents(folder: Path) -> list[AgentPaths]:
+    """Find the agents below a folder, by name: each has an inbox in a folder of its name. Raises HyperhiveError."""
+    try:
+        entries = sorted(entry for entry in folder.iterdir() if (entry / INBOX_NAME).exists())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise HyperhiveError(f"{folder} cannot be read: {error.strerror}") from error
+    # Variables that name one agent's files are nobody else's.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("HYPERHIVE_")}
+    return [resolve_paths(entry.name, entry, entry, environ) for entry in entries if _is_name(entry.name)]
+
+
+def _is_name(name: str) -> bool:
+    try:
+        check_agent_name(name)
+    except UsageError:
+        return False
+    return True

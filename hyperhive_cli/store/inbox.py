@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hyperhive_cli.errors import RefusedError, StoreError, UsageError
+from hyperhive_cli.errors import RefusedError, StoreError, UnknownError, UsageError
 from hyperhive_cli.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES, SENDER_LIMIT_CHARS
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import rescue, schema, stats
@@ -78,6 +78,11 @@ def check_message(sender: str, body: str) -> tuple[str, str]:
     if not name or not name.isprintable() or len(name) > SENDER_LIMIT_CHARS:
         raise UsageError(f"{sender!r} is no sender name", f"one line of 1 to {SENDER_LIMIT_CHARS} characters")
     return name, text
+
+
+def no_message(message_id: int) -> UnknownError:
+    """Give the error for a number that no message has."""
+    return UnknownError(f"there is no message {message_id}", "hyperhive inbox --all")
 
 
 class Inbox:
@@ -265,10 +270,10 @@ class Inbox:
         return self.get(message_id)
 
     def get(self, message_id: int) -> Message:
-        """Give one message; raises RefusedError when there is none of this id."""
+        """Give one message; raises UnknownError when there is none of this id."""
         rows = self._read(f"SELECT {_COLUMNS} FROM messages WHERE id = ?", message_id)  # noqa: S608
         if not rows:
-            raise RefusedError(f"there is no message {message_id}", "hyperhive inbox --all")
+            raise no_message(message_id)
         return _row_to_message(rows[0])
 
     def messages(self, *, ended: bool = False) -> list[Message]:
@@ -314,6 +319,10 @@ class Inbox:
     def last_turn(self, message_id: int | None = None) -> dict[str, Any] | None:
         """Give the statistics row of the newest ended turn (of a message, if named), None: there is none."""
         return stats.last_turn(self.connection, message_id)
+
+    def newest_turns(self, count: int) -> list[dict[str, Any]]:
+        """Give the statistics rows of the newest ended turns, the newest first."""
+        return stats.newest_turns(self.connection, count)
 
     def totals(self) -> dict[str, Any]:
         """Give the sums over all ended turns: turns, tool_calls, cost_usd."""

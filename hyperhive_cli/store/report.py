@@ -2,12 +2,13 @@
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from typing import Any
 
 from hyperhive_cli.errors import StoreError
 from hyperhive_cli.settings import DEFAULT_MODEL, AgentPaths
-from hyperhive_cli.store import ended
+from hyperhive_cli.store import ended, spent
 from hyperhive_cli.store.db import open_reader
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.model import read_model
@@ -15,15 +16,18 @@ from hyperhive_cli.usage import TokenUsage
 
 
 def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
-    """Report an agent from its files alone. Blocking; what cannot be read is None, never an error."""
+    """Report an agent from its files alone. Blocking; what cannot be read is among `problems`, never an error."""
     report = empty_status(paths.agent) | {"state_dir": str(paths.state_dir), "model": read_model(paths.model_file)}
     try:
         report |= _from_inbox(paths, now_ms)
-    except StoreError:
+    except StoreError as error:
         if paths.inbox_db.exists():  # damaged, or not ours to read: no 0, which would look like an empty one
-            report |= {"unread": None, "dead": None}
-    with suppress(sqlite3.Error, TypeError):
+            report |= {"unread": None, "dead": None, "problems": [error.message]}
+    try:
         report |= _from_history(paths, now_ms)
+    except (sqlite3.Error, TypeError) as error:
+        if paths.events_db.exists():
+            report["problems"].append(f"the history {paths.events_db} cannot be read: {error}")
     return report
 
 
@@ -47,6 +51,7 @@ def empty_status(agent: str) -> dict[str, Any]:
         "context_window": None,
         "usage": None,
         "unread": 0,
+        "next_due": None,
         "paused": False,
         "dead": 0,
         "login": None,
@@ -56,7 +61,20 @@ def empty_status(agent: str) -> dict[str, Any]:
         "last_turn": None,
         "last_outcomes": [],
         "today": None,
+        "budget": None,
+        "last_compaction": None,
+        "problems": [],
     }
+
+
+def with_live(found: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
+    """Let what a harness says of itself stand above what its files say."""
+    return {**found, **{name: value for name, value in live.items() if name in found}}
+
+
+def with_holder(found: Mapping[str, Any], holder: int | None) -> dict[str, Any]:
+    """Say of a harness that does not answer whether it holds the lock: then it is starting, stopping, or hung."""
+    return {**found} if holder is None else {**found, "running": True, "pid": holder or None, "state": "unreachable"}
 
 
 def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
@@ -72,10 +90,13 @@ def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
             "usage": last and {name: last[name] for name in TokenUsage().to_dict()},
             "paused": inbox.is_paused,
             "unread": sum(message.state == "ready" for message in waiting),
+            "next_due": inbox.next_due(),
             "dead": sum(message.state == "dead" for message in waiting),
             "last_turn": last and {name: last[name] for name in _TURN_FIELDS},
             "last_outcomes": ended.last_outcomes(inbox.connection),
             "today": ended.today(inbox.connection, now_ms),
+            "budget": spent.read_budget(inbox.fact, inbox.connection, now_ms),
+            "last_compaction": ended.last_compaction(inbox.connection),
         }
 
 

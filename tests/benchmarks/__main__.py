@@ -26,6 +26,7 @@ BENCHMARKS = (
     "line-to-eye",
     "idle",
     "fan-out",
+    "web",
     "history",
     "start-up",
     "turn",
@@ -62,7 +63,7 @@ def main() -> int:
         found = {"machine": machine(), "quick": options.quick, "rows": [row.to_dict() for row in rows]}
         options.json.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if options.markdown:
-        print(f"\n{markdown(rows)}\n\n{machine()}")
+        print(f"\n{machine()}:\n\n{markdown(rows)}")
     return 1 if broken else 0
 
 

@@ -7,7 +7,7 @@ from functools import partial
 import trio
 
 from hyperhive_cli.bus import Bus
-from hyperhive_cli.events import Stream
+from hyperhive_cli.events import BusEvent, Stream
 from hyperhive_cli.ring import Subscription
 from tests.benchmarks.measure import Sample, Scale, in_process, in_turn, values
 from tests.benchmarks.rows import Goal, Row, paired
@@ -54,7 +54,7 @@ async def _spread(readers: int, stuck: int, batches: int) -> Sample:
     return {"us": (time.perf_counter() - began) * 1e6 / (batches * BATCH)}
 
 
-async def _read(subscription: Subscription) -> None:
+async def _read(subscription: Subscription[BusEvent]) -> None:
     async for _, records in subscription.batches():
         for record in records:
             record.to_json()

@@ -20,7 +20,7 @@ def run(scale: Scale) -> Iterator[Row]:
     with open_agent() as agent, agent.running(["cat"]) as harness, _sleeper() as sleeper:
         time.sleep(SETTLE_S)
         found = in_turn(
-            scale.pick(3, 1), ours=lambda: watch(harness.pid, span_s), reference=lambda: watch(sleeper.pid, span_s)
+            scale.pick(2, 1), ours=lambda: watch(harness.pid, span_s), reference=lambda: watch(sleeper.pid, span_s)
         )
     ours, reference = found["ours"], found["reference"]
     for name, unit, goal in (

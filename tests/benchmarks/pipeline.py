@@ -4,6 +4,7 @@ Beside claude-agent-sdk's `query()`, which parses and stores nothing, and beside
 orjson and one transaction a chunk. The floor stores what we store: all but the partial lines.
 """
 
+import gc
 import importlib.util
 import os
 import sqlite3
@@ -22,6 +23,7 @@ import trio
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.runner import Turn, TurnRequest
+from hyperhive_cli.events import BusEvent
 from hyperhive_cli.ring import Subscription
 from hyperhive_cli.settings import LINE_LIMIT_BYTES
 from hyperhive_cli.store.events import open_event_store
@@ -56,6 +58,7 @@ def run(scale: Scale) -> Iterator[Row]:
 
 def ours(corpus: str) -> Sample:
     """Let a turn take the corpus in."""
+    gc.freeze()  # as `run` does
     with tempfile.TemporaryDirectory(dir=Path(corpus).parent) as folder:
         return trio.run(_turn, corpus, Path(folder))
 
@@ -78,7 +81,7 @@ def request_for(corpus: str, workspace: Path) -> TurnRequest:
     return TurnRequest(argv, b"go", workspace, dict(os.environ), redact=Redactor(SECRETS))
 
 
-async def _subscribe(subscription: Subscription) -> None:
+async def _subscribe(subscription: Subscription[BusEvent]) -> None:
     async for _, records in subscription.batches():
         for record in records:
             record.to_json()

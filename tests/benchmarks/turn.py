@@ -16,7 +16,7 @@ def run(scale: Scale) -> Iterator[Row]:
     texts = [f"say hello, {number}" for number in range(turns)]
     with open_setting(scale.folder) as setting:
         found = in_turn(
-            scale.pick(5, 1), ours=partial(drained, setting, texts, scale), bare=partial(alone, setting, texts)
+            scale.pick(3, 1), ours=partial(drained, setting, texts, scale), bare=partial(alone, setting, texts)
         )
     for name, figure, bound in (("wall", "s", 1.10), ("CPU", "cpu_s", 1.15)):
         label = f"{turns} turns, {name}"

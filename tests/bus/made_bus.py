@@ -45,7 +45,7 @@ def publish(bus: Bus, count: int) -> None:
         bus.note("x")
 
 
-def shown(subscription: Subscription) -> list[LiveEvent]:
+def shown(subscription: Subscription[BusEvent]) -> list[LiveEvent]:
     dropped, records = subscription.take()
     assert dropped == 0
     return [record.event for record in records]

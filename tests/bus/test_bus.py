@@ -117,7 +117,7 @@ class WatchedStore(EventStore):
     """A store that notes what is visible already when it is asked to write."""
 
     seen: list[tuple[int, list[BusEvent]]]
-    subscription: Subscription
+    subscription: Subscription[BusEvent]
 
     def append(self, records: Sequence[BusEvent]) -> str | None:
         self.seen.append(self.subscription.take())

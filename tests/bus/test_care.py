@@ -14,7 +14,7 @@ from hyperhive_cli.agent.care import Care, check_inbox
 from hyperhive_cli.agent.state import TurnState
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.errors import StoreError
-from hyperhive_cli.events import Stream
+from hyperhive_cli.events import BusEvent, Stream
 from hyperhive_cli.ring import Subscription
 from hyperhive_cli.store.db import WAL_LIMIT_BYTES
 from hyperhive_cli.store.events import EventStore
@@ -52,7 +52,7 @@ class Life:
 
     bus: Bus
     care: Care
-    subscription: Subscription
+    subscription: Subscription[BusEvent]
 
     def look(self) -> list[str]:
         """Look once, and give all remarks that came since the last look."""

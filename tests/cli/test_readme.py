@@ -60,7 +60,7 @@ def options_of(command: click.Command) -> list[str]:
     return [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
 
 
-@pytest.mark.parametrize("name", ["run", "send", "tail", "stats", "show", "export", "agents"])
+@pytest.mark.parametrize("name", ["run", "send", "tail", "stats", "show", "export", "agents", "web"])
 def test_each_option_of_the_main_commands_is_explained(name: str) -> None:
     command = hyperhive.get_command(click.Context(hyperhive), name)
     assert command is not None

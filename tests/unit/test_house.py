@@ -18,17 +18,18 @@ PACKAGE = "hyperhive_cli"
 ROOT = Path(hyperhive_cli.__file__).parent
 
 FLOORS = {
-    0: "__init__ account errors outcomes usage events settings",
+    0: "__init__ account budget errors outcomes usage events settings",
     1: """
-        configuration sieve
-        agent.__init__ agent.pause agent.retry agent.state
-        claude.__init__ claude.argv claude.compatibility claude.evidence claude.outcome claude.prompt claude.redact
-        claude.stream claude.watch
-        control.__init__ control.wire
+        configuration moments sieve
+        agent.__init__ agent.mark agent.pause agent.retry agent.state
+        claude.__init__ claude.allowance claude.argv claude.compatibility claude.evidence claude.outcome claude.prompt
+        claude.redact claude.stream claude.watch
+        control.__init__ control.place control.wire
         demo.__init__ demo.replay
         hive.__init__ hive.address hive.hosting hive.schema hive.tenure
         render.__init__ render.figures render.panel render.table render.text
         store.__init__ store.mounts store.schema
+        web.__init__ web.api web.gate web.openapi web.sse
     """,
     2: """
         diagnosis ring
@@ -36,7 +37,7 @@ FLOORS = {
         control.client control.peer
         hive.room
         store.backup store.db store.ended store.events store.facts store.folder store.inbox store.model store.place
-        store.report store.rescue store.stats
+        store.report store.rescue store.spent store.stats store.turns
     """,
     3: """
         bus
@@ -45,17 +46,19 @@ FLOORS = {
         hive.feed hive.fleet hive.foyer hive.line hive.mail hive.tenancy
         render.answer render.blocks render.console render.document render.draft render.facts render.feed render.memory
         render.output render.plot render.prose render.stream render.system render.tool
+        web.app web.channel web.harness web.history web.reader web.server web.stream
     """,
     4: """
-        agent.care agent.checkup agent.control agent.credentials agent.hook agent.ledger agent.login agent.loop
-        agent.prewarm agent.screen agent.session agent.slots
-        agent.turn hive.member hive.relay
+        agent.care agent.checkup agent.compactor agent.control agent.credentials agent.hook agent.ledger agent.login
+        agent.loop agent.panel agent.prewarm agent.purse agent.screen agent.session agent.slots agent.turn
+        hive.member hive.relay
     """,
     5: "agent.harness agent.host",
     6: """
-        cli.__init__ cli.agents cli.backup cli.completers cli.completion cli.config cli.configured cli.demo
-        cli.doctor cli.export cli.fleet_tail cli.hive cli.host cli.inbox cli.invocation cli.login cli.main cli.model
-        cli.moments cli.progress cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail
+        cli.__init__ cli.agents cli.backup cli.budget cli.completers cli.completion cli.config cli.configured
+        cli.demo cli.doctor cli.export cli.fleet_tail cli.hive cli.host cli.inbox cli.invocation cli.limits cli.login
+        cli.main cli.model cli.progress cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail
+        cli.web
     """,
     7: "__main__",
 }
@@ -69,15 +72,18 @@ HOMES = {
     "orjson": "events claude.stream",
     "psycopg": "hive.",
     "rich": "render.",
+    "anyio": "web.",
+    "starlette": "web.",
+    "uvicorn": "web.server",
     "trio": """
-        ring bus claude.process claude.runner control.server agent.care agent.checkup agent.credentials agent.harness
-        agent.hook agent.ledger agent.login agent.loop agent.prewarm agent.screen agent.turn cli.demo cli.doctor cli.run
-        agent.host agent.slots cli.host hive.line hive.member hive.relay
+        bus claude.process claude.runner control.server agent.care agent.checkup agent.compactor agent.credentials
+        agent.harness agent.hook agent.ledger agent.login agent.loop agent.panel agent.prewarm agent.screen agent.turn
+        cli.demo cli.doctor cli.run agent.host agent.slots cli.host hive.line hive.member hive.relay
     """,
     "sqlite3": "store.",
-    "signal": "claude.guard claude.process agent.harness agent.host demo.replay cli.sinks",
+    "signal": "claude.guard claude.process agent.harness agent.host demo.replay cli.sinks web.server",
     "subprocess": "claude.guard",
-    "socket": "control.client control.peer control.server",
+    "socket": "control.client control.peer control.server web.harness web.server",
     "fcntl": "store.folder",
     "importlib": "cli.main",
     **dict.fromkeys(("asyncio", "threading", "multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperhive_cli.cli.moments import text_to_moment
 from hyperhive_cli.errors import UsageError
+from hyperhive_cli.moments import text_to_moment
 
 NOW = datetime(2026, 11, 22, 14, 30, 15, tzinfo=timezone(timedelta(hours=1)))
 

@@ -1,0 +1,141 @@
+"""`hyperhive web`."""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from hyperhive_cli.cli import completers
+from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json
+from hyperhive_cli.errors import HyperhiveError
+from hyperhive_cli.settings import AgentPaths, check_agent_name, default_agents_home, resolve_paths
+from hyperhive_cli.store.folder import find_agents
+
+DEFAULT_BIND = "127.0.0.1:8420"
+LIBRARIES = {"anyio", "httptools", "starlette", "uvicorn", "uvloop"}
+
+
+_F = TypeVar("_F", bound=Callable[..., object])
+_TLS = (
+    click.option(
+        "--web-allow-host", "allow_hosts", multiple=True, metavar="NAME",
+        help="Answer to this name too; needed, with TLS, beyond this machine; may be given several times.",
+    ),
+    click.option("--web-cert", type=click.Path(path_type=Path), metavar="FILE", help="TLS: the certificate, in PEM."),
+    click.option("--web-key", type=click.Path(path_type=Path), metavar="FILE", help="TLS: its key, in PEM."),
+)  # fmt: skip
+
+
+def with_tls(command: _F) -> _F:
+    """Give a command the options of a panel that is reached from other machines."""
+    for option in reversed(_TLS):
+        command = option(command)
+    return command
+
+
+_PANEL = (
+    click.option("--web", is_flag=True, help="Serve the web panel beside it; its address is shown once."),
+    click.option("--web-bind", default=DEFAULT_BIND, metavar="WHERE", show_default=True, help="As `web --bind`."),
+)
+
+
+def with_panel(command: Callable[..., int]) -> Callable[..., int]:
+    """Give `run` the options of a panel beside it, and pass them on as `panel`: arguments of `web`, or None."""
+
+    @wraps(command)
+    def gather(
+        *args: object,
+        web: bool,
+        web_bind: str,
+        allow_hosts: tuple[str, ...],
+        web_cert: Path | None,
+        web_key: Path | None,
+        **others: object,
+    ) -> int:
+        panel = _web_arguments(web_bind, allow_hosts, web_cert, web_key) if web else None
+        return command(*args, panel=panel, **others)
+
+    found = with_tls(gather)
+    for option in reversed(_PANEL):
+        found = option(found)
+    return found
+
+
+def _web_arguments(bind: str, allow_hosts: tuple[str, ...], cert: Path | None, key: Path | None) -> tuple[str, ...]:
+    """Give the arguments of `web` for these, in a form that holds in any folder."""
+    kind, _, path = bind.partition("unix:")
+    where = bind if kind or not path else f"unix:{Path(path).absolute()}"
+    files = {"--web-cert": cert, "--web-key": key}
+    return (
+        f"--bind={where}",
+        *(f"--web-allow-host={name}" for name in allow_hosts),
+        *(f"{name}={file.absolute()}" for name, file in files.items() if file is not None),
+    )
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[AGENT]…", shell_complete=completers.agents)
+@click.option("--bind", default=DEFAULT_BIND, metavar="WHERE", show_default=True, help="HOST:PORT, or unix:PATH.")
+@with_tls
+@click.option("--json", "as_json", is_flag=True, help="Print the address and the token as JSON.")
+@pass_invocation
+def web(
+    invocation: Invocation,
+    names: tuple[str, ...],
+    bind: str,
+    allow_hosts: tuple[str, ...],
+    web_cert: Path | None,
+    web_key: Path | None,
+    *,
+    as_json: bool,
+) -> int:
+    """Serve the web panel of these agents, or of every agent of this machine, until Ctrl-C.
+
+    The address that it prints holds a token, made anew at each start: whoever has it can steer the agents.
+
+    \b
+    Example: hyperhive web --bind 127.0.0.1:9000
+    """  # noqa: D301 - click's own mark
+    try:
+        from hyperhive_cli.web.server import WebConfig, serve  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library not in LIBRARIES:
+            raise
+        raise HyperhiveError(
+            f"the web panel needs {library}, which is not installed", "pip install 'hyperhive[web]'"
+        ) from error
+
+    def announce(url: str, token: str) -> None:
+        if as_json:
+            print_json({"url": url, "token": token})
+        else:
+            click.echo(url)
+
+    fixed = _named(invocation, names)
+    home = default_agents_home(os.environ) if fixed is None else Path()
+    config = WebConfig(bind, allow_hosts, web_cert, web_key)
+    return serve(config, lambda: _found(home) if fixed is None else fixed, announce)
+
+
+def _named(invocation: Invocation, names: tuple[str, ...]) -> Mapping[str, AgentPaths] | None:
+    """Give the agents that are named, by the arguments or the global options; None: all are meant."""
+    if not names:
+        if invocation.agent is None and invocation.state_dir is None:
+            return None
+        paths = invocation.paths()
+        return {paths.agent: paths}
+    found = {}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("HYPERHIVE_")}
+    for name in names:
+        found[name] = resolve_paths(check_agent_name(name), None, Path.cwd(), environ)
+        if not found[name].state_dir.exists():
+            raise HyperhiveError(f"there is no agent {name!r}", "hyperhive agents")
+    return found
+
+
+def _found(home: Path) -> Mapping[str, AgentPaths]:
+    return {paths.agent: paths for paths in find_agents(home)}

@@ -1,0 +1,208 @@
+"""The gateway's process: where it listens, under which names, and what serves it."""
+
+import ipaddress
+import os
+import secrets
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from hyperhive_cli.errors import HyperhiveError, UsageError
+from hyperhive_cli.web.app import Agents, make_app
+from hyperhive_cli.web.gate import RESPONSE_HEADERS, Gate
+
+CLOSE_LIMIT_S = 2  # for answers that are under way when the gateway ends
+BACKLOG = 128
+TOKEN_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class WebConfig:
+    """Where to listen: `HOST:PORT` or `unix:PATH`. Beyond loopback only under these names, and with TLS."""
+
+    bind: str
+    allow_hosts: tuple[str, ...] = ()
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A socket that listens, and the origin of the page for each name in Host; the first is the one to be shown."""
+
+    socket: socket.socket
+    origins: dict[str, str]
+
+
+@contextmanager
+def listening(config: WebConfig) -> Iterator[Listening]:
+    """Listen during the block; raises UsageError for a bind that may not be, HyperhiveError for one that fails."""
+    if (config.certificate is None) != (config.key is None):
+        raise UsageError("a certificate and its key belong together", "--web-cert FILE --web-key FILE")
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(_bind(config))
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno else error  # a path that is too long has no number
+            raise HyperhiveError(f"{config.bind} cannot be listened on: {why}", "--bind HOST:PORT") from error
+        yield found
+
+
+def _bind(config: WebConfig) -> AbstractContextManager[Listening]:
+    if config.bind.startswith("unix:"):
+        return _bind_unix(Path(config.bind.removeprefix("unix:")).absolute())
+    return _bind_port(config)
+
+
+@contextmanager
+def _bind_unix(path: Path) -> Iterator[Listening]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        _remove_stale(path)
+        before = os.umask(0o177)  # it is ours alone from its first moment on
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(before)
+        made = path.stat()
+        listener.listen(BACKLOG)
+        try:
+            yield Listening(listener, {"localhost": "http://localhost"})
+        finally:
+            with suppress(FileNotFoundError):
+                if path.stat().st_ino == made.st_ino:  # another gateway may have taken its place
+                    path.unlink()
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove a socket on which nobody listens; whatever else is there, `bind` will say so."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer, suppress(FileNotFoundError):
+        if not path.is_socket():
+            return
+        try:
+            peer.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+
+
+@contextmanager
+def _bind_port(config: WebConfig) -> Iterator[Listening]:
+    host, port = _split(config.bind)
+    is_loopback = host.is_loopback
+    if not is_loopback and not (config.allow_hosts and config.certificate):
+        raise UsageError(
+            f"{host} can be reached from other machines",
+            "--web-allow-host NAME --web-cert FILE --web-key FILE, or an address of 127.0.0.1",
+        )
+    family = socket.AF_INET if host.version == 4 else socket.AF_INET6
+    with socket.create_server((str(host), port), family=family, backlog=BACKLOG) as listener:
+        names = [*config.allow_hosts, *([_bracketed(host), "127.0.0.1", "localhost", "[::1]"] if is_loopback else [])]
+        yield Listening(listener, _origins(names, listener.getsockname()[1], is_tls=config.certificate is not None))
+
+
+def _split(bind: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
+    host, _, port = bind.rpartition(":")
+    number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else -1
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host.strip("[]"))
+    except ValueError:
+        address = None
+    if address is None or not 0 <= number < 65_536:
+        raise UsageError(f"{bind!r} is no place to listen on", "127.0.0.1:8420, [::1]:8420 or unix:PATH")
+    return address, number
+
+
+def _bracketed(host: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    return str(host) if host.version == 4 else f"[{host}]"
+
+
+def _origins(names: list[str], port: int, *, is_tls: bool) -> dict[str, str]:
+    """Give the origin for each name as it stands in Host: a browser leaves out the port that its scheme implies."""
+    scheme, implied = ("https", 443) if is_tls else ("http", 80)
+    hosts = [name if port == implied else f"{name}:{port}" for name in names]
+    return {host: f"{scheme}://{host}" for host in hosts}
+
+
+class _Protocol(HttpToolsProtocol):
+    """HTTP as uvicorn has it; a request can besides cut its connection off, unsent bytes and all."""
+
+    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - asyncio is not imported
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "abort": transport.abort}
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, without its handlers of signals; `on_shutdown` is called before it waits for its connections."""
+
+    def __init__(self, config: uvicorn.Config, on_shutdown: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_shutdown = on_shutdown
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then the server."""
+        self._on_shutdown()
+        await super().shutdown(sockets)
+
+
+def serve(config: WebConfig, agents: Agents, announce: Callable[[str, str], None]) -> int:
+    """Serve these agents until a signal comes; gives 128 and its number.
+
+    `announce` is given the address, with the token in its fragment, and the token, when the gateway listens. Raises
+    HyperhiveError.
+    """
+    with listening(config) as found:
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        app, gateway = make_app(agents, Gate(found.origins, token))
+        settings = uvicorn.Config(
+            app,
+            http=_Protocol,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            log_level="error",  # a warning for each stranger that speaks no HTTP would fill the log
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            headers=list(RESPONSE_HEADERS.items()),
+            timeout_graceful_shutdown=CLOSE_LIMIT_S,
+            ssl_certfile=config.certificate,
+            ssl_keyfile=config.key,
+        )
+        try:
+            settings.load()
+        except (OSError, ssl.SSLError) as error:
+            raise HyperhiveError(f"the certificate or its key cannot be used: {error}", "both in PEM") from error
+        server = _Server(settings, gateway.closing.set)
+        origin = next(iter(found.origins.values()))
+        return anyio.run(_serve, server, found.socket, lambda: announce(f"{origin}/#token={token}", token),
+                         backend_options={"use_uvloop": True})  # fmt: skip
+
+
+async def _serve(server: _Server, listener: socket.socket, announce: Callable[[], None]) -> int:
+    taken: list[int] = []
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async with anyio.create_task_group() as tasks:
+
+            async def end_at_signal() -> None:
+                async for number in signals:
+                    taken.append(number)
+                    server.should_exit = True
+
+            tasks.start_soon(end_at_signal)
+            announce()
+            await server.serve([listener])
+            tasks.cancel_scope.cancel()
+    return 128 + taken[0] if taken else 1

@@ -1,0 +1,135 @@
+/** The last turns: what is known of them, and when it is drawn. Each turn is asked for once. */
+
+import { find, h } from "./dom.js";
+import { signOf } from "./facts.js";
+import { plotOptions } from "./plot.js";
+import { count, dollars, duration, moment, number, plural, string, tokens } from "./text.js";
+
+/** @import { Api } from "./access.js" */
+/** @typedef {import("./plot.js").Line} Line */
+
+const MOST_TURNS = 40;
+const AT_ONCE = 6; // requests: so many a browser sends side by side
+const HEIGHT_PX = 84;
+const LEAST_WIDTH_PX = 160;
+
+export class Charts {
+  /** @param {Api} api */
+  constructor(api) {
+    this.api = api;
+    this.root = find(".plots");
+    /** @type {Map<number, Record<string, any> | null>} */
+    this.turns = new Map();
+    this.newest = 0;
+    /** @type {any} */
+    this.library = null;
+    /** @type {any[]} */
+    this.plots = [];
+    this.isBusy = false;
+    new ResizeObserver(() => this.resize()).observe(this.root);
+  }
+
+  /** Read the turns up to this one that are not known yet, and draw. @param {number | null} newest */
+  async upTo(newest) {
+    if (!newest || this.isBusy || this.root.offsetParent === null) return; // not seen now: drawn when it is
+    const wanted = Array.from({ length: Math.min(MOST_TURNS, newest) }, (_, index) => newest - index);
+    const missing = wanted.filter((id) => !this.turns.has(id));
+    if (!missing.length && newest === this.newest) return;
+    this.isBusy = true;
+    try {
+      for (let at = 0; at < missing.length; at += AT_ONCE) {
+        await Promise.all(missing.slice(at, at + AT_ONCE).map((id) => this.ask(id)));
+      }
+      this.library ??= (await import("../vendor/uplot.js")).default;
+      this.newest = newest;
+      this.draw();
+    } finally {
+      this.isBusy = false;
+    }
+  }
+
+  /** @param {number} id */
+  async ask(id) {
+    const turn = await this.api.get(`turns/${id}`).catch(() => null);
+    // One that runs has no figures yet: it is asked for again when it has ended.
+    if (turn === null || turn.outcome) this.turns.set(id, turn);
+    this.turns.delete(id - MOST_TURNS);
+  }
+
+  /** Draw again: the colours have changed. */
+  redraw() {
+    if (this.library && this.newest) this.draw();
+  }
+
+  draw() {
+    for (const plot of this.plots) plot.destroy();
+    this.plots = [];
+    const known = [...this.turns.values()].filter((turn) => turn !== null);
+    const turns = known.sort((one, other) => one.turn_id - other.turn_id).slice(-MOST_TURNS);
+    if (!turns.length) {
+      this.root.replaceChildren(h("p", "quiet", "No turn has ended yet."));
+      return;
+    }
+    this.root.replaceChildren(outcomes(turns));
+    const ids = turns.map((turn) => turn.turn_id);
+    const of = (/** @type {(turn: any) => number | null} */ value) => turns.map(value);
+    const read = (/** @type {any} */ turn) => count(turn.cache_read_input_tokens);
+    const all = (/** @type {any} */ turn) =>
+      count(turn.input_tokens) + count(turn.cache_creation_input_tokens) + read(turn);
+    const price = (/** @type {number} */ value) => (value ? dollars(value) : "$0");
+    this.plot("context", ids, tokens, [
+      { label: "", values: of((turn) => number(turn.context_tokens)), colour: "--call" },
+    ]);
+    this.plot("tokens in", ids, tokens, [
+      { label: "", values: of(all), colour: "--fine", isBar: true },
+      { label: "from the cache", values: of(read), colour: "--quiet", isBar: true },
+    ]);
+    this.plot("tokens out", ids, tokens, [
+      { label: "", values: of((turn) => turn.output_tokens), colour: "--fine", isBar: true },
+    ]);
+    this.plot("dollars", ids, price, [
+      { label: "", values: of((turn) => number(turn.cost_usd)), colour: "--warn", isBar: true },
+    ]);
+  }
+
+  /** @param {string} title @param {number[]} ids @param {(value: number) => string} form @param {Line[]} lines */
+  plot(title, ids, form, lines) {
+    const wordsAt = (/** @type {number} */ at) =>
+      lines.map((line) => `${form(line.values[at] ?? 0)} ${line.label}`.trim()).join(", ");
+    const newest = wordsAt(ids.length - 1);
+    const said = h("span", "quiet", newest);
+    const holder = h("div", "plot");
+    const label = `${title} of the last ${plural(ids.length, "turn")}; newest: ${newest}`;
+    this.root.append(
+      h("figure", { role: "img", "aria-label": label }, h("figcaption", "", h("b", "", title), " ", said), holder),
+    );
+    const point = (/** @type {number | null | undefined} */ at) => {
+      said.textContent = at === null || at === undefined ? newest : `#${ids[at]}: ${wordsAt(at)}`;
+    };
+    const size = { width: Math.max(LEAST_WIDTH_PX, holder.clientWidth), height: HEIGHT_PX };
+    const options = { ...size, ...plotOptions(this.library, ids, form, lines, point) };
+    this.plots.push(new this.library(options, [ids, ...lines.map((line) => line.values)], holder));
+  }
+
+  resize() {
+    if (this.root.offsetParent === null) return;
+    for (const plot of this.plots) {
+      const width = Math.max(LEAST_WIDTH_PX, plot.root.parentElement?.clientWidth ?? 0);
+      if (plot.width !== width) plot.setSize({ width, height: HEIGHT_PX });
+    }
+  }
+}
+
+/** A sign for each turn, oldest first. @param {Record<string, any>[]} turns */
+function outcomes(turns) {
+  const ok = turns.filter((turn) => turn.outcome === "ok").length;
+  const signs = turns.map((turn) => {
+    const [sign, tone] = signOf(turn.outcome);
+    const took = duration(count(turn.duration_ms) / 1000);
+    const facts = [string(turn.outcome), took, plural(count(turn.tool_call_count), "tool"), moment(turn.started)];
+    return h("span", { class: tone, title: `#${turn.turn_id} ${facts.filter(Boolean).join(", ")}` }, sign);
+  });
+  const caption = h("figcaption", "", h("b", "", "outcomes"), " ", h("span", "quiet", `${ok} ok of ${turns.length}`));
+  const label = `outcomes: ${ok} ok of the last ${turns.length}`;
+  return h("figure", { role: "img", "aria-label": label }, caption, h("div", "signs", ...signs));
+}

@@ -1,0 +1,33 @@
+/** The switch of the colours: as the system, light, dark. */
+
+const KEY = "hyperhive-theme";
+const NEXT = new Map([
+  ["", "light"],
+  ["light", "dark"],
+  ["dark", ""],
+]);
+const SIGNS = new Map([
+  ["", "◐"],
+  ["light", "○"],
+  ["dark", "●"],
+]);
+
+/** @param {HTMLElement} button @param {() => void} [changed] */
+export function colourSwitch(button, changed) {
+  const chosen = () => document.documentElement.dataset.theme ?? "";
+  const show = () => {
+    button.textContent = SIGNS.get(chosen()) ?? "◐";
+    button.setAttribute("aria-label", `colours: ${chosen() || "as the system"}`);
+    button.title = `Colours: ${chosen() || "as the system"}`;
+  };
+  button.addEventListener("click", () => {
+    const next = NEXT.get(chosen()) ?? "";
+    if (next) document.documentElement.dataset.theme = next;
+    else delete document.documentElement.dataset.theme;
+    localStorage.setItem(KEY, next);
+    show();
+    changed?.();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => changed?.());
+  show();
+}

@@ -1,0 +1,145 @@
+/** The input: messages and slash commands, Ctrl+Enter sends; what is refused stays in the field. */
+
+import { RequestError } from "./access.js";
+import { matching, read } from "./commands.js";
+import { find, h, setText } from "./dom.js";
+
+/** @import { Api } from "./access.js" */
+
+/** Say why a request failed, and what to do. @param {unknown} error */
+export function complaint(error) {
+  if (!(error instanceof RequestError)) return String(error);
+  return error.hint ? `${error.message} (${error.hint})` : error.message;
+}
+
+export class Composer {
+  /** @param {Api} api @param {() => void} changed something was sent or done */
+  constructor(api, changed) {
+    this.api = api;
+    this.changed = changed;
+    this.form = /** @type {HTMLFormElement} */ (find(".composer"));
+    this.field = /** @type {HTMLTextAreaElement} */ (find("textarea", this.form));
+    this.button = /** @type {HTMLButtonElement} */ (find("button[type=submit]", this.form));
+    this.suggestions = find(".suggestions", this.form);
+    this.reply = find(".reply", this.form);
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.send();
+    });
+    this.field.addEventListener("keydown", (event) => this.key(event));
+    this.field.addEventListener("input", () => this.typed());
+    this.form.addEventListener("focusout", (event) => {
+      const goesTo = event.relatedTarget;
+      this.suggestions.hidden ||= !(goesTo instanceof Node && this.form.contains(goesTo));
+    });
+    document.addEventListener("keydown", (event) => this.shortcut(event));
+  }
+
+  /** A stopped agent takes nothing: say so before somebody has typed a page. @param {Record<string, any>} facts */
+  know(facts) {
+    const takes = Boolean(facts.running) && facts.capabilities?.send !== false;
+    this.field.placeholder = takes
+      ? "Message, or /command"
+      : "No harness runs (hyperhive run): this page is read-only";
+    this.button.disabled = !takes;
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      this.send();
+    } else if (event.key === "Tab" && !event.shiftKey && !this.suggestions.hidden) {
+      event.preventDefault();
+      this.complete(matching(this.field.value)[0][0]);
+    } else if (event.key === "Enter" && /^\/[a-z]+( \S+)?$/u.test(this.field.value) && !event.shiftKey) {
+      event.preventDefault(); // a command is one line: Enter is enough
+      this.send();
+    } else if (event.key === "Escape") {
+      if (this.suggestions.hidden) this.field.blur();
+      this.suggestions.hidden = true;
+    }
+  }
+
+  /** A slash anywhere on the page begins a command. @param {KeyboardEvent} event */
+  shortcut(event) {
+    const target = event.target;
+    const isTyping = target instanceof HTMLElement && target.closest("input, textarea, [contenteditable]");
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || isTyping) return;
+    event.preventDefault();
+    this.field.focus();
+    if (!this.field.value) {
+      this.field.value = "/";
+      this.typed();
+    }
+  }
+
+  typed() {
+    const found = matching(this.field.value);
+    const items = found.map(([name, command]) => {
+      const label = [h("b", "", name), ` ${command.argument}`, h("span", "quiet", ` ${command.says}`)];
+      return h(
+        "li",
+        "",
+        h("button", { type: "button", tabindex: "-1", onclick: () => this.complete(name) }, ...label),
+      );
+    });
+    this.suggestions.replaceChildren(...items);
+    this.suggestions.hidden = !items.length;
+    this.say("", "");
+  }
+
+  /** @param {string} name */
+  complete(name) {
+    this.field.value = name === "/model" ? `${name} ` : name;
+    this.field.focus();
+    this.typed();
+    this.suggestions.hidden = true;
+  }
+
+  async send() {
+    const found = read(this.field.value);
+    if ("mistake" in found) return this.say(found.mistake, "bad");
+    const sent = this.field.value;
+    this.suggestions.hidden = true;
+    this.field.value = "";
+    this.field.focus();
+    const done = "message" in found ? await this.deliver(found.message) : await this.carryOut(found.operation);
+    if (!done && !this.field.value) this.field.value = sent;
+  }
+
+  /** @param {string} body */
+  async deliver(body) {
+    return this.attempt(async () => {
+      const found = await this.api.post("messages", { body });
+      return `message ${found.id} is in the inbox`;
+    });
+  }
+
+  /** @param {import("./commands.js").Operation} operation */
+  async carryOut({ path, body, done }) {
+    if (path === "compact") this.say("compacting between two turns …", "quiet");
+    return this.attempt(async () => {
+      const found = await this.api.post(path, body);
+      return found.note ? `${found.outcome ?? done}: ${found.note}` : done;
+    });
+  }
+
+  /** Do something that may be refused, and say how it went. @param {() => Promise<string>} action */
+  async attempt(action) {
+    try {
+      this.say(await action(), "fine");
+      this.changed();
+      return true;
+    } catch (error) {
+      this.say(complaint(error), "bad");
+      return false;
+    }
+  }
+
+  /** @param {string} words @param {string} tone */
+  say(words, tone) {
+    setText(this.reply, words);
+    this.reply.className = `reply ${tone}`;
+  }
+}

@@ -1,0 +1,56 @@
+/** Making elements. Text becomes text: nothing here reads markup. */
+
+/** @typedef {Node | string | null | undefined | false} Child */
+
+/**
+ * Make an element: `h("p", "note", "some text")`, `h("button", { class: "x", type: "button" }, …)`.
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag @param {string | Record<string, string | boolean | ((event: any) => void)>} attributes a class, or attributes;
+ *   `on…` takes a listener, false leaves one out @param {Child[]} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function h(tag, attributes = "", ...children) {
+  const element = document.createElement(tag);
+  const given = typeof attributes === "string" ? (attributes ? { class: attributes } : {}) : attributes;
+  for (const [name, value] of Object.entries(given)) {
+    if (typeof value === "function") element.addEventListener(name.slice(2), value);
+    else if (value !== false) element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/**
+ * Find an element of the page that must be there.
+ * @template {HTMLElement} T
+ * @param {string} selector
+ * @param {ParentNode} from
+ * @returns {T}
+ */
+export function find(selector, from = document) {
+  const found = from.querySelector(selector);
+  if (!found) throw new Error(`the page has no ${selector}`);
+  return /** @type {T} */ (found);
+}
+
+/**
+ * Set an element's text, and touch it only where that changes something.
+ * @param {Element} element
+ * @param {string} text
+ */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/**
+ * Make a part that is folded; what is in it is made when it is first opened.
+ * @param {string} className @param {Node[]} summary @param {() => Node[]} body
+ */
+export function folded(className, summary, body) {
+  const details = h("details", className, h("summary", "", ...summary));
+  details.addEventListener(
+    "toggle",
+    () => details.open && details.childElementCount === 1 && details.append(...body()),
+  );
+  return details;
+}

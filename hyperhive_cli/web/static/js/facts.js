@@ -1,0 +1,145 @@
+/** What the header says: a reducer over the agent's state and its events, and the words for it. Pure. */
+
+import { clock, count, mapping, number, string, timeOfDay, tokens } from "./text.js";
+
+/** @typedef {"fine" | "warn" | "bad" | "quiet" | ""} Tone */
+/** @typedef {{words: string, tone: Tone, countdown: string, hint: string}} Badge */
+
+/** Status → the words for it, and their tone. */
+const STATUS = new Map(
+  Object.entries({
+    online: ["online", "fine"],
+    needs_login_idle: ["needs login", "bad"],
+    needs_login_in_progress: ["login in progress", "warn"],
+    rate_limited: ["rate limited", "warn"],
+    over_budget: ["over budget", "warn"],
+    failed: ["failed", "bad"],
+  }),
+);
+const NEAR_FULL = 0.7;
+const FULL = 0.9;
+
+/** Outcomes that wait for the world or a person, and are nobody's failure. */
+export const PATIENT = new Set(["needs_login", "rate_limited", "overloaded", "billing", "cancelled", "interrupted"]);
+
+/**
+ * Give the words and the tone of a status; an unknown one is shown as it is.
+ * @param {unknown} status
+ * @returns {[string, Tone]}
+ */
+export function statusWords(status) {
+  const known = STATUS.get(string(status));
+  if (known) return /** @type {[string, Tone]} */ (known);
+  return [string(status).replaceAll("_", " ") || "unknown", "quiet"];
+}
+
+/**
+ * Give an outcome's sign and tone: ✓ it worked, ✗ it failed, · it waits or was ended on purpose.
+ * @param {string} outcome
+ * @returns {[string, Tone]}
+ */
+export function signOf(outcome) {
+  if (outcome === "ok") return ["✓", "fine"];
+  return PATIENT.has(outcome) ? ["·", "warn"] : ["✗", "bad"];
+}
+
+/**
+ * Take over what an event says about the agent.
+ * @param {Record<string, any>} facts
+ * @param {Record<string, any>} event
+ */
+export function observe(facts, event) {
+  switch (event.kind) {
+    case "status_changed":
+      return { ...facts, status: event.status, waits_until: event.until_unix ?? null };
+    case "turn_state_changed":
+      return { ...facts, state: event.state, since_unix: event.since_unix };
+    case "model_changed":
+      return { ...facts, model: event.model };
+    case "turn_start":
+      return { ...facts, unread: count(event.unread) };
+    case "token_usage_changed":
+      return {
+        ...facts,
+        usage: event.usage,
+        context_tokens: event.context_tokens ?? facts.context_tokens,
+        context_window: event.context_window ?? facts.context_window,
+      };
+    case "stream":
+      return observeLine(facts, event);
+    default:
+      return facts;
+  }
+}
+
+/**
+ * The context's size as it grows in a turn: that of the main thread's newest line.
+ * @param {Record<string, any>} facts
+ * @param {Record<string, any>} line
+ */
+function observeLine(facts, line) {
+  if (line.type === "assistant" && !line.parent_tool_use_id) {
+    const usage = mapping(mapping(line.message).usage);
+    const used = ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"]
+      .map((name) => count(usage[name]))
+      .reduce((sum, figure) => sum + figure, 0);
+    return used ? { ...facts, context_tokens: used } : facts;
+  }
+  if (line.type === "system" && line.subtype === "compact_boundary") {
+    const after = number(mapping(line.compact_metadata).post_tokens);
+    return after === null ? facts : { ...facts, context_tokens: after };
+  }
+  return facts;
+}
+
+/**
+ * Say whether the agent is alive, and how sure that is: what is known while the connection is down is not said
+ * as if it were so now.
+ * @param {Record<string, any> | null} facts @param {string} phase of the connection @param {number} now Unix s
+ * @returns {Badge}
+ */
+export function aliveBadge(facts, phase, now) {
+  if (phase === "refused") return { words: "no access", tone: "bad", countdown: "", hint: "" };
+  if (!facts || phase === "reconnecting") {
+    return { words: facts ? "reconnecting" : "connecting", tone: "quiet", countdown: "", hint: "" };
+  }
+  if (!facts.running) {
+    return {
+      words: "stopped",
+      tone: "quiet",
+      countdown: "",
+      hint: "No harness runs: what is shown is from the agent's files.",
+    };
+  }
+  if (facts.paused) return { words: "paused", tone: "warn", countdown: "", hint: "No turn begins until you resume." };
+  const [words, tone] = statusWords(facts.status);
+  const left = (number(facts.waits_until) ?? 0) - now;
+  const until = left > 0 ? `Goes on at ${timeOfDay(facts.waits_until * 1000)}.` : "";
+  return { words, tone, countdown: left > 0 ? clock(Math.ceil(left)) : "", hint: until };
+}
+
+/**
+ * Give the turn's state and for how long it lasts: `thinking`, `0:42`.
+ * @param {Record<string, any> | null} facts
+ * @param {number} now Unix s
+ */
+export function turnState(facts, now) {
+  const state = facts?.running ? string(facts.state) || "idle" : "";
+  const since = number(facts?.since_unix);
+  return { state, elapsed: state && since !== null ? clock(Math.max(0, now - since)) : "" };
+}
+
+/**
+ * Give the fill of the context window.
+ * @param {Record<string, any> | null} facts
+ * @returns {{share: number | null, words: string, sizes: string, tone: Tone}}
+ */
+export function contextBadge(facts) {
+  const used = number(facts?.context_tokens);
+  const window = count(facts?.context_window);
+  if (used === null) return { share: null, words: "–", sizes: "not known yet", tone: "quiet" };
+  if (!window) return { share: null, words: tokens(used), sizes: `${tokens(used)} tokens`, tone: "quiet" };
+  const share = Math.min(1, Math.max(0, used / window));
+  const tone = share >= FULL ? "bad" : share >= NEAR_FULL ? "warn" : "fine";
+  return { share, words: `${Math.round(share * 100)}%`, sizes: `${tokens(used)} / ${tokens(window)}`, tone };
+}

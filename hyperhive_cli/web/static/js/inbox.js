@@ -1,0 +1,119 @@
+/** The inbox beside the transcript: what waits, runs or is dead, with cancel and retry. */
+
+import { complaint } from "./composer.js";
+import { find, folded, h, setText } from "./dom.js";
+import { clean, duration, oneLine, plural, textOf } from "./text.js";
+
+/** @import { Api } from "./access.js" */
+
+const BODY_CHARS = 280;
+/** State → the words for it, and their tone. @type {Record<string, [string, string]>} */
+const STATES = { leased: ["running", "fine"], ready: ["waits", "quiet"], dead: ["dead", "bad"] };
+
+export class Inbox {
+  /** @param {Api} api @param {() => void} changed */
+  constructor(api, changed) {
+    this.api = api;
+    this.changed = changed;
+    this.list = find(".messages");
+    this.words = find(".inbox-words");
+    this.shown = "";
+    this.error = "";
+  }
+
+  async refresh() {
+    try {
+      const { messages } = await this.api.get("inbox");
+      const runs = (/** @type {Record<string, any>} */ one) => Number(one.state === "leased");
+      this.show(messages.sort((/** @type {any} */ one, /** @type {any} */ other) => runs(other) - runs(one)));
+    } catch {
+      // The connection's banner says that; what is known stays.
+    }
+  }
+
+  /** @param {Record<string, any>[]} messages */
+  show(messages) {
+    const now = Date.now();
+    // An element is replaced only where something changed, so that the keyboard's place and open parts stay.
+    const key = JSON.stringify(messages.map((one) => [one.id, one.state, one.reason, one.not_before, one.body]));
+    if (key !== this.shown) {
+      this.shown = key;
+      const focused = document.activeElement?.getAttribute("data-for");
+      this.list.replaceChildren(...messages.map((one) => this.item(one, now)));
+      if (focused) /** @type {HTMLElement | null} */ (this.list.querySelector(`[data-for="${focused}"]`))?.focus();
+    }
+    for (const one of messages) {
+      const age = this.list.querySelector(`[data-id="${one.id}"] .age`);
+      if (age) setText(age, `${duration(Math.max(0, (now - one.created) / 1000))} ago`);
+    }
+    const words = messages.length ? "" : "Nothing waits.";
+    setText(this.words, this.error || words);
+  }
+
+  /** @param {Record<string, any>} message @param {number} now */
+  item(message, now) {
+    const [word, tone] = STATES[message.state] ?? [message.state, "quiet"];
+    const wait = (message.not_before - now) / 1000;
+    const why = [message.state === "leased" ? "" : textOf(message.reason), wait > 0 ? `in ${duration(wait)}` : ""];
+    const head = h(
+      "div",
+      "message-head",
+      h("b", "", `#${message.id}`),
+      " ",
+      h("span", tone, word),
+      h("span", "age quiet"),
+    );
+    const sender = h("span", "quiet", `from ${oneLine(textOf(message.sender), 40)}`);
+    const body = h("div", "message-body", this.body(textOf(message.body)));
+    const reason = why.filter(Boolean).join(", ");
+    const buttons = h("div", "message-buttons", sender, ...this.buttons(message));
+    return h(
+      "li",
+      { "data-id": String(message.id) },
+      head,
+      body,
+      reason && h("div", `reason ${message.state === "dead" ? "bad" : "quiet"}`, oneLine(reason, 400)),
+      buttons,
+    );
+  }
+
+  /** @param {string} text */
+  body(text) {
+    if (text.length <= BODY_CHARS) return h("div", "lines", clean(text));
+    const label = h("span", "", `whole, ${plural(text.length, "character")}`);
+    const rest = folded("more", [label], () => [h("div", "lines", clean(text))]);
+    return h("div", "", h("div", "lines", `${clean(text.slice(0, BODY_CHARS)).trimEnd()}…`), rest);
+  }
+
+  /** @param {Record<string, any>} message */
+  buttons(message) {
+    const verbs =
+      { ready: ["cancel"], dead: ["retry"], cancelled: ["retry"] }[/** @type {string} */ (message.state)] ?? [];
+    if (message.state === "ready" && message.not_before > Date.now()) verbs.push("retry");
+    return verbs.map((verb) =>
+      h(
+        "button",
+        {
+          type: "button",
+          class: "plain",
+          "data-for": `${verb}-${message.id}`,
+          "aria-label": `${verb} message ${message.id}`,
+          onclick: () => this.change(message.id, verb),
+        },
+        verb === "retry" && message.state === "ready" ? "run now" : verb,
+      ),
+    );
+  }
+
+  /** @param {number} id @param {string} verb */
+  async change(id, verb) {
+    this.error = "";
+    try {
+      await this.api.post(`inbox/${id}/${verb}`);
+    } catch (error) {
+      this.error = complaint(error);
+    }
+    await this.refresh();
+    this.changed();
+  }
+}

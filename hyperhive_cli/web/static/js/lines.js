@@ -1,0 +1,255 @@
+/** One line of claude's stdout → the rows that show it: a table of small cases, keyed by its type. Pure. */
+
+import { remark } from "./row.js";
+import {
+  brief,
+  count,
+  duration,
+  grouped,
+  headLines,
+  mapping,
+  number,
+  oneLine,
+  plural,
+  string,
+  textOf,
+  tokens,
+} from "./text.js";
+import { answerSummary, callSummary, contentText } from "./tool.js";
+
+/** @import { Memory } from "./memory.js" */
+/** @import { Row } from "./row.js" */
+/** @typedef {Record<string, any>} Line */
+/** @typedef {(line: Line, memory: Memory) => Row[]} Case */
+
+const DIAGNOSTIC = "[ede_diagnostic]"; // the binary's own, in a list of errors
+
+/** Give the rows of one line; an unknown type is one dim line. @type {Case} */
+export function claudeRows(line, memory) {
+  const [kind, subtype] = [string(line.type), string(line.subtype)];
+  const found = kind === "system" ? SYSTEM.get(subtype) : TYPES.get(kind);
+  const parts = [line.type, line.subtype].filter((part) => part !== null && part !== undefined);
+  const name = parts.map((part) => brief(part, 40)).join("/");
+  const rows = found ? found(line, memory) : [remark(name || "a line without a type")];
+  return rows.length ? ofThread(rows, string(line.parent_tool_use_id), memory) : rows;
+}
+
+/**
+ * Mark a subagent's rows as its own, with its task's name where the thread changes.
+ * @param {Row[]} rows
+ * @param {string} parent
+ * @param {Memory} memory
+ */
+function ofThread(rows, parent, memory) {
+  const isChange = parent !== memory.lastParent;
+  memory.lastParent = parent;
+  if (!parent) return rows;
+  const title = memory.calls.get(parent)?.subject || "subagent";
+  return rows.map((row, index) => ({ ...row, parent, ...(isChange && index === 0 ? { under: title } : {}) }));
+}
+
+/** @type {Case} */
+function assistant(line, memory) {
+  const failed = line.error !== null && line.error !== undefined;
+  return blocksOf(mapping(line.message).content).flatMap(
+    /** @returns {Row[]} */ (block) => {
+      if (failed && block.type === "text") return errorText(textOf(block.text), memory);
+      const found = ASSISTANT.get(string(block.type));
+      return found ? found(block, memory) : [remark(`assistant/${brief(block.type ?? "block", 40)}`)];
+    },
+  );
+}
+
+/** @param {unknown} content @returns {Line[]} */
+function blocksOf(content) {
+  if (!Array.isArray(content))
+    return content === null || content === undefined ? [] : [{ type: "text", text: content }];
+  return content.map((block) => (typeof block === "object" && block ? block : { type: "text", text: block }));
+}
+
+/** @type {Case} */
+function text(block, memory) {
+  const words = textOf(block.text);
+  if (!words.trim()) return [];
+  memory.noteText(words);
+  return [{ kind: "text", text: words }];
+}
+
+/** @type {Case} */
+function thinking(block) {
+  const words = textOf(block.thinking).trim();
+  return words ? [{ kind: "thought", text: words }] : [];
+}
+
+/** @type {Case} */
+function toolUse(block, memory) {
+  const name = oneLine(textOf(block.name), 60) || "unknown";
+  const subject = callSummary(name, block.input, memory.cwd);
+  memory.noteCall(string(block.id), name, subject);
+  return [{ kind: "call", id: string(block.id), name, subject, given: block.input ?? null }];
+}
+
+/** @type {Map<string, Case>} */
+const ASSISTANT = new Map(
+  Object.entries({
+    text,
+    thinking,
+    redacted_thinking: () => /** @type {Row[]} */ ([{ kind: "thought", text: null }]),
+    tool_use: toolUse,
+    server_tool_use: toolUse,
+    mcp_tool_use: toolUse,
+  }),
+);
+
+/** @type {Case} */
+function user(line, memory) {
+  return blocksOf(mapping(line.message).content).flatMap((block) =>
+    string(block.type).endsWith("tool_result")
+      ? toolResult(block, line.tool_use_result, memory)
+      : quoted(contentText([block])),
+  );
+}
+
+/**
+ * Show what the binary says in the user's name (a summary, a command's output) as one dim line.
+ * @param {string} words
+ * @returns {Row[]}
+ */
+function quoted(words) {
+  const { lines, more } = headLines(words, 1);
+  if (!lines.length) return [];
+  const total = lines.length + more;
+  const length = total > 1 ? `(${plural(total, "line")}) ` : "";
+  return [remark(length + oneLine(lines[0], 200), "quiet", ">", total > 1 ? words : "")];
+}
+
+/** @param {Line} block @param {unknown} sibling @param {Memory} memory @returns {Row[]} */
+function toolResult(block, sibling, memory) {
+  const call = string(block.tool_use_id);
+  const name = memory.calls.get(call)?.name ?? "";
+  const denied = memory.denied.get(call);
+  memory.denied.delete(call);
+  if (denied !== undefined && textOf(block.content).trim() === denied) return [];
+  return [{ kind: "answer", call, name, answer: answerSummary(name, block, sibling) }];
+}
+
+/** @param {string} words @param {Memory} memory @returns {Row[]} */
+function errorText(words, memory) {
+  return memory.noteText(words) ? [{ kind: "error", text: words.trim() }] : [];
+}
+
+/** @type {Case} */
+function result(line, memory) {
+  const errors = Array.isArray(line.errors)
+    ? line.errors.map(textOf).filter((error) => !error.startsWith(DIAGNOSTIC))
+    : [];
+  const words = textOf(line.result).trim() || errors.join("\n");
+  if (line.is_error === true) return errorText(words, memory);
+  return memory.noteText(words) ? [{ kind: "text", text: words }] : [];
+}
+
+/** @type {Case} */
+function init(line, memory) {
+  memory.cwd = string(line.cwd);
+  const [session, model, version] = [line.session_id, line.model, line.claude_code_version].map(textOf);
+  const facts = [
+    session && `session ${session.slice(0, 8)}`,
+    oneLine(model, 40),
+    version && `claude ${oneLine(version, 20)}`,
+  ];
+  const words = facts.filter(Boolean).join(" · ");
+  if (memory.init === words) return [];
+  memory.init = words;
+  return [remark(words || "session starts")];
+}
+
+/** @type {Case} */
+function apiRetry(line) {
+  const delay = number(line.retry_delay_ms);
+  const wait = delay === null ? "" : ` in ${duration(delay / 1000)}`;
+  const why = oneLine(textOf(line.error) || "no reason given", 80);
+  const code =
+    line.error_status === null || line.error_status === undefined ? "" : ` (${brief(line.error_status, 12)})`;
+  return [remark(`retry ${count(line.attempt)}/${count(line.max_retries)}${wait}: ${why}${code}`, "warn", "↻")];
+}
+
+/** @type {Case} */
+function compactBoundary(line) {
+  const facts = mapping(line.compact_metadata);
+  const [before, after] = [number(facts.pre_tokens), number(facts.post_tokens)];
+  const sizes = before === null || after === null ? "" : ` ${grouped(before)} → ${grouped(after)} tokens`;
+  return [remark(`compacted${sizes}`, "", "◆")];
+}
+
+/** @type {Case} */
+function permissionDenied(line, memory) {
+  const call = string(line.tool_use_id);
+  const why = textOf(line.message).trim() || "permission denied";
+  memory.denied.set(call, why);
+  const name = memory.calls.get(call)?.name || oneLine(textOf(line.tool_name), 40);
+  return [
+    {
+      kind: "answer",
+      call,
+      name,
+      answer: { failed: true, label: `denied: ${oneLine(why, 300)}`, text: "", patch: [] },
+    },
+  ];
+}
+
+/** @type {Case} */
+function taskStarted(line, memory) {
+  // The Task call that started it is on the page already.
+  const isShown = memory.calls.has(string(line.tool_use_id));
+  return isShown ? [] : [remark(`task started: ${oneLine(textOf(line.description), 200)}`)];
+}
+
+/** @type {Case} */
+function taskNotification(line, memory) {
+  const status = oneLine(textOf(line.status), 30);
+  const spent = mapping(line.usage);
+  const took = number(spent.duration_ms);
+  const facts = [
+    status || "ended",
+    "total_tokens" in spent ? `${tokens(spent.total_tokens)} tokens` : "",
+    took === null ? "" : duration(took / 1000),
+  ].filter(Boolean);
+  const subject = memory.calls.get(string(line.tool_use_id))?.subject || oneLine(textOf(line.summary), 100);
+  const failed = !["completed", ""].includes(status);
+  return [remark(`task ${subject}: ${facts.join(", ")}`, failed ? "bad" : "quiet", failed ? "✗" : "✓")];
+}
+
+/** Show a limit that was reached or is near; that all is well needs no line. @type {Case} */
+function rateLimit(line) {
+  const facts = line.rate_limit_info ? mapping(line.rate_limit_info) : line;
+  const status = oneLine(textOf(facts.status), 40);
+  if (status === "allowed") return [];
+  const until = number(facts.resetsAt);
+  const wait = until === null ? "" : `, resets in ${duration(Math.max(0, until - count(line.ts) / 1000))}`;
+  return [remark(`rate limit: ${status || "reported"}${wait}`, "warn", "↻")];
+}
+
+/** The line says nothing that the transcript or the header does not say. @type {Case} */
+const nothing = () => [];
+
+/** @type {Map<string, Case>} */
+const SYSTEM = new Map(
+  Object.entries({
+    init,
+    api_retry: apiRetry,
+    compact_boundary: compactBoundary,
+    permission_denied: permissionDenied,
+    task_started: taskStarted,
+    task_notification: taskNotification,
+    background_tasks_changed: nothing,
+    status: nothing,
+    task_progress: nothing,
+    task_updated: nothing,
+    thinking_tokens: nothing,
+  }),
+);
+
+/** @type {Map<string, Case>} */
+const TYPES = new Map(
+  Object.entries({ assistant, user, result, rate_limit_event: rateLimit, stream_event: nothing }),
+);

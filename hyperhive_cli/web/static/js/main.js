@@ -1,0 +1,59 @@
+/** Where the page begins: the token, then one agent's panel or the overview of several. */
+
+import { Api, RequestError, keepToken, takeToken } from "./access.js";
+import { find } from "./dom.js";
+import { Overview } from "./overview.js";
+import { Panel } from "./panel.js";
+
+/** Put a template's content onto the page. @param {string} id */
+function open(id) {
+  const template = /** @type {HTMLTemplateElement} */ (find(`#${id}`));
+  for (const element of [...document.body.children]) if (!element.matches("template, noscript")) element.remove();
+  document.body.append(template.content.cloneNode(true));
+}
+
+/** @param {string} error */
+function askForToken(error) {
+  open("locked");
+  find(".locked-error").textContent = error;
+  const form = /** @type {HTMLFormElement} */ (find(".token-form"));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    keepToken(String(new FormData(form).get("token")).trim());
+    begin();
+  });
+  find("input", form).focus();
+}
+
+async function begin() {
+  if (!takeToken()) return askForToken("");
+  const named = /^\/agents\/([^/]+)\/?$/u.exec(location.pathname)?.[1];
+  try {
+    const agents = await new Api("/api").get("agents");
+    if (named || agents.length === 1) {
+      const name = named ? decodeURIComponent(named) : agents[0].agent;
+      open("panel");
+      new Panel(name, new Api(`/agents/${encodeURIComponent(name)}/api`), agents.length).start();
+    } else {
+      open("overview");
+      new Overview(new Api("/api"), agents).start();
+    }
+  } catch (error) {
+    const refused = error instanceof RequestError && (error.status === 401 || error.status === 403);
+    if (refused) askForToken("The server does not know this token. It has a new one since it was started.");
+    else waitForServer(error);
+  }
+}
+
+/** The server is not there yet, or not any more: say so, and look again. @param {unknown} error */
+function waitForServer(error) {
+  open("locked");
+  find(".token-form").hidden = true;
+  find(".locked-words").textContent = "";
+  const why = error instanceof Error ? error.message : String(error);
+  find(".locked-error").textContent = `${why}; trying again every 2 s`;
+  setTimeout(begin, 2000);
+}
+
+window.addEventListener("hashchange", () => new URLSearchParams(location.hash.slice(1)).has("token") && begin());
+begin();

@@ -1,0 +1,94 @@
+/** Several agents on one page: a card each, what needs a person first seen. */
+
+import { RequestError } from "./access.js";
+import { find, h, setText } from "./dom.js";
+import { aliveBadge, contextBadge, signOf, turnState } from "./facts.js";
+import { colourSwitch } from "./colours.js";
+import { dollars, oneLine, plural, textOf, timeOfDay } from "./text.js";
+
+/** @import { Api } from "./access.js" */
+
+const EVERY_MS = 2000;
+
+export class Overview {
+  /** @param {Api} api @param {Record<string, any>[]} agents */
+  constructor(api, agents) {
+    this.api = api;
+    this.agents = agents;
+    this.seenAt = Date.now();
+    this.list = find(".agents");
+  }
+
+  start() {
+    colourSwitch(find(".theme"));
+    document.title = "hyperhive";
+    this.draw();
+    setInterval(() => document.hidden || this.refresh(), EVERY_MS);
+    document.addEventListener("visibilitychange", () => document.hidden || this.refresh());
+    this.list.querySelector("a")?.focus();
+  }
+
+  async refresh() {
+    try {
+      this.agents = await this.api.get("agents");
+      this.seenAt = Date.now();
+      this.warn("");
+      this.draw();
+    } catch (error) {
+      const why = error instanceof RequestError ? error.message : String(error);
+      this.warn(`Not connected: ${why}. What is shown is of ${timeOfDay(this.seenAt)}.`);
+    }
+  }
+
+  /** @param {string} words */
+  warn(words) {
+    const banner = find(".banner");
+    banner.hidden = !words;
+    setText(find(".words", banner), words);
+  }
+
+  draw() {
+    const now = Date.now() / 1000;
+    const names = this.agents.map((one) => one.agent).join("\n");
+    if (this.list.dataset.names !== names) {
+      this.list.dataset.names = names;
+      this.list.replaceChildren(...this.agents.map(() => h("li")));
+    }
+    find(".empty").hidden = this.agents.length > 0;
+    this.agents.forEach((one, index) => this.drawCard(this.list.children[index], one, now));
+    const running = this.agents.filter((one) => one.running).length;
+    setText(find(".summary"), `${plural(this.agents.length, "agent")}, ${running} running`);
+  }
+
+  /** @param {Element} item @param {Record<string, any>} one @param {number} now */
+  drawCard(item, one, now) {
+    const alive = aliveBadge(one, "live", now);
+    const { state, elapsed } = turnState(one, now);
+    const context = contextBadge(one);
+    const today = one.today?.turns
+      ? `${plural(one.today.turns, "turn")} today${one.today.cost_usd ? `, ${dollars(one.today.cost_usd)}` : ""}`
+      : "no turn today";
+    const rows = [
+      ["turn", [state || "–", state && state !== "idle" ? elapsed : ""].join(" ").trim()],
+      ["model", oneLine(textOf(one.model), 40)],
+      ["context", context.share === null ? context.words : `${context.words} of ${context.sizes.split(" / ")[1]}`],
+      ["inbox", `${one.unread} waiting${one.dead ? `, ${one.dead} dead` : ""}`],
+      ["", today],
+    ];
+    const badge = h(
+      "span",
+      `badge ${alive.tone}`,
+      h("span", { class: "dot", "aria-hidden": "true" }),
+      alive.words,
+      alive.countdown && ` ${alive.countdown}`,
+    );
+    const facts = rows.flatMap(([name, value]) => [h("dt", "quiet", name), h("dd", "", value)]);
+    const ends = (one.last_outcomes ?? []).map((/** @type {string} */ outcome) =>
+      h("span", { class: signOf(outcome)[1], title: outcome }, signOf(outcome)[0]),
+    );
+    const link = item.querySelector("a") ?? h("a", { href: `/agents/${encodeURIComponent(one.agent)}/` }, one.agent);
+    const card = [h("div", "card-head", badge), h("dl", "", ...facts), h("div", "signs", ...ends)];
+    if (!link.isConnected) item.replaceChildren(h("h2", "", link), ...card);
+    else item.replaceChildren(/** @type {Element} */ (link.parentElement), ...card);
+  }
+}

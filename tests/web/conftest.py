@@ -1,0 +1,22 @@
+"""What the tests of the web panel share: one agent, the harness as a thread, and the gateway as a process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import FakeClaude
+from tests.harness import Hive
+from tests.web.site import Site, open_site, plain_environment, web_command
+
+
+@pytest.fixture
+def hive(fake_claude: FakeClaude, workspace: Path, state_dir: Path, environment: dict[str, str]) -> Hive:
+    return Hive(workspace, state_dir, fake_claude.path, environment)
+
+
+@pytest.fixture
+def site(state_dir: Path, tmp_path: Path) -> Iterator[Site]:
+    """Serve the one agent of this folder, whether a harness runs there or not."""
+    with open_site(web_command(state_dir), plain_environment(tmp_path), tmp_path) as found:
+        yield found

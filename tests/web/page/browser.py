@@ -1,0 +1,166 @@
+"""A real browser on the panel of a real agent, and what a page is asked."""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, sync_playwright
+
+from hyperhive_cli.settings import HISTORY_CAPACITY
+from tests.conftest import wait_until
+from tests.harness import Hive
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+NO_CHROMIUM = "THE PAGE IS NOT TESTED IN A BROWSER: no chromium here (`apt-get install chromium`)"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-extensions",
+    "--disable-sync",
+    "--no-first-run",
+]
+DESKTOP, PHONE = (1280, 800), (390, 780)
+AXE = Path(__file__).parent / "vendor" / "axe.js"
+# Each number on the page, where it stands: rows in their order, then what stands within rows.
+_NUMBERS = "() => [...document.querySelectorAll('.rows [data-seq]')].map((row) => Number(row.dataset.seq))"
+_ROW_NUMBERS = "() => [...document.querySelectorAll('.rows > [data-seq]')].map((row) => Number(row.dataset.seq))"
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """Start the system's Chromium with a throw-away profile; skips where there is none."""
+    if CHROMIUM is None:
+        pytest.skip(NO_CHROMIUM)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass  # no slots: the browser's library keeps a mark on whose methods it calls
+class Window:
+    """One page in a window of its own, watched: what it asked for, and what went wrong in it."""
+
+    page: Page
+    url: str
+    hive: Hive
+    asked: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    expected: tuple[str, ...] = ()  # pieces of faults that the test provokes
+
+    @property
+    def field(self) -> Locator:
+        return self.page.locator("#message")
+
+    def take_dialog(self, dialog: Dialog) -> None:
+        self.faults.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def take_line(self, line: ConsoleMessage) -> None:
+        if line.type in {"error", "warning"}:
+            self.faults.append(line.text)
+
+    def wait_live(self) -> None:
+        self.page.locator("body[data-phase=live]").wait_for()
+
+    def wait_text(self, selector: str, text: str, *, limit_ms: float = 20_000) -> None:
+        """Wait until an element that is seen has this text in it."""
+        self.page.locator(selector, has_text=text).first.wait_for(timeout=limit_ms)
+
+    def text(self, selector: str) -> str:
+        return self.page.locator(selector).first.inner_text()
+
+    def say(self, text: str) -> None:
+        """Type into the message field and send it, as one does with the keyboard."""
+        self.field.fill(text)
+        self.field.press("Control+Enter")
+
+    def numbers(self) -> list[int]:
+        found: list[int] = self.page.evaluate(_NUMBERS)
+        return found
+
+    def check_rows(self) -> list[int]:
+        """Wait until the page stands where the history stands, then compare: none missing, none twice, in order.
+
+        A history that has not been swept yet may hold more than the page asks for.
+        """
+        wait_until(lambda: max(self.numbers(), default=0) >= stored_numbers(self.hive.state_dir)[-1], 20)
+        wanted, shown = stored_numbers(self.hive.state_dir)[-HISTORY_CAPACITY:], self.numbers()
+        assert sorted(shown) == wanted
+        rows: list[int] = self.page.evaluate(_ROW_NUMBERS)
+        assert rows == sorted(rows)
+        return shown
+
+    def check_faults(self) -> None:
+        """Check that nothing was asked of anybody but the gateway, and that nothing went wrong in the page."""
+        ours = urlsplit(self.url).netloc
+        assert {urlsplit(url).netloc for url in self.asked if not url.startswith("data:")} <= {ours}
+        assert [fault for fault in self.faults if not any(piece in fault for piece in self.expected)] == []
+
+    def axe(self) -> list[str]:
+        """Give the serious findings of axe-core on what is shown now."""
+        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = self.page.evaluate("async () => (await axe.run(document, {resultTypes: ['violations']})).violations")
+        return [
+            f"{one['id']} ({one['impact']}): {[node['target'] for node in one['nodes'][:3]]}"
+            for one in found
+            if one["impact"] in {"serious", "critical"}
+        ]
+
+
+def stored_numbers(state_dir: Path) -> list[int]:
+    """Give the number of each event in the history."""
+    with sqlite3.connect(f"file:{state_dir / 'hyperhive-events.sqlite'}?mode=ro", uri=True) as db:
+        found = [seq for (seq,) in db.execute("SELECT id FROM events ORDER BY id")]
+    db.close()
+    return found
+
+
+@contextmanager
+def gateway(hive: Hive, *arguments: str) -> Iterator[str]:
+    """Serve the agent's panel; gives the address with its token."""
+    with hive.start("web", "--json", "--bind", "127.0.0.1:0", *arguments) as program:
+        wait_until(lambda: program.stdout or program.process.poll() is not None, 30)
+        assert program.stdout, program.stderr
+        url: str = json.loads(program.stdout[0])["url"]
+        yield url
+
+
+@contextmanager
+def open_window(
+    browser: Browser, hive: Hive, url: str, size: Sequence[int] = DESKTOP, *, scheme: str = "light", proxy: str = ""
+) -> Iterator[Window]:
+    """Open the address; at the end of the block the page must have asked nobody else, and be without faults."""
+    width, height = size
+    context: BrowserContext = browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if scheme == "dark" else "light",
+        reduced_motion="reduce",
+        proxy={"server": proxy} if proxy else None,
+    )
+    context.set_default_timeout(20_000)
+    page = context.new_page()
+    window = Window(page, url, hive)
+    context.on("request", lambda request: window.asked.append(request.url))
+    page.on("pageerror", lambda error: window.faults.append(f"error: {error}"))
+    page.on("dialog", window.take_dialog)
+    page.on("console", window.take_line)
+    try:
+        page.goto(url)
+        yield window
+        window.check_faults()
+    finally:
+        context.close()

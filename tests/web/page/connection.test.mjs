@@ -1,0 +1,242 @@
+// The state machine of the page's connection, as histories: what comes in, and what is done. `node --test`.
+
+import assert from "node:assert/strict";
+import test from "node:test";
+import {
+  HISTORY_ROWS,
+  RETRY_S,
+  STEADY_MS,
+  step,
+  unconnected,
+} from "../../../hyperhive_cli/web/static/js/connection.js";
+
+const snapshot = (seq, more = {}) => ({ seq, boot: "one", stored: true, running: true, ...more });
+const rows = (...numbers) => numbers.map((seq) => ({ seq, kind: "note" }));
+const events = (...numbers) => ({ type: "events", events: rows(...numbers) });
+const page = (...numbers) => ({ type: "page", events: rows(...numbers) });
+const joined = (seq, more) => ({ type: "snapshot", snapshot: snapshot(seq, more), now: 1000 });
+const lost = (now = 2000) => ({ type: "lost", reason: "gone", now });
+
+/** Play inputs; give the last connection, what was shown (gaps as "-N", a new beginning as "|"), and the other effects. */
+function play(...inputs) {
+  let connection = unconnected();
+  const shown = [];
+  const done = [];
+  for (const input of inputs) {
+    const [next, effects] = step(connection, input);
+    connection = next;
+    for (const effect of effects) {
+      if (effect.do === "show") shown.push(...effect.events.map((event) => event.seq));
+      else if (effect.do === "gap") shown.push(`-${effect.missing}`);
+      else if (effect.do === "begin_afresh") shown.push("|");
+      else if (effect.do !== "know") done.push(effect);
+    }
+  }
+  return { connection, shown, done, last: done.at(-1) };
+}
+
+const ONLINE = [{ type: "start" }, { type: "state", snapshot: snapshot(3) }, page(1, 2, 3), joined(3)];
+
+test("connects, reads the history in pages, opens the stream behind it, and is live", () => {
+  const { connection, shown, done } = play(
+    { type: "start" },
+    { type: "state", snapshot: snapshot(5) },
+    page(1, 2, 3),
+    page(4, 5),
+    joined(5),
+    events(6),
+  );
+  assert.equal(connection.phase, "live");
+  assert.deepEqual(shown, [1, 2, 3, 4, 5, 6]);
+  assert.deepEqual(done, [
+    { do: "ask_state" },
+    { do: "ask_page", since: 0 },
+    { do: "ask_page", since: 3 },
+    { do: "open", since: 5 },
+  ]);
+});
+
+test("asks for no more of a long history than is kept, and does not call its beginning a gap", () => {
+  const { shown, done } = play(
+    { type: "start" },
+    { type: "state", snapshot: snapshot(90_000) },
+    page(89_500, 89_501),
+  );
+  assert.deepEqual(done[1], { do: "ask_page", since: 90_000 - HISTORY_ROWS });
+  assert.deepEqual(shown, [89_500, 89_501]);
+});
+
+test("an empty agent is live at once", () => {
+  const { connection, done } = play({ type: "start" }, { type: "state", snapshot: snapshot(0) }, joined(0));
+  assert.equal(connection.phase, "live");
+  assert.deepEqual(done.at(-1), { do: "open", since: 0 });
+});
+
+test("a history that cannot be read does not hold up the stream", () => {
+  const { last } = play({ type: "start" }, { type: "state", snapshot: snapshot(7) }, page());
+  assert.deepEqual(last, { do: "open", since: 7 });
+});
+
+test("what comes twice is shown once, in order", () => {
+  const { shown } = play(...ONLINE, events(2, 3, 4), events(4, 5), events(5, 3, 6));
+  assert.deepEqual(shown, [1, 2, 3, 4, 5, 6]);
+});
+
+test("pieces of a text have no number, and keep their place among what has", () => {
+  const { shown } = play(...ONLINE, {
+    type: "events",
+    events: [{ seq: null, kind: "stream" }, ...rows(4), { seq: null, kind: "note" }],
+  });
+  assert.deepEqual(shown, [1, 2, 3, null, 4, null]);
+});
+
+test("a loss is followed by longer and longer waits, and the feed goes on behind the newest event", () => {
+  const again = [{ type: "retry" }, lost()];
+  const { connection, done } = play(...ONLINE, lost(), ...again, ...again, ...again, ...again, ...again, ...again);
+  assert.equal(connection.phase, "reconnecting");
+  assert.deepEqual(
+    done.filter((effect) => effect.do === "retry_in").map((effect) => effect.seconds),
+    [...RETRY_S, RETRY_S.at(-1)],
+  );
+  const back = play(
+    ...ONLINE,
+    events(4),
+    lost(),
+    { type: "retry" },
+    { type: "state", snapshot: snapshot(6) },
+    page(5, 6),
+    joined(6),
+    events(7),
+  );
+  assert.deepEqual(back.shown, [1, 2, 3, 4, 5, 6, 7]);
+  assert.equal(back.connection.phase, "live");
+  assert.equal(back.connection.lostAt, 0);
+});
+
+test("a connection that was steady begins with the shortest wait again; one that flaps does not", () => {
+  const flap = [{ type: "retry" }, { type: "state", snapshot: snapshot(3) }, joined(3)];
+  const seconds = (...inputs) => play(...inputs).last.seconds;
+  assert.equal(seconds(...ONLINE, lost(1001), ...flap, lost(1002)), RETRY_S[1]);
+  assert.equal(seconds(...ONLINE, lost(1001), ...flap, lost(1000 + STEADY_MS)), RETRY_S[0]);
+});
+
+test("since when it is lost is kept over the tries, for that is what the page can vouch for", () => {
+  assert.equal(play(...ONLINE, lost(5000), { type: "retry" }, lost(6000)).connection.lostAt, 5000);
+});
+
+test("a restart of the harness goes on in the same numbers", () => {
+  const { shown, connection } = play(
+    ...ONLINE,
+    { type: "changed", snapshot: snapshot(3, { boot: null, running: false }) },
+    {
+      type: "changed",
+      snapshot: snapshot(3, { boot: "two" }),
+    },
+    events(4),
+  );
+  assert.deepEqual(shown, [1, 2, 3, 4]);
+  assert.equal(connection.boot, "two");
+});
+
+test("without a history another boot begins afresh, seen live or after a loss", () => {
+  const bare = { stored: false };
+  const online = [
+    { type: "start" },
+    { type: "state", snapshot: snapshot(2, bare) },
+    joined(2, bare),
+    events(1, 2, 3),
+  ];
+  const other = { stored: false, boot: "two" };
+  const seen = play(
+    ...online,
+    { type: "changed", snapshot: snapshot(1, other) },
+    { type: "state", snapshot: snapshot(1, other) },
+    joined(1, other),
+    events(1, 2),
+  );
+  assert.deepEqual(seen.shown, [1, 2, 3, "|", 1, 2]);
+  const late = play(
+    ...online,
+    lost(),
+    { type: "retry" },
+    { type: "state", snapshot: snapshot(9, other) },
+    joined(9, other),
+    events(1, 2),
+  );
+  assert.deepEqual(late.shown, [1, 2, 3, "|", 1, 2]);
+});
+
+test("numbers that have gone back are another history", () => {
+  const { shown } = play(
+    ...ONLINE,
+    lost(),
+    { type: "retry" },
+    { type: "state", snapshot: snapshot(2) },
+    page(1, 2),
+    joined(2),
+  );
+  assert.deepEqual(shown, [1, 2, 3, "|", 1, 2]);
+});
+
+test("another life between the state and the stream is noticed", () => {
+  const bare = { stored: false };
+  const { last, connection } = play(
+    { type: "start" },
+    { type: "state", snapshot: snapshot(1, bare) },
+    events(1),
+    joined(1, { stored: false, boot: "two" }),
+  );
+  assert.equal(connection.phase, "connecting");
+  assert.deepEqual(last, { do: "ask_state" });
+});
+
+test("a page that lags is told what it missed, and goes on", () => {
+  const { shown, connection } = play(...ONLINE, { type: "reset", since: 10 }, events(11, 12));
+  assert.deepEqual(shown, [1, 2, 3, "-7", 11, 12]);
+  assert.equal(connection.phase, "live");
+});
+
+test("a reset to a number before what is shown begins afresh", () => {
+  assert.deepEqual(play(...ONLINE, { type: "reset", since: 0 }, events(1)).shown, [1, 2, 3, "|", 1]);
+});
+
+test("rows that were swept away while the connection was lost are told", () => {
+  const { shown } = play(...ONLINE, lost(), { type: "retry" }, { type: "state", snapshot: snapshot(9) }, page(8, 9));
+  assert.deepEqual(shown, [1, 2, 3, "-4", 8, 9]);
+});
+
+test("a refusal ends it until a person tries again", () => {
+  const refused = play(...ONLINE, { type: "refused", reason: "wrong token" }, lost(), events(4));
+  assert.equal(refused.connection.phase, "refused");
+  assert.equal(refused.connection.reason, "wrong token");
+  assert.deepEqual(refused.shown, [1, 2, 3]);
+  assert.deepEqual(play(...ONLINE, { type: "refused", reason: "" }, { type: "retry" }).last, { do: "ask_state" });
+});
+
+test("whatever comes in whatever phase, nothing throws, and no number is shown twice without a new beginning", () => {
+  const inputs = [
+    { type: "start" },
+    { type: "retry" },
+    { type: "state", snapshot: snapshot(4) },
+    page(1, 2),
+    page(),
+    joined(4),
+    events(3, 4, 5),
+    { type: "changed", snapshot: snapshot(5) },
+    { type: "reset", since: 4 },
+    { type: "reset", since: 6 },
+    lost(),
+    { type: "refused", reason: "" },
+  ];
+  let seed = 7;
+  const random = () => (seed = (seed * 1103515245 + 12345) % 2147483648) / 2147483648;
+  for (let round = 0; round < 500; round += 1) {
+    const { shown } = play(...Array.from({ length: 30 }, () => inputs[Math.floor(random() * inputs.length)]));
+    const numbers = shown.filter((one) => typeof one === "number" || one === "|");
+    let last = 0;
+    for (const one of numbers) {
+      assert.ok(one === "|" || one > last, shown.join(" "));
+      last = one === "|" ? 0 : one;
+    }
+  }
+});

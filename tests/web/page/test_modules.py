@@ -1,0 +1,121 @@
+"""The page's own modules without a browser: node runs their tests; figures and words are those of the terminal."""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hyperhive_cli
+from hyperhive_cli.render import text
+from hyperhive_cli.render.tool import call_summary
+from tests.conftest import recording, recording_index
+
+HERE = Path(__file__).resolve().parent
+STATIC = Path(hyperhive_cli.__file__).parent / "web" / "static"
+MOST_LINES = 300
+NODE = shutil.which("node")
+NO_NODE = "THE PAGE'S MODULES ARE NOT TESTED: no node here (`apt-get install nodejs`; 20 or newer)"
+needs_node = pytest.mark.skipif(NODE is None, reason=NO_NODE)
+
+VALUES: list[Any] = [
+    None, True, False, 0, 1, -1, 7, 59, 60, 3599, 3600, 86_399, 86_400, 999, 1000, 1023, 1024, 99_949, 99_950, 999_499,
+    999_500, 1_000_000, 123_456_789, 10**14, 10**16, 0.00001, 0.00005, 0.0007, 0.0999, 0.1, 1.24, 9.94, 9.95, 1234.6,
+    "", "text", "two\nlines", [], [1], {}, {"a": 1, "b": 2},
+]  # fmt: skip
+TEXTS = [
+    "", " ", "\n\n", "one", "one\ntwo\nthree\nfour", "one\ntwo\nthree\nfour\nfive\n\n", "\n\n\n a \t b \n",
+    "x" * 21, "x" * 20, "\ud800 lone",
+    "tab\there\r\nand", "\x1b[31mred\x07 \x00\x7f\x9b", "\u202eevil\u2066 \u2028 \u200f", "naïve 日本語 🐝",
+]  # fmt: skip
+
+
+@needs_node
+@pytest.mark.parametrize("name", ["connection.test.mjs", "modules.test.mjs"])
+def test_the_modules_pass_their_own_tests(name: str) -> None:
+    done = subprocess.run(
+        [str(NODE), "--test", str(HERE / name)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert re.search(r"pass [1-9]", done.stdout)
+
+
+def recorded_calls() -> list[tuple[str, Any]]:
+    """Give each tool call of the recordings: its name and its input."""
+    lines = [json.loads(line) for name in recording_index() for line in recording(name)]
+    contents = [line["message"]["content"] for line in lines if line["type"] == "assistant"]
+    blocks = [block for content in contents for block in content]
+    return [(block["name"], block["input"]) for block in blocks if block["type"] == "tool_use"]
+
+
+@needs_node
+def test_figures_and_words_are_those_of_the_terminal() -> None:
+    calls = [
+        *recorded_calls(),
+        ("Odd", None),
+        ("Odd", {"a": [1, 2], "b": "x" * 90}),
+        ("Grep", {"pattern": "a b", "path": "/x"}),
+    ]
+    asked = json.dumps({"values": VALUES, "texts": TEXTS, "calls": calls})
+    program = [str(NODE), str(HERE / "same_words.mjs")]
+    done = subprocess.run(program, input=asked, capture_output=True, text=True, timeout=60, check=True)
+    found = json.loads(done.stdout)
+    ours: dict[str, Any] = {
+        "number": text.number, "count": text.count, "tokens": text.tokens, "size": text.size, "duration": text.duration,
+        "clock": text.clock, "dollars": text.dollars, "grouped": text.grouped, "brief": text.brief,
+        "textOf": text.text_of,
+    }  # fmt: skip
+    for name, shown in found["figures"].items():
+        wanted = {repr(one): ours[name](one) for one in VALUES}
+        if name in {"brief", "textOf"}:  # where a number is written as one does in its language
+            wanted |= {"1e-05": "0.00001", "5e-05": "0.00005"}
+        assert dict(zip(map(repr, VALUES), shown, strict=True)) == wanted, name
+    assert found["clean"] == [text.clean(one) for one in TEXTS]
+    assert found["oneLine"] == [text.one_line(one, 20) for one in TEXTS]
+    heads = [text.head_lines(one, 3) for one in TEXTS]
+    assert found["heads"] == [{"lines": lines, "more": more} for lines, more in heads]
+    assert found["calls"] == [call_summary(name, given, "/home/agent/project") for name, given in calls]
+
+
+@pytest.mark.parametrize("folder", [STATIC / "vendor", HERE / "vendor"], ids=["page", "tests"])
+def test_what_others_wrote_is_named_and_unchanged(folder: Path) -> None:
+    packages = json.loads((folder / "vendored.json").read_text(encoding="utf-8"))
+    files = {name: facts["sha256"] for package in packages for name, facts in package["files"].items()}
+    there = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    del there["vendored.json"]
+    assert {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in there.items()} == files
+    for package in packages:
+        assert package["version"]
+        assert package["licence"]
+        assert any(name.startswith("LICENSE") for name in package["files"]), package["package"]
+
+
+def own_files() -> list[Path]:
+    return [path for path in STATIC.rglob("*") if path.is_file() and "vendor" not in path.parts]
+
+
+def test_our_own_files_are_small_and_load_nothing_from_elsewhere() -> None:
+    for path in own_files():
+        source = path.read_text(encoding="utf-8")
+        limit = 500 if path.suffix == ".css" else MOST_LINES
+        assert len(source.splitlines()) <= limit, path.name
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", source), (
+            path
+        )
+        loaded = re.findall(r"""(?:src|href)="([^"#]+)"|from "([^"]+)"|import\("([^"]+)"\)|url\(([^)]+)\)""", source)
+        for place in (one for group in loaded for one in group if one and not one.startswith("${")):
+            assert place.startswith(("/static/", "./", "../vendor/")) or place == "/", (path.name, place)
+            if place.startswith("/static/"):
+                assert (STATIC / place.removeprefix("/static/")).is_file(), place
+
+
+def test_the_page_has_no_script_and_no_style_of_its_own() -> None:
+    page = (STATIC / "index.html").read_text(encoding="utf-8")
+    assert "style=" not in page
+    assert not re.search(r"\son[a-z]+=", page)
+    assert re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL) == ["", ""]
+    assert "<style" not in page

@@ -1,0 +1,305 @@
+"""The panel's controls in a real browser: what an operator does without a terminal, with the keyboard, on a phone."""
+
+import re
+import sys
+from contextlib import ExitStack
+
+import pytest
+from playwright.sync_api import Browser, Locator
+
+from tests.conftest import FakeClaude, wait_until
+from tests.harness import SOURCE, TEXT, UNKNOWN_MODEL, Hive, gated, outcomes
+from tests.web.page.browser import CHROMIUM, NO_CHROMIUM, PHONE, Window, gateway, open_window
+
+PAGE = "https://claude.ai/oauth/authorize?fake"
+CODE = "the-code#its-state"
+
+
+def test_each_control_does_what_the_command_line_does(browser: Browser, hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(gated(), gated("never"), TEXT)
+    with hive.run() as program, gateway(hive) as url, open_window(browser, hive, url) as window:
+        window.expected = ("status of 4", "status of 503")  # what is refused on purpose
+        window.wait_live()
+        the_model(window, hive)
+        window.say("first")
+        window.wait_text(".reply", "message 1 is in the inbox")
+        fake_claude.wait_for("before go on")
+        window.wait_text(".turn .state", "thinking")
+        window.say("second\nof two lines")
+        window.wait_text(".unread .count", "1")
+        window.wait_text(".inbox li", "second")
+        window.page.get_by_role("button", name="cancel message 2").click()
+        wait_until(lambda: [one["state"] for one in hive.messages("--all")] == ["leased", "cancelled"])
+        window.wait_text(".unread .count", "0")
+        window.say("/pause")
+        window.wait_text(".alive .words", "paused")
+        fake_claude.touch("go on")
+        program.wait_for_kind("turn_end", outcome="ok")
+        window.say("third")
+        window.wait_text(".inbox li", "third")
+        assert outcomes(program.events()) == ["ok"]
+        window.page.get_by_role("button", name="resume").click()
+        fake_claude.wait_for("before never")
+        window.page.get_by_role("button", name="cancel turn").click()
+        program.wait_for_kind("turn_end", outcome="cancelled")
+        window.wait_text(".foot", "cancelled")
+        window.say("/new")
+        window.wait_text(".remark", "the next turn starts a new session")
+        window.say("//cancel")
+        window.wait_text(".head", "/cancel")
+        program.wait_for(lambda event: event["kind"] == "turn_end" and event["turn_id"] == 3)
+        assert outcomes(program.events()) == ["ok", "cancelled", "ok"]
+        assert hive.messages("--all")[-1]["body"] == "/cancel"
+        window.wait_text(".charts figcaption", "2 ok of 3")
+        assert window.page.locator(".charts canvas").count() == 4
+        the_mistakes(window, hive)
+        window.check_rows()
+
+
+def the_model(window: Window, hive: Hive) -> None:
+    window.say("/model sonnet")
+    window.wait_text(".model", "sonnet")
+    assert hive.status()["model"] == "sonnet"
+    window.page.locator(".chip.model").click()
+    name = window.page.locator(".model-form input")
+    name.fill("--dangerous")
+    name.press("Enter")
+    wait_until(lambda: name.evaluate("(field) => field.validationMessage"))
+    name.fill("opus")
+    name.press("Enter")
+    window.wait_text(".model", "opus")
+    assert hive.status()["model"] == "opus"
+
+
+def the_mistakes(window: Window, hive: Hive) -> None:
+    """Whatever is refused stays in the field, with the reason below it."""
+    before = len(hive.messages("--all"))
+    for typed, reason in {"/cancle": "There is no /cancle", "/model": "takes one name", "/pause now": "alone"}.items():
+        window.say(typed)
+        window.wait_text(".reply", reason)
+        assert window.field.input_value() == typed
+    window.say("/cancel")
+    window.wait_text(".reply.bad", "no turn")
+    assert window.field.input_value() == "/cancel"
+    assert len(hive.messages("--all")) == before
+
+
+def test_a_dead_message_is_tried_again_and_a_compaction_is_waited_for(
+    browser: Browser, hive: Hive, fake_claude: FakeClaude
+) -> None:
+    compact = [{"replay": "v2.1.330/compact.jsonl", "session_id": "from_argv"}]
+    fake_claude.script(UNKNOWN_MODEL, TEXT, compact)
+    with hive.run("--message", "one") as program, gateway(hive) as url, open_window(browser, hive, url) as window:
+        program.wait_for_kind("turn_end", outcome="bad_request")
+        window.wait_text(".inbox .reason", "model")
+        window.page.get_by_role("button", name="retry message 1").click()
+        program.wait_for_kind("turn_end", outcome="ok")
+        window.wait_text(".inbox-words", "Nothing waits.")
+        window.say("/compact")
+        window.wait_text(".reply.fine", "compacted")
+        window.wait_text(".remark", "compacted ")
+        window.check_rows()
+
+
+def test_a_login_lands_from_the_page_and_the_page_changes_by_itself(
+    browser: Browser, hive: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script([{"replay": "v2.1.330/not_logged_in.jsonl"}], TEXT, logged_in="file")
+    with (
+        hive.run("--message", "hi") as program,
+        gateway(hive) as url,
+        open_window(browser, hive, url) as window,
+        open_window(browser, hive, url) as other,
+    ):
+        window.wait_text(".alive .words", "needs login")
+        window.wait_text(".login", "Claude is not logged in")
+        window.page.get_by_role("button", name="log in").click()
+        for each in (window, other):
+            link = each.page.locator(".login-url")
+            link.wait_for()
+            assert (link.get_attribute("href"), link.get_attribute("rel")) == (PAGE, "noopener noreferrer")
+        window.wait_text(".alive .words", "login in progress")
+        code = window.page.locator(".login-form input")
+        code.fill("half")
+        code.press("Enter")
+        window.page.locator(".login-said summary").click()
+        window.wait_text(".login-said pre", "full code")
+        code.fill(CODE)
+        window.page.get_by_role("button", name="send code").click()
+        for each in (window, other):
+            each.page.locator("section.login").wait_for(state="hidden")
+            each.wait_text(".alive .words", "online")
+        program.wait_for_kind("turn_end", outcome="ok")
+        assert CODE not in window.page.content() + other.page.content()
+        # Revoked behind our back: the next turn finds out, and so does the page.
+        (fake_claude.folder / "logged_in").unlink()
+        fake_claude.script([{"replay": "v2.1.330/not_logged_in.jsonl"}], TEXT, logged_in="file")
+        window.say("once more")
+        other.wait_text(".login", "Claude is not logged in")
+        window.page.get_by_role("button", name="log in").click()
+        window.page.locator(".login-form .login-cancel").click()
+        window.wait_text(".login", "The login ended: the login was cancelled.")
+        window.check_rows()
+
+
+def focused(window: Window) -> str:
+    name: str = window.page.evaluate(
+        "() => { const e = document.activeElement;"
+        "return e.getAttribute('aria-label') || e.getAttribute('placeholder') || e.textContent.trim() || e.tagName }"
+    )
+    return name
+
+
+def test_the_keyboard_reaches_and_does_everything(browser: Browser, hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script([{"replay": "v2.1.330/tools.jsonl", "session_id": "from_argv"}], gated())
+    hive.drain("--message", "one\n\nof more lines" * 9)
+    with hive.run() as program, gateway(hive) as url, open_window(browser, hive, url) as window:
+        window.wait_live()
+        window.wait_text(".call", "Bash")
+        keys = window.page.keyboard
+        seen = []
+        for _ in range(60):
+            keys.press("Tab")
+            seen.append(focused(window))
+            if seen[-1] == "send":
+                break
+        assert seen[0] == "Skip to the message field"
+        model = next(name for name in seen if name.startswith("model "))
+        wanted = [model, "pause", "transcript", "Message, or /command", "send"]
+        assert [name for name in seen if name in wanted] == wanted
+        assert any(name.startswith("▸Bash") for name in seen), "a call is unfolded with the keyboard"
+        window.page.locator(".call summary").first.focus()
+        keys.press("Enter")
+        window.page.locator(".call[open] pre").first.wait_for()
+        window.page.set_viewport_size({"width": 1280, "height": 400})
+        window.page.locator(".feed").focus()
+        keys.press("Home")
+        window.page.locator(".pill").wait_for()
+        keys.press("End")
+        window.page.locator(".pill").wait_for(state="hidden")
+        keys.press("/")
+        assert window.page.locator(".suggestions li").count() == 6
+        keys.type("pau")
+        keys.press("Tab")
+        assert window.field.input_value() == "/pause"
+        keys.press("Enter")
+        window.wait_text(".alive .words", "paused")
+        keys.type("/resume")
+        keys.press("Enter")
+        window.wait_text(".alive .words", "online")
+        keys.type("two")
+        keys.press("Control+Enter")
+        fake_claude.wait_for("before go on")
+        window.wait_text(".announcer", "Turn started", limit_ms=5000)
+        assert window.page.locator("[role=log]").get_attribute("aria-live") == "off", "hundreds of rows a second"
+        fake_claude.touch("go on")
+        program.wait_for(lambda event: event["kind"] == "turn_end" and event["turn_id"] == 2)
+        window.wait_text(".announcer", "Turn ended: ok")
+
+
+def test_nothing_is_serious_for_accessibility_or_too_wide_for_a_phone(
+    browser: Browser, hive: Hive, fake_claude: FakeClaude
+) -> None:
+    tools = [{"replay": "v2.1.330/tools.jsonl", "session_id": "from_argv"}]
+    subagent = [{"replay": "v2.1.330/subagent.jsonl", "session_id": "from_argv"}]
+    fake_claude.script(tools, subagent, [{"replay": "v2.1.330/partial.jsonl"}], UNKNOWN_MODEL, logged_in="file")
+    hive.drain(*(word for body in ("a", "b", "c", "x" * 300) for word in ("--message", body)))
+    with hive.run(), gateway(hive) as url:
+        for scheme in ("light", "dark"):
+            with open_window(browser, hive, url, scheme=scheme) as window:
+                window.wait_text(".charts figcaption", "outcomes")
+                window.page.locator(".feed details").first.locator("summary").click()
+                assert window.axe() == []
+        with open_window(browser, hive, url, PHONE) as window:
+            window.wait_live()
+            for tab in ("Transcript", "Inbox", "Charts"):
+                window.page.get_by_role("button", name=tab).click()
+                assert overflowing(window.page.locator("body")) == []
+                assert window.axe() == []
+            assert window.page.locator(".charts canvas").count() == 4
+            window.page.get_by_role("button", name="Transcript").click()
+            window.say("/model " + "y" * 100)
+            window.wait_text(".model", "yyy")
+            assert overflowing(window.page.locator("body")) == []
+            colours = window.page.get_by_role("button", name=re.compile("colours"))
+            before = window.page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+            colours.click()
+            colours.click()
+            assert colours.get_attribute("aria-label") == "colours: dark"
+            assert window.page.evaluate("() => getComputedStyle(document.body).backgroundColor") != before
+            window.page.reload()
+            assert window.page.locator("html").get_attribute("data-theme") == "dark"
+
+
+def overflowing(body: Locator) -> list[str]:
+    """Name the elements that stand out of the window to the right, but for those that scroll by themselves."""
+    found: list[str] = body.evaluate(
+        "() => [...document.querySelectorAll('body *')].filter((e) => e.getClientRects().length"
+        " && e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('pre, table, .unseen, .skip'))"
+        ".map((e) => e.className || e.tagName)"
+    )
+    return found
+
+
+class Everyone(Hive):
+    """All agents of a home folder: no command names one of them by itself."""
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "hyperhive_cli", *arguments]
+
+
+def test_several_agents_have_an_overview_and_a_wrong_token_opens_nothing(browser: Browser, hive: Hive) -> None:
+    everyone = Everyone(hive.workspace, hive.state_dir, hive.claude, hive.environment)
+    for name in ("bee", "wasp"):
+        assert everyone.call("-a", name, "send", "hi").status == 0
+    with gateway(everyone) as url, open_window(browser, hive, url) as window:
+        window.expected = ("status of 401",)
+        window.wait_text(".agents li", "bee")
+        assert window.page.locator(".agents h2").all_inner_texts() == ["bee", "wasp"]
+        window.wait_text(".summary", "2 agents, 0 running")
+        assert window.axe() == []
+        window.page.get_by_role("link", name="wasp").click()
+        window.wait_text(".alive .words", "stopped")
+        window.wait_text(".inbox li", "hi")
+        assert window.text("h1") == "wasp"
+        window.page.get_by_role("link", name="agents").click()
+        window.wait_text(".agents li", "bee")
+        window.page.evaluate("() => sessionStorage.clear()")
+        window.page.reload()
+        token = window.page.locator(".token-form input")
+        token.fill("wrong")
+        token.press("Enter")
+        window.wait_text(".locked-error", "does not know this token")
+        token = window.page.locator(".token-form input")
+        token.fill(url.partition("#token=")[2])
+        token.press("Enter")
+        window.wait_text(".agents li", "bee")
+
+
+def test_the_page_says_so_when_the_server_is_gone(browser: Browser, hive: Hive) -> None:
+    hive.call("send", "hi")
+    with ExitStack() as server:
+        url = server.enter_context(gateway(hive))
+        with open_window(browser, hive, url, PHONE) as window:
+            window.wait_live()
+            window.expected = ("net::ERR_", "Failed to load")
+            server.close()
+            window.wait_text(".banner", "Not connected: the ")
+            assert "What is shown ends at " in window.text(".banner")
+            assert window.text(".alive .words") == "reconnecting"
+            assert overflowing(window.page.locator("body")) == []
+
+
+def test_the_example_takes_a_picture_of_the_panel(hive: Hive, fake_claude: FakeClaude) -> None:
+    if CHROMIUM is None:
+        pytest.skip(NO_CHROMIUM)
+    fake_claude.script([{"replay": "v2.1.330/tools.jsonl"}])
+    hive.drain("--message", "one")
+    target = hive.workspace / "panel.png"
+    example = str(SOURCE / "examples" / "panel.py")
+    done = hive.program(sys.executable, example, str(target), *hive.command("web", "--bind", "127.0.0.1:0"))
+    assert done.returncode == 0, done.stderr
+    picture = target.read_bytes()
+    assert (picture[:8], picture[16:24]) == (b"\x89PNG\r\n\x1a\n", (1120).to_bytes(4) + (700).to_bytes(4))
+    shown = SOURCE / "examples" / "panel.png"
+    assert shown.stat().st_size <= 150_000

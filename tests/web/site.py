@@ -1,0 +1,251 @@
+"""A gateway as a process, and a client that can send it anything."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from hyperhive_cli.bus import Bus
+from hyperhive_cli.control.server import Handler
+from tests.control.serving import EchoHandler, Served, serving
+from tests.harness import LIMIT_S, SOURCE, Program
+
+JSON = {"Content-Type": "application/json"}
+
+
+class Answer(NamedTuple):
+    """A response: the headers' names in lower case, several of one name kept."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def header(self, name: str) -> str:
+        """Give the value of a header that is there once."""
+        (value,) = (value for found, value in self.headers if found == name)
+        return value
+
+    def json(self) -> Any:  # noqa: ANN401 - as JSON
+        return json.loads(self.body)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=LIMIT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(LIMIT_S)
+        self.sock.connect(self._path)
+
+
+@dataclass(slots=True)
+class Site:
+    """A gateway that listens, as the browser knows it: `host` is what stands in Host."""
+
+    url: str
+    token: str
+    program: Program
+    unix: str | None = None
+    tls: ssl.SSLContext | None = None
+    connect_to: str = "127.0.0.1"
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).netloc
+
+    @property
+    def origin(self) -> str:
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def port(self) -> int:
+        return urlsplit(self.url).port or 80
+
+    def connection(self) -> http.client.HTTPConnection:
+        if self.unix is not None:
+            return _UnixConnection(self.unix)
+        if self.tls is not None:
+            return http.client.HTTPSConnection(self.connect_to, self.port, timeout=LIMIT_S, context=self.tls)
+        return http.client.HTTPConnection(self.connect_to, self.port, timeout=LIMIT_S)
+
+    def ask(self, method: str, path: str, headers: Mapping[str, str | None] | None = None, body: bytes = b"") -> Answer:
+        """Send a request as its page would, but for these headers (None: leave it out), and read the whole answer."""
+        with closing(self.connection()) as connection:
+            self.send(connection, method, path, headers, body)
+            response = connection.getresponse()
+            found = [(name.lower(), value) for name, value in response.getheaders()]
+            return Answer(response.status, found, response.read())
+
+    def send(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        headers: Mapping[str, str | None] | None = None,
+        body: bytes = b"",
+    ) -> None:
+        wanted = {"Host": self.host, "Authorization": f"Bearer {self.token}", **(headers or {})}
+        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+        for name, value in wanted.items():
+            if value is not None:
+                connection.putheader(name, value)
+        if body or method == "POST":
+            connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body)
+
+    def get(self, path: str) -> Any:  # noqa: ANN401 - as JSON
+        answer = self.ask("GET", path)
+        assert answer.status == 200, answer
+        return answer.json()
+
+    def post(self, path: str, **fields: object) -> Answer:
+        return self.ask("POST", path, JSON, json.dumps(fields).encode())
+
+    @contextmanager
+    def stream(self, query: str = "", path: str = "/api/stream", **headers: str) -> Iterator["Stream"]:
+        """Open the feed; at the end of the block the connection is closed."""
+        with closing(self.connection()) as connection:
+            self.send(
+                connection, "GET", f"{path}?{query}", {name.replace("_", "-"): it for name, it in headers.items()}
+            )
+            response = connection.getresponse()
+            assert response.status == 200, response.read()
+            yield Stream(response)
+            response.close()
+
+    def open_files(self) -> int:
+        return len(list(Path(f"/proc/{self.program.pid}/fd").iterdir()))
+
+    def memory_bytes(self) -> int:
+        pages = int(Path(f"/proc/{self.program.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+class Told(NamedTuple):
+    """One event of a stream, as a browser's parser gives it: without an `event` line it is a message."""
+
+    id: int | None
+    event: str
+    data: Any
+
+
+@dataclass(slots=True)
+class Stream:
+    """Parses a stream as the HTML standard says; comments are counted."""
+
+    response: http.client.HTTPResponse
+    comments: int = 0
+    last_id: int | None = field(default=None)
+
+    def next(self) -> Told:
+        """Wait for the next event; EOFError at the stream's end."""
+        found: dict[str, list[str]] = {}
+        while True:
+            line = self.response.readline().decode()
+            if not line:
+                raise EOFError
+            assert line.endswith("\n")
+            assert "\r" not in line
+            if line == "\n" and found:
+                number = int(found["id"][0]) if "id" in found else None
+                self.last_id = number or self.last_id
+                name, data = found.get("event", ["message"])[0], "\n".join(found.get("data", []))
+                return Told(number, name, json.loads(data))
+            if line.startswith(":"):
+                self.comments += 1
+            elif line != "\n":
+                name, _, value = line.rstrip("\n").partition(": ")
+                found.setdefault(name, []).append(value)
+
+    def events(self, count: int) -> list[Told]:
+        return [self.next() for _ in range(count)]
+
+    def named(self, name: str) -> Told:
+        """Wait for the next event of the gateway's own of this name; no other may come before."""
+        told = self.next()
+        assert told.event == name, told
+        return told
+
+    def numbers(self, count: int) -> list[int | None]:
+        """Give the numbers of the next events of the feed; what the gateway itself says is left out."""
+        found: list[int | None] = []
+        while len(found) < count:
+            told = self.next()
+            if told.event == "message":
+                assert told.id == told.data["seq"]
+                found.append(told.id)
+        return found
+
+
+@contextmanager
+def open_site(command: list[str], environment: Mapping[str, str], folder: Path, **how: Any) -> Iterator[Site]:  # noqa: ANN401
+    """Start `hyperhive … web --json` and wait for its address; at the end it is interrupted and must leave with 130."""
+    process = subprocess.Popen(
+        command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    program = Program(process)
+    try:
+        announced = program.wait_for(lambda found: "url" in found)
+        url = announced["url"].partition("#")[0]
+        yield Site(url, announced["token"], program, **how)
+        if process.poll() is None:
+            assert program.interrupt() == 128 + signal.SIGINT
+            assert program.stderr == []
+    finally:
+        process.kill()
+        program.wait()
+
+
+class Telling(EchoHandler):
+    """A harness that says how it is, and keeps what else it was asked."""
+
+    def __init__(self, bus: Bus) -> None:
+        super().__init__(bus)
+        self.asked: list[str] = []
+
+    def snapshot(self) -> Mapping[str, Any]:
+        return {**super().snapshot(), "running": True}
+
+    async def handle(self, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        if op == "status":
+            return self.snapshot()
+        self.asked.append(op)
+        return await super().handle(op, arguments)
+
+
+@contextmanager
+def telling(folder: Path, events: str | None = None) -> Iterator[tuple[Served, Telling]]:
+    """Let a harness tell in a thread of this process, with its history in this file of the folder, or without one."""
+
+    def make_handler(bus: Bus, _: ExitStack) -> Handler:
+        return Telling(bus)
+
+    with serving(folder / "control.sock", None if events is None else folder / events, make_handler) as served:
+        assert isinstance(served.handler, Telling)
+        yield served, served.handler
+
+
+def web_command(state_dir: Path, *arguments: str) -> list[str]:
+    bind = () if any(word.startswith("--bind") for word in arguments) else ("--bind", "127.0.0.1:0")
+    return [
+        sys.executable, "-m", "hyperhive_cli", "-a", "bee", "--state-dir", str(state_dir), "web", *bind, *arguments,
+        "--json",
+    ]  # fmt: skip
+
+
+def plain_environment(home: Path) -> dict[str, str]:
+    """Give a gateway's variables where no fixture of a test can."""
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", "PYTHONPATH": str(SOURCE)}

@@ -1,0 +1,132 @@
+"""`run --web`: the panel beside the harness, its token, its end, and its troubles, which are no turn's."""
+
+import os
+import re
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from hyperhive_cli.agent.control import refuse_turns
+from hyperhive_cli.control.peer import Peer
+from hyperhive_cli.errors import RefusedError
+from tests.conftest import FakeClaude, parent_of, process_state, wait_until
+from tests.harness import TEXT, Hive, Program, of_kind, outcomes
+from tests.web.site import Site
+
+ADDRESS = re.compile(r"web panel: (http://127\.0\.0\.1:\d+/)#token=([\w-]{43})")
+
+
+@contextmanager
+def beside(hive: Hive, *arguments: str) -> Iterator[tuple[Program, Site]]:
+    """Run the harness with a panel, and wait for its address."""
+    with hive.run("--web", "--web-bind", "127.0.0.1:0", *arguments) as program:
+        found = wait_until(lambda: ADDRESS.fullmatch("\n".join(program.stderr)), 20.0)
+        assert found is not None
+        yield program, Site(found[1], found[2], program)
+
+
+def family(pid: int) -> list[int]:
+    """Give the processes that descend from one."""
+    found = [pid]
+    for one in found:
+        for task in Path(f"/proc/{one}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return found[1:]
+
+
+def panel_of(program: Program) -> int:
+    """Give the panel's process, whose guard has its words among its own."""
+    (pid,) = [pid for pid in family(program.pid) if b"\0-P\0-m\0" in Path(f"/proc/{pid}/cmdline").read_bytes()[:200]]
+    return pid
+
+
+def is_gone(pid: int) -> bool:
+    return process_state(pid) in {None, "Z"}
+
+
+def test_the_panel_steers_the_harness_that_has_started_it_and_ends_with_it(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    with beside(hive) as (program, site):
+        pid = panel_of(program)
+        with site.stream("since=0") as stream:
+            assert stream.named("snapshot").data["running"] is True
+            assert site.post("/api/messages", body="from the panel").json() == {"id": 1}
+            program.wait_for_kind("turn_end", outcome="ok")
+            assert stream.numbers(3) == [1, 2, 3]
+        assert program.interrupt() == 130
+        assert is_gone(pid)
+        assert len(program.stderr) == 1
+
+
+def test_t50_the_token_is_in_no_argument_variable_log_line_or_row(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    with beside(hive, "--message", "one") as (program, site):
+        token = site.token.encode()
+        program.wait_for_kind("turn_end")
+        site.get("/api/state")
+        site.ask("GET", f"/api/nothing?token={site.token}")
+        for pid in (program.pid, *family(program.pid)):
+            for name in ("cmdline", "environ"):
+                assert token not in Path(f"/proc/{pid}/{name}").read_bytes()
+        assert b"HYPERHIVE_TURN" in Path(f"/proc/{panel_of(program)}/environ").read_bytes()
+        program.interrupt()
+        assert site.token not in "\n".join(program.stdout)
+        assert "\n".join(program.stderr).count(site.token) == 1  # the address
+    files = [path for path in hive.state_dir.rglob("*") if path.is_file()]
+    assert len(files) > 2
+    assert [path.name for path in files if token in path.read_bytes()] == []
+
+
+def test_a_harness_that_is_killed_takes_the_panel_with_it(hive: Hive) -> None:
+    with beside(hive) as (program, site):
+        pid = panel_of(program)
+        program.send(signal.SIGKILL)
+        program.wait()
+        wait_until(lambda: is_gone(pid))
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", site.port)) != 0
+
+
+def test_a_panel_that_cannot_start_or_dies_is_said_and_the_agent_works_on(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        with hive.run("--web", "--web-bind", bind) as program:
+            note = program.wait_for_kind("note", level="warning")
+            assert note["text"] == (
+                f"the web panel has ended with status 1; the agent works on: Error: {bind} cannot be listened on: "
+                "Address already in use Try: --bind HOST:PORT"
+            )
+            assert hive.call("send", "one", "--wait").status == 0
+    with beside(hive) as (program, _):
+        os.kill(panel_of(program), signal.SIGKILL)
+        note = program.wait_for_kind("note", level="warning")
+        assert note["text"] == "the web panel has ended with status -9; the agent works on"
+        assert hive.call("send", "two", "--wait").status == 0
+
+
+def test_a_drain_does_not_wait_for_the_panel(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    done = hive.drain("--web", "--web-bind", "127.0.0.1:0", "--message", "one")
+    assert (done.status, outcomes(done.json_lines())) == (0, ["ok"])
+    assert of_kind(done.json_lines(), "note") == []
+
+
+def test_the_panel_may_steer_and_what_else_the_harness_has_started_may_not() -> None:
+    pid = os.fork()
+    if pid == 0:
+        signal.pause()
+    try:
+        assert parent_of(pid) == os.getpid()
+        peer = Peer(pid, os.getuid())
+        refuse_turns("cancel", peer, panel=pid)
+        for other in (None, pid + 1):
+            with pytest.raises(RefusedError, match="a turn may not steer its own harness"):
+                refuse_turns("cancel", peer, panel=other)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

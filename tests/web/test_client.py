@@ -1,0 +1,90 @@
+"""One client, without a socket: heartbeats, and what becomes of one that takes nothing."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import pytest
+from starlette.types import Message
+
+from hyperhive_cli.settings import AgentPaths, resolve_paths
+from hyperhive_cli.web import channel as channel_module
+from hyperhive_cli.web import stream as stream_module
+from hyperhive_cli.web.channel import Channel
+from hyperhive_cli.web.reader import Reader
+from hyperhive_cli.web.sse import HEARTBEAT
+from hyperhive_cli.web.stream import EventStream
+
+
+@pytest.fixture
+def paths(state_dir: Path) -> AgentPaths:
+    return resolve_paths("bee", state_dir, state_dir, {})
+
+
+@asynccontextmanager
+async def endless(count: int = 10**9) -> AsyncIterator[AsyncGenerator[bytes, None]]:
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        for _ in range(count):
+            yield b"x"
+
+    yield chunks()
+
+
+def test_a_silent_stream_beats(paths: AgentPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel_module, "HEARTBEAT_S", 0.01)
+
+    async def main() -> list[bytes]:
+        channel = Channel(paths)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(channel.run)
+            chunks = Reader(channel, None, partial=False).chunks()
+            found = [await anext(chunks) for _ in range(3)]
+            await chunks.aclose()
+            tasks.cancel_scope.cancel()
+        return found
+
+    snapshot, *beats = anyio.run(main)
+    assert snapshot.startswith(b"event: snapshot\n")
+    assert beats == [HEARTBEAT, HEARTBEAT]
+
+
+async def serve(send_blocks: bool, closing: bool = False, hangs_up: bool = False) -> tuple[list[Message], int]:
+    """Serve one client; gives what was sent, and how often the connection was cut off."""
+    sent, aborts, event, gone = list[Message](), list[int](), anyio.Event(), anyio.Event()
+
+    async def receive() -> Message:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    def abort() -> None:
+        aborts.append(1)
+        gone.set()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        if send_blocks and message.get("more_body"):
+            await anyio.sleep_forever()
+        await anyio.lowlevel.checkpoint()
+
+    if closing:
+        event.set()
+    if hangs_up:
+        gone.set()
+    scope = {"type": "http", "state": {"abort": abort}}
+    with anyio.fail_after(20):
+        await EventStream(endless, event)(scope, receive, send)
+    return sent, len(aborts)
+
+
+def test_t56_a_client_that_takes_nothing_is_cut_off_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_module, "WRITE_LIMIT_S", 0.01)
+    sent, aborts = anyio.run(serve, True)
+    assert ([message.get("more_body") for message in sent], aborts) == ([None, True, False], 1)
+
+
+@pytest.mark.parametrize(("closing", "hangs_up"), [(True, False), (False, True)])
+def test_t56_a_stream_ends_with_its_client_and_with_the_gateway(*, closing: bool, hangs_up: bool) -> None:
+    sent, aborts = anyio.run(serve, False, closing, hangs_up)
+    assert (sent[-1].get("more_body"), aborts) == (False, 0)

@@ -1,0 +1,122 @@
+"""Who is let in, as a table: names, origins, kinds of requests, the token. The same over a real server: test_routes."""
+
+import pytest
+
+from hyperhive_cli.web.gate import Gate
+
+TOKEN = "right-token"  # noqa: S105 - of these tests alone
+ORIGINS = {"127.0.0.1:8420": "http://127.0.0.1:8420", "localhost:8420": "http://localhost:8420"}
+GATE = Gate(ORIGINS, TOKEN)
+GOOD = {"host": "127.0.0.1:8420", "authorization": f"Bearer {TOKEN}"}
+
+
+def status(method: str = "GET", path: str = "/api/state", **headers: str | None) -> int:
+    wanted = {**GOOD, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    pairs = [(name.encode(), value.encode()) for name, value in wanted.items() if value is not None]
+    refusal = GATE.refusal(method, path, pairs)
+    return 200 if refusal is None else refusal.status
+
+
+def test_what_our_page_and_curl_send_is_let_in() -> None:
+    assert status() == 200
+    assert status(origin="http://127.0.0.1:8420", sec_fetch_site="same-origin") == 200
+    assert status(host="localhost:8420", origin="http://localhost:8420") == 200
+    assert status("POST", content_type="application/json; charset=utf-8") == 200
+    assert status("GET", "/", authorization=None, sec_fetch_site="none", sec_fetch_mode="navigate") == 200
+    assert status(authorization=f"bearer {TOKEN}") == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(None, "", "evil.test", "evil.test:8420", "127.0.0.1", "127.0.0.1:8421", "127.0.0.1:8420."),
+        *(
+            "LOCALHOST:8420",
+            "localhost.:8420",
+            "localhost:8420@evil.test",
+            "127.0.0.1:8420 ",
+            "[::1]:8420",
+            "0.0.0.0:8420",
+        ),
+    ],
+)
+def test_t49_a_host_that_is_not_ours(host: str | None) -> None:
+    assert status(host=host) == 403
+    assert status("GET", "/", host=host) == 403
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("null", "", "http://evil.test", "http://127.0.0.1.evil.test", "http://127.0.0.1:8420.evil.test"),
+        *("https://127.0.0.1:8420", "http://127.0.0.1", "http://127.0.0.1:84200", "http://127.0.0.1:8420/"),
+        "http://localhost:8420",  # ours by another name, but then another page
+        "http://evil.test http://127.0.0.1:8420",
+    ],
+)
+def test_t49_an_origin_that_is_not_ours(origin: str) -> None:
+    assert status(origin=origin) == 403
+    assert status("GET", "/static/x.js", origin=origin) == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "site", "mode"),
+    [
+        ("GET", "cross-site", "cors"),
+        ("GET", "same-site", "cors"),  # another port of this machine: what the agent serves
+        ("GET", "cross-site", "navigate"),
+        ("GET", "none", "cors"),
+        ("POST", "none", "navigate"),
+        ("GET", "", None),
+        ("GET", "same-origin, none", None),
+    ],
+)
+def test_t49_a_fetch_from_elsewhere(method: str, site: str, mode: str | None) -> None:
+    assert status(method, sec_fetch_site=site, sec_fetch_mode=mode, content_type="application/json") == 403
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "PROPFIND", "get", ""])
+def test_t49_a_method_that_is_not_taken(method: str) -> None:
+    assert status(method) == 403
+    assert status(method, "/") == 403
+
+
+@pytest.mark.parametrize("media", [None, "", "text/plain", "application/x-www-form-urlencoded", "text/json", "x/json"])
+def test_t49_a_change_that_is_no_json(media: str | None) -> None:
+    assert status("POST", content_type=media) == 415
+
+
+@pytest.mark.parametrize("name", ["host", "origin", "authorization", "sec-fetch-site", "content-type"])
+def test_t49_a_header_that_comes_twice_is_nobodys(name: str) -> None:
+    headers = {**GOOD, "origin": "http://127.0.0.1:8420", "sec-fetch-site": "same-origin"}
+    headers["content-type"] = "application/json"
+    pairs = [(key.encode(), value.encode()) for key, value in headers.items()]
+    assert GATE.refusal("POST", "/api/cancel", pairs) is None
+    assert GATE.refusal("POST", "/api/cancel", [*pairs, (name.encode(), headers[name].encode())]) is not None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        f"Bearer  {TOKEN}",
+        f"Bearer {TOKEN}x",
+        f"Bearer {TOKEN[:-1]}",
+        f"Basic {TOKEN}",
+        TOKEN,
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/state", "/api/nothing", "/agents/a/api/state", "/agents/a/b", "/x", "", "//"])
+def test_t50_without_the_token(given: str | None, path: str) -> None:
+    assert status("GET", path, authorization=given) == 401
+    assert status("HEAD", path, authorization=given) == 401
+    assert status("POST", path, authorization=given, content_type="application/json") == 401
+
+
+@pytest.mark.parametrize("path", ["/", "/agents/a", "/agents/a/", "/static/app.js", "/static/a/b.css", "/favicon.ico"])
+def test_t50_the_shell_needs_no_token_and_takes_no_change(path: str) -> None:
+    assert status("GET", path, authorization=None) == 200
+    assert status("POST", path, authorization=None, content_type="application/json") == 401

@@ -1,0 +1,160 @@
+"""Where a gateway listens, under which names, with TLS; and what it says when it cannot."""
+
+import signal
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.harness import LIMIT_S, Hive
+from tests.web.site import JSON, Site, open_site, plain_environment, web_command
+
+
+@pytest.fixture
+def unix(state_dir: Path, tmp_path: Path) -> Iterator[Site]:
+    path = state_dir / "web.sock"
+    with open_site(
+        web_command(state_dir, f"--bind=unix:{path}"), plain_environment(tmp_path), tmp_path, unix=str(path)
+    ) as site:
+        yield site
+
+
+def test_a_unix_socket_is_for_its_owner_alone_and_goes_away(state_dir: Path, tmp_path: Path) -> None:
+    path = state_dir / "web.sock"
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))  # of a gateway that was killed
+    command = web_command(state_dir, f"--bind=unix:{path}")
+    with open_site(command, plain_environment(tmp_path), tmp_path, unix=str(path)) as site:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert site.url == "http://localhost/"
+        assert site.get("/api/state")["agent"] == "bee"
+        assert site.ask("GET", "/api/state", {"Host": "127.0.0.1"}).status == 403
+        assert site.ask("GET", "/api/state", {"Host": "localhost:80"}).status == 403
+        assert site.ask("GET", "/api/state", {"Origin": "http://127.0.0.1"}).status == 403
+        assert site.ask("GET", "/api/state", {"Authorization": None}).status == 401
+        second = subprocess.run(
+            command, env=plain_environment(tmp_path), cwd=tmp_path, capture_output=True, timeout=LIMIT_S, check=False
+        )
+        assert (second.returncode, path.is_socket()) == (1, True)
+        assert second.stderr.decode().startswith(f"Error: unix:{path} cannot be listened on: Address already in use")
+    assert not path.exists()
+
+
+def test_what_is_no_socket_is_not_replaced(hive: Hive) -> None:
+    path = hive.state_dir / "precious"
+    path.write_text("mine")
+    assert "cannot be listened on" in hive.call("web", "--bind", f"unix:{path}").refusal()
+    assert path.read_text() == "mine"
+
+
+def test_every_loopback_name_of_the_port_is_ours_and_no_other(site: Site) -> None:
+    for host in ("127.0.0.1", "localhost", "[::1]"):
+        name = f"{host}:{site.port}"
+        assert site.ask("GET", "/api/state", {"Host": name, "Origin": f"http://{name}"}).status == 200
+    assert site.ask("GET", "/api/state", {"Host": f"localhost:{site.port}", "Origin": site.origin}).status == 403
+
+
+def test_ipv6(state_dir: Path, tmp_path: Path) -> None:
+    command = web_command(state_dir, "--bind=[::1]:0")
+    with open_site(command, plain_environment(tmp_path), tmp_path, connect_to="::1") as site:
+        assert site.host == f"[::1]:{site.port}"
+        assert site.get("/api/state")["agent"] == "bee"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_with_its_number_though_streams_are_open(site: Site, number: signal.Signals) -> None:
+    with site.stream() as stream:
+        stream.named("snapshot")
+        site.program.send(number)
+        assert site.program.wait(10.0) == 128 + number
+    assert site.program.stderr == []
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> tuple[list[str], ssl.SSLContext]:
+    """Give the options of a certificate for hive.test, and what its clients trust."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("hive.test")
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    for n, blob in enumerate(issued.cert_chain_pems):
+        blob.write_to_path(str(certificate), append=n > 0)
+    issued.private_key_pem.write_to_path(str(key))
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return [f"--web-cert={certificate}", f"--web-key={key}"], context
+
+
+def test_beyond_this_machine_it_is_served_with_tls_under_the_given_name(
+    certified: tuple[list[str], ssl.SSLContext], state_dir: Path, tmp_path: Path
+) -> None:
+    options, context = certified
+    context.check_hostname = False  # we connect by address; the name is what stands in Host
+    command = web_command(state_dir, "--bind=0.0.0.0:0", "--web-allow-host=hive.test", *options)
+    with open_site(command, plain_environment(tmp_path), tmp_path, tls=context) as site:
+        assert site.url == f"https://hive.test:{site.port}/"
+        assert site.get("/api/state")["agent"] == "bee"
+        assert site.ask("GET", "/api/state", {"Origin": site.origin}).status == 200
+        assert site.ask("GET", "/api/state", {"Origin": site.origin.replace("https", "http")}).status == 403
+        for host in ("127.0.0.1", "0.0.0.0", "localhost", "evil.test"):  # noqa: S104 - not to be answered to
+            assert site.ask("GET", "/api/state", {"Host": f"{host}:{site.port}"}).status == 403
+        assert site.ask("POST", "/api/cancel", JSON, b"{}").status == 503
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["--bind", "0.0.0.0:0"], 2, "0.0.0.0 can be reached from other machines"),
+        (["--bind", "[::]:0", "--web-allow-host", "hive.test"], 2, ":: can be reached from other machines"),
+        (["--bind", "8420"], 2, "'8420' is no place to listen on"),
+        (["--bind", "example.com:80"], 2, "'example.com:80' is no place to listen on"),
+        (["--bind", "127.0.0.1:65536"], 2, "'127.0.0.1:65536' is no place to listen on"),
+        (["--web-cert", "cert.pem"], 2, "a certificate and its key belong together"),
+        (
+            ["--bind", "127.0.0.1:0", "--web-cert", "no", "--web-key", "no"],
+            1,
+            "the certificate or its key cannot be used",
+        ),
+        (["nobody"], 1, "there is no agent 'nobody'"),
+        (["No Name"], 2, "'No Name' is no agent name"),
+    ],
+)
+def test_what_cannot_be_is_said(arguments: list[str], status: int, said: str, hive: Hive) -> None:
+    assert hive.call("web", *arguments).refusal(status).startswith(said)
+
+
+def test_a_port_that_is_in_use(site: Site, hive: Hive) -> None:
+    done = hive.call("web", "--bind", f"127.0.0.1:{site.port}")
+    assert done.refusal() == f"127.0.0.1:{site.port} cannot be listened on: Address already in use"
+    assert "--bind" in done.stderr
+
+
+def test_without_the_extra_it_says_what_to_install(hive: Hive) -> None:
+    program = (
+        "import sys; sys.modules['starlette'] = None; sys.argv[0] = 'hyperhive'\n"
+        "from hyperhive_cli.cli.main import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "web"],
+        env=hive.variables(), cwd=hive.workspace, capture_output=True, timeout=LIMIT_S, check=False, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Error: the web panel needs starlette, which is not installed\nTry: pip install 'hyperhive[web]'\n"
+    )
+
+
+def test_the_address_is_printed_once_with_the_token_in_its_fragment(hive: Hive) -> None:
+    with hive.start("web", "--bind", "127.0.0.1:0") as program:
+        while not program.stdout:
+            assert program.process.poll() is None
+        (line,) = program.stdout
+        address, _, token = line.partition("/#token=")
+        assert address.startswith("http://127.0.0.1:")
+        assert len(token) == 43  # 32 bytes
+        assert program.interrupt() == 130

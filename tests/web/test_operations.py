@@ -1,0 +1,171 @@
+"""Everything that a browser can read and change, with the real harness; and the document tried against it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hyperhive_cli.web.api import CHANGES, GLOBAL, READINGS
+from tests.conftest import FakeClaude, wait_until
+from tests.harness import ANSWER, LIMIT_S, TEXT, Hive, gated
+from tests.web.site import JSON, Site, open_site, plain_environment
+
+UNKNOWN = 10**9
+
+
+def test_a_message_is_put_run_and_read_again(site: Site, hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    with hive.run(), site.stream() as stream:
+        assert stream.named("snapshot").data["running"] is True
+        sent = site.post("/api/messages", body="say hello", key="k", **{"from": "reviewer"})
+        assert (sent.status, sent.json()) == (200, {"id": 1})
+        seen = [stream.next()]
+        while seen[-1].data["kind"] != "turn_end":
+            seen.append(stream.next())
+        assert [told.id for told in seen] == list(range(1, len(seen) + 1))
+        assert (seen[0].data["from"], seen[0].data["body"]) == ("reviewer", "say hello")
+        assert seen[-1].data["outcome"] == "ok"
+        again = site.post("/agents/bee/api/messages", body="say hello", key="k")
+        other = site.post("/api/messages", body="something else", key="k")
+        assert (again.json(), other.status) == ({"id": 1}, 409)
+        assert other.json()["error"] == "the key 'k' was used for another message (1)"
+        later = site.post("/api/messages", body="later", at="+2h")
+        assert site.post("/api/messages", body="never", at="yesterday").status == 400
+        assert site.post("/api/messages", body=" ").status == 400
+        (waiting,) = site.get("/api/inbox")["messages"]
+        assert (waiting["id"], waiting["state"], waiting["body"]) == (later.json()["id"], "ready", "later")
+        assert waiting["not_before"] - waiting["created"] == pytest.approx(2 * 3600 * 1000, abs=1000)
+        assert [message["id"] for message in site.get("/api/inbox?all=1")["messages"]] == [1, waiting["id"]]
+    turn = site.get("/api/turns/last")
+    assert turn == site.get("/api/turns/1") == hive.call("show", "1", "--json").json_lines()[0]
+    assert (turn["result_text"][: len(ANSWER)], turn["history"]) == (ANSWER, "whole")
+    for by in ("day", "tool"):
+        assert site.get(f"/api/stats?by={by}") == hive.call("-a", "bee", "stats", "--json", "--by", by).json_lines()[0]
+    assert site.ask("GET", f"/api/turns/{UNKNOWN}").status == 404
+
+
+def test_the_longest_message_is_taken_and_no_longer_one(site: Site, hive: Hive) -> None:
+    with hive.run("--", "--max-turns=1"):
+        assert site.post("/api/pause").json() == {}
+        longest = "é\n" * (1024 * 1024 // 3) + "x"
+        assert site.post("/api/messages", body=longest).json() == {"id": 1}
+        (message,) = site.get("/api/inbox")["messages"]
+        assert message["body"] == longest
+        too_long = site.post("/api/messages", body="x" * (1024 * 1024 + 1))
+        assert too_long.status == 400
+        assert "at most 1,048,576 bytes" in too_long.json()["error"]
+        odd = site.ask("POST", "/api/messages", JSON, b'{"body": "a\\u0000b\\ud83d"}')
+        assert odd.json() == {"id": 2}
+        assert site.get("/api/inbox")["messages"][1]["body"] == "a\ufffdb\ufffd"
+
+
+def test_the_agent_is_steered(site: Site, hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(gated())
+    with hive.run():
+        refused = site.post("/api/cancel")
+        assert (refused.status, refused.json()) == (409, {"error": "no turn is running", "hint": None})
+        assert site.post("/api/model", model="opus").json() == {"model": "opus"}
+        assert site.post("/api/model", model="--x").status == 400
+        site.post("/api/messages", body="busy")
+        fake_claude.wait_for("before go on")
+        state = site.get("/api/state")
+        assert (state["model"], state["state"], state["capabilities"]["cancel"]) == ("opus", "thinking", True)
+        assert site.post("/api/login").status == 409  # a turn runs
+        waiting = site.post("/api/messages", body="waits").json()["id"]
+        cancelled = site.post(f"/api/inbox/{waiting}/cancel").json()["message"]
+        assert (cancelled["id"], cancelled["state"]) == (waiting, "cancelled")
+        assert site.post("/api/inbox/1/cancel").json()["error"] == "message 1 is running"
+        missing = site.post(f"/api/inbox/{UNKNOWN}/retry")
+        assert (missing.status, missing.json()["error"]) == (404, f"there is no message {UNKNOWN}")
+        assert site.post("/api/pause").json() == {}
+        assert site.post("/api/cancel").json() == {}
+        wait_until(lambda: site.get("/api/state")["state"] == "idle")
+        assert site.get("/api/state")["paused"] is True
+        assert site.post(f"/api/inbox/{waiting}/retry").json()["message"]["state"] == "ready"  # and goes on
+        fake_claude.touch("go on")
+        wait_until(lambda: site.get("/api/state")["last_outcomes"] == ["cancelled", "ok"])
+        assert site.get("/api/state")["paused"] is False
+        assert site.post("/api/resume").json() == {"rested": False}
+        compacted = site.post("/api/compact").json()
+        assert compacted.keys() == {"outcome", "note", "context_tokens"}
+        assert site.post("/api/new-session").json() == {}
+        assert site.post("/api/compact").status == 409  # there is no session any more
+
+
+def test_a_stopped_agent_can_be_read_and_says_why_it_cannot_be_changed(site: Site, hive: Hive) -> None:
+    hive.drain("--message", "one")
+    state = site.get("/api/state")
+    status = hive.status() | {"agent": "bee", "last_event": state["last_event"]}  # which has an age
+    assert {name: state[name] for name in status} == status
+    assert not any(state["capabilities"].values())
+    for reading in READINGS:
+        if reading.name != "stream":
+            assert site.ask("GET", reading.path.replace("{id}", "1")).status == 200, reading.path
+    bodies = {name: "x" for change in CHANGES for name, field in change.fields.items() if field.required}
+    before = site.get("/api/inbox?all=1")
+    for change in CHANGES:
+        fields = {name: bodies[name] for name, field in change.fields.items() if field.required}
+        answer = site.post(change.path.replace("{id}", "1"), **fields)
+        assert answer.status == 503, change.path
+        assert answer.json() == {"error": "no harness is running for agent 'bee'", "hint": "hyperhive -a bee run"}
+    assert site.get("/api/inbox?all=1") == before
+
+
+def test_all_agents_of_a_machine_are_served_and_a_new_one_is_found(hive: Hive, state_dir: Path, tmp_path: Path) -> None:
+    environment = {**plain_environment(tmp_path), "XDG_STATE_HOME": str(state_dir)}
+    home = state_dir / "hyperhive"
+
+    def agent(name: str) -> Hive:
+        return Hive(hive.workspace, home / name, hive.claude, hive.environment)
+
+    agent("first").call("send", "one")
+    command = [sys.executable, "-m", "hyperhive_cli", "web", "--bind", "127.0.0.1:0", "--json"]
+    with open_site(command, environment, tmp_path) as site:
+        assert [one["agent"] for one in site.get("/api/agents")] == ["first"]
+        assert site.get("/api/state")["agent"] == "first"
+        agent("second").call("send", "two")
+        with agent("second").run():
+            found = site.get("/api/agents")
+            assert [(one["agent"], one["running"]) for one in found] == [("first", False), ("second", True)]
+            assert site.get("/agents/second/api/state")["agent"] == "second"
+            ambiguous = site.ask("GET", "/api/state")
+            assert (ambiguous.status, ambiguous.json()["hint"]) == (404, "/agents/NAME/…")
+    with open_site([*command, "first", "second"], environment, tmp_path) as site:
+        assert [one["agent"] for one in site.get("/api/agents")] == ["first", "second"]
+    with open_site([*command, "second"], environment, tmp_path) as site:
+        assert site.get("/api/state")["agent"] == "second"
+        assert site.ask("GET", "/agents/first/api/state").status == 404
+
+
+# Some 20 requests a path, half of them nonsense. A path's wrong method is refused with 403 by the gate, which knows
+# no paths; whether a request is without a token or with a wrong one is looked at in test_routes.
+ENDLESS = ["/stream", "/login", "/compact"]  # or not to be waited for
+NOT_CHECKED = "unsupported_method,ignored_auth,positive_data_acceptance"
+
+
+def test_what_the_document_says_holds_for_whatever_is_sent(
+    site: Site, hive: Hive, fake_claude: FakeClaude, tmp_path: Path
+) -> None:
+    fake_claude.script(TEXT)
+    hive.drain("--message", "one")
+    with hive.run():
+        done = subprocess.run(
+            [
+                *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{site.url}api/openapi.json"),
+                *("--header", f"Authorization: Bearer {site.token}", "--seed", "1", "--max-examples", "8"),
+                *("--phases", "coverage,fuzzing", "--exclude-checks", NOT_CHECKED, "--no-color"),
+                *("--exclude-path-regex", "|".join(["^/agents", *ENDLESS])),
+            ],
+            cwd=tmp_path,
+            env=plain_environment(tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
+        # The document's own address is not among those that are tried.
+        left_out = 1 + sum(word in one.path for one in (*READINGS, *CHANGES) for word in ENDLESS)
+        assert f"Tested: {len(READINGS) + len(CHANGES) + len(GLOBAL) - left_out}\n" in done.stdout
+        assert site.get("/api/state")["running"] is True
