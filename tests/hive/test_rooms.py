@@ -258,3 +258,12 @@ def test_without_the_extra_all_works_but_a_hive_which_says_what_is_missing(tmp_p
         done = call(*words, "--hive", "postgresql:///x")
         assert (done.returncode, "hyperhive[hive]" in done.stderr) == (1, True), done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_the_settings_show_no_password(database: Database) -> None:
+    with database.machines("a") as (a,):
+        a.variables["HYPERHIVE_RUN_HIVE"] = "postgresql://me:secret-word@host/db"
+        for words in (["config", "show"], ["config", "show", "--json"]):
+            shown = a.call("x", *words).stdout
+            assert "me:***@host/db" in shown
+            assert "secret-word" not in shown
