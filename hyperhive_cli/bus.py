@@ -33,6 +33,7 @@ from hyperhive_cli.settings import DEFAULT_MODEL, RING_CAPACITY
 from hyperhive_cli.store.db import shrink_wal
 from hyperhive_cli.store.events import EventStore
 from hyperhive_cli.store.model import read_model, write_model
+from hyperhive_cli.store.place import wal_bytes
 from hyperhive_cli.usage import TokenUsage, context_of
 
 # A history that cannot be written is not tried again with each event: a lock that somebody holds costs
@@ -147,21 +148,23 @@ class Bus:
         self.note(f"the history is written from now on; {missing} events of this life are missing from it")
 
     async def settle(self) -> None:
-        """Let whoever floods the history wait until it, where its log has grown too long, is swept and cut back.
+        """Let whoever floods the history wait until its log, where that has grown too long, is cut back.
 
         The copying is done in a thread while nobody writes: on the loop it would hold up all else (measured: 30 ms
         at a time), and beside a writer that never rests no log is ever cut back (it grew to 373 MB).
         """
         if self._store is not None and (path := self._store.swollen_log()) is not None:
-            await self.sweep()
-            left = await trio.to_thread.run_sync(shrink_wal, path)
-            self._store.mind_log(left)
+            grown = wal_bytes(path)
+            self._store.mind_log(grown, await trio.to_thread.run_sync(shrink_wal, path))
+            if self._store.is_crowded:
+                await self.sweep()
 
     async def sweep(self) -> None:
         """Delete what the history holds beyond its capacity, in steps that hold nobody up."""
         while self._store is not None and self._failed_at is None:
             try:
                 if not self._store.sweep():
+                    self._store.unswept_bytes = 0
                     return
             except StoreError as error:
                 self.note(error.message, "warning")

@@ -1,7 +1,8 @@
 """The configuration files: what may stand in them, and what does. Pure: texts and tables in, values out.
 
 A workspace's file is written by whoever writes in the workspace, the agent too. So it may say how the work is
-done; what gives rights, starts programs, speaks for the operator or decides who pays comes from the user alone.
+done; what gives rights, starts programs, speaks for the operator, decides who pays or how much, comes from the user
+alone.
 """
 
 import difflib
@@ -21,12 +22,14 @@ TABLE = "run"
 # Of the options of `run`, as in the files. Every option stands in exactly one of the three (a test sees to it).
 WORKSPACE_MAY = frozenset(
     {"model", "drain", "drain-wait", "json", "quiet", "partial", "continue", "prewarm"}
-    | {"turn-timeout", "stall-timeout", "background-wait"}
+    | {"turn-timeout", "stall-timeout", "background-wait", "compact-at", "compact-instructions"}
 )
 USER_ALONE = frozenset(
     {"claude", "message", "permission-mode", "dangerously-skip-permissions", "expect-auth", "pass-env"}
-    | {"allow-self-control", "on-event", "on-event-kind"}
+    | {"allow-self-control", "on-event", "on-event-kind", "hive", "machine"}
     | {"web", "web-bind", "web-allow-host", "web-cert", "web-key"}
+    # What its agent could raise or strike out would be no budget.
+    | {"max-turn-cost", "max-day-cost", "max-turn-tokens", "max-tool-calls"}
 )
 NOWHERE = frozenset({"workspace"})  # it says which file is read
 
@@ -69,13 +72,21 @@ def read_agent(source: Source) -> str | None:
     return found
 
 
+def read_hive(source: Source) -> str | None:
+    """Give the hive's address that the user's file sets for all commands; raises UsageError."""
+    found = _parse(source).get("hive")
+    if found is not None and not isinstance(found, str):
+        raise UsageError(f"{place_of(source, 'hive')}: `hive` is {_SAID['text']}")
+    return found
+
+
 def read_settings(source: Source, kinds: Mapping[str, Kind]) -> dict[str, Setting]:
     """Give what a file sets of the options of `run`, which `kinds` lists; raises UsageError, which names the place.
 
     The values have the right type; whether one is in an option's range is not looked at.
     """
     found = _parse(source)
-    for key in found.keys() - {"agent", TABLE}:
+    for key in found.keys() - {"agent", TABLE} - ({"hive"} if not source.is_workspace else set()):
         hint = f"[{TABLE}] above it" if key in kinds else f"agent, or the table [{TABLE}]"
         raise UsageError(f"{place_of(source, key)}: there is no setting {key!r} outside of a table", hint)
     if "agent" in found and not source.is_workspace:

@@ -17,6 +17,7 @@ class OutcomeKind(StrEnum):
     SESSION_LOST = "session_lost"
     BAD_REQUEST = "bad_request"
     CAPPED = "capped"
+    BUDGET = "budget"
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
     TIMED_OUT = "timed_out"

@@ -52,6 +52,10 @@ class TokenUsage:
         """
         return self.input_tokens + self.cache_read_input_tokens + self.cache_creation_input_tokens
 
+    def all_tokens(self) -> int:
+        """Give all that went in, cached or not, and all that came out."""
+        return self.context_tokens() + self.output_tokens
+
     def to_dict(self) -> dict[str, int]:
         """Give the wire shape, the API's own names."""
         return asdict(self)

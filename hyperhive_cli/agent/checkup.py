@@ -36,7 +36,7 @@ from hyperhive_cli.errors import HyperhiveError, StoreError
 from hyperhive_cli.events import Stream
 from hyperhive_cli.settings import HISTORY_CAPACITY, LOCK_NAME, AgentPaths, default_agents_home
 from hyperhive_cli.store.db import look_for_damage
-from hyperhive_cli.store.events import open_event_reader
+from hyperhive_cli.store.events import history_trouble, open_event_reader
 from hyperhive_cli.store.folder import check_state_dir, lock_holder
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.place import unsound_file_system
@@ -215,6 +215,8 @@ def _database(what: str, path: Path, advice: str) -> Finding:
 def _stream(paths: AgentPaths) -> Finding:
     if not paths.events_db.exists():
         return fine("stream", "no line of claude's is kept yet")
+    if history_trouble(paths.events_db) is not None:
+        return warning("stream", "the history cannot be read", "see the history")
     with open_event_reader(paths.events_db) as store:
         events = [record.event for record in store.newest(HISTORY_CAPACITY, (Stream.kind,))]
     return judge_lines([event.line for event in events if isinstance(event, Stream)])

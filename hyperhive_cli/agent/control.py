@@ -8,6 +8,7 @@ from typing import Any
 
 from hyperhive_cli.agent.login import LoginDesk
 from hyperhive_cli.agent.loop import AgentLoop
+from hyperhive_cli.budget import TURN_LIMITS
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.control.peer import Peer, descends_from
 from hyperhive_cli.errors import RefusedError, UsageError
@@ -53,6 +54,7 @@ class ControlHandler:
             "set_model": self._set_model,
             "new_session": self._new_session,
             "compact": self._compact,
+            "budget_raise": self._budget_raise,
             "cancel": self._cancel,
             "login": self._login,
             "login_code": self._login_code,
@@ -78,6 +80,7 @@ class ControlHandler:
             "paused": self._loop.is_paused,
             "login": self._desk.detail(),
             "prewarmed": self._loop.prewarmed(),
+            "budget": self._loop.budget(),
         }
 
     def follow(self, since: int | None) -> AsyncGenerator[list[BusEvent], None]:
@@ -150,6 +153,11 @@ class ControlHandler:
     async def _compact(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         outcome = await self._loop.compact()
         return {"outcome": outcome.kind.value, "note": outcome.note, "context_tokens": self._bus.context_tokens}
+
+    async def _budget_raise(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        limits = {name: arguments[name] for name in TURN_LIMITS if arguments.get(name) is not None}
+        await self._loop.raise_budget(arguments.get("day_cost"), arguments.get("message_id"), limits)
+        return {"budget": self._loop.budget()}
 
     async def _cancel(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         self._loop.cancel()

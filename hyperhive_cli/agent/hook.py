@@ -30,7 +30,7 @@ NOTE_LIMIT_CHARS = 300
 
 # A person has ended these turns, and need not be told.
 _KNOWN_TO_SOMEBODY = {OutcomeKind.CANCELLED.value, OutcomeKind.INTERRUPTED.value}
-_NEEDS_SOMEBODY = {"needs_login_idle", "failed"}
+_NEEDS_SOMEBODY = {"needs_login_idle", "failed", "over_budget"}
 
 
 def needs_attention(record: BusEvent) -> bool:

@@ -4,22 +4,25 @@ import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import trio
 
 from hyperhive_cli.agent.care import check_inbox
+from hyperhive_cli.agent.compactor import Compactor
 from hyperhive_cli.agent.credentials import Signature, credentials_changed, credentials_signature, is_logged_in
 from hyperhive_cli.agent.ledger import Ledger
-from hyperhive_cli.agent.pause import LOGIN_PROBE_S, Pause, Pauses
+from hyperhive_cli.agent.pause import ACCOUNT_WAITS, LOGIN_PROBE_S, Pause, Pauses
 from hyperhive_cli.agent.prewarm import Prewarmer
+from hyperhive_cli.agent.purse import HELD, Purse
 from hyperhive_cli.agent.turn import AgentConfig, TurnDesk
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.outcome import Cause
 from hyperhive_cli.errors import RefusedError, StoreError
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.render.text import duration
-from hyperhive_cli.store.inbox import Inbox, Message
+from hyperhive_cli.store.inbox import Inbox
 
 FACT_LIMIT_S = 1.0  # how long a command waits for the inbox
 INBOX_POLL_S = 5.0  # a sender rings; this finds the messages of one whose ring was lost
@@ -39,12 +42,14 @@ class _Rest:
     credentials: Signature | None
 
 
-class _Compaction:
-    """A compaction that was asked for: `outcome` is there when `done` is set, None if it never ran."""
+class Supply(Protocol):
+    """Where messages come from that are not in the inbox yet: a hive."""
 
-    def __init__(self) -> None:
-        self.done = trio.Event()
-        self.outcome: Outcome | None = None
+    async def fetch(self) -> bool:
+        """Bring the next one into the inbox; False when there is none. Raises StoreError. May be cancelled."""
+
+    def done(self) -> None:
+        """Take note that its turn is over, or that none was begun."""
 
 
 class AgentLoop:
@@ -56,7 +61,9 @@ class AgentLoop:
         self._bus = bus
         self._ledger = Ledger(bus)
         self._prewarmer = Prewarmer(config, bus.now_ms)
-        self._desk = TurnDesk(config, inbox, bus, self._ledger, self._prewarmer.take)
+        self._purse = Purse(config.budget, inbox, bus)
+        self._desk = TurnDesk(config, inbox, bus, self._ledger, self._purse, self._prewarmer.take)
+        self._compactor = Compactor(config.mark, self._desk, inbox, bus, self._ledger)
         self._rest: _Rest | None = None
         self._pauses = Pauses()
         self._bell = trio.Event()
@@ -64,7 +71,8 @@ class AgentLoop:
         self._left_over = False
         self._busy = False  # from a lease, or the start of a compaction, until all of it is recorded
         self._held: tuple[str, int | None] | None = None  # the status that a login found; no turn starts during it
-        self._compaction: _Compaction | None = None
+        self.supply: Supply | None = None
+        self._supplying = trio.CancelScope()
 
     @property
     def failed(self) -> bool:
@@ -98,28 +106,62 @@ class AgentLoop:
             self.ring()
 
     async def resume(self) -> bool:
-        """End a pause or a rest now, whatever its reason; False when there is none."""
+        """End a pause or a rest now, whatever its reason, a spent day may cost as much again; False: there is none."""
         paused, rest = self.is_paused, self._rest
         if paused:
             await self._ledger.insist(lambda: self._inbox.put_facts(paused=""), limit_s=FACT_LIMIT_S)
             self._bus.note("no longer paused")
         self._pauses.forget()
         if rest is not None:
+            if self._bus.status == HELD:
+                await self._ledger.insist(self._purse.extend_day, limit_s=FACT_LIMIT_S)
             rest.until = -math.inf
         self.ring()
         return paused or rest is not None
+
+    def budget(self) -> Mapping[str, Any] | None:
+        """Give the `budget` field of `status --json`."""
+        return self._purse.detail(self._desk.spending())
+
+    async def raise_budget(
+        self, day_cost: float | None, message_id: int | None, limits: Mapping[str, float | int]
+    ) -> None:
+        """Raise today's limit, which ends the wait for tomorrow, or those of a message. Raises as `Purse` does."""
+        write = partial(self._purse.raise_limits, day_cost, message_id, limits)
+        await self._ledger.insist(write, limit_s=FACT_LIMIT_S)
+        if self._rest is not None and self._bus.status == HELD and day_cost is not None:
+            self._rest.until = -math.inf
+        self.ring()
 
     def stop(self) -> None:
         """End after the running turn, which is interrupted: its message goes back into the inbox."""
         self._stopping = True
         self._ledger.close()
         self._desk.stop(Cause.INTERRUPTED)
+        self._supplying.cancel()
         self.ring()
 
     def cancel(self) -> None:
         """Interrupt the running turn for good; raises RefusedError when there is none."""
         if not self._desk.stop(Cause.CANCELLED):
             raise RefusedError("no turn is running")
+
+    def yield_turn(self, *, now: bool) -> None:
+        """End the running turn, in an orderly way or (`now`) at once: the agent is another machine's, or soon is."""
+        self._desk.interrupt(now=now)
+
+    def rest_too(self, reason: str, until_unix: int | None) -> None:
+        """Rest as another agent of the same account does, until then (None: until it says so)."""
+        if self._rest is None:
+            seconds = math.inf if until_unix is None else max(0.0, until_unix - self._bus.now_ms() / 1000)
+            self._begin_rest(Pause(seconds, ACCOUNT_WAITS, reason))
+            self.ring()
+
+    def rest_no_longer(self, stagger_s: float) -> None:
+        """Go on so many seconds from now, if it was for another agent's sake that this one rests."""
+        if self._rest is not None and self._bus.status == ACCOUNT_WAITS:
+            self._rest.until = min(self._rest.until, trio.current_time() + stagger_s)
+            self.ring()
 
     def freeze(self) -> None:
         """Stop the processes of the turn, or those that wait: the harness is about to be stopped itself."""
@@ -165,14 +207,12 @@ class AgentLoop:
     async def compact(self) -> Outcome:
         """Run `/compact` on the session once the running turn is over, and give its outcome.
 
-        Raises RefusedError when one is under way, or when there is no session. Cancelling the wait leaves
-        the compaction to run.
+        Raises RefusedError when one is under way, when there is no session, or no money for it. Cancelling the wait
+        leaves the compaction to run.
         """
-        if self._compaction is not None:
-            raise RefusedError("already compacting")
-        if not self._inbox.fact("session_id") or self._inbox.fact("skip_continue"):
-            raise RefusedError("there is no session yet to compact", "hyperhive send 'what to do'")
-        self._compaction = asked = _Compaction()
+        if self._bus.status == HELD:
+            raise RefusedError("today's budget is used up", "hyperhive budget raise --day-cost …")
+        asked = self._compactor.ask()
         self.ring()
         await asked.done.wait()
         if asked.outcome is None:
@@ -195,8 +235,7 @@ class AgentLoop:
                 self._prewarmer.want(self._next_argv())
                 await self._wait()
         finally:
-            if self._compaction is not None:
-                self._compaction.done.set()
+            self._compactor.close()
 
     def _next_argv(self) -> list[str] | None:
         """Give the command line with which a claude may wait now, None while none should."""
@@ -226,46 +265,52 @@ class AgentLoop:
         """Do the next thing; False when there is none."""
         if self._held is not None or (self._rest is not None and not await self._is_over(self._rest)):
             return False
+        if self.supply is not None and not await self._is_supplied(self.supply):
+            return False
         self._busy = True
         try:
             return await self._work()
         finally:
             self._busy = False
+            if self.supply is not None:
+                self.supply.done()
+
+    async def _is_supplied(self, supply: Supply) -> bool:
+        """Let a message be brought, and say whether there is something to do now."""
+        if self._compactor.is_asked or self.is_paused:
+            return True
+        is_there = None
+        with trio.CancelScope() as self._supplying:
+            is_there = await self._ledger.obtain(supply.fetch)
+        if is_there and self._held is None and not self._stopping:
+            return True
+        supply.done()  # a login began meanwhile, or a stop: the message waits, and is given back
+        return False
 
     async def _work(self) -> bool:
-        if self._compaction is not None:
-            await self._compact(self._compaction)
+        if self._compactor.is_asked:
+            self._rest_after(await self._compactor.run_asked())
             return True
         check_inbox(self._inbox, self._bus)
         if self.is_paused:
             return False
+        if (pause := self._purse.hold()) is not None:
+            self._begin_rest(pause)
+            return False
+        if self._compactor.is_due():
+            self._rest_after(await self._compactor.run_due())
+            return True
         model, now_ms = self._bus.refresh_model(), self._bus.now_ms()
         lease = self._ledger.attempt(lambda: self._inbox.lease(self._bus.boot, model, now_ms=now_ms))
         if lease is None:
             return False
-        outcome = await self._desk.run_message(lease)
+        outcome, seen = await self._desk.run_message(lease)
         if outcome.kind is OutcomeKind.CONTEXT_FULL:
-            await self._make_room(lease.message)
+            await self._compactor.make_room(lease.message)
+        else:
+            await self._compactor.judge(seen)
         self._rest_after(outcome)
         return True
-
-    async def _compact(self, asked: _Compaction) -> None:
-        try:
-            asked.outcome = await self._desk.run_compact()
-            self._rest_after(asked.outcome)
-        finally:
-            self._compaction = None
-            asked.done.set()
-
-    async def _make_room(self, message: Message) -> None:
-        """Compact once; a message that is too long even so gets a new session."""
-        if message.attempts == 1 and self._inbox.fact("session_id"):
-            self._bus.note("the context is full: compacting, then trying again", "warning")
-            compacted = await self._desk.run_compact()
-            if compacted.ok and compacted.note is None:
-                return
-        self._bus.note("the context is full: going on in a new session", "warning")
-        self._bus.request_new_session()
 
     def _rest_after(self, outcome: Outcome) -> None:
         """Rest where the outcome asks for it, and say so."""

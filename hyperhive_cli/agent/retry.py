@@ -44,6 +44,7 @@ _FATES = {
     OutcomeKind.SESSION_LOST: _RETRY,
     OutcomeKind.BAD_REQUEST: _DEAD,
     OutcomeKind.CAPPED: _DEAD,  # the operator's own limit: a retry would spend it once more
+    OutcomeKind.BUDGET: _DEAD,  # the same
     OutcomeKind.CANCELLED: _CANCELLED,
     OutcomeKind.INTERRUPTED: Fate(MessageState.READY, spent=False, acted=True),
     OutcomeKind.TIMED_OUT: _REDELIVER,

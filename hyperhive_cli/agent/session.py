@@ -52,11 +52,8 @@ class Session:
         return refused and self.id is not None and self.aside is None
 
     def cost_usd(self, seen: Evidence) -> float | None:
-        """Give a run's own cost: claude's last running total less what the session had spent before."""
-        total = seen.total_cost_usd
-        if total is None or not seen.cost_is_per_session or total < self.spent_usd:
-            return total  # below what was spent before: claude began to count anew
-        return total - self.spent_usd
+        """Give a run's own cost."""
+        return seen.own_cost_usd(self.spent_usd)
 
     def usage(self, seen: Evidence) -> TokenUsage:
         """Give a run's own tokens: the growth of claude's running totals, which hold subagents and compactions too.
@@ -67,9 +64,7 @@ class Session:
         if not seen.results:
             requests = () if seen.cost_is_per_session else map(TokenUsage.from_usage, seen.requests.values())
             return sum(requests, TokenUsage())
-        if seen.total_usage is None or not seen.cost_is_per_session:
-            return seen.total_usage or seen.usage
-        return seen.usage if self.used is None else seen.total_usage.since(self.used)
+        return seen.own_usage(self.used)
 
     def facts_after(self, seen: Evidence, outcome: Outcome) -> dict[str, str]:
         """Give the facts that a turn in this session leaves; those not named stay."""

@@ -9,10 +9,14 @@ from pathlib import Path
 import trio
 
 from hyperhive_cli.agent.ledger import Ledger
+from hyperhive_cli.agent.mark import Mark
+from hyperhive_cli.agent.purse import Purse
 from hyperhive_cli.agent.retry import Fate, MessageState, message_fate
 from hyperhive_cli.agent.session import Session
 from hyperhive_cli.agent.state import TurnState
+from hyperhive_cli.budget import Budget
 from hyperhive_cli.bus import Bus
+from hyperhive_cli.claude.allowance import Allowance
 from hyperhive_cli.claude.argv import Launch, turn_argv
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause, Ending, classify, remarks
@@ -43,6 +47,8 @@ class AgentConfig:
     expect_auth: str | None = None  # the only source of credentials that may be used
     redactor: Redactor = field(default_factory=lambda: Redactor({}))
     prewarm: bool = False  # let the next claude wait while the agent is idle
+    budget: Budget = field(default_factory=Budget)
+    mark: Mark = field(default_factory=Mark)
 
 
 Take = Callable[[Sequence[str] | None], OpenClaude | None]  # a claude that waits with this command line, if one does
@@ -51,8 +57,9 @@ Take = Callable[[Sequence[str] | None], OpenClaude | None]  # a claude that wait
 class TurnDesk:
     """Runs one turn after the other. `failed` tells whether one was not ok."""
 
-    def __init__(self, config: AgentConfig, inbox: Inbox, bus: Bus, ledger: Ledger, take: Take) -> None:
+    def __init__(self, config: AgentConfig, inbox: Inbox, bus: Bus, ledger: Ledger, purse: Purse, take: Take) -> None:
         self.failed = False
+        self._purse = purse
         self._config = config
         self._inbox = inbox
         self._bus = bus
@@ -68,6 +75,11 @@ class TurnDesk:
             self._running.stop(cause)
         return self._running is not None
 
+    def interrupt(self, *, now: bool) -> None:
+        """End the running turn alone, in an orderly way or (`now`) at once; those after it run as ever."""
+        if self._running is not None:
+            (self._running.kill if now else self._running.stop)(Cause.INTERRUPTED)
+
     def freeze(self) -> None:
         """Stop the processes of the running turn, if one runs."""
         if self._running is not None:
@@ -78,32 +90,36 @@ class TurnDesk:
         if self._running is not None:
             self._running.thaw(paused_s)
 
-    async def run_message(self, lease: Lease) -> Outcome:
-        """Run a message's turn to its end."""
+    async def run_message(self, lease: Lease) -> tuple[Outcome, Evidence]:
+        """Run a message's turn to its end, and give what was seen in it."""
         message = lease.message
         delivery = message.deliveries if message.acted else 1
         prompt = message_to_prompt(message.sender, message.body, raw=message.raw, delivery=delivery)
         self._announce_start(lease.turn_id, message)
         self._bus.set_state(TurnState.THINKING)
-        outcome, _ = await self._run(lease.turn_id, prompt, message)
-        return outcome
+        return await self._run(lease.turn_id, prompt, message)
 
-    async def run_compact(self) -> Outcome:
+    def spending(self) -> dict[str, int] | None:
+        """Give what the running turn has used so far, tokens and tool calls; None when none runs."""
+        return None if self._running is None else self._running.spending()
+
+    async def run_compact(self, instructions: str | None = None) -> tuple[Outcome, Evidence]:
         """Run `/compact` on the session. Ok with a note: claude found nothing to compact, and says why."""
+        command = f"/compact {instructions}" if instructions else "/compact"
         model = self._bus.refresh_model()
         turn_id = await self._ledger.insist(lambda: self._inbox.open_turn(model, now_ms=self._bus.now_ms()))
-        self._announce_start(turn_id, None)
+        self._announce_start(turn_id, None, command)
         self._bus.set_state(TurnState.COMPACTING)
-        outcome, seen = await self._run(turn_id, "/compact", None)
+        outcome, seen = await self._run(turn_id, command, None)
         if outcome.ok and not seen.compacted:
-            return Outcome(OutcomeKind.OK, seen.result_text or "nothing was compacted")
-        return outcome
+            outcome = Outcome(OutcomeKind.OK, seen.result_text or "nothing was compacted")
+        return outcome, seen
 
-    def _announce_start(self, turn_id: int, message: Message | None) -> None:
+    def _announce_start(self, turn_id: int, message: Message | None, command: str = "") -> None:
         self._bus.publish(
             TurnStart(
                 sender=COMPACT_SENDER if message is None else message.sender,
-                body="/compact" if message is None else self._config.redactor.text(message.body),
+                body=self._config.redactor.text(command if message is None else message.body),
                 unread=self._inbox.unread(),
                 turn_id=turn_id,
                 message_id=None if message is None else message.id,
@@ -115,20 +131,26 @@ class TurnDesk:
     def next_argv(self) -> list[str]:
         """Give the command line of a claude that is to wait for the next message. Raises StoreError."""
         is_new = self._inbox.fact("skip_continue") == "1"
-        return self._argv(Session(dropped=True) if is_new else Session.from_facts(self._inbox.fact), waits=True)
+        session = Session(dropped=True) if is_new else Session.from_facts(self._inbox.fact)
+        return self._argv(session, self._purse.allowance(None, session), waits=True)
 
-    def _argv(self, session: Session, *, waits: bool) -> list[str]:
-        newest = self._config.continue_newest and session.id is None and not session.dropped
+    def _argv(self, session: Session, allowance: Allowance, *, waits: bool) -> list[str]:
         return turn_argv(
-            self._config.launch, model=self._bus.model, session_id=session.id, newest=newest, stream_input=waits
+            self._config.launch,
+            model=self._bus.model,
+            session_id=session.id,
+            newest=self._config.continue_newest and session.id is None and not session.dropped,
+            stream_input=waits,
+            cost_cap_usd=allowance.cost_usd,
         )
 
     async def _run(self, turn_id: int, prompt: str, message: Message | None) -> tuple[Outcome, Evidence]:
         config = self._config
         await self._ledger.insist(self._bus.take_skip_continue)
         session = Session.from_facts(self._inbox.fact)
+        allowance = self._purse.allowance(message, session)
         request = TurnRequest(
-            self._argv(session, waits=False),
+            self._argv(session, allowance, waits=False),
             prompt.encode(),
             config.workspace,
             config.environment,
@@ -136,11 +158,12 @@ class TurnDesk:
             config.kept,
             session_id=session.id,
             expect_auth=config.expect_auth,
+            allowance=allowance,
             redact=config.redactor,
         )
         self._bus.take_tool_calls()
         started = trio.current_time()
-        opened = self._take(None if message is None else self._argv(session, waits=True))
+        opened = self._take(None if message is None else self._argv(session, allowance, waits=True))
         turn, ending = await self._attend(request, opened)
         if turn.unheard and ending.cause is None:
             turn, ending = await self._attend(request, None)
@@ -148,6 +171,7 @@ class TurnDesk:
         record = self._record(turn_id, turn.evidence, ending, duration_ms, session)
         fate = _fate(record.outcome, message, poisoned=session.is_suspect(turn.evidence, record.outcome))
         facts = session.facts_after(turn.evidence, record.outcome) | _facts_seen(turn.evidence)
+        facts |= self._purse.facts_after(message, is_over=fate.state is not MessageState.READY)
         await self._settle(record, message, fate, facts)
         for text in remarks(turn.evidence, ending):
             self._bus.note(text, "warning")
@@ -178,6 +202,7 @@ class TurnDesk:
             cost_usd=session.cost_usd(seen),
             context_tokens=seen.context_tokens,
             context_window=seen.context_window,
+            compacted_from=seen.compacted_from,
             tool_calls=self._bus.take_tool_calls(),
             result_text=seen.result_text,
         )
@@ -217,7 +242,10 @@ class TurnDesk:
         )
         if message is not None and fate.state is MessageState.DEAD:
             text = f"message {message.id} is dead after attempt {message.attempts}"
-            self._bus.note(f"{text}; `hyperhive inbox retry {message.id}` runs it again", "error")
+            is_spent = outcome.kind is OutcomeKind.BUDGET
+            raising = f"{self._purse.advice(message.id)} gives it more, " if is_spent else ""
+            self._bus.note(f"{text}; {raising}`hyperhive inbox retry {message.id}` runs it again", "error")
+        self._purse.warn_of_day()
         self._bus.set_state(TurnState.IDLE)
 
 

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+COST_CAP_FLAG = "--max-budget-usd"  # claude refuses 0
+
 
 @dataclass(frozen=True, slots=True)
 class Launch:
@@ -21,13 +23,20 @@ class Launch:
 
 
 def turn_argv(
-    launch: Launch, *, model: str, session_id: str | None, newest: bool = False, stream_input: bool = False
+    launch: Launch,
+    *,
+    model: str,
+    session_id: str | None,
+    newest: bool = False,
+    stream_input: bool = False,
+    cost_cap_usd: float | None = None,
 ) -> list[str]:
     """Build the command line of one turn.
 
     `session_id` resumes that conversation; `newest` (only without one) continues the folder's newest. With
-    `stream_input` claude waits for its message as a line on stdin (`prompt_to_line`). Free values go as
-    `--flag=value`, so that none can become a flag of its own.
+    `stream_input` claude waits for its message as a line on stdin (`prompt_to_line`). `cost_cap_usd` bounds this run
+    (not its session, whatever the release). Free values go as `--flag=value`, so that none can become a flag of its
+    own.
     """
     argv = [*launch.command, "--print", "--verbose", "--output-format", "stream-json", f"--model={model}"]
     if stream_input:
@@ -42,6 +51,8 @@ def turn_argv(
         argv.append("--dangerously-skip-permissions")
     if launch.partial:
         argv.append("--include-partial-messages")
+    if cost_cap_usd is not None:
+        argv.append(f"{COST_CAP_FLAG}={max(cost_cap_usd, 0.000001):.6f}")
     return [*argv, *launch.extra]
 
 

@@ -25,18 +25,20 @@ def _whole(value: object) -> int | None:
 class Evidence:
     """One run's findings. Fields are None, empty or 0 until a line has shown them.
 
-    The first two say what was asked for, where only that will do: a session, a source of credentials.
+    The first three say what was asked for, where only that will do: a session, a source of credentials; and the
+    cap that claude was given.
     """
 
     asked_session: str | None = None
     expected_auth: str | None = None
+    cost_cap: str | None = None  # what the `--max-budget-usd` is called that claude was given by us
     session_id: str | None = None
     other_session: str | None = None  # the one that `init` named, where another was asked for
     claude_version: str | None = None
     auth_source: str | None = None
     inits: int = 0
     answers: int = 0  # assistant lines, those of the binary itself too
-    used_tools: bool = False
+    tool_calls: int = 0  # those of subagents too
     results: int = 0
     usage: TokenUsage = field(default_factory=TokenUsage)  # the sum over all results: the main thread's requests
     requests: dict[str, object] = field(default_factory=dict)  # message id → its `usage`, until a result comes
@@ -59,6 +61,8 @@ class Evidence:
     tasks: set[str] = field(default_factory=set)  # the ids of those that run in the background
     running_tools: dict[str, str] = field(default_factory=dict)  # tool_use id → name
     compacted: bool = False
+    compacted_from: int | None = None  # the context's size before
+    first_context_tokens: int | None = None  # as the first request found it
 
     def observe_stream(self, line: Mapping[str, Any]) -> None:
         """Take in one line. Unknown types and odd shapes are ignored, never an error."""
@@ -81,6 +85,35 @@ class Evidence:
         """Whether the run has done nothing at all, though it has ended with a result."""
         nothing = not self.answers and self.result_text is None and self.usage == TokenUsage()
         return self.results > 0 and nothing and not self.compacted
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the answer is there and nothing goes on."""
+        return self.results > 0 and not self.answering and not self.tasks
+
+    def own_cost_usd(self, before_usd: float) -> float | None:
+        """Give the run's own cost: claude's last running total less what the session had spent before."""
+        total = self.total_cost_usd
+        if total is None or not self.cost_is_per_session or total < before_usd:
+            return total  # below what was spent before: claude began to count anew
+        return total - before_usd
+
+    def own_usage(self, before: TokenUsage | None) -> TokenUsage:
+        """Give the run's own tokens as its results have them: the growth of the totals, which were `before`.
+
+        Subagents and claude's own requests are among them. None: what was before is not known.
+        """
+        if self.total_usage is None or not self.cost_is_per_session:
+            return self.total_usage or self.usage
+        return self.usage if before is None else self.total_usage.since(before)
+
+    def tokens_so_far(self, before: TokenUsage | None) -> int:
+        """Give what went in and came out until now: of requests since the last result only what claude has named.
+
+        That is their input, cached or not; how much they have written comes with the result.
+        """
+        known = self.own_usage(before) if self.results else TokenUsage()
+        return sum(map(TokenUsage.from_usage, self.requests.values()), known).all_tokens()
 
     @property
     def cost_is_per_session(self) -> bool:
@@ -116,6 +149,8 @@ def _observe_retry(seen: Evidence, line: Mapping[str, Any]) -> None:
 
 def _observe_boundary(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.compacted = True
+    metadata = line.get("compact_metadata")
+    seen.compacted_from = _whole(metadata.get("pre_tokens")) if isinstance(metadata, Mapping) else None
     seen.context_tokens = context_of(line) or seen.context_tokens
 
 
@@ -154,10 +189,12 @@ def _observe_assistant(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.answers += 1
     seen.retry_error = None
     seen.synthetic_error = _text(line.get("error"))
-    seen.context_tokens = context_of(line) or seen.context_tokens
+    context = context_of(line)
+    seen.context_tokens = context or seen.context_tokens
+    seen.first_context_tokens = seen.first_context_tokens or context
     _observe_request(seen, line)
     for block in content_blocks(line, "tool_use"):
-        seen.used_tools = True
+        seen.tool_calls += 1
         seen.running_tools[_text(block.get("id")) or ""] = _text(block.get("name")) or "unknown"
 
 

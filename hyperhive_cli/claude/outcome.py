@@ -21,6 +21,7 @@ class Cause(StrEnum):
     STALLED = "stalled"  # silence, or no init
     LOGIN = "needs_login"  # the first authentication failure: claude would go on retrying for minutes
     WRONG_SESSION = "session_lost"  # claude goes on in another conversation than the one asked for
+    BUDGET = "budget"  # the turn has used up its tokens, tool calls or dollars
     WRONG_AUTH = "wrong_auth"  # claude uses other credentials than the expected ones
     FINISHED = "finished"  # the result is there, claude does not exit
 
@@ -46,6 +47,7 @@ _OUR_DOING = {
     Cause.STALLED: (OutcomeKind.STALLED, "claude fell silent"),
     Cause.LOGIN: (OutcomeKind.NEEDS_LOGIN, "not logged in, or the credentials are rejected"),
     Cause.WRONG_SESSION: (OutcomeKind.SESSION_LOST, "claude took another session"),
+    Cause.BUDGET: (OutcomeKind.BUDGET, "the turn's budget is used up"),
     Cause.WRONG_AUTH: (OutcomeKind.WRONG_AUTH, "claude uses other credentials"),
 }
 _WRONG = {Cause.WRONG_SESSION, Cause.WRONG_AUTH}
@@ -54,7 +56,8 @@ _WRONG = {Cause.WRONG_SESSION, Cause.WRONG_AUTH}
 _LOGIN_ERRORS = {"authentication_failed", "oauth_org_not_allowed", "cloud_credential_error"}
 # The last two: before the request was made, and when compacting again and again made no room.
 _CONTEXT_REASONS = {"prompt_too_long", "blocking_limit", "rapid_refill_breaker"}
-_CAPS = {"error_max_turns", "error_max_budget_usd"}  # subtypes: the operator's own --max-turns, --max-budget-usd
+_COST_CAP = "error_max_budget_usd"
+_CAPS = {"error_max_turns", _COST_CAP}  # subtypes: the operator's own --max-turns, --max-budget-usd
 _LOST_SESSION = "No conversation found with session ID"  # claude's own English, of `errors` and stderr
 _OVERLOAD_ERRORS = {"overloaded", "server_error", "unknown"}
 
@@ -66,7 +69,7 @@ def classify(seen: Evidence, ending: Ending) -> Outcome:
             return Outcome(OutcomeKind.SESSION_LOST, "the session came back empty")
         return Outcome(OutcomeKind.OK)
     found = _failure(seen, ending)
-    return found._replace(acted=seen.used_tools or ending.cause is Cause.WRONG_SESSION)
+    return found._replace(acted=seen.tool_calls > 0 or ending.cause is Cause.WRONG_SESSION)
 
 
 def remarks(seen: Evidence, ending: Ending) -> list[str]:
@@ -114,6 +117,10 @@ def _context_full(seen: Evidence, _: Ending) -> bool:
     return seen.terminal_reason in _CONTEXT_REASONS
 
 
+def _over_budget(seen: Evidence, _: Ending) -> bool:
+    return seen.cost_cap is not None and seen.subtype == _COST_CAP
+
+
 def _capped(seen: Evidence, _: Ending) -> bool:
     return seen.subtype in _CAPS
 
@@ -146,6 +153,7 @@ def _bad_request(seen: Evidence, _: Ending) -> bool:
 _SIGNS: tuple[tuple[OutcomeKind, Callable[[Evidence, Ending], bool]], ...] = (
     (OutcomeKind.BILLING, _billing),  # before a login: its 403 is none of those
     (OutcomeKind.NEEDS_LOGIN, _needs_login),
+    (OutcomeKind.BUDGET, _over_budget),  # a cap too, but the harness's own
     (OutcomeKind.CAPPED, _capped),
     (OutcomeKind.CONTEXT_FULL, _context_full),
     (OutcomeKind.RATE_LIMITED, _rate_limited),
@@ -159,6 +167,8 @@ def _reason(seen: Evidence, ending: Ending, kind: OutcomeKind) -> str:
     """Say what claude said: its error text, or how the process ended with the last lines of its stderr."""
     if kind is not OutcomeKind.CRASHED:
         text = "; ".join(seen.errors) or (seen.result_text if seen.is_error else None)
+        if kind is OutcomeKind.BUDGET:
+            return f"{seen.cost_cap} is used up: {text or 'claude stopped at it'}"
         return text or seen.retry_error or ending.stderr_tail or kind.value.replace("_", " ")
     how = _how_it_ended(seen, ending)
     return f"{how}: {ending.stderr_tail}" if ending.stderr_tail else how

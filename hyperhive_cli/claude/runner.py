@@ -14,6 +14,7 @@ from typing import Protocol
 
 import trio
 
+from hyperhive_cli.claude.allowance import Allowance
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause, Ending
 from hyperhive_cli.claude.process import ClaudeProcess, open_claude, read_rest
@@ -62,6 +63,7 @@ class TurnRequest:
     kept: Sequence[int] = ()  # descriptors that the guard holds until nothing of the turn is left
     session_id: str | None = None
     expect_auth: str | None = None
+    allowance: Allowance = field(default_factory=Allowance)  # its dollars are in `argv` as well
     redact: Redactor = field(default_factory=lambda: Redactor({}))  # sees each line before anything else does
 
     @property
@@ -89,7 +91,11 @@ class Turn:
 
     def __init__(self, request: TurnRequest, feed: Feed) -> None:
         self.unheard = False
-        self.evidence = Evidence(asked_session=request.asked_session, expected_auth=request.expect_auth)
+        self.evidence = Evidence(
+            asked_session=request.asked_session,
+            expected_auth=request.expect_auth,
+            cost_cap=request.allowance.cap_words,
+        )
         self._request = request
         self._feed = feed
         self._cause: Cause | None = None
@@ -99,11 +105,19 @@ class Turn:
         self._answered = False  # when it was stopped: the answer was there already
         self._exited = False
         self._drained_by = math.inf
-        self._watchdog = Watchdog(request.limits, self.evidence, started=0.0)
+        self._watchdog = self._new_watchdog(0.0)
         self._alarm = trio.CancelScope()
         self._stderr_tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
         self._stderr_lines = 0
         self._process: ClaudeProcess | None = None
+
+    def _new_watchdog(self, started: float) -> Watchdog:
+        request = self._request
+        return Watchdog(request.limits, self.evidence, started=started, allowance=request.allowance)
+
+    def spending(self) -> dict[str, int]:
+        """Give what the run has used so far: tokens and tool calls."""
+        return self._request.allowance.used(self.evidence)
 
     def stop(self, cause: Cause, detail: str | None = None) -> None:
         """Ask the run to end, for this cause; the first one counts. Returns at once."""
@@ -113,6 +127,12 @@ class Turn:
             is_all = cause is Cause.FINISHED or seen.background_tasks == 0
             self._answered = seen.results > 0 and not seen.answering and is_all
             self._stopping.set()
+
+    def kill(self, cause: Cause) -> None:
+        """End the run at once, for this cause, without the ladder. Returns at once."""
+        self.stop(cause)
+        if self._process is not None:
+            self._process.kill()
 
     def freeze(self) -> None:
         """Stop all processes of the run, before the harness itself is stopped. Returns at once."""
@@ -132,11 +152,10 @@ class Turn:
 
         Cancelled, it kills claude and all that it has started at once.
         """
-        request = self._request
         try:
             async with AsyncExitStack() if opened is None else opened.closing as closing:
                 process = await closing.enter_async_context(self._open()) if opened is None else opened.process
-                self._watchdog = Watchdog(request.limits, self.evidence, started=trio.current_time())
+                self._watchdog = self._new_watchdog(trio.current_time())
                 self._process = process
                 await self._attend(process, self._feed_cold if opened is None else self._feed_warm)
                 self._say_what_was_left_out()

@@ -10,6 +10,7 @@ All times are seconds of one monotonic clock.
 import math
 from dataclasses import dataclass
 
+from hyperhive_cli.claude.allowance import UNBOUNDED, Allowance
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause
 
@@ -41,13 +42,15 @@ class Verdict:
 
 
 class Watchdog:
-    """Watches one run. It is told of lines and of processor time, and asked for its verdict.
+    """Watches one run, its time and what it spends: told of lines and of processor time, asked for its verdict.
 
     `evidence` is the run's; a line is told of once the evidence has taken it in.
     """
 
-    def __init__(self, limits: Limits, evidence: Evidence, *, started: float) -> None:
+    def __init__(self, limits: Limits, evidence: Evidence, *, started: float, allowance: Allowance = UNBOUNDED) -> None:
         self._limits = limits
+        self._allowance = allowance
+        self._warned_of: set[str] = set()  # what was nearly used up
         self._seen = evidence
         self._started = started
         self._last_line: float | None = None
@@ -89,7 +92,14 @@ class Watchdog:
         self._reading = None
 
     def warning(self, now: float) -> str | None:
-        """Say, once in each silence, at half of its time, what is seen of claude; None when there is no need."""
+        """Say what an operator should hear before it is too late; None when there is no need.
+
+        Once of each limit that is nearly used up; once in each silence, at half of its time, what is seen of claude.
+        """
+        for name, text in self._allowance.nearly_used(self._seen):
+            if name not in self._warned_of:
+                self._warned_of.add(name)
+                return text
         if self._next_warning() > now:
             return None
         self._warned = True
@@ -99,6 +109,8 @@ class Watchdog:
         """Give the verdict that is due now, else the time at which to look again: at readings and warnings too."""
         if (found := _at_once(self._seen)) is not None:
             return found
+        if (detail := self._allowance.overspent(self._seen)) is not None:
+            return Verdict(Cause.BUDGET, detail)
         cause, due = min(self._deadlines(), key=lambda deadline: deadline[1])
         if due <= now:
             return Verdict(cause, self._reason(cause, now))

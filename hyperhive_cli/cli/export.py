@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.invocation import Invocation, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, pass_invocation, warn_of_history
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.events import BusEvent
 from hyperhive_cli.render.document import entries_to_html, entries_to_markdown, events_to_entries
@@ -37,6 +37,7 @@ def export(invocation: Invocation, turn: str | None, form: str | None, output: P
     Example: hyperhive export --turn last -o turn.html
     """  # noqa: D301 - click's own mark
     paths = invocation.paths()
+    warn_of_history(paths)
     chosen = form or _form_of(output)
     pieces = _pieces(paths, turn, chosen)
     if output is None:

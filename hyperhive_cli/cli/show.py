@@ -5,7 +5,14 @@ from typing import Any
 import click
 
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.invocation import Invocation, now_ms, pass_invocation, print_json, print_lines
+from hyperhive_cli.cli.invocation import (
+    Invocation,
+    now_ms,
+    pass_invocation,
+    print_json,
+    print_lines,
+    warn_of_history,
+)
 from hyperhive_cli.render import text
 from hyperhive_cli.render.panel import moment
 from hyperhive_cli.store.turns import find_turn, turn_to_dict
@@ -23,6 +30,7 @@ def show(invocation: Invocation, turn: str, *, as_json: bool) -> None:
               hyperhive show 17 --json
     """  # noqa: D301 - click's own mark
     paths = invocation.paths()
+    warn_of_history(paths)
     row, events, is_whole = find_turn(paths, turn)
     if as_json:
         print_json(turn_to_dict(row, events, is_whole=is_whole))
@@ -55,6 +63,9 @@ def _row_to_lines(row: dict[str, Any]) -> list[str]:
         "model": row["model"],
         "session": row["session_id"],
         "tokens": f"{given} in, {out} out, {read} cached, {written} written",
+        "context": f"{row['compacted_from']:,} tokens, compacted to {row['context_tokens']:,}"
+        if row["compacted_from"]
+        else None,
         "cost": text.dollars(row["cost_usd"]),
         "tools": tools,
         "result": row["result_text"],

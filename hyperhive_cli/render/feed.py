@@ -45,6 +45,7 @@ STATUS_WORDS: Mapping[str, tuple[str, str]] = {
     "needs_login_idle": ("needs login", "bad"),
     "needs_login_in_progress": ("login in progress", "warn"),
     "rate_limited": ("rate limited", "warn"),
+    "over_budget": ("over budget", "warn"),
     "failed": ("failed", "bad"),
 }
 _LEVELS: Mapping[str, tuple[str, str]] = {"warning": ("!", "warn"), "error": ("✗", "bad")}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from hyperhive_cli.budget import TURN_LIMITS, WARN_AT, shown
 from hyperhive_cli.render import text
 from hyperhive_cli.render.figures import money, percent
 from hyperhive_cli.render.table import cells, cut, table
@@ -19,7 +20,14 @@ _OPTIONAL = ("model", "active", "last", "today", "context")  # of the agents' ta
 # Outcomes that wait for the world or a person, and are nobody's failure.
 PATIENT = frozenset({"needs_login", "rate_limited", "overloaded", "billing", "cancelled", "interrupted"})
 _SIGNS: Mapping[str, Span] = {"ok": ("✓", "fine"), **dict.fromkeys(PATIENT, ("·", "warn"))}
-_STATUS_STYLES: Mapping[str, str] = {"online": "fine", "rate_limited": "warn", "needs_login_in_progress": "warn"}
+_STATUS_STYLES: Mapping[str, str] = {
+    "online": "fine",
+    "rate_limited": "warn",
+    "over_budget": "warn",
+    "needs_login_in_progress": "warn",
+    "account_waits": "warn",
+    "standby": "quiet",
+}
 
 
 def sign_of(outcome: str) -> Span:
@@ -29,32 +37,53 @@ def sign_of(outcome: str) -> Span:
 
 def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False) -> list[Row]:
     """Give `status --json` as rows; `now` is Unix seconds. Plain ones say in words what a drawing would."""
-    running = f"running, pid {found['pid']}" if found["running"] else "not running"
+    hive = found.get("hive")
+    where = f" on {hive['machine']}" if hive else ""
+    running = f"running{where}, pid {found['pid']}" if found["running"] else "not running (hyperhive run)"
     rows: list[Row] = [
         ("agent", [(found["agent"], "head")]),
         ("harness", [(running, "fine" if found["running"] else "quiet")]),
-        ("status", [status_span(found, now)]),
-        ("turn", [(_turn_state(found, now), "")]),
+        *(("problem", [(f"{problem} (hyperhive doctor)", "bad")]) for problem in found["problems"]),
+        *_present(found, now),
         ("model", [(found["model"], "")]),
         ("session", [(found["session_id"] or "none yet", "")]),
         ("context", _context(found, plain=plain)),
-        ("today", [(today_words(found["today"]), "")]),
-        ("inbox", _inbox(found)),
+        *_compacted(found["last_compaction"], now),
+        ("today", [("unknown" if found["unread"] is None else today_words(found["today"]), "")]),
+        *_budget(found["budget"]),
+        ("inbox", _inbox(found, now)),
         *_prewarmed(found["prewarmed"], now),
         ("outcomes", _outcomes(found["last_outcomes"], plain=plain)),
         ("last turn", [(_last_turn(found["last_turn"], now), "")]),
         ("last event", [(_last_event(found["last_event"]), "quiet")]),
         ("auth", [(found["auth_source"] or "unknown", "quiet")]),
         ("workspace", [(found["workspace"] or "none yet", "quiet")]),
-        ("state in", [(found["state_dir"], "quiet")]),
+        ("state in", [(found["state_dir"] or "none yet", "quiet")]),
+        *_lease(hive),
     ]
     return [(name, [(text.clean(str(words)), style) for words, style in spans]) for name, spans in rows]
+
+
+def _lease(hive: Mapping[str, Any] | None) -> list[Row]:
+    """Give the row of an agent's lease in a hive; none where there is no hive."""
+    if hive is None:
+        return []
+    holds = f"{hive['lease_s']:.0f} s left" if hive["lease_s"] is not None else "free"
+    wanted = f", shall run on {hive['wanted']}" if hive["wanted"] else ""
+    return [("lease", [(f"{holds}, epoch {hive['epoch']}{wanted}", "quiet")])]
+
+
+def _present(found: Mapping[str, Any], now: float) -> list[Row]:
+    """Give the rows of what happens now; none of an agent that is stopped."""
+    if not found["running"]:
+        return []
+    return [("status", [status_span(found, now)]), ("turn", [(_turn_state(found, now), "")])]
 
 
 def fit(row: Row, name_cells: int, width: int) -> list[Span]:
     """Give a row as the spans of one line of at most `width` cells; paths, ids and addresses are never cut."""
     name, spans = row
-    if name in {"status", "session", "workspace", "state in"}:
+    if name in {"status", "problem", "session", "workspace", "state in"}:
         return [(f"{name:<{name_cells}}  ", "quiet"), *spans]
     left = width - name_cells - 2
     shown: list[Span] = []
@@ -70,20 +99,19 @@ def status_span(found: Mapping[str, Any], now: float) -> Span:
     login, until = found["login"], found["waits_until"]
     status = found["status"] or "unknown"
     style = _STATUS_STYLES.get(status, "bad" if found["status"] else "quiet")
-    if not found["running"]:
-        return status, "quiet"
     if login is not None and not login["finished"]:
         return f"login in progress: {login['url'] or 'claude has named no page yet'}", "warn"
     if until:
         at = datetime.fromtimestamp(until)  # noqa: DTZ006 - local, for a person
-        return f"{status}, waits until {at:%H:%M:%S} ({text.duration(max(0.0, until - now))})", style
+        more = ", or hyperhive budget raise" if status == "over_budget" else ""
+        return f"{status}, waits until {at:%H:%M:%S} ({text.duration(max(0.0, until - now))}){more}", style
     hints = {"needs_login_idle": "hyperhive login", "failed": "hyperhive resume"}
     return f"{status} ({hints[status]})" if status in hints else status, style
 
 
 def _turn_state(found: Mapping[str, Any], now: float) -> str:
     since = found["since_unix"]
-    return f"{found['state']}{f' for {text.duration(now - since)}' if since and found['running'] else ''}"
+    return f"{found['state']}{f' for {text.duration(now - since)}' if since else ''}"
 
 
 def _context(found: Mapping[str, Any], *, plain: bool) -> list[Span]:
@@ -110,12 +138,74 @@ def today_words(today: Mapping[str, Any] | None) -> str:
     return f"{text.plural(today['turns'], 'turn')}, {today['ok']} ok · {spent} · {money(today['cost_usd'])}"
 
 
-def _inbox(found: Mapping[str, Any]) -> list[Span]:
+def budget_to_rows(budget: Mapping[str, Any]) -> list[Row]:
+    """Give the `budget` field of `status --json` as rows."""
+    limits, today, turn = budget["limits"], budget["today"], budget["turn"]
+    rows: list[Row] = []
+    if today["limit_usd"] is not None:
+        rows.append(("today", _today_of_limit(today)))
+    allowed = [f"{_amount(name, limits[name])}" for name in TURN_LIMITS if limits[name] is not None]
+    if allowed:
+        rows.append(("a turn", [(f"at most {', '.join(allowed)}", "")]))
+    if turn is not None and allowed:
+        used = f"{turn['tokens']:,} tokens, {text.plural(turn['tool_calls'], 'tool call')}"
+        rows.append(("this turn", [(f"{used} so far; dollars when it ends", "")]))
+    for message, raised in budget["messages"].items():
+        words = ", ".join(_amount(name, limit) for name, limit in raised.items())
+        rows.append((f"message {message}", [(f"at most {words}", "")]))
+    return rows
+
+
+def _today_of_limit(today: Mapping[str, Any]) -> list[Span]:
+    spans: list[Span] = [_used_of(today)]
+    if today["raised"]:
+        spans.append((", raised for today", ""))
+    if today["unpriced"]:
+        spans.append((f"; {text.plural(today['unpriced'], 'turn')} ended without a figure", "quiet"))
+    return spans
+
+
+def _used_of(today: Mapping[str, Any]) -> Span:
+    used, limit = today["cost_usd"], today["limit_usd"]
+    style = "bad" if used >= limit else "warn" if used >= WARN_AT * limit else "fine"
+    return f"{shown('day_cost', used)} of {shown('day_cost', limit)}", style
+
+
+def _amount(name: str, limit: float) -> str:
+    return f"{shown(name, limit)}{'' if name == 'turn_cost' else ' ' + name.removeprefix('turn_').replace('_', ' ')}"
+
+
+def _budget(budget: Mapping[str, Any] | None) -> list[Row]:
+    """Give the row of the limits, none where there are none. `hyperhive budget` says more."""
+    if budget is None:
+        return []
+    limits, today, turn = budget["limits"], budget["today"], budget["turn"]
+    spans = [] if today["limit_usd"] is None else [("today ", ""), _used_of(today)]
+    allowed = [_amount(name, limits[name]) for name in TURN_LIMITS if limits[name] is not None]
+    if allowed:
+        so_far = f", {text.tokens(turn['tokens'])} tokens and {turn['tool_calls']} calls so far" if turn else ""
+        spans.append((f"{' · ' if spans else ''}a turn {', '.join(allowed)}{so_far}", ""))
+    return [("budget", spans)]
+
+
+def _compacted(found: Mapping[str, Any] | None, now: float) -> list[Row]:
+    """Give the row of the newest compaction, if there was one."""
+    if found is None:
+        return []
+    sizes = f"{text.tokens(found['before'])} to {text.tokens(found['after'])}"
+    ago = text.duration(max(0.0, now - (found["ended"] or 0) / 1000))
+    return [("compacted", [(f"{sizes}, {ago} ago (turn {found['turn_id']})", "quiet")])]
+
+
+def _inbox(found: Mapping[str, Any], now: float) -> list[Span]:
     if found["unread"] is None:
         return [("cannot be read (hyperhive doctor)", "bad")]
     dead = f", {found['dead']} dead (hyperhive inbox)" if found["dead"] else ""
     paused = ", paused (hyperhive resume)" if found["paused"] else ""
-    return [(f"{found['unread']} waiting", ""), (dead, "bad"), (paused, "warn")]
+    due_s = (found["next_due"] or 0) / 1000
+    at = datetime.fromtimestamp(due_s)  # noqa: DTZ006 - local, for a person
+    first = f", the first at {at:%H:%M} (in {text.duration(due_s - now)})" if due_s > now else ""
+    return [(f"{found['unread']} waiting{first}", ""), (dead, "bad"), (paused, "warn")]
 
 
 def _prewarmed(waiting: Mapping[str, Any] | None, now: float) -> list[Row]:
@@ -179,6 +269,19 @@ def agents_to_lines(
     return table(heads, [_agent_row(one, now, plain=plain) for one in found], width, optional=_OPTIONAL)
 
 
+def _harness(one: Mapping[str, Any]) -> str:
+    if not one["running"]:
+        return "stopped"
+    hive = one.get("hive")
+    return hive["machine"] if hive else f"pid {one['pid'] or '?'}"
+
+
+def _status_cell(one: Mapping[str, Any], left: str) -> str:
+    if one["problems"]:
+        return "damaged"
+    return f"{one['status'] or '-'}{left}" if one["running"] else "-"
+
+
 def _agent_row(one: Mapping[str, Any], now: float | None, *, plain: bool) -> list[str]:
     used, window = one["context_tokens"], one["context_window"]
     since = one["since_unix"]
@@ -188,8 +291,8 @@ def _agent_row(one: Mapping[str, Any], now: float | None, *, plain: bool) -> lis
     left = f" {text.duration(max(0.0, until - now))}" if until and now is not None else ""
     cells_of_row = [
         one["agent"],
-        f"pid {one['pid'] or '?'}" if one["running"] else "stopped",
-        f"{one['status'] or '-'}{left}" if one["running"] else "-",
+        _harness(one),
+        _status_cell(one, left),
         f"{one['state']}{lasts}" if one["running"] else "-",
         one["model"],
         percent(min(1.0, used / window)) if used is not None and window else "-",
@@ -205,3 +308,34 @@ def _newest(outcomes: Sequence[str], *, plain: bool) -> str:
     if plain and outcomes:
         return f"{sum(outcome == 'ok' for outcome in outcomes)} of {len(outcomes)} ok"
     return "".join(sign_of(outcome)[0] for outcome in outcomes) or "-"
+
+
+def hive_to_lines(agents: Sequence[Mapping[str, Any]], machines: Sequence[Mapping[str, Any]], width: int) -> list[str]:
+    """Give a hive's agents with their leases, and its machines."""
+    if not agents and not machines:
+        return ["the hive is empty"]
+    heads = ["agent", "machine", "lease", "epoch", "status", "waiting", "leased", "dead", "events", "changed"]
+    rows = [[text.one_line(cell, 40) for cell in _hive_row(one)] for one in agents]
+    lines = (
+        table(heads, rows, width, optional=("events", "epoch", "leased", "changed")) if agents else ["no agents yet"]
+    )
+    held = [[one["name"], str(one["agents"]), "draining" if one["draining"] else "-"] for one in machines]
+    return [*lines, "", *table(["machine", "agents", "state"], held, width)] if machines else lines
+
+
+def _hive_row(one: Mapping[str, Any]) -> list[str]:
+    hive = one["hive"]
+    wanted = f" → {hive['wanted']}" if hive["wanted"] and hive["wanted"] != hive["machine"] else ""
+    age = hive["report_age_s"]
+    return [
+        one["agent"],
+        f"{hive['machine'] or '-'}{wanted}",
+        f"{hive['lease_s']:.0f} s" if hive["lease_s"] is not None else "free",
+        str(hive["epoch"]),
+        (one["status"] or "-") if one["running"] else "-",
+        str(one["unread"]),
+        str(hive["leased"]),
+        str(one["dead"]),
+        str(one["seq"]),
+        "-" if age is None else text.duration(age),
+    ]

@@ -19,7 +19,8 @@ _COLUMNS = (
 _TODAY = ("turns", "ok", *TokenUsage().to_dict(), "cost_usd", "tool_calls")
 
 
-def _row_to_turn(row: Sequence[Any]) -> EndedTurn:
+def row_to_turn(row: Sequence[Any]) -> EndedTurn:
+    """Give a row of statistics as the turn that it stands for; the columns are those of `_COLUMNS`, in order."""
     turn_id, started, outcome, model, duration_ms, *usage, cost_usd, context_tokens, tools = row
     return EndedTurn(
         turn_id, started, outcome, model, duration_ms, TokenUsage(*usage), cost_usd, context_tokens, _tools(tools)
@@ -39,7 +40,7 @@ def turns_since(db: sqlite3.Connection, since_ms: int) -> list[EndedTurn]:
         f"SELECT {_COLUMNS} FROM turn_stats WHERE outcome IS NOT NULL AND started >= ? ORDER BY turn_id",  # noqa: S608 - our own list
         (since_ms,),
     )
-    return [_row_to_turn(row) for row in rows]
+    return [row_to_turn(row) for row in rows]
 
 
 def read_turns(paths: AgentPaths, since_ms: int) -> list[EndedTurn]:
@@ -63,6 +64,15 @@ def last_outcomes(db: sqlite3.Connection) -> list[str]:
         "SELECT outcome FROM turn_stats WHERE outcome IS NOT NULL ORDER BY turn_id DESC LIMIT ?", (LAST_OUTCOMES,)
     ).fetchall()
     return [row[0] for row in reversed(rows)]
+
+
+def last_compaction(db: sqlite3.Connection) -> dict[str, Any] | None:
+    """Give the newest compaction: `turn_id`, `ended` (Unix ms), the context's size `before` and `after`."""
+    row = db.execute(
+        """SELECT turn_id, started + duration_ms, compacted_from, context_tokens FROM turn_stats
+           WHERE compacted_from IS NOT NULL ORDER BY turn_id DESC LIMIT 1"""
+    ).fetchone()
+    return None if row is None else dict(zip(("turn_id", "ended", "before", "after"), row, strict=True))
 
 
 def read_turn(paths: AgentPaths, turn_id: int | None) -> dict[str, Any] | None:

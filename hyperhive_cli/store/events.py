@@ -12,12 +12,13 @@ from hyperhive_cli.events import BusEvent
 from hyperhive_cli.settings import HISTORY_CAPACITY
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import schema
-from hyperhive_cli.store.place import Place, place_of, wal_bytes
+from hyperhive_cli.store.place import Place, free_bytes, place_of, wal_bytes
 
 # Commits run on the event loop (measured: about 0.1 ms, cheaper and quicker than any thread), so a lock
 # held by somebody else may hold them up no longer than this; the rows wait for the next append.
 BUSY_S = 0.05
 SWEEP_ROWS = 200  # a step on the event loop, some 2 ms; a single large DELETE holds the lock for long as well
+UNSWEPT_BYTES = 128 * 1024 * 1024  # deleting takes half as long as writing, and is for the quiet after a flood
 
 # The payload comes as the bytes that claude wrote: SQLite takes them for a text without looking at them.
 _INSERT = "INSERT INTO events(id, ts, kind, payload_json) VALUES (?, ?, ?, CAST(? AS TEXT))"
@@ -34,6 +35,7 @@ class EventStore:
     unsaved: list[_Row] = field(default_factory=list)
     lost: int = 0
     log_left_bytes: int = 0  # of the -wal, when it was last tried to cut it back
+    unswept_bytes: int = 0  # that went through the -wal since the last sweep, as far as it was cut back
     moved: Path | None = None  # where a damaged predecessor was put
     place: Place | None = None  # None: nobody looks whether the file is still there
 
@@ -59,9 +61,15 @@ class EventStore:
         grown = wal_bytes(self.place.path) - self.log_left_bytes
         return self.place.path if grown > 0 and grown > database.log_allowance(self.place.path) else None
 
-    def mind_log(self, left_bytes: int) -> None:
-        """Take note of what is left of the -wal after an attempt at it: the next is due when it has grown on."""
+    def mind_log(self, grown_bytes: int, left_bytes: int) -> None:
+        """Take note of what the -wal had grown to, and what an attempt at it has left: the next is due above that."""
+        self.unswept_bytes += grown_bytes
         self.log_left_bytes = left_bytes
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether a flood has written so much that its oldest rows should go before it is over."""
+        return self.place is not None and self.unswept_bytes > min(UNSWEPT_BYTES, free_bytes(self.place.path))
 
     def put_off(self, records: Sequence[BusEvent]) -> None:
         """Let records wait for the next `append`, untried."""
@@ -231,6 +239,18 @@ def open_event_reader(path: Path) -> Iterator[EventStore]:
     with closing(connection):
         connection.text_factory = _text
         yield EventStore(connection)
+
+
+def history_trouble(path: Path) -> str | None:
+    """Say why a history cannot be read; None for one that can be, or is not there."""
+    if not path.exists():
+        return None
+    try:
+        with open_event_reader(path) as store:
+            store.last_seq()
+    except (StoreError, sqlite3.Error) as error:
+        return error.message if isinstance(error, StoreError) else f"the history {path} cannot be read: {error}"
+    return None
 
 
 def read_history(path: Path) -> list[BusEvent]:

@@ -6,7 +6,9 @@ purpose · `session_cost_usd`, `session_tokens`: the running totals that convers
 refused it, while a message is tried in a new one · `paused`: `1` while an operator wants no turn to begin ·
 `skip_continue`: `1` when the next turn starts afresh · `context_tokens`, `context_window`: as the last turn left
 them · `auth_source`: where claude's credentials came from, as its last `init` named it (`ANTHROPIC_API_KEY`,
-`none`, …).
+`none`, …) · `budget`: the limits of the newest `run` as JSON · `budget_raises`: what an operator has raised, as JSON ·
+`budget_warned`: the day, and its limit, of which a warning was given · `compactions`: how many in a row did not bring
+the context below the mark.
 """
 
 import sqlite3

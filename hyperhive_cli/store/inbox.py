@@ -80,6 +80,11 @@ def check_message(sender: str, body: str) -> tuple[str, str]:
     return name, text
 
 
+def no_message(message_id: int) -> UnknownError:
+    """Give the error for a number that no message has."""
+    return UnknownError(f"there is no message {message_id}", "hyperhive inbox --all")
+
+
 class Inbox:
     """An open inbox. Blocking; whatever changes something raises StoreError where the disk fails it."""
 
@@ -121,7 +126,7 @@ class Inbox:
             if key is not None:
                 known = db.execute("SELECT id, body FROM messages WHERE key = :key", {"key": key}).fetchone()
                 if known is not None:
-                    return _same_message(key, body, known)
+                    return same_message(key, body, known)
             cursor = db.execute(
                 """INSERT INTO messages(key, sender, body, raw, not_before, created, changed)
                    VALUES (:key, :sender, :body, :raw, :not_before, :now, :now)""",
@@ -268,7 +273,7 @@ class Inbox:
         """Give one message; raises UnknownError when there is none of this id."""
         rows = self._read(f"SELECT {_COLUMNS} FROM messages WHERE id = ?", message_id)  # noqa: S608
         if not rows:
-            raise UnknownError(f"there is no message {message_id}", "hyperhive inbox --all")
+            raise no_message(message_id)
         return _row_to_message(rows[0])
 
     def messages(self, *, ended: bool = False) -> list[Message]:
@@ -315,6 +320,10 @@ class Inbox:
         """Give the statistics row of the newest ended turn (of a message, if named), None: there is none."""
         return stats.last_turn(self.connection, message_id)
 
+    def newest_turns(self, count: int) -> list[dict[str, Any]]:
+        """Give the statistics rows of the newest ended turns, the newest first."""
+        return stats.newest_turns(self.connection, count)
+
     def totals(self) -> dict[str, Any]:
         """Give the sums over all ended turns: turns, tool_calls, cost_usd."""
         return stats.totals(self.connection)
@@ -352,7 +361,8 @@ class Inbox:
             raise StoreError(f"the inbox cannot be written: {error}", "check the disk's space") from error
 
 
-def _same_message(key: str, body: str, known: tuple[int, str]) -> int:
+def same_message(key: str, body: str, known: tuple[int, str]) -> int:
+    """Give the id of the message that has the key already; raises RefusedError when its body is another one."""
     if known[1] != body:
         raise RefusedError(f"the key {key!r} was used for another message ({known[0]})", "send it with another --key")
     return known[0]

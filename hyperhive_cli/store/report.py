@@ -7,8 +7,8 @@ from contextlib import closing, suppress
 from typing import Any
 
 from hyperhive_cli.errors import StoreError
-from hyperhive_cli.settings import AgentPaths
-from hyperhive_cli.store import ended
+from hyperhive_cli.settings import DEFAULT_MODEL, AgentPaths
+from hyperhive_cli.store import ended, spent
 from hyperhive_cli.store.db import open_reader
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.model import read_model
@@ -16,11 +16,27 @@ from hyperhive_cli.usage import TokenUsage
 
 
 def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
-    """Report an agent from its files alone. Blocking; what cannot be read is None, never an error."""
-    report: dict[str, Any] = {
-        "agent": paths.agent,
+    """Report an agent from its files alone. Blocking; what cannot be read is among `problems`, never an error."""
+    report = empty_status(paths.agent) | {"state_dir": str(paths.state_dir), "model": read_model(paths.model_file)}
+    try:
+        report |= _from_inbox(paths, now_ms)
+    except StoreError as error:
+        if paths.inbox_db.exists():  # damaged, or not ours to read: no 0, which would look like an empty one
+            report |= {"unread": None, "dead": None, "problems": [error.message]}
+    try:
+        report |= _from_history(paths, now_ms)
+    except (sqlite3.Error, TypeError) as error:
+        if paths.events_db.exists():
+            report["problems"].append(f"the history {paths.events_db} cannot be read: {error}")
+    return report
+
+
+def empty_status(agent: str) -> dict[str, Any]:
+    """Give the fields of `status --json` of an agent of which nothing is known."""
+    return {
+        "agent": agent,
         "workspace": None,
-        "state_dir": str(paths.state_dir),
+        "state_dir": None,
         "running": False,
         "pid": None,
         "boot": None,
@@ -28,13 +44,14 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
         "waits_until": None,
         "state": "idle",
         "since_unix": None,
-        "model": read_model(paths.model_file),
+        "model": DEFAULT_MODEL,
         "session_id": None,
         "auth_source": None,
         "context_tokens": None,
         "context_window": None,
         "usage": None,
         "unread": 0,
+        "next_due": None,
         "paused": False,
         "dead": 0,
         "login": None,
@@ -44,15 +61,10 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
         "last_turn": None,
         "last_outcomes": [],
         "today": None,
+        "budget": None,
+        "last_compaction": None,
+        "problems": [],
     }
-    try:
-        report |= _from_inbox(paths, now_ms)
-    except StoreError:
-        if paths.inbox_db.exists():  # damaged, or not ours to read: no 0, which would look like an empty one
-            report |= {"unread": None, "dead": None}
-    with suppress(sqlite3.Error, TypeError):
-        report |= _from_history(paths, now_ms)
-    return report
 
 
 def with_live(found: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,10 +90,13 @@ def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
             "usage": last and {name: last[name] for name in TokenUsage().to_dict()},
             "paused": inbox.is_paused,
             "unread": sum(message.state == "ready" for message in waiting),
+            "next_due": inbox.next_due(),
             "dead": sum(message.state == "dead" for message in waiting),
             "last_turn": last and {name: last[name] for name in _TURN_FIELDS},
             "last_outcomes": ended.last_outcomes(inbox.connection),
             "today": ended.today(inbox.connection, now_ms),
+            "budget": spent.read_budget(inbox.fact, inbox.connection, now_ms),
+            "last_compaction": ended.last_compaction(inbox.connection),
         }
 
 

@@ -66,4 +66,7 @@ INBOX: tuple[str, ...] = (
     """
     ALTER TABLE messages ADD COLUMN place REAL; -- its place in the queue; NULL: its id
     """,
+    """
+    ALTER TABLE turn_stats ADD COLUMN compacted_from INTEGER; -- the context's size before a compaction in this turn
+    """,
 )

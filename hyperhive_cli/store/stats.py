@@ -22,6 +22,7 @@ class TurnRecord(NamedTuple):
     cost_usd: float | None = None
     context_tokens: int | None = None
     context_window: int | None = None
+    compacted_from: int | None = None  # the context's size before a compaction, claude's own figure
     tool_calls: Mapping[str, int] = MappingProxyType({})
     result_text: str | None = None
 
@@ -46,6 +47,7 @@ def close_turn(db: sqlite3.Connection, record: TurnRecord) -> None:
                cache_read_input_tokens = :cache_read_input_tokens,
                cache_creation_input_tokens = :cache_creation_input_tokens,
                cost_usd = :cost_usd, context_tokens = :context_tokens, context_window = :context_window,
+               compacted_from = :compacted_from,
                tool_call_count = :tool_call_count, tool_call_breakdown_json = :breakdown,
                result_text = :result_text
            WHERE turn_id = :turn_id""",
@@ -76,6 +78,11 @@ def last_turn(db: sqlite3.Connection, message_id: int | None = None) -> dict[str
     where = "outcome IS NOT NULL" + ("" if message_id is None else " AND message_id = :id")
     rows = _rows(db, f"{where} ORDER BY turn_id DESC LIMIT 1", {"id": message_id})
     return rows[0] if rows else None
+
+
+def newest_turns(db: sqlite3.Connection, count: int) -> list[dict[str, Any]]:
+    """Give the statistics rows of the newest ended turns, the newest first."""
+    return _rows(db, "outcome IS NOT NULL ORDER BY turn_id DESC LIMIT :count", {"count": count})
 
 
 def turns_of(db: sqlite3.Connection, message_id: int) -> list[dict[str, Any]]:

@@ -158,8 +158,17 @@ def test_a_pause_needs_no_harness(waiting: Hive, fake_claude: FakeClaude) -> Non
 
 def test_an_inbox_of_an_older_release_is_read_and_goes_on(waiting: Hive, fake_claude: FakeClaude) -> None:
     with closing(sqlite3.connect(waiting.state_dir / "hyperhive-inbox.sqlite")) as db:
-        db.executescript("ALTER TABLE messages DROP COLUMN place; PRAGMA user_version = 1;")
+        db.executescript(
+            """ALTER TABLE messages DROP COLUMN place; ALTER TABLE turn_stats DROP COLUMN compacted_from;
+               PRAGMA user_version = 1;"""
+        )
     assert queue(waiting) == [1, 2, 3]
-    assert (waiting.state_dir / "hyperhive-inbox.sqlite.before-schema-2").exists()
+    assert (waiting.state_dir / "hyperhive-inbox.sqlite.before-schema-3").exists()
     fake_claude.script(TEXT)
     assert waiting.drain().status == 0
+
+
+@pytest.mark.parametrize("words", [["show", "1"], ["cancel", "1"], ["retry", "1"], ["move", "1", "--first"]])
+def test_an_agent_without_an_inbox_has_no_such_message(words: list[str], hive: Hive) -> None:
+    assert hive.call("inbox", *words).refusal() == "there is no message 1"
+    assert list(hive.state_dir.iterdir()) == []

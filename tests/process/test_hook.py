@@ -43,6 +43,7 @@ def test_a_turn_that_is_not_ok_needs_somebody_unless_somebody_ended_it(outcome: 
     [
         ("online", False),
         ("needs_login_idle", True),
+        ("over_budget", True),
         ("needs_login_in_progress", False),
         ("rate_limited", False),
         ("failed", True),

@@ -388,9 +388,12 @@ def test_it_says_who_waits_since_when_and_how_large_it_is(world: World) -> None:
     async def steer(life: Life) -> None:
         pid = await life.waits()
         found = life.loop.prewarmed()
+        while found is not None and (found["rss_bytes"] or 0) <= 1_000_000:  # it is being exec'ed
+            await trio.lowlevel.checkpoint()
+            found = life.loop.prewarmed()
         assert found is not None
         assert (found["pid"], found["since"]) == (pid, int(world.now))
-        assert 1_000_000 < found["rss_bytes"] < 200_000_000
+        assert found["rss_bytes"] < 200_000_000
 
     world.live(steer)
 

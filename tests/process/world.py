@@ -154,6 +154,7 @@ class World:
         config.setdefault("prewarm", self.warm)
         agent = AgentConfig(Launch((str(self.fake.path),)), self.workspace, self.environment, limits, **config)
         bus = Bus(self.store, model_file=self.model_file, facts=self.inbox, now=lambda: self.now)
+        bus.restore(self.inbox.fact("context_tokens"), self.inbox.fact("context_window"))
         self.inbox.recover(bus.boot, now_ms=int(self.now * 1000))
         self.inbox.limit_wait()
         patient = PatientInbox(self.inbox.connection, self.inbox.place)

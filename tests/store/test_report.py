@@ -51,12 +51,16 @@ def empty_report(paths: AgentPaths) -> dict[str, Any]:
         "context_window": None,
         "usage": None,
         "unread": 0,
+        "next_due": None,
+        "problems": [],
         "dead": 0,
         "seq": 0,
         "last_event": None,
         "last_turn": None,
         "last_outcomes": [],
         "today": None,
+        "budget": None,
+        "last_compaction": None,
     }
 
 
@@ -99,6 +103,7 @@ def inbox_of_use() -> dict[str, Any]:
         "context_window": 200_000,
         "usage": TokenUsage(1, 2, 3, 4).to_dict(),
         "unread": 2,
+        "next_due": 0,
         "dead": 1,
         "last_turn": {
             "turn_id": 2,
@@ -113,6 +118,8 @@ def inbox_of_use() -> dict[str, Any]:
             "tool_call_count": 2,
         },
         "last_outcomes": ["bad_request", "ok"],
+        "budget": None,
+        "last_compaction": None,
         "today": {
             "turns": 2,
             "ok": 1,
@@ -165,7 +172,16 @@ def test_a_damaged_inbox_leaves_the_history_in_the_report(paths: AgentPaths, con
     use(paths)
     paths.inbox_db.write_bytes(content)
     report = stored_status(paths, now_ms=NOW_MS)
-    assert report == {**empty_report(paths), **history_of_use(), "model": "opus", "unread": None, "dead": None}
+    (problem,) = report.pop("problems")
+    assert problem.startswith("the inbox ")
+    assert "cannot be read: " in problem
+    assert report | {"problems": []} == {
+        **empty_report(paths),
+        **history_of_use(),
+        "model": "opus",
+        "unread": None,
+        "dead": None,
+    }
 
 
 @pytest.mark.parametrize("content", GARBAGE.values(), ids=GARBAGE.keys())
@@ -173,7 +189,9 @@ def test_a_damaged_history_leaves_the_inbox_in_the_report(paths: AgentPaths, con
     use(paths)
     paths.events_db.write_bytes(content)
     report = stored_status(paths, now_ms=NOW_MS)
-    assert report == {**empty_report(paths), **inbox_of_use(), "model": "opus"}
+    (problem,) = report.pop("problems")
+    assert problem.startswith(f"the history {paths.events_db} cannot be read: ")
+    assert report | {"problems": []} == {**empty_report(paths), **inbox_of_use(), "model": "opus"}
 
 
 def test_an_inbox_that_is_damaged_in_the_middle_is_no_error(paths: AgentPaths) -> None:
@@ -181,4 +199,13 @@ def test_an_inbox_that_is_damaged_in_the_middle_is_no_error(paths: AgentPaths) -
     content = paths.inbox_db.read_bytes()
     paths.inbox_db.write_bytes(content[:4096] + b"\xab" * (len(content) - 4096))
     report = stored_status(paths, now_ms=NOW_MS)
-    assert report == {**empty_report(paths), **history_of_use(), "model": "opus", "unread": None, "dead": None}
+    (problem,) = report.pop("problems")
+    assert problem.startswith("the inbox ")
+    assert "cannot be read: " in problem
+    assert report | {"problems": []} == {
+        **empty_report(paths),
+        **history_of_use(),
+        "model": "opus",
+        "unread": None,
+        "dead": None,
+    }

@@ -108,6 +108,7 @@ def full_record(turn_id: int) -> TurnRecord:
         cost_usd=0.25,
         context_tokens=100,
         context_window=200_000,
+        compacted_from=900,
         tool_calls={"Read": 1, "Bash": 3},
         result_text="done",
     )
@@ -136,6 +137,7 @@ def test_a_turn_leaves_a_row_with_everything_that_is_known_of_it(path: Path, inb
         "cost_usd": 0.25,
         "context_tokens": 100,
         "context_window": 200_000,
+        "compacted_from": 900,
         "tool_call_count": 4,
         "tool_call_breakdown_json": '{"Bash": 3, "Read": 1}',
         "result_text": "done",

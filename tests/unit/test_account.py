@@ -186,6 +186,23 @@ def test_the_tokens_of_each_recording_are_those_that_its_requests_used(name: str
     assert session.usage(seen_in(name)) == expected
 
 
+# Dollars a million tokens of the model of each release: in, out, read, written. By hand, from its price list.
+PRICES = {"v2.1.197": (1.0, 5.0, 0.1, 1.25), "v2.1.330": (0.1, 0.5, 0.01, 0.125)}
+
+
+@pytest.mark.parametrize("name", sorted(recording_index()))
+def test_the_cost_of_each_recording_is_the_price_of_its_tokens(name: str) -> None:
+    release, _, noun = name.removesuffix(".jsonl").partition("/")
+    session = Session()
+    if noun in RESUMED:
+        before = seen_in(f"{release}/{RESUMED[noun]}.jsonl")
+        session = Session.from_facts(session.facts_after(before, Outcome(OutcomeKind.OK)).get)
+    seen = seen_in(name)
+    used = (LEDGER | RESUMED_LEDGER)[noun][int(release == "v2.1.330")]
+    price = sum(count * dollars for count, dollars in zip(used.to_dict().values(), PRICES[release], strict=True)) / 1e6
+    assert session.cost_usd(seen) == (pytest.approx(price) if seen.results else None)
+
+
 def test_the_cost_of_each_turn_of_a_session_is_its_own_whatever_the_release() -> None:
     for release, cost in (("v2.1.197", 0.001207), ("v2.1.330", 0.0001207)):
         session = Session()

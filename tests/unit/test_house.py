@@ -18,14 +18,15 @@ PACKAGE = "hyperhive_cli"
 ROOT = Path(hyperhive_cli.__file__).parent
 
 FLOORS = {
-    0: "__init__ account errors outcomes usage events settings",
+    0: "__init__ account budget errors outcomes usage events settings",
     1: """
         configuration moments sieve
-        agent.__init__ agent.pause agent.retry agent.state
-        claude.__init__ claude.argv claude.compatibility claude.evidence claude.outcome claude.prompt claude.redact
-        claude.stream claude.watch
+        agent.__init__ agent.mark agent.pause agent.retry agent.state
+        claude.__init__ claude.allowance claude.argv claude.compatibility claude.evidence claude.outcome claude.prompt
+        claude.redact claude.stream claude.watch
         control.__init__ control.place control.wire
         demo.__init__ demo.replay
+        hive.__init__ hive.address hive.hosting hive.schema hive.tenure
         render.__init__ render.figures render.panel render.table render.text
         store.__init__ store.mounts store.schema
         web.__init__ web.api web.gate web.openapi web.sse
@@ -34,26 +35,30 @@ FLOORS = {
         diagnosis ring
         claude.guard claude.process
         control.client control.peer
+        hive.room
         store.backup store.db store.ended store.events store.facts store.folder store.inbox store.model store.place
-        store.report store.rescue store.stats store.turns
+        store.report store.rescue store.spent store.stats store.turns
     """,
     3: """
         bus
         claude.runner
         control.feed control.server
+        hive.feed hive.fleet hive.foyer hive.line hive.mail hive.tenancy
         render.answer render.blocks render.console render.document render.draft render.facts render.feed render.memory
         render.output render.plot render.prose render.stream render.system render.tool
         web.app web.channel web.harness web.history web.reader web.server web.stream
     """,
     4: """
-        agent.care agent.checkup agent.control agent.credentials agent.hook agent.ledger agent.login agent.loop
-        agent.panel agent.prewarm agent.screen agent.session agent.turn
+        agent.care agent.checkup agent.compactor agent.control agent.credentials agent.hook agent.ledger agent.login
+        agent.loop agent.panel agent.prewarm agent.purse agent.screen agent.session agent.slots agent.turn
+        hive.member hive.relay
     """,
-    5: "agent.harness",
+    5: "agent.harness agent.host",
     6: """
-        cli.__init__ cli.agents cli.backup cli.completers cli.completion cli.config cli.configured cli.demo
-        cli.doctor cli.export cli.inbox cli.invocation cli.login cli.main cli.model cli.progress cli.run
-        cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail cli.web
+        cli.__init__ cli.agents cli.backup cli.budget cli.completers cli.completion cli.config cli.configured
+        cli.demo cli.doctor cli.export cli.fleet_tail cli.hive cli.host cli.inbox cli.invocation cli.limits cli.login
+        cli.main cli.model cli.progress cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail
+        cli.web
     """,
     7: "__main__",
 }
@@ -65,17 +70,18 @@ HOMES = {
     "markdown_it": "render.",
     "matplotlib": "render.plot",
     "orjson": "events claude.stream",
+    "psycopg": "hive.",
     "rich": "render.",
     "anyio": "web.",
     "starlette": "web.",
     "uvicorn": "web.server",
     "trio": """
-        bus claude.process claude.runner control.server agent.care agent.checkup agent.credentials agent.harness
-        agent.hook agent.ledger agent.login agent.loop agent.panel agent.prewarm agent.screen agent.turn cli.demo
-        cli.doctor cli.run
+        bus claude.process claude.runner control.server agent.care agent.checkup agent.compactor agent.credentials
+        agent.harness agent.hook agent.ledger agent.login agent.loop agent.panel agent.prewarm agent.screen agent.turn
+        cli.demo cli.doctor cli.run agent.host agent.slots cli.host hive.line hive.member hive.relay
     """,
     "sqlite3": "store.",
-    "signal": "claude.guard claude.process agent.harness demo.replay cli.sinks web.server",
+    "signal": "claude.guard claude.process agent.harness agent.host demo.replay cli.sinks web.server",
     "subprocess": "claude.guard",
     "socket": "control.client control.peer control.server web.harness web.server",
     "fcntl": "store.folder",
@@ -84,7 +90,7 @@ HOMES = {
     **dict.fromkeys(("_ctypes", "_signal", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
     **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn", "os.execv", "os.execve"), ""),
     "trio.lowlevel.open_process": "claude.process",
-    "trio.run": "cli.run cli.demo cli.doctor",
+    "trio.run": "cli.run cli.demo cli.doctor cli.host",
 }
 PURE_UP_TO = 1
 NOT_PURE = {"os", "io", "time", "random", "tempfile", "shutil", "select", "selectors", "http", "urllib", "logging"}

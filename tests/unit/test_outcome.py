@@ -245,6 +245,7 @@ CAUSES = {
     Cause.STALLED: ("stalled", "claude fell silent"),
     Cause.LOGIN: ("needs_login", "not logged in, or the credentials are rejected"),
     Cause.WRONG_SESSION: ("session_lost", "claude took another session"),
+    Cause.BUDGET: ("budget", "the turn's budget is used up"),
     Cause.WRONG_AUTH: ("wrong_auth", "claude uses other credentials"),
 }
 WRONG = [Cause.WRONG_SESSION, Cause.WRONG_AUTH]  # whatever came of such a run does not count

@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.render.panel import Row, agents_to_lines, fit, moment, sign_of, status_to_rows, today_words
+from hyperhive_cli.render.panel import (
+    Row,
+    agents_to_lines,
+    budget_to_rows,
+    fit,
+    moment,
+    sign_of,
+    status_to_rows,
+    today_words,
+)
 from hyperhive_cli.render.table import bar, cells, cut, table
 from tests.unit.made_events import same_world  # noqa: F401 - a fixture: the time zone
 
@@ -14,6 +23,7 @@ FOUND: dict[str, Any] = {
     "status": "online", "waits_until": None, "state": "thinking", "since_unix": NOW - 65, "model": "haiku",
     "session_id": "s-1", "auth_source": "none", "context_tokens": 76_000, "context_window": 200_000, "usage": None,
     "unread": 2, "dead": 1, "login": None, "seq": 3, "paused": False, "prewarmed": None,
+    "budget": None, "last_compaction": None, "problems": [], "next_due": 0,
     "last_event": {"seq": 3, "ts": 0, "kind": "note", "age_s": 2.5},
     "last_turn": {
         "outcome": "crashed", "started": (NOW - 199) * 1000, "duration_ms": 4_000,
@@ -68,12 +78,61 @@ def test_a_wait_says_until_when_and_how_long() -> None:
         ({"status": "failed"}, "failed (hyperhive resume)"),
         ({"status": "needs_login_idle"}, "needs_login_idle (hyperhive login)"),
         ({"login": {"finished": False, "url": "https://x"}}, "login in progress: https://x"),
-        ({"status": "failed", "running": False}, "failed"),
-        ({"status": None, "running": False}, "unknown"),
+        ({"status": "over_budget", "waits_until": None}, "over_budget"),
+        ({"status": None}, "unknown"),
     ],
 )
 def test_what_needs_a_person_is_said_with_what_to_do(fields: dict[str, Any], words: str) -> None:
     assert words_of(FOUND | fields, "status") == words
+
+
+def test_an_agent_that_is_stopped_has_no_present() -> None:
+    names = [name for name, _ in status_to_rows(FOUND | {"running": False, "status": "failed"}, NOW)]
+    assert names[:3] == ["agent", "harness", "model"]
+    assert words_of(FOUND | {"running": False}, "harness") == "not running (hyperhive run)"
+
+
+def test_a_spent_day_says_until_when_and_how_to_go_on() -> None:
+    found = FOUND | {"status": "over_budget", "waits_until": NOW + 184}
+    assert words_of(found, "status").endswith(" (3m 04s), or hyperhive budget raise")
+
+
+def test_what_cannot_be_read_is_said() -> None:
+    found = FOUND | {"problems": ["the inbox /a cannot be read: no database"]}
+    assert words_of(found, "problem") == "the inbox /a cannot be read: no database (hyperhive doctor)"
+    assert "damaged" in agents_to_lines([found], NOW, 100)[1]
+
+
+def test_messages_that_wait_for_their_time_say_when() -> None:
+    assert words_of(FOUND | {"next_due": (NOW - 5) * 1000}, "inbox").startswith("2 waiting, 1 dead")
+    found = words_of(FOUND | {"next_due": (NOW + 184) * 1000}, "inbox")
+    assert found.startswith("2 waiting, the first at ")
+    assert " (in 3m 04s), 1 dead" in found
+
+
+def test_the_limits_and_the_newest_compaction_have_rows() -> None:
+    budget: dict[str, Any] = {
+        "limits": {"turn_cost": 2.0, "day_cost": 20.0, "turn_tokens": None, "tool_calls": 300},
+        "today": {"day": "2026-11-25", "cost_usd": 16.5, "limit_usd": 20.0, "raised": False, "unpriced": 2},
+        "messages": {"7": {"tool_calls": 600}},
+        "turn": {"tokens": 297_650, "tool_calls": 50},
+    }
+    found = FOUND | {
+        "budget": budget,
+        "last_compaction": {"turn_id": 5, "ended": NOW * 1000 - 9e4, "before": 160_000, "after": 31_000},
+    }
+    expected = "today $16.50 of $20.00 · a turn $2.00, 300 tool calls, 298k tokens and 50 calls so far"
+    assert words_of(found, "budget") == expected
+    assert words_of(found, "compacted") == "160k to 31k, 1m 30s ago (turn 5)"
+    rows = {name: "".join(words for words, _ in spans) for name, spans in budget_to_rows(budget)}
+    assert rows == {
+        "today": "$16.50 of $20.00; 2 turns ended without a figure",
+        "a turn": "at most $2.00, 300 tool calls",
+        "this turn": "297,650 tokens, 50 tool calls so far; dollars when it ends",
+        "message 7": "at most 600 tool calls",
+    }
+    (span,) = dict(budget_to_rows(budget | {"limits": dict.fromkeys(budget["limits"]), "turn": None}))["today"][:1]
+    assert span[1] == "warn"
 
 
 @pytest.mark.parametrize(("used", "style"), [(0, "fine"), (140_000, "warn"), (180_000, "bad"), (500_000, "bad")])

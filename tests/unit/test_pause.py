@@ -32,6 +32,7 @@ def crash(pauses: Pauses, at: float, jitter: float = 1.0) -> Pause:
         "session_lost",
         "bad_request",
         "capped",
+        "budget",
         "cancelled",
         "interrupted",
         "timed_out",

@@ -22,6 +22,7 @@ FATES = {
     "session_lost": Fate(READY),
     "bad_request": Fate(DEAD),
     "capped": Fate(DEAD),
+    "budget": Fate(DEAD),
     "cancelled": Fate(MessageState.CANCELLED),
     "timed_out": Fate(READY, acted=True),
     "stalled": Fate(READY, acted=True),

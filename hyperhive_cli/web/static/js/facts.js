@@ -12,6 +12,7 @@ const STATUS = new Map(
     needs_login_idle: ["needs login", "bad"],
     needs_login_in_progress: ["login in progress", "warn"],
     rate_limited: ["rate limited", "warn"],
+    over_budget: ["over budget", "warn"],
     failed: ["failed", "bad"],
   }),
 );

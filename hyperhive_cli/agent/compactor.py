@@ -1,0 +1,115 @@
+"""`Compactor`: runs `/compact` between two turns: when asked, when a message did not fit, or over the mark."""
+
+import trio
+
+from hyperhive_cli.agent.ledger import Ledger
+from hyperhive_cli.agent.mark import Mark, Thrash, thrash
+from hyperhive_cli.agent.turn import TurnDesk
+from hyperhive_cli.bus import Bus
+from hyperhive_cli.claude.evidence import Evidence
+from hyperhive_cli.errors import RefusedError
+from hyperhive_cli.outcomes import Outcome
+from hyperhive_cli.store.inbox import Inbox, Message
+
+
+class Compaction:
+    """A compaction that was asked for: `outcome` is there when `done` is set, None if it never ran."""
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.outcome: Outcome | None = None
+
+
+class Compactor:
+    """One life's compactions. The loop asks whether one is due, and lets it run when no turn does."""
+
+    def __init__(self, mark: Mark, desk: TurnDesk, inbox: Inbox, bus: Bus, ledger: Ledger) -> None:
+        self._mark = mark
+        self._desk = desk
+        self._inbox = inbox
+        self._bus = bus
+        self._ledger = ledger
+        self._asked: Compaction | None = None
+
+    def ask(self) -> Compaction:
+        """Let one run as soon as may be. Raises RefusedError when one is under way, or when there is no session."""
+        if self._asked is not None:
+            raise RefusedError("already compacting")
+        if not self._has_session():
+            raise RefusedError("there is no session yet to compact", "hyperhive send 'what to do'")
+        self._asked = Compaction()
+        return self._asked
+
+    def close(self) -> None:
+        """Tell who waits for one that it will not run."""
+        if self._asked is not None:
+            self._asked.done.set()
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether somebody waits for one."""
+        return self._asked is not None
+
+    async def run_asked(self) -> Outcome:
+        """Run the one that was asked for."""
+        asked, outcome = self._asked, None
+        try:
+            outcome = await self._compact(None)
+        finally:
+            self._asked = None
+            if asked is not None:
+                asked.outcome = outcome
+                asked.done.set()
+        return outcome
+
+    def is_due(self) -> bool:
+        """Whether the context is over the mark: once after a message's turn, unless that proved to be of no use."""
+        if not self._mark.is_over(self._bus.context_tokens, self._bus.context_window) or not self._has_session():
+            return False
+        newest = self._inbox.newest_turns(1)
+        return bool(newest) and newest[0]["message_id"] is not None and thrash(self._in_vain()) is not Thrash.GIVE_UP
+
+    async def run_due(self) -> Outcome:
+        """Run the one that is due."""
+        return await self._compact(self._mark.instructions)
+
+    async def judge(self, seen: Evidence) -> None:
+        """See in a message's turn whether the compaction just before it was of use, and draw the conclusion."""
+        turns, first = self._inbox.newest_turns(2), seen.first_context_tokens
+        is_after_one = len(turns) == 2 and turns[1]["message_id"] is None and turns[1]["outcome"] == "ok"
+        if self._mark.percent is None or first is None or not is_after_one:
+            return
+        in_vain = self._in_vain() + 1 if self._mark.is_over(first, self._bus.context_window) else 0
+        if in_vain != self._in_vain():
+            await self._ledger.insist(lambda: self._inbox.put_facts(compactions=self._mark.to_text(in_vain)))
+        match thrash(in_vain) if in_vain else Thrash.NOTHING:
+            case Thrash.NEW_SESSION:
+                text = f"{in_vain} compactions in a row did not bring the context below {self._mark.percent:g} %"
+                self._bus.note(f"{text}: going on in a new session", "warning")
+                await self._ledger.insist(self._bus.request_new_session)
+            case Thrash.GIVE_UP:
+                text = f"not even a new session stays below {self._mark.percent:g} % of the context"
+                self._bus.note(f"{text}: no longer compacting; start again with a higher --compact-at", "error")
+
+    async def make_room(self, message: Message) -> None:
+        """Compact once; a message that is too long even so gets a new session."""
+        if message.attempts == 1 and self._inbox.fact("session_id"):
+            self._bus.note("the context is full: compacting, then trying again", "warning")
+            compacted = await self._compact(self._mark.instructions)
+            if compacted.ok and compacted.note is None:
+                return
+        self._bus.note("the context is full: going on in a new session", "warning")
+        self._bus.request_new_session()
+
+    async def _compact(self, instructions: str | None) -> Outcome:
+        outcome, seen = await self._desk.run_compact(instructions)
+        if seen.compacted_from is not None and seen.context_tokens is not None:
+            sizes = f"from {seen.compacted_from:,} to {seen.context_tokens:,} tokens"
+            self._bus.note(f"the context is compacted: {sizes}")
+        return outcome
+
+    def _has_session(self) -> bool:
+        return bool(self._inbox.fact("session_id")) and not self._inbox.fact("skip_continue")
+
+    def _in_vain(self) -> int:
+        return self._mark.in_vain(self._inbox.fact("compactions"))

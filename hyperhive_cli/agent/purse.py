@@ -1,0 +1,110 @@
+"""`Purse`: holds the agent to its budget. What was spent is in the turns' rows, so that a restart forgets nothing."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from hyperhive_cli.agent.pause import Pause
+from hyperhive_cli.agent.session import Session
+from hyperhive_cli.budget import Budget, Day, Raises, budget_detail, shown, turn_cap
+from hyperhive_cli.bus import Bus
+from hyperhive_cli.claude.allowance import Allowance
+from hyperhive_cli.errors import StoreError
+from hyperhive_cli.store.inbox import Inbox, Message
+from hyperhive_cli.store.spent import ms_until_tomorrow, raise_stored, read_day, read_raises
+
+HELD = "over_budget"
+AFTER_MIDNIGHT_S = 1.0  # two clocks measure the day: one that is a little early must not find it still lasting
+
+
+class Purse:
+    """The limits of one life. Reading raises StoreError, as the inbox does."""
+
+    def __init__(self, budget: Budget, inbox: Inbox, bus: Bus) -> None:
+        self._budget = budget
+        self._inbox = inbox
+        self._bus = bus
+
+    @property
+    def _raises(self) -> Raises:
+        return read_raises(self._inbox.fact)
+
+    def _day(self, raises: Raises) -> Day:
+        return read_day(self._inbox.connection, self._budget, raises, self._bus.now_ms())
+
+    def allowance(self, message: Message | None, session: Session) -> Allowance:
+        """Give what the next turn may use: for this message, or for one of which nothing is known."""
+        if not self._budget.is_any:
+            return Allowance()
+        raises = self._raises
+        turn = raises.for_turn(self._budget, None if message is None else message.id)
+        cap = turn_cap(turn, self._day(raises))
+        is_rest = cap is not None and (turn.turn_cost is None or cap < turn.turn_cost)
+        return Allowance(cap, turn.turn_tokens, turn.tool_calls, session.spent_usd, session.used, is_rest)
+
+    def advice(self, message_id: int) -> str:
+        """Say how a message whose turn ran out of its budget gets more."""
+        with suppress(StoreError):
+            if self._budget.day_cost is not None and self._day(self._raises).is_spent:
+                return "`hyperhive budget raise --day-cost …`"
+        return f"`hyperhive budget raise --message {message_id} …`"
+
+    def hold(self) -> Pause | None:
+        """Give the rest until tomorrow when today's dollars are spent."""
+        if self._budget.day_cost is None:
+            return None
+        day = self._day(self._raises)
+        if not day.is_spent:
+            return None
+        seconds = ms_until_tomorrow(self._bus.now_ms()) / 1000 + AFTER_MIDNIGHT_S
+        more = "`hyperhive budget raise --day-cost …` or `hyperhive resume` ends the wait"
+        return Pause(seconds, HELD, f"today's budget is used up: {day.words()}; {more}, the inbox is kept")
+
+    def warn_of_day(self) -> None:
+        """Say, once a day and limit, that today's dollars are nearly spent."""
+        if self._budget.day_cost is None:
+            return
+        with suppress(StoreError):  # the next lease says so
+            day = self._day(self._raises)
+            warned = f"{day.date} {day.limit}"
+            if day.is_nearly_spent and not day.is_spent and self._inbox.fact("budget_warned") != warned:
+                self._inbox.put_facts(budget_warned=warned)
+                self._bus.note(f"today's budget is nearly used up: {day.words()}", "warning")
+
+    def raise_limits(self, day_cost: float | None, message_id: int | None, limits: Mapping[str, float | int]) -> None:
+        """Raise the limit of today, or those of a message. Raises RefusedError where that is no raise."""
+        raise_stored(
+            self._inbox,
+            self._budget,
+            day_cost=day_cost,
+            message_id=message_id,
+            limits=limits,
+            now_ms=self._bus.now_ms(),
+        )
+        said = {**({} if day_cost is None else {"day_cost": day_cost}), **limits}
+        words = ", ".join(f"{name.replace('_', ' ')} {shown(name, limit)}" for name, limit in said.items())
+        whose = "today" if message_id is None else f"message {message_id}"
+        self._bus.note(f"the budget is raised for {whose}: {words}")
+
+    def extend_day(self) -> None:
+        """Let the day cost as much again."""
+        raises = self._raises
+        day = self._day(raises)
+        if self._budget.day_cost is not None and day.is_spent:
+            limit = max(day.limit or 0.0, day.spent) + self._budget.day_cost
+            raised = raises.with_day(self._budget, day.date, limit)
+            self._inbox.put_facts(budget_raises=raised.to_text())
+
+    def facts_after(self, message: Message | None, *, is_over: bool) -> dict[str, str]:
+        """Give the facts that a message's turn leaves: what was raised for it holds until it has ended."""
+        raises = self._raises
+        if message is None or not is_over or message.id not in raises.messages:
+            return {}
+        return {"budget_raises": raises.without(message.id).to_text()}
+
+    def detail(self, running: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """Give the `budget` field of `status --json`; `running` is what the turn under way has used."""
+        if not self._budget.is_any:
+            return None
+        raises = self._raises
+        return budget_detail(self._budget, raises, self._day(raises), running)

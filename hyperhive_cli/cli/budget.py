@@ -1,0 +1,92 @@
+"""`hyperhive budget`."""
+
+from typing import Any
+
+import click
+
+from hyperhive_cli.cli.invocation import (
+    Invocation,
+    ask_harness,
+    columns,
+    now_ms,
+    paint,
+    pass_invocation,
+    print_json,
+    print_lines,
+)
+from hyperhive_cli.cli.limits import DOLLARS, NUMBER
+from hyperhive_cli.cli.status import observed_status
+from hyperhive_cli.errors import NotRunningError, StoreError, UsageError
+from hyperhive_cli.render.panel import budget_to_rows, fit
+from hyperhive_cli.store.inbox import open_inbox
+from hyperhive_cli.store.spent import raise_stored, read_limits
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print it as JSON; the README names the fields.")
+
+
+@click.group(invoke_without_command=True)
+@as_json_option
+@click.pass_context
+def budget(ctx: click.Context, *, as_json: bool) -> None:
+    """Show what is used of the limits that `run` was given, or raise one.
+
+    \b
+    Examples: hyperhive budget
+              hyperhive budget raise --day-cost 5
+    """  # noqa: D301 - click's own mark
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(show, as_json=as_json)
+
+
+@budget.command()
+@as_json_option
+@pass_invocation
+def show(invocation: Invocation, *, as_json: bool) -> None:
+    """Show what is used of what: of today's dollars, and of the running turn.
+
+    \b
+    Example: hyperhive budget show --json
+    """  # noqa: D301 - click's own mark
+    status = observed_status(invocation.paths())
+    found = status["budget"]
+    if found is None and status["problems"]:
+        raise StoreError(status["problems"][0], "hyperhive doctor")
+    if as_json:
+        print_json(found)
+    elif found is None:
+        click.echo("no limits are set: hyperhive run --max-day-cost USD, …", err=True)
+    else:
+        rows = budget_to_rows(found)
+        print_lines(paint(fit(row, max(len(name) for name, _ in rows), columns())) for row in rows)
+
+
+@budget.command("raise")
+@click.option("--day-cost", type=DOLLARS, metavar="USD", help="Let today cost so much.")
+@click.option("--message", "message_id", type=NUMBER, metavar="ID", help="The message that the others are for.")
+@click.option("--turn-cost", type=DOLLARS, metavar="USD", help="Let the message's next turn cost so much.")
+@click.option("--turn-tokens", type=NUMBER, metavar="N", help="Let it use so many tokens.")
+@click.option("--tool-calls", type=NUMBER, metavar="N", help="Let it call so many tools.")
+@pass_invocation
+def raise_limit(
+    invocation: Invocation, /, day_cost: float | None, message_id: int | None, **given: float | None
+) -> None:
+    """Raise a limit TO this much: of today, until midnight, or of one message, until its next turns have ended it.
+
+    \b
+    Examples: hyperhive budget raise --day-cost 5
+              hyperhive budget raise --message 7 --tool-calls 400
+    """  # noqa: D301 - click's own mark
+    limits = {name: limit for name, limit in given.items() if limit is not None}
+    if day_cost is None and not limits:
+        raise UsageError("nothing is to be raised", "hyperhive budget raise --day-cost USD")
+    if bool(limits) != (message_id is not None):
+        raise UsageError("a turn's limits are raised for one message", "--message ID --tool-calls N")
+    paths = invocation.steered_paths()
+    asked: dict[str, Any] = {"day_cost": day_cost, "message_id": message_id, **limits}
+    if ask_harness(paths, "budget_raise", **asked) is None:
+        if not paths.inbox_db.exists():
+            raise NotRunningError(paths.agent)
+        with open_inbox(paths.inbox_db) as inbox:
+            known = read_limits(inbox.fact)
+            raise_stored(inbox, known, day_cost=day_cost, message_id=message_id, limits=limits, now_ms=now_ms())
+    click.echo("raised")

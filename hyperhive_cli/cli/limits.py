@@ -1,0 +1,49 @@
+"""The options that bound what a turn or a day may use, and when a conversation is compacted."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from hyperhive_cli.agent.mark import Mark
+from hyperhive_cli.budget import Budget
+from hyperhive_cli.claude.argv import COST_CAP_FLAG
+from hyperhive_cli.errors import UsageError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+DOLLARS = click.FloatRange(min=0, min_open=True, max=1e9)
+NUMBER = click.IntRange(min=1, max=10**15)
+_OPTIONS = (
+    click.option("--max-turn-cost", type=DOLLARS, metavar="USD", help="Interrupt a turn that costs more."),
+    click.option("--max-day-cost", type=DOLLARS, metavar="USD", help="Begin no turn today once its turns cost this."),
+    click.option("--max-turn-tokens", type=NUMBER, metavar="N", help="Interrupt a turn that uses more tokens."),
+    click.option("--max-tool-calls", type=NUMBER, metavar="N", help="Interrupt a turn that calls more tools."),
+    click.option(
+        "--compact-at",
+        type=click.FloatRange(min=0, min_open=True, max=100),
+        metavar="PERCENT",
+        help="Run /compact between two turns when the context is fuller than this.",
+    ),
+    click.option("--compact-instructions", metavar="TEXT", help="What /compact is told to keep."),
+)
+
+
+def limit_options(command: Command) -> Command:
+    """Add the options to a command, which gets them by their names."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def to_limits(given: Mapping[str, Any], claude_args: Sequence[str]) -> dict[str, Any]:
+    """Give `budget` and `mark` of an agent's configuration.
+
+    Raises UsageError where claude is given a cap of the operator's own beside that of ours.
+    """
+    budget = Budget(given["max_turn_cost"], given["max_day_cost"], given["max_turn_tokens"], given["max_tool_calls"])
+    has_own = any(word.partition("=")[0] == COST_CAP_FLAG for word in claude_args)
+    if has_own and (budget.turn_cost is not None or budget.day_cost is not None):
+        raise UsageError(f"{COST_CAP_FLAG} and a limit of the harness exclude each other", "--max-turn-cost USD alone")
+    instructions = " ".join((given["compact_instructions"] or "").split())
+    return {"budget": budget, "mark": Mark(given["compact_at"], instructions or None)}

@@ -1,0 +1,69 @@
+"""What an agent may spend and has spent: its limits from the facts, the day's dollars from the turns' rows."""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from hyperhive_cli.account import day_of, midnight_ms
+from hyperhive_cli.budget import Budget, Day, Raises, budget_detail
+from hyperhive_cli.errors import RefusedError, StoreError
+from hyperhive_cli.store.inbox import Inbox
+
+
+def read_limits(fact: Callable[[str], str | None]) -> Budget:
+    """Read the limits that the newest `run` was given."""
+    return Budget.from_text(fact("budget"))
+
+
+def read_raises(fact: Callable[[str], str | None]) -> Raises:
+    """Read what an operator has raised."""
+    return Raises.from_text(fact("budget_raises"))
+
+
+def read_day(db: sqlite3.Connection, budget: Budget, raises: Raises, now_ms: int) -> Day:
+    """Add up what the turns that began on this local day have cost. Raises StoreError."""
+    today = day_of(now_ms)
+    try:
+        spent, unpriced = db.execute(
+            """SELECT coalesce(sum(cost_usd), 0.0), count(*) - count(cost_usd) FROM turn_stats
+               WHERE outcome IS NOT NULL AND started >= ?""",
+            (midnight_ms(today),),
+        ).fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(f"the inbox cannot be read: {error}") from error
+    return Day(today.isoformat(), spent, raises.for_day(budget, today.isoformat()), unpriced)
+
+
+def read_budget(fact: Callable[[str], str | None], db: sqlite3.Connection, now_ms: int) -> dict[str, Any] | None:
+    """Give the `budget` field of `status --json` from an agent's files alone. Raises StoreError."""
+    budget, raises = read_limits(fact), read_raises(fact)
+    return budget_detail(budget, raises, read_day(db, budget, raises, now_ms), None)
+
+
+def raise_stored(
+    inbox: Inbox,
+    budget: Budget,
+    *,
+    day_cost: float | None,
+    message_id: int | None,
+    limits: Mapping[str, float | int],
+    now_ms: int,
+) -> None:
+    """Raise the limit of today to this, or those of a message.
+
+    Raises RefusedError where that is no raise, or there is no such message that could still run.
+    """
+    raises = read_raises(inbox.fact)
+    if day_cost is not None:
+        raises = raises.with_day(budget, day_of(now_ms).isoformat(), day_cost)
+    if message_id is not None:
+        if (state := inbox.get(message_id).state) in {"done", "cancelled"}:
+            raise RefusedError(f"message {message_id} is {state}", "hyperhive inbox --all")
+        raises = raises.with_message(budget, message_id, limits)
+    inbox.put_facts(budget_raises=raises.to_text())
+
+
+def ms_until_tomorrow(now_ms: int) -> int:
+    """Give how long this local day still lasts, in ms."""
+    return midnight_ms(day_of(now_ms) + timedelta(days=1)) - now_ms

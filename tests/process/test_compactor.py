@@ -1,0 +1,97 @@
+"""The loop and the mark: when the context is compacted between two turns, and when that is given up."""
+
+import pytest
+
+from hyperhive_cli.agent.mark import Mark
+from tests.conftest import Step
+from tests.process.world import TEXT_SESSION, Life, World, replay
+
+GIVEN_UP = "not even a new session stays below 50 % of the context"
+HALF = Mark(50.0, "keep the names")
+COMMAND = "/compact keep the names"
+BOUNDARY: Step = {
+    "line": {
+        "type": "system",
+        "subtype": "compact_boundary",
+        "compact_metadata": {"pre_tokens": 900, "post_tokens": 100},
+    }
+}
+
+
+def turn(*sizes: int, session: str = TEXT_SESSION) -> list[Step]:
+    """Play a turn whose requests find a context of so many tokens, in a window of 1,000."""
+    lines: list[Step] = [{"line": {"type": "system", "subtype": "init", "session_id": session}}]
+    for number, size in enumerate(sizes):
+        message = {"id": f"m{number}", "usage": {"input_tokens": size}, "content": []}
+        lines.append({"line": {"type": "assistant", "message": message}})
+    return [*lines, done()]
+
+
+def done() -> Step:
+    usage = {"claude": {"inputTokens": 1, "contextWindow": 1_000}}
+    result = {"type": "result", "subtype": "success", "is_error": False, "result": "ok", "modelUsage": usage}
+    return {"line": result}
+
+
+def compacted(session: str = TEXT_SESSION) -> list[Step]:
+    return [*turn(session=session)[:1], BOUNDARY, done()]
+
+
+COMPACTED = compacted()
+
+
+def bodies(life: Life) -> list[str]:
+    return [event["body"] for event in life.events("turn_start")]
+
+
+def test_a_context_over_the_mark_is_compacted_once_between_two_turns(world: World) -> None:
+    for word in ("one", "two", "three"):
+        world.put(word)
+    life = world.drain(turn(300), turn(400, 900), COMPACTED, turn(150), mark=HALF)
+    assert bodies(life) == ["one", "two", COMMAND, "three"]
+    assert "the context is compacted: from 900 to 100 tokens" in life.notes()
+    assert world.arguments("--resume") == [None, TEXT_SESSION, TEXT_SESSION, TEXT_SESSION]
+    assert world.inbox.fact("compactions") in {None, ""}
+    turns = world.inbox.newest_turns(2)
+    assert (turns[1]["compacted_from"], turns[1]["context_tokens"]) == (900, 100)
+
+
+def test_it_survives_a_restart_and_waits_for_a_pause_to_end(world: World) -> None:
+    world.put("one")
+    world.drain(turn(900))
+    world.inbox.put_facts(paused="1")
+    assert bodies(world.drain(COMPACTED, mark=HALF)) == []
+    world.inbox.put_facts(paused="")
+    assert bodies(world.drain(mark=HALF)) == [COMMAND]
+    assert bodies(world.drain(mark=HALF)) == []  # once, until a message's turn has run
+
+
+@pytest.mark.parametrize("mark", [Mark(), Mark(95.0)])
+def test_below_the_mark_or_without_one_nothing_is_compacted(mark: Mark, world: World) -> None:
+    world.put("one")
+    assert bodies(world.drain(turn(900), mark=mark)) == ["one"]
+
+
+def test_two_compactions_in_vain_end_in_a_new_session_and_two_more_in_none(world: World) -> None:
+    for number in range(1, 8):
+        world.put(f"{number}")
+    old, new = turn(900), turn(900, session="new")
+    first = [old, COMPACTED, old, COMPACTED, old]
+    life = world.drain(*first, new, compacted("new"), new, compacted("new"), new, new, mark=HALF)
+    assert bodies(life) == ["1", COMMAND, "2", COMMAND, "3", "4", COMMAND, "5", COMMAND, "6", "7"]
+    assert world.arguments("--resume")[4:7] == [TEXT_SESSION, None, "new"]
+    said = [note for note in life.notes() if "50 %" in note]
+    assert said == [
+        "2 compactions in a row did not bring the context below 50 %: going on in a new session",
+        f"{GIVEN_UP}: no longer compacting; start again with a higher --compact-at",
+    ]
+    world.put("8")
+    assert bodies(world.drain(compacted("new"), new, mark=Mark(60.0))) == ["/compact", "8", "/compact"]  # another mark
+
+
+def test_a_compaction_that_fails_is_not_tried_again_before_the_next_message(world: World) -> None:
+    world.put("one")
+    world.put("two")
+    life = world.drain(turn(900), replay("model_missing"), turn(200), mark=HALF)
+    assert (bodies(life), life.outcomes()) == (["one", COMMAND, "two"], ["ok", "bad_request", "ok"])
+    assert world.inbox.fact("compactions") is None
