@@ -64,7 +64,7 @@ class HarnessConfig:
     hive: Hive | None = None
 
 
-# Steers an agent from outside, started with its loop, the scope that ends it at once, and its screen.
+# Steers an agent from outside until all has ended: started with its loop, the scope that ends it at once, its screen.
 Attend = Callable[..., Awaitable[None]]
 
 
@@ -110,26 +110,28 @@ async def run_agent(
             if not config.allow_self_control:
                 refuse_turns(op, peer, panel.pid)
 
-        async with trio.open_nursery() as viewers:
-            if screen is not None:
-                viewers.start_soon(screen.follow, bus, inbox)
-            async with (
-                open_hook(_hook(config, agent), bus, is_hard),
-                open_control_server(config.paths.socket, handler, admit),
-                open_panel(config.panel, panel, partial(_announce, config, screen)),
-                _joined(config, relay, inbox, bus, loop, handler),
-                trio.open_nursery() as nursery,
-            ):
-                await nursery.start(attend, loop, nursery.cancel_scope, screen)
-                nursery.start_soon(sweep, bus)
-                nursery.start_soon(care.run)
-                nursery.start_soon(desk.serve)
-                if agent.prewarm:
-                    nursery.start_soon(loop.prewarm)
-                await loop.run()
-                nursery.cancel_scope.cancel()
-            bus.close()
-            viewers.cancel_scope.deadline = trio.current_time() + SINK_GRACE_S
+        async with trio.open_nursery() as attending:
+            async with trio.open_nursery() as viewers:
+                if screen is not None:
+                    viewers.start_soon(screen.follow, bus, inbox)
+                async with (
+                    open_control_server(config.paths.socket, handler, admit),
+                    open_panel(config.panel, panel, partial(_announce, config, screen)),
+                    _joined(config, relay, inbox, bus, loop, handler),
+                ):
+                    with trio.CancelScope() as hard:
+                        async with open_hook(_hook(config, agent), bus, is_hard), trio.open_nursery() as nursery:
+                            await attending.start(attend, loop, hard, screen)
+                            nursery.start_soon(sweep, bus)
+                            nursery.start_soon(care.run)
+                            nursery.start_soon(desk.serve)
+                            if agent.prewarm:
+                                nursery.start_soon(loop.prewarm)
+                            await loop.run()
+                            nursery.cancel_scope.cancel()
+                bus.close()
+                viewers.cancel_scope.deadline = trio.current_time() + SINK_GRACE_S
+            attending.cancel_scope.cancel()
     return loop.failed
 
 
@@ -283,8 +285,8 @@ async def _take_signals(
             taken.append(number)
             if len(taken) > 1:
                 hard.cancel()
-                return
-            loop.stop()
+            else:
+                loop.stop()
 
 
 async def _pause(loop: AgentLoop, screen: Screen | None) -> None:
