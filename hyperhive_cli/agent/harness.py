@@ -110,6 +110,7 @@ async def run_agent(
             if not config.allow_self_control:
                 refuse_turns(op, peer, panel.pid)
 
+        hard = trio.CancelScope()
         async with trio.open_nursery() as attending:
             async with trio.open_nursery() as viewers:
                 if screen is not None:
@@ -119,7 +120,7 @@ async def run_agent(
                     open_panel(config.panel, panel, partial(_announce, config, screen)),
                     _joined(config, relay, inbox, bus, loop, handler),
                 ):
-                    with trio.CancelScope() as hard:
+                    with hard:
                         async with open_hook(_hook(config, agent), bus, is_hard), trio.open_nursery() as nursery:
                             await attending.start(attend, loop, hard, screen)
                             nursery.start_soon(sweep, bus)
