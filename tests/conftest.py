@@ -26,7 +26,7 @@ settings.load_profile("house")
 
 TESTS = Path(__file__).resolve().parent
 RECORDINGS = TESTS / "recordings"
-LONGEST_FIRST = ["web/page", "claude", "web", "cli", "process"]  # folders, by how long one of their tests takes
+LONGEST_FIRST = ["hive", "web/page", "claude", "web", "cli", "process"]  # folders, by how long one of their tests takes
 Step = dict[str, Any]
 T = TypeVar("T")
 
@@ -155,6 +155,11 @@ class FakeClaude:
     def _count(self, name: str) -> int:
         starts = self.folder / name
         return starts.stat().st_size if starts.exists() else 0
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Let `-n auto` be two workers a core: about half of its time a test waits, for a disk, a timer or a process."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
