@@ -158,8 +158,8 @@ class FakeClaude:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Let `-n auto` be three workers for two cores: a test waits much of its time, for a disk, a timer or a process."""
-    return (os.cpu_count() or 1) * 3 // 2
+    """Let `-n auto` be two workers a core: a test waits more than half of its time, for a disk, a timer or a process."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
