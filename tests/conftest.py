@@ -158,7 +158,7 @@ class FakeClaude:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Let `-n auto` be two workers a core: a test waits more than half of its time, for a disk, a timer or a process."""
+    """Let `-n auto` be two workers a core: a test waits half of its time, for a disk, a timer or a process."""
     return 2 * (os.cpu_count() or 1)
 
 
