@@ -121,19 +121,22 @@ async def run_agent(
                     _joined(config, relay, inbox, bus, loop, handler),
                 ):
                     with hard:
-                        async with open_hook(_hook(config, agent), bus, is_hard), trio.open_nursery() as nursery:
+                        async with open_hook(_hook(config, agent), bus, is_hard):
                             await attending.start(attend, loop, hard, screen)
-                            nursery.start_soon(sweep, bus)
-                            nursery.start_soon(care.run)
-                            nursery.start_soon(desk.serve)
-                            if agent.prewarm:
-                                nursery.start_soon(loop.prewarm)
-                            await loop.run()
-                            nursery.cancel_scope.cancel()
+                            await _work(loop, (partial(sweep, bus), care.run, desk.serve), prewarm=agent.prewarm)
                 bus.close()
                 viewers.cancel_scope.deadline = trio.current_time() + SINK_GRACE_S
             attending.cancel_scope.cancel()
     return loop.failed
+
+
+async def _work(loop: AgentLoop, beside: Sequence[Callable[[], Awaitable[None]]], *, prewarm: bool) -> None:
+    """Run the loop to its end, and until then what goes on beside it."""
+    async with trio.open_nursery() as nursery:
+        for task in (*beside, *((loop.prewarm,) if prewarm else ())):
+            nursery.start_soon(task)
+        await loop.run()
+        nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
