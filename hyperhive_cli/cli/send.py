@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from hyperhive_cli.cli.amount import Amount
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, now_ms, pass_invocation, print_json
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.errors import HyperhiveError
@@ -28,7 +29,7 @@ NEEDS_PERSON = {"needs_login", "billing", "wrong_auth"}
 @click.option("--at", metavar="TIME", help="Not before then: 14:30, +2h30m, 2026-11-23T09:00.")
 @click.option("--raw", is_flag=True, help="Pass the text as it is: slash commands and @files work.")
 @click.option("--wait", is_flag=True, help="Wait for its turn to end and print the result.")
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer than this.")
+@click.option("--timeout", type=Amount(min=0), metavar="SECONDS", help="Wait no longer than this.")
 @click.option("--json", "as_json", is_flag=True, help="Print id, state, outcome and result as JSON.")
 @pass_invocation
 def send(

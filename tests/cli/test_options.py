@@ -51,6 +51,23 @@ def test_a_wrong_word_is_a_usage_error(words: list[str], hive: Hive) -> None:
     assert list(hive.state_dir.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "--drain", "--turn-timeout", "nan"],
+        ["run", "--drain", "--max-turn-cost", "nan"],
+        ["send", "x", "--wait", "--timeout", "nan"],
+        ["run", "--drain", "--web", "--web-bind", "nowhere"],
+        ["run", "--drain", "--web", "--web-bind", "0.0.0.0:0"],
+    ],
+    ids=" ".join,
+)
+def test_what_would_fail_only_later_is_refused_at_once(words: list[str], hive: Hive) -> None:
+    said = hive.call(*words).refusal(2)
+    assert "no number" in said or "no place to listen on" in said or "reached from other machines" in said
+    assert list(hive.state_dir.iterdir()) == []
+
+
 def test_the_hint_of_a_usage_error_names_the_commands_help(hive: Hive) -> None:
     message, hint = hive.call("send", "--bogus").stderr.splitlines()
     assert (message.startswith("Error: No such option"), hint) == (True, "Try: hyperhive send -h")

@@ -28,7 +28,7 @@ FLOORS = {
         demo.__init__ demo.replay
         render.__init__ render.figures render.panel render.table render.text
         store.__init__ store.mounts store.schema
-        web.__init__ web.api web.gate web.openapi web.sse
+        web.__init__ web.api web.bind web.gate web.openapi web.sse
     """,
     2: """
         diagnosis ring
@@ -51,7 +51,7 @@ FLOORS = {
     """,
     5: "agent.harness",
     6: """
-        cli.__init__ cli.agents cli.backup cli.budget cli.completers cli.completion cli.config cli.configured
+        cli.__init__ cli.agents cli.amount cli.backup cli.budget cli.completers cli.completion cli.config cli.configured
         cli.demo cli.doctor cli.export cli.inbox cli.invocation cli.limits cli.login cli.main cli.model cli.progress
         cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail cli.web
     """,
