@@ -15,6 +15,7 @@ from hyperhive_cli.cli.invocation import (
     pass_invocation,
     print_json,
     print_lines,
+    say_if_new,
 )
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.render import text
@@ -64,6 +65,7 @@ def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None
     print_lines(_table(messages))
     if not messages:
         click.echo("nothing waits" if not ended else "no messages yet", err=True)
+        say_if_new(paths)
 
 
 def _table(messages: list[Message]) -> list[str]:

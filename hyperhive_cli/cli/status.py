@@ -16,6 +16,7 @@ from hyperhive_cli.cli.invocation import (
     pass_invocation,
     print_json,
     print_lines,
+    say_if_new,
 )
 from hyperhive_cli.render.panel import fit, status_to_rows
 from hyperhive_cli.settings import AgentPaths
@@ -39,8 +40,7 @@ def status(invocation: Invocation, *, as_json: bool) -> None:
         print_json(found)
         return
     show_status(found)
-    if not paths.inbox_db.exists():
-        click.echo(f"agent {paths.agent!r} is new; those that have worked: hyperhive agents", err=True)
+    say_if_new(paths)
 
 
 def show_status(found: dict[str, Any]) -> None:

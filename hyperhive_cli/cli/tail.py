@@ -14,6 +14,7 @@ from hyperhive_cli.cli.invocation import (
     is_plain,
     now_ms,
     pass_invocation,
+    say_if_new,
     stop_without_reader,
     warn_of_history,
 )
@@ -34,7 +35,7 @@ STOPPED = {"status": "harness not running", "state": None, "since_unix": None}
 @click.option("--since", type=click.IntRange(min=0), metavar="SEQ", help="All events after this number instead.")
 @click.option("--no-follow", is_flag=True, help="Stop at the newest event.")
 @click.option(
-    "--kind", "kinds", multiple=True, metavar="KIND", shell_complete=completers.words(*KINDS),
+    "--kind", "kinds", multiple=True, type=click.Choice(KINDS), metavar="KIND",
     help=f"Only these: {', '.join(KINDS)}.",
 )  # fmt: skip
 @click.option(
@@ -79,6 +80,7 @@ def tail(
             is_empty = False
         if no_follow and is_empty and not as_json:
             click.echo("no such events", err=True)
+            say_if_new(paths)
         if no_follow or sieve.over:
             return
         shown: Mapping[str, Any] | None = {}

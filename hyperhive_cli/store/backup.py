@@ -50,7 +50,7 @@ def write_backup(paths: AgentPaths, target: Path, *, force: bool = False) -> Con
                 os.fsync(file.fileno())
             _put_in_place(draft, target, force=force)
     except OSError as error:
-        raise StoreError(f"the backup {target} cannot be written: {error}", HINT) from error
+        raise StoreError(f"the backup {target} cannot be written: {error.strerror or error}", HINT) from error
     return contents
 
 

@@ -51,6 +51,13 @@ def test_what_is_no_moment_to_come_is_refused_and_nothing_is_sent(moment: str, h
     assert hive.messages() == []
 
 
+def test_what_is_kept_for_an_agent_that_never_ran_says_that_it_is_new(hive: Hive) -> None:
+    hint = "agent 'workspace' is new; those that have worked: hyperhive agents\n"
+    assert hive.call("inbox").stderr == f"nothing waits\n{hint}"
+    assert hive.call("tail", "--no-follow").stderr == f"no such events\n{hint}"
+    assert (hive.call("pause").stderr, hive.call("new-session").stderr) == (hint, "")
+
+
 # --- another place ---
 
 

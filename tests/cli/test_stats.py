@@ -99,6 +99,8 @@ def test_stats_of_an_agent_that_never_ran(hive: Hive) -> None:
     for form in ([], ["--csv"], ["--by", "tool"]):
         assert hive.call("stats", *form).status == 0
     assert list(hive.state_dir.iterdir()) == []
+    first, last = hive.call("stats", "--days", "36500").stdout.splitlines()[0].removeprefix("workspace: ").split(" to ")
+    assert int(last.split()[-1]) - int(first.split()[-1]) in {99, 100}  # the years, as they differ
 
 
 def test_stats_of_an_agent_that_runs_count_what_has_ended(hive: Hive, fake_claude: FakeClaude) -> None:
