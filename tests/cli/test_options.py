@@ -157,6 +157,15 @@ def test_a_folder_of_another_agent_is_never_mixed_up(hive: Hive, tmp_path: Path,
     assert call(twin, "-a", "workspace", "inbox").returncode == 0
 
 
+def test_a_current_folder_that_is_gone_is_an_error_of_one_line(hive: Hive, tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    done = hive.program("sh", "-c", 'cd "$1" && rmdir "$1" && shift && exec "$@"', "sh", str(tmp_path / "gone"),
+                        *hive.command("status"))  # fmt: skip
+    assert (done.returncode, done.stderr.splitlines()) == (
+        1, ["Error: the current folder is not there any more", "Try: cd to another"],
+    )  # fmt: skip
+
+
 def test_a_state_folder_with_a_long_path_works(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     hive.environment = {**hive.environment, "XDG_RUNTIME_DIR": str(hive.state_dir)}
