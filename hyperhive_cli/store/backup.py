@@ -79,7 +79,7 @@ def _copy(source: Path, target: Path) -> None:
             database.copy_database(db, target)
     except sqlite3.Error as error:
         what = "is not there" if not source.exists() else f"cannot be copied: {error}"
-        raise StoreError(f"{source} {what}", "hyperhive status") from error
+        raise StoreError(f"{source} {what}", "hyperhive doctor") from error
 
 
 def _count(copy: Path, what: str, table: str) -> tuple[int, ...]:

@@ -117,6 +117,8 @@ def test_stats_of_a_damaged_agent_say_so(used: Hive) -> None:
     path = used.state_dir / "hyperhive-inbox.sqlite"
     path.write_bytes(b"no database" * 500)
     assert "cannot be read" in used.call("stats").refusal()
+    for command in (["stats"], ["inbox"], ["show", "last"], ["backup", "x"]):
+        assert used.call(*command).stderr.endswith("Try: hyperhive doctor\n")
 
 
 @pytest.mark.parametrize("arguments", [["--json", "--csv"], ["--days", "0"], ["--by", "moon"], ["--plot", "a.pdf"]])
