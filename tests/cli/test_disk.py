@@ -80,7 +80,10 @@ def test_t32_a_message_is_refused_with_the_reason_where_the_disk_is_full(hive: H
     filler = fill_disk(disk)
     done = hive.call("send", "x" * 100_000)
     assert done.refusal().endswith(f"{INBOX} cannot be used: disk I/O error")
-    assert done.stderr.endswith("Try: check the folder's permissions and space\n")
+    assert done.stderr.endswith("Try: make room: its disk has no space left\n")
+    assert (
+        hive.call("model", "set", "opus").refusal() == "the choice of model cannot be stored: No space left on device"
+    )
     assert [message["body"] for message in hive.messages()] == ["one"]  # reading works
     filler.unlink()
     assert hive.call("send", "two").stdout == "2\n"
