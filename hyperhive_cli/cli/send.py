@@ -59,9 +59,12 @@ def send(
     prepare_state_dir(paths.state_dir)
     with open_inbox(paths.inbox_db) as inbox:
         message_id = inbox.put(sender, body, now_ms=now_ms(), key=key, raw=raw, not_before=not_before)
+        is_paused = inbox.is_paused
     running = ask_harness(paths, "ring") is not None
     if not running:
         _say_who_runs_it(paths, is_new=is_new)
+    if is_paused:
+        click.echo("the agent is paused; the message waits for `hyperhive resume`", err=True)
     if wait:
         return _wait(paths, message_id, timeout, as_json=as_json)
     _print_sent(paths, message_id, as_json=as_json)

@@ -58,6 +58,12 @@ def test_what_is_kept_for_an_agent_that_never_ran_says_that_it_is_new(hive: Hive
     assert (hive.call("pause").stderr, hive.call("new-session").stderr) == (hint, "")
 
 
+def test_a_message_to_a_paused_agent_says_what_it_waits_for(hive: Hive) -> None:
+    hive.call("pause")
+    said = hive.call("send", "one").stderr.splitlines()
+    assert said[1:] == ["the agent is paused; the message waits for `hyperhive resume`"]
+
+
 # --- another place ---
 
 
