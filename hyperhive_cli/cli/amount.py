@@ -12,6 +12,8 @@ class Amount(click.FloatRange):
     With `nan` no deadline ends and no limit is reached. `inf` is for whoever wants no limit.
     """
 
+    name = "number"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click has it
         """Give the number; fails as click does."""
         found = super().convert(value, param, ctx)

@@ -148,6 +148,9 @@ def test_a_paused_agent_finishes_its_turn_and_begins_no_other(waiting: Hive, fak
         program.interrupt()
     done = waiting.drain()  # a pause outlasts the harness
     assert (done.status, of_kind(done.json_lines(), "turn_start")) == (1, [])
+    assert [note["text"] for note in of_kind(done.json_lines(), "note")] == [
+        "paused: no turn is begun until `hyperhive resume`"
+    ]
     assert [message["state"] for message in waiting.messages()] == ["ready", "ready"]
     with waiting.run() as program:
         assert waiting.status()["paused"] is True
