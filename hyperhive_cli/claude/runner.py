@@ -298,7 +298,7 @@ class Turn:
 
 
 def _is_heartbeat(event: LiveEvent) -> bool:
-    """Whether a clock of claude's alone has made this line: 2.1.330 writes one each 30 s while a tool runs, or hangs."""
+    """Whether claude's clock alone made this line: 2.1.330 writes one each 30 s while a tool runs, or hangs."""
     if not isinstance(event, Stream) or event.line.get("type") != "tool_progress":
         return False
     return event.line.get("heartbeat") is True
