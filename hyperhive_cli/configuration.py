@@ -26,7 +26,7 @@ WORKSPACE_MAY = frozenset(
 )
 USER_ALONE = frozenset(
     {"claude", "message", "permission-mode", "dangerously-skip-permissions", "expect-auth", "pass-env"}
-    | {"allow-self-control", "on-event", "on-event-kind"}
+    | {"allow-self-control", "on-event", "on-event-kind", "hive", "machine"}
     | {"web", "web-bind", "web-allow-host", "web-cert", "web-key"}
     # What its agent could raise or strike out would be no budget.
     | {"max-turn-cost", "max-day-cost", "max-turn-tokens", "max-tool-calls"}
@@ -72,13 +72,21 @@ def read_agent(source: Source) -> str | None:
     return found
 
 
+def read_hive(source: Source) -> str | None:
+    """Give the hive's address that the user's file sets for all commands; raises UsageError."""
+    found = _parse(source).get("hive")
+    if found is not None and not isinstance(found, str):
+        raise UsageError(f"{place_of(source, 'hive')}: `hive` is {_SAID['text']}")
+    return found
+
+
 def read_settings(source: Source, kinds: Mapping[str, Kind]) -> dict[str, Setting]:
     """Give what a file sets of the options of `run`, which `kinds` lists; raises UsageError, which names the place.
 
     The values have the right type; whether one is in an option's range is not looked at.
     """
     found = _parse(source)
-    for key in found.keys() - {"agent", TABLE}:
+    for key in found.keys() - {"agent", TABLE} - ({"hive"} if not source.is_workspace else set()):
         hint = f"[{TABLE}] above it" if key in kinds else f"agent, or the table [{TABLE}]"
         raise UsageError(f"{place_of(source, key)}: there is no setting {key!r} outside of a table", hint)
     if "agent" in found and not source.is_workspace:

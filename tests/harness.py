@@ -28,6 +28,11 @@ ANSWER = "Hello! I am ready."  # how the result of TEXT begins
 UNKNOWN_MODEL: list[Step] = [{"replay": "v2.1.330/model_missing.jsonl", "session_id": "from_argv"}]
 
 
+def program_command() -> list[str]:
+    """Give the words that start the program, whatever is installed."""
+    return [sys.executable, "-m", "hyperhive_cli"]
+
+
 def gated(gate: str = "go on") -> list[Step]:
     """Play TEXT, but be busy after its first line until the test opens a gate."""
     return [INIT, {"touch": f"before {gate}"}, {"wait_for": gate}, *TEXT]
@@ -131,7 +136,7 @@ class Hive:
     constants: Mapping[str, float] = field(default_factory=dict)
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "hyperhive_cli", "--state-dir", str(self.state_dir), *arguments]
+        return [*program_command(), "--state-dir", str(self.state_dir), *arguments]
 
     def variables(self, **more: str) -> dict[str, str]:
         return {**self.environment, "PYTHONPATH": str(SOURCE), **more}

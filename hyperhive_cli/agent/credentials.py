@@ -81,6 +81,24 @@ def credentials_signature(environment: Mapping[str, str], before: Signature | No
     return Signature(files, there, _login_digest(settings))
 
 
+def account_of(environment: Mapping[str, str]) -> str | None:
+    """Name the account of a claude with this environment by a digest, which tells nobody what it is; None: unknown.
+
+    Agents that give the same name share a login, or a key, and its limits.
+    """
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"):
+        if found := environment.get(name):
+            return _digest(f"{name}={found}")
+    settings = Path(environment.get("CLAUDE_CONFIG_DIR") or environment.get("HOME", "/")) / ".claude.json"
+    with suppress(OSError, ValueError, RecursionError, TypeError, KeyError):
+        return _digest(str(json.loads(settings.read_bytes())["oauthAccount"]["accountUuid"]))
+    return None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(f"hyperhive account {text}".encode()).hexdigest()[:32]
+
+
 def config_folder(environment: Mapping[str, str]) -> Path:
     """Give the folder in which a claude with this environment keeps its own files."""
     return Path(environment.get("CLAUDE_CONFIG_DIR") or Path(environment.get("HOME", "/")) / ".claude")

@@ -1,11 +1,12 @@
 """The harness: the composition root. It opens everything, joins the parts, takes the signals, and closes."""
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
@@ -16,6 +17,7 @@ from hyperhive_cli.agent.login import LoginDesk
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.agent.panel import Panel, PanelConfig, open_panel
 from hyperhive_cli.agent.screen import Screen, Sink
+from hyperhive_cli.agent.slots import Slots
 from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.process import become_subreaper, sweep_marked
@@ -29,8 +31,20 @@ from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.folder import hold_lock, prepare_state_dir
 from hyperhive_cli.store.inbox import Inbox, open_inbox
 from hyperhive_cli.store.place import unsound_file_system, wal_bytes
+from hyperhive_cli.store.report import stored_status, with_live
+
+if TYPE_CHECKING:
+    from hyperhive_cli.hive.relay import Relay
 
 SINK_GRACE_S = 3.0  # for the console to show the last events; a terminal that is held up is left
+
+
+class Hive(NamedTuple):
+    """The hive that an agent belongs to: its address, this machine's name there, and what the login is known by."""
+
+    url: str
+    machine: str
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +61,11 @@ class HarnessConfig:
     on_event_kinds: tuple[str, ...] = (ATTENTION,)
     panel: PanelConfig | None = None
     announce: Callable[[str], None] | None = None  # where the panel's address is shown; None: with the events
+    hive: Hive | None = None
+
+
+# Steers an agent from outside, started with its loop, the scope that ends it at once, and its screen.
+Attend = Callable[..., Awaitable[None]]
 
 
 async def run_harness(config: HarnessConfig) -> int:
@@ -57,12 +76,33 @@ async def run_harness(config: HarnessConfig) -> int:
     inbox cannot be used.
     """
     become_subreaper()
+    signals: list[int] = []
+    failed = await run_agent(config, partial(_take_signals, signals), lambda: len(signals) > 1)
+    if signals:
+        return 128 + signals[0]
+    return 1 if failed and config.agent.drain else 0
+
+
+async def run_agent(
+    config: HarnessConfig,
+    attend: Attend,
+    is_hard: Callable[[], bool],
+    relay: "Relay | None" = None,
+    slots: trio.Semaphore | None = None,
+) -> bool:
+    """Run an agent until it is stopped, or drained; whether a turn was not ok, or a drain left something.
+
+    `is_hard`: whether it is to end at once. `relay` and `slots` are those of a process with several agents. Raises as
+    `run_harness`.
+    """
     with _opened(config) as (bus, inbox, care, lock):
         environment = {**config.agent.environment, MARKER: str(config.paths.state_dir)}
         agent = replace(config.agent, environment=environment, kept=(lock,))
         loop = AgentLoop(agent, inbox, bus)
+        if slots is not None and config.hive is None:
+            loop.supply = Slots(slots, inbox, bus.now_ms)
         desk = LoginDesk(agent, loop)
-        signals: list[int] = []
+        handler = ControlHandler(bus, loop, inbox, desk)
         panel = Panel(bus)
         screen = None if config.sink is None else Screen(config.sink)
 
@@ -74,12 +114,13 @@ async def run_harness(config: HarnessConfig) -> int:
             if screen is not None:
                 viewers.start_soon(screen.follow, bus, inbox)
             async with (
-                open_hook(_hook(config, agent), bus, lambda: len(signals) > 1),
-                open_control_server(config.paths.socket, ControlHandler(bus, loop, inbox, desk), admit),
+                open_hook(_hook(config, agent), bus, is_hard),
+                open_control_server(config.paths.socket, handler, admit),
                 open_panel(config.panel, panel, partial(_announce, config, screen)),
+                _joined(config, relay, inbox, bus, loop, handler),
                 trio.open_nursery() as nursery,
             ):
-                await nursery.start(_take_signals, loop, signals, nursery.cancel_scope, screen)
+                await nursery.start(attend, loop, nursery.cancel_scope, screen)
                 nursery.start_soon(sweep, bus)
                 nursery.start_soon(care.run)
                 nursery.start_soon(desk.serve)
@@ -89,9 +130,52 @@ async def run_harness(config: HarnessConfig) -> int:
                 nursery.cancel_scope.cancel()
             bus.close()
             viewers.cancel_scope.deadline = trio.current_time() + SINK_GRACE_S
-    if signals:
-        return 128 + signals[0]
-    return 1 if loop.failed and config.agent.drain else 0
+    return loop.failed
+
+
+@asynccontextmanager
+async def _joined(
+    config: HarnessConfig, relay: "Relay | None", inbox: Inbox, bus: Bus, loop: AgentLoop, handler: ControlHandler
+) -> AsyncIterator[None]:
+    """Join the hive for the block, if there is one; nothing of it is imported otherwise."""
+    hive = config.hive
+    if hive is None:
+        yield
+        return
+    from hyperhive_cli.hive.foyer import Foyer  # noqa: PLC0415 - for those in a hive
+    from hyperhive_cli.hive.relay import open_relay  # noqa: PLC0415
+
+    assert isinstance(inbox, Foyer)  # noqa: S101 - `_open_inbox` saw to it
+
+    async def report() -> Mapping[str, Any]:
+        """Give the fields of `status --json`."""
+        live = handler.snapshot()
+        stored = partial(stored_status, config.paths, now_ms=bus.now_ms())
+        found = await trio.to_thread.run_sync(stored)
+        return with_live(found, live)
+
+    async with (
+        _given(relay) if relay is not None else open_relay(hive.url, hive.machine) as line,
+        line.member(
+            config.paths.agent, inbox, bus, loop, report, account=hive.account, drain=config.agent.drain
+        ) as member,
+    ):
+        loop.supply = member
+        yield
+
+
+@asynccontextmanager
+async def _given(relay: "Relay") -> AsyncIterator["Relay"]:
+    """Give a relay that somebody else opens and closes."""
+    yield relay
+
+
+def _open_inbox(config: HarnessConfig) -> AbstractContextManager[Inbox]:
+    if config.hive is None:
+        return open_inbox(config.paths.inbox_db)
+    from hyperhive_cli.hive.foyer import open_foyer  # noqa: PLC0415 - for those in a hive
+
+    return open_foyer(config.paths.inbox_db)
 
 
 async def _announce(config: HarnessConfig, screen: Screen | None, text: str) -> None:
@@ -125,7 +209,7 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Care, int]]:
     with ExitStack() as stack:
         lock = stack.enter_context(hold_lock(paths.lock_file, paths.agent))
         swept = sweep_marked(paths.state_dir)
-        inbox = stack.enter_context(open_inbox(paths.inbox_db))
+        inbox = stack.enter_context(_open_inbox(config))
         inbox.check()
         _bind_workspace(config, inbox)
         open_history = partial(_open_history, stack, paths.events_db)
@@ -180,8 +264,8 @@ def _try_history(open_history: Callable[[], EventStore], path: Path) -> tuple[Ev
 
 
 async def _take_signals(
-    loop: AgentLoop,
     taken: list[int],
+    loop: AgentLoop,
     hard: trio.CancelScope,
     screen: Screen | None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,

@@ -5,7 +5,7 @@ is done here.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import trio
@@ -49,6 +49,16 @@ class Ledger:
         """Try once; None when it failed."""
         try:
             result = write()
+        except StoreError as error:
+            self._complain(error)
+            return None
+        self._be_content()
+        return result
+
+    async def obtain(self, fetch: Callable[[], Awaitable[T]]) -> T | None:
+        """Try once what has to be waited for; None when it failed."""
+        try:
+            result = await fetch()
         except StoreError as error:
             self._complain(error)
             return None

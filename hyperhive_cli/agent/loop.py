@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import trio
 
@@ -13,7 +13,7 @@ from hyperhive_cli.agent.care import check_inbox
 from hyperhive_cli.agent.compactor import Compactor
 from hyperhive_cli.agent.credentials import Signature, credentials_changed, credentials_signature, is_logged_in
 from hyperhive_cli.agent.ledger import Ledger
-from hyperhive_cli.agent.pause import LOGIN_PROBE_S, Pause, Pauses
+from hyperhive_cli.agent.pause import ACCOUNT_WAITS, LOGIN_PROBE_S, Pause, Pauses
 from hyperhive_cli.agent.prewarm import Prewarmer
 from hyperhive_cli.agent.purse import HELD, Purse
 from hyperhive_cli.agent.turn import AgentConfig, TurnDesk
@@ -43,6 +43,16 @@ class _Rest:
     credentials: Signature | None
 
 
+class Supply(Protocol):
+    """Where messages come from that are not in the inbox yet: a hive."""
+
+    async def fetch(self) -> bool:
+        """Bring the next one into the inbox; False when there is none. Raises StoreError. May be cancelled."""
+
+    def done(self) -> None:
+        """Take note that its turn is over, or that none was begun."""
+
+
 class AgentLoop:
     """One agent at work. `run` is the loop; the other methods are for those who steer it from outside."""
 
@@ -62,6 +72,8 @@ class AgentLoop:
         self._left_over = False
         self._busy = False  # from a lease, or the start of a compaction, until all of it is recorded
         self._held: tuple[str, int | None] | None = None  # the status that a login found; no turn starts during it
+        self.supply: Supply | None = None
+        self._supplying = trio.CancelScope()
 
     @property
     def failed(self) -> bool:
@@ -127,12 +139,30 @@ class AgentLoop:
         self._stopping = True
         self._ledger.close()
         self._desk.stop(Cause.INTERRUPTED)
+        self._supplying.cancel()
         self.ring()
 
     def cancel(self) -> None:
         """Interrupt the running turn for good; raises RefusedError when there is none."""
         if not self._desk.stop(Cause.CANCELLED):
             raise RefusedError("no turn is running")
+
+    def yield_turn(self, *, now: bool) -> None:
+        """End the running turn, in an orderly way or (`now`) at once: the agent is another machine's, or soon is."""
+        self._desk.interrupt(now=now)
+
+    def rest_too(self, reason: str, until_unix: int | None) -> None:
+        """Rest as another agent of the same account does, until then (None: until it says so)."""
+        if self._rest is None:
+            seconds = math.inf if until_unix is None else max(0.0, until_unix - self._bus.now_ms() / 1000)
+            self._begin_rest(Pause(seconds, ACCOUNT_WAITS, reason))
+            self.ring()
+
+    def rest_no_longer(self, stagger_s: float) -> None:
+        """Go on so many seconds from now, if it was for another agent's sake that this one rests."""
+        if self._rest is not None and self._bus.status == ACCOUNT_WAITS:
+            self._rest.until = min(self._rest.until, trio.current_time() + stagger_s)
+            self.ring()
 
     def freeze(self) -> None:
         """Stop the processes of the turn, or those that wait: the harness is about to be stopped itself."""
@@ -238,11 +268,27 @@ class AgentLoop:
         """Do the next thing; False when there is none."""
         if self._held is not None or (self._rest is not None and not await self._is_over(self._rest)):
             return False
+        if self.supply is not None and not await self._is_supplied(self.supply):
+            return False
         self._busy = True
         try:
             return await self._work()
         finally:
             self._busy = False
+            if self.supply is not None:
+                self.supply.done()
+
+    async def _is_supplied(self, supply: Supply) -> bool:
+        """Let a message be brought, and say whether there is something to do now."""
+        if self._compactor.is_asked or self.is_paused:
+            return True
+        is_there = None
+        with trio.CancelScope() as self._supplying:
+            is_there = await self._ledger.obtain(supply.fetch)
+        if is_there and self._held is None and not self._stopping:
+            return True
+        supply.done()  # a login began meanwhile, or a stop: the message waits, and is given back
+        return False
 
     async def _work(self) -> bool:
         if self._compactor.is_asked:

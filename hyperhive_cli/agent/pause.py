@@ -10,6 +10,7 @@ BACKOFF_FIRST_S = 5.0
 BACKOFF_MOST_S = 600.0
 LIMIT_PAUSE_S = 300.0  # for a rate limit that does not say when it resets
 LIMIT_JITTER_S = 60.0  # so that the agents of one account do not all come back in the same second
+ACCOUNT_WAITS = "account_waits"  # the status of an agent that rests because another one of its account does
 LOGIN_PROBE_S = 30.0
 LOGIN_PROBE_MOST_S = 900.0
 CRASH_FIRST_S = 1.0

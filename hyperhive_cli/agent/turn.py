@@ -75,6 +75,11 @@ class TurnDesk:
             self._running.stop(cause)
         return self._running is not None
 
+    def interrupt(self, *, now: bool) -> None:
+        """End the running turn alone, in an orderly way or (`now`) at once; those after it run as ever."""
+        if self._running is not None:
+            (self._running.kill if now else self._running.stop)(Cause.INTERRUPTED)
+
     def freeze(self) -> None:
         """Stop the processes of the running turn, if one runs."""
         if self._running is not None:

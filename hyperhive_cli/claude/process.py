@@ -108,6 +108,10 @@ class ClaudeProcess:
         """Let those go on that `freeze` has stopped. Returns at once."""
         self._order(b"c")
 
+    def kill(self) -> None:
+        """Have claude and all that it has started killed. Returns at once."""
+        self._order(b"k")
+
     async def stop(self) -> None:
         """Climb the ladder until claude has exited: SIGINT, SIGTERM, SIGKILL, and at last the guard's own end.
 

@@ -128,6 +128,12 @@ class Turn:
             self._answered = seen.results > 0 and not seen.answering and is_all
             self._stopping.set()
 
+    def kill(self, cause: Cause) -> None:
+        """End the run at once, for this cause, without the ladder. Returns at once."""
+        self.stop(cause)
+        if self._process is not None:
+            self._process.kill()
+
     def freeze(self) -> None:
         """Stop all processes of the run, before the harness itself is stopped. Returns at once."""
         if self._process is not None:

@@ -5,48 +5,102 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hyperhive_cli.cli.invocation import columns, is_plain, print_json, print_lines, stop_without_reader
+from hyperhive_cli.cli.invocation import (
+    Invocation,
+    columns,
+    hive_option,
+    is_plain,
+    pass_invocation,
+    print_json,
+    print_lines,
+    stop_without_reader,
+)
 from hyperhive_cli.cli.status import observed_status
 from hyperhive_cli.render.panel import agents_to_lines
-from hyperhive_cli.settings import default_agents_home
+from hyperhive_cli.settings import check_agent_name, default_agents_home
 from hyperhive_cli.store.folder import find_agents
 
 REDRAW_S = 1.0
+Look = Callable[[], list[dict[str, Any]]]
 LIMIT_S = 0.3  # for one harness that is stopped or stuck: the others must not wait for it
 # Nothing that would have to be undone: whatever ends the program leaves the terminal in order.
 CLEAR, HOME, REST_OF_LINE, REST_OF_SCREEN = "\x1b[H\x1b[2J", "\x1b[H", "\x1b[K", "\x1b[J"
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option(
     "--home", type=click.Path(path_type=Path), metavar="DIR",
     help="The folder that holds the agents' state folders; default: ~/.local/state/hyperhive.",
 )  # fmt: skip
 @click.option("--watch", is_flag=True, help="Look again each second, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="One agent a line, as status --json.")
-def agents(home: Path | None, *, watch: bool, as_json: bool) -> None:
-    """Show every agent of this machine that has its state folder in the usual place, running or not.
+@hive_option
+@pass_invocation
+@click.pass_context
+def agents(
+    ctx: click.Context, invocation: Invocation, home: Path | None, hive: str | None, *, watch: bool, as_json: bool
+) -> None:
+    """Show every agent of this machine that has its state folder in the usual place, or of a hive.
 
     With --watch and --json, or in a pipe, it prints again what has changed.
 
     \b
     Example: hyperhive agents --watch
     """  # noqa: D301 - click's own mark
-    folder = default_agents_home(os.environ) if home is None else home.absolute()
-    if not watch:
-        _print(_look(folder), as_json=as_json)
-    elif as_json:
-        _watch_json(folder)
-    elif sys.stdout.isatty() and not is_plain():
-        _watch_terminal(folder)
+    if ctx.invoked_subcommand is not None:
+        invocation.hive = invocation.hive if hive is None else hive
+        return
+    url = invocation.hive_url(hive)
+    if url is None:
+        look = partial(_look, default_agents_home(os.environ) if home is None else home.absolute())
     else:
-        _watch_pipe(folder)
+        look = partial(_look_into_hive, url, invocation.hive_agents() if invocation.agent else "*")
+    if not watch:
+        _print(look(), as_json=as_json)
+    elif as_json:
+        _watch_json(look)
+    elif sys.stdout.isatty() and not is_plain():
+        _watch_terminal(look)
+    else:
+        _watch_pipe(look)
+
+
+@agents.command()
+@click.argument("agent")
+@click.argument("machine", required=False)
+@hive_option
+@pass_invocation
+def move(invocation: Invocation, agent: str, machine: str | None, hive: str | None) -> None:
+    """Let AGENT of a hive run on MACHINE alone, after its turn.
+
+    Without MACHINE it may run on any machine that has it.
+
+    \b
+    Examples: hyperhive agents move bee build-8
+              hyperhive agents move bee
+    """  # noqa: D301 - click's own mark
+    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - psycopg is of an extra
+    from hyperhive_cli.hive.address import check_machine  # noqa: PLC0415
+    from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415
+
+    with open_hive(invocation.needed_hive(hive)) as connection:
+        fleet.move(connection, check_agent_name(agent), None if machine is None else check_machine(machine))
+    click.echo(f"{agent} may run {f'on {machine} alone' if machine else 'on any machine'}")
+
+
+def _look_into_hive(url: str, pattern: str) -> list[dict[str, Any]]:
+    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - psycopg is of an extra
+    from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415
+
+    with open_hive(url) as connection:
+        return fleet.look(connection, pattern)
 
 
 def _look(folder: Path) -> list[dict[str, Any]]:
@@ -65,21 +119,26 @@ def _print(found: list[dict[str, Any]], *, as_json: bool) -> None:
         print_lines(_lines(found))
 
 
-def _watch_json(folder: Path) -> None:
+def _lasting(agent: dict[str, Any]) -> dict[str, Any]:
+    """Give what the hive says of an agent, without what changes with time alone."""
+    return {name: value for name, value in (agent.get("hive") or {}).items() if not name.endswith("_s")}
+
+
+def _watch_json(look: Look) -> None:
     """Print each agent, and then again whenever more has changed than the ages of things."""
     shown: dict[str, str] = {}
-    for found in _looks(folder):
+    for found in _looks(look):
         for agent in found:
-            facts = json.dumps(agent | {"last_event": (agent["last_event"] or {}).get("seq")})
+            facts = json.dumps(agent | {"last_event": (agent["last_event"] or {}).get("seq"), "hive": _lasting(agent)})
             if shown.get(agent["agent"]) != facts:
                 shown[agent["agent"]] = facts
                 print_json(agent)
         sys.stdout.flush()
 
 
-def _watch_pipe(folder: Path) -> None:
+def _watch_pipe(look: Look) -> None:
     shown: list[str] = []
-    for found in _looks(folder):
+    for found in _looks(look):
         lines = agents_to_lines(found, None, columns(), plain=is_plain())
         if lines != shown:
             print_lines([*([""] if shown else []), *lines])
@@ -87,9 +146,9 @@ def _watch_pipe(folder: Path) -> None:
             shown = lines
 
 
-def _watch_terminal(folder: Path) -> None:
+def _watch_terminal(look: Look) -> None:
     click.echo(CLEAR, nl=False)
-    for found in _looks(folder):
+    for found in _looks(look):
         rows = max(1, shutil.get_terminal_size().lines - 1)
         click.echo(HOME, nl=False)
         print_lines(f"{line}{REST_OF_LINE}" for line in _lines(found)[:rows])
@@ -97,8 +156,8 @@ def _watch_terminal(folder: Path) -> None:
         sys.stdout.flush()
 
 
-def _looks(folder: Path) -> Iterator[list[dict[str, Any]]]:
+def _looks(look: Look) -> Iterator[list[dict[str, Any]]]:
     while True:
-        yield _look(folder)
+        yield look()
         stop_without_reader()
         time.sleep(REDRAW_S)

@@ -19,6 +19,7 @@ from hyperhive_cli.cli.configured import (
 )
 from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json
 from hyperhive_cli.configuration import user_file
+from hyperhive_cli.hive.address import shown_url
 from hyperhive_cli.render import text
 from hyperhive_cli.settings import WORKSPACE_FILE
 
@@ -87,6 +88,8 @@ def _settings(found: click.Context) -> dict[str, tuple[Any, Origin]]:
 
 
 def _shown(word: str, value: object) -> object:
+    if word == "hive" and isinstance(value, str):
+        return shown_url(value)
     if word == "on-event" and isinstance(value, str):
         return shown_command(command_words(value))
     return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value

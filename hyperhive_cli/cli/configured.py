@@ -19,6 +19,7 @@ from hyperhive_cli.configuration import (
     Source,
     merge,
     read_agent,
+    read_hive,
     read_settings,
     user_file,
 )
@@ -56,6 +57,21 @@ def workspace_agent(workspace: Path) -> str | None:
     """Give the agent's name that a workspace's file sets; raises UsageError. Costs an `open` where there is none."""
     source = _read_source(workspace / WORKSPACE_FILE, is_workspace=True)
     return None if source is None else read_agent(source)
+
+
+def user_hive() -> str | None:
+    """Give the hive's address that the user's own file sets; raises UsageError."""
+    path = user_file(os.environ)
+    source = None if path is None else _read_source(path, is_workspace=False)
+    return None if source is None else read_hive(source)
+
+
+def read_own_file(path: Path) -> str:
+    """Read a file of the user's that nobody else may write; raises UsageError, and HyperhiveError for an unsafe one."""
+    source = _read_source(path, is_workspace=False)
+    if source is None:
+        raise UsageError(f"there is no file {path}")
+    return source.text
 
 
 def load_settings(ctx: click.Context, _option: click.Parameter, workspace: Path) -> Path:

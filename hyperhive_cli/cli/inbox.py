@@ -1,5 +1,7 @@
 """`hyperhive inbox`."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from hyperhive_cli.cli.invocation import (
     Invocation,
     ask_harness,
     columns,
+    hive_option,
     now_ms,
     paint,
     pass_invocation,
@@ -30,8 +33,9 @@ WAITING = completers.messages("ready")
 @click.group(invoke_without_command=True)
 @click.option("--all", "ended", is_flag=True, help="Those that are done or cancelled as well.")
 @click.option("--json", "as_json", is_flag=True, help="One message a line as JSON.")
+@hive_option
 @click.pass_context
-def inbox(ctx: click.Context, *, ended: bool, as_json: bool) -> None:
+def inbox(ctx: click.Context, hive: str | None, *, ended: bool, as_json: bool) -> None:
     """List the messages that wait, run or are dead; show, move, cancel or retry one.
 
     \b
@@ -39,6 +43,8 @@ def inbox(ctx: click.Context, *, ended: bool, as_json: bool) -> None:
               hyperhive inbox --all --json
               hyperhive inbox retry 5
     """  # noqa: D301 - click's own mark
+    if hive is not None:
+        ctx.obj.hive = hive
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_messages, ended=ended, as_json=as_json)
 
@@ -53,10 +59,9 @@ def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None
     \b
     Example: hyperhive inbox list --all
     """  # noqa: D301 - click's own mark
-    paths = invocation.paths()
     messages: list[Message] = []
-    if paths.inbox_db.exists():
-        with open_inbox_reader(paths.inbox_db) as reader:
+    if invocation.hive_url() is not None or invocation.paths().inbox_db.exists():
+        with _reader(invocation) as reader:
             messages = reader.messages(ended=ended)
     if as_json:
         for message in messages:
@@ -65,7 +70,34 @@ def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None
     print_lines(_table(messages))
     if not messages:
         click.echo("nothing waits" if not ended else "no messages yet", err=True)
-        say_if_new(paths)
+        if invocation.hive_url() is None:
+            say_if_new(invocation.paths())
+
+
+def _reader(invocation: Invocation, message_id: int | None = None) -> AbstractContextManager[Any]:
+    """Open the inbox that is meant, to look into it: the machine's own, or the hive's."""
+    url = invocation.hive_url()
+    if url is None:
+        paths = invocation.paths()
+        return open_inbox_reader(paths.inbox_db if message_id is None else _existing(paths, message_id))
+    return _open_in_hive(url, invocation.paths().agent)
+
+
+def _writer(invocation: Invocation, message_id: int) -> AbstractContextManager[Any]:
+    """Open it to change it; never that of the turn in which we run."""
+    url = invocation.hive_url()
+    if url is None:
+        return open_inbox(_existing(invocation.steered_paths(), message_id))
+    return _open_in_hive(url, invocation.steered_paths().agent)
+
+
+@contextmanager
+def _open_in_hive(url: str, agent: str) -> Iterator[Any]:
+    from hyperhive_cli.hive.mail import HiveInbox  # noqa: PLC0415 - psycopg is of an extra
+    from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415
+
+    with open_hive(url) as connection:
+        yield HiveInbox(connection, url, agent)
 
 
 def _table(messages: list[Message]) -> list[str]:
@@ -108,7 +140,7 @@ def show_message(invocation: Invocation, message_id: int, *, as_json: bool) -> N
     \b
     Example: hyperhive inbox show 5
     """  # noqa: D301 - click's own mark
-    with open_inbox_reader(_existing(invocation.paths(), message_id)) as opened:
+    with _reader(invocation, message_id) as opened:
         message, turns = opened.get(message_id), opened.turns(message_id)
     if as_json:
         print_json(message.to_dict() | {"turns": turns})
@@ -153,7 +185,7 @@ def move_message(invocation: Invocation, message_id: int, before: int | None, *,
         raise UsageError(
             "one of --first, --last and --before ID is needed", f"hyperhive inbox move {message_id} --first"
         )
-    with open_inbox(_existing(invocation.steered_paths(), message_id)) as opened:
+    with _writer(invocation, message_id) as opened:
         waiting = [message.id for message in opened.messages() if message.state == "ready" and message.id != message_id]
         target = (waiting[0] if waiting else None) if first else before
         opened.move(message_id, before=target, now_ms=now_ms())
@@ -185,11 +217,11 @@ def retry_message(invocation: Invocation, message_id: int) -> None:
     Example: hyperhive inbox retry 5
     """  # noqa: D301 - click's own mark
     _change(invocation, "retry", message_id)
-    ask_harness(invocation.paths(), "resume")
+    if invocation.hive_url() is None:
+        ask_harness(invocation.paths(), "resume")
 
 
 def _change(invocation: Invocation, verb: str, message_id: int) -> None:
-    paths = invocation.steered_paths()
-    with open_inbox(_existing(paths, message_id)) as opened:
+    with _writer(invocation, message_id) as opened:
         changed: Any = getattr(opened, verb)(message_id, now_ms=now_ms())
     click.echo(f"message {changed.id} is {changed.state}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.errors import AgentConflictError, NotRunningError, StoreError
+from hyperhive_cli.errors import AgentConflictError, NotRunningError, StoreError, UsageError
 from hyperhive_cli.settings import MARKER, WORKSPACE_FILE, AgentPaths, resolve_paths
 
 ANSWER_LIMIT_S = 2.0
@@ -21,7 +21,9 @@ class Invocation:
     def __init__(self) -> None:
         self.agent: str | None = None
         self.state_dir: Path | None = None
+        self.hive: str | None = None
         self.debug = False
+        self.collected: list[object] | None = None  # a host's: `run` puts its configuration there and runs nothing
         self.plain = False
 
     def paths_for(self, workspace: Path) -> AgentPaths:
@@ -50,6 +52,35 @@ class Invocation:
             )
         return paths
 
+    def hive_url(self, given: str | None = None) -> str | None:
+        """Find the hive: what a command was `given`, the global option, its variable, the user's file; None: none.
+
+        An empty address means none, whatever a weaker source says. Raises UsageError.
+        """
+        url = self.hive if given is None else given
+        if url is None and "HYPERHIVE_HIVE" not in os.environ and _user_file_names_hive():
+            from hyperhive_cli.cli.configured import user_hive  # noqa: PLC0415 - most users have no such file
+
+            url = user_hive()
+        if not url:
+            return None
+        from hyperhive_cli.hive.address import check_url  # noqa: PLC0415 - for those in a hive
+
+        return check_url(url)
+
+    def needed_hive(self, given: str | None) -> str:
+        """Find the hive as `hive_url`; raises UsageError when none is named."""
+        url = self.hive_url(given)
+        if url is None:
+            raise UsageError("no hive is named", "--hive postgresql://USER@HOST/DATABASE, or HYPERHIVE_HIVE")
+        return url
+
+    def hive_agents(self) -> str:
+        """Name the agents of a hive that a command shows: a pattern of their names, one, or else as `paths`."""
+        from hyperhive_cli.hive.address import check_pattern, is_pattern  # noqa: PLC0415 - for those in a hive
+
+        return check_pattern(self.agent) if self.agent and is_pattern(self.agent) else self.paths().agent
+
     def steered_paths(self) -> AgentPaths:
         """Find the agent of a command that changes its files itself: as `paths`, and never from a turn of its own.
 
@@ -59,6 +90,22 @@ class Invocation:
         if _is_in_turn(paths):
             ask_harness(paths, "may_steer")
         return paths
+
+
+def _user_file_names_hive() -> bool:
+    """Look whether it is worth parsing the user's configuration."""
+    given, home = os.environ.get("XDG_CONFIG_HOME", ""), os.environ.get("HOME", "")
+    folder = given if given.startswith("/") else f"{home}/.config" if home else None
+    try:
+        with open(f"{folder}/hyperhive/config.toml", "rb") as file:  # noqa: PTH123 - costs less
+            return b"hive" in file.read(65_536)
+    except OSError:
+        return False
+
+
+def hive_option(command: Any) -> Any:  # noqa: ANN401 - as click's own decorators
+    """Add `--hive` to a command."""
+    return click.option("--hive", metavar="URL", help="The hive that the agent is in: postgresql://…")(command)
 
 
 def _is_in_turn(paths: AgentPaths) -> bool:

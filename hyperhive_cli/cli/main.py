@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "web": ("web", "Serve the web panel of one agent, or of all."),
     "model": ("model", "Show or set the model of the next turn."),
     "inbox": ("inbox", "List, show, move, cancel and retry messages."),
+    "hive": ("hive", "Many agents on many machines: set up, look, grant, drain."),
+    "host": ("host", "Run several agents of this machine in one process."),
     "doctor": ("doctor", "Look whether everything is well, and say what to do."),
     "config": ("config", "Show the settings of `run`, and where each comes from."),
     "backup": ("backup", "Write the whole agent into one archive, while it runs or not."),
@@ -132,11 +134,14 @@ def _name_variables(command: click.Command, prefix: str) -> None:
     show_envvar=True,
     help="The agent's state folder; default: ~/.local/state/hyperhive/NAME.",
 )
+@click.option("--hive", metavar="URL", show_envvar=True, help="The hive that the agent is in: postgresql://…")
 @click.option("--plain", is_flag=True, show_envvar=True, help="No colours, no drawings, nothing that moves.")
 @click.option("--debug", is_flag=True, show_envvar=True, help="Show a traceback with an error.")
 @click.version_option(package_name="hyperhive", message="%(prog)s %(version)s")
 @click.pass_obj
-def hyperhive(invocation: Invocation, agent: str | None, state_dir: Path | None, *, plain: bool, debug: bool) -> None:
+def hyperhive(
+    invocation: Invocation, agent: str | None, state_dir: Path | None, hive: str | None, *, plain: bool, debug: bool
+) -> None:
     """Run a Claude Code agent unattended: a durable inbox, one turn after the other, every event recorded.
 
     \b
@@ -147,6 +152,7 @@ def hyperhive(invocation: Invocation, agent: str | None, state_dir: Path | None,
     """  # noqa: D301 - click's own mark
     invocation.agent = agent or None
     invocation.state_dir = None if state_dir is None else state_dir.absolute()
+    invocation.hive = hive
     invocation.plain = plain
     invocation.debug = debug
 

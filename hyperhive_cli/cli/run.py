@@ -5,8 +5,8 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.amount import Amount
 from hyperhive_cli.cli.configured import load_settings, stronger
-from hyperhive_cli.cli.invocation import Invocation, is_plain, now_ms, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, now_ms, pass_invocation
 from hyperhive_cli.cli.limits import limit_options, to_limits
 from hyperhive_cli.cli.sinks import open_sink
 from hyperhive_cli.cli.web import with_panel
@@ -30,6 +30,7 @@ from hyperhive_cli.store.inbox import check_message
 from hyperhive_cli.store.report import stored_status
 
 if TYPE_CHECKING:
+    from hyperhive_cli.agent.harness import HarnessConfig, Hive
     from hyperhive_cli.agent.panel import PanelConfig
 
 KNOWN_PLACES = ("~/.local/bin/claude", "~/.claude/local/claude")
@@ -134,6 +135,8 @@ class Lines(click.types.StringParamType):
     metavar="KIND",
     help="Which events: attention (the default: what needs a person), turn_end, note, …; may be given several times.",
 )
+@hive_option
+@click.option("--machine", metavar="NAME", help="What this machine is called in the hive; default: its host name.")
 @click.argument("claude_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- CLAUDE'S OPTIONS]")
 @with_panel
 @pass_invocation
@@ -153,6 +156,8 @@ def run(
     passed: tuple[str, ...],
     on_event: str | None,
     hook_kinds: tuple[str, ...],
+    hive: str | None,
+    machine: str | None,
     panel: tuple[str, ...] | None,
     claude_args: tuple[str, ...],
     *,
@@ -176,9 +181,8 @@ def run(
               hyperhive run --drain --message 'say hello'
               hyperhive run --model opus -- --max-turns 20
     """  # noqa: D301 - click's own mark
-    import trio  # noqa: PLC0415 - it costs 150 ms, which neither -h nor a shell's completion should
-
-    from hyperhive_cli.agent.harness import HarnessConfig, run_harness  # noqa: PLC0415 - as trio
+    # trio costs 150 ms, which neither -h nor a shell's completion should.
+    from hyperhive_cli.agent.harness import HarnessConfig  # noqa: PLC0415
     from hyperhive_cli.agent.hook import find_hook  # noqa: PLC0415
     from hyperhive_cli.agent.turn import AgentConfig  # noqa: PLC0415
 
@@ -206,17 +210,44 @@ def run(
     chosen = None if model is None else check_model_name(model)
     incoming = [check_message("operator", text) for text in messages]
     hook = find_hook(on_event) if on_event else ()
+    joined = join(invocation.hive_url(hive), machine, agent.environment)
     with ExitStack() as stack:
-        sink = None
-        if not quiet:
-            snapshot = stored_status(paths, now_ms=now_ms()) | {"status": "online"}
-            sink = stack.enter_context(open_sink(snapshot, as_json=as_json))
-        harness = HarnessConfig(paths, agent, chosen, incoming, sink, allow_self_control, hook, hook_kinds)
+        sink = None if quiet else stack.enter_context(_open_sink(paths, as_json=as_json))
+        harness = HarnessConfig(paths, agent, chosen, incoming, sink, allow_self_control, hook, hook_kinds, hive=joined)
         if panel is not None:
             on_console = sink is not None and not as_json and sys.stdout.isatty()
             harness = replace(harness, panel=_panel(paths, panel), announce=None if on_console else _tell)
-        gc.freeze()  # what is imported stays: looking through it time and again took a tenth of a small line's time
-        return trio.run(run_harness, harness)
+        return _start(invocation, harness)
+
+
+def _open_sink(paths: AgentPaths, *, as_json: bool) -> AbstractContextManager[Any]:
+    return open_sink(stored_status(paths, now_ms=now_ms()) | {"status": "online"}, as_json=as_json)
+
+
+def _start(invocation: Invocation, harness: "HarnessConfig") -> int:
+    """Run the harness, or let a host have its configuration."""
+    if invocation.collected is not None:
+        invocation.collected.append(harness)
+        return 0
+    import trio  # noqa: PLC0415 - as the harness
+
+    from hyperhive_cli.agent.harness import run_harness  # noqa: PLC0415
+
+    gc.freeze()  # what is imported stays: looking through it time and again took a tenth of a small line's time
+    return trio.run(run_harness, harness)
+
+
+def join(url: str | None, machine: str | None, environment: Mapping[str, str]) -> "Hive | None":
+    """Give the hive that an agent joins, None without one; raises UsageError, and HyperhiveError without psycopg."""
+    if url is None:
+        return None
+    from hyperhive_cli.agent.credentials import account_of  # noqa: PLC0415 - as trio, above
+    from hyperhive_cli.agent.harness import Hive  # noqa: PLC0415
+    from hyperhive_cli.hive.address import check_machine  # noqa: PLC0415 - for those in a hive
+    from hyperhive_cli.hive.room import machine_name, need_psycopg  # noqa: PLC0415
+
+    need_psycopg()
+    return Hive(url, machine_name() if machine is None else check_machine(machine), account_of(environment))
 
 
 def _tell(text: str) -> None:

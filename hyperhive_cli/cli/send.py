@@ -2,24 +2,36 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
 from hyperhive_cli.cli.amount import Amount
-from hyperhive_cli.cli.invocation import Invocation, ask_harness, now_ms, pass_invocation, print_json
+from hyperhive_cli.cli.invocation import Invocation, ask_harness, hive_option, now_ms, pass_invocation, print_json
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.moments import text_to_moment
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.folder import prepare_state_dir
-from hyperhive_cli.store.inbox import Inbox, open_inbox, open_inbox_reader
+from hyperhive_cli.store.inbox import Message, open_inbox, open_inbox_reader
 
 WAIT_POLL_S = 0.1
 _STATE_WORDS = {"ready": "waits for its turn", "leased": "runs"}
 # Outcomes after which a message stays in the inbox until a person has done something.
 NEEDS_PERSON = {"needs_login", "billing", "wrong_auth"}
+
+
+class Ends(Protocol):
+    """Where the end of a message is seen: the machine's inbox, or the hive's."""
+
+    def get(self, message_id: int) -> Message:
+        """Give a message."""
+
+    def last_turn(self, message_id: int) -> dict[str, Any] | None:
+        """Give the newest ended turn of a message."""
 
 
 @click.command()
@@ -31,6 +43,7 @@ NEEDS_PERSON = {"needs_login", "billing", "wrong_auth"}
 @click.option("--wait", is_flag=True, help="Wait for its turn to end and print the result.")
 @click.option("--timeout", type=Amount(min=0), metavar="SECONDS", help="Wait no longer than this.")
 @click.option("--json", "as_json", is_flag=True, help="Print id, state, outcome and result as JSON.")
+@hive_option
 @pass_invocation
 def send(
     invocation: Invocation,
@@ -39,6 +52,7 @@ def send(
     key: str | None,
     at: str | None,
     timeout: float | None,
+    hive: str | None,
     *,
     raw: bool,
     wait: bool,
@@ -53,8 +67,15 @@ def send(
               git diff | hyperhive send - --from reviewer
     """  # noqa: D301 - click's own mark
     body = sys.stdin.buffer.read().decode(errors="replace") if text in {None, "-"} else str(text)
-    paths = invocation.steered_paths()
     not_before = 0 if at is None else int(text_to_moment(at, datetime.now().astimezone()).timestamp() * 1000)
+    if (url := invocation.hive_url(hive)) is not None:
+        with _hive_inbox(url, invocation.steered_paths().agent) as inbox:
+            message_id = inbox.put(sender, body, now_ms=now_ms(), key=key, raw=raw, not_before=not_before)
+            if wait:
+                return _wait(inbox, message_id, timeout, as_json=as_json)
+            _print_sent(inbox, message_id, as_json=as_json)
+        return 0
+    paths = invocation.steered_paths()
     is_new = not paths.inbox_db.exists()
     prepare_state_dir(paths.state_dir)
     with open_inbox(paths.inbox_db) as inbox:
@@ -65,10 +86,25 @@ def send(
         _say_who_runs_it(paths, is_new=is_new)
     if is_paused:
         click.echo("the agent is paused; the message waits for `hyperhive resume`", err=True)
-    if wait:
-        return _wait(paths, message_id, timeout, as_json=as_json)
-    _print_sent(paths, message_id, as_json=as_json)
+    with open_inbox_reader(paths.inbox_db) as reader:
+        if wait:
+            return _wait(reader, message_id, timeout, as_json=as_json)
+        _print_sent(reader, message_id, as_json=as_json)
     return 0
+
+
+@contextmanager
+def _hive_inbox(url: str, agent: str) -> Iterator[Any]:
+    """Open an agent's inbox in the hive, and say who runs it if nobody does."""
+    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - psycopg is of an extra
+    from hyperhive_cli.hive.mail import HiveInbox  # noqa: PLC0415
+    from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415
+
+    with open_hive(url) as connection:
+        if not fleet.look_at(connection, agent)["running"]:
+            run = f"`hyperhive -a {agent} run --hive URL`"
+            click.echo(f"no machine runs agent {agent!r}; the message waits for {run}", err=True)
+        yield HiveInbox(connection, url, agent)
 
 
 def _say_who_runs_it(paths: AgentPaths, *, is_new: bool) -> None:
@@ -76,16 +112,15 @@ def _say_who_runs_it(paths: AgentPaths, *, is_new: bool) -> None:
     click.echo(f"{agent}; the message waits for `hyperhive -a {paths.agent} run`", err=True)
 
 
-def _print_sent(paths: AgentPaths, message_id: int, *, as_json: bool) -> None:
-    if not as_json:
-        click.echo(message_id)
-        return
-    with open_inbox_reader(paths.inbox_db) as inbox:
+def _print_sent(inbox: Ends, message_id: int, *, as_json: bool) -> None:
+    if as_json:
         print_json({"id": message_id, "state": inbox.get(message_id).state})
+    else:
+        click.echo(message_id)
 
 
-def _wait(paths: AgentPaths, message_id: int, timeout: float | None, *, as_json: bool) -> int:
-    with open_inbox_reader(paths.inbox_db) as inbox, Progress() as progress:
+def _wait(inbox: Ends, message_id: int, timeout: float | None, *, as_json: bool) -> int:
+    with Progress() as progress:
         ended = _await_end(inbox, message_id, timeout, progress)
     ok = ended["state"] == "done"
     if as_json:
@@ -107,7 +142,7 @@ def _hint(ended: dict[str, Any]) -> str | None:
     return f"hyperhive {verb}; the message stays in the inbox"
 
 
-def _await_end(inbox: Inbox, message_id: int, timeout: float | None, progress: Progress) -> dict[str, Any]:
+def _await_end(inbox: Ends, message_id: int, timeout: float | None, progress: Progress) -> dict[str, Any]:
     """Wait until the message has reached its end, or a turn of it has ended that needs a person."""
     deadline = None if timeout is None else time.monotonic() + timeout
     before = inbox.last_turn(message_id)

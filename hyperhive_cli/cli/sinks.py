@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from hyperhive_cli.cli.invocation import is_plain
-from hyperhive_cli.events import BusEvent
+from hyperhive_cli.events import BusEvent, splice
 
 if TYPE_CHECKING:
     from hyperhive_cli.render.console import Console
@@ -38,6 +38,18 @@ class JsonSink:
 
     def resume(self) -> None:
         """Do nothing, as above."""
+
+
+def named_json(agent: str, record: BusEvent) -> bytes:
+    """Give an event's JSON with its agent's name in the envelope; a field of that name becomes `claude_agent`."""
+    fields = record.event.to_fields()
+    payload = record.payload
+    if "agent" in fields:
+        import json  # noqa: PLC0415 - hardly ever
+
+        payload = json.dumps({{"agent": "claude_agent"}.get(key, key): value for key, value in fields.items()}).encode()
+    head, _, rest = splice(record.seq, record.ts, record.event.kind, payload).partition(b',"ts":')
+    return head + f',"agent":"{agent}","ts":'.encode() + rest
 
 
 @contextmanager

@@ -8,7 +8,16 @@ from typing import Any
 import click
 
 from hyperhive_cli.account import BY, EndedTurn, account, days_until, midnight_ms, report, tally
-from hyperhive_cli.cli.invocation import Invocation, columns, is_plain, now_ms, pass_invocation, print_json, print_lines
+from hyperhive_cli.cli.invocation import (
+    Invocation,
+    columns,
+    hive_option,
+    is_plain,
+    now_ms,
+    pass_invocation,
+    print_json,
+    print_lines,
+)
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.render.figures import stats_to_lines
 from hyperhive_cli.store.ended import read_turns
@@ -28,8 +37,11 @@ FORMS = {".svg": "svg", ".png": "png"}
 @click.option(
     "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw tokens, dollars and context (.svg or .png)."
 )
+@hive_option
 @pass_invocation
-def stats(invocation: Invocation, days: int, by: str, *, as_json: bool, as_csv: bool, plot: Path | None) -> None:
+def stats(
+    invocation: Invocation, days: int, by: str, hive: str | None, *, as_json: bool, as_csv: bool, plot: Path | None
+) -> None:
     """Add up the agent's turns: outcomes, durations, tokens, dollars and tools.
 
     A turn counts on the day on which it began. Subagents and compactions are included.
@@ -40,12 +52,11 @@ def stats(invocation: Invocation, days: int, by: str, *, as_json: bool, as_csv: 
     """  # noqa: D301 - click's own mark
     if as_json and as_csv:
         raise UsageError("--json and --csv are two forms of the same", "one of them")
-    paths = invocation.paths()
     wanted = days_until(now_ms(), days)
-    turns = read_turns(paths, midnight_ms(wanted[0]))
-    found = report(paths.agent, turns, by, wanted)
+    agent, turns = _turns(invocation, invocation.hive_url(hive), midnight_ms(wanted[0]))
+    found = report(agent, turns, by, wanted)
     if plot is not None:
-        _plot(plot, paths.agent, turns, account(turns, "day", wanted))
+        _plot(plot, agent, turns, account(turns, "day", wanted))
     if as_csv:
         _print_csv(found["rows"], by)
         return
@@ -53,6 +64,19 @@ def stats(invocation: Invocation, days: int, by: str, *, as_json: bool, as_csv: 
         print_json(found)
         return
     print_lines(stats_to_lines(_without_quiet_days(found), columns(), plain=is_plain()))
+
+
+def _turns(invocation: Invocation, url: str | None, since_ms: int) -> tuple[str, list[EndedTurn]]:
+    """Give the agent's name, or a pattern of those of a hive, and the turns that began since then."""
+    if url is None:
+        paths = invocation.paths()
+        return paths.agent, read_turns(paths, since_ms)
+    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - psycopg is of an extra
+    from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415
+
+    agent = invocation.hive_agents()
+    with open_hive(url) as connection:
+        return agent, fleet.turns_since(connection, agent, since_ms)
 
 
 def _without_quiet_days(found: dict[str, Any]) -> dict[str, Any]:

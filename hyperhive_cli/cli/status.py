@@ -10,6 +10,7 @@ from hyperhive_cli.cli.invocation import (
     Invocation,
     ask_harness,
     columns,
+    hive_option,
     is_plain,
     now_ms,
     paint,
@@ -26,21 +27,23 @@ from hyperhive_cli.store.report import stored_status, with_holder, with_live
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="All fields as one JSON object; the README documents them.")
+@hive_option
 @pass_invocation
-def status(invocation: Invocation, *, as_json: bool) -> None:
+def status(invocation: Invocation, hive: str | None, *, as_json: bool) -> None:
     """Show what is known about the agent right now: observed facts, from the harness or its files.
 
     \b
     Examples: hyperhive status
               hyperhive -a bee status --json
     """  # noqa: D301 - click's own mark
-    paths = invocation.paths()
-    found = observed_status(paths)
+    url, paths = invocation.hive_url(hive), invocation.paths()
+    found = observed_status(paths) if url is None else _status_in_hive(url, paths.agent)
     if as_json:
         print_json(found)
         return
     show_status(found)
-    say_if_new(paths)
+    if url is None:
+        say_if_new(paths)
 
 
 def show_status(found: dict[str, Any]) -> None:
@@ -48,6 +51,14 @@ def show_status(found: dict[str, Any]) -> None:
     rows = status_to_rows(found, time.time(), plain=is_plain())
     width = columns()
     print_lines(paint(fit(row, max(len(name) for name, _ in rows), width)) for row in rows)
+
+
+def _status_in_hive(url: str, agent: str) -> dict[str, Any]:
+    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - psycopg is of an extra
+    from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415
+
+    with open_hive(url) as connection:
+        return fleet.look_at(connection, agent)
 
 
 def observed_status(paths: AgentPaths, *, limit_s: float = ANSWER_LIMIT_S) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import (
     Invocation,
     ask_harness,
+    hive_option,
     is_plain,
     now_ms,
     pass_invocation,
@@ -31,6 +32,7 @@ STOPPED = {"status": "harness not running", "state": None, "since_unix": None}
 
 
 @click.command()
+@click.argument("pattern", required=False, metavar="[PATTERN]")
 @click.option("-n", "count", type=click.IntRange(min=0), metavar="N", help="The newest N; default: 20, of a turn all.")
 @click.option("--since", type=click.IntRange(min=0), metavar="SEQ", help="All events after this number instead.")
 @click.option("--no-follow", is_flag=True, help="Stop at the newest event.")
@@ -45,14 +47,17 @@ STOPPED = {"status": "harness not running", "state": None, "since_unix": None}
 @click.option("--grep", metavar="TEXT", help="Only those with this text in them, capitals or not.")
 @click.option("--tools", is_flag=True, help="Only calls of tools and their answers.")
 @click.option("--json", "as_json", is_flag=True, help="One event a line as JSON.")
+@hive_option
 @pass_invocation
 def tail(
     invocation: Invocation,
+    pattern: str | None,
     count: int | None,
     since: int | None,
     kinds: tuple[str, ...],
     turn: int | None,
     grep: str | None,
+    hive: str | None,
     *,
     tools: bool,
     no_follow: bool,
@@ -60,28 +65,43 @@ def tail(
 ) -> None:
     """Show the newest events of the agent and go on with what comes, whether or not a harness runs.
 
+    In a hive PATTERN names agents, several of them as 'team-*'.
+
     \b
     Examples: hyperhive tail -n 50
               hyperhive tail --json --kind turn_end | jq .outcome
               hyperhive tail --no-follow --turn 17 --tools
     """  # noqa: D301 - click's own mark
+    invocation.agent = pattern or invocation.agent
+    if (url := invocation.hive_url(hive)) is not None:
+        from hyperhive_cli.cli.fleet_tail import show_hive  # noqa: PLC0415 - psycopg is of an extra
+
+        agents, sieve = invocation.hive_agents(), Sieve(kinds, turn, grep, tools)
+        show_hive(url, agents, sieve, count, since, is_followed=not no_follow, as_json=as_json)
+    else:
+        sieve = Sieve(kinds, turn, grep, tools)
+        _show_agent(invocation, sieve, count, since, is_followed=not no_follow, as_json=as_json)
+
+
+def _show_agent(
+    invocation: Invocation, sieve: Sieve, count: int | None, since: int | None, *, is_followed: bool, as_json: bool
+) -> None:
     paths = invocation.paths()
     warn_of_history(paths)
     is_terminal = sys.stdout.isatty() and not as_json and not is_plain()
     feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S)
     snapshot = stored_status(paths, now_ms=now_ms()) | dict(ask_harness(paths, "status") or STOPPED)
-    sieve = Sieve(kinds, turn, grep, tools)
     is_empty = True
-    if not no_follow:
+    if is_followed:
         hold_stops()
-    with open_sink(snapshot, as_json=as_json, live=None if not no_follow else False) as sink:
+    with open_sink(snapshot, as_json=as_json, live=None if is_followed else False) as sink:
         for batch in _batches(_earlier(feed, sieve, count, since)):
             sink.show(batch)
             is_empty = False
-        if no_follow and is_empty and not as_json:
+        if is_empty and not is_followed and not as_json:
             click.echo("no such events", err=True)
             say_if_new(paths)
-        if no_follow or sieve.over:
+        if not is_followed or sieve.over:
             return
         shown: Mapping[str, Any] | None = {}
         for event in stoppable(feed.follow(), sink):

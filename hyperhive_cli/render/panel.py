@@ -25,6 +25,8 @@ _STATUS_STYLES: Mapping[str, str] = {
     "rate_limited": "warn",
     "over_budget": "warn",
     "needs_login_in_progress": "warn",
+    "account_waits": "warn",
+    "standby": "quiet",
 }
 
 
@@ -35,7 +37,9 @@ def sign_of(outcome: str) -> Span:
 
 def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False) -> list[Row]:
     """Give `status --json` as rows; `now` is Unix seconds. Plain ones say in words what a drawing would."""
-    running = f"running, pid {found['pid']}" if found["running"] else "not running (hyperhive run)"
+    hive = found.get("hive")
+    where = f" on {hive['machine']}" if hive else ""
+    running = f"running{where}, pid {found['pid']}" if found["running"] else "not running (hyperhive run)"
     rows: list[Row] = [
         ("agent", [(found["agent"], "head")]),
         ("harness", [(running, "fine" if found["running"] else "quiet")]),
@@ -54,9 +58,19 @@ def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False)
         ("last event", [(_last_event(found["last_event"]), "quiet")]),
         ("auth", [(found["auth_source"] or "unknown", "quiet")]),
         ("workspace", [(found["workspace"] or "none yet", "quiet")]),
-        ("state in", [(found["state_dir"], "quiet")]),
+        ("state in", [(found["state_dir"] or "none yet", "quiet")]),
+        *_lease(hive),
     ]
     return [(name, [(text.clean(str(words)), style) for words, style in spans]) for name, spans in rows]
+
+
+def _lease(hive: Mapping[str, Any] | None) -> list[Row]:
+    """Give the row of an agent's lease in a hive; none where there is no hive."""
+    if hive is None:
+        return []
+    holds = f"{hive['lease_s']:.0f} s left" if hive["lease_s"] is not None else "free"
+    wanted = f", shall run on {hive['wanted']}" if hive["wanted"] else ""
+    return [("lease", [(f"{holds}, epoch {hive['epoch']}{wanted}", "quiet")])]
 
 
 def _present(found: Mapping[str, Any], now: float) -> list[Row]:
@@ -255,6 +269,13 @@ def agents_to_lines(
     return table(heads, [_agent_row(one, now, plain=plain) for one in found], width, optional=_OPTIONAL)
 
 
+def _harness(one: Mapping[str, Any]) -> str:
+    if not one["running"]:
+        return "stopped"
+    hive = one.get("hive")
+    return hive["machine"] if hive else f"pid {one['pid'] or '?'}"
+
+
 def _status_cell(one: Mapping[str, Any], left: str) -> str:
     if one["problems"]:
         return "damaged"
@@ -270,7 +291,7 @@ def _agent_row(one: Mapping[str, Any], now: float | None, *, plain: bool) -> lis
     left = f" {text.duration(max(0.0, until - now))}" if until and now is not None else ""
     cells_of_row = [
         one["agent"],
-        f"pid {one['pid'] or '?'}" if one["running"] else "stopped",
+        _harness(one),
         _status_cell(one, left),
         f"{one['state']}{lasts}" if one["running"] else "-",
         one["model"],
@@ -287,3 +308,34 @@ def _newest(outcomes: Sequence[str], *, plain: bool) -> str:
     if plain and outcomes:
         return f"{sum(outcome == 'ok' for outcome in outcomes)} of {len(outcomes)} ok"
     return "".join(sign_of(outcome)[0] for outcome in outcomes) or "-"
+
+
+def hive_to_lines(agents: Sequence[Mapping[str, Any]], machines: Sequence[Mapping[str, Any]], width: int) -> list[str]:
+    """Give a hive's agents with their leases, and its machines."""
+    if not agents and not machines:
+        return ["the hive is empty"]
+    heads = ["agent", "machine", "lease", "epoch", "status", "waiting", "leased", "dead", "events", "changed"]
+    rows = [[text.one_line(cell, 40) for cell in _hive_row(one)] for one in agents]
+    lines = (
+        table(heads, rows, width, optional=("events", "epoch", "leased", "changed")) if agents else ["no agents yet"]
+    )
+    held = [[one["name"], str(one["agents"]), "draining" if one["draining"] else "-"] for one in machines]
+    return [*lines, "", *table(["machine", "agents", "state"], held, width)] if machines else lines
+
+
+def _hive_row(one: Mapping[str, Any]) -> list[str]:
+    hive = one["hive"]
+    wanted = f" → {hive['wanted']}" if hive["wanted"] and hive["wanted"] != hive["machine"] else ""
+    age = hive["report_age_s"]
+    return [
+        one["agent"],
+        f"{hive['machine'] or '-'}{wanted}",
+        f"{hive['lease_s']:.0f} s" if hive["lease_s"] is not None else "free",
+        str(hive["epoch"]),
+        (one["status"] or "-") if one["running"] else "-",
+        str(one["unread"]),
+        str(hive["leased"]),
+        str(one["dead"]),
+        str(one["seq"]),
+        "-" if age is None else text.duration(age),
+    ]

@@ -19,7 +19,8 @@ _COLUMNS = (
 _TODAY = ("turns", "ok", *TokenUsage().to_dict(), "cost_usd", "tool_calls")
 
 
-def _row_to_turn(row: Sequence[Any]) -> EndedTurn:
+def row_to_turn(row: Sequence[Any]) -> EndedTurn:
+    """Give a row of statistics as the turn that it stands for; the columns are those of `_COLUMNS`, in order."""
     turn_id, started, outcome, model, duration_ms, *usage, cost_usd, context_tokens, tools = row
     return EndedTurn(
         turn_id, started, outcome, model, duration_ms, TokenUsage(*usage), cost_usd, context_tokens, _tools(tools)
@@ -39,7 +40,7 @@ def turns_since(db: sqlite3.Connection, since_ms: int) -> list[EndedTurn]:
         f"SELECT {_COLUMNS} FROM turn_stats WHERE outcome IS NOT NULL AND started >= ? ORDER BY turn_id",  # noqa: S608 - our own list
         (since_ms,),
     )
-    return [_row_to_turn(row) for row in rows]
+    return [row_to_turn(row) for row in rows]
 
 
 def read_turns(paths: AgentPaths, since_ms: int) -> list[EndedTurn]:

@@ -126,7 +126,7 @@ class Inbox:
             if key is not None:
                 known = db.execute("SELECT id, body FROM messages WHERE key = :key", {"key": key}).fetchone()
                 if known is not None:
-                    return _same_message(key, body, known)
+                    return same_message(key, body, known)
             cursor = db.execute(
                 """INSERT INTO messages(key, sender, body, raw, not_before, created, changed)
                    VALUES (:key, :sender, :body, :raw, :not_before, :now, :now)""",
@@ -361,7 +361,8 @@ class Inbox:
             raise StoreError(f"the inbox cannot be written: {error}", "check the disk's space") from error
 
 
-def _same_message(key: str, body: str, known: tuple[int, str]) -> int:
+def same_message(key: str, body: str, known: tuple[int, str]) -> int:
+    """Give the id of the message that has the key already; raises RefusedError when its body is another one."""
     if known[1] != body:
         raise RefusedError(f"the key {key!r} was used for another message ({known[0]})", "send it with another --key")
     return known[0]

@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from typing import Any
 
 from hyperhive_cli.errors import StoreError
-from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.settings import DEFAULT_MODEL, AgentPaths
 from hyperhive_cli.store import ended, spent
 from hyperhive_cli.store.db import open_reader
 from hyperhive_cli.store.inbox import open_inbox_reader
@@ -17,10 +17,26 @@ from hyperhive_cli.usage import TokenUsage
 
 def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
     """Report an agent from its files alone. Blocking; what cannot be read is among `problems`, never an error."""
-    report: dict[str, Any] = {
-        "agent": paths.agent,
+    report = empty_status(paths.agent) | {"state_dir": str(paths.state_dir), "model": read_model(paths.model_file)}
+    try:
+        report |= _from_inbox(paths, now_ms)
+    except StoreError as error:
+        if paths.inbox_db.exists():  # damaged, or not ours to read: no 0, which would look like an empty one
+            report |= {"unread": None, "dead": None, "problems": [error.message]}
+    try:
+        report |= _from_history(paths, now_ms)
+    except (sqlite3.Error, TypeError) as error:
+        if paths.events_db.exists():
+            report["problems"].append(f"the history {paths.events_db} cannot be read: {error}")
+    return report
+
+
+def empty_status(agent: str) -> dict[str, Any]:
+    """Give the fields of `status --json` of an agent of which nothing is known."""
+    return {
+        "agent": agent,
         "workspace": None,
-        "state_dir": str(paths.state_dir),
+        "state_dir": None,
         "running": False,
         "pid": None,
         "boot": None,
@@ -28,7 +44,7 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
         "waits_until": None,
         "state": "idle",
         "since_unix": None,
-        "model": read_model(paths.model_file),
+        "model": DEFAULT_MODEL,
         "session_id": None,
         "auth_source": None,
         "context_tokens": None,
@@ -49,17 +65,6 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
         "last_compaction": None,
         "problems": [],
     }
-    try:
-        report |= _from_inbox(paths, now_ms)
-    except StoreError as error:
-        if paths.inbox_db.exists():  # damaged, or not ours to read: no 0, which would look like an empty one
-            report |= {"unread": None, "dead": None, "problems": [error.message]}
-    try:
-        report |= _from_history(paths, now_ms)
-    except (sqlite3.Error, TypeError) as error:
-        if paths.events_db.exists():
-            report["problems"].append(f"the history {paths.events_db} cannot be read: {error}")
-    return report
 
 
 def with_live(found: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:

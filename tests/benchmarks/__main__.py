@@ -31,6 +31,7 @@ BENCHMARKS = (
     "start-up",
     "turn",
     "first-word",
+    "hive",
 )
 
 

@@ -26,6 +26,7 @@ FLOORS = {
         claude.redact claude.stream claude.watch
         control.__init__ control.place control.wire
         demo.__init__ demo.replay
+        hive.__init__ hive.address hive.hosting hive.schema hive.tenure
         render.__init__ render.figures render.panel render.table render.text
         store.__init__ store.mounts store.schema
         web.__init__ web.api web.bind web.gate web.openapi web.sse
@@ -34,6 +35,7 @@ FLOORS = {
         diagnosis ring
         claude.guard claude.process
         control.client control.peer
+        hive.room
         store.backup store.db store.ended store.events store.facts store.folder store.inbox store.model store.place
         store.report store.rescue store.spent store.stats store.turns
     """,
@@ -41,19 +43,22 @@ FLOORS = {
         bus
         claude.runner
         control.feed control.server
+        hive.feed hive.fleet hive.foyer hive.line hive.mail hive.tenancy
         render.answer render.blocks render.console render.document render.draft render.facts render.feed render.memory
         render.output render.plot render.prose render.stream render.system render.tool
         web.app web.channel web.harness web.history web.reader web.server web.stream
     """,
     4: """
         agent.care agent.checkup agent.compactor agent.control agent.credentials agent.hook agent.ledger agent.login
-        agent.loop agent.panel agent.prewarm agent.purse agent.screen agent.session agent.turn
+        agent.loop agent.panel agent.prewarm agent.purse agent.screen agent.session agent.slots agent.turn
+        hive.member hive.relay
     """,
-    5: "agent.harness",
+    5: "agent.harness agent.host",
     6: """
         cli.__init__ cli.agents cli.amount cli.backup cli.budget cli.completers cli.completion cli.config cli.configured
-        cli.demo cli.doctor cli.export cli.inbox cli.invocation cli.limits cli.login cli.main cli.model cli.progress
-        cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail cli.web
+        cli.demo cli.doctor cli.export cli.fleet_tail cli.hive cli.host cli.inbox cli.invocation cli.limits cli.login
+        cli.main cli.model cli.progress cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail
+        cli.web
     """,
     7: "__main__",
 }
@@ -65,6 +70,7 @@ HOMES = {
     "markdown_it": "render.",
     "matplotlib": "render.plot",
     "orjson": "events claude.stream",
+    "psycopg": "hive.",
     "rich": "render.",
     "anyio": "web.",
     "starlette": "web.",
@@ -72,11 +78,10 @@ HOMES = {
     "trio": """
         bus claude.process claude.runner control.server agent.care agent.checkup agent.compactor agent.credentials
         agent.harness agent.hook agent.ledger agent.login agent.loop agent.panel agent.prewarm agent.screen agent.turn
-        cli.demo
-        cli.doctor cli.run
+        cli.demo cli.doctor cli.run agent.host agent.slots cli.host hive.line hive.member hive.relay
     """,
     "sqlite3": "store.",
-    "signal": "claude.guard claude.process agent.harness demo.replay cli.sinks web.server",
+    "signal": "claude.guard claude.process agent.harness agent.host demo.replay cli.sinks web.server",
     "subprocess": "claude.guard",
     "socket": "control.client control.peer control.server web.harness web.server",
     "fcntl": "store.folder",
@@ -85,7 +90,7 @@ HOMES = {
     **dict.fromkeys(("_ctypes", "_signal", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
     **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn", "os.execv", "os.execve"), ""),
     "trio.lowlevel.open_process": "claude.process",
-    "trio.run": "cli.run cli.demo cli.doctor",
+    "trio.run": "cli.run cli.demo cli.doctor cli.host",
 }
 PURE_UP_TO = 1
 NOT_PURE = {"os", "io", "time", "random", "tempfile", "shutil", "select", "selectors", "http", "urllib", "logging"}

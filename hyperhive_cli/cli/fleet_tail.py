@@ -1,0 +1,76 @@
+"""`hyperhive tail` in a hive: one agent's events as on its own machine, or those of many, each under its name."""
+
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from itertools import groupby
+from typing import Any
+
+import click
+
+from hyperhive_cli.cli.invocation import stop_without_reader
+from hyperhive_cli.cli.sinks import hold_stops, named_json, open_sink, stoppable
+from hyperhive_cli.hive.feed import HiveFeed, Told
+from hyperhive_cli.sieve import Sieve
+
+TICK_S = 1.0
+COUNT = 20
+
+
+def show_hive(
+    url: str, pattern: str, sieve: Sieve, count: int | None, since: int | None, *, is_followed: bool, as_json: bool
+) -> None:
+    """Show what the hive has of these agents, and follow."""
+    if is_followed:
+        hold_stops()
+    with closing(HiveFeed(url, pattern, tick_s=TICK_S)) as feed:
+        snapshot = {} if feed.is_of_many else feed.snapshot()[0]
+        live = None if is_followed and not feed.is_of_many else False
+        with open_sink(snapshot, as_json=as_json, live=live) as sink:
+            printer = _Printer(sink, is_of_many=feed.is_of_many, as_json=as_json)
+            printer.show(_earlier(feed, sieve, count, since))
+            if not is_followed or sieve.over:
+                return
+            for told in stoppable(feed.follow(), sink):
+                if told is None:
+                    stop_without_reader()
+                    sink.tick()
+                elif sieve.passes(told.record.event):
+                    printer.show([told])
+                if sieve.over:
+                    return
+
+
+def _earlier(feed: HiveFeed, sieve: Sieve, count: int | None, since: int | None) -> Iterable[Told]:
+    """Give what the hive holds of what is asked for."""
+    if since is None and sieve.is_by_kind:
+        return feed.newest(COUNT if count is None else count, sieve.kinds)
+    found: Iterator[Told] = (told for told in feed.stored(0) if sieve.passes(told.record.event))
+    if since is not None:
+        return (told for told in found if (told.record.seq or 0) > since)
+    if count is None and sieve.turn is not None:
+        return found
+    return deque(found, COUNT if count is None else count)
+
+
+class _Printer:
+    """Shows events; of many agents each run of one agent's below its name, as `tail` does with files."""
+
+    def __init__(self, sink: Any, *, is_of_many: bool, as_json: bool) -> None:  # noqa: ANN401 - console or JSON
+        self._sink = sink
+        self._is_of_many = is_of_many
+        self._as_json = as_json
+        self._agent: str | None = None
+
+    def show(self, found: Iterable[Told]) -> None:
+        for agent, told in groupby(found, key=lambda one: one.agent):
+            records = [one.record for one in told]
+            if self._is_of_many and self._as_json:
+                sys.stdout.buffer.write(b"".join(named_json(agent, record) + b"\n" for record in records))
+                sys.stdout.buffer.flush()
+                continue
+            if self._is_of_many and agent != self._agent:
+                click.echo(f"==> {agent} <==")
+            self._agent = agent
+            self._sink.show(records)

@@ -1,0 +1,125 @@
+"""`hyperhive hive`: the hive itself."""
+
+from typing import Any
+
+import click
+
+from hyperhive_cli.cli.invocation import Invocation, columns, hive_option, pass_invocation, print_json, print_lines
+from hyperhive_cli.errors import UsageError
+from hyperhive_cli.render.panel import hive_to_lines
+
+
+def open_here(invocation: Invocation, given: str | None) -> Any:  # noqa: ANN401 - a context manager of a connection
+    """Open the hive that a command means; raises UsageError when none is named, and as `open_hive`."""
+    from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415 - psycopg is of an extra
+
+    return open_hive(invocation.needed_hive(given))
+
+
+@click.group()
+def hive() -> None:
+    """Set up and steer a hive: many agents on many machines.
+
+    It is a PostgreSQL database that they share.
+
+    \b
+    Examples: hyperhive hive init --hive postgresql:///hive
+              hyperhive hive status
+    """  # noqa: D301 - click's own mark
+
+
+@hive.command()
+@hive_option
+@pass_invocation
+def init(invocation: Invocation, hive: str | None) -> None:
+    """Create the hive's tables and roles, or bring them up to date.
+
+    Doing it again changes nothing.
+
+    \b
+    Example: hyperhive hive init --hive postgresql:///hive
+    """  # noqa: D301 - click's own mark
+    from hyperhive_cli.hive.room import migrate  # noqa: PLC0415 - as above
+
+    before, now = migrate(invocation.needed_hive(hive))
+    if before == now:
+        click.echo(f"the hive is up to date (version {now})")
+    else:
+        click.echo(f"the hive is at version {now}{f', before {before}' if before else ''}")
+
+
+@hive.command()
+@click.argument("pattern", default="*", metavar="[PATTERN]")
+@hive_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: `machines` and `agents`.")
+@pass_invocation
+def status(invocation: Invocation, pattern: str, hive: str | None, *, as_json: bool) -> None:
+    """Show agents with their machines and leases, and when each changed.
+
+    \b
+    Examples: hyperhive hive status
+              hyperhive hive status 'team-*' --json
+    """  # noqa: D301 - click's own mark
+    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - as above
+    from hyperhive_cli.hive.address import check_pattern  # noqa: PLC0415
+
+    check_pattern(pattern)
+    with open_here(invocation, hive) as connection:
+        agents, machines = fleet.look(connection, pattern), fleet.machines(connection)
+    if as_json:
+        print_json({"machines": machines, "agents": [{"agent": one["agent"], **_of_hive(one)} for one in agents]})
+        return
+    print_lines(hive_to_lines(agents, machines, columns()))
+
+
+def _of_hive(one: dict[str, Any]) -> dict[str, Any]:
+    return {**one["hive"], **{name: one[name] for name in ("running", "status", "seq", "unread", "dead")}}
+
+
+@hive.command()
+@click.argument("role")
+@click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
+@click.option("--operator", is_flag=True, help="Let it send to, list and steer all agents, and run none.")
+@hive_option
+@pass_invocation
+def grant(invocation: Invocation, role: str, patterns: tuple[str, ...], hive: str | None, *, operator: bool) -> None:
+    """Let a database role run the agents whose names fit a pattern, in place of what it could before.
+
+    The role is made where it is missing, without a password.
+
+    \b
+    Examples: hyperhive hive grant build-7 'team-*' nightly
+              hyperhive hive grant alice --operator
+    """  # noqa: D301 - click's own mark
+    if operator == bool(patterns):
+        raise UsageError("either patterns of names, or --operator", f"hyperhive hive grant {role} 'team-*'")
+    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - as above
+    from hyperhive_cli.hive.address import check_pattern  # noqa: PLC0415
+
+    checked = [check_pattern(pattern) for pattern in patterns]
+    with open_here(invocation, hive) as connection:
+        fleet.grant(connection, role, None if operator else checked)
+    may = "operate every agent" if operator else f"run {', '.join(checked)}"
+    click.echo(f"{role} may {may}")
+
+
+@hive.command()
+@click.argument("machine")
+@click.option("--end", is_flag=True, help="Let it take agents again.")
+@hive_option
+@pass_invocation
+def drain(invocation: Invocation, machine: str, hive: str | None, *, end: bool) -> None:
+    """Let MACHINE give its agents back after their turns, and take none.
+
+    Until --end.
+
+    \b
+    Examples: hyperhive hive drain build-7
+              hyperhive hive drain build-7 --end
+    """  # noqa: D301 - click's own mark
+    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - as above
+    from hyperhive_cli.hive.address import check_machine  # noqa: PLC0415
+
+    with open_here(invocation, hive) as connection:
+        fleet.drain(connection, check_machine(machine), draining=not end)
+    click.echo(f"{machine} {'takes agents again' if end else 'gives its agents back and takes none'}")

@@ -1,0 +1,173 @@
+"""`hyperhive host`."""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hyperhive_cli.cli.amount import Amount
+from hyperhive_cli.cli.configured import read_own_file
+from hyperhive_cli.cli.invocation import Invocation, hive_option, pass_invocation, print_lines
+from hyperhive_cli.cli.run import run as run_command
+from hyperhive_cli.cli.sinks import named_json
+from hyperhive_cli.errors import UsageError
+from hyperhive_cli.events import BusEvent, Note, StatusChanged, TurnEnd, TurnStart
+from hyperhive_cli.hive.address import check_machine
+from hyperhive_cli.hive.hosting import HOST_FILE, HostedAgent, HostPlan, options_to_words, read_plan
+from hyperhive_cli.hive.room import machine_name
+from hyperhive_cli.render import text
+from hyperhive_cli.settings import check_agent_name
+
+if TYPE_CHECKING:
+    from hyperhive_cli.agent.harness import HarnessConfig
+
+STAGGER_S = 0.1
+
+
+@click.command()
+@click.argument("what", nargs=-1, metavar="[FILE | NAME=DIR]...")
+@hive_option
+@click.option("--machine", metavar="NAME", help="What this machine is called; default: its host name.")
+@click.option("--max-turns-at-once", "most_turns", type=click.IntRange(min=1), metavar="N", help="Of all agents.")
+@click.option("--stagger", type=Amount(min=0), metavar="SECONDS", help="From one agent's start to the next.")
+@click.option("--json", "as_json", is_flag=True, help="Print every event as JSON, with its agent.")
+@click.option("--quiet", is_flag=True, help="Print nothing but failures.")
+@pass_invocation
+@click.pass_context
+def host(
+    ctx: click.Context,
+    invocation: Invocation,
+    what: tuple[str, ...],
+    hive: str | None,
+    machine: str | None,
+    most_turns: int | None,
+    stagger: float | None,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Run several agents of this machine in one process, until Ctrl-C.
+
+    FILE, by default hive.toml, lists them with their workspaces and options of `run`; NAME=DIR names one more.
+
+    \b
+    Examples: hyperhive host
+              hyperhive host bee=~/bee ant=~/ant --max-turns-at-once 1
+    """  # noqa: D301 - click's own mark
+    import trio  # noqa: PLC0415 - it costs 150 ms, which -h should not
+
+    from hyperhive_cli.agent.host import Host  # noqa: PLC0415 - as trio
+
+    if invocation.state_dir is not None or invocation.agent is not None:
+        raise UsageError("a host has many agents, each with its usual state folder", "without --agent and --state-dir")
+    plan = _read(what)
+    name = check_machine(machine or plan.machine or machine_name())
+    url = invocation.hive_url(plan.hive if hive is None and invocation.hive is None else hive)
+    chosen = plan.agents_on(name)
+    if not chosen:
+        raise UsageError(f"no agent is to run on {name}", f"{HOST_FILE}, or hyperhive host NAME=DIR")
+    configs = [_configure(ctx, invocation, agent, url, name) for agent in chosen]
+    if not quiet:
+        configs = [replace(one, sink=AgentLines(one.paths.agent, as_json=as_json)) for one in configs]
+    stagger_s = next(found for found in (stagger, plan.stagger_s, STAGGER_S) if found is not None)
+    runs = Host(configs, most_turns=most_turns or plan.max_turns, stagger_s=stagger_s, tell=_tell)
+    return trio.run(runs.run)
+
+
+def _read(what: Sequence[str]) -> HostPlan:
+    """Join what the files and the words say; the last one counts where only one can."""
+    files = [Path(word) for word in what if "=" not in word]
+    plan = HostPlan()
+    for file in files or ([Path(HOST_FILE)] if not what else []):
+        found = read_plan(read_own_file(file.absolute()), file.absolute())
+        plan = replace(found, agents=plan.agents + found.agents, place=plan.place + found.place)
+    more = []
+    for word in what:
+        name, sign, folder = word.partition("=")
+        if sign:
+            more.append(HostedAgent(check_agent_name(name), Path(folder).expanduser().absolute()))
+    agents = plan.agents + tuple(more)
+    names = [agent.name for agent in agents]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UsageError(f"agent {min(twice)!r} is named twice")
+    return replace(plan, agents=agents)
+
+
+def _configure(
+    ctx: click.Context, invocation: Invocation, agent: HostedAgent, url: str | None, machine: str
+) -> "HarnessConfig":
+    """Give the configuration that `run` would have for an agent, its files and variables included."""
+    own = Invocation()
+    own.agent, own.hive, own.debug = agent.name, url or "", invocation.debug
+    own.collected = []
+    words = ["--workspace", str(agent.workspace), "--machine", machine, "--quiet", *options_to_words(agent.options)]
+    try:
+        with run_command.make_context("run", words, parent=ctx.find_root(), obj=own) as context:
+            run_command.invoke(context)
+    except (click.UsageError, UsageError) as error:
+        said = error.format_message() if isinstance(error, click.UsageError) else error.message
+        raise UsageError(f"agent {agent.name!r}: {said}", "hyperhive run -h") from error
+    from hyperhive_cli.agent.harness import HarnessConfig  # noqa: PLC0415 - as trio
+
+    (config,) = own.collected
+    assert isinstance(config, HarnessConfig)  # noqa: S101 - `run` puts nothing else there
+    return config
+
+
+def _tell(agent: str, words: str) -> None:
+    click.echo(text.clean(f"{agent}: {words}"), err=True)
+
+
+class AgentLines:
+    """Shows an agent of a host in lines: what its turns come to and what needs somebody, or every event as JSON."""
+
+    def __init__(self, agent: str, *, as_json: bool) -> None:
+        self._agent = agent
+        self._as_json = as_json
+
+    def show(self, records: Sequence[BusEvent]) -> None:
+        """Print events."""
+        if self._as_json:
+            lines = b"".join(named_json(self._agent, record) + b"\n" for record in records)
+            sys.stdout.buffer.write(lines)
+            sys.stdout.buffer.flush()
+            return
+        said = [(record.ts, words) for record in records if (words := _words(record)) is not None]
+        print_lines(text.clean(f"{_clock(ts)}  {self._agent:<16}  {words}") for ts, words in said)
+        if said:
+            sys.stdout.flush()
+
+    def update(self, **fields: Any) -> None:  # noqa: ANN401 - as the console's
+        """Take nothing: lines do not change."""
+
+    def tick(self) -> None:
+        """Redraw nothing."""
+
+    def suspend(self) -> None:
+        """Leave the terminal as it is."""
+
+    def resume(self) -> None:
+        """Do nothing, as above."""
+
+
+def _clock(ts: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(ts / 1000))
+
+
+def _words(record: BusEvent) -> str | None:
+    match record.event:
+        case TurnStart() as start:
+            return f"turn {start.turn_id} for {text.one_line(start.sender, 16)}: {text.one_line(start.body, 60)}"
+        case TurnEnd() as end:
+            note = f": {text.one_line(end.note, 80)}" if end.note else ""
+            return f"turn {end.turn_id} {end.outcome}, {text.duration((end.duration_ms or 0) / 1000)}{note}"
+        case StatusChanged() as changed:
+            return f"status {changed.status}"
+        case Note() as note_ if note_.level != "info":
+            return f"{note_.level}: {text.one_line(note_.text, 120)}"
+        case _:
+            return None

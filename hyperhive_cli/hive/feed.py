@@ -1,0 +1,187 @@
+"""`HiveFeed`: the events of one agent of the hive, or of many, merged by their time. Blocking.
+
+A follower goes by the numbers alone: after each notice, and every few seconds, it reads what is above the newest
+number that it has of each agent. So nothing is missed or shown twice, over restarts of the server too.
+"""
+
+import heapq
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hyperhive_cli.errors import StoreError
+from hyperhive_cli.events import BusEvent, Note
+from hyperhive_cli.hive import fleet
+from hyperhive_cli.hive.address import is_pattern, pattern_to_like
+from hyperhive_cli.hive.room import complaints, connect
+from hyperhive_cli.hive.schema import CHANNEL
+
+if TYPE_CHECKING:
+    from hyperhive_cli.hive.room import Connection
+
+POLL_S = 5.0
+AGAIN_S = 1.0
+PAGE_ROWS = 200  # of one agent
+NEW_AGENTS = "n"  # no letter of a notice
+
+
+class Told(NamedTuple):
+    """An event and whose it is."""
+
+    agent: str
+    record: BusEvent
+
+
+class HiveFeed:
+    """The events of the agents whose names fit, each once, each agent's in order. `last`: the newest given of each."""
+
+    def __init__(self, url: str, pattern: str, *, tick_s: float = POLL_S) -> None:
+        self.last: dict[str, int] = {}
+        self._url = url
+        self._pattern = pattern
+        self._tick_s = tick_s
+        self._connection: Connection | None = None
+        self._polled = 0.0
+
+    @property
+    def is_of_many(self) -> bool:
+        """Whether more than one agent can come."""
+        return is_pattern(self._pattern)
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        """Give what is known of the agents, as `fleet.look`."""
+        with complaints(self._url):
+            connection = self._connected()
+            return (
+                fleet.look(connection, self._pattern) if self.is_of_many else [fleet.look_at(connection, self._pattern)]
+            )
+
+    def newest(self, limit: int, kinds: Sequence[str] = ()) -> list[Told]:
+        """Give the newest `limit` events, oldest first, and go on behind them."""
+        self.last = self._numbers()
+        with complaints(self._url):
+            rows = (
+                self._connected()
+                .execute(
+                    """SELECT f.name, e.seq, e.ts, e.kind, e.body
+                   FROM unnest(%(names)s::text[], %(lasts)s::bigint[]) AS f(name, last), LATERAL (
+                       SELECT seq, ts, kind, body FROM hyperhive.event
+                       WHERE agent = f.name AND seq <= f.last AND (%(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s))
+                       ORDER BY seq DESC LIMIT %(limit)s
+                   ) AS e ORDER BY f.name, e.seq""",
+                    {
+                        "names": list(self.last),
+                        "lasts": list(self.last.values()),
+                        "kinds": list(kinds) or None,
+                        "limit": limit,
+                    },
+                )
+                .fetchall()
+            )
+        return _merged(rows)[-limit:] if limit else []
+
+    def stored(self, since: int = 0) -> Iterator[Told]:
+        """Give what the hive holds after `since` (of each agent), page by page."""
+        self.last = dict.fromkeys(self._numbers(), since)
+        while page := self._page(self.last):
+            yield from self._taken(page)
+
+    def follow(self) -> Iterator[Told | None]:
+        """Give what comes after the newest given, for ever; None is a tick in which nothing happened."""
+        while True:
+            try:
+                yield from self._follow_once()
+            except StoreError:
+                self._drop()
+                yield None
+                time.sleep(AGAIN_S)
+
+    def _follow_once(self) -> Iterator[Told | None]:
+        with complaints(self._url):
+            self._connected().execute(f"LISTEN {CHANNEL}".encode())
+        self._polled = 0.0
+        while True:
+            behind = self._behind()
+            while page := self._page({name: self.last.setdefault(name, 0) for name in behind}):
+                yield from self._taken(page)
+            yield None
+
+    def _behind(self) -> list[str]:
+        """Wait for a notice, a tick at most, and name the agents that may have something new."""
+        if time.monotonic() - self._polled >= POLL_S:
+            self._polled = time.monotonic()
+            numbers = self._numbers()
+            for name, newest in numbers.items():  # one that stands behind us was restored: go on from where it is
+                self.last[name] = min(self.last.get(name, 0), newest)
+            return [name for name, newest in numbers.items() if newest > self.last[name]]
+        with complaints(self._url):
+            notices = list(self._connected().notifies(timeout=self._tick_s, stop_after=1))
+            notices += self._connected().notifies(timeout=0)
+        names = {name for letter, _, name in (notice.payload.partition(":") for notice in notices) if letter == "e"}
+        return [name for name in names if name in self.last or self._fits(name)]
+
+    def _fits(self, name: str) -> bool:
+        """Whether an agent that is new here is one of ours."""
+        return name in self._numbers()
+
+    def _numbers(self) -> dict[str, int]:
+        with complaints(self._url):
+            rows = (
+                self._connected()
+                .execute("SELECT name, seq FROM hyperhive.agent WHERE name LIKE %s", (pattern_to_like(self._pattern),))
+                .fetchall()
+            )
+        return {name: int(seq) for name, seq in rows}
+
+    def _page(self, after: Mapping[str, int]) -> list[Told]:
+        if not after:
+            return []
+        with complaints(self._url):
+            rows = (
+                self._connected()
+                .execute(
+                    """SELECT f.name, e.seq, e.ts, e.kind, e.body
+                   FROM unnest(%s::text[], %s::bigint[]) AS f(name, last), LATERAL (
+                       SELECT seq, ts, kind, body FROM hyperhive.event WHERE agent = f.name AND seq > f.last
+                       ORDER BY seq LIMIT %s
+                   ) AS e ORDER BY f.name, e.seq""",
+                    (list(after), list(after.values()), PAGE_ROWS),
+                )
+                .fetchall()
+            )
+        return _merged(rows)
+
+    def _taken(self, page: list[Told]) -> Iterator[Told]:
+        for told in page:
+            seq = told.record.seq or 0
+            missing = seq - self.last.get(told.agent, 0) - 1
+            self.last[told.agent] = seq
+            if missing > 0:  # numbers have no gaps but where the oldest were removed
+                text = f"{missing} events of {told.agent} are older than what the hive keeps"
+                yield Told(told.agent, BusEvent.make(None, told.record.ts, Note(text=text, level="warning")))
+            yield told
+
+    def _connected(self) -> "Connection":
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._url, name="hyperhive tail")
+        return self._connection
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):  # it is broken
+                connection.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._drop()
+
+
+def _merged(rows: Iterable[Sequence[Any]]) -> list[Told]:
+    """Merge the agents' events by time, each agent's in the order of its numbers."""
+    streams: dict[str, list[Told]] = {}
+    for name, seq, ts, kind, body in rows:
+        with suppress(ValueError, TypeError):  # a row that cannot be read is as none
+            streams.setdefault(name, []).append(Told(name, BusEvent.from_row(seq, ts, kind, body.encode())))
+    return list(heapq.merge(*streams.values(), key=lambda told: told.record.ts))

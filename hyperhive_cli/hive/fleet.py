@@ -1,0 +1,150 @@
+"""The hive from above: its agents and machines, who may run which, and what their turns came to. Blocking."""
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from hyperhive_cli.account import EndedTurn
+from hyperhive_cli.errors import RefusedError, UsageError
+from hyperhive_cli.hive.address import pattern_to_like
+from hyperhive_cli.hive.schema import CHANNEL, MACHINES, OPERATORS
+from hyperhive_cli.hive.tenancy import NOW_MS
+from hyperhive_cli.store.ended import row_to_turn
+from hyperhive_cli.store.report import empty_status
+
+if TYPE_CHECKING:
+    from hyperhive_cli.hive.room import Connection
+
+
+def look(connection: "Connection", pattern: str = "*") -> list[dict[str, Any]]:
+    """Give the agents whose names fit, in order: the fields of `status --json`, and `hive` with what the hive adds.
+
+    `running` says whether its lease holds now; what the agent itself reported is as old as `hive.report_age_s`.
+    """
+    rows = connection.execute(
+        f"""SELECT a.name, owner, origin, epoch, wanted, a.seq, account, report.body,
+               until > clock_timestamp() AND owner IS NOT NULL,
+               extract(epoch FROM until - clock_timestamp())::float8,
+               extract(epoch FROM clock_timestamp() - changed)::float8,
+               coalesce(ready, 0), coalesce(dead, 0), coalesce(leased, 0), ts, {NOW_MS} - ts, kind
+           FROM hyperhive.agent a
+           LEFT JOIN hyperhive.report ON report.agent = a.name
+           LEFT JOIN hyperhive.event ON event.agent = a.name AND event.seq = a.seq
+           LEFT JOIN LATERAL (
+               SELECT count(*) FILTER (WHERE state = 'ready') AS ready, count(*) FILTER (WHERE state = 'dead') AS dead,
+                   count(*) FILTER (WHERE state = 'leased') AS leased
+               FROM hyperhive.inbox WHERE inbox.agent = a.name AND state IN ('ready', 'leased', 'dead')
+           ) AS counts ON true
+           WHERE a.name LIKE %s ORDER BY a.name COLLATE "C\"""".encode(),
+        (pattern_to_like(pattern),),
+    ).fetchall()
+    return [_row_to_status(row) for row in rows]
+
+
+def _row_to_status(row: Sequence[Any]) -> dict[str, Any]:
+    name, owner, origin, epoch, wanted, seq, account, body, is_live, left_s, age_s, ready, dead, leased, *last = row
+    found = empty_status(name)
+    with suppress(ValueError, TypeError):
+        found |= json.loads(body)
+    ts, event_age_ms, kind = last
+    event = {"seq": seq, "ts": ts, "kind": kind, "age_s": round(max(0, event_age_ms or 0) / 1000, 1)} if ts else None
+    idle = {} if is_live else {"pid": None, "state": "idle", "waits_until": None, "prewarmed": None}
+    return {
+        **found,
+        **idle,
+        "agent": name,
+        "running": is_live,
+        "unread": ready,
+        "dead": dead,
+        "seq": seq,
+        "last_event": event,
+        "hive": {
+            "machine": owner,
+            "origin": origin,
+            "epoch": epoch,
+            "lease_s": round(left_s, 1) if is_live else None,
+            "wanted": wanted,
+            "leased": leased,
+            "account": account,
+            "report_age_s": None if age_s is None else round(age_s, 1),
+        },
+    }
+
+
+def look_at(connection: "Connection", agent: str) -> dict[str, Any]:
+    """Give one agent's fields as `look`, those of an agent that the hive has never seen too."""
+    found = look(connection, agent)
+    return found[0] if found else {**empty_status(agent), "hive": None}
+
+
+def machines(connection: "Connection") -> list[dict[str, Any]]:
+    """Give the machines: `name`, `draining`, and how many agents each holds now (`agents`)."""
+    rows = connection.execute(
+        """SELECT m.name, draining, count(a.name) FROM hyperhive.machine m
+           LEFT JOIN hyperhive.agent a ON a.owner = m.name AND until > clock_timestamp()
+           GROUP BY m.name, draining ORDER BY m.name"""
+    ).fetchall()
+    return [dict(zip(("name", "draining", "agents"), row, strict=True)) for row in rows]
+
+
+def move(connection: "Connection", agent: str, machine: str | None) -> None:
+    """Let an agent run on this machine alone (None: on any); who has it now gives it back after its turn.
+
+    Raises RefusedError for an agent that the hive does not know.
+    """
+    news = f"pg_notify('{CHANNEL}', 'a:' || name)"
+    row = connection.execute(
+        f"UPDATE hyperhive.agent SET wanted = %s WHERE name = %s RETURNING {news}".encode(), (machine, agent)
+    ).fetchone()
+    if row is None:
+        raise RefusedError(f"the hive knows no agent {agent!r}", "hyperhive hive status")
+
+
+def drain(connection: "Connection", machine: str, *, draining: bool) -> None:
+    """Let a machine give its agents back after their turns and take none, or take some again."""
+    connection.execute(
+        f"""INSERT INTO hyperhive.machine(name, draining) VALUES (%s, %s)
+           ON CONFLICT (name) DO UPDATE SET draining = excluded.draining
+           RETURNING pg_notify('{CHANNEL}', 'a:')""".encode(),
+        (machine, draining),
+    )
+
+
+def grant(connection: "Connection", role: str, patterns: Sequence[str] | None) -> None:
+    """Let a role run the agents of these patterns (None: operate all). It is made, without a password, if missing.
+
+    Raises UsageError for a role of the house.
+    """
+    from psycopg import sql  # noqa: PLC0415 - of the extra `hive`
+
+    if role in {OPERATORS, MACHINES}:
+        raise UsageError(f"{role!r} is the group; grant a role of its own", "hyperhive hive grant build-7 'team-*'")
+    with connection.transaction():
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is None:
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
+        group, other = (OPERATORS, MACHINES) if patterns is None else (MACHINES, OPERATORS)
+        connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(role)))
+        connection.execute(sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(other), sql.Identifier(role)))
+        connection.execute("DELETE FROM hyperhive.placement WHERE role = %s", (role,))
+        for pattern in patterns or ():
+            connection.execute(
+                "INSERT INTO hyperhive.placement(role, pattern) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+                (role, pattern_to_like(pattern)),
+            )
+
+
+_TURN_COLUMNS = (
+    "turn_id, started, outcome, model, duration_ms, input_tokens, output_tokens, cache_read_input_tokens, "
+    "cache_creation_input_tokens, cost_usd, context_tokens, tool_call_breakdown_json"
+)
+
+
+def turns_since(connection: "Connection", pattern: str, since_ms: int) -> list[EndedTurn]:
+    """Give the ended turns of the agents whose names fit that began at this moment or later, oldest first."""
+    rows = connection.execute(
+        f"""SELECT {_TURN_COLUMNS} FROM hyperhive.turn WHERE agent LIKE %s AND started >= %s
+            ORDER BY started, agent, turn_id""".encode(),
+        (pattern_to_like(pattern), since_ms),
+    ).fetchall()
+    return [row_to_turn(row) for row in rows]

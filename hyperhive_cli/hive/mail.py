@@ -1,0 +1,177 @@
+"""`HiveInbox`: an agent's inbox in the hive, for whoever sends to it, lists it or changes it. Blocking.
+
+It does what the machine's own `Inbox` does for the commands, and raises the same errors. The turns are those that
+the agent's machines have shipped.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from hyperhive_cli.errors import RefusedError, UsageError
+from hyperhive_cli.hive.address import clean
+from hyperhive_cli.hive.room import complaints
+from hyperhive_cli.hive.schema import CHANNEL
+from hyperhive_cli.hive.tenancy import COLUMNS, IN_ORDER, NOW_MS, TURN_COLUMNS
+from hyperhive_cli.store.inbox import KEY_KEPT_MS, Message, check_message, same_message
+
+if TYPE_CHECKING:
+    from hyperhive_cli.hive.room import Connection
+
+_NEWS = f"pg_notify('{CHANNEL}', 'm:' || agent)"
+
+
+class HiveInbox:
+    """An agent's inbox in the hive."""
+
+    def __init__(self, connection: "Connection", url: str, agent: str) -> None:
+        self._connection = connection
+        self._url = url
+        self._agent = agent
+
+    def put(
+        self,
+        sender: str,
+        body: str,
+        *,
+        now_ms: int,  # noqa: ARG002 - the hive goes by the database's clock
+        key: str | None = None,
+        raw: bool = False,
+        not_before: int = 0,
+    ) -> int:
+        """Store a message durably and give its id; the same `key` and body give the same id again.
+
+        Raises UsageError for an unusable message, RefusedError when the key was used for another body.
+        """
+        sender, body = check_message(sender, body)
+        if key is not None and not key.isprintable():
+            raise UsageError(f"{key!r} is no key", "one line of printable characters")
+        with complaints(self._url), self._connection.transaction():
+            # The agent's row first: it numbers the messages, and who sends the same key at once waits here.
+            row = self._one(
+                """INSERT INTO hyperhive.agent(name, last_message) VALUES (%(agent)s, 1)
+                   ON CONFLICT (name) DO UPDATE SET last_message = agent.last_message + 1 RETURNING last_message"""
+            )
+            assert row is not None  # noqa: S101 - one or the other
+            if key is not None:
+                self._free_keys()
+                known = self._one(
+                    "SELECT id, body FROM hyperhive.inbox WHERE agent = %(agent)s AND key = %(key)s", key=key
+                )
+                if known is not None:
+                    return same_message(key, body, (known[0], known[1]))
+            self._one(
+                f"""INSERT INTO hyperhive.inbox(agent, id, key, sender, body, raw, not_before, created, changed)
+                    SELECT %(agent)s, %(id)s, %(key)s, %(sender)s, %(body)s, %(raw)s, %(not_before)s, now, now
+                    FROM (SELECT {NOW_MS} AS now) AS clock
+                    RETURNING {_NEWS}""",
+                id=row[0], key=key, sender=clean(sender), body=clean(body), raw=raw, not_before=not_before,
+            )  # fmt: skip
+            return int(row[0])
+
+    def _free_keys(self) -> None:
+        self._all(
+            f"""UPDATE hyperhive.inbox SET key = NULL WHERE agent = %(agent)s AND key IS NOT NULL
+                AND state IN ('done', 'dead', 'cancelled') AND changed < {NOW_MS} - %(kept)s RETURNING 1""",
+            kept=KEY_KEPT_MS,
+        )
+
+    def get(self, message_id: int) -> Message:
+        """Give one message; raises RefusedError when there is none of this id."""
+        with complaints(self._url):
+            row = self._one(
+                f"SELECT {COLUMNS} FROM hyperhive.inbox WHERE agent = %(agent)s AND id = %(id)s", id=message_id
+            )
+        if row is None:
+            raise RefusedError(f"there is no message {message_id}", "hyperhive inbox --all")
+        return Message._make(row)
+
+    def messages(self, *, ended: bool = False) -> list[Message]:
+        """List the messages that wait, run or are dead, in the queue's order; with `ended` all of them."""
+        which = "" if ended else "AND state IN ('ready', 'leased', 'dead')"
+        with complaints(self._url):
+            rows = self._all(
+                f"SELECT {COLUMNS} FROM hyperhive.inbox WHERE agent = %(agent)s {which} ORDER BY {IN_ORDER}"
+            )
+        return [Message._make(row) for row in rows]
+
+    def cancel(self, message_id: int, *, now_ms: int) -> Message:  # noqa: ARG002 - as `put`
+        """Cancel a message that waits; raises RefusedError for one that runs or has ended."""
+        with complaints(self._url), self._connection.transaction():
+            message = self._locked(message_id)
+            if message.state == "leased":
+                raise RefusedError(f"message {message_id} is running", "hyperhive cancel, on its machine")
+            if message.state in {"done", "dead"}:
+                raise RefusedError(f"message {message_id} is {message.state} already")
+            self._change(message_id, "state = 'cancelled'")
+        return self.get(message_id)
+
+    def retry(self, message_id: int, *, now_ms: int) -> Message:  # noqa: ARG002 - as `put`
+        """Make a dead, cancelled or waiting message ready at once, with fresh attempts."""
+        with complaints(self._url), self._connection.transaction():
+            message = self._locked(message_id)
+            if message.state in {"leased", "done"}:
+                raise RefusedError(f"message {message_id} is {'running' if message.state == 'leased' else 'done'}")
+            self._change(message_id, "state = 'ready', attempts = 0, not_before = 0, reason = NULL")
+        return self.get(message_id)
+
+    def move(self, message_id: int, *, before: int | None, now_ms: int) -> Message:  # noqa: ARG002 - as `put`
+        """Put a message that waits before another one that waits, or at the queue's end (None)."""
+        with complaints(self._url), self._connection.transaction():
+            for number in {message_id, before} - {None}:
+                found = self._locked(int(number or 0))
+                if found.state != "ready":
+                    raise RefusedError(f"message {number} does not wait: it is {found.state}", "hyperhive inbox")
+            self._change(message_id, "place = %(place)s", place=self._free_place(message_id, before))
+        return self.get(message_id)
+
+    def _free_place(self, message_id: int, before: int | None) -> float:
+        """Give a place between that message and its forerunner, or behind all and before those yet to come."""
+        rows = self._all(
+            f"""SELECT id, coalesce(place, id) FROM hyperhive.inbox WHERE agent = %(agent)s AND id <> %(id)s
+                ORDER BY {IN_ORDER}""",
+            id=message_id,
+        )
+        places = [float(place) for _, place in rows]
+        if before is None:
+            last = max(places, default=0.0)
+            row = self._one("SELECT last_message FROM hyperhive.agent WHERE name = %(agent)s")
+            assert row is not None  # noqa: S101 - it has a message
+            return last + (int(row[0]) + 1 - last) / 2
+        at = [number for number, _ in rows].index(before)
+        return (places[at] + (places[at - 1] if at else places[at] - 1)) / 2
+
+    def turns(self, message_id: int) -> list[dict[str, Any]]:
+        """Give the statistics rows of a message's ended turns, oldest first."""
+        return self._turns("message_id = %(id)s ORDER BY started, turn_id", id=message_id)
+
+    def last_turn(self, message_id: int) -> dict[str, Any] | None:
+        """Give the statistics row of a message's newest ended turn, None: there is none."""
+        found = self._turns("message_id = %(id)s ORDER BY started DESC, turn_id DESC LIMIT 1", id=message_id)
+        return found[0] if found else None
+
+    def _turns(self, where: str, **values: object) -> list[dict[str, Any]]:
+        with complaints(self._url):
+            rows = self._all(
+                f"SELECT {', '.join(TURN_COLUMNS)} FROM hyperhive.turn WHERE agent = %(agent)s AND {where}", **values
+            )
+        return [dict(zip(TURN_COLUMNS, row, strict=True)) for row in rows]
+
+    def _locked(self, message_id: int) -> Message:
+        row = self._one(
+            f"SELECT {COLUMNS} FROM hyperhive.inbox WHERE agent = %(agent)s AND id = %(id)s FOR UPDATE", id=message_id
+        )
+        if row is None:
+            raise RefusedError(f"there is no message {message_id}", "hyperhive inbox --all")
+        return Message._make(row)
+
+    def _change(self, message_id: int, what: str, **values: object) -> None:
+        self._one(
+            f"""UPDATE hyperhive.inbox SET {what}, changed = {NOW_MS}
+                WHERE agent = %(agent)s AND id = %(id)s RETURNING {_NEWS}""",
+            id=message_id, **values,
+        )  # fmt: skip
+
+    def _one(self, query: str, **values: object) -> tuple[Any, ...] | None:
+        return self._connection.execute(query.encode(), {"agent": self._agent, **values}).fetchone()
+
+    def _all(self, query: str, **values: object) -> list[tuple[Any, ...]]:
+        return self._connection.execute(query.encode(), {"agent": self._agent, **values}).fetchall()

@@ -1,0 +1,435 @@
+"""`Member`: one agent of this machine in the hive. It brings messages to the loop and takes outcomes and events back.
+
+While the hive cannot be reached the agent's turn goes on until the lease is nearly over, and its events and outcome
+wait on this machine's disk. What is taken over by another machine is no longer touched.
+"""
+
+import json
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing, suppress
+from functools import partial
+from typing import Any, Protocol
+
+import trio
+
+from hyperhive_cli.agent.pause import ACCOUNT_WAITS
+from hyperhive_cli.agent.state import TurnState
+from hyperhive_cli.bus import Bus
+from hyperhive_cli.errors import AgentConflictError, StoreError
+from hyperhive_cli.events import BusEvent, StatusChanged, TurnEnd, TurnStart, TurnStateChanged
+from hyperhive_cli.hive import tenancy
+from hyperhive_cli.hive.foyer import Foyer
+from hyperhive_cli.hive.line import Line
+from hyperhive_cli.hive.mail import HiveInbox
+from hyperhive_cli.hive.room import AwayError
+from hyperhive_cli.hive.tenancy import AccountState, Backlog, FencedError, Row, Seat
+from hyperhive_cli.hive.tenure import Tenure, Verdict
+
+BATCH_EVENTS = 50
+BATCH_BYTES = 1024 * 1024
+GATHER_S = 0.02  # from one batch to the next: what comes meanwhile goes in one statement
+AGAIN_S = 1.0  # after the hive could not be reached
+REPORT_EVERY_S = 1.0
+GOODBYE_S = 5.0
+STANDBY = "standby"
+OF_ACCOUNTS = frozenset({"needs_login_idle", "rate_limited"})
+STAGGER_S = 5.0  # in which the agents of an account go on, one after the other
+_REPORTED = (TurnStart, TurnEnd, StatusChanged, TurnStateChanged)
+
+
+class Steering(Protocol):
+    """The agent's loop, as far as a hive steers it."""
+
+    def ring(self) -> None:
+        """Say that there may be something to do."""
+
+    def rest_too(self, reason: str, until_unix: int | None) -> None:
+        """Rest as another agent of the same account does, until then (None: until it says so)."""
+
+    def rest_no_longer(self, stagger_s: float) -> None:
+        """Go on so many seconds from now, if it was for another agent's sake that this one rests."""
+
+    def yield_turn(self, *, now: bool) -> None:
+        """End the running turn, in an orderly way or (`now`) at once; its message counts as interrupted."""
+
+
+class Member:
+    """One agent in the hive, a `Supply` of the loop. `seat` is there while the agent is ours."""
+
+    def __init__(
+        self, url: str, line: Line, clock: Callable[[], float], *, agent: str, owner: str, foyer: Foyer, bus: Bus,
+        steering: Steering, report: Callable[[], Awaitable[Mapping[str, Any]]], account: str | None, drain: bool,
+        slots: trio.Semaphore | None,
+    ) -> None:  # fmt: skip
+        self.agent = agent
+        self.account = account
+        self.seat: Seat | None = None
+        self.tenure: Tenure | None = None
+        self._wanted = trio.Event()  # elsewhere: the agent is to be given back
+        self._url = url
+        self._line = line
+        self._clock = clock
+        self._owner = owner
+        self._foyer = foyer
+        self._bus = bus
+        self._steering = steering
+        self._report = report
+        self._drain = drain
+        self._turn_to_ship = trio.Lock()
+        self._may_claim = True
+        self._has_mail = True
+        self._slots = slots
+        self._has_slot = False
+        self._status = "online"
+        self._refusal: str | None = None  # as it was said
+        self._follow_from = 0
+        self._after = 0  # the newest of our events that the hive has, in our numbers
+        self._is_stored = True
+        self._shipped = trio.Event()
+        self._seated = trio.Event()
+        self._unseated = trio.Event()
+        self._report_due = trio.Event()
+
+    # --- what the loop asks for ---
+
+    async def fetch(self) -> bool:
+        """Bring the next message into the foyer, after what is over was taken back; False when there is none.
+
+        Raises StoreError while the hive cannot be reached, AgentConflictError in a drain when another machine
+        has the agent.
+        """
+        async with self._turn_to_ship:
+            try:
+                return (self.seat is not None or await self._claim()) and await self._exchange()
+            except FencedError:
+                self.lost()
+                return False
+
+    def done(self) -> None:
+        """Let another agent of this process have the turn."""
+        if self._slots is not None and self._has_slot:
+            self._has_slot = False
+            self._slots.release()
+
+    async def _exchange(self) -> bool:
+        seat, tenure = self.seat, self.tenure
+        if seat is None or tenure is None or self._wanted.is_set():
+            return False
+        if tenure.verdict(self._clock()) is not Verdict.HOLD:
+            raise AwayError("the lease on this agent cannot be renewed")
+        await self._take_back(seat)
+        await self._hand_over_strays()
+        if not self._has_mail and not self._is_mail_due():
+            return False
+        if self._slots is not None and not self._has_slot:
+            await self._slots.acquire()
+            self._has_slot = True
+            if self.seat != seat or self._wanted.is_set():  # meanwhile
+                return False
+        self._has_mail = False
+        message, self._foyer.backlog = await self._line.call(partial(tenancy.lease, seat=seat))
+        if message is None:
+            return False
+        self._foyer.bring(message, seat.epoch)
+        self._has_mail = True  # there may be more
+        return True
+
+    def _is_mail_due(self) -> bool:
+        due = self._foyer.backlog.due
+        return due is not None and due <= self._bus.now_ms()
+
+    async def _claim(self) -> bool:
+        if not self._may_claim:
+            return False
+        asked = self._clock()
+        origin = self._foyer.origin()
+        claim = partial(
+            tenancy.claim, agent=self.agent, owner=self._owner, origin=origin, last_message=self._foyer.last_message()
+        )
+        found = await self._line.call(claim)
+        if found.seat is None:
+            self._stand_by(found.refusal or "is taken")
+            return False
+        self._refusal = None
+        self.tenure = Tenure(found.seat.epoch, asked)
+        self._foyer.number_turns_above(found.last_turn)
+        if found.is_new_home:
+            self._bus.request_new_session()
+            self._bus.note("the agent last ran on another machine: going on in a new session", "warning")
+        self._begin_at(found.shipped)
+        self._bus.set_status("online")
+        await self._take_back(found.seat)
+        for message in await self._line.call(partial(tenancy.recover, seat=found.seat)):
+            self._bus.note(f"message {message.id} is {message.state} again: {message.reason}", "warning")
+        self.seat, self._has_mail = found.seat, True
+        self._unseated = trio.Event()
+        self._seated.set()
+        self._report_due.set()
+        return True
+
+    def _begin_at(self, shipped: int) -> None:
+        """Begin to ship behind what the hive has of this folder's history, or where its numbers began anew."""
+        self._after = shipped
+        self._is_stored = bool(self._bus.snapshot()["stored"])
+        if not self._is_stored or shipped > self._bus.current_seq:
+            shipped = self._bus.first_seq if self._is_stored else 0
+        self._follow_from = shipped
+
+    def _stand_by(self, refusal: str) -> None:
+        if self._drain:
+            raise AgentConflictError(f"agent {self.agent!r} {refusal}", "hyperhive hive status")
+        if refusal != self._refusal:
+            self._bus.note(f"agent {self.agent} {refusal}: standing by")
+            self._bus.set_status(STANDBY)
+        self._refusal = refusal
+        self._may_claim = False
+
+    async def _take_back(self, seat: Seat) -> None:
+        """Let the hive know what became of the message in flight, and of the turns that have ended."""
+        held, message = self._foyer.in_flight(), self._foyer.brought()
+        if message is not None and message.state == "leased":
+            return
+        turns = self._foyer.ended_turns()
+        if held is not None and message is not None:
+            acknowledge = partial(tenancy.acknowledge, seat=seat, message=message, delivery=held.delivery, turns=turns)
+            known = await self._line.call(acknowledge)
+            self._foyer.take_back(message, "given back to the hive" if known else "the hive gave it to another machine")
+        elif turns:
+            await self._line.call(partial(tenancy.keep_turns, seat=seat, turns=turns))
+        if held is not None and message is None:  # the inbox was replaced meanwhile: nobody knows what it did
+            await self._line.call(partial(tenancy.recover, seat=seat, own=True))
+            self._foyer.drop()
+        self._foyer.mark_shipped(turns)
+
+    async def _hand_over_strays(self) -> None:
+        for stray in self._foyer.strays():
+            number = await self._line.call(
+                partial(_send_on, url=self._url, agent=self.agent, stray=stray, origin=self._foyer.origin())
+            )
+            self._foyer.hand_over(stray, number)
+            self._has_mail = True
+
+    async def _leave_when_wanted(self, seat: Seat) -> None:
+        """Give the agent back for another machine, once its turn is over and its events are there."""
+        await self._wanted.wait()
+        while self.seat == seat:
+            with suppress(StoreError, FencedError):
+                async with self._turn_to_ship:
+                    await self._take_back(seat)
+                    if self._foyer.in_flight() is None and self._bus.state is TurnState.IDLE:
+                        with trio.move_on_after(GOODBYE_S):
+                            await self._ship_rest(seat)
+                        await self._line.call(partial(tenancy.release, seat=seat))
+                        self._stand_by("shall run elsewhere")
+                        self._unseat()
+            await trio.sleep(AGAIN_S)
+
+    # --- what the relay says ---
+
+    def heard(self, letter: str) -> None:
+        """Take a wake-up: there may be a message, or the agent may be free."""
+        if letter == "m":
+            self._has_mail = True
+            self._steering.ring()
+        elif letter == "a" and self.seat is None:
+            self.may_claim()
+
+    def counted(self, backlog: Backlog, *, is_due: bool) -> None:
+        """Take what the relay has counted for us."""
+        self._foyer.backlog = backlog
+        if is_due and not self._has_mail:
+            self.heard("m")
+
+    def may_claim(self) -> None:
+        """Try to claim the agent: it seems to be free."""
+        if not self._may_claim:
+            self._may_claim = True
+            self._steering.ring()
+
+    def move_away(self) -> None:
+        """Give the agent back when its turn is over."""
+        self._wanted.set()
+
+    def account_is(self, state: AccountState) -> None:
+        """Take what an agent of our account has found: rest too, or go on. One that is gone is not waited for."""
+        if state.agent == self.agent:
+            return
+        if state.status in OF_ACCOUNTS and state.is_alive:
+            self._steering.rest_too(f"agent {state.agent} found: {state.status}; it has our account", state.until_unix)
+        else:
+            self._steering.rest_no_longer(random.random() * STAGGER_S)  # noqa: S311 - not a secret
+
+    def is_due(self) -> bool:
+        """Whether the lease is to be renewed."""
+        return self.tenure is not None and self.tenure.is_due(self._clock())
+
+    def renewed(self, asked: float) -> None:
+        """Take a renewal that was asked for at this moment."""
+        if self.tenure is not None:
+            self.tenure = self.tenure.renewed(asked)
+
+    def not_renewed(self) -> None:
+        """Take note that nothing was heard of a renewal."""
+        if self.tenure is not None:
+            self.tenure = self.tenure.refused(self._clock())
+
+    def judge(self) -> None:
+        """End a turn for which the lease does not last."""
+        if self.tenure is not None and self._bus.state is not TurnState.IDLE:
+            verdict = self.tenure.verdict(self._clock())
+            if verdict is not Verdict.HOLD:
+                self._steering.yield_turn(now=verdict is Verdict.KILL)
+
+    def lost(self) -> None:
+        """End the turn at once: another machine has the agent."""
+        if self.seat is not None:
+            self._unseat()
+            self._steering.yield_turn(now=True)
+            self._bus.note("the agent was taken over by another machine: its turn here is ended", "error")
+            self.may_claim()
+
+    def _unseat(self) -> None:
+        self.seat = self.tenure = None
+        self._wanted = trio.Event()
+        self._foyer.backlog = Backlog(0, None)
+        self._seated = trio.Event()
+        self._unseated.set()
+
+    # --- what goes to the hive by itself ---
+
+    async def run(self) -> None:
+        """Ship events, outcomes and reports, for ever."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._ship_reports)
+            while True:
+                await self._seated.wait()
+                if self.seat is None:
+                    continue
+                async with trio.open_nursery() as seated:
+                    seated.start_soon(self._ship_events)
+                    seated.start_soon(self._leave_when_wanted, self.seat)
+                    await self._unseated.wait()
+                    seated.cancel_scope.cancel()
+
+    async def _ship_events(self) -> None:
+        is_open = True
+        while is_open and (seat := self.seat) is not None:
+            try:
+                async with aclosing(self._bus.follow(self._follow_from)) as feed:
+                    async for records in feed:
+                        await self._ship(seat, records)
+                        if any(isinstance(record.event, TurnEnd) for record in records):
+                            await self._outcome(seat)
+                        await trio.sleep(GATHER_S)
+                is_open = False
+            except _BehindError:
+                continue
+            except FencedError:
+                self.lost()
+
+    async def _ship(self, seat: Seat, records: list[BusEvent]) -> None:
+        rows: list[Row] = [(r.seq, r.ts, r.event.kind, r.payload) for r in records if r.seq is not None]
+        for batch in batches(rows):
+            ended = await self._insist(
+                partial(tenancy.append, seat=seat, rows=self._numbered(batch), after=self._after)
+            )
+            if ended is None:  # an answer was lost: the hive has these already
+                self._after = self._follow_from = await self._insist(partial(tenancy.shipped_upto, seat=seat))
+                raise _BehindError
+            self._after = self._numbered(batch)[-1][0]
+            self._follow_from = batch[-1][0]
+            self._shipped.set()
+        await self._tell_account(seat, records)
+        if any(isinstance(record.event, _REPORTED) for record in records):
+            self._report_due.set()
+
+    def _numbered(self, rows: list[Row]) -> list[Row]:
+        """Give rows under the numbers by which the hive tells what it has: without a history they mean nothing."""
+        return rows if self._is_stored else [(self._after, *row[1:]) for row in rows]
+
+    async def _insist(self, work: Callable[..., Any]) -> Any:  # noqa: ANN401 - as the work
+        """Try until the hive answers."""
+        while True:
+            try:
+                return await self._line.call(work)
+            except StoreError:
+                await trio.sleep(AGAIN_S)
+
+    async def _tell_account(self, seat: Seat, records: list[BusEvent]) -> None:
+        """Let those who share our credentials know what we have to wait for, and when that is over."""
+        for record in records:
+            if self.account is None or not isinstance(record.event, StatusChanged):
+                continue
+            before, self._status = self._status, record.event.status
+            is_over = self._status == "online" and before in {*OF_ACCOUNTS, ACCOUNT_WAITS}
+            if self._status in OF_ACCOUNTS or is_over:
+                until = record.event.until_unix
+                say = partial(
+                    tenancy.say_account, seat=seat, account=self.account, status=self._status, until_unix=until
+                )
+                await self._insist(say)
+
+    async def _outcome(self, seat: Seat) -> None:
+        """Let the hive know at once how a turn ended; what fails is tried again before the next message."""
+        async with self._turn_to_ship:
+            with suppress(StoreError):
+                if self.seat == seat:
+                    await self._take_back(seat)
+
+    async def _ship_reports(self) -> None:
+        while True:
+            await self._report_due.wait()
+            self._report_due = trio.Event()
+            if (seat := self.seat) is not None:
+                with suppress(StoreError):
+                    await self._put_report(seat)
+            await trio.sleep(REPORT_EVERY_S)
+
+    async def _put_report(self, seat: Seat) -> None:
+        body = json.dumps(await self._report())
+        await self._line.call(partial(tenancy.put_report, seat=seat, body=body, account=self.account))
+
+    async def _ship_rest(self, seat: Seat) -> None:
+        """Wait until the hive has all events so far."""
+        upto = self._bus.current_seq
+        while self.seat == seat and self._follow_from < upto:
+            self._shipped = trio.Event()
+            await self._shipped.wait()
+
+    async def leave(self) -> None:
+        """Give the agent back at the harness's end: outcome, events and report first. Bounded and shielded."""
+        seat = self.seat
+        if seat is None:
+            return
+        with trio.move_on_after(GOODBYE_S, shield=True), suppress(StoreError, FencedError):
+            await self._take_back(seat)
+            if self._foyer.in_flight() is None:  # a fetch may have been cut off
+                await self._line.call(partial(tenancy.unlease, seat=seat))
+            await self._ship_rest(seat)
+            await self._put_report(seat)
+            await self._line.call(partial(tenancy.release, seat=seat))
+
+
+class _BehindError(Exception):
+    """The hive has more of our events than we knew."""
+
+
+def _send_on(connection: Any, *, url: str, agent: str, stray: Any, origin: str) -> int:  # noqa: ANN401
+    """Put a message that was sent to this machine alone into the hive, once however often it is tried."""
+    inbox = HiveInbox(connection, url, agent)
+    key = stray.key or f"{origin}:{stray.id}"
+    return inbox.put(stray.sender, stray.body, now_ms=0, key=key, raw=stray.raw, not_before=stray.not_before)
+
+
+def batches(rows: list[Row]) -> list[list[Row]]:
+    """Cut rows into batches of bounded number and size."""
+    found: list[list[Row]] = []
+    size = BATCH_BYTES
+    for row in rows:
+        if size + len(row[3]) > BATCH_BYTES or len(found[-1]) == BATCH_EVENTS:
+            found.append([])
+            size = 0
+        found[-1].append(row)
+        size += len(row[3])
+    return found

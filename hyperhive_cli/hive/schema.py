@@ -1,0 +1,140 @@
+"""The hive's tables, as a list of migrations: entry n brings a database from version n to n + 1. Pure text.
+
+`until` and all stamps that decide something are the database's own time. `event.seq` is counted in the agent's row,
+whose lock makes it free of gaps in the order of the commits: a sequence would let a follower skip a late commit.
+"""
+
+OPERATORS, MACHINES = "hyperhive_operator", "hyperhive_machine"
+CHANNEL = "hyperhive"  # payloads: a letter (e: events, m: messages, a: agent, c: account), a colon, a name
+LOCK = 7_405_371_188  # the advisory lock of a migration: any number that nobody else uses
+
+HIVE: tuple[str, ...] = (
+    r"""
+    CREATE TABLE hyperhive.agent(
+        name text PRIMARY KEY CHECK (name ~ '^[a-z0-9][a-z0-9_-]{0,63}$'),
+        owner text,                               -- the machine that holds the lease; NULL: it was given back
+        origin text,                              -- the state folder it runs in, or last ran in
+        epoch bigint NOT NULL DEFAULT 0,          -- raised by each claim: the fence
+        until timestamptz NOT NULL DEFAULT 'epoch',
+        wanted text,                              -- the machine that alone shall run it; NULL: any
+        seq bigint NOT NULL DEFAULT 0,            -- of the newest event
+        shipped bigint NOT NULL DEFAULT 0,        -- of the newest event, in its origin's own numbers
+        last_message bigint NOT NULL DEFAULT 0,
+        account text                              -- a digest: agents with the same one share credentials
+    ) WITH (fillfactor = 50);
+    CREATE TABLE hyperhive.shipped(               -- how far each state folder's history has come, when it was left
+        agent text NOT NULL REFERENCES hyperhive.agent(name) ON DELETE CASCADE,
+        origin text NOT NULL,
+        shipped bigint NOT NULL,
+        PRIMARY KEY (agent, origin)
+    );
+    CREATE TABLE hyperhive.report(                -- what `status --json` would say on its machine
+        agent text PRIMARY KEY REFERENCES hyperhive.agent(name) ON DELETE CASCADE,
+        body text NOT NULL,
+        changed timestamptz NOT NULL DEFAULT clock_timestamp()
+    ) WITH (fillfactor = 50);
+    CREATE TABLE hyperhive.inbox(
+        agent text NOT NULL REFERENCES hyperhive.agent(name) ON DELETE CASCADE,
+        id bigint NOT NULL,                       -- counted for each agent
+        key text,
+        sender text NOT NULL,
+        body text NOT NULL,
+        raw boolean NOT NULL DEFAULT false,
+        state text NOT NULL DEFAULT 'ready' CHECK (state IN ('ready', 'leased', 'done', 'dead', 'cancelled')),
+        attempts integer NOT NULL DEFAULT 0,
+        deliveries integer NOT NULL DEFAULT 0,
+        acted boolean NOT NULL DEFAULT false,
+        not_before bigint NOT NULL DEFAULT 0,     -- Unix ms
+        epoch bigint,                             -- of the lease it was taken under
+        place double precision,                   -- its place in the queue; NULL: its id
+        reason text,
+        created bigint NOT NULL,                  -- Unix ms
+        changed bigint NOT NULL,
+        PRIMARY KEY (agent, id),
+        UNIQUE (agent, key)
+    );
+    CREATE INDEX inbox_open ON hyperhive.inbox(agent, state) WHERE state IN ('ready', 'leased', 'dead');
+    CREATE TABLE hyperhive.event(
+        agent text NOT NULL REFERENCES hyperhive.agent(name) ON DELETE CASCADE,
+        seq bigint NOT NULL,
+        ts bigint NOT NULL,
+        kind text NOT NULL,
+        body text NOT NULL,                       -- JSON as text: jsonb refuses \u0000 and lone surrogates
+        PRIMARY KEY (agent, seq)
+    );
+    CREATE TABLE hyperhive.turn(                  -- as turn_stats of the state folder
+        agent text NOT NULL REFERENCES hyperhive.agent(name) ON DELETE CASCADE,
+        origin text NOT NULL,
+        turn_id bigint NOT NULL,
+        message_id bigint,
+        attempt integer NOT NULL,
+        model text,
+        session_id text,
+        claude_version text,
+        started bigint NOT NULL,
+        duration_ms bigint,
+        outcome text NOT NULL,
+        note text,
+        exit_status integer,
+        input_tokens bigint NOT NULL,
+        output_tokens bigint NOT NULL,
+        cache_read_input_tokens bigint NOT NULL,
+        cache_creation_input_tokens bigint NOT NULL,
+        cost_usd double precision,
+        context_tokens bigint,
+        context_window bigint,
+        tool_call_count integer NOT NULL,
+        tool_call_breakdown_json text NOT NULL,
+        result_text text,
+        PRIMARY KEY (agent, origin, turn_id)
+    );
+    CREATE INDEX turn_message ON hyperhive.turn(agent, message_id);
+    CREATE INDEX turn_started ON hyperhive.turn(agent, started);
+    CREATE TABLE hyperhive.account(               -- what the agents of one login have to wait for
+        account text PRIMARY KEY,
+        status text NOT NULL,                     -- online, needs_login_idle, rate_limited
+        until_unix bigint,
+        agent text NOT NULL,                      -- who said so
+        changed timestamptz NOT NULL DEFAULT clock_timestamp()
+    );
+    CREATE TABLE hyperhive.machine(
+        name text PRIMARY KEY,
+        draining boolean NOT NULL DEFAULT false,  -- it gives its agents back and takes none
+        seen timestamptz NOT NULL DEFAULT clock_timestamp()
+    );
+    CREATE TABLE hyperhive.placement(             -- which agents a role may run, as patterns of LIKE
+        role text NOT NULL,
+        pattern text NOT NULL,
+        PRIMARY KEY (role, pattern)
+    );
+
+    -- The session's user and not the current one, which inside of this function is its owner.
+    CREATE FUNCTION hyperhive.patterns() RETURNS text[] LANGUAGE sql STABLE SECURITY DEFINER
+        SET search_path = pg_catalog
+        AS $$ SELECT coalesce(array_agg(pattern), '{}') FROM hyperhive.placement WHERE role = session_user $$;
+
+    DO $$
+    DECLARE relation text;
+    BEGIN
+        FOREACH relation IN ARRAY ARRAY['agent', 'shipped', 'report', 'inbox', 'event', 'turn'] LOOP
+            EXECUTE format('ALTER TABLE hyperhive.%I ENABLE ROW LEVEL SECURITY', relation);
+            -- In a query of its own, so that it is asked for once and not for each row.
+            EXECUTE format(
+                'CREATE POLICY machines ON hyperhive.%I TO hyperhive_machine
+                 USING (%I LIKE ANY ((SELECT hyperhive.patterns())::text[]))',
+                relation, CASE relation WHEN 'agent' THEN 'name' ELSE 'agent' END);
+            EXECUTE format('CREATE POLICY operators ON hyperhive.%I TO hyperhive_operator USING (true)', relation);
+        END LOOP;
+    END $$;
+
+    GRANT USAGE ON SCHEMA hyperhive TO hyperhive_machine, hyperhive_operator;
+    GRANT SELECT ON ALL TABLES IN SCHEMA hyperhive TO hyperhive_machine, hyperhive_operator;
+    GRANT INSERT, UPDATE ON hyperhive.agent, hyperhive.shipped, hyperhive.report, hyperhive.inbox, hyperhive.account,
+        hyperhive.machine TO hyperhive_machine;
+    GRANT INSERT, DELETE ON hyperhive.event TO hyperhive_machine;
+    GRANT INSERT ON hyperhive.turn TO hyperhive_machine;
+    GRANT INSERT, UPDATE ON hyperhive.inbox, hyperhive.machine TO hyperhive_operator;
+    -- Of an agent, an operator may say where it shall run and number a message, and not whose it is.
+    GRANT INSERT (name, last_message), UPDATE (last_message, wanted) ON hyperhive.agent TO hyperhive_operator;
+    """,
+)

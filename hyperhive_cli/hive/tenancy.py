@@ -1,0 +1,370 @@
+"""What the owner of an agent does in the hive. Blocking.
+
+Each statement carries the owner and the epoch of its lease, and touches no row when somebody else has taken the agent
+over: whoever comes late (a harness that was stopped, a packet that was held up) changes nothing. The agent's row is
+locked meanwhile, so that no take-over comes between the look at the epoch and the change.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hyperhive_cli.hive.address import clean, clean_bytes
+from hyperhive_cli.hive.schema import CHANNEL
+from hyperhive_cli.hive.tenure import LEASE_S
+from hyperhive_cli.settings import HISTORY_CAPACITY, MAX_ATTEMPTS
+from hyperhive_cli.store.inbox import Message
+
+if TYPE_CHECKING:
+    from hyperhive_cli.hive.room import Connection
+
+TRIM_EVERY = 200  # events between two looks at what is beyond the capacity
+COLUMNS = "id, key, sender, body, raw, state, attempts, deliveries, acted, not_before, reason, created, changed"
+IN_ORDER = "coalesce(place, id), id"
+NOW_MS = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+_HELD = """held AS (
+    SELECT name FROM hyperhive.agent WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s FOR SHARE
+)"""
+TURN_COLUMNS = (
+    "turn_id", "message_id", "attempt", "model", "session_id", "claude_version", "started", "duration_ms", "outcome",
+    "note", "exit_status", "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
+    "cost_usd", "context_tokens", "context_window", "tool_call_count", "tool_call_breakdown_json", "result_text",
+)  # fmt: skip
+
+
+class FencedError(Exception):
+    """The agent is somebody else's by now: nothing was changed."""
+
+
+class Seat(NamedTuple):
+    """A lease on an agent, and the state folder (`origin`) that holds it."""
+
+    agent: str
+    owner: str
+    origin: str
+    epoch: int
+
+    @property
+    def fence(self) -> dict[str, Any]:
+        """The parameters of each statement."""
+        return self._asdict()
+
+
+class Claim(NamedTuple):
+    """What came of asking for an agent: a seat, or why not. `is_new_home`: it last ran in another state folder."""
+
+    seat: Seat | None
+    refusal: str | None = None
+    is_new_home: bool = False
+    shipped: int = 0  # the newest of this folder's events that the hive has
+    last_turn: int = 0  # the highest number of a turn that the hive knows
+
+
+class Backlog(NamedTuple):
+    """What waits in the hive for an agent: how many messages, and when (Unix ms) the first of them may run."""
+
+    waiting: int
+    due: int | None
+
+
+def claim(connection: "Connection", agent: str, owner: str, origin: str, *, last_message: int = 0) -> Claim:
+    """Take an agent whose lease is over, was given back, or is that of an earlier life in the same state folder.
+
+    The caller holds that folder's lock. Messages are numbered above `last_message` from now on. What the holder
+    before had leased stays so until `recover`.
+    """
+    values = {"agent": agent, "owner": owner, "origin": origin, "last": last_message, "lease": LEASE_S}
+    with connection.transaction():
+        connection.execute("INSERT INTO hyperhive.agent(name) VALUES (%(agent)s) ON CONFLICT DO NOTHING", values)
+        connection.execute("INSERT INTO hyperhive.machine(name) VALUES (%(owner)s) ON CONFLICT DO NOTHING", values)
+        before = connection.execute(
+            """SELECT owner, origin, shipped, until < clock_timestamp() OR owner IS NULL,
+                   wanted,
+                   (SELECT draining FROM hyperhive.machine WHERE name = %(owner)s)
+               FROM hyperhive.agent WHERE name = %(agent)s FOR UPDATE""",
+            values,
+        ).fetchone()
+        assert before is not None  # noqa: S101 - it was put there, and nobody deletes agents
+        holder, old_origin, shipped, is_free, wanted, draining = before
+        if not is_free and old_origin != origin:
+            return Claim(None, f"is run by {holder}")
+        if wanted is not None and wanted != owner:
+            return Claim(None, f"shall run on {wanted} alone")
+        if draining:
+            return Claim(None, f"may not run on {owner}, which is being drained")
+        _keep_shipped(connection, agent, old_origin, origin, shipped)
+        row = connection.execute(
+            """UPDATE hyperhive.agent SET owner = %(owner)s, origin = %(origin)s, epoch = epoch + 1,
+                   until = clock_timestamp() + make_interval(secs => %(lease)s),
+                   last_message = greatest(last_message, %(last)s),
+                   shipped = coalesce((SELECT shipped FROM hyperhive.shipped s
+                                       WHERE s.agent = %(agent)s AND s.origin = %(origin)s), 0)
+               WHERE name = %(agent)s
+               RETURNING epoch, shipped,
+                   (SELECT coalesce(max(turn_id), 0) FROM hyperhive.turn WHERE agent = %(agent)s)""",
+            values,
+        ).fetchone()
+        assert row is not None  # noqa: S101 - the row is locked
+        epoch, now_shipped, last_turn = row
+    seat = Seat(agent, owner, origin, epoch)
+    return Claim(seat, None, old_origin not in {None, origin}, now_shipped, last_turn)
+
+
+def _keep_shipped(connection: "Connection", agent: str, origin: str | None, new_origin: str, shipped: int) -> None:
+    """Keep how far the history of the folder before has come, for the day when the agent runs there again."""
+    for whose, upto in ((origin, shipped), (new_origin, 0)):
+        if whose is not None:
+            connection.execute(
+                """INSERT INTO hyperhive.shipped(agent, origin, shipped) VALUES (%s, %s, %s)
+                   ON CONFLICT (agent, origin) DO UPDATE SET shipped = greatest(shipped.shipped, excluded.shipped)""",
+                (agent, whose, upto),
+            )
+
+
+def recover(connection: "Connection", seat: Seat, *, own: bool = False) -> list[Message]:
+    """Return what holders before (`own`: and we) had leased: to ready, or to dead when attempts are used up. Fenced."""
+    rows = connection.execute(
+        f"""WITH {_HELD}
+            UPDATE hyperhive.inbox SET state = CASE WHEN attempts >= {MAX_ATTEMPTS} THEN 'dead' ELSE 'ready' END,
+                acted = true, reason = 'the harness died during its turn', changed = {NOW_MS}
+            FROM held WHERE agent = held.name AND state = 'leased' AND inbox.epoch < %(before)s
+            RETURNING {COLUMNS}""".encode(),
+        {**seat.fence, "before": seat.epoch + own},
+    ).fetchall()
+    return [Message._make(row) for row in rows]
+
+
+def renew(connection: "Connection", seats: Sequence[Seat]) -> set[str]:
+    """Renew the leases of many agents in one statement; gives the names of those that are still ours."""
+    rows = connection.execute(
+        """UPDATE hyperhive.agent SET until = clock_timestamp() + make_interval(secs => %(lease)s)
+           FROM unnest(%(names)s::text[], %(owners)s::text[], %(epochs)s::bigint[]) AS ours(agent, owner, epoch)
+           WHERE name = ours.agent AND hyperhive.agent.owner = ours.owner AND hyperhive.agent.epoch = ours.epoch
+           RETURNING name""",
+        {
+            "lease": LEASE_S,
+            "names": [seat.agent for seat in seats],
+            "owners": [seat.owner for seat in seats],
+            "epochs": [seat.epoch for seat in seats],
+        },
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def release(connection: "Connection", seat: Seat) -> bool:
+    """Give an agent back, so that another may take it at once; False when it was no longer ours."""
+    row = connection.execute(
+        """UPDATE hyperhive.agent SET owner = NULL, until = clock_timestamp()
+           WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s
+           RETURNING pg_notify(%(channel)s, 'a:' || name)""",
+        {**seat.fence, "channel": CHANNEL},
+    ).fetchone()
+    return row is not None
+
+
+def lease(connection: "Connection", seat: Seat, *, counted: bool = True) -> tuple[Message | None, Backlog]:
+    """Take the first message that may run, its attempts raised; and (`counted`) what waits then.
+
+    Raises FencedError when the agent is no longer ours.
+    """
+    row = connection.execute(
+        f"""WITH {_HELD}, first AS (
+                SELECT id FROM hyperhive.inbox, held
+                WHERE agent = held.name AND state = 'ready' AND not_before <= {NOW_MS}
+                ORDER BY {IN_ORDER} LIMIT 1 FOR UPDATE OF inbox SKIP LOCKED
+            )
+            UPDATE hyperhive.inbox SET state = 'leased', attempts = attempts + 1, deliveries = deliveries + 1,
+                epoch = %(epoch)s, reason = NULL, changed = {NOW_MS}
+            FROM first WHERE agent = %(agent)s AND inbox.id = first.id
+            RETURNING {COLUMNS.replace("id,", "inbox.id,", 1)}""".encode(),
+        seat.fence,
+    ).fetchone()
+    backlog = count_backlog(connection, seat) if counted or row is None else Backlog(0, None)
+    return (None if row is None else Message._make(row)), backlog
+
+
+def count_backlog(connection: "Connection", seat: Seat) -> Backlog:
+    """Count what waits; raises FencedError."""
+    row = connection.execute(
+        f"""WITH {_HELD} SELECT count(inbox.id), min(not_before) FROM held
+            LEFT JOIN hyperhive.inbox ON agent = held.name AND state = 'ready' GROUP BY held.name""".encode(),
+        seat.fence,
+    ).fetchone()
+    if row is None:
+        raise FencedError
+    return Backlog(*row)
+
+
+def unlease(connection: "Connection", seat: Seat) -> None:
+    """Put back, unspent, what was leased under this epoch and never reached its machine. Fenced."""
+    connection.execute(
+        f"""WITH {_HELD}
+            UPDATE hyperhive.inbox SET state = 'ready', attempts = attempts - 1, deliveries = deliveries - 1
+            FROM held WHERE agent = held.name AND state = 'leased' AND inbox.epoch = %(epoch)s""".encode(),
+        seat.fence,
+    )
+
+
+def acknowledge(
+    connection: "Connection", seat: Seat, message: Message, delivery: int, turns: Sequence[Mapping[str, Any]]
+) -> bool:
+    """Store what became of a message's delivery, and the turns that have ended, in one transaction.
+
+    `message` is as it stands in the state folder. A delivery that is not the newest changes nothing: False. Raises
+    FencedError when the agent is no longer ours.
+    """
+    with connection.transaction():
+        keep_turns(connection, seat, turns)
+        row = connection.execute(
+            f"""WITH {_HELD}
+                UPDATE hyperhive.inbox SET state = %(state)s, attempts = %(attempts)s, deliveries = %(deliveries)s,
+                    acted = %(acted)s, not_before = %(not_before)s, reason = %(reason)s, changed = {NOW_MS}
+                FROM held WHERE agent = held.name AND inbox.id = %(id)s AND state = 'leased'
+                    AND inbox.deliveries = %(delivery)s
+                RETURNING 1""".encode(),
+            {**_clean_row(message.to_dict()), **seat.fence, "delivery": delivery},
+        ).fetchone()
+    return row is not None
+
+
+def keep_turns(connection: "Connection", seat: Seat, turns: Sequence[Mapping[str, Any]]) -> None:
+    """Store rows of ended turns, each once; raises FencedError, and does it without any row too."""
+    held = connection.execute(f"WITH {_HELD} SELECT 1 FROM held".encode(), seat.fence).fetchone()
+    if held is None:
+        raise FencedError
+    if not turns:
+        return
+    names = ", ".join(TURN_COLUMNS)
+    marks = ", ".join(f"%({name})s" for name in TURN_COLUMNS)
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            f"""INSERT INTO hyperhive.turn(agent, origin, {names}) VALUES (%(agent)s, %(origin)s, {marks})
+                ON CONFLICT DO NOTHING""".encode(),
+            [{**_clean_row(turn), **seat.fence} for turn in turns],
+        )
+
+
+def _clean_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: clean(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+Row = tuple[int, int, str, bytes]  # an event of the state folder's history: its number, ts, kind, payload
+
+
+def append(connection: "Connection", seat: Seat, rows: Sequence[Row], after: int) -> int | None:
+    """Append events in one statement and give the number of the last one; `after` is the last one shipped before.
+
+    They are numbered without a gap in the order of the commits. None: the hive has some of them already, since an
+    answer was lost: ask `shipped_upto`. Raises FencedError when the agent is no longer ours.
+    """
+    row = connection.execute(
+        """
+        WITH held AS (
+            UPDATE hyperhive.agent SET seq = seq + %(count)s, shipped = %(last)s
+            WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s AND shipped = %(after)s
+            RETURNING name, seq
+        ), kept AS (
+            INSERT INTO hyperhive.event(agent, seq, ts, kind, body)
+            SELECT name, seq - %(count)s + at, ts, kind, body
+            FROM held, unnest(%(ts)s::bigint[], %(kinds)s::text[], %(bodies)s::text[])
+                WITH ORDINALITY AS new(ts, kind, body, at)
+        ), gone AS (
+            DELETE FROM hyperhive.event USING held
+            WHERE agent = name AND event.seq <= held.seq - %(capacity)s
+                AND held.seq / %(every)s > (held.seq - %(count)s) / %(every)s
+        )
+        SELECT seq, pg_notify(%(channel)s, 'e:' || name) FROM held
+        """,
+        {
+            **seat.fence,
+            "after": after,
+            "count": len(rows),
+            "last": rows[-1][0],
+            "ts": [row[1] for row in rows],
+            "kinds": [clean(row[2]) for row in rows],
+            "bodies": [clean_bytes(row[3]) for row in rows],
+            "capacity": HISTORY_CAPACITY,
+            "every": TRIM_EVERY,
+            "channel": CHANNEL,
+        },
+    ).fetchone()
+    if row is None:
+        shipped_upto(connection, seat)
+        return None
+    return int(row[0])
+
+
+def shipped_upto(connection: "Connection", seat: Seat) -> int:
+    """Give the newest of this folder's events that the hive has; raises FencedError."""
+    row = connection.execute(
+        """SELECT shipped FROM hyperhive.agent
+           WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s""",
+        seat.fence,
+    ).fetchone()
+    if row is None:
+        raise FencedError
+    return int(row[0])
+
+
+def put_report(connection: "Connection", seat: Seat, body: str, account: str | None) -> None:
+    """Keep what the agent's `status` says, and which account it uses. Fenced, silently."""
+    connection.execute(
+        """WITH held AS (
+               UPDATE hyperhive.agent SET account = %(account)s
+               WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s
+                   AND account IS DISTINCT FROM %(account)s
+           )
+           INSERT INTO hyperhive.report(agent, body)
+           SELECT name, %(body)s FROM hyperhive.agent
+           WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s
+           ON CONFLICT (agent) DO UPDATE SET body = excluded.body, changed = clock_timestamp()""",
+        {**seat.fence, "body": clean(body), "account": account},
+    )
+
+
+class AccountState(NamedTuple):
+    """What the agents of one account have to wait for, by the word of `agent`; `is_alive`: that still has its lease."""
+
+    account: str
+    status: str
+    until_unix: int | None
+    agent: str
+    is_alive: bool
+
+
+def say_account(connection: "Connection", seat: Seat, account: str, status: str, until_unix: int | None) -> None:
+    """Tell the agents of an account what they have to wait for; with `online` that they need not. Fenced.
+
+    What is known already is not said again: of many agents that meet a limit, the first one counts.
+    """
+    connection.execute(
+        f"""WITH {_HELD}, said AS (
+                INSERT INTO hyperhive.account AS known (account, status, until_unix, agent)
+                SELECT %(account)s, %(status)s, %(until)s, name FROM held
+                ON CONFLICT (account) DO UPDATE SET status = excluded.status, until_unix = excluded.until_unix,
+                    agent = excluded.agent, changed = clock_timestamp()
+                WHERE known.status <> excluded.status RETURNING account
+            )
+            SELECT pg_notify('{CHANNEL}', 'c:' || account) FROM said""".encode(),
+        {**seat.fence, "account": account, "status": status, "until": until_unix},
+    )
+
+
+def accounts(connection: "Connection", names: Sequence[str]) -> list[AccountState]:
+    """Give the state of each of these accounts of which one is known."""
+    rows = connection.execute(
+        """SELECT c.account, status, until_unix, agent, coalesce(a.until > clock_timestamp(), false)
+           FROM hyperhive.account c LEFT JOIN hyperhive.agent a ON a.name = agent WHERE c.account = ANY(%s)""",
+        (list(names),),
+    ).fetchall()
+    return [AccountState._make(row) for row in rows]
+
+
+def wanted_elsewhere(connection: "Connection", owner: str) -> set[str]:
+    """Name the agents of this machine that are to run on another one, or all when it is being drained."""
+    rows = connection.execute(
+        """SELECT name FROM hyperhive.agent WHERE owner = %(owner)s AND (
+               (wanted IS NOT NULL AND wanted <> %(owner)s)
+               OR (SELECT draining FROM hyperhive.machine m WHERE m.name = %(owner)s))""",
+        {"owner": owner},
+    ).fetchall()
+    return {row[0] for row in rows}

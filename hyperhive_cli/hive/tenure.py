@@ -1,0 +1,51 @@
+"""The lease on an agent: who may run it, until when, and when a harness must have ended its turn by itself. Pure.
+
+The lease runs by the database's clock. A harness reckons with a steady clock of its own machine, from the moment
+BEFORE it asked for the lease: whatever the answer's way took, the database's deadline is not earlier. A database
+cannot undo what a turn does, so a harness that cannot renew ends its turn while the lease still holds.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+LEASE_S = 30.0
+RENEW_EVERY_S = 10.0
+RENEW_AGAIN_S = 1.0  # after a renewal that failed
+# SIGINT, 5 s; SIGTERM, 5 s; then the guard kills: so long before the lease's end a turn is told to end.
+ENDING_S = 12.0
+
+
+class Verdict(StrEnum):
+    """What a turn under a lease has to do now."""
+
+    HOLD = "hold"
+    END = "end"  # in its orderly way
+    KILL = "kill"  # the lease is over
+
+
+@dataclass(frozen=True, slots=True)
+class Tenure:
+    """An agent that is ours: its `epoch` is raised by each take-over. Times are seconds of one steady clock."""
+
+    epoch: int
+    asked: float  # when the lease, or its last renewal, was asked for
+    failed: float | None = None  # when a renewal has failed since
+
+    def verdict(self, now: float) -> Verdict:
+        """Say what a turn has to do at this moment."""
+        age = now - self.asked
+        if age >= LEASE_S:
+            return Verdict.KILL
+        return Verdict.END if age >= LEASE_S - ENDING_S else Verdict.HOLD
+
+    def is_due(self, now: float) -> bool:
+        """Whether to renew it now. After its end too: while nobody else has taken the agent, it is ours again."""
+        return now >= self.asked + RENEW_EVERY_S and (self.failed is None or now >= self.failed + RENEW_AGAIN_S)
+
+    def renewed(self, asked: float) -> "Tenure":
+        """Give it after a renewal that was asked for at this moment and granted."""
+        return Tenure(self.epoch, asked)
+
+    def refused(self, now: float) -> "Tenure":
+        """Give it after a renewal of which nothing was heard."""
+        return Tenure(self.epoch, self.asked, now)

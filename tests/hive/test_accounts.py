@@ -1,0 +1,65 @@
+"""What one agent of an account finds, all of them wait for: one pause, one resume."""
+
+import time
+
+from hyperhive_cli.agent.credentials import account_of
+from tests.conftest import Step, wait_until
+from tests.harness import INIT, TEXT
+from tests.hive.conftest import Database
+
+
+def limited() -> list[Step]:
+    resets_at = int(time.time()) + 3_600
+    event = {"type": "rate_limit_event", "rate_limit_info": {"status": "rejected", "resetsAt": resets_at}}
+    result = {"type": "result", "subtype": "success", "is_error": True, "api_error_status": 429, "result": "no"}
+    return [INIT, {"line": event}, {"line": result}, {"exit": 1}]
+
+
+def test_a_limit_pauses_every_agent_of_the_account_and_one_resume_ends_it(database: Database) -> None:
+    with database.machines("a", "b", runs=TEXT) as (a, b):
+        for machine in (a, b):
+            machine.variables["ANTHROPIC_API_KEY"] = "sk-ant-shared-by-both"
+        a.fake.script(limited())
+        with a.run("bee") as bee, b.run("ant") as ant:
+            for agent, machine in (("bee", a), ("ant", b)):
+                machine.await_owner(agent)
+            a.send("bee", "work")
+            bee.wait_for_kind("status_changed", status="rate_limited")
+            waits = ant.wait_for_kind("status_changed", status="account_waits")
+            assert waits["until_unix"] > time.time() + 3_000
+            ant.wait_for(lambda event: "agent bee found: rate_limited" in event.get("text", ""))
+            a.send("ant", "this waits too")
+            a.fake.script(TEXT)
+            assert a.call("bee", "resume").status == 0
+            ended = ant.wait_for_kind("turn_end", ok=True)
+            assert ended["ts"] > waits["ts"]
+            a.send("bee", "more")  # the first one waits for its own time
+            bee.wait_for_kind("turn_end", ok=True)
+            wait_until(lambda: database.rows("SELECT status FROM hyperhive.account") == [("online",)])
+            assert [event["kind"] for event in ant.events()].count("turn_start") == 1
+    account = account_of({"ANTHROPIC_API_KEY": "sk-ant-shared-by-both"})
+    assert database.rows("SELECT account, agent FROM hyperhive.account") == [(account, "bee")]
+
+
+def test_who_said_it_and_died_is_not_waited_for(database: Database) -> None:
+    with database.machines("b", runs=TEXT) as (b,):
+        b.variables["ANTHROPIC_API_KEY"] = "sk-ant-shared"
+        account = account_of({"ANTHROPIC_API_KEY": "sk-ant-shared"})
+        database.change(
+            "INSERT INTO hyperhive.agent(name, owner, until) VALUES ('bee', 'a', now() + interval '1 hour')"
+        )
+        database.change(
+            "INSERT INTO hyperhive.account(account, status, agent) VALUES (%s, 'needs_login_idle', 'bee')", account
+        )
+        with b.run("ant") as ant:
+            b.await_owner("ant")
+            ant.wait_for_kind("status_changed", status="account_waits")
+            b.send("ant", "work")
+            database.change("UPDATE hyperhive.agent SET until = now() WHERE name = 'bee'")
+            ant.wait_for_kind("turn_end", ok=True)
+
+
+def test_an_account_is_named_by_what_agents_share() -> None:
+    assert account_of({"ANTHROPIC_API_KEY": "a"}) == account_of({"ANTHROPIC_API_KEY": "a", "HOME": "/elsewhere"})
+    assert account_of({"ANTHROPIC_API_KEY": "a"}) != account_of({"ANTHROPIC_API_KEY": "b"})
+    assert account_of({"HOME": "/nowhere"}) is None

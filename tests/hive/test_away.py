@@ -1,0 +1,93 @@
+"""The database goes away and comes back: nothing is lost, nothing is doubled, no turn outlives its lease."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from hyperhive_cli.hive.room import migrate
+from tests.conftest import Step, wait_until
+from tests.forkserver import Forkserver
+from tests.harness import INIT, TEXT, gated, of_kind
+from tests.hive.conftest import Database
+from tests.hive.machines import QUICK
+from tests.hive.postgres import Server, open_server, programs
+
+# The machine reckons with less than what the database gives; with the true times: test_network.py.
+SHORT = {**QUICK, "hive.tenure.LEASE_S": 17.0, "hive.tenure.RENEW_EVERY_S": 1.0}
+
+
+@pytest.fixture
+def mortal(forkserver: Forkserver) -> Iterator[Database]:
+    """Give a hive on a server of its own, which may be killed."""
+    found = programs()
+    if found is None:
+        pytest.skip("PostgreSQL 15 or newer is not here: NOTHING OF THE HIVE WAS TESTED (apt-get install postgresql)")
+    with open_server(found) as server:
+        migrate(server.url("postgres"))
+        yield Database(server, "postgres", forkserver)
+
+
+def chatter(count: int) -> list[Step]:
+    line: Step = {"line": {"type": "system", "subtype": "chatter"}}
+    return [INIT, {"repeat": count, "steps": [line, {"sleep": 0.002}]}, *TEXT]
+
+
+def newest(database: Database) -> int:
+    return int(database.rows("SELECT max(seq) FROM hyperhive.event")[0][0])
+
+
+def test_t60_a_server_that_is_killed_loses_and_doubles_nothing(mortal: Database) -> None:
+    server: Server = mortal.server
+    with (
+        mortal.machines("a", "b", runs=chatter(700)) as (a, b),
+        a.run("bee") as program,
+        b.start("elsewhere", "-a", "bee", "tail", "--json", "--since", "0") as follower,
+    ):
+        a.await_owner("bee")
+        assert b.send("bee", "one").stdout == "1\n"
+        program.wait_for_kind("turn_start")
+        for _ in range(2):
+            before = len(follower.stdout)
+            wait_until(lambda before=before: len(follower.stdout) > before + 50)  # type: ignore[misc]
+            server.kill()
+            refused = b.send("bee", "nobody hears it")
+            assert (refused.status, "cannot be reached" in refused.stderr) == (1, True)
+            time.sleep(0.2)  # what is written meanwhile waits on the machine's disk
+            server.start()
+        assert b.send("bee", "two", "--wait", "--timeout", "40").status == 0
+        own = [(event["ts"], event["kind"]) for event in program.events()]
+        wait_until(lambda: len(of_kind(follower.events(), "turn_end")) == 2, 20)
+        assert mortal.rows("SELECT id, state, deliveries FROM hyperhive.inbox ORDER BY id") == [
+            (1, "done", 1),
+            (2, "done", 1),
+        ]
+        assert mortal.rows("SELECT count(*) FROM hyperhive.turn") == [(2,)]
+        wait_until(lambda: newest(mortal) >= len(own))
+    told = follower.events()
+    assert [event["seq"] for event in told] == list(range(1, len(told) + 1))
+    assert [(event["ts"], event["kind"]) for event in told[: len(own)]] == own
+
+
+def test_t60_a_turn_ends_before_its_lease_while_the_hive_is_away(mortal: Database) -> None:
+    with mortal.machines("a", runs=gated()) as (a,):
+        a.constants = SHORT
+        with a.run("bee") as program:
+            a.await_owner("bee")
+            a.send("bee", "long work")
+            a.fake.wait_for("before go on")
+            mortal.server.kill()
+            began = time.monotonic()
+            ended = program.wait_for_kind("turn_end")
+            assert time.monotonic() - began < SHORT["hive.tenure.LEASE_S"]
+            assert ended["outcome"] == "interrupted"
+            program.wait_for(lambda event: event.get("level") == "error" and "trying again" in event.get("text", ""))
+            a.fake.script(TEXT)
+            mortal.server.start()
+            again = program.wait_for_kind("turn_end", ok=True)
+            assert again["message_id"] == ended["message_id"] == 1
+            wait_until(lambda: mortal.rows("SELECT state, deliveries FROM hyperhive.inbox") == [("done", 2)])
+            assert mortal.rows("SELECT epoch FROM hyperhive.agent") == [(1,)], "nobody else took it: it is ours still"
+            prompt = a.fake.calls()[-1]["prompt"]
+            assert prompt is not None
+            assert "delivery 2" in prompt.lower()

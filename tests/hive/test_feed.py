@@ -1,0 +1,172 @@
+"""Following the hive: many agents merged, gap-free, from any place of the command line."""
+
+import json
+from typing import Any
+
+import psycopg
+import pytest
+
+from hyperhive_cli.errors import UsageError
+from hyperhive_cli.hive import address, tenancy
+from hyperhive_cli.hive.feed import HiveFeed, Told
+from hyperhive_cli.settings import HISTORY_CAPACITY
+from tests.harness import of_kind
+from tests.hive.conftest import Database
+
+
+class Writer:
+    """An agent that writes notes."""
+
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], agent: str) -> None:
+        self.connection = connection
+        seat = tenancy.claim(connection, agent, "m", "here").seat
+        assert seat is not None
+        self.seat = seat
+        self.last = 0
+
+    def write(self, count: int, ts: int = 0) -> None:
+        rows = [
+            (self.last + n, ts or (self.last + n) * 10, "note", json.dumps({"text": f"{self.last + n}"}).encode())
+            for n in range(1, count + 1)
+        ]
+        tenancy.append(self.connection, self.seat, rows, self.last)
+        self.last += count
+
+
+def numbers(told: list[Told]) -> list[tuple[str, int | None]]:
+    return [(one.agent, one.record.seq) for one in told]
+
+
+def take(feed: HiveFeed, count: int) -> list[Told]:
+    found: list[Told] = []
+    for told in feed.follow():
+        if told is not None:
+            found.append(told)
+            if len(found) == count:
+                return found
+    raise AssertionError("the feed ended")
+
+
+def test_many_agents_are_merged_by_time_and_each_stays_in_order(database: Database) -> None:
+    with database.connect() as connection:
+        one, two, other = (Writer(connection, agent) for agent in ("team-1", "team-2", "other"))
+        for writer in (one, two, other):
+            writer.write(3)
+        two.write(1, ts=1)  # shipped late
+        feed = HiveFeed(database.url, "team-*", tick_s=0.05)
+        newest = feed.newest(3)
+        assert numbers(newest) == [("team-1", 3), ("team-2", 3), ("team-2", 4)]
+        one.write(1)
+        assert numbers(take(feed, 1)) == [("team-1", 4)]
+        three = Writer(connection, "team-3")  # it is new, and seen all the same
+        three.write(2)
+        other.write(5)
+        assert numbers(take(feed, 2)) == [("team-3", 1), ("team-3", 2)]
+        everything = numbers(list(feed.stored(0)))
+        assert sorted(everything) == everything or {agent for agent, _ in everything} == {"team-1", "team-2", "team-3"}
+        for agent in ("team-1", "team-2", "team-3"):
+            mine = [seq for name, seq in everything if name == agent]
+            assert mine == list(range(1, len(mine) + 1))
+        feed.close()
+
+
+def test_a_follower_that_was_cut_off_goes_on_by_number(database: Database) -> None:
+    with database.connect() as connection:
+        writer = Writer(connection, "bee")
+        writer.write(1)
+        feed = HiveFeed(database.url, "bee", tick_s=0.05)
+        feed.newest(0)
+        writer.write(2)
+        assert numbers(take(feed, 2)) == [("bee", 2), ("bee", 3)]
+        writer.write(2)
+        database.change(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'hyperhive tail' "
+            "AND datname = current_database()"
+        )
+        writer.write(1)
+        assert numbers(take(feed, 3)) == [("bee", 4), ("bee", 5), ("bee", 6)]
+        feed.close()
+
+
+def test_what_the_hive_no_longer_keeps_is_said(database: Database) -> None:
+    with database.connect() as connection:
+        writer = Writer(connection, "bee")
+        while writer.last < HISTORY_CAPACITY + 200:
+            writer.write(50)
+    feed = HiveFeed(database.url, "bee")
+    first, second, *rest = feed.stored(0)
+    assert first.record.seq is None
+    assert "200 events of bee are older" in first.record.to_json().decode()
+    assert second.record.seq == 201
+    assert len(rest) == HISTORY_CAPACITY - 1
+    feed.close()
+
+
+def test_tail_names_the_agents_and_stats_adds_them_up(database: Database) -> None:
+    with database.machines("a") as (a,), database.connect() as connection:
+        one, two = (Writer(connection, agent) for agent in ("team-1", "team-2"))
+        one.write(2)
+        two.write(1)
+        turn: dict[str, Any] = dict.fromkeys(tenancy.TURN_COLUMNS, 0)
+        turn |= {"outcome": "ok", "started": 2**41 - 1, "tool_call_breakdown_json": "{}", "cost_usd": 0.5}
+        for writer in (one, two):
+            tenancy.keep_turns(connection, writer.seat, [turn])
+        plain = a.call("x", "tail", "team-*", "--no-follow").stdout
+        assert plain.splitlines()[0] == "==> team-1 <=="
+        assert [line for line in plain.splitlines() if line.startswith("==>")] == [
+            "==> team-1 <==",
+            "==> team-2 <==",
+            "==> team-1 <==",
+        ]
+        events = a.call("x", "tail", "team-*", "--no-follow", "--json").json_lines()
+        assert [(event["agent"], event["seq"]) for event in events] == [("team-1", 1), ("team-2", 1), ("team-1", 2)]
+        assert of_kind(events, "note") == events
+        assert a.call("x", "tail", "team-2", "--no-follow", "--json").json_lines()[0].keys() >= {"seq", "ts", "kind"}
+        stats = a.call("x", "-a", "team-*", "stats", "--days", "36500", "--by", "outcome", "--json").json_lines()[0]
+        assert (stats["agent"], stats["total"]["turns"], stats["total"]["cost_usd"]) == ("team-*", 2, 1.0)
+        table = a.call("x", "agents").stdout
+        assert [line.split()[0] for line in table.splitlines()] == ["agent", "team-1", "team-2"]
+        assert " m " in table
+        shown = a.call("x", "hive", "status").stdout
+        assert "team-2" in shown
+        assert "epoch" in shown
+        found = a.call("x", "hive", "status", "--json").json_lines()[0]
+        assert [one["agent"] for one in found["agents"]] == ["team-1", "team-2"]
+        assert found["machines"] == [{"name": "m", "draining": False, "agents": 2}]
+
+
+def test_agents_are_watched_in_a_pipe(database: Database) -> None:
+    with database.machines("a") as (a,), database.connect() as connection:
+        Writer(connection, "bee")
+        with a.start("x", "agents", "--watch", "--json") as program:
+            program.wait_for(lambda event: event["agent"] == "bee" and event["hive"]["machine"] == "m")
+            Writer(connection, "ant")
+            program.wait_for(lambda event: event["agent"] == "ant")
+            assert len([event for event in program.events() if event["agent"] == "bee"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "like"), [("team-*", "team-%"), ("a_b?", "a\\_b_"), ("*", "%"), ("plain", "plain")]
+)
+def test_a_pattern_is_turned_into_sqls_and_back(pattern: str, like: str) -> None:
+    assert address.pattern_to_like(pattern) == like
+    assert address.like_to_pattern(like) == pattern
+
+
+@pytest.mark.parametrize("text", ["", "a b", "A*", "a;b", "x" * 65])
+def test_what_is_no_pattern_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        address.check_pattern(text)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:se%40cret@host/db", "postgresql://me:***@host/db"),
+        ("postgres://host/db?password=secret&x=1", "postgres://host/db?password=***&x=1"),
+        ("postgresql://me@host/db", "postgresql://me@host/db"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert address.check_url(url) == url
+    assert address.shown_url(url) == shown

@@ -1,0 +1,105 @@
+"""A machine's own inbox while its agent is in a hive: one message at a time, and nothing lost on the way."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hyperhive_cli.hive.foyer import Foyer, InFlight, open_foyer
+from hyperhive_cli.hive.tenancy import Backlog
+from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.store.inbox import Message
+from hyperhive_cli.store.stats import TurnRecord
+
+NOW = 1_700_000_000_000
+
+
+@pytest.fixture
+def foyer(state_dir: Path) -> Iterator[Foyer]:
+    with open_foyer(state_dir / "inbox.sqlite") as opened:
+        yield opened
+
+
+def leased(number: int = 41, **fields: object) -> Message:
+    given = {"attempts": 2, "deliveries": 3, "acted": True, "state": "leased", "key": "k", "reason": None, **fields}
+    plain = {"sender": "operator", "body": "work", "raw": False, "not_before": 0, "created": NOW, "changed": NOW}
+    return Message(**{"id": number, **plain, **given})  # type: ignore[arg-type]
+
+
+def test_a_message_keeps_its_number_and_its_counts(foyer: Foyer) -> None:
+    foyer.bring(leased(), epoch=7)
+    assert foyer.in_flight() == InFlight(41, 3, 7)
+    lease = foyer.lease("boot", "haiku", now_ms=NOW)
+    assert lease is not None
+    assert (lease.message.id, lease.message.attempts, lease.message.deliveries) == (41, 2, 3)
+    assert lease.message.acted
+    foyer.settle(TurnRecord(lease.turn_id, Outcome(OutcomeKind.OK), 5), lease.message, state="done", now_ms=NOW)
+    found = foyer.brought()
+    assert found is not None
+    assert (found.state, found.attempts, found.deliveries) == ("done", 2, 3)
+    foyer.take_back(found, "given back")
+    assert foyer.in_flight() is None
+    assert foyer.get(41).state == "done"
+
+
+def test_a_message_that_was_not_begun_goes_back_unspent_and_is_not_run_here(foyer: Foyer) -> None:
+    foyer.bring(leased(), epoch=7)
+    found = foyer.brought()
+    assert found is not None
+    assert (found.state, found.attempts, found.deliveries) == ("ready", 1, 2)
+    foyer.take_back(found, "another machine has it")
+    assert foyer.lease("boot", "haiku", now_ms=NOW) is None
+    foyer.bring(leased(attempts=3, deliveries=4), epoch=8)
+    assert foyer.lease("boot", "haiku", now_ms=NOW) is not None
+
+
+def test_what_was_sent_to_this_machine_alone_is_a_stray(foyer: Foyer) -> None:
+    number = foyer.put("operator", "past the hive", now_ms=NOW)
+    foyer.bring(leased(), epoch=1)
+    (stray,) = foyer.strays()
+    assert stray.id == number
+    foyer.hand_over(stray, 99)
+    assert foyer.strays() == []
+    assert foyer.get(number).reason == "handed to the hive as message 99"
+    assert foyer.last_message() == 41
+
+
+def test_what_waits_in_the_hive_counts(foyer: Foyer) -> None:
+    assert foyer.next_due() == 0, "nobody knows yet: a drain must not end here"
+    foyer.backlog = Backlog(3, NOW)
+    foyer.put("operator", "here", now_ms=NOW, not_before=NOW + 5)
+    assert (foyer.unread(), foyer.next_due()) == (4, NOW)
+    foyer.backlog = Backlog(0, None)
+    assert foyer.next_due() == NOW + 5
+
+
+def test_a_copied_folder_is_another_one(foyer: Foyer, tmp_path: Path) -> None:
+    """Else two machines would both claim the agent at once, each sure that the other is its own earlier life."""
+    name = foyer.origin()
+    assert foyer.origin() == name
+    copy = tmp_path / "inbox.sqlite"
+    foyer.connection.execute("VACUUM INTO ?", (str(copy),))
+    with open_foyer(copy) as other:
+        assert other.origin() != name
+
+
+def test_turns_are_numbered_above_those_of_other_machines_and_shipped_once(foyer: Foyer) -> None:
+    foyer.number_turns_above(17)
+    turn = foyer.open_turn("haiku", now_ms=NOW)
+    assert turn == 18
+    assert foyer.ended_turns() == []
+    foyer.settle(TurnRecord(turn, Outcome(OutcomeKind.OK), 5), None, state="done", now_ms=NOW)
+    turns = foyer.ended_turns()
+    assert [row["turn_id"] for row in turns] == [18]
+    foyer.mark_shipped(turns)
+    assert foyer.ended_turns() == []
+    foyer.number_turns_above(3)
+    assert foyer.open_turn("haiku", now_ms=NOW) == 19
+
+
+def test_a_row_that_is_gone_is_no_message(foyer: Foyer) -> None:
+    foyer.bring(leased(), epoch=7)
+    foyer.connection.execute("DELETE FROM messages")
+    assert foyer.brought() is None
+    foyer.drop()
+    assert foyer.in_flight() is None

@@ -1,0 +1,269 @@
+"""The hive's rooms on a real server: migrations, roles, the inbox for operators, what errors say."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from hyperhive_cli.errors import RefusedError, StoreError, UsageError
+from hyperhive_cli.hive import fleet, tenancy
+from hyperhive_cli.hive.mail import HiveInbox
+from hyperhive_cli.hive.room import AwayError, complaints, connect, migrate, open_hive
+from hyperhive_cli.hive.schema import HIVE
+from hyperhive_cli.store.inbox import KEY_KEPT_MS
+from tests.harness import SOURCE
+from tests.hive.conftest import Database
+from tests.hive.machines import open_machines
+from tests.hive.postgres import Server
+
+# --- migrations ---
+
+
+def test_init_may_be_done_again_and_a_migration_goes_forward(server: Server, database: Database) -> None:
+    assert migrate(database.url) == (len(HIVE), len(HIVE))
+    with_more = (*HIVE, "CREATE TABLE hyperhive.novelty(x integer); INSERT INTO hyperhive.novelty VALUES (7)")
+    database.change("INSERT INTO hyperhive.agent(name) VALUES ('kept')")
+    assert migrate(database.url, with_more) == (len(HIVE), len(HIVE) + 1)
+    assert database.rows("SELECT x, name FROM hyperhive.novelty, hyperhive.agent") == [(7, "kept")]
+    with pytest.raises(StoreError, match="of a newer hyperhive"):
+        connect(database.url)
+    with pytest.raises(StoreError, match="of a newer hyperhive"):
+        migrate(database.url)
+    with pytest.raises(StoreError, match=r"of an older hyperhive .*version"):
+        connect(database.url, version=len(HIVE) + 2)
+    assert server.process is not None
+
+
+def test_a_migration_that_fails_changes_nothing(database: Database) -> None:
+    broken = (*HIVE, "CREATE TABLE hyperhive.novelty(x integer); SELECT 1 / 0")
+    with pytest.raises(StoreError, match="division by zero"):
+        migrate(database.url, broken)
+    assert database.rows("SELECT version FROM hyperhive.version") == [(len(HIVE),)]
+    assert database.rows("SELECT to_regclass('hyperhive.novelty')") == [(None,)]
+
+
+def test_two_inits_at_once_make_one_hive(server: Server) -> None:
+    server.execute("postgres", "CREATE DATABASE twins")
+    words = [sys.executable, "-m", "hyperhive_cli", "hive", "init", "--hive", server.url("twins")]
+    both = [
+        subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=SOURCE)
+        for _ in range(2)
+    ]
+    said = sorted(one.communicate(timeout=60)[0] for one in both)
+    assert said == [f"the hive is at version {len(HIVE)}\n", f"the hive is up to date (version {len(HIVE)})\n"]
+
+
+# --- what an error says ---
+
+
+def test_errors_say_what_is_wrong_and_no_password(server: Server, database: Database) -> None:
+    with pytest.raises(StoreError, match="there is no hive in") as caught, open_hive(server.url("template1")):
+        pass
+    assert caught.value.hint is not None
+    assert "hive init" in caught.value.hint
+    away = "postgresql://me:secret@127.0.0.1:1/x"
+    with pytest.raises(AwayError, match="cannot be reached") as gone, open_hive(away):
+        pass
+    assert "secret" not in gone.value.message
+    assert "me:***@127.0.0.1" in gone.value.message
+    with database.connect() as connection, pytest.raises(StoreError, match="refuses"), complaints(database.url):
+        connection.execute("SELECT nonsense")
+
+
+# --- roles ---
+
+
+@pytest.fixture
+def roles(database: Database) -> tuple[str, str]:
+    """Give a machine's role, for `team-*` and `solo_1`, and an operator's."""
+    machine, operator = f"machine_{database.name}", f"operator_{database.name}"
+    with database.connect() as keeper:
+        fleet.grant(keeper, machine, ["team-*", "solo_1"])
+        fleet.grant(keeper, operator, None)
+    return machine, operator
+
+
+def test_a_machine_runs_its_own_agents_and_sees_no_others(database: Database, roles: tuple[str, str]) -> None:
+    machine, _ = roles
+    with database.connect() as keeper:
+        for agent in ("team-1", "other", "solox1"):
+            HiveInbox(keeper, database.url, agent).put("operator", "work", now_ms=0)
+    with database.connect(machine) as connection:
+        seat = tenancy.claim(connection, "team-1", "m", "here").seat
+        assert seat is not None
+        taken, _ = tenancy.lease(connection, seat)
+        assert taken is not None
+        assert tenancy.append(connection, seat, [(1, 1, "note", b"{}")], 0) == 1
+        assert tenancy.acknowledge(connection, seat, taken._replace(state="done"), 1, [])
+        tenancy.put_report(connection, seat, "{}", "account")
+        tenancy.say_account(connection, seat, "account", "rate_limited", 5)
+        assert tenancy.claim(connection, "solo_1", "m", "here").seat is not None
+        assert [one["agent"] for one in fleet.look(connection)] == ["solo_1", "team-1"]
+        for foreign in ("other", "solox1"):  # `_` is no wildcard here
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
+                tenancy.claim(connection, foreign, "m", "here")
+            forged = tenancy.Seat(foreign, "m", "here", 0)
+            with pytest.raises(tenancy.FencedError):
+                tenancy.append(connection, forged, [(1, 1, "note", b"{}")], 0)
+        for statement in (
+            "INSERT INTO hyperhive.event VALUES ('other', 1, 1, 'note', '{}')",
+            "INSERT INTO hyperhive.placement VALUES (session_user, '%')",
+            "UPDATE hyperhive.version SET version = 9",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
+        assert connection.execute("UPDATE hyperhive.inbox SET state = 'dead' WHERE agent = 'other'").rowcount == 0
+        assert connection.execute("DELETE FROM hyperhive.event WHERE agent = 'other'").rowcount == 0
+    assert database.rows("SELECT state FROM hyperhive.inbox WHERE agent = 'other'") == [("ready",)]
+
+
+def test_an_operator_sends_and_looks_and_runs_nothing(database: Database, roles: tuple[str, str]) -> None:
+    _, operator = roles
+    with database.connect(operator) as connection:
+        inbox = HiveInbox(connection, database.url, "team-1")
+        assert inbox.put("operator", "work", now_ms=0) == 1
+        assert inbox.put("operator", "more", now_ms=0) == 2
+        assert inbox.cancel(1, now_ms=0).state == "cancelled"
+        assert inbox.retry(1, now_ms=0).state == "ready"
+        fleet.move(connection, "team-1", "elsewhere")
+        fleet.drain(connection, "m", draining=True)
+        assert [one["unread"] for one in fleet.look(connection)] == [2]
+        fleet.move(connection, "team-1", None)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            tenancy.claim(connection, "team-1", "another", "here")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("UPDATE hyperhive.agent SET owner = 'm'")
+        with pytest.raises(RefusedError, match="does not allow"), complaints(database.url):
+            connection.execute("DELETE FROM hyperhive.event")
+
+
+def test_a_grant_replaces_what_was_granted(database: Database, roles: tuple[str, str]) -> None:
+    machine, operator = roles
+    with database.connect() as keeper:
+        fleet.grant(keeper, machine, ["nightly"])
+        fleet.grant(keeper, operator, ["nightly"])
+        fleet.grant(keeper, f"another_{database.name}", ["team-*"])  # which is nothing to the others
+        with pytest.raises(UsageError):
+            fleet.grant(keeper, "hyperhive_machine", ["x"])
+    with database.connect(machine) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        tenancy.claim(connection, "team-1", "m", "here")
+    with database.connect(operator) as connection:
+        assert tenancy.claim(connection, "nightly", "m", "here").seat is not None
+
+
+# --- the inbox for operators ---
+
+
+@pytest.fixture
+def inbox(database: Database) -> Iterator[HiveInbox]:
+    with database.connect() as connection:
+        yield HiveInbox(connection, database.url, "bee")
+
+
+def test_a_key_makes_sending_again_harmless(inbox: HiveInbox, database: Database) -> None:
+    first = inbox.put("operator", "report", now_ms=0, key="k")
+    assert inbox.put("operator", "report", now_ms=0, key="k") == first
+    with pytest.raises(RefusedError, match="used for another message"):
+        inbox.put("operator", "other", now_ms=0, key="k")
+    database.change("UPDATE hyperhive.inbox SET state = 'done', changed = changed - %s", KEY_KEPT_MS + 1_000)
+    assert inbox.put("operator", "other", now_ms=0, key="k") > first
+    with pytest.raises(UsageError):
+        inbox.put("operator", " ", now_ms=0)
+    with pytest.raises(UsageError):
+        inbox.put("operator", "x", now_ms=0, key="\n")
+
+
+def test_messages_are_put_in_order(inbox: HiveInbox, database: Database) -> None:
+    one, two, three = (inbox.put("operator", text, now_ms=0) for text in ("one", "two", "three"))
+    inbox.move(three, before=one, now_ms=0)
+    inbox.move(one, before=None, now_ms=0)
+    later = inbox.put("operator", "later", now_ms=0, not_before=2**45)
+    assert [message.id for message in inbox.messages()] == [three, two, one, later]
+    with database.connect() as connection:
+        seat = tenancy.claim(connection, "bee", "a", "here").seat
+        assert seat is not None
+        taken = [tenancy.lease(connection, seat) for _ in range(4)]
+    assert [message and message.id for message, _ in taken] == [three, two, one, None]
+    assert taken[-1][1] == (1, 2**45)
+    with pytest.raises(RefusedError, match="is running"):
+        inbox.cancel(three, now_ms=0)
+    with pytest.raises(RefusedError, match="is running"):
+        inbox.retry(three, now_ms=0)
+    with pytest.raises(RefusedError, match="does not wait"):
+        inbox.move(three, before=None, now_ms=0)
+    with pytest.raises(RefusedError, match="there is no message 99"):
+        inbox.cancel(99, now_ms=0)
+
+
+# --- the program ---
+
+
+def test_what_is_wrong_with_an_address_is_said(database: Database) -> None:
+    with database.machines("a") as (a,):
+        a.variables["HYPERHIVE_HIVE"] = "mysql://me:secret@x/y"
+        refused = a.call("x", "status")
+        assert "no address of a hive" in refused.refusal(2)
+        assert "secret" not in refused.stderr
+        a.variables["HYPERHIVE_HIVE"] = "postgresql://me:secret@127.0.0.1:1/y"
+        for words in (["status"], ["send", "x"], ["inbox"], ["agents"], ["stats"], ["tail", "--no-follow"]):
+            refused = a.call("x", *words)
+            assert "cannot be reached" in refused.refusal()
+            assert "secret" not in refused.stderr
+        a.variables["HYPERHIVE_HIVE"] = ""
+        assert "no hive is named" in a.call("x", "hive", "status").refusal(2)
+        assert a.call("x", "status").status == 0
+
+
+def test_the_users_file_names_the_hive_and_a_workspaces_may_not(database: Database) -> None:
+    with open_machines("", ["a"]) as (a,):
+        own = a.folder / ".config/hyperhive/config.toml"
+        own.parent.mkdir(parents=True)
+        own.write_text(f'hive = "{database.url}"\n', encoding="utf-8")
+        assert a.call("x", "-a", "bee", "send", "hello").stdout == "1\n"
+        assert database.rows("SELECT count(*) FROM hyperhive.inbox") == [(0,)], "the empty variable is stronger"
+        environment = {name: value for name, value in a.environment().items() if name != "HYPERHIVE_HIVE"}
+        words = [*a.command("-a", "bee", "send", "hello")]
+        done = subprocess.run(words, env=environment, cwd=a.workspace("x"), capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+        assert database.rows("SELECT agent, body FROM hyperhive.inbox") == [("bee", "hello")]
+        (a.workspace("y") / "hyperhive.toml").write_text(f'[run]\nhive = "{database.url}"\n', encoding="utf-8")
+        assert "may not set 'hive'" in a.call("y", "run", "--drain").refusal(2)
+        (a.workspace("y") / "hyperhive.toml").write_text(f'hive = "{database.url}"\n', encoding="utf-8")
+        assert "no setting 'hive'" in a.call("y", "run", "--drain").refusal(2)
+
+
+BLIND = """
+import sys
+class Blind:
+    def find_spec(self, name, *_):
+        if name.split(".")[0] == "psycopg":
+            raise ModuleNotFoundError("No module named 'psycopg'")
+sys.meta_path.insert(0, Blind())
+from hyperhive_cli.cli.main import main
+main()
+"""
+
+
+def test_without_the_extra_all_works_but_a_hive_which_says_what_is_missing(tmp_path: Path) -> None:
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(SOURCE)}
+        command = [sys.executable, "-c", BLIND, *words]
+        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert call("send", "hello").returncode == 0
+    for words in (["send", "x"], ["run", "--drain", "--claude", "/bin/true"], ["hive", "init"]):
+        done = call(*words, "--hive", "postgresql:///x")
+        assert (done.returncode, "hyperhive[hive]" in done.stderr) == (1, True), done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_the_settings_show_no_password(database: Database) -> None:
+    with database.machines("a") as (a,):
+        a.variables["HYPERHIVE_RUN_HIVE"] = "postgresql://me:secret-word@host/db"
+        for words in (["config", "show"], ["config", "show", "--json"]):
+            shown = a.call("x", *words).stdout
+            assert "me:***@host/db" in shown
+            assert "secret-word" not in shown

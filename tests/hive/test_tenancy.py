@@ -1,0 +1,265 @@
+"""Ownership with fencing: who runs an agent, and what somebody who no longer does can still change: nothing."""
+
+import threading
+from typing import Any
+
+import psycopg
+import pytest
+
+from hyperhive_cli.hive import fleet, tenancy
+from hyperhive_cli.hive.mail import HiveInbox
+from hyperhive_cli.hive.tenancy import FencedError, Row, Seat
+from hyperhive_cli.settings import HISTORY_CAPACITY
+from tests.hive.conftest import Database
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def seat_of(connection: Connection, owner: str, agent: str = "bee", folder: str = "folder") -> Seat:
+    claim = tenancy.claim(connection, agent, owner, f"{folder} of {owner}")
+    assert claim.seat is not None, claim
+    return claim.seat
+
+
+def expire(database: Database, agent: str = "bee") -> None:
+    """Let the database's clock pass the lease's end."""
+    database.change("UPDATE hyperhive.agent SET until = clock_timestamp() - interval '1 s' WHERE name = %s", agent)
+
+
+def rows(first: int, last: int) -> list[Row]:
+    return [(number, 1_000 + number, "note", f'{{"text":"{number}"}}'.encode()) for number in range(first, last + 1)]
+
+
+def put(connection: Connection, url: str, body: str, agent: str = "bee") -> int:
+    return HiveInbox(connection, url, agent).put("operator", body, now_ms=0)
+
+
+def test_a_second_machine_waits_until_the_lease_is_over(database: Database) -> None:
+    with database.connect() as a, database.connect() as b:
+        first = seat_of(a, "a")
+        refused = tenancy.claim(b, "bee", "b", "folder of b")
+        assert (refused.seat, refused.refusal) == (None, "is run by a")
+        assert tenancy.renew(a, [first]) == {"bee"}
+        expire(database)
+        second = seat_of(b, "b")
+        assert (first.epoch, second.epoch) == (1, 2)
+        assert tenancy.renew(a, [first]) == set()
+        assert not tenancy.release(a, first)
+        assert tenancy.release(b, second)
+        assert seat_of(a, "a").epoch == 3
+
+
+def test_the_same_state_folder_takes_its_agent_back_at_once(database: Database) -> None:
+    """Who holds the folder's lock knows that the life before is dead."""
+    with database.connect() as a:
+        before, after = seat_of(a, "a"), seat_of(a, "a")
+        assert after.epoch == before.epoch + 1
+        assert tenancy.renew(a, [before]) == set()
+
+
+@pytest.mark.parametrize("other", ["b", "a"], ids=["another machine", "a machine of the same name"])
+def test_t59_who_was_taken_over_changes_nothing(database: Database, other: str) -> None:
+    with database.connect() as a, database.connect() as b:
+        old = seat_of(a, "a")
+        number = put(a, database.url, "work")
+        taken, _ = tenancy.lease(a, old)
+        assert taken is not None
+        tenancy.append(a, old, rows(1, 3), 0)
+        expire(database)
+        new = seat_of(b, other, folder="another folder")
+        (returned,) = tenancy.recover(b, new)
+        assert (returned.id, returned.state, returned.attempts, returned.acted) == (number, "ready", 1, True)
+        again, _ = tenancy.lease(b, new)
+        assert again is not None
+        assert (again.attempts, again.deliveries) == (2, 2)
+
+        done = taken._replace(state="done")
+        for late in (
+            lambda: tenancy.acknowledge(a, old, done, taken.deliveries, []),
+            lambda: tenancy.append(a, old, rows(4, 5), 3),
+            lambda: tenancy.lease(a, old),
+            lambda: tenancy.keep_turns(a, old, []),
+            lambda: tenancy.shipped_upto(a, old),
+        ):
+            with pytest.raises(FencedError):
+                late()
+        assert tenancy.recover(a, old) == []
+        tenancy.put_report(a, old, "{}", None)
+        assert database.rows("SELECT count(*) FROM hyperhive.event") == [(3,)]
+        assert database.rows("SELECT count(*) FROM hyperhive.report") == [(0,)]
+        assert database.rows("SELECT state, attempts, epoch FROM hyperhive.inbox") == [("leased", 2, 2)]
+        assert tenancy.acknowledge(b, new, again._replace(state="done"), 2, [])
+        assert database.rows("SELECT state FROM hyperhive.inbox") == [("done",)]
+
+
+def test_an_acknowledgement_of_an_earlier_delivery_changes_nothing(database: Database) -> None:
+    """The agent went away and came back meanwhile: the lease is ours again, the delivery is not."""
+    with database.connect() as a, database.connect() as b:
+        old = seat_of(a, "a")
+        put(a, database.url, "work")
+        taken, _ = tenancy.lease(a, old)
+        assert taken is not None
+        expire(database)
+        other = seat_of(b, "b")
+        tenancy.recover(b, other)
+        tenancy.lease(b, other)
+        tenancy.release(b, other)
+        again = seat_of(a, "a")
+        assert not tenancy.acknowledge(a, again, taken._replace(state="done"), taken.deliveries, [])
+        assert database.rows("SELECT state, deliveries FROM hyperhive.inbox") == [("leased", 2)]
+
+
+def test_what_we_have_leased_ourselves_is_returned_when_asked_for(database: Database) -> None:
+    with database.connect() as a:
+        seat = seat_of(a, "a")
+        put(a, database.url, "work")
+        tenancy.lease(a, seat)
+        assert tenancy.recover(a, seat) == []
+        assert [message.state for message in tenancy.recover(a, seat, own=True)] == ["ready"]
+
+
+def test_a_message_whose_attempts_are_used_up_is_dead(database: Database) -> None:
+    with database.connect() as a:
+        number = put(a, database.url, "it kills every machine")
+        for attempt in (1, 2, 3):
+            seat = seat_of(a, "a")
+            tenancy.recover(a, seat)
+            taken, _ = tenancy.lease(a, seat)
+            assert taken is not None
+            assert taken.attempts == attempt
+        (dead,) = tenancy.recover(a, seat_of(a, "a"))
+        assert (dead.id, dead.state) == (number, "dead")
+
+
+def test_events_are_numbered_without_a_gap_and_shipped_once(database: Database) -> None:
+    with database.connect() as a:
+        seat = seat_of(a, "a")
+        assert tenancy.append(a, seat, rows(11, 13), 0) == 3  # its own history has lost the first ten
+        assert tenancy.append(a, seat, rows(11, 13), 0) is None  # the answer was lost: once more
+        assert tenancy.shipped_upto(a, seat) == 13
+        assert tenancy.append(a, seat, rows(14, 14), 13) == 4
+    found = database.rows("SELECT seq, ts, body FROM hyperhive.event ORDER BY seq")
+    assert [row[0] for row in found] == [1, 2, 3, 4]
+    assert found[3] == (4, 1_014, '{"text":"14"}')
+
+
+def test_a_history_goes_on_where_it_was_when_the_agent_comes_back(database: Database) -> None:
+    with database.connect() as connection:
+        for owner, first, last, upto in (("a", 1, 5, 5), ("b", 1, 2, 7), ("a", 6, 6, 8)):
+            claim = tenancy.claim(connection, "bee", owner, f"folder of {owner}")
+            assert claim.seat is not None
+            assert claim.shipped == first - 1
+            assert tenancy.append(connection, claim.seat, rows(first, last), claim.shipped) == upto
+            tenancy.release(connection, claim.seat)
+        assert tenancy.claim(connection, "bee", "a", "folder of a").is_new_home is False
+        assert tenancy.claim(connection, "bee", "a", "folder of a").is_new_home is False
+
+
+def test_the_newest_events_are_kept(database: Database) -> None:
+    with database.connect() as a:
+        seat, last = seat_of(a, "a"), 0
+        while last < HISTORY_CAPACITY + 450:
+            tenancy.append(a, seat, rows(last + 1, last + 50), last)
+            last += 50
+    ((count, first, newest),) = database.rows("SELECT count(*), min(seq), max(seq) FROM hyperhive.event")
+    assert newest == HISTORY_CAPACITY + 450
+    assert count == newest - first + 1
+    assert HISTORY_CAPACITY <= count < HISTORY_CAPACITY + tenancy.TRIM_EVERY
+
+
+def test_what_postgresql_refuses_is_replaced(database: Database) -> None:
+    with database.connect() as a:
+        number = put(a, database.url, "a\x00b\ud83dc")
+        seat = seat_of(a, "a")
+        payload = b'{"text":"\\u0000 \\ud83d \xff\x00"}'
+        tenancy.append(a, seat, [(1, 1, "note", payload)], 0)
+        taken, _ = tenancy.lease(a, seat)
+        assert taken is not None
+        turn: dict[str, Any] = dict.fromkeys(tenancy.TURN_COLUMNS, 0)
+        texts = ("model", "session_id", "claude_version", "note", "tool_call_breakdown_json", "result_text")
+        turn |= dict.fromkeys(texts, "\x00\udc80") | {"outcome": "ok", "message_id": number}
+        assert tenancy.acknowledge(a, seat, taken._replace(state="dead", reason="\x00"), 1, [turn])
+        assert HiveInbox(a, database.url, "bee").turns(number)[0]["result_text"] == "\ufffd\ufffd"
+    assert database.rows("SELECT body, reason FROM hyperhive.inbox") == [("a\ufffdb\ufffdc", "\ufffd")]
+    assert database.rows("SELECT body FROM hyperhive.event") == [('{"text":"\\u0000 \\ud83d \ufffd\ufffd"}',)]
+
+
+def test_rivals_lease_5000_messages_and_share_none(database: Database) -> None:
+    count, rivals = 5_000, 8
+    with database.connect() as a:
+        seat = seat_of(a, "a")
+        a.execute(
+            """INSERT INTO hyperhive.inbox(agent, id, sender, body, created, changed)
+               SELECT 'bee', n, 'operator', 'work', 0, 0 FROM generate_series(1, %s) AS n""",
+            (count,),
+        )
+        a.execute("ANALYZE hyperhive.inbox")
+    taken: list[list[int]] = [[] for _ in range(rivals)]
+
+    def work(mine: list[int]) -> None:
+        with database.connect() as connection:
+            while (found := tenancy.lease(connection, seat, counted=False)[0]) is not None:
+                mine.append(found.id)
+
+    threads = [threading.Thread(target=work, args=(mine,)) for mine in taken]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    every = [number for mine in taken for number in mine]
+    assert len(every) == len(set(every)) == count
+    assert sum(bool(mine) for mine in taken) > 1
+
+
+def test_a_claim_waits_for_a_lease_that_is_under_way(database: Database) -> None:
+    """Else a message would be leased under an epoch that is over, and nobody would ever return it."""
+    with database.connect() as a, database.connect() as b:
+        old = seat_of(a, "a")
+        put(a, database.url, "work")
+        expire(database)
+        with a.transaction():
+            taken, _ = tenancy.lease(a, old)
+            assert taken is not None
+            b.execute("SET lock_timeout = '100ms'")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                tenancy.claim(b, "bee", "b", "folder of b")
+        new = seat_of(b, "b")
+        assert [message.id for message in tenancy.recover(b, new)] == [taken.id]
+
+
+def test_what_never_reached_its_machine_is_put_back_unspent(database: Database) -> None:
+    with database.connect() as a:
+        seat = seat_of(a, "a")
+        put(a, database.url, "work")
+        tenancy.lease(a, seat)
+        tenancy.unlease(a, seat._replace(epoch=9))
+        assert database.rows("SELECT state FROM hyperhive.inbox") == [("leased",)]
+        tenancy.unlease(a, seat)
+    assert database.rows("SELECT state, attempts, deliveries, acted FROM hyperhive.inbox") == [("ready", 0, 0, False)]
+
+
+def test_a_turn_is_kept_once(database: Database) -> None:
+    with database.connect() as a:
+        seat = seat_of(a, "a")
+        turn: dict[str, Any] = dict.fromkeys(tenancy.TURN_COLUMNS, 1)
+        turn |= {"outcome": "ok", "tool_call_breakdown_json": "{}"}
+        for _ in range(2):
+            tenancy.keep_turns(a, seat, [turn])
+    assert database.rows("SELECT count(*), sum(output_tokens) FROM hyperhive.turn") == [(1, 1)]
+
+
+def test_a_drained_machine_takes_nothing_and_an_agent_runs_where_it_is_wanted(database: Database) -> None:
+    with database.connect() as a:
+        seat = seat_of(a, "a")
+        fleet.drain(a, "a", draining=True)
+        assert tenancy.wanted_elsewhere(a, "a") == {"bee"}
+        tenancy.release(a, seat)
+        refused = tenancy.claim(a, "bee", "a", "folder of a")
+        assert refused.refusal == "may not run on a, which is being drained"
+        fleet.drain(a, "a", draining=False)
+        fleet.move(a, "bee", "b")
+        refused = tenancy.claim(a, "bee", "a", "folder of a")
+        assert (refused.seat, refused.refusal) == (None, "shall run on b alone")
+        assert seat_of(a, "b").epoch == 2
+        fleet.move(a, "bee", None)
+        assert tenancy.wanted_elsewhere(a, "b") == set()

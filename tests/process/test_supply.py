@@ -1,0 +1,153 @@
+"""A loop whose messages are brought from elsewhere, whose turn may be taken away, and that may rest with others."""
+
+import pytest
+import trio
+import trio.testing
+
+from hyperhive_cli.agent.pause import ACCOUNT_WAITS
+from hyperhive_cli.agent.slots import Slots
+from hyperhive_cli.errors import StoreError
+from tests.process.world import FOR_EVER, INIT, TEXT, Life, World
+
+
+class Carrier:
+    """Brings a message; fails first, so many times, or hangs."""
+
+    def __init__(self, world: World, *, fails: int = 0, hangs: bool = False) -> None:
+        self.world = world
+        self.fails = fails
+        self.hangs = hangs
+        self.asked = trio.Event()
+        self.brings = True
+        self.turns_over = 0
+
+    async def fetch(self) -> bool:
+        self.asked.set()
+        if self.hangs:
+            await trio.sleep_forever()
+        if self.fails:
+            self.fails -= 1
+            raise StoreError("it cannot be reached")
+        brings, self.brings = self.brings, False
+        if brings:
+            self.world.put("brought")
+        return brings
+
+    def done(self) -> None:
+        self.turns_over += 1
+
+
+def supplied(world: World, carrier: Carrier | Slots) -> Life:
+    life = world.begin()
+    life.loop.supply = carrier
+    return life
+
+
+def work(life: Life, *steps: object) -> None:
+    """Let the loop run while the steps are taken, and stop it then."""
+
+    async def run() -> None:
+        with trio.fail_after(30):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(life.run)
+                for step in steps:
+                    await step()  # type: ignore[operator]
+                life.loop.stop()
+
+    trio.run(run)
+
+
+def test_a_message_is_brought_before_it_is_leased(world: World) -> None:
+    world.fake.script([TEXT])
+    carrier = Carrier(world, fails=2)
+    life = supplied(world, carrier)
+    work(life, lambda: life.saw("turn_end"))
+    assert (life.outcomes(), world.get(1).body, carrier.fails) == (["ok"], "brought", 0)
+    assert carrier.turns_over >= 1
+
+
+def test_what_is_in_the_inbox_is_not_leased_past_the_supply(world: World) -> None:
+    """In a hive it may be a message that another machine has by now."""
+    world.put("from another time")
+    carrier = Carrier(world)
+    carrier.brings = False
+    life = supplied(world, carrier)
+    work(life, carrier.asked.wait, trio.testing.wait_all_tasks_blocked)
+    assert (life.outcomes(), world.get(1).state) == ([], "ready")
+
+
+def test_a_stop_does_not_wait_for_a_supply_that_hangs(world: World) -> None:
+    carrier = Carrier(world, hangs=True)
+    work(supplied(world, carrier), carrier.asked.wait)
+    assert carrier.turns_over == 1
+
+
+@pytest.mark.parametrize("now", [False, True], ids=["in order", "at once"])
+def test_a_turn_that_is_taken_away_is_interrupted_and_the_next_one_runs(world: World, *, now: bool) -> None:
+    patient = [{"ignore": "SIGINT"}] if now else []
+    world.fake.script([*patient, INIT, FOR_EVER], [TEXT])
+    first = world.put("taken away")
+    life = world.begin()
+
+    async def take_away() -> None:
+        await life.saw("stream")
+        life.loop.yield_turn(now=now)
+        await life.saw("turn_end")
+        await life.saw("turn_end", 2)
+
+    work(life, take_away)
+    assert life.outcomes() == ["interrupted", "ok"]
+    message = world.get(first)
+    assert (message.state, message.attempts, message.deliveries, message.acted) == ("done", 1, 2, True)
+
+
+def test_an_agent_rests_with_others_and_goes_on_with_them(world: World) -> None:
+    world.fake.script([TEXT])
+    life = world.begin()
+
+    async def rest() -> None:
+        life.loop.rest_too("agent bee found a limit", None)
+        await life.saw("status_changed", status=ACCOUNT_WAITS)
+        world.put("waits")
+        life.loop.ring()
+        await trio.testing.wait_all_tasks_blocked()
+        assert life.outcomes() == []
+        life.loop.rest_no_longer(0.0)
+        await life.saw("turn_end", ok=True)
+
+    work(life, rest)
+    assert life.bus.status == "online"
+
+
+def test_a_rest_of_its_own_is_not_ended_by_others(world: World) -> None:
+    life = world.begin()
+
+    async def rest() -> None:
+        life.loop.login_lost()
+        await life.saw("status_changed", status="needs_login_idle")
+        life.loop.rest_no_longer(0.0)
+        await trio.testing.wait_all_tasks_blocked()
+
+    work(life, rest)
+    assert life.bus.status == "needs_login_idle"
+
+
+def test_agents_share_the_room_for_turns(world: World) -> None:
+    world.fake.script([TEXT])
+    world.put("waits for room")
+
+    async def run() -> None:
+        with trio.fail_after(30):
+            room = trio.Semaphore(0)
+            life = supplied(world, Slots(room, world.inbox, lambda: int(world.now * 1000)))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(life.run)
+                await trio.testing.wait_all_tasks_blocked()
+                assert life.outcomes() == []
+                room.release()
+                await life.saw("turn_end", ok=True)
+                await trio.testing.wait_all_tasks_blocked()
+                assert room.value == 1
+                life.loop.stop()
+
+    trio.run(run)

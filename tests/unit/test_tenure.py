@@ -1,0 +1,42 @@
+"""The arithmetic of leases: when to renew, when a turn must end, and that neither comes too late."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hyperhive_cli.claude.process import INTERRUPT_GRACE_S, TERMINATE_GRACE_S
+from hyperhive_cli.hive.room import CONNECT_LIMIT_S, SILENCE_LIMIT_S
+from hyperhive_cli.hive.tenure import ENDING_S, LEASE_S, RENEW_AGAIN_S, RENEW_EVERY_S, Tenure, Verdict
+
+
+def test_a_lease_is_renewed_and_a_turn_under_one_that_is_not_is_ended_and_then_killed() -> None:
+    tenure = Tenure(1, asked=100.0)
+    assert not tenure.is_due(109.9)
+    assert tenure.is_due(110.0)
+    assert tenure.verdict(117.9) is Verdict.HOLD
+    assert tenure.verdict(118.0) is Verdict.END
+    assert tenure.verdict(129.9) is Verdict.END
+    assert tenure.verdict(130.0) is Verdict.KILL
+    later = tenure.renewed(112.0)
+    assert later == Tenure(1, 112.0)
+    assert later.verdict(129.9) is Verdict.HOLD
+
+
+def test_a_renewal_that_failed_is_tried_again_soon_and_without_end() -> None:
+    refused = Tenure(1, asked=100.0).refused(111.0)
+    assert not refused.is_due(111.0 + RENEW_AGAIN_S - 0.1)
+    assert refused.is_due(111.0 + RENEW_AGAIN_S)
+    assert refused.is_due(1_000_000.0), "while nobody else has taken the agent, it is ours again"
+    assert refused.renewed(112.0).failed is None
+
+
+@given(st.floats(0, 1e9), st.floats(0, LEASE_S * 2))
+def test_no_turn_holds_on_when_the_rest_of_the_lease_does_not_suffice_to_end_it(asked: float, age: float) -> None:
+    held = Tenure(1, asked).verdict(asked + age) is Verdict.HOLD
+    assert not held or (asked + age) - asked <= LEASE_S - ENDING_S
+
+
+def test_the_times_fit_each_other() -> None:
+    """The ladder fits into what is left, and one renewal that hangs leaves time for another attempt."""
+    assert INTERRUPT_GRACE_S + TERMINATE_GRACE_S < ENDING_S
+    assert RENEW_EVERY_S + SILENCE_LIMIT_S <= LEASE_S - ENDING_S
+    assert RENEW_EVERY_S + SILENCE_LIMIT_S + CONNECT_LIMIT_S < LEASE_S
