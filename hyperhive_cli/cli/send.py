@@ -86,6 +86,9 @@ def send(
         _say_who_runs_it(paths, is_new=is_new)
     if is_paused:
         click.echo("the agent is paused; the message waits for `hyperhive resume`", err=True)
+    if not (wait or as_json):
+        click.echo(message_id)  # without another look: the last one who reads leaves a -wal behind
+        return 0
     with open_inbox_reader(paths.inbox_db) as reader:
         if wait:
             return _wait(reader, message_id, timeout, as_json=as_json)
