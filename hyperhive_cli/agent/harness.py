@@ -245,8 +245,10 @@ def _bind_workspace(config: HarnessConfig, inbox: Inbox) -> None:
     if bound is None:
         inbox.put_facts(workspace=workspace)
     elif bound != workspace:
+        is_there = Path(bound).is_dir()
         raise AgentConflictError(
-            f"agent {config.paths.agent!r} is bound to {bound}", f"hyperhive run --workspace {bound}, or --agent NAME"
+            f"agent {config.paths.agent!r} is bound to {bound}{'' if is_there else ', which is not there any more'}",
+            f"hyperhive run --workspace {bound}, or --agent NAME" if is_there else "put it back, or --agent NAME",
         )
 
 

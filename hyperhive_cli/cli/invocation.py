@@ -204,6 +204,12 @@ _DRAWN = str.maketrans("✓✗●█░▏▎▍▌▋▊▉▕→", "+x*#-|####
 _ASCII = _DRAWN | str.maketrans("·…", "..")
 
 
+def say_if_new(paths: AgentPaths) -> None:
+    """Say on stderr that this agent has no inbox yet: its name may be a slip of the pen."""
+    if not paths.inbox_db.exists():
+        click.echo(f"agent {paths.agent!r} is new; those that have worked: hyperhive agents", err=True)
+
+
 def warn_of_history(paths: AgentPaths) -> None:
     """Say on stderr that the history cannot be read, where it is there and cannot: it is shown as an empty one."""
     from hyperhive_cli.store.events import history_trouble  # noqa: PLC0415 - for the commands that read it

@@ -16,6 +16,7 @@ from hyperhive_cli.cli.invocation import (
     pass_invocation,
     print_json,
     print_lines,
+    say_if_new,
 )
 from hyperhive_cli.render.panel import fit, status_to_rows
 from hyperhive_cli.settings import AgentPaths
@@ -40,8 +41,8 @@ def status(invocation: Invocation, hive: str | None, *, as_json: bool) -> None:
         print_json(found)
         return
     show_status(found)
-    if url is None and not paths.inbox_db.exists():
-        click.echo(f"agent {paths.agent!r} is new; those that have worked: hyperhive agents", err=True)
+    if url is None:
+        say_if_new(paths)
 
 
 def show_status(found: dict[str, Any]) -> None:

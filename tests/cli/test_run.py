@@ -354,6 +354,16 @@ def test_an_agent_is_bound_to_its_workspace(hive: Hive, tmp_path: Path) -> None:
     assert str(hive.workspace) in hints[0]
 
 
+def test_an_agent_whose_workspace_is_gone_says_so(hive: Hive, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    assert hive.drain("--workspace", str(gone)).status == 0
+    gone.rmdir()
+    status, message, hints = error(hive, "run", "--claude", str(hive.claude), "--drain")
+    assert (status, hints) == (1, ["put it back, or --agent NAME"])
+    assert message == f"agent 'workspace' is bound to {gone}, which is not there any more"
+
+
 @pytest.mark.parametrize("name", ["/nowhere/claude", "no-such-claude", "."])
 def test_a_missing_claude_is_named(name: str, hive: Hive) -> None:
     status, message, hints = error(hive, "run", "--drain", "--claude", name)
