@@ -33,8 +33,8 @@ def new_session(invocation: Invocation) -> None:
 def _tell_or_keep(paths: AgentPaths, op: str, **facts: str) -> None:
     """Ask the harness; where none answers, keep for the next one what it would have kept."""
     if ask_harness(paths, op) is None:
-        say_if_new(paths)
         prepare_state_dir(paths.state_dir)
+        say_if_new(paths)
         with open_inbox(paths.inbox_db) as inbox:
             inbox.put_facts(**facts)
 
