@@ -196,7 +196,7 @@ class Bus:
             self.publish(StatusChanged(status=status, until_unix=waits_until))
 
     def set_model(self, model: str) -> None:
-        """Store the choice of model and announce it; raises OSError when it cannot be stored."""
+        """Store the choice of model and announce it; raises StoreError when it cannot be stored."""
         if self._model_file is not None:
             write_model(self._model_file, model)
         self.model = model

@@ -26,6 +26,7 @@ settings.load_profile("house")
 
 TESTS = Path(__file__).resolve().parent
 RECORDINGS = TESTS / "recordings"
+LONGEST_FIRST = ["hive", "web/page", "claude", "web", "cli", "process"]  # folders, by how long one of their tests takes
 Step = dict[str, Any]
 T = TypeVar("T")
 
@@ -154,6 +155,21 @@ class FakeClaude:
     def _count(self, name: str) -> int:
         starts = self.folder / name
         return starts.stat().st_size if starts.exists() else 0
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Let `-n auto` be two workers a core: a test waits half of its time, for a disk, a timer or a process."""
+    return 2 * (os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests: workers then have small ones left to share at the end."""
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.parent.relative_to(TESTS).as_posix()
+        return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(autouse=True)

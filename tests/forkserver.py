@@ -49,6 +49,7 @@ class Forked:
         folder: Path,
         environment: Mapping[str, str],
         constants: Mapping[str, float],
+        prelude: str,
     ) -> None:
         self._server = server
         self.args = list(command)
@@ -64,6 +65,7 @@ class Forked:
             "env": dict(environment),
             "umask": umask,
             "constants": dict(constants),
+            "prelude": prelude,
         }
         try:
             self.pid = server.ask(request, theirs)
@@ -130,10 +132,18 @@ class Forkserver:
             )
 
     def fork(
-        self, command: Sequence[str], folder: Path, environment: Mapping[str, str], constants: Mapping[str, float]
+        self,
+        command: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        constants: Mapping[str, float],
+        prelude: str = "",
     ) -> Forked:
-        """Start a command: the words behind `hyperhive`. A constant is called `agent.hook.HOOK_LIMIT_S`."""
-        return Forked(self, command, folder, environment, constants)
+        """Start a command: the words behind `hyperhive`.
+
+        A constant is called `agent.hook.HOOK_LIMIT_S`; `prelude` is Python that the fork runs first.
+        """
+        return Forked(self, command, folder, environment, constants, prelude)
 
     def ask(self, request: Mapping[str, Any], fds: Sequence[int] = ()) -> int:
         with self._lock:
@@ -182,6 +192,7 @@ def become(request: Mapping[str, Any]) -> None:
         if not hasattr(owner, constant):
             raise AttributeError(name)
         setattr(owner, constant, value)
+    exec(request["prelude"], {})  # noqa: S102 - of a test
 
 
 def main() -> NoReturn:

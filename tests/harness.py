@@ -105,7 +105,8 @@ class Program:
         status = self.process.wait(timeout_s)
         for reader in self._readers:
             reader.join(timeout_s)
-        assert "Traceback" not in "\n".join(self.stderr)
+        said = "\n".join(self.stderr)
+        assert "Traceback" not in said, said
         return status
 
     def interrupt(self) -> int:
@@ -134,9 +135,14 @@ class Hive:
     forkserver: Forkserver | None = None  # without it each command is a Python that starts
     # Of the program, for its commands: times that would only be waited for. `agent.hook.HOOK_LIMIT_S`: seconds.
     constants: Mapping[str, float] = field(default_factory=dict)
+    prelude: str = ""  # Python that runs before its commands, for what a constant cannot change
+
+    def words(self, *arguments: str) -> list[str]:
+        """Give what is called behind `hyperhive`."""
+        return ["--state-dir", str(self.state_dir), *arguments]
 
     def command(self, *arguments: str) -> list[str]:
-        return [*program_command(), "--state-dir", str(self.state_dir), *arguments]
+        return [*program_command(), *self.words(*arguments)]
 
     def variables(self, **more: str) -> dict[str, str]:
         return {**self.environment, "PYTHONPATH": str(SOURCE), **more}
@@ -151,9 +157,9 @@ class Hive:
 
     def _open(self, arguments: Sequence[str], variables: Mapping[str, str]) -> subprocess.Popen[bytes] | Forked:
         if self.forkserver is not None and can_fork(variables):
-            words = ["--state-dir", str(self.state_dir), *arguments]
-            return self.forkserver.fork(words, self.workspace, variables, self.constants)
+            return self.forkserver.fork(self.words(*arguments), self.workspace, variables, self.constants, self.prelude)
         assert not self.constants, "only a fork can be given constants"
+        assert not self.prelude, "or a prelude"
         return subprocess.Popen(
             self.command(*arguments),
             env=variables,

@@ -64,7 +64,7 @@ class HarnessConfig:
     hive: Hive | None = None
 
 
-# Steers an agent from outside, started with its loop, the scope that ends it at once, and its screen.
+# Steers an agent from outside until all has ended: started with its loop, the scope that ends it at once, its screen.
 Attend = Callable[..., Awaitable[None]]
 
 
@@ -110,27 +110,33 @@ async def run_agent(
             if not config.allow_self_control:
                 refuse_turns(op, peer, panel.pid)
 
-        async with trio.open_nursery() as viewers:
-            if screen is not None:
-                viewers.start_soon(screen.follow, bus, inbox)
-            async with (
-                open_hook(_hook(config, agent), bus, is_hard),
-                open_control_server(config.paths.socket, handler, admit),
-                open_panel(config.panel, panel, partial(_announce, config, screen)),
-                _joined(config, relay, inbox, bus, loop, handler),
-                trio.open_nursery() as nursery,
-            ):
-                await nursery.start(attend, loop, nursery.cancel_scope, screen)
-                nursery.start_soon(sweep, bus)
-                nursery.start_soon(care.run)
-                nursery.start_soon(desk.serve)
-                if agent.prewarm:
-                    nursery.start_soon(loop.prewarm)
-                await loop.run()
-                nursery.cancel_scope.cancel()
-            bus.close()
-            viewers.cancel_scope.deadline = trio.current_time() + SINK_GRACE_S
+        hard = trio.CancelScope()
+        async with trio.open_nursery() as attending:
+            async with trio.open_nursery() as viewers:
+                if screen is not None:
+                    viewers.start_soon(screen.follow, bus, inbox)
+                async with (
+                    open_control_server(config.paths.socket, handler, admit),
+                    open_panel(config.panel, panel, partial(_announce, config, screen)),
+                    _joined(config, relay, inbox, bus, loop, handler),
+                ):
+                    with hard:
+                        async with open_hook(_hook(config, agent), bus, is_hard):
+                            await attending.start(attend, loop, hard, screen)
+                            await _work(loop, (partial(sweep, bus), care.run, desk.serve), prewarm=agent.prewarm)
+                bus.close()
+                viewers.cancel_scope.deadline = trio.current_time() + SINK_GRACE_S
+            attending.cancel_scope.cancel()
     return loop.failed
+
+
+async def _work(loop: AgentLoop, beside: Sequence[Callable[[], Awaitable[None]]], *, prewarm: bool) -> None:
+    """Run the loop to its end, and until then what goes on beside it."""
+    async with trio.open_nursery() as nursery:
+        for task in (*beside, *((loop.prewarm,) if prewarm else ())):
+            nursery.start_soon(task)
+        await loop.run()
+        nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
@@ -239,8 +245,10 @@ def _bind_workspace(config: HarnessConfig, inbox: Inbox) -> None:
     if bound is None:
         inbox.put_facts(workspace=workspace)
     elif bound != workspace:
+        is_there = Path(bound).is_dir()
         raise AgentConflictError(
-            f"agent {config.paths.agent!r} is bound to {bound}", f"hyperhive run --workspace {bound}, or --agent NAME"
+            f"agent {config.paths.agent!r} is bound to {bound}{'' if is_there else ', which is not there any more'}",
+            f"hyperhive run --workspace {bound}, or --agent NAME" if is_there else "put it back, or --agent NAME",
         )
 
 
@@ -283,8 +291,8 @@ async def _take_signals(
             taken.append(number)
             if len(taken) > 1:
                 hard.cancel()
-                return
-            loop.stop()
+            else:
+                loop.stop()
 
 
 async def _pause(loop: AgentLoop, screen: Screen | None) -> None:

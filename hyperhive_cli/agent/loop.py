@@ -26,6 +26,7 @@ from hyperhive_cli.store.inbox import Inbox
 
 FACT_LIMIT_S = 1.0  # how long a command waits for the inbox
 INBOX_POLL_S = 5.0  # a sender rings; this finds the messages of one whose ring was lost
+PAUSED = "paused: no turn is begun until `hyperhive resume`"
 
 T = TypeVar("T")
 
@@ -102,7 +103,7 @@ class AgentLoop:
         """Begin no turn until `resume`, over restarts too; raises StoreError when that cannot be kept."""
         if not self.is_paused:
             await self._ledger.insist(lambda: self._inbox.put_facts(paused="1"), limit_s=FACT_LIMIT_S)
-            self._bus.note("paused: no turn is begun until `hyperhive resume`")
+            self._bus.note(PAUSED)
             self.ring()
 
     async def resume(self) -> bool:
@@ -229,6 +230,8 @@ class AgentLoop:
 
     async def run(self) -> None:
         """Work until `stop`, or in drain mode until nothing is left to run."""
+        if self.is_paused:  # since an earlier life: else nothing would say why no turn begins
+            self._bus.note(PAUSED, "warning")
         try:
             while not self._stopping:
                 self._bell = trio.Event()

@@ -21,10 +21,11 @@ USED_FLAGS = (
     "--include-partial-messages",
 )
 
-# Types of lines, `TYPE/SUBTYPE` for those of `system`, in the recordings of both releases and in the console's table.
+# Types of lines, `TYPE/SUBTYPE` for those of `system`, in the recordings of both releases and in the console's table;
+# tool_progress comes with a tool that runs for 30 s, which no recording does.
 KNOWN_LINES = frozenset(
     """
-    assistant user result stream_event rate_limit_event
+    assistant user result stream_event rate_limit_event tool_progress
     system/init system/status system/api_retry system/compact_boundary system/thinking_tokens system/task_started
     system/task_progress system/task_updated system/task_notification system/background_tasks_changed
     system/permission_denied

@@ -89,6 +89,8 @@ def _failure(seen: Evidence, ending: Ending) -> Outcome:
     if ending.cause in _OUR_DOING:
         kind, sentence = _OUR_DOING[ending.cause]
         return Outcome(kind, f"{sentence}: {ending.detail}" if ending.detail else sentence)
+    if _refuses_options(seen, ending):
+        return Outcome(OutcomeKind.NOT_STARTED, f"claude does not take its options: {ending.stderr_tail}")
     for kind, holds in _SIGNS:
         if holds(seen, ending):
             return Outcome(kind, _reason(seen, ending, kind), seen.limit_resets_at)
@@ -99,6 +101,12 @@ def _cut_short(seen: Evidence, ending: Ending) -> bool:
     """Whether we ended a run that was still at work; a cancel after the answer takes nothing back."""
     at_work = seen.answering or seen.background_tasks > 0
     return ending.cause in _WRONG or (ending.cause not in {None, Cause.FINISHED} and at_work)
+
+
+def _refuses_options(seen: Evidence, ending: Ending) -> bool:
+    """Whether it ended before it read anything; `error: ` in small letters is the parser of its command line."""
+    said_nothing = not (seen.inits or seen.answers or seen.results)
+    return said_nothing and ending.exit_status == 1 and ending.stderr_tail.lstrip().startswith("error: ")
 
 
 def _needs_login(seen: Evidence, _: Ending) -> bool:

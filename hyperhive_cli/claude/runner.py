@@ -259,7 +259,9 @@ class Turn:
         if self.evidence.results:
             self._resulted.set()
         self._feed.publish(*events)
-        self._watchdog.hear(_kind(events[-1]), trio.current_time())
+        heard = next((event for event in reversed(events) if not _is_heartbeat(event)), None)
+        if heard is not None:
+            self._watchdog.hear(_kind(heard), trio.current_time())
         self._judge()
 
     def _take_stderr(self, lines: list[bytes | Oversized]) -> None:
@@ -310,6 +312,13 @@ class Turn:
         await self._stopping.wait()
         await process.stop()
         waiting.cancel()  # whether claude has ended or not, there is nothing more to be done about it
+
+
+def _is_heartbeat(event: LiveEvent) -> bool:
+    """Whether claude's clock alone made this line: 2.1.330 writes one each 30 s while a tool runs, or hangs."""
+    if not isinstance(event, Stream) or event.line.get("type") != "tool_progress":
+        return False
+    return event.line.get("heartbeat") is True
 
 
 def _kind(event: LiveEvent) -> str:

@@ -42,7 +42,9 @@ def budget(ctx: click.Context, *, as_json: bool) -> None:
 @as_json_option
 @pass_invocation
 def show(invocation: Invocation, *, as_json: bool) -> None:
-    """Show what is used of what: of today's dollars, and of the running turn.
+    """Show what is used of the limits.
+
+    Of today's dollars, and of the running turn's.
 
     \b
     Example: hyperhive budget show --json
@@ -70,7 +72,9 @@ def show(invocation: Invocation, *, as_json: bool) -> None:
 def raise_limit(
     invocation: Invocation, /, day_cost: float | None, message_id: int | None, **given: float | None
 ) -> None:
-    """Raise a limit TO this much: of today, until midnight, or of one message, until its next turns have ended it.
+    """Raise a limit to this much.
+
+    Of today, until midnight; of one message, until its next turns have ended it.
 
     \b
     Examples: hyperhive budget raise --day-cost 5

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hyperhive_cli.cli.amount import Amount
 from hyperhive_cli.cli.configured import read_own_file
 from hyperhive_cli.cli.invocation import Invocation, hive_option, pass_invocation, print_lines
 from hyperhive_cli.cli.run import run as run_command
@@ -32,7 +33,7 @@ STAGGER_S = 0.1
 @hive_option
 @click.option("--machine", metavar="NAME", help="What this machine is called; default: its host name.")
 @click.option("--max-turns-at-once", "most_turns", type=click.IntRange(min=1), metavar="N", help="Of all agents.")
-@click.option("--stagger", type=click.FloatRange(min=0), metavar="SECONDS", help="From one agent's start to the next.")
+@click.option("--stagger", type=Amount(min=0), metavar="SECONDS", help="From one agent's start to the next.")
 @click.option("--json", "as_json", is_flag=True, help="Print every event as JSON, with its agent.")
 @click.option("--quiet", is_flag=True, help="Print nothing but failures.")
 @pass_invocation

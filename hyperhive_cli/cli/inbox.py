@@ -18,6 +18,7 @@ from hyperhive_cli.cli.invocation import (
     pass_invocation,
     print_json,
     print_lines,
+    say_if_new,
 )
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.render import text
@@ -69,6 +70,8 @@ def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None
     print_lines(_table(messages))
     if not messages:
         click.echo("nothing waits" if not ended else "no messages yet", err=True)
+        if invocation.hive_url() is None:
+            say_if_new(invocation.paths())
 
 
 def _reader(invocation: Invocation, message_id: int | None = None) -> AbstractContextManager[Any]:

@@ -155,11 +155,14 @@ def ask_harness(
     paths: AgentPaths,
     op: str,
     *,
-    limit_s: float = ANSWER_LIMIT_S,
+    limit_s: float | None = None,
     **arguments: Any,  # noqa: ANN401 - JSON values
 ) -> Mapping[str, Any] | None:
-    """Ask the harness for what it answers at once; None when none runs, or one that is stopped or stuck."""
-    return _ask(paths, op, limit_s, arguments)
+    """Ask the harness for what it answers at once; None when none runs, or one that is stopped or stuck.
+
+    It has `limit_s` seconds for it (None: ANSWER_LIMIT_S).
+    """
+    return _ask(paths, op, ANSWER_LIMIT_S if limit_s is None else limit_s, arguments)
 
 
 def _ask(
@@ -199,6 +202,12 @@ def print_json(value: object) -> None:
 # Our own signs: what is drawn, and for an output that cannot take them the others too.
 _DRAWN = str.maketrans("✓✗●█░▏▎▍▌▋▊▉▕→", "+x*#-|######|>")
 _ASCII = _DRAWN | str.maketrans("·…", "..")
+
+
+def say_if_new(paths: AgentPaths) -> None:
+    """Say on stderr that this agent has no inbox yet: its name may be a slip of the pen."""
+    if not paths.inbox_db.exists():
+        click.echo(f"agent {paths.agent!r} is new; those that have worked: hyperhive agents", err=True)
 
 
 def warn_of_history(paths: AgentPaths) -> None:

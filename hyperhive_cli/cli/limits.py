@@ -8,11 +8,12 @@ import click
 from hyperhive_cli.agent.mark import Mark
 from hyperhive_cli.budget import Budget
 from hyperhive_cli.claude.argv import COST_CAP_FLAG
+from hyperhive_cli.cli.amount import Amount
 from hyperhive_cli.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-DOLLARS = click.FloatRange(min=0, min_open=True, max=1e9)
+DOLLARS = Amount(min=0, min_open=True, max=1e9)
 NUMBER = click.IntRange(min=1, max=10**15)
 _OPTIONS = (
     click.option("--max-turn-cost", type=DOLLARS, metavar="USD", help="Interrupt a turn that costs more."),
@@ -21,7 +22,7 @@ _OPTIONS = (
     click.option("--max-tool-calls", type=NUMBER, metavar="N", help="Interrupt a turn that calls more tools."),
     click.option(
         "--compact-at",
-        type=click.FloatRange(min=0, min_open=True, max=100),
+        type=Amount(min=0, min_open=True, max=100),
         metavar="PERCENT",
         help="Run /compact between two turns when the context is fuller than this.",
     ),

@@ -204,7 +204,17 @@ def _innermost(error: BaseException) -> BaseException:
 def _report(error: BaseException) -> int:
     if isinstance(error, HyperhiveError):
         return _complain(error.message, error.hint, error.exit_code)
+    if isinstance(error, FileNotFoundError) and _is_nowhere():
+        return _complain("the current folder is not there any more", "cd to another", 1)
     return _complain(f"{type(error).__name__}: {error}", "the same command with `hyperhive --debug …`", 1)
+
+
+def _is_nowhere() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _complain(message: str, hint: str | None, status: int) -> int:

@@ -17,6 +17,7 @@ from hyperhive_cli.claude.argv import Launch, check_extra, check_passed, child_e
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.cli import completers
+from hyperhive_cli.cli.amount import Amount
 from hyperhive_cli.cli.configured import load_settings, stronger
 from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, now_ms, pass_invocation
 from hyperhive_cli.cli.limits import limit_options, to_limits
@@ -70,7 +71,7 @@ class Lines(click.types.StringParamType):
 @click.option("--drain", is_flag=True, help="End when nothing is left to run: 0 if every turn was ok, else 1.")
 @click.option(
     "--drain-wait",
-    type=click.FloatRange(min=0),
+    type=Amount(min=0),
     default=60.0,
     metavar="SECONDS",
     show_default=True,
@@ -87,13 +88,13 @@ class Lines(click.types.StringParamType):
 @click.option("--partial/--no-partial", default=None, help="Show text as it comes; default: on a terminal.")
 @click.option(
     "--turn-timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Amount(min=0, min_open=True),
     metavar="SECONDS",
     help="Interrupt a turn after this time.",
 )
 @click.option(
     "--stall-timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Amount(min=0, min_open=True),
     default=1800.0,
     metavar="SECONDS",
     show_default=True,
@@ -101,7 +102,7 @@ class Lines(click.types.StringParamType):
 )
 @click.option(
     "--background-wait",
-    type=click.FloatRange(min=0),
+    type=Amount(min=0),
     default=600.0,
     metavar="SECONDS",
     show_default=True,

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import click
 
+from hyperhive_cli.cli.amount import Amount
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, hive_option, now_ms, pass_invocation, print_json
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.errors import HyperhiveError
@@ -40,7 +41,7 @@ class Ends(Protocol):
 @click.option("--at", metavar="TIME", help="Not before then: 14:30, +2h30m, 2026-11-23T09:00.")
 @click.option("--raw", is_flag=True, help="Pass the text as it is: slash commands and @files work.")
 @click.option("--wait", is_flag=True, help="Wait for its turn to end and print the result.")
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer than this.")
+@click.option("--timeout", type=Amount(min=0), metavar="SECONDS", help="Wait no longer than this.")
 @click.option("--json", "as_json", is_flag=True, help="Print id, state, outcome and result as JSON.")
 @hive_option
 @pass_invocation
@@ -79,9 +80,15 @@ def send(
     prepare_state_dir(paths.state_dir)
     with open_inbox(paths.inbox_db) as inbox:
         message_id = inbox.put(sender, body, now_ms=now_ms(), key=key, raw=raw, not_before=not_before)
+        is_paused = inbox.is_paused
     running = ask_harness(paths, "ring") is not None
     if not running:
         _say_who_runs_it(paths, is_new=is_new)
+    if is_paused:
+        click.echo("the agent is paused; the message waits for `hyperhive resume`", err=True)
+    if not (wait or as_json):
+        click.echo(message_id)  # without another look: the last one who reads leaves a -wal behind
+        return 0
     with open_inbox_reader(paths.inbox_db) as reader:
         if wait:
             return _wait(reader, message_id, timeout, as_json=as_json)

@@ -2,7 +2,14 @@
 
 import click
 
-from hyperhive_cli.cli.invocation import Invocation, ask_harness, pass_invocation, print_json, require_harness
+from hyperhive_cli.cli.invocation import (
+    Invocation,
+    ask_harness,
+    pass_invocation,
+    print_json,
+    require_harness,
+    say_if_new,
+)
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.errors import NotRunningError, RefusedError
 from hyperhive_cli.settings import AgentPaths
@@ -26,6 +33,7 @@ def new_session(invocation: Invocation) -> None:
 def _tell_or_keep(paths: AgentPaths, op: str, **facts: str) -> None:
     """Ask the harness; where none answers, keep for the next one what it would have kept."""
     if ask_harness(paths, op) is None:
+        say_if_new(paths)
         prepare_state_dir(paths.state_dir)
         with open_inbox(paths.inbox_db) as inbox:
             inbox.put_facts(**facts)

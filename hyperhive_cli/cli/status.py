@@ -6,7 +6,6 @@ from typing import Any
 import click
 
 from hyperhive_cli.cli.invocation import (
-    ANSWER_LIMIT_S,
     Invocation,
     ask_harness,
     columns,
@@ -17,6 +16,7 @@ from hyperhive_cli.cli.invocation import (
     pass_invocation,
     print_json,
     print_lines,
+    say_if_new,
 )
 from hyperhive_cli.render.panel import fit, status_to_rows
 from hyperhive_cli.settings import AgentPaths
@@ -41,8 +41,8 @@ def status(invocation: Invocation, hive: str | None, *, as_json: bool) -> None:
         print_json(found)
         return
     show_status(found)
-    if url is None and not paths.inbox_db.exists():
-        click.echo(f"agent {paths.agent!r} is new; those that have worked: hyperhive agents", err=True)
+    if url is None:
+        say_if_new(paths)
 
 
 def show_status(found: dict[str, Any]) -> None:
@@ -60,8 +60,8 @@ def _status_in_hive(url: str, agent: str) -> dict[str, Any]:
         return fleet.look_at(connection, agent)
 
 
-def observed_status(paths: AgentPaths, *, limit_s: float = ANSWER_LIMIT_S) -> dict[str, Any]:
-    """Ask the harness, for so many seconds at most, and the files for what it does not hold."""
+def observed_status(paths: AgentPaths, *, limit_s: float | None = None) -> dict[str, Any]:
+    """Ask the harness, as `ask_harness` does, and the files for what it does not hold."""
     found = stored_status(paths, now_ms=now_ms())
     live = ask_harness(paths, "status", limit_s=limit_s)
     return with_live(found, live) if live is not None else with_holder(found, lock_holder(paths.lock_file))

@@ -15,6 +15,7 @@ from hyperhive_cli.cli.invocation import (
     is_plain,
     now_ms,
     pass_invocation,
+    say_if_new,
     stop_without_reader,
     warn_of_history,
 )
@@ -36,7 +37,7 @@ STOPPED = {"status": "harness not running", "state": None, "since_unix": None}
 @click.option("--since", type=click.IntRange(min=0), metavar="SEQ", help="All events after this number instead.")
 @click.option("--no-follow", is_flag=True, help="Stop at the newest event.")
 @click.option(
-    "--kind", "kinds", multiple=True, metavar="KIND", shell_complete=completers.words(*KINDS),
+    "--kind", "kinds", multiple=True, type=click.Choice(KINDS), metavar="KIND",
     help=f"Only these: {', '.join(KINDS)}.",
 )  # fmt: skip
 @click.option(
@@ -99,6 +100,7 @@ def _show_agent(
             is_empty = False
         if is_empty and not is_followed and not as_json:
             click.echo("no such events", err=True)
+            say_if_new(paths)
         if not is_followed or sieve.over:
             return
         shown: Mapping[str, Any] | None = {}

@@ -14,6 +14,7 @@ from hyperhive_cli.cli.invocation import Invocation, hive_option, pass_invocatio
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.settings import AgentPaths, check_agent_name, default_agents_home, resolve_paths
 from hyperhive_cli.store.folder import find_agents
+from hyperhive_cli.web.bind import WebConfig, check_bind
 
 DEFAULT_BIND = "127.0.0.1:8420"
 LIBRARIES = {"anyio", "httptools", "starlette", "uvicorn", "uvloop"}
@@ -56,7 +57,7 @@ def with_panel(command: Callable[..., int]) -> Callable[..., int]:
         web_key: Path | None,
         **others: object,
     ) -> int:
-        panel = _web_arguments(web_bind, allow_hosts, web_cert, web_key) if web else None
+        panel = _web_arguments(WebConfig(web_bind, allow_hosts, web_cert, web_key)) if web else None
         return command(*args, panel=panel, **others)
 
     found = with_tls(gather)
@@ -65,15 +66,14 @@ def with_panel(command: Callable[..., int]) -> Callable[..., int]:
     return found
 
 
-def _web_arguments(bind: str, allow_hosts: tuple[str, ...], cert: Path | None, key: Path | None) -> tuple[str, ...]:
-    """Give the arguments of `web` for these, in a form that holds in any folder."""
-    kind, _, path = bind.partition("unix:")
-    where = bind if kind or not path else f"unix:{Path(path).absolute()}"
-    files = {"--web-cert": cert, "--web-key": key}
+def _web_arguments(config: WebConfig) -> tuple[str, ...]:
+    """Give the arguments of `web` for these, in a form that holds in any folder; raises UsageError."""
+    place = check_bind(config)
+    files = {"--web-cert": config.certificate, "--web-key": config.key}
     return (
-        f"--bind={where}",
+        f"--bind={f'unix:{place}' if isinstance(place, Path) else config.bind}",
         "--hive=",  # it is the panel of this very agent
-        *(f"--web-allow-host={name}" for name in allow_hosts),
+        *(f"--web-allow-host={name}" for name in config.allow_hosts),
         *(f"{name}={file.absolute()}" for name, file in files.items() if file is not None),
     )
 
@@ -107,7 +107,7 @@ def web(
               hyperhive web --hive postgresql://db.example/hive 'team-*'
     """  # noqa: D301 - click's own mark
     try:
-        from hyperhive_cli.web.server import WebConfig, serve  # noqa: PLC0415 - an extra
+        from hyperhive_cli.web.server import serve  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         library = (error.name or "").partition(".")[0]
         if library not in LIBRARIES:

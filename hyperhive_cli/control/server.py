@@ -60,6 +60,9 @@ async def open_control_server(path: Path, handler: Handler, admit: Admit = admit
 def _remove(path: Path) -> None:
     with suppress(FileNotFoundError):
         path.unlink()
+    if path.parent.name.startswith("hyperhive-"):  # made for this socket alone, as its own place was too long
+        with suppress(OSError):  # something else is in it
+            path.parent.rmdir()
 
 
 def _bind(path: Path) -> socket.socket:

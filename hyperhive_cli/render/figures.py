@@ -39,6 +39,8 @@ def _head(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _span(first: str, last: str) -> str:
+    if first[:4] != last[:4]:  # else the year goes without saying
+        return f"{day(first)} {first[:4]} to {day(last)} {last[:4]}"
     return day(last) if first == last else f"{day(first)} to {day(last)}"
 
 

@@ -159,4 +159,5 @@ _TYPES: Mapping[str, Case] = {
     "result": _result,
     "rate_limit_event": rate_limit,
     "stream_event": nothing,
+    "tool_progress": nothing,  # its tool is on the screen
 }

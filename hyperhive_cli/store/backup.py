@@ -50,7 +50,7 @@ def write_backup(paths: AgentPaths, target: Path, *, force: bool = False) -> Con
                 os.fsync(file.fileno())
             _put_in_place(draft, target, force=force)
     except OSError as error:
-        raise StoreError(f"the backup {target} cannot be written: {error}", HINT) from error
+        raise StoreError(f"the backup {target} cannot be written: {error.strerror or error}", HINT) from error
     return contents
 
 
@@ -79,7 +79,7 @@ def _copy(source: Path, target: Path) -> None:
             database.copy_database(db, target)
     except sqlite3.Error as error:
         what = "is not there" if not source.exists() else f"cannot be copied: {error}"
-        raise StoreError(f"{source} {what}", "hyperhive status") from error
+        raise StoreError(f"{source} {what}", "hyperhive doctor") from error
 
 
 def _count(copy: Path, what: str, table: str) -> tuple[int, ...]:

@@ -235,7 +235,7 @@ def open_event_reader(path: Path) -> Iterator[EventStore]:
     try:
         connection = database.open_reader(path)
     except sqlite3.Error as error:
-        raise StoreError(f"the history {path} cannot be read: {error}") from error
+        raise StoreError(f"the history {path} cannot be read: {error}", "hyperhive doctor") from error
     with closing(connection):
         connection.text_factory = _text
         yield EventStore(connection)

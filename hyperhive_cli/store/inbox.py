@@ -386,7 +386,7 @@ def open_inbox_reader(path: Path) -> Iterator[Inbox]:
         with closing(_reader(path)) as connection:
             yield Inbox(connection)
     except sqlite3.Error as error:
-        raise StoreError(f"the inbox {path} cannot be read: {error}") from error
+        raise StoreError(f"the inbox {path} cannot be read: {error}", "hyperhive doctor") from error
 
 
 def _reader(path: Path) -> sqlite3.Connection:

@@ -4,6 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from hyperhive_cli.errors import StoreError
 from hyperhive_cli.settings import DEFAULT_MODEL
 
 
@@ -17,7 +18,16 @@ def read_model(path: Path) -> str:
 
 
 def write_model(path: Path, model: str) -> None:
-    """Store the choice so that a reader sees the old line or the new one, also after a crash; raises OSError."""
+    """Store the choice so that a reader sees the old line or the new one, also after a crash; raises StoreError."""
+    try:
+        _write(path, model)
+    except OSError as error:
+        raise StoreError(
+            f"the choice of model cannot be stored: {error.strerror}", "check the folder's permissions and space"
+        ) from error
+
+
+def _write(path: Path, model: str) -> None:
     # By hand: tempfile would cost `model set` 10 ms of imports.
     draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -12,11 +12,12 @@ from hyperhive_cli.store import db as database
 from hyperhive_cli.store import schema
 from hyperhive_cli.store.facts import put_fact
 from hyperhive_cli.store.folder import lock_holder
-from hyperhive_cli.store.place import Place, place_of, unsound_file_system
+from hyperhive_cli.store.place import Place, free_bytes, place_of, unsound_file_system
 
 PLACE_WAIT_S = 10.0  # a harness that starts makes its inbox; one that lost it puts it back when it looks again
 PLACE_POLL_S = 0.02
 DAMAGED_HINT = "restore a backup, or move the file aside with its -wal and -shm and begin anew"
+NEEDED_BYTES = 64 * 1024  # a -shm is 32 KiB
 
 
 def open_connection(path: Path, busy_s: float) -> sqlite3.Connection:
@@ -30,6 +31,8 @@ def open_connection(path: Path, busy_s: float) -> sqlite3.Connection:
         return _open(path, busy_s)
     except (sqlite3.Error, OSError) as error:
         hint = DAMAGED_HINT if database.is_damaged(error) else "check the folder's permissions and space"
+        if path.exists() and free_bytes(path) < NEEDED_BYTES:  # SQLite's own words for it: disk I/O error
+            hint = "make room: its disk has no space left"
         raise StoreError(f"the inbox {path} cannot be used: {error}", hint) from error
 
 

@@ -1,13 +1,12 @@
 """The gateway's process: where it listens, under which names, and what serves it."""
 
-import ipaddress
 import os
 import secrets
 import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,24 +15,15 @@ import anyio
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from hyperhive_cli.errors import HyperhiveError, UsageError
+from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.web.app import Agents, make_app
+from hyperhive_cli.web.bind import Address, WebConfig, check_bind
 from hyperhive_cli.web.gate import RESPONSE_HEADERS, Gate
 from hyperhive_cli.web.hive import HiveView
 
 CLOSE_LIMIT_S = 2  # for answers that are under way when the gateway ends
 BACKLOG = 128
 TOKEN_BYTES = 32
-
-
-@dataclass(frozen=True, slots=True)
-class WebConfig:
-    """Where to listen: `HOST:PORT` or `unix:PATH`. Beyond loopback only under these names, and with TLS."""
-
-    bind: str
-    allow_hosts: tuple[str, ...] = ()
-    certificate: Path | None = None
-    key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +37,18 @@ class Listening:
 @contextmanager
 def listening(config: WebConfig) -> Iterator[Listening]:
     """Listen during the block; raises UsageError for a bind that may not be, HyperhiveError for one that fails."""
-    if (config.certificate is None) != (config.key is None):
-        raise UsageError("a certificate and its key belong together", "--web-cert FILE --web-key FILE")
+    place = check_bind(config)
     with ExitStack() as stack:
         try:
-            found = stack.enter_context(_bind(config))
+            found = stack.enter_context(
+                _bind_unix(place) if isinstance(place, Path) else _bind_port(config, place.address, place.port)
+            )
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else error  # a path that is too long has no number
-            raise HyperhiveError(f"{config.bind} cannot be listened on: {why}", "--bind HOST:PORT") from error
+            raise HyperhiveError(
+                f"{config.bind} cannot be listened on: {why}", "another HOST:PORT or unix:PATH"
+            ) from error
         yield found
-
-
-def _bind(config: WebConfig) -> AbstractContextManager[Listening]:
-    if config.bind.startswith("unix:"):
-        return _bind_unix(Path(config.bind.removeprefix("unix:")).absolute())
-    return _bind_port(config)
 
 
 @contextmanager
@@ -95,33 +82,17 @@ def _remove_stale(path: Path) -> None:
 
 
 @contextmanager
-def _bind_port(config: WebConfig) -> Iterator[Listening]:
-    host, port = _split(config.bind)
-    is_loopback = host.is_loopback
-    if not is_loopback and not (config.allow_hosts and config.certificate):
-        raise UsageError(
-            f"{host} can be reached from other machines",
-            "--web-allow-host NAME --web-cert FILE --web-key FILE, or an address of 127.0.0.1",
-        )
+def _bind_port(config: WebConfig, host: Address, port: int) -> Iterator[Listening]:
     family = socket.AF_INET if host.version == 4 else socket.AF_INET6
     with socket.create_server((str(host), port), family=family, backlog=BACKLOG) as listener:
-        names = [*config.allow_hosts, *([_bracketed(host), "127.0.0.1", "localhost", "[::1]"] if is_loopback else [])]
+        names = [
+            *config.allow_hosts,
+            *([_bracketed(host), "127.0.0.1", "localhost", "[::1]"] if host.is_loopback else []),
+        ]
         yield Listening(listener, _origins(names, listener.getsockname()[1], is_tls=config.certificate is not None))
 
 
-def _split(bind: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
-    host, _, port = bind.rpartition(":")
-    number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else -1
-    try:
-        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host.strip("[]"))
-    except ValueError:
-        address = None
-    if address is None or not 0 <= number < 65_536:
-        raise UsageError(f"{bind!r} is no place to listen on", "127.0.0.1:8420, [::1]:8420 or unix:PATH")
-    return address, number
-
-
-def _bracketed(host: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+def _bracketed(host: Address) -> str:
     return str(host) if host.version == 4 else f"[{host}]"
 
 

@@ -11,6 +11,7 @@ import trio.testing
 
 from hyperhive_cli.agent.state import TurnState
 from hyperhive_cli.bus import Bus
+from hyperhive_cli.errors import StoreError
 from hyperhive_cli.events import (
     BusEvent,
     LiveEvent,
@@ -258,7 +259,7 @@ def test_a_model_is_stored_and_announced(tmp_path: Path) -> None:
 def test_a_model_that_cannot_be_stored_is_not_announced(tmp_path: Path) -> None:
     bus = Bus(model_file=tmp_path / "nowhere" / "model")
     subscription = bus.subscribe()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(StoreError):
         bus.set_model("opus")
     assert (bus.model, shown(subscription)) == ("haiku", [])
 

@@ -161,6 +161,7 @@ def test_the_second_turn_knows_the_first_until_a_new_session(
     assert "who are you" in asked[-1]
 
 
+@pytest.mark.exhaustive
 def test_the_costs_of_resumed_turns_add_up_to_claudes_own_total(start: Callable[[str], Hive]) -> None:
     hive = start("text")
     events = hive.drain("--message", "one", "--message", "two").json_lines()
@@ -430,7 +431,13 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("scenario", ENDS)
+# As these were recorded, tests/unit/test_outcome.py classifies them.
+RECORDED = {"credit_low", "model_missing", "auth_401", "big_output"}
+
+
+@pytest.mark.parametrize(
+    "scenario", [pytest.param(name, marks=pytest.mark.exhaustive if name in RECORDED else ()) for name in ENDS]
+)
 def test_every_scenario_has_a_clear_end(scenario: str, start: Callable[[str], Hive]) -> None:
     hive = start(scenario)
     done = hive.drain("--message", "go", SKIP_PERMISSIONS, "--drain-wait", "0")

@@ -69,6 +69,7 @@ def test_a_turn_with_tools_and_a_hook(warm: Callable[[str], Hive]) -> None:
     assert names == ["PreToolUse"] * 5 + ["Stop"]
 
 
+@pytest.mark.exhaustive
 def test_a_turn_with_an_mcp_server(warm: Callable[[str], Hive], messages_api: MessagesApi, tmp_path: Path) -> None:
     hive = warm("mcp")
     server = {"command": sys.executable, "args": [str(HERE / "mcp_server.py"), "heliotrope"]}
@@ -103,6 +104,7 @@ def test_turns_in_a_row_are_one_conversation_and_messages_are_data(
     assert [turn["cost_usd"] for turn in ends] == pytest.approx([ends[0]["cost_usd"]] * len(bodies))
 
 
+@pytest.mark.exhaustive
 def test_a_cancel_ends_a_slow_tool(warm: Callable[[str], Hive]) -> None:
     hive = warm("slow_tool")
     with hive.run("--prewarm", SKIP_PERMISSIONS) as program:
@@ -119,6 +121,7 @@ def test_a_cancel_ends_a_slow_tool(warm: Callable[[str], Hive]) -> None:
     assert "That took a while." in said(program.events())
 
 
+@pytest.mark.exhaustive
 def test_a_subagent_that_reports_after_the_first_result(warm: Callable[[str], Hive]) -> None:
     hive = warm("subagent")
     with hive.run("--prewarm", SKIP_PERMISSIONS) as program:
@@ -134,6 +137,7 @@ def test_a_subagent_that_reports_after_the_first_result(warm: Callable[[str], Hi
     assert (turn["outcome"], turn["exit_status"]) == ("ok", 0)
 
 
+@pytest.mark.exhaustive
 def test_a_compaction_is_seen_by_the_next_turn(start: Callable[[str], Hive], messages_api: MessagesApi) -> None:
     hive = start("text")  # /compact itself is a cold run
     with hive.run("--prewarm") as program:
@@ -149,6 +153,7 @@ def test_a_compaction_is_seen_by_the_next_turn(start: Callable[[str], Hive], mes
     assert outcomes(program.events()) == ["ok"] * 4
 
 
+@pytest.mark.exhaustive
 def test_a_session_that_is_lost_while_it_waits(start: Callable[[str], Hive]) -> None:
     hive = start("text")
     with hive.run("--prewarm") as program:

@@ -154,6 +154,7 @@ def test_a_harness_that_does_not_answer_is_reported(hive: Hive) -> None:
 
 
 def test_a_harness_that_is_stopped_holds_up_no_command(hive: Hive) -> None:
+    hive.constants = {"cli.invocation.ANSWER_LIMIT_S": 0.2, "agent.loop.INBOX_POLL_S": 0.2}  # its ring is lost
     with hive.run() as program:
         program.send(signal.SIGSTOP)
         with (  # at the same time: each waits a while for an answer
@@ -241,7 +242,7 @@ def test_cancel_ends_the_turn_and_nothing_else(hive: Hive, fake_claude: FakeClau
 
 def test_the_inbox_lists_what_waits_runs_or_is_dead(hive: Hive, fake_claude: FakeClaude) -> None:
     empty = hive.call("inbox")
-    assert (empty.status, empty.stdout, empty.stderr) == (0, "", "nothing waits\n")
+    assert (empty.status, empty.stdout, empty.stderr.splitlines()[0]) == (0, "", "nothing waits")
     for word in ("one", "two", "three\n\x1b[31mred"):
         hive.call("send", word)
     fake_claude.script(TEXT, UNKNOWN_MODEL, gated())

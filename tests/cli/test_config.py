@@ -69,6 +69,7 @@ def test_a_switch_of_a_file_is_turned_off_by_its_variable(hive: Hive) -> None:
         ("[run]\ndangerously-skip-permissions = true\n", "a workspace may not set 'dangerously-skip-permissions'"),
         ('[run]\non-event = "./evil"\n', "a workspace may not set 'on-event'"),
         ("[run]\nturn-timeout = -1\n", "hyperhive.toml:2: -1"),
+        ("[run]\nturn-timeout = nan\n", "hyperhive.toml:2: nan is no number"),
         ("[run]\nmodle = 'x'\n", "there is no setting 'modle'"),
         ("[run\n", "this is no TOML"),
         ("#" * 70_000, "larger than"),

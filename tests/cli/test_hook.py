@@ -3,6 +3,7 @@
 import json
 import signal
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -81,15 +82,16 @@ def test_a_failing_hook_is_a_note_and_the_turn_is_not(hive: Hive, fake_claude: F
 def test_a_turn_does_not_wait_for_it(hive: Hive, fake_claude: FakeClaude, hook: Path) -> None:
     fake_claude.script(TEXT)
     hook.write_text(f"#!/bin/sh\necho $$ > {hook.parent}/started\nexec sleep 600\n")
-    hive.constants = {"agent.hook.HOOK_LIMIT_S": 1.0}
+    hive.constants = {"agent.hook.HOOK_LIMIT_S": 600.0}
     with hive.run("--message", "one", "--on-event", str(hook), "--on-event-kind", "turn_start") as program:
         program.wait_for_kind("turn_end", ok=True)
         started = wait_until(lambda: (hook.parent / "started").exists() and (hook.parent / "started").read_text())
         assert hive.call("send", "two").status == 0
         program.wait_for_kind("turn_end", ok=True, message_id=2)
         program.send(signal.SIGINT)
-        program.send(signal.SIGINT)
-        program.wait()
+        with pytest.raises(subprocess.TimeoutExpired):
+            program.process.wait(0.3)  # only its end waits for it
+        assert program.interrupt() == 130
     wait_until(lambda: process_state(int(started)) is None)
 
 

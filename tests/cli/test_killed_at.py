@@ -1,21 +1,19 @@
 """The program is killed at each step that a message takes: it is done once, or delivered again with the notice."""
 
 import signal
-import subprocess
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from tests.conftest import FakeClaude, Step
-from tests.harness import LIMIT_S, TEXT, Done, Hive, outcomes
+from tests.harness import TEXT, Done, Hive, outcomes
 
-# Runs the program with one of its own functions wrapped so that the process kills itself before or after it.
-PROGRAM = """
-import importlib, inspect, os, signal, sys
-where, moment, *sys.argv[1:] = sys.argv[1:]
-module, owner, name = where.split()
-owner = getattr(importlib.import_module(f"hyperhive_cli.{module}"), owner)
+# Wraps one of the program's own functions so that the process kills itself before or after it.
+PRELUDE = """
+import importlib, inspect, os, signal
+module, owner, name = {where!r}.split()
+moment = {moment!r}
+owner = getattr(importlib.import_module("hyperhive_cli." + module), owner)
 original = getattr(owner, name)
 
 def die():
@@ -32,8 +30,6 @@ def at_once(*args, **options):
     die()
 
 setattr(owner, name, waiting if inspect.iscoroutinefunction(original) else at_once)
-from hyperhive_cli.cli.main import main
-main()
 """
 
 
@@ -65,12 +61,9 @@ STEPS = [
 
 def killed_at(row: Row, hive: Hive, *words: str) -> Done:
     """Run a command that dies there."""
-    command = [sys.executable, "-c", PROGRAM, row.where, row.moment, *hive.command()[3:], *words]
-    done = subprocess.run(
-        command, env=hive.variables(), cwd=hive.workspace, capture_output=True, text=True, timeout=LIMIT_S, check=False
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    return Done(done.returncode, done.stdout, done.stderr)
+    done = replace(hive, prelude=PRELUDE.format(where=row.where, moment=row.moment)).call(*words)
+    assert done.status == -signal.SIGKILL, done.stderr
+    return done
 
 
 @pytest.mark.parametrize("row", STEPS, ids=lambda row: f"{row.moment} {row.where}")

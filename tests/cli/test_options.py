@@ -51,6 +51,23 @@ def test_a_wrong_word_is_a_usage_error(words: list[str], hive: Hive) -> None:
     assert list(hive.state_dir.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "--drain", "--turn-timeout", "nan"],
+        ["run", "--drain", "--max-turn-cost", "nan"],
+        ["send", "x", "--wait", "--timeout", "nan"],
+        ["run", "--drain", "--web", "--web-bind", "nowhere"],
+        ["run", "--drain", "--web", "--web-bind", "0.0.0.0:0"],
+    ],
+    ids=" ".join,
+)
+def test_what_would_fail_only_later_is_refused_at_once(words: list[str], hive: Hive) -> None:
+    said = hive.call(*words).refusal(2)
+    assert "no number" in said or "no place to listen on" in said or "reached from other machines" in said
+    assert list(hive.state_dir.iterdir()) == []
+
+
 def test_the_hint_of_a_usage_error_names_the_commands_help(hive: Hive) -> None:
     message, hint = hive.call("send", "--bogus").stderr.splitlines()
     assert (message.startswith("Error: No such option"), hint) == (True, "Try: hyperhive send -h")
@@ -138,6 +155,15 @@ def test_a_folder_of_another_agent_is_never_mixed_up(hive: Hive, tmp_path: Path,
             "Try: hyperhive -a workspace …\n"
         )
     assert call(twin, "-a", "workspace", "inbox").returncode == 0
+
+
+def test_a_current_folder_that_is_gone_is_an_error_of_one_line(hive: Hive, tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    done = hive.program("sh", "-c", 'cd "$1" && rmdir "$1" && shift && exec "$@"', "sh", str(tmp_path / "gone"),
+                        *hive.command("status"))  # fmt: skip
+    assert (done.returncode, done.stderr.splitlines()) == (
+        1, ["Error: the current folder is not there any more", "Try: cd to another"],
+    )  # fmt: skip
 
 
 def test_a_state_folder_with_a_long_path_works(hive: Hive, fake_claude: FakeClaude) -> None:

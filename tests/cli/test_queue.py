@@ -51,6 +51,19 @@ def test_what_is_no_moment_to_come_is_refused_and_nothing_is_sent(moment: str, h
     assert hive.messages() == []
 
 
+def test_what_is_kept_for_an_agent_that_never_ran_says_that_it_is_new(hive: Hive) -> None:
+    hint = "agent 'workspace' is new; those that have worked: hyperhive agents\n"
+    assert hive.call("inbox").stderr == f"nothing waits\n{hint}"
+    assert hive.call("tail", "--no-follow").stderr == f"no such events\n{hint}"
+    assert (hive.call("pause").stderr, hive.call("new-session").stderr) == (hint, "")
+
+
+def test_a_message_to_a_paused_agent_says_what_it_waits_for(hive: Hive) -> None:
+    hive.call("pause")
+    said = hive.call("send", "one").stderr.splitlines()
+    assert said[1:] == ["the agent is paused; the message waits for `hyperhive resume`"]
+
+
 # --- another place ---
 
 
@@ -135,6 +148,9 @@ def test_a_paused_agent_finishes_its_turn_and_begins_no_other(waiting: Hive, fak
         program.interrupt()
     done = waiting.drain()  # a pause outlasts the harness
     assert (done.status, of_kind(done.json_lines(), "turn_start")) == (1, [])
+    assert [note["text"] for note in of_kind(done.json_lines(), "note")] == [
+        "paused: no turn is begun until `hyperhive resume`"
+    ]
     assert [message["state"] for message in waiting.messages()] == ["ready", "ready"]
     with waiting.run() as program:
         assert waiting.status()["paused"] is True

@@ -99,6 +99,8 @@ def test_stats_of_an_agent_that_never_ran(hive: Hive) -> None:
     for form in ([], ["--csv"], ["--by", "tool"]):
         assert hive.call("stats", *form).status == 0
     assert list(hive.state_dir.iterdir()) == []
+    first, last = hive.call("stats", "--days", "36500").stdout.splitlines()[0].removeprefix("workspace: ").split(" to ")
+    assert int(last.split()[-1]) - int(first.split()[-1]) in {99, 100}  # the years, as they differ
 
 
 def test_stats_of_an_agent_that_runs_count_what_has_ended(hive: Hive, fake_claude: FakeClaude) -> None:
@@ -115,6 +117,8 @@ def test_stats_of_a_damaged_agent_say_so(used: Hive) -> None:
     path = used.state_dir / "hyperhive-inbox.sqlite"
     path.write_bytes(b"no database" * 500)
     assert "cannot be read" in used.call("stats").refusal()
+    for command in (["stats"], ["inbox"], ["show", "last"], ["backup", "x"]):
+        assert used.call(*command).stderr.endswith("Try: hyperhive doctor\n")
 
 
 @pytest.mark.parametrize("arguments", [["--json", "--csv"], ["--days", "0"], ["--by", "moon"], ["--plot", "a.pdf"]])

@@ -310,6 +310,13 @@ def test_a_stale_socket_is_replaced(path: Path) -> None:
         assert_answers(path)
 
 
+def test_a_folder_that_was_made_for_the_socket_alone_goes_with_it(state_dir: Path) -> None:
+    folder = state_dir / "hyperhive-0123"
+    with serving(folder / "control.sock"):
+        assert_answers(folder / "control.sock")
+    assert not folder.exists()
+
+
 MAKE: dict[str, Callable[[Path], None]] = {
     "a file": lambda path: path.touch(),
     "a folder": lambda path: path.mkdir(),

@@ -31,23 +31,26 @@ def ends(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(event["agent"], event["outcome"]) for event in events if event["kind"] == "turn_end"]
 
 
-def test_a_hundred_agents_on_one_host_share_two_connections(database: Database) -> None:
-    names = [f"team-{number:03}" for number in range(100)]
+@pytest.mark.parametrize("count", [30, pytest.param(100, marks=pytest.mark.exhaustive)])
+def test_the_agents_of_one_host_share_two_connections(count: int, database: Database) -> None:
+    names = [f"team-{number:03}" for number in range(count)]
+    called = [name for name in names if name.endswith("0")]
     with database.machines("a", runs=TEXT) as (a,):
         more = 'machine = "a"\nmax-turns-at-once = 4\nstagger = 0.0'
         with a.start("host", "host", write_plan(a, names, more), "--json") as program:
             owned = "SELECT count(*) FROM hyperhive.agent WHERE owner = 'a' AND until > clock_timestamp()"
-            wait_until(lambda: database.rows(owned) == [(100,)], 60)
+            wait_until(lambda: database.rows(owned) == [(count,)], 60)
             database.change(
                 """INSERT INTO hyperhive.inbox(agent, id, sender, body, created, changed)
                    SELECT name, 1, 'operator', 'hello', 0, 0 FROM hyperhive.agent WHERE name LIKE '%0'"""
             )
             database.change("SELECT pg_notify('hyperhive', 'm:' || name) FROM hyperhive.agent")
-            wait_until(lambda: len(ends(program.events())) == 10, 60)
-            assert sorted(ends(program.events())) == [(name, "ok") for name in names if name.endswith("0")]
+            wait_until(lambda: len(ends(program.events())) == len(called), 60)
+            assert sorted(ends(program.events())) == [(name, "ok") for name in called]
             here = "FROM pg_stat_activity WHERE datname = current_database()"
             assert database.rows(f"SELECT count(*) {here} AND application_name LIKE 'hyperhive a %'") == [(2,)]
-            wait_until(lambda: database.rows("SELECT count(*) FROM hyperhive.inbox WHERE state = 'done'") == [(10,)])
+            done = "SELECT count(*) FROM hyperhive.inbox WHERE state = 'done'"
+            wait_until(lambda: database.rows(done) == [(len(called),)])
             assert program.interrupt() == 130
         assert database.rows("SELECT count(*) FROM hyperhive.agent WHERE owner IS NOT NULL") == [(0,)]
         counted = "SELECT name, seq - (SELECT count(*) FROM hyperhive.event WHERE agent = name) FROM hyperhive.agent"

@@ -71,6 +71,7 @@ def machines_of(stack: ExitStack, lab: Lab, runs: list[dict[str, object]]) -> li
     return machines
 
 
+@pytest.mark.exhaustive  # it waits for a lease to end, half a minute; test_machines.py does not
 def test_the_page_is_true(lab: Lab) -> None:
     """Each of its lines is run, where it says."""
     with ExitStack() as stack:

@@ -14,8 +14,9 @@ from tests.web.site import Site, open_site
 
 @contextmanager
 def panel(machine: Machine, *names: str) -> Iterator[Site]:
-    command = machine.command("web", "--bind", "127.0.0.1:0", "--json", *names)
-    with open_site(command, machine.environment(), machine.folder) as site:
+    words = ["web", "--bind", "127.0.0.1:0", "--json", *names]
+    assert machine.forkserver is not None
+    with open_site(machine.forkserver, words, machine.environment(), machine.folder) as site:
         yield site
 
 

@@ -29,9 +29,9 @@ from tests.process.world import (
 )
 
 
-@pytest.fixture(params=["cold", "warm"])
+@pytest.fixture(params=["cold", pytest.param("warm", marks=pytest.mark.exhaustive)])
 def world(world: World, request: pytest.FixtureRequest) -> Iterator[World]:
-    """Run each test twice: with a claude that is started for each message, and with one that waits for it."""
+    """Run each test with a claude that is started for each message; with -m '' also with one that waits for it."""
     world.warm = request.param == "warm"
     yield world
     for call in world.fake.calls():

@@ -47,6 +47,19 @@ def test_t16_a_claude_that_falls_silent_is_ended_counted_and_explained(world: Wo
     assert all(event["level"] == "warning" for event in life.events("note") if "claude" in event["text"][:15])
 
 
+HEARTBEAT: Step = {"line": {"type": "tool_progress", "tool_use_id": "t-heartbeat-0", "heartbeat": True}}
+TOOL: Step = {"line": {"type": "assistant", "message": {"content": [{"type": "tool_use", "id": "t", "name": "Bash"}]}}}
+
+
+def test_a_tool_that_hangs_is_ended_though_claude_writes_that_it_runs(world: World) -> None:
+    world.put("do it")
+    beats: Step = {"repeat": 1000, "steps": [{"sleep": 0.02}, HEARTBEAT]}
+    life = world.drain([INIT, TOOL, LEAVES_AT_ONCE, beats], [TEXT], limits=Limits(stall_s=0.1))
+    assert life.outcomes() == ["stalled", "ok"]
+    assert "last line assistant" in life.events("turn_end")[0]["note"]
+    assert "Bash has run for" in life.events("turn_end")[0]["note"]
+
+
 def test_a_session_that_was_not_asked_for_is_left_and_never_kept(world: World) -> None:
     world.inbox.put_facts(session_id=TEXT_SESSION)
     message_id = world.put("do it")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hyperhive_cli.errors import StoreError
 from hyperhive_cli.settings import DEFAULT_MODEL
 from hyperhive_cli.store.model import read_model, write_model
 
@@ -77,11 +78,11 @@ def test_a_choice_that_cannot_be_written_leaves_the_old_one_and_nothing_else(pat
 
 def test_a_choice_that_cannot_be_put_in_place_leaves_nothing_behind(path: Path) -> None:
     path.mkdir()
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(StoreError, match="cannot be stored: Is a directory"):
         write_model(path, "opus")
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_missing_folder_is_an_error_of_the_system(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be stored: No such file"):
         write_model(tmp_path / "nowhere" / "hyperhive-model", "opus")

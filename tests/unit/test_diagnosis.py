@@ -59,8 +59,8 @@ def test_every_recorded_line_is_known() -> None:
 def test_what_the_console_shows_is_known_and_a_new_type_is_not() -> None:
     assert {f"system/{name}" for name in SYSTEM_CASES} <= KNOWN_LINES
     lines: list[dict[str, object]]
-    lines = [{"type": "system", "subtype": "novel"}, {"type": "tool_progress"}, {}, {"type": "x" * 100}, {"type": 5}]
-    assert unknown_lines(lines) == ["5", "a line without a type", "system/novel", "tool_progress", "x" * 60]
+    lines = [{"type": "system", "subtype": "novel"}, {"type": "novelty"}, {}, {"type": "x" * 100}, {"type": 5}]
+    assert unknown_lines(lines) == ["5", "a line without a type", "novelty", "system/novel", "x" * 60]
 
 
 @pytest.mark.parametrize(

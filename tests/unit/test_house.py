@@ -29,7 +29,7 @@ FLOORS = {
         hive.__init__ hive.address hive.hosting hive.schema hive.tenure
         render.__init__ render.figures render.panel render.table render.text
         store.__init__ store.mounts store.schema
-        web.__init__ web.api web.gate web.openapi web.sse
+        web.__init__ web.api web.bind web.gate web.openapi web.sse
     """,
     2: """
         diagnosis ring
@@ -56,7 +56,7 @@ FLOORS = {
     """,
     5: "agent.harness agent.host web.app web.server",
     6: """
-        cli.__init__ cli.agents cli.backup cli.budget cli.completers cli.completion cli.config cli.configured
+        cli.__init__ cli.agents cli.amount cli.backup cli.budget cli.completers cli.completion cli.config cli.configured
         cli.demo cli.doctor cli.export cli.fleet_tail cli.hive cli.host cli.inbox cli.invocation cli.limits cli.login
         cli.main cli.model cli.progress cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail
         cli.web

@@ -238,6 +238,15 @@ def test_a_claude_that_could_not_be_started_is_no_crash() -> None:
     assert found == Outcome(OutcomeKind.NOT_STARTED, "claude could not be started: No such file or directory")
 
 
+def test_a_claude_that_does_not_take_its_options_is_no_crash() -> None:
+    words = "error: unknown option '--max-turnz'"
+    assert outcome(status=1, stderr_tail=words) == Outcome(
+        OutcomeKind.NOT_STARTED, f"claude does not take its options: {words}"
+    )
+    assert outcome(INIT, status=1, stderr_tail=words).kind is OutcomeKind.CRASHED
+    assert outcome(status=137, stderr_tail=words).kind is OutcomeKind.CRASHED
+
+
 CAUSES = {
     Cause.CANCELLED: ("cancelled", "cancelled by the operator"),
     Cause.INTERRUPTED: ("interrupted", "interrupted: the harness was stopped"),

@@ -212,6 +212,7 @@ def test_the_same_session_starts_once() -> None:
         ({"type": "system", "subtype": "status", "status": "requesting"}, ""),
         ({"type": "system", "subtype": "thinking_tokens", "estimated_tokens": 9}, ""),
         ({"type": "rate_limit_event", "rate_limit_info": {"status": "allowed"}}, ""),
+        ({"type": "tool_progress", "tool_name": "Bash", "parent_tool_use_id": "t", "heartbeat": True}, ""),
         ({"type": "rate_limit_event", "rate_limit_info": {"status": "rejected", "resetsAt": TS / 1000 + 7500}},
          "↻ rate limit: rejected, resets in 2h 05m"),
         ({"type": "user", "message": {"content": "<local-command-stdout>Compacted </local-command-stdout>"}},

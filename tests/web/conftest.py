@@ -6,17 +6,20 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FakeClaude
+from tests.forkserver import Forkserver
 from tests.harness import Hive
-from tests.web.site import Site, open_site, plain_environment, web_command
+from tests.web.site import Site, open_site, plain_environment, web_words
 
 
 @pytest.fixture
-def hive(fake_claude: FakeClaude, workspace: Path, state_dir: Path, environment: dict[str, str]) -> Hive:
-    return Hive(workspace, state_dir, fake_claude.path, environment)
+def hive(
+    fake_claude: FakeClaude, workspace: Path, state_dir: Path, environment: dict[str, str], forkserver: Forkserver
+) -> Hive:
+    return Hive(workspace, state_dir, fake_claude.path, environment, forkserver)
 
 
 @pytest.fixture
-def site(state_dir: Path, tmp_path: Path) -> Iterator[Site]:
+def site(state_dir: Path, tmp_path: Path, forkserver: Forkserver) -> Iterator[Site]:
     """Serve the one agent of this folder, whether a harness runs there or not."""
-    with open_site(web_command(state_dir), plain_environment(tmp_path), tmp_path) as found:
+    with open_site(forkserver, web_words(state_dir), plain_environment(tmp_path), tmp_path) as found:
         yield found

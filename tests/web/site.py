@@ -6,9 +6,7 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +16,7 @@ from urllib.parse import urlsplit
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.control.server import Handler
 from tests.control.serving import EchoHandler, Served, serving
+from tests.forkserver import Forkserver
 from tests.harness import LIMIT_S, SOURCE, Program
 
 JSON = {"Content-Type": "application/json"}
@@ -191,11 +190,15 @@ class Stream:
 
 
 @contextmanager
-def open_site(command: list[str], environment: Mapping[str, str], folder: Path, **how: Any) -> Iterator[Site]:  # noqa: ANN401
+def open_site(
+    forkserver: Forkserver,
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    **how: Any,  # noqa: ANN401
+) -> Iterator[Site]:
     """Start `hyperhive … web --json` and wait for its address; at the end it is interrupted and must leave with 130."""
-    process = subprocess.Popen(
-        command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    process = forkserver.fork(words, folder, environment, {"web.local.POLL_S": 0.02})  # while no harness runs
     program = Program(process)
     try:
         announced = program.wait_for(lambda found: "url" in found)
@@ -238,12 +241,10 @@ def telling(folder: Path, events: str | None = None) -> Iterator[tuple[Served, T
         yield served, served.handler
 
 
-def web_command(state_dir: Path, *arguments: str) -> list[str]:
+def web_words(state_dir: Path, *arguments: str) -> list[str]:
+    """Give what is called behind `hyperhive`: the panel of one agent, on any port unless it is said where."""
     bind = () if any(word.startswith("--bind") for word in arguments) else ("--bind", "127.0.0.1:0")
-    return [
-        sys.executable, "-m", "hyperhive_cli", "-a", "bee", "--state-dir", str(state_dir), "web", *bind, *arguments,
-        "--json",
-    ]  # fmt: skip
+    return ["-a", "bee", "--state-dir", str(state_dir), "web", *bind, *arguments, "--json"]
 
 
 def plain_environment(home: Path) -> dict[str, str]:

@@ -99,7 +99,7 @@ def test_a_panel_that_cannot_start_or_dies_is_said_and_the_agent_works_on(hive: 
             note = program.wait_for_kind("note", level="warning")
             assert note["text"] == (
                 f"the web panel has ended with status 1; the agent works on: Error: {bind} cannot be listened on: "
-                "Address already in use Try: --bind HOST:PORT"
+                "Address already in use Try: another HOST:PORT or unix:PATH"
             )
             assert hive.call("send", "one", "--wait").status == 0
     with beside(hive) as (program, _):

@@ -6,31 +6,24 @@ import ssl
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trustme
 
+from tests.forkserver import Forkserver
 from tests.harness import LIMIT_S, Hive
-from tests.web.site import JSON, Site, open_site, plain_environment, web_command
+from tests.web.site import JSON, Site, open_site, plain_environment, web_words
 
 
-@pytest.fixture
-def unix(state_dir: Path, tmp_path: Path) -> Iterator[Site]:
-    path = state_dir / "web.sock"
-    with open_site(
-        web_command(state_dir, f"--bind=unix:{path}"), plain_environment(tmp_path), tmp_path, unix=str(path)
-    ) as site:
-        yield site
-
-
-def test_a_unix_socket_is_for_its_owner_alone_and_goes_away(state_dir: Path, tmp_path: Path) -> None:
+def test_a_unix_socket_is_for_its_owner_alone_and_goes_away(
+    state_dir: Path, tmp_path: Path, forkserver: Forkserver
+) -> None:
     path = state_dir / "web.sock"
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(path))  # of a gateway that was killed
-    command = web_command(state_dir, f"--bind=unix:{path}")
-    with open_site(command, plain_environment(tmp_path), tmp_path, unix=str(path)) as site:
+    command = web_words(state_dir, f"--bind=unix:{path}")
+    with open_site(forkserver, command, plain_environment(tmp_path), tmp_path, unix=str(path)) as site:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert site.url == "http://localhost/"
         assert site.get("/api/state")["agent"] == "bee"
@@ -38,11 +31,10 @@ def test_a_unix_socket_is_for_its_owner_alone_and_goes_away(state_dir: Path, tmp
         assert site.ask("GET", "/api/state", {"Host": "localhost:80"}).status == 403
         assert site.ask("GET", "/api/state", {"Origin": "http://127.0.0.1"}).status == 403
         assert site.ask("GET", "/api/state", {"Authorization": None}).status == 401
-        second = subprocess.run(
-            command, env=plain_environment(tmp_path), cwd=tmp_path, capture_output=True, timeout=LIMIT_S, check=False
-        )
+        second = forkserver.fork(command, tmp_path, plain_environment(tmp_path), {})
+        _, said = second.communicate(b"", LIMIT_S)
         assert (second.returncode, path.is_socket()) == (1, True)
-        assert second.stderr.decode().startswith(f"Error: unix:{path} cannot be listened on: Address already in use")
+        assert said.decode().startswith(f"Error: unix:{path} cannot be listened on: Address already in use")
     assert not path.exists()
 
 
@@ -60,9 +52,9 @@ def test_every_loopback_name_of_the_port_is_ours_and_no_other(site: Site) -> Non
     assert site.ask("GET", "/api/state", {"Host": f"localhost:{site.port}", "Origin": site.origin}).status == 403
 
 
-def test_ipv6(state_dir: Path, tmp_path: Path) -> None:
-    command = web_command(state_dir, "--bind=[::1]:0")
-    with open_site(command, plain_environment(tmp_path), tmp_path, connect_to="::1") as site:
+def test_ipv6(state_dir: Path, tmp_path: Path, forkserver: Forkserver) -> None:
+    command = web_words(state_dir, "--bind=[::1]:0")
+    with open_site(forkserver, command, plain_environment(tmp_path), tmp_path, connect_to="::1") as site:
         assert site.host == f"[::1]:{site.port}"
         assert site.get("/api/state")["agent"] == "bee"
 
@@ -91,12 +83,12 @@ def certified(tmp_path: Path) -> tuple[list[str], ssl.SSLContext]:
 
 
 def test_beyond_this_machine_it_is_served_with_tls_under_the_given_name(
-    certified: tuple[list[str], ssl.SSLContext], state_dir: Path, tmp_path: Path
+    certified: tuple[list[str], ssl.SSLContext], state_dir: Path, tmp_path: Path, forkserver: Forkserver
 ) -> None:
     options, context = certified
     context.check_hostname = False  # we connect by address; the name is what stands in Host
-    command = web_command(state_dir, "--bind=0.0.0.0:0", "--web-allow-host=hive.test", *options)
-    with open_site(command, plain_environment(tmp_path), tmp_path, tls=context) as site:
+    command = web_words(state_dir, "--bind=0.0.0.0:0", "--web-allow-host=hive.test", *options)
+    with open_site(forkserver, command, plain_environment(tmp_path), tmp_path, tls=context) as site:
         assert site.url == f"https://hive.test:{site.port}/"
         assert site.get("/api/state")["agent"] == "bee"
         assert site.ask("GET", "/api/state", {"Origin": site.origin}).status == 200
@@ -131,7 +123,7 @@ def test_what_cannot_be_is_said(arguments: list[str], status: int, said: str, hi
 def test_a_port_that_is_in_use(site: Site, hive: Hive) -> None:
     done = hive.call("web", "--bind", f"127.0.0.1:{site.port}")
     assert done.refusal() == f"127.0.0.1:{site.port} cannot be listened on: Address already in use"
-    assert "--bind" in done.stderr
+    assert done.stderr.endswith("Try: another HOST:PORT or unix:PATH\n")
 
 
 def test_without_the_extra_it_says_what_to_install(hive: Hive) -> None:

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hyperhive_cli.web.api import CHANGES, GLOBAL, READINGS
 from tests.conftest import FakeClaude, wait_until
+from tests.forkserver import Forkserver
 from tests.harness import ANSWER, LIMIT_S, TEXT, Hive, gated
 from tests.web.site import JSON, Site, open_site, plain_environment
 
@@ -112,16 +114,18 @@ def test_a_stopped_agent_can_be_read_and_says_why_it_cannot_be_changed(site: Sit
     assert site.get("/api/inbox?all=1") == before
 
 
-def test_all_agents_of_a_machine_are_served_and_a_new_one_is_found(hive: Hive, state_dir: Path, tmp_path: Path) -> None:
+def test_all_agents_of_a_machine_are_served_and_a_new_one_is_found(
+    hive: Hive, state_dir: Path, tmp_path: Path, forkserver: Forkserver
+) -> None:
     environment = {**plain_environment(tmp_path), "XDG_STATE_HOME": str(state_dir)}
     home = state_dir / "hyperhive"
 
     def agent(name: str) -> Hive:
-        return Hive(hive.workspace, home / name, hive.claude, hive.environment)
+        return replace(hive, state_dir=home / name)
 
     agent("first").call("send", "one")
-    command = [sys.executable, "-m", "hyperhive_cli", "web", "--bind", "127.0.0.1:0", "--json"]
-    with open_site(command, environment, tmp_path) as site:
+    command = ["web", "--bind", "127.0.0.1:0", "--json"]
+    with open_site(forkserver, command, environment, tmp_path) as site:
         assert [one["agent"] for one in site.get("/api/agents")] == ["first"]
         assert site.get("/api/state")["agent"] == "first"
         agent("second").call("send", "two")
@@ -131,21 +135,24 @@ def test_all_agents_of_a_machine_are_served_and_a_new_one_is_found(hive: Hive, s
             assert site.get("/agents/second/api/state")["agent"] == "second"
             ambiguous = site.ask("GET", "/api/state")
             assert (ambiguous.status, ambiguous.json()["hint"]) == (404, "/agents/NAME/…")
-    with open_site([*command, "first", "second"], environment, tmp_path) as site:
+    with open_site(forkserver, [*command, "first", "second"], environment, tmp_path) as site:
         assert [one["agent"] for one in site.get("/api/agents")] == ["first", "second"]
-    with open_site([*command, "second"], environment, tmp_path) as site:
+    with open_site(forkserver, [*command, "second"], environment, tmp_path) as site:
         assert site.get("/api/state")["agent"] == "second"
         assert site.ask("GET", "/agents/first/api/state").status == 404
 
 
-# Some 20 requests a path, half of them nonsense. A path's wrong method is refused with 403 by the gate, which knows
-# no paths; whether a request is without a token or with a wrong one is looked at in test_routes.
+# A path's wrong method is refused with 403 by the gate, which knows no paths; whether a request is without a token or
+# with a wrong one is looked at in test_routes.
 ENDLESS = ["/stream", "/login", "/compact"]  # or not to be waited for
 NOT_CHECKED = "unsupported_method,ignored_auth,positive_data_acceptance"
 
 
+@pytest.mark.parametrize(
+    ("phases", "examples"), [("fuzzing", 4), pytest.param("coverage,fuzzing", 30, marks=pytest.mark.exhaustive)]
+)
 def test_what_the_document_says_holds_for_whatever_is_sent(
-    site: Site, hive: Hive, fake_claude: FakeClaude, tmp_path: Path
+    phases: str, examples: int, site: Site, hive: Hive, fake_claude: FakeClaude, tmp_path: Path
 ) -> None:
     fake_claude.script(TEXT)
     hive.drain("--message", "one")
@@ -153,8 +160,8 @@ def test_what_the_document_says_holds_for_whatever_is_sent(
         done = subprocess.run(
             [
                 *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{site.url}api/openapi.json"),
-                *("--header", f"Authorization: Bearer {site.token}", "--seed", "1", "--max-examples", "8"),
-                *("--phases", "coverage,fuzzing", "--exclude-checks", NOT_CHECKED, "--no-color"),
+                *("--header", f"Authorization: Bearer {site.token}", "--seed", "1", "--max-examples", str(examples)),
+                *("--phases", phases, "--exclude-checks", NOT_CHECKED, "--no-color"),
                 *("--exclude-path-regex", "|".join(["^/agents", *ENDLESS])),
             ],
             cwd=tmp_path,

@@ -11,8 +11,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from hyperhive_cli.web.api import CHANGES, GLOBAL, READINGS
 from hyperhive_cli.web.app import STATIC, Gateway, make_routes
 from hyperhive_cli.web.gate import RESPONSE_HEADERS
+from tests.forkserver import Forkserver
 from tests.harness import LIMIT_S
-from tests.web.site import JSON, Answer, Site, Telling, open_site, plain_environment, telling, web_command
+from tests.web.site import JSON, Answer, Site, Telling, open_site, plain_environment, telling, web_words
 
 SHELL = ["/", "/agents/bee", "/agents/bee/", "/favicon.ico", "/static/no-such-file.js", "/static/../api/state"]
 FILES = [f"/static/{path.relative_to(STATIC).as_posix()}" for path in sorted(STATIC.rglob("*")) if path.is_file()]
@@ -27,12 +28,12 @@ MEDIA |= {".svg": "image/svg+xml", ".json": "application/json", ".woff2": "font/
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[tuple[Site, Telling]]:
+def served(forkserver: Forkserver) -> Iterator[tuple[Site, Telling]]:
     with tempfile.TemporaryDirectory(prefix="hh-") as name:
         folder = Path(name)
         with (
             telling(folder) as (_, harness),
-            open_site(web_command(folder), plain_environment(folder), folder) as site,
+            open_site(forkserver, web_words(folder), plain_environment(folder), folder) as site,
         ):
             yield site, harness
 

@@ -15,8 +15,9 @@ from hyperhive_cli.events import Stream as Line
 from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.web.app import MOST_STREAMS
 from tests.conftest import wait_until
+from tests.forkserver import Forkserver
 from tests.harness import LIMIT_S
-from tests.web.site import Site, Stream, open_site, plain_environment, telling, web_command
+from tests.web.site import Site, Stream, open_site, plain_environment, telling, web_words
 
 EVENTS = "hyperhive-events.sqlite"
 MIB = 1024 * 1024
@@ -140,7 +141,9 @@ def test_a_stream_is_whole_however_often_the_harness_comes_and_goes(site: Site, 
     assert given == upto(newest)
 
 
-def test_a_client_goes_on_where_it_was_at_another_gateway(site: Site, state_dir: Path, tmp_path: Path) -> None:
+def test_a_client_goes_on_where_it_was_at_another_gateway(
+    site: Site, state_dir: Path, tmp_path: Path, forkserver: Forkserver
+) -> None:
     with telling(state_dir, EVENTS) as (harness, _):
         with site.stream("since=0") as stream:
             harness.note("1", "2")
@@ -150,7 +153,7 @@ def test_a_client_goes_on_where_it_was_at_another_gateway(site: Site, state_dir:
             with pytest.raises(EOFError):
                 stream.next()
         harness.note("3")
-        with open_site(web_command(state_dir), plain_environment(tmp_path), tmp_path) as other:
+        with open_site(forkserver, web_words(state_dir), plain_environment(tmp_path), tmp_path) as other:
             assert other.token != site.token
             with other.stream(Last_Event_ID=str(stream.last_id)) as stream:
                 harness.note("4")

@@ -191,6 +191,11 @@ test("a result does not repeat the text before it, and another turn may", () => 
   assert.deepEqual(said(result), ["done"]);
 });
 
+test("the beat of claude's clock while a tool runs is no row", () => {
+  const beat = { kind: "stream", type: "tool_progress", parent_tool_use_id: "t", heartbeat: true };
+  assert.deepEqual(eventToRows(beat, new Memory()), []);
+});
+
 test("a subagent's rows name its task where the thread changes", () => {
   const memory = new Memory();
   const line = (content, parent = null) => ({

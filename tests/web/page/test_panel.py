@@ -244,12 +244,12 @@ def overflowing(body: Locator) -> list[str]:
 class Everyone(Hive):
     """All agents of a home folder: no command names one of them by itself."""
 
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "hyperhive_cli", *arguments]
+    def words(self, *arguments: str) -> list[str]:
+        return [*arguments]
 
 
 def test_several_agents_have_an_overview_and_a_wrong_token_opens_nothing(browser: Browser, hive: Hive) -> None:
-    everyone = Everyone(hive.workspace, hive.state_dir, hive.claude, hive.environment)
+    everyone = Everyone(hive.workspace, hive.state_dir, hive.claude, hive.environment, hive.forkserver)
     for name in ("bee", "wasp"):
         assert everyone.call("-a", name, "send", "hi").status == 0
     with gateway(everyone) as url, open_window(browser, hive, url) as window:

@@ -251,5 +251,12 @@ const SYSTEM = new Map(
 
 /** @type {Map<string, Case>} */
 const TYPES = new Map(
-  Object.entries({ assistant, user, result, rate_limit_event: rateLimit, stream_event: nothing }),
+  Object.entries({
+    assistant,
+    user,
+    result,
+    rate_limit_event: rateLimit,
+    stream_event: nothing,
+    tool_progress: nothing, // its tool is on the page
+  }),
 );
