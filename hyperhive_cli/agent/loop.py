@@ -151,6 +151,10 @@ class AgentLoop:
         """End the running turn, in an orderly way or (`now`) at once: the agent is another machine's, or soon is."""
         self._desk.interrupt(now=now)
 
+    def hold_until(self, deadline_s: float) -> None:
+        """Let no turn last longer than until then, though this process be stopped: as `Turn.hold_until`."""
+        self._desk.hold_until(deadline_s)
+
     def rest_too(self, reason: str, until_unix: int | None) -> None:
         """Rest as another agent of the same account does, until then (None: until it says so)."""
         if self._rest is None:

@@ -67,6 +67,7 @@ class TurnDesk:
         self._take = take
         self._running: Turn | None = None
         self._closing = False
+        self._deadline_s: float | None = None
 
     def stop(self, cause: Cause) -> bool:
         """Ask the running turn to end, for this cause; False when none runs."""
@@ -79,6 +80,12 @@ class TurnDesk:
         """End the running turn alone, in an orderly way or (`now`) at once; those after it run as ever."""
         if self._running is not None:
             (self._running.kill if now else self._running.stop)(Cause.INTERRUPTED)
+
+    def hold_until(self, deadline_s: float) -> None:
+        """Let the running turn, and those after it, last until then at most: as `Turn.hold_until`."""
+        self._deadline_s = deadline_s
+        if self._running is not None:
+            self._running.hold_until(deadline_s)
 
     def freeze(self) -> None:
         """Stop the processes of the running turn, if one runs."""
@@ -184,6 +191,8 @@ class TurnDesk:
         turn = Turn(request, self._bus)
         if self._closing:
             turn.stop(Cause.INTERRUPTED)
+        if self._deadline_s is not None:
+            turn.hold_until(self._deadline_s)
         self._running = turn
         try:
             return turn, await turn.run(opened)

@@ -8,12 +8,16 @@ that the harness is gone:
     i  SIGINT to claude               t  SIGTERM and SIGCONT to claude
     s  stop every descendant          c  let those go on that were stopped
     k  kill every descendant, then leave
+    d  and a number and a line's end: the deadline, in seconds of CLOCK; a later one takes its place
 
-On REPORT it writes lines: `pid N` when claude runs, or `error ERRNO TEXT` when it cannot; `exit STATUS` when it
-has ended (negative: a signal); `swept N PID…` once waitpid has said that no descendant is left, with how many
-were killed, and the ids of those that would not die in time. Between `exit` and `k` what claude left behind may
-go on writing. The KEPT descriptors (the harness's lock) stay open until the guard leaves, and claude does not
-get them.
+A deadline is for a harness that is stopped and cannot give orders: claude is interrupted before it, and what is left
+then is killed, so that nothing of the turn is there when it comes. Without one there is none.
+
+On REPORT it writes lines: `pid N` when claude runs, or `error ERRNO TEXT` when it cannot; `overdue` when claude
+is interrupted for the deadline's sake; `exit STATUS` when it has ended (negative: a signal); `swept N PID…` once
+waitpid has said that no descendant is left, with how many were killed, and the ids of those that would not die in
+time. Between `exit` and `k` what claude left behind may go on writing. The KEPT descriptors (the harness's lock)
+stay open until the guard leaves, and claude does not get them.
 
 Why a process of its own: the binary puts each tool into a session of its own, so that no signal to a group
 reaches them all, and only a parent that survives the harness can see to them when it is killed.
@@ -40,6 +44,10 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 SWEEP_LIMIT_S = 10.0  # what SIGKILL does not end in this time is stuck in the kernel
 SWEEP_POLL_S = 0.001
+CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while, on Linux, the machine sleeps
+LAST_WORD_S = 6.0  # so long before the deadline claude is interrupted, and
+KILL_AHEAD_S = 1.0  # so long before it what is left is killed
+TICK_S = 1.0  # while there is a deadline: the time to wait does not go on while the machine sleeps
 # They are meant for the harness, which gives orders of its own.
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGPIPE)
 
@@ -50,6 +58,9 @@ class Guard:
     def __init__(self, report: int) -> None:
         self.claude = 0
         self.status: int | None = None
+        self._deadline: float | None = None
+        self._is_overdue = False
+        self._orders = ""  # that are not whole yet
         self._report = report
         self._stopped: set[int] = set()
         self._seen: dict[int, str] = {}  # where there is no subreaper: claude's descendants, and when each began
@@ -79,6 +90,37 @@ class Guard:
         if self.status is None:
             for number in numbers:
                 os.kill(self.claude, number)
+
+    def take(self, orders: str) -> None:
+        """Carry out what has come from the harness, but for the order to leave."""
+        self._orders += orders
+        while self._orders:
+            order, rest = self._orders[0], self._orders[1:]
+            if order == "d":
+                number, end, rest = rest.partition("\n")
+                if not end:
+                    return
+                self._deadline = float(number)
+            self.obey(order)
+            self._orders = rest
+
+    def patience_s(self) -> float | None:
+        """Say for how long to wait for orders at most; None: for ever."""
+        if self._deadline is None:
+            return None if LINUX else LOOK_EVERY_S
+        ahead_s = KILL_AHEAD_S if self._is_overdue else LAST_WORD_S
+        return min(TICK_S, max(0.0, self._deadline - time.clock_gettime(CLOCK) - ahead_s))
+
+    def is_over(self) -> bool:
+        """Interrupt claude when its deadline is near; True when what is left is to be killed for it."""
+        if self._deadline is None:
+            return False
+        left_s = self._deadline - time.clock_gettime(CLOCK)
+        if left_s <= LAST_WORD_S and not self._is_overdue:
+            self._is_overdue = True
+            self.say("overdue")
+            self.signal(signal.SIGINT)
+        return left_s <= KILL_AHEAD_S
 
     def obey(self, order: str) -> None:
         """Carry out an order of the harness, but for the one to leave."""
@@ -139,7 +181,8 @@ class Guard:
         poll.register(lifeline, select.POLLIN)
         poll.register(bell, select.POLLIN)
         while True:
-            ready = {descriptor for descriptor, _ in poll.poll(None if LINUX else LOOK_EVERY_S * 1000)}
+            patience_s = self.patience_s()
+            ready = {descriptor for descriptor, _ in poll.poll(None if patience_s is None else patience_s * 1000)}
             if not LINUX:
                 self.look()
             if bell in ready:
@@ -149,8 +192,9 @@ class Guard:
                 orders = os.read(lifeline, 64)
                 if not orders or b"k" in orders:
                     return
-                for order in orders.decode():
-                    self.obey(order)
+                self.take(orders.decode())
+            if self.is_over():
+                return
 
 
 def stop_below(root: int) -> set[int]:

@@ -44,6 +44,7 @@ class ClaudeProcess:
         self.exit_status: int | None = None
         self.left_behind: int | None = None  # how many processes the guard had to kill; None: it died first
         self.stuck: list[int] = []  # the ids of those that would not die
+        self.is_overdue = False  # the guard has interrupted it by itself, for its deadline's sake
         self._guard = process
         self._lifeline = lifeline
         self._report = report
@@ -73,6 +74,8 @@ class ClaudeProcess:
                 word, _, rest = (await self._next_report()).partition(" ")
                 if word == "exit":
                     self.exit_status = int(rest)
+                elif word == "overdue":
+                    self.is_overdue = True
                 elif not word:  # the guard is dead, and claude with it: the signal that it asked for came
                     self.exit_status = -signal.SIGKILL
         return self.exit_status
@@ -107,6 +110,13 @@ class ClaudeProcess:
     def thaw(self) -> None:
         """Let those go on that `freeze` has stopped. Returns at once."""
         self._order(b"c")
+
+    def hold_until(self, deadline_s: float) -> None:
+        """Have nothing left of it at this moment (s of the guard's CLOCK), unless a later one is named in time.
+
+        It is for the time in which this process is stopped, and cannot end a turn itself. Returns at once.
+        """
+        self._order(b"d%.3f\n" % deadline_s)
 
     def kill(self) -> None:
         """Have claude and all that it has started killed. Returns at once."""

@@ -110,6 +110,7 @@ class Turn:
         self._stderr_tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
         self._stderr_lines = 0
         self._process: ClaudeProcess | None = None
+        self._deadline_s: float | None = None
 
     def _new_watchdog(self, started: float) -> Watchdog:
         request = self._request
@@ -134,6 +135,12 @@ class Turn:
         if self._process is not None:
             self._process.kill()
 
+    def hold_until(self, deadline_s: float) -> None:
+        """Let the run last until then at most, as `ClaudeProcess.hold_until`; it may not have begun yet."""
+        self._deadline_s = deadline_s
+        if self._process is not None:
+            self._process.hold_until(deadline_s)
+
     def freeze(self) -> None:
         """Stop all processes of the run, before the harness itself is stopped. Returns at once."""
         if self._process is not None:
@@ -157,6 +164,8 @@ class Turn:
                 process = await closing.enter_async_context(self._open()) if opened is None else opened.process
                 self._watchdog = self._new_watchdog(trio.current_time())
                 self._process = process
+                if self._deadline_s is not None:
+                    process.hold_until(self._deadline_s)
                 await self._attend(process, self._feed_cold if opened is None else self._feed_warm)
                 self._say_what_was_left_out()
         except (OSError, ValueError) as error:
@@ -167,6 +176,8 @@ class Turn:
             left = ", ".join(map(str, process.stuck))
             text = f"could not be ended and is left: process {left}"
             self._feed.publish(Note(text=text, level="error", source="guard"))
+        if process.is_overdue and self._cause is None:
+            self._cause = Cause.INTERRUPTED
         return Ending(process.exit_status, self._cause, self._detail, "\n".join(self._stderr_tail))
 
     def _open(self) -> AbstractAsyncContextManager[ClaudeProcess]:

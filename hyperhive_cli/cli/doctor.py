@@ -17,6 +17,7 @@ from hyperhive_cli.cli.configured import as_json_option, of_workspace, run_conte
 from hyperhive_cli.cli.invocation import (
     Invocation,
     columns,
+    hive_option,
     is_plain,
     is_utf8,
     paint,
@@ -37,18 +38,22 @@ PLAIN_SIGNS = {Level.OK: "ok", Level.WARNING: "!!", Level.WRONG: "NO"}
 @click.command()
 @of_workspace
 @as_json_option
+@hive_option
 @pass_invocation
 @click.pass_context
-def doctor(ctx: click.Context, invocation: Invocation, workspace: Path | None, *, as_json: bool) -> int:
+def doctor(
+    ctx: click.Context, invocation: Invocation, workspace: Path | None, hive: str | None, *, as_json: bool
+) -> int:
     """Look whether claude, the agent's files and this machine are well, and say what to do about what is not.
 
-    Changes nothing. Exits 1 when anything is wrong; a warning is not.
+    With a hive also whether this agent can run in it from here. Changes nothing. Exits 1 when anything is wrong; a
+    warning is not.
 
     \b
     Examples: hyperhive doctor
               hyperhive doctor --json
     """  # noqa: D301 - click's own mark
-    findings = _look(ctx, invocation, workspace)
+    findings = _look(ctx, invocation, workspace, hive)
     is_well = all(finding.level is not Level.WRONG for finding in findings)
     if as_json:
         print_json({"ok": is_well, "findings": [finding.to_dict() for finding in findings]})
@@ -57,14 +62,15 @@ def doctor(ctx: click.Context, invocation: Invocation, workspace: Path | None, *
     return 0 if is_well else 1
 
 
-def _look(ctx: click.Context, invocation: Invocation, workspace: Path | None) -> list[Finding]:
+def _look(ctx: click.Context, invocation: Invocation, workspace: Path | None, hive: str | None) -> list[Finding]:
     claude, passed, skips = os.environ.get("HYPERHIVE_RUN_CLAUDE", "claude"), (), False
-    folder = (workspace or Path.cwd()).resolve()
+    folder, machine = (workspace or Path.cwd()).resolve(), None
     first = fine("settings", "read")
     try:
         with run_context(ctx, workspace) as found:
             folder = found.params["workspace"].resolve()
             claude, passed, skips = (found.params[name] for name in ("claude", "passed", "skip_permissions"))
+            machine, hive = found.params["machine"], found.params["hive"] if hive is None else hive
     except click.UsageError as error:
         first = wrong("settings", error.format_message(), "hyperhive config show")
     except HyperhiveError as error:
@@ -81,7 +87,21 @@ def _look(ctx: click.Context, invocation: Invocation, workspace: Path | None) ->
     patient = Patient(paths, folder, program, missing, child_environment(os.environ, passed), skips)
     about_claude = trio.run(_gather, patient)
     by_login = not any(word in one.finding for one in about_claude for word in ("API_KEY", "apiKeyHelper", "token"))
-    return [first, *about_claude, *look_at_files(patient, by_login=by_login), _terminal()]
+    about_files = look_at_files(patient, by_login=by_login)
+    return [first, *about_claude, *about_files, *_look_into_hive(invocation, hive, machine, paths.agent), _terminal()]
+
+
+def _look_into_hive(invocation: Invocation, given: str | None, machine: str | None, agent: str) -> list[Finding]:
+    try:
+        url = invocation.hive_url(given)
+    except HyperhiveError as error:
+        return [wrong("hive", error.message, error.hint or "hyperhive config show")]
+    if url is None:
+        return []
+    from hyperhive_cli.hive.checkup import look_at_hive  # noqa: PLC0415 - for those in a hive
+    from hyperhive_cli.hive.room import machine_name  # noqa: PLC0415 - as above
+
+    return list(look_at_hive(url, agent, machine or machine_name()))
 
 
 async def _gather(patient: Patient) -> list[Finding]:

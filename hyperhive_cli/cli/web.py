@@ -2,14 +2,15 @@
 
 import os
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from functools import wraps
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json
+from hyperhive_cli.cli.invocation import Invocation, hive_option, pass_invocation, print_json
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.settings import AgentPaths, check_agent_name, default_agents_home, resolve_paths
 from hyperhive_cli.store.folder import find_agents
@@ -71,6 +72,7 @@ def _web_arguments(config: WebConfig) -> tuple[str, ...]:
     files = {"--web-cert": config.certificate, "--web-key": config.key}
     return (
         f"--bind={f'unix:{place}' if isinstance(place, Path) else config.bind}",
+        "--hive=",  # it is the panel of this very agent
         *(f"--web-allow-host={name}" for name in config.allow_hosts),
         *(f"{name}={file.absolute()}" for name, file in files.items() if file is not None),
     )
@@ -80,6 +82,7 @@ def _web_arguments(config: WebConfig) -> tuple[str, ...]:
 @click.argument("names", nargs=-1, metavar="[AGENT]…", shell_complete=completers.agents)
 @click.option("--bind", default=DEFAULT_BIND, metavar="WHERE", show_default=True, help="HOST:PORT, or unix:PATH.")
 @with_tls
+@hive_option
 @click.option("--json", "as_json", is_flag=True, help="Print the address and the token as JSON.")
 @pass_invocation
 def web(
@@ -89,15 +92,19 @@ def web(
     allow_hosts: tuple[str, ...],
     web_cert: Path | None,
     web_key: Path | None,
+    hive: str | None,
     *,
     as_json: bool,
 ) -> int:
     """Serve the web panel of these agents, or of every agent of this machine, until Ctrl-C.
 
+    With a hive also of those that other machines run, which are shown and take messages; AGENT may be a pattern.
+
     The address that it prints holds a token, made anew at each start: whoever has it can steer the agents.
 
     \b
-    Example: hyperhive web --bind 127.0.0.1:9000
+    Examples: hyperhive web --bind 127.0.0.1:9000
+              hyperhive web --hive postgresql://db.example/hive 'team-*'
     """  # noqa: D301 - click's own mark
     try:
         from hyperhive_cli.web.server import serve  # noqa: PLC0415 - an extra
@@ -115,10 +122,40 @@ def web(
         else:
             click.echo(url)
 
-    fixed = _named(invocation, names)
-    home = default_agents_home(os.environ) if fixed is None else Path()
+    url = invocation.hive_url(hive)
+    view = None if url is None else _view(url, invocation, names)
     config = WebConfig(bind, allow_hosts, web_cert, web_key)
-    return serve(config, lambda: _found(home) if fixed is None else fixed, announce)
+    return serve(config, _agents(invocation, names, is_in_hive=view is not None), announce, view)
+
+
+def _view(url: str, invocation: Invocation, names: tuple[str, ...]) -> Any:  # noqa: ANN401 - an extra's
+    """Give the agents of a hive that are named, by patterns too; without a name, all."""
+    from hyperhive_cli.hive.address import check_pattern  # noqa: PLC0415 - for those in a hive
+    from hyperhive_cli.hive.room import need_psycopg  # noqa: PLC0415 - as above
+    from hyperhive_cli.web.hive import HiveView  # noqa: PLC0415 - an extra
+
+    need_psycopg()
+    if names:
+        return HiveView(url, [check_pattern(name) for name in names])
+    is_of_one = invocation.agent is not None or invocation.state_dir is not None
+    return HiveView(url, [invocation.hive_agents() if is_of_one else "*"])
+
+
+def _agents(
+    invocation: Invocation, names: tuple[str, ...], *, is_in_hive: bool
+) -> Callable[[], Mapping[str, AgentPaths]]:
+    """Give what finds the agents of this machine, as of now."""
+    patterns = [name for name in (names or (invocation.agent or "",)) if "*" in name or "?" in name]
+    if is_in_hive and (names or patterns):
+        wanted, home = names or patterns, default_agents_home(os.environ)
+        return lambda: {
+            name: paths for name, paths in _found(home).items() if any(fnmatchcase(name, one) for one in wanted)
+        }
+    fixed = _named(invocation, names)
+    if fixed is not None:
+        return lambda: fixed
+    home = default_agents_home(os.environ)
+    return lambda: _found(home)
 
 
 def _named(invocation: Invocation, names: tuple[str, ...]) -> Mapping[str, AgentPaths] | None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from hyperhive_cli.account import EndedTurn
 from hyperhive_cli.errors import RefusedError, UsageError
+from hyperhive_cli.events import BusEvent
 from hyperhive_cli.hive.address import pattern_to_like
 from hyperhive_cli.hive.schema import CHANNEL, MACHINES, OPERATORS
-from hyperhive_cli.hive.tenancy import NOW_MS
+from hyperhive_cli.hive.tenancy import NOW_MS, TURN_COLUMNS
 from hyperhive_cli.store.ended import row_to_turn
 from hyperhive_cli.store.report import empty_status
 
@@ -148,3 +149,41 @@ def turns_since(connection: "Connection", pattern: str, since_ms: int) -> list[E
         (pattern_to_like(pattern), since_ms),
     ).fetchall()
     return [row_to_turn(row) for row in rows]
+
+
+def turn(connection: "Connection", agent: str, turn_id: int | None) -> dict[str, Any] | None:
+    """Give the row of an agent's ended turn, of the newest where no number is given; None: there is none."""
+    row = connection.execute(
+        f"""SELECT {", ".join(TURN_COLUMNS)} FROM hyperhive.turn
+            WHERE agent = %(agent)s AND (%(id)s::bigint IS NULL OR turn_id = %(id)s)
+            ORDER BY started DESC, turn_id DESC LIMIT 1""".encode(),
+        {"agent": agent, "id": turn_id},
+    ).fetchone()
+    return None if row is None else dict(zip(TURN_COLUMNS, row, strict=True))
+
+
+def events_page(
+    connection: "Connection", agent: str, since: int | None, limit: int
+) -> tuple[list[BusEvent], int, int | None, int]:
+    """Give up to `limit` events of an agent after `since` (None: the newest), oldest first.
+
+    With them the last number looked at, and of all its events the oldest number and the newest.
+    """
+    with connection.transaction():  # the three belong together
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        row = connection.execute(
+            """SELECT seq, (SELECT min(seq) FROM hyperhive.event WHERE agent = name)
+               FROM hyperhive.agent WHERE name = %s""",
+            (agent,),
+        ).fetchone()
+        newest, oldest = (0, None) if row is None else row
+        found = connection.execute(
+            """SELECT seq, ts, kind, body FROM hyperhive.event WHERE agent = %s AND seq > %s
+               ORDER BY seq LIMIT %s""",
+            (agent, max(0, newest - limit) if since is None else since, limit),
+        ).fetchall()
+    events = []
+    for seq, ts, kind, body in found:
+        with suppress(ValueError, TypeError):  # a row that cannot be read is as none
+            events.append(BusEvent.from_row(seq, ts, kind, body.encode()))
+    return events, found[-1][0] if found else (since or newest), oldest, newest

@@ -53,6 +53,9 @@ class Steering(Protocol):
     def yield_turn(self, *, now: bool) -> None:
         """End the running turn, in an orderly way or (`now`) at once; its message counts as interrupted."""
 
+    def hold_until(self, deadline_s: float) -> None:
+        """Let no turn last longer than until then (s of the member's clock), though this process be stopped."""
+
 
 class Member:
     """One agent in the hive, a `Supply` of the loop. `seat` is there while the agent is ours."""
@@ -153,6 +156,7 @@ class Member:
             return False
         self._refusal = None
         self.tenure = Tenure(found.seat.epoch, asked)
+        self._steering.hold_until(self.tenure.end)
         self._foyer.number_turns_above(found.last_turn)
         if found.is_new_home:
             self._bus.request_new_session()
@@ -268,6 +272,7 @@ class Member:
         """Take a renewal that was asked for at this moment."""
         if self.tenure is not None:
             self.tenure = self.tenure.renewed(asked)
+            self._steering.hold_until(self.tenure.end)
 
     def not_renewed(self) -> None:
         """Take note that nothing was heard of a renewal."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from hyperhive_cli.bus import Bus
+from hyperhive_cli.claude.guard import CLOCK
 from hyperhive_cli.errors import HyperhiveError, StoreError
 from hyperhive_cli.hive import tenancy
 from hyperhive_cli.hive.foyer import Foyer
@@ -27,12 +28,11 @@ if TYPE_CHECKING:
 POLL_S = 5.0
 LOOK_S = 0.25  # how often the leases are looked at: cheap, and a process that was stopped wakes up in it
 STOPPED_S = 2.0  # between two looks: then this process, or its machine, was stopped
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def steady_s() -> float:
     """Give the seconds of a clock that goes on while this process is stopped and, on Linux, the machine sleeps."""
-    return time.clock_gettime(_CLOCK)
+    return time.clock_gettime(CLOCK)  # the guard's: it is told when a lease is over
 
 
 class Relay:

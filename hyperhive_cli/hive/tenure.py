@@ -31,6 +31,11 @@ class Tenure:
     asked: float  # when the lease, or its last renewal, was asked for
     failed: float | None = None  # when a renewal has failed since
 
+    @property
+    def end(self) -> float:
+        """When the lease is over."""
+        return self.asked + LEASE_S
+
     def verdict(self, now: float) -> Verdict:
         """Say what a turn has to do at this moment."""
         age = now - self.asked

@@ -77,7 +77,8 @@ READINGS = (
 )
 # Of all agents.
 GLOBAL = (
-    Reading("/api/agents", "overview", "The state of each agent."),
+    Reading("/api/agents", "overview", "The state of each agent; `hive` is null for those of this machine."),
+    Reading("/api/hive", "hive", "The hive: `url` (null: none), `trouble`, `age_s` of what is known of its agents."),
     Reading("/api/openapi.json", "openapi", "This document."),
 )
 CHANGES = (

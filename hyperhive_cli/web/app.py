@@ -1,4 +1,7 @@
-"""The gateway's application: the page, and for each agent its interface. All that it does, the control sockets do."""
+"""The gateway's application: the page, and for each agent its interface. What it does, the control sockets do.
+
+An agent of another machine is known by the hive alone.
+"""
 
 import json
 import time
@@ -19,23 +22,13 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hyperhive_cli.account import days_until, midnight_ms, report
-from hyperhive_cli.control.client import GoneError
-from hyperhive_cli.errors import (
-    HyperhiveError,
-    NotRunningError,
-    RefusedError,
-    UnknownError,
-    UsageError,
-)
+from hyperhive_cli.errors import HyperhiveError, RefusedError, UnknownError, UsageError
 from hyperhive_cli.settings import AgentPaths
-from hyperhive_cli.store.ended import read_turns
-from hyperhive_cli.store.inbox import open_inbox_reader
-from hyperhive_cli.store.turns import find_turn, turn_to_dict
 from hyperhive_cli.web.api import CHANGES, GLOBAL, READINGS, SINCE, Change, Field, Reading, check_fields, check_query
-from hyperhive_cli.web.channel import Channel, observe
+from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.gate import Gate
-from hyperhive_cli.web.harness import call
-from hyperhive_cli.web.history import read_page
+from hyperhive_cli.web.hive import HiveAgent, HiveView
+from hyperhive_cli.web.local import LocalAgent, observe
 from hyperhive_cli.web.openapi import document
 from hyperhive_cli.web.reader import Reader
 from hyperhive_cli.web.sse import MEDIA_TYPE
@@ -53,11 +46,12 @@ Agents = Callable[[], Mapping[str, AgentPaths]]  # by name, as of now; blocking
 class Gateway:
     """The agents that are served, and their channels, which live while somebody reads them."""
 
-    def __init__(self, agents: Agents) -> None:
+    def __init__(self, agents: Agents, hive: HiveView | None = None) -> None:
         self.closing = anyio.Event()
         self._agents = agents
-        self._channels: dict[str, Channel] = {}
-        self._scopes: dict[str, anyio.CancelScope] = {}
+        self._hive = hive
+        self._channels: dict[object, Channel] = {}
+        self._scopes: dict[object, anyio.CancelScope] = {}
         self._streams = 0
         self._tasks: anyio.abc.TaskGroup | None = None
 
@@ -65,63 +59,77 @@ class Gateway:
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Hold the channels' tasks while the application lives."""
         async with anyio.create_task_group() as self._tasks:
+            if self._hive is not None:
+                self._hive.tasks = self._tasks
             yield
             self._tasks.cancel_scope.cancel()
+        if self._hive is not None:
+            self._hive.close()
 
-    async def paths(self, request: Request) -> AgentPaths:
+    async def find(self, request: Request) -> LocalAgent | HiveAgent:
         """Find the agent of a request; without a name, the only one there is. Raises UnknownError."""
-        agents = await run_sync(self._agents)
+        here = await run_sync(self._agents)
         name = request.path_params.get("agent")
         if name is None:
-            if len(agents) != 1:
-                raise UnknownError("this gateway serves several agents" if agents else "there is no agent yet",
+            names = {*here, *({} if self._hive is None else await self._hive.agents())}
+            if len(names) != 1:
+                raise UnknownError("this gateway serves several agents" if names else "there is no agent yet",
                                    "/agents/NAME/…")  # fmt: skip
-            return next(iter(agents.values()))
-        if name not in agents:
+            (name,) = names
+        if self._hive is not None and (found := await self._hive.find(name, here)) is not None:
+            return found
+        if name not in here:
             raise UnknownError(f"there is no agent {name!r}", "hyperhive agents")
-        return agents[name]
+        return LocalAgent(here[name])
 
     # --- reading ---
 
     async def overview(self, _: Request, _query: Query) -> Response:
-        """Give the state of each agent."""
-        agents = list((await run_sync(self._agents)).values())
-        found: list[dict[str, Any]] = [{} for _ in agents]
+        """Give the state of each agent; `hive` says of one of another machine where it runs, and is null here."""
+        here = dict(await run_sync(self._agents))
+        others = {} if self._hive is None else await self._hive.elsewhere(here)
+        found = {name: other.last_state() for name, other in others.items()}
 
-        async def look(n: int, paths: AgentPaths) -> None:
-            found[n] = await observe(paths, LOOK_LIMIT_S)
+        async def look(paths: AgentPaths) -> None:
+            found[paths.agent] = {**await observe(paths, LOOK_LIMIT_S), "hive": None}
 
         async with anyio.create_task_group() as tasks:
-            for n, paths in enumerate(agents):
-                tasks.start_soon(look, n, paths)
-        return _json(found)
+            for name, paths in here.items():
+                if name not in others:
+                    tasks.start_soon(look, paths)
+        return _json([found[name] for name in sorted(found)])
+
+    async def hive(self, _: Request, _query: Query) -> Response:
+        """Say how the hive is."""
+        return _json({"url": None, "trouble": None, "age_s": None} if self._hive is None else self._hive.to_dict())
 
     async def state(self, request: Request, _query: Query) -> Response:
         """Give an agent's state."""
-        paths = await self.paths(request)
-        channel = self._channels.get(paths.agent)
-        return _json(await (observe(paths) if channel is None else channel.state()))
+        agent = await self.find(request)
+        channel = self._channels.get(agent.key)
+        return _json(await (agent.state() if channel is None else channel.state()))
 
     async def events(self, request: Request, query: Query) -> Response:
         """Give a page of the history."""
-        paths = await self.paths(request)
+        agent = await self.find(request)
         since = query.get("since")
-        page = await run_sync(read_page, paths.events_db, since, query.get("limit", 200))
+        page = await agent.page(since, query.get("limit", 200))
         fields = {"last": page.last, "oldest": page.oldest, "reset": since is not None and page.lacks(since)}
         rows = b",".join(event.to_json() for event in page.events)
         return Response(b'{"events":[%b],%b' % (rows, json.dumps(fields).encode()[1:]), media_type="application/json")
 
     async def stream(self, request: Request, query: Query) -> ASGIApp:
         """Give the feed as it comes."""
-        paths = await self.paths(request)
+        agent = await self.find(request)
         if (given := request.headers.get("last-event-id")) is not None:
             query = {**query, **check_query({"since": SINCE}, {"since": given})}
         if request.method == "HEAD":
             return Response(media_type=MEDIA_TYPE)
         if self._streams >= MOST_STREAMS:
             raise HyperhiveError(f"{MOST_STREAMS} streams are open already", "close some of the pages")
+        channel = self._channels.get(agent.key) or agent.channel()
         since, partial_too = query.get("since"), query.get("partial") == 1
-        return EventStream(partial(self._open_chunks, paths, since, partial=partial_too), self.closing)
+        return EventStream(partial(self._open_chunks, agent.key, channel, since, partial=partial_too), self.closing)
 
     async def openapi(self, _: Request, _query: Query) -> Response:
         """Give the description of all this."""
@@ -129,10 +137,10 @@ class Gateway:
 
     @asynccontextmanager
     async def _open_chunks(
-        self, paths: AgentPaths, since: int | None, *, partial: bool
+        self, key: object, fresh: Channel, since: int | None, *, partial: bool
     ) -> AsyncIterator[AsyncGenerator[bytes, None]]:
         self._streams += 1
-        channel = self._channels.get(paths.agent) or self._open_channel(paths)
+        channel = self._channels.get(key) or self._open_channel(key, fresh)
         channel.readers += 1
         try:
             yield Reader(channel, since, partial=partial).chunks()
@@ -140,13 +148,13 @@ class Gateway:
             self._streams -= 1
             channel.readers -= 1
             if not channel.readers:
-                del self._channels[paths.agent]
-                self._scopes.pop(paths.agent).cancel()
+                del self._channels[key]
+                self._scopes.pop(key).cancel()
 
-    def _open_channel(self, paths: AgentPaths) -> Channel:
+    def _open_channel(self, key: object, channel: Channel) -> Channel:
         assert self._tasks is not None  # noqa: S101 - requests come during the lifespan
-        channel = self._channels[paths.agent] = Channel(paths)
-        scope = self._scopes[paths.agent] = anyio.CancelScope()
+        self._channels[key] = channel
+        scope = self._scopes[key] = anyio.CancelScope()
 
         async def run() -> None:
             with scope:
@@ -157,41 +165,31 @@ class Gateway:
 
     async def inbox(self, request: Request, query: Query) -> Response:
         """List the messages."""
-        paths = await self.paths(request)
-
-        def read() -> list[dict[str, Any]]:
-            if not paths.inbox_db.exists():
-                return []
-            with open_inbox_reader(paths.inbox_db) as inbox:
-                return [message.to_dict() for message in inbox.messages(ended=query.get("all") == 1)]
-
-        return _json({"messages": await run_sync(read)})
+        agent = await self.find(request)
+        found = await agent.messages(ended=query.get("all") == 1)
+        return _json({"messages": [message.to_dict() for message in found]})
 
     async def stats(self, request: Request, query: Query) -> Response:
         """Add up the turns."""
-        paths = await self.paths(request)
+        agent = await self.find(request)
         days = days_until(int(time.time() * 1000), query.get("days", 7))
-        turns = await run_sync(read_turns, paths, midnight_ms(days[0]))
-        return _json(report(paths.agent, turns, query.get("by", "day"), days))
+        turns = await agent.turns(midnight_ms(days[0]))
+        return _json(report(agent.name, turns, query.get("by", "day"), days))
 
     async def turn(self, request: Request, _query: Query) -> Response:
         """Give a turn's row."""
-        paths = await self.paths(request)
-        row, events, is_whole = await run_sync(find_turn, paths, request.path_params["id"])
-        return _json(turn_to_dict(row, events, is_whole=is_whole))
+        agent = await self.find(request)
+        return _json(await agent.turn(request.path_params["id"]))
 
     # --- changing ---
 
     async def change(self, change: Change, request: Request) -> Response:
-        """Let the agent's harness do it."""
-        paths = await self.paths(request)
+        """Let the agent's harness do it, or send a message to another machine's agent."""
+        agent = await self.find(request)
         arguments = check_fields(change.fields, await _body(request))
         if "id" in request.path_params:
             arguments["id"] = check_query({"id": Field("integer", "")}, request.path_params)["id"]
-        try:
-            reply = await call(paths.socket, change.op, arguments)
-        except GoneError as error:
-            raise NotRunningError(paths.agent) from error
+        reply = await agent.change(change.op, arguments)
         return _json({name: reply[name] for name in change.gives})
 
 
@@ -290,9 +288,9 @@ def make_routes(gateway: Gateway) -> list[BaseRoute]:
     ]
 
 
-def make_app(agents: Agents, gate: Gate) -> tuple[ASGIApp, Gateway]:
+def make_app(agents: Agents, gate: Gate, hive: HiveView | None = None) -> tuple[ASGIApp, Gateway]:
     """Make the application; the gateway's `closing` ends its streams."""
-    gateway = Gateway(agents)
+    gateway = Gateway(agents, hive)
     app = Starlette(
         routes=make_routes(gateway),
         exception_handlers={HyperhiveError: _on_error, HTTPException: _on_http_error, Exception: _on_fault},

@@ -19,6 +19,7 @@ from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.web.app import Agents, make_app
 from hyperhive_cli.web.bind import Address, WebConfig, check_bind
 from hyperhive_cli.web.gate import RESPONSE_HEADERS, Gate
+from hyperhive_cli.web.hive import HiveView
 
 CLOSE_LIMIT_S = 2  # for answers that are under way when the gateway ends
 BACKLOG = 128
@@ -128,15 +129,15 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(config: WebConfig, agents: Agents, announce: Callable[[str, str], None]) -> int:
-    """Serve these agents until a signal comes; gives 128 and its number.
+def serve(config: WebConfig, agents: Agents, announce: Callable[[str, str], None], hive: HiveView | None = None) -> int:
+    """Serve these agents, and those of the hive, until a signal comes; gives 128 and its number.
 
     `announce` is given the address, with the token in its fragment, and the token, when the gateway listens. Raises
     HyperhiveError.
     """
     with listening(config) as found:
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        app, gateway = make_app(agents, Gate(found.origins, token))
+        app, gateway = make_app(agents, Gate(found.origins, token), hive)
         settings = uvicorn.Config(
             app,
             http=_Protocol,

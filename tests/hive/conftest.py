@@ -73,3 +73,14 @@ def database(server: Server, forkserver: Forkserver) -> Iterator[Database]:
 @pytest.fixture
 def url(database: Database) -> str:
     return database.url
+
+
+@pytest.fixture
+def mortal(forkserver: Forkserver) -> Iterator[Database]:
+    """Give a hive on a server of its own, which may be killed."""
+    found = programs()
+    if found is None:
+        pytest.skip("PostgreSQL 15 or newer is not here: NOTHING OF THE HIVE WAS TESTED (apt-get install postgresql)")
+    with open_server(found) as server:
+        migrate(server.url("postgres"))
+        yield Database(server, "postgres", forkserver)

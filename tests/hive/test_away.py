@@ -1,31 +1,15 @@
 """The database goes away and comes back: nothing is lost, nothing is doubled, no turn outlives its lease."""
 
 import time
-from collections.abc import Iterator
 
-import pytest
-
-from hyperhive_cli.hive.room import migrate
 from tests.conftest import Step, wait_until
-from tests.forkserver import Forkserver
 from tests.harness import INIT, TEXT, gated, of_kind
 from tests.hive.conftest import Database
 from tests.hive.machines import QUICK
-from tests.hive.postgres import Server, open_server, programs
+from tests.hive.postgres import Server
 
 # The machine reckons with less than what the database gives; with the true times: test_network.py.
 SHORT = {**QUICK, "hive.tenure.LEASE_S": 17.0, "hive.tenure.RENEW_EVERY_S": 1.0}
-
-
-@pytest.fixture
-def mortal(forkserver: Forkserver) -> Iterator[Database]:
-    """Give a hive on a server of its own, which may be killed."""
-    found = programs()
-    if found is None:
-        pytest.skip("PostgreSQL 15 or newer is not here: NOTHING OF THE HIVE WAS TESTED (apt-get install postgresql)")
-    with open_server(found) as server:
-        migrate(server.url("postgres"))
-        yield Database(server, "postgres", forkserver)
 
 
 def chatter(count: int) -> list[Step]:

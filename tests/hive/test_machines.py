@@ -3,10 +3,12 @@
 import signal
 import time
 
+from hyperhive_cli.claude.guard import LAST_WORD_S
 from hyperhive_cli.hive.relay import STOPPED_S
 from tests.conftest import process_state, wait_until
 from tests.harness import ANSWER, TEXT, gated, of_kind
 from tests.hive.conftest import Database
+from tests.hive.machines import QUICK
 
 
 def test_a_message_from_anywhere_is_run_where_the_agent_is(database: Database) -> None:
@@ -83,6 +85,26 @@ def test_t59_a_machine_that_was_stopped_ends_its_turn_and_changes_nothing(databa
             texts = [row[0] for row in database.rows("SELECT body FROM hyperhive.event")]
             assert not any("interrupted" in text for text in texts)
             assert a.fake.calls()[-1]["pid"] not in [pid for pid in a.fake.started() if _is_alive(pid)]
+
+
+def test_t59_a_turn_does_not_outlive_its_lease_though_its_harness_is_stopped(database: Database) -> None:
+    """Nobody gives the guard an order: by its deadline it interrupts claude, which heeds nothing, and then kills it."""
+    with database.machines("a", runs=[{"ignore": "SIGINT"}, *gated()]) as (a,):
+        short = {"hive.tenure.LEASE_S": 8.0, "hive.tenure.ENDING_S": 1.0, "hive.tenure.RENEW_EVERY_S": 1.0}
+        a.constants = {**QUICK, **short, "hive.tenancy.LEASE_S": 8.0}
+        with a.run("bee") as program:
+            a.await_owner("bee")
+            a.send("bee", "work")
+            a.fake.wait_for("before go on")
+            pid = a.fake.calls()[-1]["pid"]
+            time.sleep(LAST_WORD_S)  # of the first lease nothing would be left now: it is renewed, and the deadline
+            assert _is_alive(pid)
+            program.send(signal.SIGSTOP)
+            wait_until(lambda: not _is_alive(pid))
+            held = database.rows("SELECT until > clock_timestamp() FROM hyperhive.agent")
+            assert held == [(True,)]
+            program.send(signal.SIGCONT)
+            assert program.wait_for_kind("turn_end")["outcome"] == "interrupted"
 
 
 def test_a_drain_works_off_the_hive_and_what_was_sent_past_it(database: Database) -> None:

@@ -171,10 +171,9 @@ def test_a_server_that_is_not_who_it_should_be_is_refused(lab: Lab) -> None:
     migrate(database.url)
     lab.server.execute("hive", "CREATE ROLE eve LOGIN PASSWORD 'pw' IN ROLE hyperhive_operator")
     program = (
-        "import sys; from hyperhive_cli.hive.room import connect, AwayError\n"
-        "try: connect(sys.argv[1]).close()\n"
-        "except AwayError as error: print(error.message)\n"
-        "else: print('connected')\n"
+        "import sys; from hyperhive_cli.hive.checkup import look_at_hive\n"
+        "found = {one.what: one for one in look_at_hive(sys.argv[1], 'bee', 'alice')}\n"
+        "print(found['tls'].level if 'tls' in found else found['hive'].finding)\n"
     )
     root = lab.server.folder / "ca.pem"
     other = lab.server.folder / "other.pem"
@@ -188,7 +187,8 @@ def test_a_server_that_is_not_who_it_should_be_is_refused(lab: Lab) -> None:
         assert done.stderr == ""
         return done.stdout.strip()
 
-    assert said(HOST, f"sslmode=verify-full&sslrootcert={root}") == "connected"
+    assert said(HOST, f"sslmode=verify-full&sslrootcert={root}") == "ok"
+    assert said(HOST, "sslmode=require") == "warning"
     assert "certificate verify failed" in said(HOST, f"sslmode=verify-full&sslrootcert={other}")
     assert "does not match host name" in said("10.77.3.1", f"sslmode=verify-full&sslrootcert={root}")
     assert "no pg_hba.conf entry" in said(HOST, "sslmode=disable")

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -96,6 +97,38 @@ def test_the_guard_reports_how_claude_ended(workspace: Path) -> None:
             return await process.wait()
 
     assert [trio.run(main, script) for script in ("exit 7", "kill -9 $$")] == [7, -9]
+
+
+def test_what_is_left_at_the_deadline_is_killed_before_it_and_a_later_one_takes_its_place(
+    workspace: Path, number: str
+) -> None:
+    """The harness says no more than when it is: claude is interrupted, and then what heeds no signal is killed."""
+    script = f"trap 'touch heard' INT; (trap '' INT; setsid sleep {number}) & while :; do sleep 0.05; done"
+
+    async def main() -> tuple[int, float, bool]:
+        async with open_claude(["/bin/sh", "-c", script], workspace=workspace, environment=os.environ) as process:
+            process.hold_until(time.clock_gettime(guard.CLOCK) + 1_000)
+            deadline = time.clock_gettime(guard.CLOCK) + guard.KILL_AHEAD_S + 1.0
+            await trio.to_thread.run_sync(lambda: wait_until(lambda: sleepers(number)))
+            process.hold_until(deadline)
+            status = await process.wait()
+        return status, deadline - time.clock_gettime(guard.CLOCK), process.is_overdue
+
+    status, left, is_overdue = trio.run(main)
+    assert (status, left > 0, is_overdue) == (-signal.SIGKILL, True, True)
+    assert sleepers(number) == []
+    assert (workspace / "heard").exists()
+
+
+def test_a_deadline_that_comes_in_pieces_is_one() -> None:
+    found = guard.Guard(-1)
+    found.status = 0  # there is nobody to be interrupted
+    assert found.patience_s() is None
+    found.take("id")
+    found.take("1")
+    assert (found.patience_s(), found.is_over()) == (None, False)
+    found.take("2.5\nt")
+    assert (found.patience_s(), found.is_over()) == (0.0, True)
 
 
 def test_claude_gets_neither_the_lifeline_nor_the_lock(workspace: Path) -> None:

@@ -43,17 +43,18 @@ FLOORS = {
         bus
         claude.runner
         control.feed control.server
-        hive.feed hive.fleet hive.foyer hive.line hive.mail hive.tenancy
+        hive.checkup hive.feed hive.fleet hive.foyer hive.line hive.mail hive.tenancy
         render.answer render.blocks render.console render.document render.draft render.facts render.feed render.memory
         render.output render.plot render.prose render.stream render.system render.tool
-        web.app web.channel web.harness web.history web.reader web.server web.stream
+        web.channel web.harness web.history web.local web.reader web.stream
     """,
     4: """
         agent.care agent.checkup agent.compactor agent.control agent.credentials agent.hook agent.ledger agent.login
         agent.loop agent.panel agent.prewarm agent.purse agent.screen agent.session agent.slots agent.turn
         hive.member hive.relay
+        web.hive
     """,
-    5: "agent.harness agent.host",
+    5: "agent.harness agent.host web.app web.server",
     6: """
         cli.__init__ cli.agents cli.amount cli.backup cli.budget cli.completers cli.completion cli.config cli.configured
         cli.demo cli.doctor cli.export cli.fleet_tail cli.hive cli.host cli.inbox cli.invocation cli.limits cli.login

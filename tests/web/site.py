@@ -198,7 +198,7 @@ def open_site(
     **how: Any,  # noqa: ANN401
 ) -> Iterator[Site]:
     """Start `hyperhive … web --json` and wait for its address; at the end it is interrupted and must leave with 130."""
-    process = forkserver.fork(words, folder, environment, {"web.channel.POLL_S": 0.02})  # while no harness runs
+    process = forkserver.fork(words, folder, environment, {"web.local.POLL_S": 0.02})  # while no harness runs
     program = Program(process)
     try:
         announced = program.wait_for(lambda found: "url" in found)

@@ -12,7 +12,7 @@ from starlette.types import Message
 from hyperhive_cli.settings import AgentPaths, resolve_paths
 from hyperhive_cli.web import channel as channel_module
 from hyperhive_cli.web import stream as stream_module
-from hyperhive_cli.web.channel import Channel
+from hyperhive_cli.web.local import HarnessChannel
 from hyperhive_cli.web.reader import Reader
 from hyperhive_cli.web.sse import HEARTBEAT
 from hyperhive_cli.web.stream import EventStream
@@ -36,7 +36,7 @@ def test_a_silent_stream_beats(paths: AgentPaths, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(channel_module, "HEARTBEAT_S", 0.01)
 
     async def main() -> list[bytes]:
-        channel = Channel(paths)
+        channel = HarnessChannel(paths)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(channel.run)
             chunks = Reader(channel, None, partial=False).chunks()

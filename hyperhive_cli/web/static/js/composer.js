@@ -12,6 +12,14 @@ export function complaint(error) {
   return error.hint ? `${error.message} (${error.hint})` : error.message;
 }
 
+const STOPPED = "No harness runs (hyperhive run): this page is read-only";
+
+/** What can be done with an agent of another machine. @param {Record<string, any>} facts @param {boolean} takes */
+function elsewhere(facts, takes) {
+  if (!takes) return "The hive is away: nothing can be sent now";
+  return `Message; ${facts.running ? `it runs on ${facts.hive.machine}` : "it waits until a machine runs the agent"}`;
+}
+
 export class Composer {
   /** @param {Api} api @param {() => void} changed something was sent or done */
   constructor(api, changed) {
@@ -37,10 +45,8 @@ export class Composer {
 
   /** A stopped agent takes nothing: say so before somebody has typed a page. @param {Record<string, any>} facts */
   know(facts) {
-    const takes = Boolean(facts.running) && facts.capabilities?.send !== false;
-    this.field.placeholder = takes
-      ? "Message, or /command"
-      : "No harness runs (hyperhive run): this page is read-only";
+    const takes = Boolean(facts.running || facts.hive) && facts.capabilities?.send !== false;
+    this.field.placeholder = facts.hive ? elsewhere(facts, takes) : takes ? "Message, or /command" : STOPPED;
     this.button.disabled = !takes;
   }
 

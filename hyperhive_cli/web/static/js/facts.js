@@ -1,6 +1,6 @@
 /** What the header says: a reducer over the agent's state and its events, and the words for it. Pure. */
 
-import { clock, count, mapping, number, string, timeOfDay, tokens } from "./text.js";
+import { clock, count, duration, mapping, number, oneLine, string, textOf, timeOfDay, tokens } from "./text.js";
 
 /** @typedef {"fine" | "warn" | "bad" | "quiet" | ""} Tone */
 /** @typedef {{words: string, tone: Tone, countdown: string, hint: string}} Badge */
@@ -14,6 +14,8 @@ const STATUS = new Map(
     rate_limited: ["rate limited", "warn"],
     over_budget: ["over budget", "warn"],
     failed: ["failed", "bad"],
+    standby: ["standby", "quiet"],
+    account_waits: ["account waits", "warn"],
   }),
 );
 const NEAR_FULL = 0.7;
@@ -100,7 +102,8 @@ function observeLine(facts, line) {
  */
 export function aliveBadge(facts, phase, now) {
   if (phase === "refused") return { words: "no access", tone: "bad", countdown: "", hint: "" };
-  if (!facts || phase === "reconnecting") {
+  const isAway = facts?.hive && facts.capabilities?.send === false; // the hive is, which alone knows of it
+  if (!facts || phase === "reconnecting" || isAway) {
     return { words: facts ? "reconnecting" : "connecting", tone: "quiet", countdown: "", hint: "" };
   }
   if (!facts.running) {
@@ -108,7 +111,7 @@ export function aliveBadge(facts, phase, now) {
       words: "stopped",
       tone: "quiet",
       countdown: "",
-      hint: "No harness runs: what is shown is from the agent's files.",
+      hint: facts.hive ? "No machine runs it." : "No harness runs: what is shown is from the agent's files.",
     };
   }
   if (facts.paused) return { words: "paused", tone: "warn", countdown: "", hint: "No turn begins until you resume." };
@@ -142,4 +145,16 @@ export function contextBadge(facts) {
   const share = Math.min(1, Math.max(0, used / window));
   const tone = share >= FULL ? "bad" : share >= NEAR_FULL ? "warn" : "fine";
   return { share, words: `${Math.round(share * 100)}%`, sizes: `${tokens(used)} / ${tokens(window)}`, tone };
+}
+
+/**
+ * Give where an agent of a hive runs and how old what it says of itself is, "" for one of this machine.
+ * @param {Record<string, any> | null} facts
+ * @returns {{machine: string, report: string}}
+ */
+export function whereabouts(facts) {
+  if (!facts?.hive) return { machine: "", report: "" };
+  const age = number(facts.hive.report_age_s);
+  const machine = facts.running ? oneLine(textOf(facts.hive.machine), 40) : "none";
+  return { machine, report: age === null ? "none yet" : `${duration(Math.round(age))} ago` };
 }

@@ -1,6 +1,6 @@
 /** The header of a panel: alive, model, context, turn, unread; it ticks each second, from the agent's own times. */
 
-import { aliveBadge, contextBadge, turnState } from "./facts.js";
+import { aliveBadge, contextBadge, turnState, whereabouts } from "./facts.js";
 import { find, setText } from "./dom.js";
 import { clean, count, oneLine, textOf } from "./text.js";
 
@@ -43,6 +43,7 @@ export class Header {
     this.drawModel();
     this.drawContext();
     this.drawTurn(now);
+    this.drawMachine();
     const unread = count(this.facts?.unread);
     setText(find(".unread .count", this.root), String(unread));
     find(".unread", this.root).classList.toggle("some", unread > 0);
@@ -96,5 +97,13 @@ export class Header {
     setText(find(".state", element), clean(state) || "–");
     setText(find(".elapsed", element), elapsed);
     element.dataset.state = state;
+  }
+
+  drawMachine() {
+    const { machine, report } = whereabouts(this.facts);
+    const element = find(".machine", this.root);
+    element.hidden = !machine;
+    setText(find(".name", element), machine);
+    element.title = `What it says of itself was reported ${report}. It is steered on its machine.`;
   }
 }

@@ -19,6 +19,12 @@ export class Inbox {
     this.words = find(".inbox-words");
     this.shown = "";
     this.error = "";
+    this.isReadOnly = false;
+  }
+
+  /** @param {Record<string, any>} facts */
+  know(facts) {
+    this.isReadOnly = Boolean(facts.hive);
   }
 
   async refresh() {
@@ -35,7 +41,8 @@ export class Inbox {
   show(messages) {
     const now = Date.now();
     // An element is replaced only where something changed, so that the keyboard's place and open parts stay.
-    const key = JSON.stringify(messages.map((one) => [one.id, one.state, one.reason, one.not_before, one.body]));
+    const rows = messages.map((one) => [one.id, one.state, one.reason, one.not_before, one.body]);
+    const key = JSON.stringify([this.isReadOnly, rows]);
     if (key !== this.shown) {
       this.shown = key;
       const focused = document.activeElement?.getAttribute("data-for");
@@ -87,6 +94,7 @@ export class Inbox {
 
   /** @param {Record<string, any>} message */
   buttons(message) {
+    if (this.isReadOnly) return [];
     const verbs =
       { ready: ["cancel"], dead: ["retry"], cancelled: ["retry"] }[/** @type {string} */ (message.state)] ?? [];
     if (message.state === "ready" && message.not_before > Date.now()) verbs.push("retry");

@@ -50,7 +50,7 @@ export class Login {
     const failed = !isOpen && login.finished === true && login.ok !== true && facts.status === "needs_login_idle";
     const needs = Boolean(facts.running) && facts.status === "needs_login_idle";
     const wasHidden = this.root.hidden;
-    this.root.hidden = !isOpen && !needs;
+    this.root.hidden = Boolean(facts.hive) || (!isOpen && !needs);
     if (this.root.hidden) {
       this.error = "";
       return;

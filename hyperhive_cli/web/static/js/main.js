@@ -29,14 +29,16 @@ async function begin() {
   if (!takeToken()) return askForToken("");
   const named = /^\/agents\/([^/]+)\/?$/u.exec(location.pathname)?.[1];
   try {
-    const agents = await new Api("/api").get("agents");
-    if (named || agents.length === 1) {
+    const api = new Api("/api");
+    const [agents, hive] = await Promise.all([api.get("agents"), api.get("hive")]);
+    const isOne = agents.length === 1 && !hive.url; // a hive has more, though it may be away
+    if (named || isOne) {
       const name = named ? decodeURIComponent(named) : agents[0].agent;
       open("panel");
-      new Panel(name, new Api(`/agents/${encodeURIComponent(name)}/api`), agents.length).start();
+      new Panel(name, new Api(`/agents/${encodeURIComponent(name)}/api`), isOne).start();
     } else {
       open("overview");
-      new Overview(new Api("/api"), agents).start();
+      new Overview(api, agents, hive).start();
     }
   } catch (error) {
     const refused = error instanceof RequestError && (error.status === 401 || error.status === 403);

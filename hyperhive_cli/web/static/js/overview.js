@@ -2,7 +2,7 @@
 
 import { RequestError } from "./access.js";
 import { find, h, setText } from "./dom.js";
-import { aliveBadge, contextBadge, signOf, turnState } from "./facts.js";
+import { aliveBadge, contextBadge, signOf, turnState, whereabouts } from "./facts.js";
 import { colourSwitch } from "./colours.js";
 import { dollars, oneLine, plural, textOf, timeOfDay } from "./text.js";
 
@@ -11,10 +11,11 @@ import { dollars, oneLine, plural, textOf, timeOfDay } from "./text.js";
 const EVERY_MS = 2000;
 
 export class Overview {
-  /** @param {Api} api @param {Record<string, any>[]} agents */
-  constructor(api, agents) {
+  /** @param {Api} api @param {Record<string, any>[]} agents @param {Record<string, any>} hive */
+  constructor(api, agents, hive) {
     this.api = api;
     this.agents = agents;
+    this.hive = hive;
     this.seenAt = Date.now();
     this.list = find(".agents");
   }
@@ -23,6 +24,7 @@ export class Overview {
     colourSwitch(find(".theme"));
     document.title = "hyperhive";
     this.draw();
+    this.warn(this.troubleWords());
     setInterval(() => document.hidden || this.refresh(), EVERY_MS);
     document.addEventListener("visibilitychange", () => document.hidden || this.refresh());
     this.list.querySelector("a")?.focus();
@@ -30,14 +32,22 @@ export class Overview {
 
   async refresh() {
     try {
-      this.agents = await this.api.get("agents");
+      [this.agents, this.hive] = await Promise.all([this.api.get("agents"), this.api.get("hive")]);
       this.seenAt = Date.now();
-      this.warn("");
+      this.warn(this.troubleWords());
       this.draw();
     } catch (error) {
       const why = error instanceof RequestError ? error.message : String(error);
       this.warn(`Not connected: ${why}. What is shown is of ${timeOfDay(this.seenAt)}.`);
     }
+  }
+
+  /** What is wrong with the hive, "" for nothing: this machine's agents go on without it. */
+  troubleWords() {
+    const { trouble, age_s: age } = this.hive;
+    if (!trouble) return "";
+    const until = age === null ? "are not known" : `are as of ${timeOfDay(this.seenAt - age * 1000)}`;
+    return `Agents of other machines ${until}: ${oneLine(textOf(trouble), 200)}`;
   }
 
   /** @param {string} words */
@@ -57,7 +67,9 @@ export class Overview {
     find(".empty").hidden = this.agents.length > 0;
     this.agents.forEach((one, index) => this.drawCard(this.list.children[index], one, now));
     const running = this.agents.filter((one) => one.running).length;
-    setText(find(".summary"), `${plural(this.agents.length, "agent")}, ${running} running`);
+    const machines = new Set(this.agents.filter((one) => one.hive && one.running).map((one) => one.hive.machine)).size;
+    const others = machines ? `, ${plural(machines, "other machine")}` : "";
+    setText(find(".summary"), `${plural(this.agents.length, "agent")}, ${running} running${others}`);
   }
 
   /** @param {Element} item @param {Record<string, any>} one @param {number} now */
@@ -75,6 +87,11 @@ export class Overview {
       ["inbox", `${one.unread} waiting${one.dead ? `, ${one.dead} dead` : ""}`],
       ["", today],
     ];
+    if (this.hive.url) {
+      const { machine, report } = whereabouts(one);
+      rows.unshift(["machine", machine || "this one"]);
+      rows.push(["report", report || "now"]);
+    }
     const badge = h(
       "span",
       `badge ${alive.tone}`,

@@ -23,12 +23,12 @@ const SOON_MS = 150;
 const TELLING = new Set(["turn_start", "turn_end", "status_changed", "note"]);
 
 export class Panel {
-  /** @param {string} agent @param {Api} api @param {number} agents how many this server has */
-  constructor(agent, api, agents) {
+  /** @param {string} agent @param {Api} api @param {boolean} isOne whether this server has no other agent */
+  constructor(agent, api, isOne) {
     this.api = api;
     /** @type {Record<string, any>} */
     this.facts = {};
-    find(".where").hidden = agents < 2;
+    find(".where").hidden = isOne;
     const soon = () => this.lookSoon();
     this.header = new Header(agent);
     this.feed = new Feed(find(".feed"), find(".pill"));
@@ -82,6 +82,7 @@ export class Panel {
     this.header.know(this.facts);
     this.login.know(this.facts);
     this.composer.know(this.facts);
+    this.inbox.know(this.facts);
     this.charts.upTo(snapshot.last_turn?.turn_id ?? null);
   }
 
@@ -146,6 +147,7 @@ export class Panel {
       chip.focus();
     };
     chip.addEventListener("click", () => {
+      if (this.facts.hive) return; // it is set on the agent's own machine
       form.hidden = !form.hidden;
       field.value = string(this.facts.model);
       if (!form.hidden) field.select();

@@ -1,0 +1,277 @@
+"""A hive, as the gateway knows it: the agents that other machines run, by their reports and their feed.
+
+The database is asked in threads, and never for longer than the gateway can wait: what was known before is given
+while it is slow or away, and what it holds is not changed but by a message.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+from anyio.to_thread import run_sync
+
+from hyperhive_cli.account import EndedTurn
+from hyperhive_cli.errors import HyperhiveError, RefusedError, StoreError, UnknownError
+from hyperhive_cli.hive import fleet
+from hyperhive_cli.hive.address import shown_url
+from hyperhive_cli.hive.feed import HiveFeed, Told
+from hyperhive_cli.hive.mail import HiveInbox
+from hyperhive_cli.hive.room import AwayError, complaints, connect
+from hyperhive_cli.moments import text_to_moment
+from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.store.facts import stored_fact
+from hyperhive_cli.store.inbox import Message
+from hyperhive_cli.web.api import capabilities
+from hyperhive_cli.web.channel import Channel
+from hyperhive_cli.web.history import PAGE_ROWS, Page
+
+if TYPE_CHECKING:
+    from hyperhive_cli.hive.room import Connection
+
+T = TypeVar("T")
+LOOK_EVERY_S = 1.0
+LOOK_LIMIT_S = 1.0  # that a request waits for a look
+MOST_FOLLOWED = 16  # agents of other machines at once: each has a connection
+TICK_S = 0.5  # how long a thread waits for news: the gateway's end waits for it
+BATCH_EVENTS = 200
+AGAIN_S = 1.0
+
+
+class HiveView:
+    """The hive's agents whose names fit one of the patterns. `trouble`: why it could not be looked at, or None."""
+
+    def __init__(self, url: str, patterns: Sequence[str]) -> None:
+        self.trouble: str | None = None
+        self.tasks: anyio.abc.TaskGroup | None = None  # where looks run
+        self.followed = anyio.CapacityLimiter(MOST_FOLLOWED)
+        self.url = url
+        self._patterns = tuple(patterns)
+        self._calls = anyio.CapacityLimiter(1)  # one connection
+        self._connection: Connection | None = None
+        self._agents: dict[str, dict[str, Any]] = {}
+        self._asked_at = self._seen_at = float("-inf")
+        self._looking: anyio.Event | None = None
+
+    async def call(self, work: Callable[["Connection"], T]) -> T:
+        """Do the work with the connection, in a thread; raises as `room.complaints`, and what the work raises."""
+        return await run_sync(self._do, work, limiter=self._calls)
+
+    def _do(self, work: Callable[["Connection"], T]) -> T:
+        try:
+            with complaints(self.url):
+                if self._connection is None or self._connection.closed:
+                    self._connection = connect(self.url, name="hyperhive web")
+                return work(self._connection)
+        except AwayError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):  # it is broken
+                connection.close()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give its address, what is wrong with it, and how old is what is known of its agents."""
+        age = None if self._seen_at < 0 else round(time.monotonic() - self._seen_at, 1)
+        return {"url": shown_url(self.url), "trouble": self.trouble, "age_s": age}
+
+    async def agents(self, *, limit_s: float = LOOK_LIMIT_S) -> dict[str, dict[str, Any]]:
+        """Give what is known of the agents, by their names; as of now, if the hive answers in time."""
+        assert self.tasks is not None  # noqa: S101 - requests come during the lifespan
+        if self._looking is None and time.monotonic() - self._asked_at >= LOOK_EVERY_S:
+            self._asked_at = time.monotonic()
+            self._looking = anyio.Event()
+            self.tasks.start_soon(self._look, self._looking)
+        if self._looking is not None and self.trouble is None:
+            with anyio.move_on_after(limit_s):
+                await self._looking.wait()
+        return self._agents
+
+    async def _look(self, looking: anyio.Event) -> None:
+        try:
+            found = [await self.call(partial(fleet.look, pattern=pattern)) for pattern in self._patterns]
+        except HyperhiveError as error:
+            self.trouble = error.message
+        else:
+            self.trouble, self._seen_at = None, time.monotonic()
+            self._agents = {one["agent"]: one for many in found for one in many}
+        finally:
+            self._looking = None
+            looking.set()
+
+    def aged(self, one: Mapping[str, Any]) -> dict[str, Any]:
+        """Give an agent's state as of now: its report is older by the time since the last look."""
+        age = one["hive"]["report_age_s"]
+        if age is not None:
+            age = round(age + time.monotonic() - self._seen_at, 1)
+        state = {**one, "stored": True, "hive": {**one["hive"], "report_age_s": age}}
+        closed = capabilities(state, answers=False)
+        return {**state, "capabilities": {**closed, "send": self.trouble is None}}
+
+    async def elsewhere(self, here: Mapping[str, AgentPaths]) -> dict[str, "HiveAgent"]:
+        """Give the agents that are not those of this machine, by their names."""
+        found = await self.agents()
+        return await run_sync(
+            lambda: {name: HiveAgent(self, one) for name, one in found.items() if not self._is_here(name, here)}
+        )
+
+    async def find(self, name: str, here: Mapping[str, AgentPaths]) -> "HiveAgent | None":
+        """Find an agent that is not this machine's; None where there is none of this name, or it is.
+
+        Raises AwayError for one of which nothing is known while the hive is away.
+        """
+        found = await self.agents(limit_s=0.0 if name in here and self._seen_at > 0 else LOOK_LIMIT_S)
+        if name in found:
+            return None if await run_sync(self._is_here, name, here) else HiveAgent(self, found[name])
+        if name not in here and self.trouble is not None:
+            raise AwayError(self.trouble)
+        return None
+
+    def _is_here(self, name: str, here: Mapping[str, AgentPaths]) -> bool:
+        """Whether an agent is this machine's: it has a folder here, and no other one holds its lease. Blocking."""
+        if name not in here:
+            return False
+        one, origin = self._agents.get(name), None
+        if one is None or not one["running"]:
+            return True
+        with suppress(StoreError):
+            origin, _, _ = (stored_fact(here[name].inbox_db, "hive_origin") or "").partition("@")
+        return not origin or origin == one["hive"]["origin"]  # without: it is in no hive, and merely has the same name
+
+    def state_of(self, known: Mapping[str, Any]) -> dict[str, Any]:
+        """Give an agent's state by the last look; the one that is known, should the hive have forgotten it since."""
+        return self.aged(self._agents.get(known["agent"], known))
+
+
+class HiveAgent:
+    """What can be read of an agent of another machine; of what `LocalAgent` changes, it takes a message alone."""
+
+    def __init__(self, view: HiveView, known: Mapping[str, Any]) -> None:
+        self.name: str = known["agent"]
+        self.view = view
+        self._known = known
+
+    @property
+    def key(self) -> object:
+        """What tells its channel from those of others."""
+        return self.name
+
+    def channel(self) -> Channel:
+        """Give a channel of its own; raises HyperhiveError when too many are open."""
+        if self.view.followed.available_tokens == 0:
+            raise HyperhiveError(
+                f"{MOST_FOLLOWED} agents of other machines are followed already", "close some of the pages"
+            )
+        return HiveChannel(self)
+
+    async def state(self) -> dict[str, Any]:
+        """Give its state, as it reported it."""
+        await self.view.agents()
+        return self.last_state()
+
+    def last_state(self) -> dict[str, Any]:
+        """Give its state, as the last look found it."""
+        return self.view.state_of(self._known)
+
+    async def page(self, since: int | None, limit: int) -> Page:
+        """Give a page of its events, under the hive's numbers."""
+        return Page(*await self.view.call(partial(fleet.events_page, agent=self.name, since=since, limit=limit)))
+
+    async def messages(self, *, ended: bool) -> list[Message]:
+        """List its messages."""
+        return await self.view.call(lambda connection: self._inbox(connection).messages(ended=ended))
+
+    async def turns(self, since_ms: int) -> list[EndedTurn]:
+        """List the turns that began at this moment or later."""
+        return await self.view.call(partial(fleet.turns_since, pattern=self.name, since_ms=since_ms))
+
+    async def turn(self, named: str) -> dict[str, Any]:
+        """Give an ended turn's row, without what the history holds of it."""
+        number = (
+            None if named == "last" else int(named) if named.isascii() and named.isdigit() and len(named) < 19 else -1
+        )
+        row = await self.view.call(partial(fleet.turn, agent=self.name, turn_id=number))
+        if row is None:
+            raise UnknownError(f"the hive knows no turn {named} of {self.name}")
+        return row
+
+    async def change(self, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Send a message; raises RefusedError for all else."""
+        if op != "send":
+            machine = self.last_state()["hive"]["machine"]
+            where = f"runs on {machine}" if machine else "runs on another machine"
+            raise RefusedError(f"agent {self.name!r} {where}: it is steered there", f"hyperhive -a {self.name} …")
+        at = arguments.get("at")
+        moment = None if at is None else text_to_moment(at, datetime.now().astimezone())
+        number = await self.view.call(
+            lambda connection: self._inbox(connection).put(
+                arguments.get("from") or "operator",
+                arguments["body"],
+                now_ms=0,
+                key=arguments.get("key"),
+                not_before=0 if moment is None else int(moment.timestamp() * 1000),
+            )
+        )
+        return {"id": number}
+
+    def _inbox(self, connection: "Connection") -> HiveInbox:
+        return HiveInbox(connection, self.view.url, self.name)
+
+
+class HiveChannel(Channel):
+    """The feed of an agent of another machine, from the hive; to the database all browsers are one follower."""
+
+    def __init__(self, agent: HiveAgent) -> None:
+        super().__init__()
+        self._agent = agent
+
+    async def observe(self) -> dict[str, Any]:
+        """Look at the agent."""
+        return await self._agent.state()
+
+    async def page(self, since: int | None) -> Page:
+        """Read a page of its events; nothing where they cannot be read."""
+        try:
+            return await self._agent.page(since, PAGE_ROWS)
+        except HyperhiveError:
+            return Page([], since or 0)
+
+    async def follow(self) -> None:
+        """Follow the hive, over its restarts."""
+        view, name = self._agent.view, self._agent.name
+        self._place.last = int((await self._agent.state())["seq"])
+        self.ready.set()
+        while True:
+            feed = HiveFeed(view.url, name, tick_s=TICK_S)
+            feed.last[name] = self.last
+            events = feed.follow()
+            try:
+                with suppress(HyperhiveError):  # a look says it
+                    while True:
+                        lines = await run_sync(_take, events, limiter=view.followed)
+                        if feed.last[name] < self.last:  # the hive was restored to an earlier day
+                            self._begin_anew()
+                            self._place.last = 0 if lines else feed.last[name]
+                        self._publish(lines)
+            finally:
+                feed.close()
+            await anyio.sleep(AGAIN_S)
+
+
+def _take(events: Iterator[Told | None]) -> list[bytes]:
+    """Wait for the next events, a tick at most, and give their JSON texts."""
+    lines: list[bytes] = []
+    for told in events:
+        if told is None:
+            break
+        lines.append(told.record.to_json())
+        if len(lines) == BATCH_EVENTS:
+            break
+    return lines

@@ -1,0 +1,173 @@
+"""An agent of this machine, as the gateway knows it: its files, and the control socket of its harness."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+from anyio.to_thread import run_sync
+
+from hyperhive_cli.account import EndedTurn
+from hyperhive_cli.control.client import GoneError
+from hyperhive_cli.errors import HyperhiveError, NotRunningError, StoreError
+from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.store.ended import read_turns
+from hyperhive_cli.store.folder import lock_holder
+from hyperhive_cli.store.inbox import Message, open_inbox_reader
+from hyperhive_cli.store.report import stored_status, with_holder, with_live
+from hyperhive_cli.store.turns import find_turn, turn_to_dict
+from hyperhive_cli.web.api import capabilities
+from hyperhive_cli.web.channel import Channel
+from hyperhive_cli.web.harness import asked, call
+from hyperhive_cli.web.history import Page, read_page
+from hyperhive_cli.web.sse import named_frame
+
+ANSWER_LIMIT_S = 2.0
+POLL_S = 0.25  # while no harness runs
+# With more readers than this, events are gathered for so long before they are written to all of them, unless there
+# are many already.
+MANY_READERS = 10
+LINGER_S = 0.005
+LINGER_BYTES = 64 * 1024
+
+
+class LocalAgent:
+    """What can be read of an agent of this machine, and changed."""
+
+    def __init__(self, paths: AgentPaths) -> None:
+        self.name = paths.agent
+        self._paths = paths
+
+    @property
+    def key(self) -> object:
+        """What tells its channel from those of others."""
+        return self._paths
+
+    def channel(self) -> Channel:
+        """Give a channel of its own."""
+        return HarnessChannel(self._paths)
+
+    async def state(self) -> dict[str, Any]:
+        """Give its state."""
+        return await observe(self._paths)
+
+    async def page(self, since: int | None, limit: int) -> Page:
+        """Give a page of its history."""
+        return await run_sync(read_page, self._paths.events_db, since, limit)
+
+    async def messages(self, *, ended: bool) -> list[Message]:
+        """List its messages."""
+
+        def read() -> list[Message]:
+            if not self._paths.inbox_db.exists():
+                return []
+            with open_inbox_reader(self._paths.inbox_db) as inbox:
+                return inbox.messages(ended=ended)
+
+        return await run_sync(read)
+
+    async def turns(self, since_ms: int) -> list[EndedTurn]:
+        """List the turns that began at this moment or later."""
+        return await run_sync(read_turns, self._paths, since_ms)
+
+    async def turn(self, named: str) -> dict[str, Any]:
+        """Give a turn's row."""
+        row, events, is_whole = await run_sync(find_turn, self._paths, named)
+        return turn_to_dict(row, events, is_whole=is_whole)
+
+    async def change(self, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Let its harness do something; raises NotRunningError without one."""
+        try:
+            return await call(self._paths.socket, op, arguments)
+        except GoneError as error:
+            raise NotRunningError(self.name) from error
+
+
+async def observe(paths: AgentPaths, limit_s: float = ANSWER_LIMIT_S) -> dict[str, Any]:
+    """Give an agent's state: what `status --json` says, and what a browser may do about it now."""
+    found = await run_sync(lambda: stored_status(paths, now_ms=int(time.time() * 1000)))
+    try:
+        live: Mapping[str, Any] | None = await call(paths.socket, "status", {}, limit_s)
+    except (GoneError, HyperhiveError):
+        live = None
+    if live is not None:
+        state, stored = with_live(found, live), bool(live["stored"])
+    else:
+        state = with_holder(found, await run_sync(lock_holder, paths.lock_file))
+        stored = await run_sync(paths.events_db.exists)
+    return {**state, "stored": stored, "capabilities": capabilities(state, answers=live is not None)}
+
+
+class HarnessChannel(Channel):
+    """The feed of an agent of this machine; to the harness all browsers are one follower.
+
+    History from the file, then live from the control socket, over the harness's restarts (`control.feed` is the
+    blocking twin).
+    """
+
+    def __init__(self, paths: AgentPaths) -> None:
+        super().__init__()
+        self.paths = paths
+        self._was_live: bool | None = None
+
+    async def observe(self) -> dict[str, Any]:
+        """Look at the agent."""
+        return await observe(self.paths)
+
+    async def page(self, since: int | None) -> Page:
+        """Read a page of the history; nothing where it cannot be read, or is not that of the events that came."""
+        if not self._place.is_in_history:
+            return Page([], since or 0)
+        try:
+            return await run_sync(read_page, self.paths.events_db, since)
+        except StoreError:
+            return Page([], since or 0)
+
+    async def follow(self) -> None:
+        """Follow the harness, and the file while there is none."""
+        self._place.last = (await self.page(None)).newest
+        while True:
+            await self._live()
+            if self._place.is_in_history:
+                await self._catch_up()
+            self.ready.set()
+            await self._tell_state(is_live=False)
+            await anyio.sleep(POLL_S)
+
+    async def _live(self) -> None:
+        """Take what the harness sends until it goes away; nothing when none runs."""
+        try:
+            async with asked(self.paths.socket, "events", since=self.last, partial=True) as lines:
+                with anyio.fail_after(ANSWER_LIMIT_S):
+                    snapshot, more = await lines.first()
+                stood_at = self.last
+                is_joined = self._place.join(snapshot)
+                if not is_joined or self.last < stood_at:
+                    self._begin_anew()
+                    if not self._place.is_in_history:
+                        self._place.last = 0  # what the harness still has is all there is
+                    return
+                self.ready.set()
+                await self._tell_state(is_live=True)
+                while True:
+                    self._publish(more)
+                    if self.readers > MANY_READERS and sum(map(len, more)) < LINGER_BYTES:
+                        await anyio.sleep(LINGER_S)
+                    more = await lines.more()
+        except (GoneError, HyperhiveError, TimeoutError):
+            return
+
+    async def _catch_up(self) -> None:
+        """Take what the history holds behind the newest event: what the socket did not give before it closed."""
+        while True:
+            page = await self.page(self.last)
+            if page.newest < self.last or page.last == self.last:
+                return
+            self._publish([event.to_json() for event in page.events])
+            self._place.last = page.last
+
+    async def _tell_state(self, *, is_live: bool) -> None:
+        """Tell the readers when a harness has come or gone; whoever comes later finds it in the snapshot."""
+        was_live, self._was_live = self._was_live, is_live
+        if was_live is not None and was_live is not is_live:
+            self.ring.extend([named_frame("state", await self.state())])

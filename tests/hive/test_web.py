@@ -1,0 +1,143 @@
+"""The web panel of a hive: agents of other machines beside those of this one, and a database that goes away."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hyperhive_cli.web.api import CHANGES
+from tests.conftest import wait_until
+from tests.harness import TEXT, Hive, gated
+from tests.hive.conftest import Database
+from tests.hive.machines import Machine
+from tests.web.page.browser import open_browser, open_window
+from tests.web.site import Site, open_site
+
+
+@contextmanager
+def panel(machine: Machine, *names: str) -> Iterator[Site]:
+    words = ["web", "--bind", "127.0.0.1:0", "--json", *names]
+    assert machine.forkserver is not None
+    with open_site(machine.forkserver, words, machine.environment(), machine.folder) as site:
+        yield site
+
+
+def agents(site: Site) -> dict[str, dict[str, object]]:
+    return {one["agent"]: one for one in site.get("/api/agents")}
+
+
+def test_an_agent_of_another_machine_is_seen_and_sent_to_and_not_steered(database: Database) -> None:
+    with (
+        database.machines("a", "b", runs=TEXT) as (a, b),
+        a.run("ant"),
+        b.run("bee") as bee,
+        panel(a) as site,
+    ):
+        a.await_owner("ant")
+        b.await_owner("bee")
+        wait_until(lambda: agents(site).keys() == {"ant", "bee"} and agents(site)["bee"]["running"])
+        found = agents(site)
+        assert found["ant"]["hive"] is None
+        told = found["bee"]["hive"]
+        assert isinstance(told, dict)
+        assert (told["machine"], told["report_age_s"] >= 0) == ("b", True)
+        assert site.get("/api/hive") == {"url": database.url, "trouble": None, "age_s": site.get("/api/hive")["age_s"]}
+
+        with site.stream(path="/agents/bee/api/stream") as stream:
+            snapshot = stream.named("snapshot").data
+            can = [name for name, able in snapshot["capabilities"].items() if able]
+            assert (snapshot["running"], can) == (True, ["send"])
+            sent = site.ask("POST", "/agents/bee/api/messages", {"Content-Type": "application/json"},
+                            b'{"body": "hello", "key": "k", "from": "me"}')  # fmt: skip
+            assert (sent.status, sent.json()) == (200, {"id": 1})
+            seen = [stream.next().data]
+            while seen[-1]["kind"] != "turn_end":
+                seen.append(stream.next().data)
+            assert (seen[-1]["outcome"], site.get("/agents/bee/api/inbox")["messages"]) == ("ok", [])
+        first = snapshot["seq"] + 1
+        assert [event["seq"] for event in seen] == list(range(first, first + len(seen)))
+        bee.wait_for_kind("turn_end", ok=True)
+
+        page = site.get(f"/agents/bee/api/events?since={first - 1}&limit=2")
+        assert ([event["seq"] for event in page["events"]], page["last"]) == ([first, first + 1], first + 1)
+        assert (page["oldest"], page["reset"]) == (1, False)
+        newest = site.get("/agents/bee/api/events?limit=1")["events"]
+        assert site.get("/agents/bee/api/state")["seq"] <= newest[0]["seq"]
+        assert site.get("/agents/bee/api/events?since=99999")["reset"] is True
+        assert [one["sender"] for one in site.get("/agents/bee/api/inbox?all=1")["messages"]] == ["me"]
+        wait_until(lambda: site.get("/agents/bee/api/stats?by=model")["total"]["turns"] == 1)
+        assert site.get("/agents/bee/api/turns/last") == site.get("/agents/bee/api/turns/1")
+        assert site.ask("GET", f"/agents/bee/api/turns/{10**17}").status == 404
+        assert site.ask("GET", "/agents/wasp/api/state").status == 404
+        for change in CHANGES:
+            if change.op != "send":
+                fields = {name: "x" for name, field in change.fields.items() if field.required}
+                refused = site.post(f"/agents/bee{change.path.replace('{id}', '1')}", **fields)
+                assert (refused.status, "runs on b" in refused.json()["error"]) == (409, True), change.path
+        assert site.post("/agents/bee/api/messages", body="x", at="yesterday").status == 400
+        assert site.post("/agents/bee/api/messages", body="other", key="k").status == 409
+    assert database.rows("SELECT body, state FROM hyperhive.inbox") == [("hello", "done")]
+
+
+def test_an_agent_that_moves_is_where_it_runs_and_patterns_choose(database: Database) -> None:
+    """It has a folder on both machines; one of the same name that is in no hive stays this machine's."""
+    with database.machines("a", "b", runs=TEXT) as (a, b), a.run("bee"), panel(a) as site:
+        a.await_owner("bee")
+        with b.run("bee"), b.run("cow"), panel(a, "c*", "cow") as some:
+            assert a.call("cow", "send", "mine alone", HYPERHIVE_HIVE="").status == 0
+            b.await_owner("cow")
+            assert agents(site)["bee"]["hive"] is None
+            assert a.call("elsewhere", "agents", "move", "bee", "b").status == 0
+            b.await_owner("bee")
+            wait_until(lambda: agents(site)["bee"]["hive"])
+            assert site.post("/agents/bee/api/pause").status == 409
+            assert {name: one["hive"] for name, one in agents(some).items()} == {"cow": None}
+            assert [one["body"] for one in some.get("/api/inbox")["messages"]] == ["mine alone"]
+
+
+def test_the_page_shows_the_hive_and_says_when_it_is_away(mortal: Database) -> None:
+    with (
+        open_browser() as browser,
+        mortal.machines("a", "b", runs=gated()) as (a, b),
+        a.run("ant") as ant,
+        b.run("bee") as bee,
+        panel(a) as site,
+    ):
+        hive = Hive(a.workspace("ant"), a.state_dir("ant"), a.fake.path, a.environment())
+        a.await_owner("ant")
+        b.await_owner("bee")
+        a.send("bee", "look at the nightly build")
+        bee.wait_for_kind("turn_start")
+        with open_window(browser, hive, f"{site.url}#token={site.token}") as window:
+            window.expected = ("status of 409",)
+            window.wait_text(".agents li", "thinking")
+            assert window.page.locator(".agents h2").all_inner_texts() == ["ant", "bee"]
+            machines = window.page.locator(".agents dd:nth-of-type(1)").all_inner_texts()
+            assert machines == ["this one", "b"]
+            window.wait_text(".summary", "2 agents, 2 running, 1 other machine")
+            window.wait_text(".agents li", "s ago")
+            assert window.axe() == []
+            window.page.get_by_role("link", name="bee").click()
+            window.wait_live()
+            window.wait_text(".machine", "on b")
+            window.wait_text(".feed", "look at the nightly build")
+            assert window.page.locator(".top .actions button:visible").all_inner_texts() == ["◐"]
+            window.say("and again")
+            window.wait_text(".reply", "message 2 is in the inbox")
+            window.wait_text(".inbox li", "and again")
+            assert window.page.locator(".message-buttons button").count() == 0
+            window.say("/pause")
+            window.wait_text(".reply", "runs on b: it is steered there")
+            b.fake.touch("go on")
+            window.wait_text(".feed", "Hello! I am ready.")
+            assert window.axe() == []
+            window.page.get_by_role("link", name="agents").click()
+            window.wait_text(".agents li", "bee")
+            mortal.server.kill()
+            window.wait_text(".banner", "Agents of other machines are as of ")
+            assert window.page.locator(".agents .badge").all_inner_texts() == ["online", "reconnecting"]
+            assert window.page.locator(".agents h2").all_inner_texts() == ["ant", "bee"]
+            assert site.post("/agents/bee/api/messages", body="nobody hears it").status == 503
+            assert site.post("/agents/ant/api/pause").status == 200
+            window.wait_text(".agents li", "paused")
+            mortal.server.start()
+            window.page.locator(".banner").wait_for(state="hidden")
+        assert ant.process.poll() is None
