@@ -27,7 +27,7 @@ POLL_S = 0.25  # while no harness runs
 # With more readers than this, events are gathered for so long before they are written to all of them, unless there
 # are many already.
 MANY_READERS = 10
-LINGER_S = 0.005
+LINGER_S = 0.001
 LINGER_BYTES = 64 * 1024
 
 
