@@ -18,6 +18,7 @@ Line = dict[str, Any]
 STREAMING = ("--print", "--verbose", "--output-format", "stream-json", "--model", "haiku")
 SKIP_PERMISSIONS = "--dangerously-skip-permissions"
 OPTIONAL = {"thinking_tokens", "task_progress", "background_tasks_changed"}  # their number is a matter of timing
+CALLS = {"assistant::tool_use", "user::tool_result"}
 
 
 @contextmanager
@@ -48,9 +49,14 @@ def turn(
 
 
 def shape(lines: Sequence[Line]) -> list[str]:
-    """Give the kinds of these lines in order, without those whose number is a matter of timing."""
+    """Give the kinds of these lines in order, without those whose number is a matter of timing.
+
+    Of tools that are called side by side, the first may have answered before the second is told of.
+    """
     kinds = [":".join([line["type"], line.get("subtype", ""), *blocks(line)]) for line in lines]
-    return [kind for kind in kinds if kind.partition(":")[2] not in OPTIONAL]
+    kept = [kind for kind in kinds if kind.partition(":")[2] not in OPTIONAL]
+    runs = groupby(kept, key=CALLS.__contains__)
+    return [kind for are_calls, run in runs for kind in (sorted(run) if are_calls else run)]
 
 
 def blocks(line: Line) -> list[str]:
