@@ -91,6 +91,15 @@ def resolve_paths(agent: str | None, state_dir: Path | None, workspace: Path, en
     )
 
 
+def paths_by_name(agent: str, folder: Path, environ: Mapping[str, str]) -> AgentPaths:
+    """Find the files of one agent among several, in this state folder; raises UsageError.
+
+    Variables that name one agent's files (HYPERHIVE_EVENTS_DB, HYPERHIVE_MODEL_FILE) are nobody else's.
+    """
+    others = {name: value for name, value in environ.items() if not name.startswith("HYPERHIVE_")}
+    return resolve_paths(agent, folder, folder, others)
+
+
 def default_agents_home(environ: Mapping[str, str]) -> Path:
     """Give the folder below which each agent has its own, unless it was told otherwise. Raises UsageError."""
     return _state_home(environ) / "hyperhive"

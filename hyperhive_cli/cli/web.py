@@ -12,7 +12,7 @@ import click
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import Invocation, hive_option, pass_invocation, print_json
 from hyperhive_cli.errors import HyperhiveError
-from hyperhive_cli.settings import AgentPaths, check_agent_name, default_agents_home, resolve_paths
+from hyperhive_cli.settings import AgentPaths, check_agent_name, default_agents_home, paths_by_name
 from hyperhive_cli.store.folder import find_agents
 from hyperhive_cli.web.bind import WebConfig, check_bind
 
@@ -165,10 +165,9 @@ def _named(invocation: Invocation, names: tuple[str, ...]) -> Mapping[str, Agent
             return None
         paths = invocation.paths()
         return {paths.agent: paths}
-    found = {}
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("HYPERHIVE_")}
+    found, home = {}, default_agents_home(os.environ)
     for name in names:
-        found[name] = resolve_paths(check_agent_name(name), None, Path.cwd(), environ)
+        found[name] = paths_by_name(name, home / check_agent_name(name), os.environ)
         if not found[name].state_dir.exists():
             raise HyperhiveError(f"there is no agent {name!r}", "hyperhive agents")
     return found

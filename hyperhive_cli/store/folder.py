@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperhive_cli.errors import AgentConflictError, HyperhiveError, StoreError, UsageError
-from hyperhive_cli.settings import INBOX_NAME, AgentPaths, check_agent_name, resolve_paths
+from hyperhive_cli.settings import INBOX_NAME, AgentPaths, check_agent_name, paths_by_name
 
 LOCK_WAIT_S = 0.5  # an asker for the holder takes the lock for a moment
 SWEEP_WAIT_S = 15.0  # the guard of a harness that was killed holds it until its turn's processes are gone
@@ -124,9 +124,7 @@ def find_agents(folder: Path) -> list[AgentPaths]:
         return []
     except OSError as error:
         raise HyperhiveError(f"{folder} cannot be read: {error.strerror}") from error
-    # Variables that name one agent's files are nobody else's.
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("HYPERHIVE_")}
-    return [resolve_paths(entry.name, entry, entry, environ) for entry in entries if _is_name(entry.name)]
+    return [paths_by_name(entry.name, entry, os.environ) for entry in entries if _is_name(entry.name)]
 
 
 def _is_name(name: str) -> bool:
