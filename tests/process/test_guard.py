@@ -103,13 +103,14 @@ def test_what_is_left_at_the_deadline_is_killed_before_it_and_a_later_one_takes_
     workspace: Path, number: str
 ) -> None:
     """The harness says no more than when it is: claude is interrupted, and then what heeds no signal is killed."""
-    script = f"trap 'touch heard' INT; (trap '' INT; setsid sleep {number}) & while :; do sleep 0.05; done"
+    deaf = f"(trap '' INT; setsid sh -c 'touch ready; exec sleep {number}')"
+    script = f"trap 'touch heard' INT; {deaf} & while :; do sleep 0.05; done"
 
     async def main() -> tuple[int, float, bool]:
         async with open_claude(["/bin/sh", "-c", script], workspace=workspace, environment=os.environ) as process:
             process.hold_until(time.clock_gettime(guard.CLOCK) + 1_000)
             deadline = time.clock_gettime(guard.CLOCK) + guard.KILL_AHEAD_S + 1.0
-            await trio.to_thread.run_sync(lambda: wait_until(lambda: sleepers(number)))
+            await trio.to_thread.run_sync(lambda: wait_until((workspace / "ready").exists))
             process.hold_until(deadline)
             status = await process.wait()
         return status, deadline - time.clock_gettime(guard.CLOCK), process.is_overdue
