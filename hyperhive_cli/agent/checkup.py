@@ -15,6 +15,7 @@ import trio
 
 from hyperhive_cli.agent.credentials import config_folder
 from hyperhive_cli.claude.process import open_claude
+from hyperhive_cli.claude.talk import ignore, talk
 from hyperhive_cli.control.client import GoneError, call
 from hyperhive_cli.diagnosis import (
     INSTALL,
@@ -42,6 +43,7 @@ from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.place import unsound_file_system
 
 ASK_LIMIT_S = 20.0  # for one answer of claude; the very first start of a new binary takes 5 s
+DRAIN_S = 1.0  # an answer may be long, and this machine busy
 CHECK_LIMIT_S = 5.0  # for one database
 ANSWER_LIMIT_S = 2.0
 OUTPUT_LIMIT_BYTES = 256 * 1024
@@ -63,23 +65,17 @@ class Patient:
 async def ask_claude(patient: Patient, *words: str) -> tuple[int, str] | None:
     """Run claude for an answer and give its exit status and stdout, None when it takes too long. Raises OSError."""
     output = bytearray()
+
+    def hear(chunk: bytes) -> None:
+        output.extend(chunk[: max(0, OUTPUT_LIMIT_BYTES - len(output))])
+
     with trio.move_on_after(ASK_LIMIT_S):
         async with open_claude(
             [patient.program or "", *words], workspace=patient.workspace, environment=patient.environment
         ) as process:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(process.feed, b"")
-                nursery.start_soon(_read, process.stdout, output)
-                nursery.start_soon(_read, process.stderr, bytearray())
-                status = await process.wait()
-                nursery.cancel_scope.deadline = trio.current_time() + 1.0
+            status = await talk(process, b"", hear, ignore, drain_s=DRAIN_S)
             return status, output.decode(errors="replace")
     return None
-
-
-async def _read(stream: trio.abc.ReceiveStream, kept: bytearray) -> None:
-    while chunk := await stream.receive_some(OUTPUT_LIMIT_BYTES):
-        kept += chunk[: max(0, OUTPUT_LIMIT_BYTES - len(kept))]
 
 
 async def look_at_claude(patient: Patient) -> AsyncIterator[Finding]:

@@ -41,7 +41,7 @@ FLOORS = {
     """,
     3: """
         bus
-        claude.runner
+        claude.runner claude.talk
         control.feed control.server
         hive.checkup hive.feed hive.fleet hive.foyer hive.line hive.mail hive.tenancy
         render.answer render.blocks render.console render.document render.draft render.facts render.feed render.memory
@@ -77,9 +77,10 @@ HOMES = {
     "starlette": "web.",
     "uvicorn": "web.server",
     "trio": """
-        bus claude.process claude.runner control.server agent.care agent.checkup agent.compactor agent.credentials
-        agent.harness agent.hook agent.ledger agent.login agent.loop agent.panel agent.prewarm agent.screen agent.turn
-        cli.demo cli.doctor cli.run agent.host agent.slots cli.host hive.line hive.member hive.relay
+        bus claude.process claude.runner claude.talk control.server agent.care agent.checkup agent.compactor
+        agent.credentials agent.harness agent.hook agent.ledger agent.login agent.loop agent.panel agent.prewarm
+        agent.screen agent.turn agent.host agent.slots cli.demo cli.doctor cli.run cli.host hive.line hive.member
+        hive.relay
     """,
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness agent.host demo.replay cli.sinks web.server",
