@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import trio
 
 from hyperhive_cli.agent.credentials import config_folder
 from hyperhive_cli.claude.process import open_claude
-from hyperhive_cli.claude.talk import ignore, talk
+from hyperhive_cli.claude.talk import Tail, last_line, talk
 from hyperhive_cli.control.client import GoneError, call
 from hyperhive_cli.diagnosis import (
     INSTALL,
@@ -62,9 +62,17 @@ class Patient:
     skips_permissions: bool = False
 
 
-async def ask_claude(patient: Patient, *words: str) -> tuple[int, str] | None:
-    """Run claude for an answer and give its exit status and stdout, None when it takes too long. Raises OSError."""
-    output = bytearray()
+class Answer(NamedTuple):
+    """What claude said, and its exit status."""
+
+    status: int
+    output: str
+    complaint: str  # the last line of its stderr
+
+
+async def ask_claude(patient: Patient, *words: str) -> Answer | None:
+    """Run claude for an answer, None when it takes too long. Raises OSError."""
+    output, complaint = bytearray(), Tail()
 
     def hear(chunk: bytes) -> None:
         output.extend(chunk[: max(0, OUTPUT_LIMIT_BYTES - len(output))])
@@ -73,8 +81,8 @@ async def ask_claude(patient: Patient, *words: str) -> tuple[int, str] | None:
         async with open_claude(
             [patient.program or "", *words], workspace=patient.workspace, environment=patient.environment
         ) as process:
-            status = await talk(process, b"", hear, ignore, drain_s=DRAIN_S)
-            return status, output.decode(errors="replace")
+            status = await talk(process, b"", hear, complaint.hear, drain_s=DRAIN_S)
+            return Answer(status, output.decode(errors="replace"), last_line(complaint.text))
     return None
 
 
@@ -88,31 +96,32 @@ async def look_at_claude(patient: Patient) -> AsyncIterator[Finding]:
         if said is None:
             yield wrong("claude", f"{patient.program} does not answer within {ASK_LIMIT_S:g} s", INSTALL)
             return
-        if said[0] != 0:
-            yield wrong("claude", f"{patient.program} --version leaves with exit status {said[0]}", INSTALL)
+        if said.status != 0:
+            why = f": {said.complaint}" if said.complaint else ""
+            yield wrong("claude", f"{patient.program} --version leaves with exit status {said.status}{why}", INSTALL)
             return
         yield fine("claude", patient.program)
-        yield judge_version(said[1])
+        yield judge_version(said.output)
         for words, judge in ((("--help",), _judge_help), (("auth", "status"), _judge_login)):
             answer = await ask_claude(patient, *words)
             yield judge(answer)
     except (OSError, ValueError) as error:
-        yield wrong("claude", f"{patient.program} cannot be started: {error}", INSTALL)
+        yield wrong("claude", f"it cannot be started: {error}", INSTALL)
 
 
-def _judge_help(answer: tuple[int, str] | None) -> Finding:
-    if answer is None or answer[0] != 0:
+def _judge_help(answer: Answer | None) -> Finding:
+    if answer is None or answer.status != 0:
         return wrong("flags", "claude does not list its flags", INSTALL)
-    return judge_help(answer[1])
+    return judge_help(answer.output)
 
 
-def _judge_login(answer: tuple[int, str] | None) -> Finding:
+def _judge_login(answer: Answer | None) -> Finding:
     if answer is None:
         return wrong("login", "claude does not say whether it is logged in", "claude auth status")
     report: Any = None
     with suppress(ValueError, RecursionError):
-        report = json.loads(answer[1])
-    return judge_login(answer[0], report if isinstance(report, dict) else {})
+        report = json.loads(answer.output)
+    return judge_login(answer.status, report if isinstance(report, dict) else {})
 
 
 def look_at_files(patient: Patient, *, by_login: bool) -> list[Finding]:

@@ -1,5 +1,6 @@
 """`hyperhive run`."""
 
+import errno
 import gc
 import math
 import os
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hyperhive_cli.claude.argv import Launch, check_extra, check_passed, child_environment
+from hyperhive_cli.claude.program import why_not
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.cli import completers
@@ -289,8 +291,9 @@ def find_claude(name: str) -> str:
         # An alias of the operator's shell, or the short PATH of a service, hides where it was installed.
         found = next((str(place) for place in map(Path.expanduser, map(Path, KNOWN_PLACES)) if place.is_file()), None)
     if found is None:
+        is_there = "/" in name and Path(name).exists()
         raise HyperhiveError(
-            f"there is no program {name!r} to be run as claude",
+            why_not(name, errno.EACCES) if is_there else f"there is no program {name!r} to be run as claude",
             "npm install -g @anthropic-ai/claude-code, or --claude PATH; `hyperhive demo` needs none",
         )
     return str(Path(found).absolute())

@@ -33,7 +33,7 @@ FLOORS = {
     """,
     2: """
         diagnosis ring
-        claude.guard claude.process
+        claude.guard claude.process claude.program
         control.client control.peer
         hive.room
         store.backup store.db store.ended store.events store.facts store.folder store.inbox store.model store.place
