@@ -4,7 +4,6 @@ The program gets one event as JSON on stdin. It runs behind a guard as claude do
 started is left. Its notes (source `hook`) are given to no hook, so that a failure cannot feed itself.
 """
 
-import shlex
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.process import open_claude
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.talk import Tail, ignore, last_line, talk
+from hyperhive_cli.configuration import command_words
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.events import BusEvent, Note, StatusChanged, TurnEnd
 from hyperhive_cli.outcomes import OutcomeKind
@@ -47,17 +47,6 @@ def wants(kinds: Sequence[str], record: BusEvent) -> bool:
     if record.is_partial or (isinstance(record.event, Note) and record.event.source == "hook"):
         return False
     return record.event.kind in kinds or (ATTENTION in kinds and needs_attention(record))
-
-
-def command_words(command: str) -> list[str]:
-    """Split a command line as a shell would, without one; raises UsageError when it has no program or an open quote."""
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise UsageError(f"--on-event {command!r} cannot be split into words: {error}") from error
-    if not words:
-        raise UsageError("--on-event names no program", "hyperhive run --on-event 'PROGRAM ARGUMENT …'")
-    return words
 
 
 def find_hook(command: str) -> tuple[str, ...]:
