@@ -24,6 +24,10 @@ settings.register_profile("house", deadline=None, max_examples=30)
 settings.register_profile("exhaustive", deadline=None, max_examples=300)
 settings.load_profile("house")
 
+# A script that starts the tests in its background lets them ignore Ctrl-C, and so would whatever they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 TESTS = Path(__file__).resolve().parent
 RECORDINGS = TESTS / "recordings"
 LONGEST_FIRST = ["hive", "web/page", "claude", "web", "cli", "process"]  # folders, by how long one of their tests takes
