@@ -21,7 +21,7 @@ from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.amount import Amount
 from hyperhive_cli.cli.configured import load_settings, stronger
-from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, now_ms, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, check_reachable, hive_option, is_plain, now_ms, pass_invocation
 from hyperhive_cli.cli.limits import limit_options, to_limits
 from hyperhive_cli.cli.sinks import open_sink
 from hyperhive_cli.cli.web import with_panel
@@ -193,6 +193,7 @@ def run(
     _check_words(claude_args, permission_mode, passed)
     workspace = workspace.resolve()
     paths = invocation.paths_for(workspace)
+    check_reachable(paths.state_dir)
     if partial is None:
         partial = not as_json and not quiet and sys.stdout.isatty() and not is_plain()
     launch = Launch((find_claude(claude),), permission_mode, skip_permissions, partial, claude_args)

@@ -88,7 +88,7 @@ HOMES = {
     "subprocess": "claude.guard",
     "socket": "control.client control.peer control.server web.harness web.server",
     "fcntl": "store.folder agent.refresh",
-    "importlib": "cli.main",
+    "importlib": "cli.main cli.web",
     **dict.fromkeys(("asyncio", "threading", "multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),
     **dict.fromkeys(("_ctypes", "_signal", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
     **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn", "os.execv", "os.execve"), ""),
