@@ -15,7 +15,7 @@ const QUIET_MS = 700; // a loss that is made good at once needs no banner
 export function connectionWords(connection, now) {
   const { phase, reason, lostAt, retryAt, known } = connection;
   if (phase === "refused") return `No access: ${reason}. Open the address that hyperhive web printed.`;
-  if (phase === "gone") return `Nothing to follow: ${reason}. Those that there are: ‹ above, or hyperhive agents.`;
+  if (phase === "gone") return `Nothing to follow: ${reason}. ‹ above leads to those that there are.`;
   if (!lostAt || phase === "live") return "";
   const since = known ? ` What is shown ends at ${timeOfDay(lostAt)}.` : "";
   if (phase !== "reconnecting") return `Reconnecting.${since}`;
