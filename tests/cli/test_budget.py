@@ -97,6 +97,8 @@ def test_an_inbox_that_cannot_be_read_is_no_agent_without_limits(hive: Hive) -> 
         ["budget", "raise", "--tool-calls", "5"],
         ["budget", "raise", "--message", "5"],
         ["budget", "raise", "--day-cost", "0"],
+        ["budget", "raise", "--day-cost", "inf"],
+        ["budget", "raise", "--message", "1", "--tool-calls", "1000000000000001"],
         ["run", "--max-turn-cost", "-1"],
         ["run", "--max-turn-tokens", "1.5"],
         ["run", "--max-turn-cost", "1", "--", "--max-budget-usd", "2"],
