@@ -16,7 +16,7 @@ from hyperhive_cli.agent.credentials import Signature, credentials_changed, cred
 from hyperhive_cli.agent.ledger import Ledger
 from hyperhive_cli.agent.pause import ACCOUNT_WAITS, LOGIN_PROBE_S, Pause, Pauses
 from hyperhive_cli.agent.prewarm import Prewarmer
-from hyperhive_cli.agent.purse import HELD, Purse
+from hyperhive_cli.agent.purse import HELD, Lift, Purse
 from hyperhive_cli.agent.turn import TurnDesk
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.outcome import Cause
@@ -127,13 +127,17 @@ class AgentLoop:
 
     async def raise_budget(
         self, day_cost: float | None, message_id: int | None, limits: Mapping[str, float | int]
-    ) -> None:
-        """Raise today's limit, which ends the wait for tomorrow, or those of a message. Raises as `Purse` does."""
+    ) -> Lift | None:
+        """Raise today's limit, which ends the wait for tomorrow, or those of a message. Raises as `Purse` does.
+
+        Gives what it is to the turn that runs, None when none does.
+        """
         write = partial(self._purse.raise_limits, day_cost, message_id, limits)
         await self._ledger.insist(write, limit_s=FACT_LIMIT_S)
         if self._rest is not None and self._bus.status == HELD and day_cost is not None:
             self._rest.until = -math.inf
         self.ring()
+        return self._desk.lift()
 
     def stop(self) -> None:
         """End after the running turn, which is interrupted: its message goes back into the inbox."""

@@ -8,7 +8,7 @@ import trio
 
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.ledger import Ledger
-from hyperhive_cli.agent.purse import Purse
+from hyperhive_cli.agent.purse import Lift, Purse
 from hyperhive_cli.agent.refresh import Refresh
 from hyperhive_cli.agent.retry import Fate, MessageState, message_fate
 from hyperhive_cli.agent.session import Session
@@ -44,6 +44,7 @@ class TurnDesk:
         self._take = take
         self._refresh = Refresh(config.environment, bus.note)
         self._running: Turn | None = None
+        self._given: tuple[Allowance, Message | None] | None = None  # to the running turn
         self._closing = False
         self._deadline_s: float | None = None
 
@@ -87,6 +88,13 @@ class TurnDesk:
     def spending(self) -> dict[str, int] | None:
         """Give what the running turn has used so far, tokens and tool calls; None when none runs."""
         return None if self._running is None else self._running.spending()
+
+    def lift(self) -> Lift | None:
+        """Let the running turn have what its limits were raised to; None when none runs, or one that is over them."""
+        if self._running is None or self._given is None:
+            return None
+        allowance, message = self._given
+        return None if allowance.overspent(self._running.evidence) else self._purse.lift(allowance, message)
 
     async def run_compact(self, instructions: str | None = None) -> tuple[Outcome, Evidence]:
         """Run `/compact` on the session. Ok with a note: claude found nothing to compact, and says why."""
@@ -139,6 +147,7 @@ class TurnDesk:
         await self._ledger.insist(self._bus.take_skip_continue)
         session = Session.from_facts(self._inbox.fact)
         allowance = self._purse.allowance(message, session)
+        self._given = allowance, message
         request = TurnRequest(
             self._argv(session, allowance, waits=False),
             prompt.encode(),

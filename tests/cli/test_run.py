@@ -368,6 +368,7 @@ def test_an_agent_whose_workspace_is_gone_says_so(hive: Hive, tmp_path: Path) ->
 def test_a_missing_claude_is_named(name: str, hive: Hive) -> None:
     status, message, hints = error(hive, "run", "--drain", "--claude", name)
     assert (status, message) == (1, f"there is no program {name!r} to be run as claude")
+    assert error(hive, "run", "--claude", "/etc")[:2] == (1, "/etc is a directory")
     assert "hyperhive demo" in hints[0]
     assert list(hive.state_dir.iterdir()) == []
 

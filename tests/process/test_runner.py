@@ -514,33 +514,76 @@ def test_cancellation_kills_the_group(play: Callable[..., Stage], fake_claude: F
 # --- what cannot be started ---
 
 
-@pytest.mark.parametrize("case", ["missing", "not executable", "a folder", "NUL", "another machine's"])
-def test_t18_a_claude_that_cannot_be_started_is_an_ending(
+PROGRAM = Path("/bin/true").read_bytes()
+LOADER = (re.findall(rb"/lib[\w/.-]*\0", PROGRAM) or [b"\0"])[0]
+BROKEN: dict[str, tuple[bytes | None, str]] = {
+    "missing": (None, "{} is not there"),
+    "empty": (b"", "{} is empty"),
+    "a text": (b"hello\n", "{} is no program of this system: neither ELF nor a script that begins with #!"),
+    "another machine's": (PROGRAM[:18] + b"\xf3\0" + PROGRAM[20:], "{} is for another processor: RISC-V, and not "),
+    "damaged": (PROGRAM[:16] + b"\xff" + PROGRAM[17:], "{} is damaged"),
+    "cut off": (PROGRAM[:19], "{} is no program of this system"),
+    "another C library's": (
+        PROGRAM.replace(LOADER, b"/no/such".ljust(len(LOADER), b"\0"), 1),
+        "{} needs the loader /no/such, which is not there",
+    ),
+    "no interpreter": (b"#!/no/such/node -x\nexit\n", "{} needs the interpreter /no/such/node, which is not there"),
+    "a folder as interpreter": (b"#! /\n", "{} needs the interpreter /, which cannot be executed"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_t18_a_claude_that_cannot_be_started_is_an_ending_with_its_cause(
     case: str, tmp_path: Path, stage: Callable[..., Stage]
 ) -> None:
+    content, said = BROKEN[case]
+    program = tmp_path / "program"
+    if content is not None:
+        program.write_bytes(content)
+        program.chmod(0o700)
+    check_not_started(stage([str(program)]), said.format(program))
+
+
+def test_t18_nor_can_a_folder_a_plain_file_or_a_nul_be_started(tmp_path: Path, stage: Callable[..., Stage]) -> None:
     plain = tmp_path / "plain"
     plain.write_text("#!/bin/sh\n")
-    foreign = tmp_path / "foreign"
-    foreign.write_bytes(b"\x7fELF" + bytes(60))
-    foreign.chmod(0o700)
-    argv = {
-        "missing": [str(tmp_path / "nowhere")],
-        "not executable": [str(plain)],
-        "a folder": [str(tmp_path)],
-        "NUL": [sys.executable, "a\0b"],
-        "another machine's": [str(foreign)],
-    }[case]
-    set_up = stage(argv)
+    check_not_started(stage([str(plain)]), f"{plain} is not executable (chmod +x)")
+    check_not_started(stage([str(tmp_path)]), f"{tmp_path} is a directory")
+    check_not_started(stage([sys.executable, "a\0b"]), "embedded null byte")
+
+
+def check_not_started(set_up: Stage, said: str) -> None:
     ending = set_up.run()
-    assert (ending.exit_status, ending.cause, bool(ending.detail)) == (None, None, True)
+    assert (ending.exit_status, ending.cause) == (None, None)
     outcome = classify(set_up.turn.evidence, ending)
     assert outcome.kind is OutcomeKind.NOT_STARTED
-    assert str(ending.detail) in str(outcome.note)
+    assert str(outcome.note).startswith(f"claude could not be started: {said}")
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("#!/usr/bin/env no-such-node\n", "no-such-node"),
+        ("#!/bin/sh\nexec no-such-node\n", "no-such-node: not found"),
+        ("#!/bin/sh\nexec /\n", "/: Permission denied"),
+    ],
+)
+def test_t18_nor_is_it_claude_that_ends_where_what_runs_it_is_missing(
+    script: str, said: str, tmp_path: Path, stage: Callable[..., Stage]
+) -> None:
+    program = tmp_path / "program"
+    program.write_text(script)
+    program.chmod(0o700)
+    set_up = stage([str(program)])
+    outcome = classify(set_up.turn.evidence, set_up.run())
+    assert (outcome.kind, said in str(outcome.note)) == (OutcomeKind.NOT_STARTED, True)
 
 
 def test_t18_a_workspace_that_is_gone_is_an_ending(stage: Callable[..., Stage], tmp_path: Path) -> None:
-    ending = stage([sys.executable, "-V"], folder=tmp_path / "gone").run()
-    assert (ending.exit_status, "gone" in str(ending.detail)) == (None, True)
+    gone = tmp_path / "gone"
+    check_not_started(stage([sys.executable, "-V"], folder=gone), f"the folder {gone} cannot be entered: No such file")
+    gone.write_text("")
+    check_not_started(stage([sys.executable, "-V"], folder=gone), f"the folder {gone} cannot be entered: Not a dir")
 
 
 def test_no_descriptor_is_left_behind(stage: Callable[..., Stage], tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ FLOORS = {
     2: """
         diagnosis ring
         agent.config
-        claude.guard claude.process
+        claude.guard claude.process claude.program
         control.client control.peer
         hive.room
         store.backup store.db store.ended store.events store.facts store.folder store.inbox store.model store.place
@@ -42,7 +42,7 @@ FLOORS = {
     """,
     3: """
         bus
-        claude.runner
+        claude.runner claude.talk
         control.feed control.server
         hive.checkup hive.feed hive.fleet hive.foyer hive.line hive.mail hive.tenancy
         render.answer render.blocks render.console render.document render.draft render.facts render.feed render.memory
@@ -78,17 +78,17 @@ HOMES = {
     "starlette": "web.",
     "uvicorn": "web.server",
     "trio": """
-        bus claude.process claude.runner control.server agent.care agent.checkup agent.compactor agent.credentials
-        agent.harness agent.hook agent.host agent.ledger agent.login agent.loop agent.panel agent.prewarm agent.refresh
-        agent.screen agent.slots agent.turn cli.demo cli.doctor cli.host cli.run hive.line hive.member hive.relay
-        hive.shipper
+        bus claude.process claude.runner claude.talk control.server agent.care agent.checkup agent.compactor
+        agent.credentials agent.harness agent.hook agent.host agent.ledger agent.login agent.loop agent.panel
+        agent.prewarm agent.refresh agent.screen agent.slots agent.turn cli.demo cli.doctor cli.host cli.run hive.line
+        hive.member hive.relay hive.shipper
     """,
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness agent.host demo.replay cli.sinks web.server",
     "subprocess": "claude.guard",
     "socket": "control.client control.peer control.server web.harness web.server",
     "fcntl": "store.folder agent.refresh",
-    "importlib": "cli.main",
+    "importlib": "cli.main cli.web",
     **dict.fromkeys(("asyncio", "threading", "multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),
     **dict.fromkeys(("_ctypes", "_signal", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
     **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn", "os.execv", "os.execve"), ""),

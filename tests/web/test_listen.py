@@ -131,14 +131,15 @@ def test_without_the_extra_it_says_what_to_install(hive: Hive) -> None:
         "import sys; sys.modules['starlette'] = None; sys.argv[0] = 'hyperhive'\n"
         "from hyperhive_cli.cli.main import main; main()"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, "web"],
-        env=hive.variables(), cwd=hive.workspace, capture_output=True, timeout=LIMIT_S, check=False, text=True,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert done.stderr == (
-        "Error: the web panel needs starlette, which is not installed\nTry: pip install 'hyperhive[web]'\n"
-    )
+    for command in (["web"], ["run", "--web", "--claude", str(hive.claude)]):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *command],
+            env=hive.variables(), cwd=hive.workspace, capture_output=True, timeout=LIMIT_S, check=False, text=True,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert done.stderr == (
+            "Error: the web panel needs starlette, which is not installed\nTry: pip install 'hyperhive[web]'\n"
+        )
 
 
 def test_the_address_is_printed_once_with_the_token_in_its_fragment(hive: Hive) -> None:
