@@ -26,6 +26,8 @@ settings.load_profile("house")
 
 TESTS = Path(__file__).resolve().parent
 RECORDINGS = TESTS / "recordings"
+# Ends a wait for what never comes. What does come may take many times as long on a busy machine as on a quiet one.
+LIMIT_S = 60.0
 LONGEST_FIRST = ["hive", "web/page", "claude", "web", "cli", "process"]  # folders, by how long one of their tests takes
 Step = dict[str, Any]
 T = TypeVar("T")
@@ -80,7 +82,7 @@ def parent_of(pid: int) -> int:
     return int(fields[1])
 
 
-def wait_until(condition: Callable[[], T], timeout_s: float = 10.0) -> T:
+def wait_until(condition: Callable[[], T], timeout_s: float = LIMIT_S) -> T:
     """Poll until the condition is true, and give its value; TimeoutError after the deadline."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
@@ -128,7 +130,7 @@ class FakeClaude:
     def touch(self, name: str) -> None:
         (self.folder / name).touch()
 
-    def wait_for(self, name: str, timeout_s: float = 10.0) -> None:
+    def wait_for(self, name: str, timeout_s: float = LIMIT_S) -> None:
         """Wait until the fake has touched a gate file."""
         wait_until((self.folder / name).exists, timeout_s)
 
@@ -174,10 +176,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_children_left() -> Iterator[None]:
-    """Fail a test that leaves children of the test process behind, zombies too; they have 2 s to go."""
+    """Fail a test that leaves children of the test process behind, zombies too; they have LIMIT_S to go."""
     before = _children()
     yield
-    deadline = time.monotonic() + 2.0
+    deadline = time.monotonic() + LIMIT_S
     while left := _children() - before:
         if time.monotonic() > deadline:
             pytest.fail("left behind: " + ", ".join(f"{pid} ({_command(pid)})" for pid in sorted(left)))

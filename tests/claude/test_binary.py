@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.claude.conftest import MessagesApi
-from tests.conftest import process_state, recording, recording_index, wait_until
+from tests.conftest import LIMIT_S, process_state, recording, recording_index, wait_until
 
 Line = dict[str, Any]
 STREAMING = ("--print", "--verbose", "--output-format", "stream-json", "--model", "haiku")
@@ -44,7 +44,7 @@ def turn(
 ) -> tuple[list[Line], int, str]:
     """Run one turn; gives its lines, exit status and stderr."""
     with running(binary, api, environment, *arguments) as process:
-        stdout, stderr = process.communicate(prompt.encode(), timeout=60)
+        stdout, stderr = process.communicate(prompt.encode(), timeout=LIMIT_S)
     return [json.loads(line) for line in stdout.split(b"\n")[:-1]], process.returncode, stderr.decode()
 
 
@@ -142,9 +142,9 @@ def test_sigint_ends_a_slow_tool_and_the_binary(claude_binary: Path, messages_ap
         process.stdin.close()
         process.stdin = None
         started = messages_api.workspace / "started"
-        wait_until(started.exists, 30)
+        wait_until(started.exists)
         process.send_signal(signal.SIGINT)
-        stdout, _ = process.communicate(timeout=20)
+        stdout, _ = process.communicate(timeout=LIMIT_S)
     lines = [json.loads(line) for line in stdout.split(b"\n")[:-1]]
     told = next(line for line in lines if "[Request interrupted by user" in json.dumps(line.get("message")))
     # Most often a last `result` follows; on a busy machine 2.1.330 leaves before it has written one.
@@ -166,7 +166,7 @@ def test_sigterm_ends_it_without_a_result(claude_binary: Path, messages_api: Mes
         process.stdin = None
         assert json.loads(process.stdout.readline())["subtype"] == "init"
         process.terminate()
-        rest, _ = process.communicate(timeout=10)
+        rest, _ = process.communicate(timeout=LIMIT_S)
     assert (rest, process.returncode) == (b"", 143)
 
 
@@ -178,7 +178,7 @@ def test_auth_status_is_json_with_an_exit_status(
     if not logged_in:
         del environment["ANTHROPIC_API_KEY"]
     done = subprocess.run(
-        [claude_binary, "auth", "status"], env=environment, capture_output=True, check=False, timeout=30
+        [claude_binary, "auth", "status"], env=environment, capture_output=True, check=False, timeout=LIMIT_S
     )
     assert json.loads(done.stdout)["loggedIn"] is logged_in
     assert done.returncode == (0 if logged_in else 1)

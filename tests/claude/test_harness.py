@@ -282,7 +282,7 @@ def test_overloads_that_pass_are_waited_for(start: Callable[[str], Hive]) -> Non
 def test_a_cancel_ends_a_slow_tool(start: Callable[[str], Hive]) -> None:
     hive = start("slow_tool")
     with hive.run(SKIP_PERMISSIONS) as program, hive.start("send", "take your time", "--wait") as waits:
-        wait_until((hive.workspace / "started").exists, 30)
+        wait_until((hive.workspace / "started").exists)
         tool = int((hive.workspace / "started").read_text())
         assert hive.call("cancel").status == 0
         end = program.wait_for_kind("turn_end")
@@ -311,7 +311,7 @@ def test_a_runaway_is_stopped_and_its_tools_are_counted(start: Callable[[str], H
 def test_a_stop_in_the_middle_of_a_tool_leaves_nothing_running(start: Callable[[str], Hive]) -> None:
     hive = start("slow_tool")
     with hive.run(SKIP_PERMISSIONS, "--message", "take your time") as program:
-        wait_until((hive.workspace / "started").exists, 30)
+        wait_until((hive.workspace / "started").exists)
         program.send(signal.SIGTERM)
         assert program.wait() == 143
     assert outcomes(program.events()) == ["interrupted"]
@@ -324,13 +324,13 @@ def test_t02_a_killed_harness_leaves_nothing_of_a_slow_tool(
 ) -> None:
     hive = start("slow_tool")
     with hive.run(SKIP_PERMISSIONS, "--message", "take your time") as program:
-        wait_until((hive.workspace / "started").exists, 30)
-        wait_until(lambda: "take your time" in transcripts(hive), 30)
+        wait_until((hive.workspace / "started").exists)
+        wait_until(lambda: "take your time" in transcripts(hive))
         session = of_kind(program.events(), "stream")[0]["session_id"]
         assert len(turn_of(program, hive)) > 2
         program.send(signal.SIGKILL)
         program.wait()
-        wait_until(lambda: all(map(is_gone, processes_in(hive.workspace))), 2)
+        wait_until(lambda: all(map(is_gone, processes_in(hive.workspace))))
     (hive.workspace / "finish").touch()
     again = hive.drain(SKIP_PERMISSIONS)
     assert (again.status, outcomes(again.json_lines())) == (0, ["ok"])
@@ -345,8 +345,8 @@ def test_t03_a_turn_whose_claude_or_guard_is_killed_leaves_nothing(victim: str, 
     hive = start("slow_tool")
     hive.constants = SOON_AGAIN
     with hive.run(SKIP_PERMISSIONS, "--drain", "--message", "take your time") as program:
-        wait_until((hive.workspace / "started").exists, 30)
-        wait_until(lambda: "take your time" in transcripts(hive), 30)  # else there is nothing to resume
+        wait_until((hive.workspace / "started").exists)
+        wait_until(lambda: "take your time" in transcripts(hive))  # else there is nothing to resume
         its_guard, its_claude, *tools = turn_of(program, hive)
         os.kill(its_claude if victim == "claude" else its_guard, signal.SIGKILL)
         program.wait_for_kind("turn_end", outcome="crashed")
@@ -361,7 +361,7 @@ def test_t08_a_cancel_ends_what_heeds_no_signal(scenario: str, start: Callable[[
     hive = start(scenario)
     hive.constants = {"claude.process.INTERRUPT_GRACE_S": 1.0}
     with hive.run(SKIP_PERMISSIONS, "--message", "take your time") as program:
-        wait_until((hive.workspace / "started").exists, 30)
+        wait_until((hive.workspace / "started").exists)
         its_guard, its_claude, *tools = turn_of(program, hive)
         if scenario == "slow_tool":  # claude itself heeds none while it is stopped, until SIGCONT comes with SIGTERM
             os.kill(its_claude, signal.SIGSTOP)
@@ -374,7 +374,7 @@ def test_t08_a_cancel_ends_what_heeds_no_signal(scenario: str, start: Callable[[
 def test_t13_a_stopped_turn_goes_on(start: Callable[[str], Hive]) -> None:
     hive = start("slow_tool")
     with hive.run(SKIP_PERMISSIONS, "--message", "take your time") as program:
-        wait_until((hive.workspace / "started").exists, 30)
+        wait_until((hive.workspace / "started").exists)
         _, *claude_and_tools = turn_of(program, hive)
         program.send(signal.SIGTSTP)
         wait_until(lambda: {process_state(pid) for pid in (program.pid, *claude_and_tools)} <= {"T", "Z", None})

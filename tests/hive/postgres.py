@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 # Its data is thrown away, and what the operating system was given survives the death of any process.
 SETTINGS = {
     "fsync": "off",

@@ -41,7 +41,7 @@ def test_t60_a_server_that_is_killed_loses_and_doubles_nothing(mortal: Database)
             server.start()
         assert b.send("bee", "two", "--wait", "--timeout", "40").status == 0
         own = [(event["ts"], event["kind"]) for event in program.events()]
-        wait_until(lambda: len(of_kind(follower.events(), "turn_end")) == 2, 20)
+        wait_until(lambda: len(of_kind(follower.events(), "turn_end")) == 2)
         assert mortal.rows("SELECT id, state, deliveries FROM hyperhive.inbox ORDER BY id") == [
             (1, "done", 1),
             (2, "done", 1),

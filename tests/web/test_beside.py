@@ -24,7 +24,7 @@ ADDRESS = re.compile(r"web panel: (http://127\.0\.0\.1:\d+/)#token=([\w-]{43})")
 def beside(hive: Hive, *arguments: str) -> Iterator[tuple[Program, Site]]:
     """Run the harness with a panel, and wait for its address."""
     with hive.run("--web", "--web-bind", "127.0.0.1:0", *arguments) as program:
-        found = wait_until(lambda: ADDRESS.fullmatch("\n".join(program.stderr)), 20.0)
+        found = wait_until(lambda: ADDRESS.fullmatch("\n".join(program.stderr)))
         assert found is not None
         yield program, Site(found[1], found[2], program)
 

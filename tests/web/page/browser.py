@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, sync_playwright
 
 from hyperhive_cli.settings import HISTORY_CAPACITY
-from tests.conftest import wait_until
+from tests.conftest import LIMIT_S, wait_until
 from tests.harness import Hive
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -76,9 +76,9 @@ class Window:
     def wait_live(self) -> None:
         self.page.locator("body[data-phase=live]").wait_for()
 
-    def wait_text(self, selector: str, text: str, *, limit_ms: float = 20_000) -> None:
+    def wait_text(self, selector: str, text: str) -> None:
         """Wait until an element that is seen has this text in it."""
-        self.page.locator(selector, has_text=text).first.wait_for(timeout=limit_ms)
+        self.page.locator(selector, has_text=text).first.wait_for()
 
     def text(self, selector: str) -> str:
         return self.page.locator(selector).first.inner_text()
@@ -97,7 +97,7 @@ class Window:
 
         A history that has not been swept yet may hold more than the page asks for.
         """
-        wait_until(lambda: max(self.numbers(), default=0) >= stored_numbers(self.hive.state_dir)[-1], 20)
+        wait_until(lambda: max(self.numbers(), default=0) >= stored_numbers(self.hive.state_dir)[-1])
         wanted, shown = stored_numbers(self.hive.state_dir)[-HISTORY_CAPACITY:], self.numbers()
         assert sorted(shown) == wanted
         rows: list[int] = self.page.evaluate(_ROW_NUMBERS)
@@ -133,7 +133,7 @@ def stored_numbers(state_dir: Path) -> list[int]:
 def gateway(hive: Hive, *arguments: str) -> Iterator[str]:
     """Serve the agent's panel; gives the address with its token."""
     with hive.start("web", "--json", "--bind", "127.0.0.1:0", *arguments) as program:
-        wait_until(lambda: program.stdout or program.process.poll() is not None, 30)
+        wait_until(lambda: program.stdout or program.process.poll() is not None)
         assert program.stdout, program.stderr
         url: str = json.loads(program.stdout[0])["url"]
         yield url
@@ -151,7 +151,7 @@ def open_window(
         reduced_motion="reduce",
         proxy={"server": proxy} if proxy else None,
     )
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(1000 * LIMIT_S)
     page = context.new_page()
     window = Window(page, url, hive)
     context.on("request", lambda request: window.asked.append(request.url))
