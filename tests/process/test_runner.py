@@ -333,11 +333,11 @@ def test_a_tree_that_computes_puts_the_end_of_a_silence_off(
     # Spins until the gate is there, by a loop that takes no longer when it gets the processor seldom.
     spin = f"while [ ! -e '{fake_claude.folder}/enough' ]; do :; done"
     spins: list[Step] = [{"spawn": ["sh", "-c", spin], "setsid": where != "a tool"}]
-    set_up = play(INIT, *spins, {"wait_for": "enough"}, RESULT, stall_s=1.5)
+    set_up = play(INIT, *spins, {"wait_for": "enough"}, RESULT, stall_s=1.0)
 
     async def wait_longer_than_a_stall() -> None:
         await reached(lambda: set_up.heard.notes("harness"))
-        await trio.sleep(1.2)  # after half of it
+        await trio.sleep(0.8)  # after half of it
         fake_claude.touch("enough")
 
     ending = set_up.run(wait_longer_than_a_stall)

@@ -35,7 +35,7 @@ def test_t15_a_claude_that_does_not_exit_is_ended_at_the_grace_and_the_next_turn
 
 def test_t16_a_claude_that_falls_silent_is_ended_counted_and_explained(world: World) -> None:
     message_id = world.put("do it")
-    life = world.drain([INIT, LEAVES_AT_ONCE, FOR_EVER], limits=Limits(stall_s=0.3))
+    life = world.drain([INIT, LEAVES_AT_ONCE, FOR_EVER], limits=Limits(stall_s=1.0))
     message = world.get(message_id)
     assert (life.outcomes(), message.state, message.attempts) == (["stalled"] * 3, "dead", 3)
     seen = r"no line in [\d.]+ s \(last line system/init [\d.]+ s ago\)"

@@ -93,12 +93,13 @@ def test_text_is_seen_while_it_is_written_and_the_clock_goes_on_after_a_reload(
         assert window.page.locator(".rows .prose").count() == 0
         since = hive.status()["since_unix"]
         window.page.reload()
-        window.wait_text(".turn .elapsed", "0:0")
-        shown: float = window.page.evaluate(
+        window.wait_text(".turn .elapsed", ":")
+        began = (
             "() => { const [m, s] = document.querySelector('.elapsed').textContent.split(':');"
             "return Date.now() / 1000 - (60 * Number(m) + Number(s)) }"
         )
-        assert abs(shown - since) < 3  # the page shows whole seconds, redrawn each second
+        # The page shows whole seconds, redrawn each second, unless the machine is busy.
+        wait_until(lambda: abs(window.page.evaluate(began) - since) < 3)
         fake_claude.touch("go on")
         program.wait_for_kind("turn_end", outcome="ok")
         window.wait_text(".rows .prose", "Tell me what you need")

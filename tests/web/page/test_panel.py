@@ -216,7 +216,7 @@ def test_nothing_is_serious_for_accessibility_or_too_wide_for_a_phone(
                 window.page.get_by_role("button", name=tab).click()
                 assert overflowing(window.page.locator("body")) == []
                 assert window.axe() == []
-            assert window.page.locator(".charts canvas").count() == 4
+            wait_until(lambda: window.page.locator(".charts canvas").count() == 4)
             window.page.get_by_role("button", name="Transcript").click()
             window.say("/model " + "y" * 100)
             window.wait_text(".model", "yyy")
