@@ -82,6 +82,12 @@ def parent_of(pid: int) -> int:
     return int(fields[1])
 
 
+def kill(pid: int) -> None:
+    """Kill a process that may have ended by now."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
 def wait_until(condition: Callable[[], T], timeout_s: float = LIMIT_S) -> T:
     """Poll until the condition is true, and give its value; TimeoutError after the deadline."""
     deadline = time.monotonic() + timeout_s
@@ -147,7 +153,7 @@ class FakeClaude:
         for pid, start_time in (*self._pids("started.txt"), *self._pids("spawned.txt")):
             fields = _process_fields(pid)
             if fields and fields[0] != "Z" and fields[19] == start_time:  # not another process with its id
-                os.kill(pid, signal.SIGKILL)
+                kill(pid)
 
     def _pids(self, name: str) -> list[tuple[int, str]]:
         path = self.folder / name
@@ -267,6 +273,6 @@ def _children() -> set[int]:
 def _command(pid: int) -> str:
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return "gone"
     return b" ".join(words).decode(errors="replace").strip() or "zombie"

@@ -26,12 +26,14 @@ def calls_before(events: Sequence[Event], text: str) -> int:
     """Give how many tools had been called when the one note with this text came, which must say so."""
     (at,) = [at for at, event in enumerate(events) if event["kind"] == "note" and text in event["text"]]
     lines = [event["message"] for event in of_kind(events[:at], "stream") if event["type"] == "assistant"]
-    count = sum(block["type"] == "tool_use" for line in lines for block in line["content"])
+    count: int = sum([block["type"] == "tool_use" for line in lines for block in line["content"]])
     assert events[at]["text"].endswith(f"{text}{count} of 5 tool calls")
     return count
 
 
-@pytest.mark.parametrize("warm", [[], ["--prewarm"]], ids=["cold", "warm"])
+@pytest.mark.parametrize(
+    "warm", [pytest.param([], id="cold"), pytest.param(["--prewarm"], id="warm", marks=pytest.mark.exhaustive)]
+)
 def test_a_runaway_is_stopped_after_so_many_tool_calls(
     warm: list[str], start: Callable[[str], Hive], messages_api: MessagesApi
 ) -> None:

@@ -17,7 +17,7 @@ import trio
 from hyperhive_cli.claude import guard
 from hyperhive_cli.claude import process as claude_process
 from hyperhive_cli.claude.process import become_subreaper, open_claude, sweep_marked
-from tests.conftest import LIMIT_S, parent_of, process_state, wait_until
+from tests.conftest import LIMIT_S, kill, parent_of, process_state, wait_until
 
 # How a process gets away from its parent: a job, a session of its own, an orphan, an empty environment.
 ESCAPES = {
@@ -48,7 +48,7 @@ def number() -> Iterator[str]:
     marker = f"{10_000 + uuid4().int % 80_000}.{uuid4().int % 100_000:05}"
     yield marker
     for pid in sleepers(marker):
-        os.kill(pid, signal.SIGKILL)
+        kill(pid)
 
 
 def sleepers(marker: str) -> list[int]:

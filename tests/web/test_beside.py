@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hyperhive_cli.agent.control import refuse_turns
+from hyperhive_cli.claude import guard
 from hyperhive_cli.control.peer import Peer
 from hyperhive_cli.errors import RefusedError
 from tests.conftest import FakeClaude, parent_of, process_state, wait_until
@@ -33,8 +34,7 @@ def family(pid: int) -> list[int]:
     """Give the processes that descend from one."""
     found = [pid]
     for one in found:
-        for task in Path(f"/proc/{one}/task").iterdir():
-            found += map(int, (task / "children").read_text().split())
+        found += guard.children(one)
     return found[1:]
 
 
