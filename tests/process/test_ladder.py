@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -242,9 +243,11 @@ def test_t07_claude_outlives_the_thread_that_started_it(
 
 def holdings() -> Counter[str]:
     """Count what a process must not hold more of from turn to turn: descriptors by kind, threads, children."""
-    fds = [link.readlink().name.partition(":")[0] for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
-    children = [pid for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
-    return Counter(fds) + Counter(thread=threading.active_count(), child=len(children))
+    fds = []
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # of a thread that has just closed it
+            fds.append(link.readlink().name.partition(":")[0])
+    return Counter(fds) + Counter(thread=threading.active_count(), child=len(guard.children(os.getpid())))
 
 
 def test_t20_many_turns_leave_nothing_behind_in_the_harness(world: World, tmp_path: Path) -> None:
@@ -265,4 +268,7 @@ def test_t20_many_turns_leave_nothing_behind_in_the_harness(world: World, tmp_pa
 
     world.fake = FakeClaude(quick)
     assert world.live(steer).outcomes() == ["ok"] * turns
-    assert held[-1] - held[4] == Counter()  # the first turns warm up what there is one of
+    # The first turns warm up what there is one of; a thread more at one moment or the other is no leak, which grows.
+    early, late = held[4:9], held[-5:]
+    grown = {kind for kind in late[0] if min(one[kind] for one in late) > max(one[kind] for one in early)}
+    assert grown == set(), (early, late)

@@ -263,7 +263,7 @@ def test_none_waits_while_the_agent_rests(world: World) -> None:
 def test_one_that_nobody_uses_is_not_replaced_until_a_turn_has_run(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prewarm, "USE_WITHIN_S", 0.3)
+    monkeypatch.setattr(prewarm, "USE_WITHIN_S", 1.0)
     world.fake.script([TEXT])
     world.patient = False
 
