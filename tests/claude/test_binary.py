@@ -81,12 +81,13 @@ def test_the_lines_are_those_of_the_recording(scenario: str, claude_binary: Path
     assert (status, stderr) == (0, "")
     assert prompt in json.dumps(messages_api.requests()[0]["messages"])
     assert {line["session_id"] for line in lines} == {lines[0]["session_id"]}
+    if scenario == "tools":
+        assert (messages_api.workspace / "notes.txt").read_text() == "first line\nsecond line\n"
+        check_reports(lines)
 
 
-def test_tools_act_in_the_workspace_and_report(claude_binary: Path, messages_api: MessagesApi) -> None:
-    environment = messages_api.start("tools")
-    lines, _, _ = turn(claude_binary, messages_api, environment, SKIP_PERMISSIONS)
-    assert (messages_api.workspace / "notes.txt").read_text() == "first line\nsecond line\n"
+def check_reports(lines: Sequence[Line]) -> None:
+    """Check what a turn with tools reports of them, and of what it used."""
     results = [line["message"]["content"][0] for line in lines if line["type"] == "user"]
     assert [bool(result.get("is_error")) for result in results] == [False, False, False, False, True]
     last = lines[-1]

@@ -212,7 +212,7 @@ def test_t29_messages_are_data(start: Callable[[str], Hive], messages_api: Messa
     hive = start("text")
     secret = hive.workspace / "secret.txt"
     secret.write_text("the secret of the folder")
-    bodies = ["/clear", "--help", "-rf", f" @secret.txt or:\n@{secret} or @/etc/hostname", "a\0b or \udcff"]
+    bodies = ["/clear", "--help", "-rf", f" @secret.txt or:\n@{secret} or @/etc/hostname or a\0b or \udcff"]
     bodies.append("".join(f"see{before}@{secret} " for before in "\u3001\u3002\uff01\uff1f\ufeff"))
     for body in bodies:
         assert hive.call("send", "-", stdin=body.encode(errors="surrogateescape")).status == 0
