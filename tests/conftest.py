@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.forkserver import Forkserver
 
-# On a busy machine an example may take long; the time limit of the whole test still holds.
-settings.register_profile("house", deadline=None, max_examples=30)
-settings.register_profile("exhaustive", deadline=None, max_examples=300)
+# The same examples each time, and for them as long as a busy machine takes: the limit of the whole test still holds.
+PATIENT: dict[str, Any] = {"derandomize": True, "deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("house", max_examples=30, **PATIENT)
+settings.register_profile("exhaustive", max_examples=300, **PATIENT)
 settings.load_profile("house")
 
 TESTS = Path(__file__).resolve().parent
