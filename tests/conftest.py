@@ -25,6 +25,10 @@ settings.register_profile("house", max_examples=30, **PATIENT)
 settings.register_profile("exhaustive", max_examples=300, **PATIENT)
 settings.load_profile("house")
 
+# A script that starts the tests in its background lets them ignore Ctrl-C, and so would whatever they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 TESTS = Path(__file__).resolve().parent
 RECORDINGS = TESTS / "recordings"
 # Ends a wait for what never comes. What does come may take many times as long on a busy machine as on a quiet one.

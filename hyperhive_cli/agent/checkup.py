@@ -13,7 +13,7 @@ from typing import Any
 
 import trio
 
-from hyperhive_cli.agent.credentials import config_folder
+from hyperhive_cli.agent.credentials import config_folder, login_file, stored_login
 from hyperhive_cli.claude.process import open_claude
 from hyperhive_cli.control.client import GoneError, call
 from hyperhive_cli.diagnosis import (
@@ -97,9 +97,8 @@ async def look_at_claude(patient: Patient) -> AsyncIterator[Finding]:
             return
         yield fine("claude", patient.program)
         yield judge_version(said[1])
-        for words, judge in ((("--help",), _judge_help), (("auth", "status"), _judge_login)):
-            answer = await ask_claude(patient, *words)
-            yield judge(answer)
+        yield _judge_help(await ask_claude(patient, "--help"))
+        yield _judge_login(await ask_claude(patient, "auth", "status"), patient.environment)
     except (OSError, ValueError) as error:
         yield wrong("claude", f"{patient.program} cannot be started: {error}", INSTALL)
 
@@ -110,13 +109,15 @@ def _judge_help(answer: tuple[int, str] | None) -> Finding:
     return judge_help(answer[1])
 
 
-def _judge_login(answer: tuple[int, str] | None) -> Finding:
+def _judge_login(answer: tuple[int, str] | None, environment: Mapping[str, str]) -> Finding:
     if answer is None:
         return wrong("login", "claude does not say whether it is logged in", "claude auth status")
     report: Any = None
     with suppress(ValueError, RecursionError):
         report = json.loads(answer[1])
-    return judge_login(answer[0], report if isinstance(report, dict) else {})
+    file = login_file(environment)
+    is_linked = file.is_symlink() and stored_login(environment) is not None
+    return judge_login(answer[0], report if isinstance(report, dict) else {}, file if is_linked else None)
 
 
 def look_at_files(patient: Patient, *, by_login: bool) -> list[Finding]:

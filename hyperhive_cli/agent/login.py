@@ -12,9 +12,9 @@ from typing import Any
 
 import trio
 
+from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import is_logged_in
 from hyperhive_cli.agent.loop import AgentLoop
-from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.claude.process import ClaudeProcess, open_claude
 from hyperhive_cli.errors import RefusedError, UsageError
 

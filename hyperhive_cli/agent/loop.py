@@ -11,12 +11,13 @@ import trio
 
 from hyperhive_cli.agent.care import check_inbox
 from hyperhive_cli.agent.compactor import Compactor
+from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import Signature, credentials_changed, credentials_signature, is_logged_in
 from hyperhive_cli.agent.ledger import Ledger
 from hyperhive_cli.agent.pause import ACCOUNT_WAITS, LOGIN_PROBE_S, Pause, Pauses
 from hyperhive_cli.agent.prewarm import Prewarmer
 from hyperhive_cli.agent.purse import HELD, Purse
-from hyperhive_cli.agent.turn import AgentConfig, TurnDesk
+from hyperhive_cli.agent.turn import TurnDesk
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.outcome import Cause
 from hyperhive_cli.errors import RefusedError, StoreError

@@ -30,7 +30,7 @@ class Cause(StrEnum):
 class Ending:
     """How the process ended, and why we ended it, if we did.
 
-    `exit_status` is negative for a signal and None when claude could not be started; `detail` is the
+    `exit_status` is negative for a signal and None when claude was not started, or could not be; `detail` is the
     diagnosis behind our cause, or why it could not be started.
     """
 
@@ -84,11 +84,11 @@ def remarks(seen: Evidence, ending: Ending) -> list[str]:
 
 
 def _failure(seen: Evidence, ending: Ending) -> Outcome:
-    if ending.exit_status is None:
-        return Outcome(OutcomeKind.NOT_STARTED, f"claude could not be started: {ending.detail}")
     if ending.cause in _OUR_DOING:
         kind, sentence = _OUR_DOING[ending.cause]
         return Outcome(kind, f"{sentence}: {ending.detail}" if ending.detail else sentence)
+    if ending.exit_status is None:
+        return Outcome(OutcomeKind.NOT_STARTED, f"claude could not be started: {ending.detail}")
     if _refuses_options(seen, ending):
         return Outcome(OutcomeKind.NOT_STARTED, f"claude does not take its options: {ending.stderr_tail}")
     for kind, holds in _SIGNS:

@@ -182,9 +182,9 @@ def run(
               hyperhive run --model opus -- --max-turns 20
     """  # noqa: D301 - click's own mark
     # trio costs 150 ms, which neither -h nor a shell's completion should.
+    from hyperhive_cli.agent.config import AgentConfig  # noqa: PLC0415
     from hyperhive_cli.agent.harness import HarnessConfig  # noqa: PLC0415
     from hyperhive_cli.agent.hook import find_hook  # noqa: PLC0415
-    from hyperhive_cli.agent.turn import AgentConfig  # noqa: PLC0415
 
     if as_json and quiet:
         as_json, quiet = _one_of_both()

@@ -17,11 +17,12 @@ import psycopg
 import pytest
 
 from hyperhive_cli.hive.room import migrate
+from tests.certificates import make_certificates
 from tests.conftest import wait_until
 from tests.harness import LIMIT_S, SOURCE, TEXT, gated, of_kind
 from tests.hive.conftest import Database
 from tests.hive.machines import Machine, open_machines
-from tests.hive.network import HOST, Network, NotPermittedError, make_certificates, open_network
+from tests.hive.network import HOST, Network, NotPermittedError, open_network
 from tests.hive.postgres import Server, open_server, programs
 
 PAGE = (SOURCE / "examples" / "growing-past-one-machine.md").read_text(encoding="utf-8")
@@ -44,7 +45,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         pytest.skip("PostgreSQL 15 or newer is not here: NOTHING OF THE HIVE WAS TESTED (apt-get install postgresql)")
     try:
         with open_network(MACHINES) as network, open_server(found, wrap=network.on("db"), is_started=False) as server:
-            ca, *rest = make_certificates(tmp_path)
+            ca, *rest = make_certificates(tmp_path, HOST)
             for path in rest:
                 copy = server.data / path.name
                 shutil.copy(path, copy)
@@ -178,7 +179,7 @@ def test_a_server_that_is_not_who_it_should_be_is_refused(lab: Lab) -> None:
     root = lab.server.folder / "ca.pem"
     other = lab.server.folder / "other.pem"
     (lab.server.folder / "elsewhere").mkdir()
-    shutil.copy(make_certificates(lab.server.folder / "elsewhere")[0], other)
+    shutil.copy(make_certificates(lab.server.folder / "elsewhere", HOST)[0], other)
 
     def said(host: str, more: str) -> str:
         url = f"postgresql://eve:pw@{host}/hive?{more}"

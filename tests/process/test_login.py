@@ -13,9 +13,9 @@ import trio.testing
 from hyperhive_cli.agent import credentials, pause
 from hyperhive_cli.agent import login as agent_login
 from hyperhive_cli.agent import loop as agent_loop
+from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import credentials_changed, credentials_signature, is_logged_in
 from hyperhive_cli.agent.login import COMPLAINT_LIMIT_CHARS, OUTPUT_LIMIT_CHARS, Login, LoginDesk
-from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.claude import process
 from hyperhive_cli.claude.argv import Launch
 from hyperhive_cli.errors import RefusedError, UsageError

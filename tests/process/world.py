@@ -9,8 +9,8 @@ from typing import Any
 
 import trio
 
+from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.loop import AgentLoop
-from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.argv import Launch
 from hyperhive_cli.claude.watch import Limits

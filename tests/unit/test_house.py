@@ -33,6 +33,7 @@ FLOORS = {
     """,
     2: """
         diagnosis ring
+        agent.config
         claude.guard claude.process
         control.client control.peer
         hive.room
@@ -50,8 +51,8 @@ FLOORS = {
     """,
     4: """
         agent.care agent.checkup agent.compactor agent.control agent.credentials agent.hook agent.ledger agent.login
-        agent.loop agent.panel agent.prewarm agent.purse agent.screen agent.session agent.slots agent.turn
-        hive.member hive.relay
+        agent.loop agent.panel agent.prewarm agent.purse agent.refresh agent.screen agent.session agent.slots agent.turn
+        hive.kin hive.member hive.relay hive.shipper
         web.hive
     """,
     5: "agent.harness agent.host web.app web.server",
@@ -78,14 +79,15 @@ HOMES = {
     "uvicorn": "web.server",
     "trio": """
         bus claude.process claude.runner control.server agent.care agent.checkup agent.compactor agent.credentials
-        agent.harness agent.hook agent.ledger agent.login agent.loop agent.panel agent.prewarm agent.screen agent.turn
-        cli.demo cli.doctor cli.run agent.host agent.slots cli.host hive.line hive.member hive.relay
+        agent.harness agent.hook agent.host agent.ledger agent.login agent.loop agent.panel agent.prewarm agent.refresh
+        agent.screen agent.slots agent.turn cli.demo cli.doctor cli.host cli.run hive.line hive.member hive.relay
+        hive.shipper
     """,
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness agent.host demo.replay cli.sinks web.server",
     "subprocess": "claude.guard",
     "socket": "control.client control.peer control.server web.harness web.server",
-    "fcntl": "store.folder",
+    "fcntl": "store.folder agent.refresh",
     "importlib": "cli.main",
     **dict.fromkeys(("asyncio", "threading", "multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),
     **dict.fromkeys(("_ctypes", "_signal", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
