@@ -18,6 +18,7 @@ from hyperhive_cli.claude.process import ClaudeProcess, open_claude
 
 END_LIMIT_S = 3.0  # when the harness ends; it needs some 0.2 s
 COMPLAINT_LIMIT_BYTES = 4096
+LAST_WORD_LIMIT_S = 1.0  # for what is in its pipe still when it has ended
 CHUNK_BYTES = 4096
 
 Show = Callable[[str], Awaitable[None]]
@@ -62,9 +63,12 @@ class Panel:
     async def _listen(self, process: ClaudeProcess, show: Show) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._hear, process.stdout, show)
-            nursery.start_soon(self._hear_complaints, process.stderr)
+            heard_all = trio.Event()
+            nursery.start_soon(self._hear_complaints, process.stderr, heard_all)
             status = await process.wait()
             self.pid = None
+            with trio.move_on_after(LAST_WORD_LIMIT_S):
+                await heard_all.wait()
             lines = [line.strip() for line in self._complaint.decode(errors="replace").splitlines() if line.strip()]
             why = f": {' '.join(lines[-2:])}" if lines else ""
             self._bus.note(f"the web panel has ended with status {status}; the agent works on{why}", "warning")
@@ -80,10 +84,11 @@ class Panel:
             if b"\n" in heard:
                 await show(f"web panel: {json.loads(heard)['url']}")
 
-    async def _hear_complaints(self, stream: trio.abc.ReceiveStream) -> None:
+    async def _hear_complaints(self, stream: trio.abc.ReceiveStream, heard_all: trio.Event) -> None:
         while chunk := await stream.receive_some(CHUNK_BYTES):
             self._complaint += chunk
             del self._complaint[:-COMPLAINT_LIMIT_BYTES]
+        heard_all.set()
 
 
 @asynccontextmanager
