@@ -33,6 +33,9 @@ TESTS = Path(__file__).resolve().parent
 RECORDINGS = TESTS / "recordings"
 # Ends a wait for what never comes. What does come may take many times as long on a busy machine as on a quiet one.
 LIMIT_S = 60.0
+# The first is the engine alone, without a browser's windows: a page costs it a third.
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 LONGEST_FIRST = ["hive", "web/page", "claude", "web", "cli", "process"]  # folders, by how long one of their tests takes
 Step = dict[str, Any]
 T = TypeVar("T")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import sqlite3
 import stat
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import FakeClaude
+from tests.conftest import CHROMIUM, FakeClaude
 from tests.harness import LIMIT_S, TEXT, UNKNOWN_MODEL, Event, Hive, gated, of_kind
 
 
@@ -180,9 +179,6 @@ def test_a_damaged_history_is_an_empty_one(hive: Hive, fake_claude: FakeClaude) 
         done = hive.call(*words)
         assert (done.status, "cannot be read" in done.stderr, "hyperhive doctor" in done.stderr) == (0, True, True)
         assert ("bad_request" in done.stdout) is (words[0] == "show")
-
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; the page is parsed in tests/unit/test_document.py")

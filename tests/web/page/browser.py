@@ -1,7 +1,6 @@
 """A real browser on the panel of a real agent, and what a page is asked."""
 
 import json
-import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,11 +12,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, sync_playwright
 
 from hyperhive_cli.settings import HISTORY_CAPACITY
-from tests.conftest import LIMIT_S, wait_until
+from tests.conftest import CHROMIUM, LIMIT_S, wait_until
 from tests.harness import Hive
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-SHELL = shutil.which("chromium-headless-shell")  # the same engine without a browser's windows: a third of the work
 NO_CHROMIUM = "THE PAGE IS NOT TESTED IN A BROWSER: no chromium here (`apt-get install chromium`)"
 ARGUMENTS = [
     "--no-sandbox",
@@ -41,10 +38,10 @@ _ROW_NUMBERS = "() => [...document.querySelectorAll('.rows > [data-seq]')].map((
 @contextmanager
 def open_browser() -> Iterator[Browser]:
     """Start the system's Chromium with a throw-away profile; skips where there is none."""
-    if (program := SHELL or CHROMIUM) is None:
+    if CHROMIUM is None:
         pytest.skip(NO_CHROMIUM)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, headless=True, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
         try:
             yield browser
         finally:

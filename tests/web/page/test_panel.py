@@ -7,9 +7,9 @@ from contextlib import ExitStack
 import pytest
 from playwright.sync_api import Browser, Locator
 
-from tests.conftest import FakeClaude, wait_until
+from tests.conftest import CHROMIUM, FakeClaude, wait_until
 from tests.harness import SOURCE, TEXT, UNKNOWN_MODEL, Hive, gated, outcomes
-from tests.web.page.browser import CHROMIUM, NO_CHROMIUM, PHONE, Window, gateway, open_window
+from tests.web.page.browser import NO_CHROMIUM, PHONE, Window, gateway, open_window
 
 PAGE = "https://claude.ai/oauth/authorize?fake"
 CODE = "the-code#its-state"
