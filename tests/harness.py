@@ -35,7 +35,7 @@ def program_command() -> list[str]:
 
 def gated(gate: str = "go on") -> list[Step]:
     """Play TEXT, but be busy after its first line until the test opens a gate."""
-    return [INIT, {"touch": f"before {gate}"}, {"wait_for": gate}, *TEXT]
+    return [{"wait_for_prompt": True}, INIT, {"touch": f"before {gate}"}, {"wait_for": gate}, *TEXT]
 
 
 @dataclass(frozen=True, slots=True)

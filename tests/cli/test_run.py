@@ -14,7 +14,7 @@ from tests.conftest import FakeClaude, Step, process_state, recording, recording
 from tests.harness import INIT, LIMIT_S, SOON_AGAIN, TEXT, Event, Hive, Program, of_kind, outcomes, without_envelope
 
 FOR_EVER: Step = {"wait_for": "a gate that nobody opens"}
-BUSY: list[Step] = [INIT, {"touch": "busy"}, FOR_EVER]
+BUSY: list[Step] = [{"wait_for_prompt": True}, INIT, {"touch": "busy"}, FOR_EVER]
 
 
 # --- every recording ---
