@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ def hive(hive: Hive, fake_claude: FakeClaude) -> Hive:
 
 @contextmanager
 def login(hive: Hive, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Start `hyperhive login`, its stdin a pipe that stays open, and wait until claude has named its page."""
+    """Start `hyperhive login`, its stdin a pipe that stays open; wait until claude has named its page, and it shows."""
     with subprocess.Popen(
         hive.command("login", *arguments),
         env=hive.variables(),
@@ -38,10 +39,15 @@ def login(hive: Hive, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         stderr=subprocess.PIPE,
     ) as process:
         try:
-            wait_until(lambda: (status_of(hive)["login"] or {}).get("url"))
+            wait_until(lambda: (status_of(hive)["login"] or {}).get("url") and has_said_something(process))
             yield process
         finally:
             process.kill()
+
+
+def has_said_something(process: subprocess.Popen[bytes]) -> bool:
+    """Whether there is something to read: one that joins a login shows at once what claude has said."""
+    return bool(select.select([process.stdout, process.stderr], [], [], 0)[0])
 
 
 def status_of(hive: Hive) -> Event:
