@@ -47,7 +47,8 @@ def login(hive: Hive, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def has_said_something(process: subprocess.Popen[bytes]) -> bool:
     """Whether there is something to read: one that joins a login shows at once what claude has said."""
-    return bool(select.select([process.stdout, process.stderr], [], [], 0)[0])
+    pipes = [pipe for pipe in (process.stdout, process.stderr) if pipe is not None]
+    return bool(select.select(pipes, [], [], 0)[0])
 
 
 def status_of(hive: Hive) -> Event:
