@@ -11,10 +11,15 @@ import trio
 from hyperhive_cli.agent import refresh
 from hyperhive_cli.agent.refresh import LOCK_NAME, take_lock
 from tests.conftest import wait_until
-from tests.process.world import INIT, TEXT, Life, World
+from tests.process.world import INIT, TEXT, Life, World, refused
 
 SOON, LATER = 100.0, 3_600.0  # seconds in which an access token ends
 WAITS = "waiting: another agent renews the login that both use"
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refresh, "LOOK_EVERY_S", 0.02)
 
 
 def log_in(world: World, ends_in_s: float, **fields: object) -> None:
@@ -67,13 +72,14 @@ def test_a_turn_that_waits_can_be_cancelled_and_starts_no_claude(world: World) -
     async def steer(life: Life) -> None:
         await life.saw("note", text=WAITS)
         life.loop.cancel()
-        await life.saw("turn_end", outcome="cancelled")
+        ended = await life.saw("turn_end", outcome="cancelled")
+        assert ended["exit_status"] is None  # of no claude
 
     other = lock(world)
     assert other is not None
     with other:
         world.live(steer)
-    assert (started(world), world.get(message_id).state) == (0, "cancelled")
+    assert world.get(message_id).state == "cancelled"
 
 
 def test_it_waits_no_longer_than_a_refresh_can_take(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,6 +158,23 @@ def test_a_login_that_claude_does_without_is_waited_for_once(world: World) -> No
         assert not is_locked(world)
         world.fake.touch("second")
         await life.saw("turn_end", 2, outcome="ok")
+
+    world.live(steer)
+
+
+def test_after_a_turn_that_has_shown_nothing_it_is_waited_for_again(world: World) -> None:
+    log_in(world, SOON)
+    world.put("one")
+    world.put("two")
+    world.fake.script(refused(400), [INIT, {"wait_for": "second"}, TEXT])
+
+    async def steer(life: Life) -> None:
+        await life.saw("turn_end", outcome="bad_request")
+        await life.saw("turn_start", 2)
+        await life.saw("stream", type="system", subtype="init")
+        await trio.to_thread.run_sync(wait_until, lambda: is_locked(world))
+        world.fake.touch("second")
+        await life.saw("turn_end", outcome="ok")
 
     world.live(steer)
 
