@@ -20,6 +20,7 @@ from hyperhive_cli.claude.talk import Tail, last_line, talk
 from hyperhive_cli.render.text import duration
 
 END_LIMIT_S = 3.0  # when the harness ends; it needs some 0.2 s
+LAST_WORD_LIMIT_S = 1.0  # for what is in its pipes still when it has ended
 AGAIN_FIRST_S = 1.0  # until a panel that has ended is started anew, doubling
 MOST_DEATHS = 5  # in a row; after the last it is given up
 GOOD_S = 60.0  # the death of one that has lived so long is the first in its row
@@ -79,7 +80,8 @@ class Panel:
                 self.pid = process.pid
                 try:
                     async with trio.open_nursery() as nursery:
-                        status = await talk(process, None, _address_to(show, nursery), complaint.hear)
+                        hear = _address_to(show, nursery)
+                        status = await talk(process, None, hear, complaint.hear, drain_s=LAST_WORD_LIMIT_S)
                         nursery.cancel_scope.cancel()
                 finally:
                     self.pid = None

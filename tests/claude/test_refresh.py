@@ -40,7 +40,7 @@ def test_one_of_three_agents_renews_the_login_that_they_share(
             hive = Hive(workspace, state, claude_binary, environment, forkserver)
             run = hive.start("run", "--claude", str(claude_binary), "--json", "--drain", "--message", "say hello")
             agents.append(stack.enter_context(run))
-        wait_until(lambda: sum(map(waits, agents)) == 2 and endpoint.used, 30)
+        wait_until(lambda: sum(map(waits, agents)) == 2 and endpoint.used)
         assert messages_api.requests() == []
         endpoint.gate.set()
         ends = [agent.wait() for agent in agents]

@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.certificates import make_certificates
 
 HOST = "platform.claude.com"
-GATE_LIMIT_S = 60.0
+GATE_LIMIT_S = 600.0
 
 
 @dataclass(slots=True)

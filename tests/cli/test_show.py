@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import sqlite3
 import stat
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import FakeClaude
+from tests.conftest import CHROMIUM, FakeClaude
 from tests.harness import LIMIT_S, TEXT, UNKNOWN_MODEL, Event, Hive, gated, of_kind
 
 
@@ -190,9 +189,6 @@ def test_a_damaged_history_is_an_empty_one_and_no_transcript(
         assert "cannot be read" in done.refusal()
         assert (done.stdout, "Try: hyperhive doctor" in done.stderr) == ("", True)
     assert path.read_text() == "an earlier transcript"
-
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; the page is parsed in tests/unit/test_document.py")

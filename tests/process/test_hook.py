@@ -22,7 +22,7 @@ from hyperhive_cli.outcomes import OutcomeKind
 from hyperhive_cli.sieve import ATTENTION
 from tests.conftest import process_state
 
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 
 
 def record(event: LiveEvent) -> BusEvent:

@@ -15,6 +15,7 @@ from hyperhive_cli.agent import panel as panels
 from hyperhive_cli.agent.control import refuse_turns
 from hyperhive_cli.agent.panel import MOST_DEATHS, Panel, PanelConfig
 from hyperhive_cli.bus import Bus
+from hyperhive_cli.claude import guard
 from hyperhive_cli.control.peer import Peer
 from hyperhive_cli.errors import RefusedError
 from hyperhive_cli.events import Note
@@ -29,7 +30,7 @@ ADDRESS = re.compile(r"web panel: (http://127\.0\.0\.1:\d+/)#token=([\w-]{43})")
 def beside(hive: Hive, *arguments: str) -> Iterator[tuple[Program, Site]]:
     """Run the harness with a panel, and wait for its address."""
     with hive.run("--web", "--web-bind", "127.0.0.1:0", *arguments) as program:
-        found = wait_until(lambda: ADDRESS.fullmatch("\n".join(program.stderr)), 20.0)
+        found = wait_until(lambda: ADDRESS.fullmatch("\n".join(program.stderr)))
         assert found is not None
         yield program, Site(found[1], found[2], program)
 
@@ -38,8 +39,7 @@ def family(pid: int) -> list[int]:
     """Give the processes that descend from one."""
     found = [pid]
     for one in found:
-        for task in Path(f"/proc/{one}/task").iterdir():
-            found += map(int, (task / "children").read_text().split())
+        found += guard.children(one)
     return found[1:]
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator
 
-from tests.conftest import FakeClaude, wait_until
+from tests.conftest import CHROMIUM, FakeClaude, wait_until
 from tests.harness import SOURCE, TEXT, UNKNOWN_MODEL, Hive, gated, outcomes
-from tests.web.page.browser import CHROMIUM, NO_CHROMIUM, PHONE, Window, gateway, open_window
+from tests.web.page.browser import NO_CHROMIUM, PHONE, Window, gateway, open_window
 
 PAGE = "https://claude.ai/oauth/authorize?fake"
 CODE = "the-code#its-state"
@@ -193,7 +193,7 @@ def test_the_keyboard_reaches_and_does_everything(browser: Browser, hive: Hive, 
         keys.type("two")
         keys.press("Control+Enter")
         fake_claude.wait_for("before go on")
-        window.wait_text(".announcer", "Turn started", limit_ms=5000)
+        window.wait_text(".announcer", "Turn started")
         assert window.page.locator("[role=log]").get_attribute("aria-live") == "off", "hundreds of rows a second"
         fake_claude.touch("go on")
         program.wait_for(lambda event: event["kind"] == "turn_end" and event["turn_id"] == 2)
@@ -219,7 +219,7 @@ def test_nothing_is_serious_for_accessibility_or_too_wide_for_a_phone(
                 window.page.get_by_role("button", name=tab).click()
                 assert overflowing(window.page.locator("body")) == []
                 assert window.axe() == []
-            assert window.page.locator(".charts canvas").count() == 4
+            wait_until(lambda: window.page.locator(".charts canvas").count() == 4)
             window.page.get_by_role("button", name="Transcript").click()
             window.say("/model " + "y" * 100)
             window.wait_text(".model", "yyy")
