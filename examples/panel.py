@@ -15,7 +15,8 @@ WIDTH, HEIGHT = 1120, 700
 
 def take_picture(url: str, target: str) -> None:
     """Open the panel in the system's Chromium and wait until it is live, its inbox read and its charts drawn."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    names = ("chromium-headless-shell", "chromium", "chromium-browser")
+    chromium = next(filter(None, map(shutil.which, names)), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")

@@ -27,6 +27,20 @@ class EndedTurn:
     context_tokens: int | None = None
     tools: Mapping[str, int] = field(default_factory=dict)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Give its figures, under the names of `show --json`."""
+        return {
+            "turn_id": self.turn_id,
+            "started": self.started,
+            "outcome": self.outcome,
+            "model": self.model,
+            "duration_ms": self.duration_ms,
+            **self.usage.to_dict(),
+            "cost_usd": self.cost_usd,
+            "context_tokens": self.context_tokens,
+            "tool_call_count": sum(self.tools.values()),
+        }
+
 
 def day_of(unix_ms: int, zone: tzinfo | None = None) -> date:
     """Give the local day of a moment."""

@@ -7,6 +7,7 @@ alone.
 
 import difflib
 import re
+import shlex
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -154,3 +155,14 @@ def _parse(source: Source) -> dict[str, Any]:
         line = _AT_LINE.search(str(error))
         where = f"{source.path}:{line[1]}" if line else str(source.path)
         raise UsageError(f"{where}: this is no TOML: {error}") from error
+
+
+def command_words(command: str) -> list[str]:
+    """Split a command line as a shell would, without one; raises UsageError when it has no program or an open quote."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"--on-event {command!r} cannot be split into words: {error}") from error
+    if not words:
+        raise UsageError("--on-event names no program", "hyperhive run --on-event 'PROGRAM ARGUMENT …'")
+    return words

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from hyperhive_cli.claude.compatibility import NEWEST_TRIED, OLDEST_TRIED, missing_flags, read_version, unknown_lines
@@ -73,13 +74,18 @@ def judge_help(text: str) -> Finding:
     return fine("flags", "all that a turn uses are there")
 
 
-def judge_login(status: int, report: Mapping[str, Any]) -> Finding:
-    """Judge how `claude auth status` ended, and the JSON that it printed."""
-    if status == 0 and report.get("loggedIn") is not False:
-        return fine(
-            "login", f"logged in, by {report.get('apiKeySource') or report.get('authMethod') or 'an unknown way'}"
-        )
-    return wrong("login", "claude is not logged in", "hyperhive login, or claude auth login")
+def judge_login(status: int, report: Mapping[str, Any], linked: Path | None = None) -> Finding:
+    """Judge how `claude auth status` ended, and the JSON that it printed; `linked`: its login is a link to elsewhere.
+
+    Measured, 2.1.197 and 2.1.330: whoever renews a linked login replaces the link and leaves the file behind it as
+    it was, with a token that is used up.
+    """
+    if status != 0 or report.get("loggedIn") is False:
+        return wrong("login", "claude is not logged in", "hyperhive login, or claude auth login")
+    if linked is not None:
+        said = f"{linked} is a link: when the login is renewed, all but one of those that share it are logged out"
+        return warning("login", said, "a login for each folder, or one folder for all: CLAUDE_CONFIG_DIR")
+    return fine("login", f"logged in, by {report.get('apiKeySource') or report.get('authMethod') or 'an unknown way'}")
 
 
 def judge_lines(lines: Sequence[Mapping[str, Any]]) -> Finding:

@@ -1,13 +1,18 @@
 """Choosing events: those of a turn, of some kinds, of tools, with a text in them. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from hyperhive_cli.events import KINDS, BusEvent, LiveEvent, Stream, TurnEnd, TurnStart
 
 ATTENTION = "attention"  # for a hook: what needs a person
 HOOK_KINDS = (ATTENTION, *KINDS)
+COUNT = 20  # events, where nobody says how many
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(slots=True)
@@ -40,10 +45,6 @@ class Sieve:
             return False
         return not self.grep or contains(event.to_fields(), self.grep.casefold())
 
-    def choose(self, records: Iterable[BusEvent]) -> Iterator[BusEvent]:
-        """Give the records that go through."""
-        return (record for record in records if self.passes(record.event))
-
     def _is_in_turn(self, event: LiveEvent, turn: int) -> bool:
         if isinstance(event, TurnStart):
             self.over = self.over or self._inside  # a harness that died left no end
@@ -54,6 +55,32 @@ class Sieve:
             self._inside, self.over = False, True
             return True
         return self._inside
+
+
+class Feed(Protocol[T_co]):
+    """What holds earlier events, each of which may come with a name."""
+
+    def newest(self, limit: int, kinds: Sequence[str] = ()) -> Sequence[T_co]:
+        """Give the newest, oldest first."""
+
+    def stored(self, since: int = 0) -> Iterator[T_co]:
+        """Give what comes after this number."""
+
+
+def earlier(
+    feed: Feed[T], sieve: Sieve, count: int | None, since: int | None, record_of: Callable[[T], BusEvent]
+) -> Iterable[T]:
+    """Give what a feed holds of what is asked for: what comes after `since`, or the newest `count` (of a turn all)."""
+    if since is None and sieve.is_by_kind:
+        return feed.newest(COUNT if count is None else count, sieve.kinds)
+    # A turn is known by its beginning, which may be before that number.
+    start = since if since is not None and sieve.turn is None else 0
+    found = (one for one in feed.stored(start) if sieve.passes(record_of(one).event))
+    if since is not None:
+        return found if start == since else (one for one in found if (record_of(one).seq or 0) > since)
+    if count is None and sieve.turn is not None:
+        return found
+    return deque(found, COUNT if count is None else count)
 
 
 def has_tools(event: LiveEvent) -> bool:

@@ -15,17 +15,27 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.forkserver import Forkserver
 
-# On a busy machine an example may take long; the time limit of the whole test still holds.
-settings.register_profile("house", deadline=None, max_examples=30)
-settings.register_profile("exhaustive", deadline=None, max_examples=300)
+# The same examples each time, and for them as long as a busy machine takes: the limit of the whole test still holds.
+PATIENT: dict[str, Any] = {"derandomize": True, "deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("house", max_examples=30, **PATIENT)
+settings.register_profile("exhaustive", max_examples=300, **PATIENT)
 settings.load_profile("house")
+
+# A script that starts the tests in its background lets them ignore Ctrl-C, and so would whatever they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TESTS = Path(__file__).resolve().parent
 RECORDINGS = TESTS / "recordings"
+# Ends a wait for what never comes. What does come may take many times as long on a busy machine as on a quiet one.
+LIMIT_S = 60.0
+# The first is the engine alone, without a browser's windows: a page costs it a third.
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 LONGEST_FIRST = ["hive", "web/page", "claude", "web", "cli", "process"]  # folders, by how long one of their tests takes
 Step = dict[str, Any]
 T = TypeVar("T")
@@ -80,7 +90,13 @@ def parent_of(pid: int) -> int:
     return int(fields[1])
 
 
-def wait_until(condition: Callable[[], T], timeout_s: float = 10.0) -> T:
+def kill(pid: int) -> None:
+    """Kill a process that may have ended by now."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def wait_until(condition: Callable[[], T], timeout_s: float = LIMIT_S) -> T:
     """Poll until the condition is true, and give its value; TimeoutError after the deadline."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
@@ -128,7 +144,7 @@ class FakeClaude:
     def touch(self, name: str) -> None:
         (self.folder / name).touch()
 
-    def wait_for(self, name: str, timeout_s: float = 10.0) -> None:
+    def wait_for(self, name: str, timeout_s: float = LIMIT_S) -> None:
         """Wait until the fake has touched a gate file."""
         wait_until((self.folder / name).exists, timeout_s)
 
@@ -145,7 +161,7 @@ class FakeClaude:
         for pid, start_time in (*self._pids("started.txt"), *self._pids("spawned.txt")):
             fields = _process_fields(pid)
             if fields and fields[0] != "Z" and fields[19] == start_time:  # not another process with its id
-                os.kill(pid, signal.SIGKILL)
+                kill(pid)
 
     def _pids(self, name: str) -> list[tuple[int, str]]:
         path = self.folder / name
@@ -174,10 +190,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_children_left() -> Iterator[None]:
-    """Fail a test that leaves children of the test process behind, zombies too; they have 2 s to go."""
+    """Fail a test that leaves children of the test process behind, zombies too; they have LIMIT_S to go."""
     before = _children()
     yield
-    deadline = time.monotonic() + 2.0
+    deadline = time.monotonic() + LIMIT_S
     while left := _children() - before:
         if time.monotonic() > deadline:
             pytest.fail("left behind: " + ", ".join(f"{pid} ({_command(pid)})" for pid in sorted(left)))
@@ -265,6 +281,6 @@ def _children() -> set[int]:
 def _command(pid: int) -> str:
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return "gone"
     return b" ".join(words).decode(errors="replace").strip() or "zombie"

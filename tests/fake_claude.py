@@ -18,7 +18,7 @@ A STEP is an object whose first key is the verb:
     {"line": OBJECT}                    one line of JSON
     {"bytes": "latin-1"}                as they are, no newline added
     {"stderr": TEXT}                    as it is
-    {"touch": NAME}, {"wait_for": NAME} gate files beside the script; waits at most 60 s, then leaves with 97
+    {"touch": NAME}, {"wait_for": NAME} gate files beside the script; waits at most 600 s, then leaves with 97
     {"wait_for_prompt": true}           until stdin is at its end: the real binary does, before its first line
     {"sleep": SECONDS}
     {"on_signal": NAME, "steps": […]}   plays the steps when the signal comes, then goes on where it was
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     Steps = Sequence[Step]
 
 RECORDINGS = Path(__file__).resolve().parent / "recordings"
-LIMIT_S = 60.0
+LIMIT_S = 600.0
 HELP = """Usage: claude [options] [command] [prompt]
   -p, --print  --verbose  --output-format <format>  --input-format <format>  --model <model>
   -r, --resume [id]  -c, --continue
@@ -126,7 +126,7 @@ class FakeRun:
         if not any("never_read_stdin" in step for step in steps):
             self._start_reading()
         self.play(steps)
-        if not self.prompt_ended.wait(10 * LIMIT_S):
+        if not self.prompt_ended.wait(LIMIT_S):
             self.leave(GATE_NEVER_OPENED)
         if not self.prompt_is_whole:
             os._exit(0)  # as the binary does: without a message there is nothing to be done

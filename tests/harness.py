@@ -19,7 +19,7 @@ from tests.forkserver import Forked, Forkserver, can_fork
 
 Event = dict[str, Any]
 SOURCE = forkserver.SOURCE
-LIMIT_S = 40.0
+LIMIT_S = 60.0
 
 TEXT: list[Step] = [{"replay": "v2.1.330/text.jsonl", "session_id": "from_argv"}]
 INIT: Step = {"recording": "v2.1.330/text.jsonl", "lines": [0, 1], "session_id": "from_argv"}
@@ -35,7 +35,7 @@ def program_command() -> list[str]:
 
 def gated(gate: str = "go on") -> list[Step]:
     """Play TEXT, but be busy after its first line until the test opens a gate."""
-    return [INIT, {"touch": f"before {gate}"}, {"wait_for": gate}, *TEXT]
+    return [{"wait_for_prompt": True}, INIT, {"touch": f"before {gate}"}, {"wait_for": gate}, *TEXT]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import trio
 
-from hyperhive_cli.agent.credentials import config_folder
+from hyperhive_cli.agent.credentials import config_folder, login_file, stored_login
 from hyperhive_cli.claude.process import open_claude
+from hyperhive_cli.claude.talk import Tail, last_line, talk
 from hyperhive_cli.control.client import GoneError, call
 from hyperhive_cli.diagnosis import (
     INSTALL,
@@ -42,6 +43,7 @@ from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.place import unsound_file_system
 
 ASK_LIMIT_S = 20.0  # for one answer of claude; the very first start of a new binary takes 5 s
+DRAIN_S = 1.0  # an answer may be long, and this machine busy
 CHECK_LIMIT_S = 5.0  # for one database
 ANSWER_LIMIT_S = 2.0
 OUTPUT_LIMIT_BYTES = 256 * 1024
@@ -60,26 +62,28 @@ class Patient:
     skips_permissions: bool = False
 
 
-async def ask_claude(patient: Patient, *words: str) -> tuple[int, str] | None:
-    """Run claude for an answer and give its exit status and stdout, None when it takes too long. Raises OSError."""
-    output = bytearray()
+class Answer(NamedTuple):
+    """What claude said, and its exit status."""
+
+    status: int
+    output: str
+    complaint: str  # the last line of its stderr
+
+
+async def ask_claude(patient: Patient, *words: str) -> Answer | None:
+    """Run claude for an answer, None when it takes too long. Raises OSError."""
+    output, complaint = bytearray(), Tail()
+
+    def hear(chunk: bytes) -> None:
+        output.extend(chunk[: max(0, OUTPUT_LIMIT_BYTES - len(output))])
+
     with trio.move_on_after(ASK_LIMIT_S):
         async with open_claude(
             [patient.program or "", *words], workspace=patient.workspace, environment=patient.environment
         ) as process:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(process.feed, b"")
-                nursery.start_soon(_read, process.stdout, output)
-                nursery.start_soon(_read, process.stderr, bytearray())
-                status = await process.wait()
-                nursery.cancel_scope.deadline = trio.current_time() + 1.0
-            return status, output.decode(errors="replace")
+            status = await talk(process, b"", hear, complaint.hear, drain_s=DRAIN_S)
+            return Answer(status, output.decode(errors="replace"), last_line(complaint.text))
     return None
-
-
-async def _read(stream: trio.abc.ReceiveStream, kept: bytearray) -> None:
-    while chunk := await stream.receive_some(OUTPUT_LIMIT_BYTES):
-        kept += chunk[: max(0, OUTPUT_LIMIT_BYTES - len(kept))]
 
 
 async def look_at_claude(patient: Patient) -> AsyncIterator[Finding]:
@@ -92,31 +96,33 @@ async def look_at_claude(patient: Patient) -> AsyncIterator[Finding]:
         if said is None:
             yield wrong("claude", f"{patient.program} does not answer within {ASK_LIMIT_S:g} s", INSTALL)
             return
-        if said[0] != 0:
-            yield wrong("claude", f"{patient.program} --version leaves with exit status {said[0]}", INSTALL)
+        if said.status != 0:
+            why = f": {said.complaint}" if said.complaint else ""
+            yield wrong("claude", f"{patient.program} --version leaves with exit status {said.status}{why}", INSTALL)
             return
         yield fine("claude", patient.program)
-        yield judge_version(said[1])
-        for words, judge in ((("--help",), _judge_help), (("auth", "status"), _judge_login)):
-            answer = await ask_claude(patient, *words)
-            yield judge(answer)
+        yield judge_version(said.output)
+        yield _judge_help(await ask_claude(patient, "--help"))
+        yield _judge_login(await ask_claude(patient, "auth", "status"), patient.environment)
     except (OSError, ValueError) as error:
-        yield wrong("claude", f"{patient.program} cannot be started: {error}", INSTALL)
+        yield wrong("claude", f"it cannot be started: {error}", INSTALL)
 
 
-def _judge_help(answer: tuple[int, str] | None) -> Finding:
-    if answer is None or answer[0] != 0:
+def _judge_help(answer: Answer | None) -> Finding:
+    if answer is None or answer.status != 0:
         return wrong("flags", "claude does not list its flags", INSTALL)
-    return judge_help(answer[1])
+    return judge_help(answer.output)
 
 
-def _judge_login(answer: tuple[int, str] | None) -> Finding:
+def _judge_login(answer: Answer | None, environment: Mapping[str, str]) -> Finding:
     if answer is None:
         return wrong("login", "claude does not say whether it is logged in", "claude auth status")
     report: Any = None
     with suppress(ValueError, RecursionError):
-        report = json.loads(answer[1])
-    return judge_login(answer[0], report if isinstance(report, dict) else {})
+        report = json.loads(answer.output)
+    file = login_file(environment)
+    is_linked = file.is_symlink() and stored_login(environment) is not None
+    return judge_login(answer.status, report if isinstance(report, dict) else {}, file if is_linked else None)
 
 
 def look_at_files(patient: Patient, *, by_login: bool) -> list[Finding]:

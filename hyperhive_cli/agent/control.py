@@ -153,8 +153,8 @@ class ControlHandler:
 
     async def _budget_raise(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         limits = {name: arguments[name] for name in TURN_LIMITS if arguments.get(name) is not None}
-        await self._loop.raise_budget(arguments.get("day_cost"), arguments.get("message_id"), limits)
-        return {"budget": self._loop.budget()}
+        lift = await self._loop.raise_budget(arguments.get("day_cost"), arguments.get("message_id"), limits)
+        return {"budget": self._loop.budget(), "turn": None if lift is None else lift._asdict()}
 
     async def _cancel(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         self._loop.cancel()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 import trio
 
-from hyperhive_cli.agent.turn import AgentConfig
+from hyperhive_cli.agent.config import Account, AgentConfig
 from hyperhive_cli.claude.process import open_claude
 
 PROBE_LIMIT_S = 20.0  # the very first start of a new binary takes 5 s
@@ -18,16 +19,26 @@ LOOK_EVERY_S = 1.0
 # What a login writes into claude's general settings: the account, and the key of a Console login.
 LOGIN_FIELDS = ("oauthAccount", "primaryApiKey", "customApiKeyResponses")
 
-_FileId = tuple[int, int, int]  # mtime in ns, size, inode
+KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
+
+FileId = tuple[int, int, int]  # mtime in ns, size, inode
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
     """What claude's credential files looked like at one moment. `login` is a digest, no secret."""
 
-    files: tuple[_FileId | None, ...]
-    settings: _FileId | None
+    files: tuple[FileId | None, ...]
+    settings: FileId | None
     login: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLogin:
+    """A login that claude keeps in a file and renews itself: which file, and when its access token ends (Unix s)."""
+
+    file: FileId | None
+    ends_at: float
 
 
 async def is_logged_in(config: AgentConfig) -> bool:
@@ -69,34 +80,53 @@ def credentials_signature(environment: Mapping[str, str], before: Signature | No
     The general settings are written at the end of every turn, by the agents of other folders too; so there only
     what a login writes counts, read again when the file is another one than `before`.
     """
-    config, home = config_folder(environment), Path(environment.get("HOME", "/"))
-    # Both releases: this folder if it is named, the home if it is named empty.
-    named = environment.get("CLAUDE_SECURESTORAGE_CONFIG_DIR")
-    storage = config if named is None else Path(named) if named else home / ".claude"
-    settings = Path(environment.get("CLAUDE_CONFIG_DIR") or home) / ".claude.json"
-    files = tuple(map(_file_id, (storage / ".credentials.json", config / ".config.json")))
+    settings = _settings_file(environment)
+    files = tuple(map(_file_id, (login_file(environment), config_folder(environment) / ".config.json")))
     there = _file_id(settings)
     if before is not None and before.settings == there:
         return Signature(files, there, before.login)
     return Signature(files, there, _login_digest(settings))
 
 
-def account_of(environment: Mapping[str, str]) -> str | None:
-    """Name the account of a claude with this environment by a digest, which tells nobody what it is; None: unknown.
-
-    Agents that give the same name share a login, or a key, and its limits.
-    """
-    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"):
-        if found := environment.get(name):
-            return _digest(f"{name}={found}")
-    settings = Path(environment.get("CLAUDE_CONFIG_DIR") or environment.get("HOME", "/")) / ".claude.json"
+def account_of(environment: Mapping[str, str]) -> Account | None:
+    """Name the account of a claude with this environment; None: unknown."""
+    if (key := _key(environment)) is not None:
+        return Account(_digest(key), _digest(key))
     with suppress(OSError, ValueError, RecursionError, TypeError, KeyError):
-        return _digest(str(json.loads(settings.read_bytes())["oauthAccount"]["accountUuid"]))
+        name = str(json.loads(_settings_file(environment).read_bytes())["oauthAccount"]["accountUuid"])
+        return Account(_digest(name), _digest(f"{name} {os.uname().nodename} {login_file(environment).resolve()}"))
     return None
+
+
+def _key(environment: Mapping[str, str]) -> str | None:
+    """Give the variable from which claude takes its credentials, with its value; None: it looks elsewhere."""
+    found = ((name, environment.get(name)) for name in KEYS)
+    return next((f"{name}={value}" for name, value in found if value), None)
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(f"hyperhive account {text}".encode()).hexdigest()[:32]
+
+
+def stored_login(environment: Mapping[str, str]) -> StoredLogin | None:
+    """Look at the login in claude's file; None where it uses another, or none. Blocking, but short."""
+    if _key(environment) is not None:
+        return None
+    path = login_file(environment)
+    with suppress(OSError, ValueError, RecursionError, TypeError, KeyError):
+        found = json.loads(path.read_bytes())["claudeAiOauth"]
+        if found["refreshToken"]:
+            return StoredLogin(_file_id(path), found["expiresAt"] / 1000)
+    return None
+
+
+def login_file(environment: Mapping[str, str]) -> Path:
+    """Give the file in which a claude with this environment keeps its login."""
+    # Both releases: this folder if it is named, the home if it is named empty.
+    named = environment.get("CLAUDE_SECURESTORAGE_CONFIG_DIR")
+    if named is None:
+        return config_folder(environment) / ".credentials.json"
+    return Path(named or Path(environment.get("HOME", "/")) / ".claude") / ".credentials.json"
 
 
 def config_folder(environment: Mapping[str, str]) -> Path:
@@ -104,7 +134,11 @@ def config_folder(environment: Mapping[str, str]) -> Path:
     return Path(environment.get("CLAUDE_CONFIG_DIR") or Path(environment.get("HOME", "/")) / ".claude")
 
 
-def _file_id(path: Path) -> _FileId | None:
+def _settings_file(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("CLAUDE_CONFIG_DIR") or environment.get("HOME", "/")) / ".claude.json"
+
+
+def _file_id(path: Path) -> FileId | None:
     with suppress(OSError):
         found = path.stat()
         return found.st_mtime_ns, found.st_size, found.st_ino

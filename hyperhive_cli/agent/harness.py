@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import trio
 
 from hyperhive_cli.agent.care import Care, recover, sweep
+from hyperhive_cli.agent.config import Account, AgentConfig
 from hyperhive_cli.agent.control import ControlHandler, refuse_turns
 from hyperhive_cli.agent.hook import HookConfig, open_hook
 from hyperhive_cli.agent.login import LoginDesk
@@ -18,7 +19,6 @@ from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.agent.panel import Panel, PanelConfig, open_panel
 from hyperhive_cli.agent.screen import Screen, Sink
 from hyperhive_cli.agent.slots import Slots
-from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.process import become_subreaper, sweep_marked
 from hyperhive_cli.control.peer import Peer
@@ -40,11 +40,11 @@ SINK_GRACE_S = 3.0  # for the console to show the last events; a terminal that i
 
 
 class Hive(NamedTuple):
-    """The hive that an agent belongs to: its address, this machine's name there, and what the login is known by."""
+    """The hive that an agent belongs to: its address, this machine's name there, and whom claude works for."""
 
     url: str
     machine: str
-    account: str | None = None
+    account: Account | None = None
 
 
 @dataclass(frozen=True, slots=True)

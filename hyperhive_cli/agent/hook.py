@@ -4,19 +4,19 @@ The program gets one event as JSON on stdin. It runs behind a guard as claude do
 started is left. Its notes (source `hook`) are given to no hook, so that a failure cannot feed itself.
 """
 
-import shlex
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import trio
 
 from hyperhive_cli.bus import Bus
-from hyperhive_cli.claude.process import ClaudeProcess, open_claude
+from hyperhive_cli.claude.process import open_claude
 from hyperhive_cli.claude.redact import Redactor
+from hyperhive_cli.claude.talk import Tail, ignore, last_line, talk
+from hyperhive_cli.configuration import command_words
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.events import BusEvent, Note, StatusChanged, TurnEnd
 from hyperhive_cli.outcomes import OutcomeKind
@@ -24,8 +24,6 @@ from hyperhive_cli.sieve import ATTENTION
 
 HOOK_LIMIT_S = 10.0  # for one event, and for all that wait when the harness ends
 QUEUE_CAPACITY = 100  # events that wait for their turn
-COMPLAINT_LIMIT_BYTES = 4096
-DRAIN_S = 0.25  # after the exit; what the program has written by then is in the pipes
 NOTE_LIMIT_CHARS = 300
 
 # A person has ended these turns, and need not be told.
@@ -49,17 +47,6 @@ def wants(kinds: Sequence[str], record: BusEvent) -> bool:
     if record.is_partial or (isinstance(record.event, Note) and record.event.source == "hook"):
         return False
     return record.event.kind in kinds or (ATTENTION in kinds and needs_attention(record))
-
-
-def command_words(command: str) -> list[str]:
-    """Split a command line as a shell would, without one; raises UsageError when it has no program or an open quote."""
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise UsageError(f"--on-event {command!r} cannot be split into words: {error}") from error
-    if not words:
-        raise UsageError("--on-event names no program", "hyperhive run --on-event 'PROGRAM ARGUMENT …'")
-    return words
 
 
 def find_hook(command: str) -> tuple[str, ...]:
@@ -152,19 +139,20 @@ class Hook:
     async def _run_once(self, record: BusEvent) -> str | None:
         """Run the command for an event, and give why that failed."""
         config = self._config
-        complaint = bytearray()
+        complaint = Tail()
         status: int | None = None
         try:
             with trio.move_on_after(HOOK_LIMIT_S):
                 async with open_claude(
                     config.command, workspace=config.folder, environment=config.environment, kept=config.kept
                 ) as process:
-                    status = await _converse(process, record.to_json() + b"\n", complaint)
+                    status = await talk(process, record.to_json() + b"\n", ignore, complaint.hear)
         except (OSError, ValueError) as error:
             return f"it cannot be started: {error}"
         if status is None:
             return f"it took longer than {HOOK_LIMIT_S:g} s"
-        return None if status == 0 else f"exit status {status}{_last_line(complaint)}"
+        said = last_line(complaint.text)[:NOTE_LIMIT_CHARS]
+        return None if status == 0 else f"exit status {status}{f': {said}' if said else ''}"
 
 
 @asynccontextmanager
@@ -183,25 +171,3 @@ async def open_hook(config: HookConfig | None, bus: Bus, is_hurried: Callable[[]
         if not is_hurried():
             await hook.finish()
         nursery.cancel_scope.cancel()
-
-
-async def _converse(process: ClaudeProcess, event: bytes, complaint: bytearray) -> int:
-    """Give the program its event, and its exit status back; keep the end of its stderr."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(process.feed, event)
-        nursery.start_soon(partial(_read, process.stdout, bytearray()))
-        nursery.start_soon(partial(_read, process.stderr, complaint))
-        status = await process.wait()
-        nursery.cancel_scope.deadline = trio.current_time() + DRAIN_S
-    return status
-
-
-async def _read(stream: trio.abc.ReceiveStream, kept: bytearray) -> None:
-    while chunk := await stream.receive_some(COMPLAINT_LIMIT_BYTES):
-        kept += chunk
-        del kept[:-COMPLAINT_LIMIT_BYTES]
-
-
-def _last_line(complaint: bytearray) -> str:
-    lines = [line.strip() for line in complaint.decode(errors="replace").splitlines() if line.strip()]
-    return f": {lines[-1][:NOTE_LIMIT_CHARS]}" if lines else ""

@@ -8,14 +8,16 @@ answer; a login that nobody finishes is ended here.
 import codecs
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import trio
 
+from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import is_logged_in
 from hyperhive_cli.agent.loop import AgentLoop
-from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.claude.process import ClaudeProcess, open_claude
+from hyperhive_cli.claude.talk import Hear, last_line, talk
 from hyperhive_cli.errors import RefusedError, UsageError
 
 LOGIN_LIMIT_S = 900.0
@@ -23,14 +25,10 @@ LOGOUT_LIMIT_S = 30.0  # it asks the service to revoke the login, and goes on wi
 OUTPUT_LIMIT_CHARS = 64 * 1024
 COMPLAINT_LIMIT_CHARS = 1000
 CODE_LIMIT_CHARS = 4096
-DRAIN_S = 0.25  # after the exit; what claude has written by then is in the pipes
-CHUNK_BYTES = 4096
 # A browser that claude opened would be a process of the harness, and be swept with the login.
 NO_BROWSER = {"BROWSER": "true"}
 
 _URL = re.compile(r"https?://[!-~]+(?=\s)")  # a whole one: what follows it is there
-
-Hear = Callable[[str, bool], None]  # a text, and whether it came on stderr
 
 
 class Login:
@@ -132,7 +130,7 @@ class LoginDesk:
                 status = await self._run("logout", logout)
                 gone = status is not None and not await is_logged_in(self._config)
                 still = None if gone else "claude is still logged in, by a variable or a setting of its own"
-                logout.finish(ok=gone and status == 0, note=_last_line(logout.complaint) or still)
+                logout.finish(ok=gone and status == 0, note=last_line(logout.complaint) or still)
             if logout.ok is None:
                 logout.finish(ok=False, note=f"claude took longer than {LOGOUT_LIMIT_S:g} s")
             return logout
@@ -159,7 +157,7 @@ class LoginDesk:
         status = await self._run("login", login)
         # An interrupted claude leaves with 0 as well, so what counts is whether it is logged in now.
         ok = status == 0 and not login.ending.is_set() and await is_logged_in(self._config)
-        login.finish(ok=ok, note=_last_line(login.complaint) or _how_it_ended(status))
+        login.finish(ok=ok, note=last_line(login.complaint) or _how_it_ended(status))
 
     async def _run(self, verb: str, login: Login) -> int | None:
         """Run `claude auth VERB` to its end and give its exit status, None when it could not be started."""
@@ -189,15 +187,12 @@ class LoginDesk:
 
 async def _converse(process: ClaudeProcess, login: Login) -> None:
     """Let claude talk until it has exited, was ended, or its time is up."""
-    async with trio.open_nursery() as talk:
-        talk.start_soon(_pass_codes, process, login)
-        talk.start_soon(_end_in_time, process, login, talk.cancel_scope)
-        async with trio.open_nursery() as readers:
-            readers.start_soon(_read, process.stdout, login.hear, False)
-            readers.start_soon(_read, process.stderr, login.hear, True)
-            await process.wait()
-            readers.cancel_scope.deadline = trio.current_time() + DRAIN_S
-        talk.cancel_scope.cancel()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_pass_codes, process, login)
+        nursery.start_soon(_end_in_time, process, login, nursery.cancel_scope)
+        hear, hear_complaint = (_decoded(partial(login.hear, is_complaint=is_stderr)) for is_stderr in (False, True))
+        await talk(process, None, hear, hear_complaint)
+        nursery.cancel_scope.cancel()
 
 
 async def _pass_codes(process: ClaudeProcess, login: Login) -> None:
@@ -205,22 +200,18 @@ async def _pass_codes(process: ClaudeProcess, login: Login) -> None:
         await process.write(f"{code}\n".encode())
 
 
-async def _end_in_time(process: ClaudeProcess, login: Login, talk: trio.CancelScope) -> None:
+async def _end_in_time(process: ClaudeProcess, login: Login, scope: trio.CancelScope) -> None:
     with trio.move_on_after(LOGIN_LIMIT_S):
         await login.ending.wait()
     login.stop(f"nobody finished the login in {LOGIN_LIMIT_S / 60:g} min")
     await process.stop()
-    talk.cancel()
+    scope.cancel()
 
 
-async def _read(stream: trio.abc.ReceiveStream, hear: Hear, is_complaint: bool) -> None:
+def _decoded(hear: Callable[[str], None]) -> Hear:
+    """Let somebody hear text where bytes come, whose characters may be cut in two."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    while chunk := await stream.receive_some(CHUNK_BYTES):
-        hear(decoder.decode(bytes(chunk)), is_complaint)
-
-
-def _last_line(text: str) -> str | None:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), None)
+    return lambda chunk: hear(decoder.decode(chunk))
 
 
 def _how_it_ended(status: int | None) -> str:

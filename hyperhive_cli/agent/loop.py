@@ -11,12 +11,13 @@ import trio
 
 from hyperhive_cli.agent.care import check_inbox
 from hyperhive_cli.agent.compactor import Compactor
+from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import Signature, credentials_changed, credentials_signature, is_logged_in
 from hyperhive_cli.agent.ledger import Ledger
 from hyperhive_cli.agent.pause import ACCOUNT_WAITS, LOGIN_PROBE_S, Pause, Pauses
 from hyperhive_cli.agent.prewarm import Prewarmer
-from hyperhive_cli.agent.purse import HELD, Purse
-from hyperhive_cli.agent.turn import AgentConfig, TurnDesk
+from hyperhive_cli.agent.purse import HELD, Lift, Purse
+from hyperhive_cli.agent.turn import TurnDesk
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.outcome import Cause
 from hyperhive_cli.errors import RefusedError, StoreError
@@ -126,13 +127,17 @@ class AgentLoop:
 
     async def raise_budget(
         self, day_cost: float | None, message_id: int | None, limits: Mapping[str, float | int]
-    ) -> None:
-        """Raise today's limit, which ends the wait for tomorrow, or those of a message. Raises as `Purse` does."""
+    ) -> Lift | None:
+        """Raise today's limit, which ends the wait for tomorrow, or those of a message. Raises as `Purse` does.
+
+        Gives what it is to the turn that runs, None when none does.
+        """
         write = partial(self._purse.raise_limits, day_cost, message_id, limits)
         await self._ledger.insist(write, limit_s=FACT_LIMIT_S)
         if self._rest is not None and self._bus.status == HELD and day_cost is not None:
             self._rest.until = -math.inf
         self.ring()
+        return self._desk.lift()
 
     def stop(self) -> None:
         """End after the running turn, which is interrupted: its message goes back into the inbox."""

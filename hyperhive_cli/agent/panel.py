@@ -1,24 +1,30 @@
 """`Panel`: the web panel beside the harness, as a process of its own: no fault or flood of it touches a turn.
 
-It runs behind a guard as claude does, so that it ends with the harness, however that ends. The address that it
-prints holds its token, so that it is shown and never noted: notes are kept.
+It runs behind a guard as claude does, so that it ends with the harness, however that ends; one that ends by itself is
+started anew. The address that it prints holds its token, so that it is shown and never noted: notes are kept.
 """
 
 import json
+import shlex
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
 
 from hyperhive_cli.bus import Bus
-from hyperhive_cli.claude.process import ClaudeProcess, open_claude
+from hyperhive_cli.claude.process import open_claude
+from hyperhive_cli.claude.talk import Tail, last_line, talk
+from hyperhive_cli.render.text import duration
 
 END_LIMIT_S = 3.0  # when the harness ends; it needs some 0.2 s
-COMPLAINT_LIMIT_BYTES = 4096
-CHUNK_BYTES = 4096
+LAST_WORD_LIMIT_S = 1.0  # for what is in its pipes still when it has ended
+AGAIN_FIRST_S = 1.0  # until a panel that has ended is started anew, doubling
+MOST_DEATHS = 5  # in a row; after the last it is given up
+GOOD_S = 60.0  # the death of one that has lived so long is the first in its row
+NOTE_LIMIT_CHARS = 300
 
 Show = Callable[[str], Awaitable[None]]
 
@@ -36,6 +42,11 @@ class PanelConfig:
         """The command: this very program, and nothing that lies in the folder where it runs (`-P`)."""
         return [sys.executable, "-P", "-m", "hyperhive_cli", *self.arguments, "--json"]
 
+    @property
+    def by_hand(self) -> str:
+        """The same, for a person to type."""
+        return shlex.join(("hyperhive", *self.arguments))
+
 
 class Panel:
     """One life's panel; `pid` is its process, while there is one."""
@@ -43,47 +54,67 @@ class Panel:
     def __init__(self, bus: Bus) -> None:
         self.pid: int | None = None
         self._bus = bus
-        self._complaint = bytearray()
 
     async def run(self, config: PanelConfig, show: Show) -> None:
-        """Run it until it ends, which is said, or until cancelled; then nothing of it is left."""
+        """Run it, anew where it ends by itself, until that is given up or cancelled; then nothing of it is left."""
+        deaths = 0
+        while True:
+            began = trio.current_time()
+            how = await self._live(config, show)
+            deaths = 1 if trio.current_time() - began > GOOD_S else deaths + 1
+            if deaths >= MOST_DEATHS:
+                break
+            again_s = AGAIN_FIRST_S * float(1 << (deaths - 1))
+            self._bus.note(
+                f"the web panel {how}; the agent works on, a new one comes in {duration(again_s)}", "warning"
+            )
+            await trio.sleep(again_s)
+        text = f"the web panel {how}; it is given up after {deaths} times in a row, the agent works on"
+        self._bus.note(f"{text}. By hand: {config.by_hand}", "error")
+
+    async def _live(self, config: PanelConfig, show: Show) -> str:
+        """Run it to its end, and say how that came."""
+        complaint = Tail()
         try:
             async with open_claude(config.command, workspace=config.folder, environment=config.environment) as process:
                 self.pid = process.pid
                 try:
-                    await self._listen(process, show)
+                    async with trio.open_nursery() as nursery:
+                        hear = _address_to(show, nursery)
+                        status = await talk(process, None, hear, complaint.hear, drain_s=LAST_WORD_LIMIT_S)
+                        nursery.cancel_scope.cancel()
                 finally:
                     self.pid = None
                     with trio.move_on_after(END_LIMIT_S, shield=True):
                         await process.stop()
         except (OSError, ValueError) as error:
-            self._bus.note(f"the web panel cannot be started: {error}", "warning")
+            return f"cannot be started: {error}"
+        said = _last_words(complaint.text)
+        return f"has ended with status {status}{f': {said}' if said else ''}"
 
-    async def _listen(self, process: ClaudeProcess, show: Show) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._hear, process.stdout, show)
-            nursery.start_soon(self._hear_complaints, process.stderr)
-            status = await process.wait()
-            self.pid = None
-            lines = [line.strip() for line in self._complaint.decode(errors="replace").splitlines() if line.strip()]
-            why = f": {' '.join(lines[-2:])}" if lines else ""
-            self._bus.note(f"the web panel has ended with status {status}; the agent works on{why}", "warning")
-            nursery.cancel_scope.cancel()
 
-    async def _hear(self, stream: trio.abc.ReceiveStream, show: Show) -> None:
-        """Read its one line, the address, and show it; what else it prints is dropped."""
-        heard = bytearray()
-        while chunk := await stream.receive_some(CHUNK_BYTES):
-            if b"\n" in heard:
-                continue
-            heard += chunk
-            if b"\n" in heard:
-                await show(f"web panel: {json.loads(heard)['url']}")
+def _address_to(show: Show, nursery: trio.Nursery) -> Callable[[bytes], None]:
+    """Give what hears its one line, the address, and has it shown; what else it prints is dropped."""
+    heard = bytearray()
 
-    async def _hear_complaints(self, stream: trio.abc.ReceiveStream) -> None:
-        while chunk := await stream.receive_some(CHUNK_BYTES):
-            self._complaint += chunk
-            del self._complaint[:-COMPLAINT_LIMIT_BYTES]
+    def hear(chunk: bytes) -> None:
+        if b"\n" in heard:
+            return
+        heard.extend(chunk)
+        line, end, _ = heard.partition(b"\n")
+        if end:
+            with suppress(ValueError, LookupError, TypeError):  # whatever it says, no turn ends for it
+                nursery.start_soon(show, f"web panel: {json.loads(line)['url']}")
+
+    return hear
+
+
+def _last_words(complaint: str) -> str:
+    """Give the last line of its stderr, and the error before it where that line is only the hint."""
+    last = last_line(complaint)
+    if last.startswith("Try: "):
+        last = f"{last_line(complaint[: complaint.rindex(last)])} {last}"
+    return last[:NOTE_LIMIT_CHARS]
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from hyperhive_cli.agent.pause import Pause
 from hyperhive_cli.agent.session import Session
@@ -15,6 +15,13 @@ from hyperhive_cli.store.spent import ms_until_tomorrow, raise_stored, read_day,
 
 HELD = "over_budget"
 AFTER_MIDNIGHT_S = 1.0  # two clocks measure the day: one that is a little early must not find it still lasting
+
+
+class Lift(NamedTuple):
+    """What a raise is to the turn that runs: whether it has more, and the dollars that it is held to all the same."""
+
+    lifted: bool
+    kept_usd: float | None
 
 
 class Purse:
@@ -41,6 +48,16 @@ class Purse:
         cap = turn_cap(turn, self._day(raises))
         is_rest = cap is not None and (turn.turn_cost is None or cap < turn.turn_cost)
         return Allowance(cap, turn.turn_tokens, turn.tool_calls, session.spent_usd, session.used, is_rest)
+
+    def lift(self, allowance: Allowance, message: Message | None) -> Lift:
+        """Let a running turn's allowance have what was raised since it was given."""
+        raises = self._raises
+        turn = raises.for_turn(self._budget, None if message is None else message.id)
+        before = allowance.tokens, allowance.tool_calls
+        allowance.tokens, allowance.tool_calls = turn.turn_tokens, turn.tool_calls
+        cap = turn_cap(turn, self._day(raises))
+        has_less = cap is not None and allowance.cost_usd is not None and cap > allowance.cost_usd
+        return Lift(before != (turn.turn_tokens, turn.tool_calls), allowance.cost_usd if has_less else None)
 
     def advice(self, message_id: int) -> str:
         """Say how a message whose turn ran out of its budget gets more."""

@@ -2,53 +2,30 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import trio
 
+from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.ledger import Ledger
-from hyperhive_cli.agent.mark import Mark
-from hyperhive_cli.agent.purse import Purse
+from hyperhive_cli.agent.purse import Lift, Purse
+from hyperhive_cli.agent.refresh import Refresh
 from hyperhive_cli.agent.retry import Fate, MessageState, message_fate
 from hyperhive_cli.agent.session import Session
 from hyperhive_cli.agent.state import TurnState
-from hyperhive_cli.budget import Budget
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.allowance import Allowance
-from hyperhive_cli.claude.argv import Launch, turn_argv
+from hyperhive_cli.claude.argv import turn_argv
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause, Ending, classify, remarks
 from hyperhive_cli.claude.prompt import message_to_prompt
-from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.runner import OpenClaude, Turn, TurnRequest
-from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.events import TurnEnd, TurnStart
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.store.inbox import Inbox, Lease, Message
 from hyperhive_cli.store.stats import TurnRecord
 
 COMPACT_SENDER = "hyperhive"
-
-
-@dataclass(frozen=True, slots=True)
-class AgentConfig:
-    """How an agent runs claude."""
-
-    launch: Launch
-    workspace: Path
-    environment: Mapping[str, str]
-    limits: Limits = field(default_factory=Limits)
-    continue_newest: bool = False
-    drain: bool = False
-    drain_wait_s: float = 60.0
-    kept: tuple[int, ...] = ()  # descriptors that a turn's guard holds: the harness's lock
-    expect_auth: str | None = None  # the only source of credentials that may be used
-    redactor: Redactor = field(default_factory=lambda: Redactor({}))
-    prewarm: bool = False  # let the next claude wait while the agent is idle
-    budget: Budget = field(default_factory=Budget)
-    mark: Mark = field(default_factory=Mark)
 
 
 Take = Callable[[Sequence[str] | None], OpenClaude | None]  # a claude that waits with this command line, if one does
@@ -65,7 +42,9 @@ class TurnDesk:
         self._bus = bus
         self._ledger = ledger
         self._take = take
+        self._refresh = Refresh(config.environment, bus.note)
         self._running: Turn | None = None
+        self._given: tuple[Allowance, Message | None] | None = None  # to the running turn
         self._closing = False
         self._deadline_s: float | None = None
 
@@ -110,6 +89,13 @@ class TurnDesk:
         """Give what the running turn has used so far, tokens and tool calls; None when none runs."""
         return None if self._running is None else self._running.spending()
 
+    def lift(self) -> Lift | None:
+        """Let the running turn have what its limits were raised to; None when none runs, or one that is over them."""
+        if self._running is None or self._given is None:
+            return None
+        allowance, message = self._given
+        return None if allowance.overspent(self._running.evidence) else self._purse.lift(allowance, message)
+
     async def run_compact(self, instructions: str | None = None) -> tuple[Outcome, Evidence]:
         """Run `/compact` on the session. Ok with a note: claude found nothing to compact, and says why."""
         command = f"/compact {instructions}" if instructions else "/compact"
@@ -135,8 +121,13 @@ class TurnDesk:
             )
         )
 
-    def next_argv(self) -> list[str]:
-        """Give the command line of a claude that is to wait for the next message. Raises StoreError."""
+    def next_argv(self) -> list[str] | None:
+        """Give the command line of a claude that is to wait for the next message. Raises StoreError.
+
+        None: no claude should, as it would renew the login at once, and perhaps another agent does.
+        """
+        if self._refresh.is_due():
+            return None
         is_new = self._inbox.fact("skip_continue") == "1"
         session = Session(dropped=True) if is_new else Session.from_facts(self._inbox.fact)
         return self._argv(session, self._purse.allowance(None, session), waits=True)
@@ -156,6 +147,7 @@ class TurnDesk:
         await self._ledger.insist(self._bus.take_skip_continue)
         session = Session.from_facts(self._inbox.fact)
         allowance = self._purse.allowance(message, session)
+        self._given = allowance, message
         request = TurnRequest(
             self._argv(session, allowance, waits=False),
             prompt.encode(),
@@ -170,8 +162,8 @@ class TurnDesk:
         )
         self._bus.take_tool_calls()
         started = trio.current_time()
-        opened = self._take(None if message is None else self._argv(session, allowance, waits=True))
-        turn, ending = await self._attend(request, opened)
+        waiting = None if message is None else self._argv(session, allowance, waits=True)
+        turn, ending = await self._attend(request, waiting)
         if turn.unheard and ending.cause is None:
             turn, ending = await self._attend(request, None)
         duration_ms = round((trio.current_time() - started) * 1000)
@@ -187,7 +179,8 @@ class TurnDesk:
             self._bus.note(remark, "warning")
         return record.outcome, turn.evidence
 
-    async def _attend(self, request: TurnRequest, opened: OpenClaude | None) -> tuple[Turn, Ending]:
+    async def _attend(self, request: TurnRequest, waiting: Sequence[str] | None) -> tuple[Turn, Ending]:
+        """Run claude once: the one that waits with this command line, if one does."""
         turn = Turn(request, self._bus)
         if self._closing:
             turn.stop(Cause.INTERRUPTED)
@@ -195,7 +188,8 @@ class TurnDesk:
             turn.hold_until(self._deadline_s)
         self._running = turn
         try:
-            return turn, await turn.run(opened)
+            async with self._refresh.alone(turn):
+                return turn, await turn.run(self._take(waiting))
         finally:
             self._running = None
 

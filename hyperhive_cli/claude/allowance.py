@@ -15,9 +15,12 @@ from hyperhive_cli.usage import TokenUsage
 _NOUNS = {"turn_cost": "", "turn_tokens": " tokens", "tool_calls": " tool calls"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Allowance:
-    """Limits of one run, None for none; `before_usd` and `before` say where the session's totals stood."""
+    """Limits of one run, None for none; `before_usd` and `before` say where the session's totals stood.
+
+    Tokens and tool calls may be raised while it lasts; the dollars may not, since claude has them as its own cap.
+    """
 
     cost_usd: float | None = None
     tokens: int | None = None
@@ -44,11 +47,11 @@ class Allowance:
         over = (_said(name, used, limit) for name, used, limit in self._amounts(seen) if used > limit)
         return next(over, None)
 
-    def nearly_used(self, seen: Evidence) -> Iterator[tuple[str, str]]:
-        """Give each limit that is nearly used up, by name, and the words for it."""
+    def nearly_used(self, seen: Evidence) -> Iterator[tuple[tuple[str, float], str]]:
+        """Give each limit that is nearly used up, its name and amount, and the words for it."""
         for name, used, limit in self._amounts(seen):
             if used >= WARN_AT * limit and not seen.is_over:
-                yield name, f"this turn's budget is nearly used up: {_said(name, used, limit)}"
+                yield (name, limit), f"this turn's budget is nearly used up: {_said(name, used, limit)}"
 
     def _amounts(self, seen: Evidence) -> Iterator[tuple[str, float, float]]:
         if self.tool_calls is not None:
@@ -57,9 +60,6 @@ class Allowance:
             yield "turn_tokens", seen.tokens_so_far(self.before), self.tokens
         if self.cost_usd is not None:
             yield "turn_cost", seen.own_cost_usd(self.before_usd) or 0.0, self.cost_usd
-
-
-UNBOUNDED = Allowance()
 
 
 def _said(name: str, used: float, limit: float) -> str:

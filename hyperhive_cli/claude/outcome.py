@@ -4,6 +4,7 @@ It reads structured fields, never the model's prose: neither the exit status nor
 turn worked (every API error is `subtype: success` with `is_error: true`, anthropics/claude-code#79500).
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,7 +31,7 @@ class Cause(StrEnum):
 class Ending:
     """How the process ended, and why we ended it, if we did.
 
-    `exit_status` is negative for a signal and None when claude could not be started; `detail` is the
+    `exit_status` is negative for a signal and None when claude was not started, or could not be; `detail` is the
     diagnosis behind our cause, or why it could not be started.
     """
 
@@ -59,6 +60,9 @@ _CONTEXT_REASONS = {"prompt_too_long", "blocking_limit", "rapid_refill_breaker"}
 _COST_CAP = "error_max_budget_usd"
 _CAPS = {"error_max_turns", _COST_CAP}  # subtypes: the operator's own --max-turns, --max-budget-usd
 _LOST_SESSION = "No conversation found with session ID"  # claude's own English, of `errors` and stderr
+_NOT_RUN = {126, 127}  # what a shell, `env` and the loader leave with: it cannot be run, or is not there
+_OLD_SYSTEM = re.compile(r"version .\S+ not found \(required by ")  # the loader's, of a library that is too old
+_NO_MODULE = "code: 'MODULE_NOT_FOUND'"  # node's last words, where a file is missing
 _OVERLOAD_ERRORS = {"overloaded", "server_error", "unknown"}
 
 
@@ -84,13 +88,15 @@ def remarks(seen: Evidence, ending: Ending) -> list[str]:
 
 
 def _failure(seen: Evidence, ending: Ending) -> Outcome:
-    if ending.exit_status is None:
-        return Outcome(OutcomeKind.NOT_STARTED, f"claude could not be started: {ending.detail}")
     if ending.cause in _OUR_DOING:
         kind, sentence = _OUR_DOING[ending.cause]
         return Outcome(kind, f"{sentence}: {ending.detail}" if ending.detail else sentence)
+    if ending.exit_status is None:
+        return Outcome(OutcomeKind.NOT_STARTED, f"claude could not be started: {ending.detail}")
     if _refuses_options(seen, ending):
         return Outcome(OutcomeKind.NOT_STARTED, f"claude does not take its options: {ending.stderr_tail}")
+    if (why := _never_ran(seen, ending)) is not None:
+        return Outcome(OutcomeKind.NOT_STARTED, f"claude could not be started: {why}")
     for kind, holds in _SIGNS:
         if holds(seen, ending):
             return Outcome(kind, _reason(seen, ending, kind), seen.limit_resets_at)
@@ -105,8 +111,23 @@ def _cut_short(seen: Evidence, ending: Ending) -> bool:
 
 def _refuses_options(seen: Evidence, ending: Ending) -> bool:
     """Whether it ended before it read anything; `error: ` in small letters is the parser of its command line."""
-    said_nothing = not (seen.inits or seen.answers or seen.results)
-    return said_nothing and ending.exit_status == 1 and ending.stderr_tail.lstrip().startswith("error: ")
+    return _said_nothing(seen) and ending.exit_status == 1 and ending.stderr_tail.lstrip().startswith("error: ")
+
+
+def _never_ran(seen: Evidence, ending: Ending) -> str | None:
+    """Say why it was not claude that ended, but what should have run it: a shell, `env`, node, the loader."""
+    if not _said_nothing(seen):
+        return None
+    said = ending.stderr_tail
+    if ending.exit_status in _NOT_RUN or (ending.exit_status == 1 and _OLD_SYSTEM.search(said)):
+        return said or f"exit status {ending.exit_status}"
+    if ending.exit_status == 1 and _NO_MODULE in said and said.splitlines()[-1].startswith("Node.js v"):
+        return "it is not whole: node does not find a module of it"
+    return None
+
+
+def _said_nothing(seen: Evidence) -> bool:
+    return not (seen.inits or seen.answers or seen.results)
 
 
 def _needs_login(seen: Evidence, _: Ending) -> bool:

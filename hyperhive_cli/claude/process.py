@@ -17,6 +17,7 @@ from pathlib import Path
 import trio
 
 from hyperhive_cli.claude import guard
+from hyperhive_cli.claude.program import why_not
 from hyperhive_cli.settings import MARKER
 
 INTERRUPT_GRACE_S = 5.0  # from SIGINT to SIGTERM: claude needs about 0.2 s
@@ -57,14 +58,15 @@ class ClaudeProcess:
         return self._guard.pid
 
     async def start(self, program: str) -> None:
-        """Wait for the guard's first word; raises OSError, which names the program, when it cannot be started."""
+        """Wait for the guard's first word; raises OSError, which names the cause, when it cannot be started."""
         with trio.move_on_after(START_LIMIT_S):
             word, _, rest = (await self._next_report()).partition(" ")
             if word == "pid":
                 self.pid = int(rest)
                 return
-            number, _, text = rest.partition(" ")
-            raise OSError(int(number or 0), text or "the guard died before it could start claude", program)
+            if word == "error":
+                raise OSError(why_not(program, int(rest.partition(" ")[0])))
+            raise OSError(0, "the guard died before it could start claude", program)
         raise OSError(errno.ETIMEDOUT, f"claude could not be started within {START_LIMIT_S:g} s", program)
 
     async def wait(self) -> int:
@@ -220,16 +222,21 @@ async def _open_guard(
             str(report),
             ",".join(map(str, kept)),
         ]
-        process = await trio.lowlevel.open_process(
-            [*program, *argv],
-            stdin=-1,
-            stdout=-1,
-            stderr=-1,
-            cwd=workspace,
-            env=dict(environment),
-            start_new_session=True,
-            pass_fds=(lifeline, report, *kept),
-        )
+        try:
+            process = await trio.lowlevel.open_process(
+                [*program, *argv],
+                stdin=-1,
+                stdout=-1,
+                stderr=-1,
+                cwd=workspace,
+                env=dict(environment),
+                start_new_session=True,
+                pass_fds=(lifeline, report, *kept),
+            )
+        except OSError as error:
+            if str(error.filename) == str(workspace):
+                raise OSError(f"the folder {workspace} cannot be entered: {error.strerror}") from error
+            raise
         return ClaudeProcess(process, ours, stream)
 
 

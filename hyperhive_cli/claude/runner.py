@@ -116,6 +116,11 @@ class Turn:
         request = self._request
         return Watchdog(request.limits, self.evidence, started=started, allowance=request.allowance)
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the run was asked to end, or is ending by itself."""
+        return self._stopping.is_set()
+
     def spending(self) -> dict[str, int]:
         """Give what the run has used so far: tokens and tool calls."""
         return self._request.allowance.used(self.evidence)
@@ -157,8 +162,10 @@ class Turn:
     async def run(self, opened: OpenClaude | None = None) -> Ending:
         """Run claude to its end and say how it ended; `opened` is used, and closed, instead of a new one.
 
-        Cancelled, it kills claude and all that it has started at once.
+        Stopped before it began, it starts none. Cancelled, it kills claude and all that it has started at once.
         """
+        if self.is_stopping and opened is None:
+            return Ending(None, self._cause, self._detail)
         try:
             async with AsyncExitStack() if opened is None else opened.closing as closing:
                 process = await closing.enter_async_context(self._open()) if opened is None else opened.process

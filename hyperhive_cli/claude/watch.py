@@ -10,7 +10,7 @@ All times are seconds of one monotonic clock.
 import math
 from dataclasses import dataclass
 
-from hyperhive_cli.claude.allowance import UNBOUNDED, Allowance
+from hyperhive_cli.claude.allowance import Allowance
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause
 
@@ -47,10 +47,12 @@ class Watchdog:
     `evidence` is the run's; a line is told of once the evidence has taken it in.
     """
 
-    def __init__(self, limits: Limits, evidence: Evidence, *, started: float, allowance: Allowance = UNBOUNDED) -> None:
+    def __init__(
+        self, limits: Limits, evidence: Evidence, *, started: float, allowance: Allowance | None = None
+    ) -> None:
         self._limits = limits
-        self._allowance = allowance
-        self._warned_of: set[str] = set()  # what was nearly used up
+        self._allowance = allowance or Allowance()
+        self._warned_of: set[tuple[str, float]] = set()  # limits that were nearly used up
         self._seen = evidence
         self._started = started
         self._last_line: float | None = None
@@ -94,11 +96,12 @@ class Watchdog:
     def warning(self, now: float) -> str | None:
         """Say what an operator should hear before it is too late; None when there is no need.
 
-        Once of each limit that is nearly used up; once in each silence, at half of its time, what is seen of claude.
+        Once of each limit that is nearly used up, again where it was raised; once in each silence, at half of its
+        time, what is seen of claude.
         """
-        for name, text in self._allowance.nearly_used(self._seen):
-            if name not in self._warned_of:
-                self._warned_of.add(name)
+        for limit, text in self._allowance.nearly_used(self._seen):
+            if limit not in self._warned_of:
+                self._warned_of.add(limit)
                 return text
         if self._next_warning() > now:
             return None

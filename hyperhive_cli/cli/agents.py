@@ -36,7 +36,7 @@ CLEAR, HOME, REST_OF_LINE, REST_OF_SCREEN = "\x1b[H\x1b[2J", "\x1b[H", "\x1b[K",
 
 @click.group(invoke_without_command=True)
 @click.option(
-    "--home", type=click.Path(path_type=Path), metavar="DIR",
+    "--home", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
     help="The folder that holds the agents' state folders; default: ~/.local/state/hyperhive.",
 )  # fmt: skip
 @click.option("--watch", is_flag=True, help="Look again each second, until Ctrl-C.")

@@ -1,4 +1,4 @@
-"""`Amount`: a number on the command line."""
+"""`Amount` and `Count`: numbers on the command line."""
 
 import math
 from typing import Any
@@ -9,14 +9,37 @@ import click
 class Amount(click.FloatRange):
     """A number within its range: seconds, dollars, a percentage. click's own lets `nan` into any range.
 
-    With `nan` no deadline ends and no limit is reached. `inf` is for whoever wants no limit.
+    With `nan` no deadline ends and no limit is reached. `inf` is for whoever wants no limit. `most` is an end that
+    nobody comes near, so that no help names it.
     """
 
     name = "number"
+
+    def __init__(self, *, most: float = math.inf, **range_: Any) -> None:  # noqa: ANN401 - as click has it
+        super().__init__(**range_)
+        self.most = most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click has it
         """Give the number; fails as click does."""
         found = super().convert(value, param, ctx)
         if math.isnan(found):
             self.fail(f"{value!r} is no number.", param, ctx)
+        if found > self.most:
+            self.fail(f"{value} is more than {self.most:,.0f}.", param, ctx)
+        return found
+
+
+class Count(click.IntRange):
+    """A whole number from 1 on; the sums of such numbers stay within what a database holds."""
+
+    MOST = 10**15
+
+    def __init__(self) -> None:
+        super().__init__(min=1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click has it
+        """Give the number; fails as click does."""
+        found = super().convert(value, param, ctx)
+        if found > self.MOST:
+            self.fail(f"{value} is more than {self.MOST:,}.", param, ctx)
         return found

@@ -1,9 +1,11 @@
 """`hyperhive budget`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from hyperhive_cli.budget import shown as in_words
 from hyperhive_cli.cli.invocation import (
     Invocation,
     ask_harness,
@@ -74,7 +76,8 @@ def raise_limit(
 ) -> None:
     """Raise a limit to this much.
 
-    Of today, until midnight; of one message, until its next turns have ended it.
+    Of today, until midnight; of one message, until its turns have ended it. Its running turn has more tokens and tool
+    calls at once; its dollars are what claude was started with.
 
     \b
     Examples: hyperhive budget raise --day-cost 5
@@ -87,10 +90,19 @@ def raise_limit(
         raise UsageError("a turn's limits are raised for one message", "--message ID --tool-calls N")
     paths = invocation.steered_paths()
     asked: dict[str, Any] = {"day_cost": day_cost, "message_id": message_id, **limits}
-    if ask_harness(paths, "budget_raise", **asked) is None:
+    answer = ask_harness(paths, "budget_raise", **asked)
+    if answer is None:
         if not paths.inbox_db.exists():
             raise NotRunningError(paths.agent)
         with open_inbox(paths.inbox_db) as inbox:
             known = read_limits(inbox.fact)
             raise_stored(inbox, known, day_cost=day_cost, message_id=message_id, limits=limits, now_ms=now_ms())
-    click.echo("raised")
+    click.echo(_raised((answer or {}).get("turn") or {}, in_dollars=day_cost is not None or "turn_cost" in limits))
+
+
+def _raised(turn: Mapping[str, Any], *, in_dollars: bool) -> str:
+    """Say what it is to the turn that runs."""
+    said = "raised, for the turn that runs too" if turn.get("lifted") else "raised"
+    if in_dollars and (kept := turn.get("kept_usd")) is not None:
+        return f"{said}; claude was started with {in_words('turn_cost', kept)}, to which this turn is held"
+    return said

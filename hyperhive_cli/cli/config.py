@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.agent.hook import command_words
 from hyperhive_cli.claude.redact import Redactor, shown_command
 from hyperhive_cli.cli.configured import (
     Origin,
@@ -18,7 +17,7 @@ from hyperhive_cli.cli.configured import (
     workspace_agent,
 )
 from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json
-from hyperhive_cli.configuration import user_file
+from hyperhive_cli.configuration import command_words, user_file
 from hyperhive_cli.hive.address import shown_url
 from hyperhive_cli.render import text
 from hyperhive_cli.settings import WORKSPACE_FILE

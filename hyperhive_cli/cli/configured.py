@@ -70,7 +70,7 @@ def read_own_file(path: Path) -> str:
     """Read a file of the user's that nobody else may write; raises UsageError, and HyperhiveError for an unsafe one."""
     source = _read_source(path, is_workspace=False)
     if source is None:
-        raise UsageError(f"there is no file {path}")
+        raise UsageError(f"there is no file {path}", "hyperhive host NAME=DIR …, or a FILE; the README shows one")
     return source.text
 
 

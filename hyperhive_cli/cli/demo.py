@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 import trio
 
+from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.harness import HarnessConfig, run_harness
-from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.claude.argv import Launch, child_environment
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.cli.sinks import open_sink

@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.invocation import Invocation, pass_invocation, warn_of_history
+from hyperhive_cli.cli.invocation import Invocation, pass_invocation, say_if_new
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.events import BusEvent
 from hyperhive_cli.render.document import entries_to_html, entries_to_markdown, events_to_entries
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.events import read_history
-from hyperhive_cli.store.turns import find_turn
+from hyperhive_cli.store.turns import find_turn_in
 
 FORMS = ("jsonl", "md", "html")
 
@@ -37,15 +37,16 @@ def export(invocation: Invocation, turn: str | None, form: str | None, output: P
     Example: hyperhive export --turn last -o turn.html
     """  # noqa: D301 - click's own mark
     paths = invocation.paths()
-    warn_of_history(paths)
-    chosen = form or _form_of(output)
-    pieces = _pieces(paths, turn, chosen)
+    history = read_history(paths.events_db)
+    pieces = _pieces(paths, history, turn, form or _form_of(output))
     if output is None:
         for piece in pieces:
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
-        return
-    _write(output, pieces, force=force)
+    else:
+        _write(output, pieces, force=force)
+    if not history:
+        say_if_new(paths)
 
 
 def _form_of(output: Path | None) -> str:
@@ -53,8 +54,8 @@ def _form_of(output: Path | None) -> str:
     return {"htm": "html", "markdown": "md"}.get(suffix, suffix if suffix in FORMS else "jsonl")
 
 
-def _pieces(paths: AgentPaths, turn: str | None, form: str) -> Iterator[bytes]:
-    events = read_history(paths.events_db) if turn is None else _events_of(paths, turn)
+def _pieces(paths: AgentPaths, history: list[BusEvent], turn: str | None, form: str) -> Iterator[bytes]:
+    events = history if turn is None else _events_of(paths, history, turn)
     if form == "jsonl":
         return (event.to_json() + b"\n" for event in events)
     write = entries_to_markdown if form == "md" else entries_to_html
@@ -62,8 +63,8 @@ def _pieces(paths: AgentPaths, turn: str | None, form: str) -> Iterator[bytes]:
     return (piece.encode() for piece in write(title, events_to_entries(events)))
 
 
-def _events_of(paths: AgentPaths, turn: str) -> list[BusEvent]:
-    _, events, is_whole = find_turn(paths, turn)
+def _events_of(paths: AgentPaths, history: list[BusEvent], turn: str) -> list[BusEvent]:
+    _, events, is_whole = find_turn_in(history, paths, turn)
     if not events:
         raise HyperhiveError("this turn is no longer in the history", f"hyperhive show {turn}")
     if not is_whole:

@@ -1,8 +1,7 @@
 """`hyperhive tail` in a hive: one agent's events as on its own machine, or those of many, each under its name."""
 
 import sys
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from itertools import groupby
 from typing import Any
@@ -12,10 +11,9 @@ import click
 from hyperhive_cli.cli.invocation import stop_without_reader
 from hyperhive_cli.cli.sinks import hold_stops, named_json, open_sink, stoppable
 from hyperhive_cli.hive.feed import HiveFeed, Told
-from hyperhive_cli.sieve import Sieve
+from hyperhive_cli.sieve import Sieve, earlier
 
 TICK_S = 1.0
-COUNT = 20
 
 
 def show_hive(
@@ -29,7 +27,7 @@ def show_hive(
         live = None if is_followed and not feed.is_of_many else False
         with open_sink(snapshot, as_json=as_json, live=live) as sink:
             printer = _Printer(sink, is_of_many=feed.is_of_many, as_json=as_json)
-            printer.show(_earlier(feed, sieve, count, since))
+            printer.show(earlier(feed, sieve, count, since, lambda told: told.record))
             if not is_followed or sieve.over:
                 return
             for told in stoppable(feed.follow(), sink):
@@ -40,18 +38,6 @@ def show_hive(
                     printer.show([told])
                 if sieve.over:
                     return
-
-
-def _earlier(feed: HiveFeed, sieve: Sieve, count: int | None, since: int | None) -> Iterable[Told]:
-    """Give what the hive holds of what is asked for."""
-    if since is None and sieve.is_by_kind:
-        return feed.newest(COUNT if count is None else count, sieve.kinds)
-    found: Iterator[Told] = (told for told in feed.stored(0) if sieve.passes(told.record.event))
-    if since is not None:
-        return (told for told in found if (told.record.seq or 0) > since)
-    if count is None and sieve.turn is not None:
-        return found
-    return deque(found, COUNT if count is None else count)
 
 
 class _Printer:

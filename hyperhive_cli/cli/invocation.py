@@ -1,6 +1,7 @@
 """What every command shares: the global options, the agent they name, and how a command talks."""
 
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -41,10 +42,11 @@ class Invocation:
         """Find the agent of a client command: as `paths_for` the current folder, and never another's.
 
         Raises AgentConflictError when the name was taken from the current folder and belongs to an agent
-        that is bound to a different one.
+        that is bound to a different one, StoreError when its folder may not be looked into.
         """
         here = Path.cwd()
         paths = self.paths_for(here)
+        check_reachable(paths.state_dir)
         bound = None if paths.explicit or self.state_dir is not None else _bound_workspace(paths)
         if bound is not None and bound != str(here):
             raise AgentConflictError(
@@ -90,6 +92,22 @@ class Invocation:
         if _is_in_turn(paths):
             ask_harness(paths, "may_steer")
         return paths
+
+
+def check_reachable(state_dir: Path) -> None:
+    """Raise StoreError for a state folder that is none, or is closed to us; one that is missing is only new."""
+    try:
+        is_folder = stat.S_ISDIR(state_dir.stat().st_mode)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(f"the state folder {state_dir} cannot be used: {error.strerror}", "--state-dir DIR") from error
+    if not is_folder:
+        raise StoreError(f"the state folder {state_dir} is no folder", "--state-dir DIR")
+    if not os.access(state_dir, os.X_OK):
+        raise StoreError(
+            f"the state folder {state_dir} is closed to you", "as the user whose it is, or --state-dir DIR"
+        )
 
 
 def _user_file_names_hive() -> bool:

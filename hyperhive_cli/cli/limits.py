@@ -8,13 +8,13 @@ import click
 from hyperhive_cli.agent.mark import Mark
 from hyperhive_cli.budget import Budget
 from hyperhive_cli.claude.argv import COST_CAP_FLAG
-from hyperhive_cli.cli.amount import Amount
+from hyperhive_cli.cli.amount import Amount, Count
 from hyperhive_cli.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-DOLLARS = Amount(min=0, min_open=True, max=1e9)
-NUMBER = click.IntRange(min=1, max=10**15)
+DOLLARS = Amount(min=0, min_open=True, most=1e9)
+NUMBER = Count()
 _OPTIONS = (
     click.option("--max-turn-cost", type=DOLLARS, metavar="USD", help="Interrupt a turn that costs more."),
     click.option("--max-day-cost", type=DOLLARS, metavar="USD", help="Begin no turn today once its turns cost this."),

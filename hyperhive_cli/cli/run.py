@@ -1,5 +1,6 @@
 """`hyperhive run`."""
 
+import errno
 import gc
 import math
 import os
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hyperhive_cli.claude.argv import Launch, check_extra, check_passed, child_environment
+from hyperhive_cli.claude.program import why_not
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.amount import Amount
 from hyperhive_cli.cli.configured import load_settings, stronger
-from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, now_ms, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, check_reachable, hive_option, is_plain, now_ms, pass_invocation
 from hyperhive_cli.cli.limits import limit_options, to_limits
 from hyperhive_cli.cli.sinks import open_sink
 from hyperhive_cli.cli.web import with_panel
@@ -182,15 +184,16 @@ def run(
               hyperhive run --model opus -- --max-turns 20
     """  # noqa: D301 - click's own mark
     # trio costs 150 ms, which neither -h nor a shell's completion should.
+    from hyperhive_cli.agent.config import AgentConfig  # noqa: PLC0415
     from hyperhive_cli.agent.harness import HarnessConfig  # noqa: PLC0415
     from hyperhive_cli.agent.hook import find_hook  # noqa: PLC0415
-    from hyperhive_cli.agent.turn import AgentConfig  # noqa: PLC0415
 
     if as_json and quiet:
         as_json, quiet = _one_of_both()
     _check_words(claude_args, permission_mode, passed)
     workspace = workspace.resolve()
     paths = invocation.paths_for(workspace)
+    check_reachable(paths.state_dir)
     if partial is None:
         partial = not as_json and not quiet and sys.stdout.isatty() and not is_plain()
     launch = Launch((find_claude(claude),), permission_mode, skip_permissions, partial, claude_args)
@@ -289,8 +292,9 @@ def find_claude(name: str) -> str:
         # An alias of the operator's shell, or the short PATH of a service, hides where it was installed.
         found = next((str(place) for place in map(Path.expanduser, map(Path, KNOWN_PLACES)) if place.is_file()), None)
     if found is None:
+        is_there = "/" in name and Path(name).exists()
         raise HyperhiveError(
-            f"there is no program {name!r} to be run as claude",
+            why_not(name, errno.EACCES) if is_there else f"there is no program {name!r} to be run as claude",
             "npm install -g @anthropic-ai/claude-code, or --claude PATH; `hyperhive demo` needs none",
         )
     return str(Path(found).absolute())

@@ -16,7 +16,7 @@ from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.moments import text_to_moment
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.folder import prepare_state_dir
-from hyperhive_cli.store.inbox import Message, open_inbox, open_inbox_reader
+from hyperhive_cli.store.inbox import Message, check_message, open_inbox, open_inbox_reader
 
 WAIT_POLL_S = 0.1
 _STATE_WORDS = {"ready": "waits for its turn", "leased": "runs"}
@@ -66,7 +66,7 @@ def send(
     Examples: hyperhive send 'fix the failing test' --wait
               git diff | hyperhive send - --from reviewer
     """  # noqa: D301 - click's own mark
-    body = sys.stdin.buffer.read().decode(errors="replace") if text in {None, "-"} else str(text)
+    sender, body = check_message(sender, _read_stdin() if text in {None, "-"} else str(text))
     not_before = 0 if at is None else int(text_to_moment(at, datetime.now().astimezone()).timestamp() * 1000)
     if (url := invocation.hive_url(hive)) is not None:
         with _hive_inbox(url, invocation.steered_paths().agent) as inbox:
@@ -108,6 +108,12 @@ def _hive_inbox(url: str, agent: str) -> Iterator[Any]:
             run = f"`hyperhive -a {agent} run --hive URL`"
             click.echo(f"no machine runs agent {agent!r}; the message waits for {run}", err=True)
         yield HiveInbox(connection, url, agent)
+
+
+def _read_stdin() -> str:
+    if sys.stdin.isatty():
+        click.echo("type the message, then Ctrl-D", err=True)
+    return sys.stdin.buffer.read().decode(errors="replace")
 
 
 def _say_who_runs_it(paths: AgentPaths, *, is_new: bool) -> None:

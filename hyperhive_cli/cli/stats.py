@@ -17,6 +17,7 @@ from hyperhive_cli.cli.invocation import (
     pass_invocation,
     print_json,
     print_lines,
+    say_if_new,
 )
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.render.figures import stats_to_lines
@@ -53,7 +54,8 @@ def stats(
     if as_json and as_csv:
         raise UsageError("--json and --csv are two forms of the same", "one of them")
     wanted = days_until(now_ms(), days)
-    agent, turns = _turns(invocation, invocation.hive_url(hive), midnight_ms(wanted[0]))
+    url = invocation.hive_url(hive)
+    agent, turns = _turns(invocation, url, midnight_ms(wanted[0]))
     found = report(agent, turns, by, wanted)
     if plot is not None:
         _plot(plot, agent, turns, account(turns, "day", wanted))
@@ -64,6 +66,8 @@ def stats(
         print_json(found)
         return
     print_lines(stats_to_lines(_without_quiet_days(found), columns(), plain=is_plain()))
+    if not turns and url is None:
+        say_if_new(invocation.paths())
 
 
 def _turns(invocation: Invocation, url: str | None, since_ms: int) -> tuple[str, list[EndedTurn]]:

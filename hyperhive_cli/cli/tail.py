@@ -1,7 +1,6 @@
 """`hyperhive tail`."""
 
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -22,12 +21,11 @@ from hyperhive_cli.cli.invocation import (
 from hyperhive_cli.cli.sinks import hold_stops, open_sink, stoppable
 from hyperhive_cli.control.feed import AgentFeed
 from hyperhive_cli.events import KINDS, BusEvent
-from hyperhive_cli.sieve import Sieve
+from hyperhive_cli.sieve import Sieve, earlier
 from hyperhive_cli.store.report import stored_status
 
 TICK_S = 1.0
 BATCH = 200
-COUNT = 20
 STOPPED = {"status": "harness not running", "state": None, "since_unix": None}
 
 
@@ -95,7 +93,7 @@ def _show_agent(
     if is_followed:
         hold_stops()
     with open_sink(snapshot, as_json=as_json, live=None if is_followed else False) as sink:
-        for batch in _batches(_earlier(feed, sieve, count, since)):
+        for batch in _batches(earlier(feed, sieve, count, since, lambda record: record)):
             sink.show(batch)
             is_empty = False
         if is_empty and not is_followed and not as_json:
@@ -115,20 +113,6 @@ def _show_agent(
                 sink.show([event])
             if sieve.over:
                 return
-
-
-def _earlier(feed: AgentFeed, sieve: Sieve, count: int | None, since: int | None) -> Iterable[BusEvent]:
-    """Give what the history holds of what is asked for."""
-    if since is None and sieve.is_by_kind:
-        return feed.newest(COUNT if count is None else count, sieve.kinds)
-    if since is not None and sieve.turn is None:
-        return sieve.choose(feed.stored(since))
-    found = sieve.choose(feed.stored(0))
-    if since is not None:
-        return (record for record in found if (record.seq or 0) > since)
-    if count is None and sieve.turn is not None:
-        return found
-    return deque(found, COUNT if count is None else count)
 
 
 def _batches(events: Iterable[BusEvent]) -> Iterator[list[BusEvent]]:

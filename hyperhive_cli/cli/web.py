@@ -17,7 +17,7 @@ from hyperhive_cli.store.folder import find_agents
 from hyperhive_cli.web.bind import WebConfig, check_bind
 
 DEFAULT_BIND = "127.0.0.1:8420"
-LIBRARIES = {"anyio", "httptools", "starlette", "uvicorn", "uvloop"}
+LIBRARIES = ("anyio", "httptools", "starlette", "uvicorn", "uvloop")
 
 
 _F = TypeVar("_F", bound=Callable[..., object])
@@ -57,13 +57,25 @@ def with_panel(command: Callable[..., int]) -> Callable[..., int]:
         web_key: Path | None,
         **others: object,
     ) -> int:
-        panel = _web_arguments(WebConfig(web_bind, allow_hosts, web_cert, web_key)) if web else None
+        panel = None
+        if web:
+            need_extra()
+            panel = _web_arguments(WebConfig(web_bind, allow_hosts, web_cert, web_key))
         return command(*args, panel=panel, **others)
 
     found = with_tls(gather)
     for option in reversed(_PANEL):
         found = option(found)
     return found
+
+
+def need_extra() -> None:
+    """Raise HyperhiveError where a library of the extra `web` is not installed."""
+    from importlib.util import find_spec  # noqa: PLC0415 - for those who want a panel
+
+    missing = next((library for library in LIBRARIES if find_spec(library) is None), None)
+    if missing is not None:
+        raise HyperhiveError(f"the web panel needs {missing}, which is not installed", "pip install 'hyperhive[web]'")
 
 
 def _web_arguments(config: WebConfig) -> tuple[str, ...]:
@@ -106,15 +118,8 @@ def web(
     Examples: hyperhive web --bind 127.0.0.1:9000
               hyperhive web --hive postgresql://db.example/hive 'team-*'
     """  # noqa: D301 - click's own mark
-    try:
-        from hyperhive_cli.web.server import serve  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as error:
-        library = (error.name or "").partition(".")[0]
-        if library not in LIBRARIES:
-            raise
-        raise HyperhiveError(
-            f"the web panel needs {library}, which is not installed", "pip install 'hyperhive[web]'"
-        ) from error
+    need_extra()
+    from hyperhive_cli.web.server import serve  # noqa: PLC0415 - an extra
 
     def announce(url: str, token: str) -> None:
         if as_json:

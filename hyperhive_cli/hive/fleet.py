@@ -151,6 +151,15 @@ def turns_since(connection: "Connection", pattern: str, since_ms: int) -> list[E
     return [row_to_turn(row) for row in rows]
 
 
+def newest_turns(connection: "Connection", agent: str, count: int) -> list[EndedTurn]:
+    """Give the newest ended turns of an agent, oldest first."""
+    rows = connection.execute(
+        f"SELECT {_TURN_COLUMNS} FROM hyperhive.turn WHERE agent = %s ORDER BY turn_id DESC LIMIT %s".encode(),
+        (agent, count),
+    ).fetchall()
+    return [row_to_turn(row) for row in reversed(rows)]
+
+
 def turn(connection: "Connection", agent: str, turn_id: int | None) -> dict[str, Any] | None:
     """Give the row of an agent's ended turn, of the newest where no number is given; None: there is none."""
     row = connection.execute(

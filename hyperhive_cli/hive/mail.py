@@ -42,7 +42,7 @@ class HiveInbox:
         Raises UsageError for an unusable message, RefusedError when the key was used for another body.
         """
         sender, body = check_message(sender, body)
-        if key is not None and not key.isprintable():
+        if key is not None and not (key and key.isprintable()):
             raise UsageError(f"{key!r} is no key", "one line of printable characters")
         with complaints(self._url), self._connection.transaction():
             # The agent's row first: it numbers the messages, and who sends the same key at once waits here.

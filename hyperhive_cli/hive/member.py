@@ -5,50 +5,39 @@ wait on this machine's disk. What is taken over by another machine is no longer 
 """
 
 import json
-import random
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
 import trio
 
-from hyperhive_cli.agent.pause import ACCOUNT_WAITS
+from hyperhive_cli.agent.config import Account
 from hyperhive_cli.agent.state import TurnState
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.errors import AgentConflictError, StoreError
 from hyperhive_cli.events import BusEvent, StatusChanged, TurnEnd, TurnStart, TurnStateChanged
 from hyperhive_cli.hive import tenancy
 from hyperhive_cli.hive.foyer import Foyer
+from hyperhive_cli.hive.kin import Kin, Resting
 from hyperhive_cli.hive.line import Line
 from hyperhive_cli.hive.mail import HiveInbox
 from hyperhive_cli.hive.room import AwayError
-from hyperhive_cli.hive.tenancy import AccountState, Backlog, FencedError, Row, Seat
+from hyperhive_cli.hive.shipper import AGAIN_S, Shipper
+from hyperhive_cli.hive.tenancy import Backlog, FencedError, Seat
 from hyperhive_cli.hive.tenure import Tenure, Verdict
 
-BATCH_EVENTS = 50
-BATCH_BYTES = 1024 * 1024
-GATHER_S = 0.02  # from one batch to the next: what comes meanwhile goes in one statement
-AGAIN_S = 1.0  # after the hive could not be reached
 REPORT_EVERY_S = 1.0
 GOODBYE_S = 5.0
 STANDBY = "standby"
-OF_ACCOUNTS = frozenset({"needs_login_idle", "rate_limited"})
-STAGGER_S = 5.0  # in which the agents of an account go on, one after the other
 _REPORTED = (TurnStart, TurnEnd, StatusChanged, TurnStateChanged)
 
 
-class Steering(Protocol):
+class Steering(Resting, Protocol):
     """The agent's loop, as far as a hive steers it."""
 
     def ring(self) -> None:
         """Say that there may be something to do."""
-
-    def rest_too(self, reason: str, until_unix: int | None) -> None:
-        """Rest as another agent of the same account does, until then (None: until it says so)."""
-
-    def rest_no_longer(self, stagger_s: float) -> None:
-        """Go on so many seconds from now, if it was for another agent's sake that this one rests."""
 
     def yield_turn(self, *, now: bool) -> None:
         """End the running turn, in an orderly way or (`now`) at once; its message counts as interrupted."""
@@ -62,11 +51,11 @@ class Member:
 
     def __init__(
         self, url: str, line: Line, clock: Callable[[], float], *, agent: str, owner: str, foyer: Foyer, bus: Bus,
-        steering: Steering, report: Callable[[], Awaitable[Mapping[str, Any]]], account: str | None, drain: bool,
+        steering: Steering, report: Callable[[], Awaitable[Mapping[str, Any]]], account: Account | None, drain: bool,
         slots: trio.Semaphore | None,
     ) -> None:  # fmt: skip
         self.agent = agent
-        self.account = account
+        self.kin = Kin(agent, account, steering)
         self.seat: Seat | None = None
         self.tenure: Tenure | None = None
         self._wanted = trio.Event()  # elsewhere: the agent is to be given back
@@ -84,12 +73,8 @@ class Member:
         self._has_mail = True
         self._slots = slots
         self._has_slot = False
-        self._status = "online"
         self._refusal: str | None = None  # as it was said
-        self._follow_from = 0
-        self._after = 0  # the newest of our events that the hive has, in our numbers
-        self._is_stored = True
-        self._shipped = trio.Event()
+        self._shipper = Shipper(bus, line, self.kin, self._take_note)
         self._seated = trio.Event()
         self._unseated = trio.Event()
         self._report_due = trio.Event()
@@ -161,7 +146,7 @@ class Member:
         if found.is_new_home:
             self._bus.request_new_session()
             self._bus.note("the agent last ran on another machine: going on in a new session", "warning")
-        self._begin_at(found.shipped)
+        self._shipper.begin_at(found.shipped)
         self._bus.set_status("online")
         await self._take_back(found.seat)
         for message in await self._line.call(partial(tenancy.recover, seat=found.seat)):
@@ -171,14 +156,6 @@ class Member:
         self._seated.set()
         self._report_due.set()
         return True
-
-    def _begin_at(self, shipped: int) -> None:
-        """Begin to ship behind what the hive has of this folder's history, or where its numbers began anew."""
-        self._after = shipped
-        self._is_stored = bool(self._bus.snapshot()["stored"])
-        if not self._is_stored or shipped > self._bus.current_seq:
-            shipped = self._bus.first_seq if self._is_stored else 0
-        self._follow_from = shipped
 
     def _stand_by(self, refusal: str) -> None:
         if self._drain:
@@ -223,7 +200,7 @@ class Member:
                     await self._take_back(seat)
                     if self._foyer.in_flight() is None and self._bus.state is TurnState.IDLE:
                         with trio.move_on_after(GOODBYE_S):
-                            await self._ship_rest(seat)
+                            await self._shipper.finish()
                         await self._line.call(partial(tenancy.release, seat=seat))
                         self._stand_by("shall run elsewhere")
                         self._unseat()
@@ -254,15 +231,6 @@ class Member:
     def move_away(self) -> None:
         """Give the agent back when its turn is over."""
         self._wanted.set()
-
-    def account_is(self, state: AccountState) -> None:
-        """Take what an agent of our account has found: rest too, or go on. One that is gone is not waited for."""
-        if state.agent == self.agent:
-            return
-        if state.status in OF_ACCOUNTS and state.is_alive:
-            self._steering.rest_too(f"agent {state.agent} found: {state.status}; it has our account", state.until_unix)
-        else:
-            self._steering.rest_no_longer(random.random() * STAGGER_S)  # noqa: S311 - not a secret
 
     def is_due(self) -> bool:
         """Whether the lease is to be renewed."""
@@ -312,68 +280,23 @@ class Member:
                 if self.seat is None:
                     continue
                 async with trio.open_nursery() as seated:
-                    seated.start_soon(self._ship_events)
+                    seated.start_soon(self._ship_events, self.seat)
                     seated.start_soon(self._leave_when_wanted, self.seat)
                     await self._unseated.wait()
                     seated.cancel_scope.cancel()
 
-    async def _ship_events(self) -> None:
-        is_open = True
-        while is_open and (seat := self.seat) is not None:
-            try:
-                async with aclosing(self._bus.follow(self._follow_from)) as feed:
-                    async for records in feed:
-                        await self._ship(seat, records)
-                        if any(isinstance(record.event, TurnEnd) for record in records):
-                            await self._outcome(seat)
-                        await trio.sleep(GATHER_S)
-                is_open = False
-            except _BehindError:
-                continue
-            except FencedError:
-                self.lost()
+    async def _ship_events(self, seat: Seat) -> None:
+        try:
+            await self._shipper.run(seat)
+        except FencedError:
+            self.lost()
 
-    async def _ship(self, seat: Seat, records: list[BusEvent]) -> None:
-        rows: list[Row] = [(r.seq, r.ts, r.event.kind, r.payload) for r in records if r.seq is not None]
-        for batch in batches(rows):
-            ended = await self._insist(
-                partial(tenancy.append, seat=seat, rows=self._numbered(batch), after=self._after)
-            )
-            if ended is None:  # an answer was lost: the hive has these already
-                self._after = self._follow_from = await self._insist(partial(tenancy.shipped_upto, seat=seat))
-                raise _BehindError
-            self._after = self._numbered(batch)[-1][0]
-            self._follow_from = batch[-1][0]
-            self._shipped.set()
-        await self._tell_account(seat, records)
+    async def _take_note(self, seat: Seat, records: Sequence[BusEvent]) -> None:
+        """See to what follows from events that the hive has now."""
         if any(isinstance(record.event, _REPORTED) for record in records):
             self._report_due.set()
-
-    def _numbered(self, rows: list[Row]) -> list[Row]:
-        """Give rows under the numbers by which the hive tells what it has: without a history they mean nothing."""
-        return rows if self._is_stored else [(self._after, *row[1:]) for row in rows]
-
-    async def _insist(self, work: Callable[..., Any]) -> Any:  # noqa: ANN401 - as the work
-        """Try until the hive answers."""
-        while True:
-            try:
-                return await self._line.call(work)
-            except StoreError:
-                await trio.sleep(AGAIN_S)
-
-    async def _tell_account(self, seat: Seat, records: list[BusEvent]) -> None:
-        """Let those who share our credentials know what we have to wait for, and when that is over."""
-        for record in records:
-            if self.account is None or not isinstance(record.event, StatusChanged):
-                continue
-            before, self._status = self._status, record.event.status
-            is_over = self._status == "online" and before in {*OF_ACCOUNTS, ACCOUNT_WAITS}
-            if self._status in OF_ACCOUNTS or is_over:
-                until = record.event.until_unix
-                say = partial(
-                    tenancy.say_account, seat=seat, account=self.account, status=self._status, until_unix=until
-                )
-                await self._insist(say)
+        if any(isinstance(record.event, TurnEnd) for record in records):
+            await self._outcome(seat)
 
     async def _outcome(self, seat: Seat) -> None:
         """Let the hive know at once how a turn ended; what fails is tried again before the next message."""
@@ -393,14 +316,7 @@ class Member:
 
     async def _put_report(self, seat: Seat) -> None:
         body = json.dumps(await self._report())
-        await self._line.call(partial(tenancy.put_report, seat=seat, body=body, account=self.account))
-
-    async def _ship_rest(self, seat: Seat) -> None:
-        """Wait until the hive has all events so far."""
-        upto = self._bus.current_seq
-        while self.seat == seat and self._follow_from < upto:
-            self._shipped = trio.Event()
-            await self._shipped.wait()
+        await self._line.call(partial(tenancy.put_report, seat=seat, body=body, account=self.kin.account))
 
     async def leave(self) -> None:
         """Give the agent back at the harness's end: outcome, events and report first. Bounded and shielded."""
@@ -411,13 +327,9 @@ class Member:
             await self._take_back(seat)
             if self._foyer.in_flight() is None:  # a fetch may have been cut off
                 await self._line.call(partial(tenancy.unlease, seat=seat))
-            await self._ship_rest(seat)
+            await self._shipper.finish()
             await self._put_report(seat)
             await self._line.call(partial(tenancy.release, seat=seat))
-
-
-class _BehindError(Exception):
-    """The hive has more of our events than we knew."""
 
 
 def _send_on(connection: Any, *, url: str, agent: str, stray: Any, origin: str) -> int:  # noqa: ANN401
@@ -425,16 +337,3 @@ def _send_on(connection: Any, *, url: str, agent: str, stray: Any, origin: str) 
     inbox = HiveInbox(connection, url, agent)
     key = stray.key or f"{origin}:{stray.id}"
     return inbox.put(stray.sender, stray.body, now_ms=0, key=key, raw=stray.raw, not_before=stray.not_before)
-
-
-def batches(rows: list[Row]) -> list[list[Row]]:
-    """Cut rows into batches of bounded number and size."""
-    found: list[list[Row]] = []
-    size = BATCH_BYTES
-    for row in rows:
-        if size + len(row[3]) > BATCH_BYTES or len(found[-1]) == BATCH_EVENTS:
-            found.append([])
-            size = 0
-        found[-1].append(row)
-        size += len(row[3])
-    return found

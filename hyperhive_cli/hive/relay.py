@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from hyperhive_cli.agent.config import Account
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.guard import CLOCK
 from hyperhive_cli.errors import HyperhiveError, StoreError
@@ -56,7 +57,7 @@ class Relay:
         steering: Steering,
         report: Callable[[], Awaitable[Mapping[str, Any]]],
         *,
-        account: str | None,
+        account: Account | None,
         drain: bool,
     ) -> AsyncIterator[Member]:
         """Join an agent for the block; at its end outcome and events are shipped and the agent is given back."""
@@ -131,17 +132,15 @@ class Relay:
                 await trio.sleep(RENEW_AGAIN_S)
 
     async def _look_at_accounts(self) -> None:
-        names = {member.account for member in self._members.values()} - {None}
+        names = frozenset().union(*(member.kin.names for member in self._members.values()))
         if names:
-            states = await self._listener.call(lambda connection: tenancy.accounts(connection, [*filter(None, names)]))
-            for state in states:
-                for member in self._members.values():
-                    if member.account == state.account:
-                        member.account_is(state)
+            states = await self._listener.call(lambda connection: tenancy.accounts(connection, [*names]))
+            for member in self._members.values():
+                member.kin.heard(states)
 
     async def _pass_on(self, payload: str) -> None:
         letter, _, name = payload.partition(":")
-        if letter == "c" and any(member.account == name for member in self._members.values()):
+        if letter == "c" and any(name in member.kin.names for member in self._members.values()):
             await self._look_at_accounts()
         if letter == "a":  # an agent or a whole machine was given back, moved or drained
             self._look_due.set()

@@ -51,6 +51,15 @@ def read_turns(paths: AgentPaths, since_ms: int) -> list[EndedTurn]:
         return turns_since(inbox.connection, since_ms)
 
 
+def read_newest_turns(paths: AgentPaths, count: int) -> list[EndedTurn]:
+    """Read the newest ended turns of an agent, oldest first; none of one that never ran. Raises StoreError."""
+    if not paths.inbox_db.exists():
+        return []
+    query = f"SELECT {_COLUMNS} FROM turn_stats WHERE outcome IS NOT NULL ORDER BY turn_id DESC LIMIT ?"  # noqa: S608 - as above
+    with open_inbox_reader(paths.inbox_db) as inbox:
+        return [row_to_turn(row) for row in reversed(inbox.connection.execute(query, (count,)).fetchall())]
+
+
 def today(db: sqlite3.Connection, now_ms: int) -> dict[str, Any]:
     """Add up the turns that began on this local day."""
     (day,) = days_until(now_ms, 1)

@@ -160,7 +160,7 @@ class EventStore:
         try:
             return self.connection.execute(query, parameters).fetchall()
         except (sqlite3.Error, OverflowError) as error:
-            raise StoreError(f"the history cannot be read: {error}") from error
+            raise StoreError(f"the history cannot be read: {error}", "hyperhive doctor") from error
 
     def close(self) -> None:
         """Close it, once nothing of it is copied any more."""
@@ -254,7 +254,8 @@ def history_trouble(path: Path) -> str | None:
 
 
 def read_history(path: Path) -> list[BusEvent]:
-    """Read all that a history holds, oldest first; nothing of one that is missing or cannot be read."""
-    with suppress(StoreError), open_event_reader(path) as store:
+    """Read all that a history holds, oldest first; nothing of one that is missing. Raises StoreError."""
+    if not path.exists():
+        return []
+    with open_event_reader(path) as store:
         return store.newest(-1)
-    return []

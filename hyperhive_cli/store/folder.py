@@ -117,9 +117,12 @@ def _read_holder(path: Path) -> dict[str, Any]:
 
 
 def find_agents(folder: Path) -> list[AgentPaths]:
-    """Find the agents below a folder, by name: each has an inbox in a folder of its name. Raises HyperhiveError."""
+    """Find the agents below a folder, by name: each has an inbox in a folder of its name, which is open to us.
+
+    Raises HyperhiveError.
+    """
     try:
-        entries = sorted(entry for entry in folder.iterdir() if (entry / INBOX_NAME).exists())
+        entries = sorted(entry for entry in folder.iterdir() if os.access(entry / INBOX_NAME, os.F_OK))
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -115,7 +115,7 @@ class Inbox:
         Raises UsageError for an unusable message and RefusedError when the key was used for another body.
         """
         sender, body = check_message(sender, body)
-        if key is not None and not key.isprintable():
+        if key is not None and not (key and key.isprintable()):
             raise UsageError(f"{key!r} is no key", "one line of printable characters")
         with self._transaction() as db:
             db.execute(

@@ -1,9 +1,10 @@
 """One turn as a whole: its row of the statistics, and its events as far as the history has them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
-from hyperhive_cli.errors import UnknownError, UsageError
+from hyperhive_cli.errors import StoreError, UnknownError, UsageError
 from hyperhive_cli.events import BusEvent
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.sieve import events_of_turn, last_turn_id
@@ -13,11 +14,24 @@ from hyperhive_cli.store.events import read_history
 LARGEST_ID = 2**63 - 1
 
 
-def find_turn(paths: AgentPaths, named: str) -> tuple[dict[str, Any] | None, list[BusEvent], bool]:
-    """Find a turn by its id, or `last`: its row, its events, whether those are all. Raises where there is none."""
+Found = tuple[dict[str, Any] | None, list[BusEvent], bool]  # a turn's row, its events, whether those are all
+
+
+def find_turn(paths: AgentPaths, named: str) -> Found:
+    """Find a turn by its id, or `last`, of whose events a history that cannot be read has none.
+
+    Raises where there is none.
+    """
+    history: list[BusEvent] = []
+    with suppress(StoreError):
+        history = read_history(paths.events_db)
+    return find_turn_in(history, paths, named)
+
+
+def find_turn_in(history: Sequence[BusEvent], paths: AgentPaths, named: str) -> Found:
+    """Find a turn by its id, or `last`, in a history that was read. Raises where there is none."""
     turn_id = None if named == "last" else _to_id(named)
     row = read_turn(paths, turn_id)
-    history = read_history(paths.events_db)
     wanted = turn_id if row is None else int(row["turn_id"])
     wanted = last_turn_id(history) if wanted is None else wanted
     events, is_whole = ([], False) if wanted is None else events_of_turn(history, wanted)

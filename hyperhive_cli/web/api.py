@@ -73,6 +73,12 @@ READINGS = (
             "by": Field("string", "a row for each of these; default: day", choice=BY),
         },
     ),
+    Reading(
+        "/api/turns",
+        "turns",
+        "The figures of the newest turns that have ended, oldest first.",
+        {"limit": Field("integer", "at most so many; default: 40", least=1, most=1_000)},
+    ),
     Reading("/api/turns/{id}", "turn", "One turn, by its number or `last`: as `show --json`."),
 )
 # Of all agents.

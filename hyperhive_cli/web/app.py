@@ -176,6 +176,12 @@ class Gateway:
         turns = await agent.turns(midnight_ms(days[0]))
         return _json(report(agent.name, turns, query.get("by", "day"), days))
 
+    async def turns(self, request: Request, query: Query) -> Response:
+        """List the newest turns that have ended."""
+        agent = await self.find(request)
+        found = await agent.newest_turns(query.get("limit", 40))
+        return _json({"turns": [turn.to_dict() for turn in found]})
+
     async def turn(self, request: Request, _query: Query) -> Response:
         """Give a turn's row."""
         agent = await self.find(request)

@@ -192,6 +192,10 @@ class HiveAgent:
         """List the turns that began at this moment or later."""
         return await self.view.call(partial(fleet.turns_since, pattern=self.name, since_ms=since_ms))
 
+    async def newest_turns(self, count: int) -> list[EndedTurn]:
+        """List the newest turns that have ended, oldest first."""
+        return await self.view.call(partial(fleet.newest_turns, agent=self.name, count=count))
+
     async def turn(self, named: str) -> dict[str, Any]:
         """Give an ended turn's row, without what the history holds of it."""
         number = (

@@ -11,7 +11,7 @@ from hyperhive_cli.account import EndedTurn
 from hyperhive_cli.control.client import GoneError
 from hyperhive_cli.errors import HyperhiveError, NotRunningError, StoreError
 from hyperhive_cli.settings import AgentPaths
-from hyperhive_cli.store.ended import read_turns
+from hyperhive_cli.store.ended import read_newest_turns, read_turns
 from hyperhive_cli.store.folder import lock_holder
 from hyperhive_cli.store.inbox import Message, open_inbox_reader
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
@@ -69,6 +69,10 @@ class LocalAgent:
     async def turns(self, since_ms: int) -> list[EndedTurn]:
         """List the turns that began at this moment or later."""
         return await run_sync(read_turns, self._paths, since_ms)
+
+    async def newest_turns(self, count: int) -> list[EndedTurn]:
+        """List the newest turns that have ended, oldest first."""
+        return await run_sync(read_newest_turns, self._paths, count)
 
     async def turn(self, named: str) -> dict[str, Any]:
         """Give a turn's row."""

@@ -83,9 +83,16 @@ class MessagesApi:
 
     def requests(self) -> list[dict[str, Any]]:
         """Give the bodies of all requests for a message so far, oldest first."""
+        return [one["body"] for one in self._asked()]
+
+    def authorizations(self) -> list[str | None]:
+        """Give the `Authorization` of each of them."""
+        return [one["authorization"] for one in self._asked()]
+
+    def _asked(self) -> list[dict[str, Any]]:
         lines = self._bodies.read_bytes().split(b"\n")[:-1] if self._bodies.exists() else []
         asked = [json.loads(line) for line in lines]
-        return [one["body"] for one in asked if one["path"].partition("?")[0] == "/v1/messages"]
+        return [one for one in asked if one["path"].partition("?")[0] == "/v1/messages"]
 
     @property
     def _bodies(self) -> Path:

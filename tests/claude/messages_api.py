@@ -18,7 +18,7 @@ one of
     "stall":  SECONDS        headers and message_start, then silence
     "cut":    true           the connection breaks in the middle of the answer
 and may carry "delay": SECONDS between text deltas and "usage": {...} (merged over the default usage).
-Whole request bodies are appended to the file $REQUEST_BODIES, if that is set.
+Whole request bodies, with path and authorization, are appended to the file $REQUEST_BODIES, if that is set.
 `@CWD@` in a scenario stands for $AGENT_CWD, or the folder in which this server was started.
 """
 
@@ -110,7 +110,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _keep(self, request: Json) -> None:
         if self.bodies is not None:
-            line = json.dumps({"path": self.path, "body": request}, ensure_ascii=False)
+            record = {"path": self.path, "authorization": self.headers.get("authorization"), "body": request}
+            line = json.dumps(record, ensure_ascii=False)
             with self.bodies_lock, self.bodies.open("a", encoding="utf-8") as file:
                 file.write(f"{line}\n")
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.claude.conftest import MessagesApi
-from tests.conftest import process_state, recording, recording_index, wait_until
+from tests.conftest import LIMIT_S, process_state, recording, recording_index, wait_until
 
 Line = dict[str, Any]
 STREAMING = ("--print", "--verbose", "--output-format", "stream-json", "--model", "haiku")
@@ -44,7 +44,7 @@ def turn(
 ) -> tuple[list[Line], int, str]:
     """Run one turn; gives its lines, exit status and stderr."""
     with running(binary, api, environment, *arguments) as process:
-        stdout, stderr = process.communicate(prompt.encode(), timeout=60)
+        stdout, stderr = process.communicate(prompt.encode(), timeout=LIMIT_S)
     return [json.loads(line) for line in stdout.split(b"\n")[:-1]], process.returncode, stderr.decode()
 
 
@@ -81,12 +81,13 @@ def test_the_lines_are_those_of_the_recording(scenario: str, claude_binary: Path
     assert (status, stderr) == (0, "")
     assert prompt in json.dumps(messages_api.requests()[0]["messages"])
     assert {line["session_id"] for line in lines} == {lines[0]["session_id"]}
+    if scenario == "tools":
+        assert (messages_api.workspace / "notes.txt").read_text() == "first line\nsecond line\n"
+        check_reports(lines)
 
 
-def test_tools_act_in_the_workspace_and_report(claude_binary: Path, messages_api: MessagesApi) -> None:
-    environment = messages_api.start("tools")
-    lines, _, _ = turn(claude_binary, messages_api, environment, SKIP_PERMISSIONS)
-    assert (messages_api.workspace / "notes.txt").read_text() == "first line\nsecond line\n"
+def check_reports(lines: Sequence[Line]) -> None:
+    """Check what a turn with tools reports of them, and of what it used."""
     results = [line["message"]["content"][0] for line in lines if line["type"] == "user"]
     assert [bool(result.get("is_error")) for result in results] == [False, False, False, False, True]
     last = lines[-1]
@@ -142,9 +143,9 @@ def test_sigint_ends_a_slow_tool_and_the_binary(claude_binary: Path, messages_ap
         process.stdin.close()
         process.stdin = None
         started = messages_api.workspace / "started"
-        wait_until(started.exists, 30)
+        wait_until(started.exists)
         process.send_signal(signal.SIGINT)
-        stdout, _ = process.communicate(timeout=20)
+        stdout, _ = process.communicate(timeout=LIMIT_S)
     lines = [json.loads(line) for line in stdout.split(b"\n")[:-1]]
     told = next(line for line in lines if "[Request interrupted by user" in json.dumps(line.get("message")))
     # Most often a last `result` follows; on a busy machine 2.1.330 leaves before it has written one.
@@ -166,7 +167,7 @@ def test_sigterm_ends_it_without_a_result(claude_binary: Path, messages_api: Mes
         process.stdin = None
         assert json.loads(process.stdout.readline())["subtype"] == "init"
         process.terminate()
-        rest, _ = process.communicate(timeout=10)
+        rest, _ = process.communicate(timeout=LIMIT_S)
     assert (rest, process.returncode) == (b"", 143)
 
 
@@ -178,7 +179,7 @@ def test_auth_status_is_json_with_an_exit_status(
     if not logged_in:
         del environment["ANTHROPIC_API_KEY"]
     done = subprocess.run(
-        [claude_binary, "auth", "status"], env=environment, capture_output=True, check=False, timeout=30
+        [claude_binary, "auth", "status"], env=environment, capture_output=True, check=False, timeout=LIMIT_S
     )
     assert json.loads(done.stdout)["loggedIn"] is logged_in
     assert done.returncode == (0 if logged_in else 1)

@@ -1,25 +1,39 @@
 """The real binary and the limits: a runaway is stopped, a day is spent, a conversation is compacted over its mark."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.claude.conftest import MessagesApi
-from tests.harness import Hive, of_kind, outcomes
+from tests.forkserver import Forkserver
+from tests.harness import Event, Hive, of_kind, outcomes
 
 SKIP_PERMISSIONS = "--dangerously-skip-permissions"
 
 
 @pytest.fixture
-def start(claude_binary: Path, messages_api: MessagesApi, state_dir: Path) -> Callable[[str], Hive]:
+def start(
+    claude_binary: Path, messages_api: MessagesApi, state_dir: Path, forkserver: Forkserver
+) -> Callable[[str], Hive]:
     def set_up(scenario: str) -> Hive:
-        return Hive(messages_api.workspace, state_dir, claude_binary, messages_api.start(scenario))
+        return Hive(messages_api.workspace, state_dir, claude_binary, messages_api.start(scenario), forkserver)
 
     return set_up
 
 
-@pytest.mark.parametrize("warm", [[], ["--prewarm"]], ids=["cold", "warm"])
+def calls_before(events: Sequence[Event], text: str) -> int:
+    """Give how many tools had been called when the one note with this text came, which must say so."""
+    (at,) = [at for at, event in enumerate(events) if event["kind"] == "note" and text in event["text"]]
+    lines = [event["message"] for event in of_kind(events[:at], "stream") if event["type"] == "assistant"]
+    count: int = sum([block["type"] == "tool_use" for line in lines for block in line["content"]])
+    assert events[at]["text"].endswith(f"{text}{count} of 5 tool calls")
+    return count
+
+
+@pytest.mark.parametrize(
+    "warm", [pytest.param([], id="cold"), pytest.param(["--prewarm"], id="warm", marks=pytest.mark.exhaustive)]
+)
 def test_a_runaway_is_stopped_after_so_many_tool_calls(
     warm: list[str], start: Callable[[str], Hive], messages_api: MessagesApi
 ) -> None:
@@ -29,9 +43,9 @@ def test_a_runaway_is_stopped_after_so_many_tool_calls(
     assert (done.status, outcomes(events)) == (1, ["budget"])
     (message,) = hive.messages()
     assert message["state"] == "dead"
-    assert message["reason"].startswith("the turn's budget is used up: 6 of 5 tool calls")
-    notes = [note["text"] for note in of_kind(events, "note")]
-    assert [note for note in notes if "nearly" in note] == ["this turn's budget is nearly used up: 4 of 5 tool calls"]
+    nearly, over = (calls_before(events, text) for text in ("budget is nearly used up: ", "interrupting claude: "))
+    assert 4 <= nearly < over > 5  # one call at a time, unless a busy machine lets two lines come in one piece
+    assert message["reason"].startswith(f"the turn's budget is used up: {over} of 5 tool calls")
     asked = len(messages_api.requests())
     assert 6 <= asked <= 8  # the interrupt takes a moment
     # The conversation goes on, and what was cut off costs nothing of the next turn's limits.
@@ -75,14 +89,14 @@ def test_a_context_over_the_mark_is_compacted_and_thrash_ends_in_a_new_session(
     mark = ["--compact-at", "0.1", "--compact-instructions", "keep the word heliotrope"]
     bodies: list[str] = []
     notes: list[str] = []
-    for word in ("one", "two", "three", "four"):  # over restarts
+    for word in ("one", "two", "three"):  # over restarts
         done = hive.drain("--message", word, *mark)
         assert done.status == 0, done.stderr
         events = done.json_lines()
         bodies += [event["body"] for event in of_kind(events, "turn_start")]
         notes += [event["text"] for event in of_kind(events, "note")]
     compact = "/compact keep the word heliotrope"
-    assert bodies == ["one", compact, "two", compact, "three", "four", compact]
+    assert bodies == ["one", compact, "two", compact, "three"]
     assert any(note.startswith("the context is compacted: from 5,994 to ") for note in notes)
     assert sum("2 compactions in a row did not bring the context below 0.1 %" in note for note in notes) == 1
     sessions = {turn["session_id"] for turn in hive.call("show", "last", "--json").json_lines()}

@@ -7,6 +7,7 @@ import shlex
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.claude.conftest import MessagesApi
-from tests.conftest import parent_of, process_state, wait_until
+from tests.conftest import kill, parent_of, process_state, wait_until
 from tests.forkserver import Forkserver
 from tests.harness import SOON_AGAIN, Event, Hive, Program, of_kind, outcomes, without_envelope
 
@@ -33,7 +34,7 @@ def start(
 
     yield set_up
     for pid in processes_in(messages_api.workspace):  # what a tool has left in the background
-        os.kill(pid, signal.SIGKILL)
+        kill(pid)
 
 
 def processes_in(folder: Path) -> list[int]:
@@ -60,7 +61,11 @@ def is_gone(pid: int) -> bool:
 
 def turn_of(program: Program, hive: Hive) -> list[int]:
     """Give the ids of the guard, of claude, and of all that claude has started in the workspace."""
-    found = {pid: parent_of(pid) for pid in processes_in(hive.workspace) if pid != program.pid and not is_gone(pid)}
+    found = {}
+    for pid in processes_in(hive.workspace):
+        with suppress(ProcessLookupError):  # what a tool starts may end at any moment
+            if pid != program.pid and not is_gone(pid):
+                found[pid] = parent_of(pid)
     (its_guard,) = [pid for pid, parent in found.items() if parent == program.pid]
     (its_claude,) = [pid for pid, parent in found.items() if parent == its_guard]
     return [its_guard, its_claude, *(found.keys() - {its_guard, its_claude})]
@@ -207,7 +212,7 @@ def test_t29_messages_are_data(start: Callable[[str], Hive], messages_api: Messa
     hive = start("text")
     secret = hive.workspace / "secret.txt"
     secret.write_text("the secret of the folder")
-    bodies = ["/clear", "--help", "-rf", f" @secret.txt or:\n@{secret} or @/etc/hostname", "a\0b or \udcff"]
+    bodies = ["/clear", "--help", "-rf", f" @secret.txt or:\n@{secret} or @/etc/hostname or a\0b or \udcff"]
     bodies.append("".join(f"see{before}@{secret} " for before in "\u3001\u3002\uff01\uff1f\ufeff"))
     for body in bodies:
         assert hive.call("send", "-", stdin=body.encode(errors="surrogateescape")).status == 0
@@ -282,7 +287,7 @@ def test_overloads_that_pass_are_waited_for(start: Callable[[str], Hive]) -> Non
 def test_a_cancel_ends_a_slow_tool(start: Callable[[str], Hive]) -> None:
     hive = start("slow_tool")
     with hive.run(SKIP_PERMISSIONS) as program, hive.start("send", "take your time", "--wait") as waits:
-        wait_until((hive.workspace / "started").exists, 30)
+        wait_until((hive.workspace / "started").exists)
         tool = int((hive.workspace / "started").read_text())
         assert hive.call("cancel").status == 0
         end = program.wait_for_kind("turn_end")
@@ -311,7 +316,7 @@ def test_a_runaway_is_stopped_and_its_tools_are_counted(start: Callable[[str], H
 def test_a_stop_in_the_middle_of_a_tool_leaves_nothing_running(start: Callable[[str], Hive]) -> None:
     hive = start("slow_tool")
     with hive.run(SKIP_PERMISSIONS, "--message", "take your time") as program:
-        wait_until((hive.workspace / "started").exists, 30)
+        wait_until((hive.workspace / "started").exists)
         program.send(signal.SIGTERM)
         assert program.wait() == 143
     assert outcomes(program.events()) == ["interrupted"]
@@ -324,13 +329,13 @@ def test_t02_a_killed_harness_leaves_nothing_of_a_slow_tool(
 ) -> None:
     hive = start("slow_tool")
     with hive.run(SKIP_PERMISSIONS, "--message", "take your time") as program:
-        wait_until((hive.workspace / "started").exists, 30)
-        wait_until(lambda: "take your time" in transcripts(hive), 30)
+        wait_until((hive.workspace / "started").exists)
+        wait_until(lambda: "take your time" in transcripts(hive))
         session = of_kind(program.events(), "stream")[0]["session_id"]
         assert len(turn_of(program, hive)) > 2
         program.send(signal.SIGKILL)
         program.wait()
-        wait_until(lambda: all(map(is_gone, processes_in(hive.workspace))), 2)
+        wait_until(lambda: all(map(is_gone, processes_in(hive.workspace))))
     (hive.workspace / "finish").touch()
     again = hive.drain(SKIP_PERMISSIONS)
     assert (again.status, outcomes(again.json_lines())) == (0, ["ok"])
@@ -345,8 +350,8 @@ def test_t03_a_turn_whose_claude_or_guard_is_killed_leaves_nothing(victim: str, 
     hive = start("slow_tool")
     hive.constants = SOON_AGAIN
     with hive.run(SKIP_PERMISSIONS, "--drain", "--message", "take your time") as program:
-        wait_until((hive.workspace / "started").exists, 30)
-        wait_until(lambda: "take your time" in transcripts(hive), 30)  # else there is nothing to resume
+        wait_until((hive.workspace / "started").exists)
+        wait_until(lambda: "take your time" in transcripts(hive))  # else there is nothing to resume
         its_guard, its_claude, *tools = turn_of(program, hive)
         os.kill(its_claude if victim == "claude" else its_guard, signal.SIGKILL)
         program.wait_for_kind("turn_end", outcome="crashed")
@@ -361,7 +366,7 @@ def test_t08_a_cancel_ends_what_heeds_no_signal(scenario: str, start: Callable[[
     hive = start(scenario)
     hive.constants = {"claude.process.INTERRUPT_GRACE_S": 1.0}
     with hive.run(SKIP_PERMISSIONS, "--message", "take your time") as program:
-        wait_until((hive.workspace / "started").exists, 30)
+        wait_until((hive.workspace / "started").exists)
         its_guard, its_claude, *tools = turn_of(program, hive)
         if scenario == "slow_tool":  # claude itself heeds none while it is stopped, until SIGCONT comes with SIGTERM
             os.kill(its_claude, signal.SIGSTOP)
@@ -374,7 +379,7 @@ def test_t08_a_cancel_ends_what_heeds_no_signal(scenario: str, start: Callable[[
 def test_t13_a_stopped_turn_goes_on(start: Callable[[str], Hive]) -> None:
     hive = start("slow_tool")
     with hive.run(SKIP_PERMISSIONS, "--message", "take your time") as program:
-        wait_until((hive.workspace / "started").exists, 30)
+        wait_until((hive.workspace / "started").exists)
         _, *claude_and_tools = turn_of(program, hive)
         program.send(signal.SIGTSTP)
         wait_until(lambda: {process_state(pid) for pid in (program.pid, *claude_and_tools)} <= {"T", "Z", None})
@@ -431,12 +436,12 @@ ENDS = {
 }
 
 
-# As these were recorded, tests/unit/test_outcome.py classifies them.
-RECORDED = {"credit_low", "model_missing", "auth_401", "big_output"}
+# As these were recorded, tests/unit/test_outcome.py classifies them; test_t01 above plays the last one.
+SHOWN = {"credit_low", "model_missing", "auth_401", "big_output", "background"}
 
 
 @pytest.mark.parametrize(
-    "scenario", [pytest.param(name, marks=pytest.mark.exhaustive if name in RECORDED else ()) for name in ENDS]
+    "scenario", [pytest.param(name, marks=pytest.mark.exhaustive if name in SHOWN else ()) for name in ENDS]
 )
 def test_every_scenario_has_a_clear_end(scenario: str, start: Callable[[str], Hive]) -> None:
     hive = start(scenario)

@@ -12,7 +12,12 @@ import pytest
 from tests.claude.conftest import MessagesApi
 from tests.conftest import wait_until
 from tests.forkserver import Forkserver
-from tests.harness import Hive, of_kind, outcomes
+from tests.harness import LIMIT_S, Hive, of_kind, outcomes
+
+# Leaves the look at the credential files as the only way out of the wait.
+NEVER_PROBED = {
+    f"agent.{name}": 3600.0 for name in ("loop.LOGIN_PROBE_S", "pause.LOGIN_PROBE_S", "pause.LOGIN_PROBE_MOST_S")
+}
 
 
 @pytest.fixture
@@ -48,7 +53,7 @@ def login(hive: Hive) -> Iterator[subprocess.Popen[bytes]]:
         stderr=subprocess.PIPE,
     ) as process:
         try:
-            wait_until(lambda: "Paste code" in (hive.status()["login"] or {"output": ""})["output"], 30)
+            wait_until(lambda: "Paste code" in (hive.status()["login"] or {"output": ""})["output"])
             yield process
         finally:
             process.kill()
@@ -56,6 +61,7 @@ def login(hive: Hive) -> Iterator[subprocess.Popen[bytes]]:
 
 def test_t58_a_refused_message_runs_after_a_login(start: Callable[[str], Hive], messages_api: MessagesApi) -> None:
     hive = start("auth_401_until_login")
+    hive.constants = NEVER_PROBED
     with hive.run("--message", "say hello") as program:
         program.wait_for_kind("status_changed", status="needs_login_idle")
         asked = len(messages_api.requests())
@@ -64,8 +70,7 @@ def test_t58_a_refused_message_runs_after_a_login(start: Callable[[str], Hive], 
         (messages_api.workspace / "logged_in").touch()
         credentials = Path(hive.environment["HOME"], ".claude", ".credentials.json")
         credentials.write_text("{}")
-        # In less time than passes until the harness would ask by itself.
-        program.wait_for(lambda event: event["kind"] == "turn_end" and event["outcome"] == "ok", 25)
+        program.wait_for_kind("turn_end", outcome="ok")
         assert program.interrupt() == 130
     retries = [event for event in of_kind(program.events(), "stream") if event.get("subtype") == "api_retry"]
     assert [event["error_status"] for event in retries] == [401] * len(retries)
@@ -82,9 +87,9 @@ def test_a_login_names_its_page_and_refuses_codes(nobody: Hive) -> None:
             assert process.stdin is not None
             process.stdin.write(b"half\n")
             process.stdin.flush()
-            wait_until(lambda: "full code" in nobody.status()["login"]["output"], 30)
+            wait_until(lambda: "full code" in nobody.status()["login"]["output"])
             assert nobody.status()["status"] == "needs_login_in_progress"
-            stdout, stderr = process.communicate(b"a-code#its-state\n", 60)
+            stdout, stderr = process.communicate(b"a-code#its-state\n", LIMIT_S)
         assert program.interrupt() == 130
     assert during["login"]["url"].startswith("https://claude.")
     assert "oauth/authorize" in during["login"]["url"]
@@ -102,7 +107,7 @@ def test_a_login_is_cancelled(nobody: Hive) -> None:
     with nobody.run() as program:
         with login(nobody) as process:
             assert nobody.call("login", "--cancel").status == 0
-            assert process.wait(30) == 1
+            assert process.wait(LIMIT_S) == 1
         found = nobody.status()["login"]
         assert program.interrupt() == 130
     assert (found["ok"], found["note"]) == (False, "the login was cancelled")

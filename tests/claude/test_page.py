@@ -3,14 +3,15 @@
 from pathlib import Path
 
 from tests.claude.conftest import MessagesApi
+from tests.forkserver import Forkserver
 from tests.harness import Hive
 from tests.web.page.browser import gateway, open_browser, open_window
 
 
 def test_a_message_from_the_page_is_answered_on_the_page(
-    claude_binary: Path, messages_api: MessagesApi, state_dir: Path
+    claude_binary: Path, messages_api: MessagesApi, state_dir: Path, forkserver: Forkserver
 ) -> None:
-    hive = Hive(messages_api.workspace, state_dir, claude_binary, messages_api.start("tools"))
+    hive = Hive(messages_api.workspace, state_dir, claude_binary, messages_api.start("tools"), forkserver)
     with (
         hive.run("--partial", "--dangerously-skip-permissions") as program,
         gateway(hive) as url,

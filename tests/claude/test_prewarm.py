@@ -37,7 +37,7 @@ def warm(start: Callable[[str], Hive], tmp_path: Path) -> Callable[[str], Hive]:
 
 def waiting(hive: Hive) -> int:
     """Wait until a claude waits, and give its process id."""
-    facts = wait_until(lambda: hive.status()["prewarmed"], 20)
+    facts = wait_until(lambda: hive.status()["prewarmed"])
     assert facts is not None
     return int(facts["pid"])
 
@@ -110,7 +110,7 @@ def test_a_cancel_ends_a_slow_tool(warm: Callable[[str], Hive]) -> None:
     with hive.run("--prewarm", SKIP_PERMISSIONS) as program:
         waiting(hive)
         hive.call("send", "take your time")
-        wait_until((hive.workspace / "started").exists, 30)
+        wait_until((hive.workspace / "started").exists)
         assert hive.call("cancel").status == 0
         assert program.wait_for_kind("turn_end")["outcome"] == "cancelled"
         assert is_gone(int((hive.workspace / "started").read_text()))
@@ -175,7 +175,7 @@ def test_t02_a_killed_harness_leaves_nothing_of_the_one_that_waits(warm: Callabl
         pid = waiting(hive)
         os.kill(program.pid, signal.SIGKILL)
         program.wait()
-        wait_until(lambda: is_gone(pid) and all(map(is_gone, processes_in(hive.workspace))), 2)
+        wait_until(lambda: is_gone(pid) and all(map(is_gone, processes_in(hive.workspace))))
     with hive.run("--prewarm") as program:
         ask(hive, "one")
         end(program, hive)

@@ -59,9 +59,9 @@ def test_t15_a_claude_that_is_stopped_after_its_result_is_ended_at_the_grace_and
 def test_t16_a_tool_that_runs_is_no_silence_and_a_warning_names_it(start: Callable[[str], Hive]) -> None:
     hive = start("slow_tool")
     with hive.run("--drain", SKIP_PERMISSIONS, "--message", "take your time", "--stall-timeout", "2") as program:
-        wait_until((hive.workspace / "started").exists, 30)
+        wait_until((hive.workspace / "started").exists)
         note = program.wait_for_kind("note", source="harness")
-        wait_until(lambda: hive.status()["last_event"]["age_s"] > 1.5, 30)  # on top of half the stall time
+        wait_until(lambda: hive.status()["last_event"]["age_s"] > 1.5)  # on top of half the stall time
         (hive.workspace / "finish").touch()
         assert program.wait() == 0
     assert "; Bash has run for " in note["text"]

@@ -80,7 +80,8 @@ def test_what_is_no_agent_is_passed_over(hive: Hive, home: Path) -> None:
 
 def test_a_place_that_is_no_folder_is_an_error(hive: Hive, home: Path) -> None:
     home.touch()
-    assert "cannot be read" in hive.call("agents", "--home", str(home)).refusal()
+    assert "is a file" in hive.call("agents", "--home", str(home)).refusal(2)
+    assert "does not exist" in hive.call("agents", "--home", f"{home}-none").refusal(2)
 
 
 def test_watched_in_a_pipe_it_says_what_changes(

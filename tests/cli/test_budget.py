@@ -39,6 +39,21 @@ def test_a_runaway_in_a_drain_and_its_second_chance(hive: Hive, fake_claude: Fak
     assert hive.call("budget", "raise", "--message", "1", "--tool-calls", "9").refusal() == "message 1 is done"
 
 
+def test_a_raise_says_what_it_is_to_the_turn_that_runs(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script([INIT, {"on_signal": "SIGINT", "steps": [{"exit": 0}]}, {"wait_for": "a gate"}])
+    limits = ("--max-tool-calls", "3", "--max-turn-cost", "2", "--max-day-cost", "1.5")
+    message = ("budget", "raise", "--message", "1")
+    with hive.run("--message", "do it", *limits) as program:
+        program.wait_for_kind("stream", type="system")
+        held = "claude was started with $1.50, to which this turn is held"
+        assert hive.call(*message, "--tool-calls", "9").stdout == "raised, for the turn that runs too\n"
+        assert hive.call("budget", "raise", "--day-cost", "1.5").stdout == "raised\n"
+        assert hive.call("budget", "raise", "--day-cost", "9").stdout == f"raised; {held}\n"
+        both = hive.call(*message, "--tool-calls", "12", "--turn-cost", "4")
+        assert both.stdout == f"raised, for the turn that runs too; {held}\n"
+        assert hive.call(*message, "--tool-calls", "15").stdout == "raised, for the turn that runs too\n"
+
+
 def test_a_day_that_is_spent(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)  # $0.0001207 in all, however often it is resumed
     with hive.run("--max-day-cost", "0.0001", "--message", "one", "--message", "two") as program:
@@ -82,6 +97,8 @@ def test_an_inbox_that_cannot_be_read_is_no_agent_without_limits(hive: Hive) -> 
         ["budget", "raise", "--tool-calls", "5"],
         ["budget", "raise", "--message", "5"],
         ["budget", "raise", "--day-cost", "0"],
+        ["budget", "raise", "--day-cost", "inf"],
+        ["budget", "raise", "--message", "1", "--tool-calls", "1000000000000001"],
         ["run", "--max-turn-cost", "-1"],
         ["run", "--max-turn-tokens", "1.5"],
         ["run", "--max-turn-cost", "1", "--", "--max-budget-usd", "2"],

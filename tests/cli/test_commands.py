@@ -1,11 +1,15 @@
 """The commands beside `run`, `send` and `tail`, as processes: what they print, and how they end."""
 
+import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hyperhive_cli.cli.invocation import check_reachable
+from hyperhive_cli.errors import StoreError
 from tests.conftest import FakeClaude, Step, wait_until
 from tests.harness import (
     ANSWER,
@@ -16,6 +20,39 @@ from tests.harness import (
     of_kind,
     outcomes,
 )
+
+# --- a state folder that is none, or is closed ---
+
+
+def test_a_state_folder_that_is_none_is_an_error_of_every_command(hive: Hive, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    commands = ("status", "tail", "inbox", "stats", "export", "budget", "model show", "send hi", "pause", "run")
+    for command in commands:
+        words = command.split()
+        words += ["--claude", str(hive.claude)] if command == "run" else []
+        assert replace(hive, state_dir=file).call(*words).refusal() == f"the state folder {file} is no folder"
+    below = replace(hive, state_dir=file / "agent").call("status")
+    assert below.refusal() == f"the state folder {file / 'agent'} cannot be used: Not a directory"
+
+
+def test_a_state_folder_that_is_closed_to_us_is_an_error(tmp_path: Path) -> None:
+    """In a process of its own: whoever is root gives that up first."""
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0)
+    check_reachable(tmp_path / "new")
+    pid = os.fork()
+    if pid == 0:
+        try:
+            if os.getuid() == 0:
+                os.setuid(65534)
+            check_reachable(folder)
+        except StoreError:
+            os._exit(7)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+
 
 # --- model ---
 
@@ -329,13 +366,13 @@ def test_the_message_that_runs_is_not_cancelled_from_the_inbox(hive: Hive, fake_
 
 
 def test_the_demo_runs_and_says_what_to_type_next(hive: Hive) -> None:
-    before = set(Path(hive.environment.get("TMPDIR", "/tmp")).glob("hyperhive-demo-*"))  # noqa: S108 - looked at only
-    done = hive.call("demo", "--fast")
+    place = hive.state_dir / "tmp"  # other demos may run on this machine
+    place.mkdir()
+    done = hive.call("demo", "--fast", variables={"TMPDIR": str(place)})
     assert (done.status, done.stderr, "\x1b" in done.stdout) == (0, "", False)
     for word in ("slugify", "That was a recording: 3 turns", "hyperhive run", "hyperhive send", "hyperhive tail"):
         assert word in done.stdout
-    assert list(hive.state_dir.iterdir()) == []
-    assert set(Path(hive.environment.get("TMPDIR", "/tmp")).glob("hyperhive-demo-*")) <= before  # noqa: S108
+    assert (list(hive.state_dir.iterdir()), list(place.iterdir())) == ([place], [])
 
 
 def test_the_demo_can_be_interrupted(hive: Hive) -> None:

@@ -35,7 +35,7 @@ while IFS= read -r line; do complete_line "$line"; done
 def bee(hive: Hive, fake_claude: FakeClaude) -> Hive:
     """Give an agent in the usual place with two turns, of two models: ok, dead; and a message that waits."""
     home = Path(hive.environment["HOME"])
-    one = Hive(hive.workspace, home / ".local/state/hyperhive/bee", hive.claude, hive.environment)
+    one = Hive(hive.workspace, home / ".local/state/hyperhive/bee", hive.claude, hive.environment, hive.forkserver)
     fake_claude.script(TEXT, UNKNOWN_MODEL)
     one.drain("--message", "say hello", "--model", "claude-a-model")
     one.drain("--message", "and again", "--model", "haiku")

@@ -16,7 +16,8 @@ from hyperhive_cli.control.client import call
 from hyperhive_cli.store.place import wal_bytes
 from tests.conftest import FakeClaude, wait_until
 from tests.disk import fill_disk, small_disk
-from tests.harness import ANSWER, LIMIT_S, SOURCE, TEXT, Hive, Program, gated, of_kind, outcomes
+from tests.forkserver import Forkserver
+from tests.harness import ANSWER, SOURCE, TEXT, Done, Hive, Program, gated, of_kind, outcomes
 
 NOBODY = 65534
 INBOX = "hyperhive-inbox.sqlite"
@@ -127,18 +128,12 @@ def test_a_harness_begins_on_a_disk_that_its_own_log_has_filled(
 
 
 # The program as a user without privileges, who may not even be able to read it: it is loaded before.
-PROGRAM = """
-import os, pkgutil, sys
-import hyperhive_cli
-for module in pkgutil.walk_packages(hyperhive_cli.__path__, "hyperhive_cli."):
-    if not module.name.endswith("__main__"):
-        __import__(module.name)
+AS_NOBODY = f"""
+import os
 if os.geteuid() == 0:
     os.setgroups([])
-    os.setresgid(65534, 65534, 65534)
-    os.setresuid(65534, 65534, 65534)
-from hyperhive_cli.cli.main import main
-main()
+    os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
+    os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
 """
 
 
@@ -148,21 +143,16 @@ class Unprivileged:
 
     folder: Path
     environment: dict[str, str]
+    forkserver: Forkserver
 
     @property
     def state_dir(self) -> Path:
         return self.folder / "state"
 
-    def call(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-c", PROGRAM, "--state-dir", str(self.state_dir), *arguments],
-            cwd=self.folder / "work",
-            env={**self.environment, "PYTHONPATH": str(SOURCE)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LIMIT_S,
-        )
+    def call(self, *arguments: str) -> Done:
+        claude = Path("/bin/true")
+        hive = Hive(self.folder / "work", self.state_dir, claude, self.environment, self.forkserver, prelude=AS_NOBODY)
+        return hive.call(*arguments)
 
     def make(self, name: str, mode: int = 0o700) -> Path:
         made = self.folder / name
@@ -174,9 +164,9 @@ class Unprivileged:
 
 
 @pytest.fixture
-def nobody(environment: dict[str, str]) -> Iterator[Unprivileged]:
+def nobody(environment: dict[str, str], forkserver: Forkserver) -> Iterator[Unprivileged]:
     folder = Path(tempfile.mkdtemp(prefix="hh-"))
-    user = Unprivileged(folder, {**environment, "HOME": str(folder)})
+    user = Unprivileged(folder, {**environment, "HOME": str(folder)}, forkserver)
     for name in (".", "work", "state"):
         user.make(name)
     yield user
@@ -195,7 +185,7 @@ def test_t36_a_state_folder_that_may_not_be_written_is_refused_and_still_read(no
     names = sorted(nobody.state_dir.iterdir())
     for refused in (("send", "two"), run):
         done = nobody.call(*refused)
-        assert (done.returncode, done.stdout) == (1, "")
+        assert (done.status, done.stdout) == (1, "")
         assert done.stderr.splitlines() == [
             f"Error: the state folder {nobody.state_dir} may not be written",
             f"Try: chmod 700 {nobody.state_dir}, or --state-dir DIR",
@@ -210,7 +200,7 @@ def test_t36_a_history_that_may_not_be_written_is_done_without(nobody: Unprivile
     history = nobody.make("history", 0o500)
     nobody.environment = {**nobody.environment, "HYPERHIVE_EVENTS_DB": str(history / "events")}
     done = nobody.call("run", "--claude", "/bin/true", "--drain", "--json")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.status, done.stderr) == (0, "")
     assert "going on without a history" in done.stdout
 
 

@@ -103,6 +103,15 @@ def test_a_missing_login_is_wrong(hive: Hive, fake_claude: FakeClaude) -> None:
     assert (levels(found), "hyperhive login" in found["login"]["advice"]) == ({"login: wrong"}, True)
 
 
+def test_a_login_that_is_a_link_is_a_warning(hive: Hive, tmp_path: Path) -> None:
+    shared, folder = tmp_path / "shared.json", Path(hive.environment["HOME"], ".claude")
+    shared.write_text('{"claudeAiOauth": {"refreshToken": "sk-ant-ort01-dummy", "expiresAt": 4102444800000}}')
+    folder.mkdir()
+    (folder / ".credentials.json").symlink_to(shared)
+    found = examine(hive)
+    assert (levels(found), "is a link" in found["login"]["finding"]) == ({"login: warning"}, True)
+
+
 def test_folders_that_others_can_reach(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     hive.drain("--message", "hello")

@@ -121,7 +121,7 @@ def test_a_hook_may_look_and_not_steer_its_own_harness(hive: Hive, fake_claude: 
     ]
     hook.write_text("\n".join(lines))
     with hive.run("--message", "one", "--on-event", str(hook), "--on-event-kind", "turn_end") as program:
-        wait_until((folder / "over").exists, 30)
+        wait_until((folder / "over").exists)
         assert program.interrupt() == 130
     assert "running, pid" in (folder / "status").read_text()
     assert "may not steer" in (folder / "send").read_text()

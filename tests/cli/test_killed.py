@@ -19,8 +19,8 @@ def escaping(hive: Hive, fake_claude: FakeClaude) -> Hive:
     """An agent whose first turn starts processes that get away, and goes on until a gate opens."""
     fake_claude.script(
         [
-            {"spawn": ["sleep", "60"], "setsid": True},
-            {"spawn": ["sh", "-c", "trap '' TERM INT HUP; sleep 60"], "setsid": True, "inherit_stdout": True},
+            {"spawn": ["sleep", "600"], "setsid": True},
+            {"spawn": ["sh", "-c", "trap '' TERM INT HUP; sleep 600"], "setsid": True, "inherit_stdout": True},
             *gated(),
         ],
         TEXT,

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from tests.conftest import FakeClaude, Step
+from hyperhive_cli.store.folder import lock_holder
+from tests.conftest import FakeClaude, Step, wait_until
 from tests.harness import TEXT, Done, Hive, outcomes
 
 # Wraps one of the program's own functions so that the process kills itself before or after it.
@@ -74,6 +75,7 @@ def test_t21_t22_a_message_is_done_once_or_delivered_again_with_the_notice(
     hive.call("send", "do it")
     killed_at(row, hive, "run", "--claude", str(hive.claude), "--drain", "--quiet")
     assert hive.messages("--all")[0]["state"] == row.state
+    wait_until(lambda: lock_holder(hive.state_dir / "harness.lock") is None)  # a claude that was started is gone
     before = len(fake_claude.calls())
     done = hive.drain()
     assert (done.status, outcomes(done.json_lines())) == (0, row.runs)

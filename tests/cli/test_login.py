@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from tests.conftest import FakeClaude, process_state, wait_until
-from tests.harness import TEXT, Event, Hive, Program, gated, of_kind, outcomes
+from tests.harness import LIMIT_S, TEXT, Event, Hive, Program, gated, of_kind, outcomes
 
 PAGE = "https://claude.ai/oauth/authorize?fake"
 PROMPT = "Paste code here if prompted > "
@@ -28,7 +29,7 @@ def hive(hive: Hive, fake_claude: FakeClaude) -> Hive:
 
 @contextmanager
 def login(hive: Hive, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Start `hyperhive login`, its stdin a pipe that stays open, and wait until claude has named its page."""
+    """Start `hyperhive login`, its stdin a pipe that stays open; wait until claude has named its page, and it shows."""
     with subprocess.Popen(
         hive.command("login", *arguments),
         env=hive.variables(),
@@ -38,10 +39,16 @@ def login(hive: Hive, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         stderr=subprocess.PIPE,
     ) as process:
         try:
-            wait_until(lambda: (status_of(hive)["login"] or {}).get("url"), 30)
+            wait_until(lambda: (status_of(hive)["login"] or {}).get("url") and has_said_something(process))
             yield process
         finally:
             process.kill()
+
+
+def has_said_something(process: subprocess.Popen[bytes]) -> bool:
+    """Whether there is something to read: one that joins a login shows at once what claude has said."""
+    pipes = [pipe for pipe in (process.stdout, process.stderr) if pipe is not None]
+    return bool(select.select(pipes, [], [], 0)[0])
 
 
 def status_of(hive: Hive) -> Event:
@@ -69,8 +76,8 @@ def test_a_login_is_shown_and_the_waiting_message_then_runs(hive: Hive, fake_cla
             assert process.stdin is not None
             process.stdin.write(b"half\n")
             process.stdin.flush()
-            wait_until(lambda: "full code" in status_of(hive)["login"]["output"], 30)
-            stdout, stderr = process.communicate(f"{CODE}\n".encode(), 30)
+            wait_until(lambda: "full code" in status_of(hive)["login"]["output"])
+            stdout, stderr = process.communicate(f"{CODE}\n".encode(), LIMIT_S)
         program.wait_for_kind("turn_end", outcome="ok")
         after = status_of(hive)
         assert program.interrupt() == 130
@@ -110,7 +117,7 @@ def test_a_login_that_fails_says_what_claude_said(hive: Hive) -> None:
 def test_how_a_login_ended_as_json(hive: Hive) -> None:
     with hive.run():
         with login(hive, "--json") as process:
-            stdout, stderr = process.communicate(b"wrong\n", 30)
+            stdout, stderr = process.communicate(b"wrong\n", LIMIT_S)
         done = hive.call("login", "--json", stdin=CODE.encode())  # a last line without its end
     detail = json.loads(stdout)
     output = detail.pop("output")
@@ -128,7 +135,7 @@ def test_a_login_is_cancelled_from_elsewhere(hive: Hive, fake_claude: FakeClaude
         wait_for_need(program)
         with login(hive) as process:
             done = hive.call("login", "--cancel")
-            _, stderr = process.communicate(timeout=30)
+            _, stderr = process.communicate(timeout=LIMIT_S)
         assert (done.status, done.stdout) == (0, "the login was cancelled\n")
         assert (process.returncode, stderr.splitlines()[0]) == (1, b"Error: not logged in: the login was cancelled")
         assert status_of(hive)["status"] == "needs_login_idle"
@@ -140,7 +147,7 @@ def test_ctrl_c_cancels(hive: Hive, fake_claude: FakeClaude) -> None:
     with hive.run():
         with login(hive) as process:
             process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 130
+            assert process.wait(LIMIT_S) == 130
         found = status_of(hive)
         assert (found["status"], found["login"]["note"]) == ("online", "the login was cancelled")
         assert all(map(is_gone, fake_claude.started()))
@@ -155,7 +162,7 @@ def test_a_login_outlives_its_command_and_is_joined(hive: Hive, fake_claude: Fak
             assert other.stdin is not None
             other.stdin.write(f"{CODE}\n".encode())
             other.stdin.flush()
-            shown = [process.communicate(timeout=30)[0].decode() for process in (one, other)]
+            shown = [process.communicate(timeout=LIMIT_S)[0].decode() for process in (one, other)]
         assert (one.returncode, other.returncode) == (0, 0)
         assert shown[0] == shown[1]
         assert PAGE in shown[0]
@@ -189,7 +196,7 @@ def test_a_harness_that_stops_ends_the_login(hive: Hive, fake_claude: FakeClaude
     with hive.run() as program:
         with login(hive) as process:
             assert program.interrupt() == 130
-            _, stderr = process.communicate(timeout=30)
+            _, stderr = process.communicate(timeout=LIMIT_S)
         assert process.returncode == 1
         assert stderr.splitlines()[0] in {
             b"Error: the harness stopped during the login",
@@ -253,7 +260,7 @@ def test_a_terminal_shows_each_line_once(hive: Hive) -> None:
             os.write(master, b"a-code\n")
             screen += read_until(master, None)
             os.close(master)
-            assert process.wait(30) == 0
+            assert process.wait(LIMIT_S) == 0
     shown = screen.decode().replace("\r\n", "\n").partition(PROMPT)[2]
     assert shown == "half\nThat doesn't look like the full code.\na-code\nLogin successful.\nlogged in\n"
 

@@ -6,12 +6,12 @@ import signal
 import pytest
 
 from tests.conftest import FakeClaude, parent_of, process_state, wait_until
-from tests.harness import TEXT, Event, Hive, outcomes
+from tests.harness import LIMIT_S, TEXT, Event, Hive, outcomes
 
 STUBBORN: list[Event] = [
     {"ignore": "SIGINT"},
     {"ignore": "SIGTERM"},
-    {"spawn": ["sh", "-c", "trap '' TERM INT HUP; sleep 60"], "setsid": True},
+    {"spawn": ["sh", "-c", "trap '' TERM INT HUP; sleep 600"], "setsid": True},
     {"touch": "waiting"},
 ]
 
@@ -77,10 +77,11 @@ def test_a_command_that_changes_the_next_turn_has_it_replaced_at_once(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_end_of_the_harness_does_not_wait_for_it(number: int, hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT, waiting=[STUBBORN])
+    hive.constants = {f"claude.process.{grace}": 10 * LIMIT_S for grace in ("INTERRUPT_GRACE_S", "TERMINATE_GRACE_S")}
     with hive.run("--prewarm") as program:
         fake_claude.wait_for("waiting")
         program.send(number)
-        assert program.wait(4) == 128 + number  # each step of the ladder would take longer
+        assert program.wait() == 128 + number  # each step of the ladder would take longer
         assert all_gone(fake_claude)
 
 

@@ -14,7 +14,7 @@ from tests.conftest import FakeClaude, Step, process_state, recording, recording
 from tests.harness import INIT, LIMIT_S, SOON_AGAIN, TEXT, Event, Hive, Program, of_kind, outcomes, without_envelope
 
 FOR_EVER: Step = {"wait_for": "a gate that nobody opens"}
-BUSY: list[Step] = [INIT, {"touch": "busy"}, FOR_EVER]
+BUSY: list[Step] = [{"wait_for_prompt": True}, INIT, {"touch": "busy"}, FOR_EVER]
 
 
 # --- every recording ---
@@ -245,9 +245,9 @@ def test_the_exit_status_of_a_drain(
 )
 def test_a_turn_can_be_limited(limits: list[str], outcome: str, hive: Hive, fake_claude: FakeClaude) -> None:
     hive.constants = SOON_AGAIN
-    fake_claude.script(BUSY, TEXT)
+    fake_claude.script(BUSY)
     done = hive.drain("--message", "one", *limits)
-    assert (done.status, outcomes(done.json_lines())) == (1, [outcome, "ok"])
+    assert (done.status, outcomes(done.json_lines())) == (1, [outcome] * 3)
 
 
 # --- signals ---
@@ -368,6 +368,7 @@ def test_an_agent_whose_workspace_is_gone_says_so(hive: Hive, tmp_path: Path) ->
 def test_a_missing_claude_is_named(name: str, hive: Hive) -> None:
     status, message, hints = error(hive, "run", "--drain", "--claude", name)
     assert (status, message) == (1, f"there is no program {name!r} to be run as claude")
+    assert error(hive, "run", "--claude", "/etc")[:2] == (1, "/etc is a directory")
     assert "hyperhive demo" in hints[0]
     assert list(hive.state_dir.iterdir()) == []
 

@@ -191,11 +191,13 @@ def from_within(hive: Hive, fake: FakeClaude, how: str, commands: list[list[str]
 
 @pytest.mark.parametrize("how", ["child", "orphan", "wiped", pytest.param("sandboxed", marks=NEEDS_NAMESPACES)])
 def test_t53_a_tool_of_a_turn_cannot_steer_its_own_harness(how: str, hive: Hive, fake_claude: FakeClaude) -> None:
-    done = from_within(hive, fake_claude, how, [*STEERING, *LOOKING])
-    for one in done[: len(STEERING)]:
+    # All of them by one; the others show that they are known for what they are.
+    steering, looking = (STEERING, LOOKING) if how == "child" else (STEERING[:2], LOOKING[:1])
+    done = from_within(hive, fake_claude, how, [*steering, *looking])
+    for one in done[: len(steering)]:
         assert (one.status, one.stdout, one.stderr) == (1, "", REFUSAL)
-    looked = done[len(STEERING) :]
-    assert [one.status for one in looked] == [0] * len(LOOKING)
+    looked = done[len(steering) :]
+    assert [one.status for one in looked] == [0] * len(looking)
     status = json.loads(looked[0].stdout)
     assert (status["running"], status["state"], status["unread"]) == (True, "thinking", 1)
     assert [message["body"] for message in hive.messages("--all")] == ["one", "two"]

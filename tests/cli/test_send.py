@@ -1,9 +1,13 @@
 """`hyperhive send` as a process: what becomes a message, and how it waits for the answer."""
 
+import os
+import pty
+import subprocess
+
 import pytest
 
 from tests.conftest import FakeClaude
-from tests.harness import ANSWER, TEXT, UNKNOWN_MODEL, Hive
+from tests.harness import ANSWER, LIMIT_S, TEXT, UNKNOWN_MODEL, Hive
 
 
 def test_send_prints_the_id_whether_a_harness_runs_or_not(hive: Hive, fake_claude: FakeClaude) -> None:
@@ -46,7 +50,23 @@ def test_a_key_makes_sending_twice_harmless(hive: Hive) -> None:
 @pytest.mark.parametrize("body", [b"", b" \n\t", b"x" * (2 << 20)], ids=["empty", "blank", "2 MiB"])
 def test_what_is_no_message_is_refused(body: bytes, hive: Hive) -> None:
     assert "a message" in hive.call("send", stdin=body).refusal(2)
+    assert list(hive.state_dir.iterdir()) == []  # no agent comes of it
     assert hive.messages() == []
+
+
+def test_a_terminal_is_told_how_to_end_the_message(hive: Hive) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        hive.command("send"), env=hive.variables(), cwd=hive.workspace,
+        stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        assert process.stderr is not None
+        assert process.stderr.readline() == "type the message, then Ctrl-D\n"
+        os.write(ours, b"typed by hand\n\x04")
+        assert process.communicate(timeout=LIMIT_S)[0] == "1\n"
+    os.close(ours)
+    assert hive.messages()[0]["body"] == "typed by hand\n"
 
 
 @pytest.mark.parametrize("sender", ["", "two\nlines", "x" * 65, "\x1b[31m"])

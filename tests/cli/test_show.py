@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import sqlite3
 import stat
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import FakeClaude
+from tests.conftest import CHROMIUM, FakeClaude
 from tests.harness import LIMIT_S, TEXT, UNKNOWN_MODEL, Event, Hive, gated, of_kind
 
 
@@ -165,24 +164,31 @@ def test_a_file_that_cannot_be_written_is_an_error(hive: Hive, tmp_path: Path) -
 
 
 def test_an_agent_that_never_ran_has_an_empty_transcript(hive: Hive) -> None:
-    assert hive.call("export").stdout == ""
+    done = hive.call("export")
+    assert (done.status, done.stdout, "is new" in done.stderr) == (0, "", True)
     assert hive.call("export", "--format", "html").stdout.endswith("</body></html>\n")
     assert "no turn" in hive.call("export", "--turn", "last").refusal()
 
 
-def test_a_damaged_history_is_an_empty_one(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_a_damaged_history_is_an_empty_one_and_no_transcript(
+    hive: Hive, fake_claude: FakeClaude, tmp_path: Path
+) -> None:
     fake_claude.script(UNKNOWN_MODEL)
     hive.drain("--message", "one")
     for path in hive.state_dir.glob("hyperhive-events*"):
         path.unlink()
     (hive.state_dir / "hyperhive-events.sqlite").write_bytes(b"no database" * 500)
-    for words in (["export"], ["tail", "--no-follow"], ["show", "last"]):
+    for words in (["tail", "--no-follow"], ["show", "last"]):
         done = hive.call(*words)
         assert (done.status, "cannot be read" in done.stderr, "hyperhive doctor" in done.stderr) == (0, True, True)
         assert ("bad_request" in done.stdout) is (words[0] == "show")
-
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+    path = tmp_path / "a.md"
+    path.write_text("an earlier transcript")
+    for words in (["export"], ["export", "--turn", "1"], ["export", "--force", "-o", str(path)]):
+        done = hive.call(*words)
+        assert "cannot be read" in done.refusal()
+        assert (done.stdout, "Try: hyperhive doctor" in done.stderr) == ("", True)
+    assert path.read_text() == "an earlier transcript"
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; the page is parsed in tests/unit/test_document.py")

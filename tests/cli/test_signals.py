@@ -22,7 +22,7 @@ from tests.conftest import FakeClaude, Step, process_state, recording, wait_unti
 from tests.harness import ANSWER, LIMIT_S, TEXT, Hive, gated, outcomes, without_envelope
 from tests.unit.screen import Screen
 
-SLEEPER: Step = {"spawn": ["sleep", "60"], "setsid": True}
+SLEEPER: Step = {"spawn": ["sleep", "600"], "setsid": True}
 CTRL_C, CTRL_Z = b"\x03", b"\x1a"
 
 # Opening a terminal makes it the one of a session that has none yet, and this process its foreground.

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from hyperhive_cli.store.folder import lock_holder
 from tests.conftest import FakeClaude, wait_until
 from tests.harness import ANSWER, TEXT, Event, Hive, Program, gated, of_kind, outcomes
 
@@ -79,6 +80,9 @@ def killed(hive: Hive, fake_claude: FakeClaude) -> Event:
         status = hive.status()
         harness.send(signal.SIGKILL)
         assert harness.wait() == -signal.SIGKILL
+    wait_until(
+        lambda: lock_holder(hive.state_dir / "harness.lock") is None
+    )  # until then its guard sweeps, and holds it
     return status
 
 

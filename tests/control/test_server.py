@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.control import ControlHandler
 from hyperhive_cli.agent.login import LoginDesk
 from hyperhive_cli.agent.loop import AgentLoop
-from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.argv import Launch
 from hyperhive_cli.control import server

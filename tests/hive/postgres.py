@@ -7,13 +7,16 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
 
-LIMIT_S = 30.0
+from hyperhive_cli.claude import guard
+from tests.conftest import kill, process_state, wait_until
+
+LIMIT_S = 60.0
 # Its data is thrown away, and what the operating system was given survives the death of any process.
 SETTINGS = {
     "fsync": "off",
@@ -105,11 +108,14 @@ class Server:
         process, self.process = self.process, None
         if process is None:
             return
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        for pid in (process.pid, *map(int, children)):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        process.send_signal(signal.SIGSTOP)  # so that it has no more children than are found
+        wait_until(lambda: process_state(process.pid) == "T")
+        children = guard.children(process.pid)
+        for pid in (*children, process.pid):
+            kill(pid)
         process.wait(LIMIT_S)
+        # Whoever holds its shared memory keeps a new server from starting.
+        wait_until(lambda: {process_state(pid) for pid in children} <= {None, "Z"})
 
     def stop(self) -> None:
         """Shut it down, whoever is connected."""

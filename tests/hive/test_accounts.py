@@ -1,11 +1,19 @@
-"""What one agent of an account finds, all of them wait for: one pause, one resume."""
+"""What one agent of an account or a login finds, all of them wait for: one pause, one resume."""
 
 import time
+from pathlib import Path
 
 from hyperhive_cli.agent.credentials import account_of
 from tests.conftest import Step, wait_until
 from tests.harness import INIT, TEXT
 from tests.hive.conftest import Database
+
+REFUSED: Step = {
+    "line": {
+        "type": "system", "subtype": "api_retry", "attempt": 1, "max_retries": 10, "retry_delay_ms": 500.0,
+        "error_status": 401, "error": "authentication_failed",
+    }
+}  # fmt: skip
 
 
 def limited() -> list[Step]:
@@ -38,18 +46,21 @@ def test_a_limit_pauses_every_agent_of_the_account_and_one_resume_ends_it(databa
             wait_until(lambda: database.rows("SELECT status FROM hyperhive.account") == [("online",)])
             assert [event["kind"] for event in ant.events()].count("turn_start") == 1
     account = account_of({"ANTHROPIC_API_KEY": "sk-ant-shared-by-both"})
-    assert database.rows("SELECT account, agent FROM hyperhive.account") == [(account, "bee")]
+    assert account is not None
+    assert database.rows("SELECT account, agent FROM hyperhive.account") == [(account.name, "bee")]
 
 
 def test_who_said_it_and_died_is_not_waited_for(database: Database) -> None:
     with database.machines("b", runs=TEXT) as (b,):
         b.variables["ANTHROPIC_API_KEY"] = "sk-ant-shared"
         account = account_of({"ANTHROPIC_API_KEY": "sk-ant-shared"})
+        assert account is not None
         database.change(
             "INSERT INTO hyperhive.agent(name, owner, until) VALUES ('bee', 'a', now() + interval '1 hour')"
         )
         database.change(
-            "INSERT INTO hyperhive.account(account, status, agent) VALUES (%s, 'needs_login_idle', 'bee')", account
+            "INSERT INTO hyperhive.account(account, status, agent) VALUES (%s, 'needs_login_idle', 'bee')",
+            account.login,
         )
         with b.run("ant") as ant:
             b.await_owner("ant")
@@ -59,7 +70,45 @@ def test_who_said_it_and_died_is_not_waited_for(database: Database) -> None:
             ant.wait_for_kind("turn_end", ok=True)
 
 
-def test_an_account_is_named_by_what_agents_share() -> None:
+def test_a_lost_login_stops_those_that_use_it_and_not_those_that_logged_in_elsewhere(database: Database) -> None:
+    with database.machines("a", "b", runs=TEXT) as (a, b):
+        for machine in (a, b):
+            (machine.folder / ".claude.json").write_text('{"oauthAccount": {"accountUuid": "the same one"}}')
+        a.fake.script([INIT, REFUSED, {"wait_for": "a gate that nobody opens"}], logged_in="file")
+        with a.run("bee") as bee, a.run("ant") as ant, b.run("cat") as cat:
+            for agent, machine in (("bee", a), ("ant", a), ("cat", b)):
+                machine.await_owner(agent)
+            a.send("bee", "work")
+            bee.wait_for_kind("status_changed", status="needs_login_idle")
+            ant.wait_for_kind("status_changed", status="account_waits")
+            a.send("cat", "work")
+            cat.wait_for_kind("turn_end", ok=True)
+            assert "account_waits" not in {event.get("status") for event in cat.events()}
+
+
+def test_a_limit_stops_those_that_logged_in_elsewhere_too(database: Database) -> None:
+    with database.machines("a", "b", runs=TEXT) as (a, b):
+        for machine in (a, b):
+            (machine.folder / ".claude.json").write_text('{"oauthAccount": {"accountUuid": "the same one"}}')
+        a.fake.script(limited())
+        with a.run("bee") as bee, b.run("cat") as cat:
+            for agent, machine in (("bee", a), ("cat", b)):
+                machine.await_owner(agent)
+            a.send("bee", "work")
+            bee.wait_for_kind("status_changed", status="rate_limited")
+            cat.wait_for_kind("status_changed", status="account_waits")
+
+
+def test_an_account_is_named_by_what_agents_share(tmp_path: Path) -> None:
     assert account_of({"ANTHROPIC_API_KEY": "a"}) == account_of({"ANTHROPIC_API_KEY": "a", "HOME": "/elsewhere"})
     assert account_of({"ANTHROPIC_API_KEY": "a"}) != account_of({"ANTHROPIC_API_KEY": "b"})
     assert account_of({"HOME": "/nowhere"}) is None
+    homes = [tmp_path / name for name in ("one", "other")]
+    for home in homes:
+        home.mkdir()
+        (home / ".claude.json").write_text('{"oauthAccount": {"accountUuid": "the same one"}}')
+    one, other = (account_of({"HOME": str(home)}) for home in homes)
+    assert one is not None
+    assert other is not None
+    assert (one.name == other.name, one.login == other.login) == (True, False)
+    assert account_of({"HOME": str(homes[0]), "ANTHROPIC_API_KEY": "a"}) == account_of({"ANTHROPIC_API_KEY": "a"})

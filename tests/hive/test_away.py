@@ -3,7 +3,7 @@
 import time
 
 from tests.conftest import Step, wait_until
-from tests.harness import INIT, TEXT, gated, of_kind
+from tests.harness import INIT, LIMIT_S, TEXT, gated, of_kind
 from tests.hive.conftest import Database
 from tests.hive.machines import QUICK
 from tests.hive.postgres import Server
@@ -31,17 +31,18 @@ def test_t60_a_server_that_is_killed_loses_and_doubles_nothing(mortal: Database)
         a.await_owner("bee")
         assert b.send("bee", "one").stdout == "1\n"
         program.wait_for_kind("turn_start")
+        seen = 0
         for _ in range(2):
-            before = len(follower.stdout)
-            wait_until(lambda before=before: len(follower.stdout) > before + 50)  # type: ignore[misc]
+            wait_until(lambda seen=seen: len(follower.stdout) > seen + 50)  # type: ignore[misc]
             server.kill()
             refused = b.send("bee", "nobody hears it")
             assert (refused.status, "cannot be reached" in refused.stderr) == (1, True)
             time.sleep(0.2)  # what is written meanwhile waits on the machine's disk
+            seen = len(follower.stdout)
             server.start()
-        assert b.send("bee", "two", "--wait", "--timeout", "40").status == 0
+        assert b.send("bee", "two", "--wait", "--timeout", str(LIMIT_S)).status == 0
         own = [(event["ts"], event["kind"]) for event in program.events()]
-        wait_until(lambda: len(of_kind(follower.events(), "turn_end")) == 2, 20)
+        wait_until(lambda: len(of_kind(follower.events(), "turn_end")) == 2)
         assert mortal.rows("SELECT id, state, deliveries FROM hyperhive.inbox ORDER BY id") == [
             (1, "done", 1),
             (2, "done", 1),

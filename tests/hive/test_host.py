@@ -39,13 +39,13 @@ def test_the_agents_of_one_host_share_two_connections(count: int, database: Data
         more = 'machine = "a"\nmax-turns-at-once = 4\nstagger = 0.0'
         with a.start("host", "host", write_plan(a, names, more), "--json") as program:
             owned = "SELECT count(*) FROM hyperhive.agent WHERE owner = 'a' AND until > clock_timestamp()"
-            wait_until(lambda: database.rows(owned) == [(count,)], 60)
+            wait_until(lambda: database.rows(owned) == [(count,)])
             database.change(
                 """INSERT INTO hyperhive.inbox(agent, id, sender, body, created, changed)
                    SELECT name, 1, 'operator', 'hello', 0, 0 FROM hyperhive.agent WHERE name LIKE '%0'"""
             )
             database.change("SELECT pg_notify('hyperhive', 'm:' || name) FROM hyperhive.agent")
-            wait_until(lambda: len(ends(program.events())) == len(called), 60)
+            wait_until(lambda: len(ends(program.events())) == len(called))
             assert sorted(ends(program.events())) == [(name, "ok") for name in called]
             here = "FROM pg_stat_activity WHERE datname = current_database()"
             assert database.rows(f"SELECT count(*) {here} AND application_name LIKE 'hyperhive a %'") == [(2,)]

@@ -17,11 +17,12 @@ import psycopg
 import pytest
 
 from hyperhive_cli.hive.room import migrate
+from tests.certificates import make_certificates
 from tests.conftest import wait_until
-from tests.harness import SOURCE, TEXT, gated, of_kind
+from tests.harness import LIMIT_S, SOURCE, TEXT, gated, of_kind
 from tests.hive.conftest import Database
 from tests.hive.machines import Machine, open_machines
-from tests.hive.network import HOST, Network, NotPermittedError, make_certificates, open_network
+from tests.hive.network import HOST, Network, NotPermittedError, open_network
 from tests.hive.postgres import Server, open_server, programs
 
 PAGE = (SOURCE / "examples" / "growing-past-one-machine.md").read_text(encoding="utf-8")
@@ -44,7 +45,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         pytest.skip("PostgreSQL 15 or newer is not here: NOTHING OF THE HIVE WAS TESTED (apt-get install postgresql)")
     try:
         with open_network(MACHINES) as network, open_server(found, wrap=network.on("db"), is_started=False) as server:
-            ca, *rest = make_certificates(tmp_path)
+            ca, *rest = make_certificates(tmp_path, HOST)
             for path in rest:
                 copy = server.data / path.name
                 shutil.copy(path, copy)
@@ -113,7 +114,7 @@ def test_the_page_is_true(lab: Lab) -> None:
             words = [*lab.network.on(who), "bash", "-euc", text]
             hosts[who] = subprocess.Popen(words, env=_without_hive(machine), cwd=machine.folder)
             stack.callback(_end, hosts[who])
-            wait_until(lambda: rows(lab, "SELECT count(*) FROM hyperhive.agent WHERE owner = 'build-7'") == [(1,)], 30)
+            wait_until(lambda: rows(lab, "SELECT count(*) FROM hyperhive.agent WHERE owner = 'build-7'") == [(1,)])
         assert "Hello! I am ready." in do(5)
         seven.fake.script(gated())
         do(6)
@@ -121,9 +122,9 @@ def test_the_page_is_true(lab: Lab) -> None:
         lab.network.pull("build-7")
         pulled = time.time() * 1000
         owned = "SELECT owner, epoch FROM hyperhive.agent"
-        wait_until(lambda: rows(lab, owned) == [("build-8", 2)], 60)
+        wait_until(lambda: rows(lab, owned) == [("build-8", 2)])
         states = "SELECT state, deliveries FROM hyperhive.inbox WHERE id = 2"
-        wait_until(lambda: rows(lab, states) == [("done", 2)], 30)
+        wait_until(lambda: rows(lab, states) == [("done", 2)])
         ended = of_kind(history(seven, "team-1"), "turn_end")[-1]
         began = of_kind(history(eight, "team-1"), "turn_start")[-1]
         assert ended["outcome"] == "interrupted"
@@ -132,7 +133,7 @@ def test_the_page_is_true(lab: Lab) -> None:
         lab.network.plug("build-7")
         seven.fake.script(TEXT)
         do(8)
-        wait_until(lambda: rows(lab, owned)[0][0] == "build-7", 30)
+        wait_until(lambda: rows(lab, owned)[0][0] == "build-7")
         assert rows(lab, states) == [("done", 2)]
         seqs = [row[0] for row in rows(lab, "SELECT seq FROM hyperhive.event ORDER BY seq")]
         assert seqs == list(range(1, len(seqs) + 1))
@@ -158,7 +159,7 @@ def _without_hive(machine: Machine) -> dict[str, str]:
 def _end(process: "subprocess.Popen[bytes]") -> None:
     process.send_signal(signal.SIGINT)
     try:
-        process.wait(30)
+        process.wait(LIMIT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -178,12 +179,12 @@ def test_a_server_that_is_not_who_it_should_be_is_refused(lab: Lab) -> None:
     root = lab.server.folder / "ca.pem"
     other = lab.server.folder / "other.pem"
     (lab.server.folder / "elsewhere").mkdir()
-    shutil.copy(make_certificates(lab.server.folder / "elsewhere")[0], other)
+    shutil.copy(make_certificates(lab.server.folder / "elsewhere", HOST)[0], other)
 
     def said(host: str, more: str) -> str:
         url = f"postgresql://eve:pw@{host}/hive?{more}"
         words = [*lab.network.on("alice"), sys.executable, "-c", program, url]
-        done = subprocess.run(words, cwd=SOURCE, capture_output=True, text=True, check=False, timeout=30)
+        done = subprocess.run(words, cwd=SOURCE, capture_output=True, text=True, check=False, timeout=LIMIT_S)
         assert done.stderr == ""
         return done.stdout.strip()
 
@@ -203,7 +204,7 @@ def test_t60_a_slow_link_loses_nothing(lab: Lab) -> None:
         lab.network.slow(machine.name)
         machine.variables["HYPERHIVE_HIVE"] = f"postgresql://slow:pw@{HOST}/hive"
         with machine.run("bee", "--message", "one", "--message", "two") as program:
-            wait_until(lambda: rows(lab, "SELECT state FROM hyperhive.inbox") == [("done",)] * 2, 60)
+            wait_until(lambda: rows(lab, "SELECT state FROM hyperhive.inbox") == [("done",)] * 2)
             assert program.interrupt() == 130
         own = [(event["ts"], event["kind"]) for event in program.events()]
     kept = rows(lab, "SELECT seq, ts, kind FROM hyperhive.event ORDER BY seq")

@@ -68,6 +68,7 @@ def test_an_agent_of_another_machine_is_seen_and_sent_to_and_not_steered(databas
         assert [one["sender"] for one in site.get("/agents/bee/api/inbox?all=1")["messages"]] == ["me"]
         wait_until(lambda: site.get("/agents/bee/api/stats?by=model")["total"]["turns"] == 1)
         assert site.get("/agents/bee/api/turns/last") == site.get("/agents/bee/api/turns/1")
+        assert [turn["outcome"] for turn in site.get("/agents/bee/api/turns")["turns"]] == ["ok"]
         assert site.ask("GET", f"/agents/bee/api/turns/{10**17}").status == 404
         assert site.ask("GET", "/agents/wasp/api/state").status == 404
         for change in CHANGES:

@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from hyperhive_cli.account import day_of, midnight_ms
+from hyperhive_cli.agent.purse import Lift
 from hyperhive_cli.budget import Budget
 from hyperhive_cli.errors import RefusedError
 from hyperhive_cli.store.spent import ms_until_tomorrow
@@ -101,6 +102,34 @@ def test_what_was_raised_for_a_message_holds_until_it_has_ended(world: World) ->
     world.inbox.retry(message_id, now_ms=int(NOW * 1000))
     world.drain(RUNAWAY, budget=budget)
     assert "of 3 tool calls" in str(world.get(message_id).reason)
+
+
+def test_a_raise_reaches_the_turn_that_runs(world: World) -> None:
+    message_id = world.put("do it")
+    calls = [call(number) for number in range(1, 22)]
+    gates: list[Step] = [{"wait_for": "more"}, {"wait_for": "much more"}]
+    world.fake.script([INIT, INTERRUPTED, *calls[:8], gates[0], *calls[8:16], gates[1], *calls[16:], FOR_EVER])
+    lifts: list[Lift | None] = []
+
+    async def steer(life: Life) -> None:
+        nearly = "this turn's budget is nearly used up: "
+        await life.saw("note", text=f"{nearly}8 of 10 tool calls")
+        lifts.append(await life.loop.raise_budget(None, message_id, {"tool_calls": 20}))
+        world.fake.touch("more")
+        await life.saw("note", text=f"{nearly}16 of 20 tool calls")
+        lifts.append(await life.loop.raise_budget(3.0, message_id, {"turn_cost": 2.0}))
+        world.fake.touch("much more")
+        await life.saw("note", text="interrupting claude: 21 of 20 tool calls")
+        lifts.append(await life.loop.raise_budget(None, message_id, {"tool_calls": 40}))  # too late
+        await life.saw("turn_end")
+        await life.saw("turn_state_changed", state="idle")
+        lifts.append(await life.loop.raise_budget(4.0, None, {}))
+
+    life = world.live(steer, budget=Budget(tool_calls=10, turn_cost=1.0, day_cost=1.5))
+    assert lifts == [Lift(lifted=True, kept_usd=None), Lift(lifted=False, kept_usd=1.0), None, None]
+    assert life.outcomes() == ["budget"]
+    assert world.arguments("--max-budget-usd")[-1] == "1.000000"
+    assert world.get(message_id).reason == "the turn's budget is used up: 21 of 20 tool calls"
 
 
 def test_claude_is_given_what_is_left_as_its_own_cap(world: World) -> None:

@@ -17,7 +17,7 @@ import trio
 from hyperhive_cli.claude import guard
 from hyperhive_cli.claude import process as claude_process
 from hyperhive_cli.claude.process import become_subreaper, open_claude, sweep_marked
-from tests.conftest import parent_of, process_state, wait_until
+from tests.conftest import LIMIT_S, kill, parent_of, process_state, wait_until
 
 # How a process gets away from its parent: a job, a session of its own, an orphan, an empty environment.
 ESCAPES = {
@@ -48,7 +48,7 @@ def number() -> Iterator[str]:
     marker = f"{10_000 + uuid4().int % 80_000}.{uuid4().int % 100_000:05}"
     yield marker
     for pid in sleepers(marker):
-        os.kill(pid, signal.SIGKILL)
+        kill(pid)
 
 
 def sleepers(marker: str) -> list[int]:
@@ -60,6 +60,14 @@ def sleepers(marker: str) -> list[int]:
         except OSError:
             continue
     return [pid for pid in found if process_state(pid) not in {None, "Z"}]
+
+
+def has_become_sleep(pid: int) -> bool:
+    """Whether a process is the `sleep` that it was forked for; until then it is another shell with the same words."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
+    except OSError:
+        return False
 
 
 def run(script: str, workspace: Path) -> int | None:
@@ -109,8 +117,8 @@ def test_what_is_left_at_the_deadline_is_killed_before_it_and_a_later_one_takes_
     async def main() -> tuple[int, float, bool]:
         async with open_claude(["/bin/sh", "-c", script], workspace=workspace, environment=os.environ) as process:
             process.hold_until(time.clock_gettime(guard.CLOCK) + 1_000)
-            deadline = time.clock_gettime(guard.CLOCK) + guard.KILL_AHEAD_S + 1.0
             await trio.to_thread.run_sync(lambda: wait_until((workspace / "ready").exists))
+            deadline = time.clock_gettime(guard.CLOCK) + guard.KILL_AHEAD_S + 1.0
             process.hold_until(deadline)
             status = await process.wait()
         return status, deadline - time.clock_gettime(guard.CLOCK), process.is_overdue
@@ -164,7 +172,7 @@ def test_only_what_carries_the_mark_of_this_folder_is_swept(
     ours, others = marked
     wait_until(lambda: process_state(others.pid) == process_state(ours.pid) == "S")
     assert sweep_marked(state_dir) == 1
-    assert ours.wait(10) == -signal.SIGKILL
+    assert ours.wait(LIMIT_S) == -signal.SIGKILL
     assert others.poll() is None
 
 
@@ -172,12 +180,15 @@ def test_only_what_carries_the_mark_of_this_folder_is_swept(
 
 
 def stop_and_go_on(escapes: Sequence[str], number: str, workspace: Path, *, seen: bool = True) -> None:
-    script = " ".join(ESCAPES[escape].format(n=number) for escape in escapes) + " touch ready; read line; exit 7"
+    script = " ".join(ESCAPES[escape].format(n=number) for escape in escapes) + " read line; exit 7"
+
+    def have_escaped() -> bool:  # beside the shell and the guard nothing is left of what has only forked on
+        found = sleepers(number)
+        return len(found) == len(escapes) + 2 and sum(map(has_become_sleep, found)) == len(escapes)
 
     async def main() -> int:
         async with open_claude(["/bin/sh", "-c", script], workspace=workspace, environment=os.environ) as process:
-            await trio.to_thread.run_sync(wait_until, (workspace / "ready").exists)
-            await trio.to_thread.run_sync(wait_until, lambda: len(sleepers(number)) == len(escapes) + 2)
+            await trio.to_thread.run_sync(wait_until, have_escaped)
             its_guard = parent_of(process.pid or 0)
             everything = [pid for pid in sleepers(number) if pid != its_guard]
             process.freeze()
@@ -207,11 +218,19 @@ def states(pids: list[int]) -> set[str | None]:
 
 @pytest.fixture
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the guard take itself to be on another system, and look around more often than it would."""
+    """Let the guard take itself to be on another system, look around more often than it would, and count its looks."""
     if shutil.which("ps") is None:
         pytest.skip("THE GUARD OF OTHER SYSTEMS IS NOT TESTED: there is no ps")
     text = Path(guard.__file__).read_text()
-    for old, new in (('sys.platform == "linux"', "False"), ("LOOK_EVERY_S = 1.0", "LOOK_EVERY_S = 0.01")):
+    ps = tmp_path / "ps"
+    ps.write_text(f'#!/bin/sh\nps "$@"\necho >> {tmp_path}/looks\n')
+    ps.chmod(0o700)
+    changes = {
+        'sys.platform == "linux"': "False",
+        "LOOK_EVERY_S = 1.0": "LOOK_EVERY_S = 0.01",
+        'PS = ("ps",': f'PS = ("{ps}",',
+    }
+    for old, new in changes.items():
         assert old in text
         text = text.replace(old, new)
     other = tmp_path / "guard.py"
@@ -220,10 +239,13 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_elsewhere")
-def test_elsewhere_what_was_seen_in_time_is_killed(number: str, workspace: Path) -> None:
-    # An orphan has a parent for half a second, in which the guard looks some ten times.
-    late = " ".join(ESCAPES.values()).replace("(setsid sleep {n} &) &", "(setsid sleep {n} & sleep 0.5) &")
-    run(late.format(n=number) + " sleep 0.8; exit 0", workspace)
+def test_elsewhere_what_was_seen_in_time_is_killed(number: str, workspace: Path, tmp_path: Path) -> None:
+    # An orphan has a parent until the guard has looked around: two looks further, one of them was begun in time.
+    looks = f"$(wc -l < {tmp_path}/looks)"
+    looked = f"looked() {{ n={looks}; while [ {looks} -lt $((n + 2)) ]; do sleep 0.01; done; }}"
+    late = " ".join(ESCAPES.values()).replace("(setsid sleep {n} &) &", "(setsid sleep {n} & looked; touch orphaned) &")
+    rest = "while [ ! -e orphaned ]; do sleep 0.01; done; looked; exit 0"
+    run(f"touch {tmp_path}/looks; {looked}; {late.format(n=number)} {rest}", workspace)
     wait_until(lambda: sleepers(number) == [])
 
 

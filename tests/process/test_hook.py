@@ -12,16 +12,17 @@ import trio
 import trio.testing
 
 from hyperhive_cli.agent import hook as hooks
-from hyperhive_cli.agent.hook import HookConfig, command_words, find_hook, needs_attention, open_hook, wants
+from hyperhive_cli.agent.hook import HookConfig, find_hook, needs_attention, open_hook, wants
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.redact import Redactor
+from hyperhive_cli.configuration import command_words
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.events import BusEvent, LiveEvent, ModelChanged, Note, StatusChanged, Stream, TurnEnd
 from hyperhive_cli.outcomes import OutcomeKind
 from hyperhive_cli.sieve import ATTENTION
 from tests.conftest import process_state
 
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 
 
 def record(event: LiveEvent) -> BusEvent:

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -22,8 +23,8 @@ from tests.conftest import FakeClaude, Step, parent_of, process_state, wait_unti
 from tests.process.test_runner import Heard
 from tests.process.world import FOR_EVER, INIT, LIMIT_S, TEXT, Life, World
 
-SLEEPER: Step = {"spawn": ["sleep", "60"], "setsid": True, "inherit_stdout": True}
-DEAF: Step = {"spawn": ["sh", "-c", "trap '' INT TERM HUP; sleep 60; :"], "setsid": True}
+SLEEPER: Step = {"spawn": ["sleep", "600"], "setsid": True, "inherit_stdout": True}
+DEAF: Step = {"spawn": ["sh", "-c", "trap '' INT TERM HUP; sleep 600; :"], "setsid": True}
 BUSY: list[Step] = [INIT, {"touch": "busy"}, FOR_EVER]
 
 # Takes part in another process's life as a debugger does: until this one ends, that one's death is not done.
@@ -94,7 +95,7 @@ def test_a_guard_that_does_not_start_claude_is_given_up(
     turn: Turn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     idle = tmp_path / "guard.py"
-    idle.write_text("import time\ntime.sleep(60)\n")
+    idle.write_text("import time\ntime.sleep(600)\n")
     monkeypatch.setattr(claude_process, "GUARD_FOLDER", str(tmp_path))
     monkeypatch.setattr(claude_process, "START_LIMIT_S", 0.1)
     ending = trio.run(turn.run)
@@ -116,7 +117,7 @@ def test_what_cannot_be_killed_is_named_and_the_next_turn_runs(
     impatient = tmp_path / "guard.py"
     impatient.write_text(Path(guard.__file__).read_text().replace("SWEEP_LIMIT_S = 10.0", "SWEEP_LIMIT_S = 0.2"))
     monkeypatch.setattr(claude_process, "GUARD_FOLDER", str(tmp_path))
-    consent = "import ctypes, time; ctypes.CDLL(None).prctl(0x59616D61, -1, 0, 0, 0); time.sleep(60)"
+    consent = "import ctypes, time; ctypes.CDLL(None).prctl(0x59616D61, -1, 0, 0, 0); time.sleep(600)"
     world.fake.script([{"spawn": [sys.executable, "-IS", "-c", consent]}, {"wait_for": "traced"}, TEXT], [TEXT])
     world.put("one")
     world.put("two")
@@ -234,7 +235,7 @@ def test_t07_claude_outlives_the_thread_that_started_it(
     async def go_on_when_idle() -> None:
         while not turn.evidence.inits or set(threading.enumerate()) - before:  # noqa: ASYNC110 - threads ring no bell
             await trio.sleep(0.01)
-        assert process_state(fake_claude.started()[0]) in {"S", "R"}
+        assert not is_gone(fake_claude.started()[0])
         fake_claude.touch("go on")
 
     assert trio.run(main) == 0
@@ -242,16 +243,18 @@ def test_t07_claude_outlives_the_thread_that_started_it(
 
 def holdings() -> Counter[str]:
     """Count what a process must not hold more of from turn to turn: descriptors by kind, threads, children."""
-    fds = [link.readlink().name.partition(":")[0] for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
-    children = [pid for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
-    return Counter(fds) + Counter(thread=threading.active_count(), child=len(children))
+    fds = []
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # of a thread that has just closed it
+            fds.append(link.readlink().name.partition(":")[0])
+    return Counter(fds) + Counter(thread=threading.active_count(), child=len(guard.children(os.getpid())))
 
 
 def test_t20_many_turns_leave_nothing_behind_in_the_harness(world: World, tmp_path: Path) -> None:
     """Run HYPERHIVE_TEST_TURNS turns, 40 of them by default."""
     quick = tmp_path / "quick"
     result = '{"type":"result","subtype":"success","is_error":false,"result":"done"}'
-    quick.write_text(f"#!/bin/sh\ncat >/dev/null; sleep 60 >/dev/null 2>&1 & echo '{result}'\n")
+    quick.write_text(f"#!/bin/sh\ncat >/dev/null; sleep 600 >/dev/null 2>&1 & echo '{result}'\n")
     quick.chmod(0o700)
     turns = int(os.environ.get("HYPERHIVE_TEST_TURNS", "40"))
     held = []
@@ -265,4 +268,7 @@ def test_t20_many_turns_leave_nothing_behind_in_the_harness(world: World, tmp_pa
 
     world.fake = FakeClaude(quick)
     assert world.live(steer).outcomes() == ["ok"] * turns
-    assert held[-1] - held[4] == Counter()  # the first turns warm up what there is one of
+    # The first turns warm up what there is one of; a thread more at one moment or the other is no leak, which grows.
+    early, late = held[4:9], held[-5:]
+    grown = {kind for kind in late[0] if min(one[kind] for one in late) > max(one[kind] for one in early)}
+    assert grown == set(), (early, late)

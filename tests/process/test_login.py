@@ -13,15 +13,15 @@ import trio.testing
 from hyperhive_cli.agent import credentials, pause
 from hyperhive_cli.agent import login as agent_login
 from hyperhive_cli.agent import loop as agent_loop
+from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import credentials_changed, credentials_signature, is_logged_in
 from hyperhive_cli.agent.login import COMPLAINT_LIMIT_CHARS, OUTPUT_LIMIT_CHARS, Login, LoginDesk
-from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.claude import process
 from hyperhive_cli.claude.argv import Launch
 from hyperhive_cli.errors import RefusedError, UsageError
 from tests.conftest import Step, wait_until
 from tests.process.test_guard import sleepers
-from tests.process.world import FOR_EVER, INIT, TEXT, Life, World
+from tests.process.world import FOR_EVER, INIT, LIMIT_S, TEXT, Life, World
 
 REFUSED: Step = {
     "line": {
@@ -135,18 +135,21 @@ def test_the_end_of_a_turn_writes_the_settings_and_is_no_login(tmp_path: Path) -
     environment, settings = {"HOME": str(tmp_path)}, tmp_path / ".claude.json"
     settings.write_text('{"numStartups": 1, "oauthAccount": {"emailAddress": "a@b.c"}}')
 
-    async def changes(text: str) -> bool:
+    async def changes(text: str, is_login: bool) -> bool:
         since = credentials_signature(environment)
         settings.write_text(text)
-        with trio.move_on_after(0.2):
+        with trio.move_on_after(LIMIT_S if is_login else 0.2):
             await credentials_changed(environment, since)
             return True
         return False
 
-    assert not trio.run(changes, '{"numStartups": 2, "projects": {}, "oauthAccount": {"emailAddress": "a@b.c"}}')
-    assert trio.run(changes, '{"numStartups": 2, "oauthAccount": {"emailAddress": "d@e.f"}}')
-    assert trio.run(changes, '{"half')
-    assert not trio.run(changes, '"no object"')
+    for text, is_login in (
+        ('{"numStartups": 2, "projects": {}, "oauthAccount": {"emailAddress": "a@b.c"}}', False),
+        ('{"numStartups": 2, "oauthAccount": {"emailAddress": "d@e.f"}}', True),
+        ('{"half', True),
+        ('"no object"', False),
+    ):
+        assert trio.run(changes, text, is_login) is is_login
 
 
 def test_without_a_moment_to_start_from_it_is_now(tmp_path: Path) -> None:
@@ -217,7 +220,7 @@ def talk(world: World, script: str, steer: Callable[[LoginDesk, Login], Awaitabl
     desk = LoginDesk(agent_of(world.workspace, script, world.environment), life.loop)
 
     async def main() -> Login:
-        with trio.fail_after(30):
+        with trio.fail_after(LIMIT_S):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(desk.serve)
                 desk.begin()
@@ -235,7 +238,7 @@ async def wait(_: LoginDesk, login: Login) -> None:
 
 
 def test_a_login_that_nobody_finishes_is_ended(number: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent_login, "LOGIN_LIMIT_S", 0.6)
+    monkeypatch.setattr(agent_login, "LOGIN_LIMIT_S", 1.8)
     monkeypatch.setattr(process, "INTERRUPT_GRACE_S", 0.1)
     found = talk(world, f"echo https://example.org/page; sleep {number}", wait).to_dict()
     assert found == {
@@ -243,7 +246,7 @@ def test_a_login_that_nobody_finishes_is_ended(number: str, world: World, monkey
         "output": "https://example.org/page\n",
         "finished": True,
         "ok": False,
-        "note": "nobody finished the login in 0.01 min",
+        "note": "nobody finished the login in 0.03 min",
     }
     assert sleepers(number) == []
 

@@ -76,7 +76,7 @@ ROWS = {
         acted=True,
     ),
     "stalled, then ok": Row(
-        [SILENT, [TEXT]], ["stalled", "ok"], "done", 2, acted=True, limits=Limits(stall_s=0.3)
+        [SILENT, [TEXT]], ["stalled", "ok"], "done", 2, acted=True, limits=Limits(stall_s=1.0)
     ),
     "timed out": Row(
         [SILENT], ["timed_out"] * 3, "dead", 3, reason="time limit", acted=True, limits=Limits(turn_s=0.3)

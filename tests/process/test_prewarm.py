@@ -16,7 +16,19 @@ from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.events import Note, Stream
 from tests.conftest import FakeClaude, Step, process_state
 from tests.process.test_runner import Heard
-from tests.process.world import CRASH, FOR_EVER, INIT, TEXT, TEXT_SESSION, Life, World, refused, replay, total
+from tests.process.world import (
+    CRASH,
+    FOR_EVER,
+    INIT,
+    LIMIT_S,
+    TEXT,
+    TEXT_SESSION,
+    Life,
+    World,
+    refused,
+    replay,
+    total,
+)
 
 
 @pytest.fixture
@@ -90,17 +102,17 @@ def test_what_it_wrote_while_it_waited_belongs_to_its_turn(world: World) -> None
 
 def test_waiting_is_no_silence(world: World) -> None:
     silent: list[Step] = [{"on_signal": "SIGINT", "steps": [{"exit": 1}]}, FOR_EVER]
-    world.fake.script(silent, [TEXT])
+    world.fake.script(silent)
 
     async def steer(life: Life) -> None:
         await life.waits()
         await trio.sleep(0.5)  # longer than the limit
         await say(world, life, "one")
-        await life.saw("turn_end", 2)
+        await life.saw("turn_end", 3)
 
     life = world.live(steer, limits=Limits(init_s=0.3))
-    assert life.outcomes() == ["stalled", "ok"]
-    assert life.events("turn_end")[0]["duration_ms"] >= 300
+    assert life.outcomes() == ["stalled"] * 3
+    assert min(end["duration_ms"] for end in life.events("turn_end")) >= 300
 
 
 def test_stdin_is_closed_with_the_first_result_and_not_before(world: World) -> None:
@@ -213,7 +225,7 @@ def test_a_claude_that_does_not_fit_any_more_is_discarded(
     monkeypatch.setattr(credentials, "LOOK_EVERY_S", 0.02)
     world.inbox.put_facts(session_id=TEXT_SESSION)
     runs = [replay("compact")] if change is compact else []
-    world.fake.script(*runs, [TEXT], waiting=[[{"spawn": ["sleep", "60"], "setsid": True}, {"touch": "spawned"}]])
+    world.fake.script(*runs, [TEXT], waiting=[[{"spawn": ["sleep", "600"], "setsid": True}, {"touch": "spawned"}]])
 
     async def steer(life: Life) -> None:
         first = await life.waits()
@@ -251,7 +263,7 @@ def test_none_waits_while_the_agent_rests(world: World) -> None:
 def test_one_that_nobody_uses_is_not_replaced_until_a_turn_has_run(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prewarm, "USE_WITHIN_S", 0.3)
+    monkeypatch.setattr(prewarm, "USE_WITHIN_S", 1.0)
     world.fake.script([TEXT])
     world.patient = False
 
@@ -330,7 +342,7 @@ def test_one_that_cannot_take_its_line_has_run_nothing(world: World, steps: list
                 await gone(world.fake.started()[0])
             else:
                 await trio.to_thread.run_sync(world.fake.wait_for, "deaf")
-            with trio.fail_after(10):
+            with trio.fail_after(LIMIT_S):
                 await turn.run(OpenClaude(process, closing.pop_all()))
 
     trio.run(run)

@@ -7,7 +7,7 @@ import trio.testing
 from hyperhive_cli.agent.pause import ACCOUNT_WAITS
 from hyperhive_cli.agent.slots import Slots
 from hyperhive_cli.errors import StoreError
-from tests.process.world import FOR_EVER, INIT, TEXT, Life, World
+from tests.process.world import FOR_EVER, INIT, LIMIT_S, TEXT, Life, World
 
 
 class Carrier:
@@ -47,7 +47,7 @@ def work(life: Life, *steps: object) -> None:
     """Let the loop run while the steps are taken, and stop it then."""
 
     async def run() -> None:
-        with trio.fail_after(30):
+        with trio.fail_after(LIMIT_S):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(life.run)
                 for step in steps:
@@ -137,7 +137,7 @@ def test_agents_share_the_room_for_turns(world: World) -> None:
     world.put("waits for room")
 
     async def run() -> None:
-        with trio.fail_after(30):
+        with trio.fail_after(LIMIT_S):
             room = trio.Semaphore(0)
             life = supplied(world, Slots(room, world.inbox, lambda: int(world.now * 1000)))
             async with trio.open_nursery() as nursery:

@@ -9,8 +9,8 @@ from typing import Any
 
 import trio
 
+from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.loop import AgentLoop
-from hyperhive_cli.agent.turn import AgentConfig
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.argv import Launch
 from hyperhive_cli.claude.watch import Limits
@@ -19,7 +19,7 @@ from hyperhive_cli.store.inbox import Inbox, Lease, Message
 from tests.conftest import FakeClaude, Step, recording
 
 Event = dict[str, Any]
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 NOW = 1_700_000_000.0
 TEXT: Step = {"recording": "v2.1.330/text.jsonl", "session_id": "from_argv"}
 TEXT_SESSION: str = json.loads(recording("v2.1.330/text.jsonl")[0])["session_id"]

@@ -268,7 +268,7 @@ def test_a_key_of_a_message_that_waits_or_runs_is_never_free(inbox: Inbox) -> No
     assert put(inbox, key="k", now_ms=200 * DAY_MS) == number
 
 
-@pytest.mark.parametrize("key", ["\udcff", "a\nb", "\x00"])
+@pytest.mark.parametrize("key", ["", "\udcff", "a\nb", "\x00"])
 def test_a_key_that_cannot_be_written_on_one_line_is_refused(inbox: Inbox, key: str) -> None:
     with pytest.raises(UsageError, match="is no key"):
         put(inbox, key=key)

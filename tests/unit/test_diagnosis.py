@@ -1,6 +1,7 @@
 """What the doctor says of what was seen: a case for each sign."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +95,7 @@ def test_a_flag_is_missing_only_when_the_whole_word_is() -> None:
         (judge_help("--print"), "wrong"),
         (judge_login(0, {"loggedIn": True, "authMethod": "api_key"}), "ok"),
         (judge_login(0, {}), "ok"),
+        (judge_login(0, {}, Path("/home/bee/.claude/.credentials.json")), "warning"),
         (judge_login(1, {"loggedIn": False}), "wrong"),
         (judge_login(0, {"loggedIn": False}), "wrong"),
         (judge_lines([{"type": "assistant"}]), "ok"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import (
+    LIMIT_S,
     RECORDINGS,
     FakeClaude,
     RecordingFacts,
@@ -28,7 +29,7 @@ def run(
     fake: FakeClaude, environment: Environment, *arguments: str, prompt: bytes = b"hi"
 ) -> subprocess.CompletedProcess[bytes]:
     command = [str(fake.path), *arguments]
-    return subprocess.run(command, input=prompt, env=environment, capture_output=True, timeout=30, check=False)
+    return subprocess.run(command, input=prompt, env=environment, capture_output=True, timeout=LIMIT_S, check=False)
 
 
 @contextmanager
@@ -196,7 +197,7 @@ def test_sigterm_gives_143_as_the_binary_does(fake_claude: FakeClaude, environme
     with running(fake_claude, environment) as process:
         fake_claude.wait_for("here")
         process.terminate()
-        assert process.wait(10) == 143
+        assert process.wait(LIMIT_S) == 143
         assert process.stdout is not None
         assert process.stdout.read() == b""
     assert [call["prompt_ended"] for call in fake_claude.calls()] == [False]
@@ -237,14 +238,14 @@ def test_a_child_left_behind_holds_stdout_until_it_ends(fake_claude: FakeClaude,
     fake_claude.script(
         [
             {"spawn": ["sh", "-c", waiting], "inherit_stdout": True, "setsid": True},
-            {"spawn": ["sleep", "60"]},
+            {"spawn": ["sleep", "600"]},
         ]
     )
     with running(fake_claude, environment) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.close()
-        assert process.wait(10) == 0
+        assert process.wait(LIMIT_S) == 0
         apart, beside = fake_claude.spawned()
         assert not {process_state(apart), process_state(beside)} & {None, "Z"}
         assert (os.getsid(apart), os.getsid(beside)) == (apart, os.getsid(0))
@@ -268,7 +269,7 @@ def test_a_reader_that_hangs_up_ends_it(fake_claude: FakeClaude, environment: En
         assert process.stdout is not None
         process.stdout.close()
         process.stdin.close()
-        assert process.wait(10) == 1
+        assert process.wait(LIMIT_S) == 1
 
 
 @pytest.mark.parametrize("logged_in", [True, False])

@@ -33,7 +33,8 @@ FLOORS = {
     """,
     2: """
         diagnosis ring
-        claude.guard claude.process
+        agent.config
+        claude.guard claude.process claude.program
         control.client control.peer
         hive.room
         store.backup store.db store.ended store.events store.facts store.folder store.inbox store.log store.model
@@ -41,7 +42,7 @@ FLOORS = {
     """,
     3: """
         bus
-        claude.runner
+        claude.runner claude.talk
         control.feed control.server
         hive.checkup hive.feed hive.fleet hive.foyer hive.line hive.mail hive.tenancy
         render.answer render.blocks render.console render.document render.draft render.facts render.feed render.memory
@@ -50,8 +51,8 @@ FLOORS = {
     """,
     4: """
         agent.care agent.checkup agent.compactor agent.control agent.credentials agent.hook agent.ledger agent.login
-        agent.loop agent.panel agent.prewarm agent.purse agent.screen agent.session agent.slots agent.turn
-        hive.member hive.relay
+        agent.loop agent.panel agent.prewarm agent.purse agent.refresh agent.screen agent.session agent.slots agent.turn
+        hive.kin hive.member hive.relay hive.shipper
         web.hive
     """,
     5: "agent.harness agent.host web.app web.server",
@@ -77,17 +78,18 @@ HOMES = {
     "starlette": "web.",
     "uvicorn": "web.server",
     "trio": """
-        bus claude.process claude.runner control.server agent.care agent.checkup agent.compactor agent.credentials
-        agent.harness agent.hook agent.ledger agent.login agent.loop agent.panel agent.prewarm agent.screen agent.turn
-        cli.demo cli.doctor cli.run agent.host agent.slots cli.host hive.line hive.member hive.relay
+        bus claude.process claude.runner claude.talk control.server agent.care agent.checkup agent.compactor
+        agent.credentials agent.harness agent.hook agent.host agent.ledger agent.login agent.loop agent.panel
+        agent.prewarm agent.refresh agent.screen agent.slots agent.turn cli.demo cli.doctor cli.host cli.run hive.line
+        hive.member hive.relay hive.shipper
     """,
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness agent.host demo.replay cli.sinks web.server",
     "subprocess": "claude.guard",
     "socket": "control.client control.peer control.server web.harness web.server",
-    "fcntl": "store.folder",
+    "fcntl": "store.folder agent.refresh",
     "threading": "store.log",
-    "importlib": "cli.main",
+    "importlib": "cli.main cli.web",
     **dict.fromkeys(("asyncio", "multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),
     **dict.fromkeys(("_ctypes", "_signal", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
     **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn", "os.execv", "os.execve"), ""),

@@ -247,6 +247,25 @@ def test_a_claude_that_does_not_take_its_options_is_no_crash() -> None:
     assert outcome(status=137, stderr_tail=words).kind is OutcomeKind.CRASHED
 
 
+@pytest.mark.parametrize(
+    ("status", "stderr", "note"),
+    [
+        (127, "env: 'node': No such file or directory", "env: 'node': No such file or directory"),
+        (127, "claude: error while loading shared libraries: libfoo.so: cannot open", "claude: error while loading"),
+        (126, "", "exit status 126"),
+        (1, "claude: /lib/libc.so.6: version `GLIBC_2.38' not found (required by claude)", "claude: /lib/libc.so.6"),
+        (1, "  code: 'MODULE_NOT_FOUND',\n  requireStack: []\n}\nNode.js v20.20.2", "it is not whole: node does not"),
+    ],
+)
+def test_it_is_no_crash_of_claudes_where_it_was_never_run(status: int, stderr: str, note: str) -> None:
+    found = outcome(status=status, stderr_tail=stderr)
+    assert found.kind is OutcomeKind.NOT_STARTED
+    assert str(found.note).startswith(f"claude could not be started: {note}")
+    assert outcome(INIT, status=status, stderr_tail=stderr).kind is OutcomeKind.CRASHED
+    assert outcome(status=2, stderr_tail=stderr).kind is OutcomeKind.CRASHED
+    assert outcome(status=status, stderr_tail=stderr, cause=Cause.CANCELLED).kind is OutcomeKind.CANCELLED
+
+
 CAUSES = {
     Cause.CANCELLED: ("cancelled", "cancelled by the operator"),
     Cause.INTERRUPTED: ("interrupted", "interrupted: the harness was stopped"),

@@ -1,9 +1,11 @@
 """Choosing events: by turn, kind, text and tools."""
 
+from collections.abc import Iterator, Sequence
+
 import pytest
 
 from hyperhive_cli.events import BusEvent, LiveEvent, Note, Stream, TurnEnd, TurnStart
-from hyperhive_cli.sieve import Sieve, contains, events_of_turn, has_tools, last_turn_id
+from hyperhive_cli.sieve import Sieve, contains, earlier, events_of_turn, has_tools, last_turn_id
 
 
 def start(turn: int) -> TurnStart:
@@ -20,6 +22,10 @@ def records(*events: LiveEvent) -> list[BusEvent]:
 
 def seqs(found: list[BusEvent]) -> list[int | None]:
     return [record.seq for record in found]
+
+
+def chosen(sieve: Sieve, found: list[BusEvent]) -> list[BusEvent]:
+    return [record for record in found if sieve.passes(record.event)]
 
 
 NOTE = Note(text="Some Words")
@@ -46,19 +52,56 @@ TWO_TURNS = records(NOTE, start(1), CALL, end(1), NOTE, start(2), ANSWER, TALK, 
     ],
 )
 def test_what_goes_through(sieve: Sieve, expected: list[int]) -> None:
-    assert seqs(list(sieve.choose(TWO_TURNS))) == expected
+    assert seqs(chosen(sieve, TWO_TURNS)) == expected
     assert sieve.over == (sieve.turn in {1, 2})
+
+
+class Shelf:
+    """A feed of earlier events, each of which has a name; it remembers from where it was read."""
+
+    def __init__(self, found: list[BusEvent]) -> None:
+        self._found = found
+        self.asked: list[int] = []
+
+    def newest(self, limit: int, kinds: Sequence[str] = ()) -> list[tuple[str, BusEvent]]:
+        fitting = [record for record in self._found if not kinds or record.event.kind in kinds]
+        return [("bee", record) for record in fitting[-limit:]]
+
+    def stored(self, since: int = 0) -> Iterator[tuple[str, BusEvent]]:
+        self.asked.append(since)
+        return (("bee", record) for record in self._found if (record.seq or 0) > since)
+
+
+@pytest.mark.parametrize(
+    ("sieve", "count", "since", "expected", "asked"),
+    [
+        (Sieve(), 2, None, [9, 10], []),
+        (Sieve(kinds=("note",)), None, None, [1, 5, 10], []),
+        (Sieve(tools=True), 1, None, [7], [0]),
+        (Sieve(tools=True), None, 3, [7], [3]),
+        (Sieve(), None, 8, [9, 10], [8]),
+        (Sieve(turn=2), None, None, [6, 7, 8, 9], [0]),
+        (Sieve(turn=2), 1, None, [9], [0]),
+        (Sieve(turn=2), None, 7, [8, 9], [0]),  # its beginning is before that
+    ],
+)
+def test_what_a_feed_holds_of_what_is_asked_for(
+    sieve: Sieve, count: int | None, since: int | None, expected: list[int], asked: list[int]
+) -> None:
+    shelf = Shelf(TWO_TURNS)
+    found = list(earlier(shelf, sieve, count, since, lambda named: named[1]))
+    assert ([record.seq for _, record in found], shelf.asked) == (expected, asked)
 
 
 def test_a_turn_without_an_end_is_over_when_the_next_one_begins() -> None:
     sieve = Sieve(turn=1)
-    assert seqs(list(sieve.choose(records(start(1), CALL, start(2), CALL)))) == [1, 2]
+    assert seqs(chosen(sieve, records(start(1), CALL, start(2), CALL))) == [1, 2]
     assert sieve.over
 
 
 def test_a_turn_whose_number_comes_again_is_not_over() -> None:
     sieve = Sieve(turn=1)
-    assert seqs(list(sieve.choose(records(start(1), end(1), NOTE, start(1), CALL)))) == [1, 2, 4, 5]
+    assert seqs(chosen(sieve, records(start(1), end(1), NOTE, start(1), CALL))) == [1, 2, 4, 5]
     assert not sieve.over
 
 

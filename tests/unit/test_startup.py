@@ -109,9 +109,12 @@ def test_a_harness_loads_the_event_loop(environment: dict[str, str], workspace: 
     assert "trio" in loaded_by(*words, environment=environment, folder=workspace)
 
 
-def test_the_options_of_run_are_known_without_the_event_loop(environment: dict[str, str], workspace: Path) -> None:
-    """For its help, and for a shell that completes them."""
-    assert loaded_by("run", "-h", environment=environment, folder=workspace) & (SLOW - {"orjson"}) == set()
+@pytest.mark.parametrize("command", ["run -h", "config show"])
+def test_the_options_of_run_are_known_without_the_event_loop(
+    command: str, environment: dict[str, str], workspace: Path
+) -> None:
+    """For its help, for what they are set to, and for a shell that completes them."""
+    assert loaded_by(*command.split(), environment=environment, folder=workspace) & (SLOW - {"orjson"}) == set()
 
 
 @pytest.mark.parametrize("words", ["", "run --", "-a ", "model set ", "inbox show ", "show ", "tail --kind "])

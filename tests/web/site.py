@@ -125,6 +125,14 @@ class Site:
             yield Stream(response)
             response.close()
 
+    def idle_files(self) -> int:
+        """Give how many files it has open while nobody is connected: once it serves, and others have been let go."""
+        with closing(self.connection()) as connection:
+            for _ in range(2):
+                self.send(connection, "GET", "/api/state")
+                connection.getresponse().read()
+            return self.open_files() - 1
+
     def open_files(self) -> int:
         return len(list(Path(f"/proc/{self.program.pid}/fd").iterdir()))
 

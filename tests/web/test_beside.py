@@ -9,10 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trio
 
+from hyperhive_cli.agent import panel as panels
 from hyperhive_cli.agent.control import refuse_turns
+from hyperhive_cli.agent.panel import MOST_DEATHS, Panel, PanelConfig
+from hyperhive_cli.bus import Bus
+from hyperhive_cli.claude import guard
 from hyperhive_cli.control.peer import Peer
 from hyperhive_cli.errors import RefusedError
+from hyperhive_cli.events import Note
 from tests.conftest import FakeClaude, parent_of, process_state, wait_until
 from tests.harness import TEXT, Hive, Program, of_kind, outcomes
 from tests.web.site import Site
@@ -24,7 +30,7 @@ ADDRESS = re.compile(r"web panel: (http://127\.0\.0\.1:\d+/)#token=([\w-]{43})")
 def beside(hive: Hive, *arguments: str) -> Iterator[tuple[Program, Site]]:
     """Run the harness with a panel, and wait for its address."""
     with hive.run("--web", "--web-bind", "127.0.0.1:0", *arguments) as program:
-        found = wait_until(lambda: ADDRESS.fullmatch("\n".join(program.stderr)), 20.0)
+        found = wait_until(lambda: ADDRESS.fullmatch("\n".join(program.stderr)))
         assert found is not None
         yield program, Site(found[1], found[2], program)
 
@@ -33,8 +39,7 @@ def family(pid: int) -> list[int]:
     """Give the processes that descend from one."""
     found = [pid]
     for one in found:
-        for task in Path(f"/proc/{one}/task").iterdir():
-            found += map(int, (task / "children").read_text().split())
+        found += guard.children(one)
     return found[1:]
 
 
@@ -91,22 +96,89 @@ def test_a_harness_that_is_killed_takes_the_panel_with_it(hive: Hive) -> None:
             assert probe.connect_ex(("127.0.0.1", site.port)) != 0
 
 
-def test_a_panel_that_cannot_start_or_dies_is_said_and_the_agent_works_on(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_a_panel_that_dies_is_started_anew_and_the_agent_works_on(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        bind = f"127.0.0.1:{taken.getsockname()[1]}"
-        with hive.run("--web", "--web-bind", bind) as program:
-            note = program.wait_for_kind("note", level="warning")
-            assert note["text"] == (
-                f"the web panel has ended with status 1; the agent works on: Error: {bind} cannot be listened on: "
-                "Address already in use Try: another HOST:PORT or unix:PATH"
-            )
-            assert hive.call("send", "one", "--wait").status == 0
-    with beside(hive) as (program, _):
+    with beside(hive) as (program, site):
         os.kill(panel_of(program), signal.SIGKILL)
         note = program.wait_for_kind("note", level="warning")
-        assert note["text"] == "the web panel has ended with status -9; the agent works on"
-        assert hive.call("send", "two", "--wait").status == 0
+        assert note["text"] == ("the web panel has ended with status -9; the agent works on, a new one comes in 1.0s")
+        assert hive.call("send", "one", "--wait").status == 0
+        wait_until(lambda: len(program.stderr) == 2, 20.0)
+        anew = ADDRESS.fullmatch(program.stderr[1])
+        assert anew is not None
+        assert anew[2] != site.token
+        assert Site(anew[1], anew[2], program).post("/api/messages", body="from the new one").json() == {"id": 2}
+        program.interrupt()
+        assert len(program.stderr) == 2  # that it ended with the harness is no death
+
+
+def test_a_panel_that_dies_again_and_again_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real program, with an address on which it cannot listen; without the rests between its lives."""
+    monkeypatch.setattr(panels, "AGAIN_FIRST_S", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        bus = Bus()
+
+        async def live() -> None:
+            config = PanelConfig(("-a", "bee", "web", f"--bind={bind}"), tmp_path, dict(os.environ))
+            with trio.fail_after(20.0):
+                await Panel(bus).run(config, not_shown)
+
+        trio.run(live)
+    died = (
+        f"the web panel has ended with status 1: Error: {bind} cannot be listened on: Address already in use "
+        "Try: another HOST:PORT or unix:PATH; "
+    )
+    *notes, last = said(bus)
+    assert notes == [f"{died}the agent works on, a new one comes in 0.0s"] * (MOST_DEATHS - 1)
+    assert last == (
+        f"{died}it is given up after 5 times in a row, the agent works on. By hand: hyperhive -a bee web --bind={bind}"
+    )
+
+
+def test_the_deaths_of_panels_that_have_lived_are_not_in_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panels, "AGAIN_FIRST_S", 0.0)
+    monkeypatch.setattr(panels, "GOOD_S", -1.0)
+    bus = Bus()
+
+    async def outlive() -> None:
+        config = PanelConfig(("no-such-command",), tmp_path, dict(os.environ))
+        with trio.fail_after(20.0):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(Panel(bus).run, config, not_shown)
+                async for _ in bus.subscribe().batches():
+                    if len(said(bus)) > MOST_DEATHS:
+                        nursery.cancel_scope.cancel()
+
+    trio.run(outlive)
+    assert {text.partition(";")[2] for text in said(bus)} == {" the agent works on, a new one comes in 0.0s"}
+
+
+def test_a_panel_that_speaks_no_sense_is_no_trouble_of_the_harness() -> None:
+    shown: list[str] = []
+
+    async def show(text: str) -> None:
+        shown.append(text)
+
+    async def listen() -> None:
+        async with trio.open_nursery() as nursery:
+            for words in (b"not JSON\n", b"[]\n", b"{}\n", b"7\n"):
+                panels._address_to(show, nursery)(words)  # noqa: SLF001 - what hears it
+            hear = panels._address_to(show, nursery)  # noqa: SLF001
+            for piece in (b'{"url": ', b'"http://x/"}', b"\nand more", b'\n{"url": "http://y/"}\n'):
+                hear(piece)
+
+    trio.run(listen)
+    assert shown == ["web panel: http://x/"]
+
+
+async def not_shown(text: str) -> None:
+    raise AssertionError(f"there is no address to show: {text}")
+
+
+def said(bus: Bus) -> list[str]:
+    events = [record.event for record in bus._ring.records]  # noqa: SLF001 - what was said, in order
+    return [event.text for event in events if isinstance(event, Note)]
 
 
 def test_a_drain_does_not_wait_for_the_panel(hive: Hive, fake_claude: FakeClaude) -> None:

@@ -16,6 +16,7 @@ from hyperhive_cli.web.local import HarnessChannel
 from hyperhive_cli.web.reader import Reader
 from hyperhive_cli.web.sse import HEARTBEAT
 from hyperhive_cli.web.stream import EventStream
+from tests.conftest import LIMIT_S
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ async def serve(send_blocks: bool, closing: bool = False, hangs_up: bool = False
     if hangs_up:
         gone.set()
     scope = {"type": "http", "state": {"abort": abort}}
-    with anyio.fail_after(20):
+    with anyio.fail_after(LIMIT_S):
         await EventStream(endless, event)(scope, receive, send)
     return sent, len(aborts)
 

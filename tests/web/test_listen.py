@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.conftest import wait_until
 from tests.forkserver import Forkserver
 from tests.harness import LIMIT_S, Hive
 from tests.web.site import JSON, Site, open_site, plain_environment, web_words
@@ -64,7 +65,7 @@ def test_a_signal_ends_it_with_its_number_though_streams_are_open(site: Site, nu
     with site.stream() as stream:
         stream.named("snapshot")
         site.program.send(number)
-        assert site.program.wait(10.0) == 128 + number
+        assert site.program.wait() == 128 + number
     assert site.program.stderr == []
 
 
@@ -131,21 +132,20 @@ def test_without_the_extra_it_says_what_to_install(hive: Hive) -> None:
         "import sys; sys.modules['starlette'] = None; sys.argv[0] = 'hyperhive'\n"
         "from hyperhive_cli.cli.main import main; main()"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, "web"],
-        env=hive.variables(), cwd=hive.workspace, capture_output=True, timeout=LIMIT_S, check=False, text=True,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert done.stderr == (
-        "Error: the web panel needs starlette, which is not installed\nTry: pip install 'hyperhive[web]'\n"
-    )
+    for command in (["web"], ["run", "--web", "--claude", str(hive.claude)]):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *command],
+            env=hive.variables(), cwd=hive.workspace, capture_output=True, timeout=LIMIT_S, check=False, text=True,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert done.stderr == (
+            "Error: the web panel needs starlette, which is not installed\nTry: pip install 'hyperhive[web]'\n"
+        )
 
 
 def test_the_address_is_printed_once_with_the_token_in_its_fragment(hive: Hive) -> None:
     with hive.start("web", "--bind", "127.0.0.1:0") as program:
-        while not program.stdout:
-            assert program.process.poll() is None
-        (line,) = program.stdout
+        (line,) = wait_until(lambda: program.stdout)
         address, _, token = line.partition("/#token=")
         assert address.startswith("http://127.0.0.1:")
         assert len(token) == 43  # 32 bytes

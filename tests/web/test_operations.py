@@ -45,6 +45,10 @@ def test_a_message_is_put_run_and_read_again(site: Site, hive: Hive, fake_claude
     for by in ("day", "tool"):
         assert site.get(f"/api/stats?by={by}") == hive.call("-a", "bee", "stats", "--json", "--by", by).json_lines()[0]
     assert site.ask("GET", f"/api/turns/{UNKNOWN}").status == 404
+    (figures,) = site.get("/api/turns")["turns"]
+    assert figures.items() <= turn.items()
+    assert {"outcome", "context_tokens", "cost_usd", "output_tokens", "tool_call_count"} < figures.keys()
+    assert not {"body", "result_text"} & figures.keys()
 
 
 def test_the_longest_message_is_taken_and_no_longer_one(site: Site, hive: Hive) -> None:

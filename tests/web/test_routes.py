@@ -184,7 +184,7 @@ def test_a_query_is_checked(served: tuple[Site, Telling]) -> None:
     site, _ = served
     for query in ("events?since=-1", "events?since=x", "events?limit=0", "events?limit=2001", f"events?since={10**30}"):
         assert site.ask("GET", f"/api/{query}").status == 400
-    for query in ("stream?partial=2", "stats?by=week", "stats?days=0", "inbox?all=yes", "turns/one"):
+    for query in ("stream?partial=2", "stats?by=week", "stats?days=0", "inbox?all=yes", "turns/one", "turns?limit=0"):
         assert site.ask("GET", f"/api/{query}").status == 400
     assert site.ask("GET", "/api/stream", {"Last-Event-ID": "x"}).status == 400
     head = site.ask("HEAD", "/api/stream")

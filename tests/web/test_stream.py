@@ -217,7 +217,7 @@ def test_t56_a_client_that_stops_reading_costs_bounded_memory_and_holds_up_nobod
 def test_t56_a_hundred_clients_see_every_event_in_order_and_the_harness_has_one_follower(
     site: Site, state_dir: Path
 ) -> None:
-    before = site.open_files()
+    before = site.idle_files()
     with telling(state_dir, EVENTS) as (harness, follower):
         with ExitStack() as stack:
             streams = [stack.enter_context(site.stream("since=0")) for _ in range(100)]

@@ -120,6 +120,15 @@ test("a connection that was steady begins with the shortest wait again; one that
   assert.equal(seconds(...ONLINE, lost(1001), ...flap, lost(1000 + STEADY_MS)), RETRY_S[0]);
 });
 
+test("an agent that is not there is not asked for again, until a person wants it", () => {
+  for (const type of ["refused", "gone"]) {
+    const over = { type, reason: "there is no agent 'wasp'" };
+    const { connection, last } = play(...ONLINE, over, lost());
+    assert.deepEqual([connection.phase, connection.reason, last], [type, over.reason, { do: "close" }]);
+    assert.equal(play(...ONLINE, over, { type: "retry" }).last.do, "ask_state");
+  }
+});
+
 test("since when it is lost is kept over the tries, for that is what the page can vouch for", () => {
   assert.equal(play(...ONLINE, lost(5000), { type: "retry" }, lost(6000)).connection.lostAt, 5000);
 });

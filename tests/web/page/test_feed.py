@@ -93,12 +93,13 @@ def test_text_is_seen_while_it_is_written_and_the_clock_goes_on_after_a_reload(
         assert window.page.locator(".rows .prose").count() == 0
         since = hive.status()["since_unix"]
         window.page.reload()
-        window.wait_text(".turn .elapsed", "0:0")
-        shown: float = window.page.evaluate(
+        window.wait_text(".turn .elapsed", ":")
+        began = (
             "() => { const [m, s] = document.querySelector('.elapsed').textContent.split(':');"
             "return Date.now() / 1000 - (60 * Number(m) + Number(s)) }"
         )
-        assert abs(shown - since) < 3  # the page shows whole seconds, redrawn each second
+        # The page shows whole seconds, redrawn each second, unless the machine is busy.
+        wait_until(lambda: abs(window.page.evaluate(began) - since) < 3)
         fake_claude.touch("go on")
         program.wait_for_kind("turn_end", outcome="ok")
         window.wait_text(".rows .prose", "Tell me what you need")
@@ -116,7 +117,7 @@ def test_2000_rows_come_live_and_from_the_history_and_the_reader_keeps_the_place
     with hive.run() as program, gateway(hive) as url, open_window(browser, hive, url) as window:
         window.wait_live()
         window.say("flood")
-        wait_until(lambda: len(window.numbers()) >= 1000, 30)
+        wait_until(lambda: len(window.numbers()) >= 1000)
         assert window.page.locator(".pill").is_hidden()
         window.page.locator(".feed").hover()
         window.page.mouse.wheel(0, -2000)
@@ -125,13 +126,13 @@ def test_2000_rows_come_live_and_from_the_history_and_the_reader_keeps_the_place
         fake_claude.touch("go on")
         program.wait_for_kind("turn_end")
         window.wait_text(".pill", "new")
-        wait_until(lambda: len(window.numbers()) >= 2000, 30)
+        wait_until(lambda: len(window.numbers()) >= 2000)
         assert window.page.evaluate("() => document.querySelector('.feed').scrollTop") == pytest.approx(where, abs=400)
         window.page.locator(".pill").click()
         window.page.locator(".pill").wait_for(state="hidden")
         window.wait_text(".foot", "crashed")
         program.wait_for_kind("turn_end", outcome="ok")
-        wait_until(lambda: max(window.numbers()) == stored_numbers(hive.state_dir)[-1], 20)
+        wait_until(lambda: max(window.numbers()) == stored_numbers(hive.state_dir)[-1])
         shown = window.numbers()
         assert shown == sorted(set(shown))
         assert shown[-1] - shown[0] + 1 == len(shown), "none is missing"

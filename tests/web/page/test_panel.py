@@ -1,15 +1,17 @@
 """The panel's controls in a real browser: what an operator does without a terminal, with the keyboard, on a phone."""
 
 import re
+import shutil
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator
 
-from tests.conftest import FakeClaude, wait_until
+from tests.conftest import CHROMIUM, FakeClaude, wait_until
 from tests.harness import SOURCE, TEXT, UNKNOWN_MODEL, Hive, gated, outcomes
-from tests.web.page.browser import CHROMIUM, NO_CHROMIUM, PHONE, Window, gateway, open_window
+from tests.web.page.browser import NO_CHROMIUM, PHONE, Window, gateway, open_window
 
 PAGE = "https://claude.ai/oauth/authorize?fake"
 CODE = "the-code#its-state"
@@ -51,6 +53,7 @@ def test_each_control_does_what_the_command_line_does(browser: Browser, hive: Hi
         assert outcomes(program.events()) == ["ok", "cancelled", "ok"]
         assert hive.messages("--all")[-1]["body"] == "/cancel"
         window.wait_text(".charts figcaption", "2 ok of 3")
+        assert sum("/api/turns" in url for url in window.asked) <= 3  # one for each turn that has ended
         assert window.page.locator(".charts canvas").count() == 4
         the_mistakes(window, hive)
         window.check_rows()
@@ -190,7 +193,7 @@ def test_the_keyboard_reaches_and_does_everything(browser: Browser, hive: Hive, 
         keys.type("two")
         keys.press("Control+Enter")
         fake_claude.wait_for("before go on")
-        window.wait_text(".announcer", "Turn started", limit_ms=5000)
+        window.wait_text(".announcer", "Turn started")
         assert window.page.locator("[role=log]").get_attribute("aria-live") == "off", "hundreds of rows a second"
         fake_claude.touch("go on")
         program.wait_for(lambda event: event["kind"] == "turn_end" and event["turn_id"] == 2)
@@ -216,7 +219,7 @@ def test_nothing_is_serious_for_accessibility_or_too_wide_for_a_phone(
                 window.page.get_by_role("button", name=tab).click()
                 assert overflowing(window.page.locator("body")) == []
                 assert window.axe() == []
-            assert window.page.locator(".charts canvas").count() == 4
+            wait_until(lambda: window.page.locator(".charts canvas").count() == 4)
             window.page.get_by_role("button", name="Transcript").click()
             window.say("/model " + "y" * 100)
             window.wait_text(".model", "yyy")
@@ -274,6 +277,33 @@ def test_several_agents_have_an_overview_and_a_wrong_token_opens_nothing(browser
         token.fill(url.partition("#token=")[2])
         token.press("Enter")
         window.wait_text(".agents li", "bee")
+
+
+def test_an_agent_that_is_not_there_or_not_any_more_is_said_and_asked_for_no_more(browser: Browser, hive: Hive) -> None:
+    everyone = Everyone(hive.workspace, hive.state_dir, hive.claude, hive.environment, hive.forkserver)
+    for name in ("bee", "wasp"):
+        assert everyone.call("-a", name, "send", "hi").status == 0
+    (inbox,) = Path(hive.environment["HOME"]).rglob("wasp/hyperhive-inbox.sqlite")
+    with gateway(everyone) as url, open_window(browser, hive, url) as window:
+        window.expected = ("status of 404",)
+        window.page.clock.install()
+        window.page.goto(url.replace("/#", "/agents/hornet#"))
+        window.wait_text(".banner .words", "Nothing to follow: there is no agent 'hornet'.")
+        assert window.text(".alive .words") == "no such agent"
+        assert window.page.locator(".banner .again").is_visible()
+        asked = len(window.asked)
+        window.page.clock.run_for(60_000)
+        assert len(window.asked) == asked
+        window.page.get_by_role("link", name="agents").click()
+        window.page.get_by_role("link", name="wasp").click()
+        window.wait_live()
+        shutil.rmtree(inbox.parent)
+        window.page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")  # it looks at once
+        window.wait_text(".banner .words", "Nothing to follow: there is no agent 'wasp'.")
+        assert everyone.call("-a", "wasp", "send", "anew").status == 0
+        window.page.locator(".banner .again").click()
+        window.wait_text(".inbox li", "anew")
+        assert window.text(".alive .words") == "stopped"
 
 
 def test_the_page_says_so_when_the_server_is_gone(browser: Browser, hive: Hive) -> None:

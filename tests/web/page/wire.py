@@ -52,6 +52,8 @@ class Wire:
                     continue
                 far = socket.create_connection(("127.0.0.1", self._port))
                 self._open |= {near, far}
+                if not self._whole.is_set():  # it was cut meanwhile
+                    self._end({near, far})
                 self._start(self._copy, near, far)
                 self._start(self._copy, far, near)
 

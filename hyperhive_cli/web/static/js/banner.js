@@ -1,5 +1,6 @@
 /** The banner below the header: what is wrong with the connection, in words that are true. */
 
+import { isOver } from "./connection.js";
 import { find, setText } from "./dom.js";
 import { timeOfDay } from "./text.js";
 
@@ -14,6 +15,7 @@ const QUIET_MS = 700; // a loss that is made good at once needs no banner
 export function connectionWords(connection, now) {
   const { phase, reason, lostAt, retryAt, known } = connection;
   if (phase === "refused") return `No access: ${reason}. Open the address that hyperhive web printed.`;
+  if (phase === "gone") return `Nothing to follow: ${reason}. ‹ above leads to those that there are.`;
   if (!lostAt || phase === "live") return "";
   const since = known ? ` What is shown ends at ${timeOfDay(lostAt)}.` : "";
   if (phase !== "reconnecting") return `Reconnecting.${since}`;
@@ -42,9 +44,9 @@ export class Banner {
     if (!this.connection) return;
     const now = Date.now();
     const { phase, lostAt } = this.connection;
-    const words = phase !== "refused" && now - lostAt < QUIET_MS ? "" : connectionWords(this.connection, now);
+    const words = !isOver(this.connection) && now - lostAt < QUIET_MS ? "" : connectionWords(this.connection, now);
     this.element.hidden = !words;
-    this.button.hidden = phase !== "reconnecting" && phase !== "refused";
+    this.button.hidden = phase !== "reconnecting" && !isOver(this.connection);
     setText(find(".words", this.element), words);
   }
 }

@@ -1,4 +1,4 @@
-/** The last turns: what is known of them, and when it is drawn. Each turn is asked for once. */
+/** The last turns: what is known of them, and when it is drawn. */
 
 import { find, h } from "./dom.js";
 import { signOf } from "./facts.js";
@@ -9,7 +9,6 @@ import { count, dollars, duration, moment, number, plural, string, tokens } from
 /** @typedef {import("./plot.js").Line} Line */
 
 const MOST_TURNS = 40;
-const AT_ONCE = 6; // requests: so many a browser sends side by side
 const HEIGHT_PX = 84;
 const LEAST_WIDTH_PX = 160;
 
@@ -18,8 +17,8 @@ export class Charts {
   constructor(api) {
     this.api = api;
     this.root = find(".plots");
-    /** @type {Map<number, Record<string, any> | null>} */
-    this.turns = new Map();
+    /** @type {Record<string, any>[]} */
+    this.turns = [];
     this.newest = 0;
     /** @type {any} */
     this.library = null;
@@ -29,31 +28,20 @@ export class Charts {
     new ResizeObserver(() => this.resize()).observe(this.root);
   }
 
-  /** Read the turns up to this one that are not known yet, and draw. @param {number | null} newest */
+  /** Read the turns up to this one, the newest that has ended, and draw. @param {number | null} newest */
   async upTo(newest) {
-    if (!newest || this.isBusy || this.root.offsetParent === null) return; // not seen now: drawn when it is
-    const wanted = Array.from({ length: Math.min(MOST_TURNS, newest) }, (_, index) => newest - index);
-    const missing = wanted.filter((id) => !this.turns.has(id));
-    if (!missing.length && newest === this.newest) return;
+    if (!newest || newest === this.newest || this.isBusy || this.root.offsetParent === null) return; // drawn when seen
     this.isBusy = true;
     try {
-      for (let at = 0; at < missing.length; at += AT_ONCE) {
-        await Promise.all(missing.slice(at, at + AT_ONCE).map((id) => this.ask(id)));
-      }
+      this.turns = (await this.api.get(`turns?limit=${MOST_TURNS}`)).turns;
       this.library ??= (await import("../vendor/uplot.js")).default;
       this.newest = newest;
       this.draw();
+    } catch {
+      // It is asked for again with the next look at the agent; what is wrong the link says.
     } finally {
       this.isBusy = false;
     }
-  }
-
-  /** @param {number} id */
-  async ask(id) {
-    const turn = await this.api.get(`turns/${id}`).catch(() => null);
-    // One that runs has no figures yet: it is asked for again when it has ended.
-    if (turn === null || turn.outcome) this.turns.set(id, turn);
-    this.turns.delete(id - MOST_TURNS);
   }
 
   /** Draw again: the colours have changed. */
@@ -64,8 +52,7 @@ export class Charts {
   draw() {
     for (const plot of this.plots) plot.destroy();
     this.plots = [];
-    const known = [...this.turns.values()].filter((turn) => turn !== null);
-    const turns = known.sort((one, other) => one.turn_id - other.turn_id).slice(-MOST_TURNS);
+    const { turns } = this;
     if (!turns.length) {
       this.root.replaceChildren(h("p", "quiet", "No turn has ended yet."));
       return;

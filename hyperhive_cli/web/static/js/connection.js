@@ -8,6 +8,7 @@
  *   live          events come as they happen
  *   reconnecting  lost; waits, longer each time, then begins at `connecting` again
  *   refused       the server does not know the token; only a person can go on
+ *   gone          the server knows no such agent, or not any more; the same
  *
  * `last` is the number of the newest event shown. An event with a number up to it was shown already, so that
  * whatever is read twice (a page and the stream, before and after a restart) is shown once. Numbers are the
@@ -23,7 +24,7 @@ export const RETRY_S = [0.5, 1, 2, 4, 8, 15];
 export const STEADY_MS = 5000; // live for so long, a loss is a new one and not the next in a row
 
 /**
- * @typedef {"connecting" | "replaying" | "opening" | "live" | "reconnecting" | "refused"} Phase
+ * @typedef {"connecting" | "replaying" | "opening" | "live" | "reconnecting" | "refused" | "gone"} Phase
  * @typedef {Record<string, any>} Snapshot of `status --json`, with `seq` and `boot`
  * @typedef {Record<string, any> & {seq: number | null}} LiveEvent
  * @typedef {{phase: Phase, last: number, target: number, boot: string | null, stored: boolean,
@@ -32,7 +33,7 @@ export const STEADY_MS = 5000; // live for so long, a loss is a new one and not 
  * @typedef {{type: "start"} | {type: "retry"} | {type: "state", snapshot: Snapshot} |
  *   {type: "page", events: LiveEvent[]} | {type: "snapshot", snapshot: Snapshot, now: number} |
  *   {type: "events", events: LiveEvent[]} | {type: "changed", snapshot: Snapshot} |
- *   {type: "reset", since: number} | {type: "lost", reason: string, now: number} | {type: "refused", reason: string}} Input
+ *   {type: "reset", since: number} | {type: "lost", reason: string, now: number} | {type: "refused" | "gone", reason: string}} Input
  * @typedef {{do: "ask_state"} | {do: "ask_page", since: number} | {do: "open", since: number} | {do: "close"} |
  *   {do: "retry_in", seconds: number} | {do: "know", snapshot: Snapshot} | {do: "begin_afresh"} |
  *   {do: "show", events: LiveEvent[]} | {do: "gap", missing: number}} Effect
@@ -75,12 +76,18 @@ export function step(was, input) {
     case "reset":
       return reset(was, input.since);
     case "lost":
-      return was.phase === "refused" ? [was, []] : lost(was, input.reason, input.now);
+      return isOver(was) ? [was, []] : lost(was, input.reason, input.now);
     case "refused":
-      return [{ ...was, phase: "refused", reason: input.reason }, [{ do: "close" }]];
+    case "gone":
+      return [{ ...was, phase: input.type, reason: input.reason }, [{ do: "close" }]];
     default:
       return [was, []];
   }
+}
+
+/** Whether only a person can go on. @param {Connection} connection */
+export function isOver({ phase }) {
+  return phase === "refused" || phase === "gone";
 }
 
 /**

@@ -102,6 +102,7 @@ function observeLine(facts, line) {
  */
 export function aliveBadge(facts, phase, now) {
   if (phase === "refused") return { words: "no access", tone: "bad", countdown: "", hint: "" };
+  if (phase === "gone") return { words: "no such agent", tone: "bad", countdown: "", hint: "" };
   const isAway = facts?.hive && facts.capabilities?.send === false; // the hive is, which alone knows of it
   if (!facts || phase === "reconnecting" || isAway) {
     return { words: facts ? "reconnecting" : "connecting", tone: "quiet", countdown: "", hint: "" };

@@ -1,7 +1,7 @@
 /** Carries out what the state machine of the connection decides: requests, the stream, the wait for the next try. */
 
 import { RequestError } from "./access.js";
-import { PAGE_ROWS, step, unconnected } from "./connection.js";
+import { PAGE_ROWS, isOver, step, unconnected } from "./connection.js";
 import { FrameReader } from "./sse.js";
 
 /** @import { Api } from "./access.js" */
@@ -38,7 +38,7 @@ export class Link {
 
   /** Do not wait any longer: the operator asks, or the network is back. */
   retryNow() {
-    if (this.connection.phase !== "reconnecting" && this.connection.phase !== "refused") return;
+    if (this.connection.phase !== "reconnecting" && !isOver(this.connection)) return;
     clearTimeout(this.timer);
     this.feed({ type: "retry" });
   }
@@ -152,6 +152,7 @@ export class Link {
     const status = error instanceof RequestError ? error.status : 0;
     const reason = error instanceof Error ? error.message : String(error);
     if (status === 401 || status === 403) this.feed({ type: "refused", reason });
+    else if (status === 404) this.feed({ type: "gone", reason });
     else
       this.feed({
         type: "lost",

@@ -35,7 +35,7 @@ async function begin() {
     if (named || isOne) {
       const name = named ? decodeURIComponent(named) : agents[0].agent;
       open("panel");
-      new Panel(name, new Api(`/agents/${encodeURIComponent(name)}/api`), isOne).start();
+      new Panel(name, new Api(`/agents/${encodeURIComponent(name)}/api`), isOne && name === agents[0].agent).start();
     } else {
       open("overview");
       new Overview(api, agents, hive).start();

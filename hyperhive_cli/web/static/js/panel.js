@@ -1,5 +1,6 @@
 /** One agent's panel: puts the parts together, and decides when the agent's state is asked for again. */
 
+import { RequestError } from "./access.js";
 import { Banner } from "./banner.js";
 import { Charts } from "./charts.js";
 import { colourSwitch } from "./colours.js";
@@ -118,8 +119,9 @@ export class Panel {
       try {
         const [snapshot] = await Promise.all([this.api.get("state"), this.inbox.refresh()]);
         this.know(snapshot);
-      } catch {
-        // The link finds out by itself, and the banner says so.
+      } catch (error) {
+        // All else the link finds out by itself, and the banner says so; a stream goes on though its agent has gone.
+        if (error instanceof RequestError && error.status === 404) this.link.feed({ type: "gone", reason: error.message });
       }
       this.isLooking = false;
     }

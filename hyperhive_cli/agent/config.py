@@ -1,0 +1,42 @@
+"""`AgentConfig` and `Account`: how an agent runs claude, and whom claude works for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hyperhive_cli.agent.mark import Mark
+from hyperhive_cli.budget import Budget
+from hyperhive_cli.claude.argv import Launch
+from hyperhive_cli.claude.redact import Redactor
+from hyperhive_cli.claude.watch import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """How an agent runs claude."""
+
+    launch: Launch
+    workspace: Path
+    environment: Mapping[str, str]
+    limits: Limits = field(default_factory=Limits)
+    continue_newest: bool = False
+    drain: bool = False
+    drain_wait_s: float = 60.0
+    kept: tuple[int, ...] = ()  # descriptors that a turn's guard holds: the harness's lock
+    expect_auth: str | None = None  # the only source of credentials that may be used
+    redactor: Redactor = field(default_factory=lambda: Redactor({}))
+    prewarm: bool = False  # let the next claude wait while the agent is idle
+    budget: Budget = field(default_factory=Budget)
+    mark: Mark = field(default_factory=Mark)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whom claude works for, by digests, which tell nobody who that is.
+
+    Agents with the same `name` share its limits. Those with the same `login` share what claude logs in with as well:
+    a key wherever it is used, a login only where its file is.
+    """
+
+    name: str
+    login: str

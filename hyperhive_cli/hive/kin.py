@@ -1,0 +1,60 @@
+"""`Kin`: what an agent shares with those that have its account or its login: the waits for a limit and for a login."""
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from hyperhive_cli.agent.config import Account
+from hyperhive_cli.agent.pause import ACCOUNT_WAITS
+from hyperhive_cli.events import BusEvent, StatusChanged
+from hyperhive_cli.hive.tenancy import AccountState
+
+STAGGER_S = 5.0  # in which the agents of an account go on, one after the other
+LIMITED, LOGGED_OUT = "rate_limited", "needs_login_idle"
+
+
+class Resting(Protocol):
+    """The agent's loop, as far as others of its account let it rest."""
+
+    def rest_too(self, reason: str, until_unix: int | None) -> None:
+        """Rest as another agent of the same account does, until then (None: until it says so)."""
+
+    def rest_no_longer(self, stagger_s: float) -> None:
+        """Go on so many seconds from now, if it was for another agent's sake that this one rests."""
+
+
+class Kin:
+    """One agent among those of its account. Without one (None) it shares nothing."""
+
+    def __init__(self, agent: str, account: Account | None, loop: Resting) -> None:
+        self.account = None if account is None else account.name
+        self.names = frozenset() if account is None else frozenset({account.name, account.login})
+        self._by_status = {} if account is None else {LIMITED: account.name, LOGGED_OUT: account.login}
+        self._agent = agent
+        self._loop = loop
+        self._status = "online"
+
+    def news(self, records: Sequence[BusEvent]) -> Iterator[tuple[str, str, int | None]]:
+        """Give what the others should know of these events: whose (a name), the status, and until when."""
+        for record in records:
+            if isinstance(record.event, StatusChanged):
+                before, self._status = self._status, record.event.status
+                yield from self._told(before, self._status, record.event.until_unix)
+
+    def _told(self, before: str, status: str, until: int | None) -> Iterator[tuple[str, str, int | None]]:
+        if (name := self._by_status.get(status)) is not None:
+            yield name, status, until
+        elif status == "online" and before == ACCOUNT_WAITS:  # a person let this one go on
+            yield from ((name, status, until) for name in self.names)
+        elif status == "online" and (name := self._by_status.get(before)) is not None:
+            yield name, status, until
+
+    def heard(self, states: Sequence[AccountState]) -> None:
+        """Take what all have found: rest too, or go on. One that is gone is not waited for."""
+        others = [state for state in states if state.account in self.names and state.agent != self._agent]
+        for state in others:
+            if state.status in self._by_status and state.is_alive:
+                self._loop.rest_too(f"agent {state.agent} found: {state.status}; it has our account", state.until_unix)
+                return
+        if others:
+            self._loop.rest_no_longer(random.random() * STAGGER_S)  # noqa: S311 - not a secret

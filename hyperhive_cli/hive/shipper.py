@@ -1,0 +1,109 @@
+"""`Shipper`: brings an agent's events into the hive, each at least once, and tries for as long as that takes."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import Any
+
+import trio
+
+from hyperhive_cli.bus import Bus
+from hyperhive_cli.errors import StoreError
+from hyperhive_cli.events import BusEvent
+from hyperhive_cli.hive import tenancy
+from hyperhive_cli.hive.kin import Kin
+from hyperhive_cli.hive.line import Line
+from hyperhive_cli.hive.tenancy import Row, Seat
+
+BATCH_EVENTS = 50
+BATCH_BYTES = 1024 * 1024
+GATHER_S = 0.02  # from one batch to the next: what comes meanwhile goes in one statement
+AGAIN_S = 1.0  # after the hive could not be reached
+
+TakeNote = Callable[[Seat, Sequence[BusEvent]], Awaitable[None]]  # of events that the hive has now
+
+
+class Shipper:
+    """One agent's events on their way into the hive."""
+
+    def __init__(self, bus: Bus, line: Line, kin: Kin, take_note: TakeNote) -> None:
+        self._bus = bus
+        self._line = line
+        self._kin = kin
+        self._take_note = take_note
+        self._follow_from = 0
+        self._after = 0  # the newest of our events that the hive has, in our numbers
+        self._is_stored = True
+        self._shipped = trio.Event()
+
+    def begin_at(self, shipped: int) -> None:
+        """Begin behind what the hive has of this folder's history, or where its numbers began anew."""
+        self._after = shipped
+        self._is_stored = bool(self._bus.snapshot()["stored"])
+        if not self._is_stored or shipped > self._bus.current_seq:
+            shipped = self._bus.first_seq if self._is_stored else 0
+        self._follow_from = shipped
+
+    async def run(self, seat: Seat) -> None:
+        """Ship what there is and what comes, until the bus is closed. Raises FencedError."""
+        while True:
+            try:
+                async with aclosing(self._bus.follow(self._follow_from)) as feed:
+                    async for records in feed:
+                        await self._ship(seat, records)
+                        await self._take_note(seat, records)
+                        await trio.sleep(GATHER_S)
+            except _BehindError:
+                continue
+            return
+
+    async def finish(self) -> None:
+        """Wait until the hive has all events so far; `run` ships them."""
+        upto = self._bus.current_seq
+        while self._follow_from < upto:
+            self._shipped = trio.Event()
+            await self._shipped.wait()
+
+    async def _ship(self, seat: Seat, records: list[BusEvent]) -> None:
+        rows: list[Row] = [(r.seq, r.ts, r.event.kind, r.payload) for r in records if r.seq is not None]
+        for batch in batches(rows):
+            numbered = self._numbered(batch)
+            ended = await self._insist(partial(tenancy.append, seat=seat, rows=numbered, after=self._after))
+            if ended is None:  # an answer was lost: the hive has these already
+                self._after = self._follow_from = await self._insist(partial(tenancy.shipped_upto, seat=seat))
+                raise _BehindError
+            self._after = numbered[-1][0]
+            self._follow_from = batch[-1][0]
+            self._shipped.set()
+        for name, status, until in self._kin.news(records):
+            say = partial(tenancy.say_account, seat=seat, account=name, status=status, until_unix=until)
+            await self._insist(say)
+
+    def _numbered(self, rows: list[Row]) -> list[Row]:
+        """Give rows under the numbers by which the hive tells what it has: without a history they mean nothing."""
+        return rows if self._is_stored else [(self._after, *row[1:]) for row in rows]
+
+    async def _insist(self, work: Callable[..., Any]) -> Any:  # noqa: ANN401 - as the work
+        """Try until the hive answers."""
+        while True:
+            try:
+                return await self._line.call(work)
+            except StoreError:
+                await trio.sleep(AGAIN_S)
+
+
+class _BehindError(Exception):
+    """The hive has more of our events than we knew."""
+
+
+def batches(rows: list[Row]) -> list[list[Row]]:
+    """Cut rows into batches of bounded number and size."""
+    found: list[list[Row]] = []
+    size = BATCH_BYTES
+    for row in rows:
+        if size + len(row[3]) > BATCH_BYTES or len(found[-1]) == BATCH_EVENTS:
+            found.append([])
+            size = 0
+        found[-1].append(row)
+        size += len(row[3])
+    return found
