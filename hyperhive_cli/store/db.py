@@ -175,20 +175,30 @@ def log_allowance(path: Path) -> int:
     return min(WAL_LIMIT_BYTES, free_bytes(path) // 4)
 
 
+def copy_log(path: Path) -> None:
+    """Bring what a database's -wal holds into its file, as far as no reader needs it there. Blocking.
+
+    By a connection of its own, for a thread of its own; holds up nobody. When all is copied, the next commit begins
+    the -wal anew, in its place.
+    """
+    with suppress(sqlite3.Error), _checkpointer(path) as db:
+        db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
 def shrink_wal(path: Path) -> int:
     """Bring what a database's -wal holds into its file, cut it to nothing, and give the size that it still has.
 
     By a connection of its own, for a thread of its own; waits for nobody. What cannot be cut back now (a writer
     at work, a disk that is full) is left for the next time.
     """
-    with (
-        suppress(sqlite3.Error),
-        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0)) as db,
-    ):
-        # The first does the work and holds up no writer; the second, which does, finds nothing left to do.
-        for mode in ("PASSIVE", "TRUNCATE"):
-            db.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+    copy_log(path)
+    with suppress(sqlite3.Error), _checkpointer(path) as db:  # which holds up writers, and finds nothing left to copy
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return wal_bytes(path)
+
+
+def _checkpointer(path: Path) -> closing[sqlite3.Connection]:
+    return closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0))
 
 
 def is_damaged(error: Exception) -> bool:
