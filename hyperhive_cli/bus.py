@@ -153,7 +153,7 @@ class Bus:
         """
         if self._store is None or self._store.log is None or not self._store.log.relieve():
             return
-        await trio.to_thread.run_sync(self._store.log.finish)
+        await self._store.log.finish(trio.to_thread.run_sync)
         if self._store.is_crowded:
             await self.sweep()
 

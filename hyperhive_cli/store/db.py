@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from hyperhive_cli.errors import StoreError
-from hyperhive_cli.store.place import COMPANIONS, companion, drop_companions, free_bytes, wal_bytes
+from hyperhive_cli.store.place import COMPANIONS, companion, drop_companions
 
 KEPT_QUARANTINES = 3
 WAL_LIMIT_BYTES = 16 * 1024 * 1024  # what a -wal is cut back to, and what it should not outgrow
@@ -33,6 +33,7 @@ def open_database(
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {synchronous}")
         db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+        db.execute("PRAGMA wal_autocheckpoint = 0")  # log.py says why
         if keep_old:
             _keep_old(db, path, len(migrations))
         _migrate(db, path, migrations)
@@ -164,41 +165,6 @@ def look_for_damage(path: Path, *, limit_s: float) -> str | None:
             raise TimeoutError(f"its check takes longer than {limit_s:g} s") from error
         return str(error)
     return None
-
-
-def log_allowance(path: Path) -> int:
-    """Give how many bytes a database's -wal may take up now: WAL_LIMIT_BYTES, on a small disk a part of what is free.
-
-    The copying may need as much again in the database's file. A log larger than what is left could never be cut
-    back, and would fill the disk for good.
-    """
-    return min(WAL_LIMIT_BYTES, free_bytes(path) // 4)
-
-
-def copy_log(path: Path) -> None:
-    """Bring what a database's -wal holds into its file, as far as no reader needs it there. Blocking.
-
-    By a connection of its own, for a thread of its own; holds up nobody. When all is copied, the next commit begins
-    the -wal anew, in its place.
-    """
-    with suppress(sqlite3.Error), _checkpointer(path) as db:
-        db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-
-
-def shrink_wal(path: Path) -> int:
-    """Bring what a database's -wal holds into its file, cut it to nothing, and give the size that it still has.
-
-    By a connection of its own, for a thread of its own; waits for nobody. What cannot be cut back now (a writer
-    at work, a disk that is full) is left for the next time.
-    """
-    copy_log(path)
-    with suppress(sqlite3.Error), _checkpointer(path) as db:  # which holds up writers, and finds nothing left to copy
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    return wal_bytes(path)
-
-
-def _checkpointer(path: Path) -> closing[sqlite3.Connection]:
-    return closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0))
 
 
 def is_damaged(error: Exception) -> bool:

@@ -89,7 +89,7 @@ class EventStore:
             self.connection, self.moved = _open_or_begin(place.path)
         except OSError as error:
             raise StoreError(f"the history {place.path} cannot be used: {error}") from error
-        self.place, self.log = place_of(place.path), Log(place.path)
+        self.place, self.log = place_of(place.path), Log(place.path, self.connection)
         self._begin_above(newest)
         what = f"the history {place.path} was {'removed' if is_gone else 'replaced by another file'} while in use"
         then = "a new one was begun" if is_gone or self.moved is not None else "the new one is used"
@@ -192,7 +192,7 @@ def open_event_store(path: Path) -> Iterator[EventStore]:
     A damaged file is moved aside first, and a new one begun; `moved` then says where it is.
     """
     connection, moved = _open_or_begin(path)
-    store = EventStore(connection, moved=moved, place=place_of(path), log=Log(path))
+    store = EventStore(connection, moved=moved, place=place_of(path), log=Log(path, connection))
     try:
         yield store
     finally:
@@ -216,7 +216,6 @@ def _open_or_begin(path: Path) -> tuple[sqlite3.Connection, Path | None]:
 
 def _open_sound(path: Path) -> sqlite3.Connection:
     connection = database.open_database(path, schema.EVENTS, synchronous="NORMAL", busy_s=BUSY_S)
-    connection.execute("PRAGMA wal_autocheckpoint = 0")  # `Bus.settle` sees to the log, with a thread
     # Debian's SQLite overwrites what is deleted with zeros: a sweep would write as much as the rows did.
     connection.execute("PRAGMA secure_delete = FAST")
     connection.text_factory = _text

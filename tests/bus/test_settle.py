@@ -12,9 +12,9 @@ from hyperhive_cli.events import BusEvent, Stream
 from hyperhive_cli.ring import Ring, Subscription
 from hyperhive_cli.settings import HISTORY_CAPACITY, RING_CAPACITY, RING_LIMIT_BYTES
 from hyperhive_cli.store import events, log
-from hyperhive_cli.store.db import WAL_LIMIT_BYTES, copy_log
+from hyperhive_cli.store.db import WAL_LIMIT_BYTES
 from hyperhive_cli.store.events import EventStore, open_event_store
-from hyperhive_cli.store.log import BEGIN_BYTES
+from hyperhive_cli.store.log import BEGIN_BYTES, copy_log
 from hyperhive_cli.store.place import free_bytes, wal_bytes
 from tests.bus.made_bus import seqs, stored, texts
 from tests.bus.test_care import LARGE, reader
@@ -82,9 +82,9 @@ def test_who_writes_faster_than_can_be_copied_waits(
 ) -> None:
     gate = Event()
 
-    def copy_late(where: Path) -> None:
+    def copy_late(where: Path, mode: str = "PASSIVE") -> None:
         gate.wait()
-        copy_log(where)
+        copy_log(where, mode)
 
     async def write_beside() -> list[int]:
         async with trio.open_nursery() as nursery:
