@@ -45,15 +45,23 @@ def open_database(
 
 def open_reader(path: Path, *, busy_s: float = 5.0) -> sqlite3.Connection:
     """Open an existing database for reading alone; raises sqlite3.Error when there is none."""
-    uri = path.absolute().as_uri()
+    address = f"{path.absolute().as_uri()}?mode=ro"
     try:
-        db = sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=busy_s, isolation_level=None)
-        db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+        return _open_reader(address, busy_s)
     except sqlite3.OperationalError:
         # A WAL database in a folder that we may not write needs -shm, which we cannot make: read the file
         # alone, without what may still stand in the -wal.
-        db = sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None)
-    db.execute("PRAGMA query_only = 1")
+        return _open_reader(f"{address}&immutable=1", busy_s)
+
+
+def _open_reader(address: str, busy_s: float) -> sqlite3.Connection:
+    db = sqlite3.connect(address, uri=True, timeout=busy_s, isolation_level=None)
+    try:
+        db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+        db.execute("PRAGMA query_only = 1")
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
