@@ -8,7 +8,7 @@ from typing import Any
 
 from hyperhive_cli.agent.login import LoginDesk
 from hyperhive_cli.agent.loop import AgentLoop
-from hyperhive_cli.budget import TURN_LIMITS
+from hyperhive_cli.budget import TURN_LIMITS, positive
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.control.peer import Peer, descends_from
 from hyperhive_cli.errors import RefusedError, UsageError
@@ -122,9 +122,7 @@ class ControlHandler:
         return changed
 
     async def _change_message(self, change: Callable[..., Message], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        message_id = arguments.get("id")
-        if not isinstance(message_id, int):
-            raise UsageError(f"{message_id!r} is no message's number", "hyperhive inbox")
+        message_id = _to_message_id(arguments.get("id"))
         changed = await self._loop.change(partial(change, message_id=message_id, now_ms=self._bus.now_ms()))
         return {"message": changed.to_dict()}
 
@@ -152,8 +150,12 @@ class ControlHandler:
         return {"outcome": outcome.kind.value, "note": outcome.note, "context_tokens": self._bus.context_tokens}
 
     async def _budget_raise(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        limits = {name: arguments[name] for name in TURN_LIMITS if arguments.get(name) is not None}
-        lift = await self._loop.raise_budget(arguments.get("day_cost"), arguments.get("message_id"), limits)
+        asked = {name: arguments.get(name) for name in ("day_cost", *TURN_LIMITS)}
+        limits = {name: _to_limit(name, limit) for name, limit in asked.items() if limit is not None}
+        day_cost, named = limits.pop("day_cost", None), arguments.get("message_id")
+        if bool(limits) != (named is not None):
+            raise UsageError("a turn's limits are raised for one message", "--message ID --tool-calls N")
+        lift = await self._loop.raise_budget(day_cost, None if named is None else _to_message_id(named), limits)
         return {"budget": self._loop.budget(), "turn": None if lift is None else lift._asdict()}
 
     async def _cancel(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -174,3 +176,15 @@ class ControlHandler:
 
     async def _logout(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"logout": (await self._desk.log_out()).to_dict()}
+
+
+def _to_message_id(given: object) -> int:
+    if not isinstance(given, int) or isinstance(given, bool):
+        raise UsageError(f"{given!r} is no message's number", "hyperhive inbox")
+    return given
+
+
+def _to_limit(name: str, given: object) -> float:
+    if (limit := positive(given)) is None:
+        raise UsageError(f"{given!r} is no limit of {name.replace('_', '-')}", "a number above 0")
+    return float(limit) if name.endswith("cost") else int(limit)
