@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hyperhive_cli.claude.stream import DIAGNOSTIC, content_blocks
-from hyperhive_cli.usage import TokenUsage, context_of
+from hyperhive_cli.usage import MOST, TokenUsage, context_of
 
 # From this release on, `total_cost_usd` of a resumed run goes on from where the session's last one ended.
 COST_PER_SESSION_SINCE = (2, 1, 277)
@@ -18,7 +18,12 @@ def _text(value: object) -> str | None:
 
 
 def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST else None
+
+
+def _dollars(value: object) -> float | None:
+    is_figure = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_figure and 0 <= value <= MOST else None  # type: ignore[arg-type,operator]
 
 
 @dataclass(slots=True)
@@ -220,9 +225,8 @@ def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.usage += TokenUsage.from_usage(line.get("usage"))
     seen.total_usage = _total_usage(line.get("modelUsage")) or seen.total_usage
     seen.requests.clear()
-    cost = line.get("total_cost_usd")
-    if isinstance(cost, int | float) and not isinstance(cost, bool):
-        seen.total_cost_usd = float(cost)
+    cost = _dollars(line.get("total_cost_usd"))
+    seen.total_cost_usd = seen.total_cost_usd if cost is None else cost
     seen.is_error = line.get("is_error") is True
     text = _text(line.get("result"))
     if text or seen.is_error:  # an earlier answer explains no failure
@@ -268,9 +272,13 @@ def _window(model_usage: object) -> int | None:
 
 
 def _unix_seconds(value: object) -> int | None:
-    """Give a time in seconds; one that would lie beyond the year 5000 is meant in milliseconds."""
+    """Give a time in seconds; one that would lie beyond the year 5000 is meant in milliseconds, or is none."""
     found = _whole(value)
-    return found // 1000 if found is not None and found > 100_000_000_000 else found
+    seconds = found // 1000 if found is not None and found > _YEAR_5000 else found
+    return None if seconds is not None and seconds > _YEAR_5000 else seconds
+
+
+_YEAR_5000 = 100_000_000_000
 
 
 def _observe_limit(seen: Evidence, line: Mapping[str, Any]) -> None:

@@ -104,6 +104,23 @@ def test_t57_what_becomes_of_a_message(row: Row, world: World) -> None:
     assert life.loop.failed is (row.outcomes != ["ok"])
 
 
+def test_t45_figures_that_no_database_holds_are_left_out_and_the_turn_is_kept(world: World) -> None:
+    huge = 2**64 - 1
+    models = {"claude": {"inputTokens": huge, "contextWindow": huge}}
+    figures = {"usage": {"output_tokens": huge, "input_tokens": 7}, "modelUsage": models, "total_cost_usd": huge}
+    result = {"type": "result", "subtype": "success", "is_error": False, "result": "ok", **figures}
+    first, second = world.put("one"), world.put("two")
+    life = world.drain([INIT, {"line": result}], limited(huge))
+    assert (life.outcomes(), [world.get(n).state for n in (first, second)]) == (
+        ["ok", "rate_limited"],
+        ["done", "ready"],
+    )
+    ended = world.inbox.last_turn(first)
+    assert ended is not None
+    assert [ended[name] for name in ("output_tokens", "context_window", "cost_usd")] == [0, None, None]
+    assert 0 < (life.bus.waits_until or 0) - world.now < 1000  # as for one that does not say when it ends
+
+
 def test_a_claude_that_cannot_be_started_spends_no_attempt(world: World) -> None:
     message_id = world.put("do it")
     world.workspace.rmdir()
