@@ -118,7 +118,7 @@ class ControlHandler:
 
     async def _inbox_retry(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         changed = await self._change_message(Inbox.retry, arguments)
-        await self._loop.resume()
+        self._loop.wake()
         return changed
 
     async def _change_message(self, change: Callable[..., Message], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -130,8 +130,10 @@ class ControlHandler:
         await self._loop.pause()
         return {}
 
-    async def _resume(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {"rested": await self._loop.resume()}
+    async def _resume(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Go on; with `for_message` only as a message's sake asks for it."""
+        is_for_message = arguments.get("for_message") is True
+        return {"rested": self._loop.wake() if is_for_message else await self._loop.resume()}
 
     async def _set_model(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         model = check_model_name(str(arguments.get("model", "")))

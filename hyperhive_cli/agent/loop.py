@@ -109,17 +109,24 @@ class AgentLoop:
 
     async def resume(self) -> bool:
         """End a pause or a rest now, whatever its reason, a spent day may cost as much again; False: there is none."""
-        paused, rest = self.is_paused, self._rest
+        paused = self.is_paused
         if paused:
             await self._ledger.insist(lambda: self._inbox.put_facts(paused=""), limit_s=FACT_LIMIT_S)
             self._bus.note("no longer paused")
+        if self._rest is not None and self._bus.status == HELD:
+            await self._ledger.insist(self._purse.extend_day, limit_s=FACT_LIMIT_S)
+        return self._end_rest() or paused
+
+    def wake(self) -> bool:
+        """End a rest for the sake of a message; not a pause, nor the wait of a spent day. False: there is none."""
+        return self._bus.status != HELD and self._end_rest()
+
+    def _end_rest(self) -> bool:
         self._pauses.forget()
-        if rest is not None:
-            if self._bus.status == HELD:
-                await self._ledger.insist(self._purse.extend_day, limit_s=FACT_LIMIT_S)
-            rest.until = -math.inf
+        if self._rest is not None:
+            self._rest.until = -math.inf
         self.ring()
-        return paused or rest is not None
+        return self._rest is not None
 
     def budget(self) -> Mapping[str, Any] | None:
         """Give the `budget` field of `status --json`."""
