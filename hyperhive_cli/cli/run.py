@@ -21,7 +21,7 @@ from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.amount import Amount
 from hyperhive_cli.cli.configured import load_settings, stronger
-from hyperhive_cli.cli.invocation import Invocation, check_reachable, hive_option, is_plain, now_ms, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, check_reachable, hive_option, is_plain, is_text, now_ms, pass_invocation
 from hyperhive_cli.cli.limits import limit_options, to_limits
 from hyperhive_cli.cli.sinks import open_sink
 from hyperhive_cli.cli.web import with_panel
@@ -192,6 +192,8 @@ def run(
         as_json, quiet = _one_of_both()
     _check_words(claude_args, permission_mode, passed)
     workspace = workspace.resolve()
+    if not is_text(str(workspace)):
+        raise UsageError(f"the name of the workspace {workspace} is no UTF-8 text", "rename the folder")
     paths = invocation.paths_for(workspace)
     check_reachable(paths.state_dir)
     if partial is None:
