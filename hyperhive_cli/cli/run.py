@@ -21,7 +21,15 @@ from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.amount import Amount
 from hyperhive_cli.cli.configured import load_settings, stronger
-from hyperhive_cli.cli.invocation import Invocation, check_reachable, hive_option, is_plain, is_text, now_ms, pass_invocation
+from hyperhive_cli.cli.invocation import (
+    Invocation,
+    check_reachable,
+    hive_option,
+    is_plain,
+    is_text,
+    now_ms,
+    pass_invocation,
+)
 from hyperhive_cli.cli.limits import limit_options, to_limits
 from hyperhive_cli.cli.sinks import open_sink
 from hyperhive_cli.cli.web import with_panel
