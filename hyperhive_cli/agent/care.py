@@ -23,7 +23,8 @@ SWEEP_EVERY_S = 300.0
 def recover(inbox: Inbox, bus: Bus, boot: str) -> None:
     """Take back what any life but `boot` had leased, and say so. Raises StoreError."""
     for message in inbox.recover(boot, now_ms=bus.now_ms()):
-        bus.note(f"message {message.id} is {message.state} again: {message.reason}", "warning")
+        again = " again" if message.state == "ready" else ""
+        bus.note(f"message {message.id} is {message.state}{again}: {message.reason}", "warning")
 
 
 def check_inbox(inbox: Inbox, bus: Bus) -> None:

@@ -158,6 +158,8 @@ class AgentLoop:
         """Interrupt the running turn for good; raises RefusedError when there is none."""
         if not self._desk.stop(Cause.CANCELLED):
             raise RefusedError("no turn is running")
+        if (message := self._desk.message) is not None:  # a harness that dies before the turn has ended must know
+            self._ledger.attempt(lambda: self._inbox.mark_cancelled(message.id))
 
     def yield_turn(self, *, now: bool) -> None:
         """End the running turn, in an orderly way or (`now`) at once: the agent is another machine's, or soon is."""

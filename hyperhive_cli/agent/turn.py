@@ -55,6 +55,11 @@ class TurnDesk:
             self._running.stop(cause)
         return self._running is not None
 
+    @property
+    def message(self) -> Message | None:
+        """The message of the running turn; None when none runs, or one that has no message."""
+        return None if self._running is None or self._given is None else self._given[1]
+
     def interrupt(self, *, now: bool) -> None:
         """End the running turn alone, in an orderly way or (`now`) at once; those after it run as ever."""
         if self._running is not None:

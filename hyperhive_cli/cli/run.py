@@ -199,9 +199,7 @@ def run(
     if as_json and quiet:
         as_json, quiet = _one_of_both()
     _check_words(claude_args, permission_mode, passed)
-    workspace = workspace.resolve()
-    if not is_text(str(workspace)):
-        raise UsageError(f"the name of the workspace {workspace} is no UTF-8 text", "rename the folder")
+    workspace = _resolved(workspace)
     paths = invocation.paths_for(workspace)
     check_reachable(paths.state_dir)
     if partial is None:
@@ -231,6 +229,13 @@ def run(
             on_console = sink is not None and not as_json and sys.stdout.isatty()
             harness = replace(harness, panel=_panel(paths, panel), announce=None if on_console else _tell)
         return _start(invocation, harness)
+
+
+def _resolved(workspace: Path) -> Path:
+    found = workspace.resolve()
+    if not is_text(str(found)):
+        raise UsageError(f"the name of the workspace {found} is no UTF-8 text", "rename the folder")
+    return found
 
 
 def _open_sink(paths: AgentPaths, *, as_json: bool) -> AbstractContextManager[Any]:

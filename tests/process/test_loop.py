@@ -17,6 +17,7 @@ from tests.process.world import (
     CRASH,
     FOR_EVER,
     INIT,
+    LIMIT_S,
     NOW,
     TEXT,
     TEXT_SESSION,
@@ -391,6 +392,27 @@ def test_t27_a_cancelled_message_does_not_come_back(world: World) -> None:
     assert life.outcomes() == ["cancelled", "ok"]
     assert [world.get(n).state for n in (first, second)] == ["cancelled", "done"]
     assert world.drain().outcomes() == []
+
+
+def test_t27_a_cancelled_message_does_not_come_back_when_the_harness_dies_with_its_turn(world: World) -> None:
+    message_id = world.put("one")
+    world.fake.script([INIT, {"touch": "one"}, FOR_EVER], [TEXT])
+    life = world.begin()
+
+    async def work() -> None:
+        with trio.fail_after(LIMIT_S):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(life.run)
+                await trio.to_thread.run_sync(world.fake.wait_for, "one")
+                life.loop.cancel()
+                nursery.cancel_scope.cancel()  # as the second Ctrl-C does
+
+    trio.run(work)
+    assert world.get(message_id).state == "leased"
+    assert world.drain().outcomes() == []
+    assert (world.get(message_id).state, world.get(message_id).reason) == ("cancelled", "cancelled by the operator")
+    world.inbox.retry(message_id, now_ms=0)
+    assert world.drain().outcomes() == ["ok"]
 
 
 def test_a_cancel_after_the_answer_takes_nothing_back(world: World) -> None:
