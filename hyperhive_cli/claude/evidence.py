@@ -96,12 +96,17 @@ class Evidence:
         """Whether the answer is there and nothing goes on."""
         return self.results > 0 and not self.answering and not self.tasks
 
-    def own_cost_usd(self, before_usd: float) -> float | None:
-        """Give the run's own cost: claude's last running total less what the session had spent before."""
+    def own_cost_usd(self, before_usd: float | None) -> float | None:
+        """Give the run's own cost: claude's last running total less what the session had spent before.
+
+        None: what was before is not known.
+        """
         total = self.total_cost_usd
-        if total is None or not self.cost_is_per_session or total < before_usd:
-            return total  # below what was spent before: claude began to count anew
-        return total - before_usd
+        if total is None or not self.cost_is_per_session:
+            return total
+        if before_usd is None:
+            return None
+        return total if total < before_usd else total - before_usd  # below what was before: claude began anew
 
     def own_usage(self, before: TokenUsage | None) -> TokenUsage:
         """Give the run's own tokens as its results have them: the growth of the totals, which were `before`.
