@@ -61,7 +61,7 @@ class Evidence:
     synthetic_error: str | None = None  # `error` of the binary's own assistant line, since the last result
     retry_error: str | None = None  # `error` of the last api_retry, until something was answered
     limit_resets_at: int | None = None  # Unix seconds, of a rejected rate_limit_event
-    limit_rejected: bool = False
+    limit_rejected: bool = False  # since the model's last answer: what the plan refuses, extra usage may pay for
     permission_denials: int = 0
     tasks: set[str] = field(default_factory=set)  # the ids of those that run in the background
     running_tools: dict[str, str] = field(default_factory=dict)  # tool_use id → name
@@ -199,6 +199,8 @@ def _observe_assistant(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.answers += 1
     seen.retry_error = None
     seen.synthetic_error = _text(line.get("error"))
+    if not _is_synthetic(line):
+        seen.limit_rejected = False
     context = context_of(line)
     seen.context_tokens = context or seen.context_tokens
     seen.first_context_tokens = seen.first_context_tokens or context
@@ -206,6 +208,13 @@ def _observe_assistant(seen: Evidence, line: Mapping[str, Any]) -> None:
     for block in content_blocks(line, "tool_use"):
         seen.tool_calls += 1
         seen.running_tools[_text(block.get("id")) or ""] = _text(block.get("name")) or "unknown"
+
+
+def _is_synthetic(line: Mapping[str, Any]) -> bool:
+    """Whether a text is the binary's own, and not the model's."""
+    message = line.get("message")
+    is_its_own = isinstance(message, Mapping) and message.get("model") == "<synthetic>"
+    return is_its_own or _text(line.get("error")) is not None
 
 
 def _observe_request(seen: Evidence, line: Mapping[str, Any]) -> None:
