@@ -158,7 +158,8 @@ class ClaudeProcess:
             await self._guard.wait()
 
     def _order(self, order: bytes) -> None:
-        with suppress(BrokenPipeError):  # the guard has left
+        # The guard has left; or it was stopped, and takes in none of the thousands that wait: it will be killed.
+        with suppress(BrokenPipeError, BlockingIOError):
             os.write(self._lifeline, order)
 
     async def _next_report(self) -> str:
@@ -208,6 +209,7 @@ async def _open_guard(
         lifeline, ours = os.pipe()
         its.callback(os.close, lifeline)
         stack.callback(os.close, ours)
+        os.set_blocking(ours, False)
         reading, report = os.pipe()
         its.callback(os.close, report)
         stream = trio.lowlevel.FdStream(reading)

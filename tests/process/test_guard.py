@@ -130,6 +130,21 @@ def test_what_is_left_at_the_deadline_is_killed_before_it_and_a_later_one_takes_
     assert (workspace / "heard").exists()
 
 
+def test_a_guard_that_is_stopped_holds_up_nobody_who_gives_it_orders(
+    workspace: Path, number: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claude_process, "SWEEP_LIMIT_S", 0.1)
+
+    async def main() -> None:
+        async with open_claude(["sleep", number], workspace=workspace, environment=os.environ) as process:
+            os.kill(process.guard_pid, signal.SIGSTOP)
+            for _ in range(10_000):  # twice what its pipe holds
+                process.hold_until(1e9)
+
+    trio.run(main)
+    assert sleepers(number) == []
+
+
 def test_a_deadline_that_comes_in_pieces_is_one() -> None:
     found = guard.Guard(-1)
     found.status = 0  # there is nobody to be interrupted
