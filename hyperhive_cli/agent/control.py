@@ -142,9 +142,8 @@ class ControlHandler:
         return {"model": model}
 
     async def _new_session(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        self._bus.request_new_session()
+        await self._loop.change(lambda _: self._bus.request_new_session())
         self._bus.note("the next turn starts a new session")
-        self._loop.ring()
         return {}
 
     async def _compact(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
