@@ -43,8 +43,9 @@ class Compactor:
 
     def close(self) -> None:
         """Tell who waits for one that it will not run."""
-        if self._asked is not None:
-            self._asked.done.set()
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            asked.done.set()
 
     @property
     def is_asked(self) -> bool:

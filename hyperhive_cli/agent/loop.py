@@ -74,7 +74,7 @@ class AgentLoop:
         self._busy = False  # from a lease, or the start of a compaction, until all of it is recorded
         self._held: tuple[str, int | None] | None = None  # the status that a login found; no turn starts during it
         self.supply: Supply | None = None
-        self._supplying = trio.CancelScope()
+        self._awaiting = trio.CancelScope()  # of what a stop need not wait for: a message's coming, a look at the login
 
     @property
     def failed(self) -> bool:
@@ -151,7 +151,7 @@ class AgentLoop:
         self._stopping = True
         self._ledger.close()
         self._desk.stop(Cause.INTERRUPTED)
-        self._supplying.cancel()
+        self._awaiting.cancel()
         self.ring()
 
     def cancel(self) -> None:
@@ -226,17 +226,27 @@ class AgentLoop:
     async def compact(self) -> Outcome:
         """Run `/compact` on the session once the running turn is over, and give its outcome.
 
-        Raises RefusedError when one is under way, when there is no session, or no money for it. Cancelling the wait
-        leaves the compaction to run.
+        Raises RefusedError when one is under way, when there is no session, or no money for it, and where the agent
+        waits for a person. Cancelling the wait leaves the compaction to run.
         """
         if self._bus.status == HELD:
             raise RefusedError("today's budget is used up", "hyperhive budget raise --day-cost …")
+        if self._waits_for_somebody():
+            raise self._no_compaction()
         asked = self._compactor.ask()
         self.ring()
         await asked.done.wait()
         if asked.outcome is None:
-            raise RefusedError("the harness stopped before the compaction")
+            raise self._no_compaction()
         return asked.outcome
+
+    def _waits_for_somebody(self) -> bool:
+        return self._rest is not None and math.isinf(self._rest.until) and self._rest.until > 0
+
+    def _no_compaction(self) -> RefusedError:
+        if self._waits_for_somebody():
+            return RefusedError(f"the agent waits: {self._bus.status}", "hyperhive status")
+        return RefusedError("the harness stopped before the compaction")
 
     async def prewarm(self) -> None:
         """Let a claude wait for the next message whenever the agent is idle; for ever, beside `run`."""
@@ -301,7 +311,7 @@ class AgentLoop:
         if self._compactor.is_asked or self.is_paused:
             return True
         is_there = None
-        with trio.CancelScope() as self._supplying:
+        with trio.CancelScope() as self._awaiting:
             is_there = await self._ledger.obtain(supply.fetch)
         if is_there and self._held is None and not self._stopping:
             return True
@@ -350,6 +360,8 @@ class AgentLoop:
         probe_at = now + (math.inf if pause.probe_s is None else pause.probe_s)
         self._rest = _Rest(now + pause.seconds, probe_at, credentials)
         ends = math.isfinite(pause.seconds)
+        if not ends:
+            self._compactor.close()
         self._bus.set_status(pause.status, round(self._bus.now_ms() / 1000 + pause.seconds) if ends else None)
         when = f"; going on in {duration(pause.seconds)}" if ends else ""
         self._bus.note(f"{pause.reason}{when}", "warning")
@@ -360,7 +372,10 @@ class AgentLoop:
             if rest.probe_at > now:
                 return False
             rest.probe_at = now + LOGIN_PROBE_S
-            if not await is_logged_in(self._config) or self._held is not None or self._rest is not rest:
+            found = False
+            with trio.CancelScope() as self._awaiting:
+                found = await is_logged_in(self._config)
+            if not found or self._held is not None or self._rest is not rest:
                 return False
         self._rest = None
         self._bus.set_status("online")

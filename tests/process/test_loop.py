@@ -9,6 +9,7 @@ import trio.testing
 
 from hyperhive_cli.agent import loop as agent_loop
 from hyperhive_cli.agent import pause
+from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.errors import RefusedError
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
@@ -298,6 +299,25 @@ def test_the_end_of_a_rest_is_told(world: World) -> None:
     world.live(steer)
 
 
+def test_a_stop_does_not_wait_for_a_look_at_the_login(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.put("one")
+    world.fake.script(replay("not_logged_in"))
+    asked = trio.Event()
+
+    async def ask_for_ever(_: AgentConfig) -> bool:
+        asked.set()
+        await trio.sleep_forever()
+        raise AssertionError
+
+    monkeypatch.setattr(agent_loop, "is_logged_in", ask_for_ever)
+    monkeypatch.setattr(pause, "LOGIN_PROBE_S", 0.0)
+
+    async def steer(_: Life) -> None:
+        await asked.wait()
+
+    assert world.live(steer).outcomes() == ["needs_login"]
+
+
 # --- steering ---
 
 
@@ -355,6 +375,27 @@ def test_there_is_nothing_to_compact_without_a_session(world: World) -> None:
 
     world.live(steer)
     assert world.fake.calls() == []
+
+
+def test_a_compaction_is_refused_where_the_agent_waits_for_a_person(world: World) -> None:
+    world.inbox.put_facts(session_id=TEXT_SESSION)
+    world.put("one")
+    first, *rest = replay("credit_low")
+    world.fake.script([{"touch": "one"}, {"wait_for": "go on"}, first, *rest])
+
+    async def compact(life: Life) -> None:
+        with pytest.raises(RefusedError, match="the agent waits: failed"):
+            await life.loop.compact()
+
+    async def steer(life: Life) -> None:
+        await trio.to_thread.run_sync(world.fake.wait_for, "one")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(compact, life)
+            await settled()
+            world.fake.touch("go on")
+        await compact(life)
+
+    assert world.live(steer).outcomes() == ["billing"]
 
 
 def test_a_compaction_that_never_ran_is_refused(world: World) -> None:
