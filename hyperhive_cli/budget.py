@@ -13,6 +13,7 @@ from typing import Any, Self
 from hyperhive_cli.errors import RefusedError
 
 WARN_AT = 0.8
+MOST = 10**15  # of whatever is limited: nobody comes near, and sums of it stay within what a database holds
 TURN_LIMITS = ("turn_cost", "turn_tokens", "tool_calls")
 
 
@@ -29,7 +30,7 @@ class Budget:
     def from_text(cls, text: str | None) -> Self:
         """Read what `to_text` wrote; nothing readable is no limit."""
         found = _object(text)
-        return cls(**{name: _positive(found.get(name)) for name in asdict(cls())})
+        return cls(**{name: positive(found.get(name)) for name in asdict(cls())})
 
     def to_text(self) -> str:
         """Give the limits as they are kept among the agent's facts."""
@@ -65,11 +66,11 @@ class Raises:
         messages = found.get("messages")
         raised: dict[int, dict[str, float | int]] = {}
         for key, limits in messages.items() if isinstance(messages, dict) else ():
-            known = {name: _positive(limits.get(name)) for name in TURN_LIMITS} if isinstance(limits, dict) else {}
+            known = {name: positive(limits.get(name)) for name in TURN_LIMITS} if isinstance(limits, dict) else {}
             with suppress(ValueError):
                 raised[int(key)] = {name: limit for name, limit in known.items() if limit is not None}
         day = found.get("day")
-        return cls(day if isinstance(day, str) else None, _positive(found.get("day_cost")), raised)
+        return cls(day if isinstance(day, str) else None, positive(found.get("day_cost")), raised)
 
     def to_text(self) -> str:
         """Give it as it is kept among the agent's facts."""
@@ -175,6 +176,7 @@ def _object(text: str | None) -> dict[str, Any]:
     return {}
 
 
-def _positive(value: object) -> Any:  # noqa: ANN401 - a dollar amount, or a number of things
+def positive(value: object) -> Any:  # noqa: ANN401 - a dollar amount, or a number of things
+    """Give what can be a limit, None for anything else."""
     is_figure = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_figure and 0 < value < float("inf") else None  # type: ignore[operator]
+    return value if is_figure and 0 < value <= MOST else None  # type: ignore[operator]

@@ -25,7 +25,8 @@ INBOX_LOG_BYTES = 4 * 1024 * 1024  # as SQLite's own limit
 def recover(inbox: Inbox, bus: Bus, boot: str) -> None:
     """Take back what any life but `boot` had leased, and say so. Raises StoreError."""
     for message in inbox.recover(boot, now_ms=bus.now_ms()):
-        bus.note(f"message {message.id} is {message.state} again: {message.reason}", "warning")
+        again = " again" if message.state == "ready" else ""
+        bus.note(f"message {message.id} is {message.state}{again}: {message.reason}", "warning")
 
 
 def check_inbox(inbox: Inbox, bus: Bus) -> None:

@@ -4,6 +4,7 @@ import trio
 
 from hyperhive_cli.agent.ledger import Ledger
 from hyperhive_cli.agent.mark import Mark, Thrash, thrash
+from hyperhive_cli.agent.retry import message_fate
 from hyperhive_cli.agent.turn import TurnDesk
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.evidence import Evidence
@@ -42,8 +43,9 @@ class Compactor:
 
     def close(self) -> None:
         """Tell who waits for one that it will not run."""
-        if self._asked is not None:
-            self._asked.done.set()
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            asked.done.set()
 
     @property
     def is_asked(self) -> bool:
@@ -75,9 +77,8 @@ class Compactor:
 
     async def judge(self, seen: Evidence) -> None:
         """See in a message's turn whether the compaction just before it was of use, and draw the conclusion."""
-        turns, first = self._inbox.newest_turns(2), seen.first_context_tokens
-        is_after_one = len(turns) == 2 and turns[1]["message_id"] is None and turns[1]["outcome"] == "ok"
-        if self._mark.percent is None or first is None or not is_after_one:
+        first = seen.first_context_tokens
+        if self._mark.percent is None or first is None or not self._is_after_one():
             return
         in_vain = self._in_vain() + 1 if self._mark.is_over(first, self._bus.context_window) else 0
         if in_vain != self._in_vain():
@@ -91,15 +92,26 @@ class Compactor:
                 text = f"not even a new session stays below {self._mark.percent:g} % of the context"
                 self._bus.note(f"{text}: no longer compacting; start again with a higher --compact-at", "error")
 
-    async def make_room(self, message: Message) -> None:
-        """Compact once; a message that is too long even so gets a new session."""
-        if message.attempts == 1 and self._inbox.fact("session_id"):
+    async def make_room(self, message: Message) -> Outcome | None:
+        """Compact once; a message that is too long even so gets a new session.
+
+        Gives the outcome of a compaction that could not be made now: it asks for a rest, and another attempt.
+        """
+        if self._inbox.fact("session_id") and (message.attempts == 1 or not self._is_after_one()):
             self._bus.note("the context is full: compacting, then trying again", "warning")
             compacted = await self._compact(self._mark.instructions)
             if compacted.ok and compacted.note is None:
-                return
+                return None
+            if not message_fate(compacted, attempts=1).spent:  # a limit, a login, a stop: the session is no worse
+                return compacted
         self._bus.note("the context is full: going on in a new session", "warning")
-        self._bus.request_new_session()
+        await self._ledger.insist(self._bus.request_new_session)
+        return None
+
+    def _is_after_one(self) -> bool:
+        """Whether the newest turn follows a compaction that was ok."""
+        turns = self._inbox.newest_turns(2)
+        return len(turns) == 2 and turns[1]["message_id"] is None and turns[1]["outcome"] == "ok"
 
     async def _compact(self, instructions: str | None) -> Outcome:
         outcome, seen = await self._desk.run_compact(instructions)

@@ -8,7 +8,7 @@ from typing import Any
 
 from hyperhive_cli.agent.login import LoginDesk
 from hyperhive_cli.agent.loop import AgentLoop
-from hyperhive_cli.budget import TURN_LIMITS
+from hyperhive_cli.budget import TURN_LIMITS, positive
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.control.peer import Peer, descends_from
 from hyperhive_cli.errors import RefusedError, UsageError
@@ -118,13 +118,11 @@ class ControlHandler:
 
     async def _inbox_retry(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         changed = await self._change_message(Inbox.retry, arguments)
-        await self._loop.resume()
+        self._loop.wake()
         return changed
 
     async def _change_message(self, change: Callable[..., Message], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        message_id = arguments.get("id")
-        if not isinstance(message_id, int):
-            raise UsageError(f"{message_id!r} is no message's number", "hyperhive inbox")
+        message_id = _to_message_id(arguments.get("id"))
         changed = await self._loop.change(partial(change, message_id=message_id, now_ms=self._bus.now_ms()))
         return {"message": changed.to_dict()}
 
@@ -132,8 +130,10 @@ class ControlHandler:
         await self._loop.pause()
         return {}
 
-    async def _resume(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {"rested": await self._loop.resume()}
+    async def _resume(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Go on; with `for_message` only as a message's sake asks for it."""
+        is_for_message = arguments.get("for_message") is True
+        return {"rested": self._loop.wake() if is_for_message else await self._loop.resume()}
 
     async def _set_model(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         model = check_model_name(str(arguments.get("model", "")))
@@ -142,9 +142,8 @@ class ControlHandler:
         return {"model": model}
 
     async def _new_session(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        self._bus.request_new_session()
+        await self._loop.change(lambda _: self._bus.request_new_session())
         self._bus.note("the next turn starts a new session")
-        self._loop.ring()
         return {}
 
     async def _compact(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -152,8 +151,12 @@ class ControlHandler:
         return {"outcome": outcome.kind.value, "note": outcome.note, "context_tokens": self._bus.context_tokens}
 
     async def _budget_raise(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        limits = {name: arguments[name] for name in TURN_LIMITS if arguments.get(name) is not None}
-        lift = await self._loop.raise_budget(arguments.get("day_cost"), arguments.get("message_id"), limits)
+        asked = {name: arguments.get(name) for name in ("day_cost", *TURN_LIMITS)}
+        limits = {name: _to_limit(name, limit) for name, limit in asked.items() if limit is not None}
+        day_cost, named = limits.pop("day_cost", None), arguments.get("message_id")
+        if bool(limits) != (named is not None):
+            raise UsageError("a turn's limits are raised for one message", "--message ID --tool-calls N")
+        lift = await self._loop.raise_budget(day_cost, None if named is None else _to_message_id(named), limits)
         return {"budget": self._loop.budget(), "turn": None if lift is None else lift._asdict()}
 
     async def _cancel(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -174,3 +177,15 @@ class ControlHandler:
 
     async def _logout(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"logout": (await self._desk.log_out()).to_dict()}
+
+
+def _to_message_id(given: object) -> int:
+    if not isinstance(given, int) or isinstance(given, bool):
+        raise UsageError(f"{given!r} is no message's number", "hyperhive inbox")
+    return given
+
+
+def _to_limit(name: str, given: object) -> float:
+    if (limit := positive(given)) is None:
+        raise UsageError(f"{given!r} is no limit of {name.replace('_', '-')}", "a number above 0")
+    return float(limit) if name.endswith("cost") else int(limit)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -113,10 +114,11 @@ def stored_login(environment: Mapping[str, str]) -> StoredLogin | None:
     if _key(environment) is not None:
         return None
     path = login_file(environment)
-    with suppress(OSError, ValueError, RecursionError, TypeError, KeyError):
+    with suppress(OSError, ValueError, RecursionError, TypeError, KeyError, OverflowError):
         found = json.loads(path.read_bytes())["claudeAiOauth"]
-        if found["refreshToken"]:
-            return StoredLogin(_file_id(path), found["expiresAt"] / 1000)
+        ends_at = found["expiresAt"] / 1000
+        if found["refreshToken"] and math.isfinite(ends_at):
+            return StoredLogin(_file_id(path), ends_at)
     return None
 
 

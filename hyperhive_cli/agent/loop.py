@@ -74,7 +74,7 @@ class AgentLoop:
         self._busy = False  # from a lease, or the start of a compaction, until all of it is recorded
         self._held: tuple[str, int | None] | None = None  # the status that a login found; no turn starts during it
         self.supply: Supply | None = None
-        self._supplying = trio.CancelScope()
+        self._awaiting = trio.CancelScope()  # of what a stop need not wait for: a message's coming, a look at the login
 
     @property
     def failed(self) -> bool:
@@ -109,17 +109,24 @@ class AgentLoop:
 
     async def resume(self) -> bool:
         """End a pause or a rest now, whatever its reason, a spent day may cost as much again; False: there is none."""
-        paused, rest = self.is_paused, self._rest
+        paused = self.is_paused
         if paused:
             await self._ledger.insist(lambda: self._inbox.put_facts(paused=""), limit_s=FACT_LIMIT_S)
             self._bus.note("no longer paused")
+        if self._rest is not None and self._bus.status == HELD:
+            await self._ledger.insist(self._purse.extend_day, limit_s=FACT_LIMIT_S)
+        return self._end_rest() or paused
+
+    def wake(self) -> bool:
+        """End a rest for the sake of a message; not a pause, nor the wait of a spent day. False: there is none."""
+        return self._bus.status != HELD and self._end_rest()
+
+    def _end_rest(self) -> bool:
         self._pauses.forget()
-        if rest is not None:
-            if self._bus.status == HELD:
-                await self._ledger.insist(self._purse.extend_day, limit_s=FACT_LIMIT_S)
-            rest.until = -math.inf
+        if self._rest is not None:
+            self._rest.until = -math.inf
         self.ring()
-        return paused or rest is not None
+        return self._rest is not None
 
     def budget(self) -> Mapping[str, Any] | None:
         """Give the `budget` field of `status --json`."""
@@ -144,13 +151,15 @@ class AgentLoop:
         self._stopping = True
         self._ledger.close()
         self._desk.stop(Cause.INTERRUPTED)
-        self._supplying.cancel()
+        self._awaiting.cancel()
         self.ring()
 
     def cancel(self) -> None:
         """Interrupt the running turn for good; raises RefusedError when there is none."""
         if not self._desk.stop(Cause.CANCELLED):
             raise RefusedError("no turn is running")
+        if (message := self._desk.message) is not None:  # a harness that dies before the turn has ended must know
+            self._ledger.attempt(lambda: self._inbox.mark_cancelled(message.id))
 
     def yield_turn(self, *, now: bool) -> None:
         """End the running turn, in an orderly way or (`now`) at once: the agent is another machine's, or soon is."""
@@ -217,17 +226,27 @@ class AgentLoop:
     async def compact(self) -> Outcome:
         """Run `/compact` on the session once the running turn is over, and give its outcome.
 
-        Raises RefusedError when one is under way, when there is no session, or no money for it. Cancelling the wait
-        leaves the compaction to run.
+        Raises RefusedError when one is under way, when there is no session, or no money for it, and where the agent
+        waits for a person. Cancelling the wait leaves the compaction to run.
         """
         if self._bus.status == HELD:
             raise RefusedError("today's budget is used up", "hyperhive budget raise --day-cost …")
+        if self._waits_for_somebody():
+            raise self._no_compaction()
         asked = self._compactor.ask()
         self.ring()
         await asked.done.wait()
         if asked.outcome is None:
-            raise RefusedError("the harness stopped before the compaction")
+            raise self._no_compaction()
         return asked.outcome
+
+    def _waits_for_somebody(self) -> bool:
+        return self._rest is not None and math.isinf(self._rest.until) and self._rest.until > 0
+
+    def _no_compaction(self) -> RefusedError:
+        if self._waits_for_somebody():
+            return RefusedError(f"the agent waits: {self._bus.status}", "hyperhive status")
+        return RefusedError("the harness stopped before the compaction")
 
     async def prewarm(self) -> None:
         """Let a claude wait for the next message whenever the agent is idle; for ever, beside `run`."""
@@ -292,7 +311,7 @@ class AgentLoop:
         if self._compactor.is_asked or self.is_paused:
             return True
         is_there = None
-        with trio.CancelScope() as self._supplying:
+        with trio.CancelScope() as self._awaiting:
             is_there = await self._ledger.obtain(supply.fetch)
         if is_there and self._held is None and not self._stopping:
             return True
@@ -318,7 +337,7 @@ class AgentLoop:
             return False
         outcome, seen = await self._desk.run_message(lease)
         if outcome.kind is OutcomeKind.CONTEXT_FULL:
-            await self._compactor.make_room(lease.message)
+            outcome = await self._compactor.make_room(lease.message) or outcome
         else:
             await self._compactor.judge(seen)
         self._rest_after(outcome)
@@ -341,6 +360,8 @@ class AgentLoop:
         probe_at = now + (math.inf if pause.probe_s is None else pause.probe_s)
         self._rest = _Rest(now + pause.seconds, probe_at, credentials)
         ends = math.isfinite(pause.seconds)
+        if not ends:
+            self._compactor.close()
         self._bus.set_status(pause.status, round(self._bus.now_ms() / 1000 + pause.seconds) if ends else None)
         when = f"; going on in {duration(pause.seconds)}" if ends else ""
         self._bus.note(f"{pause.reason}{when}", "warning")
@@ -351,7 +372,10 @@ class AgentLoop:
             if rest.probe_at > now:
                 return False
             rest.probe_at = now + LOGIN_PROBE_S
-            if not await is_logged_in(self._config) or self._held is not None or self._rest is not rest:
+            found = False
+            with trio.CancelScope() as self._awaiting:
+                found = await is_logged_in(self._config)
+            if not found or self._held is not None or self._rest is not rest:
                 return False
         self._rest = None
         self._bus.set_status("online")

@@ -20,12 +20,13 @@ from hyperhive_cli.usage import TokenUsage
 class Session:
     """What a turn begins with. `id` is None for a fresh session, `dropped` when that is on purpose.
 
-    `used` is None where an older hyperhive has kept the cost alone.
+    `used` is None where an older hyperhive has kept the cost alone, and both totals are where another program has
+    begun the session.
     """
 
     id: str | None = None
     dropped: bool = False
-    spent_usd: float = 0.0  # claude's running total at the end of the turn before
+    spent_usd: float | None = 0.0  # claude's running total at the end of the turn before
     used: TokenUsage | None = field(default_factory=TokenUsage)  # the same of tokens
     aside: str | None = None  # the session that was set aside for the turn before
     aside_spent_usd: float = 0.0
@@ -52,8 +53,8 @@ class Session:
         return refused and self.id is not None and self.aside is None
 
     def cost_usd(self, seen: Evidence) -> float | None:
-        """Give a run's own cost."""
-        return seen.own_cost_usd(self.spent_usd)
+        """Give a run's own cost, None where it cannot be told from what others have spent in its session."""
+        return seen.own_cost_usd(self._totals_before(seen)[0])
 
     def usage(self, seen: Evidence) -> TokenUsage:
         """Give a run's own tokens: the growth of claude's running totals, which hold subagents and compactions too.
@@ -64,7 +65,15 @@ class Session:
         if not seen.results:
             requests = () if seen.cost_is_per_session else map(TokenUsage.from_usage, seen.requests.values())
             return sum(requests, TokenUsage())
-        return seen.own_usage(self.used)
+        return seen.own_usage(self._totals_before(seen)[1])
+
+    def _totals_before(self, seen: Evidence) -> tuple[float | None, TokenUsage | None]:
+        """Give the totals with which the session of a run began, in so far as it is ours."""
+        if seen.other_session is not None:  # whoever's that is
+            return None, None
+        if self.id is not None and seen.session_id not in {None, self.id}:  # a fresh one, after a raw `/clear`
+            return 0.0, TokenUsage()
+        return self.spent_usd, self.used
 
     def facts_after(self, seen: Evidence, outcome: Outcome) -> dict[str, str]:
         """Give the facts that a turn in this session leaves; those not named stay."""
@@ -107,9 +116,9 @@ _NOTHING_ASIDE = {"aside_session_id": "", "aside_cost_usd": "", "aside_tokens": 
 _NO_SESSION = {"session_id": "", "session_cost_usd": "", "session_tokens": ""}
 
 
-def _totals(whose: str, spent_usd: float, used: TokenUsage | None) -> dict[str, str]:
+def _totals(whose: str, spent_usd: float | None, used: TokenUsage | None) -> dict[str, str]:
     tokens = "" if used is None else json.dumps(used.to_dict())
-    return {f"{whose}_cost_usd": repr(spent_usd), f"{whose}_tokens": tokens}
+    return {f"{whose}_cost_usd": repr(spent_usd or 0.0), f"{whose}_tokens": tokens}
 
 
 def _read_usage(text: str | None) -> TokenUsage | None:

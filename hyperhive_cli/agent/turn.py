@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import trio
@@ -54,6 +55,11 @@ class TurnDesk:
         if self._running is not None:
             self._running.stop(cause)
         return self._running is not None
+
+    @property
+    def message(self) -> Message | None:
+        """The message of the running turn; None when none runs, or one that has no message."""
+        return None if self._running is None or self._given is None else self._given[1]
 
     def interrupt(self, *, now: bool) -> None:
         """End the running turn alone, in an orderly way or (`now`) at once; those after it run as ever."""
@@ -137,15 +143,21 @@ class TurnDesk:
             self._config.launch,
             model=self._bus.model,
             session_id=session.id,
-            newest=self._config.continue_newest and session.id is None and not session.dropped,
+            newest=self._takes_newest(session),
             stream_input=waits,
             cost_cap_usd=allowance.cost_usd,
         )
+
+    def _takes_newest(self, session: Session) -> bool:
+        """Whether the turn goes on in the folder's newest conversation, whoever began that."""
+        return self._config.continue_newest and session.id is None and not session.dropped
 
     async def _run(self, turn_id: int, prompt: str, message: Message | None) -> tuple[Outcome, Evidence]:
         config = self._config
         await self._ledger.insist(self._bus.take_skip_continue)
         session = Session.from_facts(self._inbox.fact)
+        if self._takes_newest(session):  # its totals hold what others have spent in it
+            session = replace(session, spent_usd=None, used=None)
         allowance = self._purse.allowance(message, session)
         self._given = allowance, message
         request = TurnRequest(

@@ -17,7 +17,7 @@ _NOUNS = {"turn_cost": "", "turn_tokens": " tokens", "tool_calls": " tool calls"
 
 @dataclass(slots=True)
 class Allowance:
-    """Limits of one run, None for none; `before_usd` and `before` say where the session's totals stood.
+    """Limits of one run, None for none; `before_usd` and `before` say where the session's totals stood (None: unknown).
 
     Tokens and tool calls may be raised while it lasts; the dollars may not, since claude has them as its own cap.
     """
@@ -25,7 +25,7 @@ class Allowance:
     cost_usd: float | None = None
     tokens: int | None = None
     tool_calls: int | None = None
-    before_usd: float = 0.0
+    before_usd: float | None = 0.0
     before: TokenUsage | None = field(default_factory=TokenUsage)
     is_rest_of_day: bool = False  # the dollars are what is left of today's
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hyperhive_cli.claude.stream import DIAGNOSTIC, content_blocks
-from hyperhive_cli.usage import TokenUsage, context_of
+from hyperhive_cli.usage import MOST, TokenUsage, context_of
 
 # From this release on, `total_cost_usd` of a resumed run goes on from where the session's last one ended.
 COST_PER_SESSION_SINCE = (2, 1, 277)
@@ -18,7 +18,12 @@ def _text(value: object) -> str | None:
 
 
 def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST else None
+
+
+def _dollars(value: object) -> float | None:
+    is_figure = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_figure and 0 <= value <= MOST else None  # type: ignore[arg-type,operator]
 
 
 @dataclass(slots=True)
@@ -56,7 +61,7 @@ class Evidence:
     synthetic_error: str | None = None  # `error` of the binary's own assistant line, since the last result
     retry_error: str | None = None  # `error` of the last api_retry, until something was answered
     limit_resets_at: int | None = None  # Unix seconds, of a rejected rate_limit_event
-    limit_rejected: bool = False
+    limit_rejected: bool = False  # since the model's last answer: what the plan refuses, extra usage may pay for
     permission_denials: int = 0
     tasks: set[str] = field(default_factory=set)  # the ids of those that run in the background
     running_tools: dict[str, str] = field(default_factory=dict)  # tool_use id → name
@@ -91,12 +96,17 @@ class Evidence:
         """Whether the answer is there and nothing goes on."""
         return self.results > 0 and not self.answering and not self.tasks
 
-    def own_cost_usd(self, before_usd: float) -> float | None:
-        """Give the run's own cost: claude's last running total less what the session had spent before."""
+    def own_cost_usd(self, before_usd: float | None) -> float | None:
+        """Give the run's own cost: claude's last running total less what the session had spent before.
+
+        None: what was before is not known.
+        """
         total = self.total_cost_usd
-        if total is None or not self.cost_is_per_session or total < before_usd:
-            return total  # below what was spent before: claude began to count anew
-        return total - before_usd
+        if total is None or not self.cost_is_per_session:
+            return total
+        if before_usd is None:
+            return None
+        return total if total < before_usd else total - before_usd  # below what was before: claude began anew
 
     def own_usage(self, before: TokenUsage | None) -> TokenUsage:
         """Give the run's own tokens as its results have them: the growth of the totals, which were `before`.
@@ -189,6 +199,8 @@ def _observe_assistant(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.answers += 1
     seen.retry_error = None
     seen.synthetic_error = _text(line.get("error"))
+    if not _is_synthetic(line):
+        seen.limit_rejected = False
     context = context_of(line)
     seen.context_tokens = context or seen.context_tokens
     seen.first_context_tokens = seen.first_context_tokens or context
@@ -196,6 +208,13 @@ def _observe_assistant(seen: Evidence, line: Mapping[str, Any]) -> None:
     for block in content_blocks(line, "tool_use"):
         seen.tool_calls += 1
         seen.running_tools[_text(block.get("id")) or ""] = _text(block.get("name")) or "unknown"
+
+
+def _is_synthetic(line: Mapping[str, Any]) -> bool:
+    """Whether a text is the binary's own, and not the model's."""
+    message = line.get("message")
+    is_its_own = isinstance(message, Mapping) and message.get("model") == "<synthetic>"
+    return is_its_own or _text(line.get("error")) is not None
 
 
 def _observe_request(seen: Evidence, line: Mapping[str, Any]) -> None:
@@ -220,9 +239,8 @@ def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.usage += TokenUsage.from_usage(line.get("usage"))
     seen.total_usage = _total_usage(line.get("modelUsage")) or seen.total_usage
     seen.requests.clear()
-    cost = line.get("total_cost_usd")
-    if isinstance(cost, int | float) and not isinstance(cost, bool):
-        seen.total_cost_usd = float(cost)
+    cost = _dollars(line.get("total_cost_usd"))
+    seen.total_cost_usd = seen.total_cost_usd if cost is None else cost
     seen.is_error = line.get("is_error") is True
     text = _text(line.get("result"))
     if text or seen.is_error:  # an earlier answer explains no failure
@@ -268,9 +286,13 @@ def _window(model_usage: object) -> int | None:
 
 
 def _unix_seconds(value: object) -> int | None:
-    """Give a time in seconds; one that would lie beyond the year 5000 is meant in milliseconds."""
+    """Give a time in seconds; one that would lie beyond the year 5000 is meant in milliseconds, or is none."""
     found = _whole(value)
-    return found // 1000 if found is not None and found > 100_000_000_000 else found
+    seconds = found // 1000 if found is not None and found > _YEAR_5000 else found
+    return None if seconds is not None and seconds > _YEAR_5000 else seconds
+
+
+_YEAR_5000 = 100_000_000_000
 
 
 def _observe_limit(seen: Evidence, line: Mapping[str, Any]) -> None:

@@ -99,7 +99,8 @@ def _failure(seen: Evidence, ending: Ending) -> Outcome:
         return Outcome(OutcomeKind.NOT_STARTED, f"claude could not be started: {why}")
     for kind, holds in _SIGNS:
         if holds(seen, ending):
-            return Outcome(kind, _reason(seen, ending, kind), seen.limit_resets_at)
+            resets_at = seen.limit_resets_at if kind is OutcomeKind.RATE_LIMITED else None
+            return Outcome(kind, _reason(seen, ending, kind), resets_at)
     return Outcome(OutcomeKind.CRASHED, _reason(seen, ending, OutcomeKind.CRASHED))
 
 

@@ -29,6 +29,7 @@ GUARD_FOLDER = str(Path(guard.__file__).parent)
 # Imported, and not run as a file: so its compiled form is used, which saves half of its start.
 GUARD = "import sys; sys.path.append(sys.argv[1]); import guard; guard.main(*map(int, sys.argv[2:4]), *sys.argv[4:])"
 _GUARDS: set[int] = set()  # the ids of those that are ours and at work: a turn's, a login's
+_STARTING: set[object] = set()  # a mark for each that is about to be one, and may be a child of ours already
 PIPE_BYTES = 65_536  # all that a pipe holds
 
 
@@ -157,7 +158,8 @@ class ClaudeProcess:
             await self._guard.wait()
 
     def _order(self, order: bytes) -> None:
-        with suppress(BrokenPipeError):  # the guard has left
+        # The guard has left; or it was stopped, and takes in none of the thousands that wait: it will be killed.
+        with suppress(BrokenPipeError, BlockingIOError):
             os.write(self._lifeline, order)
 
     async def _next_report(self) -> str:
@@ -207,6 +209,7 @@ async def _open_guard(
         lifeline, ours = os.pipe()
         its.callback(os.close, lifeline)
         stack.callback(os.close, ours)
+        os.set_blocking(ours, False)
         reading, report = os.pipe()
         its.callback(os.close, report)
         stream = trio.lowlevel.FdStream(reading)
@@ -222,6 +225,8 @@ async def _open_guard(
             str(report),
             ",".join(map(str, kept)),
         ]
+        its.callback(_STARTING.discard, stream)
+        _STARTING.add(stream)
         try:
             process = await trio.lowlevel.open_process(
                 [*program, *argv],
@@ -256,16 +261,18 @@ def become_subreaper() -> None:
 async def _sweep_orphans(mine: set[int], claude: int | None) -> list[int]:
     """Kill what came to us from a guard that failed, and give the ids of those that would not die.
 
-    Each is reaped by its number, for trio has children of its own.
+    Each is reaped by its number, for trio has children of its own. Nothing is done while another guard is started,
+    which could not be told from an orphan.
     """
     if claude is not None and not guard.LINUX:
         guard.kill([-claude])  # its group: all that can be reached where orphans do not come to us
     with trio.move_on_after(SWEEP_LIMIT_S):
-        while orphans := _orphans(mine):
-            for orphan in orphans:
-                guard.kill(guard.stop_below(orphan))
-            guard.kill(orphans)
-            _reap(orphans)
+        while _STARTING or (orphans := _orphans(mine)):
+            if not _STARTING:
+                for orphan in orphans:
+                    guard.kill(guard.stop_below(orphan))
+                guard.kill(orphans)
+                _reap(orphans)
             await trio.sleep(guard.SWEEP_POLL_S)
         return []
     return sorted(_orphans(mine))

@@ -22,6 +22,8 @@ def why_not(program: str, code: int) -> str:
     try:
         if path.is_dir():
             return f"{program} is a directory"
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            return f"{program} is no file"
         head = _head(path)
     except FileNotFoundError:
         return f"{program} is not there"

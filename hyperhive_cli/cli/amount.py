@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from hyperhive_cli.budget import MOST
+
 
 class Amount(click.FloatRange):
     """A number within its range: seconds, dollars, a percentage. click's own lets `nan` into any range.
@@ -32,14 +34,12 @@ class Amount(click.FloatRange):
 class Count(click.IntRange):
     """A whole number from 1 on; the sums of such numbers stay within what a database holds."""
 
-    MOST = 10**15
-
     def __init__(self) -> None:
         super().__init__(min=1)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click has it
         """Give the number; fails as click does."""
         found = super().convert(value, param, ctx)
-        if found > self.MOST:
-            self.fail(f"{value} is more than {self.MOST:,}.", param, ctx)
+        if found > MOST:
+            self.fail(f"{value} is more than {MOST:,}.", param, ctx)
         return found

@@ -1,6 +1,7 @@
 """`hyperhive export`."""
 
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -77,6 +78,8 @@ def _write(path: Path, pieces: Iterable[bytes], *, force: bool) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if force else os.O_EXCL)
     try:
         with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # one that is replaced has a mode of its own
+                os.fchmod(file.fileno(), 0o600)
             file.writelines(pieces)
     except FileExistsError as error:
         raise HyperhiveError(f"{path} is there already", "--force replaces it") from error

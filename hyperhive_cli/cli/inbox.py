@@ -211,14 +211,14 @@ def cancel_message(invocation: Invocation, message_id: int) -> None:
 def retry_message(invocation: Invocation, message_id: int) -> None:
     """Make a dead, cancelled or waiting message ready again.
 
-    It has fresh attempts, and nothing that it waited for counts any more.
+    It has fresh attempts, and nothing that it waited for counts any more, but for a pause and a spent day.
 
     \b
     Example: hyperhive inbox retry 5
     """  # noqa: D301 - click's own mark
     _change(invocation, "retry", message_id)
     if invocation.hive_url() is None:
-        ask_harness(invocation.paths(), "resume")
+        ask_harness(invocation.paths(), "resume", for_message=True)
 
 
 def _change(invocation: Invocation, verb: str, message_id: int) -> None:

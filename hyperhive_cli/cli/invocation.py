@@ -289,6 +289,15 @@ def is_utf8() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
+def is_text(words: str) -> bool:
+    """Whether words of the command line, or a path, are UTF-8, as all that is stored and sent must be."""
+    try:
+        words.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def now_ms() -> int:
     """Give the time in Unix milliseconds."""
     return int(time.time() * 1000)

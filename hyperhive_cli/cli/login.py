@@ -92,9 +92,12 @@ class Talk:
                 self._progress.tick()
             self._wait_for_input()
             try:
-                found = call(self._paths.socket, "status")["login"]
+                now = call(self._paths.socket, "status")["login"]
             except GoneError as error:
                 raise HyperhiveError("the harness stopped during the login", "hyperhive run") from error
+            if now is None:  # a new harness has taken the place of the one that knew of it
+                raise HyperhiveError("the harness was started anew during the login", "hyperhive login")
+            found = now
 
     def _show(self, output: str, *, is_last: bool) -> None:
         shown = text.clean(output if is_last else output.removesuffix("\r"))

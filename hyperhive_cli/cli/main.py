@@ -191,6 +191,10 @@ def _run(invocation: Invocation) -> int:
         if invocation.debug:
             sys.excepthook(type(error), error, error.__traceback__)
         return _report(_innermost(error))
+    except BaseExceptionGroup as error:  # trio wraps a Ctrl-C too, where a task of its own waits
+        if error.subgroup(KeyboardInterrupt) is None:
+            raise
+        return 130
     return result if isinstance(result, int) else 0
 
 

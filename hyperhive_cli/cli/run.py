@@ -21,7 +21,15 @@ from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.amount import Amount
 from hyperhive_cli.cli.configured import load_settings, stronger
-from hyperhive_cli.cli.invocation import Invocation, check_reachable, hive_option, is_plain, now_ms, pass_invocation
+from hyperhive_cli.cli.invocation import (
+    Invocation,
+    check_reachable,
+    hive_option,
+    is_plain,
+    is_text,
+    now_ms,
+    pass_invocation,
+)
 from hyperhive_cli.cli.limits import limit_options, to_limits
 from hyperhive_cli.cli.sinks import open_sink
 from hyperhive_cli.cli.web import with_panel
@@ -191,7 +199,7 @@ def run(
     if as_json and quiet:
         as_json, quiet = _one_of_both()
     _check_words(claude_args, permission_mode, passed)
-    workspace = workspace.resolve()
+    workspace = _resolved(workspace)
     paths = invocation.paths_for(workspace)
     check_reachable(paths.state_dir)
     if partial is None:
@@ -221,6 +229,13 @@ def run(
             on_console = sink is not None and not as_json and sys.stdout.isatty()
             harness = replace(harness, panel=_panel(paths, panel), announce=None if on_console else _tell)
         return _start(invocation, harness)
+
+
+def _resolved(workspace: Path) -> Path:
+    found = workspace.resolve()
+    if not is_text(str(found)):
+        raise UsageError(f"the name of the workspace {found} is no UTF-8 text", "rename the folder")
+    return found
 
 
 def _open_sink(paths: AgentPaths, *, as_json: bool) -> AbstractContextManager[Any]:

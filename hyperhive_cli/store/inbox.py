@@ -23,6 +23,7 @@ from hyperhive_cli.store.stats import TurnRecord
 BUSY_S = 5.0  # for a lock that another process holds
 LOOP_BUSY_S = 0.05
 KEY_KEPT_MS = 7 * 24 * 3600 * 1000
+CANCELLED = "cancelled by the operator"  # the reason of a message that runs, once its turn is to end for good
 
 
 class Message(NamedTuple):
@@ -194,22 +195,35 @@ class Inbox:
     def recover(self, boot: str, *, now_ms: int) -> list[Message]:
         """Return what earlier lives of the harness had leased: to ready, or to dead when attempts are used up.
 
-        To be called under the state lock. Gives the messages as they now stand.
+        What an operator had cancelled is cancelled. To be called under the state lock. Gives the messages as they now
+        stand.
         """
         with self._transaction() as db:
             stats.close_orphaned_turns(db, now_ms)
             rows = db.execute(
-                f"""UPDATE messages SET state = CASE WHEN attempts >= :most THEN 'dead' ELSE 'ready' END,
-                        lease_boot = NULL, acted = 1, reason = :reason, changed = :now
+                f"""UPDATE messages SET
+                        state = CASE WHEN reason = :cancelled THEN 'cancelled'
+                                     WHEN attempts >= :most THEN 'dead' ELSE 'ready' END,
+                        reason = CASE WHEN reason = :cancelled THEN reason ELSE :reason END,
+                        lease_boot = NULL, acted = 1, changed = :now
                     WHERE state = 'leased' AND lease_boot IS NOT :boot RETURNING {_COLUMNS}""",  # noqa: S608
                 {
                     "most": MAX_ATTEMPTS,
+                    "cancelled": CANCELLED,
                     "reason": "the harness died during its turn",
                     "boot": boot,
                     "now": now_ms,
                 },
             ).fetchall()
         return [_row_to_message(row) for row in rows]
+
+    def mark_cancelled(self, message_id: int) -> None:
+        """Note of a message that runs that it must not run again, also when the harness dies before its turn ends."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE messages SET reason = :reason WHERE id = :id AND state = 'leased'",
+                {"id": message_id, "reason": CANCELLED},
+            )
 
     def cancel(self, message_id: int, *, now_ms: int) -> Message:
         """Cancel a message that waits; raises RefusedError for one that runs or has ended."""

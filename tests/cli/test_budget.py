@@ -64,6 +64,8 @@ def test_a_day_that_is_spent(hive: Hive, fake_claude: FakeClaude) -> None:
         assert "over_budget, waits until " in status
         assert "budget      today $0.0001 of $0.0001" in status
         assert "budget is used up" in hive.call("compact").refusal()
+        assert hive.call("inbox", "retry", "2").status == 0  # for that alone no day may cost more
+        assert hive.status()["budget"]["today"]["limit_usd"] == 0.0001
         assert hive.call("budget", "raise", "--day-cost", "1").status == 0
         program.wait_for_kind("turn_end", message_id=2)
         assert hive.call("resume").stdout == "the agent does not rest\n"

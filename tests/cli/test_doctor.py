@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hyperhive_cli.agent import checkup
 from hyperhive_cli.agent.checkup import Patient, look_at_claude
 from hyperhive_cli.diagnosis import Finding
 from hyperhive_cli.settings import resolve_paths
-from tests.conftest import FakeClaude, process_state
+from tests.conftest import FakeClaude, process_state, wait_until
 from tests.harness import LIMIT_S, TEXT, Event, Hive
 
 trio = pytest.importorskip("trio")
@@ -203,6 +204,16 @@ def test_a_claude_that_never_answers_holds_nothing_up(
     (finding,) = trio.run(look)
     assert (finding.level, "does not answer within 1 s" in finding.finding) == ("wrong", True)
     assert process_state(int((tmp_path / "pid").read_text())) is None
+
+
+def test_ctrl_c_ends_the_look_without_a_traceback(hive: Hive, tmp_path: Path) -> None:
+    program = tmp_path / "slow"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\nexec sleep 600\n")
+    program.chmod(0o700)
+    looking = replace(hive, environment={**hive.environment, "HYPERHIVE_RUN_CLAUDE": str(program)})
+    with looking.start("doctor") as doctor:
+        wait_until((tmp_path / "asked").exists)
+        assert (doctor.interrupt(), doctor.stderr) == (130, [])
 
 
 def test_a_database_that_takes_too_long_is_a_warning(hive: Hive, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """`hyperhive login` and `logout` as an operator meets them: real commands, a real harness, a fake claude."""
 
+import io
 import json
 import os
 import pty
@@ -8,10 +9,15 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
+from hyperhive_cli.cli.login import Talk
+from hyperhive_cli.errors import HyperhiveError
+from hyperhive_cli.settings import resolve_paths
 from tests.conftest import FakeClaude, process_state, wait_until
+from tests.control.serving import scripted_server
 from tests.harness import LIMIT_S, TEXT, Event, Hive, Program, gated, of_kind, outcomes
 
 PAGE = "https://claude.ai/oauth/authorize?fake"
@@ -204,6 +210,15 @@ def test_a_harness_that_stops_ends_the_login(hive: Hive, fake_claude: FakeClaude
         }
     assert all(map(is_gone, fake_claude.started()))
     assert statuses(program) == ["needs_login_in_progress", "online"]
+
+
+def test_a_harness_that_was_started_anew_knows_of_no_login(state_dir: Path) -> None:
+    paths = resolve_paths("bee", state_dir, state_dir, {"HOME": "/"})
+    with (
+        scripted_server(paths.socket, b'{"ok":true,"login":null}\n'),
+        pytest.raises(HyperhiveError, match="started anew"),
+    ):
+        Talk(paths, io.StringIO()).follow({"output": "", "finished": False})
 
 
 def test_a_killed_harness_leaves_no_login_behind(hive: Hive, fake_claude: FakeClaude) -> None:

@@ -153,6 +153,7 @@ def test_a_paused_agent_finishes_its_turn_and_begins_no_other(waiting: Hive, fak
     ]
     assert [message["state"] for message in waiting.messages()] == ["ready", "ready"]
     with waiting.run() as program:
+        waiting.call("inbox", "retry", "2")  # ends no pause
         assert waiting.status()["paused"] is True
         assert waiting.call("resume").stdout == "going on\n"
         wait_until(lambda: not waiting.messages())

@@ -354,6 +354,13 @@ def test_an_agent_is_bound_to_its_workspace(hive: Hive, tmp_path: Path) -> None:
     assert str(hive.workspace) in hints[0]
 
 
+def test_what_is_no_utf_8_is_refused_before_it_ends_a_turn(hive: Hive, tmp_path: Path) -> None:
+    assert "no UTF-8 text" in hive.drain("--compact-instructions", "keep \udcff").refusal(2)
+    odd = tmp_path / "work\udcff"
+    odd.mkdir()
+    assert "no UTF-8 text" in hive.drain("--workspace", str(odd)).refusal(2)
+
+
 def test_an_agent_whose_workspace_is_gone_says_so(hive: Hive, tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()

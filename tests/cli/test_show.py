@@ -155,8 +155,10 @@ def test_the_name_of_the_file_chooses_the_form(
     assert hive.call("export", "-o", str(path)).status == 0
     assert path.read_text(encoding="utf-8").startswith(sign)
     assert "there already" in hive.call("export", "-o", str(path)).refusal()
+    path.chmod(0o644)
     assert hive.call("export", "--force", "--format", "md", "-o", str(path)).status == 0
     assert path.read_text(encoding="utf-8").startswith("# workspace")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_a_file_that_cannot_be_written_is_an_error(hive: Hive, tmp_path: Path) -> None:

@@ -413,6 +413,19 @@ def test_a_harness_refuses_what_is_no_model(path: Path, harness: Path, name: obj
     assert not harness.exists()
 
 
+@pytest.mark.usefixtures("harness")
+def test_a_harness_refuses_what_is_no_raise_and_goes_on(path: Path) -> None:
+    unfit: list[dict[str, Any]] = [
+        *({"day_cost": limit} for limit in ("5", [5], True, -1, float("nan"), float("inf"), 10**400)),
+        *({"message_id": number, "tool_calls": 5} for number in ("1", [1], True)),
+        {"message_id": 1, "turn_tokens": {}},
+        {"message_id": 1},
+        {"tool_calls": 5},
+    ]
+    assert [refusal(path, "budget_raise", **arguments)[2] for arguments in unfit] == [2] * len(unfit)
+    assert refusal(path, "budget_raise", day_cost=5)[0] == "there is no limit of day-cost to raise"
+
+
 def test_a_model_that_cannot_be_stored_is_refused_and_the_harness_goes_on(path: Path, harness: Path) -> None:
     harness.parent.rmdir()
     message, _, exit_code = refusal(path, "set_model", model="opus")

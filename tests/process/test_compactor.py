@@ -1,10 +1,11 @@
 """The loop and the mark: when the context is compacted between two turns, and when that is given up."""
 
 import pytest
+import trio
 
 from hyperhive_cli.agent.mark import Mark
 from tests.conftest import Step
-from tests.process.world import TEXT_SESSION, Life, World, replay
+from tests.process.world import FOR_EVER, INIT, TEXT, TEXT_SESSION, TOO_LONG, Life, World, refused, replay
 
 GIVEN_UP = "not even a new session stays below 50 % of the context"
 HALF = Mark(50.0, "keep the names")
@@ -95,3 +96,26 @@ def test_a_compaction_that_fails_is_not_tried_again_before_the_next_message(worl
     life = world.drain(turn(900), replay("model_missing"), turn(200), mark=HALF)
     assert (bodies(life), life.outcomes()) == (["one", COMMAND, "two"], ["ok", "bad_request", "ok"])
     assert world.inbox.fact("compactions") is None
+
+
+def test_a_full_context_that_cannot_be_compacted_now_costs_no_conversation(world: World) -> None:
+    world.inbox.put_facts(session_id=TEXT_SESSION)
+    message_id = world.put("one")
+    world.fake.script(TOO_LONG, [INIT, {"touch": "compacting"}, FOR_EVER])
+
+    async def stop(_: Life) -> None:
+        await trio.to_thread.run_sync(world.fake.wait_for, "compacting")
+
+    assert world.live(stop).outcomes() == ["context_full", "interrupted"]
+    limit = world.drain(TOO_LONG, refused(429))  # is rested for, as after any turn
+    assert (limit.outcomes(), limit.bus.status) == (["context_full", "rate_limited"], "rate_limited")
+    assert world.drain(TOO_LONG, COMPACTED).outcomes() == ["context_full", "ok"]
+    assert (world.get(message_id).state, world.inbox.fact("session_id")) == ("dead", TEXT_SESSION)
+    assert world.inbox.fact("skip_continue") != "1"
+
+
+def test_a_new_session_for_a_full_context_waits_for_the_inbox(world: World) -> None:
+    world.put("one")
+    with world.busy_once("skip_continue"):
+        life = world.drain(TOO_LONG, [TEXT])
+    assert life.outcomes() == ["context_full", "ok", "ok"]  # with nothing to compact

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -127,6 +128,21 @@ def test_what_is_left_at_the_deadline_is_killed_before_it_and_a_later_one_takes_
     assert (status, left > 0, is_overdue) == (-signal.SIGKILL, True, True)
     assert sleepers(number) == []
     assert (workspace / "heard").exists()
+
+
+def test_a_guard_that_is_stopped_holds_up_nobody_who_gives_it_orders(
+    workspace: Path, number: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claude_process, "SWEEP_LIMIT_S", 0.1)
+
+    async def main() -> None:
+        async with open_claude(["sleep", number], workspace=workspace, environment=os.environ) as process:
+            os.kill(process.guard_pid, signal.SIGSTOP)
+            for _ in range(10_000):  # twice what its pipe holds
+                process.hold_until(1e9)
+
+    trio.run(main)
+    assert sleepers(number) == []
 
 
 def test_a_deadline_that_comes_in_pieces_is_one() -> None:
@@ -293,4 +309,38 @@ def test_a_guard_that_dies_takes_no_other_ones_claude_with_it(workspace: Path, n
     finally:
         guard.prctl(guard.PR_SET_CHILD_SUBREAPER, 0)
     assert (status, len(left)) == (None, 2)  # the other claude, and its guard, which names it among its words
+    assert sleepers(number) == []
+
+
+def test_a_guard_that_dies_takes_none_with_it_that_is_just_started(
+    workspace: Path, number: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forked, start = trio.Event(), trio.lowlevel.open_process
+
+    async def start_slowly(command: Sequence[str], **options: Any) -> trio.Process:  # noqa: ANN401 - as trio's
+        process = await start(command, **options)
+        forked.set()
+        for _ in range(20):  # looks of whoever sweeps meanwhile
+            await trio.sleep(guard.SWEEP_POLL_S)
+        return process
+
+    async def begin_another() -> None:
+        async with open_claude(["sleep", "600"], workspace=workspace, environment=os.environ):
+            pass
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            script = ["/bin/sh", "-c", f"sleep {number} & exec sleep {number}"]
+            async with open_claude(script, workspace=workspace, environment=os.environ) as early:
+                monkeypatch.setattr(trio.lowlevel, "open_process", start_slowly)
+                nursery.start_soon(begin_another)
+                await forked.wait()
+                os.kill(early.guard_pid, signal.SIGKILL)
+                await early.wait()
+
+    become_subreaper()
+    try:
+        trio.run(main)
+    finally:
+        guard.prctl(guard.PR_SET_CHILD_SUBREAPER, 0)
     assert sleepers(number) == []

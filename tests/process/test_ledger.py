@@ -8,6 +8,8 @@ import pytest
 import trio
 
 from hyperhive_cli.agent import ledger
+from hyperhive_cli.agent.control import ControlHandler
+from hyperhive_cli.agent.login import LoginDesk
 from hyperhive_cli.errors import StoreError
 from tests.conftest import Step
 from tests.process.world import INIT, LIMIT_S, TEXT, Life, World
@@ -155,3 +157,11 @@ def test_a_new_session_that_was_asked_for_waits_for_the_inbox_too(world: World) 
 
     assert world.live(steer).outcomes() == ["ok"]
     assert world.arguments("--resume") == [None, None]
+
+
+def test_a_peer_that_asks_for_a_new_session_waits_for_a_sender(world: World) -> None:
+    with world.busy_once("skip_continue") as inbox:
+        life = world.begin()
+        handler = ControlHandler(life.bus, life.loop, inbox, LoginDesk(life.config, life.loop))
+        trio.run(handler.handle, "new_session", {})
+    assert world.inbox.fact("skip_continue") == "1"

@@ -9,6 +9,7 @@ import trio.testing
 
 from hyperhive_cli.agent import loop as agent_loop
 from hyperhive_cli.agent import pause
+from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.errors import RefusedError
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
@@ -17,6 +18,7 @@ from tests.process.world import (
     CRASH,
     FOR_EVER,
     INIT,
+    LIMIT_S,
     NOW,
     TEXT,
     TEXT_SESSION,
@@ -102,6 +104,23 @@ def test_t57_what_becomes_of_a_message(row: Row, world: World) -> None:
     assert (message.reason is None) is (row.reason is None)
     assert (life.bus.status, life.bus.state.value) == (row.status, "idle")
     assert life.loop.failed is (row.outcomes != ["ok"])
+
+
+def test_t45_figures_that_no_database_holds_are_left_out_and_the_turn_is_kept(world: World) -> None:
+    huge = 2**64 - 1
+    models = {"claude": {"inputTokens": huge, "contextWindow": huge}}
+    figures = {"usage": {"output_tokens": huge, "input_tokens": 7}, "modelUsage": models, "total_cost_usd": huge}
+    result = {"type": "result", "subtype": "success", "is_error": False, "result": "ok", **figures}
+    first, second = world.put("one"), world.put("two")
+    life = world.drain([INIT, {"line": result}], limited(huge))
+    assert (life.outcomes(), [world.get(n).state for n in (first, second)]) == (
+        ["ok", "rate_limited"],
+        ["done", "ready"],
+    )
+    ended = world.inbox.last_turn(first)
+    assert ended is not None
+    assert [ended[name] for name in ("output_tokens", "context_window", "cost_usd")] == [0, None, None]
+    assert 0 < (life.bus.waits_until or 0) - world.now < 1000  # as for one that does not say when it ends
 
 
 def test_a_claude_that_cannot_be_started_spends_no_attempt(world: World) -> None:
@@ -280,6 +299,25 @@ def test_the_end_of_a_rest_is_told(world: World) -> None:
     world.live(steer)
 
 
+def test_a_stop_does_not_wait_for_a_look_at_the_login(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.put("one")
+    world.fake.script(replay("not_logged_in"))
+    asked = trio.Event()
+
+    async def ask_for_ever(_: AgentConfig) -> bool:
+        asked.set()
+        await trio.sleep_forever()
+        raise AssertionError
+
+    monkeypatch.setattr(agent_loop, "is_logged_in", ask_for_ever)
+    monkeypatch.setattr(pause, "LOGIN_PROBE_S", 0.0)
+
+    async def steer(_: Life) -> None:
+        await asked.wait()
+
+    assert world.live(steer).outcomes() == ["needs_login"]
+
+
 # --- steering ---
 
 
@@ -339,6 +377,27 @@ def test_there_is_nothing_to_compact_without_a_session(world: World) -> None:
     assert world.fake.calls() == []
 
 
+def test_a_compaction_is_refused_where_the_agent_waits_for_a_person(world: World) -> None:
+    world.inbox.put_facts(session_id=TEXT_SESSION)
+    world.put("one")
+    first, *rest = replay("credit_low")
+    world.fake.script([{"touch": "one"}, {"wait_for": "go on"}, first, *rest])
+
+    async def compact(life: Life) -> None:
+        with pytest.raises(RefusedError, match="the agent waits: failed"):
+            await life.loop.compact()
+
+    async def steer(life: Life) -> None:
+        await trio.to_thread.run_sync(world.fake.wait_for, "one")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(compact, life)
+            await settled()
+            world.fake.touch("go on")
+        await compact(life)
+
+    assert world.live(steer).outcomes() == ["billing"]
+
+
 def test_a_compaction_that_never_ran_is_refused(world: World) -> None:
     world.inbox.put_facts(session_id=TEXT_SESSION)
     world.put("one")
@@ -374,6 +433,27 @@ def test_t27_a_cancelled_message_does_not_come_back(world: World) -> None:
     assert life.outcomes() == ["cancelled", "ok"]
     assert [world.get(n).state for n in (first, second)] == ["cancelled", "done"]
     assert world.drain().outcomes() == []
+
+
+def test_t27_a_cancelled_message_does_not_come_back_when_the_harness_dies_with_its_turn(world: World) -> None:
+    message_id = world.put("one")
+    world.fake.script([INIT, {"touch": "one"}, FOR_EVER], [TEXT])
+    life = world.begin()
+
+    async def work() -> None:
+        with trio.fail_after(LIMIT_S):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(life.run)
+                await trio.to_thread.run_sync(world.fake.wait_for, "one")
+                life.loop.cancel()
+                nursery.cancel_scope.cancel()  # as the second Ctrl-C does
+
+    trio.run(work)
+    assert world.get(message_id).state == "leased"
+    assert world.drain().outcomes() == []
+    assert (world.get(message_id).state, world.get(message_id).reason) == ("cancelled", "cancelled by the operator")
+    world.inbox.retry(message_id, now_ms=0)
+    assert world.drain().outcomes() == ["ok"]
 
 
 def test_a_cancel_after_the_answer_takes_nothing_back(world: World) -> None:

@@ -95,8 +95,8 @@ def test_it_waits_no_longer_than_a_refresh_can_take(world: World, monkeypatch: p
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"refreshToken": ""}, {"expiresAt": "soon"}, {"expiresAt": None}],
-    ids=["not due", "nothing to renew it with", "no time", "no end"],
+    [{}, {"refreshToken": ""}, *({"expiresAt": end} for end in ("soon", None, 10**400, float("nan")))],
+    ids=["not due", "nothing to renew it with", "no time", "no end", "beyond all time", "no number"],
 )
 def test_a_login_that_is_not_renewed_is_waited_for_by_nobody(fields: dict[str, object], world: World) -> None:
     log_in(world, SOON if fields else LATER, **fields)

@@ -1,6 +1,7 @@
 """One turn with real children on the real clock: what is read, and how it ends whatever the child does."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -554,6 +555,8 @@ def test_t18_nor_can_a_folder_a_plain_file_or_a_nul_be_started(tmp_path: Path, s
     plain.write_text("#!/bin/sh\n")
     check_not_started(stage([str(plain)]), f"{plain} is not executable (chmod +x)")
     check_not_started(stage([str(tmp_path)]), f"{tmp_path} is a directory")
+    os.mkfifo(tmp_path / "pipe", 0o700)
+    check_not_started(stage([str(tmp_path / "pipe")]), f"{tmp_path}/pipe is no file")
     check_not_started(stage([sys.executable, "a\0b"]), "embedded null byte")
 
 

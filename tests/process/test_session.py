@@ -148,6 +148,18 @@ def test_a_new_session_begins_its_costs_anew(world: World) -> None:
     assert world.costs() == [0.3, 0.4, 0.1]
 
 
+def test_what_others_have_spent_in_a_session_is_not_the_turns(world: World) -> None:
+    """The newest conversation comes with its running total; a raw `/clear` begins one without."""
+    world.put("one")
+    world.put("two")
+    world.inbox.put("operator", "/clear", raw=True, now_ms=0)
+    runs = [total(50.3, "2.1.330"), total(50.5, "2.1.330"), total(60.0, "2.1.330", "another")]
+    world.drain(*runs, continue_newest=True)
+    rows = world.inbox.connection.execute("SELECT cost_usd FROM turn_stats ORDER BY turn_id").fetchall()
+    assert [cost and round(cost, 9) for (cost,) in rows] == [None, 0.2, 60.0]
+    assert world.arguments("--continue") == ["", None, None]
+
+
 @pytest.mark.parametrize(("release", "costs"), [("2.1.197", [0.001207] * 2), ("2.1.330", [0.0001207] * 2)])
 def test_the_costs_of_recorded_turns(release: str, costs: list[float], world: World) -> None:
     world.put("one")

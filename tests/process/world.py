@@ -1,8 +1,8 @@
 """The agent's loop with its files and a fake claude, as the composition root would join them."""
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.argv import Launch
 from hyperhive_cli.claude.watch import Limits
+from hyperhive_cli.errors import StoreError
 from hyperhive_cli.store.events import EventStore
 from hyperhive_cli.store.inbox import Inbox, Lease, Message
 from tests.conftest import FakeClaude, Step, recording
@@ -128,6 +129,18 @@ class PatientInbox(Inbox):
         return Inbox.lease(self, boot, model, now_ms=now_ms) if self.is_ready() else None
 
 
+class BusyInbox(Inbox):
+    """An inbox that somebody has locked when a fact is set for the first time."""
+
+    fact_in_vain: str | None
+
+    def put_facts(self, **facts: str) -> None:
+        if self.fact_in_vain in facts:
+            self.fact_in_vain = None
+            raise StoreError("the inbox cannot be written: database is locked")
+        Inbox.put_facts(self, **facts)
+
+
 @dataclass(slots=True)
 class World:
     """An agent's files and its claude, which outlive the loop."""
@@ -147,6 +160,15 @@ class World:
 
     def get(self, message_id: int) -> Message:
         return self.inbox.get(message_id)
+
+    @contextmanager
+    def busy_once(self, fact: str) -> Iterator[Inbox]:
+        """Let lives that begin in the block set this fact in vain at first; fails when none has tried."""
+        usual, busy = self.inbox, BusyInbox(self.inbox.connection, self.inbox.place)
+        self.inbox, busy.fact_in_vain = busy, fact
+        yield busy
+        self.inbox = usual
+        assert busy.fact_in_vain is None
 
     def begin(self, **config: Any) -> Life:  # noqa: ANN401 - of AgentConfig
         """Begin a life of the harness as its composition root does."""

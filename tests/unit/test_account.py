@@ -221,8 +221,8 @@ def test_after_an_update_a_session_of_the_older_release_is_counted_from_nought()
 
 
 def test_a_session_of_which_the_cost_alone_is_known_is_counted_by_its_results() -> None:
-    session = Session.from_facts({"session_id": "s", "session_cost_usd": "0.0001207"}.get)
     seen = seen_in("v2.1.330/continue.jsonl")
+    session = Session.from_facts({"session_id": seen.session_id, "session_cost_usd": "0.0001207"}.get)
     assert session.usage(seen) == ONE
     assert Session.from_facts(session.facts_after(seen, Outcome(OutcomeKind.OK)).get).used == TWO
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hyperhive_cli.claude.evidence import Evidence, version_numbers
 from hyperhive_cli.claude.stream import tool_names
-from hyperhive_cli.usage import TokenUsage, context_of
+from hyperhive_cli.usage import MOST, TokenUsage, context_of
 from tests.conftest import recording, recording_index
 
 OLD, NEW = "v2.1.197", "v2.1.330"
@@ -407,6 +407,7 @@ def test_odd_shapes_are_no_error_and_each_finding_has_its_type(lines: list[Line]
         assert type(value) in {str, type(None)}
     for number in (seen.context_tokens, seen.context_window, seen.api_error_status, seen.limit_resets_at):
         assert type(number) in {int, type(None)}
+        assert abs(number or 0) <= 3 * MOST  # the sum of three counters
     assert type(seen.total_cost_usd) in {float, type(None)}
     assert all(isinstance(error, str) for error in seen.errors)
     assert all(isinstance(word, str) for pair in seen.running_tools.items() for word in pair)

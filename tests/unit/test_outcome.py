@@ -116,6 +116,9 @@ def test_a_recorded_run_has_the_outcome_of_its_row(name: str, facts: RecordingFa
         ([INIT, limit("rejected"), synthetic("rate_limit"), failed()], "rate_limited"),
         ([INIT, limit("rejected"), synthetic(None), failed("Limit reached")], "rate_limited"),
         ([INIT, limit("rejected")], "rate_limited"),
+        ([INIT, limit("rejected"), TEXT], "crashed"),  # it has answered since: extra usage pays, or the limit is over
+        ([INIT, limit("rejected"), TEXT, failed(api_error_status=400)], "bad_request"),
+        ([INIT, limit("rejected"), TEXT, failed(api_error_status=429)], "rate_limited"),
         ([INIT, synthetic("rate_limit"), failed(api_error_status=429)], "rate_limited"),
         ([INIT, synthetic(None), failed(api_error_status=429)], "rate_limited"),
         # overloaded
@@ -192,7 +195,9 @@ def test_the_models_prose_is_never_read(prose: str) -> None:
 
 def test_a_reset_comes_with_the_outcome() -> None:
     assert outcome(INIT, limit("rejected"), failed()).resets_at == 1_795_370_000
+    assert outcome(INIT, limit("rejected"), TEXT, failed(api_error_status=429)).resets_at == 1_795_370_000
     assert outcome(INIT, failed(api_error_status=429)).resets_at is None
+    assert outcome(INIT, limit("rejected"), TEXT, failed(api_error_status=529)).resets_at is None
 
 
 def test_a_session_may_be_lost_according_to_stderr_alone() -> None:

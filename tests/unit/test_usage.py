@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.usage import TokenUsage
+from hyperhive_cli.usage import MOST, TokenUsage
 
 FULL = {
     "input_tokens": 12,
@@ -49,8 +49,9 @@ def test_a_result_without_usage_counts_nothing() -> None:
     assert TokenUsage.from_stream_event({"type": "result"}) == TokenUsage()
 
 
-def test_a_huge_counter_is_kept() -> None:
-    assert TokenUsage.from_usage({"output_tokens": 2**63}).output_tokens == 2**63
+@pytest.mark.parametrize(("found", "kept"), [(MOST, MOST), (MOST + 1, 0), (2**64 - 1, 0)])
+def test_a_huge_counter_is_kept_as_far_as_a_database_holds_sums_of_it(found: int, kept: int) -> None:
+    assert TokenUsage.from_usage({"output_tokens": found}).output_tokens == kept
 
 
 def test_the_context_is_input_and_cache_but_no_output() -> None:
