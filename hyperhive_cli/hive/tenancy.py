@@ -70,7 +70,7 @@ def claim(connection: "Connection", agent: str, owner: str, origin: str, *, last
     """Take an agent whose lease is over, was given back, or is that of an earlier life in the same state folder.
 
     The caller holds that folder's lock. Messages are numbered above `last_message` from now on. What the holder
-    before had leased stays so until `recover`.
+    before had leased stays so until `recover`; a login that it missed is no longer waited for.
     """
     values = {"agent": agent, "owner": owner, "origin": origin, "last": last_message, "lease": LEASE_S}
     with connection.transaction():
@@ -105,6 +105,11 @@ def claim(connection: "Connection", agent: str, owner: str, origin: str, *, last
         ).fetchone()
         assert row is not None  # noqa: S101 - the row is locked
         epoch, now_shipped, last_turn = row
+        connection.execute(  # nobody is left to take it back: this life finds out by itself
+            """UPDATE hyperhive.account SET status = 'online', changed = clock_timestamp()
+               WHERE agent = %(agent)s AND status <> 'online' AND until_unix IS NULL""",
+            values,
+        )
     seat = Seat(agent, owner, origin, epoch)
     return Claim(seat, None, old_origin not in {None, origin}, now_shipped, last_turn)
 
@@ -334,7 +339,7 @@ class AccountState(NamedTuple):
 def say_account(connection: "Connection", seat: Seat, account: str, status: str, until_unix: int | None) -> None:
     """Tell the agents of an account what they have to wait for; with `online` that they need not. Fenced.
 
-    What is known already is not said again: of many agents that meet a limit, the first one counts.
+    What is known already is not said again: of many agents that meet a limit, the first one counts, while it lives.
     """
     connection.execute(
         f"""WITH {_HELD}, said AS (
@@ -342,7 +347,8 @@ def say_account(connection: "Connection", seat: Seat, account: str, status: str,
                 SELECT %(account)s, %(status)s, %(until)s, name FROM held
                 ON CONFLICT (account) DO UPDATE SET status = excluded.status, until_unix = excluded.until_unix,
                     agent = excluded.agent, changed = clock_timestamp()
-                WHERE known.status <> excluded.status RETURNING account
+                WHERE known.status <> excluded.status OR NOT hyperhive.finder_is_alive(known.account)
+                RETURNING account
             )
             SELECT pg_notify('{CHANNEL}', 'c:' || account) FROM said""".encode(),
         {**seat.fence, "account": account, "status": status, "until": until_unix},
@@ -352,8 +358,8 @@ def say_account(connection: "Connection", seat: Seat, account: str, status: str,
 def accounts(connection: "Connection", names: Sequence[str]) -> list[AccountState]:
     """Give the state of each of these accounts of which one is known."""
     rows = connection.execute(
-        """SELECT c.account, status, until_unix, agent, coalesce(a.until > clock_timestamp(), false)
-           FROM hyperhive.account c LEFT JOIN hyperhive.agent a ON a.name = agent WHERE c.account = ANY(%s)""",
+        """SELECT account, status, until_unix, agent, hyperhive.finder_is_alive(account)
+           FROM hyperhive.account WHERE account = ANY(%s)""",
         (list(names),),
     ).fetchall()
     return [AccountState._make(row) for row in rows]
