@@ -115,14 +115,14 @@ def claim(connection: "Connection", agent: str, owner: str, origin: str, *, last
 
 
 def _keep_shipped(connection: "Connection", agent: str, origin: str | None, new_origin: str, shipped: int) -> None:
-    """Keep how far the history of the folder before has come, for the day when the agent runs there again."""
-    for whose, upto in ((origin, shipped), (new_origin, 0)):
-        if whose is not None:
-            connection.execute(
-                """INSERT INTO hyperhive.shipped(agent, origin, shipped) VALUES (%s, %s, %s)
-                   ON CONFLICT (agent, origin) DO UPDATE SET shipped = greatest(shipped.shipped, excluded.shipped)""",
-                (agent, whose, upto),
-            )
+    """Keep how far the history of the folder before has come, for the day when the agent runs there again.
+
+    That may be less than what was kept before: a history that was lost begins anew, with small numbers.
+    """
+    put = "INSERT INTO hyperhive.shipped(agent, origin, shipped) VALUES (%s, %s, %s) ON CONFLICT (agent, origin)"
+    if origin is not None:
+        connection.execute(f"{put} DO UPDATE SET shipped = excluded.shipped".encode(), (agent, origin, shipped))
+    connection.execute(f"{put} DO NOTHING".encode(), (agent, new_origin, 0))
 
 
 def recover(connection: "Connection", seat: Seat, *, own: bool = False) -> list[Message]:
@@ -233,14 +233,11 @@ def acknowledge(
 
 def keep_turns(connection: "Connection", seat: Seat, turns: Sequence[Mapping[str, Any]]) -> None:
     """Store rows of ended turns, each once; raises FencedError, and does it without any row too."""
-    held = connection.execute(f"WITH {_HELD} SELECT 1 FROM held".encode(), seat.fence).fetchone()
-    if held is None:
-        raise FencedError
-    if not turns:
-        return
     names = ", ".join(TURN_COLUMNS)
     marks = ", ".join(f"%({name})s" for name in TURN_COLUMNS)
-    with connection.cursor() as cursor:
+    with connection.transaction(), connection.cursor() as cursor:  # the agent's row stays locked until they are stored
+        if cursor.execute(f"WITH {_HELD} SELECT 1 FROM held".encode(), seat.fence).fetchone() is None:
+            raise FencedError
         cursor.executemany(
             f"""INSERT INTO hyperhive.turn(agent, origin, {names}) VALUES (%(agent)s, %(origin)s, {marks})
                 ON CONFLICT DO NOTHING""".encode(),
