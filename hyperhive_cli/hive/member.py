@@ -218,15 +218,21 @@ class Member:
         await self._wanted.wait()
         while self.seat == seat:
             with suppress(StoreError, FencedError):
-                async with self._turn_to_ship:
-                    await self._take_back(seat)
-                    if self._foyer.in_flight() is None and self._bus.state is TurnState.IDLE:
-                        with trio.move_on_after(GOODBYE_S):
-                            await self._shipper.finish()
-                        await self._line.call(partial(tenancy.release, seat=seat))
-                        self._stand_by("shall run elsewhere")
-                        self._unseat()
+                if await self._is_free(seat):
+                    with trio.move_on_after(GOODBYE_S):
+                        await self._shipper.finish()  # it may have to let the hive know of an outcome
+                    async with self._turn_to_ship:
+                        if self._bus.state is TurnState.IDLE:
+                            await self._line.call(partial(tenancy.release, seat=seat))
+                            self._stand_by("shall run elsewhere")
+                            self._unseat()
             await trio.sleep(AGAIN_S)
+
+    async def _is_free(self, seat: Seat) -> bool:
+        """Whether no turn runs, and the hive knows how the last one ended."""
+        async with self._turn_to_ship:
+            await self._take_back(seat)
+            return self._foyer.in_flight() is None and self._bus.state is TurnState.IDLE
 
     # --- what the relay says ---
 

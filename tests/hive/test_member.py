@@ -9,6 +9,7 @@ import trio
 import trio.testing
 
 from hyperhive_cli.bus import Bus
+from hyperhive_cli.events import TurnEnd
 from hyperhive_cli.hive.foyer import Foyer, open_foyer
 from hyperhive_cli.hive.line import Line, T
 from hyperhive_cli.hive.mail import HiveInbox
@@ -42,11 +43,17 @@ class Idle:
 
 
 class LossyLine(Line):
-    """Loses the answer to what is done next, once `loses` is set: it was done all the same."""
+    """Loses the answer to what is done next, once `loses` is set: it was done all the same. `gate` holds all up."""
 
     loses = False
 
+    def __init__(self, url: str, name: str) -> None:
+        super().__init__(url, name)
+        self.gate = trio.Event()
+        self.gate.set()
+
     async def call(self, work: Callable[["Connection"], T]) -> T:
+        await self.gate.wait()
         done = await super().call(work)
         if self.loses:
             self.loses = False
@@ -65,12 +72,14 @@ def put(database: Database, body: str) -> int:
         return HiveInbox(connection, database.url, "bee").put("operator", body, now_ms=0)
 
 
-def join(database: Database, line: Line, foyer: Foyer, slots: trio.Semaphore | None = None) -> Member:
+def join(
+    database: Database, line: Line, foyer: Foyer, slots: trio.Semaphore | None = None, bus: Bus | None = None
+) -> Member:
     async def report() -> Mapping[str, Any]:
         return {}
 
     return Member(
-        database.url, line, trio.current_time, agent="bee", owner="a", foyer=foyer, bus=Bus(facts=foyer),
+        database.url, line, trio.current_time, agent="bee", owner="a", foyer=foyer, bus=bus or Bus(facts=foyer),
         steering=Idle(), report=report, account=None, drain=False, slots=slots,
     )  # fmt: skip
 
@@ -175,3 +184,28 @@ def test_a_message_that_the_hive_refuses_is_kept_and_holds_nothing_up(database: 
     refused = foyer.get(number)
     assert refused.state == "dead"
     assert "used for another message" in (refused.reason or "")
+
+
+def test_an_agent_is_given_back_when_its_last_events_are_there(database: Database, foyer: Foyer) -> None:
+    """One of them says that a turn has ended, and brings its outcome on its way while others wait."""
+
+    async def steps(line: LossyLine) -> None:
+        bus = Bus(facts=foyer)
+        member = join(database, line, foyer, bus=bus)
+        assert not await member.fetch()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(member.run)
+            await until(lambda: database.rows("SELECT count(*) FROM hyperhive.report") == [(1,)])
+            line.gate = trio.Event()
+            bus.publish(TurnEnd(ok=True, note=None))
+            await until(lambda: line.gate.statistics().tasks_waiting > 0)
+            bus.note("the last word")
+            newest = bus.current_seq
+            member.move_away()
+            await trio.testing.wait_all_tasks_blocked()
+            line.gate.set()
+            await until(lambda: member.seat is None)
+            nursery.cancel_scope.cancel()
+        assert database.rows("SELECT seq FROM hyperhive.agent") == [(newest,)]
+
+    work(database, steps)
