@@ -1,5 +1,6 @@
 """The operations of the control socket: one handler for the command line, and for whoever comes later."""
 
+import math
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from datetime import datetime
@@ -20,6 +21,7 @@ from hyperhive_cli.store.inbox import Inbox, Message
 Operation = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 OPEN_TO_TURNS = {"status", "events"}
+_BUDGET = ("day_cost", "message_id", *TURN_LIMITS)
 
 
 def refuse_turns(op: str, peer: Peer | None, panel: int | None = None) -> None:
@@ -152,8 +154,10 @@ class ControlHandler:
         return {"outcome": outcome.kind.value, "note": outcome.note, "context_tokens": self._bus.context_tokens}
 
     async def _budget_raise(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        limits = {name: arguments[name] for name in TURN_LIMITS if arguments.get(name) is not None}
-        lift = await self._loop.raise_budget(arguments.get("day_cost"), arguments.get("message_id"), limits)
+        given = {name: _number(name, arguments[name]) for name in _BUDGET if arguments.get(name) is not None}
+        limits = {name: given[name] for name in TURN_LIMITS if name in given}
+        message_id = None if "message_id" not in given else int(given["message_id"])
+        lift = await self._loop.raise_budget(given.get("day_cost"), message_id, limits)
         return {"budget": self._loop.budget(), "turn": None if lift is None else lift._asdict()}
 
     async def _cancel(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -174,3 +178,9 @@ class ControlHandler:
 
     async def _logout(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"logout": (await self._desk.log_out()).to_dict()}
+
+
+def _number(name: str, value: object) -> float | int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UsageError(f"{name}={value!r} is no number")
+    return value

@@ -1,6 +1,7 @@
 """The control socket's server, over a real socket: what it answers, whom it turns away, and who cannot hold it up."""
 
 import json
+import math
 import os
 import socket
 import stat
@@ -111,6 +112,14 @@ def test_a_request_without_a_known_operation_is_refused(path: Path, op: bytes) -
         connection.sendall(op + b"\n")
         reply = json.loads(read_all(connection))
     assert (reply["ok"], reply["hint"]) == (False, "ask for another")
+    assert_answers(path)
+
+
+@pytest.mark.usefixtures("served")
+def test_a_fault_of_the_handler_ends_one_talk_and_neither_the_harness_nor_its_turn(path: Path) -> None:
+    assert call(path, "stumble", number=1) == {"ok": True, "sum": 2}
+    with pytest.raises(HyperhiveError, match=r"the harness failed at 'stumble': TypeError: unsupported operand"):
+        call(path, "stumble", number="x")
     assert_answers(path)
 
 
@@ -390,6 +399,15 @@ def refusal(path: Path, op: str, **arguments: Any) -> tuple[str, str | None, int
 def test_a_harness_refuses_operations_that_it_does_not_know(path: Path) -> None:
     message = "this harness knows no operation 'fly'"
     assert refusal(path, "fly") == (message, "restart it after an upgrade", 2)
+
+
+@pytest.mark.usefixtures("harness")
+@pytest.mark.parametrize(
+    "wrong", [{"day_cost": "5"}, {"day_cost": math.nan}, {"turn_cost": [1]}, {"tool_calls": True}, {"message_id": "7"}]
+)
+def test_a_budget_is_raised_by_numbers_alone(path: Path, wrong: dict[str, object]) -> None:
+    message, _, exit_code = refusal(path, "budget_raise", **wrong)
+    assert (message.endswith("is no number"), exit_code) == (True, 2), message
 
 
 @pytest.mark.usefixtures("harness")
