@@ -109,6 +109,27 @@ def test_text_is_seen_while_it_is_written_and_the_clock_goes_on_after_a_reload(
         window.check_rows()
 
 
+# A transcript of its own: a call, so much after it that its row is no longer kept, and then its answer.
+LATE_ANSWER = """async () => {
+  const { Feed, MOST_ROWS } = await import("/static/js/feed.js");
+  const home = document.createElement("div");
+  document.body.append(home);
+  const feed = new Feed(home, document.createElement("p"));
+  const show = async (events) => {
+    feed.show(events);
+    while (feed.queue.length || feed.isScheduled) await new Promise((again) => setTimeout(again, 10));
+    return feed.answers.size;
+  };
+  const said = (type, block) => ({ seq: null, kind: "stream", type, message: { content: [block] } });
+  const before = await show([said("assistant", { type: "tool_use", id: "slow", name: "Bash", input: {} })]);
+  const after = await show(Array(MOST_ROWS + 300).fill({ seq: null, kind: "note", text: "noise" }));
+  await show([said("user", { type: "tool_result", tool_use_id: "slow", content: "done at last" })]);
+  const answer = home.querySelector(".answer")?.textContent ?? "lost";
+  home.remove();
+  return [before, after, answer];
+}"""
+
+
 def test_2000_rows_come_live_and_from_the_history_and_the_reader_keeps_the_place(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:
@@ -140,6 +161,7 @@ def test_2000_rows_come_live_and_from_the_history_and_the_reader_keeps_the_place
         window.page.reload()
         window.wait_live()
         assert len(window.check_rows()) >= 2000
+        assert window.page.evaluate(LATE_ANSWER) == [1, 0, "done at last"]
 
 
 SCRIPTS = [
