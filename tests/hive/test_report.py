@@ -39,7 +39,7 @@ RIGHT: dict[str, Any] = {
     ),
     "last_compaction": {"turn_id": 1, "ended": NOW * 1_000, "before": 9, "after": 3},
 }  # fmt: skip
-WRONG = (5, -1, 1e300, math.nan, "x", "\x1b[31m", [], [1], [None], {}, {"a": 1}, True, None)
+WRONG: tuple[object, ...] = (5, -1, 1e300, math.nan, "x", "\x1b[31m", [], [1], [None], {}, {"a": 1}, True, None)
 
 
 def altered(value: object, wrong: object) -> Iterator[Any]:
