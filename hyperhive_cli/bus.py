@@ -30,10 +30,8 @@ from hyperhive_cli.events import (
 )
 from hyperhive_cli.ring import Ring, Subscription
 from hyperhive_cli.settings import DEFAULT_MODEL, RING_CAPACITY
-from hyperhive_cli.store.db import shrink_wal
 from hyperhive_cli.store.events import EventStore
 from hyperhive_cli.store.model import read_model, write_model
-from hyperhive_cli.store.place import wal_bytes
 from hyperhive_cli.usage import TokenUsage, context_of
 
 # A history that cannot be written is not tried again with each event: a lock that somebody holds costs
@@ -148,16 +146,16 @@ class Bus:
         self.note(f"the history is written from now on; {missing} events of this life are missing from it")
 
     async def settle(self) -> None:
-        """Let whoever floods the history wait until its log, where that has grown too long, is cut back.
+        """Let whoever floods the history wait where its log, or what it holds beyond its capacity, has grown too long.
 
-        The copying is done in a thread while nobody writes: on the loop it would hold up all else (measured: 30 ms
-        at a time), and beside a writer that never rests no log is ever cut back (it grew to 373 MB).
+        The log is copied in a thread, on the loop it would hold up all else (measured: 30 ms at a time). Most of it
+        is copied beside the writer; for the rest nobody may write, or no log ever begins anew (it grew to 373 MB).
         """
-        if self._store is not None and (path := self._store.swollen_log()) is not None:
-            grown = wal_bytes(path)
-            self._store.mind_log(grown, await trio.to_thread.run_sync(shrink_wal, path))
-            if self._store.is_crowded:
-                await self.sweep()
+        if self._store is None or self._store.log is None or not self._store.log.relieve():
+            return
+        await self._store.log.finish(trio.to_thread.run_sync)
+        if self._store.is_crowded:
+            await self.sweep()
 
     async def sweep(self) -> None:
         """Delete what the history holds beyond its capacity, in steps that hold nobody up."""

@@ -26,10 +26,10 @@ from hyperhive_cli.control.server import open_control_server
 from hyperhive_cli.errors import AgentConflictError, StoreError
 from hyperhive_cli.settings import MARKER, AgentPaths
 from hyperhive_cli.sieve import ATTENTION
-from hyperhive_cli.store.db import log_allowance, shrink_wal
 from hyperhive_cli.store.events import EventStore, open_event_store
-from hyperhive_cli.store.folder import hold_lock, prepare_state_dir
+from hyperhive_cli.store.folder import hold_lock, name_holder, prepare_state_dir
 from hyperhive_cli.store.inbox import Inbox, open_inbox
+from hyperhive_cli.store.log import log_allowance, shrink_wal
 from hyperhive_cli.store.place import unsound_file_system, wal_bytes
 from hyperhive_cli.store.report import stored_status, with_live
 
@@ -210,10 +210,11 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Care, int]]:
     """Take the lock, open the databases, bring in what an earlier life left, and put in the first messages."""
     paths = config.paths
     prepare_state_dir(paths.state_dir)
-    if wal_bytes(paths.events_db) > log_allowance(paths.events_db):
-        shrink_wal(paths.events_db)  # an earlier life's log may be what fills the disk, and nothing could be written
     with ExitStack() as stack:
         lock = stack.enter_context(hold_lock(paths.lock_file, paths.agent))
+        if wal_bytes(paths.events_db) > log_allowance(paths.events_db):
+            shrink_wal(paths.events_db)  # an earlier life's log may be what fills the disk: nothing could be written
+            name_holder(lock)
         swept = sweep_marked(paths.state_dir)
         inbox = stack.enter_context(_open_inbox(config))
         inbox.check()

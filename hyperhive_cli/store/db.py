@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from hyperhive_cli.errors import StoreError
-from hyperhive_cli.store.place import COMPANIONS, companion, drop_companions, free_bytes, wal_bytes
+from hyperhive_cli.store.place import COMPANIONS, companion, drop_companions
 
 KEPT_QUARANTINES = 3
 WAL_LIMIT_BYTES = 16 * 1024 * 1024  # what a -wal is cut back to, and what it should not outgrow
@@ -33,6 +33,7 @@ def open_database(
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {synchronous}")
         db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+        db.execute("PRAGMA wal_autocheckpoint = 0")  # log.py says why
         if keep_old:
             _keep_old(db, path, len(migrations))
         _migrate(db, path, migrations)
@@ -44,15 +45,23 @@ def open_database(
 
 def open_reader(path: Path, *, busy_s: float = 5.0) -> sqlite3.Connection:
     """Open an existing database for reading alone; raises sqlite3.Error when there is none."""
-    uri = path.absolute().as_uri()
+    address = f"{path.absolute().as_uri()}?mode=ro"
     try:
-        db = sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=busy_s, isolation_level=None)
-        db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+        return _open_reader(address, busy_s)
     except sqlite3.OperationalError:
         # A WAL database in a folder that we may not write needs -shm, which we cannot make: read the file
         # alone, without what may still stand in the -wal.
-        db = sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None)
-    db.execute("PRAGMA query_only = 1")
+        return _open_reader(f"{address}&immutable=1", busy_s)
+
+
+def _open_reader(address: str, busy_s: float) -> sqlite3.Connection:
+    db = sqlite3.connect(address, uri=True, timeout=busy_s, isolation_level=None)
+    try:
+        db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+        db.execute("PRAGMA query_only = 1")
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
@@ -164,31 +173,6 @@ def look_for_damage(path: Path, *, limit_s: float) -> str | None:
             raise TimeoutError(f"its check takes longer than {limit_s:g} s") from error
         return str(error)
     return None
-
-
-def log_allowance(path: Path) -> int:
-    """Give how many bytes a database's -wal may take up now: WAL_LIMIT_BYTES, on a small disk a part of what is free.
-
-    The copying may need as much again in the database's file. A log larger than what is left could never be cut
-    back, and would fill the disk for good.
-    """
-    return min(WAL_LIMIT_BYTES, free_bytes(path) // 4)
-
-
-def shrink_wal(path: Path) -> int:
-    """Bring what a database's -wal holds into its file, cut it to nothing, and give the size that it still has.
-
-    By a connection of its own, for a thread of its own; waits for nobody. What cannot be cut back now (a writer
-    at work, a disk that is full) is left for the next time.
-    """
-    with (
-        suppress(sqlite3.Error),
-        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0)) as db,
-    ):
-        # The first does the work and holds up no writer; the second, which does, finds nothing left to do.
-        for mode in ("PASSIVE", "TRUNCATE"):
-            db.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
-    return wal_bytes(path)
 
 
 def is_damaged(error: Exception) -> bool:

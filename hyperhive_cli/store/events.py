@@ -12,12 +12,14 @@ from hyperhive_cli.events import BusEvent
 from hyperhive_cli.settings import HISTORY_CAPACITY
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import schema
-from hyperhive_cli.store.place import Place, free_bytes, place_of, wal_bytes
+from hyperhive_cli.store.log import Log
+from hyperhive_cli.store.place import Place, free_bytes, place_of
 
 # Commits run on the event loop (measured: about 0.1 ms, cheaper and quicker than any thread), so a lock
 # held by somebody else may hold them up no longer than this; the rows wait for the next append.
 BUSY_S = 0.05
 SWEEP_ROWS = 200  # a step on the event loop, some 2 ms; a single large DELETE holds the lock for long as well
+COMMIT_BYTES = 4 * 4096  # of the pages that each commit changes, beside those of its rows
 UNSWEPT_BYTES = 128 * 1024 * 1024  # deleting takes half as long as writing, and is for the quiet after a flood
 
 # Of payloads that are read at once, but for the last: 200 of the longest lines would be 3 GiB, in a harness too.
@@ -37,10 +39,10 @@ class EventStore:
     connection: sqlite3.Connection
     unsaved: list[_Row] = field(default_factory=list)
     lost: int = 0
-    log_left_bytes: int = 0  # of the -wal, when it was last tried to cut it back
-    unswept_bytes: int = 0  # that went through the -wal since the last sweep, as far as it was cut back
+    unswept_bytes: int = 0  # that were written since the last sweep
     moved: Path | None = None  # where a damaged predecessor was put
     place: Place | None = None  # None: nobody looks whether the file is still there
+    log: Log | None = None  # None: nobody copies it
 
     def append(self, records: Sequence[BusEvent]) -> str | None:
         """Write records in one transaction. On failure gives the reason and keeps the rows for the next call.
@@ -55,19 +57,11 @@ class EventStore:
             self._keep(rows)
             return str(error)
         self.unsaved = []
+        size_bytes = COMMIT_BYTES + sum(len(payload) for _, _, _, payload in rows)
+        self.unswept_bytes += size_bytes
+        if self.log is not None:
+            self.log.grow(size_bytes)
         return None
-
-    def swollen_log(self) -> Path | None:
-        """Give the database's path when its -wal has outgrown its allowance. Costs a `stat` or two, 2 µs each."""
-        if self.place is None:
-            return None
-        grown = wal_bytes(self.place.path) - self.log_left_bytes
-        return self.place.path if grown > 0 and grown > database.log_allowance(self.place.path) else None
-
-    def mind_log(self, grown_bytes: int, left_bytes: int) -> None:
-        """Take note of what the -wal had grown to, and what an attempt at it has left: the next is due above that."""
-        self.unswept_bytes += grown_bytes
-        self.log_left_bytes = left_bytes
 
     @property
     def is_crowded(self) -> bool:
@@ -92,13 +86,13 @@ class EventStore:
         if place is None or place.is_kept():
             return None
         is_gone = place.is_missing()
-        self.connection.close()  # SQLite sees that its file was moved, and removes no -wal by its name
+        self.close()  # SQLite sees that its file was moved, and removes no -wal by its name
         try:
             place.drop_leftovers()
             self.connection, self.moved = _open_or_begin(place.path)
         except OSError as error:
             raise StoreError(f"the history {place.path} cannot be used: {error}") from error
-        self.place = place_of(place.path)
+        self.place, self.log = place_of(place.path), Log(place.path, self.connection)
         self._begin_above(newest)
         what = f"the history {place.path} was {'removed' if is_gone else 'replaced by another file'} while in use"
         then = "a new one was begun" if is_gone or self.moved is not None else "the new one is used"
@@ -186,6 +180,12 @@ class EventStore:
 def _unreadable(error: Exception) -> StoreError:
     return StoreError(f"the history cannot be read: {error}", "hyperhive doctor")
 
+    def close(self) -> None:
+        """Close it, once nothing of it is copied any more."""
+        if self.log is not None:
+            self.log.close()
+        self.connection.close()
+
 
 def _records_to_rows(records: Sequence[BusEvent]) -> list[_Row]:
     return [(r.seq, r.ts, r.event.kind, r.payload) for r in records if r.seq is not None]
@@ -210,11 +210,11 @@ def open_event_store(path: Path) -> Iterator[EventStore]:
     A damaged file is moved aside first, and a new one begun; `moved` then says where it is.
     """
     connection, moved = _open_or_begin(path)
-    store = EventStore(connection, moved=moved, place=place_of(path))
+    store = EventStore(connection, moved=moved, place=place_of(path), log=Log(path, connection))
     try:
         yield store
     finally:
-        store.connection.close()
+        store.close()
 
 
 def _open_or_begin(path: Path) -> tuple[sqlite3.Connection, Path | None]:
@@ -234,7 +234,6 @@ def _open_or_begin(path: Path) -> tuple[sqlite3.Connection, Path | None]:
 
 def _open_sound(path: Path) -> sqlite3.Connection:
     connection = database.open_database(path, schema.EVENTS, synchronous="NORMAL", busy_s=BUSY_S)
-    connection.execute("PRAGMA wal_autocheckpoint = 0")  # `Bus.settle` sees to the log, in a thread
     # Debian's SQLite overwrites what is deleted with zeros: a sweep would write as much as the rows did.
     connection.execute("PRAGMA secure_delete = FAST")
     connection.text_factory = _text

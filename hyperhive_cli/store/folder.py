@@ -57,12 +57,17 @@ def hold_lock(path: Path, agent: str) -> Iterator[int]:
     try:
         _take(descriptor, path, agent)
         os.ftruncate(descriptor, 0)
-        with suppress(OSError):  # a full disk: the lock holds without its holder's name
-            os.pwrite(descriptor, f'{{"pid": {os.getpid()}}}'.encode(), 0)
+        name_holder(descriptor)
         yield descriptor
         os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def name_holder(descriptor: int) -> None:
+    """Write into a lock that this process has it; on a full disk it holds without a name."""
+    with suppress(OSError):
+        os.pwrite(descriptor, f'{{"pid": {os.getpid()}}}'.encode(), 0)
 
 
 def _take(descriptor: int, path: Path, agent: str) -> None:

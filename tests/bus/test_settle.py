@@ -1,17 +1,20 @@
-"""A flood of events: the history's log is cut back while whoever writes waits, and the ring stays small."""
+"""A flood of events: the history's log is copied and begins anew in its place, and the ring stays small."""
 
 from pathlib import Path
+from threading import Event
 
 import pytest
 import trio
+import trio.testing
 
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.events import BusEvent, Stream
 from hyperhive_cli.ring import Ring, Subscription
 from hyperhive_cli.settings import HISTORY_CAPACITY, RING_CAPACITY, RING_LIMIT_BYTES
-from hyperhive_cli.store import events
+from hyperhive_cli.store import events, log
 from hyperhive_cli.store.db import WAL_LIMIT_BYTES
 from hyperhive_cli.store.events import EventStore, open_event_store
+from hyperhive_cli.store.log import BEGIN_BYTES, copy_log
 from hyperhive_cli.store.place import free_bytes, wal_bytes
 from tests.bus.made_bus import seqs, stored, texts
 from tests.bus.test_care import LARGE, reader
@@ -33,11 +36,11 @@ async def flood(bus: Bus, path: Path, commits: int) -> list[int]:
     return sizes
 
 
-def test_the_log_of_a_flood_is_cut_back_and_nothing_is_lost(path: Path, store: EventStore) -> None:
+def test_the_log_of_a_flood_begins_anew_in_its_place_and_nothing_is_lost(path: Path, store: EventStore) -> None:
     bus = Bus(store)
     sizes = trio.run(flood, bus, path, 800)
-    assert WAL_LIMIT_BYTES < max(sizes) < WAL_LIMIT_BYTES + MIB
-    assert sizes.count(0) >= 2
+    assert BEGIN_BYTES < max(sizes) < WAL_LIMIT_BYTES + MIB
+    assert path.stat().st_size > 3 * BEGIN_BYTES  # so much was copied meanwhile
     assert len(stored(path)) == 40_000
 
 
@@ -64,17 +67,42 @@ def test_a_flood_does_not_fill_a_small_disk(request: pytest.FixtureRequest, tmp_
             assert stored(path)[-1].seq == 30_000
 
 
-def test_a_log_that_a_reader_holds_is_tried_again_only_when_it_has_grown_on(path: Path, store: EventStore) -> None:
+def test_a_log_that_a_reader_holds_grows_and_is_cut_back_after_it(path: Path, store: EventStore) -> None:
     bus = Bus(store)
     bus.publish(LARGE)
     with reader(path):
-        trio.run(flood, bus, path, 300)
-        held = store.log_left_bytes
-        assert WAL_LIMIT_BYTES < held < 2 * WAL_LIMIT_BYTES
-        trio.run(flood, bus, path, 5)
-        assert store.log_left_bytes == held
-    assert 0 in trio.run(flood, bus, path, 400)
-    assert store.log_left_bytes == 0
+        assert max(trio.run(flood, bus, path, 400)) > WAL_LIMIT_BYTES
+        assert len(stored(path)) == 20_001
+    assert trio.run(flood, bus, path, 400)[-1] <= WAL_LIMIT_BYTES
+    assert len(stored(path)) == 40_001
+
+
+def test_who_writes_faster_than_can_be_copied_waits(
+    path: Path, store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Event()
+
+    def copy_late(where: Path, mode: str = "PASSIVE") -> None:
+        gate.wait()
+        copy_log(where, mode)
+
+    async def write_beside() -> list[int]:
+        async with trio.open_nursery() as nursery:
+            sizes: list[int] = []
+
+            async def write() -> None:
+                sizes.extend(await flood(bus, path, 800))
+
+            nursery.start_soon(write)
+            await trio.testing.wait_all_tasks_blocked(0.1)
+            assert WAL_LIMIT_BYTES < wal_bytes(path) < WAL_LIMIT_BYTES + MIB
+            gate.set()
+        return sizes
+
+    monkeypatch.setattr(log, "copy_log", copy_late)
+    bus = Bus(store)
+    assert max(trio.run(write_beside)) < WAL_LIMIT_BYTES + MIB
+    assert len(stored(path)) == 40_000
 
 
 def test_nothing_but_the_settling_cuts_the_log_back(path: Path, store: EventStore) -> None:

@@ -37,8 +37,8 @@ FLOORS = {
         claude.guard claude.process claude.program
         control.client control.peer
         hive.room
-        store.backup store.db store.ended store.events store.facts store.folder store.inbox store.model store.place
-        store.report store.rescue store.spent store.stats store.turns
+        store.backup store.db store.ended store.events store.facts store.folder store.inbox store.log store.model
+        store.place store.report store.rescue store.spent store.stats store.turns
     """,
     3: """
         bus
@@ -88,8 +88,9 @@ HOMES = {
     "subprocess": "claude.guard",
     "socket": "control.client control.peer control.server web.harness web.server",
     "fcntl": "store.folder agent.refresh",
+    "threading": "store.log",
     "importlib": "cli.main cli.web",
-    **dict.fromkeys(("asyncio", "threading", "multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),
+    **dict.fromkeys(("asyncio", "multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),
     **dict.fromkeys(("_ctypes", "_signal", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
     **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn", "os.execv", "os.execve"), ""),
     "trio.lowlevel.open_process": "claude.process",
