@@ -171,8 +171,8 @@ class AgentLoop:
 
     def rest_too(self, reason: str, until_unix: int | None) -> None:
         """Rest as another agent of the same account does, until then (None: until it says so)."""
-        if self._rest is None:
-            seconds = math.inf if until_unix is None else max(0.0, until_unix - self._bus.now_ms() / 1000)
+        seconds = math.inf if until_unix is None else until_unix - self._bus.now_ms() / 1000
+        if self._rest is None and seconds > 0:  # a limit that is over may not have been taken back yet
             self._begin_rest(Pause(seconds, ACCOUNT_WAITS, reason))
             self.ring()
 

@@ -1,10 +1,12 @@
 """`Panel`: the web panel beside the harness, as a process of its own: no fault or flood of it touches a turn.
 
 It runs behind a guard as claude does, so that it ends with the harness, however that ends; one that ends by itself is
-started anew. The address that it prints holds its token, so that it is shown and never noted: notes are kept.
+started anew. All have one token, so that an open page goes on with the next one. They are given it on stdin, where no
+other process sees it; the address that they print holds it, so that it is shown and never noted: notes are kept.
 """
 
 import json
+import secrets
 import shlex
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -18,6 +20,7 @@ from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.process import open_claude
 from hyperhive_cli.claude.talk import Tail, last_line, talk
 from hyperhive_cli.render.text import duration
+from hyperhive_cli.settings import PANEL_TOKEN_BYTES
 
 END_LIMIT_S = 3.0  # when the harness ends; it needs some 0.2 s
 LAST_WORD_LIMIT_S = 1.0  # for what is in its pipes still when it has ended
@@ -40,7 +43,7 @@ class PanelConfig:
     @property
     def command(self) -> list[str]:
         """The command: this very program, and nothing that lies in the folder where it runs (`-P`)."""
-        return [sys.executable, "-P", "-m", "hyperhive_cli", *self.arguments, "--json"]
+        return [sys.executable, "-P", "-m", "hyperhive_cli", *self.arguments, "--json", "--token-stdin"]
 
     @property
     def by_hand(self) -> str:
@@ -54,6 +57,8 @@ class Panel:
     def __init__(self, bus: Bus) -> None:
         self.pid: int | None = None
         self._bus = bus
+        self._token = secrets.token_urlsafe(PANEL_TOKEN_BYTES)
+        self._shown: str | None = None  # the address
 
     async def run(self, config: PanelConfig, show: Show) -> None:
         """Run it, anew where it ends by itself, until that is given up or cancelled; then nothing of it is left."""
@@ -74,14 +79,20 @@ class Panel:
 
     async def _live(self, config: PanelConfig, show: Show) -> str:
         """Run it to its end, and say how that came."""
-        complaint = Tail()
+        complaint, words = Tail(), f"{self._token}\n".encode()
+
+        async def show_once(address: str) -> None:
+            if address != self._shown:
+                self._shown = address
+                await show(address)
+
         try:
             async with open_claude(config.command, workspace=config.folder, environment=config.environment) as process:
                 self.pid = process.pid
                 try:
                     async with trio.open_nursery() as nursery:
-                        hear = _address_to(show, nursery)
-                        status = await talk(process, None, hear, complaint.hear, drain_s=LAST_WORD_LIMIT_S)
+                        hear = _address_to(show_once, nursery)
+                        status = await talk(process, words, hear, complaint.hear, drain_s=LAST_WORD_LIMIT_S)
                         nursery.cancel_scope.cancel()
                 finally:
                     self.pid = None

@@ -1,6 +1,8 @@
 """`hyperhive web`."""
 
 import os
+import re
+import sys
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import wraps
@@ -11,13 +13,15 @@ import click
 
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import Invocation, hive_option, pass_invocation, print_json
-from hyperhive_cli.errors import HyperhiveError
+from hyperhive_cli.errors import HyperhiveError, UsageError
 from hyperhive_cli.settings import AgentPaths, check_agent_name, default_agents_home, paths_by_name
 from hyperhive_cli.store.folder import find_agents
 from hyperhive_cli.web.bind import WebConfig, check_bind
 
 DEFAULT_BIND = "127.0.0.1:8420"
 LIBRARIES = ("anyio", "httptools", "starlette", "uvicorn", "uvloop")
+TOKEN_LIMIT_CHARS = 256
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43,}")
 
 
 _F = TypeVar("_F", bound=Callable[..., object])
@@ -96,6 +100,7 @@ def _web_arguments(config: WebConfig) -> tuple[str, ...]:
 @with_tls
 @hive_option
 @click.option("--json", "as_json", is_flag=True, help="Print the address and the token as JSON.")
+@click.option("--token-stdin", is_flag=True, help="Read the token, a line, from stdin.")
 @pass_invocation
 def web(
     invocation: Invocation,
@@ -107,6 +112,7 @@ def web(
     hive: str | None,
     *,
     as_json: bool,
+    token_stdin: bool,
 ) -> int:
     """Serve the web panel of these agents, or of every agent of this machine, until Ctrl-C.
 
@@ -130,7 +136,15 @@ def web(
     url = invocation.hive_url(hive)
     view = None if url is None else _view(url, invocation, names)
     config = WebConfig(bind, allow_hosts, web_cert, web_key)
-    return serve(config, _agents(invocation, names, is_in_hive=view is not None), announce, view)
+    token = _read_token() if token_stdin else None
+    return serve(config, _agents(invocation, names, is_in_hive=view is not None), announce, view, token)
+
+
+def _read_token() -> str:
+    token = sys.stdin.readline(TOKEN_LIMIT_CHARS).strip()
+    if not _TOKEN.fullmatch(token):
+        raise UsageError("a token has at least 43 characters of A-Z a-z 0-9 _ -")
+    return token
 
 
 def _view(url: str, invocation: Invocation, names: tuple[str, ...]) -> Any:  # noqa: ANN401 - an extra's

@@ -86,7 +86,7 @@ def _bind(path: Path) -> socket.socket:
 
 
 async def _converse(handler: Handler, admit: Admit, stream: trio.SocketStream) -> None:
-    """Answer one request of a peer. One that goes away, or sends nonsense, ends its own talk alone."""
+    """Answer one request of a peer. One that goes away, or sends what nobody thought of, ends its own talk alone."""
     async with stream:
         peer = peer_of(stream.socket)
         if peer is not None and peer.uid not in {os.getuid(), 0}:
@@ -94,6 +94,7 @@ async def _converse(handler: Handler, admit: Admit, stream: trio.SocketStream) -
         line = await _read_line(stream)
         if line is None:
             return
+        op = ""
         try:
             request = wire.line_to_object(line)
             op = str(request.pop("op", ""))
@@ -104,6 +105,9 @@ async def _converse(handler: Handler, admit: Admit, stream: trio.SocketStream) -
             reply: Mapping[str, Any] = {"ok": True, **await handler.handle(op, request)}
         except HyperhiveError as error:
             reply = wire.error_to_reply(error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours, and no reason to end a turn of hours
+            fault = HyperhiveError(f"the harness failed at {op!r}: {type(error).__name__}: {error}", "it works on")
+            reply = wire.error_to_reply(fault)
         await _send(stream, wire.object_to_line(reply))
 
 

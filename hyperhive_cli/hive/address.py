@@ -36,6 +36,12 @@ def check_pattern(pattern: str) -> str:
     return pattern
 
 
+def fits(pattern: str, name: str) -> bool:
+    """Whether a pattern stands for this name."""
+    words = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.fullmatch(words, name) is not None
+
+
 def check_machine(name: str) -> str:
     """Give a machine's name back; raises UsageError."""
     if not _MACHINE.fullmatch(name):

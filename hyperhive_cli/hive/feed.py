@@ -5,6 +5,7 @@ number that it has of each agent. So nothing is missed or shown twice, over rest
 """
 
 import heapq
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hyperhive_cli.errors import StoreError
 from hyperhive_cli.events import BusEvent, Note
 from hyperhive_cli.hive import fleet
-from hyperhive_cli.hive.address import is_pattern, pattern_to_like
+from hyperhive_cli.hive.address import fits, is_pattern, pattern_to_like
 from hyperhive_cli.hive.room import complaints, connect
 from hyperhive_cli.hive.schema import CHANNEL
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 POLL_S = 5.0
 AGAIN_S = 1.0
 PAGE_ROWS = 200  # of one agent
-NEW_AGENTS = "n"  # no letter of a notice
+MOST_ROWS = 4_000  # of all agents at once, but for the few of each where there are more than a hundred
+LEAST_ROWS = 10
 
 
 class Told(NamedTuple):
@@ -42,7 +44,7 @@ class HiveFeed:
         self._pattern = pattern
         self._tick_s = tick_s
         self._connection: Connection | None = None
-        self._polled = 0.0
+        self._polled = -math.inf
 
     @property
     def is_of_many(self) -> bool:
@@ -100,7 +102,7 @@ class HiveFeed:
     def _follow_once(self) -> Iterator[Told | None]:
         with complaints(self._url):
             self._connected().execute(f"LISTEN {CHANNEL}".encode())
-        self._polled = 0.0
+        self._polled = -math.inf
         while True:
             behind = self._behind()
             while page := self._page({name: self.last.setdefault(name, 0) for name in behind}):
@@ -119,11 +121,7 @@ class HiveFeed:
             notices = list(self._connected().notifies(timeout=self._tick_s, stop_after=1))
             notices += self._connected().notifies(timeout=0)
         names = {name for letter, _, name in (notice.payload.partition(":") for notice in notices) if letter == "e"}
-        return [name for name in names if name in self.last or self._fits(name)]
-
-    def _fits(self, name: str) -> bool:
-        """Whether an agent that is new here is one of ours."""
-        return name in self._numbers()
+        return [name for name in names if name in self.last or fits(self._pattern, name)]
 
     def _numbers(self) -> dict[str, int]:
         with complaints(self._url):
@@ -137,6 +135,7 @@ class HiveFeed:
     def _page(self, after: Mapping[str, int]) -> list[Told]:
         if not after:
             return []
+        limit = min(PAGE_ROWS, max(LEAST_ROWS, MOST_ROWS // len(after)))
         with complaints(self._url):
             rows = (
                 self._connected()
@@ -146,7 +145,7 @@ class HiveFeed:
                        SELECT seq, ts, kind, body FROM hyperhive.event WHERE agent = f.name AND seq > f.last
                        ORDER BY seq LIMIT %s
                    ) AS e ORDER BY f.name, e.seq""",
-                    (list(after), list(after.values()), PAGE_ROWS),
+                    (list(after), list(after.values()), limit),
                 )
                 .fetchall()
             )

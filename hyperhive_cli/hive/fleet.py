@@ -1,6 +1,5 @@
 """The hive from above: its agents and machines, who may run which, and what their turns came to. Blocking."""
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ from hyperhive_cli.account import EndedTurn
 from hyperhive_cli.errors import RefusedError, UsageError
 from hyperhive_cli.events import BusEvent
 from hyperhive_cli.hive.address import pattern_to_like
+from hyperhive_cli.hive.report import read_report
 from hyperhive_cli.hive.schema import CHANNEL, MACHINES, OPERATORS
 from hyperhive_cli.hive.tenancy import NOW_MS, TURN_COLUMNS
 from hyperhive_cli.store.ended import row_to_turn
@@ -45,9 +45,7 @@ def look(connection: "Connection", pattern: str = "*") -> list[dict[str, Any]]:
 
 def _row_to_status(row: Sequence[Any]) -> dict[str, Any]:
     name, owner, origin, epoch, wanted, seq, account, body, is_live, left_s, age_s, ready, dead, leased, *last = row
-    found = empty_status(name)
-    with suppress(ValueError, TypeError):
-        found |= json.loads(body)
+    found = empty_status(name) | read_report(body)
     ts, event_age_ms, kind = last
     event = {"seq": seq, "ts": ts, "kind": kind, "age_s": round(max(0, event_age_ms or 0) / 1000, 1)} if ts else None
     idle = {} if is_live else {"pid": None, "state": "idle", "waits_until": None, "prewarmed": None}

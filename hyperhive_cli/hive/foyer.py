@@ -69,8 +69,15 @@ class Foyer(Inbox):
         self.put_facts(hive_in_flight="")
 
     def bring(self, message: Message, epoch: int) -> None:
-        """Put a message here that was leased in the hive, ready to be leased here."""
+        """Put a message here that was leased in the hive, ready to be leased here.
+
+        What was sent to this machine meanwhile and has got the same number takes another one.
+        """
         with self._transaction() as db:
+            db.execute(
+                """UPDATE messages SET id = (SELECT max(id) + 1 FROM messages) WHERE id = :id AND state = 'ready'""",
+                {"id": message.id},
+            )
             db.execute(
                 """INSERT OR REPLACE INTO messages(id, sender, body, raw, state, attempts, deliveries, acted, reason,
                        created, changed)
@@ -100,6 +107,14 @@ class Foyer(Inbox):
             db.execute(
                 "UPDATE messages SET state = 'cancelled', reason = :reason WHERE id = :id AND state = 'ready'",
                 {"id": message.id, "reason": f"handed to the hive as message {number}"},
+            )
+
+    def refuse(self, message: Message, reason: str) -> None:
+        """Note that the hive does not take a message that was sent to this machine: it is kept, and does not run."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE messages SET state = 'dead', reason = :reason WHERE id = :id AND state = 'ready'",
+                {"id": message.id, "reason": reason},
             )
 
     def last_message(self) -> int:

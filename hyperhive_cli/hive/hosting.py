@@ -1,6 +1,5 @@
 """What a host's file says: the agents of one machine, or of many machines, and which of them run where. Pure."""
 
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperhive_cli.errors import UsageError
-from hyperhive_cli.hive.address import check_machine, check_pattern
+from hyperhive_cli.hive.address import check_machine, check_pattern, fits
 from hyperhive_cli.settings import check_agent_name
 
 HOST_FILE = "hive.toml"
@@ -43,14 +42,9 @@ class HostPlan:
 def is_placed(rules: Sequence[tuple[str, Sequence[str]]], agent: str, machine: str) -> bool:
     """Whether an agent may run on a machine: by the first rule whose pattern fits, else anywhere."""
     for pattern, machines in rules:
-        if _fits(pattern, agent):
+        if fits(pattern, agent):
             return machine in machines
     return True
-
-
-def _fits(pattern: str, name: str) -> bool:
-    words = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.fullmatch(words, name) is not None
 
 
 def read_plan(text: str, path: Path) -> HostPlan:

@@ -15,7 +15,7 @@ import trio
 from hyperhive_cli.agent.config import Account
 from hyperhive_cli.agent.state import TurnState
 from hyperhive_cli.bus import Bus
-from hyperhive_cli.errors import AgentConflictError, StoreError
+from hyperhive_cli.errors import AgentConflictError, RefusedError, StoreError
 from hyperhive_cli.events import BusEvent, StatusChanged, TurnEnd, TurnStart, TurnStateChanged
 from hyperhive_cli.hive import tenancy
 from hyperhive_cli.hive.foyer import Foyer
@@ -71,6 +71,7 @@ class Member:
         self._turn_to_ship = trio.Lock()
         self._may_claim = True
         self._has_mail = True
+        self._is_lease_unheard = False  # a message may be leased to us that never came here
         self._slots = slots
         self._has_slot = False
         self._refusal: str | None = None  # as it was said
@@ -108,20 +109,35 @@ class Member:
             raise AwayError("the lease on this agent cannot be renewed")
         await self._take_back(seat)
         await self._hand_over_strays()
-        if not self._has_mail and not self._is_mail_due():
+        if not (self._has_mail or self._is_lease_unheard or self._is_mail_due()):
             return False
-        if self._slots is not None and not self._has_slot:
+        if not await self._has_room() or self.seat != seat or self._wanted.is_set():  # meanwhile
+            return False
+        return await self._lease(seat)
+
+    async def _has_room(self) -> bool:
+        """Wait until a turn may begin in this process; False when the agent goes elsewhere before."""
+        if self._slots is None or self._has_slot:
+            return True
+        async with trio.open_nursery() as nursery:
+            for end in (self._wanted, self._unseated):
+                nursery.start_soon(_cancel_at, end, nursery.cancel_scope)
             await self._slots.acquire()
             self._has_slot = True
-            if self.seat != seat or self._wanted.is_set():  # meanwhile
-                return False
-        self._has_mail = False
+            nursery.cancel_scope.cancel()
+        return self._has_slot
+
+    async def _lease(self, seat: Seat) -> bool:
+        """Bring the next message into the foyer; False when there is none."""
+        if self._is_lease_unheard and self._foyer.in_flight() is None:
+            await self._line.call(partial(tenancy.unlease, seat=seat))
+        self._has_mail, self._is_lease_unheard = False, True
         message, self._foyer.backlog = await self._line.call(partial(tenancy.lease, seat=seat))
-        if message is None:
-            return False
-        self._foyer.bring(message, seat.epoch)
-        self._has_mail = True  # there may be more
-        return True
+        if message is not None:
+            self._foyer.bring(message, seat.epoch)
+            self._has_mail = True  # there may be more
+        self._is_lease_unheard = False
+        return message is not None
 
     def _is_mail_due(self) -> bool:
         due = self._foyer.backlog.due
@@ -185,26 +201,38 @@ class Member:
 
     async def _hand_over_strays(self) -> None:
         for stray in self._foyer.strays():
-            number = await self._line.call(
-                partial(_send_on, url=self._url, agent=self.agent, stray=stray, origin=self._foyer.origin())
-            )
-            self._foyer.hand_over(stray, number)
-            self._has_mail = True
+            send_on = partial(_send_on, url=self._url, agent=self.agent, stray=stray, origin=self._foyer.origin())
+            try:
+                number = await self._line.call(send_on)
+            except RefusedError as error:  # its key is that of another message there
+                self._foyer.refuse(stray, error.message)
+                self._bus.note(
+                    f"message {stray.id} of this machine is no message of the hive: {error.message}", "error"
+                )
+            else:
+                self._foyer.hand_over(stray, number)
+                self._has_mail = True
 
     async def _leave_when_wanted(self, seat: Seat) -> None:
         """Give the agent back for another machine, once its turn is over and its events are there."""
         await self._wanted.wait()
         while self.seat == seat:
             with suppress(StoreError, FencedError):
-                async with self._turn_to_ship:
-                    await self._take_back(seat)
-                    if self._foyer.in_flight() is None and self._bus.state is TurnState.IDLE:
-                        with trio.move_on_after(GOODBYE_S):
-                            await self._shipper.finish()
-                        await self._line.call(partial(tenancy.release, seat=seat))
-                        self._stand_by("shall run elsewhere")
-                        self._unseat()
+                if await self._is_free(seat):
+                    with trio.move_on_after(GOODBYE_S):
+                        await self._shipper.finish()  # it may have to let the hive know of an outcome
+                    async with self._turn_to_ship:
+                        if self._bus.state is TurnState.IDLE:
+                            await self._line.call(partial(tenancy.release, seat=seat))
+                            self._stand_by("shall run elsewhere")
+                            self._unseat()
             await trio.sleep(AGAIN_S)
+
+    async def _is_free(self, seat: Seat) -> bool:
+        """Whether no turn runs, and the hive knows how the last one ended."""
+        async with self._turn_to_ship:
+            await self._take_back(seat)
+            return self._foyer.in_flight() is None and self._bus.state is TurnState.IDLE
 
     # --- what the relay says ---
 
@@ -330,6 +358,11 @@ class Member:
             await self._shipper.finish()
             await self._put_report(seat)
             await self._line.call(partial(tenancy.release, seat=seat))
+
+
+async def _cancel_at(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
 
 
 def _send_on(connection: Any, *, url: str, agent: str, stray: Any, origin: str) -> int:  # noqa: ANN401

@@ -137,4 +137,26 @@ HIVE: tuple[str, ...] = (
     -- Of an agent, an operator may say where it shall run and number a message, and not whose it is.
     GRANT INSERT (name, last_message), UPDATE (last_message, wanted) ON hyperhive.agent TO hyperhive_operator;
     """,
+    r"""
+    -- What an account waits for stands while the agent that found it lives, which those who wait may not see.
+    CREATE FUNCTION hyperhive.finder_is_alive(account text) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
+        SET search_path = pg_catalog
+        AS $$ SELECT EXISTS (
+            SELECT FROM hyperhive.account AS known JOIN hyperhive.agent ON name = agent
+            WHERE known.account = finder_is_alive.account AND until > clock_timestamp()
+        ) $$;
+
+    -- A machine speaks for its own agents alone; what one has found, another one may end.
+    ALTER TABLE hyperhive.account ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY looks ON hyperhive.account FOR SELECT TO hyperhive_machine, hyperhive_operator USING (true);
+    CREATE POLICY finds ON hyperhive.account FOR INSERT TO hyperhive_machine
+        WITH CHECK (agent LIKE ANY ((SELECT hyperhive.patterns())::text[]));
+    CREATE POLICY changes ON hyperhive.account FOR UPDATE TO hyperhive_machine
+        USING (true) WITH CHECK (agent LIKE ANY ((SELECT hyperhive.patterns())::text[]));
+
+    -- To drain a machine is an operator's right, and who may run what is told to nobody.
+    REVOKE INSERT, UPDATE ON hyperhive.machine FROM hyperhive_machine;
+    GRANT INSERT (name) ON hyperhive.machine TO hyperhive_machine;
+    REVOKE SELECT ON hyperhive.placement FROM hyperhive_machine, hyperhive_operator;
+    """,
 )

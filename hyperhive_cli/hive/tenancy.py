@@ -70,7 +70,7 @@ def claim(connection: "Connection", agent: str, owner: str, origin: str, *, last
     """Take an agent whose lease is over, was given back, or is that of an earlier life in the same state folder.
 
     The caller holds that folder's lock. Messages are numbered above `last_message` from now on. What the holder
-    before had leased stays so until `recover`.
+    before had leased stays so until `recover`; a login that it missed is no longer waited for.
     """
     values = {"agent": agent, "owner": owner, "origin": origin, "last": last_message, "lease": LEASE_S}
     with connection.transaction():
@@ -105,19 +105,24 @@ def claim(connection: "Connection", agent: str, owner: str, origin: str, *, last
         ).fetchone()
         assert row is not None  # noqa: S101 - the row is locked
         epoch, now_shipped, last_turn = row
+        connection.execute(  # nobody is left to take it back: this life finds out by itself
+            """UPDATE hyperhive.account SET status = 'online', changed = clock_timestamp()
+               WHERE agent = %(agent)s AND status <> 'online' AND until_unix IS NULL""",
+            values,
+        )
     seat = Seat(agent, owner, origin, epoch)
     return Claim(seat, None, old_origin not in {None, origin}, now_shipped, last_turn)
 
 
 def _keep_shipped(connection: "Connection", agent: str, origin: str | None, new_origin: str, shipped: int) -> None:
-    """Keep how far the history of the folder before has come, for the day when the agent runs there again."""
-    for whose, upto in ((origin, shipped), (new_origin, 0)):
-        if whose is not None:
-            connection.execute(
-                """INSERT INTO hyperhive.shipped(agent, origin, shipped) VALUES (%s, %s, %s)
-                   ON CONFLICT (agent, origin) DO UPDATE SET shipped = greatest(shipped.shipped, excluded.shipped)""",
-                (agent, whose, upto),
-            )
+    """Keep how far the history of the folder before has come, for the day when the agent runs there again.
+
+    That may be less than what was kept before: a history that was lost begins anew, with small numbers.
+    """
+    put = "INSERT INTO hyperhive.shipped(agent, origin, shipped) VALUES (%s, %s, %s) ON CONFLICT (agent, origin)"
+    if origin is not None:
+        connection.execute(f"{put} DO UPDATE SET shipped = excluded.shipped".encode(), (agent, origin, shipped))
+    connection.execute(f"{put} DO NOTHING".encode(), (agent, new_origin, 0))
 
 
 def recover(connection: "Connection", seat: Seat, *, own: bool = False) -> list[Message]:
@@ -228,14 +233,11 @@ def acknowledge(
 
 def keep_turns(connection: "Connection", seat: Seat, turns: Sequence[Mapping[str, Any]]) -> None:
     """Store rows of ended turns, each once; raises FencedError, and does it without any row too."""
-    held = connection.execute(f"WITH {_HELD} SELECT 1 FROM held".encode(), seat.fence).fetchone()
-    if held is None:
-        raise FencedError
-    if not turns:
-        return
     names = ", ".join(TURN_COLUMNS)
     marks = ", ".join(f"%({name})s" for name in TURN_COLUMNS)
-    with connection.cursor() as cursor:
+    with connection.transaction(), connection.cursor() as cursor:  # the agent's row stays locked until they are stored
+        if cursor.execute(f"WITH {_HELD} SELECT 1 FROM held".encode(), seat.fence).fetchone() is None:
+            raise FencedError
         cursor.executemany(
             f"""INSERT INTO hyperhive.turn(agent, origin, {names}) VALUES (%(agent)s, %(origin)s, {marks})
                 ON CONFLICT DO NOTHING""".encode(),
@@ -334,7 +336,7 @@ class AccountState(NamedTuple):
 def say_account(connection: "Connection", seat: Seat, account: str, status: str, until_unix: int | None) -> None:
     """Tell the agents of an account what they have to wait for; with `online` that they need not. Fenced.
 
-    What is known already is not said again: of many agents that meet a limit, the first one counts.
+    What is known already is not said again: of many agents that meet a limit, the first one counts, while it lives.
     """
     connection.execute(
         f"""WITH {_HELD}, said AS (
@@ -342,7 +344,8 @@ def say_account(connection: "Connection", seat: Seat, account: str, status: str,
                 SELECT %(account)s, %(status)s, %(until)s, name FROM held
                 ON CONFLICT (account) DO UPDATE SET status = excluded.status, until_unix = excluded.until_unix,
                     agent = excluded.agent, changed = clock_timestamp()
-                WHERE known.status <> excluded.status RETURNING account
+                WHERE known.status <> excluded.status OR NOT hyperhive.finder_is_alive(known.account)
+                RETURNING account
             )
             SELECT pg_notify('{CHANNEL}', 'c:' || account) FROM said""".encode(),
         {**seat.fence, "account": account, "status": status, "until": until_unix},
@@ -352,8 +355,8 @@ def say_account(connection: "Connection", seat: Seat, account: str, status: str,
 def accounts(connection: "Connection", names: Sequence[str]) -> list[AccountState]:
     """Give the state of each of these accounts of which one is known."""
     rows = connection.execute(
-        """SELECT c.account, status, until_unix, agent, coalesce(a.until > clock_timestamp(), false)
-           FROM hyperhive.account c LEFT JOIN hyperhive.agent a ON a.name = agent WHERE c.account = ANY(%s)""",
+        """SELECT account, status, until_unix, agent, hyperhive.finder_is_alive(account)
+           FROM hyperhive.account WHERE account = ANY(%s)""",
         (list(names),),
     ).fetchall()
     return [AccountState._make(row) for row in rows]

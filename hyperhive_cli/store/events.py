@@ -22,6 +22,9 @@ SWEEP_ROWS = 200  # a step on the event loop, some 2 ms; a single large DELETE h
 COMMIT_BYTES = 4 * 4096  # of the pages that each commit changes, beside those of its rows
 UNSWEPT_BYTES = 128 * 1024 * 1024  # deleting takes half as long as writing, and is for the quiet after a flood
 
+# Of payloads that are read at once, but for the last: 200 of the longest lines would be 3 GiB, in a harness too.
+PAGE_BYTES = 8 * 1024 * 1024
+
 # The payload comes as the bytes that claude wrote: SQLite takes them for a text without looking at them.
 _INSERT = "INSERT INTO events(id, ts, kind, payload_json) VALUES (?, ?, ?, CAST(? AS TEXT))"
 _ALL = 2**63 - 1
@@ -121,12 +124,23 @@ class EventStore:
     def since(self, seq: int, limit: int) -> tuple[list[BusEvent], int]:
         """Give up to `limit` events after `seq`, oldest first, and the last number looked at.
 
-        Rows that cannot be read are skipped, so fewer events than numbers may come; the second value
-        equals `seq` when nothing was left.
+        Rows that cannot be read are skipped, and of long ones fewer are read, so fewer events than numbers may come;
+        the second value equals `seq` when nothing was left.
         """
-        rows = self._read(
-            "SELECT id, ts, kind, payload_json FROM events WHERE id > ? ORDER BY id LIMIT ?", (seq, limit)
-        )
+        rows, size = [], 0
+        try:
+            with closing(
+                self.connection.execute(
+                    "SELECT id, ts, kind, payload_json FROM events WHERE id > ? ORDER BY id LIMIT ?", (seq, limit)
+                )
+            ) as cursor:
+                for row in cursor:
+                    rows.append(row)
+                    size += len(row[3]) if isinstance(row[3], str) else 0
+                    if size >= PAGE_BYTES:
+                        break
+        except (sqlite3.Error, OverflowError) as error:
+            raise _unreadable(error) from error
         return list(_readable(rows)), rows[-1][0] if rows else seq
 
     def newest(self, limit: int, kinds: Sequence[str] = (), *, upto: int | None = None) -> list[BusEvent]:
@@ -160,13 +174,17 @@ class EventStore:
         try:
             return self.connection.execute(query, parameters).fetchall()
         except (sqlite3.Error, OverflowError) as error:
-            raise StoreError(f"the history cannot be read: {error}", "hyperhive doctor") from error
+            raise _unreadable(error) from error
 
     def close(self) -> None:
         """Close it, once nothing of it is copied any more."""
         if self.log is not None:
             self.log.close()
         self.connection.close()
+
+
+def _unreadable(error: Exception) -> StoreError:
+    return StoreError(f"the history cannot be read: {error}", "hyperhive doctor")
 
 
 def _records_to_rows(records: Sequence[BusEvent]) -> list[_Row]:

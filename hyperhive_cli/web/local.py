@@ -16,7 +16,7 @@ from hyperhive_cli.store.folder import lock_holder
 from hyperhive_cli.store.inbox import Message, open_inbox_reader
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
 from hyperhive_cli.store.turns import find_turn, turn_to_dict
-from hyperhive_cli.web.api import capabilities
+from hyperhive_cli.web.api import LARGEST, capabilities
 from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.harness import asked, call
 from hyperhive_cli.web.history import Page, read_page
@@ -129,7 +129,7 @@ class HarnessChannel(Channel):
 
     async def follow(self) -> None:
         """Follow the harness, and the file while there is none."""
-        self._place.last = (await self.page(None)).newest
+        self._place.last = (await self.page(LARGEST)).newest  # and no row is read for it
         while True:
             await self._live()
             if self._place.is_in_history:

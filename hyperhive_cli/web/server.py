@@ -16,6 +16,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hyperhive_cli.errors import HyperhiveError
+from hyperhive_cli.settings import PANEL_TOKEN_BYTES
 from hyperhive_cli.web.app import Agents, make_app
 from hyperhive_cli.web.bind import Address, WebConfig, check_bind
 from hyperhive_cli.web.gate import RESPONSE_HEADERS, Gate
@@ -23,7 +24,6 @@ from hyperhive_cli.web.hive import HiveView
 
 CLOSE_LIMIT_S = 2  # for answers that are under way when the gateway ends
 BACKLOG = 128
-TOKEN_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +129,20 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(config: WebConfig, agents: Agents, announce: Callable[[str, str], None], hive: HiveView | None = None) -> int:
+def serve(
+    config: WebConfig,
+    agents: Agents,
+    announce: Callable[[str, str], None],
+    hive: HiveView | None = None,
+    token: str | None = None,
+) -> int:
     """Serve these agents, and those of the hive, until a signal comes; gives 128 and its number.
 
-    `announce` is given the address, with the token in its fragment, and the token, when the gateway listens. Raises
-    HyperhiveError.
+    `announce` is given the address, with the token in its fragment, and the token, when the gateway listens. Without
+    a `token` one is made. Raises HyperhiveError.
     """
     with listening(config) as found:
-        token = secrets.token_urlsafe(TOKEN_BYTES)
+        token = token or secrets.token_urlsafe(PANEL_TOKEN_BYTES)
         app, gateway = make_app(agents, Gate(found.origins, token), hive)
         settings = uvicorn.Config(
             app,

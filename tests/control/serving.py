@@ -37,6 +37,8 @@ class EchoHandler:
                 raise RefusedError("not now", "try later")
             case "misuse":
                 raise UsageError("what is this")
+            case "stumble":
+                return {"sum": len(arguments) + arguments["number"]}
             case "hang":
                 self.hanging.set()
                 await trio.sleep_forever()

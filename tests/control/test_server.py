@@ -115,6 +115,14 @@ def test_a_request_without_a_known_operation_is_refused(path: Path, op: bytes) -
 
 
 @pytest.mark.usefixtures("served")
+def test_a_fault_of_the_handler_ends_one_talk_and_neither_the_harness_nor_its_turn(path: Path) -> None:
+    assert call(path, "stumble", number=1) == {"ok": True, "sum": 2}
+    with pytest.raises(HyperhiveError, match=r"the harness failed at 'stumble': TypeError: unsupported operand"):
+        call(path, "stumble", number="x")
+    assert_answers(path)
+
+
+@pytest.mark.usefixtures("served")
 def test_a_request_in_pieces_is_put_together_and_what_follows_it_is_ignored(path: Path) -> None:
     with talking(path) as connection:
         for piece in (b'{"op":"ec', b'ho","a"', b':1}\n{"op":"refuse"}\n'):

@@ -8,6 +8,7 @@ import pytest
 
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.hive import address, tenancy
+from hyperhive_cli.hive import feed as feeds
 from hyperhive_cli.hive.feed import HiveFeed, Told
 from hyperhive_cli.settings import HISTORY_CAPACITY
 from tests.harness import of_kind
@@ -86,6 +87,42 @@ def test_a_follower_that_was_cut_off_goes_on_by_number(database: Database) -> No
         writer.write(1)
         assert numbers(take(feed, 3)) == [("bee", 4), ("bee", 5), ("bee", 6)]
         feed.close()
+
+
+def test_news_of_others_cost_the_database_nothing(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each follower of a large hive hears of all of them."""
+    monkeypatch.setattr(feeds, "POLL_S", 3_600.0)
+    asked = []
+
+    class Watched(HiveFeed):
+        def _numbers(self) -> dict[str, int]:
+            asked.append("numbers")
+            return super()._numbers()
+
+    with database.connect() as connection:
+        feed = Watched(database.url, "team-*", tick_s=0.05)
+        events = feed.follow()
+        assert next(events) is None
+        Writer(connection, "other").write(1)
+        for _ in range(3):
+            assert next(events) is None
+        Writer(connection, "team-1").write(1)
+        assert numbers([next(told for told in events if told is not None)]) == [("team-1", 1)]
+        feed.close()
+    assert asked == ["numbers"]
+
+
+def test_many_agents_are_read_in_bounded_pages(database: Database) -> None:
+    agents = [f"team-{number:02}" for number in range(30)]
+    with database.connect() as connection:
+        for agent in agents:
+            Writer(connection, agent).write(feeds.PAGE_ROWS)
+        feed = HiveFeed(database.url, "team-*")
+        page = feed._page(dict.fromkeys(agents, 0))  # noqa: SLF001 - what is in memory at once
+        assert feeds.MOST_ROWS - len(agents) < len(page) <= feeds.MOST_ROWS
+        told = numbers(list(feed.stored()))
+        feed.close()
+    assert sorted(told) == [(agent, seq) for agent in agents for seq in range(1, feeds.PAGE_ROWS + 1)]
 
 
 def test_what_the_hive_no_longer_keeps_is_said(database: Database) -> None:

@@ -120,6 +120,51 @@ def test_a_machine_runs_its_own_agents_and_sees_no_others(database: Database, ro
     assert database.rows("SELECT state FROM hyperhive.inbox WHERE agent = 'other'") == [("ready",)]
 
 
+def test_an_account_is_shared_with_machines_that_may_not_see_who_found_what(
+    database: Database, roles: tuple[str, str]
+) -> None:
+    machine, other = roles[0], f"other_{database.name}"
+    with database.connect() as keeper:
+        fleet.grant(keeper, other, ["nightly"])
+    with database.connect(machine) as a, database.connect(other) as b:
+        seats = {name: tenancy.claim(a, name, "m", "here").seat for name in ("team-1", "team-2")}
+        nightly = tenancy.claim(b, "nightly", "n", "there").seat
+        team, second = seats["team-1"], seats["team-2"]
+        assert team is not None
+        assert second is not None
+        assert nightly is not None
+        tenancy.say_account(a, team, "account", "rate_limited", 5)
+        tenancy.say_account(b, nightly, "account", "rate_limited", 7)
+        assert tenancy.accounts(b, ["account"]) == [("account", "rate_limited", 5, "team-1", True)]
+        tenancy.release(a, team)
+        assert tenancy.accounts(b, ["account"]) == [("account", "rate_limited", 5, "team-1", False)]
+        tenancy.say_account(b, nightly, "account", "rate_limited", 7)  # the one that found it first is gone
+        assert tenancy.accounts(a, ["account"]) == [("account", "rate_limited", 7, "nightly", True)]
+        tenancy.say_account(a, second, "account", "online", None)
+        assert tenancy.accounts(b, ["account"]) == [("account", "online", None, "team-2", True)]
+        for statement in (
+            "UPDATE hyperhive.account SET status = 'rate_limited', agent = 'team-1'",
+            "INSERT INTO hyperhive.account(account, status, agent) VALUES ('another', 'rate_limited', 'team-1')",
+            "UPDATE hyperhive.machine SET draining = true",
+            "INSERT INTO hyperhive.machine(name, draining) VALUES ('x', true)",
+            "SELECT * FROM hyperhive.placement",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                b.execute(statement.encode())
+
+
+def test_a_login_that_an_earlier_life_missed_is_not_waited_for(database: Database) -> None:
+    """It would never be taken back: the new life does not know that it was said."""
+    with database.connect() as a:
+        for found, until in (("needs_login_idle", None), ("rate_limited", 2**40)):
+            seat = tenancy.claim(a, "bee", "a", "here").seat
+            assert seat is not None
+            tenancy.say_account(a, seat, found, found, until)
+        tenancy.claim(a, "bee", "a", "here")
+        states = {state.account: state.status for state in tenancy.accounts(a, ["needs_login_idle", "rate_limited"])}
+    assert states == {"needs_login_idle": "online", "rate_limited": "rate_limited"}
+
+
 def test_an_operator_sends_and_looks_and_runs_nothing(database: Database, roles: tuple[str, str]) -> None:
     _, operator = roles
     with database.connect(operator) as connection:

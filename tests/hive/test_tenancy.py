@@ -1,6 +1,7 @@
 """Ownership with fencing: who runs an agent, and what somebody who no longer does can still change: nothing."""
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -153,6 +154,39 @@ def test_a_history_goes_on_where_it_was_when_the_agent_comes_back(database: Data
             tenancy.release(connection, claim.seat)
         assert tenancy.claim(connection, "bee", "a", "folder of a").is_new_home is False
         assert tenancy.claim(connection, "bee", "a", "folder of a").is_new_home is False
+
+
+def test_a_history_that_was_begun_anew_is_shipped_once(database: Database) -> None:
+    """Its numbers are smaller than those that the hive had of the folder before."""
+    with database.connect() as a:
+        first = tenancy.claim(a, "bee", "a", "here")
+        assert first.seat is not None
+        tenancy.append(a, first.seat, rows(1, 5), 0)
+        second = tenancy.claim(a, "bee", "a", "here")
+        assert second.seat is not None
+        assert second.shipped == 5
+        tenancy.append(a, second.seat, rows(1, 2), 5)
+        assert tenancy.claim(a, "bee", "b", "elsewhere").seat is None
+        assert tenancy.claim(a, "bee", "a", "here").shipped == 2
+
+
+def test_no_turn_is_kept_for_a_machine_that_is_taken_over_meanwhile(database: Database) -> None:
+    with database.connect() as a, database.connect() as b:
+        seat = seat_of(a, "a")
+        expire(database)
+        b.execute("SET lock_timeout = '100ms'")
+
+        class Turns(list[dict[str, Any]]):
+            """Are looked at when it is known that the agent is ours."""
+
+            def __iter__(self) -> Iterator[dict[str, Any]]:
+                with pytest.raises(psycopg.errors.LockNotAvailable):
+                    tenancy.claim(b, "bee", "b", "elsewhere")
+                return super().__iter__()
+
+        turn: dict[str, Any] = dict.fromkeys(tenancy.TURN_COLUMNS, 1)
+        tenancy.keep_turns(a, seat, Turns([turn | {"outcome": "ok", "tool_call_breakdown_json": "{}"}]))
+        assert tenancy.claim(b, "bee", "b", "elsewhere").last_turn == 1
 
 
 def test_the_newest_events_are_kept(database: Database) -> None:

@@ -119,6 +119,18 @@ def test_an_agent_rests_with_others_and_goes_on_with_them(world: World) -> None:
     assert life.bus.status == "online"
 
 
+def test_a_limit_that_is_over_is_not_waited_for(world: World) -> None:
+    """It is said until the agent that met it takes it back: each look at it would begin a rest, and end it."""
+    life = world.begin()
+
+    async def hear() -> None:
+        life.loop.rest_too("agent bee found a limit", 1)
+        await trio.testing.wait_all_tasks_blocked()
+
+    work(life, hear)
+    assert life.events("status_changed") == []
+
+
 def test_a_rest_of_its_own_is_not_ended_by_others(world: World) -> None:
     life = world.begin()
 

@@ -104,6 +104,17 @@ def test_events_after_a_number_come_oldest_first_page_by_page(store: EventStore)
     assert pages == [[3, 4], [5, 6], [7]]
 
 
+def test_a_page_of_long_events_is_cut_and_none_is_missed(store: EventStore) -> None:
+    text = "x" * (events.PAGE_BYTES // 2)
+    records = [BusEvent.make(number, 1, Note(text=text)) for number in range(1, 6)]
+    assert store.append(records) is None
+    pages, last = [], 0
+    while (found := store.since(last, 200))[0]:
+        pages.append(seqs(found[0]))
+        last = found[1]
+    assert pages == [[1, 2], [3, 4], [5]]
+
+
 def test_the_newest_events_come_oldest_first_and_not_beyond_a_given_number(store: EventStore) -> None:
     store.append(records(1, 9))
     assert seqs(store.newest(3)) == [7, 8, 9]

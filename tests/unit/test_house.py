@@ -26,7 +26,7 @@ FLOORS = {
         claude.redact claude.stream claude.watch
         control.__init__ control.place control.wire
         demo.__init__ demo.replay
-        hive.__init__ hive.address hive.hosting hive.schema hive.tenure
+        hive.__init__ hive.address hive.hosting hive.report hive.schema hive.tenure
         render.__init__ render.figures render.panel render.table render.text
         store.__init__ store.mounts store.schema
         web.__init__ web.api web.bind web.gate web.openapi web.sse

@@ -46,6 +46,12 @@ def test_what_is_no_socket_is_not_replaced(hive: Hive) -> None:
     assert path.read_text() == "mine"
 
 
+def test_a_token_from_stdin_is_no_weaker_than_our_own(hive: Hive) -> None:
+    refused = hive.call("web", "--bind", "127.0.0.1:0", "--token-stdin", stdin=b"too short\n")
+    assert "a token has at least 43 characters" in refused.refusal(2)
+    assert "too short" not in refused.stderr
+
+
 def test_every_loopback_name_of_the_port_is_ours_and_no_other(site: Site) -> None:
     for host in ("127.0.0.1", "localhost", "[::1]"):
         name = f"{host}:{site.port}"

@@ -9,6 +9,7 @@ import {
   step,
   unconnected,
 } from "../../../hyperhive_cli/web/static/js/connection.js";
+import { Link } from "../../../hyperhive_cli/web/static/js/link.js";
 
 const snapshot = (seq, more = {}) => ({ seq, boot: "one", stored: true, running: true, ...more });
 const rows = (...numbers) => numbers.map((seq) => ({ seq, kind: "note" }));
@@ -248,4 +249,21 @@ test("whatever comes in whatever phase, nothing throws, and no number is shown t
       last = one === "|" ? 0 : one;
     }
   }
+});
+
+test("a server that takes the stream's request and never answers is given up, and asked again", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const phases = [];
+  const api = {
+    get: async () => snapshot(0),
+    stream: (_path, signal) =>
+      new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("given up")))),
+  };
+  const link = new Link(api, { know: () => {}, connected: ({ phase }) => phases.push(phase) });
+  link.feed({ type: "start" });
+  await new Promise(setImmediate);
+  assert.equal(link.connection.phase, "opening");
+  context.mock.timers.tick(60_000);
+  await new Promise(setImmediate);
+  assert.deepEqual(phases, ["opening", "reconnecting"]);
 });

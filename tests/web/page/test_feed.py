@@ -109,6 +109,37 @@ def test_text_is_seen_while_it_is_written_and_the_clock_goes_on_after_a_reload(
         window.check_rows()
 
 
+# A file of 100,000 lines: whether few elements are made of it, and what is said of the others.
+LARGE_PATCH = """async () => {
+  const { patchElement } = await import("/static/js/patch.js");
+  const make = document.createElement.bind(document);
+  let made = 0;
+  document.createElement = (name) => (made += 1) && make(name);
+  const patch = patchElement([{ oldStart: 0, newStart: 1, lines: Array(100_000).fill("+x") }]);
+  delete document.createElement;
+  return [made < 10_000, patch.querySelector("summary").textContent];
+}"""
+# A transcript of its own: a call, so much after it that its row is no longer kept, and then its answer.
+LATE_ANSWER = """async () => {
+  const { Feed, MOST_ROWS } = await import("/static/js/feed.js");
+  const home = document.createElement("div");
+  document.body.append(home);
+  const feed = new Feed(home, document.createElement("p"));
+  const show = async (events) => {
+    feed.show(events);
+    while (feed.queue.length || feed.isScheduled) await new Promise((again) => setTimeout(again, 10));
+    return feed.answers.size;
+  };
+  const said = (type, block) => ({ seq: null, kind: "stream", type, message: { content: [block] } });
+  const before = await show([said("assistant", { type: "tool_use", id: "slow", name: "Bash", input: {} })]);
+  const after = await show(Array(MOST_ROWS + 300).fill({ seq: null, kind: "note", text: "noise" }));
+  await show([said("user", { type: "tool_result", tool_use_id: "slow", content: "done at last" })]);
+  const answer = home.querySelector(".answer")?.textContent ?? "lost";
+  home.remove();
+  return [before, after, answer];
+}"""
+
+
 def test_2000_rows_come_live_and_from_the_history_and_the_reader_keeps_the_place(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:
@@ -140,6 +171,7 @@ def test_2000_rows_come_live_and_from_the_history_and_the_reader_keeps_the_place
         window.page.reload()
         window.wait_live()
         assert len(window.check_rows()) >= 2000
+        assert window.page.evaluate(LATE_ANSWER) == [1, 0, "done at last"]
 
 
 SCRIPTS = [
@@ -177,6 +209,7 @@ def hostile_lines() -> list[Step]:
     return [
         {"line": {"type": "system", "subtype": "init", "session_id": EVERYTHING, "model": EVERYTHING, "cwd": "/"}},
         *(line([{"type": "text", "text": text}]) for text in SCRIPTS),
+        line([{"type": "text", "text": "> " * 3_000 + "deeper than a parser can go"}]),
         line([{"type": "text", "text": EVERYTHING}, {"type": "thinking", "thinking": EVERYTHING}, call, edit]),
         line([{"type": "tool_result", "tool_use_id": "toolu_1", "content": EVERYTHING, "is_error": True}], "user"),
         line([{"type": "tool_result", "tool_use_id": "toolu_2", "content": "x"}], "user", tool_use_result=patch),
@@ -210,6 +243,8 @@ def test_51_no_text_of_a_model_a_tool_or_a_sender_becomes_more_than_text(
         texts = window.page.locator(".feed").inner_text()
         assert "<img src=x onerror=\"window.owned='img'\">" in texts, "shown as what it is"
         assert "\\u202egnp.exe" in texts
+        assert window.page.locator(".prose", has_text="deeper than a parser can go").count() == 1
+        assert window.page.evaluate(LARGE_PATCH) == [True, "+99,984 lines, the first 2000 of them"]
         assert window.page.locator(".rows .prose a", has_text="good link").count() > 0
 
 

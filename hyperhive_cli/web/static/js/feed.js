@@ -166,6 +166,8 @@ export class Feed {
     const rest = [...this.rows.children].slice(this.rows.childElementCount - most);
     rest.unshift(h("div", "row quiet cut", "Older rows are not kept on this page: hyperhive tail, hyperhive export"));
     this.rows.replaceChildren(...rest);
+    // An answer that comes later is a row of its own; else it would be put where nobody sees it.
+    for (const [call, home] of this.answers) if (!home.isConnected) this.answers.delete(call);
   }
 
   /** Follow the end, or leave the reader alone: who goes up, however little, wants to read. */

@@ -105,7 +105,7 @@ export class Link {
   async read(since) {
     const { signal } = this.abort;
     try {
-      const stream = await this.api.stream(`stream?since=${since}&partial=1`, signal);
+      const stream = await inTime(this.api.stream(`stream?since=${since}&partial=1`, signal));
       await this.readFrames(readerOf(stream), signal);
       throw new RequestError(0, "the server ended the stream");
     } catch (error) {
@@ -168,7 +168,7 @@ function readerOf(stream) {
 }
 
 /**
- * Wait for what is read; a connection that is silent for longer than its heartbeat allows is dead.
+ * Wait for the stream, or what is read of it: one that is silent for longer than its heartbeat allows is dead.
  * @template T
  * @param {Promise<T>} reading
  */

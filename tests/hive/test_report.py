@@ -1,0 +1,90 @@
+"""What an agent reports to the hive: kept whole where it is right, and whatever it is, no trouble of who looks."""
+
+import copy
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from hyperhive_cli.agent.login import Login
+from hyperhive_cli.budget import Budget, Day, Raises, budget_detail
+from hyperhive_cli.hive.report import read_report
+from hyperhive_cli.render.panel import agents_to_lines, hive_to_lines, status_to_rows
+from hyperhive_cli.store.report import empty_status
+from hyperhive_cli.web.api import capabilities
+from tests.conftest import wait_until
+from tests.harness import TEXT
+from tests.hive.conftest import Database
+
+NOW = 1_700_000_000
+TOKENS = dict.fromkeys(
+    ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"), 1_000
+)
+LOOKED_AT = {"agent", "running", "unread", "dead", "seq", "last_event"}  # which the hive knows by itself
+RIGHT: dict[str, Any] = {
+    **{name: value for name, value in empty_status("bee").items() if name not in LOOKED_AT},
+    "status": "online", "waits_until": NOW + 60, "since_unix": NOW, "state": "thinking", "next_due": NOW * 1_000,
+    "context_tokens": 1_000, "context_window": 200_000, "usage": TOKENS, "login": Login().to_dict(),
+    "prewarmed": {"pid": 7, "since": NOW, "rss_bytes": None},
+    "last_turn": {
+        "turn_id": 1, "message_id": None, "attempt": 1, "model": None, "started": NOW * 1_000, "duration_ms": None,
+        "outcome": "ok", "note": None, "cost_usd": 0.5, "tool_call_count": 3,
+    },
+    "last_outcomes": ["ok"], "today": {**TOKENS, "turns": 1, "ok": 1, "cost_usd": 0.5}, "problems": ["none"],
+    "budget": budget_detail(
+        Budget(1.0, 5.0, 100, 10), Raises(messages={3: {"tool_calls": 20}}), Day("2026-11-25", 0.5, 5.0),
+        {"tokens": 5, "tool_calls": 1},
+    ),
+    "last_compaction": {"turn_id": 1, "ended": NOW * 1_000, "before": 9, "after": 3},
+}  # fmt: skip
+WRONG: tuple[object, ...] = (5, -1, 1e300, math.nan, "x", "\x1b[31m", [], [1], [None], {}, {"a": 1}, True, None)
+
+
+def altered(value: object, wrong: object) -> Iterator[Any]:
+    """Give the value with each of its parts, however deep, replaced."""
+    yield wrong
+    if isinstance(value, dict):
+        for name in value:
+            for part in altered(value[name], wrong):
+                yield {**value, name: part}
+            yield {other: copy.copy(value[other]) for other in value if other != name}
+
+
+def test_a_report_is_kept_as_it_is() -> None:
+    assert read_report(json.dumps(RIGHT)) == RIGHT
+    for body in (None, "", "[]", "7", "{", "[" * 100_000):
+        assert read_report(body) == {}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_whatever_is_reported_can_be_shown(name: str) -> None:
+    hive = {"machine": "a", "lease_s": 30.0, "wanted": None, "epoch": 1, "leased": 0, "report_age_s": 1.0}
+    for wrong in WRONG:
+        for value in altered(RIGHT[name], wrong):
+            found = {**empty_status("bee"), **read_report(json.dumps({**RIGHT, name: value}))}
+            shown = {**found, "running": True, "hive": hive, "last_event": None}
+            for plain in (False, True):
+                status_to_rows(shown, NOW, plain=plain)
+                agents_to_lines([shown], NOW, 200, plain=plain)
+            hive_to_lines([shown], [], 200)
+            capabilities(shown, answers=True)
+
+
+def test_nothing_of_a_real_report_is_dropped(database: Database) -> None:
+    with database.machines("a", runs=TEXT) as (a,):
+        limits = ("--max-day-cost", "5", "--max-turn-tokens", "1000000", "--max-turn-cost", "2")
+        with a.run("bee", *limits, "--prewarm") as program:
+            a.await_owner("bee")
+            a.send("bee", "work")
+            program.wait_for_kind("turn_end")
+
+            def reported() -> str | None:
+                ((body,),) = database.rows("SELECT body FROM hyperhive.report")
+                return body if json.loads(body)["last_turn"] else None
+
+            body = wait_until(reported)
+            assert body is not None
+            found = json.loads(body)
+            assert found.keys() - read_report(body).keys() == LOOKED_AT
