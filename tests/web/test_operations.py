@@ -88,7 +88,9 @@ def test_the_agent_is_steered(site: Site, hive: Hive, fake_claude: FakeClaude) -
         assert site.post("/api/cancel").json() == {}
         wait_until(lambda: site.get("/api/state")["state"] == "idle")
         assert site.get("/api/state")["paused"] is True
-        assert site.post(f"/api/inbox/{waiting}/retry").json()["message"]["state"] == "ready"  # and goes on
+        assert site.post(f"/api/inbox/{waiting}/retry").json()["message"]["state"] == "ready"
+        assert site.get("/api/state")["paused"] is True  # only who resumes it ends a pause
+        assert site.post("/api/resume").json() == {"rested": True}
         fake_claude.touch("go on")
         wait_until(lambda: site.get("/api/state")["last_outcomes"] == ["cancelled", "ok"])
         assert site.get("/api/state")["paused"] is False
