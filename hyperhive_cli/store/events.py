@@ -176,15 +176,15 @@ class EventStore:
         except (sqlite3.Error, OverflowError) as error:
             raise _unreadable(error) from error
 
-
-def _unreadable(error: Exception) -> StoreError:
-    return StoreError(f"the history cannot be read: {error}", "hyperhive doctor")
-
     def close(self) -> None:
         """Close it, once nothing of it is copied any more."""
         if self.log is not None:
             self.log.close()
         self.connection.close()
+
+
+def _unreadable(error: Exception) -> StoreError:
+    return StoreError(f"the history cannot be read: {error}", "hyperhive doctor")
 
 
 def _records_to_rows(records: Sequence[BusEvent]) -> list[_Row]:
