@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from hyperhive_cli.errors import RefusedError
+from hyperhive_cli.settings import MOST
 
 WARN_AT = 0.8
-MOST = 10**15  # of whatever is limited: nobody comes near, and sums of it stay within what a database holds
 TURN_LIMITS = ("turn_cost", "turn_tokens", "tool_calls")
 
 

@@ -14,6 +14,7 @@ RING_LIMIT_BYTES = 8 * 1024 * 1024  # and how much they may be in all: 256 of th
 LINE_LIMIT_BYTES = 16 * 1024 * 1024
 MESSAGE_LIMIT_BYTES = 1024 * 1024
 MAX_ATTEMPTS = 3
+MOST = 10**15  # of any figure: nobody comes near, and sums of it stay within what a database holds
 MARKER = "HYPERHIVE_TURN"  # in the environment of all that a turn starts; its value: the state folder
 MODEL_LIMIT_CHARS = 200
 SENDER_LIMIT_CHARS = 64

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-MOST = 10**15  # of any figure of claude's; no sum of such ones is too large for a database
+from hyperhive_cli.settings import MOST
 
 
 def _count(value: object) -> int:

@@ -92,12 +92,14 @@ class Compactor:
                 text = f"not even a new session stays below {self._mark.percent:g} % of the context"
                 self._bus.note(f"{text}: no longer compacting; start again with a higher --compact-at", "error")
 
-    async def make_room(self, message: Message) -> Outcome | None:
+    async def make_room(self, message: Message, seen: Evidence) -> Outcome | None:
         """Compact once; a message that is too long even so gets a new session.
 
         Gives the outcome of a compaction that could not be made now: it asks for a rest, and another attempt.
         """
-        if self._inbox.fact("session_id") and (message.attempts == 1 or not self._is_after_one()):
+        # Later on only where no compaction came to pass before this attempt: a fresh session has nothing to compact.
+        is_again = seen.asked_session is not None and not self._is_after_one()
+        if self._inbox.fact("session_id") and (message.attempts == 1 or is_again):
             self._bus.note("the context is full: compacting, then trying again", "warning")
             compacted = await self._compact(self._mark.instructions)
             if compacted.ok and compacted.note is None:

@@ -337,7 +337,7 @@ class AgentLoop:
             return False
         outcome, seen = await self._desk.run_message(lease)
         if outcome.kind is OutcomeKind.CONTEXT_FULL:
-            outcome = await self._compactor.make_room(lease.message) or outcome
+            outcome = await self._compactor.make_room(lease.message, seen) or outcome
         else:
             await self._compactor.judge(seen)
         self._rest_after(outcome)

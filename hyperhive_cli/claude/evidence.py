@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hyperhive_cli.claude.stream import DIAGNOSTIC, content_blocks
-from hyperhive_cli.usage import MOST, TokenUsage, context_of
+from hyperhive_cli.settings import MOST
+from hyperhive_cli.usage import TokenUsage, context_of
 
 # From this release on, `total_cost_usd` of a resumed run goes on from where the session's last one ended.
 COST_PER_SESSION_SINCE = (2, 1, 277)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.budget import MOST
+from hyperhive_cli.settings import MOST
 
 
 class Amount(click.FloatRange):

@@ -66,7 +66,7 @@ class EventStore:
     @property
     def is_crowded(self) -> bool:
         """Whether a flood has written so much that its oldest rows should go before it is over."""
-        return self.place is not None and self.unswept_bytes > min(UNSWEPT_BYTES, free_bytes(self.place.path))
+        return self.place is not None and self.unswept_bytes > min(UNSWEPT_BYTES, free_bytes(self.place.path) // 2)
 
     def put_off(self, records: Sequence[BusEvent]) -> None:
         """Let records wait for the next `append`, untried."""
