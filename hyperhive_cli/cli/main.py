@@ -194,6 +194,7 @@ def _run(invocation: Invocation) -> int:
     except BaseExceptionGroup as error:  # trio wraps a Ctrl-C too, where a task of its own waits
         if error.subgroup(KeyboardInterrupt) is None:
             raise
+        click.echo(err=True)  # as click does where it is not wrapped: what comes next begins below the ^C
         return 130
     return result if isinstance(result, int) else 0
 

@@ -213,7 +213,7 @@ def test_ctrl_c_ends_the_look_without_a_traceback(hive: Hive, tmp_path: Path) ->
     looking = replace(hive, environment={**hive.environment, "HYPERHIVE_RUN_CLAUDE": str(program)})
     with looking.start("doctor") as doctor:
         wait_until((tmp_path / "asked").exists)
-        assert (doctor.interrupt(), doctor.stderr) == (130, [])
+        assert (doctor.interrupt(), doctor.stderr) == (130, [""])
 
 
 def test_a_database_that_takes_too_long_is_a_warning(hive: Hive, monkeypatch: pytest.MonkeyPatch) -> None:
