@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from tests.claude.messages_api import Server
+from tests.forkserver import Forkserver
+from tests.harness import Hive
 
 WITH_BOTH = re.compile("test_t(02|15)_")
 HERE = Path(__file__).resolve().parent
@@ -104,3 +106,15 @@ def messages_api(tmp_path: Path, workspace: Path, environment: dict[str, str]) -
     api = MessagesApi(tmp_path, workspace, environment)
     with api.servers:
         yield api
+
+
+@pytest.fixture
+def start(
+    claude_binary: Path, messages_api: MessagesApi, state_dir: Path, forkserver: Forkserver
+) -> Callable[[str], Hive]:
+    """Set up an agent whose claude asks a server that plays a scenario."""
+
+    def set_up(scenario: str) -> Hive:
+        return Hive(messages_api.workspace, state_dir, claude_binary, messages_api.start(scenario), forkserver)
+
+    return set_up

@@ -1,25 +1,13 @@
 """The real binary and the limits: a runaway is stopped, a day is spent, a conversation is compacted over its mark."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import pytest
 
 from tests.claude.conftest import MessagesApi
-from tests.forkserver import Forkserver
 from tests.harness import Event, Hive, of_kind, outcomes
 
 SKIP_PERMISSIONS = "--dangerously-skip-permissions"
-
-
-@pytest.fixture
-def start(
-    claude_binary: Path, messages_api: MessagesApi, state_dir: Path, forkserver: Forkserver
-) -> Callable[[str], Hive]:
-    def set_up(scenario: str) -> Hive:
-        return Hive(messages_api.workspace, state_dir, claude_binary, messages_api.start(scenario), forkserver)
-
-    return set_up
 
 
 def calls_before(events: Sequence[Event], text: str) -> int:

@@ -3,23 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from tests.claude.conftest import MessagesApi
-from tests.forkserver import Forkserver
 from tests.harness import Event, Hive
-
-
-@pytest.fixture
-def start(
-    claude_binary: Path, messages_api: MessagesApi, state_dir: Path, forkserver: Forkserver
-) -> Callable[[str], Hive]:
-    """Set up an agent whose claude asks a server that plays a scenario."""
-
-    def set_up(scenario: str) -> Hive:
-        return Hive(messages_api.workspace, state_dir, claude_binary, messages_api.start(scenario), forkserver)
-
-    return set_up
 
 
 def examine(hive: Hive, **variables: str) -> tuple[int, dict[str, Event]]:

@@ -11,25 +11,12 @@ import pytest
 
 from tests.claude.conftest import MessagesApi
 from tests.conftest import wait_until
-from tests.forkserver import Forkserver
 from tests.harness import LIMIT_S, Hive, of_kind, outcomes
 
 # Leaves the look at the credential files as the only way out of the wait.
 NEVER_PROBED = {
     f"agent.{name}": 3600.0 for name in ("loop.LOGIN_PROBE_S", "pause.LOGIN_PROBE_S", "pause.LOGIN_PROBE_MOST_S")
 }
-
-
-@pytest.fixture
-def start(
-    claude_binary: Path, messages_api: MessagesApi, state_dir: Path, forkserver: Forkserver
-) -> Callable[[str], Hive]:
-    """Set up an agent whose claude asks a server that plays a scenario."""
-
-    def set_up(scenario: str) -> Hive:
-        return Hive(messages_api.workspace, state_dir, claude_binary, messages_api.start(scenario), forkserver)
-
-    return set_up
 
 
 @pytest.fixture

@@ -13,21 +13,10 @@ from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.store.inbox import open_inbox
 from tests.claude.conftest import MessagesApi
 from tests.conftest import FakeClaude, wait_until
-from tests.forkserver import Forkserver
 from tests.harness import Hive, of_kind, outcomes
 from tests.process.world import World
 
 SKIP_PERMISSIONS = "--dangerously-skip-permissions"
-
-
-@pytest.fixture
-def start(
-    claude_binary: Path, messages_api: MessagesApi, state_dir: Path, forkserver: Forkserver
-) -> Callable[[str], Hive]:
-    def set_up(scenario: str) -> Hive:
-        return Hive(messages_api.workspace, state_dir, claude_binary, messages_api.start(scenario), forkserver)
-
-    return set_up
 
 
 def wrapper(folder: Path, text: str) -> Path:
