@@ -1,10 +1,10 @@
-"""How long an agent rests after a turn, and what for: a table from outcome to pause, and the memory behind it. Pure."""
+"""How long an agent rests after a turn, by the table of outcomes and what came before. Pure."""
 
 import math
 from collections import deque
 from dataclasses import dataclass, field
 
-from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.outcomes import NextStep, Outcome, OutcomeKind
 
 BACKOFF_FIRST_S = 5.0
 BACKOFF_MOST_S = 600.0
@@ -16,8 +16,6 @@ LOGIN_PROBE_MOST_S = 900.0
 CRASH_FIRST_S = 1.0
 CRASH_WINDOW_S = 600.0  # a crash is forgotten after so long
 MOST_CRASHES = 5  # within the window; with one more the agent has failed
-
-_CRASHES = {OutcomeKind.CRASHED, OutcomeKind.STALLED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +53,11 @@ class Pauses:
 
         `jitter` is a random number from 0 to 1.
         """
-        if outcome.kind in _CRASHES:
+        step = outcome.meaning.next
+        if step is NextStep.AFTER_CRASH:
             return self._after_crash(now, jitter)
-        self.rests += 1
-        pause = self._rest(outcome, now_unix, jitter)
-        if pause is None:
-            self.rests = 0
-        return pause
+        self.rests = 0 if step is NextStep.GO_ON else self.rests + 1
+        return self._rest(outcome, now_unix, jitter)
 
     def forget(self) -> None:
         """Begin anew: a person has looked."""
@@ -78,25 +74,33 @@ class Pauses:
         return Pause(CRASH_FIRST_S * float(1 << (count - 1)) * jitter, "online", _crashes(count))
 
     def _rest(self, outcome: Outcome, now_unix: float, jitter: float) -> Pause | None:
-        match outcome.kind:
-            case OutcomeKind.NEEDS_LOGIN:
+        match outcome.meaning.next:
+            case NextStep.BACK_OFF:
+                return Pause(backoff_s(self.rests, jitter), "online", _words(outcome.kind))
+            case NextStep.WAIT_FOR_RESET:
+                return Pause(self._limit_s(outcome.resets_at, now_unix, jitter), "rate_limited", "rate limited")
+            case NextStep.WAIT_FOR_LOGIN:
                 probe_s = min(LOGIN_PROBE_MOST_S, LOGIN_PROBE_S * float(1 << min(self.rests - 1, 10)))
                 reason = "waiting for a login (`hyperhive login`); the inbox is kept"
                 return Pause(math.inf, "needs_login_idle", reason, probe_s)
-            case OutcomeKind.BILLING:
-                reason = "no credit: see to the account, then `hyperhive resume`; the inbox is kept"
-                return Pause(math.inf, "failed", reason)
-            case OutcomeKind.WRONG_AUTH:
-                reason = f"{outcome.note}; held until `hyperhive resume`, the inbox is kept"
-                return Pause(math.inf, "failed", reason)
-            case OutcomeKind.RATE_LIMITED:
-                reset = outcome.resets_at
-                wait_s = LIMIT_PAUSE_S if reset is None else max(0.0, reset - now_unix)
-                return Pause(wait_s + jitter * min(LIMIT_JITTER_S, 1 + wait_s / 10), "rate_limited", "rate limited")
-            case OutcomeKind.OVERLOADED | OutcomeKind.NOT_STARTED:
-                return Pause(backoff_s(self.rests, jitter), "online", outcome.kind.value.replace("_", " "))
+            case NextStep.WAIT_FOR_MODEL | NextStep.WAIT_FOR_PERSON:
+                what = outcome.note or _words(outcome.kind)
+                return Pause(math.inf, "failed", f"{what}; {outcome.meaning.advice}; the inbox is kept")
             case _:
                 return None
+
+    def _limit_s(self, resets_at: int | None, now_unix: float, jitter: float) -> float:
+        """Return how long to wait for a limit: to its reset, but longer each time when it is met again and again.
+
+        A reset that is past, or wrong by our clock, would else mean turn after turn without a pause.
+        """
+        wait_s = LIMIT_PAUSE_S if resets_at is None else max(0.0, resets_at - now_unix)
+        spread_s = jitter * min(LIMIT_JITTER_S, 1 + wait_s / 10)
+        return max(wait_s + spread_s, backoff_s(self.rests, jitter))
+
+
+def _words(kind: OutcomeKind) -> str:
+    return kind.value.replace("_", " ")
 
 
 def _crashes(count: int) -> str:

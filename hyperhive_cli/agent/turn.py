@@ -11,7 +11,7 @@ from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.ledger import Ledger
 from hyperhive_cli.agent.purse import Lift, Purse
 from hyperhive_cli.agent.refresh import Refresh
-from hyperhive_cli.agent.retry import Fate, MessageState, message_fate
+from hyperhive_cli.agent.retry import Fate, message_fate
 from hyperhive_cli.agent.session import Session
 from hyperhive_cli.agent.state import TurnState
 from hyperhive_cli.bus import Bus
@@ -22,7 +22,7 @@ from hyperhive_cli.claude.outcome import Cause, Ending, classify, remarks
 from hyperhive_cli.claude.prompt import message_to_prompt
 from hyperhive_cli.claude.runner import OpenClaude, Turn, TurnRequest
 from hyperhive_cli.events import TurnEnd, TurnStart
-from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.outcomes import MessageState, Outcome, OutcomeKind
 from hyperhive_cli.store.inbox import Inbox, Lease, Message
 from hyperhive_cli.store.stats import TurnRecord
 
@@ -267,7 +267,7 @@ class TurnDesk:
 def _fate(outcome: Outcome, message: Message | None, *, poisoned: bool) -> Fate:
     if message is None:
         return Fate(MessageState.DONE)
-    return message_fate(outcome, message.attempts, poisoned=poisoned)
+    return message_fate(outcome._replace(suspect=poisoned), message.attempts)
 
 
 def _facts_seen(seen: Evidence) -> dict[str, str]:

@@ -33,6 +33,9 @@ def crash(pauses: Pauses, at: float, jitter: float = 1.0) -> Pause:
         "bad_request",
         "capped",
         "budget",
+        "blocked",
+        "deferred",
+        "declined",
         "cancelled",
         "interrupted",
         "timed_out",
@@ -48,11 +51,15 @@ def test_after_these_the_next_message_may_run_at_once(kind: str) -> None:
         ("needs_login", math.inf, "needs_login_idle"),
         ("billing", math.inf, "failed"),
         ("wrong_auth", math.inf, "failed"),
+        ("bad_model", math.inf, "failed"),
         ("rate_limited", 300.0, "rate_limited"),
         ("crashed", 0.0, "online"),
         ("stalled", 0.0, "online"),
         ("overloaded", 2.5, "online"),
         ("not_started", 2.5, "online"),
+        ("no_connection", 2.5, "online"),
+        ("refused", 2.5, "online"),
+        ("failed", 2.5, "online"),
     ],
 )
 def test_after_these_the_agent_rests_and_says_why(kind: str, seconds: float, status: str) -> None:
@@ -64,7 +71,8 @@ def test_after_these_the_agent_rests_and_says_why(kind: str, seconds: float, sta
 
 def test_each_outcome_stands_in_one_of_the_two_tables_above() -> None:
     assert {kind for kind in OutcomeKind if rest(kind)} == {
-        *("needs_login", "billing", "wrong_auth", "rate_limited", "overloaded", "not_started", "crashed", "stalled")
+        *("needs_login", "billing", "wrong_auth", "bad_model", "rate_limited", "overloaded", "not_started"),
+        *("no_connection", "refused", "failed", "crashed", "stalled"),
     }
 
 
@@ -84,12 +92,18 @@ def test_nothing_is_looked_for_in_any_other_rest(kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("in_s", "jitter", "seconds"),
-    [(60, 0.0, 60.0), (60, 1.0, 67.0), (0, 0.5, 0.5), (-3600, 0.25, 0.25), (36_000, 1.0, 36_060)],
+    [(60, 0.0, 60.0), (60, 1.0, 67.0), (0, 0.5, 3.75), (-3600, 0.0, 2.5), (36_000, 1.0, 36_060)],
 )
 def test_t57_a_rate_limit_is_waited_out_until_its_reset(in_s: int, jitter: float, seconds: float) -> None:
     pause = rest("rate_limited", jitter=jitter, resets_at=int(NOW) + in_s)
     assert pause is not None
     assert pause.seconds == seconds
+
+
+@pytest.mark.parametrize("in_s", [-3600, 0, 1])
+def test_a_limit_that_is_met_again_and_again_is_waited_for_longer_each_time(in_s: int) -> None:
+    pauses = [rest("rate_limited", failures, resets_at=int(NOW) + in_s) for failures in (1, 2, 3, 20)]
+    assert [pause and pause.seconds for pause in pauses] == [2.5, 5, 10, 300]
 
 
 @pytest.mark.parametrize(
@@ -150,4 +164,4 @@ def test_after_a_person_has_looked_the_counts_begin_anew() -> None:
 def test_credentials_that_were_not_expected_are_named_while_the_agent_is_held() -> None:
     pause = Pauses().after(Outcome(OutcomeKind.WRONG_AUTH, "expected a, found b"), now=0, now_unix=NOW, jitter=0)
     assert pause is not None
-    assert pause.reason.startswith("expected a, found b; held")
+    assert pause.reason.startswith("expected a, found b; give claude the expected credentials")
