@@ -186,10 +186,10 @@ MEANINGS: Mapping[OutcomeKind, Meaning] = {
 UNKNOWN = Meaning(_READY, NextStep.GO_ON, Tone.FAILURE, "✗")
 
 
-def meaning_of(word: object) -> Meaning:
+def meaning_of(word: str | None) -> Meaning:
     """Return what an outcome's word means; `UNKNOWN` for any other value."""
     try:
-        return MEANINGS[OutcomeKind(word)]
+        return MEANINGS[OutcomeKind(word or "")]
     except ValueError:
         return UNKNOWN
 
