@@ -160,7 +160,7 @@ MEANINGS: Mapping[OutcomeKind, Meaning] = {
         NextStep.WAIT_FOR_PERSON,
         Tone.WARNING,
         "·",
-        "see to the account, then `hyperhive resume`",
+        "top up the account, then `hyperhive resume`",
         needs_person=True,
         spent=False,
     ),
@@ -208,6 +208,7 @@ class Outcome(NamedTuple):
 
     `acted`: the run may have done something, which a redelivery must say to the model. `suspect`: the conversation
     may be what was refused, and not the message. `of_model`: the limit is one of the model alone, not of the account.
+    `counts`: the attempt is spent, whatever the table says.
     """
 
     kind: OutcomeKind
@@ -216,6 +217,7 @@ class Outcome(NamedTuple):
     acted: bool = False
     suspect: bool = False
     of_model: bool = False
+    counts: bool = False
 
     @property
     def ok(self) -> bool:

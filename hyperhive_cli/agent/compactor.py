@@ -116,7 +116,8 @@ class Compactor:
         return len(turns) == 2 and turns[1]["message_id"] is None and turns[1]["outcome"] == "ok"
 
     async def _compact(self, instructions: str | None) -> Outcome:
-        outcome, seen = await self._desk.run_compact(instructions)
+        ended = await self._desk.run_compact(instructions)
+        outcome, seen = ended.outcome, ended.seen
         if seen.compacted_from is not None and seen.context_tokens is not None:
             sizes = f"from {seen.compacted_from:,} to {seen.context_tokens:,} tokens"
             self._bus.note(f"the context is compacted: {sizes}")
