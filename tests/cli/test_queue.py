@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 
+from hyperhive_cli.store.schema import INBOX
 from tests.conftest import FakeClaude, wait_until
 from tests.harness import TEXT, Hive, gated, of_kind
 
@@ -180,7 +181,7 @@ def test_an_inbox_of_an_older_release_is_read_and_goes_on(waiting: Hive, fake_cl
                PRAGMA user_version = 1;"""
         )
     assert queue(waiting) == [1, 2, 3]
-    assert (waiting.state_dir / "hyperhive-inbox.sqlite.before-schema-3").exists()
+    assert (waiting.state_dir / f"hyperhive-inbox.sqlite.before-schema-{len(INBOX)}").exists()
     fake_claude.script(TEXT)
     assert waiting.drain().status == 0
 

@@ -7,10 +7,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from hyperhive_cli.hive import fleet, tenancy
+from hyperhive_cli.errors import RefusedError
+from hyperhive_cli.hive import fleet, relay, tenancy
 from hyperhive_cli.hive.mail import HiveInbox
 from hyperhive_cli.hive.tenancy import FencedError, Row, Seat
 from hyperhive_cli.settings import HISTORY_CAPACITY
+from hyperhive_cli.store.inbox import KEY_KEPT_MS
 from tests.hive.conftest import Database
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -130,6 +132,31 @@ def test_a_message_whose_attempts_are_used_up_is_dead(database: Database) -> Non
             assert taken.attempts == attempt
         (dead,) = tenancy.recover(a, seat_of(a, "a"))
         assert (dead.id, dead.state) == (number, "dead")
+
+
+def test_a_held_message_waits_for_a_person(database: Database) -> None:
+    with database.connect() as a:
+        inbox = HiveInbox(a, database.url, "bee")
+        number = inbox.put("operator", "work", now_ms=0, key="k")
+        seat = seat_of(a, "a")
+        taken, _ = tenancy.lease(a, seat)
+        assert taken is not None
+        assert tenancy.acknowledge(a, seat, taken._replace(state="held", reason="asks for a tool"), 1, [])
+        assert tenancy.lease(a, seat) == (None, (0, None, 1))
+        assert relay.ask(a, ["bee"], "a") == ([("bee", False, False, 0, None, 1)], set())
+        assert tenancy.recover(a, seat, own=True) == []
+        (found,) = fleet.look(a)
+        assert (found["unread"], found["held"], found["dead"]) == (0, 1, 0)
+        assert [(one.state, one.reason) for one in inbox.messages()] == [("held", "asks for a tool")]
+        database.change("UPDATE hyperhive.inbox SET changed = changed - %s", KEY_KEPT_MS + 1_000)
+        assert inbox.put("operator", "work", now_ms=0, key="k") == number
+        with pytest.raises(RefusedError, match="it is held"):
+            inbox.move(number, before=None, now_ms=0)
+        assert inbox.retry(number, now_ms=0).state == "ready"
+        again, _ = tenancy.lease(a, seat)
+        assert again is not None
+        tenancy.acknowledge(a, seat, again._replace(state="held"), 2, [])
+        assert inbox.cancel(number, now_ms=0).state == "cancelled"
 
 
 def test_events_are_numbered_without_a_gap_and_shipped_once(database: Database) -> None:
