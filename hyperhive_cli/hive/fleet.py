@@ -11,7 +11,7 @@ from hyperhive_cli.hive.address import pattern_to_like
 from hyperhive_cli.hive.report import read_report
 from hyperhive_cli.hive.schema import CHANNEL, MACHINES, OPERATORS
 from hyperhive_cli.hive.tenancy import NOW_MS, TURN_COLUMNS
-from hyperhive_cli.store.ended import row_to_turn
+from hyperhive_cli.store.ended import ENDED_COLUMNS, row_to_turn
 from hyperhive_cli.store.inbox import LISTED, in_states
 from hyperhive_cli.store.report import empty_status
 
@@ -136,16 +136,10 @@ def grant(connection: "Connection", role: str, patterns: Sequence[str] | None) -
             )
 
 
-_TURN_COLUMNS = (
-    "turn_id, started, outcome, model, duration_ms, input_tokens, output_tokens, cache_read_input_tokens, "
-    "cache_creation_input_tokens, cost_usd, context_tokens, tool_call_breakdown_json"
-)
-
-
 def turns_since(connection: "Connection", pattern: str, since_ms: int) -> list[EndedTurn]:
     """Give the ended turns of the agents whose names fit that began at this moment or later, oldest first."""
     rows = connection.execute(
-        f"""SELECT {_TURN_COLUMNS} FROM hyperhive.turn WHERE agent LIKE %s AND started >= %s
+        f"""SELECT {ENDED_COLUMNS} FROM hyperhive.turn WHERE agent LIKE %s AND started >= %s
             ORDER BY started, agent, turn_id""".encode(),
         (pattern_to_like(pattern), since_ms),
     ).fetchall()
@@ -155,7 +149,7 @@ def turns_since(connection: "Connection", pattern: str, since_ms: int) -> list[E
 def newest_turns(connection: "Connection", agent: str, count: int) -> list[EndedTurn]:
     """Give the newest ended turns of an agent, oldest first."""
     rows = connection.execute(
-        f"SELECT {_TURN_COLUMNS} FROM hyperhive.turn WHERE agent = %s ORDER BY turn_id DESC LIMIT %s".encode(),
+        f"SELECT {ENDED_COLUMNS} FROM hyperhive.turn WHERE agent = %s ORDER BY turn_id DESC LIMIT %s".encode(),
         (agent, count),
     ).fetchall()
     return [row_to_turn(row) for row in reversed(rows)]

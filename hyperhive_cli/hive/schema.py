@@ -166,4 +166,8 @@ HIVE: tuple[str, ...] = (
     DROP INDEX hyperhive.inbox_open;
     CREATE INDEX inbox_open ON hyperhive.inbox(agent, state) WHERE state IN ('ready', 'leased', 'held', 'dead');
     """,
+    r"""
+    ALTER TABLE hyperhive.turn ADD COLUMN answered_model text, ADD COLUMN denied integer NOT NULL DEFAULT 0,
+        ADD COLUMN message_state text;
+    """,
 )

@@ -33,6 +33,7 @@ TURN_COLUMNS = (
     "turn_id", "message_id", "attempt", "model", "session_id", "claude_version", "started", "duration_ms", "outcome",
     "note", "exit_status", "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
     "cost_usd", "context_tokens", "context_window", "tool_call_count", "tool_call_breakdown_json", "result_text",
+    "answered_model", "denied", "message_state",
 )  # fmt: skip
 
 

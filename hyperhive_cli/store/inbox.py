@@ -180,7 +180,7 @@ class Inbox:
     ) -> None:
         """Store how a turn ended, the message's new state and the agent's facts, in ONE transaction."""
         with self._transaction() as db:
-            stats.close_turn(db, record)
+            stats.close_turn(db, record, None if message is None else state)
             if message is not None:
                 db.execute(
                     """UPDATE messages SET state = :state, lease_boot = NULL, reason = :reason, changed = :now,
@@ -206,7 +206,6 @@ class Inbox:
         stand.
         """
         with self._transaction() as db:
-            stats.close_orphaned_turns(db, now_ms)
             rows = db.execute(
                 f"""UPDATE messages SET
                         state = CASE WHEN reason = :cancelled THEN 'cancelled'
@@ -222,6 +221,7 @@ class Inbox:
                     "now": now_ms,
                 },
             ).fetchall()
+            stats.close_orphaned_turns(db, now_ms)
         return [_row_to_message(row) for row in rows]
 
     def mark_cancelled(self, message_id: int) -> None:

@@ -102,4 +102,9 @@ INBOX: tuple[str, ...] = (
     ALTER TABLE messages_with_held RENAME TO messages;
     CREATE INDEX messages_open ON messages(state, id) WHERE state IN ('ready', 'leased');
     """,
+    """
+    ALTER TABLE turn_stats ADD COLUMN answered_model TEXT; -- by claude's own lines; NULL: not known
+    ALTER TABLE turn_stats ADD COLUMN denied INTEGER NOT NULL DEFAULT 0; -- tool calls
+    ALTER TABLE turn_stats ADD COLUMN message_state TEXT; -- what became of the message; NULL for /compact
+    """,
 )

@@ -220,6 +220,8 @@ def test_an_inbox_of_an_older_release_is_read_and_goes_on(waiting: Hive, fake_cl
     with closing(sqlite3.connect(waiting.state_dir / "hyperhive-inbox.sqlite")) as db:
         db.executescript(
             """ALTER TABLE messages DROP COLUMN place; ALTER TABLE turn_stats DROP COLUMN compacted_from;
+               ALTER TABLE turn_stats DROP COLUMN answered_model; ALTER TABLE turn_stats DROP COLUMN denied;
+               ALTER TABLE turn_stats DROP COLUMN message_state;
                PRAGMA user_version = 1;"""
         )
     assert queue(waiting) == [1, 2, 3]

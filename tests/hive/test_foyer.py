@@ -102,9 +102,9 @@ def test_turns_are_numbered_above_those_of_other_machines_and_shipped_once(foyer
     turn = foyer.open_turn("haiku", now_ms=NOW)
     assert turn == 18
     assert foyer.ended_turns() == []
-    foyer.settle(TurnRecord(turn, Outcome(OutcomeKind.OK), 5), None, state="done", now_ms=NOW)
+    foyer.settle(TurnRecord(turn, Outcome(OutcomeKind.OK), 5, denied=3), None, state="done", now_ms=NOW)
     turns = foyer.ended_turns()
-    assert [row["turn_id"] for row in turns] == [18]
+    assert [(row["turn_id"], row["denied"]) for row in turns] == [(18, 3)]
     foyer.mark_shipped(turns)
     assert foyer.ended_turns() == []
     foyer.number_turns_above(3)

@@ -304,10 +304,16 @@ def test_a_turn_is_kept_once(database: Database) -> None:
     with database.connect() as a:
         seat = seat_of(a, "a")
         turn: dict[str, Any] = dict.fromkeys(tenancy.TURN_COLUMNS, 1)
-        turn |= {"outcome": "ok", "tool_call_breakdown_json": "{}"}
+        turn |= {"outcome": "ok", "tool_call_breakdown_json": "{}", "answered_model": "claude-haiku-4-5", "denied": 2}
+        turn |= {"message_state": "held"}
         for _ in range(2):
             tenancy.keep_turns(a, seat, [turn])
+        (found,) = fleet.newest_turns(a, "bee", 9)
+        row = fleet.turn(a, "bee", None)
     assert database.rows("SELECT count(*), sum(output_tokens) FROM hyperhive.turn") == [(1, 1)]
+    assert (found.answered_model, found.denied, found.message_state) == ("claude-haiku-4-5", 2, "held")
+    assert row is not None
+    assert (row["answered_model"], row["denied"], row["message_state"]) == ("claude-haiku-4-5", 2, "held")
 
 
 def test_a_drained_machine_takes_nothing_and_an_agent_runs_where_it_is_wanted(database: Database) -> None:

@@ -49,6 +49,7 @@ def test_a_message_is_put_run_and_read_again(site: Site, hive: Hive, fake_claude
     (figures,) = site.get("/api/turns")["turns"]
     assert figures.items() <= turn.items()
     assert {"outcome", "context_tokens", "cost_usd", "output_tokens", "tool_call_count"} < figures.keys()
+    assert ("answered_model" in figures, figures["denied"], figures["message_state"]) == (True, 0, "done")
     assert not {"body", "result_text"} & figures.keys()
 
 
