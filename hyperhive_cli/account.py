@@ -15,7 +15,11 @@ from hyperhive_cli.usage import TokenUsage
 
 @dataclass(frozen=True, slots=True)
 class EndedTurn:
-    """One ended turn. `cost_usd` is None where claude has named none; `started` is Unix ms."""
+    """One ended turn. `cost_usd` is None where claude has named none; `started` is Unix ms.
+
+    `model` is the one that was asked for, `answered_model` the one that answered (None: not known). `denied` counts
+    tool calls; `message_state` is what became of the message (None: it had none, or an earlier release ran it).
+    """
 
     turn_id: int
     started: int
@@ -26,6 +30,9 @@ class EndedTurn:
     cost_usd: float | None = None
     context_tokens: int | None = None
     tools: Mapping[str, int] = field(default_factory=dict)
+    answered_model: str | None = None
+    denied: int = 0
+    message_state: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Give its figures, under the names of `show --json`."""
@@ -34,11 +41,14 @@ class EndedTurn:
             "started": self.started,
             "outcome": self.outcome,
             "model": self.model,
+            "answered_model": self.answered_model,
             "duration_ms": self.duration_ms,
             **self.usage.to_dict(),
             "cost_usd": self.cost_usd,
             "context_tokens": self.context_tokens,
             "tool_call_count": sum(self.tools.values()),
+            "denied": self.denied,
+            "message_state": self.message_state,
         }
 
 
@@ -109,7 +119,7 @@ def account(
 
 
 _KEYS: Mapping[str, Callable[[EndedTurn], str]] = {
-    "model": lambda turn: turn.model or "unknown",
+    "model": lambda turn: turn.answered_model or turn.model or "unknown",
     "outcome": lambda turn: turn.outcome,
 }
 BY = ("day", *_KEYS, "tool")

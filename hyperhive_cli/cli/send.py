@@ -16,7 +16,7 @@ from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.moments import text_to_moment
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.folder import prepare_state_dir
-from hyperhive_cli.store.inbox import Message, check_message, open_inbox, open_inbox_reader
+from hyperhive_cli.store.inbox import ENDED, Message, check_message, open_inbox, open_inbox_reader
 
 WAIT_POLL_S = 0.1
 _STATE_WORDS = {"ready": "waits for its turn", "leased": "runs"}
@@ -138,13 +138,19 @@ def _wait(inbox: Ends, message_id: int, timeout: float | None, *, as_json: bool)
         click.echo(ended["result"] or "")
     else:
         reason = f": {ended['note']}" if ended["note"] else ""
-        raise HyperhiveError(f"message {message_id} ended {ended['outcome'] or ended['state']}{reason}", _hint(ended))
+        how = (
+            f"is held, {ended['outcome']}"
+            if ended["state"] == "held"
+            else f"ended {ended['outcome'] or ended['state']}"
+        )
+        raise HyperhiveError(f"message {message_id} {how}{reason}", _hint(ended))
     return 0 if ok else 1
 
 
 def _hint(ended: dict[str, Any]) -> str | None:
-    if ended["state"] == "dead":
-        return f"hyperhive inbox retry {ended['id']}"
+    if ended["state"] in {"dead", "held"}:
+        drop = f", or hyperhive inbox cancel {ended['id']}" if ended["state"] == "held" else ""
+        return f"hyperhive inbox retry {ended['id']}{drop}"
     if ended["state"] != "ready":
         return None
     verb = "login" if ended["outcome"] == "needs_login" else "status"
@@ -152,13 +158,13 @@ def _hint(ended: dict[str, Any]) -> str | None:
 
 
 def _await_end(inbox: Ends, message_id: int, timeout: float | None, progress: Progress) -> dict[str, Any]:
-    """Wait until the message has reached its end, or a turn of it has ended that needs a person."""
+    """Wait until the message has reached its end or is held, or a turn of it has ended that needs a person."""
     deadline = None if timeout is None else time.monotonic() + timeout
     before = inbox.last_turn(message_id)
     seen_turn = 0 if before is None or inbox.get(message_id).state != "ready" else before["turn_id"]
     while True:
         message, turn = inbox.get(message_id), inbox.last_turn(message_id)
-        is_over = message.state in {"done", "dead", "cancelled"}
+        is_over = message.state in {"held", *ENDED}
         if turn is not None and turn["turn_id"] > seen_turn and turn["outcome"] in NEEDS_PERSON:
             is_over = True
         if is_over:

@@ -74,7 +74,7 @@ def test_what_is_no_agent_is_passed_over(hive: Hive, home: Path) -> None:
         (home / name / "hyperhive-inbox.sqlite").write_bytes(b"no database" * 500)
     found = agents(hive, home)
     assert list(found) == ["damaged"]
-    assert [found["damaged"][name] for name in ("today", "unread", "dead")] == [None] * 3
+    assert [found["damaged"][name] for name in ("today", "unread", "held", "dead")] == [None] * 4
     assert "damaged" in hive.call("agents", "--home", str(home)).stdout
 
 

@@ -94,9 +94,9 @@ def test_a_model_name_cannot_be_an_option(hive: Hive) -> None:
 
 STATUS_FIELDS = {
     "agent", "workspace", "state_dir", "running", "pid", "boot", "status", "waits_until", "state", "since_unix",
-    "model", "session_id", "auth_source", "context_tokens", "context_window", "usage", "unread", "paused", "dead",
-    "login", "prewarmed", "seq", "last_event", "last_turn", "last_outcomes", "today", "budget", "last_compaction",
-    "next_due", "problems",
+    "model", "session_id", "auth_source", "context_tokens", "context_window", "usage", "unread", "paused", "held",
+    "dead", "login", "prewarmed", "seq", "last_event", "last_turn", "last_outcomes", "today", "budget",
+    "last_compaction", "next_due", "problems",
 }  # fmt: skip
 
 

@@ -6,8 +6,12 @@ import subprocess
 
 import pytest
 
-from tests.conftest import FakeClaude
+from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.store.inbox import open_inbox
+from hyperhive_cli.store.stats import TurnRecord
+from tests.conftest import FakeClaude, wait_until
 from tests.harness import ANSWER, LIMIT_S, TEXT, UNKNOWN_MODEL, Hive
+from tests.store.made_messages import lease
 
 
 def test_send_prints_the_id_whether_a_harness_runs_or_not(hive: Hive, fake_claude: FakeClaude) -> None:
@@ -124,6 +128,24 @@ def test_a_wait_ends_where_a_person_is_needed(hive: Hive, fake_claude: FakeClaud
         assert hive.status()["status"] == "needs_login_idle"
     assert done.refusal().startswith("message 1 ended needs_login: Not logged in")
     assert hive.messages()[0]["state"] == "ready"
+
+
+def test_a_wait_ends_when_its_message_is_held(hive: Hive) -> None:
+    inbox = hive.state_dir / "hyperhive-inbox.sqlite"
+    with hive.start("send", "one", "--key", "k", "--wait") as waiting:
+        wait_until(lambda: inbox.exists() and hive.messages())
+        with open_inbox(inbox) as opened:
+            taken = lease(opened)
+            record = TurnRecord(taken.turn_id, Outcome(OutcomeKind.DEFERRED, "claude asks to run Bash"), 5)
+            opened.settle(record, taken.message, state="held", now_ms=20)
+        assert waiting.wait() == 1
+    again = hive.call("send", "one", "--key", "k", "--wait")
+    assert (again.status, again.stdout, again.stderr.splitlines()[1:]) == (1, "", [
+        "Error: message 1 is held, deferred: claude asks to run Bash",
+        "Try: hyperhive inbox retry 1, or hyperhive inbox cancel 1",
+    ])  # fmt: skip
+    (ended,) = hive.call("send", "one", "--key", "k", "--wait", "--json").json_lines()
+    assert (ended["state"], ended["outcome"]) == ("held", "deferred")
 
 
 def test_sending_again_with_the_key_of_an_ended_message_gives_its_result(hive: Hive, fake_claude: FakeClaude) -> None:

@@ -120,6 +120,17 @@ def test_a_tally() -> None:
     assert outcome_counts(turns) == {"crashed": 2, "ok": 1}
 
 
+def test_a_turn_counts_for_the_model_that_answered() -> None:
+    turns = [
+        turn(0, model="opus", answered_model="claude-haiku-4-5"),
+        turn(0, model="haiku", answered_model="claude-haiku-4-5"),
+        turn(0, model="opus"),
+    ]
+    assert [(row["model"], row["turns"]) for row in account(turns, "model", [])] == [
+        ("claude-haiku-4-5", 2), ("opus", 1),
+    ]  # fmt: skip
+
+
 def test_groups_come_with_the_largest_first() -> None:
     turns = [
         turn(0, model="opus", tools={"Read": 1}),

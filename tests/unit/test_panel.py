@@ -22,7 +22,7 @@ FOUND: dict[str, Any] = {
     "agent": "tester", "workspace": "/some/space", "state_dir": "/state", "running": True, "pid": 12, "boot": "b",
     "status": "online", "waits_until": None, "state": "thinking", "since_unix": NOW - 65, "model": "haiku",
     "session_id": "s-1", "auth_source": "none", "context_tokens": 76_000, "context_window": 200_000, "usage": None,
-    "unread": 2, "dead": 1, "login": None, "seq": 3, "paused": False, "prewarmed": None,
+    "unread": 2, "held": 0, "dead": 1, "login": None, "seq": 3, "paused": False, "prewarmed": None,
     "budget": None, "last_compaction": None, "problems": [], "next_due": 0,
     "last_event": {"seq": 3, "ts": 0, "kind": "note", "age_s": 2.5},
     "last_turn": {
@@ -108,6 +108,11 @@ def test_messages_that_wait_for_their_time_say_when() -> None:
     found = words_of(FOUND | {"next_due": (NOW + 184) * 1000}, "inbox")
     assert found.startswith("2 waiting, the first at ")
     assert " (in 3m 04s), 1 dead" in found
+
+
+def test_held_messages_are_counted_beside_dead_ones() -> None:
+    assert words_of(FOUND | {"held": 3}, "inbox") == "2 waiting, 3 held, 1 dead (hyperhive inbox)"
+    assert words_of(FOUND | {"held": 1, "dead": 0}, "inbox") == "2 waiting, 1 held (hyperhive inbox)"
 
 
 def test_the_limits_and_the_newest_compaction_have_rows() -> None:

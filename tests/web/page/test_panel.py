@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Locator
 
 from tests.conftest import CHROMIUM, FakeClaude, wait_until
 from tests.harness import SOURCE, TEXT, UNKNOWN_MODEL, Hive, gated, outcomes
+from tests.store.made_messages import hold
 from tests.web.page.browser import NO_CHROMIUM, PHONE, Window, gateway, open_window
 
 PAGE = "https://claude.ai/oauth/authorize?fake"
@@ -102,6 +103,23 @@ def test_a_dead_message_is_tried_again_and_a_compaction_is_waited_for(
         window.wait_text(".reply.fine", "compacted")
         window.wait_text(".remark", "compacted ")
         window.check_rows()
+
+
+def test_a_held_message_is_shown_with_its_reason_and_tried_again_or_cancelled(
+    browser: Browser, hive: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script(TEXT)
+    inbox = hive.state_dir / "hyperhive-inbox.sqlite"
+    for reason in ("claude asks to run Bash", "claude asks to run Write"):
+        hold(inbox, reason)
+    with hive.run() as program, gateway(hive) as url, open_window(browser, hive, url) as window:
+        window.wait_text(".inbox .warn", "held")
+        window.wait_text(".inbox .reason.warn", "claude asks to run Bash")
+        window.page.get_by_role("button", name="retry message 1").click()
+        program.wait_for_kind("turn_end", message_id=1, outcome="ok")
+        window.page.get_by_role("button", name="cancel message 2").click()
+        window.wait_text(".inbox-words", "Nothing waits.")
+    assert [message["state"] for message in hive.messages("--all")] == ["done", "cancelled"]
 
 
 def test_a_login_lands_from_the_page_and_the_page_changes_by_itself(

@@ -84,7 +84,7 @@ export class Overview {
       ["turn", [state || "–", state && state !== "idle" ? elapsed : ""].join(" ").trim()],
       ["model", oneLine(textOf(one.model), 40)],
       ["context", context.share === null ? context.words : `${context.words} of ${context.sizes.split(" / ")[1]}`],
-      ["inbox", `${one.unread} waiting${one.dead ? `, ${one.dead} dead` : ""}`],
+      ["inbox", inboxWords(one)],
       ["", today],
     ];
     if (this.hive.url) {
@@ -108,4 +108,10 @@ export class Overview {
     if (!link.isConnected) item.replaceChildren(h("h2", "", link), ...card);
     else item.replaceChildren(/** @type {Element} */ (link.parentElement), ...card);
   }
+}
+
+/** @param {Record<string, any>} one */
+function inboxWords(one) {
+  const rest = ["held", "dead"].filter((state) => one[state]).map((state) => `${one[state]} ${state}`);
+  return [`${one.unread} waiting`, ...rest].join(", ");
 }
