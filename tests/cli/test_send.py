@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from hyperhive_cli.outcomes import advice_of
 from tests.conftest import FakeClaude
 from tests.harness import ANSWER, LIMIT_S, TEXT, UNKNOWN_MODEL, Hive
 
@@ -92,7 +93,7 @@ def test_send_can_wait_for_the_answer(hive: Hive, fake_claude: FakeClaude) -> No
         assert (ok.status, ok.stdout.startswith(ANSWER), ok.stderr) == (0, True, "")
         not_ok = hive.call("send", "two", "--wait")
         assert "message 2 ended bad_request: There's an issue with the selected model" in not_ok.refusal()
-        assert not_ok.stderr.splitlines()[1] == "Try: hyperhive inbox retry 2"
+        assert not_ok.stderr.splitlines()[1] == f"Try: {advice_of('bad_request', 2)}"
         done = hive.call("send", "three", "--wait", "--json")
         (ended,) = done.json_lines()
     assert (done.status, ended["result"].startswith(ANSWER)) == (0, True)
@@ -123,6 +124,7 @@ def test_a_wait_ends_where_a_person_is_needed(hive: Hive, fake_claude: FakeClaud
         program.wait_for_kind("status_changed", status="needs_login_idle")
         assert hive.status()["status"] == "needs_login_idle"
     assert done.refusal().startswith("message 1 ended needs_login: Not logged in")
+    assert done.stderr.splitlines()[1] == "Try: `hyperhive login`; the message stays in the inbox"
     assert hive.messages()[0]["state"] == "ready"
 
 
