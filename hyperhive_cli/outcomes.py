@@ -194,6 +194,16 @@ def meaning_of(word: str | None) -> Meaning:
         return UNKNOWN
 
 
+def needs_person(word: str | None, message_state: str | None) -> bool:
+    """Whether a person is needed after a turn that ended so and left its message in this state (None: no message).
+
+    A message that is ready after an outcome that ends it otherwise is tried again, in a new session.
+    """
+    found = meaning_of(word)
+    is_stuck = message_state in {MessageState.DEAD, MessageState.HELD}
+    return is_stuck or (found.needs_person and message_state in {None, found.message})
+
+
 def is_ok(word: str | None) -> bool:
     """Whether an outcome's word says that the turn did what it was asked."""
     return word == OutcomeKind.OK

@@ -19,7 +19,7 @@ from hyperhive_cli.claude.talk import Tail, ignore, last_line, talk
 from hyperhive_cli.configuration import command_words
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.events import BusEvent, Note, StatusChanged, TurnEnd
-from hyperhive_cli.outcomes import MessageState, meaning_of
+from hyperhive_cli.outcomes import needs_person
 from hyperhive_cli.sieve import ATTENTION
 
 HOOK_LIMIT_S = 10.0  # for one event, and for all that wait when the harness ends
@@ -27,7 +27,6 @@ QUEUE_CAPACITY = 100  # events that wait for their turn
 NOTE_LIMIT_CHARS = 300
 
 _STATUSES = {"needs_login_idle", "failed", "over_budget"}  # those in which the agent waits for a person
-_MESSAGE_STATES = {MessageState.DEAD, MessageState.HELD}  # those from which only a person brings a message back
 
 
 def needs_attention(record: BusEvent) -> bool:
@@ -38,7 +37,7 @@ def needs_attention(record: BusEvent) -> bool:
     """
     match record.event:
         case TurnEnd(outcome=outcome, message_state=state, denied=denied):
-            return meaning_of(outcome).needs_person or state in _MESSAGE_STATES or denied > 0
+            return needs_person(outcome, state) or denied > 0
         case StatusChanged(status=status):
             return status in _STATUSES
         case Note(attention=attention):

@@ -14,7 +14,7 @@ from hyperhive_cli.cli.invocation import Invocation, ask_harness, hive_option, n
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.moments import text_to_moment
-from hyperhive_cli.outcomes import MessageState, advice_of, meaning_of
+from hyperhive_cli.outcomes import MessageState, advice_of, needs_person
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.folder import prepare_state_dir
 from hyperhive_cli.store.inbox import Message, check_message, open_inbox, open_inbox_reader
@@ -155,7 +155,7 @@ def _await_end(inbox: Ends, message_id: int, timeout: float | None, progress: Pr
     while True:
         message, turn = inbox.get(message_id), inbox.last_turn(message_id)
         is_over = message.state in _OVER
-        if turn is not None and turn["turn_id"] > seen_turn and meaning_of(turn["outcome"]).needs_person:
+        if turn is not None and turn["turn_id"] > seen_turn and needs_person(turn["outcome"], message.state):
             is_over = True
         if is_over:
             return {

@@ -3,10 +3,14 @@
 import os
 import pty
 import subprocess
+from typing import Any
 
 import pytest
 
+from hyperhive_cli.cli import send as sending
+from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.outcomes import advice_of
+from hyperhive_cli.store.inbox import Message
 from tests.conftest import FakeClaude
 from tests.harness import ANSWER, LIMIT_S, TEXT, UNKNOWN_MODEL, Hive
 
@@ -126,6 +130,44 @@ def test_a_wait_ends_where_a_person_is_needed(hive: Hive, fake_claude: FakeClaud
     assert done.refusal().startswith("message 1 ended needs_login: Not logged in")
     assert done.stderr.splitlines()[1] == "Try: `hyperhive login`; the message stays in the inbox"
     assert hive.messages()[0]["state"] == "ready"
+
+
+class Told:
+    """An inbox in which a message goes through states, each with the outcome of its newest turn."""
+
+    def __init__(self, *steps: tuple[str, str | None]) -> None:
+        self._steps = list(steps)
+
+    def get(self, message_id: int) -> Message:
+        return Message(
+            message_id, None, "operator", "do it", raw=False, state=self._steps[0][0], attempts=1, deliveries=1,
+            acted=False, not_before=0, reason=None, created=0, changed=0,
+        )  # fmt: skip
+
+    def last_turn(self, message_id: int) -> dict[str, Any] | None:
+        outcome = self._steps[0][1]
+        if len(self._steps) > 1:
+            del self._steps[0]
+        if outcome is None:
+            return None
+        return {"turn_id": message_id, "outcome": outcome, "note": None, "result_text": "", "cost_usd": None}
+
+
+@pytest.mark.parametrize(
+    ("steps", "state"),
+    [
+        ([("ready", "bad_request"), ("leased", "bad_request"), ("done", "ok")], "done"),  # once more in a new session
+        ([("leased", "billing"), ("ready", "billing")], "ready"),
+        ([("ready", "rate_limited"), ("ready", "crashed"), ("dead", "crashed")], "dead"),
+        ([("held", "deferred")], "held"),
+    ],
+)
+def test_a_wait_ends_with_the_message_or_with_what_needs_a_person(
+    steps: list[tuple[str, str | None]], state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "WAIT_POLL_S", 0.001)
+    inbox = Told(("leased", None), *steps)
+    assert sending._await_end(inbox, 1, LIMIT_S, Progress())["state"] == state  # noqa: SLF001 - without its printing
 
 
 def test_sending_again_with_the_key_of_an_ended_message_gives_its_result(hive: Hive, fake_claude: FakeClaude) -> None:

@@ -35,7 +35,15 @@ def ended(outcome: str, state: MessageState | None = None, denied: int = 0) -> T
 
 @pytest.mark.parametrize("outcome", list(OutcomeKind))
 def test_a_turn_whose_outcome_needs_a_person_is_heard_of(outcome: OutcomeKind) -> None:
-    assert needs_attention(record(ended(outcome.value, MessageState.READY))) == MEANINGS[outcome].needs_person
+    meaning = MEANINGS[outcome]
+    is_stuck = meaning.message in {MessageState.DEAD, MessageState.HELD}
+    assert needs_attention(record(ended(outcome.value, meaning.message))) == (meaning.needs_person or is_stuck)
+    assert needs_attention(record(ended(outcome.value))) == meaning.needs_person  # of a compaction
+
+
+def test_a_refusal_that_is_tried_again_in_a_new_session_is_not_heard_of() -> None:
+    assert not needs_attention(record(ended("bad_request", MessageState.READY)))
+    assert needs_attention(record(ended("bad_request", MessageState.DEAD)))
 
 
 @pytest.mark.parametrize("state", list(MessageState))
