@@ -90,9 +90,9 @@ class Bus:
         if remark is not None:
             self.publish(remark)
 
-    def note(self, text: str, level: str = "info", source: str = "harness") -> None:
-        """Publish a remark."""
-        self.publish(Note(text=text, level=level, source=source))
+    def note(self, text: str, level: str = "info", source: str = "harness", *, attention: bool = False) -> None:
+        """Publish a remark; with `attention` a person should hear of it."""
+        self.publish(Note(text=text, level=level, source=source, attention=attention))
 
     def _next_seq(self, event: LiveEvent) -> int | None:
         if isinstance(event, Stream) and event.is_partial:

@@ -9,7 +9,7 @@ from hyperhive_cli.agent.turn import TurnDesk
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.errors import RefusedError
-from hyperhive_cli.outcomes import Outcome
+from hyperhive_cli.outcomes import Outcome, is_ok
 from hyperhive_cli.store.inbox import Inbox, Message
 
 
@@ -113,7 +113,7 @@ class Compactor:
     def _is_after_one(self) -> bool:
         """Whether the newest turn follows a compaction that was ok."""
         turns = self._inbox.newest_turns(2)
-        return len(turns) == 2 and turns[1]["message_id"] is None and turns[1]["outcome"] == "ok"
+        return len(turns) == 2 and turns[1]["message_id"] is None and is_ok(turns[1]["outcome"])
 
     async def _compact(self, instructions: str | None) -> Outcome:
         ended = await self._desk.run_compact(instructions)

@@ -264,13 +264,12 @@ class TurnDesk:
                 exit_status=record.exit_status,
                 cost_usd=record.cost_usd,
                 tool_calls=sum(record.tool_calls.values()),
+                message_state=None if message is None else fate.state.value,
             )
         )
-        if message is not None and fate.state is MessageState.DEAD:
-            text = f"message {message.id} is dead after attempt {message.attempts}"
-            is_spent = outcome.kind is OutcomeKind.BUDGET
-            raising = f"{self._purse.advice(message.id)} gives it more, " if is_spent else ""
-            self._bus.note(f"{text}; {raising}`hyperhive inbox retry {message.id}` runs it again", "error")
+        if message is not None and fate.state in {MessageState.DEAD, MessageState.HELD}:
+            text = f"message {message.id} is {fate.state.value} after attempt {message.attempts}"
+            self._bus.note(f"{text}; {self._purse.advice(outcome.kind, message.id)}", "error")
         self._purse.warn_of_day()
         self._bus.set_state(TurnState.IDLE)
 

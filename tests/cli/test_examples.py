@@ -69,6 +69,7 @@ def test_picture_draws_what_a_command_prints(answering: Hive) -> None:
 
 
 EVENT = {"seq": 7, "ts": 1, "kind": "turn_end", "ok": False, "outcome": "crashed", "note": 'said "no" & $(id) --'}
+EVENT |= {"message_state": "dead", "denied": 2}
 
 
 def notice(program: str, hive: Hive, folder: Path) -> list[str]:
@@ -92,7 +93,7 @@ def notice(program: str, hive: Hive, folder: Path) -> list[str]:
 @pytest.mark.parametrize("program", ["notify-send", "osascript"])
 def test_notify_shows_what_happened_and_runs_none_of_it(program: str, hive: Hive, tmp_path: Path) -> None:
     words = notice(program, hive, tmp_path / "desktop")
-    assert words[-3:] == ["--", "hyperhive: bee", 'turn end: crashed said "no" & $(id) --']
+    assert words[-3:] == ["--", "hyperhive: bee", 'turn end: crashed dead said "no" & $(id) -- (calls were denied)']
 
 
 class Webhook(BaseHTTPRequestHandler):

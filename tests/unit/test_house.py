@@ -28,7 +28,7 @@ FLOORS = {
         control.__init__ control.place control.wire
         demo.__init__ demo.replay
         hive.__init__ hive.address hive.hosting hive.report hive.schema hive.tenure
-        render.__init__ render.figures render.panel render.table render.text
+        render.__init__ render.endings render.figures render.panel render.table render.text
         store.__init__ store.mounts store.schema
         web.__init__ web.api web.bind web.gate web.openapi web.sse
     """,
@@ -102,6 +102,7 @@ NOT_PURE = {"os", "io", "time", "random", "tempfile", "shutil", "select", "selec
 PROGRAMS = {"claude.guard", "demo.replay"}  # run as themselves: the standard library alone, and what they like of it
 WITHOUT_RICH = {
     "render.document",
+    "render.endings",
     "render.figures",
     "render.panel",
     "render.table",
