@@ -9,7 +9,7 @@ import pytest
 
 from hyperhive_cli.outcomes import MEANINGS, OutcomeKind
 from tests.conftest import FakeClaude, Step
-from tests.harness import INIT, SOURCE, TEXT, UNKNOWN_MODEL, Hive, Program, gated
+from tests.harness import BAD_MODEL, INIT, SOURCE, TEXT, Hive, Program, gated
 
 FIRST_HOUR = (SOURCE / "examples" / "first-hour.md").read_text(encoding="utf-8")
 WRONG = (SOURCE / "examples" / "when-it-goes-wrong.md").read_text(encoding="utf-8")
@@ -71,7 +71,7 @@ TROUBLES: dict[str, Trouble] = {
     "# When it goes wrong": ([TEXT], ["hello"], "turn_end"),
     "Nothing happens": ([TEXT], [], ""),
     "A message is dead, or held": ([CAPPED, TEXT], ["hello"], "turn_end"),
-    "The model does not exist": ([UNKNOWN_MODEL, TEXT], ["hello"], "turn_end"),
+    "The model does not exist": ([BAD_MODEL, TEXT], ["hello"], "turn_end"),
     "✓ in amber: calls were denied": ([DENIED], ["hello"], "turn_end"),
     "The conversation is full, or has gone astray": ([TEXT, COMPACT], ["hello"], "turn_end"),
     "failed": ([TEXT], [], ""),

@@ -13,7 +13,7 @@ from hyperhive_cli.outcomes import Outcome, OutcomeKind, advice_of
 from hyperhive_cli.store.inbox import Message, open_inbox
 from hyperhive_cli.store.stats import TurnRecord
 from tests.conftest import FakeClaude, wait_until
-from tests.harness import ANSWER, LIMIT_S, TEXT, UNKNOWN_MODEL, Hive
+from tests.harness import ANSWER, BAD_REQUEST, LIMIT_S, TEXT, Hive
 from tests.store.made_messages import lease
 
 
@@ -93,12 +93,12 @@ def test_a_sent_command_is_text_unless_it_is_raw(hive: Hive, fake_claude: FakeCl
 
 
 def test_send_can_wait_for_the_answer(hive: Hive, fake_claude: FakeClaude) -> None:
-    fake_claude.script(TEXT, UNKNOWN_MODEL, TEXT)
+    fake_claude.script(TEXT, BAD_REQUEST, TEXT)
     with hive.run():
         ok = hive.call("send", "one", "--wait")
         assert (ok.status, ok.stdout.startswith(ANSWER), ok.stderr) == (0, True, "")
         not_ok = hive.call("send", "two", "--wait")
-        assert "message 2 ended bad_request: There's an issue with the selected model" in not_ok.refusal()
+        assert "message 2 ended bad_request: messages: text content blocks" in not_ok.refusal()
         assert not_ok.stderr.splitlines()[1] == f"Try: {advice_of('bad_request', 2)}"
         done = hive.call("send", "three", "--wait", "--json")
         (ended,) = done.json_lines()
@@ -109,7 +109,7 @@ def test_send_can_wait_for_the_answer(hive: Hive, fake_claude: FakeClaude) -> No
 
 
 def test_the_json_of_a_wait_that_was_not_ok(hive: Hive, fake_claude: FakeClaude) -> None:
-    fake_claude.script(UNKNOWN_MODEL)
+    fake_claude.script(BAD_REQUEST)
     with hive.run():
         done = hive.call("send", "one", "--wait", "--json")
     (ended,) = done.json_lines()
@@ -146,7 +146,7 @@ def test_a_wait_ends_when_its_message_is_held(hive: Hive) -> None:
     again = hive.call("send", "one", "--key", "k", "--wait")
     assert (again.status, again.stdout, again.stderr.splitlines()[1:]) == (1, "", [
         "Error: message 1 is held, deferred: claude asks to run Bash",
-        "Try: hyperhive inbox retry 1, or hyperhive inbox cancel 1",
+        f"Try: {advice_of('deferred', 1)}",
     ])  # fmt: skip
     (ended,) = hive.call("send", "one", "--key", "k", "--wait", "--json").json_lines()
     assert (ended["state"], ended["outcome"]) == ("held", "deferred")
