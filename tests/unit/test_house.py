@@ -22,7 +22,7 @@ FLOORS = {
     1: """
         configuration moments sieve
         agent.__init__ agent.mark agent.pause agent.retry agent.state
-        claude.__init__ claude.allowance claude.argv claude.compatibility claude.evidence claude.limits
+        claude.__init__ claude.allowance claude.argv claude.compatibility claude.denials claude.evidence claude.limits
         claude.outcome claude.prompt
         claude.redact claude.stream claude.watch
         control.__init__ control.place control.wire
