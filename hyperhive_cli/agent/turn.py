@@ -233,6 +233,8 @@ class TurnDesk:
             compacted_from=seen.compacted_from,
             tool_calls=self._bus.take_tool_calls(),
             result_text=seen.answer,
+            answered_model=seen.model,
+            denied=seen.denials.count,
         )
 
     async def _settle(self, record: TurnRecord, message: Message | None, fate: Fate, facts: Mapping[str, str]) -> None:
@@ -264,6 +266,7 @@ class TurnDesk:
                 exit_status=record.exit_status,
                 cost_usd=record.cost_usd,
                 tool_calls=sum(record.tool_calls.values()),
+                denied=record.denied,
                 message_state=None if message is None else fate.state.value,
             )
         )

@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hyperhive_cli.claude.denials import Denials
+from hyperhive_cli.claude.limits import LimitReport, line_to_limits
+from hyperhive_cli.claude.models import answering_model, plain_model
 from hyperhive_cli.claude.stream import content_blocks, session_id_of, text_field
 from hyperhive_cli.claude.stretch import Stretch, whole
 from hyperhive_cli.settings import MOST
@@ -12,7 +15,6 @@ from hyperhive_cli.usage import TokenUsage, context_of
 # From this release on, `total_cost_usd` of a resumed run goes on from where the session's last one ended.
 COST_PER_SESSION_SINCE = (2, 1, 277)
 MAX_STRETCHES = 100  # kept of one run: its own, and the newest
-MAX_DENIALS = 1_000
 
 
 def _dollars(value: object) -> float | None:
@@ -50,9 +52,9 @@ class Evidence:
     total_usage: TokenUsage | None = None  # the same of tokens: subagents, and claude's own requests, included
     context_tokens: int | None = None
     context_window: int | None = None
-    limit_resets_at: int | None = None  # Unix seconds, of a rejected rate_limit_event
-    limit_type: str | None = None
-    denials: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # tool_use id → the call that was denied
+    limits: LimitReport | None = None  # the last one
+    refusal: LimitReport | None = None  # the last one that refuses requests
+    denials: Denials = field(default_factory=Denials)
     tasks: set[str] = field(default_factory=set)  # the ids of those that run in the background
     running_tools: dict[str, str] = field(default_factory=dict)  # tool_use id → name
     compacted: bool = False
@@ -62,6 +64,7 @@ class Evidence:
     def observe_stream(self, line: Mapping[str, Any]) -> None:
         """Take in one line. Unknown types and odd shapes are ignored, never an error."""
         self.lines += 1
+        self.denials.observe(line)
         observe = _OBSERVERS.get(text_field(line, "type") or "")
         if observe is not None:
             observe(self, line)
@@ -226,16 +229,11 @@ def _observe_assistant(seen: Evidence, line: Mapping[str, Any]) -> None:
     if context is not None:  # the model's own, in the main thread
         seen.context_tokens = context or seen.context_tokens
         seen.first_context_tokens = seen.first_context_tokens or context
-        seen.model = _model_of(line) or seen.model
+    seen.model = answering_model(line) or seen.model
     _observe_request(seen, line)
     for block in content_blocks(line, "tool_use"):
         seen.tool_calls += 1
         seen.running_tools[text_field(block, "id") or ""] = text_field(block, "name") or "unknown"
-
-
-def _model_of(line: Mapping[str, Any]) -> str | None:
-    message = line.get("message")
-    return text_field(message, "model") if isinstance(message, Mapping) else None
 
 
 def _observe_request(seen: Evidence, line: Mapping[str, Any]) -> None:
@@ -267,15 +265,6 @@ def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
     cost = _dollars(line.get("total_cost_usd"))
     seen.total_cost_usd = seen.total_cost_usd if cost is None else cost
     seen.context_window = _window(line.get("modelUsage"), seen.model) or seen.context_window
-    _observe_denials(seen, line.get("permission_denials"))
-
-
-def _observe_denials(seen: Evidence, denials: object) -> None:
-    """Keep each denied call once: a later result of the same process names it again."""
-    for denial in denials if isinstance(denials, list) else ():
-        found = denial if isinstance(denial, Mapping) else {}
-        if len(seen.denials) < MAX_DENIALS:
-            seen.denials.setdefault(text_field(found, "tool_use_id") or f"#{len(seen.denials)}", found)
 
 
 def _total_usage(model_usage: object) -> TokenUsage | None:
@@ -305,28 +294,16 @@ def _window(model_usage: object, model: str | None) -> int | None:
     if not isinstance(model_usage, Mapping):
         return None
     entries = {name: entry for name, entry in model_usage.items() if isinstance(entry, Mapping)}
-    answered = [entry for name, entry in entries.items() if model is not None and name.partition("[")[0] == model]
+    answered = [entry for name, entry in entries.items() if model and plain_model(name) == plain_model(model)]
     found = answered or sorted(entries.values(), key=lambda entry: whole(entry.get("cacheReadInputTokens")) or 0)
     return whole(found[-1].get("contextWindow")) if found else None
 
 
-def _unix_seconds(value: object) -> int | None:
-    """Give a time in seconds; one that would lie beyond the year 5000 is meant in milliseconds, or is none."""
-    found = whole(value)
-    seconds = found // 1000 if found is not None and found > _YEAR_5000 else found
-    return None if seconds is not None and seconds > _YEAR_5000 else seconds
-
-
-_YEAR_5000 = 100_000_000_000
-
-
 def _observe_limit(seen: Evidence, line: Mapping[str, Any]) -> None:
-    info = line.get("rate_limit_info")
-    found = info if isinstance(info, Mapping) else line
-    if found.get("status") == "rejected":
+    seen.limits = line_to_limits(line)
+    if seen.limits is not None and seen.limits.refused:
+        seen.refusal = seen.limits
         seen.open_stretch().limit_rejected = True
-        seen.limit_resets_at = _unix_seconds(found.get("resetsAt"))
-        seen.limit_type = text_field(found, "rateLimitType")
 
 
 _OBSERVERS: dict[str, Callable[[Evidence, Mapping[str, Any]], None]] = {

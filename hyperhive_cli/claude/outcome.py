@@ -127,7 +127,6 @@ _STATUSES = {
     422: OutcomeKind.BAD_REQUEST,
     429: OutcomeKind.RATE_LIMITED,
 }
-ONE_MODEL_LIMITS = frozenset({"seven_day_opus", "seven_day_sonnet"})  # of `rate_limit_info.rateLimitType`
 
 # claude's own English.
 _LOST_SESSION = "No conversation found with session ID"  # of `errors` and stderr
@@ -162,9 +161,7 @@ def remarks(seen: Evidence, ending: Ending) -> list[str]:
     """Say what an operator should know of a run: what failed after the answer, what was denied, a bad exit."""
     failed = follow_ups(seen, ending)
     found = [f"after the answer: {outcome.note}" for outcome in failed]
-    if denied := len(seen.denials):
-        calls = "1 tool call was" if denied == 1 else f"{denied} tool calls were"
-        found.append(f"{calls} denied by the permission mode")
+    found += seen.denials.remarks()
     if ending.exit_status and ending.cause is None and not failed and seen.own.ended_well:
         found.append(f"claude {_exit(ending.exit_status)} after a good result")
     return found
@@ -199,8 +196,8 @@ def _stretch_outcome(seen: Evidence, stretch: Stretch, ending: Ending) -> Outcom
     return Outcome(
         kind,
         _reason(seen, stretch, ending, kind),
-        seen.limit_resets_at if is_limit else None,
-        of_model=is_limit and seen.limit_type in ONE_MODEL_LIMITS,
+        seen.refusal.resets_at if is_limit and seen.refusal is not None else None,
+        of_model=is_limit and seen.refusal is not None and seen.refusal.of_model,
         # The service answered, and broke off: a message that makes it do so each time must not run for ever.
         counts=kind is OutcomeKind.OVERLOADED and stretch.model_answers > 0 and stretch.api_error_status is None,
     )

@@ -189,7 +189,7 @@ def test_stretches_are_cut_at_results_and_their_number_is_bounded() -> None:
 
 @pytest.mark.parametrize(("release", "denied"), [(OLD, 1), (NEW, 2)])
 def test_denied_tool_calls_are_counted(release: str, denied: int) -> None:
-    assert len(observe(*recorded_lines(f"{release}/tools_denied.jsonl")).denials) == denied
+    assert observe(*recorded_lines(f"{release}/tools_denied.jsonl")).denials.count == denied
 
 
 @pytest.mark.parametrize("release", [OLD, NEW])
@@ -384,7 +384,7 @@ def test_a_retry_after_a_401_alone_is_an_authentication_failure_whatever_it_is_c
 )
 def test_a_rejected_limit_and_its_reset_are_kept(line: Line, rejected: bool, resets_at: int | None) -> None:
     seen = observe({"type": "rate_limit_event", **line})
-    assert (seen.current.limit_rejected, seen.limit_resets_at) == (rejected, resets_at)
+    assert (seen.current.limit_rejected, seen.refusal and seen.refusal.resets_at) == (rejected, resets_at)
 
 
 @pytest.mark.parametrize("depth", [300, 1000])
@@ -440,8 +440,8 @@ ODD_LINES = st.builds(
 @given(st.lists(ODD_LINES, max_size=3))
 def test_odd_shapes_are_no_error_and_each_finding_has_its_type(lines: list[Line]) -> None:
     seen = observe(*lines)
-    texts = [seen.session_id, seen.answer, seen.model, seen.limit_type]
-    numbers = [seen.context_tokens, seen.context_window, seen.limit_resets_at]
+    texts = [seen.session_id, seen.answer, seen.model]
+    numbers = [seen.context_tokens, seen.context_window, seen.refusal and seen.refusal.resets_at]
     for stretch in seen.stretches:
         texts += [stretch.result_text, stretch.text, stretch.synthetic_error, stretch.retry_error, stretch.subtype]
         texts += [stretch.terminal_reason, stretch.stop_reason, stretch.blocked, stretch.deferred]

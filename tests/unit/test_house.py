@@ -22,8 +22,8 @@ FLOORS = {
     1: """
         configuration moments sieve
         agent.__init__ agent.mark agent.pause agent.retry agent.state
-        claude.__init__ claude.allowance claude.argv claude.compatibility claude.evidence claude.outcome claude.prompt
-        claude.stretch
+        claude.__init__ claude.allowance claude.argv claude.compatibility claude.denials claude.evidence claude.limits
+        claude.models claude.outcome claude.prompt claude.stretch
         claude.redact claude.stream claude.watch
         control.__init__ control.place control.wire
         demo.__init__ demo.replay

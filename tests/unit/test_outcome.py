@@ -59,6 +59,8 @@ BLOCKED: Line = {
     "content": "UserPromptSubmit operation blocked by hook:\npolicy: not this one",
     "prevent_continuation": True,
 }
+DENIED = [{"tool_name": "Write", "tool_use_id": "t"}]
+DENIED_WORDS = "1 tool call was denied (Write) and claude does not say by whom"
 INIT: Line = {"type": "system", "subtype": "init", "session_id": "s"}
 TEXT: Line = {"type": "assistant", "message": {"content": [{"type": "text", "text": "Working."}]}}
 TOOL: Line = {"type": "assistant", "message": {"content": [{"type": "tool_use", "id": "t", "name": "Bash"}]}}
@@ -392,7 +394,7 @@ def test_a_crash_says_how_claude_ended(lines: list[Line], status: int, stderr: s
         ([failed("Overloaded", api_error_status=529, errors=["a", "b"])], "noise", "a; b"),
         ([retry("overloaded", 529)], "noise", "overloaded"),
         ([failed("", api_error_status=529)], "noise", "noise"),
-        ([failed("", api_error_status=529)], "", "overloaded"),
+        ([failed("", api_error_status=529)], "", "overloaded (status 529)"),
     ],
     ids=["text", "errors", "retry", "stderr", "word"],
 )
@@ -556,13 +558,13 @@ def test_a_run_that_used_a_tool_may_have_acted(lines: list[Line], acted: bool) -
         ([INIT, TEXT, OK], Ending(143, Cause.CANCELLED), []),
         ([INIT, TEXT, failed()], Ending(1), []),
         ([INIT], Ending(1), []),
-        ([INIT, {**OK, "permission_denials": [{}]}], Ending(0), ["1 tool call was denied by the permission mode"]),
+        ([INIT, {**OK, "permission_denials": DENIED}], Ending(0), [DENIED_WORDS]),
         (
-            [INIT, {**OK, "permission_denials": [{}, {}]}],
+            [INIT, {**OK, "permission_denials": DENIED}],
             Ending(1),
-            ["2 tool calls were denied by the permission mode", "claude exited with 1 after a good result"],
+            [DENIED_WORDS, "claude exited with 1 after a good result"],
         ),
-        ([INIT, failed(permission_denials=[{}])], Ending(1), ["1 tool call was denied by the permission mode"]),
+        ([INIT, failed(permission_denials=DENIED)], Ending(1), [DENIED_WORDS]),
     ],
 )
 def test_what_an_operator_should_know_is_remarked(lines: list[Line], ending: Ending, said: list[str]) -> None:
