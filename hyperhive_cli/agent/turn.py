@@ -19,6 +19,7 @@ from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.allowance import Allowance
 from hyperhive_cli.claude.argv import turn_argv
 from hyperhive_cli.claude.evidence import Evidence
+from hyperhive_cli.claude.models import is_asked_model
 from hyperhive_cli.claude.outcome import Cause, Ending, classify, follow_ups, remarks
 from hyperhive_cli.claude.prompt import message_to_prompt
 from hyperhive_cli.claude.runner import OpenClaude, Turn, TurnRequest
@@ -164,7 +165,7 @@ class TurnDesk:
         return self._config.continue_newest and session.id is None and not session.dropped
 
     async def _run(self, turn_id: int, prompt: str, message: Message | None) -> Ended:
-        config = self._config
+        config, model = self._config, self._bus.model
         await self._ledger.insist(self._bus.take_skip_continue)
         session = Session.from_facts(self._inbox.fact)
         if self._takes_newest(session):  # its totals hold what others have spent in it
@@ -195,7 +196,7 @@ class TurnDesk:
         facts = session.facts_after(turn.evidence, record.outcome) | _facts_seen(turn.evidence)
         facts |= self._purse.facts_after(message, is_over=fate.state is not MessageState.READY)
         await self._settle(record, message, fate, facts)
-        for text in remarks(turn.evidence, ending):
+        for text in [*remarks(turn.evidence, ending), *_model_remark(turn.evidence, model)]:
             self._bus.note(text, "warning")
         self._announce_end(record, message, fate)
         if (remark := session.remark(turn.evidence, record.outcome)) is not None:
@@ -279,6 +280,12 @@ class TurnDesk:
 
 def _fate(outcome: Outcome, message: Message | None) -> Fate:
     return Fate(MessageState.DONE) if message is None else message_fate(outcome, message.attempts)
+
+
+def _model_remark(seen: Evidence, asked: str) -> list[str]:
+    if seen.model is None or is_asked_model(asked, seen.model):
+        return []
+    return [f"{seen.model} answered, though {asked} was asked for"]
 
 
 def _facts_seen(seen: Evidence) -> dict[str, str]:

@@ -15,6 +15,7 @@ from hyperhive_cli.usage import TokenUsage, context_of
 # From this release on, `total_cost_usd` of a resumed run goes on from where the session's last one ended.
 COST_PER_SESSION_SINCE = (2, 1, 277)
 MAX_STRETCHES = 100  # kept of one run: its own, and the newest
+FAILURE_LIMIT_CHARS = 300
 
 
 def _dollars(value: object) -> float | None:
@@ -57,6 +58,8 @@ class Evidence:
     denials: Denials = field(default_factory=Denials)
     tasks: set[str] = field(default_factory=set)  # the ids of those that run in the background
     running_tools: dict[str, str] = field(default_factory=dict)  # tool_use id → name
+    failed_calls: int = 0  # tool calls in a row, the last ones
+    last_failure: str = ""  # how the last of them is named
     compacted: bool = False
     compacted_from: int | None = None  # the context's size before
     first_context_tokens: int | None = None  # as the first request found it
@@ -246,7 +249,9 @@ def _observe_request(seen: Evidence, line: Mapping[str, Any]) -> None:
 
 def _observe_user(seen: Evidence, line: Mapping[str, Any]) -> None:
     for block in content_blocks(line, "tool_result"):
-        seen.running_tools.pop(text_field(block, "tool_use_id") or "", None)
+        name = seen.running_tools.pop(text_field(block, "tool_use_id") or "", "a tool")
+        seen.failed_calls = seen.failed_calls + 1 if block.get("is_error") is True else 0
+        seen.last_failure = f"{name}: {text_field(block, 'content') or 'no reason given'}"[:FAILURE_LIMIT_CHARS]
 
 
 def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ class Cause(StrEnum):
     LOGIN = "needs_login"  # the first authentication failure: claude would go on retrying for minutes
     WRONG_SESSION = "session_lost"  # claude goes on in another conversation than the one asked for
     BUDGET = "budget"  # the turn has used up its tokens, tool calls or dollars
+    STUCK = "capped"  # every tool call fails
     WRONG_AUTH = "wrong_auth"  # claude uses other credentials than the expected ones
     FINISHED = "finished"  # the result is there, claude does not exit
 
@@ -52,6 +53,7 @@ _OUR_DOING = {
     Cause.LOGIN: (OutcomeKind.NEEDS_LOGIN, "not logged in, or the credentials are rejected"),
     Cause.WRONG_SESSION: (OutcomeKind.SESSION_LOST, "claude took another session"),
     Cause.BUDGET: (OutcomeKind.BUDGET, "the turn's budget is used up"),
+    Cause.STUCK: (OutcomeKind.CAPPED, "claude is stuck"),
     Cause.WRONG_AUTH: (OutcomeKind.WRONG_AUTH, "claude uses other credentials"),
 }
 _WRONG = {Cause.WRONG_SESSION, Cause.WRONG_AUTH}

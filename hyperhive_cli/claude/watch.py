@@ -19,6 +19,9 @@ from hyperhive_cli.claude.outcome import Cause
 BUSY_SHARE = 0.03
 READINGS = 10  # of the processor time, in one stall time
 LEAST_STEP_S = 1.0  # between two of them: /proc counts in hundredths of a second
+# A model whose calls cannot be read, or are of a tool that is not there, calls again without end (both releases: 40
+# lines a second from a scripted model). Work has its failing commands too, but not so many without one that succeeds.
+MAX_FAILED_CALLS = 50
 MOST_SILENCES = 4  # how many stall times life without a line may last: a hung tool server, or a spinning claude
 
 
@@ -198,6 +201,8 @@ def _at_once(seen: Evidence) -> Verdict | None:
         return Verdict(Cause.LOGIN, "the first request was refused")
     if seen.other_session is not None:
         return Verdict(Cause.WRONG_SESSION, f"asked for {seen.asked_session}, got {seen.other_session}")
+    if seen.failed_calls >= MAX_FAILED_CALLS:
+        return Verdict(Cause.STUCK, f"{seen.failed_calls} tool calls in a row failed, the last one {seen.last_failure}")
     if seen.is_wrong_auth:
         return Verdict(Cause.WRONG_AUTH, f"expected {seen.expected_auth}, found {seen.auth_source or 'none named'}")
     return None

@@ -539,3 +539,19 @@ def test_background_tasks_are_waited_for_as_long_as_asked(hive: Hive, fake_claud
     assert (done.status, outcomes(events)) == (0, ["ok"])
     notes = [note["text"] for note in of_kind(events, "note")]
     assert notes == ["interrupting claude: no exit 0.2 s after the result (1 background task is outstanding)"]
+
+
+def test_a_first_claude_that_does_not_start_ends_the_run_with_2_and_claudes_words(
+    hive: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script([{"stderr": "error: unknown option '--nope'"}, {"exit": 1}])
+    done = hive.call(
+        "run", "--claude", str(hive.claude), "--workspace", str(hive.workspace), "--quiet", "--message", "hello"
+    )  # no drain: it would wait for messages
+    assert (done.status, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "Error: claude could not be started: error: unknown option '--nope'",
+        "Try: hyperhive doctor",
+    ]
+    (message,) = hive.messages()
+    assert (message["state"], message["attempts"], len(fake_claude.calls())) == ("ready", 0, 1)

@@ -454,6 +454,7 @@ CAUSES = {
     Cause.WRONG_SESSION: ("session_lost", "claude took another session"),
     Cause.BUDGET: ("budget", "the turn's budget is used up"),
     Cause.WRONG_AUTH: ("wrong_auth", "claude uses other credentials"),
+    Cause.STUCK: ("capped", "claude is stuck"),
 }
 WRONG = [Cause.WRONG_SESSION, Cause.WRONG_AUTH]  # whatever came of such a run does not count
 INTERRUPTED_RESULT = failed("", subtype="error_during_execution", errors=["Request was aborted"])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause
-from hyperhive_cli.claude.watch import BUSY_SHARE, MOST_SILENCES, Limits, Verdict, Watchdog, span
+from hyperhive_cli.claude.watch import BUSY_SHARE, MAX_FAILED_CALLS, MOST_SILENCES, Limits, Verdict, Watchdog, span
 
 LIMITS = Limits(grace_s=10, background_s=600, init_s=60, stall_s=1800, turn_s=50_000)
 START = 1000.0
@@ -138,6 +138,25 @@ def test_any_other_retry_is_claudes_own_affair(error: str | None) -> None:
 def test_another_session_ends_the_run_at_once() -> None:
     seen = seen_in(INIT, asked_session="a", other_session="b")
     assert watching(seen, 5).verdict(START + 5) == Verdict(Cause.WRONG_SESSION, "asked for a, got b")
+
+
+def answered(*, failed: bool) -> Line:
+    block = {"type": "tool_result", "tool_use_id": "t", "content": "InputValidationError", "is_error": failed}
+    return {"type": "user", "message": {"content": [block]}}
+
+
+def test_a_claude_all_of_whose_tool_calls_fail_is_ended_with_the_reason() -> None:
+    call = {"type": "assistant", "message": {"content": [{"type": "tool_use", "id": "t", "name": "Bash"}]}}
+    failing = [call, answered(failed=True)]
+    seen = seen_in(INIT, *failing * (MAX_FAILED_CALLS - 1))
+    watchdog = watching(seen, 5)
+    assert isinstance(watchdog.verdict(START + 5), float)
+    for line in failing:
+        seen.observe_stream(line)
+    why = f"{MAX_FAILED_CALLS} tool calls in a row failed, the last one Bash: InputValidationError"
+    assert watchdog.verdict(START + 5) == Verdict(Cause.STUCK, why)
+    seen.observe_stream(answered(failed=False))
+    assert isinstance(watchdog.verdict(START + 5), float)
 
 
 @pytest.mark.parametrize(
