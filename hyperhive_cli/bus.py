@@ -186,12 +186,15 @@ class Bus:
             self.state, self.since_unix = state, int(self._now())
             self.publish(TurnStateChanged(state=state.value, since_unix=self.since_unix))
 
-    def set_status(self, status: str, waits_until: int | None = None) -> None:
-        """Change the status, and until when it lasts (Unix s; None: not known); silent when the status stays."""
+    def set_status(self, status: str, waits_until: int | None = None, model: str | None = None) -> None:
+        """Change the status, and until when it lasts (Unix s; None: not known); silent when the status stays.
+
+        `model`: another model ends it too.
+        """
         self.waits_until = waits_until
         if status != self.status:
             self.status = status
-            self.publish(StatusChanged(status=status, until_unix=waits_until))
+            self.publish(StatusChanged(status=status, until_unix=waits_until, model=model))
 
     def set_model(self, model: str) -> None:
         """Store the choice of model and announce it; raises StoreError when it cannot be stored."""

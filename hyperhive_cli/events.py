@@ -100,12 +100,16 @@ class Note(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusChanged(_Event):
-    """The agent's status (online, needs_login_idle, …) changed; `until_unix` (s): it is known to end then."""
+    """The agent's status (online, needs_login_idle, …) changed; `until_unix` (s): it is known to end then.
+
+    `model`: it is a wait for another model alone, and ends when one is chosen.
+    """
 
     kind = "status_changed"
 
     status: str
     until_unix: int | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

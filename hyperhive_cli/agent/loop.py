@@ -394,7 +394,8 @@ class AgentLoop:
         ends = math.isfinite(pause.seconds)
         if not ends:
             self._compactor.close()
-        self._bus.set_status(pause.status, round(self._bus.now_ms() / 1000 + pause.seconds) if ends else None)
+        until = round(self._bus.now_ms() / 1000 + pause.seconds) if ends else None
+        self._bus.set_status(pause.status, until, model)
         when = f"; going on in {duration(pause.seconds)}" if ends else ""
         self._bus.note(f"{pause.reason}{when}", "warning")
 

@@ -155,7 +155,8 @@ def _status_changed(event: StatusChanged, _memory: Memory, _ts: int) -> Iterator
     words, style = status_words(event.status)
     until = number(event.until_unix)
     ends = "" if until is None else f" until {_moment(until * 1000)}"
-    yield remark(f"status: {words}{ends}", style, "●")
+    of_model = f" ({one_line(text_of(event.model), 80)} alone)" if event.model is not None else ""
+    yield remark(f"status: {words}{ends}{of_model}", style, "●")
 
 
 def status_words(status: object) -> tuple[str, str]:

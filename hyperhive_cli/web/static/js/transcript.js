@@ -97,7 +97,9 @@ function note(event) {
 function statusChanged(event) {
   const [words, tone] = statusWords(event.status);
   const until = number(event.until_unix);
-  return [remark(`status: ${words}${until === null ? "" : ` until ${moment(until * 1000)}`}`, tone, "●")];
+  const ends = until === null ? "" : ` until ${moment(until * 1000)}`;
+  const ofModel = event.model ? ` (${oneLine(textOf(event.model), 80)} alone)` : "";
+  return [remark(`status: ${words}${ends}${ofModel}`, tone, "●")];
 }
 
 /** @type {Map<string, (event: Record<string, any>, memory: Memory) => Row[]>} */
