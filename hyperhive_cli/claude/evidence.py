@@ -93,7 +93,7 @@ class Evidence:
     @property
     def answering(self) -> bool:
         """Whether a stretch of work is under way."""
-        return self.current.has_begun and not self.current.ended
+        return self.current.has_worked and not self.current.ended
 
     @property
     def is_working(self) -> bool:

@@ -133,7 +133,7 @@ _STATUSES = {
 # claude's own English.
 _LOST_SESSION = "No conversation found with session ID"  # of `errors` and stderr
 _WINDOW_FULL = "API Error: The model has reached its context window limit"  # 2.1.197 calls it max_output_tokens
-_LOGIN_ENDED = re.compile("OAuth token revoked|log in again|/login")  # a 403 too; any other 403 is no login's
+_LOGIN_ENDED = re.compile("OAuth token revoked|log in again|run /login")  # a 403 too; any other 403 is no login's
 _NO_MODULE = "code: 'MODULE_NOT_FOUND'"  # node's last words, where a file is missing
 
 
@@ -148,15 +148,17 @@ def follow_ups(seen: Evidence, ending: Ending) -> list[Outcome]:
     if not seen.own.ended_well or ending.cause in _WRONG:
         return []
     later = [stretch for stretch in seen.stretches[1:] if not stretch.ended_well]
-    is_cut = ending.cause in _OUR_DOING and (seen.tasks or seen.answering or any(later))
-    failed = [_stretch_outcome(seen, stretch, ending) for stretch in later if stretch.ended or not is_cut]
-    if is_cut and ending.cause is not None:
-        failed = (
-            [*failed[:-1], _our_doing(ending.cause, ending.detail)]
-            if failed
-            else [_our_doing(ending.cause, ending.detail)]
-        )
+    cut = later.pop() if ending.cause is not None and later and _is_cut_off(later[-1]) else None
+    failed = [_stretch_outcome(seen, stretch, ending) for stretch in later]
+    at_work = seen.background_tasks or (cut is not None and (cut.has_worked or cut.retry_error))
+    if ending.cause in _OUR_DOING and at_work:
+        failed.append(_our_doing(ending.cause, ending.detail))
     return failed
+
+
+def _is_cut_off(stretch: Stretch) -> bool:
+    """Whether a stretch ended as one does that we interrupt: without a `result`, or with one that says so."""
+    return not stretch.ended or stretch.subtype == "error_during_execution"
 
 
 def remarks(seen: Evidence, ending: Ending) -> list[str]:
@@ -214,9 +216,9 @@ def _kind(stretch: Stretch, seen: Evidence) -> OutcomeKind:
         OutcomeKind.DEFERRED if stretch.deferred is not None else None,
         by_error if by_error in {OutcomeKind.BILLING, OutcomeKind.NEEDS_LOGIN} else None,
         OutcomeKind.BUDGET if is_budget else None,
-        STOP_REASONS.get(stretch.stop_reason or ""),
         SUBTYPES.get(stretch.subtype or ""),
         TERMINAL_REASONS.get(stretch.terminal_reason or ""),
+        STOP_REASONS.get(stretch.stop_reason or ""),
         OutcomeKind.CONTEXT_FULL if (stretch.result_text or "").startswith(_WINDOW_FULL) else None,
         by_error,
         OutcomeKind.RATE_LIMITED if stretch.limit_rejected else None,

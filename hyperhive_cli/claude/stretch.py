@@ -16,6 +16,7 @@ from hyperhive_cli.settings import MOST
 # After these a `result` holds an answer. `tool_use` is none: the run was cut off before its next request.
 ANSWERED = frozenset({None, "end_turn", "stop_sequence"})
 INPUT_LIMIT_CHARS = 500  # of a tool call's input, in a note
+_VAGUE_ERRORS = {None, "unknown", "invalid_request", "server_error"}  # which say less than a 401 beside them
 _NO_CONNECTION = ("connection_", "tls_")  # how `api_error` begins then, from 2.1.332 on
 REASON_LIMIT_CHARS = 4_000  # of what a hook or an error says
 
@@ -47,9 +48,9 @@ class Stretch:
     deferred: str | None = None  # the tool call that a hook deferred, in words
 
     @property
-    def has_begun(self) -> bool:
-        """Whether anything of it was seen."""
-        return self.inits > 0 or self.answers > 0 or self.ended
+    def has_worked(self) -> bool:
+        """Whether it was announced, or answered."""
+        return self.inits > 0 or self.answers > 0
 
     @property
     def ended_well(self) -> bool:
@@ -86,8 +87,9 @@ class Stretch:
         """Take in a `system/api_retry` line."""
         status = whole(line.get("error_status"))
         self.retry_status = status
-        self.retry_error = "authentication_failed" if status == 401 else text_field(line, "error")
-        self.unreachable = status is None and self.retry_error == "unknown"
+        error = text_field(line, "error")
+        self.retry_error = "authentication_failed" if status == 401 and error in _VAGUE_ERRORS else error
+        self.unreachable = status is None and error == "unknown"
 
     def observe_informational(self, line: Mapping[str, Any]) -> None:
         """Take in a `system/informational` line: it tells of a prompt that a hook blocked."""

@@ -324,6 +324,16 @@ def test_a_cut_off_follow_up_is_told_with_our_reason(lines: list[Line]) -> None:
     assert remarks(seen, ending) == ["after the answer: the turn's time limit was reached: after 5 s"]
 
 
+@pytest.mark.parametrize("cause", [Cause.CANCELLED, Cause.FINISHED])
+def test_a_failure_before_we_ended_the_run_is_told_and_what_our_interrupt_makes_claude_say_is_not(
+    cause: Cause,
+) -> None:
+    overloaded = [INIT, synthetic("overloaded"), failed("Overloaded", api_error_status=529)]
+    seen = evidence(INIT, TEXT, OK, *overloaded, INTERRUPTED_RESULT)
+    assert remarks(seen, Ending(1, cause)) == ["after the answer: Overloaded"]
+    assert remarks(evidence(INIT, TEXT, OK, INTERRUPTED_RESULT), Ending(1, cause)) == []
+
+
 def test_the_words_of_a_hook_are_those_of_the_outcome() -> None:
     outcome_of = {"kind": "blocked_by_hook", "reason": "policy: not this one"}
     newer = {**BLOCKED, "prompt_submit_outcome": outcome_of}
