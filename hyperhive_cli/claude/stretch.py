@@ -18,6 +18,7 @@ ANSWERED = frozenset({None, "end_turn", "stop_sequence"})
 INPUT_LIMIT_CHARS = 500  # of a tool call's input, in a note
 _VAGUE_ERRORS = {None, "unknown", "invalid_request", "server_error"}  # which say less than a 401 beside them
 _NO_CONNECTION = ("connection_", "tls_")  # how `api_error` begins then, from 2.1.332 on
+_PROMPT_QUOTED = "\n\nOriginal prompt:"  # what follows the words of the hook
 REASON_LIMIT_CHARS = 4_000  # of what a hook or an error says
 
 
@@ -96,7 +97,8 @@ class Stretch:
         if line.get("prevent_continuation") is True:
             outcome = line.get("prompt_submit_outcome")
             reason = text_field(outcome, "reason") if isinstance(outcome, Mapping) else None
-            self.blocked = (reason or text_field(line, "content") or "no reason given")[:REASON_LIMIT_CHARS]
+            said = (text_field(line, "content") or "").partition(_PROMPT_QUOTED)[0].strip()
+            self.blocked = (reason or said or "no reason given")[:REASON_LIMIT_CHARS]
 
     def observe_result(self, line: Mapping[str, Any]) -> None:
         """Take in the `result` that ends it."""
