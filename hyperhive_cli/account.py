@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any
 
+from hyperhive_cli.outcomes import is_ok
 from hyperhive_cli.usage import TokenUsage
 
 
@@ -89,7 +90,7 @@ def tally(turns: Sequence[EndedTurn]) -> dict[str, Any]:
     usage = sum((turn.usage for turn in turns), TokenUsage())
     return {
         "turns": len(turns),
-        "ok": sum(turn.outcome == "ok" for turn in turns),
+        "ok": sum(is_ok(turn.outcome) for turn in turns),
         "duration_ms": sum(took),
         "duration_p50_ms": percentile(took, 0.5),
         "duration_p95_ms": percentile(took, 0.95),

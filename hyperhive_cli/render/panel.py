@@ -9,6 +9,7 @@ from typing import Any
 
 from hyperhive_cli.budget import TURN_LIMITS, WARN_AT, shown
 from hyperhive_cli.render import text
+from hyperhive_cli.render.endings import ok_count, sign_of
 from hyperhive_cli.render.figures import money, percent
 from hyperhive_cli.render.table import cells, cut, table
 
@@ -18,9 +19,6 @@ BAR_CELLS = 20
 NEAR_FULL, FULL = 0.7, 0.9
 LOOK = " (hyperhive inbox)"
 _OPTIONAL = ("model", "active", "last", "today", "context")  # of the agents' table, the first to go
-# Outcomes that wait for the world or a person, and are nobody's failure.
-PATIENT = frozenset({"needs_login", "rate_limited", "overloaded", "billing", "cancelled", "interrupted"})
-_SIGNS: Mapping[str, Span] = {"ok": ("✓", "fine"), **dict.fromkeys(PATIENT, ("·", "warn"))}
 _STATUS_STYLES: Mapping[str, str] = {
     "online": "fine",
     "rate_limited": "warn",
@@ -29,11 +27,6 @@ _STATUS_STYLES: Mapping[str, str] = {
     "account_waits": "warn",
     "standby": "quiet",
 }
-
-
-def sign_of(outcome: str) -> Span:
-    """Give an outcome's sign: ✓ it worked, ✗ it failed, · it waits or was ended on purpose."""
-    return _SIGNS.get(outcome, ("✗", "bad"))
 
 
 def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False) -> list[Row]:
@@ -222,7 +215,7 @@ def _prewarmed(waiting: Mapping[str, Any] | None, now: float) -> list[Row]:
 def _outcomes(outcomes: Sequence[str], *, plain: bool) -> list[Span]:
     if not outcomes:
         return [("none yet", "")]
-    ok = sum(outcome == "ok" for outcome in outcomes)
+    ok = ok_count(outcomes)
     if plain:
         return [(f"{ok} ok of the last {len(outcomes)}: {', '.join(outcomes)}", "")]
     return [*map(sign_of, outcomes), (f"  {ok} ok of the last {len(outcomes)}", "")]
@@ -253,8 +246,14 @@ def moment(at: float, now: float) -> str:
 def turn_words(turn: Mapping[str, Any]) -> str:
     """Say how a turn ended, from its row of statistics: outcome, time, tools, dollars."""
     took = text.duration((turn["duration_ms"] or 0) / 1000)
-    parts = [turn["outcome"] or "running", took, text.plural(turn["tool_call_count"], "tool")]
-    return ", ".join([*parts, *([text.dollars(turn["cost_usd"])] if turn["cost_usd"] else [])])
+    parts = [
+        turn["outcome"] or "running",
+        took,
+        text.plural(turn["tool_call_count"], "tool"),
+        f"{turn['denied']} denied" if turn.get("denied") else "",  # a hive's older machine does not say
+        text.dollars(turn["cost_usd"]) if turn["cost_usd"] else "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def _last_event(event: Mapping[str, Any] | None) -> str:
@@ -330,7 +329,7 @@ def _agent_row(one: Mapping[str, Any], now: float | None, *, plain: bool) -> lis
 
 def _newest(outcomes: Sequence[str], *, plain: bool) -> str:
     if plain and outcomes:
-        return f"{sum(outcome == 'ok' for outcome in outcomes)} of {len(outcomes)} ok"
+        return f"{ok_count(outcomes)} of {len(outcomes)} ok"
     return "".join(sign_of(outcome)[0] for outcome in outcomes) or "-"
 
 

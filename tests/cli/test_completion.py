@@ -13,7 +13,7 @@ import pytest
 from hyperhive_cli.cli.main import COMMANDS
 from hyperhive_cli.store.inbox import open_inbox
 from tests.conftest import FakeClaude
-from tests.harness import LIMIT_S, TEXT, UNKNOWN_MODEL, Hive
+from tests.harness import BAD_REQUEST, LIMIT_S, TEXT, Hive
 from tests.store.made_messages import hold
 
 # Loads the script as its head says, asks for the completions of a line, and prints them one a line.
@@ -37,7 +37,7 @@ def bee(hive: Hive, fake_claude: FakeClaude) -> Hive:
     """Give an agent in the usual place with two turns, of two models: ok, dead; a waiting message, and a held one."""
     home = Path(hive.environment["HOME"])
     one = Hive(hive.workspace, home / ".local/state/hyperhive/bee", hive.claude, hive.environment, hive.forkserver)
-    fake_claude.script(TEXT, UNKNOWN_MODEL)
+    fake_claude.script(TEXT, BAD_REQUEST)
     one.drain("--message", "say hello", "--model", "claude-a-model")
     one.drain("--message", "and again", "--model", "haiku")
     with open_inbox(one.state_dir / "hyperhive-inbox.sqlite") as inbox:

@@ -11,7 +11,19 @@ from typing import Any
 import pytest
 
 from tests.conftest import FakeClaude, Step, process_state, recording, recording_index, wait_until
-from tests.harness import INIT, LIMIT_S, SOON_AGAIN, TEXT, Event, Hive, Program, of_kind, outcomes, without_envelope
+from tests.harness import (
+    BAD_REQUEST,
+    INIT,
+    LIMIT_S,
+    SOON_AGAIN,
+    TEXT,
+    Event,
+    Hive,
+    Program,
+    of_kind,
+    outcomes,
+    without_envelope,
+)
 
 FOR_EVER: Step = {"wait_for": "a gate that nobody opens"}
 BUSY: list[Step] = [{"wait_for_prompt": True}, INIT, {"touch": "busy"}, FOR_EVER]
@@ -55,8 +67,8 @@ EXPECTED = {
     "continue": Facts(usage=(24, 84, 11200, 680)),
     "credit_low": changed(REFUSED, outcome="billing"),
     "cut": Facts(),
-    "empty_stdin": changed(REFUSED, outcome="crashed", notes=(NO_INPUT,), then=["text"]),
-    "model_missing": changed(REFUSED, outcome="bad_request"),
+    "empty_stdin": changed(REFUSED, outcome="not_started", notes=(NO_INPUT,)),
+    "model_missing": changed(REFUSED, outcome="bad_model"),
     "not_logged_in": changed(REFUSED, outcome="needs_login"),
     "overloaded_then_ok": Facts(),
     "partial": Facts(),
@@ -221,7 +233,7 @@ def test_a_drain_of_nothing_is_ok(hive: Hive) -> None:
     ("runs", "status", "states"),
     [
         ([TEXT], 0, ["done", "done"]),
-        ([[{"replay": "v2.1.330/model_missing.jsonl"}], TEXT], 1, ["dead", "done"]),
+        ([BAD_REQUEST, TEXT], 1, ["dead", "done"]),
         ([TEXT, [{"replay": "v2.1.330/not_logged_in.jsonl"}]], 1, ["done", "ready"]),
         ([[INIT, {"exit": 1}], TEXT], 1, ["done", "done"]),
     ],
@@ -527,3 +539,19 @@ def test_background_tasks_are_waited_for_as_long_as_asked(hive: Hive, fake_claud
     assert (done.status, outcomes(events)) == (0, ["ok"])
     notes = [note["text"] for note in of_kind(events, "note")]
     assert notes == ["interrupting claude: no exit 0.2 s after the result (1 background task is outstanding)"]
+
+
+def test_a_first_claude_that_does_not_start_ends_the_run_with_2_and_claudes_words(
+    hive: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script([{"stderr": "error: unknown option '--nope'"}, {"exit": 1}])
+    done = hive.call(
+        "run", "--claude", str(hive.claude), "--workspace", str(hive.workspace), "--quiet", "--message", "hello"
+    )  # no drain: it would wait for messages
+    assert (done.status, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "Error: claude could not be started: error: unknown option '--nope'",
+        "Try: hyperhive doctor",
+    ]
+    (message,) = hive.messages()
+    assert (message["state"], message["attempts"], len(fake_claude.calls())) == ("ready", 0, 1)

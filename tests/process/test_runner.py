@@ -267,7 +267,7 @@ def test_what_our_own_interrupt_makes_claude_say_takes_the_answer_not_back(play:
     ending = set_up.run()
     assert json.loads(set_up.heard.lines()[-1])["is_error"]
     assert classify(set_up.turn.evidence, ending).ok
-    assert set_up.turn.evidence.result_text == "done"
+    assert set_up.turn.evidence.answer == "done"
 
 
 def test_a_background_task_extends_the_wait_after_a_result(play: Callable[..., Stage], fake_claude: FakeClaude) -> None:

@@ -11,7 +11,6 @@ from hyperhive_cli.render.panel import (
     fit,
     hive_to_lines,
     moment,
-    sign_of,
     status_to_rows,
     today_words,
 )
@@ -184,16 +183,6 @@ def test_a_paused_inbox_and_a_waiting_claude_are_said() -> None:
     waiting = {"pid": 7, "since": NOW - 12, "rss_bytes": 155_000_000}
     assert words_of(FOUND | {"paused": True, "dead": 0}, "inbox") == "2 waiting, paused (hyperhive resume)"
     assert words_of(FOUND | {"prewarmed": waiting}, "prewarmed") == "pid 7, for 12s, 155 MB"
-
-
-def test_signs() -> None:
-    assert [sign_of(word)[0] for word in ("ok", "billing", "cancelled", "stalled", "new_one")] == [
-        "✓",
-        "·",
-        "·",
-        "✗",
-        "✗",
-    ]
 
 
 def test_a_day_without_a_turn() -> None:

@@ -225,6 +225,7 @@ def test_the_same_session_starts_once() -> None:
         (StatusChanged(status="rate_limited", until_unix=TS // 1000),
          f"● status: rate limited until {time.strftime('%d %b %H:%M', time.localtime(TS // 1000))}"),
         (StatusChanged(status="brand_new"), "● status: brand new"),
+        (StatusChanged(status="failed", model="opus"), "● status: failed (opus alone)"),
         (ModelChanged(model="opus"), "◆ model: opus, from the next turn on"),
         (TurnStateChanged(state="thinking", since_unix=1), ""),
         (TokenUsageChanged(usage=TokenUsage()), ""),

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Locator
 
 from tests.conftest import CHROMIUM, FakeClaude, wait_until
-from tests.harness import SOURCE, TEXT, UNKNOWN_MODEL, Hive, gated, outcomes
+from tests.harness import BAD_REQUEST, SOURCE, TEXT, Hive, gated, outcomes
 from tests.store.made_messages import hold
 from tests.web.page.browser import NO_CHROMIUM, PHONE, Window, gateway, open_window
 
@@ -92,7 +92,7 @@ def test_a_dead_message_is_tried_again_and_a_compaction_is_waited_for(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:
     compact = [{"replay": "v2.1.330/compact.jsonl", "session_id": "from_argv"}]
-    fake_claude.script(UNKNOWN_MODEL, TEXT, compact)
+    fake_claude.script(BAD_REQUEST, TEXT, compact)
     with hive.run("--message", "one") as program, gateway(hive) as url, open_window(browser, hive, url) as window:
         program.wait_for_kind("turn_end", outcome="bad_request")
         window.wait_text(".inbox .reason", "model")
@@ -223,7 +223,7 @@ def test_nothing_is_serious_for_accessibility_or_too_wide_for_a_phone(
 ) -> None:
     tools = [{"replay": "v2.1.330/tools.jsonl", "session_id": "from_argv"}]
     subagent = [{"replay": "v2.1.330/subagent.jsonl", "session_id": "from_argv"}]
-    fake_claude.script(tools, subagent, [{"replay": "v2.1.330/partial.jsonl"}], UNKNOWN_MODEL, logged_in="file")
+    fake_claude.script(tools, subagent, [{"replay": "v2.1.330/partial.jsonl"}], BAD_REQUEST, logged_in="file")
     hive.drain(*(word for body in ("a", "b", "c", "x" * 300) for word in ("--message", body)))
     with hive.run(), gateway(hive) as url:
         for scheme in ("light", "dark"):

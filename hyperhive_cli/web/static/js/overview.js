@@ -100,9 +100,10 @@ export class Overview {
       alive.countdown && ` ${alive.countdown}`,
     );
     const facts = rows.flatMap(([name, value]) => [h("dt", "quiet", name), h("dd", "", value)]);
-    const ends = (one.last_outcomes ?? []).map((/** @type {string} */ outcome) =>
-      h("span", { class: signOf(outcome)[1], title: outcome }, signOf(outcome)[0]),
-    );
+    const ends = (one.last_outcomes ?? []).map((/** @type {string} */ outcome) => {
+      const [sign, tone] = signOf(outcome);
+      return h("span", { class: tone, title: outcome }, sign);
+    });
     const link = item.querySelector("a") ?? h("a", { href: `/agents/${encodeURIComponent(one.agent)}/` }, one.agent);
     const card = [h("div", "card-head", badge), h("dl", "", ...facts), h("div", "signs", ...ends)];
     if (!link.isConnected) item.replaceChildren(h("h2", "", link), ...card);
