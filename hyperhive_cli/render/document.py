@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from hyperhive_cli.claude.said import SHOWN_ELSEWHERE, line_name, said
 from hyperhive_cli.events import BusEvent, LiveEvent, ModelChanged, Note, StatusChanged, Stream, TurnEnd, TurnStart
 from hyperhive_cli.outcomes import Tone
 from hyperhive_cli.render import text
@@ -34,15 +35,23 @@ class Entry:
 
 def events_to_entries(records: Iterable[BusEvent]) -> Iterator[Entry]:
     """Translate events, in the order of their numbers. What carries nothing to read is left out."""
-    said = ""
+    shown: set[str] = set()  # in this turn
     for record in records:
         if isinstance(record.event, TurnStart):
-            said = ""
+            shown = set()
+        may_repeat = isinstance(record.event, Stream) and _may_repeat(record.event.line)
         for entry in _entries(record.event, record.ts):
-            if entry.kind == "text" and entry.body == said:
-                continue  # a result repeats the last text
-            said = entry.body if entry.kind == "text" else said
+            if may_repeat and entry.body in shown:
+                continue
+            if entry.kind in {"text", "note"}:
+                shown.add(entry.body)
             yield entry
+
+
+def _may_repeat(line: Mapping[str, Any]) -> bool:
+    """Return True for a line that may only repeat: a result repeats the last text, others a notice of their own."""
+    name = line_name(line)
+    return name == "result" or name not in SHOWN_ELSEWHERE
 
 
 def _entries(event: LiveEvent, ts: int) -> Iterator[Entry]:
@@ -97,11 +106,13 @@ def _line(line: Mapping[str, Any]) -> Iterator[Entry]:
     elif kind == "result":
         errors = line.get("errors")
         reason = "\n".join(map(text.text_of, errors)) if isinstance(errors, list) else ""
-        found = text.text_of(line.get("result")) or reason
-        if found:
-            yield Entry("text", body=found.strip(), failed=line.get("is_error") is True)
+        words = text.text_of(line.get("result")) or reason
+        if words:
+            yield Entry("text", body=words.strip(), failed=line.get("is_error") is True)
     elif kind == "system" and subtype in {"compact_boundary", "api_retry"}:
         yield Entry("note", "claude", f"{subtype.replace('_', ' ')} {text.text_of(line.get('error'))}".strip())
+    elif (found := said(line)) is not None:
+        yield Entry("note", "claude", text.clean(found.text), found.tone == "bad")
 
 
 def _block(block: Mapping[str, Any], where: str) -> Iterator[Entry]:

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator, Mapping
 from rich.console import RenderableType
 from rich.text import Text
 
+from hyperhive_cli.claude.said import said
 from hyperhive_cli.claude.stream import DIAGNOSTIC
 from hyperhive_cli.render.answer import answer_to_block
-from hyperhive_cli.render.blocks import NAME_CELLS, Block, Cropped, Gutter, marked, remark, stacked
+from hyperhive_cli.render.blocks import NAME_CELLS, Block, Cropped, Gutter, marked, noted, remark, stacked
 from hyperhive_cli.render.memory import Memory, mapping, string
-from hyperhive_cli.render.system import SYSTEM_CASES, Case, Line, nothing, rate_limit
+from hyperhive_cli.render.system import SYSTEM_CASES, Case, Line, rate_limit
 from hyperhive_cli.render.text import brief, head_lines, one_line, plural, text_of
 from hyperhive_cli.render.tool import answer_summary, call_summary, content_text
 
@@ -18,14 +19,10 @@ _ERROR_LINES = 12
 
 
 def stream_to_blocks(line: Line, memory: Memory, ts: int) -> list[Block]:
-    """Give the blocks of one line; an unknown type is one dim line. `ts` is its time in ms."""
+    """Give the blocks of one line; one of an unknown type is its name and its texts. `ts` is its time in ms."""
     kind, subtype = line.get("type"), line.get("subtype")
-    case = SYSTEM_CASES.get(string(subtype)) if kind == "system" else _TYPES.get(string(kind))
-    if case is None:
-        name = "/".join(brief(part, 40) for part in (kind, subtype) if part is not None)
-        blocks = [remark(name or "a line without a type")]
-    else:
-        blocks = list(case(line, memory, ts))
+    case = SYSTEM_CASES.get(string(subtype)) if kind == "system" else TYPE_CASES.get(string(kind))
+    blocks = list(_said(line, memory) if case is None else case(line, memory, ts))
     if blocks and blocks[-1].group != "tool":
         memory.last_call = None
     parent = string(line.get("parent_tool_use_id"))
@@ -34,6 +31,13 @@ def stream_to_blocks(line: Line, memory: Memory, ts: int) -> list[Block]:
     if blocks:
         memory.last_agent = memory.last_call
     return blocks
+
+
+def _said(line: Line, memory: Memory) -> Iterator[Block]:
+    """Show what a line says that has no case here, once a turn."""
+    found = said(line)
+    if found is not None and memory.note_text(found.text):
+        yield noted(found.text, found.tone, found.mark)
 
 
 def _under_call(blocks: list[Block], parent: str, memory: Memory) -> list[Block]:
@@ -153,11 +157,9 @@ def _result(line: Line, memory: Memory, _ts: int) -> Iterator[Block]:
         yield Block("text", Gutter(Text("  "), _prose(text)))
 
 
-_TYPES: Mapping[str, Case] = {
+TYPE_CASES: Mapping[str, Case] = {
     "assistant": _assistant,
     "user": _user,
     "result": _result,
     "rate_limit_event": rate_limit,
-    "stream_event": nothing,
-    "tool_progress": nothing,  # its tool is on the screen
 }

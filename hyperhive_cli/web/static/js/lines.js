@@ -1,8 +1,10 @@
 /** One line of claude's stdout → the rows that show it: a table of small cases, keyed by its type. Pure. */
 
 import { remark } from "./row.js";
+import { said } from "./said.js";
 import {
   brief,
+  clean,
   count,
   duration,
   grouped,
@@ -24,14 +26,19 @@ import { answerSummary, callSummary, contentText } from "./tool.js";
 
 const DIAGNOSTIC = "[ede_diagnostic]"; // the binary's own, in a list of errors
 
-/** Give the rows of one line; an unknown type is one dim line. @type {Case} */
+/** Give the rows of one line; one of an unknown type is its name and its texts. @type {Case} */
 export function claudeRows(line, memory) {
   const [kind, subtype] = [string(line.type), string(line.subtype)];
   const found = kind === "system" ? SYSTEM.get(subtype) : TYPES.get(kind);
-  const parts = [line.type, line.subtype].filter((part) => part !== null && part !== undefined);
-  const name = parts.map((part) => brief(part, 40)).join("/");
-  const rows = found ? found(line, memory) : [remark(name || "a line without a type")];
+  const rows = found ? found(line, memory) : saidRows(line, memory);
   return rows.length ? ofThread(rows, string(line.parent_tool_use_id), memory) : rows;
+}
+
+/** Show what a line says that has no case here, once a turn. @type {Case} */
+function saidRows(line, memory) {
+  const found = said(line);
+  if (!found || !memory.noteText(found.text)) return [];
+  return [remark(clean(found.text), found.tone, found.mark)];
 }
 
 /**
@@ -229,9 +236,6 @@ function rateLimit(line) {
   return [remark(`rate limit: ${status || "reported"}${wait}`, "warn", "↻")];
 }
 
-/** The line says nothing that the transcript or the header does not say. @type {Case} */
-const nothing = () => [];
-
 /** @type {Map<string, Case>} */
 const SYSTEM = new Map(
   Object.entries({
@@ -241,11 +245,6 @@ const SYSTEM = new Map(
     permission_denied: permissionDenied,
     task_started: taskStarted,
     task_notification: taskNotification,
-    background_tasks_changed: nothing,
-    status: nothing,
-    task_progress: nothing,
-    task_updated: nothing,
-    thinking_tokens: nothing,
   }),
 );
 
@@ -256,7 +255,5 @@ const TYPES = new Map(
     user,
     result,
     rate_limit_event: rateLimit,
-    stream_event: nothing,
-    tool_progress: nothing, // its tool is on the page
   }),
 );
