@@ -138,6 +138,14 @@ def _hook_answer(stdout: str) -> Line:
     return found if isinstance(found, dict) else {}
 
 
+def is_hook_feedback(text: str) -> bool:
+    """Return True for a text that claude was given by a hook: `Stop hook feedback:` and what follows."""
+    return _FEEDBACK.match(text[:200]) is not None
+
+
+_FEEDBACK = re.compile(r"[A-Z]\w*(?::\S+)? hook (?:feedback|stopped continuation|blocking error|error)\b")
+
+
 def _hook_response(line: Line) -> Said | None:
     found = hook_words(line)
     event = _short(line.get("hook_event"))
@@ -256,7 +264,8 @@ def _always(words: str, key: str = "", tone: str = "warn", mark: str = "!") -> C
 def _status(line: Line) -> Said | None:
     if line.get("compact_result") != "failed":
         return None
-    return _always("the compaction failed", "compact_error", "bad", "✗")(line)
+    # As claude repeats it in a text of its own, which is then left out.
+    return Said(_text(line.get("compact_error")) or "the compaction failed", "bad", "✗")
 
 
 _HOLDS: Mapping[str, str] = {

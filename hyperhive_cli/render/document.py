@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from hyperhive_cli.claude.said import SHOWN_ELSEWHERE, line_name, said
+from hyperhive_cli.claude.said import SHOWN_ELSEWHERE, line_name, said, text_in
+from hyperhive_cli.claude.served import is_served, served_answer
 from hyperhive_cli.events import BusEvent, LiveEvent, ModelChanged, Note, StatusChanged, Stream, TurnEnd, TurnStart
 from hyperhive_cli.outcomes import Tone
 from hyperhive_cli.render import text
@@ -49,9 +50,10 @@ def events_to_entries(records: Iterable[BusEvent]) -> Iterator[Entry]:
 
 
 def _may_repeat(line: Mapping[str, Any]) -> bool:
-    """Return True for a line that may only repeat: a result repeats the last text, others a notice of their own."""
+    """Return True for a line that may only repeat: a result repeats the last text, the binary a notice of its own."""
     name = line_name(line)
-    return name == "result" or name not in SHOWN_ELSEWHERE
+    is_its_own = mapping(line.get("message")).get("model") == "<synthetic>"
+    return is_its_own or name == "result" or name not in SHOWN_ELSEWHERE
 
 
 def _entries(event: LiveEvent, ts: int) -> Iterator[Entry]:
@@ -101,8 +103,9 @@ def _line(line: Mapping[str, Any]) -> Iterator[Entry]:
     where = "subagent, " if line.get("parent_tool_use_id") else ""
     if kind in {"assistant", "user"}:
         content = mapping(line.get("message")).get("content")
-        for block in content if isinstance(content, list) else []:
-            yield from _block(mapping(block), where)
+        blocks = content if isinstance(content, list) else [{"type": "text", "text": content}]
+        for block in blocks:
+            yield from _block(mapping(block), where, is_claudes=kind == "assistant")
     elif kind == "result":
         errors = line.get("errors")
         reason = "\n".join(map(text.text_of, errors)) if isinstance(errors, list) else ""
@@ -115,17 +118,25 @@ def _line(line: Mapping[str, Any]) -> Iterator[Entry]:
         yield Entry("note", "claude", text.clean(found.text), found.tone == "bad")
 
 
-def _block(block: Mapping[str, Any], where: str) -> Iterator[Entry]:
+def _block(block: Mapping[str, Any], where: str, *, is_claudes: bool) -> Iterator[Entry]:
     match block.get("type"):
+        case "text" if words := text.text_of(block.get("text")).strip():
+            yield Entry("text", where.rstrip(", "), words) if is_claudes else Entry("note", f"{where}to claude", words)
         case "text":
-            yield Entry("text", where.rstrip(", "), text.text_of(block.get("text")).strip())
+            return
         case "thinking":
             yield Entry("thinking", f"{where}thinking", text.text_of(block.get("thinking")).strip())
-        case "tool_use":
+        case "tool_use" | "server_tool_use" | "mcp_tool_use":
             yield Entry("call", where + text.one_line(text.text_of(block.get("name")), 80), _pretty(block.get("input")))
         case "tool_result":
             failed = block.get("is_error") is True
             yield Entry("answer", where + ("error" if failed else "answer"), _answer(block.get("content")), failed)
+        case _ if is_served(block):
+            served = served_answer(block)
+            title = where + text.one_line(served.label or "answer", 80)
+            yield Entry("answer", title, text.clean(served.text), served.failed)
+        case kind if words := text_in(block):
+            yield Entry("note", f"{where}{text.brief(kind)}", text.clean(words))
 
 
 def _pretty(value: object) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from rich.console import RenderableType
 from rich.text import Text
 
-from hyperhive_cli.claude.said import said
+from hyperhive_cli.claude.said import is_hook_feedback, said, text_in
+from hyperhive_cli.claude.served import is_served
 from hyperhive_cli.claude.stream import DIAGNOSTIC
 from hyperhive_cli.render.answer import answer_to_block
 from hyperhive_cli.render.blocks import NAME_CELLS, Block, Cropped, Gutter, marked, noted, remark, stacked
@@ -54,15 +55,25 @@ def _under_call(blocks: list[Block], parent: str, memory: Memory) -> list[Block]
 
 def _assistant(line: Line, memory: Memory, _ts: int) -> Iterator[Block]:
     failed = line.get("error") is not None
-    content = mapping(line.get("message")).get("content")
+    message = mapping(line.get("message"))
+    content, is_its_own = message.get("content"), message.get("model") == "<synthetic>"
     for block in _content_blocks(content):
         case = _ASSISTANT_BLOCKS.get(string(block.get("type")))
         if failed and block.get("type") == "text":
             yield from _error_text(text_of(block.get("text")), memory)
+        elif is_its_own and text_of(block.get("text")).strip() in memory.shown:
+            continue  # the binary repeats what a line before has said
+        elif is_served(block):
+            yield from _tool_result(block, None, memory)
         elif case is None:
-            yield remark(f"assistant/{brief(block.get('type', 'block'), 40)}")
+            yield noted(_unknown_block(block))
         else:
             yield from case(block, memory)
+
+
+def _unknown_block(block: Line) -> str:
+    name, words = f"assistant/{brief(block.get('type', 'block'), 40)}", text_in(block)
+    return f"{name}: {words}" if words else name
 
 
 def _content_blocks(content: object) -> Iterator[Line]:
@@ -117,8 +128,10 @@ def _user(line: Line, memory: Memory, _ts: int) -> Iterator[Block]:
     for block in _content_blocks(mapping(line.get("message")).get("content")):
         if string(block.get("type")).endswith("tool_result"):
             yield from _tool_result(block, line.get("tool_use_result"), memory)
+        elif is_hook_feedback(words := content_text([block])):
+            yield noted(words, "warn", "!")
         else:
-            yield from _quoted(content_text([block]))
+            yield from _quoted(words)
 
 
 def _quoted(text: str) -> Iterator[Block]:

@@ -2,6 +2,7 @@
 
 import { remark } from "./row.js";
 import { said } from "./said.js";
+import { isServed } from "./served.js";
 import {
   brief,
   clean,
@@ -18,12 +19,14 @@ import {
   tokens,
 } from "./text.js";
 import { answerSummary, callSummary, contentText } from "./tool.js";
+import { textIn } from "./words.js";
 
 /** @import { Memory } from "./memory.js" */
 /** @import { Row } from "./row.js" */
 /** @typedef {Record<string, any>} Line */
 /** @typedef {(line: Line, memory: Memory) => Row[]} Case */
 
+const HOOK_FEEDBACK = /^[A-Z]\w*(?::\S+)? hook (?:feedback|stopped continuation|blocking error|error)\b/u;
 const DIAGNOSTIC = "[ede_diagnostic]"; // the binary's own, in a list of errors
 
 /** Give the rows of one line; one of an unknown type is its name and its texts. @type {Case} */
@@ -58,13 +61,23 @@ function ofThread(rows, parent, memory) {
 /** @type {Case} */
 function assistant(line, memory) {
   const failed = line.error !== null && line.error !== undefined;
+  const isItsOwn = mapping(line.message).model === "<synthetic>";
   return blocksOf(mapping(line.message).content).flatMap(
     /** @returns {Row[]} */ (block) => {
       if (failed && block.type === "text") return errorText(textOf(block.text), memory);
+      // The binary repeats what a line before has said.
+      if (isItsOwn && memory.shown.has(textOf(block.text).trim())) return [];
+      if (isServed(block)) return toolResult(block, null, memory);
       const found = ASSISTANT.get(string(block.type));
-      return found ? found(block, memory) : [remark(`assistant/${brief(block.type ?? "block", 40)}`)];
+      return found ? found(block, memory) : [remark(unknownBlock(block))];
     },
   );
+}
+
+/** @param {Line} block */
+function unknownBlock(block) {
+  const [name, words] = [`assistant/${brief(block.type ?? "block", 40)}`, textIn(block)];
+  return words ? clean(`${name}: ${words}`) : name;
 }
 
 /** @param {unknown} content @returns {Line[]} */
@@ -110,11 +123,11 @@ const ASSISTANT = new Map(
 
 /** @type {Case} */
 function user(line, memory) {
-  return blocksOf(mapping(line.message).content).flatMap((block) =>
-    string(block.type).endsWith("tool_result")
-      ? toolResult(block, line.tool_use_result, memory)
-      : quoted(contentText([block])),
-  );
+  return blocksOf(mapping(line.message).content).flatMap((block) => {
+    if (string(block.type).endsWith("tool_result")) return toolResult(block, line.tool_use_result, memory);
+    const words = contentText([block]);
+    return HOOK_FEEDBACK.test(words.slice(0, 200)) ? [remark(clean(words), "warn", "!")] : quoted(words);
+  });
 }
 
 /**

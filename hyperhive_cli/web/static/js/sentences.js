@@ -143,7 +143,10 @@ function always(words, key = "", tone = "warn", mark = "!") {
 
 /** @type {Sentence} */
 function status(line) {
-  return line.compact_result === "failed" ? always("the compaction failed", "compact_error", "bad", "✗")(line) : null;
+  // As claude repeats it in a text of its own, which is then left out.
+  return line.compact_result === "failed"
+    ? saying(text(line.compact_error) || "the compaction failed", "bad", "✗")
+    : null;
 }
 
 /** @type {Map<string, string>} */
