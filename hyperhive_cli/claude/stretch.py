@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from hyperhive_cli.claude.stream import DIAGNOSTIC, content_blocks, text_field
+from hyperhive_cli.claude.stream import DIAGNOSTIC, content_blocks, text_field, tool_calls
 from hyperhive_cli.settings import MOST
 
 # After these a `result` holds an answer. `tool_use` is none: the run was cut off before its next request.
@@ -68,7 +68,7 @@ class Stretch:
 
     def observe_assistant(self, line: Mapping[str, Any]) -> None:
         """Take in an `assistant` line."""
-        self.tool_calls += len(content_blocks(line, "tool_use"))
+        self.tool_calls += len(tool_calls(line))
         self.retry_error = self.retry_status = None
         self.synthetic_error = text_field(line, "error")
         is_models = not _is_synthetic(line)
