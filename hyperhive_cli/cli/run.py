@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hyperhive_cli.claude.argv import Launch, check_extra, check_passed, child_environment
+from hyperhive_cli.claude.argv import Launch, check_passed, child_environment
+from hyperhive_cli.claude.options import refused_option
 from hyperhive_cli.claude.program import why_not
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.watch import Limits
@@ -284,8 +285,10 @@ def _panel(paths: AgentPaths, arguments: tuple[str, ...]) -> "PanelConfig":
 def _check_words(claude_args: Sequence[str], permission_mode: str | None, passed: Sequence[str]) -> None:
     if claude_args and not claude_args[0].startswith("-"):
         raise UsageError(f"{claude_args[0]!r} is no option", f"hyperhive run --message {claude_args[0]!r}")
-    if (refused := check_extra(claude_args)) is not None:
-        raise UsageError(f"the harness itself decides on {refused}", "hyperhive run -h")
+    if (refused := refused_option(claude_args)) is not None:
+        word, refusal = refused
+        named = word if word.startswith("-") else repr(word)
+        raise UsageError(f"{named} is not allowed behind --: {refusal.reason}", refusal.hint)
     if permission_mode is not None and not permission_mode.isalpha():
         raise UsageError(f"{permission_mode!r} is no permission mode", "hyperhive run --permission-mode acceptEdits")
     if (unfit := check_passed(passed)) is not None:

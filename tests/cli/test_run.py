@@ -196,7 +196,7 @@ def test_what_claude_is_started_with(hive: Hive, fake_claude: FakeClaude) -> Non
         "MAX_THINKING_TOKENS": "1",
     }
     options = ["--model", "opus", "--permission-mode", "acceptEdits", "--dangerously-skip-permissions", "--continue"]
-    rest = ["--max-turns", "5", "a word"]
+    rest = ["--max-turns", "5", "--name", "a word"]
     done = hive.drain(*options, "--partial", "--message", "-rf /", claude_arguments=rest)
     assert done.status == 0
     (call,) = fake_claude.calls()
@@ -419,10 +419,25 @@ def test_claude_is_found_on_the_path_or_where_it_was_installed(hive: Hive, fake_
     assert len(fake_claude.calls()) == 2
 
 
-@pytest.mark.parametrize("argument", ["--model=x", "-p", "--resume", "--output-format=text", "--continue", "--help"])
-def test_what_only_the_harness_decides_is_refused(argument: str, hive: Hive, fake_claude: FakeClaude) -> None:
-    status, message, _ = error(hive, "run", "--claude", str(hive.claude), "--drain", "--", "--max-turns", "1", argument)
-    assert (status, message) == (2, f"the harness itself decides on {argument.partition('=')[0]}")
+@pytest.mark.parametrize(
+    ("argument", "message", "hint"),
+    [
+        ("--model=x", "--model is not allowed behind --: the model belongs to", "hyperhive run --model NAME"),
+        ("--no-session-persistence", "no turn could continue the conversation", "hyperhive new-session"),
+        ("--permission-prompt-tool=stdio", "--permission-prompt-tool stdio is not allowed", "--permission-mode"),
+        ("--bg", "--bg is not allowed behind --: claude would return before", "without it"),
+        ("fix the test", "'fix the test' is not allowed behind --: it would become the prompt", "--message"),
+    ],
+)  # fmt: skip
+def test_what_breaks_the_harness_is_refused(
+    argument: str, message: str, hint: str, hive: Hive, fake_claude: FakeClaude
+) -> None:
+    status, said, tried = error(
+        hive, "run", "--claude", str(hive.claude), "--drain", "--", "--max-turns", "1", argument
+    )
+    assert status == 2
+    assert message in said
+    assert hint in "".join(tried)
     assert fake_claude.calls() == []
 
 
