@@ -62,7 +62,11 @@ class TurnStart(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnEnd(_Event):
-    """A turn is over: `outcome` is a word of `claude.outcome`, `note` says why when it was not ok."""
+    """A turn is over: `outcome` is the word of an `OutcomeKind`, `note` says why when it was not ok.
+
+    `denied` counts its tool calls that were denied; `message_state` is what became of its message (a word of
+    `MessageState`), None without one.
+    """
 
     kind = "turn_end"
 
@@ -75,17 +79,23 @@ class TurnEnd(_Event):
     exit_status: int | None = None
     cost_usd: float | None = None
     tool_calls: int = 0
+    denied: int = 0
+    message_state: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note(_Event):
-    """A remark of the harness, or a line of claude's stderr, or of its stdout that was no JSON object."""
+    """A remark of the harness, or a line of claude's stderr, or of its stdout that was no JSON object.
+
+    `attention`: a person should hear of it.
+    """
 
     kind = "note"
 
     text: str
     level: str = "info"
     source: str = "harness"
+    attention: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import trio
 
@@ -11,14 +12,14 @@ from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.ledger import Ledger
 from hyperhive_cli.agent.purse import Lift, Purse
 from hyperhive_cli.agent.refresh import Refresh
-from hyperhive_cli.agent.retry import Fate, message_fate
+from hyperhive_cli.agent.retry import Fate, message_fate, outcome_for_agent
 from hyperhive_cli.agent.session import Session
 from hyperhive_cli.agent.state import TurnState
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.allowance import Allowance
 from hyperhive_cli.claude.argv import turn_argv
 from hyperhive_cli.claude.evidence import Evidence
-from hyperhive_cli.claude.outcome import Cause, Ending, classify, remarks
+from hyperhive_cli.claude.outcome import Cause, Ending, classify, follow_ups, remarks
 from hyperhive_cli.claude.prompt import message_to_prompt
 from hyperhive_cli.claude.runner import OpenClaude, Turn, TurnRequest
 from hyperhive_cli.events import TurnEnd, TurnStart
@@ -30,6 +31,15 @@ COMPACT_SENDER = "hyperhive"
 
 
 Take = Callable[[Sequence[str] | None], OpenClaude | None]  # a claude that waits with this command line, if one does
+
+
+class Ended(NamedTuple):
+    """A turn that is over: its outcome, the one that decides what the agent does next, and what was seen."""
+
+    outcome: Outcome
+    for_agent: Outcome
+    seen: Evidence
+    ending: Ending
 
 
 class TurnDesk:
@@ -82,8 +92,8 @@ class TurnDesk:
         if self._running is not None:
             self._running.thaw(paused_s)
 
-    async def run_message(self, lease: Lease) -> tuple[Outcome, Evidence]:
-        """Run a message's turn to its end, and give what was seen in it."""
+    async def run_message(self, lease: Lease) -> Ended:
+        """Run a message's turn to its end."""
         message = lease.message
         delivery = message.deliveries if message.acted else 1
         prompt = message_to_prompt(message.sender, message.body, raw=message.raw, delivery=delivery)
@@ -102,17 +112,18 @@ class TurnDesk:
         allowance, message = self._given
         return None if allowance.overspent(self._running.evidence) else self._purse.lift(allowance, message)
 
-    async def run_compact(self, instructions: str | None = None) -> tuple[Outcome, Evidence]:
+    async def run_compact(self, instructions: str | None = None) -> Ended:
         """Run `/compact` on the session. Ok with a note: claude found nothing to compact, and says why."""
         command = f"/compact {instructions}" if instructions else "/compact"
         model = self._bus.refresh_model()
         turn_id = await self._ledger.insist(lambda: self._inbox.open_turn(model, now_ms=self._bus.now_ms()))
         self._announce_start(turn_id, None, command)
         self._bus.set_state(TurnState.COMPACTING)
-        outcome, seen = await self._run(turn_id, command, None)
-        if outcome.ok and not seen.compacted:
-            outcome = Outcome(OutcomeKind.OK, seen.result_text or "nothing was compacted")
-        return outcome, seen
+        ended = await self._run(turn_id, command, None)
+        if ended.outcome.ok and not ended.seen.compacted:
+            note = ended.seen.answer or "nothing was compacted"
+            return ended._replace(outcome=Outcome(OutcomeKind.OK, note))
+        return ended
 
     def _announce_start(self, turn_id: int, message: Message | None, command: str = "") -> None:
         self._bus.publish(
@@ -152,7 +163,7 @@ class TurnDesk:
         """Whether the turn goes on in the folder's newest conversation, whoever began that."""
         return self._config.continue_newest and session.id is None and not session.dropped
 
-    async def _run(self, turn_id: int, prompt: str, message: Message | None) -> tuple[Outcome, Evidence]:
+    async def _run(self, turn_id: int, prompt: str, message: Message | None) -> Ended:
         config = self._config
         await self._ledger.insist(self._bus.take_skip_continue)
         session = Session.from_facts(self._inbox.fact)
@@ -180,7 +191,7 @@ class TurnDesk:
             turn, ending = await self._attend(request, None)
         duration_ms = round((trio.current_time() - started) * 1000)
         record = self._record(turn_id, turn.evidence, ending, duration_ms, session)
-        fate = _fate(record.outcome, message, poisoned=session.is_suspect(turn.evidence, record.outcome))
+        fate = _fate(record.outcome, message)
         facts = session.facts_after(turn.evidence, record.outcome) | _facts_seen(turn.evidence)
         facts |= self._purse.facts_after(message, is_over=fate.state is not MessageState.READY)
         await self._settle(record, message, fate, facts)
@@ -189,7 +200,8 @@ class TurnDesk:
         self._announce_end(record, message, fate)
         if (remark := session.remark(turn.evidence, record.outcome)) is not None:
             self._bus.note(remark, "warning")
-        return record.outcome, turn.evidence
+        for_agent = outcome_for_agent(record.outcome, follow_ups(turn.evidence, ending))
+        return Ended(record.outcome, for_agent, turn.evidence, ending)
 
     async def _attend(self, request: TurnRequest, waiting: Sequence[str] | None) -> tuple[Turn, Ending]:
         """Run claude once: the one that waits with this command line, if one does."""
@@ -206,9 +218,10 @@ class TurnDesk:
             self._running = None
 
     def _record(self, turn_id: int, seen: Evidence, ending: Ending, duration_ms: int, session: Session) -> TurnRecord:
+        outcome = classify(seen, ending)
         return TurnRecord(
             turn_id=turn_id,
-            outcome=classify(seen, ending),
+            outcome=outcome._replace(suspect=session.is_suspect(seen, outcome)),
             duration_ms=duration_ms,
             exit_status=ending.exit_status,
             session_id=seen.session_id,
@@ -219,11 +232,12 @@ class TurnDesk:
             context_window=seen.context_window,
             compacted_from=seen.compacted_from,
             tool_calls=self._bus.take_tool_calls(),
-            result_text=seen.result_text,
+            result_text=seen.answer,
+            answered_model=seen.model,
+            denied=seen.denials.count,
         )
 
     async def _settle(self, record: TurnRecord, message: Message | None, fate: Fate, facts: Mapping[str, str]) -> None:
-        resets_at = record.outcome.resets_at
         settle = partial(
             self._inbox.settle,
             record,
@@ -231,7 +245,6 @@ class TurnDesk:
             state=fate.state.value,
             spent=fate.spent,
             acted=fate.acted,
-            not_before=0 if resets_at is None else resets_at * 1000,
             now_ms=self._bus.now_ms(),
             facts=facts,
         )
@@ -253,21 +266,19 @@ class TurnDesk:
                 exit_status=record.exit_status,
                 cost_usd=record.cost_usd,
                 tool_calls=sum(record.tool_calls.values()),
+                denied=record.denied,
+                message_state=None if message is None else fate.state.value,
             )
         )
-        if message is not None and fate.state is MessageState.DEAD:
-            text = f"message {message.id} is dead after attempt {message.attempts}"
-            is_spent = outcome.kind is OutcomeKind.BUDGET
-            raising = f"{self._purse.advice(message.id)} gives it more, " if is_spent else ""
-            self._bus.note(f"{text}; {raising}`hyperhive inbox retry {message.id}` runs it again", "error")
+        if message is not None and fate.state in {MessageState.DEAD, MessageState.HELD}:
+            text = f"message {message.id} is {fate.state.value} after attempt {message.attempts}"
+            self._bus.note(f"{text}; {self._purse.advice(outcome.kind, message.id)}", "error")
         self._purse.warn_of_day()
         self._bus.set_state(TurnState.IDLE)
 
 
-def _fate(outcome: Outcome, message: Message | None, *, poisoned: bool) -> Fate:
-    if message is None:
-        return Fate(MessageState.DONE)
-    return message_fate(outcome._replace(suspect=poisoned), message.attempts)
+def _fate(outcome: Outcome, message: Message | None) -> Fate:
+    return Fate(MessageState.DONE) if message is None else message_fate(outcome, message.attempts)
 
 
 def _facts_seen(seen: Evidence) -> dict[str, str]:

@@ -26,7 +26,7 @@ from hyperhive_cli.render.panel import ended_words, moment
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.inbox import Message, no_message, open_inbox, open_inbox_reader
 
-_STYLES = {"dead": "bad", "leased": "fine", "cancelled": "quiet", "done": "quiet"}
+_STYLES = {"dead": "bad", "held": "warn", "leased": "fine", "cancelled": "quiet", "done": "quiet"}
 WAITING = completers.messages("ready")
 
 
@@ -36,7 +36,7 @@ WAITING = completers.messages("ready")
 @hive_option
 @click.pass_context
 def inbox(ctx: click.Context, hive: str | None, *, ended: bool, as_json: bool) -> None:
-    """List the messages that wait, run or are dead; show, move, cancel or retry one.
+    """List the messages that wait, run, are held or dead; show, move, cancel or retry one.
 
     \b
     Examples: hyperhive inbox
@@ -55,6 +55,8 @@ def inbox(ctx: click.Context, hive: str | None, *, ended: bool, as_json: bool) -
 @pass_invocation
 def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None:
     """List messages, in the order in which they run.
+
+    A held message runs only after `inbox retry`; its reason says what to decide.
 
     \b
     Example: hyperhive inbox list --all
@@ -118,7 +120,7 @@ def _table(messages: list[Message]) -> list[str]:
 
 def _why(message: Message) -> str:
     wait_s = (message.not_before - now_ms()) / 1000
-    reasons = [message.reason or ""] if message.state in {"dead", "ready"} else []
+    reasons = [message.reason or ""] if message.state in {"dead", "held", "ready"} else []
     if message.state == "ready" and wait_s > 0:
         reasons.append(f"in {text.duration(wait_s)}")
     return ", ".join(filter(None, reasons))
@@ -194,10 +196,10 @@ def move_message(invocation: Invocation, message_id: int, before: int | None, *,
 
 
 @inbox.command("cancel")
-@click.argument("message_id", type=int, metavar="ID", shell_complete=WAITING)
+@click.argument("message_id", type=int, metavar="ID", shell_complete=completers.messages("ready", "held"))
 @pass_invocation
 def cancel_message(invocation: Invocation, message_id: int) -> None:
-    """Cancel a message that waits. The one that runs: hyperhive cancel.
+    """Cancel a message that waits or is held. The one that runs: hyperhive cancel.
 
     \b
     Example: hyperhive inbox cancel 5
@@ -206,10 +208,12 @@ def cancel_message(invocation: Invocation, message_id: int) -> None:
 
 
 @inbox.command("retry")
-@click.argument("message_id", type=int, metavar="ID", shell_complete=completers.messages("dead", "cancelled", "ready"))
+@click.argument(
+    "message_id", type=int, metavar="ID", shell_complete=completers.messages("dead", "held", "cancelled", "ready")
+)
 @pass_invocation
 def retry_message(invocation: Invocation, message_id: int) -> None:
-    """Make a dead, cancelled or waiting message ready again.
+    """Make a dead, held, cancelled or waiting message ready again.
 
     It has fresh attempts, and nothing that it waited for counts any more, but for a pause and a spent day.
 

@@ -38,6 +38,10 @@ class Foyer(Inbox):
         """Count the messages that wait for a turn, here and in the hive."""
         return super().unread() + self.backlog.waiting
 
+    def held(self) -> int:
+        """Return the number of messages that a person has to decide on, here and in the hive."""
+        return super().held() + self.backlog.held
+
     def next_due(self) -> int | None:
         """Give the earliest `not_before` (Unix ms) of the messages that wait, None when none does."""
         due = [found for found in (super().next_due(), self.backlog.due) if found is not None]
@@ -88,10 +92,14 @@ class Foyer(Inbox):
             put_fact(db, "hive_in_flight", json.dumps(InFlight(message.id, message.deliveries, epoch)))
 
     def take_back(self, message: Message, reason: str) -> None:
-        """Forget the message in flight: the hive knows what became of it, or has given it to somebody else."""
+        """Forget the message in flight: the hive knows what became of it, or has given it to somebody else.
+
+        One that is ready or held is decided on in the hive, and not here.
+        """
         with self._transaction() as db:
             db.execute(
-                "UPDATE messages SET state = 'cancelled', reason = :reason WHERE id = :id AND state = 'ready'",
+                """UPDATE messages SET state = 'cancelled', reason = :reason
+                   WHERE id = :id AND state IN ('ready', 'held')""",
                 {"id": message.id, "reason": reason},
             )
             put_fact(db, "hive_in_flight", "")

@@ -11,7 +11,7 @@ from hyperhive_cli.hive.address import clean
 from hyperhive_cli.hive.room import complaints
 from hyperhive_cli.hive.schema import CHANNEL
 from hyperhive_cli.hive.tenancy import COLUMNS, IN_ORDER, NOW_MS, TURN_COLUMNS
-from hyperhive_cli.store.inbox import KEY_KEPT_MS, Message, check_message, same_message
+from hyperhive_cli.store.inbox import ENDED, KEY_KEPT_MS, LISTED, Message, check_message, in_states, same_message
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.room import Connection
@@ -70,7 +70,7 @@ class HiveInbox:
     def _free_keys(self) -> None:
         self._all(
             f"""UPDATE hyperhive.inbox SET key = NULL WHERE agent = %(agent)s AND key IS NOT NULL
-                AND state IN ('done', 'dead', 'cancelled') AND changed < {NOW_MS} - %(kept)s RETURNING 1""",
+                AND {in_states(ENDED)} AND changed < {NOW_MS} - %(kept)s RETURNING 1""",
             kept=KEY_KEPT_MS,
         )
 
@@ -85,8 +85,8 @@ class HiveInbox:
         return Message._make(row)
 
     def messages(self, *, ended: bool = False) -> list[Message]:
-        """List the messages that wait, run or are dead, in the queue's order; with `ended` all of them."""
-        which = "" if ended else "AND state IN ('ready', 'leased', 'dead')"
+        """List the messages that wait, run, are held or dead, in the queue's order; with `ended` all of them."""
+        which = "" if ended else f"AND {in_states(LISTED)}"
         with complaints(self._url):
             rows = self._all(
                 f"SELECT {COLUMNS} FROM hyperhive.inbox WHERE agent = %(agent)s {which} ORDER BY {IN_ORDER}"
@@ -94,7 +94,7 @@ class HiveInbox:
         return [Message._make(row) for row in rows]
 
     def cancel(self, message_id: int, *, now_ms: int) -> Message:  # noqa: ARG002 - as `put`
-        """Cancel a message that waits; raises RefusedError for one that runs or has ended."""
+        """Cancel a message that waits or is held; raises RefusedError for one that runs or has ended."""
         with complaints(self._url), self._connection.transaction():
             message = self._locked(message_id)
             if message.state == "leased":
@@ -105,7 +105,7 @@ class HiveInbox:
         return self.get(message_id)
 
     def retry(self, message_id: int, *, now_ms: int) -> Message:  # noqa: ARG002 - as `put`
-        """Make a dead, cancelled or waiting message ready at once, with fresh attempts."""
+        """Make a dead, held, cancelled or waiting message ready at once, with fresh attempts."""
         with complaints(self._url), self._connection.transaction():
             message = self._locked(message_id)
             if message.state in {"leased", "done"}:

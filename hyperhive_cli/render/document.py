@@ -13,7 +13,9 @@ from datetime import datetime
 from typing import Any
 
 from hyperhive_cli.events import BusEvent, LiveEvent, ModelChanged, Note, StatusChanged, Stream, TurnEnd, TurnStart
+from hyperhive_cli.outcomes import Tone
 from hyperhive_cli.render import text
+from hyperhive_cli.render.endings import end_remarks, end_sign, end_tone, end_word
 from hyperhive_cli.render.memory import mapping, string
 
 OPEN_LINES = 12  # of a tool's answer that are not folded away in HTML
@@ -21,12 +23,13 @@ OPEN_LINES = 12  # of a tool's answer that are not folded away in HTML
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A part of the document; `kind` is turn, text, thinking, call, answer, note or end."""
+    """A part of the document; `kind` is turn, text, thinking, call, answer, note or end. `sign`: that of an end."""
 
     kind: str
     title: str = ""
     body: str = ""
     failed: bool = False
+    sign: str = ""
 
 
 def events_to_entries(records: Iterable[BusEvent]) -> Iterator[Entry]:
@@ -55,7 +58,8 @@ def _entries(event: LiveEvent, ts: int) -> Iterator[Entry]:
         case ModelChanged():
             yield Entry("note", "model", text.text_of(event.model))
         case TurnEnd():
-            yield Entry("end", _end(event), text.text_of(event.note), event.ok is not True)
+            failed = end_tone(event) is Tone.FAILURE
+            yield Entry("end", _end(event), text.text_of(event.note), failed, end_sign(event))
 
 
 def _turn_name(event: TurnStart) -> str:
@@ -74,7 +78,8 @@ def _moment(ts: int) -> str:
 def _end(event: TurnEnd) -> str:
     took = text.number(event.duration_ms)
     parts = [
-        text.one_line(text.text_of(event.outcome), 30) or ("ok" if event.ok is True else "failed"),
+        end_word(event),
+        *end_remarks(event),
         "" if took is None else text.duration(took / 1000),
         text.plural(text.count(event.tool_calls), "tool") if text.count(event.tool_calls) else "",
         text.dollars(event.cost_usd),
@@ -152,8 +157,7 @@ def _markdown(entry: Entry) -> str:
     if entry.kind == "text":
         return f"*{head}*\n\n{entry.body}" if head else entry.body
     if entry.kind == "end":
-        sign = "✗" if entry.failed else "✓"
-        return f"{sign} {head}" + (f"\n\n{_fenced(entry.body)}" if entry.body else "")
+        return f"{entry.sign} {head}" + (f"\n\n{_fenced(entry.body)}" if entry.body else "")
     return f"**{head}**\n\n{_fenced(entry.body)}"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from hyperhive_cli.budget import TURN_LIMITS, WARN_AT, shown
 from hyperhive_cli.render import text
+from hyperhive_cli.render.endings import ok_count, sign_of
 from hyperhive_cli.render.figures import money, percent
 from hyperhive_cli.render.table import cells, cut, table
 
@@ -16,10 +17,8 @@ Span = tuple[str, str]
 Row = tuple[str, list[Span]]
 BAR_CELLS = 20
 NEAR_FULL, FULL = 0.7, 0.9
+LOOK = " (hyperhive inbox)"
 _OPTIONAL = ("model", "active", "last", "today", "context")  # of the agents' table, the first to go
-# Outcomes that wait for the world or a person, and are nobody's failure.
-PATIENT = frozenset({"needs_login", "rate_limited", "overloaded", "billing", "cancelled", "interrupted"})
-_SIGNS: Mapping[str, Span] = {"ok": ("✓", "fine"), **dict.fromkeys(PATIENT, ("·", "warn"))}
 _STATUS_STYLES: Mapping[str, str] = {
     "online": "fine",
     "rate_limited": "warn",
@@ -28,11 +27,6 @@ _STATUS_STYLES: Mapping[str, str] = {
     "account_waits": "warn",
     "standby": "quiet",
 }
-
-
-def sign_of(outcome: str) -> Span:
-    """Give an outcome's sign: ✓ it worked, ✗ it failed, · it waits or was ended on purpose."""
-    return _SIGNS.get(outcome, ("✗", "bad"))
 
 
 def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False) -> list[Row]:
@@ -200,12 +194,13 @@ def _compacted(found: Mapping[str, Any] | None, now: float) -> list[Row]:
 def _inbox(found: Mapping[str, Any], now: float) -> list[Span]:
     if found["unread"] is None:
         return [("cannot be read (hyperhive doctor)", "bad")]
-    dead = f", {found['dead']} dead (hyperhive inbox)" if found["dead"] else ""
+    held = f", {found['held']} held{'' if found['dead'] else LOOK}" if found["held"] else ""
+    dead = f", {found['dead']} dead{LOOK}" if found["dead"] else ""
     paused = ", paused (hyperhive resume)" if found["paused"] else ""
     due_s = (found["next_due"] or 0) / 1000
     at = datetime.fromtimestamp(due_s)  # noqa: DTZ006 - local, for a person
     first = f", the first at {at:%H:%M} (in {text.duration(due_s - now)})" if due_s > now else ""
-    return [(f"{found['unread']} waiting{first}", ""), (dead, "bad"), (paused, "warn")]
+    return [(f"{found['unread']} waiting{first}", ""), (held, "warn"), (dead, "bad"), (paused, "warn")]
 
 
 def _prewarmed(waiting: Mapping[str, Any] | None, now: float) -> list[Row]:
@@ -220,7 +215,7 @@ def _prewarmed(waiting: Mapping[str, Any] | None, now: float) -> list[Row]:
 def _outcomes(outcomes: Sequence[str], *, plain: bool) -> list[Span]:
     if not outcomes:
         return [("none yet", "")]
-    ok = sum(outcome == "ok" for outcome in outcomes)
+    ok = ok_count(outcomes)
     if plain:
         return [(f"{ok} ok of the last {len(outcomes)}: {', '.join(outcomes)}", "")]
     return [*map(sign_of, outcomes), (f"  {ok} ok of the last {len(outcomes)}", "")]
@@ -251,8 +246,14 @@ def moment(at: float, now: float) -> str:
 def turn_words(turn: Mapping[str, Any]) -> str:
     """Say how a turn ended, from its row of statistics: outcome, time, tools, dollars."""
     took = text.duration((turn["duration_ms"] or 0) / 1000)
-    parts = [turn["outcome"] or "running", took, text.plural(turn["tool_call_count"], "tool")]
-    return ", ".join([*parts, *([text.dollars(turn["cost_usd"])] if turn["cost_usd"] else [])])
+    parts = [
+        turn["outcome"] or "running",
+        took,
+        text.plural(turn["tool_call_count"], "tool"),
+        f"{turn['denied']} denied" if turn.get("denied") else "",  # a hive's older machine does not say
+        text.dollars(turn["cost_usd"]) if turn["cost_usd"] else "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def _last_event(event: Mapping[str, Any] | None) -> str:
@@ -265,7 +266,20 @@ def agents_to_lines(
     """Give a table of agents; without `now` (Unix seconds) nothing in it changes with time alone."""
     if not found:
         return ["no agents yet"]
-    heads = ["agent", "harness", "status", "turn", "model", "context", "waiting", "dead", "today", "last", "active"]
+    heads = [
+        "agent",
+        "harness",
+        "status",
+        "turn",
+        "model",
+        "context",
+        "waiting",
+        "held",
+        "dead",
+        "today",
+        "last",
+        "active",
+    ]
     return table(heads, [_agent_row(one, now, plain=plain) for one in found], width, optional=_OPTIONAL)
 
 
@@ -296,7 +310,7 @@ def _agent_row(one: Mapping[str, Any], now: float | None, *, plain: bool) -> lis
         f"{one['state']}{lasts}" if one["running"] else "-",
         one["model"],
         percent(min(1.0, used / window)) if used is not None and window else "-",
-        *("?" if one[name] is None else f"{one[name]}" for name in ("unread", "dead")),
+        *("?" if one[name] is None else f"{one[name]}" for name in ("unread", "held", "dead")),
         money(one["today"]["cost_usd"]) if one["today"] else "$0",
         _newest(one["last_outcomes"][-5:], plain=plain),
         text.ago(one["last_event"]["age_s"]) if one["last_event"] and now is not None else "-",
@@ -306,7 +320,7 @@ def _agent_row(one: Mapping[str, Any], now: float | None, *, plain: bool) -> lis
 
 def _newest(outcomes: Sequence[str], *, plain: bool) -> str:
     if plain and outcomes:
-        return f"{sum(outcome == 'ok' for outcome in outcomes)} of {len(outcomes)} ok"
+        return f"{ok_count(outcomes)} of {len(outcomes)} ok"
     return "".join(sign_of(outcome)[0] for outcome in outcomes) or "-"
 
 
@@ -314,13 +328,13 @@ def hive_to_lines(agents: Sequence[Mapping[str, Any]], machines: Sequence[Mappin
     """Give a hive's agents with their leases, and its machines."""
     if not agents and not machines:
         return ["the hive is empty"]
-    heads = ["agent", "machine", "lease", "epoch", "status", "waiting", "leased", "dead", "events", "changed"]
+    heads = ["agent", "machine", "lease", "epoch", "status", "waiting", "leased", "held", "dead", "events", "changed"]
     rows = [[text.one_line(cell, 40) for cell in _hive_row(one)] for one in agents]
     lines = (
         table(heads, rows, width, optional=("events", "epoch", "leased", "changed")) if agents else ["no agents yet"]
     )
-    held = [[one["name"], str(one["agents"]), "draining" if one["draining"] else "-"] for one in machines]
-    return [*lines, "", *table(["machine", "agents", "state"], held, width)] if machines else lines
+    those = [[one["name"], str(one["agents"]), "draining" if one["draining"] else "-"] for one in machines]
+    return [*lines, "", *table(["machine", "agents", "state"], those, width)] if machines else lines
 
 
 def _hive_row(one: Mapping[str, Any]) -> list[str]:
@@ -335,6 +349,7 @@ def _hive_row(one: Mapping[str, Any]) -> list[str]:
         (one["status"] or "-") if one["running"] else "-",
         str(one["unread"]),
         str(hive["leased"]),
+        str(one["held"]),
         str(one["dead"]),
         str(one["seq"]),
         "-" if age is None else text.duration(age),

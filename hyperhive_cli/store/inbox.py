@@ -1,6 +1,6 @@
 """`Inbox`: the durable queue of messages, with their turns. It must work, or sending is refused.
 
-States: `ready → leased → done | dead | cancelled`, and back to `ready`. A lease belongs to a life of the
+States: `ready → leased → done | dead | held | cancelled`, and back to `ready`. A lease belongs to a life of the
 harness (its boot id), not to a clock: whoever holds the state lock knows that every lease of another life
 is dead. Whatever changes a message is one `BEGIN IMMEDIATE` transaction, synchronous=FULL.
 """
@@ -23,6 +23,8 @@ from hyperhive_cli.store.stats import TurnRecord
 BUSY_S = 5.0  # for a lock that another process holds
 LOOP_BUSY_S = 0.05
 KEY_KEPT_MS = 7 * 24 * 3600 * 1000
+ENDED = ("done", "dead", "cancelled")  # after KEY_KEPT_MS their keys are free again
+LISTED = ("ready", "leased", "held", "dead")  # by `inbox` without --all
 CANCELLED = "cancelled by the operator"  # the reason of a message that runs, once its turn is to end for good
 
 
@@ -62,6 +64,11 @@ _IN_ORDER = "coalesce(place, id), id"
 def _row_to_message(row: Sequence[Any]) -> Message:
     message = Message._make(row)
     return message._replace(raw=bool(message.raw), acted=bool(message.acted))
+
+
+def in_states(states: Sequence[str]) -> str:
+    """Return the SQL condition that a message is in one of these states."""
+    return f"state IN ({', '.join(map(repr, states))})"
 
 
 def check_message(sender: str, body: str) -> tuple[str, str]:
@@ -120,8 +127,8 @@ class Inbox:
             raise UsageError(f"{key!r} is no key", "one line of printable characters")
         with self._transaction() as db:
             db.execute(
-                """UPDATE messages SET key = NULL
-                   WHERE key IS NOT NULL AND state IN ('done', 'dead', 'cancelled') AND changed < :horizon""",
+                f"""UPDATE messages SET key = NULL
+                    WHERE key IS NOT NULL AND {in_states(ENDED)} AND changed < :horizon""",  # noqa: S608
                 {"horizon": now_ms - KEY_KEPT_MS},
             )
             if key is not None:
@@ -173,7 +180,7 @@ class Inbox:
     ) -> None:
         """Store how a turn ended, the message's new state and the agent's facts, in ONE transaction."""
         with self._transaction() as db:
-            stats.close_turn(db, record)
+            stats.close_turn(db, record, None if message is None else state)
             if message is not None:
                 db.execute(
                     """UPDATE messages SET state = :state, lease_boot = NULL, reason = :reason, changed = :now,
@@ -199,7 +206,6 @@ class Inbox:
         stand.
         """
         with self._transaction() as db:
-            stats.close_orphaned_turns(db, now_ms)
             rows = db.execute(
                 f"""UPDATE messages SET
                         state = CASE WHEN reason = :cancelled THEN 'cancelled'
@@ -215,6 +221,7 @@ class Inbox:
                     "now": now_ms,
                 },
             ).fetchall()
+            stats.close_orphaned_turns(db, now_ms)
         return [_row_to_message(row) for row in rows]
 
     def mark_cancelled(self, message_id: int) -> None:
@@ -226,7 +233,7 @@ class Inbox:
             )
 
     def cancel(self, message_id: int, *, now_ms: int) -> Message:
-        """Cancel a message that waits; raises RefusedError for one that runs or has ended."""
+        """Cancel a message that waits or is held; raises RefusedError for one that runs or has ended."""
         with self._transaction() as db:
             message = self.get(message_id)
             if message.state == "leased":
@@ -271,7 +278,7 @@ class Inbox:
         return stats.turns_of(self.connection, message_id)
 
     def retry(self, message_id: int, *, now_ms: int) -> Message:
-        """Make a dead, cancelled or waiting message ready at once, with fresh attempts."""
+        """Make a dead, held, cancelled or waiting message ready at once, with fresh attempts."""
         with self._transaction() as db:
             message = self.get(message_id)
             if message.state in {"leased", "done"}:
@@ -291,14 +298,18 @@ class Inbox:
         return _row_to_message(rows[0])
 
     def messages(self, *, ended: bool = False) -> list[Message]:
-        """List the messages that wait, run or are dead, in the queue's order; with `ended` all of them."""
-        where = "" if ended else "WHERE state IN ('ready', 'leased', 'dead')"
+        """List the messages that wait, run, are held or dead, in the queue's order; with `ended` all of them."""
+        where = "" if ended else f"WHERE {in_states(LISTED)}"
         rows = self._read(f"SELECT {_COLUMNS} FROM messages {where} ORDER BY {_IN_ORDER}")  # noqa: S608
         return [_row_to_message(row) for row in rows]
 
     def unread(self) -> int:
         """Count the messages that wait for a turn."""
         return int(self._read("SELECT count(*) FROM messages WHERE state = 'ready'")[0][0])
+
+    def held(self) -> int:
+        """Return the number of messages that a person has to decide on."""
+        return int(self._read("SELECT count(*) FROM messages WHERE state = 'held'")[0][0])
 
     def next_due(self) -> int | None:
         """Give the earliest `not_before` (Unix ms) of the messages that wait, None when none does."""

@@ -22,7 +22,7 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
         report |= _from_inbox(paths, now_ms)
     except StoreError as error:
         if paths.inbox_db.exists():  # damaged, or not ours to read: no 0, which would look like an empty one
-            report |= {"unread": None, "dead": None, "problems": [error.message]}
+            report |= {"unread": None, "held": None, "dead": None, "problems": [error.message]}
     try:
         report |= _from_history(paths, now_ms)
     except (sqlite3.Error, TypeError) as error:
@@ -53,6 +53,7 @@ def empty_status(agent: str) -> dict[str, Any]:
         "unread": 0,
         "next_due": None,
         "paused": False,
+        "held": 0,
         "dead": 0,
         "login": None,
         "prewarmed": None,
@@ -91,6 +92,7 @@ def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
             "paused": inbox.is_paused,
             "unread": sum(message.state == "ready" for message in waiting),
             "next_due": inbox.next_due(),
+            "held": sum(message.state == "held" for message in waiting),
             "dead": sum(message.state == "dead" for message in waiting),
             "last_turn": last and {name: last[name] for name in _TURN_FIELDS},
             "last_outcomes": ended.last_outcomes(inbox.connection),

@@ -5,9 +5,12 @@ from contextlib import closing
 
 import pytest
 
+from hyperhive_cli.store.schema import INBOX
 from tests.conftest import FakeClaude, wait_until
 from tests.harness import TEXT, Hive, gated, of_kind
+from tests.store.made_messages import hold
 
+ASKS = "claude asks to run Bash: rm -rf build"
 WEEK_MS = 7 * 24 * 3600 * 1000
 
 
@@ -133,6 +136,46 @@ def test_a_message_is_shown_with_its_turns(hive: Hive, fake_claude: FakeClaude) 
     assert hive.call("inbox", "show", "2").refusal() == "there is no message 2"
 
 
+# --- held ---
+
+
+@pytest.fixture
+def holding(waiting: Hive) -> Hive:
+    """An agent with three messages that wait, and message 4, which is held."""
+    assert hold(waiting.state_dir / "hyperhive-inbox.sqlite", ASKS) == 4
+    return waiting
+
+
+def test_a_held_message_is_listed_with_its_reason_and_counted(holding: Hive) -> None:
+    first, *_ = holding.call("inbox").stdout.splitlines()
+    assert (first.split()[:2], ASKS[:20] in first) == (["4", "held"], True)
+    assert f"held, {ASKS}" in holding.call("inbox", "show", "4").stdout
+    found = holding.status()
+    assert (found["unread"], found["held"], found["dead"]) == (3, 1, 0)
+    assert "3 waiting, 1 held (hyperhive inbox)" in holding.call("status").stdout
+    home = str(holding.state_dir.parent)
+    head, *_ = holding.call("agents", "--home", home).stdout.splitlines()
+    assert head.split().index("held") == head.split().index("dead") - 1
+
+
+def test_a_held_message_runs_when_a_person_says_so(holding: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    with holding.run() as program:
+        assert holding.status()["held"] == 1  # the harness's own word
+        program.wait_for_kind("turn_end", message_id=3)
+        assert holding.call("inbox", "move", "4", "--first").refusal() == "message 4 does not wait: it is held"
+        assert holding.call("inbox", "retry", "4").stdout == "message 4 is ready\n"
+        program.wait_for_kind("turn_end", message_id=4)
+    prompt = fake_claude.calls()[-1]["prompt"]
+    assert prompt is not None
+    assert "delivery 2" in prompt.lower()  # it had called a tool
+
+
+def test_a_held_message_can_be_cancelled(holding: Hive) -> None:
+    assert holding.call("inbox", "cancel", "4").stdout == "message 4 is cancelled\n"
+    assert (holding.status()["held"], queue(holding)) == (0, [1, 2, 3])
+
+
 # --- a pause ---
 
 
@@ -177,10 +220,12 @@ def test_an_inbox_of_an_older_release_is_read_and_goes_on(waiting: Hive, fake_cl
     with closing(sqlite3.connect(waiting.state_dir / "hyperhive-inbox.sqlite")) as db:
         db.executescript(
             """ALTER TABLE messages DROP COLUMN place; ALTER TABLE turn_stats DROP COLUMN compacted_from;
+               ALTER TABLE turn_stats DROP COLUMN answered_model; ALTER TABLE turn_stats DROP COLUMN denied;
+               ALTER TABLE turn_stats DROP COLUMN message_state;
                PRAGMA user_version = 1;"""
         )
     assert queue(waiting) == [1, 2, 3]
-    assert (waiting.state_dir / "hyperhive-inbox.sqlite.before-schema-3").exists()
+    assert (waiting.state_dir / f"hyperhive-inbox.sqlite.before-schema-{len(INBOX)}").exists()
     fake_claude.script(TEXT)
     assert waiting.drain().status == 0
 

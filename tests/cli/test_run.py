@@ -11,7 +11,19 @@ from typing import Any
 import pytest
 
 from tests.conftest import FakeClaude, Step, process_state, recording, recording_index, wait_until
-from tests.harness import INIT, LIMIT_S, SOON_AGAIN, TEXT, Event, Hive, Program, of_kind, outcomes, without_envelope
+from tests.harness import (
+    BAD_REQUEST,
+    INIT,
+    LIMIT_S,
+    SOON_AGAIN,
+    TEXT,
+    Event,
+    Hive,
+    Program,
+    of_kind,
+    outcomes,
+    without_envelope,
+)
 
 FOR_EVER: Step = {"wait_for": "a gate that nobody opens"}
 BUSY: list[Step] = [{"wait_for_prompt": True}, INIT, {"touch": "busy"}, FOR_EVER]
@@ -55,8 +67,8 @@ EXPECTED = {
     "continue": Facts(usage=(24, 84, 11200, 680)),
     "credit_low": changed(REFUSED, outcome="billing"),
     "cut": Facts(),
-    "empty_stdin": changed(REFUSED, outcome="crashed", notes=(NO_INPUT,), then=["text"]),
-    "model_missing": changed(REFUSED, outcome="bad_request"),
+    "empty_stdin": changed(REFUSED, outcome="not_started", notes=(NO_INPUT,)),
+    "model_missing": changed(REFUSED, outcome="bad_model"),
     "not_logged_in": changed(REFUSED, outcome="needs_login"),
     "overloaded_then_ok": Facts(),
     "partial": Facts(),
@@ -221,7 +233,7 @@ def test_a_drain_of_nothing_is_ok(hive: Hive) -> None:
     ("runs", "status", "states"),
     [
         ([TEXT], 0, ["done", "done"]),
-        ([[{"replay": "v2.1.330/model_missing.jsonl"}], TEXT], 1, ["dead", "done"]),
+        ([BAD_REQUEST, TEXT], 1, ["dead", "done"]),
         ([TEXT, [{"replay": "v2.1.330/not_logged_in.jsonl"}]], 1, ["done", "ready"]),
         ([[INIT, {"exit": 1}], TEXT], 1, ["done", "done"]),
     ],

@@ -14,7 +14,7 @@ import pytest
 from hyperhive_cli.account import day_of
 from hyperhive_cli.render.table import cells
 from tests.conftest import FakeClaude, Step
-from tests.harness import LIMIT_S, UNKNOWN_MODEL, Event, Hive, gated
+from tests.harness import BAD_REQUEST, LIMIT_S, Event, Hive, gated
 
 
 def replay(noun: str) -> list[Step]:
@@ -28,7 +28,7 @@ def today() -> str:
 @pytest.fixture
 def used(hive: Hive, fake_claude: FakeClaude) -> Hive:
     """Give an agent with three turns: text, then on in the same session, then an unknown model."""
-    fake_claude.script(replay("text"), replay("continue"), UNKNOWN_MODEL)
+    fake_claude.script(replay("text"), replay("continue"), BAD_REQUEST)
     hive.drain("--message", "one", "--message", "two", "--message", "three")
     return hive
 
@@ -56,7 +56,7 @@ def test_the_account_of_a_few_turns(used: Hive) -> None:
 
 
 def test_rows_by_model_outcome_and_tool(hive: Hive, fake_claude: FakeClaude) -> None:
-    fake_claude.script(replay("tools"), UNKNOWN_MODEL)
+    fake_claude.script(replay("tools"), BAD_REQUEST)
     hive.drain("--message", "one")
     hive.drain("--model", "opus", "--message", "two")
     assert [(row["model"], row["turns"]) for row in stats(hive, "--by", "model")["rows"]] == [("haiku", 1), ("opus", 1)]

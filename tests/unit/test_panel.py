@@ -10,7 +10,6 @@ from hyperhive_cli.render.panel import (
     budget_to_rows,
     fit,
     moment,
-    sign_of,
     status_to_rows,
     today_words,
 )
@@ -22,7 +21,7 @@ FOUND: dict[str, Any] = {
     "agent": "tester", "workspace": "/some/space", "state_dir": "/state", "running": True, "pid": 12, "boot": "b",
     "status": "online", "waits_until": None, "state": "thinking", "since_unix": NOW - 65, "model": "haiku",
     "session_id": "s-1", "auth_source": "none", "context_tokens": 76_000, "context_window": 200_000, "usage": None,
-    "unread": 2, "dead": 1, "login": None, "seq": 3, "paused": False, "prewarmed": None,
+    "unread": 2, "held": 0, "dead": 1, "login": None, "seq": 3, "paused": False, "prewarmed": None,
     "budget": None, "last_compaction": None, "problems": [], "next_due": 0,
     "last_event": {"seq": 3, "ts": 0, "kind": "note", "age_s": 2.5},
     "last_turn": {
@@ -110,6 +109,11 @@ def test_messages_that_wait_for_their_time_say_when() -> None:
     assert " (in 3m 04s), 1 dead" in found
 
 
+def test_held_messages_are_counted_beside_dead_ones() -> None:
+    assert words_of(FOUND | {"held": 3}, "inbox") == "2 waiting, 3 held, 1 dead (hyperhive inbox)"
+    assert words_of(FOUND | {"held": 1, "dead": 0}, "inbox") == "2 waiting, 1 held (hyperhive inbox)"
+
+
 def test_the_limits_and_the_newest_compaction_have_rows() -> None:
     budget: dict[str, Any] = {
         "limits": {"turn_cost": 2.0, "day_cost": 20.0, "turn_tokens": None, "tool_calls": 300},
@@ -163,16 +167,6 @@ def test_a_paused_inbox_and_a_waiting_claude_are_said() -> None:
     waiting = {"pid": 7, "since": NOW - 12, "rss_bytes": 155_000_000}
     assert words_of(FOUND | {"paused": True, "dead": 0}, "inbox") == "2 waiting, paused (hyperhive resume)"
     assert words_of(FOUND | {"prewarmed": waiting}, "prewarmed") == "pid 7, for 12s, 155 MB"
-
-
-def test_signs() -> None:
-    assert [sign_of(word)[0] for word in ("ok", "billing", "cancelled", "stalled", "new_one")] == [
-        "✓",
-        "·",
-        "·",
-        "✗",
-        "✗",
-    ]
 
 
 def test_a_day_without_a_turn() -> None:

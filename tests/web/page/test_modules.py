@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 import hyperhive_cli
+from hyperhive_cli.events import TurnEnd
+from hyperhive_cli.outcomes import OutcomeKind
 from hyperhive_cli.render import text
+from hyperhive_cli.render.endings import STYLES, end_remarks, end_sign, end_tone, end_word
 from hyperhive_cli.render.tool import call_summary
 from tests.conftest import recording, recording_index
 
@@ -32,6 +35,12 @@ TEXTS = [
     "x" * 21, "x" * 20, "\ud800 lone",
     "tab\there\r\nand", "\x1b[31mred\x07 \x00\x7f\x9b", "\u202eevil\u2066 \u2028 \u200f", "naïve 日本語 🐝",
 ]  # fmt: skip
+
+ENDS = [
+    TurnEnd(ok=word == "ok", outcome=word, denied=denied, message_state=state)
+    for word in [*OutcomeKind, "a_new_one", "constructor", None]
+    for denied, state in [(0, None), (2, "dead"), (0, "held"), (1, "done"), (0, "cancelled")]
+] + [TurnEnd(ok=True)]
 
 
 @needs_node
@@ -60,7 +69,8 @@ def test_figures_and_words_are_those_of_the_terminal() -> None:
         ("Odd", {"a": [1, 2], "b": "x" * 90}),
         ("Grep", {"pattern": "a b", "path": "/x"}),
     ]
-    asked = json.dumps({"values": VALUES, "texts": TEXTS, "calls": calls})
+    ends = [event.to_fields() | {"kind": event.kind} for event in ENDS]
+    asked = json.dumps({"values": VALUES, "texts": TEXTS, "calls": calls, "ends": ends})
     program = [str(NODE), str(HERE / "same_words.mjs")]
     done = subprocess.run(program, input=asked, capture_output=True, text=True, timeout=60, check=True)
     found = json.loads(done.stdout)
@@ -78,6 +88,10 @@ def test_figures_and_words_are_those_of_the_terminal() -> None:
     assert found["oneLine"] == [text.one_line(one, 20) for one in TEXTS]
     heads = [text.head_lines(one, 3) for one in TEXTS]
     assert found["heads"] == [{"lines": lines, "more": more} for lines, more in heads]
+    assert found["ends"] == [
+        [end_sign(event), STYLES[end_tone(event)], end_word(event).replace("_", " "), list(end_remarks(event))]
+        for event in ENDS
+    ]
     assert found["calls"] == [call_summary(name, given, "/home/agent/project") for name, given in calls]
 
 
