@@ -262,6 +262,33 @@ def test_a_turn_can_be_limited(limits: list[str], outcome: str, hive: Hive, fake
     assert (done.status, outcomes(done.json_lines())) == (1, [outcome] * 3)
 
 
+def test_a_start_that_takes_too_long_spends_nothing_and_names_the_mcp_servers(
+    hive: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script([{"sleep": 60}])
+    (hive.workspace / "mcp.json").write_text('{"mcpServers": {"slow": {"command": "sleep"}}}')
+    done = hive.drain(
+        *("--message", "one", "--start-timeout", "0.3", "--drain-wait", "0"),
+        claude_arguments=["--mcp-config", "mcp.json", "--strict-mcp-config"],
+    )
+    (end,) = of_kind(done.json_lines(), "turn_end")
+    said = "no line in 0.3 s; it starts its MCP servers first: slow (see MCP_TIMEOUT and run --start-timeout)"
+    assert (end["outcome"], end["note"]) == ("not_started", f"claude did not start in time: {said}")
+    assert [note["text"] for note in of_kind(done.json_lines(), "note")][:1] == [f"interrupting claude: {said}"]
+    (message,) = hive.messages()
+    assert (message["state"], message["attempts"], message["acted"]) == ("ready", 0, False)
+
+
+def test_a_start_has_as_long_as_its_mcp_servers_may_need(hive: Hive, fake_claude: FakeClaude) -> None:
+    hive.constants = {"claude.mcp.START_LEAST_S": 0.2, "claude.mcp.MARGIN_S": 5.0}
+    hive.environment = {**hive.environment, "MCP_TIMEOUT": "100"}
+    fake_claude.script([{"sleep": 0.5}, *TEXT])
+    (hive.workspace / ".mcp.json").write_text('{"mcpServers": {"slow": {"command": "sleep"}}}')
+    assert outcomes(hive.drain("--message", "one").json_lines()) == ["ok"]
+    short = hive.drain("--message", "two", "--start-timeout", "0.2", "--drain-wait", "0")
+    assert outcomes(short.json_lines()) == ["not_started"]
+
+
 # --- signals ---
 
 

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -89,8 +89,9 @@ def stage(workspace: Path, environment: dict[str, str]) -> Callable[..., Stage]:
         **limits: float,
     ) -> Stage:
         heard = Heard()
+        watched = replace(Limits(), **limits)
         request = TurnRequest(
-            argv, prompt, folder, environment, Limits(**limits), session_id=session_id, expect_auth=expect_auth
+            argv, prompt, folder, environment, watched, session_id=session_id, expect_auth=expect_auth
         )
         return Stage(Turn(request, heard), heard)
 
