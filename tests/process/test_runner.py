@@ -89,7 +89,7 @@ def stage(workspace: Path, environment: dict[str, str]) -> Callable[..., Stage]:
         **limits: float,
     ) -> Stage:
         heard = Heard()
-        watched = replace(Limits(), **limits)
+        watched = replace(Limits(), **limits)  # type: ignore[arg-type]  # seconds alone
         request = TurnRequest(
             argv, prompt, folder, environment, watched, session_id=session_id, expect_auth=expect_auth
         )
