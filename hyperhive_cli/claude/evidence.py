@@ -106,6 +106,11 @@ class Evidence:
         return len(self.tasks)
 
     @property
+    def has_started(self) -> bool:
+        """Whether claude has come so far that it may have spent something: its hooks run before its `init`."""
+        return bool(self.inits or self.answers or self.results)
+
+    @property
     def is_wrong_auth(self) -> bool:
         """Whether claude has named a source of credentials other than the expected one; none named is another."""
         return self.expected_auth is not None and self.inits > 0 and self.auth_source != self.expected_auth
