@@ -77,7 +77,8 @@ class Meaning(NamedTuple):
 
     `message` is the message's next state, `spent` whether the attempt counts, `attempts` how many there may be.
     `acted`: the run may have done something that a redelivery must tell the model, whether a tool call was seen or
-    not. `advice` says what a person can do; `{id}` stands for the message's number.
+    not. `session_suspect`: the conversation may be what was refused, so that the message is tried once in a new one.
+    `advice` says what a person can do; `{id}` stands for the message's number.
     """
 
     message: MessageState
@@ -89,6 +90,7 @@ class Meaning(NamedTuple):
     spent: bool = True
     attempts: int = MAX_ATTEMPTS
     acted: bool = False
+    session_suspect: bool = False
 
 
 RETRY = "`hyperhive inbox retry {id}` runs it again"
@@ -120,10 +122,22 @@ MEANINGS: Mapping[OutcomeKind, Meaning] = {
         needs_person=True,
     ),
     OutcomeKind.DECLINED: Meaning(
-        _DEAD, NextStep.GO_ON, Tone.FAILURE, "✗", f"word the message differently; {RETRY}", needs_person=True
+        _DEAD,
+        NextStep.GO_ON,
+        Tone.FAILURE,
+        "✗",
+        f"word the message differently; {RETRY}",
+        needs_person=True,
+        session_suspect=True,
     ),
     OutcomeKind.BAD_REQUEST: Meaning(
-        _DEAD, NextStep.GO_ON, Tone.FAILURE, "✗", f"change the message; {RETRY}", needs_person=True
+        _DEAD,
+        NextStep.GO_ON,
+        Tone.FAILURE,
+        "✗",
+        f"change the message; {RETRY}",
+        needs_person=True,
+        session_suspect=True,
     ),
     OutcomeKind.REFUSED: Meaning(
         _HELD,

@@ -98,8 +98,7 @@ class Session:
 
 
 def _is_refused(seen: Evidence, outcome: Outcome) -> bool:
-    is_bad = outcome.kind is OutcomeKind.BAD_REQUEST and seen.own.api_error_status == 400
-    return is_bad or outcome.kind is OutcomeKind.DECLINED
+    return outcome.meaning.session_suspect and seen.own.api_error_status in {None, 400}  # a 422 is the message's own
 
 
 _NO_SESSION = {"session_id": "", "session_cost_usd": "", "session_tokens": ""}

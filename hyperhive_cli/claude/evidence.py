@@ -7,7 +7,7 @@ from typing import Any
 from hyperhive_cli.claude.denials import Denials
 from hyperhive_cli.claude.limits import LimitReport, line_to_limits
 from hyperhive_cli.claude.models import answering_model, plain_model
-from hyperhive_cli.claude.stream import content_blocks, session_id_of, text_field
+from hyperhive_cli.claude.stream import content_blocks, session_id_of, text_field, tool_calls
 from hyperhive_cli.claude.stretch import Stretch, whole
 from hyperhive_cli.settings import MOST
 from hyperhive_cli.usage import TokenUsage, context_of
@@ -234,8 +234,8 @@ def _observe_assistant(seen: Evidence, line: Mapping[str, Any]) -> None:
         seen.first_context_tokens = seen.first_context_tokens or context
     seen.model = answering_model(line) or seen.model
     _observe_request(seen, line)
-    for block in content_blocks(line, "tool_use"):
-        seen.tool_calls += 1
+    seen.tool_calls += len(tool_calls(line))
+    for block in content_blocks(line, "tool_use"):  # those that run here
         seen.running_tools[text_field(block, "id") or ""] = text_field(block, "name") or "unknown"
 
 

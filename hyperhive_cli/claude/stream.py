@@ -221,9 +221,18 @@ def content_blocks(line: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]
     return [block for block in found if isinstance(block, dict) and block.get("type") == kind]
 
 
-def tool_names(line: Mapping[str, Any]) -> list[str]:
-    """Name the tools that this line calls, `unknown` for a call without a name. Subagents' calls count."""
+# Blocks that call a tool: here, at the API (web search and its like), through one of the API's connectors.
+CALLS = ("tool_use", "server_tool_use", "mcp_tool_use")
+
+
+def tool_calls(line: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the blocks of an `assistant` line that call a tool, wherever that runs; none of any other line."""
     if line.get("type") != "assistant":
         return []
-    named = (block.get("name") for block in content_blocks(line, "tool_use"))
+    return [block for kind in CALLS for block in content_blocks(line, kind)]
+
+
+def tool_names(line: Mapping[str, Any]) -> list[str]:
+    """Name the tools that this line calls, `unknown` for a call without a name. Subagents' calls count."""
+    named = (block.get("name") for block in tool_calls(line))
     return [name if isinstance(name, str) and name else "unknown" for name in named]

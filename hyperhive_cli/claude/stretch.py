@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from hyperhive_cli.claude.stream import DIAGNOSTIC, content_blocks, text_field
+from hyperhive_cli.claude.stream import DIAGNOSTIC, content_blocks, text_field, tool_calls
 from hyperhive_cli.settings import MOST
 
 # After these a `result` holds an answer. `tool_use` is none: the run was cut off before its next request.
@@ -18,6 +18,7 @@ ANSWERED = frozenset({None, "end_turn", "stop_sequence"})
 INPUT_LIMIT_CHARS = 500  # of a tool call's input, in a note
 _VAGUE_ERRORS = {None, "unknown", "invalid_request", "server_error"}  # which say less than a 401 beside them
 _NO_CONNECTION = ("connection_", "tls_")  # how `api_error` begins then, from 2.1.332 on
+_PROMPT_QUOTED = "\n\nOriginal prompt:"  # what follows the words of the hook
 REASON_LIMIT_CHARS = 4_000  # of what a hook or an error says
 
 
@@ -70,7 +71,7 @@ class Stretch:
 
     def observe_assistant(self, line: Mapping[str, Any]) -> None:
         """Take in an `assistant` line."""
-        self.tool_calls += len(content_blocks(line, "tool_use"))
+        self.tool_calls += len(tool_calls(line))
         self.retry_error = self.retry_status = None
         self.synthetic_error = text_field(line, "error")
         is_models = not _is_synthetic(line)
@@ -99,7 +100,8 @@ class Stretch:
         if line.get("prevent_continuation") is True:
             outcome = line.get("prompt_submit_outcome")
             reason = text_field(outcome, "reason") if isinstance(outcome, Mapping) else None
-            self.blocked = (reason or text_field(line, "content") or "no reason given")[:REASON_LIMIT_CHARS]
+            said = (text_field(line, "content") or "").partition(_PROMPT_QUOTED)[0].strip()
+            self.blocked = (reason or said or "no reason given")[:REASON_LIMIT_CHARS]
 
     def observe_result(self, line: Mapping[str, Any]) -> None:
         """Take in the `result` that ends it."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from hyperhive_cli.claude.said import SHOWN_ELSEWHERE, line_name, said, text_in
+from hyperhive_cli.claude.served import is_served, served_answer
 from hyperhive_cli.events import BusEvent, LiveEvent, ModelChanged, Note, StatusChanged, Stream, TurnEnd, TurnStart
 from hyperhive_cli.outcomes import Tone
 from hyperhive_cli.render import text
@@ -34,15 +36,24 @@ class Entry:
 
 def events_to_entries(records: Iterable[BusEvent]) -> Iterator[Entry]:
     """Translate events, in the order of their numbers. What carries nothing to read is left out."""
-    said = ""
+    shown: set[str] = set()  # in this turn
     for record in records:
         if isinstance(record.event, TurnStart):
-            said = ""
+            shown = set()
+        may_repeat = isinstance(record.event, Stream) and _may_repeat(record.event.line)
         for entry in _entries(record.event, record.ts):
-            if entry.kind == "text" and entry.body == said:
-                continue  # a result repeats the last text
-            said = entry.body if entry.kind == "text" else said
+            if may_repeat and entry.body in shown:
+                continue
+            if entry.kind in {"text", "note"}:
+                shown.add(entry.body)
             yield entry
+
+
+def _may_repeat(line: Mapping[str, Any]) -> bool:
+    """Return True for a line that may only repeat: a result repeats the last text, the binary a notice of its own."""
+    name = line_name(line)
+    is_its_own = mapping(line.get("message")).get("model") == "<synthetic>"
+    return is_its_own or name == "result" or name not in SHOWN_ELSEWHERE
 
 
 def _entries(event: LiveEvent, ts: int) -> Iterator[Entry]:
@@ -92,29 +103,40 @@ def _line(line: Mapping[str, Any]) -> Iterator[Entry]:
     where = "subagent, " if line.get("parent_tool_use_id") else ""
     if kind in {"assistant", "user"}:
         content = mapping(line.get("message")).get("content")
-        for block in content if isinstance(content, list) else []:
-            yield from _block(mapping(block), where)
+        blocks = content if isinstance(content, list) else [{"type": "text", "text": content}]
+        for block in blocks:
+            yield from _block(mapping(block), where, is_claudes=kind == "assistant")
     elif kind == "result":
         errors = line.get("errors")
         reason = "\n".join(map(text.text_of, errors)) if isinstance(errors, list) else ""
-        found = text.text_of(line.get("result")) or reason
-        if found:
-            yield Entry("text", body=found.strip(), failed=line.get("is_error") is True)
+        words = text.text_of(line.get("result")) or reason
+        if words:
+            yield Entry("text", body=words.strip(), failed=line.get("is_error") is True)
     elif kind == "system" and subtype in {"compact_boundary", "api_retry"}:
         yield Entry("note", "claude", f"{subtype.replace('_', ' ')} {text.text_of(line.get('error'))}".strip())
+    elif (found := said(line)) is not None:
+        yield Entry("note", "claude", text.clean(found.text), found.tone == "bad")
 
 
-def _block(block: Mapping[str, Any], where: str) -> Iterator[Entry]:
+def _block(block: Mapping[str, Any], where: str, *, is_claudes: bool) -> Iterator[Entry]:
     match block.get("type"):
+        case "text" if words := text.text_of(block.get("text")).strip():
+            yield Entry("text", where.rstrip(", "), words) if is_claudes else Entry("note", f"{where}to claude", words)
         case "text":
-            yield Entry("text", where.rstrip(", "), text.text_of(block.get("text")).strip())
+            return
         case "thinking":
             yield Entry("thinking", f"{where}thinking", text.text_of(block.get("thinking")).strip())
-        case "tool_use":
+        case "tool_use" | "server_tool_use" | "mcp_tool_use":
             yield Entry("call", where + text.one_line(text.text_of(block.get("name")), 80), _pretty(block.get("input")))
         case "tool_result":
             failed = block.get("is_error") is True
             yield Entry("answer", where + ("error" if failed else "answer"), _answer(block.get("content")), failed)
+        case _ if is_served(block):
+            served = served_answer(block)
+            title = where + text.one_line(served.label or "answer", 80)
+            yield Entry("answer", title, text.clean(served.text), served.failed)
+        case kind if words := text_in(block):
+            yield Entry("note", f"{where}{text.brief(kind)}", text.clean(words))
 
 
 def _pretty(value: object) -> str:

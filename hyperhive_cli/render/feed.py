@@ -20,7 +20,7 @@ from hyperhive_cli.events import (
     Unrecognised,
 )
 from hyperhive_cli.outcomes import is_ok
-from hyperhive_cli.render.blocks import Block, Fullest, Gutter, RuledLine, marked, remark, stacked
+from hyperhive_cli.render.blocks import Block, Fullest, Gutter, RuledLine, marked, noted, remark, stacked
 from hyperhive_cli.render.endings import STYLES, end_remarks, end_sign, end_tone, end_word
 from hyperhive_cli.render.memory import Memory
 from hyperhive_cli.render.stream import stream_to_blocks
@@ -144,11 +144,8 @@ def _spent(usage: TokenUsage | None, *, full: bool) -> str:
 def _note(event: Note, _memory: Memory, _ts: int) -> Iterator[Block]:
     mark, style = _LEVELS.get(text_of(event.level), ("·", "quiet"))
     source = one_line(text_of(event.source), 20)
-    lines, more = head_lines(_raw(event.text), _NOTE_LINES, width=2000)
     prefix = f"{source}: " if source not in {"", "harness"} else ""
-    shown = [Text(f"{prefix}{line}", style) for line in lines] or [Text(f"{prefix}(nothing)", style)]
-    shown += [Text(f"+{plural(more, 'line')}", "quiet")] if more else []
-    yield Block("remark", marked(mark, stacked(shown), style))
+    yield noted(_raw(event.text), style, mark, prefix)
 
 
 def _status_changed(event: StatusChanged, _memory: Memory, _ts: int) -> Iterator[Block]:

@@ -280,7 +280,16 @@ def agents_to_lines(
         "last",
         "active",
     ]
-    return table(heads, [_agent_row(one, now, plain=plain) for one in found], width, optional=_OPTIONAL)
+    heads, rows = _with_held_only_if_any(heads, [_agent_row(one, now, plain=plain) for one in found])
+    return table(heads, rows, width, optional=_OPTIONAL)
+
+
+def _with_held_only_if_any(heads: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Leave out the column of held messages where there is none: they are rare, and the columns are many."""
+    at = heads.index("held")
+    if any(row[at] != "0" for row in rows):
+        return heads, rows
+    return [*heads[:at], *heads[at + 1 :]], [[*row[:at], *row[at + 1 :]] for row in rows]
 
 
 def _harness(one: Mapping[str, Any]) -> str:
@@ -329,7 +338,9 @@ def hive_to_lines(agents: Sequence[Mapping[str, Any]], machines: Sequence[Mappin
     if not agents and not machines:
         return ["the hive is empty"]
     heads = ["agent", "machine", "lease", "epoch", "status", "waiting", "leased", "held", "dead", "events", "changed"]
-    rows = [[text.one_line(cell, 40) for cell in _hive_row(one)] for one in agents]
+    heads, rows = _with_held_only_if_any(
+        heads, [[text.one_line(cell, 40) for cell in _hive_row(one)] for one in agents]
+    )
     lines = (
         table(heads, rows, width, optional=("events", "epoch", "leased", "changed")) if agents else ["no agents yet"]
     )

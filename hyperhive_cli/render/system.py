@@ -14,11 +14,6 @@ Line = Mapping[str, Any]
 Case = Callable[[Line, Memory, int], Iterator[Block]]
 
 
-def nothing(_line: Line, _memory: Memory, _ts: int) -> Iterator[Block]:
-    """Give no blocks: the line says nothing that the transcript or the bottom line does not say."""
-    return iter(())
-
-
 def _init(line: Line, memory: Memory, _ts: int) -> Iterator[Block]:
     memory.cwd = string(line.get("cwd"))
     session, model, version = (text_of(line.get(key)) for key in ("session_id", "model", "claude_code_version"))
@@ -93,9 +88,4 @@ SYSTEM_CASES: Mapping[str, Case] = {
     "permission_denied": _permission_denied,
     "task_started": _task_started,
     "task_notification": _task_notification,
-    "background_tasks_changed": nothing,
-    "status": nothing,
-    "task_progress": nothing,
-    "task_updated": nothing,
-    "thinking_tokens": nothing,
 }

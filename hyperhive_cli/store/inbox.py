@@ -50,6 +50,19 @@ class Message(NamedTuple):
         return self._asdict()
 
 
+class PlannedMessage(NamedTuple):
+    """A message that a turn leaves behind, to run from `not_before` (Unix ms) on.
+
+    With a `key` there is one at a time: while a message with this key has not ended, no other one is stored.
+    """
+
+    sender: str
+    body: str
+    raw: bool = False
+    not_before: int = 0
+    key: str | None = None
+
+
 class Lease(NamedTuple):
     """A message taken for one turn."""
 
@@ -88,6 +101,18 @@ def check_message(sender: str, body: str) -> tuple[str, str]:
     return name, text
 
 
+def check_key(key: str | None) -> None:
+    """Raise UsageError for what cannot be a message's key."""
+    if key is not None and not (key and key.isprintable()):
+        raise UsageError(f"{key!r} is no key", "one line of printable characters")
+
+
+def _checked(planned: PlannedMessage) -> PlannedMessage:
+    check_key(planned.key)
+    sender, body = check_message(planned.sender, planned.body)
+    return planned._replace(sender=sender, body=body)
+
+
 def no_message(message_id: int) -> UnknownError:
     """Give the error for a number that no message has."""
     return UnknownError(f"there is no message {message_id}", "hyperhive inbox --all")
@@ -123,8 +148,7 @@ class Inbox:
         Raises UsageError for an unusable message and RefusedError when the key was used for another body.
         """
         sender, body = check_message(sender, body)
-        if key is not None and not (key and key.isprintable()):
-            raise UsageError(f"{key!r} is no key", "one line of printable characters")
+        check_key(key)
         with self._transaction() as db:
             db.execute(
                 f"""UPDATE messages SET key = NULL
@@ -177,8 +201,13 @@ class Inbox:
         acted: bool = False,
         not_before: int = 0,
         facts: Mapping[str, str] | None = None,
+        planned: Sequence[PlannedMessage] = (),
     ) -> None:
-        """Store how a turn ended, the message's new state and the agent's facts, in ONE transaction."""
+        """Store how a turn ended, the message's new state, the agent's facts and what is planned, in ONE transaction.
+
+        Raises UsageError for an unusable planned message, before anything is stored.
+        """
+        planned = [_checked(one) for one in planned]
         with self._transaction() as db:
             stats.close_turn(db, record, None if message is None else state)
             if message is not None:
@@ -198,6 +227,8 @@ class Inbox:
                 )
             for name, value in (facts or {}).items():
                 put_fact(db, name, value)
+            for one in planned:  # behind the message: it may have the same key, and have ended with this
+                _plan(db, one, now_ms)
 
     def recover(self, boot: str, *, now_ms: int) -> list[Message]:
         """Return what earlier lives of the harness had leased: to ready, or to dead when attempts are used up.
@@ -384,6 +415,17 @@ class Inbox:
                 yield db
         except sqlite3.Error as error:
             raise StoreError(f"the inbox cannot be written: {error}", "check the disk's space") from error
+
+
+def _plan(db: sqlite3.Connection, planned: PlannedMessage, now_ms: int) -> None:
+    """Store a planned message inside the caller's transaction, unless one with its key has not ended."""
+    values = {**planned._asdict(), "now": now_ms}
+    db.execute(f"UPDATE messages SET key = NULL WHERE key = :key AND {in_states(ENDED)}", values)  # noqa: S608
+    db.execute(
+        """INSERT INTO messages(key, sender, body, raw, not_before, created, changed, planned)
+           VALUES (:key, :sender, :body, :raw, :not_before, :now, :now, 1) ON CONFLICT (key) DO NOTHING""",
+        values,
+    )
 
 
 def same_message(key: str, body: str, known: tuple[int, str]) -> int:

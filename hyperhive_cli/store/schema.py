@@ -107,4 +107,7 @@ INBOX: tuple[str, ...] = (
     ALTER TABLE turn_stats ADD COLUMN denied INTEGER NOT NULL DEFAULT 0; -- tool calls
     ALTER TABLE turn_stats ADD COLUMN message_state TEXT; -- what became of the message; NULL for /compact
     """,
+    """
+    ALTER TABLE messages ADD COLUMN planned INTEGER NOT NULL DEFAULT 0; -- by a turn of this agent, at its end
+    """,
 )

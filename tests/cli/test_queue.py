@@ -107,6 +107,7 @@ def test_moves_one_after_the_other_keep_their_order(waiting: Hive) -> None:
         (["9", "--first"], 1, "there is no message 9"),
         (["1", "--before", "9"], 1, "there is no message 9"),
         (["1"], 2, "one of --first"),
+        (["1", "--before", "1"], 2, "a message cannot be moved before itself"),
         (["1", "--first", "--last"], 2, "one of --first"),
     ],
 )
@@ -169,6 +170,51 @@ def test_a_held_message_runs_when_a_person_says_so(holding: Hive, fake_claude: F
     prompt = fake_claude.calls()[-1]["prompt"]
     assert prompt is not None
     assert "delivery 2" in prompt.lower()  # it had called a tool
+
+
+def test_several_messages_are_retried_at_once_and_what_is_refused_is_said(holding: Hive) -> None:
+    hold(holding.state_dir / "hyperhive-inbox.sqlite", ASKS)
+    holding.call("inbox", "cancel", "1")
+    done = holding.call("inbox", "retry", "1", "4", "1", "9", "8")
+    assert (done.status, done.stdout) == (1, "message 1 is ready\nmessage 4 is ready\n")
+    assert done.stderr.splitlines() == [
+        "Error: there is no message 9; there is no message 8", "Try: hyperhive inbox --all"
+    ]  # fmt: skip
+    assert {message["id"]: message["state"] for message in holding.messages()}[5] == "held"
+
+
+def test_all_held_messages_are_retried_at_once(holding: Hive, fake_claude: FakeClaude) -> None:
+    assert hold(holding.state_dir / "hyperhive-inbox.sqlite", ASKS) == 5
+    fake_claude.script(TEXT)
+    with holding.run() as program:
+        program.wait_for_kind("turn_end", message_id=3)
+        done = holding.call("inbox", "retry", "--held")
+        assert sorted(done.stdout.splitlines()) == ["message 4 is ready", "message 5 is ready"]
+        for number in (4, 5):
+            program.wait_for_kind("turn_end", message_id=number)
+        wait_until(lambda: not holding.messages())
+        again = holding.call("inbox", "retry", "--held")
+    assert (again.status, again.stdout, again.stderr) == (0, "", "no message is held\n")
+
+
+def test_a_retry_needs_to_know_which_messages(hive: Hive) -> None:
+    assert hive.call("inbox", "retry").refusal(2) == "an ID or --held is needed"
+    assert hive.call("inbox", "retry", "--held").stderr == "no message is held\n"
+    assert list(hive.state_dir.iterdir()) == []
+
+
+def test_a_message_that_is_retried_by_hand_tells_claude_that_it_may_have_acted(
+    hive: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script([{"exit": 3}], [{"exit": 3}], [{"exit": 3}], TEXT)
+    assert hive.drain("--message", "dangerous work").status == 1
+    assert hive.messages()[0]["state"] == "dead"
+    hive.call("inbox", "retry", "1")
+    assert hive.drain().status == 0
+    prompts = [str(call["prompt"]).partition("\n")[0].partition(":")[0] for call in fake_claude.calls()]
+    assert prompts == [
+        "Message from operator", *(f"[Delivery {number} of this message" for number in (2, 3, 4))
+    ]  # fmt: skip
 
 
 def test_a_held_message_can_be_cancelled(holding: Hive) -> None:

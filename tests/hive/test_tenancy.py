@@ -141,7 +141,7 @@ def test_a_held_message_waits_for_a_person(database: Database) -> None:
         seat = seat_of(a, "a")
         taken, _ = tenancy.lease(a, seat)
         assert taken is not None
-        assert tenancy.acknowledge(a, seat, taken._replace(state="held", reason="asks for a tool"), 1, [])
+        assert tenancy.acknowledge(a, seat, taken._replace(state="held", reason="asks for a tool", acted=True), 1, [])
         assert tenancy.lease(a, seat) == (None, (0, None, 1))
         assert relay.ask(a, ["bee"], "a") == ([("bee", False, False, 0, None, 1)], set())
         assert tenancy.recover(a, seat, own=True) == []
@@ -155,6 +155,7 @@ def test_a_held_message_waits_for_a_person(database: Database) -> None:
         assert inbox.retry(number, now_ms=0).state == "ready"
         again, _ = tenancy.lease(a, seat)
         assert again is not None
+        assert again.acted
         tenancy.acknowledge(a, seat, again._replace(state="held"), 2, [])
         assert inbox.cancel(number, now_ms=0).state == "cancelled"
 

@@ -92,6 +92,15 @@ def test_once_a_message_may_have_acted_that_is_remembered(inbox: Inbox) -> None:
     assert inbox.get(1).acted
 
 
+@pytest.mark.parametrize("state", ["ready", "held", "dead", "cancelled"])
+def test_a_retry_by_hand_does_not_forget_that_a_message_may_have_acted(inbox: Inbox, state: str) -> None:
+    put(inbox)
+    settle(inbox, lease(inbox), state, acted=True)
+    inbox.retry(1, now_ms=30)
+    message = lease(inbox, now_ms=40).message
+    assert (message.acted, message.deliveries, message.attempts) == (True, 2, 1)
+
+
 def test_a_message_rests_until_its_time_and_others_pass_it(inbox: Inbox) -> None:
     first, second = put(inbox, "one"), put(inbox, "two")
     settle(inbox, lease(inbox), "ready", not_before=5_000)

@@ -23,8 +23,8 @@ FLOORS = {
         configuration moments sieve
         agent.__init__ agent.mark agent.pause agent.retry agent.state
         claude.__init__ claude.allowance claude.argv claude.compatibility claude.denials claude.evidence claude.limits
-        claude.models claude.outcome claude.prompt claude.stretch
-        claude.redact claude.stream claude.watch
+        claude.models claude.outcome claude.prompt claude.redact claude.said claude.served claude.stream claude.stretch
+        claude.watch
         control.__init__ control.place control.wire
         demo.__init__ demo.replay
         hive.__init__ hive.address hive.hosting hive.report hive.schema hive.tenure

@@ -56,7 +56,7 @@ RECORDED = {
 BLOCKED: Line = {
     "type": "system",
     "subtype": "informational",
-    "content": "UserPromptSubmit operation blocked by hook:\npolicy: not this one",
+    "content": "UserPromptSubmit operation blocked by hook:\npolicy: not this one\n\n\nOriginal prompt: do it",
     "prevent_continuation": True,
 }
 DENIED = [{"tool_name": "Write", "tool_use_id": "t"}]

@@ -9,6 +9,7 @@ from hyperhive_cli.render.panel import (
     agents_to_lines,
     budget_to_rows,
     fit,
+    hive_to_lines,
     moment,
     status_to_rows,
     today_words,
@@ -112,6 +113,21 @@ def test_messages_that_wait_for_their_time_say_when() -> None:
 def test_held_messages_are_counted_beside_dead_ones() -> None:
     assert words_of(FOUND | {"held": 3}, "inbox") == "2 waiting, 3 held, 1 dead (hyperhive inbox)"
     assert words_of(FOUND | {"held": 1, "dead": 0}, "inbox") == "2 waiting, 1 held (hyperhive inbox)"
+
+
+def test_the_table_of_agents_has_a_column_for_held_messages_where_there_are_some() -> None:
+    head, row, other = agents_to_lines([FOUND | {"held": 3}, FOUND], NOW, 200)
+    at = head.split().index("held")
+    assert (head.split()[at - 1 : at + 2], row.split()[-7:-3]) == (
+        ["waiting", "held", "dead"],
+        ["2", "3", "1", "$1.50"],
+    )
+    assert other.split()[-7:-3] == ["2", "0", "1", "$1.50"]
+    assert "held" not in agents_to_lines([FOUND], NOW, 200)[0]
+    hive = {"machine": "a", "lease_s": 30.0, "wanted": None, "epoch": 1, "leased": 0, "report_age_s": 1.0}
+    for held, is_shown in ((0, False), (2, True)):
+        head, *_ = hive_to_lines([FOUND | {"held": held, "hive": hive}], [], 200)
+        assert ("held" in head.split()) is is_shown
 
 
 def test_the_limits_and_the_newest_compaction_have_rows() -> None:

@@ -265,7 +265,7 @@ def assistant(*blocks: object, **fields: object) -> dict[str, Any]:
         (assistant({"type": "tool_use", "name": ""}), ["unknown"]),
         (assistant({"type": "tool_use", "name": None}), ["unknown"]),
         (assistant({"type": "tool_use", "name": ["Bash"]}), ["unknown"]),
-        (assistant({"type": "server_tool_use", "name": "web"}), []),
+        (assistant({"type": "server_tool_use", "name": "web"}), ["web"]),
         (assistant(None, 5, "tool_use", ["tool_use"]), []),
         ({"type": "assistant"}, []),
         ({"type": "assistant", "message": []}, []),

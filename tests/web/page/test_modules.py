@@ -5,18 +5,23 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import hyperhive_cli
+from hyperhive_cli.claude.said import KNOWN_LINES, said
+from hyperhive_cli.claude.served import served_answer
 from hyperhive_cli.events import TurnEnd
 from hyperhive_cli.outcomes import OutcomeKind
 from hyperhive_cli.render import text
 from hyperhive_cli.render.endings import STYLES, end_remarks, end_sign, end_tone, end_word
 from hyperhive_cli.render.tool import call_summary
 from tests.conftest import recording, recording_index
+from tests.unit.served_blocks import SERVED
+from tests.unit.spoken_lines import CASES, odd_lines
 
 HERE = Path(__file__).resolve().parent
 STATIC = Path(hyperhive_cli.__file__).parent / "web" / "static"
@@ -70,7 +75,17 @@ def test_figures_and_words_are_those_of_the_terminal() -> None:
         ("Grep", {"pattern": "a b", "path": "/x"}),
     ]
     ends = [event.to_fields() | {"kind": event.kind} for event in ENDS]
-    asked = json.dumps({"values": VALUES, "texts": TEXTS, "calls": calls, "ends": ends})
+    lines = [*(line for line, _ in CASES), *odd_lines([*sorted(KNOWN_LINES), "novelty", "system/novelty"])]
+    asked = json.dumps(
+        {
+            "values": VALUES,
+            "texts": TEXTS,
+            "calls": calls,
+            "ends": ends,
+            "lines": lines,
+            "served": [block for block, _ in SERVED],
+        }
+    )
     program = [str(NODE), str(HERE / "same_words.mjs")]
     done = subprocess.run(program, input=asked, capture_output=True, text=True, timeout=60, check=True)
     found = json.loads(done.stdout)
@@ -92,6 +107,11 @@ def test_figures_and_words_are_those_of_the_terminal() -> None:
         [end_sign(event), STYLES[end_tone(event)], end_word(event).replace("_", " "), list(end_remarks(event))]
         for event in ENDS
     ]
+    for line, shown in zip(lines, found["said"], strict=True):
+        ours_of_it = said(line)
+        assert shown == (None if ours_of_it is None else asdict(ours_of_it)), line
+    assert found["served"] == [asdict(served_answer(block)) for block, _ in SERVED]
+    assert found["known"] == sorted(KNOWN_LINES)
     assert found["calls"] == [call_summary(name, given, "/home/agent/project") for name, given in calls]
 
 
