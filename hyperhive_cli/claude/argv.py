@@ -116,19 +116,3 @@ def check_passed(names: Sequence[str]) -> str | None:
 
 
 _VARIABLE = re.compile(r"[^=\s\x00]+")
-
-
-def check_extra(extra: Sequence[str]) -> str | None:
-    """Name the first extra argument that only the harness may set; None: all may pass."""
-    for argument in extra:
-        flag = argument.split("=", 1)[0]
-        short = argument[:2]  # -rID and -pc name a short flag as well
-        if flag in _OURS or (short in _OURS and short != "--"):
-            return flag
-    return None
-
-
-_OURS = {
-    "-p", "--print", "--output-format", "--input-format", "--verbose", "-c", "--continue", "-r", "--resume",
-    "--session-id", "--fork-session", "--model", "-h", "--help", "-v", "--version",
-}  # fmt: skip

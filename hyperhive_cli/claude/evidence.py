@@ -106,6 +106,11 @@ class Evidence:
         return len(self.tasks)
 
     @property
+    def has_started(self) -> bool:
+        """Whether claude has come so far that it may have spent something: its hooks run before its `init`."""
+        return bool(self.inits or self.answers or self.results)
+
+    @property
     def is_wrong_auth(self) -> bool:
         """Whether claude has named a source of credentials other than the expected one; none named is another."""
         return self.expected_auth is not None and self.inits > 0 and self.auth_source != self.expected_auth
@@ -249,6 +254,7 @@ def _observe_request(seen: Evidence, line: Mapping[str, Any]) -> None:
 
 def _observe_user(seen: Evidence, line: Mapping[str, Any]) -> None:
     for block in content_blocks(line, "tool_result"):
+        seen.current.is_left_over = seen.current.is_left_over or not seen.answers
         name = seen.running_tools.pop(text_field(block, "tool_use_id") or "", "a tool")
         seen.failed_calls = seen.failed_calls + 1 if block.get("is_error") is True else 0
         seen.last_failure = f"{name}: {text_field(block, 'content') or 'no reason given'}"[:FAILURE_LIMIT_CHARS]
@@ -257,13 +263,20 @@ def _observe_user(seen: Evidence, line: Mapping[str, Any]) -> None:
 def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
     stretch = seen.open_stretch()
     stretch.observe_result(line)
+    _observe_figures(seen, line)
+    if not seen.tasks:  # a subagent in the background may have tools that run on
+        seen.running_tools.clear()
+    if stretch.is_left_over or (stretch.deferred is not None and not seen.answers):
+        seen.stretches[-1] = Stretch()  # of a call that an earlier run left deferred: the message's own is to come
+        return
     seen.results += 1
     if seen.results == 1 or stretch.model_answers:
         seen.conclusions += 1
     if stretch.ended_well:
         seen.answer = stretch.answer or seen.answer
-    if not seen.tasks:  # a subagent in the background may have tools that run on
-        seen.running_tools.clear()
+
+
+def _observe_figures(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.usage += TokenUsage.from_usage(line.get("usage"))
     seen.total_usage = _total_usage(line.get("modelUsage")) or seen.total_usage
     seen.requests.clear()

@@ -22,7 +22,8 @@ class Cause(StrEnum):
     CANCELLED = "cancelled"  # the operator's cancel
     INTERRUPTED = "interrupted"  # the harness shuts down
     TIMED_OUT = "timed_out"  # the turn's time limit
-    STALLED = "stalled"  # silence, or no init
+    STALLED = "stalled"  # silence
+    START_TIMEOUT = "not_started"  # no `init` in time: nothing is spent
     LOGIN = "needs_login"  # the first authentication failure: claude would go on retrying for minutes
     WRONG_SESSION = "session_lost"  # claude goes on in another conversation than the one asked for
     BUDGET = "budget"  # the turn has used up its tokens, tool calls or dollars
@@ -50,6 +51,7 @@ _OUR_DOING = {
     Cause.INTERRUPTED: (OutcomeKind.INTERRUPTED, "interrupted: the harness was stopped"),
     Cause.TIMED_OUT: (OutcomeKind.TIMED_OUT, "the turn's time limit was reached"),
     Cause.STALLED: (OutcomeKind.STALLED, "claude fell silent"),
+    Cause.START_TIMEOUT: (OutcomeKind.NOT_STARTED, "claude did not start in time"),
     Cause.LOGIN: (OutcomeKind.NEEDS_LOGIN, "not logged in, or the credentials are rejected"),
     Cause.WRONG_SESSION: (OutcomeKind.SESSION_LOST, "claude took another session"),
     Cause.BUDGET: (OutcomeKind.BUDGET, "the turn's budget is used up"),

@@ -22,6 +22,7 @@ LEAST_STEP_S = 1.0  # between two of them: /proc counts in hundredths of a secon
 # A model whose calls cannot be read, or are of a tool that is not there, calls again without end (both releases: 40
 # lines a second from a scripted model). Work has its failing commands too, but not so many without one that succeeds.
 MAX_FAILED_CALLS = 50
+MOST_SERVERS_NAMED = 5
 MOST_SILENCES = 4  # how many stall times life without a line may last: a hung tool server, or a spinning claude
 
 
@@ -34,6 +35,7 @@ class Limits:
     init_s: float = 60.0  # until the first line
     stall_s: float = 1800.0  # silence in the middle of a turn, without another sign of life
     turn_s: float = math.inf
+    servers: tuple[str, ...] = ()  # MCP servers that claude is configured to start before its first line
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +132,14 @@ class Watchdog:
             return Verdict(Cause.BUDGET, detail)
         cause, due = min(self._deadlines(), key=lambda deadline: deadline[1])
         if due <= now:
-            return Verdict(cause, self._reason(cause, now))
+            return Verdict(cause if self._seen.has_started else Cause.START_TIMEOUT, self._reason(cause, now))
         return min(due, self._next_reading(), self._next_warning())
 
     def _deadlines(self) -> list[tuple[Cause, float]]:
         limits, last = self._limits, self._last_line
         deadlines = [(Cause.TIMED_OUT, self._started + limits.turn_s)]
         if last is None:
-            return [*deadlines, (Cause.STALLED, self._started + limits.init_s)]
+            return [*deadlines, (Cause.START_TIMEOUT, self._started + limits.init_s)]
         if not self._is_working():
             return [*deadlines, (Cause.FINISHED, self._end_of_turn())]
         return [*deadlines, (Cause.STALLED, self._end_of_silence(last))]
@@ -180,8 +182,17 @@ class Watchdog:
             what = "the result" if self._tasks_ended <= self._concluded[1] else "the last background task"
             return f"no exit {span(limit_s)} after {what}{left}"
         if self._last_line is None:
-            return f"no line in {span(self._limits.init_s)}"
+            return f"no line in {span(self._limits.init_s)}{self._candidates()}"
         return f"no line in {span(now - self._last_line)} ({self._diagnosis(now)})"
+
+    def _candidates(self) -> str:
+        """Name what a start may have waited for: which MCP servers are up claude says only when it has started."""
+        names = self._limits.servers
+        if not names:
+            return ""
+        more = f" and {len(names) - MOST_SERVERS_NAMED} more" if len(names) > MOST_SERVERS_NAMED else ""
+        named = ", ".join(name[:40] for name in names[:MOST_SERVERS_NAMED])
+        return f"; it starts its MCP servers first: {named}{more} (see MCP_TIMEOUT and run --start-timeout)"
 
     def _diagnosis(self, now: float) -> str:
         """Say what is seen of claude: its last line, the tools that run, and what its tree computes."""

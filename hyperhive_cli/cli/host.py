@@ -166,7 +166,8 @@ def _words(record: BusEvent) -> str | None:
         case TurnEnd() as end:
             note = f": {text.one_line(end.note, 80)}" if end.note else ""
             took = text.duration((end.duration_ms or 0) / 1000)
-            return f"turn {end.turn_id} {', '.join([end_word(end), *end_remarks(end), took])}{note}"
+            facts = [end_word(end), *end_remarks(end.denied, end.message_state), took]
+            return f"turn {end.turn_id} {', '.join(facts)}{note}"
         case StatusChanged() as changed:
             return f"status {changed.status}"
         case Note() as note_ if note_.level != "info":

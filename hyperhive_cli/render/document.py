@@ -90,7 +90,7 @@ def _end(event: TurnEnd) -> str:
     took = text.number(event.duration_ms)
     parts = [
         end_word(event),
-        *end_remarks(event),
+        *end_remarks(event.denied, event.message_state),
         "" if took is None else text.duration(took / 1000),
         text.plural(text.count(event.tool_calls), "tool") if text.count(event.tool_calls) else "",
         text.dollars(event.cost_usd),

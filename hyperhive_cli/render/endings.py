@@ -40,9 +40,9 @@ def end_sign(event: "TurnEnd") -> str:
     return meaning_of(end_word(event)).sign
 
 
-def end_remarks(event: "TurnEnd") -> Iterator[str]:
-    """Say what the outcome's word does not: how many tool calls were denied, that the message is dead or held."""
-    if denied := text.count(event.denied):
-        yield f"{denied} denied"
-    if event.message_state in _TOLD_STATES:
-        yield str(event.message_state)
+def end_remarks(denied: object, message_state: object) -> Iterator[str]:
+    """Say what an outcome's word does not: how many tool calls were denied, that the message is dead or held."""
+    if calls := text.count(denied):
+        yield f"{calls} denied"
+    if message_state in _TOLD_STATES:
+        yield str(message_state)

@@ -117,7 +117,7 @@ def _figures(event: TurnEnd, usage: TokenUsage | None, *, full: bool) -> str:
     took = number(event.duration_ms)
     code = number(event.exit_status)
     parts = [
-        *end_remarks(event),
+        *end_remarks(event.denied, event.message_state),
         f"exit {int(code)}" if code and not is_ok(end_word(event)) else "",
         duration(took / 1000) if took is not None else "",
         plural(count(event.tool_calls), "tool") if count(event.tool_calls) else "",

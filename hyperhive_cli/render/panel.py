@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from hyperhive_cli.budget import TURN_LIMITS, WARN_AT, shown
+from hyperhive_cli.outcomes import Tone
 from hyperhive_cli.render import text
-from hyperhive_cli.render.endings import ok_count, sign_of
+from hyperhive_cli.render.endings import STYLES, end_remarks, ok_count, sign_of
 from hyperhive_cli.render.figures import money, percent
 from hyperhive_cli.render.table import cells, cut, table
 
@@ -48,7 +49,7 @@ def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False)
         ("inbox", _inbox(found, now)),
         *_prewarmed(found["prewarmed"], now),
         ("outcomes", _outcomes(found["last_outcomes"], plain=plain)),
-        ("last turn", [(_last_turn(found["last_turn"], now), "")]),
+        ("last turn", [_last_turn(found["last_turn"], now)]),
         ("last event", [(_last_event(found["last_event"]), "quiet")]),
         ("auth", [(found["auth_source"] or "unknown", "quiet")]),
         ("workspace", [(found["workspace"] or "none yet", "quiet")]),
@@ -221,10 +222,11 @@ def _outcomes(outcomes: Sequence[str], *, plain: bool) -> list[Span]:
     return [*map(sign_of, outcomes), (f"  {ok} ok of the last {len(outcomes)}", "")]
 
 
-def _last_turn(turn: Mapping[str, Any] | None, now: float) -> str:
+def _last_turn(turn: Mapping[str, Any] | None, now: float) -> Span:
     if turn is None:
-        return "none yet"
-    return ended_words(turn, now) + (f": {text.one_line(turn['note'], 100)}" if turn["note"] else "")
+        return "none yet", ""
+    note = f": {text.one_line(turn['note'], 100)}" if turn["note"] else ""
+    return f"{ended_words(turn, now)}{note}", STYLES[Tone.WARNING] if turn.get("denied") else ""
 
 
 def ended_words(turn: Mapping[str, Any], now: float) -> str:
@@ -248,9 +250,9 @@ def turn_words(turn: Mapping[str, Any]) -> str:
     took = text.duration((turn["duration_ms"] or 0) / 1000)
     parts = [
         turn["outcome"] or "running",
+        *end_remarks(turn.get("denied"), turn.get("message_state")),  # a hive's older machine does not say
         took,
         text.plural(turn["tool_call_count"], "tool"),
-        f"{turn['denied']} denied" if turn.get("denied") else "",  # a hive's older machine does not say
         text.dollars(turn["cost_usd"]) if turn["cost_usd"] else "",
     ]
     return ", ".join(filter(None, parts))

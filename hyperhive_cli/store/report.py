@@ -113,6 +113,8 @@ _TURN_FIELDS = (
     "note",
     "cost_usd",
     "tool_call_count",
+    "denied",
+    "message_state",
 )
 
 

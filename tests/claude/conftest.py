@@ -66,7 +66,15 @@ class MessagesApi:
 
     def start(self, scenario: str) -> dict[str, str]:
         """Start a server that plays `scenarios/SCENARIO.json`; gives the environment for a claude that asks it."""
-        script = HERE / "scenarios" / f"{scenario}.json"
+        return self._serve(HERE / "scenarios" / f"{scenario}.json")
+
+    def play(self, *rules: Mapping[str, Any]) -> dict[str, str]:
+        """Start a server that plays these rules; return the environment for a claude that asks it."""
+        script = self.folder / "scenario.json"
+        script.write_text(json.dumps({"rules": rules}), encoding="utf-8")
+        return self._serve(script)
+
+    def _serve(self, script: Path) -> dict[str, str]:
         server = self.servers.enter_context(Server(0, script, self.workspace, bodies=self._bodies))
         serving = threading.Thread(target=server.serve_forever, args=[0.02])
         self.servers.callback(serving.join)

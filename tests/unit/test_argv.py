@@ -2,7 +2,7 @@
 
 import pytest
 
-from hyperhive_cli.claude.argv import Launch, check_extra, check_passed, child_environment, turn_argv
+from hyperhive_cli.claude.argv import Launch, check_passed, child_environment, turn_argv
 
 ALWAYS = ["--print", "--verbose", "--output-format", "stream-json"]
 CLAUDE = ("claude",)
@@ -132,28 +132,3 @@ def test_even_all_of_it_is_without_what_is_ours_and_an_outer_claudes() -> None:
 def test_what_is_no_variables_name_is_named(name: str) -> None:
     assert check_passed(["GOOD", "AWS_*", "x%%", name]) == name
     assert check_passed(["GOOD", "AWS_*", "x%%", "*"]) is None
-
-
-@pytest.mark.parametrize(
-    "flag",
-    [
-        *("-p", "--print", "--output-format", "--input-format", "--verbose", "-c", "--continue", "-r", "--resume"),
-        *("--session-id", "--fork-session", "--model", "-h", "--help", "-v", "--version"),
-    ],
-)
-def test_what_only_the_harness_may_set_is_named(flag: str) -> None:
-    assert check_extra(["--add-dir", "/x", flag]) == flag
-    assert check_extra([f"{flag}=value"]) == flag
-
-
-@pytest.mark.parametrize("argument", ["-rID", "-pc", "-c=x"])
-def test_a_short_flag_is_refused_with_its_value_glued_to_it(argument: str) -> None:
-    assert check_extra([argument]) is not None
-
-
-@pytest.mark.parametrize(
-    "extra",
-    [[], ["--add-dir", "/x"], ["--mcp-config=x.json"], ["--models"], ["model"], ["--append-system-prompt", "--"]],
-)
-def test_all_other_arguments_pass(extra: list[str]) -> None:
-    assert check_extra(extra) is None

@@ -23,8 +23,8 @@ FLOORS = {
         configuration moments sieve
         agent.__init__ agent.mark agent.pause agent.retry agent.state
         claude.__init__ claude.allowance claude.argv claude.compatibility claude.denials claude.evidence claude.limits
-        claude.models claude.outcome claude.prompt claude.redact claude.said claude.served claude.stream claude.stretch
-        claude.watch
+        claude.mcp claude.models claude.options claude.outcome claude.own_settings claude.prompt claude.redact
+        claude.said claude.served claude.stream claude.stretch claude.watch
         control.__init__ control.place control.wire
         demo.__init__ demo.replay
         hive.__init__ hive.address hive.hosting hive.report hive.schema hive.tenure
@@ -35,7 +35,7 @@ FLOORS = {
     2: """
         diagnosis ring
         agent.config
-        claude.guard claude.process claude.program
+        claude.files claude.guard claude.process claude.program
         control.client control.peer
         hive.room
         store.backup store.db store.ended store.events store.facts store.folder store.inbox store.log store.model

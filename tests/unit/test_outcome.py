@@ -460,6 +460,7 @@ CAUSES = {
     Cause.INTERRUPTED: ("interrupted", "interrupted: the harness was stopped"),
     Cause.TIMED_OUT: ("timed_out", "the turn's time limit was reached"),
     Cause.STALLED: ("stalled", "claude fell silent"),
+    Cause.START_TIMEOUT: ("not_started", "claude did not start in time"),
     Cause.LOGIN: ("needs_login", "not logged in, or the credentials are rejected"),
     Cause.WRONG_SESSION: ("session_lost", "claude took another session"),
     Cause.BUDGET: ("budget", "the turn's budget is used up"),

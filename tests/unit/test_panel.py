@@ -223,3 +223,10 @@ def test_a_table_gives_up_what_it_can_do_without() -> None:
     assert table(heads, rows, 40, shares=[1.0, 0.5])[1:] == [
         "a long name    1   22  █████████████████", "b            333       ████████▌",
     ]  # fmt: skip
+
+
+def test_the_last_turn_says_what_was_denied_in_the_colour_of_a_warning() -> None:
+    turn = {**FOUND["last_turn"], "outcome": "ok", "denied": 2, "message_state": "done", "note": None}
+    ((words, style),) = dict(status_to_rows(FOUND | {"last_turn": turn}, NOW))["last turn"]
+    assert (words.startswith("ok, 2 denied, "), style) == (True, "warn")
+    assert dict(status_to_rows(FOUND, NOW))["last turn"][0][1] == ""

@@ -1,6 +1,7 @@
 """The watchdog's verdicts and warnings, as a table over what was seen and the time; no clock but the argument."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ def seen_in(*lines: Line, **fields: Any) -> Evidence:  # noqa: ANN401 - those of
 
 
 NOTHING = Evidence()
+HOOK = seen_in({"type": "system", "subtype": "hook_started", "hook_event": "SessionStart"})
 WORKING = seen_in(INIT, TEXT)
 BUSY = seen_in(INIT, TEXT, running_tools={"b": "Read", "a": "Bash"})
 ANSWERED = seen_in(INIT, TEXT, OK)
@@ -39,10 +41,12 @@ BACKGROUND = seen_in(INIT, TEXT, OK, tasks={"a", "b"})
 ONE_TASK = seen_in(INIT, TEXT, OK, tasks={"a"})
 SECOND_IN_BACKGROUND = seen_in(INIT, TEXT, OK, INIT, TEXT, tasks={"a", "b"})
 LAST = "last line assistant"
+SILENCES = {Cause.STALLED, Cause.START_TIMEOUT}
 
 # seen, seconds from the start to the last line, and to the verdict; the verdict
 DUE = {
-    "no line": (NOTHING, None, 60, Cause.STALLED, "no line in 60 s"),
+    "no line": (NOTHING, None, 60, Cause.START_TIMEOUT, "no line in 60 s"),
+    "hook": (HOOK, 5, 1805, Cause.START_TIMEOUT, f"no line in 30 min ({LAST} 30 min ago)"),
     "working": (WORKING, 5, 1805, Cause.STALLED, f"no line in 30 min ({LAST} 30 min ago)"),
     "tools": (
         BUSY,
@@ -118,7 +122,7 @@ def test_t16_nothing_is_early_and_asking_when_told_to_finds_it_in_time(
 ) -> None:
     del detail
     assert isinstance(watching(seen, last_s).verdict(START + due_s - 0.001), float)
-    assert end_of(watching(seen, last_s), last_s or 0) == (due_s, int(cause is Cause.STALLED and last_s is not None))
+    assert end_of(watching(seen, last_s), last_s or 0) == (due_s, int(cause in SILENCES and last_s is not None))
 
 
 @pytest.mark.parametrize("last_s", [None, 5])
@@ -327,7 +331,25 @@ def test_a_verdict_says_what_the_tree_computed_last() -> None:
 
 def test_a_turn_that_times_out_before_its_first_line_says_so() -> None:
     limits = Limits(init_s=60, turn_s=3)
-    assert watching(NOTHING, None, limits).verdict(START + 3) == Verdict(Cause.TIMED_OUT, "after 3 s (no line yet)")
+    assert watching(NOTHING, None, limits).verdict(START + 3) == Verdict(Cause.START_TIMEOUT, "after 3 s (no line yet)")
+
+
+@pytest.mark.parametrize(
+    ("servers", "named"),
+    [
+        (("slow",), "slow"),
+        (tuple("abcde"), "a, b, c, d, e"),
+        (tuple("abcdefg"), "a, b, c, d, e and 2 more"),
+        (("x" * 100,), "x" * 40),
+    ],
+)
+def test_a_start_that_takes_too_long_names_the_mcp_servers_that_it_may_have_waited_for(
+    servers: tuple[str, ...], named: str
+) -> None:
+    detail = f"no line in 60 s; it starts its MCP servers first: {named} (see MCP_TIMEOUT and run --start-timeout)"
+    assert watching(NOTHING, None, replace(LIMITS, servers=servers)).verdict(START + 60) == Verdict(
+        Cause.START_TIMEOUT, detail
+    )
 
 
 @pytest.mark.parametrize(
