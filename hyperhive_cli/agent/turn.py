@@ -196,7 +196,8 @@ class TurnDesk:
         facts = session.facts_after(turn.evidence, record.outcome) | _facts_seen(turn.evidence)
         facts |= self._purse.facts_after(message, is_over=fate.state is not MessageState.READY)
         await self._settle(record, message, fate, facts)
-        for text in [*remarks(turn.evidence, ending), *_model_remark(turn.evidence, model)]:
+        told = _login_remark(record.outcome, config.withheld)
+        for text in [*remarks(turn.evidence, ending), *_model_remark(turn.evidence, model), *told]:
             self._bus.note(text, "warning")
         self._announce_end(record, message, fate)
         if (remark := session.remark(turn.evidence, record.outcome)) is not None:
@@ -291,3 +292,11 @@ def _model_remark(seen: Evidence, asked: str) -> list[str]:
 def _facts_seen(seen: Evidence) -> dict[str, str]:
     sizes = {"context_tokens": seen.context_tokens, "context_window": seen.context_window}
     return {name: str(found) for name, found in {**sizes, "auth_source": seen.auth_source}.items() if found is not None}
+
+
+def _login_remark(outcome: Outcome, withheld: Sequence[str]) -> list[str]:
+    """Say what claude could have logged in with and was not given."""
+    if outcome.kind is not OutcomeKind.NEEDS_LOGIN or not withheld:
+        return []
+    options = " ".join(f"--pass-env '{names}'" for names in withheld)
+    return [f"cloud credentials ({', '.join(withheld)}) are not passed to claude; if it needs them: run {options}"]
