@@ -201,7 +201,8 @@ class TurnDesk:
         mcp_before = read_mcp(self._inbox.fact("mcp"))
         facts |= self._purse.facts_after(message, is_over=fate.state is not MessageState.READY)
         await self._settle(record, message, fate, facts)
-        for text in [*remarks(turn.evidence, ending), *_model_remark(turn.evidence, model)]:
+        told = _login_remark(record.outcome, config.withheld)
+        for text in [*remarks(turn.evidence, ending), *_model_remark(turn.evidence, model), *told]:
             self._bus.note(text, "warning")
         if (change := mcp_remark(mcp_before, turn.evidence.mcp_troubles)) is not None:
             self._bus.note(change, "warning" if turn.evidence.mcp_troubles else "info")
@@ -306,3 +307,11 @@ def _model_remark(seen: Evidence, asked: str) -> list[str]:
 def _facts_seen(seen: Evidence) -> dict[str, str]:
     sizes = {"context_tokens": seen.context_tokens, "context_window": seen.context_window}
     return {name: str(found) for name, found in {**sizes, "auth_source": seen.auth_source}.items() if found is not None}
+
+
+def _login_remark(outcome: Outcome, withheld: Sequence[str]) -> list[str]:
+    """Say what claude could have logged in with and was not given."""
+    if outcome.kind is not OutcomeKind.NEEDS_LOGIN or not withheld:
+        return []
+    options = " ".join(f"--pass-env '{names}'" for names in withheld)
+    return [f"cloud credentials ({', '.join(withheld)}) are not passed to claude; if it needs them: run {options}"]
