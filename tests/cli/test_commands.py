@@ -96,7 +96,7 @@ STATUS_FIELDS = {
     "agent", "workspace", "state_dir", "running", "pid", "boot", "status", "waits_until", "state", "since_unix",
     "model", "session_id", "auth_source", "context_tokens", "context_window", "usage", "unread", "paused", "held",
     "dead", "login", "prewarmed", "seq", "last_event", "last_turn", "last_outcomes", "today", "budget",
-    "last_compaction", "next_due", "problems",
+    "last_compaction", "next_due", "problems", "limits", "mcp",
 }  # fmt: skip
 
 
@@ -137,6 +137,8 @@ def test_the_status_of_an_agent_that_runs(hive: Hive, fake_claude: FakeClaude) -
     assert found["last_turn"].keys() == {
         "turn_id", "message_id", "attempt", "model", "started", "duration_ms", "outcome", "note", "cost_usd",
         "tool_call_count",
+        "denied",
+        "message_state",
     }  # fmt: skip
     assert (found["seq"], found["last_event"]["seq"], found["last_event"]["kind"]) == (11, 11, "stream")
     assert found["last_event"]["age_s"] >= 0

@@ -62,6 +62,8 @@ def empty_report(paths: AgentPaths) -> dict[str, Any]:
         "today": None,
         "budget": None,
         "last_compaction": None,
+        "limits": [],
+        "mcp": None,
     }
 
 
@@ -119,6 +121,8 @@ def inbox_of_use() -> dict[str, Any]:
             "note": None,
             "cost_usd": 0.5,
             "tool_call_count": 2,
+            "denied": 0,
+            "message_state": "done",
         },
         "last_outcomes": ["bad_request", "deferred", "ok"],
         "budget": None,
