@@ -10,6 +10,7 @@ from typing import NamedTuple
 import trio
 
 from hyperhive_cli.agent.config import AgentConfig
+from hyperhive_cli.agent.credentials import is_logged_in
 from hyperhive_cli.agent.ledger import Ledger
 from hyperhive_cli.agent.purse import Lift, Purse
 from hyperhive_cli.agent.refresh import Refresh
@@ -194,7 +195,8 @@ class TurnDesk:
         if turn.unheard and ending.cause is None:
             turn, ending = await self._attend(request, None)
         duration_ms = round((trio.current_time() - started) * 1000)
-        record = self._record(turn_id, turn.evidence, ending, duration_ms, session)
+        outcome = await self._outcome(turn.evidence, ending)
+        record = self._record(turn_id, turn.evidence, ending, outcome, duration_ms, session)
         fate = _fate(record.outcome, message)
         facts = session.facts_after(turn.evidence, record.outcome) | _facts_seen(turn.evidence)
         facts |= self._account_facts(turn.evidence)
@@ -234,8 +236,16 @@ class TurnDesk:
         finally:
             self._running = None
 
-    def _record(self, turn_id: int, seen: Evidence, ending: Ending, duration_ms: int, session: Session) -> TurnRecord:
-        outcome = classify(seen, ending)
+    async def _outcome(self, seen: Evidence, ending: Ending) -> Outcome:
+        """Classify a run. A 403 means a login only where claude itself says that there is none."""
+        found = classify(seen, ending)
+        if found.kind is OutcomeKind.REFUSED and not await is_logged_in(self._config):
+            return found._replace(kind=OutcomeKind.NEEDS_LOGIN)
+        return found
+
+    def _record(
+        self, turn_id: int, seen: Evidence, ending: Ending, outcome: Outcome, duration_ms: int, session: Session
+    ) -> TurnRecord:
         return TurnRecord(
             turn_id=turn_id,
             outcome=outcome._replace(suspect=session.is_suspect(seen, outcome)),

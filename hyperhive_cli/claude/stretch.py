@@ -97,8 +97,8 @@ class Stretch:
 
     def observe_informational(self, line: Mapping[str, Any]) -> None:
         """Take in a `system/informational` line: it tells of a prompt that a hook blocked."""
-        if line.get("prevent_continuation") is True:
-            outcome = line.get("prompt_submit_outcome")
+        outcome = line.get("prompt_submit_outcome")  # from 2.1.330 on; it comes only where the prompt goes no further
+        if line.get("prevent_continuation") is True or isinstance(outcome, Mapping):
             reason = text_field(outcome, "reason") if isinstance(outcome, Mapping) else None
             said = (text_field(line, "content") or "").partition(_PROMPT_QUOTED)[0].strip()
             self.blocked = (reason or said or "no reason given")[:REASON_LIMIT_CHARS]
