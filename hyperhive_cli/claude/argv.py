@@ -41,8 +41,7 @@ def turn_argv(
     (not its session, whatever the release). Free values go as `--flag=value`, so that none can become a flag of its
     own.
     """
-    hook_events = [HOOK_EVENTS_FLAG] if launch.hook_events else []
-    argv = [*launch.command, "--print", "--verbose", "--output-format", "stream-json", *hook_events, f"--model={model}"]
+    argv = [*launch.command, "--print", "--verbose", "--output-format", "stream-json", f"--model={model}"]
     if stream_input:
         argv += ["--input-format", "stream-json"]
     if session_id is not None:
@@ -57,6 +56,8 @@ def turn_argv(
         argv.append("--include-partial-messages")
     if cost_cap_usd is not None:
         argv.append(f"{COST_CAP_FLAG}={max(cost_cap_usd, 0.000001):.6f}")
+    if launch.hook_events:
+        argv.append(HOOK_EVENTS_FLAG)
     return [*argv, *launch.extra]
 
 
