@@ -187,12 +187,9 @@ def _budget(budget: Mapping[str, Any] | None) -> list[Row]:
 
 
 def _limits(limits: Sequence[Mapping[str, Any]] | None, now: float) -> list[Row]:
-    """Return the row of the account's limits, without those that have reset; none where claude has named none."""
-    spans: list[Span] = []
-    for limit in open_limits(limits, now):
-        spans += [(" · ", "quiet")] if spans else []
-        spans.append((limit_words(limit, now), limit_style(limit)))
-    return [("limits", spans)] if spans else []
+    """Return a row for each of the account's limits that has not reset yet."""
+    found = [(limit_words(limit, now), limit_style(limit)) for limit in open_limits(limits, now)]
+    return [("" if position else "limits", [span]) for position, span in enumerate(found)]
 
 
 def _mcp(troubles: Sequence[str] | None) -> list[Row]:
