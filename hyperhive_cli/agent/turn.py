@@ -126,10 +126,9 @@ class TurnDesk:
         self._announce_start(turn_id, None, command)
         self._bus.set_state(TurnState.COMPACTING)
         ended = await self._run(turn_id, command, None)
-        if ended.outcome.ok and not ended.seen.compacted:
-            note = ended.seen.answer or "nothing was compacted"
-            return ended._replace(outcome=Outcome(OutcomeKind.OK, note))
-        return ended
+        is_idle = ended.outcome.kind is OutcomeKind.FAILED and ended.seen.own.ended_well
+        # Recorded as a failure, but none that the agent must wait for.
+        return ended._replace(outcome=Outcome(OutcomeKind.OK, ended.outcome.note)) if is_idle else ended
 
     def _announce_start(self, turn_id: int, message: Message | None, command: str = "") -> None:
         self._bus.publish(
@@ -201,6 +200,7 @@ class TurnDesk:
             turn, ending = await self._attend(replace(request, argv=argv), None)
         duration_ms = round((trio.current_time() - started) * 1000)
         outcome = await self._outcome(turn.evidence, ending)
+        outcome = outcome if message is not None else _compaction_outcome(turn.evidence, outcome)
         record = self._record(turn_id, turn.evidence, ending, outcome, duration_ms, session)
         fate = _fate(record.outcome, message)
         facts = session.facts_after(turn.evidence, record.outcome) | _facts_seen(turn.evidence)
@@ -307,6 +307,13 @@ class TurnDesk:
             self._bus.note(f"{text}; {self._purse.advice(outcome.kind, message.id)}", "error")
         self._purse.warn_of_day()
         self._bus.set_state(TurnState.IDLE)
+
+
+def _compaction_outcome(seen: Evidence, outcome: Outcome) -> Outcome:
+    """Return the outcome of a `/compact`: claude ends one that failed like one that succeeded (exit 0, no error)."""
+    if not outcome.ok or seen.compacted:
+        return outcome
+    return Outcome(OutcomeKind.FAILED, seen.compact_error or seen.answer or "nothing was compacted")
 
 
 def _fate(outcome: Outcome, message: Message | None) -> Fate:

@@ -9,7 +9,7 @@ from hyperhive_cli.claude.limits import LimitReport, line_to_limits
 from hyperhive_cli.claude.missing_servers import mcp_troubles
 from hyperhive_cli.claude.models import answering_model, plain_model
 from hyperhive_cli.claude.stream import content_blocks, session_id_of, text_field, tool_calls
-from hyperhive_cli.claude.stretch import Stretch, whole
+from hyperhive_cli.claude.stretch import REASON_LIMIT_CHARS, Stretch, whole
 from hyperhive_cli.settings import MOST
 from hyperhive_cli.usage import TokenUsage, context_of
 
@@ -65,6 +65,7 @@ class Evidence:
     failed_calls: int = 0  # tool calls in a row, the last ones
     last_failure: str = ""  # how the last of them is named
     compacted: bool = False
+    compact_error: str | None = None  # why the last compaction failed
     compacted_from: int | None = None  # the context's size before
     first_context_tokens: int | None = None  # as the first request found it
 
@@ -195,6 +196,11 @@ def _observe_informational(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.current.observe_informational(line)
 
 
+def _observe_status(seen: Evidence, line: Mapping[str, Any]) -> None:
+    if line.get("compact_result") == "failed":
+        seen.compact_error = (text_field(line, "compact_error") or "no reason given")[:REASON_LIMIT_CHARS]
+
+
 def _observe_hook(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.current.observe_hook(line)
 
@@ -224,6 +230,7 @@ _SYSTEM: dict[str, Callable[[Evidence, Mapping[str, Any]], None]] = {
     "init": _observe_init,
     "api_retry": _observe_retry,
     "informational": _observe_informational,
+    "status": _observe_status,
     "hook_response": _observe_hook,
     "compact_boundary": _observe_boundary,
     "background_tasks_changed": _observe_tasks,  # not before 2.1.330, where it has the last word

@@ -5,7 +5,7 @@ import trio
 
 from hyperhive_cli.agent.mark import Mark
 from tests.conftest import Step
-from tests.process.world import FOR_EVER, INIT, TEXT, TEXT_SESSION, TOO_LONG, Life, World, refused
+from tests.process.world import FOR_EVER, INIT, TEXT, TEXT_SESSION, TOO_LONG, Life, World, refused, result
 
 GIVEN_UP = "not even a new session stays below 50 % of the context"
 HALF = Mark(50.0, "keep the names")
@@ -118,4 +118,18 @@ def test_a_new_session_for_a_full_context_waits_for_the_inbox(world: World) -> N
     world.put("one")
     with world.busy_once("skip_continue"):
         life = world.drain(TOO_LONG, [TEXT])
-    assert life.outcomes() == ["context_full", "ok", "ok"]  # with nothing to compact
+    assert life.outcomes() == ["context_full", "failed", "ok"]  # with nothing to compact
+
+
+def test_a_compaction_that_failed_is_recorded_as_a_failure_and_says_why(world: World) -> None:
+    """As both releases end it: a status with the error, a text of the binary's own, a result without an error."""
+    error = "Error during compaction: API Error: 400 the summary was refused"
+    status = {"type": "system", "subtype": "status", "status": None, "compact_result": "failed", "compact_error": error}
+    text = {"type": "assistant", "message": {"model": "<synthetic>", "content": [{"type": "text", "text": error}]}}
+    failed: list[Step] = [{"line": status}, *turn()[:1], {"line": text}, result(result=error)]
+    world.put("do it")
+    life = world.drain(turn(900), failed, mark=HALF)
+    compaction = life.events("turn_end")[1]
+    assert (compaction["outcome"], compaction["ok"], compaction["note"]) == ("failed", False, error)
+    assert [row["outcome"] for row in world.inbox.newest_turns(2)] == ["failed", "ok"]
+    assert life.bus.status == "online", "the agent does not wait for it"
