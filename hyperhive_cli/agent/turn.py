@@ -16,6 +16,7 @@ from hyperhive_cli.agent.refresh import Refresh
 from hyperhive_cli.agent.retry import Fate, message_fate, outcome_for_agent
 from hyperhive_cli.agent.session import Session
 from hyperhive_cli.agent.state import TurnState
+from hyperhive_cli.agent.waiting import LimitWait
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.allowance import Allowance
 from hyperhive_cli.claude.argv import turn_argv
@@ -222,7 +223,8 @@ class TurnDesk:
 
     async def _attend(self, request: TurnRequest, waiting: Sequence[str] | None) -> tuple[Turn, Ending]:
         """Run claude once: the one that waits with this command line, if one does."""
-        turn = Turn(request, self._bus)
+        feed = LimitWait(self._bus)
+        turn = Turn(request, feed)
         if self._closing:
             turn.stop(Cause.INTERRUPTED)
         if self._deadline_s is not None:
@@ -233,6 +235,7 @@ class TurnDesk:
                 return turn, await turn.run(self._take(waiting))
         finally:
             self._running = None
+            feed.close()
 
     def _record(self, turn_id: int, seen: Evidence, ending: Ending, duration_ms: int, session: Session) -> TurnRecord:
         outcome = classify(seen, ending)
