@@ -323,7 +323,8 @@ def _model_remark(seen: Evidence, asked: str) -> list[str]:
 
 
 def _facts_seen(seen: Evidence) -> dict[str, str]:
-    sizes = {"context_tokens": seen.context_tokens, "context_window": seen.context_window}
+    size = "" if seen.compacted and seen.context_tokens is None else seen.context_tokens
+    sizes = {"context_tokens": size, "context_window": seen.context_window}
     return {name: str(found) for name, found in {**sizes, "auth_source": seen.auth_source}.items() if found is not None}
 
 
