@@ -17,6 +17,7 @@ from hyperhive_cli.agent.refresh import Refresh
 from hyperhive_cli.agent.retry import Fate, message_fate, outcome_for_agent
 from hyperhive_cli.agent.session import Session
 from hyperhive_cli.agent.state import TurnState
+from hyperhive_cli.agent.waiting import LimitWait
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.allowance import Allowance
 from hyperhive_cli.claude.argv import lacks_hook_events, turn_argv
@@ -229,7 +230,8 @@ class TurnDesk:
 
     async def _attend(self, request: TurnRequest, waiting: Sequence[str] | None) -> tuple[Turn, Ending]:
         """Run claude once: the one that waits with this command line, if one does."""
-        turn = Turn(request, self._bus)
+        feed = LimitWait(self._bus)
+        turn = Turn(request, feed)
         if self._closing:
             turn.stop(Cause.INTERRUPTED)
         if self._deadline_s is not None:
@@ -240,6 +242,7 @@ class TurnDesk:
                 return turn, await turn.run(self._take(waiting))
         finally:
             self._running = None
+            feed.close()
 
     async def _outcome(self, seen: Evidence, ending: Ending) -> Outcome:
         """Classify a run. A 403 means a login only where claude itself says that there is none."""
@@ -327,7 +330,8 @@ def _model_remark(seen: Evidence, asked: str) -> list[str]:
 
 
 def _facts_seen(seen: Evidence) -> dict[str, str]:
-    sizes = {"context_tokens": seen.context_tokens, "context_window": seen.context_window}
+    size = "" if seen.compacted and seen.context_tokens is None else seen.context_tokens
+    sizes = {"context_tokens": size, "context_window": seen.context_window}
     return {name: str(found) for name, found in {**sizes, "auth_source": seen.auth_source}.items() if found is not None}
 
 

@@ -167,9 +167,11 @@ class Evidence:
 
 
 def version_numbers(version: str | None) -> tuple[int, ...]:
-    """Read `2.1.330` as numbers; an unreadable or missing version counts as the newest."""
+    """Read `2.1.330` as numbers. An unreadable version counts as the newest, a missing one as the oldest."""
+    if not version:
+        return (0,)
     try:
-        return tuple(int(part) for part in (version or "").split("-")[0].split("."))
+        return tuple(int(part) for part in version.split("-")[0].split("."))
     except ValueError:
         return (1_000_000,)
 
@@ -209,7 +211,7 @@ def _observe_boundary(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.compacted = True
     metadata = line.get("compact_metadata")
     seen.compacted_from = whole(metadata.get("pre_tokens")) if isinstance(metadata, Mapping) else None
-    seen.context_tokens = context_of(line) or seen.context_tokens
+    seen.context_tokens = context_of(line)  # 2.1.100 and 2.0.77 do not say: then it is not known
 
 
 def _observe_tasks(seen: Evidence, line: Mapping[str, Any]) -> None:

@@ -201,7 +201,8 @@ def _compacted(found: Mapping[str, Any] | None, now: float) -> list[Row]:
     """Give the row of the newest compaction, if there was one."""
     if found is None:
         return []
-    sizes = f"{text.tokens(found['before'])} to {text.tokens(found['after'])}"
+    after = "an unknown size" if found["after"] is None else text.tokens(found["after"])
+    sizes = f"{text.tokens(found['before'])} to {after}"
     ago = text.duration(max(0.0, now - (found["ended"] or 0) / 1000))
     return [("compacted", [(f"{sizes}, {ago} ago (turn {found['turn_id']})", "quiet")])]
 

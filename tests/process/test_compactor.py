@@ -57,6 +57,28 @@ def test_a_context_over_the_mark_is_compacted_once_between_two_turns(world: Worl
     assert (turns[1]["compacted_from"], turns[1]["context_tokens"]) == (900, 100)
 
 
+def test_after_a_compaction_that_does_not_say_how_large_it_is_the_size_is_not_known(world: World) -> None:
+    """As 2.1.100 and 2.0.77 do it: not the size before, which would be over the mark for ever."""
+    silent: Step = {"line": {**BOUNDARY["line"], "compact_metadata": {"trigger": "manual", "pre_tokens": 900}}}
+    for word in ("one", "two"):
+        world.put(word)
+    life = world.drain(turn(900), [*turn()[:1], silent, done()], turn(150), mark=HALF)
+    assert bodies(life) == ["one", COMMAND, "two"]
+    assert "the context is compacted: from 900 to an unknown size" in life.notes()
+    sizes = [(event["context_tokens"], event["context_window"]) for event in life.events("token_usage_changed")]
+    assert sizes == [(900, 1_000), (None, 1_000), (150, 1_000)]
+    turns = world.inbox.newest_turns(2)
+    assert (turns[1]["compacted_from"], turns[1]["context_tokens"]) == (900, None)
+
+
+def test_a_size_that_is_not_known_is_not_known_after_a_restart(world: World) -> None:
+    silent: Step = {"line": {**BOUNDARY["line"], "compact_metadata": {"pre_tokens": 900}}}
+    world.put("one")
+    life = world.drain(turn(900), [*turn()[:1], silent, done()], mark=HALF)
+    assert life.bus.context_tokens is None
+    assert world.inbox.fact("context_tokens") == ""
+
+
 def test_it_survives_a_restart_and_waits_for_a_pause_to_end(world: World) -> None:
     world.put("one")
     world.drain(turn(900))

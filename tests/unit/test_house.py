@@ -24,7 +24,7 @@ FLOORS = {
         agent.__init__ agent.mark agent.pause agent.retry agent.state
         claude.__init__ claude.allowance claude.argv claude.compatibility claude.denials claude.evidence claude.limits
         claude.mcp claude.missing_servers claude.models claude.options claude.outcome claude.own_settings claude.prompt
-        claude.redact claude.said claude.served claude.stream claude.stretch claude.watch
+        claude.redact claude.retries claude.said claude.served claude.stream claude.stretch claude.watch
         control.__init__ control.place control.wire
         demo.__init__ demo.replay
         hive.__init__ hive.address hive.hosting hive.report hive.schema hive.tenure
@@ -53,6 +53,7 @@ FLOORS = {
     4: """
         agent.care agent.checkup agent.compactor agent.control agent.credentials agent.hook agent.ledger agent.login
         agent.loop agent.panel agent.prewarm agent.purse agent.refresh agent.screen agent.session agent.slots agent.turn
+        agent.waiting
         hive.kin hive.member hive.relay hive.shipper
         web.hive
     """,
