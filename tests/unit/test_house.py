@@ -22,7 +22,8 @@ FLOORS = {
     1: """
         configuration moments sieve
         agent.__init__ agent.mark agent.pause agent.retry agent.state
-        claude.__init__ claude.allowance claude.argv claude.compatibility claude.evidence claude.outcome claude.prompt
+        claude.__init__ claude.allowance claude.argv claude.compatibility claude.evidence claude.outcome claude.planned
+        claude.prompt
         claude.redact claude.stream claude.watch
         control.__init__ control.place control.wire
         demo.__init__ demo.replay
