@@ -79,13 +79,17 @@ class TurnEnd(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note(_Event):
-    """A remark of the harness, or a line of claude's stderr, or of its stdout that was no JSON object."""
+    """A remark of the harness, or a line of claude's stderr, or of its stdout that was no JSON object.
+
+    `attention`: a person should hear of it.
+    """
 
     kind = "note"
 
     text: str
     level: str = "info"
     source: str = "harness"
+    attention: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

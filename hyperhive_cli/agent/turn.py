@@ -14,6 +14,7 @@ from hyperhive_cli.agent.refresh import Refresh
 from hyperhive_cli.agent.retry import Fate, message_fate
 from hyperhive_cli.agent.session import Session
 from hyperhive_cli.agent.state import TurnState
+from hyperhive_cli.agent.wakeups import Plans, notes_of, plans_of, session_note
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.allowance import Allowance
 from hyperhive_cli.claude.argv import turn_argv
@@ -173,6 +174,8 @@ class TurnDesk:
             redact=config.redactor,
         )
         self._bus.take_tool_calls()
+        if message is not None and (note := session_note(message, session.id)) is not None:
+            self._bus.publish(note)
         started = trio.current_time()
         waiting = None if message is None else self._argv(session, allowance, waits=True)
         turn, ending = await self._attend(request, waiting)
@@ -183,10 +186,12 @@ class TurnDesk:
         fate = _fate(record.outcome, message, poisoned=session.is_suspect(turn.evidence, record.outcome))
         facts = session.facts_after(turn.evidence, record.outcome) | _facts_seen(turn.evidence)
         facts |= self._purse.facts_after(message, is_over=fate.state is not MessageState.READY)
-        await self._settle(record, message, fate, facts)
+        plans = Plans() if message is None else plans_of(turn.evidence.planned, record.session_id, fate.state)
+        numbers = await self._settle(record, message, fate, facts, plans)
         for text in remarks(turn.evidence, ending):
             self._bus.note(text, "warning")
         self._announce_end(record, message, fate)
+        self._bus.publish(*notes_of(turn.evidence.planned, fate.state, numbers))
         if (remark := session.remark(turn.evidence, record.outcome)) is not None:
             self._bus.note(remark, "warning")
         return record.outcome, turn.evidence
@@ -222,7 +227,9 @@ class TurnDesk:
             result_text=seen.result_text,
         )
 
-    async def _settle(self, record: TurnRecord, message: Message | None, fate: Fate, facts: Mapping[str, str]) -> None:
+    async def _settle(
+        self, record: TurnRecord, message: Message | None, fate: Fate, facts: Mapping[str, str], plans: Plans
+    ) -> list[int]:
         resets_at = record.outcome.resets_at
         settle = partial(
             self._inbox.settle,
@@ -234,10 +241,13 @@ class TurnDesk:
             not_before=0 if resets_at is None else resets_at * 1000,
             now_ms=self._bus.now_ms(),
             facts=facts,
+            planned=plans.messages,
+            replaced=plans.replaced,
         )
         limit_s = self._config.drain_wait_s if self._config.drain else math.inf
-        await self._ledger.insist(settle, limit_s=limit_s)
+        numbers = await self._ledger.insist(settle, limit_s=limit_s)
         self.failed = self.failed or not record.outcome.ok
+        return numbers
 
     def _announce_end(self, record: TurnRecord, message: Message | None, fate: Fate) -> None:
         outcome = record.outcome

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hyperhive_cli.claude.planned import Planned
 from hyperhive_cli.claude.stream import DIAGNOSTIC, content_blocks
 from hyperhive_cli.settings import MOST
 from hyperhive_cli.usage import TokenUsage, context_of
@@ -69,9 +70,11 @@ class Evidence:
     compacted: bool = False
     compacted_from: int | None = None  # the context's size before
     first_context_tokens: int | None = None  # as the first request found it
+    planned: Planned = field(default_factory=Planned)
 
     def observe_stream(self, line: Mapping[str, Any]) -> None:
         """Take in one line. Unknown types and odd shapes are ignored, never an error."""
+        self.planned.observe_stream(line)
         observe = _OBSERVERS.get(_text(line.get("type")) or "")
         if observe is not None:
             observe(self, line)

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from hyperhive_cli.claude.stream import content_blocks
-from hyperhive_cli.settings import MOST
 
+LATEST_MS = 10**14  # in the year 5138: a calendar ends with 9999
 MAX_ENTRIES = 100  # open calls, and jobs
 PROMPT_CHARS = 200_000  # in UTF-8 less than a message may have
 TEXT_CHARS = 500  # of anything else
@@ -141,7 +141,7 @@ def _text(value: object, most: int = TEXT_CHARS) -> str:
 
 
 def _moment(value: object) -> int | None:
-    """Return a moment in Unix ms; None for 0, which is none, and for what cannot be one."""
+    """Return a moment in Unix ms; None for 0, which means that nothing was planned, and for an impossible one."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    return int(value) if 0 < value <= MOST else None
+    return int(value) if 0 < value <= LATEST_MS else None

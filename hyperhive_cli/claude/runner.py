@@ -295,7 +295,8 @@ class Turn:
             self._watchdog.measure(None if self._process is None else self._process.cpu_s(), now)
         found = self._watchdog.verdict(now)
         if isinstance(found, Verdict):
-            self._warn(f"interrupting claude: {found.detail}")
+            if not found.is_expected:
+                self._warn(f"interrupting claude: {found.detail}")
             self.stop(found.cause, found.detail)
         elif (text := self._watchdog.warning(now)) is not None:
             self._warn(text)

@@ -19,6 +19,7 @@ from hyperhive_cli.claude.outcome import Cause
 BUSY_SHARE = 0.03
 READINGS = 10  # of the processor time, in one stall time
 LEAST_STEP_S = 1.0  # between two of them: /proc counts in hundredths of a second
+WAKEUP_GRACE_S = 0.5  # after the result, where claude waits for its wake-up: queued work begins within 0.05 s
 MOST_SILENCES = 4  # how many stall times life without a line may last: a hung tool server, or a spinning claude
 
 
@@ -35,10 +36,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """End the turn for this cause; `detail` is the diagnosis."""
+    """End the turn for this cause; `detail` is the diagnosis. `is_expected`: nothing is wrong."""
 
     cause: Cause
     detail: str
+    is_expected: bool = False
 
 
 class Watchdog:
@@ -116,7 +118,7 @@ class Watchdog:
             return Verdict(Cause.BUDGET, detail)
         cause, due = min(self._deadlines(), key=lambda deadline: deadline[1])
         if due <= now:
-            return Verdict(cause, self._reason(cause, now))
+            return Verdict(cause, self._reason(cause, now), cause is Cause.FINISHED and self._waits_for_wakeup())
         return min(due, self._next_reading(), self._next_warning())
 
     def _deadlines(self) -> list[tuple[Cause, float]]:
@@ -135,7 +137,13 @@ class Watchdog:
     def _is_working(self) -> bool:
         return self._last_line is not None and (self._seen.results == 0 or self._seen.answering)
 
+    def _waits_for_wakeup(self) -> bool:
+        """Whether claude is alive for the sake of its wake-up alone, which becomes a message of the inbox."""
+        return self._seen.planned.wakeup is not None and not self._seen.background_tasks
+
     def _grace_s(self) -> float:
+        if self._waits_for_wakeup():
+            return min(WAKEUP_GRACE_S, self._limits.grace_s)
         return self._limits.background_s if self._seen.background_tasks else self._limits.grace_s
 
     def _next_reading(self) -> float:

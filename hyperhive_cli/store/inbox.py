@@ -17,6 +17,7 @@ from hyperhive_cli.store import db as database
 from hyperhive_cli.store import rescue, schema, stats
 from hyperhive_cli.store.facts import READ_FACT, put_fact
 from hyperhive_cli.store.place import Place, place_of
+from hyperhive_cli.store.planned import PlannedMessage, drop_planned, put_planned
 from hyperhive_cli.store.rescue import await_place, open_connection
 from hyperhive_cli.store.stats import TurnRecord
 
@@ -170,8 +171,14 @@ class Inbox:
         acted: bool = False,
         not_before: int = 0,
         facts: Mapping[str, str] | None = None,
-    ) -> None:
-        """Store how a turn ended, the message's new state and the agent's facts, in ONE transaction."""
+        planned: Sequence[PlannedMessage] = (),
+        replaced: str | None = None,
+    ) -> list[int]:
+        """Store how a turn ended, the message's new state and the agent's facts, in ONE transaction.
+
+        What the turn has `planned` is stored too; those of earlier turns that wait are cancelled, where `replaced`
+        says why. Returns the numbers of the planned messages.
+        """
         with self._transaction() as db:
             stats.close_turn(db, record)
             if message is not None:
@@ -191,6 +198,9 @@ class Inbox:
                 )
             for name, value in (facts or {}).items():
                 put_fact(db, name, value)
+            if replaced is not None:
+                drop_planned(db, replaced, now_ms)
+            return put_planned(db, planned, now_ms)
 
     def recover(self, boot: str, *, now_ms: int) -> list[Message]:
         """Return what earlier lives of the harness had leased: to ready, or to dead when attempts are used up.

@@ -39,7 +39,7 @@ FLOORS = {
         control.client control.peer
         hive.room
         store.backup store.db store.ended store.events store.facts store.folder store.inbox store.log store.model
-        store.place store.report store.rescue store.spent store.stats store.turns
+        store.place store.planned store.report store.rescue store.spent store.stats store.turns
     """,
     3: """
         bus
@@ -53,6 +53,7 @@ FLOORS = {
     4: """
         agent.care agent.checkup agent.compactor agent.control agent.credentials agent.hook agent.ledger agent.login
         agent.loop agent.panel agent.prewarm agent.purse agent.refresh agent.screen agent.session agent.slots agent.turn
+        agent.wakeups
         hive.kin hive.member hive.relay hive.shipper
         web.hive
     """,
