@@ -141,7 +141,7 @@ class TurnDesk:
 
     def _argv(self, session: Session, allowance: Allowance, *, waits: bool) -> list[str]:
         return turn_argv(
-            self._config.launch,
+            self._config.next_launch(),
             model=self._bus.model,
             session_id=session.id,
             newest=self._takes_newest(session),

@@ -8,18 +8,26 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hyperhive_cli.claude.planned import WAKEUP_TOOL
+from hyperhive_cli.claude.settings_flag import FLAG as SETTINGS_FLAG
+
 COST_CAP_FLAG = "--max-budget-usd"  # claude refuses 0
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What every turn of an agent passes to claude; `command` is the program with its own first arguments."""
+    """What every turn of an agent passes to claude; `command` is the program with its own first arguments.
+
+    `settings` is the value of `--settings`, and not in `extra` then.
+    """
 
     command: tuple[str, ...]
     permission_mode: str | None = None
     skip_permissions: bool = False
     partial: bool = False
     extra: tuple[str, ...] = ()
+    no_wakeups: bool = False
+    settings: str | None = None
 
 
 def turn_argv(
@@ -53,6 +61,10 @@ def turn_argv(
         argv.append("--include-partial-messages")
     if cost_cap_usd is not None:
         argv.append(f"{COST_CAP_FLAG}={max(cost_cap_usd, 0.000001):.6f}")
+    if launch.no_wakeups:  # measured: an operator's own --disallowedTools, in any of its forms, is added to this one
+        argv.append(f"--disallowedTools={WAKEUP_TOOL}")
+    if launch.settings is not None:
+        argv.append(f"{SETTINGS_FLAG}={launch.settings}")
     return [*argv, *launch.extra]
 
 

@@ -22,9 +22,9 @@ FLOORS = {
     1: """
         configuration moments sieve
         agent.__init__ agent.mark agent.pause agent.retry agent.state
-        claude.__init__ claude.allowance claude.argv claude.compatibility claude.evidence claude.outcome claude.planned
-        claude.prompt
-        claude.redact claude.stream claude.watch
+        claude.__init__ claude.allowance claude.argv claude.arrivals claude.compatibility claude.evidence claude.outcome
+        claude.planned claude.prompt
+        claude.redact claude.settings_flag claude.stream claude.watch
         control.__init__ control.place control.wire
         demo.__init__ demo.replay
         hive.__init__ hive.address hive.hosting hive.report hive.schema hive.tenure
@@ -34,7 +34,7 @@ FLOORS = {
     """,
     2: """
         diagnosis ring
-        agent.config
+        agent.config agent.settings_copy
         claude.guard claude.process claude.program
         control.client control.peer
         hive.room
@@ -61,8 +61,8 @@ FLOORS = {
     6: """
         cli.__init__ cli.agents cli.amount cli.backup cli.budget cli.completers cli.completion cli.config cli.configured
         cli.demo cli.doctor cli.export cli.fleet_tail cli.hive cli.host cli.inbox cli.invocation cli.limits cli.login
-        cli.main cli.model cli.progress cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail
-        cli.web
+        cli.main cli.model cli.progress cli.rights cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status
+        cli.tail cli.web
     """,
     7: "__main__",
 }
