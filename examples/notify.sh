@@ -9,7 +9,8 @@ set -eu
 text=$(python3 -c '
 import json, sys
 event = json.load(sys.stdin)
-words = [event.get(name) for name in ("status", "outcome", "note", "text")]
+words = [event.get(name) for name in ("status", "outcome", "message_state", "note", "text")]
+words += ["(calls were denied)"] if event.get("denied") else []
 print(" ".join([event["kind"].replace("_", " ") + ":", *(str(word)[:200] for word in words if word)]))
 ')
 title="hyperhive: ${HYPERHIVE_AGENT:-agent}"

@@ -10,12 +10,17 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any
 
+from hyperhive_cli.outcomes import is_ok
 from hyperhive_cli.usage import TokenUsage
 
 
 @dataclass(frozen=True, slots=True)
 class EndedTurn:
-    """One ended turn. `cost_usd` is None where claude has named none; `started` is Unix ms."""
+    """One ended turn. `cost_usd` is None where claude has named none; `started` is Unix ms.
+
+    `model` is the one that was asked for, `answered_model` the one that answered (None: not known). `denied` counts
+    tool calls; `message_state` is what became of the message (None: it had none, or an earlier release ran it).
+    """
 
     turn_id: int
     started: int
@@ -26,6 +31,9 @@ class EndedTurn:
     cost_usd: float | None = None
     context_tokens: int | None = None
     tools: Mapping[str, int] = field(default_factory=dict)
+    answered_model: str | None = None
+    denied: int = 0
+    message_state: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Give its figures, under the names of `show --json`."""
@@ -34,11 +42,14 @@ class EndedTurn:
             "started": self.started,
             "outcome": self.outcome,
             "model": self.model,
+            "answered_model": self.answered_model,
             "duration_ms": self.duration_ms,
             **self.usage.to_dict(),
             "cost_usd": self.cost_usd,
             "context_tokens": self.context_tokens,
             "tool_call_count": sum(self.tools.values()),
+            "denied": self.denied,
+            "message_state": self.message_state,
         }
 
 
@@ -79,7 +90,7 @@ def tally(turns: Sequence[EndedTurn]) -> dict[str, Any]:
     usage = sum((turn.usage for turn in turns), TokenUsage())
     return {
         "turns": len(turns),
-        "ok": sum(turn.outcome == "ok" for turn in turns),
+        "ok": sum(is_ok(turn.outcome) for turn in turns),
         "duration_ms": sum(took),
         "duration_p50_ms": percentile(took, 0.5),
         "duration_p95_ms": percentile(took, 0.95),
@@ -109,7 +120,7 @@ def account(
 
 
 _KEYS: Mapping[str, Callable[[EndedTurn], str]] = {
-    "model": lambda turn: turn.model or "unknown",
+    "model": lambda turn: turn.answered_model or turn.model or "unknown",
     "outcome": lambda turn: turn.outcome,
 }
 BY = ("day", *_KEYS, "tool")

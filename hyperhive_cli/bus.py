@@ -16,7 +16,7 @@ from uuid import uuid4
 import trio
 
 from hyperhive_cli.agent.state import TurnState
-from hyperhive_cli.claude.stream import tool_names
+from hyperhive_cli.claude.stream import session_id_of, tool_names
 from hyperhive_cli.errors import StoreError
 from hyperhive_cli.events import (
     BusEvent,
@@ -90,9 +90,9 @@ class Bus:
         if remark is not None:
             self.publish(remark)
 
-    def note(self, text: str, level: str = "info", source: str = "harness") -> None:
-        """Publish a remark."""
-        self.publish(Note(text=text, level=level, source=source))
+    def note(self, text: str, level: str = "info", source: str = "harness", *, attention: bool = False) -> None:
+        """Publish a remark; with `attention` a person should hear of it."""
+        self.publish(Note(text=text, level=level, source=source, attention=attention))
 
     def _next_seq(self, event: LiveEvent) -> int | None:
         if isinstance(event, Stream) and event.is_partial:
@@ -186,12 +186,15 @@ class Bus:
             self.state, self.since_unix = state, int(self._now())
             self.publish(TurnStateChanged(state=state.value, since_unix=self.since_unix))
 
-    def set_status(self, status: str, waits_until: int | None = None) -> None:
-        """Change the status, and until when it lasts (Unix s; None: not known); silent when the status stays."""
+    def set_status(self, status: str, waits_until: int | None = None, model: str | None = None) -> None:
+        """Change the status, and until when it lasts (Unix s; None: not known); silent when the status stays.
+
+        `model`: another model ends it too.
+        """
         self.waits_until = waits_until
         if status != self.status:
             self.status = status
-            self.publish(StatusChanged(status=status, until_unix=waits_until))
+            self.publish(StatusChanged(status=status, until_unix=waits_until, model=model))
 
     def set_model(self, model: str) -> None:
         """Store the choice of model and announce it; raises StoreError when it cannot be stored."""
@@ -225,14 +228,14 @@ class Bus:
             self._tool_calls[name] += 1
         self.context_tokens = context_of(line) or self.context_tokens
         if line.get("subtype") == "init":
-            self._remember_session(line.get("session_id"))
+            self._remember_session(session_id_of(line))
 
-    def _remember_session(self, session_id: object) -> None:
+    def _remember_session(self, session_id: str | None) -> None:
         """Keep a new conversation's id at once: a harness that is killed in this turn goes on in it.
 
         Only where none is known: a claude that takes another one than was asked for must not have its way.
         """
-        if self._facts is not None and isinstance(session_id, str) and session_id:
+        if self._facts is not None and session_id is not None:
             with suppress(StoreError):  # the end of the turn writes it again, and says what is wrong
                 if not self._facts.fact("session_id"):  # a known one is what claude was asked to resume
                     self._facts.put_facts(session_id=session_id, session_cost_usd="", session_tokens="")

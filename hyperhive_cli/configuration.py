@@ -23,7 +23,7 @@ TABLE = "run"
 # Of the options of `run`, as in the files. Every option stands in exactly one of the three (a test sees to it).
 WORKSPACE_MAY = frozenset(
     {"model", "drain", "drain-wait", "json", "quiet", "partial", "continue", "prewarm", "no-wakeups"}
-    | {"turn-timeout", "stall-timeout", "background-wait", "compact-at", "compact-instructions"}
+    | {"turn-timeout", "start-timeout", "stall-timeout", "background-wait", "compact-at", "compact-instructions"}
 )
 USER_ALONE = frozenset(
     {"claude", "message", "permission-mode", "dangerously-skip-permissions", "expect-auth", "pass-env"}

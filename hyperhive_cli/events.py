@@ -62,7 +62,11 @@ class TurnStart(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnEnd(_Event):
-    """A turn is over: `outcome` is a word of `claude.outcome`, `note` says why when it was not ok."""
+    """A turn is over: `outcome` is the word of an `OutcomeKind`, `note` says why when it was not ok.
+
+    `denied` counts its tool calls that were denied; `message_state` is what became of its message (a word of
+    `MessageState`), None without one.
+    """
 
     kind = "turn_end"
 
@@ -75,6 +79,8 @@ class TurnEnd(_Event):
     exit_status: int | None = None
     cost_usd: float | None = None
     tool_calls: int = 0
+    denied: int = 0
+    message_state: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +100,16 @@ class Note(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusChanged(_Event):
-    """The agent's status (online, needs_login_idle, …) changed; `until_unix` (s): it is known to end then."""
+    """The agent's status (online, needs_login_idle, …) changed; `until_unix` (s): it is known to end then.
+
+    `model`: it is a wait for another model alone, and ends when one is chosen.
+    """
 
     kind = "status_changed"
 
     status: str
     until_unix: int | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,8 @@ class Meaning(NamedTuple):
 
     `message` is the message's next state, `spent` whether the attempt counts, `attempts` how many there may be.
     `acted`: the run may have done something that a redelivery must tell the model, whether a tool call was seen or
-    not. `advice` says what a person can do; `{id}` stands for the message's number.
+    not. `session_suspect`: the conversation may be what was refused, so that the message is tried once in a new one.
+    `advice` says what a person can do; `{id}` stands for the message's number.
     """
 
     message: MessageState
@@ -89,48 +90,61 @@ class Meaning(NamedTuple):
     spent: bool = True
     attempts: int = MAX_ATTEMPTS
     acted: bool = False
+    session_suspect: bool = False
 
 
-_RETRY = "`hyperhive inbox retry {id}` runs it again"
+RETRY = "`hyperhive inbox retry {id}` runs it again"
 _READY, _HELD, _DEAD = MessageState.READY, MessageState.HELD, MessageState.DEAD
 
 MEANINGS: Mapping[OutcomeKind, Meaning] = {
     OutcomeKind.OK: Meaning(MessageState.DONE, NextStep.GO_ON, Tone.OK, "✓"),
     # What the message itself ended in: it is not run again.
     OutcomeKind.BLOCKED: Meaning(
-        _DEAD, NextStep.GO_ON, Tone.FAILURE, "✗", f"change the message or the hook; {_RETRY}", needs_person=True
+        _DEAD, NextStep.GO_ON, Tone.FAILURE, "✗", f"change the message or the hook; {RETRY}", needs_person=True
     ),
     OutcomeKind.DEFERRED: Meaning(
         _HELD,
         NextStep.GO_ON,
         Tone.WARNING,
         "?",
-        f"decide on the tool call; {_RETRY}, `hyperhive inbox cancel {{id}}` drops it",
+        f"decide on the tool call; {RETRY}, `hyperhive inbox cancel {{id}}` drops it",
         needs_person=True,
     ),
     OutcomeKind.CAPPED: Meaning(
-        _DEAD, NextStep.GO_ON, Tone.FAILURE, "✗", f"ask for less, or raise the cap; {_RETRY}", needs_person=True
+        _DEAD, NextStep.GO_ON, Tone.FAILURE, "✗", f"ask for less, or raise the cap; {RETRY}", needs_person=True
     ),
     OutcomeKind.BUDGET: Meaning(
         _DEAD,
         NextStep.GO_ON,
         Tone.FAILURE,
         "✗",
-        f"`hyperhive budget raise --message {{id}} …`; {_RETRY}",
+        f"`hyperhive budget raise --message {{id}} …` gives it more; {RETRY}",
         needs_person=True,
     ),
     OutcomeKind.DECLINED: Meaning(
-        _DEAD, NextStep.GO_ON, Tone.FAILURE, "✗", f"word the message differently; {_RETRY}", needs_person=True
+        _DEAD,
+        NextStep.GO_ON,
+        Tone.FAILURE,
+        "✗",
+        f"word the message differently; {RETRY}",
+        needs_person=True,
+        session_suspect=True,
     ),
     OutcomeKind.BAD_REQUEST: Meaning(
-        _DEAD, NextStep.GO_ON, Tone.FAILURE, "✗", f"change the message; {_RETRY}", needs_person=True
+        _DEAD,
+        NextStep.GO_ON,
+        Tone.FAILURE,
+        "✗",
+        f"change the message; {RETRY}",
+        needs_person=True,
+        session_suspect=True,
     ),
     OutcomeKind.REFUSED: Meaning(
         _HELD,
         NextStep.BACK_OFF,
         Tone.FAILURE,
         "✗",
-        f"ask whoever runs the account or the proxy; {_RETRY}",
+        f"ask whoever runs the account or the proxy; {RETRY}",
         needs_person=True,
     ),
     # Not the message's fault: it runs again, as if this attempt had not been.
@@ -160,7 +174,7 @@ MEANINGS: Mapping[OutcomeKind, Meaning] = {
         NextStep.WAIT_FOR_PERSON,
         Tone.WARNING,
         "·",
-        "see to the account, then `hyperhive resume`",
+        "top up the account, then `hyperhive resume`",
         needs_person=True,
         spent=False,
     ),
@@ -170,20 +184,20 @@ MEANINGS: Mapping[OutcomeKind, Meaning] = {
     OutcomeKind.NOT_STARTED: Meaning(_READY, NextStep.BACK_OFF, Tone.FAILURE, "✗", "`hyperhive doctor`", spent=False),
     # Tried again, a few times.
     OutcomeKind.CONTEXT_FULL: Meaning(
-        _READY, NextStep.GO_ON, Tone.FAILURE, "✗", f"put the text into a file and name it; {_RETRY}"
+        _READY, NextStep.GO_ON, Tone.FAILURE, "✗", f"put the text into a file and name it; {RETRY}"
     ),
-    OutcomeKind.SESSION_LOST: Meaning(_READY, NextStep.GO_ON, Tone.FAILURE, "✗", _RETRY),
-    OutcomeKind.FAILED: Meaning(_READY, NextStep.BACK_OFF, Tone.FAILURE, "✗", _RETRY, attempts=2),
-    OutcomeKind.CRASHED: Meaning(_READY, NextStep.AFTER_CRASH, Tone.FAILURE, "✗", _RETRY, acted=True),
-    OutcomeKind.STALLED: Meaning(_READY, NextStep.AFTER_CRASH, Tone.FAILURE, "✗", _RETRY, acted=True),
-    OutcomeKind.TIMED_OUT: Meaning(_READY, NextStep.GO_ON, Tone.FAILURE, "✗", _RETRY, acted=True),
+    OutcomeKind.SESSION_LOST: Meaning(_READY, NextStep.GO_ON, Tone.FAILURE, "✗", RETRY),
+    OutcomeKind.FAILED: Meaning(_READY, NextStep.BACK_OFF, Tone.FAILURE, "✗", RETRY, attempts=2),
+    OutcomeKind.CRASHED: Meaning(_READY, NextStep.AFTER_CRASH, Tone.FAILURE, "✗", RETRY, acted=True),
+    OutcomeKind.STALLED: Meaning(_READY, NextStep.AFTER_CRASH, Tone.FAILURE, "✗", RETRY, acted=True),
+    OutcomeKind.TIMED_OUT: Meaning(_READY, NextStep.GO_ON, Tone.FAILURE, "✗", RETRY, acted=True),
     # What a person has done.
     OutcomeKind.INTERRUPTED: Meaning(_READY, NextStep.GO_ON, Tone.NEUTRAL, "·", spent=False, acted=True),
-    OutcomeKind.CANCELLED: Meaning(MessageState.CANCELLED, NextStep.GO_ON, Tone.NEUTRAL, "·", _RETRY, acted=True),
+    OutcomeKind.CANCELLED: Meaning(MessageState.CANCELLED, NextStep.GO_ON, Tone.NEUTRAL, "·", RETRY, acted=True),
 }
 
 # Of an outcome that this release does not know: another machine of a hive may run a newer one.
-UNKNOWN = Meaning(_READY, NextStep.GO_ON, Tone.FAILURE, "✗")
+UNKNOWN = Meaning(_READY, NextStep.GO_ON, Tone.FAILURE, "✗", RETRY)
 
 
 def meaning_of(word: str | None) -> Meaning:
@@ -192,6 +206,32 @@ def meaning_of(word: str | None) -> Meaning:
         return MEANINGS[OutcomeKind(word or "")]
     except ValueError:
         return UNKNOWN
+
+
+def needs_person(word: str | None, message_state: str | None) -> bool:
+    """Whether a person is needed after a turn that ended so and left its message in this state (None: no message).
+
+    A message that is ready after an outcome that ends it otherwise is tried again, in a new session.
+    """
+    found = meaning_of(word)
+    is_stuck = message_state in {MessageState.DEAD, MessageState.HELD}
+    return is_stuck or (found.needs_person and message_state in {None, found.message})
+
+
+def is_ok(word: str | None) -> bool:
+    """Whether an outcome's word says that the turn did what it was asked."""
+    return word == OutcomeKind.OK
+
+
+def tone_of(word: str | None, denied: int = 0) -> Tone:
+    """Return the tone of a turn's end: one that is ok is a warning if tool calls were denied in it."""
+    tone = meaning_of(word).tone
+    return Tone.WARNING if denied and tone is Tone.OK else tone
+
+
+def advice_of(word: str | None, message_id: int) -> str:
+    """Return what a person can do about a message after this outcome; "" for nothing."""
+    return meaning_of(word).advice.format(id=message_id)
 
 
 def meanings_to_dict() -> dict[str, dict[str, Any]]:
@@ -208,6 +248,7 @@ class Outcome(NamedTuple):
 
     `acted`: the run may have done something, which a redelivery must say to the model. `suspect`: the conversation
     may be what was refused, and not the message. `of_model`: the limit is one of the model alone, not of the account.
+    `counts`: the attempt is spent, whatever the table says.
     """
 
     kind: OutcomeKind
@@ -216,6 +257,7 @@ class Outcome(NamedTuple):
     acted: bool = False
     suspect: bool = False
     of_model: bool = False
+    counts: bool = False
 
     @property
     def ok(self) -> bool:

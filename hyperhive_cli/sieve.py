@@ -84,11 +84,12 @@ def earlier(
 
 
 def has_tools(event: LiveEvent) -> bool:
-    """Whether this is a line of claude's in which a tool is called or answers."""
+    """Whether this is a line of claude's in which a tool is called or answers, here or at the API."""
     message = event.line.get("message") if isinstance(event, Stream) else None
     content = message.get("content") if isinstance(message, Mapping) else None
     blocks = content if isinstance(content, list) else ()
-    return any(isinstance(block, Mapping) and block.get("type") in {"tool_use", "tool_result"} for block in blocks)
+    kinds = [str(block.get("type")) for block in blocks if isinstance(block, Mapping)]
+    return any(kind.endswith(("tool_use", "tool_result")) for kind in kinds)
 
 
 def contains(value: Any, folded: str) -> bool:  # noqa: ANN401 - any JSON value

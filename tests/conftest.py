@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict, TypeVar
+from typing import Any, Literal, NotRequired, TypedDict, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -53,6 +53,17 @@ class Call(TypedDict):
     session: int
     prompt: str | None
     prompt_ended: bool
+
+
+class RecordedEnding(TypedDict):
+    """What is known of a run in `recordings/endings`; `outcome` is what was agreed on."""
+
+    exit_status: int
+    stderr: str
+    resumed: str | None  # the session that was asked for
+    outcome: str
+    answer: str | None  # the first line of it, where it is ok
+    later: NotRequired[list[str]]  # the outcomes of what failed after the answer
 
 
 class RecordingFacts(TypedDict):
@@ -104,6 +115,20 @@ def wait_until(condition: Callable[[], T], timeout_s: float = LIMIT_S) -> T:
             raise TimeoutError(f"still {value!r} after {timeout_s} s")
         time.sleep(0.005)
     return value
+
+
+def recorded_endings() -> dict[str, RecordedEnding]:
+    """Return what is known of each run in `recordings/endings`, by name.
+
+    They are runs of 2.1.197 to 2.1.332, many of them driven over stdin: each way to end, as the binary writes it.
+    """
+    index: dict[str, RecordedEnding] = json.loads((RECORDINGS / "endings" / "index.json").read_text())
+    return index
+
+
+def ending_lines(name: str) -> list[bytes]:
+    """Return the lines of a run in `recordings/endings` without their newlines."""
+    return recording(f"endings/{name}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,20 @@ TEXT: list[Step] = [{"replay": "v2.1.330/text.jsonl", "session_id": "from_argv"}
 INIT: Step = {"recording": "v2.1.330/text.jsonl", "lines": [0, 1], "session_id": "from_argv"}
 SOON_AGAIN = {"agent.pause.CRASH_FIRST_S": 0.01}  # constants for a harness whose claude crashes
 ANSWER = "Hello! I am ready."  # how the result of TEXT begins
-UNKNOWN_MODEL: list[Step] = [{"replay": "v2.1.330/model_missing.jsonl", "session_id": "from_argv"}]
+BAD_REQUEST: list[Step] = [
+    {"recording": "v2.1.330/text.jsonl", "lines": [0, 1], "session_id": "from_argv"},
+    {
+        "line": {
+            "type": "result",
+            "subtype": "success",
+            "is_error": True,
+            "api_error_status": 422,
+            "result": "messages: text content blocks must be non-empty",
+        }
+    },
+    {"exit": 1},
+]
+BAD_MODEL: list[Step] = [{"replay": "v2.1.330/model_missing.jsonl", "session_id": "from_argv"}]
 
 
 def program_command() -> list[str]:

@@ -9,7 +9,7 @@ from hyperhive_cli.agent.turn import TurnDesk
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.errors import RefusedError
-from hyperhive_cli.outcomes import Outcome
+from hyperhive_cli.outcomes import Outcome, is_ok
 from hyperhive_cli.store.inbox import Inbox, Message
 
 
@@ -113,10 +113,11 @@ class Compactor:
     def _is_after_one(self) -> bool:
         """Whether the newest turn follows a compaction that was ok."""
         turns = self._inbox.newest_turns(2)
-        return len(turns) == 2 and turns[1]["message_id"] is None and turns[1]["outcome"] == "ok"
+        return len(turns) == 2 and turns[1]["message_id"] is None and is_ok(turns[1]["outcome"])
 
     async def _compact(self, instructions: str | None) -> Outcome:
-        outcome, seen = await self._desk.run_compact(instructions)
+        ended = await self._desk.run_compact(instructions)
+        outcome, seen = ended.outcome, ended.seen
         if seen.compacted_from is not None and seen.context_tokens is not None:
             sizes = f"from {seen.compacted_from:,} to {seen.context_tokens:,} tokens"
             self._bus.note(f"the context is compacted: {sizes}")

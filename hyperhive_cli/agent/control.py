@@ -77,6 +77,7 @@ class ControlHandler:
             "pid": os.getpid(),
             "session_id": self._inbox.fact("session_id") or None,
             "unread": self._inbox.unread(),
+            "held": self._inbox.held(),
             "paused": self._loop.is_paused,
             "login": self._desk.detail(),
             "prewarmed": self._loop.prewarmed(),

@@ -24,7 +24,7 @@ from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.process import become_subreaper, sweep_marked
 from hyperhive_cli.control.peer import Peer
 from hyperhive_cli.control.server import open_control_server
-from hyperhive_cli.errors import AgentConflictError, StoreError
+from hyperhive_cli.errors import AgentConflictError, StoreError, UsageError
 from hyperhive_cli.settings import MARKER, AgentPaths
 from hyperhive_cli.sieve import ATTENTION
 from hyperhive_cli.store.events import EventStore, open_event_store
@@ -138,6 +138,8 @@ async def run_agent(
                 bus.close()
                 viewers.cancel_scope.deadline = trio.current_time() + SINK_GRACE_S
             attending.cancel_scope.cancel()
+    if loop.broken is not None:
+        raise UsageError(loop.broken, "hyperhive doctor")
     return loop.failed
 
 

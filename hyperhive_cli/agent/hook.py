@@ -19,25 +19,29 @@ from hyperhive_cli.claude.talk import Tail, ignore, last_line, talk
 from hyperhive_cli.configuration import command_words
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.events import BusEvent, Note, StatusChanged, TurnEnd
-from hyperhive_cli.outcomes import OutcomeKind
+from hyperhive_cli.outcomes import needs_person
 from hyperhive_cli.sieve import ATTENTION
 
 HOOK_LIMIT_S = 10.0  # for one event, and for all that wait when the harness ends
 QUEUE_CAPACITY = 100  # events that wait for their turn
 NOTE_LIMIT_CHARS = 300
 
-# A person has ended these turns, and need not be told.
-_KNOWN_TO_SOMEBODY = {OutcomeKind.CANCELLED.value, OutcomeKind.INTERRUPTED.value}
-_NEEDS_SOMEBODY = {"needs_login_idle", "failed", "over_budget"}
+_STATUSES = {"needs_login_idle", "failed", "over_budget"}  # those in which the agent waits for a person
 
 
 def needs_attention(record: BusEvent) -> bool:
-    """Whether a person should hear of an event: a turn that was not ok, an agent that waits for somebody."""
+    """Whether a person should hear of an event.
+
+    That is a turn whose outcome needs a person, whose message is dead or held, or in which tool calls were denied;
+    an agent that waits for a person; a note that asks for attention.
+    """
     match record.event:
-        case TurnEnd(ok=False, outcome=outcome):
-            return outcome not in _KNOWN_TO_SOMEBODY
+        case TurnEnd(outcome=outcome, message_state=state, denied=denied):
+            return needs_person(outcome, state) or denied > 0
         case StatusChanged(status=status):
-            return status in _NEEDS_SOMEBODY
+            return status in _STATUSES
+        case Note(attention=attention):
+            return attention
         case _:
             return False
 

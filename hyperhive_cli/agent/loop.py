@@ -1,8 +1,10 @@
 """The agent's loop: lease a message, run its turn, rest where the outcome asks for it; compact between turns."""
 
+import json
 import math
 import random
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -17,11 +19,11 @@ from hyperhive_cli.agent.ledger import Ledger
 from hyperhive_cli.agent.pause import ACCOUNT_WAITS, LOGIN_PROBE_S, Pause, Pauses
 from hyperhive_cli.agent.prewarm import Prewarmer
 from hyperhive_cli.agent.purse import HELD, Lift, Purse
-from hyperhive_cli.agent.turn import TurnDesk
+from hyperhive_cli.agent.turn import Ended, TurnDesk
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.outcome import Cause
 from hyperhive_cli.errors import RefusedError, StoreError
-from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.outcomes import NextStep, Outcome, OutcomeKind
 from hyperhive_cli.render.text import duration
 from hyperhive_cli.store.inbox import Inbox
 
@@ -36,12 +38,14 @@ T = TypeVar("T")
 class _Rest:
     """A pause under way, on trio's clock: `until` ends it; from `probe_at` on a login may end it.
 
-    A change of the credentials since `credentials` brings the next look forward.
+    A change of the credentials since `credentials` brings the next look forward. With `model`, another choice of
+    model ends it too.
     """
 
     until: float
     probe_at: float
     credentials: Signature | None
+    model: str | None = None
 
 
 class Supply(Protocol):
@@ -71,6 +75,8 @@ class AgentLoop:
         self._bell = trio.Event()
         self._stopping = False
         self._left_over = False
+        self._has_started = False  # a claude of this life has written a line
+        self.broken: str | None = None  # why the first claude of this life could not be started, in claude's words
         self._busy = False  # from a lease, or the start of a compaction, until all of it is recorded
         self._held: tuple[str, int | None] | None = None  # the status that a login found; no turn starts during it
         self.supply: Supply | None = None
@@ -212,7 +218,7 @@ class AgentLoop:
         before, self._held = self._held, None
         if ok:
             self._pauses.forget()
-            self._rest = None
+            self._finish_rest()
         self._bus.set_status(*(("online", None) if ok or before is None else before))
         self.ring()
 
@@ -220,7 +226,7 @@ class AgentLoop:
         """Go on, but wait for a login."""
         self._held = None
         self._pauses.forget()
-        self._rest_after(Outcome(OutcomeKind.NEEDS_LOGIN))
+        self._rest_after(Outcome(OutcomeKind.NEEDS_LOGIN), self._bus.model)
         self.ring()
 
     async def compact(self) -> Outcome:
@@ -256,6 +262,7 @@ class AgentLoop:
         """Work until `stop`, or in drain mode until nothing is left to run."""
         if self.is_paused:  # since an earlier life: else nothing would say why no turn begins
             self._bus.note(PAUSED, "warning")
+        self._take_up_limit()
         try:
             while not self._stopping:
                 self._bell = trio.Event()
@@ -320,7 +327,7 @@ class AgentLoop:
 
     async def _work(self) -> bool:
         if self._compactor.is_asked:
-            self._rest_after(await self._compactor.run_asked())
+            self._rest_after(await self._compactor.run_asked(), self._bus.model)
             return True
         check_inbox(self._inbox, self._bus)
         if self.is_paused:
@@ -329,46 +336,72 @@ class AgentLoop:
             self._begin_rest(pause)
             return False
         if self._compactor.is_due():
-            self._rest_after(await self._compactor.run_due())
+            self._rest_after(await self._compactor.run_due(), self._bus.model)
             return True
         model, now_ms = self._bus.refresh_model(), self._bus.now_ms()
         lease = self._ledger.attempt(lambda: self._inbox.lease(self._bus.boot, model, now_ms=now_ms))
         if lease is None:
             return False
-        outcome, seen = await self._desk.run_message(lease)
-        if outcome.kind is OutcomeKind.CONTEXT_FULL:
-            outcome = await self._compactor.make_room(lease.message, seen) or outcome
+        ended = await self._desk.run_message(lease)
+        outcome = ended.for_agent
+        if ended.outcome.kind is OutcomeKind.CONTEXT_FULL:
+            outcome = await self._compactor.make_room(lease.message, ended.seen) or outcome
         else:
-            await self._compactor.judge(seen)
-        self._rest_after(outcome)
+            await self._compactor.judge(ended.seen)
+        if self._is_broken(ended):
+            self.broken = outcome.note
+            self.stop()
+        else:
+            self._rest_after(outcome, model)
         return True
 
-    def _rest_after(self, outcome: Outcome) -> None:
-        """Rest where the outcome asks for it, and say so."""
+    def _is_broken(self, ended: Ended) -> bool:
+        """Whether the first claude of this life refused to start, as for a bad option: no use in trying again."""
+        is_first, self._has_started = not self._has_started, True
+        return is_first and ended.outcome.kind is OutcomeKind.NOT_STARTED and ended.ending.cause is None
+
+    def _rest_after(self, outcome: Outcome, model: str) -> None:
+        """Rest where the outcome of a turn with this model asks for it, and say so."""
         pause = self._pauses.after(
             outcome,
             now=trio.current_time(),
             now_unix=self._bus.now_ms() / 1000,
             jitter=random.random(),  # noqa: S311 - jitter, not a secret
         )
-        if pause is not None:
-            self._begin_rest(pause)
+        if pause is None:
+            return
+        step = outcome.meaning.next
+        ends_with_model = step is NextStep.WAIT_FOR_MODEL or outcome.of_model
+        self._begin_rest(pause, model if ends_with_model else None)
+        if step is NextStep.WAIT_FOR_RESET and outcome.resets_at is not None:
+            limit = {"until": self._bus.waits_until, "model": model if ends_with_model else None}
+            self._ledger.attempt(lambda: self._inbox.put_facts(limit=json.dumps(limit)))
 
-    def _begin_rest(self, pause: Pause) -> None:
+    def _take_up_limit(self) -> None:
+        """Wait on for a limit that an earlier life has met."""
+        with suppress(StoreError, ValueError, TypeError, KeyError, OverflowError):
+            limit = json.loads(self._inbox.fact("limit") or "{}")
+            seconds = limit["until"] - self._bus.now_ms() / 1000
+            model = limit["model"]
+            if 0 < seconds < math.inf and model in {None, self._bus.refresh_model()}:
+                self._begin_rest(Pause(seconds, "rate_limited", "rate limited, since an earlier start"), model)
+
+    def _begin_rest(self, pause: Pause, model: str | None = None) -> None:
         now = trio.current_time()
         credentials = None if pause.probe_s is None else credentials_signature(self._config.environment)
         probe_at = now + (math.inf if pause.probe_s is None else pause.probe_s)
-        self._rest = _Rest(now + pause.seconds, probe_at, credentials)
+        self._rest = _Rest(now + pause.seconds, probe_at, credentials, model)
         ends = math.isfinite(pause.seconds)
         if not ends:
             self._compactor.close()
-        self._bus.set_status(pause.status, round(self._bus.now_ms() / 1000 + pause.seconds) if ends else None)
+        until = round(self._bus.now_ms() / 1000 + pause.seconds) if ends else None
+        self._bus.set_status(pause.status, until, model)
         when = f"; going on in {duration(pause.seconds)}" if ends else ""
         self._bus.note(f"{pause.reason}{when}", "warning")
 
     async def _is_over(self, rest: _Rest) -> bool:
         now = trio.current_time()
-        if rest.until > now:
+        if rest.until > now and not self._has_other_model(rest):
             if rest.probe_at > now:
                 return False
             rest.probe_at = now + LOGIN_PROBE_S
@@ -377,9 +410,20 @@ class AgentLoop:
                 found = await is_logged_in(self._config)
             if not found or self._held is not None or self._rest is not rest:
                 return False
-        self._rest = None
+        self._finish_rest()
         self._bus.set_status("online")
         return True
+
+    def _has_other_model(self, rest: _Rest) -> bool:
+        return rest.model is not None and self._bus.refresh_model() != rest.model
+
+    def _finish_rest(self) -> None:
+        self._rest = None
+        self._ledger.attempt(self._forget_limit)
+
+    def _forget_limit(self) -> None:
+        if self._inbox.fact("limit"):
+            self._inbox.put_facts(limit="")
 
     def _is_drained(self) -> bool:
         """Whether nothing will run soon; what then stays in the inbox counts as a failure."""
@@ -399,4 +443,5 @@ class AgentLoop:
             return math.inf
         if self._rest is None:
             return min(INBOX_POLL_S, self._ledger.patience_s)
-        return max(0.0, min(self._rest.until, self._rest.probe_at) - trio.current_time())
+        patience_s = min(self._rest.until, self._rest.probe_at) - trio.current_time()
+        return max(0.0, patience_s if self._rest.model is None else min(patience_s, INBOX_POLL_S))

@@ -85,7 +85,7 @@ class Pauses:
                 return Pause(math.inf, "needs_login_idle", reason, probe_s)
             case NextStep.WAIT_FOR_MODEL | NextStep.WAIT_FOR_PERSON:
                 what = outcome.note or _words(outcome.kind)
-                return Pause(math.inf, "failed", f"{what}; {outcome.meaning.advice}; the inbox is kept")
+                return Pause(math.inf, "failed", f"{what}: {outcome.meaning.advice}; messages are kept")
             case _:
                 return None
 

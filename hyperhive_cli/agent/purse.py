@@ -10,6 +10,7 @@ from hyperhive_cli.budget import Budget, Day, Raises, budget_detail, shown, turn
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.allowance import Allowance
 from hyperhive_cli.errors import StoreError
+from hyperhive_cli.outcomes import RETRY, OutcomeKind, advice_of
 from hyperhive_cli.store.inbox import Inbox, Message
 from hyperhive_cli.store.spent import ms_until_tomorrow, raise_stored, read_day, read_raises
 
@@ -59,12 +60,12 @@ class Purse:
         has_less = cap is not None and allowance.cost_usd is not None and cap > allowance.cost_usd
         return Lift(before != (turn.turn_tokens, turn.tool_calls), allowance.cost_usd if has_less else None)
 
-    def advice(self, message_id: int) -> str:
-        """Say how a message whose turn ran out of its budget gets more."""
+    def advice(self, kind: OutcomeKind, message_id: int) -> str:
+        """Say what a person can do about a message that runs no more. If the day is spent, more for it is of no use."""
         with suppress(StoreError):
-            if self._budget.day_cost is not None and self._day(self._raises).is_spent:
-                return "`hyperhive budget raise --day-cost …`"
-        return f"`hyperhive budget raise --message {message_id} …`"
+            if kind is OutcomeKind.BUDGET and self._budget.day_cost is not None and self._day(self._raises).is_spent:
+                return f"`hyperhive budget raise --day-cost …` gives it more; {RETRY.format(id=message_id)}"
+        return advice_of(kind, message_id)
 
     def hold(self) -> Pause | None:
         """Give the rest until tomorrow when today's dollars are spent."""

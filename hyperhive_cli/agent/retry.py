@@ -1,8 +1,9 @@
-"""What becomes of a message after its turn, by the table of outcomes. Pure."""
+"""What becomes of a message and of its agent after a turn, by the table of outcomes. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hyperhive_cli.outcomes import MessageState, Outcome
+from hyperhive_cli.outcomes import MessageState, NextStep, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,18 @@ def message_fate(outcome: Outcome, attempts: int) -> Fate:
     """
     meaning = outcome.meaning
     state = MessageState.READY if outcome.suspect else meaning.message
-    if state is MessageState.READY and meaning.spent and attempts >= meaning.attempts:
+    spent = meaning.spent or outcome.counts
+    if state is MessageState.READY and spent and attempts >= meaning.attempts:
         state = MessageState.DEAD
-    return Fate(state, meaning.spent, meaning.acted or outcome.acted)
+    return Fate(state, spent, meaning.acted or outcome.acted)
+
+
+_WAITS = {NextStep.WAIT_FOR_RESET, NextStep.WAIT_FOR_LOGIN, NextStep.WAIT_FOR_MODEL, NextStep.WAIT_FOR_PERSON}
+
+
+def outcome_for_agent(outcome: Outcome, later: Sequence[Outcome]) -> Outcome:
+    """Return the outcome that decides what the agent does next: a limit or a lost login met after the answer counts.
+
+    `later` is what failed in the same process after the message's own stretch.
+    """
+    return next((found for found in reversed(later) if found.meaning.next in _WAITS), outcome)

@@ -1,9 +1,9 @@
 """An agent's conversation over its turns: which session the next turn resumes, and what it has cost so far. Pure.
 
-A session in which claude's API refuses the request (400) may be poisoned for good: an image it cannot read, a
-broken signature (anthropics/claude-code#34025, #16173). It is set aside, and the message tried once more in a
-new one. Does that work, the new session stays; is the request refused there too, it was the message's fault and
-the old session is taken up again.
+A session in which the request is refused (a 400, or the model declines) may be poisoned for good: an image that the
+API cannot read, a broken signature, a flagged text (anthropics/claude-code#34025, #16173). The message is tried once
+more in a new session. If that works, the new session stays; if it is refused there too, it was the message, and the
+next one starts another session: neither conversation without the refused text is left.
 """
 
 import json
@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from hyperhive_cli.claude.evidence import Evidence
+from hyperhive_cli.claude.stream import is_session_id
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.usage import TokenUsage
 
@@ -28,29 +29,24 @@ class Session:
     dropped: bool = False
     spent_usd: float | None = 0.0  # claude's running total at the end of the turn before
     used: TokenUsage | None = field(default_factory=TokenUsage)  # the same of tokens
-    aside: str | None = None  # the session that was set aside for the turn before
-    aside_spent_usd: float = 0.0
-    aside_used: TokenUsage | None = None
 
     @classmethod
     def from_facts(cls, fact: Callable[[str], str | None]) -> "Session":
         """Read it from the agent's facts."""
         known = fact("session_id")
+        if known and not is_session_id(known):  # of an older release, or damaged: it would let no turn start
+            known = ""
         cost = fact("session_cost_usd") if known else None
         return cls(
             known or None,
             known == "",
             float(cost or 0),
             _read_usage(fact("session_tokens")) if cost else TokenUsage(),
-            fact("aside_session_id") or None,
-            float(fact("aside_cost_usd") or 0),
-            _read_usage(fact("aside_tokens")),
         )
 
     def is_suspect(self, seen: Evidence, outcome: Outcome) -> bool:
         """Whether a refusal may be this session's fault, and not the message's."""
-        refused = outcome.kind is OutcomeKind.BAD_REQUEST and seen.api_error_status == 400
-        return refused and self.id is not None and self.aside is None
+        return self.id is not None and _is_refused(seen, outcome)
 
     def cost_usd(self, seen: Evidence) -> float | None:
         """Give a run's own cost, None where it cannot be told from what others have spent in its session."""
@@ -77,28 +73,20 @@ class Session:
 
     def facts_after(self, seen: Evidence, outcome: Outcome) -> dict[str, str]:
         """Give the facts that a turn in this session leaves; those not named stay."""
-        if self.is_suspect(seen, outcome):
-            aside = {"aside_session_id": self.id or "", **_totals("aside", self.spent_usd, self.used)}
-            return {**_NO_SESSION, **aside}
-        if self._was_the_message(outcome):
-            totals = _totals("session", self.aside_spent_usd, self.aside_used)
-            return {"session_id": self.aside or "", **totals, **_NOTHING_ASIDE}
+        if outcome.kind is OutcomeKind.SESSION_LOST or _is_refused(seen, outcome):
+            return dict(_NO_SESSION)
         facts: dict[str, str] = {}
-        if outcome.kind is OutcomeKind.SESSION_LOST:
-            facts |= _NO_SESSION
-        elif seen.inits and seen.session_id:
+        if seen.inits and seen.session_id:
             facts["session_id"] = seen.session_id
             facts |= self._totals_after(seen)
-        return facts | (_NOTHING_ASIDE if self.aside and outcome.ok else {})
+        return facts
 
     def remark(self, seen: Evidence, outcome: Outcome) -> str | None:
         """Say what becomes of the session where that is not as usual."""
         if self.is_suspect(seen, outcome):
-            return f"the request was refused in session {self.id}: once more in a new session"
-        if self._was_the_message(outcome):
-            return f"refused in a new session too: going on in session {self.aside}"
-        if self.aside is not None and outcome.ok:
-            return f"session {self.aside} is left behind: claude's API refuses it; going on in {seen.session_id}"
+            return f"refused in session {self.id}: trying again in a new session; the old one is left behind"
+        if _is_refused(seen, outcome):
+            return "refused in a new session too: the next message starts another one"
         return None
 
     def _totals_after(self, seen: Evidence) -> dict[str, str]:
@@ -108,11 +96,11 @@ class Session:
             return _totals("session", 0.0, TokenUsage())
         return _totals("session", seen.total_cost_usd, seen.total_usage or self.used)
 
-    def _was_the_message(self, outcome: Outcome) -> bool:
-        return self.aside is not None and outcome.kind is OutcomeKind.BAD_REQUEST
+
+def _is_refused(seen: Evidence, outcome: Outcome) -> bool:
+    return outcome.meaning.session_suspect and seen.own.api_error_status in {None, 400}  # a 422 is the message's own
 
 
-_NOTHING_ASIDE = {"aside_session_id": "", "aside_cost_usd": "", "aside_tokens": ""}
 _NO_SESSION = {"session_id": "", "session_cost_usd": "", "session_tokens": ""}
 
 

@@ -1,9 +1,11 @@
 """An agent's turns: claude is run once, and what came of it is recorded in one transaction and announced."""
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import trio
 
@@ -11,26 +13,38 @@ from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.ledger import Ledger
 from hyperhive_cli.agent.purse import Lift, Purse
 from hyperhive_cli.agent.refresh import Refresh
-from hyperhive_cli.agent.retry import Fate, message_fate
+from hyperhive_cli.agent.retry import Fate, message_fate, outcome_for_agent
 from hyperhive_cli.agent.session import Session
 from hyperhive_cli.agent.state import TurnState
-from hyperhive_cli.agent.wakeups import Plans, notes_of, plans_of, session_note
+from hyperhive_cli.agent.wakeups import Plans, notes_of, plans_of, session_notes
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.allowance import Allowance
 from hyperhive_cli.claude.argv import turn_argv
 from hyperhive_cli.claude.evidence import Evidence
-from hyperhive_cli.claude.outcome import Cause, Ending, classify, remarks
+from hyperhive_cli.claude.missing_servers import mcp_remark
+from hyperhive_cli.claude.models import is_asked_model
+from hyperhive_cli.claude.outcome import Cause, Ending, classify, follow_ups, remarks
 from hyperhive_cli.claude.prompt import message_to_prompt
 from hyperhive_cli.claude.runner import OpenClaude, Turn, TurnRequest
 from hyperhive_cli.events import TurnEnd, TurnStart
 from hyperhive_cli.outcomes import MessageState, Outcome, OutcomeKind
 from hyperhive_cli.store.inbox import Inbox, Lease, Message
 from hyperhive_cli.store.stats import TurnRecord
+from hyperhive_cli.store.surroundings import read_limits, read_mcp
 
 COMPACT_SENDER = "hyperhive"
 
 
 Take = Callable[[Sequence[str] | None], OpenClaude | None]  # a claude that waits with this command line, if one does
+
+
+class Ended(NamedTuple):
+    """A turn that is over: its outcome, the one that decides what the agent does next, and what was seen."""
+
+    outcome: Outcome
+    for_agent: Outcome
+    seen: Evidence
+    ending: Ending
 
 
 class TurnDesk:
@@ -83,8 +97,8 @@ class TurnDesk:
         if self._running is not None:
             self._running.thaw(paused_s)
 
-    async def run_message(self, lease: Lease) -> tuple[Outcome, Evidence]:
-        """Run a message's turn to its end, and give what was seen in it."""
+    async def run_message(self, lease: Lease) -> Ended:
+        """Run a message's turn to its end."""
         message = lease.message
         delivery = message.deliveries if message.acted else 1
         prompt = message_to_prompt(message.sender, message.body, raw=message.raw, delivery=delivery)
@@ -103,17 +117,18 @@ class TurnDesk:
         allowance, message = self._given
         return None if allowance.overspent(self._running.evidence) else self._purse.lift(allowance, message)
 
-    async def run_compact(self, instructions: str | None = None) -> tuple[Outcome, Evidence]:
+    async def run_compact(self, instructions: str | None = None) -> Ended:
         """Run `/compact` on the session. Ok with a note: claude found nothing to compact, and says why."""
         command = f"/compact {instructions}" if instructions else "/compact"
         model = self._bus.refresh_model()
         turn_id = await self._ledger.insist(lambda: self._inbox.open_turn(model, now_ms=self._bus.now_ms()))
         self._announce_start(turn_id, None, command)
         self._bus.set_state(TurnState.COMPACTING)
-        outcome, seen = await self._run(turn_id, command, None)
-        if outcome.ok and not seen.compacted:
-            outcome = Outcome(OutcomeKind.OK, seen.result_text or "nothing was compacted")
-        return outcome, seen
+        ended = await self._run(turn_id, command, None)
+        if ended.outcome.ok and not ended.seen.compacted:
+            note = ended.seen.answer or "nothing was compacted"
+            return ended._replace(outcome=Outcome(OutcomeKind.OK, note))
+        return ended
 
     def _announce_start(self, turn_id: int, message: Message | None, command: str = "") -> None:
         self._bus.publish(
@@ -153,8 +168,8 @@ class TurnDesk:
         """Whether the turn goes on in the folder's newest conversation, whoever began that."""
         return self._config.continue_newest and session.id is None and not session.dropped
 
-    async def _run(self, turn_id: int, prompt: str, message: Message | None) -> tuple[Outcome, Evidence]:
-        config = self._config
+    async def _run(self, turn_id: int, prompt: str, message: Message | None) -> Ended:
+        config, model = self._config, self._bus.model
         await self._ledger.insist(self._bus.take_skip_continue)
         session = Session.from_facts(self._inbox.fact)
         if self._takes_newest(session):  # its totals hold what others have spent in it
@@ -174,8 +189,7 @@ class TurnDesk:
             redact=config.redactor,
         )
         self._bus.take_tool_calls()
-        if message is not None and (note := session_note(message, session.id)) is not None:
-            self._bus.publish(note)
+        self._bus.publish(*session_notes(message, session.id))
         started = trio.current_time()
         waiting = None if message is None else self._argv(session, allowance, waits=True)
         turn, ending = await self._attend(request, waiting)
@@ -183,18 +197,32 @@ class TurnDesk:
             turn, ending = await self._attend(request, None)
         duration_ms = round((trio.current_time() - started) * 1000)
         record = self._record(turn_id, turn.evidence, ending, duration_ms, session)
-        fate = _fate(record.outcome, message, poisoned=session.is_suspect(turn.evidence, record.outcome))
+        fate = _fate(record.outcome, message)
         facts = session.facts_after(turn.evidence, record.outcome) | _facts_seen(turn.evidence)
+        facts |= self._account_facts(turn.evidence)
+        mcp_before = read_mcp(self._inbox.fact("mcp"))
         facts |= self._purse.facts_after(message, is_over=fate.state is not MessageState.READY)
         plans = Plans() if message is None else plans_of(turn.evidence.planned, record.session_id, fate.state)
-        numbers = await self._settle(record, message, fate, facts, plans)
-        for text in remarks(turn.evidence, ending):
+        await self._settle(record, message, fate, facts, plans)
+        told = _login_remark(record.outcome, config.withheld)
+        for text in [*remarks(turn.evidence, ending), *_model_remark(turn.evidence, model), *told]:
             self._bus.note(text, "warning")
+        if (change := mcp_remark(mcp_before, turn.evidence.mcp_troubles)) is not None:
+            self._bus.note(change, "warning" if turn.evidence.mcp_troubles else "info")
         self._announce_end(record, message, fate)
-        self._bus.publish(*notes_of(turn.evidence.planned, fate.state, numbers))
+        self._bus.publish(*notes_of(turn.evidence.planned, plans, fate.state, self._inbox.with_key))
         if (remark := session.remark(turn.evidence, record.outcome)) is not None:
             self._bus.note(remark, "warning")
-        return record.outcome, turn.evidence
+        for_agent = outcome_for_agent(record.outcome, follow_ups(turn.evidence, ending))
+        return Ended(record.outcome, for_agent, turn.evidence, ending)
+
+    def _account_facts(self, seen: Evidence) -> dict[str, str]:
+        """Return what the run has told of the account's limits and of the MCP servers, as it is kept."""
+        facts = {} if seen.mcp_troubles is None else {"mcp": json.dumps(seen.mcp_troubles)}
+        if seen.windows:
+            known = {one["type"]: one for one in read_limits(self._inbox.fact("limits"), self._bus.now_ms() / 1000)}
+            facts["limits"] = json.dumps([*(known | seen.windows).values()])
+        return facts
 
     async def _attend(self, request: TurnRequest, waiting: Sequence[str] | None) -> tuple[Turn, Ending]:
         """Run claude once: the one that waits with this command line, if one does."""
@@ -211,9 +239,10 @@ class TurnDesk:
             self._running = None
 
     def _record(self, turn_id: int, seen: Evidence, ending: Ending, duration_ms: int, session: Session) -> TurnRecord:
+        outcome = classify(seen, ending)
         return TurnRecord(
             turn_id=turn_id,
-            outcome=classify(seen, ending),
+            outcome=outcome._replace(suspect=session.is_suspect(seen, outcome)),
             duration_ms=duration_ms,
             exit_status=ending.exit_status,
             session_id=seen.session_id,
@@ -224,13 +253,14 @@ class TurnDesk:
             context_window=seen.context_window,
             compacted_from=seen.compacted_from,
             tool_calls=self._bus.take_tool_calls(),
-            result_text=seen.result_text,
+            result_text=seen.answer,
+            answered_model=seen.model,
+            denied=seen.denials.count,
         )
 
     async def _settle(
         self, record: TurnRecord, message: Message | None, fate: Fate, facts: Mapping[str, str], plans: Plans
-    ) -> list[int]:
-        resets_at = record.outcome.resets_at
+    ) -> None:
         settle = partial(
             self._inbox.settle,
             record,
@@ -238,16 +268,14 @@ class TurnDesk:
             state=fate.state.value,
             spent=fate.spent,
             acted=fate.acted,
-            not_before=0 if resets_at is None else resets_at * 1000,
             now_ms=self._bus.now_ms(),
             facts=facts,
             planned=plans.messages,
-            replaced=plans.replaced,
+            withdrawn=plans.withdrawn,
         )
         limit_s = self._config.drain_wait_s if self._config.drain else math.inf
-        numbers = await self._ledger.insist(settle, limit_s=limit_s)
+        await self._ledger.insist(settle, limit_s=limit_s)
         self.failed = self.failed or not record.outcome.ok
-        return numbers
 
     def _announce_end(self, record: TurnRecord, message: Message | None, fate: Fate) -> None:
         outcome = record.outcome
@@ -263,23 +291,35 @@ class TurnDesk:
                 exit_status=record.exit_status,
                 cost_usd=record.cost_usd,
                 tool_calls=sum(record.tool_calls.values()),
+                denied=record.denied,
+                message_state=None if message is None else fate.state.value,
             )
         )
-        if message is not None and fate.state is MessageState.DEAD:
-            text = f"message {message.id} is dead after attempt {message.attempts}"
-            is_spent = outcome.kind is OutcomeKind.BUDGET
-            raising = f"{self._purse.advice(message.id)} gives it more, " if is_spent else ""
-            self._bus.note(f"{text}; {raising}`hyperhive inbox retry {message.id}` runs it again", "error")
+        if message is not None and fate.state in {MessageState.DEAD, MessageState.HELD}:
+            text = f"message {message.id} is {fate.state.value} after attempt {message.attempts}"
+            self._bus.note(f"{text}; {self._purse.advice(outcome.kind, message.id)}", "error")
         self._purse.warn_of_day()
         self._bus.set_state(TurnState.IDLE)
 
 
-def _fate(outcome: Outcome, message: Message | None, *, poisoned: bool) -> Fate:
-    if message is None:
-        return Fate(MessageState.DONE)
-    return message_fate(outcome._replace(suspect=poisoned), message.attempts)
+def _fate(outcome: Outcome, message: Message | None) -> Fate:
+    return Fate(MessageState.DONE) if message is None else message_fate(outcome, message.attempts)
+
+
+def _model_remark(seen: Evidence, asked: str) -> list[str]:
+    if seen.model is None or is_asked_model(asked, seen.model):
+        return []
+    return [f"{seen.model} answered, though {asked} was asked for"]
 
 
 def _facts_seen(seen: Evidence) -> dict[str, str]:
     sizes = {"context_tokens": seen.context_tokens, "context_window": seen.context_window}
     return {name: str(found) for name, found in {**sizes, "auth_source": seen.auth_source}.items() if found is not None}
+
+
+def _login_remark(outcome: Outcome, withheld: Sequence[str]) -> list[str]:
+    """Say what claude could have logged in with and was not given."""
+    if outcome.kind is not OutcomeKind.NEEDS_LOGIN or not withheld:
+        return []
+    options = " ".join(f"--pass-env '{names}'" for names in withheld)
+    return [f"cloud credentials ({', '.join(withheld)}) are not passed to claude; if it needs them: run {options}"]

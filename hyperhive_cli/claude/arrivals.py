@@ -15,10 +15,10 @@ def arrival(line: Mapping[str, Any]) -> str | None:
     """Return what a line tells of such a message, None if it tells of none."""
     match line:
         case {"type": "command_lifecycle", "state": "started"} if not line.get("wakeup_source"):
-            return "claude was given a message past the inbox, of another session most likely"
+            return "a message reached claude past the inbox, most likely from another session"
         case {"type": "result", "origin": {"kind": "peer"} as origin}:
-            name, text = (_text(origin.get(field), most) for field, most in (("name", NAME_CHARS), ("body", TEXT_CHARS)))
-            return f"claude has answered a message of another session ({name or 'unnamed'}): {text or 'without its text'}"
+            name, text = _text(origin.get("name"), NAME_CHARS), _text(origin.get("body"), TEXT_CHARS)
+            return f"claude answered a message of another session ({name or 'no name'}): {text or '(no text)'}"
     return None
 
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hyperhive_cli.claude.said import KNOWN_LINES, line_name
+
 OLDEST_TRIED = (2, 1, 197)
 NEWEST_TRIED = (2, 1, 330)
 
@@ -19,17 +21,6 @@ USED_FLAGS = (
     "--permission-mode",
     "--dangerously-skip-permissions",
     "--include-partial-messages",
-)
-
-# Types of lines, `TYPE/SUBTYPE` for those of `system`, in the recordings of both releases and in the console's table;
-# tool_progress comes with a tool that runs for 30 s, which no recording does.
-KNOWN_LINES = frozenset(
-    """
-    assistant user result stream_event rate_limit_event tool_progress
-    system/init system/status system/api_retry system/compact_boundary system/thinking_tokens system/task_started
-    system/task_progress system/task_updated system/task_notification system/background_tasks_changed
-    system/permission_denied
-    """.split()  # noqa: SIM905 - a list of words, as one reads it
 )
 
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
@@ -50,9 +41,4 @@ def missing_flags(help_text: str) -> list[str]:
 
 def unknown_lines(lines: Iterable[Mapping[str, Any]]) -> list[str]:
     """Name the types of lines that are not known, sorted, each once and cut to 60 characters."""
-    return sorted({name for line in lines if (name := _name_of(line)) not in KNOWN_LINES})
-
-
-def _name_of(line: Mapping[str, Any]) -> str:
-    kind, subtype = (str(line.get(key, ""))[:60] for key in ("type", "subtype"))
-    return f"{kind}/{subtype}" if kind == "system" else kind or "a line without a type"
+    return sorted({name for line in lines if (name := line_name(line)) not in KNOWN_LINES})

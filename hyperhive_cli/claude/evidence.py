@@ -4,23 +4,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hyperhive_cli.claude.denials import Denials
+from hyperhive_cli.claude.limits import LimitReport, line_to_limits
+from hyperhive_cli.claude.missing_servers import mcp_troubles
+from hyperhive_cli.claude.models import answering_model, plain_model
 from hyperhive_cli.claude.planned import Planned
-from hyperhive_cli.claude.stream import DIAGNOSTIC, content_blocks
+from hyperhive_cli.claude.stream import content_blocks, session_id_of, text_field, tool_calls
+from hyperhive_cli.claude.stretch import Stretch, whole
 from hyperhive_cli.settings import MOST
 from hyperhive_cli.usage import TokenUsage, context_of
 
 # From this release on, `total_cost_usd` of a resumed run goes on from where the session's last one ended.
 COST_PER_SESSION_SINCE = (2, 1, 277)
-# What only a person can put right, and no login; `verification_required` comes with a 403.
-ACCOUNT_ERRORS = frozenset({"billing_error", "account_on_hold", "verification_required"})
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST else None
+MAX_WINDOWS = 50  # of limits; claude knows six
+MAX_STRETCHES = 100  # kept of one run: its own, and the newest
+FAILURE_LIMIT_CHARS = 300
 
 
 def _dollars(value: object) -> float | None:
@@ -33,7 +31,7 @@ class Evidence:
     """One run's findings. Fields are None, empty or 0 until a line has shown them.
 
     The first three say what was asked for, where only that will do: a session, a source of credentials; and the
-    cap that claude was given.
+    cap that claude was given. `stretches` are the run's parts, the message's own first.
     """
 
     asked_session: str | None = None
@@ -43,30 +41,30 @@ class Evidence:
     other_session: str | None = None  # the one that `init` named, where another was asked for
     claude_version: str | None = None
     auth_source: str | None = None
+    stretches: list[Stretch] = field(default_factory=lambda: [Stretch()])
+    lines: int = 0
     inits: int = 0
-    answers: int = 0  # assistant lines, those of the binary itself too
+    answers: int = 0  # assistant lines, those of the binary itself and of subagents too
     tool_calls: int = 0  # those of subagents too
     results: int = 0
+    conclusions: int = 0  # results that end something: the first, and each after an answer of the model's
+    answer: str | None = None  # of the last stretch that ended well
+    model: str | None = None  # that wrote the main thread's last answer
     usage: TokenUsage = field(default_factory=TokenUsage)  # the sum over all results: the main thread's requests
     requests: dict[str, object] = field(default_factory=dict)  # message id → its `usage`, until a result comes
     total_cost_usd: float | None = None  # the last running total
     total_usage: TokenUsage | None = None  # the same of tokens: subagents, and claude's own requests, included
     context_tokens: int | None = None
     context_window: int | None = None
-    result_text: str | None = None
-    is_error: bool = False  # of the last result
-    answering: bool = False  # something came after the last result: another stretch of work is under way
-    subtype: str | None = None  # of the last result
-    terminal_reason: str | None = None
-    api_error_status: int | None = None
-    errors: tuple[str, ...] = ()
-    synthetic_error: str | None = None  # `error` of the binary's own assistant line, since the last result
-    retry_error: str | None = None  # `error` of the last api_retry, until something was answered
-    limit_resets_at: int | None = None  # Unix seconds, of a rejected rate_limit_event
-    limit_rejected: bool = False  # since the model's last answer: what the plan refuses, extra usage may pay for
-    permission_denials: int = 0
+    limits: LimitReport | None = None  # the last one
+    refusal: LimitReport | None = None  # the last one that refuses requests
+    windows: dict[str, dict[str, Any]] = field(default_factory=dict)  # of the account's limits, by type, the newest
+    mcp_troubles: list[str] | None = None  # the MCP servers that `init` names as missing
+    denials: Denials = field(default_factory=Denials)
     tasks: set[str] = field(default_factory=set)  # the ids of those that run in the background
     running_tools: dict[str, str] = field(default_factory=dict)  # tool_use id → name
+    failed_calls: int = 0  # tool calls in a row, the last ones
+    last_failure: str = ""  # how the last of them is named
     compacted: bool = False
     compacted_from: int | None = None  # the context's size before
     first_context_tokens: int | None = None  # as the first request found it
@@ -74,15 +72,50 @@ class Evidence:
 
     def observe_stream(self, line: Mapping[str, Any]) -> None:
         """Take in one line. Unknown types and odd shapes are ignored, never an error."""
+        self.lines += 1
+        self.denials.observe(line)
         self.planned.observe_stream(line)
-        observe = _OBSERVERS.get(_text(line.get("type")) or "")
+        observe = _OBSERVERS.get(text_field(line, "type") or "")
         if observe is not None:
             observe(self, line)
+
+    @property
+    def own(self) -> Stretch:
+        """The message's own stretch, which alone decides what becomes of it."""
+        return self.stretches[0]
+
+    @property
+    def current(self) -> Stretch:
+        """The newest stretch, which may have ended."""
+        return self.stretches[-1]
+
+    def open_stretch(self) -> Stretch:
+        """Return the stretch that is under way; begin another where the last has ended."""
+        if self.current.ended:
+            if len(self.stretches) >= MAX_STRETCHES:
+                del self.stretches[1]
+            self.stretches.append(Stretch())
+        return self.current
+
+    @property
+    def answering(self) -> bool:
+        """Whether a stretch of work is under way."""
+        return self.current.has_worked and not self.current.ended
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a run must not be ended yet: its first result is not there, or the main thread answers again."""
+        return not self.results or (self.answering and self.current.answers > 0)
 
     @property
     def background_tasks(self) -> int:
         """How many tasks of claude (subagents, shell jobs) run beside the main thread."""
         return len(self.tasks)
+
+    @property
+    def has_started(self) -> bool:
+        """Whether claude has come so far that it may have spent something: its hooks run before its `init`."""
+        return bool(self.inits or self.answers or self.results)
 
     @property
     def is_wrong_auth(self) -> bool:
@@ -92,7 +125,7 @@ class Evidence:
     @property
     def is_empty(self) -> bool:
         """Whether the run has done nothing at all, though it has ended with a result."""
-        nothing = not self.answers and self.result_text is None and self.usage == TokenUsage()
+        nothing = not self.answers and self.answer is None and self.usage == TokenUsage()
         return self.results > 0 and nothing and not self.compacted
 
     @property
@@ -145,46 +178,51 @@ def version_numbers(version: str | None) -> tuple[int, ...]:
 
 def _observe_init(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.inits += 1
-    seen.answering = True
-    session_id = _text(line.get("session_id")) or seen.session_id
+    seen.open_stretch().inits += 1
+    session_id = session_id_of(line) or seen.session_id
     if seen.asked_session is not None and session_id not in {None, seen.asked_session}:
         seen.other_session = session_id  # and never ours: what becomes of the turn goes on in the one asked for
     else:
         seen.session_id = session_id
-    seen.claude_version = _text(line.get("claude_code_version")) or seen.claude_version
-    seen.auth_source = _text(line.get("apiKeySource")) or seen.auth_source
+    seen.claude_version = text_field(line, "claude_code_version") or seen.claude_version
+    seen.auth_source = text_field(line, "apiKeySource") or seen.auth_source
+    troubles = mcp_troubles(line)
+    seen.mcp_troubles = seen.mcp_troubles if troubles is None else troubles
 
 
 def _observe_retry(seen: Evidence, line: Mapping[str, Any]) -> None:
-    error = _text(line.get("error"))
-    refused = _whole(line.get("error_status")) in (401, 403) and error not in ACCOUNT_ERRORS
-    seen.retry_error = "authentication_failed" if refused else error
+    seen.open_stretch().observe_retry(line)
+
+
+def _observe_informational(seen: Evidence, line: Mapping[str, Any]) -> None:
+    seen.current.observe_informational(line)
 
 
 def _observe_boundary(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.compacted = True
     metadata = line.get("compact_metadata")
-    seen.compacted_from = _whole(metadata.get("pre_tokens")) if isinstance(metadata, Mapping) else None
+    seen.compacted_from = whole(metadata.get("pre_tokens")) if isinstance(metadata, Mapping) else None
     seen.context_tokens = context_of(line) or seen.context_tokens
 
 
 def _observe_tasks(seen: Evidence, line: Mapping[str, Any]) -> None:
     tasks = line.get("tasks")
     found = [task for task in tasks if isinstance(task, Mapping)] if isinstance(tasks, list) else []
-    seen.tasks = {_text(task.get("task_id")) or "" for task in found}
+    seen.tasks = {text_field(task, "task_id") or "" for task in found}
 
 
 def _observe_task_start(seen: Evidence, line: Mapping[str, Any]) -> None:
-    seen.tasks.add(_text(line.get("task_id")) or "")
+    seen.tasks.add(text_field(line, "task_id") or "")
 
 
 def _observe_task_end(seen: Evidence, line: Mapping[str, Any]) -> None:
-    seen.tasks.discard(_text(line.get("task_id")) or "")
+    seen.tasks.discard(text_field(line, "task_id") or "")
 
 
 _SYSTEM: dict[str, Callable[[Evidence, Mapping[str, Any]], None]] = {
     "init": _observe_init,
     "api_retry": _observe_retry,
+    "informational": _observe_informational,
     "compact_boundary": _observe_boundary,
     "background_tasks_changed": _observe_tasks,  # not before 2.1.330, where it has the last word
     "task_started": _observe_task_start,
@@ -193,72 +231,67 @@ _SYSTEM: dict[str, Callable[[Evidence, Mapping[str, Any]], None]] = {
 
 
 def _observe_system(seen: Evidence, line: Mapping[str, Any]) -> None:
-    observe = _SYSTEM.get(_text(line.get("subtype")) or "")
+    observe = _SYSTEM.get(text_field(line, "subtype") or "")
     if observe is not None:
         observe(seen, line)
 
 
 def _observe_assistant(seen: Evidence, line: Mapping[str, Any]) -> None:
-    seen.answering = True
+    is_main = not line.get("parent_tool_use_id")
+    # A subagent in the background goes on after the result, and opens nothing.
+    stretch = seen.open_stretch() if is_main else seen.current
+    stretch.observe_assistant(line)
     seen.answers += 1
-    seen.retry_error = None
-    seen.synthetic_error = _text(line.get("error"))
-    if not _is_synthetic(line):
-        seen.limit_rejected = False
     context = context_of(line)
-    seen.context_tokens = context or seen.context_tokens
-    seen.first_context_tokens = seen.first_context_tokens or context
+    if context is not None:  # the model's own, in the main thread
+        seen.context_tokens = context or seen.context_tokens
+        seen.first_context_tokens = seen.first_context_tokens or context
+    seen.model = answering_model(line) or seen.model
     _observe_request(seen, line)
-    for block in content_blocks(line, "tool_use"):
-        seen.tool_calls += 1
-        seen.running_tools[_text(block.get("id")) or ""] = _text(block.get("name")) or "unknown"
-
-
-def _is_synthetic(line: Mapping[str, Any]) -> bool:
-    """Whether a text is the binary's own, and not the model's."""
-    message = line.get("message")
-    is_its_own = isinstance(message, Mapping) and message.get("model") == "<synthetic>"
-    return is_its_own or _text(line.get("error")) is not None
+    seen.tool_calls += len(tool_calls(line))
+    for block in content_blocks(line, "tool_use"):  # those that run here
+        seen.running_tools[text_field(block, "id") or ""] = text_field(block, "name") or "unknown"
 
 
 def _observe_request(seen: Evidence, line: Mapping[str, Any]) -> None:
     # Each block of a message is a line with the same usage (anthropics/claude-code#6805: counted 2 to 4 times).
     message = line.get("message")
-    message_id = _text(message.get("id")) if isinstance(message, Mapping) else None
+    message_id = text_field(message, "id") if isinstance(message, Mapping) else None
     if isinstance(message, Mapping) and message_id is not None:
         seen.requests[message_id] = message.get("usage")
 
 
 def _observe_user(seen: Evidence, line: Mapping[str, Any]) -> None:
     for block in content_blocks(line, "tool_result"):
-        seen.running_tools.pop(_text(block.get("tool_use_id")) or "", None)
+        seen.current.is_left_over = seen.current.is_left_over or not seen.answers
+        name = seen.running_tools.pop(text_field(block, "tool_use_id") or "", "a tool")
+        seen.failed_calls = seen.failed_calls + 1 if block.get("is_error") is True else 0
+        seen.last_failure = f"{name}: {text_field(block, 'content') or 'no reason given'}"[:FAILURE_LIMIT_CHARS]
 
 
 def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
-    seen.results += 1
-    seen.answering = False
+    stretch = seen.open_stretch()
+    stretch.observe_result(line)
+    _observe_figures(seen, line)
     if not seen.tasks:  # a subagent in the background may have tools that run on
         seen.running_tools.clear()
-    seen.subtype = _text(line.get("subtype"))
+    if stretch.is_left_over or (stretch.deferred is not None and not seen.answers):
+        seen.stretches[-1] = Stretch()  # of a call that an earlier run left deferred: the message's own is to come
+        return
+    seen.results += 1
+    if seen.results == 1 or stretch.model_answers:
+        seen.conclusions += 1
+    if stretch.ended_well:
+        seen.answer = stretch.answer or seen.answer
+
+
+def _observe_figures(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.usage += TokenUsage.from_usage(line.get("usage"))
     seen.total_usage = _total_usage(line.get("modelUsage")) or seen.total_usage
     seen.requests.clear()
     cost = _dollars(line.get("total_cost_usd"))
     seen.total_cost_usd = seen.total_cost_usd if cost is None else cost
-    seen.is_error = line.get("is_error") is True
-    text = _text(line.get("result"))
-    if text or seen.is_error:  # an earlier answer explains no failure
-        seen.result_text = text
-    seen.terminal_reason = _text(line.get("terminal_reason"))
-    seen.api_error_status = _whole(line.get("api_error_status"))
-    errors = line.get("errors")
-    texts = filter(None, map(_text, errors)) if isinstance(errors, list) else ()
-    seen.errors = tuple(text for text in texts if not text.startswith(DIAGNOSTIC))
-    denials = line.get("permission_denials")
-    seen.permission_denials += len(denials) if isinstance(denials, list) else 0
-    seen.context_window = _window(line.get("modelUsage")) or seen.context_window
-    if not seen.is_error:
-        seen.synthetic_error = None
+    seen.context_window = _window(line.get("modelUsage"), seen.model) or seen.context_window
 
 
 def _total_usage(model_usage: object) -> TokenUsage | None:
@@ -280,31 +313,26 @@ _MODEL_USAGE = {
 }
 
 
-def _window(model_usage: object) -> int | None:
-    """Give the context window of the model that was used most, by tokens in: the main thread's."""
+def _window(model_usage: object, model: str | None) -> int | None:
+    """Return the context window of the model that answered; where that is not among them, of the one used most.
+
+    From 2.1.277 on all models of the session are there, those that were used before a switch too.
+    """
     if not isinstance(model_usage, Mapping):
         return None
-    entries = [entry for entry in model_usage.values() if isinstance(entry, Mapping)]
-    entries.sort(key=lambda entry: _whole(entry.get("cacheReadInputTokens")) or 0)
-    return _whole(entries[-1].get("contextWindow")) if entries else None
-
-
-def _unix_seconds(value: object) -> int | None:
-    """Give a time in seconds; one that would lie beyond the year 5000 is meant in milliseconds, or is none."""
-    found = _whole(value)
-    seconds = found // 1000 if found is not None and found > _YEAR_5000 else found
-    return None if seconds is not None and seconds > _YEAR_5000 else seconds
-
-
-_YEAR_5000 = 100_000_000_000
+    entries = {name: entry for name, entry in model_usage.items() if isinstance(entry, Mapping)}
+    answered = [entry for name, entry in entries.items() if model and plain_model(name) == plain_model(model)]
+    found = answered or sorted(entries.values(), key=lambda entry: whole(entry.get("cacheReadInputTokens")) or 0)
+    return whole(found[-1].get("contextWindow")) if found else None
 
 
 def _observe_limit(seen: Evidence, line: Mapping[str, Any]) -> None:
-    info = line.get("rate_limit_info")
-    found = info if isinstance(info, Mapping) else line
-    if found.get("status") == "rejected":
-        seen.limit_rejected = True
-        seen.limit_resets_at = _unix_seconds(found.get("resetsAt"))
+    seen.limits = line_to_limits(line)
+    if seen.limits is not None and len(seen.windows) < MAX_WINDOWS:
+        seen.windows |= {found["type"]: found for found in seen.limits.to_list()}
+    if seen.limits is not None and seen.limits.refused:
+        seen.refusal = seen.limits
+        seen.open_stretch().limit_rejected = True
 
 
 _OBSERVERS: dict[str, Callable[[Evidence, Mapping[str, Any]], None]] = {

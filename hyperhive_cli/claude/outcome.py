@@ -1,15 +1,18 @@
 """How a run of claude ended: the classifier. Pure.
 
-It reads structured fields, never the model's prose: neither the exit status nor `subtype` says whether a
-turn worked (every API error is `subtype: success` with `is_error: true`, anthropics/claude-code#79500).
+The message's own stretch decides. What follows in the same process is told of by `follow_ups`, and takes nothing
+back. Read are structured fields, never the model's prose: neither the exit status nor `subtype` says whether a turn
+worked (every API error is `subtype: success` with `is_error: true`, anthropics/claude-code#79500). Whatever no table
+knows is `failed`, neither `ok` nor `crashed`.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hyperhive_cli.claude.evidence import ACCOUNT_ERRORS, Evidence
+from hyperhive_cli.claude.evidence import Evidence
+from hyperhive_cli.claude.stretch import REASON_LIMIT_CHARS, Stretch
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
 
 
@@ -19,10 +22,12 @@ class Cause(StrEnum):
     CANCELLED = "cancelled"  # the operator's cancel
     INTERRUPTED = "interrupted"  # the harness shuts down
     TIMED_OUT = "timed_out"  # the turn's time limit
-    STALLED = "stalled"  # silence, or no init
+    STALLED = "stalled"  # silence
+    START_TIMEOUT = "not_started"  # no `init` in time: nothing is spent
     LOGIN = "needs_login"  # the first authentication failure: claude would go on retrying for minutes
     WRONG_SESSION = "session_lost"  # claude goes on in another conversation than the one asked for
     BUDGET = "budget"  # the turn has used up its tokens, tool calls or dollars
+    STUCK = "capped"  # every tool call fails
     WRONG_AUTH = "wrong_auth"  # claude uses other credentials than the expected ones
     FINISHED = "finished"  # the result is there, claude does not exit
 
@@ -46,171 +51,254 @@ _OUR_DOING = {
     Cause.INTERRUPTED: (OutcomeKind.INTERRUPTED, "interrupted: the harness was stopped"),
     Cause.TIMED_OUT: (OutcomeKind.TIMED_OUT, "the turn's time limit was reached"),
     Cause.STALLED: (OutcomeKind.STALLED, "claude fell silent"),
+    Cause.START_TIMEOUT: (OutcomeKind.NOT_STARTED, "claude did not start in time"),
     Cause.LOGIN: (OutcomeKind.NEEDS_LOGIN, "not logged in, or the credentials are rejected"),
     Cause.WRONG_SESSION: (OutcomeKind.SESSION_LOST, "claude took another session"),
     Cause.BUDGET: (OutcomeKind.BUDGET, "the turn's budget is used up"),
+    Cause.STUCK: (OutcomeKind.CAPPED, "claude is stuck"),
     Cause.WRONG_AUTH: (OutcomeKind.WRONG_AUTH, "claude uses other credentials"),
 }
 _WRONG = {Cause.WRONG_SESSION, Cause.WRONG_AUTH}
 
-# The words of `error` and `terminal_reason` are those that the binaries list themselves (2.1.330 and before).
-_LOGIN_ERRORS = {"authentication_failed", "oauth_org_not_allowed", "cloud_credential_error"}
-# The last two: before the request was made, and when compacting again and again made no room.
-_CONTEXT_REASONS = {"prompt_too_long", "blocking_limit", "rapid_refill_breaker"}
+# The words of `terminal_reason`, `subtype`, `stop_reason` and `error` are those that the binaries list themselves
+# (2.1.332 and before). None: it says nothing by itself, the error and the status do.
+TERMINAL_REASONS: Mapping[str, OutcomeKind | None] = {
+    "completed": None,
+    "api_error": None,
+    "model_error": None,
+    "turn_setup_failed": None,
+    "aborted_streaming": OutcomeKind.FAILED,
+    "aborted_tools": OutcomeKind.FAILED,
+    "background_requested": OutcomeKind.FAILED,
+    "stop_hook_prevented": OutcomeKind.BLOCKED,
+    "hook_stopped": OutcomeKind.BLOCKED,
+    "tool_deferred": OutcomeKind.DEFERRED,
+    "tool_deferred_unavailable": OutcomeKind.DEFERRED,
+    "max_turns": OutcomeKind.CAPPED,
+    "budget_exhausted": OutcomeKind.CAPPED,
+    "structured_output_retry_exhausted": OutcomeKind.CAPPED,
+    "malformed_tool_use_exhausted": OutcomeKind.CAPPED,
+    "prompt_too_long": OutcomeKind.CONTEXT_FULL,
+    "blocking_limit": OutcomeKind.CONTEXT_FULL,  # before the request was made
+    "rapid_refill_breaker": OutcomeKind.CONTEXT_FULL,  # compacting again and again made no room
+    "image_error": OutcomeKind.CONTEXT_FULL,  # images that the conversation has gathered, or one too large
+}
 _COST_CAP = "error_max_budget_usd"
-_CAPS = {"error_max_turns", _COST_CAP}  # subtypes: the operator's own --max-turns, --max-budget-usd
-_LOST_SESSION = "No conversation found with session ID"  # claude's own English, of `errors` and stderr
-_NOT_RUN = {126, 127}  # what a shell, `env` and the loader leave with: it cannot be run, or is not there
-_OLD_SYSTEM = re.compile(r"version .\S+ not found \(required by ")  # the loader's, of a library that is too old
+SUBTYPES: Mapping[str, OutcomeKind | None] = {
+    "success": None,
+    "error_during_execution": None,
+    "error_max_turns": OutcomeKind.CAPPED,
+    _COST_CAP: OutcomeKind.CAPPED,
+    "error_max_structured_output_retries": OutcomeKind.CAPPED,
+}
+STOP_REASONS: Mapping[str, OutcomeKind | None] = {
+    "end_turn": None,
+    "stop_sequence": None,
+    "tool_use": None,
+    "pause_turn": None,
+    "tool_deferred": OutcomeKind.DEFERRED,
+    "refusal": OutcomeKind.DECLINED,
+    "max_tokens": OutcomeKind.CAPPED,
+    "model_context_window_exceeded": OutcomeKind.CONTEXT_FULL,
+}
+# Of a synthetic answer, or of the last retry. These say more than the HTTP status beside them.
+ERRORS: Mapping[str, OutcomeKind | None] = {
+    "oauth_org_not_allowed": OutcomeKind.NEEDS_LOGIN,
+    "cloud_credential_error": OutcomeKind.NEEDS_LOGIN,
+    "billing_error": OutcomeKind.BILLING,
+    "account_on_hold": OutcomeKind.BILLING,
+    "verification_required": OutcomeKind.BILLING,
+    "rate_limit": OutcomeKind.RATE_LIMITED,
+    "overloaded": OutcomeKind.OVERLOADED,
+    "model_not_found": OutcomeKind.BAD_MODEL,
+    "max_output_tokens": OutcomeKind.CAPPED,
+    "authentication_failed": None,
+    "invalid_request": None,
+    "server_error": None,
+    "unknown": None,
+}
+# These say it where there is no status.
+_VAGUE_ERRORS = {"authentication_failed": OutcomeKind.NEEDS_LOGIN, "invalid_request": OutcomeKind.BAD_REQUEST}
+_SERVER_ERRORS = {"server_error", "unknown"}
+_STATUSES = {
+    400: OutcomeKind.BAD_REQUEST,
+    401: OutcomeKind.NEEDS_LOGIN,
+    402: OutcomeKind.BILLING,
+    403: OutcomeKind.REFUSED,
+    404: OutcomeKind.BAD_MODEL,  # claude itself takes any 404 for that of the model
+    408: OutcomeKind.OVERLOADED,
+    413: OutcomeKind.CONTEXT_FULL,
+    422: OutcomeKind.BAD_REQUEST,
+    429: OutcomeKind.RATE_LIMITED,
+}
+
+# claude's own English.
+_LOST_SESSION = "No conversation found with session ID"  # of `errors` and stderr
+_WINDOW_FULL = "API Error: The model has reached its context window limit"  # 2.1.197 calls it max_output_tokens
+_LOGIN_ENDED = re.compile("OAuth token revoked|log in again|run /login")  # a 403 too; any other 403 is no login's
 _NO_MODULE = "code: 'MODULE_NOT_FOUND'"  # node's last words, where a file is missing
-_OVERLOAD_ERRORS = {"overloaded", "server_error", "unknown"}
 
 
 def classify(seen: Evidence, ending: Ending) -> Outcome:
-    """Name the outcome of a run. What the stream proves comes first, then our own doing, then the rest."""
-    if seen.results and not seen.is_error and not _cut_short(seen, ending):
-        if seen.asked_session is not None and seen.is_empty:
-            return Outcome(OutcomeKind.SESSION_LOST, "the session came back empty")
-        return Outcome(OutcomeKind.OK)
-    found = _failure(seen, ending)
-    return found._replace(acted=seen.tool_calls > 0 or ending.cause is Cause.WRONG_SESSION)
+    """Return the outcome of a run for its message: what its own stretch proves, then our own doing, then the rest."""
+    acted = seen.tool_calls > 0 or ending.cause is Cause.WRONG_SESSION
+    return _own_outcome(seen, ending)._replace(acted=acted)
+
+
+def follow_ups(seen: Evidence, ending: Ending) -> list[Outcome]:
+    """Return what failed after the message's own stretch had ended well, in order; empty where it did not."""
+    if not seen.own.ended_well or ending.cause in _WRONG:
+        return []
+    later = [stretch for stretch in seen.stretches[1:] if not stretch.ended_well]
+    cut = later.pop() if ending.cause is not None and later and _is_cut_off(later[-1]) else None
+    failed = [_stretch_outcome(seen, stretch, ending) for stretch in later]
+    at_work = seen.background_tasks or (cut is not None and (cut.has_worked or cut.retry_error))
+    if ending.cause in _OUR_DOING and at_work:
+        failed.append(_our_doing(ending.cause, ending.detail))
+    return failed
+
+
+def _is_cut_off(stretch: Stretch) -> bool:
+    """Whether a stretch ended as one does that we interrupt: without a `result`, or with one that says so."""
+    return not stretch.ended or stretch.subtype == "error_during_execution"
 
 
 def remarks(seen: Evidence, ending: Ending) -> list[str]:
-    """Say what an operator should know of a run, whatever its outcome: tools denied, a bad exit after a good result."""
-    found = []
-    if denied := seen.permission_denials:
-        calls = "1 tool call was" if denied == 1 else f"{denied} tool calls were"
-        found.append(f"{calls} denied by the permission mode")
-    if ending.exit_status and ending.cause is None and classify(seen, ending).ok:
+    """Say what an operator should know of a run: what failed after the answer, what was denied, a bad exit."""
+    failed = follow_ups(seen, ending)
+    found = [f"after the answer: {outcome.note}" for outcome in failed]
+    found += seen.denials.remarks()
+    if ending.exit_status and ending.cause is None and not failed and seen.own.ended_well:
         found.append(f"claude {_exit(ending.exit_status)} after a good result")
     return found
 
 
-def _failure(seen: Evidence, ending: Ending) -> Outcome:
+def _own_outcome(seen: Evidence, ending: Ending) -> Outcome:
+    own = seen.own
+    if own.ended_well and ending.cause not in _WRONG:
+        if seen.asked_session is not None and seen.is_empty:
+            return Outcome(OutcomeKind.SESSION_LOST, "the session came back empty")
+        return Outcome(OutcomeKind.OK)
     if ending.cause in _OUR_DOING:
-        kind, sentence = _OUR_DOING[ending.cause]
-        return Outcome(kind, f"{sentence}: {ending.detail}" if ending.detail else sentence)
+        return _our_doing(ending.cause, ending.detail)
     if ending.exit_status is None:
         return Outcome(OutcomeKind.NOT_STARTED, f"claude could not be started: {ending.detail}")
-    if _refuses_options(seen, ending):
-        return Outcome(OutcomeKind.NOT_STARTED, f"claude does not take its options: {ending.stderr_tail}")
-    if (why := _never_ran(seen, ending)) is not None:
-        return Outcome(OutcomeKind.NOT_STARTED, f"claude could not be started: {why}")
-    for kind, holds in _SIGNS:
-        if holds(seen, ending):
-            resets_at = seen.limit_resets_at if kind is OutcomeKind.RATE_LIMITED else None
-            return Outcome(kind, _reason(seen, ending, kind), resets_at)
-    return Outcome(OutcomeKind.CRASHED, _reason(seen, ending, OutcomeKind.CRASHED))
+    if any(error.startswith(_LOST_SESSION) for error in (*own.errors, ending.stderr_tail.lstrip())):
+        return Outcome(OutcomeKind.SESSION_LOST, _said(own) or ending.stderr_tail)
+    if not seen.lines and ending.exit_status > 0:
+        return Outcome(OutcomeKind.NOT_STARTED, f"claude could not be started: {_why_not_started(ending)}")
+    return _stretch_outcome(seen, own, ending)
 
 
-def _cut_short(seen: Evidence, ending: Ending) -> bool:
-    """Whether we ended a run that was still at work; a cancel after the answer takes nothing back."""
-    at_work = seen.answering or seen.background_tasks > 0
-    return ending.cause in _WRONG or (ending.cause not in {None, Cause.FINISHED} and at_work)
+def _our_doing(cause: Cause, detail: str | None) -> Outcome:
+    kind, sentence = _OUR_DOING[cause]
+    return Outcome(kind, f"{sentence}: {detail}" if detail else sentence)
 
 
-def _refuses_options(seen: Evidence, ending: Ending) -> bool:
-    """Whether it ended before it read anything; `error: ` in small letters is the parser of its command line."""
-    return _said_nothing(seen) and ending.exit_status == 1 and ending.stderr_tail.lstrip().startswith("error: ")
+def _stretch_outcome(seen: Evidence, stretch: Stretch, ending: Ending) -> Outcome:
+    """Name the failure of a stretch."""
+    kind = _kind(stretch, seen)
+    is_limit = kind is OutcomeKind.RATE_LIMITED
+    return Outcome(
+        kind,
+        _reason(seen, stretch, ending, kind),
+        seen.refusal.resets_at if is_limit and seen.refusal is not None else None,
+        of_model=is_limit and seen.refusal is not None and seen.refusal.of_model,
+        # The service answered, and broke off: a message that makes it do so each time must not run for ever.
+        counts=kind is OutcomeKind.OVERLOADED and stretch.model_answers > 0 and stretch.api_error_status is None,
+    )
 
 
-def _never_ran(seen: Evidence, ending: Ending) -> str | None:
-    """Say why it was not claude that ended, but what should have run it: a shell, `env`, node, the loader."""
-    if not _said_nothing(seen):
+def _kind(stretch: Stretch, seen: Evidence) -> OutcomeKind:
+    error = stretch.synthetic_error or stretch.retry_error
+    by_error = ERRORS.get(error or "")
+    is_budget = stretch.subtype == _COST_CAP and seen.cost_cap is not None  # a cap too, but the harness's own
+    named = (
+        OutcomeKind.BLOCKED if stretch.blocked is not None else None,
+        OutcomeKind.DEFERRED if stretch.deferred is not None else None,
+        by_error if by_error in {OutcomeKind.BILLING, OutcomeKind.NEEDS_LOGIN} else None,
+        OutcomeKind.BUDGET if is_budget else None,
+        SUBTYPES.get(stretch.subtype or ""),
+        TERMINAL_REASONS.get(stretch.terminal_reason or ""),
+        STOP_REASONS.get(stretch.stop_reason or ""),
+        OutcomeKind.CONTEXT_FULL if (stretch.result_text or "").startswith(_WINDOW_FULL) else None,
+        by_error,
+        OutcomeKind.RATE_LIMITED if stretch.limit_rejected else None,
+        _by_status(stretch),
+        _without_status(stretch, error),
+    )
+    other = OutcomeKind.FAILED if stretch.ended else OutcomeKind.CRASHED
+    return next((kind for kind in named if kind is not None), other)
+
+
+def _by_status(stretch: Stretch) -> OutcomeKind | None:
+    status = stretch.api_error_status if stretch.ended else stretch.retry_status
+    if status is None:
         return None
-    said = ending.stderr_tail
-    if ending.exit_status in _NOT_RUN or (ending.exit_status == 1 and _OLD_SYSTEM.search(said)):
-        return said or f"exit status {ending.exit_status}"
-    if ending.exit_status == 1 and _NO_MODULE in said and said.splitlines()[-1].startswith("Node.js v"):
-        return "it is not whole: node does not find a module of it"
-    return None
+    if status == 403 and _LOGIN_ENDED.search(stretch.result_text or ""):
+        return OutcomeKind.NEEDS_LOGIN
+    return OutcomeKind.OVERLOADED if status >= 500 else _STATUSES.get(status)
 
 
-def _said_nothing(seen: Evidence) -> bool:
-    return not (seen.inits or seen.answers or seen.results)
+def _without_status(stretch: Stretch, error: str | None) -> OutcomeKind | None:
+    if error is None or stretch.api_error_status is not None:
+        return None
+    if error in _SERVER_ERRORS:  # nothing came from the other side, or an answer broke off
+        is_cut = stretch.model_answers and not stretch.unreachable
+        return OutcomeKind.OVERLOADED if is_cut else OutcomeKind.NO_CONNECTION
+    return _VAGUE_ERRORS.get(error)
 
 
-def _needs_login(seen: Evidence, _: Ending) -> bool:
-    return (
-        seen.synthetic_error in _LOGIN_ERRORS
-        or seen.retry_error in _LOGIN_ERRORS
-        or seen.api_error_status in (401, 403)
-    )
-
-
-def _billing(seen: Evidence, _: Ending) -> bool:
-    return seen.api_error_status == 402 or bool(ACCOUNT_ERRORS & {seen.synthetic_error, seen.retry_error})
-
-
-def _context_full(seen: Evidence, _: Ending) -> bool:
-    return seen.terminal_reason in _CONTEXT_REASONS
-
-
-def _over_budget(seen: Evidence, _: Ending) -> bool:
-    return seen.cost_cap is not None and seen.subtype == _COST_CAP
-
-
-def _capped(seen: Evidence, _: Ending) -> bool:
-    return seen.subtype in _CAPS
-
-
-def _rate_limited(seen: Evidence, _: Ending) -> bool:
-    return (
-        seen.limit_rejected or seen.api_error_status == 429 or "rate_limit" in (seen.synthetic_error, seen.retry_error)
-    )
-
-
-def _overloaded(seen: Evidence, _: Ending) -> bool:
-    status = seen.api_error_status
-    if status is not None:
-        return status >= 500
-    return seen.synthetic_error in _OVERLOAD_ERRORS or seen.retry_error in _OVERLOAD_ERRORS
-
-
-def _session_lost(seen: Evidence, ending: Ending) -> bool:
-    return any(error.startswith(_LOST_SESSION) for error in (*seen.errors, ending.stderr_tail.lstrip()))
-
-
-def _bad_request(seen: Evidence, _: Ending) -> bool:
-    status = seen.api_error_status
-    return (status is not None and 400 <= status < 500) or seen.synthetic_error in {
-        "invalid_request",
-        "model_not_found",
-    }
-
-
-_SIGNS: tuple[tuple[OutcomeKind, Callable[[Evidence, Ending], bool]], ...] = (
-    (OutcomeKind.BILLING, _billing),  # before a login: its 403 is none of those
-    (OutcomeKind.NEEDS_LOGIN, _needs_login),
-    (OutcomeKind.BUDGET, _over_budget),  # a cap too, but the harness's own
-    (OutcomeKind.CAPPED, _capped),
-    (OutcomeKind.CONTEXT_FULL, _context_full),
-    (OutcomeKind.RATE_LIMITED, _rate_limited),
-    (OutcomeKind.OVERLOADED, _overloaded),
-    (OutcomeKind.SESSION_LOST, _session_lost),
-    (OutcomeKind.BAD_REQUEST, _bad_request),
-)
-
-
-def _reason(seen: Evidence, ending: Ending, kind: OutcomeKind) -> str:
+def _reason(seen: Evidence, stretch: Stretch, ending: Ending, kind: OutcomeKind) -> str:
     """Say what claude said: its error text, or how the process ended with the last lines of its stderr."""
-    if kind is not OutcomeKind.CRASHED:
-        text = "; ".join(seen.errors) or (seen.result_text if seen.is_error else None)
-        if kind is OutcomeKind.BUDGET:
-            return f"{seen.cost_cap} is used up: {text or 'claude stopped at it'}"
-        return text or seen.retry_error or ending.stderr_tail or kind.value.replace("_", " ")
-    how = _how_it_ended(seen, ending)
-    return f"{how}: {ending.stderr_tail}" if ending.stderr_tail else how
+    said = _said(stretch)
+    match kind:
+        case OutcomeKind.BLOCKED:
+            return f"a hook stopped it: {stretch.blocked or stretch.terminal_reason or said}"
+        case OutcomeKind.DEFERRED:
+            return f"a hook deferred a tool call: {stretch.deferred or said or stretch.terminal_reason}"
+        case OutcomeKind.BUDGET:
+            return f"{seen.cost_cap} is used up: {said or 'claude stopped at it'}"
+        case OutcomeKind.CRASHED:
+            how = f"claude {_exit(ending.exit_status or 0)} without a result"
+            return f"{how}: {ending.stderr_tail}" if ending.stderr_tail else how
+        case OutcomeKind.FAILED:
+            return _failure_words(stretch, said)
+        case _:
+            named = kind.value.replace("_", " ") + _odd_words(stretch)
+            return said or stretch.retry_error or ending.stderr_tail or named
 
 
-def _how_it_ended(seen: Evidence, ending: Ending) -> str:
-    if seen.is_error:
-        # The binary's words for an interrupt that was not ours.
-        aborted = (seen.terminal_reason or "").startswith("aborted_")
-        nothing = "claude was interrupted from outside" if aborted else "claude reported an error without a text"
-        return "; ".join(seen.errors) or seen.result_text or nothing
-    return f"claude {_exit(ending.exit_status or 0)} without a result"
+def _said(stretch: Stretch) -> str | None:
+    """Return what claude itself said of a failure."""
+    found = "; ".join(stretch.errors) or (stretch.result_text if stretch.is_error else None)
+    return found[:REASON_LIMIT_CHARS] if found else None
+
+
+def _failure_words(stretch: Stretch, said: str | None) -> str:
+    if (stretch.terminal_reason or "").startswith("aborted_"):  # an interrupt that was not ours
+        return f"claude was interrupted from outside{f': {said}' if said else ''}"
+    return f"claude failed{_odd_words(stretch)}: {said or 'it gave no reason'}"
+
+
+def _odd_words(stretch: Stretch) -> str:
+    """Name what is unusual about a result, in brackets."""
+    words = (stretch.terminal_reason, stretch.subtype, stretch.synthetic_error, stretch.stop_reason)
+    odd = [word for word in words if word and word not in _ORDINARY]
+    status = [f"status {stretch.api_error_status}"] if stretch.api_error_status is not None else []
+    named = ", ".join(dict.fromkeys([*odd, *status]))[:REASON_LIMIT_CHARS]
+    return f" ({named})" if named else ""
+
+
+_ORDINARY = {"completed", "success", "end_turn", "stop_sequence", "api_error", "unknown"}
+
+
+def _why_not_started(ending: Ending) -> str:
+    """Say why claude, or what should have run it (a shell, `env`, node, the loader), ended before its first line."""
+    said = ending.stderr_tail
+    if _NO_MODULE in said and said.splitlines()[-1].startswith("Node.js v"):
+        return "it is not whole: node does not find a module of it"
+    return said or f"exit status {ending.exit_status}"
 
 
 def _exit(status: int) -> str:

@@ -21,7 +21,7 @@ from hyperhive_cli.claude.outcome import Cause, Ending
 from hyperhive_cli.claude.process import ClaudeProcess, open_claude, read_rest
 from hyperhive_cli.claude.prompt import prompt_to_line
 from hyperhive_cli.claude.redact import Redactor
-from hyperhive_cli.claude.stream import LineFramer, Oversized, line_to_event
+from hyperhive_cli.claude.stream import LineFramer, Oversized, line_to_event, result_head
 from hyperhive_cli.claude.watch import Limits, Verdict, Watchdog
 from hyperhive_cli.events import LiveEvent, Note, Stream
 
@@ -103,7 +103,6 @@ class Turn:
         self._detail: str | None = None
         self._stopping = trio.Event()
         self._resulted = trio.Event()
-        self._answered = False  # when it was stopped: the answer was there already
         self._exited = False
         self._drained_by = math.inf
         self._watchdog = self._new_watchdog(0.0)
@@ -130,9 +129,6 @@ class Turn:
         """Ask the run to end, for this cause; the first one counts. Returns at once."""
         if self._cause is None:
             self._cause, self._detail = cause, detail
-            seen = self.evidence
-            is_all = cause is Cause.FINISHED or seen.background_tasks == 0
-            self._answered = seen.results > 0 and not seen.answering and is_all
             self._stopping.set()
 
     def kill(self, cause: Cause) -> None:
@@ -255,19 +251,24 @@ class Turn:
         ]
 
     def _take_stdout(self, lines: list[bytes | Oversized]) -> None:
-        events = [event for line in lines if (event := line_to_event(line)) is not None]
+        events: list[LiveEvent] = []
+        for line in lines:
+            event = line_to_event(line)
+            if event is None:
+                continue
+            events.append(event)
+            if not isinstance(event, Stream):
+                if (head := result_head(line)) is not None:
+                    self.evidence.observe_stream(head)
+            elif not event.is_partial:
+                self.evidence.observe_stream(event.line)
+                self._feed.observe_stream(event.line)
         if not events:
             return
-        for event in events:
-            if isinstance(event, Stream) and not event.is_partial:
-                # A `result` that reports our interrupt as an error would take back the answer before it.
-                if not (self._answered and event.line.get("type") == "result"):
-                    self.evidence.observe_stream(event.line)
-                self._feed.observe_stream(event.line)
         if self.evidence.results:
             self._resulted.set()
         told = [arrival(event.line) for event in events if isinstance(event, Stream)]
-        arrivals = [Note(text=text, level="warning", attention=True) for text in told if text is not None]
+        arrivals = [Note(text=text, level="warning") for text in told if text is not None]
         self._feed.publish(*events, *arrivals)
         heard = next((event for event in reversed(events) if not _is_heartbeat(event)), None)
         if heard is not None:

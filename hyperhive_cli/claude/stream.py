@@ -5,6 +5,8 @@ cut a line in two (anthropics/claude-agent-sdk-typescript#137).
 """
 
 import hashlib
+import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from hyperhive_cli.settings import LINE_LIMIT_BYTES
 NOTE_TEXT_LIMIT = 500  # characters of an unusable line that are kept
 DIAGNOSTIC = "[ede_diagnostic]"  # for claude's own makers, begins an error in the result of an interrupted run
 CARRIAGE_RETURN = 0x0D  # looked for as a number it takes a quarter of the time
-HEAD_BYTES = 4 * NOTE_TEXT_LIMIT  # in UTF-8 a character has at most four
+HEAD_BYTES = 16_384  # of a line over the limit; from 2.1.332 on a `result` says first how it ended, then its text
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,28 @@ def line_to_event(line: bytes | Oversized) -> Stream | Note | None:
     try:
         return _line_to_stream(text.encode())
     except (ValueError, TypeError):
+        pass
+    try:
+        return _with_odd_numbers(text)
+    except (ValueError, TypeError, RecursionError):
         return Note(text=_printable(text[:NOTE_TEXT_LIMIT]), level="warning", source="stdout")
+
+
+def result_head(line: bytes | Oversized) -> dict[str, Any] | None:
+    """Return what the head of a `result` shows that is too long or damaged; None when it is no `result`.
+
+    How a turn ended must not be lost with its text. A match cannot stand inside a string: there its quotes are escaped.
+    """
+    head = (line.head if isinstance(line, Oversized) else line[:HEAD_BYTES]).decode(errors="replace")
+    found = {match[1]: json.loads(match[2]) for match in _RESULT_FIELD.finditer(head)}
+    return {"type": "result", **found} if found.keys() >= _RESULT_FIELDS else None
+
+
+_RESULT_FIELD = re.compile(
+    r'"(subtype|is_error|terminal_reason|stop_reason|api_error_status|num_turns|session_id)":'
+    r'("[a-z0-9_-]{1,64}"|true|false|null|[0-9]{1,9})(?=[,}])'
+)
+_RESULT_FIELDS = {"subtype", "is_error", "num_turns"}  # no other type of line has all three
 
 
 def _line_to_stream(raw: bytes) -> Stream:
@@ -122,6 +145,26 @@ def _line_to_stream(raw: bytes) -> Stream:
         raise TypeError("a line of claude is a JSON object")
     # A carriage return between the tokens is legal JSON, and a line's end to many a reader.
     return Stream.from_line(found, None if CARRIAGE_RETURN in raw else raw)
+
+
+def _with_odd_numbers(text: str) -> Stream:
+    """Read a line with numbers that JSON has not, or that no float holds (NaN, 1e999): each becomes null."""
+    found = json.loads(text, parse_constant=lambda _: None, parse_float=_finite, parse_int=_integer)
+    if not isinstance(found, dict):
+        raise TypeError("a line of claude is a JSON object")
+    return Stream.from_line(found, orjson.dumps(found))
+
+
+def _finite(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None
+
+
+def _integer(digits: str) -> int | None:
+    return int(digits) if len(digits) < _MOST_DIGITS else None
+
+
+_MOST_DIGITS = 19  # those of 2^63
 
 
 def _decode(raw: bytes) -> str:
@@ -147,6 +190,29 @@ def _printable(text: str) -> str:
     return text.replace("\x00", "\ufffd")
 
 
+def text_field(line: Mapping[str, Any], name: str) -> str | None:
+    """Return a field that is a text, None where it is empty or no text."""
+    value = line.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def session_id_of(line: Mapping[str, Any]) -> str | None:
+    """Return the session that a line names; None where it can be no session's id.
+
+    It becomes an argument of every later turn: a NUL, or 200 kB, in it would let none start any more.
+    """
+    value = line.get("session_id")
+    return value if isinstance(value, str) and is_session_id(value) else None
+
+
+def is_session_id(text: str) -> bool:
+    """Whether a text may be a session's id."""
+    return _SESSION_ID.fullmatch(text) is not None
+
+
+_SESSION_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+
 def content_blocks(line: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
     """Give the content blocks of one type in an `assistant` or `user` line."""
     message = line.get("message")
@@ -155,9 +221,18 @@ def content_blocks(line: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]
     return [block for block in found if isinstance(block, dict) and block.get("type") == kind]
 
 
-def tool_names(line: Mapping[str, Any]) -> list[str]:
-    """Name the tools that this line calls, `unknown` for a call without a name. Subagents' calls count."""
+# Blocks that call a tool: here, at the API (web search and its like), through one of the API's connectors.
+CALLS = ("tool_use", "server_tool_use", "mcp_tool_use")
+
+
+def tool_calls(line: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the blocks of an `assistant` line that call a tool, wherever that runs; none of any other line."""
     if line.get("type") != "assistant":
         return []
-    named = (block.get("name") for block in content_blocks(line, "tool_use"))
+    return [block for kind in CALLS for block in content_blocks(line, kind)]
+
+
+def tool_names(line: Mapping[str, Any]) -> list[str]:
+    """Name the tools that this line calls, `unknown` for a call without a name. Subagents' calls count."""
+    named = (block.get("name") for block in tool_calls(line))
     return [name if isinstance(name, str) and name else "unknown" for name in named]

@@ -19,7 +19,11 @@ from hyperhive_cli.claude.outcome import Cause
 BUSY_SHARE = 0.03
 READINGS = 10  # of the processor time, in one stall time
 LEAST_STEP_S = 1.0  # between two of them: /proc counts in hundredths of a second
+# A model whose calls cannot be read, or are of a tool that is not there, calls again without end (both releases: 40
+# lines a second from a scripted model). Work has its failing commands too, but not so many without one that succeeds.
+MAX_FAILED_CALLS = 50
 WAKEUP_GRACE_S = 0.5  # after the result, where claude waits for its wake-up: queued work begins within 0.05 s
+MOST_SERVERS_NAMED = 5
 MOST_SILENCES = 4  # how many stall times life without a line may last: a hung tool server, or a spinning claude
 
 
@@ -27,11 +31,12 @@ MOST_SILENCES = 4  # how many stall times life without a line may last: a hung t
 class Limits:
     """How long what may last; infinity switches a limit off."""
 
-    grace_s: float = 10.0  # silence after a result
+    grace_s: float = 10.0  # from the result to the exit
     background_s: float = 600.0  # the same, while background tasks are outstanding
     init_s: float = 60.0  # until the first line
     stall_s: float = 1800.0  # silence in the middle of a turn, without another sign of life
     turn_s: float = math.inf
+    servers: tuple[str, ...] = ()  # MCP servers that claude is configured to start before its first line
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +63,25 @@ class Watchdog:
         self._seen = evidence
         self._started = started
         self._last_line: float | None = None
+        self._concluded: tuple[int, float] = (0, started)  # how many results have ended something, and when the last
         self._last_kind = ""
         self._tools: dict[str, float] = {}  # tool_use id → since when it runs
         self._reading: tuple[float, float | None] | None = None  # in this silence: when, and the s used until then
         self._share: float | None = None  # of one core, in the last stretch of this silence
         self._busy = -math.inf  # when the tree was last seen to compute
         self._warned = False  # in this silence
+        self._had_tasks = False
+        self._tasks_ended = -math.inf  # when the last background task was told of as ended
 
     def hear(self, kind: str, now: float) -> None:
         """Take note of a line, of this type and subtype: it ends a silence."""
         self._last_line, self._last_kind = now, kind
+        if self._seen.conclusions != self._concluded[0]:
+            self._concluded = self._seen.conclusions, now
+        has_tasks = self._seen.background_tasks > 0
+        if self._had_tasks and not has_tasks:  # what it reports is about to begin
+            self._tasks_ended = now
+        self._had_tasks = has_tasks
         self._reading, self._share, self._warned = None, None, False
         self._tools = {tool: self._tools.get(tool, now) for tool in self._seen.running_tools}
 
@@ -91,6 +105,8 @@ class Watchdog:
         self._started = min(self._started + paused_s, now)
         if self._last_line is not None:
             self._last_line = min(self._last_line + paused_s, now)
+        self._concluded = self._concluded[0], min(self._concluded[1] + paused_s, now)
+        self._tasks_ended = min(self._tasks_ended + paused_s, now)
         self._busy = min(self._busy + paused_s, now)
         self._tools = {tool: min(since + paused_s, now) for tool, since in self._tools.items()}
         self._reading = None
@@ -118,16 +134,17 @@ class Watchdog:
             return Verdict(Cause.BUDGET, detail)
         cause, due = min(self._deadlines(), key=lambda deadline: deadline[1])
         if due <= now:
-            return Verdict(cause, self._reason(cause, now), cause is Cause.FINISHED and self._waits_for_wakeup())
+            named = cause if self._seen.has_started else Cause.START_TIMEOUT
+            return Verdict(named, self._reason(cause, now), cause is Cause.FINISHED and self._waits_for_wakeup())
         return min(due, self._next_reading(), self._next_warning())
 
     def _deadlines(self) -> list[tuple[Cause, float]]:
         limits, last = self._limits, self._last_line
         deadlines = [(Cause.TIMED_OUT, self._started + limits.turn_s)]
         if last is None:
-            return [*deadlines, (Cause.STALLED, self._started + limits.init_s)]
+            return [*deadlines, (Cause.START_TIMEOUT, self._started + limits.init_s)]
         if not self._is_working():
-            return [*deadlines, (Cause.FINISHED, last + self._grace_s())]
+            return [*deadlines, (Cause.FINISHED, self._end_of_turn())]
         return [*deadlines, (Cause.STALLED, self._end_of_silence(last))]
 
     def _end_of_silence(self, last: float) -> float:
@@ -135,16 +152,22 @@ class Watchdog:
         return most if self._seen.running_tools else min(max(last, self._busy) + self._limits.stall_s, most)
 
     def _is_working(self) -> bool:
-        return self._last_line is not None and (self._seen.results == 0 or self._seen.answering)
+        return self._last_line is not None and self._seen.is_working
+
+    def _end_of_turn(self) -> float:
+        """Return until when claude may take to exit after its last good result, whatever lines still arrive."""
+        limits, concluded = self._limits, self._concluded[1]
+        most = concluded + max(limits.background_s, limits.grace_s)
+        grace_s = min(WAKEUP_GRACE_S, limits.grace_s) if self._waits_for_wakeup() else limits.grace_s
+        return most if self._goes_on() else min(max(concluded, self._tasks_ended) + grace_s, most)
 
     def _waits_for_wakeup(self) -> bool:
         """Whether claude is alive for the sake of its wake-up alone, which becomes a message of the inbox."""
-        return self._seen.planned.wakeup is not None and not self._seen.background_tasks
+        return self._seen.planned.wakeup is not None and not self._goes_on()
 
-    def _grace_s(self) -> float:
-        if self._waits_for_wakeup():
-            return min(WAKEUP_GRACE_S, self._limits.grace_s)
-        return self._limits.background_s if self._seen.background_tasks else self._limits.grace_s
+    def _goes_on(self) -> bool:
+        """Whether work is outstanding: background tasks, or a stretch whose first answer is not there yet."""
+        return self._seen.background_tasks > 0 or self._seen.answering
 
     def _next_reading(self) -> float:
         if self._last_line is None or not self._is_working():
@@ -163,10 +186,21 @@ class Watchdog:
         if cause is Cause.FINISHED:
             tasks = self._seen.background_tasks
             left = f" ({tasks} background {'task is' if tasks == 1 else 'tasks are'} outstanding)" if tasks else ""
-            return f"no exit {span(self._grace_s())} after the result{left}"
+            limit_s = self._limits.background_s if self._goes_on() else self._limits.grace_s
+            what = "the result" if self._tasks_ended <= self._concluded[1] else "the last background task"
+            return f"no exit {span(limit_s)} after {what}{left}"
         if self._last_line is None:
-            return f"no line in {span(self._limits.init_s)}"
+            return f"no line in {span(self._limits.init_s)}{self._candidates()}"
         return f"no line in {span(now - self._last_line)} ({self._diagnosis(now)})"
+
+    def _candidates(self) -> str:
+        """Name what a start may have waited for: which MCP servers are up claude says only when it has started."""
+        names = self._limits.servers
+        if not names:
+            return ""
+        more = f" and {len(names) - MOST_SERVERS_NAMED} more" if len(names) > MOST_SERVERS_NAMED else ""
+        named = ", ".join(name[:40] for name in names[:MOST_SERVERS_NAMED])
+        return f"; it starts its MCP servers first: {named}{more} (see MCP_TIMEOUT and run --start-timeout)"
 
     def _diagnosis(self, now: float) -> str:
         """Say what is seen of claude: its last line, the tools that run, and what its tree computes."""
@@ -182,10 +216,12 @@ class Watchdog:
 
 def _at_once(seen: Evidence) -> Verdict | None:
     """Give the verdict on a run that must not go on, whatever the time."""
-    if seen.retry_error == "authentication_failed":
+    if seen.current.retry_error == "authentication_failed":
         return Verdict(Cause.LOGIN, "the first request was refused")
     if seen.other_session is not None:
         return Verdict(Cause.WRONG_SESSION, f"asked for {seen.asked_session}, got {seen.other_session}")
+    if seen.failed_calls >= MAX_FAILED_CALLS:
+        return Verdict(Cause.STUCK, f"{seen.failed_calls} tool calls in a row failed, the last one {seen.last_failure}")
     if seen.is_wrong_auth:
         return Verdict(Cause.WRONG_AUTH, f"expected {seen.expected_auth}, found {seen.auth_source or 'none named'}")
     return None

@@ -73,7 +73,7 @@ def status(invocation: Invocation, pattern: str, hive: str | None, *, as_json: b
 
 
 def _of_hive(one: dict[str, Any]) -> dict[str, Any]:
-    return {**one["hive"], **{name: one[name] for name in ("running", "status", "seq", "unread", "dead")}}
+    return {**one["hive"], **{name: one[name] for name in ("running", "status", "seq", "unread", "held", "dead")}}
 
 
 @hive.command()

@@ -20,6 +20,7 @@ from hyperhive_cli.hive.address import check_machine
 from hyperhive_cli.hive.hosting import HOST_FILE, HostedAgent, HostPlan, options_to_words, read_plan
 from hyperhive_cli.hive.room import machine_name
 from hyperhive_cli.render import text
+from hyperhive_cli.render.endings import end_remarks, end_word
 from hyperhive_cli.settings import check_agent_name
 
 if TYPE_CHECKING:
@@ -164,7 +165,9 @@ def _words(record: BusEvent) -> str | None:
             return f"turn {start.turn_id} for {text.one_line(start.sender, 16)}: {text.one_line(start.body, 60)}"
         case TurnEnd() as end:
             note = f": {text.one_line(end.note, 80)}" if end.note else ""
-            return f"turn {end.turn_id} {end.outcome}, {text.duration((end.duration_ms or 0) / 1000)}{note}"
+            took = text.duration((end.duration_ms or 0) / 1000)
+            facts = [end_word(end), *end_remarks(end.denied, end.message_state), took]
+            return f"turn {end.turn_id} {', '.join(facts)}{note}"
         case StatusChanged() as changed:
             return f"status {changed.status}"
         case Note() as note_ if note_.level != "info":

@@ -20,14 +20,15 @@ from hyperhive_cli.cli.invocation import (
     print_lines,
     say_if_new,
 )
-from hyperhive_cli.errors import UsageError
+from hyperhive_cli.errors import RefusedError, UsageError
 from hyperhive_cli.render import text
 from hyperhive_cli.render.panel import ended_words, moment
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.inbox import Message, no_message, open_inbox, open_inbox_reader
 
-_STYLES = {"dead": "bad", "leased": "fine", "cancelled": "quiet", "done": "quiet"}
+_STYLES = {"dead": "bad", "held": "warn", "leased": "fine", "cancelled": "quiet", "done": "quiet"}
 WAITING = completers.messages("ready")
+NONE_HELD = "no message is held"
 
 
 @click.group(invoke_without_command=True)
@@ -36,7 +37,7 @@ WAITING = completers.messages("ready")
 @hive_option
 @click.pass_context
 def inbox(ctx: click.Context, hive: str | None, *, ended: bool, as_json: bool) -> None:
-    """List the messages that wait, run or are dead; show, move, cancel or retry one.
+    """List the messages that wait, run, are held or dead; show, move, cancel or retry one.
 
     \b
     Examples: hyperhive inbox
@@ -55,6 +56,8 @@ def inbox(ctx: click.Context, hive: str | None, *, ended: bool, as_json: bool) -
 @pass_invocation
 def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None:
     """List messages, in the order in which they run.
+
+    A held message runs only after `inbox retry`; its reason says what to decide.
 
     \b
     Example: hyperhive inbox list --all
@@ -83,11 +86,12 @@ def _reader(invocation: Invocation, message_id: int | None = None) -> AbstractCo
     return _open_in_hive(url, invocation.paths().agent)
 
 
-def _writer(invocation: Invocation, message_id: int) -> AbstractContextManager[Any]:
+def _writer(invocation: Invocation, message_id: int | None = None) -> AbstractContextManager[Any]:
     """Open it to change it; never that of the turn in which we run."""
     url = invocation.hive_url()
     if url is None:
-        return open_inbox(_existing(invocation.steered_paths(), message_id))
+        paths = invocation.steered_paths()
+        return open_inbox(paths.inbox_db if message_id is None else _existing(paths, message_id))
     return _open_in_hive(url, invocation.steered_paths().agent)
 
 
@@ -118,7 +122,7 @@ def _table(messages: list[Message]) -> list[str]:
 
 def _why(message: Message) -> str:
     wait_s = (message.not_before - now_ms()) / 1000
-    reasons = [message.reason or ""] if message.state in {"dead", "ready"} else []
+    reasons = [message.reason or ""] if message.state in {"dead", "held", "ready"} else []
     if message.state == "ready" and wait_s > 0:
         reasons.append(f"in {text.duration(wait_s)}")
     return ", ".join(filter(None, reasons))
@@ -185,6 +189,8 @@ def move_message(invocation: Invocation, message_id: int, before: int | None, *,
         raise UsageError(
             "one of --first, --last and --before ID is needed", f"hyperhive inbox move {message_id} --first"
         )
+    if before == message_id:
+        raise UsageError("a message cannot be moved before itself", f"hyperhive inbox move {message_id} --first")
     with _writer(invocation, message_id) as opened:
         waiting = [message.id for message in opened.messages() if message.state == "ready" and message.id != message_id]
         target = (waiting[0] if waiting else None) if first else before
@@ -194,34 +200,55 @@ def move_message(invocation: Invocation, message_id: int, before: int | None, *,
 
 
 @inbox.command("cancel")
-@click.argument("message_id", type=int, metavar="ID", shell_complete=WAITING)
+@click.argument("message_id", type=int, metavar="ID", shell_complete=completers.messages("ready", "held"))
 @pass_invocation
 def cancel_message(invocation: Invocation, message_id: int) -> None:
-    """Cancel a message that waits. The one that runs: hyperhive cancel.
+    """Cancel a message that waits or is held. The one that runs: hyperhive cancel.
 
     \b
     Example: hyperhive inbox cancel 5
     """  # noqa: D301 - click's own mark
-    _change(invocation, "cancel", message_id)
+    with _writer(invocation, message_id) as opened:
+        changed = opened.cancel(message_id, now_ms=now_ms())
+    click.echo(f"message {changed.id} is {changed.state}")
 
 
 @inbox.command("retry")
-@click.argument("message_id", type=int, metavar="ID", shell_complete=completers.messages("dead", "cancelled", "ready"))
+@click.argument(
+    "message_ids", type=int, nargs=-1, metavar="[ID]...",
+    shell_complete=completers.messages("dead", "held", "cancelled", "ready"),
+)  # fmt: skip
+@click.option("--held", is_flag=True, help="All held messages.")
 @pass_invocation
-def retry_message(invocation: Invocation, message_id: int) -> None:
-    """Make a dead, cancelled or waiting message ready again.
+def retry_messages(invocation: Invocation, message_ids: tuple[int, ...], *, held: bool) -> None:
+    """Make dead, held, cancelled or waiting messages ready again.
 
-    It has fresh attempts, and nothing that it waited for counts any more, but for a pause and a spent day.
+    They have fresh attempts, and nothing that they waited for counts any more, except a pause and a spent day. The
+    model is told when an earlier attempt may have acted.
 
     \b
-    Example: hyperhive inbox retry 5
+    Examples: hyperhive inbox retry 5
+              hyperhive inbox retry --held
     """  # noqa: D301 - click's own mark
-    _change(invocation, "retry", message_id)
-    if invocation.hive_url() is None:
+    if not (message_ids or held):
+        raise UsageError("an ID or --held is needed", "hyperhive inbox")
+    if not message_ids and invocation.hive_url() is None and not invocation.paths().inbox_db.exists():
+        click.echo(NONE_HELD, err=True)
+        return
+    refusals: list[RefusedError] = []
+    with _writer(invocation, *message_ids[:1]) as opened:
+        found = [message.id for message in opened.messages() if held and message.state == "held"]
+        wanted = list(dict.fromkeys([*message_ids, *found]))
+        for message_id in wanted:
+            try:
+                changed = opened.retry(message_id, now_ms=now_ms())
+            except RefusedError as error:
+                refusals.append(error)
+            else:
+                click.echo(f"message {changed.id} is {changed.state}")
+    if not wanted:
+        click.echo(NONE_HELD, err=True)
+    if len(refusals) < len(wanted) and invocation.hive_url() is None:
         ask_harness(invocation.paths(), "resume", for_message=True)
-
-
-def _change(invocation: Invocation, verb: str, message_id: int) -> None:
-    with _writer(invocation, message_id) as opened:
-        changed: Any = getattr(opened, verb)(message_id, now_ms=now_ms())
-    click.echo(f"message {changed.id} is {changed.state}")
+    if refusals:
+        raise RefusedError("; ".join(error.message for error in refusals), refusals[0].hint)

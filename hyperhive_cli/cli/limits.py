@@ -8,6 +8,7 @@ import click
 from hyperhive_cli.agent.mark import Mark
 from hyperhive_cli.budget import Budget
 from hyperhive_cli.claude.argv import COST_CAP_FLAG
+from hyperhive_cli.claude.options import has_option
 from hyperhive_cli.cli.amount import Amount, Count
 from hyperhive_cli.cli.invocation import is_text
 from hyperhive_cli.errors import UsageError
@@ -44,7 +45,7 @@ def to_limits(given: Mapping[str, Any], claude_args: Sequence[str]) -> dict[str,
     Raises UsageError where claude is given a cap of the operator's own beside that of ours, and for what is no text.
     """
     budget = Budget(given["max_turn_cost"], given["max_day_cost"], given["max_turn_tokens"], given["max_tool_calls"])
-    has_own = any(word.partition("=")[0] == COST_CAP_FLAG for word in claude_args)
+    has_own = has_option(claude_args, COST_CAP_FLAG)
     if has_own and (budget.turn_cost is not None or budget.day_cost is not None):
         raise UsageError(f"{COST_CAP_FLAG} and a limit of the harness exclude each other", "--max-turn-cost USD alone")
     instructions = " ".join((given["compact_instructions"] or "").split())

@@ -32,20 +32,20 @@ def rights_options(command: Command) -> Command:
     return command
 
 
-def to_rights(launch: Launch, workspace: Path, given: Mapping[str, Any]) -> tuple[Launch, dict[str, Any]]:
-    """Return the launch with what these options add to it, and fields of the agent's configuration.
+def to_rights(launch: Launch, workspace: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `launch`, with what these options add to it, and other fields of an agent's configuration.
 
     The operator's settings for claude are merged with ours; a file of them is read again before each turn. Raises
     UsageError for settings that are of no use.
     """
     launch = replace(launch, no_wakeups=given["no_wakeups"])
     if given["allow_cross_session"]:
-        return launch, {"allow_cross_session": True}
+        return {"launch": launch, "allow_cross_session": True}
     value, words = _split(launch.extra)
     if value is None or is_inline(value):
-        return replace(launch, extra=words, settings=_merged(value or "")), {}
+        return {"launch": replace(launch, extra=words, settings=_merged(value or ""))}
     read_settings(workspace / value)
-    return replace(launch, extra=words), {"settings_file": workspace / value}
+    return {"launch": replace(launch, extra=words), "settings_file": workspace / value}
 
 
 def _split(words: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:

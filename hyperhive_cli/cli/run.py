@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hyperhive_cli.claude.argv import Launch, check_extra, check_passed, child_environment
+from hyperhive_cli.claude.argv import Launch, check_passed, child_environment, withheld_clouds
+from hyperhive_cli.claude.files import read_json
+from hyperhive_cli.claude.mcp import configured_servers, start_limit_s
+from hyperhive_cli.claude.options import refused_option
+from hyperhive_cli.claude.own_settings import ClaudeFiles, claude_variables
 from hyperhive_cli.claude.program import why_not
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.watch import Limits
@@ -104,6 +108,12 @@ class Lines(click.types.StringParamType):
     help="Interrupt a turn after this time.",
 )
 @click.option(
+    "--start-timeout",
+    type=Amount(min=0, min_open=True),
+    metavar="SECONDS",
+    help="How long claude may take to its first line; default: 60, or what its MCP servers may need.",
+)
+@click.option(
     "--stall-timeout",
     type=Amount(min=0, min_open=True),
     default=1800.0,
@@ -162,6 +172,7 @@ def run(
     drain_wait: float,
     permission_mode: str | None,
     turn_timeout: float | None,
+    start_timeout: float | None,
     stall_timeout: float,
     background_wait: float,
     expect_auth: str | None,
@@ -204,34 +215,57 @@ def run(
     workspace = _resolved(workspace)
     paths = invocation.paths_for(workspace)
     check_reachable(paths.state_dir)
-    if partial is None:
-        partial = not as_json and not quiet and sys.stdout.isatty() and not is_plain()
-    launch = Launch((find_claude(claude),), permission_mode, skip_permissions, partial, claude_args)
-    launch, rights = to_rights(launch, workspace, given)
+    is_partial = _has_live_console(as_json=as_json, quiet=quiet) if partial is None else partial
+    launch = Launch((find_claude(claude),), permission_mode, skip_permissions, is_partial, claude_args)
+    files = ClaudeFiles(os.environ, workspace, claude_args, read_json)
     agent = AgentConfig(
-        launch,
-        workspace,
-        child_environment(os.environ, passed),
-        Limits(background_s=background_wait, stall_s=stall_timeout, turn_s=turn_timeout or math.inf),
-        continue_newest,
-        drain,
-        drain_wait,
+        workspace=workspace,
+        limits=_times(files, start_timeout, stall_timeout, background_wait, turn_timeout),
+        continue_newest=continue_newest,
+        drain=drain,
+        drain_wait_s=drain_wait,
         expect_auth=expect_auth,
-        redactor=Redactor(os.environ),
         prewarm=prewarm,
-        **(rights | to_limits(given, claude_args)),
+        **_surroundings(files, passed),
+        **to_rights(launch, workspace, given),
+        **to_limits(given, claude_args),
     )
     chosen = None if model is None else check_model_name(model)
-    incoming = [check_message("operator", text) for text in messages]
     hook = find_hook(on_event) if on_event else ()
     joined = join(invocation.hive_url(hive), machine, agent.environment)
+    first = _incoming(messages)
     with ExitStack() as stack:
         sink = None if quiet else stack.enter_context(_open_sink(paths, as_json=as_json))
-        harness = HarnessConfig(paths, agent, chosen, incoming, sink, allow_self_control, hook, hook_kinds, hive=joined)
+        harness = HarnessConfig(paths, agent, chosen, first, sink, allow_self_control, hook, hook_kinds, hive=joined)
         if panel is not None:
             on_console = sink is not None and not as_json and sys.stdout.isatty()
             harness = replace(harness, panel=_panel(paths, panel), announce=None if on_console else _tell)
         return _start(invocation, harness)
+
+
+def _has_live_console(*, as_json: bool, quiet: bool) -> bool:
+    return not as_json and not quiet and sys.stdout.isatty() and not is_plain()
+
+
+def _incoming(messages: Sequence[str]) -> list[tuple[str, str]]:
+    return [check_message("operator", text) for text in messages]
+
+
+def _surroundings(files: ClaudeFiles, passed: Sequence[str]) -> dict[str, Any]:
+    """Return what an agent's configuration says of claude's environment."""
+    environment = child_environment(files.environ, passed, own=claude_variables(files))
+    withheld = tuple(withheld_clouds(files.environ, environment))
+    return {"environment": environment, "withheld": withheld, "redactor": Redactor(files.environ)}
+
+
+def _times(files: ClaudeFiles, start: float | None, stall: float, background: float, turn: float | None) -> Limits:
+    return Limits(
+        background_s=background,
+        init_s=start or start_limit_s(files),
+        stall_s=stall,
+        turn_s=turn or math.inf,
+        servers=tuple(configured_servers(files)),
+    )
 
 
 def _resolved(workspace: Path) -> Path:
@@ -287,8 +321,10 @@ def _panel(paths: AgentPaths, arguments: tuple[str, ...]) -> "PanelConfig":
 def _check_words(claude_args: Sequence[str], permission_mode: str | None, passed: Sequence[str]) -> None:
     if claude_args and not claude_args[0].startswith("-"):
         raise UsageError(f"{claude_args[0]!r} is no option", f"hyperhive run --message {claude_args[0]!r}")
-    if (refused := check_extra(claude_args)) is not None:
-        raise UsageError(f"the harness itself decides on {refused}", "hyperhive run -h")
+    if (refused := refused_option(claude_args)) is not None:
+        word, refusal = refused
+        named = word if word.startswith("-") else repr(word)
+        raise UsageError(f"{named} is not allowed behind --: {refusal.reason}", refusal.hint)
     if permission_mode is not None and not permission_mode.isalpha():
         raise UsageError(f"{permission_mode!r} is no permission mode", "hyperhive run --permission-mode acceptEdits")
     if (unfit := check_passed(passed)) is not None:

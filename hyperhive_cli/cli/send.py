@@ -14,14 +14,14 @@ from hyperhive_cli.cli.invocation import Invocation, ask_harness, hive_option, n
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.moments import text_to_moment
+from hyperhive_cli.outcomes import MessageState, advice_of, needs_person
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.folder import prepare_state_dir
 from hyperhive_cli.store.inbox import Message, check_message, open_inbox, open_inbox_reader
 
 WAIT_POLL_S = 0.1
 _STATE_WORDS = {"ready": "waits for its turn", "leased": "runs"}
-# Outcomes after which a message stays in the inbox until a person has done something.
-NEEDS_PERSON = {"needs_login", "billing", "wrong_auth"}
+_OVER = {MessageState.DONE, MessageState.DEAD, MessageState.CANCELLED, MessageState.HELD}
 
 
 class Ends(Protocol):
@@ -131,35 +131,36 @@ def _print_sent(inbox: Ends, message_id: int, *, as_json: bool) -> None:
 def _wait(inbox: Ends, message_id: int, timeout: float | None, *, as_json: bool) -> int:
     with Progress() as progress:
         ended = _await_end(inbox, message_id, timeout, progress)
-    ok = ended["state"] == "done"
+    ok = ended["state"] == MessageState.DONE
     if as_json:
         print_json(ended)
     elif ok:
         click.echo(ended["result"] or "")
     else:
         reason = f": {ended['note']}" if ended["note"] else ""
-        raise HyperhiveError(f"message {message_id} ended {ended['outcome'] or ended['state']}{reason}", _hint(ended))
+        how = (
+            f"is held, {ended['outcome']}"
+            if ended["state"] == "held"
+            else f"ended {ended['outcome'] or ended['state']}"
+        )
+        raise HyperhiveError(f"message {message_id} {how}{reason}", _hint(ended))
     return 0 if ok else 1
 
 
 def _hint(ended: dict[str, Any]) -> str | None:
-    if ended["state"] == "dead":
-        return f"hyperhive inbox retry {ended['id']}"
-    if ended["state"] != "ready":
-        return None
-    verb = "login" if ended["outcome"] == "needs_login" else "status"
-    return f"hyperhive {verb}; the message stays in the inbox"
+    waits = "; the message stays in the inbox" if ended["state"] == MessageState.READY else ""
+    return f"{advice_of(ended['outcome'], ended['id'])}{waits}" or None
 
 
 def _await_end(inbox: Ends, message_id: int, timeout: float | None, progress: Progress) -> dict[str, Any]:
-    """Wait until the message has reached its end, or a turn of it has ended that needs a person."""
+    """Wait until the message has ended or is held, or a turn of it has ended with an outcome that needs a person."""
     deadline = None if timeout is None else time.monotonic() + timeout
     before = inbox.last_turn(message_id)
-    seen_turn = 0 if before is None or inbox.get(message_id).state != "ready" else before["turn_id"]
+    seen_turn = 0 if before is None or inbox.get(message_id).state != MessageState.READY else before["turn_id"]
     while True:
         message, turn = inbox.get(message_id), inbox.last_turn(message_id)
-        is_over = message.state in {"done", "dead", "cancelled"}
-        if turn is not None and turn["turn_id"] > seen_turn and turn["outcome"] in NEEDS_PERSON:
+        is_over = message.state in _OVER
+        if turn is not None and turn["turn_id"] > seen_turn and needs_person(turn["outcome"], message.state):
             is_over = True
         if is_over:
             return {

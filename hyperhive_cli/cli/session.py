@@ -12,6 +12,7 @@ from hyperhive_cli.cli.invocation import (
 )
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.errors import NotRunningError, RefusedError
+from hyperhive_cli.outcomes import is_ok
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.folder import prepare_state_dir
 from hyperhive_cli.store.inbox import open_inbox
@@ -52,11 +53,11 @@ def compact(invocation: Invocation, *, as_json: bool) -> int:
     with Progress("waiting for the compaction") as progress:
         reply = require_harness(invocation.paths(), "compact", tick=progress.tick)
     fields = {name: reply[name] for name in ("outcome", "note", "context_tokens")}
-    ok = fields["outcome"] == "ok" and fields["note"] is None
+    ok = is_ok(fields["outcome"]) and fields["note"] is None
     if as_json:
         print_json(fields)
     elif not ok:
-        what = "nothing was compacted" if fields["outcome"] == "ok" else f"the compaction ended {fields['outcome']}"
+        what = "nothing was compacted" if is_ok(fields["outcome"]) else f"the compaction ended {fields['outcome']}"
         raise RefusedError(f"{what}: {fields['note']}", "hyperhive tail")
     else:
         tokens = fields["context_tokens"]

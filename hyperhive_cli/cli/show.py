@@ -14,6 +14,7 @@ from hyperhive_cli.cli.invocation import (
     warn_of_history,
 )
 from hyperhive_cli.render import text
+from hyperhive_cli.render.endings import end_remarks
 from hyperhive_cli.render.panel import moment
 from hyperhive_cli.store.turns import find_turn, turn_to_dict
 
@@ -56,7 +57,7 @@ def _row_to_lines(row: dict[str, Any]) -> list[str]:
         "turn": row["turn_id"],
         "from": row["sender"] or "hyperhive",
         "message": text.one_line(row["body"] or "/compact", 400),
-        "outcome": row["outcome"] or "it runs",
+        "outcome": ", ".join([row["outcome"] or "it runs", *end_remarks(row["denied"], row["message_state"])]),
         "because": row["note"],
         "began": moment(row["started"] / 1000, now_ms() / 1000),
         "took": took,

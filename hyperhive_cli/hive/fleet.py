@@ -11,7 +11,8 @@ from hyperhive_cli.hive.address import pattern_to_like
 from hyperhive_cli.hive.report import read_report
 from hyperhive_cli.hive.schema import CHANNEL, MACHINES, OPERATORS
 from hyperhive_cli.hive.tenancy import NOW_MS, TURN_COLUMNS
-from hyperhive_cli.store.ended import row_to_turn
+from hyperhive_cli.store.ended import ENDED_COLUMNS, row_to_turn
+from hyperhive_cli.store.inbox import LISTED, in_states
 from hyperhive_cli.store.report import empty_status
 
 if TYPE_CHECKING:
@@ -28,14 +29,14 @@ def look(connection: "Connection", pattern: str = "*") -> list[dict[str, Any]]:
                until > clock_timestamp() AND owner IS NOT NULL,
                extract(epoch FROM until - clock_timestamp())::float8,
                extract(epoch FROM clock_timestamp() - changed)::float8,
-               coalesce(ready, 0), coalesce(dead, 0), coalesce(leased, 0), ts, {NOW_MS} - ts, kind
+               coalesce(ready, 0), coalesce(held, 0), coalesce(dead, 0), coalesce(leased, 0), ts, {NOW_MS} - ts, kind
            FROM hyperhive.agent a
            LEFT JOIN hyperhive.report ON report.agent = a.name
            LEFT JOIN hyperhive.event ON event.agent = a.name AND event.seq = a.seq
            LEFT JOIN LATERAL (
-               SELECT count(*) FILTER (WHERE state = 'ready') AS ready, count(*) FILTER (WHERE state = 'dead') AS dead,
-                   count(*) FILTER (WHERE state = 'leased') AS leased
-               FROM hyperhive.inbox WHERE inbox.agent = a.name AND state IN ('ready', 'leased', 'dead')
+               SELECT count(*) FILTER (WHERE state = 'ready') AS ready, count(*) FILTER (WHERE state = 'held') AS held,
+                   count(*) FILTER (WHERE state = 'dead') AS dead, count(*) FILTER (WHERE state = 'leased') AS leased
+               FROM hyperhive.inbox WHERE inbox.agent = a.name AND {in_states(LISTED)}
            ) AS counts ON true
            WHERE a.name LIKE %s ORDER BY a.name COLLATE "C\"""".encode(),
         (pattern_to_like(pattern),),
@@ -44,7 +45,8 @@ def look(connection: "Connection", pattern: str = "*") -> list[dict[str, Any]]:
 
 
 def _row_to_status(row: Sequence[Any]) -> dict[str, Any]:
-    name, owner, origin, epoch, wanted, seq, account, body, is_live, left_s, age_s, ready, dead, leased, *last = row
+    name, owner, origin, epoch, wanted, seq, account, body, is_live, left_s, age_s, *counts_and_last = row
+    ready, held, dead, leased, *last = counts_and_last
     found = empty_status(name) | read_report(body)
     ts, event_age_ms, kind = last
     event = {"seq": seq, "ts": ts, "kind": kind, "age_s": round(max(0, event_age_ms or 0) / 1000, 1)} if ts else None
@@ -55,6 +57,7 @@ def _row_to_status(row: Sequence[Any]) -> dict[str, Any]:
         "agent": name,
         "running": is_live,
         "unread": ready,
+        "held": held,
         "dead": dead,
         "seq": seq,
         "last_event": event,
@@ -133,16 +136,10 @@ def grant(connection: "Connection", role: str, patterns: Sequence[str] | None) -
             )
 
 
-_TURN_COLUMNS = (
-    "turn_id, started, outcome, model, duration_ms, input_tokens, output_tokens, cache_read_input_tokens, "
-    "cache_creation_input_tokens, cost_usd, context_tokens, tool_call_breakdown_json"
-)
-
-
 def turns_since(connection: "Connection", pattern: str, since_ms: int) -> list[EndedTurn]:
     """Give the ended turns of the agents whose names fit that began at this moment or later, oldest first."""
     rows = connection.execute(
-        f"""SELECT {_TURN_COLUMNS} FROM hyperhive.turn WHERE agent LIKE %s AND started >= %s
+        f"""SELECT {ENDED_COLUMNS} FROM hyperhive.turn WHERE agent LIKE %s AND started >= %s
             ORDER BY started, agent, turn_id""".encode(),
         (pattern_to_like(pattern), since_ms),
     ).fetchall()
@@ -152,7 +149,7 @@ def turns_since(connection: "Connection", pattern: str, since_ms: int) -> list[E
 def newest_turns(connection: "Connection", agent: str, count: int) -> list[EndedTurn]:
     """Give the newest ended turns of an agent, oldest first."""
     rows = connection.execute(
-        f"SELECT {_TURN_COLUMNS} FROM hyperhive.turn WHERE agent = %s ORDER BY turn_id DESC LIMIT %s".encode(),
+        f"SELECT {ENDED_COLUMNS} FROM hyperhive.turn WHERE agent = %s ORDER BY turn_id DESC LIMIT %s".encode(),
         (agent, count),
     ).fetchall()
     return [row_to_turn(row) for row in reversed(rows)]

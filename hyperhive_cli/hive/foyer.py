@@ -2,7 +2,8 @@
 
 The hive has the queue. A message is brought here for its turn, with the number that it has there, and taken back
 when the turn is over: the outcome is on this machine's disk first, so that a hive which cannot be reached at that
-moment loses nothing. What was sent to this machine alone, past the hive, is handed to the hive.
+moment loses nothing. What was sent to this machine alone, past the hive, is handed to the hive; what a turn has planned
+goes there with the turn's outcome.
 """
 
 import json
@@ -37,6 +38,10 @@ class Foyer(Inbox):
     def unread(self) -> int:
         """Count the messages that wait for a turn, here and in the hive."""
         return super().unread() + self.backlog.waiting
+
+    def held(self) -> int:
+        """Return the number of messages that a person has to decide on, here and in the hive."""
+        return super().held() + self.backlog.held
 
     def next_due(self) -> int | None:
         """Give the earliest `not_before` (Unix ms) of the messages that wait, None when none does."""
@@ -88,10 +93,14 @@ class Foyer(Inbox):
             put_fact(db, "hive_in_flight", json.dumps(InFlight(message.id, message.deliveries, epoch)))
 
     def take_back(self, message: Message, reason: str) -> None:
-        """Forget the message in flight: the hive knows what became of it, or has given it to somebody else."""
+        """Forget the message in flight: the hive knows what became of it, or has given it to somebody else.
+
+        One that is ready or held is decided on in the hive, and not here.
+        """
         with self._transaction() as db:
             db.execute(
-                "UPDATE messages SET state = 'cancelled', reason = :reason WHERE id = :id AND state = 'ready'",
+                """UPDATE messages SET state = 'cancelled', reason = :reason
+                   WHERE id = :id AND state IN ('ready', 'held')""",
                 {"id": message.id, "reason": reason},
             )
             put_fact(db, "hive_in_flight", "")
@@ -101,8 +110,13 @@ class Foyer(Inbox):
         held = self.in_flight()
         return [one for one in self.messages() if one.state == "ready" and (held is None or one.id != held.id)]
 
+    def planned(self) -> list[Message]:
+        """List those of them that a turn here has planned."""
+        numbers = {number for (number,) in self._read("SELECT id FROM messages WHERE planned AND state = 'ready'")}
+        return [one for one in self.strays() if one.id in numbers]
+
     def hand_over(self, message: Message, number: int) -> None:
-        """Note that a message that was sent to this machine is in the hive now."""
+        """Note that a message that was sent to this machine, or planned on it, is in the hive now."""
         with self._transaction() as db:
             db.execute(
                 "UPDATE messages SET state = 'cancelled', reason = :reason WHERE id = :id AND state = 'ready'",

@@ -38,7 +38,7 @@ class Kin:
         """Give what the others should know of these events: whose (a name), the status, and until when."""
         for record in records:
             if isinstance(record.event, StatusChanged):
-                before, self._status = self._status, record.event.status
+                before, self._status = self._status, _shared_status(record.event)
                 yield from self._told(before, self._status, record.event.until_unix)
 
     def _told(self, before: str, status: str, until: int | None) -> Iterator[tuple[str, str, int | None]]:
@@ -58,3 +58,8 @@ class Kin:
                 return
         if others:
             self._loop.rest_no_longer(random.random() * STAGGER_S)  # noqa: S311 - not a secret
+
+
+def _shared_status(event: StatusChanged) -> str:
+    """Return the status as it concerns the account: the limit of one model does not hold up those with another."""
+    return event.status if event.model is None else f"{event.status} of {event.model}"

@@ -6,12 +6,22 @@ the agent's machines have shipped.
 
 from typing import TYPE_CHECKING, Any
 
-from hyperhive_cli.errors import RefusedError, UsageError
+from hyperhive_cli.errors import RefusedError
 from hyperhive_cli.hive.address import clean
 from hyperhive_cli.hive.room import complaints
 from hyperhive_cli.hive.schema import CHANNEL
 from hyperhive_cli.hive.tenancy import COLUMNS, IN_ORDER, NOW_MS, TURN_COLUMNS
-from hyperhive_cli.store.inbox import KEY_KEPT_MS, Message, check_message, same_message
+from hyperhive_cli.store.inbox import (
+    ENDED,
+    KEY_KEPT_MS,
+    LISTED,
+    Message,
+    PlannedMessage,
+    check_key,
+    check_message,
+    in_states,
+    same_message,
+)
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.room import Connection
@@ -42,37 +52,69 @@ class HiveInbox:
         Raises UsageError for an unusable message, RefusedError when the key was used for another body.
         """
         sender, body = check_message(sender, body)
-        if key is not None and not (key and key.isprintable()):
-            raise UsageError(f"{key!r} is no key", "one line of printable characters")
+        check_key(key)
         with complaints(self._url), self._connection.transaction():
-            # The agent's row first: it numbers the messages, and who sends the same key at once waits here.
-            row = self._one(
-                """INSERT INTO hyperhive.agent(name, last_message) VALUES (%(agent)s, 1)
-                   ON CONFLICT (name) DO UPDATE SET last_message = agent.last_message + 1 RETURNING last_message"""
-            )
-            assert row is not None  # noqa: S101 - one or the other
+            number = self._next_number()
             if key is not None:
-                self._free_keys()
-                known = self._one(
-                    "SELECT id, body FROM hyperhive.inbox WHERE agent = %(agent)s AND key = %(key)s", key=key
-                )
-                if known is not None:
-                    return same_message(key, body, (known[0], known[1]))
-            self._one(
-                f"""INSERT INTO hyperhive.inbox(agent, id, key, sender, body, raw, not_before, created, changed)
-                    SELECT %(agent)s, %(id)s, %(key)s, %(sender)s, %(body)s, %(raw)s, %(not_before)s, now, now
-                    FROM (SELECT {NOW_MS} AS now) AS clock
-                    RETURNING {_NEWS}""",
-                id=row[0], key=key, sender=clean(sender), body=clean(body), raw=raw, not_before=not_before,
-            )  # fmt: skip
-            return int(row[0])
+                self._free_keys(f"key IS NOT NULL AND changed < {NOW_MS} - %(kept)s", kept=KEY_KEPT_MS)
+                if (known := self._with_key(key)) is not None:
+                    return same_message(key, body, known)
+            self._insert(number, PlannedMessage(sender, body, raw, not_before, key))
+            return number
 
-    def _free_keys(self) -> None:
+    def plan(self, planned: PlannedMessage) -> int:
+        """Store a message that a turn has planned and return its id, or that of the open one with its key."""
+        with complaints(self._url), self._connection.transaction():
+            number = self._next_number()
+            if planned.key is not None:
+                self._free_keys("key = %(key)s", key=planned.key)
+                if planned.replaces:
+                    self._withdraw(planned.key)
+                if (known := self._with_key(planned.key)) is not None:
+                    return known[0]
+            self._insert(number, planned)
+            return number
+
+    def _withdraw(self, key: str) -> None:
         self._all(
-            f"""UPDATE hyperhive.inbox SET key = NULL WHERE agent = %(agent)s AND key IS NOT NULL
-                AND state IN ('done', 'dead', 'cancelled') AND changed < {NOW_MS} - %(kept)s RETURNING 1""",
-            kept=KEY_KEPT_MS,
+            """UPDATE hyperhive.inbox SET key = NULL,
+                   reason = CASE state WHEN 'ready' THEN 'replaced by a later one' ELSE reason END,
+                   state = CASE state WHEN 'ready' THEN 'cancelled' ELSE state END
+               WHERE agent = %(agent)s AND key = %(key)s AND state IN ('ready', 'held') RETURNING 1""",
+            key=key,
         )
+
+    def _next_number(self) -> int:
+        """Count a message; this locks the agent's row, so that another sender of the same key waits here."""
+        row = self._one(
+            """INSERT INTO hyperhive.agent(name, last_message) VALUES (%(agent)s, 1)
+               ON CONFLICT (name) DO UPDATE SET last_message = agent.last_message + 1 RETURNING last_message"""
+        )
+        assert row is not None  # noqa: S101 - one or the other
+        return int(row[0])
+
+    def _free_keys(self, which: str, **values: object) -> None:
+        """Take their keys from such messages that have ended."""
+        self._all(
+            f"""UPDATE hyperhive.inbox SET key = NULL
+                WHERE agent = %(agent)s AND {which} AND {in_states(ENDED)} RETURNING 1""",
+            **values,
+        )
+
+    def _with_key(self, key: str) -> tuple[int, str] | None:
+        """Return id and body of the message with this key."""
+        row = self._one("SELECT id, body FROM hyperhive.inbox WHERE agent = %(agent)s AND key = %(key)s", key=key)
+        return None if row is None else (row[0], row[1])
+
+    def _insert(self, number: int, message: PlannedMessage) -> None:
+        values = {**message._asdict(), "sender": clean(message.sender), "body": clean(message.body)}
+        self._one(
+            f"""INSERT INTO hyperhive.inbox(agent, id, key, sender, body, raw, not_before, created, changed)
+                SELECT %(agent)s, %(id)s, %(key)s, %(sender)s, %(body)s, %(raw)s, %(not_before)s, now, now
+                FROM (SELECT {NOW_MS} AS now) AS clock
+                RETURNING {_NEWS}""",
+            id=number, **values,
+        )  # fmt: skip
 
     def get(self, message_id: int) -> Message:
         """Give one message; raises RefusedError when there is none of this id."""
@@ -85,8 +127,8 @@ class HiveInbox:
         return Message._make(row)
 
     def messages(self, *, ended: bool = False) -> list[Message]:
-        """List the messages that wait, run or are dead, in the queue's order; with `ended` all of them."""
-        which = "" if ended else "AND state IN ('ready', 'leased', 'dead')"
+        """List the messages that wait, run, are held or dead, in the queue's order; with `ended` all of them."""
+        which = "" if ended else f"AND {in_states(LISTED)}"
         with complaints(self._url):
             rows = self._all(
                 f"SELECT {COLUMNS} FROM hyperhive.inbox WHERE agent = %(agent)s {which} ORDER BY {IN_ORDER}"
@@ -94,7 +136,7 @@ class HiveInbox:
         return [Message._make(row) for row in rows]
 
     def cancel(self, message_id: int, *, now_ms: int) -> Message:  # noqa: ARG002 - as `put`
-        """Cancel a message that waits; raises RefusedError for one that runs or has ended."""
+        """Cancel a message that waits or is held; raises RefusedError for one that runs or has ended."""
         with complaints(self._url), self._connection.transaction():
             message = self._locked(message_id)
             if message.state == "leased":
@@ -105,7 +147,7 @@ class HiveInbox:
         return self.get(message_id)
 
     def retry(self, message_id: int, *, now_ms: int) -> Message:  # noqa: ARG002 - as `put`
-        """Make a dead, cancelled or waiting message ready at once, with fresh attempts."""
+        """Make a dead, held, cancelled or waiting message ready at once, with fresh attempts."""
         with complaints(self._url), self._connection.transaction():
             message = self._locked(message_id)
             if message.state in {"leased", "done"}:

@@ -8,13 +8,14 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
 from hyperhive_cli.agent.config import Account
 from hyperhive_cli.agent.state import TurnState
 from hyperhive_cli.bus import Bus
+from hyperhive_cli.claude.prompt import WAKEUP_SENDER
 from hyperhive_cli.errors import AgentConflictError, RefusedError, StoreError
 from hyperhive_cli.events import BusEvent, StatusChanged, TurnEnd, TurnStart, TurnStateChanged
 from hyperhive_cli.hive import tenancy
@@ -26,6 +27,10 @@ from hyperhive_cli.hive.room import AwayError
 from hyperhive_cli.hive.shipper import AGAIN_S, Shipper
 from hyperhive_cli.hive.tenancy import Backlog, FencedError, Seat
 from hyperhive_cli.hive.tenure import Tenure, Verdict
+from hyperhive_cli.store.inbox import Message, PlannedMessage
+
+if TYPE_CHECKING:
+    from hyperhive_cli.hive.room import Connection
 
 REPORT_EVERY_S = 1.0
 GOODBYE_S = 5.0
@@ -190,8 +195,12 @@ class Member:
         turns = self._foyer.ended_turns()
         if held is not None and message is not None:
             acknowledge = partial(tenancy.acknowledge, seat=seat, message=message, delivery=held.delivery, turns=turns)
-            known = await self._line.call(acknowledge)
+            planned = self._foyer.planned()
+            known, numbers = await self._line.call(partial(_give_back, acknowledge, [*map(self._to_hive, planned)]))
             self._foyer.take_back(message, "given back to the hive" if known else "the hive gave it to another machine")
+            for one, number in zip(planned, numbers, strict=True):
+                self._foyer.hand_over(one, number)
+                self._has_mail = True
         elif turns:
             await self._line.call(partial(tenancy.keep_turns, seat=seat, turns=turns))
         if held is not None and message is None:  # the inbox was replaced meanwhile: nobody knows what it did
@@ -199,11 +208,17 @@ class Member:
             self._foyer.drop()
         self._foyer.mark_shipped(turns)
 
+    def _to_hive(self, stray: Message) -> "Callable[[Connection], int]":
+        """Return what puts a message of this machine alone into the hive, once however often it is tried."""
+        planned = stray in self._foyer.planned()
+        return partial(
+            _send_on, url=self._url, agent=self.agent, stray=stray, origin=self._foyer.origin(), planned=planned
+        )
+
     async def _hand_over_strays(self) -> None:
         for stray in self._foyer.strays():
-            send_on = partial(_send_on, url=self._url, agent=self.agent, stray=stray, origin=self._foyer.origin())
             try:
-                number = await self._line.call(send_on)
+                number = await self._line.call(self._to_hive(stray))
             except RefusedError as error:  # its key is that of another message there
                 self._foyer.refuse(stray, error.message)
                 self._bus.note(
@@ -365,8 +380,21 @@ async def _cancel_at(event: trio.Event, scope: trio.CancelScope) -> None:
     scope.cancel()
 
 
-def _send_on(connection: Any, *, url: str, agent: str, stray: Any, origin: str) -> int:  # noqa: ANN401
-    """Put a message that was sent to this machine alone into the hive, once however often it is tried."""
+def _give_back(
+    acknowledge: "Callable[[Connection], bool]",
+    planned: "Sequence[Callable[[Connection], int]]",
+    connection: "Connection",
+) -> tuple[bool, list[int]]:
+    """Store an outcome and what its turn has planned in one transaction; return as `acknowledge`, and the numbers."""
+    with connection.transaction():
+        # The outcome first: the message may have the key of what is planned, and have ended with this.
+        return acknowledge(connection), [put(connection) for put in planned]
+
+
+def _send_on(connection: "Connection", *, url: str, agent: str, stray: Message, origin: str, planned: bool) -> int:
     inbox = HiveInbox(connection, url, agent)
+    if planned and stray.key is not None:
+        replaces = stray.sender == WAKEUP_SENDER
+        return inbox.plan(PlannedMessage(stray.sender, stray.body, stray.raw, stray.not_before, stray.key, replaces))
     key = stray.key or f"{origin}:{stray.id}"
     return inbox.put(stray.sender, stray.body, now_ms=0, key=key, raw=stray.raw, not_before=stray.not_before)

@@ -20,7 +20,7 @@ from hyperhive_cli.hive.foyer import Foyer
 from hyperhive_cli.hive.line import Line, open_line
 from hyperhive_cli.hive.member import Member, Steering
 from hyperhive_cli.hive.schema import CHANNEL
-from hyperhive_cli.hive.tenancy import NOW_MS, Backlog
+from hyperhive_cli.hive.tenancy import BACKLOG, NOW_MS, Backlog
 from hyperhive_cli.hive.tenure import RENEW_AGAIN_S
 
 if TYPE_CHECKING:
@@ -160,11 +160,11 @@ class Relay:
         names = list(self._members)
         found, moved = await self._listener.call(lambda connection: ask(connection, names, self._owner))
         await self._look_at_accounts()
-        for name, waiting, due, is_due, is_free in found:
+        for name, is_due, is_free, *backlog in found:
             member = self._members.get(name)
             if member is None:
                 continue
-            member.counted(Backlog(waiting, due), is_due=is_due)
+            member.counted(Backlog(*backlog), is_due=is_due)
             if is_free and member.seat is None:
                 member.may_claim()
         for name in moved:
@@ -183,10 +183,10 @@ def _take_notices(connection: "Connection") -> list[str]:
 def ask(connection: "Connection", names: list[str], owner: str) -> tuple[list[tuple[Any, ...]], set[str]]:
     """Ask for all agents of a machine at once: what waits, which are free, and which are wanted elsewhere."""
     rows = connection.execute(
-        f"""SELECT name, count(id), min(not_before), coalesce(min(not_before) <= {NOW_MS}, false),
+        f"""SELECT name, coalesce(min(not_before) FILTER (WHERE state = 'ready') <= {NOW_MS}, false),
                (owner IS NULL OR until < clock_timestamp()) AND coalesce(wanted, %(owner)s) = %(owner)s
-               AND NOT coalesce((SELECT draining FROM hyperhive.machine m WHERE m.name = %(owner)s), false)
-           FROM hyperhive.agent LEFT JOIN hyperhive.inbox ON agent = name AND state = 'ready'
+               AND NOT coalesce((SELECT draining FROM hyperhive.machine m WHERE m.name = %(owner)s), false), {BACKLOG}
+           FROM hyperhive.agent LEFT JOIN hyperhive.inbox ON agent = name AND state IN ('ready', 'held')
            WHERE name = ANY(%(names)s) GROUP BY name""".encode(),
         {"names": names, "owner": owner},
     ).fetchall()

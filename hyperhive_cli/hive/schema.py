@@ -159,4 +159,15 @@ HIVE: tuple[str, ...] = (
     GRANT INSERT (name) ON hyperhive.machine TO hyperhive_machine;
     REVOKE SELECT ON hyperhive.placement FROM hyperhive_machine, hyperhive_operator;
     """,
+    r"""
+    -- A message that runs no more until a person says so.
+    ALTER TABLE hyperhive.inbox DROP CONSTRAINT inbox_state_check, ADD CONSTRAINT inbox_state_check
+        CHECK (state IN ('ready', 'leased', 'held', 'done', 'dead', 'cancelled'));
+    DROP INDEX hyperhive.inbox_open;
+    CREATE INDEX inbox_open ON hyperhive.inbox(agent, state) WHERE state IN ('ready', 'leased', 'held', 'dead');
+    """,
+    r"""
+    ALTER TABLE hyperhive.turn ADD COLUMN answered_model text, ADD COLUMN denied integer NOT NULL DEFAULT 0,
+        ADD COLUMN message_state text;
+    """,
 )

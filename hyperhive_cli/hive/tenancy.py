@@ -21,13 +21,19 @@ TRIM_EVERY = 200  # events between two looks at what is beyond the capacity
 COLUMNS = "id, key, sender, body, raw, state, attempts, deliveries, acted, not_before, reason, created, changed"
 IN_ORDER = "coalesce(place, id), id"
 NOW_MS = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-_HELD = """held AS (
+# The fields of a `Backlog`, of the messages of an agent that are ready or held.
+BACKLOG = (
+    "count(id) FILTER (WHERE state = 'ready'), min(not_before) FILTER (WHERE state = 'ready'), "
+    "count(id) FILTER (WHERE state = 'held')"
+)
+_OWNED = """owned AS (
     SELECT name FROM hyperhive.agent WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s FOR SHARE
 )"""
 TURN_COLUMNS = (
     "turn_id", "message_id", "attempt", "model", "session_id", "claude_version", "started", "duration_ms", "outcome",
     "note", "exit_status", "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
     "cost_usd", "context_tokens", "context_window", "tool_call_count", "tool_call_breakdown_json", "result_text",
+    "answered_model", "denied", "message_state",
 )  # fmt: skip
 
 
@@ -60,10 +66,14 @@ class Claim(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """What waits in the hive for an agent: how many messages, and when (Unix ms) the first of them may run."""
+    """What waits in the hive for an agent: how many messages, and when (Unix ms) the first of them may run.
+
+    `held`: how many are held until a person says so.
+    """
 
     waiting: int
     due: int | None
+    held: int = 0
 
 
 def claim(connection: "Connection", agent: str, owner: str, origin: str, *, last_message: int = 0) -> Claim:
@@ -128,10 +138,10 @@ def _keep_shipped(connection: "Connection", agent: str, origin: str | None, new_
 def recover(connection: "Connection", seat: Seat, *, own: bool = False) -> list[Message]:
     """Return what holders before (`own`: and we) had leased: to ready, or to dead when attempts are used up. Fenced."""
     rows = connection.execute(
-        f"""WITH {_HELD}
+        f"""WITH {_OWNED}
             UPDATE hyperhive.inbox SET state = CASE WHEN attempts >= {MAX_ATTEMPTS} THEN 'dead' ELSE 'ready' END,
                 acted = true, reason = 'the harness died during its turn', changed = {NOW_MS}
-            FROM held WHERE agent = held.name AND state = 'leased' AND inbox.epoch < %(before)s
+            FROM owned WHERE agent = owned.name AND state = 'leased' AND inbox.epoch < %(before)s
             RETURNING {COLUMNS}""".encode(),
         {**seat.fence, "before": seat.epoch + own},
     ).fetchall()
@@ -172,9 +182,9 @@ def lease(connection: "Connection", seat: Seat, *, counted: bool = True) -> tupl
     Raises FencedError when the agent is no longer ours.
     """
     row = connection.execute(
-        f"""WITH {_HELD}, first AS (
-                SELECT id FROM hyperhive.inbox, held
-                WHERE agent = held.name AND state = 'ready' AND not_before <= {NOW_MS}
+        f"""WITH {_OWNED}, first AS (
+                SELECT id FROM hyperhive.inbox, owned
+                WHERE agent = owned.name AND state = 'ready' AND not_before <= {NOW_MS}
                 ORDER BY {IN_ORDER} LIMIT 1 FOR UPDATE OF inbox SKIP LOCKED
             )
             UPDATE hyperhive.inbox SET state = 'leased', attempts = attempts + 1, deliveries = deliveries + 1,
@@ -190,8 +200,9 @@ def lease(connection: "Connection", seat: Seat, *, counted: bool = True) -> tupl
 def count_backlog(connection: "Connection", seat: Seat) -> Backlog:
     """Count what waits; raises FencedError."""
     row = connection.execute(
-        f"""WITH {_HELD} SELECT count(inbox.id), min(not_before) FROM held
-            LEFT JOIN hyperhive.inbox ON agent = held.name AND state = 'ready' GROUP BY held.name""".encode(),
+        f"""WITH {_OWNED} SELECT {BACKLOG} FROM owned
+            LEFT JOIN hyperhive.inbox ON agent = owned.name AND state IN ('ready', 'held')
+            GROUP BY owned.name""".encode(),
         seat.fence,
     ).fetchone()
     if row is None:
@@ -202,9 +213,9 @@ def count_backlog(connection: "Connection", seat: Seat) -> Backlog:
 def unlease(connection: "Connection", seat: Seat) -> None:
     """Put back, unspent, what was leased under this epoch and never reached its machine. Fenced."""
     connection.execute(
-        f"""WITH {_HELD}
+        f"""WITH {_OWNED}
             UPDATE hyperhive.inbox SET state = 'ready', attempts = attempts - 1, deliveries = deliveries - 1
-            FROM held WHERE agent = held.name AND state = 'leased' AND inbox.epoch = %(epoch)s""".encode(),
+            FROM owned WHERE agent = owned.name AND state = 'leased' AND inbox.epoch = %(epoch)s""".encode(),
         seat.fence,
     )
 
@@ -220,10 +231,10 @@ def acknowledge(
     with connection.transaction():
         keep_turns(connection, seat, turns)
         row = connection.execute(
-            f"""WITH {_HELD}
+            f"""WITH {_OWNED}
                 UPDATE hyperhive.inbox SET state = %(state)s, attempts = %(attempts)s, deliveries = %(deliveries)s,
                     acted = %(acted)s, not_before = %(not_before)s, reason = %(reason)s, changed = {NOW_MS}
-                FROM held WHERE agent = held.name AND inbox.id = %(id)s AND state = 'leased'
+                FROM owned WHERE agent = owned.name AND inbox.id = %(id)s AND state = 'leased'
                     AND inbox.deliveries = %(delivery)s
                 RETURNING 1""".encode(),
             {**_clean_row(message.to_dict()), **seat.fence, "delivery": delivery},
@@ -236,7 +247,7 @@ def keep_turns(connection: "Connection", seat: Seat, turns: Sequence[Mapping[str
     names = ", ".join(TURN_COLUMNS)
     marks = ", ".join(f"%({name})s" for name in TURN_COLUMNS)
     with connection.transaction(), connection.cursor() as cursor:  # the agent's row stays locked until they are stored
-        if cursor.execute(f"WITH {_HELD} SELECT 1 FROM held".encode(), seat.fence).fetchone() is None:
+        if cursor.execute(f"WITH {_OWNED} SELECT 1 FROM owned".encode(), seat.fence).fetchone() is None:
             raise FencedError
         cursor.executemany(
             f"""INSERT INTO hyperhive.turn(agent, origin, {names}) VALUES (%(agent)s, %(origin)s, {marks})
@@ -260,21 +271,21 @@ def append(connection: "Connection", seat: Seat, rows: Sequence[Row], after: int
     """
     row = connection.execute(
         """
-        WITH held AS (
+        WITH owned AS (
             UPDATE hyperhive.agent SET seq = seq + %(count)s, shipped = %(last)s
             WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s AND shipped = %(after)s
             RETURNING name, seq
         ), kept AS (
             INSERT INTO hyperhive.event(agent, seq, ts, kind, body)
             SELECT name, seq - %(count)s + at, ts, kind, body
-            FROM held, unnest(%(ts)s::bigint[], %(kinds)s::text[], %(bodies)s::text[])
+            FROM owned, unnest(%(ts)s::bigint[], %(kinds)s::text[], %(bodies)s::text[])
                 WITH ORDINALITY AS new(ts, kind, body, at)
         ), gone AS (
-            DELETE FROM hyperhive.event USING held
-            WHERE agent = name AND event.seq <= held.seq - %(capacity)s
-                AND held.seq / %(every)s > (held.seq - %(count)s) / %(every)s
+            DELETE FROM hyperhive.event USING owned
+            WHERE agent = name AND event.seq <= owned.seq - %(capacity)s
+                AND owned.seq / %(every)s > (owned.seq - %(count)s) / %(every)s
         )
-        SELECT seq, pg_notify(%(channel)s, 'e:' || name) FROM held
+        SELECT seq, pg_notify(%(channel)s, 'e:' || name) FROM owned
         """,
         {
             **seat.fence,
@@ -310,7 +321,7 @@ def shipped_upto(connection: "Connection", seat: Seat) -> int:
 def put_report(connection: "Connection", seat: Seat, body: str, account: str | None) -> None:
     """Keep what the agent's `status` says, and which account it uses. Fenced, silently."""
     connection.execute(
-        """WITH held AS (
+        """WITH owned AS (
                UPDATE hyperhive.agent SET account = %(account)s
                WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s
                    AND account IS DISTINCT FROM %(account)s
@@ -339,9 +350,9 @@ def say_account(connection: "Connection", seat: Seat, account: str, status: str,
     What is known already is not said again: of many agents that meet a limit, the first one counts, while it lives.
     """
     connection.execute(
-        f"""WITH {_HELD}, said AS (
+        f"""WITH {_OWNED}, said AS (
                 INSERT INTO hyperhive.account AS known (account, status, until_unix, agent)
-                SELECT %(account)s, %(status)s, %(until)s, name FROM held
+                SELECT %(account)s, %(status)s, %(until)s, name FROM owned
                 ON CONFLICT (account) DO UPDATE SET status = excluded.status, until_unix = excluded.until_unix,
                     agent = excluded.agent, changed = clock_timestamp()
                 WHERE known.status <> excluded.status OR NOT hyperhive.finder_is_alive(known.account)

@@ -12,8 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from hyperhive_cli.claude.limits import line_to_limits
+from hyperhive_cli.claude.said import SHOWN_ELSEWHERE, line_name, said, text_in
+from hyperhive_cli.claude.served import is_served, served_answer
 from hyperhive_cli.events import BusEvent, LiveEvent, ModelChanged, Note, StatusChanged, Stream, TurnEnd, TurnStart
+from hyperhive_cli.outcomes import Tone
 from hyperhive_cli.render import text
+from hyperhive_cli.render.endings import end_remarks, end_sign, end_tone, end_word
+from hyperhive_cli.render.limits import limit_words
 from hyperhive_cli.render.memory import mapping, string
 
 OPEN_LINES = 12  # of a tool's answer that are not folded away in HTML
@@ -21,25 +27,35 @@ OPEN_LINES = 12  # of a tool's answer that are not folded away in HTML
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A part of the document; `kind` is turn, text, thinking, call, answer, note or end."""
+    """A part of the document; `kind` is turn, text, thinking, call, answer, note or end. `sign`: that of an end."""
 
     kind: str
     title: str = ""
     body: str = ""
     failed: bool = False
+    sign: str = ""
 
 
 def events_to_entries(records: Iterable[BusEvent]) -> Iterator[Entry]:
     """Translate events, in the order of their numbers. What carries nothing to read is left out."""
-    said = ""
+    shown: set[str] = set()  # in this turn
     for record in records:
         if isinstance(record.event, TurnStart):
-            said = ""
+            shown = set()
+        may_repeat = isinstance(record.event, Stream) and _may_repeat(record.event.line)
         for entry in _entries(record.event, record.ts):
-            if entry.kind == "text" and entry.body == said:
-                continue  # a result repeats the last text
-            said = entry.body if entry.kind == "text" else said
+            if may_repeat and entry.body in shown:
+                continue
+            if entry.kind in {"text", "note"}:
+                shown.add(entry.body)
             yield entry
+
+
+def _may_repeat(line: Mapping[str, Any]) -> bool:
+    """Return True for a line that may only repeat: a result repeats the last text, the binary a notice of its own."""
+    name = line_name(line)
+    is_its_own = mapping(line.get("message")).get("model") == "<synthetic>"
+    return is_its_own or name == "result" or name not in SHOWN_ELSEWHERE
 
 
 def _entries(event: LiveEvent, ts: int) -> Iterator[Entry]:
@@ -47,7 +63,7 @@ def _entries(event: LiveEvent, ts: int) -> Iterator[Entry]:
         case TurnStart():
             yield Entry("turn", f"{_turn_name(event)} · {_moment(ts)}", text.text_of(event.body))
         case Stream():
-            yield from _line(event.line)
+            yield from _line(event.line, ts)
         case Note():
             yield Entry("note", text.text_of(event.source), text.text_of(event.text), event.level == "error")
         case StatusChanged():
@@ -55,7 +71,8 @@ def _entries(event: LiveEvent, ts: int) -> Iterator[Entry]:
         case ModelChanged():
             yield Entry("note", "model", text.text_of(event.model))
         case TurnEnd():
-            yield Entry("end", _end(event), text.text_of(event.note), event.ok is not True)
+            failed = end_tone(event) is Tone.FAILURE
+            yield Entry("end", _end(event), text.text_of(event.note), failed, end_sign(event))
 
 
 def _turn_name(event: TurnStart) -> str:
@@ -74,7 +91,8 @@ def _moment(ts: int) -> str:
 def _end(event: TurnEnd) -> str:
     took = text.number(event.duration_ms)
     parts = [
-        text.one_line(text.text_of(event.outcome), 30) or ("ok" if event.ok is True else "failed"),
+        end_word(event),
+        *end_remarks(event.denied, event.message_state),
         "" if took is None else text.duration(took / 1000),
         text.plural(text.count(event.tool_calls), "tool") if text.count(event.tool_calls) else "",
         text.dollars(event.cost_usd),
@@ -82,34 +100,49 @@ def _end(event: TurnEnd) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _line(line: Mapping[str, Any]) -> Iterator[Entry]:
+def _line(line: Mapping[str, Any], ts: int) -> Iterator[Entry]:
     kind, subtype = string(line.get("type")), string(line.get("subtype"))
     where = "subagent, " if line.get("parent_tool_use_id") else ""
     if kind in {"assistant", "user"}:
         content = mapping(line.get("message")).get("content")
-        for block in content if isinstance(content, list) else []:
-            yield from _block(mapping(block), where)
+        blocks = content if isinstance(content, list) else [{"type": "text", "text": content}]
+        for block in blocks:
+            yield from _block(mapping(block), where, is_claudes=kind == "assistant")
     elif kind == "result":
         errors = line.get("errors")
         reason = "\n".join(map(text.text_of, errors)) if isinstance(errors, list) else ""
-        found = text.text_of(line.get("result")) or reason
-        if found:
-            yield Entry("text", body=found.strip(), failed=line.get("is_error") is True)
+        words = text.text_of(line.get("result")) or reason
+        if words:
+            yield Entry("text", body=words.strip(), failed=line.get("is_error") is True)
     elif kind == "system" and subtype in {"compact_boundary", "api_retry"}:
         yield Entry("note", "claude", f"{subtype.replace('_', ' ')} {text.text_of(line.get('error'))}".strip())
+    elif (report := line_to_limits(line)) is not None:
+        if report.limit.status != "allowed":
+            words = limit_words(report.limit.to_dict(), ts / 1000, on_credits=report.on_credits)
+            yield Entry("note", "claude", words, report.refused)
+    elif (found := said(line)) is not None:
+        yield Entry("note", "claude", text.clean(found.text), found.tone == "bad")
 
 
-def _block(block: Mapping[str, Any], where: str) -> Iterator[Entry]:
+def _block(block: Mapping[str, Any], where: str, *, is_claudes: bool) -> Iterator[Entry]:
     match block.get("type"):
+        case "text" if words := text.text_of(block.get("text")).strip():
+            yield Entry("text", where.rstrip(", "), words) if is_claudes else Entry("note", f"{where}to claude", words)
         case "text":
-            yield Entry("text", where.rstrip(", "), text.text_of(block.get("text")).strip())
+            return
         case "thinking":
             yield Entry("thinking", f"{where}thinking", text.text_of(block.get("thinking")).strip())
-        case "tool_use":
+        case "tool_use" | "server_tool_use" | "mcp_tool_use":
             yield Entry("call", where + text.one_line(text.text_of(block.get("name")), 80), _pretty(block.get("input")))
         case "tool_result":
             failed = block.get("is_error") is True
             yield Entry("answer", where + ("error" if failed else "answer"), _answer(block.get("content")), failed)
+        case _ if is_served(block):
+            served = served_answer(block)
+            title = where + text.one_line(served.label or "answer", 80)
+            yield Entry("answer", title, text.clean(served.text), served.failed)
+        case kind if words := text_in(block):
+            yield Entry("note", f"{where}{text.brief(kind)}", text.clean(words))
 
 
 def _pretty(value: object) -> str:
@@ -152,8 +185,7 @@ def _markdown(entry: Entry) -> str:
     if entry.kind == "text":
         return f"*{head}*\n\n{entry.body}" if head else entry.body
     if entry.kind == "end":
-        sign = "✗" if entry.failed else "✓"
-        return f"{sign} {head}" + (f"\n\n{_fenced(entry.body)}" if entry.body else "")
+        return f"{entry.sign} {head}" + (f"\n\n{_fenced(entry.body)}" if entry.body else "")
     return f"**{head}**\n\n{_fenced(entry.body)}"
 
 

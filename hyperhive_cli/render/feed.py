@@ -19,7 +19,9 @@ from hyperhive_cli.events import (
     TurnStateChanged,
     Unrecognised,
 )
-from hyperhive_cli.render.blocks import Block, Fullest, Gutter, RuledLine, marked, remark, stacked
+from hyperhive_cli.outcomes import is_ok
+from hyperhive_cli.render.blocks import Block, Fullest, Gutter, RuledLine, marked, noted, remark, stacked
+from hyperhive_cli.render.endings import STYLES, end_remarks, end_sign, end_tone, end_word
 from hyperhive_cli.render.memory import Memory
 from hyperhive_cli.render.stream import stream_to_blocks
 from hyperhive_cli.render.text import (
@@ -49,8 +51,6 @@ STATUS_WORDS: Mapping[str, tuple[str, str]] = {
     "failed": ("failed", "bad"),
 }
 _LEVELS: Mapping[str, tuple[str, str]] = {"warning": ("!", "warn"), "error": ("✗", "bad")}
-# Outcomes that wait for the world or a person, and are nobody's failure.
-_PATIENT = frozenset({"needs_login", "rate_limited", "overloaded", "billing", "cancelled"})
 
 
 class Feed:
@@ -102,23 +102,23 @@ def _moment(ts: object) -> str:
 
 
 def _turn_end(event: TurnEnd, memory: Memory, _ts: int) -> Iterator[Block]:
-    word = one_line(text_of(event.outcome), 30).replace("_", " ") or ("ok" if event.ok is True else "failed")
-    fine = event.ok is True
-    style = "fine" if fine else "warn" if text_of(event.outcome) in _PATIENT else "bad"
+    word = end_word(event).replace("_", " ")
+    style = STYLES[end_tone(event)]
     forms = [Text.assemble((word, style), _figures(event, memory.usage, full=full)) for full in (True, False)]
     lines: list[RenderableType] = [Fullest(forms)]
     note, more = head_lines(_raw(event.note), _NOTE_LINES, width=2000)
-    lines += [Text(line, "quiet" if fine else style) for line in note]
+    lines += [Text(line, "quiet" if is_ok(end_word(event)) else style) for line in note]
     lines += [Text(f"+{plural(more, 'line')}", "quiet")] if more else []
     memory.usage = None
-    yield Block("foot", marked("✓" if fine else "✗", stacked(lines), style))
+    yield Block("foot", marked(end_sign(event), stacked(lines), style))
 
 
 def _figures(event: TurnEnd, usage: TokenUsage | None, *, full: bool) -> str:
     took = number(event.duration_ms)
     code = number(event.exit_status)
     parts = [
-        f"exit {int(code)}" if code and event.ok is not True else "",
+        *end_remarks(event.denied, event.message_state),
+        f"exit {int(code)}" if code and not is_ok(end_word(event)) else "",
         duration(took / 1000) if took is not None else "",
         plural(count(event.tool_calls), "tool") if count(event.tool_calls) else "",
         _spent(usage, full=full),
@@ -144,18 +144,16 @@ def _spent(usage: TokenUsage | None, *, full: bool) -> str:
 def _note(event: Note, _memory: Memory, _ts: int) -> Iterator[Block]:
     mark, style = _LEVELS.get(text_of(event.level), ("·", "quiet"))
     source = one_line(text_of(event.source), 20)
-    lines, more = head_lines(_raw(event.text), _NOTE_LINES, width=2000)
     prefix = f"{source}: " if source not in {"", "harness"} else ""
-    shown = [Text(f"{prefix}{line}", style) for line in lines] or [Text(f"{prefix}(nothing)", style)]
-    shown += [Text(f"+{plural(more, 'line')}", "quiet")] if more else []
-    yield Block("remark", marked(mark, stacked(shown), style))
+    yield noted(_raw(event.text), style, mark, prefix)
 
 
 def _status_changed(event: StatusChanged, _memory: Memory, _ts: int) -> Iterator[Block]:
     words, style = status_words(event.status)
     until = number(event.until_unix)
     ends = "" if until is None else f" until {_moment(until * 1000)}"
-    yield remark(f"status: {words}{ends}", style, "●")
+    of_model = f" ({one_line(text_of(event.model), 80)} alone)" if event.model is not None else ""
+    yield remark(f"status: {words}{ends}{of_model}", style, "●")
 
 
 def status_words(status: object) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from hyperhive_cli.outcomes import is_ok
 from hyperhive_cli.render import text
 from hyperhive_cli.render.table import cut, table
 
@@ -20,7 +21,7 @@ def stats_to_lines(found: Mapping[str, Any], width: int, *, plain: bool = False)
 def _head(found: Mapping[str, Any]) -> Iterator[str]:
     total = found["total"]
     yield f"{found['agent']}: {_span(found['from'], found['to'])}"
-    others = ", ".join(f"{name} {count}" for name, count in found["outcomes"].items() if name != "ok")
+    others = ", ".join(f"{name} {count}" for name, count in found["outcomes"].items() if not is_ok(name))
     yield f"turns   {total['turns']:,}, {total['ok']:,} ok{f'; {text.clean(others)}' if others else ''}"
     if not total["turns"]:
         return

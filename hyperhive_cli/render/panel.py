@@ -8,18 +8,19 @@ from datetime import datetime
 from typing import Any
 
 from hyperhive_cli.budget import TURN_LIMITS, WARN_AT, shown
+from hyperhive_cli.outcomes import Tone
 from hyperhive_cli.render import text
+from hyperhive_cli.render.endings import STYLES, end_remarks, ok_count, sign_of
 from hyperhive_cli.render.figures import money, percent
+from hyperhive_cli.render.limits import limit_style, limit_words, open_limits
 from hyperhive_cli.render.table import cells, cut, table
 
 Span = tuple[str, str]
 Row = tuple[str, list[Span]]
 BAR_CELLS = 20
 NEAR_FULL, FULL = 0.7, 0.9
+LOOK = " (hyperhive inbox)"
 _OPTIONAL = ("model", "active", "last", "today", "context")  # of the agents' table, the first to go
-# Outcomes that wait for the world or a person, and are nobody's failure.
-PATIENT = frozenset({"needs_login", "rate_limited", "overloaded", "billing", "cancelled", "interrupted"})
-_SIGNS: Mapping[str, Span] = {"ok": ("✓", "fine"), **dict.fromkeys(PATIENT, ("·", "warn"))}
 _STATUS_STYLES: Mapping[str, str] = {
     "online": "fine",
     "rate_limited": "warn",
@@ -28,11 +29,6 @@ _STATUS_STYLES: Mapping[str, str] = {
     "account_waits": "warn",
     "standby": "quiet",
 }
-
-
-def sign_of(outcome: str) -> Span:
-    """Give an outcome's sign: ✓ it worked, ✗ it failed, · it waits or was ended on purpose."""
-    return _SIGNS.get(outcome, ("✗", "bad"))
 
 
 def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False) -> list[Row]:
@@ -52,9 +48,11 @@ def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False)
         ("today", [("unknown" if found["unread"] is None else today_words(found["today"]), "")]),
         *_budget(found["budget"]),
         ("inbox", _inbox(found, now)),
+        *_limits(found["limits"], now),
+        *_mcp(found["mcp"]),
         *_prewarmed(found["prewarmed"], now),
         ("outcomes", _outcomes(found["last_outcomes"], plain=plain)),
-        ("last turn", [(_last_turn(found["last_turn"], now), "")]),
+        ("last turn", [_last_turn(found["last_turn"], now)]),
         ("last event", [(_last_event(found["last_event"]), "quiet")]),
         ("auth", [(found["auth_source"] or "unknown", "quiet")]),
         ("workspace", [(found["workspace"] or "none yet", "quiet")]),
@@ -188,6 +186,20 @@ def _budget(budget: Mapping[str, Any] | None) -> list[Row]:
     return [("budget", spans)]
 
 
+def _limits(limits: Sequence[Mapping[str, Any]] | None, now: float) -> list[Row]:
+    """Return the row of the account's limits, without those that have reset; none where claude has named none."""
+    spans: list[Span] = []
+    for limit in open_limits(limits, now):
+        spans += [(" · ", "quiet")] if spans else []
+        spans.append((limit_words(limit, now), limit_style(limit)))
+    return [("limits", spans)] if spans else []
+
+
+def _mcp(troubles: Sequence[str] | None) -> list[Row]:
+    """Return the row of the MCP servers that were missing in the last turn; none where all were up."""
+    return [("MCP", [("; ".join(troubles), "warn")])] if troubles else []
+
+
 def _compacted(found: Mapping[str, Any] | None, now: float) -> list[Row]:
     """Give the row of the newest compaction, if there was one."""
     if found is None:
@@ -200,12 +212,13 @@ def _compacted(found: Mapping[str, Any] | None, now: float) -> list[Row]:
 def _inbox(found: Mapping[str, Any], now: float) -> list[Span]:
     if found["unread"] is None:
         return [("cannot be read (hyperhive doctor)", "bad")]
-    dead = f", {found['dead']} dead (hyperhive inbox)" if found["dead"] else ""
+    held = f", {found['held']} held{'' if found['dead'] else LOOK}" if found["held"] else ""
+    dead = f", {found['dead']} dead{LOOK}" if found["dead"] else ""
     paused = ", paused (hyperhive resume)" if found["paused"] else ""
     due_s = (found["next_due"] or 0) / 1000
     at = datetime.fromtimestamp(due_s)  # noqa: DTZ006 - local, for a person
     first = f", the first at {at:%H:%M} (in {text.duration(due_s - now)})" if due_s > now else ""
-    return [(f"{found['unread']} waiting{first}", ""), (dead, "bad"), (paused, "warn")]
+    return [(f"{found['unread']} waiting{first}", ""), (held, "warn"), (dead, "bad"), (paused, "warn")]
 
 
 def _prewarmed(waiting: Mapping[str, Any] | None, now: float) -> list[Row]:
@@ -220,16 +233,17 @@ def _prewarmed(waiting: Mapping[str, Any] | None, now: float) -> list[Row]:
 def _outcomes(outcomes: Sequence[str], *, plain: bool) -> list[Span]:
     if not outcomes:
         return [("none yet", "")]
-    ok = sum(outcome == "ok" for outcome in outcomes)
+    ok = ok_count(outcomes)
     if plain:
         return [(f"{ok} ok of the last {len(outcomes)}: {', '.join(outcomes)}", "")]
     return [*map(sign_of, outcomes), (f"  {ok} ok of the last {len(outcomes)}", "")]
 
 
-def _last_turn(turn: Mapping[str, Any] | None, now: float) -> str:
+def _last_turn(turn: Mapping[str, Any] | None, now: float) -> Span:
     if turn is None:
-        return "none yet"
-    return ended_words(turn, now) + (f": {text.one_line(turn['note'], 100)}" if turn["note"] else "")
+        return "none yet", ""
+    note = f": {text.one_line(turn['note'], 100)}" if turn["note"] else ""
+    return f"{ended_words(turn, now)}{note}", STYLES[Tone.WARNING] if turn.get("denied") else ""
 
 
 def ended_words(turn: Mapping[str, Any], now: float) -> str:
@@ -251,8 +265,14 @@ def moment(at: float, now: float) -> str:
 def turn_words(turn: Mapping[str, Any]) -> str:
     """Say how a turn ended, from its row of statistics: outcome, time, tools, dollars."""
     took = text.duration((turn["duration_ms"] or 0) / 1000)
-    parts = [turn["outcome"] or "running", took, text.plural(turn["tool_call_count"], "tool")]
-    return ", ".join([*parts, *([text.dollars(turn["cost_usd"])] if turn["cost_usd"] else [])])
+    parts = [
+        turn["outcome"] or "running",
+        *end_remarks(turn.get("denied"), turn.get("message_state")),  # a hive's older machine does not say
+        took,
+        text.plural(turn["tool_call_count"], "tool"),
+        text.dollars(turn["cost_usd"]) if turn["cost_usd"] else "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def _last_event(event: Mapping[str, Any] | None) -> str:
@@ -265,8 +285,30 @@ def agents_to_lines(
     """Give a table of agents; without `now` (Unix seconds) nothing in it changes with time alone."""
     if not found:
         return ["no agents yet"]
-    heads = ["agent", "harness", "status", "turn", "model", "context", "waiting", "dead", "today", "last", "active"]
-    return table(heads, [_agent_row(one, now, plain=plain) for one in found], width, optional=_OPTIONAL)
+    heads = [
+        "agent",
+        "harness",
+        "status",
+        "turn",
+        "model",
+        "context",
+        "waiting",
+        "held",
+        "dead",
+        "today",
+        "last",
+        "active",
+    ]
+    heads, rows = _with_held_only_if_any(heads, [_agent_row(one, now, plain=plain) for one in found])
+    return table(heads, rows, width, optional=_OPTIONAL)
+
+
+def _with_held_only_if_any(heads: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Leave out the column of held messages where there is none: they are rare, and the columns are many."""
+    at = heads.index("held")
+    if any(row[at] != "0" for row in rows):
+        return heads, rows
+    return [*heads[:at], *heads[at + 1 :]], [[*row[:at], *row[at + 1 :]] for row in rows]
 
 
 def _harness(one: Mapping[str, Any]) -> str:
@@ -296,7 +338,7 @@ def _agent_row(one: Mapping[str, Any], now: float | None, *, plain: bool) -> lis
         f"{one['state']}{lasts}" if one["running"] else "-",
         one["model"],
         percent(min(1.0, used / window)) if used is not None and window else "-",
-        *("?" if one[name] is None else f"{one[name]}" for name in ("unread", "dead")),
+        *("?" if one[name] is None else f"{one[name]}" for name in ("unread", "held", "dead")),
         money(one["today"]["cost_usd"]) if one["today"] else "$0",
         _newest(one["last_outcomes"][-5:], plain=plain),
         text.ago(one["last_event"]["age_s"]) if one["last_event"] and now is not None else "-",
@@ -306,7 +348,7 @@ def _agent_row(one: Mapping[str, Any], now: float | None, *, plain: bool) -> lis
 
 def _newest(outcomes: Sequence[str], *, plain: bool) -> str:
     if plain and outcomes:
-        return f"{sum(outcome == 'ok' for outcome in outcomes)} of {len(outcomes)} ok"
+        return f"{ok_count(outcomes)} of {len(outcomes)} ok"
     return "".join(sign_of(outcome)[0] for outcome in outcomes) or "-"
 
 
@@ -314,13 +356,15 @@ def hive_to_lines(agents: Sequence[Mapping[str, Any]], machines: Sequence[Mappin
     """Give a hive's agents with their leases, and its machines."""
     if not agents and not machines:
         return ["the hive is empty"]
-    heads = ["agent", "machine", "lease", "epoch", "status", "waiting", "leased", "dead", "events", "changed"]
-    rows = [[text.one_line(cell, 40) for cell in _hive_row(one)] for one in agents]
+    heads = ["agent", "machine", "lease", "epoch", "status", "waiting", "leased", "held", "dead", "events", "changed"]
+    heads, rows = _with_held_only_if_any(
+        heads, [[text.one_line(cell, 40) for cell in _hive_row(one)] for one in agents]
+    )
     lines = (
         table(heads, rows, width, optional=("events", "epoch", "leased", "changed")) if agents else ["no agents yet"]
     )
-    held = [[one["name"], str(one["agents"]), "draining" if one["draining"] else "-"] for one in machines]
-    return [*lines, "", *table(["machine", "agents", "state"], held, width)] if machines else lines
+    those = [[one["name"], str(one["agents"]), "draining" if one["draining"] else "-"] for one in machines]
+    return [*lines, "", *table(["machine", "agents", "state"], those, width)] if machines else lines
 
 
 def _hive_row(one: Mapping[str, Any]) -> list[str]:
@@ -335,6 +379,7 @@ def _hive_row(one: Mapping[str, Any]) -> list[str]:
         (one["status"] or "-") if one["running"] else "-",
         str(one["unread"]),
         str(hive["leased"]),
+        str(one["held"]),
         str(one["dead"]),
         str(one["seq"]),
         "-" if age is None else text.duration(age),

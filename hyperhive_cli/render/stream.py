@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator, Mapping
 from rich.console import RenderableType
 from rich.text import Text
 
+from hyperhive_cli.claude.said import is_hook_feedback, said, text_in
+from hyperhive_cli.claude.served import is_served
 from hyperhive_cli.claude.stream import DIAGNOSTIC
 from hyperhive_cli.render.answer import answer_to_block
-from hyperhive_cli.render.blocks import NAME_CELLS, Block, Cropped, Gutter, marked, remark, stacked
+from hyperhive_cli.render.blocks import NAME_CELLS, Block, Cropped, Gutter, marked, noted, remark, stacked
 from hyperhive_cli.render.memory import Memory, mapping, string
-from hyperhive_cli.render.system import SYSTEM_CASES, Case, Line, nothing, rate_limit
+from hyperhive_cli.render.system import SYSTEM_CASES, Case, Line, rate_limit
 from hyperhive_cli.render.text import brief, head_lines, one_line, plural, text_of
 from hyperhive_cli.render.tool import answer_summary, call_summary, content_text
 
@@ -18,14 +20,10 @@ _ERROR_LINES = 12
 
 
 def stream_to_blocks(line: Line, memory: Memory, ts: int) -> list[Block]:
-    """Give the blocks of one line; an unknown type is one dim line. `ts` is its time in ms."""
+    """Give the blocks of one line; one of an unknown type is its name and its texts. `ts` is its time in ms."""
     kind, subtype = line.get("type"), line.get("subtype")
-    case = SYSTEM_CASES.get(string(subtype)) if kind == "system" else _TYPES.get(string(kind))
-    if case is None:
-        name = "/".join(brief(part, 40) for part in (kind, subtype) if part is not None)
-        blocks = [remark(name or "a line without a type")]
-    else:
-        blocks = list(case(line, memory, ts))
+    case = SYSTEM_CASES.get(string(subtype)) if kind == "system" else TYPE_CASES.get(string(kind))
+    blocks = list(_said(line, memory) if case is None else case(line, memory, ts))
     if blocks and blocks[-1].group != "tool":
         memory.last_call = None
     parent = string(line.get("parent_tool_use_id"))
@@ -34,6 +32,13 @@ def stream_to_blocks(line: Line, memory: Memory, ts: int) -> list[Block]:
     if blocks:
         memory.last_agent = memory.last_call
     return blocks
+
+
+def _said(line: Line, memory: Memory) -> Iterator[Block]:
+    """Show what a line says that has no case here, once a turn."""
+    found = said(line)
+    if found is not None and memory.note_text(found.text):
+        yield noted(found.text, found.tone, found.mark)
 
 
 def _under_call(blocks: list[Block], parent: str, memory: Memory) -> list[Block]:
@@ -50,15 +55,25 @@ def _under_call(blocks: list[Block], parent: str, memory: Memory) -> list[Block]
 
 def _assistant(line: Line, memory: Memory, _ts: int) -> Iterator[Block]:
     failed = line.get("error") is not None
-    content = mapping(line.get("message")).get("content")
+    message = mapping(line.get("message"))
+    content, is_its_own = message.get("content"), message.get("model") == "<synthetic>"
     for block in _content_blocks(content):
         case = _ASSISTANT_BLOCKS.get(string(block.get("type")))
         if failed and block.get("type") == "text":
             yield from _error_text(text_of(block.get("text")), memory)
+        elif is_its_own and text_of(block.get("text")).strip() in memory.shown:
+            continue  # the binary repeats what a line before has said
+        elif is_served(block):
+            yield from _tool_result(block, None, memory)
         elif case is None:
-            yield remark(f"assistant/{brief(block.get('type', 'block'), 40)}")
+            yield noted(_unknown_block(block))
         else:
             yield from case(block, memory)
+
+
+def _unknown_block(block: Line) -> str:
+    name, words = f"assistant/{brief(block.get('type', 'block'), 40)}", text_in(block)
+    return f"{name}: {words}" if words else name
 
 
 def _content_blocks(content: object) -> Iterator[Line]:
@@ -113,8 +128,10 @@ def _user(line: Line, memory: Memory, _ts: int) -> Iterator[Block]:
     for block in _content_blocks(mapping(line.get("message")).get("content")):
         if string(block.get("type")).endswith("tool_result"):
             yield from _tool_result(block, line.get("tool_use_result"), memory)
+        elif is_hook_feedback(words := content_text([block])):
+            yield noted(words, "warn", "!")
         else:
-            yield from _quoted(content_text([block]))
+            yield from _quoted(words)
 
 
 def _quoted(text: str) -> Iterator[Block]:
@@ -153,11 +170,9 @@ def _result(line: Line, memory: Memory, _ts: int) -> Iterator[Block]:
         yield Block("text", Gutter(Text("  "), _prose(text)))
 
 
-_TYPES: Mapping[str, Case] = {
+TYPE_CASES: Mapping[str, Case] = {
     "assistant": _assistant,
     "user": _user,
     "result": _result,
     "rate_limit_event": rate_limit,
-    "stream_event": nothing,
-    "tool_progress": nothing,  # its tool is on the screen
 }

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hyperhive_cli.claude.said import text_in
+from hyperhive_cli.claude.served import is_served, served_answer
 from hyperhive_cli.render.text import brief, head_lines, number, one_line, plural, text_of, tokens
 
 _SUMMARY_CHARS = 400
@@ -41,6 +43,12 @@ _SUBJECTS: Mapping[str, tuple[str, ...]] = {
     "WebFetch": ("url",),
     "WebSearch": ("query",),
     "Write": ("file_path",),
+    # Tools of the API.
+    "bash_code_execution": ("command",),
+    "code_execution": ("code",),
+    "text_editor_code_execution": ("path", "command"),
+    "web_fetch": ("url",),
+    "web_search": ("query",),
 }
 _PATHS = frozenset({"file_path", "notebook_path", "path"})
 
@@ -96,12 +104,20 @@ def relative(path: str, cwd: str) -> str:
 
 def answer_summary(name: str, block: Mapping[str, Any], sibling: object = None) -> Answer:
     """Read a `tool_result` block; `sibling` is the line's `tool_use_result`, the same in structured form."""
+    if is_served(block):
+        return _served(block)
     text = content_text(block.get("content"))
     if block.get("is_error") is True:
         return _failure(text)
     reader = _READERS.get(name)
     found = reader(sibling) if reader and isinstance(sibling, Mapping) else None
     return found or _plain(text)
+
+
+def _served(block: Mapping[str, Any]) -> Answer:
+    found = served_answer(block)
+    lines, more = head_lines(found.text, _ANSWER_LINES)
+    return Answer(found.failed, one_line(found.label, 60), tuple(lines), more)
 
 
 def _failure(text: str) -> Answer:
@@ -170,7 +186,7 @@ def _block_text(block: object) -> str:
     text = block.get("text")
     if block.get("type") == "text" and isinstance(text, str):
         return text
-    return f"[{brief(block.get('type', 'block'))}]"
+    return text_in(block) or f"[{brief(block.get('type', 'block'))}]"
 
 
 def _unwrapped(text: str) -> str:

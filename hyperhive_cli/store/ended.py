@@ -12,19 +12,19 @@ from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.usage import TokenUsage
 
 LAST_OUTCOMES = 10
-_COLUMNS = (
+ENDED_COLUMNS = (
     "turn_id, started, outcome, model, duration_ms, input_tokens, output_tokens, cache_read_input_tokens, "
-    "cache_creation_input_tokens, cost_usd, context_tokens, tool_call_breakdown_json"
+    "cache_creation_input_tokens, cost_usd, context_tokens, tool_call_breakdown_json, answered_model, denied, "
+    "message_state"
 )
 _TODAY = ("turns", "ok", *TokenUsage().to_dict(), "cost_usd", "tool_calls")
 
 
 def row_to_turn(row: Sequence[Any]) -> EndedTurn:
-    """Give a row of statistics as the turn that it stands for; the columns are those of `_COLUMNS`, in order."""
-    turn_id, started, outcome, model, duration_ms, *usage, cost_usd, context_tokens, tools = row
-    return EndedTurn(
-        turn_id, started, outcome, model, duration_ms, TokenUsage(*usage), cost_usd, context_tokens, _tools(tools)
-    )
+    """Give a row of statistics as the turn that it stands for; the columns are `ENDED_COLUMNS`, in order."""
+    turn_id, started, outcome, model, duration_ms, *usage, cost_usd, context_tokens, tools = row[:-3]
+    sizes = TokenUsage(*usage), cost_usd, context_tokens
+    return EndedTurn(turn_id, started, outcome, model, duration_ms, *sizes, _tools(tools), *row[-3:])
 
 
 def _tools(text: object) -> Mapping[str, int]:
@@ -37,7 +37,7 @@ def _tools(text: object) -> Mapping[str, int]:
 def turns_since(db: sqlite3.Connection, since_ms: int) -> list[EndedTurn]:
     """Give the ended turns that began at this moment or later, oldest first."""
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM turn_stats WHERE outcome IS NOT NULL AND started >= ? ORDER BY turn_id",  # noqa: S608 - our own list
+        f"SELECT {ENDED_COLUMNS} FROM turn_stats WHERE outcome IS NOT NULL AND started >= ? ORDER BY turn_id",  # noqa: S608 - our own list
         (since_ms,),
     )
     return [row_to_turn(row) for row in rows]
@@ -55,7 +55,7 @@ def read_newest_turns(paths: AgentPaths, count: int) -> list[EndedTurn]:
     """Read the newest ended turns of an agent, oldest first; none of one that never ran. Raises StoreError."""
     if not paths.inbox_db.exists():
         return []
-    query = f"SELECT {_COLUMNS} FROM turn_stats WHERE outcome IS NOT NULL ORDER BY turn_id DESC LIMIT ?"  # noqa: S608 - as above
+    query = f"SELECT {ENDED_COLUMNS} FROM turn_stats WHERE outcome IS NOT NULL ORDER BY turn_id DESC LIMIT ?"  # noqa: S608 - as above
     with open_inbox_reader(paths.inbox_db) as inbox:
         return [row_to_turn(row) for row in reversed(inbox.connection.execute(query, (count,)).fetchall())]
 

@@ -1,6 +1,6 @@
 """`Inbox`: the durable queue of messages, with their turns. It must work, or sending is refused.
 
-States: `ready → leased → done | dead | cancelled`, and back to `ready`. A lease belongs to a life of the
+States: `ready → leased → done | dead | held | cancelled`, and back to `ready`. A lease belongs to a life of the
 harness (its boot id), not to a clock: whoever holds the state lock knows that every lease of another life
 is dead. Whatever changes a message is one `BEGIN IMMEDIATE` transaction, synchronous=FULL.
 """
@@ -17,13 +17,14 @@ from hyperhive_cli.store import db as database
 from hyperhive_cli.store import rescue, schema, stats
 from hyperhive_cli.store.facts import READ_FACT, put_fact
 from hyperhive_cli.store.place import Place, place_of
-from hyperhive_cli.store.planned import PlannedMessage, drop_planned, put_planned
 from hyperhive_cli.store.rescue import await_place, open_connection
 from hyperhive_cli.store.stats import TurnRecord
 
 BUSY_S = 5.0  # for a lock that another process holds
 LOOP_BUSY_S = 0.05
 KEY_KEPT_MS = 7 * 24 * 3600 * 1000
+ENDED = ("done", "dead", "cancelled")  # after KEY_KEPT_MS their keys are free again
+LISTED = ("ready", "leased", "held", "dead")  # by `inbox` without --all
 CANCELLED = "cancelled by the operator"  # the reason of a message that runs, once its turn is to end for good
 
 
@@ -49,6 +50,21 @@ class Message(NamedTuple):
         return self._asdict()
 
 
+class PlannedMessage(NamedTuple):
+    """A message that a turn leaves behind, to run from `not_before` (Unix ms) on.
+
+    With a `key` there is one at a time: while a message with this key has not ended, no other one is stored, unless
+    it `replaces` one that still waits.
+    """
+
+    sender: str
+    body: str
+    raw: bool = False
+    not_before: int = 0
+    key: str | None = None
+    replaces: bool = False
+
+
 class Lease(NamedTuple):
     """A message taken for one turn."""
 
@@ -63,6 +79,11 @@ _IN_ORDER = "coalesce(place, id), id"
 def _row_to_message(row: Sequence[Any]) -> Message:
     message = Message._make(row)
     return message._replace(raw=bool(message.raw), acted=bool(message.acted))
+
+
+def in_states(states: Sequence[str]) -> str:
+    """Return the SQL condition that a message is in one of these states."""
+    return f"state IN ({', '.join(map(repr, states))})"
 
 
 def check_message(sender: str, body: str) -> tuple[str, str]:
@@ -80,6 +101,18 @@ def check_message(sender: str, body: str) -> tuple[str, str]:
     if not name or not name.isprintable() or len(name) > SENDER_LIMIT_CHARS:
         raise UsageError(f"{sender!r} is no sender name", f"one line of 1 to {SENDER_LIMIT_CHARS} characters")
     return name, text
+
+
+def check_key(key: str | None) -> None:
+    """Raise UsageError for what cannot be a message's key."""
+    if key is not None and not (key and key.isprintable()):
+        raise UsageError(f"{key!r} is no key", "one line of printable characters")
+
+
+def _checked(planned: PlannedMessage) -> PlannedMessage:
+    check_key(planned.key)
+    sender, body = check_message(planned.sender, planned.body)
+    return planned._replace(sender=sender, body=body)
 
 
 def no_message(message_id: int) -> UnknownError:
@@ -117,12 +150,11 @@ class Inbox:
         Raises UsageError for an unusable message and RefusedError when the key was used for another body.
         """
         sender, body = check_message(sender, body)
-        if key is not None and not (key and key.isprintable()):
-            raise UsageError(f"{key!r} is no key", "one line of printable characters")
+        check_key(key)
         with self._transaction() as db:
             db.execute(
-                """UPDATE messages SET key = NULL
-                   WHERE key IS NOT NULL AND state IN ('done', 'dead', 'cancelled') AND changed < :horizon""",
+                f"""UPDATE messages SET key = NULL
+                    WHERE key IS NOT NULL AND {in_states(ENDED)} AND changed < :horizon""",  # noqa: S608
                 {"horizon": now_ms - KEY_KEPT_MS},
             )
             if key is not None:
@@ -172,15 +204,16 @@ class Inbox:
         not_before: int = 0,
         facts: Mapping[str, str] | None = None,
         planned: Sequence[PlannedMessage] = (),
-        replaced: str | None = None,
-    ) -> list[int]:
-        """Store how a turn ended, the message's new state and the agent's facts, in ONE transaction.
+        withdrawn: str | None = None,
+    ) -> None:
+        """Store how a turn ended, the message's new state, the agent's facts and what is planned, in ONE transaction.
 
-        What the turn has `planned` is stored too; those of earlier turns that wait are cancelled, where `replaced`
-        says why. Returns the numbers of the planned messages.
+        A planned message with the key `withdrawn` that waits is cancelled. Raises UsageError for an unusable planned
+        message, before anything is stored.
         """
+        planned = [_checked(one) for one in planned]
         with self._transaction() as db:
-            stats.close_turn(db, record)
+            stats.close_turn(db, record, None if message is None else state)
             if message is not None:
                 db.execute(
                     """UPDATE messages SET state = :state, lease_boot = NULL, reason = :reason, changed = :now,
@@ -198,9 +231,11 @@ class Inbox:
                 )
             for name, value in (facts or {}).items():
                 put_fact(db, name, value)
-            if replaced is not None:
-                drop_planned(db, replaced, now_ms)
-            return put_planned(db, planned, now_ms)
+            # Behind the message: it may have the same key, and have ended with this.
+            if withdrawn is not None:
+                _withdraw(db, withdrawn, "no longer planned", now_ms)
+            for one in planned:
+                _plan(db, one, now_ms)
 
     def recover(self, boot: str, *, now_ms: int) -> list[Message]:
         """Return what earlier lives of the harness had leased: to ready, or to dead when attempts are used up.
@@ -209,7 +244,6 @@ class Inbox:
         stand.
         """
         with self._transaction() as db:
-            stats.close_orphaned_turns(db, now_ms)
             rows = db.execute(
                 f"""UPDATE messages SET
                         state = CASE WHEN reason = :cancelled THEN 'cancelled'
@@ -225,6 +259,7 @@ class Inbox:
                     "now": now_ms,
                 },
             ).fetchall()
+            stats.close_orphaned_turns(db, now_ms)
         return [_row_to_message(row) for row in rows]
 
     def mark_cancelled(self, message_id: int) -> None:
@@ -236,7 +271,7 @@ class Inbox:
             )
 
     def cancel(self, message_id: int, *, now_ms: int) -> Message:
-        """Cancel a message that waits; raises RefusedError for one that runs or has ended."""
+        """Cancel a message that waits or is held; raises RefusedError for one that runs or has ended."""
         with self._transaction() as db:
             message = self.get(message_id)
             if message.state == "leased":
@@ -281,7 +316,7 @@ class Inbox:
         return stats.turns_of(self.connection, message_id)
 
     def retry(self, message_id: int, *, now_ms: int) -> Message:
-        """Make a dead, cancelled or waiting message ready at once, with fresh attempts."""
+        """Make a dead, held, cancelled or waiting message ready at once, with fresh attempts."""
         with self._transaction() as db:
             message = self.get(message_id)
             if message.state in {"leased", "done"}:
@@ -301,14 +336,23 @@ class Inbox:
         return _row_to_message(rows[0])
 
     def messages(self, *, ended: bool = False) -> list[Message]:
-        """List the messages that wait, run or are dead, in the queue's order; with `ended` all of them."""
-        where = "" if ended else "WHERE state IN ('ready', 'leased', 'dead')"
+        """List the messages that wait, run, are held or dead, in the queue's order; with `ended` all of them."""
+        where = "" if ended else f"WHERE {in_states(LISTED)}"
         rows = self._read(f"SELECT {_COLUMNS} FROM messages {where} ORDER BY {_IN_ORDER}")  # noqa: S608
         return [_row_to_message(row) for row in rows]
 
     def unread(self) -> int:
         """Count the messages that wait for a turn."""
         return int(self._read("SELECT count(*) FROM messages WHERE state = 'ready'")[0][0])
+
+    def held(self) -> int:
+        """Return the number of messages that a person has to decide on."""
+        return int(self._read("SELECT count(*) FROM messages WHERE state = 'held'")[0][0])
+
+    def with_key(self, key: str) -> Message | None:
+        """Return the message with this key, None if there is none."""
+        rows = self._read(f"SELECT {_COLUMNS} FROM messages WHERE key = ?", key)  # noqa: S608
+        return _row_to_message(rows[0]) if rows else None
 
     def next_due(self) -> int | None:
         """Give the earliest `not_before` (Unix ms) of the messages that wait, None when none does."""
@@ -383,6 +427,30 @@ class Inbox:
                 yield db
         except sqlite3.Error as error:
             raise StoreError(f"the inbox cannot be written: {error}", "check the disk's space") from error
+
+
+def _plan(db: sqlite3.Connection, planned: PlannedMessage, now_ms: int) -> None:
+    """Store a planned message inside the caller's transaction, unless one with its key has not ended."""
+    values = {**planned._asdict(), "now": now_ms}
+    if planned.replaces and planned.key is not None:
+        _withdraw(db, planned.key, "replaced by a later one", now_ms)
+    db.execute(f"UPDATE messages SET key = NULL WHERE key = :key AND {in_states(ENDED)}", values)  # noqa: S608
+    db.execute(
+        """INSERT INTO messages(key, sender, body, raw, not_before, created, changed, planned)
+           VALUES (:key, :sender, :body, :raw, :not_before, :now, :now, 1) ON CONFLICT (key) DO NOTHING""",
+        values,
+    )
+
+
+def _withdraw(db: sqlite3.Connection, key: str, reason: str, now_ms: int) -> None:
+    """Cancel a planned message with this key that waits, inside the caller's transaction; one that is held stays."""
+    db.execute(
+        """UPDATE messages SET key = NULL, changed = :now,
+               reason = CASE state WHEN 'ready' THEN :reason ELSE reason END,
+               state = CASE state WHEN 'ready' THEN 'cancelled' ELSE state END
+           WHERE key = :key AND planned AND state IN ('ready', 'held')""",
+        {"key": key, "reason": reason, "now": now_ms},
+    )
 
 
 def same_message(key: str, body: str, known: tuple[int, str]) -> int:

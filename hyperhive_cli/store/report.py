@@ -12,6 +12,7 @@ from hyperhive_cli.store import ended, spent
 from hyperhive_cli.store.db import open_reader
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.model import read_model
+from hyperhive_cli.store.surroundings import read_limits, read_mcp
 from hyperhive_cli.usage import TokenUsage
 
 
@@ -22,7 +23,7 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
         report |= _from_inbox(paths, now_ms)
     except StoreError as error:
         if paths.inbox_db.exists():  # damaged, or not ours to read: no 0, which would look like an empty one
-            report |= {"unread": None, "dead": None, "problems": [error.message]}
+            report |= {"unread": None, "held": None, "dead": None, "problems": [error.message]}
     try:
         report |= _from_history(paths, now_ms)
     except (sqlite3.Error, TypeError) as error:
@@ -53,6 +54,7 @@ def empty_status(agent: str) -> dict[str, Any]:
         "unread": 0,
         "next_due": None,
         "paused": False,
+        "held": 0,
         "dead": 0,
         "login": None,
         "prewarmed": None,
@@ -63,6 +65,8 @@ def empty_status(agent: str) -> dict[str, Any]:
         "today": None,
         "budget": None,
         "last_compaction": None,
+        "limits": [],
+        "mcp": None,
         "problems": [],
     }
 
@@ -91,12 +95,15 @@ def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
             "paused": inbox.is_paused,
             "unread": sum(message.state == "ready" for message in waiting),
             "next_due": inbox.next_due(),
+            "held": sum(message.state == "held" for message in waiting),
             "dead": sum(message.state == "dead" for message in waiting),
             "last_turn": last and {name: last[name] for name in _TURN_FIELDS},
             "last_outcomes": ended.last_outcomes(inbox.connection),
             "today": ended.today(inbox.connection, now_ms),
             "budget": spent.read_budget(inbox.fact, inbox.connection, now_ms),
             "last_compaction": ended.last_compaction(inbox.connection),
+            "limits": read_limits(inbox.fact("limits"), now_ms / 1000),
+            "mcp": read_mcp(inbox.fact("mcp")),
         }
 
 
@@ -111,6 +118,8 @@ _TURN_FIELDS = (
     "note",
     "cost_usd",
     "tool_call_count",
+    "denied",
+    "message_state",
 )
 
 

@@ -69,4 +69,45 @@ INBOX: tuple[str, ...] = (
     """
     ALTER TABLE turn_stats ADD COLUMN compacted_from INTEGER; -- the context's size before a compaction in this turn
     """,
+    # SQLite cannot change a CHECK. The new table takes over the old one's sequence, so that no number is given twice,
+    # the numbers of rows that are gone included; references to `messages` in other tables stay as they are.
+    """
+    CREATE TABLE messages_with_held(
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT UNIQUE,
+        sender TEXT NOT NULL,
+        body TEXT NOT NULL,
+        raw INTEGER NOT NULL DEFAULT 0,
+        state TEXT NOT NULL DEFAULT 'ready'
+            CHECK (state IN ('ready', 'leased', 'held', 'done', 'dead', 'cancelled')),
+        attempts INTEGER NOT NULL DEFAULT 0,
+        deliveries INTEGER NOT NULL DEFAULT 0,
+        acted INTEGER NOT NULL DEFAULT 0,
+        not_before INTEGER NOT NULL DEFAULT 0,
+        lease_boot TEXT,
+        reason TEXT,                           -- why it is dead or held, or waits
+        created INTEGER NOT NULL,
+        changed INTEGER NOT NULL,
+        place REAL
+    );
+    INSERT INTO messages_with_held(id, key, sender, body, raw, state, attempts, deliveries, acted, not_before,
+        lease_boot, reason, created, changed, place)
+    SELECT id, key, sender, body, raw, state, attempts, deliveries, acted, not_before,
+        lease_boot, reason, created, changed, place
+    FROM messages;
+    DELETE FROM sqlite_sequence WHERE name = 'messages_with_held';
+    INSERT INTO sqlite_sequence(name, seq)
+    SELECT 'messages_with_held', seq FROM sqlite_sequence WHERE name = 'messages';
+    DROP TABLE messages;
+    ALTER TABLE messages_with_held RENAME TO messages;
+    CREATE INDEX messages_open ON messages(state, id) WHERE state IN ('ready', 'leased');
+    """,
+    """
+    ALTER TABLE turn_stats ADD COLUMN answered_model TEXT; -- by claude's own lines; NULL: not known
+    ALTER TABLE turn_stats ADD COLUMN denied INTEGER NOT NULL DEFAULT 0; -- tool calls
+    ALTER TABLE turn_stats ADD COLUMN message_state TEXT; -- what became of the message; NULL for /compact
+    """,
+    """
+    ALTER TABLE messages ADD COLUMN planned INTEGER NOT NULL DEFAULT 0; -- by a turn of this agent, at its end
+    """,
 )

@@ -25,6 +25,8 @@ class TurnRecord(NamedTuple):
     compacted_from: int | None = None  # the context's size before a compaction, claude's own figure
     tool_calls: Mapping[str, int] = MappingProxyType({})
     result_text: str | None = None
+    answered_model: str | None = None  # which may be another one than was asked for
+    denied: int = 0  # tool calls
 
 
 def open_turn(db: sqlite3.Connection, message_id: int | None, attempt: int, model: str, now_ms: int) -> int:
@@ -36,8 +38,8 @@ def open_turn(db: sqlite3.Connection, message_id: int | None, attempt: int, mode
     return int(cursor.lastrowid or 0)
 
 
-def close_turn(db: sqlite3.Connection, record: TurnRecord) -> None:
-    """Store how a turn ended, inside the caller's transaction."""
+def close_turn(db: sqlite3.Connection, record: TurnRecord, message_state: str | None) -> None:
+    """Store how a turn ended, and its message's new state if it has one, inside the caller's transaction."""
     import json  # noqa: PLC0415 - `send`, which closes no turn, need not pay for it
 
     db.execute(
@@ -49,13 +51,15 @@ def close_turn(db: sqlite3.Connection, record: TurnRecord) -> None:
                cost_usd = :cost_usd, context_tokens = :context_tokens, context_window = :context_window,
                compacted_from = :compacted_from,
                tool_call_count = :tool_call_count, tool_call_breakdown_json = :breakdown,
-               result_text = :result_text
+               result_text = :result_text, answered_model = :answered_model, denied = :denied,
+               message_state = :message_state
            WHERE turn_id = :turn_id""",
         {
             **record._asdict(),
             **record.usage.to_dict(),
             "outcome": record.outcome.kind.value,
             "note": record.outcome.note,
+            "message_state": message_state,
             "usage": None,
             "tool_calls": None,
             "tool_call_count": sum(record.tool_calls.values()),
@@ -65,9 +69,10 @@ def close_turn(db: sqlite3.Connection, record: TurnRecord) -> None:
 
 
 def close_orphaned_turns(db: sqlite3.Connection, now_ms: int) -> None:
-    """Mark the turns of a dead harness as crashed, inside the caller's transaction."""
+    """Mark the turns of a dead harness as crashed, inside the caller's transaction; their messages have returned."""
     db.execute(
-        """UPDATE turn_stats SET outcome = :crashed, note = :note, duration_ms = :now - started
+        """UPDATE turn_stats SET outcome = :crashed, note = :note, duration_ms = :now - started,
+               message_state = (SELECT state FROM messages WHERE id = message_id)
            WHERE outcome IS NULL""",
         {"crashed": OutcomeKind.CRASHED.value, "note": "the harness died during this turn", "now": now_ms},
     )

@@ -61,7 +61,7 @@ READINGS = (
     Reading(
         "/api/inbox",
         "inbox",
-        "The messages that wait, run or are dead.",
+        "The messages that wait, run, are held or dead.",
         {"all": Field("integer", "1: those that are done or cancelled as well", most=1)},
     ),
     Reading(
@@ -117,7 +117,7 @@ CHANGES = (
     Change("/api/cancel", "cancel", "Interrupt the running turn; its message does not come back."),
     Change("/api/pause", "pause", "Begin no turn until it is told to go on."),
     Change("/api/resume", "resume", "Go on now: ends a pause, a back-off, a wait.", gives=("rested",)),
-    Change("/api/inbox/{id}/cancel", "inbox_cancel", "Cancel a message that waits.", gives=("message",)),
+    Change("/api/inbox/{id}/cancel", "inbox_cancel", "Cancel a message that waits or is held.", gives=("message",)),
     Change("/api/inbox/{id}/retry", "inbox_retry", "Make a message ready at once.", gives=("message",)),
     Change("/api/login", "login", "Begin a login of claude's, or join the one under way.", gives=("login",)),
     Change(

@@ -66,7 +66,15 @@ class MessagesApi:
 
     def start(self, scenario: str) -> dict[str, str]:
         """Start a server that plays `scenarios/SCENARIO.json`; gives the environment for a claude that asks it."""
-        script = HERE / "scenarios" / f"{scenario}.json"
+        return self._serve(HERE / "scenarios" / f"{scenario}.json")
+
+    def play(self, *rules: Mapping[str, Any]) -> dict[str, str]:
+        """Start a server that plays these rules; return the environment for a claude that asks it."""
+        script = self.folder / "scenario.json"
+        script.write_text(json.dumps({"rules": rules}), encoding="utf-8")
+        return self._serve(script)
+
+    def _serve(self, script: Path) -> dict[str, str]:
         server = self.servers.enter_context(Server(0, script, self.workspace, bodies=self._bodies))
         serving = threading.Thread(target=server.serve_forever, args=[0.02])
         self.servers.callback(serving.join)
@@ -91,10 +99,13 @@ class MessagesApi:
         """Give the `Authorization` of each of them."""
         return [one["authorization"] for one in self._asked()]
 
-    def _asked(self) -> list[dict[str, Any]]:
+    def everything(self) -> list[dict[str, Any]]:
+        """Give all requests so far, those of a cloud's own addresses too: `path`, `authorization` and `body`."""
         lines = self._bodies.read_bytes().split(b"\n")[:-1] if self._bodies.exists() else []
-        asked = [json.loads(line) for line in lines]
-        return [one for one in asked if one["path"].partition("?")[0] == "/v1/messages"]
+        return [json.loads(line) for line in lines]
+
+    def _asked(self) -> list[dict[str, Any]]:
+        return [one for one in self.everything() if one["path"].partition("?")[0] == "/v1/messages"]
 
     @property
     def _bodies(self) -> Path:

@@ -17,7 +17,10 @@ one of
     "status": CODE, "error": TYPE, "message": TEXT, "headers": {...}     an API error
     "stall":  SECONDS        headers and message_start, then silence
     "cut":    true           the connection breaks in the middle of the answer
-and may carry "delay": SECONDS between text deltas and "usage": {...} (merged over the default usage).
+    "page":   TEXT           with "status": a proxy's own page instead of an API error
+and may carry "delay": SECONDS between text deltas, "usage": {...} (merged over the default usage), "stop": STOP_REASON,
+"stop_details": {...} and "model": a substring of the model's name (it serves requests for such a model alone). A BLOCK
+may also be {"raw": ANYTHING, "deltas": [...]}: a content block as it is, however malformed.
 Whole request bodies, with path and authorization, are appended to the file $REQUEST_BODIES, if that is set.
 `@CWD@` in a scenario stands for $AGENT_CWD, or the folder in which this server was started.
 """
@@ -46,13 +49,15 @@ class Scenario:
         self.lock = threading.Lock()
         self.ids = itertools.count(1)
 
-    def pick(self, messages: Sequence[Json]) -> Json:
+    def pick(self, messages: Sequence[Json], model: str) -> Json:
         """The first rule with uses left that fits what came after the last assistant message."""
         new = list(itertools.takewhile(lambda m: m["role"] != "assistant", reversed(messages)))
         haystack = json.dumps(new, ensure_ascii=False)
         with self.lock:
             for rule in self.rules:
                 if "until" in rule and Path(rule["until"]).exists():
+                    continue
+                if rule.get("model", "") not in model:
                     continue
                 if rule.get("when", "") in haystack and rule["served"] < rule.get("times", float("inf")):
                     rule["served"] += 1
@@ -84,6 +89,13 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def _page(self, code: int, page: bytes) -> None:
+        self.send_response(code)
+        self.send_header("content-type", "text/html")
+        self.send_header("content-length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
     def do_GET(self) -> None:
         self._note(f"GET {self.path}")
         self._json(200, {})
@@ -102,7 +114,9 @@ class Handler(BaseHTTPRequestHandler):
             return self._json(200, {"input_tokens": 1234})
         if "/v1/messages" not in self.path:
             return self._json(200, {})
-        rule = self.scenario.pick(request["messages"])
+        rule = self.scenario.pick(request["messages"], request.get("model") or "")
+        if "page" in rule:
+            return self._page(rule["status"], rule["page"].encode())
         if "status" in rule:
             error = {"type": rule.get("error", "api_error"), "message": rule.get("message", "scripted error")}
             return self._json(rule["status"], {"type": "error", "error": error}, rule.get("headers"))
@@ -119,7 +133,7 @@ class Handler(BaseHTTPRequestHandler):
         n = next(self.scenario.ids)
         usage = {**DEFAULT_USAGE, **rule.get("usage", {})}
         blocks = rule.get("reply", [])
-        stop = "tool_use" if any("tool" in b for b in blocks) else "end_turn"
+        stop = rule.get("stop") or ("tool_use" if any("tool" in b for b in blocks) else "end_turn")
         out_tokens = usage.pop("output_tokens", 42)
         head = {"id": f"msg_{n:04}", "type": "message", "role": "assistant", "model": request.get("model")}
         if not request.get("stream"):
@@ -141,12 +155,15 @@ class Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 self.connection.close()
                 return None
-        self._event("message_delta", delta=_stop(stop), usage={"output_tokens": out_tokens})
+        delta = _stop(stop) | ({"stop_details": rule["stop_details"]} if "stop_details" in rule else {})
+        self._event("message_delta", delta=delta, usage={"output_tokens": out_tokens})
         self._event("message_stop")
         self.wfile.write(b"0\r\n\r\n")
         return None
 
     def _whole(self, block: Json) -> Json:
+        if "raw" in block:
+            return block["raw"]  # type: ignore[no-any-return]
         if "tool" in block:
             return self._tool(block, block["input"])
         return {"type": "text", "text": block["text"]}
@@ -162,7 +179,9 @@ class Handler(BaseHTTPRequestHandler):
     def _block(self, index: int, block: Json, rule: Json) -> None:
         start: Json
         deltas: list[Json]
-        if "tool" in block:
+        if "raw" in block:
+            start, deltas = block["raw"], block.get("deltas", [])
+        elif "tool" in block:
             start = self._tool(block, {})
             deltas = [{"type": "input_json_delta", "partial_json": json.dumps(block["input"])}]
         elif "thinking" in block:

@@ -124,3 +124,21 @@ def test_an_api_that_is_not_there_is_tried_again_later(start: Callable[[str], Hi
     done = hive.drain("--message", "hi", "--drain-wait", "0")
     assert outcomes(done.json_lines()) == ["overloaded"]
     assert [message["state"] for message in hive.messages()] == ["ready"]
+
+
+def test_a_start_that_waits_for_an_mcp_server_has_the_time_that_claude_gives_that(
+    start: Callable[[str], Hive], claude_binary: Path
+) -> None:
+    del claude_binary
+    hive = start("text")
+    hive.constants = {"claude.mcp.START_LEAST_S": 1.5, "claude.mcp.MARGIN_S": 20.0}  # as 60 s and MCP_TIMEOUT=120000
+    hive.environment = {**hive.environment, "MCP_TIMEOUT": "4000"}
+    silent = {f"slow{number}": {"command": "sleep", "args": ["300"]} for number in range(4)}
+    (hive.workspace / "mcp.json").write_text(json.dumps({"mcpServers": silent}))
+    slow = ("--mcp-config", "mcp.json", "--strict-mcp-config")
+    done = hive.drain("--message", "hi", claude_arguments=slow)
+    assert (done.status, outcomes(done.json_lines())) == (0, ["ok"])
+    short = hive.drain("--message", "hi", "--start-timeout", "0.3", "--drain-wait", "0", claude_arguments=slow)
+    assert outcomes(short.json_lines()) == ["not_started"]
+    assert "MCP servers first: slow0, slow1, slow2, slow3 (" in of_kind(short.json_lines(), "turn_end")[0]["note"]
+    assert [message["attempts"] for message in hive.messages()] == [0]

@@ -12,7 +12,7 @@ import pytest
 
 from hyperhive_cli.store.inbox import open_inbox
 from tests.conftest import FakeClaude, wait_until
-from tests.harness import LIMIT_S, TEXT, UNKNOWN_MODEL, Event, Hive, gated, read_once
+from tests.harness import BAD_REQUEST, LIMIT_S, TEXT, Event, Hive, gated, read_once
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def home(state_dir: Path) -> Path:
 def two(home: Path, hive: Hive, fake_claude: FakeClaude) -> dict[str, Hive]:
     """Give two agents that had a turn, one of them dead."""
     found = {}
-    for name, steps in (("first", TEXT), ("second", UNKNOWN_MODEL)):
+    for name, steps in (("first", TEXT), ("second", BAD_REQUEST)):
         one = Hive(hive.workspace, home / name, hive.claude, hive.environment, hive.forkserver)
         fake_claude.script(steps)
         one.drain("--message", "one")
@@ -74,7 +74,7 @@ def test_what_is_no_agent_is_passed_over(hive: Hive, home: Path) -> None:
         (home / name / "hyperhive-inbox.sqlite").write_bytes(b"no database" * 500)
     found = agents(hive, home)
     assert list(found) == ["damaged"]
-    assert [found["damaged"][name] for name in ("today", "unread", "dead")] == [None] * 3
+    assert [found["damaged"][name] for name in ("today", "unread", "held", "dead")] == [None] * 4
     assert "damaged" in hive.call("agents", "--home", str(home)).stdout
 
 

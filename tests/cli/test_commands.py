@@ -13,8 +13,8 @@ from hyperhive_cli.errors import StoreError
 from tests.conftest import FakeClaude, Step, wait_until
 from tests.harness import (
     ANSWER,
+    BAD_REQUEST,
     TEXT,
-    UNKNOWN_MODEL,
     Hive,
     gated,
     of_kind,
@@ -94,9 +94,9 @@ def test_a_model_name_cannot_be_an_option(hive: Hive) -> None:
 
 STATUS_FIELDS = {
     "agent", "workspace", "state_dir", "running", "pid", "boot", "status", "waits_until", "state", "since_unix",
-    "model", "session_id", "auth_source", "context_tokens", "context_window", "usage", "unread", "paused", "dead",
-    "login", "prewarmed", "seq", "last_event", "last_turn", "last_outcomes", "today", "budget", "last_compaction",
-    "next_due", "problems",
+    "model", "session_id", "auth_source", "context_tokens", "context_window", "usage", "unread", "paused", "held",
+    "dead", "login", "prewarmed", "seq", "last_event", "last_turn", "last_outcomes", "today", "budget",
+    "last_compaction", "next_due", "problems", "limits", "mcp",
 }  # fmt: skip
 
 
@@ -137,6 +137,8 @@ def test_the_status_of_an_agent_that_runs(hive: Hive, fake_claude: FakeClaude) -
     assert found["last_turn"].keys() == {
         "turn_id", "message_id", "attempt", "model", "started", "duration_ms", "outcome", "note", "cost_usd",
         "tool_call_count",
+        "denied",
+        "message_state",
     }  # fmt: skip
     assert (found["seq"], found["last_event"]["seq"], found["last_event"]["kind"]) == (11, 11, "stream")
     assert found["last_event"]["age_s"] >= 0
@@ -154,7 +156,7 @@ def test_the_status_of_an_agent_that_runs(hive: Hive, fake_claude: FakeClaude) -
 
 
 def test_the_status_of_an_agent_that_was_stopped(hive: Hive, fake_claude: FakeClaude) -> None:
-    fake_claude.script(UNKNOWN_MODEL)
+    fake_claude.script(BAD_REQUEST)
     hive.drain("--message", "one")
     hive.call("send", "two")
     found = hive.status()
@@ -282,7 +284,7 @@ def test_the_inbox_lists_what_waits_runs_or_is_dead(hive: Hive, fake_claude: Fak
     assert (empty.status, empty.stdout, empty.stderr.splitlines()[0]) == (0, "", "nothing waits")
     for word in ("one", "two", "three\n\x1b[31mred"):
         hive.call("send", word)
-    fake_claude.script(TEXT, UNKNOWN_MODEL, gated())
+    fake_claude.script(TEXT, BAD_REQUEST, gated())
     with hive.run() as program:
         fake_claude.wait_for("before go on")
         text = hive.call("inbox").stdout
@@ -292,7 +294,7 @@ def test_the_inbox_lists_what_waits_runs_or_is_dead(hive: Hive, fake_claude: Fak
         program.wait_for_kind("turn_end", message_id=3)
     rows = text.splitlines()
     assert [row.split()[:2] for row in rows] == [["2", "dead"], ["3", "leased"]]
-    assert ("selected model" in rows[0], "\x1b" in text, "three" in rows[1]) == (True, False, True)
+    assert ("text content blocks" in rows[0], "\x1b" in text, "three" in rows[1]) == (True, False, True)
     everything = hive.messages("--all")
     assert [message["state"] for message in everything] == ["done", "dead", "done"]
     assert hive.messages("list", "--all") == everything
@@ -309,7 +311,7 @@ def test_a_message_that_waits_can_be_cancelled_and_tried_again(hive: Hive, fake_
     assert hive.call("inbox", "cancel", "1").status == 0  # idempotent
     assert hive.drain().stdout == ""
     assert hive.call("inbox", "retry", "1").stdout == "message 1 is ready\n"
-    fake_claude.script(UNKNOWN_MODEL, TEXT)
+    fake_claude.script(BAD_REQUEST, TEXT)
     assert hive.drain().status == 1
     assert hive.call("inbox", "retry", "1").status == 0
     assert hive.drain().status == 0

@@ -13,7 +13,8 @@ import pytest
 from hyperhive_cli.cli.main import COMMANDS
 from hyperhive_cli.store.inbox import open_inbox
 from tests.conftest import FakeClaude
-from tests.harness import LIMIT_S, TEXT, UNKNOWN_MODEL, Hive
+from tests.harness import BAD_REQUEST, LIMIT_S, TEXT, Hive
+from tests.store.made_messages import hold
 
 # Loads the script as its head says, asks for the completions of a line, and prints them one a line.
 BASH = """
@@ -33,14 +34,15 @@ while IFS= read -r line; do complete_line "$line"; done
 
 @pytest.fixture
 def bee(hive: Hive, fake_claude: FakeClaude) -> Hive:
-    """Give an agent in the usual place with two turns, of two models: ok, dead; and a message that waits."""
+    """Give an agent in the usual place with two turns, of two models: ok, dead; a waiting message, and a held one."""
     home = Path(hive.environment["HOME"])
     one = Hive(hive.workspace, home / ".local/state/hyperhive/bee", hive.claude, hive.environment, hive.forkserver)
-    fake_claude.script(TEXT, UNKNOWN_MODEL)
+    fake_claude.script(TEXT, BAD_REQUEST)
     one.drain("--message", "say hello", "--model", "claude-a-model")
     one.drain("--message", "and again", "--model", "haiku")
     with open_inbox(one.state_dir / "hyperhive-inbox.sqlite") as inbox:
         inbox.put("operator", "wait: for me", now_ms=1)
+    hold(one.state_dir / "hyperhive-inbox.sqlite", "claude asks", body="held: by claude")
     return one
 
 
@@ -67,13 +69,13 @@ LINES: dict[str, set[str]] = {
     "hyperhive -a bee model set ": {"haiku", "sonnet", "opus", "opusplan", "claude-a-model"},
     "hyperhive -a bee model set c": {"claude-a-model"},
     "hyperhive -a bee run --model o": {"opus", "opusplan"},
-    "hyperhive -a bee show ": {"last", "1", "2"},
-    "hyperhive -a bee export --turn ": {"last", "1", "2"},
-    "hyperhive -a bee tail --turn ": {"1", "2"},
+    "hyperhive -a bee show ": {"last", "1", "2", "3"},
+    "hyperhive -a bee export --turn ": {"last", "1", "2", "3"},
+    "hyperhive -a bee tail --turn ": {"1", "2", "3"},
     "hyperhive tail --kind turn_": {"turn_start", "turn_end", "turn_state_changed"},
-    "hyperhive -a bee inbox show ": {"1", "2", "3"},
-    "hyperhive -a bee inbox cancel ": {"3"},
-    "hyperhive -a bee inbox retry ": {"2", "3"},
+    "hyperhive -a bee inbox show ": {"1", "2", "3", "4"},
+    "hyperhive -a bee inbox cancel ": {"3", "4"},
+    "hyperhive -a bee inbox retry ": {"2", "3", "4"},
     "hyperhive -a bee inbox move 2 --before ": {"3"},
     "hyperhive inbox r": {"retry"},
     "hyperhive run --permission-mode a": {"acceptEdits"},
@@ -100,8 +102,16 @@ def test_fish_is_offered_what_fits_and_what_it_stands_for(bee: Hive) -> None:
     offered = [dict(row.partition("\t")[::2] for row in one.splitlines()) for one in done.stdout.split("\n\n")]
     found = dict(zip(lines, offered, strict=False))
     assert {line: set(words) for line, words in found.items()} == {line: LINES[line] for line in lines}
-    assert found["hyperhive -a bee inbox cancel "] == {"3": "ready: wait: for me"}
-    assert found["hyperhive -a bee show "] == {"last": "the newest turn", "2": "bad_request", "1": "ok"}
+    assert found["hyperhive -a bee inbox cancel "] == {
+        "3": "ready: wait: for me",
+        "4": "held: held: by claude",
+    }
+    assert found["hyperhive -a bee show "] == {
+        "last": "the newest turn",
+        "3": "deferred",
+        "2": "bad_request",
+        "1": "ok",
+    }
     assert found["hyperhive st"]["status"] == COMMANDS["status"][1]
 
 
@@ -129,7 +139,7 @@ def test_zsh_completes_a_line_that_is_typed(bee: Hive) -> None:
         type_and_await(f"{start}; echo rea''dy\n", r"ready\r?\n")
         type_and_await("hyperhive -a b\t", "-a bee ")
         type_and_await("inbox can\t", "cancel ")
-        type_and_await("\t", "3 ")  # as one message waits
+        type_and_await("3\t", "3 ")
         type_and_await("\x15exit\n", "exit")
         assert process.wait(LIMIT_S) == 0
     finally:

@@ -16,7 +16,7 @@ import pytest
 
 from hyperhive_cli.claude.process import INTERRUPT_GRACE_S, SWEEP_LIMIT_S, TERMINATE_GRACE_S
 from tests.conftest import FakeClaude
-from tests.harness import SOURCE, Hive
+from tests.harness import BAD_REQUEST, SOURCE, Hive
 
 EXAMPLES = SOURCE / "examples"
 
@@ -38,7 +38,7 @@ def test_send_and_wait_prints_the_result_and_sends_the_same_text_once(answering:
 
 
 def test_send_and_wait_fails_with_what_the_agent_says_of_itself(answering: Hive, fake_claude: FakeClaude) -> None:
-    fake_claude.script([{"recording": "v2.1.330/model_missing.jsonl"}, {"exit": 1}])
+    fake_claude.script(BAD_REQUEST)
     with answering.start("run", "--claude", str(answering.claude), "--quiet"):
         done = answering.program(str(EXAMPLES / "send_and_wait.sh"), "look around", TIMEOUT="30")
     assert done.returncode == 1
@@ -69,6 +69,7 @@ def test_picture_draws_what_a_command_prints(answering: Hive) -> None:
 
 
 EVENT = {"seq": 7, "ts": 1, "kind": "turn_end", "ok": False, "outcome": "crashed", "note": 'said "no" & $(id) --'}
+EVENT |= {"message_state": "dead", "denied": 2}
 
 
 def notice(program: str, hive: Hive, folder: Path) -> list[str]:
@@ -92,7 +93,7 @@ def notice(program: str, hive: Hive, folder: Path) -> list[str]:
 @pytest.mark.parametrize("program", ["notify-send", "osascript"])
 def test_notify_shows_what_happened_and_runs_none_of_it(program: str, hive: Hive, tmp_path: Path) -> None:
     words = notice(program, hive, tmp_path / "desktop")
-    assert words[-3:] == ["--", "hyperhive: bee", 'turn end: crashed said "no" & $(id) --']
+    assert words[-3:] == ["--", "hyperhive: bee", 'turn end: crashed dead said "no" & $(id) -- (calls were denied)']
 
 
 class Webhook(BaseHTTPRequestHandler):
@@ -125,7 +126,7 @@ def test_webhook_sends_the_event_from_a_run(hive: Hive, fake_claude: FakeClaude,
     """By its address, and by a file that holds it."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not here: webhook.sh was not run")
-    fake_claude.script([{"recording": "v2.1.330/model_missing.jsonl"}, {"exit": 1}])
+    fake_claude.script(BAD_REQUEST)
     secret = tmp_path / "address"
     secret.write_text(f'url = "{webhook}/from-a-file"\n')
     for target in (f"{webhook}/hooks/1", str(secret)):

@@ -7,12 +7,19 @@ from contextlib import ExitStack
 
 import pytest
 
+from hyperhive_cli.outcomes import MEANINGS, OutcomeKind
 from tests.conftest import FakeClaude, Step
-from tests.harness import SOURCE, TEXT, UNKNOWN_MODEL, Hive, Program, gated
+from tests.harness import BAD_MODEL, INIT, SOURCE, TEXT, Hive, Program, gated
 
 FIRST_HOUR = (SOURCE / "examples" / "first-hour.md").read_text(encoding="utf-8")
 WRONG = (SOURCE / "examples" / "when-it-goes-wrong.md").read_text(encoding="utf-8")
 NOT_LOGGED_IN: list[Step] = [{"replay": "v2.1.330/not_logged_in.jsonl"}]
+DENIED: list[Step] = [{"replay": "v2.1.330/tools_denied.jsonl"}]
+CAPPED: list[Step] = [
+    INIT,
+    {"line": {"type": "result", "subtype": "error_max_turns", "is_error": True, "errors": ["Reached 5 turns"]}},
+    {"exit": 1},
+]
 COMPACT: list[Step] = [{"replay": "v2.1.330/compact.jsonl"}]
 
 
@@ -63,7 +70,9 @@ Trouble = tuple[Sequence[list[Step]], list[str], str]
 TROUBLES: dict[str, Trouble] = {
     "# When it goes wrong": ([TEXT], ["hello"], "turn_end"),
     "Nothing happens": ([TEXT], [], ""),
-    "A message is dead": ([UNKNOWN_MODEL, TEXT], ["hello"], "turn_end"),
+    "A message is dead, or held": ([CAPPED, TEXT], ["hello"], "turn_end"),
+    "The model does not exist": ([BAD_MODEL, TEXT], ["hello"], "turn_end"),
+    "✓ in amber: calls were denied": ([DENIED], ["hello"], "turn_end"),
     "The conversation is full, or has gone astray": ([TEXT, COMPACT], ["hello"], "turn_end"),
     "failed": ([TEXT], [], ""),
     "To show it to somebody": ([TEXT], ["hello"], "turn_end"),
@@ -79,7 +88,7 @@ def test_what_to_do_when_it_goes_wrong(heading: str, hive: Hive, fake_claude: Fa
         if kind:
             program.wait_for_kind(kind)
         run_script(hive, sections(WRONG)[heading])
-        if heading == "A message is dead":
+        if heading == "A message is dead, or held":
             program.wait_for_kind("turn_end", outcome="ok", message_id=1)
         if heading.startswith("The conversation"):
             program.wait_for_kind("note", text="the next turn starts a new session")
@@ -104,6 +113,17 @@ def test_a_login_is_repaired_as_the_guide_says(hive: Hive, fake_claude: FakeClau
         assert command == "hyperhive login"
         assert "logged in" in run_script(hive, f"echo 'the-code#its-state' | {command}\n")
         program.wait_for_kind("turn_end", outcome="ok")
+
+
+def test_every_outcome_is_explained_with_its_sign_and_with_what_the_table_advises() -> None:
+    _, _, section = WRONG.partition("## Every outcome")
+    rows = re.findall(r"^\| (\S+) `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", section, flags=re.MULTILINE)
+    explained = {word: (sign, todo) for sign, word, _, _, todo in rows}
+    assert [word for _, word, *_ in rows] == [kind.value for kind in OutcomeKind]
+    for kind, meaning in MEANINGS.items():
+        sign, todo = explained[kind.value]
+        commands = re.findall(r"`[^`]+`", meaning.advice.format(id="ID"))
+        assert (sign, [command for command in commands if command not in todo]) == (meaning.sign, []), kind
 
 
 def test_every_section_of_the_guides_is_run() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FakeClaude, process_state, wait_until
-from tests.harness import TEXT, UNKNOWN_MODEL, Event, Hive, gated, of_kind
+from tests.harness import BAD_REQUEST, INIT, SOON_AGAIN, TEXT, Event, Hive, gated, of_kind
 
 NO_LOGIN = [{"replay": "v2.1.330/not_logged_in.jsonl", "session_id": "from_argv"}]
 
@@ -31,7 +31,7 @@ def heard(hook: Path) -> list[Event]:
 
 
 def test_a_person_hears_of_the_turn_that_failed(hive: Hive, fake_claude: FakeClaude, hook: Path) -> None:
-    fake_claude.script(TEXT, UNKNOWN_MODEL)
+    fake_claude.script(TEXT, BAD_REQUEST)
     done = hive.drain("--message", "one", "--message", "two", "--on-event", str(hook))
     assert done.status == 1
     assert heard(hook) == [event for event in of_kind(done.json_lines(), "turn_end") if not event["ok"]]
@@ -40,6 +40,15 @@ def test_a_person_hears_of_the_turn_that_failed(hive: Hive, fake_claude: FakeCla
     assert variables["HYPERHIVE_TURN"] == str(hive.state_dir)
     assert {name for name in variables if name.startswith("HYPERHIVE")} == {"HYPERHIVE_AGENT", "HYPERHIVE_TURN"}
     assert "PYTHONPATH" not in variables
+
+
+def test_a_crash_is_heard_of_when_it_is_not_tried_again(hive: Hive, fake_claude: FakeClaude, hook: Path) -> None:
+    fake_claude.script([INIT, {"exit": 1}])
+    hive.constants = SOON_AGAIN
+    done = hive.drain("--message", "one", "--on-event", str(hook))
+    ends = of_kind(done.json_lines(), "turn_end")
+    assert [end["message_state"] for end in ends] == ["ready", "ready", "dead"]
+    assert heard(hook) == ends[2:]
 
 
 def test_kinds_are_chosen_by_options_a_variable_or_the_file(hive: Hive, fake_claude: FakeClaude, hook: Path) -> None:

@@ -5,9 +5,12 @@ from contextlib import closing
 
 import pytest
 
+from hyperhive_cli.store.schema import INBOX
 from tests.conftest import FakeClaude, wait_until
-from tests.harness import TEXT, Hive, gated, of_kind
+from tests.harness import INIT, SOON_AGAIN, TEXT, Hive, gated, of_kind
+from tests.store.made_messages import hold
 
+ASKS = "claude asks to run Bash: rm -rf build"
 WEEK_MS = 7 * 24 * 3600 * 1000
 
 
@@ -104,6 +107,7 @@ def test_moves_one_after_the_other_keep_their_order(waiting: Hive) -> None:
         (["9", "--first"], 1, "there is no message 9"),
         (["1", "--before", "9"], 1, "there is no message 9"),
         (["1"], 2, "one of --first"),
+        (["1", "--before", "1"], 2, "a message cannot be moved before itself"),
         (["1", "--first", "--last"], 2, "one of --first"),
     ],
 )
@@ -122,7 +126,8 @@ def test_a_message_that_has_ended_is_not_moved(waiting: Hive) -> None:
 
 
 def test_a_message_is_shown_with_its_turns(hive: Hive, fake_claude: FakeClaude) -> None:
-    fake_claude.script([{"exit": 3}], TEXT)
+    fake_claude.script([INIT, {"exit": 3}], TEXT)
+    hive.constants = SOON_AGAIN
     hive.drain("--message", "two\nlines \x1b[31m")
     text = hive.call("inbox", "show", "1").stdout
     for words in ("message 1 from operator, sent ", "two\nlines \\x1b[31m", "attempt 1: crashed", "exited with 3",
@@ -131,6 +136,93 @@ def test_a_message_is_shown_with_its_turns(hive: Hive, fake_claude: FakeClaude) 
     (found,) = hive.call("inbox", "show", "1", "--json").json_lines()
     assert (found["state"], [turn["outcome"] for turn in found["turns"]]) == ("done", ["crashed", "ok"])
     assert hive.call("inbox", "show", "2").refusal() == "there is no message 2"
+
+
+# --- held ---
+
+
+@pytest.fixture
+def holding(waiting: Hive) -> Hive:
+    """An agent with three messages that wait, and message 4, which is held."""
+    assert hold(waiting.state_dir / "hyperhive-inbox.sqlite", ASKS) == 4
+    return waiting
+
+
+def test_a_held_message_is_listed_with_its_reason_and_counted(holding: Hive) -> None:
+    first, *_ = holding.call("inbox").stdout.splitlines()
+    assert (first.split()[:2], ASKS[:20] in first) == (["4", "held"], True)
+    assert f"held, {ASKS}" in holding.call("inbox", "show", "4").stdout
+    found = holding.status()
+    assert (found["unread"], found["held"], found["dead"]) == (3, 1, 0)
+    assert "3 waiting, 1 held (hyperhive inbox)" in holding.call("status").stdout
+    home = str(holding.state_dir.parent)
+    head, *_ = holding.call("agents", "--home", home).stdout.splitlines()
+    assert head.split().index("held") == head.split().index("dead") - 1
+
+
+def test_a_held_message_runs_when_a_person_says_so(holding: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    with holding.run() as program:
+        assert holding.status()["held"] == 1  # the harness's own word
+        program.wait_for_kind("turn_end", message_id=3)
+        assert holding.call("inbox", "move", "4", "--first").refusal() == "message 4 does not wait: it is held"
+        assert holding.call("inbox", "retry", "4").stdout == "message 4 is ready\n"
+        program.wait_for_kind("turn_end", message_id=4)
+    prompt = fake_claude.calls()[-1]["prompt"]
+    assert prompt is not None
+    assert "delivery 2" in prompt.lower()  # it had called a tool
+
+
+def test_several_messages_are_retried_at_once_and_what_is_refused_is_said(holding: Hive) -> None:
+    hold(holding.state_dir / "hyperhive-inbox.sqlite", ASKS)
+    holding.call("inbox", "cancel", "1")
+    done = holding.call("inbox", "retry", "1", "4", "1", "9", "8")
+    assert (done.status, done.stdout) == (1, "message 1 is ready\nmessage 4 is ready\n")
+    assert done.stderr.splitlines() == [
+        "Error: there is no message 9; there is no message 8", "Try: hyperhive inbox --all"
+    ]  # fmt: skip
+    assert {message["id"]: message["state"] for message in holding.messages()}[5] == "held"
+
+
+def test_all_held_messages_are_retried_at_once(holding: Hive, fake_claude: FakeClaude) -> None:
+    assert hold(holding.state_dir / "hyperhive-inbox.sqlite", ASKS) == 5
+    fake_claude.script(TEXT)
+    with holding.run() as program:
+        program.wait_for_kind("turn_end", message_id=3)
+        done = holding.call("inbox", "retry", "--held")
+        assert sorted(done.stdout.splitlines()) == ["message 4 is ready", "message 5 is ready"]
+        for number in (4, 5):
+            program.wait_for_kind("turn_end", message_id=number)
+        wait_until(lambda: not holding.messages())
+        again = holding.call("inbox", "retry", "--held")
+    assert (again.status, again.stdout, again.stderr) == (0, "", "no message is held\n")
+
+
+def test_a_retry_needs_to_know_which_messages(hive: Hive) -> None:
+    assert hive.call("inbox", "retry").refusal(2) == "an ID or --held is needed"
+    assert hive.call("inbox", "retry", "--held").stderr == "no message is held\n"
+    assert list(hive.state_dir.iterdir()) == []
+
+
+def test_a_message_that_is_retried_by_hand_tells_claude_that_it_may_have_acted(
+    hive: Hive, fake_claude: FakeClaude
+) -> None:
+    crash = [INIT, {"exit": 3}]
+    fake_claude.script(crash, crash, crash, TEXT)
+    hive.constants = SOON_AGAIN
+    assert hive.drain("--message", "dangerous work").status == 1
+    assert hive.messages()[0]["state"] == "dead"
+    hive.call("inbox", "retry", "1")
+    assert hive.drain().status == 0
+    prompts = [str(call["prompt"]).partition("\n")[0].partition(":")[0] for call in fake_claude.calls()]
+    assert prompts == [
+        "Message from operator", *(f"[Delivery {number} of this message" for number in (2, 3, 4))
+    ]  # fmt: skip
+
+
+def test_a_held_message_can_be_cancelled(holding: Hive) -> None:
+    assert holding.call("inbox", "cancel", "4").stdout == "message 4 is cancelled\n"
+    assert (holding.status()["held"], queue(holding)) == (0, [1, 2, 3])
 
 
 # --- a pause ---
@@ -177,10 +269,12 @@ def test_an_inbox_of_an_older_release_is_read_and_goes_on(waiting: Hive, fake_cl
     with closing(sqlite3.connect(waiting.state_dir / "hyperhive-inbox.sqlite")) as db:
         db.executescript(
             """ALTER TABLE messages DROP COLUMN place; ALTER TABLE turn_stats DROP COLUMN compacted_from;
+               ALTER TABLE turn_stats DROP COLUMN answered_model; ALTER TABLE turn_stats DROP COLUMN denied;
+               ALTER TABLE turn_stats DROP COLUMN message_state;
                PRAGMA user_version = 1;"""
         )
     assert queue(waiting) == [1, 2, 3]
-    assert (waiting.state_dir / "hyperhive-inbox.sqlite.before-schema-3").exists()
+    assert (waiting.state_dir / f"hyperhive-inbox.sqlite.before-schema-{len(INBOX)}").exists()
     fake_claude.script(TEXT)
     assert waiting.drain().status == 0
 

@@ -11,7 +11,19 @@ from typing import Any
 import pytest
 
 from tests.conftest import FakeClaude, Step, process_state, recording, recording_index, wait_until
-from tests.harness import INIT, LIMIT_S, SOON_AGAIN, TEXT, Event, Hive, Program, of_kind, outcomes, without_envelope
+from tests.harness import (
+    BAD_REQUEST,
+    INIT,
+    LIMIT_S,
+    SOON_AGAIN,
+    TEXT,
+    Event,
+    Hive,
+    Program,
+    of_kind,
+    outcomes,
+    without_envelope,
+)
 
 FOR_EVER: Step = {"wait_for": "a gate that nobody opens"}
 BUSY: list[Step] = [{"wait_for_prompt": True}, INIT, {"touch": "busy"}, FOR_EVER]
@@ -55,8 +67,8 @@ EXPECTED = {
     "continue": Facts(usage=(24, 84, 11200, 680)),
     "credit_low": changed(REFUSED, outcome="billing"),
     "cut": Facts(),
-    "empty_stdin": changed(REFUSED, outcome="crashed", notes=(NO_INPUT,), then=["text"]),
-    "model_missing": changed(REFUSED, outcome="bad_request"),
+    "empty_stdin": changed(REFUSED, outcome="not_started", notes=(NO_INPUT,)),
+    "model_missing": changed(REFUSED, outcome="bad_model"),
     "not_logged_in": changed(REFUSED, outcome="needs_login"),
     "overloaded_then_ok": Facts(),
     "partial": Facts(),
@@ -196,7 +208,7 @@ def test_what_claude_is_started_with(hive: Hive, fake_claude: FakeClaude) -> Non
         "MAX_THINKING_TOKENS": "1",
     }
     options = ["--model", "opus", "--permission-mode", "acceptEdits", "--dangerously-skip-permissions", "--continue"]
-    rest = ["--max-turns", "5", "a word"]
+    rest = ["--max-turns", "5", "--name", "a word"]
     done = hive.drain(*options, "--partial", "--message", "-rf /", claude_arguments=rest)
     assert done.status == 0
     (call,) = fake_claude.calls()
@@ -221,7 +233,7 @@ def test_a_drain_of_nothing_is_ok(hive: Hive) -> None:
     ("runs", "status", "states"),
     [
         ([TEXT], 0, ["done", "done"]),
-        ([[{"replay": "v2.1.330/model_missing.jsonl"}], TEXT], 1, ["dead", "done"]),
+        ([BAD_REQUEST, TEXT], 1, ["dead", "done"]),
         ([TEXT, [{"replay": "v2.1.330/not_logged_in.jsonl"}]], 1, ["done", "ready"]),
         ([[INIT, {"exit": 1}], TEXT], 1, ["done", "done"]),
     ],
@@ -248,6 +260,33 @@ def test_a_turn_can_be_limited(limits: list[str], outcome: str, hive: Hive, fake
     fake_claude.script(BUSY)
     done = hive.drain("--message", "one", *limits)
     assert (done.status, outcomes(done.json_lines())) == (1, [outcome] * 3)
+
+
+def test_a_start_that_takes_too_long_spends_nothing_and_names_the_mcp_servers(
+    hive: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script([{"sleep": 60}])
+    (hive.workspace / "mcp.json").write_text('{"mcpServers": {"slow": {"command": "sleep"}}}')
+    done = hive.drain(
+        *("--message", "one", "--start-timeout", "0.3", "--drain-wait", "0"),
+        claude_arguments=["--mcp-config", "mcp.json", "--strict-mcp-config"],
+    )
+    (end,) = of_kind(done.json_lines(), "turn_end")
+    said = "no line in 0.3 s; it starts its MCP servers first: slow (see MCP_TIMEOUT and run --start-timeout)"
+    assert (end["outcome"], end["note"]) == ("not_started", f"claude did not start in time: {said}")
+    assert [note["text"] for note in of_kind(done.json_lines(), "note")][:1] == [f"interrupting claude: {said}"]
+    (message,) = hive.messages()
+    assert (message["state"], message["attempts"], message["acted"]) == ("ready", 0, False)
+
+
+def test_a_start_has_as_long_as_its_mcp_servers_may_need(hive: Hive, fake_claude: FakeClaude) -> None:
+    hive.constants = {"claude.mcp.START_LEAST_S": 0.2, "claude.mcp.MARGIN_S": 5.0}
+    hive.environment = {**hive.environment, "MCP_TIMEOUT": "100"}
+    fake_claude.script([{"sleep": 0.5}, *TEXT])
+    (hive.workspace / ".mcp.json").write_text('{"mcpServers": {"slow": {"command": "sleep"}}}')
+    assert outcomes(hive.drain("--message", "one").json_lines()) == ["ok"]
+    short = hive.drain("--message", "two", "--start-timeout", "0.2", "--drain-wait", "0")
+    assert outcomes(short.json_lines()) == ["not_started"]
 
 
 # --- signals ---
@@ -419,10 +458,25 @@ def test_claude_is_found_on_the_path_or_where_it_was_installed(hive: Hive, fake_
     assert len(fake_claude.calls()) == 2
 
 
-@pytest.mark.parametrize("argument", ["--model=x", "-p", "--resume", "--output-format=text", "--continue", "--help"])
-def test_what_only_the_harness_decides_is_refused(argument: str, hive: Hive, fake_claude: FakeClaude) -> None:
-    status, message, _ = error(hive, "run", "--claude", str(hive.claude), "--drain", "--", "--max-turns", "1", argument)
-    assert (status, message) == (2, f"the harness itself decides on {argument.partition('=')[0]}")
+@pytest.mark.parametrize(
+    ("argument", "message", "hint"),
+    [
+        ("--model=x", "--model is not allowed behind --: the model belongs to", "hyperhive run --model NAME"),
+        ("--no-session-persistence", "no turn could continue the conversation", "hyperhive new-session"),
+        ("--permission-prompt-tool=stdio", "--permission-prompt-tool stdio is not allowed", "--permission-mode"),
+        ("--bg", "--bg is not allowed behind --: claude would return before", "without it"),
+        ("fix the test", "'fix the test' is not allowed behind --: it would become the prompt", "--message"),
+    ],
+)  # fmt: skip
+def test_what_breaks_the_harness_is_refused(
+    argument: str, message: str, hint: str, hive: Hive, fake_claude: FakeClaude
+) -> None:
+    status, said, tried = error(
+        hive, "run", "--claude", str(hive.claude), "--drain", "--", "--max-turns", "1", argument
+    )
+    assert status == 2
+    assert message in said
+    assert hint in "".join(tried)
     assert fake_claude.calls() == []
 
 
@@ -527,3 +581,19 @@ def test_background_tasks_are_waited_for_as_long_as_asked(hive: Hive, fake_claud
     assert (done.status, outcomes(events)) == (0, ["ok"])
     notes = [note["text"] for note in of_kind(events, "note")]
     assert notes == ["interrupting claude: no exit 0.2 s after the result (1 background task is outstanding)"]
+
+
+def test_a_first_claude_that_does_not_start_ends_the_run_with_2_and_claudes_words(
+    hive: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script([{"stderr": "error: unknown option '--nope'"}, {"exit": 1}])
+    done = hive.call(
+        "run", "--claude", str(hive.claude), "--workspace", str(hive.workspace), "--quiet", "--message", "hello"
+    )  # no drain: it would wait for messages
+    assert (done.status, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "Error: claude could not be started: error: unknown option '--nope'",
+        "Try: hyperhive doctor",
+    ]
+    (message,) = hive.messages()
+    assert (message["state"], message["attempts"], len(fake_claude.calls())) == ("ready", 0, 1)

@@ -3,11 +3,18 @@
 import os
 import pty
 import subprocess
+from typing import Any
 
 import pytest
 
-from tests.conftest import FakeClaude
-from tests.harness import ANSWER, LIMIT_S, TEXT, UNKNOWN_MODEL, Hive
+from hyperhive_cli.cli import send as sending
+from hyperhive_cli.cli.progress import Progress
+from hyperhive_cli.outcomes import Outcome, OutcomeKind, advice_of
+from hyperhive_cli.store.inbox import Message, open_inbox
+from hyperhive_cli.store.stats import TurnRecord
+from tests.conftest import FakeClaude, wait_until
+from tests.harness import ANSWER, BAD_REQUEST, LIMIT_S, TEXT, Hive
+from tests.store.made_messages import lease
 
 
 def test_send_prints_the_id_whether_a_harness_runs_or_not(hive: Hive, fake_claude: FakeClaude) -> None:
@@ -86,13 +93,13 @@ def test_a_sent_command_is_text_unless_it_is_raw(hive: Hive, fake_claude: FakeCl
 
 
 def test_send_can_wait_for_the_answer(hive: Hive, fake_claude: FakeClaude) -> None:
-    fake_claude.script(TEXT, UNKNOWN_MODEL, TEXT)
+    fake_claude.script(TEXT, BAD_REQUEST, TEXT)
     with hive.run():
         ok = hive.call("send", "one", "--wait")
         assert (ok.status, ok.stdout.startswith(ANSWER), ok.stderr) == (0, True, "")
         not_ok = hive.call("send", "two", "--wait")
-        assert "message 2 ended bad_request: There's an issue with the selected model" in not_ok.refusal()
-        assert not_ok.stderr.splitlines()[1] == "Try: hyperhive inbox retry 2"
+        assert "message 2 ended bad_request: messages: text content blocks" in not_ok.refusal()
+        assert not_ok.stderr.splitlines()[1] == f"Try: {advice_of('bad_request', 2)}"
         done = hive.call("send", "three", "--wait", "--json")
         (ended,) = done.json_lines()
     assert (done.status, ended["result"].startswith(ANSWER)) == (0, True)
@@ -102,7 +109,7 @@ def test_send_can_wait_for_the_answer(hive: Hive, fake_claude: FakeClaude) -> No
 
 
 def test_the_json_of_a_wait_that_was_not_ok(hive: Hive, fake_claude: FakeClaude) -> None:
-    fake_claude.script(UNKNOWN_MODEL)
+    fake_claude.script(BAD_REQUEST)
     with hive.run():
         done = hive.call("send", "one", "--wait", "--json")
     (ended,) = done.json_lines()
@@ -123,7 +130,64 @@ def test_a_wait_ends_where_a_person_is_needed(hive: Hive, fake_claude: FakeClaud
         program.wait_for_kind("status_changed", status="needs_login_idle")
         assert hive.status()["status"] == "needs_login_idle"
     assert done.refusal().startswith("message 1 ended needs_login: Not logged in")
+    assert done.stderr.splitlines()[1] == "Try: `hyperhive login`; the message stays in the inbox"
     assert hive.messages()[0]["state"] == "ready"
+
+
+def test_a_wait_ends_when_its_message_is_held(hive: Hive) -> None:
+    inbox = hive.state_dir / "hyperhive-inbox.sqlite"
+    with hive.start("send", "one", "--key", "k", "--wait") as waiting:
+        wait_until(lambda: inbox.exists() and hive.messages())
+        with open_inbox(inbox) as opened:
+            taken = lease(opened)
+            record = TurnRecord(taken.turn_id, Outcome(OutcomeKind.DEFERRED, "claude asks to run Bash"), 5)
+            opened.settle(record, taken.message, state="held", now_ms=20)
+        assert waiting.wait() == 1
+    again = hive.call("send", "one", "--key", "k", "--wait")
+    assert (again.status, again.stdout, again.stderr.splitlines()[1:]) == (1, "", [
+        "Error: message 1 is held, deferred: claude asks to run Bash",
+        f"Try: {advice_of('deferred', 1)}",
+    ])  # fmt: skip
+    (ended,) = hive.call("send", "one", "--key", "k", "--wait", "--json").json_lines()
+    assert (ended["state"], ended["outcome"]) == ("held", "deferred")
+
+
+class Told:
+    """An inbox in which a message goes through states, each with the outcome of its newest turn."""
+
+    def __init__(self, *steps: tuple[str, str | None]) -> None:
+        self._steps = list(steps)
+
+    def get(self, message_id: int) -> Message:
+        return Message(
+            message_id, None, "operator", "do it", raw=False, state=self._steps[0][0], attempts=1, deliveries=1,
+            acted=False, not_before=0, reason=None, created=0, changed=0,
+        )  # fmt: skip
+
+    def last_turn(self, message_id: int) -> dict[str, Any] | None:
+        outcome = self._steps[0][1]
+        if len(self._steps) > 1:
+            del self._steps[0]
+        if outcome is None:
+            return None
+        return {"turn_id": message_id, "outcome": outcome, "note": None, "result_text": "", "cost_usd": None}
+
+
+@pytest.mark.parametrize(
+    ("steps", "state"),
+    [
+        ([("ready", "bad_request"), ("leased", "bad_request"), ("done", "ok")], "done"),  # once more in a new session
+        ([("leased", "billing"), ("ready", "billing")], "ready"),
+        ([("ready", "rate_limited"), ("ready", "crashed"), ("dead", "crashed")], "dead"),
+        ([("held", "deferred")], "held"),
+    ],
+)
+def test_a_wait_ends_with_the_message_or_with_what_needs_a_person(
+    steps: list[tuple[str, str | None]], state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "WAIT_POLL_S", 0.001)
+    inbox = Told(("leased", None), *steps)
+    assert sending._await_end(inbox, 1, LIMIT_S, Progress())["state"] == state  # noqa: SLF001 - without its printing
 
 
 def test_sending_again_with_the_key_of_an_ended_message_gives_its_result(hive: Hive, fake_claude: FakeClaude) -> None:

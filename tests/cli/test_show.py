@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CHROMIUM, FakeClaude
-from tests.harness import LIMIT_S, TEXT, UNKNOWN_MODEL, Event, Hive, gated, of_kind
+from tests.harness import BAD_REQUEST, LIMIT_S, TEXT, Event, Hive, gated, of_kind
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_an_agent_that_never_ran_has_an_empty_transcript(hive: Hive) -> None:
 def test_a_damaged_history_is_an_empty_one_and_no_transcript(
     hive: Hive, fake_claude: FakeClaude, tmp_path: Path
 ) -> None:
-    fake_claude.script(UNKNOWN_MODEL)
+    fake_claude.script(BAD_REQUEST)
     hive.drain("--message", "one")
     for path in hive.state_dir.glob("hyperhive-events*"):
         path.unlink()

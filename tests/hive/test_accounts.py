@@ -16,9 +16,9 @@ REFUSED: Step = {
 }  # fmt: skip
 
 
-def limited() -> list[Step]:
+def limited(**fields: object) -> list[Step]:
     resets_at = int(time.time()) + 3_600
-    event = {"type": "rate_limit_event", "rate_limit_info": {"status": "rejected", "resetsAt": resets_at}}
+    event = {"type": "rate_limit_event", "rate_limit_info": {"status": "rejected", "resetsAt": resets_at, **fields}}
     result = {"type": "result", "subtype": "success", "is_error": True, "api_error_status": 429, "result": "no"}
     return [INIT, {"line": event}, {"line": result}, {"exit": 1}]
 
@@ -48,6 +48,24 @@ def test_a_limit_pauses_every_agent_of_the_account_and_one_resume_ends_it(databa
     account = account_of({"ANTHROPIC_API_KEY": "sk-ant-shared-by-both"})
     assert account is not None
     assert database.rows("SELECT account, agent FROM hyperhive.account") == [(account.name, "bee")]
+
+
+def test_the_limit_of_one_model_holds_up_nobody_else_and_ends_with_another_model(database: Database) -> None:
+    with database.machines("a", "b", runs=TEXT) as (a, b):
+        for machine in (a, b):
+            machine.variables["ANTHROPIC_API_KEY"] = "sk-ant-shared-by-both"
+        a.fake.script(limited(rateLimitType="seven_day_opus"), TEXT)
+        with a.run("bee") as bee, b.run("ant") as ant:
+            for agent, machine in (("bee", a), ("ant", b)):
+                machine.await_owner(agent)
+            a.send("bee", "work")
+            bee.wait_for_kind("status_changed", status="rate_limited", model="haiku")
+            assert a.call("bee", "model", "set", "sonnet").status == 0
+            bee.wait_for_kind("turn_end", ok=True)
+            a.send("ant", "this waits for nothing")
+            ant.wait_for_kind("turn_end", ok=True)
+            assert not [event for event in ant.events() if event["kind"] == "status_changed"]
+    assert database.rows("SELECT status FROM hyperhive.account") == []
 
 
 def test_who_said_it_and_died_is_not_waited_for(database: Database) -> None:

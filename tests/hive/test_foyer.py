@@ -53,6 +53,20 @@ def test_a_message_that_was_not_begun_goes_back_unspent_and_is_not_run_here(foye
     assert foyer.lease("boot", "haiku", now_ms=NOW) is not None
 
 
+def test_a_held_message_is_decided_on_in_the_hive_alone(foyer: Foyer) -> None:
+    foyer.bring(leased(), epoch=7)
+    lease = foyer.lease("boot", "haiku", now_ms=NOW)
+    assert lease is not None
+    foyer.settle(TurnRecord(lease.turn_id, Outcome(OutcomeKind.DEFERRED), 5), lease.message, state="held", now_ms=NOW)
+    found = foyer.brought()
+    assert found is not None
+    assert (found.state, foyer.held()) == ("held", 1)
+    foyer.take_back(found, "given back")
+    assert (foyer.messages(), foyer.strays(), foyer.held()) == ([], [], 0)
+    foyer.backlog = Backlog(0, None, 2)
+    assert (foyer.unread(), foyer.held(), foyer.next_due()) == (0, 2, None)
+
+
 def test_what_was_sent_to_this_machine_alone_is_a_stray(foyer: Foyer) -> None:
     number = foyer.put("operator", "past the hive", now_ms=NOW)
     foyer.bring(leased(), epoch=1)
@@ -88,9 +102,9 @@ def test_turns_are_numbered_above_those_of_other_machines_and_shipped_once(foyer
     turn = foyer.open_turn("haiku", now_ms=NOW)
     assert turn == 18
     assert foyer.ended_turns() == []
-    foyer.settle(TurnRecord(turn, Outcome(OutcomeKind.OK), 5), None, state="done", now_ms=NOW)
+    foyer.settle(TurnRecord(turn, Outcome(OutcomeKind.OK), 5, denied=3), None, state="done", now_ms=NOW)
     turns = foyer.ended_turns()
-    assert [row["turn_id"] for row in turns] == [18]
+    assert [(row["turn_id"], row["denied"]) for row in turns] == [(18, 3)]
     foyer.mark_shipped(turns)
     assert foyer.ended_turns() == []
     foyer.number_turns_above(3)

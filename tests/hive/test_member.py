@@ -15,12 +15,17 @@ from hyperhive_cli.hive.line import Line, T
 from hyperhive_cli.hive.mail import HiveInbox
 from hyperhive_cli.hive.member import Member
 from hyperhive_cli.hive.room import AwayError
+from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.store.inbox import PlannedMessage
+from hyperhive_cli.store.stats import TurnRecord
 from tests.hive.conftest import Database
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.room import Connection
 
 LIMIT_S = 20.0
+LATER_MS = 2**45
+WAKE_UP = PlannedMessage("wakeup", "look", not_before=LATER_MS, key="wake-up")
 
 
 class Idle:
@@ -184,6 +189,110 @@ def test_a_message_that_the_hive_refuses_is_kept_and_holds_nothing_up(database: 
     refused = foyer.get(number)
     assert refused.state == "dead"
     assert "used for another message" in (refused.reason or "")
+
+
+def run_turn(foyer: Foyer, *planned: PlannedMessage, state: str = "done") -> int:
+    """Run the message that was brought, and return its number."""
+    lease = foyer.lease("boot", "haiku", now_ms=1)
+    assert lease is not None
+    record = TurnRecord(lease.turn_id, Outcome(OutcomeKind.OK), 5)
+    foyer.settle(record, lease.message, state=state, now_ms=1, planned=planned)
+    return lease.message.id
+
+
+def in_hive(database: Database) -> list[tuple[Any, ...]]:
+    return database.rows("SELECT id, key, sender, body, not_before, state FROM hyperhive.inbox ORDER BY id")
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["in one life", "over a restart"])
+def test_what_a_turn_has_planned_goes_to_the_hive_with_its_outcome(
+    database: Database, foyer: Foyer, *, restarts: bool
+) -> None:
+    async def steps(line: LossyLine) -> None:
+        member = join(database, line, foyer)
+        assert await member.fetch()
+        run_turn(foyer, WAKE_UP)
+        assert in_hive(database) == [(1, None, "operator", "work", 0, "leased")]
+        if restarts:  # the next life has the same files; what was in flight is still known there
+            member = join(database, line, foyer)
+        assert not await member.fetch()
+        done, planned = in_hive(database)
+        assert (done[-1], planned[1:]) == ("done", ("wake-up", "wakeup", "look", LATER_MS, "ready"))
+        assert (foyer.messages(), foyer.next_due(), foyer.unread()) == ([], LATER_MS, 1)
+        with database.connect() as connection:
+            HiveInbox(connection, database.url, "bee").cancel(planned[0], now_ms=0)
+        database.change("UPDATE hyperhive.inbox SET not_before = 0")
+        member.heard("m")
+        assert not await member.fetch()
+
+    put(database, "work")
+    work(database, steps)
+
+
+def test_an_outcome_and_what_its_turn_has_planned_come_together_though_the_answer_is_lost(
+    database: Database, foyer: Foyer
+) -> None:
+    async def steps(line: LossyLine) -> None:
+        member = join(database, line, foyer)
+        assert await member.fetch()
+        run_turn(foyer, WAKE_UP, PlannedMessage("wakeup", "without a key", not_before=LATER_MS))
+        line.loses = True
+        with pytest.raises(AwayError):
+            await member.fetch()
+        expected = [(1, "done"), (2, "ready"), (3, "ready")]
+        assert [(row[0], row[-1]) for row in in_hive(database)] == expected
+        assert not await member.fetch()
+        assert [(row[0], row[-1]) for row in in_hive(database)] == expected
+
+    put(database, "work")
+    work(database, steps)
+
+
+def test_the_hive_keeps_one_planned_message_of_a_key_and_takes_the_next_when_it_has_ended(
+    database: Database, foyer: Foyer
+) -> None:
+    async def steps(line: LossyLine) -> None:
+        member = join(database, line, foyer)
+
+        async def turn(*planned: PlannedMessage, state: str = "done") -> int:
+            member.heard("m")
+            assert await member.fetch()
+            return run_turn(foyer, *planned, state=state)
+
+        await turn(WAKE_UP)
+        await turn(WAKE_UP._replace(body="something else"))
+        assert not await member.fetch()
+        assert [row[3:] for row in in_hive(database)][2:] == [("look", LATER_MS, "ready")]
+        database.change("UPDATE hyperhive.inbox SET not_before = 0")
+        planned = await turn(WAKE_UP._replace(body="the next"))
+        assert not await member.fetch()
+        assert [(row[0], row[1], row[3], row[-1]) for row in in_hive(database)][2:] == [
+            (planned, None, "look", "done"), (5, "wake-up", "the next", "ready"),
+        ]  # fmt: skip
+        database.change("UPDATE hyperhive.inbox SET not_before = 0")
+        assert await turn(WAKE_UP, state="ready") == 5  # it runs again: it is its own successor
+        assert await member.fetch()
+        assert [(row[0], row[-1]) for row in in_hive(database)][3:] == [(5, "leased")]
+
+    for text in ("one", "two"):
+        put(database, text)
+    work(database, steps)
+
+
+def test_what_is_planned_is_in_the_hive_before_the_agent_is_given_back(database: Database, foyer: Foyer) -> None:
+    async def steps(line: LossyLine) -> None:
+        member = join(database, line, foyer)
+        assert await member.fetch()
+        run_turn(foyer, WAKE_UP)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(member.run)
+            await member.leave()
+            nursery.cancel_scope.cancel()
+        assert database.rows("SELECT owner FROM hyperhive.agent") == [(None,)]
+        assert [(row[0], row[-1]) for row in in_hive(database)] == [(1, "done"), (2, "ready")]
+
+    put(database, "work")
+    work(database, steps)
 
 
 def test_an_agent_is_given_back_when_its_last_events_are_there(database: Database, foyer: Foyer) -> None:

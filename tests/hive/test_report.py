@@ -22,7 +22,7 @@ NOW = 1_700_000_000
 TOKENS = dict.fromkeys(
     ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"), 1_000
 )
-LOOKED_AT = {"agent", "running", "unread", "dead", "seq", "last_event"}  # which the hive knows by itself
+LOOKED_AT = {"agent", "running", "unread", "held", "dead", "seq", "last_event"}  # which the hive knows by itself
 RIGHT: dict[str, Any] = {
     **{name: value for name, value in empty_status("bee").items() if name not in LOOKED_AT},
     "status": "online", "waits_until": NOW + 60, "since_unix": NOW, "state": "thinking", "next_due": NOW * 1_000,
@@ -38,6 +38,9 @@ RIGHT: dict[str, Any] = {
         {"tokens": 5, "tool_calls": 1},
     ),
     "last_compaction": {"turn_id": 1, "ended": NOW * 1_000, "before": 9, "after": 3},
+    "limits": [{"type": "five_hour", "name": "5-hour limit", "status": None, "utilization": 0.2, "resets_at": NOW + 9,
+                "of_model": False}],
+    "mcp": ["gone: failed"],
 }  # fmt: skip
 WRONG: tuple[object, ...] = (5, -1, 1e300, math.nan, "x", "\x1b[31m", [], [1], [None], {}, {"a": 1}, True, None)
 

@@ -37,6 +37,24 @@ def test_init_may_be_done_again_and_a_migration_goes_forward(server: Server, dat
     assert server.process is not None
 
 
+def test_a_hive_of_an_earlier_release_keeps_its_messages(server: Server) -> None:
+    server.execute("postgres", "CREATE DATABASE earlier")
+    url = server.url("earlier")
+    assert migrate(url, HIVE[:2]) == (0, 2)
+    with connect(url, version=2) as connection:
+        inbox = HiveInbox(connection, url, "bee")
+        numbers = [inbox.put("operator", text, now_ms=0, key=text) for text in ("one", "two")]
+        before = inbox.messages()
+    assert migrate(url) == (2, len(HIVE))
+    with connect(url) as connection:
+        inbox = HiveInbox(connection, url, "bee")
+        assert inbox.messages() == before
+        assert connection.execute("UPDATE hyperhive.inbox SET state = 'held' WHERE id = %s", numbers[:1]).rowcount == 1
+        assert [(one.id, one.state) for one in inbox.messages()] == [(1, "held"), (2, "ready")]
+        with pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute("UPDATE hyperhive.inbox SET state = 'lost'")
+
+
 def test_a_migration_that_fails_changes_nothing(database: Database) -> None:
     broken = (*HIVE, "CREATE TABLE hyperhive.novelty(x integer); SELECT 1 / 0")
     with pytest.raises(StoreError, match="division by zero"):
@@ -232,7 +250,7 @@ def test_messages_are_put_in_order(inbox: HiveInbox, database: Database) -> None
         assert seat is not None
         taken = [tenancy.lease(connection, seat) for _ in range(4)]
     assert [message and message.id for message, _ in taken] == [three, two, one, None]
-    assert taken[-1][1] == (1, 2**45)
+    assert taken[-1][1] == (1, 2**45, 0)
     with pytest.raises(RefusedError, match="is running"):
         inbox.cancel(three, now_ms=0)
     with pytest.raises(RefusedError, match="is running"):

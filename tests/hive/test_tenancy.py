@@ -7,10 +7,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from hyperhive_cli.hive import fleet, tenancy
+from hyperhive_cli.errors import RefusedError
+from hyperhive_cli.hive import fleet, relay, tenancy
 from hyperhive_cli.hive.mail import HiveInbox
 from hyperhive_cli.hive.tenancy import FencedError, Row, Seat
 from hyperhive_cli.settings import HISTORY_CAPACITY
+from hyperhive_cli.store.inbox import KEY_KEPT_MS
 from tests.hive.conftest import Database
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -130,6 +132,32 @@ def test_a_message_whose_attempts_are_used_up_is_dead(database: Database) -> Non
             assert taken.attempts == attempt
         (dead,) = tenancy.recover(a, seat_of(a, "a"))
         assert (dead.id, dead.state) == (number, "dead")
+
+
+def test_a_held_message_waits_for_a_person(database: Database) -> None:
+    with database.connect() as a:
+        inbox = HiveInbox(a, database.url, "bee")
+        number = inbox.put("operator", "work", now_ms=0, key="k")
+        seat = seat_of(a, "a")
+        taken, _ = tenancy.lease(a, seat)
+        assert taken is not None
+        assert tenancy.acknowledge(a, seat, taken._replace(state="held", reason="asks for a tool", acted=True), 1, [])
+        assert tenancy.lease(a, seat) == (None, (0, None, 1))
+        assert relay.ask(a, ["bee"], "a") == ([("bee", False, False, 0, None, 1)], set())
+        assert tenancy.recover(a, seat, own=True) == []
+        (found,) = fleet.look(a)
+        assert (found["unread"], found["held"], found["dead"]) == (0, 1, 0)
+        assert [(one.state, one.reason) for one in inbox.messages()] == [("held", "asks for a tool")]
+        database.change("UPDATE hyperhive.inbox SET changed = changed - %s", KEY_KEPT_MS + 1_000)
+        assert inbox.put("operator", "work", now_ms=0, key="k") == number
+        with pytest.raises(RefusedError, match="it is held"):
+            inbox.move(number, before=None, now_ms=0)
+        assert inbox.retry(number, now_ms=0).state == "ready"
+        again, _ = tenancy.lease(a, seat)
+        assert again is not None
+        assert again.acted
+        tenancy.acknowledge(a, seat, again._replace(state="held"), 2, [])
+        assert inbox.cancel(number, now_ms=0).state == "cancelled"
 
 
 def test_events_are_numbered_without_a_gap_and_shipped_once(database: Database) -> None:
@@ -277,10 +305,16 @@ def test_a_turn_is_kept_once(database: Database) -> None:
     with database.connect() as a:
         seat = seat_of(a, "a")
         turn: dict[str, Any] = dict.fromkeys(tenancy.TURN_COLUMNS, 1)
-        turn |= {"outcome": "ok", "tool_call_breakdown_json": "{}"}
+        turn |= {"outcome": "ok", "tool_call_breakdown_json": "{}", "answered_model": "claude-haiku-4-5", "denied": 2}
+        turn |= {"message_state": "held"}
         for _ in range(2):
             tenancy.keep_turns(a, seat, [turn])
+        (found,) = fleet.newest_turns(a, "bee", 9)
+        row = fleet.turn(a, "bee", None)
     assert database.rows("SELECT count(*), sum(output_tokens) FROM hyperhive.turn") == [(1, 1)]
+    assert (found.answered_model, found.denied, found.message_state) == ("claude-haiku-4-5", 2, "held")
+    assert row is not None
+    assert (row["answered_model"], row["denied"], row["message_state"]) == ("claude-haiku-4-5", 2, "held")
 
 
 def test_a_drained_machine_takes_nothing_and_an_agent_runs_where_it_is_wanted(database: Database) -> None:

@@ -5,7 +5,7 @@ import trio
 
 from hyperhive_cli.agent.mark import Mark
 from tests.conftest import Step
-from tests.process.world import FOR_EVER, INIT, TEXT, TEXT_SESSION, TOO_LONG, Life, World, refused, replay
+from tests.process.world import FOR_EVER, INIT, TEXT, TEXT_SESSION, TOO_LONG, Life, World, refused
 
 GIVEN_UP = "not even a new session stays below 50 % of the context"
 HALF = Mark(50.0, "keep the names")
@@ -93,7 +93,7 @@ def test_two_compactions_in_vain_end_in_a_new_session_and_two_more_in_none(world
 def test_a_compaction_that_fails_is_not_tried_again_before_the_next_message(world: World) -> None:
     world.put("one")
     world.put("two")
-    life = world.drain(turn(900), replay("model_missing"), turn(200), mark=HALF)
+    life = world.drain(turn(900), refused(422), turn(200), mark=HALF)
     assert (bodies(life), life.outcomes()) == (["one", COMMAND, "two"], ["ok", "bad_request", "ok"])
     assert world.inbox.fact("compactions") is None
 

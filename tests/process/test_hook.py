@@ -18,7 +18,7 @@ from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.configuration import command_words
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.events import BusEvent, LiveEvent, ModelChanged, Note, StatusChanged, Stream, TurnEnd
-from hyperhive_cli.outcomes import OutcomeKind
+from hyperhive_cli.outcomes import MEANINGS, MessageState, OutcomeKind
 from hyperhive_cli.sieve import ATTENTION
 from tests.conftest import process_state
 
@@ -29,14 +29,39 @@ def record(event: LiveEvent) -> BusEvent:
     return BusEvent.make(1, 0, event)
 
 
-def ended(outcome: str) -> TurnEnd:
-    return TurnEnd(ok=outcome == "ok", outcome=outcome)
+def ended(outcome: str, state: MessageState | None = None, denied: int = 0) -> TurnEnd:
+    return TurnEnd(ok=outcome == "ok", outcome=outcome, message_state=state and state.value, denied=denied)
 
 
 @pytest.mark.parametrize("outcome", list(OutcomeKind))
-def test_a_turn_that_is_not_ok_needs_somebody_unless_somebody_ended_it(outcome: OutcomeKind) -> None:
-    quiet = {OutcomeKind.OK, OutcomeKind.CANCELLED, OutcomeKind.INTERRUPTED}
-    assert needs_attention(record(ended(outcome.value))) == (outcome not in quiet)
+def test_a_turn_whose_outcome_needs_a_person_is_heard_of(outcome: OutcomeKind) -> None:
+    meaning = MEANINGS[outcome]
+    is_stuck = meaning.message in {MessageState.DEAD, MessageState.HELD}
+    assert needs_attention(record(ended(outcome.value, meaning.message))) == (meaning.needs_person or is_stuck)
+    assert needs_attention(record(ended(outcome.value))) == meaning.needs_person  # of a compaction
+
+
+def test_a_refusal_that_is_tried_again_in_a_new_session_is_not_heard_of() -> None:
+    assert not needs_attention(record(ended("bad_request", MessageState.READY)))
+    assert needs_attention(record(ended("bad_request", MessageState.DEAD)))
+
+
+@pytest.mark.parametrize("state", list(MessageState))
+def test_a_crash_is_heard_of_when_its_message_runs_no_more(state: MessageState) -> None:
+    over = {MessageState.DEAD, MessageState.HELD}
+    assert needs_attention(record(ended("crashed", state))) == (state in over)
+
+
+def test_denied_tool_calls_are_heard_of_though_the_turn_is_ok() -> None:
+    assert not needs_attention(record(ended("ok", MessageState.DONE)))
+    assert needs_attention(record(ended("ok", MessageState.DONE, denied=1)))
+
+
+def test_a_note_is_heard_of_if_it_says_so() -> None:
+    bus = Bus()
+    bus.note("a job of claude's that never fires", "warning", attention=True)
+    bus.note("a warning like any other", "warning")
+    assert [needs_attention(one) for one in bus._ring.records] == [True, False]  # noqa: SLF001 - as in `notes`
 
 
 @pytest.mark.parametrize(
@@ -60,7 +85,7 @@ def test_kinds_choose_and_the_hooks_own_notes_never_fire_it() -> None:
     assert not wants(["turn_end"], record(Note(text="x")))
     assert wants(["turn_end"], record(ended("ok")))
     assert not wants([ATTENTION], record(ended("ok")))
-    assert wants(["model_changed", ATTENTION], record(ended("crashed")))
+    assert wants(["model_changed", ATTENTION], record(ended("capped")))
     assert not wants(["stream"], BusEvent.make(None, 0, Stream.from_line({"type": "stream_event"})))
 
 

@@ -28,6 +28,7 @@ from tests.process.world import (
     limited,
     refused,
     replay,
+    result,
 )
 
 
@@ -59,6 +60,29 @@ class Row:
 
 LOST = replay("unknown_session")
 SILENT: list[Step] = [INIT, {"on_signal": "SIGINT", "steps": [{"exit": 1}]}, FOR_EVER]
+UNREACHABLE: list[Step] = [
+    INIT,
+    {"line": {"type": "assistant", "message": {"model": "<synthetic>", "content": []}, "error": "server_error"}},
+    {"line": {"type": "result", "subtype": "success", "is_error": True, "result": "API Error: Unable to connect"}},
+    {"exit": 1},
+]
+BLOCKED: list[Step] = [
+    INIT,
+    {
+        "line": {
+            "type": "system",
+            "subtype": "informational",
+            "content": "blocked by hook: policy: not this one",
+            "prevent_continuation": True,
+        }
+    },
+    result(num_turns=0),
+]
+DEFERRED: list[Step] = [
+    INIT,
+    {"line": {"type": "assistant", "message": {"content": [{"type": "tool_use", "id": "t", "name": "Bash"}]}}},
+    result(deferred_tool_use={"name": "Bash", "input": {"command": "make"}}, stop_reason="tool_deferred"),
+]
 ROWS = {
     "ok": Row([[TEXT]], ["ok"], "done", 1),
     "not logged in": Row([replay("not_logged_in")], ["needs_login"], "ready", 0, "needs_login_idle", "Not logged in"),
@@ -67,7 +91,14 @@ ROWS = {
     "overloaded": Row([refused(529)], ["overloaded"], "ready", 0, reason="no"),
     "server error": Row([refused(500)], ["overloaded"], "ready", 0, reason="no"),
     "no credit": Row([replay("credit_low")], ["billing"], "ready", 0, "failed", "Credit balance is too low"),
-    "unknown model": Row([replay("model_missing")], ["bad_request"], "dead", 1, reason="selected model"),
+    "unknown model": Row([replay("model_missing")], ["bad_model"], "ready", 0, "failed", "selected model"),
+    "no connection": Row([UNREACHABLE], ["no_connection"], "ready", 0, reason="Unable to connect"),
+    "failed": Row([refused(418)], ["failed"], "ready", 1, reason="status 418"),
+    "blocked by a hook": Row([BLOCKED], ["blocked"], "dead", 1, reason="policy: not this one"),
+    "no answer": Row([[INIT, result(stop_reason="max_tokens")]], ["capped"], "dead", 1, reason="capped (max_tokens)"),
+    "refused by a proxy": Row([refused(403)], ["refused"], "held", 1, reason="no"),
+    "deferred by a hook": Row([DEFERRED], ["deferred"], "held", 1, reason='Bash {"command": "make"}', acted=True),
+    "declined by the model": Row([refused(400, stop_reason="refusal")], ["declined"], "dead", 1, reason="no"),
     "crashed, then ok": Row([CRASH, [TEXT]], ["crashed", "ok"], "done", 2, acted=True),
     "crashed": Row([CRASH], ["crashed"] * 3, "dead", 3, reason="exited with 1 without a result", acted=True),
     "killed": Row(
@@ -166,7 +197,7 @@ def test_messages_run_in_the_order_they_were_sent(world: World) -> None:
 
 def test_one_bad_message_does_not_stop_the_others(world: World) -> None:
     bad, good = world.put("bad"), world.put("good")
-    life = world.drain(replay("model_missing"), [TEXT])
+    life = world.drain(refused(422), [TEXT])
     assert (world.get(bad).state, world.get(good).state, life.loop.failed) == ("dead", "done", True)
 
 
@@ -188,7 +219,9 @@ def test_billing_holds_the_agent_until_it_is_resumed(world: World) -> None:
     world.fake.script(replay("credit_low"), [TEXT])
 
     async def steer(life: Life) -> None:
-        await life.saw("note", text="no credit: see to the account, then `hyperhive resume`; the inbox is kept")
+        await life.saw(
+            "note", text="Credit balance is too low: top up the account, then `hyperhive resume`; messages are kept"
+        )
         life.loop.ring()
         await settled()
         assert [world.get(n).state for n in (first, second)] == ["ready", "ready"]
@@ -218,7 +251,20 @@ def test_a_login_is_noticed(world: World, monkeypatch: pytest.MonkeyPatch) -> No
     assert (world.get(message_id).state, world.get(message_id).attempts) == ("done", 1)
 
 
-def test_a_rate_limit_lasts_until_it_resets(world: World) -> None:
+def test_a_failure_that_claude_gives_an_unknown_name_is_tried_once_more_and_is_no_crash(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pause, "BACKOFF_FIRST_S", 0.1)
+    messages = [world.put(f"{number}") for number in range(4)]
+    world.fake.script(refused(418))
+    life = world.begin(drain=True, drain_wait_s=60)
+    trio.run(life.run)
+    assert (life.outcomes(), life.bus.status) == (["failed"] * 8, "online")
+    assert [(world.get(n).state, world.get(n).attempts) for n in messages] == [("dead", 2)] * 4
+
+
+@pytest.mark.parametrize("ends_it", ["resume", "login", "the reset"])
+def test_a_rate_limit_lasts_until_it_resets_or_a_person_ends_it(ends_it: str, world: World) -> None:
     resets_at = int(NOW) + 3_600
     first, second = world.put("one"), world.put("two")
     world.fake.script(limited(resets_at), [TEXT])
@@ -227,17 +273,105 @@ def test_a_rate_limit_lasts_until_it_resets(world: World) -> None:
         await life.saw("status_changed", status="rate_limited")
         life.loop.ring()
         await settled()
-        assert (world.get(first).not_before, world.get(second).state) == (resets_at * 1000, "ready")
-        world.now = resets_at - 1
-        await life.loop.resume()  # an operator's word ends the rest, not the limit of that message
-        await life.saw("turn_end", 2)
-        assert (world.get(first).state, world.get(second).state) == ("ready", "done")
-        world.now = resets_at + 1
-        life.loop.ring()
+        assert [world.get(n).state for n in (first, second)] == ["ready", "ready"]
+        if ends_it == "resume":
+            await life.loop.resume()
+        elif ends_it == "login":
+            life.loop.login_began()
+            life.loop.login_ended(ok=True)
+        else:
+            return
         await life.saw("turn_end", 3)
 
     life = world.live(steer)
-    assert (life.outcomes(), world.get(first).state) == (["rate_limited", "ok", "ok"], "done")
+    if ends_it == "the reset":  # in the next life: no turn before it
+        assert world.drain().outcomes() == []
+        world.now = resets_at + 120  # its jitter included
+        life = world.drain()
+    assert life.outcomes()[-2:] == ["ok", "ok"]
+    assert [world.get(n).state for n in (first, second)] == ["done", "done"]
+
+
+@pytest.mark.parametrize("kind", ["bad_model", "rate_limited"])
+def test_another_model_ends_the_wait_for_one_and_the_limit_of_one(kind: str, world: World) -> None:
+    message_id = world.put("one")
+    opus = limited(int(NOW) + 3_600, rateLimitType="seven_day_opus")
+    world.fake.script(opus if kind == "rate_limited" else replay("model_missing"), [TEXT])
+
+    async def steer(life: Life) -> None:
+        await life.saw("turn_end")
+        life.loop.ring()
+        await settled()
+        life.bus.set_model(life.bus.model)  # the same one is no other
+        life.loop.ring()
+        await settled()
+        assert world.get(message_id).state == "ready"
+        life.bus.set_model("sonnet")
+        life.loop.ring()
+        await life.saw("turn_end", 2)
+
+    life = world.live(steer)
+    assert (life.outcomes(), life.bus.status) == ([kind, "ok"], "online")
+    assert world.inbox.fact("limit") in {None, ""}
+
+
+def test_a_limit_of_the_account_outlasts_a_change_of_the_model(world: World) -> None:
+    world.put("one")
+    world.fake.script(limited(int(NOW) + 3_600), [TEXT])
+
+    async def steer(life: Life) -> None:
+        await life.saw("turn_end")
+        life.bus.set_model("sonnet")
+        life.loop.ring()
+        await settled()
+
+    assert world.live(steer).outcomes() == ["rate_limited"]
+
+
+def test_a_follow_up_that_fails_neither_runs_the_message_again_nor_takes_its_answer_back(world: World) -> None:
+    message_id = world.put("deploy, then tell me")
+    late = {
+        "line": {"type": "result", "subtype": "success", "is_error": True, "api_error_status": 500, "result": "500"}
+    }
+    life = world.drain([TEXT, INIT, late, {"exit": 1}])
+    assert (life.outcomes(), world.get(message_id).state, life.loop.failed) == (["ok"], "done", False)
+    assert "after the answer: 500" in life.notes()
+    row = world.inbox.last_turn(message_id)
+    assert row is not None
+    assert row["result_text"].startswith("Hello!")
+
+
+def test_a_limit_that_a_follow_up_meets_rests_the_agent_and_not_the_message(world: World) -> None:
+    done, waits = world.put("one"), world.put("two")
+    _, *refusal = limited(int(NOW) + 3_600)
+    world.fake.script([TEXT, INIT, *refusal])
+
+    async def steer(life: Life) -> None:
+        await life.saw("status_changed", status="rate_limited")
+        await settled()
+
+    life = world.live(steer)
+    assert (life.outcomes(), life.bus.status) == (["ok"], "rate_limited")
+    assert [world.get(n).state for n in (done, waits)] == ["done", "ready"]
+
+
+def test_a_first_claude_that_cannot_start_ends_the_life_and_a_later_one_is_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pause, "BACKOFF_FIRST_S", 0.1)
+    message_id = world.put("one")
+    refusal: list[Step] = [{"stderr": "error: unknown option '--nope'"}, {"exit": 1}]
+    life = world.drain(refusal)
+    assert (life.outcomes(), life.loop.broken) == (
+        ["not_started"],
+        "claude could not be started: error: unknown option '--nope'",
+    )
+    assert (world.get(message_id).state, world.get(message_id).attempts) == ("ready", 0)
+    world.put("two")
+    life = world.begin(drain=True, drain_wait_s=60)
+    world.fake.script([TEXT], refusal, [TEXT])
+    trio.run(life.run)
+    assert (life.outcomes(), life.loop.broken) == (["ok", "not_started", "ok"], None)
 
 
 def test_a_drain_that_leaves_a_message_has_failed(world: World) -> None:

@@ -108,10 +108,10 @@ def test_waiting_is_no_silence(world: World) -> None:
         await life.waits()
         await trio.sleep(0.5)  # longer than the limit
         await say(world, life, "one")
-        await life.saw("turn_end", 3)
+        await life.saw("turn_end")
 
     life = world.live(steer, limits=Limits(init_s=0.3))
-    assert life.outcomes() == ["stalled"] * 3
+    assert life.outcomes() == ["not_started"]
     assert min(end["duration_ms"] for end in life.events("turn_end")) >= 300
 
 

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -89,8 +89,9 @@ def stage(workspace: Path, environment: dict[str, str]) -> Callable[..., Stage]:
         **limits: float,
     ) -> Stage:
         heard = Heard()
+        watched = replace(Limits(), **limits)  # type: ignore[arg-type]  # seconds alone
         request = TurnRequest(
-            argv, prompt, folder, environment, Limits(**limits), session_id=session_id, expect_auth=expect_auth
+            argv, prompt, folder, environment, watched, session_id=session_id, expect_auth=expect_auth
         )
         return Stage(Turn(request, heard), heard)
 
@@ -267,7 +268,7 @@ def test_what_our_own_interrupt_makes_claude_say_takes_the_answer_not_back(play:
     ending = set_up.run()
     assert json.loads(set_up.heard.lines()[-1])["is_error"]
     assert classify(set_up.turn.evidence, ending).ok
-    assert set_up.turn.evidence.result_text == "done"
+    assert set_up.turn.evidence.answer == "done"
 
 
 def test_a_background_task_extends_the_wait_after_a_result(play: Callable[..., Stage], fake_claude: FakeClaude) -> None:
@@ -287,7 +288,7 @@ def test_a_background_task_extends_the_wait_after_a_result(play: Callable[..., S
 @pytest.mark.parametrize(
     ("steps", "limits", "cause", "detail"),
     [
-        ([FOR_EVER], {"init_s": 0.3}, Cause.STALLED, "no line in 0.3 s"),
+        ([FOR_EVER], {"init_s": 0.3}, Cause.START_TIMEOUT, "no line in 0.3 s"),
         ([INIT, FOR_EVER], {"stall_s": 0.3}, Cause.STALLED, r"no line in N s \(last line system/init N s ago\)"),
         (
             [INIT, {"repeat": 1_000, "steps": [INIT, {"sleep": 0.02}]}],
@@ -295,7 +296,7 @@ def test_a_background_task_extends_the_wait_after_a_result(play: Callable[..., S
             Cause.TIMED_OUT,
             r"after 1.5 s \(last line system/init N s ago\)",
         ),
-        ([FOR_EVER], {"turn_s": 0.3}, Cause.TIMED_OUT, r"after 0.3 s \(no line yet\)"),
+        ([FOR_EVER], {"turn_s": 0.3}, Cause.START_TIMEOUT, r"after 0.3 s \(no line yet\)"),
     ],
     ids=["no init", "silence", "too long", "too long without a line"],
 )

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from hyperhive_cli.store.model import write_model
-from tests.conftest import recording
+from tests.conftest import Step, recording
 from tests.process.world import (
     CRASH,
     TEXT,
@@ -202,40 +202,50 @@ def test_a_poisoned_session_is_left_behind_for_a_new_one(world: World) -> None:
     assert world.arguments("--resume") == [None, TEXT_SESSION, None, "another"]
     assert life.outcomes() == ["ok", "bad_request", "ok"]
     assert [note for note in life.notes() if TEXT_SESSION in note] == [
-        f"the request was refused in session {TEXT_SESSION}: once more in a new session",
-        f"session {TEXT_SESSION} is left behind: claude's API refuses it; going on in another",
+        f"refused in session {TEXT_SESSION}: trying again in a new session; the old one is left behind",
     ]
 
 
-def test_a_message_that_is_refused_in_a_new_session_too_is_dead_and_the_session_goes_on(world: World) -> None:
+@pytest.mark.parametrize("refusal", [REFUSED, refused(400, result="flagged", stop_reason="refusal")])
+def test_a_message_that_is_refused_in_a_new_session_too_is_dead_alone_and_both_sessions_are_left(
+    refusal: list[Step], world: World
+) -> None:
     bad = [world.put(body) for body in ("one", "two")][1]
-    last = world.put("three")
-    fresh = [{**step, "session_id": "another"} if "recording" in step else step for step in REFUSED]
-    world.drain([TEXT], REFUSED, fresh, [TEXT])
-    assert world.arguments("--resume") == [None, TEXT_SESSION, None, TEXT_SESSION]
-    assert [world.get(n).state for n in (bad, last)] == ["dead", "done"]
-    assert "image cannot be read" in str(world.get(bad).reason)
+    others = [world.put(body) for body in ("three", "four")]
+    fresh = [{**step, "session_id": "another"} if "recording" in step else step for step in refusal]
+    third = [{**TEXT, "session_id": "third"}]
+    world.drain([TEXT], refusal, fresh, third, third)
+    assert world.arguments("--resume") == [None, TEXT_SESSION, None, None, "third"]
+    assert [world.get(n).state for n in (bad, *others)] == ["dead", "done", "done"]
+    assert world.get(bad).reason in {"messages.3: image cannot be read", "flagged"}
 
 
-def test_a_crash_in_the_new_session_does_not_lose_sight_of_the_old_one(world: World) -> None:
+def test_a_message_that_is_refused_in_the_very_first_session_is_dead_at_once(world: World) -> None:
+    bad, good = world.put("one"), world.put("two")
+    life = world.drain(refused(400, stop_reason="refusal"), [TEXT])
+    assert (life.outcomes(), world.arguments("--resume")) == (["declined", "ok"], [None, None])
+    assert [world.get(n).state for n in (bad, good)] == ["dead", "done"]
+
+
+def test_a_crash_in_the_new_session_does_not_let_the_message_run_for_ever(world: World) -> None:
     world.put("one")
     bad = world.put("two")
     fresh = [{**step, "session_id": "another"} if "recording" in step else step for step in CRASH]
     world.drain([TEXT], REFUSED, fresh, REFUSED)
     assert world.arguments("--resume") == [None, TEXT_SESSION, None, "another"]
-    assert (world.get(bad).state, world.inbox.fact("session_id")) == ("dead", TEXT_SESSION)
+    assert (world.get(bad).state, world.inbox.fact("session_id")) == ("dead", "")
 
 
 def test_an_unknown_model_is_not_the_sessions_fault(world: World) -> None:
     world.put("one")
     bad = world.put("two")
     world.drain([TEXT], refused(404))
-    assert (world.get(bad).state, world.inbox.fact("session_id")) == ("dead", TEXT_SESSION)
+    assert (world.get(bad).state, world.inbox.fact("session_id")) == ("ready", TEXT_SESSION)
 
 
-def test_the_costs_of_a_session_taken_up_again_go_on_from_where_they_were(world: World) -> None:
+def test_the_costs_of_a_new_session_after_a_refusal_count_whole(world: World) -> None:
     for body in ("one", "two", "three"):
         world.put(body)
-    world.drain(total(0.25, "2.1.330"), REFUSED, REFUSED, total(0.75, "2.1.330"))
+    world.drain(total(0.25, "2.1.330"), REFUSED, REFUSED, total(0.75, "2.1.330", "third"))
     costs = world.inbox.connection.execute("SELECT cost_usd FROM turn_stats ORDER BY turn_id").fetchall()
-    assert costs == [(0.25,), (None,), (None,), (0.5,)]
+    assert costs == [(0.25,), (None,), (None,), (0.75,)]

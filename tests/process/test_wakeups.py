@@ -56,11 +56,12 @@ def test_a_wakeup_becomes_a_message_and_claude_is_ended_at_once(world: World) ->
     (message,) = planned_by(world)
     assert (world.get(first).state, life.outcomes()) == ("done", ["ok"])
     assert (message.body, message.raw, message.state) == ("check the build", True, "ready")
-    assert (message.not_before, message.reason) == (AT_MS, "look again")
+    assert message.not_before == AT_MS
     assert warnings(life) == []
     (note,) = life.notes()
     assert note.startswith("claude planned to wake up at ")
-    assert note.endswith(f"(message {message.id}; `hyperhive inbox cancel {message.id}` prevents it)")
+    planned = f"(look again): check the build; it is message {message.id}"
+    assert note.endswith(f"{planned} (`hyperhive inbox cancel {message.id}` prevents it)")
 
 
 def test_it_runs_when_it_is_due_in_the_same_session_as_claude_would_have_run_it(world: World) -> None:
@@ -86,7 +87,7 @@ def test_a_later_wakeup_replaces_the_one_that_waits(world: World) -> None:
     world.put("two")
     world.drain(waiting(*wakeup()), waiting(*wakeup("then this", AT_MS + 1, "toolu_2")), limits=PATIENT)
     first, second = planned_by(world)
-    assert (first.state, first.reason) == ("cancelled", "replaced by a later wake-up")
+    assert (first.state, first.reason) == ("cancelled", "replaced by a later one")
     assert (second.state, second.body) == ("ready", "then this")
 
 
@@ -104,7 +105,7 @@ def test_a_loop_that_claude_ends_in_a_later_turn_does_not_go_on(world: World) ->
     world.drain(waiting(*wakeup()), [INIT, *called("ScheduleWakeup", STOPPED, stop=True), RESULT], limits=PATIENT)
     states = {message.id: (message.state, message.reason) for message in planned_by(world)}
     assert states.pop(own) == ("ready", None)
-    assert list(states.values()) == [("cancelled", "claude ended its loop")]
+    assert list(states.values()) == [("cancelled", "no longer planned")]
 
 
 def test_a_wakeup_that_has_fired_in_its_turn_is_no_message(world: World) -> None:
@@ -187,7 +188,7 @@ def test_a_wakeup_that_runs_in_another_session_is_told_of(world: World) -> None:
     world.now += 60
     life = world.drain([TEXT])
     assert life.outcomes() == ["ok"]
-    assert [text for text in warnings(life) if text.endswith(f"does not know that one: {TEXT_SESSION}")]
+    assert [text for text in warnings(life) if f"was planned in another session ({TEXT_SESSION})" in text]
 
 
 def job(tool_use_id: str = "toolu_1", **fields: Any) -> list[Step]:  # noqa: ANN401 - of claude's answer

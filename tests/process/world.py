@@ -42,8 +42,13 @@ def refused(status: int, **fields: object) -> list[Step]:
     return [INIT, {"line": {**result, **fields}}, {"exit": 1}]
 
 
-def limited(resets_at: int) -> list[Step]:
-    event = {"type": "rate_limit_event", "rate_limit_info": {"status": "rejected", "resetsAt": resets_at}}
+def result(**fields: object) -> Step:
+    """Print a good result, but for these fields."""
+    return {"line": {"type": "result", "subtype": "success", "is_error": False, "result": "done", **fields}}
+
+
+def limited(resets_at: int, **fields: object) -> list[Step]:
+    event = {"type": "rate_limit_event", "rate_limit_info": {"status": "rejected", "resetsAt": resets_at, **fields}}
     first, *rest = refused(429)
     return [first, {"line": event}, *rest]
 

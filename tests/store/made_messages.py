@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
-from hyperhive_cli.store.inbox import Inbox, Lease, Message
+from hyperhive_cli.store.inbox import Inbox, Lease, Message, open_inbox
 from hyperhive_cli.store.stats import TurnRecord
 
 OK = Outcome(OutcomeKind.OK)
@@ -41,6 +41,20 @@ def put_in_state(inbox: Inbox, state: str) -> int:
         if state != "leased":
             settle(inbox, taken, state)
     assert inbox.get(number).state == state
+    return number
+
+
+def hold(path: Path, reason: str, *, key: str | None = None, body: str = "do it") -> int:
+    """Put a message into an agent's inbox that claude has run up to a call on which a person has to decide."""
+    with open_inbox(path) as inbox:
+        number = put(inbox, body, key=key)
+        first = next(message.id for message in inbox.messages() if message.state == "ready")
+        if first != number:
+            inbox.move(number, before=first, now_ms=1)  # so that it is leased
+        taken = lease(inbox)
+        assert taken.message.id == number
+        record = TurnRecord(taken.turn_id, Outcome(OutcomeKind.DEFERRED, reason), duration_ms=5)
+        inbox.settle(record, taken.message, state="held", acted=True, now_ms=20)
     return number
 
 

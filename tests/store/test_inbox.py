@@ -13,7 +13,7 @@ from hyperhive_cli.store.stats import TurnRecord
 from tests.store.made_messages import in_threads, lease, put, put_in_state, rows, settle
 
 DAY_MS = 24 * 3600 * 1000
-STATES = ("ready", "leased", "done", "dead", "cancelled")
+STATES = ("ready", "leased", "held", "done", "dead", "cancelled")
 
 
 def test_a_message_is_ready_as_it_was_sent(inbox: Inbox) -> None:
@@ -92,6 +92,15 @@ def test_once_a_message_may_have_acted_that_is_remembered(inbox: Inbox) -> None:
     assert inbox.get(1).acted
 
 
+@pytest.mark.parametrize("state", ["ready", "held", "dead", "cancelled"])
+def test_a_retry_by_hand_does_not_forget_that_a_message_may_have_acted(inbox: Inbox, state: str) -> None:
+    put(inbox)
+    settle(inbox, lease(inbox), state, acted=True)
+    inbox.retry(1, now_ms=30)
+    message = lease(inbox, now_ms=40).message
+    assert (message.acted, message.deliveries, message.attempts) == (True, 2, 1)
+
+
 def test_a_message_rests_until_its_time_and_others_pass_it(inbox: Inbox) -> None:
     first, second = put(inbox, "one"), put(inbox, "two")
     settle(inbox, lease(inbox), "ready", not_before=5_000)
@@ -116,6 +125,7 @@ def test_only_a_leased_message_can_be_settled(inbox: Inbox) -> None:
 CANCEL = {
     "ready": "cancelled",
     "leased": ("message 1 is running", "hyperhive cancel"),
+    "held": "cancelled",
     "done": ("message 1 is done already", None),
     "dead": ("message 1 is dead already", None),
     "cancelled": "cancelled",
@@ -123,6 +133,7 @@ CANCEL = {
 RETRY = {
     "ready": "ready",
     "leased": ("message 1 is running", None),
+    "held": "ready",
     "done": ("message 1 is done", None),
     "dead": "ready",
     "cancelled": "ready",
@@ -173,12 +184,25 @@ def test_a_cancelled_message_never_runs(inbox: Inbox) -> None:
     assert inbox.unread() == 0
 
 
-def test_what_waits_runs_or_is_dead_is_listed_and_the_rest_on_demand(inbox: Inbox) -> None:
-    numbers = {state: put_in_state(inbox, state) for state in ("done", "dead", "cancelled", "leased", "ready")}
-    assert [message.state for message in inbox.messages()] == ["dead", "leased", "ready"]
+def test_what_waits_runs_is_held_or_dead_is_listed_and_the_rest_on_demand(inbox: Inbox) -> None:
+    states = ("done", "dead", "held", "cancelled", "leased", "ready")
+    numbers = {state: put_in_state(inbox, state) for state in states}
+    assert [message.state for message in inbox.messages()] == ["dead", "held", "leased", "ready"]
     assert [message.id for message in inbox.messages(ended=True)] == sorted(numbers.values())
-    assert inbox.unread() == 1
+    assert (inbox.unread(), inbox.held()) == (1, 1)
     assert inbox.next_due() == 0
+
+
+def test_a_held_message_runs_no_more_until_a_person_says_so(inbox: Inbox) -> None:
+    number = put_in_state(inbox, "held")
+    assert inbox.lease("boot", "haiku", now_ms=10**12) is None
+    assert inbox.recover("another", now_ms=100) == []
+    assert (inbox.unread(), inbox.next_due()) == (0, None)
+    for before in (None, put(inbox)):
+        with pytest.raises(RefusedError, match=f"message {number} does not wait: it is held"):
+            inbox.move(number, before=before, now_ms=50)
+    inbox.retry(number, now_ms=50)
+    assert lease(inbox, now_ms=51).message.id == number
 
 
 # --- what may be sent ---
@@ -261,11 +285,13 @@ def test_a_key_is_free_again_seven_days_after_the_end(inbox: Inbox, state: str) 
     assert inbox.get(number).key is None
 
 
-def test_a_key_of_a_message_that_waits_or_runs_is_never_free(inbox: Inbox) -> None:
+def test_a_key_of_a_message_that_waits_runs_or_is_held_is_never_free(inbox: Inbox) -> None:
     number = put(inbox, key="k")
     assert put(inbox, key="k", now_ms=100 * DAY_MS) == number
-    lease(inbox)
+    taken = lease(inbox)
     assert put(inbox, key="k", now_ms=200 * DAY_MS) == number
+    settle(inbox, taken, "held")
+    assert put(inbox, key="k", now_ms=300 * DAY_MS) == number
 
 
 @pytest.mark.parametrize("key", ["", "\udcff", "a\nb", "\x00"])

@@ -53,6 +53,7 @@ def empty_report(paths: AgentPaths) -> dict[str, Any]:
         "unread": 0,
         "next_due": None,
         "problems": [],
+        "held": 0,
         "dead": 0,
         "seq": 0,
         "last_event": None,
@@ -61,17 +62,20 @@ def empty_report(paths: AgentPaths) -> dict[str, Any]:
         "today": None,
         "budget": None,
         "last_compaction": None,
+        "limits": [],
+        "mcp": None,
     }
 
 
 def use(paths: AgentPaths) -> None:
-    """Leave what an agent leaves behind: a turn that was ok, one message that is dead and two that wait."""
+    """Leave what an agent leaves behind: a turn that was ok, a dead message, a held one, and two that wait."""
     write_model(paths.model_file, "opus")
     with open_inbox(paths.inbox_db) as inbox:
         inbox.put_facts(workspace="/some/space")
-        for _ in range(4):
+        for _ in range(5):
             inbox.put("operator", "do it", now_ms=1)
-        for kind, state in ((OutcomeKind.BAD_REQUEST, "dead"), (OutcomeKind.OK, "done")):
+        ends = ((OutcomeKind.BAD_REQUEST, "dead"), (OutcomeKind.DEFERRED, "held"), (OutcomeKind.OK, "done"))
+        for kind, state in ends:
             lease = inbox.lease("boot", "sonnet", now_ms=NOW_MS - 9_000)
             assert lease is not None
             record = TurnRecord(
@@ -104,10 +108,11 @@ def inbox_of_use() -> dict[str, Any]:
         "usage": TokenUsage(1, 2, 3, 4).to_dict(),
         "unread": 2,
         "next_due": 0,
+        "held": 1,
         "dead": 1,
         "last_turn": {
-            "turn_id": 2,
-            "message_id": 2,
+            "turn_id": 3,
+            "message_id": 3,
             "attempt": 1,
             "model": "sonnet",
             "started": NOW_MS - 9_000,
@@ -116,16 +121,18 @@ def inbox_of_use() -> dict[str, Any]:
             "note": None,
             "cost_usd": 0.5,
             "tool_call_count": 2,
+            "denied": 0,
+            "message_state": "done",
         },
-        "last_outcomes": ["bad_request", "ok"],
+        "last_outcomes": ["bad_request", "deferred", "ok"],
         "budget": None,
         "last_compaction": None,
         "today": {
-            "turns": 2,
+            "turns": 3,
             "ok": 1,
-            **TokenUsage(2, 4, 6, 8).to_dict(),
-            "cost_usd": 1.0,
-            "tool_calls": 4,
+            **TokenUsage(3, 6, 9, 12).to_dict(),
+            "cost_usd": 1.5,
+            "tool_calls": 6,
         },
     }
 
@@ -174,6 +181,7 @@ def check_only_the_history_is_reported(paths: AgentPaths) -> None:
         **history_of_use(),
         "model": "opus",
         "unread": None,
+        "held": None,
         "dead": None,
     }
 

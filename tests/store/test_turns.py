@@ -14,6 +14,7 @@ import hyperhive_cli
 from hyperhive_cli.errors import StoreError
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.settings import MAX_ATTEMPTS
+from hyperhive_cli.store.ended import turns_since
 from hyperhive_cli.store.inbox import Inbox, open_inbox, open_inbox_reader
 from hyperhive_cli.store.stats import TurnRecord
 from hyperhive_cli.usage import TokenUsage
@@ -57,9 +58,9 @@ def test_turns_that_a_dead_harness_left_open_are_closed_as_crashed(path: Path, i
     inbox.open_turn("haiku", now_ms=12)
     assert inbox.last_turn() is None
     inbox.recover("another", now_ms=40)
-    assert rows(path, "SELECT outcome, note, duration_ms FROM turn_stats") == [
-        ("crashed", "the harness died during this turn", 30),
-        ("crashed", "the harness died during this turn", 28),
+    assert rows(path, "SELECT outcome, note, duration_ms, message_state FROM turn_stats") == [
+        ("crashed", "the harness died during this turn", 30, "ready"),
+        ("crashed", "the harness died during this turn", 28, None),
     ]
     assert inbox.totals()["turns"] == 2
 
@@ -96,6 +97,16 @@ def test_a_harness_killed_between_lease_and_settle_loses_nothing(path: Path) -> 
 # --- turns ---
 
 
+@pytest.mark.parametrize("state", ["ready", "held", "done", "dead", "cancelled"])
+def test_a_turn_keeps_what_became_of_its_message_whatever_is_done_with_that_later(inbox: Inbox, state: str) -> None:
+    put(inbox)
+    settle(inbox, lease(inbox), state)
+    if state != "done":
+        inbox.retry(1, now_ms=30)
+    (turn,) = inbox.turns(1)
+    assert turn["message_state"] == state
+
+
 def full_record(turn_id: int) -> TurnRecord:
     return TurnRecord(
         turn_id=turn_id,
@@ -111,6 +122,8 @@ def full_record(turn_id: int) -> TurnRecord:
         compacted_from=900,
         tool_calls={"Read": 1, "Bash": 3},
         result_text="done",
+        answered_model="claude-haiku-4-5",
+        denied=2,
     )
 
 
@@ -141,7 +154,15 @@ def test_a_turn_leaves_a_row_with_everything_that_is_known_of_it(path: Path, inb
         "tool_call_count": 4,
         "tool_call_breakdown_json": '{"Bash": 3, "Read": 1}',
         "result_text": "done",
+        "answered_model": "claude-haiku-4-5",
+        "denied": 2,
+        "message_state": "ready",
     }
+    (turn,) = turns_since(inbox.connection, 0)
+    assert turn.to_dict().items() >= {
+        "model": "haiku", "answered_model": "claude-haiku-4-5", "tool_call_count": 4, "denied": 2,
+        "message_state": "ready", "context_tokens": 100, "cost_usd": 0.25,
+    }.items()  # fmt: skip
     (found,) = rows(path, "SELECT tool_call_count, tool_call_breakdown_json FROM turn_stats")
     assert (found[0], json.loads(str(found[1]))) == (4, {"Bash": 3, "Read": 1})
 
@@ -161,6 +182,7 @@ def test_the_last_turn_is_the_newest_ended_one_and_can_be_asked_for_by_message(i
     newest, of_one, of_running = inbox.last_turn(), inbox.last_turn(1), inbox.last_turn(3)
     assert newest is not None
     assert (newest["turn_id"], newest["message_id"], newest["model"]) == (3, None, "opus")
+    assert newest["message_state"] is None
     assert of_one is not None
     assert of_one["turn_id"] == 1
     assert of_running is None

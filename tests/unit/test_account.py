@@ -120,6 +120,17 @@ def test_a_tally() -> None:
     assert outcome_counts(turns) == {"crashed": 2, "ok": 1}
 
 
+def test_a_turn_counts_for_the_model_that_answered() -> None:
+    turns = [
+        turn(0, model="opus", answered_model="claude-haiku-4-5"),
+        turn(0, model="haiku", answered_model="claude-haiku-4-5"),
+        turn(0, model="opus"),
+    ]
+    assert [(row["model"], row["turns"]) for row in account(turns, "model", [])] == [
+        ("claude-haiku-4-5", 2), ("opus", 1),
+    ]  # fmt: skip
+
+
 def test_groups_come_with_the_largest_first() -> None:
     turns = [
         turn(0, model="opus", tools={"Read": 1}),
@@ -251,11 +262,18 @@ def test_a_run_cut_off_before_its_result_counts_each_message_once_or_with_the_ne
     assert (after.spent_usd, after.used) == (0.5, ONE)
 
 
-def test_a_session_set_aside_keeps_its_totals() -> None:
-    refused = Evidence(api_error_status=400, is_error=True, results=1, claude_version="2.1.330")
-    bad = Outcome(OutcomeKind.BAD_REQUEST)
-    session = Session("s", spent_usd=0.5, used=ONE)
-    tried = Session.from_facts(session.facts_after(refused, bad).get)
-    assert (tried.id, tried.used, tried.aside, tried.aside_used) == (None, NOTHING, "s", ONE)
-    back = Session.from_facts(tried.facts_after(refused, bad).get)
-    assert (back.id, back.spent_usd, back.used, back.aside) == ("s", 0.5, ONE, None)
+@pytest.mark.parametrize("session", [Session("s", spent_usd=0.5, used=ONE), Session(dropped=True)])
+@pytest.mark.parametrize("kind", ["bad_request", "declined"])
+def test_after_a_refusal_the_next_turn_starts_another_session_whose_totals_begin_anew(
+    kind: str, session: Session
+) -> None:
+    refused = Evidence(claude_version="2.1.330")
+    refused.observe_stream({"type": "system", "subtype": "init", "session_id": "t"})
+    refused.observe_stream({"type": "result", "is_error": True, "api_error_status": 400, "total_cost_usd": 0.7})
+    after = Session.from_facts(session.facts_after(refused, Outcome(OutcomeKind(kind))).get)
+    assert (after.id, after.dropped, after.spent_usd, after.used) == (None, True, 0.0, NOTHING)
+
+
+@pytest.mark.parametrize("damaged", ["a\0b", "x" * 100, "a b"])
+def test_a_damaged_session_id_among_the_facts_is_none(damaged: str) -> None:
+    assert Session.from_facts({"session_id": damaged}.get).id is None

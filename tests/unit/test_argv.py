@@ -2,7 +2,7 @@
 
 import pytest
 
-from hyperhive_cli.claude.argv import Launch, check_extra, check_passed, child_environment, turn_argv
+from hyperhive_cli.claude.argv import Launch, check_passed, child_environment, turn_argv, withheld_clouds
 
 ALWAYS = ["--print", "--verbose", "--output-format", "stream-json"]
 CLAUDE = ("claude",)
@@ -128,32 +128,29 @@ def test_even_all_of_it_is_without_what_is_ours_and_an_outer_claudes() -> None:
     assert child_environment(everything(), ["*"]).keys() == everything().keys() - never
 
 
+def test_claudes_own_settings_switch_a_cloud_on_or_off() -> None:
+    shell = {**everything(), "CLAUDE_CODE_USE_VERTEX": "1"}
+    found = child_environment(shell, own={**shell, "CLAUDE_CODE_USE_BEDROCK": "1", "CLAUDE_CODE_USE_VERTEX": "0"})
+    assert {"AWS_PROFILE", "GOOGLE_APPLICATION_CREDENTIALS"} & found.keys() == {"AWS_PROFILE"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "given", "names"),
+    [
+        ({"AWS_ACCESS_KEY_ID": "x", "AWS_REGION": "y"}, {}, ["AWS_*"]),
+        ({"AWS_ACCESS_KEY_ID": "x"}, {"AWS_ACCESS_KEY_ID": "x"}, []),
+        ({"AWS_REGION": "y", "GOOGLE_CLOUD_PROJECT": "z"}, {}, []),
+        ({"AZURE_CLIENT_SECRET": "x", "GOOGLE_APPLICATION_CREDENTIALS": "x"}, {}, ["GOOGLE_*", "AZURE_*"]),
+        ({"AWS_BEARER_TOKEN_BEDROCK": "x"}, {}, ["AWS_*"]),
+    ],
+)
+def test_a_clouds_credentials_that_claude_is_not_given_are_named(
+    environ: dict[str, str], given: dict[str, str], names: list[str]
+) -> None:
+    assert withheld_clouds(environ, given) == names
+
+
 @pytest.mark.parametrize("name", ["A=b", "", " A", "A B", "A\n", "A\0"])
 def test_what_is_no_variables_name_is_named(name: str) -> None:
     assert check_passed(["GOOD", "AWS_*", "x%%", name]) == name
     assert check_passed(["GOOD", "AWS_*", "x%%", "*"]) is None
-
-
-@pytest.mark.parametrize(
-    "flag",
-    [
-        *("-p", "--print", "--output-format", "--input-format", "--verbose", "-c", "--continue", "-r", "--resume"),
-        *("--session-id", "--fork-session", "--model", "-h", "--help", "-v", "--version"),
-    ],
-)
-def test_what_only_the_harness_may_set_is_named(flag: str) -> None:
-    assert check_extra(["--add-dir", "/x", flag]) == flag
-    assert check_extra([f"{flag}=value"]) == flag
-
-
-@pytest.mark.parametrize("argument", ["-rID", "-pc", "-c=x"])
-def test_a_short_flag_is_refused_with_its_value_glued_to_it(argument: str) -> None:
-    assert check_extra([argument]) is not None
-
-
-@pytest.mark.parametrize(
-    "extra",
-    [[], ["--add-dir", "/x"], ["--mcp-config=x.json"], ["--models"], ["model"], ["--append-system-prompt", "--"]],
-)
-def test_all_other_arguments_pass(extra: list[str]) -> None:
-    assert check_extra(extra) is None

@@ -7,7 +7,6 @@ import pytest
 
 from hyperhive_cli.claude.argv import Launch, turn_argv
 from hyperhive_cli.claude.compatibility import (
-    KNOWN_LINES,
     NEWEST_TRIED,
     OLDEST_TRIED,
     USED_FLAGS,
@@ -15,6 +14,7 @@ from hyperhive_cli.claude.compatibility import (
     read_version,
     unknown_lines,
 )
+from hyperhive_cli.claude.said import SHOWN_ELSEWHERE
 from hyperhive_cli.diagnosis import (
     Finding,
     judge_cleanup,
@@ -28,6 +28,7 @@ from hyperhive_cli.diagnosis import (
     judge_terminal,
     judge_version,
 )
+from hyperhive_cli.render.stream import TYPE_CASES
 from hyperhive_cli.render.system import SYSTEM_CASES
 from tests.conftest import recording, recording_index
 
@@ -58,7 +59,7 @@ def test_every_recorded_line_is_known() -> None:
 
 
 def test_what_the_console_shows_is_known_and_a_new_type_is_not() -> None:
-    assert {f"system/{name}" for name in SYSTEM_CASES} <= KNOWN_LINES
+    assert {f"system/{name}" for name in SYSTEM_CASES} | TYPE_CASES.keys() == SHOWN_ELSEWHERE
     lines: list[dict[str, object]]
     lines = [{"type": "system", "subtype": "novel"}, {"type": "novelty"}, {}, {"type": "x" * 100}, {"type": 5}]
     assert unknown_lines(lines) == ["5", "a line without a type", "novelty", "system/novel", "x" * 60]

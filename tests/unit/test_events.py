@@ -173,8 +173,8 @@ def test_usage_stands_in_the_wire_under_the_names_of_the_api() -> None:
     ("shortest", "event"),
     [
         ({"kind": "turn_start", "from": "a", "body": "b", "unread": 0}, TurnStart(sender="a", body="b", unread=0)),
-        ({"kind": "note", "text": "a"}, Note(text="a", level="info", source="harness")),
-        ({"kind": "turn_end", "ok": True}, TurnEnd(ok=True)),
+        ({"kind": "note", "text": "a"}, Note(text="a", level="info", source="harness", attention=False)),
+        ({"kind": "turn_end", "ok": True}, TurnEnd(ok=True, denied=0, message_state=None)),
         ({"kind": "turn_end", "ok": False, "note": None}, TurnEnd(ok=False)),
         ({"kind": "token_usage_changed"}, TokenUsageChanged(usage=TokenUsage())),
         (

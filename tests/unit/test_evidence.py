@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperhive_cli.claude.evidence import Evidence, version_numbers
+from hyperhive_cli.claude.evidence import MAX_STRETCHES, Evidence, version_numbers
 from hyperhive_cli.claude.stream import tool_names
 from hyperhive_cli.settings import MOST
 from hyperhive_cli.usage import TokenUsage, context_of
@@ -96,7 +96,7 @@ def test_a_recording_shows_what_is_expected_of_it(name: str, expected: Expected)
     lines = recorded_lines(name)
     seen = observe(*lines)
     is_new = name.startswith(NEW)
-    assert (seen.inits, seen.results, seen.is_error) == (expected.inits, expected.results, expected.is_error)
+    assert (seen.inits, seen.results, seen.own.is_error) == (expected.inits, expected.results, expected.is_error)
     assert seen.total_cost_usd == pytest.approx(expected.cost_usd[is_new])
     assert seen.context_tokens == expected.context_tokens
     assert seen.context_window == ((1_000_000 if is_new else 200_000) if expected.has_window else None)
@@ -155,20 +155,41 @@ def test_a_second_stretch_of_work_makes_the_run_unanswered_again() -> None:
 
 
 def test_the_text_is_that_of_the_last_result() -> None:
-    assert observe(*recorded_lines(f"{NEW}/subagent.jsonl")).result_text == "The subagent counted four words.\n"
+    assert observe(*recorded_lines(f"{NEW}/subagent.jsonl")).answer == "The subagent counted four words.\n"
 
 
-def test_an_earlier_answer_does_not_explain_a_failure() -> None:
+def test_a_later_failure_takes_no_answer_back() -> None:
     seen = Evidence()
     seen.observe_stream({"type": "result", "is_error": False, "result": "all is well"})
     seen.observe_stream({"type": "result", "is_error": True, "errors": ["[ede_diagnostic] x", "it broke"]})
-    assert seen.result_text is None
-    assert seen.errors == ("it broke",)
+    assert (seen.own.ended_well, seen.answer) == (True, "all is well")
+    assert (seen.current.ended_well, seen.current.errors) == (False, ("it broke",))
+
+
+SAID: Line = {"type": "assistant", "message": {"model": "haiku", "content": [{"type": "text", "text": "It is done."}]}}
+
+
+@pytest.mark.parametrize("empty", [{"result": ""}, {"result": None}, {}])
+def test_where_the_result_is_empty_the_answer_is_the_last_text_of_the_main_thread(empty: Line) -> None:
+    subagent = {**SAID, "parent_tool_use_id": "t", "message": {"content": [{"type": "text", "text": "aside"}]}}
+    synthetic = {**SAID, "message": {"model": "<synthetic>", "content": [{"type": "text", "text": "No response"}]}}
+    seen = observe(SAID, subagent, synthetic, {"type": "result", "is_error": False, **empty})
+    assert seen.answer == "It is done."
+
+
+def test_stretches_are_cut_at_results_and_their_number_is_bounded() -> None:
+    seen = observe(ASSISTANT, {"type": "result"}, {"type": "system", "subtype": "status"}, ASSISTANT)
+    assert [stretch.ended for stretch in seen.stretches] == [True, False]
+    for number in range(MAX_STRETCHES * 2):
+        seen.observe_stream({"type": "result", "result": f"{number}"})
+    assert len(seen.stretches) == MAX_STRETCHES
+    assert seen.own.answers == 1
+    assert seen.answer == f"{MAX_STRETCHES * 2 - 1}"
 
 
 @pytest.mark.parametrize(("release", "denied"), [(OLD, 1), (NEW, 2)])
 def test_denied_tool_calls_are_counted(release: str, denied: int) -> None:
-    assert observe(*recorded_lines(f"{release}/tools_denied.jsonl")).permission_denials == denied
+    assert observe(*recorded_lines(f"{release}/tools_denied.jsonl")).denials.count == denied
 
 
 @pytest.mark.parametrize("release", [OLD, NEW])
@@ -177,7 +198,7 @@ def test_a_retry_that_was_answered_leaves_no_error(release: str) -> None:
     seen, errors = Evidence(), []
     for line in lines:
         seen.observe_stream(line)
-        errors.append(seen.retry_error)
+        errors.append(seen.current.retry_error)
     assert "overloaded" in errors
     assert errors[-1] is None
 
@@ -317,22 +338,35 @@ def test_no_recorded_run_is_empty(release: str, name: str) -> None:
 
 def test_a_refusal_for_the_account_is_no_authentication_failure() -> None:
     line = {"type": "system", "subtype": "api_retry", "error_status": 403, "error": "verification_required"}
-    assert observe(line).retry_error == "verification_required"
+    assert observe(line).current.retry_error == "verification_required"
 
 
-def test_the_window_is_that_of_the_model_with_the_most_cached_input() -> None:
+@pytest.mark.parametrize(
+    ("answered", "window"), [("small", 200_000), ("main", 1_000_000), ("other", 1_000_000), (None, 1_000_000)]
+)
+def test_the_window_is_that_of_the_model_that_answered_else_of_the_one_used_most(
+    answered: str | None, window: int
+) -> None:
     models = {
         "small": {"cacheReadInputTokens": 10, "contextWindow": 200_000},
-        "main": {"cacheReadInputTokens": 9_000, "contextWindow": 1_000_000},
+        "main[1m]": {"cacheReadInputTokens": 9_000, "contextWindow": 1_000_000},
         "odd": None,
     }
-    assert observe({"type": "result", "modelUsage": models}).context_window == 1_000_000
+    lines = [] if answered is None else [{"type": "assistant", "message": {"model": answered, "usage": USAGE}}]
+    assert observe(*lines, {"type": "result", "modelUsage": models}).context_window == window
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_retry_after_a_refusal_is_an_authentication_failure_whatever_it_is_called(status: int) -> None:
+@pytest.mark.parametrize("odd", ["a\0b", "x" * 65, "a b", "../x", "", "-" * 200_000, 7])
+def test_what_can_be_no_sessions_id_is_not_taken_for_one(odd: object) -> None:
+    assert observe({"type": "system", "subtype": "init", "session_id": odd}).session_id is None
+
+
+@pytest.mark.parametrize(("status", "error"), [(401, "authentication_failed"), (403, "unknown"), (None, "unknown")])
+def test_a_retry_after_a_401_alone_is_an_authentication_failure_whatever_it_is_called(
+    status: int | None, error: str
+) -> None:
     line = {"type": "system", "subtype": "api_retry", "error_status": status, "error": "unknown"}
-    assert observe(line).retry_error == "authentication_failed"
+    assert observe(line).current.retry_error == error
 
 
 @pytest.mark.parametrize(
@@ -350,7 +384,7 @@ def test_a_retry_after_a_refusal_is_an_authentication_failure_whatever_it_is_cal
 )
 def test_a_rejected_limit_and_its_reset_are_kept(line: Line, rejected: bool, resets_at: int | None) -> None:
     seen = observe({"type": "rate_limit_event", **line})
-    assert (seen.limit_rejected, seen.limit_resets_at) == (rejected, resets_at)
+    assert (seen.current.limit_rejected, seen.refusal and seen.refusal.resets_at) == (rejected, resets_at)
 
 
 @pytest.mark.parametrize("depth", [300, 1000])
@@ -374,6 +408,8 @@ FIELDS = st.sampled_from(
     [
         *("subtype", "session_id", "claude_code_version", "apiKeySource", "error", "error_status", "message", "tasks"),
         *("compact_metadata", "usage", "total_cost_usd", "is_error", "result", "terminal_reason", "api_error_status"),
+        *("prevent_continuation", "prompt_submit_outcome", "deferred_tool_use", "structured_output", "stop_reason"),
+        *("text", "reason", "input", "rateLimitType", "api_error"),
         *("errors", "permission_denials", "modelUsage", "rate_limit_info", "parent_tool_use_id", "status", "resetsAt"),
         *("content", "model", "id", "name", "tool_use_id", "type", "post_tokens", "input_tokens", "contextWindow"),
         "cacheReadInputTokens",
@@ -393,6 +429,7 @@ ODD_LINES = st.builds(
             *({"type": kind} for kind in ("assistant", "user", "result", "rate_limit_event", "stream_event")),
             *({"type": "system", "subtype": kind} for kind in ("init", "api_retry", "compact_boundary", "status")),
             {"type": "system", "subtype": "background_tasks_changed"},
+            {"type": "system", "subtype": "informational"},
             {"type": "system"},
             {},
         ]
@@ -403,16 +440,22 @@ ODD_LINES = st.builds(
 @given(st.lists(ODD_LINES, max_size=3))
 def test_odd_shapes_are_no_error_and_each_finding_has_its_type(lines: list[Line]) -> None:
     seen = observe(*lines)
-    for value in (seen.session_id, seen.result_text, seen.synthetic_error, seen.retry_error, seen.terminal_reason):
+    texts = [seen.session_id, seen.answer, seen.model]
+    numbers = [seen.context_tokens, seen.context_window, seen.refusal and seen.refusal.resets_at]
+    for stretch in seen.stretches:
+        texts += [stretch.result_text, stretch.text, stretch.synthetic_error, stretch.retry_error, stretch.subtype]
+        texts += [stretch.terminal_reason, stretch.stop_reason, stretch.blocked, stretch.deferred]
+        numbers += [stretch.api_error_status, stretch.retry_status]
+        assert all(isinstance(error, str) for error in stretch.errors)
+    for value in texts:
         assert value != ""
         assert type(value) in {str, type(None)}
-    for number in (seen.context_tokens, seen.context_window, seen.api_error_status, seen.limit_resets_at):
+    for number in numbers:
         assert type(number) in {int, type(None)}
         assert abs(number or 0) <= 3 * MOST  # the sum of three counters
     assert type(seen.total_cost_usd) in {float, type(None)}
-    assert all(isinstance(error, str) for error in seen.errors)
     assert all(isinstance(word, str) for pair in seen.running_tools.items() for word in pair)
 
 
 def test_a_type_of_a_later_release_shows_nothing() -> None:
-    assert observe({"type": "later", "is_error": True, "session_id": "x"}) == Evidence()
+    assert observe({"type": "later", "is_error": True, "session_id": "x"}) == Evidence(lines=1)

@@ -22,24 +22,25 @@ FLOORS = {
     1: """
         configuration moments sieve
         agent.__init__ agent.mark agent.pause agent.retry agent.state
-        claude.__init__ claude.allowance claude.argv claude.arrivals claude.compatibility claude.evidence claude.outcome
-        claude.planned claude.prompt
-        claude.redact claude.settings_flag claude.stream claude.watch
+        claude.__init__ claude.allowance claude.argv claude.arrivals claude.compatibility claude.denials claude.evidence
+        claude.limits claude.mcp claude.missing_servers claude.models claude.options claude.outcome claude.own_settings
+        claude.planned claude.prompt claude.redact claude.said claude.served claude.settings_flag claude.stream
+        claude.stretch claude.watch
         control.__init__ control.place control.wire
         demo.__init__ demo.replay
         hive.__init__ hive.address hive.hosting hive.report hive.schema hive.tenure
-        render.__init__ render.figures render.panel render.table render.text
-        store.__init__ store.mounts store.schema
+        render.__init__ render.endings render.figures render.limits render.panel render.table render.text
+        store.__init__ store.mounts store.schema store.surroundings
         web.__init__ web.api web.bind web.gate web.openapi web.sse
     """,
     2: """
         diagnosis ring
         agent.config agent.settings_copy
-        claude.guard claude.process claude.program
+        claude.files claude.guard claude.process claude.program
         control.client control.peer
         hive.room
         store.backup store.db store.ended store.events store.facts store.folder store.inbox store.log store.model
-        store.place store.planned store.report store.rescue store.spent store.stats store.turns
+        store.place store.report store.rescue store.spent store.stats store.turns
     """,
     3: """
         bus
@@ -103,7 +104,9 @@ NOT_PURE = {"os", "io", "time", "random", "tempfile", "shutil", "select", "selec
 PROGRAMS = {"claude.guard", "demo.replay"}  # run as themselves: the standard library alone, and what they like of it
 WITHOUT_RICH = {
     "render.document",
+    "render.endings",
     "render.figures",
+    "render.limits",
     "render.panel",
     "render.table",
     "render.text",

@@ -9,8 +9,8 @@ from hyperhive_cli.render.panel import (
     agents_to_lines,
     budget_to_rows,
     fit,
+    hive_to_lines,
     moment,
-    sign_of,
     status_to_rows,
     today_words,
 )
@@ -22,8 +22,8 @@ FOUND: dict[str, Any] = {
     "agent": "tester", "workspace": "/some/space", "state_dir": "/state", "running": True, "pid": 12, "boot": "b",
     "status": "online", "waits_until": None, "state": "thinking", "since_unix": NOW - 65, "model": "haiku",
     "session_id": "s-1", "auth_source": "none", "context_tokens": 76_000, "context_window": 200_000, "usage": None,
-    "unread": 2, "dead": 1, "login": None, "seq": 3, "paused": False, "prewarmed": None,
-    "budget": None, "last_compaction": None, "problems": [], "next_due": 0,
+    "unread": 2, "held": 0, "dead": 1, "login": None, "seq": 3, "paused": False, "prewarmed": None,
+    "budget": None, "last_compaction": None, "limits": [], "mcp": None, "problems": [], "next_due": 0,
     "last_event": {"seq": 3, "ts": 0, "kind": "note", "age_s": 2.5},
     "last_turn": {
         "outcome": "crashed", "started": (NOW - 199) * 1000, "duration_ms": 4_000,
@@ -110,6 +110,26 @@ def test_messages_that_wait_for_their_time_say_when() -> None:
     assert " (in 3m 04s), 1 dead" in found
 
 
+def test_held_messages_are_counted_beside_dead_ones() -> None:
+    assert words_of(FOUND | {"held": 3}, "inbox") == "2 waiting, 3 held, 1 dead (hyperhive inbox)"
+    assert words_of(FOUND | {"held": 1, "dead": 0}, "inbox") == "2 waiting, 1 held (hyperhive inbox)"
+
+
+def test_the_table_of_agents_has_a_column_for_held_messages_where_there_are_some() -> None:
+    head, row, other = agents_to_lines([FOUND | {"held": 3}, FOUND], NOW, 200)
+    at = head.split().index("held")
+    assert (head.split()[at - 1 : at + 2], row.split()[-7:-3]) == (
+        ["waiting", "held", "dead"],
+        ["2", "3", "1", "$1.50"],
+    )
+    assert other.split()[-7:-3] == ["2", "0", "1", "$1.50"]
+    assert "held" not in agents_to_lines([FOUND], NOW, 200)[0]
+    hive = {"machine": "a", "lease_s": 30.0, "wanted": None, "epoch": 1, "leased": 0, "report_age_s": 1.0}
+    for held, is_shown in ((0, False), (2, True)):
+        head, *_ = hive_to_lines([FOUND | {"held": held, "hive": hive}], [], 200)
+        assert ("held" in head.split()) is is_shown
+
+
 def test_the_limits_and_the_newest_compaction_have_rows() -> None:
     budget: dict[str, Any] = {
         "limits": {"turn_cost": 2.0, "day_cost": 20.0, "turn_tokens": None, "tool_calls": 300},
@@ -159,20 +179,26 @@ def test_what_others_have_written_steers_no_terminal() -> None:
     assert not any(not c.isprintable() for line in lines(found) for c in line)
 
 
+def test_the_limits_of_the_account_and_missing_servers_have_rows() -> None:
+    limits = [
+        {"name": "5-hour limit", "status": "allowed", "utilization": 0.2, "resets_at": NOW - 1},
+        {"name": "weekly limit", "status": "allowed_warning", "utilization": 0.78, "resets_at": NOW + 3600},
+        {"name": "weekly Opus limit", "status": "rejected", "utilization": None, "resets_at": NOW + 3600},
+    ]
+    found = FOUND | {"limits": limits, "mcp": ["gone: failed", "slow: not up yet"]}
+    rows = dict(status_to_rows(found, NOW))
+    weekly, gap, opus = rows["limits"]
+    assert (weekly[0].split(", ")[0], weekly[1]) == ("weekly limit 78% used", "warn")
+    assert gap == (" · ", "quiet")
+    assert (opus[0].split(", ")[0], opus[1]) == ("weekly Opus limit reached", "bad")
+    assert rows["MCP"] == [("gone: failed; slow: not up yet", "warn")]
+    assert {"limits", "MCP"}.isdisjoint(dict(status_to_rows(FOUND | {"mcp": []}, NOW)))
+
+
 def test_a_paused_inbox_and_a_waiting_claude_are_said() -> None:
     waiting = {"pid": 7, "since": NOW - 12, "rss_bytes": 155_000_000}
     assert words_of(FOUND | {"paused": True, "dead": 0}, "inbox") == "2 waiting, paused (hyperhive resume)"
     assert words_of(FOUND | {"prewarmed": waiting}, "prewarmed") == "pid 7, for 12s, 155 MB"
-
-
-def test_signs() -> None:
-    assert [sign_of(word)[0] for word in ("ok", "billing", "cancelled", "stalled", "new_one")] == [
-        "✓",
-        "·",
-        "·",
-        "✗",
-        "✗",
-    ]
 
 
 def test_a_day_without_a_turn() -> None:
@@ -213,3 +239,10 @@ def test_a_table_gives_up_what_it_can_do_without() -> None:
     assert table(heads, rows, 40, shares=[1.0, 0.5])[1:] == [
         "a long name    1   22  █████████████████", "b            333       ████████▌",
     ]  # fmt: skip
+
+
+def test_the_last_turn_says_what_was_denied_in_the_colour_of_a_warning() -> None:
+    turn = {**FOUND["last_turn"], "outcome": "ok", "denied": 2, "message_state": "done", "note": None}
+    ((words, style),) = dict(status_to_rows(FOUND | {"last_turn": turn}, NOW))["last turn"]
+    assert (words.startswith("ok, 2 denied, "), style) == (True, "warn")
+    assert dict(status_to_rows(FOUND, NOW))["last turn"][0][1] == ""

@@ -164,4 +164,4 @@ def test_after_a_person_has_looked_the_counts_begin_anew() -> None:
 def test_credentials_that_were_not_expected_are_named_while_the_agent_is_held() -> None:
     pause = Pauses().after(Outcome(OutcomeKind.WRONG_AUTH, "expected a, found b"), now=0, now_unix=NOW, jitter=0)
     assert pause is not None
-    assert pause.reason.startswith("expected a, found b; give claude the expected credentials")
+    assert pause.reason.startswith("expected a, found b: give claude the expected credentials")

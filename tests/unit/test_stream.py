@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperhive_cli.claude.evidence import Evidence
-from hyperhive_cli.claude.stream import NOTE_TEXT_LIMIT, Oversized, content_blocks, line_to_event, tool_names
+from hyperhive_cli.claude.stream import (
+    NOTE_TEXT_LIMIT,
+    Oversized,
+    content_blocks,
+    line_to_event,
+    result_head,
+    tool_names,
+)
 from hyperhive_cli.events import BusEvent, Note, Stream
 from tests.conftest import recording, recording_index
 
@@ -120,7 +127,6 @@ def test_t44_a_lone_surrogate_is_replaced_and_a_pair_is_kept(escaped: str, text:
     "line",
     [
         *(b"5", b'"text"', b"[]", b"[{}]", b"null", b"true", b"plain words", b"{", b'{"a":1', b'{"a":1}}', b"{'a':1}"),
-        *(b'{"a":NaN}', b'{"a":Infinity}', b'{"a":-Infinity}', b'{"a":1e999}', b'{"a":' + b"9" * 5000 + b"}"),
         *(
             b'{"a":1}{"b":2}',
             b'{"a":"\x00"}',
@@ -135,6 +141,59 @@ def test_t44_a_lone_surrogate_is_replaced_and_a_pair_is_kept(escaped: str, text:
 def test_t45_what_is_no_json_object_becomes_a_note(line: bytes) -> None:
     assert note(line).text[:1] not in {"", "\x00"}
     goes_through_json(line)
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1e999", b"9" * 5000])
+def test_a_number_that_json_has_not_becomes_null_and_the_line_is_read(number: bytes) -> None:
+    line = b'{"type":"result","is_error":false,"total_cost_usd":%b,"num_turns":1}' % number
+    expected = {"type": "result", "is_error": False, "total_cost_usd": None, "num_turns": 1}
+    assert stream(line).line == expected
+    goes_through_json(line)
+
+
+NEW_HEAD = (
+    b'{"duration_api_ms":12,"stop_reason":"end_turn","session_id":"0000-a","total_cost_usd":0.1,"usage":{},'
+    b'"terminal_reason":"completed","is_error":false,"num_turns":3,"subtype":"success","result":"'
+)
+OLD_HEAD = b'{"type":"result","subtype":"success","is_error":true,"api_error_status":529,"num_turns":1,"result":"'
+
+
+@pytest.mark.parametrize(
+    ("head", "fields"),
+    [
+        (
+            NEW_HEAD,
+            {
+                "type": "result", "stop_reason": "end_turn", "session_id": "0000-a", "terminal_reason": "completed",
+                "is_error": False, "num_turns": 3, "subtype": "success",
+            },
+        ),
+        (
+            OLD_HEAD,
+            {"type": "result", "subtype": "success", "is_error": True, "api_error_status": 529, "num_turns": 1},
+        ),
+    ],
+    ids=["2.1.332", "2.1.197"],
+)  # fmt: skip
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_result_that_is_too_long_or_damaged_says_by_its_head_how_it_ended(
+    head: bytes, fields: dict[str, object], *, is_cut: bool
+) -> None:
+    line = head + b'say \\"is_error\\":true, then stop'
+    assert result_head(line if is_cut else Oversized(20_000_000, "c0ffee", line)) == fields
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"plain words",
+        b'{"type":"assistant","message":{"content":"is_error num_turns subtype"}}',
+        rb'{"type":"user","text":"{\"subtype\":\"success\",\"is_error\":false,\"num_turns\":1}',
+        b'{"type":"user","message":{"content":[{"type":"tool_result","is_error":false,"content":"x"}]}}',
+    ],
+)
+def test_no_other_line_is_taken_for_a_result(line: bytes) -> None:
+    assert result_head(line) is None
 
 
 @pytest.mark.parametrize("depth", [200, 253, 254, 255, 1000, 1024])
@@ -206,7 +265,7 @@ def assistant(*blocks: object, **fields: object) -> dict[str, Any]:
         (assistant({"type": "tool_use", "name": ""}), ["unknown"]),
         (assistant({"type": "tool_use", "name": None}), ["unknown"]),
         (assistant({"type": "tool_use", "name": ["Bash"]}), ["unknown"]),
-        (assistant({"type": "server_tool_use", "name": "web"}), []),
+        (assistant({"type": "server_tool_use", "name": "web"}), ["web"]),
         (assistant(None, 5, "tool_use", ["tool_use"]), []),
         ({"type": "assistant"}, []),
         ({"type": "assistant", "message": []}, []),

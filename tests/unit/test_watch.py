@@ -1,6 +1,8 @@
 """The watchdog's verdicts and warnings, as a table over what was seen and the time; no clock but the argument."""
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,23 +11,52 @@ from hypothesis import strategies as st
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause
 from hyperhive_cli.claude.planned import Planned, Wakeup
-from hyperhive_cli.claude.watch import BUSY_SHARE, MOST_SILENCES, WAKEUP_GRACE_S, Limits, Verdict, Watchdog, span
+from hyperhive_cli.claude.watch import (
+    BUSY_SHARE,
+    MAX_FAILED_CALLS,
+    MOST_SILENCES,
+    WAKEUP_GRACE_S,
+    Limits,
+    Verdict,
+    Watchdog,
+    span,
+)
 
 LIMITS = Limits(grace_s=10, background_s=600, init_s=60, stall_s=1800, turn_s=50_000)
 START = 1000.0
+Line = dict[str, Any]
+INIT: Line = {"type": "system", "subtype": "init"}
+TEXT: Line = {"type": "assistant", "message": {"model": "haiku", "content": [{"type": "text", "text": "Working."}]}}
+OK: Line = {"type": "result", "subtype": "success", "is_error": False}
+
+
+def seen_in(*lines: Line, **fields: Any) -> Evidence:  # noqa: ANN401 - those of Evidence
+    """Give what these lines have shown, and what these fields say besides."""
+    seen = Evidence()
+    for line in lines:
+        seen.observe_stream(line)
+    for name, value in fields.items():
+        setattr(seen, name, value)
+    return seen
+
+
 NOTHING = Evidence()
-WORKING = Evidence(inits=1, answering=True)
-BUSY = Evidence(inits=1, answering=True, running_tools={"b": "Read", "a": "Bash"})
-ANSWERED = Evidence(inits=1, results=1)
-SECOND = Evidence(inits=2, results=1, answering=True)
-BACKGROUND = Evidence(inits=1, results=1, tasks={"a", "b"})
-ONE_TASK = Evidence(inits=1, results=1, tasks={"a"})
-SECOND_IN_BACKGROUND = Evidence(inits=2, results=1, answering=True, tasks={"a", "b"})
+HOOK = seen_in({"type": "system", "subtype": "hook_started", "hook_event": "SessionStart"})
+WORKING = seen_in(INIT, TEXT)
+BUSY = seen_in(INIT, TEXT, running_tools={"b": "Read", "a": "Bash"})
+ANSWERED = seen_in(INIT, TEXT, OK)
+ANNOUNCED = seen_in(INIT, TEXT, OK, INIT)
+SECOND = seen_in(INIT, TEXT, OK, INIT, TEXT)
+BACKGROUND = seen_in(INIT, TEXT, OK, tasks={"a", "b"})
+ONE_TASK = seen_in(INIT, TEXT, OK, tasks={"a"})
+SECOND_IN_BACKGROUND = seen_in(INIT, TEXT, OK, INIT, TEXT, tasks={"a", "b"})
 LAST = "last line assistant"
+SILENCES = {Cause.STALLED, Cause.START_TIMEOUT}
 
 # seen, seconds from the start to the last line, and to the verdict; the verdict
 DUE = {
-    "no line": (NOTHING, None, 60, Cause.STALLED, "no line in 60 s"),
+    "no line": (NOTHING, None, 60, Cause.START_TIMEOUT, "no line in 60 s"),
+    "hook": (HOOK, 5, 1805, Cause.START_TIMEOUT, f"no line in 30 min ({LAST} 30 min ago)"),
     "working": (WORKING, 5, 1805, Cause.STALLED, f"no line in 30 min ({LAST} 30 min ago)"),
     "tools": (
         BUSY,
@@ -49,6 +80,7 @@ DUE = {
         Cause.FINISHED,
         "no exit 10 min after the result (1 background task is outstanding)",
     ),
+    "announced": (ANNOUNCED, 5, 605, Cause.FINISHED, "no exit 10 min after the result"),
     "second": (SECOND, 5, 1805, Cause.STALLED, f"no line in 30 min ({LAST} 30 min ago)"),
     "both": (SECOND_IN_BACKGROUND, 5, 1805, Cause.STALLED, f"no line in 30 min ({LAST} 30 min ago)"),
     "limit": (WORKING, 49_990, 50_000, Cause.TIMED_OUT, f"after 13.9 h ({LAST} 10 s ago)"),
@@ -100,7 +132,7 @@ def test_t16_nothing_is_early_and_asking_when_told_to_finds_it_in_time(
 ) -> None:
     del detail
     assert isinstance(watching(seen, last_s).verdict(START + due_s - 0.001), float)
-    assert end_of(watching(seen, last_s), last_s or 0) == (due_s, int(cause is Cause.STALLED and last_s is not None))
+    assert end_of(watching(seen, last_s), last_s or 0) == (due_s, int(cause in SILENCES and last_s is not None))
 
 
 WAITS = Planned(Wakeup("toolu_1", "look again", 1_796_017_620_000, ""))
@@ -108,7 +140,7 @@ WAITS = Planned(Wakeup("toolu_1", "look again", 1_796_017_620_000, ""))
 
 @pytest.mark.parametrize("grace_s", [10, 1000])
 def test_a_claude_that_waits_for_its_wakeup_alone_is_ended_soon_and_nothing_is_wrong(grace_s: float) -> None:
-    watchdog = watching(Evidence(inits=1, results=1, planned=WAITS), 5, Limits(grace_s=grace_s))
+    watchdog = watching(seen_in(INIT, TEXT, OK, planned=WAITS), 5, Limits(grace_s=grace_s))
     assert isinstance(watchdog.verdict(START + 5 + WAKEUP_GRACE_S - 0.01), float)
     verdict = watchdog.verdict(START + 5 + WAKEUP_GRACE_S)
     assert isinstance(verdict, Verdict)
@@ -118,10 +150,11 @@ def test_a_claude_that_waits_for_its_wakeup_alone_is_ended_soon_and_nothing_is_w
 @pytest.mark.parametrize(
     ("seen", "due_s"),
     [
-        (Evidence(inits=1, results=1, planned=WAITS, tasks={"a"}), 605),
-        (Evidence(inits=2, results=1, planned=WAITS, answering=True), 1805),
-        (Evidence(inits=1, planned=WAITS, answering=True), 1805),
+        (seen_in(INIT, TEXT, OK, planned=WAITS, tasks={"a"}), 605),
+        (seen_in(INIT, TEXT, OK, INIT, TEXT, planned=WAITS), 1805),
+        (seen_in(INIT, TEXT, planned=WAITS), 1805),
     ],
+    ids=["a task", "the next stretch", "its own stretch"],
 )
 def test_a_wakeup_ends_no_claude_that_has_something_else_to_do(seen: Evidence, due_s: float) -> None:
     verdict = watching(seen, 5).verdict(START + due_s)
@@ -133,19 +166,39 @@ def test_a_wakeup_ends_no_claude_that_has_something_else_to_do(seen: Evidence, d
 @pytest.mark.parametrize("last_s", [None, 5])
 @pytest.mark.parametrize("results", [0, 1])
 def test_the_first_refused_request_ends_the_run_at_once(results: int, last_s: float | None) -> None:
-    seen = Evidence(retry_error="authentication_failed", results=results)
+    refused = {"type": "system", "subtype": "api_retry", "error": "authentication_failed", "error_status": 401}
+    seen = seen_in(*([INIT, TEXT, OK] * results), refused)
     assert watching(seen, last_s).verdict(START + 5) == Verdict(Cause.LOGIN, "the first request was refused")
 
 
 @pytest.mark.parametrize("error", ["overloaded", "rate_limit", "unknown", "billing_error", None])
 def test_any_other_retry_is_claudes_own_affair(error: str | None) -> None:
-    seen = Evidence(inits=1, answering=True, retry_error=error)
+    seen = seen_in(INIT, {"type": "system", "subtype": "api_retry", "error": error})
     assert isinstance(watching(seen, 5).verdict(START + 6), float)
 
 
 def test_another_session_ends_the_run_at_once() -> None:
-    seen = Evidence(asked_session="a", other_session="b", inits=1, answering=True)
+    seen = seen_in(INIT, asked_session="a", other_session="b")
     assert watching(seen, 5).verdict(START + 5) == Verdict(Cause.WRONG_SESSION, "asked for a, got b")
+
+
+def answered(*, failed: bool) -> Line:
+    block = {"type": "tool_result", "tool_use_id": "t", "content": "InputValidationError", "is_error": failed}
+    return {"type": "user", "message": {"content": [block]}}
+
+
+def test_a_claude_all_of_whose_tool_calls_fail_is_ended_with_the_reason() -> None:
+    call = {"type": "assistant", "message": {"content": [{"type": "tool_use", "id": "t", "name": "Bash"}]}}
+    failing = [call, answered(failed=True)]
+    seen = seen_in(INIT, *failing * (MAX_FAILED_CALLS - 1))
+    watchdog = watching(seen, 5)
+    assert isinstance(watchdog.verdict(START + 5), float)
+    for line in failing:
+        seen.observe_stream(line)
+    why = f"{MAX_FAILED_CALLS} tool calls in a row failed, the last one Bash: InputValidationError"
+    assert watchdog.verdict(START + 5) == Verdict(Cause.STUCK, why)
+    seen.observe_stream(answered(failed=False))
+    assert isinstance(watchdog.verdict(START + 5), float)
 
 
 @pytest.mark.parametrize(
@@ -157,20 +210,68 @@ def test_another_session_ends_the_run_at_once() -> None:
     ],
 )
 def test_other_credentials_end_the_run_at_once(expected: str, found: str | None, detail: str) -> None:
-    seen = Evidence(expected_auth=expected, auth_source=found, inits=1, answering=True)
+    seen = seen_in(INIT, expected_auth=expected, auth_source=found)
     assert watching(seen, 5).verdict(START + 5) == Verdict(Cause.WRONG_AUTH, detail)
 
 
 @pytest.mark.parametrize(
     "seen",
     [
-        Evidence(expected_auth="none", auth_source="none", inits=1, answering=True),
-        Evidence(auth_source="ANTHROPIC_API_KEY", inits=1, answering=True),
+        seen_in(INIT, expected_auth="none", auth_source="none"),
+        seen_in(INIT, auth_source="ANTHROPIC_API_KEY"),
         Evidence(expected_auth="none"),  # before `init`: a compaction writes a line before it
     ],
 )
 def test_the_expected_credentials_or_none_seen_yet_end_nothing(seen: Evidence) -> None:
     assert isinstance(watching(seen, 5).verdict(START + 5), float)
+
+
+# --- the end of the turn, from its last good result on ---
+
+
+@pytest.mark.parametrize("subtype", ["status", "task_progress", "hook_progress", "notification", "of a later release"])
+def test_lines_that_go_on_after_the_result_do_not_put_the_end_off(subtype: str) -> None:
+    seen = seen_in(INIT, TEXT, OK)
+    watchdog = watching(seen, 5)
+    for now in range(6, 15):
+        seen.observe_stream({"type": "system", "subtype": subtype})
+        watchdog.hear(f"system/{subtype}", START + now)
+        assert isinstance(watchdog.verdict(START + now), float)
+    assert watchdog.verdict(START + 15) == Verdict(Cause.FINISHED, "no exit 10 s after the result")
+
+
+@pytest.mark.parametrize("line", [{**OK, "is_error": True}, {**OK, "result": "x"}, {**TEXT, "parent_tool_use_id": "t"}])
+def test_neither_do_results_without_an_answer_nor_a_subagents_lines(line: Line) -> None:
+    seen = seen_in(INIT, TEXT, OK)
+    watchdog = watching(seen, 5)
+    for now in range(6, 15):
+        seen.observe_stream(line)
+        watchdog.hear("result", START + now)
+    assert isinstance(watchdog.verdict(START + 15), Verdict)
+
+
+def test_what_a_background_task_reports_has_time_to_begin_but_no_more_than_the_background_wait() -> None:
+    seen = seen_in(INIT, TEXT, OK, tasks={"a"})
+    watchdog = watching(seen, 5)
+    seen.tasks.clear()
+    watchdog.hear("system/background_tasks_changed", START + 300)
+    assert isinstance(watchdog.verdict(START + 309), float)
+    assert watchdog.verdict(START + 310) == Verdict(Cause.FINISHED, "no exit 10 s after the last background task")
+    for now in range(301, 605):  # tasks that come and go
+        seen.tasks = {"b"} if now % 2 else set()
+        watchdog.hear("system/background_tasks_changed", START + now)
+    assert isinstance(watchdog.verdict(START + 604), float)
+    assert isinstance(watchdog.verdict(START + 605), Verdict)
+
+
+def test_a_new_answer_of_the_main_thread_does() -> None:
+    seen = seen_in(INIT, TEXT, OK)
+    watchdog = watching(seen, 5)
+    for line, now in ((INIT, 6), (TEXT, 12), (OK, 500)):
+        seen.observe_stream(line)
+        watchdog.hear("", START + now)
+    assert isinstance(watchdog.verdict(START + 509), float)
+    assert isinstance(watchdog.verdict(START + 510), Verdict)
 
 
 # --- signs of life ---
@@ -212,7 +313,7 @@ def test_a_reading_that_says_nothing_is_no_sign_of_life(readings: tuple[float | 
 
 
 def test_a_tool_that_has_ended_is_no_sign_of_life_any_more() -> None:
-    seen = Evidence(inits=1, answering=True, running_tools={"a": "Bash"})
+    seen = seen_in(INIT, TEXT, running_tools={"a": "Bash"})
     watchdog = watching(seen, 5)
     seen.running_tools.clear()
     watchdog.hear("user", START + 10)
@@ -236,7 +337,7 @@ def test_the_processor_time_is_read_seldom_and_only_in_a_silence_in_mid_turn() -
 
 
 def test_a_silence_is_warned_of_once_at_half_its_time_with_what_is_seen() -> None:
-    seen = Evidence(inits=1, answering=True, running_tools={"a": "Bash"})
+    seen = seen_in(INIT, TEXT, running_tools={"a": "Bash"})
     watchdog = watching(seen, 5)
     seen.running_tools["b"] = "Read"
     watchdog.hear("system/task_progress", START + 65)
@@ -268,7 +369,25 @@ def test_a_verdict_says_what_the_tree_computed_last() -> None:
 
 def test_a_turn_that_times_out_before_its_first_line_says_so() -> None:
     limits = Limits(init_s=60, turn_s=3)
-    assert watching(NOTHING, None, limits).verdict(START + 3) == Verdict(Cause.TIMED_OUT, "after 3 s (no line yet)")
+    assert watching(NOTHING, None, limits).verdict(START + 3) == Verdict(Cause.START_TIMEOUT, "after 3 s (no line yet)")
+
+
+@pytest.mark.parametrize(
+    ("servers", "named"),
+    [
+        (("slow",), "slow"),
+        (tuple("abcde"), "a, b, c, d, e"),
+        (tuple("abcdefg"), "a, b, c, d, e and 2 more"),
+        (("x" * 100,), "x" * 40),
+    ],
+)
+def test_a_start_that_takes_too_long_names_the_mcp_servers_that_it_may_have_waited_for(
+    servers: tuple[str, ...], named: str
+) -> None:
+    detail = f"no line in 60 s; it starts its MCP servers first: {named} (see MCP_TIMEOUT and run --start-timeout)"
+    assert watching(NOTHING, None, replace(LIMITS, servers=servers)).verdict(START + 60) == Verdict(
+        Cause.START_TIMEOUT, detail
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hyperhive_cli.web.api import CHANGES, GLOBAL, READINGS
 from tests.conftest import FakeClaude, wait_until
 from tests.forkserver import Forkserver
 from tests.harness import ANSWER, LIMIT_S, TEXT, Hive, gated
+from tests.store.made_messages import hold
 from tests.web.site import JSON, Site, open_site, plain_environment
 
 UNKNOWN = 10**9
@@ -48,6 +49,7 @@ def test_a_message_is_put_run_and_read_again(site: Site, hive: Hive, fake_claude
     (figures,) = site.get("/api/turns")["turns"]
     assert figures.items() <= turn.items()
     assert {"outcome", "context_tokens", "cost_usd", "output_tokens", "tool_call_count"} < figures.keys()
+    assert ("answered_model" in figures, figures["denied"], figures["message_state"]) == (True, 0, "done")
     assert not {"body", "result_text"} & figures.keys()
 
 
@@ -118,6 +120,20 @@ def test_a_stopped_agent_can_be_read_and_says_why_it_cannot_be_changed(site: Sit
         assert answer.status == 503, change.path
         assert answer.json() == {"error": "no harness is running for agent 'bee'", "hint": "hyperhive -a bee run"}
     assert site.get("/api/inbox?all=1") == before
+
+
+def test_a_held_message_is_listed_and_decided_on(site: Site, hive: Hive) -> None:
+    for reason in ("claude asks to run Bash", "claude asks to run Write"):
+        hold(hive.state_dir / "hyperhive-inbox.sqlite", reason)
+    with hive.run():
+        assert site.post("/api/pause").json() == {}
+        state = site.get("/api/state")
+        assert (state["unread"], state["held"]) == (0, 2)
+        found = [(one["id"], one["state"], one["reason"]) for one in site.get("/api/inbox")["messages"]]
+        assert found == [(1, "held", "claude asks to run Bash"), (2, "held", "claude asks to run Write")]
+        assert site.post("/api/inbox/1/retry").json()["message"]["state"] == "ready"
+        assert site.post("/api/inbox/2/cancel").json()["message"]["state"] == "cancelled"
+        assert [one["id"] for one in site.get("/api/inbox")["messages"]] == [1]
 
 
 def test_all_agents_of_a_machine_are_served_and_a_new_one_is_found(

@@ -153,10 +153,10 @@ test("whatever shape an event has, it gives rows and never throws", () => {
   for (const value of odd) {
     for (const kind of kinds) {
       const fields = Object.fromEntries(
-        ["from", "body", "ts", "text", "note", "outcome", "usage", "status", "model", "message_id"].map((name) => [
-          name,
-          value,
-        ]),
+        [
+          ...["from", "body", "ts", "text", "note", "outcome", "usage", "status", "model", "message_id"],
+          ...["denied", "message_state"],
+        ].map((name) => [name, value]),
       );
       for (const row of eventToRows({ kind, ...fields }, new Memory()))
         assert.doesNotMatch(JSON.stringify(row), /not readable/u);

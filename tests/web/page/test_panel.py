@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Locator
 
 from tests.conftest import CHROMIUM, FakeClaude, wait_until
-from tests.harness import SOURCE, TEXT, UNKNOWN_MODEL, Hive, gated, outcomes
+from tests.harness import BAD_REQUEST, SOURCE, TEXT, Hive, gated, outcomes
+from tests.store.made_messages import hold
 from tests.web.page.browser import NO_CHROMIUM, PHONE, Window, gateway, open_window
 
 PAGE = "https://claude.ai/oauth/authorize?fake"
@@ -91,10 +92,10 @@ def test_a_dead_message_is_tried_again_and_a_compaction_is_waited_for(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:
     compact = [{"replay": "v2.1.330/compact.jsonl", "session_id": "from_argv"}]
-    fake_claude.script(UNKNOWN_MODEL, TEXT, compact)
+    fake_claude.script(BAD_REQUEST, TEXT, compact)
     with hive.run("--message", "one") as program, gateway(hive) as url, open_window(browser, hive, url) as window:
         program.wait_for_kind("turn_end", outcome="bad_request")
-        window.wait_text(".inbox .reason", "model")
+        window.wait_text(".inbox .reason", "non-empty")
         window.page.get_by_role("button", name="retry message 1").click()
         program.wait_for_kind("turn_end", outcome="ok")
         window.wait_text(".inbox-words", "Nothing waits.")
@@ -102,6 +103,23 @@ def test_a_dead_message_is_tried_again_and_a_compaction_is_waited_for(
         window.wait_text(".reply.fine", "compacted")
         window.wait_text(".remark", "compacted ")
         window.check_rows()
+
+
+def test_a_held_message_is_shown_with_its_reason_and_tried_again_or_cancelled(
+    browser: Browser, hive: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script(TEXT)
+    inbox = hive.state_dir / "hyperhive-inbox.sqlite"
+    for reason in ("claude asks to run Bash", "claude asks to run Write"):
+        hold(inbox, reason)
+    with hive.run() as program, gateway(hive) as url, open_window(browser, hive, url) as window:
+        window.wait_text(".inbox .warn", "held")
+        window.wait_text(".inbox .reason.warn", "claude asks to run Bash")
+        window.page.get_by_role("button", name="retry message 1").click()
+        program.wait_for_kind("turn_end", message_id=1, outcome="ok")
+        window.page.get_by_role("button", name="cancel message 2").click()
+        window.wait_text(".inbox-words", "Nothing waits.")
+    assert [message["state"] for message in hive.messages("--all")] == ["done", "cancelled"]
 
 
 def test_a_login_lands_from_the_page_and_the_page_changes_by_itself(
@@ -205,7 +223,7 @@ def test_nothing_is_serious_for_accessibility_or_too_wide_for_a_phone(
 ) -> None:
     tools = [{"replay": "v2.1.330/tools.jsonl", "session_id": "from_argv"}]
     subagent = [{"replay": "v2.1.330/subagent.jsonl", "session_id": "from_argv"}]
-    fake_claude.script(tools, subagent, [{"replay": "v2.1.330/partial.jsonl"}], UNKNOWN_MODEL, logged_in="file")
+    fake_claude.script(tools, subagent, [{"replay": "v2.1.330/partial.jsonl"}], BAD_REQUEST, logged_in="file")
     hive.drain(*(word for body in ("a", "b", "c", "x" * 300) for word in ("--message", body)))
     with hive.run(), gateway(hive) as url:
         for scheme in ("light", "dark"):

@@ -1,7 +1,7 @@
 /** The last turns: what is known of them, and when it is drawn. */
 
 import { find, h } from "./dom.js";
-import { signOf } from "./facts.js";
+import { endRemarks, isOk, signOf } from "./facts.js";
 import { plotOptions } from "./plot.js";
 import { count, dollars, duration, moment, number, plural, string, tokens } from "./text.js";
 
@@ -109,11 +109,12 @@ export class Charts {
 
 /** A sign for each turn, oldest first. @param {Record<string, any>[]} turns */
 function outcomes(turns) {
-  const ok = turns.filter((turn) => turn.outcome === "ok").length;
+  const ok = turns.filter((turn) => isOk(turn.outcome)).length;
   const signs = turns.map((turn) => {
-    const [sign, tone] = signOf(turn.outcome);
+    const [sign, tone] = signOf(turn.outcome, turn.denied);
     const took = duration(count(turn.duration_ms) / 1000);
-    const facts = [string(turn.outcome), took, plural(count(turn.tool_call_count), "tool"), moment(turn.started)];
+    const tools = plural(count(turn.tool_call_count), "tool");
+    const facts = [string(turn.outcome), took, tools, ...endRemarks(turn), moment(turn.started)];
     return h("span", { class: tone, title: `#${turn.turn_id} ${facts.filter(Boolean).join(", ")}` }, sign);
   });
   const caption = h("figcaption", "", h("b", "", "outcomes"), " ", h("span", "quiet", `${ok} ok of ${turns.length}`));

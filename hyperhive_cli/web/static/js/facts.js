@@ -1,5 +1,6 @@
 /** What the header says: a reducer over the agent's state and its events, and the words for it. Pure. */
 
+import { OUTCOMES } from "./outcomes.js";
 import { clock, count, duration, mapping, number, oneLine, string, textOf, timeOfDay, tokens } from "./text.js";
 
 /** @typedef {"fine" | "warn" | "bad" | "quiet" | ""} Tone */
@@ -21,8 +22,13 @@ const STATUS = new Map(
 const NEAR_FULL = 0.7;
 const FULL = 0.9;
 
-/** Outcomes that wait for the world or a person, and are nobody's failure. */
-export const PATIENT = new Set(["needs_login", "rate_limited", "overloaded", "billing", "cancelled", "interrupted"]);
+/** The tones of outcomes.js → those of the page. @type {Map<string, Tone>} */
+const TONES = new Map([
+  ["ok", "fine"],
+  ["warning", "warn"],
+  ["failure", "bad"],
+  ["neutral", "quiet"],
+]);
 
 /**
  * Give the words and the tone of a status; an unknown one is shown as it is.
@@ -36,13 +42,37 @@ export function statusWords(status) {
 }
 
 /**
- * Give an outcome's sign and tone: ✓ it worked, ✗ it failed, · it waits or was ended on purpose.
- * @param {string} outcome
+ * Whether an outcome says that the turn did what it was asked.
+ * @param {unknown} outcome
+ */
+export function isOk(outcome) {
+  return OUTCOMES.get(string(outcome))?.tone === "ok";
+}
+
+/**
+ * Give an outcome's sign and tone; one that is not known counts as a failure. A turn that is ok, but in which tool
+ * calls were denied, is a warning.
+ * @param {unknown} outcome @param {unknown} [denied] how many calls
  * @returns {[string, Tone]}
  */
-export function signOf(outcome) {
-  if (outcome === "ok") return ["✓", "fine"];
-  return PATIENT.has(outcome) ? ["·", "warn"] : ["✗", "bad"];
+export function signOf(outcome, denied) {
+  const { sign, tone } = OUTCOMES.get(string(outcome)) ?? { sign: "✗", tone: "failure" };
+  return [sign, (tone === "ok" && count(denied) ? TONES.get("warning") : TONES.get(tone)) ?? "bad"];
+}
+
+/** What became of a message, if the outcome's word does not say it. */
+const TOLD_STATES = new Set(["dead", "held"]);
+
+/**
+ * Say what the outcome of a turn's end does not: how many tool calls were denied, that the message is dead or held.
+ * @param {Record<string, any>} event
+ * @returns {string[]}
+ */
+export function endRemarks(event) {
+  const denied = count(event.denied);
+  return [denied ? `${denied} denied` : "", TOLD_STATES.has(event.message_state) ? event.message_state : ""].filter(
+    Boolean,
+  );
 }
 
 /**

@@ -1,4 +1,4 @@
-/** The inbox beside the transcript: what waits, runs or is dead, with cancel and retry. */
+/** The inbox beside the transcript: what waits, runs, is held or dead, with cancel and retry. */
 
 import { complaint } from "./composer.js";
 import { find, folded, h, setText } from "./dom.js";
@@ -8,7 +8,15 @@ import { clean, duration, oneLine, plural, textOf } from "./text.js";
 
 const BODY_CHARS = 280;
 /** State → the words for it, and their tone. @type {Record<string, [string, string]>} */
-const STATES = { leased: ["running", "fine"], ready: ["waits", "quiet"], dead: ["dead", "bad"] };
+const STATES = {
+  leased: ["running", "fine"],
+  ready: ["waits", "quiet"],
+  held: ["held", "warn"],
+  dead: ["dead", "bad"],
+};
+
+/** State → what a person can do. @type {Record<string, string[]>} */
+const VERBS = { ready: ["cancel"], held: ["retry", "cancel"], dead: ["retry"], cancelled: ["retry"] };
 
 export class Inbox {
   /** @param {Api} api @param {() => void} changed */
@@ -79,7 +87,7 @@ export class Inbox {
       { "data-id": String(message.id) },
       head,
       body,
-      reason && h("div", `reason ${message.state === "dead" ? "bad" : "quiet"}`, oneLine(reason, 400)),
+      reason && h("div", `reason ${tone}`, oneLine(reason, 400)),
       buttons,
     );
   }
@@ -95,8 +103,7 @@ export class Inbox {
   /** @param {Record<string, any>} message */
   buttons(message) {
     if (this.isReadOnly) return [];
-    const verbs =
-      { ready: ["cancel"], dead: ["retry"], cancelled: ["retry"] }[/** @type {string} */ (message.state)] ?? [];
+    const verbs = [...(VERBS[message.state] ?? [])];
     if (message.state === "ready" && message.not_before > Date.now()) verbs.push("retry");
     return verbs.map((verb) =>
       h(

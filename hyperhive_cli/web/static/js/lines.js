@@ -1,8 +1,12 @@
 /** One line of claude's stdout → the rows that show it: a table of small cases, keyed by its type. Pure. */
 
+import { limitWords, readLimit } from "./limits.js";
 import { remark } from "./row.js";
+import { said } from "./said.js";
+import { isServed } from "./served.js";
 import {
   brief,
+  clean,
   count,
   duration,
   grouped,
@@ -16,22 +20,29 @@ import {
   tokens,
 } from "./text.js";
 import { answerSummary, callSummary, contentText } from "./tool.js";
+import { textIn } from "./words.js";
 
 /** @import { Memory } from "./memory.js" */
 /** @import { Row } from "./row.js" */
 /** @typedef {Record<string, any>} Line */
 /** @typedef {(line: Line, memory: Memory) => Row[]} Case */
 
+const HOOK_FEEDBACK = /^[A-Z]\w*(?::\S+)? hook (?:feedback|stopped continuation|blocking error|error)\b/u;
 const DIAGNOSTIC = "[ede_diagnostic]"; // the binary's own, in a list of errors
 
-/** Give the rows of one line; an unknown type is one dim line. @type {Case} */
+/** Give the rows of one line; one of an unknown type is its name and its texts. @type {Case} */
 export function claudeRows(line, memory) {
   const [kind, subtype] = [string(line.type), string(line.subtype)];
   const found = kind === "system" ? SYSTEM.get(subtype) : TYPES.get(kind);
-  const parts = [line.type, line.subtype].filter((part) => part !== null && part !== undefined);
-  const name = parts.map((part) => brief(part, 40)).join("/");
-  const rows = found ? found(line, memory) : [remark(name || "a line without a type")];
+  const rows = found ? found(line, memory) : saidRows(line, memory);
   return rows.length ? ofThread(rows, string(line.parent_tool_use_id), memory) : rows;
+}
+
+/** Show what a line says that has no case here, once a turn. @type {Case} */
+function saidRows(line, memory) {
+  const found = said(line);
+  if (!found || !memory.noteText(found.text)) return [];
+  return [remark(clean(found.text), found.tone, found.mark)];
 }
 
 /**
@@ -51,13 +62,23 @@ function ofThread(rows, parent, memory) {
 /** @type {Case} */
 function assistant(line, memory) {
   const failed = line.error !== null && line.error !== undefined;
+  const isItsOwn = mapping(line.message).model === "<synthetic>";
   return blocksOf(mapping(line.message).content).flatMap(
     /** @returns {Row[]} */ (block) => {
       if (failed && block.type === "text") return errorText(textOf(block.text), memory);
+      // The binary repeats what a line before has said.
+      if (isItsOwn && memory.shown.has(textOf(block.text).trim())) return [];
+      if (isServed(block)) return toolResult(block, null, memory);
       const found = ASSISTANT.get(string(block.type));
-      return found ? found(block, memory) : [remark(`assistant/${brief(block.type ?? "block", 40)}`)];
+      return found ? found(block, memory) : [remark(unknownBlock(block))];
     },
   );
+}
+
+/** @param {Line} block */
+function unknownBlock(block) {
+  const [name, words] = [`assistant/${brief(block.type ?? "block", 40)}`, textIn(block)];
+  return words ? clean(`${name}: ${words}`) : name;
 }
 
 /** @param {unknown} content @returns {Line[]} */
@@ -103,11 +124,11 @@ const ASSISTANT = new Map(
 
 /** @type {Case} */
 function user(line, memory) {
-  return blocksOf(mapping(line.message).content).flatMap((block) =>
-    string(block.type).endsWith("tool_result")
-      ? toolResult(block, line.tool_use_result, memory)
-      : quoted(contentText([block])),
-  );
+  return blocksOf(mapping(line.message).content).flatMap((block) => {
+    if (string(block.type).endsWith("tool_result")) return toolResult(block, line.tool_use_result, memory);
+    const words = contentText([block]);
+    return HOOK_FEEDBACK.test(words.slice(0, 200)) ? [remark(clean(words), "warn", "!")] : quoted(words);
+  });
 }
 
 /**
@@ -219,18 +240,13 @@ function taskNotification(line, memory) {
   return [remark(`task ${subject}: ${facts.join(", ")}`, failed ? "bad" : "quiet", failed ? "✗" : "✓")];
 }
 
-/** Show a limit that was reached or is near; that all is well needs no line. @type {Case} */
-function rateLimit(line) {
-  const facts = line.rate_limit_info ? mapping(line.rate_limit_info) : line;
-  const status = oneLine(textOf(facts.status), 40);
-  if (status === "allowed") return [];
-  const until = number(facts.resetsAt);
-  const wait = until === null ? "" : `, resets in ${duration(Math.max(0, until - count(line.ts) / 1000))}`;
-  return [remark(`rate limit: ${status || "reported"}${wait}`, "warn", "↻")];
+/** Show a limit that was reached or is near, once a turn; that all is well needs no line. @type {Case} */
+function rateLimit(line, memory) {
+  const { limit, onCredits } = readLimit(line);
+  // Not by its words: they change with each percent.
+  if (limit.status === "allowed" || !memory.noteText(`${limit.type} ${limit.status}`)) return [];
+  return [remark(limitWords(limit, count(line.ts) / 1000, onCredits), "warn", "↻")];
 }
-
-/** The line says nothing that the transcript or the header does not say. @type {Case} */
-const nothing = () => [];
 
 /** @type {Map<string, Case>} */
 const SYSTEM = new Map(
@@ -241,11 +257,6 @@ const SYSTEM = new Map(
     permission_denied: permissionDenied,
     task_started: taskStarted,
     task_notification: taskNotification,
-    background_tasks_changed: nothing,
-    status: nothing,
-    task_progress: nothing,
-    task_updated: nothing,
-    thinking_tokens: nothing,
   }),
 );
 
@@ -256,7 +267,5 @@ const TYPES = new Map(
     user,
     result,
     rate_limit_event: rateLimit,
-    stream_event: nothing,
-    tool_progress: nothing, // its tool is on the page
   }),
 );

@@ -84,7 +84,7 @@ export class Overview {
       ["turn", [state || "–", state && state !== "idle" ? elapsed : ""].join(" ").trim()],
       ["model", oneLine(textOf(one.model), 40)],
       ["context", context.share === null ? context.words : `${context.words} of ${context.sizes.split(" / ")[1]}`],
-      ["inbox", `${one.unread} waiting${one.dead ? `, ${one.dead} dead` : ""}`],
+      ["inbox", inboxWords(one)],
       ["", today],
     ];
     if (this.hive.url) {
@@ -100,12 +100,19 @@ export class Overview {
       alive.countdown && ` ${alive.countdown}`,
     );
     const facts = rows.flatMap(([name, value]) => [h("dt", "quiet", name), h("dd", "", value)]);
-    const ends = (one.last_outcomes ?? []).map((/** @type {string} */ outcome) =>
-      h("span", { class: signOf(outcome)[1], title: outcome }, signOf(outcome)[0]),
-    );
+    const ends = (one.last_outcomes ?? []).map((/** @type {string} */ outcome) => {
+      const [sign, tone] = signOf(outcome);
+      return h("span", { class: tone, title: outcome }, sign);
+    });
     const link = item.querySelector("a") ?? h("a", { href: `/agents/${encodeURIComponent(one.agent)}/` }, one.agent);
     const card = [h("div", "card-head", badge), h("dl", "", ...facts), h("div", "signs", ...ends)];
     if (!link.isConnected) item.replaceChildren(h("h2", "", link), ...card);
     else item.replaceChildren(/** @type {Element} */ (link.parentElement), ...card);
   }
+}
+
+/** @param {Record<string, any>} one */
+function inboxWords(one) {
+  const rest = ["held", "dead"].filter((state) => one[state]).map((state) => `${one[state]} ${state}`);
+  return [`${one.unread} waiting`, ...rest].join(", ");
 }

@@ -4,7 +4,7 @@
 
 /**
  * @typedef {{kind: "head", from: string, id: string, attempt: number, waiting: number, ts: number, body: string}} Head
- * @typedef {{kind: "foot", ok: boolean, tone: Tone, word: string, figures: string[], note: string}} Foot
+ * @typedef {{kind: "foot", ok: boolean, sign: string, tone: Tone, word: string, figures: string[], note: string}} Foot
  * @typedef {{kind: "remark", mark: string, tone: Tone, text: string, rest?: string}} Remark
  * @typedef {{kind: "text", text: string}} Prose
  * @typedef {{kind: "error", text: string}} Failure

@@ -47,7 +47,7 @@ function foot(row) {
   const figures = row.figures.map((figure) => ` · ${figure}`).join("");
   const note = row.note ? h("div", row.ok ? "quiet" : row.tone, ...cropped(row.note, NOTE_LINES)) : null;
   const line = h("div", "", h("b", row.tone, row.word), figures);
-  return marked("foot", row.ok ? "✓" : "✗", row.tone, line, note);
+  return marked("foot", row.sign, row.tone, line, note);
 }
 
 /** @param {import("./row.js").Remark} row */

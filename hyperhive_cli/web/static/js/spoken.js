@@ -1,7 +1,10 @@
 /** What a screen reader is told while the page is live: the turns and what needs a person, not each row. Pure. */
 
-import { statusWords } from "./facts.js";
+import { endRemarks, statusWords } from "./facts.js";
 import { oneLine, textOf } from "./text.js";
+
+/** @param {Record<string, any>} event */
+const endWord = (event) => oneLine(textOf(event.outcome), 30).replaceAll("_", " ") || "done";
 
 /** @param {Record<string, any>} event */
 export function spokenOf(event) {
@@ -9,7 +12,7 @@ export function spokenOf(event) {
     case "turn_start":
       return `Turn started, message from ${oneLine(textOf(event.from), 40) || "someone"}`;
     case "turn_end":
-      return `Turn ended: ${oneLine(textOf(event.outcome), 30).replaceAll("_", " ") || "done"}`;
+      return `Turn ended: ${[endWord(event), ...endRemarks(event)].join(", ")}`;
     case "status_changed":
       return `Agent ${statusWords(event.status)[0]}`;
     case "note":

@@ -1,6 +1,8 @@
 /** What a tool was asked, and what it answered, in short. Pure; the same words as in the terminal. */
 
+import { isServed, servedAnswer } from "./served.js";
 import { brief, clean, count, mapping, number, oneLine, plural, string, textOf, tokens } from "./text.js";
+import { textIn } from "./words.js";
 
 const SUMMARY_CHARS = 400;
 const MOST_KEYS = 6;
@@ -32,6 +34,12 @@ const SUBJECTS = new Map(
     WebFetch: ["url"],
     WebSearch: ["query"],
     Write: ["file_path"],
+    // Tools of the API.
+    bash_code_execution: ["command"],
+    code_execution: ["code"],
+    text_editor_code_execution: ["path", "command"],
+    web_fetch: ["url"],
+    web_search: ["query"],
   }),
 );
 const PATHS = new Set(["file_path", "notebook_path", "path"]);
@@ -84,6 +92,7 @@ export function relative(path, cwd) {
  * @returns {Answer}
  */
 export function answerSummary(name, block, sibling) {
+  if (isServed(block)) return { ...servedAnswer(block), patch: [] };
   const text = contentText(block.content);
   const none = { failed: false, label: "", text, patch: [] };
   if (block.is_error === true) return failure(text);
@@ -150,7 +159,7 @@ export function contentText(content) {
 function blockText(block) {
   const found = mapping(block);
   if (found.type === "text" && typeof found.text === "string") return found.text;
-  return typeof block === "string" ? block : `[${brief(found.type ?? "block")}]`;
+  return typeof block === "string" ? block : textIn(found) || `[${brief(found.type ?? "block")}]`;
 }
 
 /** @param {string} text */

@@ -5,7 +5,7 @@
  */
 
 import { claudeRows } from "./lines.js";
-import { PATIENT, statusWords } from "./facts.js";
+import { endRemarks, isOk, signOf, statusWords } from "./facts.js";
 import { remark } from "./row.js";
 import {
   count,
@@ -55,10 +55,11 @@ function turnStart(event, memory) {
 
 /** @param {Record<string, any>} event @param {Memory} memory @returns {Row[]} */
 function turnEnd(event, memory) {
-  const outcome = oneLine(textOf(event.outcome), 30);
-  const ok = event.ok === true;
-  const tone = ok ? "fine" : PATIENT.has(outcome) ? "warn" : "bad";
+  const outcome = oneLine(textOf(event.outcome), 30) || (event.ok === true ? "ok" : "failed");
+  const ok = isOk(outcome);
+  const [sign, tone] = signOf(outcome, event.denied);
   const figures = [
+    ...endRemarks(event),
     number(event.exit_status) && !ok ? `exit ${count(event.exit_status)}` : "",
     number(event.duration_ms) === null ? "" : duration(count(event.duration_ms) / 1000),
     count(event.tool_calls) ? plural(count(event.tool_calls), "tool") : "",
@@ -66,8 +67,8 @@ function turnEnd(event, memory) {
     dollars(event.cost_usd),
   ].filter(Boolean);
   memory.usage = null;
-  const word = outcome.replaceAll("_", " ") || (ok ? "ok" : "failed");
-  return [{ kind: "foot", ok, tone, word, figures, note: textOf(event.note).trim() }];
+  const word = outcome.replaceAll("_", " ");
+  return [{ kind: "foot", ok, sign, tone, word, figures, note: textOf(event.note).trim() }];
 }
 
 /** @param {Record<string, any> | null} usage */
@@ -96,7 +97,9 @@ function note(event) {
 function statusChanged(event) {
   const [words, tone] = statusWords(event.status);
   const until = number(event.until_unix);
-  return [remark(`status: ${words}${until === null ? "" : ` until ${moment(until * 1000)}`}`, tone, "●")];
+  const ends = until === null ? "" : ` until ${moment(until * 1000)}`;
+  const ofModel = event.model ? ` (${oneLine(textOf(event.model), 80)} alone)` : "";
+  return [remark(`status: ${words}${ends}${ofModel}`, tone, "●")];
 }
 
 /** @type {Map<string, (event: Record<string, any>, memory: Memory) => Row[]>} */

@@ -1,0 +1,239 @@
+"""The tool calls of a run that were denied: each once, by whom, and what an operator can type. Pure.
+
+Seen on 2.1.332, 2.1.330 and 2.1.197: `result.permission_denials` names the calls of its own stretch, subagents' calls
+among them; a later `result` does not repeat them. Who denied a call is in `system/permission_denied` and in the
+`tool_result_meta` of the call's answer (2.1.332), otherwise only in the words of the answer. A denial by a hook has no
+`permission_denied` line. A tool that a rule denies as a whole is not offered: a call of it is one of an unknown tool.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from hyperhive_cli.claude.stream import content_blocks
+
+MAX_CALLS = 5_000  # an honest run has some hundreds of calls; the bound keeps an endless one from growing us
+MAX_WORDS = 600  # characters kept of what was said of a denial
+MAX_REMARKS = 5  # a hook may have a new reason each time
+MAX_NAMED = 4  # tools or rules that a sentence names
+
+
+class Denier(StrEnum):
+    """Who denied a call."""
+
+    MODE = "mode"  # the permission mode refuses it outright: dontAsk, plan
+    PROMPT = "prompt"  # a person would have been asked, and no one can be
+    CHECK = "check"  # auto mode's safety check
+    RULE = "rule"  # a `deny` rule
+    HOOK = "hook"
+    OTHER = "other"  # claude does not say
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """One denied call: its tool, who denied it and the words of the answer; `rule` is what would allow it."""
+
+    tool: str
+    denier: Denier
+    words: str = ""
+    rule: str = ""
+
+
+@dataclass(slots=True)
+class _Clues:
+    """What the lines have said of one call."""
+
+    tool: str = ""
+    type: str = ""  # PermissionDecisionReason's, or `hook`
+    words: str = ""
+    command: str = ""
+
+
+@dataclass(slots=True)
+class Denials:
+    """Collects a run's denied calls from its lines; `mode` is claude's permission mode as it last named it."""
+
+    mode: str = ""
+    _clues: dict[str, _Clues] = field(default_factory=dict)  # by call: of all that failed
+    _denied: dict[str, None] = field(default_factory=dict)  # calls, in their order
+
+    def observe(self, line: Mapping[str, Any]) -> None:
+        """Take in a line of claude's; odd ones say nothing."""
+        match line.get("type"), line.get("subtype"):
+            case "system", "init" | "status":
+                self.mode = _text(line.get("permissionMode")) or self.mode
+            case "system", "permission_denied":
+                self._observe_denial(line)
+            case "user", _:
+                self._observe_answers(line)
+            case "result", _:
+                self._observe_result(line)
+
+    @property
+    def count(self) -> int:
+        """How many calls were denied."""
+        return len(self._denied)
+
+    def found(self) -> list[Denial]:
+        """Return the denied calls, in their order."""
+        return [_to_denial(self._clues.get(call, _Clues())) for call in self._denied]
+
+    def remarks(self) -> list[str]:
+        """Say who denied calls and what to type, one sentence for each who did."""
+        return list(denial_remarks(self.found(), self.mode))
+
+    def _of(self, call: str) -> _Clues:
+        if len(self._clues) >= MAX_CALLS and call not in self._clues:
+            del self._clues[next(iter(self._clues))]
+        return self._clues.setdefault(call, _Clues())
+
+    def _add(self, call: str) -> None:
+        if len(self._denied) < MAX_CALLS:
+            self._denied[call] = None
+
+    def _observe_denial(self, line: Mapping[str, Any]) -> None:
+        call = _text(line.get("tool_use_id"))
+        clues = self._of(call)
+        clues.tool = _text(line.get("tool_name")) or clues.tool
+        clues.type = _text(line.get("decision_reason_type")) or clues.type
+        clues.words = clues.words or _text(line.get("message"))
+        self._add(call)
+
+    def _observe_answers(self, line: Mapping[str, Any]) -> None:
+        reasons = dict(_reasons(line.get("tool_result_meta")))
+        for block in content_blocks(line, "tool_result"):
+            if block.get("is_error") is True:
+                call = _text(block.get("tool_use_id"))
+                clues = self._of(call)
+                clues.words = _text(block.get("content")) or clues.words
+                clues.type = clues.type or reasons.get(call, "")
+
+    def _observe_result(self, line: Mapping[str, Any]) -> None:
+        found = line.get("permission_denials")
+        for denial in found if isinstance(found, list) else ():
+            if isinstance(denial, Mapping):
+                call = _text(denial.get("tool_use_id"))
+                clues = self._of(call)
+                clues.tool = _text(denial.get("tool_name")) or clues.tool
+                given = denial.get("tool_input")
+                clues.command = _text(given.get("command")) if isinstance(given, Mapping) else ""
+                self._add(call)
+        self._clues = {call: clues for call, clues in self._clues.items() if call in self._denied}
+
+
+def _reasons(meta: object) -> Iterator[tuple[str, str]]:
+    """Read `tool_result_meta`: the call, and the type of the reason why it was rejected."""
+    for entry in meta if isinstance(meta, list) else ():
+        decision = entry.get("permission_decision") if isinstance(entry, Mapping) else None
+        if isinstance(decision, Mapping):
+            reason = _text(decision.get("reason_type"))
+            yield _text(entry.get("id")), "hook" if decision.get("source") == "hook" else reason
+
+
+def _text(value: object) -> str:
+    return value[:MAX_WORDS] if isinstance(value, str) else ""
+
+
+_HOOK = re.compile(r"\w+:\S+ hook error: ")
+_MODE = re.compile(r"because Claude Code is running in \S+ \S+ mode|while in \w+ mode")
+_RULE = re.compile(r"^Permission to .{1,400} has been denied|denied by your permission settings", re.DOTALL)
+_CHECK = re.compile(r"^(?:Auto mode|Permission for this action was denied by the Claude Code auto mode)")
+_PROMPT = re.compile(r"haven't granted it yet|(?:requires|needs) approval|was blocked\. For security")
+# The words come first where claude's own are known: a `type` of `rule` may be a rule that asks, or one that denies.
+_WORDS = (
+    (_HOOK, Denier.HOOK),
+    (_MODE, Denier.MODE),
+    (_CHECK, Denier.CHECK),
+    (_PROMPT, Denier.PROMPT),
+    (_RULE, Denier.RULE),
+)
+_TYPES: Mapping[str, Denier] = {
+    "hook": Denier.HOOK,
+    "mode": Denier.MODE,
+    "classifier": Denier.CHECK,
+    "rule": Denier.RULE,
+    "subcommandResults": Denier.RULE,
+    "workingDir": Denier.PROMPT,
+    "safetyCheck": Denier.PROMPT,
+    "asyncAgent": Denier.PROMPT,
+    "sandboxOverride": Denier.PROMPT,
+}
+_COMMAND = re.compile(r"[\w./-]{1,40}")  # the first word of a command, where it is a plain one
+
+
+def _to_denial(clues: _Clues) -> Denial:
+    tool = clues.tool or "unknown"
+    denier = _denier(clues)
+    words = _HOOK.sub("", clues.words, count=1).strip() if denier is Denier.HOOK else clues.words.strip()
+    program = _COMMAND.match(clues.command.lstrip())
+    rule = f"{tool}({program[0]}:*)" if tool == "Bash" and program else tool
+    return Denial(tool, denier, words, rule)
+
+
+def _denier(clues: _Clues) -> Denier:
+    if clues.type == "hook":
+        return Denier.HOOK
+    for pattern, denier in _WORDS:
+        if pattern.search(clues.words):
+            return denier
+    return _TYPES.get(clues.type, Denier.OTHER)
+
+
+def denial_remarks(denials: Iterable[Denial], mode: str) -> Iterator[str]:
+    """Say who denied calls and what to type, one sentence for each denier; each of a hook's reasons has its own."""
+    groups: dict[tuple[Denier, str], list[Denial]] = {}
+    for denial in denials:
+        words = denial.words if denial.denier in {Denier.HOOK, Denier.OTHER} else ""
+        groups.setdefault((denial.denier, words), []).append(denial)
+    for (denier, words), found in [*groups.items()][:MAX_REMARKS]:
+        calls = "1 tool call was" if len(found) == 1 else f"{len(found)} tool calls were"
+        yield f"{calls} denied ({_names(found)}) {_why(denier, words, mode)}{_advice(denier, found, mode)}"
+    if rest := [denial for found in [*groups.values()][MAX_REMARKS:] for denial in found]:
+        calls = "1 more tool call was" if len(rest) == 1 else f"{len(rest)} more tool calls were"
+        yield f"{calls} denied, for other reasons"
+
+
+def _names(found: Sequence[Denial]) -> str:
+    counts: dict[str, int] = {}
+    for denial in found:
+        counts[denial.tool] = counts.get(denial.tool, 0) + 1
+    named = [f"{tool} {count} times" if count > 1 else tool for tool, count in counts.items()]
+    rest = [f"{len(named) - MAX_NAMED} more"] if len(named) > MAX_NAMED else []
+    return ", ".join([*named[:MAX_NAMED], *rest])
+
+
+def _why(denier: Denier, words: str, mode: str) -> str:
+    match denier:
+        case Denier.MODE:
+            return f"by the permission mode {mode or 'of claude'}"
+        case Denier.PROMPT:
+            return f"because no one can answer claude's question for permission (permission mode {mode or 'default'})"
+        case Denier.CHECK:
+            return f"by auto mode's safety check (permission mode {mode or 'auto'})"
+        case Denier.RULE:
+            return "by a `deny` rule of claude's settings"
+        case Denier.HOOK:
+            return f"by a hook: {words}" if words else "by a hook"
+        case Denier.OTHER:
+            return f"with the words: {words}" if words else "and claude does not say by whom"
+
+
+_EDITS = frozenset({"Write", "Edit", "MultiEdit", "NotebookEdit"})
+_LAX_MODES = frozenset({"acceptEdits", "bypassPermissions"})
+
+
+def _advice(denier: Denier, found: Sequence[Denial], mode: str) -> str:
+    if denier not in {Denier.MODE, Denier.PROMPT, Denier.CHECK}:
+        return ""
+    if mode == "bypassPermissions":
+        return "; an `ask` rule of claude's settings asks even in this mode"
+    rules = list(dict.fromkeys(denial.rule for denial in found))
+    others = [f"'{rule}'" if "(" in rule else rule for rule in rules if rule not in _EDITS][:MAX_NAMED]
+    command = "hyperhive run"
+    if any(rule in _EDITS for rule in rules) and mode not in _LAX_MODES:
+        command += " --permission-mode acceptEdits"
+    if others:
+        command += f" -- --allowedTools {' '.join(others)}"
+    return f"; `{command}` allows {'it' if len(found) == 1 else 'them'}" if command != "hyperhive run" else ""

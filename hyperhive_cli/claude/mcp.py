@@ -1,0 +1,70 @@
+"""The MCP servers that claude starts before its first line, and how long that may take. Pure.
+
+Measured with servers that never answer. 2.1.250 to 2.1.332: with `--mcp-config` claude waits MCP_TIMEOUT once for all
+of them (its default: 30 s), and up to MCP_CONNECT_TIMEOUT_MS (5 s) before that where one is marked `alwaysLoad` or
+MCP_CONNECTION_NONBLOCKING is off. 2.0.77: MCP_TIMEOUT for each three of them. 2.1.197 and 2.1.198: 2 s, or the 5 s as
+well; so does 2.1.332 for those of `.mcp.json` and of the user's settings.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hyperhive_cli.claude.options import has_option, values_of
+from hyperhive_cli.claude.own_settings import ClaudeFiles, added_values, claude_variables
+
+START_LEAST_S = 60.0  # a start without servers takes a second, the very first one of a new binary 5 s
+MARGIN_S = 25.0
+TIMEOUT_DEFAULT_MS = 30_000
+CONNECT_DEFAULT_MS = 5_000
+TIMEOUT_MOST_MS = 2**31 - 1  # claude's own
+LOCAL_AT_ONCE, REMOTE_AT_ONCE = 3, 20
+
+
+def configured_servers(files: ClaudeFiles) -> dict[str, bool]:
+    """Return the names of the MCP servers that claude will start, as far as its files say; True: a remote one.
+
+    Those of plugins and of claude.ai are not among them.
+    """
+    found: dict[str, bool] = {}
+    for config in _configs(files):
+        servers = config.get("mcpServers") if isinstance(config, Mapping) else None
+        for name, server in servers.items() if isinstance(servers, Mapping) else ():
+            if isinstance(server, Mapping):
+                found[str(name)] = "url" in server
+    return found
+
+
+def _configs(files: ClaudeFiles) -> Iterator[Any]:
+    if not has_option(files.words, "--strict-mcp-config"):
+        general = files.read(files.general_file)
+        yield general
+        projects = general.get("projects") if isinstance(general, Mapping) else None
+        yield projects.get(str(files.workspace)) if isinstance(projects, Mapping) else None
+        for folder in (files.workspace, *files.workspace.parents):
+            yield files.read(folder / ".mcp.json")
+    for word in values_of(files.words, "--mcp-config"):
+        yield files.read_word(word)
+
+
+def start_limit_s(files: ClaudeFiles) -> float:
+    """Return how long claude may take to its first line, in seconds: START_LEAST_S, or what its servers may need."""
+    servers = configured_servers(files)
+    if not servers and not has_option(files.words, "--mcp-config"):
+        return START_LEAST_S
+    variables = claude_variables(files)
+    timeouts = [_positive(value, TIMEOUT_DEFAULT_MS) for value in added_values(files, "MCP_TIMEOUT")]
+    timeout_ms = max(timeouts, default=TIMEOUT_DEFAULT_MS)
+    connect_ms = _positive(variables.get("MCP_CONNECT_TIMEOUT_MS"), CONNECT_DEFAULT_MS)
+    local_at_once = _positive(variables.get("MCP_SERVER_CONNECTION_BATCH_SIZE"), LOCAL_AT_ONCE)
+    remote_at_once = _positive(variables.get("MCP_REMOTE_SERVER_CONNECTION_BATCH_SIZE"), REMOTE_AT_ONCE)
+    remote = sum(servers.values())
+    rounds = max(1, math.ceil((len(servers) - remote) / local_at_once), math.ceil(remote / remote_at_once))
+    return max(START_LEAST_S, (rounds * timeout_ms + connect_ms) / 1000 + MARGIN_S)
+
+
+def _positive(value: str | None, default: int) -> int:
+    """Read a whole number as claude does: what is none, or not positive, counts as the default."""
+    text = (value or "").strip()
+    found = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+    return min(found, TIMEOUT_MOST_MS) if found > 0 else default

@@ -1,0 +1,168 @@
+"""claude's own options behind `--`: read as claude reads them, and those refused that break the harness. Pure.
+
+claude's parser (commander) knows no abbreviations. An option that takes a value takes the next word, whatever it
+looks like; one that takes several goes on until the next word that begins with `-`.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+# By the values that they take, hidden ones included (2.1.332). An option in none of these lists is new, or gone: what
+# follows it may be its value.
+_NO_VALUE = """
+    -d2e --debug-to-stderr --verbose -p --print --bare --safe-mode --init --init-only --maintenance
+    --include-hook-events --include-partial-messages --forward-subagent-text --session-mirror --await-claim
+    --await-initialize --dangerously-skip-permissions --allow-dangerously-skip-permissions --replay-user-messages
+    --enable-auth-status --restricted --exclude-dynamic-system-prompt-sections -c --continue --fork-session
+    --deep-link-origin --no-session-persistence --reply-on-resume --include-unsupported-models --allow-other-models
+    --managed-settings-in-initialize --host-auth-is-org-sign-in --ide --desktop --strict-mcp-config
+    --disable-slash-commands --chrome --no-chrome --tmux --enable-auto-mode --agents-view-if-allowed --bg --background
+    --brief --ax-screen-reader --plan-mode-required --hold-repository-while-parked -h --help -v --version
+"""
+_ONE_VALUE = """
+    --debug-file --output-format --json-schema --input-format --thinking --thinking-display --max-thinking-tokens
+    --max-turns --max-budget-usd --task-budget --permission-prompt-tool --permission-prompts --system-prompt
+    --system-prompt-file --append-system-prompt --append-system-prompt-file --system-prompt-snapshot
+    --append-subagent-system-prompt --append-subagent-system-prompt-file --plan-mode-instructions --permission-mode
+    --inherit-permission-mode --watch-artifact --watch-artifact-no-autoreact --prefill --deep-link-repo
+    --deep-link-last-fetch --prefill-b64 --deep-link-cwd-b64 --resume-session-at --resume-drops-turn --rewind-files
+    --model --effort --fast-mode --agent --fallback-model --workload --settings --client-data-url --managed-settings
+    --project-config-root --session-id -n --name --agents --setting-sources --plugin-dir --plugin-dir-no-mcp
+    --plugin-url --advisor --autocompact --proactivity --messaging-socket-path --agent-id --agent-name --team-name
+    --agent-color --parent-session-id --lead-verify-key --teammate-mode --agent-type --sdk-url --runner-declares
+    --session-began-as-copy --initialize-fields --forward-home-settings --attach-serve --environment --pool
+    --correlation-id --metadata --on-branch --ref --remote-control-session-name-prefix
+"""
+_PERHAPS_ONE = """
+    -d --debug --prompt-suggestions -r --resume --from-pr -w --worktree --teleport --cloud --remote --remote-control
+    --rc
+"""
+_SEVERAL = """
+    --allowedTools --allowed-tools --tools --disallowedTools --disallowed-tools --mcp-config --betas --add-dir --file
+    --channels --dangerously-load-development-channels
+"""
+_MOST = 1_000_000
+_VALUES = {  # flag → the least and the most words that it takes
+    **dict.fromkeys(_NO_VALUE.split(), (0, 0)),
+    **dict.fromkeys(_ONE_VALUE.split(), (1, 1)),
+    **dict.fromkeys(_PERHAPS_ONE.split(), (0, 1)),
+    **dict.fromkeys(_SEVERAL.split(), (1, _MOST)),
+}
+_UNKNOWN = (0, _MOST)
+
+
+class Given(NamedTuple):
+    """An option with its values; with an empty `flag` a word that belongs to none, which claude takes as the prompt."""
+
+    flag: str
+    values: tuple[str, ...] = ()
+
+
+class Refusal(NamedTuple):
+    """Why an option is refused, and what to do instead."""
+
+    reason: str
+    hint: str
+
+
+_SHAPE = Refusal("hyperhive reads claude's output and needs it in its own shape", "hyperhive run -h")
+_CONVERSATION = Refusal(
+    "hyperhive decides which conversation a turn continues", "hyperhive run --continue, or hyperhive new-session"
+)
+_ENDS = Refusal("claude would do that and exit without running the message", "the same command without hyperhive")
+_ELSEWHERE = Refusal("the session would run elsewhere, where hyperhive does not see it", "without it")
+_IN_PRINT_MODE = Refusal("it works only in a claude that a person sits at", "without it")
+_HOST = Refusal("claude would wait for a host that speaks to it on its stdin", "without it")
+_WORKTREE = Refusal(
+    "each turn would start in a new worktree", "git worktree add DIR, then hyperhive run --workspace DIR"
+)
+
+# What breaks a turn, or ends claude before it. Measured with 2.1.332; most of these claude itself refuses beside
+# `--print`, in each turn again.
+_OURS = {
+    **dict.fromkeys(("-p", "--print", "--output-format", "--input-format", "--verbose"), _SHAPE),
+    **dict.fromkeys(("--sdk-url", "--session-mirror"), _SHAPE),
+    "--replay-user-messages": Refusal("every message would be shown twice", "without it"),
+    **dict.fromkeys(("-c", "--continue", "-r", "--resume", "--session-id", "--fork-session"), _CONVERSATION),
+    **dict.fromkeys(("--from-pr", "--teleport", "--resume-session-at", "--resume-drops-turn"), _CONVERSATION),
+    **dict.fromkeys(("--reply-on-resume", "--session-began-as-copy"), _CONVERSATION),
+    "--no-session-persistence": Refusal(
+        "no turn could continue the conversation of the one before", "hyperhive new-session starts a fresh one"
+    ),
+    "--model": Refusal("the model belongs to the agent", "hyperhive run --model NAME, or hyperhive model set NAME"),
+    **dict.fromkeys(("-h", "--help", "-v", "--version", "--init-only", "--rewind-files"), _ENDS),
+    **dict.fromkeys(("--bg", "--background"), Refusal("claude would return before the message has run", "without it")),
+    **dict.fromkeys(("--cloud", "--remote", "--environment", "--pool", "--attach-serve", "--desktop"), _ELSEWHERE),
+    **dict.fromkeys(("--remote-control", "--rc", "--tmux", "--agents-view-if-allowed"), _IN_PRINT_MODE),
+    **dict.fromkeys(("-w", "--worktree"), _WORKTREE),
+    **dict.fromkeys(("--await-claim", "--await-initialize", "--initialize-fields"), _HOST),
+    "--managed-settings-in-initialize": _HOST,
+}
+# Refused with this value alone.
+_OUR_VALUES = {
+    ("--permission-prompt-tool", "stdio"): Refusal(
+        "nothing would answer on claude's stdin, and each prompt would be denied",
+        "hyperhive run --permission-mode acceptEdits, or an MCP tool as its value",
+    ),
+}
+
+
+def read_options(words: Sequence[str]) -> Iterator[Given]:
+    """Read the words of a command line as claude's parser does."""
+    at = 0
+    while at < len(words):
+        word = words[at]
+        at += 1
+        if word == "--":
+            yield from (Given("", (operand,)) for operand in words[at:])
+            return
+        if not _is_option(word):
+            yield Given("", (word,))
+            continue
+        flag, glued = _split(word)
+        if glued is not None:
+            yield Given(flag, (glued,))
+            continue
+        least, most = _VALUES.get(flag, _UNKNOWN)
+        end = min(at + least, len(words))
+        while end < min(len(words), at + most) and not _is_option(words[end]):
+            end += 1
+        yield Given(flag, tuple(words[at:end]))
+        at = end
+
+
+def refused_option(words: Sequence[str]) -> tuple[str, Refusal] | None:
+    """Return the first word of a command line that may not stand there, with the reason; None: all may."""
+    for flag, values in read_options(words):
+        if not flag:
+            return values[0], Refusal("it would become the prompt of every turn", "hyperhive run --message TEXT")
+        if (refusal := _OURS.get(flag)) is not None:
+            return flag, refusal
+        for value in values:
+            if (refusal := _OUR_VALUES.get((flag, value))) is not None:
+                return f"{flag} {value}", refusal
+    return None
+
+
+def values_of(words: Sequence[str], flag: str) -> list[str]:
+    """Return all values that an option is given, in their order; one that takes several may stand there twice."""
+    return [value for given in read_options(words) if given.flag == flag for value in given.values]
+
+
+def has_option(words: Sequence[str], flag: str) -> bool:
+    """Return True if an option is given, with a value or without."""
+    return any(given.flag == flag for given in read_options(words))
+
+
+def _is_option(word: str) -> bool:
+    return len(word) > 1 and word.startswith("-")
+
+
+def _split(word: str) -> tuple[str, str | None]:
+    """Split a word into a flag and the value glued to it: `--flag=value`, `-rID`. Of `-pc` the first one counts."""
+    if word.startswith("--"):
+        flag, equals, value = word.partition("=")
+        return flag, value if equals else None
+    if word in _VALUES or word[:2] not in _VALUES:
+        return word, None
+    return word[:2], word[2:]

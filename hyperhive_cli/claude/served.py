@@ -1,0 +1,85 @@
+"""The answers of tools that run at the API and not here, as `assistant` lines carry them. Pure.
+
+Web search, web fetch, code execution and the connectors (`mcp_tool_use`): their calls and answers are blocks of one
+message, and no line of a `user` tells of them. The page has the same in `served.js`; a test compares the two.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hyperhive_cli.claude.said import MAX_TEXT, text_in
+
+MAX_PAGES = 50
+_OWN_RESULT = "tool_result"  # of a tool that runs here
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """An answer, uncleaned: its text, a label that says it in short, and whether the tool failed."""
+
+    text: str = ""
+    label: str = ""
+    failed: bool = False
+
+
+def is_served(block: Mapping[str, Any]) -> bool:
+    """Return True for a block with the answer of a tool that runs at the API: `web_search_tool_result`."""
+    kind = block.get("type")
+    return isinstance(kind, str) and kind.endswith(_OWN_RESULT) and kind != _OWN_RESULT
+
+
+def served_answer(block: Mapping[str, Any]) -> Served:
+    """Read such a block."""
+    content = block.get("content")
+    if isinstance(content, Mapping):
+        found = _of_object(content)
+    else:
+        pages = list(_pages(content))
+        count = f"{len(pages)} page" if len(pages) == 1 else f"{len(pages)} pages"
+        found = Served("\n".join(pages), count) if pages else _plain(content)
+    return Served(found.text, found.label or "error", failed=True) if block.get("is_error") is True else found
+
+
+def _of_object(content: Mapping[str, Any]) -> Served:
+    if error := _text(content.get("error_code")):
+        return Served(text_in(content.get("error_message")), error.replace("_", " ")[:60], failed=True)
+    code = content.get("return_code")
+    if "stdout" in content or "stderr" in content:
+        text = "\n".join(filter(None, (_text(content.get(name)) for name in ("stdout", "stderr"))))
+        failed = isinstance(code, int) and not isinstance(code, bool) and code != 0
+        return Served(text, f"exit {code}" if failed else "" if text else "no output", failed)
+    if page := _page(content):
+        document = content.get("content")
+        source = document.get("source") if isinstance(document, Mapping) else None
+        data = _text(source.get("data")) if isinstance(source, Mapping) and source.get("type") == "text" else ""
+        return Served(f"{page}\n{data}" if data else page)
+    tools = content.get("tool_references")
+    if isinstance(tools, list):
+        names = [_text(one.get("tool_name")) for one in tools[:MAX_PAGES] if isinstance(one, Mapping)]
+        return Served(" ".join(filter(None, names)), f"{len(names)} found")
+    return _plain(content)
+
+
+def _plain(content: object) -> Served:
+    text = text_in(content)
+    return Served(text, "" if text else "no output")
+
+
+def _pages(content: object) -> Iterator[str]:
+    for one in content[:MAX_PAGES] if isinstance(content, list) else ():
+        if isinstance(one, Mapping) and (page := _page(one)):
+            yield page
+
+
+def _page(found: Mapping[str, Any]) -> str:
+    """Return a page's title and address."""
+    url, title = _text(found.get("url")), _text(found.get("title"))
+    document = found.get("content")
+    if not title and isinstance(document, Mapping):
+        title = _text(document.get("title"))
+    return f"{title} — {url}" if title and url else url
+
+
+def _text(value: object) -> str:
+    return value[:MAX_TEXT].strip() if isinstance(value, str) else ""

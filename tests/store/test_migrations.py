@@ -1,0 +1,73 @@
+"""Inboxes of earlier releases: nothing in them is lost, and no number is given twice."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from hyperhive_cli.store import db as database
+from hyperhive_cli.store import schema
+from hyperhive_cli.store.inbox import open_inbox, open_inbox_reader
+from tests.store.made_messages import lease, put, rows, settle
+
+BEFORE_HELD = 3  # migrations
+
+MESSAGE = """INSERT INTO messages(id, key, sender, body, raw, state, attempts, deliveries, acted, not_before,
+                 lease_boot, reason, created, changed, place)
+             VALUES (?, ?, 'alice', 'do it', 1, ?, 2, 3, 1, 4, 'boot', 'because', 5, 6, 1.5)"""
+
+
+@contextmanager
+def before_held(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open an inbox as the release before the state `held` made it."""
+    with closing(database.open_database(path, schema.INBOX[:BEFORE_HELD], synchronous="FULL", busy_s=1.0)) as db:
+        yield db
+
+
+def test_messages_of_before_the_state_held_keep_every_column(path: Path) -> None:
+    with before_held(path) as db:
+        for number, state in enumerate(("ready", "leased", "done", "dead", "cancelled"), start=1):
+            db.execute(MESSAGE, (number, f"k{number}", state))
+        db.execute("INSERT INTO turn_stats(message_id, attempt, started) VALUES (3, 1, 7)")
+        names = [column[0] for column in db.execute("SELECT * FROM messages").description]
+        old = db.execute("SELECT * FROM messages").fetchall()
+        indexes = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index'").fetchall()
+    with open_inbox(path) as inbox:
+        now = inbox.connection.execute("SELECT * FROM messages")
+        assert [dict(zip(names, row, strict=False)) for row in now] == [
+            dict(zip(names, row, strict=True)) for row in old
+        ]
+        assert inbox.turns(3)[0]["started"] == 7
+        found = inbox.connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index'").fetchall()
+        assert sorted(found, key=str) == sorted(indexes, key=str)
+        assert inbox.connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert [row[2] for row in inbox.connection.execute("PRAGMA foreign_key_list(turn_stats)")] == ["messages"]
+    assert path.with_name(f"{path.name}.before-schema-{len(schema.INBOX)}").exists()
+
+
+@pytest.mark.parametrize(
+    ("kept", "gone", "number"), [([1, 2], [3, 4], 5), ([], [1, 2], 3), ([1], [], 2), ([], [], 1)],
+    ids=["the newest are gone", "all are gone", "none is gone", "there never was one"],
+)  # fmt: skip
+def test_the_number_of_a_message_that_is_gone_is_not_given_again(
+    kept: list[int], gone: list[int], number: int, path: Path
+) -> None:
+    with before_held(path) as db:
+        for one in [*kept, *gone]:
+            db.execute(MESSAGE, (one, None, "done"))
+        db.execute("DELETE FROM messages WHERE id > ?", (len(kept),))
+    with open_inbox(path) as inbox:
+        assert put(inbox) == number
+    sequences = rows(path, "SELECT name, seq FROM sqlite_sequence WHERE name LIKE 'messages%'")
+    assert sequences == [("messages", number)]
+
+
+def test_a_reader_brings_an_older_inbox_up_to_date(path: Path) -> None:
+    with before_held(path) as db:
+        db.execute(MESSAGE, (1, None, "ready"))
+    with open_inbox_reader(path) as reader:
+        assert [message.id for message in reader.messages()] == [1]
+    with open_inbox(path) as inbox:
+        assert settle(inbox, lease(inbox), "held").state == "held"

@@ -1,0 +1,62 @@
+"""How the end of a turn is shown: word, sign, tone and remarks, in the console and in exports."""
+
+from typing import Any
+
+import pytest
+
+from hyperhive_cli.events import TurnEnd
+from hyperhive_cli.outcomes import MEANINGS, OutcomeKind, Tone
+from hyperhive_cli.render.document import entries_to_html, entries_to_markdown, events_to_entries
+from hyperhive_cli.render.endings import STYLES, end_remarks, end_sign, end_tone, end_word, ok_count, sign_of
+from tests.unit.made_events import plain, record
+
+
+def end(outcome: Any = "ok", **fields: Any) -> TurnEnd:  # noqa: ANN401 - odd values too
+    return TurnEnd(ok=outcome == "ok", outcome=outcome, **fields)
+
+
+@pytest.mark.parametrize("outcome", list(OutcomeKind))
+def test_sign_and_style_are_those_of_the_table(outcome: OutcomeKind) -> None:
+    meaning = MEANINGS[outcome]
+    assert sign_of(outcome.value) == (end_sign(end(outcome.value)), STYLES[meaning.tone])
+    assert (end_word(end(outcome.value)), end_tone(end(outcome.value))) == (outcome.value, meaning.tone)
+
+
+def test_each_tone_has_a_style_of_its_own() -> None:
+    assert len(set(STYLES.values())) == len(Tone)
+
+
+def test_an_unknown_outcome_is_a_failure_with_its_word() -> None:
+    assert sign_of("new_one") == ("✗", "bad")
+    assert "✗ new one" in plain(end("new_one"))
+
+
+def test_an_event_without_an_outcome_has_its_ok() -> None:
+    assert [end_word(TurnEnd(ok=ok)) for ok in (True, False)] == ["ok", "failed"]
+
+
+def test_those_that_are_ok_are_counted() -> None:
+    assert ok_count(["ok", "capped", "ok", "new_one"]) == 2
+
+
+def test_a_turn_with_denied_calls_is_a_warning_though_it_is_ok() -> None:
+    assert end_tone(end(denied=3)) is Tone.WARNING
+    assert end_tone(end("crashed", denied=3)) is Tone.FAILURE
+    assert "✓ ok · 3 denied · 1.0s" in plain(end(denied=3, duration_ms=1000))
+
+
+@pytest.mark.parametrize(
+    ("state", "said"), [("dead", ["dead"]), ("held", ["held"]), ("done", []), ("ready", []), (None, []), ([{}], [])]
+)
+def test_what_became_of_the_message_is_said_where_the_outcome_does_not(state: object, said: list[str]) -> None:
+    assert list(end_remarks(0, state)) == said
+
+
+def test_the_documents_say_the_same() -> None:
+    entries = list(events_to_entries([record(end("refused", denied=1, message_state="held", note="no"))]))
+    assert "✗ refused · 1 denied · held" in "".join(entries_to_markdown("t", entries))
+    assert '<section class="end failed"><div class="title">refused · 1 denied · held</div>' in "".join(
+        entries_to_html("t", entries)
+    )
+    (waits,) = events_to_entries([record(end("rate_limited"))])
+    assert (waits.sign, waits.failed) == ("·", False)
