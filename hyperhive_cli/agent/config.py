@@ -34,11 +34,9 @@ class AgentConfig:
     settings_file: Path | None = None  # the operator's, which the launch does not name
     settings: SettingsCopy | None = None  # of that file, while the agent runs
 
-    def next_launch(self) -> Launch:
+    def with_settings(self, launch: Launch) -> Launch:
         """Return what the next claude is started with; reads the operator's settings file again if it has changed."""
-        if self.settings is None:
-            return self.launch
-        return replace(self.launch, settings=str(self.settings.refresh()))
+        return launch if self.settings is None else replace(launch, settings=str(self.settings.refresh()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from hyperhive_cli.claude.planned import WAKEUP_TOOL
 from hyperhive_cli.claude.settings_flag import FLAG as SETTINGS_FLAG
 
+# Else the words of a hook that stops claude are in no line (2.1.332, 2.1.197); 2.0.77 does not know it, 2.1.100 does.
+HOOK_EVENTS_FLAG = "--include-hook-events"
 COST_CAP_FLAG = "--max-budget-usd"  # claude refuses 0
 
 
@@ -26,6 +28,7 @@ class Launch:
     skip_permissions: bool = False
     partial: bool = False
     extra: tuple[str, ...] = ()
+    hook_events: bool = True
     no_wakeups: bool = False
     settings: str | None = None
 
@@ -46,7 +49,8 @@ def turn_argv(
     (not its session, whatever the release). Free values go as `--flag=value`, so that none can become a flag of its
     own.
     """
-    argv = [*launch.command, "--print", "--verbose", "--output-format", "stream-json", f"--model={model}"]
+    hook_events = [HOOK_EVENTS_FLAG] if launch.hook_events else []
+    argv = [*launch.command, "--print", "--verbose", "--output-format", "stream-json", *hook_events, f"--model={model}"]
     if stream_input:
         argv += ["--input-format", "stream-json"]
     if session_id is not None:
@@ -66,6 +70,11 @@ def turn_argv(
     if launch.settings is not None:
         argv.append(f"{SETTINGS_FLAG}={launch.settings}")
     return [*argv, *launch.extra]
+
+
+def lacks_hook_events(stderr: str) -> bool:
+    """Return True if a claude did not start because it does not know HOOK_EVENTS_FLAG yet."""
+    return f"unknown option '{HOOK_EVENTS_FLAG}'" in stderr
 
 
 # What claude and its tools get to see, by family; `*` stands for any text. Whatever is not named here stays with
