@@ -36,7 +36,7 @@ FLOORS = {
     2: """
         diagnosis ring
         agent.config agent.settings_copy
-        claude.files claude.guard claude.process claude.program
+        claude.files claude.guard claude.kept_jobs claude.process claude.program
         control.client control.peer
         hive.room
         store.backup store.db store.ended store.events store.facts store.folder store.inbox store.log store.model
