@@ -18,6 +18,7 @@ from hyperhive_cli.agent.retry import Fate, message_fate, outcome_for_agent
 from hyperhive_cli.agent.session import Session
 from hyperhive_cli.agent.state import TurnState
 from hyperhive_cli.agent.waiting import LimitWait
+from hyperhive_cli.agent.wakeups import Plans, notes_of, plans_of, session_notes
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.allowance import Allowance
 from hyperhive_cli.claude.argv import lacks_hook_events, turn_argv
@@ -157,7 +158,7 @@ class TurnDesk:
 
     def _argv(self, session: Session, allowance: Allowance, *, waits: bool) -> list[str]:
         return turn_argv(
-            self._launch,
+            self._config.with_settings(self._launch),
             model=self._bus.model,
             session_id=session.id,
             newest=self._takes_newest(session),
@@ -190,6 +191,7 @@ class TurnDesk:
             redact=config.redactor,
         )
         self._bus.take_tool_calls()
+        self._bus.publish(*session_notes(message, session.id))
         started = trio.current_time()
         waiting = None if message is None else self._argv(session, allowance, waits=True)
         turn, ending = await self._attend(request, waiting)
@@ -208,13 +210,15 @@ class TurnDesk:
         facts |= self._account_facts(turn.evidence)
         mcp_before = read_mcp(self._inbox.fact("mcp"))
         facts |= self._purse.facts_after(message, is_over=fate.state is not MessageState.READY)
-        await self._settle(record, message, fate, facts)
+        plans = Plans() if message is None else plans_of(turn.evidence.planned, record.session_id, fate.state)
+        await self._settle(record, message, fate, facts, plans)
         told = _login_remark(record.outcome, config.withheld)
         for text in [*remarks(turn.evidence, ending), *_model_remark(turn.evidence, model), *told]:
             self._bus.note(text, "warning")
         if (change := mcp_remark(mcp_before, turn.evidence.mcp_troubles)) is not None:
             self._bus.note(change, "warning" if turn.evidence.mcp_troubles else "info")
         self._announce_end(record, message, fate)
+        self._bus.publish(*notes_of(turn.evidence.planned, plans, fate.state, self._inbox.with_key))
         if (remark := session.remark(turn.evidence, record.outcome)) is not None:
             self._bus.note(remark, "warning")
         for_agent = outcome_for_agent(record.outcome, follow_ups(turn.evidence, ending))
@@ -272,7 +276,9 @@ class TurnDesk:
             denied=seen.denials.count,
         )
 
-    async def _settle(self, record: TurnRecord, message: Message | None, fate: Fate, facts: Mapping[str, str]) -> None:
+    async def _settle(
+        self, record: TurnRecord, message: Message | None, fate: Fate, facts: Mapping[str, str], plans: Plans
+    ) -> None:
         settle = partial(
             self._inbox.settle,
             record,
@@ -282,6 +288,8 @@ class TurnDesk:
             acted=fate.acted,
             now_ms=self._bus.now_ms(),
             facts=facts,
+            planned=plans.messages,
+            withdrawn=plans.withdrawn,
         )
         limit_s = self._config.drain_wait_s if self._config.drain else math.inf
         await self._ledger.insist(settle, limit_s=limit_s)

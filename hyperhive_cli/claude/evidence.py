@@ -8,6 +8,7 @@ from hyperhive_cli.claude.denials import Denials
 from hyperhive_cli.claude.limits import LimitReport, line_to_limits
 from hyperhive_cli.claude.missing_servers import mcp_troubles
 from hyperhive_cli.claude.models import answering_model, plain_model
+from hyperhive_cli.claude.planned import Planned
 from hyperhive_cli.claude.stream import content_blocks, session_id_of, text_field, tool_calls
 from hyperhive_cli.claude.stretch import REASON_LIMIT_CHARS, Stretch, whole
 from hyperhive_cli.settings import MOST
@@ -68,11 +69,13 @@ class Evidence:
     compact_error: str | None = None  # why the last compaction failed
     compacted_from: int | None = None  # the context's size before
     first_context_tokens: int | None = None  # as the first request found it
+    planned: Planned = field(default_factory=Planned)
 
     def observe_stream(self, line: Mapping[str, Any]) -> None:
         """Take in one line. Unknown types and odd shapes are ignored, never an error."""
         self.lines += 1
         self.denials.observe(line)
+        self.planned.observe_stream(line)
         observe = _OBSERVERS.get(text_field(line, "type") or "")
         if observe is not None:
             observe(self, line)

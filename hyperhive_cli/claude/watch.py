@@ -23,6 +23,7 @@ LEAST_STEP_S = 1.0  # between two of them: /proc counts in hundredths of a secon
 # A model whose calls cannot be read, or are of a tool that is not there, calls again without end (both releases: 40
 # lines a second from a scripted model). Work has its failing commands too, but not so many without one that succeeds.
 MAX_FAILED_CALLS = 50
+WAKEUP_GRACE_S = 0.5  # after the result, where claude waits for its wake-up: queued work begins within 0.05 s
 MOST_SERVERS_NAMED = 5
 MOST_SILENCES = 4  # how many stall times life without a line may last: a hung tool server, or a spinning claude
 
@@ -41,10 +42,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """End the turn for this cause; `detail` is the diagnosis."""
+    """End the turn for this cause; `detail` is the diagnosis. `is_expected`: nothing is wrong."""
 
     cause: Cause
     detail: str
+    is_expected: bool = False
 
 
 class Watchdog:
@@ -137,7 +139,8 @@ class Watchdog:
             return Verdict(Cause.BUDGET, detail)
         cause, due = min(self._deadlines(), key=lambda deadline: deadline[1])
         if due <= now:
-            return Verdict(cause if self._seen.has_started else Cause.START_TIMEOUT, self._reason(cause, now))
+            named = cause if self._seen.has_started else Cause.START_TIMEOUT
+            return Verdict(named, self._reason(cause, now), cause is Cause.FINISHED and self._waits_for_wakeup())
         return min(due, self._next_reading(), self._next_warning())
 
     def _deadlines(self) -> list[tuple[Cause, float]]:
@@ -161,7 +164,12 @@ class Watchdog:
         """Return until when claude may take to exit after its last good result, whatever lines still arrive."""
         limits, concluded = self._limits, self._concluded[1]
         most = concluded + max(limits.background_s, limits.grace_s)
-        return most if self._goes_on() else min(max(concluded, self._tasks_ended) + limits.grace_s, most)
+        grace_s = min(WAKEUP_GRACE_S, limits.grace_s) if self._waits_for_wakeup() else limits.grace_s
+        return most if self._goes_on() else min(max(concluded, self._tasks_ended) + grace_s, most)
+
+    def _waits_for_wakeup(self) -> bool:
+        """Whether claude is alive for the sake of its wake-up alone, which becomes a message of the inbox."""
+        return self._seen.planned.wakeup is not None and not self._goes_on()
 
     def _goes_on(self) -> bool:
         """Whether work is outstanding: background tasks, or a stretch whose first answer is not there yet."""

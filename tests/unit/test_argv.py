@@ -28,6 +28,13 @@ CLAUDE = ("claude",)
         (Launch(CLAUDE, partial=True), None, False, ["--include-partial-messages"]),
         (Launch(CLAUDE, extra=("--add-dir", "/x")), None, False, []),
         (
+            Launch(CLAUDE, no_wakeups=True, extra=("--disallowedTools", "Bash")),
+            None,
+            False,
+            ["--disallowedTools=ScheduleWakeup", "--disallowedTools", "Bash"],
+        ),
+        (Launch(CLAUDE, settings="{}", extra=("--x",)), None, False, ["--settings={}", "--x"]),
+        (
             Launch(CLAUDE, permission_mode="acceptEdits", skip_permissions=True, partial=True, extra=("--x", "y")),
             "5d4b",
             False,
@@ -37,7 +44,19 @@ CLAUDE = ("claude",)
             ],
         ),
     ],
-    ids=["first", "resume", "continue", "resume wins", "mode", "skip", "partial", "extra", "all"],
+    ids=[
+        "first",
+        "resume",
+        "continue",
+        "resume wins",
+        "mode",
+        "skip",
+        "partial",
+        "extra",
+        "no wake-ups",
+        "settings",
+        "all",
+    ],
 )
 def test_the_command_line_of_a_turn(launch: Launch, session: str | None, newest: bool, rest: list[str]) -> None:
     argv = turn_argv(launch, model="haiku", session_id=session, newest=newest)
