@@ -19,7 +19,7 @@ from hyperhive_cli.agent.session import Session
 from hyperhive_cli.agent.state import TurnState
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.allowance import Allowance
-from hyperhive_cli.claude.argv import turn_argv
+from hyperhive_cli.claude.argv import lacks_hook_events, turn_argv
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.missing_servers import mcp_remark
 from hyperhive_cli.claude.models import is_asked_model
@@ -59,6 +59,7 @@ class TurnDesk:
         self._ledger = ledger
         self._take = take
         self._refresh = Refresh(config.environment, bus.note)
+        self._launch = config.launch
         self._running: Turn | None = None
         self._given: tuple[Allowance, Message | None] | None = None  # to the running turn
         self._closing = False
@@ -156,7 +157,7 @@ class TurnDesk:
 
     def _argv(self, session: Session, allowance: Allowance, *, waits: bool) -> list[str]:
         return turn_argv(
-            self._config.launch,
+            self._launch,
             model=self._bus.model,
             session_id=session.id,
             newest=self._takes_newest(session),
@@ -194,6 +195,10 @@ class TurnDesk:
         turn, ending = await self._attend(request, waiting)
         if turn.unheard and ending.cause is None:
             turn, ending = await self._attend(request, None)
+        if not turn.evidence.lines and lacks_hook_events(ending.stderr_tail):
+            self._launch = replace(self._launch, hook_events=False)
+            argv = self._argv(session, allowance, waits=False)
+            turn, ending = await self._attend(replace(request, argv=argv), None)
         duration_ms = round((trio.current_time() - started) * 1000)
         outcome = await self._outcome(turn.evidence, ending)
         record = self._record(turn_id, turn.evidence, ending, outcome, duration_ms, session)

@@ -283,7 +283,7 @@ def _reason(seen: Evidence, stretch: Stretch, ending: Ending, kind: OutcomeKind)
     said = _said(stretch)
     match kind:
         case OutcomeKind.BLOCKED:
-            return f"a hook stopped it: {stretch.blocked or stretch.terminal_reason or said}"
+            return f"a hook stopped it: {stretch.blocked or stretch.hook_words or stretch.terminal_reason or said}"
         case OutcomeKind.DEFERRED:
             return f"a hook deferred a tool call: {stretch.deferred or said or stretch.terminal_reason}"
         case OutcomeKind.BUDGET:
