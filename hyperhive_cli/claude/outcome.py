@@ -145,6 +145,7 @@ _STATUSES = {
     402: OutcomeKind.BILLING,
     403: OutcomeKind.REFUSED,
     404: OutcomeKind.BAD_MODEL,  # claude itself takes any 404 for that of the model
+    407: OutcomeKind.REFUSED,  # by a proxy
     408: OutcomeKind.OVERLOADED,
     413: OutcomeKind.CONTEXT_FULL,
     422: OutcomeKind.BAD_REQUEST,

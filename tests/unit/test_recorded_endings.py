@@ -241,8 +241,9 @@ def test_an_unknown_error_is_neither_ok_nor_a_crash(status: int | None) -> None:
     ("status", "kind"),
     [
         (400, "bad_request"), (401, "needs_login"), (402, "billing"), (403, "refused"), (404, "bad_model"),
-        (408, "overloaded"), (413, "context_full"), (422, "bad_request"), (429, "rate_limited"), (500, "overloaded"),
-        (502, "overloaded"), (503, "overloaded"), (504, "overloaded"), (529, "overloaded"), (599, "overloaded"),
+        (407, "refused"), (408, "overloaded"), (413, "context_full"), (422, "bad_request"), (429, "rate_limited"),
+        (500, "overloaded"), (502, "overloaded"), (503, "overloaded"), (504, "overloaded"), (529, "overloaded"),
+        (599, "overloaded"),
     ],
 )  # fmt: skip
 def test_a_status_names_the_outcome_where_the_error_says_nothing(status: int, kind: str) -> None:
