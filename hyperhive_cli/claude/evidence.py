@@ -50,6 +50,7 @@ class Evidence:
     conclusions: int = 0  # results that end something: the first, and each after an answer of the model's
     answer: str | None = None  # of the last stretch that ended well
     model: str | None = None  # that wrote the main thread's last answer
+    given_model: str | None = None  # that `init` names: a run may end without an answer, as `/compact` does
     usage: TokenUsage = field(default_factory=TokenUsage)  # the sum over all results: the main thread's requests
     requests: dict[str, object] = field(default_factory=dict)  # message id → its `usage`, until a result comes
     total_cost_usd: float | None = None  # the last running total
@@ -189,6 +190,7 @@ def _observe_init(seen: Evidence, line: Mapping[str, Any]) -> None:
         seen.session_id = session_id
     seen.claude_version = text_field(line, "claude_code_version") or seen.claude_version
     seen.auth_source = text_field(line, "apiKeySource") or seen.auth_source
+    seen.given_model = text_field(line, "model") or seen.given_model
     troubles = mcp_troubles(line)
     seen.mcp_troubles = seen.mcp_troubles if troubles is None else troubles
 
@@ -305,7 +307,7 @@ def _observe_figures(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.requests.clear()
     cost = _dollars(line.get("total_cost_usd"))
     seen.total_cost_usd = seen.total_cost_usd if cost is None else cost
-    seen.context_window = _window(line.get("modelUsage"), seen.model) or seen.context_window
+    seen.context_window = _window(line.get("modelUsage"), seen.model or seen.given_model) or seen.context_window
 
 
 def _total_usage(model_usage: object) -> TokenUsage | None:

@@ -364,7 +364,11 @@ def test_the_window_is_that_of_the_model_that_answered_else_of_the_one_used_most
         "odd": None,
     }
     lines = [] if answered is None else [{"type": "assistant", "message": {"model": answered, "usage": USAGE}}]
-    assert observe(*lines, {"type": "result", "modelUsage": models}).context_window == window
+    result = {"type": "result", "modelUsage": models}
+    assert observe(*lines, result).context_window == window
+    # `/compact` ends without an answer: there it is the one that claude was started with.
+    started = {"type": "system", "subtype": "init", "model": answered or "other"}
+    assert observe(started, result).context_window == window
 
 
 @pytest.mark.parametrize("odd", ["a\0b", "x" * 65, "a b", "../x", "", "-" * 200_000, 7])
