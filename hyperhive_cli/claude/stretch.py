@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from hyperhive_cli.claude.retries import line_to_retry
 from hyperhive_cli.claude.said import hook_words
 from hyperhive_cli.claude.stream import DIAGNOSTIC, content_blocks, text_field, tool_calls
 from hyperhive_cli.settings import MOST
@@ -39,6 +40,7 @@ class Stretch:
     synthetic_error: str | None = None  # its `error`
     retry_error: str | None = None  # `error` of the last api_retry, until something was answered
     retry_status: int | None = None  # its HTTP status; None also where no answer came at all
+    retry_delay_s: float = 0.0  # what claude waits from that line on
     unreachable: bool = False  # since the model's last answer: no connection, by the binary's own word
     limit_rejected: bool = False  # since the model's last answer: what the plan refuses, extra usage may pay for
     hook_words: str | None = None  # of the last hook that told claude to stop
@@ -77,6 +79,7 @@ class Stretch:
         """Take in an `assistant` line."""
         self.tool_calls += len(tool_calls(line))
         self.retry_error = self.retry_status = None
+        self.retry_delay_s = 0.0
         self.synthetic_error = text_field(line, "error")
         is_models = not _is_synthetic(line)
         if is_models:
@@ -96,6 +99,7 @@ class Stretch:
         """Take in a `system/api_retry` line."""
         status = whole(line.get("error_status"))
         self.retry_status = status
+        self.retry_delay_s = retry.delay_s if (retry := line_to_retry(line)) is not None else 0.0
         error = text_field(line, "error")
         self.retry_error = "authentication_failed" if status == 401 and error in _VAGUE_ERRORS else error
         self.unreachable = status is None and error == "unknown"
