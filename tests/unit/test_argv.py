@@ -31,9 +31,9 @@ CLAUDE = ("claude",)
             Launch(CLAUDE, no_wakeups=True, extra=("--disallowedTools", "Bash")),
             None,
             False,
-            ["--disallowedTools=ScheduleWakeup", "--disallowedTools", "Bash"],
+            ["--disallowedTools=ScheduleWakeup"],
         ),
-        (Launch(CLAUDE, settings="{}", extra=("--x",)), None, False, ["--settings={}", "--x"]),
+        (Launch(CLAUDE, settings="{}", extra=("--x",)), None, False, ["--settings={}"]),
         (
             Launch(CLAUDE, permission_mode="acceptEdits", skip_permissions=True, partial=True, extra=("--x", "y")),
             "5d4b",
