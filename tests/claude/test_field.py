@@ -408,7 +408,6 @@ def test_a_message_that_fits_nowhere_is_dead_alone(name: str, hive_of: HiveOf) -
 
 NOT_STARTED = {
     "an MCP file that is not there": (["--mcp-config", "/nope.json"], "MCP config file not found: /nope.json"),
-    "settings that are not there": (["--settings", "/nope.json"], "Settings file not found: /nope.json"),
     "an unknown option": (["--no-such-option"], "unknown option '--no-such-option'"),
     "an impossible schema": (["--json-schema", "{"], "--json-schema is not valid JSON"),
 }
