@@ -16,15 +16,16 @@ from hyperhive_cli.agent.compactor import Compactor
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import Signature, credentials_changed, credentials_signature, is_logged_in
 from hyperhive_cli.agent.ledger import Ledger
-from hyperhive_cli.agent.pause import ACCOUNT_WAITS, LOGIN_PROBE_S, Pause, Pauses
+from hyperhive_cli.agent.pause import LOGIN_PROBE_S, Pause, Pauses
 from hyperhive_cli.agent.prewarm import Prewarmer
-from hyperhive_cli.agent.purse import HELD, Lift, Purse
+from hyperhive_cli.agent.purse import Lift, Purse
 from hyperhive_cli.agent.turn import Ended, TurnDesk
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.outcome import Cause
 from hyperhive_cli.errors import RefusedError, StoreError
 from hyperhive_cli.outcomes import NextStep, Outcome, OutcomeKind
 from hyperhive_cli.render.text import duration
+from hyperhive_cli.status import Status, Wait
 from hyperhive_cli.store.inbox import Inbox
 
 FACT_LIMIT_S = 1.0  # how long a command waits for the inbox
@@ -42,6 +43,7 @@ class _Rest:
     model ends it too.
     """
 
+    status: Status
     until: float
     probe_at: float
     credentials: Signature | None
@@ -78,7 +80,7 @@ class AgentLoop:
         self._has_started = False  # a claude of this life has written a line
         self.broken: str | None = None  # why the first claude of this life could not be started, in claude's words
         self._busy = False  # from a lease, or the start of a compaction, until all of it is recorded
-        self._held: tuple[str, int | None] | None = None  # the status that a login found; no turn starts during it
+        self._is_login_running = False  # or a logout: no turn starts during it
         self.supply: Supply | None = None
         self._awaiting = trio.CancelScope()  # of what a stop need not wait for: a message's coming, a look at the login
 
@@ -111,6 +113,7 @@ class AgentLoop:
         if not self.is_paused:
             await self._ledger.insist(lambda: self._inbox.put_facts(paused="1"), limit_s=FACT_LIMIT_S)
             self._bus.note(PAUSED)
+            self._bus.know(is_paused=True)
             self.ring()
 
     async def resume(self) -> bool:
@@ -119,13 +122,17 @@ class AgentLoop:
         if paused:
             await self._ledger.insist(lambda: self._inbox.put_facts(paused=""), limit_s=FACT_LIMIT_S)
             self._bus.note("no longer paused")
-        if self._rest is not None and self._bus.status == HELD:
+            self._bus.know(is_paused=False)
+        if self._is_over_budget():
             await self._ledger.insist(self._purse.extend_day, limit_s=FACT_LIMIT_S)
         return self._end_rest() or paused
 
     def wake(self) -> bool:
         """End a rest for the sake of a message; not a pause, nor the wait of a spent day. False: there is none."""
-        return self._bus.status != HELD and self._end_rest()
+        return not self._is_over_budget() and self._end_rest()
+
+    def _is_over_budget(self) -> bool:
+        return self._rest is not None and self._rest.status is Status.OVER_BUDGET
 
     def _end_rest(self) -> bool:
         self._pauses.forget()
@@ -147,7 +154,7 @@ class AgentLoop:
         """
         write = partial(self._purse.raise_limits, day_cost, message_id, limits)
         await self._ledger.insist(write, limit_s=FACT_LIMIT_S)
-        if self._rest is not None and self._bus.status == HELD and day_cost is not None:
+        if self._rest is not None and self._is_over_budget() and day_cost is not None:
             self._rest.until = -math.inf
         self.ring()
         return self._desk.lift()
@@ -179,12 +186,12 @@ class AgentLoop:
         """Rest as another agent of the same account does, until then (None: until it says so)."""
         seconds = math.inf if until_unix is None else until_unix - self._bus.now_ms() / 1000
         if self._rest is None and seconds > 0:  # a limit that is over may not have been taken back yet
-            self._begin_rest(Pause(seconds, ACCOUNT_WAITS, reason))
+            self._begin_rest(Pause(seconds, Status.WAITS_FOR_ACCOUNT, reason))
             self.ring()
 
     def rest_no_longer(self, stagger_s: float) -> None:
         """Go on so many seconds from now, if it was for another agent's sake that this one rests."""
-        if self._rest is not None and self._bus.status == ACCOUNT_WAITS:
+        if self._rest is not None and self._rest.status is Status.WAITS_FOR_ACCOUNT:
             self._rest.until = min(self._rest.until, trio.current_time() + stagger_s)
             self.ring()
 
@@ -206,27 +213,27 @@ class AgentLoop:
         """
         if self._busy:
             raise RefusedError("a turn is running", "again when it is over, or first `hyperhive cancel`")
-        if self._held is not None:
+        if self._is_login_running:
             raise RefusedError("a login or a logout is under way", "again in a moment")
-        self._held = self._bus.status, self._bus.waits_until
+        self._is_login_running = True
         self._prewarmer.want(None)
-        if shown:
-            self._bus.set_status("needs_login_in_progress")
+        self._bus.know(is_logging_in=shown)
 
     def login_ended(self, *, ok: bool) -> None:
         """Go on: a login that is ok ends whatever rest there is, after another one all is as it was."""
-        before, self._held = self._held, None
+        self._is_login_running = False
         if ok:
             self._pauses.forget()
             self._finish_rest()
-        self._bus.set_status(*(("online", None) if ok or before is None else before))
+        self._bus.know(is_logging_in=False)
         self.ring()
 
     def login_lost(self) -> None:
         """Go on, but wait for a login."""
-        self._held = None
+        self._is_login_running = False
         self._pauses.forget()
         self._rest_after(Outcome(OutcomeKind.NEEDS_LOGIN), self._bus.model)
+        self._bus.know(is_logging_in=False)
         self.ring()
 
     async def compact(self) -> Outcome:
@@ -235,7 +242,7 @@ class AgentLoop:
         Raises RefusedError when one is under way, when there is no session, or no money for it, and where the agent
         waits for a person. Cancelling the wait leaves the compaction to run.
         """
-        if self._bus.status == HELD:
+        if self._is_over_budget():
             raise RefusedError("today's budget is used up", "hyperhive budget raise --day-cost …")
         if self._waits_for_somebody():
             raise self._no_compaction()
@@ -261,6 +268,7 @@ class AgentLoop:
     async def run(self) -> None:
         """Work until `stop`, or in drain mode until nothing is left to run."""
         if self.is_paused:  # since an earlier life: else nothing would say why no turn begins
+            self._bus.know(is_paused=True)
             self._bus.note(PAUSED, "warning")
         self._take_up_limit()
         try:
@@ -268,7 +276,7 @@ class AgentLoop:
                 self._bell = trio.Event()
                 if await self._step():
                     continue
-                if self._config.drain and self._held is None and self._is_drained():
+                if self._config.drain and not self._is_login_running and self._is_drained():
                     return
                 self._prewarmer.want(self._next_argv())
                 await self._wait()
@@ -277,7 +285,7 @@ class AgentLoop:
 
     def _next_argv(self) -> list[str] | None:
         """Give the command line with which a claude may wait now, None while none should."""
-        if not self._config.prewarm or self._held is not None or self._rest is not None or self._bus.status != "online":
+        if not self._config.prewarm or self._is_login_running or self._bus.status is not Status.ONLINE:
             return None
         try:
             return None if self.is_paused else self._desk.next_argv()
@@ -289,7 +297,7 @@ class AgentLoop:
         rest = self._rest
         async with trio.open_nursery() as nursery:
             nursery.cancel_scope.deadline = trio.current_time() + self._patience_s()
-            if rest is not None and rest.credentials is not None and self._held is None:
+            if rest is not None and rest.credentials is not None and not self._is_login_running:
                 nursery.start_soon(self._look_when_changed, rest, rest.credentials)
             await self._bell.wait()
             nursery.cancel_scope.cancel()
@@ -301,7 +309,7 @@ class AgentLoop:
 
     async def _step(self) -> bool:
         """Do the next thing; False when there is none."""
-        if self._held is not None or (self._rest is not None and not await self._is_over(self._rest)):
+        if self._is_login_running or (self._rest is not None and not await self._is_over(self._rest)):
             return False
         if self.supply is not None and not await self._is_supplied(self.supply):
             return False
@@ -320,7 +328,7 @@ class AgentLoop:
         is_there = None
         with trio.CancelScope() as self._awaiting:
             is_there = await self._ledger.obtain(supply.fetch)
-        if is_there and self._held is None and not self._stopping:
+        if is_there and not self._is_login_running and not self._stopping:
             return True
         supply.done()  # a login began meanwhile, or a stop: the message waits, and is given back
         return False
@@ -374,7 +382,7 @@ class AgentLoop:
         ends_with_model = step is NextStep.WAIT_FOR_MODEL or outcome.of_model
         self._begin_rest(pause, model if ends_with_model else None)
         if step is NextStep.WAIT_FOR_RESET and outcome.resets_at is not None:
-            limit = {"until": self._bus.waits_until, "model": model if ends_with_model else None}
+            limit = {"until": round(self._bus.now_ms() / 1000 + pause.seconds), "model": model if ends_with_model else None}
             self._ledger.attempt(lambda: self._inbox.put_facts(limit=json.dumps(limit)))
 
     def _take_up_limit(self) -> None:
@@ -384,18 +392,18 @@ class AgentLoop:
             seconds = limit["until"] - self._bus.now_ms() / 1000
             model = limit["model"]
             if 0 < seconds < math.inf and model in {None, self._bus.refresh_model()}:
-                self._begin_rest(Pause(seconds, "rate_limited", "rate limited, since an earlier start"), model)
+                self._begin_rest(Pause(seconds, Status.RATE_LIMITED, "rate limited, since an earlier start"), model)
 
     def _begin_rest(self, pause: Pause, model: str | None = None) -> None:
         now = trio.current_time()
         credentials = None if pause.probe_s is None else credentials_signature(self._config.environment)
         probe_at = now + (math.inf if pause.probe_s is None else pause.probe_s)
-        self._rest = _Rest(now + pause.seconds, probe_at, credentials, model)
+        self._rest = _Rest(pause.status, now + pause.seconds, probe_at, credentials, model)
         ends = math.isfinite(pause.seconds)
         if not ends:
             self._compactor.close()
-        until = round(self._bus.now_ms() / 1000 + pause.seconds) if ends else None
-        self._bus.set_status(pause.status, until, model)
+        until_unix = self._bus.now_ms() / 1000 + pause.seconds if ends else None
+        self._bus.know(wait=Wait(pause.status, until_unix, pause.reason, model))
         when = f"; going on in {duration(pause.seconds)}" if ends else ""
         self._bus.note(f"{pause.reason}{when}", "warning")
 
@@ -408,10 +416,9 @@ class AgentLoop:
             found = False
             with trio.CancelScope() as self._awaiting:
                 found = await is_logged_in(self._config)
-            if not found or self._held is not None or self._rest is not rest:
+            if not found or self._is_login_running or self._rest is not rest:
                 return False
         self._finish_rest()
-        self._bus.set_status("online")
         return True
 
     def _has_other_model(self, rest: _Rest) -> bool:
@@ -419,6 +426,7 @@ class AgentLoop:
 
     def _finish_rest(self) -> None:
         self._rest = None
+        self._bus.know(wait=None)
         self._ledger.attempt(self._forget_limit)
 
     def _forget_limit(self) -> None:
@@ -439,7 +447,7 @@ class AgentLoop:
 
     def _patience_s(self) -> float:
         """How long to wait for the bell before looking again."""
-        if self._held is not None:
+        if self._is_login_running:
             return math.inf
         if self._rest is None:
             return min(INBOX_POLL_S, self._ledger.patience_s)

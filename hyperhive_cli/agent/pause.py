@@ -5,12 +5,12 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from hyperhive_cli.outcomes import NextStep, Outcome, OutcomeKind
+from hyperhive_cli.status import Status
 
 BACKOFF_FIRST_S = 5.0
 BACKOFF_MOST_S = 600.0
 LIMIT_PAUSE_S = 300.0  # for a rate limit that does not say when it resets
 LIMIT_JITTER_S = 60.0  # so that the agents of one account do not all come back in the same second
-ACCOUNT_WAITS = "account_waits"  # the status of an agent that rests because another one of its account does
 LOGIN_PROBE_S = 30.0
 LOGIN_PROBE_MOST_S = 900.0
 CRASH_FIRST_S = 1.0
@@ -26,7 +26,7 @@ class Pause:
     """
 
     seconds: float
-    status: str
+    status: Status
     reason: str
     probe_s: float | None = None
 
@@ -70,22 +70,23 @@ class Pauses:
         self.crashes.append(now)
         count = len(self.crashes)
         if count > MOST_CRASHES:
-            return Pause(math.inf, "failed", f"{_crashes(count)}: held until `hyperhive resume`; the inbox is kept")
-        return Pause(CRASH_FIRST_S * float(1 << (count - 1)) * jitter, "online", _crashes(count))
+            return Pause(math.inf, Status.FAILED, f"{_crashes(count)}: held until `hyperhive resume`; the inbox is kept")
+        return Pause(CRASH_FIRST_S * float(1 << (count - 1)) * jitter, Status.BACKING_OFF, _crashes(count))
 
     def _rest(self, outcome: Outcome, now_unix: float, jitter: float) -> Pause | None:
         match outcome.meaning.next:
             case NextStep.BACK_OFF:
-                return Pause(backoff_s(self.rests, jitter), "online", _words(outcome.kind))
+                return Pause(backoff_s(self.rests, jitter), Status.BACKING_OFF, _words(outcome.kind))
             case NextStep.WAIT_FOR_RESET:
-                return Pause(self._limit_s(outcome.resets_at, now_unix, jitter), "rate_limited", "rate limited")
+                return Pause(self._limit_s(outcome.resets_at, now_unix, jitter), Status.RATE_LIMITED, "rate limited")
             case NextStep.WAIT_FOR_LOGIN:
                 probe_s = min(LOGIN_PROBE_MOST_S, LOGIN_PROBE_S * float(1 << min(self.rests - 1, 10)))
                 reason = "waiting for a login (`hyperhive login`); the inbox is kept"
-                return Pause(math.inf, "needs_login_idle", reason, probe_s)
-            case NextStep.WAIT_FOR_MODEL | NextStep.WAIT_FOR_PERSON:
+                return Pause(math.inf, Status.NEEDS_LOGIN_IDLE, reason, probe_s)
+            case NextStep.WAIT_FOR_MODEL | NextStep.WAIT_FOR_PERSON as step:
                 what = outcome.note or _words(outcome.kind)
-                return Pause(math.inf, "failed", f"{what}: {outcome.meaning.advice}; messages are kept")
+                status = Status.BAD_MODEL if step is NextStep.WAIT_FOR_MODEL else Status.FAILED
+                return Pause(math.inf, status, f"{what}: {outcome.meaning.advice}; messages are kept")
             case _:
                 return None
 

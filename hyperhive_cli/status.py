@@ -1,0 +1,95 @@
+"""An agent's status: the closed set of words, and the one function that derives it from what each owner knows. Pure.
+
+Nothing writes or restores a status. The hive, the login, the retrying writer, the loop and the running turn each keep
+a field of `Standing`; the bus derives the status from all of them and publishes it when it changes.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Status(StrEnum):
+    """The words of `status_changed` and of `status --json`; the last two are those of an agent without an answer."""
+
+    ONLINE = "online"
+    PAUSED = "paused"
+    RETRYING = "retrying"  # claude itself tries a request again
+    BACKING_OFF = "backing_off"
+    RATE_LIMITED = "rate_limited"
+    OVER_BUDGET = "over_budget"
+    NEEDS_LOGIN_IDLE = "needs_login_idle"
+    NEEDS_LOGIN_IN_PROGRESS = "needs_login_in_progress"
+    WAITS_FOR_ACCOUNT = "waits_for_account"  # another agent of the account met a limit or a lost login
+    BAD_MODEL = "bad_model"
+    STANDBY = "standby"  # another machine of the hive runs the agent
+    FAILED = "failed"
+    STOPPED = "stopped"  # no harness runs
+    UNREACHABLE = "unreachable"  # one holds the lock and does not answer
+
+
+class Wait(NamedTuple):
+    """Why no turn starts now. `until_unix` is when the wait ends by itself (Unix s; None: it does not)."""
+
+    status: Status
+    until_unix: float | None = None
+    why: str | None = None
+    model: str | None = None  # a choice of another model ends the wait
+
+
+class Retry(NamedTuple):
+    """A request that claude itself is about to try again, for the `attempt`-th time of at most `most`."""
+
+    attempt: int
+    most: int
+    why: str
+    until_unix: float | None = None
+    is_limit: bool = False  # a limit of the account: no stall, and the other agents wait too
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What each owner knows: the hive, the operator, the login, the retrying writer, the loop, the running turn."""
+
+    is_standby: bool = False
+    is_paused: bool = False
+    is_logging_in: bool = False
+    write_trouble: str | None = None
+    wait: Wait | None = None
+    retry: Retry | None = None
+
+
+class Shown(NamedTuple):
+    """A derived status, until when it lasts (Unix s), why, and the model whose change ends it."""
+
+    status: Status
+    until_unix: int | None = None
+    why: str | None = None
+    model: str | None = None
+
+
+def status_of(standing: Standing) -> Shown:
+    """Return the status that follows: the first of these that holds.
+
+    What a person has done comes before what the world does, and what stops every turn before what stops the next one.
+    """
+    wait, retry = standing.wait, standing.retry
+    if standing.is_standby:
+        return Shown(Status.STANDBY)
+    if standing.is_logging_in:
+        return Shown(Status.NEEDS_LOGIN_IN_PROGRESS)
+    if standing.is_paused:
+        return Shown(Status.PAUSED)
+    if standing.write_trouble is not None:
+        return Shown(Status.FAILED, None, standing.write_trouble)
+    if wait is not None:
+        return Shown(wait.status, _whole(wait.until_unix), wait.why, wait.model)
+    if retry is not None:
+        status = Status.RATE_LIMITED if retry.is_limit else Status.RETRYING
+        why = f"attempt {retry.attempt} of {retry.most}: {retry.why}"
+        return Shown(status, _whole(retry.until_unix), why)
+    return Shown(Status.ONLINE)
+
+
+def _whole(unix: float | None) -> int | None:
+    return None if unix is None else round(unix)
