@@ -137,6 +137,8 @@ def test_the_status_of_an_agent_that_runs(hive: Hive, fake_claude: FakeClaude) -
     assert found["last_turn"].keys() == {
         "turn_id", "message_id", "attempt", "model", "started", "duration_ms", "outcome", "note", "cost_usd",
         "tool_call_count",
+        "denied",
+        "message_state",
     }  # fmt: skip
     assert (found["seq"], found["last_event"]["seq"], found["last_event"]["kind"]) == (11, 11, "stream")
     assert found["last_event"]["age_s"] >= 0

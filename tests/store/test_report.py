@@ -119,6 +119,8 @@ def inbox_of_use() -> dict[str, Any]:
             "note": None,
             "cost_usd": 0.5,
             "tool_call_count": 2,
+            "denied": 0,
+            "message_state": "done",
         },
         "last_outcomes": ["bad_request", "deferred", "ok"],
         "budget": None,
