@@ -305,6 +305,7 @@ class Member:
 
     def _unseat(self) -> None:
         self.seat = self.tenure = None
+        self._bus.know(is_standby=True)
         self._wanted = trio.Event()
         self._foyer.backlog = Backlog(0, None)
         self._seated = trio.Event()
