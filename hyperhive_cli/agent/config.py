@@ -24,6 +24,7 @@ class AgentConfig:
     drain_wait_s: float = 60.0
     kept: tuple[int, ...] = ()  # descriptors that a turn's guard holds: the harness's lock
     expect_auth: str | None = None  # the only source of credentials that may be used
+    withheld: tuple[str, ...] = ()  # clouds whose credentials claude is not given: `AWS_*`
     redactor: Redactor = field(default_factory=lambda: Redactor({}))
     prewarm: bool = False  # let the next claude wait while the agent is idle
     budget: Budget = field(default_factory=Budget)

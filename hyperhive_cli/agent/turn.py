@@ -1,5 +1,6 @@
 """An agent's turns: claude is run once, and what came of it is recorded in one transaction and announced."""
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.allowance import Allowance
 from hyperhive_cli.claude.argv import turn_argv
 from hyperhive_cli.claude.evidence import Evidence
+from hyperhive_cli.claude.missing_servers import mcp_remark
 from hyperhive_cli.claude.models import is_asked_model
 from hyperhive_cli.claude.outcome import Cause, Ending, classify, follow_ups, remarks
 from hyperhive_cli.claude.prompt import message_to_prompt
@@ -27,6 +29,7 @@ from hyperhive_cli.events import TurnEnd, TurnStart
 from hyperhive_cli.outcomes import MessageState, Outcome, OutcomeKind
 from hyperhive_cli.store.inbox import Inbox, Lease, Message
 from hyperhive_cli.store.stats import TurnRecord
+from hyperhive_cli.store.surroundings import read_limits, read_mcp
 
 COMPACT_SENDER = "hyperhive"
 
@@ -194,15 +197,28 @@ class TurnDesk:
         record = self._record(turn_id, turn.evidence, ending, duration_ms, session)
         fate = _fate(record.outcome, message)
         facts = session.facts_after(turn.evidence, record.outcome) | _facts_seen(turn.evidence)
+        facts |= self._account_facts(turn.evidence)
+        mcp_before = read_mcp(self._inbox.fact("mcp"))
         facts |= self._purse.facts_after(message, is_over=fate.state is not MessageState.READY)
         await self._settle(record, message, fate, facts)
-        for text in [*remarks(turn.evidence, ending), *_model_remark(turn.evidence, model)]:
+        told = _login_remark(record.outcome, config.withheld)
+        for text in [*remarks(turn.evidence, ending), *_model_remark(turn.evidence, model), *told]:
             self._bus.note(text, "warning")
+        if (change := mcp_remark(mcp_before, turn.evidence.mcp_troubles)) is not None:
+            self._bus.note(change, "warning" if turn.evidence.mcp_troubles else "info")
         self._announce_end(record, message, fate)
         if (remark := session.remark(turn.evidence, record.outcome)) is not None:
             self._bus.note(remark, "warning")
         for_agent = outcome_for_agent(record.outcome, follow_ups(turn.evidence, ending))
         return Ended(record.outcome, for_agent, turn.evidence, ending)
+
+    def _account_facts(self, seen: Evidence) -> dict[str, str]:
+        """Return what the run has told of the account's limits and of the MCP servers, as it is kept."""
+        facts = {} if seen.mcp_troubles is None else {"mcp": json.dumps(seen.mcp_troubles)}
+        if seen.windows:
+            known = {one["type"]: one for one in read_limits(self._inbox.fact("limits"), self._bus.now_ms() / 1000)}
+            facts["limits"] = json.dumps([*(known | seen.windows).values()])
+        return facts
 
     async def _attend(self, request: TurnRequest, waiting: Sequence[str] | None) -> tuple[Turn, Ending]:
         """Run claude once: the one that waits with this command line, if one does."""
@@ -291,3 +307,11 @@ def _model_remark(seen: Evidence, asked: str) -> list[str]:
 def _facts_seen(seen: Evidence) -> dict[str, str]:
     sizes = {"context_tokens": seen.context_tokens, "context_window": seen.context_window}
     return {name: str(found) for name, found in {**sizes, "auth_source": seen.auth_source}.items() if found is not None}
+
+
+def _login_remark(outcome: Outcome, withheld: Sequence[str]) -> list[str]:
+    """Say what claude could have logged in with and was not given."""
+    if outcome.kind is not OutcomeKind.NEEDS_LOGIN or not withheld:
+        return []
+    options = " ".join(f"--pass-env '{names}'" for names in withheld)
+    return [f"cloud credentials ({', '.join(withheld)}) are not passed to claude; if it needs them: run {options}"]

@@ -77,6 +77,11 @@ _CLOUDS = {
     """,
     "CLAUDE_CODE_USE_FOUNDRY": "AZURE_*",
 }
+_CREDENTIALS = {
+    "AWS_*": "AWS_ACCESS_KEY_ID AWS_PROFILE AWS_BEARER_TOKEN_* AWS_WEB_IDENTITY_TOKEN_FILE AWS_CONTAINER_*",
+    "GOOGLE_*": "GOOGLE_APPLICATION_CREDENTIALS",
+    "AZURE_*": "AZURE_CLIENT_ID AZURE_CLIENT_SECRET AZURE_CLIENT_CERTIFICATE_PATH AZURE_FEDERATED_TOKEN_FILE",
+}
 # Never, whatever `--pass-env` says: what is ours, and what tells a claude that it runs inside another one. With
 # that it would refuse, attach to the outer session or read a descriptor that it was not given. The names are those
 # that 2.1.197 and 2.1.330 set for their tools, hooks and jobs.
@@ -89,11 +94,23 @@ _NEVER = """
 _NO = {"", "0", "false", "no", "off"}  # as claude reads a switch
 
 
-def child_environment(environ: Mapping[str, str], passed: Sequence[str] = ()) -> dict[str, str]:
-    """Give the environment of claude: of ours what it needs, and what `passed` names (`*` stands for any text)."""
-    allowed = _names([*_ALWAYS.split(), *_cloud_names(environ), *passed])
+def child_environment(
+    environ: Mapping[str, str], passed: Sequence[str] = (), *, own: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Give the environment of claude: of ours what it needs, and what `passed` names (`*` stands for any text).
+
+    `own` is the environment as claude will have it with its own settings (`claude_variables`), which may switch a
+    cloud on or off.
+    """
+    allowed = _names([*_ALWAYS.split(), *_cloud_names(environ if own is None else own), *passed])
     never = _names(_NEVER.split())
     return {name: value for name, value in environ.items() if allowed.fullmatch(name) and not never.fullmatch(name)}
+
+
+def withheld_clouds(environ: Mapping[str, str], given: Mapping[str, str]) -> list[str]:
+    """Return the clouds whose credentials are in `environ` and were not given to claude, as `--pass-env` takes them."""
+    kept = environ.keys() - given.keys()
+    return [names for names, keys in _CREDENTIALS.items() if any(map(_names(keys.split()).fullmatch, kept))]
 
 
 def _cloud_names(environ: Mapping[str, str]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from hyperhive_cli.claude.denials import Denials
 from hyperhive_cli.claude.limits import LimitReport, line_to_limits
+from hyperhive_cli.claude.missing_servers import mcp_troubles
 from hyperhive_cli.claude.models import answering_model, plain_model
 from hyperhive_cli.claude.stream import content_blocks, session_id_of, text_field, tool_calls
 from hyperhive_cli.claude.stretch import Stretch, whole
@@ -14,6 +15,7 @@ from hyperhive_cli.usage import TokenUsage, context_of
 
 # From this release on, `total_cost_usd` of a resumed run goes on from where the session's last one ended.
 COST_PER_SESSION_SINCE = (2, 1, 277)
+MAX_WINDOWS = 50  # of limits; claude knows six
 MAX_STRETCHES = 100  # kept of one run: its own, and the newest
 FAILURE_LIMIT_CHARS = 300
 
@@ -55,6 +57,8 @@ class Evidence:
     context_window: int | None = None
     limits: LimitReport | None = None  # the last one
     refusal: LimitReport | None = None  # the last one that refuses requests
+    windows: dict[str, dict[str, Any]] = field(default_factory=dict)  # of the account's limits, by type, the newest
+    mcp_troubles: list[str] | None = None  # the MCP servers that `init` names as missing
     denials: Denials = field(default_factory=Denials)
     tasks: set[str] = field(default_factory=set)  # the ids of those that run in the background
     running_tools: dict[str, str] = field(default_factory=dict)  # tool_use id → name
@@ -179,6 +183,8 @@ def _observe_init(seen: Evidence, line: Mapping[str, Any]) -> None:
         seen.session_id = session_id
     seen.claude_version = text_field(line, "claude_code_version") or seen.claude_version
     seen.auth_source = text_field(line, "apiKeySource") or seen.auth_source
+    troubles = mcp_troubles(line)
+    seen.mcp_troubles = seen.mcp_troubles if troubles is None else troubles
 
 
 def _observe_retry(seen: Evidence, line: Mapping[str, Any]) -> None:
@@ -319,6 +325,8 @@ def _window(model_usage: object, model: str | None) -> int | None:
 
 def _observe_limit(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.limits = line_to_limits(line)
+    if seen.limits is not None and len(seen.windows) < MAX_WINDOWS:
+        seen.windows |= {found["type"]: found for found in seen.limits.to_list()}
     if seen.limits is not None and seen.limits.refused:
         seen.refusal = seen.limits
         seen.open_stretch().limit_rejected = True

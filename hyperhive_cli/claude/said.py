@@ -125,9 +125,14 @@ def hook_words(line: Line) -> HookWords:
     words = _text(line.get("stderr")) or _text(line.get("output")) or _text(line.get("stdout"))
     if code == _BLOCKING_EXIT:
         return HookWords(words or spoken, blocks=True)
-    if _short(line.get("outcome")) in {"error", "cancelled"} or not (code is None or code == 0):
+    if _hook_end(line) or not (code is None or code == 0):
         return HookWords(words or (f"exit {_count(code)}" if _count(code) else ""), failed=True)
     return HookWords(spoken)
+
+
+def _hook_end(line: Line) -> str:
+    """Say in which way a hook did not do its work; nothing where it did."""
+    return {"error": "failed", "cancelled": "was cancelled"}.get(_short(line.get("outcome")), "")
 
 
 def _hook_answer(stdout: str) -> Line:
@@ -153,8 +158,7 @@ def _hook_response(line: Line) -> Said | None:
         return None
     name = _short(line.get("hook_name")) or event or "unknown"
     did = "stops claude" if found.stops else "blocks" if found.blocks else "failed" if found.failed else ""
-    if line.get("outcome") == "cancelled":
-        did = "was cancelled"
+    did = did if found.stops or found.blocks else _hook_end(line) or did
     if not did and not found.words:
         return None
     words = f": {found.words}" if found.words else ""

@@ -13,6 +13,8 @@ import trio
 
 from hyperhive_cli.agent.checkup import Patient, look_at_claude, look_at_files, look_safely
 from hyperhive_cli.claude.argv import child_environment
+from hyperhive_cli.claude.files import read_json
+from hyperhive_cli.claude.own_settings import ClaudeFiles, claude_variables
 from hyperhive_cli.cli.configured import as_json_option, of_workspace, run_context
 from hyperhive_cli.cli.invocation import (
     Invocation,
@@ -84,7 +86,9 @@ def _look(ctx: click.Context, invocation: Invocation, workspace: Path | None, hi
         program = find_claude(claude)
     except HyperhiveError as error:
         missing = error.message
-    patient = Patient(paths, folder, program, missing, child_environment(os.environ, passed), skips)
+    variables = claude_variables(ClaudeFiles(os.environ, folder, (), read_json))
+    environment = child_environment(os.environ, passed, own=variables)
+    patient = Patient(paths, folder, program, missing, environment, skips)
     about_claude = trio.run(_gather, patient)
     by_login = not any(word in one.finding for one in about_claude for word in ("API_KEY", "apiKeyHelper", "token"))
     about_files = look_at_files(patient, by_login=by_login)

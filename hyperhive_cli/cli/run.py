@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hyperhive_cli.claude.argv import Launch, check_passed, child_environment
+from hyperhive_cli.claude.argv import Launch, check_passed, child_environment, withheld_clouds
 from hyperhive_cli.claude.files import read_json
 from hyperhive_cli.claude.mcp import configured_servers, start_limit_s
 from hyperhive_cli.claude.options import refused_option
-from hyperhive_cli.claude.own_settings import ClaudeFiles
+from hyperhive_cli.claude.own_settings import ClaudeFiles, claude_variables
 from hyperhive_cli.claude.program import why_not
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.watch import Limits
@@ -219,14 +219,13 @@ def run(
     agent = AgentConfig(
         launch,
         workspace,
-        child_environment(os.environ, passed),
-        _times(files, start_timeout, stall_timeout, background_wait, turn_timeout),
-        continue_newest,
-        drain,
-        drain_wait,
+        limits=_times(files, start_timeout, stall_timeout, background_wait, turn_timeout),
+        continue_newest=continue_newest,
+        drain=drain,
+        drain_wait_s=drain_wait,
         expect_auth=expect_auth,
-        redactor=Redactor(os.environ),
         prewarm=prewarm,
+        **_surroundings(files, passed),
         **to_limits(limits_given, claude_args),
     )
     chosen = None if model is None else check_model_name(model)
@@ -248,6 +247,13 @@ def _has_live_console(*, as_json: bool, quiet: bool) -> bool:
 
 def _incoming(messages: Sequence[str]) -> list[tuple[str, str]]:
     return [check_message("operator", text) for text in messages]
+
+
+def _surroundings(files: ClaudeFiles, passed: Sequence[str]) -> dict[str, Any]:
+    """Return what an agent's configuration says of claude's environment."""
+    environment = child_environment(files.environ, passed, own=claude_variables(files))
+    withheld = tuple(withheld_clouds(files.environ, environment))
+    return {"environment": environment, "withheld": withheld, "redactor": Redactor(files.environ)}
 
 
 def _times(files: ClaudeFiles, start: float | None, stall: float, background: float, turn: float | None) -> Limits:

@@ -63,6 +63,10 @@ _BUDGET = {
     "turn": _maybe(_fields({"tokens": _count, "tool_calls": _count})),
     "messages": _any_of(_any_of(_count)),
 }
+_LIMIT = {
+    "type": _is_text, "name": _is_text, "status": _maybe(_is_text), "utilization": _maybe(_count),
+    "resets_at": _maybe(_moment_s), "of_model": _is_flag,
+}  # fmt: skip
 _CHECKS: Mapping[str, _Check] = {
     **dict.fromkeys(("workspace", "state_dir", "boot", "status", "session_id", "auth_source"), _maybe(_is_text)),
     **dict.fromkeys(("state", "model"), _is_text),
@@ -80,6 +84,8 @@ _CHECKS: Mapping[str, _Check] = {
     "last_compaction": _maybe(
         _fields({"turn_id": _count, "ended": _maybe(_moment_ms), "before": _count, "after": _maybe(_count)})
     ),
+    "limits": _each(_fields(_LIMIT)),
+    "mcp": _maybe(_each(_is_text)),
     "problems": _each(_is_text),
 }
 

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from hyperhive_cli.claude.limits import line_to_limits
 from hyperhive_cli.claude.said import SHOWN_ELSEWHERE, line_name, said, text_in
 from hyperhive_cli.claude.served import is_served, served_answer
 from hyperhive_cli.events import BusEvent, LiveEvent, ModelChanged, Note, StatusChanged, Stream, TurnEnd, TurnStart
 from hyperhive_cli.outcomes import Tone
 from hyperhive_cli.render import text
 from hyperhive_cli.render.endings import end_remarks, end_sign, end_tone, end_word
+from hyperhive_cli.render.limits import limit_words
 from hyperhive_cli.render.memory import mapping, string
 
 OPEN_LINES = 12  # of a tool's answer that are not folded away in HTML
@@ -61,7 +63,7 @@ def _entries(event: LiveEvent, ts: int) -> Iterator[Entry]:
         case TurnStart():
             yield Entry("turn", f"{_turn_name(event)} · {_moment(ts)}", text.text_of(event.body))
         case Stream():
-            yield from _line(event.line)
+            yield from _line(event.line, ts)
         case Note():
             yield Entry("note", text.text_of(event.source), text.text_of(event.text), event.level == "error")
         case StatusChanged():
@@ -98,7 +100,7 @@ def _end(event: TurnEnd) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _line(line: Mapping[str, Any]) -> Iterator[Entry]:
+def _line(line: Mapping[str, Any], ts: int) -> Iterator[Entry]:
     kind, subtype = string(line.get("type")), string(line.get("subtype"))
     where = "subagent, " if line.get("parent_tool_use_id") else ""
     if kind in {"assistant", "user"}:
@@ -114,6 +116,10 @@ def _line(line: Mapping[str, Any]) -> Iterator[Entry]:
             yield Entry("text", body=words.strip(), failed=line.get("is_error") is True)
     elif kind == "system" and subtype in {"compact_boundary", "api_retry"}:
         yield Entry("note", "claude", f"{subtype.replace('_', ' ')} {text.text_of(line.get('error'))}".strip())
+    elif (report := line_to_limits(line)) is not None:
+        if report.limit.status != "allowed":
+            words = limit_words(report.limit.to_dict(), ts / 1000, on_credits=report.on_credits)
+            yield Entry("note", "claude", words, report.refused)
     elif (found := said(line)) is not None:
         yield Entry("note", "claude", text.clean(found.text), found.tone == "bad")
 

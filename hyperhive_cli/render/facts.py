@@ -7,7 +7,6 @@ from rich.text import Text
 
 from hyperhive_cli.events import BusEvent, LiveEvent, StatusChanged, Stream
 from hyperhive_cli.render.feed import status_words
-from hyperhive_cli.render.memory import mapping
 from hyperhive_cli.render.text import clock, count, number, one_line, text_of, tokens
 from hyperhive_cli.usage import context_of
 
@@ -56,16 +55,8 @@ def _line_fields(line: Mapping[str, Any]) -> Mapping[str, Any]:
             return {"context_tokens": used} if used else {}
         case "system", "init":
             return {"session_id": line.get("session_id")}
-        case "result", _:
-            return {"context_window": _window(line.get("modelUsage"))}
         case _:
             return {}
-
-
-def _window(model_usage: object) -> int | None:
-    """Give the largest context window among the models of a run: subagents may use a smaller model."""
-    found = [count(mapping(usage).get("contextWindow")) for usage in mapping(model_usage).values()]
-    return max(found, default=0) or None
 
 
 def bottom_line(facts: Facts, now: float, width: int) -> Text:

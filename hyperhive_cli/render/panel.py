@@ -12,6 +12,7 @@ from hyperhive_cli.outcomes import Tone
 from hyperhive_cli.render import text
 from hyperhive_cli.render.endings import STYLES, end_remarks, ok_count, sign_of
 from hyperhive_cli.render.figures import money, percent
+from hyperhive_cli.render.limits import limit_style, limit_words, open_limits
 from hyperhive_cli.render.table import cells, cut, table
 
 Span = tuple[str, str]
@@ -47,6 +48,8 @@ def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False)
         ("today", [("unknown" if found["unread"] is None else today_words(found["today"]), "")]),
         *_budget(found["budget"]),
         ("inbox", _inbox(found, now)),
+        *_limits(found["limits"], now),
+        *_mcp(found["mcp"]),
         *_prewarmed(found["prewarmed"], now),
         ("outcomes", _outcomes(found["last_outcomes"], plain=plain)),
         ("last turn", [_last_turn(found["last_turn"], now)]),
@@ -181,6 +184,20 @@ def _budget(budget: Mapping[str, Any] | None) -> list[Row]:
         so_far = f", {text.tokens(turn['tokens'])} tokens and {turn['tool_calls']} calls so far" if turn else ""
         spans.append((f"{' · ' if spans else ''}a turn {', '.join(allowed)}{so_far}", ""))
     return [("budget", spans)]
+
+
+def _limits(limits: Sequence[Mapping[str, Any]] | None, now: float) -> list[Row]:
+    """Return the row of the account's limits, without those that have reset; none where claude has named none."""
+    spans: list[Span] = []
+    for limit in open_limits(limits, now):
+        spans += [(" · ", "quiet")] if spans else []
+        spans.append((limit_words(limit, now), limit_style(limit)))
+    return [("limits", spans)] if spans else []
+
+
+def _mcp(troubles: Sequence[str] | None) -> list[Row]:
+    """Return the row of the MCP servers that were missing in the last turn; none where all were up."""
+    return [("MCP", [("; ".join(troubles), "warn")])] if troubles else []
 
 
 def _compacted(found: Mapping[str, Any] | None, now: float) -> list[Row]:

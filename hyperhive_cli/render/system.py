@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from hyperhive_cli.claude.limits import line_to_limits
 from hyperhive_cli.render.answer import answer_to_block
 from hyperhive_cli.render.blocks import Block, remark
+from hyperhive_cli.render.limits import limit_words
 from hyperhive_cli.render.memory import Memory, mapping, string
 from hyperhive_cli.render.text import brief, count, duration, grouped, number, one_line, text_of, tokens
 from hyperhive_cli.render.tool import Answer
@@ -70,15 +72,15 @@ def _task_notification(line: Line, memory: Memory, _ts: int) -> Iterator[Block]:
     yield remark(f"task {subject}: {', '.join(fact for fact in facts if fact)}", style, mark)
 
 
-def rate_limit(line: Line, _memory: Memory, ts: int) -> Iterator[Block]:
-    """Show a limit that was reached or is near; that all is well needs no line."""
-    facts = mapping(line.get("rate_limit_info")) or line
-    status = one_line(text_of(facts.get("status")), 40)
-    if status == "allowed":
+def rate_limit(line: Line, memory: Memory, ts: int) -> Iterator[Block]:
+    """Show a limit that was reached or is near, once a turn; that all is well needs no line."""
+    report = line_to_limits(line)
+    if report is None or report.limit.status == "allowed":
         return
-    until = number(facts.get("resetsAt"))
-    wait = f", resets in {duration(max(0.0, until - ts / 1000))}" if until is not None else ""
-    yield remark(f"rate limit: {status or 'reported'}{wait}", "warn", "↻")
+    key = f"{report.limit.type} {report.limit.status}"  # not its words: they change with each percent
+    if memory.note_text(key):
+        words = limit_words(report.limit.to_dict(), ts / 1000, on_credits=report.on_credits)
+        yield remark(words, "warn", "↻")
 
 
 SYSTEM_CASES: Mapping[str, Case] = {

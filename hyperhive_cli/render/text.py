@@ -6,6 +6,7 @@ escape sequences inside them (title, clipboard, colours, cursor) and reorders te
 """
 
 import re
+from datetime import datetime
 from math import isfinite
 
 # C0 but tab and newline, DEL, C1; the bidi marks, embeddings, overrides and isolates; the line and
@@ -149,6 +150,32 @@ def ago(seconds: object) -> str:
         if figure < limit:
             return f"{figure // unit_s} {unit} ago" if unit_s else "just now"
     return f"{plural(figure // 86_400, 'day')} ago"
+
+
+def ahead(at: float, now: float) -> str:
+    """Return a moment to come, Unix seconds, as local time and how long until then: `Fri 14:00 (in 2d 03h)`.
+
+    Its day of the week if it is not today's, its date if it is a week away.
+    """
+    try:
+        then, today = (datetime.fromtimestamp(one) for one in (at, now))  # noqa: DTZ006 - local, for a person
+    except (OverflowError, ValueError, OSError):
+        return "at no known time"
+    days = (then.date() - today.date()).days
+    day = (
+        ""
+        if days == 0
+        else f"{_DAYS[then.weekday()]} "
+        if 0 < days < _WEEK
+        else f"{then.day:02d} {_MONTHS[then.month - 1]} "
+    )
+    return f"{day}{then:%H:%M} (in {duration(at - now)})"
+
+
+# Not by the locale: the page says the same.
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_WEEK = 7
 
 
 def clock(seconds: object) -> str:

@@ -8,7 +8,8 @@ refused it, while a message is tried in a new one · `paused`: `1` while an oper
 them · `auth_source`: where claude's credentials came from, as its last `init` named it (`ANTHROPIC_API_KEY`,
 `none`, …) · `budget`: the limits of the newest `run` as JSON · `budget_raises`: what an operator has raised, as JSON ·
 `budget_warned`: the day, and its limit, of which a warning was given · `compactions`: how many in a row did not bring
-the context below the mark.
+the context below the mark · `limits`: what claude has last said of the account's limits, as JSON · `mcp`: the MCP
+servers that were missing in the last turn, as JSON.
 """
 
 import sqlite3

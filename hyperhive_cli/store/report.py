@@ -12,6 +12,7 @@ from hyperhive_cli.store import ended, spent
 from hyperhive_cli.store.db import open_reader
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.model import read_model
+from hyperhive_cli.store.surroundings import read_limits, read_mcp
 from hyperhive_cli.usage import TokenUsage
 
 
@@ -64,6 +65,8 @@ def empty_status(agent: str) -> dict[str, Any]:
         "today": None,
         "budget": None,
         "last_compaction": None,
+        "limits": [],
+        "mcp": None,
         "problems": [],
     }
 
@@ -99,6 +102,8 @@ def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
             "today": ended.today(inbox.connection, now_ms),
             "budget": spent.read_budget(inbox.fact, inbox.connection, now_ms),
             "last_compaction": ended.last_compaction(inbox.connection),
+            "limits": read_limits(inbox.fact("limits"), now_ms / 1000),
+            "mcp": read_mcp(inbox.fact("mcp")),
         }
 
 

@@ -99,10 +99,13 @@ class MessagesApi:
         """Give the `Authorization` of each of them."""
         return [one["authorization"] for one in self._asked()]
 
-    def _asked(self) -> list[dict[str, Any]]:
+    def everything(self) -> list[dict[str, Any]]:
+        """Give all requests so far, those of a cloud's own addresses too: `path`, `authorization` and `body`."""
         lines = self._bodies.read_bytes().split(b"\n")[:-1] if self._bodies.exists() else []
-        asked = [json.loads(line) for line in lines]
-        return [one for one in asked if one["path"].partition("?")[0] == "/v1/messages"]
+        return [json.loads(line) for line in lines]
+
+    def _asked(self) -> list[dict[str, Any]]:
+        return [one for one in self.everything() if one["path"].partition("?")[0] == "/v1/messages"]
 
     @property
     def _bodies(self) -> Path:

@@ -114,3 +114,19 @@ def test_a_logout_begins_the_wait_for_a_login(nobody: Hive) -> None:
         assert "ogged out" in done.stdout
         program.wait_for_kind("status_changed", status="needs_login_idle")
     assert subprocess.run(asked, env=nobody.environment, capture_output=True, check=False).returncode == 1
+
+
+def test_bedrock_that_claudes_own_settings_switch_on_gets_the_credentials_of_the_shell(
+    start: Callable[[str], Hive], messages_api: MessagesApi
+) -> None:
+    hive = start("text")
+    endpoint = hive.environment["ANTHROPIC_BASE_URL"]
+    switched = {"CLAUDE_CODE_USE_BEDROCK": "1", "AWS_REGION": "us-east-1", "ANTHROPIC_BEDROCK_BASE_URL": endpoint}
+    folder = Path(hive.environment["HOME"]) / ".claude"
+    folder.mkdir()
+    (folder / "settings.json").write_text(json.dumps({"env": switched}))
+    keys = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "made-up-secret"}
+    hive.environment = {**hive.environment, **keys, "CLAUDE_CODE_MAX_RETRIES": "0"}
+    hive.drain("--message", "hi", "--drain-wait", "0")  # the answers are none of Bedrock's: how it ends is no matter
+    signed = {str(one["authorization"]).partition("/")[0] for one in messages_api.everything()}
+    assert signed == {"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE"}

@@ -96,7 +96,7 @@ STATUS_FIELDS = {
     "agent", "workspace", "state_dir", "running", "pid", "boot", "status", "waits_until", "state", "since_unix",
     "model", "session_id", "auth_source", "context_tokens", "context_window", "usage", "unread", "paused", "held",
     "dead", "login", "prewarmed", "seq", "last_event", "last_turn", "last_outcomes", "today", "budget",
-    "last_compaction", "next_due", "problems",
+    "last_compaction", "next_due", "problems", "limits", "mcp",
 }  # fmt: skip
 
 

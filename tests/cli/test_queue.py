@@ -7,7 +7,7 @@ import pytest
 
 from hyperhive_cli.store.schema import INBOX
 from tests.conftest import FakeClaude, wait_until
-from tests.harness import TEXT, Hive, gated, of_kind
+from tests.harness import INIT, SOON_AGAIN, TEXT, Hive, gated, of_kind
 from tests.store.made_messages import hold
 
 ASKS = "claude asks to run Bash: rm -rf build"
@@ -126,7 +126,8 @@ def test_a_message_that_has_ended_is_not_moved(waiting: Hive) -> None:
 
 
 def test_a_message_is_shown_with_its_turns(hive: Hive, fake_claude: FakeClaude) -> None:
-    fake_claude.script([{"exit": 3}], TEXT)
+    fake_claude.script([INIT, {"exit": 3}], TEXT)
+    hive.constants = SOON_AGAIN
     hive.drain("--message", "two\nlines \x1b[31m")
     text = hive.call("inbox", "show", "1").stdout
     for words in ("message 1 from operator, sent ", "two\nlines \\x1b[31m", "attempt 1: crashed", "exited with 3",
@@ -206,7 +207,9 @@ def test_a_retry_needs_to_know_which_messages(hive: Hive) -> None:
 def test_a_message_that_is_retried_by_hand_tells_claude_that_it_may_have_acted(
     hive: Hive, fake_claude: FakeClaude
 ) -> None:
-    fake_claude.script([{"exit": 3}], [{"exit": 3}], [{"exit": 3}], TEXT)
+    crash = [INIT, {"exit": 3}]
+    fake_claude.script(crash, crash, crash, TEXT)
+    hive.constants = SOON_AGAIN
     assert hive.drain("--message", "dangerous work").status == 1
     assert hive.messages()[0]["state"] == "dead"
     hive.call("inbox", "retry", "1")

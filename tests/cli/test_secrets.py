@@ -405,3 +405,44 @@ def test_t52_hostile_text_on_a_terminal_is_text(viewer: str, hive: Hive, fake_cl
     for word in ("begin", "[red]markup[/red]", ":smile:", r"\x1b]52;c;aGk=\x07", "gpj.exe", "end"):
         assert word in re.sub(r"\s+", " ", rest), word
     assert "bad request" in rest or "bad_request" in rest
+
+
+BEDROCK = '{"env": {"CLAUDE_CODE_USE_BEDROCK": "1"}}'
+AWS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_REGION": "us-east-1"}
+SETTINGS = {
+    "user": ("home", ".claude/settings.json", []),
+    "general": ("home", ".claude.json", []),
+    "project": ("workspace", ".claude/settings.json", []),
+    "local": ("workspace", ".claude/settings.local.json", []),
+    "a file that is named": ("workspace", "x.json", ["--settings", "x.json"]),
+}
+
+
+@pytest.mark.parametrize(("where", "name", "words"), SETTINGS.values(), ids=SETTINGS)
+def test_a_cloud_that_claudes_own_settings_choose_gets_its_credentials(
+    where: str, name: str, words: list[str], hive: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script(TEXT)
+    hive.environment = {**hive.environment, **AWS}
+    assert hive.drain("--message", "one", claude_arguments=words).status == 0
+    file = (Path(hive.environment["HOME"]) if where == "home" else hive.workspace) / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(BEDROCK)
+    assert hive.drain("--message", "two", claude_arguments=words).status == 0  # read again at each start
+    file.write_text("no JSON")
+    assert hive.drain("--message", "three", claude_arguments=words).status == 0
+    assert [AWS.keys() & set(call["env"]) for call in fake_claude.calls()] == [set(), AWS.keys(), set()]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [([], ["--pass-env 'AWS_*'"]), (["--pass-env", "AWS_*"], [])], ids=["kept", "passed"]
+)
+def test_a_login_that_is_missing_is_told_with_the_credentials_that_claude_was_not_given(
+    options: list[str], said: list[str], hive: Hive, fake_claude: FakeClaude
+) -> None:
+    hive.environment = {**hive.environment, **AWS}
+    fake_claude.script([{"replay": "v2.1.330/not_logged_in.jsonl"}])
+    done = hive.drain("--message", "one", "--drain-wait", "0", *options)
+    assert outcomes(done.json_lines()) == ["needs_login"]
+    notes = [note["text"] for note in of_kind(done.json_lines(), "note")]
+    assert [words for text in notes for words in ("--pass-env 'AWS_*'",) if words in text] == said

@@ -62,6 +62,8 @@ def empty_report(paths: AgentPaths) -> dict[str, Any]:
         "today": None,
         "budget": None,
         "last_compaction": None,
+        "limits": [],
+        "mcp": None,
     }
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hyperhive_cli.claude.argv import Launch, check_passed, child_environment, turn_argv
+from hyperhive_cli.claude.argv import Launch, check_passed, child_environment, turn_argv, withheld_clouds
 
 ALWAYS = ["--print", "--verbose", "--output-format", "stream-json"]
 CLAUDE = ("claude",)
@@ -126,6 +126,28 @@ def test_more_is_passed_where_the_operator_says_so(passed: list[str], more: str)
 def test_even_all_of_it_is_without_what_is_ours_and_an_outer_claudes() -> None:
     never = {*NESTED.split(), *OURS.split()}
     assert child_environment(everything(), ["*"]).keys() == everything().keys() - never
+
+
+def test_claudes_own_settings_switch_a_cloud_on_or_off() -> None:
+    shell = {**everything(), "CLAUDE_CODE_USE_VERTEX": "1"}
+    found = child_environment(shell, own={**shell, "CLAUDE_CODE_USE_BEDROCK": "1", "CLAUDE_CODE_USE_VERTEX": "0"})
+    assert {"AWS_PROFILE", "GOOGLE_APPLICATION_CREDENTIALS"} & found.keys() == {"AWS_PROFILE"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "given", "names"),
+    [
+        ({"AWS_ACCESS_KEY_ID": "x", "AWS_REGION": "y"}, {}, ["AWS_*"]),
+        ({"AWS_ACCESS_KEY_ID": "x"}, {"AWS_ACCESS_KEY_ID": "x"}, []),
+        ({"AWS_REGION": "y", "GOOGLE_CLOUD_PROJECT": "z"}, {}, []),
+        ({"AZURE_CLIENT_SECRET": "x", "GOOGLE_APPLICATION_CREDENTIALS": "x"}, {}, ["GOOGLE_*", "AZURE_*"]),
+        ({"AWS_BEARER_TOKEN_BEDROCK": "x"}, {}, ["AWS_*"]),
+    ],
+)
+def test_a_clouds_credentials_that_claude_is_not_given_are_named(
+    environ: dict[str, str], given: dict[str, str], names: list[str]
+) -> None:
+    assert withheld_clouds(environ, given) == names
 
 
 @pytest.mark.parametrize("name", ["A=b", "", " A", "A B", "A\n", "A\0"])

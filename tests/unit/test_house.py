@@ -23,13 +23,13 @@ FLOORS = {
         configuration moments sieve
         agent.__init__ agent.mark agent.pause agent.retry agent.state
         claude.__init__ claude.allowance claude.argv claude.compatibility claude.denials claude.evidence claude.limits
-        claude.mcp claude.models claude.options claude.outcome claude.own_settings claude.prompt claude.redact
-        claude.said claude.served claude.stream claude.stretch claude.watch
+        claude.mcp claude.missing_servers claude.models claude.options claude.outcome claude.own_settings claude.prompt
+        claude.redact claude.said claude.served claude.stream claude.stretch claude.watch
         control.__init__ control.place control.wire
         demo.__init__ demo.replay
         hive.__init__ hive.address hive.hosting hive.report hive.schema hive.tenure
-        render.__init__ render.endings render.figures render.panel render.table render.text
-        store.__init__ store.mounts store.schema
+        render.__init__ render.endings render.figures render.limits render.panel render.table render.text
+        store.__init__ store.mounts store.schema store.surroundings
         web.__init__ web.api web.bind web.gate web.openapi web.sse
     """,
     2: """
@@ -104,6 +104,7 @@ WITHOUT_RICH = {
     "render.document",
     "render.endings",
     "render.figures",
+    "render.limits",
     "render.panel",
     "render.table",
     "render.text",

@@ -23,7 +23,7 @@ FOUND: dict[str, Any] = {
     "status": "online", "waits_until": None, "state": "thinking", "since_unix": NOW - 65, "model": "haiku",
     "session_id": "s-1", "auth_source": "none", "context_tokens": 76_000, "context_window": 200_000, "usage": None,
     "unread": 2, "held": 0, "dead": 1, "login": None, "seq": 3, "paused": False, "prewarmed": None,
-    "budget": None, "last_compaction": None, "problems": [], "next_due": 0,
+    "budget": None, "last_compaction": None, "limits": [], "mcp": None, "problems": [], "next_due": 0,
     "last_event": {"seq": 3, "ts": 0, "kind": "note", "age_s": 2.5},
     "last_turn": {
         "outcome": "crashed", "started": (NOW - 199) * 1000, "duration_ms": 4_000,
@@ -177,6 +177,22 @@ def test_every_line_fits_but_paths_and_ids_which_are_whole(width: int) -> None:
 def test_what_others_have_written_steers_no_terminal() -> None:
     found = FOUND | {"model": "a\x1b[31m\nb", "workspace": "/w\x07", "auth_source": "\u202e"}
     assert not any(not c.isprintable() for line in lines(found) for c in line)
+
+
+def test_the_limits_of_the_account_and_missing_servers_have_rows() -> None:
+    limits = [
+        {"name": "5-hour limit", "status": "allowed", "utilization": 0.2, "resets_at": NOW - 1},
+        {"name": "weekly limit", "status": "allowed_warning", "utilization": 0.78, "resets_at": NOW + 3600},
+        {"name": "weekly Opus limit", "status": "rejected", "utilization": None, "resets_at": NOW + 3600},
+    ]
+    found = FOUND | {"limits": limits, "mcp": ["gone: failed", "slow: not up yet"]}
+    rows = dict(status_to_rows(found, NOW))
+    weekly, gap, opus = rows["limits"]
+    assert (weekly[0].split(", ")[0], weekly[1]) == ("weekly limit 78% used", "warn")
+    assert gap == (" · ", "quiet")
+    assert (opus[0].split(", ")[0], opus[1]) == ("weekly Opus limit reached", "bad")
+    assert rows["MCP"] == [("gone: failed; slow: not up yet", "warn")]
+    assert {"limits", "MCP"}.isdisjoint(dict(status_to_rows(FOUND | {"mcp": []}, NOW)))
 
 
 def test_a_paused_inbox_and_a_waiting_claude_are_said() -> None:

@@ -217,7 +217,7 @@ def test_the_same_session_starts_once() -> None:
         ({"type": "rate_limit_event", "rate_limit_info": {"status": "allowed"}}, ""),
         ({"type": "tool_progress", "tool_name": "Bash", "parent_tool_use_id": "t", "heartbeat": True}, ""),
         ({"type": "rate_limit_event", "rate_limit_info": {"status": "rejected", "resetsAt": TS / 1000 + 7500}},
-         "↻ rate limit: rejected, resets in 2h 05m"),
+         "↻ rate limit reached, resets 18:29 (in 2h 05m)"),
         ({"type": "user", "message": {"content": "<local-command-stdout>Compacted </local-command-stdout>"}},
          "> Compacted"),
         ({"type": "user", "message": {"content": [{"type": "text", "text": "a\nb\nc"}]}}, "> (3 lines) a"),

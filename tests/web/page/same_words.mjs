@@ -2,14 +2,11 @@
 
 import { readFileSync } from "node:fs";
 import { Memory } from "../../../hyperhive_cli/web/static/js/memory.js";
-import { QUIET, SHOWN_ELSEWHERE, said } from "../../../hyperhive_cli/web/static/js/said.js";
-import { servedAnswer } from "../../../hyperhive_cli/web/static/js/served.js";
-import { SENTENCES } from "../../../hyperhive_cli/web/static/js/sentences.js";
 import * as text from "../../../hyperhive_cli/web/static/js/text.js";
 import { callSummary } from "../../../hyperhive_cli/web/static/js/tool.js";
 import { eventToRows } from "../../../hyperhive_cli/web/static/js/transcript.js";
 
-const { values, texts, calls, ends, lines, served } = JSON.parse(readFileSync(0, "utf-8"));
+const { values, texts, calls, ends } = JSON.parse(readFileSync(0, "utf-8"));
 const figures = ["number", "count", "tokens", "size", "duration", "clock", "dollars", "grouped", "brief", "textOf"];
 const found = {
   figures: Object.fromEntries(figures.map((name) => [name, values.map((value) => text[name](value))])),
@@ -19,9 +16,6 @@ const found = {
   ends: ends
     .flatMap((event) => eventToRows(event, new Memory()))
     .map((row) => [row.sign, row.tone, row.word, row.figures]),
-  said: lines.map(said),
-  served: served.map(servedAnswer),
-  known: [...QUIET, ...SHOWN_ELSEWHERE, ...SENTENCES.keys()].sort(),
   calls: calls.map(([name, given]) => callSummary(name, given, "/home/agent/project")),
 };
 process.stdout.write(JSON.stringify(found));

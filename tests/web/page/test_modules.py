@@ -2,22 +2,27 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import hyperhive_cli
-from hyperhive_cli.claude.said import KNOWN_LINES
+from hyperhive_cli.claude.said import KNOWN_LINES, said
+from hyperhive_cli.claude.served import served_answer
 from hyperhive_cli.events import TurnEnd
 from hyperhive_cli.outcomes import OutcomeKind
 from hyperhive_cli.render import text
 from hyperhive_cli.render.endings import STYLES, end_remarks, end_sign, end_tone, end_word
 from hyperhive_cli.render.tool import call_summary
 from tests.conftest import recording, recording_index
+from tests.unit.made_events import NOW
+from tests.unit.made_limits import LIMITS
 from tests.unit.served_blocks import SERVED
 from tests.unit.spoken_lines import CASES, odd_lines
 
@@ -64,6 +69,16 @@ def recorded_calls() -> list[tuple[str, Any]]:
     return [(block["name"], block["input"]) for block in blocks if block["type"] == "tool_use"]
 
 
+def ask_node(program: str, given: object) -> Any:  # noqa: ANN401 - JSON
+    """Run one of the programs beside this file and return what it makes of a value. Its time zone is UTC."""
+    command = [str(NODE), str(HERE / program)]
+    environment = {**os.environ, "TZ": "UTC"}
+    done = subprocess.run(
+        command, input=json.dumps(given), env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    return json.loads(done.stdout)
+
+
 def remarks_of(end: TurnEnd) -> list[str]:
     return list(end_remarks(end.denied, end.message_state))
 
@@ -77,20 +92,7 @@ def test_figures_and_words_are_those_of_the_terminal() -> None:
         ("Grep", {"pattern": "a b", "path": "/x"}),
     ]
     ends = [event.to_fields() | {"kind": event.kind} for event in ENDS]
-    lines = [*(line for line, _ in CASES), *odd_lines([*sorted(KNOWN_LINES), "novelty", "system/novelty"])]
-    asked = json.dumps(
-        {
-            "values": VALUES,
-            "texts": TEXTS,
-            "calls": calls,
-            "ends": ends,
-            "lines": lines,
-            "served": [block for block, _ in SERVED],
-        }
-    )
-    program = [str(NODE), str(HERE / "same_words.mjs")]
-    done = subprocess.run(program, input=asked, capture_output=True, text=True, timeout=60, check=True)
-    found = json.loads(done.stdout)
+    found = ask_node("same_words.mjs", {"values": VALUES, "texts": TEXTS, "calls": calls, "ends": ends})
     ours: dict[str, Any] = {
         "number": text.number, "count": text.count, "tokens": text.tokens, "size": text.size, "duration": text.duration,
         "clock": text.clock, "dollars": text.dollars, "grouped": text.grouped, "brief": text.brief,
@@ -109,6 +111,20 @@ def test_figures_and_words_are_those_of_the_terminal() -> None:
         [end_sign(one), STYLES[end_tone(one)], end_word(one).replace("_", " "), remarks_of(one)] for one in ENDS
     ]
     assert found["calls"] == [call_summary(name, given, "/home/agent/project") for name, given in calls]
+
+
+@needs_node
+def test_what_claude_says_is_what_the_terminal_shows() -> None:
+    lines = [*(line for line, _ in CASES), *odd_lines([*sorted(KNOWN_LINES), "novelty", "system/novelty"])]
+    blocks = [block for block, _ in SERVED]
+    limits = [[line, NOW] for line, _ in LIMITS]
+    found = ask_node("same_sayings.mjs", {"lines": lines, "served": blocks, "limits": limits})
+    assert found["known"] == sorted(KNOWN_LINES)
+    for line, shown in zip(lines, found["said"], strict=True):
+        ours = said(line)
+        assert shown == (None if ours is None else asdict(ours)), line
+    assert found["served"] == [asdict(served_answer(block)) for block in blocks]
+    assert found["limits"] == [words for _, words in LIMITS]
 
 
 @pytest.mark.parametrize("folder", [STATIC / "vendor", HERE / "vendor"], ids=["page", "tests"])

@@ -2,6 +2,7 @@
 
 import { aliveBadge, contextBadge, turnState, whereabouts } from "./facts.js";
 import { find, setText } from "./dom.js";
+import { openLimits } from "./limits.js";
 import { clean, count, oneLine, textOf } from "./text.js";
 
 /** @import { Connection } from "./connection.js" */
@@ -40,7 +41,7 @@ export class Header {
   draw() {
     const now = Date.now() / 1000;
     this.drawAlive(now);
-    this.drawModel();
+    this.drawModel(now);
     this.drawContext();
     this.drawTurn(now);
     this.drawMachine();
@@ -72,11 +73,13 @@ export class Header {
     this.buttons.login.hidden = !steers || facts.status !== "needs_login_idle";
   }
 
-  drawModel() {
+  /** @param {number} now */
+  drawModel(now) {
     const model = oneLine(textOf(this.facts?.model), 40).replace(/^claude-/u, "") || "model";
     const element = find(".model", this.root);
     setText(element, model);
     element.setAttribute("aria-label", `model ${model}: change`);
+    element.title = openLimits(this.facts?.limits, now).join("\n");
   }
 
   drawContext() {

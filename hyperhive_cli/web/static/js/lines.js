@@ -1,5 +1,6 @@
 /** One line of claude's stdout → the rows that show it: a table of small cases, keyed by its type. Pure. */
 
+import { limitWords, readLimit } from "./limits.js";
 import { remark } from "./row.js";
 import { said } from "./said.js";
 import { isServed } from "./served.js";
@@ -239,14 +240,12 @@ function taskNotification(line, memory) {
   return [remark(`task ${subject}: ${facts.join(", ")}`, failed ? "bad" : "quiet", failed ? "✗" : "✓")];
 }
 
-/** Show a limit that was reached or is near; that all is well needs no line. @type {Case} */
-function rateLimit(line) {
-  const facts = line.rate_limit_info ? mapping(line.rate_limit_info) : line;
-  const status = oneLine(textOf(facts.status), 40);
-  if (status === "allowed") return [];
-  const until = number(facts.resetsAt);
-  const wait = until === null ? "" : `, resets in ${duration(Math.max(0, until - count(line.ts) / 1000))}`;
-  return [remark(`rate limit: ${status || "reported"}${wait}`, "warn", "↻")];
+/** Show a limit that was reached or is near, once a turn; that all is well needs no line. @type {Case} */
+function rateLimit(line, memory) {
+  const { limit, onCredits } = readLimit(line);
+  // Not by its words: they change with each percent.
+  if (limit.status === "allowed" || !memory.noteText(`${limit.type} ${limit.status}`)) return [];
+  return [remark(limitWords(limit, count(line.ts) / 1000, onCredits), "warn", "↻")];
 }
 
 /** @type {Map<string, Case>} */

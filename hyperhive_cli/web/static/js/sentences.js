@@ -1,5 +1,6 @@
 /** The sentences that `said` makes of claude's lines, by their names: those of the terminal (`claude/said.py`). Pure. */
 
+import { consentFallback, modelFallback, refusalAlone, refusalFallback } from "./models.js";
 import { grouped, mapping } from "./text.js";
 import { counted, listed, saying, sentence, short, text, textIn, things } from "./words.js";
 
@@ -21,10 +22,17 @@ function hookWords(line) {
   const code = line.exit_code;
   const words = text(line.stderr) || text(line.output) || text(line.stdout);
   if (code === 2) return { words: words || spoken, did: "blocks" };
-  if (["error", "cancelled"].includes(line.outcome) || (code !== 0 && code !== null && code !== undefined)) {
+  if (hookEnd(line) || (code !== 0 && code !== null && code !== undefined)) {
     return { words: words || (counted(code) ? `exit ${code}` : ""), did: "failed" };
   }
   return { words: spoken, did: "" };
+}
+
+const HOOK_ENDS = new Map(Object.entries({ error: "failed", cancelled: "was cancelled" }));
+
+/** Say in which way a hook did not do its work, nothing where it did. @param {Line} line */
+function hookEnd(line) {
+  return HOOK_ENDS.get(short(line.outcome)) ?? "";
 }
 
 /** @param {string} stdout @returns {Line} */
@@ -43,7 +51,7 @@ function hookResponse(line) {
   const stopsPrompt = found.did === "stops claude" && event === "UserPromptSubmit";
   if (REPEATED.has(event) && (found.did === "blocks" || stopsPrompt)) return null;
   const name = short(line.hook_name) || event || "unknown";
-  const did = line.outcome === "cancelled" ? "was cancelled" : found.did;
+  const did = found.did === "failed" ? hookEnd(line) || found.did : found.did;
   if (!did && !found.words) return null;
   const words = `hook ${name}${did ? ` ${did}` : ""}${found.words ? `: ${found.words}` : ""}`;
   return did ? saying(words, "warn", "!") : saying(words);
@@ -55,55 +63,6 @@ function stopHookSummary(line) {
   const stopped = line.prevented_continuation === true;
   if (!words && !stopped) return null;
   return saying(`stop hook${stopped ? " stops claude" : ""}${words ? `: ${words}` : ""}`, "warn", "!");
-}
-
-/** @type {Map<string, string>} */
-const MODEL_TROUBLES = new Map(
-  Object.entries({
-    overloaded: "is overloaded",
-    server_error: "fails",
-    last_resort: "fails",
-    model_not_found: "is not known",
-    permission_denied: "is not allowed here",
-    model_blocked: "is switched off",
-  }),
-);
-
-/** @param {unknown} name */
-function model(name) {
-  return short(name).replace(/^claude-/u, "").replace(/[-@]20\d{6}$/u, "") || "another model";
-}
-
-/** @type {Sentence} */
-function modelFallback(line) {
-  const trouble = MODEL_TROUBLES.get(short(line.trigger));
-  const answers = `${model(line.fallback_model)} answers`;
-  if (trouble === undefined) return saying(text(line.content) || answers, "warn", "◆");
-  return saying(`${model(line.original_model)} ${trouble}: ${answers}`, "warn", "◆");
-}
-
-/** @param {Line} line */
-function refusal(line) {
-  const category = short(line.api_refusal_category);
-  return `${model(line.original_model)} refused${category ? ` (${category})` : ""}`;
-}
-
-/** @type {Sentence} */
-function refusalFallback(line) {
-  const why = text(line.api_refusal_explanation);
-  return saying(`${refusal(line)}: ${model(line.fallback_model)} answers${why ? `\n${why}` : ""}`, "warn", "◆");
-}
-
-/** @type {Sentence} */
-function refusalAlone(line) {
-  const words = text(line.api_refusal_explanation) || text(line.content);
-  return saying(`${refusal(line)}, and no other model is tried${words ? `: ${words}` : ""}`, "warn", "!");
-}
-
-/** @type {Sentence} */
-function consentFallback(line) {
-  const answers = `${model(line.original_model)} needs consent: ${model(line.fallback_model)} answers`;
-  return saying(text(line.content) || answers, "warn", "◆");
 }
 
 /** @type {Sentence} */

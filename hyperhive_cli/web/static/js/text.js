@@ -167,6 +167,24 @@ export function moment(ms) {
   return `${two(date.getDate())} ${month} ${two(date.getHours())}:${two(date.getMinutes())}`;
 }
 
+const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/**
+ * Give a moment to come, Unix seconds, as local time and how long until then: `Fri 14:00 (in 2d 03h)`; its day of the
+ * week if it is not today's, its date if it is a week away.
+ * @param {number} at @param {number} now
+ */
+export function ahead(at, now) {
+  const [then, today] = [new Date(at * 1000), new Date(now * 1000)];
+  if (Number.isNaN(then.getTime())) return "at no known time";
+  const [day, other] = [then, today].map((date) => Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()));
+  const days = Math.round((day - other) / 86_400_000);
+  const date = `${two(then.getDate())} ${MONTHS[then.getMonth()]} `;
+  const named = days === 0 ? "" : days > 0 && days < 7 ? `${DAYS[then.getDay()]} ` : date;
+  return `${named}${two(then.getHours())}:${two(then.getMinutes())} (in ${duration(at - now)})`;
+}
+
 /** Give a time in ms as the local time of day with seconds. @param {number} ms */
 export function timeOfDay(ms) {
   const date = new Date(ms);

@@ -1,0 +1,44 @@
+"""The account's limits in words, for the console, `status`, exports and the page. Pure: no I/O, no rich.
+
+A limit is what `Limit.to_dict` makes of it: `name`, `status`, `utilization`, `resets_at`, …
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hyperhive_cli.render import text
+
+_WARN_AT = 0.75  # of a window
+
+
+def limit_words(limit: Mapping[str, Any], now: float, *, on_credits: bool = False) -> str:
+    """Say how far a limit is used and when it resets; `now` is Unix seconds."""
+    name = text.one_line(text.text_of(limit.get("name")), 60) or "rate limit"
+    share = text.number(limit.get("utilization"))
+    status = text.one_line(text.text_of(limit.get("status")), 40)
+    if status == "rejected":
+        used = " reached"
+    else:
+        used = f" {whole_percent(share)} used" if share is not None else f" {status.replace('_', ' ')}".rstrip()
+    paid = ", usage credits pay for more" if on_credits else ""
+    until = text.number(limit.get("resets_at"))
+    resets = f", resets {text.ahead(until, now)}" if until is not None and until > now else ""
+    return f"{name}{used}{paid}{resets}"
+
+
+def limit_style(limit: Mapping[str, Any]) -> str:
+    """Return the style of a limit: bad once it is reached, warn when it is near."""
+    if limit.get("status") == "rejected":
+        return "bad"
+    is_near = limit.get("status") == "allowed_warning" or (text.number(limit.get("utilization")) or 0) >= _WARN_AT
+    return "warn" if is_near else ""
+
+
+def open_limits(limits: Iterable[Mapping[str, Any]] | None, now: float) -> list[Mapping[str, Any]]:
+    """Return the limits whose window is not over yet."""
+    return [limit for limit in limits or () if (text.number(limit.get("resets_at")) or 0) > now]
+
+
+def whole_percent(share: float) -> str:
+    """Return a share as `42%`; above 1 it goes on."""
+    return f"{int(share * 100 + 0.5)}%"

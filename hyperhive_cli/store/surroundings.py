@@ -1,0 +1,26 @@
+"""The facts `limits` and `mcp`: what the last turns have told of the account and of the MCP servers. Pure."""
+
+import json
+from typing import Any
+
+
+def read_limits(text: str | None, now: float) -> list[dict[str, Any]]:
+    """Read the fact `limits`, without what is damaged, and the limits that have reset by `now` (Unix seconds)."""
+    found = [one for one in _read_list(text) if isinstance(one, dict) and one.keys() >= _LIMIT_FIELDS]
+    return [one for one in found if isinstance(one["resets_at"], int | float) and one["resets_at"] > now]
+
+
+_LIMIT_FIELDS = {"type", "name", "status", "utilization", "resets_at", "of_model"}
+
+
+def read_mcp(text: str | None) -> list[str] | None:
+    """Read the fact `mcp`; None where no turn has told of any server."""
+    return None if text is None else [one for one in _read_list(text) if isinstance(one, str)]
+
+
+def _read_list(text: str | None) -> list[Any]:
+    try:
+        found = json.loads(text or "[]")
+    except (ValueError, RecursionError):
+        found = []
+    return found if isinstance(found, list) else []
