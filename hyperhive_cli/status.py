@@ -4,9 +4,12 @@ Nothing writes or restores a status. The hive, the login, the retrying writer, t
 a field of `Standing`; the bus derives the status from all of them and publishes it when it changes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from hyperhive_cli.outcomes import Tone
 
 
 class Status(StrEnum):
@@ -26,6 +29,50 @@ class Status(StrEnum):
     FAILED = "failed"
     STOPPED = "stopped"  # no harness runs
     UNREACHABLE = "unreachable"  # one holds the lock and does not answer
+
+
+class StatusMeaning(NamedTuple):
+    """How a status is shown: its words, its tone, and what a person can do about it."""
+
+    words: str
+    tone: Tone
+    advice: str = ""
+    needs_person: bool = False
+
+
+# Green means that work goes on, or would.
+STATUSES: Mapping[Status, StatusMeaning] = {
+    Status.ONLINE: StatusMeaning("online", Tone.OK),
+    Status.PAUSED: StatusMeaning("paused", Tone.WARNING, "hyperhive resume"),
+    Status.RETRYING: StatusMeaning("retrying", Tone.WARNING),
+    Status.BACKING_OFF: StatusMeaning("backing off", Tone.WARNING, "hyperhive resume"),
+    Status.RATE_LIMITED: StatusMeaning("rate limited", Tone.WARNING),
+    Status.OVER_BUDGET: StatusMeaning("over budget", Tone.WARNING, "hyperhive budget raise", needs_person=True),
+    Status.NEEDS_LOGIN_IDLE: StatusMeaning("needs login", Tone.FAILURE, "hyperhive login", needs_person=True),
+    Status.NEEDS_LOGIN_IN_PROGRESS: StatusMeaning("login in progress", Tone.WARNING),
+    Status.WAITS_FOR_ACCOUNT: StatusMeaning("waits for account", Tone.WARNING),
+    Status.BAD_MODEL: StatusMeaning("bad model", Tone.FAILURE, "hyperhive model set NAME", needs_person=True),
+    Status.STANDBY: StatusMeaning("standby", Tone.NEUTRAL),
+    Status.FAILED: StatusMeaning("failed", Tone.FAILURE, "hyperhive resume", needs_person=True),
+    Status.STOPPED: StatusMeaning("stopped", Tone.NEUTRAL, "hyperhive run"),
+    Status.UNREACHABLE: StatusMeaning("unreachable", Tone.FAILURE, "hyperhive doctor", needs_person=True),
+}
+
+
+def status_meaning(word: str | None) -> StatusMeaning:
+    """Return how a status is shown; one of a newer release is shown by its own word."""
+    try:
+        return STATUSES[Status(word or "")]
+    except ValueError:
+        return StatusMeaning((word or "unknown").replace("_", " "), Tone.NEUTRAL)
+
+
+def statuses_to_dict() -> dict[str, dict[str, Any]]:
+    """Return the part of the table that a page needs, by the status's word: `words`, `tone`, `advice`."""
+    return {
+        status.value: {"words": found.words, "tone": found.tone.value, "advice": found.advice}
+        for status, found in STATUSES.items()
+    }
 
 
 class Wait(NamedTuple):

@@ -382,7 +382,10 @@ class AgentLoop:
         ends_with_model = step is NextStep.WAIT_FOR_MODEL or outcome.of_model
         self._begin_rest(pause, model if ends_with_model else None)
         if step is NextStep.WAIT_FOR_RESET and outcome.resets_at is not None:
-            limit = {"until": round(self._bus.now_ms() / 1000 + pause.seconds), "model": model if ends_with_model else None}
+            limit = {
+                "until": round(self._bus.now_ms() / 1000 + pause.seconds),
+                "model": model if ends_with_model else None,
+            }
             self._ledger.attempt(lambda: self._inbox.put_facts(limit=json.dumps(limit)))
 
     def _take_up_limit(self) -> None:

@@ -70,7 +70,9 @@ class Pauses:
         self.crashes.append(now)
         count = len(self.crashes)
         if count > MOST_CRASHES:
-            return Pause(math.inf, Status.FAILED, f"{_crashes(count)}: held until `hyperhive resume`; the inbox is kept")
+            return Pause(
+                math.inf, Status.FAILED, f"{_crashes(count)}: held until `hyperhive resume`; the inbox is kept"
+            )
         return Pause(CRASH_FIRST_S * float(1 << (count - 1)) * jitter, Status.BACKING_OFF, _crashes(count))
 
     def _rest(self, outcome: Outcome, now_unix: float, jitter: float) -> Pause | None:
@@ -81,7 +83,7 @@ class Pauses:
                 return Pause(self._limit_s(outcome.resets_at, now_unix, jitter), Status.RATE_LIMITED, "rate limited")
             case NextStep.WAIT_FOR_LOGIN:
                 probe_s = min(LOGIN_PROBE_MOST_S, LOGIN_PROBE_S * float(1 << min(self.rests - 1, 10)))
-                reason = "waiting for a login (`hyperhive login`); the inbox is kept"
+                reason = "waiting for a login (`hyperhive login`); messages are kept"
                 return Pause(math.inf, Status.NEEDS_LOGIN_IDLE, reason, probe_s)
             case NextStep.WAIT_FOR_MODEL | NextStep.WAIT_FOR_PERSON as step:
                 what = outcome.note or _words(outcome.kind)

@@ -10,8 +10,8 @@ from hyperhive_cli.budget import Budget, Day, Raises, budget_detail, shown, turn
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.allowance import Allowance
 from hyperhive_cli.errors import StoreError
-from hyperhive_cli.status import Status
 from hyperhive_cli.outcomes import RETRY, OutcomeKind, advice_of
+from hyperhive_cli.status import Status
 from hyperhive_cli.store.inbox import Inbox, Message
 from hyperhive_cli.store.spent import ms_until_tomorrow, raise_stored, read_day, read_raises
 
@@ -76,7 +76,8 @@ class Purse:
             return None
         seconds = ms_until_tomorrow(self._bus.now_ms()) / 1000 + AFTER_MIDNIGHT_S
         more = "`hyperhive budget raise --day-cost …` or `hyperhive resume` ends the wait"
-        return Pause(seconds, Status.OVER_BUDGET, f"today's budget is used up: {day.words()}; {more}, the inbox is kept")
+        reason = f"today's budget is used up: {day.words()}; {more}; messages are kept"
+        return Pause(seconds, Status.OVER_BUDGET, reason)
 
     def warn_of_day(self) -> None:
         """Say, once a day and limit, that today's dollars are nearly spent."""

@@ -30,10 +30,12 @@ class Kin:
     def __init__(self, agent: str, account: Account | None, loop: Resting) -> None:
         self.account = None if account is None else account.name
         self.names = frozenset() if account is None else frozenset({account.name, account.login})
-        self._by_status = {} if account is None else {Status.RATE_LIMITED.value: account.name, Status.NEEDS_LOGIN_IDLE.value: account.login}
+        self._by_status: dict[str, str] = {}
+        if account is not None:
+            self._by_status = {Status.RATE_LIMITED: account.name, Status.NEEDS_LOGIN_IDLE: account.login}
         self._agent = agent
         self._loop = loop
-        self._status = Status.ONLINE.value
+        self._status: str = Status.ONLINE
 
     def news(self, records: Sequence[BusEvent]) -> Iterator[tuple[str, str, int | None]]:
         """Give what the others should know of these events: whose (a name), the status, and until when."""

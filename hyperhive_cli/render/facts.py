@@ -6,7 +6,7 @@ from typing import Any
 from rich.text import Text
 
 from hyperhive_cli.events import BusEvent, LiveEvent, StatusChanged, Stream
-from hyperhive_cli.render.feed import status_words
+from hyperhive_cli.render.standing import status_words
 from hyperhive_cli.render.text import clock, count, number, one_line, text_of, tokens
 from hyperhive_cli.usage import context_of
 

@@ -18,7 +18,7 @@ PACKAGE = "hyperhive_cli"
 ROOT = Path(hyperhive_cli.__file__).parent
 
 FLOORS = {
-    0: "__init__ account budget errors outcomes usage events settings",
+    0: "__init__ account budget errors outcomes usage events settings status",
     1: """
         configuration moments sieve
         agent.__init__ agent.mark agent.pause agent.retry agent.state
@@ -28,7 +28,8 @@ FLOORS = {
         control.__init__ control.place control.wire
         demo.__init__ demo.replay
         hive.__init__ hive.address hive.hosting hive.report hive.schema hive.tenure
-        render.__init__ render.endings render.figures render.limits render.panel render.table render.text
+        render.__init__ render.endings render.figures render.limits render.panel render.standing render.table
+        render.text
         store.__init__ store.mounts store.schema store.surroundings
         web.__init__ web.api web.bind web.gate web.openapi web.sse
     """,
@@ -105,6 +106,7 @@ WITHOUT_RICH = {
     "render.endings",
     "render.figures",
     "render.limits",
+    "render.standing",
     "render.panel",
     "render.table",
     "render.text",

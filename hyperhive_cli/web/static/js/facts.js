@@ -1,24 +1,11 @@
 /** What the header says: a reducer over the agent's state and its events, and the words for it. Pure. */
 
-import { OUTCOMES } from "./outcomes.js";
+import { OUTCOMES, STATUSES } from "./outcomes.js";
 import { clock, count, duration, mapping, number, oneLine, string, textOf, timeOfDay, tokens } from "./text.js";
 
 /** @typedef {"fine" | "warn" | "bad" | "quiet" | ""} Tone */
 /** @typedef {{words: string, tone: Tone, countdown: string, hint: string}} Badge */
 
-/** Status → the words for it, and their tone. */
-const STATUS = new Map(
-  Object.entries({
-    online: ["online", "fine"],
-    needs_login_idle: ["needs login", "bad"],
-    needs_login_in_progress: ["login in progress", "warn"],
-    rate_limited: ["rate limited", "warn"],
-    over_budget: ["over budget", "warn"],
-    failed: ["failed", "bad"],
-    standby: ["standby", "quiet"],
-    account_waits: ["account waits", "warn"],
-  }),
-);
 const NEAR_FULL = 0.7;
 const FULL = 0.9;
 
@@ -36,8 +23,8 @@ const TONES = new Map([
  * @returns {[string, Tone]}
  */
 export function statusWords(status) {
-  const known = STATUS.get(string(status));
-  if (known) return /** @type {[string, Tone]} */ (known);
+  const known = STATUSES.get(string(status));
+  if (known) return [known.words, TONES.get(known.tone) ?? "quiet"];
   return [string(status).replaceAll("_", " ") || "unknown", "quiet"];
 }
 
@@ -145,10 +132,10 @@ export function aliveBadge(facts, phase, now) {
       hint: facts.hive ? "No machine runs it." : "No harness runs: what is shown is from the agent's files.",
     };
   }
-  if (facts.paused) return { words: "paused", tone: "warn", countdown: "", hint: "No turn begins until you resume." };
   const [words, tone] = statusWords(facts.status);
   const left = (number(facts.waits_until) ?? 0) - now;
-  const until = left > 0 ? `Goes on at ${timeOfDay(facts.waits_until * 1000)}.` : "";
+  const paused = facts.status === "paused" ? "No turn starts until you resume." : "";
+  const until = left > 0 ? `Goes on at ${timeOfDay(facts.waits_until * 1000)}.` : paused;
   return { words, tone, countdown: left > 0 ? clock(Math.ceil(left)) : "", hint: until };
 }
 
