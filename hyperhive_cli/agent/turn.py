@@ -10,6 +10,7 @@ from typing import NamedTuple
 import trio
 
 from hyperhive_cli.agent.config import AgentConfig
+from hyperhive_cli.agent.credentials import is_logged_in
 from hyperhive_cli.agent.ledger import Ledger
 from hyperhive_cli.agent.purse import Lift, Purse
 from hyperhive_cli.agent.refresh import Refresh
@@ -18,7 +19,7 @@ from hyperhive_cli.agent.session import Session
 from hyperhive_cli.agent.state import TurnState
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.allowance import Allowance
-from hyperhive_cli.claude.argv import turn_argv
+from hyperhive_cli.claude.argv import lacks_hook_events, turn_argv
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.missing_servers import mcp_remark
 from hyperhive_cli.claude.models import is_asked_model
@@ -58,6 +59,7 @@ class TurnDesk:
         self._ledger = ledger
         self._take = take
         self._refresh = Refresh(config.environment, bus.note)
+        self._launch = config.launch
         self._running: Turn | None = None
         self._given: tuple[Allowance, Message | None] | None = None  # to the running turn
         self._closing = False
@@ -155,7 +157,7 @@ class TurnDesk:
 
     def _argv(self, session: Session, allowance: Allowance, *, waits: bool) -> list[str]:
         return turn_argv(
-            self._config.launch,
+            self._launch,
             model=self._bus.model,
             session_id=session.id,
             newest=self._takes_newest(session),
@@ -193,8 +195,13 @@ class TurnDesk:
         turn, ending = await self._attend(request, waiting)
         if turn.unheard and ending.cause is None:
             turn, ending = await self._attend(request, None)
+        if not turn.evidence.lines and lacks_hook_events(ending.stderr_tail):
+            self._launch = replace(self._launch, hook_events=False)
+            argv = self._argv(session, allowance, waits=False)
+            turn, ending = await self._attend(replace(request, argv=argv), None)
         duration_ms = round((trio.current_time() - started) * 1000)
-        record = self._record(turn_id, turn.evidence, ending, duration_ms, session)
+        outcome = await self._outcome(turn.evidence, ending)
+        record = self._record(turn_id, turn.evidence, ending, outcome, duration_ms, session)
         fate = _fate(record.outcome, message)
         facts = session.facts_after(turn.evidence, record.outcome) | _facts_seen(turn.evidence)
         facts |= self._account_facts(turn.evidence)
@@ -234,8 +241,16 @@ class TurnDesk:
         finally:
             self._running = None
 
-    def _record(self, turn_id: int, seen: Evidence, ending: Ending, duration_ms: int, session: Session) -> TurnRecord:
-        outcome = classify(seen, ending)
+    async def _outcome(self, seen: Evidence, ending: Ending) -> Outcome:
+        """Classify a run. A 403 means a login only where claude itself says that there is none."""
+        found = classify(seen, ending)
+        if found.kind is OutcomeKind.REFUSED and not await is_logged_in(self._config):
+            return found._replace(kind=OutcomeKind.NEEDS_LOGIN)
+        return found
+
+    def _record(
+        self, turn_id: int, seen: Evidence, ending: Ending, outcome: Outcome, duration_ms: int, session: Session
+    ) -> TurnRecord:
         return TurnRecord(
             turn_id=turn_id,
             outcome=outcome._replace(suspect=session.is_suspect(seen, outcome)),

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+# Else the words of a hook that stops claude are in no line (2.1.332, 2.1.197); 2.0.77 does not know it, 2.1.100 does.
+HOOK_EVENTS_FLAG = "--include-hook-events"
 COST_CAP_FLAG = "--max-budget-usd"  # claude refuses 0
 
 
@@ -20,6 +22,7 @@ class Launch:
     skip_permissions: bool = False
     partial: bool = False
     extra: tuple[str, ...] = ()
+    hook_events: bool = True
 
 
 def turn_argv(
@@ -38,7 +41,8 @@ def turn_argv(
     (not its session, whatever the release). Free values go as `--flag=value`, so that none can become a flag of its
     own.
     """
-    argv = [*launch.command, "--print", "--verbose", "--output-format", "stream-json", f"--model={model}"]
+    hook_events = [HOOK_EVENTS_FLAG] if launch.hook_events else []
+    argv = [*launch.command, "--print", "--verbose", "--output-format", "stream-json", *hook_events, f"--model={model}"]
     if stream_input:
         argv += ["--input-format", "stream-json"]
     if session_id is not None:
@@ -54,6 +58,11 @@ def turn_argv(
     if cost_cap_usd is not None:
         argv.append(f"{COST_CAP_FLAG}={max(cost_cap_usd, 0.000001):.6f}")
     return [*argv, *launch.extra]
+
+
+def lacks_hook_events(stderr: str) -> bool:
+    """Return True if a claude did not start because it does not know HOOK_EVENTS_FLAG yet."""
+    return f"unknown option '{HOOK_EVENTS_FLAG}'" in stderr
 
 
 # What claude and its tools get to see, by family; `*` stands for any text. Whatever is not named here stays with

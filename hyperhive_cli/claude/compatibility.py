@@ -21,6 +21,7 @@ USED_FLAGS = (
     "--permission-mode",
     "--dangerously-skip-permissions",
     "--include-partial-messages",
+    "--include-hook-events",
 )
 
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")

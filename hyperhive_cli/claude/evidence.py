@@ -195,6 +195,10 @@ def _observe_informational(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.current.observe_informational(line)
 
 
+def _observe_hook(seen: Evidence, line: Mapping[str, Any]) -> None:
+    seen.current.observe_hook(line)
+
+
 def _observe_boundary(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.compacted = True
     metadata = line.get("compact_metadata")
@@ -220,6 +224,7 @@ _SYSTEM: dict[str, Callable[[Evidence, Mapping[str, Any]], None]] = {
     "init": _observe_init,
     "api_retry": _observe_retry,
     "informational": _observe_informational,
+    "hook_response": _observe_hook,
     "compact_boundary": _observe_boundary,
     "background_tasks_changed": _observe_tasks,  # not before 2.1.330, where it has the last word
     "task_started": _observe_task_start,

@@ -254,7 +254,7 @@ def _reason(seen: Evidence, stretch: Stretch, ending: Ending, kind: OutcomeKind)
     said = _said(stretch)
     match kind:
         case OutcomeKind.BLOCKED:
-            return f"a hook stopped it: {stretch.blocked or stretch.terminal_reason or said}"
+            return f"a hook stopped it: {stretch.blocked or stretch.hook_words or stretch.terminal_reason or said}"
         case OutcomeKind.DEFERRED:
             return f"a hook deferred a tool call: {stretch.deferred or said or stretch.terminal_reason}"
         case OutcomeKind.BUDGET:
@@ -278,7 +278,9 @@ def _said(stretch: Stretch) -> str | None:
 def _failure_words(stretch: Stretch, said: str | None) -> str:
     if (stretch.terminal_reason or "").startswith("aborted_"):  # an interrupt that was not ours
         return f"claude was interrupted from outside{f': {said}' if said else ''}"
-    return f"claude failed{_odd_words(stretch)}: {said or 'it gave no reason'}"
+    # Before any answer of the model's the text is claude's own: a setup that failed is no error to it (2.1.332).
+    own = None if stretch.model_answers else stretch.result_text
+    return f"claude failed{_odd_words(stretch)}: {said or own or 'it gave no reason'}"
 
 
 def _odd_words(stretch: Stretch) -> str:

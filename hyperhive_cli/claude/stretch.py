@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from hyperhive_cli.claude.said import hook_words
 from hyperhive_cli.claude.stream import DIAGNOSTIC, content_blocks, text_field, tool_calls
 from hyperhive_cli.settings import MOST
 
@@ -39,6 +40,7 @@ class Stretch:
     retry_status: int | None = None  # its HTTP status; None also where no answer came at all
     unreachable: bool = False  # since the model's last answer: no connection, by the binary's own word
     limit_rejected: bool = False  # since the model's last answer: what the plan refuses, extra usage may pay for
+    hook_words: str | None = None  # of the last hook that told claude to stop
     blocked: str | None = None  # what the hook said that kept the prompt from the model
     ended: bool = False  # there was a `result`; the fields below are its
     is_error: bool = False
@@ -97,11 +99,17 @@ class Stretch:
 
     def observe_informational(self, line: Mapping[str, Any]) -> None:
         """Take in a `system/informational` line: it tells of a prompt that a hook blocked."""
-        if line.get("prevent_continuation") is True:
-            outcome = line.get("prompt_submit_outcome")
+        outcome = line.get("prompt_submit_outcome")  # from 2.1.330 on; it comes only where the prompt goes no further
+        if line.get("prevent_continuation") is True or isinstance(outcome, Mapping):
             reason = text_field(outcome, "reason") if isinstance(outcome, Mapping) else None
             said = (text_field(line, "content") or "").partition(_PROMPT_QUOTED)[0].strip()
             self.blocked = (reason or said or "no reason given")[:REASON_LIMIT_CHARS]
+
+    def observe_hook(self, line: Mapping[str, Any]) -> None:
+        """Take in a `system/hook_response` line."""
+        found = hook_words(line)
+        if found.stops:
+            self.hook_words = found.words[:REASON_LIMIT_CHARS] or None
 
     def observe_result(self, line: Mapping[str, Any]) -> None:
         """Take in the `result` that ends it."""

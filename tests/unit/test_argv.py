@@ -2,9 +2,17 @@
 
 import pytest
 
-from hyperhive_cli.claude.argv import Launch, check_passed, child_environment, turn_argv, withheld_clouds
+from hyperhive_cli.claude.argv import (
+    Launch,
+    check_passed,
+    child_environment,
+    lacks_hook_events,
+    turn_argv,
+    withheld_clouds,
+)
 
-ALWAYS = ["--print", "--verbose", "--output-format", "stream-json"]
+WITHOUT_HOOKS = ["--print", "--verbose", "--output-format", "stream-json"]
+ALWAYS = [*WITHOUT_HOOKS, "--include-hook-events"]
 CLAUDE = ("claude",)
 
 
@@ -34,6 +42,13 @@ CLAUDE = ("claude",)
 def test_the_command_line_of_a_turn(launch: Launch, session: str | None, newest: bool, rest: list[str]) -> None:
     argv = turn_argv(launch, model="haiku", session_id=session, newest=newest)
     assert argv == ["claude", *ALWAYS, "--model=haiku", *rest]
+
+
+def test_an_old_claude_is_not_asked_for_the_words_of_hooks() -> None:
+    argv = turn_argv(Launch(CLAUDE, hook_events=False), model="haiku", session_id=None)
+    assert argv == ["claude", *WITHOUT_HOOKS, "--model=haiku"]
+    assert lacks_hook_events("error: unknown option '--include-hook-events'\n")
+    assert not lacks_hook_events("error: unknown option '--nope'\n")
 
 
 def test_the_program_may_have_first_arguments_of_its_own() -> None:

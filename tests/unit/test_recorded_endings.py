@@ -1,5 +1,6 @@
 """How claude ends: real runs replayed whole, then every word by which the binary names an ending."""
 
+import re
 from typing import Any
 
 import orjson
@@ -68,7 +69,7 @@ def test_the_real_runs_show_most_outcomes() -> None:
 def test_whatever_a_real_run_did_is_told_though_it_failed() -> None:
     for name, facts in recorded_endings().items():
         seen, ending = replay(name, facts)
-        used_tools = any(b'"type":"tool_use"' in line for line in ending_lines(name))
+        used_tools = any(re.search(rb'"type":"(server_)?tool_use"', line) for line in ending_lines(name))
         assert classify(seen, ending).acted is used_tools, name
 
 
