@@ -141,6 +141,11 @@ class AgentLoop:
         self.ring()
         return self._rest is not None
 
+    def activity(self) -> Mapping[str, Any] | None:
+        """Return the `activity` field of `status --json`: what the turn does now, and what it has used; None: no turn."""
+        doing, used = self._desk.activity.to_dict(), self._desk.spending()
+        return None if doing is None or used is None else {**doing, **used}
+
     def budget(self) -> Mapping[str, Any] | None:
         """Give the `budget` field of `status --json`."""
         return self._purse.detail(self._desk.spending())

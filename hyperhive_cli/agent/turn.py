@@ -26,8 +26,9 @@ from hyperhive_cli.claude.models import is_asked_model
 from hyperhive_cli.claude.outcome import Cause, Ending, classify, follow_ups, remarks
 from hyperhive_cli.claude.prompt import message_to_prompt
 from hyperhive_cli.claude.runner import OpenClaude, Turn, TurnRequest
-from hyperhive_cli.events import TurnEnd, TurnStart
+from hyperhive_cli.events import LiveEvent, TurnEnd, TurnStart
 from hyperhive_cli.outcomes import MessageState, Outcome, OutcomeKind
+from hyperhive_cli.render.activity import Activity
 from hyperhive_cli.store.inbox import Inbox, Lease, Message
 from hyperhive_cli.store.stats import TurnRecord
 from hyperhive_cli.store.surroundings import read_limits, read_mcp
@@ -47,6 +48,22 @@ class Ended(NamedTuple):
     ending: Ending
 
 
+class _Told:
+    """The bus, as a turn sees it; the activity hears of each event too."""
+
+    def __init__(self, bus: Bus, activity: Activity) -> None:
+        self._bus = bus
+        self._activity = activity
+        self.observe_stream = bus.observe_stream
+        self.settle = bus.settle
+
+    def publish(self, *events: LiveEvent) -> None:
+        """Record and show events."""
+        self._bus.publish(*events)
+        for event in events:
+            self._activity.observe(event, self._bus.now_ms())
+
+
 class TurnDesk:
     """Runs one turn after the other. `failed` tells whether one was not ok."""
 
@@ -61,6 +78,7 @@ class TurnDesk:
         self._refresh = Refresh(config.environment, bus.note)
         self._launch = config.launch
         self._running: Turn | None = None
+        self.activity = Activity()
         self._given: tuple[Allowance, Message | None] | None = None  # to the running turn
         self._closing = False
         self._deadline_s: float | None = None
@@ -132,7 +150,7 @@ class TurnDesk:
         return ended
 
     def _announce_start(self, turn_id: int, message: Message | None, command: str = "") -> None:
-        self._bus.publish(
+        self._tell(
             TurnStart(
                 sender=COMPACT_SENDER if message is None else message.sender,
                 body=self._config.redactor.text(command if message is None else message.body),
@@ -143,6 +161,9 @@ class TurnDesk:
                 model=self._bus.model,
             )
         )
+
+    def _tell(self, event: LiveEvent) -> None:
+        _Told(self._bus, self.activity).publish(event)
 
     def next_argv(self) -> list[str] | None:
         """Give the command line of a claude that is to wait for the next message. Raises StoreError.
@@ -229,7 +250,7 @@ class TurnDesk:
 
     async def _attend(self, request: TurnRequest, waiting: Sequence[str] | None) -> tuple[Turn, Ending]:
         """Run claude once: the one that waits with this command line, if one does."""
-        turn = Turn(request, self._bus)
+        turn = Turn(request, _Told(self._bus, self.activity))
         if self._closing:
             turn.stop(Cause.INTERRUPTED)
         if self._deadline_s is not None:
@@ -287,7 +308,7 @@ class TurnDesk:
     def _announce_end(self, record: TurnRecord, message: Message | None, fate: Fate) -> None:
         outcome = record.outcome
         self._bus.record_usage(record.usage, record.context_tokens, record.context_window)
-        self._bus.publish(
+        self._tell(
             TurnEnd(
                 ok=outcome.ok,
                 note=outcome.note,

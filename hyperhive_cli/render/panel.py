@@ -13,7 +13,7 @@ from hyperhive_cli.render import text
 from hyperhive_cli.render.endings import STYLES, end_remarks, ok_count, sign_of
 from hyperhive_cli.render.figures import money, percent
 from hyperhive_cli.render.limits import limit_style, limit_words, open_limits
-from hyperhive_cli.render.standing import status_advice, status_words
+from hyperhive_cli.render.standing import activity_parts, activity_words, status_advice, status_words
 from hyperhive_cli.render.table import cells, cut, table
 
 Span = tuple[str, str]
@@ -101,7 +101,8 @@ def status_span(found: Mapping[str, Any], now: float) -> Span:
 
 def _turn_state(found: Mapping[str, Any], now: float) -> str:
     since = found["since_unix"]
-    return f"{found['state']}{f' for {text.duration(now - since)}' if since else ''}"
+    state = f"{found['state']}{f' for {text.duration(now - since)}' if since else ''}"
+    return " · ".join([state, *activity_parts(found.get("activity"), now)])
 
 
 def _context(found: Mapping[str, Any], *, plain: bool) -> list[Span]:
@@ -316,6 +317,13 @@ def _status_cell(one: Mapping[str, Any], left: str) -> str:
     return f"{status_words(one['status'])[0]}{left}" if one["running"] else "-"
 
 
+def _turn_cell(one: Mapping[str, Any], lasts: str, now: float | None) -> str:
+    if not one["running"]:
+        return "-"
+    doing = "" if now is None else activity_words(one.get("activity"), now)
+    return doing or f"{one['state']}{lasts}"
+
+
 def _agent_row(one: Mapping[str, Any], now: float | None, *, plain: bool) -> list[str]:
     used, window = one["context_tokens"], one["context_window"]
     since = one["since_unix"]
@@ -327,7 +335,7 @@ def _agent_row(one: Mapping[str, Any], now: float | None, *, plain: bool) -> lis
         one["agent"],
         _harness(one),
         _status_cell(one, left),
-        f"{one['state']}{lasts}" if one["running"] else "-",
+        _turn_cell(one, lasts, now),
         one["model"],
         percent(min(1.0, used / window)) if used is not None and window else "-",
         *("?" if one[name] is None else f"{one[name]}" for name in ("unread", "held", "dead")),

@@ -45,6 +45,7 @@ def empty_status(agent: str) -> dict[str, Any]:
         "waits_until": None,
         "why": None,
         "state": "idle",
+        "activity": None,
         "since_unix": None,
         "model": DEFAULT_MODEL,
         "session_id": None,

@@ -47,8 +47,8 @@ FLOORS = {
         claude.runner claude.talk
         control.feed control.server
         hive.checkup hive.feed hive.fleet hive.foyer hive.line hive.mail hive.tenancy
-        render.answer render.blocks render.console render.document render.draft render.facts render.feed render.memory
-        render.output render.plot render.prose render.stream render.system render.tool
+        render.activity render.answer render.blocks render.console render.document render.draft render.facts
+        render.feed render.memory render.output render.plot render.prose render.stream render.system render.tool
         web.channel web.harness web.history web.local web.reader web.stream
     """,
     4: """
