@@ -142,7 +142,7 @@ class AgentLoop:
         return self._rest is not None
 
     def activity(self) -> Mapping[str, Any] | None:
-        """Return the `activity` field of `status --json`: what the turn does now, and what it has used; None: no turn."""
+        """Return the `activity` field of `status --json`: what the turn does now, what it has used; None: no turn."""
         doing, used = self._desk.activity.to_dict(), self._desk.spending()
         return None if doing is None or used is None else {**doing, **used}
 
