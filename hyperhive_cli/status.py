@@ -59,6 +59,10 @@ STATUSES: Mapping[Status, StatusMeaning] = {
 }
 
 
+# claude's own line tells of a retry, and a note of a back-off: a row in the transcript would be the second.
+TOLD_OTHERWISE = {Status.RETRYING, Status.BACKING_OFF}
+
+
 def status_meaning(word: str | None) -> StatusMeaning:
     """Return how a status is shown; one of a newer release is shown by its own word."""
     try:
@@ -68,9 +72,14 @@ def status_meaning(word: str | None) -> StatusMeaning:
 
 
 def statuses_to_dict() -> dict[str, dict[str, Any]]:
-    """Return the part of the table that a page needs, by the status's word: `words`, `tone`, `advice`."""
+    """Return the part of the table that a page needs, by the status's word."""
     return {
-        status.value: {"words": found.words, "tone": found.tone.value, "advice": found.advice}
+        status.value: {
+            "words": found.words,
+            "tone": found.tone.value,
+            "advice": found.advice,
+            "told_otherwise": status in TOLD_OTHERWISE,
+        }
         for status, found in STATUSES.items()
     }
 
@@ -84,7 +93,7 @@ class Wait(NamedTuple):
     model: str | None = None  # a choice of another model ends the wait
 
 
-class Retry(NamedTuple):
+class Retrying(NamedTuple):
     """A request that claude itself is about to try again, for the `attempt`-th time of at most `most`."""
 
     attempt: int
@@ -92,6 +101,7 @@ class Retry(NamedTuple):
     why: str
     until_unix: float | None = None
     is_limit: bool = False  # a limit of the account: no stall, and the other agents wait too
+    model: str | None = None  # the limit is one of this model alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +113,7 @@ class Standing:
     is_logging_in: bool = False
     write_trouble: str | None = None
     wait: Wait | None = None
-    retry: Retry | None = None
+    retry: Retrying | None = None
 
 
 class Shown(NamedTuple):
@@ -133,8 +143,8 @@ def status_of(standing: Standing) -> Shown:
         return Shown(wait.status, _whole(wait.until_unix), wait.why, wait.model)
     if retry is not None:
         status = Status.RATE_LIMITED if retry.is_limit else Status.RETRYING
-        why = f"attempt {retry.attempt} of {retry.most}: {retry.why}"
-        return Shown(status, _whole(retry.until_unix), why)
+        why = f"attempt {retry.attempt} of {retry.most}: {retry.why}" if retry.attempt else retry.why
+        return Shown(status, _whole(retry.until_unix), why, retry.model)
     return Shown(Status.ONLINE)
 
 

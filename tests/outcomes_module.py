@@ -20,7 +20,8 @@ HEAD = """/**
 STATUS_HEAD = """
 /** The statuses of an agent, from hyperhive_cli/status.py. */
 
-/** @typedef {{words: string, tone: "ok" | "warning" | "failure" | "neutral", advice: string}} Status */
+/** @typedef {{words: string, tone: "ok" | "warning" | "failure" | "neutral", advice: string,
+ *   told_otherwise: boolean}} Status */
 
 /** @type {Map<string, Status>} */
 """

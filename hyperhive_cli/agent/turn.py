@@ -17,6 +17,8 @@ from hyperhive_cli.agent.refresh import Refresh
 from hyperhive_cli.agent.retry import Fate, message_fate, outcome_for_agent
 from hyperhive_cli.agent.session import Session
 from hyperhive_cli.agent.state import TurnState
+from hyperhive_cli.agent.turn_feed import TurnFeed
+from hyperhive_cli.agent.wakeups import Plans, notes_of, plans_of, session_notes
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.allowance import Allowance
 from hyperhive_cli.claude.argv import lacks_hook_events, turn_argv
@@ -46,22 +48,6 @@ class Ended(NamedTuple):
     for_agent: Outcome
     seen: Evidence
     ending: Ending
-
-
-class _Told:
-    """The bus, as a turn sees it; the activity hears of each event too."""
-
-    def __init__(self, bus: Bus, activity: Activity) -> None:
-        self._bus = bus
-        self._activity = activity
-        self.observe_stream = bus.observe_stream
-        self.settle = bus.settle
-
-    def publish(self, *events: LiveEvent) -> None:
-        """Record and show events."""
-        self._bus.publish(*events)
-        for event in events:
-            self._activity.observe(event, self._bus.now_ms())
 
 
 class TurnDesk:
@@ -144,10 +130,9 @@ class TurnDesk:
         self._announce_start(turn_id, None, command)
         self._bus.set_state(TurnState.COMPACTING)
         ended = await self._run(turn_id, command, None)
-        if ended.outcome.ok and not ended.seen.compacted:
-            note = ended.seen.answer or "nothing was compacted"
-            return ended._replace(outcome=Outcome(OutcomeKind.OK, note))
-        return ended
+        is_idle = ended.outcome.kind is OutcomeKind.FAILED and ended.seen.own.ended_well
+        # Recorded as a failure, but none that the agent must wait for.
+        return ended._replace(outcome=Outcome(OutcomeKind.OK, ended.outcome.note)) if is_idle else ended
 
     def _announce_start(self, turn_id: int, message: Message | None, command: str = "") -> None:
         self._tell(
@@ -163,7 +148,7 @@ class TurnDesk:
         )
 
     def _tell(self, event: LiveEvent) -> None:
-        _Told(self._bus, self.activity).publish(event)
+        TurnFeed(self._bus, self.activity).publish(event)
 
     def next_argv(self) -> list[str] | None:
         """Give the command line of a claude that is to wait for the next message. Raises StoreError.
@@ -178,7 +163,7 @@ class TurnDesk:
 
     def _argv(self, session: Session, allowance: Allowance, *, waits: bool) -> list[str]:
         return turn_argv(
-            self._launch,
+            self._config.with_settings(self._launch),
             model=self._bus.model,
             session_id=session.id,
             newest=self._takes_newest(session),
@@ -211,6 +196,7 @@ class TurnDesk:
             redact=config.redactor,
         )
         self._bus.take_tool_calls()
+        self._bus.publish(*session_notes(message, session.id))
         started = trio.current_time()
         waiting = None if message is None else self._argv(session, allowance, waits=True)
         turn, ending = await self._attend(request, waiting)
@@ -222,19 +208,22 @@ class TurnDesk:
             turn, ending = await self._attend(replace(request, argv=argv), None)
         duration_ms = round((trio.current_time() - started) * 1000)
         outcome = await self._outcome(turn.evidence, ending)
+        outcome = outcome if message is not None else _compaction_outcome(turn.evidence, outcome)
         record = self._record(turn_id, turn.evidence, ending, outcome, duration_ms, session)
         fate = _fate(record.outcome, message)
         facts = session.facts_after(turn.evidence, record.outcome) | _facts_seen(turn.evidence)
         facts |= self._account_facts(turn.evidence)
         mcp_before = read_mcp(self._inbox.fact("mcp"))
         facts |= self._purse.facts_after(message, is_over=fate.state is not MessageState.READY)
-        await self._settle(record, message, fate, facts)
+        plans = Plans() if message is None else plans_of(turn.evidence.planned, record.session_id, fate.state)
+        await self._settle(record, message, fate, facts, plans)
         told = _login_remark(record.outcome, config.withheld)
         for text in [*remarks(turn.evidence, ending), *_model_remark(turn.evidence, model), *told]:
             self._bus.note(text, "warning")
         if (change := mcp_remark(mcp_before, turn.evidence.mcp_troubles)) is not None:
             self._bus.note(change, "warning" if turn.evidence.mcp_troubles else "info")
         self._announce_end(record, message, fate)
+        self._bus.publish(*notes_of(turn.evidence.planned, plans, fate.state, self._inbox.with_key))
         if (remark := session.remark(turn.evidence, record.outcome)) is not None:
             self._bus.note(remark, "warning")
         for_agent = outcome_for_agent(record.outcome, follow_ups(turn.evidence, ending))
@@ -250,7 +239,8 @@ class TurnDesk:
 
     async def _attend(self, request: TurnRequest, waiting: Sequence[str] | None) -> tuple[Turn, Ending]:
         """Run claude once: the one that waits with this command line, if one does."""
-        turn = Turn(request, _Told(self._bus, self.activity))
+        feed = TurnFeed(self._bus, self.activity)
+        turn = Turn(request, feed)
         if self._closing:
             turn.stop(Cause.INTERRUPTED)
         if self._deadline_s is not None:
@@ -261,6 +251,7 @@ class TurnDesk:
                 return turn, await turn.run(self._take(waiting))
         finally:
             self._running = None
+            feed.close()
 
     async def _outcome(self, seen: Evidence, ending: Ending) -> Outcome:
         """Classify a run. A 403 means a login only where claude itself says that there is none."""
@@ -290,7 +281,9 @@ class TurnDesk:
             denied=seen.denials.count,
         )
 
-    async def _settle(self, record: TurnRecord, message: Message | None, fate: Fate, facts: Mapping[str, str]) -> None:
+    async def _settle(
+        self, record: TurnRecord, message: Message | None, fate: Fate, facts: Mapping[str, str], plans: Plans
+    ) -> None:
         settle = partial(
             self._inbox.settle,
             record,
@@ -300,6 +293,8 @@ class TurnDesk:
             acted=fate.acted,
             now_ms=self._bus.now_ms(),
             facts=facts,
+            planned=plans.messages,
+            withdrawn=plans.withdrawn,
         )
         limit_s = self._config.drain_wait_s if self._config.drain else math.inf
         await self._ledger.insist(settle, limit_s=limit_s)
@@ -330,6 +325,13 @@ class TurnDesk:
         self._bus.set_state(TurnState.IDLE)
 
 
+def _compaction_outcome(seen: Evidence, outcome: Outcome) -> Outcome:
+    """Return the outcome of a `/compact`: claude ends one that failed like one that succeeded (exit 0, no error)."""
+    if not outcome.ok or seen.compacted:
+        return outcome
+    return Outcome(OutcomeKind.FAILED, seen.compact_error or seen.answer or "nothing was compacted")
+
+
 def _fate(outcome: Outcome, message: Message | None) -> Fate:
     return Fate(MessageState.DONE) if message is None else message_fate(outcome, message.attempts)
 
@@ -341,7 +343,8 @@ def _model_remark(seen: Evidence, asked: str) -> list[str]:
 
 
 def _facts_seen(seen: Evidence) -> dict[str, str]:
-    sizes = {"context_tokens": seen.context_tokens, "context_window": seen.context_window}
+    size = "" if seen.compacted and seen.context_tokens is None else seen.context_tokens
+    sizes = {"context_tokens": size, "context_window": seen.context_window}
     return {name: str(found) for name, found in {**sizes, "auth_source": seen.auth_source}.items() if found is not None}
 
 

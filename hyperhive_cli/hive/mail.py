@@ -68,10 +68,21 @@ class HiveInbox:
             number = self._next_number()
             if planned.key is not None:
                 self._free_keys("key = %(key)s", key=planned.key)
+                if planned.replaces:
+                    self._withdraw(planned.key)
                 if (known := self._with_key(planned.key)) is not None:
                     return known[0]
             self._insert(number, planned)
             return number
+
+    def _withdraw(self, key: str) -> None:
+        self._all(
+            """UPDATE hyperhive.inbox SET key = NULL,
+                   reason = CASE state WHEN 'ready' THEN 'replaced by a later one' ELSE reason END,
+                   state = CASE state WHEN 'ready' THEN 'cancelled' ELSE state END
+               WHERE agent = %(agent)s AND key = %(key)s AND state IN ('ready', 'held') RETURNING 1""",
+            key=key,
+        )
 
     def _next_number(self) -> int:
         """Count a message; this locks the agent's row, so that another sender of the same key waits here."""

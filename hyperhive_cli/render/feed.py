@@ -37,6 +37,7 @@ from hyperhive_cli.render.text import (
     text_of,
     tokens,
 )
+from hyperhive_cli.status import TOLD_OTHERWISE, Status
 from hyperhive_cli.usage import TokenUsage
 
 _BAR = Text("  ▏ ", "quiet")
@@ -140,7 +141,11 @@ def _note(event: Note, _memory: Memory, _ts: int) -> Iterator[Block]:
     yield noted(_raw(event.text), style, mark, prefix)
 
 
-def _status_changed(event: StatusChanged, _memory: Memory, _ts: int) -> Iterator[Block]:
+def _status_changed(event: StatusChanged, memory: Memory, _ts: int) -> Iterator[Block]:
+    status = text_of(event.status)
+    if status in TOLD_OTHERWISE or status == memory.status == Status.ONLINE:
+        return
+    memory.status = status
     words, style = status_words(event.status)
     until = number(event.until_unix)
     ends = "" if until is None else f" until {_moment(until * 1000)}"

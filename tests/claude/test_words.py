@@ -176,3 +176,17 @@ def test_status_has_the_limits_and_the_missing_servers(hive_of: HiveOf) -> None:
     text = hive.call("status").stdout
     assert "5-hour limit 93% used, resets " in text
     assert "gone: failed" in text
+
+
+def test_a_compaction_that_came_to_nothing_is_none_that_was_ok(hive_of: HiveOf) -> None:
+    """An error of the API in 2.1.332, too few messages in 2.1.197: exit status 0 and no error in the result, both."""
+    refused = {"when": "summary", "status": 400, "error": "invalid_request_error", "message": "no summary of that"}
+    hive = hive_of(Given(["ok"], ["done"], [refused, FINE]))
+    with hive.run("--message", "hello", SKIP) as program:
+        program.wait_for_kind("turn_end")
+        done = hive.call("compact")
+        end = program.wait_for_kind("turn_end", ok=False)
+    assert done.refusal().startswith("nothing was compacted: ")
+    assert end["outcome"] == "failed"
+    assert "no summary of that" in end["note"] or "Not enough messages" in end["note"]
+    assert hive.status()["last_outcomes"] == ["ok", "failed"]

@@ -49,7 +49,8 @@ NOTHING = (0, 0, 0, 0)
 REFUSED = Facts(usage=NOTHING, context=None, status=1)
 ONE_TOOL = Facts(usage=(24, 84, 11200, 680), tools=1)
 FIVE_TOOLS = Facts(usage=(60, 229, 34500, 1700), context=8452, tools=5)
-DENIED = "{} denied by the permission mode"
+NO_ONE = "because no one can answer claude's question for permission (permission mode default)"
+EDITS = "`hyperhive run --permission-mode acceptEdits"
 LOST = "No conversation found with session ID: 00000000-0000-4000-8000-000000000000"
 NO_INPUT = "Error: Input must be provided either through stdin or as a prompt argument when using --print"
 
@@ -77,7 +78,12 @@ EXPECTED = {
     "subagent": Facts(usage=(48, 168, 17700, 1360), tools=1),
     "text": Facts(),
     "tools": FIVE_TOOLS,
-    "tools_denied": changed(FIVE_TOOLS, notes=(DENIED.format("2 tool calls were"),)),
+    "tools_denied": changed(
+        FIVE_TOOLS,
+        notes=(
+            f"2 tool calls were denied (Write, Bash) {NO_ONE}; {EDITS} -- --allowedTools 'Bash(exit:*)'` allows them",
+        ),
+    ),
     "tools_partial": FIVE_TOOLS,
     "unknown_command": Facts(),
     "unknown_session": changed(REFUSED, outcome="session_lost", notes=(LOST,), then=["text"]),
@@ -87,7 +93,7 @@ EXPECTED_OLD = EXPECTED | {
     "continue": Facts(),
     "cut": Facts("overloaded", usage=(12, 1, 5600, 340), status=1),
     "subagent": changed(ONE_TOOL, usage=(36, 126, 12100, 1020)),
-    "tools_denied": changed(FIVE_TOOLS, notes=(DENIED.format("1 tool call was"),)),
+    "tools_denied": changed(FIVE_TOOLS, notes=(f"1 tool call was denied (Write) {NO_ONE}; {EDITS}` allows it",)),
     "unknown_command": Facts(usage=NOTHING, context=None),
 }
 
@@ -214,7 +220,8 @@ def test_what_claude_is_started_with(hive: Hive, fake_claude: FakeClaude) -> Non
     (call,) = fake_claude.calls()
     assert call["argv"] == [
         "--print", "--verbose", "--output-format", "stream-json", "--model=opus", "--continue",
-        "--permission-mode=acceptEdits", "--dangerously-skip-permissions", "--include-partial-messages", *rest,
+        "--permission-mode=acceptEdits", "--dangerously-skip-permissions", "--include-partial-messages",
+        "--include-hook-events", *rest,
     ]  # fmt: skip
     assert (call["cwd"], call["prompt"]) == (str(hive.workspace), "Message from operator:\n\n-rf /")
     assert {"MAX_THINKING_TOKENS", "PATH", "HOME"} < set(call["env"])

@@ -7,7 +7,7 @@ import pytest
 
 from hyperhive_cli.status import (
     STATUSES,
-    Retry,
+    Retrying,
     Standing,
     Status,
     StatusMeaning,
@@ -18,8 +18,8 @@ from hyperhive_cli.status import (
 )
 
 LIMITED = Wait(Status.RATE_LIMITED, 1_796_017_620.4, "rate limited", "opus")
-RETRIES = Retry(2, 10, "overloaded", 1_796_017_000.0)
-WAITS_OUT = Retry(1, 10, "rate_limit", 1_796_017_000.0, is_limit=True)
+RETRIES = Retrying(2, 10, "overloaded", 1_796_017_000.0)
+WAITS_OUT = Retrying(1, 10, "rate_limit", 1_796_017_000.0, is_limit=True)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,12 @@ def test_each_status_has_words_and_what_needs_a_person_has_advice() -> None:
     others = {"needs_login_idle": "needs login", "needs_login_in_progress": "login in progress"}
     assert {status.value: meaning.words for status, meaning in STATUSES.items()} == plain | others
     assert all(meaning.advice for meaning in STATUSES.values() if meaning.needs_person)
-    assert statuses_to_dict()["failed"] == {"words": "failed", "tone": "failure", "advice": "hyperhive resume"}
+    assert statuses_to_dict()["failed"] == {
+        "words": "failed",
+        "tone": "failure",
+        "advice": "hyperhive resume",
+        "told_otherwise": False,
+    }
 
 
 @pytest.mark.parametrize(("word", "words"), [("brand_new", "brand new"), (None, "unknown"), ("", "unknown")])

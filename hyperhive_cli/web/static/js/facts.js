@@ -1,5 +1,6 @@
 /** What the header says: a reducer over the agent's state and its events, and the words for it. Pure. */
 
+import { activityWords, observeActivity } from "./activity.js";
 import { OUTCOMES, STATUSES } from "./outcomes.js";
 import { clock, count, duration, mapping, number, oneLine, string, textOf, timeOfDay, tokens } from "./text.js";
 
@@ -26,6 +27,14 @@ export function statusWords(status) {
   const known = STATUSES.get(string(status));
   if (known) return [known.words, TONES.get(known.tone) ?? "quiet"];
   return [string(status).replaceAll("_", " ") || "unknown", "quiet"];
+}
+
+/**
+ * Whether other rows tell of a status, so that one of its own would be the second.
+ * @param {string} status
+ */
+export function isToldOtherwise(status) {
+  return STATUSES.get(status)?.told_otherwise === true;
 }
 
 /**
@@ -68,9 +77,14 @@ export function endRemarks(event) {
  * @param {Record<string, any>} event
  */
 export function observe(facts, event) {
+  return observeFields(observeActivity(facts, event), event);
+}
+
+/** @param {Record<string, any>} facts @param {Record<string, any>} event */
+function observeFields(facts, event) {
   switch (event.kind) {
     case "status_changed":
-      return { ...facts, status: event.status, waits_until: event.until_unix ?? null };
+      return { ...facts, status: event.status, waits_until: event.until_unix ?? null, why: event.why ?? null };
     case "turn_state_changed":
       return { ...facts, state: event.state, since_unix: event.since_unix };
     case "model_changed":
@@ -105,8 +119,7 @@ function observeLine(facts, line) {
     return used ? { ...facts, context_tokens: used } : facts;
   }
   if (line.type === "system" && line.subtype === "compact_boundary") {
-    const after = number(mapping(line.compact_metadata).post_tokens);
-    return after === null ? facts : { ...facts, context_tokens: after };
+    return { ...facts, context_tokens: number(mapping(line.compact_metadata).post_tokens) }; // not all releases say
   }
   return facts;
 }
@@ -134,20 +147,21 @@ export function aliveBadge(facts, phase, now) {
   }
   const [words, tone] = statusWords(facts.status);
   const left = (number(facts.waits_until) ?? 0) - now;
-  const paused = facts.status === "paused" ? "No turn starts until you resume." : "";
-  const until = left > 0 ? `Goes on at ${timeOfDay(facts.waits_until * 1000)}.` : paused;
+  const why = facts.status === "paused" ? "No turn starts until you resume." : oneLine(textOf(facts.why), 300);
+  const until = left > 0 ? `${why ? `${why}. ` : ""}Goes on at ${timeOfDay(facts.waits_until * 1000)}.` : why;
   return { words, tone, countdown: left > 0 ? clock(Math.ceil(left)) : "", hint: until };
 }
 
 /**
- * Give the turn's state and for how long it lasts: `thinking`, `0:42`.
+ * Give the turn's state and for how long it lasts: `idle`, `0:42`; in a turn what is being done: `Bash 0:42 make`.
  * @param {Record<string, any> | null} facts
  * @param {number} now Unix s
  */
 export function turnState(facts, now) {
   const state = facts?.running ? string(facts.state) || "idle" : "";
+  const doing = state && state !== "idle" ? activityWords(facts?.activity, now) : "";
   const since = number(facts?.since_unix);
-  return { state, elapsed: state && since !== null ? clock(Math.max(0, now - since)) : "" };
+  return { state, doing, elapsed: state && since !== null ? clock(Math.max(0, now - since)) : "" };
 }
 
 /**
