@@ -46,7 +46,8 @@ class TurnFeed:
         if (report := line_to_limits(line)) is not None and report.refused:
             self._of_model = report.of_model
         if (retry := line_to_retry(line)) is not None:
-            self._show(self._to_retrying(retry))
+            if retry.why != "authentication_failed":  # which ends the turn: a login is what it needs
+                self._show(self._to_retrying(retry))
         elif line.get("type") in _ANSWERS:
             self._show(None)
 
