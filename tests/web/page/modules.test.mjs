@@ -224,6 +224,53 @@ test("a result does not repeat the text before it, and another turn may", () => 
   assert.deepEqual(said(result), ["done"]);
 });
 
+test("what claude says beside its answer is shown once a turn, whole and cleaned", () => {
+  const memory = new Memory();
+  const rows = (line) => eventToRows({ kind: "stream", ...line }, memory).map(({ mark, tone, text }) => [mark, tone, text]);
+  const novelty = { type: "system", subtype: "novelty", content: "one\n\u001b[31mtwo" };
+  assert.deepEqual(rows(novelty), [["·", "quiet", "system/novelty: one\n\\x1b[31mtwo"]]);
+  assert.deepEqual(rows(novelty), []);
+  const words = "Stop hook feedback:\n[check.sh]: run the tests";
+  const feedback = { type: "user", message: { content: [{ type: "text", text: words }] } };
+  assert.deepEqual(rows(feedback), [["!", "warn", words]]);
+  const blocked = { type: "system", subtype: "informational", content: "not on Sundays", prevent_continuation: true };
+  assert.deepEqual(rows(blocked), [["✗", "bad", "not on Sundays"]]);
+  assert.deepEqual(rows({ type: "result", is_error: false, result: "not on Sundays" }), []);
+  const poem = { type: "assistant", message: { content: [{ type: "poem", text: "a rose" }] } };
+  assert.deepEqual(rows(poem), [["·", "quiet", "assistant/poem: a rose"]]);
+});
+
+test("a compaction that failed says why once", () => {
+  const memory = new Memory();
+  const rows = (line) => eventToRows({ kind: "stream", ...line }, memory).map((row) => row.text);
+  const status = { type: "system", subtype: "status", compact_result: "failed", compact_error: "API Error: 400" };
+  const text = { type: "assistant", message: { model: "<synthetic>", content: [{ type: "text", text: "API Error: 400" }] } };
+  assert.deepEqual([...rows(status), ...rows(text)], ["API Error: 400"]);
+});
+
+test("a tool of the API is a call with its answer", () => {
+  const memory = new Memory();
+  const [call] = eventToRows(
+    {
+      kind: "stream",
+      type: "assistant",
+      message: { content: [{ type: "server_tool_use", id: "s1", name: "web_search", input: { query: "bees" } }] },
+    },
+    memory,
+  );
+  const [answer] = eventToRows(
+    {
+      kind: "stream",
+      type: "assistant",
+      message: { content: [{ type: "web_search_tool_result", tool_use_id: "s1", content: [{ title: "B", url: "u" }] }] },
+    },
+    memory,
+  );
+  assert.deepEqual([call.kind, call.name, call.subject], ["call", "web_search", "bees"]);
+  assert.deepEqual([answer.kind, answer.call, answer.name], ["answer", "s1", "web_search"]);
+  assert.deepEqual([answer.answer.label, answer.answer.text], ["1 page", "B — u"]);
+});
+
 test("the beat of claude's clock while a tool runs is no row", () => {
   const beat = { kind: "stream", type: "tool_progress", parent_tool_use_id: "t", heartbeat: true };
   assert.deepEqual(eventToRows(beat, new Memory()), []);
