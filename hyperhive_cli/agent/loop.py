@@ -37,7 +37,9 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Rest:
-    """A pause under way, on trio's clock: `until` ends it; from `probe_at` on a login may end it.
+    """A pause under way: `until` (trio's clock) or `until_unix` ends it; from `probe_at` on a login may end it.
+
+    Moments of the world are looked at again every few seconds: a machine that slept, or whose clock was set, goes on.
 
     A change of the credentials since `credentials` brings the next look forward. With `model`, another choice of
     model ends it too.
@@ -47,6 +49,7 @@ class _Rest:
     until: float
     probe_at: float
     credentials: Signature | None
+    until_unix: float | None = None
     model: str | None = None
 
 
@@ -191,7 +194,7 @@ class AgentLoop:
         """Rest as another agent of the same account does, until then (None: until it says so)."""
         seconds = math.inf if until_unix is None else until_unix - self._bus.now_ms() / 1000
         if self._rest is None and seconds > 0:  # a limit that is over may not have been taken back yet
-            self._begin_rest(Pause(seconds, Status.WAITS_FOR_ACCOUNT, reason))
+            self._begin_rest(Pause(seconds, Status.WAITS_FOR_ACCOUNT, reason, until_unix=until_unix))
             self.ring()
 
     def rest_no_longer(self, stagger_s: float) -> None:
@@ -259,7 +262,7 @@ class AgentLoop:
         return asked.outcome
 
     def _waits_for_somebody(self) -> bool:
-        return self._rest is not None and math.isinf(self._rest.until) and self._rest.until > 0
+        return self._rest is not None and math.isinf(self._rest_s(self._rest)) and self._rest.until > 0
 
     def _no_compaction(self) -> RefusedError:
         if self._waits_for_somebody():
@@ -400,24 +403,28 @@ class AgentLoop:
             seconds = limit["until"] - self._bus.now_ms() / 1000
             model = limit["model"]
             if 0 < seconds < math.inf and model in {None, self._bus.refresh_model()}:
-                self._begin_rest(Pause(seconds, Status.RATE_LIMITED, "rate limited, since an earlier start"), model)
+                reason = "rate limited, since an earlier start"
+                self._begin_rest(Pause(seconds, Status.RATE_LIMITED, reason, until_unix=limit["until"]), model)
 
     def _begin_rest(self, pause: Pause, model: str | None = None) -> None:
         now = trio.current_time()
         credentials = None if pause.probe_s is None else credentials_signature(self._config.environment)
         probe_at = now + (math.inf if pause.probe_s is None else pause.probe_s)
-        self._rest = _Rest(pause.status, now + pause.seconds, probe_at, credentials, model)
+        until = now + pause.seconds if pause.until_unix is None else math.inf
+        self._rest = _Rest(pause.status, until, probe_at, credentials, pause.until_unix, model)
         ends = math.isfinite(pause.seconds)
         if not ends:
             self._compactor.close()
-        until_unix = self._bus.now_ms() / 1000 + pause.seconds if ends else None
+        until_unix = pause.until_unix
+        if until_unix is None and ends:
+            until_unix = self._bus.now_ms() / 1000 + pause.seconds
         self._bus.know(wait=Wait(pause.status, until_unix, pause.reason, model))
         when = f"; going on in {duration(pause.seconds)}" if ends else ""
         self._bus.note(f"{pause.reason}{when}", "warning")
 
     async def _is_over(self, rest: _Rest) -> bool:
         now = trio.current_time()
-        if rest.until > now and not self._has_other_model(rest):
+        if rest.until > now and not self._has_passed(rest):
             if rest.probe_at > now:
                 return False
             rest.probe_at = now + LOGIN_PROBE_S
@@ -429,7 +436,12 @@ class AgentLoop:
         self._finish_rest()
         return True
 
-    def _has_other_model(self, rest: _Rest) -> bool:
+    def _has_passed(self, rest: _Rest) -> bool:
+        """Whether what a rest waits for in the world has come: its moment, another model, another day."""
+        if rest.until_unix is not None and rest.until_unix <= self._bus.now_ms() / 1000:
+            return True
+        if rest.status is Status.OVER_BUDGET and self._ledger.attempt(self._purse.is_day_spent) is False:
+            return True
         return rest.model is not None and self._bus.refresh_model() != rest.model
 
     def _finish_rest(self) -> None:
@@ -448,10 +460,15 @@ class AgentLoop:
             return True
         wait_s = (due_ms - self._bus.now_ms()) / 1000
         if self._rest is not None:
-            wait_s = max(wait_s, self._rest.until - trio.current_time())
+            wait_s = max(wait_s, self._rest_s(self._rest))
         wait_s = math.inf if self.is_paused else max(wait_s, self._ledger.trouble_s)
         self._left_over = wait_s > self._config.drain_wait_s
         return self._left_over
+
+    def _rest_s(self, rest: _Rest) -> float:
+        """Return how long a rest still lasts."""
+        of_world = math.inf if rest.until_unix is None else rest.until_unix - self._bus.now_ms() / 1000
+        return min(rest.until - trio.current_time(), of_world)
 
     def _patience_s(self) -> float:
         """How long to wait for the bell before looking again."""
@@ -459,5 +476,6 @@ class AgentLoop:
             return math.inf
         if self._rest is None:
             return min(INBOX_POLL_S, self._ledger.patience_s)
-        patience_s = min(self._rest.until, self._rest.probe_at) - trio.current_time()
-        return max(0.0, patience_s if self._rest.model is None else min(patience_s, INBOX_POLL_S))
+        patience_s = min(self._rest_s(self._rest), self._rest.probe_at - trio.current_time())
+        of_world = self._rest.until_unix is not None or self._rest.model is not None
+        return max(0.0, min(patience_s, INBOX_POLL_S) if of_world else patience_s)

@@ -10,6 +10,8 @@ from hyperhive_cli.status import Status
 BACKOFF_FIRST_S = 5.0
 BACKOFF_MOST_S = 600.0
 LIMIT_PAUSE_S = 300.0  # for a rate limit that does not say when it resets
+LIMIT_FLOOR_S, LIMIT_FLOOR_MAX_S = 30.0, 900.0  # for one that is met again and again; it doubles
+LIMIT_LOOK_S = 6 * 3600.0  # from one look at a limit to the next, however far its reset is
 LIMIT_JITTER_S = 60.0  # so that the agents of one account do not all come back in the same second
 LOGIN_PROBE_S = 30.0
 LOGIN_PROBE_MOST_S = 900.0
@@ -29,6 +31,7 @@ class Pause:
     status: Status
     reason: str
     probe_s: float | None = None
+    until_unix: float | None = None  # a moment of the world at which it ends, instead of a span
 
 
 def backoff_s(failures: int, jitter: float) -> float:
@@ -80,7 +83,9 @@ class Pauses:
             case NextStep.BACK_OFF:
                 return Pause(backoff_s(self.rests, jitter), Status.BACKING_OFF, _words(outcome.kind))
             case NextStep.WAIT_FOR_RESET:
-                return Pause(self._limit_s(outcome.resets_at, now_unix, jitter), Status.RATE_LIMITED, "rate limited")
+                seconds = self._limit_s(outcome.resets_at, now_unix, jitter)
+                until = None if outcome.resets_at is None else now_unix + seconds
+                return Pause(seconds, Status.RATE_LIMITED, "rate limited", until_unix=until)
             case NextStep.WAIT_FOR_LOGIN:
                 probe_s = min(LOGIN_PROBE_MOST_S, LOGIN_PROBE_S * float(1 << min(self.rests - 1, 10)))
                 reason = "waiting for a login (`hyperhive login`); messages are kept"
@@ -95,11 +100,14 @@ class Pauses:
     def _limit_s(self, resets_at: int | None, now_unix: float, jitter: float) -> float:
         """Return how long to wait for a limit: to its reset, but longer each time when it is met again and again.
 
-        A reset that is past, or wrong by our clock, would else mean turn after turn without a pause.
+        A reset that is past, or wrong by our clock, would else mean turn after turn without a pause. One that is far
+        ahead may be lifted before: another plan, more credits.
         """
         wait_s = LIMIT_PAUSE_S if resets_at is None else max(0.0, resets_at - now_unix)
         spread_s = jitter * min(LIMIT_JITTER_S, 1 + wait_s / 10)
-        return max(wait_s + spread_s, backoff_s(self.rests, jitter))
+        is_honest = wait_s > 0 and self.rests == 1
+        least_s = 0.0 if is_honest else min(LIMIT_FLOOR_MAX_S, LIMIT_FLOOR_S * float(1 << min(self.rests - 1, 10)))
+        return min(LIMIT_LOOK_S, max(wait_s, least_s)) + spread_s
 
 
 def _words(kind: OutcomeKind) -> str:

@@ -74,10 +74,15 @@ class Purse:
         day = self._day(self._raises)
         if not day.is_spent:
             return None
-        seconds = ms_until_tomorrow(self._bus.now_ms()) / 1000 + AFTER_MIDNIGHT_S
+        now_ms = self._bus.now_ms()
+        seconds = ms_until_tomorrow(now_ms) / 1000 + AFTER_MIDNIGHT_S
         more = "`hyperhive budget raise --day-cost …` or `hyperhive resume` ends the wait"
         reason = f"today's budget is used up: {day.words()}; {more}; messages are kept"
-        return Pause(seconds, Status.OVER_BUDGET, reason)
+        return Pause(seconds, Status.OVER_BUDGET, reason, until_unix=now_ms / 1000 + seconds)
+
+    def is_day_spent(self) -> bool:
+        """Return True if today's dollars are spent."""
+        return self._budget.day_cost is not None and self._day(self._raises).is_spent
 
     def warn_of_day(self) -> None:
         """Say, once a day and limit, that today's dollars are nearly spent."""

@@ -630,3 +630,35 @@ def test_a_message_of_a_life_that_was_killed_is_delivered_again(world: World) ->
     assert str(world.prompts()[0]).startswith("[Delivery 2 of this message")
     turns = world.inbox.connection.execute("SELECT outcome FROM turn_stats ORDER BY turn_id").fetchall()
     assert turns == [("crashed",), ("ok",)]
+
+
+# --- the clock of the world ---
+
+
+@pytest.mark.parametrize("jump_s", [7_200, 86_400 * 30])
+def test_a_limit_ends_within_seconds_of_a_clock_that_was_put_on_or_a_machine_that_slept(
+    jump_s: int, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_loop, "INBOX_POLL_S", 0.05)
+    world.put("one")
+    world.fake.script(limited(int(NOW) + 3_600), [TEXT])
+
+    async def steer(life: Life) -> None:
+        await life.saw("status_changed", status="rate_limited")
+        world.now += jump_s
+        await life.saw("turn_end", 2)
+
+    assert world.live(steer).outcomes() == ["rate_limited", "ok"]
+
+
+def test_a_clock_that_is_put_back_does_not_lengthen_a_back_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pause, "BACKOFF_FIRST_S", 0.2)
+    world.put("one")
+    world.fake.script(refused(529), [TEXT])
+
+    async def steer(life: Life) -> None:
+        await life.saw("status_changed", status="backing_off")
+        world.now -= 86_400
+        await life.saw("turn_end", 2)
+
+    assert world.live(steer).outcomes() == ["overloaded", "ok"]
