@@ -215,7 +215,8 @@ class TurnDesk:
         facts |= self._account_facts(turn.evidence)
         mcp_before = read_mcp(self._inbox.fact("mcp"))
         facts |= self._purse.facts_after(message, is_over=fate.state is not MessageState.READY)
-        plans = Plans() if message is None else plans_of(turn.evidence.planned, record.session_id, fate.state)
+        kept = MessageState.CANCELLED if ending.cause is Cause.CANCELLED else fate.state  # though it has its answer
+        plans = Plans() if message is None else plans_of(turn.evidence.planned, record.session_id, kept)
         await self._settle(record, message, fate, facts, plans)
         told = _login_remark(record.outcome, config.withheld)
         for text in [*remarks(turn.evidence, ending), *_model_remark(turn.evidence, model), *told]:
@@ -223,7 +224,7 @@ class TurnDesk:
         if (change := mcp_remark(mcp_before, turn.evidence.mcp_troubles)) is not None:
             self._bus.note(change, "warning" if turn.evidence.mcp_troubles else "info")
         self._announce_end(record, message, fate)
-        self._bus.publish(*notes_of(turn.evidence.planned, plans, fate.state, self._inbox.with_key))
+        self._bus.publish(*notes_of(turn.evidence.planned, plans, kept, self._inbox.with_key))
         if (remark := session.remark(turn.evidence, record.outcome)) is not None:
             self._bus.note(remark, "warning")
         for_agent = outcome_for_agent(record.outcome, follow_ups(turn.evidence, ending))
