@@ -105,14 +105,15 @@ class ControlHandler:
         key, at = arguments.get("key"), arguments.get("at")
         moment = None if at is None else text_to_moment(str(at), datetime.now().astimezone())
         put = partial(
-            Inbox.put,
+            Inbox.send,
             sender=sender,
             body=body,
             key=None if key is None else str(key),
             not_before=0 if moment is None else int(moment.timestamp() * 1000),
             now_ms=self._bus.now_ms(),
         )
-        return {"id": await self._loop.change(put)}
+        sent = await self._loop.change(put)
+        return {**sent.to_dict(), "note": sent.remark}
 
     async def _inbox_cancel(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         return await self._change_message(Inbox.cancel, arguments)

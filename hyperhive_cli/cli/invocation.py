@@ -286,7 +286,7 @@ def paint(spans: Iterable[tuple[str, str]]) -> str:
 
 def is_utf8() -> bool:
     """Whether stdout takes any character."""
-    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    return (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
 
 
 def is_text(words: str) -> bool:

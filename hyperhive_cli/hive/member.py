@@ -394,5 +394,6 @@ def _send_on(connection: "Connection", *, url: str, agent: str, stray: Message, 
     inbox = HiveInbox(connection, url, agent)
     if planned and stray.key is not None:
         return inbox.plan(PlannedMessage(stray.sender, stray.body, stray.raw, stray.not_before, stray.key))
-    key = stray.key or f"{origin}:{stray.id}"
-    return inbox.put(stray.sender, stray.body, now_ms=0, key=key, raw=stray.raw, not_before=stray.not_before)
+    if stray.key is None:
+        return inbox.take_in(stray, f"{origin}:{stray.id}")
+    return inbox.put(stray.sender, stray.body, now_ms=0, key=stray.key, raw=stray.raw, not_before=stray.not_before)

@@ -16,6 +16,7 @@ from hyperhive_cli.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES, SENDER_LIM
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import rescue, schema, stats
 from hyperhive_cli.store.facts import READ_FACT, put_fact
+from hyperhive_cli.store.keys import Content, Sent, check_key, sent_before
 from hyperhive_cli.store.place import Place, place_of
 from hyperhive_cli.store.rescue import await_place, open_connection
 from hyperhive_cli.store.stats import TurnRecord
@@ -48,6 +49,11 @@ class Message(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """Give the fields that `inbox --json` documents; times are Unix milliseconds."""
         return self._asdict()
+
+    @property
+    def content(self) -> Content:
+        """What its sender decided."""
+        return Content(self.sender, self.body, self.raw, self.not_before)
 
 
 class PlannedMessage(NamedTuple):
@@ -101,12 +107,6 @@ def check_message(sender: str, body: str) -> tuple[str, str]:
     return name, text
 
 
-def check_key(key: str | None) -> None:
-    """Raise UsageError for what cannot be a message's key."""
-    if key is not None and not (key and key.isprintable()):
-        raise UsageError(f"{key!r} is no key", "one line of printable characters")
-
-
 def _checked(planned: PlannedMessage) -> PlannedMessage:
     check_key(planned.key)
     sender, body = check_message(planned.sender, planned.body)
@@ -142,10 +142,23 @@ class Inbox:
         raw: bool = False,
         not_before: int = 0,
     ) -> int:
-        """Store a message durably and give its id; the same `key` and body give the same id again.
+        """As `send`; return the id alone."""
+        return self.send(sender, body, now_ms=now_ms, key=key, raw=raw, not_before=not_before).id
 
-        It does not run before `not_before` (Unix ms), and others pass it until then.
-        Raises UsageError for an unusable message and RefusedError when the key was used for another body.
+    def send(
+        self,
+        sender: str,
+        body: str,
+        *,
+        now_ms: int,
+        key: str | None = None,
+        raw: bool = False,
+        not_before: int = 0,
+    ) -> Sent:
+        """Store a message durably; with the `key` of one that is known, return that one.
+
+        It does not run before `not_before` (Unix ms), and others pass it until then. Raises UsageError for an unusable
+        message, RefusedError if the message with this key is a different one, cancelled or dead.
         """
         sender, body = check_message(sender, body)
         check_key(key)
@@ -156,15 +169,18 @@ class Inbox:
                 {"horizon": now_ms - KEY_KEPT_MS},
             )
             if key is not None:
-                known = db.execute("SELECT id, body FROM messages WHERE key = :key", {"key": key}).fetchone()
-                if known is not None:
-                    return same_message(key, body, known)
+                row = db.execute(f"SELECT {_COLUMNS} FROM messages WHERE key = :key", {"key": key}).fetchone()  # noqa: S608
+                if row is not None:
+                    known = _row_to_message(row)
+                    return sent_before(
+                        key, known.id, known.state, known.content, Content(sender, body, raw, not_before)
+                    )
             cursor = db.execute(
                 """INSERT INTO messages(key, sender, body, raw, not_before, created, changed)
                    VALUES (:key, :sender, :body, :raw, :not_before, :now, :now)""",
                 {"key": key, "sender": sender, "body": body, "raw": raw, "not_before": not_before, "now": now_ms},
             )
-            return int(cursor.lastrowid or 0)
+            return Sent(int(cursor.lastrowid or 0), "ready", not_before)
 
     def lease(self, boot: str, model: str, *, now_ms: int) -> Lease | None:
         """Take the first message that may run, raise its attempts, and open its turn; None: nothing to do.
@@ -213,7 +229,8 @@ class Inbox:
             if message is not None:
                 db.execute(
                     """UPDATE messages SET state = :state, lease_boot = NULL, reason = :reason, changed = :now,
-                           attempts = attempts - :refund, acted = acted OR :acted, not_before = :not_before
+                           attempts = attempts - :refund, acted = acted OR :acted,
+                           not_before = max(not_before, :not_before)
                        WHERE id = :id AND state = 'leased'""",
                     {
                         "id": message.id,
@@ -426,13 +443,6 @@ def _plan(db: sqlite3.Connection, planned: PlannedMessage, now_ms: int) -> None:
            VALUES (:key, :sender, :body, :raw, :not_before, :now, :now, 1) ON CONFLICT (key) DO NOTHING""",
         values,
     )
-
-
-def same_message(key: str, body: str, known: tuple[int, str]) -> int:
-    """Give the id of the message that has the key already; raises RefusedError when its body is another one."""
-    if known[1] != body:
-        raise RefusedError(f"the key {key!r} was used for another message ({known[0]})", "send it with another --key")
-    return known[0]
 
 
 @contextmanager

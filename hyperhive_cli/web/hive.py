@@ -214,8 +214,8 @@ class HiveAgent:
             raise RefusedError(f"agent {self.name!r} {where}: it is steered there", f"hyperhive -a {self.name} …")
         at = arguments.get("at")
         moment = None if at is None else text_to_moment(at, datetime.now().astimezone())
-        number = await self.view.call(
-            lambda connection: self._inbox(connection).put(
+        sent = await self.view.call(
+            lambda connection: self._inbox(connection).send(
                 arguments.get("from") or "operator",
                 arguments["body"],
                 now_ms=0,
@@ -223,7 +223,7 @@ class HiveAgent:
                 not_before=0 if moment is None else int(moment.timestamp() * 1000),
             )
         )
-        return {"id": number}
+        return {**sent.to_dict(), "note": sent.remark}
 
     def _inbox(self, connection: "Connection") -> HiveInbox:
         return HiveInbox(connection, self.view.url, self.name)

@@ -29,7 +29,7 @@ FLOORS = {
         demo.__init__ demo.replay
         hive.__init__ hive.address hive.hosting hive.report hive.schema hive.tenure
         render.__init__ render.endings render.figures render.limits render.panel render.table render.text
-        store.__init__ store.mounts store.schema store.surroundings
+        store.__init__ store.keys store.mounts store.schema store.surroundings
         web.__init__ web.api web.bind web.gate web.openapi web.sse
     """,
     2: """
