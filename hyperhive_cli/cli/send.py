@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from typing import Any, Protocol
 
 import click
@@ -13,12 +12,13 @@ from hyperhive_cli.cli.amount import Amount
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, hive_option, now_ms, pass_invocation, print_json
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.errors import HyperhiveError, StoreError
-from hyperhive_cli.moments import text_to_moment
+from hyperhive_cli.moments import moment_to_remark, moment_to_unix_ms, text_to_moment
 from hyperhive_cli.outcomes import MessageState, advice_of, needs_person
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.folder import prepare_state_dir
 from hyperhive_cli.store.inbox import Inbox, Message, check_message, open_inbox, open_inbox_reader
 from hyperhive_cli.store.keys import Sent
+from hyperhive_cli.zone import LocalZone, utc_now
 
 WAIT_POLL_S = 0.1
 _STATE_WORDS = {"ready": "waits for its turn", "leased": "runs"}
@@ -39,7 +39,7 @@ class Ends(Protocol):
 @click.argument("text", required=False)
 @click.option("--from", "sender", default="operator", metavar="NAME", show_default=True, help="Who sends it.")
 @click.option("--key", metavar="KEY", help="Sending again with the same key and text is harmless.")
-@click.option("--at", metavar="TIME", help="Not before then: 14:30, +2h30m, 2026-11-23T09:00.")
+@click.option("--at", metavar="TIME", help="Not before then: 14:30, +2h30m, tomorrow 9:00, …")
 @click.option("--raw", is_flag=True, help="Pass the text as it is: slash commands and @files work.")
 @click.option("--wait", is_flag=True, help="Wait for its turn to end and print the result.")
 @click.option("--timeout", type=Amount(min=0), metavar="SECONDS", help="Wait no longer than this.")
@@ -68,11 +68,13 @@ def send(
               git diff | hyperhive send - --from reviewer
     """  # noqa: D301 - click's own mark
     sender, body = check_message(sender, _read_stdin() if text in {None, "-"} else str(text))
-    not_before = 0 if at is None else int(text_to_moment(at, datetime.now().astimezone()).timestamp() * 1000)
+    now = utc_now()
+    moment = None if at is None else text_to_moment(at, now, LocalZone())
+    not_before, when = moment_to_unix_ms(moment), moment_to_remark(moment, now)
     if (url := invocation.hive_url(hive)) is not None:
         with _hive_inbox(url, invocation.steered_paths().agent) as inbox:
             sent = inbox.send(sender, body, now_ms=now_ms(), key=key, raw=raw, not_before=not_before)
-            _remark(sent.remark)
+            _remark(sent.remark or when)
             if wait:
                 return _wait(inbox, sent.id, timeout, as_json=as_json)
         _print_sent(sent, as_json=as_json)
@@ -84,7 +86,7 @@ def send(
         sent = inbox.send(sender, body, now_ms=now_ms(), key=key, raw=raw, not_before=not_before)
         is_paused = _is_paused(inbox)
     # From here on the message is stored: whatever fails now must not look as if it were not.
-    _remark(sent.remark)
+    _remark(sent.remark or when)
     if sent.state == MessageState.READY:
         _wake_harness(paths, is_new=is_new)
     if is_paused and sent.state == MessageState.READY:

@@ -6,7 +6,9 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -111,6 +113,27 @@ def test_a_result_that_cannot_be_printed_is_said_with_its_message(hive: Hive, fa
         "Error: message 1 is done, but its result could not be printed: No space left on device",
         "Try: hyperhive inbox show 1",
     ])  # fmt: skip
+
+
+# --- moments ---
+
+
+def test_a_message_for_later_is_said_to_run_at_a_moment_of_the_local_zone(hive: Hive) -> None:
+    later = datetime(2098, 10, 26, 6, 30, tzinfo=ZoneInfo("Europe/Berlin"))  # the day after a change
+    berlin = {"TZ": "Europe/Berlin"}
+    done = hive.call("send", "one", "--at", "2098-10-26 6:30", "--json", variables=berlin)
+    (found,) = done.json_lines()
+    assert done.stderr.splitlines()[0] == "runs at Sun 26 Oct 2098 06:30 CET"
+    assert found == {"id": 1, "state": "ready", "not_before": later.timestamp() * 1000, "sent_before": False}
+    text = hive.call("send", "two", "--at", "2098-07-01 6:30", variables=berlin)
+    assert (text.stdout, text.stderr.splitlines()[0]) == ("2\n", "runs at Tue 1 Jul 2098 06:30 CEST")
+
+
+def test_a_time_that_is_none_is_refused_with_examples(hive: Hive) -> None:
+    done = hive.call("send", "one", "--at", "noon")
+    assert done.refusal(2) == "not a valid time: 'noon'"
+    assert done.stderr.splitlines()[1] == "Try: 14:30, +2h30m, tomorrow 9:00, or 2026-11-23T09:00"
+    assert hive.messages() == []
 
 
 # --- keys ---

@@ -33,7 +33,7 @@ FLOORS = {
         web.__init__ web.api web.bind web.gate web.openapi web.sse
     """,
     2: """
-        diagnosis ring
+        diagnosis ring zone
         agent.config
         claude.files claude.guard claude.process claude.program
         control.client control.peer
