@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from hyperhive_cli.budget import positive
 from hyperhive_cli.claude.stream import DIAGNOSTIC, content_blocks, text_field, tool_calls
 from hyperhive_cli.settings import MOST
 
@@ -37,6 +38,7 @@ class Stretch:
     synthetic_error: str | None = None  # `error` of the binary's own last assistant line
     retry_error: str | None = None  # `error` of the last api_retry, until something was answered
     retry_status: int | None = None  # its HTTP status; None also where no answer came at all
+    retry_waits_ms: float = 0.0  # before all the retries, until something was answered
     unreachable: bool = False  # since the model's last answer: no connection, by the binary's own word
     limit_rejected: bool = False  # since the model's last answer: what the plan refuses, extra usage may pay for
     blocked: str | None = None  # what the hook said that kept the prompt from the model
@@ -73,6 +75,7 @@ class Stretch:
         """Take in an `assistant` line."""
         self.tool_calls += len(tool_calls(line))
         self.retry_error = self.retry_status = None
+        self.retry_waits_ms = 0.0
         self.synthetic_error = text_field(line, "error")
         is_models = not _is_synthetic(line)
         if is_models:
@@ -91,6 +94,7 @@ class Stretch:
         """Take in a `system/api_retry` line."""
         status = whole(line.get("error_status"))
         self.retry_status = status
+        self.retry_waits_ms += positive(line.get("retry_delay_ms")) or 0.0  # 2.1.197 has fractions
         error = text_field(line, "error")
         self.retry_error = "authentication_failed" if status == 401 and error in _VAGUE_ERRORS else error
         self.unreachable = status is None and error == "unknown"

@@ -121,6 +121,8 @@ def no_message(message_id: int) -> UnknownError:
 class Inbox:
     """An open inbox. Blocking; whatever changes something raises StoreError where the disk fails it."""
 
+    refused = 0  # messages that a hive did not take, since this was opened
+
     def __init__(self, connection: sqlite3.Connection, place: Place | None = None) -> None:
         self.connection = connection
         self.place = place  # None: nobody looks whether the file is still there

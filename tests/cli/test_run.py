@@ -105,7 +105,8 @@ def test_the_table_knows_every_recording() -> None:
 def replay_in_harness(name: str, hive: Hive, fake: FakeClaude) -> tuple[list[str], int]:
     """Let the harness run a recording, and what follows it; gives the lines of its stdout and its exit status."""
     release = name.partition("/")[0]
-    wait_s = "2.4"  # longer than the rests after two crashes, shorter than the shortest after an overload
+    # Longer than claude's own retries and the rests after two crashes, shorter than the shortest after an overload.
+    wait_s, hive.constants = "250", {"agent.pause.BACKOFF_FIRST_S": 600.0}
     ours = {"session_id": "from_argv"}  # a run that follows goes on in the session that it was asked for
     then = [[{"replay": f"{release}/{scenario}.jsonl", **ours}] for scenario in expected(name).then]
     fake.script([{"replay": name}], *then)

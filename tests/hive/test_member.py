@@ -189,6 +189,7 @@ def test_a_message_that_the_hive_refuses_is_kept_and_holds_nothing_up(database: 
     refused = foyer.get(number)
     assert refused.state == "dead"
     assert "used for another message" in (refused.reason or "")
+    assert foyer.refused == 1  # a drain is told of it
 
 
 def run_turn(foyer: Foyer, *planned: PlannedMessage, state: str = "done") -> int:

@@ -18,10 +18,10 @@ PACKAGE = "hyperhive_cli"
 ROOT = Path(hyperhive_cli.__file__).parent
 
 FLOORS = {
-    0: "__init__ account budget errors outcomes usage events settings",
+    0: "__init__ account budget errors moments outcomes usage events settings",
     1: """
-        configuration moments sieve
-        agent.__init__ agent.mark agent.pause agent.retry agent.state
+        configuration sieve
+        agent.__init__ agent.draining agent.mark agent.pause agent.retry agent.state
         claude.__init__ claude.allowance claude.argv claude.compatibility claude.denials claude.evidence claude.limits
         claude.mcp claude.missing_servers claude.models claude.options claude.outcome claude.own_settings claude.prompt
         claude.redact claude.said claude.served claude.stream claude.stretch claude.watch
