@@ -235,6 +235,7 @@ def run(
     with ExitStack() as stack:
         sink = None if quiet else stack.enter_context(_open_sink(paths, as_json=as_json))
         harness = HarnessConfig(paths, agent, chosen, first, sink, allow_self_control, hook, hook_kinds, hive=joined)
+        harness = replace(harness, is_workspace_named=_is_named("workspace"))
         if panel is not None:
             on_console = sink is not None and not as_json and sys.stdout.isatty()
             harness = replace(harness, panel=_panel(paths, panel), announce=None if on_console else _tell)
@@ -304,6 +305,12 @@ def join(url: str | None, machine: str | None, environment: Mapping[str, str]) -
 
     need_psycopg()
     return Hive(url, machine_name() if machine is None else check_machine(machine), account_of(environment))
+
+
+def _is_named(parameter: str) -> bool:
+    """Return True if an option was given on the command line or by its variable."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source in {click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT}
 
 
 def _tell(text: str) -> None:

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Protocol
 
 import click
@@ -15,6 +16,7 @@ from hyperhive_cli.errors import HyperhiveError, StoreError
 from hyperhive_cli.moments import moment_to_remark, moment_to_unix_ms, text_to_moment
 from hyperhive_cli.outcomes import MessageState, advice_of, needs_person
 from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.store.binding import bound_elsewhere
 from hyperhive_cli.store.folder import prepare_state_dir
 from hyperhive_cli.store.inbox import Inbox, Message, check_message, open_inbox, open_inbox_reader
 from hyperhive_cli.store.keys import Sent
@@ -83,6 +85,8 @@ def send(
     is_new = not paths.inbox_db.exists()
     prepare_state_dir(paths.state_dir)
     with open_inbox(paths.inbox_db) as inbox:
+        if not paths.explicit and invocation.state_dir is None:
+            _bind(inbox, paths)
         sent = inbox.send(sender, body, now_ms=now_ms(), key=key, raw=raw, not_before=not_before)
         is_paused = _is_paused(inbox)
     # From here on the message is stored: whatever fails now must not look as if it were not.
@@ -96,6 +100,14 @@ def send(
             return _wait(reader, sent.id, timeout, as_json=as_json)
     _print_sent(sent, as_json=as_json)  # without another look: the last one who reads leaves a -wal behind
     return 0
+
+
+def _bind(inbox: Inbox, paths: AgentPaths) -> None:
+    """Bind an agent that was named by the current folder to it; raises AgentConflictError if it is another folder's."""
+    here = str(Path.cwd())
+    bound = inbox.bind(here)
+    if bound != here:
+        raise bound_elsewhere(paths.agent, bound)
 
 
 def _is_paused(inbox: Inbox) -> bool:

@@ -15,7 +15,7 @@ from hyperhive_cli.errors import RefusedError, StoreError, UnknownError, UsageEr
 from hyperhive_cli.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES, SENDER_LIMIT_CHARS
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import rescue, schema, stats
-from hyperhive_cli.store.facts import READ_FACT, put_fact
+from hyperhive_cli.store.facts import READ_FACT, claim_fact, put_fact
 from hyperhive_cli.store.keys import Content, Sent, check_key, sent_before
 from hyperhive_cli.store.place import Place, place_of
 from hyperhive_cli.store.rescue import await_place, open_connection
@@ -418,6 +418,11 @@ class Inbox:
         with self._transaction() as db:
             for name, value in facts.items():
                 put_fact(db, name, value)
+
+    def bind(self, workspace: str) -> str:
+        """Bind the agent to this folder if it is bound to none, and return the folder that it is bound to."""
+        with self._transaction() as db:
+            return claim_fact(db, "workspace", workspace)
 
     def _read(self, query: str, *parameters: object) -> list[Any]:
         try:

@@ -38,8 +38,8 @@ FLOORS = {
         claude.files claude.guard claude.process claude.program
         control.client control.peer
         hive.room
-        store.backup store.db store.ended store.events store.facts store.folder store.inbox store.log store.model
-        store.place store.report store.rescue store.spent store.stats store.turns
+        store.backup store.binding store.db store.ended store.events store.facts store.folder store.inbox store.log
+        store.model store.place store.removal store.report store.rescue store.spent store.stats store.turns
     """,
     3: """
         bus
