@@ -41,7 +41,8 @@ FLOORS = {
         control.client control.peer
         hive.room
         store.backup store.binding store.db store.ended store.events store.facts store.folder store.inbox store.log
-        store.model store.place store.planned store.removal store.report store.rescue store.spent store.stats store.turns
+        store.model store.place store.planned store.removal store.report store.rescue store.spent store.stats
+        store.turns
     """,
     3: """
         bus
