@@ -92,7 +92,7 @@ class HiveInbox:
             if planned.key is not None:
                 self._free_keys("key = %(key)s", key=planned.key)
                 if planned.replaces and not self._is_there(planned):
-                    self._withdraw(planned.key)
+                    self._withdraw(planned.key, "replaced by a later one")
                 if (known := self._with_key(planned.key)) is not None:
                     return known.id
             self._insert(number, planned)
@@ -106,14 +106,19 @@ class HiveInbox:
         )  # fmt: skip
         return row is not None
 
-    def _withdraw(self, key: str) -> None:
+    def withdraw(self, key: str) -> None:
+        """Cancel the message with this key that a turn had planned, if it waits."""
+        with complaints(self._url):
+            self._withdraw(key, "no longer planned")
+
+    def _withdraw(self, key: str, reason: str) -> None:
         self._all(
             """UPDATE hyperhive.inbox SET key = NULL,
-                   reason = CASE state WHEN 'ready' THEN 'replaced by a later one' ELSE reason END,
+                   reason = CASE state WHEN 'ready' THEN %(reason)s ELSE reason END,
                    state = CASE state WHEN 'ready' THEN 'cancelled' ELSE state END
                WHERE agent = %(agent)s AND key = %(key)s AND state IN ('ready', 'held') RETURNING 1""",
-            key=key,
-        )
+            key=key, reason=reason,
+        )  # fmt: skip
 
     def _next_number(self) -> int:
         """Count a message; this locks the agent's row, so that another sender of the same key waits here."""

@@ -207,6 +207,13 @@ class Member:
             await self._line.call(partial(tenancy.recover, seat=seat, own=True))
             self._foyer.drop()
         self._foyer.mark_shipped(turns)
+        await self._withdraw()
+
+    async def _withdraw(self) -> None:
+        """Let the hive cancel what a turn here had planned earlier, and does not want any more."""
+        if key := self._foyer.fact("hive_withdrawn"):
+            await self._line.call(partial(_cancel_planned, url=self._url, agent=self.agent, key=key))
+            self._foyer.put_facts(hive_withdrawn="")
 
     def _to_hive(self, stray: Message) -> "Callable[[Connection], int]":
         """Return what puts a message of this machine alone into the hive, once however often it is tried."""
@@ -390,6 +397,10 @@ def _give_back(
     with connection.transaction():
         # The outcome first: the message may have the key of what is planned, and have ended with this.
         return acknowledge(connection), [put(connection) for put in planned]
+
+
+def _cancel_planned(connection: "Connection", *, url: str, agent: str, key: str) -> None:
+    HiveInbox(connection, url, agent).withdraw(key)
 
 
 def _send_on(connection: "Connection", *, url: str, agent: str, stray: Message, origin: str, planned: bool) -> int:
