@@ -163,10 +163,12 @@ def main() -> NoReturn:
         sys.exit(_complain("hyperhive runs on Linux and macOS; Windows is not supported", WINDOWS_HINT, 1))
     invocation = Invocation()
     status = _run(invocation)
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _drop_stdout()
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            if stream is not None:  # as it is if it was closed from the start
+                stream.flush()
+        except OSError:  # the interpreter would try again, and exit with 120
+            _drop(number)
     gc.freeze()  # the process ends: nobody needs the memory back
     sys.exit(status)
 
@@ -185,7 +187,7 @@ def _run(invocation: Invocation) -> int:
     except (KeyboardInterrupt, click.Abort):
         return 130
     except BrokenPipeError:
-        _drop_stdout()
+        _drop(1)
         return 0
     except Exception as error:  # noqa: BLE001 - the boundary: whatever it is, the operator gets one line
         if invocation.debug:
@@ -233,6 +235,6 @@ def _one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def _drop_stdout() -> None:
-    """Let the interpreter's own flush at exit find a sink: the reader is gone."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+def _drop(number: int) -> None:
+    """Point an output at /dev/null: its reader is gone, or its disk is full, and the interpreter flushes it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), number)

@@ -136,6 +136,7 @@ class Foyer(Inbox):
                 "UPDATE messages SET state = 'dead', reason = :reason WHERE id = :id AND state = 'ready'",
                 {"id": message.id, "reason": reason},
             )
+        self.refused += 1
 
     def last_message(self) -> int:
         """Give the highest number ever given to a message here."""

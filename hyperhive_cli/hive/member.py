@@ -27,7 +27,8 @@ from hyperhive_cli.hive.room import AwayError
 from hyperhive_cli.hive.shipper import AGAIN_S, Shipper
 from hyperhive_cli.hive.tenancy import Backlog, FencedError, Seat
 from hyperhive_cli.hive.tenure import Tenure, Verdict
-from hyperhive_cli.store.inbox import Message, PlannedMessage
+from hyperhive_cli.store.inbox import Message
+from hyperhive_cli.store.planned import PlannedMessage
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.room import Connection
@@ -407,5 +408,6 @@ def _send_on(connection: "Connection", *, url: str, agent: str, stray: Message, 
     if planned and stray.key is not None:
         replaces = stray.sender == WAKEUP_SENDER
         return inbox.plan(PlannedMessage(stray.sender, stray.body, stray.raw, stray.not_before, stray.key, replaces))
-    key = stray.key or f"{origin}:{stray.id}"
-    return inbox.put(stray.sender, stray.body, now_ms=0, key=key, raw=stray.raw, not_before=stray.not_before)
+    if stray.key is None:
+        return inbox.take_in(stray, f"{origin}:{stray.id}")
+    return inbox.put(stray.sender, stray.body, now_ms=0, key=stray.key, raw=stray.raw, not_before=stray.not_before)

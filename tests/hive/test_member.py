@@ -16,7 +16,7 @@ from hyperhive_cli.hive.mail import HiveInbox
 from hyperhive_cli.hive.member import Member
 from hyperhive_cli.hive.room import AwayError
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
-from hyperhive_cli.store.inbox import PlannedMessage
+from hyperhive_cli.store.planned import PlannedMessage
 from hyperhive_cli.store.stats import TurnRecord
 from tests.hive.conftest import Database
 
@@ -190,6 +190,7 @@ def test_a_message_that_the_hive_refuses_is_kept_and_holds_nothing_up(database: 
     refused = foyer.get(number)
     assert refused.state == "dead"
     assert "used for another message" in (refused.reason or "")
+    assert foyer.refused == 1  # a drain is told of it
 
 
 def run_turn(foyer: Foyer, *planned: PlannedMessage, state: str = "done", withdrawn: str | None = None) -> int:
