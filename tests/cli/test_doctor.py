@@ -41,7 +41,7 @@ def test_a_new_agent_is_well_and_stays_untouched(hive: Hive, fake_claude: FakeCl
     hive.state_dir /= "new"
     found = examine(hive)
     assert levels(found) == set()
-    assert found["version"]["finding"].startswith("2.1.330, within 2.1.197 to 2.1.330")
+    assert found["version"]["finding"].startswith("2.1.330, within 2.1.197 to 2.1.332")
     assert "not there yet" in found["state"]["finding"]
     assert not hive.state_dir.exists()
     assert fake_claude.started() == []

@@ -89,7 +89,7 @@ def test_a_flag_is_missing_only_when_the_whole_word_is() -> None:
     [
         (judge_version("2.1.330 (Claude Code)"), "ok"),
         (judge_version("2.1.197"), "ok"),
-        (judge_version("2.1.331"), "warning"),
+        (judge_version("2.1.333"), "warning"),
         (judge_version("2.0.999"), "warning"),
         (judge_version("hello"), "wrong"),
         (judge_help(" ".join(USED_FLAGS)), "ok"),
