@@ -30,8 +30,8 @@ class Stretch:
     """What one stretch has shown so far. Fields are None, empty or 0 until a line has shown them."""
 
     inits: int = 0
-    # The outcome of a tool call that no answer of this process has made: a hook deferred it in an earlier run. claude
-    # settles it first, before the message is looked at (2.1.197 and 2.1.332).
+    # It has the outcome of a tool call that no answer of this process has made: a hook deferred it in an earlier run.
+    # claude settles it first, before the message is looked at (2.1.197 and 2.1.332).
     is_left_over: bool = False
     answers: int = 0  # of the main thread, those of the binary itself too
     model_answers: int = 0  # of these, the model's own
