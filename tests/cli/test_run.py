@@ -34,7 +34,7 @@ BUSY: list[Step] = [{"wait_for_prompt": True}, INIT, {"touch": "busy"}, FOR_EVER
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What one recorded run comes to: its outcome, tokens (in, out, read, written), context, its notes, and the statuses shown."""
+    """What one recorded run comes to: its outcome, tokens (in, out, read, written), context, notes, and statuses."""
 
     outcome: str = "ok"
     usage: tuple[int, ...] = (12, 42, 5600, 340)
@@ -51,6 +51,7 @@ REFUSED = Facts(usage=NOTHING, context=None, status=1)
 ONE_TOOL = Facts(usage=(24, 84, 11200, 680), tools=1)
 FIVE_TOOLS = Facts(usage=(60, 229, 34500, 1700), context=8452, tools=5)
 NO_ONE = "because no one can answer claude's question for permission (permission mode default)"
+EDITS = "`hyperhive run --permission-mode acceptEdits"
 BASH = "`hyperhive run -- --allowedTools 'Bash(exit:*)'`"
 LOST = "No conversation found with session ID: 00000000-0000-4000-8000-000000000000"
 NO_INPUT = "Error: Input must be provided either through stdin or as a prompt argument when using --print"
@@ -82,8 +83,7 @@ EXPECTED = {
     "tools_denied": changed(
         FIVE_TOOLS,
         notes=(
-            f"2 tool calls were denied (Write, Bash) {NO_ONE}; "
-            "`hyperhive run --permission-mode acceptEdits -- --allowedTools 'Bash(exit:*)'` allows them",
+            f"2 tool calls were denied (Write, Bash) {NO_ONE}; {EDITS} -- --allowedTools 'Bash(exit:*)'` allows them",
         ),
     ),
     "tools_partial": FIVE_TOOLS,
