@@ -110,9 +110,12 @@ def test_the_operators_own_limit_ends_a_message(limit: tuple[str, str], start: C
     assert (message["state"], message["reason"].startswith("Reached maximum ")) == ("dead", True)
 
 
-def test_a_400_is_a_bad_request_and_says_so(start: Callable[[str], Hive]) -> None:
-    done = start("image_400").drain("--message", "hi")
-    assert outcomes(done.json_lines()) == ["bad_request"]
+def test_an_image_that_every_session_refuses_ends_its_message_alone(start: Callable[[str], Hive]) -> None:
+    hive = start("image_400")
+    done = hive.drain("--message", "hi")
+    # The scripted API refuses the compaction between the first two, too.
+    assert outcomes(done.json_lines()) == ["context_full", "failed", "context_full", "context_full"]
+    assert [message["state"] for message in hive.messages()] == ["dead"]
     result = [event for event in of_kind(done.json_lines(), "stream") if event["type"] == "result"][-1]
     assert result["api_error_status"] == 400
 

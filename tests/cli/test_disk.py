@@ -178,7 +178,7 @@ def nobody(environment: dict[str, str], forkserver: Forkserver) -> Iterator[Unpr
 def test_t36_a_state_folder_that_may_not_be_written_is_refused_and_still_read(nobody: Unprivileged) -> None:
     run = ("run", "--claude", "/bin/true", "--drain", "--drain-wait", "0", "--quiet")
     assert nobody.call("send", "one").stdout == "1\n"
-    assert nobody.call(*run).stderr == ""
+    nobody.call(*run)  # fills the history; where such a user may not run this Python, claude cannot be started
     before = nobody.call("tail", "--no-follow", "--json").stdout
     assert before.count("\n") > 3
     nobody.make("state", 0o500)
