@@ -26,6 +26,7 @@ from hyperhive_cli.control.server import open_control_server
 from hyperhive_cli.errors import AgentConflictError, StoreError, UsageError
 from hyperhive_cli.settings import MARKER, AgentPaths
 from hyperhive_cli.sieve import ATTENTION
+from hyperhive_cli.signals import Wish, Wishes, ending_signals
 from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.folder import hold_lock, name_holder, prepare_state_dir
 from hyperhive_cli.store.inbox import Inbox, open_inbox
@@ -36,6 +37,7 @@ from hyperhive_cli.store.report import stored_status, with_live
 if TYPE_CHECKING:
     from hyperhive_cli.hive.relay import Relay
 
+HARD_LIMIT_S = 2.0  # for the end of a turn that is killed, and its record; then all that waits is cut off
 SINK_GRACE_S = 3.0  # for the console to show the last events; a terminal that is held up is left
 
 
@@ -76,10 +78,10 @@ async def run_harness(config: HarnessConfig) -> int:
     inbox cannot be used.
     """
     become_subreaper()
-    signals: list[int] = []
-    failed = await run_agent(config, partial(_take_signals, signals), lambda: len(signals) > 1)
-    if signals:
-        return 128 + signals[0]
+    wishes = Wishes()
+    failed = await run_agent(config, partial(_take_signals, wishes), lambda: wishes.is_hard)
+    if wishes.exit_status is not None:
+        return wishes.exit_status
     return 1 if failed and config.agent.drain else 0
 
 
@@ -273,15 +275,14 @@ def _try_history(open_history: Callable[[], EventStore], path: Path) -> tuple[Ev
 
 
 async def _take_signals(
-    taken: list[int],
+    wishes: Wishes,
     loop: AgentLoop,
     hard: trio.CancelScope,
     screen: Screen | None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """First signal: end in an orderly way. Second: kill what runs, now. Ctrl-Z: stop, with all that runs."""
-    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    with trio.open_signal_receiver(*ending, signal.SIGTSTP, signal.SIGCONT) as signals:
+    """First signal: end in an orderly way. A later one: kill what runs, now. Ctrl-Z: stop, with all that runs."""
+    with trio.open_signal_receiver(*ending_signals(), signal.SIGTSTP, signal.SIGCONT) as signals:
         task_status.started()
         async for number in signals:
             if number == signal.SIGTSTP:
@@ -291,11 +292,16 @@ async def _take_signals(
                 if screen is not None:
                     await screen.resume()
                 continue
-            taken.append(number)
-            if len(taken) > 1:
-                hard.cancel()
-            else:
-                loop.stop()
+            obey(wishes.take(number, trio.current_time()), loop, hard)
+
+
+def obey(wish: Wish | None, loop: AgentLoop, hard: trio.CancelScope) -> None:
+    """Stop an agent as a signal asks for: a stop now kills its turn, whose end is recorded all the same."""
+    if wish is Wish.STOP:
+        loop.stop()
+    elif wish is Wish.STOP_NOW:
+        loop.yield_turn(now=True)
+        hard.deadline = min(hard.deadline, trio.current_time() + HARD_LIMIT_S)
 
 
 async def _pause(loop: AgentLoop, screen: Screen | None) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from hyperhive_cli.agent.harness import HarnessConfig, run_agent
+from hyperhive_cli.agent.harness import HarnessConfig, obey, run_agent
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.claude.process import become_subreaper
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.render.text import duration
+from hyperhive_cli.signals import Wish, Wishes, ending_signals
 from hyperhive_cli.store.folder import hold_lock, prepare_state_dir
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Host:
         self._tell = tell
         self._loops: dict[str, tuple[AgentLoop, trio.CancelScope]] = {}
         self._stopping = trio.Event()
-        self._signals: list[int] = []
+        self._wishes = Wishes()
         self.failed = False
 
     async def run(self) -> int:
@@ -49,8 +50,8 @@ class Host:
                 for number, config in enumerate(self._configs):
                     agents.start_soon(self._keep, config, relay, number * self._stagger_s)
             outer.cancel_scope.cancel()
-        if self._signals:
-            return 128 + self._signals[0]
+        if self._wishes.exit_status is not None:
+            return self._wishes.exit_status
         return 1 if self.failed else 0
 
     @asynccontextmanager
@@ -92,7 +93,7 @@ class Host:
         # Another harness's lock is waited for in a thread: the siblings must not wait with us.
         await trio.to_thread.run_sync(_await_lock, config, abandon_on_cancel=True)
         attend = partial(self._attend, config.paths.agent)
-        failed = await run_agent(config, attend, lambda: len(self._signals) > 1, relay, self._slots)
+        failed = await run_agent(config, attend, lambda: self._wishes.is_hard, relay, self._slots)
         self.failed = self.failed or (failed and config.agent.drain)
 
     async def _attend(
@@ -107,7 +108,7 @@ class Host:
         try:
             task_status.started()
             if self._stopping.is_set():
-                loop.stop()
+                obey(Wish.STOP, loop, hard)
             await trio.sleep_forever()
         finally:
             del self._loops[name]
@@ -115,23 +116,19 @@ class Host:
     async def _take_signals(
         self, scope: trio.CancelScope, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """First signal: every agent ends in an orderly way. Second: kill what runs. Ctrl-Z: stop with all that runs."""
-        ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        with trio.open_signal_receiver(*ending, signal.SIGTSTP) as signals:
+        """First signal: every agent ends in an orderly way. A later one: kill what runs. Ctrl-Z: stop with it."""
+        with trio.open_signal_receiver(*ending_signals(), signal.SIGTSTP) as signals:
             task_status.started()
             async for number in signals:
                 if number == signal.SIGTSTP:
                     self._pause()
                     continue
-                self._signals.append(number)
+                was_hard, wish = self._wishes.is_hard, self._wishes.take(number, trio.current_time())
                 self._stopping.set()
-                if len(self._signals) > 2:
+                if was_hard and wish is Wish.STOP_NOW:
                     scope.cancel()
                 for loop, hard in list(self._loops.values()):
-                    if len(self._signals) > 1:
-                        hard.cancel()
-                    else:
-                        loop.stop()
+                    obey(wish, loop, hard)
 
     def _pause(self) -> None:
         began = trio.current_time()

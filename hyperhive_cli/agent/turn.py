@@ -209,6 +209,7 @@ class TurnDesk:
         self._announce_end(record, message, fate)
         if (remark := session.remark(turn.evidence, record.outcome)) is not None:
             self._bus.note(remark, "warning")
+        await trio.lowlevel.checkpoint_if_cancelled()  # of a turn that was cut off: up to here nothing has waited
         for_agent = outcome_for_agent(record.outcome, follow_ups(turn.evidence, ending))
         return Ended(record.outcome, for_agent, turn.evidence, ending)
 
@@ -231,6 +232,10 @@ class TurnDesk:
         try:
             async with self._refresh.alone(turn):
                 return turn, await turn.run(self._take(waiting))
+        except (trio.Cancelled, BaseExceptionGroup) as error:
+            if not _is_cut_off(error):
+                raise
+            return turn, Ending(None, Cause.INTERRUPTED)  # nothing of it is left; `_run` records that, and ends
         finally:
             self._running = None
 
@@ -292,6 +297,13 @@ class TurnDesk:
             self._bus.note(f"{text}; {self._purse.advice(outcome.kind, message.id)}", "error")
         self._purse.warn_of_day()
         self._bus.set_state(TurnState.IDLE)
+
+
+def _is_cut_off(error: BaseException) -> bool:
+    """Whether a cancel is all that this is."""
+    return isinstance(error, trio.Cancelled) or (
+        isinstance(error, BaseExceptionGroup) and error.split(trio.Cancelled)[1] is None
+    )
 
 
 def _fate(outcome: Outcome, message: Message | None) -> Fate:

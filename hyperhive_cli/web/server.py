@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.settings import PANEL_TOKEN_BYTES
+from hyperhive_cli.signals import ending_signals
 from hyperhive_cli.web.app import Agents, make_app
 from hyperhive_cli.web.bind import Address, WebConfig, check_bind
 from hyperhive_cli.web.gate import RESPONSE_HEADERS, Gate
@@ -171,7 +171,7 @@ def serve(
 
 async def _serve(server: _Server, listener: socket.socket, announce: Callable[[], None]) -> int:
     taken: list[int] = []
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+    with anyio.open_signal_receiver(*ending_signals()) as signals:
         async with anyio.create_task_group() as tasks:
 
             async def end_at_signal() -> None:

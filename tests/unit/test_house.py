@@ -33,7 +33,7 @@ FLOORS = {
         web.__init__ web.api web.bind web.gate web.openapi web.sse
     """,
     2: """
-        diagnosis ring
+        diagnosis ring signals
         agent.config
         claude.files claude.guard claude.process claude.program
         control.client control.peer
@@ -85,7 +85,7 @@ HOMES = {
         hive.member hive.relay hive.shipper
     """,
     "sqlite3": "store.",
-    "signal": "claude.guard claude.process agent.harness agent.host demo.replay cli.sinks web.server",
+    "signal": "claude.guard claude.process agent.harness agent.host demo.replay cli.sinks signals",
     "subprocess": "claude.guard",
     "socket": "control.client control.peer control.server web.harness web.server",
     "fcntl": "store.folder agent.refresh",
