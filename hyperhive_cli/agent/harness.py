@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from hyperhive_cli.hive.relay import Relay
 
 HARD_LIMIT_S = 2.0  # for the end of a turn that is killed, and its record; then all that waits is cut off
-SINK_GRACE_S = 3.0  # for the console to show the last events; a terminal that is held up is left
+SINK_GRACE_S = 1.0  # for a line on a terminal that may be held up
 
 
 class Hive(NamedTuple):
@@ -64,6 +64,7 @@ class HarnessConfig:
     panel: PanelConfig | None = None
     announce: Callable[[str], None] | None = None  # where the panel's address is shown; None: with the events
     hive: Hive | None = None
+    complain: Callable[[str], None] = print  # on stderr, what cannot be shown with the events
 
 
 # Steers an agent from outside until all has ended: started with its loop, the scope that ends it at once, its screen.
@@ -127,11 +128,23 @@ async def run_agent(
                             await attending.start(attend, loop, hard, screen)
                             await _work(loop, (partial(sweep, bus), care.run, desk.serve), prewarm=agent.prewarm)
                 bus.close()
-                viewers.cancel_scope.deadline = trio.current_time() + SINK_GRACE_S
+                if screen is not None:
+                    screen.finish(viewers.cancel_scope, bus.current_seq)
+            unwritten = None if screen is None else await _close_screen(config, screen)
             attending.cancel_scope.cancel()
     if loop.broken is not None:
         raise UsageError(loop.broken, "hyperhive doctor")
-    return loop.failed
+    return loop.failed or unwritten is not None
+
+
+async def _close_screen(config: HarnessConfig, screen: Screen) -> str | None:
+    """Give the terminal back, and say on stderr what could not be shown; one that is held up is left."""
+    await screen.suspend()
+    unwritten = screen.unwritten()
+    if unwritten is not None:
+        with trio.move_on_after(SINK_GRACE_S), suppress(OSError):
+            await trio.to_thread.run_sync(config.complain, unwritten, abandon_on_cancel=True)
+    return unwritten
 
 
 async def _work(loop: AgentLoop, beside: Sequence[Callable[[], Awaitable[None]]], *, prewarm: bool) -> None:
@@ -292,11 +305,13 @@ async def _take_signals(
                 if screen is not None:
                     await screen.resume()
                 continue
-            obey(wishes.take(number, trio.current_time()), loop, hard)
+            obey(wishes.take(number, trio.current_time()), loop, hard, screen)
 
 
-def obey(wish: Wish | None, loop: AgentLoop, hard: trio.CancelScope) -> None:
+def obey(wish: Wish | None, loop: AgentLoop, hard: trio.CancelScope, screen: Screen | None) -> None:
     """Stop an agent as a signal asks for: a stop now kills its turn, whose end is recorded all the same."""
+    if screen is not None:
+        screen.hurry()
     if wish is Wish.STOP:
         loop.stop()
     elif wish is Wish.STOP_NOW:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from hyperhive_cli.agent.harness import HarnessConfig, obey, run_agent
+from hyperhive_cli.agent.harness import SINK_GRACE_S, HarnessConfig, obey, run_agent
 from hyperhive_cli.agent.loop import AgentLoop
+from hyperhive_cli.agent.screen import Screen
 from hyperhive_cli.claude.process import become_subreaper
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.render.text import duration
@@ -36,7 +37,7 @@ class Host:
         self._slots = None if most_turns is None else trio.Semaphore(most_turns)
         self._stagger_s = stagger_s
         self._tell = tell
-        self._loops: dict[str, tuple[AgentLoop, trio.CancelScope]] = {}
+        self._loops: dict[str, tuple[AgentLoop, trio.CancelScope, Screen | None]] = {}
         self._stopping = trio.Event()
         self._wishes = Wishes()
         self.failed = False
@@ -78,11 +79,16 @@ class Host:
                 again_s = AGAIN_FIRST_S if trio.current_time() - began > GOOD_S else again_s
                 delay_s, again_s = again_s, min(AGAIN_MOST_S, again_s * 2)
                 if config.agent.drain:
-                    self._tell(name, f"failed: {_said(error)}")
+                    await self._say(name, f"failed: {_said(error)}")
                     return
-                self._tell(name, f"failed: {_said(error)}; again in {duration(delay_s)}")
+                await self._say(name, f"failed: {_said(error)}; again in {duration(delay_s)}")
             else:
                 return
+
+    async def _say(self, name: str, words: str) -> None:
+        """Tell what became of an agent; a terminal that is held up holds up no sibling."""
+        with trio.move_on_after(SINK_GRACE_S):
+            await trio.to_thread.run_sync(self._tell, name, words, abandon_on_cancel=True)
 
     async def _is_stopped_within(self, seconds: float) -> bool:
         with trio.move_on_after(seconds):
@@ -101,14 +107,14 @@ class Host:
         name: str,
         loop: AgentLoop,
         hard: trio.CancelScope,
-        _screen: object,
+        screen: Screen | None,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        self._loops[name] = loop, hard
+        self._loops[name] = loop, hard, screen
         try:
             task_status.started()
             if self._stopping.is_set():
-                obey(Wish.STOP, loop, hard)
+                obey(Wish.STOP, loop, hard, screen)
             await trio.sleep_forever()
         finally:
             del self._loops[name]
@@ -127,12 +133,12 @@ class Host:
                 self._stopping.set()
                 if was_hard and wish is Wish.STOP_NOW:
                     scope.cancel()
-                for loop, hard in list(self._loops.values()):
-                    obey(wish, loop, hard)
+                for attended in list(self._loops.values()):
+                    obey(wish, *attended)
 
     def _pause(self) -> None:
         began = trio.current_time()
-        loops = [loop for loop, _ in self._loops.values()]
+        loops = [loop for loop, _, _ in self._loops.values()]
         for loop in loops:
             loop.freeze()
         signal.raise_signal(signal.SIGSTOP)

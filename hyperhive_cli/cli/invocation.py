@@ -4,7 +4,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -249,7 +249,13 @@ def columns() -> int:
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print lines; an output that is no UTF-8 gets what it can take, and --plain letters for our signs."""
+    """Print lines, as `printable`."""
+    for line in printable(lines):
+        click.echo(line)
+
+
+def printable(lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines as stdout takes them: only what its encoding has, and with --plain letters for our signs."""
     plain = is_plain()
     for line in lines:
         if not is_utf8():
@@ -257,7 +263,7 @@ def print_lines(lines: Iterable[str]) -> None:
             line = line.translate(_ASCII).encode(encoding, "backslashreplace").decode(encoding)  # noqa: PLW2901
         elif plain:
             line = line.translate(_DRAWN)  # noqa: PLW2901
-        click.echo(line)
+        yield line
 
 
 _STYLES: dict[str, dict[str, Any]] = {

@@ -234,7 +234,9 @@ def run(
     first = _incoming(messages)
     with ExitStack() as stack:
         sink = None if quiet else stack.enter_context(_open_sink(paths, as_json=as_json))
-        harness = HarnessConfig(paths, agent, chosen, first, sink, allow_self_control, hook, hook_kinds, hive=joined)
+        harness = HarnessConfig(
+            paths, agent, chosen, first, sink, allow_self_control, hook, hook_kinds, hive=joined, complain=_tell
+        )
         if panel is not None:
             on_console = sink is not None and not as_json and sys.stdout.isatty()
             harness = replace(harness, panel=_panel(paths, panel), announce=None if on_console else _tell)

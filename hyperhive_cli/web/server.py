@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,8 @@ async def _serve(server: _Server, listener: socket.socket, announce: Callable[[]
                     server.should_exit = True
 
             tasks.start_soon(end_at_signal)
-            announce()
+            # In a thread: on a terminal that Ctrl-S has stopped it would hold up the page, and a signal.
+            tasks.start_soon(partial(anyio.to_thread.run_sync, announce, abandon_on_cancel=True))
             await server.serve([listener])
             tasks.cancel_scope.cancel()
     return 128 + taken[0] if taken else 1

@@ -33,7 +33,7 @@ FLOORS = {
         web.__init__ web.api web.bind web.gate web.openapi web.sse
     """,
     2: """
-        diagnosis ring signals
+        diagnosis output ring signals
         agent.config
         claude.files claude.guard claude.process claude.program
         control.client control.peer
@@ -60,8 +60,8 @@ FLOORS = {
     6: """
         cli.__init__ cli.agents cli.amount cli.backup cli.budget cli.completers cli.completion cli.config cli.configured
         cli.demo cli.doctor cli.export cli.fleet_tail cli.hive cli.host cli.inbox cli.invocation cli.limits cli.login
-        cli.main cli.model cli.progress cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.tail
-        cli.web
+        cli.main cli.model cli.progress cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.streams
+        cli.tail cli.web
     """,
     7: "__main__",
 }
@@ -89,7 +89,7 @@ HOMES = {
     "subprocess": "claude.guard",
     "socket": "control.client control.peer control.server web.harness web.server",
     "fcntl": "store.folder agent.refresh",
-    "threading": "store.log",
+    "threading": "output store.log cli.streams",
     "importlib": "cli.main cli.web",
     **dict.fromkeys(("asyncio", "multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),
     **dict.fromkeys(("_ctypes", "_signal", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
