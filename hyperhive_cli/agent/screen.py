@@ -1,7 +1,7 @@
 """`Screen`: shows the feed of a running harness to a sink, which may be slow, stuck, full for a while, or gone."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from hyperhive_cli.store.inbox import Inbox
 SUSPEND_GRACE_S = 1.0  # for the console to tidy up the terminal before the harness is stopped
 TICK_S = 1.0
 AGAIN_S = 1.0  # from a write that failed to the next try
+PIECE_BYTES = 65_536  # to be shown at a time: so the end sees whether somebody reads
 GRACE_S = 3.0  # at the end, for the last events: after each that was shown, or in all once a signal has come
 
 
@@ -62,7 +63,8 @@ class Screen:
                 nursery.start_soon(self._tick, bus, inbox)
                 async with aclosing(bus.follow(bus.first_seq)) as feed:
                     async for records in feed:
-                        await self._show(bus, records)
+                        for piece in _pieces(records):
+                            await self._show(bus, piece)
                 nursery.cancel_scope.cancel()
         except* BrokenPipeError:
             self._is_gone = True  # nobody looks any more (`| head`, a closed terminal): the agent works on
@@ -151,3 +153,15 @@ class Screen:
     async def _call(self, write: Callable[[], None]) -> None:
         async with self._lock:
             await trio.to_thread.run_sync(write, abandon_on_cancel=True)
+
+
+def _pieces(records: Sequence[BusEvent]) -> Iterator[Sequence[BusEvent]]:
+    piece, size_bytes = [], 0
+    for record in records:
+        piece.append(record)
+        size_bytes += len(record.payload)
+        if size_bytes >= PIECE_BYTES:
+            yield piece
+            piece, size_bytes = [], 0
+    if piece:
+        yield piece

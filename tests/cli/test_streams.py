@@ -122,7 +122,7 @@ def test_a_log_on_a_full_disk_goes_on_where_it_was_when_there_is_room(
     form: list[str], hive: Hive, fake_claude: FakeClaude, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     fake_claude.script([{"wait_for_prompt": True}, INIT, {"touch": "before"}, {"wait_for": "go on"}, *FLOOD[1:]], TEXT)
-    with small_disk(request, tmp_path / "disk") as disk, (disk / "log").open("wb") as log:
+    with small_disk(request, tmp_path / "disk", size_kib=4096) as disk, (disk / "log").open("wb") as log:
         filler = fill_disk(disk)
         words = ["run", "--claude", str(hive.claude), "--message", "one", "--message", "two", *form]
         process = subprocess.Popen(
