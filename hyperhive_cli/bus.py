@@ -226,7 +226,8 @@ class Bus:
             return
         for name in tool_names(line):
             self._tool_calls[name] += 1
-        self.context_tokens = context_of(line) or self.context_tokens
+        after_compaction = line.get("subtype") == "compact_boundary"  # which may not say how large it is
+        self.context_tokens = context_of(line) or (None if after_compaction else self.context_tokens)
         if line.get("subtype") == "init":
             self._remember_session(session_id_of(line))
 

@@ -22,12 +22,12 @@ TABLE = "run"
 
 # Of the options of `run`, as in the files. Every option stands in exactly one of the three (a test sees to it).
 WORKSPACE_MAY = frozenset(
-    {"model", "drain", "drain-wait", "json", "quiet", "partial", "continue", "prewarm"}
+    {"model", "drain", "drain-wait", "json", "quiet", "partial", "continue", "prewarm", "no-wakeups"}
     | {"turn-timeout", "start-timeout", "stall-timeout", "background-wait", "compact-at", "compact-instructions"}
 )
 USER_ALONE = frozenset(
     {"claude", "message", "permission-mode", "dangerously-skip-permissions", "expect-auth", "pass-env"}
-    | {"allow-self-control", "on-event", "on-event-kind", "hive", "machine"}
+    | {"allow-self-control", "allow-cross-session", "on-event", "on-event-kind", "hive", "machine"}
     | {"web", "web-bind", "web-allow-host", "web-cert", "web-key"}
     # What its agent could raise or strike out would be no budget.
     | {"max-turn-cost", "max-day-cost", "max-turn-tokens", "max-tool-calls"}

@@ -118,9 +118,9 @@ class Compactor:
     async def _compact(self, instructions: str | None) -> Outcome:
         ended = await self._desk.run_compact(instructions)
         outcome, seen = ended.outcome, ended.seen
-        if seen.compacted_from is not None and seen.context_tokens is not None:
-            sizes = f"from {seen.compacted_from:,} to {seen.context_tokens:,} tokens"
-            self._bus.note(f"the context is compacted: {sizes}")
+        if seen.compacted_from is not None:
+            after = "an unknown size" if seen.context_tokens is None else f"{seen.context_tokens:,} tokens"
+            self._bus.note(f"the context is compacted: from {seen.compacted_from:,} to {after}")
         return outcome
 
     def _has_session(self) -> bool:

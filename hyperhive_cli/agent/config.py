@@ -1,10 +1,11 @@
 """`AgentConfig` and `Account`: how an agent runs claude, and whom claude works for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hyperhive_cli.agent.mark import Mark
+from hyperhive_cli.agent.settings_copy import SettingsCopy
 from hyperhive_cli.budget import Budget
 from hyperhive_cli.claude.argv import Launch
 from hyperhive_cli.claude.redact import Redactor
@@ -29,6 +30,13 @@ class AgentConfig:
     prewarm: bool = False  # let the next claude wait while the agent is idle
     budget: Budget = field(default_factory=Budget)
     mark: Mark = field(default_factory=Mark)
+    allow_cross_session: bool = False  # other sessions may put messages into claude
+    settings_file: Path | None = None  # the operator's, which the launch does not name
+    settings: SettingsCopy | None = None  # of that file, while the agent runs
+
+    def with_settings(self, launch: Launch) -> Launch:
+        """Return what the next claude is started with; reads the operator's settings file again if it has changed."""
+        return launch if self.settings is None else replace(launch, settings=str(self.settings.refresh()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from hyperhive_cli.agent.login import LoginDesk
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.agent.panel import Panel, PanelConfig, open_panel
 from hyperhive_cli.agent.screen import Screen, Sink
+from hyperhive_cli.agent.settings_copy import open_settings
 from hyperhive_cli.agent.slots import Slots
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.process import become_subreaper, sweep_marked
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
 
 HARD_LIMIT_S = 2.0  # for the end of a turn that is killed, and its record; then all that waits is cut off
 SINK_GRACE_S = 1.0  # for a line on a terminal that may be held up
+NO_PREWARM = (
+    "--prewarm has no effect with --allow-cross-session: a message of another session could reach a claude that waits, "
+    "and would be answered outside of any turn"
+)
 
 
 class Hive(NamedTuple):
@@ -98,9 +103,15 @@ async def run_agent(
     `is_hard`: whether it is to end at once. `relay` and `slots` are those of a process with several agents. Raises as
     `run_harness`.
     """
-    with _opened(config) as (bus, inbox, care, lock):
+    with (
+        _opened(config) as (bus, inbox, care, lock),
+        open_settings(config.agent.settings_file, config.paths.state_dir, partial(bus.note, level="warning")) as copy,
+    ):
         environment = {**config.agent.environment, MARKER: str(config.paths.state_dir)}
-        agent = replace(config.agent, environment=environment, kept=(lock,))
+        agent = replace(config.agent, environment=environment, kept=(lock,), settings=copy)
+        if agent.prewarm and agent.allow_cross_session:
+            agent = replace(agent, prewarm=False)
+            bus.note(NO_PREWARM, "warning")
         loop = AgentLoop(agent, inbox, bus)
         if slots is not None and config.hive is None:
             loop.supply = Slots(slots, inbox, bus.now_ms)

@@ -16,6 +16,7 @@ import trio
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import credentials_changed
 from hyperhive_cli.agent.pause import backoff_s
+from hyperhive_cli.claude.kept_jobs import has_kept_jobs
 from hyperhive_cli.claude.process import ClaudeProcess, open_claude
 from hyperhive_cli.claude.runner import OpenClaude
 
@@ -45,7 +46,12 @@ class Prewarmer:
         self._not_before = -math.inf
 
     def want(self, argv: Sequence[str] | None) -> None:
-        """Say with which command line the next turn would begin; None: no claude is to wait now."""
+        """Say with which command line the next turn would begin; None: no claude is to wait now.
+
+        Nor does one where claude keeps jobs: it would run them while it waits.
+        """
+        if argv is not None and has_kept_jobs(self._config.workspace):
+            argv = None
         if argv != self._wanted:
             self._wanted, self._waiting = argv, None
             self._holding.cancel()
@@ -58,7 +64,8 @@ class Prewarmer:
         """
         waiting = self._waiting
         opened = None
-        if waiting is not None and waiting.argv == argv and waiting.process.exit_status is None:
+        is_sound = waiting is not None and not has_kept_jobs(self._config.workspace)
+        if waiting is not None and is_sound and waiting.argv == argv and waiting.process.exit_status is None:
             opened = OpenClaude(waiting.process, waiting.closing.pop_all())
             self._deaths = 0
         self._lapsed = False

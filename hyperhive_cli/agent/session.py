@@ -92,8 +92,10 @@ class Session:
     def _totals_after(self, seen: Evidence) -> dict[str, str]:
         if seen.total_cost_usd is None:
             return {}
-        if not seen.cost_is_per_session:  # and after an update a newer claude begins to count at nought
-            return _totals("session", 0.0, TokenUsage())
+        if not seen.cost_is_per_session:
+            # A newer claude goes on from where itself had left the session, whatever an older one has spent in it
+            # meanwhile (measured: 2.1.332, then 2.1.197, 2.1.100 or 2.0.77, then 2.1.332 again).
+            return {} if seen.session_id == self.id else _totals("session", 0.0, TokenUsage())
         return _totals("session", seen.total_cost_usd, seen.total_usage or self.used)
 
 

@@ -10,15 +10,18 @@ from typing import NamedTuple
 import trio
 
 from hyperhive_cli.agent.config import AgentConfig
+from hyperhive_cli.agent.credentials import is_logged_in
 from hyperhive_cli.agent.ledger import Ledger
 from hyperhive_cli.agent.purse import Lift, Purse
 from hyperhive_cli.agent.refresh import Refresh
 from hyperhive_cli.agent.retry import Fate, message_fate, outcome_for_agent
 from hyperhive_cli.agent.session import Session
 from hyperhive_cli.agent.state import TurnState
+from hyperhive_cli.agent.waiting import LimitWait
+from hyperhive_cli.agent.wakeups import Plans, notes_of, plans_of, session_notes
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.allowance import Allowance
-from hyperhive_cli.claude.argv import turn_argv
+from hyperhive_cli.claude.argv import lacks_hook_events, turn_argv
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.missing_servers import mcp_remark
 from hyperhive_cli.claude.models import is_asked_model
@@ -58,6 +61,7 @@ class TurnDesk:
         self._ledger = ledger
         self._take = take
         self._refresh = Refresh(config.environment, bus.note)
+        self._launch = config.launch
         self._running: Turn | None = None
         self._given: tuple[Allowance, Message | None] | None = None  # to the running turn
         self._closing = False
@@ -124,10 +128,9 @@ class TurnDesk:
         self._announce_start(turn_id, None, command)
         self._bus.set_state(TurnState.COMPACTING)
         ended = await self._run(turn_id, command, None)
-        if ended.outcome.ok and not ended.seen.compacted:
-            note = ended.seen.answer or "nothing was compacted"
-            return ended._replace(outcome=Outcome(OutcomeKind.OK, note))
-        return ended
+        is_idle = ended.outcome.kind is OutcomeKind.FAILED and ended.seen.own.ended_well
+        # Recorded as a failure, but none that the agent must wait for.
+        return ended._replace(outcome=Outcome(OutcomeKind.OK, ended.outcome.note)) if is_idle else ended
 
     def _announce_start(self, turn_id: int, message: Message | None, command: str = "") -> None:
         self._bus.publish(
@@ -155,7 +158,7 @@ class TurnDesk:
 
     def _argv(self, session: Session, allowance: Allowance, *, waits: bool) -> list[str]:
         return turn_argv(
-            self._config.launch,
+            self._config.with_settings(self._launch),
             model=self._bus.model,
             session_id=session.id,
             newest=self._takes_newest(session),
@@ -188,25 +191,34 @@ class TurnDesk:
             redact=config.redactor,
         )
         self._bus.take_tool_calls()
+        self._bus.publish(*session_notes(message, session.id))
         started = trio.current_time()
         waiting = None if message is None else self._argv(session, allowance, waits=True)
         turn, ending = await self._attend(request, waiting)
         if turn.unheard and ending.cause is None:
             turn, ending = await self._attend(request, None)
+        if not turn.evidence.lines and lacks_hook_events(ending.stderr_tail):
+            self._launch = replace(self._launch, hook_events=False)
+            argv = self._argv(session, allowance, waits=False)
+            turn, ending = await self._attend(replace(request, argv=argv), None)
         duration_ms = round((trio.current_time() - started) * 1000)
-        record = self._record(turn_id, turn.evidence, ending, duration_ms, session)
+        outcome = await self._outcome(turn.evidence, ending)
+        outcome = outcome if message is not None else _compaction_outcome(turn.evidence, outcome)
+        record = self._record(turn_id, turn.evidence, ending, outcome, duration_ms, session)
         fate = _fate(record.outcome, message)
         facts = session.facts_after(turn.evidence, record.outcome) | _facts_seen(turn.evidence)
         facts |= self._account_facts(turn.evidence)
         mcp_before = read_mcp(self._inbox.fact("mcp"))
         facts |= self._purse.facts_after(message, is_over=fate.state is not MessageState.READY)
-        await self._settle(record, message, fate, facts)
+        plans = Plans() if message is None else plans_of(turn.evidence.planned, record.session_id, fate.state)
+        await self._settle(record, message, fate, facts, plans)
         told = _login_remark(record.outcome, config.withheld)
         for text in [*remarks(turn.evidence, ending), *_model_remark(turn.evidence, model), *told]:
             self._bus.note(text, "warning")
         if (change := mcp_remark(mcp_before, turn.evidence.mcp_troubles)) is not None:
             self._bus.note(change, "warning" if turn.evidence.mcp_troubles else "info")
         self._announce_end(record, message, fate)
+        self._bus.publish(*notes_of(turn.evidence.planned, plans, fate.state, self._inbox.with_key))
         if (remark := session.remark(turn.evidence, record.outcome)) is not None:
             self._bus.note(remark, "warning")
         await trio.lowlevel.checkpoint_if_cancelled()  # of a turn that was cut off: up to here nothing has waited
@@ -223,7 +235,8 @@ class TurnDesk:
 
     async def _attend(self, request: TurnRequest, waiting: Sequence[str] | None) -> tuple[Turn, Ending]:
         """Run claude once: the one that waits with this command line, if one does."""
-        turn = Turn(request, self._bus)
+        feed = LimitWait(self._bus)
+        turn = Turn(request, feed)
         if self._closing:
             turn.stop(Cause.INTERRUPTED)
         if self._deadline_s is not None:
@@ -238,9 +251,21 @@ class TurnDesk:
             return turn, Ending(None, Cause.INTERRUPTED)  # nothing of it is left; `_run` records that, and ends
         finally:
             self._running = None
+            feed.close()
 
-    def _record(self, turn_id: int, seen: Evidence, ending: Ending, duration_ms: int, session: Session) -> TurnRecord:
-        outcome = classify(seen, ending)
+    async def _outcome(self, seen: Evidence, ending: Ending) -> Outcome:
+        """Classify a run. A 403 means a login only where claude itself says that there is none."""
+        found = classify(seen, ending)
+        try:
+            if found.kind is OutcomeKind.REFUSED and not await is_logged_in(self._config):
+                return found._replace(kind=OutcomeKind.NEEDS_LOGIN)
+        except trio.Cancelled:
+            pass  # a stop that could wait no longer: as in `_attend`
+        return found
+
+    def _record(
+        self, turn_id: int, seen: Evidence, ending: Ending, outcome: Outcome, duration_ms: int, session: Session
+    ) -> TurnRecord:
         return TurnRecord(
             turn_id=turn_id,
             outcome=outcome._replace(suspect=session.is_suspect(seen, outcome)),
@@ -259,7 +284,9 @@ class TurnDesk:
             denied=seen.denials.count,
         )
 
-    async def _settle(self, record: TurnRecord, message: Message | None, fate: Fate, facts: Mapping[str, str]) -> None:
+    async def _settle(
+        self, record: TurnRecord, message: Message | None, fate: Fate, facts: Mapping[str, str], plans: Plans
+    ) -> None:
         settle = partial(
             self._inbox.settle,
             record,
@@ -269,6 +296,8 @@ class TurnDesk:
             acted=fate.acted,
             now_ms=self._bus.now_ms(),
             facts=facts,
+            planned=plans.messages,
+            withdrawn=plans.withdrawn,
         )
         limit_s = self._config.drain_wait_s if self._config.drain else math.inf
         await self._ledger.insist(settle, limit_s=limit_s)
@@ -306,6 +335,13 @@ def _is_cut_off(error: BaseException) -> bool:
     )
 
 
+def _compaction_outcome(seen: Evidence, outcome: Outcome) -> Outcome:
+    """Return the outcome of a `/compact`: claude ends one that failed like one that succeeded (exit 0, no error)."""
+    if not outcome.ok or seen.compacted:
+        return outcome
+    return Outcome(OutcomeKind.FAILED, seen.compact_error or seen.answer or "nothing was compacted")
+
+
 def _fate(outcome: Outcome, message: Message | None) -> Fate:
     return Fate(MessageState.DONE) if message is None else message_fate(outcome, message.attempts)
 
@@ -317,7 +353,8 @@ def _model_remark(seen: Evidence, asked: str) -> list[str]:
 
 
 def _facts_seen(seen: Evidence) -> dict[str, str]:
-    sizes = {"context_tokens": seen.context_tokens, "context_window": seen.context_window}
+    size = "" if seen.compacted and seen.context_tokens is None else seen.context_tokens
+    sizes = {"context_tokens": size, "context_window": seen.context_window}
     return {name: str(found) for name, found in {**sizes, "auth_source": seen.auth_source}.items() if found is not None}
 
 

@@ -8,18 +8,29 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hyperhive_cli.claude.planned import WAKEUP_TOOL
+from hyperhive_cli.claude.settings_flag import FLAG as SETTINGS_FLAG
+
+# Else the words of a hook that stops claude are in no line (2.1.332, 2.1.197); 2.0.77 does not know it, 2.1.100 does.
+HOOK_EVENTS_FLAG = "--include-hook-events"
 COST_CAP_FLAG = "--max-budget-usd"  # claude refuses 0
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What every turn of an agent passes to claude; `command` is the program with its own first arguments."""
+    """What every turn of an agent passes to claude; `command` is the program with its own first arguments.
+
+    `settings` is the value of `--settings`, and not in `extra` then.
+    """
 
     command: tuple[str, ...]
     permission_mode: str | None = None
     skip_permissions: bool = False
     partial: bool = False
     extra: tuple[str, ...] = ()
+    hook_events: bool = True
+    no_wakeups: bool = False
+    settings: str | None = None
 
 
 def turn_argv(
@@ -39,21 +50,26 @@ def turn_argv(
     own.
     """
     argv = [*launch.command, "--print", "--verbose", "--output-format", "stream-json", f"--model={model}"]
-    if stream_input:
-        argv += ["--input-format", "stream-json"]
-    if session_id is not None:
-        argv.append(f"--resume={session_id}")
-    elif newest:
-        argv.append("--continue")
-    if launch.permission_mode is not None:
-        argv.append(f"--permission-mode={launch.permission_mode}")
-    if launch.skip_permissions:
-        argv.append("--dangerously-skip-permissions")
-    if launch.partial:
-        argv.append("--include-partial-messages")
-    if cost_cap_usd is not None:
-        argv.append(f"{COST_CAP_FLAG}={max(cost_cap_usd, 0.000001):.6f}")
+    options: list[tuple[bool, list[str]]] = [
+        (stream_input, ["--input-format", "stream-json"]),
+        (session_id is not None, [f"--resume={session_id}"]),
+        (session_id is None and newest, ["--continue"]),
+        (launch.permission_mode is not None, [f"--permission-mode={launch.permission_mode}"]),
+        (launch.skip_permissions, ["--dangerously-skip-permissions"]),
+        (launch.partial, ["--include-partial-messages"]),
+        (cost_cap_usd is not None, [f"{COST_CAP_FLAG}={max(cost_cap_usd or 0.0, 0.000001):.6f}"]),
+        # Measured: an operator's own --disallowedTools, in any of its forms, is added to this one.
+        (launch.no_wakeups, [f"--disallowedTools={WAKEUP_TOOL}"]),
+        (launch.settings is not None, [f"{SETTINGS_FLAG}={launch.settings}"]),
+        (launch.hook_events, [HOOK_EVENTS_FLAG]),
+    ]
+    argv += [word for is_wanted, words in options if is_wanted for word in words]
     return [*argv, *launch.extra]
+
+
+def lacks_hook_events(stderr: str) -> bool:
+    """Return True if a claude did not start because it does not know HOOK_EVENTS_FLAG yet."""
+    return f"unknown option '{HOOK_EVENTS_FLAG}'" in stderr
 
 
 # What claude and its tools get to see, by family; `*` stands for any text. Whatever is not named here stays with

@@ -9,7 +9,8 @@ from hyperhive_cli.claude.said import KNOWN_LINES, line_name
 OLDEST_TRIED = (2, 1, 197)
 NEWEST_TRIED = (2, 1, 330)
 
-# All that a turn's command line may hold; a test compares it with what is built.
+# All that a turn's command line may hold but HOOK_EVENTS_FLAG, without which a turn runs too; a test compares it with
+# what is built.
 USED_FLAGS = (
     "--print",
     "--verbose",

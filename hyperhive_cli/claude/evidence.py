@@ -8,8 +8,9 @@ from hyperhive_cli.claude.denials import Denials
 from hyperhive_cli.claude.limits import LimitReport, line_to_limits
 from hyperhive_cli.claude.missing_servers import mcp_troubles
 from hyperhive_cli.claude.models import answering_model, plain_model
+from hyperhive_cli.claude.planned import Planned
 from hyperhive_cli.claude.stream import content_blocks, session_id_of, text_field, tool_calls
-from hyperhive_cli.claude.stretch import Stretch, whole
+from hyperhive_cli.claude.stretch import REASON_LIMIT_CHARS, Stretch, whole
 from hyperhive_cli.settings import MOST
 from hyperhive_cli.usage import TokenUsage, context_of
 
@@ -49,6 +50,7 @@ class Evidence:
     conclusions: int = 0  # results that end something: the first, and each after an answer of the model's
     answer: str | None = None  # of the last stretch that ended well
     model: str | None = None  # that wrote the main thread's last answer
+    given_model: str | None = None  # that `init` names: a run may end without an answer, as `/compact` does
     usage: TokenUsage = field(default_factory=TokenUsage)  # the sum over all results: the main thread's requests
     requests: dict[str, object] = field(default_factory=dict)  # message id → its `usage`, until a result comes
     total_cost_usd: float | None = None  # the last running total
@@ -65,13 +67,16 @@ class Evidence:
     failed_calls: int = 0  # tool calls in a row, the last ones
     last_failure: str = ""  # how the last of them is named
     compacted: bool = False
+    compact_error: str | None = None  # why the last compaction failed
     compacted_from: int | None = None  # the context's size before
     first_context_tokens: int | None = None  # as the first request found it
+    planned: Planned = field(default_factory=Planned)
 
     def observe_stream(self, line: Mapping[str, Any]) -> None:
         """Take in one line. Unknown types and odd shapes are ignored, never an error."""
         self.lines += 1
         self.denials.observe(line)
+        self.planned.observe_stream(line)
         observe = _OBSERVERS.get(text_field(line, "type") or "")
         if observe is not None:
             observe(self, line)
@@ -166,9 +171,11 @@ class Evidence:
 
 
 def version_numbers(version: str | None) -> tuple[int, ...]:
-    """Read `2.1.330` as numbers; an unreadable or missing version counts as the newest."""
+    """Read `2.1.330` as numbers. An unreadable version counts as the newest, a missing one as the oldest."""
+    if not version:
+        return (0,)
     try:
-        return tuple(int(part) for part in (version or "").split("-")[0].split("."))
+        return tuple(int(part) for part in version.split("-")[0].split("."))
     except ValueError:
         return (1_000_000,)
 
@@ -183,6 +190,7 @@ def _observe_init(seen: Evidence, line: Mapping[str, Any]) -> None:
         seen.session_id = session_id
     seen.claude_version = text_field(line, "claude_code_version") or seen.claude_version
     seen.auth_source = text_field(line, "apiKeySource") or seen.auth_source
+    seen.given_model = text_field(line, "model") or seen.given_model
     troubles = mcp_troubles(line)
     seen.mcp_troubles = seen.mcp_troubles if troubles is None else troubles
 
@@ -195,11 +203,20 @@ def _observe_informational(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.current.observe_informational(line)
 
 
+def _observe_status(seen: Evidence, line: Mapping[str, Any]) -> None:
+    if line.get("compact_result") == "failed":
+        seen.compact_error = (text_field(line, "compact_error") or "no reason given")[:REASON_LIMIT_CHARS]
+
+
+def _observe_hook(seen: Evidence, line: Mapping[str, Any]) -> None:
+    seen.current.observe_hook(line)
+
+
 def _observe_boundary(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.compacted = True
     metadata = line.get("compact_metadata")
     seen.compacted_from = whole(metadata.get("pre_tokens")) if isinstance(metadata, Mapping) else None
-    seen.context_tokens = context_of(line) or seen.context_tokens
+    seen.context_tokens = context_of(line)  # 2.1.100 and 2.0.77 do not say: then it is not known
 
 
 def _observe_tasks(seen: Evidence, line: Mapping[str, Any]) -> None:
@@ -220,6 +237,8 @@ _SYSTEM: dict[str, Callable[[Evidence, Mapping[str, Any]], None]] = {
     "init": _observe_init,
     "api_retry": _observe_retry,
     "informational": _observe_informational,
+    "status": _observe_status,
+    "hook_response": _observe_hook,
     "compact_boundary": _observe_boundary,
     "background_tasks_changed": _observe_tasks,  # not before 2.1.330, where it has the last word
     "task_started": _observe_task_start,
@@ -288,7 +307,7 @@ def _observe_figures(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.requests.clear()
     cost = _dollars(line.get("total_cost_usd"))
     seen.total_cost_usd = seen.total_cost_usd if cost is None else cost
-    seen.context_window = _window(line.get("modelUsage"), seen.model) or seen.context_window
+    seen.context_window = _window(line.get("modelUsage"), seen.model or seen.given_model) or seen.context_window
 
 
 def _total_usage(model_usage: object) -> TokenUsage | None:

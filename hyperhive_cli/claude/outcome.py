@@ -117,6 +117,25 @@ ERRORS: Mapping[str, OutcomeKind | None] = {
     "server_error": None,
     "unknown": None,
 }
+# `api_error` of a synthetic answer and of its `result`, from 2.1.332 on: the cause, whatever the error and the status
+# beside it. Those that are not here leave it to them.
+_LOGIN_GONE = ("stored_login_refused", "oauth_refresh_store_refused", "gateway_signin_required")
+_NO_SUCH_MODEL = ("claude_code_version_too_old", "no_allowed_fallback", "model_substitution_disabled")
+_CREDITS = ("model_requires_usage_credits", "long_context_credits_required", "consent_unanswered")
+API_ERRORS: Mapping[str, OutcomeKind] = {
+    **dict.fromkeys((*_LOGIN_GONE, "gateway_session_expired"), OutcomeKind.NEEDS_LOGIN),
+    **dict.fromkeys(_CREDITS, OutcomeKind.BILLING),  # a 429 that no wait clears
+    **dict.fromkeys(_NO_SUCH_MODEL, OutcomeKind.BAD_MODEL),
+    **dict.fromkeys(("dlp_request_denied", "safety_monitor_blocked"), OutcomeKind.DECLINED),
+    **dict.fromkeys(("message_over_context_limit", "autocompact_thrashing"), OutcomeKind.CONTEXT_FULL),
+    **dict.fromkeys(("connection_failed", "computer_slept", "gateway_content_type"), OutcomeKind.NO_CONNECTION),
+    **dict.fromkeys(("tls_untrusted_ca", "tls_cert_signature_failure", "no_response"), OutcomeKind.NO_CONNECTION),
+    "hook_denied": OutcomeKind.BLOCKED,
+    "malformed_tool_use_exhausted": OutcomeKind.CAPPED,
+    "network_edge_blocked": OutcomeKind.REFUSED,
+    "stream_idle_timeout": OutcomeKind.OVERLOADED,
+    "usage_limit_reached": OutcomeKind.RATE_LIMITED,
+}
 # These say it where there is no status.
 _VAGUE_ERRORS = {"authentication_failed": OutcomeKind.NEEDS_LOGIN, "invalid_request": OutcomeKind.BAD_REQUEST}
 _SERVER_ERRORS = {"server_error", "unknown"}
@@ -126,6 +145,7 @@ _STATUSES = {
     402: OutcomeKind.BILLING,
     403: OutcomeKind.REFUSED,
     404: OutcomeKind.BAD_MODEL,  # claude itself takes any 404 for that of the model
+    407: OutcomeKind.REFUSED,  # by a proxy
     408: OutcomeKind.OVERLOADED,
     413: OutcomeKind.CONTEXT_FULL,
     422: OutcomeKind.BAD_REQUEST,
@@ -134,7 +154,10 @@ _STATUSES = {
 
 # claude's own English.
 _LOST_SESSION = "No conversation found with session ID"  # of `errors` and stderr
-_WINDOW_FULL = "API Error: The model has reached its context window limit"  # 2.1.197 calls it max_output_tokens
+_SAID = {  # of 2.1.197, which has no words for them
+    "API Error: The model has reached its context window limit": OutcomeKind.CONTEXT_FULL,
+    "The model's tool call could not be parsed": OutcomeKind.CAPPED,
+}
 _LOGIN_ENDED = re.compile("OAuth token revoked|log in again|run /login")  # a 403 too; any other 403 is no login's
 _NO_MODULE = "code: 'MODULE_NOT_FOUND'"  # node's last words, where a file is missing
 
@@ -221,7 +244,8 @@ def _kind(stretch: Stretch, seen: Evidence) -> OutcomeKind:
         SUBTYPES.get(stretch.subtype or ""),
         TERMINAL_REASONS.get(stretch.terminal_reason or ""),
         STOP_REASONS.get(stretch.stop_reason or ""),
-        OutcomeKind.CONTEXT_FULL if (stretch.result_text or "").startswith(_WINDOW_FULL) else None,
+        API_ERRORS.get(stretch.api_error or ""),
+        _by_text(stretch),
         by_error,
         OutcomeKind.RATE_LIMITED if stretch.limit_rejected else None,
         _by_status(stretch),
@@ -229,6 +253,12 @@ def _kind(stretch: Stretch, seen: Evidence) -> OutcomeKind:
     )
     other = OutcomeKind.FAILED if stretch.ended else OutcomeKind.CRASHED
     return next((kind for kind in named if kind is not None), other)
+
+
+def _by_text(stretch: Stretch) -> OutcomeKind | None:
+    said = stretch.result_text or ""
+    is_claudes = stretch.is_error and stretch.is_last_synthetic  # and not the model's prose
+    return next((kind for words, kind in _SAID.items() if is_claudes and said.startswith(words)), None)
 
 
 def _by_status(stretch: Stretch) -> OutcomeKind | None:
@@ -254,7 +284,7 @@ def _reason(seen: Evidence, stretch: Stretch, ending: Ending, kind: OutcomeKind)
     said = _said(stretch)
     match kind:
         case OutcomeKind.BLOCKED:
-            return f"a hook stopped it: {stretch.blocked or stretch.terminal_reason or said}"
+            return f"a hook stopped it: {stretch.blocked or stretch.hook_words or stretch.terminal_reason or said}"
         case OutcomeKind.DEFERRED:
             return f"a hook deferred a tool call: {stretch.deferred or said or stretch.terminal_reason}"
         case OutcomeKind.BUDGET:
@@ -278,7 +308,9 @@ def _said(stretch: Stretch) -> str | None:
 def _failure_words(stretch: Stretch, said: str | None) -> str:
     if (stretch.terminal_reason or "").startswith("aborted_"):  # an interrupt that was not ours
         return f"claude was interrupted from outside{f': {said}' if said else ''}"
-    return f"claude failed{_odd_words(stretch)}: {said or 'it gave no reason'}"
+    # Before any answer of the model's the text is claude's own: a setup that failed is no error to it (2.1.332).
+    own = None if stretch.model_answers else stretch.result_text
+    return f"claude failed{_odd_words(stretch)}: {said or own or 'it gave no reason'}"
 
 
 def _odd_words(stretch: Stretch) -> str:

@@ -10,6 +10,7 @@ import json
 import re
 
 WORD_JOINER = "\u2060"  # invisible, and enough to make an `@` no reference
+WAKEUP_SENDER = "wakeup"  # of what claude has planned for itself
 
 _AT_REFERENCE = re.compile(r"(?<![^\s\ufeff\u3001\u3002\uff01\uff1f])@(?=\S)")
 
@@ -18,11 +19,15 @@ def message_to_prompt(sender: str, body: str, *, raw: bool = False, delivery: in
     """Frame a message. `raw` passes the body as it is (an operator's slash command, say).
 
     `delivery` above 1 says that an earlier attempt was cut off and may have acted: redelivery is visible
-    to the model, since what a killed turn did cannot be taken back.
+    to the model, since what a killed turn did cannot be taken back. The model wrote a wake-up's body itself: raw, it
+    is still without `@path`, which would show it files that its tools may not read (claude does not inline them in a
+    wake-up either).
     """
+    notice = f"{redelivery_notice(delivery)}\n\n" if delivery > 1 else ""
+    if raw and sender == WAKEUP_SENDER:
+        return _inert(body if body.startswith("/") else notice + body)
     if raw:
         return body
-    notice = f"{redelivery_notice(delivery)}\n\n" if delivery > 1 else ""
     # Prefixed first, so that the text's own first character is never the prompt's.
     return notice + _inert(f"Message from {sender}:\n\n{body}")
 

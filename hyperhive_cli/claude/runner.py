@@ -15,6 +15,7 @@ from typing import Protocol
 import trio
 
 from hyperhive_cli.claude.allowance import Allowance
+from hyperhive_cli.claude.arrivals import arrival
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause, Ending
 from hyperhive_cli.claude.process import ClaudeProcess, open_claude, read_rest
@@ -267,7 +268,9 @@ class Turn:
             return
         if self.evidence.results:
             self._resulted.set()
-        self._feed.publish(*events)
+        told = [arrival(event.line) for event in events if isinstance(event, Stream)]
+        arrivals = [Note(text=text, level="warning") for text in told if text is not None]
+        self._feed.publish(*events, *arrivals)
         heard = next((event for event in reversed(events) if not _is_heartbeat(event)), None)
         if heard is not None:
             self._watchdog.hear(_kind(heard), trio.current_time())
@@ -297,7 +300,8 @@ class Turn:
             self._watchdog.measure(None if self._process is None else self._process.cpu_s(), now)
         found = self._watchdog.verdict(now)
         if isinstance(found, Verdict):
-            self._warn(f"interrupting claude: {found.detail}")
+            if not found.is_expected:
+                self._warn(f"interrupting claude: {found.detail}")
             self.stop(found.cause, found.detail)
         elif (text := self._watchdog.warning(now)) is not None:
             self._warn(text)

@@ -97,6 +97,8 @@ def _plural(count: int, word: str) -> str:
 
 # Whose refusal claude repeats itself: in the answer of the call, as feedback, or as `informational`.
 _REPEATED = ("PreToolUse", "Stop", "SubagentStop", "UserPromptSubmit")
+# Those that exit 2 stops; elsewhere it is one more failure.
+_BLOCKABLE = (*_REPEATED, "PreCompact", "PermissionRequest")
 _BLOCKING_EXIT = 2
 
 
@@ -123,7 +125,7 @@ def hook_words(line: Line) -> HookWords:
         return HookWords(reason or spoken, blocks=True)
     code = line.get("exit_code")
     words = _text(line.get("stderr")) or _text(line.get("output")) or _text(line.get("stdout"))
-    if code == _BLOCKING_EXIT:
+    if code == _BLOCKING_EXIT and _short(line.get("hook_event")) in _BLOCKABLE:
         return HookWords(words or spoken, blocks=True)
     if _hook_end(line) or not (code is None or code == 0):
         return HookWords(words or (f"exit {_count(code)}" if _count(code) else ""), failed=True)

@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from hyperhive_cli.claude.retries import line_to_retry
+from hyperhive_cli.claude.said import hook_words
 from hyperhive_cli.claude.stream import DIAGNOSTIC, content_blocks, text_field, tool_calls
 from hyperhive_cli.settings import MOST
 
@@ -34,11 +36,14 @@ class Stretch:
     model_answers: int = 0  # of these, the model's own
     tool_calls: int = 0  # those of subagents too
     text: str | None = None  # the last one that the model wrote in the main thread
-    synthetic_error: str | None = None  # `error` of the binary's own last assistant line
+    is_last_synthetic: bool = False  # the last assistant line of the main thread is the binary's own
+    synthetic_error: str | None = None  # its `error`
     retry_error: str | None = None  # `error` of the last api_retry, until something was answered
     retry_status: int | None = None  # its HTTP status; None also where no answer came at all
+    retry_delay_s: float = 0.0  # what claude waits from that line on
     unreachable: bool = False  # since the model's last answer: no connection, by the binary's own word
     limit_rejected: bool = False  # since the model's last answer: what the plan refuses, extra usage may pay for
+    hook_words: str | None = None  # of the last hook that told claude to stop
     blocked: str | None = None  # what the hook said that kept the prompt from the model
     ended: bool = False  # there was a `result`; the fields below are its
     is_error: bool = False
@@ -46,6 +51,7 @@ class Stretch:
     terminal_reason: str | None = None
     stop_reason: str | None = None
     api_error_status: int | None = None
+    api_error: str | None = None  # what kind of an error, from 2.1.332 on
     errors: tuple[str, ...] = ()
     result_text: str | None = None
     has_structured_output: bool = False  # of `--json-schema`: there the last step is a tool call
@@ -73,6 +79,7 @@ class Stretch:
         """Take in an `assistant` line."""
         self.tool_calls += len(tool_calls(line))
         self.retry_error = self.retry_status = None
+        self.retry_delay_s = 0.0
         self.synthetic_error = text_field(line, "error")
         is_models = not _is_synthetic(line)
         if is_models:
@@ -83,6 +90,7 @@ class Stretch:
             return
         self.answers += 1
         self.model_answers += is_models
+        self.is_last_synthetic = not is_models
         texts = [text for block in content_blocks(line, "text") if (text := text_field(block, "text"))]
         if is_models and texts:
             self.text = texts[-1]
@@ -91,17 +99,24 @@ class Stretch:
         """Take in a `system/api_retry` line."""
         status = whole(line.get("error_status"))
         self.retry_status = status
+        self.retry_delay_s = retry.delay_s if (retry := line_to_retry(line)) is not None else 0.0
         error = text_field(line, "error")
         self.retry_error = "authentication_failed" if status == 401 and error in _VAGUE_ERRORS else error
         self.unreachable = status is None and error == "unknown"
 
     def observe_informational(self, line: Mapping[str, Any]) -> None:
         """Take in a `system/informational` line: it tells of a prompt that a hook blocked."""
-        if line.get("prevent_continuation") is True:
-            outcome = line.get("prompt_submit_outcome")
+        outcome = line.get("prompt_submit_outcome")  # from 2.1.330 on; it comes only where the prompt goes no further
+        if line.get("prevent_continuation") is True or isinstance(outcome, Mapping):
             reason = text_field(outcome, "reason") if isinstance(outcome, Mapping) else None
             said = (text_field(line, "content") or "").partition(_PROMPT_QUOTED)[0].strip()
             self.blocked = (reason or said or "no reason given")[:REASON_LIMIT_CHARS]
+
+    def observe_hook(self, line: Mapping[str, Any]) -> None:
+        """Take in a `system/hook_response` line."""
+        found = hook_words(line)
+        if found.stops:
+            self.hook_words = found.words[:REASON_LIMIT_CHARS] or None
 
     def observe_result(self, line: Mapping[str, Any]) -> None:
         """Take in the `result` that ends it."""
@@ -111,6 +126,7 @@ class Stretch:
         self.terminal_reason = text_field(line, "terminal_reason")
         self.stop_reason = text_field(line, "stop_reason")
         self.api_error_status = whole(line.get("api_error_status"))
+        self.api_error = text_field(line, "api_error")
         self.result_text = text_field(line, "result")
         self.has_structured_output = line.get("structured_output") is not None
         self.deferred = _deferred(line)

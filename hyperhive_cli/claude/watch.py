@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hyperhive_cli.claude.allowance import Allowance
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause
+from hyperhive_cli.claude.retries import MOST_S as RETRY_MOST_S
 
 # Measured, releases 2.1.197 and 2.1.330 waiting 150 s for an answer: from the 20th second on 0.0 to 0.8 % of one
 # core, and one stretch of 5 s with 2.2 %. What starts (20 %) or works lies well above.
@@ -22,6 +23,7 @@ LEAST_STEP_S = 1.0  # between two of them: /proc counts in hundredths of a secon
 # A model whose calls cannot be read, or are of a tool that is not there, calls again without end (both releases: 40
 # lines a second from a scripted model). Work has its failing commands too, but not so many without one that succeeds.
 MAX_FAILED_CALLS = 50
+WAKEUP_GRACE_S = 0.5  # after the result, where claude waits for its wake-up: queued work begins within 0.05 s
 MOST_SERVERS_NAMED = 5
 MOST_SILENCES = 4  # how many stall times life without a line may last: a hung tool server, or a spinning claude
 
@@ -40,10 +42,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """End the turn for this cause; `detail` is the diagnosis."""
+    """End the turn for this cause; `detail` is the diagnosis. `is_expected`: nothing is wrong."""
 
     cause: Cause
     detail: str
+    is_expected: bool = False
 
 
 class Watchdog:
@@ -67,6 +70,7 @@ class Watchdog:
         self._reading: tuple[float, float | None] | None = None  # in this silence: when, and the s used until then
         self._share: float | None = None  # of one core, in the last stretch of this silence
         self._busy = -math.inf  # when the tree was last seen to compute
+        self._waits_until = -math.inf  # claude waits by itself, and says so
         self._warned = False  # in this silence
         self._had_tasks = False
         self._tasks_ended = -math.inf  # when the last background task was told of as ended
@@ -74,6 +78,8 @@ class Watchdog:
     def hear(self, kind: str, now: float) -> None:
         """Take note of a line, of this type and subtype: it ends a silence."""
         self._last_line, self._last_kind = now, kind
+        delay_s = min(self._seen.current.retry_delay_s, RETRY_MOST_S)
+        self._waits_until = now + delay_s if delay_s else -math.inf
         if self._seen.conclusions != self._concluded[0]:
             self._concluded = self._seen.conclusions, now
         has_tasks = self._seen.background_tasks > 0
@@ -105,6 +111,7 @@ class Watchdog:
             self._last_line = min(self._last_line + paused_s, now)
         self._concluded = self._concluded[0], min(self._concluded[1] + paused_s, now)
         self._tasks_ended = min(self._tasks_ended + paused_s, now)
+        self._waits_until += paused_s
         self._busy = min(self._busy + paused_s, now)
         self._tools = {tool: min(since + paused_s, now) for tool, since in self._tools.items()}
         self._reading = None
@@ -132,7 +139,8 @@ class Watchdog:
             return Verdict(Cause.BUDGET, detail)
         cause, due = min(self._deadlines(), key=lambda deadline: deadline[1])
         if due <= now:
-            return Verdict(cause if self._seen.has_started else Cause.START_TIMEOUT, self._reason(cause, now))
+            named = cause if self._seen.has_started else Cause.START_TIMEOUT
+            return Verdict(named, self._reason(cause, now), cause is Cause.FINISHED and self._waits_for_wakeup())
         return min(due, self._next_reading(), self._next_warning())
 
     def _deadlines(self) -> list[tuple[Cause, float]]:
@@ -145,6 +153,7 @@ class Watchdog:
         return [*deadlines, (Cause.STALLED, self._end_of_silence(last))]
 
     def _end_of_silence(self, last: float) -> float:
+        last = max(last, self._waits_until)
         most = last + MOST_SILENCES * self._limits.stall_s
         return most if self._seen.running_tools else min(max(last, self._busy) + self._limits.stall_s, most)
 
@@ -155,7 +164,12 @@ class Watchdog:
         """Return until when claude may take to exit after its last good result, whatever lines still arrive."""
         limits, concluded = self._limits, self._concluded[1]
         most = concluded + max(limits.background_s, limits.grace_s)
-        return most if self._goes_on() else min(max(concluded, self._tasks_ended) + limits.grace_s, most)
+        grace_s = min(WAKEUP_GRACE_S, limits.grace_s) if self._waits_for_wakeup() else limits.grace_s
+        return most if self._goes_on() else min(max(concluded, self._tasks_ended) + grace_s, most)
+
+    def _waits_for_wakeup(self) -> bool:
+        """Whether claude is alive for the sake of its wake-up alone, which becomes a message of the inbox."""
+        return self._seen.planned.wakeup is not None and not self._goes_on()
 
     def _goes_on(self) -> bool:
         """Whether work is outstanding: background tasks, or a stretch whose first answer is not there yet."""
@@ -170,7 +184,7 @@ class Watchdog:
     def _next_warning(self) -> float:
         if self._last_line is None or self._warned or not self._is_working():
             return math.inf
-        return self._last_line + self._limits.stall_s / 2
+        return max(self._last_line, self._waits_until) + self._limits.stall_s / 2
 
     def _reason(self, cause: Cause, now: float) -> str:
         if cause is Cause.TIMED_OUT:

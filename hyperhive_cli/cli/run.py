@@ -35,6 +35,7 @@ from hyperhive_cli.cli.invocation import (
     pass_invocation,
 )
 from hyperhive_cli.cli.limits import limit_options, to_limits
+from hyperhive_cli.cli.rights import rights_options, to_rights
 from hyperhive_cli.cli.sinks import open_sink
 from hyperhive_cli.cli.web import with_panel
 from hyperhive_cli.errors import HyperhiveError, UsageError
@@ -143,6 +144,7 @@ class Lines(click.types.StringParamType):
     help="Let claude see this variable too; * stands for any text, and it may be given several times.",
 )
 @limit_options
+@rights_options
 @click.option("--prewarm", is_flag=True, help="While idle, have the next claude started already; costs about 160 MB.")
 @click.option("--allow-self-control", is_flag=True, help="Let a turn send messages to its own agent and steer it.")
 @click.option("--on-event", metavar="COMMAND", help="Run this for an event, which it gets as JSON on stdin; no shell.")
@@ -190,7 +192,7 @@ def run(
     partial: bool | None,
     prewarm: bool,
     allow_self_control: bool,
-    **limits_given: Any,  # noqa: ANN401 - those of `limit_options`
+    **given: Any,  # noqa: ANN401 - those of `limit_options` and `rights_options`
 ) -> int:
     """Run the agent in the foreground: each message of its inbox is one turn of claude.
 
@@ -217,8 +219,7 @@ def run(
     launch = Launch((find_claude(claude),), permission_mode, skip_permissions, is_partial, claude_args)
     files = ClaudeFiles(os.environ, workspace, claude_args, read_json)
     agent = AgentConfig(
-        launch,
-        workspace,
+        workspace=workspace,
         limits=_times(files, start_timeout, stall_timeout, background_wait, turn_timeout),
         continue_newest=continue_newest,
         drain=drain,
@@ -226,7 +227,8 @@ def run(
         expect_auth=expect_auth,
         prewarm=prewarm,
         **_surroundings(files, passed),
-        **to_limits(limits_given, claude_args),
+        **to_rights(launch, workspace, given),
+        **to_limits(given, claude_args),
     )
     chosen = None if model is None else check_model_name(model)
     hook = find_hook(on_event) if on_event else ()
@@ -234,9 +236,7 @@ def run(
     first = _incoming(messages)
     with ExitStack() as stack:
         sink = None if quiet else stack.enter_context(_open_sink(paths, as_json=as_json))
-        harness = HarnessConfig(
-            paths, agent, chosen, first, sink, allow_self_control, hook, hook_kinds, hive=joined, complain=_tell
-        )
+        harness = HarnessConfig(paths, agent, chosen, first, sink, allow_self_control, hook, hook_kinds, hive=joined)
         if panel is not None:
             on_console = sink is not None and not as_json and sys.stdout.isatty()
             harness = replace(harness, panel=_panel(paths, panel), announce=None if on_console else _tell)
@@ -289,7 +289,7 @@ def _start(invocation: Invocation, harness: "HarnessConfig") -> int:
     from hyperhive_cli.agent.harness import run_harness  # noqa: PLC0415
 
     gc.freeze()  # what is imported stays: looking through it time and again took a tenth of a small line's time
-    return trio.run(run_harness, harness)
+    return trio.run(run_harness, replace(harness, complain=_tell))
 
 
 def join(url: str | None, machine: str | None, environment: Mapping[str, str]) -> "Hive | None":

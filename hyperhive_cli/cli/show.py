@@ -64,11 +64,16 @@ def _row_to_lines(row: dict[str, Any]) -> list[str]:
         "model": row["model"],
         "session": row["session_id"],
         "tokens": f"{given} in, {out} out, {read} cached, {written} written",
-        "context": f"{row['compacted_from']:,} tokens, compacted to {row['context_tokens']:,}"
-        if row["compacted_from"]
-        else None,
+        "context": _compacted(row["compacted_from"], row["context_tokens"]),
         "cost": text.dollars(row["cost_usd"]),
         "tools": tools,
         "result": row["result_text"],
     }
     return [f"{name:<8} {text.clean(str(value))}" for name, value in facts.items() if value not in {None, ""}]
+
+
+def _compacted(before: int | None, after: int | None) -> str | None:
+    """Say what a compaction has done; an older claude does not tell the size after it."""
+    if not before:
+        return None
+    return f"{before:,} tokens, compacted{'' if after is None else f' to {after:,}'}"

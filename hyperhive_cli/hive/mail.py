@@ -63,15 +63,37 @@ class HiveInbox:
             return number
 
     def plan(self, planned: PlannedMessage) -> int:
-        """Store a message that a turn has planned and return its id, or that of the open one with its key."""
+        """Store a message that a turn has planned and return its id, or that of the open one with its key.
+
+        The same one again is the one that is there: the answer to its first hand-over was lost.
+        """
         with complaints(self._url), self._connection.transaction():
             number = self._next_number()
             if planned.key is not None:
                 self._free_keys("key = %(key)s", key=planned.key)
+                if planned.replaces and not self._is_there(planned):
+                    self._withdraw(planned.key)
                 if (known := self._with_key(planned.key)) is not None:
                     return known[0]
             self._insert(number, planned)
             return number
+
+    def _is_there(self, planned: PlannedMessage) -> bool:
+        row = self._one(
+            """SELECT 1 FROM hyperhive.inbox WHERE agent = %(agent)s AND key = %(key)s AND body = %(body)s
+               AND not_before = %(not_before)s""",
+            key=planned.key, body=clean(planned.body), not_before=planned.not_before,
+        )  # fmt: skip
+        return row is not None
+
+    def _withdraw(self, key: str) -> None:
+        self._all(
+            """UPDATE hyperhive.inbox SET key = NULL,
+                   reason = CASE state WHEN 'ready' THEN 'replaced by a later one' ELSE reason END,
+                   state = CASE state WHEN 'ready' THEN 'cancelled' ELSE state END
+               WHERE agent = %(agent)s AND key = %(key)s AND state IN ('ready', 'held') RETURNING 1""",
+            key=key,
+        )
 
     def _next_number(self) -> int:
         """Count a message; this locks the agent's row, so that another sender of the same key waits here."""

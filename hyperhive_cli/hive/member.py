@@ -15,6 +15,7 @@ import trio
 from hyperhive_cli.agent.config import Account
 from hyperhive_cli.agent.state import TurnState
 from hyperhive_cli.bus import Bus
+from hyperhive_cli.claude.prompt import WAKEUP_SENDER
 from hyperhive_cli.errors import AgentConflictError, RefusedError, StoreError
 from hyperhive_cli.events import BusEvent, StatusChanged, TurnEnd, TurnStart, TurnStateChanged
 from hyperhive_cli.hive import tenancy
@@ -393,6 +394,7 @@ def _give_back(
 def _send_on(connection: "Connection", *, url: str, agent: str, stray: Message, origin: str, planned: bool) -> int:
     inbox = HiveInbox(connection, url, agent)
     if planned and stray.key is not None:
-        return inbox.plan(PlannedMessage(stray.sender, stray.body, stray.raw, stray.not_before, stray.key))
+        replaces = stray.sender == WAKEUP_SENDER
+        return inbox.plan(PlannedMessage(stray.sender, stray.body, stray.raw, stray.not_before, stray.key, replaces))
     key = stray.key or f"{origin}:{stray.id}"
     return inbox.put(stray.sender, stray.body, now_ms=0, key=key, raw=stray.raw, not_before=stray.not_before)

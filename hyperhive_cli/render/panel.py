@@ -187,12 +187,9 @@ def _budget(budget: Mapping[str, Any] | None) -> list[Row]:
 
 
 def _limits(limits: Sequence[Mapping[str, Any]] | None, now: float) -> list[Row]:
-    """Return the row of the account's limits, without those that have reset; none where claude has named none."""
-    spans: list[Span] = []
-    for limit in open_limits(limits, now):
-        spans += [(" · ", "quiet")] if spans else []
-        spans.append((limit_words(limit, now), limit_style(limit)))
-    return [("limits", spans)] if spans else []
+    """Return a row for each of the account's limits that has not reset yet."""
+    found = [(limit_words(limit, now), limit_style(limit)) for limit in open_limits(limits, now)]
+    return [("" if position else "limits", [span]) for position, span in enumerate(found)]
 
 
 def _mcp(troubles: Sequence[str] | None) -> list[Row]:
@@ -204,7 +201,8 @@ def _compacted(found: Mapping[str, Any] | None, now: float) -> list[Row]:
     """Give the row of the newest compaction, if there was one."""
     if found is None:
         return []
-    sizes = f"{text.tokens(found['before'])} to {text.tokens(found['after'])}"
+    after = "an unknown size" if found["after"] is None else text.tokens(found["after"])
+    sizes = f"{text.tokens(found['before'])} to {after}"
     ago = text.duration(max(0.0, now - (found["ended"] or 0) / 1000))
     return [("compacted", [(f"{sizes}, {ago} ago (turn {found['turn_id']})", "quiet")])]
 

@@ -8,9 +8,11 @@ from hyperhive_cli.render.answer import answer_to_block
 from hyperhive_cli.render.blocks import Block, remark
 from hyperhive_cli.render.limits import limit_words
 from hyperhive_cli.render.memory import Memory, mapping, string
-from hyperhive_cli.render.text import brief, count, duration, grouped, number, one_line, text_of, tokens
+from hyperhive_cli.render.text import ahead, brief, count, duration, grouped, number, one_line, text_of, tokens
 from hyperhive_cli.render.tool import Answer
 
+_SAME_WAIT_MS = 10_000
+_LONG_MS, _LONGEST_MS = 60_000, 10**12  # of a wait whose end is shown
 Line = Mapping[str, Any]
 # A case takes the line, the memory and the line's time in ms.
 Case = Callable[[Line, Memory, int], Iterator[Block]]
@@ -26,14 +28,24 @@ def _init(line: Line, memory: Memory, _ts: int) -> Iterator[Block]:
     yield remark(" · ".join(f"{name} {value}".strip() for name, value in named if value) or "session starts")
 
 
-def _api_retry(line: Line, _memory: Memory, _ts: int) -> Iterator[Block]:
+def _api_retry(line: Line, memory: Memory, ts: int) -> Iterator[Block]:
     attempt, most = count(line.get("attempt")), count(line.get("max_retries"))
     delay = number(line.get("retry_delay_ms"))
-    wait = f" in {duration(delay / 1000)}" if delay is not None else ""
+    # A long wait is told of each 30 s, with what is left of it: shown is its end, once.
+    if delay is not None and not memory.note_text(f"retry {attempt} {round((ts + delay) / _SAME_WAIT_MS)}"):
+        return
     status = line.get("error_status")
     why = one_line(text_of(line.get("error")) or "no reason given", 80)
     code = f" ({brief(status, 12)})" if status is not None else ""
-    yield remark(f"retry {attempt}/{most}{wait}: {why}{code}", "warn", "↻")
+    yield remark(f"retry {attempt}/{most}{_wait(delay, ts)}: {why}{code}", "warn", "↻")
+
+
+def _wait(delay_ms: float | None, ts: int) -> str:
+    if delay_ms is None:
+        return ""
+    if _LONG_MS <= delay_ms < _LONGEST_MS:
+        return f" at {ahead((ts + delay_ms) / 1000, ts / 1000)}"
+    return f" in {duration(delay_ms / 1000)}"
 
 
 def _compact_boundary(line: Line, _memory: Memory, _ts: int) -> Iterator[Block]:

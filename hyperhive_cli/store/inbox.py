@@ -53,7 +53,8 @@ class Message(NamedTuple):
 class PlannedMessage(NamedTuple):
     """A message that a turn leaves behind, to run from `not_before` (Unix ms) on.
 
-    With a `key` there is one at a time: while a message with this key has not ended, no other one is stored.
+    With a `key` there is one at a time: while a message with this key has not ended, no other one is stored, unless
+    it `replaces` one that still waits.
     """
 
     sender: str
@@ -61,6 +62,7 @@ class PlannedMessage(NamedTuple):
     raw: bool = False
     not_before: int = 0
     key: str | None = None
+    replaces: bool = False
 
 
 class Lease(NamedTuple):
@@ -202,10 +204,12 @@ class Inbox:
         not_before: int = 0,
         facts: Mapping[str, str] | None = None,
         planned: Sequence[PlannedMessage] = (),
+        withdrawn: str | None = None,
     ) -> None:
         """Store how a turn ended, the message's new state, the agent's facts and what is planned, in ONE transaction.
 
-        Raises UsageError for an unusable planned message, before anything is stored.
+        A planned message with the key `withdrawn` that waits is cancelled. Raises UsageError for an unusable planned
+        message, before anything is stored.
         """
         planned = [_checked(one) for one in planned]
         with self._transaction() as db:
@@ -227,7 +231,10 @@ class Inbox:
                 )
             for name, value in (facts or {}).items():
                 put_fact(db, name, value)
-            for one in planned:  # behind the message: it may have the same key, and have ended with this
+            # Behind the message: it may have the same key, and have ended with this.
+            if withdrawn is not None:
+                _withdraw(db, withdrawn, "no longer planned", now_ms)
+            for one in planned:
                 _plan(db, one, now_ms)
 
     def recover(self, boot: str, *, now_ms: int) -> list[Message]:
@@ -342,6 +349,11 @@ class Inbox:
         """Return the number of messages that a person has to decide on."""
         return int(self._read("SELECT count(*) FROM messages WHERE state = 'held'")[0][0])
 
+    def with_key(self, key: str) -> Message | None:
+        """Return the message with this key, None if there is none."""
+        rows = self._read(f"SELECT {_COLUMNS} FROM messages WHERE key = ?", key)  # noqa: S608
+        return _row_to_message(rows[0]) if rows else None
+
     def next_due(self) -> int | None:
         """Give the earliest `not_before` (Unix ms) of the messages that wait, None when none does."""
         due = self._read("SELECT min(not_before) FROM messages WHERE state = 'ready'")[0][0]
@@ -420,11 +432,24 @@ class Inbox:
 def _plan(db: sqlite3.Connection, planned: PlannedMessage, now_ms: int) -> None:
     """Store a planned message inside the caller's transaction, unless one with its key has not ended."""
     values = {**planned._asdict(), "now": now_ms}
+    if planned.replaces and planned.key is not None:
+        _withdraw(db, planned.key, "replaced by a later one", now_ms)
     db.execute(f"UPDATE messages SET key = NULL WHERE key = :key AND {in_states(ENDED)}", values)  # noqa: S608
     db.execute(
         """INSERT INTO messages(key, sender, body, raw, not_before, created, changed, planned)
            VALUES (:key, :sender, :body, :raw, :not_before, :now, :now, 1) ON CONFLICT (key) DO NOTHING""",
         values,
+    )
+
+
+def _withdraw(db: sqlite3.Connection, key: str, reason: str, now_ms: int) -> None:
+    """Cancel a planned message with this key that waits, inside the caller's transaction; one that is held stays."""
+    db.execute(
+        """UPDATE messages SET key = NULL, changed = :now,
+               reason = CASE state WHEN 'ready' THEN :reason ELSE reason END,
+               state = CASE state WHEN 'ready' THEN 'cancelled' ELSE state END
+           WHERE key = :key AND planned AND state IN ('ready', 'held')""",
+        {"key": key, "reason": reason, "now": now_ms},
     )
 
 

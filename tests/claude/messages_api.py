@@ -14,13 +14,13 @@ what came after the last assistant message; none matches anything) fits and whos
 serve; unlimited if absent) is not used up; one with "until" serves until that file is there. A RULE answers with
 one of
     "reply":  [BLOCK, ...]   BLOCK = {"text": ...} | {"thinking": ...} | {"tool": NAME, "input": {...}}
-    "status": CODE, "error": TYPE, "message": TEXT, "headers": {...}     an API error
+    "status": CODE, "error": TYPE, "message": TEXT     an API error
     "stall":  SECONDS        headers and message_start, then silence
     "cut":    true           the connection breaks in the middle of the answer
     "page":   TEXT           with "status": a proxy's own page instead of an API error
 and may carry "delay": SECONDS between text deltas, "usage": {...} (merged over the default usage), "stop": STOP_REASON,
-"stop_details": {...} and "model": a substring of the model's name (it serves requests for such a model alone). A BLOCK
-may also be {"raw": ANYTHING, "deltas": [...]}: a content block as it is, however malformed.
+"stop_details": {...}, "headers": {...} and "model": a substring of the model's name (it serves requests for such a
+model alone). A BLOCK may also be {"raw": ANYTHING, "deltas": [...]}: a content block as it is, however malformed.
 Whole request bodies, with path and authorization, are appended to the file $REQUEST_BODIES, if that is set.
 `@CWD@` in a scenario stands for $AGENT_CWD, or the folder in which this server was started.
 """
@@ -144,6 +144,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.send_header("request-id", f"req_{n:04}")
+        for name, value in rule.get("headers", {}).items():
+            self.send_header(name, value)
         self.end_headers()
         start = {**head, "content": [], **_stop(None), "usage": {**usage, "output_tokens": 1}}
         self._event("message_start", message=start)

@@ -97,7 +97,7 @@ CASES = {
     "a stop hook that prevents": Case(
         ["blocked"],
         ["dead"],
-        note="stop_hook_prevented",
+        note="a hook stopped it: enough",
         settings=hook("Stop", says(**{"continue": False, "stopReason": "enough"})),
         requests=1,
     ),
@@ -105,7 +105,7 @@ CASES = {
         ["blocked"],
         ["dead"],
         [AFTER_CALL, CALL],
-        "hook_stopped",
+        "a hook stopped it: enough",
         settings=hook("PreToolUse", says(**{"continue": False, "stopReason": "enough"})),
         requests=1,
     ),
@@ -113,7 +113,7 @@ CASES = {
         ["blocked", "ok"],
         ["dead", "done"],
         [{"when": "SECOND", **FINE}, AFTER_CALL, CALL],
-        "hook_stopped",
+        "a hook stopped it: enough",
         ("do it", "the SECOND one"),
         hook("PostToolUse", says(**{"continue": False, "stopReason": "enough"})),
         requests=2,
@@ -419,3 +419,23 @@ def test_root_without_a_sandbox_ends_the_run_with_claudes_words(hive_of: HiveOf)
     done = hive.call("run", "--claude", str(hive.claude), "--json", "--message", "one", SKIP_PERMISSIONS)
     assert (done.status, outcomes(done.json_lines())) == (2, ["not_started"])
     assert "root" in done.stderr
+
+
+@pytest.mark.parametrize("first", ["opus", "claude-haiku-4-5"], ids=["smaller", "larger"])
+def test_the_window_is_that_of_the_model_that_answers_now(first: str, hive_of: HiveOf) -> None:
+    """After a change of the model claude still names the windows of those before (2.1.277 and later)."""
+    hive = hive_of(Case([], [], "field/ctx_switch_compact"))
+    for model in (first, "claude-haiku-4-5" if first == "opus" else "opus"):
+        assert hive.call("model", "set", model).status == 0
+        events = hive.drain("--message", "one", "--message", "two", "--compact-at", "70").json_lines()
+        windows = windows_by_model(events)
+        (window,) = {size for name, size in windows.items() if model in name}
+        assert {usage["context_window"] for usage in of_kind(events, "token_usage_changed")} == {window}
+        compactions = [event for event in of_kind(events, "turn_start") if event["message_id"] is None]
+        assert bool(compactions) is (0.7 * window < 152_000)  # what the scenario says of the context
+
+
+def windows_by_model(events: Sequence[Event]) -> dict[str, int]:
+    """Return the context window of each model that a result has named."""
+    results = [event for event in of_kind(events, "stream") if event["type"] == "result"]
+    return {name: usage["contextWindow"] for result in results for name, usage in result["modelUsage"].items()}

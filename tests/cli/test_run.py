@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from hyperhive_cli.signals import SAME_WISH_S
 from tests.conftest import FakeClaude, Step, process_state, recording, recording_index, wait_until
 from tests.harness import (
     BAD_REQUEST,
@@ -49,7 +51,8 @@ NOTHING = (0, 0, 0, 0)
 REFUSED = Facts(usage=NOTHING, context=None, status=1)
 ONE_TOOL = Facts(usage=(24, 84, 11200, 680), tools=1)
 FIVE_TOOLS = Facts(usage=(60, 229, 34500, 1700), context=8452, tools=5)
-DENIED = "{} denied by the permission mode"
+NO_ONE = "because no one can answer claude's question for permission (permission mode default)"
+EDITS = "`hyperhive run --permission-mode acceptEdits"
 LOST = "No conversation found with session ID: 00000000-0000-4000-8000-000000000000"
 NO_INPUT = "Error: Input must be provided either through stdin or as a prompt argument when using --print"
 
@@ -77,7 +80,12 @@ EXPECTED = {
     "subagent": Facts(usage=(48, 168, 17700, 1360), tools=1),
     "text": Facts(),
     "tools": FIVE_TOOLS,
-    "tools_denied": changed(FIVE_TOOLS, notes=(DENIED.format("2 tool calls were"),)),
+    "tools_denied": changed(
+        FIVE_TOOLS,
+        notes=(
+            f"2 tool calls were denied (Write, Bash) {NO_ONE}; {EDITS} -- --allowedTools 'Bash(exit:*)'` allows them",
+        ),
+    ),
     "tools_partial": FIVE_TOOLS,
     "unknown_command": Facts(),
     "unknown_session": changed(REFUSED, outcome="session_lost", notes=(LOST,), then=["text"]),
@@ -87,7 +95,7 @@ EXPECTED_OLD = EXPECTED | {
     "continue": Facts(),
     "cut": Facts("overloaded", usage=(12, 1, 5600, 340), status=1),
     "subagent": changed(ONE_TOOL, usage=(36, 126, 12100, 1020)),
-    "tools_denied": changed(FIVE_TOOLS, notes=(DENIED.format("1 tool call was"),)),
+    "tools_denied": changed(FIVE_TOOLS, notes=(f"1 tool call was denied (Write) {NO_ONE}; {EDITS}` allows it",)),
     "unknown_command": Facts(usage=NOTHING, context=None),
 }
 
@@ -214,7 +222,8 @@ def test_what_claude_is_started_with(hive: Hive, fake_claude: FakeClaude) -> Non
     (call,) = fake_claude.calls()
     assert call["argv"] == [
         "--print", "--verbose", "--output-format", "stream-json", "--model=opus", "--continue",
-        "--permission-mode=acceptEdits", "--dangerously-skip-permissions", "--include-partial-messages", *rest,
+        "--permission-mode=acceptEdits", "--dangerously-skip-permissions", "--include-partial-messages",
+        "--include-hook-events", *rest,
     ]  # fmt: skip
     assert (call["cwd"], call["prompt"]) == (str(hive.workspace), "Message from operator:\n\n-rf /")
     assert {"MAX_THINKING_TOKENS", "PATH", "HOME"} < set(call["env"])
@@ -328,8 +337,10 @@ def test_a_second_signal_kills_what_runs(hive: Hive, fake_claude: FakeClaude) ->
     fake_claude.script([*deaf, *BUSY], TEXT)
     with hive.run("--message", "one") as program:
         busy(program, fake_claude)
+        began = time.monotonic()
         program.send(signal.SIGINT)
         fake_claude.wait_for("interrupted")
+        time.sleep(max(0.0, began + SAME_WISH_S + 0.2 - time.monotonic()))
         program.send(signal.SIGTERM)
         assert program.wait() == 130
         assert program.stderr == []

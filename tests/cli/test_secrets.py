@@ -323,7 +323,7 @@ DELIVERED = {
     "shell": b"$(touch pwned) `id` ; id",
     "nearly 1 MiB": b"x" * (1 << 20),
 }
-ARGV = ["--print", "--verbose", "--output-format", "stream-json", "--model=haiku"]
+ARGV = ["--print", "--verbose", "--output-format", "stream-json", "--model=haiku", "--include-hook-events"]
 REJECTED = {"nothing": b"", "a blank": b" ", "white space": "\n\t \u2003\r\n".encode(), "2 MiB": b"x" * (2 << 20)}
 
 

@@ -50,6 +50,33 @@ def test_a_limit_pauses_every_agent_of_the_account_and_one_resume_ends_it(databa
     assert database.rows("SELECT account, agent FROM hyperhive.account") == [(account.name, "bee")]
 
 
+def test_a_limit_that_a_claude_waits_out_by_itself_pauses_the_others_until_its_answer(database: Database) -> None:
+    def waits(error: str, delay_ms: int) -> Step:
+        return {
+            "line": {
+                "type": "system", "subtype": "api_retry", "attempt": 1, "max_retries": 300,
+                "retry_delay_ms": delay_ms, "error_status": 429, "error": error,
+            }
+        }  # fmt: skip
+
+    with database.machines("a", "b", runs=TEXT) as (a, b):
+        for machine in (a, b):
+            machine.variables["ANTHROPIC_API_KEY"] = "sk-ant-shared-by-both"
+        a.fake.script([INIT, waits("rate_limit", 3_600_000), {"wait_for": "the reset"}, *TEXT])
+        with a.run("bee") as bee, b.run("ant") as ant:
+            for agent, machine in (("bee", a), ("ant", b)):
+                machine.await_owner(agent)
+            a.send("bee", "work")
+            bee.wait_for_kind("status_changed", status="rate_limited")
+            paused = ant.wait_for_kind("status_changed", status="account_waits")
+            assert paused["until_unix"] > time.time() + 3_000
+            a.send("ant", "this waits too")
+            a.fake.touch("the reset")
+            bee.wait_for_kind("turn_end", ok=True)
+            assert ant.wait_for_kind("turn_end", ok=True)["ts"] > paused["ts"]
+            wait_until(lambda: database.rows("SELECT status FROM hyperhive.account") == [("online",)])
+
+
 def test_the_limit_of_one_model_holds_up_nobody_else_and_ends_with_another_model(database: Database) -> None:
     with database.machines("a", "b", runs=TEXT) as (a, b):
         for machine in (a, b):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 LIMIT_S = 20.0
 LATER_MS = 2**45
 WAKE_UP = PlannedMessage("wakeup", "look", not_before=LATER_MS, key="wake-up")
+PLANNED = WAKE_UP._replace(sender="planner")  # which replaces nothing
 
 
 class Idle:
@@ -259,20 +260,37 @@ def test_the_hive_keeps_one_planned_message_of_a_key_and_takes_the_next_when_it_
             assert await member.fetch()
             return run_turn(foyer, *planned, state=state)
 
-        await turn(WAKE_UP)
-        await turn(WAKE_UP._replace(body="something else"))
+        await turn(PLANNED)
+        await turn(PLANNED._replace(body="something else"))
         assert not await member.fetch()
         assert [row[3:] for row in in_hive(database)][2:] == [("look", LATER_MS, "ready")]
         database.change("UPDATE hyperhive.inbox SET not_before = 0")
-        planned = await turn(WAKE_UP._replace(body="the next"))
+        planned = await turn(PLANNED._replace(body="the next"))
         assert not await member.fetch()
         assert [(row[0], row[1], row[3], row[-1]) for row in in_hive(database)][2:] == [
             (planned, None, "look", "done"), (5, "wake-up", "the next", "ready"),
         ]  # fmt: skip
         database.change("UPDATE hyperhive.inbox SET not_before = 0")
-        assert await turn(WAKE_UP, state="ready") == 5  # it runs again: it is its own successor
+        assert await turn(PLANNED, state="ready") == 5  # it runs again: it is its own successor
         assert await member.fetch()
         assert [(row[0], row[-1]) for row in in_hive(database)][3:] == [(5, "leased")]
+
+    for text in ("one", "two"):
+        put(database, text)
+    work(database, steps)
+
+
+def test_a_later_wakeup_replaces_the_one_that_waits_in_the_hive(database: Database, foyer: Foyer) -> None:
+    async def steps(line: LossyLine) -> None:
+        member = join(database, line, foyer)
+        for planned in (WAKE_UP, WAKE_UP._replace(body="something else")):
+            member.heard("m")
+            assert await member.fetch()
+            run_turn(foyer, planned)
+        assert not await member.fetch()
+        assert [(row[3], row[-1]) for row in in_hive(database)][2:] == [
+            ("look", "cancelled"), ("something else", "ready"),
+        ]  # fmt: skip
 
     for text in ("one", "two"):
         put(database, text)

@@ -5,7 +5,7 @@ import trio
 
 from hyperhive_cli.agent.mark import Mark
 from tests.conftest import Step
-from tests.process.world import FOR_EVER, INIT, TEXT, TEXT_SESSION, TOO_LONG, Life, World, refused
+from tests.process.world import FOR_EVER, INIT, TEXT, TEXT_SESSION, TOO_LONG, Life, World, refused, result
 
 GIVEN_UP = "not even a new session stays below 50 % of the context"
 HALF = Mark(50.0, "keep the names")
@@ -55,6 +55,28 @@ def test_a_context_over_the_mark_is_compacted_once_between_two_turns(world: Worl
     assert world.inbox.fact("compactions") in {None, ""}
     turns = world.inbox.newest_turns(2)
     assert (turns[1]["compacted_from"], turns[1]["context_tokens"]) == (900, 100)
+
+
+def test_after_a_compaction_that_does_not_say_how_large_it_is_the_size_is_not_known(world: World) -> None:
+    """As 2.1.100 and 2.0.77 do it: not the size before, which would be over the mark for ever."""
+    silent: Step = {"line": {**BOUNDARY["line"], "compact_metadata": {"trigger": "manual", "pre_tokens": 900}}}
+    for word in ("one", "two"):
+        world.put(word)
+    life = world.drain(turn(900), [*turn()[:1], silent, done()], turn(150), mark=HALF)
+    assert bodies(life) == ["one", COMMAND, "two"]
+    assert "the context is compacted: from 900 to an unknown size" in life.notes()
+    sizes = [(event["context_tokens"], event["context_window"]) for event in life.events("token_usage_changed")]
+    assert sizes == [(900, 1_000), (None, 1_000), (150, 1_000)]
+    turns = world.inbox.newest_turns(2)
+    assert (turns[1]["compacted_from"], turns[1]["context_tokens"]) == (900, None)
+
+
+def test_a_size_that_is_not_known_is_not_known_after_a_restart(world: World) -> None:
+    silent: Step = {"line": {**BOUNDARY["line"], "compact_metadata": {"pre_tokens": 900}}}
+    world.put("one")
+    life = world.drain(turn(900), [*turn()[:1], silent, done()], mark=HALF)
+    assert life.bus.context_tokens is None
+    assert world.inbox.fact("context_tokens") == ""
 
 
 def test_it_survives_a_restart_and_waits_for_a_pause_to_end(world: World) -> None:
@@ -118,4 +140,18 @@ def test_a_new_session_for_a_full_context_waits_for_the_inbox(world: World) -> N
     world.put("one")
     with world.busy_once("skip_continue"):
         life = world.drain(TOO_LONG, [TEXT])
-    assert life.outcomes() == ["context_full", "ok", "ok"]  # with nothing to compact
+    assert life.outcomes() == ["context_full", "failed", "ok"]  # with nothing to compact
+
+
+def test_a_compaction_that_failed_is_recorded_as_a_failure_and_says_why(world: World) -> None:
+    """As both releases end it: a status with the error, a text of the binary's own, a result without an error."""
+    error = "Error during compaction: API Error: 400 the summary was refused"
+    status = {"type": "system", "subtype": "status", "status": None, "compact_result": "failed", "compact_error": error}
+    text = {"type": "assistant", "message": {"model": "<synthetic>", "content": [{"type": "text", "text": error}]}}
+    failed: list[Step] = [{"line": status}, *turn()[:1], {"line": text}, result(result=error)]
+    world.put("do it")
+    life = world.drain(turn(900), failed, mark=HALF)
+    compaction = life.events("turn_end")[1]
+    assert (compaction["outcome"], compaction["ok"], compaction["note"]) == ("failed", False, error)
+    assert [row["outcome"] for row in world.inbox.newest_turns(2)] == ["failed", "ok"]
+    assert life.bus.status == "online", "the agent does not wait for it"

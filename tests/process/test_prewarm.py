@@ -434,3 +434,46 @@ def test_the_guard_of_another_claude_is_no_orphan(world: World, fake_claude: Fak
     lines = [event.line for event in heard.events if isinstance(event, Stream)]
     assert lines[-1]["type"] == "result"
     assert not [event for event in heard.events if isinstance(event, Note)]
+
+
+# --- where claude keeps jobs of its own ---
+
+
+@pytest.mark.parametrize("content", ['{"tasks": [{"id": "a"}]}', "{", '{"tasks": 5}', ""])
+def test_none_waits_in_a_workspace_whose_jobs_it_could_run(world: World, content: str) -> None:
+    path = world.workspace / ".claude" / "scheduled_tasks.json"
+    path.parent.mkdir()
+    path.write_text(content)
+    world.patient = False
+    world.fake.script([TEXT])
+
+    async def steer(life: Life) -> None:
+        for count in (1, 2):
+            await say(world, life, "one")
+            await life.saw("turn_end", count)
+            await trio.sleep(0.1)  # in which one would be started, and noticed
+            assert life.prewarmed_pid() is None
+
+    life = world.live(steer)
+    assert life.outcomes() == ["ok", "ok"]
+    assert world.arguments("--input-format") == [None, None]
+    assert len(world.fake.started()) == 2
+
+
+def test_one_that_waits_is_not_used_when_a_job_has_come_meanwhile(world: World) -> None:
+    path = world.workspace / ".claude" / "scheduled_tasks.json"
+    path.parent.mkdir()
+    path.write_text('{"tasks": []}')
+    world.patient = False
+    world.fake.script([TEXT])
+
+    async def steer(life: Life) -> None:
+        pid = await life.waits()
+        path.write_text('{"tasks": [{"id": "a"}]}')
+        await say(world, life, "one")
+        await life.saw("turn_end")
+        await gone(pid)
+
+    life = world.live(steer)
+    assert life.outcomes() == ["ok"]
+    assert world.arguments("--input-format") == [None]

@@ -137,6 +137,29 @@ def test_a_turn_costs_what_its_total_is_above_the_last_one(
     assert [round(event["cost_usd"], 9) for event in ends] == costs
 
 
+@pytest.mark.parametrize("older", ["2.1.197", "2.0.77", ""])
+def test_a_turn_of_an_older_release_in_mid_session_is_not_counted_again_by_the_newer_one(
+    older: str, world: World
+) -> None:
+    """Measured: 2.1.332 goes on from where itself had left the session."""
+    for word in ("one", "two", "three", "four", "five"):
+        world.put(word)
+    runs = [("2.1.332", 0.3), ("2.1.332", 0.5), (older, 0.2), (older, 0.1), ("2.1.332", 0.6)]
+    world.drain(*(total(cost, version) for version, cost in runs))
+    assert world.costs() == [0.3, 0.2, 0.2, 0.1, 0.1]
+
+
+def test_an_older_release_begins_another_session_at_nought(world: World) -> None:
+    world.put("one")
+    runs = [total(0.3, "2.1.332"), total(0.2, "2.1.197", "another"), total(0.4, "2.1.332", "another")]
+    life = world.drain(*runs)
+    life.bus.request_new_session()
+    world.put("two")
+    world.put("three")
+    world.drain()
+    assert world.costs() == [0.3, 0.2, 0.4]
+
+
 def test_a_new_session_begins_its_costs_anew(world: World) -> None:
     world.put("one")
     runs = [total(0.3, "2.1.330"), total(0.4, "2.1.330", "another"), total(0.5, "2.1.330", "another")]

@@ -10,6 +10,10 @@ from tests.process.world import NOW, TEXT_SESSION, World, result
 RESETS_AT = int(NOW) + 3600
 
 
+STOPS = '{"continue":false,"stopReason":"maintenance window"}'
+UNKNOWN: list[Step] = [{"stderr": "error: unknown option '--include-hook-events'\n"}, {"exit": 1}]
+
+
 def init(*servers: tuple[str, str]) -> Step:
     named = [{"name": name, "status": status} for name, status in servers]
     return {"line": {"type": "system", "subtype": "init", "session_id": TEXT_SESSION, "mcp_servers": named}}
@@ -44,3 +48,21 @@ def test_the_limits_are_kept_each_by_its_newest_word(world: World) -> None:
     found = read_limits(world.inbox.fact("limits"), NOW)
     assert [(one["type"], one["utilization"]) for one in found] == [("five_hour", 0.3), ("seven_day", 0.4)]
     assert len(json.loads(world.inbox.fact("limits") or "")) == 3, "the one that has reset is left out when it is read"
+
+
+def test_what_a_hook_said_that_stopped_a_turn_is_its_reason(world: World) -> None:
+    message_id = world.put("do it")
+    hook: Step = {"line": {"type": "system", "subtype": "hook_response", "hook_event": "Stop", "stdout": STOPS}}
+    life = world.drain([init(), hook, result(terminal_reason="stop_hook_prevented")])
+    assert (life.outcomes(), world.get(message_id).state) == (["blocked"], "dead")
+    assert life.events("turn_end")[0]["note"] == "a hook stopped it: maintenance window"
+    assert world.arguments("--include-hook-events") != [None]
+
+
+def test_a_claude_that_knows_no_hook_events_runs_without_them(world: World) -> None:
+    first, second = world.put("do it"), world.put("and this")
+    life = world.drain(UNKNOWN, [init(), result()], [init(), result()])
+    assert (life.outcomes(), world.get(first).state, world.get(second).state) == (["ok", "ok"], "done", "done")
+    assert world.get(first).attempts == 1
+    argvs = [call["argv"] for call in world.fake.calls()]
+    assert ["--include-hook-events" in argv for argv in argvs] == [True, False, False]

@@ -118,3 +118,45 @@ def test_odd_characters_of_a_planned_message_are_replaced(inbox: Inbox) -> None:
     put(inbox)
     settle_with(inbox, lease(inbox), WAKE_UP._replace(body="a\x00b\ud800"))
     assert planned_in(inbox)[0].body == "a\ufffdb\ufffd"
+
+
+def test_one_that_replaces_cancels_the_one_that_waits(inbox: Inbox) -> None:
+    put(inbox)
+    settle_with(inbox, lease(inbox), WAKE_UP)
+    put(inbox)
+    settle_with(inbox, lease(inbox), WAKE_UP._replace(body="the next", replaces=True))
+    replaced, following = planned_in(inbox, ended=True)
+    assert (replaced.state, replaced.reason, replaced.key) == ("cancelled", "replaced by a later one", None)
+    assert (following.state, following.body) == ("ready", "the next")
+
+
+def test_one_that_replaces_lets_the_one_that_is_held_be(inbox: Inbox) -> None:
+    put(inbox)
+    settle_with(inbox, lease(inbox), WAKE_UP)
+    settle(inbox, lease(inbox, now_ms=6_000), "held")
+    put(inbox)
+    settle_with(inbox, lease(inbox), WAKE_UP._replace(body="the next", replaces=True))
+    assert [one.state for one in planned_in(inbox)] == ["held", "ready"]
+
+
+def test_one_that_replaces_spares_the_message_of_a_person_with_its_key(inbox: Inbox) -> None:
+    own = inbox.put("operator", "mine", now_ms=1, key=WAKE_UP.key, not_before=9_000)
+    put(inbox)
+    settle_with(inbox, lease(inbox), WAKE_UP._replace(replaces=True))
+    assert inbox.get(own).state == "ready"
+
+
+def test_what_is_planned_can_be_withdrawn(inbox: Inbox) -> None:
+    put(inbox)
+    settle_with(inbox, lease(inbox), WAKE_UP)
+    put(inbox)
+    taken = lease(inbox)
+    inbox.settle(TurnRecord(taken.turn_id, OK, 5), taken.message, state="done", now_ms=20, withdrawn=WAKE_UP.key)
+    assert [(one.state, one.reason) for one in planned_in(inbox, ended=True)] == [("cancelled", "no longer planned")]
+
+
+def test_a_message_is_found_by_its_key(inbox: Inbox) -> None:
+    put(inbox)
+    settle_with(inbox, lease(inbox), WAKE_UP)
+    assert inbox.with_key(str(WAKE_UP.key)) == planned_in(inbox)[0]
+    assert inbox.with_key("none") is None

@@ -2,9 +2,17 @@
 
 import pytest
 
-from hyperhive_cli.claude.argv import Launch, check_passed, child_environment, turn_argv, withheld_clouds
+from hyperhive_cli.claude.argv import (
+    Launch,
+    check_passed,
+    child_environment,
+    lacks_hook_events,
+    turn_argv,
+    withheld_clouds,
+)
 
 ALWAYS = ["--print", "--verbose", "--output-format", "stream-json"]
+HOOKS = "--include-hook-events"
 CLAUDE = ("claude",)
 
 
@@ -18,22 +26,48 @@ CLAUDE = ("claude",)
         (Launch(CLAUDE, permission_mode="plan"), None, False, ["--permission-mode=plan"]),
         (Launch(CLAUDE, skip_permissions=True), None, False, ["--dangerously-skip-permissions"]),
         (Launch(CLAUDE, partial=True), None, False, ["--include-partial-messages"]),
-        (Launch(CLAUDE, extra=("--add-dir", "/x")), None, False, ["--add-dir", "/x"]),
+        (Launch(CLAUDE, extra=("--add-dir", "/x")), None, False, []),
+        (
+            Launch(CLAUDE, no_wakeups=True, extra=("--disallowedTools", "Bash")),
+            None,
+            False,
+            ["--disallowedTools=ScheduleWakeup"],
+        ),
+        (Launch(CLAUDE, settings="{}", extra=("--x",)), None, False, ["--settings={}"]),
         (
             Launch(CLAUDE, permission_mode="acceptEdits", skip_permissions=True, partial=True, extra=("--x", "y")),
             "5d4b",
             False,
             [
                 *("--resume=5d4b", "--permission-mode=acceptEdits", "--dangerously-skip-permissions"),
-                *("--include-partial-messages", "--x", "y"),
+                "--include-partial-messages",
             ],
         ),
     ],
-    ids=["first", "resume", "continue", "resume wins", "mode", "skip", "partial", "extra", "all"],
+    ids=[
+        "first",
+        "resume",
+        "continue",
+        "resume wins",
+        "mode",
+        "skip",
+        "partial",
+        "extra",
+        "no wake-ups",
+        "settings",
+        "all",
+    ],
 )
 def test_the_command_line_of_a_turn(launch: Launch, session: str | None, newest: bool, rest: list[str]) -> None:
     argv = turn_argv(launch, model="haiku", session_id=session, newest=newest)
-    assert argv == ["claude", *ALWAYS, "--model=haiku", *rest]
+    assert argv == ["claude", *ALWAYS, "--model=haiku", *rest, HOOKS, *launch.extra]
+
+
+def test_an_old_claude_is_not_asked_for_the_words_of_hooks() -> None:
+    argv = turn_argv(Launch(CLAUDE, hook_events=False), model="haiku", session_id=None)
+    assert argv == ["claude", *ALWAYS, "--model=haiku"]
+    assert lacks_hook_events("error: unknown option '--include-hook-events'\n")
+    assert not lacks_hook_events("error: unknown option '--nope'\n")
 
 
 def test_the_program_may_have_first_arguments_of_its_own() -> None:
@@ -48,7 +82,7 @@ def test_the_program_may_have_first_arguments_of_its_own() -> None:
 @pytest.mark.parametrize("value", ["--dangerously-skip-permissions", "-p", "a b", "=", "x=y"])
 def test_a_free_value_never_becomes_a_flag_of_its_own(value: str) -> None:
     argv = turn_argv(Launch(CLAUDE, permission_mode=value), model=value, session_id=value)
-    assert argv == ["claude", *ALWAYS, f"--model={value}", f"--resume={value}", f"--permission-mode={value}"]
+    assert argv == ["claude", *ALWAYS, f"--model={value}", f"--resume={value}", f"--permission-mode={value}", HOOKS]
 
 
 ALLOWED = """

@@ -135,8 +135,8 @@ def test_events_feed_the_bottom_line() -> None:
         assert "3% 6k/200k" in last(main | {"message": synthetic})
         line = {"type": "result", "modelUsage": {"m": {"contextWindow": 1_000_000}}, "result": ""}
         assert "3% 6k/200k" in last(line)  # it may be another model's: the turn's end says which window counts
-        boundary = {"type": "system", "subtype": "compact_boundary", "compact_metadata": {"post_tokens": 500_000}}
-        assert "50% 500k/1M" in last(boundary)
+        boundary = {"type": "system", "subtype": "compact_boundary", "compact_metadata": {"post_tokens": 100_000}}
+        assert "50% 100k/200k" in last(boundary)
         assert "4% 7k/190k" in last(TokenUsageChanged(usage=TokenUsage(), context_tokens=7000, context_window=190_000))
         assert "sonnet" in last(ModelChanged(model="sonnet"))
         assert "login in progress" in last(StatusChanged(status="needs_login_in_progress"))

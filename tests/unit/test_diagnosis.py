@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.claude.argv import Launch, turn_argv
+from hyperhive_cli.claude.argv import HOOK_EVENTS_FLAG, Launch, turn_argv
 from hyperhive_cli.claude.compatibility import (
     NEWEST_TRIED,
     OLDEST_TRIED,
@@ -45,7 +45,7 @@ def test_the_flags_are_those_of_a_turn() -> None:
     argvs = [turn_argv(launch, model="m", session_id="id", stream_input=True)]
     argvs += [turn_argv(launch, model="m", session_id=None, newest=True)]
     used = {word.split("=")[0] for argv in argvs for word in argv if word.startswith("--")}
-    assert used == set(USED_FLAGS)
+    assert used == {*USED_FLAGS, HOOK_EVENTS_FLAG}
 
 
 def test_every_recorded_line_is_known() -> None:

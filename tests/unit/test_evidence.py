@@ -212,7 +212,15 @@ def test_the_release_says_whose_cost_the_total_is(release: str, is_per_session: 
 
 @pytest.mark.parametrize(
     ("version", "is_per_session"),
-    [("2.1.276", False), ("2.1.277", True), ("2.1.277-beta.1", True), ("2.2.0", True), ("3", True), (None, True)],
+    [
+        ("2.1.276", False),
+        ("2.1.277", True),
+        ("2.1.277-beta.1", True),
+        ("2.2.0", True),
+        ("3", True),
+        (None, False),
+        ("next", True),
+    ],
 )
 def test_the_cost_belongs_to_the_session_from_release_2_1_277_on(version: str | None, is_per_session: bool) -> None:
     assert Evidence(claude_version=version).cost_is_per_session is is_per_session
@@ -224,7 +232,9 @@ def test_the_cost_belongs_to_the_session_from_release_2_1_277_on(version: str | 
         ("2.1.330", (2, 1, 330)),
         ("2.1.330-beta.4", (2, 1, 330)),
         ("3", (3,)),
-        *((odd, (1_000_000,)) for odd in (None, "", "next", "2.x", "2..1", "v2.1.330", "9" * 5000)),
+        *((odd, (1_000_000,)) for odd in ("next", "2.x", "2..1", "v2.1.330", "9" * 5000)),
+        (None, (0,)),  # of the oldest, which did not name it
+        ("", (0,)),
     ],
 )
 def test_a_version_is_read_as_numbers_and_an_odd_one_counts_as_the_newest(
@@ -249,6 +259,7 @@ BOUNDARY: Line = {"type": "system", "subtype": "compact_boundary", "compact_meta
         ({**ASSISTANT, "type": "user"}, None),
         ({"type": "result", "usage": USAGE}, None),
         (BOUNDARY, 656),
+        ({**BOUNDARY, "compact_metadata": {"trigger": "manual", "pre_tokens": 5994}}, None),
         ({**BOUNDARY, "compact_metadata": {}}, None),
         ({**BOUNDARY, "compact_metadata": {"post_tokens": "656"}}, None),
         ({**BOUNDARY, "compact_metadata": None}, None),
@@ -353,7 +364,11 @@ def test_the_window_is_that_of_the_model_that_answered_else_of_the_one_used_most
         "odd": None,
     }
     lines = [] if answered is None else [{"type": "assistant", "message": {"model": answered, "usage": USAGE}}]
-    assert observe(*lines, {"type": "result", "modelUsage": models}).context_window == window
+    result = {"type": "result", "modelUsage": models}
+    assert observe(*lines, result).context_window == window
+    # `/compact` ends without an answer: there it is the one that claude was started with.
+    started = {"type": "system", "subtype": "init", "model": answered or "other"}
+    assert observe(started, result).context_window == window
 
 
 @pytest.mark.parametrize("odd", ["a\0b", "x" * 65, "a b", "../x", "", "-" * 200_000, 7])

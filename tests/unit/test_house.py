@@ -22,9 +22,10 @@ FLOORS = {
     1: """
         configuration moments sieve
         agent.__init__ agent.mark agent.pause agent.retry agent.state
-        claude.__init__ claude.allowance claude.argv claude.compatibility claude.denials claude.evidence claude.limits
-        claude.mcp claude.missing_servers claude.models claude.options claude.outcome claude.own_settings claude.prompt
-        claude.redact claude.said claude.served claude.stream claude.stretch claude.watch
+        claude.__init__ claude.allowance claude.argv claude.arrivals claude.compatibility claude.denials claude.evidence
+        claude.limits claude.mcp claude.missing_servers claude.models claude.options claude.outcome claude.own_settings
+        claude.planned claude.prompt claude.redact claude.retries claude.said claude.served claude.settings_flag
+        claude.stream claude.stretch claude.watch
         control.__init__ control.place control.wire
         demo.__init__ demo.replay
         hive.__init__ hive.address hive.hosting hive.report hive.schema hive.tenure
@@ -34,8 +35,8 @@ FLOORS = {
     """,
     2: """
         diagnosis output ring signals
-        agent.config
-        claude.files claude.guard claude.process claude.program
+        agent.config agent.settings_copy
+        claude.files claude.guard claude.kept_jobs claude.process claude.program
         control.client control.peer
         hive.room
         store.backup store.db store.ended store.events store.facts store.folder store.inbox store.log store.model
@@ -53,6 +54,7 @@ FLOORS = {
     4: """
         agent.care agent.checkup agent.compactor agent.control agent.credentials agent.hook agent.ledger agent.login
         agent.loop agent.panel agent.prewarm agent.purse agent.refresh agent.screen agent.session agent.slots agent.turn
+        agent.waiting agent.wakeups
         hive.kin hive.member hive.relay hive.shipper
         web.hive
     """,
@@ -60,7 +62,8 @@ FLOORS = {
     6: """
         cli.__init__ cli.agents cli.amount cli.backup cli.budget cli.completers cli.completion cli.config cli.configured
         cli.demo cli.doctor cli.export cli.fleet_tail cli.hive cli.host cli.inbox cli.invocation cli.limits cli.login
-        cli.main cli.model cli.progress cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status cli.streams
+        cli.main cli.model cli.progress cli.rights cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status
+        cli.streams
         cli.tail cli.web
     """,
     7: "__main__",
@@ -90,6 +93,7 @@ HOMES = {
     "socket": "control.client control.peer control.server web.harness web.server",
     "fcntl": "store.folder agent.refresh",
     "threading": "output store.log cli.streams",
+    "_typeshed": "output cli.streams",  # for the checker alone
     "importlib": "cli.main cli.web",
     **dict.fromkeys(("asyncio", "multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),
     **dict.fromkeys(("_ctypes", "_signal", "os.kill", "os.fork", "os.execvp"), "claude.guard"),

@@ -79,3 +79,16 @@ def test_no_framed_prompt_is_a_command_or_a_flag_or_has_a_reference(sender: str,
     assert not prompt.startswith(("/", "-"))
     assert not REFERENCE.search(prompt)
     assert prompt.replace(WORD_JOINER, "").endswith(f"{sender}:\n\n{body}".replace(WORD_JOINER, ""))
+
+
+@pytest.mark.parametrize("delivery", [1, 2])
+def test_a_wakeup_is_given_as_it_is_but_shows_no_file(delivery: int) -> None:
+    prompt = message_to_prompt("wakeup", "look at @notes.txt", raw=True, delivery=delivery)
+    notice = "" if delivery == 1 else message_to_prompt("wakeup", "", delivery=2).partition("Message from")[0]
+    assert prompt == f"{notice}look at @{WORD_JOINER}notes.txt"
+    assert ("Delivery 2" in prompt) is (delivery == 2)
+
+
+def test_a_loop_goes_on_as_a_loop() -> None:
+    prompt = message_to_prompt("wakeup", "/loop look at @notes.txt", raw=True, delivery=2)
+    assert prompt == f"/loop look at @{WORD_JOINER}notes.txt"

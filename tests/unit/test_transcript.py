@@ -189,6 +189,21 @@ def test_what_a_turn_showed_may_be_shown_by_the_next() -> None:
     assert plain(turn, result, result, turn, result).count("Unknown command") == 2
 
 
+def test_a_long_wait_of_claudes_is_shown_once_with_its_end() -> None:
+    def retry(attempt: int, delay_ms: float, error: str = "rate_limit") -> dict[str, Any]:
+        return {"type": "system", "subtype": "api_retry", "attempt": attempt, "max_retries": 300,
+                "retry_delay_ms": delay_ms, "error_status": 429, "error": error}  # fmt: skip
+
+    end = time.strftime("%H:%M", time.localtime(TS / 1000 + 75))
+    shown = plain(retry(1, 75_205), retry(1, 75_190), retry(2, 75_205), retry(3, 59_900), retry(4, 1e14))
+    assert [line for line in shown.splitlines() if "retry" in line] == [
+        f"↻ retry 1/300 at {end} (in 1m 15s): rate_limit (429)",
+        f"↻ retry 2/300 at {end} (in 1m 15s): rate_limit (429)",
+        "↻ retry 3/300 in 1m 00s: rate_limit (429)",
+        "↻ retry 4/300 in 1157407d 09h: rate_limit (429)",
+    ]
+
+
 def test_the_same_session_starts_once() -> None:
     init = {"type": "system", "subtype": "init", "session_id": "abcdefghij", "model": "m", "claude_code_version": "2"}
     turn = TurnStart(sender="x", body="y", unread=0)

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause
-from hyperhive_cli.claude.watch import BUSY_SHARE, MAX_FAILED_CALLS, MOST_SILENCES, Limits, Verdict, Watchdog, span
+from hyperhive_cli.claude.planned import Planned, Wakeup
+from hyperhive_cli.claude.watch import (
+    BUSY_SHARE,
+    MAX_FAILED_CALLS,
+    MOST_SILENCES,
+    WAKEUP_GRACE_S,
+    Limits,
+    Verdict,
+    Watchdog,
+    span,
+)
 
 LIMITS = Limits(grace_s=10, background_s=600, init_s=60, stall_s=1800, turn_s=50_000)
 START = 1000.0
@@ -123,6 +133,34 @@ def test_t16_nothing_is_early_and_asking_when_told_to_finds_it_in_time(
     del detail
     assert isinstance(watching(seen, last_s).verdict(START + due_s - 0.001), float)
     assert end_of(watching(seen, last_s), last_s or 0) == (due_s, int(cause in SILENCES and last_s is not None))
+
+
+WAITS = Planned(Wakeup("toolu_1", "look again", 1_796_017_620_000, ""))
+
+
+@pytest.mark.parametrize("grace_s", [10, 1000])
+def test_a_claude_that_waits_for_its_wakeup_alone_is_ended_soon_and_nothing_is_wrong(grace_s: float) -> None:
+    watchdog = watching(seen_in(INIT, TEXT, OK, planned=WAITS), 5, Limits(grace_s=grace_s))
+    assert isinstance(watchdog.verdict(START + 5 + WAKEUP_GRACE_S - 0.01), float)
+    verdict = watchdog.verdict(START + 5 + WAKEUP_GRACE_S)
+    assert isinstance(verdict, Verdict)
+    assert (verdict.cause, verdict.is_expected) == (Cause.FINISHED, True)
+
+
+@pytest.mark.parametrize(
+    ("seen", "due_s"),
+    [
+        (seen_in(INIT, TEXT, OK, planned=WAITS, tasks={"a"}), 605),
+        (seen_in(INIT, TEXT, OK, INIT, TEXT, planned=WAITS), 1805),
+        (seen_in(INIT, TEXT, planned=WAITS), 1805),
+    ],
+    ids=["a task", "the next stretch", "its own stretch"],
+)
+def test_a_wakeup_ends_no_claude_that_has_something_else_to_do(seen: Evidence, due_s: float) -> None:
+    verdict = watching(seen, 5).verdict(START + due_s)
+    assert isinstance(verdict, Verdict)
+    assert not verdict.is_expected
+    assert isinstance(watching(seen, 5).verdict(START + due_s - 0.001), float)
 
 
 @pytest.mark.parametrize("last_s", [None, 5])

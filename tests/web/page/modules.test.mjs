@@ -210,6 +210,29 @@ test("a subagent's rows name its task where the thread changes", () => {
   assert.deepEqual([first.parent, first.under, second.under], ["t", "count words", undefined]);
 });
 
+test("a long wait of claude's is shown once, with its end", () => {
+  const memory = new Memory();
+  const ts = new Date(2026, 10, 25, 9, 5, 7).getTime();
+  const retry = (attempt, delay, later = 0) => ({
+    kind: "stream",
+    ts: ts + later,
+    type: "system",
+    subtype: "api_retry",
+    attempt,
+    max_retries: 300,
+    retry_delay_ms: delay,
+    error_status: 429,
+    error: "rate_limit",
+  });
+  const shown = [retry(1, 75_205), retry(1, 45_205, 30_000), retry(2, 59_900)].flatMap((line) =>
+    eventToRows(line, memory),
+  );
+  assert.deepEqual(
+    shown.map((row) => row.text),
+    ["retry 1/300 at 09:06 (in 1m 15s): rate_limit (429)", "retry 2/300 in 1m 00s: rate_limit (429)"],
+  );
+});
+
 test("the banner tells what is wrong, since when, and when it is tried again", () => {
   const at = new Date(2026, 10, 25, 9, 5, 7).getTime();
   const lost = {

@@ -118,8 +118,7 @@ function observeLine(facts, line) {
     return used ? { ...facts, context_tokens: used } : facts;
   }
   if (line.type === "system" && line.subtype === "compact_boundary") {
-    const after = number(mapping(line.compact_metadata).post_tokens);
-    return after === null ? facts : { ...facts, context_tokens: after };
+    return { ...facts, context_tokens: number(mapping(line.compact_metadata).post_tokens) }; // not all releases say
   }
   return facts;
 }

@@ -5,6 +5,7 @@ import { remark } from "./row.js";
 import { said } from "./said.js";
 import { isServed } from "./served.js";
 import {
+  ahead,
   brief,
   clean,
   count,
@@ -28,6 +29,8 @@ import { textIn } from "./words.js";
 /** @typedef {(line: Line, memory: Memory) => Row[]} Case */
 
 const HOOK_FEEDBACK = /^[A-Z]\w*(?::\S+)? hook (?:feedback|stopped continuation|blocking error|error)\b/u;
+const SAME_WAIT_MS = 10_000;
+const [LONG_MS, LONGEST_MS] = [60_000, 1e12]; // of a wait whose end is shown
 const DIAGNOSTIC = "[ede_diagnostic]"; // the binary's own, in a list of errors
 
 /** Give the rows of one line; one of an unknown type is its name and its texts. @type {Case} */
@@ -185,13 +188,21 @@ function init(line, memory) {
 }
 
 /** @type {Case} */
-function apiRetry(line) {
-  const delay = number(line.retry_delay_ms);
-  const wait = delay === null ? "" : ` in ${duration(delay / 1000)}`;
+function apiRetry(line, memory) {
+  const [attempt, delay, ts] = [count(line.attempt), number(line.retry_delay_ms), count(line.ts)];
+  // A long wait is told of each 30 s, with what is left of it: shown is its end, once.
+  if (delay !== null && !memory.noteText(`retry ${attempt} ${Math.round((ts + delay) / SAME_WAIT_MS)}`)) return [];
   const why = oneLine(textOf(line.error) || "no reason given", 80);
   const code =
     line.error_status === null || line.error_status === undefined ? "" : ` (${brief(line.error_status, 12)})`;
-  return [remark(`retry ${count(line.attempt)}/${count(line.max_retries)}${wait}: ${why}${code}`, "warn", "↻")];
+  return [remark(`retry ${attempt}/${count(line.max_retries)}${waitWords(delay, ts)}: ${why}${code}`, "warn", "↻")];
+}
+
+/** @param {number | null} delay @param {number} ts */
+function waitWords(delay, ts) {
+  if (delay === null) return "";
+  const isLong = delay >= LONG_MS && delay < LONGEST_MS;
+  return isLong ? ` at ${ahead((ts + delay) / 1000, ts / 1000)}` : ` in ${duration(delay / 1000)}`;
 }
 
 /** @type {Case} */

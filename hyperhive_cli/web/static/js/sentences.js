@@ -9,6 +9,8 @@ import { counted, listed, saying, sentence, short, text, textIn, things } from "
 
 // Whose refusal claude repeats itself: in the answer of the call, as feedback, or as `informational`.
 const REPEATED = new Set(["PreToolUse", "Stop", "SubagentStop", "UserPromptSubmit"]);
+// Those that exit 2 stops; elsewhere it is one more failure.
+const BLOCKABLE = new Set([...REPEATED, "PreCompact", "PermissionRequest"]);
 
 /** What a hook said, and what it did: "blocks", "stops claude", "failed" or nothing. @param {Line} line */
 function hookWords(line) {
@@ -21,7 +23,7 @@ function hookWords(line) {
   }
   const code = line.exit_code;
   const words = text(line.stderr) || text(line.output) || text(line.stdout);
-  if (code === 2) return { words: words || spoken, did: "blocks" };
+  if (code === 2 && BLOCKABLE.has(short(line.hook_event))) return { words: words || spoken, did: "blocks" };
   if (hookEnd(line) || (code !== 0 && code !== null && code !== undefined)) {
     return { words: words || (counted(code) ? `exit ${code}` : ""), did: "failed" };
   }

@@ -1,0 +1,125 @@
+"""The operator's settings file for claude with ours over it: a copy in the state folder, which a turn is given.
+
+The file may hold secrets, so that its content is never on a command line, and nobody else may read the copy. Before
+each turn the file is looked at again.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from hyperhive_cli.claude.settings_flag import merged_settings
+from hyperhive_cli.errors import StoreError, UsageError
+
+LIMIT_BYTES = 2 * 1024 * 1024
+_COPIES = "claude-settings-*.json"
+
+Identity = tuple[int, int, int, int]  # device, inode, size, time of change
+
+
+class SettingsCopy:
+    """The copy. Its name changes with its content: a claude that waits with an older one is not used then."""
+
+    def __init__(self, source: Path, folder: Path, warn: Callable[[str], None]) -> None:
+        """Write the first copy; raises UsageError for a file that is of no use, StoreError where it cannot be kept."""
+        self._source = source
+        self._folder = folder
+        self._warn = warn
+        self._warned = ""
+        self._number = 0
+        self._seen = _identity(source)
+        self._text = read_settings(source)
+        self._path = self._write(self._text)
+
+    def refresh(self) -> Path:
+        """Return the path of a copy that holds what the file holds now; of the last good one while that is of no use.
+
+        Never raises: what is wrong is told once.
+        """
+        seen = _identity(self._source)
+        is_kept = self._path.exists()
+        if is_kept and seen is not None and seen == self._seen:
+            return self._path
+        try:
+            text = read_settings(self._source)
+        except UsageError as error:
+            self._tell(f"{error.message}; going on with the settings as they were")
+            text = self._text
+        else:
+            self._warned = ""
+        try:
+            if text != self._text or not is_kept:
+                self._path = self._write(text)
+        except StoreError as error:
+            self._tell(error.message)
+            return self._path
+        self._text, self._seen = text, seen
+        return self._path
+
+    def _tell(self, text: str) -> None:
+        if text != self._warned:
+            self._warned = text
+            self._warn(text)
+
+    def _write(self, text: str) -> Path:
+        self._number += 1
+        path = self._folder / _COPIES.replace("*", str(self._number))
+        try:
+            path.unlink(missing_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise StoreError(f"claude's settings cannot be written to {path}: {error.strerror}") from error
+        _remove_copies(self._folder, but=path)
+        return path
+
+
+def read_settings(path: Path) -> str:
+    """Read a settings file and return it with ours over it; raises UsageError for one that is of no use."""
+    try:
+        # NONBLOCK: a pipe in its place must not hold up the agent.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise UsageError(f"claude's settings {path} are not a file", _HINT)
+            content = file.read(LIMIT_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in its name
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise UsageError(f"claude's settings {path} cannot be read: {reason}", _HINT) from error
+    if len(content) > LIMIT_BYTES:
+        raise UsageError(f"claude's settings {path} are larger than {LIMIT_BYTES:,} bytes", _HINT)
+    try:
+        return merged_settings(content, path.resolve().parent)
+    except (ValueError, OSError) as error:
+        raise UsageError(f"claude's settings {path} are not usable: {error}", _HINT) from error
+
+
+_HINT = "a file with one JSON object, or the JSON itself: hyperhive run -- --settings '{…}'"
+
+
+@contextmanager
+def open_settings(source: Path | None, folder: Path, warn: Callable[[str], None]) -> Iterator[SettingsCopy | None]:
+    """Keep a copy of the file for the block, and remove those that an earlier life has left; raises as the copy."""
+    _remove_copies(folder)
+    try:
+        yield None if source is None else SettingsCopy(source, folder, warn)
+    finally:
+        _remove_copies(folder)
+
+
+def _remove_copies(folder: Path, but: Path | None = None) -> None:
+    for path in folder.glob(_COPIES):
+        if path != but:
+            with suppress(OSError):
+                path.unlink()
+
+
+def _identity(path: Path) -> Identity | None:
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

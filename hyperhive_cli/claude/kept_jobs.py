@@ -1,0 +1,22 @@
+"""Jobs that claude keeps in a file of its workspace (`CronCreate` with `durable`), beyond its own end.
+
+Measured, 2.1.332: a claude with an open stdin, as one that waits for its message has, runs them when they are due: a
+turn that nobody asked for and that no record holds. One that was given its prompt runs none.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from hyperhive_cli.claude.files import read_json
+
+_FILE = Path(".claude", "scheduled_tasks.json")  # of the workspace itself, within a repository too
+
+
+def has_kept_jobs(workspace: Path) -> bool:
+    """Return whether a claude that waits in this workspace could run a job; True for a file that cannot be read."""
+    path = workspace / _FILE
+    if not path.exists():
+        return False
+    found = read_json(path)
+    tasks = found.get("tasks") if isinstance(found, Mapping) else None
+    return not isinstance(tasks, list) or bool(tasks)
