@@ -96,11 +96,24 @@ class Host:
         return self._stopping.is_set()
 
     async def _run(self, config: HarnessConfig, relay: "Relay | None") -> None:
-        # Another harness's lock is waited for in a thread: the siblings must not wait with us.
-        await trio.to_thread.run_sync(_await_lock, config, abandon_on_cancel=True)
+        if not await self._has_lock(config):
+            return
         attend = partial(self._attend, config.paths.agent)
         failed = await run_agent(config, attend, lambda: self._wishes.is_hard, relay, self._slots)
         self.failed = self.failed or (failed and config.agent.drain)
+
+    async def _has_lock(self, config: HarnessConfig) -> bool:
+        """Wait until no other harness holds an agent's lock; False when a stop comes first."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._cancel_at_stop, nursery.cancel_scope)
+            # In a thread: the siblings must not wait with us.
+            await trio.to_thread.run_sync(_await_lock, config, abandon_on_cancel=True)
+            nursery.cancel_scope.cancel()
+        return not self._stopping.is_set()
+
+    async def _cancel_at_stop(self, scope: trio.CancelScope) -> None:
+        await self._stopping.wait()
+        scope.cancel()
 
     async def _attend(
         self,

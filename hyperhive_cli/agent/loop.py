@@ -260,15 +260,14 @@ class AgentLoop:
 
     async def run(self) -> None:
         """Work until `stop`, or in drain mode until nothing is left to run."""
-        if self.is_paused:  # since an earlier life: else nothing would say why no turn begins
-            self._bus.note(PAUSED, "warning")
+        await self._ledger.step(self._say_if_paused)
         self._take_up_limit()
         try:
             while not self._stopping:
                 self._bell = trio.Event()
-                if await self._step():
+                if await self._ledger.step(self._step):
                     continue
-                if self._config.drain and self._held is None and self._is_drained():
+                if self._config.drain and self._held is None and await self._ledger.step(self._is_drained):
                     return
                 self._prewarmer.want(self._next_argv())
                 await self._wait()
@@ -283,6 +282,11 @@ class AgentLoop:
             return None if self.is_paused else self._desk.next_argv()
         except StoreError:  # the lease says so
             return None
+
+    async def _say_if_paused(self) -> None:
+        """Say what else would say why no turn begins, since an earlier life."""
+        if self.is_paused:
+            self._bus.note(PAUSED, "warning")
 
     async def _wait(self) -> None:
         """Wait for the bell, for other credentials where a login is missing, or until it is time to look again."""
@@ -315,6 +319,8 @@ class AgentLoop:
 
     async def _is_supplied(self, supply: Supply) -> bool:
         """Let a message be brought, and say whether there is something to do now."""
+        if self._stopping:
+            return False
         if self._compactor.is_asked or self.is_paused:
             return True
         is_there = None
@@ -345,9 +351,9 @@ class AgentLoop:
         ended = await self._desk.run_message(lease)
         outcome = ended.for_agent
         if ended.outcome.kind is OutcomeKind.CONTEXT_FULL:
-            outcome = await self._compactor.make_room(lease.message, ended.seen) or outcome
+            outcome = await self._ledger.step(lambda: self._compactor.make_room(lease.message, ended.seen)) or outcome
         else:
-            await self._compactor.judge(ended.seen)
+            await self._ledger.step(lambda: self._compactor.judge(ended.seen))
         if self._is_broken(ended):
             self.broken = outcome.note
             self.stop()
@@ -425,7 +431,7 @@ class AgentLoop:
         if self._inbox.fact("limit"):
             self._inbox.put_facts(limit="")
 
-    def _is_drained(self) -> bool:
+    async def _is_drained(self) -> bool:
         """Whether nothing will run soon; what then stays in the inbox counts as a failure."""
         due_ms = self._inbox.next_due()
         if due_ms is None:
