@@ -1,5 +1,8 @@
 """What ends a harness, a host or a panel, and what does not: doubled signals, hard stops, `nohup`."""
 
+import fcntl
+import json
+import os
 import signal
 import subprocess
 import time
@@ -32,6 +35,11 @@ class Started:
     @property
     def text(self) -> str:
         return self._printed.read_text(encoding="utf-8")
+
+    def opened(self, path: Path) -> bool:
+        """Whether the program has opened a file."""
+        found = Path(f"/proc/{self.process.pid}/fd").glob("*")
+        return any(os.path.realpath(link) == str(path) for link in found)
 
     def wait(self) -> int:
         status = self.process.wait(LIMIT_S)
@@ -190,6 +198,21 @@ def test_a_hard_stop_of_a_host_records_the_turn_and_spends_no_attempt(hosted: Hi
         assert time.monotonic() - began < 5.0
     assert stored_outcomes(hosted) == ["interrupted"]
     assert ended(hosted) == ENDED_UNSPENT
+
+
+def test_a_stop_of_a_host_does_not_wait_for_another_harness_s_lock(hosted: Hive) -> None:
+    """Nor for 15 s, as where the guard of a harness that was killed still holds it."""
+    (gone := subprocess.Popen(["true"])).wait()
+    with (hosted.state_dir / "harness.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write(json.dumps({"pid": gone.pid}))
+        lock.flush()
+        with started(hosted, *host_words(hosted), **host_variables(hosted)) as program:
+            wait_until(lambda: program.opened(hosted.state_dir / "harness.lock"))
+            began = time.monotonic()
+            program.process.send_signal(signal.SIGTERM)
+            assert program.wait() == 143
+            assert time.monotonic() - began < 10.0
 
 
 # --- signals that are ignored from the start ---
