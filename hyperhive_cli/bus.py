@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -30,6 +31,7 @@ from hyperhive_cli.events import (
 )
 from hyperhive_cli.ring import Ring, Subscription
 from hyperhive_cli.settings import DEFAULT_MODEL, RING_CAPACITY
+from hyperhive_cli.status import Standing, Status, status_of
 from hyperhive_cli.store.events import EventStore
 from hyperhive_cli.store.model import read_model, write_model
 from hyperhive_cli.usage import TokenUsage, context_of
@@ -63,8 +65,8 @@ class Bus:
         now: Callable[[], float] = time.time,
     ) -> None:
         self.boot = uuid4().hex
-        self.status = "online"
-        self.waits_until: int | None = None  # Unix s: when a rest ends that ends by itself
+        self.standing = Standing()
+        self._shown = status_of(self.standing)
         self.state = TurnState.IDLE
         self.since_unix = int(now())
         self.usage = TokenUsage()
@@ -186,15 +188,22 @@ class Bus:
             self.state, self.since_unix = state, int(self._now())
             self.publish(TurnStateChanged(state=state.value, since_unix=self.since_unix))
 
-    def set_status(self, status: str, waits_until: int | None = None, model: str | None = None) -> None:
-        """Change the status, and until when it lasts (Unix s; None: not known); silent when the status stays.
+    def know(self, **fields: Any) -> None:  # noqa: ANN401 - those of Standing
+        """Set what one owner knows, by the fields of `Standing`; the status is derived, and published if it changes."""
+        self.standing = replace(self.standing, **fields)
+        before, self._shown = self._shown, status_of(self.standing)
+        if self._shown != before:
+            self.publish(StatusChanged(**self._shown._asdict()))
 
-        `model`: another model ends it too.
-        """
-        self.waits_until = waits_until
-        if status != self.status:
-            self.status = status
-            self.publish(StatusChanged(status=status, until_unix=waits_until, model=model))
+    @property
+    def status(self) -> Status:
+        """The agent's status, as it follows from what every owner knows."""
+        return self._shown.status
+
+    @property
+    def waits_until(self) -> int | None:
+        """When the status ends by itself, Unix s; None: it does not, or that is not known."""
+        return self._shown.until_unix
 
     def set_model(self, model: str) -> None:
         """Store the choice of model and announce it; raises StoreError when it cannot be stored."""
@@ -270,6 +279,7 @@ class Bus:
             "first_seq": self.first_seq,
             "status": self.status,
             "waits_until": self.waits_until,
+            "why": self._shown.why,
             "state": self.state.value,
             "since_unix": self.since_unix,
             "model": self.model,

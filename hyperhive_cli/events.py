@@ -102,7 +102,7 @@ class Note(_Event):
 class StatusChanged(_Event):
     """The agent's status (online, needs_login_idle, …) changed; `until_unix` (s): it is known to end then.
 
-    `model`: it is a wait for another model alone, and ends when one is chosen.
+    `why` says more in words. `model`: it is a wait for another model alone, and ends when one is chosen.
     """
 
     kind = "status_changed"
@@ -110,6 +110,7 @@ class StatusChanged(_Event):
     status: str
     until_unix: int | None = None
     model: str | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,6 +82,7 @@ class ControlHandler:
             "login": self._desk.detail(),
             "prewarmed": self._loop.prewarmed(),
             "budget": self._loop.budget(),
+            "activity": self._loop.activity(),
         }
 
     def follow(self, since: int | None) -> AsyncGenerator[list[BusEvent], None]:

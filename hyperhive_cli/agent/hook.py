@@ -21,12 +21,11 @@ from hyperhive_cli.errors import UsageError
 from hyperhive_cli.events import BusEvent, Note, StatusChanged, TurnEnd
 from hyperhive_cli.outcomes import needs_person
 from hyperhive_cli.sieve import ATTENTION
+from hyperhive_cli.status import status_meaning
 
 HOOK_LIMIT_S = 10.0  # for one event, and for all that wait when the harness ends
 QUEUE_CAPACITY = 100  # events that wait for their turn
 NOTE_LIMIT_CHARS = 300
-
-_STATUSES = {"needs_login_idle", "failed", "over_budget"}  # those in which the agent waits for a person
 
 
 def needs_attention(record: BusEvent) -> bool:
@@ -39,7 +38,7 @@ def needs_attention(record: BusEvent) -> bool:
         case TurnEnd(outcome=outcome, message_state=state, denied=denied):
             return needs_person(outcome, state) or denied > 0
         case StatusChanged(status=status):
-            return status in _STATUSES
+            return status_meaning(status).needs_person
         case Note(attention=attention):
             return attention
         case _:

@@ -28,7 +28,7 @@ class Ledger:
         self._bus = bus
         self._since: float | None = None  # when the trouble began
         self._retry_s = RETRY_FIRST_S
-        self._status: str | None = None  # what it was before the trouble was said
+        self._is_said = False
         self._closing_at = math.inf
 
     def close(self) -> None:
@@ -99,14 +99,15 @@ class Ledger:
             self._since, self._retry_s = trio.current_time(), RETRY_FIRST_S
         else:
             self._retry_s = min(RETRY_MOST_S, self._retry_s * 2)
-        if self._status is None and self.trouble_s >= SAID_AFTER_S:
-            self._status = self._bus.status
-            self._bus.note(f"{error.message}; trying again, no turn is begun before it works", "error")
-            self._bus.set_status("failed", self._bus.waits_until)
+        if not self._is_said and self.trouble_s >= SAID_AFTER_S:
+            self._is_said = True
+            text = f"{error.message}; trying again, no turn is begun before it works"
+            self._bus.know(write_trouble=text)
+            self._bus.note(text, "error")
 
     def _be_content(self) -> None:
         self._since = None
-        if self._status is not None:
-            status, self._status = self._status, None
+        if self._is_said:
+            self._is_said = False
             self._bus.note("the inbox is written again")
-            self._bus.set_status(status, self._bus.waits_until)
+            self._bus.know(write_trouble=None)

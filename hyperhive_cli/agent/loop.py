@@ -16,15 +16,16 @@ from hyperhive_cli.agent.compactor import Compactor
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import Signature, credentials_changed, credentials_signature, is_logged_in
 from hyperhive_cli.agent.ledger import Ledger
-from hyperhive_cli.agent.pause import ACCOUNT_WAITS, LOGIN_PROBE_S, Pause, Pauses
+from hyperhive_cli.agent.pause import LOGIN_PROBE_S, Pause, Pauses
 from hyperhive_cli.agent.prewarm import Prewarmer
-from hyperhive_cli.agent.purse import HELD, Lift, Purse
+from hyperhive_cli.agent.purse import Lift, Purse
 from hyperhive_cli.agent.turn import Ended, TurnDesk
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.outcome import Cause
 from hyperhive_cli.errors import RefusedError, StoreError
 from hyperhive_cli.outcomes import NextStep, Outcome, OutcomeKind
 from hyperhive_cli.render.text import duration
+from hyperhive_cli.status import Status, Wait
 from hyperhive_cli.store.inbox import Inbox
 
 FACT_LIMIT_S = 1.0  # how long a command waits for the inbox
@@ -36,15 +37,19 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Rest:
-    """A pause under way, on trio's clock: `until` ends it; from `probe_at` on a login may end it.
+    """A pause under way: `until` (trio's clock) or `until_unix` ends it; from `probe_at` on a login may end it.
+
+    Moments of the world are looked at again every few seconds: a machine that slept, or whose clock was set, goes on.
 
     A change of the credentials since `credentials` brings the next look forward. With `model`, another choice of
     model ends it too.
     """
 
+    status: Status
     until: float
     probe_at: float
     credentials: Signature | None
+    until_unix: float | None = None
     model: str | None = None
 
 
@@ -78,7 +83,7 @@ class AgentLoop:
         self._has_started = False  # a claude of this life has written a line
         self.broken: str | None = None  # why the first claude of this life could not be started, in claude's words
         self._busy = False  # from a lease, or the start of a compaction, until all of it is recorded
-        self._held: tuple[str, int | None] | None = None  # the status that a login found; no turn starts during it
+        self._is_login_running = False  # or a logout: no turn starts during it
         self.supply: Supply | None = None
         self._awaiting = trio.CancelScope()  # of what a stop need not wait for: a message's coming, a look at the login
 
@@ -111,6 +116,7 @@ class AgentLoop:
         if not self.is_paused:
             await self._ledger.insist(lambda: self._inbox.put_facts(paused="1"), limit_s=FACT_LIMIT_S)
             self._bus.note(PAUSED)
+            self._bus.know(is_paused=True)
             self.ring()
 
     async def resume(self) -> bool:
@@ -119,13 +125,17 @@ class AgentLoop:
         if paused:
             await self._ledger.insist(lambda: self._inbox.put_facts(paused=""), limit_s=FACT_LIMIT_S)
             self._bus.note("no longer paused")
-        if self._rest is not None and self._bus.status == HELD:
+            self._bus.know(is_paused=False)
+        if self._is_over_budget():
             await self._ledger.insist(self._purse.extend_day, limit_s=FACT_LIMIT_S)
         return self._end_rest() or paused
 
     def wake(self) -> bool:
         """End a rest for the sake of a message; not a pause, nor the wait of a spent day. False: there is none."""
-        return self._bus.status != HELD and self._end_rest()
+        return not self._is_over_budget() and self._end_rest()
+
+    def _is_over_budget(self) -> bool:
+        return self._rest is not None and self._rest.status is Status.OVER_BUDGET
 
     def _end_rest(self) -> bool:
         self._pauses.forget()
@@ -133,6 +143,11 @@ class AgentLoop:
             self._rest.until = -math.inf
         self.ring()
         return self._rest is not None
+
+    def activity(self) -> Mapping[str, Any] | None:
+        """Return the `activity` field of `status --json`: what the turn does now, what it has used; None: no turn."""
+        doing, used = self._desk.activity.to_dict(), self._desk.spending()
+        return None if doing is None or used is None else {**doing, **used}
 
     def budget(self) -> Mapping[str, Any] | None:
         """Give the `budget` field of `status --json`."""
@@ -147,7 +162,7 @@ class AgentLoop:
         """
         write = partial(self._purse.raise_limits, day_cost, message_id, limits)
         await self._ledger.insist(write, limit_s=FACT_LIMIT_S)
-        if self._rest is not None and self._bus.status == HELD and day_cost is not None:
+        if self._rest is not None and self._is_over_budget() and day_cost is not None:
             self._rest.until = -math.inf
         self.ring()
         return self._desk.lift()
@@ -179,12 +194,12 @@ class AgentLoop:
         """Rest as another agent of the same account does, until then (None: until it says so)."""
         seconds = math.inf if until_unix is None else until_unix - self._bus.now_ms() / 1000
         if self._rest is None and seconds > 0:  # a limit that is over may not have been taken back yet
-            self._begin_rest(Pause(seconds, ACCOUNT_WAITS, reason))
+            self._begin_rest(Pause(seconds, Status.WAITS_FOR_ACCOUNT, reason, until_unix=until_unix))
             self.ring()
 
     def rest_no_longer(self, stagger_s: float) -> None:
         """Go on so many seconds from now, if it was for another agent's sake that this one rests."""
-        if self._rest is not None and self._bus.status == ACCOUNT_WAITS:
+        if self._rest is not None and self._rest.status is Status.WAITS_FOR_ACCOUNT:
             self._rest.until = min(self._rest.until, trio.current_time() + stagger_s)
             self.ring()
 
@@ -206,27 +221,27 @@ class AgentLoop:
         """
         if self._busy:
             raise RefusedError("a turn is running", "again when it is over, or first `hyperhive cancel`")
-        if self._held is not None:
+        if self._is_login_running:
             raise RefusedError("a login or a logout is under way", "again in a moment")
-        self._held = self._bus.status, self._bus.waits_until
+        self._is_login_running = True
         self._prewarmer.want(None)
-        if shown:
-            self._bus.set_status("needs_login_in_progress")
+        self._bus.know(is_logging_in=shown)
 
     def login_ended(self, *, ok: bool) -> None:
         """Go on: a login that is ok ends whatever rest there is, after another one all is as it was."""
-        before, self._held = self._held, None
+        self._is_login_running = False
         if ok:
             self._pauses.forget()
             self._finish_rest()
-        self._bus.set_status(*(("online", None) if ok or before is None else before))
+        self._bus.know(is_logging_in=False)
         self.ring()
 
     def login_lost(self) -> None:
         """Go on, but wait for a login."""
-        self._held = None
+        self._is_login_running = False
         self._pauses.forget()
         self._rest_after(Outcome(OutcomeKind.NEEDS_LOGIN), self._bus.model)
+        self._bus.know(is_logging_in=False)
         self.ring()
 
     async def compact(self) -> Outcome:
@@ -235,7 +250,7 @@ class AgentLoop:
         Raises RefusedError when one is under way, when there is no session, or no money for it, and where the agent
         waits for a person. Cancelling the wait leaves the compaction to run.
         """
-        if self._bus.status == HELD:
+        if self._is_over_budget():
             raise RefusedError("today's budget is used up", "hyperhive budget raise --day-cost …")
         if self._waits_for_somebody():
             raise self._no_compaction()
@@ -247,7 +262,7 @@ class AgentLoop:
         return asked.outcome
 
     def _waits_for_somebody(self) -> bool:
-        return self._rest is not None and math.isinf(self._rest.until) and self._rest.until > 0
+        return self._rest is not None and math.isinf(self._rest_s(self._rest)) and self._rest.until > 0
 
     def _no_compaction(self) -> RefusedError:
         if self._waits_for_somebody():
@@ -267,7 +282,7 @@ class AgentLoop:
                 self._bell = trio.Event()
                 if await self._ledger.step(self._step):
                     continue
-                if self._config.drain and self._held is None and await self._ledger.step(self._is_drained):
+                if self._config.drain and not self._is_login_running and await self._ledger.step(self._is_drained):
                     return
                 self._prewarmer.want(self._next_argv())
                 await self._wait()
@@ -276,7 +291,7 @@ class AgentLoop:
 
     def _next_argv(self) -> list[str] | None:
         """Give the command line with which a claude may wait now, None while none should."""
-        if not self._config.prewarm or self._held is not None or self._rest is not None or self._bus.status != "online":
+        if not self._config.prewarm or self._is_login_running or self._bus.status is not Status.ONLINE:
             return None
         try:
             return None if self.is_paused else self._desk.next_argv()
@@ -286,6 +301,7 @@ class AgentLoop:
     async def _say_if_paused(self) -> None:
         """Say what else would say why no turn begins, since an earlier life."""
         if self.is_paused:
+            self._bus.know(is_paused=True)
             self._bus.note(PAUSED, "warning")
 
     async def _wait(self) -> None:
@@ -293,7 +309,7 @@ class AgentLoop:
         rest = self._rest
         async with trio.open_nursery() as nursery:
             nursery.cancel_scope.deadline = trio.current_time() + self._patience_s()
-            if rest is not None and rest.credentials is not None and self._held is None:
+            if rest is not None and rest.credentials is not None and not self._is_login_running:
                 nursery.start_soon(self._look_when_changed, rest, rest.credentials)
             await self._bell.wait()
             nursery.cancel_scope.cancel()
@@ -305,7 +321,7 @@ class AgentLoop:
 
     async def _step(self) -> bool:
         """Do the next thing; False when there is none."""
-        if self._held is not None or (self._rest is not None and not await self._is_over(self._rest)):
+        if self._is_login_running or (self._rest is not None and not await self._is_over(self._rest)):
             return False
         if self.supply is not None and not await self._is_supplied(self.supply):
             return False
@@ -326,7 +342,7 @@ class AgentLoop:
         is_there = None
         with trio.CancelScope() as self._awaiting:
             is_there = await self._ledger.obtain(supply.fetch)
-        if is_there and self._held is None and not self._stopping:
+        if is_there and not self._is_login_running and not self._stopping:
             return True
         supply.done()  # a login began meanwhile, or a stop: the message waits, and is given back
         return False
@@ -380,7 +396,10 @@ class AgentLoop:
         ends_with_model = step is NextStep.WAIT_FOR_MODEL or outcome.of_model
         self._begin_rest(pause, model if ends_with_model else None)
         if step is NextStep.WAIT_FOR_RESET and outcome.resets_at is not None:
-            limit = {"until": self._bus.waits_until, "model": model if ends_with_model else None}
+            limit = {
+                "until": round(self._bus.now_ms() / 1000 + pause.seconds),
+                "model": model if ends_with_model else None,
+            }
             self._ledger.attempt(lambda: self._inbox.put_facts(limit=json.dumps(limit)))
 
     def _take_up_limit(self) -> None:
@@ -390,41 +409,50 @@ class AgentLoop:
             seconds = limit["until"] - self._bus.now_ms() / 1000
             model = limit["model"]
             if 0 < seconds < math.inf and model in {None, self._bus.refresh_model()}:
-                self._begin_rest(Pause(seconds, "rate_limited", "rate limited, since an earlier start"), model)
+                reason = "rate limited, since an earlier start"
+                self._begin_rest(Pause(seconds, Status.RATE_LIMITED, reason, until_unix=limit["until"]), model)
 
     def _begin_rest(self, pause: Pause, model: str | None = None) -> None:
         now = trio.current_time()
         credentials = None if pause.probe_s is None else credentials_signature(self._config.environment)
         probe_at = now + (math.inf if pause.probe_s is None else pause.probe_s)
-        self._rest = _Rest(now + pause.seconds, probe_at, credentials, model)
+        until = now + pause.seconds if pause.until_unix is None else math.inf
+        self._rest = _Rest(pause.status, until, probe_at, credentials, pause.until_unix, model)
         ends = math.isfinite(pause.seconds)
         if not ends:
             self._compactor.close()
-        until = round(self._bus.now_ms() / 1000 + pause.seconds) if ends else None
-        self._bus.set_status(pause.status, until, model)
+        until_unix = pause.until_unix
+        if until_unix is None and ends:
+            until_unix = self._bus.now_ms() / 1000 + pause.seconds
+        self._bus.know(wait=Wait(pause.status, until_unix, pause.reason, model))
         when = f"; going on in {duration(pause.seconds)}" if ends else ""
         self._bus.note(f"{pause.reason}{when}", "warning")
 
     async def _is_over(self, rest: _Rest) -> bool:
         now = trio.current_time()
-        if rest.until > now and not self._has_other_model(rest):
+        if rest.until > now and not self._has_passed(rest):
             if rest.probe_at > now:
                 return False
             rest.probe_at = now + LOGIN_PROBE_S
             found = False
             with trio.CancelScope() as self._awaiting:
                 found = await is_logged_in(self._config)
-            if not found or self._held is not None or self._rest is not rest:
+            if not found or self._is_login_running or self._rest is not rest:
                 return False
         self._finish_rest()
-        self._bus.set_status("online")
         return True
 
-    def _has_other_model(self, rest: _Rest) -> bool:
+    def _has_passed(self, rest: _Rest) -> bool:
+        """Whether what a rest waits for in the world has come: its moment, another model, another day."""
+        if rest.until_unix is not None and rest.until_unix <= self._bus.now_ms() / 1000:
+            return True
+        if rest.status is Status.OVER_BUDGET and self._ledger.attempt(self._purse.is_day_spent) is False:
+            return True
         return rest.model is not None and self._bus.refresh_model() != rest.model
 
     def _finish_rest(self) -> None:
         self._rest = None
+        self._bus.know(wait=None)
         self._ledger.attempt(self._forget_limit)
 
     def _forget_limit(self) -> None:
@@ -438,16 +466,22 @@ class AgentLoop:
             return True
         wait_s = (due_ms - self._bus.now_ms()) / 1000
         if self._rest is not None:
-            wait_s = max(wait_s, self._rest.until - trio.current_time())
+            wait_s = max(wait_s, self._rest_s(self._rest))
         wait_s = math.inf if self.is_paused else max(wait_s, self._ledger.trouble_s)
         self._left_over = wait_s > self._config.drain_wait_s
         return self._left_over
 
+    def _rest_s(self, rest: _Rest) -> float:
+        """Return how long a rest still lasts."""
+        of_world = math.inf if rest.until_unix is None else rest.until_unix - self._bus.now_ms() / 1000
+        return min(rest.until - trio.current_time(), of_world)
+
     def _patience_s(self) -> float:
         """How long to wait for the bell before looking again."""
-        if self._held is not None:
+        if self._is_login_running:
             return math.inf
         if self._rest is None:
             return min(INBOX_POLL_S, self._ledger.patience_s)
-        patience_s = min(self._rest.until, self._rest.probe_at) - trio.current_time()
-        return max(0.0, patience_s if self._rest.model is None else min(patience_s, INBOX_POLL_S))
+        patience_s = min(self._rest_s(self._rest), self._rest.probe_at - trio.current_time())
+        of_world = self._rest.until_unix is not None or self._rest.model is not None
+        return max(0.0, min(patience_s, INBOX_POLL_S) if of_world else patience_s)

@@ -5,12 +5,14 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from hyperhive_cli.outcomes import NextStep, Outcome, OutcomeKind
+from hyperhive_cli.status import Status
 
 BACKOFF_FIRST_S = 5.0
 BACKOFF_MOST_S = 600.0
 LIMIT_PAUSE_S = 300.0  # for a rate limit that does not say when it resets
+LIMIT_FLOOR_S, LIMIT_FLOOR_MAX_S = 30.0, 900.0  # for one that is met again and again; it doubles
+LIMIT_LOOK_S = 6 * 3600.0  # from one look at a limit to the next, however far its reset is
 LIMIT_JITTER_S = 60.0  # so that the agents of one account do not all come back in the same second
-ACCOUNT_WAITS = "account_waits"  # the status of an agent that rests because another one of its account does
 LOGIN_PROBE_S = 30.0
 LOGIN_PROBE_MOST_S = 900.0
 CRASH_FIRST_S = 1.0
@@ -26,9 +28,10 @@ class Pause:
     """
 
     seconds: float
-    status: str
+    status: Status
     reason: str
     probe_s: float | None = None
+    until_unix: float | None = None  # a moment of the world at which it ends, instead of a span
 
 
 def backoff_s(failures: int, jitter: float) -> float:
@@ -70,33 +73,41 @@ class Pauses:
         self.crashes.append(now)
         count = len(self.crashes)
         if count > MOST_CRASHES:
-            return Pause(math.inf, "failed", f"{_crashes(count)}: held until `hyperhive resume`; the inbox is kept")
-        return Pause(CRASH_FIRST_S * float(1 << (count - 1)) * jitter, "online", _crashes(count))
+            return Pause(
+                math.inf, Status.FAILED, f"{_crashes(count)}: held until `hyperhive resume`; the inbox is kept"
+            )
+        return Pause(CRASH_FIRST_S * float(1 << (count - 1)) * jitter, Status.BACKING_OFF, _crashes(count))
 
     def _rest(self, outcome: Outcome, now_unix: float, jitter: float) -> Pause | None:
         match outcome.meaning.next:
             case NextStep.BACK_OFF:
-                return Pause(backoff_s(self.rests, jitter), "online", _words(outcome.kind))
+                return Pause(backoff_s(self.rests, jitter), Status.BACKING_OFF, _words(outcome.kind))
             case NextStep.WAIT_FOR_RESET:
-                return Pause(self._limit_s(outcome.resets_at, now_unix, jitter), "rate_limited", "rate limited")
+                seconds = self._limit_s(outcome.resets_at, now_unix, jitter)
+                until = None if outcome.resets_at is None else now_unix + seconds
+                return Pause(seconds, Status.RATE_LIMITED, "rate limited", until_unix=until)
             case NextStep.WAIT_FOR_LOGIN:
                 probe_s = min(LOGIN_PROBE_MOST_S, LOGIN_PROBE_S * float(1 << min(self.rests - 1, 10)))
-                reason = "waiting for a login (`hyperhive login`); the inbox is kept"
-                return Pause(math.inf, "needs_login_idle", reason, probe_s)
-            case NextStep.WAIT_FOR_MODEL | NextStep.WAIT_FOR_PERSON:
+                reason = "waiting for a login (`hyperhive login`); messages are kept"
+                return Pause(math.inf, Status.NEEDS_LOGIN_IDLE, reason, probe_s)
+            case NextStep.WAIT_FOR_MODEL | NextStep.WAIT_FOR_PERSON as step:
                 what = outcome.note or _words(outcome.kind)
-                return Pause(math.inf, "failed", f"{what}: {outcome.meaning.advice}; messages are kept")
+                status = Status.BAD_MODEL if step is NextStep.WAIT_FOR_MODEL else Status.FAILED
+                return Pause(math.inf, status, f"{what}: {outcome.meaning.advice}; messages are kept")
             case _:
                 return None
 
     def _limit_s(self, resets_at: int | None, now_unix: float, jitter: float) -> float:
         """Return how long to wait for a limit: to its reset, but longer each time when it is met again and again.
 
-        A reset that is past, or wrong by our clock, would else mean turn after turn without a pause.
+        A reset that is past, or wrong by our clock, would else mean turn after turn without a pause. One that is far
+        ahead may be lifted before: another plan, more credits.
         """
         wait_s = LIMIT_PAUSE_S if resets_at is None else max(0.0, resets_at - now_unix)
         spread_s = jitter * min(LIMIT_JITTER_S, 1 + wait_s / 10)
-        return max(wait_s + spread_s, backoff_s(self.rests, jitter))
+        is_honest = wait_s > 0 and self.rests == 1
+        least_s = 0.0 if is_honest else min(LIMIT_FLOOR_MAX_S, LIMIT_FLOOR_S * float(1 << min(self.rests - 1, 10)))
+        return min(LIMIT_LOOK_S, max(wait_s, least_s)) + spread_s
 
 
 def _words(kind: OutcomeKind) -> str:

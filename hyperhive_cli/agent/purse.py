@@ -11,10 +11,10 @@ from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.allowance import Allowance
 from hyperhive_cli.errors import StoreError
 from hyperhive_cli.outcomes import RETRY, OutcomeKind, advice_of
+from hyperhive_cli.status import Status
 from hyperhive_cli.store.inbox import Inbox, Message
 from hyperhive_cli.store.spent import ms_until_tomorrow, raise_stored, read_day, read_raises
 
-HELD = "over_budget"
 AFTER_MIDNIGHT_S = 1.0  # two clocks measure the day: one that is a little early must not find it still lasting
 
 
@@ -74,9 +74,15 @@ class Purse:
         day = self._day(self._raises)
         if not day.is_spent:
             return None
-        seconds = ms_until_tomorrow(self._bus.now_ms()) / 1000 + AFTER_MIDNIGHT_S
+        now_ms = self._bus.now_ms()
+        seconds = ms_until_tomorrow(now_ms) / 1000 + AFTER_MIDNIGHT_S
         more = "`hyperhive budget raise --day-cost …` or `hyperhive resume` ends the wait"
-        return Pause(seconds, HELD, f"today's budget is used up: {day.words()}; {more}, the inbox is kept")
+        reason = f"today's budget is used up: {day.words()}; {more}; messages are kept"
+        return Pause(seconds, Status.OVER_BUDGET, reason, until_unix=now_ms / 1000 + seconds)
+
+    def is_day_spent(self) -> bool:
+        """Return True if today's dollars are spent."""
+        return self._budget.day_cost is not None and self._day(self._raises).is_spent
 
     def warn_of_day(self) -> None:
         """Say, once a day and limit, that today's dollars are nearly spent."""

@@ -18,7 +18,7 @@ from hyperhive_cli.agent.refresh import Refresh
 from hyperhive_cli.agent.retry import Fate, message_fate, outcome_for_agent
 from hyperhive_cli.agent.session import Session
 from hyperhive_cli.agent.state import TurnState
-from hyperhive_cli.agent.waiting import LimitWait
+from hyperhive_cli.agent.turn_feed import TurnFeed
 from hyperhive_cli.agent.wakeups import Plans, notes_of, plans_of, session_notes
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.allowance import Allowance
@@ -30,8 +30,9 @@ from hyperhive_cli.claude.outcome import Cause, Ending, classify, follow_ups, re
 from hyperhive_cli.claude.prompt import message_to_prompt
 from hyperhive_cli.claude.runner import OpenClaude, Turn, TurnRequest
 from hyperhive_cli.errors import StoreError
-from hyperhive_cli.events import TurnEnd, TurnStart
+from hyperhive_cli.events import LiveEvent, TurnEnd, TurnStart
 from hyperhive_cli.outcomes import MessageState, Outcome, OutcomeKind
+from hyperhive_cli.render.activity import Activity
 from hyperhive_cli.store.inbox import Inbox, Lease, Message
 from hyperhive_cli.store.stats import TurnRecord
 from hyperhive_cli.store.surroundings import read_limits, read_mcp
@@ -65,6 +66,7 @@ class TurnDesk:
         self._refresh = Refresh(config.environment, bus.note)
         self._launch = config.launch
         self._running: Turn | None = None
+        self.activity = Activity()
         self._given: tuple[Allowance, Message | None] | None = None  # to the running turn
         self._closing = False
         self._deadline_s: float | None = None
@@ -136,7 +138,7 @@ class TurnDesk:
 
     async def _announce_start(self, turn_id: int, message: Message | None, command: str = "") -> None:
         unread = await self._ledger.insist(self._inbox.unread)
-        self._bus.publish(
+        self._tell(
             TurnStart(
                 sender=COMPACT_SENDER if message is None else message.sender,
                 body=self._config.redactor.text(command if message is None else message.body),
@@ -147,6 +149,9 @@ class TurnDesk:
                 model=self._bus.model,
             )
         )
+
+    def _tell(self, event: LiveEvent) -> None:
+        TurnFeed(self._bus, self.activity).publish(event)
 
     def next_argv(self) -> list[str] | None:
         """Give the command line of a claude that is to wait for the next message. Raises StoreError.
@@ -245,7 +250,7 @@ class TurnDesk:
 
     async def _attend(self, request: TurnRequest, waiting: Sequence[str] | None) -> tuple[Turn, Ending]:
         """Run claude once: the one that waits with this command line, if one does."""
-        feed = LimitWait(self._bus)
+        feed = TurnFeed(self._bus, self.activity)
         turn = Turn(request, feed)
         if self._closing:
             turn.stop(Cause.INTERRUPTED)
@@ -319,7 +324,7 @@ class TurnDesk:
     def _announce_end(self, record: TurnRecord, message: Message | None, fate: Fate) -> None:
         outcome = record.outcome
         self._bus.record_usage(record.usage, record.context_tokens, record.context_window)
-        self._bus.publish(
+        self._tell(
             TurnEnd(
                 ok=outcome.ok,
                 note=outcome.note,

@@ -291,14 +291,24 @@ def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
     _observe_figures(seen, line)
     if not seen.tasks:  # a subagent in the background may have tools that run on
         seen.running_tools.clear()
-    if stretch.is_left_over or (stretch.deferred is not None and not seen.answers):
-        seen.stretches[-1] = Stretch()  # of a call that an earlier run left deferred: the message's own is to come
+    is_older_call = stretch.is_left_over or (stretch.deferred is not None and not seen.answers)
+    if not seen.results and (is_older_call or _is_of_another(line)):
+        seen.stretches[-1] = Stretch()  # what an earlier run left behind is settled first: the message's own is to come
         return
     seen.results += 1
     if seen.results == 1 or stretch.model_answers:
         seen.conclusions += 1
     if stretch.ended_well:
         seen.answer = stretch.answer or seen.answer
+
+
+def _is_of_another(result: Mapping[str, Any]) -> bool:
+    """Whether a result is that of work which no message began.
+
+    A session whose background task outlived its claude is told so first, in a stretch without an answer (2.1.330).
+    """
+    origin = result.get("origin")
+    return isinstance(origin, Mapping) and origin.get("kind") not in {None, "human"}
 
 
 def _observe_figures(seen: Evidence, line: Mapping[str, Any]) -> None:

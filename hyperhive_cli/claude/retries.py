@@ -12,15 +12,22 @@ from typing import Any
 from hyperhive_cli.settings import MOST
 
 LONG_S = 60.0  # a wait from here on is one that an operator should see
+WHY_LIMIT_CHARS = 80
 MOST_S = 6 * 3600.0  # for how long a silence is believed to be a wait
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """One line: how long claude waits from then on, and whether it is for a limit of the account."""
+    """One line: how long claude waits from then on, and whether it is for a limit of the account.
+
+    `attempt` of at most `most`; 0 where that is not said. `why` is claude's own word.
+    """
 
     delay_s: float
     is_limit: bool = False
+    attempt: int = 0
+    most: int = 0
+    why: str = "unknown"
 
     @property
     def is_long(self) -> bool:
@@ -32,7 +39,18 @@ def line_to_retry(line: Mapping[str, Any]) -> Retry | None:
     """Read a `system/api_retry` line; None for any other one. A delay that is none counts as nought."""
     if line.get("type") != "system" or line.get("subtype") != "api_retry":
         return None
-    return Retry(_seconds(line.get("retry_delay_ms")), line.get("error") == "rate_limit")
+    why = line.get("error")
+    return Retry(
+        _seconds(line.get("retry_delay_ms")),
+        why == "rate_limit",
+        _count(line.get("attempt")),
+        _count(line.get("max_retries")),
+        why[:WHY_LIMIT_CHARS] if isinstance(why, str) and why else "unknown",
+    )
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < MOST else 0
 
 
 def _seconds(delay_ms: object) -> float:

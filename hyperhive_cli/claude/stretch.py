@@ -5,6 +5,7 @@ message started. Each has an end of its own, so that the failure of a later one 
 """
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,8 +30,8 @@ class Stretch:
     """What one stretch has shown so far. Fields are None, empty or 0 until a line has shown them."""
 
     inits: int = 0
-    # The outcome of a tool call that no answer of this process has made: a hook deferred it in an earlier run. claude
-    # settles it first, before the message is looked at (2.1.197 and 2.1.332).
+    # It has the outcome of a tool call that no answer of this process has made: a hook deferred it in an earlier run.
+    # claude settles it first, before the message is looked at (2.1.197 and 2.1.332).
     is_left_over: bool = False
     answers: int = 0  # of the main thread, those of the binary itself too
     model_answers: int = 0  # of these, the model's own
@@ -128,6 +129,8 @@ class Stretch:
         self.api_error_status = whole(line.get("api_error_status"))
         self.api_error = text_field(line, "api_error")
         self.result_text = text_field(line, "result")
+        if self.is_error and "api_error_status" not in line:
+            self.api_error_status = _told_status(self.result_text or "")
         self.has_structured_output = line.get("structured_output") is not None
         self.deferred = _deferred(line)
         errors = line.get("errors")
@@ -135,6 +138,15 @@ class Stretch:
         self.errors = tuple(text for text in texts if not text.startswith(DIAGNOSTIC))
         if not self.is_error:
             self.synthetic_error = None
+
+
+def _told_status(text: str) -> int | None:
+    """Read the status of a refused request from claude's words: 2.1.100 and 2.0.77 have no field for it."""
+    found = _TOLD_STATUS.match(text)
+    return int(found[1]) if found is not None else None
+
+
+_TOLD_STATUS = re.compile(r'API Error: ([45]\d\d) \{"type":"error"')  # the API's own body, as it came
 
 
 def whole(value: object) -> int | None:

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from hyperhive_cli.agent.config import Account
-from hyperhive_cli.agent.pause import ACCOUNT_WAITS
 from hyperhive_cli.events import BusEvent, StatusChanged
 from hyperhive_cli.hive.tenancy import AccountState
+from hyperhive_cli.status import Status
 
 STAGGER_S = 5.0  # in which the agents of an account go on, one after the other
-LIMITED, LOGGED_OUT = "rate_limited", "needs_login_idle"
+# What hides a wait and ends none of it: nothing is told of these.
+_HIDING = {Status.PAUSED, Status.NEEDS_LOGIN_IN_PROGRESS, Status.FAILED}
 
 
 class Resting(Protocol):
@@ -29,24 +30,26 @@ class Kin:
     def __init__(self, agent: str, account: Account | None, loop: Resting) -> None:
         self.account = None if account is None else account.name
         self.names = frozenset() if account is None else frozenset({account.name, account.login})
-        self._by_status = {} if account is None else {LIMITED: account.name, LOGGED_OUT: account.login}
+        self._by_status: dict[str, str] = {}
+        if account is not None:
+            self._by_status = {Status.RATE_LIMITED: account.name, Status.NEEDS_LOGIN_IDLE: account.login}
         self._agent = agent
         self._loop = loop
-        self._status = "online"
+        self._status: str = Status.ONLINE
 
     def news(self, records: Sequence[BusEvent]) -> Iterator[tuple[str, str, int | None]]:
         """Give what the others should know of these events: whose (a name), the status, and until when."""
         for record in records:
-            if isinstance(record.event, StatusChanged):
+            if isinstance(record.event, StatusChanged) and record.event.status not in _HIDING:
                 before, self._status = self._status, _shared_status(record.event)
                 yield from self._told(before, self._status, record.event.until_unix)
 
     def _told(self, before: str, status: str, until: int | None) -> Iterator[tuple[str, str, int | None]]:
         if (name := self._by_status.get(status)) is not None:
             yield name, status, until
-        elif status == "online" and before == ACCOUNT_WAITS:  # a person let this one go on
+        elif status == Status.ONLINE and before == Status.WAITS_FOR_ACCOUNT:  # a person let this one go on
             yield from ((name, status, until) for name in self.names)
-        elif status == "online" and (name := self._by_status.get(before)) is not None:
+        elif status == Status.ONLINE and (name := self._by_status.get(before)) is not None:
             yield name, status, until
 
     def heard(self, states: Sequence[AccountState]) -> None:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 REPORT_EVERY_S = 1.0
 GOODBYE_S = 5.0
-STANDBY = "standby"
 _REPORTED = (TurnStart, TurnEnd, StatusChanged, TurnStateChanged)
 
 
@@ -168,7 +167,7 @@ class Member:
             self._bus.request_new_session()
             self._bus.note("the agent last ran on another machine: going on in a new session", "warning")
         self._shipper.begin_at(found.shipped)
-        self._bus.set_status("online")
+        self._bus.know(is_standby=False)
         await self._take_back(found.seat)
         for message in await self._line.call(partial(tenancy.recover, seat=found.seat)):
             self._bus.note(f"message {message.id} is {message.state} again: {message.reason}", "warning")
@@ -183,7 +182,7 @@ class Member:
             raise AgentConflictError(f"agent {self.agent!r} {refusal}", "hyperhive hive status")
         if refusal != self._refusal:
             self._bus.note(f"agent {self.agent} {refusal}: standing by")
-            self._bus.set_status(STANDBY)
+            self._bus.know(is_standby=True)
         self._refusal = refusal
         self._may_claim = False
 
@@ -307,6 +306,7 @@ class Member:
 
     def _unseat(self) -> None:
         self.seat = self.tenure = None
+        self._bus.know(is_standby=True)
         self._wanted = trio.Event()
         self._foyer.backlog = Backlog(0, None)
         self._seated = trio.Event()

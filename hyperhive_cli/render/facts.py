@@ -6,7 +6,8 @@ from typing import Any
 from rich.text import Text
 
 from hyperhive_cli.events import BusEvent, LiveEvent, StatusChanged, Stream
-from hyperhive_cli.render.feed import status_words
+from hyperhive_cli.render.activity import Activity
+from hyperhive_cli.render.standing import activity_words, status_words
 from hyperhive_cli.render.text import clock, count, number, one_line, text_of, tokens
 from hyperhive_cli.usage import context_of
 
@@ -23,6 +24,7 @@ class Facts:
 
     def __init__(self, snapshot: Mapping[str, Any] | None = None) -> None:
         self.fields: dict[str, Any] = dict.fromkeys(KNOWN)
+        self.activity = Activity()
         self.update(snapshot or {})
 
     def update(self, found: Mapping[str, Any]) -> None:
@@ -32,6 +34,7 @@ class Facts:
     def observe(self, record: BusEvent) -> None:
         """Take over what an event says; one of an odd shape says nothing."""
         self.update(_event_fields(record.event))
+        self.activity.observe(record.event, record.ts)
 
     def elapsed_s(self, now: float) -> float | None:
         """Give the seconds since the turn state last changed, None when that is not known."""
@@ -91,7 +94,8 @@ def _model(facts: Facts, limit: int) -> Text:
 def _state(facts: Facts, now: float) -> Text:
     state = one_line(text_of(facts.fields["state"]), 16)
     since = facts.elapsed_s(now)
-    shown = f"{state} {clock(since)}" if state and since is not None else state
+    doing = activity_words(facts.activity.to_dict(), now) if state not in {"", "idle", "compacting"} else ""
+    shown = one_line(doing, 60) or (f"{state} {clock(since)}" if state and since is not None else state)
     return Text(shown, _STATE_STYLES.get(state, "quiet"))
 
 

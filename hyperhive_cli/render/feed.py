@@ -23,6 +23,7 @@ from hyperhive_cli.outcomes import is_ok
 from hyperhive_cli.render.blocks import Block, Fullest, Gutter, RuledLine, marked, noted, remark, stacked
 from hyperhive_cli.render.endings import STYLES, end_remarks, end_sign, end_tone, end_word
 from hyperhive_cli.render.memory import Memory
+from hyperhive_cli.render.standing import status_words
 from hyperhive_cli.render.stream import stream_to_blocks
 from hyperhive_cli.render.text import (
     brief,
@@ -36,20 +37,12 @@ from hyperhive_cli.render.text import (
     text_of,
     tokens,
 )
+from hyperhive_cli.status import TOLD_OTHERWISE, Status
 from hyperhive_cli.usage import TokenUsage
 
 _BAR = Text("  ▏ ", "quiet")
 _BODY_LINES = 6
 _NOTE_LINES = 12
-STATUS_WORDS: Mapping[str, tuple[str, str]] = {
-    # status → the words for it, and their style
-    "online": ("online", "fine"),
-    "needs_login_idle": ("needs login", "bad"),
-    "needs_login_in_progress": ("login in progress", "warn"),
-    "rate_limited": ("rate limited", "warn"),
-    "over_budget": ("over budget", "warn"),
-    "failed": ("failed", "bad"),
-}
 _LEVELS: Mapping[str, tuple[str, str]] = {"warning": ("!", "warn"), "error": ("✗", "bad")}
 
 
@@ -148,18 +141,16 @@ def _note(event: Note, _memory: Memory, _ts: int) -> Iterator[Block]:
     yield noted(_raw(event.text), style, mark, prefix)
 
 
-def _status_changed(event: StatusChanged, _memory: Memory, _ts: int) -> Iterator[Block]:
+def _status_changed(event: StatusChanged, memory: Memory, _ts: int) -> Iterator[Block]:
+    status = text_of(event.status)
+    if status in TOLD_OTHERWISE or status == memory.status == Status.ONLINE:
+        return
+    memory.status = status
     words, style = status_words(event.status)
     until = number(event.until_unix)
     ends = "" if until is None else f" until {_moment(until * 1000)}"
     of_model = f" ({one_line(text_of(event.model), 80)} alone)" if event.model is not None else ""
     yield remark(f"status: {words}{ends}{of_model}", style, "●")
-
-
-def status_words(status: object) -> tuple[str, str]:
-    """Give the words for a status, and their style; an unknown one is shown as it is."""
-    shown = one_line(text_of(status), 30)
-    return STATUS_WORDS.get(shown, (shown.replace("_", " "), "quiet"))
 
 
 def _model_changed(event: ModelChanged, _memory: Memory, _ts: int) -> Iterator[Block]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hyperhive_cli.status import Status
 from hyperhive_cli.usage import TokenUsage
 
 # A turn of an honest agent has some hundred calls; the bound only keeps an endless one from growing us.
@@ -25,6 +26,7 @@ class Memory:
     subjects: dict[str, str] = field(default_factory=dict)
     shown: set[str] = field(default_factory=set)
     denied: dict[str, str] = field(default_factory=dict)
+    status: str = Status.ONLINE  # as it was shown last
     last_call: str | None = None
     last_agent: str | None = None
 

@@ -13,6 +13,7 @@ from hyperhive_cli.render import text
 from hyperhive_cli.render.endings import STYLES, end_remarks, ok_count, sign_of
 from hyperhive_cli.render.figures import money, percent
 from hyperhive_cli.render.limits import limit_style, limit_words, open_limits
+from hyperhive_cli.render.standing import activity_parts, activity_words, status_advice, status_words
 from hyperhive_cli.render.table import cells, cut, table
 
 Span = tuple[str, str]
@@ -21,14 +22,6 @@ BAR_CELLS = 20
 NEAR_FULL, FULL = 0.7, 0.9
 LOOK = " (hyperhive inbox)"
 _OPTIONAL = ("model", "active", "last", "today", "context")  # of the agents' table, the first to go
-_STATUS_STYLES: Mapping[str, str] = {
-    "online": "fine",
-    "rate_limited": "warn",
-    "over_budget": "warn",
-    "needs_login_in_progress": "warn",
-    "account_waits": "warn",
-    "standby": "quiet",
-}
 
 
 def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False) -> list[Row]:
@@ -95,21 +88,21 @@ def fit(row: Row, name_cells: int, width: int) -> list[Span]:
 def status_span(found: Mapping[str, Any], now: float) -> Span:
     """Say the agent's status, what it waits for, and until when."""
     login, until = found["login"], found["waits_until"]
-    status = found["status"] or "unknown"
-    style = _STATUS_STYLES.get(status, "bad" if found["status"] else "quiet")
+    words, style = status_words(found["status"])
     if login is not None and not login["finished"]:
         return f"login in progress: {login['url'] or 'claude has named no page yet'}", "warn"
+    advice = status_advice(found["status"])
     if until:
         at = datetime.fromtimestamp(until)  # noqa: DTZ006 - local, for a person
-        more = ", or hyperhive budget raise" if status == "over_budget" else ""
-        return f"{status}, waits until {at:%H:%M:%S} ({text.duration(max(0.0, until - now))}){more}", style
-    hints = {"needs_login_idle": "hyperhive login", "failed": "hyperhive resume"}
-    return f"{status} ({hints[status]})" if status in hints else status, style
+        more = f", or {advice}" if advice else ""
+        return f"{words}, waits until {at:%H:%M:%S} ({text.duration(max(0.0, until - now))}){more}", style
+    return f"{words} ({advice})" if advice else words, style
 
 
 def _turn_state(found: Mapping[str, Any], now: float) -> str:
     since = found["since_unix"]
-    return f"{found['state']}{f' for {text.duration(now - since)}' if since else ''}"
+    state = f"{found['state']}{f' for {text.duration(now - since)}' if since else ''}"
+    return " · ".join([state, *activity_parts(found.get("activity"), now)])
 
 
 def _context(found: Mapping[str, Any], *, plain: bool) -> list[Span]:
@@ -319,7 +312,14 @@ def _harness(one: Mapping[str, Any]) -> str:
 def _status_cell(one: Mapping[str, Any], left: str) -> str:
     if one["problems"]:
         return "damaged"
-    return f"{one['status'] or '-'}{left}" if one["running"] else "-"
+    return f"{status_words(one['status'])[0]}{left}" if one["running"] else "-"
+
+
+def _turn_cell(one: Mapping[str, Any], lasts: str, now: float | None) -> str:
+    if not one["running"]:
+        return "-"
+    doing = "" if now is None else activity_words(one.get("activity"), now)
+    return doing or f"{one['state']}{lasts}"
 
 
 def _agent_row(one: Mapping[str, Any], now: float | None, *, plain: bool) -> list[str]:
@@ -333,7 +333,7 @@ def _agent_row(one: Mapping[str, Any], now: float | None, *, plain: bool) -> lis
         one["agent"],
         _harness(one),
         _status_cell(one, left),
-        f"{one['state']}{lasts}" if one["running"] else "-",
+        _turn_cell(one, lasts, now),
         one["model"],
         percent(min(1.0, used / window)) if used is not None and window else "-",
         *("?" if one[name] is None else f"{one[name]}" for name in ("unread", "held", "dead")),

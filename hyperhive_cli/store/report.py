@@ -1,13 +1,13 @@
 """What an agent's files say about it: the fields of `status --json`, whether a harness runs or not."""
 
-import json
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any
 
 from hyperhive_cli.errors import StoreError
 from hyperhive_cli.settings import DEFAULT_MODEL, AgentPaths
+from hyperhive_cli.status import Status
 from hyperhive_cli.store import ended, spent
 from hyperhive_cli.store.db import open_reader
 from hyperhive_cli.store.inbox import open_inbox_reader
@@ -41,9 +41,11 @@ def empty_status(agent: str) -> dict[str, Any]:
         "running": False,
         "pid": None,
         "boot": None,
-        "status": None,
+        "status": Status.STOPPED,
         "waits_until": None,
+        "why": None,
         "state": "idle",
+        "activity": None,
         "since_unix": None,
         "model": DEFAULT_MODEL,
         "session_id": None,
@@ -78,7 +80,10 @@ def with_live(found: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, An
 
 def with_holder(found: Mapping[str, Any], holder: int | None) -> dict[str, Any]:
     """Say of a harness that does not answer whether it holds the lock: then it is starting, stopping, or hung."""
-    return {**found} if holder is None else {**found, "running": True, "pid": holder or None, "state": "unreachable"}
+    if holder is None:
+        return {**found}
+    word = Status.UNREACHABLE
+    return {**found, "running": True, "pid": holder or None, "status": word, "state": word.value}
 
 
 def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
@@ -130,9 +135,6 @@ def _from_history(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
         for (seq,) in db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'"):
             report["seq"] = seq
         newest = "ORDER BY id DESC LIMIT 1"
-        for (payload,) in db.execute(f"SELECT payload_json FROM events WHERE kind = 'status_changed' {newest}"):  # noqa: S608
-            with suppress(ValueError, TypeError, KeyError):  # a row that cannot be read is as none
-                report["status"] = json.loads(payload)["status"]
         for seq, ts, kind in db.execute(f"SELECT id, ts, kind FROM events {newest}"):  # noqa: S608 - our own words
             age_s = max(0.0, (now_ms - ts) / 1000)
             report["last_event"] = {"seq": seq, "ts": ts, "kind": kind, "age_s": round(age_s, 1)}

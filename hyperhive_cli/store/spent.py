@@ -22,13 +22,16 @@ def read_raises(fact: Callable[[str], str | None]) -> Raises:
 
 
 def read_day(db: sqlite3.Connection, budget: Budget, raises: Raises, now_ms: int) -> Day:
-    """Add up what the turns that began on this local day have cost. Raises StoreError."""
+    """Add up what the turns that began on this local day have cost. Raises StoreError.
+
+    A turn of a later day was recorded while the clock was ahead: it must not be paid for each day until then.
+    """
     today = day_of(now_ms)
     try:
         spent, unpriced = db.execute(
             """SELECT coalesce(sum(cost_usd), 0.0), count(*) - count(cost_usd) FROM turn_stats
-               WHERE outcome IS NOT NULL AND started >= ?""",
-            (midnight_ms(today),),
+               WHERE outcome IS NOT NULL AND started >= ? AND started < ?""",
+            (midnight_ms(today), midnight_ms(today + timedelta(days=1))),
         ).fetchone()
     except sqlite3.Error as error:
         raise StoreError(f"the inbox cannot be read: {error}") from error

@@ -23,6 +23,7 @@ from hyperhive_cli.events import (
 )
 from hyperhive_cli.ring import Subscription
 from hyperhive_cli.settings import HISTORY_CAPACITY, RING_CAPACITY
+from hyperhive_cli.status import Status, Wait
 from hyperhive_cli.store.events import EventStore, open_event_reader, open_event_store
 from hyperhive_cli.store.inbox import Inbox
 from hyperhive_cli.usage import TokenUsage
@@ -211,6 +212,7 @@ def test_a_new_bus_is_online_idle_and_empty(inbox: Inbox) -> None:
         "first_seq": 0,
         "status": "online",
         "waits_until": None,
+        "why": None,
         "state": "idle",
         "since_unix": 1_000,
         "model": "haiku",
@@ -241,8 +243,8 @@ def test_a_state_is_announced_with_since_when_and_only_when_it_changes() -> None
 def test_a_status_is_announced_when_it_changes() -> None:
     bus = Bus()
     subscription = bus.subscribe()
-    for status in ("online", "needs_login_idle", "needs_login_idle", "online"):
-        bus.set_status(status)
+    for wait in (None, Wait(Status.NEEDS_LOGIN_IDLE), Wait(Status.NEEDS_LOGIN_IDLE), None):
+        bus.know(wait=wait)
     assert shown(subscription) == [StatusChanged(status="needs_login_idle"), StatusChanged(status="online")]
     assert bus.snapshot()["status"] == "online"
 
@@ -380,7 +382,8 @@ def test_a_snapshot_and_the_events_with_greater_numbers_give_what_the_bus_holds(
     bus = Bus(now=clock)
     changes: list[Callable[[], None]] = [
         lambda: bus.set_state(dice.choice(list(TurnState))),
-        lambda: bus.set_status(dice.choice(["online", "failed"])),
+        lambda: bus.know(wait=dice.choice([None, Wait(Status.FAILED)])),
+        lambda: bus.know(is_paused=dice.choice([True, False])),
         lambda: bus.set_model(dice.choice(["haiku", "opus"])),
         lambda: bus.record_usage(TokenUsage(dice.randrange(9)), dice.randrange(99), 200),
     ]

@@ -347,6 +347,25 @@ def test_a_later_failure_takes_no_answer_back(
     assert turn["result_text"] == "Deployed. The tests run in the background."
 
 
+@pytest.mark.parametrize("prewarm", [(), ("--prewarm",)], ids=["cold", "prewarmed"])
+def test_the_end_of_a_lost_background_task_decides_nothing_of_the_next_message(
+    prewarm: tuple[str, ...], hive_of: HiveOf
+) -> None:
+    background = {"command": "sleep 600", "description": "long", "run_in_background": True}
+    bad = error(400, "invalid_request_error", "not this one", when="SECOND")
+    rules = [bad, AFTER_CALL, {"reply": [{"tool": "Bash", "input": background}]}]
+    hive = hive_of(Case([], [], rules))
+    with hive.run(SKIP_PERMISSIONS, "--message", "do it") as program:
+        program.wait_for_kind("stream", type="result")
+        assert program.interrupt() == 130
+    assert [message["state"] for message in hive.messages("--all")] == ["done"]
+    with hive.run(SKIP_PERMISSIONS, *prewarm):
+        if prewarm:
+            wait_until(lambda: hive.status()["prewarmed"])
+        sent = hive.call("send", "the SECOND one", "--wait")
+        assert (sent.status, "not this one" in sent.stderr) == (1, True)
+
+
 def test_without_a_last_text_the_answer_is_the_one_before(hive_of: HiveOf) -> None:
     silent = {"when": "tool_result", "reply": [{"thinking": "hm"}]}
     hive = hive_of(Case(["ok"], ["done"], [silent, {"when": "no visible output", "reply": [{"thinking": "hm"}]}, CALL]))
@@ -389,7 +408,6 @@ def test_a_message_that_fits_nowhere_is_dead_alone(name: str, hive_of: HiveOf) -
 
 NOT_STARTED = {
     "an MCP file that is not there": (["--mcp-config", "/nope.json"], "MCP config file not found: /nope.json"),
-    "settings that are not there": (["--settings", "/nope.json"], "Settings file not found: /nope.json"),
     "an unknown option": (["--no-such-option"], "unknown option '--no-such-option'"),
     "an impossible schema": (["--json-schema", "{"], "--json-schema is not valid JSON"),
 }

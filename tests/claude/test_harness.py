@@ -428,7 +428,7 @@ ENDS = {
     "credit_low": [End(("billing",), 1, "ready")],
     "model_missing": [End(("bad_request",), 1, "dead")],
     # The second one is the compaction, which finds nothing that it could compact.
-    "prompt_too_long": [End(("context_full", "ok", "context_full", "context_full"), 1, "dead")],
+    "prompt_too_long": [End(("context_full", "failed", "context_full", "context_full"), 1, "dead")],
     "auth_401": [End(("needs_login",), 1, "ready")],
     "cut": [End(), End(("overloaded",), 1, "ready")],  # 2.1.197 retries most often, not always
     "big_output": [End()],

@@ -223,7 +223,7 @@ def test_what_claude_is_started_with(hive: Hive, fake_claude: FakeClaude) -> Non
     assert call["argv"] == [
         "--print", "--verbose", "--output-format", "stream-json", "--model=opus", "--continue",
         "--permission-mode=acceptEdits", "--dangerously-skip-permissions", "--include-partial-messages",
-        "--include-hook-events", *rest,
+        '--settings={"crossSessionInbound":"refuse"}', "--include-hook-events", *rest,
     ]  # fmt: skip
     assert (call["cwd"], call["prompt"]) == (str(hive.workspace), "Message from operator:\n\n-rf /")
     assert {"MAX_THINKING_TOKENS", "PATH", "HOME"} < set(call["env"])

@@ -323,7 +323,10 @@ DELIVERED = {
     "shell": b"$(touch pwned) `id` ; id",
     "nearly 1 MiB": b"x" * (1 << 20),
 }
-ARGV = ["--print", "--verbose", "--output-format", "stream-json", "--model=haiku", "--include-hook-events"]
+ARGV = [
+    "--print", "--verbose", "--output-format", "stream-json", "--model=haiku",
+    '--settings={"crossSessionInbound":"refuse"}', "--include-hook-events",
+]  # fmt: skip
 REJECTED = {"nothing": b"", "a blank": b" ", "white space": "\n\t \u2003\r\n".encode(), "2 MiB": b"x" * (2 << 20)}
 
 
@@ -424,12 +427,14 @@ def test_a_cloud_that_claudes_own_settings_choose_gets_its_credentials(
 ) -> None:
     fake_claude.script(TEXT)
     hive.environment = {**hive.environment, **AWS}
-    assert hive.drain("--message", "one", claude_arguments=words).status == 0
     file = (Path(hive.environment["HOME"]) if where == "home" else hive.workspace) / name
     file.parent.mkdir(exist_ok=True)
+    if words:  # one that is named must be there, and be of use
+        file.write_text("{}")
+    assert hive.drain("--message", "one", claude_arguments=words).status == 0
     file.write_text(BEDROCK)
     assert hive.drain("--message", "two", claude_arguments=words).status == 0  # read again at each start
-    file.write_text("no JSON")
+    file.write_text("{}" if words else "no JSON")
     assert hive.drain("--message", "three", claude_arguments=words).status == 0
     assert [AWS.keys() & set(call["env"]) for call in fake_claude.calls()] == [set(), AWS.keys(), set()]
 

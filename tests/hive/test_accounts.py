@@ -33,7 +33,7 @@ def test_a_limit_pauses_every_agent_of_the_account_and_one_resume_ends_it(databa
                 machine.await_owner(agent)
             a.send("bee", "work")
             bee.wait_for_kind("status_changed", status="rate_limited")
-            waits = ant.wait_for_kind("status_changed", status="account_waits")
+            waits = ant.wait_for_kind("status_changed", status="waits_for_account")
             assert waits["until_unix"] > time.time() + 3_000
             ant.wait_for(lambda event: "agent bee found: rate_limited" in event.get("text", ""))
             a.send("ant", "this waits too")
@@ -68,7 +68,7 @@ def test_a_limit_that_a_claude_waits_out_by_itself_pauses_the_others_until_its_a
                 machine.await_owner(agent)
             a.send("bee", "work")
             bee.wait_for_kind("status_changed", status="rate_limited")
-            paused = ant.wait_for_kind("status_changed", status="account_waits")
+            paused = ant.wait_for_kind("status_changed", status="waits_for_account")
             assert paused["until_unix"] > time.time() + 3_000
             a.send("ant", "this waits too")
             a.fake.touch("the reset")
@@ -109,7 +109,7 @@ def test_who_said_it_and_died_is_not_waited_for(database: Database) -> None:
         )
         with b.run("ant") as ant:
             b.await_owner("ant")
-            ant.wait_for_kind("status_changed", status="account_waits")
+            ant.wait_for_kind("status_changed", status="waits_for_account")
             b.send("ant", "work")
             database.change("UPDATE hyperhive.agent SET until = now() WHERE name = 'bee'")
             ant.wait_for_kind("turn_end", ok=True)
@@ -125,10 +125,10 @@ def test_a_lost_login_stops_those_that_use_it_and_not_those_that_logged_in_elsew
                 machine.await_owner(agent)
             a.send("bee", "work")
             bee.wait_for_kind("status_changed", status="needs_login_idle")
-            ant.wait_for_kind("status_changed", status="account_waits")
+            ant.wait_for_kind("status_changed", status="waits_for_account")
             a.send("cat", "work")
             cat.wait_for_kind("turn_end", ok=True)
-            assert "account_waits" not in {event.get("status") for event in cat.events()}
+            assert "waits_for_account" not in {event.get("status") for event in cat.events()}
 
 
 def test_a_limit_stops_those_that_logged_in_elsewhere_too(database: Database) -> None:
@@ -141,7 +141,7 @@ def test_a_limit_stops_those_that_logged_in_elsewhere_too(database: Database) ->
                 machine.await_owner(agent)
             a.send("bee", "work")
             bee.wait_for_kind("status_changed", status="rate_limited")
-            cat.wait_for_kind("status_changed", status="account_waits")
+            cat.wait_for_kind("status_changed", status="waits_for_account")
 
 
 def test_an_account_is_named_by_what_agents_share(tmp_path: Path) -> None:

@@ -88,15 +88,15 @@ ROWS = {
     "not logged in": Row([replay("not_logged_in")], ["needs_login"], "ready", 0, "needs_login_idle", "Not logged in"),
     "credentials rejected": Row([replay("auth_401")], ["needs_login"], "ready", 0, "needs_login_idle", "rejected"),
     "rate limited": Row([refused(429)], ["rate_limited"], "ready", 0, "rate_limited", "no"),
-    "overloaded": Row([refused(529)], ["overloaded"], "ready", 0, reason="no"),
-    "server error": Row([refused(500)], ["overloaded"], "ready", 0, reason="no"),
+    "overloaded": Row([refused(529)], ["overloaded"], "ready", 0, "backing_off", reason="no"),
+    "server error": Row([refused(500)], ["overloaded"], "ready", 0, "backing_off", reason="no"),
     "no credit": Row([replay("credit_low")], ["billing"], "ready", 0, "failed", "Credit balance is too low"),
-    "unknown model": Row([replay("model_missing")], ["bad_model"], "ready", 0, "failed", "selected model"),
-    "no connection": Row([UNREACHABLE], ["no_connection"], "ready", 0, reason="Unable to connect"),
-    "failed": Row([refused(418)], ["failed"], "ready", 1, reason="status 418"),
+    "unknown model": Row([replay("model_missing")], ["bad_model"], "ready", 0, "bad_model", "selected model"),
+    "no connection": Row([UNREACHABLE], ["no_connection"], "ready", 0, "backing_off", reason="Unable to connect"),
+    "failed": Row([refused(418)], ["failed"], "ready", 1, "backing_off", reason="status 418"),
     "blocked by a hook": Row([BLOCKED], ["blocked"], "dead", 1, reason="policy: not this one"),
     "no answer": Row([[INIT, result(stop_reason="max_tokens")]], ["capped"], "dead", 1, reason="capped (max_tokens)"),
-    "refused by a proxy": Row([refused(403)], ["refused"], "held", 1, reason="no"),
+    "refused by a proxy": Row([refused(403)], ["refused"], "held", 1, "backing_off", reason="no"),
     "deferred by a hook": Row([DEFERRED], ["deferred"], "held", 1, reason='Bash {"command": "make"}', acted=True),
     "declined by the model": Row([refused(400, stop_reason="refusal")], ["declined"], "dead", 1, reason="no"),
     "crashed, then ok": Row([CRASH, [TEXT]], ["crashed", "ok"], "done", 2, acted=True),
@@ -259,7 +259,7 @@ def test_a_failure_that_claude_gives_an_unknown_name_is_tried_once_more_and_is_n
     world.fake.script(refused(418))
     life = world.begin(drain=True, drain_wait_s=60)
     trio.run(life.run)
-    assert (life.outcomes(), life.bus.status) == (["failed"] * 8, "online")
+    assert (life.outcomes(), life.bus.status) == (["failed"] * 8, "backing_off")
     assert [(world.get(n).state, world.get(n).attempts) for n in messages] == [("dead", 2)] * 4
 
 
@@ -409,7 +409,8 @@ def test_t17_a_claude_that_crashes_on_and_on_holds_the_agent_until_it_is_resumed
 
     life = world.live(steer)
     assert life.outcomes() == ["crashed"] * 6 + ["ok"]
-    assert [event["status"] for event in life.events("status_changed")] == ["failed", "online"]
+    statuses = [event["status"] for event in life.events("status_changed")]
+    assert statuses == [*["backing_off", "online"] * 5, "failed", "online"]
     assert world.get(numbers[2]).state == "done"
     monkeypatch.setattr(pause, "MOST_CRASHES", 0)
     world.put("four")
@@ -629,3 +630,35 @@ def test_a_message_of_a_life_that_was_killed_is_delivered_again(world: World) ->
     assert str(world.prompts()[0]).startswith("[Delivery 2 of this message")
     turns = world.inbox.connection.execute("SELECT outcome FROM turn_stats ORDER BY turn_id").fetchall()
     assert turns == [("crashed",), ("ok",)]
+
+
+# --- the clock of the world ---
+
+
+@pytest.mark.parametrize("jump_s", [7_200, 86_400 * 30])
+def test_a_limit_ends_within_seconds_of_a_clock_that_was_put_on_or_a_machine_that_slept(
+    jump_s: int, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_loop, "INBOX_POLL_S", 0.05)
+    world.put("one")
+    world.fake.script(limited(int(NOW) + 3_600), [TEXT])
+
+    async def steer(life: Life) -> None:
+        await life.saw("status_changed", status="rate_limited")
+        world.now += jump_s
+        await life.saw("turn_end", 2)
+
+    assert world.live(steer).outcomes() == ["rate_limited", "ok"]
+
+
+def test_a_clock_that_is_put_back_does_not_lengthen_a_back_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pause, "BACKOFF_FIRST_S", 0.2)
+    world.put("one")
+    world.fake.script(refused(529), [TEXT])
+
+    async def steer(life: Life) -> None:
+        await life.saw("status_changed", status="backing_off")
+        world.now -= 86_400
+        await life.saw("turn_end", 2)
+
+    assert world.live(steer).outcomes() == ["overloaded", "ok"]

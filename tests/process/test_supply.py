@@ -4,7 +4,6 @@ import pytest
 import trio
 import trio.testing
 
-from hyperhive_cli.agent.pause import ACCOUNT_WAITS
 from hyperhive_cli.agent.slots import Slots
 from hyperhive_cli.errors import StoreError
 from tests.process.world import FOR_EVER, INIT, LIMIT_S, TEXT, Life, World
@@ -107,7 +106,7 @@ def test_an_agent_rests_with_others_and_goes_on_with_them(world: World) -> None:
 
     async def rest() -> None:
         life.loop.rest_too("agent bee found a limit", None)
-        await life.saw("status_changed", status=ACCOUNT_WAITS)
+        await life.saw("status_changed", status="waits_for_account")
         world.put("waits")
         life.loop.ring()
         await trio.testing.wait_all_tasks_blocked()

@@ -18,7 +18,7 @@ PACKAGE = "hyperhive_cli"
 ROOT = Path(hyperhive_cli.__file__).parent
 
 FLOORS = {
-    0: "__init__ account budget errors outcomes usage events settings",
+    0: "__init__ account budget errors outcomes usage events settings status",
     1: """
         configuration moments sieve
         agent.__init__ agent.mark agent.pause agent.retry agent.state
@@ -29,7 +29,8 @@ FLOORS = {
         control.__init__ control.place control.wire
         demo.__init__ demo.replay
         hive.__init__ hive.address hive.hosting hive.report hive.schema hive.tenure
-        render.__init__ render.endings render.figures render.limits render.panel render.table render.text
+        render.__init__ render.endings render.figures render.limits render.panel render.standing render.table
+        render.text
         store.__init__ store.mounts store.schema store.surroundings
         web.__init__ web.api web.bind web.gate web.openapi web.sse
     """,
@@ -47,14 +48,14 @@ FLOORS = {
         claude.runner claude.talk
         control.feed control.server
         hive.checkup hive.feed hive.fleet hive.foyer hive.line hive.mail hive.tenancy
-        render.answer render.blocks render.console render.document render.draft render.facts render.feed render.memory
-        render.output render.plot render.prose render.stream render.system render.tool
+        render.activity render.answer render.blocks render.console render.document render.draft render.facts
+        render.feed render.memory render.output render.plot render.prose render.stream render.system render.tool
         web.channel web.harness web.history web.local web.reader web.stream
     """,
     4: """
         agent.care agent.checkup agent.compactor agent.control agent.credentials agent.hook agent.ledger agent.login
         agent.loop agent.panel agent.prewarm agent.purse agent.refresh agent.screen agent.session agent.slots agent.turn
-        agent.waiting agent.wakeups
+        agent.turn_feed agent.wakeups
         hive.kin hive.member hive.relay hive.shipper
         web.hive
     """,
@@ -109,6 +110,7 @@ WITHOUT_RICH = {
     "render.endings",
     "render.figures",
     "render.limits",
+    "render.standing",
     "render.panel",
     "render.table",
     "render.text",

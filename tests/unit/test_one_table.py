@@ -20,6 +20,7 @@ ROOT = Path(hyperhive_cli.__file__).parent
 TABLES = {
     "outcomes.py",
     "claude/outcome.py",  # signs of claude's → outcomes
+    "status.py",  # words of its own, some of which are outcomes as well
     "claude/said.py",  # the words of claude's own lines, a hook's outcome among them
     "web/static/js/sentences.js",  # the same
     "web/static/js/outcomes.js",  # written from the table

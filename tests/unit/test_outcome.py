@@ -277,6 +277,23 @@ def test_an_unknown_word_is_neither_ok_nor_a_crash(name: str, word: str, *, is_e
     assert word in str(found.note)
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ('API Error: 400 {"type":"error"}', "bad_request"),
+        ('API Error: 429 {"type":"error"}', "rate_limited"),
+        ('API Error: 529 {"type":"error"}', "overloaded"),
+        ("API Error: Unable to connect", "no_connection"),
+        ("See API Error: 400 there", "no_connection"),
+    ],
+)
+def test_an_older_release_tells_the_status_in_words_alone(text: str, kind: str) -> None:
+    """2.1.100 and 2.0.77: no `api_error_status`; a newer one has the field, which counts."""
+    lines = [INIT, synthetic("unknown", text)]
+    assert outcome(*lines, failed(text)).kind == kind
+    assert outcome(*lines, failed(text, api_error_status=None)).kind == "no_connection"
+
+
 # --- stretches ---
 
 LATER_FAILURES = {

@@ -68,7 +68,7 @@ def test_the_panel_of_a_busy_agent() -> None:
 
 def test_a_wait_says_until_when_and_how_long() -> None:
     found = FOUND | {"status": "rate_limited", "waits_until": NOW + 184}
-    assert words_of(found, "status").startswith("rate_limited, waits until ")
+    assert words_of(found, "status").startswith("rate limited, waits until ")
     assert words_of(found, "status").endswith(" (3m 04s)")
 
 
@@ -76,9 +76,9 @@ def test_a_wait_says_until_when_and_how_long() -> None:
     ("fields", "words"),
     [
         ({"status": "failed"}, "failed (hyperhive resume)"),
-        ({"status": "needs_login_idle"}, "needs_login_idle (hyperhive login)"),
+        ({"status": "needs_login_idle"}, "needs login (hyperhive login)"),
         ({"login": {"finished": False, "url": "https://x"}}, "login in progress: https://x"),
-        ({"status": "over_budget", "waits_until": None}, "over_budget"),
+        ({"status": "over_budget", "waits_until": None}, "over budget (hyperhive budget raise)"),
         ({"status": None}, "unknown"),
     ],
 )

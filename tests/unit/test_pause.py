@@ -51,15 +51,15 @@ def test_after_these_the_next_message_may_run_at_once(kind: str) -> None:
         ("needs_login", math.inf, "needs_login_idle"),
         ("billing", math.inf, "failed"),
         ("wrong_auth", math.inf, "failed"),
-        ("bad_model", math.inf, "failed"),
+        ("bad_model", math.inf, "bad_model"),
         ("rate_limited", 300.0, "rate_limited"),
-        ("crashed", 0.0, "online"),
-        ("stalled", 0.0, "online"),
-        ("overloaded", 2.5, "online"),
-        ("not_started", 2.5, "online"),
-        ("no_connection", 2.5, "online"),
-        ("refused", 2.5, "online"),
-        ("failed", 2.5, "online"),
+        ("crashed", 0.0, "backing_off"),
+        ("stalled", 0.0, "backing_off"),
+        ("overloaded", 2.5, "backing_off"),
+        ("not_started", 2.5, "backing_off"),
+        ("no_connection", 2.5, "backing_off"),
+        ("refused", 2.5, "backing_off"),
+        ("failed", 2.5, "backing_off"),
     ],
 )
 def test_after_these_the_agent_rests_and_says_why(kind: str, seconds: float, status: str) -> None:
@@ -92,7 +92,7 @@ def test_nothing_is_looked_for_in_any_other_rest(kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("in_s", "jitter", "seconds"),
-    [(60, 0.0, 60.0), (60, 1.0, 67.0), (0, 0.5, 3.75), (-3600, 0.0, 2.5), (36_000, 1.0, 36_060)],
+    [(60, 0.0, 60.0), (60, 1.0, 67.0), (0, 0.5, 30.5), (-3600, 0.0, 30.0), (36_000, 1.0, 21_660)],
 )
 def test_t57_a_rate_limit_is_waited_out_until_its_reset(in_s: int, jitter: float, seconds: float) -> None:
     pause = rest("rate_limited", jitter=jitter, resets_at=int(NOW) + in_s)
@@ -100,10 +100,11 @@ def test_t57_a_rate_limit_is_waited_out_until_its_reset(in_s: int, jitter: float
     assert pause.seconds == seconds
 
 
-@pytest.mark.parametrize("in_s", [-3600, 0, 1])
-def test_a_limit_that_is_met_again_and_again_is_waited_for_longer_each_time(in_s: int) -> None:
+@pytest.mark.parametrize(("in_s", "first"), [(-3600, 30), (0, 30), (1, 1)])
+def test_a_limit_that_is_met_again_and_again_is_waited_for_longer_each_time(in_s: int, first: int) -> None:
     pauses = [rest("rate_limited", failures, resets_at=int(NOW) + in_s) for failures in (1, 2, 3, 20)]
-    assert [pause and pause.seconds for pause in pauses] == [2.5, 5, 10, 300]
+    assert [pause and pause.seconds for pause in pauses] == [first, 60, 120, 900]
+    assert [pause and pause.until_unix for pause in pauses] == [int(NOW) + s for s in (first, 60, 120, 900)]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_t17_crashes_in_a_row_are_waited_out_for_longer_and_the_sixth_holds_the_
     pauses = Pauses()
     found = [crash(pauses, at) for at in range(MOST_CRASHES + 1)]
     assert [pause.seconds for pause in found] == [1.0, 2.0, 4.0, 8.0, 16.0, math.inf]
-    assert [pause.status for pause in found] == ["online"] * 5 + ["failed"]
+    assert [pause.status for pause in found] == ["backing_off"] * 5 + ["failed"]
     assert "hyperhive resume" in found[-1].reason
 
 
@@ -141,7 +142,7 @@ def test_t17_the_wait_after_a_crash_is_any_part_of_the_whole() -> None:
 def test_crashes_are_forgotten_after_ten_minutes() -> None:
     pauses = Pauses()
     for number in range(50):
-        assert crash(pauses, number * (CRASH_WINDOW_S / MOST_CRASHES + 1)).status == "online"
+        assert crash(pauses, number * (CRASH_WINDOW_S / MOST_CRASHES + 1)).status == "backing_off"
     assert crash(pauses, 1e9).seconds == 1.0
 
 

@@ -7,7 +7,7 @@ import pytest
 from hyperhive_cli.claude.evidence import Evidence
 
 Line = dict[str, Any]
-# A tool call that an earlier run left deferred is settled first.
+# A tool call that an earlier run left deferred is settled first, and a background task that it lost.
 
 DEFERRED: Line = {
     "type": "result", "subtype": "success", "is_error": False, "result": "", "stop_reason": "tool_deferred",
@@ -23,14 +23,27 @@ ANSWER: Line = {
     "message": {"model": "m", "content": [{"type": "text", "text": "Of the message."}]},
 }
 DONE: Line = {"type": "result", "subtype": "success", "is_error": False, "terminal_reason": "completed"}
+TOLD: Line = {"type": "result", "subtype": "success", "is_error": False, "result": "", "num_turns": 0}
+NOTED: Line = {"type": "assistant", "message": {"model": "m", "content": [{"type": "text", "text": "Noted."}]}}
+
+
+def from_task(result: Line) -> Line:
+    return {**result, "origin": {"kind": "task-notification"}}
 
 
 @pytest.mark.parametrize(
     "left_over",
-    [[DEFERRED], [OLD_RESULT, OLD_ANSWER, {**DONE, "result": "Of the old call."}]],
-    ids=["deferred again", "allowed now"],
+    [
+        [DEFERRED],
+        [OLD_RESULT, OLD_ANSWER, {**DONE, "result": "Of the old call."}],
+        [from_task(TOLD)],
+        [NOTED, from_task({**DONE, "result": "Noted."})],
+        [from_task({**TOLD, "is_error": True, "result": "API Error: 500", "api_error_status": 500})],
+        [from_task(TOLD), DEFERRED],
+    ],
+    ids=["deferred again", "allowed now", "a lost task", "a lost task, answered", "a lost task, failed", "both"],
 )
-def test_what_settles_an_older_call_is_not_the_messages_own_stretch(left_over: list[Line]) -> None:
+def test_what_settles_older_work_is_not_the_messages_own_stretch(left_over: list[Line]) -> None:
     seen = Evidence()
     for line in left_over:
         seen.observe_stream(line)
@@ -46,3 +59,10 @@ def test_a_call_of_this_run_that_is_deferred_is_the_messages_own() -> None:
     for line in (call, DEFERRED):
         seen.observe_stream(line)
     assert (seen.own.ended, seen.own.deferred is not None) == (True, True)
+
+
+def test_work_that_no_message_began_follows_the_answer_as_a_stretch_of_its_own() -> None:
+    seen = Evidence()
+    for line in (ANSWER, {**DONE, "result": "Of the message."}, NOTED, from_task({**DONE, "result": "Noted."})):
+        seen.observe_stream(line)
+    assert (seen.own.ended_well, seen.answer, len(seen.stretches), seen.results) == (True, "Noted.", 2, 2)

@@ -56,7 +56,7 @@ test("the alive badge says no more than is known", () => {
   assert.equal(words(live, "reconnecting"), "reconnecting");
   assert.equal(words(live, "refused"), "no access");
   assert.equal(words({ ...live, running: false }), "stopped");
-  assert.equal(words({ ...live, paused: true }), "paused");
+  assert.equal(words({ ...live, status: "paused" }), "paused");
   assert.equal(words({ ...live, status: "needs_login_idle" }), "needs login");
   assert.equal(words({ ...live, status: "some_new_one" }), "some new one");
   const limited = { ...live, status: "rate_limited", waits_until: 1090 };
@@ -64,16 +64,49 @@ test("the alive badge says no more than is known", () => {
   assert.equal(aliveBadge(limited, "live", 2000).countdown, "");
 });
 
+test("what a turn is doing is said as in the terminal", () => {
+  const call = (/** @type {string} */ id, /** @type {string} */ command) => ({
+    kind: "stream",
+    type: "assistant",
+    message: { content: [{ type: "tool_use", id, name: "Bash", input: { command } }] },
+  });
+  const says = (/** @type {string} */ type) => ({ kind: "stream", type: "assistant", message: { content: [{ type }] } });
+  const answer = (/** @type {string} */ id) => ({
+    kind: "stream",
+    type: "user",
+    message: { content: [{ type: "tool_result", tool_use_id: id }] },
+  });
+  const task = { kind: "stream", type: "system", subtype: "background_tasks_changed", tasks: [{}] };
+  const result = { kind: "stream", type: "result" };
+  /** @param {...Record<string, any>} events one a second from second 1 on @returns {string} */
+  const doing = (...events) => {
+    /** @type {Record<string, any>} */
+    let facts = { running: true, state: "thinking" };
+    events.forEach((event, index) => (facts = observe(facts, { ...event, ts: (index + 1) * 1000 })));
+    return turnState(facts, 60).doing;
+  };
+  const start = { kind: "turn_start" };
+  assert.equal(doing(), "");
+  assert.equal(doing(start), "thinking 0:59");
+  assert.equal(doing(start, says("text")), "writing 0:58");
+  assert.equal(doing(start, call("a", "pytest -q"), call("b", "make")), "Bash 0:58 pytest -q (+1)");
+  assert.equal(doing(start, call("a", "pytest -q"), call("b", "make"), answer("a")), "Bash 0:57 make");
+  assert.equal(doing(start, task, result), "waiting for background work 0:57");
+  assert.equal(doing(start, call("a", "x"), { kind: "turn_end" }), "");
+});
+
 test("the turn's clock and the context's fill come from the agent's own figures", () => {
   assert.deepEqual(turnState({ running: true, state: "thinking", since_unix: 100 }, 165), {
     state: "thinking",
+    doing: "",
     elapsed: "1:05",
   });
   assert.deepEqual(turnState({ running: false, state: "thinking", since_unix: 100 }, 165), {
     state: "",
+    doing: "",
     elapsed: "",
   });
-  assert.deepEqual(turnState(null, 1), { state: "", elapsed: "" });
+  assert.deepEqual(turnState(null, 1), { state: "", doing: "", elapsed: "" });
   assert.equal(contextBadge({ context_tokens: null }).share, null);
   assert.deepEqual(contextBadge({ context_tokens: 76_000, context_window: 200_000 }), {
     share: 0.38,
@@ -189,6 +222,53 @@ test("a result does not repeat the text before it, and another turn may", () => 
   assert.deepEqual([...said(text), ...said(result)], ["done\n"]);
   eventToRows({ kind: "turn_start" }, memory);
   assert.deepEqual(said(result), ["done"]);
+});
+
+test("what claude says beside its answer is shown once a turn, whole and cleaned", () => {
+  const memory = new Memory();
+  const rows = (line) => eventToRows({ kind: "stream", ...line }, memory).map(({ mark, tone, text }) => [mark, tone, text]);
+  const novelty = { type: "system", subtype: "novelty", content: "one\n\u001b[31mtwo" };
+  assert.deepEqual(rows(novelty), [["·", "quiet", "system/novelty: one\n\\x1b[31mtwo"]]);
+  assert.deepEqual(rows(novelty), []);
+  const words = "Stop hook feedback:\n[check.sh]: run the tests";
+  const feedback = { type: "user", message: { content: [{ type: "text", text: words }] } };
+  assert.deepEqual(rows(feedback), [["!", "warn", words]]);
+  const blocked = { type: "system", subtype: "informational", content: "not on Sundays", prevent_continuation: true };
+  assert.deepEqual(rows(blocked), [["✗", "bad", "not on Sundays"]]);
+  assert.deepEqual(rows({ type: "result", is_error: false, result: "not on Sundays" }), []);
+  const poem = { type: "assistant", message: { content: [{ type: "poem", text: "a rose" }] } };
+  assert.deepEqual(rows(poem), [["·", "quiet", "assistant/poem: a rose"]]);
+});
+
+test("a compaction that failed says why once", () => {
+  const memory = new Memory();
+  const rows = (line) => eventToRows({ kind: "stream", ...line }, memory).map((row) => row.text);
+  const status = { type: "system", subtype: "status", compact_result: "failed", compact_error: "API Error: 400" };
+  const text = { type: "assistant", message: { model: "<synthetic>", content: [{ type: "text", text: "API Error: 400" }] } };
+  assert.deepEqual([...rows(status), ...rows(text)], ["API Error: 400"]);
+});
+
+test("a tool of the API is a call with its answer", () => {
+  const memory = new Memory();
+  const [call] = eventToRows(
+    {
+      kind: "stream",
+      type: "assistant",
+      message: { content: [{ type: "server_tool_use", id: "s1", name: "web_search", input: { query: "bees" } }] },
+    },
+    memory,
+  );
+  const [answer] = eventToRows(
+    {
+      kind: "stream",
+      type: "assistant",
+      message: { content: [{ type: "web_search_tool_result", tool_use_id: "s1", content: [{ title: "B", url: "u" }] }] },
+    },
+    memory,
+  );
+  assert.deepEqual([call.kind, call.name, call.subject], ["call", "web_search", "bees"]);
+  assert.deepEqual([answer.kind, answer.call, answer.name], ["answer", "s1", "web_search"]);
+  assert.deepEqual([answer.answer.label, answer.answer.text], ["1 page", "B — u"]);
 });
 
 test("the beat of claude's clock while a tool runs is no row", () => {

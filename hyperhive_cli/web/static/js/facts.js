@@ -1,24 +1,12 @@
 /** What the header says: a reducer over the agent's state and its events, and the words for it. Pure. */
 
-import { OUTCOMES } from "./outcomes.js";
+import { activityWords, observeActivity } from "./activity.js";
+import { OUTCOMES, STATUSES } from "./outcomes.js";
 import { clock, count, duration, mapping, number, oneLine, string, textOf, timeOfDay, tokens } from "./text.js";
 
 /** @typedef {"fine" | "warn" | "bad" | "quiet" | ""} Tone */
 /** @typedef {{words: string, tone: Tone, countdown: string, hint: string}} Badge */
 
-/** Status → the words for it, and their tone. */
-const STATUS = new Map(
-  Object.entries({
-    online: ["online", "fine"],
-    needs_login_idle: ["needs login", "bad"],
-    needs_login_in_progress: ["login in progress", "warn"],
-    rate_limited: ["rate limited", "warn"],
-    over_budget: ["over budget", "warn"],
-    failed: ["failed", "bad"],
-    standby: ["standby", "quiet"],
-    account_waits: ["account waits", "warn"],
-  }),
-);
 const NEAR_FULL = 0.7;
 const FULL = 0.9;
 
@@ -36,9 +24,17 @@ const TONES = new Map([
  * @returns {[string, Tone]}
  */
 export function statusWords(status) {
-  const known = STATUS.get(string(status));
-  if (known) return /** @type {[string, Tone]} */ (known);
+  const known = STATUSES.get(string(status));
+  if (known) return [known.words, TONES.get(known.tone) ?? "quiet"];
   return [string(status).replaceAll("_", " ") || "unknown", "quiet"];
+}
+
+/**
+ * Whether other rows tell of a status, so that one of its own would be the second.
+ * @param {string} status
+ */
+export function isToldOtherwise(status) {
+  return STATUSES.get(status)?.told_otherwise === true;
 }
 
 /**
@@ -81,9 +77,14 @@ export function endRemarks(event) {
  * @param {Record<string, any>} event
  */
 export function observe(facts, event) {
+  return observeFields(observeActivity(facts, event), event);
+}
+
+/** @param {Record<string, any>} facts @param {Record<string, any>} event */
+function observeFields(facts, event) {
   switch (event.kind) {
     case "status_changed":
-      return { ...facts, status: event.status, waits_until: event.until_unix ?? null };
+      return { ...facts, status: event.status, waits_until: event.until_unix ?? null, why: event.why ?? null };
     case "turn_state_changed":
       return { ...facts, state: event.state, since_unix: event.since_unix };
     case "model_changed":
@@ -144,22 +145,23 @@ export function aliveBadge(facts, phase, now) {
       hint: facts.hive ? "No machine runs it." : "No harness runs: what is shown is from the agent's files.",
     };
   }
-  if (facts.paused) return { words: "paused", tone: "warn", countdown: "", hint: "No turn begins until you resume." };
   const [words, tone] = statusWords(facts.status);
   const left = (number(facts.waits_until) ?? 0) - now;
-  const until = left > 0 ? `Goes on at ${timeOfDay(facts.waits_until * 1000)}.` : "";
+  const why = facts.status === "paused" ? "No turn starts until you resume." : oneLine(textOf(facts.why), 300);
+  const until = left > 0 ? `${why ? `${why}. ` : ""}Goes on at ${timeOfDay(facts.waits_until * 1000)}.` : why;
   return { words, tone, countdown: left > 0 ? clock(Math.ceil(left)) : "", hint: until };
 }
 
 /**
- * Give the turn's state and for how long it lasts: `thinking`, `0:42`.
+ * Give the turn's state and for how long it lasts: `idle`, `0:42`; in a turn what is being done: `Bash 0:42 make`.
  * @param {Record<string, any> | null} facts
  * @param {number} now Unix s
  */
 export function turnState(facts, now) {
   const state = facts?.running ? string(facts.state) || "idle" : "";
+  const doing = state && state !== "idle" ? activityWords(facts?.activity, now) : "";
   const since = number(facts?.since_unix);
-  return { state, elapsed: state && since !== null ? clock(Math.max(0, now - since)) : "" };
+  return { state, doing, elapsed: state && since !== null ? clock(Math.max(0, now - since)) : "" };
 }
 
 /**

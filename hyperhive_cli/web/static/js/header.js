@@ -95,10 +95,10 @@ export class Header {
 
   /** @param {number} now */
   drawTurn(now) {
-    const { state, elapsed } = turnState(this.facts, now);
+    const { state, doing, elapsed } = turnState(this.facts, now);
     const element = find(".turn", this.root);
-    setText(find(".state", element), clean(state) || "–");
-    setText(find(".elapsed", element), elapsed);
+    setText(find(".state", element), clean(doing || state) || "–");
+    setText(find(".elapsed", element), doing ? "" : elapsed);
     element.dataset.state = state;
   }
 

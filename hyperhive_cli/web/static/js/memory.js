@@ -16,6 +16,7 @@ export class Memory {
     /** @type {Map<string, string>} */
     this.denied = new Map();
     this.lastParent = "";
+    this.status = "online"; // as it was shown last
   }
 
   /** Forget what belonged to the turn before. */

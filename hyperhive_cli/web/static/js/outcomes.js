@@ -32,3 +32,26 @@ export const OUTCOMES = new Map([
   ["interrupted", {"tone": "neutral", "sign": "·", "needs_person": false}],
   ["cancelled", {"tone": "neutral", "sign": "·", "needs_person": false}],
 ]);
+
+/** The statuses of an agent, from hyperhive_cli/status.py. */
+
+/** @typedef {{words: string, tone: "ok" | "warning" | "failure" | "neutral", advice: string,
+ *   told_otherwise: boolean}} Status */
+
+/** @type {Map<string, Status>} */
+export const STATUSES = new Map([
+  ["online", {"words": "online", "tone": "ok", "advice": "", "told_otherwise": false}],
+  ["paused", {"words": "paused", "tone": "warning", "advice": "hyperhive resume", "told_otherwise": false}],
+  ["retrying", {"words": "retrying", "tone": "warning", "advice": "", "told_otherwise": true}],
+  ["backing_off", {"words": "backing off", "tone": "warning", "advice": "hyperhive resume", "told_otherwise": true}],
+  ["rate_limited", {"words": "rate limited", "tone": "warning", "advice": "", "told_otherwise": false}],
+  ["over_budget", {"words": "over budget", "tone": "warning", "advice": "hyperhive budget raise", "told_otherwise": false}],
+  ["needs_login_idle", {"words": "needs login", "tone": "failure", "advice": "hyperhive login", "told_otherwise": false}],
+  ["needs_login_in_progress", {"words": "login in progress", "tone": "warning", "advice": "", "told_otherwise": false}],
+  ["waits_for_account", {"words": "waits for account", "tone": "warning", "advice": "", "told_otherwise": false}],
+  ["bad_model", {"words": "bad model", "tone": "failure", "advice": "hyperhive model set NAME", "told_otherwise": false}],
+  ["standby", {"words": "standby", "tone": "neutral", "advice": "", "told_otherwise": false}],
+  ["failed", {"words": "failed", "tone": "failure", "advice": "hyperhive resume", "told_otherwise": false}],
+  ["stopped", {"words": "stopped", "tone": "neutral", "advice": "hyperhive run", "told_otherwise": false}],
+  ["unreachable", {"words": "unreachable", "tone": "failure", "advice": "hyperhive doctor", "told_otherwise": false}],
+]);

@@ -75,13 +75,13 @@ export class Overview {
   /** @param {Element} item @param {Record<string, any>} one @param {number} now */
   drawCard(item, one, now) {
     const alive = aliveBadge(one, "live", now);
-    const { state, elapsed } = turnState(one, now);
+    const { state, doing, elapsed } = turnState(one, now);
     const context = contextBadge(one);
     const today = one.today?.turns
       ? `${plural(one.today.turns, "turn")} today${one.today.cost_usd ? `, ${dollars(one.today.cost_usd)}` : ""}`
       : "no turn today";
     const rows = [
-      ["turn", [state || "–", state && state !== "idle" ? elapsed : ""].join(" ").trim()],
+      ["turn", doing || [state || "–", state && state !== "idle" ? elapsed : ""].join(" ").trim()],
       ["model", oneLine(textOf(one.model), 40)],
       ["context", context.share === null ? context.words : `${context.words} of ${context.sizes.split(" / ")[1]}`],
       ["inbox", inboxWords(one)],

@@ -5,7 +5,7 @@
  */
 
 import { claudeRows } from "./lines.js";
-import { endRemarks, isOk, signOf, statusWords } from "./facts.js";
+import { endRemarks, isOk, isToldOtherwise, signOf, statusWords } from "./facts.js";
 import { remark } from "./row.js";
 import {
   count,
@@ -93,9 +93,12 @@ function note(event) {
   return [remark(prefix + (textOf(event.text).trim() || "(nothing)"), tone, mark)];
 }
 
-/** @param {Record<string, any>} event @returns {Row[]} */
-function statusChanged(event) {
-  const [words, tone] = statusWords(event.status);
+/** @param {Record<string, any>} event @param {Memory} memory @returns {Row[]} */
+function statusChanged(event, memory) {
+  const status = string(event.status);
+  if (isToldOtherwise(status) || (status === "online" && memory.status === "online")) return [];
+  memory.status = status;
+  const [words, tone] = statusWords(status);
   const until = number(event.until_unix);
   const ends = until === null ? "" : ` until ${moment(until * 1000)}`;
   const ofModel = event.model ? ` (${oneLine(textOf(event.model), 80)} alone)` : "";

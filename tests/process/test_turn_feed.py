@@ -5,7 +5,7 @@ import trio
 
 from hyperhive_cli.claude.watch import Limits
 from tests.conftest import Step
-from tests.process.world import FOR_EVER, INIT, LIMIT_S, NOW, Life, World, limited, result
+from tests.process.world import FOR_EVER, INIT, NOW, Life, World, limited, result
 
 ANSWER: Step = {
     "line": {"type": "assistant", "message": {"model": "haiku", "content": [{"type": "text", "text": "ok"}]}}
@@ -31,11 +31,10 @@ def test_a_wait_for_a_limit_is_the_agents_status_until_an_answer_comes(world: Wo
     world.put("one")
     life = world.drain()
     assert life.outcomes() == ["ok"]
-    (limited, until), (after, _) = statuses(life)
-    assert (limited, after) == ("rate_limited", "online")
-    assert until is not None
-    assert 0 <= until - NOW - 3600 <= LIMIT_S
-    assert life.events("status_changed")[1]["seq"] < life.events("turn_end")[0]["seq"]
+    found = statuses(life)
+    assert [status for status, _ in found] == [*["rate_limited"] * 3, "online", "retrying", "online"]
+    assert [round(until - NOW) for _, until in found[:3] if until is not None] == [3600, 3570, 15]
+    assert life.events("status_changed")[3]["seq"] < life.events("turn_end")[0]["seq"]
 
 
 @pytest.mark.parametrize(
@@ -43,11 +42,13 @@ def test_a_wait_for_a_limit_is_the_agents_status_until_an_answer_comes(world: Wo
     [[retry(59_999)], [retry(500), retry(1_000)], [retry(300_000, "overloaded")], [retry(-1)]],
     ids=["short", "very short", "overloaded", "odd"],
 )
-def test_a_short_wait_or_one_for_something_else_is_nothing_special(steps: list[Step], world: World) -> None:
+def test_a_short_wait_or_one_for_something_else_is_claudes_own_retry(steps: list[Step], world: World) -> None:
     world.fake.script([INIT, *steps, ANSWER, result()])
     world.put("one")
     life = world.drain()
-    assert (life.outcomes(), statuses(life)) == (["ok"], [])
+    assert life.outcomes() == ["ok"]
+    assert {status for status, _ in statuses(life)} == {"retrying", "online"}
+    assert life.events("status_changed")[0]["why"].startswith("attempt 1 of 300: ")
 
 
 @pytest.mark.parametrize(
@@ -75,11 +76,11 @@ def test_another_status_is_left_as_it_is(world: World) -> None:
 
     async def steer(life: Life) -> None:
         await trio.to_thread.run_sync(world.fake.wait_for, "began")
-        life.bus.set_status("account_waits", round(NOW) + 60)
+        life.bus.know(is_paused=True)
         world.fake.touch("go on")
         await life.saw("stream", type="assistant")
 
-    assert [status for status, _ in statuses(world.live(steer))] == ["account_waits"]
+    assert [status for status, _ in statuses(world.live(steer))] == ["paused"]
 
 
 def test_a_wait_that_lasts_longer_than_the_stall_time_is_no_stall(world: World) -> None:

@@ -1,0 +1,40 @@
+"""How an agent's status, and what it does now, are shown. Pure: no I/O, no rich."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hyperhive_cli.render import text
+from hyperhive_cli.render.endings import STYLES
+from hyperhive_cli.status import status_meaning
+
+
+def status_words(status: object) -> tuple[str, str]:
+    """Return the words for a status, and their style; an unknown one is shown by its own word."""
+    found = status_meaning(text.one_line(text.text_of(status), 30))
+    return found.words, STYLES[found.tone]
+
+
+def status_advice(status: object) -> str:
+    """Return what a person can do about a status; empty where there is nothing to do."""
+    return status_meaning(text.text_of(status)).advice
+
+
+def activity_words(activity: Mapping[str, Any] | None, now: float) -> str:
+    """Say what a turn is doing, from the `activity` field: `Bash 0:42 pytest -q`, `writing 0:03`; `now` is Unix s."""
+    if not activity:
+        return ""
+    lasts = text.clock(max(0.0, now - activity["since"] / 1000))
+    if activity["tool"] is None:
+        return f"{activity['doing']} {lasts}"
+    more = f" (+{activity['tools_running'] - 1})" if activity["tools_running"] > 1 else ""
+    return f"{activity['tool']} {lasts} {activity['argument']}".rstrip() + more
+
+
+def activity_parts(activity: Mapping[str, Any] | None, now: float) -> list[str]:
+    """Say what a turn is doing and what it has used so far, in parts; none between turns."""
+    if not activity:
+        return []
+    calls, used = activity.get("tool_calls"), activity.get("tokens")
+    parts = [activity_words(activity, now)]
+    parts += [text.plural(calls, "tool call")] if calls else []
+    return [*parts, *([f"{text.tokens(used)} tokens"] if used else [])]
