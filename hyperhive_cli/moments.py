@@ -1,46 +1,122 @@
-"""A moment as an operator writes it: `14:30`, `+2h30m`, `2026-11-23 09:00`. Pure: now is an argument."""
+"""A moment as an operator writes and reads it: `14:30`, `+2h30m`, `tomorrow 9:00`, `2026-11-23 09:00`.
+
+Pure: now and the time zone are arguments. A local time is resolved with the offset that its own day has there: on the
+evening before summer time ends, `06:30` is 06:30 by the clocks of the next morning. A time that the clocks skip means
+the first moment after the gap, one that they show twice means the first.
+"""
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from hyperhive_cli.errors import UsageError
 
-_SPAN = re.compile(r"\+(?:(\d{1,5})d)?(?:(\d{1,5})h)?(?:(\d{1,5})m)?(?:(\d{1,5})s)?")
-_CLOCK = re.compile(r"\d{1,2}:\d{2}")
-HINT = "14:30, +2h30m, tomorrow is +1d, or 2026-11-23T09:00"
+_SPAN = re.compile(r"\+(?:(\d{1,5})d)?(?:(\d{1,5})h)?(?:(\d{1,5})m)?(?:(\d{1,5})s)?", re.ASCII)
+_LOCAL = re.compile(r"(?:(today|tomorrow|\d{4}-\d{2}-\d{2})(?:[ t]+|$))?(?:(\d{1,2}):(\d{2}))?", re.ASCII)
+_DAY = timedelta(days=1)
+_SECOND = timedelta(seconds=1)
+HINT = "14:30, +2h30m, tomorrow 9:00, or 2026-11-23T09:00"
 
 
-def text_to_moment(text: str, now: datetime) -> datetime:
-    """Give the moment that is meant; a time of day is the next one, without a zone it is that of `now`.
+def text_to_moment(text: str, now: datetime, zone: tzinfo) -> datetime:
+    """Return the moment that is meant, in `zone`; a time of day alone is the next one. `now` has any zone.
 
-    Raises UsageError for what is no moment, or one that is past.
+    Raises UsageError for a text that is no moment, and for a moment that is past.
     """
-    word = text.strip()
     try:
-        found = _after(word, now) if word.startswith("+") else _at(word, now)
-    except (ValueError, OverflowError):
+        found = _read(text.strip().lower(), now, zone)
+        found = None if found is None else found.astimezone(zone)
+    except (ValueError, OverflowError, OSError):  # the last: of a local zone, for a year beyond its tables
         found = None
     if found is None:
-        raise UsageError(f"{text!r} is no moment", HINT)
+        raise UsageError(f"not a valid time: {text!r}", HINT)
     if found < now:
-        raise UsageError(f"{found:%Y-%m-%d %H:%M} is past", HINT)
+        raise UsageError(f"{moment_to_words(found, now)} is past", HINT)
     return found
 
 
-def _after(word: str, now: datetime) -> datetime | None:
+def moment_to_unix_ms(moment: datetime | None) -> int:
+    """Return a moment as a message's `not_before`, 0 for none."""
+    return 0 if moment is None else int(moment.timestamp() * 1000)
+
+
+def moment_to_remark(moment: datetime | None, now: datetime) -> str | None:
+    """Return what a sender is told of the moment from which a message runs."""
+    return None if moment is None else f"runs at {moment_to_words(moment, now)}"
+
+
+def moment_to_words(moment: datetime, now: datetime) -> str:
+    """Return a moment as `Sun 25 Oct 06:30 CET`, in its own zone; with the year unless it is that of `now`."""
+    year = "" if moment.year == now.astimezone(moment.tzinfo).year else f" {moment.year}"
+    return f"{moment:%a} {moment.day} {moment:%b}{year} {moment:%H:%M} {moment.tzname()}"
+
+
+def local_to_moment(local: datetime, zone: tzinfo, *, fold: int = 0) -> datetime:
+    """Return the moment at which the clocks of a zone show this (naive) time; in a gap, the first moment after it."""
+    before, after = (_to_utc(local.replace(tzinfo=zone, fold=each)) for each in (0, 1))
+    if before <= after:  # no gap: the same moment, or the two of a time that is shown twice
+        return (after if fold else before).astimezone(zone)
+    return _jump(after, before, zone).astimezone(zone)
+
+
+def _jump(early: datetime, late: datetime, zone: tzinfo) -> datetime:
+    """Return the moment between these two (UTC) at which the offset of the zone changes."""
+    offset = early.astimezone(zone).utcoffset()
+    while late - early > _SECOND:
+        middle = early + (late - early) // 2
+        if middle.astimezone(zone).utcoffset() == offset:
+            early = middle
+        else:
+            late = middle
+    return late.replace(microsecond=0)
+
+
+def _to_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+def _read(word: str, now: datetime, zone: tzinfo) -> datetime | None:
+    if word.startswith("+"):
+        return _after(word, now, zone)
+    local = _LOCAL.fullmatch(word)
+    if local is None:
+        found = datetime.fromisoformat(word.upper())
+        return found if found.tzinfo is not None else local_to_moment(found, zone)
+    day, hour, minute = local.groups()
+    if day is None and hour is None:
+        return None
+    clock = _clock(int(hour or 0), int(minute or 0))
+    today = now.astimezone(zone).date()
+    if day is None:
+        return _next(clock, today, now, zone)
+    named = {"today": today, "tomorrow": today + _DAY}.get(day)
+    return _on(date.fromisoformat(day) if named is None else named, clock, now, zone)
+
+
+def _clock(hour: int, minute: int) -> timedelta:
+    """Return a time of day as the span since midnight; 24:00 is the end of the day."""
+    if hour == 24 and minute == 0:
+        return _DAY
+    checked = time(hour, minute)
+    return timedelta(hours=checked.hour, minutes=checked.minute)
+
+
+def _next(clock: timedelta, today: date, now: datetime, zone: tzinfo) -> datetime:
+    found = _on(today, clock, now, zone)
+    return found if found >= now else _on(today + _DAY, clock, now, zone)
+
+
+def _on(day: date, clock: timedelta, now: datetime, zone: tzinfo) -> datetime:
+    """Return the moment of a time of day on this day; of a time that is shown twice the first, until that is past."""
+    local = datetime.combine(day, time()) + clock
+    found = local_to_moment(local, zone)
+    return found if found >= now else local_to_moment(local, zone, fold=1)
+
+
+def _after(word: str, now: datetime, zone: tzinfo) -> datetime | None:
     match = _SPAN.fullmatch(word)
     if match is None or not any(match.groups()):
         return None
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     # By the clock of the world, not of the wall: an hour is an hour when summer time begins.
     span = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-    return datetime.fromtimestamp(now.timestamp() + span.total_seconds(), now.tzinfo)
-
-
-def _at(word: str, now: datetime) -> datetime:
-    if _CLOCK.fullmatch(word):
-        hour, minute = map(int, word.split(":"))
-        today = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-        return today if today >= now else today + timedelta(days=1)
-    found = datetime.fromisoformat(word)
-    return found if found.tzinfo is not None else found.replace(tzinfo=now.tzinfo)
+    return (_to_utc(now) + span).astimezone(zone)

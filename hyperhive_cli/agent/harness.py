@@ -24,10 +24,11 @@ from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.process import become_subreaper, sweep_marked
 from hyperhive_cli.control.peer import Peer
 from hyperhive_cli.control.server import open_control_server
-from hyperhive_cli.errors import AgentConflictError, StoreError, UsageError
+from hyperhive_cli.errors import StoreError, UsageError
 from hyperhive_cli.settings import MARKER, AgentPaths
 from hyperhive_cli.sieve import ATTENTION
 from hyperhive_cli.signals import Wish, Wishes, ending_signals
+from hyperhive_cli.store.binding import bound_elsewhere, is_gone
 from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.folder import hold_lock, name_holder, prepare_state_dir
 from hyperhive_cli.store.inbox import Inbox, open_inbox
@@ -70,6 +71,7 @@ class HarnessConfig:
     announce: Callable[[str], None] | None = None  # where the panel's address is shown; None: with the events
     hive: Hive | None = None
     complain: Callable[[str], None] = print  # on stderr, what cannot be shown with the events
+    is_workspace_named: bool = False  # by the operator: one that was moved may be bound anew
 
 
 # Steers an agent from outside until all has ended: started with its loop, the scope that ends it at once, its screen.
@@ -246,7 +248,7 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Care, int]]:
         swept = sweep_marked(paths.state_dir)
         inbox = stack.enter_context(_open_inbox(config))
         inbox.check()
-        _bind_workspace(config, inbox)
+        moved_from = _bind_workspace(config, inbox)
         open_history = partial(_open_history, stack, paths.events_db)
         store, warning = _try_history(open_history, paths.events_db)
         bus = Bus(store, model_file=paths.model_file, facts=inbox)
@@ -255,6 +257,8 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Care, int]]:
             bus.note(warning, "warning")
         if swept:
             bus.note(f"{swept} processes that an earlier life had left behind were killed", "warning")
+        if moved_from is not None:
+            _take_over_workspace(config, inbox, bus, moved_from)
         recover(inbox, bus, bus.boot)
         if (inbox.fact("budget") or "") != (limits := config.agent.budget.to_text()):
             inbox.put_facts(budget=limits)
@@ -268,17 +272,25 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Care, int]]:
         inbox.check_place(adopt=False)  # one that was removed a moment ago is not lost with this process
 
 
-def _bind_workspace(config: HarnessConfig, inbox: Inbox) -> None:
-    workspace = str(config.agent.workspace)
-    bound = inbox.fact("workspace")
-    if bound is None:
-        inbox.put_facts(workspace=workspace)
-    elif bound != workspace:
-        is_there = Path(bound).is_dir()
-        raise AgentConflictError(
-            f"agent {config.paths.agent!r} is bound to {bound}{'' if is_there else ', which is not there any more'}",
-            f"hyperhive run --workspace {bound}, or --agent NAME" if is_there else "put it back, or --agent NAME",
-        )
+def _bind_workspace(config: HarnessConfig, inbox: Inbox) -> str | None:
+    """Bind the agent to its workspace; return the folder it was bound to, if the workspace was moved from there.
+
+    Raises AgentConflictError for the agent of another folder.
+    """
+    bound = inbox.bind(str(config.agent.workspace))
+    if bound == str(config.agent.workspace):
+        return None
+    if config.is_workspace_named and is_gone(bound):
+        return bound
+    raise bound_elsewhere(config.paths.agent, bound, running=True)
+
+
+def _take_over_workspace(config: HarnessConfig, inbox: Inbox, bus: Bus, old: str) -> None:
+    """Bind the agent to the folder to which its workspace was moved: claude knows conversations by their folder."""
+    new = str(config.agent.workspace)
+    bus.request_new_session()
+    inbox.put_facts(workspace=new)
+    bus.note(f"the workspace was moved from {old} to {new}: going on in a new session", "warning")
 
 
 def _open_history(stack: ExitStack, path: Path) -> EventStore:

@@ -15,6 +15,7 @@ from hyperhive_cli.agent.care import check_inbox
 from hyperhive_cli.agent.compactor import Compactor
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import Signature, credentials_changed, credentials_signature, is_logged_in
+from hyperhive_cli.agent.draining import DrainFacts, judge_drain
 from hyperhive_cli.agent.ledger import Ledger
 from hyperhive_cli.agent.pause import LOGIN_PROBE_S, Pause, Pauses
 from hyperhive_cli.agent.prewarm import Prewarmer
@@ -27,6 +28,7 @@ from hyperhive_cli.outcomes import NextStep, Outcome, OutcomeKind
 from hyperhive_cli.render.text import duration
 from hyperhive_cli.status import Status, Wait
 from hyperhive_cli.store.inbox import Inbox
+from hyperhive_cli.zone import LocalZone
 
 FACT_LIMIT_S = 1.0  # how long a command waits for the inbox
 INBOX_POLL_S = 5.0  # a sender rings; this finds the messages of one whose ring was lost
@@ -373,6 +375,9 @@ class AgentLoop:
         if self._is_broken(ended):
             self.broken = outcome.note
             self.stop()
+        elif ended.ending.cause is Cause.WAITED:  # a drain waits no longer, and nor does the next message
+            self._left_over = True
+            self.stop()
         else:
             self._rest_after(outcome, model)
         return True
@@ -460,16 +465,26 @@ class AgentLoop:
             self._inbox.put_facts(limit="")
 
     async def _is_drained(self) -> bool:
-        """Whether nothing will run soon; what then stays in the inbox counts as a failure."""
-        due_ms = self._inbox.next_due()
-        if due_ms is None:
-            return True
-        wait_s = (due_ms - self._bus.now_ms()) / 1000
-        if self._rest is not None:
-            wait_s = max(wait_s, self._rest_s(self._rest))
-        wait_s = math.inf if self.is_paused else max(wait_s, self._ledger.trouble_s)
-        self._left_over = wait_s > self._config.drain_wait_s
-        return self._left_over
+        """Return True when the drain ends, and say what is left then."""
+        rest_s = 0.0 if self._rest is None else self._rest_s(self._rest)
+        facts = DrainFacts(
+            now_ms=self._bus.now_ms(),
+            limit_s=self._config.drain_wait_s,
+            waiting=self._inbox.unread(),
+            due_ms=self._inbox.next_due(),
+            held=self._inbox.held(),
+            refused=self._inbox.refused,
+            wait_s=rest_s,
+            trouble_s=self._ledger.trouble_s,
+            is_paused=self.is_paused,
+        )
+        drained = judge_drain(facts, LocalZone())
+        if drained is None:
+            return False
+        self._left_over = drained.left_over
+        for text in drained.remarks:
+            self._bus.note(text, "warning" if drained.left_over else "info")
+        return True
 
     def _rest_s(self, rest: _Rest) -> float:
         """Return how long a rest still lasts."""

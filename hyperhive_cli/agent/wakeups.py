@@ -9,7 +9,8 @@ from hyperhive_cli.claude.prompt import WAKEUP_SENDER
 from hyperhive_cli.events import Note
 from hyperhive_cli.outcomes import MessageState
 from hyperhive_cli.render.text import one_line
-from hyperhive_cli.store.inbox import Message, PlannedMessage
+from hyperhive_cli.store.inbox import Message
+from hyperhive_cli.store.planned import PlannedMessage
 
 _SHOWN_CHARS = 120  # of a prompt, in a note
 _KEY = "wake-up of "  # a session

@@ -28,6 +28,7 @@ class Cause(StrEnum):
     WRONG_SESSION = "session_lost"  # claude goes on in another conversation than the one asked for
     BUDGET = "budget"  # the turn has used up its tokens, tool calls or dollars
     STUCK = "capped"  # every tool call fails
+    WAITED = "waited"  # claude waits for the API itself, for longer than it may
     WRONG_AUTH = "wrong_auth"  # claude uses other credentials than the expected ones
     FINISHED = "finished"  # the result is there, claude does not exit
 
@@ -56,6 +57,7 @@ _OUR_DOING = {
     Cause.WRONG_SESSION: (OutcomeKind.SESSION_LOST, "claude took another session"),
     Cause.BUDGET: (OutcomeKind.BUDGET, "the turn's budget is used up"),
     Cause.STUCK: (OutcomeKind.CAPPED, "claude is stuck"),
+    Cause.WAITED: (OutcomeKind.INTERRUPTED, "interrupted: claude waits longer than --drain-wait"),
     Cause.WRONG_AUTH: (OutcomeKind.WRONG_AUTH, "claude uses other credentials"),
 }
 _WRONG = {Cause.WRONG_SESSION, Cause.WRONG_AUTH}

@@ -42,6 +42,7 @@ class Stretch:
     retry_error: str | None = None  # `error` of the last api_retry, until something was answered
     retry_status: int | None = None  # its HTTP status; None also where no answer came at all
     retry_delay_s: float = 0.0  # what claude waits from that line on
+    retry_waits_s: float = 0.0  # before all the retries, until something was answered
     unreachable: bool = False  # since the model's last answer: no connection, by the binary's own word
     limit_rejected: bool = False  # since the model's last answer: what the plan refuses, extra usage may pay for
     hook_words: str | None = None  # of the last hook that told claude to stop
@@ -81,6 +82,7 @@ class Stretch:
         self.tool_calls += len(tool_calls(line))
         self.retry_error = self.retry_status = None
         self.retry_delay_s = 0.0
+        self.retry_waits_s = 0.0
         self.synthetic_error = text_field(line, "error")
         is_models = not _is_synthetic(line)
         if is_models:
@@ -100,7 +102,9 @@ class Stretch:
         """Take in a `system/api_retry` line."""
         status = whole(line.get("error_status"))
         self.retry_status = status
-        self.retry_delay_s = retry.delay_s if (retry := line_to_retry(line)) is not None else 0.0
+        retry = line_to_retry(line)
+        self.retry_delay_s = 0.0 if retry is None else retry.delay_s
+        self.retry_waits_s += self.retry_delay_s
         error = text_field(line, "error")
         self.retry_error = "authentication_failed" if status == 401 and error in _VAGUE_ERRORS else error
         self.unreachable = status is None and error == "unknown"

@@ -37,6 +37,7 @@ class Limits:
     init_s: float = 60.0  # until the first line
     stall_s: float = 1800.0  # silence in the middle of a turn, without another sign of life
     turn_s: float = math.inf
+    retry_s: float = math.inf  # of waiting before claude's own retries, until one is answered
     servers: tuple[str, ...] = ()  # MCP servers that claude is configured to start before its first line
 
 
@@ -133,7 +134,7 @@ class Watchdog:
 
     def verdict(self, now: float) -> Verdict | float:
         """Give the verdict that is due now, else the time at which to look again: at readings and warnings too."""
-        if (found := _at_once(self._seen)) is not None:
+        if (found := _at_once(self._seen, self._limits)) is not None:
             return found
         if (detail := self._allowance.overspent(self._seen)) is not None:
             return Verdict(Cause.BUDGET, detail)
@@ -220,10 +221,13 @@ class Watchdog:
         return "; ".join(parts)
 
 
-def _at_once(seen: Evidence) -> Verdict | None:
+def _at_once(seen: Evidence, limits: Limits) -> Verdict | None:
     """Give the verdict on a run that must not go on, whatever the time."""
     if seen.current.retry_error == "authentication_failed":
         return Verdict(Cause.LOGIN, "the first request was refused")
+    waits_s = seen.current.retry_waits_s
+    if waits_s > limits.retry_s:
+        return Verdict(Cause.WAITED, f"{seen.current.retry_error or 'retries'}, {span(waits_s)} of waiting so far")
     if seen.other_session is not None:
         return Verdict(Cause.WRONG_SESSION, f"asked for {seen.asked_session}, got {seen.other_session}")
     if seen.failed_calls >= MAX_FAILED_CALLS:

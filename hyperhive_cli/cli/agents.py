@@ -6,12 +6,14 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import (
     Invocation,
     columns,
@@ -23,9 +25,12 @@ from hyperhive_cli.cli.invocation import (
     stop_without_reader,
 )
 from hyperhive_cli.cli.status import observed_status
+from hyperhive_cli.errors import StoreError, UsageError
 from hyperhive_cli.render.panel import agents_to_lines
-from hyperhive_cli.settings import check_agent_name, default_agents_home
+from hyperhive_cli.settings import AgentPaths, check_agent_name, default_agents_home, paths_by_name
 from hyperhive_cli.store.folder import find_agents
+from hyperhive_cli.store.inbox import open_inbox_reader
+from hyperhive_cli.store.removal import check_agent, remove_agent, rename_agent
 
 REDRAW_S = 1.0
 Look = Callable[[], list[dict[str, Any]]]
@@ -93,6 +98,61 @@ def move(invocation: Invocation, agent: str, machine: str | None, hive: str | No
     with open_hive(invocation.needed_hive(hive)) as connection:
         fleet.move(connection, check_agent_name(agent), None if machine is None else check_machine(machine))
     click.echo(f"{agent} may run {f'on {machine} alone' if machine else 'on any machine'}")
+
+
+@agents.command()
+@click.argument("agent", shell_complete=completers.agents)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_context
+def remove(ctx: click.Context, agent: str, *, yes: bool) -> None:
+    """Delete AGENT: its state folder with inbox, history and statistics.
+
+    Its workspace stays as it is. An agent that runs is not removed.
+
+    \b
+    Example: hyperhive agents remove bee
+    """  # noqa: D301 - click's own mark
+    paths = _paths_of(ctx, agent)
+    check_agent(paths)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("removing an agent has to be confirmed", f"hyperhive agents remove {agent} --yes")
+        click.confirm(f"delete {_contents(paths)}?", abort=True, err=True)
+    remove_agent(paths)
+    click.echo(f"agent {agent} is removed")
+
+
+@agents.command()
+@click.argument("old", shell_complete=completers.agents)
+@click.argument("new")
+@click.pass_context
+def rename(ctx: click.Context, old: str, new: str) -> None:
+    """Call the agent OLD of this machine NEW, while it does not run.
+
+    Name it from then on with -a NEW, or in the workspace's hyperhive.toml.
+
+    \b
+    Example: hyperhive agents rename bee wasp
+    """  # noqa: D301 - click's own mark
+    rename_agent(_paths_of(ctx, old), _paths_of(ctx, new))
+    click.echo(f"agent {old} is called {new} now")
+    click.echo(f"""name it with `hyperhive -a {new} …`, or `agent = "{new}"` in its hyperhive.toml""", err=True)
+
+
+def _paths_of(ctx: click.Context, agent: str) -> AgentPaths:
+    """Find an agent's files below the folder of `agents`, wherever --state-dir points."""
+    home = None if ctx.parent is None else ctx.parent.params["home"]
+    folder = default_agents_home(os.environ) if home is None else home.absolute()
+    return paths_by_name(check_agent_name(agent), folder / agent, os.environ)
+
+
+def _contents(paths: AgentPaths) -> str:
+    """Say what removing an agent deletes, as far as its inbox can be read."""
+    found = f"agent {paths.agent} in {paths.state_dir}"
+    with suppress(StoreError), open_inbox_reader(paths.inbox_db) as inbox:
+        waiting, turns = inbox.unread() + inbox.held(), inbox.totals()["turns"]
+        return f"{found} ({turns} turns, {waiting} messages not yet run)"
+    return found
 
 
 def _look_into_hive(url: str, pattern: str) -> list[dict[str, Any]]:

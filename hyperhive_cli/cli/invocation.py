@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.errors import AgentConflictError, HyperhiveError, NotRunningError, StoreError, UsageError
+from hyperhive_cli.errors import HyperhiveError, NotRunningError, StoreError, UsageError
 from hyperhive_cli.settings import (
     MARKER,
     WORKSPACE_FILE,
@@ -62,9 +62,9 @@ class Invocation:
         check_reachable(paths.state_dir)
         bound = None if paths.explicit or self.state_dir is not None else _bound_workspace(paths)
         if bound is not None and bound != str(here):
-            raise AgentConflictError(
-                f"agent {paths.agent!r} is bound to {bound}, not to this folder", f"hyperhive -a {paths.agent} …"
-            )
+            from hyperhive_cli.store.binding import bound_elsewhere  # noqa: PLC0415 - for the error
+
+            raise bound_elsewhere(paths.agent, bound)
         return paths
 
     def _name_here(self, here: Path) -> str | None:
@@ -360,7 +360,7 @@ def paint(spans: Iterable[tuple[str, str]]) -> str:
 
 def is_utf8() -> bool:
     """Whether stdout takes any character."""
-    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    return (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
 
 
 def is_text(words: str) -> bool:

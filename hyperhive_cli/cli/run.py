@@ -83,14 +83,14 @@ class Lines(click.types.StringParamType):
     metavar="TEXT",
     help="Put this message into the inbox first; may be given several times.",
 )
-@click.option("--drain", is_flag=True, help="End when nothing is left to run: 0 if every turn was ok, else 1.")
+@click.option("--drain", is_flag=True, help="End when nothing is left to run now: 0 if every turn was ok, else 1.")
 @click.option(
     "--drain-wait",
     type=Amount(min=0),
     default=60.0,
     metavar="SECONDS",
     show_default=True,
-    help="With --drain: the longest wait for a limit or a back-off.",
+    help="With --drain: the longest wait, claude's own retries included.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one event a line as JSON.")
 @click.option("--quiet", is_flag=True, help="Print nothing.")
@@ -209,18 +209,18 @@ def run(
     from hyperhive_cli.agent.harness import HarnessConfig  # noqa: PLC0415
     from hyperhive_cli.agent.hook import find_hook  # noqa: PLC0415
 
-    if as_json and quiet:
-        as_json, quiet = _one_of_both()
+    as_json, quiet = _one_of_both(as_json=as_json, quiet=quiet)
     _check_words(claude_args, permission_mode, passed)
     workspace = _resolved(workspace)
     paths = invocation.paths_for(workspace)
     check_reachable(paths.state_dir)
     is_partial = _has_live_console(as_json=as_json, quiet=quiet) if partial is None else partial
+    retry_s = drain_wait if drain else math.inf
     launch = Launch((find_claude(claude),), permission_mode, skip_permissions, is_partial, claude_args)
     files = ClaudeFiles(os.environ, workspace, claude_args, read_json)
     agent = AgentConfig(
         workspace=workspace,
-        limits=_times(files, start_timeout, stall_timeout, background_wait, turn_timeout),
+        limits=_times(files, start_timeout, stall_timeout, background_wait, turn_timeout, retry_s),
         continue_newest=continue_newest,
         drain=drain,
         drain_wait_s=drain_wait,
@@ -237,6 +237,7 @@ def run(
     with ExitStack() as stack:
         sink = None if quiet else stack.enter_context(_open_sink(paths, as_json=as_json))
         harness = HarnessConfig(paths, agent, chosen, first, sink, allow_self_control, hook, hook_kinds, hive=joined)
+        harness = replace(harness, is_workspace_named=_is_named("workspace"))
         if panel is not None:
             on_console = sink is not None and not as_json and sys.stdout.isatty()
             harness = replace(harness, panel=_panel(paths, panel), announce=None if on_console else _tell)
@@ -258,12 +259,15 @@ def _surroundings(files: ClaudeFiles, passed: Sequence[str]) -> dict[str, Any]:
     return {"environment": environment, "withheld": withheld, "redactor": Redactor(files.environ)}
 
 
-def _times(files: ClaudeFiles, start: float | None, stall: float, background: float, turn: float | None) -> Limits:
+def _times(
+    files: ClaudeFiles, start: float | None, stall: float, background: float, turn: float | None, retry_s: float
+) -> Limits:
     return Limits(
         background_s=background,
         init_s=start or start_limit_s(files),
         stall_s=stall,
         turn_s=turn or math.inf,
+        retry_s=retry_s,
         servers=tuple(configured_servers(files)),
     )
 
@@ -305,6 +309,12 @@ def join(url: str | None, machine: str | None, environment: Mapping[str, str]) -
     return Hive(url, machine_name() if machine is None else check_machine(machine), account_of(environment))
 
 
+def _is_named(parameter: str) -> bool:
+    """Return True if an option was given on the command line or by its variable."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source in {click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT}
+
+
 def _tell(text: str) -> None:
     click.echo(text, err=True)
 
@@ -331,8 +341,10 @@ def _check_words(claude_args: Sequence[str], permission_mode: str | None, passed
         raise UsageError(f"{unfit!r} is no variable's name", "hyperhive run --pass-env NAME")
 
 
-def _one_of_both() -> tuple[bool, bool]:
+def _one_of_both(*, as_json: bool, quiet: bool) -> tuple[bool, bool]:
     """Choose between --json and --quiet: a flag may go against what a file says."""
+    if not (as_json and quiet):
+        return as_json, quiet
     chosen = stronger(click.get_current_context(), "as_json", "quiet")
     if chosen is None:
         raise UsageError("--json and --quiet exclude each other")

@@ -4,8 +4,8 @@ import codecs
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Protocol
 
 import click
@@ -13,12 +13,16 @@ import click
 from hyperhive_cli.cli.amount import Amount
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, hive_option, now_ms, pass_invocation, print_json
 from hyperhive_cli.cli.progress import Progress
-from hyperhive_cli.errors import HyperhiveError, UsageError
-from hyperhive_cli.moments import text_to_moment
+from hyperhive_cli.cli.streams import drop_stdout, is_missing
+from hyperhive_cli.errors import HyperhiveError, StoreError, UsageError
+from hyperhive_cli.moments import moment_to_remark, moment_to_unix_ms, text_to_moment
 from hyperhive_cli.outcomes import MessageState, advice_of, needs_person
 from hyperhive_cli.settings import MESSAGE_LIMIT_BYTES, AgentPaths
+from hyperhive_cli.store.binding import bound_elsewhere
 from hyperhive_cli.store.folder import prepare_state_dir
-from hyperhive_cli.store.inbox import Message, check_message, open_inbox, open_inbox_reader
+from hyperhive_cli.store.inbox import Inbox, Message, check_message, open_inbox, open_inbox_reader
+from hyperhive_cli.store.keys import Sent
+from hyperhive_cli.zone import LocalZone, utc_now
 
 WAIT_POLL_S = 0.1
 _STATE_WORDS = {"ready": "waits for its turn", "leased": "runs"}
@@ -39,7 +43,7 @@ class Ends(Protocol):
 @click.argument("text", required=False)
 @click.option("--from", "sender", default="operator", metavar="NAME", show_default=True, help="Who sends it.")
 @click.option("--key", metavar="KEY", help="Sending again with the same key and text is harmless.")
-@click.option("--at", metavar="TIME", help="Not before then: 14:30, +2h30m, 2026-11-23T09:00.")
+@click.option("--at", metavar="TIME", help="Not before then: 14:30, +2h30m, tomorrow 9:00, …")
 @click.option("--raw", is_flag=True, help="Pass the text as it is: slash commands and @files work.")
 @click.option("--wait", is_flag=True, help="Wait for its turn to end and print the result.")
 @click.option("--timeout", type=Amount(min=0), metavar="SECONDS", help="Wait no longer than this.")
@@ -68,33 +72,70 @@ def send(
               git diff | hyperhive send - --from reviewer
     """  # noqa: D301 - click's own mark
     sender, body = check_message(sender, _read_stdin() if text in {None, "-"} else str(text))
-    not_before = 0 if at is None else int(text_to_moment(at, datetime.now().astimezone()).timestamp() * 1000)
+    now = utc_now()
+    moment = None if at is None else text_to_moment(at, now, LocalZone())
+    not_before, when = moment_to_unix_ms(moment), moment_to_remark(moment, now)
     if (url := invocation.hive_url(hive)) is not None:
         with _hive_inbox(url, invocation.steered_paths().agent) as inbox:
-            message_id = inbox.put(sender, body, now_ms=now_ms(), key=key, raw=raw, not_before=not_before)
+            sent = inbox.send(sender, body, now_ms=now_ms(), key=key, raw=raw, not_before=not_before)
+            _remark(sent.remark or when)
             if wait:
-                return _wait(inbox, message_id, timeout, as_json=as_json)
-            _print_sent(inbox, message_id, as_json=as_json)
+                return _wait(inbox, sent.id, timeout, as_json=as_json)
+        _print_sent(sent, as_json=as_json)
         return 0
     paths = invocation.steered_paths()
     is_new = not paths.inbox_db.exists()
     prepare_state_dir(paths.state_dir)
     with open_inbox(paths.inbox_db) as inbox:
-        message_id = inbox.put(sender, body, now_ms=now_ms(), key=key, raw=raw, not_before=not_before)
-        is_paused = inbox.is_paused
-    running = ask_harness(paths, "ring") is not None
-    if not running:
-        _say_who_runs_it(paths, is_new=is_new)
-    if is_paused:
-        click.echo("the agent is paused; the message waits for `hyperhive resume`", err=True)
-    if not (wait or as_json):
-        click.echo(message_id)  # without another look: the last one who reads leaves a -wal behind
-        return 0
-    with open_inbox_reader(paths.inbox_db) as reader:
-        if wait:
-            return _wait(reader, message_id, timeout, as_json=as_json)
-        _print_sent(reader, message_id, as_json=as_json)
+        if not paths.explicit and invocation.state_dir is None:
+            _bind(inbox, paths)
+        sent = inbox.send(sender, body, now_ms=now_ms(), key=key, raw=raw, not_before=not_before)
+        is_paused = _is_paused(inbox)
+    # From here on the message is stored: whatever fails now must not look as if it were not.
+    _remark(sent.remark or when)
+    if sent.state == MessageState.READY:
+        _wake_harness(paths, is_new=is_new)
+    if is_paused and sent.state == MessageState.READY:
+        _remark("the agent is paused; the message waits for `hyperhive resume`")
+    if wait:
+        with open_inbox_reader(paths.inbox_db) as reader:
+            return _wait(reader, sent.id, timeout, as_json=as_json)
+    _print_sent(sent, as_json=as_json)  # without another look: the last one who reads leaves a -wal behind
     return 0
+
+
+def _bind(inbox: Inbox, paths: AgentPaths) -> None:
+    """Bind an agent that was named by the current folder to it; raises AgentConflictError if it is another folder's."""
+    here = str(Path.cwd())
+    bound = inbox.bind(here)
+    if bound != here:
+        raise bound_elsewhere(paths.agent, bound)
+
+
+def _is_paused(inbox: Inbox) -> bool:
+    with suppress(StoreError):
+        return inbox.is_paused
+    return False
+
+
+def _remark(text: str | None) -> None:
+    """Say something on stderr; if that is full or closed it goes unheard, which is no failure."""
+    if text is not None:
+        with suppress(OSError):
+            click.echo(text, err=True)
+
+
+def _wake_harness(paths: AgentPaths, *, is_new: bool) -> None:
+    """Tell the running harness of the message, or the sender that none runs."""
+    try:
+        is_running = ask_harness(paths, "ring") is not None
+    except (HyperhiveError, OSError) as error:
+        why = error.message if isinstance(error, HyperhiveError) else str(error)
+        _remark(f"the message is stored, but the harness could not be told of it: {why}")
+        return
+    if not is_running:
+        agent = f"agent {paths.agent!r} is new" if is_new else "no harness is running"
+        _remark(f"{agent}; the message waits for `hyperhive -a {paths.agent} run`")
 
 
 @contextmanager
@@ -129,26 +170,38 @@ def _read_stdin() -> str:
         ) from error
 
 
-def _say_who_runs_it(paths: AgentPaths, *, is_new: bool) -> None:
-    agent = f"agent {paths.agent!r} is new" if is_new else "no harness is running"
-    click.echo(f"{agent}; the message waits for `hyperhive -a {paths.agent} run`", err=True)
+def _print_sent(sent: Sent, *, as_json: bool) -> None:
+    """Print the id; if stdout is full or closed, the message is stored all the same."""
+    why = _print(sent.to_dict() if as_json else str(sent.id))
+    if why is not None:
+        _remark(f"message {sent.id} is stored, but its id could not be printed: {why}")
 
 
-def _print_sent(inbox: Ends, message_id: int, *, as_json: bool) -> None:
-    if as_json:
-        print_json({"id": message_id, "state": inbox.get(message_id).state})
-    else:
-        click.echo(message_id)
+def _print(found: dict[str, Any] | str) -> str | None:
+    """Print JSON or a text, and return why it could not be printed; a reader that went away is no error."""
+    if is_missing(1):
+        return "stdout is closed"
+    try:
+        click.echo(found) if isinstance(found, str) else print_json(found)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_stdout()  # it is said: no failure when this command ends
+        return error.strerror
+    return None
 
 
 def _wait(inbox: Ends, message_id: int, timeout: float | None, *, as_json: bool) -> int:
     with Progress() as progress:
         ended = _await_end(inbox, message_id, timeout, progress)
     ok = ended["state"] == MessageState.DONE
-    if as_json:
-        print_json(ended)
-    elif ok:
-        click.echo(ended["result"] or "")
+    if as_json or ok:
+        why = _print(ended if as_json else str(ended["result"] or ""))
+        if why is not None:
+            raise HyperhiveError(
+                f"message {message_id} is {ended['state']}, but its result could not be printed: {why}",
+                f"hyperhive inbox show {message_id}",
+            )
     else:
         reason = f": {ended['note']}" if ended["note"] else ""
         how = (

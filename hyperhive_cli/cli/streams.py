@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 STDOUT = "stdout"  # as in `output`, which is too much for a command that prints a line
 LEAVE_LIMIT_S = 1.0
 _NAMES = ("stdin", "stdout", "stderr")
+_MISSING: set[int] = set()
 
 
 def prepare_streams() -> None:
@@ -27,6 +28,7 @@ def prepare_streams() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
             stream = open(descriptor, "w" if descriptor else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
+            _MISSING.add(descriptor)
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors=_without_failures(sys.stdin))
     out = io.BufferedWriter(_Stdout(1, "w", closefd=False))
@@ -34,6 +36,11 @@ def prepare_streams() -> None:
         out, sys.stdout.encoding, _without_failures(sys.stdout), line_buffering=bool(sys.stdout.line_buffering)
     )
     sys.stderr = io.TextIOWrapper(_Remarks(), sys.stderr.encoding, "backslashreplace", write_through=True)
+
+
+def is_missing(descriptor: int) -> bool:
+    """Whether a standard stream was closed when the program started."""
+    return descriptor in _MISSING
 
 
 def _without_failures(stream: TextIO) -> str:

@@ -12,8 +12,8 @@ from hyperhive_cli.hive.report import read_report
 from hyperhive_cli.hive.schema import CHANNEL, MACHINES, OPERATORS
 from hyperhive_cli.hive.tenancy import NOW_MS, TURN_COLUMNS
 from hyperhive_cli.store.ended import ENDED_COLUMNS, row_to_turn
-from hyperhive_cli.store.inbox import LISTED, in_states
 from hyperhive_cli.store.report import empty_status
+from hyperhive_cli.store.schema import LISTED, in_states
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.room import Connection

@@ -115,6 +115,12 @@ class Foyer(Inbox):
         numbers = {number for (number,) in self._read("SELECT id FROM messages WHERE planned AND state = 'ready'")}
         return [one for one in self.strays() if one.id in numbers]
 
+    def settle(self, *given: Any, withdrawn: str | None = None, **more: Any) -> None:  # noqa: ANN401 - as of Inbox
+        """Store as `Inbox.settle`, and that the hive is to withdraw what had this key."""
+        if withdrawn is not None:
+            more["facts"] = {**(more.get("facts") or {}), "hive_withdrawn": withdrawn}
+        super().settle(*given, withdrawn=withdrawn, **more)
+
     def hand_over(self, message: Message, number: int) -> None:
         """Note that a message that was sent to this machine, or planned on it, is in the hive now."""
         with self._transaction() as db:
@@ -130,6 +136,7 @@ class Foyer(Inbox):
                 "UPDATE messages SET state = 'dead', reason = :reason WHERE id = :id AND state = 'ready'",
                 {"id": message.id, "reason": reason},
             )
+        self.refused += 1
 
     def last_message(self) -> int:
         """Give the highest number ever given to a message here."""

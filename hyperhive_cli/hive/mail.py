@@ -11,17 +11,10 @@ from hyperhive_cli.hive.address import clean
 from hyperhive_cli.hive.room import complaints
 from hyperhive_cli.hive.schema import CHANNEL
 from hyperhive_cli.hive.tenancy import COLUMNS, IN_ORDER, NOW_MS, TURN_COLUMNS
-from hyperhive_cli.store.inbox import (
-    ENDED,
-    KEY_KEPT_MS,
-    LISTED,
-    Message,
-    PlannedMessage,
-    check_key,
-    check_message,
-    in_states,
-    same_message,
-)
+from hyperhive_cli.store.inbox import KEY_KEPT_MS, Message, check_message
+from hyperhive_cli.store.keys import Content, Sent, check_key, sent_before
+from hyperhive_cli.store.planned import PlannedMessage
+from hyperhive_cli.store.schema import ENDED, LISTED, in_states
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.room import Connection
@@ -42,14 +35,28 @@ class HiveInbox:
         sender: str,
         body: str,
         *,
-        now_ms: int,  # noqa: ARG002 - the hive goes by the database's clock
+        now_ms: int,
         key: str | None = None,
         raw: bool = False,
         not_before: int = 0,
     ) -> int:
-        """Store a message durably and give its id; the same `key` and body give the same id again.
+        """As `send`; return the id alone."""
+        return self.send(sender, body, now_ms=now_ms, key=key, raw=raw, not_before=not_before).id
 
-        Raises UsageError for an unusable message, RefusedError when the key was used for another body.
+    def send(
+        self,
+        sender: str,
+        body: str,
+        *,
+        now_ms: int,  # noqa: ARG002 - the hive goes by the database's clock
+        key: str | None = None,
+        raw: bool = False,
+        not_before: int = 0,
+    ) -> Sent:
+        """Store a message durably; with the `key` of one that is known, return that one.
+
+        Raises UsageError for an unusable message, RefusedError if the message with this key is a different one,
+        cancelled or dead.
         """
         sender, body = check_message(sender, body)
         check_key(key)
@@ -58,8 +65,21 @@ class HiveInbox:
             if key is not None:
                 self._free_keys(f"key IS NOT NULL AND changed < {NOW_MS} - %(kept)s", kept=KEY_KEPT_MS)
                 if (known := self._with_key(key)) is not None:
-                    return same_message(key, body, known)
+                    asked = Content(clean(sender), clean(body), raw, not_before)
+                    return sent_before(key, known.id, known.state, known.content, asked)
             self._insert(number, PlannedMessage(sender, body, raw, not_before, key))
+            return Sent(number, "ready", not_before)
+
+    def take_in(self, stray: Message, key: str) -> int:
+        """Store a message that was sent to a machine alone, under a key of that machine, and return its id.
+
+        Handed over before, it is returned whatever has become of it here.
+        """
+        with complaints(self._url), self._connection.transaction():
+            number = self._next_number()
+            if (known := self._with_key(key)) is not None:
+                return known.id
+            self._insert(number, PlannedMessage(stray.sender, stray.body, stray.raw, stray.not_before, key))
             return number
 
     def plan(self, planned: PlannedMessage) -> int:
@@ -72,9 +92,9 @@ class HiveInbox:
             if planned.key is not None:
                 self._free_keys("key = %(key)s", key=planned.key)
                 if planned.replaces and not self._is_there(planned):
-                    self._withdraw(planned.key)
+                    self._withdraw(planned.key, "replaced by a later one")
                 if (known := self._with_key(planned.key)) is not None:
-                    return known[0]
+                    return known.id
             self._insert(number, planned)
             return number
 
@@ -86,14 +106,19 @@ class HiveInbox:
         )  # fmt: skip
         return row is not None
 
-    def _withdraw(self, key: str) -> None:
+    def withdraw(self, key: str) -> None:
+        """Cancel the message with this key that a turn had planned, if it waits."""
+        with complaints(self._url):
+            self._withdraw(key, "no longer planned")
+
+    def _withdraw(self, key: str, reason: str) -> None:
         self._all(
             """UPDATE hyperhive.inbox SET key = NULL,
-                   reason = CASE state WHEN 'ready' THEN 'replaced by a later one' ELSE reason END,
+                   reason = CASE state WHEN 'ready' THEN %(reason)s ELSE reason END,
                    state = CASE state WHEN 'ready' THEN 'cancelled' ELSE state END
                WHERE agent = %(agent)s AND key = %(key)s AND state IN ('ready', 'held') RETURNING 1""",
-            key=key,
-        )
+            key=key, reason=reason,
+        )  # fmt: skip
 
     def _next_number(self) -> int:
         """Count a message; this locks the agent's row, so that another sender of the same key waits here."""
@@ -112,10 +137,9 @@ class HiveInbox:
             **values,
         )
 
-    def _with_key(self, key: str) -> tuple[int, str] | None:
-        """Return id and body of the message with this key."""
-        row = self._one("SELECT id, body FROM hyperhive.inbox WHERE agent = %(agent)s AND key = %(key)s", key=key)
-        return None if row is None else (row[0], row[1])
+    def _with_key(self, key: str) -> Message | None:
+        row = self._one(f"SELECT {COLUMNS} FROM hyperhive.inbox WHERE agent = %(agent)s AND key = %(key)s", key=key)
+        return None if row is None else Message._make(row)
 
     def _insert(self, number: int, message: PlannedMessage) -> None:
         values = {**message._asdict(), "sender": clean(message.sender), "body": clean(message.body)}

@@ -27,7 +27,8 @@ from hyperhive_cli.hive.room import AwayError
 from hyperhive_cli.hive.shipper import AGAIN_S, Shipper
 from hyperhive_cli.hive.tenancy import Backlog, FencedError, Seat
 from hyperhive_cli.hive.tenure import Tenure, Verdict
-from hyperhive_cli.store.inbox import Message, PlannedMessage
+from hyperhive_cli.store.inbox import Message
+from hyperhive_cli.store.planned import PlannedMessage
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.room import Connection
@@ -206,6 +207,13 @@ class Member:
             await self._line.call(partial(tenancy.recover, seat=seat, own=True))
             self._foyer.drop()
         self._foyer.mark_shipped(turns)
+        await self._withdraw()
+
+    async def _withdraw(self) -> None:
+        """Let the hive cancel what a turn here had planned earlier, and does not want any more."""
+        if key := self._foyer.fact("hive_withdrawn"):
+            await self._line.call(partial(_cancel_planned, url=self._url, agent=self.agent, key=key))
+            self._foyer.put_facts(hive_withdrawn="")
 
     def _to_hive(self, stray: Message) -> "Callable[[Connection], int]":
         """Return what puts a message of this machine alone into the hive, once however often it is tried."""
@@ -391,10 +399,15 @@ def _give_back(
         return acknowledge(connection), [put(connection) for put in planned]
 
 
+def _cancel_planned(connection: "Connection", *, url: str, agent: str, key: str) -> None:
+    HiveInbox(connection, url, agent).withdraw(key)
+
+
 def _send_on(connection: "Connection", *, url: str, agent: str, stray: Message, origin: str, planned: bool) -> int:
     inbox = HiveInbox(connection, url, agent)
     if planned and stray.key is not None:
         replaces = stray.sender == WAKEUP_SENDER
         return inbox.plan(PlannedMessage(stray.sender, stray.body, stray.raw, stray.not_before, stray.key, replaces))
-    key = stray.key or f"{origin}:{stray.id}"
-    return inbox.put(stray.sender, stray.body, now_ms=0, key=key, raw=stray.raw, not_before=stray.not_before)
+    if stray.key is None:
+        return inbox.take_in(stray, f"{origin}:{stray.id}")
+    return inbox.put(stray.sender, stray.body, now_ms=0, key=stray.key, raw=stray.raw, not_before=stray.not_before)

@@ -233,7 +233,8 @@ def acknowledge(
         row = connection.execute(
             f"""WITH {_OWNED}
                 UPDATE hyperhive.inbox SET state = %(state)s, attempts = %(attempts)s, deliveries = %(deliveries)s,
-                    acted = %(acted)s, not_before = %(not_before)s, reason = %(reason)s, changed = {NOW_MS}
+                    acted = %(acted)s, not_before = greatest(not_before, %(not_before)s), reason = %(reason)s,
+                    changed = {NOW_MS}
                 FROM owned WHERE agent = owned.name AND inbox.id = %(id)s AND state = 'leased'
                     AND inbox.deliveries = %(delivery)s
                 RETURNING 1""".encode(),

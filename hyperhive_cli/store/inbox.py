@@ -15,16 +15,17 @@ from hyperhive_cli.errors import InboxFailedError, RefusedError, StoreError, Unk
 from hyperhive_cli.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES, SENDER_LIMIT_CHARS
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import rescue, schema, stats
-from hyperhive_cli.store.facts import READ_FACT, put_fact
+from hyperhive_cli.store.facts import READ_FACT, claim_fact, put_fact
+from hyperhive_cli.store.keys import Content, Sent, check_key, sent_before
 from hyperhive_cli.store.place import Place, place_of
+from hyperhive_cli.store.planned import PlannedMessage, put_planned, withdraw
 from hyperhive_cli.store.rescue import await_place, open_connection
+from hyperhive_cli.store.schema import ENDED, LISTED, in_states
 from hyperhive_cli.store.stats import TurnRecord
 
 BUSY_S = 5.0  # for a lock that another process holds
 LOOP_BUSY_S = 0.05
 KEY_KEPT_MS = 7 * 24 * 3600 * 1000
-ENDED = ("done", "dead", "cancelled")  # after KEY_KEPT_MS their keys are free again
-LISTED = ("ready", "leased", "held", "dead")  # by `inbox` without --all
 CANCELLED = "cancelled by the operator"  # the reason of a message that runs, once its turn is to end for good
 
 
@@ -49,20 +50,10 @@ class Message(NamedTuple):
         """Give the fields that `inbox --json` documents; times are Unix milliseconds."""
         return self._asdict()
 
-
-class PlannedMessage(NamedTuple):
-    """A message that a turn leaves behind, to run from `not_before` (Unix ms) on.
-
-    With a `key` there is one at a time: while a message with this key has not ended, no other one is stored, unless
-    it `replaces` one that still waits.
-    """
-
-    sender: str
-    body: str
-    raw: bool = False
-    not_before: int = 0
-    key: str | None = None
-    replaces: bool = False
+    @property
+    def content(self) -> Content:
+        """What its sender decided."""
+        return Content(self.sender, self.body, self.raw, self.not_before)
 
 
 class Lease(NamedTuple):
@@ -79,11 +70,6 @@ _IN_ORDER = "coalesce(place, id), id"
 def _row_to_message(row: Sequence[Any]) -> Message:
     message = Message._make(row)
     return message._replace(raw=bool(message.raw), acted=bool(message.acted))
-
-
-def in_states(states: Sequence[str]) -> str:
-    """Return the SQL condition that a message is in one of these states."""
-    return f"state IN ({', '.join(map(repr, states))})"
 
 
 def check_message(sender: str, body: str) -> tuple[str, str]:
@@ -103,12 +89,6 @@ def check_message(sender: str, body: str) -> tuple[str, str]:
     return name, text
 
 
-def check_key(key: str | None) -> None:
-    """Raise UsageError for what cannot be a message's key."""
-    if key is not None and not (key and key.isprintable()):
-        raise UsageError(f"{key!r} is no key", "one line of printable characters")
-
-
 def _checked(planned: PlannedMessage) -> PlannedMessage:
     check_key(planned.key)
     sender, body = check_message(planned.sender, planned.body)
@@ -122,6 +102,8 @@ def no_message(message_id: int) -> UnknownError:
 
 class Inbox:
     """An open inbox. Blocking; whatever changes something raises StoreError where the disk fails it."""
+
+    refused = 0  # messages that a hive did not take, since this was opened
 
     def __init__(self, connection: sqlite3.Connection, place: Place | None = None) -> None:
         self.connection = connection
@@ -144,10 +126,23 @@ class Inbox:
         raw: bool = False,
         not_before: int = 0,
     ) -> int:
-        """Store a message durably and give its id; the same `key` and body give the same id again.
+        """As `send`; return the id alone."""
+        return self.send(sender, body, now_ms=now_ms, key=key, raw=raw, not_before=not_before).id
 
-        It does not run before `not_before` (Unix ms), and others pass it until then.
-        Raises UsageError for an unusable message and RefusedError when the key was used for another body.
+    def send(
+        self,
+        sender: str,
+        body: str,
+        *,
+        now_ms: int,
+        key: str | None = None,
+        raw: bool = False,
+        not_before: int = 0,
+    ) -> Sent:
+        """Store a message durably; with the `key` of one that is known, return that one.
+
+        It does not run before `not_before` (Unix ms), and others pass it until then. Raises UsageError for an unusable
+        message, RefusedError if the message with this key is a different one, cancelled or dead.
         """
         sender, body = check_message(sender, body)
         check_key(key)
@@ -158,15 +153,18 @@ class Inbox:
                 {"horizon": now_ms - KEY_KEPT_MS},
             )
             if key is not None:
-                known = db.execute("SELECT id, body FROM messages WHERE key = :key", {"key": key}).fetchone()
-                if known is not None:
-                    return same_message(key, body, known)
+                row = db.execute(f"SELECT {_COLUMNS} FROM messages WHERE key = :key", {"key": key}).fetchone()  # noqa: S608
+                if row is not None:
+                    known = _row_to_message(row)
+                    return sent_before(
+                        key, known.id, known.state, known.content, Content(sender, body, raw, not_before)
+                    )
             cursor = db.execute(
                 """INSERT INTO messages(key, sender, body, raw, not_before, created, changed)
                    VALUES (:key, :sender, :body, :raw, :not_before, :now, :now)""",
                 {"key": key, "sender": sender, "body": body, "raw": raw, "not_before": not_before, "now": now_ms},
             )
-            return int(cursor.lastrowid or 0)
+            return Sent(int(cursor.lastrowid or 0), "ready", not_before)
 
     def lease(self, boot: str, model: str, *, now_ms: int) -> Lease | None:
         """Take the first message that may run, raise its attempts, and open its turn; None: nothing to do.
@@ -217,7 +215,8 @@ class Inbox:
             if message is not None:
                 db.execute(
                     """UPDATE messages SET state = :state, lease_boot = NULL, reason = :reason, changed = :now,
-                           attempts = attempts - :refund, acted = acted OR :acted, not_before = :not_before
+                           attempts = attempts - :refund, acted = acted OR :acted,
+                           not_before = max(not_before, :not_before)
                        WHERE id = :id AND state = 'leased'""",
                     {
                         "id": message.id,
@@ -233,9 +232,9 @@ class Inbox:
                 put_fact(db, name, value)
             # Behind the message: it may have the same key, and have ended with this.
             if withdrawn is not None:
-                _withdraw(db, withdrawn, "no longer planned", now_ms)
+                withdraw(db, withdrawn, "no longer planned", now_ms)
             for one in planned:
-                _plan(db, one, now_ms)
+                put_planned(db, one, now_ms)
 
     def recover(self, boot: str, *, now_ms: int) -> list[Message]:
         """Return what earlier lives of the harness had leased: to ready, or to dead when attempts are used up.
@@ -414,6 +413,11 @@ class Inbox:
             for name, value in facts.items():
                 put_fact(db, name, value)
 
+    def bind(self, workspace: str) -> str:
+        """Bind the agent to this folder if it is bound to none, and return the folder that it is bound to."""
+        with self._transaction() as db:
+            return claim_fact(db, "workspace", workspace)
+
     def _read(self, query: str, *parameters: object) -> list[Any]:
         try:
             return self.connection.execute(query, parameters).fetchall()
@@ -429,37 +433,6 @@ class Inbox:
                 yield db
         except sqlite3.Error as error:
             raise StoreError(f"the inbox cannot be written: {error}", "check the disk's space") from error
-
-
-def _plan(db: sqlite3.Connection, planned: PlannedMessage, now_ms: int) -> None:
-    """Store a planned message inside the caller's transaction, unless one with its key has not ended."""
-    values = {**planned._asdict(), "now": now_ms}
-    if planned.replaces and planned.key is not None:
-        _withdraw(db, planned.key, "replaced by a later one", now_ms)
-    db.execute(f"UPDATE messages SET key = NULL WHERE key = :key AND {in_states(ENDED)}", values)  # noqa: S608
-    db.execute(
-        """INSERT INTO messages(key, sender, body, raw, not_before, created, changed, planned)
-           VALUES (:key, :sender, :body, :raw, :not_before, :now, :now, 1) ON CONFLICT (key) DO NOTHING""",
-        values,
-    )
-
-
-def _withdraw(db: sqlite3.Connection, key: str, reason: str, now_ms: int) -> None:
-    """Cancel a planned message with this key that waits, inside the caller's transaction; one that is held stays."""
-    db.execute(
-        """UPDATE messages SET key = NULL, changed = :now,
-               reason = CASE state WHEN 'ready' THEN :reason ELSE reason END,
-               state = CASE state WHEN 'ready' THEN 'cancelled' ELSE state END
-           WHERE key = :key AND planned AND state IN ('ready', 'held')""",
-        {"key": key, "reason": reason, "now": now_ms},
-    )
-
-
-def same_message(key: str, body: str, known: tuple[int, str]) -> int:
-    """Give the id of the message that has the key already; raises RefusedError when its body is another one."""
-    if known[1] != body:
-        raise RefusedError(f"the key {key!r} was used for another message ({known[0]})", "send it with another --key")
-    return known[0]
 
 
 @contextmanager

@@ -1,5 +1,16 @@
 """The tables, as lists of migrations: entry n brings a database from `user_version` n to n + 1. Pure text."""
 
+from collections.abc import Sequence
+
+ENDED = ("done", "dead", "cancelled")  # the states of a message whose key becomes free again
+LISTED = ("ready", "leased", "held", "dead")  # by `inbox` without --all
+
+
+def in_states(states: Sequence[str]) -> str:
+    """Return the SQL condition that a message is in one of these states."""
+    return f"state IN ({', '.join(map(repr, states))})"
+
+
 EVENTS: tuple[str, ...] = (
     """
     CREATE TABLE events(

@@ -96,9 +96,9 @@ CHANGES = (
             "body": Field("string", "the text", required=True),
             "from": Field("string", "who sends it; default: operator"),
             "key": Field("string", "sending again with the same key and text is harmless"),
-            "at": Field("string", "not before then: 14:30, +2h30m, 2026-11-23T09:00"),
+            "at": Field("string", "not before then: 14:30, +2h30m, tomorrow 9:00, 2026-11-23T09:00"),
         },
-        ("id",),
+        ("id", "state", "not_before", "sent_before", "note"),
     ),
     Change(
         "/api/model",

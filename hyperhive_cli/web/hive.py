@@ -7,7 +7,6 @@ while it is slow or away, and what it holds is not changed but by a message.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,13 +20,14 @@ from hyperhive_cli.hive.address import shown_url
 from hyperhive_cli.hive.feed import HiveFeed, Told
 from hyperhive_cli.hive.mail import HiveInbox
 from hyperhive_cli.hive.room import AwayError, complaints, connect
-from hyperhive_cli.moments import text_to_moment
+from hyperhive_cli.moments import moment_to_remark, moment_to_unix_ms, text_to_moment
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.facts import stored_fact
 from hyperhive_cli.store.inbox import Message
 from hyperhive_cli.web.api import capabilities
 from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.history import PAGE_ROWS, Page
+from hyperhive_cli.zone import LocalZone, utc_now
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.room import Connection
@@ -213,17 +213,18 @@ class HiveAgent:
             where = f"runs on {machine}" if machine else "runs on another machine"
             raise RefusedError(f"agent {self.name!r} {where}: it is steered there", f"hyperhive -a {self.name} …")
         at = arguments.get("at")
-        moment = None if at is None else text_to_moment(at, datetime.now().astimezone())
-        number = await self.view.call(
-            lambda connection: self._inbox(connection).put(
+        now = utc_now()
+        moment = None if at is None else text_to_moment(at, now, LocalZone())
+        sent = await self.view.call(
+            lambda connection: self._inbox(connection).send(
                 arguments.get("from") or "operator",
                 arguments["body"],
                 now_ms=0,
                 key=arguments.get("key"),
-                not_before=0 if moment is None else int(moment.timestamp() * 1000),
+                not_before=moment_to_unix_ms(moment),
             )
         )
-        return {"id": number}
+        return {**sent.to_dict(), "note": sent.remark or moment_to_remark(moment, now)}
 
     def _inbox(self, connection: "Connection") -> HiveInbox:
         return HiveInbox(connection, self.view.url, self.name)

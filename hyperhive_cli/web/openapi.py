@@ -11,6 +11,9 @@ _ERROR = {"$ref": "#/components/schemas/Error"}
 # What a reply's fields are, by name.
 _GIVEN: Mapping[str, Mapping[str, Any]] = {
     "id": {"type": "integer"},
+    "state": {"type": "string"},
+    "not_before": {"type": "integer"},
+    "sent_before": {"type": "boolean"},
     "model": {"type": "string"},
     "outcome": {"type": "string"},
     "note": {"type": ["string", "null"]},

@@ -263,9 +263,7 @@ class HiveOf:
 
 def drain(hive: Hive, case: Case, *options: str) -> Done:
     messages = [word for message in case.messages for word in ("--message", message)]
-    return hive.drain(
-        *messages, SKIP_PERMISSIONS, "--drain-wait", "0.5", *options, claude_arguments=case.claude_options
-    )
+    return hive.drain(*messages, SKIP_PERMISSIONS, "--drain-wait", "2", *options, claude_arguments=case.claude_options)
 
 
 def check(case: Case, done: Done, hive: Hive, api: MessagesApi) -> list[Event]:

@@ -397,6 +397,16 @@ def test_t01_a_job_in_the_background_does_not_outlive_its_turn(start: Callable[[
     assert all(map(is_gone, processes_in(hive.workspace)))
 
 
+def test_a_drain_waits_out_no_limit_for_longer_than_it_may(start: Callable[[str], Hive]) -> None:
+    hive = start("rate_limit_429")
+    done = hive.drain("--message", "go", "--drain-wait", "2")
+    (end,) = of_kind(done.json_lines(), "turn_end")
+    assert (done.status, end["outcome"]) == (1, "interrupted")
+    assert end["note"].startswith("interrupted: claude waits longer than --drain-wait: rate_limit, ")
+    (message,) = hive.messages()
+    assert (message["state"], message["attempts"]) == ("ready", 0)
+
+
 def test_a_rate_limit_that_lasts_can_be_cancelled(start: Callable[[str], Hive]) -> None:
     hive = start("rate_limit_429")
     with hive.run("--drain", "--message", "hi") as program:
@@ -445,7 +455,7 @@ SHOWN = {"credit_low", "model_missing", "auth_401", "big_output", "background"}
 )
 def test_every_scenario_has_a_clear_end(scenario: str, start: Callable[[str], Hive]) -> None:
     hive = start(scenario)
-    done = hive.drain("--message", "go", SKIP_PERMISSIONS, "--drain-wait", "0")
+    done = hive.drain("--message", "go", SKIP_PERMISSIONS, "--drain-wait", "2")  # less than any back-off
     events = done.json_lines()
     (message,) = hive.call("inbox", "--all", "--json").json_lines()
     assert End(tuple(outcomes(events)), done.status, message["state"]) in ENDS[scenario]

@@ -121,8 +121,8 @@ def test_an_api_that_is_not_there_is_tried_again_later(start: Callable[[str], Hi
     hive = start("text")
     nowhere = {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9", "CLAUDE_CODE_MAX_RETRIES": "1"}
     hive.environment = {**hive.environment, **nowhere}
-    done = hive.drain("--message", "hi", "--drain-wait", "0")
-    assert outcomes(done.json_lines()) == ["overloaded"]
+    done = hive.drain("--message", "hi", "--drain-wait", "2")
+    assert outcomes(done.json_lines()) == ["no_connection"]
     assert [message["state"] for message in hive.messages()] == ["ready"]
 
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from hyperhive_cli.outcomes import MEANINGS, OutcomeKind
+from tests.cli.test_rights import IN_2100_MS, planned
 from tests.conftest import FakeClaude, Step
 from tests.harness import BAD_MODEL, INIT, SOURCE, TEXT, Hive, Program, gated
 
@@ -73,6 +74,7 @@ TROUBLES: dict[str, Trouble] = {
     "A message is dead, or held": ([CAPPED, TEXT], ["hello"], "turn_end"),
     "The model does not exist": ([BAD_MODEL, TEXT], ["hello"], "turn_end"),
     "✓ in amber: calls were denied": ([DENIED], ["hello"], "turn_end"),
+    "claude wakes up by itself": ([planned(IN_2100_MS)], ["hello"], "turn_end"),
     "The conversation is full, or has gone astray": ([TEXT, COMPACT], ["hello"], "turn_end"),
     "failed": ([TEXT], [], ""),
     "To show it to somebody": ([TEXT], ["hello"], "turn_end"),

@@ -152,7 +152,8 @@ def test_a_folder_of_another_agent_is_never_mixed_up(hive: Hive, tmp_path: Path,
         assert done.returncode == 1
         assert done.stderr.decode() == (
             f"Error: agent 'workspace' is bound to {hive.workspace}, not to this folder\n"
-            "Try: hyperhive -a workspace …\n"
+            "Try: hyperhive -a workspace … for that agent; "
+            '-a OTHER, or `agent = "OTHER"` in hyperhive.toml, for an agent of this folder\n'
         )
     assert call(twin, "-a", "workspace", "inbox").returncode == 0
 

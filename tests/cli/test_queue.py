@@ -34,7 +34,9 @@ def test_a_message_for_later_is_passed_by_the_others(hive: Hive, fake_claude: Fa
     hive.call("send", "later", "--at", "+7d")
     hive.call("send", "now")
     done = hive.drain()
-    assert done.status == 1  # one is left
+    assert done.status == 0  # what is for later is not part of it
+    (said,) = [note["text"] for note in of_kind(done.json_lines(), "note")]
+    assert said.startswith("1 message waits until ")
     assert [start["body"] for start in of_kind(done.json_lines(), "turn_start")] == ["now"]
     (left,) = hive.messages()
     assert abs(left["not_before"] - left["created"] - WEEK_MS) < 60_000
@@ -241,7 +243,8 @@ def test_a_paused_agent_finishes_its_turn_and_begins_no_other(waiting: Hive, fak
     done = waiting.drain()  # a pause outlasts the harness
     assert (done.status, of_kind(done.json_lines(), "turn_start")) == (1, [])
     assert [note["text"] for note in of_kind(done.json_lines(), "note")] == [
-        "paused: no turn is begun until `hyperhive resume`"
+        "paused: no turn is begun until `hyperhive resume`",
+        "2 messages are left: the agent is paused until `hyperhive resume`",
     ]
     assert [message["state"] for message in waiting.messages()] == ["ready", "ready"]
     with waiting.run() as program:

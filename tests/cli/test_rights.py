@@ -14,7 +14,7 @@ from tests.harness import ANSWER, INIT, TEXT, Event, Hive, gated, of_kind, outco
 
 REFUSED = '{"crossSessionInbound":"refuse"}'
 FOR_EVER: Step = {"wait_for": "a gate that nobody opens"}
-IN_AN_HOUR_MS = 3_600_000
+IN_2100_MS = 4_102_444_800_000
 
 
 def settings_of(fake: FakeClaude, call: int = -1) -> list[str]:
@@ -165,14 +165,13 @@ def wakeups(hive: Hive, *arguments: str) -> list[Event]:
 
 
 def test_a_wakeup_waits_in_the_inbox_over_a_kill_and_runs_when_it_is_due(hive: Hive, fake_claude: FakeClaude) -> None:
-    at_ms = 4_102_444_800_000  # in the year 2100
-    fake_claude.script(planned(at_ms), TEXT)
+    fake_claude.script(planned(IN_2100_MS), TEXT)
     with hive.run("--message", "one") as program:
         program.wait_for_kind("turn_end", outcome="ok")
         program.send(signal.SIGKILL)
         program.wait()
     (message,) = wakeups(hive)
-    assert (message["state"], message["not_before"], message["raw"]) == ("ready", at_ms, True)
+    assert (message["state"], message["not_before"], message["raw"]) == ("ready", IN_2100_MS, True)
     assert "/loop check the build (in " in hive.call("inbox").stdout
     assert hive.drain().status == 1  # as for a message that was sent for later
     hive.call("inbox", "retry", str(message["id"]))
@@ -183,7 +182,7 @@ def test_a_wakeup_waits_in_the_inbox_over_a_kill_and_runs_when_it_is_due(hive: H
 
 
 def test_a_wakeup_can_be_cancelled(hive: Hive, fake_claude: FakeClaude) -> None:
-    fake_claude.script(planned(4_102_444_800_000))
+    fake_claude.script(planned(IN_2100_MS))
     assert hive.drain("--message", "one").status == 1
     (message,) = wakeups(hive)
     assert hive.call("inbox", "cancel", str(message["id"])).status == 0

@@ -113,7 +113,8 @@ def test_the_table_knows_every_recording() -> None:
 def replay_in_harness(name: str, hive: Hive, fake: FakeClaude) -> tuple[list[str], int]:
     """Let the harness run a recording, and what follows it; gives the lines of its stdout and its exit status."""
     release = name.partition("/")[0]
-    wait_s = "2.4"  # longer than the rests after two crashes, shorter than the shortest after an overload
+    # Longer than claude's own retries and the rests after two crashes, shorter than the shortest after an overload.
+    wait_s, hive.constants = "250", {"agent.pause.BACKOFF_FIRST_S": 600.0}
     ours = {"session_id": "from_argv"}  # a run that follows goes on in the session that it was asked for
     then = [[{"replay": f"{release}/{scenario}.jsonl", **ours}] for scenario in expected(name).then]
     fake.script([{"replay": name}], *then)
@@ -400,8 +401,9 @@ def test_an_agent_is_bound_to_its_workspace(hive: Hive, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     status, message, hints = error(hive, "run", "--claude", str(hive.claude), "--drain", "--workspace", str(other))
-    assert (status, message) == (1, f"agent 'other' is bound to {hive.workspace}")
-    assert str(hive.workspace) in hints[0]
+    assert (status, message) == (1, f"agent 'other' is bound to {hive.workspace}, not to this folder")
+    own = '-a OTHER, or `agent = "OTHER"` in hyperhive.toml, for an agent of this folder'
+    assert hints == [f"hyperhive run --workspace {hive.workspace} for that agent; {own}"]
 
 
 def test_what_is_no_utf_8_is_refused_before_it_ends_a_turn(hive: Hive, tmp_path: Path) -> None:
@@ -417,7 +419,7 @@ def test_an_agent_whose_workspace_is_gone_says_so(hive: Hive, tmp_path: Path) ->
     assert hive.drain("--workspace", str(gone)).status == 0
     gone.rmdir()
     status, message, hints = error(hive, "run", "--claude", str(hive.claude), "--drain")
-    assert (status, hints) == (1, ["put it back, or --agent NAME"])
+    assert (status, hints[0].partition(";")[0]) == (1, "hyperhive -a workspace run --workspace NEW, if it was moved")
     assert message == f"agent 'workspace' is bound to {gone}, which is not there any more"
 
 

@@ -231,4 +231,6 @@ def test_sending_again_with_the_key_of_an_ended_message_gives_its_result(hive: H
 
 
 def test_the_json_of_send(hive: Hive) -> None:
-    assert hive.call("send", "one", "--json").json_lines() == [{"id": 1, "state": "ready"}]
+    assert hive.call("send", "one", "--json").json_lines() == [
+        {"id": 1, "state": "ready", "not_before": 0, "sent_before": False}
+    ]

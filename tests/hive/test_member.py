@@ -16,7 +16,7 @@ from hyperhive_cli.hive.mail import HiveInbox
 from hyperhive_cli.hive.member import Member
 from hyperhive_cli.hive.room import AwayError
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
-from hyperhive_cli.store.inbox import PlannedMessage
+from hyperhive_cli.store.planned import PlannedMessage
 from hyperhive_cli.store.stats import TurnRecord
 from tests.hive.conftest import Database
 
@@ -190,14 +190,15 @@ def test_a_message_that_the_hive_refuses_is_kept_and_holds_nothing_up(database: 
     refused = foyer.get(number)
     assert refused.state == "dead"
     assert "used for another message" in (refused.reason or "")
+    assert foyer.refused == 1  # a drain is told of it
 
 
-def run_turn(foyer: Foyer, *planned: PlannedMessage, state: str = "done") -> int:
+def run_turn(foyer: Foyer, *planned: PlannedMessage, state: str = "done", withdrawn: str | None = None) -> int:
     """Run the message that was brought, and return its number."""
     lease = foyer.lease("boot", "haiku", now_ms=1)
     assert lease is not None
     record = TurnRecord(lease.turn_id, Outcome(OutcomeKind.OK), 5)
-    foyer.settle(record, lease.message, state=state, now_ms=1, planned=planned)
+    foyer.settle(record, lease.message, state=state, now_ms=1, planned=planned, withdrawn=withdrawn)
     return lease.message.id
 
 
@@ -291,6 +292,30 @@ def test_a_later_wakeup_replaces_the_one_that_waits_in_the_hive(database: Databa
         assert [(row[3], row[-1]) for row in in_hive(database)][2:] == [
             ("look", "cancelled"), ("something else", "ready"),
         ]  # fmt: skip
+
+    for text in ("one", "two"):
+        put(database, text)
+    work(database, steps)
+
+
+def test_a_loop_that_claude_has_ended_is_ended_in_the_hive_though_the_answer_is_lost(
+    database: Database, foyer: Foyer
+) -> None:
+    async def steps(line: LossyLine) -> None:
+        member = join(database, line, foyer)
+        assert await member.fetch()
+        run_turn(foyer, WAKE_UP)
+        member.heard("m")
+        assert await member.fetch()
+        assert [(row[3], row[-1]) for row in in_hive(database)][2:] == [("look", "ready")]
+        run_turn(foyer, withdrawn=WAKE_UP.key)
+        line.loses = True
+        with pytest.raises(AwayError):
+            await member.fetch()
+        for _ in range(2):
+            assert not await member.fetch()
+            assert [(row[3], row[-1]) for row in in_hive(database)][2:] == [("look", "cancelled")]
+        assert foyer.fact("hive_withdrawn") == ""
 
     for text in ("one", "two"):
         put(database, text)

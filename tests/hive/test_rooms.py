@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,6 +15,7 @@ from hyperhive_cli.hive.mail import HiveInbox
 from hyperhive_cli.hive.room import AwayError, complaints, connect, migrate, open_hive
 from hyperhive_cli.hive.schema import HIVE
 from hyperhive_cli.store.inbox import KEY_KEPT_MS
+from hyperhive_cli.store.keys import Sent
 from tests.harness import SOURCE
 from tests.hive.conftest import Database
 from tests.hive.machines import open_machines
@@ -237,6 +239,39 @@ def test_a_key_makes_sending_again_harmless(inbox: HiveInbox, database: Database
         inbox.put("operator", " ", now_ms=0)
     with pytest.raises(UsageError):
         inbox.put("operator", "x", now_ms=0, key="\n")
+
+
+@pytest.mark.parametrize("state", ["ready", "leased", "held", "done"])
+def test_a_key_gives_its_message_and_the_state_of_that(inbox: HiveInbox, database: Database, state: str) -> None:
+    number = inbox.put("operator", "report\x00", now_ms=0, key="k", not_before=5, raw=True)
+    database.change("UPDATE hyperhive.inbox SET state = %s", state)
+    again = inbox.send("operator", "report\x00", now_ms=0, key="k", not_before=5, raw=True)
+    assert again == Sent(number, state, not_before=5, sent_before=True)
+
+
+@pytest.mark.parametrize("state", ["dead", "cancelled"])
+def test_the_key_of_a_message_that_will_not_run_is_refused(inbox: HiveInbox, database: Database, state: str) -> None:
+    number = inbox.put("operator", "report", now_ms=0, key="k")
+    database.change("UPDATE hyperhive.inbox SET state = %s", state)
+    with pytest.raises(RefusedError, match=f"message {number} has the key 'k' and is {state}") as caught:
+        inbox.put("operator", "report", now_ms=0, key="k")
+    assert caught.value.hint == f"hyperhive inbox retry {number}"
+
+
+@pytest.mark.parametrize(
+    ("other", "option"), [({"sender": "bob"}, "--from"), ({"raw": True}, "--raw"), ({"not_before": 6}, "--at")]
+)
+def test_a_key_with_another_option_is_refused(inbox: HiveInbox, other: dict[str, Any], option: str) -> None:
+    inbox.put("operator", "report", now_ms=0, key="k", not_before=5)
+    with pytest.raises(RefusedError, match=f"with a different {option}"):
+        inbox.send(**{"sender": "operator", "body": "report", "not_before": 5, **other}, now_ms=0, key="k")
+
+
+def test_a_message_handed_over_again_is_the_same_whatever_became_of_it(inbox: HiveInbox, database: Database) -> None:
+    stray = inbox.get(inbox.put("operator", "report", now_ms=0))
+    number = inbox.take_in(stray, "origin:1")
+    database.change("UPDATE hyperhive.inbox SET state = 'cancelled' WHERE id = %s", number)
+    assert inbox.take_in(stray, "origin:1") == number
 
 
 def test_messages_are_put_in_order(inbox: HiveInbox, database: Database) -> None:

@@ -392,6 +392,45 @@ def test_a_drain_waits_for_a_short_rest(world: World, monkeypatch: pytest.Monkey
     assert (life.outcomes(), world.get(message_id).state) == (["overloaded", "ok"], "done")
 
 
+def retries(*delays_ms: float) -> list[Step]:
+    """Play a claude that the API puts off, before each of its own retries for so long; it then hangs."""
+    status = {"error": "rate_limit", "error_status": 429}
+    line = {"type": "system", "subtype": "api_retry", **status}
+    return [INIT, *({"line": {**line, "retry_delay_ms": delay_ms}} for delay_ms in delays_ms), {"wait_for": "never"}]
+
+
+def test_a_drain_interrupts_a_claude_that_waits_for_the_api_longer_than_it_does_itself(world: World) -> None:
+    first, second = world.put("one"), world.put("two")
+    world.fake.script(retries(20_000, 41_000), [TEXT])
+    life = world.begin(drain=True, drain_wait_s=60, limits=Limits(retry_s=60))
+    trio.run(life.run)
+    assert (life.outcomes(), life.loop.failed) == (["interrupted"], True)  # the next would wait as well
+    assert [world.get(number).state for number in (first, second)] == ["ready", "ready"]
+    assert world.get(first).attempts == 0
+    (end,) = life.events("turn_end")
+    assert end["note"] == "interrupted: claude waits longer than --drain-wait: rate_limit, 61 s of waiting so far"
+
+
+def test_messages_for_later_are_not_part_of_a_drain(world: World) -> None:
+    now_ms = int(NOW * 1000)
+    world.put("now")
+    later = world.inbox.put("operator", "later", now_ms=now_ms, not_before=now_ms + 61_000)
+    world.fake.script([TEXT])
+    life = world.begin(drain=True, drain_wait_s=60)
+    trio.run(life.run)
+    assert (life.outcomes(), life.loop.failed, world.get(later).state) == (["ok"], False, "ready")
+    assert [text for text in life.notes() if text.startswith("1 message waits until ")]
+
+
+def test_a_held_message_fails_a_drain_that_says_so(world: World) -> None:
+    message_id = world.put("one")
+    world.drain([TEXT])
+    world.inbox.connection.execute("UPDATE messages SET state = 'held' WHERE id = ?", (message_id,))
+    life = world.drain()
+    assert (life.outcomes(), life.loop.failed) == ([], True)
+    assert "1 message is held: decide with `hyperhive inbox`" in life.notes()
+
+
 def test_t17_a_claude_that_crashes_on_and_on_holds_the_agent_until_it_is_resumed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """The inbox: its states as a table, its keys under races, and what it refuses."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from hyperhive_cli.errors import RefusedError, UsageError
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES
 from hyperhive_cli.store.inbox import KEY_KEPT_MS, Inbox, Lease, open_inbox, open_inbox_reader
+from hyperhive_cli.store.keys import Sent
 from hyperhive_cli.store.stats import TurnRecord
 from tests.store.made_messages import in_threads, lease, put, put_in_state, rows, settle
 
@@ -244,14 +246,43 @@ def test_a_sender_is_kept_without_blanks_around_it(inbox: Inbox, sender: str, st
 # --- keys ---
 
 
-def test_the_same_key_and_body_give_the_same_id_whatever_became_of_the_message(inbox: Inbox) -> None:
-    number = put(inbox, key="k")
-    assert put(inbox, key="k") == number
-    taken = lease(inbox)
-    assert put(inbox, key="k") == number
-    settle(inbox, taken)
-    assert put(inbox, key="k", now_ms=21) == number
+@pytest.mark.parametrize("state", ["ready", "leased", "held", "done"])
+def test_the_same_key_and_content_give_the_same_message_and_its_state(inbox: Inbox, state: str) -> None:
+    number = inbox.put("operator", "do it", now_ms=1, key="k", not_before=5, raw=True)
+    if state != "ready":
+        taken = lease(inbox)
+        if state != "leased":
+            settle(inbox, taken, state)
+    again = inbox.send("operator", "do it", now_ms=21, key="k", not_before=5, raw=True)
+    assert again == Sent(number, state, not_before=5, sent_before=True)
     assert len(inbox.messages(ended=True)) == 1
+
+
+@pytest.mark.parametrize("state", ["dead", "cancelled"])
+def test_the_key_of_a_message_that_will_not_run_is_refused_with_the_way_to_run_it(inbox: Inbox, state: str) -> None:
+    number = put(inbox, key="k")
+    inbox.cancel(number, now_ms=2) if state == "cancelled" else settle(inbox, lease(inbox), state)
+    with pytest.raises(RefusedError, match=f"message {number} has the key 'k' and is {state}") as caught:
+        put(inbox, key="k")
+    assert caught.value.hint == f"hyperhive inbox retry {number}"
+    inbox.retry(number, now_ms=3)
+    assert inbox.send("operator", "do it", now_ms=4, key="k") == Sent(number, "ready", 0, sent_before=True)
+
+
+@pytest.mark.parametrize(
+    ("other", "option"), [({"sender": "bob"}, "--from"), ({"raw": True}, "--raw"), ({"not_before": 6}, "--at")]
+)
+@pytest.mark.parametrize("state", ["ready", "done", "dead"])
+def test_the_same_key_with_another_option_is_refused(
+    inbox: Inbox, other: dict[str, Any], option: str, state: str
+) -> None:
+    inbox.put("operator", "do it", now_ms=1, key="k", not_before=5)
+    if state != "ready":
+        settle(inbox, lease(inbox), state)
+    asked = {"sender": "operator", "body": "do it", "not_before": 5, **other}
+    with pytest.raises(RefusedError, match=f"the key 'k' was used for message 1 with a different {option}") as caught:
+        inbox.send(**asked, now_ms=21, key="k")
+    assert caught.value.hint == f"the same {option} as before, or another --key"
 
 
 def test_t26_the_same_key_with_another_body_is_refused(inbox: Inbox) -> None:
@@ -278,7 +309,6 @@ def test_a_key_is_free_again_seven_days_after_the_end(inbox: Inbox, state: str) 
     else:
         settle(inbox, lease(inbox), state)
     assert KEY_KEPT_MS == 7 * DAY_MS
-    assert put(inbox, "one", key="k", now_ms=20 + KEY_KEPT_MS) == number
     with pytest.raises(RefusedError):
         put(inbox, "two", key="k", now_ms=20 + KEY_KEPT_MS)
     assert put(inbox, "two", key="k", now_ms=21 + KEY_KEPT_MS) != number

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from hyperhive_cli.errors import StoreError, UsageError
-from hyperhive_cli.store.inbox import Inbox, Lease, Message, PlannedMessage, open_inbox
+from hyperhive_cli.store.inbox import Inbox, Lease, Message, open_inbox
+from hyperhive_cli.store.planned import PlannedMessage
 from hyperhive_cli.store.stats import TurnRecord
 from tests.store.made_messages import OK, lease, put, settle
 

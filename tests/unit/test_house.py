@@ -18,10 +18,10 @@ PACKAGE = "hyperhive_cli"
 ROOT = Path(hyperhive_cli.__file__).parent
 
 FLOORS = {
-    0: "__init__ account budget errors outcomes usage events settings status",
+    0: "__init__ account budget errors moments outcomes usage events settings status",
     1: """
-        configuration moments sieve
-        agent.__init__ agent.mark agent.pause agent.retry agent.state
+        configuration sieve
+        agent.__init__ agent.draining agent.mark agent.pause agent.retry agent.state
         claude.__init__ claude.allowance claude.argv claude.arrivals claude.compatibility claude.denials claude.evidence
         claude.limits claude.mcp claude.missing_servers claude.models claude.options claude.outcome claude.own_settings
         claude.planned claude.prompt claude.redact claude.retries claude.said claude.served claude.settings_flag
@@ -31,17 +31,18 @@ FLOORS = {
         hive.__init__ hive.address hive.hosting hive.report hive.schema hive.tenure
         render.__init__ render.endings render.figures render.limits render.panel render.standing render.table
         render.text
-        store.__init__ store.mounts store.schema store.surroundings
+        store.__init__ store.keys store.mounts store.schema store.surroundings
         web.__init__ web.api web.bind web.gate web.openapi web.sse
     """,
     2: """
-        diagnosis output ring signals
+        diagnosis output ring signals zone
         agent.config agent.settings_copy
         claude.files claude.guard claude.kept_jobs claude.process claude.program
         control.client control.peer
         hive.room
-        store.backup store.db store.ended store.events store.facts store.folder store.inbox store.log store.model
-        store.place store.report store.rescue store.spent store.stats store.turns
+        store.backup store.binding store.db store.ended store.events store.facts store.folder store.inbox store.log
+        store.model store.place store.planned store.removal store.report store.rescue store.spent store.stats
+        store.turns
     """,
     3: """
         bus

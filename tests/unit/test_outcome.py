@@ -483,6 +483,7 @@ CAUSES = {
     Cause.BUDGET: ("budget", "the turn's budget is used up"),
     Cause.WRONG_AUTH: ("wrong_auth", "claude uses other credentials"),
     Cause.STUCK: ("capped", "claude is stuck"),
+    Cause.WAITED: ("interrupted", "interrupted: claude waits longer than --drain-wait"),
 }
 WRONG = [Cause.WRONG_SESSION, Cause.WRONG_AUTH]  # whatever came of such a run does not count
 INTERRUPTED_RESULT = failed("", subtype="error_during_execution", errors=["Request was aborted"])

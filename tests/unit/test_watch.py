@@ -457,3 +457,29 @@ def test_whatever_it_sees_a_watchdog_ends_every_run_in_bounded_time(
     longest = (last_s or 0) + max(limits.init_s, MOST_SILENCES * limits.stall_s, limits.grace_s, limits.background_s)
     assert ended <= max(begun, longest) + 1e-6
     assert warnings <= 1
+
+
+def retry(delay_ms: object) -> Line:
+    return {
+        "type": "system",
+        "subtype": "api_retry",
+        "error": "rate_limit",
+        "error_status": 429,
+        "retry_delay_ms": delay_ms,
+    }
+
+
+def test_claude_waits_before_its_own_retries_no_longer_than_it_may() -> None:
+    limits = replace(LIMITS, retry_s=2.5)
+    short = [INIT, retry(1000), retry(1190.9118)]
+    assert isinstance(watching(seen_in(*short), 1, limits).verdict(START + 2), float)
+    detail = "rate_limit, 4.6 s of waiting so far"
+    assert watching(seen_in(*short, retry(2396.4)), 1, limits).verdict(START + 2) == Verdict(Cause.WAITED, detail)
+    answered = seen_in(*short, TEXT, retry(2396.4))  # each answer ends the wait before it
+    assert isinstance(watching(answered, 1, limits).verdict(START + 2), float)
+    assert isinstance(watching(seen_in(*short, retry(3_600_000)), 1).verdict(START + 2), float)  # without a limit
+
+
+@pytest.mark.parametrize("delay_ms", [None, "soon", -5, True, math.nan, math.inf])
+def test_a_delay_that_is_no_figure_counts_as_none(delay_ms: object) -> None:
+    assert seen_in(INIT, retry(delay_ms)).current.retry_waits_s == 0

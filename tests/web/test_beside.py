@@ -60,7 +60,7 @@ def test_the_panel_steers_the_harness_that_has_started_it_and_ends_with_it(hive:
         pid = panel_of(program)
         with site.stream("since=0") as stream:
             assert stream.named("snapshot").data["running"] is True
-            assert site.post("/api/messages", body="from the panel").json() == {"id": 1}
+            assert site.post("/api/messages", body="from the panel").json()["id"] == 1
             program.wait_for_kind("turn_end", outcome="ok")
             assert stream.numbers(3) == [1, 2, 3]
         assert program.interrupt() == 130
@@ -110,7 +110,7 @@ def test_a_panel_that_dies_is_started_anew_and_open_pages_go_on(hive: Hive, fake
         assert note["text"] == ("the web panel has ended with status -9; the agent works on, a new one comes in 1.0s")
         assert hive.call("send", "one", "--wait").status == 0
         wait_until(lambda: answers(site), 20.0)
-        assert site.post("/api/messages", body="by the token of the one before").json() == {"id": 2}
+        assert site.post("/api/messages", body="by the token of the one before").json()["id"] == 2
         assert panel_of(program) != first
         program.interrupt()
         assert len(program.stderr) == 1  # the address is the same; that it ended with the harness is no death

@@ -22,16 +22,17 @@ def test_a_message_is_put_run_and_read_again(site: Site, hive: Hive, fake_claude
     with hive.run(), site.stream() as stream:
         assert stream.named("snapshot").data["running"] is True
         sent = site.post("/api/messages", body="say hello", key="k", **{"from": "reviewer"})
-        assert (sent.status, sent.json()) == (200, {"id": 1})
+        fresh = {"id": 1, "state": "ready", "not_before": 0, "sent_before": False, "note": None}
+        assert (sent.status, sent.json()) == (200, fresh)
         seen = [stream.next()]
         while seen[-1].data["kind"] != "turn_end":
             seen.append(stream.next())
         assert [told.id for told in seen] == list(range(1, len(seen) + 1))
         assert (seen[0].data["from"], seen[0].data["body"]) == ("reviewer", "say hello")
         assert seen[-1].data["outcome"] == "ok"
-        again = site.post("/agents/bee/api/messages", body="say hello", key="k")
+        again = site.post("/agents/bee/api/messages", body="say hello", key="k", **{"from": "reviewer"})
         other = site.post("/api/messages", body="something else", key="k")
-        assert (again.json(), other.status) == ({"id": 1}, 409)
+        assert (again.json()["id"], again.json()["sent_before"], other.status) == (1, True, 409)
         assert other.json()["error"] == "the key 'k' was used for another message (1)"
         later = site.post("/api/messages", body="later", at="+2h")
         assert site.post("/api/messages", body="never", at="yesterday").status == 400
@@ -57,14 +58,14 @@ def test_the_longest_message_is_taken_and_no_longer_one(site: Site, hive: Hive) 
     with hive.run("--", "--max-turns=1"):
         assert site.post("/api/pause").json() == {}
         longest = "é\n" * (1024 * 1024 // 3) + "x"
-        assert site.post("/api/messages", body=longest).json() == {"id": 1}
+        assert site.post("/api/messages", body=longest).json()["id"] == 1
         (message,) = site.get("/api/inbox")["messages"]
         assert message["body"] == longest
         too_long = site.post("/api/messages", body="x" * (1024 * 1024 + 1))
         assert too_long.status == 400
         assert "at most 1,048,576 bytes" in too_long.json()["error"]
         odd = site.ask("POST", "/api/messages", JSON, b'{"body": "a\\u0000b\\ud83d"}')
-        assert odd.json() == {"id": 2}
+        assert odd.json()["id"] == 2
         assert site.get("/api/inbox")["messages"][1]["body"] == "a\ufffdb\ufffd"
 
 

@@ -118,7 +118,7 @@ export class Composer {
   async deliver(body) {
     return this.attempt(async () => {
       const found = await this.api.post("messages", { body });
-      return `message ${found.id} is in the inbox`;
+      return found.note ?? `message ${found.id} is in the inbox`;
     });
   }
 

@@ -1,0 +1,45 @@
+"""Messages that a turn has planned: they are stored in the transaction of its end."""
+
+import sqlite3
+from typing import NamedTuple
+
+from hyperhive_cli.store.schema import ENDED, in_states
+
+
+class PlannedMessage(NamedTuple):
+    """A message that a turn leaves behind, to run from `not_before` (Unix ms) on.
+
+    With a `key` there is one at a time: while a message with this key has not ended, no other one is stored, unless
+    it `replaces` one that still waits.
+    """
+
+    sender: str
+    body: str
+    raw: bool = False
+    not_before: int = 0
+    key: str | None = None
+    replaces: bool = False
+
+
+def put_planned(db: sqlite3.Connection, planned: PlannedMessage, now_ms: int) -> None:
+    """Store a planned message inside the caller's transaction, unless one with its key has not ended."""
+    values = {**planned._asdict(), "now": now_ms}
+    if planned.replaces and planned.key is not None:
+        withdraw(db, planned.key, "replaced by a later one", now_ms)
+    db.execute(f"UPDATE messages SET key = NULL WHERE key = :key AND {in_states(ENDED)}", values)  # noqa: S608
+    db.execute(
+        """INSERT INTO messages(key, sender, body, raw, not_before, created, changed, planned)
+           VALUES (:key, :sender, :body, :raw, :not_before, :now, :now, 1) ON CONFLICT (key) DO NOTHING""",
+        values,
+    )
+
+
+def withdraw(db: sqlite3.Connection, key: str, reason: str, now_ms: int) -> None:
+    """Cancel a planned message with this key that waits, inside the caller's transaction; one that is held stays."""
+    db.execute(
+        """UPDATE messages SET key = NULL, changed = :now,
+               reason = CASE state WHEN 'ready' THEN :reason ELSE reason END,
+               state = CASE state WHEN 'ready' THEN 'cancelled' ELSE state END
+           WHERE key = :key AND planned AND state IN ('ready', 'held')""",
+        {"key": key, "reason": reason, "now": now_ms},
+    )

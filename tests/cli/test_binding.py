@@ -1,0 +1,188 @@
+"""Which folder an agent is bound to: by its first message, by `run`, and after its workspace was moved."""
+
+import os
+import pty
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import FakeClaude
+from tests.harness import LIMIT_S, TEXT, Hive
+
+OWN = '-a OTHER, or `agent = "OTHER"` in hyperhive.toml, for an agent of this folder'
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A user's machine: agents are found by the folder in which a command runs, and lie below the home folder."""
+
+    hive: Hive
+    root: Path
+
+    def folder(self, name: str) -> Path:
+        found = self.root / name
+        found.mkdir(parents=True, exist_ok=True)
+        return found
+
+    def call(self, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+        variables = self.hive.variables(HOME=str(self.hive.state_dir))  # short enough for a socket
+        command = [*self.hive.command()[:3], *words]
+        done = subprocess.run(
+            command, env=variables, cwd=folder, capture_output=True, text=True, check=False, timeout=LIMIT_S
+        )
+        assert "Traceback" not in done.stderr
+        return done
+
+    def drain(self, folder: Path, *words: str, agent: str | None = None) -> subprocess.CompletedProcess[str]:
+        named = [] if agent is None else ["-a", agent]
+        return self.call(folder, *named, "run", "--claude", str(self.hive.claude), "--drain", "--json", *words)
+
+
+@pytest.fixture
+def machine(hive: Hive, tmp_path: Path, fake_claude: FakeClaude) -> Machine:
+    fake_claude.script(TEXT)
+    return Machine(hive, tmp_path)
+
+
+def test_a_message_from_a_folder_runs_in_no_other_of_the_same_name(machine: Machine, fake_claude: FakeClaude) -> None:
+    one, two = machine.folder("one/app"), machine.folder("two/app")
+    assert machine.call(one, "send", "for one").stdout == "1\n"
+    refused = f"Error: agent 'app' is bound to {one}, not to this folder"
+    for done in (machine.call(two, "send", "for two"), machine.drain(two), machine.call(two, "inbox")):
+        assert (done.returncode, done.stderr.splitlines()[0]) == (1, refused)
+        assert done.stderr.rstrip().endswith(OWN)
+    assert fake_claude.calls() == []
+    assert machine.drain(one).returncode == 0
+    assert len(fake_claude.calls()) == 1
+
+
+def test_the_ways_out_work(machine: Machine, fake_claude: FakeClaude) -> None:
+    one, two, three = (machine.folder(f"{name}/app") for name in ("one", "two", "three"))
+    machine.call(one, "send", "for one")
+    assert machine.call(two, "-a", "other", "send", "for two").returncode == 0
+    assert machine.drain(two, agent="other").returncode == 0
+    (three / "hyperhive.toml").write_text('agent = "third"\n')
+    assert machine.call(three, "send", "for three").returncode == 0
+    assert machine.drain(three).returncode == 0
+    assert machine.call(two, "-a", "app", "send", "for one, from elsewhere").stdout == "2\n"
+    assert machine.drain(two, "--workspace", str(one)).returncode == 0
+    assert len(fake_claude.calls()) == 4
+
+
+def test_a_file_that_names_the_agent_binds_it_as_the_folder_does(machine: Machine) -> None:
+    one, two = machine.folder("one"), machine.folder("two")
+    for folder in (one, two):
+        (folder / "hyperhive.toml").write_text('agent = "bee"\n')
+    assert machine.call(one, "send", "hello").returncode == 0
+    assert f"agent 'bee' is bound to {one}" in machine.call(two, "send", "hello").stderr
+
+
+def test_an_agent_that_is_named_is_bound_by_its_first_run(machine: Machine) -> None:
+    one, two = machine.folder("one"), machine.folder("two")
+    assert machine.call(one, "-a", "bee", "send", "hello").returncode == 0
+    assert machine.drain(two, agent="bee").returncode == 0
+    assert f"agent 'bee' is bound to {two}" in machine.drain(one, agent="bee").stderr
+
+
+def test_a_moved_workspace_is_bound_anew_in_a_new_session(machine: Machine, fake_claude: FakeClaude) -> None:
+    old = machine.folder("old/app")
+    machine.drain(old, "--message", "one")
+    new = old.rename(machine.folder("new") / "app")
+    for done in (machine.drain(new, "--message", "two"), machine.call(new, "send", "two")):
+        message, hint = done.stderr.splitlines()
+        assert message == f"Error: agent 'app' is bound to {old}, which is not there any more"
+        assert hint == f"Try: hyperhive -a app run --workspace NEW, if it was moved; {OWN}"
+    done = machine.drain(new, "--workspace", ".", "--message", "two")
+    assert done.returncode == 0
+    assert f"the workspace was moved from {old} to {new}: going on in a new session" in done.stdout
+    first, second = fake_claude.calls()
+    assert [any(word.startswith("--resume") for word in call["argv"]) for call in (first, second)] == [False, False]
+    assert Path(second["cwd"]) == new
+    assert machine.drain(new, "--message", "three").returncode == 0
+    assert any(word.startswith("--resume") for word in fake_claude.calls()[-1]["argv"])
+
+
+def test_a_workspace_that_is_still_there_is_not_left(machine: Machine, fake_claude: FakeClaude) -> None:
+    old, new = machine.folder("old/app"), machine.folder("new/app")
+    machine.drain(old, "--message", "one")
+    done = machine.drain(new, "--workspace", str(new), "--message", "two")
+    assert (done.returncode, len(fake_claude.calls())) == (1, 1)
+    assert done.stderr.splitlines()[1] == f"Try: hyperhive run --workspace {old} for that agent; {OWN}"
+
+
+# --- removing and renaming ---
+
+
+def test_an_agent_is_removed_with_all_of_its_folder_and_nothing_else(machine: Machine) -> None:
+    app = machine.folder("app")
+    machine.drain(app, "--message", "one")
+    machine.call(machine.folder("other"), "send", "stays")
+    home = machine.hive.state_dir / ".local/state/hyperhive"
+    outside = machine.folder("outside")
+    (outside / "kept").write_text("kept")
+    (home / "app" / "link").symlink_to(outside)
+    (home / "app" / "deep" / "er").mkdir(parents=True)
+
+    asked = machine.call(app, "agents", "remove", "app")
+    assert (asked.returncode, "agents remove app --yes" in asked.stderr) == (2, True)
+    assert (home / "app").is_dir()
+    done = machine.call(app, "agents", "remove", "app", "--yes")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "agent app is removed\n", "")
+    assert [entry.name for entry in home.iterdir()] == ["other"]
+    assert (outside / "kept").read_text() == "kept"
+    assert app.is_dir()
+    gone = machine.call(app, "agents", "remove", "app", "--yes")
+    assert (gone.returncode, f"there is no agent 'app' in {home}" in gone.stderr) == (1, True)
+
+
+def test_what_is_no_agents_folder_is_not_removed(machine: Machine) -> None:
+    home = machine.folder("home")
+    (home / "documents").mkdir()
+    (home / "linked").symlink_to(machine.folder("elsewhere"))
+    for name, why in (("documents", "is not the state folder of an agent"), ("linked", "no folder but a link")):
+        done = machine.call(home, "agents", "--home", str(home), "remove", name, "--yes")
+        assert (done.returncode, why in done.stderr) == (1, True)
+    assert machine.call(home, "agents", "--home", str(home), "remove", "../home", "--yes").returncode == 2
+    assert sorted(entry.name for entry in home.iterdir()) == ["documents", "linked"]
+
+
+def test_a_running_agent_is_neither_removed_nor_renamed(hive: Hive, state_dir: Path) -> None:
+    running = Hive(hive.workspace, state_dir / "bee", hive.claude, hive.environment, hive.forkserver)
+    with running.run() as program:
+        for words in (["remove", "bee", "--yes"], ["rename", "bee", "wasp"]):
+            done = hive.call("agents", "--home", str(state_dir), *words)
+            assert done.refusal() == f"a harness runs for agent 'bee' already (pid {program.pid})"
+        assert running.status()["running"] is True
+
+
+def test_a_renamed_agent_keeps_what_it_had(machine: Machine, fake_claude: FakeClaude) -> None:
+    app = machine.folder("app")
+    machine.drain(app, "--message", "one")
+    done = machine.call(app, "agents", "rename", "app", "bee")
+    assert (done.returncode, done.stdout) == (0, "agent app is called bee now\n")
+    assert "hyperhive -a bee" in done.stderr
+    machine.call(app, "send", "of a new agent")
+    taken = machine.call(app, "agents", "rename", "app", "bee")
+    assert (taken.returncode, "there is an agent 'bee' already" in taken.stderr) == (1, True)
+    assert machine.drain(app, "--message", "two", agent="bee").returncode == 0
+    assert any(word.startswith("--resume") for word in fake_claude.calls()[-1]["argv"])
+
+
+@pytest.mark.parametrize(("answer", "status", "left"), [("n", 130, True), ("", 130, True), ("y", 0, False)])
+def test_removing_asks_on_a_terminal(machine: Machine, answer: str, status: int, left: bool) -> None:
+    app = machine.folder("app")
+    machine.call(app, "send", "one")
+    ours, theirs = pty.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    variables = machine.hive.variables(HOME=str(machine.hive.state_dir))
+    done = subprocess.run(
+        [*machine.hive.command()[:3], "agents", "remove", "app"], env=variables, cwd=app, stdin=theirs,
+        capture_output=True, text=True, check=False, timeout=LIMIT_S,
+    )  # fmt: skip
+    os.close(ours)
+    os.close(theirs)
+    folder = machine.hive.state_dir / ".local/state/hyperhive/app"
+    assert f"delete agent app in {folder} (0 turns, 1 messages not yet run)? [y/N]" in done.stderr
+    assert (done.returncode, folder.exists()) == (status, left)
