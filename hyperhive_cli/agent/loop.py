@@ -277,7 +277,10 @@ class AgentLoop:
 
     async def run(self) -> None:
         """Work until `stop`, or in drain mode until nothing is left to run."""
-        await self._ledger.step(self._say_if_paused)
+        with suppress(StoreError):  # the first step says so
+            if self.is_paused:  # since an earlier life: else nothing would say why no turn begins
+                self._bus.know(is_paused=True)
+                self._bus.note(PAUSED, "warning")
         self._take_up_limit()
         try:
             while not self._stopping:
@@ -299,12 +302,6 @@ class AgentLoop:
             return None if self.is_paused else self._desk.next_argv()
         except StoreError:  # the lease says so
             return None
-
-    async def _say_if_paused(self) -> None:
-        """Say what else would say why no turn begins, since an earlier life."""
-        if self.is_paused:
-            self._bus.know(is_paused=True)
-            self._bus.note(PAUSED, "warning")
 
     async def _wait(self) -> None:
         """Wait for the bell, for other credentials where a login is missing, or until it is time to look again."""
@@ -355,6 +352,7 @@ class AgentLoop:
             return True
         check_inbox(self._inbox, self._bus)
         if self.is_paused:
+            self._bus.know(is_paused=True)
             return False
         if (pause := self._purse.hold()) is not None:
             self._begin_rest(pause)
