@@ -263,7 +263,7 @@ class TurnDesk:
         except (trio.Cancelled, BaseExceptionGroup) as error:
             if not _is_cut_off(error):
                 raise
-            return turn, Ending(None, Cause.INTERRUPTED)  # nothing of it is left; `_run` records that, and ends
+            return turn, turn.cut_off()  # `_run` records that, and ends
         finally:
             self._running = None
             feed.close()

@@ -131,6 +131,11 @@ class Turn:
             self._cause, self._detail = cause, detail
             self._stopping.set()
 
+    def cut_off(self) -> Ending:
+        """Return how a run ended that was cancelled: for the cause that it had, if any. Nothing of it is left."""
+        self.stop(Cause.INTERRUPTED)
+        return Ending(None, self._cause, self._detail)
+
     def kill(self, cause: Cause) -> None:
         """End the run at once, for this cause, without the ladder. Returns at once."""
         self.stop(cause)
