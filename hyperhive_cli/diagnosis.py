@@ -158,6 +158,20 @@ def judge_cleanup(days: object) -> Finding:
     return warning("transcripts", said, advice) if days < CLEANUP_DEFAULT_DAYS else fine("transcripts", said)
 
 
+def judge_config_folder(folder: Path, trouble: str | None, free_bytes: int) -> Finding:
+    """Judge the folder of claude's own files: why it cannot be written (None: it can), and what is free there."""
+    if trouble is not None:
+        return wrong(
+            "claude's folder",
+            f"{trouble}: no conversation and no login is kept",
+            "chown or chmod it, or CLAUDE_CONFIG_DIR",
+        )
+    if free_bytes < FREE_LEAST_BYTES:
+        said = f"{folder}: {free_bytes / 2**20:.0f} MiB free"
+        return wrong("claude's folder", said, "make room: without it no conversation is kept")
+    return fine("claude's folder", f"{folder}, can be written")
+
+
 def judge_neighbours(agents: Sequence[str], *, by_login: bool) -> Finding:
     """Judge the other agents that run now with the same claude folder. One login's token is renewed by one alone."""
     if not agents:

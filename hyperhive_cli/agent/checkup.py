@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import trio
 
-from hyperhive_cli.agent.credentials import config_folder, login_file, stored_login
+from hyperhive_cli.agent.credentials import config_folder, login_file, settings_file, stored_login
 from hyperhive_cli.claude.process import open_claude
 from hyperhive_cli.claude.talk import Tail, last_line, talk
 from hyperhive_cli.control.client import GoneError, call
@@ -22,6 +22,7 @@ from hyperhive_cli.diagnosis import (
     Finding,
     fine,
     judge_cleanup,
+    judge_config_folder,
     judge_help,
     judge_lines,
     judge_login,
@@ -140,6 +141,7 @@ def look_at_files(patient: Patient, *, by_login: bool) -> list[Finding]:
         ("user", lambda: _rights(patient)),
         ("scrub", lambda: _scrub(patient)),
         ("transcripts", lambda: judge_cleanup(_cleanup_days(patient))),
+        ("claude's folder", lambda: _config_folder(patient)),
         ("neighbours", lambda: judge_neighbours(_neighbours(patient), by_login=by_login)),
     ]
     return [look_safely(what, look) for what, look in looks]
@@ -251,6 +253,33 @@ def _cleanup_days(patient: Patient) -> object:
             found = json.loads(path.read_bytes())
             days = found.get("cleanupPeriodDays", days) if isinstance(found, dict) else days
     return days
+
+
+def _config_folder(patient: Patient) -> Finding:
+    """Look whether claude can write its own files, without writing one."""
+    folder, general = config_folder(patient.environment), settings_file(patient.environment)
+    folders = (folder, folder / "projects", general.parent)
+    trouble = next((found for path in folders if (found := why_not_written(path)) is not None), None)
+    trouble = trouble or why_not_written(general, is_folder=False)
+    return judge_config_folder(folder, trouble, shutil.disk_usage(_existing(folder)).free)
+
+
+def why_not_written(path: Path, *, is_folder: bool = True) -> str | None:
+    """Say why we could not write to a folder or a file (None: we could); one that is missing must be possible to make.
+
+    Root may write whatever its permissions say.
+    """
+    if not os.path.lexists(path):
+        parent = _existing(path)
+        return None if os.access(parent, os.W_OK | os.X_OK) else f"{path} cannot be made: {parent} may not be written"
+    if not (path.is_dir() if is_folder else path.is_file()):
+        return f"{path} is no {'folder' if is_folder else 'file'}"
+    if os.access(path, os.W_OK | (os.X_OK if is_folder else 0)):
+        return None
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return f"{path} lies on a read-only file system"
+    owner = path.stat().st_uid
+    return f"{path} may not be written{f' and belongs to user {owner}' if owner != os.geteuid() else ''}"
 
 
 def _neighbours(patient: Patient) -> Sequence[str]:

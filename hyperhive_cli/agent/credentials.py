@@ -81,7 +81,7 @@ def credentials_signature(environment: Mapping[str, str], before: Signature | No
     The general settings are written at the end of every turn, by the agents of other folders too; so there only
     what a login writes counts, read again when the file is another one than `before`.
     """
-    settings = _settings_file(environment)
+    settings = settings_file(environment)
     files = tuple(map(_file_id, (login_file(environment), config_folder(environment) / ".config.json")))
     there = _file_id(settings)
     if before is not None and before.settings == there:
@@ -94,7 +94,7 @@ def account_of(environment: Mapping[str, str]) -> Account | None:
     if (key := _key(environment)) is not None:
         return Account(_digest(key), _digest(key))
     with suppress(OSError, ValueError, RecursionError, TypeError, KeyError):
-        name = str(json.loads(_settings_file(environment).read_bytes())["oauthAccount"]["accountUuid"])
+        name = str(json.loads(settings_file(environment).read_bytes())["oauthAccount"]["accountUuid"])
         return Account(_digest(name), _digest(f"{name} {os.uname().nodename} {login_file(environment).resolve()}"))
     return None
 
@@ -136,7 +136,8 @@ def config_folder(environment: Mapping[str, str]) -> Path:
     return Path(environment.get("CLAUDE_CONFIG_DIR") or Path(environment.get("HOME", "/")) / ".claude")
 
 
-def _settings_file(environment: Mapping[str, str]) -> Path:
+def settings_file(environment: Mapping[str, str]) -> Path:
+    """Return the file in which a claude with this environment keeps what it knows of its user and of each folder."""
     return Path(environment.get("CLAUDE_CONFIG_DIR") or environment.get("HOME", "/")) / ".claude.json"
 
 

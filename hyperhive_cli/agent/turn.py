@@ -217,7 +217,8 @@ class TurnDesk:
         known = partial(self._known_facts, turn.evidence, message, is_over=fate.state is not MessageState.READY)
         facts, mcp_before = await self._ledger.insist(known, limit_s=self._settle_limit_s)
         facts |= session.facts_after(turn.evidence, record.outcome) | _facts_seen(turn.evidence)
-        plans = Plans() if message is None else plans_of(turn.evidence.planned, record.session_id, fate.state)
+        kept = MessageState.CANCELLED if ending.cause is Cause.CANCELLED else fate.state  # though it has its answer
+        plans = Plans() if message is None else plans_of(turn.evidence.planned, record.session_id, kept)
         await self._settle(record, message, fate, facts, plans)
         told = _login_remark(record.outcome, config.withheld)
         for text in [*remarks(turn.evidence, ending), *_model_remark(turn.evidence, model), *told]:
@@ -226,7 +227,7 @@ class TurnDesk:
             self._bus.note(change, "warning" if turn.evidence.mcp_troubles else "info")
         self._announce_end(record, message, fate)
         with suppress(StoreError):  # a remark alone; the next read says so
-            self._bus.publish(*notes_of(turn.evidence.planned, plans, fate.state, self._inbox.with_key))
+            self._bus.publish(*notes_of(turn.evidence.planned, plans, kept, self._inbox.with_key))
         if (remark := session.remark(turn.evidence, record.outcome)) is not None:
             self._bus.note(remark, "warning")
         await trio.lowlevel.checkpoint_if_cancelled()  # of a turn that was cut off: up to here nothing has waited

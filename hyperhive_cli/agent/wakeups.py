@@ -65,7 +65,7 @@ def _wakeup_note(wakeup: Wakeup, numbers: list[int]) -> Note:
     why = f" ({one_line(wakeup.reason, _SHOWN_CHARS)})" if wakeup.reason else ""
     what = f"claude planned to wake up at {moment:%H:%M}{why}: {one_line(wakeup.prompt, _SHOWN_CHARS)}"
     if not numbers:
-        return Note(text=f"{what}; it will not, as its turn did not end well", level="warning")
+        return Note(text=f"{what}; it will not, because its turn failed or was cancelled", level="warning")
     return Note(text=f"{what}; it is message {numbers[0]} (`hyperhive inbox cancel {numbers[0]}` prevents it)")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from hyperhive_cli.claude.said import KNOWN_LINES, line_name
 
 OLDEST_TRIED = (2, 1, 197)
-NEWEST_TRIED = (2, 1, 330)
+NEWEST_TRIED = (2, 1, 332)
 
 # All that a turn's command line may hold but HOOK_EVENTS_FLAG, without which a turn runs too; a test compares it with
 # what is built.

@@ -43,6 +43,7 @@ class Stretch:
     retry_status: int | None = None  # its HTTP status; None also where no answer came at all
     retry_delay_s: float = 0.0  # what claude waits from that line on
     retry_waits_s: float = 0.0  # before all the retries, until something was answered
+    retry_attempt: int = 0  # the newest one that these waits include
     unreachable: bool = False  # since the model's last answer: no connection, by the binary's own word
     limit_rejected: bool = False  # since the model's last answer: what the plan refuses, extra usage may pay for
     hook_words: str | None = None  # of the last hook that told claude to stop
@@ -83,6 +84,7 @@ class Stretch:
         self.retry_error = self.retry_status = None
         self.retry_delay_s = 0.0
         self.retry_waits_s = 0.0
+        self.retry_attempt = 0
         self.synthetic_error = text_field(line, "error")
         is_models = not _is_synthetic(line)
         if is_models:
@@ -104,7 +106,10 @@ class Stretch:
         self.retry_status = status
         retry = line_to_retry(line)
         self.retry_delay_s = 0.0 if retry is None else retry.delay_s
-        self.retry_waits_s += self.retry_delay_s
+        attempt = 0 if retry is None else retry.attempt
+        if attempt == 0 or attempt != self.retry_attempt:  # not what is left of a long wait, which is said each 30 s
+            self.retry_waits_s += self.retry_delay_s
+            self.retry_attempt = attempt
         error = text_field(line, "error")
         self.retry_error = "authentication_failed" if status == 401 and error in _VAGUE_ERRORS else error
         self.unreachable = status is None and error == "unknown"

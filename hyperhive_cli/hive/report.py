@@ -67,8 +67,12 @@ _LIMIT = {
     "type": _is_text, "name": _is_text, "status": _maybe(_is_text), "utilization": _maybe(_count),
     "resets_at": _maybe(_moment_s), "of_model": _is_flag,
 }  # fmt: skip
+_ACTIVITY = {
+    "doing": _is_text, "tool": _maybe(_is_text), "argument": _maybe(_is_text), "since": _moment_ms,
+    "tools_running": _count, "tool_calls": _count, "tokens": _count,
+}  # fmt: skip
 _CHECKS: Mapping[str, _Check] = {
-    **dict.fromkeys(("workspace", "state_dir", "boot", "status", "session_id", "auth_source"), _maybe(_is_text)),
+    **dict.fromkeys(("workspace", "state_dir", "boot", "status", "session_id", "auth_source", "why"), _maybe(_is_text)),
     **dict.fromkeys(("state", "model"), _is_text),
     **dict.fromkeys(("pid", "context_tokens", "context_window"), _maybe(_count)),
     **dict.fromkeys(("since_unix", "waits_until"), _maybe(_moment_s)),
@@ -84,6 +88,7 @@ _CHECKS: Mapping[str, _Check] = {
     "last_compaction": _maybe(
         _fields({"turn_id": _count, "ended": _maybe(_moment_ms), "before": _count, "after": _maybe(_count)})
     ),
+    "activity": _maybe(_fields(_ACTIVITY)),
     "limits": _each(_fields(_LIMIT)),
     "mcp": _maybe(_each(_is_text)),
     "problems": _each(_is_text),

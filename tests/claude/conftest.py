@@ -21,7 +21,7 @@ WITH_BOTH = re.compile("test_t(02|15)_")
 HERE = Path(__file__).resolve().parent
 VARIABLE, OLD_VARIABLE = "HYPERHIVE_TEST_CLAUDE", "HYPERHIVE_TEST_CLAUDE_OLD"
 NO_BINARY = (
-    "THE REAL claude IS NOT TESTED: `npm install --prefix DIR @anthropic-ai/claude-code@2.1.330`, then set "
+    "THE REAL claude IS NOT TESTED: `npm install --prefix DIR @anthropic-ai/claude-code@2.1.332`, then set "
     f"{VARIABLE}=DIR/node_modules/@anthropic-ai/claude-code-linux-x64/claude (needs no login; a second, older "
     f"release goes into {OLD_VARIABLE})"
 )

@@ -5,6 +5,8 @@ import os
 import signal
 import sqlite3
 import subprocess
+import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +43,7 @@ def test_a_new_agent_is_well_and_stays_untouched(hive: Hive, fake_claude: FakeCl
     hive.state_dir /= "new"
     found = examine(hive)
     assert levels(found) == set()
-    assert found["version"]["finding"].startswith("2.1.330, within 2.1.197 to 2.1.330")
+    assert found["version"]["finding"].startswith("2.1.330, within 2.1.197 to 2.1.332")
     assert "not there yet" in found["state"]["finding"]
     assert not hive.state_dir.exists()
     assert fake_claude.started() == []
@@ -235,3 +237,61 @@ def test_a_file_that_may_not_be_read_is_no_traceback(hive: Hive) -> None:
     found = examine(hive, status=1)
     assert "inbox: wrong" in levels(found)
     assert json.dumps(found)
+
+
+# --- claude's own folder ---
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [(".claude", "is no folder"), (".claude/projects", "is no folder"), (".claude.json/x", ".claude.json is no file")],
+)
+def test_something_else_in_the_place_of_claudes_own_files_is_wrong(name: str, said: str, hive: Hive) -> None:
+    place = Path(hive.environment["HOME"]) / name
+    place.parent.mkdir(exist_ok=True)
+    place.touch()
+    found = examine(hive, status=1)["claude's folder"]
+    assert (found["level"], said in found["finding"]) == ("wrong", True)
+
+
+def test_a_folder_of_claudes_that_is_named_and_missing_is_made_by_claude(hive: Hive, tmp_path: Path) -> None:
+    found = examine(hive, CLAUDE_CONFIG_DIR=str(tmp_path / "a" / "b"))["claude's folder"]
+    assert (found["level"], found["finding"]) == ("ok", f"{tmp_path / 'a' / 'b'}, can be written")
+    assert not (tmp_path / "a").exists()
+
+
+LOOK = """
+import os, sys
+from pathlib import Path
+from hyperhive_cli.agent.checkup import why_not_written
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setuid(int(sys.argv[1]))
+for name in sys.argv[2:]:
+    print(why_not_written(Path(name), is_folder=not name.endswith(".json")))
+"""
+
+
+def test_who_may_not_write_to_claudes_folder_is_told_why(hive: Hive) -> None:
+    """As another user where root runs the tests, whom nothing stops."""
+    with tempfile.TemporaryDirectory(prefix="hh-") as root:
+        own, others, file = (Path(root) / name for name in ("own", "others", "own/.claude.json"))
+        own.mkdir()
+        others.mkdir(mode=0o755)
+        file.touch()
+        user = 65_534 if os.geteuid() == 0 else os.geteuid()
+        Path(root).chmod(0o755)
+        for path in (own, file):
+            os.chown(path, user, -1)
+        file.chmod(0o400)
+        others.chmod(0o555)
+        words = [sys.executable, "-c", LOOK, str(user), str(own), str(file), str(others), str(others / "new")]
+        variables = hive.variables()
+        done = subprocess.run(words, env=variables, capture_output=True, text=True, check=True, timeout=LIMIT_S)
+        whose = " and belongs to user 0" if os.geteuid() == 0 else ""
+        assert done.stdout.splitlines() == [
+            "None",
+            f"{file} may not be written",
+            f"{others} may not be written{whose}",
+            f"{others / 'new'} cannot be made: {others} may not be written",
+        ]

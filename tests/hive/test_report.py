@@ -40,7 +40,9 @@ RIGHT: dict[str, Any] = {
     "last_compaction": {"turn_id": 1, "ended": NOW * 1_000, "before": 9, "after": 3},
     "limits": [{"type": "five_hour", "name": "5-hour limit", "status": None, "utilization": 0.2, "resets_at": NOW + 9,
                 "of_model": False}],
-    "mcp": ["gone: failed"],
+    "mcp": ["gone: failed"], "why": "rate limited",
+    "activity": {"doing": "tool", "tool": "Bash", "argument": "make", "since": NOW * 1_000, "tools_running": 1,
+                 "tool_calls": 3, "tokens": 5},
 }  # fmt: skip
 WRONG: tuple[object, ...] = (5, -1, 1e300, math.nan, "x", "\x1b[31m", [], [1], [None], {}, {"a": 1}, True, None)
 

@@ -148,7 +148,7 @@ def test_a_message_that_is_dead_plans_nothing_and_says_so(world: World) -> None:
     world.put("do it")
     life = world.drain([INIT, *wakeup(), {"exit": 1}])
     assert (life.outcomes(), planned_by(world)) == (["crashed"] * 3, [])
-    assert [text for text in warnings(life) if "it will not, as its turn did not end well" in text]
+    assert [text for text in warnings(life) if "it will not, because its turn failed or was cancelled" in text]
 
 
 @pytest.mark.parametrize("ending", ["cancel", "stop"])
@@ -167,6 +167,21 @@ def test_a_turn_that_a_person_ends_plans_nothing(world: World, ending: str) -> N
     assert world.get(message_id).state == ("cancelled" if ending == "cancel" else "ready")
     assert planned_by(world) == []
     assert bool([text for text in life.notes() if "it will not" in text]) is (ending == "cancel")
+
+
+def test_a_turn_that_is_cancelled_after_its_answer_plans_nothing(world: World) -> None:
+    task = {"type": "system", "subtype": "task_started", "task_id": "a"}
+    message_id = world.put("do it")
+    world.fake.script(waiting(*wakeup(), {"line": task}))
+
+    async def steer(life: Life) -> None:
+        await life.saw("stream", 5)
+        life.loop.cancel()
+        await life.saw("turn_end", outcome="ok")
+
+    life = world.live(steer, limits=PATIENT)
+    assert (world.get(message_id).state, planned_by(world)) == ("done", [])
+    assert [text for text in life.notes() if "it will not" in text]
 
 
 def test_a_compaction_plans_nothing(world: World) -> None:

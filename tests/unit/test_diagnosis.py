@@ -18,6 +18,7 @@ from hyperhive_cli.claude.said import SHOWN_ELSEWHERE
 from hyperhive_cli.diagnosis import (
     Finding,
     judge_cleanup,
+    judge_config_folder,
     judge_help,
     judge_lines,
     judge_login,
@@ -51,7 +52,7 @@ def test_the_flags_are_those_of_a_turn() -> None:
 def test_every_recorded_line_is_known() -> None:
     names = [name for name in recording_index() if name.endswith(".jsonl")]
     assert len(names) > 30
-    assert {name.split("/")[0] for name in names} == {
+    assert {name.split("/")[0] for name in names} >= {
         f"v{'.'.join(map(str, release))}" for release in (OLDEST_TRIED, NEWEST_TRIED)
     }
     lines = [json.loads(line) for name in names for line in recording(name) if line.startswith(b"{")]
@@ -89,7 +90,7 @@ def test_a_flag_is_missing_only_when_the_whole_word_is() -> None:
     [
         (judge_version("2.1.330 (Claude Code)"), "ok"),
         (judge_version("2.1.197"), "ok"),
-        (judge_version("2.1.331"), "warning"),
+        (judge_version("2.1.333"), "warning"),
         (judge_version("2.0.999"), "warning"),
         (judge_version("hello"), "wrong"),
         (judge_help(" ".join(USED_FLAGS)), "ok"),
@@ -120,6 +121,9 @@ def test_a_flag_is_missing_only_when_the_whole_word_is() -> None:
         (judge_cleanup(0), "warning"),
         (judge_cleanup("never"), "warning"),
         (judge_cleanup(True), "warning"),
+        (judge_config_folder(Path("/c"), None, 2**30), "ok"),
+        (judge_config_folder(Path("/c"), None, 2**20), "wrong"),
+        (judge_config_folder(Path("/c"), "/c is no folder", 2**30), "wrong"),
         (judge_neighbours([], by_login=True), "ok"),
         (judge_neighbours(["bee"], by_login=True), "warning"),
         (judge_neighbours(["bee"], by_login=False), "ok"),

@@ -15,7 +15,7 @@ from hyperhive_cli.settings import MOST
 from hyperhive_cli.usage import TokenUsage, context_of
 from tests.conftest import recording, recording_index
 
-OLD, NEW = "v2.1.197", "v2.1.330"
+OLD, NEW, NEWEST = "v2.1.197", "v2.1.330", "v2.1.332"
 Line = dict[str, Any]
 
 
@@ -74,6 +74,8 @@ PER_RELEASE = {
         for name in ("tools", "tools_denied", "tools_partial")
         for release in (OLD, NEW)
     },
+    f"{NEWEST}/text.jsonl": ONE_ANSWER,
+    f"{NEWEST}/tools.jsonl": WORKED,
     f"{OLD}/compact.jsonl": Expected((0.001207, None), context_tokens=656),
     f"{NEW}/compact.jsonl": Expected((None, 0.0004828), context_tokens=2627),
     f"{OLD}/cut.jsonl": Expected((0.001002, None), context_tokens=5952, is_error=True),
@@ -95,7 +97,7 @@ def test_the_table_has_a_row_for_each_recording() -> None:
 def test_a_recording_shows_what_is_expected_of_it(name: str, expected: Expected) -> None:
     lines = recorded_lines(name)
     seen = observe(*lines)
-    is_new = name.startswith(NEW)
+    is_new = not name.startswith(OLD)
     assert (seen.inits, seen.results, seen.own.is_error) == (expected.inits, expected.results, expected.is_error)
     assert seen.total_cost_usd == pytest.approx(expected.cost_usd[is_new])
     assert seen.context_tokens == expected.context_tokens

@@ -49,6 +49,7 @@ RECORDED = {
             ("unknown_session", "session_lost", "No conversation found with session ID: 0000"),
         ]
     },
+    **{f"v2.1.332/{name}.jsonl": ("ok", None) for name in ("text", "tools")},
     "v2.1.197/cut.jsonl": ("overloaded", "API Error: Connection closed mid-response"),
     "v2.1.330/cut.jsonl": ("ok", None),
 }

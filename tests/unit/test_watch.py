@@ -459,14 +459,9 @@ def test_whatever_it_sees_a_watchdog_ends_every_run_in_bounded_time(
     assert warnings <= 1
 
 
-def retry(delay_ms: object) -> Line:
-    return {
-        "type": "system",
-        "subtype": "api_retry",
-        "error": "rate_limit",
-        "error_status": 429,
-        "retry_delay_ms": delay_ms,
-    }
+def retry(delay_ms: object, attempt: int = 0) -> Line:
+    line: Line = {"type": "system", "subtype": "api_retry", "error": "rate_limit", "error_status": 429}
+    return {**line, "attempt": attempt, "retry_delay_ms": delay_ms}
 
 
 def test_claude_waits_before_its_own_retries_no_longer_than_it_may() -> None:
@@ -478,6 +473,11 @@ def test_claude_waits_before_its_own_retries_no_longer_than_it_may() -> None:
     answered = seen_in(*short, TEXT, retry(2396.4))  # each answer ends the wait before it
     assert isinstance(watching(answered, 1, limits).verdict(START + 2), float)
     assert isinstance(watching(seen_in(*short, retry(3_600_000)), 1).verdict(START + 2), float)  # without a limit
+
+
+def test_what_is_left_of_a_wait_is_not_another_wait() -> None:
+    assert seen_in(INIT, retry(50_000, 1), retry(20_000, 1), retry(1_000, 2)).current.retry_waits_s == 51
+    assert seen_in(INIT, retry(50_000, 1), TEXT, retry(20_000, 1)).current.retry_waits_s == 20
 
 
 @pytest.mark.parametrize("delay_ms", [None, "soon", -5, True, math.nan, math.inf])

@@ -83,14 +83,15 @@ test("what a turn is doing is said as in the terminal", () => {
     /** @type {Record<string, any>} */
     let facts = { running: true, state: "thinking" };
     events.forEach((event, index) => (facts = observe(facts, { ...event, ts: (index + 1) * 1000 })));
-    return turnState(facts, 60).doing;
+    const { doing: words, elapsed } = turnState(facts, 60);
+    return words ? `${words} ${elapsed}` : "";
   };
   const start = { kind: "turn_start" };
   assert.equal(doing(), "");
   assert.equal(doing(start), "thinking 0:59");
   assert.equal(doing(start, says("text")), "writing 0:58");
-  assert.equal(doing(start, call("a", "pytest -q"), call("b", "make")), "Bash 0:58 pytest -q (+1)");
-  assert.equal(doing(start, call("a", "pytest -q"), call("b", "make"), answer("a")), "Bash 0:57 make");
+  assert.equal(doing(start, call("a", "pytest -q"), call("b", "make")), "Bash pytest -q (+1) 0:58");
+  assert.equal(doing(start, call("a", "pytest -q"), call("b", "make"), answer("a")), "Bash make 0:57");
   assert.equal(doing(start, task, result), "waiting for background work 0:57");
   assert.equal(doing(start, call("a", "x"), { kind: "turn_end" }), "");
 });

@@ -82,13 +82,13 @@ function shown(facts, doing, now) {
 }
 
 /**
- * Say what a turn is doing: `Bash 0:42 pytest -q`, `writing 0:03`.
+ * Say what a turn is doing, and for how long: `Bash pytest -q`, `0:42`; empty between turns.
  * @param {Record<string, any> | null | undefined} activity @param {number} now Unix s
  */
 export function activityWords(activity, now) {
-  if (!activity?.doing) return "";
-  const lasts = clock(Math.max(0, now - activity.since / 1000));
-  if (activity.tool === null) return `${activity.doing} ${lasts}`;
+  if (!activity?.doing) return { words: "", elapsed: "" };
+  const elapsed = clock(Math.max(0, now - activity.since / 1000));
+  if (activity.tool === null) return { words: string(activity.doing), elapsed };
   const more = activity.tools_running > 1 ? ` (+${activity.tools_running - 1})` : "";
-  return `${activity.tool} ${lasts} ${activity.argument ?? ""}`.trimEnd() + more;
+  return { words: `${activity.tool} ${activity.argument ?? ""}`.trimEnd() + more, elapsed };
 }

@@ -159,9 +159,10 @@ export function aliveBadge(facts, phase, now) {
  */
 export function turnState(facts, now) {
   const state = facts?.running ? string(facts.state) || "idle" : "";
-  const doing = state && state !== "idle" ? activityWords(facts?.activity, now) : "";
+  const doing = activityWords(state && state !== "idle" ? facts?.activity : null, now);
+  if (doing.words) return { state, doing: doing.words, elapsed: doing.elapsed };
   const since = number(facts?.since_unix);
-  return { state, doing, elapsed: state && since !== null ? clock(Math.max(0, now - since)) : "" };
+  return { state, doing: "", elapsed: state && since !== null ? clock(Math.max(0, now - since)) : "" };
 }
 
 /**

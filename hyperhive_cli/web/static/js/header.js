@@ -98,7 +98,7 @@ export class Header {
     const { state, doing, elapsed } = turnState(this.facts, now);
     const element = find(".turn", this.root);
     setText(find(".state", element), clean(doing || state) || "–");
-    setText(find(".elapsed", element), doing ? "" : elapsed);
+    setText(find(".elapsed", element), elapsed);
     element.dataset.state = state;
   }
 

@@ -81,7 +81,7 @@ export class Overview {
       ? `${plural(one.today.turns, "turn")} today${one.today.cost_usd ? `, ${dollars(one.today.cost_usd)}` : ""}`
       : "no turn today";
     const rows = [
-      ["turn", doing || [state || "–", state && state !== "idle" ? elapsed : ""].join(" ").trim()],
+      ["turn", [doing || state || "–", state && state !== "idle" ? elapsed : ""].join(" ").trim()],
       ["model", oneLine(textOf(one.model), 40)],
       ["context", context.share === null ? context.words : `${context.words} of ${context.sizes.split(" / ")[1]}`],
       ["inbox", inboxWords(one)],
