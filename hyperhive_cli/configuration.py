@@ -149,9 +149,11 @@ def _suggest(key: str, names: Iterable[str]) -> str:
 
 
 def _parse(source: Source) -> dict[str, Any]:
+    if source.text.startswith("\ufeff"):
+        raise UsageError(f"{source.path}:1: this is no TOML: it begins with a byte order mark", "save it without one")
     try:
         return tomllib.loads(source.text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is Python's own ValueError
         line = _AT_LINE.search(str(error))
         where = f"{source.path}:{line[1]}" if line else str(source.path)
         raise UsageError(f"{where}: this is no TOML: {error}") from error

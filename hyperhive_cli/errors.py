@@ -44,3 +44,7 @@ class UnknownError(RefusedError):
 
 class StoreError(HyperhiveError):
     """A database that must work does not."""
+
+
+class InboxFailedError(StoreError):
+    """The inbox is of no use any more, or was tried for long enough: the harness cannot go on with it."""

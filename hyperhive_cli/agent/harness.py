@@ -27,6 +27,7 @@ from hyperhive_cli.control.server import open_control_server
 from hyperhive_cli.errors import StoreError, UsageError
 from hyperhive_cli.settings import MARKER, AgentPaths
 from hyperhive_cli.sieve import ATTENTION
+from hyperhive_cli.signals import Wish, Wishes, ending_signals
 from hyperhive_cli.store.binding import bound_elsewhere, is_gone
 from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.folder import hold_lock, name_holder, prepare_state_dir
@@ -38,11 +39,12 @@ from hyperhive_cli.store.report import stored_status, with_live
 if TYPE_CHECKING:
     from hyperhive_cli.hive.relay import Relay
 
+HARD_LIMIT_S = 2.0  # for the end of a turn that is killed, and its record; then all that waits is cut off
+SINK_GRACE_S = 1.0  # for a line on a terminal that may be held up
 NO_PREWARM = (
     "--prewarm has no effect with --allow-cross-session: a message of another session could reach a claude that waits, "
     "and would be answered outside of any turn"
 )
-SINK_GRACE_S = 3.0  # for the console to show the last events; a terminal that is held up is left
 
 
 class Hive(NamedTuple):
@@ -68,6 +70,7 @@ class HarnessConfig:
     panel: PanelConfig | None = None
     announce: Callable[[str], None] | None = None  # where the panel's address is shown; None: with the events
     hive: Hive | None = None
+    complain: Callable[[str], None] = print  # on stderr, what cannot be shown with the events
     is_workspace_named: bool = False  # by the operator: one that was moved may be bound anew
 
 
@@ -83,10 +86,10 @@ async def run_harness(config: HarnessConfig) -> int:
     inbox cannot be used.
     """
     become_subreaper()
-    signals: list[int] = []
-    failed = await run_agent(config, partial(_take_signals, signals), lambda: len(signals) > 1)
-    if signals:
-        return 128 + signals[0]
+    wishes = Wishes()
+    failed = await run_agent(config, partial(_take_signals, wishes), lambda: wishes.is_hard)
+    if wishes.exit_status is not None:
+        return wishes.exit_status
     return 1 if failed and config.agent.drain else 0
 
 
@@ -138,11 +141,23 @@ async def run_agent(
                             await attending.start(attend, loop, hard, screen)
                             await _work(loop, (partial(sweep, bus), care.run, desk.serve), prewarm=agent.prewarm)
                 bus.close()
-                viewers.cancel_scope.deadline = trio.current_time() + SINK_GRACE_S
+                if screen is not None:
+                    screen.finish(viewers.cancel_scope, bus.current_seq)
+            unwritten = None if screen is None else await _close_screen(config, screen)
             attending.cancel_scope.cancel()
     if loop.broken is not None:
         raise UsageError(loop.broken, "hyperhive doctor")
-    return loop.failed
+    return loop.failed or unwritten is not None
+
+
+async def _close_screen(config: HarnessConfig, screen: Screen) -> str | None:
+    """Give the terminal back, and say on stderr what could not be shown; one that is held up is left."""
+    await screen.suspend()
+    unwritten = screen.unwritten()
+    if unwritten is not None:
+        with trio.move_on_after(SINK_GRACE_S), suppress(OSError):
+            await trio.to_thread.run_sync(config.complain, unwritten, abandon_on_cancel=True)
+    return unwritten
 
 
 async def _work(loop: AgentLoop, beside: Sequence[Callable[[], Awaitable[None]]], *, prewarm: bool) -> None:
@@ -296,15 +311,14 @@ def _try_history(open_history: Callable[[], EventStore], path: Path) -> tuple[Ev
 
 
 async def _take_signals(
-    taken: list[int],
+    wishes: Wishes,
     loop: AgentLoop,
     hard: trio.CancelScope,
     screen: Screen | None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """First signal: end in an orderly way. Second: kill what runs, now. Ctrl-Z: stop, with all that runs."""
-    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    with trio.open_signal_receiver(*ending, signal.SIGTSTP, signal.SIGCONT) as signals:
+    """First signal: end in an orderly way. A later one: kill what runs, now. Ctrl-Z: stop, with all that runs."""
+    with trio.open_signal_receiver(*ending_signals(), signal.SIGTSTP, signal.SIGCONT) as signals:
         task_status.started()
         async for number in signals:
             if number == signal.SIGTSTP:
@@ -314,11 +328,18 @@ async def _take_signals(
                 if screen is not None:
                     await screen.resume()
                 continue
-            taken.append(number)
-            if len(taken) > 1:
-                hard.cancel()
-            else:
-                loop.stop()
+            obey(wishes.take(number, trio.current_time()), loop, hard, screen)
+
+
+def obey(wish: Wish | None, loop: AgentLoop, hard: trio.CancelScope, screen: Screen | None) -> None:
+    """Stop an agent as a signal asks for: a stop now kills its turn, whose end is recorded all the same."""
+    if screen is not None:
+        screen.hurry()
+    if wish is Wish.STOP:
+        loop.stop()
+    elif wish is Wish.STOP_NOW:
+        loop.yield_turn(now=True)
+        hard.deadline = min(hard.deadline, trio.current_time() + HARD_LIMIT_S)
 
 
 async def _pause(loop: AgentLoop, screen: Screen | None) -> None:

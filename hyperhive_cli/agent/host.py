@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from hyperhive_cli.agent.harness import HarnessConfig, run_agent
+from hyperhive_cli.agent.harness import SINK_GRACE_S, HarnessConfig, obey, run_agent
 from hyperhive_cli.agent.loop import AgentLoop
+from hyperhive_cli.agent.screen import Screen
 from hyperhive_cli.claude.process import become_subreaper
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.render.text import duration
+from hyperhive_cli.signals import Wish, Wishes, ending_signals
 from hyperhive_cli.store.folder import hold_lock, prepare_state_dir
 
 if TYPE_CHECKING:
@@ -35,9 +37,9 @@ class Host:
         self._slots = None if most_turns is None else trio.Semaphore(most_turns)
         self._stagger_s = stagger_s
         self._tell = tell
-        self._loops: dict[str, tuple[AgentLoop, trio.CancelScope]] = {}
+        self._loops: dict[str, tuple[AgentLoop, trio.CancelScope, Screen | None]] = {}
         self._stopping = trio.Event()
-        self._signals: list[int] = []
+        self._wishes = Wishes()
         self.failed = False
 
     async def run(self) -> int:
@@ -49,8 +51,8 @@ class Host:
                 for number, config in enumerate(self._configs):
                     agents.start_soon(self._keep, config, relay, number * self._stagger_s)
             outer.cancel_scope.cancel()
-        if self._signals:
-            return 128 + self._signals[0]
+        if self._wishes.exit_status is not None:
+            return self._wishes.exit_status
         return 1 if self.failed else 0
 
     @asynccontextmanager
@@ -77,11 +79,16 @@ class Host:
                 again_s = AGAIN_FIRST_S if trio.current_time() - began > GOOD_S else again_s
                 delay_s, again_s = again_s, min(AGAIN_MOST_S, again_s * 2)
                 if config.agent.drain:
-                    self._tell(name, f"failed: {_said(error)}")
+                    await self._say(name, f"failed: {_said(error)}")
                     return
-                self._tell(name, f"failed: {_said(error)}; again in {duration(delay_s)}")
+                await self._say(name, f"failed: {_said(error)}; again in {duration(delay_s)}")
             else:
                 return
+
+    async def _say(self, name: str, words: str) -> None:
+        """Tell what became of an agent; a terminal that is held up holds up no sibling."""
+        with trio.move_on_after(SINK_GRACE_S):
+            await trio.to_thread.run_sync(self._tell, name, words, abandon_on_cancel=True)
 
     async def _is_stopped_within(self, seconds: float) -> bool:
         with trio.move_on_after(seconds):
@@ -89,25 +96,38 @@ class Host:
         return self._stopping.is_set()
 
     async def _run(self, config: HarnessConfig, relay: "Relay | None") -> None:
-        # Another harness's lock is waited for in a thread: the siblings must not wait with us.
-        await trio.to_thread.run_sync(_await_lock, config, abandon_on_cancel=True)
+        if not await self._has_lock(config):
+            return
         attend = partial(self._attend, config.paths.agent)
-        failed = await run_agent(config, attend, lambda: len(self._signals) > 1, relay, self._slots)
+        failed = await run_agent(config, attend, lambda: self._wishes.is_hard, relay, self._slots)
         self.failed = self.failed or (failed and config.agent.drain)
+
+    async def _has_lock(self, config: HarnessConfig) -> bool:
+        """Wait until no other harness holds an agent's lock; False when a stop comes first."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._cancel_at_stop, nursery.cancel_scope)
+            # In a thread: the siblings must not wait with us.
+            await trio.to_thread.run_sync(_await_lock, config, abandon_on_cancel=True)
+            nursery.cancel_scope.cancel()
+        return not self._stopping.is_set()
+
+    async def _cancel_at_stop(self, scope: trio.CancelScope) -> None:
+        await self._stopping.wait()
+        scope.cancel()
 
     async def _attend(
         self,
         name: str,
         loop: AgentLoop,
         hard: trio.CancelScope,
-        _screen: object,
+        screen: Screen | None,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        self._loops[name] = loop, hard
+        self._loops[name] = loop, hard, screen
         try:
             task_status.started()
             if self._stopping.is_set():
-                loop.stop()
+                obey(Wish.STOP, loop, hard, screen)
             await trio.sleep_forever()
         finally:
             del self._loops[name]
@@ -115,27 +135,23 @@ class Host:
     async def _take_signals(
         self, scope: trio.CancelScope, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """First signal: every agent ends in an orderly way. Second: kill what runs. Ctrl-Z: stop with all that runs."""
-        ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        with trio.open_signal_receiver(*ending, signal.SIGTSTP) as signals:
+        """First signal: every agent ends in an orderly way. A later one: kill what runs. Ctrl-Z: stop with it."""
+        with trio.open_signal_receiver(*ending_signals(), signal.SIGTSTP) as signals:
             task_status.started()
             async for number in signals:
                 if number == signal.SIGTSTP:
                     self._pause()
                     continue
-                self._signals.append(number)
+                was_hard, wish = self._wishes.is_hard, self._wishes.take(number, trio.current_time())
                 self._stopping.set()
-                if len(self._signals) > 2:
+                if was_hard and wish is Wish.STOP_NOW:
                     scope.cancel()
-                for loop, hard in list(self._loops.values()):
-                    if len(self._signals) > 1:
-                        hard.cancel()
-                    else:
-                        loop.stop()
+                for attended in list(self._loops.values()):
+                    obey(wish, *attended)
 
     def _pause(self) -> None:
         began = trio.current_time()
-        loops = [loop for loop, _ in self._loops.values()]
+        loops = [loop for loop, _, _ in self._loops.values()]
         for loop in loops:
             loop.freeze()
         signal.raise_signal(signal.SIGSTOP)

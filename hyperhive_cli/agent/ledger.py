@@ -11,7 +11,7 @@ from typing import TypeVar
 import trio
 
 from hyperhive_cli.bus import Bus
-from hyperhive_cli.errors import StoreError
+from hyperhive_cli.errors import InboxFailedError, StoreError
 
 RETRY_FIRST_S = 0.05
 RETRY_MOST_S = 5.0
@@ -65,8 +65,21 @@ class Ledger:
         self._be_content()
         return result
 
+    async def step(self, work: Callable[[], Awaitable[T | None]]) -> T | None:
+        """Do what reads the inbox; None when a read failed, which is to be tried again after `patience_s`.
+
+        Raises InboxFailedError where that is of no use. That reads work says nothing of the writes.
+        """
+        try:
+            return await work()
+        except InboxFailedError:
+            raise
+        except StoreError as error:
+            self._complain(error)
+            return None
+
     async def insist(self, write: Callable[[], T], *, limit_s: float = math.inf) -> T:
-        """Try until it works. Raises StoreError after `limit_s`, or soon once the harness ends."""
+        """Try until it works. Raises InboxFailedError after `limit_s`, or soon once the harness ends."""
         began = trio.current_time()
         while True:
             try:
@@ -75,7 +88,7 @@ class Ledger:
                 self._complain(error)
                 now = trio.current_time()
                 if now > min(began + limit_s, max(began, self._closing_at) + CLOSING_LIMIT_S):
-                    raise
+                    raise InboxFailedError(error.message, error.hint) from error
                 await trio.sleep(self._retry_s)
             else:
                 self._be_content()

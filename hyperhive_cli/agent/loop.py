@@ -277,16 +277,17 @@ class AgentLoop:
 
     async def run(self) -> None:
         """Work until `stop`, or in drain mode until nothing is left to run."""
-        if self.is_paused:  # since an earlier life: else nothing would say why no turn begins
-            self._bus.know(is_paused=True)
-            self._bus.note(PAUSED, "warning")
+        with suppress(StoreError):  # the first step says so
+            if self.is_paused:  # since an earlier life: else nothing would say why no turn begins
+                self._bus.know(is_paused=True)
+                self._bus.note(PAUSED, "warning")
         self._take_up_limit()
         try:
             while not self._stopping:
                 self._bell = trio.Event()
-                if await self._step():
+                if await self._ledger.step(self._step):
                     continue
-                if self._config.drain and not self._is_login_running and self._is_drained():
+                if self._config.drain and not self._is_login_running and await self._ledger.step(self._is_drained):
                     return
                 self._prewarmer.want(self._next_argv())
                 await self._wait()
@@ -333,6 +334,8 @@ class AgentLoop:
 
     async def _is_supplied(self, supply: Supply) -> bool:
         """Let a message be brought, and say whether there is something to do now."""
+        if self._stopping:
+            return False
         if self._compactor.is_asked or self.is_paused:
             return True
         is_there = None
@@ -349,6 +352,7 @@ class AgentLoop:
             return True
         check_inbox(self._inbox, self._bus)
         if self.is_paused:
+            self._bus.know(is_paused=True)
             return False
         if (pause := self._purse.hold()) is not None:
             self._begin_rest(pause)
@@ -363,9 +367,9 @@ class AgentLoop:
         ended = await self._desk.run_message(lease)
         outcome = ended.for_agent
         if ended.outcome.kind is OutcomeKind.CONTEXT_FULL:
-            outcome = await self._compactor.make_room(lease.message, ended.seen) or outcome
+            outcome = await self._ledger.step(lambda: self._compactor.make_room(lease.message, ended.seen)) or outcome
         else:
-            await self._compactor.judge(ended.seen)
+            await self._ledger.step(lambda: self._compactor.judge(ended.seen))
         if self._is_broken(ended):
             self.broken = outcome.note
             self.stop()
@@ -458,7 +462,7 @@ class AgentLoop:
         if self._inbox.fact("limit"):
             self._inbox.put_facts(limit="")
 
-    def _is_drained(self) -> bool:
+    async def _is_drained(self) -> bool:
         """Return True when the drain ends, and say what is left then."""
         rest_s = 0.0 if self._rest is None else self._rest_s(self._rest)
         facts = DrainFacts(

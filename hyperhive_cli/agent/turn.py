@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -28,6 +29,7 @@ from hyperhive_cli.claude.models import is_asked_model
 from hyperhive_cli.claude.outcome import Cause, Ending, classify, follow_ups, remarks
 from hyperhive_cli.claude.prompt import message_to_prompt
 from hyperhive_cli.claude.runner import OpenClaude, Turn, TurnRequest
+from hyperhive_cli.errors import StoreError
 from hyperhive_cli.events import LiveEvent, TurnEnd, TurnStart
 from hyperhive_cli.outcomes import MessageState, Outcome, OutcomeKind
 from hyperhive_cli.render.activity import Activity
@@ -107,7 +109,7 @@ class TurnDesk:
         message = lease.message
         delivery = message.deliveries if message.acted else 1
         prompt = message_to_prompt(message.sender, message.body, raw=message.raw, delivery=delivery)
-        self._announce_start(lease.turn_id, message)
+        await self._announce_start(lease.turn_id, message)
         self._bus.set_state(TurnState.THINKING)
         return await self._run(lease.turn_id, prompt, message)
 
@@ -127,19 +129,20 @@ class TurnDesk:
         command = f"/compact {instructions}" if instructions else "/compact"
         model = self._bus.refresh_model()
         turn_id = await self._ledger.insist(lambda: self._inbox.open_turn(model, now_ms=self._bus.now_ms()))
-        self._announce_start(turn_id, None, command)
+        await self._announce_start(turn_id, None, command)
         self._bus.set_state(TurnState.COMPACTING)
         ended = await self._run(turn_id, command, None)
         is_idle = ended.outcome.kind is OutcomeKind.FAILED and ended.seen.own.ended_well
         # Recorded as a failure, but none that the agent must wait for.
         return ended._replace(outcome=Outcome(OutcomeKind.OK, ended.outcome.note)) if is_idle else ended
 
-    def _announce_start(self, turn_id: int, message: Message | None, command: str = "") -> None:
+    async def _announce_start(self, turn_id: int, message: Message | None, command: str = "") -> None:
+        unread = await self._ledger.insist(self._inbox.unread)
         self._tell(
             TurnStart(
                 sender=COMPACT_SENDER if message is None else message.sender,
                 body=self._config.redactor.text(command if message is None else message.body),
-                unread=self._inbox.unread(),
+                unread=unread,
                 turn_id=turn_id,
                 message_id=None if message is None else message.id,
                 attempt=1 if message is None else message.attempts,
@@ -178,10 +181,10 @@ class TurnDesk:
     async def _run(self, turn_id: int, prompt: str, message: Message | None) -> Ended:
         config, model = self._config, self._bus.model
         await self._ledger.insist(self._bus.take_skip_continue)
-        session = Session.from_facts(self._inbox.fact)
+        session = await self._ledger.insist(lambda: Session.from_facts(self._inbox.fact))
         if self._takes_newest(session):  # its totals hold what others have spent in it
             session = replace(session, spent_usd=None, used=None)
-        allowance = self._purse.allowance(message, session)
+        allowance = await self._ledger.insist(partial(self._purse.allowance, message, session))
         self._given = allowance, message
         request = TurnRequest(
             self._argv(session, allowance, waits=False),
@@ -211,10 +214,9 @@ class TurnDesk:
         outcome = outcome if message is not None else _compaction_outcome(turn.evidence, outcome)
         record = self._record(turn_id, turn.evidence, ending, outcome, duration_ms, session)
         fate = _fate(record.outcome, message)
-        facts = session.facts_after(turn.evidence, record.outcome) | _facts_seen(turn.evidence)
-        facts |= self._account_facts(turn.evidence)
-        mcp_before = read_mcp(self._inbox.fact("mcp"))
-        facts |= self._purse.facts_after(message, is_over=fate.state is not MessageState.READY)
+        known = partial(self._known_facts, turn.evidence, message, is_over=fate.state is not MessageState.READY)
+        facts, mcp_before = await self._ledger.insist(known, limit_s=self._settle_limit_s)
+        facts |= session.facts_after(turn.evidence, record.outcome) | _facts_seen(turn.evidence)
         kept = MessageState.CANCELLED if ending.cause is Cause.CANCELLED else fate.state  # though it has its answer
         plans = Plans() if message is None else plans_of(turn.evidence.planned, record.session_id, kept)
         await self._settle(record, message, fate, facts, plans)
@@ -224,11 +226,20 @@ class TurnDesk:
         if (change := mcp_remark(mcp_before, turn.evidence.mcp_troubles)) is not None:
             self._bus.note(change, "warning" if turn.evidence.mcp_troubles else "info")
         self._announce_end(record, message, fate)
-        self._bus.publish(*notes_of(turn.evidence.planned, plans, kept, self._inbox.with_key))
+        with suppress(StoreError):  # a remark alone; the next read says so
+            self._bus.publish(*notes_of(turn.evidence.planned, plans, kept, self._inbox.with_key))
         if (remark := session.remark(turn.evidence, record.outcome)) is not None:
             self._bus.note(remark, "warning")
+        await trio.lowlevel.checkpoint_if_cancelled()  # of a turn that was cut off: up to here nothing has waited
         for_agent = outcome_for_agent(record.outcome, follow_ups(turn.evidence, ending))
         return Ended(record.outcome, for_agent, turn.evidence, ending)
+
+    def _known_facts(
+        self, seen: Evidence, message: Message | None, *, is_over: bool
+    ) -> tuple[dict[str, str], list[str] | None]:
+        """Return the facts of a turn that add to known ones, and the MCP servers that were missing before it."""
+        facts = self._account_facts(seen) | self._purse.facts_after(message, is_over=is_over)
+        return facts, read_mcp(self._inbox.fact("mcp"))
 
     def _account_facts(self, seen: Evidence) -> dict[str, str]:
         """Return what the run has told of the account's limits and of the MCP servers, as it is kept."""
@@ -250,6 +261,10 @@ class TurnDesk:
         try:
             async with self._refresh.alone(turn):
                 return turn, await turn.run(self._take(waiting))
+        except (trio.Cancelled, BaseExceptionGroup) as error:
+            if not _is_cut_off(error):
+                raise
+            return turn, turn.cut_off()  # `_run` records that, and ends
         finally:
             self._running = None
             feed.close()
@@ -257,8 +272,11 @@ class TurnDesk:
     async def _outcome(self, seen: Evidence, ending: Ending) -> Outcome:
         """Classify a run. A 403 means a login only where claude itself says that there is none."""
         found = classify(seen, ending)
-        if found.kind is OutcomeKind.REFUSED and not await is_logged_in(self._config):
-            return found._replace(kind=OutcomeKind.NEEDS_LOGIN)
+        try:
+            if found.kind is OutcomeKind.REFUSED and not await is_logged_in(self._config):
+                return found._replace(kind=OutcomeKind.NEEDS_LOGIN)
+        except trio.Cancelled:
+            pass  # a stop that could wait no longer: as in `_attend`
         return found
 
     def _record(
@@ -282,6 +300,10 @@ class TurnDesk:
             denied=seen.denials.count,
         )
 
+    @property
+    def _settle_limit_s(self) -> float:
+        return self._config.drain_wait_s if self._config.drain else math.inf
+
     async def _settle(
         self, record: TurnRecord, message: Message | None, fate: Fate, facts: Mapping[str, str], plans: Plans
     ) -> None:
@@ -297,8 +319,7 @@ class TurnDesk:
             planned=plans.messages,
             withdrawn=plans.withdrawn,
         )
-        limit_s = self._config.drain_wait_s if self._config.drain else math.inf
-        await self._ledger.insist(settle, limit_s=limit_s)
+        await self._ledger.insist(settle, limit_s=self._settle_limit_s)
         self.failed = self.failed or not record.outcome.ok
 
     def _announce_end(self, record: TurnRecord, message: Message | None, fate: Fate) -> None:
@@ -324,6 +345,13 @@ class TurnDesk:
             self._bus.note(f"{text}; {self._purse.advice(outcome.kind, message.id)}", "error")
         self._purse.warn_of_day()
         self._bus.set_state(TurnState.IDLE)
+
+
+def _is_cut_off(error: BaseException) -> bool:
+    """Whether a cancel is all that this is."""
+    return isinstance(error, trio.Cancelled) or (
+        isinstance(error, BaseExceptionGroup) and error.split(trio.Cancelled)[1] is None
+    )
 
 
 def _compaction_outcome(seen: Evidence, outcome: Outcome) -> Outcome:

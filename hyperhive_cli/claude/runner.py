@@ -131,6 +131,11 @@ class Turn:
             self._cause, self._detail = cause, detail
             self._stopping.set()
 
+    def cut_off(self) -> Ending:
+        """Return how a run ended that was cancelled: for the cause that it had, if any. Nothing of it is left."""
+        self.stop(Cause.INTERRUPTED)
+        return Ending(None, self._cause, self._detail)
+
     def kill(self, cause: Cause) -> None:
         """End the run at once, for this cause, without the ladder. Returns at once."""
         self.stop(cause)
@@ -165,15 +170,16 @@ class Turn:
             return Ending(None, self._cause, self._detail)
         try:
             async with AsyncExitStack() if opened is None else opened.closing as closing:
-                process = await closing.enter_async_context(self._open()) if opened is None else opened.process
+                try:
+                    process = await closing.enter_async_context(self._open()) if opened is None else opened.process
+                except (OSError, ValueError) as error:
+                    return Ending(None, detail=str(error))
                 self._watchdog = self._new_watchdog(trio.current_time())
                 self._process = process
                 if self._deadline_s is not None:
                     process.hold_until(self._deadline_s)
                 await self._attend(process, self._feed_cold if opened is None else self._feed_warm)
                 self._say_what_was_left_out()
-        except (OSError, ValueError) as error:
-            return Ending(None, detail=str(error))
         finally:
             self._process = None
         if process.stuck:

@@ -62,7 +62,7 @@ def agents(
     if ctx.invoked_subcommand is not None:
         invocation.hive = invocation.hive if hive is None else hive
         return
-    url = invocation.hive_url(hive)
+    url = invocation.hive_url(hive, reads=True)
     if url is None:
         look = partial(_look, default_agents_home(os.environ) if home is None else home.absolute())
     else:

@@ -149,10 +149,11 @@ def _read_source(path: Path, *, is_workspace: bool) -> Source | None:
         return None
     except OSError as error:
         raise HyperhiveError(f"the configuration {path} cannot be read: {error.strerror}") from error
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)  # of a folder no file can be made
+        raise UsageError(f"the configuration {path} is no file")
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise UsageError(f"the configuration {path} is no file")
         if not is_workspace and (found.st_uid not in {os.getuid(), 0} or found.st_mode & stat.S_IWOTH):
             raise HyperhiveError(f"others may write the configuration {path}", f"chmod 600 {path}")
         content = file.read(FILE_LIMIT_BYTES + 1)
@@ -161,4 +162,4 @@ def _read_source(path: Path, *, is_workspace: bool) -> Source | None:
     try:
         return Source(path, content.decode(), is_workspace)
     except UnicodeDecodeError as error:
-        raise UsageError(f"the configuration {path} is no UTF-8 text") from error
+        raise UsageError(f"the configuration {path} is no UTF-8 text: byte {error.start}, counted from 0") from error

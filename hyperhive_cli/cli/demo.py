@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import click
@@ -36,7 +37,9 @@ def demo(*, fast: bool) -> int:
         agent = AgentConfig(launch, workspace, child_environment(os.environ), drain=True, redactor=Redactor(os.environ))
         messages = [("operator", body) for body in MESSAGES]
         with open_sink({"agent": "demo", "status": "online", "model": "haiku", "state": "idle"}) as sink:
-            status = trio.run(run_harness, HarnessConfig(paths, agent, None, messages, sink))
+            status = trio.run(
+                run_harness, HarnessConfig(paths, agent, None, messages, sink, complain=partial(click.echo, err=True))
+            )
         if status == 0:
             _summarise(paths)
     return status

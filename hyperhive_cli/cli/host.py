@@ -1,9 +1,9 @@
 """`hyperhive host`."""
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +11,15 @@ import click
 
 from hyperhive_cli.cli.amount import Amount
 from hyperhive_cli.cli.configured import read_own_file
-from hyperhive_cli.cli.invocation import Invocation, hive_option, pass_invocation, print_lines
+from hyperhive_cli.cli.invocation import Invocation, hive_option, pass_invocation, printable
 from hyperhive_cli.cli.run import run as run_command
-from hyperhive_cli.cli.sinks import named_json
+from hyperhive_cli.cli.sinks import display_file, named_json
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.events import BusEvent, Note, StatusChanged, TurnEnd, TurnStart
 from hyperhive_cli.hive.address import check_machine
 from hyperhive_cli.hive.hosting import HOST_FILE, HostedAgent, HostPlan, options_to_words, read_plan
 from hyperhive_cli.hive.room import machine_name
+from hyperhive_cli.output import DisplayFile
 from hyperhive_cli.render import text
 from hyperhive_cli.render.endings import end_remarks, end_word
 from hyperhive_cli.settings import check_agent_name
@@ -73,7 +74,15 @@ def host(
         raise UsageError(f"no agent is to run on {name}", f"{HOST_FILE}, or hyperhive host NAME=DIR")
     configs = [_configure(ctx, invocation, agent, url, name) for agent in chosen]
     if not quiet:
-        configs = [replace(one, sink=AgentLines(one.paths.agent, as_json=as_json)) for one in configs]
+        file = display_file()
+        configs = [
+            replace(
+                one,
+                sink=AgentLines(one.paths.agent, file, as_json=as_json),
+                complain=partial(_tell, one.paths.agent),
+            )
+            for one in configs
+        ]
     stagger_s = next(found for found in (stagger, plan.stagger_s, STAGGER_S) if found is not None)
     runs = Host(configs, most_turns=most_turns or plan.max_turns, stagger_s=stagger_s, tell=_tell)
     return trio.run(runs.run)
@@ -126,21 +135,21 @@ def _tell(agent: str, words: str) -> None:
 class AgentLines:
     """Shows an agent of a host in lines: what its turns come to and what needs somebody, or every event as JSON."""
 
-    def __init__(self, agent: str, *, as_json: bool) -> None:
+    def __init__(self, agent: str, file: DisplayFile, *, as_json: bool) -> None:
         self._agent = agent
+        self._file = file
         self._as_json = as_json
 
     def show(self, records: Sequence[BusEvent]) -> None:
-        """Print events."""
+        """Print events; raises as `KeptBytes.drain`."""
         if self._as_json:
             lines = b"".join(named_json(self._agent, record) + b"\n" for record in records)
-            sys.stdout.buffer.write(lines)
-            sys.stdout.buffer.flush()
-            return
-        said = [(record.ts, words) for record in records if (words := _words(record)) is not None]
-        print_lines(text.clean(f"{_clock(ts)}  {self._agent:<16}  {words}") for ts, words in said)
-        if said:
-            sys.stdout.flush()
+        else:
+            said = [(record.ts, words) for record in records if (words := _words(record)) is not None]
+            shown = printable(text.clean(f"{_clock(ts)}  {self._agent:<16}  {words}") for ts, words in said)
+            lines = "".join(f"{line}\n" for line in shown).encode(self._file.encoding, self._file.errors or "strict")
+        self._file.kept.write(lines)  # not as text, which several threads at a time would mix
+        self._file.drain()
 
     def update(self, **fields: Any) -> None:  # noqa: ANN401 - as the console's
         """Take nothing: lines do not change."""

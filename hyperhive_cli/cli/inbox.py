@@ -63,7 +63,7 @@ def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None
     Example: hyperhive inbox list --all
     """  # noqa: D301 - click's own mark
     messages: list[Message] = []
-    if invocation.hive_url() is not None or invocation.paths().inbox_db.exists():
+    if invocation.hive_url(reads=True) is not None or invocation.paths().inbox_db.exists():
         with _reader(invocation) as reader:
             messages = reader.messages(ended=ended)
     if as_json:
@@ -73,13 +73,13 @@ def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None
     print_lines(_table(messages))
     if not messages:
         click.echo("nothing waits" if not ended else "no messages yet", err=True)
-        if invocation.hive_url() is None:
+        if invocation.hive_url(reads=True) is None:
             say_if_new(invocation.paths())
 
 
 def _reader(invocation: Invocation, message_id: int | None = None) -> AbstractContextManager[Any]:
     """Open the inbox that is meant, to look into it: the machine's own, or the hive's."""
-    url = invocation.hive_url()
+    url = invocation.hive_url(reads=True)
     if url is None:
         paths = invocation.paths()
         return open_inbox_reader(paths.inbox_db if message_id is None else _existing(paths, message_id))

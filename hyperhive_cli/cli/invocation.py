@@ -4,14 +4,22 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hyperhive_cli.errors import NotRunningError, StoreError, UsageError
-from hyperhive_cli.settings import MARKER, WORKSPACE_FILE, AgentPaths, resolve_paths
+from hyperhive_cli.errors import HyperhiveError, NotRunningError, StoreError, UsageError
+from hyperhive_cli.settings import (
+    MARKER,
+    WORKSPACE_FILE,
+    AgentPaths,
+    check_agent_name,
+    default_agents_home,
+    resolve_paths,
+)
 
 ANSWER_LIMIT_S = 2.0
 
@@ -26,14 +34,16 @@ class Invocation:
         self.debug = False
         self.collected: list[object] | None = None  # a host's: `run` puts its configuration there and runs nothing
         self.plain = False
+        self._warned: set[str] = set()
 
     def paths_for(self, workspace: Path) -> AgentPaths:
-        """Find the files of the agent that these options, the workspace's file or its name stand for."""
-        named = self.agent
-        if named is None and os.path.lexists(workspace / WORKSPACE_FILE):
-            from hyperhive_cli.cli.configured import workspace_agent  # noqa: PLC0415 - most folders have no such file
+        """Find the files of the agent that these options, the workspace's file or its name stand for.
 
-            named = workspace_agent(workspace)
+        Raises UsageError, and HyperhiveError for a file of the workspace that cannot be read.
+        """
+        return self._paths_of(_agent_named_in(workspace) if self.agent is None else self.agent, workspace)
+
+    def _paths_of(self, named: str | None, workspace: Path) -> AgentPaths:
         paths = resolve_paths(named, self.state_dir, workspace, os.environ)
         # What a workspace's file says is as good as the folder's name: it must not lead to an agent of another one.
         return paths._replace(explicit=self.agent is not None)
@@ -41,11 +51,14 @@ class Invocation:
     def paths(self) -> AgentPaths:
         """Find the agent of a client command: as `paths_for` the current folder, and never another's.
 
+        A file of the folder that cannot be read is only warned of: the agent writes there too, and must not lock its
+        operator out.
+
         Raises AgentConflictError when the name was taken from the current folder and belongs to an agent
         that is bound to a different one, StoreError when its folder may not be looked into.
         """
         here = Path.cwd()
-        paths = self.paths_for(here)
+        paths = self._paths_of(self._name_here(here) if self.agent is None else self.agent, here)
         check_reachable(paths.state_dir)
         bound = None if paths.explicit or self.state_dir is not None else _bound_workspace(paths)
         if bound is not None and bound != str(here):
@@ -54,16 +67,43 @@ class Invocation:
             raise bound_elsewhere(paths.agent, bound)
         return paths
 
-    def hive_url(self, given: str | None = None) -> str | None:
+    def _name_here(self, here: Path) -> str | None:
+        """Return the name in the folder's file, or else of the agent that is bound to the folder; None: its own."""
+        try:
+            named = _agent_named_in(here)
+            return None if named is None else check_agent_name(named)
+        except HyperhiveError as error:
+            bound = None if self.state_dir is not None else _agent_bound_to(here)
+            if self.state_dir is not None:
+                which = "going on without it"
+            elif bound is not None:
+                which = f"going on with agent {bound!r}, which is bound to this folder; another: hyperhive -a NAME …"
+            else:
+                which = "going on with the agent called as this folder; another: hyperhive -a NAME …"
+            self._warn(f"{error.message}; {which}")
+            return bound
+
+    def _warn(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            click.echo(" ".join("".join(c if c.isprintable() else " " for c in text).split()), err=True)
+
+    def hive_url(self, given: str | None = None, *, reads: bool = False) -> str | None:
         """Find the hive: what a command was `given`, the global option, its variable, the user's file; None: none.
 
-        An empty address means none, whatever a weaker source says. Raises UsageError.
+        An empty address means none, whatever a weaker source says. Raises UsageError, and HyperhiveError for a user's
+        file that cannot be read; a command that only `reads` warns of that and goes on without a hive.
         """
         url = self.hive if given is None else given
         if url is None and "HYPERHIVE_HIVE" not in os.environ and _user_file_names_hive():
             from hyperhive_cli.cli.configured import user_hive  # noqa: PLC0415 - most users have no such file
 
-            url = user_hive()
+            try:
+                url = user_hive()
+            except HyperhiveError as error:
+                if not reads:
+                    raise
+                self._warn(f"{error.message}; going on without a hive")
         if not url:
             return None
         from hyperhive_cli.hive.address import check_url  # noqa: PLC0415 - for those in a hive
@@ -110,15 +150,43 @@ def check_reachable(state_dir: Path) -> None:
         )
 
 
+def _agent_named_in(workspace: Path) -> str | None:
+    if not os.path.lexists(workspace / WORKSPACE_FILE):
+        return None
+    from hyperhive_cli.cli.configured import workspace_agent  # noqa: PLC0415 - most folders have no such file
+
+    return workspace_agent(workspace)
+
+
+def _agent_bound_to(folder: Path) -> str | None:
+    """Return the one agent that is bound to a folder; None where there is none, or more than one."""
+    from hyperhive_cli.store.folder import find_agents  # noqa: PLC0415 - for a file that cannot be read
+
+    with suppress(HyperhiveError):
+        agents = find_agents(default_agents_home(os.environ))
+        names = [paths.agent for paths in agents if _bound_workspace(paths) == str(folder)]
+        return names[0] if len(names) == 1 else None
+    return None
+
+
 def _user_file_names_hive() -> bool:
-    """Look whether it is worth parsing the user's configuration."""
+    """Look whether it is worth parsing the user's configuration, or saying why that cannot be done."""
     given, home = os.environ.get("XDG_CONFIG_HOME", ""), os.environ.get("HOME", "")
     folder = given if given.startswith("/") else f"{home}/.config" if home else None
     try:
-        with open(f"{folder}/hyperhive/config.toml", "rb") as file:  # noqa: PTH123 - costs less
-            return b"hive" in file.read(65_536)
-    except OSError:
+        # NONBLOCK: a pipe in its place must hold up nobody.
+        descriptor = os.open(f"{folder}/hyperhive/config.toml", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError:
+        return True
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return True
+        content = os.read(descriptor, 65_537)
+        return b"hive" in content or len(content) > 65_536
+    finally:
+        os.close(descriptor)
 
 
 def hive_option(command: Any) -> Any:  # noqa: ANN401 - as click's own decorators
@@ -249,7 +317,13 @@ def columns() -> int:
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print lines; an output that is no UTF-8 gets what it can take, and --plain letters for our signs."""
+    """Print lines, as `printable`."""
+    for line in printable(lines):
+        click.echo(line)
+
+
+def printable(lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines as stdout takes them: only what its encoding has, and with --plain letters for our signs."""
     plain = is_plain()
     for line in lines:
         if not is_utf8():
@@ -257,7 +331,7 @@ def print_lines(lines: Iterable[str]) -> None:
             line = line.translate(_ASCII).encode(encoding, "backslashreplace").decode(encoding)  # noqa: PLW2901
         elif plain:
             line = line.translate(_DRAWN)  # noqa: PLW2901
-        click.echo(line)
+        yield line
 
 
 _STYLES: dict[str, dict[str, Any]] = {

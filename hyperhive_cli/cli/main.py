@@ -2,7 +2,6 @@
 
 import gc
 import importlib
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -11,6 +10,7 @@ import click
 
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import Invocation
+from hyperhive_cli.cli.streams import drop_stdout, is_of_stdout, leave, not_written, prepare_streams
 from hyperhive_cli.errors import HyperhiveError, UsageError
 
 if TYPE_CHECKING:
@@ -49,6 +49,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 WINDOWS_HINT = "the Windows Subsystem for Linux (`wsl --install`), and hyperhive in it"
 
 
+class _InterruptedError(click.Abort):
+    """A command was ended by Ctrl-C."""
+
+
 class LazyGroup(click.Group):
     """A group that knows its commands by name and loads the one that is called."""
 
@@ -82,6 +86,8 @@ class LazyGroup(click.Group):
         """Run a command; a reader that goes away is no error of it, wherever it was written to."""
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise _InterruptedError from error  # click would write to a terminal that may be stopped
         except BrokenPipeError as error:
             # Without its number: by that click knows it, and would leave with 1.
             raise BrokenPipeError from error
@@ -159,18 +165,13 @@ def hyperhive(
 
 def main() -> NoReturn:
     """Run the program and leave the process."""
+    prepare_streams()
     if sys.platform == "win32":  # before a command imports what is not there
         sys.exit(_complain("hyperhive runs on Linux and macOS; Windows is not supported", WINDOWS_HINT, 1))
     invocation = Invocation()
     status = _run(invocation)
-    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
-        try:
-            if stream is not None:  # as it is if it was closed from the start
-                stream.flush()
-        except OSError:  # the interpreter would try again, and exit with 120
-            _drop(number)
     gc.freeze()  # the process ends: nobody needs the memory back
-    sys.exit(status)
+    leave(status)
 
 
 def _run(invocation: Invocation) -> int:
@@ -185,9 +186,9 @@ def _run(invocation: Invocation) -> int:
     except click.ClickException as error:
         return _complain(error.format_message(), None, error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        return 130
+        return _end_line()
     except BrokenPipeError:
-        _drop(1)
+        drop_stdout()
         return 0
     except Exception as error:  # noqa: BLE001 - the boundary: whatever it is, the operator gets one line
         if invocation.debug:
@@ -196,9 +197,17 @@ def _run(invocation: Invocation) -> int:
     except BaseExceptionGroup as error:  # trio wraps a Ctrl-C too, where a task of its own waits
         if error.subgroup(KeyboardInterrupt) is None:
             raise
-        click.echo(err=True)  # as click does where it is not wrapped: what comes next begins below the ^C
-        return 130
+        return _end_line()
     return result if isinstance(result, int) else 0
+
+
+def _end_line() -> int:
+    """Let what comes next begin below the ^C, unless the terminal is stopped."""
+    from hyperhive_cli.output import takes_more  # noqa: PLC0415 - for a Ctrl-C
+
+    if takes_more(2):
+        click.echo(err=True)
+    return 130
 
 
 def _innermost(error: BaseException) -> BaseException:
@@ -213,6 +222,9 @@ def _report(error: BaseException) -> int:
         return _complain(error.message, error.hint, error.exit_code)
     if isinstance(error, FileNotFoundError) and _is_nowhere():
         return _complain("the current folder is not there any more", "cd to another", 1)
+    if isinstance(error, OSError) and is_of_stdout(error):
+        drop_stdout()
+        return _complain(not_written(error), None, 1)
     return _complain(f"{type(error).__name__}: {error}", "the same command with `hyperhive --debug …`", 1)
 
 
@@ -233,8 +245,3 @@ def _complain(message: str, hint: str | None, status: int) -> int:
 
 def _one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def _drop(number: int) -> None:
-    """Point an output at /dev/null: its reader is gone, or its disk is full, and the interpreter flushes it at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), number)

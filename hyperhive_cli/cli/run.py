@@ -293,7 +293,7 @@ def _start(invocation: Invocation, harness: "HarnessConfig") -> int:
     from hyperhive_cli.agent.harness import run_harness  # noqa: PLC0415
 
     gc.freeze()  # what is imported stays: looking through it time and again took a tenth of a small line's time
-    return trio.run(run_harness, harness)
+    return trio.run(run_harness, replace(harness, complain=_tell))
 
 
 def join(url: str | None, machine: str | None, environment: Mapping[str, str]) -> "Hive | None":

@@ -1,5 +1,6 @@
 """`hyperhive send`."""
 
+import codecs
 import sys
 import time
 from collections.abc import Iterator
@@ -12,10 +13,11 @@ import click
 from hyperhive_cli.cli.amount import Amount
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, hive_option, now_ms, pass_invocation, print_json
 from hyperhive_cli.cli.progress import Progress
-from hyperhive_cli.errors import HyperhiveError, StoreError
+from hyperhive_cli.cli.streams import drop_stdout, is_missing
+from hyperhive_cli.errors import HyperhiveError, StoreError, UsageError
 from hyperhive_cli.moments import moment_to_remark, moment_to_unix_ms, text_to_moment
 from hyperhive_cli.outcomes import MessageState, advice_of, needs_person
-from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.settings import MESSAGE_LIMIT_BYTES, AgentPaths
 from hyperhive_cli.store.binding import bound_elsewhere
 from hyperhive_cli.store.folder import prepare_state_dir
 from hyperhive_cli.store.inbox import Inbox, Message, check_message, open_inbox, open_inbox_reader
@@ -153,7 +155,19 @@ def _hive_inbox(url: str, agent: str) -> Iterator[Any]:
 def _read_stdin() -> str:
     if sys.stdin.isatty():
         click.echo("type the message, then Ctrl-D", err=True)
-    return sys.stdin.buffer.read().decode(errors="replace")
+    content = sys.stdin.buffer.read(len(codecs.BOM_UTF8) + MESSAGE_LIMIT_BYTES + 1).removeprefix(codecs.BOM_UTF8)
+    if len(content) > MESSAGE_LIMIT_BYTES:  # the rest is left: it may have no end
+        raise UsageError(
+            f"a message has at most {MESSAGE_LIMIT_BYTES:,} bytes, and stdin has more",
+            "put the text into a file of the workspace and name it in the message",
+        )
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"stdin is not UTF-8 text: byte {error.start:,} (0x{content[error.start]:02x}), counted from 0",
+            "iconv -f ENCODING -t UTF-8 FILE | hyperhive send -; or name the file in the message",
+        ) from error
 
 
 def _print_sent(sent: Sent, *, as_json: bool) -> None:
@@ -165,13 +179,14 @@ def _print_sent(sent: Sent, *, as_json: bool) -> None:
 
 def _print(found: dict[str, Any] | str) -> str | None:
     """Print JSON or a text, and return why it could not be printed; a reader that went away is no error."""
-    if sys.stdout is None:
+    if is_missing(1):
         return "stdout is closed"
     try:
         click.echo(found) if isinstance(found, str) else print_json(found)
     except BrokenPipeError:
         raise
     except OSError as error:
+        drop_stdout()  # it is said: no failure when this command ends
         return error.strerror
     return None
 

@@ -4,10 +4,11 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hyperhive_cli.cli.invocation import is_plain
 from hyperhive_cli.events import BusEvent, splice
+from hyperhive_cli.output import DisplayFile, KeptBytes
 
 if TYPE_CHECKING:
     from hyperhive_cli.render.console import Console
@@ -19,13 +20,13 @@ STOPS = (signal.SIGTSTP, signal.SIGCONT)
 class JsonSink:
     """Prints one event a line, as on every wire."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: KeptBytes) -> None:
         self._file = file
 
     def show(self, records: Sequence[BusEvent]) -> None:
-        """Write the events at once; raises BrokenPipeError when the reader is gone."""
+        """Write the events at once, and what an earlier call could not; raises as `KeptBytes.drain`."""
         self._file.write(b"".join(record.to_json() + b"\n" for record in records))
-        self._file.flush()
+        self._file.drain()
 
     def update(self, **fields: Any) -> None:  # noqa: ANN401 - as the console's
         """Take nothing: every event is on its line already."""
@@ -52,17 +53,24 @@ def named_json(agent: str, record: BusEvent) -> bytes:
     return head + f',"agent":"{agent}","ts":'.encode() + rest
 
 
+def display_file() -> DisplayFile:
+    """Return stdout as a file that keeps what cannot be written."""
+    sys.stdout.flush()
+    return DisplayFile(sys.stdout.fileno(), sys.stdout.encoding, sys.stdout.errors)
+
+
 @contextmanager
 def open_sink(
     snapshot: Mapping[str, Any], *, as_json: bool = False, live: bool | None = None
 ) -> Iterator["JsonSink | Console"]:
     """Open stdout for events: the console (`live`, by default, on a terminal; else plain lines), or JSON."""
+    file = display_file()
     if as_json:
-        yield JsonSink(sys.stdout.buffer)
+        yield JsonSink(file.kept)
         return
     from hyperhive_cli.render.console import Console  # noqa: PLC0415 - rich costs 100 ms, which JSON need not pay
 
-    with Console(snapshot=snapshot, live=live, plain=is_plain()) as console:
+    with Console(snapshot=snapshot, file=file, live=live, plain=is_plain()) as console:
         yield console
 
 

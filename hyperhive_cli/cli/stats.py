@@ -54,7 +54,7 @@ def stats(
     if as_json and as_csv:
         raise UsageError("--json and --csv are two forms of the same", "one of them")
     wanted = days_until(now_ms(), days)
-    url = invocation.hive_url(hive)
+    url = invocation.hive_url(hive, reads=True)
     agent, turns = _turns(invocation, url, midnight_ms(wanted[0]))
     found = report(agent, turns, by, wanted)
     if plot is not None:

@@ -35,7 +35,7 @@ def status(invocation: Invocation, hive: str | None, *, as_json: bool) -> None:
     Examples: hyperhive status
               hyperhive -a bee status --json
     """  # noqa: D301 - click's own mark
-    url, paths = invocation.hive_url(hive), invocation.paths()
+    url, paths = invocation.hive_url(hive, reads=True), invocation.paths()
     found = observed_status(paths) if url is None else _status_in_hive(url, paths.agent)
     if as_json:
         print_json(found)

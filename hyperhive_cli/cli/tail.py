@@ -71,7 +71,7 @@ def tail(
               hyperhive tail --no-follow --turn 17 --tools
     """  # noqa: D301 - click's own mark
     invocation.agent = pattern or invocation.agent
-    if (url := invocation.hive_url(hive)) is not None:
+    if (url := invocation.hive_url(hive, reads=True)) is not None:
         from hyperhive_cli.cli.fleet_tail import show_hive  # noqa: PLC0415 - psycopg is of an extra
 
         agents, sieve = invocation.hive_agents(), Sieve(kinds, turn, grep, tools)

@@ -15,15 +15,14 @@ from rich.style import Style
 from rich.text import Text
 
 from hyperhive_cli.events import BusEvent, Stream, TurnEnd
+from hyperhive_cli.output import READER_GONE, DisplayFile, is_gone, takes_more
 from hyperhive_cli.render.blocks import Block, remark, stacked
 from hyperhive_cli.render.draft import MOST_LINES, Drafts
 from hyperhive_cli.render.facts import Facts, bottom_line
 from hyperhive_cli.render.feed import Feed
 from hyperhive_cli.render.output import (
-    READER_GONE,
     columns_wanted,
     is_background,
-    is_gone,
     is_terminal,
     never_fail_to_encode,
     rich_console,
@@ -78,11 +77,15 @@ class Console:
 
     def __enter__(self) -> Self:
         never_fail_to_encode(self._file)
-        self.resume()
+        self._begin_live()  # a `DisplayFile` keeps it for the next call: a terminal may be stopped
         return self
 
     def resume(self) -> None:
-        """Draw the live region, for the first time or after `suspend`; in the background there is none."""
+        """Draw the live region again after `suspend`; in the background there is none."""
+        self._begin_live()
+        self._guarded(self._drain)
+
+    def _begin_live(self) -> None:
         self._fit()
         if self._is_live and self._live is None and not is_background(self._file):
             region = _Region(self._region)
@@ -95,12 +98,14 @@ class Console:
                 get_renderable=lambda: region,
             )
             self._drawn_at = self._now()
-            self._guarded(self._live.start, refresh=True)
+            self._guarded(self._live.start, refresh=True, is_kept=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._drafts.clear()
+        if self._live is not None and not _takes_more(self._file):
+            self._live = None  # Ctrl-S: it takes no codes now
         self.suspend()
 
     def suspend(self) -> None:
@@ -110,6 +115,7 @@ class Console:
             return
         try:
             live.stop()
+            self._drain()
         except (OSError, ValueError):
             # The terminal is gone, or the file was closed: there is nothing left to tidy up.
             self._rich.quiet = True
@@ -117,7 +123,8 @@ class Console:
     def show(self, records: Sequence[BusEvent]) -> None:
         """Print events above the live region; partial ones only feed it.
 
-        Raises BrokenPipeError when the reader is gone, other OSErrors (a full disk) as they come.
+        Raises BrokenPipeError when the reader is gone, other OSErrors (a full disk) as they come; what a `DisplayFile`
+        has kept then is written by the next call, also of no events.
         """
         blocks: list[Block] = []
         for record in records:
@@ -132,6 +139,7 @@ class Console:
             self._guarded(self._rich.print, Segments(segments), end="", crop=False)
         else:
             self._redraw_soon()
+            self._guarded(self._drain)
 
     def update(self, **fields: Any) -> None:  # noqa: ANN401 - fields of `status --json`
         """Take over facts that no event carries, such as `unread=3`; unknown names are ignored."""
@@ -203,14 +211,27 @@ class Console:
         rows = found.lines if found else 0
         self._rich.size = ConsoleDimensions(max(_NARROWEST, columns or PLAIN_WIDTH), max(4, rows or 25))
 
-    def _guarded(self, write: Callable[..., object], *args: object, **options: object) -> None:
+    def _guarded(self, write: Callable[..., object], *args: object, is_kept: bool = False, **options: object) -> None:
         try:
             write(*args, **options)
+            if not is_kept:
+                self._drain()
         except OSError as error:
             if not is_gone(error):
                 raise
             self._rich.quiet = True
             raise BrokenPipeError(errno.EPIPE, READER_GONE) from error
+
+    def _drain(self) -> None:
+        if isinstance(self._file, DisplayFile):
+            self._file.drain()
+
+
+def _takes_more(file: TextIO) -> bool:
+    try:
+        return takes_more(file.fileno(), 0.2)
+    except (OSError, ValueError):  # no file of the system's, or closed
+        return True
 
 
 class _Region:

@@ -7,16 +7,8 @@ from typing import TextIO
 
 from rich.console import Console as RichConsole
 
+from hyperhive_cli.output import READER_GONE
 from hyperhive_cli.render.blocks import THEME
-
-READER_GONE = "the reader of the console is gone"
-# What a vanished reader looks like: a closed pipe, a terminal that was hung up.
-_GONE = frozenset({errno.EPIPE, errno.EIO, errno.ENXIO, errno.ESHUTDOWN})
-
-
-def is_gone(error: OSError) -> bool:
-    """Tell whether a failed write means that nobody reads any more."""
-    return isinstance(error, BrokenPipeError) or error.errno in _GONE
 
 
 class _Rich(RichConsole):

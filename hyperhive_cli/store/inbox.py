@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hyperhive_cli.errors import RefusedError, StoreError, UnknownError, UsageError
+from hyperhive_cli.errors import InboxFailedError, RefusedError, StoreError, UnknownError, UsageError
 from hyperhive_cli.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES, SENDER_LIMIT_CHARS
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import rescue, schema, stats
@@ -370,7 +370,7 @@ class Inbox:
 
         Removed, it is put back as it was: nothing is lost. Replaced, what it held is kept beside it and, with
         `adopt` (while no turn runs), the new file used from then on. What cannot be done now is said once
-        and tried again. Raises StoreError when the new file is of no use. Blocks as long as copying takes.
+        and tried again. Raises InboxFailedError when the new file is of no use. Blocks as long as copying takes.
         """
         if self.place is None or self.place.is_kept() or not (adopt or self.place.is_missing()):
             return None
@@ -380,6 +380,8 @@ class Inbox:
             was_astray, self.astray = self.astray, True
             text = f"the inbox {self.place.path} was removed or replaced while in use, and cannot be put back yet"
             return None if was_astray else f"{text}: {error}"
+        except StoreError as error:
+            raise InboxFailedError(error.message, error.hint) from error
         self.astray = False
         return remark
 

@@ -2,12 +2,12 @@
 
 import os
 import secrets
-import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.settings import PANEL_TOKEN_BYTES
+from hyperhive_cli.signals import ending_signals
 from hyperhive_cli.web.app import Agents, make_app
 from hyperhive_cli.web.bind import Address, WebConfig, check_bind
 from hyperhive_cli.web.gate import RESPONSE_HEADERS, Gate
@@ -171,7 +172,7 @@ def serve(
 
 async def _serve(server: _Server, listener: socket.socket, announce: Callable[[], None]) -> int:
     taken: list[int] = []
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+    with anyio.open_signal_receiver(*ending_signals()) as signals:
         async with anyio.create_task_group() as tasks:
 
             async def end_at_signal() -> None:
@@ -180,7 +181,8 @@ async def _serve(server: _Server, listener: socket.socket, announce: Callable[[]
                     server.should_exit = True
 
             tasks.start_soon(end_at_signal)
-            announce()
+            # In a thread: on a terminal that Ctrl-S has stopped it would hold up the page, and a signal.
+            tasks.start_soon(partial(anyio.to_thread.run_sync, announce, abandon_on_cancel=True))
             await server.serve([listener])
             tasks.cancel_scope.cancel()
     return 128 + taken[0] if taken else 1

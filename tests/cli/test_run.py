@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from hyperhive_cli.signals import SAME_WISH_S
 from tests.conftest import FakeClaude, Step, process_state, recording, recording_index, wait_until
 from tests.harness import (
     BAD_REQUEST,
@@ -339,8 +341,10 @@ def test_a_second_signal_kills_what_runs(hive: Hive, fake_claude: FakeClaude) ->
     fake_claude.script([*deaf, *BUSY], TEXT)
     with hive.run("--message", "one") as program:
         busy(program, fake_claude)
+        began = time.monotonic()
         program.send(signal.SIGINT)
         fake_claude.wait_for("interrupted")
+        time.sleep(max(0.0, began + SAME_WISH_S + 0.2 - time.monotonic()))
         program.send(signal.SIGTERM)
         assert program.wait() == 130
         assert program.stderr == []

@@ -10,6 +10,7 @@ import pytest
 from hyperhive_cli.cli import send as sending
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.outcomes import Outcome, OutcomeKind, advice_of
+from hyperhive_cli.settings import MESSAGE_LIMIT_BYTES
 from hyperhive_cli.store.inbox import Message, open_inbox
 from hyperhive_cli.store.stats import TurnRecord
 from tests.conftest import FakeClaude, wait_until
@@ -41,9 +42,39 @@ def test_send_reads_stdin(words: list[str], hive: Hive) -> None:
     assert (message["body"], message["sender"]) == (body, "reviewer")
 
 
-def test_send_takes_bytes_that_are_no_text(hive: Hive) -> None:
-    assert hive.call("send", stdin=b"a\xff\x00b").status == 0
-    assert hive.messages()[0]["body"] == "a\ufffd\ufffdb"
+def test_send_takes_control_characters_and_no_byte_order_mark(hive: Hive) -> None:
+    assert hive.call("send", stdin=b"\xef\xbb\xbfa\x00b").status == 0
+    assert hive.messages()[0]["body"] == "a\ufffdb"
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (b"a\xffb", "byte 1 (0xff)"),
+        ("a message".encode("utf-16"), "byte 0 (0xff)"),
+        (b"x" * 2000 + b"caf\xe9", "byte 2,003 (0xe9)"),
+        ("caf\xe9".encode()[:-1], "byte 3 (0xc3)"),
+    ],
+    ids=["a byte", "UTF-16", "Latin-1", "cut off"],
+)
+def test_what_is_not_utf_8_is_refused_with_its_place(content: bytes, place: str, hive: Hive) -> None:
+    done = hive.call("send", "-", stdin=content)
+    assert done.refusal(2) == f"stdin is not UTF-8 text: {place}, counted from 0"
+    assert "Try: iconv -f ENCODING -t UTF-8 FILE | hyperhive send -" in done.stderr
+    assert list(hive.state_dir.iterdir()) == []
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_message_of_the_most_bytes_is_taken_and_one_more_refused(mark: bytes, hive: Hive) -> None:
+    assert hive.call("send", stdin=mark + b"x" * MESSAGE_LIMIT_BYTES).status == 0
+    refused = hive.call("send", stdin=mark + b"x" * (MESSAGE_LIMIT_BYTES + 1))
+    assert refused.refusal(2) == "a message has at most 1,048,576 bytes, and stdin has more"
+
+
+def test_a_stdin_without_end_is_refused(hive: Hive) -> None:
+    words = [*hive.command("send", "-")]
+    done = hive.program("/bin/sh", "-c", 'yes | "$@"', "sh", *words)
+    assert (done.returncode, done.stderr.splitlines()[0].endswith("and stdin has more")) == (2, True)
 
 
 def test_a_key_makes_sending_twice_harmless(hive: Hive) -> None:

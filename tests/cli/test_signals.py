@@ -12,12 +12,14 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from hyperhive_cli.signals import SAME_WISH_S
 from tests.conftest import FakeClaude, Step, process_state, recording, wait_until
 from tests.harness import ANSWER, LIMIT_S, TEXT, Hive, gated, outcomes, without_envelope
 from tests.unit.screen import Screen
@@ -147,8 +149,10 @@ def test_t11_a_second_ctrl_c_sweeps_at_once(hive: Hive, fake_claude: FakeClaude)
     fake_claude.script([*deaf, SLEEPER, *gated()])
     with run_on_terminal(hive) as terminal:
         fake_claude.wait_for("before go on")
+        began = time.monotonic()
         terminal.press(CTRL_C)
         fake_claude.wait_for("interrupted")
+        time.sleep(max(0.0, began + SAME_WISH_S + 0.2 - time.monotonic()))
         terminal.press(CTRL_C)
         assert terminal.wait() == 130
     assert all_gone(everything(fake_claude))

@@ -91,6 +91,54 @@ def test_t40_no_turn_begins_while_somebody_holds_the_lock(world: World) -> None:
     assert world.get(message_id).state == "done"
 
 
+@contextmanager
+def unreadable(world: World, table: str) -> Iterator[None]:
+    """Let reads of a table fail, as on a disk with a fault."""
+    path = world.inbox.connection.execute("PRAGMA database_list").fetchone()[2]
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute(f"ALTER TABLE {table} RENAME TO hidden")
+        yield
+        other.execute(f"ALTER TABLE hidden RENAME TO {table}")
+
+
+@pytest.mark.parametrize("table", ["facts", "messages"])
+def test_an_inbox_that_cannot_be_read_is_read_again_before_a_turn_and_after_it(table: str, world: World) -> None:
+    first, second = world.put("one"), world.put("two")
+    world.fake.script(LONG, [TEXT])
+
+    async def steer(life: Life) -> None:
+        with unreadable(world, table):  # before the loop has taken its first step
+            await life.saw("status_changed", status="failed")
+            await loop_goes_on()
+            assert world.fake.calls() == []
+        await trio.to_thread.run_sync(world.fake.wait_for, "at work")
+        with unreadable(world, table):
+            world.fake.touch("go on")
+            await life.saw("status_changed", 2, status="failed")
+            await loop_goes_on()
+        await life.saw("turn_end", 2)
+
+    life = world.live(steer)
+    assert life.outcomes() == ["ok", "ok"]
+    assert [(world.get(n).state, world.get(n).attempts) for n in (first, second)] == [("done", 1)] * 2
+
+
+def test_a_drain_that_cannot_read_whether_it_is_done_asks_again(world: World) -> None:
+    world.fake.script([TEXT])
+    life = world.begin(drain=True, drain_wait_s=60)
+
+    async def work() -> None:
+        with trio.fail_after(LIMIT_S):
+            async with trio.open_nursery() as nursery:
+                with unreadable(world, "messages"):
+                    nursery.start_soon(life.loop.run)
+                    await life.saw("status_changed", status="failed")
+                    await loop_goes_on()
+
+    trio.run(work)
+    assert not life.loop.failed
+
+
 def test_a_sender_that_holds_the_lock_for_a_moment_is_not_worth_a_word(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -208,6 +208,23 @@ def test_t48_a_flood_on_stderr_holds_up_nothing(play: Callable[..., Stage]) -> N
     assert len(set_up.heard.lines()) == 2
 
 
+class Failing(Heard):
+    """A feed that fails once claude has ended."""
+
+    def publish(self, *events: LiveEvent) -> None:
+        if any(isinstance(event, Note) and "more lines came" in event.text for event in events):
+            raise OSError("too late")
+
+
+def test_only_what_opening_raises_says_that_claude_did_not_start(
+    fake_claude: FakeClaude, workspace: Path, environment: dict[str, str]
+) -> None:
+    fake_claude.script([{"repeat": STDERR_MOST_NOTES + 1, "steps": [{"stderr": "x\n"}]}, INIT, RESULT])
+    turn = Turn(TurnRequest([str(fake_claude.path)], b"hi", workspace, environment), Failing())
+    with pytest.raises(OSError, match="too late"):
+        trio.run(turn.run)
+
+
 def test_t42_a_line_over_the_limit_is_one_note_and_the_next_one_is_intact(stage: Callable[..., Stage]) -> None:
     code = """
 import sys

@@ -35,6 +35,14 @@ def test_another_life_returns_what_was_leased_to_ready_and_says_that_it_may_have
     assert (again.id, again.attempts, again.deliveries, again.acted, again.reason) == (1, 2, 2, True, None)
 
 
+def test_t27_a_cancelled_message_does_not_come_back_when_the_harness_dies_with_its_turn(inbox: Inbox) -> None:
+    message_id = put(inbox)
+    lease(inbox)
+    inbox.mark_cancelled(message_id)
+    (message,) = inbox.recover("another", now_ms=77)
+    assert (message.state, message.reason) == ("cancelled", "cancelled by the operator")
+
+
 def test_a_message_that_kills_the_harness_each_time_is_dead_after_the_last_attempt(inbox: Inbox) -> None:
     put(inbox)
     states = []

@@ -35,7 +35,7 @@ FLOORS = {
         web.__init__ web.api web.bind web.gate web.openapi web.sse
     """,
     2: """
-        diagnosis ring zone
+        diagnosis output ring signals zone
         agent.config agent.settings_copy
         claude.files claude.guard claude.kept_jobs claude.process claude.program
         control.client control.peer
@@ -65,6 +65,7 @@ FLOORS = {
         cli.__init__ cli.agents cli.amount cli.backup cli.budget cli.completers cli.completion cli.config cli.configured
         cli.demo cli.doctor cli.export cli.fleet_tail cli.hive cli.host cli.inbox cli.invocation cli.limits cli.login
         cli.main cli.model cli.progress cli.rights cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status
+        cli.streams
         cli.tail cli.web
     """,
     7: "__main__",
@@ -89,11 +90,12 @@ HOMES = {
         hive.member hive.relay hive.shipper
     """,
     "sqlite3": "store.",
-    "signal": "claude.guard claude.process agent.harness agent.host demo.replay cli.sinks web.server",
+    "signal": "claude.guard claude.process agent.harness agent.host demo.replay cli.sinks signals",
     "subprocess": "claude.guard",
     "socket": "control.client control.peer control.server web.harness web.server",
     "fcntl": "store.folder agent.refresh",
-    "threading": "store.log",
+    "threading": "output store.log cli.streams",
+    "_typeshed": "output cli.streams",  # for the checker alone
     "importlib": "cli.main cli.web",
     **dict.fromkeys(("asyncio", "multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),
     **dict.fromkeys(("_ctypes", "_signal", "os.kill", "os.fork", "os.execvp"), "claude.guard"),

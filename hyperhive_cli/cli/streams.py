@@ -1,0 +1,135 @@
+"""The standard streams: one that is missing, full, closed, stuck or of a small alphabet ends no command badly."""
+
+import errno
+import io
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+STDOUT = "stdout"  # as in `output`, which is too much for a command that prints a line
+LEAVE_LIMIT_S = 1.0
+_NAMES = ("stdin", "stdout", "stderr")
+_MISSING: set[int] = set()
+
+
+def prepare_streams() -> None:
+    """Put /dev/null in the place of a standard stream that is closed, and let none fail at a character.
+
+    To be called first of all: the next file to be opened, such as a database, would get the number of the missing one
+    and be written to by whoever prints.
+    """
+    for descriptor, name in enumerate(_NAMES):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+            stream = open(descriptor, "w" if descriptor else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+            _MISSING.add(descriptor)
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors=_without_failures(sys.stdin))
+    out = io.BufferedWriter(_Stdout(1, "w", closefd=False))
+    sys.stdout = io.TextIOWrapper(
+        out, sys.stdout.encoding, _without_failures(sys.stdout), line_buffering=bool(sys.stdout.line_buffering)
+    )
+    sys.stderr = io.TextIOWrapper(_Remarks(), sys.stderr.encoding, "backslashreplace", write_through=True)
+
+
+def is_missing(descriptor: int) -> bool:
+    """Whether a standard stream was closed when the program started."""
+    return descriptor in _MISSING
+
+
+def _without_failures(stream: TextIO) -> str:
+    """Return the stream's way with what it cannot encode, or a better one: `surrogateescape` helps with bytes alone."""
+    is_utf8 = stream.encoding.lower().replace("-", "") == "utf8"
+    may_fail = stream.errors in {None, "strict"} or (stream.errors == "surrogateescape" and not is_utf8)
+    return "replace" if may_fail else str(stream.errors)
+
+
+class _Stdout(io.FileIO):
+    """stdout, whose errors can be told from those of the files that a command writes."""
+
+    def write(self, data: "ReadableBuffer") -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = STDOUT
+            raise
+
+
+class _Remarks(io.RawIOBase):
+    """stderr, where what cannot be written is left out: there is no other place to say so."""
+
+    def write(self, data: "ReadableBuffer") -> int:
+        rest = memoryview(data).cast("B")
+        try:
+            while rest:
+                rest = rest[os.write(2, rest) :]
+        except OSError:
+            pass
+        return memoryview(data).nbytes
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 2
+
+    def isatty(self) -> bool:
+        return os.isatty(2)
+
+
+def leave(status: int) -> NoReturn:
+    """Leave the process with this status; a command that was ended by a signal does not wait for who reads it.
+
+    Nor does one with threads (trio's): one of them may be stuck in a write, and Python would wait for it or abort.
+    """
+    try:
+        if status < 128 and "trio" not in sys.modules and "anyio" not in sys.modules:
+            status = _flush(status)
+        else:
+            _flush_soon(status)
+    except KeyboardInterrupt:
+        os._exit(130)
+    sys.exit(status)
+
+
+def _flush(status: int) -> int:
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        drop_stdout()
+        if error.errno == errno.EPIPE or status:
+            return status
+        sys.stderr.write(f"Error: {not_written(error)}\n")
+        return 1
+    return status
+
+
+def _flush_soon(status: int) -> None:
+    import threading  # noqa: PLC0415 - costs each command a millisecond, and here it is loaded or the end is near
+
+    flusher = threading.Thread(target=_flush, args=(status,), daemon=True)
+    flusher.start()
+    flusher.join(LEAVE_LIMIT_S)
+    if flusher.is_alive():
+        os._exit(status)
+
+
+def is_of_stdout(error: BaseException) -> bool:
+    """Whether it was stdout that could not be written."""
+    return isinstance(error, OSError) and error.filename == STDOUT
+
+
+def not_written(error: OSError) -> str:
+    """Say why stdout could not be written."""
+    return f"stdout cannot be written: {error.strerror or error}"
+
+
+def drop_stdout() -> None:
+    """Let the interpreter's own flush at exit find a sink: the reader is gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
