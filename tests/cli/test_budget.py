@@ -61,7 +61,7 @@ def test_a_day_that_is_spent(hive: Hive, fake_claude: FakeClaude) -> None:
         found = hive.status()
         assert (found["status"], found["unread"], found["budget"]["today"]["limit_usd"]) == ("over_budget", 1, 0.0001)
         status = hive.call("status").stdout
-        assert "over_budget, waits until " in status
+        assert "over budget, waits until " in status
         assert "budget      today $0.0001 of $0.0001" in status
         assert "budget is used up" in hive.call("compact").refusal()
         assert hive.call("inbox", "retry", "2").status == 0  # for that alone no day may cost more

@@ -93,9 +93,9 @@ def test_a_model_name_cannot_be_an_option(hive: Hive) -> None:
 # --- status ---
 
 STATUS_FIELDS = {
-    "agent", "workspace", "state_dir", "running", "pid", "boot", "status", "waits_until", "state", "since_unix",
-    "model", "session_id", "auth_source", "context_tokens", "context_window", "usage", "unread", "paused", "held",
-    "dead", "login", "prewarmed", "seq", "last_event", "last_turn", "last_outcomes", "today", "budget",
+    "agent", "workspace", "state_dir", "running", "pid", "boot", "status", "why", "waits_until", "state", "activity",
+    "since_unix", "model", "session_id", "auth_source", "context_tokens", "context_window", "usage", "unread", "paused",
+    "held", "dead", "login", "prewarmed", "seq", "last_event", "last_turn", "last_outcomes", "today", "budget",
     "last_compaction", "next_due", "problems", "limits", "mcp",
 }  # fmt: skip
 
@@ -104,7 +104,7 @@ def test_the_status_of_an_agent_that_never_ran(hive: Hive) -> None:
     found = hive.status()
     assert found.keys() == STATUS_FIELDS
     assert {name: value for name, value in found.items() if value} == {
-        "agent": "workspace", "state_dir": str(hive.state_dir), "state": "idle", "model": "haiku",
+        "agent": "workspace", "state_dir": str(hive.state_dir), "status": "stopped", "state": "idle", "model": "haiku",
     }  # fmt: skip
     text = hive.call("status").stdout
     for word in ("not running", "none yet", "haiku", "unknown"):
@@ -341,7 +341,7 @@ def test_the_status_says_until_when_a_limit_lasts(hive: Hive, fake_claude: FakeC
         assert resets_at <= until <= resets_at + 60
         assert hive.status()["waits_until"] == until
         at = time.strftime("%H:%M:%S", time.localtime(until))
-        assert f"rate_limited, waits until {at} (" in hive.call("status").stdout
+        assert f"rate limited, waits until {at} (" in hive.call("status").stdout
     assert hive.status()["waits_until"] is None
 
 

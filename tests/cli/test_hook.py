@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hyperhive_cli.signals import SAME_WISH_S
 from tests.conftest import FakeClaude, process_state, wait_until
 from tests.harness import BAD_REQUEST, INIT, SOON_AGAIN, TEXT, Event, Hive, gated, of_kind
 
@@ -99,7 +100,7 @@ def test_a_turn_does_not_wait_for_it(hive: Hive, fake_claude: FakeClaude, hook: 
         program.wait_for_kind("turn_end", ok=True, message_id=2)
         program.send(signal.SIGINT)
         with pytest.raises(subprocess.TimeoutExpired):
-            program.process.wait(0.3)  # only its end waits for it
+            program.process.wait(SAME_WISH_S + 0.5)  # only its end waits for it; what follows is another wish
         assert program.interrupt() == 130
     wait_until(lambda: process_state(int(started)) is None)
 

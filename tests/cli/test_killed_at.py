@@ -89,8 +89,8 @@ def test_t21_t22_a_message_is_done_once_or_delivered_again_with_the_notice(
 @pytest.mark.parametrize(
     ("where", "moment", "there"),
     [
-        ("store.inbox Inbox put", "before", 0),
-        ("store.inbox Inbox put", "after", 1),  # committed, if not acknowledged: sent again with a key it is one
+        ("store.inbox Inbox send", "before", 0),
+        ("store.inbox Inbox send", "after", 1),  # committed, if not acknowledged: sent again with a key it is one
     ],
 )
 def test_t21_a_message_is_in_the_inbox_whole_or_not_at_all(where: str, moment: str, there: int, hive: Hive) -> None:

@@ -234,7 +234,7 @@ def test_a_logout_is_followed_by_the_wait_for_a_login(hive: Hive, fake_claude: F
         done = hive.call("logout")
         assert (done.status, done.stderr) == (0, "")
         assert done.stdout == "Successfully logged out from your Anthropic account.\n"
-        assert "needs_login_idle (hyperhive login)" in hive.call("status").stdout
+        assert "needs login (hyperhive login)" in hive.call("status").stdout
         hive.call("send", "one")
         assert hive.call("login", stdin=b"a-code\n").status == 0
         program.wait_for_kind("turn_end", outcome="ok")

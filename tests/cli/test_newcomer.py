@@ -66,7 +66,7 @@ def test_repair_a_broken_login(newcomer: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(NOT_LOGGED_IN, TEXT, logged_in="file")
     with newcomer.run("--message", "hello") as program:
         program.wait_for_kind("status_changed", status="needs_login_idle")
-        assert "needs_login_idle (hyperhive login)" in call(newcomer, "hyperhive status")
+        assert "needs login (hyperhive login)" in call(newcomer, "hyperhive status")
         done = newcomer.call(*readme("hyperhive login").split()[1:], stdin=b"the-code#its-state\n")
         assert (done.status, done.stdout.splitlines()[-1]) == (0, "logged in")
         program.wait_for_kind("turn_end", outcome="ok")

@@ -37,12 +37,14 @@ def empty_report(paths: AgentPaths) -> dict[str, Any]:
         "running": False,
         "pid": None,
         "boot": None,
-        "status": None,
+        "status": "stopped",
+        "why": None,
         "waits_until": None,
         "login": None,
         "paused": False,
         "prewarmed": None,
         "state": "idle",
+        "activity": None,
         "since_unix": None,
         "model": "haiku",
         "session_id": None,
@@ -95,7 +97,7 @@ def use(paths: AgentPaths) -> None:
 
 def history_of_use() -> dict[str, Any]:
     last = {"seq": 3, "ts": NOW_MS - 2_500, "kind": "note", "age_s": 2.5}
-    return {"status": "online", "seq": 3, "last_event": last}
+    return {"seq": 3, "last_event": last}
 
 
 def inbox_of_use() -> dict[str, Any]:
