@@ -4,14 +4,16 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 import trio
 
-from hyperhive_cli.agent.checkup import Patient, look_at_claude, look_at_files, look_safely
+from hyperhive_cli.agent.checkup import ANSWER_LIMIT_S, Patient, look_at_claude, look_at_files, look_safely
 from hyperhive_cli.claude.argv import child_environment
 from hyperhive_cli.claude.files import read_json
 from hyperhive_cli.claude.own_settings import ClaudeFiles, claude_variables
@@ -28,9 +30,13 @@ from hyperhive_cli.cli.invocation import (
     print_lines,
 )
 from hyperhive_cli.cli.run import find_claude
-from hyperhive_cli.diagnosis import Finding, Level, fine, judge_terminal, wrong
+from hyperhive_cli.cli.status import observed_status
+from hyperhive_cli.diagnosis import Finding, Level, fine, judge_terminal, warning, wrong
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.render import text
+from hyperhive_cli.render.panel import standing_span
+from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.status import Status, status_meaning
 
 SIGNS = {Level.OK: "✓", Level.WARNING: "!", Level.WRONG: "✗"}
 STYLES = {Level.OK: "fine", Level.WARNING: "warn", Level.WRONG: "bad"}
@@ -92,7 +98,43 @@ def _look(ctx: click.Context, invocation: Invocation, workspace: Path | None, hi
     about_claude = trio.run(_gather, patient)
     by_login = not any(word in one.finding for one in about_claude for word in ("API_KEY", "apiKeyHelper", "token"))
     about_files = look_at_files(patient, by_login=by_login)
-    return [first, *about_claude, *about_files, *_look_into_hive(invocation, hive, machine, paths.agent), _terminal()]
+    about_agent = _look_at_agent(paths)
+    return [
+        *about_agent,
+        first,
+        *about_claude,
+        *about_files,
+        *_look_into_hive(invocation, hive, machine, paths.agent),
+        _terminal(),
+    ]
+
+
+def _look_at_agent(paths: AgentPaths) -> list[Finding]:
+    try:
+        found = observed_status(paths, limit_s=ANSWER_LIMIT_S)
+    except HyperhiveError as error:
+        return [wrong("agent", error.message, error.hint or "hyperhive status")]
+    return [_judge_agent(found), *_judge_key(found)]
+
+
+def _judge_agent(found: Mapping[str, Any]) -> Finding:
+    """Say how the agent stands, in the words of `status`, and what of its inbox waits for a person."""
+    meaning = status_meaning(found["status"])
+    waiting = [f"{found[state]} {state}" for state in ("held", "dead") if found[state]]
+    said = ", ".join([standing_span(found, time.time())[0], *waiting])
+    if found["status"] == Status.UNREACHABLE:
+        return warning("agent", said, "see the harness below")
+    if meaning.needs_person:
+        return warning("agent", said, meaning.advice)
+    return warning("agent", said, "hyperhive inbox") if waiting else fine("agent", said)
+
+
+def _judge_key(found: Mapping[str, Any]) -> list[Finding]:
+    """Tell of a key of this shell with which the harness, begun from another, does not work."""
+    if not (found["running"] and os.environ.get("ANTHROPIC_API_KEY") and found["auth_source"] == "none"):
+        return []
+    said = "this shell has an ANTHROPIC_API_KEY; the harness works with claude's own login"
+    return [warning("key", said, "to use the key, stop the harness and begin it from this shell")]
 
 
 def _look_into_hive(invocation: Invocation, given: str | None, machine: str | None, agent: str) -> list[Finding]:

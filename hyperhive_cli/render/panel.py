@@ -19,6 +19,7 @@ from hyperhive_cli.render.table import cells, cut, table
 Span = tuple[str, str]
 Row = tuple[str, list[Span]]
 BAR_CELLS = 20
+WHY_CELLS = 200
 NEAR_FULL, FULL = 0.7, 0.9
 LOOK = " (hyperhive inbox)"
 _OPTIONAL = ("model", "active", "last", "today", "context")  # of the agents' table, the first to go
@@ -86,17 +87,24 @@ def fit(row: Row, name_cells: int, width: int) -> list[Span]:
 
 
 def status_span(found: Mapping[str, Any], now: float) -> Span:
-    """Say the agent's status, what it waits for, and until when."""
+    """Say the agent's status, why, until when, and what a person can do."""
     login, until = found["login"], found["waits_until"]
-    words, style = status_words(found["status"])
     if login is not None and not login["finished"]:
         return f"login in progress: {login['url'] or 'claude has named no page yet'}", "warn"
-    advice = status_advice(found["status"])
+    (words, style), advice = standing_span(found, now), status_advice(found["status"])
+    if advice:
+        words += f", or {advice}" if until else f" ({advice})"
+    return words, style
+
+
+def standing_span(found: Mapping[str, Any], now: float) -> Span:
+    """Say the agent's status, until when it lasts, and why."""
+    until, why = found["waits_until"], text.one_line(text.text_of(found.get("why")), WHY_CELLS)
+    words, style = status_words(found["status"])
     if until:
         at = datetime.fromtimestamp(until)  # noqa: DTZ006 - local, for a person
-        more = f", or {advice}" if advice else ""
-        return f"{words}, waits until {at:%H:%M:%S} ({text.duration(max(0.0, until - now))}){more}", style
-    return f"{words} ({advice})" if advice else words, style
+        words += f", waits until {at:%H:%M:%S} ({text.duration(max(0.0, until - now))})"
+    return f"{words}: {why}" if why else words, style
 
 
 def _turn_state(found: Mapping[str, Any], now: float) -> str:

@@ -18,7 +18,7 @@ from hyperhive_cli.agent.checkup import Patient, look_at_claude
 from hyperhive_cli.diagnosis import Finding
 from hyperhive_cli.settings import resolve_paths
 from tests.conftest import FakeClaude, process_state, wait_until
-from tests.harness import LIMIT_S, TEXT, Event, Hive
+from tests.harness import BAD_REQUEST, LIMIT_S, TEXT, Event, Hive
 
 trio = pytest.importorskip("trio")
 SANDBOX = {"IS_SANDBOX": "1"}  # whoever runs the tests
@@ -55,6 +55,7 @@ def test_a_running_and_a_stopped_agent_are_well(hive: Hive, fake_claude: FakeCla
         program.wait_for_kind("turn_end")
         found = examine(hive)
         assert (levels(found), found["harness"]["finding"]) == (set(), f"runs, pid {program.pid}, and answers")
+        assert next(iter(found.values()))["finding"] == "online"  # how the agent stands comes first
         program.interrupt()
     found = examine(hive)
     assert (levels(found), found["harness"]["finding"]) == (set(), "none runs")
@@ -66,9 +67,27 @@ def test_a_harness_that_hangs_is_found(hive: Hive) -> None:
     with hive.run() as program:
         program.send(signal.SIGSTOP)
         found = examine(hive, status=1)
-        assert levels(found) == {"harness: wrong"}
+        assert levels(found) == {"agent: warning", "harness: wrong"}
+        assert found["agent"]["finding"] == "unreachable"
         assert str(program.pid) in found["harness"]["finding"]
         program.send(signal.SIGCONT)
+        program.interrupt()
+
+
+def test_it_begins_with_how_the_agent_stands_and_what_waits_for_a_person(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(BAD_REQUEST)
+    hive.drain("--message", "hello")
+    agent = examine(hive)["agent"]
+    assert (agent["finding"], agent["level"], agent["advice"]) == ("stopped, 1 dead", "warning", "hyperhive inbox")
+
+
+def test_a_key_that_the_shell_has_and_the_harness_has_not_is_told(hive: Hive, fake_claude: FakeClaude) -> None:
+    result = {"type": "result", "subtype": "success", "is_error": False, "result": "Done."}
+    fake_claude.script([{"line": {"type": "system", "subtype": "init", "apiKeySource": "none"}}, {"line": result}])
+    with hive.run("--message", "hello") as program:
+        program.wait_for_kind("turn_end")
+        assert "key" not in examine(hive, ANTHROPIC_API_KEY="")
+        assert "claude's own login" in examine(hive, ANTHROPIC_API_KEY="sk-ant-x")["key"]["finding"]
         program.interrupt()
 
 

@@ -76,6 +76,7 @@ def test_a_wait_says_until_when_and_how_long() -> None:
     ("fields", "words"),
     [
         ({"status": "failed"}, "failed (hyperhive resume)"),
+        ({"status": "failed", "why": "the disk is\n full"}, "failed: the disk is full (hyperhive resume)"),
         ({"status": "needs_login_idle"}, "needs login (hyperhive login)"),
         ({"login": {"finished": False, "url": "https://x"}}, "login in progress: https://x"),
         ({"status": "over_budget", "waits_until": None}, "over budget (hyperhive budget raise)"),
