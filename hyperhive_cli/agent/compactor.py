@@ -9,8 +9,10 @@ from hyperhive_cli.agent.turn import TurnDesk
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.errors import RefusedError
-from hyperhive_cli.outcomes import Outcome, is_ok
+from hyperhive_cli.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.store.inbox import Inbox, Message
+
+_COMPLETED = {OutcomeKind.OK, OutcomeKind.FAILED}  # after which the context says what the compaction was worth
 
 
 class Compaction:
@@ -78,7 +80,7 @@ class Compactor:
     async def judge(self, seen: Evidence) -> None:
         """See in a message's turn whether the compaction just before it was of use, and draw the conclusion."""
         first = seen.first_context_tokens
-        if self._mark.percent is None or first is None or not self._is_after_one():
+        if self._mark.percent is None or first is None or self._compaction_before() not in _COMPLETED:
             return
         in_vain = self._in_vain() + 1 if self._mark.is_over(first, self._bus.context_window) else 0
         if in_vain != self._in_vain():
@@ -98,7 +100,7 @@ class Compactor:
         Gives the outcome of a compaction that could not be made now: it asks for a rest, and another attempt.
         """
         # Later on only where no compaction came to pass before this attempt: a fresh session has nothing to compact.
-        is_again = seen.asked_session is not None and not self._is_after_one()
+        is_again = seen.asked_session is not None and self._compaction_before() != OutcomeKind.OK
         if self._inbox.fact("session_id") and (message.attempts == 1 or is_again):
             self._bus.note("the context is full: compacting, then trying again", "warning")
             compacted = await self._compact(self._mark.instructions)
@@ -110,10 +112,10 @@ class Compactor:
         await self._ledger.insist(self._bus.request_new_session)
         return None
 
-    def _is_after_one(self) -> bool:
-        """Whether the newest turn follows a compaction that was ok."""
+    def _compaction_before(self) -> str | None:
+        """Return the outcome of the compaction that the newest turn follows; None: it follows none."""
         turns = self._inbox.newest_turns(2)
-        return len(turns) == 2 and turns[1]["message_id"] is None and is_ok(turns[1]["outcome"])
+        return turns[1]["outcome"] if len(turns) == 2 and turns[1]["message_id"] is None else None
 
     async def _compact(self, instructions: str | None) -> Outcome:
         ended = await self._desk.run_compact(instructions)

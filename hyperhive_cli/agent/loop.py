@@ -196,7 +196,7 @@ class AgentLoop:
         """Rest as another agent of the same account does, until then (None: until it says so)."""
         seconds = math.inf if until_unix is None else until_unix - self._bus.now_ms() / 1000
         if self._rest is None and seconds > 0:  # a limit that is over may not have been taken back yet
-            self._begin_rest(Pause(seconds, Status.WAITS_FOR_ACCOUNT, reason, until_unix=until_unix))
+            self._begin_rest(Pause(seconds, Status.WAITS_FOR_ACCOUNT, reason, until_unix=until_unix, why=reason))
             self.ring()
 
     def rest_no_longer(self, stagger_s: float) -> None:
@@ -427,7 +427,7 @@ class AgentLoop:
         until_unix = pause.until_unix
         if until_unix is None and ends:
             until_unix = self._bus.now_ms() / 1000 + pause.seconds
-        self._bus.know(wait=Wait(pause.status, until_unix, pause.reason, model))
+        self._bus.know(wait=Wait(pause.status, until_unix, pause.why, model))
         when = f"; going on in {duration(pause.seconds)}" if ends else ""
         self._bus.note(f"{pause.reason}{when}", "warning")
 

@@ -24,7 +24,8 @@ MOST_CRASHES = 5  # within the window; with one more the agent has failed
 class Pause:
     """Why an agent rests, and what its status is then. `seconds` is infinite when it waits for a person.
 
-    After `probe_s`, if given, it looks whether the reason is gone.
+    After `probe_s`, if given, it looks whether the reason is gone. `reason` is a sentence for a note, `why` what the
+    status does not say by itself.
     """
 
     seconds: float
@@ -32,6 +33,7 @@ class Pause:
     reason: str
     probe_s: float | None = None
     until_unix: float | None = None  # a moment of the world at which it ends, instead of a span
+    why: str | None = None
 
 
 def backoff_s(failures: int, jitter: float) -> float:
@@ -72,16 +74,17 @@ class Pauses:
             self.crashes.popleft()
         self.crashes.append(now)
         count = len(self.crashes)
+        why = _crashes(count)
         if count > MOST_CRASHES:
-            return Pause(
-                math.inf, Status.FAILED, f"{_crashes(count)}: held until `hyperhive resume`; the inbox is kept"
-            )
-        return Pause(CRASH_FIRST_S * float(1 << (count - 1)) * jitter, Status.BACKING_OFF, _crashes(count))
+            reason = f"{why}: held until `hyperhive resume`; the inbox is kept"
+            return Pause(math.inf, Status.FAILED, reason, why=why)
+        return Pause(CRASH_FIRST_S * float(1 << (count - 1)) * jitter, Status.BACKING_OFF, why, why=why)
 
     def _rest(self, outcome: Outcome, now_unix: float, jitter: float) -> Pause | None:
         match outcome.meaning.next:
             case NextStep.BACK_OFF:
-                return Pause(backoff_s(self.rests, jitter), Status.BACKING_OFF, _words(outcome.kind))
+                why = _words(outcome.kind)
+                return Pause(backoff_s(self.rests, jitter), Status.BACKING_OFF, why, why=why)
             case NextStep.WAIT_FOR_RESET:
                 seconds = self._limit_s(outcome.resets_at, now_unix, jitter)
                 until = None if outcome.resets_at is None else now_unix + seconds
@@ -91,9 +94,9 @@ class Pauses:
                 reason = "waiting for a login (`hyperhive login`); messages are kept"
                 return Pause(math.inf, Status.NEEDS_LOGIN_IDLE, reason, probe_s)
             case NextStep.WAIT_FOR_MODEL | NextStep.WAIT_FOR_PERSON as step:
-                what = outcome.note or _words(outcome.kind)
+                why = outcome.note or _words(outcome.kind)
                 status = Status.BAD_MODEL if step is NextStep.WAIT_FOR_MODEL else Status.FAILED
-                return Pause(math.inf, status, f"{what}: {outcome.meaning.advice}; messages are kept")
+                return Pause(math.inf, status, f"{why}: {outcome.meaning.advice}; messages are kept", why=why)
             case _:
                 return None
 

@@ -78,7 +78,7 @@ class Purse:
         seconds = ms_until_tomorrow(now_ms) / 1000 + AFTER_MIDNIGHT_S
         more = "`hyperhive budget raise --day-cost …` or `hyperhive resume` ends the wait"
         reason = f"today's budget is used up: {day.words()}; {more}; messages are kept"
-        return Pause(seconds, Status.OVER_BUDGET, reason, until_unix=now_ms / 1000 + seconds)
+        return Pause(seconds, Status.OVER_BUDGET, reason, until_unix=now_ms / 1000 + seconds, why=day.words())
 
     def is_day_spent(self) -> bool:
         """Return True if today's dollars are spent."""

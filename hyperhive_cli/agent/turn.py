@@ -125,7 +125,7 @@ class TurnDesk:
         return None if allowance.overspent(self._running.evidence) else self._purse.lift(allowance, message)
 
     async def run_compact(self, instructions: str | None = None) -> Ended:
-        """Run `/compact` on the session. Ok with a note: claude found nothing to compact, and says why."""
+        """Run `/compact` on the session. Ok with a note: nothing was compacted, for this reason."""
         command = f"/compact {instructions}" if instructions else "/compact"
         model = self._bus.refresh_model()
         turn_id = await self._ledger.insist(lambda: self._inbox.open_turn(model, now_ms=self._bus.now_ms()))

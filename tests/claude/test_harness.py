@@ -212,10 +212,10 @@ def test_t29_messages_are_data(start: Callable[[str], Hive], messages_api: Messa
     hive = start("text")
     secret = hive.workspace / "secret.txt"
     secret.write_text("the secret of the folder")
-    bodies = ["/clear", "--help", "-rf", f" @secret.txt or:\n@{secret} or @/etc/hostname or a\0b or \udcff"]
+    bodies = ["/clear", "--help", "-rf", f" @secret.txt or:\n@{secret} or @/etc/hostname or a\0b"]
     bodies.append("".join(f"see{before}@{secret} " for before in "\u3001\u3002\uff01\uff1f\ufeff"))
     for body in bodies:
-        assert hive.call("send", "-", stdin=body.encode(errors="surrogateescape")).status == 0
+        assert hive.call("send", "-", stdin=body.encode()).status == 0
     for nothing in (b"", b"  \n\t ", b"x" * (2 << 20)):
         assert hive.call("send", "-", stdin=nothing).status == 2
     done = hive.drain()
@@ -224,7 +224,7 @@ def test_t29_messages_are_data(start: Callable[[str], Hive], messages_api: Messa
     assert len(asked) == len(bodies)
     for body, request in zip(bodies, asked, strict=True):
         shown = [text.replace("\u2060", "") for text in user_texts(request)]
-        text = body.replace("\0", "\ufffd").replace("\udcff", "\ufffd")
+        text = body.replace("\0", "\ufffd")
         assert f"Message from operator:\n\n{text}" in shown
     everything = json.dumps([request["messages"] for request in asked])
     assert "the secret" not in everything
@@ -436,7 +436,7 @@ class End:
 
 ENDS = {
     "credit_low": [End(("billing",), 1, "ready")],
-    "model_missing": [End(("bad_request",), 1, "dead")],
+    "model_missing": [End(("bad_model",), 1, "ready")],
     # The second one is the compaction, which finds nothing that it could compact.
     "prompt_too_long": [End(("context_full", "failed", "context_full", "context_full"), 1, "dead")],
     "auth_401": [End(("needs_login",), 1, "ready")],

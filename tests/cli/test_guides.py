@@ -111,7 +111,7 @@ def test_a_login_is_repaired_as_the_guide_says(hive: Hive, fake_claude: FakeClau
     with ExitStack() as stack:
         program = start(hive, stack, "hello")
         program.wait_for_kind("status_changed", status="needs_login_idle")
-        command = sections(WRONG)["needs_login_idle"].strip()
+        command = sections(WRONG)["It needs a login"].strip()
         assert command == "hyperhive login"
         assert "logged in" in run_script(hive, f"echo 'the-code#its-state' | {command}\n")
         program.wait_for_kind("turn_end", outcome="ok")
@@ -129,7 +129,7 @@ def test_every_outcome_is_explained_with_its_sign_and_with_what_the_table_advise
 
 
 def test_every_section_of_the_guides_is_run() -> None:
-    special = {"A turn runs away", "needs_login_idle"}
+    special = {"A turn runs away", "It needs a login"}
     assert sections(WRONG).keys() == TROUBLES.keys() | special
 
 
