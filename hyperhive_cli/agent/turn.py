@@ -261,10 +261,11 @@ class TurnDesk:
         try:
             async with self._refresh.alone(turn):
                 return turn, await turn.run(self._take(waiting))
-        except (trio.Cancelled, BaseExceptionGroup) as error:
+        # Kept, not lost: `_run` records the turn, and trio raises it again at the next checkpoint.
+        except (trio.Cancelled, BaseExceptionGroup) as error:  # noqa: ASYNC103
             if not _is_cut_off(error):
                 raise
-            return turn, turn.cut_off()  # `_run` records that, and ends
+            return turn, turn.cut_off()  # noqa: ASYNC104
         finally:
             self._running = None
             feed.close()
@@ -275,8 +276,8 @@ class TurnDesk:
         try:
             if found.kind is OutcomeKind.REFUSED and not await is_logged_in(self._config):
                 return found._replace(kind=OutcomeKind.NEEDS_LOGIN)
-        except trio.Cancelled:
-            pass  # a stop that could wait no longer: as in `_attend`
+        except trio.Cancelled:  # noqa: ASYNC103 - a stop that could wait no longer: as in `_attend`
+            pass
         return found
 
     def _record(
