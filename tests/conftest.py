@@ -25,9 +25,11 @@ settings.register_profile("house", max_examples=30, **PATIENT)
 settings.register_profile("exhaustive", max_examples=300, **PATIENT)
 settings.load_profile("house")
 
-# A script that starts the tests in its background lets them ignore Ctrl-C, and so would whatever they start.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A script that starts the tests in its background lets them ignore Ctrl-C, and `nohup` the end of a terminal: so would
+# whatever they start.
+for ending, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(ending) is signal.SIG_IGN:
+        signal.signal(ending, usual)
 
 TESTS = Path(__file__).resolve().parent
 RECORDINGS = TESTS / "recordings"

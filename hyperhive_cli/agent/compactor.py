@@ -9,10 +9,8 @@ from hyperhive_cli.agent.turn import TurnDesk
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.errors import RefusedError
-from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.outcomes import Outcome, OutcomeKind, meaning_of
 from hyperhive_cli.store.inbox import Inbox, Message
-
-_COMPLETED = {OutcomeKind.OK, OutcomeKind.FAILED}  # after which the context says what the compaction was worth
 
 
 class Compaction:
@@ -80,7 +78,9 @@ class Compactor:
     async def judge(self, seen: Evidence) -> None:
         """See in a message's turn whether the compaction just before it was of use, and draw the conclusion."""
         first = seen.first_context_tokens
-        if self._mark.percent is None or first is None or self._compaction_before() not in _COMPLETED:
+        before = self._compaction_before()
+        # One that a limit, a login or a stop kept from happening proves nothing.
+        if self._mark.percent is None or first is None or before is None or not meaning_of(before).spent:
             return
         in_vain = self._in_vain() + 1 if self._mark.is_over(first, self._bus.context_window) else 0
         if in_vain != self._in_vain():
