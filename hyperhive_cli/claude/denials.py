@@ -136,7 +136,7 @@ def _text(value: object) -> str:
     return value[:MAX_WORDS] if isinstance(value, str) else ""
 
 
-_HOOK = re.compile(r"\w+:\S+ hook error: ")
+_HOOK = re.compile(r"\b\w+:\S+ hook error: ")
 _MODE = re.compile(r"because Claude Code is running in \S+ \S+ mode|while in \w+ mode")
 _RULE = re.compile(r"^Permission to .{1,400} has been denied|denied by your permission settings", re.DOTALL)
 _CHECK = re.compile(r"^(?:Auto mode|Permission for this action was denied by the Claude Code auto mode)")

@@ -164,9 +164,10 @@ class Watchdog:
     def _end_of_turn(self) -> float:
         """Return until when claude may take to exit after its last good result, whatever lines still arrive."""
         limits, concluded = self._limits, self._concluded[1]
-        most = concluded + max(limits.background_s, limits.grace_s)
+        if self._goes_on():
+            return concluded + self._work_s()
         grace_s = min(WAKEUP_GRACE_S, limits.grace_s) if self._waits_for_wakeup() else limits.grace_s
-        return most if self._goes_on() else min(max(concluded, self._tasks_ended) + grace_s, most)
+        return min(max(concluded, self._tasks_ended) + grace_s, concluded + max(limits.background_s, limits.grace_s))
 
     def _waits_for_wakeup(self) -> bool:
         """Whether claude is alive for the sake of its wake-up alone, which becomes a message of the inbox."""
@@ -175,6 +176,11 @@ class Watchdog:
     def _goes_on(self) -> bool:
         """Whether work is outstanding: background tasks, or a stretch whose first answer is not there yet."""
         return self._seen.background_tasks > 0 or self._seen.answering
+
+    def _work_s(self) -> float:
+        """Return how long what is outstanding may take; an answer that is awaited has the grace in any case."""
+        limits = self._limits
+        return limits.background_s if self._seen.background_tasks > 0 else max(limits.background_s, limits.grace_s)
 
     def _next_reading(self) -> float:
         if self._last_line is None or not self._is_working():
@@ -193,7 +199,7 @@ class Watchdog:
         if cause is Cause.FINISHED:
             tasks = self._seen.background_tasks
             left = f" ({tasks} background {'task is' if tasks == 1 else 'tasks are'} outstanding)" if tasks else ""
-            limit_s = self._limits.background_s if self._goes_on() else self._limits.grace_s
+            limit_s = self._work_s() if self._goes_on() else self._limits.grace_s
             what = "the result" if self._tasks_ended <= self._concluded[1] else "the last background task"
             return f"no exit {span(limit_s)} after {what}{left}"
         if self._last_line is None:
