@@ -34,9 +34,13 @@ def text_to_moment(text: str, now: datetime, zone: tzinfo) -> datetime:
     return found
 
 
-def moment_to_unix_ms(moment: datetime | None) -> int:
-    """Return a moment as a message's `not_before`, 0 for none."""
-    return 0 if moment is None else int(moment.timestamp() * 1000)
+def text_to_start(text: str | None, now: datetime, zone: tzinfo) -> tuple[int, str | None]:
+    """Return a message's `not_before` (Unix ms, 0 for none), and what its sender is told of it.
+
+    Raises UsageError as `text_to_moment` does.
+    """
+    moment = None if text is None else text_to_moment(text, now, zone)
+    return 0 if moment is None else int(moment.timestamp() * 1000), moment_to_remark(moment, now)
 
 
 def moment_to_remark(moment: datetime | None, now: datetime) -> str | None:

@@ -12,7 +12,7 @@ from hyperhive_cli.bus import Bus
 from hyperhive_cli.control.peer import Peer, descends_from
 from hyperhive_cli.errors import RefusedError, UsageError
 from hyperhive_cli.events import BusEvent
-from hyperhive_cli.moments import moment_to_remark, moment_to_unix_ms, text_to_moment
+from hyperhive_cli.moments import text_to_start
 from hyperhive_cli.settings import check_model_name
 from hyperhive_cli.store.inbox import Inbox, Message
 from hyperhive_cli.zone import LocalZone, utc_now
@@ -104,18 +104,17 @@ class ControlHandler:
         """Put a message into the inbox; the fields are those of `send`."""
         sender, body = str(arguments.get("from") or "operator"), str(arguments.get("body", ""))
         key, at = arguments.get("key"), arguments.get("at")
-        now = utc_now()
-        moment = None if at is None else text_to_moment(str(at), now, LocalZone())
+        not_before, when = text_to_start(None if at is None else str(at), utc_now(), LocalZone())
         put = partial(
             Inbox.send,
             sender=sender,
             body=body,
             key=None if key is None else str(key),
-            not_before=moment_to_unix_ms(moment),
+            not_before=not_before,
             now_ms=self._bus.now_ms(),
         )
         sent = await self._loop.change(put)
-        return {**sent.to_dict(), "note": sent.remark or moment_to_remark(moment, now)}
+        return {**sent.to_dict(), "note": sent.remark or when}
 
     async def _inbox_cancel(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         return await self._change_message(Inbox.cancel, arguments)

@@ -15,14 +15,12 @@ from hyperhive_cli.cli.invocation import Invocation, ask_harness, hive_option, n
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.cli.streams import drop_stdout, is_missing
 from hyperhive_cli.errors import HyperhiveError, StoreError, UsageError
-from hyperhive_cli.moments import moment_to_remark, moment_to_unix_ms, text_to_moment
 from hyperhive_cli.outcomes import MessageState, advice_of, needs_person
 from hyperhive_cli.settings import MESSAGE_LIMIT_BYTES, AgentPaths
 from hyperhive_cli.store.binding import bound_elsewhere
 from hyperhive_cli.store.folder import prepare_state_dir
 from hyperhive_cli.store.inbox import Inbox, Message, check_message, open_inbox, open_inbox_reader
 from hyperhive_cli.store.keys import Sent
-from hyperhive_cli.zone import LocalZone, utc_now
 
 WAIT_POLL_S = 0.1
 _STATE_WORDS = {"ready": "waits for its turn", "leased": "runs"}
@@ -72,9 +70,7 @@ def send(
               git diff | hyperhive send - --from reviewer
     """  # noqa: D301 - click's own mark
     sender, body = check_message(sender, _read_stdin() if text in {None, "-"} else str(text))
-    now = utc_now()
-    moment = None if at is None else text_to_moment(at, now, LocalZone())
-    not_before, when = moment_to_unix_ms(moment), moment_to_remark(moment, now)
+    not_before, when = (0, None) if at is None else _start(at)
     if (url := invocation.hive_url(hive)) is not None:
         with _hive_inbox(url, invocation.steered_paths().agent) as inbox:
             sent = inbox.send(sender, body, now_ms=now_ms(), key=key, raw=raw, not_before=not_before)
@@ -102,6 +98,13 @@ def send(
             return _wait(reader, sent.id, timeout, as_json=as_json)
     _print_sent(sent, as_json=as_json)  # without another look: the last one who reads leaves a -wal behind
     return 0
+
+
+def _start(at: str) -> tuple[int, str | None]:
+    from hyperhive_cli.moments import text_to_start  # noqa: PLC0415 - most messages run at once
+    from hyperhive_cli.zone import LocalZone, utc_now  # noqa: PLC0415 - as above
+
+    return text_to_start(at, utc_now(), LocalZone())
 
 
 def _bind(inbox: Inbox, paths: AgentPaths) -> None:

@@ -20,7 +20,7 @@ from hyperhive_cli.hive.address import shown_url
 from hyperhive_cli.hive.feed import HiveFeed, Told
 from hyperhive_cli.hive.mail import HiveInbox
 from hyperhive_cli.hive.room import AwayError, complaints, connect
-from hyperhive_cli.moments import moment_to_remark, moment_to_unix_ms, text_to_moment
+from hyperhive_cli.moments import text_to_start
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.facts import stored_fact
 from hyperhive_cli.store.inbox import Message
@@ -212,19 +212,17 @@ class HiveAgent:
             machine = self.last_state()["hive"]["machine"]
             where = f"runs on {machine}" if machine else "runs on another machine"
             raise RefusedError(f"agent {self.name!r} {where}: it is steered there", f"hyperhive -a {self.name} …")
-        at = arguments.get("at")
-        now = utc_now()
-        moment = None if at is None else text_to_moment(at, now, LocalZone())
+        not_before, when = text_to_start(arguments.get("at"), utc_now(), LocalZone())
         sent = await self.view.call(
             lambda connection: self._inbox(connection).send(
                 arguments.get("from") or "operator",
                 arguments["body"],
                 now_ms=0,
                 key=arguments.get("key"),
-                not_before=moment_to_unix_ms(moment),
+                not_before=not_before,
             )
         )
-        return {**sent.to_dict(), "note": sent.remark or moment_to_remark(moment, now)}
+        return {**sent.to_dict(), "note": sent.remark or when}
 
     def _inbox(self, connection: "Connection") -> HiveInbox:
         return HiveInbox(connection, self.view.url, self.name)
