@@ -17,7 +17,7 @@ from hyperhive_cli.store.inbox import Inbox
 SUSPEND_GRACE_S = 1.0  # for the console to tidy up the terminal before the harness is stopped
 TICK_S = 1.0
 AGAIN_S = 1.0  # from a write that failed to the next try
-PIECE_BYTES = 65_536  # to be shown at a time: so the end sees whether somebody reads
+PIECE_BYTES = 65_536  # written at a time, so that the end can tell whether the reader still reads
 GRACE_S = 3.0  # at the end, for the last events: after each that was shown, or in all once a signal has come
 
 
@@ -27,7 +27,7 @@ class Sink(Protocol):
     def show(self, records: Sequence[BusEvent]) -> None:
         """Show events, and first what an earlier call could not write.
 
-        Raises BrokenPipeError when nobody looks any more; any other OSError means that it is to be called again.
+        Raises BrokenPipeError when the reader is gone; any other OSError means that it is to be called again.
         """
 
     def update(self, **fields: Any) -> None:  # noqa: ANN401 - as `status --json`
@@ -56,7 +56,7 @@ class Screen:
         self._is_hurried = False
 
     async def follow(self, bus: Bus, inbox: Inbox) -> None:
-        """Show the feed from this life's beginning on, until the bus is closed or nobody looks any more."""
+        """Show the feed from this life's beginning on, until the bus is closed or the reader is gone."""
         self._shown_seq = bus.first_seq
         try:
             async with trio.open_nursery() as nursery:
@@ -67,7 +67,7 @@ class Screen:
                             await self._show(bus, piece)
                 nursery.cancel_scope.cancel()
         except* BrokenPipeError:
-            self._is_gone = True  # nobody looks any more (`| head`, a closed terminal): the agent works on
+            self._is_gone = True  # the reader has gone (`| head`, a closed terminal): the agent works on
 
     async def _show(self, bus: Bus, records: Sequence[BusEvent]) -> None:
         """Show events, however often that has to be tried; what fails and what works again is a note."""
@@ -105,7 +105,7 @@ class Screen:
         self._is_hurried = True
 
     def unwritten(self) -> str | None:
-        """Say what could not be shown, once `follow` has ended; None: all was, or nobody looks any more."""
+        """Say what could not be shown, once `follow` has ended; None: all was, or the reader is gone."""
         count = self._last_seq - self._shown_seq
         if self._is_gone or count <= 0:
             return None
