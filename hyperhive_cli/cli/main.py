@@ -169,7 +169,10 @@ def main() -> NoReturn:
     if sys.platform == "win32":  # before a command imports what is not there
         sys.exit(_complain("hyperhive runs on Linux and macOS; Windows is not supported", WINDOWS_HINT, 1))
     invocation = Invocation()
-    status = _run(invocation)
+    try:
+        status = _run(invocation)
+    except KeyboardInterrupt:  # while an error was being told
+        status = 130
     gc.freeze()  # the process ends: nobody needs the memory back
     leave(status)
 

@@ -451,7 +451,7 @@ def test_t18_a_claude_that_breaks_while_the_harness_runs_is_one_clear_event(
             hive.workspace = workspace.rename(workspace.with_name("elsewhere"))
         hive.call("--agent", "workspace", "send", "one")
         end = program.wait_for_kind("turn_end")
-        program.interrupt()
+        assert program.wait() == 2
     assert (end["outcome"], end["exit_status"]) == ("not_started", None)
     assert end["note"].startswith("claude could not be started: ")
     assert (str(workspace) if broken == "in a folder that is gone" else str(fake_claude.path)) in end["note"]
