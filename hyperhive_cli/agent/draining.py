@@ -7,13 +7,14 @@ from typing import NamedTuple
 from hyperhive_cli.moments import moment_to_words
 
 SAME_DAY_S = 24 * 3600.0  # for so long a time of day alone says which moment is meant
+UNREADABLE = "the inbox cannot be read: what is left in it is not known"
 
 
 class DrainFacts(NamedTuple):
     """What the end of a drain is decided by; moments in Unix ms, spans in s.
 
     `waiting` messages are ready, and the first of them may run from `due_ms` on. `wait_s` is how long the agent itself
-    waits, infinite for a person; `trouble_s` is for how long the inbox could not be written.
+    waits, infinite for a person; `trouble_s` is for how long the inbox could not be read or written.
     """
 
     now_ms: int
@@ -25,6 +26,7 @@ class DrainFacts(NamedTuple):
     wait_s: float = 0.0
     trouble_s: float = 0.0
     is_paused: bool = False
+    is_readable: bool = True  # else nothing is known of the messages
 
 
 class Drained(NamedTuple):
@@ -40,6 +42,8 @@ def judge_drain(facts: DrainFacts, zone: tzinfo) -> Drained | None:
     A message for later than the longest wait (`--at`, a wake-up) is not part of the drain. One that is held needs a
     person, and so does one that the hive did not take: with these the drain has not done all its work.
     """
+    if not facts.is_readable:
+        return Drained(left_over=True, remarks=(UNREADABLE,)) if facts.trouble_s > facts.limit_s else None
     delay_s = math.inf if facts.due_ms is None else (facts.due_ms - facts.now_ms) / 1000
     is_for_later = delay_s > facts.limit_s  # as is no message at all
     if not is_for_later and not facts.is_paused and _wait_s(facts, delay_s) <= facts.limit_s:

@@ -116,7 +116,7 @@ async def run_agent(
             bus.note(NO_PREWARM, "warning")
         loop = AgentLoop(agent, inbox, bus)
         if slots is not None and config.hive is None:
-            loop.supply = Slots(slots, inbox, bus.now_ms)
+            loop.take_from(Slots(slots, inbox, bus.now_ms))
         desk = LoginDesk(agent, loop)
         handler = ControlHandler(bus, loop, inbox, desk)
         panel = Panel(bus)
@@ -196,7 +196,7 @@ async def _joined(
             config.paths.agent, inbox, bus, loop, report, account=hive.account, drain=config.agent.drain
         ) as member,
     ):
-        loop.supply = member
+        loop.take_from(member)
         yield
 
 

@@ -1,11 +1,10 @@
-"""The agent's loop: lease a message, run its turn, rest where the outcome asks for it; compact between turns."""
+"""The agent's loop around its scheduler: read the facts, take the step, steer from outside."""
 
 import json
 import math
 import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -15,44 +14,40 @@ from hyperhive_cli.agent.care import check_inbox
 from hyperhive_cli.agent.compactor import Compactor
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import Signature, credentials_changed, credentials_signature, is_logged_in
-from hyperhive_cli.agent.draining import DrainFacts, judge_drain
+from hyperhive_cli.agent.draining import Drained, DrainFacts
 from hyperhive_cli.agent.ledger import Ledger
-from hyperhive_cli.agent.pause import LOGIN_PROBE_S, Pause, Pauses
+from hyperhive_cli.agent.pause import Pause
 from hyperhive_cli.agent.prewarm import Prewarmer
 from hyperhive_cli.agent.purse import Lift, Purse
+from hyperhive_cli.agent.scheduler import (
+    BeginRest,
+    Compact,
+    Facts,
+    Fetch,
+    GoOn,
+    Lease,
+    Look,
+    Now,
+    Probe,
+    State,
+    Step,
+    Stop,
+    next_step,
+)
 from hyperhive_cli.agent.turn import Ended, TurnDesk
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.outcome import Cause
 from hyperhive_cli.errors import RefusedError, StoreError
 from hyperhive_cli.outcomes import NextStep, Outcome, OutcomeKind
 from hyperhive_cli.render.text import duration
-from hyperhive_cli.status import Status, Wait
+from hyperhive_cli.status import Status
 from hyperhive_cli.store.inbox import Inbox
 from hyperhive_cli.zone import LocalZone
 
 FACT_LIMIT_S = 1.0  # how long a command waits for the inbox
-INBOX_POLL_S = 5.0  # a sender rings; this finds the messages of one whose ring was lost
 PAUSED = "paused: no turn is begun until `hyperhive resume`"
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class _Rest:
-    """A pause under way: `until` (trio's clock) or `until_unix` ends it; from `probe_at` on a login may end it.
-
-    Moments of the world are looked at again every few seconds: a machine that slept, or whose clock was set, goes on.
-
-    A change of the credentials since `credentials` brings the next look forward. With `model`, another choice of
-    model ends it too.
-    """
-
-    status: Status
-    until: float
-    probe_at: float
-    credentials: Signature | None
-    until_unix: float | None = None
-    model: str | None = None
 
 
 class Supply(Protocol):
@@ -77,17 +72,18 @@ class AgentLoop:
         self._purse = Purse(config.budget, inbox, bus)
         self._desk = TurnDesk(config, inbox, bus, self._ledger, self._purse, self._prewarmer.take)
         self._compactor = Compactor(config.mark, self._desk, inbox, bus, self._ledger)
-        self._rest: _Rest | None = None
-        self._pauses = Pauses()
+        self._state = State()
         self._bell = trio.Event()
-        self._stopping = False
+        self._credentials: Signature | None = None  # as they were when the rest that a login ends began
         self._left_over = False
         self._has_started = False  # a claude of this life has written a line
         self.broken: str | None = None  # why the first claude of this life could not be started, in claude's words
-        self._busy = False  # from a lease, or the start of a compaction, until all of it is recorded
-        self._is_login_running = False  # or a logout: no turn starts during it
-        self.supply: Supply | None = None
+        self._supply: Supply | None = None
         self._awaiting = trio.CancelScope()  # of what a stop need not wait for: a message's coming, a look at the login
+
+    def take_from(self, supply: Supply) -> None:
+        """Let each message be brought before it is leased."""
+        self._supply, self._state.has_supply = supply, True
 
     @property
     def failed(self) -> bool:
@@ -128,23 +124,17 @@ class AgentLoop:
             await self._ledger.insist(lambda: self._inbox.put_facts(paused=""), limit_s=FACT_LIMIT_S)
             self._bus.note("no longer paused")
             self._bus.know(is_paused=False)
-        if self._is_over_budget():
+        if self._state.is_over_budget:
             await self._ledger.insist(self._purse.extend_day, limit_s=FACT_LIMIT_S)
         return self._end_rest() or paused
 
     def wake(self) -> bool:
         """End a rest for the sake of a message; not a pause, nor the wait of a spent day. False: there is none."""
-        return not self._is_over_budget() and self._end_rest()
-
-    def _is_over_budget(self) -> bool:
-        return self._rest is not None and self._rest.status is Status.OVER_BUDGET
+        return not self._state.is_over_budget and self._end_rest()
 
     def _end_rest(self) -> bool:
-        self._pauses.forget()
-        if self._rest is not None:
-            self._rest.until = -math.inf
         self.ring()
-        return self._rest is not None
+        return self._state.end_rest()
 
     def activity(self) -> Mapping[str, Any] | None:
         """Return the `activity` field of `status --json`: what the turn does now, what it has used; None: no turn."""
@@ -158,20 +148,18 @@ class AgentLoop:
     async def raise_budget(
         self, day_cost: float | None, message_id: int | None, limits: Mapping[str, float | int]
     ) -> Lift | None:
-        """Raise today's limit, which ends the wait for tomorrow, or those of a message. Raises as `Purse` does.
+        """Raise today's limit, which may end the wait for tomorrow, or those of a message. Raises as `Purse` does.
 
         Gives what it is to the turn that runs, None when none does.
         """
         write = partial(self._purse.raise_limits, day_cost, message_id, limits)
         await self._ledger.insist(write, limit_s=FACT_LIMIT_S)
-        if self._rest is not None and self._is_over_budget() and day_cost is not None:
-            self._rest.until = -math.inf
         self.ring()
         return self._desk.lift()
 
     def stop(self) -> None:
         """End after the running turn, which is interrupted: its message goes back into the inbox."""
-        self._stopping = True
+        self._state.is_stopping = True
         self._ledger.close()
         self._desk.stop(Cause.INTERRUPTED)
         self._awaiting.cancel()
@@ -195,14 +183,13 @@ class AgentLoop:
     def rest_too(self, reason: str, until_unix: int | None) -> None:
         """Rest as another agent of the same account does, until then (None: until it says so)."""
         seconds = math.inf if until_unix is None else until_unix - self._bus.now_ms() / 1000
-        if self._rest is None and seconds > 0:  # a limit that is over may not have been taken back yet
+        if self._state.rest is None and seconds > 0:  # a limit that is over may not have been taken back yet
             self._begin_rest(Pause(seconds, Status.WAITS_FOR_ACCOUNT, reason, until_unix=until_unix, why=reason))
             self.ring()
 
     def rest_no_longer(self, stagger_s: float) -> None:
         """Go on so many seconds from now, if it was for another agent's sake that this one rests."""
-        if self._rest is not None and self._rest.status is Status.WAITS_FOR_ACCOUNT:
-            self._rest.until = min(self._rest.until, trio.current_time() + stagger_s)
+        if self._state.end_rest_for_account(trio.current_time() + stagger_s):
             self.ring()
 
     def freeze(self) -> None:
@@ -221,27 +208,21 @@ class AgentLoop:
 
         `shown`: say so with the status.
         """
-        if self._busy:
-            raise RefusedError("a turn is running", "again when it is over, or first `hyperhive cancel`")
-        if self._is_login_running:
-            raise RefusedError("a login or a logout is under way", "again in a moment")
-        self._is_login_running = True
+        self._state.begin_login()
         self._prewarmer.want(None)
         self._bus.know(is_logging_in=shown)
 
     def login_ended(self, *, ok: bool) -> None:
         """Go on: a login that is ok ends whatever rest there is, after another one all is as it was."""
-        self._is_login_running = False
+        self._state.end_login(forget=ok)
         if ok:
-            self._pauses.forget()
             self._finish_rest()
         self._bus.know(is_logging_in=False)
         self.ring()
 
     def login_lost(self) -> None:
         """Go on, but wait for a login."""
-        self._is_login_running = False
-        self._pauses.forget()
+        self._state.end_login(forget=True)
         self._rest_after(Outcome(OutcomeKind.NEEDS_LOGIN), self._bus.model)
         self._bus.know(is_logging_in=False)
         self.ring()
@@ -252,9 +233,9 @@ class AgentLoop:
         Raises RefusedError when one is under way, when there is no session, or no money for it, and where the agent
         waits for a person. Cancelling the wait leaves the compaction to run.
         """
-        if self._is_over_budget():
+        if self._state.is_over_budget:
             raise RefusedError("today's budget is used up", "hyperhive budget raise --day-cost …")
-        if self._waits_for_somebody():
+        if self._state.waits_for_somebody(self._now()):
             raise self._no_compaction()
         asked = self._compactor.ask()
         self.ring()
@@ -263,11 +244,8 @@ class AgentLoop:
             raise self._no_compaction()
         return asked.outcome
 
-    def _waits_for_somebody(self) -> bool:
-        return self._rest is not None and math.isinf(self._rest_s(self._rest)) and self._rest.until > 0
-
     def _no_compaction(self) -> RefusedError:
-        if self._waits_for_somebody():
+        if self._state.waits_for_somebody(self._now()):
             return RefusedError(f"the agent waits: {self._bus.status}", "hyperhive status")
         return RefusedError("the harness stopped before the compaction")
 
@@ -283,87 +261,145 @@ class AgentLoop:
                 self._bus.note(PAUSED, "warning")
         self._take_up_limit()
         try:
-            while not self._stopping:
-                self._bell = trio.Event()
-                if await self._ledger.step(self._step):
-                    continue
-                if self._config.drain and not self._is_login_running and await self._ledger.step(self._is_drained):
-                    return
-                self._prewarmer.want(self._next_argv())
-                await self._wait()
+            await self._work()
         finally:
+            self._leave_supply()
             self._compactor.close()
+
+    async def _work(self) -> None:
+        while True:
+            match next_step(self._state, await self._facts(), self._now()):
+                case Stop():
+                    return
+                case Drained() as drained:
+                    self._finish_drain(drained)
+                    return
+                case Look() as look:
+                    await self._look_again(look)
+                case step:
+                    if not await self._ledger.step(partial(self._take, step)):
+                        await self._look_again(Look(self._ledger.patience_s))
+
+    def _now(self) -> Now:
+        return Now(trio.current_time(), self._bus.now_ms() / 1000)
+
+    async def _facts(self) -> Facts:
+        """Read what the next step is chosen by; a file that is gone, or another, is noticed before each."""
+        facts = await self._ledger.step(self._read_facts)
+        if facts is None:
+            facts = Facts(is_readable=False, drain=self._drain_facts(is_readable=False))
+        return facts._replace(trouble_s=self._ledger.trouble_s, again_s=self._ledger.patience_s)
+
+    async def _read_facts(self) -> Facts:
+        check_inbox(self._inbox, self._bus)
+        is_paused = self.is_paused
+        self._bus.know(is_paused=is_paused)
+        return Facts(
+            model=self._bus.refresh_model(),
+            is_paused=is_paused,
+            spent=self._purse.hold(),
+            is_compaction_asked=self._compactor.is_asked,
+            is_compaction_due=self._compactor.is_due(),
+            drain=self._drain_facts(),
+            zone=LocalZone(),
+        )
+
+    def _drain_facts(self, *, is_readable: bool = True) -> DrainFacts | None:
+        """Read what is left to run; None where the agent works on for ever."""
+        if not self._config.drain:
+            return None
+        now_ms, limit_s = self._bus.now_ms(), self._config.drain_wait_s
+        if not is_readable:
+            return DrainFacts(now_ms, limit_s, waiting=0, due_ms=None, is_readable=False)
+        inbox = self._inbox
+        return DrainFacts(now_ms, limit_s, inbox.unread(), inbox.next_due(), inbox.held(), inbox.refused)
+
+    def _finish_drain(self, drained: Drained) -> None:
+        self._left_over = drained.left_over
+        for text in drained.remarks:
+            self._bus.note(text, "warning" if drained.left_over else "info")
+
+    async def _look_again(self, look: Look) -> None:
+        """Wait for the bell, for other credentials where a login is missing, or until it is time to look again."""
+        self._leave_supply()
+        self._prewarmer.want(self._next_argv())
+        async with trio.open_nursery() as nursery:
+            nursery.cancel_scope.deadline = trio.current_time() + look.seconds
+            if look.at_login and self._credentials is not None:
+                nursery.start_soon(self._watch_login, self._credentials)
+            await self._bell.wait()
+            nursery.cancel_scope.cancel()
+        self._bell = trio.Event()
+        self._state.found = None
 
     def _next_argv(self) -> list[str] | None:
         """Give the command line with which a claude may wait now, None while none should."""
-        if not self._config.prewarm or self._is_login_running or self._bus.status is not Status.ONLINE:
+        if not self._config.prewarm or self._state.is_login_running or self._bus.status is not Status.ONLINE:
             return None
         try:
-            return None if self.is_paused else self._desk.next_argv()
+            return self._desk.next_argv()
         except StoreError:  # the lease says so
             return None
 
-    async def _wait(self) -> None:
-        """Wait for the bell, for other credentials where a login is missing, or until it is time to look again."""
-        rest = self._rest
-        async with trio.open_nursery() as nursery:
-            nursery.cancel_scope.deadline = trio.current_time() + self._patience_s()
-            if rest is not None and rest.credentials is not None and not self._is_login_running:
-                nursery.start_soon(self._look_when_changed, rest, rest.credentials)
-            await self._bell.wait()
-            nursery.cancel_scope.cancel()
-
-    async def _look_when_changed(self, rest: _Rest, since: Signature) -> None:
-        rest.credentials = await credentials_changed(self._config.environment, since)
-        rest.probe_at = -math.inf
+    async def _watch_login(self, since: Signature) -> None:
+        self._credentials = await credentials_changed(self._config.environment, since)
+        if self._state.rest is not None:
+            self._state.rest.probe_at = -math.inf
         self.ring()
 
-    async def _step(self) -> bool:
-        """Do the next thing; False when there is none."""
-        if self._is_login_running or (self._rest is not None and not await self._is_over(self._rest)):
-            return False
-        if self.supply is not None and not await self._is_supplied(self.supply):
-            return False
-        self._busy = True
-        try:
-            return await self._work()
-        finally:
-            self._busy = False
-            if self.supply is not None:
-                self.supply.done()
+    async def _take(self, step: Step) -> bool:
+        """Take a step that is no wait; raises StoreError."""
+        match step:
+            case Fetch():
+                await self._fetch()
+            case Probe(again_at):
+                await self._probe(again_at)
+            case GoOn():
+                self._finish_rest()
+            case BeginRest(pause):
+                self._begin_rest(pause)
+            case Compact() | Lease():
+                await self._work_on(step)
+        return True
 
-    async def _is_supplied(self, supply: Supply) -> bool:
-        """Let a message be brought, and say whether there is something to do now."""
-        if self._stopping:
-            return False
-        if self._compactor.is_asked or self.is_paused:
-            return True
-        is_there = None
+    async def _fetch(self) -> None:
+        """Let a message be brought; one that comes while a stop or a login begins waits, and is given back."""
+        assert self._supply is not None  # noqa: S101 - else there is no such step
         with trio.CancelScope() as self._awaiting:
-            is_there = await self._ledger.obtain(supply.fetch)
-        if is_there and not self._is_login_running and not self._stopping:
-            return True
-        supply.done()  # a login began meanwhile, or a stop: the message waits, and is given back
-        return False
+            self._state.found = await self._ledger.obtain(self._supply.fetch) or False
 
-    async def _work(self) -> bool:
-        if self._compactor.is_asked:
-            self._rest_after(await self._compactor.run_asked(), self._bus.model)
-            return True
-        check_inbox(self._inbox, self._bus)
-        if self.is_paused:
-            self._bus.know(is_paused=True)
-            return False
-        if (pause := self._purse.hold()) is not None:
-            self._begin_rest(pause)
-            return False
-        if self._compactor.is_due():
-            self._rest_after(await self._compactor.run_due(), self._bus.model)
-            return True
-        model, now_ms = self._bus.refresh_model(), self._bus.now_ms()
+    def _leave_supply(self) -> None:
+        if self._supply is not None:
+            self._supply.done()
+
+    async def _probe(self, again_at: float) -> None:
+        rest = self._state.rest
+        assert rest is not None  # noqa: S101 - else there is no such step
+        rest.probe_at = again_at
+        with trio.CancelScope() as self._awaiting:
+            if await is_logged_in(self._config) and self._state.rest is rest and not self._state.is_login_running:
+                self._finish_rest()
+
+    async def _work_on(self, step: Compact | Lease) -> None:
+        self._state.is_busy = True
+        try:
+            if isinstance(step, Compact):
+                compacted = await (self._compactor.run_asked() if step.is_asked else self._compactor.run_due())
+                self._rest_after(compacted, self._bus.model)
+                self._state.found = None
+            else:
+                await self._run_next_message()
+        finally:
+            self._state.is_busy = False
+            self._leave_supply()
+
+    async def _run_next_message(self) -> None:
+        model, now_ms = self._bus.model, self._bus.now_ms()
         lease = self._ledger.attempt(lambda: self._inbox.lease(self._bus.boot, model, now_ms=now_ms))
         if lease is None:
-            return False
+            self._state.found = False
+            return
+        self._state.found = None
         ended = await self._desk.run_message(lease)
         outcome = ended.for_agent
         if ended.outcome.kind is OutcomeKind.CONTEXT_FULL:
@@ -378,7 +414,6 @@ class AgentLoop:
             self.stop()
         else:
             self._rest_after(outcome, model)
-        return True
 
     def _is_broken(self, ended: Ended) -> bool:
         """Whether the first claude of this life refused to start, as for a bad option: no use in trying again."""
@@ -387,12 +422,8 @@ class AgentLoop:
 
     def _rest_after(self, outcome: Outcome, model: str) -> None:
         """Rest where the outcome of a turn with this model asks for it, and say so."""
-        pause = self._pauses.after(
-            outcome,
-            now=trio.current_time(),
-            now_unix=self._bus.now_ms() / 1000,
-            jitter=random.random(),  # noqa: S311 - jitter, not a secret
-        )
+        jitter = random.random()  # noqa: S311 - jitter, not a secret
+        pause = self._state.pause_after(outcome, self._now(), jitter)
         if pause is None:
             return
         step = outcome.meaning.next
@@ -416,85 +447,21 @@ class AgentLoop:
                 self._begin_rest(Pause(seconds, Status.RATE_LIMITED, reason, until_unix=limit["until"]), model)
 
     def _begin_rest(self, pause: Pause, model: str | None = None) -> None:
-        now = trio.current_time()
-        credentials = None if pause.probe_s is None else credentials_signature(self._config.environment)
-        probe_at = now + (math.inf if pause.probe_s is None else pause.probe_s)
-        until = now + pause.seconds if pause.until_unix is None else math.inf
-        self._rest = _Rest(pause.status, until, probe_at, credentials, pause.until_unix, model)
+        now = self._now()
+        rest = self._state.begin_rest(pause, now, model)
+        self._credentials = credentials_signature(self._config.environment) if rest.ends_with_login else None
         ends = math.isfinite(pause.seconds)
         if not ends:
             self._compactor.close()
-        until_unix = pause.until_unix
-        if until_unix is None and ends:
-            until_unix = self._bus.now_ms() / 1000 + pause.seconds
-        self._bus.know(wait=Wait(pause.status, until_unix, pause.why, model))
+        self._bus.know(wait=rest.to_wait(now))
         when = f"; going on in {duration(pause.seconds)}" if ends else ""
         self._bus.note(f"{pause.reason}{when}", "warning")
 
-    async def _is_over(self, rest: _Rest) -> bool:
-        now = trio.current_time()
-        if rest.until > now and not self._has_passed(rest):
-            if rest.probe_at > now:
-                return False
-            rest.probe_at = now + LOGIN_PROBE_S
-            found = False
-            with trio.CancelScope() as self._awaiting:
-                found = await is_logged_in(self._config)
-            if not found or self._is_login_running or self._rest is not rest:
-                return False
-        self._finish_rest()
-        return True
-
-    def _has_passed(self, rest: _Rest) -> bool:
-        """Whether what a rest waits for in the world has come: its moment, another model, another day."""
-        if rest.until_unix is not None and rest.until_unix <= self._bus.now_ms() / 1000:
-            return True
-        if rest.status is Status.OVER_BUDGET and self._ledger.attempt(self._purse.is_day_spent) is False:
-            return True
-        return rest.model is not None and self._bus.refresh_model() != rest.model
-
     def _finish_rest(self) -> None:
-        self._rest = None
+        self._state.rest = None
         self._bus.know(wait=None)
         self._ledger.attempt(self._forget_limit)
 
     def _forget_limit(self) -> None:
         if self._inbox.fact("limit"):
             self._inbox.put_facts(limit="")
-
-    async def _is_drained(self) -> bool:
-        """Return True when the drain ends, and say what is left then."""
-        rest_s = 0.0 if self._rest is None else self._rest_s(self._rest)
-        facts = DrainFacts(
-            now_ms=self._bus.now_ms(),
-            limit_s=self._config.drain_wait_s,
-            waiting=self._inbox.unread(),
-            due_ms=self._inbox.next_due(),
-            held=self._inbox.held(),
-            refused=self._inbox.refused,
-            wait_s=rest_s,
-            trouble_s=self._ledger.trouble_s,
-            is_paused=self.is_paused,
-        )
-        drained = judge_drain(facts, LocalZone())
-        if drained is None:
-            return False
-        self._left_over = drained.left_over
-        for text in drained.remarks:
-            self._bus.note(text, "warning" if drained.left_over else "info")
-        return True
-
-    def _rest_s(self, rest: _Rest) -> float:
-        """Return how long a rest still lasts."""
-        of_world = math.inf if rest.until_unix is None else rest.until_unix - self._bus.now_ms() / 1000
-        return min(rest.until - trio.current_time(), of_world)
-
-    def _patience_s(self) -> float:
-        """How long to wait for the bell before looking again."""
-        if self._is_login_running:
-            return math.inf
-        if self._rest is None:
-            return min(INBOX_POLL_S, self._ledger.patience_s)
-        patience_s = min(self._rest_s(self._rest), self._rest.probe_at - trio.current_time())
-        of_world = self._rest.until_unix is not None or self._rest.model is not None
-        return max(0.0, min(patience_s, INBOX_POLL_S) if of_world else patience_s)

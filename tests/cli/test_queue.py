@@ -45,7 +45,7 @@ def test_a_message_for_later_is_passed_by_the_others(hive: Hive, fake_claude: Fa
 
 def test_a_message_for_later_runs_when_its_time_has_come(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
-    hive.constants = {"agent.loop.INBOX_POLL_S": 0.1}
+    hive.constants = {"agent.scheduler.LOOK_EVERY_S": 0.1}
     hive.call("send", "soon", "--at", "+1s")
     assert hive.drain().status == 0
 

@@ -10,9 +10,8 @@ import pytest
 import trio
 import trio.testing
 
-from hyperhive_cli.agent import credentials, pause
+from hyperhive_cli.agent import credentials, pause, scheduler
 from hyperhive_cli.agent import login as agent_login
-from hyperhive_cli.agent import loop as agent_loop
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import credentials_changed, credentials_signature, is_logged_in
 from hyperhive_cli.agent.login import COMPLAINT_LIMIT_CHARS, OUTPUT_LIMIT_CHARS, Login, LoginDesk
@@ -37,7 +36,7 @@ REFUSED: Step = {
 @pytest.fixture
 def _never_probed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the look at the credential files as the only way out of the wait."""
-    for module in (agent_loop, pause):
+    for module in (scheduler, pause):
         monkeypatch.setattr(module, "LOGIN_PROBE_S", math.inf)
     monkeypatch.setattr(pause, "LOGIN_PROBE_MOST_S", math.inf)
     monkeypatch.setattr(credentials, "LOOK_EVERY_S", 0.02)

@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from hyperhive_cli.agent import loop as agent_loop
-from hyperhive_cli.agent import pause
+from hyperhive_cli.agent import pause, scheduler
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.errors import RefusedError
@@ -234,7 +234,7 @@ def test_billing_holds_the_agent_until_it_is_resumed(world: World) -> None:
 
 
 def test_a_login_is_noticed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (agent_loop, pause):
+    for module in (scheduler, pause):
         monkeypatch.setattr(module, "LOGIN_PROBE_S", 0.05)
     message_id = world.put("one")
     world.fake.script(replay("not_logged_in"), [TEXT], logged_in="file")
@@ -678,7 +678,7 @@ def test_a_message_of_a_life_that_was_killed_is_delivered_again(world: World) ->
 def test_a_limit_ends_within_seconds_of_a_clock_that_was_put_on_or_a_machine_that_slept(
     jump_s: int, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent_loop, "INBOX_POLL_S", 0.05)
+    monkeypatch.setattr(scheduler, "LOOK_EVERY_S", 0.05)
     world.put("one")
     world.fake.script(limited(int(NOW) + 3_600), [TEXT])
 

@@ -38,7 +38,7 @@ class Carrier:
 
 def supplied(world: World, carrier: Carrier | Slots) -> Life:
     life = world.begin()
-    life.loop.supply = carrier
+    life.loop.take_from(carrier)
     return life
 
 

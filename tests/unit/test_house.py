@@ -21,7 +21,7 @@ FLOORS = {
     0: "__init__ account budget errors moments outcomes usage events settings status",
     1: """
         configuration sieve
-        agent.__init__ agent.draining agent.mark agent.pause agent.retry agent.state
+        agent.__init__ agent.draining agent.mark agent.pause agent.retry agent.scheduler agent.state
         claude.__init__ claude.allowance claude.argv claude.arrivals claude.compatibility claude.denials claude.evidence
         claude.limits claude.mcp claude.missing_servers claude.models claude.options claude.outcome claude.own_settings
         claude.planned claude.prompt claude.redact claude.retries claude.said claude.served claude.settings_flag

@@ -1,0 +1,229 @@
+"""What the agent does next: a state, the facts that were read, and a moment in; a step out. Pure.
+
+`AgentLoop` reads the facts, takes the step, and turns what others ask of the agent into events on the state.
+"""
+
+import math
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from typing import NamedTuple
+
+from hyperhive_cli.agent.draining import Drained, DrainFacts, judge_drain
+from hyperhive_cli.agent.pause import LOGIN_PROBE_S, Pause, Pauses
+from hyperhive_cli.errors import RefusedError
+from hyperhive_cli.outcomes import Outcome
+from hyperhive_cli.status import Status, Wait
+
+LOOK_EVERY_S = 5.0  # at what no bell tells of: the world's clock, another model, a message whose ring was lost
+
+
+class Now(NamedTuple):
+    """A moment on both clocks: `clock` for spans (s of a steady clock), `unix` for moments of the world (Unix s)."""
+
+    clock: float
+    unix: float
+
+
+@dataclass(slots=True)
+class Rest:
+    """Why no turn starts, and what ends that by itself: the first of these.
+
+    `until` of the steady clock, `until_unix` of the world's, a choice of another model than `model`, money where the
+    day's was spent, or a login, for which it looks from `probe_at` (steady clock) on.
+    """
+
+    status: Status
+    why: str | None
+    until: float = math.inf
+    until_unix: float | None = None
+    probe_at: float = math.inf
+    model: str | None = None
+    ends_with_login: bool = False
+
+    def left_s(self, now: Now) -> float:
+        """Return how long it still lasts by the clocks; infinite where it waits for something else."""
+        of_world = math.inf if self.until_unix is None else self.until_unix - now.unix
+        return min(self.until - now.clock, of_world)
+
+    def is_over(self, facts: "Facts", now: Now) -> bool:
+        """Whether what it waits for has come, a login apart: to see that takes a claude."""
+        has_money = self.status is Status.OVER_BUDGET and facts.spent is None
+        has_model = self.model is not None and self.model != facts.model
+        return self.left_s(now) <= 0 or has_money or has_model
+
+    def look_s(self, now: Now) -> float:
+        """Return when to look again. A machine may sleep meanwhile, and its clock may be set."""
+        left_s = max(0.0, min(self.left_s(now), self.probe_at - now.clock))
+        is_of_world = self.until_unix is not None or self.model is not None
+        return min(left_s, LOOK_EVERY_S) if is_of_world else left_s
+
+    def to_wait(self, now: Now) -> Wait:
+        """Return what the status tells of it."""
+        left_s = self.left_s(now)
+        return Wait(self.status, now.unix + left_s if math.isfinite(left_s) else None, self.why, self.model)
+
+
+@dataclass(slots=True)
+class State:
+    """What the agent remembers from one step to the next. Its methods are the events on it."""
+
+    has_supply: bool = False  # messages are brought from elsewhere before they are leased
+    found: bool | None = None  # whether the look since the last bell found a message; None: there was none yet
+    is_stopping: bool = False
+    is_login_running: bool = False  # or a logout
+    is_busy: bool = False  # from a lease, or the start of a compaction, until all of it is recorded
+    rest: Rest | None = None
+    pauses: Pauses = field(default_factory=Pauses)
+
+    @property
+    def is_over_budget(self) -> bool:
+        """Whether today's dollars are spent."""
+        return self.rest is not None and self.rest.status is Status.OVER_BUDGET
+
+    def waits_for_somebody(self, now: Now) -> bool:
+        """Whether no clock ends its rest."""
+        return self.rest is not None and self.rest.left_s(now) == math.inf
+
+    def begin_rest(self, pause: Pause, now: Now, model: str | None = None) -> Rest:
+        """Rest for a pause; a choice of another model than `model`, if given, ends it too."""
+        until = now.clock + pause.seconds if pause.until_unix is None else math.inf
+        probe_at = math.inf if pause.probe_s is None else now.clock + pause.probe_s
+        self.rest = Rest(
+            pause.status, pause.why, until, pause.until_unix, probe_at, model, ends_with_login=pause.probe_s is not None
+        )
+        return self.rest
+
+    def pause_after(self, outcome: Outcome, now: Now, jitter: float) -> Pause | None:
+        """Return the rest that an outcome asks for; `jitter` is a random number from 0 to 1."""
+        return self.pauses.after(outcome, now=now.clock, now_unix=now.unix, jitter=jitter)
+
+    def end_rest(self) -> bool:
+        """Go on at the next step: a person wants it. False: there is no rest."""
+        self.pauses.forget()
+        if self.rest is not None:
+            self.rest.until = -math.inf
+        return self.rest is not None
+
+    def end_rest_for_account(self, at: float) -> bool:
+        """Go on from then (steady clock), if it was for another agent's sake that this one rests."""
+        if self.rest is None or self.rest.status is not Status.WAITS_FOR_ACCOUNT:
+            return False
+        self.rest.until = min(self.rest.until, at)
+        return True
+
+    def begin_login(self) -> None:
+        """Start no turn until `end_login`. Raises RefusedError while one runs, or another login does."""
+        if self.is_busy:
+            raise RefusedError("a turn is running", "again when it is over, or first `hyperhive cancel`")
+        if self.is_login_running:
+            raise RefusedError("a login or a logout is under way", "again in a moment")
+        self.is_login_running = True
+
+    def end_login(self, *, forget: bool) -> None:
+        """Take up turns again. `forget`: what failed before counts no more, the login is another."""
+        self.is_login_running = False
+        if forget:
+            self.pauses.forget()
+
+
+class Facts(NamedTuple):
+    """What was read just before a step. Not `is_readable`: the inbox could not be read, only the spans are known.
+
+    `trouble_s` is for how long it could not be read or written, `again_s` when to try again.
+    """
+
+    model: str = ""
+    is_paused: bool = False
+    spent: Pause | None = None  # the rest for a day whose dollars are spent
+    is_compaction_asked: bool = False
+    is_compaction_due: bool = False
+    drain: DrainFacts | None = None  # in drain mode
+    zone: tzinfo = UTC  # in which a drain tells moments
+    is_readable: bool = True
+    trouble_s: float = 0.0
+    again_s: float = math.inf
+
+
+class Stop(NamedTuple):
+    """End: somebody wants it."""
+
+
+class Look(NamedTuple):
+    """Wait for a bell, for so long at most, and look again. `at_login`: other credentials end it too."""
+
+    seconds: float
+    at_login: bool = False
+
+
+class Probe(NamedTuple):
+    """Look whether somebody is logged in by now; in vain, look again at `again_at` (steady clock)."""
+
+    again_at: float
+
+
+class GoOn(NamedTuple):
+    """The rest is over."""
+
+
+class BeginRest(NamedTuple):
+    """Rest before a turn is begun."""
+
+    pause: Pause
+
+
+class Fetch(NamedTuple):
+    """Let the supply bring the next message."""
+
+
+class Compact(NamedTuple):
+    """Run a compaction, one that somebody waits for or one that the mark asks for."""
+
+    is_asked: bool
+
+
+class Lease(NamedTuple):
+    """Lease the next message, and run its turn."""
+
+
+Step = Stop | Look | Probe | GoOn | BeginRest | Fetch | Compact | Lease | Drained
+
+
+def next_step(state: State, facts: Facts, now: Now) -> Step:
+    """Return what the agent does next: the first of these that applies."""
+    if state.is_stopping:
+        return Stop()
+    if state.is_login_running:
+        return Look(math.inf)
+    if not facts.is_readable:
+        return _wait(state, facts, now)
+    if state.rest is not None:
+        return _rest(state.rest, state, facts, now)
+    if facts.is_compaction_asked:
+        return Compact(is_asked=True)
+    if facts.is_paused or state.found is False:
+        return _wait(state, facts, now)
+    if state.has_supply and state.found is None:
+        return Fetch()
+    if facts.spent is not None:
+        return BeginRest(facts.spent)
+    return Compact(is_asked=False) if facts.is_compaction_due else Lease()
+
+
+def _rest(rest: Rest, state: State, facts: Facts, now: Now) -> Step:
+    if rest.is_over(facts, now):
+        return GoOn()
+    if rest.probe_at <= now.clock:
+        return Probe(now.clock + LOGIN_PROBE_S)
+    return _wait(state, facts, now)
+
+
+def _wait(state: State, facts: Facts, now: Now) -> Drained | Look:
+    """Wait, unless a drain has nothing to wait for."""
+    rest = state.rest
+    if facts.drain is not None:
+        left_s = 0.0 if rest is None else rest.left_s(now)
+        known = facts.drain._replace(wait_s=left_s, is_paused=facts.is_paused, trouble_s=facts.trouble_s)
+        if (drained := judge_drain(known, facts.zone)) is not None:
+            return drained
+    look_s = LOOK_EVERY_S if rest is None else rest.look_s(now)
+    return Look(min(look_s, facts.again_s), at_login=rest is not None and rest.ends_with_login)
