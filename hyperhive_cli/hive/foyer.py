@@ -20,14 +20,19 @@ from hyperhive_cli.store.facts import put_fact
 from hyperhive_cli.store.inbox import Inbox, Message, open_inbox
 
 TURNS_AT_ONCE = 200
+_THIS_STRAY = "id = :id AND uid = :uid AND state = 'ready'"
 
 
 class InFlight(NamedTuple):
-    """A message that was brought here: which delivery of it, and under which epoch it was leased."""
+    """A message that was brought here: which delivery of it, and under which epoch it was leased.
+
+    `uid`: None if an earlier release brought it.
+    """
 
     id: int
     delivery: int
     epoch: int
+    uid: str | None = None
 
 
 class Foyer(Inbox):
@@ -65,8 +70,12 @@ class Foyer(Inbox):
     def brought(self) -> Message | None:
         """Give the message in flight as it stands here; None when there is none, or when its row is gone."""
         held = self.in_flight()
+        if held is None:
+            return None
         with suppress(RefusedError):
-            return None if held is None else self.get(held.id)
+            found = self.get(held.id)
+            if held.uid in {None, found.uid}:
+                return found
         return None
 
     def drop(self) -> None:
@@ -76,21 +85,27 @@ class Foyer(Inbox):
     def bring(self, message: Message, epoch: int) -> None:
         """Put a message here that was leased in the hive, ready to be leased here.
 
-        What was sent to this machine meanwhile and has got the same number takes another one.
+        Another one of this machine with the same number takes another number, with its turns.
         """
         with self._transaction() as db:
-            db.execute(
-                """UPDATE messages SET id = (SELECT max(id) + 1 FROM messages) WHERE id = :id AND state = 'ready'""",
-                {"id": message.id},
-            )
+            self._make_room(message)
             db.execute(
                 """INSERT OR REPLACE INTO messages(id, sender, body, raw, state, attempts, deliveries, acted, reason,
-                       created, changed)
+                       created, changed, uid)
                    VALUES (:id, :sender, :body, :raw, 'ready', :attempts - 1, :deliveries - 1, :acted, :reason,
-                       :created, :changed)""",
+                       :created, :changed, :uid)""",
                 message.to_dict(),
             )
-            put_fact(db, "hive_in_flight", json.dumps(InFlight(message.id, message.deliveries, epoch)))
+            held = InFlight(message.id, message.deliveries, epoch, message.uid)
+            put_fact(db, "hive_in_flight", json.dumps(held))
+
+    def _make_room(self, message: Message) -> None:
+        """Give another message that has this one's number the next free one, inside the caller's transaction."""
+        if not self._read("SELECT 1 FROM messages WHERE id = ? AND uid <> ?", message.id, message.uid):
+            return
+        values = {"id": message.id, "free": self._read("SELECT max(id) + 1 FROM messages")[0][0]}
+        self.connection.execute("UPDATE messages SET id = :free WHERE id = :id", values)
+        self.connection.execute("UPDATE turn_stats SET message_id = :free WHERE message_id = :id", values)
 
     def take_back(self, message: Message, reason: str) -> None:
         """Forget the message in flight: the hive knows what became of it, or has given it to somebody else.
@@ -125,16 +140,16 @@ class Foyer(Inbox):
         """Note that a message that was sent to this machine, or planned on it, is in the hive now."""
         with self._transaction() as db:
             db.execute(
-                "UPDATE messages SET state = 'cancelled', reason = :reason WHERE id = :id AND state = 'ready'",
-                {"id": message.id, "reason": f"handed to the hive as message {number}"},
+                f"UPDATE messages SET state = 'cancelled', reason = :reason WHERE {_THIS_STRAY}",
+                {"id": message.id, "uid": message.uid, "reason": f"handed to the hive as message {number}"},
             )
 
     def refuse(self, message: Message, reason: str) -> None:
         """Note that the hive does not take a message that was sent to this machine: it is kept, and does not run."""
         with self._transaction() as db:
             db.execute(
-                "UPDATE messages SET state = 'dead', reason = :reason WHERE id = :id AND state = 'ready'",
-                {"id": message.id, "reason": reason},
+                f"UPDATE messages SET state = 'dead', reason = :reason WHERE {_THIS_STRAY}",
+                {"id": message.id, "uid": message.uid, "reason": reason},
             )
         self.refused += 1
 

@@ -12,9 +12,9 @@ from hyperhive_cli.hive.room import complaints
 from hyperhive_cli.hive.schema import CHANNEL
 from hyperhive_cli.hive.tenancy import COLUMNS, IN_ORDER, NOW_MS, TURN_COLUMNS
 from hyperhive_cli.store.inbox import KEY_KEPT_MS, Message, check_message
-from hyperhive_cli.store.keys import Content, Sent, check_key, sent_before
-from hyperhive_cli.store.planned import PlannedMessage
+from hyperhive_cli.store.keys import Content, Sent, check_key, sent_before, stored_before
 from hyperhive_cli.store.schema import ENDED, LISTED, in_states
+from hyperhive_cli.store.uid import new_uid
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.room import Connection
@@ -60,51 +60,44 @@ class HiveInbox:
         """
         sender, body = check_message(sender, body)
         check_key(key)
-        with complaints(self._url), self._connection.transaction():
-            number = self._next_number()
-            if key is not None:
-                self._free_keys(f"key IS NOT NULL AND changed < {NOW_MS} - %(kept)s", kept=KEY_KEPT_MS)
-                if (known := self._with_key(key)) is not None:
-                    asked = Content(clean(sender), clean(body), raw, not_before)
-                    return sent_before(key, known.id, known.state, known.content, asked)
-            self._insert(number, PlannedMessage(sender, body, raw, not_before, key))
-            return Sent(number, "ready", not_before)
-
-    def take_in(self, stray: Message, key: str) -> int:
-        """Store a message that was sent to a machine alone, under a key of that machine, and return its id.
-
-        Handed over before, it is returned whatever has become of it here.
-        """
-        with complaints(self._url), self._connection.transaction():
-            number = self._next_number()
-            if (known := self._with_key(key)) is not None:
-                return known.id
-            self._insert(number, PlannedMessage(stray.sender, stray.body, stray.raw, stray.not_before, key))
-            return number
-
-    def plan(self, planned: PlannedMessage) -> int:
-        """Store a message that a turn has planned and return its id, or that of the open one with its key.
-
-        The same one again is the one that is there: the answer to its first hand-over was lost.
-        """
-        with complaints(self._url), self._connection.transaction():
-            number = self._next_number()
-            if planned.key is not None:
-                self._free_keys("key = %(key)s", key=planned.key)
-                if planned.replaces and not self._is_there(planned):
-                    self._withdraw(planned.key, "replaced by a later one")
-                if (known := self._with_key(planned.key)) is not None:
-                    return known.id
-            self._insert(number, planned)
-            return number
-
-    def _is_there(self, planned: PlannedMessage) -> bool:
-        row = self._one(
-            """SELECT 1 FROM hyperhive.inbox WHERE agent = %(agent)s AND key = %(key)s AND body = %(body)s
-               AND not_before = %(not_before)s""",
-            key=planned.key, body=clean(planned.body), not_before=planned.not_before,
+        message = Message(
+            id=0, key=key, sender=sender, body=body, raw=raw, state="ready", attempts=0, deliveries=0, acted=False,
+            not_before=not_before, reason=None, created=0, changed=0, uid=new_uid(),
         )  # fmt: skip
-        return row is not None
+        with complaints(self._url), self._connection.transaction():
+            return self._store(self._next_number(), message)
+
+    def take_in(self, message: Message, *, planned: bool = False, replaces: bool = False) -> Sent:
+        """Store a message that a machine has had from its birth; handed over before, return that one.
+
+        One that a turn has `planned` is dropped if one with its key has not ended, unless it `replaces` one that
+        waits. Raises RefusedError if another message has its uid, and for its key as `send`.
+        """
+        with complaints(self._url), self._connection.transaction():
+            number = self._next_number()
+            if (known := self._find("uid", message.uid)) is not None:
+                return stored_before(known.id, known.state, known.content, _content(message))
+            if planned and message.key is not None:
+                return self._store_planned(number, message, message.key, replaces=replaces)
+            return self._store(number, message)
+
+    def _store(self, number: int, message: Message) -> Sent:
+        """Store a message, unless one with its key is known; raises as `send`."""
+        if message.key is not None:
+            self._free_keys(f"key IS NOT NULL AND changed < {NOW_MS} - %(kept)s", kept=KEY_KEPT_MS)
+            if (known := self._find("key", message.key)) is not None:
+                return sent_before(message.key, known.id, known.state, known.content, _content(message))
+        self._insert(number, message)
+        return Sent(number, "ready", message.not_before)
+
+    def _store_planned(self, number: int, message: Message, key: str, *, replaces: bool) -> Sent:
+        self._free_keys("key = %(key)s", key=key)
+        if replaces:
+            self._withdraw(key, "replaced by a later one")
+        if (known := self._find("key", key)) is not None:
+            return Sent(known.id, known.state, known.not_before)
+        self._insert(number, message)
+        return Sent(number, "ready", message.not_before)
 
     def withdraw(self, key: str) -> None:
         """Cancel the message with this key that a turn had planned, if it waits."""
@@ -137,19 +130,24 @@ class HiveInbox:
             **values,
         )
 
-    def _with_key(self, key: str) -> Message | None:
-        row = self._one(f"SELECT {COLUMNS} FROM hyperhive.inbox WHERE agent = %(agent)s AND key = %(key)s", key=key)
+    def _find(self, column: str, value: str) -> Message | None:
+        row = self._one(
+            f"SELECT {COLUMNS} FROM hyperhive.inbox WHERE agent = %(agent)s AND {column} = %(value)s", value=value
+        )
         return None if row is None else Message._make(row)
 
-    def _insert(self, number: int, message: PlannedMessage) -> None:
-        values = {**message._asdict(), "sender": clean(message.sender), "body": clean(message.body)}
+    def _insert(self, number: int, message: Message) -> None:
+        """Store a message under this number, with the attempts that a machine has made already."""
+        values = {**message._asdict(), **_content(message)._asdict(), "id": number}
         self._one(
-            f"""INSERT INTO hyperhive.inbox(agent, id, key, sender, body, raw, not_before, created, changed)
-                SELECT %(agent)s, %(id)s, %(key)s, %(sender)s, %(body)s, %(raw)s, %(not_before)s, now, now
+            f"""INSERT INTO hyperhive.inbox(agent, id, key, sender, body, raw, attempts, deliveries, acted, not_before,
+                    created, changed, uid)
+                SELECT %(agent)s, %(id)s, %(key)s, %(sender)s, %(body)s, %(raw)s, %(attempts)s, %(deliveries)s,
+                    %(acted)s, %(not_before)s, now, now, %(uid)s
                 FROM (SELECT {NOW_MS} AS now) AS clock
                 RETURNING {_NEWS}""",
-            id=number, **values,
-        )  # fmt: skip
+            **values,
+        )
 
     def get(self, message_id: int) -> Message:
         """Give one message; raises RefusedError when there is none of this id."""
@@ -252,3 +250,8 @@ class HiveInbox:
 
     def _all(self, query: str, **values: object) -> list[tuple[Any, ...]]:
         return self._connection.execute(query.encode(), {"agent": self._agent, **values}).fetchall()
+
+
+def _content(message: Message) -> Content:
+    """Return what a sender decided as the hive stores it."""
+    return message.content._replace(sender=clean(message.sender), body=clean(message.body))

@@ -28,10 +28,13 @@ from hyperhive_cli.hive.shipper import AGAIN_S, Shipper
 from hyperhive_cli.hive.tenancy import Backlog, FencedError, Seat
 from hyperhive_cli.hive.tenure import Tenure, Verdict
 from hyperhive_cli.store.inbox import Message
-from hyperhive_cli.store.planned import PlannedMessage
+from hyperhive_cli.store.keys import Sent
+from hyperhive_cli.store.schema import ENDED
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.room import Connection
+
+    HandOver = Callable[[Connection], Sent | RefusedError]
 
 REPORT_EVERY_S = 1.0
 GOODBYE_S = 5.0
@@ -194,13 +197,15 @@ class Member:
             return
         turns = self._foyer.ended_turns()
         if held is not None and message is not None:
-            acknowledge = partial(tenancy.acknowledge, seat=seat, message=message, delivery=held.delivery, turns=turns)
+            acknowledge = partial(
+                tenancy.acknowledge, seat=seat, message=message, delivery=held.delivery, turns=turns, uid=held.uid
+            )
             planned = self._foyer.planned()
-            known, numbers = await self._line.call(partial(_give_back, acknowledge, [*map(self._to_hive, planned)]))
+            to_hive = [self._to_hive(one, is_planned=True) for one in planned]
+            known, answers = await self._line.call(partial(_give_back, acknowledge, to_hive))
             self._foyer.take_back(message, "given back to the hive" if known else "the hive gave it to another machine")
-            for one, number in zip(planned, numbers, strict=True):
-                self._foyer.hand_over(one, number)
-                self._has_mail = True
+            for one, answer in zip(planned, answers, strict=True):
+                self._handed_over(one, answer)
         elif turns:
             await self._line.call(partial(tenancy.keep_turns, seat=seat, turns=turns))
         if held is not None and message is None:  # the inbox was replaced meanwhile: nobody knows what it did
@@ -215,25 +220,29 @@ class Member:
             await self._line.call(partial(_cancel_planned, url=self._url, agent=self.agent, key=key))
             self._foyer.put_facts(hive_withdrawn="")
 
-    def _to_hive(self, stray: Message) -> "Callable[[Connection], int]":
+    def _to_hive(self, stray: Message, *, is_planned: bool) -> "HandOver":
         """Return what puts a message of this machine alone into the hive, once however often it is tried."""
-        planned = stray in self._foyer.planned()
-        return partial(
-            _send_on, url=self._url, agent=self.agent, stray=stray, origin=self._foyer.origin(), planned=planned
-        )
+        return partial(_send_on, url=self._url, agent=self.agent, stray=stray, planned=is_planned)
 
     async def _hand_over_strays(self) -> None:
+        planned = {one.id for one in self._foyer.planned()}
         for stray in self._foyer.strays():
-            try:
-                number = await self._line.call(self._to_hive(stray))
-            except RefusedError as error:  # its key is that of another message there
-                self._foyer.refuse(stray, error.message)
-                self._bus.note(
-                    f"message {stray.id} of this machine is no message of the hive: {error.message}", "error"
-                )
-            else:
-                self._foyer.hand_over(stray, number)
-                self._has_mail = True
+            self._handed_over(stray, await self._line.call(self._to_hive(stray, is_planned=stray.id in planned)))
+
+    def _handed_over(self, stray: Message, answer: Sent | RefusedError) -> None:
+        """Note what the hive has said to a message of this machine."""
+        if isinstance(answer, RefusedError):  # it has another one with this id or key
+            self._foyer.refuse(stray, answer.message)
+            hint = f"; {answer.hint}" if answer.hint else ""
+            self._bus.note(f"the hive refuses message {stray.id} of this machine: {answer.message}{hint}", "error")
+            return
+        self._foyer.hand_over(stray, answer.id)
+        self._has_mail = True
+        if answer.sent_before and answer.state in ENDED:
+            self._bus.note(
+                f"message {stray.id} of this machine was handed over before: message {answer.id} of the hive is "
+                f"{answer.state}"
+            )
 
     async def _leave_when_wanted(self, seat: Seat) -> None:
         """Give the agent back for another machine, once its turn is over and its events are there."""
@@ -389,11 +398,9 @@ async def _cancel_at(event: trio.Event, scope: trio.CancelScope) -> None:
 
 
 def _give_back(
-    acknowledge: "Callable[[Connection], bool]",
-    planned: "Sequence[Callable[[Connection], int]]",
-    connection: "Connection",
-) -> tuple[bool, list[int]]:
-    """Store an outcome and what its turn has planned in one transaction; return as `acknowledge`, and the numbers."""
+    acknowledge: "Callable[[Connection], bool]", planned: "Sequence[HandOver]", connection: "Connection"
+) -> tuple[bool, list[Sent | RefusedError]]:
+    """Store an outcome and what its turn has planned in one transaction; return as `acknowledge`, and the answers."""
     with connection.transaction():
         # The outcome first: the message may have the key of what is planned, and have ended with this.
         return acknowledge(connection), [put(connection) for put in planned]
@@ -403,11 +410,9 @@ def _cancel_planned(connection: "Connection", *, url: str, agent: str, key: str)
     HiveInbox(connection, url, agent).withdraw(key)
 
 
-def _send_on(connection: "Connection", *, url: str, agent: str, stray: Message, origin: str, planned: bool) -> int:
+def _send_on(connection: "Connection", *, url: str, agent: str, stray: Message, planned: bool) -> Sent | RefusedError:
     inbox = HiveInbox(connection, url, agent)
-    if planned and stray.key is not None:
-        replaces = stray.sender == WAKEUP_SENDER
-        return inbox.plan(PlannedMessage(stray.sender, stray.body, stray.raw, stray.not_before, stray.key, replaces))
-    if stray.key is None:
-        return inbox.take_in(stray, f"{origin}:{stray.id}")
-    return inbox.put(stray.sender, stray.body, now_ms=0, key=stray.key, raw=stray.raw, not_before=stray.not_before)
+    try:
+        return inbox.take_in(stray, planned=planned, replaces=stray.sender == WAKEUP_SENDER)
+    except RefusedError as error:
+        return error

@@ -170,4 +170,11 @@ HIVE: tuple[str, ...] = (
     ALTER TABLE hyperhive.turn ADD COLUMN answered_model text, ADD COLUMN denied integer NOT NULL DEFAULT 0,
         ADD COLUMN message_state text;
     """,
+    r"""
+    -- A message is known by what it has from its birth: its number on a machine is given again after a restore. What an
+    -- earlier release handed over has the name of its folder and its number there as its key.
+    ALTER TABLE hyperhive.inbox ADD COLUMN uid text NOT NULL DEFAULT replace(gen_random_uuid()::text, '-', '');
+    UPDATE hyperhive.inbox SET uid = key, key = NULL WHERE key ~ '^[0-9a-f]{32}:[0-9]+$';
+    ALTER TABLE hyperhive.inbox ADD UNIQUE (agent, uid);
+    """,
 )

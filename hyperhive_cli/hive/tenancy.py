@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hyperhive_cli.hive.room import Connection
 
 TRIM_EVERY = 200  # events between two looks at what is beyond the capacity
-COLUMNS = "id, key, sender, body, raw, state, attempts, deliveries, acted, not_before, reason, created, changed"
+COLUMNS = "id, key, sender, body, raw, state, attempts, deliveries, acted, not_before, reason, created, changed, uid"
 IN_ORDER = "coalesce(place, id), id"
 NOW_MS = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 # The fields of a `Backlog`, of the messages of an agent that are ready or held.
@@ -221,12 +221,18 @@ def unlease(connection: "Connection", seat: Seat) -> None:
 
 
 def acknowledge(
-    connection: "Connection", seat: Seat, message: Message, delivery: int, turns: Sequence[Mapping[str, Any]]
+    connection: "Connection",
+    seat: Seat,
+    message: Message,
+    delivery: int,
+    turns: Sequence[Mapping[str, Any]],
+    *,
+    uid: str | None = None,
 ) -> bool:
     """Store what became of a message's delivery, and the turns that have ended, in one transaction.
 
-    `message` is as it stands in the state folder. A delivery that is not the newest changes nothing: False. Raises
-    FencedError when the agent is no longer ours.
+    `message` is as it stands in the state folder; with a `uid`, it is the one with that. A delivery that is not the
+    newest changes nothing: False. Raises FencedError when the agent is no longer ours.
     """
     with connection.transaction():
         keep_turns(connection, seat, turns)
@@ -236,9 +242,9 @@ def acknowledge(
                     acted = %(acted)s, not_before = greatest(not_before, %(not_before)s), reason = %(reason)s,
                     changed = {NOW_MS}
                 FROM owned WHERE agent = owned.name AND inbox.id = %(id)s AND state = 'leased'
-                    AND inbox.deliveries = %(delivery)s
+                    AND inbox.deliveries = %(delivery)s AND uid = coalesce(%(uid)s, uid)
                 RETURNING 1""".encode(),
-            {**_clean_row(message.to_dict()), **seat.fence, "delivery": delivery},
+            {**_clean_row(message.to_dict()), **seat.fence, "delivery": delivery, "uid": uid},
         ).fetchone()
     return row is not None
 

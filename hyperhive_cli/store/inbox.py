@@ -22,6 +22,7 @@ from hyperhive_cli.store.planned import PlannedMessage, put_planned, withdraw
 from hyperhive_cli.store.rescue import await_place, open_connection
 from hyperhive_cli.store.schema import ENDED, LISTED, in_states
 from hyperhive_cli.store.stats import TurnRecord
+from hyperhive_cli.store.uid import new_uid
 
 BUSY_S = 5.0  # for a lock that another process holds
 LOOP_BUSY_S = 0.05
@@ -45,6 +46,7 @@ class Message(NamedTuple):
     reason: str | None
     created: int
     changed: int
+    uid: str  # random, and the same in every copy of the message
 
     def to_dict(self) -> dict[str, Any]:
         """Give the fields that `inbox --json` documents; times are Unix milliseconds."""
@@ -63,7 +65,7 @@ class Lease(NamedTuple):
     turn_id: int
 
 
-_COLUMNS = "id, key, sender, body, raw, state, attempts, deliveries, acted, not_before, reason, created, changed"
+_COLUMNS = "id, key, sender, body, raw, state, attempts, deliveries, acted, not_before, reason, created, changed, uid"
 _IN_ORDER = "coalesce(place, id), id"
 
 
@@ -160,9 +162,17 @@ class Inbox:
                         key, known.id, known.state, known.content, Content(sender, body, raw, not_before)
                     )
             cursor = db.execute(
-                """INSERT INTO messages(key, sender, body, raw, not_before, created, changed)
-                   VALUES (:key, :sender, :body, :raw, :not_before, :now, :now)""",
-                {"key": key, "sender": sender, "body": body, "raw": raw, "not_before": not_before, "now": now_ms},
+                """INSERT INTO messages(key, sender, body, raw, not_before, created, changed, uid)
+                   VALUES (:key, :sender, :body, :raw, :not_before, :now, :now, :uid)""",
+                {
+                    "key": key,
+                    "sender": sender,
+                    "body": body,
+                    "raw": raw,
+                    "not_before": not_before,
+                    "now": now_ms,
+                    "uid": new_uid(),
+                },
             )
             return Sent(int(cursor.lastrowid or 0), "ready", not_before)
 

@@ -1,4 +1,4 @@
-"""Keys of messages: what sending again with the same key means. Pure."""
+"""Keys and uids of messages: what storing the same one again means. Pure."""
 
 from typing import Any, NamedTuple
 
@@ -58,5 +58,18 @@ def sent_before(key: str, message_id: int, state: str, known: Content, asked: Co
         raise RefusedError(
             f"message {message_id} has the key {key!r} and is {state}: it will not run",
             f"hyperhive inbox retry {message_id}",
+        )
+    return Sent(message_id, state, known.not_before, sent_before=True)
+
+
+def stored_before(message_id: int, state: str, known: Content, asked: Content) -> Sent:
+    """Return the message that has the uid already, whatever has become of it.
+
+    Raises RefusedError if what is stored now is another message.
+    """
+    if (known.sender, known.body, known.raw) != (asked.sender, asked.body, asked.raw):
+        raise RefusedError(
+            f"another message ({message_id}) has its id",
+            "send its text again: a new message gets an id of its own",
         )
     return Sent(message_id, state, known.not_before, sent_before=True)

@@ -4,6 +4,7 @@ import sqlite3
 from typing import NamedTuple
 
 from hyperhive_cli.store.schema import ENDED, in_states
+from hyperhive_cli.store.uid import new_uid
 
 
 class PlannedMessage(NamedTuple):
@@ -23,13 +24,13 @@ class PlannedMessage(NamedTuple):
 
 def put_planned(db: sqlite3.Connection, planned: PlannedMessage, now_ms: int) -> None:
     """Store a planned message inside the caller's transaction, unless one with its key has not ended."""
-    values = {**planned._asdict(), "now": now_ms}
+    values = {**planned._asdict(), "now": now_ms, "uid": new_uid()}
     if planned.replaces and planned.key is not None:
         withdraw(db, planned.key, "replaced by a later one", now_ms)
     db.execute(f"UPDATE messages SET key = NULL WHERE key = :key AND {in_states(ENDED)}", values)  # noqa: S608
     db.execute(
-        """INSERT INTO messages(key, sender, body, raw, not_before, created, changed, planned)
-           VALUES (:key, :sender, :body, :raw, :not_before, :now, :now, 1) ON CONFLICT (key) DO NOTHING""",
+        """INSERT INTO messages(key, sender, body, raw, not_before, created, changed, planned, uid)
+           VALUES (:key, :sender, :body, :raw, :not_before, :now, :now, 1, :uid) ON CONFLICT (key) DO NOTHING""",
         values,
     )
 

@@ -121,4 +121,13 @@ INBOX: tuple[str, ...] = (
     """
     ALTER TABLE messages ADD COLUMN planned INTEGER NOT NULL DEFAULT 0; -- by a turn of this agent, at its end
     """,
+    # A message of an earlier release gets what every copy of this file would give it: the hive may have it already, by
+    # the name of this folder there and its number here.
+    """
+    ALTER TABLE messages ADD COLUMN uid TEXT NOT NULL DEFAULT ''; -- random, and the same in every copy of the message
+    UPDATE messages SET uid = coalesce(
+        (SELECT substr(value, 1, instr(value, '@') - 1) FROM facts WHERE name = 'hive_origin' AND value LIKE '_%@%'),
+        printf('%x', created)
+    ) || ':' || id;
+    """,
 )

@@ -192,7 +192,7 @@ class Told:
     def get(self, message_id: int) -> Message:
         return Message(
             message_id, None, "operator", "do it", raw=False, state=self._steps[0][0], attempts=1, deliveries=1,
-            acted=False, not_before=0, reason=None, created=0, changed=0,
+            acted=False, not_before=0, reason=None, created=0, changed=0, uid="1",
         )  # fmt: skip
 
     def last_turn(self, message_id: int) -> dict[str, Any] | None:

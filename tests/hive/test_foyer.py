@@ -1,7 +1,8 @@
 """A machine's own inbox while its agent is in a hive: one message at a time, and nothing lost on the way."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,12 +24,12 @@ def foyer(state_dir: Path) -> Iterator[Foyer]:
 def leased(number: int = 41, **fields: object) -> Message:
     given = {"attempts": 2, "deliveries": 3, "acted": True, "state": "leased", "key": "k", "reason": None, **fields}
     plain = {"sender": "operator", "body": "work", "raw": False, "not_before": 0, "created": NOW, "changed": NOW}
-    return Message(**{"id": number, **plain, **given})  # type: ignore[arg-type]
+    return Message(**{"id": number, "uid": f"of {number}", **plain, **given})  # type: ignore[arg-type]
 
 
 def test_a_message_keeps_its_number_and_its_counts(foyer: Foyer) -> None:
     foyer.bring(leased(), epoch=7)
-    assert foyer.in_flight() == InFlight(41, 3, 7)
+    assert foyer.in_flight() == InFlight(41, 3, 7, "of 41")
     lease = foyer.lease("boot", "haiku", now_ms=NOW)
     assert lease is not None
     assert (lease.message.id, lease.message.attempts, lease.message.deliveries) == (41, 2, 3)
@@ -109,6 +110,53 @@ def test_turns_are_numbered_above_those_of_other_machines_and_shipped_once(foyer
     assert foyer.ended_turns() == []
     foyer.number_turns_above(3)
     assert foyer.open_turn("haiku", now_ms=NOW) == 19
+
+
+def test_a_message_of_this_machine_gives_its_number_to_one_of_the_hive_and_keeps_its_turns(foyer: Foyer) -> None:
+    for text in ("done", "waits"):
+        foyer.put("operator", text, now_ms=NOW)
+    lease = foyer.lease("boot", "haiku", now_ms=NOW)
+    assert lease is not None
+    foyer.settle(TurnRecord(lease.turn_id, Outcome(OutcomeKind.OK), 5), lease.message, state="done", now_ms=NOW)
+    foyer.bring(leased(1), epoch=7)
+    assert [(one.id, one.body) for one in foyer.messages(ended=True)] == [(1, "work"), (2, "waits"), (3, "done")]
+    assert (foyer.turns(1), [turn["turn_id"] for turn in foyer.turns(3)]) == ([], [lease.turn_id])
+    assert foyer.put("operator", "next", now_ms=NOW) == 4, "no number is given twice"
+
+
+def test_a_message_that_comes_again_is_the_one_that_was_here(foyer: Foyer) -> None:
+    foyer.bring(leased(), epoch=7)
+    lease = foyer.lease("boot", "haiku", now_ms=NOW)
+    assert lease is not None
+    foyer.settle(TurnRecord(lease.turn_id, Outcome(OutcomeKind.OK), 5), lease.message, state="ready", now_ms=NOW)
+    foyer.bring(leased(attempts=3, deliveries=4), epoch=8)
+    assert [one.id for one in foyer.messages(ended=True)] == [41]
+    assert len(foyer.turns(41)) == 1
+
+
+@pytest.mark.parametrize("settle", [Foyer.hand_over, Foyer.refuse], ids=["handed over", "refused"])
+def test_the_answer_for_a_message_concerns_no_other_one_with_its_number(
+    foyer: Foyer, settle: Callable[[Foyer, Message, Any], None]
+) -> None:
+    """The inbox's file may be replaced while the hive is asked."""
+    number = foyer.put("operator", "of the file that was put there", now_ms=NOW)
+    settle(foyer, leased(number, state="ready"), "an answer")
+    assert foyer.get(number).state == "ready"
+
+
+def test_the_file_that_was_put_here_does_not_hold_the_message_in_flight(foyer: Foyer) -> None:
+    foyer.bring(leased(), epoch=7)
+    foyer.connection.execute("UPDATE messages SET uid = 'of another'")
+    assert foyer.brought() is None
+
+
+def test_a_message_that_an_earlier_release_brought_is_known_by_its_number(foyer: Foyer) -> None:
+    foyer.bring(leased(), epoch=7)
+    foyer.put_facts(hive_in_flight="[41, 3, 7]")
+    assert foyer.in_flight() == InFlight(41, 3, 7)
+    brought = foyer.brought()
+    assert brought is not None
+    assert brought.id == 41
 
 
 def test_a_row_that_is_gone_is_no_message(foyer: Foyer) -> None:

@@ -14,7 +14,7 @@ from hyperhive_cli.hive import fleet, tenancy
 from hyperhive_cli.hive.mail import HiveInbox
 from hyperhive_cli.hive.room import AwayError, complaints, connect, migrate, open_hive
 from hyperhive_cli.hive.schema import HIVE
-from hyperhive_cli.store.inbox import KEY_KEPT_MS
+from hyperhive_cli.store.inbox import KEY_KEPT_MS, Message
 from hyperhive_cli.store.keys import Sent
 from tests.harness import SOURCE
 from tests.hive.conftest import Database
@@ -43,16 +43,27 @@ def test_a_hive_of_an_earlier_release_keeps_its_messages(server: Server) -> None
     server.execute("postgres", "CREATE DATABASE earlier")
     url = server.url("earlier")
     assert migrate(url, HIVE[:2]) == (0, 2)
+    origin = "0123456789abcdef" * 2
+    keys = ["one", None, f"{origin}:7"]
     with connect(url, version=2) as connection:
-        inbox = HiveInbox(connection, url, "bee")
-        numbers = [inbox.put("operator", text, now_ms=0, key=text) for text in ("one", "two")]
-        before = inbox.messages()
+        connection.execute("INSERT INTO hyperhive.agent(name, last_message) VALUES ('bee', 3)")
+        for number, key in enumerate(keys, start=1):
+            connection.execute(
+                """INSERT INTO hyperhive.inbox(agent, id, key, sender, body, created, changed)
+                   VALUES ('bee', %s, %s, 'operator', 'work', 5, 6)""",
+                (number, key),
+            )
     assert migrate(url) == (2, len(HIVE))
     with connect(url) as connection:
         inbox = HiveInbox(connection, url, "bee")
-        assert inbox.messages() == before
-        assert connection.execute("UPDATE hyperhive.inbox SET state = 'held' WHERE id = %s", numbers[:1]).rowcount == 1
-        assert [(one.id, one.state) for one in inbox.messages()] == [(1, "held"), (2, "ready")]
+        one, two, handed_over = found = inbox.messages()
+        assert [(each.id, each.key, each.created, each.changed) for each in found] == [
+            (1, "one", 5, 6), (2, None, 5, 6), (3, None, 5, 6),
+        ]  # fmt: skip
+        assert (len(one.uid), len(two.uid), one.uid == two.uid) == (32, 32, False)
+        assert handed_over.uid == f"{origin}:7", "so that machine knows it"
+        assert connection.execute("UPDATE hyperhive.inbox SET state = 'held' WHERE id = 1").rowcount == 1
+        assert [(each.id, each.state) for each in inbox.messages()] == [(1, "held"), (2, "ready"), (3, "ready")]
         with pytest.raises(psycopg.errors.CheckViolation):
             connection.execute("UPDATE hyperhive.inbox SET state = 'lost'")
 
@@ -267,11 +278,58 @@ def test_a_key_with_another_option_is_refused(inbox: HiveInbox, other: dict[str,
         inbox.send(**{"sender": "operator", "body": "report", "not_before": 5, **other}, now_ms=0, key="k")
 
 
-def test_a_message_handed_over_again_is_the_same_whatever_became_of_it(inbox: HiveInbox, database: Database) -> None:
-    stray = inbox.get(inbox.put("operator", "report", now_ms=0))
-    number = inbox.take_in(stray, "origin:1")
-    database.change("UPDATE hyperhive.inbox SET state = 'cancelled' WHERE id = %s", number)
-    assert inbox.take_in(stray, "origin:1") == number
+def of_machine(**fields: Any) -> Message:  # noqa: ANN401 - as of a message
+    message = Message(
+        id=1, key=None, sender="operator", body="report", raw=False, state="ready", attempts=0, deliveries=0,
+        acted=False, not_before=0, reason=None, created=0, changed=0, uid="its uid",
+    )  # fmt: skip
+    return message._replace(**fields)
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+@pytest.mark.parametrize("state", ["ready", "leased", "held", "done", "dead", "cancelled"])
+def test_a_message_handed_over_again_is_the_same_whatever_became_of_it(
+    inbox: HiveInbox, database: Database, state: str, key: str | None
+) -> None:
+    stray = of_machine(body="a lone surrogate \ud800", key=key)
+    number = inbox.take_in(stray).id
+    database.change("UPDATE hyperhive.inbox SET state = %s, key = NULL WHERE id = %s", state, number)
+    assert inbox.take_in(stray._replace(id=2, not_before=7)) == Sent(number, state, 0, sent_before=True)
+    assert [one.state for one in inbox.messages(ended=True)] == [state]
+
+
+@pytest.mark.parametrize("planned", [False, True], ids=["sent", "planned"])
+@pytest.mark.parametrize("other", [{"body": "other"}, {"sender": "bob"}, {"raw": True}])
+def test_another_message_with_its_uid_is_refused(inbox: HiveInbox, other: dict[str, Any], *, planned: bool) -> None:
+    number = inbox.take_in(of_machine()).id
+    with pytest.raises(RefusedError, match=rf"another message \({number}\) has its id") as caught:
+        inbox.take_in(of_machine(key="k", **other), planned=planned)
+    assert caught.value.hint is not None
+    assert len(inbox.messages()) == 1
+
+
+def test_messages_with_one_number_are_two_to_the_hive(inbox: HiveInbox) -> None:
+    """After a restore a machine gives its numbers again."""
+    numbers = [inbox.take_in(of_machine(uid=uid)).id for uid in ("one", "two")]
+    assert [one.id for one in inbox.messages()] == numbers
+    assert len(set(numbers)) == 2
+
+
+def test_what_a_machine_has_tried_is_known_in_the_hive(inbox: HiveInbox) -> None:
+    number = inbox.take_in(of_machine(attempts=1, deliveries=2, acted=True)).id
+    found = inbox.get(number)
+    assert (found.attempts, found.deliveries, found.acted) == (1, 2, True)
+
+
+def test_every_message_of_the_hive_has_an_id_and_no_two_have_the_same(inbox: HiveInbox, database: Database) -> None:
+    for text in ("one", "two"):
+        inbox.put("operator", text, now_ms=0)
+    one, two = inbox.messages()
+    assert (len(one.uid), len(two.uid), one.uid == two.uid) == (32, 32, False)
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        database.change("UPDATE hyperhive.inbox SET uid = 'the same'")
+    with database.connect() as connection:  # of another agent it is another message
+        assert HiveInbox(connection, database.url, "wasp").take_in(of_machine(uid=one.uid, body="x")).id == 1
 
 
 def test_messages_are_put_in_order(inbox: HiveInbox, database: Database) -> None:

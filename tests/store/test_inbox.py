@@ -11,6 +11,7 @@ from hyperhive_cli.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES
 from hyperhive_cli.store.inbox import KEY_KEPT_MS, Inbox, Lease, open_inbox, open_inbox_reader
 from hyperhive_cli.store.keys import Sent
+from hyperhive_cli.store.planned import PlannedMessage
 from hyperhive_cli.store.stats import TurnRecord
 from tests.store.made_messages import in_threads, lease, put, put_in_state, rows, settle
 
@@ -20,7 +21,8 @@ STATES = ("ready", "leased", "held", "done", "dead", "cancelled")
 
 def test_a_message_is_ready_as_it_was_sent(inbox: Inbox) -> None:
     number = inbox.put("alice", "say 'hello'\n", now_ms=7, key="k", raw=True)
-    assert inbox.get(number).to_dict() == {
+    message = inbox.get(number)
+    assert message.to_dict() == {
         "id": number,
         "key": "k",
         "sender": "alice",
@@ -34,6 +36,7 @@ def test_a_message_is_ready_as_it_was_sent(inbox: Inbox) -> None:
         "reason": None,
         "created": 7,
         "changed": 7,
+        "uid": message.uid,
     }
 
 
@@ -295,6 +298,19 @@ def test_t26_the_same_key_with_another_body_is_refused(inbox: Inbox) -> None:
 
 def test_a_key_is_compared_with_the_body_as_it_is_stored(inbox: Inbox) -> None:
     assert put(inbox, "a\x00b", key="k") == put(inbox, "a\x00b", key="k")
+
+
+def test_each_message_has_an_id_of_its_own_which_it_keeps(path: Path, inbox: Inbox) -> None:
+    first, second = (inbox.get(put(inbox)) for _ in range(2))
+    planned = PlannedMessage("wakeup", "look")
+    inbox.settle(
+        TurnRecord(lease(inbox).turn_id, Outcome(OutcomeKind.OK), 5), first, state="done", now_ms=20, planned=[planned]
+    )
+    with open_inbox_reader(path) as reader:
+        done, waits, look = reader.messages(ended=True)
+    assert (done.uid, waits.uid) == (first.uid, second.uid)
+    assert len({done.uid, waits.uid, look.uid}) == 3
+    assert all(len(bytes.fromhex(one.uid)) == 16 for one in (done, waits, look))
 
 
 def test_without_a_key_the_same_body_is_another_message(inbox: Inbox) -> None:

@@ -42,6 +42,9 @@ def test_messages_of_before_the_state_held_keep_every_column(path: Path) -> None
         assert inbox.turns(3)[0]["started"] == 7
         found = inbox.connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index'").fetchall()
         assert sorted(found, key=str) == sorted(indexes, key=str)
+        assert [row[0] for row in inbox.connection.execute("SELECT uid FROM messages")] == [
+            f"5:{n}" for n in range(1, 6)
+        ]
         assert inbox.connection.execute("PRAGMA foreign_key_check").fetchall() == []
         assert [row[2] for row in inbox.connection.execute("PRAGMA foreign_key_list(turn_stats)")] == ["messages"]
     assert path.with_name(f"{path.name}.before-schema-{len(schema.INBOX)}").exists()
@@ -62,6 +65,28 @@ def test_the_number_of_a_message_that_is_gone_is_not_given_again(
         assert put(inbox) == number
     sequences = rows(path, "SELECT name, seq FROM sqlite_sequence WHERE name LIKE 'messages%'")
     assert sequences == [("messages", number)]
+
+
+@pytest.mark.parametrize(
+    ("origin", "uids"),
+    [(None, ["5:1", "5:2"]), ("0123abc@host:/folder", ["0123abc:1", "0123abc:2"]), ("", ["5:1", "5:2"])],
+    ids=["in no hive", "in a hive", "its name is empty"],
+)
+def test_a_message_of_before_the_ids_gets_the_same_one_in_each_copy(
+    path: Path, tmp_path: Path, origin: str | None, uids: list[str]
+) -> None:
+    """A backup of that time may be restored later: the hive must know its messages then."""
+    copies = [path, tmp_path / "copy.sqlite"]
+    for copy in copies:
+        with closing(database.open_database(copy, schema.INBOX[:-1], synchronous="FULL", busy_s=1.0)) as db:
+            for number in (1, 2):
+                db.execute(MESSAGE, (number, None, "ready"))
+            if origin is not None:
+                db.execute("INSERT INTO facts(name, value) VALUES ('hive_origin', ?)", (origin,))
+    for copy in copies:
+        with open_inbox(copy) as inbox:
+            assert [message.uid for message in inbox.messages()] == uids
+            assert inbox.get(put(inbox)).uid not in uids
 
 
 def test_a_reader_brings_an_older_inbox_up_to_date(path: Path) -> None:

@@ -42,7 +42,7 @@ FLOORS = {
         hive.room
         store.backup store.binding store.db store.ended store.events store.facts store.folder store.inbox store.log
         store.model store.place store.planned store.removal store.report store.rescue store.spent store.stats
-        store.turns
+        store.turns store.uid
     """,
     3: """
         bus
