@@ -17,7 +17,7 @@ from uuid import uuid4
 from hyperhive_cli.errors import RefusedError
 from hyperhive_cli.hive.tenancy import TURN_COLUMNS, Backlog
 from hyperhive_cli.store.facts import put_fact
-from hyperhive_cli.store.inbox import Inbox, Message, open_inbox
+from hyperhive_cli.store.inbox import Inbox, Lease, Message, open_inbox
 
 TURNS_AT_ONCE = 200
 _THIS_STRAY = "id = :id AND uid = :uid AND state = 'ready'"
@@ -39,6 +39,7 @@ class Foyer(Inbox):
     """An open inbox that counts what waits in the hive as waiting."""
 
     backlog = Backlog(0, 0)  # not known yet: there may be something
+    _at_work: InFlight | None = None  # what this life has brought and not yet taken back
 
     def unread(self) -> int:
         """Count the messages that wait for a turn, here and in the hive."""
@@ -78,9 +79,20 @@ class Foyer(Inbox):
                 return found
         return None
 
+    def has_lost_track(self) -> bool:
+        """Return True if the file no longer says what was brought: another one was put in its place meanwhile."""
+        return self._at_work is not None and self._at_work != self.in_flight()
+
+    def lease(self, boot: str, model: str, *, now_ms: int) -> Lease | None:
+        """Take the message that was brought, and no other one: the hive gives what waits here, or has done it."""
+        if self._at_work is None or self.has_lost_track():
+            return None
+        return self._lease(boot, model, now_ms=now_ms, only=self._at_work.id)
+
     def drop(self) -> None:
         """Forget that a message is in flight."""
         self.put_facts(hive_in_flight="")
+        self._at_work = None
 
     def bring(self, message: Message, epoch: int) -> None:
         """Put a message here that was leased in the hive, ready to be leased here.
@@ -98,6 +110,7 @@ class Foyer(Inbox):
             )
             held = InFlight(message.id, message.deliveries, epoch, message.uid)
             put_fact(db, "hive_in_flight", json.dumps(held))
+        self._at_work = held
 
     def _make_room(self, message: Message) -> None:
         """Give another message that has this one's number the next free one, inside the caller's transaction."""
@@ -119,6 +132,7 @@ class Foyer(Inbox):
                 {"id": message.id, "reason": reason},
             )
             put_fact(db, "hive_in_flight", "")
+        self._at_work = None
 
     def strays(self) -> list[Message]:
         """List what waits here and did not come from the hive."""

@@ -195,7 +195,7 @@ class Member:
         held, message = self._foyer.in_flight(), self._foyer.brought()
         if message is not None and message.state == "leased":
             return
-        turns = self._foyer.ended_turns()
+        turns, is_lost = self._foyer.ended_turns(), self._foyer.has_lost_track()
         if held is not None and message is not None:
             acknowledge = partial(
                 tenancy.acknowledge, seat=seat, message=message, delivery=held.delivery, turns=turns, uid=held.uid
@@ -208,7 +208,7 @@ class Member:
                 self._handed_over(one, answer)
         elif turns:
             await self._line.call(partial(tenancy.keep_turns, seat=seat, turns=turns))
-        if held is not None and message is None:  # the inbox was replaced meanwhile: nobody knows what it did
+        if is_lost or (held is not None and message is None):  # the inbox was replaced: nobody knows what it did
             await self._line.call(partial(tenancy.recover, seat=seat, own=True))
             self._foyer.drop()
         self._foyer.mark_shipped(turns)
@@ -225,8 +225,9 @@ class Member:
         return partial(_send_on, url=self._url, agent=self.agent, stray=stray, planned=is_planned)
 
     async def _hand_over_strays(self) -> None:
-        planned = {one.id for one in self._foyer.planned()}
-        for stray in self._foyer.strays():
+        strays = self._foyer.strays()
+        planned = {one.id for one in self._foyer.planned()} if strays else set()
+        for stray in strays:
             self._handed_over(stray, await self._line.call(self._to_hive(stray, is_planned=stray.id in planned)))
 
     def _handed_over(self, stray: Message, answer: Sent | RefusedError) -> None:
@@ -240,8 +241,7 @@ class Member:
         self._has_mail = True
         if answer.sent_before and answer.state in ENDED:
             self._bus.note(
-                f"message {stray.id} of this machine was handed over before: message {answer.id} of the hive is "
-                f"{answer.state}"
+                f"message {stray.id} of this machine is in the hive already: message {answer.id} is {answer.state}"
             )
 
     async def _leave_when_wanted(self, seat: Seat) -> None:

@@ -250,14 +250,19 @@ def acknowledge(
 
 
 def keep_turns(connection: "Connection", seat: Seat, turns: Sequence[Mapping[str, Any]]) -> None:
-    """Store rows of ended turns, each once; raises FencedError, and does it without any row too."""
+    """Store rows of ended turns, each once; raises FencedError, and does it without any row too.
+
+    A turn of a restored backup may have come from the folder that was backed up, which has another origin.
+    """
     names = ", ".join(TURN_COLUMNS)
     marks = ", ".join(f"%({name})s" for name in TURN_COLUMNS)
     with connection.transaction(), connection.cursor() as cursor:  # the agent's row stays locked until they are stored
         if cursor.execute(f"WITH {_OWNED} SELECT 1 FROM owned".encode(), seat.fence).fetchone() is None:
             raise FencedError
         cursor.executemany(
-            f"""INSERT INTO hyperhive.turn(agent, origin, {names}) VALUES (%(agent)s, %(origin)s, {marks})
+            f"""INSERT INTO hyperhive.turn(agent, origin, {names}) SELECT %(agent)s, %(origin)s, {marks}
+                WHERE NOT EXISTS (SELECT FROM hyperhive.turn AS known WHERE known.agent = %(agent)s
+                                  AND known.started = %(started)s AND known.turn_id = %(turn_id)s)
                 ON CONFLICT DO NOTHING""".encode(),
             [{**_clean_row(turn), **seat.fence} for turn in turns],
         )

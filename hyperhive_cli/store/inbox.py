@@ -181,14 +181,19 @@ class Inbox:
 
         Attempts are raised here and not at the end, so that a message that kills the harness is counted.
         """
+        return self._lease(boot, model, now_ms=now_ms)
+
+    def _lease(self, boot: str, model: str, *, now_ms: int, only: int | None = None) -> Lease | None:
+        """Lease a message; `only`: this one, or none."""
         with self._transaction() as db:
             row = db.execute(
                 f"""UPDATE messages SET state = 'leased', attempts = attempts + 1, deliveries = deliveries + 1,
                         lease_boot = :boot, reason = NULL, changed = :now
                     WHERE id = (SELECT id FROM messages WHERE state = 'ready' AND not_before <= :now
+                                    AND id = coalesce(:only, id)
                                 ORDER BY {_IN_ORDER} LIMIT 1)
                     RETURNING {_COLUMNS}""",  # noqa: S608 - our own list of columns
-                {"boot": boot, "now": now_ms},
+                {"boot": boot, "now": now_ms, "only": only},
             ).fetchone()
             if row is None:
                 return None

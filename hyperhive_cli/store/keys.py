@@ -69,7 +69,6 @@ def stored_before(message_id: int, state: str, known: Content, asked: Content) -
     """
     if (known.sender, known.body, known.raw) != (asked.sender, asked.body, asked.raw):
         raise RefusedError(
-            f"another message ({message_id}) has its id",
-            "send its text again: a new message gets an id of its own",
+            f"its uid is taken by another message ({message_id})", "send its text again, as a new message"
         )
     return Sent(message_id, state, known.not_before, sent_before=True)

@@ -9,7 +9,7 @@ import pytest
 from hyperhive_cli.hive.foyer import Foyer, InFlight, open_foyer
 from hyperhive_cli.hive.tenancy import Backlog
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
-from hyperhive_cli.store.inbox import Message
+from hyperhive_cli.store.inbox import Inbox, Message
 from hyperhive_cli.store.stats import TurnRecord
 
 NOW = 1_700_000_000_000
@@ -115,7 +115,7 @@ def test_turns_are_numbered_above_those_of_other_machines_and_shipped_once(foyer
 def test_a_message_of_this_machine_gives_its_number_to_one_of_the_hive_and_keeps_its_turns(foyer: Foyer) -> None:
     for text in ("done", "waits"):
         foyer.put("operator", text, now_ms=NOW)
-    lease = foyer.lease("boot", "haiku", now_ms=NOW)
+    lease = Inbox.lease(foyer, "boot", "haiku", now_ms=NOW)
     assert lease is not None
     foyer.settle(TurnRecord(lease.turn_id, Outcome(OutcomeKind.OK), 5), lease.message, state="done", now_ms=NOW)
     foyer.bring(leased(1), epoch=7)

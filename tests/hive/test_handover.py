@@ -165,6 +165,50 @@ def test_a_message_that_was_here_for_its_turn_does_not_run_again_from_a_backup(
     assert in_hive(database) == [("work", "done")]
 
 
+def test_a_turn_counts_once_though_it_comes_from_a_backup_too(
+    database: Database, paths: AgentPaths, tmp_path: Path
+) -> None:
+    send(paths, "work")
+    hand_over(database, paths)
+    write_backup(paths, archive := tmp_path / "backup.tar.gz")
+    restore(archive, elsewhere := folder(tmp_path / "another"))
+    send(elsewhere, "more")
+    assert hand_over(database, elsewhere) == ["more"]
+    assert database.rows("SELECT turn_id FROM hyperhive.turn ORDER BY turn_id") == [(1,), (2,)]
+
+
+def test_a_backup_that_is_put_in_place_while_a_harness_runs_does_not_run_again(
+    database: Database, paths: AgentPaths, tmp_path: Path
+) -> None:
+    """It is found before the lease of a message that was brought already: that one must not be lost either."""
+
+    async def steps(line: LossyLine) -> None:
+        with opened(paths) as foyer:
+            member = join(database, line, foyer)
+            assert await member.fetch()
+            run_turn(foyer)
+            put(database, "next")
+            member.heard("m")
+            assert await member.fetch()
+            brought = foyer.brought()
+            assert brought is not None
+            assert brought.body == "next"
+            restore(archive, paths)
+            assert "was replaced by another file" in (foyer.check_place(adopt=True) or "")
+            assert [one.body for one in foyer.messages()] == ["once"]
+            assert foyer.lease("boot", "haiku", now_ms=1) is None
+            while not await member.fetch():
+                member.heard("m")
+            run_turn(foyer)
+            assert not await member.fetch()
+
+    send(paths, "once")
+    write_backup(paths, archive := tmp_path / "backup.tar.gz")
+    work(database, steps)
+    assert in_hive(database) == [("once", "done"), ("next", "done")]
+    assert database.rows("SELECT deliveries, acted FROM hyperhive.inbox ORDER BY id") == [(1, False), (2, True)]
+
+
 # --- a number that is taken ---
 
 
@@ -222,7 +266,7 @@ def test_a_message_whose_id_another_one_has_is_kept_and_said_and_does_not_run(
             assert not await member.fetch()
             kept = foyer.get(stray.id)
             assert (kept.body, kept.state) == ("look", "dead")
-            assert (kept.reason, foyer.refused) == ("another message (2) has its id", 1)
+            assert (kept.reason, foyer.refused) == ("its uid is taken by another message (2)", 1)
             (note,) = [note for note in notes(feed) if note.level == "error"]
             assert f"message {stray.id} of this machine" in note.text
             assert "send its text again" in note.text
@@ -247,7 +291,7 @@ def test_that_a_message_was_handed_over_before_is_said(database: Database, paths
             feed = bus.subscribe()
             assert not await join(database, line, foyer, bus=bus).fetch()
             texts = [note.text for note in notes(feed)]
-            assert "message 1 of this machine was handed over before: message 2 of the hive is done" in texts
+            assert "message 1 of this machine is in the hive already: message 2 is done" in texts
 
     work(database, steps)
 

@@ -302,7 +302,7 @@ def test_a_message_handed_over_again_is_the_same_whatever_became_of_it(
 @pytest.mark.parametrize("other", [{"body": "other"}, {"sender": "bob"}, {"raw": True}])
 def test_another_message_with_its_uid_is_refused(inbox: HiveInbox, other: dict[str, Any], *, planned: bool) -> None:
     number = inbox.take_in(of_machine()).id
-    with pytest.raises(RefusedError, match=rf"another message \({number}\) has its id") as caught:
+    with pytest.raises(RefusedError, match=rf"taken by another message \({number}\)") as caught:
         inbox.take_in(of_machine(key="k", **other), planned=planned)
     assert caught.value.hint is not None
     assert len(inbox.messages()) == 1
