@@ -1,8 +1,9 @@
 """What is well and what is not, from what was seen: one `Finding` each. Pure; looking is the business of others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -88,15 +89,16 @@ def judge_login(status: int, report: Mapping[str, Any], linked: Path | None = No
     return fine("login", f"logged in, by {report.get('apiKeySource') or report.get('authMethod') or 'an unknown way'}")
 
 
-def judge_lines(lines: Sequence[Mapping[str, Any]]) -> Finding:
-    """Judge the lines of claude that the history holds."""
-    unknown = unknown_lines(lines)
+def judge_lines(lines: Iterable[Mapping[str, Any]]) -> Finding:
+    """Judge the lines of claude that the history holds, which are read once."""
+    counted = count()
+    unknown = unknown_lines(line for line, _ in zip(lines, counted, strict=False))
     if unknown:
         named = ", ".join(unknown[:5]) + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
         return warning(
             "stream", f"lines of types not known here: {named}", "they are kept as they are; upgrade hyperhive"
         )
-    return fine("stream", f"{len(lines)} lines in the history, all of types known here")
+    return fine("stream", f"{next(counted)} lines in the history, all of types known here")
 
 
 def judge_space(free_bytes: int) -> Finding:

@@ -3,12 +3,13 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from hyperhive_cli.events import KINDS, BusEvent, LiveEvent, Stream, TurnEnd, TurnStart
 
 ATTENTION = "attention"  # for a hook: what needs a person
 HOOK_KINDS = (ATTENTION, *KINDS)
+BOUNDS = (TurnStart.kind, TurnEnd.kind)  # the kinds that begin and end a turn
 COUNT = 20  # events, where nobody says how many
 
 T = TypeVar("T")
@@ -107,35 +108,48 @@ def contains(value: Any, folded: str) -> bool:  # noqa: ANN401 - any JSON value
     return False
 
 
-def last_turn_id(records: Iterable[BusEvent]) -> int | None:
+def last_turn_id(bounds: Iterable[BusEvent]) -> int | None:
     """Give the turn that began last, None where none did."""
     found = None
-    for record in records:
+    for record in bounds:
         if isinstance(record.event, TurnStart) and record.event.turn_id is not None:
             found = record.event.turn_id
     return found
 
 
-def events_of_turn(records: Iterable[BusEvent], turn: int) -> tuple[list[BusEvent], bool]:
-    """Give the records of the newest turn of this id, and whether its beginning is among them.
+class Span(NamedTuple):
+    """The records of a turn by their numbers, both ends included (`last` None: to the newest).
 
-    Records in which its beginning is missing, swept away, are its own up to its end.
+    Not `is_whole`: its beginning was swept away.
     """
-    found: list[BusEvent] = []
-    is_whole = inside = False
-    since_start: list[BusEvent] = []
-    for record in records:
-        event = record.event
-        if isinstance(event, TurnStart):
-            inside = event.turn_id == turn
-            since_start = []
-            if inside:
-                found, is_whole = [], True
-        since_start.append(record)
-        if inside:
-            found.append(record)
-        if isinstance(event, TurnEnd):
-            if event.turn_id == turn and not inside:
-                found, is_whole = since_start, False
-            inside, since_start = False, []
-    return found, is_whole
+
+    first: int
+    last: int | None
+    is_whole: bool
+
+
+def span_of_turn(bounds: Iterable[BusEvent], turn: int) -> Span | None:
+    """Return where the newest turn of this id stands among the records, None where nothing of it is left.
+
+    `bounds` are the `turn_start` and `turn_end` records (`BOUNDS`), oldest first. Records in which its beginning is
+    missing are its own from the bound before them up to its end; where its end is missing, those up to the next turn.
+    """
+    found: Span | None = None
+    after = 0  # the number of the bound before
+    is_open = False
+    for record in bounds:
+        seq = record.seq or 0
+        if isinstance(record.event, TurnStart):
+            if is_open and found is not None:
+                found = found._replace(last=seq - 1)
+            is_open = record.event.turn_id == turn
+            if is_open:
+                found = Span(seq, None, is_whole=True)
+        elif isinstance(record.event, TurnEnd):
+            if is_open and found is not None:
+                found = found._replace(last=seq)
+            elif record.event.turn_id == turn:
+                found = Span(after + 1, seq, is_whole=False)
+            is_open = False
+        after = seq
+    return found

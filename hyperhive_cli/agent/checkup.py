@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,9 +37,9 @@ from hyperhive_cli.diagnosis import (
 )
 from hyperhive_cli.errors import HyperhiveError, StoreError
 from hyperhive_cli.events import Stream
-from hyperhive_cli.settings import HISTORY_CAPACITY, LOCK_NAME, AgentPaths, default_agents_home
+from hyperhive_cli.settings import LOCK_NAME, AgentPaths, default_agents_home
 from hyperhive_cli.store.db import look_for_damage
-from hyperhive_cli.store.events import history_trouble, open_event_reader
+from hyperhive_cli.store.events import history_trouble, read_pages
 from hyperhive_cli.store.folder import check_state_dir, lock_holder
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.place import unsound_file_system
@@ -225,9 +226,8 @@ def _stream(paths: AgentPaths) -> Finding:
         return fine("stream", "no line of claude's is kept yet")
     if history_trouble(paths.events_db) is not None:
         return warning("stream", "the history cannot be read", "see the history")
-    with open_event_reader(paths.events_db) as store:
-        events = [record.event for record in store.newest(HISTORY_CAPACITY, (Stream.kind,))]
-    return judge_lines([event.line for event in events if isinstance(event, Stream)])
+    records = chain.from_iterable(read_pages(paths.events_db))
+    return judge_lines(record.event.line for record in records if isinstance(record.event, Stream))
 
 
 def _rights(patient: Patient) -> Finding:

@@ -4,6 +4,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -14,8 +15,8 @@ from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.events import BusEvent
 from hyperhive_cli.render.document import entries_to_html, entries_to_markdown, events_to_entries
 from hyperhive_cli.settings import AgentPaths
-from hyperhive_cli.store.events import read_history
-from hyperhive_cli.store.turns import find_turn_in
+from hyperhive_cli.store.events import history_trouble, read_pages
+from hyperhive_cli.store.turns import find_turn, turn_pages
 
 FORMS = ("jsonl", "md", "html")
 
@@ -38,15 +39,16 @@ def export(invocation: Invocation, turn: str | None, form: str | None, output: P
     Example: hyperhive export --turn last -o turn.html
     """  # noqa: D301 - click's own mark
     paths = invocation.paths()
-    history = read_history(paths.events_db)
-    pieces = _pieces(paths, history, turn, form or _form_of(output))
+    if (trouble := history_trouble(paths.events_db)) is not None:  # before FILE is emptied
+        raise HyperhiveError(trouble, "hyperhive doctor")
+    pieces = _pieces(paths, turn, form or _form_of(output))
     if output is None:
         for piece in pieces:
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
     else:
         _write(output, pieces, force=force)
-    if not history:
+    if turn is None and not paths.events_db.exists():
         say_if_new(paths)
 
 
@@ -55,8 +57,9 @@ def _form_of(output: Path | None) -> str:
     return {"htm": "html", "markdown": "md"}.get(suffix, suffix if suffix in FORMS else "jsonl")
 
 
-def _pieces(paths: AgentPaths, history: list[BusEvent], turn: str | None, form: str) -> Iterator[bytes]:
-    events = history if turn is None else _events_of(paths, history, turn)
+def _pieces(paths: AgentPaths, turn: str | None, form: str) -> Iterator[bytes]:
+    pages = read_pages(paths.events_db) if turn is None else _pages_of_turn(paths, turn)
+    events = chain.from_iterable(pages)
     if form == "jsonl":
         return (event.to_json() + b"\n" for event in events)
     write = entries_to_markdown if form == "md" else entries_to_html
@@ -64,13 +67,13 @@ def _pieces(paths: AgentPaths, history: list[BusEvent], turn: str | None, form: 
     return (piece.encode() for piece in write(title, events_to_entries(events)))
 
 
-def _events_of(paths: AgentPaths, history: list[BusEvent], turn: str) -> list[BusEvent]:
-    _, events, is_whole = find_turn_in(history, paths, turn)
-    if not events:
+def _pages_of_turn(paths: AgentPaths, turn: str) -> Iterator[list[BusEvent]]:
+    found = find_turn(paths, turn)
+    if found.span is None:
         raise HyperhiveError("this turn is no longer in the history", f"hyperhive show {turn}")
-    if not is_whole:
+    if not found.span.is_whole:
         click.echo("the beginning of this turn is no longer in the history", err=True)
-    return events
+    return turn_pages(paths, found)
 
 
 def _write(path: Path, pieces: Iterable[bytes], *, force: bool) -> None:

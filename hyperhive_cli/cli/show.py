@@ -16,7 +16,8 @@ from hyperhive_cli.cli.invocation import (
 from hyperhive_cli.render import text
 from hyperhive_cli.render.endings import end_remarks
 from hyperhive_cli.render.panel import moment
-from hyperhive_cli.store.turns import find_turn, turn_to_dict
+from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.store.turns import FoundTurn, find_turn, turn_pages, turn_to_dict
 
 
 @click.command()
@@ -32,20 +33,28 @@ def show(invocation: Invocation, turn: str, *, as_json: bool) -> None:
     """  # noqa: D301 - click's own mark
     paths = invocation.paths()
     warn_of_history(paths)
-    row, events, is_whole = find_turn(paths, turn)
+    found = find_turn(paths, turn)
     if as_json:
-        print_json(turn_to_dict(row, events, is_whole=is_whole))
-    elif events:
-        from hyperhive_cli.cli.sinks import open_sink  # noqa: PLC0415 - rich costs 100 ms
-
-        if not is_whole:
-            click.echo("the beginning of this turn is no longer in the history", err=True)
-        click.echo(f"began {moment(events[0].ts / 1000, now_ms() / 1000)}", err=True)
-        with open_sink({}, live=False) as sink:
-            sink.show(events)
-    elif row is not None:
+        print_json(turn_to_dict(found))
+    elif found.event_count:
+        _show_events(paths, found)
+    elif found.row is not None:
         click.echo("this turn is no longer in the history; what is left of it:", err=True)
-        print_lines(_row_to_lines(row))
+        print_lines(_row_to_lines(found.row))
+
+
+def _show_events(paths: AgentPaths, found: FoundTurn) -> None:
+    from hyperhive_cli.cli.sinks import open_sink  # noqa: PLC0415 - rich costs 100 ms
+
+    if found.span is not None and not found.span.is_whole:
+        click.echo("the beginning of this turn is no longer in the history", err=True)
+    is_first = True
+    with open_sink({}, live=False) as sink:
+        for page in turn_pages(paths, found):
+            if is_first:
+                click.echo(f"began {moment(page[0].ts / 1000, now_ms() / 1000)}", err=True)
+                is_first = False
+            sink.show(page)
 
 
 def _row_to_lines(row: dict[str, Any]) -> list[str]:

@@ -1,5 +1,6 @@
 """`EventStore`: the history, rows of the events table. It may fail; the harness goes on without it."""
 
+import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -22,6 +23,7 @@ SWEEP_ROWS = 200  # a step on the event loop, some 2 ms; a single large DELETE h
 COMMIT_BYTES = 4 * 4096  # of the pages that each commit changes, beside those of its rows
 UNSWEPT_BYTES = 128 * 1024 * 1024  # deleting takes half as long as writing, and is for the quiet after a flood
 
+PAGE_ROWS = 200
 # Of payloads that are read at once, but for the last: 200 of the longest lines would be 3 GiB, in a harness too.
 PAGE_BYTES = 8 * 1024 * 1024
 
@@ -127,31 +129,48 @@ class EventStore:
         Rows that cannot be read are skipped, and of long ones fewer are read, so fewer events than numbers may come;
         the second value equals `seq` when nothing was left.
         """
+        query = "SELECT id, ts, kind, payload_json FROM events WHERE id > ? ORDER BY id LIMIT ?"
+        rows = self._page(query, (seq, limit), PAGE_BYTES)
+        return list(_readable(rows)), rows[-1][0] if rows else seq
+
+    def of_kinds(self, kinds: Sequence[str]) -> list[BusEvent]:
+        """Give all events of these kinds, oldest first."""
+        return self.newest(-1, kinds)
+
+    def count(self, first: int, last: int | None) -> int:
+        """Count the rows from number `first` to `last` (None: the newest)."""
+        upto = _ALL if last is None else last
+        return int(self._read("SELECT count(*) FROM events WHERE id BETWEEN ? AND ?", (first, upto))[0][0])
+
+    def newest(
+        self, limit: int, kinds: Sequence[str] = (), *, upto: int | None = None, most_bytes: float = math.inf
+    ) -> list[BusEvent]:
+        """Give the newest `limit` events (of these kinds, if any; not beyond `upto`), oldest first.
+
+        Fewer where their payloads are together longer than `most_bytes`, but one at least.
+        """
+        marks = ",".join("?" * len(kinds))
+        of_kind = f"AND kind IN ({marks})" if kinds else ""
+        rows = self._page(
+            f"SELECT id, ts, kind, payload_json FROM events WHERE id <= ? {of_kind} ORDER BY id DESC LIMIT ?",  # noqa: S608 - only marks
+            (_ALL if upto is None else upto, *kinds, limit),
+            most_bytes,
+        )
+        return list(_readable(reversed(rows)))
+
+    def _page(self, query: str, parameters: Sequence[Any], most_bytes: float) -> list[_FoundRow]:
+        """Read rows until their payloads are so long."""
         rows, size = [], 0
         try:
-            with closing(
-                self.connection.execute(
-                    "SELECT id, ts, kind, payload_json FROM events WHERE id > ? ORDER BY id LIMIT ?", (seq, limit)
-                )
-            ) as cursor:
+            with closing(self.connection.execute(query, parameters)) as cursor:
                 for row in cursor:
                     rows.append(row)
                     size += len(row[3]) if isinstance(row[3], str) else 0
-                    if size >= PAGE_BYTES:
+                    if size >= most_bytes:
                         break
         except (sqlite3.Error, OverflowError) as error:
             raise _unreadable(error) from error
-        return list(_readable(rows)), rows[-1][0] if rows else seq
-
-    def newest(self, limit: int, kinds: Sequence[str] = (), *, upto: int | None = None) -> list[BusEvent]:
-        """Give the newest `limit` events (of these kinds, if any; not beyond `upto`), oldest first."""
-        marks = ",".join("?" * len(kinds))
-        of_kind = f"AND kind IN ({marks})" if kinds else ""
-        rows = self._read(
-            f"SELECT id, ts, kind, payload_json FROM events WHERE id <= ? {of_kind} ORDER BY id DESC LIMIT ?",  # noqa: S608 - only marks
-            (_ALL if upto is None else upto, *kinds, limit),
-        )
-        return list(_readable(reversed(rows)))
+        return rows
 
     def sweep(self, capacity: int = HISTORY_CAPACITY) -> int:
         """Delete the oldest rows beyond the newest `capacity`, at most SWEEP_ROWS; gives how many went."""
@@ -270,9 +289,20 @@ def history_trouble(path: Path) -> str | None:
     return None
 
 
-def read_history(path: Path) -> list[BusEvent]:
-    """Read all that a history holds, oldest first; nothing of one that is missing. Raises StoreError."""
+def read_pages(path: Path, first: int = 0, last: int | None = None) -> Iterator[list[BusEvent]]:
+    """Read the events from number `first` to `last` (None: the newest), oldest first, page by page.
+
+    A page has events of `PAGE_BYTES` at most, but for its last. There is none of a history that is missing. Raises
+    StoreError.
+    """
     if not path.exists():
-        return []
+        return
     with open_event_reader(path) as store:
-        return store.newest(-1)
+        at, upto = first - 1, store.last_seq() if last is None else last
+        while at < upto:
+            events, looked_at = store.since(at, PAGE_ROWS)
+            if looked_at == at:
+                return
+            at = looked_at
+            if page := [event for event in events if (event.seq or 0) <= upto]:
+                yield page

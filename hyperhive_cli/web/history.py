@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hyperhive_cli.events import BusEvent
-from hyperhive_cli.store.events import open_event_reader
+from hyperhive_cli.store.events import PAGE_BYTES, open_event_reader
 
 PAGE_ROWS = 200
 
@@ -32,6 +32,6 @@ def read_page(path: Path, since: int | None, limit: int = PAGE_ROWS) -> Page:
     with open_event_reader(path) as store:
         newest = store.last_seq()
         if since is None:
-            return Page(store.newest(limit, upto=newest), newest, store.oldest(), newest)
+            return Page(store.newest(limit, upto=newest, most_bytes=PAGE_BYTES), newest, store.oldest(), newest)
         events, last = store.since(since, limit)
         return Page(events, last, store.oldest(), newest)

@@ -76,8 +76,7 @@ class LocalAgent:
 
     async def turn(self, named: str) -> dict[str, Any]:
         """Give a turn's row."""
-        row, events, is_whole = await run_sync(find_turn, self._paths, named)
-        return turn_to_dict(row, events, is_whole=is_whole)
+        return turn_to_dict(await run_sync(find_turn, self._paths, named))
 
     async def change(self, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Let its harness do something; raises NotRunningError without one."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from hyperhive_cli.events import BusEvent, LiveEvent, Note, Stream, TurnEnd, TurnStart
-from hyperhive_cli.sieve import Sieve, contains, earlier, events_of_turn, has_tools, last_turn_id
+from hyperhive_cli.sieve import BOUNDS, Sieve, Span, contains, earlier, has_tools, last_turn_id, span_of_turn
 
 
 def start(turn: int) -> TurnStart:
@@ -115,26 +115,38 @@ def test_odd_shapes_have_no_tools(message: object) -> None:
     assert not has_tools(Stream.from_line({"type": "assistant", "message": message}))
 
 
+def span(found: list[BusEvent], turn: int) -> Span | None:
+    return span_of_turn([one for one in found if one.event.kind in BOUNDS], turn)
+
+
 @pytest.mark.parametrize(
-    ("turn", "expected", "is_whole"), [(1, [2, 3, 4], True), (2, [6, 7, 8, 9], True), (3, [], False)]
+    ("turn", "expected"), [(1, Span(2, 4, is_whole=True)), (2, Span(6, 9, is_whole=True)), (3, None)]
 )
-def test_the_events_of_a_turn(turn: int, expected: list[int], is_whole: bool) -> None:
-    found, whole = events_of_turn(TWO_TURNS, turn)
-    assert (seqs(found), whole) == (expected, is_whole)
+def test_where_a_turn_stands(turn: int, expected: Span | None) -> None:
+    assert span(TWO_TURNS, turn) == expected
 
 
-def test_a_turn_whose_beginning_was_swept_has_what_is_left() -> None:
-    assert [seqs(events_of_turn(TWO_TURNS[at:], 1)[0]) for at in (2, 3, 4)] == [[3, 4], [4], []]
-    assert events_of_turn(TWO_TURNS[2:], 1)[1] is False
+@pytest.mark.parametrize("at", [2, 3])
+def test_a_turn_whose_beginning_was_swept_has_what_is_left(at: int) -> None:
+    assert span(TWO_TURNS[at:], 1) == Span(1, 4, is_whole=False)
+
+
+def test_of_a_turn_that_was_swept_nothing_is_left() -> None:
+    assert span(TWO_TURNS[4:], 1) is None
+
+
+def test_a_turn_whose_beginning_is_missing_begins_behind_the_turn_before() -> None:
+    assert span(records(start(1), end(1), NOTE, end(2)), 2) == Span(3, 4, is_whole=False)
+    assert span(records(start(1), CALL, end(1), end(2)), 2) == Span(4, 4, is_whole=False)
 
 
 def test_a_turn_that_runs_or_was_cut_off_ends_with_the_next_one() -> None:
     found = records(start(1), CALL, start(2), CALL)
-    assert [seqs(events_of_turn(found, turn)[0]) for turn in (1, 2)] == [[1, 2], [3, 4]]
+    assert [span(found, turn) for turn in (1, 2)] == [Span(1, 2, is_whole=True), Span(3, None, is_whole=True)]
 
 
 def test_of_two_turns_with_one_number_the_newer_counts() -> None:
-    assert seqs(events_of_turn(records(start(1), end(1), start(1), NOTE, end(1)), 1)[0]) == [3, 4, 5]
+    assert span(records(start(1), end(1), start(1), NOTE, end(1)), 1) == Span(3, 5, is_whole=True)
 
 
 def test_the_last_turn() -> None:
