@@ -37,7 +37,7 @@ def _tools(text: object) -> Mapping[str, int]:
 def turns_since(db: sqlite3.Connection, since_ms: int) -> list[EndedTurn]:
     """Give the ended turns that began at this moment or later, oldest first."""
     rows = db.execute(
-        f"SELECT {ENDED_COLUMNS} FROM turn_stats WHERE outcome IS NOT NULL AND started >= ? ORDER BY turn_id",  # noqa: S608 - our own list
+        f"SELECT {ENDED_COLUMNS} FROM turn_stats WHERE outcome IS NOT NULL AND started >= ? ORDER BY started, turn_id",  # noqa: S608 - our own list
         (since_ms,),
     )
     return [row_to_turn(row) for row in rows]

@@ -19,6 +19,7 @@ from hyperhive_cli.store.facts import READ_FACT, claim_fact, put_fact
 from hyperhive_cli.store.keys import Content, Sent, check_key, sent_before
 from hyperhive_cli.store.place import Place, place_of
 from hyperhive_cli.store.planned import PlannedMessage, put_planned, withdraw
+from hyperhive_cli.store.queue import IN_ORDER, put_in_place
 from hyperhive_cli.store.rescue import await_place, open_connection
 from hyperhive_cli.store.schema import ENDED, LISTED, in_states
 from hyperhive_cli.store.stats import TurnRecord
@@ -66,7 +67,6 @@ class Lease(NamedTuple):
 
 
 _COLUMNS = "id, key, sender, body, raw, state, attempts, deliveries, acted, not_before, reason, created, changed, uid"
-_IN_ORDER = "coalesce(place, id), id"
 
 
 def _row_to_message(row: Sequence[Any]) -> Message:
@@ -191,7 +191,7 @@ class Inbox:
                         lease_boot = :boot, reason = NULL, changed = :now
                     WHERE id = (SELECT id FROM messages WHERE state = 'ready' AND not_before <= :now
                                     AND id = coalesce(:only, id)
-                                ORDER BY {_IN_ORDER} LIMIT 1)
+                                ORDER BY {IN_ORDER} LIMIT 1)
                     RETURNING {_COLUMNS}""",  # noqa: S608 - our own list of columns
                 {"boot": boot, "now": now_ms, "only": only},
             ).fetchone()
@@ -299,31 +299,19 @@ class Inbox:
         return self.get(message_id)
 
     def move(self, message_id: int, *, before: int | None, now_ms: int) -> Message:
-        """Put a message that waits before another one that waits, or at the queue's end (None)."""
+        """Put a message that waits before another one that waits, or at the queue's end (None).
+
+        Raises RefusedError where one of them does not wait, UsageError for a message before itself.
+        """
+        if message_id == before:
+            raise UsageError(f"message {message_id} cannot be moved before itself", "hyperhive inbox")
         with self._transaction() as db:
             for number in {message_id, before} - {None}:
                 found = self.get(int(number or 0))
                 if found.state != "ready":
                     raise RefusedError(f"message {number} does not wait: it is {found.state}", "hyperhive inbox")
-            db.execute(
-                "UPDATE messages SET place = :place, changed = :now WHERE id = :id",
-                {"id": message_id, "place": self._free_place(message_id, before), "now": now_ms},
-            )
+            put_in_place(db, message_id, before, now_ms)
         return self.get(message_id)
-
-    def _free_place(self, message_id: int, before: int | None) -> float:
-        """Give a place between that message and its forerunner, or behind all and before those yet to come."""
-        query = f"SELECT id, coalesce(place, id) FROM messages WHERE id <> ? ORDER BY {_IN_ORDER}"  # noqa: S608
-        rows = self._read(query, message_id)
-        places = [place for _, place in rows]
-        if before is None:
-            last = max(places, default=0.0)
-            return float(last + (self._last_id() + 1 - last) / 2)
-        at = [number for number, _ in rows].index(before)
-        return float((places[at] + (places[at - 1] if at else places[at] - 1)) / 2)
-
-    def _last_id(self) -> int:
-        return int(self._read("SELECT coalesce(max(id), 0) FROM messages")[0][0])
 
     def turns(self, message_id: int) -> list[dict[str, Any]]:
         """Give the statistics rows of a message's turns, oldest first; one under way has no outcome."""
@@ -352,16 +340,23 @@ class Inbox:
     def messages(self, *, ended: bool = False) -> list[Message]:
         """List the messages that wait, run, are held or dead, in the queue's order; with `ended` all of them."""
         where = "" if ended else f"WHERE {in_states(LISTED)}"
-        rows = self._read(f"SELECT {_COLUMNS} FROM messages {where} ORDER BY {_IN_ORDER}")  # noqa: S608
+        rows = self._read(f"SELECT {_COLUMNS} FROM messages {where} ORDER BY {IN_ORDER}")  # noqa: S608
         return [_row_to_message(row) for row in rows]
+
+    def counts(self) -> dict[str, int]:
+        """Count the messages that wait (`ready`), are `held` and are `dead`."""
+        return {state: self._count(state) for state in ("ready", "held", "dead")}
+
+    def _count(self, state: str) -> int:
+        return int(self._read(f"SELECT count(*) FROM messages WHERE {in_states([state])}")[0][0])  # noqa: S608
 
     def unread(self) -> int:
         """Count the messages that wait for a turn."""
-        return int(self._read("SELECT count(*) FROM messages WHERE state = 'ready'")[0][0])
+        return self._count("ready")
 
     def held(self) -> int:
         """Return the number of messages that a person has to decide on."""
-        return int(self._read("SELECT count(*) FROM messages WHERE state = 'held'")[0][0])
+        return self._count("held")
 
     def with_key(self, key: str) -> Message | None:
         """Return the message with this key, None if there is none."""

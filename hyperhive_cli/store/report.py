@@ -88,7 +88,7 @@ def with_holder(found: Mapping[str, Any], holder: int | None) -> dict[str, Any]:
 
 def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
     with open_inbox_reader(paths.inbox_db) as inbox:
-        waiting = inbox.messages()
+        counts = inbox.counts()
         last = inbox.last_turn()
         return {
             "workspace": inbox.fact("workspace"),
@@ -98,10 +98,10 @@ def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
             "context_window": _number(inbox.fact("context_window")),
             "usage": last and {name: last[name] for name in TokenUsage().to_dict()},
             "paused": inbox.is_paused,
-            "unread": sum(message.state == "ready" for message in waiting),
+            "unread": counts["ready"],
             "next_due": inbox.next_due(),
-            "held": sum(message.state == "held" for message in waiting),
-            "dead": sum(message.state == "dead" for message in waiting),
+            "held": counts["held"],
+            "dead": counts["dead"],
             "last_turn": last and {name: last[name] for name in _TURN_FIELDS},
             "last_outcomes": ended.last_outcomes(inbox.connection),
             "today": ended.today(inbox.connection, now_ms),

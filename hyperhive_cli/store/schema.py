@@ -7,7 +7,9 @@ LISTED = ("ready", "leased", "held", "dead")  # by `inbox` without --all
 
 
 def in_states(states: Sequence[str]) -> str:
-    """Return the SQL condition that a message is in one of these states."""
+    """Return the SQL condition that a message is in one of these states, in the words of the indexes."""
+    if len(states) == 1:
+        return f"state = '{states[0]}'"
     return f"state IN ({', '.join(map(repr, states))})"
 
 
@@ -129,5 +131,18 @@ INBOX: tuple[str, ...] = (
         (SELECT substr(value, 1, instr(value, '@') - 1) FROM facts WHERE name = 'hive_origin' AND value LIKE '_%@%'),
         printf('%x', created)
     ) || ':' || id;
+    """,
+    # A query finds a partial index by the words of its condition: `state = 'ready'`, which `state IN (…)` is not.
+    """
+    DROP INDEX messages_open;
+    CREATE INDEX messages_queue ON messages(coalesce(place, id), id, not_before) WHERE state = 'ready';
+    CREATE INDEX messages_leased ON messages(id) WHERE state = 'leased';
+    CREATE INDEX messages_held ON messages(id) WHERE state = 'held';
+    CREATE INDEX messages_dead ON messages(id) WHERE state = 'dead';
+    CREATE INDEX messages_keyed ON messages(changed) WHERE key IS NOT NULL;
+    CREATE INDEX messages_ended ON messages(changed) WHERE state IN ('done', 'dead', 'cancelled');
+    CREATE INDEX turns_started ON turn_stats(started);
+    CREATE INDEX turns_open ON turn_stats(turn_id) WHERE outcome IS NULL;
+    CREATE INDEX turns_compacted ON turn_stats(turn_id) WHERE compacted_from IS NOT NULL;
     """,
 )

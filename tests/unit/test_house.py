@@ -41,8 +41,8 @@ FLOORS = {
         control.client control.peer
         hive.room
         store.backup store.binding store.db store.ended store.events store.facts store.folder store.inbox store.log
-        store.model store.place store.planned store.removal store.report store.rescue store.spent store.stats
-        store.turns store.uid
+        store.model store.place store.planned store.queue store.removal store.report store.rescue store.spent
+        store.stats store.turns store.uid
     """,
     3: """
         bus

@@ -1,0 +1,130 @@
+"""An inbox that grows: no query of the loop or of `status` reads what has ended, and places never run out."""
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from hyperhive_cli.budget import Budget, Raises
+from hyperhive_cli.errors import UsageError
+from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.store import ended
+from hyperhive_cli.store.inbox import Inbox
+from hyperhive_cli.store.planned import PlannedMessage
+from hyperhive_cli.store.spent import read_day
+from hyperhive_cli.store.stats import TurnRecord
+from tests.store.made_messages import lease, put, settle
+
+OPEN = ("messages_queue", "messages_leased", "messages_held", "messages_dead", "turns_open", "turns_compacted")
+DAY_MS = 24 * 3600 * 1000
+
+
+@contextmanager
+def traced(connection: sqlite3.Connection) -> Iterator[list[str]]:
+    """Collect the statements that run in the block, their values filled in."""
+    seen: list[str] = []
+    connection.set_trace_callback(seen.append)
+    try:
+        yield seen
+    finally:
+        connection.set_trace_callback(None)
+
+
+def is_short(step: str, statement: str) -> bool:
+    """Whether this reads the messages alone that are open, or the newest turns."""
+    return step.endswith(tuple(OPEN)) or ("turn_stats" in step and "ORDER BY turn_id DESC LIMIT" in statement)
+
+
+def scans(connection: sqlite3.Connection, statements: list[str]) -> list[str]:
+    """Name what reads a whole table, or sorts in memory; an index that holds open messages alone is no table."""
+    found = []
+    for statement in statements:
+        if statement.split(maxsplit=1)[0] in {"SELECT", "UPDATE", "DELETE"}:
+            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+            found += [
+                f"{step}: {' '.join(statement.split())}"
+                for step in plan
+                if "TEMP B-TREE" in step or (step.startswith("SCAN") and not is_short(step, statement))
+            ]
+    return found
+
+
+def of_the_loop(inbox: Inbox) -> None:
+    """Do all that a harness does with its inbox in the course of a turn."""
+    inbox.send("operator", "one", now_ms=9 * DAY_MS, key="k")
+    inbox.send("operator", "one", now_ms=9 * DAY_MS, key="k")
+    assert inbox.with_key("k") is not None
+    assert inbox.is_paused is False
+    inbox.unread(), inbox.held(), inbox.next_due()
+    read_day(inbox.connection, Budget(day_cost=5.0), Raises(), 9 * DAY_MS)
+    taken = lease(inbox, now_ms=9 * DAY_MS)
+    inbox.get(taken.message.id)
+    inbox.mark_cancelled(taken.message.id)
+    record = TurnRecord(taken.turn_id, Outcome(OutcomeKind.OK), 5)
+    planned = PlannedMessage("wake-up", "again", key="p", replaces=True)
+    inbox.settle(record, taken.message, state="done", now_ms=20, planned=[planned], withdrawn="q", facts={"a": "b"})
+    inbox.last_turn(taken.message.id), inbox.newest_turns(2), inbox.turns(taken.message.id)
+    inbox.recover("another", now_ms=30)
+    inbox.move(put(inbox), before=put(inbox), now_ms=40)
+    inbox.move(put(inbox), before=None, now_ms=40)
+
+
+def of_status(inbox: Inbox) -> None:
+    inbox.counts(), inbox.next_due(), inbox.last_turn(), inbox.fact("session_id")
+    ended.last_outcomes(inbox.connection)
+    ended.today(inbox.connection, 9 * DAY_MS)
+    ended.last_compaction(inbox.connection)
+
+
+@pytest.mark.parametrize("work", [of_the_loop, of_status])
+def test_no_query_reads_what_has_ended(work: object, inbox: Inbox) -> None:
+    assert callable(work)
+    with traced(inbox.connection) as statements:
+        work(inbox)
+    assert len(statements) > 5
+    assert scans(inbox.connection, statements) == []
+
+
+def test_the_look_at_the_plans_finds_a_table_that_is_read(inbox: Inbox) -> None:
+    assert scans(inbox.connection, ["SELECT count(*) FROM messages WHERE body = 'x'"]) != []
+
+
+def test_messages_that_wait_are_counted(inbox: Inbox) -> None:
+    put(inbox), put(inbox)
+    settle(inbox, lease(inbox), "held")
+    assert inbox.counts() == {"ready": 1, "held": 1, "dead": 0}
+
+
+def ready(inbox: Inbox) -> list[int]:
+    return [message.id for message in inbox.messages() if message.state == "ready"]
+
+
+def test_places_between_two_messages_never_run_out(inbox: Inbox) -> None:
+    first = put(inbox)
+    for _ in range(200):
+        inbox.move(put(inbox), before=first, now_ms=1)
+    assert ready(inbox) == [*range(2, 202), first]
+
+
+def test_moves_in_any_order_give_the_order_that_a_list_would_have(inbox: Inbox) -> None:
+    chance = random.Random(7)  # noqa: S311 - no secret
+    order = [put(inbox) for _ in range(8)]
+    for _ in range(600):
+        moved = chance.choice(order)
+        others = [number for number in order if number != moved]
+        before = chance.choice([*others[:2], None])  # the same places again and again
+        inbox.move(moved, before=before, now_ms=1)
+        others.insert(len(others) if before is None else others.index(before), moved)
+        order = others
+        if chance.random() < 0.05:
+            order.append(put(inbox))
+    assert ready(inbox) == order
+
+
+def test_a_message_cannot_be_moved_before_itself(inbox: Inbox) -> None:
+    number = put(inbox)
+    with pytest.raises(UsageError, match=f"message {number} cannot be moved before itself"):
+        inbox.move(number, before=number, now_ms=1)
+    assert ready(inbox) == [number]
