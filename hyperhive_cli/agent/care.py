@@ -3,14 +3,17 @@
 Each event and each message is written at once; this finds what no write would tell.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import trio
+import trio.lowlevel
 
 from hyperhive_cli.agent.state import TurnState
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.errors import StoreError
+from hyperhive_cli.retention import KEEP_ALL, Retention
 from hyperhive_cli.store.db import WAL_LIMIT_BYTES
 from hyperhive_cli.store.events import EventStore
 from hyperhive_cli.store.inbox import Inbox
@@ -19,6 +22,7 @@ from hyperhive_cli.store.place import holders, wal_bytes
 
 CARE_EVERY_S = 30.0
 SWEEP_EVERY_S = 300.0
+FORGET_EVERY_S = 3600.0
 INBOX_LOG_BYTES = 4 * 1024 * 1024  # as SQLite's own limit
 
 
@@ -53,16 +57,20 @@ class Care:
     """Looks after the databases of one life. `open_history` gives one that could not be opened when it began."""
 
     def __init__(
-        self, bus: Bus, inbox: Inbox, databases: list[Path], open_history: Callable[[], EventStore] | None = None
-    ) -> None:
+        self, bus: Bus, inbox: Inbox, databases: list[Path], open_history: Callable[[], EventStore] | None = None,
+        retention: Retention = KEEP_ALL,
+    ) -> None:  # fmt: skip
         self._bus = bus
         self._inbox = inbox
         self._databases = databases
         self._open_history = open_history
+        self._retention = retention
+        self._forget_at = -math.inf
         self._swollen: set[Path] = set()
 
     async def run(self) -> None:
         """Look every CARE_EVERY_S, for ever. Raises StoreError when the inbox is of no use any more."""
+        await self._forget()  # a drain may be over before the first look
         while True:
             await trio.sleep(CARE_EVERY_S)
             await self.look()
@@ -75,6 +83,20 @@ class Care:
         await self._bus.settle()
         for path in self._databases:
             await self._shrink(path)
+        await self._forget()
+
+    async def _forget(self) -> None:
+        """Delete the messages that are kept no longer, step by step, while no turn runs."""
+        if self._forget_at > trio.current_time():
+            return
+        try:
+            while self._bus.state is TurnState.IDLE:
+                if not self._inbox.forget_ended(self._retention, now_ms=self._bus.now_ms()):
+                    self._forget_at = trio.current_time() + FORGET_EVERY_S
+                    return
+                await trio.lowlevel.checkpoint()
+        except StoreError:  # the loop says so; they wait for the next look
+            return
 
     def _attach_history(self) -> None:
         if self._open_history is not None:

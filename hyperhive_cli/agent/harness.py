@@ -25,6 +25,7 @@ from hyperhive_cli.claude.process import become_subreaper, sweep_marked
 from hyperhive_cli.control.peer import Peer
 from hyperhive_cli.control.server import open_control_server
 from hyperhive_cli.errors import StoreError, UsageError
+from hyperhive_cli.retention import KEEP_DEFAULT, Retention
 from hyperhive_cli.settings import MARKER, AgentPaths
 from hyperhive_cli.sieve import ATTENTION
 from hyperhive_cli.signals import Wish, Wishes, ending_signals
@@ -71,6 +72,7 @@ class HarnessConfig:
     announce: Callable[[str], None] | None = None  # where the panel's address is shown; None: with the events
     hive: Hive | None = None
     complain: Callable[[str], None] = print  # on stderr, what cannot be shown with the events
+    keep_messages: Retention = KEEP_DEFAULT
     is_workspace_named: bool = False  # by the operator: one that was moved may be bound anew
 
 
@@ -268,7 +270,8 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Care, int]]:
             inbox.put(sender, body, now_ms=bus.now_ms())
         inbox.limit_wait()
         later = open_history if store is None else None
-        yield bus, inbox, Care(bus, inbox, [paths.inbox_db, paths.events_db], later), lock
+        care = Care(bus, inbox, [paths.inbox_db, paths.events_db], later, config.keep_messages)
+        yield bus, inbox, care, lock
         inbox.check_place(adopt=False)  # one that was removed a moment ago is not lost with this process
 
 

@@ -1,10 +1,12 @@
-"""`Amount` and `Count`: numbers on the command line."""
+"""`Amount`, `Count` and `Kept`: numbers on the command line."""
 
 import math
 from typing import Any
 
 import click
 
+from hyperhive_cli.errors import UsageError
+from hyperhive_cli.retention import Retention
 from hyperhive_cli.settings import MOST
 
 
@@ -29,6 +31,21 @@ class Amount(click.FloatRange):
         if found > self.most:
             self.fail(f"{value} is more than {self.most:,.0f}.", param, ctx)
         return found
+
+
+class Kept(click.ParamType[Retention]):
+    """What says for how long ended messages are kept."""
+
+    name = "retention"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click has it
+        """Give the `Retention`; fails as click does."""
+        if isinstance(value, Retention):
+            return value
+        try:
+            return Retention.from_text(str(value))
+        except UsageError as error:
+            self.fail(f"{error.message}: {error.hint}", param, ctx)
 
 
 class Count(click.IntRange):

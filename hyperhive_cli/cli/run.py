@@ -23,7 +23,7 @@ from hyperhive_cli.claude.program import why_not
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.watch import Limits
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.amount import Amount
+from hyperhive_cli.cli.amount import Amount, Kept
 from hyperhive_cli.cli.configured import load_settings, stronger
 from hyperhive_cli.cli.invocation import (
     Invocation,
@@ -39,6 +39,7 @@ from hyperhive_cli.cli.rights import rights_options, to_rights
 from hyperhive_cli.cli.sinks import open_sink
 from hyperhive_cli.cli.web import with_panel
 from hyperhive_cli.errors import HyperhiveError, UsageError
+from hyperhive_cli.retention import KEEP_DEFAULT, Retention
 from hyperhive_cli.settings import MARKER, AgentPaths, check_model_name
 from hyperhive_cli.sieve import ATTENTION, HOOK_KINDS
 from hyperhive_cli.store.inbox import check_message
@@ -146,6 +147,10 @@ class Lines(click.types.StringParamType):
 @limit_options
 @rights_options
 @click.option("--prewarm", is_flag=True, help="While idle, have the next claude started already; costs about 160 MB.")
+@click.option(
+    "--keep-messages", type=Kept(), default=KEEP_DEFAULT.to_text(), metavar="DAYS,COUNT", show_default=True,
+    help="Delete messages that ended so many days ago and are not among the newest; the turns' figures stay; or all.",
+)  # fmt: skip
 @click.option("--allow-self-control", is_flag=True, help="Let a turn send messages to its own agent and steer it.")
 @click.option("--on-event", metavar="COMMAND", help="Run this for an event, which it gets as JSON on stdin; no shell.")
 @click.option(
@@ -172,6 +177,7 @@ def run(
     drain_wait: float,
     permission_mode: str | None,
     turn_timeout: float | None,
+    keep_messages: Retention,
     start_timeout: float | None,
     stall_timeout: float,
     background_wait: float,
@@ -211,8 +217,7 @@ def run(
 
     as_json, quiet = _one_of_both(as_json=as_json, quiet=quiet)
     _check_words(claude_args, permission_mode, passed)
-    workspace = _resolved(workspace)
-    paths = invocation.paths_for(workspace)
+    paths = invocation.paths_for(workspace := _resolved(workspace))
     check_reachable(paths.state_dir)
     is_partial = _has_live_console(as_json=as_json, quiet=quiet) if partial is None else partial
     retry_s = drain_wait if drain else math.inf
@@ -237,7 +242,7 @@ def run(
     with ExitStack() as stack:
         sink = None if quiet else stack.enter_context(_open_sink(paths, as_json=as_json))
         harness = HarnessConfig(paths, agent, chosen, first, sink, allow_self_control, hook, hook_kinds, hive=joined)
-        harness = replace(harness, is_workspace_named=_is_named("workspace"))
+        harness = replace(harness, keep_messages=keep_messages, is_workspace_named=_is_named("workspace"))
         if panel is not None:
             on_console = sink is not None and not as_json and sys.stdout.isatty()
             harness = replace(harness, panel=_panel(paths, panel), announce=None if on_console else _tell)

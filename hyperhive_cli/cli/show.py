@@ -60,12 +60,13 @@ def _show_events(paths: AgentPaths, found: FoundTurn) -> None:
 def _row_to_lines(row: dict[str, Any]) -> list[str]:
     took = text.duration((row["duration_ms"] or 0) / 1000)
     tools = ", ".join(f"{text.one_line(name, 40)} {count}" for name, count in row["tools"].items())
+    is_gone = row["body"] is None and row["message_id"] is not None
     counters = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
     given, out, read, written = (text.tokens(row[name]) for name in counters)
     facts = {
         "turn": row["turn_id"],
-        "from": row["sender"] or "hyperhive",
-        "message": text.one_line(row["body"] or "/compact", 400),
+        "from": row["sender"] or (None if is_gone else "hyperhive"),
+        "message": f"{row['message_id']}, no longer kept" if is_gone else text.one_line(row["body"] or "/compact", 400),
         "outcome": ", ".join([row["outcome"] or "it runs", *end_remarks(row["denied"], row["message_state"])]),
         "because": row["note"],
         "began": moment(row["started"] / 1000, now_ms() / 1000),

@@ -89,6 +89,12 @@ class Foyer(Inbox):
             return None
         return self._lease(boot, model, now_ms=now_ms, only=self._at_work.id)
 
+    @property
+    def needed(self) -> int | None:
+        """The message in flight: the hive may not know yet what became of it."""
+        held = self.in_flight()
+        return None if held is None else held.id
+
     def drop(self) -> None:
         """Forget that a message is in flight."""
         self.put_facts(hive_in_flight="")

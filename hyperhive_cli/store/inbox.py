@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hyperhive_cli.errors import InboxFailedError, RefusedError, StoreError, UnknownError, UsageError
+from hyperhive_cli.retention import Retention
 from hyperhive_cli.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES, SENDER_LIMIT_CHARS
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import rescue, schema, stats
 from hyperhive_cli.store.facts import READ_FACT, claim_fact, put_fact
+from hyperhive_cli.store.forgetting import forget_ended
 from hyperhive_cli.store.keys import Content, Sent, check_key, sent_before
 from hyperhive_cli.store.place import Place, place_of
 from hyperhive_cli.store.planned import PlannedMessage, put_planned, withdraw
@@ -342,6 +344,16 @@ class Inbox:
         where = "" if ended else f"WHERE {in_states(LISTED)}"
         rows = self._read(f"SELECT {_COLUMNS} FROM messages {where} ORDER BY {IN_ORDER}")  # noqa: S608
         return [_row_to_message(row) for row in rows]
+
+    @property
+    def needed(self) -> int | None:
+        """The ended message that must stay, None where none must."""
+        return None
+
+    def forget_ended(self, retention: Retention, *, now_ms: int) -> int:
+        """Delete some of the messages that ended too long ago to be kept; gives how many, 0 when none is left."""
+        with self._transaction() as db:
+            return forget_ended(db, retention, now_ms, self.needed)
 
     def counts(self) -> dict[str, int]:
         """Count the messages that wait (`ready`), are `held` and are `dead`."""

@@ -1,10 +1,10 @@
 """Steering the queue: later, another place, a pause. Nothing that waits is ever discarded."""
 
-import sqlite3
 from contextlib import closing
 
 import pytest
 
+from hyperhive_cli.store.db import open_database
 from hyperhive_cli.store.schema import INBOX
 from tests.conftest import FakeClaude, wait_until
 from tests.harness import INIT, SOON_AGAIN, TEXT, Hive, gated, of_kind
@@ -268,21 +268,43 @@ def test_a_pause_needs_no_harness(waiting: Hive, fake_claude: FakeClaude) -> Non
 # --- an inbox of the release before ---
 
 
-def test_an_inbox_of_an_older_release_is_read_and_goes_on(waiting: Hive, fake_claude: FakeClaude) -> None:
-    with closing(sqlite3.connect(waiting.state_dir / "hyperhive-inbox.sqlite")) as db:
-        db.executescript(
-            """ALTER TABLE messages DROP COLUMN place; ALTER TABLE turn_stats DROP COLUMN compacted_from;
-               ALTER TABLE turn_stats DROP COLUMN answered_model; ALTER TABLE turn_stats DROP COLUMN denied;
-               ALTER TABLE turn_stats DROP COLUMN message_state;
-               PRAGMA user_version = 1;"""
-        )
-    assert queue(waiting) == [1, 2, 3]
-    assert (waiting.state_dir / f"hyperhive-inbox.sqlite.before-schema-{len(INBOX)}").exists()
+def test_an_inbox_of_an_older_release_is_read_and_goes_on(hive: Hive, fake_claude: FakeClaude) -> None:
+    path = hive.state_dir / "hyperhive-inbox.sqlite"
+    with closing(open_database(path, INBOX[:1], synchronous="FULL", busy_s=1.0)) as db:
+        for body in ("one", "two", "three"):
+            db.execute("INSERT INTO messages(sender, body, created, changed) VALUES ('operator', ?, 1, 1)", (body,))
+    assert queue(hive) == [1, 2, 3]
+    assert path.with_name(f"{path.name}.before-schema-{len(INBOX)}").exists()
     fake_claude.script(TEXT)
-    assert waiting.drain().status == 0
+    assert hive.drain().status == 0
 
 
 @pytest.mark.parametrize("words", [["show", "1"], ["cancel", "1"], ["retry", "1"], ["move", "1", "--first"]])
 def test_an_agent_without_an_inbox_has_no_such_message(words: list[str], hive: Hive) -> None:
     assert hive.call("inbox", *words).refusal() == "there is no message 1"
     assert list(hive.state_dir.iterdir()) == []
+
+
+# --- ended long ago ---
+
+
+def test_messages_that_ended_long_ago_go_and_the_figures_of_their_turns_stay(
+    hive: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script(TEXT)
+    hive.drain("--message", "one", "--message", "two")
+    before = hive.call("stats", "--json").stdout
+    hive.constants = {"agent.care.CARE_EVERY_S": 0.05}
+    with hive.run("--keep-messages", "1") as program:
+        wait_until(lambda: [message["id"] for message in hive.messages("--all")] == [2])
+        assert program.interrupt() == 130
+    assert hive.call("stats", "--json").stdout == before
+    (hive.state_dir / "hyperhive-events.sqlite").unlink()
+    assert "message  1, no longer kept" in hive.call("show", "1").stdout.splitlines()
+    (row,) = hive.call("show", "1", "--json").json_lines()
+    assert (row["outcome"], row["body"], row["result_text"]) == ("ok", None, None)
+    assert hive.call("inbox", "show", "1").refusal() == "there is no message 1"
+
+
+def test_what_does_not_say_which_messages_to_keep_is_refused(hive: Hive) -> None:
+    assert "'1h' does not say which messages to keep: 30d," in hive.call("run", "--keep-messages", "1h").refusal(2)

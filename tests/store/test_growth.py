@@ -10,12 +10,14 @@ import pytest
 from hyperhive_cli.budget import Budget, Raises
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.retention import Retention
 from hyperhive_cli.store import ended
+from hyperhive_cli.store.forgetting import STEP_ROWS
 from hyperhive_cli.store.inbox import Inbox
 from hyperhive_cli.store.planned import PlannedMessage
 from hyperhive_cli.store.spent import read_day
 from hyperhive_cli.store.stats import TurnRecord
-from tests.store.made_messages import lease, put, settle
+from tests.store.made_messages import lease, put, put_in_state, settle
 
 OPEN = ("messages_queue", "messages_leased", "messages_held", "messages_dead", "turns_open", "turns_compacted")
 DAY_MS = 24 * 3600 * 1000
@@ -34,7 +36,9 @@ def traced(connection: sqlite3.Connection) -> Iterator[list[str]]:
 
 def is_short(step: str, statement: str) -> bool:
     """Whether this reads the messages alone that are open, or the newest turns."""
-    return step.endswith(tuple(OPEN)) or ("turn_stats" in step and "ORDER BY turn_id DESC LIMIT" in statement)
+    return step.endswith((*OPEN, "sqlite_sequence")) or (
+        "turn_stats" in step and "ORDER BY turn_id DESC LIMIT" in statement
+    )
 
 
 def scans(connection: sqlite3.Connection, statements: list[str]) -> list[str]:
@@ -128,3 +132,72 @@ def test_a_message_cannot_be_moved_before_itself(inbox: Inbox) -> None:
     with pytest.raises(UsageError, match=f"message {number} cannot be moved before itself"):
         inbox.move(number, before=number, now_ms=1)
     assert ready(inbox) == [number]
+
+
+# --- what ended long ago ---
+
+NOW_MS = 100 * DAY_MS
+
+
+def ended_messages(inbox: Inbox, days_ago: list[int]) -> list[int]:
+    """Put messages that ended so long ago, with what claude answered."""
+    numbers = []
+    for days in days_ago:
+        numbers.append(put(inbox))
+        taken = lease(inbox)
+        record = TurnRecord(taken.turn_id, Outcome(OutcomeKind.OK), 5, result_text="done", cost_usd=1.0)
+        inbox.settle(record, taken.message, state="done", now_ms=NOW_MS - days * DAY_MS)
+    return numbers
+
+
+def forget(inbox: Inbox, text: str) -> list[int]:
+    """Forget all that is not kept, and return what is left."""
+    while inbox.forget_ended(Retention.from_text(text), now_ms=NOW_MS):
+        pass
+    return [message.id for message in inbox.messages(ended=True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("30d,10000", [1, 2, 3, 4, 5]),
+        ("30d", [4, 5]),
+        ("2", [4, 5]),
+        ("3", [3, 4, 5]),
+        ("45d,1", [3, 4, 5]),  # whichever is more
+        ("1d,4", [2, 3, 4, 5]),
+        ("0", []),
+        ("all", [1, 2, 3, 4, 5]),
+    ],
+)
+def test_what_ended_long_ago_and_is_not_among_the_newest_goes(text: str, left: list[int], inbox: Inbox) -> None:
+    ended_messages(inbox, [60, 50, 40, 20, 10])
+    assert forget(inbox, text) == left
+    assert inbox.totals() == {"turns": 5, "tool_calls": 0, "cost_usd": 5.0}
+    texts = inbox.connection.execute("SELECT message_id, result_text FROM turn_stats ORDER BY turn_id").fetchall()
+    assert texts == [(number, "done" if number in left else None) for number in range(1, 6)]
+
+
+def test_what_has_not_ended_or_has_a_key_stays(inbox: Inbox) -> None:
+    states = ["ready", "leased", "held", "done", "dead", "cancelled"]
+    numbers = {state: put_in_state(inbox, state) for state in reversed(states)}
+    keyed = put(inbox, key="k")
+    inbox.cancel(keyed, now_ms=2)
+    assert forget(inbox, "0") == sorted([numbers["ready"], numbers["leased"], numbers["held"], keyed])
+    inbox.send("operator", "another", now_ms=NOW_MS)  # which frees the key
+    assert keyed not in forget(inbox, "0")
+
+
+def test_the_number_of_a_message_that_went_is_not_given_again(inbox: Inbox) -> None:
+    (number,) = ended_messages(inbox, [60])
+    assert forget(inbox, "0") == []
+    assert put(inbox) == number + 1
+
+
+def test_many_go_step_by_step_and_by_an_index(inbox: Inbox) -> None:
+    ended_messages(inbox, [60] * (STEP_ROWS + 1))
+    retention = Retention.from_text("30d")
+    with traced(inbox.connection) as statements:
+        steps = [inbox.forget_ended(retention, now_ms=NOW_MS) for _ in range(3)]
+    assert steps == [STEP_ROWS, 1, 0]
+    assert scans(inbox.connection, statements) == []

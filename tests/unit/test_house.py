@@ -18,7 +18,7 @@ PACKAGE = "hyperhive_cli"
 ROOT = Path(hyperhive_cli.__file__).parent
 
 FLOORS = {
-    0: "__init__ account budget errors moments outcomes usage events settings status",
+    0: "__init__ account budget errors moments outcomes retention usage events settings status",
     1: """
         configuration sieve
         agent.__init__ agent.draining agent.mark agent.pause agent.retry agent.scheduler agent.state
@@ -40,9 +40,9 @@ FLOORS = {
         claude.files claude.guard claude.kept_jobs claude.process claude.program
         control.client control.peer
         hive.room
-        store.backup store.binding store.db store.ended store.events store.facts store.folder store.inbox store.log
-        store.model store.place store.planned store.queue store.removal store.report store.rescue store.spent
-        store.stats store.turns store.uid
+        store.backup store.binding store.db store.ended store.events store.facts store.folder store.forgetting
+        store.inbox store.log store.model store.place store.planned store.queue store.removal store.report store.rescue
+        store.spent store.stats store.turns store.uid
     """,
     3: """
         bus
