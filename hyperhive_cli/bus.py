@@ -40,6 +40,7 @@ from hyperhive_cli.usage import TokenUsage, context_of
 # BUSY_S of the loop's time, and the rows that wait are inserted anew each time.
 RETRY_S = 1.0
 _OBSERVED = ("assistant", "system")  # all other lines say nothing of what the bus holds
+NOTE_LIMIT_CHARS = 8_000  # twice the longest reason of a failure
 PAGE_ROWS = 200  # one read of the store: its own short transaction, well under a millisecond
 
 
@@ -93,7 +94,9 @@ class Bus:
             self.publish(remark)
 
     def note(self, text: str, level: str = "info", source: str = "harness", *, attention: bool = False) -> None:
-        """Publish a remark; with `attention` a person should hear of it."""
+        """Publish a remark, cut to NOTE_LIMIT_CHARS; with `attention` a person should hear of it."""
+        if len(text) > NOTE_LIMIT_CHARS:  # it may quote what claude, a server or a database said
+            text = f"{text[: NOTE_LIMIT_CHARS - 1]}…"
         self.publish(Note(text=text, level=level, source=source, attention=attention))
 
     def _next_seq(self, event: LiveEvent) -> int | None:

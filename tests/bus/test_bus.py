@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from hyperhive_cli.agent.state import TurnState
-from hyperhive_cli.bus import Bus
+from hyperhive_cli.bus import NOTE_LIMIT_CHARS, Bus
 from hyperhive_cli.errors import StoreError
 from hyperhive_cli.events import (
     BusEvent,
@@ -52,6 +52,15 @@ def test_subscribers_see_only_what_comes_after_they_subscribed() -> None:
     assert shown(subscription) == [Note(text="one"), Note(text="two"), LINE]
     assert shown(later) == [Note(text="two"), LINE]
     assert shown(subscription) == []
+
+
+def test_a_note_is_cut_whatever_it_quotes() -> None:
+    bus = Bus()
+    subscription = bus.subscribe()
+    bus.note("x" * NOTE_LIMIT_CHARS)
+    bus.note("x" * 10 * NOTE_LIMIT_CHARS)
+    whole, cut = (event.text for event in shown(subscription) if isinstance(event, Note))
+    assert (len(whole), len(cut), cut[-2:]) == (NOTE_LIMIT_CHARS, NOTE_LIMIT_CHARS, "x…")
 
 
 def test_a_slow_subscriber_keeps_the_newest_256_and_is_told_how_many_it_missed() -> None:
