@@ -101,10 +101,11 @@ def messages(*states: str) -> Completer:
 
     def find(ctx: click.Context) -> Iterable[Offer]:
         from hyperhive_cli.render.text import one_line  # noqa: PLC0415 - as above
-        from hyperhive_cli.store.inbox import open_inbox_reader  # noqa: PLC0415
+        from hyperhive_cli.store.inbox import View, open_inbox_reader  # noqa: PLC0415
 
         with open_inbox_reader(_paths(ctx).inbox_db) as inbox:
-            found = inbox.messages(ended=not states or not {"done", "cancelled"}.isdisjoint(states))
+            is_of_all = not states or not {"done", "cancelled"}.isdisjoint(states)
+            found = inbox.messages(ended=is_of_all, view=View(ABOUT_CHARS))
         fitting = [message for message in found if not states or message.state in states][-NEWEST:]
         return [(str(one.id), one_line(f"{one.state}: {one.body}", ABOUT_CHARS)) for one in fitting]
 

@@ -24,10 +24,11 @@ from hyperhive_cli.errors import RefusedError, UsageError
 from hyperhive_cli.render import text
 from hyperhive_cli.render.panel import ended_words, moment
 from hyperhive_cli.settings import AgentPaths
-from hyperhive_cli.store.inbox import Message, no_message, open_inbox, open_inbox_reader
+from hyperhive_cli.store.inbox import WHOLE, Message, View, no_message, open_inbox, open_inbox_reader
 
 _STYLES = {"dead": "bad", "held": "warn", "leased": "fine", "cancelled": "quiet", "done": "quiet"}
 WAITING = completers.messages("ready")
+TABLE_CHARS = 1_000  # of a body, of which a line is shown
 NONE_HELD = "no message is held"
 
 
@@ -65,7 +66,7 @@ def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None
     messages: list[Message] = []
     if invocation.hive_url(reads=True) is not None or invocation.paths().inbox_db.exists():
         with _reader(invocation) as reader:
-            messages = reader.messages(ended=ended)
+            messages = reader.messages(ended=ended, view=WHOLE if as_json else View(TABLE_CHARS))
     if as_json:
         for message in messages:
             print_json(message.to_dict())

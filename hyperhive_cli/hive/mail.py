@@ -11,7 +11,7 @@ from hyperhive_cli.hive.address import clean
 from hyperhive_cli.hive.room import complaints
 from hyperhive_cli.hive.schema import CHANNEL
 from hyperhive_cli.hive.tenancy import COLUMNS, IN_ORDER, NOW_MS, TURN_COLUMNS
-from hyperhive_cli.store.inbox import KEY_KEPT_MS, Message, check_message
+from hyperhive_cli.store.inbox import KEY_KEPT_MS, WHOLE, Message, View, check_message
 from hyperhive_cli.store.keys import Content, Sent, check_key, sent_before, stored_before
 from hyperhive_cli.store.schema import ENDED, LISTED, in_states
 from hyperhive_cli.store.uid import new_uid
@@ -159,12 +159,14 @@ class HiveInbox:
             raise RefusedError(f"there is no message {message_id}", "hyperhive inbox --all")
         return Message._make(row)
 
-    def messages(self, *, ended: bool = False) -> list[Message]:
+    def messages(self, *, ended: bool = False, view: View = WHOLE) -> list[Message]:
         """List the messages that wait, run, are held or dead, in the queue's order; with `ended` all of them."""
         which = "" if ended else f"AND {in_states(LISTED)}"
         with complaints(self._url):
             rows = self._all(
-                f"SELECT {COLUMNS} FROM hyperhive.inbox WHERE agent = %(agent)s {which} ORDER BY {IN_ORDER}"
+                f"""SELECT {COLUMNS.replace("body", "left(body, %(body_chars)s)")} FROM hyperhive.inbox
+                    WHERE agent = %(agent)s {which} ORDER BY {IN_ORDER} LIMIT %(limit)s OFFSET %(offset)s""",
+                **view._asdict(),
             )
         return [Message._make(row) for row in rows]
 

@@ -71,6 +71,21 @@ class Lease(NamedTuple):
 _COLUMNS = "id, key, sender, body, raw, state, attempts, deliveries, acted, not_before, reason, created, changed, uid"
 
 
+# Each state has an index of its own; a list of states has none.
+_LISTED = " UNION ALL ".join(f"SELECT id FROM messages WHERE {in_states([state])}" for state in LISTED)  # noqa: S608
+
+
+class View(NamedTuple):
+    """What is wanted of a list of messages: so much of each body, and so many of them behind the first ones."""
+
+    body_chars: int = 2**31 - 1
+    limit: int = 2**31 - 1
+    offset: int = 0
+
+
+WHOLE = View()
+
+
 def _row_to_message(row: Sequence[Any]) -> Message:
     message = Message._make(row)
     return message._replace(raw=bool(message.raw), acted=bool(message.acted))
@@ -339,10 +354,14 @@ class Inbox:
             raise no_message(message_id)
         return _row_to_message(rows[0])
 
-    def messages(self, *, ended: bool = False) -> list[Message]:
+    def messages(self, *, ended: bool = False, view: View = WHOLE) -> list[Message]:
         """List the messages that wait, run, are held or dead, in the queue's order; with `ended` all of them."""
-        where = "" if ended else f"WHERE {in_states(LISTED)}"
-        rows = self._read(f"SELECT {_COLUMNS} FROM messages {where} ORDER BY {IN_ORDER}")  # noqa: S608
+        columns = _COLUMNS.replace("body", "substr(body, 1, ?)")
+        where = "" if ended else f"WHERE id IN ({_LISTED})"
+        rows = self._read(
+            f"SELECT {columns} FROM messages {where} ORDER BY {IN_ORDER} LIMIT ? OFFSET ?",  # noqa: S608 - our own words
+            *view,
+        )
         return [_row_to_message(row) for row in rows]
 
     @property

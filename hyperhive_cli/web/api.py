@@ -61,9 +61,14 @@ READINGS = (
     Reading(
         "/api/inbox",
         "inbox",
-        "The messages that wait, run, are held or dead.",
-        {"all": Field("integer", "1: those that are done or cancelled as well", most=1)},
+        "A page of the messages that wait, run, are held or dead; `cut` ones are longer than is shown.",
+        {
+            "all": Field("integer", "1: those that are done or cancelled as well", most=1),
+            "limit": Field("integer", "at most so many; default: 200", least=1, most=1_000),
+            "offset": Field("integer", "behind so many"),
+        },
     ),
+    Reading("/api/inbox/{id}", "message", "One message as a whole."),
     Reading(
         "/api/stats",
         "stats",

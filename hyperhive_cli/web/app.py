@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hyperhive_cli.account import days_until, midnight_ms, report
 from hyperhive_cli.errors import HyperhiveError, RefusedError, UnknownError, UsageError
 from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.store.inbox import Message, View
 from hyperhive_cli.web.api import CHANGES, GLOBAL, READINGS, SINCE, Change, Field, Reading, check_fields, check_query
 from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.gate import Gate
@@ -36,6 +37,7 @@ from hyperhive_cli.web.stream import EventStream
 
 STATIC = Path(__file__).parent / "static"
 MOST_STREAMS = 128
+BODY_CUT_CHARS = 2_000  # of a message in a list
 BODY_LIMIT_BYTES = 4 * 1024 * 1024  # the longest message, with what JSON adds to it
 LOOK_LIMIT_S = 0.3  # for one harness that is stopped or stuck: the overview must not wait for it
 
@@ -164,10 +166,19 @@ class Gateway:
         return channel
 
     async def inbox(self, request: Request, query: Query) -> Response:
-        """List the messages."""
+        """List the messages, page by page, long ones cut."""
         agent = await self.find(request)
-        found = await agent.messages(ended=query.get("all") == 1)
-        return _json({"messages": [message.to_dict() for message in found]})
+        limit = query.get("limit", 200)
+        # One more of both than is given tells whether there is more.
+        view = View(BODY_CUT_CHARS + 1, limit + 1, query.get("offset", 0))
+        found = await agent.messages(ended=query.get("all") == 1, view=view)
+        return _json({"messages": [_cut(message) for message in found[:limit]], "more": len(found) > limit})
+
+    async def message(self, request: Request, _query: Query) -> Response:
+        """Give one message as a whole."""
+        agent = await self.find(request)
+        number = check_query({"id": Field("integer", "")}, request.path_params)["id"]
+        return _json({"message": (await agent.message(number)).to_dict()})
 
     async def stats(self, request: Request, query: Query) -> Response:
         """Add up the turns."""
@@ -197,6 +208,11 @@ class Gateway:
             arguments["id"] = check_query({"id": Field("integer", "")}, request.path_params)["id"]
         reply = await agent.change(change.op, arguments)
         return _json({name: reply[name] for name in change.gives})
+
+
+def _cut(message: Message) -> dict[str, Any]:
+    is_cut = len(message.body) > BODY_CUT_CHARS
+    return {**message.to_dict(), "body": message.body[:BODY_CUT_CHARS], "cut": is_cut}
 
 
 async def _body(request: Request) -> object:

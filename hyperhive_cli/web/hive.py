@@ -23,7 +23,7 @@ from hyperhive_cli.hive.room import AwayError, complaints, connect
 from hyperhive_cli.moments import text_to_start
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.facts import stored_fact
-from hyperhive_cli.store.inbox import Message
+from hyperhive_cli.store.inbox import Message, View
 from hyperhive_cli.web.api import capabilities
 from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.history import PAGE_ROWS, Page
@@ -184,9 +184,13 @@ class HiveAgent:
         """Give a page of its events, under the hive's numbers."""
         return Page(*await self.view.call(partial(fleet.events_page, agent=self.name, since=since, limit=limit)))
 
-    async def messages(self, *, ended: bool) -> list[Message]:
+    async def messages(self, *, ended: bool, view: View) -> list[Message]:
         """List its messages."""
-        return await self.view.call(lambda connection: self._inbox(connection).messages(ended=ended))
+        return await self.view.call(lambda connection: self._inbox(connection).messages(ended=ended, view=view))
+
+    async def message(self, message_id: int) -> Message:
+        """Give one message; raises UnknownError when there is none of this id."""
+        return await self.view.call(lambda connection: self._inbox(connection).get(message_id))
 
     async def turns(self, since_ms: int) -> list[EndedTurn]:
         """List the turns that began at this moment or later."""

@@ -13,7 +13,7 @@ from hyperhive_cli.errors import HyperhiveError, NotRunningError, StoreError
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.ended import read_newest_turns, read_turns
 from hyperhive_cli.store.folder import lock_holder
-from hyperhive_cli.store.inbox import Message, open_inbox_reader
+from hyperhive_cli.store.inbox import Message, View, no_message, open_inbox_reader
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
 from hyperhive_cli.store.turns import find_turn, turn_to_dict
 from hyperhive_cli.web.api import LARGEST, capabilities
@@ -55,14 +55,25 @@ class LocalAgent:
         """Give a page of its history."""
         return await run_sync(read_page, self._paths.events_db, since, limit)
 
-    async def messages(self, *, ended: bool) -> list[Message]:
+    async def messages(self, *, ended: bool, view: View) -> list[Message]:
         """List its messages."""
 
         def read() -> list[Message]:
             if not self._paths.inbox_db.exists():
                 return []
             with open_inbox_reader(self._paths.inbox_db) as inbox:
-                return inbox.messages(ended=ended)
+                return inbox.messages(ended=ended, view=view)
+
+        return await run_sync(read)
+
+    async def message(self, message_id: int) -> Message:
+        """Give one message; raises UnknownError when there is none of this id."""
+
+        def read() -> Message:
+            if not self._paths.inbox_db.exists():
+                raise no_message(message_id)
+            with open_inbox_reader(self._paths.inbox_db) as inbox:
+                return inbox.get(message_id)
 
         return await run_sync(read)
 

@@ -13,7 +13,7 @@ from hyperhive_cli.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.retention import Retention
 from hyperhive_cli.store import ended
 from hyperhive_cli.store.forgetting import STEP_ROWS
-from hyperhive_cli.store.inbox import Inbox
+from hyperhive_cli.store.inbox import Inbox, View
 from hyperhive_cli.store.planned import PlannedMessage
 from hyperhive_cli.store.spent import read_day
 from hyperhive_cli.store.stats import TurnRecord
@@ -89,6 +89,20 @@ def test_no_query_reads_what_has_ended(work: object, inbox: Inbox) -> None:
         work(inbox)
     assert len(statements) > 5
     assert scans(inbox.connection, statements) == []
+
+
+def test_a_list_sorts_what_has_not_ended_and_reads_nothing_else(inbox: Inbox) -> None:
+    with traced(inbox.connection) as statements:
+        inbox.messages(view=View(10))
+    (found,) = scans(inbox.connection, statements)
+    assert found.startswith("USE TEMP B-TREE FOR ORDER BY")
+
+
+def test_a_list_has_as_much_of_the_bodies_and_as_many_messages_as_are_wanted(inbox: Inbox) -> None:
+    for body in ("first", "second", "third"):
+        put(inbox, body)
+    assert [one.body for one in inbox.messages(view=View(2, limit=2, offset=1))] == ["se", "th"]
+    assert [one.body for one in inbox.messages()] == ["first", "second", "third"]
 
 
 def test_the_look_at_the_plans_finds_a_table_that_is_read(inbox: Inbox) -> None:

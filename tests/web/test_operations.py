@@ -60,13 +60,32 @@ def test_the_longest_message_is_taken_and_no_longer_one(site: Site, hive: Hive) 
         longest = "é\n" * (1024 * 1024 // 3) + "x"
         assert site.post("/api/messages", body=longest).json()["id"] == 1
         (message,) = site.get("/api/inbox")["messages"]
-        assert message["body"] == longest
+        assert (message["body"], message["cut"]) == (longest[:2_000], True)
+        assert site.get("/api/inbox/1")["message"]["body"] == longest
+        assert site.ask("GET", "/api/inbox/7").status == 404
         too_long = site.post("/api/messages", body="x" * (1024 * 1024 + 1))
         assert too_long.status == 400
         assert "at most 1,048,576 bytes" in too_long.json()["error"]
         odd = site.ask("POST", "/api/messages", JSON, b'{"body": "a\\u0000b\\ud83d"}')
         assert odd.json()["id"] == 2
         assert site.get("/api/inbox")["messages"][1]["body"] == "a\ufffdb\ufffd"
+
+
+def test_the_inbox_comes_in_pages(site: Site, hive: Hive) -> None:
+    bodies = ["one", "two", "three"]
+    for body in bodies:
+        hive.call("send", body)
+
+    def page(query: str) -> tuple[list[str], bool]:
+        found = site.get(f"/api/inbox?{query}")
+        assert [message["cut"] for message in found["messages"]] == [False] * len(found["messages"])
+        return [message["body"] for message in found["messages"]], found["more"]
+
+    assert page("limit=2") == (["one", "two"], True)
+    assert page("limit=2&offset=2") == (["three"], False)
+    assert page("limit=3&all=1") == (bodies, False)
+    assert page("offset=3") == ([], False)
+    assert site.ask("GET", "/api/inbox?limit=0").status == 400
 
 
 def test_the_agent_is_steered(site: Site, hive: Hive, fake_claude: FakeClaude) -> None:

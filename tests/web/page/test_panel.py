@@ -88,6 +88,15 @@ def the_mistakes(window: Window, hive: Hive) -> None:
     assert len(hive.messages("--all")) == before
 
 
+def test_a_long_message_is_read_when_it_is_unfolded(browser: Browser, hive: Hive) -> None:
+    hive.call("send", f"{'much ' * 1_000}and the end")
+    with gateway(hive) as url, open_window(browser, hive, url) as window:
+        window.wait_text(".inbox li", "much")
+        assert "and the end" not in window.page.locator(".inbox li").inner_text()
+        window.page.locator(".inbox li summary").click()
+        window.wait_text(".inbox li .more", "and the end")
+
+
 def test_a_dead_message_is_tried_again_and_a_compaction_is_waited_for(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:

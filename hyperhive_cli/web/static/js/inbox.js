@@ -27,6 +27,7 @@ export class Inbox {
     this.words = find(".inbox-words");
     this.shown = "";
     this.error = "";
+    this.hasMore = false;
     this.isReadOnly = false;
   }
 
@@ -37,7 +38,8 @@ export class Inbox {
 
   async refresh() {
     try {
-      const { messages } = await this.api.get("inbox");
+      const { messages, more } = await this.api.get("inbox");
+      this.hasMore = Boolean(more);
       const runs = (/** @type {Record<string, any>} */ one) => Number(one.state === "leased");
       this.show(messages.sort((/** @type {any} */ one, /** @type {any} */ other) => runs(other) - runs(one)));
     } catch {
@@ -61,7 +63,8 @@ export class Inbox {
       const age = this.list.querySelector(`[data-id="${one.id}"] .age`);
       if (age) setText(age, `${duration(Math.max(0, (now - one.created) / 1000))} ago`);
     }
-    const words = messages.length ? "" : "Nothing waits.";
+    const more = this.hasMore ? "There are more: hyperhive inbox" : "";
+    const words = messages.length ? more : "Nothing waits.";
     setText(this.words, this.error || words);
   }
 
@@ -79,7 +82,7 @@ export class Inbox {
       h("span", "age quiet"),
     );
     const sender = h("span", "quiet", `from ${oneLine(textOf(message.sender), 40)}`);
-    const body = h("div", "message-body", this.body(textOf(message.body)));
+    const body = h("div", "message-body", this.body(message));
     const reason = why.filter(Boolean).join(", ");
     const buttons = h("div", "message-buttons", sender, ...this.buttons(message));
     return h(
@@ -92,12 +95,23 @@ export class Inbox {
     );
   }
 
-  /** @param {string} text */
-  body(text) {
+  /** @param {Record<string, any>} message */
+  body(message) {
+    const text = textOf(message.body);
     if (text.length <= BODY_CHARS) return h("div", "lines", clean(text));
-    const label = h("span", "", `whole, ${plural(text.length, "character")}`);
-    const rest = folded("more", [label], () => [h("div", "lines", clean(text))]);
+    const label = h("span", "", message.cut ? "whole" : `whole, ${plural(text.length, "character")}`);
+    const rest = folded("more", [label], () => [message.cut ? this.whole(message.id) : h("div", "lines", clean(text))]);
     return h("div", "", h("div", "lines", `${clean(text.slice(0, BODY_CHARS)).trimEnd()}…`), rest);
+  }
+
+  /** Read what is cut in the list. @param {number} id */
+  whole(id) {
+    const lines = h("div", "lines", "…");
+    this.api.get(`inbox/${id}`).then(
+      (/** @type {any} */ found) => setText(lines, clean(textOf(found.message.body))),
+      (/** @type {unknown} */ error) => setText(lines, complaint(error)),
+    );
+    return lines;
   }
 
   /** @param {Record<string, any>} message */
