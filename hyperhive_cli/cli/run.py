@@ -42,7 +42,7 @@ from hyperhive_cli.errors import HyperhiveError, UsageError
 from hyperhive_cli.retention import KEEP_DEFAULT, Retention
 from hyperhive_cli.settings import MARKER, AgentPaths, check_model_name
 from hyperhive_cli.sieve import ATTENTION, HOOK_KINDS
-from hyperhive_cli.store.inbox import check_message
+from hyperhive_cli.store.checks import check_message
 from hyperhive_cli.store.report import stored_status
 
 if TYPE_CHECKING:

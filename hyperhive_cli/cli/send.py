@@ -18,8 +18,9 @@ from hyperhive_cli.errors import HyperhiveError, StoreError, UsageError
 from hyperhive_cli.outcomes import MessageState, advice_of, needs_person
 from hyperhive_cli.settings import MESSAGE_LIMIT_BYTES, AgentPaths
 from hyperhive_cli.store.binding import bound_elsewhere
+from hyperhive_cli.store.checks import check_message
 from hyperhive_cli.store.folder import prepare_state_dir
-from hyperhive_cli.store.inbox import Inbox, Message, check_message, open_inbox, open_inbox_reader
+from hyperhive_cli.store.inbox import Inbox, Message, open_inbox, open_inbox_reader
 from hyperhive_cli.store.keys import Sent
 
 WAIT_POLL_S = 0.1

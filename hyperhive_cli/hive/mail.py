@@ -11,7 +11,8 @@ from hyperhive_cli.hive.address import clean
 from hyperhive_cli.hive.room import complaints
 from hyperhive_cli.hive.schema import CHANNEL
 from hyperhive_cli.hive.tenancy import COLUMNS, IN_ORDER, NOW_MS, TURN_COLUMNS
-from hyperhive_cli.store.inbox import KEY_KEPT_MS, WHOLE, Message, View, check_message
+from hyperhive_cli.store.checks import check_message
+from hyperhive_cli.store.inbox import KEY_KEPT_MS, WHOLE, Message, View
 from hyperhive_cli.store.keys import Content, Sent, check_key, sent_before, stored_before
 from hyperhive_cli.store.schema import ENDED, LISTED, in_states
 from hyperhive_cli.store.uid import new_uid

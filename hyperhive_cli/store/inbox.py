@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 from hyperhive_cli.errors import InboxFailedError, RefusedError, StoreError, UnknownError, UsageError
 from hyperhive_cli.retention import Retention
-from hyperhive_cli.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES, SENDER_LIMIT_CHARS
+from hyperhive_cli.settings import MAX_ATTEMPTS
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import rescue, schema, stats
+from hyperhive_cli.store.checks import check_message
 from hyperhive_cli.store.facts import READ_FACT, claim_fact, put_fact
 from hyperhive_cli.store.forgetting import forget_ended
 from hyperhive_cli.store.keys import Content, Sent, check_key, sent_before
@@ -89,23 +90,6 @@ WHOLE = View()
 def _row_to_message(row: Sequence[Any]) -> Message:
     message = Message._make(row)
     return message._replace(raw=bool(message.raw), acted=bool(message.acted))
-
-
-def check_message(sender: str, body: str) -> tuple[str, str]:
-    """Give sender and body as they are stored; raises UsageError for what is no message."""
-    text = body.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if not text.strip():
-        raise UsageError("a message needs a text", "hyperhive send 'what to do'")
-    size_bytes = len(text.encode())
-    if size_bytes > MESSAGE_LIMIT_BYTES:
-        raise UsageError(
-            f"a message has at most {MESSAGE_LIMIT_BYTES:,} bytes, this one {size_bytes:,}",
-            "put the text into a file of the workspace and name it in the message",
-        )
-    name = sender.strip()
-    if not name or not name.isprintable() or len(name) > SENDER_LIMIT_CHARS:
-        raise UsageError(f"{sender!r} is no sender name", f"one line of 1 to {SENDER_LIMIT_CHARS} characters")
-    return name, text
 
 
 def _checked(planned: PlannedMessage) -> PlannedMessage:

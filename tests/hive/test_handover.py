@@ -3,7 +3,7 @@
 import json
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from hyperhive_cli.hive.foyer import Foyer, open_foyer
 from hyperhive_cli.ring import Subscription
 from hyperhive_cli.settings import AgentPaths, resolve_paths
 from hyperhive_cli.store.backup import write_backup
+from hyperhive_cli.store.db import open_database
 from hyperhive_cli.store.inbox import KEY_KEPT_MS, open_inbox
 from hyperhive_cli.store.planned import PlannedMessage
 from hyperhive_cli.store.schema import INBOX
@@ -22,6 +23,7 @@ from tests.harness import TEXT, of_kind
 from tests.hive.conftest import Database
 from tests.hive.test_member import WAKE_UP, LossyLine, join, put, run_turn, work
 from tests.store.made_messages import put_in_state
+from tests.store.test_migrations import BEFORE_UIDS
 
 
 def notes(feed: Subscription[BusEvent]) -> list[Note]:
@@ -340,11 +342,9 @@ def test_an_agent_of_a_restored_backup_runs_what_is_new_and_nothing_twice(
 def test_a_hand_over_of_an_earlier_release_is_known_after_the_upgrade(database: Database, paths: AgentPaths) -> None:
     """Its answer was lost, or the backup is older than the upgrade: the hive has it by folder and number."""
     origin = "0123456789abcdef" * 2
-    send(paths, "once")
-    with opened(paths) as foyer:
-        foyer.put_facts(hive_origin=f"{origin}@elsewhere:/folder")
-        for change in ("ALTER TABLE messages DROP COLUMN uid", f"PRAGMA user_version = {len(INBOX) - 1}"):
-            foyer.connection.execute(change)
+    with closing(open_database(paths.inbox_db, INBOX[:BEFORE_UIDS], synchronous="FULL", busy_s=1.0)) as db:
+        db.execute("INSERT INTO messages(sender, body, created, changed) VALUES ('operator', 'once', 1, 1)")
+        db.execute("INSERT INTO facts VALUES ('hive_origin', ?)", (f"{origin}@elsewhere:/folder",))
     number = put(database, "once")
     database.change("UPDATE hyperhive.inbox SET uid = %s, state = 'done'", f"{origin}:1")
     assert hand_over(database, paths) == []

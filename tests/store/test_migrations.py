@@ -12,7 +12,7 @@ from hyperhive_cli.store import schema
 from hyperhive_cli.store.inbox import open_inbox, open_inbox_reader
 from tests.store.made_messages import lease, put, rows, settle
 
-BEFORE_HELD = 3  # migrations
+BEFORE_HELD, BEFORE_UIDS = 3, 6  # migrations
 
 MESSAGE = """INSERT INTO messages(id, key, sender, body, raw, state, attempts, deliveries, acted, not_before,
                  lease_boot, reason, created, changed, place)
@@ -78,7 +78,7 @@ def test_a_message_of_before_the_ids_gets_the_same_one_in_each_copy(
     """A backup of that time may be restored later: the hive must know its messages then."""
     copies = [path, tmp_path / "copy.sqlite"]
     for copy in copies:
-        with closing(database.open_database(copy, schema.INBOX[:-1], synchronous="FULL", busy_s=1.0)) as db:
+        with closing(database.open_database(copy, schema.INBOX[:BEFORE_UIDS], synchronous="FULL", busy_s=1.0)) as db:
             for number in (1, 2):
                 db.execute(MESSAGE, (number, None, "ready"))
             if origin is not None:

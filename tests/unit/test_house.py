@@ -31,7 +31,7 @@ FLOORS = {
         hive.__init__ hive.address hive.hosting hive.report hive.schema hive.tenure
         render.__init__ render.endings render.figures render.limits render.panel render.standing render.table
         render.text
-        store.__init__ store.keys store.mounts store.schema store.surroundings
+        store.__init__ store.checks store.keys store.mounts store.schema store.surroundings
         web.__init__ web.api web.bind web.gate web.openapi web.sse
     """,
     2: """

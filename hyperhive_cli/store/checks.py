@@ -1,0 +1,21 @@
+"""What may be stored as a message. Pure."""
+
+from hyperhive_cli.errors import UsageError
+from hyperhive_cli.settings import MESSAGE_LIMIT_BYTES, SENDER_LIMIT_CHARS
+
+
+def check_message(sender: str, body: str) -> tuple[str, str]:
+    """Give sender and body as they are stored; raises UsageError for what is no message."""
+    text = body.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if not text.strip():
+        raise UsageError("a message needs a text", "hyperhive send 'what to do'")
+    size_bytes = len(text.encode())
+    if size_bytes > MESSAGE_LIMIT_BYTES:
+        raise UsageError(
+            f"a message has at most {MESSAGE_LIMIT_BYTES:,} bytes, this one {size_bytes:,}",
+            "put the text into a file of the workspace and name it in the message",
+        )
+    name = sender.strip()
+    if not name or not name.isprintable() or len(name) > SENDER_LIMIT_CHARS:
+        raise UsageError(f"{sender!r} is no sender name", f"one line of 1 to {SENDER_LIMIT_CHARS} characters")
+    return name, text
