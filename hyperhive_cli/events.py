@@ -289,6 +289,17 @@ class BusEvent:
         return splice(self.seq, self.ts, self.event.kind, self.payload)
 
 
+def replaced_remark(last: int, now_ms: int) -> BusEvent:
+    """Return a feed's own note that its history does not hold event `last`; it goes on behind `since`, the start."""
+    text = f"the history was replaced by an older one (event {last} is not in it): going on from its start"
+    return BusEvent.make(None, now_ms, Note(text=text, level="warning", extra={"since": 0}))
+
+
+def is_replaced_remark(record: BusEvent) -> bool:
+    """Return whether this is such a note: no event of the history, and to be shown whatever is asked for."""
+    return record.seq is None and isinstance(record.event, Note) and "since" in record.event.extra
+
+
 def splice(seq: int | None, ts: int, kind: str, payload: bytes) -> bytes:
     """Put the envelope before a payload (the text of a JSON object) without parsing it."""
     number = b"null" if seq is None else b"%d" % seq

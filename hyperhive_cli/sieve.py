@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from hyperhive_cli.events import KINDS, BusEvent, LiveEvent, Stream, TurnEnd, TurnStart
+from hyperhive_cli.events import KINDS, BusEvent, LiveEvent, Stream, TurnEnd, TurnStart, is_replaced_remark
 
 ATTENTION = "attention"  # for a hook: what needs a person
 HOOK_KINDS = (ATTENTION, *KINDS)
@@ -45,6 +45,13 @@ class Sieve:
         if self.tools and not has_tools(event):
             return False
         return not self.grep or contains(event.to_fields(), self.grep.casefold())
+
+    def shows(self, record: BusEvent) -> bool:
+        """Return whether a follower shows this; the word that another history follows, from its start, always."""
+        if is_replaced_remark(record):
+            self._inside = False
+            return True
+        return self.passes(record.event)
 
     def _is_in_turn(self, event: LiveEvent, turn: int) -> bool:
         if isinstance(event, TurnStart):

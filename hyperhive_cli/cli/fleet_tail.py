@@ -34,7 +34,7 @@ def show_hive(
                 if told is None:
                     stop_without_reader()
                     sink.tick()
-                elif sieve.passes(told.record.event):
+                elif sieve.shows(told.record):
                     printer.show([told])
                 if sieve.over:
                     return

@@ -109,7 +109,7 @@ def _show_agent(
             if event is None:
                 stop_without_reader()
                 sink.tick()
-            elif sieve.passes(event.event):
+            elif sieve.shows(event):
                 sink.show([event])
             if sieve.over:
                 return

@@ -11,9 +11,10 @@ from typing import Any
 from hyperhive_cli.control.client import GoneError, open_events
 from hyperhive_cli.control.place import Place
 from hyperhive_cli.errors import StoreError
-from hyperhive_cli.events import BusEvent
+from hyperhive_cli.events import BusEvent, replaced_remark
 from hyperhive_cli.settings import AgentPaths
-from hyperhive_cli.store.events import open_event_reader
+from hyperhive_cli.store.events import EventStore, open_event_reader
+from hyperhive_cli.store.folder import lock_holder
 
 POLL_S = 0.25  # while no harness runs
 PAGE_ROWS = 200
@@ -38,35 +39,55 @@ class AgentFeed:
         """Give the newest events of the history, oldest first, and go on behind them."""
         try:
             with open_event_reader(self._paths.events_db) as store:
-                self._place.last = store.last_seq()
+                self._place.move(*store.end())
                 return store.newest(limit, kinds, upto=self.last)
         except StoreError:
             return []
 
     def stored(self, since: int | None = None) -> Iterator[BusEvent]:
         """Give what the history holds after `since` (None: after the newest given), page by page."""
-        self._place.last = self.last if since is None else since
+        if since is not None:
+            self._place.move(since)
         try:
             with open_event_reader(self._paths.events_db) as store:
-                if store.last_seq() < self.last:
-                    return
-                while True:
-                    events, looked_at = store.since(self.last, PAGE_ROWS)
-                    yield from events
-                    if looked_at == self.last:
-                        return
-                    self._place.last = looked_at
+                yield from self._pages(store)
         except StoreError:
             return
 
+    def _pages(self, store: EventStore) -> Iterator[BusEvent]:
+        if store.last_seq() < self.last:
+            return
+        while True:
+            events, looked_at = store.since(self.last, PAGE_ROWS)
+            yield from events
+            if looked_at == self.last:
+                return
+            self._place.move(looked_at, events[-1].ts if events and events[-1].seq == looked_at else None)
+
     def follow(self) -> Iterator[BusEvent | None]:
-        """Give the events after the newest given, for ever; None is a tick in which nothing happened."""
+        """Give the events after the newest given, for ever; None is a tick in which nothing happened.
+
+        Where the history was replaced by one that does not hold the newest given, a remark says so (`events`), and
+        all that it holds follows.
+        """
         while True:
             yield from self._live()
             if self._place.is_in_history:
-                yield from self.stored()
+                yield from self._catch_up()
             yield None
             time.sleep(POLL_S)
+
+    def _catch_up(self) -> Iterator[BusEvent]:
+        """Give what the history holds after the newest given."""
+        try:
+            with open_event_reader(self._paths.events_db) as store:
+                if not store.holds(self.last, self._place.ts):
+                    if lock_holder(self._paths.lock_file) is not None:
+                        return  # a harness that does not answer now may have shown what it could not write yet
+                    yield self._go_to_start()
+                yield from self._pages(store)
+        except StoreError:
+            return
 
     def _live(self) -> Iterator[BusEvent | None]:
         """Give what the harness sends until it goes away; nothing when none runs."""
@@ -75,6 +96,9 @@ class AgentFeed:
                 snapshot,
                 lines,
             ):
+                if self._place.is_to_be_checked(snapshot) and not self._is_held(int(snapshot["seq"])):
+                    yield self._go_to_start()
+                    return
                 if not self._place.join(snapshot):
                     return
                 self.snapshot = snapshot
@@ -85,10 +109,23 @@ class AgentFeed:
         finally:
             self.snapshot = None
 
+    def _is_held(self, newest: int) -> bool:
+        """Whether the newest event given is of the history to which a harness has given `newest` numbers by now."""
+        try:
+            with open_event_reader(self._paths.events_db) as store:
+                return store.holds(self.last, self._place.ts, newest)
+        except StoreError:
+            return self.last <= newest
+
+    def _go_to_start(self) -> BusEvent:
+        remark = replaced_remark(self.last, int(time.time() * 1000))
+        self._place.move(0)
+        return remark
+
     def _take(self, line: bytes) -> BusEvent | None:
         event = BusEvent.from_json(line)
         if event.seq is not None:
             if event.seq <= self.last:
                 return None
-            self._place.last = event.seq
+            self._place.move(event.seq, event.ts)
         return event

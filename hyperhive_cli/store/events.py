@@ -2,7 +2,7 @@
 
 import math
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,8 @@ PAGE_BYTES = 8 * 1024 * 1024
 
 # The payload comes as the bytes that claude wrote: SQLite takes them for a text without looking at them.
 _INSERT = "INSERT INTO events(id, ts, kind, payload_json) VALUES (?, ?, ?, CAST(? AS TEXT))"
+_TIME = "SELECT ts FROM events WHERE id = ?"
+_IS_BETWEEN = "SELECT :seq > (SELECT min(id) FROM events) AND :seq < (SELECT max(id) FROM events)"
 _ALL = 2**63 - 1
 _Row = tuple[int, int, str, bytes]
 _FoundRow = tuple[int, object, object, object]  # a column's type binds nobody in SQLite
@@ -123,6 +125,24 @@ class EventStore:
         rows = self._read("SELECT min(id) FROM events")
         return None if rows[0][0] is None else int(rows[0][0])
 
+    def end(self) -> tuple[int, int | None]:
+        """Return the highest number ever given, and the time of that event (Unix ms), None if it cannot be read."""
+        newest = self.last_seq()
+        ts = self._read(_TIME, (newest,))
+        return newest, ts[0][0] if ts and isinstance(ts[0][0], int) else None
+
+    def holds(self, seq: int, ts: int | None, newest: int | None = None) -> bool:
+        """Return whether this is the history in which a reader saw the event `seq` at the time `ts` (Unix ms).
+
+        Two histories that began as copies give the same numbers to different events, but not at the same millisecond.
+        An event that was swept away, or is not written yet, is taken for held. `ts`: None if the reader does not know
+        it; `newest`: the highest number given, from someone who knows better than the file.
+        """
+        if seq > (self.last_seq() if newest is None else newest):
+            return False
+        found = self._read(_TIME, (seq,))
+        return ts is None or found[0][0] == ts if found else not self._read(_IS_BETWEEN, {"seq": seq})[0][0]
+
     def since(self, seq: int, limit: int) -> tuple[list[BusEvent], int]:
         """Give up to `limit` events after `seq`, oldest first, and the last number looked at.
 
@@ -189,7 +209,7 @@ class EventStore:
         except sqlite3.Error as error:
             raise StoreError(f"the history cannot be swept: {error}") from error
 
-    def _read(self, query: str, parameters: Sequence[Any] = ()) -> list[Any]:
+    def _read(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         try:
             return self.connection.execute(query, parameters).fetchall()
         except (sqlite3.Error, OverflowError) as error:

@@ -1,4 +1,4 @@
-"""An agent's feed from outside: history and live in one line, over restarts, a lost history, and none at all."""
+"""An agent's feed from outside: history and live in one line, over restarts, and without any history at all."""
 
 import random
 from collections.abc import Iterator
@@ -191,30 +191,6 @@ def test_a_feed_is_whole_however_often_the_harness_comes_and_goes(paths: AgentPa
                 given += seqs(events, dice.randint(0, newest - len(given)))
     given += seqs(events, newest - len(given))
     assert given == list(range(1, newest + 1))
-
-
-def lose_history(paths: AgentPaths) -> None:
-    for found in paths.state_dir.glob("hyperhive-events.sqlite*"):
-        found.unlink()
-
-
-def test_a_feed_whose_history_was_lost_starts_afresh(paths: AgentPaths) -> None:
-    write(paths, 1, 50)
-    feed = AgentFeed(paths, tick_s=0.01)
-    feed.newest(1)
-    events = feed.follow()
-    assert next(events) is None
-    lose_history(paths)
-    write(paths, 1, 3)
-    assert [next(events), next(events)] == [None, None]  # numbers that it has passed are nothing new
-    with serving(paths.socket, paths.events_db) as served:
-        while feed.snapshot is None:
-            assert next(events) is None
-        assert feed.last == 3
-        served.note("4", "5")
-        assert seqs(events, 2) == [4, 5]
-    write(paths, 6, 6)
-    assert seqs(events, 1) == [6]
 
 
 def test_a_feed_without_any_history_begins_with_what_the_harness_still_has(paths: AgentPaths) -> None:

@@ -350,6 +350,42 @@ def test_a_number_beyond_all_integers_of_sqlite_is_a_clear_error(store: EventSto
         store.since(2**63, 10)
 
 
+@pytest.mark.parametrize(
+    ("seq", "ts", "newest", "is_held"),
+    [
+        (0, None, None, True),
+        (7, 1_007, None, True),
+        (7, None, None, True),
+        (7, 1_006, None, False),  # another event has this number
+        (9, 1_009, None, True),
+        (10, 1_010, None, False),  # nobody has
+        (10, 1_010, 12, True),  # it is not written yet
+        (10**30, None, None, False),
+        (2, 1_002, None, True),  # swept away
+        (5, 1_005, None, False),  # it never was between these
+    ],
+)
+def test_a_history_knows_an_event_by_its_number_and_its_time(
+    store: EventStore, seq: int, ts: int | None, newest: int | None, is_held: bool
+) -> None:
+    store.append([record(4), *records(6, 9)])
+    assert store.holds(seq, ts, newest) is is_held
+    assert store.end() == (9, 1_009)
+
+
+def test_what_an_empty_history_holds(store: EventStore) -> None:
+    assert (store.end(), store.holds(0, None), store.holds(1, 1)) == ((0, None), True, False)
+    store.append(records(1, 3))
+    store.connection.execute("DELETE FROM events")
+    assert (store.end(), store.holds(3, 1_003), store.holds(4, 1_004)) == ((3, None), True, False)
+
+
+def test_a_place_behind_an_event_whose_time_cannot_be_read_is_held(path: Path, store: EventStore) -> None:
+    insert(path, 1, "yesterday", "note", "{}")
+    assert store.end() == (1, None)
+    assert store.holds(*store.end())
+
+
 def test_a_reader_is_not_held_up_by_a_writer(path: Path, store: EventStore) -> None:
     store.append(records(1, 3))
     with locked(path), open_event_reader(path) as reader:

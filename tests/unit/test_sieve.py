@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from hyperhive_cli.events import BusEvent, LiveEvent, Note, Stream, TurnEnd, TurnStart
+from hyperhive_cli.events import BusEvent, LiveEvent, Note, Stream, TurnEnd, TurnStart, replaced_remark
 from hyperhive_cli.sieve import BOUNDS, Sieve, Span, contains, earlier, has_tools, last_turn_id, span_of_turn
 
 
@@ -103,6 +103,14 @@ def test_a_turn_whose_number_comes_again_is_not_over() -> None:
     sieve = Sieve(turn=1)
     assert seqs(chosen(sieve, records(start(1), end(1), NOTE, start(1), CALL))) == [1, 2, 4, 5]
     assert not sieve.over
+
+
+def test_a_turn_is_looked_for_again_in_a_history_that_replaced_the_one_it_had_begun_in() -> None:
+    sieve = Sieve(turn=2)
+    assert seqs(chosen(sieve, records(start(2), CALL))) == [1, 2]
+    assert sieve.shows(replaced_remark(last=2, now_ms=5))
+    assert seqs(chosen(sieve, records(start(1), CALL, end(1), start(2), CALL, end(2)))) == [4, 5, 6]
+    assert sieve.over
 
 
 def test_names_of_fields_are_no_text() -> None:

@@ -1,0 +1,91 @@
+"""Commands that follow an agent whose history is replaced by an older one: they say so, and show it from its start."""
+
+import shutil
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import FakeClaude, wait_until
+from tests.harness import TEXT, Event, Hive, Program, of_kind
+
+NAME = "hyperhive-events.sqlite"
+REPLACED = "the history was replaced by an older one"
+
+
+def run(hive: Hive, *bodies: str) -> None:
+    assert hive.drain(*(word for body in bodies for word in ("--message", body))).status == 0
+
+
+def put_back(hive: Hive, archive: Path) -> None:
+    """Restore a backup in place, as an operator does while no harness runs."""
+    shutil.rmtree(hive.state_dir)
+    hive.state_dir.mkdir(mode=0o700)
+    with tarfile.open(archive) as files:
+        files.extractall(hive.state_dir, filter="data")
+
+
+def stored(hive: Hive) -> list[Event]:
+    return hive.call("tail", "--no-follow", "--json", "--since", "0").json_lines()
+
+
+def remark_in(program: Program) -> int:
+    """Wait for the remark and return its place among the events."""
+    program.wait_for(lambda event: event["kind"] == "note" and REPLACED in event["text"])
+    (found,) = (at for at, event in enumerate(program.events()) if REPLACED in str(event.get("text")))
+    return found
+
+
+def after(program: Program, count: int) -> Sequence[Event]:
+    """Return the events behind the remark, once there are so many."""
+    at = remark_in(program)
+    wait_until(lambda: len(program.events()) - at - 1 >= count)
+    return program.events()[at + 1 :]
+
+
+def test_tail_goes_on_from_the_start_of_a_restored_backup(hive: Hive, fake_claude: FakeClaude, tmp_path: Path) -> None:
+    fake_claude.script(TEXT)
+    run(hive, "one")
+    archive = tmp_path / "agent.tar.gz"
+    assert hive.call("backup", str(archive)).status == 0
+    with hive.start("tail", "--json", "-n", "1") as program:
+        run(hive, "two")
+        wait_until(lambda: len(of_kind(program.events(), "turn_end")) == 1)
+        newest = stored(hive)[-1]["seq"]
+        program.wait_for(lambda event: event["seq"] == newest)
+        put_back(hive, archive)
+        run(hive, "three", "four")  # which passes the numbers that it has seen
+        expected = stored(hive)
+        assert expected[-1]["seq"] > newest
+        assert after(program, len(expected)) == expected
+        remark = program.events()[remark_in(program)]
+        assert (remark["seq"], remark["level"], remark["since"]) == (None, "warning", 0)
+        assert program.interrupt() == 130
+    assert [event["body"] for event in of_kind(expected, "turn_start")] == ["one", "three", "four"]
+
+
+@pytest.mark.parametrize("filters", [["--kind", "turn_end"], ["--grep", "no such text"]], ids=["kind", "text"])
+def test_the_remark_is_shown_whatever_is_asked_for(filters: list[str], hive: Hive, fake_claude: FakeClaude) -> None:
+    """A script that keeps numbers has to know, and here it has kept one from another history."""
+    fake_claude.script(TEXT)
+    run(hive, "one")
+    with hive.start("tail", "--json", "--since", "500", *filters) as program:
+        remark_in(program)
+        run(hive, "two")
+        if "--kind" in filters:
+            assert [event["turn_id"] for event in after(program, 2)] == [1, 2]
+        assert program.interrupt() == 130
+
+
+def test_tail_for_people_says_it_in_words(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    run(hive, "one")
+    with hive.start("tail", "-n", "5") as program:
+        wait_until(lambda: program.stdout)
+        for found in hive.state_dir.glob(f"{NAME}*"):
+            found.rename(found.with_name(f"away-{found.name}"))
+        run(hive, "two")
+        wait_until(lambda: REPLACED in "".join(program.stdout))
+        wait_until(lambda: "two" in "".join(program.stdout).partition(REPLACED)[2])
+        assert program.interrupt() == 130
