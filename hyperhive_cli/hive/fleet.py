@@ -167,27 +167,30 @@ def turn(connection: "Connection", agent: str, turn_id: int | None) -> dict[str,
 
 
 def events_page(
-    connection: "Connection", agent: str, since: int | None, limit: int
-) -> tuple[list[BusEvent], int, int | None, int]:
+    connection: "Connection", agent: str, since: int | None, limit: int, ts: int | None = None
+) -> tuple[list[BusEvent], int, int | None, int, bool]:
     """Give up to `limit` events of an agent after `since` (None: the newest), oldest first.
 
-    With them the last number looked at, and of all its events the oldest number and the newest.
+    With them the last number looked at, of all its events the oldest number and the newest, and whether the event
+    `since` is the one of the time `ts` (Unix ms; None: not known), as far as it is kept.
     """
     with connection.transaction():  # the three belong together
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         row = connection.execute(
-            """SELECT seq, (SELECT min(seq) FROM hyperhive.event WHERE agent = name)
+            """SELECT seq, (SELECT min(seq) FROM hyperhive.event WHERE agent = name),
+                   (SELECT ts FROM hyperhive.event WHERE agent = name AND event.seq = %s)
                FROM hyperhive.agent WHERE name = %s""",
-            (agent,),
+            (since, agent),
         ).fetchone()
-        newest, oldest = (0, None) if row is None else row
+        newest, oldest, ts_now = (0, None, None) if row is None else row
+        is_held = ts is None or ts_now in {None, ts}
         found = connection.execute(
             """SELECT seq, ts, kind, body FROM hyperhive.event WHERE agent = %s AND seq > %s
                ORDER BY seq LIMIT %s""",
             (agent, max(0, newest - limit) if since is None else since, limit),
         ).fetchall()
     events = []
-    for seq, ts, kind, body in found:
+    for seq, its_ts, kind, body in found:
         with suppress(ValueError, TypeError):  # a row that cannot be read is as none
-            events.append(BusEvent.from_row(seq, ts, kind, body.encode()))
-    return events, found[-1][0] if found else (since or newest), oldest, newest
+            events.append(BusEvent.from_row(seq, its_ts, kind, body.encode()))
+    return events, found[-1][0] if found else (since or newest), oldest, newest, is_held

@@ -115,7 +115,7 @@ class Gateway:
         """Give a page of the history."""
         agent = await self.find(request)
         since = query.get("since")
-        page = await agent.page(since, query.get("limit", 200))
+        page = await agent.page(since, query.get("limit", 200), query.get("ts"))
         fields = {"last": page.last, "oldest": page.oldest, "reset": since is not None and page.lacks(since)}
         rows = b",".join(event.to_json() for event in page.events)
         return Response(b'{"events":[%b],%b' % (rows, json.dumps(fields).encode()[1:]), media_type="application/json")
@@ -124,14 +124,14 @@ class Gateway:
         """Give the feed as it comes."""
         agent = await self.find(request)
         if (given := request.headers.get("last-event-id")) is not None:
-            query = {**query, **check_query({"since": SINCE}, {"since": given})}
+            query = {**query, "ts": None, **check_query({"since": SINCE}, {"since": given})}
         if request.method == "HEAD":
             return Response(media_type=MEDIA_TYPE)
         if self._streams >= MOST_STREAMS:
             raise HyperhiveError(f"{MOST_STREAMS} streams are open already", "close some of the pages")
         channel = self._channels.get(agent.key) or agent.channel()
-        since, partial_too = query.get("since"), query.get("partial") == 1
-        return EventStream(partial(self._open_chunks, agent.key, channel, since, partial=partial_too), self.closing)
+        open_reader = partial(Reader, since=query.get("since"), ts=query.get("ts"), partial=query.get("partial") == 1)
+        return EventStream(partial(self._open_chunks, agent.key, channel, open_reader), self.closing)
 
     async def openapi(self, _: Request, _query: Query) -> Response:
         """Give the description of all this."""
@@ -139,13 +139,13 @@ class Gateway:
 
     @asynccontextmanager
     async def _open_chunks(
-        self, key: object, fresh: Channel, since: int | None, *, partial: bool
+        self, key: object, fresh: Channel, open_reader: Callable[[Channel], Reader]
     ) -> AsyncIterator[AsyncGenerator[bytes, None]]:
         self._streams += 1
         channel = self._channels.get(key) or self._open_channel(key, fresh)
         channel.readers += 1
         try:
-            yield Reader(channel, since, partial=partial).chunks()
+            yield open_reader(channel).chunks()
         finally:
             self._streams -= 1
             channel.readers -= 1

@@ -40,6 +40,7 @@ class Channel(ABC):
     def __init__(self) -> None:
         self.readers = 0
         self.life = 0  # raised when the numbers begin anew
+        self.remark: bytes | None = None  # why they did, as an event's JSON text
         self.bell = Bell()
         self.ring = Ring[Frame](RING_EVENTS, self.bell)
         self.ready = anyio.Event()  # where the feed stands is known
@@ -68,8 +69,11 @@ class Channel(ABC):
         """Look at the agent."""
 
     @abstractmethod
-    async def page(self, since: int | None) -> Page:
-        """Read a page of the history; nothing where it cannot be read, or is not that of the events that came."""
+    async def page(self, since: int | None, ts: int | None = None) -> Page:
+        """Read a page of the history; nothing where it cannot be read, or is not that of the events that came.
+
+        `ts`: the time of the event `since`, where that is known.
+        """
 
     @abstractmethod
     async def follow(self) -> None:
@@ -93,13 +97,14 @@ class Channel(ABC):
             if frame.seq is not None:
                 if frame.seq <= self.last:
                     continue
-                self._place.last = frame.seq
+                self._place.move(frame.seq, frame.ts)
             frames.append(frame)
         if frames:
             self.ring.extend(frames)
 
-    def _begin_anew(self) -> None:
+    def _begin_anew(self, remark: bytes | None = None) -> None:
         self.life += 1
+        self.remark = remark
         self.ring = Ring[Frame](RING_EVENTS, self.bell)
         self.bell.unpark_all()
 

@@ -180,9 +180,9 @@ class HiveAgent:
         """Give its state, as the last look found it."""
         return self.view.state_of(self._known)
 
-    async def page(self, since: int | None, limit: int) -> Page:
+    async def page(self, since: int | None, limit: int, ts: int | None) -> Page:
         """Give a page of its events, under the hive's numbers."""
-        return Page(*await self.view.call(partial(fleet.events_page, agent=self.name, since=since, limit=limit)))
+        return Page(*await self.view.call(partial(fleet.events_page, agent=self.name, since=since, limit=limit, ts=ts)))
 
     async def messages(self, *, ended: bool, view: View) -> list[Message]:
         """List its messages."""
@@ -243,10 +243,10 @@ class HiveChannel(Channel):
         """Look at the agent."""
         return await self._agent.state()
 
-    async def page(self, since: int | None) -> Page:
+    async def page(self, since: int | None, ts: int | None = None) -> Page:
         """Read a page of its events; nothing where they cannot be read."""
         try:
-            return await self._agent.page(since, PAGE_ROWS)
+            return await self._agent.page(since, PAGE_ROWS, ts)
         except HyperhiveError:
             return Page([], since or 0)
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -10,16 +11,17 @@ from anyio.to_thread import run_sync
 from hyperhive_cli.account import EndedTurn
 from hyperhive_cli.control.client import GoneError
 from hyperhive_cli.errors import HyperhiveError, NotRunningError, StoreError
+from hyperhive_cli.events import replaced_remark
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.ended import read_newest_turns, read_turns
 from hyperhive_cli.store.folder import lock_holder
 from hyperhive_cli.store.inbox import Message, View, no_message, open_inbox_reader
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
 from hyperhive_cli.store.turns import find_turn, turn_to_dict
-from hyperhive_cli.web.api import LARGEST, capabilities
+from hyperhive_cli.web.api import capabilities
 from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.harness import asked, call
-from hyperhive_cli.web.history import Page, read_page
+from hyperhive_cli.web.history import PAGE_ROWS, Page, read_end, read_page
 from hyperhive_cli.web.sse import named_frame
 
 ANSWER_LIMIT_S = 2.0
@@ -51,9 +53,9 @@ class LocalAgent:
         """Give its state."""
         return await observe(self._paths)
 
-    async def page(self, since: int | None, limit: int) -> Page:
+    async def page(self, since: int | None, limit: int, ts: int | None) -> Page:
         """Give a page of its history."""
-        return await run_sync(read_page, self._paths.events_db, since, limit)
+        return await run_sync(read_page, self._paths.events_db, since, limit, ts)
 
     async def messages(self, *, ended: bool, view: View) -> list[Message]:
         """List its messages."""
@@ -128,18 +130,25 @@ class HarnessChannel(Channel):
         """Look at the agent."""
         return await observe(self.paths)
 
-    async def page(self, since: int | None) -> Page:
+    async def page(self, since: int | None, ts: int | None = None) -> Page:
         """Read a page of the history; nothing where it cannot be read, or is not that of the events that came."""
         if not self._place.is_in_history:
             return Page([], since or 0)
         try:
-            return await run_sync(read_page, self.paths.events_db, since)
+            return await run_sync(read_page, self.paths.events_db, since, PAGE_ROWS, ts)
         except StoreError:
             return Page([], since or 0)
 
+    async def _go_to_end(self) -> None:
+        """Stand behind the newest event of the history; readers are given what is before it from there."""
+        end: tuple[int, int | None] = (0, None)
+        with suppress(StoreError):
+            end = await run_sync(read_end, self.paths.events_db)
+        self._place.move(*end)
+
     async def follow(self) -> None:
         """Follow the harness, and the file while there is none."""
-        self._place.last = (await self.page(LARGEST)).newest  # and no row is read for it
+        await self._go_to_end()
         while True:
             await self._live()
             if self._place.is_in_history:
@@ -154,12 +163,15 @@ class HarnessChannel(Channel):
             async with asked(self.paths.socket, "events", since=self.last, partial=True) as lines:
                 with anyio.fail_after(ANSWER_LIMIT_S):
                     snapshot, more = await lines.first()
+                if self._place.is_to_be_checked(snapshot) and not (await self._page_behind()).is_held:
+                    await self._begin_replaced()
+                    return
                 stood_at = self.last
                 is_joined = self._place.join(snapshot)
                 if not is_joined or self.last < stood_at:
                     self._begin_anew()
                     if not self._place.is_in_history:
-                        self._place.last = 0  # what the harness still has is all there is
+                        self._place.move(0)  # what the harness still has is all there is
                     return
                 self.ready.set()
                 await self._tell_state(is_live=True)
@@ -174,11 +186,24 @@ class HarnessChannel(Channel):
     async def _catch_up(self) -> None:
         """Take what the history holds behind the newest event: what the socket did not give before it closed."""
         while True:
-            page = await self.page(self.last)
-            if page.newest < self.last or page.last == self.last:
+            page = await self._page_behind()
+            # A harness that does not answer now may have shown what it could not write yet.
+            if not page.is_held and await run_sync(lock_holder, self.paths.lock_file) is None:
+                await self._begin_replaced()
+            if not page.is_held or page.last == self.last:
                 return
             self._publish([event.to_json() for event in page.events])
-            self._place.last = page.last
+            if self.last < page.last:  # the last ones cannot be read
+                self._place.move(page.last)
+
+    async def _page_behind(self) -> Page:
+        return await self.page(self.last, self._place.ts)
+
+    async def _begin_replaced(self) -> None:
+        """Say that the history does not hold the newest event any more, and begin with what it holds now."""
+        remark = replaced_remark(self.last, int(time.time() * 1000))
+        await self._go_to_end()
+        self._begin_anew(remark.to_json())
 
     async def _tell_state(self, *, is_live: bool) -> None:
         """Tell the readers when a harness has come or gone; whoever comes later finds it in the snapshot."""

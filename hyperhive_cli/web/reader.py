@@ -1,7 +1,9 @@
 """`Reader`: one browser's place in an agent's feed, and the bytes that it is sent."""
 
+import time
 from collections.abc import AsyncGenerator
 
+from hyperhive_cli.events import replaced_remark
 from hyperhive_cli.ring import Subscription
 from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.sse import Frame, line_to_frame, named_frame
@@ -11,11 +13,15 @@ WRITE_BYTES = 256 * 1024  # that are put together for one write; a single event 
 
 
 class Reader:
-    """Reads a channel from behind `since` (None: from now on); with `partial` the pieces of texts too."""
+    """Reads a channel from behind `since` (None: from now on); with `partial` the pieces of texts too.
 
-    def __init__(self, channel: Channel, since: int | None, *, partial: bool) -> None:
+    `ts`: the time of the event `since` (Unix ms), where that is known.
+    """
+
+    def __init__(self, channel: Channel, since: int | None, ts: int | None, *, partial: bool) -> None:
         self._channel = channel
         self._since = since
+        self._ts = ts
         self._partial = partial
         self._last = 0
 
@@ -28,15 +34,16 @@ class Reader:
         yield named_frame("snapshot", state).payload
         newest = max(channel.last, int(state["seq"]))
         self._last = int(state["seq"]) if self._since is None else self._since
-        if self._last > newest:  # a number of another life, or of a history that was lost
-            self._last = 0
-            yield self._reset()
+        if self._last > newest or not (self._ts is None or (await channel.page(self._last, self._ts)).is_held):
+            remark = replaced_remark(self._last, int(time.time() * 1000)).to_json() if state["stored"] else None
+            self._last = 0  # it is a number of another life, or of a history that was replaced
+            yield self._reset(remark)
         subscription = Subscription(channel.ring, backlog=True)
         while True:
             if channel.life != life:
                 life, began, self._last = channel.life, 0, 0
                 subscription = Subscription(channel.ring, backlog=True)
-                yield self._reset()
+                yield self._reset(channel.remark)
             dropped, frames = subscription.take(WRITE_EVENTS)
             upto, is_late = self._gap(frames, is_all=subscription.cursor == channel.ring.published), dropped > 0
             if self._last < upto:
@@ -59,9 +66,10 @@ class Reader:
             return first - 1
         return self._channel.last if is_all else self._last
 
-    def _reset(self) -> bytes:
-        """Say that what was sent before is void: what follows is all there is behind this number."""
-        return named_frame("reset", {"since": self._last}).payload
+    def _reset(self, remark: bytes | None = None) -> bytes:
+        """Say that what was sent before is void, and why: what follows is all there is behind this number."""
+        reset = named_frame("reset", {"since": self._last}).payload
+        return reset if remark is None else reset + line_to_frame(remark).payload
 
     async def _replay(self, upto: int) -> AsyncGenerator[bytes, None]:
         """Give what the history holds behind the last event, as far as `upto`."""

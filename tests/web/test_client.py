@@ -40,7 +40,7 @@ def test_a_silent_stream_beats(paths: AgentPaths, monkeypatch: pytest.MonkeyPatc
         channel = HarnessChannel(paths)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(channel.run)
-            chunks = Reader(channel, None, partial=False).chunks()
+            chunks = Reader(channel, None, None, partial=False).chunks()
             found = [await anext(chunks) for _ in range(3)]
             await chunks.aclose()
             tasks.cancel_scope.cancel()

@@ -83,6 +83,7 @@ def test_a_number_of_another_history_begins_anew(site: Site, state_dir: Path) ->
     with site.stream("since=77") as stream:
         stream.named("snapshot")
         assert stream.named("reset").data == {"since": 0}
+        assert stream.next().data["kind"] == "note"
         assert stream.numbers(3) == [1, 2, 3]
     assert site.get("/api/events?since=77")["reset"] is True
     assert site.get("/api/events?since=2") | {"events": None} == {

@@ -51,9 +51,9 @@ test("connects, reads the history in pages, opens the stream behind it, and is l
   assert.deepEqual(shown, [1, 2, 3, 4, 5, 6]);
   assert.deepEqual(done, [
     { do: "ask_state" },
-    { do: "ask_page", since: 0 },
-    { do: "ask_page", since: 3 },
-    { do: "open", since: 5 },
+    { do: "ask_page", since: 0, ts: null },
+    { do: "ask_page", since: 3, ts: null },
+    { do: "open", since: 5, ts: null },
   ]);
 });
 
@@ -63,19 +63,19 @@ test("asks for no more of a long history than is kept, and does not call its beg
     { type: "state", snapshot: snapshot(90_000) },
     page(89_500, 89_501),
   );
-  assert.deepEqual(done[1], { do: "ask_page", since: 90_000 - HISTORY_ROWS });
+  assert.deepEqual(done[1], { do: "ask_page", since: 90_000 - HISTORY_ROWS, ts: null });
   assert.deepEqual(shown, [89_500, 89_501]);
 });
 
 test("an empty agent is live at once", () => {
   const { connection, done } = play({ type: "start" }, { type: "state", snapshot: snapshot(0) }, joined(0));
   assert.equal(connection.phase, "live");
-  assert.deepEqual(done.at(-1), { do: "open", since: 0 });
+  assert.deepEqual(done.at(-1), { do: "open", since: 0, ts: null });
 });
 
 test("a history that cannot be read does not hold up the stream", () => {
   const { last } = play({ type: "start" }, { type: "state", snapshot: snapshot(7) }, page());
-  assert.deepEqual(last, { do: "open", since: 7 });
+  assert.deepEqual(last, { do: "open", since: 7, ts: null });
 });
 
 test("what comes twice is shown once, in order", () => {
@@ -176,16 +176,53 @@ test("without a history another boot begins afresh, seen live or after a loss", 
   assert.deepEqual(late.shown, [1, 2, 3, "|", 1, 2]);
 });
 
-test("numbers that have gone back are another history", () => {
-  const { shown } = play(
+test("a page names the newest event that it has by its number and its time", () => {
+  const timed = (...numbers) => numbers.map((seq) => ({ seq, ts: 1000 + seq, kind: "note" }));
+  const { done } = play(
+    { type: "start" },
+    { type: "state", snapshot: snapshot(3) },
+    { type: "page", events: timed(1, 2) },
+    { type: "page", events: timed(3) },
+    joined(3),
+    { type: "events", events: [...timed(4), { seq: null, ts: 9, kind: "note" }] },
+    lost(),
+    { type: "retry" },
+    { type: "state", snapshot: snapshot(5) },
+    { type: "page", events: [] },
+  );
+  assert.deepEqual(
+    done.filter(({ do: what }) => what === "ask_page" || what === "open"),
+    [
+      { do: "ask_page", since: 0, ts: null },
+      { do: "ask_page", since: 2, ts: 1002 },
+      { do: "open", since: 3, ts: 1003 },
+      { do: "ask_page", since: 4, ts: 1004 },
+      { do: "open", since: 5, ts: null },
+    ],
+  );
+});
+
+test("what the history holds instead of what is shown is left to the stream, which says so", () => {
+  const back = play(...ONLINE, lost(), { type: "retry" }, { type: "state", snapshot: snapshot(2) });
+  assert.deepEqual([back.shown, back.last], [[1, 2, 3], { do: "open", since: 3, ts: null }]);
+  const passed = play(
+    ...ONLINE,
+    lost(),
+    { type: "retry" },
+    { type: "state", snapshot: snapshot(9) },
+    { ...page(4, 5), reset: true },
+  );
+  assert.deepEqual([passed.shown, passed.last], [[1, 2, 3], { do: "open", since: 3, ts: null }]);
+  const told = play(
     ...ONLINE,
     lost(),
     { type: "retry" },
     { type: "state", snapshot: snapshot(2) },
-    page(1, 2),
     joined(2),
+    { type: "reset", since: 0 },
+    { type: "events", events: [{ seq: null, kind: "note" }, ...rows(1, 2)] },
   );
-  assert.deepEqual(shown, [1, 2, 3, "|", 1, 2]);
+  assert.deepEqual(told.shown, [1, 2, 3, "|", null, 1, 2]);
 });
 
 test("another life between the state and the stream is noticed", () => {

@@ -13,7 +13,9 @@
  * `last` is the number of the newest event shown. An event with a number up to it was shown already, so that
  * whatever is read twice (a page and the stream, before and after a restart) is shown once. Numbers are the
  * rows' own and go on over restarts of the harness. A harness without a history counts from 1 in each life:
- * another `boot` then means that everything begins afresh, and so do numbers that have gone back.
+ * another `boot` then means that everything begins afresh. Where the history was replaced by an older one, the number
+ * is nobody's, or another event's, whose time (`ts`) is not the same: the server finds out, for both are given to it,
+ * and the stream then says so, begins afresh, and gives all that there is.
  * The stream re-reads by itself what this page was too slow for. Where the wanted rows are gone it says `reset`
  * and where it goes on: behind what is shown, and the gap is told, never passed over; before it, and all begins afresh.
  */
@@ -27,14 +29,14 @@ export const STEADY_MS = 5000; // live for so long, a loss is a new one and not 
  * @typedef {"connecting" | "replaying" | "opening" | "live" | "reconnecting" | "refused" | "gone"} Phase
  * @typedef {Record<string, any>} Snapshot of `status --json`, with `seq` and `boot`
  * @typedef {Record<string, any> & {seq: number | null}} LiveEvent
- * @typedef {{phase: Phase, last: number, target: number, boot: string | null, stored: boolean,
+ * @typedef {{phase: Phase, last: number, ts: number | null, target: number, boot: string | null, stored: boolean,
  *   known: boolean, attempt: number, liveAt: number, retryAt: number, lostAt: number, reason: string}} Connection
- *   `known`: something was shown before; `attempt`: losses since it was last steady; times in Unix ms
+ *   `ts`: when event `last` happened (null: not known); `known`: something was shown before; `attempt`: losses since it was last steady; times in Unix ms
  * @typedef {{type: "start"} | {type: "retry"} | {type: "state", snapshot: Snapshot} |
- *   {type: "page", events: LiveEvent[]} | {type: "snapshot", snapshot: Snapshot, now: number} |
+ *   {type: "page", events: LiveEvent[], reset?: boolean} | {type: "snapshot", snapshot: Snapshot, now: number} |
  *   {type: "events", events: LiveEvent[]} | {type: "changed", snapshot: Snapshot} |
  *   {type: "reset", since: number} | {type: "lost", reason: string, now: number} | {type: "refused" | "gone", reason: string}} Input
- * @typedef {{do: "ask_state"} | {do: "ask_page", since: number} | {do: "open", since: number} | {do: "close"} |
+ * @typedef {{do: "ask_state"} | {do: "ask_page" | "open", since: number, ts: number | null} | {do: "close"} |
  *   {do: "retry_in", seconds: number} | {do: "know", snapshot: Snapshot} | {do: "begin_afresh"} |
  *   {do: "show", events: LiveEvent[]} | {do: "gap", missing: number}} Effect
  * @typedef {[Connection, Effect[]]} Step
@@ -45,6 +47,7 @@ export function unconnected() {
   return {
     phase: "connecting",
     last: 0,
+    ts: null,
     target: 0,
     boot: null,
     stored: true,
@@ -66,7 +69,7 @@ export function step(was, input) {
     case "state":
       return was.phase === "connecting" ? replay(was, input.snapshot) : [was, []];
     case "page":
-      return was.phase === "replaying" ? page(was, input.events) : [was, []];
+      return was.phase === "replaying" ? page(was, input.events, input.reset === true) : [was, []];
     case "snapshot":
       return was.phase === "opening" ? live(was, input.snapshot, input.now) : [was, []];
     case "events":
@@ -101,15 +104,15 @@ function isOtherLife(was, snapshot) {
 
 /** @param {Connection} was @param {Snapshot} snapshot @returns {Step} */
 function replay(was, snapshot) {
-  const afresh = isOtherLife(was, snapshot) || (was.known && snapshot.seq < was.last);
+  const afresh = isOtherLife(was, snapshot);
   const known = was.known && !afresh;
-  const last = known ? was.last : Math.max(0, snapshot.seq - HISTORY_ROWS);
-  const now = { ...was, ...lifeOf(was, snapshot), known, last, target: snapshot.seq };
+  const place = known ? {} : { last: Math.max(0, snapshot.seq - HISTORY_ROWS), ts: null };
+  const now = { ...was, ...lifeOf(was, snapshot), known, ...place, target: snapshot.seq };
   /** @type {Effect[]} */
   const effects = [...(afresh ? [/** @type {Effect} */ ({ do: "begin_afresh" })] : []), { do: "know", snapshot }];
   // Without a history there are no pages: the stream gives what the harness still holds.
-  if (last >= snapshot.seq || snapshot.stored === false) return open(now, effects);
-  return [{ ...now, phase: "replaying" }, [...effects, { do: "ask_page", since: last }]];
+  if (now.last >= snapshot.seq || snapshot.stored === false) return open(now, effects);
+  return [{ ...now, phase: "replaying" }, [...effects, { do: "ask_page", since: now.last, ts: now.ts }]];
 }
 
 /** @param {Connection} was @param {Snapshot} snapshot */
@@ -118,18 +121,20 @@ function lifeOf(was, snapshot) {
   return { boot: snapshot.boot ?? was.boot, stored: snapshot.boot ? snapshot.stored !== false : was.stored };
 }
 
-/** @param {Connection} was @param {LiveEvent[]} events @returns {Step} */
-function page(was, events) {
+/** @param {Connection} was @param {LiveEvent[]} events @param {boolean} isReset @returns {Step} */
+function page(was, events, isReset) {
+  // They do not follow what is shown: why, and what is to be shown instead, the stream says.
+  if (isReset && was.known) return open(was, []);
   const [now, effects] = take(was, events);
   // A page of nothing: what the state counted was not written, or is swept away already.
   if (!events.length || now.last >= now.target)
-    return open({ ...now, last: Math.max(now.last, now.target) }, effects);
-  return [now, [...effects, { do: "ask_page", since: now.last }]];
+    return open(now.last < now.target ? { ...now, last: now.target, ts: null } : now, effects);
+  return [now, [...effects, { do: "ask_page", since: now.last, ts: now.ts }]];
 }
 
 /** @param {Connection} was @param {Effect[]} effects @returns {Step} */
 function open(was, effects) {
-  return [{ ...was, phase: "opening" }, [...effects, { do: "open", since: was.last }]];
+  return [{ ...was, phase: "opening" }, [...effects, { do: "open", since: was.last, ts: was.ts }]];
 }
 
 /** @param {Connection} was @param {Snapshot} snapshot @param {number} now @returns {Step} */
@@ -151,7 +156,7 @@ function take(was, events) {
   const effects = [];
   /** @type {LiveEvent[]} */
   let fresh = [];
-  let { last, known } = was;
+  let { last, ts, known } = was;
   for (const event of events) {
     // Without a number: a piece of what is being written, or a note of this connection's own.
     if (event.seq === null) fresh.push(event);
@@ -162,18 +167,18 @@ function take(was, events) {
         effects.push({ do: "gap", missing: event.seq - last - 1 });
       }
       fresh.push(event);
-      [last, known] = [event.seq, true];
+      [last, ts, known] = [event.seq, event.ts ?? null, true];
     }
   }
   if (fresh.length) effects.push({ do: "show", events: fresh });
-  return [{ ...was, last, known }, effects];
+  return [{ ...was, last, ts, known }, effects];
 }
 
 /** @param {Connection} was @param {number} since @returns {Step} */
 function reset(was, since) {
-  if (since < was.last) return [{ ...was, last: since, known: false }, [{ do: "begin_afresh" }]];
+  if (since < was.last) return [{ ...was, last: since, ts: null, known: false }, [{ do: "begin_afresh" }]];
   const missing = since - was.last;
-  return [{ ...was, last: since }, missing && was.known ? [{ do: "gap", missing }] : []];
+  return [{ ...was, last: since, ts: missing ? null : was.ts }, missing && was.known ? [{ do: "gap", missing }] : []];
 }
 
 /** @param {Connection} was @returns {Step} */

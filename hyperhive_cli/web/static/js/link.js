@@ -59,13 +59,14 @@ export class Link {
         this.ask("state", (snapshot) => ({ type: "state", snapshot }));
         break;
       case "ask_page":
-        this.ask(`events?since=${effect.since}&limit=${PAGE_ROWS}`, (found) => ({
+        this.ask(`events?${place(effect)}&limit=${PAGE_ROWS}`, (found) => ({
           type: "page",
           events: found.events,
+          reset: found.reset,
         }));
         break;
       case "open":
-        this.read(effect.since);
+        this.read(place(effect));
         break;
       case "close":
         clearTimeout(this.timer);
@@ -101,11 +102,11 @@ export class Link {
     }
   }
 
-  /** @param {number} since */
-  async read(since) {
+  /** @param {string} place */
+  async read(place) {
     const { signal } = this.abort;
     try {
-      const stream = await inTime(this.api.stream(`stream?since=${since}&partial=1`, signal));
+      const stream = await inTime(this.api.stream(`stream?${place}&partial=1`, signal));
       await this.readFrames(readerOf(stream), signal);
       throw new RequestError(0, "the server ended the stream");
     } catch (error) {
@@ -160,6 +161,11 @@ export class Link {
         now: Date.now(),
       });
   }
+}
+
+/** Name the newest event that is shown. @param {{since: number, ts: number | null}} effect @returns {string} */
+function place({ since, ts }) {
+  return ts === null ? `since=${since}` : `since=${since}&ts=${ts}`;
 }
 
 /** @param {ReadableStream<Uint8Array>} stream @returns {ReadableStreamDefaultReader<string>} */
