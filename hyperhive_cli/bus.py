@@ -140,6 +140,15 @@ class Bus:
         remark = self._remark(store, failure)
         self.publish(*remarks, *([] if remark is None else [remark]))
 
+    def holds(self, seq: int, ts: int | None) -> bool:
+        """Return whether the history holds the event that had this number at this time (`EventStore.holds`)."""
+        if self._store is None:
+            return seq == 0
+        try:
+            return self._store.holds(seq, ts, self.current_seq)
+        except StoreError:
+            return seq <= self.current_seq
+
     def attach(self, store: EventStore) -> None:
         """Go on with a history that could not be opened when this life began; what came until now is not in it.
 

@@ -1,7 +1,8 @@
 """`HiveFeed`: the events of one agent of the hive, or of many, merged by their time. Blocking.
 
 A follower goes by the numbers alone: after each notice, and every few seconds, it reads what is above the newest
-number that it has of each agent. So nothing is missed or shown twice, over restarts of the server too.
+number that it has of each agent. So nothing is missed or shown twice, over restarts of the server too. A hive that was
+restored to an earlier day gives numbers again: that event then has another time, or is not there.
 """
 
 import heapq
@@ -12,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hyperhive_cli.errors import StoreError
-from hyperhive_cli.events import BusEvent, Note
+from hyperhive_cli.events import BusEvent, Note, replaced_remark
 from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.address import fits, is_pattern, pattern_to_like
 from hyperhive_cli.hive.room import complaints, connect
@@ -40,11 +41,13 @@ class HiveFeed:
 
     def __init__(self, url: str, pattern: str, *, tick_s: float = POLL_S) -> None:
         self.last: dict[str, int] = {}
+        self._ts: dict[str, int | None] = {}  # when that event happened, Unix ms; None or missing: not known
         self._url = url
         self._pattern = pattern
         self._tick_s = tick_s
         self._connection: Connection | None = None
         self._polled = -math.inf
+        self._replaced: list[str] = []  # agents whose events are not those that were given
 
     @property
     def is_of_many(self) -> bool:
@@ -61,7 +64,8 @@ class HiveFeed:
 
     def newest(self, limit: int, kinds: Sequence[str] = ()) -> list[Told]:
         """Give the newest `limit` events, oldest first, and go on behind them."""
-        self.last = self._numbers()
+        for agent, seq, ts in self._ends():
+            self.go_to(agent, seq, ts)
         with complaints(self._url):
             rows = (
                 self._connected()
@@ -85,12 +89,20 @@ class HiveFeed:
 
     def stored(self, since: int = 0) -> Iterator[Told]:
         """Give what the hive holds after `since` (of each agent), page by page."""
-        self.last = dict.fromkeys(self._numbers(), since)
+        self.last, self._ts = dict.fromkeys(self._numbers(), since), {}
         while page := self._page(self.last):
             yield from self._taken(page)
 
+    def go_to(self, agent: str, last: int, ts: int | None) -> None:
+        """Go on behind this event of an agent, of this time (Unix ms; None: not known)."""
+        self.last[agent], self._ts[agent] = last, ts
+
     def follow(self) -> Iterator[Told | None]:
-        """Give what comes after the newest given, for ever; None is a tick in which nothing happened."""
+        """Give what comes after the newest given, for ever; None is a tick in which nothing happened.
+
+        Where the hive does not hold the newest given any more, a remark says so (`events`), and all that it holds of
+        that agent follows.
+        """
         while True:
             try:
                 yield from self._follow_once()
@@ -105,6 +117,10 @@ class HiveFeed:
         self._polled = -math.inf
         while True:
             behind = self._behind()
+            for name in self._replaced:
+                yield Told(name, replaced_remark(self.last[name], int(time.time() * 1000)))
+                self.go_to(name, 0, None)
+            self._replaced = []
             while page := self._page({name: self.last.setdefault(name, 0) for name in behind}):
                 yield from self._taken(page)
             yield None
@@ -114,9 +130,13 @@ class HiveFeed:
         if time.monotonic() - self._polled >= POLL_S:
             self._polled = time.monotonic()
             numbers = self._numbers()
-            for name, newest in numbers.items():  # one that stands behind us was restored: go on from where it is
-                self.last[name] = min(self.last.get(name, 0), newest)
-            return [name for name, newest in numbers.items() if newest > self.last[name]]
+            others = self._others()
+            self._replaced = [
+                name for name, newest in numbers.items() if self.last.get(name, 0) > newest or name in others
+            ]
+            return [
+                name for name, newest in numbers.items() if newest > self.last.setdefault(name, 0) or name in others
+            ]
         with complaints(self._url):
             notices = list(self._connected().notifies(timeout=self._tick_s, stop_after=1))
             notices += self._connected().notifies(timeout=0)
@@ -131,6 +151,33 @@ class HiveFeed:
                 .fetchall()
             )
         return {name: int(seq) for name, seq in rows}
+
+    def _ends(self) -> list[tuple[str, int, int | None]]:
+        """Give the number and the time of each agent's newest event."""
+        with complaints(self._url):
+            return (
+                self._connected()
+                .execute(
+                    """SELECT name, a.seq, e.ts FROM hyperhive.agent a
+                       LEFT JOIN hyperhive.event e ON e.agent = name AND e.seq = a.seq WHERE name LIKE %s""",
+                    (pattern_to_like(self._pattern),),
+                )
+                .fetchall()
+            )
+
+    def _others(self) -> set[str]:
+        """Name the agents of which the newest number given is another event's by now."""
+        with complaints(self._url):
+            rows = (
+                self._connected()
+                .execute(
+                    """SELECT f.name FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS f(name, last, ts)
+                       JOIN hyperhive.event e ON e.agent = f.name AND e.seq = f.last WHERE e.ts <> f.ts""",
+                    (list(self.last), list(self.last.values()), [self._ts.get(name) for name in self.last]),
+                )
+                .fetchall()
+            )
+        return {name for (name,) in rows}
 
     def _page(self, after: Mapping[str, int]) -> list[Told]:
         if not after:
@@ -155,7 +202,7 @@ class HiveFeed:
         for told in page:
             seq = told.record.seq or 0
             missing = seq - self.last.get(told.agent, 0) - 1
-            self.last[told.agent] = seq
+            self.go_to(told.agent, seq, told.record.ts)
             if missing > 0:  # numbers have no gaps but where the oldest were removed
                 text = f"{missing} events of {told.agent} are older than what the hive keeps"
                 yield Told(told.agent, BusEvent.make(None, told.record.ts, Note(text=text, level="warning")))

@@ -170,7 +170,7 @@ class Member:
         if found.is_new_home:
             self._bus.request_new_session()
             self._bus.note("the agent last ran on another machine: going on in a new session", "warning")
-        self._shipper.begin_at(found.shipped)
+        self._shipper.begin_at(found.shipped, found.shipped_ts)
         self._bus.know(is_standby=False)
         await self._take_back(found.seat)
         for message in await self._line.call(partial(tenancy.recover, seat=found.seat)):

@@ -177,4 +177,9 @@ HIVE: tuple[str, ...] = (
     UPDATE hyperhive.inbox SET uid = key, key = NULL WHERE key ~ '^[0-9a-f]{32}:[0-9]+$';
     ALTER TABLE hyperhive.inbox ADD UNIQUE (agent, uid);
     """,
+    r"""
+    -- When the event `shipped` happened, Unix ms: in a history that was restored or begun anew its number is another's.
+    ALTER TABLE hyperhive.agent ADD COLUMN shipped_ts bigint;
+    ALTER TABLE hyperhive.shipped ADD COLUMN shipped_ts bigint;
+    """,
 )

@@ -9,7 +9,7 @@ import trio
 
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.errors import StoreError
-from hyperhive_cli.events import BusEvent
+from hyperhive_cli.events import BusEvent, replaced_remark
 from hyperhive_cli.hive import tenancy
 from hyperhive_cli.hive.kin import Kin
 from hyperhive_cli.hive.line import Line
@@ -34,15 +34,22 @@ class Shipper:
         self._follow_from = 0
         self._after = 0  # the newest of our events that the hive has, in our numbers
         self._is_stored = True
+        self._remark: Row | None = None  # to be shipped first
         self._shipped = trio.Event()
 
-    def begin_at(self, shipped: int) -> None:
-        """Begin behind what the hive has of this folder's history, or where its numbers began anew."""
+    def begin_at(self, shipped: int, ts: int | None) -> None:
+        """Begin behind what the hive has of this folder's history; of another history at its start, after a remark.
+
+        `ts`: when the event `shipped` happened (Unix ms), None where the hive does not know it.
+        """
         self._after = shipped
         self._is_stored = bool(self._bus.snapshot()["stored"])
-        if not self._is_stored or shipped > self._bus.current_seq:
-            shipped = self._bus.first_seq if self._is_stored else 0
-        self._follow_from = shipped
+        is_held = self._bus.holds(shipped, ts)
+        self._follow_from = shipped if is_held else 0
+        self._remark = None
+        if self._is_stored and not is_held:
+            remark = replaced_remark(shipped, self._bus.now_ms())
+            self._remark = (0, remark.ts, remark.event.kind, remark.payload)
 
     async def run(self, seat: Seat) -> None:
         """Ship what there is and what comes, until the bus is closed. Raises FencedError."""
@@ -66,9 +73,12 @@ class Shipper:
 
     async def _ship(self, seat: Seat, records: list[BusEvent]) -> None:
         rows: list[Row] = [(r.seq, r.ts, r.event.kind, r.payload) for r in records if r.seq is not None]
+        if self._remark is not None:
+            rows.insert(0, self._remark)
         for batch in batches(rows):
             numbered = self._numbered(batch)
             ended = await self._insist(partial(tenancy.append, seat=seat, rows=numbered, after=self._after))
+            self._remark = None
             if ended is None:  # an answer was lost: the hive has these already
                 self._after = self._follow_from = await self._insist(partial(tenancy.shipped_upto, seat=seat))
                 raise _BehindError

@@ -63,6 +63,7 @@ class Claim(NamedTuple):
     is_new_home: bool = False
     shipped: int = 0  # the newest of this folder's events that the hive has
     last_turn: int = 0  # the highest number of a turn that the hive knows
+    shipped_ts: int | None = None  # when the event `shipped` happened, Unix ms; None: not known
 
 
 class Backlog(NamedTuple):
@@ -87,52 +88,55 @@ def claim(connection: "Connection", agent: str, owner: str, origin: str, *, last
         connection.execute("INSERT INTO hyperhive.agent(name) VALUES (%(agent)s) ON CONFLICT DO NOTHING", values)
         connection.execute("INSERT INTO hyperhive.machine(name) VALUES (%(owner)s) ON CONFLICT DO NOTHING", values)
         before = connection.execute(
-            """SELECT owner, origin, shipped, until < clock_timestamp() OR owner IS NULL,
+            """SELECT owner, origin, shipped, shipped_ts, until < clock_timestamp() OR owner IS NULL,
                    wanted,
                    (SELECT draining FROM hyperhive.machine WHERE name = %(owner)s)
                FROM hyperhive.agent WHERE name = %(agent)s FOR UPDATE""",
             values,
         ).fetchone()
         assert before is not None  # noqa: S101 - it was put there, and nobody deletes agents
-        holder, old_origin, shipped, is_free, wanted, draining = before
+        holder, old_origin, shipped, shipped_ts, is_free, wanted, draining = before
         if not is_free and old_origin != origin:
             return Claim(None, f"is run by {holder}")
         if wanted is not None and wanted != owner:
             return Claim(None, f"shall run on {wanted} alone")
         if draining:
             return Claim(None, f"may not run on {owner}, which is being drained")
-        _keep_shipped(connection, agent, old_origin, origin, shipped)
+        _keep_shipped(connection, agent, old_origin, origin, shipped, shipped_ts)
         row = connection.execute(
             """UPDATE hyperhive.agent SET owner = %(owner)s, origin = %(origin)s, epoch = epoch + 1,
                    until = clock_timestamp() + make_interval(secs => %(lease)s),
                    last_message = greatest(last_message, %(last)s),
-                   shipped = coalesce((SELECT shipped FROM hyperhive.shipped s
-                                       WHERE s.agent = %(agent)s AND s.origin = %(origin)s), 0)
+                   (shipped, shipped_ts) = (SELECT s.shipped, s.shipped_ts FROM hyperhive.shipped s
+                                            WHERE s.agent = %(agent)s AND s.origin = %(origin)s)
                WHERE name = %(agent)s
-               RETURNING epoch, shipped,
+               RETURNING epoch, shipped, shipped_ts,
                    (SELECT coalesce(max(turn_id), 0) FROM hyperhive.turn WHERE agent = %(agent)s)""",
             values,
         ).fetchone()
         assert row is not None  # noqa: S101 - the row is locked
-        epoch, now_shipped, last_turn = row
+        epoch, now_shipped, now_shipped_ts, last_turn = row
         connection.execute(  # nobody is left to take it back: this life finds out by itself
             """UPDATE hyperhive.account SET status = 'online', changed = clock_timestamp()
                WHERE agent = %(agent)s AND status <> 'online' AND until_unix IS NULL""",
             values,
         )
     seat = Seat(agent, owner, origin, epoch)
-    return Claim(seat, None, old_origin not in {None, origin}, now_shipped, last_turn)
+    return Claim(seat, None, old_origin not in {None, origin}, now_shipped, last_turn, now_shipped_ts)
 
 
-def _keep_shipped(connection: "Connection", agent: str, origin: str | None, new_origin: str, shipped: int) -> None:
+def _keep_shipped(
+    connection: "Connection", agent: str, origin: str | None, new_origin: str, shipped: int, shipped_ts: int | None
+) -> None:
     """Keep how far the history of the folder before has come, for the day when the agent runs there again.
 
     That may be less than what was kept before: a history that was lost begins anew, with small numbers.
     """
-    put = "INSERT INTO hyperhive.shipped(agent, origin, shipped) VALUES (%s, %s, %s) ON CONFLICT (agent, origin)"
+    put = "INSERT INTO hyperhive.shipped(agent, origin, shipped, shipped_ts) VALUES (%s, %s, %s, %s)"
+    update = "ON CONFLICT (agent, origin) DO UPDATE SET shipped = excluded.shipped, shipped_ts = excluded.shipped_ts"
     if origin is not None:
-        connection.execute(f"{put} DO UPDATE SET shipped = excluded.shipped".encode(), (agent, origin, shipped))
-    connection.execute(f"{put} DO NOTHING".encode(), (agent, new_origin, 0))
+        connection.execute(f"{put} {update}".encode(), (agent, origin, shipped, shipped_ts))
+    connection.execute(f"{put} ON CONFLICT (agent, origin) DO NOTHING".encode(), (agent, new_origin, 0, None))
 
 
 def recover(connection: "Connection", seat: Seat, *, own: bool = False) -> list[Message]:
@@ -284,7 +288,8 @@ def append(connection: "Connection", seat: Seat, rows: Sequence[Row], after: int
     row = connection.execute(
         """
         WITH owned AS (
-            UPDATE hyperhive.agent SET seq = seq + %(count)s, shipped = %(last)s
+            UPDATE hyperhive.agent SET seq = seq + %(count)s, shipped = %(last)s,
+                shipped_ts = CASE WHEN shipped = %(last)s THEN shipped_ts ELSE %(last_ts)s END
             WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s AND shipped = %(after)s
             RETURNING name, seq
         ), kept AS (
@@ -304,6 +309,7 @@ def append(connection: "Connection", seat: Seat, rows: Sequence[Row], after: int
             "after": after,
             "count": len(rows),
             "last": rows[-1][0],
+            "last_ts": rows[-1][1],
             "ts": [row[1] for row in rows],
             "kinds": [clean(row[2]) for row in rows],
             "bodies": [clean_bytes(row[3]) for row in rows],

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -15,6 +16,7 @@ from anyio.to_thread import run_sync
 
 from hyperhive_cli.account import EndedTurn
 from hyperhive_cli.errors import HyperhiveError, RefusedError, StoreError, UnknownError
+from hyperhive_cli.events import BusEvent, is_replaced_remark
 from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.address import shown_url
 from hyperhive_cli.hive.feed import HiveFeed, Told
@@ -253,32 +255,39 @@ class HiveChannel(Channel):
     async def follow(self) -> None:
         """Follow the hive, over its restarts."""
         view, name = self._agent.view, self._agent.name
-        self._place.last = int((await self._agent.state())["seq"])
+        state = await self._agent.state()
+        self._place.move(int(state["seq"]), state["last_event"] and state["last_event"]["ts"])
         self.ready.set()
         while True:
             feed = HiveFeed(view.url, name, tick_s=TICK_S)
-            feed.last[name] = self.last
+            feed.go_to(name, self.last, self._place.ts)
             events = feed.follow()
             try:
                 with suppress(HyperhiveError):  # a look says it
                     while True:
-                        lines = await run_sync(_take, events, limiter=view.followed)
-                        if feed.last[name] < self.last:  # the hive was restored to an earlier day
-                            self._begin_anew()
-                            self._place.last = 0 if lines else feed.last[name]
-                        self._publish(lines)
+                        records = await run_sync(_take, events, limiter=view.followed)
+                        for is_remark, found in groupby(records, is_replaced_remark):
+                            self._take_in([record.to_json() for record in found], is_remark=is_remark)
             finally:
                 feed.close()
             await anyio.sleep(AGAIN_S)
 
+    def _take_in(self, lines: list[bytes], *, is_remark: bool) -> None:
+        """Publish events; begin anew at the remark that the hive holds others by now."""
+        if is_remark:
+            self._place.move(0)
+            self._begin_anew(lines[-1])
+        else:
+            self._publish(lines)
 
-def _take(events: Iterator[Told | None]) -> list[bytes]:
-    """Wait for the next events, a tick at most, and give their JSON texts."""
-    lines: list[bytes] = []
+
+def _take(events: Iterator[Told | None]) -> list[BusEvent]:
+    """Wait for the next events, a tick at most."""
+    records: list[BusEvent] = []
     for told in events:
         if told is None:
             break
-        lines.append(told.record.to_json())
-        if len(lines) == BATCH_EVENTS:
+        records.append(told.record)
+        if len(records) == BATCH_EVENTS:
             break
-    return lines
+    return records

@@ -1,0 +1,155 @@
+"""Histories that are replaced by older ones: an agent's, which is shipped to the hive, and the hive's own."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from hyperhive_cli.events import is_replaced_remark
+from hyperhive_cli.hive import feed as feeds
+from hyperhive_cli.hive.feed import HiveFeed, Told
+from tests.conftest import wait_until
+from tests.harness import TEXT, Event, of_kind
+from tests.hive.conftest import Database
+from tests.hive.machines import Machine
+from tests.hive.test_feed import Writer, take
+from tests.hive.test_web import panel
+
+NAME = "hyperhive-events.sqlite"
+REPLACED = "the history was replaced by an older one"
+
+
+def run(machine: Machine, body: str, **variables: str) -> None:
+    words = ["run", "--claude", str(machine.fake.path), "--machine", machine.name, "--drain", "--message", body]
+    done = machine.call("bee", *words, **variables)
+    assert done.status == 0, done.stderr
+
+
+def shipped(database: Database) -> list[Event]:
+    """Return the agent's events as the hive has them, in order."""
+    rows = database.rows("SELECT seq, ts, kind, body FROM hyperhive.event WHERE agent = 'bee' ORDER BY seq")
+    assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
+    return [{"ts": ts, "kind": kind, **json.loads(body)} for _, ts, kind, body in rows]
+
+
+def own(machine: Machine) -> list[Event]:
+    """Return the events of the machine's own history."""
+    found = machine.call("bee", "tail", "--no-follow", "--json", "--since", "0", HYPERHIVE_HIVE="").json_lines()
+    return [{name: value for name, value in event.items() if name != "seq"} for event in found]
+
+
+def split(events: list[Event]) -> tuple[list[Event], list[Event]]:
+    """Part the events at the remark, of which there is one."""
+    (at,) = (at for at, event in enumerate(events) if REPLACED in str(event.get("text")))
+    return events[:at], events[at + 1 :]
+
+
+@pytest.mark.parametrize("alone", [0, 3], ids=["behind the number that the hive has", "beyond it"])
+def test_a_restored_history_is_shipped_from_its_start_and_said_to_be_another(database: Database, alone: int) -> None:
+    """Turns that run while no hive is named pass the number of the newest event that the hive has."""
+    with database.machines("a", runs=TEXT) as (a,):
+        run(a, "one")
+        history = a.state_dir("bee") / NAME
+        copy = Path(shutil.copy(history, a.folder / "backup"))
+        run(a, "two")
+        before = own(a)
+        assert shipped(database) == before
+        shutil.copy(copy, history)
+        for number in range(alone):
+            run(a, f"alone {number}", HYPERHIVE_HIVE="")
+        assert (len(own(a)) > len(before)) == (alone > 0)
+        run(a, "three")
+        was, now = split(shipped(database))
+        assert (was, now) == (before, own(a))
+        bodies = [event["body"] for event in of_kind(now, "turn_start")]
+        assert bodies == ["one", *(f"alone {number}" for number in range(alone)), "three"]
+        run(a, "four")  # which is shipped behind them, and nothing else
+        was, now = split(shipped(database))
+        assert (was, now) == (before, own(a))
+
+
+def test_a_history_that_was_begun_anew_is_shipped_from_its_start(database: Database) -> None:
+    with database.machines("a", runs=TEXT) as (a,):
+        run(a, "one")
+        before = own(a)
+        (a.state_dir("bee") / NAME).unlink()
+        run(a, "two")
+        assert split(shipped(database)) == (before, own(a))
+
+
+def test_an_agent_that_comes_back_to_a_folder_goes_on_behind_what_the_hive_has_of_it(database: Database) -> None:
+    with database.machines("a", "b", runs=TEXT) as (a, b):
+        for machine, body in ((a, "one"), (b, "two"), (a, "three")):
+            run(machine, body)
+        assert [event["body"] for event in of_kind(shipped(database), "turn_start")] == ["one", "two", "three"]
+        assert REPLACED not in json.dumps(shipped(database))
+
+
+@contextmanager
+def restored(database: Database) -> Iterator[None]:
+    """Let the hive be as it was before the block."""
+    copy = f"{database.name}_copy"
+    database.server.execute("postgres", f"CREATE DATABASE {copy} TEMPLATE {database.name}")
+    yield
+    database.server.execute("postgres", f"DROP DATABASE {database.name} WITH (FORCE)")
+    database.server.execute("postgres", f"ALTER DATABASE {copy} RENAME TO {database.name}")
+
+
+def write(database: Database, count: int, ts: int, last: int = 0) -> None:
+    with database.connect() as connection:
+        writer = Writer(connection, "bee")
+        writer.last = last
+        writer.write(count, ts=ts)
+
+
+def words(told: list[Told]) -> list[tuple[int | None, int]]:
+    """Return number and time of events; of the feed's own remark its number and 0."""
+    return [(one.record.seq, 0 if is_replaced_remark(one.record) else one.record.ts) for one in told]
+
+
+@pytest.mark.parametrize("more", [1, 6], ids=["behind the number it has", "beyond it"])
+def test_a_hive_that_was_restored_to_an_earlier_day_is_followed_from_its_start(database: Database, more: int) -> None:
+    write(database, 3, ts=100)
+    with restored(database):
+        write(database, 4, ts=110, last=3)
+        feed = HiveFeed(database.url, "b*", tick_s=0.05)
+        feed.newest(0)
+        events = feed.follow()
+        assert next(events) is None
+        feed.close()
+    write(database, more, ts=200, last=3)
+    expected = [(None, 0), *((seq, 100) for seq in range(1, 4)), *((seq, 200) for seq in range(4, 4 + more))]
+    assert words(take(feed, len(expected))) == expected
+    feed.close()
+
+
+def test_a_panel_of_a_restored_hive_shows_it_from_its_start(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "POLL_S", 0.2)
+    with database.machines("a") as (a,):
+        write(database, 3, ts=100)
+        with restored(database):
+            write(database, 4, ts=110, last=3)
+            site_block = panel(a)
+            site = site_block.__enter__()
+            wait_until(lambda: site.get("/api/agents"))
+            stream_block = site.stream("since=5&ts=110", path="/agents/bee/api/stream")
+            stream = stream_block.__enter__()
+            stream.named("snapshot")
+            assert stream.numbers(2) == [6, 7]
+        write(database, 6, ts=200, last=3)
+        while (told := stream.next()).event != "reset":
+            assert told.event == "state"
+        assert REPLACED in stream.next().data["text"]
+        assert stream.numbers(9) == list(range(1, 10))
+        with site.stream("since=7&ts=110", path="/agents/bee/api/stream") as other:
+            other.named("snapshot")
+            assert other.named("reset").data == {"since": 0}
+            assert REPLACED in other.next().data["text"]
+            assert other.numbers(9) == list(range(1, 10))
+        stream_block.__exit__(None, None, None)
+        site_block.__exit__(None, None, None)
