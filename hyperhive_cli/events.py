@@ -289,9 +289,14 @@ class BusEvent:
         return splice(self.seq, self.ts, self.event.kind, self.payload)
 
 
+def replaced_words(last: int) -> str:
+    """Return what is to be said of a history that does not hold event `last`, which was seen in it."""
+    return f"the history was replaced by an older one (event {last} is not in it)"
+
+
 def replaced_remark(last: int, now_ms: int) -> BusEvent:
     """Return a feed's own note that its history does not hold event `last`; it goes on behind `since`, the start."""
-    text = f"the history was replaced by an older one (event {last} is not in it): going on from its start"
+    text = f"{replaced_words(last)}: going on from its start"
     return BusEvent.make(None, now_ms, Note(text=text, level="warning", extra={"since": 0}))
 
 

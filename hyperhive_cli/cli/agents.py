@@ -1,11 +1,9 @@
 """`hyperhive agents`."""
 
-import json
 import os
-import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -22,9 +20,9 @@ from hyperhive_cli.cli.invocation import (
     pass_invocation,
     print_json,
     print_lines,
-    stop_without_reader,
 )
 from hyperhive_cli.cli.status import observed_status
+from hyperhive_cli.cli.watching import draw, is_drawn, lasting, looks
 from hyperhive_cli.errors import StoreError, UsageError
 from hyperhive_cli.render.panel import agents_to_lines
 from hyperhive_cli.settings import AgentPaths, check_agent_name, default_agents_home, paths_by_name
@@ -32,11 +30,8 @@ from hyperhive_cli.store.folder import find_agents
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.removal import check_agent, remove_agent, rename_agent
 
-REDRAW_S = 1.0
 Look = Callable[[], list[dict[str, Any]]]
 LIMIT_S = 0.3  # for one harness that is stopped or stuck: the others must not wait for it
-# Nothing that would have to be undone: whatever ends the program leaves the terminal in order.
-CLEAR, HOME, REST_OF_LINE, REST_OF_SCREEN = "\x1b[H\x1b[2J", "\x1b[H", "\x1b[K", "\x1b[J"
 
 
 @click.group(invoke_without_command=True)
@@ -71,8 +66,8 @@ def agents(
         _print(look(), as_json=as_json)
     elif as_json:
         _watch_json(look)
-    elif sys.stdout.isatty() and not is_plain():
-        _watch_terminal(look)
+    elif is_drawn():
+        draw(map(_lines, looks(look)))
     else:
         _watch_pipe(look)
 
@@ -179,45 +174,21 @@ def _print(found: list[dict[str, Any]], *, as_json: bool) -> None:
         print_lines(_lines(found))
 
 
-def _lasting(agent: dict[str, Any]) -> dict[str, Any]:
-    """Give what the hive says of an agent, without what changes with time alone."""
-    return {name: value for name, value in (agent.get("hive") or {}).items() if not name.endswith("_s")}
-
-
 def _watch_json(look: Look) -> None:
     """Print each agent, and then again whenever more has changed than the ages of things."""
     shown: dict[str, str] = {}
-    for found in _looks(look):
+    for found in looks(look):
         for agent in found:
-            facts = json.dumps(agent | {"last_event": (agent["last_event"] or {}).get("seq"), "hive": _lasting(agent)})
+            facts = lasting(agent)
             if shown.get(agent["agent"]) != facts:
                 shown[agent["agent"]] = facts
                 print_json(agent)
-        sys.stdout.flush()
 
 
 def _watch_pipe(look: Look) -> None:
     shown: list[str] = []
-    for found in _looks(look):
+    for found in looks(look):
         lines = agents_to_lines(found, None, columns(), plain=is_plain())
         if lines != shown:
             print_lines([*([""] if shown else []), *lines])
-            sys.stdout.flush()
             shown = lines
-
-
-def _watch_terminal(look: Look) -> None:
-    click.echo(CLEAR, nl=False)
-    for found in _looks(look):
-        rows = max(1, shutil.get_terminal_size().lines - 1)
-        click.echo(HOME, nl=False)
-        print_lines(f"{line}{REST_OF_LINE}" for line in _lines(found)[:rows])
-        click.echo(REST_OF_SCREEN, nl=False)
-        sys.stdout.flush()
-
-
-def _looks(look: Look) -> Iterator[list[dict[str, Any]]]:
-    while True:
-        yield look()
-        stop_without_reader()
-        time.sleep(REDRAW_S)

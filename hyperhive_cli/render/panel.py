@@ -34,6 +34,7 @@ def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False)
         ("agent", [(found["agent"], "head")]),
         ("harness", [(running, "fine" if found["running"] else "quiet")]),
         *(("problem", [(f"{problem} (hyperhive doctor)", "bad")]) for problem in found["problems"]),
+        *([("history", [(found["replaced"], "warn")])] if found.get("replaced") else []),
         *_present(found, now),
         ("model", [(found["model"], "")]),
         ("session", [(found["session_id"] or "none yet", "")]),

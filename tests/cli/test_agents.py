@@ -87,7 +87,7 @@ def test_a_place_that_is_no_folder_is_an_error(hive: Hive, home: Path) -> None:
 def test_watched_in_a_pipe_it_says_what_changes(
     two: dict[str, Hive], hive: Hive, home: Path, fake_claude: FakeClaude
 ) -> None:
-    hive.constants = {"cli.agents.REDRAW_S": 0.1}
+    hive.constants = {"cli.watching.REDRAW_S": 0.1}
     with (
         hive.start("agents", "--home", str(home), "--watch") as plain,
         hive.start("agents", "--home", str(home), "--watch", "--json") as lines,

@@ -1,6 +1,7 @@
 """Commands that follow an agent whose history is replaced by an older one: they say so, and show it from its start."""
 
 import shutil
+import signal
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,4 +89,43 @@ def test_tail_for_people_says_it_in_words(hive: Hive, fake_claude: FakeClaude) -
         run(hive, "two")
         wait_until(lambda: REPLACED in "".join(program.stdout))
         wait_until(lambda: "two" in "".join(program.stdout).partition(REPLACED)[2])
+        assert program.interrupt() == 130
+
+
+def test_status_says_it_while_it_is_watched(hive: Hive, fake_claude: FakeClaude, tmp_path: Path) -> None:
+    hive.constants = {"cli.watching.REDRAW_S": 0.05}
+    fake_claude.script(TEXT)
+    run(hive, "one")
+    copy = Path(shutil.copy(hive.state_dir / NAME, tmp_path / "backup"))
+    run(hive, "two")
+    newest = stored(hive)[-1]["seq"]
+    with hive.start("status", "--watch", "--json") as program, hive.start("status", "--watch") as plain:
+        program.wait_for(lambda found: found["seq"] == newest and found["replaced"] is None)
+        wait_until(lambda: any(line.startswith("state in") for line in plain.stdout))
+        shutil.copy(copy, hive.state_dir / NAME)
+        said = f"{REPLACED} (event {newest} is not in it)"
+        program.wait_for(lambda found: found["replaced"] == said and found["seq"] < newest)
+        wait_until(lambda: any(line.split(maxsplit=1) == ["history", said] for line in plain.stdout))
+        run(hive, "three", "four")
+        program.wait_for(lambda found: found["replaced"] == said and found["seq"] > newest)
+        for one in (program, plain):
+            assert one.interrupt() == 130
+            assert "".join(one.stderr) == ""
+    assert [found["seq"] for found in program.events()].count(newest) == 1  # nothing is said twice
+
+
+def test_status_says_it_of_a_new_history_that_has_passed_the_number_between_two_looks(
+    hive: Hive, fake_claude: FakeClaude
+) -> None:
+    hive.constants = {"cli.watching.REDRAW_S": 0.05}
+    fake_claude.script(TEXT)
+    run(hive, "one")
+    with hive.start("status", "--watch", "--json") as program:
+        newest = program.wait_for(lambda found: found["last_event"])["seq"]
+        program.send(signal.SIGSTOP)
+        (hive.state_dir / NAME).unlink()
+        run(hive, "two", "three")
+        program.send(signal.SIGCONT)
+        found = program.wait_for(lambda found: found["replaced"])
+        assert (found["seq"] > newest, f"event {newest} " in found["replaced"]) == (True, True)
         assert program.interrupt() == 130

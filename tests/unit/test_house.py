@@ -66,7 +66,7 @@ FLOORS = {
         cli.demo cli.doctor cli.export cli.fleet_tail cli.hive cli.host cli.inbox cli.invocation cli.limits cli.login
         cli.main cli.model cli.progress cli.rights cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status
         cli.streams
-        cli.tail cli.web
+        cli.tail cli.watching cli.web
     """,
     7: "__main__",
 }

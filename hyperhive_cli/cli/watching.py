@@ -1,0 +1,47 @@
+"""Looking again and again, for `agents --watch` and `status --watch`: on a terminal in place, else what has changed."""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from hyperhive_cli.cli.invocation import is_plain, print_lines, stop_without_reader
+
+T = TypeVar("T")
+REDRAW_S = 1.0
+# Nothing that would have to be undone: whatever ends the program leaves the terminal in order.
+CLEAR, HOME, REST_OF_LINE, REST_OF_SCREEN = "\x1b[H\x1b[2J", "\x1b[H", "\x1b[K", "\x1b[J"
+
+
+def is_drawn() -> bool:
+    """Return whether stdout is a terminal on which a picture can stay in its place."""
+    return sys.stdout.isatty() and not is_plain()
+
+
+def looks(look: Callable[[], T]) -> Iterator[T]:
+    """Look each second, until the reader of stdout has gone."""
+    while True:
+        yield look()
+        sys.stdout.flush()
+        stop_without_reader()
+        time.sleep(REDRAW_S)
+
+
+def draw(pictures: Iterable[Iterable[str]]) -> None:
+    """Draw each picture, in lines, over the one before."""
+    click.echo(CLEAR, nl=False)
+    for lines in pictures:
+        rows = max(1, shutil.get_terminal_size().lines - 1)
+        click.echo(HOME, nl=False)
+        print_lines(f"{line}{REST_OF_LINE}" for line in list(lines)[:rows])
+        click.echo(REST_OF_SCREEN, nl=False)
+
+
+def lasting(agent: Mapping[str, Any]) -> str:
+    """Return what is known of an agent as text, without what changes with time alone."""
+    hive = {name: value for name, value in (agent.get("hive") or {}).items() if not name.endswith("_s")}
+    return json.dumps({**agent, "last_event": (agent["last_event"] or {}).get("seq"), "hive": hive})
