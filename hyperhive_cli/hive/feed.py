@@ -130,12 +130,11 @@ class HiveFeed:
         if time.monotonic() - self._polled >= POLL_S:
             self._polled = time.monotonic()
             numbers = self._numbers()
-            others = self._others()
-            self._replaced = [
-                name for name, newest in numbers.items() if self.last.get(name, 0) > newest or name in others
-            ]
+            self._replaced = self._find_replaced(numbers)
             return [
-                name for name, newest in numbers.items() if newest > self.last.setdefault(name, 0) or name in others
+                name
+                for name, newest in numbers.items()
+                if newest > self.last.setdefault(name, 0) or name in self._replaced
             ]
         with complaints(self._url):
             notices = list(self._connected().notifies(timeout=self._tick_s, stop_after=1))
@@ -164,6 +163,17 @@ class HiveFeed:
                 )
                 .fetchall()
             )
+
+    def _find_replaced(self, numbers: Mapping[str, int]) -> list[str]:
+        """Name the agents of which the hive does not hold the newest event given, or asked from, any more."""
+        others = self._others()
+        for name, newest in numbers.items():
+            if self.last.get(name, 0) > newest:
+                if self.is_of_many and self._ts.get(name) is None:
+                    self.last[name] = newest  # one number was given for all of them
+                else:
+                    others.add(name)
+        return [name for name in numbers if name in others]
 
     def _others(self) -> set[str]:
         """Name the agents of which the newest number given is another event's by now."""

@@ -2,14 +2,14 @@
 
 import json
 import shutil
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from hyperhive_cli.events import is_replaced_remark
-from hyperhive_cli.hive import feed as feeds
 from hyperhive_cli.hive.feed import HiveFeed, Told
 from tests.conftest import wait_until
 from tests.harness import TEXT, Event, of_kind
@@ -126,19 +126,48 @@ def test_a_hive_that_was_restored_to_an_earlier_day_is_followed_from_its_start(d
     feed.close()
 
 
-def test_a_panel_of_a_restored_hive_shows_it_from_its_start(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(feeds, "POLL_S", 0.2)
-    with database.machines("a") as (a,):
+def test_a_number_from_beyond_what_one_of_many_agents_has_is_no_other_history(database: Database) -> None:
+    """It is the number of all of them, and each counts for itself."""
+    with database.connect() as connection:
+        few, many = Writer(connection, "few"), Writer(connection, "many")
+        few.write(2)
+        many.write(9)
+        feed = HiveFeed(database.url, "*", tick_s=0.05)
+        assert [(one.agent, one.record.seq) for one in feed.stored(5)] == [("many", seq) for seq in range(6, 10)]
+        events = feed.follow()
+        assert next(events) is None
+        few.write(1)
+        assert [(one.agent, one.record.seq) for one in take(feed, 1)] == [("few", 3)]
+        feed.close()
+    alone = HiveFeed(database.url, "few", tick_s=0.05)
+    assert list(alone.stored(5)) == []
+    assert [one.record.seq for one in take(alone, 4)] == [None, 1, 2, 3]
+    alone.close()
+
+
+def test_status_of_a_restored_hive_says_it_while_it_is_watched(database: Database) -> None:
+    with database.machines("a") as (a,), ExitStack() as stack:
+        a.constants = {"cli.watching.REDRAW_S": 0.05}
         write(database, 3, ts=100)
         with restored(database):
             write(database, 4, ts=110, last=3)
-            site_block = panel(a)
-            site = site_block.__enter__()
+            program = stack.enter_context(a.start("bee", "-a", "bee", "status", "--watch", "--json"))
+            program.wait_for(lambda found: found["seq"] == 7 and found["replaced"] is None)
+            program.send(signal.SIGSTOP)
+        write(database, 6, ts=200, last=3)
+        program.send(signal.SIGCONT)
+        found = program.wait_for(lambda found: found["replaced"])
+        assert (found["seq"], found["replaced"]) == (9, f"{REPLACED} (event 7 is not in it)")
+
+
+def test_a_panel_of_a_restored_hive_shows_it_from_its_start(database: Database) -> None:
+    with database.machines("a") as (a,), ExitStack() as stack:
+        write(database, 3, ts=100)
+        with restored(database):
+            write(database, 4, ts=110, last=3)
+            site = stack.enter_context(panel(a))
             wait_until(lambda: site.get("/api/agents"))
-            stream_block = site.stream("since=5&ts=110", path="/agents/bee/api/stream")
-            stream = stream_block.__enter__()
+            stream = stack.enter_context(site.stream("since=5&ts=110", path="/agents/bee/api/stream"))
             stream.named("snapshot")
             assert stream.numbers(2) == [6, 7]
         write(database, 6, ts=200, last=3)
@@ -151,5 +180,3 @@ def test_a_panel_of_a_restored_hive_shows_it_from_its_start(
             assert other.named("reset").data == {"since": 0}
             assert REPLACED in other.next().data["text"]
             assert other.numbers(9) == list(range(1, 10))
-        stream_block.__exit__(None, None, None)
-        site_block.__exit__(None, None, None)
