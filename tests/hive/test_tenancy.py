@@ -198,6 +198,23 @@ def test_a_history_that_was_begun_anew_is_shipped_once(database: Database) -> No
         assert tenancy.claim(a, "bee", "a", "here").shipped == 2
 
 
+def test_the_hive_knows_the_event_up_to_which_it_has_a_history_by_its_time(database: Database) -> None:
+    with database.connect() as connection:
+        claim = tenancy.claim(connection, "bee", "a", "folder of a")
+        assert claim.seat is not None
+        assert (claim.shipped, claim.shipped_ts) == (0, None)
+        assert tenancy.append(connection, claim.seat, rows(1, 5), 0) == 5
+        # A life without a history ships under the number that is there: its own count from 1.
+        assert tenancy.append(connection, claim.seat, [(5, 9_999, "note", b"{}")], 5) == 6
+        tenancy.release(connection, claim.seat)
+        other = tenancy.claim(connection, "bee", "b", "folder of b")
+        assert other.seat is not None
+        assert (other.shipped, other.shipped_ts) == (0, None)
+        tenancy.release(connection, other.seat)
+        again = tenancy.claim(connection, "bee", "a", "folder of a")
+        assert (again.shipped, again.shipped_ts) == (5, 1_005)
+
+
 def test_no_turn_is_kept_for_a_machine_that_is_taken_over_meanwhile(database: Database) -> None:
     with database.connect() as a, database.connect() as b:
         seat = seat_of(a, "a")

@@ -1,12 +1,15 @@
 """The feed of a real gateway whose agent's history is replaced by an older one."""
 
+import fcntl
 import shutil
 from pathlib import Path
 
 import pytest
 
 from hyperhive_cli.events import BusEvent, Note
+from hyperhive_cli.settings import LOCK_NAME
 from hyperhive_cli.store.events import open_event_store
+from tests.conftest import wait_until
 from tests.web.site import Site, Stream, telling
 
 EVENTS = "hyperhive-events.sqlite"
@@ -55,6 +58,17 @@ def texts(stream: Stream, count: int) -> list[str]:
             assert told.id == told.data["seq"]
             found.append(told.data["text"])
     return found
+
+
+def await_looks(site: Site) -> None:
+    """Wait until the gateway has looked at the files a few times more."""
+    count = Path(f"/proc/{site.program.pid}/io")
+
+    def reads() -> int:
+        return int(count.read_text().partition("syscr: ")[2].split()[0])
+
+    before = reads()
+    wait_until(lambda: reads() > before + 100)
 
 
 FIVE = [f"{seq} of 100" for seq in range(1, 6)]
@@ -143,3 +157,17 @@ def test_a_history_that_was_moved_away_is_missed_when_a_new_one_is_there(site: S
             harness.note("1 now")
             check_replaced(stream, 9)
             assert texts(stream, 1) == ["1 now"]
+
+
+def test_events_that_a_harness_could_not_write_yet_are_no_other_history(site: Site, state_dir: Path) -> None:
+    """It has shown them, and holds its lock: it writes them when it can, at its end if not before."""
+    write(state_dir, 1, 9, ts=100)
+    with site.stream("since=8&ts=100") as stream, (state_dir / LOCK_NAME).open("w") as lock:
+        stream.named("snapshot")
+        assert texts(stream, 1) == ["9 of 100"]
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        remove(state_dir)
+        write(state_dir, 1, 7, ts=100)
+        await_looks(site)
+        write(state_dir, 8, 10, ts=100)
+        assert texts(stream, 1) == ["10 of 100"]
