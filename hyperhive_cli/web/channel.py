@@ -12,7 +12,7 @@ import anyio
 from hyperhive_cli.control.place import Place
 from hyperhive_cli.ring import Ring
 from hyperhive_cli.web.history import Page
-from hyperhive_cli.web.sse import HEARTBEAT, Frame, line_to_frame
+from hyperhive_cli.web.sse import HEARTBEAT, Frame, line_to_frame, line_to_ts
 
 RING_EVENTS = 1_000  # that a browser may lag behind before it is given them from the history
 HEARTBEAT_S = 15.0
@@ -92,13 +92,17 @@ class Channel(ABC):
             self.ring.extend([Frame(None, HEARTBEAT)])
 
     def _publish(self, lines: list[bytes]) -> None:
-        frames = []
-        for frame in map(line_to_frame, lines):
+        frames, newest = [], None
+        for line in lines:
+            frame = line_to_frame(line)
             if frame.seq is not None:
                 if frame.seq <= self.last:
                     continue
-                self._place.move(frame.seq, frame.ts)
+                self._place.move(frame.seq)
+                newest = line
             frames.append(frame)
+        if newest is not None:
+            self._place.ts = line_to_ts(newest)
         if frames:
             self.ring.extend(frames)
 
