@@ -8,7 +8,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,15 +144,20 @@ class FakeClaude:
         return self.path.parent
 
     def script(
-        self, *runs: list[Step], logged_in: bool | Literal["file"] = True, waiting: Sequence[list[Step]] = ()
+        self,
+        *runs: list[Step],
+        logged_in: bool | Literal["file"] = True,
+        waiting: Sequence[list[Step]] = (),
+        auth: Mapping[str, str] | None = None,
     ) -> None:
         """Let the next start play the first run, the one after it the second; the last one repeats.
 
-        `waiting` is what those play, one after the other, that wait for a message.
+        `waiting` is what those play, one after the other, that wait for a message; `auth` are facts of `auth status`.
         """
         script = {
             "runs": runs,
             "logged_in": logged_in,
+            "auth": {**(auth or {})},
             "first_start": self._count("starts"),
             "waiting": waiting,
             "first_waiting": self._count("waiting"),

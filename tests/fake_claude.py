@@ -2,8 +2,8 @@
 
     fake_claude.py SCRIPT.json [ARGUMENTS OF CLAUDE…]
 
-SCRIPT is {"runs": [[STEP, …], …], "logged_in": true | false | "file"}. The n-th start plays the n-th run, the
-last run repeats. Beside the script it keeps `starts` (one byte a start), `started.txt` and `spawned.txt` (a
+SCRIPT is {"runs": [[STEP, …], …], "logged_in": true | false | "file", "auth": {…}}. The n-th start plays the n-th run,
+the last run repeats. Beside the script it keeps `starts` (one byte a start), `started.txt` and `spawned.txt` (a
 process id and its start time a line), `probes.txt` (a line for each `auth status`) and `calls.jsonl`: one record
 a start, written when stdin is at its end, or else on leaving.
 
@@ -39,7 +39,8 @@ it count as a start and play its run, and it leaves at the end of stdin, or with
 Without a word in the script it does as the binary does: SIGINT gives a last `result` and exit status 0,
 SIGTERM exit status 143 and no `result`. A mistake in the script leaves with 98 and a line on stderr.
 `auth status`, `auth login`, `auth logout`, `--help` and `--version` answer by themselves and do not count as
-starts. With "logged_in": "file" the file `logged_in` beside the script decides; `auth login` creates it, unless
+starts; "auth" holds more facts for the first. With "logged_in": "file"
+the file `logged_in` beside the script decides; `auth login` creates it, unless
 the code is `wrong`, and `auth logout` removes it. The code `half` is no whole one: as the binary does, `auth
 login` then asks for another one, waits on when its stdin ends, and leaves with 0 at SIGINT.
 """
@@ -376,6 +377,7 @@ def auth_status(folder: Path, script: dict[str, Any]) -> NoReturn:
     append_line(folder / "probes.txt", "auth status")
     known = logged_in(folder, script)
     facts = {"loggedIn": known, "authMethod": "claude.ai" if known else "none", "apiProvider": "firstParty"}
+    facts |= script.get("auth", {})
     sys.stdout.write(json.dumps(facts, indent=2) + "\n")
     sys.exit(0 if known else 1)
 

@@ -40,7 +40,7 @@ from hyperhive_cli.events import Stream
 from hyperhive_cli.settings import LOCK_NAME, AgentPaths, default_agents_home
 from hyperhive_cli.store.db import look_for_damage
 from hyperhive_cli.store.events import history_trouble, read_pages
-from hyperhive_cli.store.folder import check_state_dir, lock_holder
+from hyperhive_cli.store.folder import check_state_dir, lock_holder, lock_work
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.place import unsound_file_system
 
@@ -195,6 +195,8 @@ def _harness(paths: AgentPaths) -> Finding:
     except GoneError:
         if holder is None:
             return fine("harness", "none runs")
+        if (doing := lock_work(paths.lock_file)) is not None:
+            return fine("harness", f"none runs; process {holder or 'unknown'} has the lock for a {doing}")
         advice = "wait, if it has just begun or is stopped; else end it"
         return wrong("harness", f"process {holder or 'unknown'} holds the lock and does not answer", advice)
     return fine("harness", f"runs, pid {holder or 'unknown'}, and answers")

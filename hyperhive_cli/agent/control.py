@@ -20,6 +20,7 @@ from hyperhive_cli.zone import LocalZone, utc_now
 Operation = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 OPEN_TO_TURNS = {"status", "events"}
+FOLLOWED = {"login", "login_join"}
 
 
 def refuse_turns(op: str, peer: Peer | None, panel: int | None = None) -> None:
@@ -57,6 +58,7 @@ class ControlHandler:
             "budget_raise": self._budget_raise,
             "cancel": self._cancel,
             "login": self._login,
+            "login_join": self._login_join,
             "login_code": self._login_code,
             "login_cancel": self._login_cancel,
             "logout": self._logout,
@@ -68,6 +70,11 @@ class ControlHandler:
         if operation is None:
             raise UsageError(f"this harness knows no operation {op!r}", "restart it after an upgrade")
         return await operation(arguments)
+
+    async def stay(self, op: str) -> None:
+        """Wait for the end of a login that a peer follows; nothing else is stayed for."""
+        if op in FOLLOWED:
+            await self._desk.follow()
 
     def snapshot(self) -> Mapping[str, Any]:
         """Give the live part of `status`."""
@@ -168,6 +175,10 @@ class ControlHandler:
 
     async def _login(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         self._desk.begin()
+        return {"login": self._desk.detail()}
+
+    async def _login_join(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._desk.join()
         return {"login": self._desk.detail()}
 
     async def _login_code(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:

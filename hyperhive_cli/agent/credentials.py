@@ -14,6 +14,7 @@ import trio
 
 from hyperhive_cli.agent.config import Account, AgentConfig
 from hyperhive_cli.claude.process import open_claude
+from hyperhive_cli.claude.talk import Hear, ignore, talk
 
 PROBE_LIMIT_S = 20.0  # the very first start of a new binary takes 5 s
 LOOK_EVERY_S = 1.0
@@ -21,6 +22,7 @@ LOOK_EVERY_S = 1.0
 LOGIN_FIELDS = ("oauthAccount", "primaryApiKey", "customApiKeyResponses")
 
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
+NO_KEYS = ("none", "/login managed key")  # claude's `apiKeySource` where it uses a login
 
 FileId = tuple[int, int, int]  # mtime in ns, size, inode
 
@@ -48,17 +50,55 @@ async def is_logged_in(config: AgentConfig) -> bool:
     It looks whether there are credentials and not whether they still hold; it needs no network. Cancelled, it
     leaves nothing behind.
     """
+    return await _ask(config, PROBE_LIMIT_S, ignore) == 0
+
+
+async def ask_for_key(config: AgentConfig, *, limit_s: float) -> str | None:
+    """Ask claude what it uses rather than a login, as `key_in_use`; None also when it does not say so in time."""
+    said = bytearray()
+    await _ask(config, limit_s, said.extend)
+    report: Any = None
+    with suppress(ValueError, RecursionError):
+        report = json.loads(said)
+    return key_in_use(report if isinstance(report, dict) else {}, config.environment)
+
+
+async def _ask(config: AgentConfig, limit_s: float, hear: Hear) -> int | None:
+    """Run `claude auth status`; return its exit status, None when it cannot be started or takes too long."""
     argv = [*config.launch.command, "auth", "status"]
-    with trio.move_on_after(PROBE_LIMIT_S):
+    with trio.move_on_after(limit_s):
         try:
             async with open_claude(
                 argv, workspace=config.workspace, environment=config.environment, kept=config.kept
             ) as process:
-                await process.feed(b"")
-                return await process.wait() == 0
+                return await talk(process, b"", hear, ignore)
         except (OSError, ValueError):
-            return False
-    return False
+            return None
+    return None
+
+
+def key_in_use(report: Mapping[str, Any], environment: Mapping[str, str]) -> str | None:
+    """Name what claude uses rather than a login, from what `claude auth status` prints; None: it uses the login.
+
+    Measured, 2.1.197 and 2.1.332: each of these takes precedence over the login, which claude keeps all the same. The
+    report names no variable of a token (`oauth_token`), and the key that a Console login has made is a login too.
+    """
+    source, provider = report.get("apiKeySource"), report.get("apiProvider")
+    if isinstance(provider, str) and provider != "firstParty":
+        return provider
+    if (named := _key_name(environment)) is not None:
+        return named
+    if isinstance(source, str) and source not in NO_KEYS:
+        return source
+    return "a token of its settings" if report.get("authMethod") == "oauth_token" else None
+
+
+def login_advice(environment: Mapping[str, str], source: str | None) -> str:
+    """Say what a person can do about credentials that are missing or refused; `source` is claude's `apiKeySource`."""
+    key = _key_name(environment) or (None if source in {None, *NO_KEYS} else source)
+    if key is not None:
+        return f"claude's API refuses {key}: replace it, or remove it and `hyperhive login`"
+    return f"claude is not logged in: `hyperhive login`, or a key in {KEYS[0]}"
 
 
 async def credentials_changed(environment: Mapping[str, str], since: Signature | None = None) -> Signature:
@@ -101,8 +141,12 @@ def account_of(environment: Mapping[str, str]) -> Account | None:
 
 def _key(environment: Mapping[str, str]) -> str | None:
     """Give the variable from which claude takes its credentials, with its value; None: it looks elsewhere."""
-    found = ((name, environment.get(name)) for name in KEYS)
-    return next((f"{name}={value}" for name, value in found if value), None)
+    name = _key_name(environment)
+    return None if name is None else f"{name}={environment[name]}"
+
+
+def _key_name(environment: Mapping[str, str]) -> str | None:
+    return next((name for name in KEYS if environment.get(name)), None)
 
 
 def _digest(text: str) -> str:

@@ -14,7 +14,8 @@ class DrainFacts(NamedTuple):
     """What the end of a drain is decided by; moments in Unix ms, spans in s.
 
     `waiting` messages are ready, and the first of them may run from `due_ms` on. `wait_s` is how long the agent itself
-    waits, infinite for a person; `trouble_s` is for how long the inbox could not be read or written.
+    waits, infinite for a person; `trouble_s` is for how long the inbox could not be read or written. `advice` is what
+    that person can do now, where `hyperhive status` would not say so.
     """
 
     now_ms: int
@@ -27,6 +28,7 @@ class DrainFacts(NamedTuple):
     trouble_s: float = 0.0
     is_paused: bool = False
     is_readable: bool = True  # else nothing is known of the messages
+    advice: str | None = None
 
 
 class Drained(NamedTuple):
@@ -72,7 +74,7 @@ def _why(facts: DrainFacts, zone: tzinfo) -> str:
     if facts.trouble_s > facts.limit_s:
         return "the inbox cannot be written"
     if math.isinf(facts.wait_s):
-        return "the agent waits for a person, see `hyperhive status`"
+        return facts.advice or "the agent waits for a person, see `hyperhive status`"
     until_ms = facts.now_ms + round(facts.wait_s * 1000)
     return f"the agent waits until {_moment_words(until_ms, facts.now_ms, zone)}"
 

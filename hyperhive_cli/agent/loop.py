@@ -13,7 +13,13 @@ import trio
 from hyperhive_cli.agent.care import check_inbox
 from hyperhive_cli.agent.compactor import Compactor
 from hyperhive_cli.agent.config import AgentConfig
-from hyperhive_cli.agent.credentials import Signature, credentials_changed, credentials_signature, is_logged_in
+from hyperhive_cli.agent.credentials import (
+    Signature,
+    credentials_changed,
+    credentials_signature,
+    is_logged_in,
+    login_advice,
+)
 from hyperhive_cli.agent.draining import Drained, DrainFacts
 from hyperhive_cli.agent.ledger import Ledger
 from hyperhive_cli.agent.pause import Pause
@@ -311,8 +317,10 @@ class AgentLoop:
         now_ms, limit_s = self._bus.now_ms(), self._config.drain_wait_s
         if not is_readable:
             return DrainFacts(now_ms, limit_s, waiting=0, due_ms=None, is_readable=False)
-        inbox = self._inbox
-        return DrainFacts(now_ms, limit_s, inbox.unread(), inbox.next_due(), inbox.held(), inbox.refused)
+        inbox, rest, advice = self._inbox, self._state.rest, None
+        if rest is not None and rest.ends_with_login:
+            advice = login_advice(self._config.environment, inbox.fact("auth_source"))
+        return DrainFacts(now_ms, limit_s, inbox.unread(), inbox.next_due(), inbox.held(), inbox.refused, advice=advice)
 
     def _finish_drain(self, drained: Drained) -> None:
         self._left_over = drained.left_over

@@ -60,7 +60,7 @@ class Invocation:
         here = Path.cwd()
         paths = self._paths_of(self._name_here(here) if self.agent is None else self.agent, here)
         check_reachable(paths.state_dir)
-        bound = None if paths.explicit or self.state_dir is not None else _bound_workspace(paths)
+        bound = None if paths.explicit or self.state_dir is not None else bound_workspace(paths)
         if bound is not None and bound != str(here):
             from hyperhive_cli.store.binding import bound_elsewhere  # noqa: PLC0415 - for the error
 
@@ -164,7 +164,7 @@ def _agent_bound_to(folder: Path) -> str | None:
 
     with suppress(HyperhiveError):
         agents = find_agents(default_agents_home(os.environ))
-        names = [paths.agent for paths in agents if _bound_workspace(paths) == str(folder)]
+        names = [paths.agent for paths in agents if bound_workspace(paths) == str(folder)]
         return names[0] if len(names) == 1 else None
     return None
 
@@ -209,7 +209,8 @@ def _is_in_turn(paths: AgentPaths) -> bool:
     return is_below(harness)
 
 
-def _bound_workspace(paths: AgentPaths) -> str | None:
+def bound_workspace(paths: AgentPaths) -> str | None:
+    """Return the folder that an agent is bound to; None for one that is new, or whose inbox cannot be read."""
     if not paths.inbox_db.exists():
         return None
     from hyperhive_cli.store.facts import stored_fact  # noqa: PLC0415 - SQLite costs 11 ms

@@ -1,21 +1,27 @@
-"""`hyperhive login` and `logout`: claude's own login, talked with through the harness."""
+"""`hyperhive login` and `logout`: claude's own login, talked with through the harness, or here where none runs."""
 
 import os
 import select
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import IO, Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import click
 
-from hyperhive_cli.cli.invocation import Invocation, ask_harness, pass_invocation, print_json, require_harness
+from hyperhive_cli.cli.invocation import Invocation, ask_harness, bound_workspace, pass_invocation, print_json
 from hyperhive_cli.cli.progress import Progress
-from hyperhive_cli.control.client import GoneError, call
-from hyperhive_cli.errors import HyperhiveError, NotRunningError
+from hyperhive_cli.control.client import GoneError, call, open_call
+from hyperhive_cli.errors import HyperhiveError, RefusedError
 from hyperhive_cli.render import text
 from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.store.folder import lock_holder, lock_work
+
+if TYPE_CHECKING:
+    from hyperhive_cli.agent.config import AgentConfig
 
 POLL_S = 0.2
 STDIN = 0
@@ -25,11 +31,13 @@ STDIN = 0
 @click.option("--cancel", is_flag=True, help="End the login that is under way, whoever began it.")
 @click.option("--json", "as_json", is_flag=True, help="Print how it ended as JSON; what claude says goes to stderr.")
 @pass_invocation
-def login(invocation: Invocation, *, cancel: bool, as_json: bool) -> int:
-    """Log claude in under the running harness, between two turns; messages wait until then.
+@click.pass_context
+def login(ctx: click.Context, invocation: Invocation, *, cancel: bool, as_json: bool) -> int:
+    """Log claude in: under the running harness between two turns, or here if none runs.
 
-    Shows claude's page and passes the code on, from the terminal or a pipe, a line each. One that is under way
-    is joined. Ctrl-C cancels it; after 15 minutes it ends by itself.
+    Shows claude's page and passes the code on, from the terminal or a pipe, a line each. One that is under way in
+    the harness is joined. Ctrl-C cancels it. It ends by itself after 15 minutes, or when no one has followed it for
+    a minute.
 
     \b
     Examples: hyperhive login
@@ -37,16 +45,13 @@ def login(invocation: Invocation, *, cancel: bool, as_json: bool) -> int:
     """  # noqa: D301 - click's own mark
     paths = invocation.paths()
     if cancel:
-        _ask(paths, "login_cancel")
+        _cancel(paths)
         click.echo("the login was cancelled")
         return 0
-    try:
-        begun = _ask(paths, "login")["login"]
-        ended = Talk(paths, sys.stderr if as_json else sys.stdout).follow(begun)
-    except KeyboardInterrupt:
-        with suppress(HyperhiveError):  # it was over already
-            ask_harness(paths, "login_cancel")
-        raise
+    out = sys.stderr if as_json else sys.stdout
+    ended = _log_in_by_harness(paths, out)
+    if ended is None:
+        ended = _log_in_here(ctx, paths, out)
     if as_json:
         print_json(ended)
     elif ended["ok"]:
@@ -58,23 +63,142 @@ def login(invocation: Invocation, *, cancel: bool, as_json: bool) -> int:
 
 @click.command()
 @pass_invocation
-def logout(invocation: Invocation) -> None:
+@click.pass_context
+def logout(ctx: click.Context, invocation: Invocation) -> None:
     """Log claude out. Refused while a turn runs; messages then wait for a login.
 
     \b
     Example: hyperhive logout
     """  # noqa: D301 - click's own mark
-    ended = _ask(invocation.paths(), "logout")["logout"]
+    paths = invocation.paths()
+    try:
+        ended = call(paths.socket, "logout", limit_s=None)["logout"]
+    except GoneError:
+        ended = _log_out_here(ctx, paths)
     click.echo(text.clean(ended["output"]), nl=False)
     if not ended["ok"]:
         raise HyperhiveError(f"not logged out: {text.clean(ended['note'])}", "claude auth status")
 
 
+def _cancel(paths: AgentPaths) -> None:
+    try:
+        call(paths.socket, "login_cancel", limit_s=None)
+    except GoneError:
+        pid = lock_holder(paths.lock_file)
+        if pid is not None and lock_work(paths.lock_file) == "login":
+            raise RefusedError("the login runs in another command", f"Ctrl-C there, or kill {pid}") from None
+        raise RefusedError("no login is under way", "hyperhive login") from None
+
+
+def _log_in_by_harness(paths: AgentPaths, out: IO[str]) -> Mapping[str, Any] | None:
+    """Let the harness log claude in, and return how that ended; None where none runs."""
+    try:
+        with open_call(paths.socket, "login") as begun:
+            return Talk(HarnessLine(paths), out).follow(begun["login"])
+    except GoneError:
+        return None
+    except KeyboardInterrupt:
+        with suppress(HyperhiveError):  # it was over already
+            ask_harness(paths, "login_cancel")
+        raise
+
+
+def _log_in_here(ctx: click.Context, paths: AgentPaths, out: IO[str]) -> Mapping[str, Any]:
+    import trio  # noqa: PLC0415 - it costs 150 ms, which the harness saves
+
+    from hyperhive_cli.agent.direct_login import DirectLine, forget_limit, log_in_directly  # noqa: PLC0415 - as trio
+
+    def follow(line: DirectLine) -> Mapping[str, Any]:
+        return Talk(line, out).follow(line.look())
+
+    with _locked(ctx, paths, "login") as config:
+        ended: Mapping[str, Any] = trio.run(log_in_directly, config, follow)
+        if ended["ok"]:
+            forget_limit(paths)
+    return ended
+
+
+def _log_out_here(ctx: click.Context, paths: AgentPaths) -> Mapping[str, Any]:
+    import trio  # noqa: PLC0415 - as above
+
+    from hyperhive_cli.agent.direct_login import log_out_directly  # noqa: PLC0415
+
+    with _locked(ctx, paths, "logout") as config:
+        ended: Mapping[str, Any] = trio.run(log_out_directly, config)
+    return ended
+
+
+@contextmanager
+def _locked(ctx: click.Context, paths: AgentPaths, doing: str) -> Iterator["AgentConfig"]:
+    from hyperhive_cli.agent.direct_login import locked  # noqa: PLC0415 - as above
+
+    with locked(_configure(ctx, paths), paths, doing) as config:
+        yield config
+
+
+def _configure(ctx: click.Context, paths: AgentPaths) -> "AgentConfig":
+    """Return how `run` would start claude for this agent. Settings that cannot be read are warned of and left out."""
+    from hyperhive_cli.agent.config import AgentConfig  # noqa: PLC0415 - as above
+    from hyperhive_cli.claude.argv import Launch, child_environment  # noqa: PLC0415
+    from hyperhive_cli.claude.files import read_json  # noqa: PLC0415
+    from hyperhive_cli.claude.own_settings import ClaudeFiles, claude_variables  # noqa: PLC0415
+    from hyperhive_cli.cli.configured import run_context  # noqa: PLC0415
+    from hyperhive_cli.cli.run import find_claude  # noqa: PLC0415
+
+    bound = bound_workspace(paths)
+    workspace = Path.cwd() if bound is None or not Path(bound).is_dir() else Path(bound)
+    claude, passed = os.environ.get("HYPERHIVE_RUN_CLAUDE", "claude"), ()
+    try:
+        with run_context(ctx, workspace) as found:
+            claude, passed = found.params["claude"], found.params["passed"]
+    except (click.UsageError, HyperhiveError) as error:
+        said = error.format_message() if isinstance(error, click.UsageError) else error.message
+        click.echo(f"{text.clean(said)}; going on without it", err=True)
+    try:
+        program = find_claude(claude)
+    except HyperhiveError as error:
+        raise HyperhiveError(error.message, "HYPERHIVE_RUN_CLAUDE=PATH hyperhive login") from error
+    variables = claude_variables(ClaudeFiles(os.environ, workspace, (), read_json))
+    return AgentConfig(Launch((program,)), workspace, child_environment(os.environ, passed, own=variables))
+
+
+class Line(Protocol):
+    """Where a login is that is talked with."""
+
+    def look(self) -> Mapping[str, Any]:
+        """Return its fields; raises HyperhiveError when it cannot be looked at any more."""
+
+    def enter(self, code: str) -> None:
+        """Pass a code on; raises HyperhiveError for one that is refused."""
+
+
+class HarnessLine:
+    """A login under the running harness."""
+
+    def __init__(self, paths: AgentPaths) -> None:
+        self._call: Callable[..., Mapping[str, Any]] = partial(call, paths.socket)
+
+    def look(self) -> Mapping[str, Any]:
+        """Ask for its fields."""
+        try:
+            found: Mapping[str, Any] | None = self._call("status")["login"]
+        except GoneError as error:
+            raise HyperhiveError("the harness stopped during the login", "hyperhive login") from error
+        if found is None:  # a new harness has taken the place of the one that knew of it
+            raise HyperhiveError("the harness was started anew during the login", "hyperhive login")
+        return found
+
+    def enter(self, code: str) -> None:
+        """Let the harness pass a code on."""
+        with suppress(GoneError):  # the next look tells
+            self._call("login_code", code=code)
+
+
 class Talk:
     """One end of a talk with claude's login: shows what it says as it comes, and passes lines of stdin on."""
 
-    def __init__(self, paths: AgentPaths, out: IO[str]) -> None:
-        self._paths = paths
+    def __init__(self, line: Line, out: IO[str]) -> None:
+        self._source = line
         self._out = out
         self._shown = 0
         self._entered = False  # the terminal has shown an Enter, which claude's output holds as well
@@ -91,13 +215,7 @@ class Talk:
             if self._entered or not self._shown:  # else the terminal shows claude's own question
                 self._progress.tick()
             self._wait_for_input()
-            try:
-                now = call(self._paths.socket, "status")["login"]
-            except GoneError as error:
-                raise HyperhiveError("the harness stopped during the login", "hyperhive run") from error
-            if now is None:  # a new harness has taken the place of the one that knew of it
-                raise HyperhiveError("the harness was started anew during the login", "hyperhive login")
-            found = now
+            found = self._source.look()
 
     def _show(self, output: str, *, is_last: bool) -> None:
         shown = text.clean(output if is_last else output.removesuffix("\r"))
@@ -125,16 +243,6 @@ class Talk:
         self._entered = os.isatty(STDIN) and os.isatty(self._out.fileno())
         if code:
             try:
-                call(self._paths.socket, "login_code", code=code)
+                self._source.enter(code)
             except HyperhiveError as error:  # no code at all; or the login has just ended, as the next look tells
                 click.echo(error.message, err=True)
-            except GoneError:
-                pass  # the same
-
-
-def _ask(paths: AgentPaths, op: str) -> Mapping[str, Any]:
-    try:
-        return require_harness(paths, op)
-    except NotRunningError as error:
-        verb = "logout" if op == "logout" else "login"
-        raise NotRunningError(error.agent, f"hyperhive -a {error.agent} run, or claude auth {verb}") from error

@@ -22,7 +22,6 @@ from hyperhive_cli.cli.invocation import (
 )
 from hyperhive_cli.render.panel import fit, status_to_rows
 from hyperhive_cli.settings import AgentPaths
-from hyperhive_cli.store.folder import lock_holder
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
 
 
@@ -134,4 +133,4 @@ def observed_status(paths: AgentPaths, *, limit_s: float | None = None) -> dict[
     """Ask the harness, as `ask_harness` does, and the files for what it does not hold."""
     found = stored_status(paths, now_ms=now_ms())
     live = ask_harness(paths, "status", limit_s=limit_s)
-    return with_live(found, live) if live is not None else with_holder(found, lock_holder(paths.lock_file))
+    return with_live(found, live) if live is not None else with_holder(found, paths.lock_file)

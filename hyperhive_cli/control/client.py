@@ -50,12 +50,25 @@ def call(
     most `limit_s` (None: for as long as the operation takes), or, with a `tick` to call meanwhile, for as long.
     """
     with connect(path) as connection:
-        connection.settimeout(limit_s if tick is None else TICK_S)
-        try:
-            connection.sendall(wire.object_to_line({"op": op, **arguments}))
-            line = _read_line(connection) if tick is None else _await_line(connection, tick)
-        except OSError as error:
-            raise GoneError(str(error)) from error
+        return _ask(connection, limit_s, tick, {"op": op, **arguments})
+
+
+@contextmanager
+def open_call(path: Path, op: str) -> Iterator[Mapping[str, Any]]:
+    """Ask the harness as `call` does, and stay connected during the block, by which it knows that we are there."""
+    with connect(path) as connection:
+        yield _ask(connection, CALL_LIMIT_S, None, {"op": op, "stay": True})
+
+
+def _ask(
+    connection: socket.socket, limit_s: float | None, tick: Callable[[], None] | None, request: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    connection.settimeout(limit_s if tick is None else TICK_S)
+    try:
+        connection.sendall(wire.object_to_line(request))
+        line = _read_line(connection) if tick is None else _await_line(connection, tick)
+    except OSError as error:
+        raise GoneError(str(error)) from error
     if not line.endswith(b"\n"):
         raise GoneError("the harness went away")
     return wire.reply_to_fields(wire.line_to_object(line))

@@ -29,6 +29,12 @@ class Handler(Protocol):
     async def handle(self, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Carry out an operation and give the reply's fields; raises HyperhiveError to refuse."""
 
+    async def stay(self, op: str) -> None:
+        """Wait for the end of what an operation has begun, beside a peer that stays for it; cancelled when it leaves.
+
+        Whatever happens to the peer, it is called, and runs to its first wait.
+        """
+
     def snapshot(self) -> Mapping[str, Any]:
         """Give the state that the events to come add to."""
 
@@ -94,7 +100,7 @@ async def _converse(handler: Handler, admit: Admit, stream: trio.SocketStream) -
         line = await _read_line(stream)
         if line is None:
             return
-        op = ""
+        op, stays = "", False
         try:
             request = wire.line_to_object(line)
             op = str(request.pop("op", ""))
@@ -102,13 +108,20 @@ async def _converse(handler: Handler, admit: Admit, stream: trio.SocketStream) -
             if op == "events":
                 await _send_events(handler, stream, request)
                 return
+            wants_to_stay = request.pop("stay", None) is True
             reply: Mapping[str, Any] = {"ok": True, **await handler.handle(op, request)}
+            stays = wants_to_stay
         except HyperhiveError as error:
             reply = wire.error_to_reply(error)
         except Exception as error:  # noqa: BLE001 - a fault of ours, and no reason to end a turn of hours
             fault = HyperhiveError(f"the harness failed at {op!r}: {type(error).__name__}: {error}", "it works on")
             reply = wire.error_to_reply(fault)
         await _send(stream, wire.object_to_line(reply))
+        if stays:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_cancel_at_hang_up, stream, nursery.cancel_scope)
+                await handler.stay(op)
+                nursery.cancel_scope.cancel()
 
 
 async def _read_line(stream: trio.SocketStream) -> bytes | None:
@@ -157,7 +170,7 @@ async def _send_events(handler: Handler, stream: trio.SocketStream, request: Map
 
 
 async def _cancel_at_hang_up(stream: trio.SocketStream, scope: trio.CancelScope) -> None:
-    """Notice a peer that went away while there is nothing to send it."""
+    """Notice a peer that goes away while there is nothing to send it."""
     with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
         while await stream.receive_some():
             pass

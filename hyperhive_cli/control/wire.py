@@ -2,7 +2,8 @@
 
 Request: `{"op": NAME, …arguments}`. Reply: `{"ok": true, …fields}` or `{"ok": false, "error": TEXT, "hint":
 TEXT or null, "exit_code": N, "what": KIND}`. After the reply to `events` the server goes on with one event a
-line, until either side closes.
+line, until either side closes. With `"stay": true` the connection stays open after any other reply: what the operation
+has begun (a login) knows by that that its client is there.
 """
 
 import json

@@ -43,8 +43,8 @@ def check_state_dir(folder: Path) -> None:
 
 
 @contextmanager
-def hold_lock(path: Path, agent: str) -> Iterator[int]:
-    """Hold the harness's lock during the block and give its descriptor.
+def hold_lock(path: Path, agent: str, doing: str | None = None) -> Iterator[int]:
+    """Hold the harness's lock during the block and give its descriptor; `doing`: as `lock_work`.
 
     The kernel frees it when its last holder dies, so that no stale lock can be left behind. A guard is such a
     holder: after a harness was killed, this waits until the guard has swept. Raises AgentConflictError, which
@@ -57,17 +57,18 @@ def hold_lock(path: Path, agent: str) -> Iterator[int]:
     try:
         _take(descriptor, path, agent)
         os.ftruncate(descriptor, 0)
-        name_holder(descriptor)
+        name_holder(descriptor, doing)
         yield descriptor
         os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 
 
-def name_holder(descriptor: int) -> None:
+def name_holder(descriptor: int, doing: str | None = None) -> None:
     """Write into a lock that this process has it; on a full disk it holds without a name."""
+    more = "" if doing is None else f', "doing": "{doing}"'
     with suppress(OSError):
-        os.pwrite(descriptor, f'{{"pid": {os.getpid()}}}'.encode(), 0)
+        os.pwrite(descriptor, f'{{"pid": {os.getpid()}{more}}}'.encode(), 0)
 
 
 def _take(descriptor: int, path: Path, agent: str) -> None:
@@ -76,8 +77,13 @@ def _take(descriptor: int, path: Path, agent: str) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            pid = _read_holder(path).get("pid")
+            holder = _read_holder(path)
+            pid, doing = holder.get("pid"), holder.get("doing")
             if time.monotonic() - began > (SWEEP_WAIT_S if _is_dead(pid) else LOCK_WAIT_S):
+                if doing is not None:
+                    raise AgentConflictError(
+                        f"a {doing} is under way for agent {agent!r} (pid {pid})", f"finish it, or kill {pid}"
+                    ) from None
                 raise AgentConflictError(
                     f"a harness runs for agent {agent!r} already (pid {pid})", f"hyperhive -a {agent} status"
                 ) from None
@@ -109,6 +115,12 @@ def lock_holder(path: Path) -> int | None:
         return None
     finally:
         os.close(descriptor)
+
+
+def lock_work(path: Path) -> str | None:
+    """Return what the holder of a lock does with it; None: it is a harness. Only while `lock_holder` names one."""
+    doing = _read_holder(path).get("doing")
+    return None if doing is None else str(doing)
 
 
 def _read_holder(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from hyperhive_cli.errors import StoreError
@@ -10,6 +11,7 @@ from hyperhive_cli.settings import DEFAULT_MODEL, AgentPaths
 from hyperhive_cli.status import Status
 from hyperhive_cli.store import ended, spent
 from hyperhive_cli.store.db import open_reader
+from hyperhive_cli.store.folder import lock_holder, lock_work
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.model import read_model
 from hyperhive_cli.store.surroundings import read_limits, read_mcp
@@ -78,10 +80,13 @@ def with_live(found: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, An
     return {**found, **{name: value for name, value in live.items() if name in found}}
 
 
-def with_holder(found: Mapping[str, Any], holder: int | None) -> dict[str, Any]:
-    """Say of a harness that does not answer whether it holds the lock: then it is starting, stopping, or hung."""
+def with_holder(found: Mapping[str, Any], lock: Path) -> dict[str, Any]:
+    """Say who holds the lock, if no harness answers: one that is starting, stopping or hung, or a login without one."""
+    holder = lock_holder(lock)
     if holder is None:
         return {**found}
+    if lock_work(lock) is not None:
+        return {**found, "running": True, "pid": holder or None, "status": Status.NEEDS_LOGIN_IN_PROGRESS}
     word = Status.UNREACHABLE
     return {**found, "running": True, "pid": holder or None, "status": word, "state": word.value}
 

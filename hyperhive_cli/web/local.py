@@ -109,7 +109,7 @@ async def observe(paths: AgentPaths, limit_s: float = ANSWER_LIMIT_S) -> dict[st
     if live is not None:
         state, stored = with_live(found, live), bool(live["stored"])
     else:
-        state = with_holder(found, await run_sync(lock_holder, paths.lock_file))
+        state = await run_sync(with_holder, found, paths.lock_file)
         stored = await run_sync(paths.events_db.exists)
     return {**state, "stored": stored, "capabilities": capabilities(state, answers=live is not None)}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.cli.login import Talk
+from hyperhive_cli.cli.login import HarnessLine, Talk
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.settings import resolve_paths
 from tests.conftest import FakeClaude, process_state, wait_until
@@ -126,7 +126,7 @@ def test_how_a_login_ended_as_json(hive: Hive) -> None:
             stdout, stderr = process.communicate(b"wrong\n", LIMIT_S)
         done = hive.call("login", "--json", stdin=CODE.encode())  # a last line without its end
     detail = json.loads(stdout)
-    output = detail.pop("output")
+    output, _ = detail.pop("output"), detail.pop("clients")  # this one is, or was, a client
     assert (process.returncode, detail) == (
         1,
         {"url": PAGE, "finished": True, "ok": False, "note": "Couldn't log in: that code is not known"},
@@ -159,12 +159,19 @@ def test_ctrl_c_cancels(hive: Hive, fake_claude: FakeClaude) -> None:
         assert all(map(is_gone, fake_claude.started()))
 
 
+def clients(hive: Hive) -> int:
+    number: int = status_of(hive)["login"]["clients"]
+    return number
+
+
 def test_a_login_outlives_its_command_and_is_joined(hive: Hive, fake_claude: FakeClaude) -> None:
     with hive.run():
         with login(hive) as process:
             process.kill()
+            wait_until(lambda: clients(hive) == 0)
         assert not status_of(hive)["login"]["finished"]
         with login(hive) as one, login(hive) as other:
+            assert clients(hive) == 2
             assert other.stdin is not None
             other.stdin.write(f"{CODE}\n".encode())
             other.stdin.flush()
@@ -173,6 +180,52 @@ def test_a_login_outlives_its_command_and_is_joined(hive: Hive, fake_claude: Fak
         assert shown[0] == shown[1]
         assert PAGE in shown[0]
         assert len(fake_claude.started()) == 1
+
+
+def test_a_login_ends_when_its_last_client_was_killed_and_what_waits_runs(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT, logged_in="file")
+    hive.constants = {"agent.login_session.CLIENT_GRACE_S": 0.2}
+    with hive.run() as program:
+        with login(hive) as process, login(hive) as other:
+            hive.call("send", "one")
+            process.kill()
+            wait_until(lambda: clients(hive) == 1)
+            other.kill()
+            program.wait_for_kind("turn_end", outcome="ok")
+        found = status_of(hive)["login"]
+        assert (found["finished"], found["note"]) == (True, "no one followed the login for 0.2 s")
+        assert all(map(is_gone, fake_claude.started()))
+
+
+def test_a_login_that_has_a_client_left_goes_on(hive: Hive) -> None:
+    hive.constants = {"agent.login_session.CLIENT_GRACE_S": 0.0}
+    with hive.run(), login(hive) as process, login(hive) as other:
+        process.kill()
+        wait_until(lambda: clients(hive) == 1)
+        stdout, _ = other.communicate(f"{CODE}\n".encode(), LIMIT_S)
+    assert stdout.decode().splitlines()[-1] == "logged in"
+
+
+@pytest.mark.parametrize(
+    ("variables", "auth", "key"),
+    [
+        ({"ANTHROPIC_API_KEY": "sk-ant-x"}, {}, "ANTHROPIC_API_KEY"),
+        ({}, {"apiKeySource": "apiKeyHelper"}, "apiKeyHelper"),
+        ({}, {"apiKeySource": "/login managed key"}, None),
+    ],
+    ids=["a variable", "a helper", "none"],
+)
+def test_a_key_that_claude_will_use_instead_is_told_first(
+    hive: Hive, fake_claude: FakeClaude, variables: dict[str, str], auth: dict[str, str], key: str | None
+) -> None:
+    fake_claude.script(TEXT, logged_in="file", auth=auth)
+    hive.environment = {**hive.environment, **variables}
+    with hive.run():
+        done = hive.call("login", stdin=CODE.encode())
+    first = "Opening browser" if key is None else f"Note: claude uses {key}, which takes precedence over a login."
+    assert done.stdout.startswith(first)
+    assert done.stdout.endswith("Login successful.\nlogged in\n")
+    assert "sk-ant-x" not in done.stdout
 
 
 def test_no_turn_starts_during_a_login(hive: Hive, fake_claude: FakeClaude) -> None:
@@ -218,7 +271,7 @@ def test_a_harness_that_was_started_anew_knows_of_no_login(state_dir: Path) -> N
         scripted_server(paths.socket, b'{"ok":true,"login":null}\n'),
         pytest.raises(HyperhiveError, match="started anew"),
     ):
-        Talk(paths, io.StringIO()).follow({"output": "", "finished": False})
+        Talk(HarnessLine(paths), io.StringIO()).follow({"output": "", "finished": False})
 
 
 def test_a_killed_harness_leaves_no_login_behind(hive: Hive, fake_claude: FakeClaude) -> None:
@@ -247,13 +300,6 @@ def test_a_logout_that_leaves_claude_logged_in_says_so(hive: Hive, fake_claude: 
         done = hive.call("logout")
         assert (done.status, status_of(hive)["status"]) == (1, "online")
     assert done.stderr.startswith("Error: not logged out: claude is still logged in, by a variable")
-
-
-@pytest.mark.parametrize("command", ["login", "logout", "login --cancel"])
-def test_without_a_harness_claude_itself_is_named(hive: Hive, command: str) -> None:
-    done = hive.call(*command.split())
-    assert done.refusal() == "no harness is running for agent 'workspace'"
-    assert f"claude auth {command.split(maxsplit=1)[0]}" in done.stderr
 
 
 def test_a_terminal_shows_each_line_once(hive: Hive) -> None:

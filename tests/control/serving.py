@@ -22,12 +22,24 @@ LIMIT_S = 60.0  # on every wait of a test: long enough for a busy machine
 
 
 class EchoHandler:
-    """A handler whose operations show what the server does with them; `followers` counts its open feeds."""
+    """A handler whose operations show what the server does with them; `followers` counts its open feeds.
+
+    `staying` are the operations whose peers stay, until `let_go` is set.
+    """
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
         self.followers = 0
         self.hanging = threading.Event()
+        self.staying: list[str] = []
+        self.let_go = trio.Event()
+
+    async def stay(self, op: str) -> None:
+        self.staying.append(op)
+        try:
+            await self.let_go.wait()
+        finally:
+            self.staying.remove(op)
 
     async def handle(self, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         match op:

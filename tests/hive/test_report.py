@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.agent.login import Login
+from hyperhive_cli.agent.login_session import Login
 from hyperhive_cli.budget import Budget, Day, Raises, budget_detail
 from hyperhive_cli.hive.report import read_report
 from hyperhive_cli.render.panel import agents_to_lines, hive_to_lines, status_to_rows

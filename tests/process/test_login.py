@@ -10,11 +10,11 @@ import pytest
 import trio
 import trio.testing
 
-from hyperhive_cli.agent import credentials, pause, scheduler
-from hyperhive_cli.agent import login as agent_login
+from hyperhive_cli.agent import credentials, login_session, pause, scheduler
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import credentials_changed, credentials_signature, is_logged_in
-from hyperhive_cli.agent.login import COMPLAINT_LIMIT_CHARS, OUTPUT_LIMIT_CHARS, Login, LoginDesk
+from hyperhive_cli.agent.login import LoginDesk
+from hyperhive_cli.agent.login_session import COMPLAINT_LIMIT_CHARS, OUTPUT_LIMIT_CHARS, Login
 from hyperhive_cli.claude import process
 from hyperhive_cli.claude.argv import Launch
 from hyperhive_cli.errors import RefusedError, UsageError
@@ -214,8 +214,9 @@ def test_a_cancelled_probe_leaves_nothing_behind(number: str, tmp_path: Path, en
 
 
 def talk(world: World, script: str, steer: Callable[[LoginDesk, Login], Awaitable[object]]) -> Login:
-    """Begin a login with this script as claude, and give it once it is over."""
+    """Begin a login with this script as claude, which is not logged in, and give it once it is over."""
     life = world.begin()
+    script = f'test "$2" = status && exit 1\n{script}'
     desk = LoginDesk(agent_of(world.workspace, script, world.environment), life.loop)
 
     async def main() -> Login:
@@ -237,12 +238,13 @@ async def wait(_: LoginDesk, login: Login) -> None:
 
 
 def test_a_login_that_nobody_finishes_is_ended(number: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent_login, "LOGIN_LIMIT_S", 1.8)
+    monkeypatch.setattr(login_session, "LOGIN_LIMIT_S", 1.8)
     monkeypatch.setattr(process, "INTERRUPT_GRACE_S", 0.1)
     found = talk(world, f"echo https://example.org/page; sleep {number}", wait).to_dict()
     assert found == {
         "url": "https://example.org/page",
         "output": "https://example.org/page\n",
+        "clients": 0,
         "finished": True,
         "ok": False,
         "note": "nobody finished the login in 0.03 min",
@@ -284,7 +286,7 @@ def test_what_is_kept_of_an_endless_line_is_bounded_too() -> None:
     ("script", "note"),
     [
         ("exit 4", "claude ended with exit status 4"),
-        ('test "$2" = login', "claude ended without a login"),  # ... and `auth status` fails
+        ("exit 0", "claude ended without a login"),  # ... and `auth status` fails
         ("kill -9 $$", "claude ended with exit status -9"),
     ],
 )

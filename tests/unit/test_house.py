@@ -54,8 +54,9 @@ FLOORS = {
         web.channel web.harness web.history web.local web.reader web.stream
     """,
     4: """
-        agent.care agent.checkup agent.compactor agent.control agent.credentials agent.hook agent.ledger agent.login
-        agent.loop agent.panel agent.prewarm agent.purse agent.refresh agent.screen agent.session agent.slots agent.turn
+        agent.care agent.checkup agent.compactor agent.control agent.credentials agent.direct_login agent.hook
+        agent.ledger agent.login agent.login_session agent.loop agent.panel agent.prewarm agent.purse agent.refresh
+        agent.screen agent.session agent.slots agent.turn
         agent.turn_feed agent.wakeups
         hive.kin hive.member hive.relay hive.shipper
         web.hive
@@ -85,9 +86,9 @@ HOMES = {
     "uvicorn": "web.server",
     "trio": """
         bus claude.process claude.runner claude.talk control.server agent.care agent.checkup agent.compactor
-        agent.credentials agent.harness agent.hook agent.host agent.ledger agent.login agent.loop agent.panel
-        agent.prewarm agent.refresh agent.screen agent.slots agent.turn cli.demo cli.doctor cli.host cli.run hive.line
-        hive.member hive.relay hive.shipper
+        agent.credentials agent.direct_login agent.harness agent.hook agent.host agent.ledger agent.login
+        agent.login_session agent.loop agent.panel agent.prewarm agent.refresh agent.screen agent.slots agent.turn
+        cli.demo cli.doctor cli.host cli.login cli.run hive.line hive.member hive.relay hive.shipper
     """,
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness agent.host demo.replay cli.sinks signals",
@@ -101,7 +102,7 @@ HOMES = {
     **dict.fromkeys(("_ctypes", "_signal", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
     **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn", "os.execv", "os.execve"), ""),
     "trio.lowlevel.open_process": "claude.process",
-    "trio.run": "cli.run cli.demo cli.doctor cli.host",
+    "trio.run": "cli.run cli.demo cli.doctor cli.host cli.login",
 }
 PURE_UP_TO = 1
 NOT_PURE = {"os", "io", "time", "random", "tempfile", "shutil", "select", "selectors", "http", "urllib", "logging"}
