@@ -23,6 +23,7 @@ from hyperhive_cli.errors import RefusedError, UsageError
 
 LOGIN_LIMIT_S = 900.0
 CLIENT_GRACE_S = 60.0  # from the end of the last client to the end of its login: time to connect again
+PROMPT_LIMIT_S = 10.0  # for claude's question; a release that asks in another way gets its code then
 KEY_LIMIT_S = 5.0  # for claude's word on a key; one that hangs still gets its login
 LOGOUT_LIMIT_S = 30.0  # it asks the service to revoke the login, and goes on without an answer
 OUTPUT_LIMIT_CHARS = 64 * 1024
@@ -47,6 +48,7 @@ class Login:
         self.clients = 0
         self.over = trio.Event()
         self.ending = trio.Event()  # somebody asked for its end
+        self.asked = trio.Event()  # claude has named its page, and waits behind an open line
         self.codes, self.passed_on = trio.open_memory_channel[str](8)
         self._patience = trio.CancelScope()  # of a login without clients; one that never had any is not waited for
 
@@ -56,6 +58,8 @@ class Login:
             self.begin_line()  # claude leaves its prompt on an open one
             self.complaint = (self.complaint + text)[-COMPLAINT_LIMIT_CHARS:]
         self.output += text[: max(0, OUTPUT_LIMIT_CHARS - len(self.output))]
+        if not self.output.endswith("\n") and _URL.search(self.output):
+            self.asked.set()
 
     def begin_line(self) -> None:
         """End an open line of the output."""
@@ -71,7 +75,6 @@ class Login:
             self.codes.send_nowait(code)
         except (trio.WouldBlock, trio.ClosedResourceError):
             raise RefusedError("claude takes no more codes", "hyperhive login --cancel") from None
-        self.begin_line()  # as the Enter that followed the code would have shown
 
     @contextmanager
     def followed(self) -> Iterator[None]:
@@ -185,7 +188,11 @@ async def _converse(process: ClaudeProcess, login: Login) -> None:
 
 
 async def _pass_codes(process: ClaudeProcess, login: Login) -> None:
+    """Write each code to claude. Measured, 2.1.197 and 2.1.332: it may lose one that comes before its question."""
     async for code in login.passed_on:
+        with trio.move_on_after(PROMPT_LIMIT_S):
+            await login.asked.wait()
+        login.begin_line()  # as the Enter that followed the code would have shown
         await process.write(f"{code}\n".encode())
 
 

@@ -41,7 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("session", "Interrupt the running turn."),
     "pause": ("session", "Begin no turn until `resume`."),
     "resume": ("session", "Go on now after a pause, a failure, a limit or a back-off."),
-    "login": ("login", "Log claude in, while the harness runs."),
+    "login": ("login", "Log claude in, with or without a running harness."),
     "logout": ("login", "Log claude out."),
     "completion": ("completion", "Print the script that completes words in bash, zsh or fish."),
 }

@@ -126,6 +126,7 @@ CHANGES = (
     Change("/api/inbox/{id}/cancel", "inbox_cancel", "Cancel a message that waits or is held.", gives=("message",)),
     Change("/api/inbox/{id}/retry", "inbox_retry", "Make a message ready at once.", gives=("message",)),
     Change("/api/login", "login", "Begin a login of claude's, or join the one under way.", gives=("login",)),
+    Change("/api/login/join", "login_join", "Take part in the login under way, which then goes on.", gives=("login",)),
     Change(
         "/api/login/code",
         "login_code",
@@ -134,6 +135,7 @@ CHANGES = (
     ),
     Change("/api/login/cancel", "login_cancel", "End the login under way."),
 )
+TAKES_PART = {"login", "login_join", "login_code"}  # in a login, which goes on while its clients are there
 
 
 def check_fields(fields: Mapping[str, Field], given: object) -> dict[str, Any]:

@@ -25,11 +25,23 @@ from hyperhive_cli.account import days_until, midnight_ms, report
 from hyperhive_cli.errors import HyperhiveError, RefusedError, UnknownError, UsageError
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.inbox import Message, View
-from hyperhive_cli.web.api import CHANGES, GLOBAL, READINGS, SINCE, Change, Field, Reading, check_fields, check_query
+from hyperhive_cli.web.api import (
+    CHANGES,
+    GLOBAL,
+    READINGS,
+    SINCE,
+    TAKES_PART,
+    Change,
+    Field,
+    Reading,
+    check_fields,
+    check_query,
+)
 from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.gate import Gate
 from hyperhive_cli.web.hive import HiveAgent, HiveView
 from hyperhive_cli.web.local import LocalAgent, observe
+from hyperhive_cli.web.logins import FollowedLogins
 from hyperhive_cli.web.openapi import document
 from hyperhive_cli.web.reader import Reader
 from hyperhive_cli.web.sse import MEDIA_TYPE
@@ -54,6 +66,7 @@ class Gateway:
         self._hive = hive
         self._channels: dict[object, Channel] = {}
         self._scopes: dict[object, anyio.CancelScope] = {}
+        self._logins = FollowedLogins(self._channels.__contains__)
         self._streams = 0
         self._tasks: anyio.abc.TaskGroup | None = None
 
@@ -207,6 +220,8 @@ class Gateway:
         if "id" in request.path_params:
             arguments["id"] = check_query({"id": Field("integer", "")}, request.path_params)["id"]
         reply = await agent.change(change.op, arguments)
+        if change.op in TAKES_PART and isinstance(agent, LocalAgent) and self._tasks is not None:
+            self._tasks.start_soon(self._logins.follow, agent)
         return _json({name: reply[name] for name in change.gives})
 
 

@@ -98,6 +98,14 @@ class LocalAgent:
         except GoneError as error:
             raise NotRunningError(self.name) from error
 
+    async def follow_login(self) -> None:
+        """Be a client of the login under way, until it is over, there is none, or this is cancelled."""
+        with suppress(GoneError, HyperhiveError):
+            async with asked(self._paths.socket, "login_join", stay=True) as lines:
+                await lines.first()
+                while True:
+                    await lines.more()
+
 
 async def observe(paths: AgentPaths, limit_s: float = ANSWER_LIMIT_S) -> dict[str, Any]:
     """Give an agent's state: what `status --json` says, and what a browser may do about it now."""

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.claude.messages_api import Server
+from tests.claude.token_endpoint import TokenEndpoint, open_token_endpoint
 from tests.forkserver import Forkserver
 from tests.harness import Hive
 
@@ -129,3 +130,12 @@ def start(
         return Hive(messages_api.workspace, state_dir, claude_binary, messages_api.start(scenario), forkserver)
 
     return set_up
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> Iterator[TokenEndpoint]:
+    """Serve the endpoint at which claude gets its logins and renews them."""
+    if shutil.which("openssl") is None:
+        pytest.skip("LOGINS THAT SUCCEED, AND THEIR REFRESH, ARE NOT TESTED: there is no openssl")
+    with open_token_endpoint(tmp_path) as opened:
+        yield opened

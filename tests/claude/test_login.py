@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.claude.conftest import MessagesApi
+from tests.claude.token_endpoint import TokenEndpoint
 from tests.conftest import wait_until
 from tests.harness import LIMIT_S, Hive, of_kind, outcomes
 
@@ -98,6 +99,64 @@ def test_a_login_is_cancelled(nobody: Hive) -> None:
         found = nobody.status()["login"]
         assert program.interrupt() == 130
     assert (found["ok"], found["note"]) == (False, "the login was cancelled")
+
+
+def test_a_login_without_a_harness_lets_run_what_waited_for_it(
+    nobody: Hive, messages_api: MessagesApi, endpoint: TokenEndpoint
+) -> None:
+    program = {"HYPERHIVE_RUN_CLAUDE": str(nobody.claude)}
+    nobody.environment = {**nobody.environment, **endpoint.environment, **program}
+    drained = nobody.drain("--message", "say hello")
+    assert (drained.status, outcomes(drained.json_lines())) == (1, ["needs_login"])
+    assert "`hyperhive login`" in of_kind(drained.json_lines(), "note")[-1]["text"]
+    done = nobody.call("login", stdin=b"a-code#its-state\n")
+    assert (done.status, done.stdout.splitlines()[-1]) == (0, "logged in")
+    assert "oauth/authorize" in done.stdout
+    drained = nobody.drain()
+    assert (drained.status, outcomes(drained.json_lines())) == (0, ["ok"])
+    assert (endpoint.codes, messages_api.authorizations()) == (["a-code"], ["Bearer sk-ant-oat01-of-a-code"])
+    done = nobody.call("logout")
+    assert (done.status, "ogged out" in done.stdout) == (0, True)
+    assert outcomes(nobody.drain("--message", "say hello").json_lines()) == ["needs_login"]
+
+
+def test_a_login_whose_client_was_killed_is_taken_over(nobody: Hive, endpoint: TokenEndpoint) -> None:
+    nobody.environment = {**nobody.environment, **endpoint.environment}
+    with nobody.run("--message", "say hello") as program:
+        program.wait_for_kind("status_changed", status="needs_login_idle")
+        with login(nobody) as process:
+            page = nobody.status()["login"]["url"]
+            process.kill()
+            wait_until(lambda: nobody.status()["login"]["clients"] == 0)
+        done = nobody.call("login", stdin=b"a-code#its-state\n")
+        assert (done.status, page in done.stdout, done.stdout.splitlines()[-1]) == (0, True, "logged in")
+        program.wait_for_kind("turn_end", outcome="ok")
+
+
+def test_a_login_that_nobody_follows_ends_and_leaves_no_claude(nobody: Hive) -> None:
+    nobody.constants = {"agent.login_session.CLIENT_GRACE_S": 0.2}
+    with nobody.run() as program:
+        with login(nobody) as process:
+            process.kill()
+            wait_until(lambda: nobody.status()["login"]["finished"])
+        assert nobody.status()["login"]["note"] == "no one followed the login for 0.2 s"
+        assert nobody.status()["status"] == "online"
+        assert program.interrupt() == 130
+
+
+@pytest.mark.parametrize("key", ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "apiKeyHelper"])
+def test_a_key_is_told_before_claude_names_its_page(nobody: Hive, endpoint: TokenEndpoint, key: str) -> None:
+    variables = {**endpoint.environment, "HYPERHIVE_RUN_CLAUDE": str(nobody.claude)}
+    if key == "apiKeyHelper":
+        folder = Path(nobody.environment["HOME"], ".claude")
+        folder.mkdir()
+        (folder / "settings.json").write_text('{"apiKeyHelper": "echo sk-ant-x"}')
+    else:
+        variables[key] = "sk-ant-x"
+    nobody.environment = {**nobody.environment, **variables}
+    done = nobody.call("login", stdin=b"a-code#its-state\n")
+    assert done.stdout.startswith(f"Note: claude uses {key}, which takes precedence over a login.\nOpening browser")
+    assert (done.status, endpoint.codes) == (0, ["a-code"])
 
 
 def test_a_logout_begins_the_wait_for_a_login(nobody: Hive) -> None:

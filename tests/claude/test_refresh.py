@@ -1,29 +1,17 @@
 """The real binary renews a login: one agent's at a time, among those that share it."""
 
 import json
-import shutil
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import pytest
-
 from tests.claude.conftest import MessagesApi
-from tests.claude.token_endpoint import TokenEndpoint, open_token_endpoint
+from tests.claude.token_endpoint import TokenEndpoint
 from tests.conftest import wait_until
 from tests.forkserver import Forkserver
 from tests.harness import Hive, Program, outcomes
 
 OLD, NEW = "sk-ant-ort01-old", "Bearer sk-ant-oat01-new-1"
-
-
-@pytest.fixture
-def endpoint(tmp_path: Path) -> Iterator[TokenEndpoint]:
-    if shutil.which("openssl") is None:
-        pytest.skip("THE REFRESH OF A LOGIN IS NOT TESTED: there is no openssl")
-    with open_token_endpoint(tmp_path) as opened:
-        yield opened
 
 
 def test_one_of_three_agents_renews_the_login_that_they_share(

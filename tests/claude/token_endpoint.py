@@ -1,4 +1,4 @@
-"""A stand-in on loopback for the endpoint at which claude renews its login: a proxy that ends TLS itself.
+"""A stand-in on loopback for the endpoint at which claude gets its login, and renews it: a proxy that ends TLS itself.
 
 claude asks `https://platform.claude.com/v1/oauth/token`, wherever the Messages API is. With HTTPS_PROXY it comes here,
 and with NODE_EXTRA_CA_CERTS it trusts the certificate that it meets. Whatever else it asks for is answered with `{}`.
@@ -22,26 +22,40 @@ GATE_LIMIT_S = 600.0
 
 @dataclass(slots=True)
 class TokenEndpoint:
-    """Answers while `gate` is open; `used` are the refresh tokens that it was shown, oldest first."""
+    """Gives tokens for any code, and for a refresh token while `gate` is open.
+
+    `codes` and `used` are the codes and the refresh tokens that it was shown, oldest first.
+    """
 
     environment: Mapping[str, str] = field(default_factory=dict)
     gate: threading.Event = field(default_factory=threading.Event)
+    codes: list[str] = field(default_factory=list)
     used: list[str] = field(default_factory=list)
 
     def answer(self, path: str, body: bytes) -> object:
-        """Give new tokens for a refresh token."""
+        """Give new tokens for a code or a refresh token."""
         if path != "/v1/oauth/token":
             return {}
-        self.used.append(json.loads(body)["refresh_token"])
+        asked = json.loads(body)
+        if "code" in asked:
+            self.codes.append(asked["code"])
+            return _tokens(f"of-{asked['code']}")
+        self.used.append(asked["refresh_token"])
         number = len(self.used)
         self.gate.wait(GATE_LIMIT_S)
-        return {
-            "access_token": f"sk-ant-oat01-new-{number}",
-            "refresh_token": f"sk-ant-ort01-new-{number}",
-            "expires_in": 28_800,
-            "scope": "user:inference user:profile",
-            "token_type": "Bearer",
-        }
+        return _tokens(f"new-{number}")
+
+
+def _tokens(name: str) -> dict[str, object]:
+    return {
+        "access_token": f"sk-ant-oat01-{name}",
+        "refresh_token": f"sk-ant-ort01-{name}",
+        "expires_in": 28_800,
+        "scope": "user:inference user:profile",
+        "token_type": "Bearer",
+        "account": {"uuid": "made-up", "email_address": "bee@example.org"},
+        "organization": {"uuid": "made-up", "name": "Bees"},
+    }
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -97,7 +111,7 @@ def open_token_endpoint(folder: Path) -> Iterator[TokenEndpoint]:
     with _Server(("127.0.0.1", 0), partial(_Handler, endpoint, context)) as server:
         server.daemon_threads = True
         endpoint.environment = {
-            "HTTPS_PROXY": f"http://127.0.0.1:{server.server_port}",
+            **dict.fromkeys(("HTTPS_PROXY", "https_proxy"), f"http://127.0.0.1:{server.server_port}"),
             "NO_PROXY": "127.0.0.1",
             "NODE_EXTRA_CA_CERTS": str(ca),
         }

@@ -16,7 +16,7 @@ from hyperhive_cli.store.folder import lock_holder
 from hyperhive_cli.store.inbox import open_inbox
 from tests.cli.test_login import CODE, NOT_LOGGED_IN, PAGE, PROMPT, is_gone
 from tests.conftest import FakeClaude, wait_until
-from tests.harness import LIMIT_S, TEXT, Hive, outcomes
+from tests.harness import LIMIT_S, TEXT, Hive, of_kind, outcomes
 
 
 @pytest.fixture
@@ -39,15 +39,22 @@ def login(hive: Hive, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         stderr=subprocess.PIPE,
     ) as process:
         try:
-            shown, deadline = b"", time.monotonic() + LIMIT_S
-            assert process.stdout is not None
-            while not shown.endswith(PROMPT.encode()):
-                assert select.select([process.stdout], [], [], deadline - time.monotonic())[0], shown
-                shown += os.read(process.stdout.fileno(), 4096)
-            assert PAGE.encode() in shown
+            assert PAGE in read_until(process, PROMPT)
             yield process
         finally:
             process.kill()
+
+
+def read_until(process: subprocess.Popen[bytes], end: str) -> str:
+    """Read what a command prints until it has said this."""
+    shown, deadline = "", time.monotonic() + LIMIT_S
+    assert process.stdout is not None
+    while not shown.endswith(end):
+        assert select.select([process.stdout], [], [], deadline - time.monotonic())[0], shown
+        chunk = os.read(process.stdout.fileno(), 4096)
+        assert chunk, shown
+        shown += chunk.decode()
+    return shown
 
 
 def holder(hive: Hive) -> int | None:
@@ -57,21 +64,33 @@ def holder(hive: Hive) -> int | None:
 def test_what_waited_for_a_login_runs_after_one_without_a_harness(hive: Hive, fake_claude: FakeClaude) -> None:
     drained = hive.drain("--message", "hi")
     assert (drained.status, outcomes(drained.json_lines())) == (1, ["needs_login"])
-    done = hive.call("login", stdin=f"half\n{CODE}\n".encode())
-    assert (done.status, done.stderr) == (0, "")
-    assert f"{PROMPT}\nThat doesn't look like the full code.\n" in done.stdout
-    assert done.stdout.splitlines()[-1] == "logged in"
+    advice = "claude is not logged in: `hyperhive login`, or a key in ANTHROPIC_API_KEY"
+    assert of_kind(drained.json_lines(), "note")[-1]["text"] == f"1 message is left: {advice}"
+    with login(hive) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"half\n")
+        process.stdin.flush()
+        read_until(process, "full code.\n")
+        stdout, stderr = process.communicate(f"{CODE}\n".encode(), LIMIT_S)
+    assert (process.returncode, stdout, stderr) == (0, b"Login successful.\nlogged in\n", b"")
     assert holder(hive) is None
     assert all(map(is_gone, fake_claude.started()))
     drained = hive.drain()
     assert (drained.status, outcomes(drained.json_lines())) == (0, ["ok"])
 
 
+def test_a_drain_whose_key_is_refused_names_the_key(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script([{"replay": "v2.1.330/auth_401.jsonl"}])
+    hive.environment = {**hive.environment, "ANTHROPIC_API_KEY": "sk-ant-x"}
+    said = of_kind(hive.drain("--message", "hi").json_lines(), "note")[-1]["text"]
+    assert said.endswith("claude's API refuses ANTHROPIC_API_KEY: replace it, or remove it and `hyperhive login`")
+
+
 def test_how_it_ended_as_json(hive: Hive) -> None:
     done = hive.call("login", "--json", stdin=b"wrong\n")
     (detail,) = done.json_lines()
     assert (done.status, detail["ok"], detail["note"]) == (1, False, "Couldn't log in: that code is not known")
-    assert detail["output"] == done.stderr
+    assert detail["output"].strip() == done.stderr.strip()
     assert holder(hive) is None
 
 

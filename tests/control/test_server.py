@@ -20,7 +20,7 @@ from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.argv import Launch
 from hyperhive_cli.control import server
-from hyperhive_cli.control.client import call, open_events
+from hyperhive_cli.control.client import call, open_call, open_events
 from hyperhive_cli.control.wire import REQUEST_LIMIT_BYTES
 from hyperhive_cli.errors import HyperhiveError, StoreError
 from hyperhive_cli.events import Stream
@@ -158,6 +158,36 @@ def test_a_peer_that_hangs_up_ends_its_own_talk_alone(path: Path, served: Served
             connection.sendall(said)
     assert_answers(path)
     wait_until(lambda: echo_followers(served) == 0)
+
+
+def test_a_peer_that_stays_is_known_until_it_goes(path: Path, served: Served) -> None:
+    handler = served.handler
+    assert isinstance(handler, EchoHandler)
+    with open_call(path, "echo") as one, open_call(path, "echo"):
+        assert one["echo"] == {}
+        wait_until(lambda: handler.staying == ["echo", "echo"])
+        assert_answers(path)
+    wait_until(lambda: handler.staying == [])
+
+
+def test_a_peer_that_stays_is_let_go_when_there_is_nothing_left_to_stay_for(path: Path, served: Served) -> None:
+    handler = served.handler
+    assert isinstance(handler, EchoHandler)
+    with talking(path) as connection:
+        connection.sendall(b'{"op":"echo","stay":true}\n')
+        wait_until(lambda: handler.staying == ["echo"])
+        served.do(handler.let_go.set)
+        assert read_all(connection) == b'{"ok":true,"echo":{}}\n'
+
+
+@pytest.mark.parametrize("op", ["refuse", "stumble"])
+def test_nobody_stays_for_what_was_refused(path: Path, served: Served, op: str) -> None:
+    handler = served.handler
+    assert isinstance(handler, EchoHandler)
+    with pytest.raises(HyperhiveError), open_call(path, op):
+        pass
+    assert_answers(path)
+    assert handler.staying == []
 
 
 def test_an_operation_that_takes_long_holds_up_nobody_else(path: Path, served: Served) -> None:

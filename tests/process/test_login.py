@@ -233,6 +233,10 @@ def talk(world: World, script: str, steer: Callable[[LoginDesk, Login], Awaitabl
     return trio.run(main)
 
 
+ASKED = "https://example.org/page\nPaste > "
+ASK = "printf 'https://example.org/page\\nPaste > '"
+
+
 async def wait(_: LoginDesk, login: Login) -> None:
     await login.over.wait()
 
@@ -336,7 +340,22 @@ def test_what_is_no_code_is_not_passed_on(code: str, world: World) -> None:
             desk.pass_on(code)
         desk.pass_on(" a-code ")
 
-    assert talk(world, 'read -r code; echo "<$code>"; exit 1', steer).output == "<a-code>\n"
+    assert talk(world, f'{ASK}; read -r code; echo "<$code>"; exit 1', steer).output == f"{ASKED}\n<a-code>\n"
+
+
+def test_a_code_that_comes_before_claude_asks_is_passed_on_then(world: World) -> None:
+    """claude may lose what is on its stdin before."""
+    go = world.workspace / "go on"
+    early = "until test -e 'go on'; do sleep 0.01; done; timeout 0.2 head -n 1 > early"
+
+    async def steer(desk: LoginDesk, login: Login) -> None:
+        await trio.to_thread.run_sync(wait_until, lambda: login.output)
+        desk.pass_on("a-code")
+        go.touch()
+
+    script = f'echo up; {early}; {ASK}; read -r code; echo "<$code>"; exit 1'
+    assert talk(world, script, steer).output.endswith("> \n<a-code>\n")
+    assert (world.workspace / "early").read_bytes() == b""
 
 
 def test_a_second_login_joins_and_a_logout_waits_its_turn(world: World) -> None:
@@ -347,4 +366,4 @@ def test_a_second_login_joins_and_a_logout_waits_its_turn(world: World) -> None:
             await desk.log_out()
         desk.pass_on("go on")
 
-    talk(world, "read -r code; exit 1", steer)
+    talk(world, f"{ASK}; read -r code; exit 1", steer)

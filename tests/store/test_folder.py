@@ -16,7 +16,7 @@ import pytest
 import hyperhive_cli
 from hyperhive_cli.errors import AgentConflictError, StoreError
 from hyperhive_cli.store import folder
-from hyperhive_cli.store.folder import hold_lock, lock_holder, prepare_state_dir
+from hyperhive_cli.store.folder import hold_lock, lock_holder, lock_work, prepare_state_dir
 
 ROOT = Path(hyperhive_cli.__file__).resolve().parents[1]
 
@@ -110,6 +110,17 @@ def test_a_second_holder_is_refused_and_told_the_pid_of_the_first(lock: Path, mo
         assert caught.value.message == f"a harness runs for agent 'mine' already (pid {child.pid})"
         assert caught.value.hint == "hyperhive -a mine status"
         assert lock_holder(lock) == child.pid  # its name was not overwritten
+
+
+def test_a_lock_says_what_its_holder_does(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "LOCK_WAIT_S", 0.05)
+    with hold_lock(lock, "mine", "login"):
+        assert (lock_holder(lock), lock_work(lock)) == (os.getpid(), "login")
+        with pytest.raises(AgentConflictError, match="a login is under way for agent 'mine'"), hold_lock(lock, "mine"):
+            pass
+    assert (lock_holder(lock), lock_work(lock)) == (None, None)
+    with hold_lock(lock, "mine"):
+        assert lock_work(lock) is None
 
 
 def test_a_second_holder_in_the_same_process_is_refused_too(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:

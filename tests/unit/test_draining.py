@@ -46,6 +46,14 @@ TABLE = {
         ONE._replace(waiting=2, wait_s=math.inf),
         Drained(True, ("2 messages are left: the agent waits for a person, see `hyperhive status`",)),
     ),
+    "a login": (
+        ONE._replace(wait_s=math.inf, advice="log in"),
+        Drained(True, ("1 message is left: log in",)),
+    ),
+    "a login, and paused": (
+        ONE._replace(wait_s=math.inf, advice="log in", is_paused=True),
+        Drained(True, ("1 message is left: the agent is paused until `hyperhive resume`",)),
+    ),
     "paused": (
         ONE._replace(is_paused=True, wait_s=math.inf),
         Drained(True, ("1 message is left: the agent is paused until `hyperhive resume`",)),

@@ -51,7 +51,7 @@ FLOORS = {
         hive.checkup hive.feed hive.fleet hive.foyer hive.line hive.mail hive.tenancy
         render.activity render.answer render.blocks render.console render.document render.draft render.facts
         render.feed render.memory render.output render.plot render.prose render.stream render.system render.tool
-        web.channel web.harness web.history web.local web.reader web.stream
+        web.channel web.harness web.history web.local web.logins web.reader web.stream
     """,
     4: """
         agent.care agent.checkup agent.compactor agent.control agent.credentials agent.direct_login agent.hook

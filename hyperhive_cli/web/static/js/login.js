@@ -23,6 +23,7 @@ export class Login {
       this.form.reset(); // a code is good once, and nobody else's to read
       this.act("login/code", { code });
     });
+    this.link.addEventListener("click", () => this.act("login/join")); // it goes on though whoever began it leaves
     find(".login-cancel", this.root).addEventListener("click", () => this.act("login/cancel"));
     find(".login-begin").addEventListener("click", () => this.act("login"));
   }
