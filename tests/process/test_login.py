@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,7 +15,13 @@ from hyperhive_cli.agent import credentials, login_session, pause, scheduler
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import credentials_changed, credentials_signature, is_logged_in
 from hyperhive_cli.agent.login import LoginDesk
-from hyperhive_cli.agent.login_session import COMPLAINT_LIMIT_CHARS, OUTPUT_LIMIT_CHARS, Login
+from hyperhive_cli.agent.login_session import (
+    CLIENT_GRACE_S,
+    COMPLAINT_LIMIT_CHARS,
+    LOGIN_LIMIT_S,
+    OUTPUT_LIMIT_CHARS,
+    Login,
+)
 from hyperhive_cli.claude import process
 from hyperhive_cli.claude.argv import Launch
 from hyperhive_cli.errors import RefusedError, UsageError
@@ -269,6 +276,41 @@ def test_a_login_that_is_deaf_to_signals_can_be_cancelled(
     found = talk(world, f"trap '' INT TERM; echo up; setsid sleep {number} & sleep {number}", cancel)
     assert (found.ok, found.note) == (False, "the login was cancelled")
     assert sleepers(number) == []
+
+
+def lasts(steer: Callable[[Login], Awaitable[None]]) -> tuple[float, str | None]:
+    """Return when a login that clients follow so is over, in seconds of a clock that jumps, and why."""
+
+    async def main() -> tuple[float, str | None]:
+        login, began = Login(), trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(steer, login)
+            await login.wait_for_end()
+            nursery.cancel_scope.cancel()
+        return trio.current_time() - began, login.note
+
+    return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_a_login_ends_a_grace_after_its_last_client_has_gone() -> None:
+    async def steer(login: Login) -> None:
+        with login.followed():
+            await trio.sleep(10)
+        await trio.sleep(CLIENT_GRACE_S - 1)
+        with login.followed(), login.followed():  # taken over
+            await trio.sleep(2 * CLIENT_GRACE_S)
+        await trio.sleep_forever()
+
+    assert lasts(steer) == (10 + 4 * CLIENT_GRACE_S - 1, f"no one followed the login for {CLIENT_GRACE_S:g} s")
+
+
+@pytest.mark.parametrize("is_followed", [True, False])
+def test_a_login_that_is_followed_or_never_was_has_its_whole_time(is_followed: bool) -> None:
+    async def steer(login: Login) -> None:
+        with login.followed() if is_followed else nullcontext():
+            await trio.sleep_forever()
+
+    assert lasts(steer) == (LOGIN_LIMIT_S, "nobody finished the login in 15 min")
 
 
 def test_what_a_login_says_is_bounded_and_its_complaint_kept(world: World) -> None:
