@@ -3,13 +3,14 @@
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO
 
 import pytest
 import trio
 
 from hyperhive_cli.agent import refresh
-from hyperhive_cli.agent.refresh import LOCK_NAME, take_lock
+from hyperhive_cli.agent.refresh import LOCK_NAME, Refresh, take_lock
 from tests.conftest import wait_until
 from tests.process.world import INIT, TEXT, Life, World, refused
 
@@ -63,6 +64,18 @@ def test_a_turn_waits_while_another_agent_renews_the_login(world: World) -> None
     with other:
         life = world.live(steer)
     assert life.notes().count(WAITS) == 1
+
+
+@pytest.mark.parametrize(("step_s", "is_due"), [(LATER, True), (-2 * LATER, False)])
+def test_when_a_login_ends_is_a_moment_of_the_worlds_clock(
+    step_s: float, is_due: bool, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that slept, or whose clock was set, sees it at its next look."""
+    log_in(world, LATER if is_due else SOON)
+    found = Refresh(world.environment, print)
+    assert found.is_due() is not is_due
+    monkeypatch.setattr(refresh, "time", SimpleNamespace(time=lambda: time.time() + step_s))
+    assert found.is_due() is is_due
 
 
 def test_a_turn_that_waits_can_be_cancelled_and_starts_no_claude(world: World) -> None:
