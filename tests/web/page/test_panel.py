@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -170,6 +171,30 @@ def test_a_login_lands_from_the_page_and_the_page_changes_by_itself(
         window.page.locator(".login-form .login-cancel").click()
         window.wait_text(".login", "The login ended: the login was cancelled.")
         window.check_rows()
+
+
+def test_who_opens_a_logins_page_takes_part_in_it_and_it_outlives_its_command(
+    browser: Browser, hive: Hive, fake_claude: FakeClaude
+) -> None:
+    def clients() -> int:
+        number: int = hive.status()["login"]["clients"]
+        return number
+
+    fake_claude.script(TEXT, logged_in="file")
+    hive.constants = {"agent.login_session.CLIENT_GRACE_S": 0.0}
+    with hive.run(), gateway(hive) as url, open_window(browser, hive, url) as window:
+        with hive.start("login") as command:
+            link = window.page.locator(".login-url")
+            link.wait_for()
+            assert clients() == 1  # a page that only shows it is none
+            link.evaluate("link => { link.addEventListener('click', e => e.preventDefault()); link.click(); }")
+            wait_until(lambda: clients() == 2)
+            command.send(signal.SIGKILL)
+            wait_until(lambda: clients() == 1)
+        window.page.locator(".login-form input").fill(CODE)
+        window.page.get_by_role("button", name="send code").click()
+        window.page.locator("section.login").wait_for(state="hidden")
+        assert hive.status()["login"]["ok"] is True
 
 
 def focused(window: Window) -> str:
