@@ -6,6 +6,7 @@ from hyperhive_cli.errors import UsageError
 
 ALL = "all"
 DAY_MS = 24 * 3600 * 1000
+FORGET_EVERY_S = 3600.0  # how often it is looked for what need not be kept
 MOST_DAYS, MOST_COUNT = 36_500, 10**9
 HINT = "30d, 10000, 30d,10000 (whichever is more), or all"
 

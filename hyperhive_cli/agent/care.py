@@ -13,7 +13,7 @@ import trio.lowlevel
 from hyperhive_cli.agent.state import TurnState
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.errors import StoreError
-from hyperhive_cli.retention import KEEP_ALL, Retention
+from hyperhive_cli.retention import FORGET_EVERY_S, KEEP_ALL, Retention
 from hyperhive_cli.store.db import WAL_LIMIT_BYTES
 from hyperhive_cli.store.events import EventStore
 from hyperhive_cli.store.inbox import Inbox
@@ -22,7 +22,6 @@ from hyperhive_cli.store.place import holders, wal_bytes
 
 CARE_EVERY_S = 30.0
 SWEEP_EVERY_S = 300.0
-FORGET_EVERY_S = 3600.0
 INBOX_LOG_BYTES = 4 * 1024 * 1024  # as SQLite's own limit
 
 

@@ -195,7 +195,14 @@ async def _joined(
     async with (
         _given(relay) if relay is not None else open_relay(hive.url, hive.machine) as line,
         line.member(
-            config.paths.agent, inbox, bus, loop, report, account=hive.account, drain=config.agent.drain
+            config.paths.agent,
+            inbox,
+            bus,
+            loop,
+            report,
+            account=hive.account,
+            drain=config.agent.drain,
+            retention=config.keep_messages,
         ) as member,
     ):
         loop.take_from(member)

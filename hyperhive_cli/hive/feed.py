@@ -18,12 +18,14 @@ from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.address import fits, is_pattern, pattern_to_like
 from hyperhive_cli.hive.room import complaints, connect
 from hyperhive_cli.hive.schema import CHANNEL
+from hyperhive_cli.store.events import PAGE_BYTES
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.room import Connection
 
 POLL_S = 5.0
 AGAIN_S = 1.0
+_PAGE = fleet.PAGE.format(agent="f.name", since="f.last", limit="%s", order="ASC")
 PAGE_ROWS = 200  # of one agent
 MOST_ROWS = 4_000  # of all agents at once, but for the few of each where there are more than a hundred
 LEAST_ROWS = 10
@@ -197,12 +199,10 @@ class HiveFeed:
             rows = (
                 self._connected()
                 .execute(
-                    """SELECT f.name, e.seq, e.ts, e.kind, e.body
-                   FROM unnest(%s::text[], %s::bigint[]) AS f(name, last), LATERAL (
-                       SELECT seq, ts, kind, body FROM hyperhive.event WHERE agent = f.name AND seq > f.last
-                       ORDER BY seq LIMIT %s
-                   ) AS e ORDER BY f.name, e.seq""",
-                    (list(after), list(after.values()), limit),
+                    f"""SELECT f.name, e.seq, e.ts, e.kind, e.body
+                   FROM unnest(%s::text[], %s::bigint[]) AS f(name, last), LATERAL ({_PAGE}) AS e
+                   WHERE e.bytes_before < %s ORDER BY f.name, e.seq""".encode(),
+                    (list(after), list(after.values()), limit, PAGE_BYTES // len(after)),
                 )
                 .fetchall()
             )

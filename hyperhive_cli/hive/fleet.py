@@ -12,6 +12,7 @@ from hyperhive_cli.hive.report import read_report
 from hyperhive_cli.hive.schema import CHANNEL, MACHINES, OPERATORS
 from hyperhive_cli.hive.tenancy import NOW_MS, TURN_COLUMNS
 from hyperhive_cli.store.ended import ENDED_COLUMNS, row_to_turn
+from hyperhive_cli.store.events import PAGE_BYTES
 from hyperhive_cli.store.report import empty_status
 from hyperhive_cli.store.schema import LISTED, in_states
 
@@ -166,10 +167,21 @@ def turn(connection: "Connection", agent: str, turn_id: int | None) -> dict[str,
     return None if row is None else dict(zip(TURN_COLUMNS, row, strict=True))
 
 
+# Some events of an agent, each with the bytes of those before it; PostgreSQL knows a length without reading the text.
+PAGE = """SELECT seq, ts, kind, body,
+              sum(octet_length(body)) OVER (ORDER BY seq {order}) - octet_length(body) AS bytes_before
+          FROM hyperhive.event WHERE agent = {agent} AND seq > {since} ORDER BY seq {order} LIMIT {limit}"""
+
+
+def _page(since: int | None) -> str:
+    order = "DESC" if since is None else "ASC"
+    return PAGE.format(agent="%(agent)s", since="%(since)s", limit="%(limit)s", order=order)
+
+
 def events_page(
     connection: "Connection", agent: str, since: int | None, limit: int, ts: int | None = None
 ) -> tuple[list[BusEvent], int, int | None, int, bool]:
-    """Give up to `limit` events of an agent after `since` (None: the newest), oldest first.
+    """Give up to `limit` events of an agent after `since` (None: the newest), oldest first, of PAGE_BYTES at most.
 
     With them the last number looked at, of all its events the oldest number and the newest, and whether the event
     `since` is the one of the time `ts` (Unix ms; None: not known), as far as it is kept.
@@ -185,9 +197,14 @@ def events_page(
         newest, oldest, ts_now = (0, None, None) if row is None else row
         is_held = ts is None or ts_now in {None, ts}
         found = connection.execute(
-            """SELECT seq, ts, kind, body FROM hyperhive.event WHERE agent = %s AND seq > %s
-               ORDER BY seq LIMIT %s""",
-            (agent, max(0, newest - limit) if since is None else since, limit),
+            f"""SELECT seq, ts, kind, body FROM ({_page(since)}) AS page WHERE bytes_before < %(most)s
+                ORDER BY seq""".encode(),
+            {
+                "agent": agent,
+                "since": max(0, newest - limit) if since is None else since,
+                "limit": limit,
+                "most": PAGE_BYTES,
+            },
         ).fetchall()
     events = []
     for seq, its_ts, kind, body in found:

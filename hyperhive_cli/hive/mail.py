@@ -10,10 +10,11 @@ from hyperhive_cli.errors import RefusedError
 from hyperhive_cli.hive.address import clean
 from hyperhive_cli.hive.room import complaints
 from hyperhive_cli.hive.schema import CHANNEL
-from hyperhive_cli.hive.tenancy import COLUMNS, IN_ORDER, NOW_MS, TURN_COLUMNS
+from hyperhive_cli.hive.tenancy import COLUMNS, NOW_MS, TURN_COLUMNS
 from hyperhive_cli.store.checks import check_message
 from hyperhive_cli.store.inbox import KEY_KEPT_MS, WHOLE, Message, View
 from hyperhive_cli.store.keys import Content, Sent, check_key, sent_before, stored_before
+from hyperhive_cli.store.queue import IN_ORDER, new_places, refuse_itself
 from hyperhive_cli.store.schema import ENDED, LISTED, in_states
 from hyperhive_cli.store.uid import new_uid
 
@@ -188,34 +189,29 @@ class HiveInbox:
             message = self._locked(message_id)
             if message.state in {"leased", "done"}:
                 raise RefusedError(f"message {message_id} is {'running' if message.state == 'leased' else 'done'}")
+            if not message.body:
+                raise RefusedError(f"the text of message {message_id} is no longer kept", "hyperhive send 'what to do'")
             self._change(message_id, "state = 'ready', attempts = 0, not_before = 0, reason = NULL")
         return self.get(message_id)
 
     def move(self, message_id: int, *, before: int | None, now_ms: int) -> Message:  # noqa: ARG002 - as `put`
-        """Put a message that waits before another one that waits, or at the queue's end (None)."""
+        """Put a message that waits before another one that waits, or at the queue's end (None); raises as `Inbox`."""
+        refuse_itself(message_id, before)
         with complaints(self._url), self._connection.transaction():
             for number in {message_id, before} - {None}:
                 found = self._locked(int(number or 0))
                 if found.state != "ready":
                     raise RefusedError(f"message {number} does not wait: it is {found.state}", "hyperhive inbox")
-            self._change(message_id, "place = %(place)s", place=self._free_place(message_id, before))
-        return self.get(message_id)
-
-    def _free_place(self, message_id: int, before: int | None) -> float:
-        """Give a place between that message and its forerunner, or behind all and before those yet to come."""
-        rows = self._all(
-            f"""SELECT id, coalesce(place, id) FROM hyperhive.inbox WHERE agent = %(agent)s AND id <> %(id)s
-                ORDER BY {IN_ORDER}""",
-            id=message_id,
-        )
-        places = [float(place) for _, place in rows]
-        if before is None:
-            last = max(places, default=0.0)
+            waiting = self._all(
+                f"""SELECT id, coalesce(place, id) FROM hyperhive.inbox
+                    WHERE agent = %(agent)s AND state = 'ready' AND id <> %(id)s ORDER BY {IN_ORDER}""",
+                id=message_id,
+            )
             row = self._one("SELECT last_message FROM hyperhive.agent WHERE name = %(agent)s")
             assert row is not None  # noqa: S101 - it has a message
-            return last + (int(row[0]) + 1 - last) / 2
-        at = [number for number, _ in rows].index(before)
-        return (places[at] + (places[at - 1] if at else places[at] - 1)) / 2
+            for number, place in new_places(waiting, message_id, before, int(row[0])).items():
+                self._change(number, "place = %(place)s", place=place)
+        return self.get(message_id)
 
     def turns(self, message_id: int) -> list[dict[str, Any]]:
         """Give the statistics rows of a message's ended turns, oldest first."""

@@ -27,6 +27,7 @@ from hyperhive_cli.hive.room import AwayError
 from hyperhive_cli.hive.shipper import AGAIN_S, Shipper
 from hyperhive_cli.hive.tenancy import Backlog, FencedError, Seat
 from hyperhive_cli.hive.tenure import Tenure, Verdict
+from hyperhive_cli.retention import FORGET_EVERY_S, KEEP_ALL, Retention
 from hyperhive_cli.store.inbox import Message
 from hyperhive_cli.store.keys import Sent
 from hyperhive_cli.store.schema import ENDED
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 REPORT_EVERY_S = 1.0
 GOODBYE_S = 5.0
+FORGET_PAUSE_S = 0.1
 _REPORTED = (TurnStart, TurnEnd, StatusChanged, TurnStateChanged)
 
 
@@ -60,7 +62,7 @@ class Member:
     def __init__(
         self, url: str, line: Line, clock: Callable[[], float], *, agent: str, owner: str, foyer: Foyer, bus: Bus,
         steering: Steering, report: Callable[[], Awaitable[Mapping[str, Any]]], account: Account | None, drain: bool,
-        slots: trio.Semaphore | None,
+        slots: trio.Semaphore | None, retention: Retention = KEEP_ALL,
     ) -> None:  # fmt: skip
         self.agent = agent
         self.kin = Kin(agent, account, steering)
@@ -81,6 +83,7 @@ class Member:
         self._has_mail = True
         self._is_lease_unheard = False  # a message may be leased to us that never came here
         self._slots = slots
+        self._retention = retention
         self._has_slot = False
         self._refusal: str | None = None  # as it was said
         self._shipper = Shipper(bus, line, self.kin, self._take_note)
@@ -342,6 +345,7 @@ class Member:
                 async with trio.open_nursery() as seated:
                     seated.start_soon(self._ship_events, self.seat)
                     seated.start_soon(self._leave_when_wanted, self.seat)
+                    seated.start_soon(self._forget_ended, self.seat)
                     await self._unseated.wait()
                     seated.cancel_scope.cancel()
 
@@ -364,6 +368,15 @@ class Member:
             with suppress(StoreError):
                 if self.seat == seat:
                     await self._take_back(seat)
+
+    async def _forget_ended(self, seat: Seat) -> None:
+        """Let go of what ended long ago, step by step."""
+        forget = partial(tenancy.forget_ended, seat=seat, retention=self._retention)
+        while True:
+            gone = 0
+            with suppress(StoreError, RefusedError):  # a hive of an earlier release grants no right to
+                gone = await self._line.call(forget)
+            await trio.sleep(FORGET_PAUSE_S if gone else FORGET_EVERY_S)
 
     async def _ship_reports(self) -> None:
         while True:

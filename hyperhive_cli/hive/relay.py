@@ -22,6 +22,7 @@ from hyperhive_cli.hive.member import Member, Steering
 from hyperhive_cli.hive.schema import CHANNEL
 from hyperhive_cli.hive.tenancy import BACKLOG, NOW_MS, Backlog
 from hyperhive_cli.hive.tenure import RENEW_AGAIN_S
+from hyperhive_cli.retention import KEEP_ALL, Retention
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.room import Connection
@@ -59,11 +60,13 @@ class Relay:
         *,
         account: Account | None,
         drain: bool,
+        retention: Retention = KEEP_ALL,
     ) -> AsyncIterator[Member]:
         """Join an agent for the block; at its end outcome and events are shipped and the agent is given back."""
         member = Member(
             self._url, self._writer, steady_s, agent=agent, owner=self._owner, foyer=foyer, bus=bus,
             steering=steering, report=report, account=account, drain=drain, slots=self._slots,
+            retention=retention,
         )  # fmt: skip
         self._members[agent] = member
         async with trio.open_nursery() as nursery:

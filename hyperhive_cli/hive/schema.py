@@ -182,4 +182,10 @@ HIVE: tuple[str, ...] = (
     ALTER TABLE hyperhive.agent ADD COLUMN shipped_ts bigint;
     ALTER TABLE hyperhive.shipped ADD COLUMN shipped_ts bigint;
     """,
+    r"""
+    -- Messages that ended long ago lose their texts, and their turns the results.
+    CREATE INDEX inbox_kept ON hyperhive.inbox(agent, changed)
+        WHERE state IN ('done', 'dead', 'cancelled') AND body <> '';
+    GRANT UPDATE (result_text) ON hyperhive.turn TO hyperhive_machine;
+    """,
 )

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hyperhive_cli.hive.address import clean, clean_bytes
 from hyperhive_cli.hive.schema import CHANNEL
 from hyperhive_cli.hive.tenure import LEASE_S
+from hyperhive_cli.retention import DAY_MS, Retention
 from hyperhive_cli.settings import HISTORY_CAPACITY, MAX_ATTEMPTS
+from hyperhive_cli.store.forgetting import STEP_ROWS
 from hyperhive_cli.store.inbox import Message
+from hyperhive_cli.store.queue import IN_ORDER
+from hyperhive_cli.store.schema import ENDED, in_states
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.room import Connection
 
 TRIM_EVERY = 200  # events between two looks at what is beyond the capacity
 COLUMNS = "id, key, sender, body, raw, state, attempts, deliveries, acted, not_before, reason, created, changed, uid"
-IN_ORDER = "coalesce(place, id), id"
 NOW_MS = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 # The fields of a `Backlog`, of the messages of an agent that are ready or held.
 BACKLOG = (
@@ -251,6 +254,31 @@ def acknowledge(
             {**_clean_row(message.to_dict()), **seat.fence, "delivery": delivery, "uid": uid},
         ).fetchone()
     return row is not None
+
+
+def forget_ended(connection: "Connection", seat: Seat, retention: Retention) -> int:
+    """Let go of the texts and the results of messages that ended too long ago; gives how many, at most STEP_ROWS.
+
+    The rows stay, so that a message that is handed over once more, from an old backup, is known. 0 as well when the
+    agent is no longer ours.
+    """
+    if retention.is_all:
+        return 0
+    row = connection.execute(
+        f"""WITH {_OWNED}, gone AS (
+                UPDATE hyperhive.inbox SET body = '' FROM owned WHERE agent = owned.name AND id IN (
+                    SELECT id FROM hyperhive.inbox WHERE agent = %(agent)s AND {in_states(ENDED)} AND body <> ''
+                        AND key IS NULL AND changed < {NOW_MS} - %(kept_ms)s
+                        AND id <= (SELECT last_message FROM hyperhive.agent WHERE name = %(agent)s) - %(newest)s
+                    ORDER BY changed LIMIT %(rows)s)
+                RETURNING id
+            ), cleared AS (
+                UPDATE hyperhive.turn SET result_text = NULL FROM gone
+                WHERE agent = %(agent)s AND message_id = gone.id AND result_text IS NOT NULL
+            ) SELECT count(*) FROM gone""".encode(),
+        {**seat.fence, "kept_ms": retention.days * DAY_MS, "newest": retention.newest, "rows": STEP_ROWS},
+    ).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def keep_turns(connection: "Connection", seat: Seat, turns: Sequence[Mapping[str, Any]]) -> None:

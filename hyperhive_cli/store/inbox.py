@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hyperhive_cli.errors import InboxFailedError, RefusedError, StoreError, UnknownError, UsageError
+from hyperhive_cli.errors import InboxFailedError, RefusedError, StoreError, UnknownError
 from hyperhive_cli.retention import Retention
 from hyperhive_cli.settings import MAX_ATTEMPTS
 from hyperhive_cli.store import db as database
@@ -22,7 +22,7 @@ from hyperhive_cli.store.forgetting import forget_ended
 from hyperhive_cli.store.keys import Content, Sent, check_key, sent_before
 from hyperhive_cli.store.place import Place, place_of
 from hyperhive_cli.store.planned import PlannedMessage, put_planned, withdraw
-from hyperhive_cli.store.queue import IN_ORDER, put_in_place
+from hyperhive_cli.store.queue import IN_ORDER, new_places, refuse_itself
 from hyperhive_cli.store.rescue import await_place, open_connection
 from hyperhive_cli.store.schema import ENDED, LISTED, in_states
 from hyperhive_cli.store.stats import TurnRecord
@@ -304,14 +304,20 @@ class Inbox:
 
         Raises RefusedError where one of them does not wait, UsageError for a message before itself.
         """
-        if message_id == before:
-            raise UsageError(f"message {message_id} cannot be moved before itself", "hyperhive inbox")
+        refuse_itself(message_id, before)
         with self._transaction() as db:
             for number in {message_id, before} - {None}:
                 found = self.get(int(number or 0))
                 if found.state != "ready":
                     raise RefusedError(f"message {number} does not wait: it is {found.state}", "hyperhive inbox")
-            put_in_place(db, message_id, before, now_ms)
+            waiting = self._read(
+                f"SELECT id, coalesce(place, id) FROM messages WHERE state = 'ready' AND id <> ? ORDER BY {IN_ORDER}",  # noqa: S608
+                message_id,
+            )
+            newest = int(self._read("SELECT max(id) FROM messages")[0][0])
+            for number, place in new_places(waiting, message_id, before, newest).items():
+                db.execute("UPDATE messages SET place = ? WHERE id = ?", (place, number))
+            db.execute("UPDATE messages SET changed = :now WHERE id = :id", {"now": now_ms, "id": message_id})
         return self.get(message_id)
 
     def turns(self, message_id: int) -> list[dict[str, Any]]:

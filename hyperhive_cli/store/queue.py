@@ -1,52 +1,33 @@
-"""The order of the messages that wait: a number each, the lowest first; a message that was never moved has its id."""
+"""The order of the messages that wait: a place each, the lowest first; one that was never moved has its id. Pure."""
 
-import sqlite3
+from collections.abc import Sequence
+
+from hyperhive_cli.errors import UsageError
 
 IN_ORDER = "coalesce(place, id), id"
 
 
-def put_in_place(db: sqlite3.Connection, message_id: int, before: int | None, now_ms: int) -> None:
-    """Put a message that waits before another one that waits, or behind all (None), inside the caller's transaction."""
-    place = _free_place(db, message_id, before)
-    if place is None:
-        _number_anew(db, message_id)
-        place = _free_place(db, message_id, before)
-    db.execute(
-        "UPDATE messages SET place = :place, changed = :now WHERE id = :id",
-        {"place": place, "now": now_ms, "id": message_id},
-    )
+def refuse_itself(message_id: int, before: int | None) -> None:
+    """Raise UsageError for a message that shall come before itself."""
+    if message_id == before:
+        raise UsageError(f"message {message_id} cannot be moved before itself", "hyperhive inbox")
 
 
-def _free_place(db: sqlite3.Connection, message_id: int, before: int | None) -> float | None:
-    """Return a number between the two neighbours; None where none is left, as after some 50 moves to one place."""
-    if before is None:  # behind all, and before those yet to come
-        low = _first(
-            db, "SELECT max(coalesce(place, id)) FROM messages WHERE state = 'ready' AND id <> ?", (message_id,)
-        )
-        high = _first(db, "SELECT max(id) + 1 FROM messages", ())
-    else:
-        high = _first(db, "SELECT coalesce(place, id) FROM messages WHERE id = ?", (before,))
-        low = _first(
-            db,
-            """SELECT max(coalesce(place, id)) FROM messages
-               WHERE state = 'ready' AND coalesce(place, id) <= ? AND id NOT IN (?, ?)""",
-            (high, message_id, before),
-        )
-    assert high is not None  # noqa: S101 - both messages are there
-    low = high - 2 if low is None else low
+def new_places(
+    waiting: Sequence[tuple[int, float]], message_id: int, before: int | None, newest: int
+) -> dict[int, float]:
+    """Return the places that change, by their ids, so that a message comes before another one, or behind all (None).
+
+    `waiting` are the others that wait, as (id, place) in their order; `newest` is the highest id ever given. Where no
+    number is left between two neighbours, as after some 50 moves to one place, all get whole ones, below those yet to
+    come.
+    """
+    order = [number for number, _ in waiting]
+    at = len(order) if before is None else order.index(before)
+    high = newest + 1 if at == len(order) else waiting[at][1]
+    low = waiting[at - 1][1] if at else high - 2
     place = (low + high) / 2
-    return place if low < place < high else None
-
-
-def _number_anew(db: sqlite3.Connection, message_id: int) -> None:
-    """Give whole numbers to all that wait but this one, in their order, and below those of messages yet to come."""
-    query = "SELECT id FROM messages WHERE state = 'ready' AND id <> ? ORDER BY coalesce(place, id), id"
-    order = [row[0] for row in db.execute(query, (message_id,))]
-    newest = _first(db, "SELECT max(id) FROM messages", ()) or 0
-    places = [(newest - len(order) + at, number) for at, number in enumerate(order, start=1)]
-    db.executemany("UPDATE messages SET place = ? WHERE id = ?", places)
-
-
-def _first(db: sqlite3.Connection, query: str, values: tuple[float | None, ...]) -> float | None:
-    found: float | None = db.execute(query, values).fetchone()[0]
-    return found
+    if low < place < high:
+        return {message_id: place}
+    order.insert(at, message_id)
+    return {number: float(newest - len(order) + behind) for behind, number in enumerate(order, start=1)}

@@ -31,7 +31,7 @@ FLOORS = {
         hive.__init__ hive.address hive.hosting hive.report hive.schema hive.tenure
         render.__init__ render.endings render.figures render.limits render.panel render.standing render.table
         render.text
-        store.__init__ store.checks store.keys store.mounts store.schema store.surroundings
+        store.__init__ store.checks store.keys store.queue store.mounts store.schema store.surroundings
         web.__init__ web.api web.bind web.gate web.openapi web.sse
     """,
     2: """
@@ -41,7 +41,7 @@ FLOORS = {
         control.client control.peer
         hive.room
         store.backup store.binding store.db store.ended store.events store.facts store.folder store.forgetting
-        store.inbox store.log store.model store.place store.planned store.queue store.removal store.report store.rescue
+        store.inbox store.log store.model store.place store.planned store.removal store.report store.rescue
         store.spent store.stats store.turns store.uid
     """,
     3: """
