@@ -1,9 +1,8 @@
 """The guard: a small program between the harness and claude that lets nothing of a turn outlive it.
 
 Run by `python -I -S`, which calls `main`; standard library alone, its standard streams being claude's. It becomes
-a subreaper, so that every orphan below it becomes its child, and starts COMMAND in a session of its own. LIFELINE
-is the read end of a pipe whose write end the harness alone holds. Each byte on it is an order, and its end means
-that the harness is gone:
+a subreaper, so that every orphan below it becomes its child, and starts COMMAND in a session of its own. CHANNEL
+is one end of a pair of sockets whose other end the harness alone holds. Each byte that comes is an order:
 
     i  SIGINT to claude               t  SIGTERM and SIGCONT to claude
     s  stop every descendant          c  let those go on that were stopped
@@ -13,11 +12,17 @@ that the harness is gone:
 A deadline is for a harness that is stopped and cannot give orders: claude is interrupted before it, and what is left
 then is killed, so that nothing of the turn is there when it comes. Without one there is none.
 
-On REPORT it writes lines: `pid N` when claude runs, or `error ERRNO TEXT` when it cannot; `overdue` when claude
-is interrupted for the deadline's sake; `exit STATUS` when it has ended (negative: a signal); `swept N PID…` once
-waitpid has said that no descendant is left, with how many were killed, and the ids of those that would not die in
-time. Between `exit` and `k` what claude left behind may go on writing. The KEPT descriptors (the harness's lock)
-stay open until the guard leaves, and claude does not get them.
+It answers in lines: `pid N` when claude runs, or `error ERRNO TEXT` when it cannot; `overdue` when claude is
+interrupted for the deadline's sake; `exit STATUS` when it has ended (negative: a signal); `denied PID…`, the ids of
+descendants that may not be signalled, which go on; `swept N PID…` once waitpid has said that no descendant is left,
+with how many were killed, and the ids of those that would not die in time. Between `exit` and `k` what claude left
+behind may go on writing. The KEPT descriptors (the harness's lock) stay open until the guard leaves, and claude does
+not get them; whoever finds the lock held can ask the kernel for the guards that hold it (`mark_as_holder`).
+
+The harness is gone when the channel ends, or when the guard has another parent: a tool that has got hold of the
+channel's other end keeps it open. It should not get it: a pipe can be opened again through /proc/PID/fd by any process
+of the same user, and a socket by none. And the guard is not dumpable, so that without root no one traces it, takes a
+descriptor from it or reads its memory; for that its /proc/PID/fd and environ are root's, and it leaves no core.
 
 Why a process of its own: the binary puts each tool into a session of its own, so that no signal to a group
 reaches them all, and only a parent that survives the harness can see to them when it is killed.
@@ -34,16 +39,19 @@ import os
 import select
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 LINUX = sys.platform == "linux"
 LOOK_EVERY_S = 1.0  # where there is no subreaper: one `ps` costs some 10 ms
 PS = ("ps", "-A", "-o", "pid=,ppid=,stat=,lstart=")
 PS_LIMIT_S = 5.0
+CHILDREN = "children"  # of each thread, its own list: a kernel without CONFIG_PROC_CHILDREN has none
 PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
 SWEEP_LIMIT_S = 10.0  # what SIGKILL does not end in this time is stuck in the kernel
 SWEEP_POLL_S = 0.001
+DENIED_GRACE_S = 0.5  # for what may not be signalled: `sudo` ends by itself when its command is killed
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while, on Linux, the machine sleeps
 LAST_WORD_S = 6.0  # so long before the deadline claude is interrupted, and
 KILL_AHEAD_S = 1.0  # so long before it what is left is killed
@@ -55,20 +63,21 @@ IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.
 class Guard:
     """One turn's guard: `status` is claude's wait status once it has ended."""
 
-    def __init__(self, report: int) -> None:
+    def __init__(self, channel: int) -> None:
         self.claude = 0
         self.status: int | None = None
         self._deadline: float | None = None
         self._is_overdue = False
         self._orders = ""  # that are not whole yet
-        self._report = report
+        self._channel = channel
+        self._look_every_s = None if LINUX else LOOK_EVERY_S
         self._stopped: set[int] = set()
         self._seen: dict[int, str] = {}  # where there is no subreaper: claude's descendants, and when each began
 
     def say(self, line: str) -> None:
         """Report to the harness; one that is gone needs no report."""
         try:
-            os.write(self._report, f"{line}\n".encode())
+            os.write(self._channel, f"{line}\n".encode())
         except OSError:
             pass
 
@@ -89,7 +98,7 @@ class Guard:
         """Signal claude, unless it has ended (and its number may be another's)."""
         if self.status is None:
             for number in numbers:
-                os.kill(self.claude, number)
+                signal_all([self.claude], number)  # it may have become root's: a script that runs `exec sudo …`
 
     def take(self, orders: str) -> None:
         """Carry out what has come from the harness, but for the order to leave."""
@@ -107,7 +116,7 @@ class Guard:
     def patience_s(self) -> float | None:
         """Say for how long to wait for orders at most; None: for ever."""
         if self._deadline is None:
-            return None if LINUX else LOOK_EVERY_S
+            return self._look_every_s
         ahead_s = KILL_AHEAD_S if self._is_overdue else LAST_WORD_S
         return min(TICK_S, max(0.0, self._deadline - time.clock_gettime(CLOCK) - ahead_s))
 
@@ -129,36 +138,43 @@ class Guard:
         elif order == "t":
             self.signal(signal.SIGTERM, signal.SIGCONT)
         elif order == "s":
-            self._stopped |= self.stop_all()
+            self._stopped |= self.stop_all()[0]
         elif order == "c":
             signal_all(self._stopped, signal.SIGCONT)
             self._stopped.clear()
 
     def sweep(self) -> None:
-        """Kill descendants until none is left, for SWEEP_LIMIT_S at most."""
+        """Kill descendants until none is left.
+
+        For SWEEP_LIMIT_S at most, and for DENIED_GRACE_S where nothing that may be killed is among them.
+        """
         killed: set[int] = set()
-        deadline = time.monotonic() + SWEEP_LIMIT_S
-        if not LINUX:
+        reached = time.monotonic()
+        deadline = reached + SWEEP_LIMIT_S
+        if WAY in {BY_PS, BLIND}:
             kill([-self.claude])  # its process group: some in it may never have been seen
         while (is_left := self.is_any_left()) and time.monotonic() < deadline:
-            found = self.stop_all()
+            found, denied = self.stop_all()
             kill(found)
             killed |= found
+            if not (denied or WAY == BLIND) or any(map(is_alive, found)):
+                reached = time.monotonic()
+            elif time.monotonic() - reached > DENIED_GRACE_S:
+                break
             time.sleep(SWEEP_POLL_S)
-        left = self.stop_all() if is_left else set()
+        left, denied = self.stop_all() if is_left else (set(), set())
+        if denied:
+            self.say(" ".join(map(str, ["denied", *sorted(denied)])))
+            left = set(filter(is_alive, left))  # their zombies are theirs to reap
         self.say(" ".join(map(str, ["swept", len(killed - {self.claude}), *sorted(left)])))
 
     def is_any_left(self) -> bool:
         """Take in what has ended, and say whether anything has not."""
         return self.reap() or (not LINUX and bool(self.look()))
 
-    def stop_all(self) -> set[int]:
-        """Stop all descendants and give their ids."""
-        if LINUX:
-            return stop_below(os.getpid())
-        found = self.look()
-        signal_all(found, signal.SIGSTOP)
-        return found
+    def stop_all(self) -> tuple[set[int], set[int]]:
+        """Stop all descendants; gives the ids of those that are, and of those that may not be signalled."""
+        return stop_below(os.getpid()) if LINUX else stop(self.look())
 
     def look(self) -> set[int]:
         """Find claude's descendants among all processes: those seen before and still the same, and their children."""
@@ -175,12 +191,15 @@ class Guard:
         self._seen = {pid: table[pid][1] for pid in found if pid in table}
         return set(self._seen)
 
-    def watch(self, lifeline: int, bell: int) -> None:
+    def watch(self, bell: int, harness: int) -> None:
         """Carry out orders until the one to leave, or until the harness is gone."""
         poll = select.poll()
-        poll.register(lifeline, select.POLLIN)
-        poll.register(bell, select.POLLIN)
-        while True:
+        its_end = open_pidfd(harness)
+        if its_end is None:
+            self._look_every_s = min(TICK_S, LOOK_EVERY_S)
+        for descriptor in filter(None, (self._channel, bell, its_end)):
+            poll.register(descriptor, select.POLLIN)
+        while os.getppid() == harness:
             patience_s = self.patience_s()
             ready = {descriptor for descriptor, _ in poll.poll(None if patience_s is None else patience_s * 1000)}
             if not LINUX:
@@ -188,29 +207,68 @@ class Guard:
             if bell in ready:
                 os.read(bell, 1024)
                 self.reap()
-            if lifeline in ready:
-                orders = os.read(lifeline, 64)
-                if not orders or b"k" in orders:
+            if its_end in ready:
+                return
+            if self._channel in ready:
+                orders = read_orders(self._channel)
+                if not orders or "k" in orders:
                     return
-                self.take(orders.decode())
+                self.take(orders)
             if self.is_over():
                 return
 
 
-def stop_below(root: int) -> set[int]:
-    """Stop all descendants of a process and give their ids.
+def read_orders(channel: int) -> str:
+    """Read what orders have come; none when the harness is gone."""
+    try:
+        return os.read(channel, 64).decode()
+    except OSError:  # it died before it had read all that we had to say
+        return ""
 
-    Each is stopped before its children are looked for, so that none forks unseen meanwhile; the children come
-    from the process itself and not from a list of all, which a chain of forks would outrun.
+
+def open_pidfd(pid: int) -> int | None:
+    """Open a descriptor that is ready when a process has ended; None where the system has no such thing."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):  # another system; an old kernel, or a container that forbids it; it has ended
+        return None
+
+
+def mark_as_holder(descriptor: int) -> None:
+    """Let those who ask for the holders of a file's lock find this process.
+
+    A lock of the kind that the kernel can be asked about (F_GETLK), on the byte whose number is our id. Nothing else
+    would tell: the lock itself is one that a harness took, and our open files are root's to see.
     """
-    found: set[int] = set()
-    waiting = children(root)
-    while waiting:
-        pid = waiting.pop()
-        if pid not in found and signal_all([pid], signal.SIGSTOP):
-            found.add(pid)
-            waiting += children(pid)
-    return found
+    import fcntl  # noqa: PLC0415 - claude runs by now, and waits for none of this
+
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, os.getpid())
+    except OSError:  # not a file for locks, or one on a file system that knows but one kind
+        pass
+
+
+def stop_below(root: int) -> tuple[set[int], set[int]]:
+    """Stop all descendants of a process; gives the ids of those that are, and of those that may not be signalled.
+
+    Each is stopped before its children are looked for, so that none forks unseen meanwhile.
+    """
+    return stop(below(root))
+
+
+def stop(pids: Iterable[int]) -> tuple[set[int], set[int]]:
+    """Stop processes, each as it comes; gives the ids of those that are, and of those that may not be signalled."""
+    stopped: set[int] = set()
+    denied: set[int] = set()
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGSTOP)
+            stopped.add(pid)
+        except PermissionError:
+            denied.add(pid)
+        except ProcessLookupError:
+            continue
+    return stopped, denied
 
 
 def kill(pids: Iterable[int]) -> None:
@@ -230,16 +288,99 @@ def signal_all(pids: Iterable[int], number: int) -> int:
     return reached
 
 
+def below(root: int) -> Iterator[int]:
+    """Yield the id of each descendant of a process; the children of one are looked for when the next is asked for.
+
+    They come from the processes themselves, where the kernel tells: a chain of forks would outrun a table of all.
+    """
+    if WAY == BY_TABLE:
+        yield from below_in_table(root)
+        return
+    seen, waiting = {root}, [root]
+    while waiting:
+        for pid in children(waiting.pop()):
+            if pid not in seen:
+                seen.add(pid)
+                yield pid
+                waiting.append(pid)
+
+
+def below_in_table(root: int) -> Iterator[int]:
+    """Yield as `below`, from tables of all processes, until one has nothing new.
+
+    The newest comes first, and at once: it may be one of a chain that forks and ends faster than a table is read.
+    """
+    seen, size = {root}, 0
+    while size < len(seen):
+        size = len(seen)
+        passed = []
+        for pid, parent in parents():
+            if parent in seen and pid not in seen:
+                seen.add(pid)
+                yield pid
+            passed.append((pid, parent))
+        for pid, parent in reversed(passed):  # parents before their children
+            if parent in seen and pid not in seen:
+                seen.add(pid)
+                yield pid
+
+
 def children(pid: int) -> list[int]:
     """Give the ids of a process's children, whichever of its threads started them; zombies are among them."""
+    if WAY == BY_TABLE:
+        return [child for child, parent in parents() if parent == pid]
     found: list[int] = []
+    if WAY == BLIND:
+        return found
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+            with open(f"/proc/{pid}/task/{thread}/{CHILDREN}", "rb") as file:
                 found += map(int, file.read().split())
     except OSError:  # it is gone, or this system has no /proc
         pass
     return found
+
+
+def parents() -> Iterator[tuple[int, int]]:
+    """Yield the id and the parent's id of each process, the newest first as far as their numbers tell."""
+    for pid in sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True):
+        if fields := stat_fields(pid):
+            yield pid, int(fields[1])
+
+
+def stat_fields(pid: int) -> list[bytes]:
+    """Read the fields of /proc/PID/stat from the state on; none when the process is gone or hidden."""
+    if WAY == BLIND:
+        return []
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()
+    except OSError:
+        return []
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process has not ended; elsewhere than on Linux those that have are never found."""
+    return not LINUX or stat_fields(pid)[:1] not in ([], [b"Z"])
+
+
+# How the descendants of a process are found.
+BY_LISTS, BY_TABLE, BY_PS, BLIND = "lists", "table", "ps", "blind"
+
+
+def way_to_look() -> str:
+    """Tell how they are found here: by the kernel's lists, by a table of all processes, by `ps`, or not at all."""
+    if not LINUX:
+        return BY_PS
+    try:
+        if os.readlink("/proc/self") != str(os.getpid()):
+            return BLIND  # the ids there are those of another namespace
+    except OSError:
+        return BLIND
+    return BY_LISTS if os.access(f"/proc/self/task/{os.getpid()}/{CHILDREN}", os.R_OK) else BY_TABLE
+
+
+WAY = way_to_look()
 
 
 def processes() -> dict[int, tuple[int, str]]:
@@ -289,9 +430,12 @@ def start(command: list[str]) -> int:
     return pid
 
 
-def main(lifeline: int, report: int, kept: str, *command: str) -> None:
+def main(channel: int, kept: str, *command: str) -> None:
     """Start the command, watch over it, and leave when nothing of it is left."""
-    for descriptor in (lifeline, report, *map(int, filter(None, kept.split(",")))):
+    harness = os.getppid()
+    prctl(PR_SET_DUMPABLE, 0)
+    holds = [int(descriptor) for descriptor in kept.split(",") if descriptor]
+    for descriptor in (channel, *holds):
         os.set_inheritable(descriptor, False)
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
@@ -300,7 +444,7 @@ def main(lifeline: int, report: int, kept: str, *command: str) -> None:
     signal.set_wakeup_fd(ringing, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler, so that the bell is rung
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    guard = Guard(report)
+    guard = Guard(channel)
     try:
         guard.claude = start(list(command))
     except OSError as error:
@@ -310,5 +454,7 @@ def main(lifeline: int, report: int, kept: str, *command: str) -> None:
     for stream in range(3):  # claude's pipes must end with claude
         os.dup2(nowhere, stream)
     guard.say(f"pid {guard.claude}")
-    guard.watch(lifeline, bell)
+    for descriptor in holds:
+        mark_as_holder(descriptor)
+    guard.watch(bell, harness)
     guard.sweep()

@@ -9,6 +9,7 @@ neither do its work nor die, the harness kills it, and claude with it. So each w
 import errno
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
@@ -27,7 +28,7 @@ START_LIMIT_S = 30.0  # until claude's program runs: more than 10 ms only where 
 DEATH_LIMIT_S = 2.0  # from SIGKILL to the end of a process that is not stuck in the kernel
 GUARD_FOLDER = str(Path(guard.__file__).parent)
 # Imported, and not run as a file: so its compiled form is used, which saves half of its start.
-GUARD = "import sys; sys.path.append(sys.argv[1]); import guard; guard.main(*map(int, sys.argv[2:4]), *sys.argv[4:])"
+GUARD = "import sys; sys.path.append(sys.argv[1]); import guard; guard.main(int(sys.argv[2]), *sys.argv[3:])"
 _GUARDS: set[int] = set()  # the ids of those that are ours and at work: a turn's, a login's
 _STARTING: set[object] = set()  # a mark for each that is about to be one, and may be a child of ours already
 PIPE_BYTES = 65_536  # all that a pipe holds
@@ -36,7 +37,7 @@ PIPE_BYTES = 65_536  # all that a pipe holds
 class ClaudeProcess:
     """A running claude with its three pipes, which are the guard's own."""
 
-    def __init__(self, process: trio.Process, lifeline: int, report: trio.lowlevel.FdStream) -> None:
+    def __init__(self, process: trio.Process, channel: trio.lowlevel.FdStream) -> None:
         if process.stdin is None or process.stdout is None or process.stderr is None:
             raise ValueError("a process with three pipes is needed")
         self.stdin = process.stdin
@@ -46,10 +47,10 @@ class ClaudeProcess:
         self.exit_status: int | None = None
         self.left_behind: int | None = None  # how many processes the guard had to kill; None: it died first
         self.stuck: list[int] = []  # the ids of those that would not die
+        self.denied: list[int] = []  # of those that we may not signal: they have become another user's, root's mostly
         self.is_overdue = False  # the guard has interrupted it by itself, for its deadline's sake
         self._guard = process
-        self._lifeline = lifeline
-        self._report = report
+        self._channel = channel
         self._reading = trio.Lock()
         self._unread = b""
 
@@ -85,7 +86,10 @@ class ClaudeProcess:
 
     def cpu_s(self) -> float | None:
         """Give the processor time that all of the turn has used so far; None where there is no /proc."""
-        return tree_cpu_s(self._guard.pid)
+        found = tree_cpu_s(self._guard.pid)
+        if found is None and self.pid is not None:  # a /proc with hidepid hides the guard, which is not dumpable
+            return tree_cpu_s(self.pid)
+        return found
 
     async def feed(self, prompt: bytes) -> None:
         """Write the prompt and close stdin."""
@@ -146,7 +150,9 @@ class ClaudeProcess:
         with trio.move_on_after(SWEEP_LIMIT_S):
             while line := await self._next_report():
                 word, *numbers = line.split(" ")
-                if word == "swept":
+                if word == "denied":
+                    self.denied = [*map(int, numbers)]
+                elif word == "swept":
                     self.left_behind, *self.stuck = map(int, numbers)
             await self._guard.wait()
         if self._guard.returncode is None:
@@ -160,12 +166,14 @@ class ClaudeProcess:
     def _order(self, order: bytes) -> None:
         # The guard has left; or it was stopped, and takes in none of the thousands that wait: it will be killed.
         with suppress(BrokenPipeError, BlockingIOError):
-            os.write(self._lifeline, order)
+            os.write(self._channel.fileno(), order)
 
     async def _next_report(self) -> str:
         """Give the guard's next line, empty when it has gone."""
         while b"\n" not in self._unread:
-            chunk = await self._report.receive_some(4096)
+            chunk = b""
+            with suppress(trio.BrokenResourceError):  # it has gone, and has not read all of our orders
+                chunk = bytes(await self._channel.receive_some(4096))
             if not chunk:
                 return ""
             self._unread += chunk
@@ -187,6 +195,8 @@ async def open_claude(
     """
     with ExitStack() as stack:
         mine = set(guard.children(os.getpid()))
+        if not _STARTING:
+            _reap(_not_started_here(mine))  # what an earlier guard had to leave may have ended since
         process = await _open_guard(stack, argv, workspace, environment, kept)
         stack.callback(_GUARDS.discard, process.guard_pid)
         _GUARDS.add(process.guard_pid)
@@ -197,7 +207,8 @@ async def open_claude(
             with trio.CancelScope(shield=True):
                 await process.sweep()
                 if process.left_behind is None or process.stuck:
-                    process.stuck = await _sweep_orphans(mine, process.pid)
+                    process.stuck, denied = await _sweep_orphans(mine, process.pid)
+                    process.denied = sorted({*process.denied, *denied})
                 for stream in (process.stdin, process.stdout, process.stderr):
                     await trio.aclose_forcefully(stream)
 
@@ -206,13 +217,11 @@ async def _open_guard(
     stack: ExitStack, argv: Sequence[str], workspace: Path, environment: Mapping[str, str], kept: Sequence[int]
 ) -> ClaudeProcess:
     with ExitStack() as its:
-        lifeline, ours = os.pipe()
-        its.callback(os.close, lifeline)
-        stack.callback(os.close, ours)
-        os.set_blocking(ours, False)
-        reading, report = os.pipe()
-        its.callback(os.close, report)
-        stream = trio.lowlevel.FdStream(reading)
+        # No pipe: any process of this user could open its ends again, through /proc, give orders and keep it open.
+        ours, theirs = socket.socketpair()
+        channel = theirs.detach()
+        its.callback(os.close, channel)
+        stream = trio.lowlevel.FdStream(ours.detach())
         stack.callback(stream.close)
         program = [
             sys.executable,
@@ -221,8 +230,7 @@ async def _open_guard(
             "-c",
             GUARD,
             GUARD_FOLDER,
-            str(lifeline),
-            str(report),
+            str(channel),
             ",".join(map(str, kept)),
         ]
         its.callback(_STARTING.discard, stream)
@@ -236,13 +244,13 @@ async def _open_guard(
                 cwd=workspace,
                 env=dict(environment),
                 start_new_session=True,
-                pass_fds=(lifeline, report, *kept),
+                pass_fds=(channel, *kept),
             )
         except OSError as error:
             if str(error.filename) == str(workspace):
                 raise OSError(f"the folder {workspace} cannot be entered: {error.strerror}") from error
             raise
-        return ClaudeProcess(process, ours, stream)
+        return ClaudeProcess(process, stream)
 
 
 def read_rest(stream: trio.abc.ReceiveStream) -> bytes:
@@ -258,34 +266,47 @@ def become_subreaper() -> None:
     guard.prctl(guard.PR_SET_CHILD_SUBREAPER, 1)
 
 
-async def _sweep_orphans(mine: set[int], claude: int | None) -> list[int]:
-    """Kill what came to us from a guard that failed, and give the ids of those that would not die.
+async def _sweep_orphans(mine: set[int], claude: int | None) -> tuple[list[int], list[int]]:
+    """Kill what came to us from a guard that failed; gives the ids of those that would not die, and may not be killed.
 
     Each is reaped by its number, for trio has children of its own. Nothing is done while another guard is started,
     which could not be told from an orphan.
     """
     if claude is not None and not guard.LINUX:
         guard.kill([-claude])  # its group: all that can be reached where orphans do not come to us
-    with trio.move_on_after(SWEEP_LIMIT_S):
+    denied: set[int] = set()
+    with trio.move_on_after(SWEEP_LIMIT_S) as limit:
         while _STARTING or (orphans := _orphans(mine)):
             if not _STARTING:
-                for orphan in orphans:
-                    guard.kill(guard.stop_below(orphan))
-                guard.kill(orphans)
+                found, denied = guard.stop(_with_all_below(orphans))
+                guard.kill(found)
                 _reap(orphans)
+                if denied and not any(map(guard.is_alive, found)):  # as long as the guard would have waited
+                    limit.deadline = min(limit.deadline, trio.current_time() + guard.DENIED_GRACE_S)
             await trio.sleep(guard.SWEEP_POLL_S)
-        return []
-    return sorted(_orphans(mine))
+        return [], []
+    return sorted(_orphans(mine) - denied), sorted(denied)
 
 
 def _orphans(mine: set[int]) -> set[int]:
-    """Find the children that we have not started: no session is ours in which something of a guard can be."""
+    """Find the children that we have not started."""
+    return _not_started_here(set(guard.children(os.getpid())) - mine)
+
+
+def _not_started_here(pids: set[int]) -> set[int]:
+    """Choose among our children those that came to us: no session is ours in which something of a guard can be."""
     found = set()
-    for pid in set(guard.children(os.getpid())) - mine - _GUARDS:
+    for pid in pids - _GUARDS:
         with suppress(ProcessLookupError):
             if os.getsid(pid) != os.getsid(0):
                 found.add(pid)
     return found
+
+
+def _with_all_below(pids: set[int]) -> Iterator[int]:
+    for pid in pids:
+        yield pid
+        yield from guard.below(pid)
 
 
 def _reap(pids: set[int]) -> None:
@@ -337,11 +358,6 @@ def tree_memory_bytes(root: int) -> int | None:
 
 def _tree_fields(root: int) -> Iterator[list[bytes]]:
     """Give, for a process and each below it, the fields of /proc/PID/stat from the state on."""
-    waiting = [root]
-    while waiting:
-        pid = waiting.pop()
-        try:
-            yield Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        except OSError:
-            continue
-        waiting += guard.children(pid)
+    for pid in _with_all_below({root}):
+        if fields := guard.stat_fields(pid):
+            yield fields

@@ -17,6 +17,7 @@ import trio
 from hyperhive_cli.claude.allowance import Allowance
 from hyperhive_cli.claude.arrivals import arrival
 from hyperhive_cli.claude.evidence import Evidence
+from hyperhive_cli.claude.leftovers import denied_words, stuck_words
 from hyperhive_cli.claude.outcome import Cause, Ending
 from hyperhive_cli.claude.process import ClaudeProcess, open_claude, read_rest
 from hyperhive_cli.claude.prompt import prompt_to_line
@@ -182,10 +183,9 @@ class Turn:
                 self._say_what_was_left_out()
         finally:
             self._process = None
-        if process.stuck:
-            left = ", ".join(map(str, process.stuck))
-            text = f"could not be ended and is left: process {left}"
-            self._feed.publish(Note(text=text, level="error", source="guard"))
+        for text in filter(None, (stuck_words(process.stuck), denied_words(process.denied))):
+            note = Note(text=self._request.redact.text(text), level="error", source="guard", attention=True)
+            self._feed.publish(note)
         if process.is_overdue and self._cause is None:
             self._cause = Cause.INTERRUPTED
         return Ending(process.exit_status, self._cause, self._detail, "\n".join(self._stderr_tail))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import pytest
 
@@ -63,6 +64,49 @@ def test_t25_the_lock_is_free_only_when_the_guard_has_swept(escaping: Hive, fake
         os.kill(its_guard, signal.SIGCONT)
         wait_until(lambda: lock_holder(lock) is None)
         assert all_gone(everything(fake_claude))
+
+
+# A tool that looks for the harness's and the guard's ends of what joins the two, and keeps what it can get of them.
+GRAB = """
+import ctypes, os, sys, time
+gates, way = sys.argv[1:]
+parent = lambda pid: int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
+guard = parent(os.getppid())
+harness = parent(guard)
+got, syscall = 0, ctypes.CDLL(None, use_errno=True).syscall
+for pid in (guard, harness):
+    handle = os.pidfd_open(pid)
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            kind = os.readlink(f"/proc/{pid}/fd/{name}").partition(":")[0]
+            if way == "opened" and kind in ("pipe", "socket"):
+                os.open(f"/proc/{pid}/fd/{name}", os.O_RDWR | os.O_NONBLOCK)
+            elif way == "taken" and kind in ("pipe", "socket") and pid == harness:
+                got += syscall(438, handle, int(name), 0) >= 0
+        except OSError:
+            pass
+open(f"{gates}/grabbed {got}", "w").close()
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("way", ["opened", "taken"])
+def test_a_tool_that_holds_on_to_the_guards_channel_does_not_keep_the_turn_alive(
+    hive: Hive, fake_claude: FakeClaude, way: str
+) -> None:
+    """Opened again through /proc, where it is anyone's of the user; or taken by who may trace the harness."""
+    grabber = [sys.executable, "-IS", "-c", GRAB, str(fake_claude.folder), way]
+    fake_claude.script([{"spawn": grabber, "setsid": True}, *gated()])
+    with hive.run("--message", "do it") as program:
+        fake_claude.wait_for("before go on")
+        grabbed = wait_until(lambda: [path.name for path in fake_claude.folder.glob("grabbed *")])
+        if way == "taken" and grabbed == ["grabbed 0"]:
+            pytest.skip("A GUARD WHOSE CHANNEL STAYS OPEN IS NOT TESTED: no descriptor of another process may be taken")
+        pids = everything(fake_claude)
+        program.send(signal.SIGKILL)
+        program.wait()
+        wait_until(lambda: lock_holder(hive.state_dir / "harness.lock") is None, 10)
+        assert all_gone(pids)
 
 
 def test_t28_a_message_is_delivered_again_in_the_session_of_its_first_delivery(

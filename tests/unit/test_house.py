@@ -37,7 +37,7 @@ FLOORS = {
     2: """
         diagnosis output ring signals zone
         agent.config agent.settings_copy
-        claude.files claude.guard claude.kept_jobs claude.process claude.program
+        claude.files claude.guard claude.kept_jobs claude.leftovers claude.process claude.program
         control.client control.peer
         hive.room
         store.backup store.binding store.db store.ended store.events store.facts store.folder store.forgetting
@@ -93,8 +93,8 @@ HOMES = {
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness agent.host demo.replay cli.sinks signals",
     "subprocess": "claude.guard",
-    "socket": "control.client control.peer control.server web.harness web.server",
-    "fcntl": "store.folder agent.refresh",
+    "socket": "claude.process control.client control.peer control.server web.harness web.server",
+    "fcntl": "store.folder agent.refresh claude.guard",
     "threading": "output store.log cli.streams",
     "_typeshed": "output cli.streams",  # for the checker alone
     "importlib": "cli.main cli.web",
