@@ -135,6 +135,21 @@ def judge_rights(*, is_root: bool, skips_permissions: bool, environ: Mapping[str
     return warning("user", "root: whatever a tool does is done to the whole machine", advice)
 
 
+_TABLE = "in a table of all: this kernel has no lists of children (CONFIG_PROC_CHILDREN), so it takes a little longer"
+_PS = "by `ps`, once a second: one that loses its parent in between outlives its turn"
+_BLIND = "not at all, for /proc is missing or another namespace's: what a tool leaves behind outlives its turn"
+
+
+def judge_processes(way: str) -> Finding:
+    """Judge how the guard finds what a turn has started: its `WAY`."""
+    said = "what a turn starts is found"
+    if way == "ps":
+        return warning("processes", f"{said} {_PS}", "Linux, where nothing outlives a turn")
+    if way == "blind":
+        return warning("processes", f"{said} {_BLIND}", "mount -t proc proc /proc")
+    return fine("processes", f"{said} {_TABLE if way == 'table' else 'in lists of the kernel'}")
+
+
 def judge_scrub(*, has_bubblewrap: bool, is_linux: bool, environ: Mapping[str, str]) -> Finding:
     """Judge whether claude can keep its key from its tools, as it is told to."""
     name = "CLAUDE_CODE_SUBPROCESS_ENV_SCRUB"

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import trio
 
 from hyperhive_cli.agent.credentials import config_folder, login_file, settings_file, stored_login
+from hyperhive_cli.claude import guard
 from hyperhive_cli.claude.process import open_claude
 from hyperhive_cli.claude.talk import Tail, last_line, talk
 from hyperhive_cli.control.client import GoneError, call
@@ -28,6 +29,7 @@ from hyperhive_cli.diagnosis import (
     judge_lines,
     judge_login,
     judge_neighbours,
+    judge_processes,
     judge_rights,
     judge_scrub,
     judge_space,
@@ -140,6 +142,7 @@ def look_at_files(patient: Patient, *, by_login: bool) -> list[Finding]:
         ("stream", lambda: _stream(paths)),
         ("disk", lambda: judge_space(shutil.disk_usage(_existing(paths.state_dir)).free)),
         ("user", lambda: _rights(patient)),
+        ("processes", lambda: judge_processes(guard.WAY)),
         ("scrub", lambda: _scrub(patient)),
         ("transcripts", lambda: judge_cleanup(_cleanup_days(patient))),
         ("claude's folder", lambda: _config_folder(patient)),

@@ -360,8 +360,16 @@ def stat_fields(pid: int) -> list[bytes]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process has not ended; elsewhere than on Linux those that have are never found."""
-    return not LINUX or stat_fields(pid)[:1] not in ([], [b"Z"])
+    """Whether a process has not ended; one that /proc hides is another user's, and is taken to be at work."""
+    if fields := stat_fields(pid):
+        return fields[0] != b"Z"
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except ProcessLookupError:
+        return False
+    return True
 
 
 # How the descendants of a process are found.

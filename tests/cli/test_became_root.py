@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +47,14 @@ def look(pid):
             return [os.stat(file.fileno()).st_uid, len(file.read()) > 0, len(os.listdir(f"/proc/{pid}/fd")) > 0]
     except PermissionError:
         return [os.stat(f"/proc/{pid}/environ").st_uid, False, False]
+    except FileNotFoundError:
+        return None
 
 async def turn(script):
     async with open_claude(["/bin/sh", "-c", script], workspace=Path(folder), environment=os.environ) as process:
         seen = None
         if "look" in more:
-            seen = [look(process.guard_pid), look(process.pid)]
+            seen = [look(process.guard_pid), look(process.pid), process.cpu_s() is not None]
             Path(folder, "seen").touch()
         if "kill the guard" in more:
             while not Path(folder, "ready").exists():
@@ -103,14 +105,14 @@ def until_root(script: str) -> str:
     return f"until {is_root} && {is_itself}; do sleep 0.01; done; touch ready"
 
 
-def turns(folder: Path, script: str, *more: str) -> "subprocess.Popen[str]":
-    words = [*AS_NOBODY, sys.executable, "-c", TURNS, str(folder), script, *more]
+def turns(folder: Path, script: str, *more: str, namespace: Sequence[str] = ()) -> "subprocess.Popen[str]":
+    words = [*namespace, *AS_NOBODY, sys.executable, "-c", TURNS, str(folder), script, *more]
     variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE)}
     return subprocess.Popen(words, cwd=folder, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def turn(folder: Path, script: str, *more: str) -> dict[str, Any]:
-    process = turns(folder, script, *more)
+def turn(folder: Path, script: str, *more: str, namespace: Sequence[str] = ()) -> dict[str, Any]:
+    process = turns(folder, script, *more, namespace=namespace)
     said, _ = process.communicate(timeout=LIMIT_S)
     found: dict[str, Any] = json.loads(said)
     return found
@@ -166,7 +168,34 @@ def test_a_process_that_was_left_is_reaped_by_the_next_turn(root: str, folder: P
 
 def test_the_guard_can_be_looked_into_by_root_alone_and_claude_by_its_user(root: str, folder: Path) -> None:  # noqa: ARG001
     found = turn(folder, "until [ -e seen ]; do sleep 0.01; done", "look")
-    assert found["seen"] == [[0, False, False], [NOBODY, True, True]]
+    assert found["seen"] == [[0, False, False], [NOBODY, True, True], True]
+
+
+@pytest.fixture
+def hidden() -> list[str]:
+    """Give the words that run what follows them where /proc hides what is root's (systemd calls it ProtectProc)."""
+    hide = 'mount -t proc -o hidepid=2 none /proc && exec "$@"'
+    namespace = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", hide, "sh"]
+    if os.geteuid() != 0 or subprocess.run([*namespace, "true"], check=False).returncode:
+        pytest.skip("A /proc THAT HIDES PROCESSES IS NOT TESTED: none can be mounted here")
+    return namespace
+
+
+def test_a_turn_is_measured_where_proc_hides_its_guard(folder: Path, hidden: list[str]) -> None:
+    found = turn(folder, "until [ -e seen ]; do sleep 0.01; done", "look", namespace=hidden)
+    assert found["seen"] == [None, [NOBODY, True, True], True]
+
+
+def test_a_process_that_became_root_and_is_hidden_is_named_by_its_number(
+    root: str,
+    folder: Path,
+    hidden: list[str],
+    number: str,  # noqa: F811
+) -> None:
+    script = f"{root} sh -c 'touch ready; exec sleep {number}' & until [ -e ready ]; do sleep 0.01; done"
+    found = turn(folder, script, namespace=hidden)
+    (left,) = found["denied"]
+    assert found["words"] == f"still running, for lack of permission to kill it: process {left}"
 
 
 def test_a_turn_says_which_of_its_processes_went_on_as_root(

@@ -314,3 +314,9 @@ def test_who_may_not_write_to_claudes_folder_is_told_why(hive: Hive) -> None:
             f"{others} may not be written{whose}",
             f"{others / 'new'} cannot be made: {others} may not be written",
         ]
+
+
+def test_it_says_how_the_processes_of_a_turn_are_found(hive: Hive) -> None:
+    assert examine(hive)["processes"]["finding"] == "what a turn starts is found in lists of the kernel"
+    elsewhere = replace(hive, prelude="from hyperhive_cli.claude import guard; guard.WAY = guard.BY_TABLE")
+    assert "CONFIG_PROC_CHILDREN" in examine(elsewhere)["processes"]["finding"]

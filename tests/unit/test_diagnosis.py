@@ -23,6 +23,7 @@ from hyperhive_cli.diagnosis import (
     judge_lines,
     judge_login,
     judge_neighbours,
+    judge_processes,
     judge_rights,
     judge_scrub,
     judge_space,
@@ -39,6 +40,20 @@ SCRUB = "CLAUDE_CODE_SUBPROCESS_ENV_SCRUB"
 def level(finding: Finding) -> str:
     assert (finding.advice is None) == (finding.level == "ok"), "what is not well has an advice"
     return finding.level.value
+
+
+@pytest.mark.parametrize(
+    ("way", "expected", "said"),
+    [
+        ("lists", "ok", "in lists of the kernel"),
+        ("table", "ok", "CONFIG_PROC_CHILDREN"),
+        ("ps", "warning", "once a second"),
+        ("blind", "warning", "outlives its turn"),
+    ],
+)
+def test_how_the_processes_of_a_turn_are_found(way: str, expected: str, said: str) -> None:
+    found = judge_processes(way)
+    assert (level(found), said in found.finding) == (expected, True)
 
 
 def test_the_flags_are_those_of_a_turn() -> None:
