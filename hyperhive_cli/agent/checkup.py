@@ -42,7 +42,7 @@ from hyperhive_cli.events import Stream
 from hyperhive_cli.settings import LOCK_NAME, AgentPaths, default_agents_home
 from hyperhive_cli.store.db import look_for_damage
 from hyperhive_cli.store.events import history_trouble, read_pages
-from hyperhive_cli.store.folder import check_state_dir, lock_holder, lock_work
+from hyperhive_cli.store.folder import check_state_dir, lock_holder, who_holds
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.place import unsound_file_system
 
@@ -192,17 +192,16 @@ def _state(paths: AgentPaths) -> Finding:
 
 def _harness(paths: AgentPaths) -> Finding:
     """Compare the lock with the socket: a harness that runs answers."""
-    holder = lock_holder(paths.lock_file)
     try:
         call(paths.socket, "status", limit_s=ANSWER_LIMIT_S)
     except GoneError:
+        holder = who_holds(paths.lock_file)
         if holder is None:
             return fine("harness", "none runs")
-        if (doing := lock_work(paths.lock_file)) is not None:
-            return fine("harness", f"none runs; process {holder or 'unknown'} has the lock for a {doing}")
-        advice = "wait, if it has just begun or is stopped; else end it"
-        return wrong("harness", f"process {holder or 'unknown'} holds the lock and does not answer", advice)
-    return fine("harness", f"runs, pid {holder or 'unknown'}, and answers")
+        if holder.doing is not None:
+            return fine("harness", f"none runs; process {holder.pid} has the lock for a {holder.doing}")
+        return wrong("harness", holder.words, holder.advice)
+    return fine("harness", f"runs, pid {lock_holder(paths.lock_file) or 'unknown'}, and answers")
 
 
 def _file_system(paths: AgentPaths) -> Finding:

@@ -121,9 +121,9 @@ def _judge_agent(found: Mapping[str, Any]) -> Finding:
     """Say how the agent stands, in the words of `status`, and what of its inbox waits for a person."""
     meaning = status_meaning(found["status"])
     waiting = [f"{found[state]} {state}" for state in ("held", "dead") if found[state]]
-    said = ", ".join([standing_span(found, time.time())[0], *waiting])
     if found["status"] == Status.UNREACHABLE:
-        return warning("agent", said, "see the harness below")
+        return warning("agent", ", ".join([meaning.words, *waiting]), "see the harness below")
+    said = ", ".join([standing_span(found, time.time())[0], *waiting])
     if meaning.needs_person:
         return warning("agent", said, meaning.advice)
     return warning("agent", said, "hyperhive inbox") if waiting else fine("agent", said)

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.errors import HyperhiveError, NotRunningError, StoreError, UsageError
+from hyperhive_cli.errors import HyperhiveError, StoreError, UsageError
 from hyperhive_cli.settings import (
     MARKER,
     WORKSPACE_FILE,
@@ -231,10 +231,21 @@ def require_harness(
     tick: Callable[[], None] | None = None,
     **arguments: Any,  # noqa: ANN401 - JSON values
 ) -> Mapping[str, Any]:
-    """Ask the running harness, however long it takes (`tick` is called meanwhile); NotRunningError if there is none."""
-    reply = _ask(paths, op, None, arguments, tick)
+    """Ask the running harness, however long it takes (`tick` is called meanwhile).
+
+    Raises NotRunningError if there is none, and HyperhiveError if one holds the lock and does not answer; without a
+    `tick` also if it is stopped.
+    """
+    from hyperhive_cli.store.folder import no_answer, who_holds  # noqa: PLC0415 - as SQLite
+
+    def end_if_stopped() -> None:
+        holder = who_holds(paths.lock_file)
+        if holder is not None and holder.is_stopped:
+            raise HyperhiveError(holder.words, holder.advice)
+
+    reply = _ask(paths, op, None, arguments, tick or end_if_stopped)
     if reply is None:
-        raise NotRunningError(paths.agent)
+        raise no_answer(paths)
     return reply
 
 

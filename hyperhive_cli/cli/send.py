@@ -19,7 +19,7 @@ from hyperhive_cli.outcomes import MessageState, advice_of, needs_person
 from hyperhive_cli.settings import MESSAGE_LIMIT_BYTES, AgentPaths
 from hyperhive_cli.store.binding import bound_elsewhere
 from hyperhive_cli.store.checks import check_message
-from hyperhive_cli.store.folder import prepare_state_dir
+from hyperhive_cli.store.folder import prepare_state_dir, who_is_silent
 from hyperhive_cli.store.inbox import Inbox, Message, open_inbox, open_inbox_reader
 from hyperhive_cli.store.keys import Sent
 
@@ -137,9 +137,14 @@ def _wake_harness(paths: AgentPaths, *, is_new: bool) -> None:
         why = error.message if isinstance(error, HyperhiveError) else str(error)
         _remark(f"the message is stored, but the harness could not be told of it: {why}")
         return
-    if not is_running:
-        agent = f"agent {paths.agent!r} is new" if is_new else "no harness is running"
-        _remark(f"{agent}; the message waits for `hyperhive -a {paths.agent} run`")
+    if is_running:
+        return
+    holder = who_is_silent(paths.lock_file)
+    if holder is not None:
+        _remark(f"{holder.words}; the message waits; try: {holder.advice}")
+        return
+    agent = f"agent {paths.agent!r} is new" if is_new else "no harness is running"
+    _remark(f"{agent}; the message waits for `hyperhive -a {paths.agent} run`")
 
 
 @contextmanager

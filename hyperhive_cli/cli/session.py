@@ -14,7 +14,7 @@ from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.errors import NotRunningError, RefusedError
 from hyperhive_cli.outcomes import is_ok
 from hyperhive_cli.settings import AgentPaths
-from hyperhive_cli.store.folder import prepare_state_dir
+from hyperhive_cli.store.folder import prepare_state_dir, who_is_silent
 from hyperhive_cli.store.inbox import open_inbox
 
 
@@ -104,10 +104,12 @@ def resume(invocation: Invocation) -> None:
     if reply is None:
         if not paths.inbox_db.exists():
             raise NotRunningError(paths.agent)
+        holder = who_is_silent(paths.lock_file)
+        why = "no harness is running" if holder is None else f"{holder.words} (try: {holder.advice})"
         with open_inbox(paths.inbox_db) as inbox:
             rested = inbox.is_paused
             if rested:
                 inbox.put_facts(paused="")
-        click.echo("no longer paused; no harness is running" if rested else "no harness is running, and none is paused")
+        click.echo(f"no longer paused; {why}" if rested else f"{why}, and none is paused")
         return
     click.echo("going on" if reply["rested"] else "the agent does not rest")

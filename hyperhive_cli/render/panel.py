@@ -15,6 +15,7 @@ from hyperhive_cli.render.figures import money, percent
 from hyperhive_cli.render.limits import limit_style, limit_words, open_limits
 from hyperhive_cli.render.standing import activity_parts, activity_words, status_advice, status_words
 from hyperhive_cli.render.table import cells, cut, table
+from hyperhive_cli.status import Status
 
 Span = tuple[str, str]
 Row = tuple[str, list[Span]]
@@ -30,9 +31,11 @@ def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False)
     hive = found.get("hive")
     where = f" on {hive['machine']}" if hive else ""
     running = f"running{where}, pid {found['pid']}" if found["running"] else "not running (hyperhive run)"
+    if found["status"] == Status.UNREACHABLE:
+        running = f"does not answer; its lock is held by process {found['pid'] or 'unknown'}"
     rows: list[Row] = [
         ("agent", [(found["agent"], "head")]),
-        ("harness", [(running, "fine" if found["running"] else "quiet")]),
+        ("harness", [(running, "fine" if found["running"] and found["status"] != Status.UNREACHABLE else "quiet")]),
         *(("problem", [(f"{problem} (hyperhive doctor)", "bad")]) for problem in found["problems"]),
         *([("history", [(found["replaced"], "warn")])] if found.get("replaced") else []),
         *_present(found, now),

@@ -1,5 +1,6 @@
 """State folders: one harness a folder, by its lock, and nobody else's hands in it; and which agents have one."""
 
+import errno
 import fcntl
 import os
 import stat
@@ -7,14 +8,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from hyperhive_cli.errors import AgentConflictError, HyperhiveError, StoreError, UsageError
+from hyperhive_cli.errors import AgentConflictError, HyperhiveError, NotRunningError, StoreError, UsageError
 from hyperhive_cli.settings import INBOX_NAME, AgentPaths, check_agent_name, paths_by_name
+from hyperhive_cli.store.holder import Holder, HolderKind, find_holder
 
 LOCK_WAIT_S = 0.5  # an asker for the holder takes the lock for a moment
 SWEEP_WAIT_S = 15.0  # the guard of a harness that was killed holds it until its turn's processes are gone
 LOCK_POLL_S = 0.02
+NAME_BYTES = 4096  # of what the lock holds: more is not ours
 
 
 def prepare_state_dir(folder: Path) -> None:
@@ -48,12 +50,9 @@ def hold_lock(path: Path, agent: str, doing: str | None = None) -> Iterator[int]
 
     The kernel frees it when its last holder dies, so that no stale lock can be left behind. A guard is such a
     holder: after a harness was killed, this waits until the guard has swept. Raises AgentConflictError, which
-    names the holder, and StoreError where the file cannot be opened or is a link.
+    names the holder, and StoreError where the file cannot be opened or is no regular one.
     """
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreError(f"the lock {path} cannot be used: {error.strerror}") from error
+    descriptor = _open_lock(path)
     try:
         _take(descriptor, path, agent)
         os.ftruncate(descriptor, 0)
@@ -62,6 +61,22 @@ def hold_lock(path: Path, agent: str, doing: str | None = None) -> Iterator[int]
         os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def _open_lock(path: Path) -> int:
+    why = "it is not a regular file"
+    try:
+        # NONBLOCK: a pipe in its place must hold up nobody.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o600)
+    except OSError as error:
+        if error.errno not in {errno.ENXIO, errno.EISDIR}:  # of a socket, of a folder
+            raise StoreError(f"the lock {path} cannot be used: {error.strerror}") from error
+    else:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return descriptor
+        os.close(descriptor)
+    raise StoreError(f"the lock {path} cannot be used: {why}", f"mv {path} {path}.moved")
 
 
 def name_holder(descriptor: int, doing: str | None = None) -> None:
@@ -77,60 +92,86 @@ def _take(descriptor: int, path: Path, agent: str) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = _read_holder(path)
-            pid, doing = holder.get("pid"), holder.get("doing")
-            if time.monotonic() - began > (SWEEP_WAIT_S if _is_dead(pid) else LOCK_WAIT_S):
-                if doing is not None:
-                    raise AgentConflictError(
-                        f"a {doing} is under way for agent {agent!r} (pid {pid})", f"finish it, or kill {pid}"
-                    ) from None
-                raise AgentConflictError(
-                    f"a harness runs for agent {agent!r} already (pid {pid})", f"hyperhive -a {agent} status"
-                ) from None
+            waited_s = time.monotonic() - began
+            if waited_s > LOCK_WAIT_S:
+                holder = find_holder(path, descriptor, *_read_name(descriptor))
+                if holder.kind is HolderKind.HARNESS or holder.is_stopped or waited_s > SWEEP_WAIT_S:
+                    raise _refusal(holder, agent) from None
             time.sleep(LOCK_POLL_S)
         else:
             return
 
 
-def _is_dead(pid: object) -> bool:
-    try:
-        os.getpgid(pid if isinstance(pid, int) else 0)
-    except ProcessLookupError:
-        return True
-    return False
+def _refusal(holder: Holder, agent: str) -> AgentConflictError:
+    if holder.doing is not None:
+        return AgentConflictError(
+            f"a {holder.doing} is under way for agent {agent!r} (pid {holder.pid})", f"finish it, or kill {holder.pid}"
+        )
+    if holder.kind is not HolderKind.HARNESS:
+        return AgentConflictError(f"agent {agent!r} cannot start: {holder.words}", holder.advice)
+    said = f"a harness runs for agent {agent!r} already (pid {holder.pid})"
+    if holder.is_stopped:
+        return AgentConflictError(f"{said}, and is stopped", holder.advice)
+    return AgentConflictError(said, f"hyperhive -a {agent} status")
 
 
 def lock_holder(path: Path) -> int | None:
-    """Give the pid of the harness that holds the lock, None when it is free. 0: it holds it and did not say who."""
+    """Give the pid that a lock which is held names, None when it is free. 0: whoever holds it did not say who."""
+    with _open_if_held(path) as descriptor:
+        return None if descriptor is None else _read_name(descriptor)[0]
+
+
+def who_holds(path: Path) -> Holder | None:
+    """Find out who really holds a lock, None when it is free: for a harness that does not answer. Blocking."""
+    with _open_if_held(path) as descriptor:
+        return None if descriptor is None else find_holder(path, descriptor, *_read_name(descriptor))
+
+
+def who_is_silent(path: Path) -> Holder | None:
+    """Find out who holds a lock under which no harness answers; None where none is expected to. Blocking."""
+    holder = who_holds(path)
+    return None if holder is None or holder.doing is not None else holder
+
+
+def no_answer(paths: AgentPaths) -> HyperhiveError:
+    """Return the error for a harness that does not answer: there is none, or its lock is held all the same."""
+    holder = who_is_silent(paths.lock_file)
+    return NotRunningError(paths.agent) if holder is None else HyperhiveError(holder.words, holder.advice)
+
+
+@contextmanager
+def _open_if_held(path: Path) -> Iterator[int | None]:
     try:
-        # NONBLOCK: a pipe in its place must hold up nobody.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # as `_open_lock`
     except OSError:
-        return None
+        yield None
+        return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return int(_read_holder(path).get("pid") or 0)
+        yield descriptor
     else:
-        return None
+        yield None
     finally:
         os.close(descriptor)
 
 
 def lock_work(path: Path) -> str | None:
-    """Return what the holder of a lock does with it; None: it is a harness. Only while `lock_holder` names one."""
-    doing = _read_holder(path).get("doing")
-    return None if doing is None else str(doing)
+    """Return what the holder of a lock does with it; None: it is a harness, or the lock is free."""
+    with _open_if_held(path) as descriptor:
+        return None if descriptor is None else _read_name(descriptor)[1]
 
 
-def _read_holder(path: Path) -> dict[str, Any]:
+def _read_name(descriptor: int) -> tuple[int, str | None]:
+    """Read the pid that a lock names (0: none), and what that process does with it (None: it is a harness)."""
     import json  # noqa: PLC0415 - most commands find the lock free and nothing to parse
 
-    with suppress(OSError, ValueError):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(found, dict):
-            return found
-    return {}
+    with suppress(OSError, ValueError, RecursionError):
+        found = json.loads(os.pread(descriptor, NAME_BYTES, 0))
+        pid, doing = (found.get("pid"), found.get("doing")) if isinstance(found, dict) else (None, None)
+        if isinstance(pid, int) and pid > 0:
+            return pid, doing if isinstance(doing, str) and doing.isalpha() else None
+    return 0, None
 
 
 def find_agents(folder: Path) -> list[AgentPaths]:

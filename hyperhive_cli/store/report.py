@@ -11,7 +11,7 @@ from hyperhive_cli.settings import DEFAULT_MODEL, AgentPaths
 from hyperhive_cli.status import Status
 from hyperhive_cli.store import ended, spent
 from hyperhive_cli.store.db import open_reader
-from hyperhive_cli.store.folder import lock_holder, lock_work
+from hyperhive_cli.store.folder import who_holds
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.model import read_model
 from hyperhive_cli.store.surroundings import read_limits, read_mcp
@@ -81,14 +81,17 @@ def with_live(found: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, An
 
 
 def with_holder(found: Mapping[str, Any], lock: Path) -> dict[str, Any]:
-    """Say who holds the lock, if no harness answers: one that is starting, stopping or hung, or a login without one."""
-    holder = lock_holder(lock)
+    """Say who holds the lock, if no harness answers, and how to end that: a harness, its guard, or a login without one.
+
+    Blocking.
+    """
+    holder = who_holds(lock)
     if holder is None:
         return {**found}
-    if lock_work(lock) is not None:
-        return {**found, "running": True, "pid": holder or None, "status": Status.NEEDS_LOGIN_IN_PROGRESS}
-    word = Status.UNREACHABLE
-    return {**found, "running": True, "pid": holder or None, "status": word, "state": word.value}
+    if holder.doing is not None:
+        return {**found, "running": True, "pid": holder.pid, "status": Status.NEEDS_LOGIN_IN_PROGRESS}
+    word, why = Status.UNREACHABLE, f"{holder.words}; try: {holder.advice}"
+    return {**found, "running": True, "pid": holder.pid, "status": word, "state": word.value, "why": why}
 
 
 def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:

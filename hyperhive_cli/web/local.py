@@ -10,11 +10,11 @@ from anyio.to_thread import run_sync
 
 from hyperhive_cli.account import EndedTurn
 from hyperhive_cli.control.client import GoneError
-from hyperhive_cli.errors import HyperhiveError, NotRunningError, StoreError
+from hyperhive_cli.errors import HyperhiveError, StoreError
 from hyperhive_cli.events import replaced_remark
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.ended import read_newest_turns, read_turns
-from hyperhive_cli.store.folder import lock_holder
+from hyperhive_cli.store.folder import lock_holder, no_answer
 from hyperhive_cli.store.inbox import Message, View, no_message, open_inbox_reader
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
 from hyperhive_cli.store.turns import find_turn, turn_to_dict
@@ -92,11 +92,11 @@ class LocalAgent:
         return turn_to_dict(await run_sync(find_turn, self._paths, named))
 
     async def change(self, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Let its harness do something; raises NotRunningError without one."""
+        """Let its harness do something; raises as `no_answer` where none answers."""
         try:
             return await call(self._paths.socket, op, arguments)
         except GoneError as error:
-            raise NotRunningError(self.name) from error
+            raise await run_sync(no_answer, self._paths) from error
 
     async def follow_login(self) -> None:
         """Be a client of the login under way, until it is over, there is none, or this is cancelled."""

@@ -188,8 +188,10 @@ def test_a_harness_that_does_not_answer_is_reported(hive: Hive) -> None:
     with hive.run() as program:
         (hive.state_dir / "control.sock").unlink()
         found = hive.status()
+        refused = hive.call("cancel").refusal()
         assert program.interrupt() == 130
     assert (found["running"], found["pid"], found["state"]) == (True, program.pid, "unreachable")
+    assert refused == f"the harness (pid {program.pid}) does not answer"
 
 
 def test_a_harness_that_is_stopped_holds_up_no_command(hive: Hive) -> None:
@@ -203,6 +205,13 @@ def test_a_harness_that_is_stopped_holds_up_no_command(hive: Hive) -> None:
         ):
             assert [command.wait() for command in (status, sent, model)] == [0, 0, 0]
         assert (status.events()[0]["state"], sent.stdout) == ("unreachable", ["1"])
+        why, advice = f"the harness (pid {program.pid}) is stopped", f"kill -CONT {program.pid}"
+        assert status.events()[0]["why"] == f"{why}; try: {advice}"
+        assert sent.stderr == [f"{why}; the message waits; try: {advice}"]
+        assert hive.call("cancel").stderr.splitlines() == [f"Error: {why}", f"Try: {advice}"]
+        assert hive.call("resume").stdout == f"{why} (try: {advice}), and none is paused\n"
+        refused = f"a harness runs for agent 'workspace' already (pid {program.pid}), and is stopped"
+        assert hive.drain().stderr.splitlines() == [f"Error: {refused}", f"Try: {advice}"]
         program.send(signal.SIGCONT)
         program.wait_for_kind("turn_start", model="opus")
 

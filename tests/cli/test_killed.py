@@ -1,11 +1,14 @@
 """The harness, the guard, or both are killed in the middle of a turn: nothing is left, nothing is lost."""
 
+import json
 import os
 import signal
 import sys
+import time
 
 import pytest
 
+from hyperhive_cli.store import folder
 from hyperhive_cli.store.folder import lock_holder
 from tests.conftest import FakeClaude, parent_of, process_state, wait_until
 from tests.harness import SOON_AGAIN, TEXT, Hive, gated, of_kind, outcomes
@@ -107,6 +110,36 @@ def test_a_tool_that_holds_on_to_the_guards_channel_does_not_keep_the_turn_alive
         program.wait()
         wait_until(lambda: lock_holder(hive.state_dir / "harness.lock") is None, 10)
         assert all_gone(pids)
+
+
+def test_a_guard_that_is_stopped_under_a_dead_harness_is_named_and_how_to_let_it_go_on(
+    escaping: Hive, fake_claude: FakeClaude
+) -> None:
+    with escaping.run("--message", "do it") as program:
+        fake_claude.wait_for("before go on")
+        its_guard = guards_of(fake_claude)
+        os.kill(its_guard, signal.SIGSTOP)
+        program.send(signal.SIGKILL)
+        program.wait()
+    advice = f"kill -CONT {its_guard}"
+    said = f"the harness is gone; its guard (pid {its_guard}, stopped) holds the lock"
+    began = time.monotonic()
+    refused = escaping.drain()
+    assert time.monotonic() - began < folder.SWEEP_WAIT_S  # it would never be free
+    assert refused.stderr.splitlines() == [
+        f"Error: agent 'workspace' cannot start: {said}",
+        f"Try: {advice}",
+    ]
+    status = escaping.status()
+    assert (status["status"], status["pid"], status["why"]) == ("unreachable", its_guard, f"{said}; try: {advice}")
+    shown = escaping.call("status").stdout
+    assert f"unreachable: {said}; try: {advice}" in shown
+    assert "running" not in shown
+    finding = json.loads(escaping.call("doctor", "--json").stdout)["findings"]
+    assert [(one["finding"], one["advice"]) for one in finding if one["what"] == "harness"] == [(said, advice)]
+    os.kill(its_guard, signal.SIGCONT)
+    assert outcomes(escaping.drain().json_lines()) == ["ok"]
+    assert all_gone(everything(fake_claude))
 
 
 def test_t28_a_message_is_delivered_again_in_the_session_of_its_first_delivery(

@@ -1,13 +1,15 @@
 """The state folder and the harness's lock, with holders that are processes of their own."""
 
+import fcntl
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +18,9 @@ import pytest
 import hyperhive_cli
 from hyperhive_cli.errors import AgentConflictError, StoreError
 from hyperhive_cli.store import folder
-from hyperhive_cli.store.folder import hold_lock, lock_holder, lock_work, prepare_state_dir
+from hyperhive_cli.store.folder import hold_lock, lock_holder, lock_work, prepare_state_dir, who_holds, who_is_silent
+from hyperhive_cli.store.holder import Holder, HolderKind
+from tests.conftest import process_state, wait_until
 
 ROOT = Path(hyperhive_cli.__file__).resolve().parents[1]
 
@@ -116,6 +120,8 @@ def test_a_lock_says_what_its_holder_does(lock: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(folder, "LOCK_WAIT_S", 0.05)
     with hold_lock(lock, "mine", "login"):
         assert (lock_holder(lock), lock_work(lock)) == (os.getpid(), "login")
+        assert who_holds(lock) == Holder(HolderKind.HARNESS, (os.getpid(),), doing="login")
+        assert who_is_silent(lock) is None  # no harness is to be waited for
         with pytest.raises(AgentConflictError, match="a login is under way for agent 'mine'"), hold_lock(lock, "mine"):
             pass
     assert (lock_holder(lock), lock_work(lock)) == (None, None)
@@ -191,6 +197,136 @@ def test_asking_for_the_holder_disturbs_neither_the_holder_nor_the_next_one(lock
         for asker in askers:
             asker.join()
     assert answers <= {None, 0, os.getpid()}
+
+
+# --- who holds it really ---
+
+HOLDS_BESIDE = """
+import sys
+sys.path.append(sys.argv[1])
+from hyperhive_cli.claude import guard
+if sys.argv[3] == "marked":
+    guard.mark_as_holder(int(sys.argv[2]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def sharing(lock: int, how: str = "marked") -> "Iterator[subprocess.Popen[bytes]]":
+    """Let a child share a lock that this process has taken; `marked`, as a guard does."""
+    command = [sys.executable, "-c", HOLDS_BESIDE, str(ROOT), str(lock), how]
+    with subprocess.Popen(command, pass_fds=[lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"held\n"
+        yield child
+
+
+def take(lock: Path, named: object) -> int:
+    """Take a lock as a harness does that then dies, if this descriptor is closed."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    os.pwrite(descriptor, json.dumps({"pid": named}).encode(), 0)
+    return descriptor
+
+
+@pytest.fixture
+def dead() -> int:
+    """Give the id of a process that has ended."""
+    with subprocess.Popen(["true"]) as process:
+        pass
+    return process.pid
+
+
+def test_a_harness_that_lives_is_its_holder_whoever_shares_the_lock(lock: Path) -> None:
+    with hold_lock(lock, "mine") as descriptor, sharing(descriptor), sharing(descriptor):
+        assert who_holds(lock) == Holder(HolderKind.HARNESS, (os.getpid(),))
+    assert who_holds(lock) is None
+
+
+def test_the_guards_of_a_dead_harness_are_its_holders_and_all_are_named(lock: Path, dead: int) -> None:
+    descriptor = take(lock, dead)
+    with sharing(descriptor) as one, sharing(descriptor) as two, sharing(descriptor) as three:
+        os.close(descriptor)
+        guards = sorted(child.pid for child in (one, two, three))
+        assert who_holds(lock) == Holder(HolderKind.GUARDS, tuple(guards))
+        assert f"guard (pid {', '.join(map(str, guards))}) holds" in who_holds(lock).words  # type: ignore[union-attr]
+        two.send_signal(signal.SIGSTOP)
+        wait_until(lambda: process_state(two.pid) == "T")
+        held = who_holds(lock)
+        assert held is not None
+        assert (held.is_stopped, held.advice) == (True, f"kill -CONT {' '.join(map(str, guards))}")
+        for child in (one, two, three):
+            child.kill()
+    assert who_holds(lock) is None
+
+
+def test_a_guard_is_the_holder_when_the_number_of_its_harness_is_another_ones_by_now(lock: Path) -> None:
+    with subprocess.Popen(["sleep", "600"]) as stranger:
+        descriptor = take(lock, stranger.pid)
+        with sharing(descriptor) as one:
+            os.close(descriptor)
+            assert who_holds(lock) == Holder(HolderKind.GUARDS, (one.pid,))
+            one.kill()
+        stranger.kill()
+
+
+@pytest.mark.parametrize("named", ["dead", 0, -1, 2**70, "x", None])
+def test_another_process_that_holds_it_is_found_by_its_open_files(lock: Path, dead: int, named: object) -> None:
+    descriptor = take(lock, dead if named == "dead" else named)
+    with sharing(descriptor, "unmarked") as one:
+        os.close(descriptor)
+        assert who_holds(lock) == Holder(HolderKind.OTHER, (one.pid,))
+        one.kill()
+
+
+def test_a_guard_that_sweeps_is_waited_for_and_one_that_is_stopped_is_not(
+    lock: Path, dead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "LOCK_WAIT_S", 0.05)
+    descriptor = take(lock, dead)
+    with sharing(descriptor) as one:
+        os.close(descriptor)
+        one.send_signal(signal.SIGSTOP)
+        wait_until(lambda: process_state(one.pid) == "T")
+        with pytest.raises(AgentConflictError) as caught, hold_lock(lock, "mine"):
+            pass
+        assert caught.value.message == (
+            f"agent 'mine' cannot start: the harness is gone; its guard (pid {one.pid}, stopped) holds the lock"
+        )
+        assert caught.value.hint == f"kill -CONT {one.pid}"
+        one.send_signal(signal.SIGCONT)
+        ending = threading.Timer(0.5, one.kill)
+        ending.start()
+        with hold_lock(lock, "mine"):
+            assert lock_holder(lock) == os.getpid()
+        ending.join()
+
+
+# --- something else in its place ---
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, make_socket, Path.mkdir], ids=["a pipe", "a socket", "a folder"])
+def test_what_is_no_regular_file_is_refused_at_once(lock: Path, make: Callable[[Path], None]) -> None:
+    make(lock)
+    with pytest.raises(StoreError, match="is not a regular file") as caught, hold_lock(lock, "mine"):
+        pass
+    assert caught.value.hint == f"mv {lock} {lock}.moved"
+    assert (lock_holder(lock), who_holds(lock)) == (None, None)
+
+
+def test_a_huge_file_in_its_place_is_a_lock_like_any_other(lock: Path) -> None:
+    with lock.open("wb") as file:
+        file.truncate(1 << 40)
+    with hold_lock(lock, "mine"):
+        assert lock_holder(lock) == os.getpid()
+        lock.write_bytes(b"[" * 100_000)
+        assert lock_holder(lock) == 0
 
 
 def test_the_lock_file_is_private_and_no_link_is_followed(lock: Path, tmp_path: Path) -> None:

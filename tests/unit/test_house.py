@@ -41,7 +41,7 @@ FLOORS = {
         control.client control.peer
         hive.room
         store.backup store.binding store.db store.ended store.events store.facts store.folder store.forgetting
-        store.inbox store.log store.model store.place store.planned store.removal store.report store.rescue
+        store.holder store.inbox store.log store.model store.place store.planned store.removal store.report store.rescue
         store.spent store.stats store.turns store.uid
     """,
     3: """
@@ -94,7 +94,7 @@ HOMES = {
     "signal": "claude.guard claude.process agent.harness agent.host demo.replay cli.sinks signals",
     "subprocess": "claude.guard",
     "socket": "claude.process control.client control.peer control.server web.harness web.server",
-    "fcntl": "store.folder agent.refresh claude.guard",
+    "fcntl": "store.folder store.holder agent.refresh claude.guard",
     "threading": "output store.log cli.streams",
     "_typeshed": "output cli.streams",  # for the checker alone
     "importlib": "cli.main cli.web",

@@ -1,0 +1,134 @@
+"""Who holds a harness's lock: not always the process that took it, for its guards hold it too and may outlive it."""
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from hyperhive_cli.store.place import holders
+
+MAX_GUARDS = 64
+_FLOCK = "hhqqi"  # struct flock of Linux: type, whence, start, length (0: to the end), pid
+
+
+class HolderKind(StrEnum):
+    """What is known of a process that holds the lock."""
+
+    HARNESS = "harness"
+    GUARDS = "guards"  # of a harness that is gone
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+class Holder(NamedTuple):
+    """The processes that hold a lock. `is_stopped`: one of them is, and goes on only with SIGCONT.
+
+    `doing`: what a process that is no harness, but has taken the lock in its place, does: `login`.
+    """
+
+    kind: HolderKind
+    pids: tuple[int, ...]
+    is_stopped: bool = False
+    doing: str | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """One of them, the harness if it lives."""
+        return self.pids[0] if self.pids else None
+
+    @property
+    def words(self) -> str:
+        """Say who holds the lock of a harness that does not answer."""
+        pids = ", ".join(map(str, self.pids))
+        match self.kind:
+            case HolderKind.HARNESS:
+                return f"the harness (pid {pids}) {'is stopped' if self.is_stopped else 'does not answer'}"
+            case HolderKind.GUARDS:
+                stopped = ", stopped" if self.is_stopped else ""
+                return f"the harness is gone; its guard (pid {pids}{stopped}) holds the lock"
+            case HolderKind.OTHER:
+                return f"another process (pid {pids}) holds the lock"
+        return "an unknown process holds the lock"
+
+    @property
+    def advice(self) -> str:
+        """Say how to end that."""
+        pids = " ".join(map(str, self.pids))
+        if self.is_stopped:
+            return f"kill -CONT {pids}"
+        match self.kind:
+            case HolderKind.HARNESS:
+                return f"wait, if it has just started; else kill {pids}"
+            case HolderKind.GUARDS:
+                return f"wait until it has ended the turn's processes, or kill -9 {pids}"
+            case HolderKind.OTHER:
+                return f"kill {pids}"
+        return "fuser -v harness.lock, in the state folder"
+
+
+def find_holder(path: Path, descriptor: int, named: int, doing: str | None = None) -> Holder:
+    """Find out who holds a lock that is held; `named` is whom it names, 0 if nobody, and `doing` what for.
+
+    A process of that id may be another one by now: a guard is the child of its harness for as long as that lives.
+    Blocking: all processes are looked through if it is neither harness nor guard.
+    """
+    guards = guards_of(descriptor)
+    is_orphaned = any(_stat(pid)[1:2] not in ([], [str(named)]) for pid in guards)
+    if named and not is_orphaned and _is_there(named):
+        return _holder(HolderKind.HARNESS, [named])._replace(doing=doing)
+    if guards:
+        return _holder(HolderKind.GUARDS, guards)
+    others = holders(path)
+    return _holder(HolderKind.OTHER if others else HolderKind.UNKNOWN, others)
+
+
+def guards_of(descriptor: int) -> list[int]:
+    """Ask the kernel for the processes that have marked a lock as `guard.mark_as_holder`, in the order of their ids.
+
+    Each has locked the byte of its own number. Asked for a range, the kernel names one lock in it; what lies beside
+    that is asked for in turn.
+    """
+    if sys.platform != "linux":
+        return []
+    import fcntl  # noqa: PLC0415 - most commands find the lock free, or a harness that answers
+    import struct  # noqa: PLC0415 - as above
+
+    found: list[int] = []
+    ranges = [(1, 0)]
+    while ranges and len(found) < MAX_GUARDS:
+        start, length = ranges.pop()
+        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
+        try:
+            kind, _, at, size, pid = struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+        except OSError:
+            return []
+        if kind == fcntl.F_UNLCK:
+            continue
+        if at == pid:
+            found.append(pid)
+        if at > start:
+            ranges.append((start, at - start))
+        if size and (not length or at + size < start + length):
+            ranges.append((at + size, length and start + length - at - size))
+    return sorted(found)
+
+
+def _holder(kind: HolderKind, pids: list[int]) -> Holder:
+    return Holder(kind, tuple(pids), any(_stat(pid)[:1] in (["T"], ["t"]) for pid in pids))
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.getpgid(pid)
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
+
+
+def _stat(pid: int) -> list[str]:
+    """Read the fields of /proc/PID/stat from the state on; none where there is none to be read."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
