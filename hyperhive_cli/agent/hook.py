@@ -13,6 +13,7 @@ from pathlib import Path
 import trio
 
 from hyperhive_cli.bus import Bus
+from hyperhive_cli.claude.leftovers import denied_words
 from hyperhive_cli.claude.process import open_claude
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.talk import Tail, ignore, last_line, talk
@@ -144,16 +145,20 @@ class Hook:
         config = self._config
         complaint = Tail()
         status: int | None = None
+        left: str | None = None
         try:
             with trio.move_on_after(HOOK_LIMIT_S):
                 async with open_claude(
                     config.command, workspace=config.folder, environment=config.environment, kept=config.kept
                 ) as process:
                     status = await talk(process, record.to_json() + b"\n", ignore, complaint.hear)
+                left = denied_words(process.denied)
         except (OSError, ValueError) as error:
             return f"it cannot be started: {error}"
         if status is None:
             return f"it took longer than {HOOK_LIMIT_S:g} s"
+        if left is not None:
+            return left
         said = last_line(complaint.text)[:NOTE_LIMIT_CHARS]
         return None if status == 0 else f"exit status {status}{f': {said}' if said else ''}"
 

@@ -438,8 +438,11 @@ def start(command: list[str]) -> int:
     return pid
 
 
-def main(channel: int, kept: str, *command: str) -> None:
-    """Start the command, watch over it, and leave when nothing of it is left."""
+def main(channel: int, kept: str, _mark: str, *command: str) -> None:
+    """Start the command, watch over it, and leave when nothing of it is left.
+
+    The mark, the state folder of its agent, is for those who look for guards: their environment is root's to read.
+    """
     harness = os.getppid()
     prctl(PR_SET_DUMPABLE, 0)
     holds = [int(descriptor) for descriptor in kept.split(",") if descriptor]

@@ -232,6 +232,7 @@ async def _open_guard(
             GUARD_FOLDER,
             str(channel),
             ",".join(map(str, kept)),
+            environment.get(MARKER, ""),
         ]
         its.callback(_STARTING.discard, stream)
         _STARTING.add(stream)
@@ -323,7 +324,8 @@ def sweep_marked(state_dir: Path) -> int:
     """
     wanted = os.fsencode(f"{MARKER}={state_dir}")
     # Not ourselves: we may have been started from a shell that carries the mark.
-    marked = [pid for pid in _processes() if pid != os.getpid() and wanted in _environment_of(pid)]
+    others = [pid for pid in _processes() if pid != os.getpid()]
+    marked = [pid for pid in others if wanted in _words_of(pid, "environ") or _is_guard_of(pid, state_dir)]
     guard.kill(marked)
     return len(marked)
 
@@ -332,11 +334,17 @@ def _processes() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
 
 
-def _environment_of(pid: int) -> list[bytes]:
+def _words_of(pid: int, name: str) -> list[bytes]:
     try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return Path(f"/proc/{pid}/{name}").read_bytes().split(b"\0")
     except OSError:  # another user's, or gone
         return []
+
+
+def _is_guard_of(pid: int, state_dir: Path) -> bool:
+    """Whether a process is a guard with this mark, as `_open_guard` starts it: only root reads its environment."""
+    words = _words_of(pid, "cmdline")
+    return words[4:5] == [GUARD.encode()] and words[8:9] == [os.fsencode(state_dir)]
 
 
 def tree_cpu_s(root: int) -> float | None:

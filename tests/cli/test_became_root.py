@@ -18,8 +18,8 @@ import pytest
 
 from tests.conftest import FakeClaude, kill, process_state, wait_until
 from tests.forkserver import SOURCE
-from tests.harness import LIMIT_S, Hive, gated, of_kind, outcomes
-from tests.process.test_guard import number, sleepers  # noqa: F401 - a fixture
+from tests.harness import LIMIT_S, TEXT, Hive, gated, of_kind, outcomes
+from tests.process.test_guard import has_become_sleep, number, sleepers  # noqa: F401 - a fixture
 
 NOBODY = 65_534
 SOON_S = 5.0  # less than the ten seconds that the guard gives what the kernel holds
@@ -166,6 +166,37 @@ def test_a_process_that_was_left_is_reaped_by_the_next_turn(root: str, folder: P
     assert (again["denied"], after["children"]) == ([], [])
 
 
+# A harness that dies with its guard stopped; and another one's look for what that life has left.
+ABANDONED = """
+import os, signal, sys
+from pathlib import Path
+import trio
+from hyperhive_cli.claude.process import open_claude, sweep_marked
+folder, task = Path(sys.argv[1]), sys.argv[2]
+
+async def turn():
+    async with open_claude(["sleep", sys.argv[3]], workspace=folder, environment=os.environ) as process:
+        os.kill(process.guard_pid, signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+trio.run(turn) if task == "die" else print(sweep_marked(folder))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="only root can be another user")
+def test_a_guard_that_was_left_without_a_lock_is_found_although_its_environment_is_roots(
+    folder: Path,
+    number: str,  # noqa: F811
+) -> None:
+    words = [*AS_NOBODY, sys.executable, "-c", ABANDONED, str(folder)]
+    variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE)}
+    subprocess.run([*words, "die", number], env={**variables, "HYPERHIVE_TURN": str(folder)}, check=False)
+    assert len(sleepers(number)) == 2  # the guard has it among its words
+    done = subprocess.run([*words, "sweep"], env=variables, capture_output=True, text=True, check=True)
+    assert done.stdout == "2\n"
+    wait_until(lambda: sleepers(number) == [])
+
+
 def test_the_guard_can_be_looked_into_by_root_alone_and_claude_by_its_user(root: str, folder: Path) -> None:  # noqa: ARG001
     found = turn(folder, "until [ -e seen ]; do sleep 0.01; done", "look")
     assert found["seen"] == [[0, False, False], [NOBODY, True, True], True]
@@ -198,24 +229,29 @@ def test_a_process_that_became_root_and_is_hidden_is_named_by_its_number(
     assert found["words"] == f"still running, for lack of permission to kill it: process {left}"
 
 
-def test_a_turn_says_which_of_its_processes_went_on_as_root(
-    root: str,
-    hive: Hive,
-    fake_claude: FakeClaude,
-    tmp_path: Path,
-    number: str,  # noqa: F811
-) -> None:
-    fake_claude.script([{"spawn": [*root.split(), "sleep", number]}, *gated()])
+@pytest.fixture
+def harness(root: str, hive: Hive, fake_claude: FakeClaude, tmp_path: Path) -> list[str]:
+    """Give the words that run the agent as a user without rights, until its inbox is empty."""
     # `run` asks whether program and interpreter may be executed, and the right to read does not count for that.
     claude = Path(root.split(maxsplit=1)[0]).with_name("claude")
     claude.write_text(f"#!/bin/sh\nexec '{fake_claude.path}' \"$@\"\n")
     claude.chmod(0o700)
     for path in (claude, tmp_path, *tmp_path.rglob("*"), hive.state_dir):
         os.chown(path, NOBODY, NOBODY)
-    words = [*AS_NOBODY, *hive.command("run", "--claude", str(claude), "--drain", "--json", "--message", "do it")]
-    with subprocess.Popen(words, cwd=hive.workspace, env=hive.variables(), stdout=subprocess.PIPE) as program:
+    return [*AS_NOBODY, *hive.command("run", "--claude", str(claude), "--drain", "--json", "--message", "do it")]
+
+
+def test_a_turn_says_which_of_its_processes_went_on_as_root(
+    root: str,
+    harness: list[str],
+    hive: Hive,
+    fake_claude: FakeClaude,
+    number: str,  # noqa: F811
+) -> None:
+    fake_claude.script([{"spawn": [*root.split(), "sleep", number]}, *gated()])
+    with subprocess.Popen(harness, cwd=hive.workspace, env=hive.variables(), stdout=subprocess.PIPE) as program:
         fake_claude.wait_for("before go on")
-        (left,) = wait_until(lambda: [pid for pid in sleepers(number) if "become" not in _program(pid)])
+        (left,) = wait_until(lambda: [pid for pid in sleepers(number) if has_become_sleep(pid)])
         fake_claude.touch("go on")
         said, _ = program.communicate(timeout=LIMIT_S)
     events = [json.loads(line) for line in said.splitlines()]
@@ -227,5 +263,19 @@ def test_a_turn_says_which_of_its_processes_went_on_as_root(
     assert of_kind(events, "turn_end")[0]["ts"] - last < SOON_S * 1000
 
 
-def _program(pid: int) -> str:
-    return Path(f"/proc/{pid}/comm").read_text()
+def test_so_does_a_hook(
+    root: str,
+    harness: list[str],
+    hive: Hive,
+    fake_claude: FakeClaude,
+    number: str,  # noqa: F811
+) -> None:
+    fake_claude.script(TEXT)
+    hook = Path(root.split(maxsplit=1)[0]).with_name("hook")
+    hook.write_text(f"#!/bin/sh\n{root} sleep {number} &\n{until_root('sleep')}\n")
+    hook.chmod(0o755)
+    words = [*harness, "--on-event", str(hook), "--on-event-kind", "turn_start"]
+    done = subprocess.run(words, cwd=hive.workspace, env=hive.variables(), capture_output=True, timeout=60, check=True)
+    (left,) = sleepers(number)
+    (note,) = of_kind([json.loads(line) for line in done.stdout.splitlines()], "note")
+    assert note["text"].startswith(f"the hook failed: still running, for lack of permission to kill it: process {left}")

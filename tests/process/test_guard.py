@@ -145,6 +145,26 @@ def test_a_guard_that_is_stopped_holds_up_nobody_who_gives_it_orders(
     assert sleepers(number) == []
 
 
+def test_a_guard_that_dies_with_orders_unread_is_dead_like_any_other(workspace: Path, number: str) -> None:
+    """The kernel resets its connection then, instead of ending it."""
+
+    async def main() -> int:
+        async with open_claude(["sleep", number], workspace=workspace, environment=os.environ) as process:
+            os.kill(process.guard_pid, signal.SIGSTOP)
+            process.hold_until(1e9)
+            os.kill(process.guard_pid, signal.SIGKILL)
+            await trio.to_thread.run_sync(wait_until, lambda: process_state(process.guard_pid) == "Z")
+            process.hold_until(1e9)
+            return await process.wait()
+
+    become_subreaper()
+    try:
+        assert trio.run(main) == -signal.SIGKILL
+    finally:
+        guard.prctl(guard.PR_SET_CHILD_SUBREAPER, 0)
+    assert sleepers(number) == []
+
+
 def test_a_deadline_that_comes_in_pieces_is_one() -> None:
     found = guard.Guard(-1)
     found.status = 0  # there is nobody to be interrupted
