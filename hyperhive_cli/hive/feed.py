@@ -16,7 +16,7 @@ from hyperhive_cli.errors import StoreError
 from hyperhive_cli.events import BusEvent, Note, replaced_remark
 from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.address import fits, is_pattern, pattern_to_like
-from hyperhive_cli.hive.room import complaints, connect
+from hyperhive_cli.hive.room import complaints, connect, hang_up
 from hyperhive_cli.hive.schema import CHANNEL
 from hyperhive_cli.store.events import PAGE_BYTES
 
@@ -228,6 +228,11 @@ class HiveFeed:
         if connection is not None:
             with suppress(Exception):  # it is broken
                 connection.close()
+
+    def hang_up(self) -> None:
+        """Let a thread that waits in here for the server go on at once, as if that had gone away."""
+        if (connection := self._connection) is not None:
+            hang_up(connection)
 
     def close(self) -> None:
         """Close the connection."""

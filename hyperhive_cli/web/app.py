@@ -81,6 +81,12 @@ class Gateway:
         if self._hive is not None:
             self._hive.close()
 
+    def end(self) -> None:
+        """End the streams, and the waits for a hive that does not answer."""
+        self.closing.set()
+        if self._hive is not None:
+            self._hive.hang_up()
+
     async def find(self, request: Request) -> LocalAgent | HiveAgent:
         """Find the agent of a request; without a name, the only one there is. Raises UnknownError."""
         here = await run_sync(self._agents)

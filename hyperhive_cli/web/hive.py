@@ -21,7 +21,7 @@ from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.address import shown_url
 from hyperhive_cli.hive.feed import HiveFeed, Told
 from hyperhive_cli.hive.mail import HiveInbox
-from hyperhive_cli.hive.room import AwayError, complaints, connect
+from hyperhive_cli.hive.room import AwayError, complaints, connect, hang_up
 from hyperhive_cli.moments import text_to_start
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.facts import stored_fact
@@ -50,6 +50,7 @@ class HiveView:
         self.trouble: str | None = None
         self.tasks: anyio.abc.TaskGroup | None = None  # where looks run
         self.followed = anyio.CapacityLimiter(MOST_FOLLOWED)
+        self.feeds: set[HiveFeed] = set()  # in which threads wait
         self.url = url
         self._patterns = tuple(patterns)
         self._calls = anyio.CapacityLimiter(1)  # one connection
@@ -57,6 +58,7 @@ class HiveView:
         self._agents: dict[str, dict[str, Any]] = {}
         self._asked_at = self._seen_at = float("-inf")
         self._looking: anyio.Event | None = None
+        self._is_ending = False
 
     async def call(self, work: Callable[["Connection"], T]) -> T:
         """Do the work with the connection, in a thread; raises as `room.complaints`, and what the work raises."""
@@ -65,12 +67,25 @@ class HiveView:
     def _do(self, work: Callable[["Connection"], T]) -> T:
         try:
             with complaints(self.url):
-                if self._connection is None or self._connection.closed:
-                    self._connection = connect(self.url, name="hyperhive web")
-                return work(self._connection)
+                return work(self._connected())
         except AwayError:
             self.close()
             raise
+
+    def _connected(self) -> "Connection":
+        if self._is_ending:
+            raise AwayError("the gateway ends")
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self.url, name="hyperhive web")
+        return self._connection
+
+    def hang_up(self) -> None:
+        """Let every thread that waits for the hive go on at once: the gateway's end would wait for it."""
+        self._is_ending = True
+        if (connection := self._connection) is not None:
+            hang_up(connection)
+        for feed in self.feeds:
+            feed.hang_up()
 
     def close(self) -> None:
         """Close the connection."""
@@ -262,6 +277,7 @@ class HiveChannel(Channel):
             feed = HiveFeed(view.url, name, tick_s=TICK_S)
             feed.go_to(name, self.last, self._place.ts)
             events = feed.follow()
+            view.feeds.add(feed)
             try:
                 with suppress(HyperhiveError):  # a look says it
                     while True:
@@ -269,6 +285,7 @@ class HiveChannel(Channel):
                         for is_remark, found in groupby(records, is_replaced_remark):
                             self._take_in([record.to_json() for record in found], is_remark=is_remark)
             finally:
+                view.feeds.discard(feed)
                 feed.close()
             await anyio.sleep(AGAIN_S)
 

@@ -164,7 +164,7 @@ def serve(
             settings.load()
         except (OSError, ssl.SSLError) as error:
             raise HyperhiveError(f"the certificate or its key cannot be used: {error}", "both in PEM") from error
-        server = _Server(settings, gateway.closing.set)
+        server = _Server(settings, gateway.end)
         origin = next(iter(found.origins.values()))
         return anyio.run(_serve, server, found.socket, lambda: announce(f"{origin}/#token={token}", token),
                          backend_options={"use_uvloop": True})  # fmt: skip
