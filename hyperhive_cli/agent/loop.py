@@ -439,6 +439,7 @@ class AgentLoop:
         self._begin_rest(pause, model if ends_with_model else None)
         if step is NextStep.WAIT_FOR_RESET and outcome.resets_at is not None:
             limit = {
+                "since": self._bus.now_ms() // 1000,
                 "until": round(self._bus.now_ms() / 1000 + pause.seconds),
                 "model": model if ends_with_model else None,
             }
@@ -450,7 +451,8 @@ class AgentLoop:
             limit = json.loads(self._inbox.fact("limit") or "{}")
             seconds = limit["until"] - self._bus.now_ms() / 1000
             model = limit["model"]
-            if 0 < seconds < math.inf and model in {None, self._bus.refresh_model()}:
+            was_put_back = self._bus.now_ms() / 1000 < limit.get("since", 0)  # the clock, by which it was kept
+            if 0 < seconds < math.inf and not was_put_back and model in {None, self._bus.refresh_model()}:
                 reason = "rate limited, since an earlier start"
                 self._begin_rest(Pause(seconds, Status.RATE_LIMITED, reason, until_unix=limit["until"]), model)
 

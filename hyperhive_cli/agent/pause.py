@@ -24,6 +24,9 @@ MOST_CRASHES = 5  # within the window; with one more the agent has failed
 class Pause:
     """Why an agent rests, and what its status is then. `seconds` is infinite when it waits for a person.
 
+    `until_unix` is the moment of the world that it waits for, if there is one. The rest ends there, or after the span
+    if that is sooner: the clock by which the moment seemed so far may have been wrong, and is put right meanwhile.
+
     After `probe_s`, if given, it looks whether the reason is gone. `reason` is a sentence for a note, `why` what the
     status does not say by itself.
     """
@@ -32,7 +35,7 @@ class Pause:
     status: Status
     reason: str
     probe_s: float | None = None
-    until_unix: float | None = None  # a moment of the world at which it ends, instead of a span
+    until_unix: float | None = None
     why: str | None = None
 
 
@@ -86,9 +89,7 @@ class Pauses:
                 why = _words(outcome.kind)
                 return Pause(backoff_s(self.rests, jitter), Status.BACKING_OFF, why, why=why)
             case NextStep.WAIT_FOR_RESET:
-                seconds = self._limit_s(outcome.resets_at, now_unix, jitter)
-                until = None if outcome.resets_at is None else now_unix + seconds
-                return Pause(seconds, Status.RATE_LIMITED, "rate limited", until_unix=until)
+                return self._after_limit(outcome.resets_at, now_unix, jitter)
             case NextStep.WAIT_FOR_LOGIN:
                 probe_s = min(LOGIN_PROBE_MOST_S, LOGIN_PROBE_S * float(1 << min(self.rests - 1, 10)))
                 reason = "waiting for a login (`hyperhive login`); messages are kept"
@@ -100,17 +101,20 @@ class Pauses:
             case _:
                 return None
 
-    def _limit_s(self, resets_at: int | None, now_unix: float, jitter: float) -> float:
-        """Return how long to wait for a limit: to its reset, but longer each time when it is met again and again.
+    def _after_limit(self, resets_at: int | None, now_unix: float, jitter: float) -> Pause:
+        """Wait for a limit's reset, but longer each time when it is met again and again.
 
-        A reset that is past, or wrong by our clock, would else mean turn after turn without a pause. One that is far
-        ahead may be lifted before: another plan, more credits.
+        A reset that is past, or wrong by our clock, would else mean turn after turn without a pause: that wait is a
+        span, a clock that is put right meanwhile must not lengthen it. A reset that is far ahead may be lifted before:
+        another plan, more credits.
         """
         wait_s = LIMIT_PAUSE_S if resets_at is None else max(0.0, resets_at - now_unix)
         spread_s = jitter * min(LIMIT_JITTER_S, 1 + wait_s / 10)
         is_honest = wait_s > 0 and self.rests == 1
         least_s = 0.0 if is_honest else min(LIMIT_FLOOR_MAX_S, LIMIT_FLOOR_S * float(1 << min(self.rests - 1, 10)))
-        return min(LIMIT_LOOK_S, max(wait_s, least_s)) + spread_s
+        seconds = min(LIMIT_LOOK_S, max(wait_s, least_s)) + spread_s
+        until_unix = None if resets_at is None or least_s > wait_s else resets_at + spread_s
+        return Pause(seconds, Status.RATE_LIMITED, "rate limited", until_unix=until_unix)
 
 
 def _words(kind: OutcomeKind) -> str:

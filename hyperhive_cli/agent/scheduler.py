@@ -86,11 +86,11 @@ class State:
 
     def begin_rest(self, pause: Pause, now: Now, model: str | None = None) -> Rest:
         """Rest for a pause; a choice of another model than `model`, if given, ends it too."""
-        until = now.clock + pause.seconds if pause.until_unix is None else math.inf
         probe_at = math.inf if pause.probe_s is None else now.clock + pause.probe_s
         self.rest = Rest(
-            pause.status, pause.why, until, pause.until_unix, probe_at, model, ends_with_login=pause.probe_s is not None
-        )
+            pause.status, pause.why, now.clock + pause.seconds, pause.until_unix, probe_at, model,
+            ends_with_login=pause.probe_s is not None,
+        )  # fmt: skip
         return self.rest
 
     def pause_after(self, outcome: Outcome, now: Now, jitter: float) -> Pause | None:

@@ -52,12 +52,16 @@ class Kin:
         elif status == Status.ONLINE and (name := self._by_status.get(before)) is not None:
             yield name, status, until
 
-    def heard(self, states: Sequence[AccountState]) -> None:
-        """Take what all have found: rest too, or go on. One that is gone is not waited for."""
+    def heard(self, states: Sequence[AccountState], now_unix: float) -> None:
+        """Take what all have found: rest too, or go on. One that is gone is not waited for.
+
+        `now_unix` is this machine's time, into which the database's is translated.
+        """
         others = [state for state in states if state.account in self.names and state.agent != self._agent]
         for state in others:
             if state.status in self._by_status and state.is_alive:
-                self._loop.rest_too(f"agent {state.agent} found: {state.status}; it has our account", state.until_unix)
+                until = None if state.left_s is None else round(now_unix + state.left_s)
+                self._loop.rest_too(f"agent {state.agent} found: {state.status}; it has our account", until)
                 return
         if others:
             self._loop.rest_no_longer(random.random() * STAGGER_S)  # noqa: S311 - not a secret

@@ -25,7 +25,7 @@ from hyperhive_cli.hive.line import Line
 from hyperhive_cli.hive.mail import HiveInbox
 from hyperhive_cli.hive.room import AwayError
 from hyperhive_cli.hive.shipper import AGAIN_S, Shipper
-from hyperhive_cli.hive.tenancy import Backlog, FencedError, Seat
+from hyperhive_cli.hive.tenancy import AccountState, Backlog, FencedError, Seat
 from hyperhive_cli.hive.tenure import Tenure, Verdict
 from hyperhive_cli.retention import FORGET_EVERY_S, KEEP_ALL, Retention
 from hyperhive_cli.store.inbox import Message
@@ -269,6 +269,10 @@ class Member:
             return self._foyer.in_flight() is None and self._bus.state is TurnState.IDLE
 
     # --- what the relay says ---
+
+    def heard_of_accounts(self, states: Sequence[AccountState]) -> None:
+        """Take what the agents of our account have found."""
+        self.kin.heard(states, self._bus.now_ms() / 1000)
 
     def heard(self, letter: str) -> None:
         """Take a wake-up: there may be a message, or the agent may be free."""

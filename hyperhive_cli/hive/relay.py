@@ -139,7 +139,7 @@ class Relay:
         if names:
             states = await self._listener.call(lambda connection: tenancy.accounts(connection, [*names]))
             for member in self._members.values():
-                member.kin.heard(states)
+                member.heard_of_accounts(states)
 
     async def _pass_on(self, payload: str) -> None:
         letter, _, name = payload.partition(":")

@@ -93,7 +93,7 @@ HIVE: tuple[str, ...] = (
     CREATE TABLE hyperhive.account(               -- what the agents of one login have to wait for
         account text PRIMARY KEY,
         status text NOT NULL,                     -- online, needs_login_idle, rate_limited
-        until_unix bigint,
+        until_unix bigint,                        -- by the database's clock
         agent text NOT NULL,                      -- who said so
         changed timestamptz NOT NULL DEFAULT clock_timestamp()
     );

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -14,6 +14,9 @@ from hyperhive_cli.hive import tenancy
 from hyperhive_cli.hive.kin import Kin
 from hyperhive_cli.hive.line import Line
 from hyperhive_cli.hive.tenancy import Row, Seat
+
+if TYPE_CHECKING:
+    from hyperhive_cli.hive.room import Connection
 
 BATCH_EVENTS = 50
 BATCH_BYTES = 1024 * 1024
@@ -86,8 +89,14 @@ class Shipper:
             self._follow_from = batch[-1][0]
             self._shipped.set()
         for name, status, until in self._kin.news(records):
-            say = partial(tenancy.say_account, seat=seat, account=name, status=status, until_unix=until)
-            await self._insist(say)
+            await self._insist(partial(self._say_account, seat, name, status, until))
+
+    def _say_account(
+        self, seat: Seat, account: str, status: str, until_unix: int | None, connection: "Connection"
+    ) -> None:
+        """Tell of a wait; how long it still lasts is reckoned anew each time that this is tried."""
+        left_s = None if until_unix is None else until_unix - self._bus.now_ms() / 1000
+        tenancy.say_account(connection, seat, account, status, left_s)
 
     def _numbered(self, rows: list[Row]) -> list[Row]:
         """Give rows under the numbers by which the hive tells what it has: without a history they mean nothing."""

@@ -381,38 +381,45 @@ def put_report(connection: "Connection", seat: Seat, body: str, account: str | N
 
 
 class AccountState(NamedTuple):
-    """What the agents of one account have to wait for, by the word of `agent`; `is_alive`: that still has its lease."""
+    """What the agents of one account have to wait for, by the word of `agent`; `is_alive`: that still has its lease.
+
+    `left_s`: for how much longer, by the database's clock; None: until that agent says so.
+    """
 
     account: str
     status: str
-    until_unix: int | None
+    left_s: float | None
     agent: str
     is_alive: bool
 
 
-def say_account(connection: "Connection", seat: Seat, account: str, status: str, until_unix: int | None) -> None:
+def say_account(connection: "Connection", seat: Seat, account: str, status: str, left_s: float | None) -> None:
     """Tell the agents of an account what they have to wait for; with `online` that they need not. Fenced.
 
+    The wait lasts `left_s` from now on. It is kept as a moment of the database's clock, which all of them go by: that
+    of the machine that found it may be wrong, and theirs too.
     What is known already is not said again: of many agents that meet a limit, the first one counts, while it lives.
     """
     connection.execute(
         f"""WITH {_OWNED}, said AS (
                 INSERT INTO hyperhive.account AS known (account, status, until_unix, agent)
-                SELECT %(account)s, %(status)s, %(until)s, name FROM owned
+                SELECT %(account)s, %(status)s,
+                    round(extract(epoch FROM clock_timestamp()) + %(left)s::float8)::bigint, name FROM owned
                 ON CONFLICT (account) DO UPDATE SET status = excluded.status, until_unix = excluded.until_unix,
                     agent = excluded.agent, changed = clock_timestamp()
                 WHERE known.status <> excluded.status OR NOT hyperhive.finder_is_alive(known.account)
                 RETURNING account
             )
             SELECT pg_notify('{CHANNEL}', 'c:' || account) FROM said""".encode(),
-        {**seat.fence, "account": account, "status": status, "until": until_unix},
+        {**seat.fence, "account": account, "status": status, "left": left_s},
     )
 
 
 def accounts(connection: "Connection", names: Sequence[str]) -> list[AccountState]:
     """Give the state of each of these accounts of which one is known."""
     rows = connection.execute(
-        """SELECT account, status, until_unix, agent, hyperhive.finder_is_alive(account)
+        """SELECT account, status, (until_unix - extract(epoch FROM clock_timestamp()))::float8, agent,
+               hyperhive.finder_is_alive(account)
            FROM hyperhive.account WHERE account = ANY(%s)""",
         (list(names),),
     ).fetchall()

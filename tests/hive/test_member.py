@@ -1,5 +1,6 @@
 """An agent of this process in the hive, call by call: what is lost on the way, and what comes between."""
 
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,14 +9,17 @@ import pytest
 import trio
 import trio.testing
 
+from hyperhive_cli.agent.config import Account
 from hyperhive_cli.bus import Bus
 from hyperhive_cli.events import TurnEnd
+from hyperhive_cli.hive import tenancy
 from hyperhive_cli.hive.foyer import Foyer, open_foyer
 from hyperhive_cli.hive.line import Line, T
 from hyperhive_cli.hive.mail import HiveInbox
 from hyperhive_cli.hive.member import Member
 from hyperhive_cli.hive.room import AwayError
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.status import Status, Wait
 from hyperhive_cli.store.planned import PlannedMessage
 from hyperhive_cli.store.stats import TurnRecord
 from tests.hive.conftest import Database
@@ -46,6 +50,17 @@ class Idle:
 
     def rest_no_longer(self, stagger_s: float) -> None:
         pass
+
+
+class Rested(Idle):
+    """A loop that keeps until when it was told to rest."""
+
+    def __init__(self) -> None:
+        self.until_unix: list[int | None] = []
+
+    def rest_too(self, reason: str, until_unix: int | None) -> None:
+        assert reason.startswith("agent bee found: rate_limited")
+        self.until_unix.append(until_unix)
 
 
 class LossyLine(Line):
@@ -79,14 +94,20 @@ def put(database: Database, body: str) -> int:
 
 
 def join(
-    database: Database, line: Line, foyer: Foyer, slots: trio.Semaphore | None = None, bus: Bus | None = None
+    database: Database,
+    line: Line,
+    foyer: Foyer,
+    slots: trio.Semaphore | None = None,
+    bus: Bus | None = None,
+    **different: Any,  # noqa: ANN401 - of Member
 ) -> Member:
     async def report() -> Mapping[str, Any]:
         return {}
 
+    usual = {"agent": "bee", "steering": Idle(), "account": None}
     return Member(
-        database.url, line, trio.current_time, agent="bee", owner="a", foyer=foyer, bus=bus or Bus(facts=foyer),
-        steering=Idle(), report=report, account=None, drain=False, slots=slots,
+        database.url, line, trio.current_time, owner="a", foyer=foyer, bus=bus or Bus(facts=foyer), report=report,
+        drain=False, slots=slots, **{**usual, **different},
     )  # fmt: skip
 
 
@@ -361,3 +382,28 @@ def test_an_agent_is_given_back_when_its_last_events_are_there(database: Databas
         assert database.rows("SELECT seq FROM hyperhive.agent") == [(newest,)]
 
     work(database, steps)
+
+
+@pytest.mark.parametrize("wrong_s", [86_400, -86_400])
+def test_a_wait_for_the_account_lasts_as_long_where_a_clock_is_wrong(
+    wrong_s: int, database: Database, foyer: Foyer
+) -> None:
+    """The one that has met the limit reckons with its own clock, and those that wait with theirs."""
+    account, found, rested = Account("account", "login"), time.time() + wrong_s, Rested()
+    finder = Bus(facts=foyer, now=lambda: found)
+
+    async def steps(line: LossyLine) -> None:
+        member = join(database, line, foyer, bus=finder, account=account)
+        other = join(database, line, foyer, agent="ant", steering=rested, account=account)
+        assert not await member.fetch()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(member.run)
+            finder.know(wait=Wait(Status.RATE_LIMITED, found + 3_600))
+            await until(lambda: database.rows("SELECT count(*) FROM hyperhive.account") == [(1,)])
+            nursery.cancel_scope.cancel()
+        other.heard_of_accounts(await line.call(lambda connection: tenancy.accounts(connection, ["account"])))
+
+    work(database, steps)
+    (until_unix,) = rested.until_unix
+    assert until_unix is not None
+    assert abs(until_unix - time.time() - 3_600) < LIMIT_S

@@ -690,6 +690,34 @@ def test_a_limit_ends_within_seconds_of_a_clock_that_was_put_on_or_a_machine_tha
     assert world.live(steer).outcomes() == ["rate_limited", "ok"]
 
 
+@pytest.mark.parametrize("back_s", [7_200, 86_400 * 30])
+def test_a_clock_that_is_put_back_does_not_lengthen_a_limit(
+    back_s: int, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the wrong clock its reset was past: how long to wait then is not a matter of the world."""
+    monkeypatch.setattr(pause, "LIMIT_FLOOR_S", 0.2)
+    monkeypatch.setattr(pause, "LIMIT_JITTER_S", 0.0)
+    world.put("one")
+    world.fake.script(limited(int(NOW) - 3_600), [TEXT])
+
+    async def steer(life: Life) -> None:
+        await life.saw("status_changed", status="rate_limited")
+        world.now -= back_s
+        await life.saw("turn_end", 2)
+
+    assert world.live(steer).outcomes() == ["rate_limited", "ok"]
+
+
+@pytest.mark.parametrize(("step_s", "outcomes"), [(60, []), (-60, ["ok"]), (7_200, ["ok"])])
+def test_a_limit_is_taken_up_by_a_new_life_unless_the_clock_was_put_back_or_the_reset_is_past(
+    step_s: int, outcomes: list[str], world: World
+) -> None:
+    world.put("one")
+    world.drain(limited(int(NOW) + 3_600))
+    world.now += step_s
+    assert world.drain([TEXT]).outcomes() == outcomes
+
+
 def test_a_clock_that_is_put_back_does_not_lengthen_a_back_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pause, "BACKOFF_FIRST_S", 0.2)
     world.put("one")

@@ -93,7 +93,7 @@ HOMES = {
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness agent.host demo.replay cli.sinks signals",
     "subprocess": "claude.guard",
-    "socket": "claude.process control.client control.peer control.server web.harness web.server",
+    "socket": "claude.process control.client control.peer control.server hive.room web.harness web.server",
     "fcntl": "store.folder store.holder agent.refresh claude.guard",
     "threading": "output store.log cli.streams",
     "_typeshed": "output cli.streams",  # for the checker alone

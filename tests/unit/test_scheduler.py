@@ -185,6 +185,20 @@ def test_a_rest_begins_with_the_pause_that_an_outcome_asks_for() -> None:
     assert state.pause_after(Outcome(OutcomeKind.OK), NOW, jitter=0.0) is None
 
 
+@pytest.mark.parametrize(
+    ("later", "left_s"),
+    [
+        (Now(NOW.clock + 10, NOW.unix + 10), 50.0),
+        (Now(NOW.clock + 10, NOW.unix + 7_200), -7_140.0),  # the machine slept, or its clock was put on
+        (Now(NOW.clock + 10, NOW.unix - 86_400), 50.0),  # or put back: it was wrong when the rest began
+    ],
+)
+def test_a_rest_ends_at_its_moment_or_after_its_span(later: Now, left_s: float) -> None:
+    state = State()
+    rest = state.begin_rest(Pause(60.0, Status.RATE_LIMITED, "rate limited", until_unix=NOW.unix + 60), NOW)
+    assert rest.left_s(later) == left_s
+
+
 @pytest.mark.parametrize(("rest", "expected"), [(PERSON, True), (LOGIN, True), (LIMIT, False), (BACK_OFF, False)])
 def test_who_waits_for_somebody(rest: Rest, *, expected: bool) -> None:
     state = resting(rest)
