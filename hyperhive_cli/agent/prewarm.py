@@ -1,8 +1,8 @@
 """`Prewarmer`: while the agent is idle, the next claude is already started, and waits for its message on stdin.
 
 At most one waits. It is used only by a turn whose command line is its own, and discarded, with all that it has
-started, as soon as another one is wanted, or none. Nobody reads what it writes meanwhile: that stays in its pipes,
-for the turn that uses it.
+started, as soon as another one is wanted, or none; or when the machine has slept, and one that waited through it is
+too old. Nobody reads what it writes meanwhile: that stays in its pipes, for the turn that uses it.
 """
 
 import math
@@ -16,11 +16,13 @@ import trio
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import credentials_changed
 from hyperhive_cli.agent.pause import backoff_s
+from hyperhive_cli.claude import guard
 from hyperhive_cli.claude.kept_jobs import has_kept_jobs
 from hyperhive_cli.claude.process import ClaudeProcess, open_claude
 from hyperhive_cli.claude.runner import OpenClaude
 
 USE_WITHIN_S = 600.0  # one that nobody has used by then is discarded, until a turn has run
+LOOK_EVERY_S = 5.0  # whether the machine has slept: trio's clock stands still meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,15 @@ class _Waiting:
     process: ClaudeProcess
     closing: AsyncExitStack
     since_unix: int
+    since: float  # of the clock that goes on while the machine sleeps
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it has waited for too long, and not only while the machine was awake: then the wait ends by itself.
+
+        What it keeps from its start would be of another day: a login that was renewed since, connections that ended.
+        """
+        return guard.steady_s() - self.since > USE_WITHIN_S + LOOK_EVERY_S
 
 
 class Prewarmer:
@@ -64,7 +75,7 @@ class Prewarmer:
         """
         waiting = self._waiting
         opened = None
-        is_sound = waiting is not None and not has_kept_jobs(self._config.workspace)
+        is_sound = waiting is not None and not waiting.is_stale and not has_kept_jobs(self._config.workspace)
         if waiting is not None and is_sound and waiting.argv == argv and waiting.process.exit_status is None:
             opened = OpenClaude(waiting.process, waiting.closing.pop_all())
             self._deaths = 0
@@ -113,19 +124,20 @@ class Prewarmer:
                 )
                 process = await closing.enter_async_context(opening)
                 await trio.lowlevel.checkpoint_if_cancelled()  # it may have become unwanted while it started
-                self._waiting = _Waiting(argv, process, closing, self._now_ms() // 1000)
+                self._waiting = _Waiting(argv, process, closing, self._now_ms() // 1000, guard.steady_s())
                 try:
-                    await self._watch(process)
+                    await self._watch(self._waiting)
                 finally:
                     self._waiting = None
         except (OSError, ValueError):  # the turn that cannot start one either says so
             self._count_death()
 
-    async def _watch(self, process: ClaudeProcess) -> None:
+    async def _watch(self, waiting: _Waiting) -> None:
         with trio.move_on_after(USE_WITHIN_S):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch_login, nursery.cancel_scope)
-                await process.wait()
+                nursery.start_soon(_watch_age, waiting, nursery.cancel_scope)
+                await waiting.process.wait()
                 self._count_death()
                 nursery.cancel_scope.cancel()
             return
@@ -140,3 +152,10 @@ class Prewarmer:
         """Put the next start off: one that dies again and again must not keep the machine busy."""
         self._deaths += 1
         self._not_before = trio.current_time() + backoff_s(self._deaths, jitter=0.0)
+
+
+async def _watch_age(waiting: _Waiting, watching: trio.CancelScope) -> None:
+    """End the wait of one that is stale; the next one may wait at once."""
+    while not waiting.is_stale:  # noqa: ASYNC110 - no event tells of a sleep
+        await trio.sleep(LOOK_EVERY_S)
+    watching.cancel()

@@ -60,6 +60,11 @@ TICK_S = 1.0  # while there is a deadline: the time to wait does not go on while
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGPIPE)
 
 
+def steady_s() -> float:
+    """Return the seconds of a clock that goes on while this process is stopped and, on Linux, the machine sleeps."""
+    return time.clock_gettime(CLOCK)
+
+
 class Guard:
     """One turn's guard: `status` is claude's wait status once it has ended."""
 
@@ -118,13 +123,13 @@ class Guard:
         if self._deadline is None:
             return self._look_every_s
         ahead_s = KILL_AHEAD_S if self._is_overdue else LAST_WORD_S
-        return min(TICK_S, max(0.0, self._deadline - time.clock_gettime(CLOCK) - ahead_s))
+        return min(TICK_S, max(0.0, self._deadline - steady_s() - ahead_s))
 
     def is_over(self) -> bool:
         """Interrupt claude when its deadline is near; True when what is left is to be killed for it."""
         if self._deadline is None:
             return False
-        left_s = self._deadline - time.clock_gettime(CLOCK)
+        left_s = self._deadline - steady_s()
         if left_s <= LAST_WORD_S and not self._is_overdue:
             self._is_overdue = True
             self.say("overdue")

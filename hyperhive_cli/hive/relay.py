@@ -4,7 +4,6 @@ A notice only wakes up: it is not stored, and who was not connected has missed i
 seconds as well, in one statement for all agents.
 """
 
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import trio
 
 from hyperhive_cli.agent.config import Account
 from hyperhive_cli.bus import Bus
-from hyperhive_cli.claude.guard import CLOCK
+from hyperhive_cli.claude.guard import steady_s  # it is told when a lease is over
 from hyperhive_cli.errors import HyperhiveError, StoreError
 from hyperhive_cli.hive import tenancy
 from hyperhive_cli.hive.foyer import Foyer
@@ -30,11 +29,6 @@ if TYPE_CHECKING:
 POLL_S = 5.0
 LOOK_S = 0.25  # how often the leases are looked at: cheap, and a process that was stopped wakes up in it
 STOPPED_S = 2.0  # between two looks: then this process, or its machine, was stopped
-
-
-def steady_s() -> float:
-    """Give the seconds of a clock that goes on while this process is stopped and, on Linux, the machine sleeps."""
-    return time.clock_gettime(CLOCK)  # the guard's: it is told when a lease is over
 
 
 class Relay:

@@ -1,5 +1,6 @@
 """A claude that is started before its message: used, discarded, dead, frozen, and never a second one."""
 
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
@@ -280,6 +281,55 @@ def test_one_that_nobody_uses_is_not_replaced_until_a_turn_has_run(
 
     assert world.live(steer).outcomes() == ["ok"]
     assert "--input-format" not in world.fake.calls()[0]["argv"]
+
+
+# --- over a sleep of the machine ---
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let the clock that goes on in a machine's sleep be ahead of trio's by the sum of these."""
+    spans: list[float] = []
+    monkeypatch.setattr(guard, "steady_s", lambda: time.monotonic() + sum(spans))
+    monkeypatch.setattr(prewarm, "LOOK_EVERY_S", 0.02)
+    return spans
+
+
+def test_one_that_has_waited_through_a_long_sleep_of_the_machine_is_replaced(world: World, slept: list[float]) -> None:
+    world.fake.script([TEXT])
+    pids: list[int] = []
+
+    async def steer(life: Life) -> None:
+        pids.append(await life.waits())
+        slept.append(60.0)  # a short one does no harm
+        with trio.move_on_after(0.2):
+            await gone(pids[0])
+        assert life.prewarmed_pid() == pids[0]
+        slept.append(8 * 3_600.0)
+        pids.append(await life.waits(other_than=pids[0]))
+        await gone(pids[0])
+        await say(world, life, "one")
+        await life.saw("turn_end")
+
+    assert world.live(steer).outcomes() == ["ok"]
+    assert [call["pid"] for call in world.fake.calls()] == [pids[1]]
+
+
+def test_a_message_that_comes_with_the_end_of_the_sleep_is_given_to_a_new_claude(
+    world: World, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prewarm, "LOOK_EVERY_S", 3_600.0)
+    world.fake.script([TEXT])
+    pids: list[int] = []
+
+    async def steer(life: Life) -> None:
+        pids.append(await life.waits())
+        slept.append(8 * 3_600.0)
+        await say(world, life, "one")
+        await life.saw("turn_end")
+
+    assert world.live(steer).outcomes() == ["ok"]
+    assert pids[0] not in [call["pid"] for call in world.fake.calls()]
 
 
 # --- dead ---
