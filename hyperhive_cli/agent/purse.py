@@ -14,6 +14,7 @@ from hyperhive_cli.outcomes import RETRY, OutcomeKind, advice_of
 from hyperhive_cli.status import Status
 from hyperhive_cli.store.inbox import Inbox, Message
 from hyperhive_cli.store.spent import ms_until_tomorrow, raise_stored, read_day, read_raises
+from hyperhive_cli.zone import read_zone
 
 AFTER_MIDNIGHT_S = 1.0  # two clocks measure the day: one that is a little early must not find it still lasting
 
@@ -38,6 +39,7 @@ class Purse:
         return read_raises(self._inbox.fact)
 
     def _day(self, raises: Raises) -> Day:
+        read_zone()
         return read_day(self._inbox.connection, self._budget, raises, self._bus.now_ms())
 
     def allowance(self, message: Message | None, session: Session) -> Allowance:

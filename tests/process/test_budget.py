@@ -1,11 +1,13 @@
 """The loop and its budget: turns that use too much, a day that is spent, and what an operator raises."""
 
+import time
 from typing import Any
 
 import pytest
 import trio
 
 from hyperhive_cli.account import day_of, midnight_ms
+from hyperhive_cli.agent import scheduler
 from hyperhive_cli.agent.purse import Lift
 from hyperhive_cli.budget import Budget
 from hyperhive_cli.errors import RefusedError
@@ -162,6 +164,28 @@ def test_a_day_that_is_spent_holds_the_agent_until_midnight(world: World) -> Non
     world.now += left_s + 2
     tomorrow = world.drain(budget=spent)
     assert (tomorrow.outcomes(), world.get(3).state, tomorrow.bus.status) == (["ok"], "done", "online")
+
+
+def test_a_change_of_the_time_zone_brings_the_next_day_forward(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setenv("TZ", "Pacific/Honolulu")
+    time.tzset()
+    world.put("one")
+    world.put("two")
+    world.fake.script(total(0.6, "2.1.197"), [TEXT])
+
+    async def steer(life: Life) -> None:
+        await life.saw("status_changed", status="over_budget")
+        world.now += 3 * 3_600.0  # a quarter past three in the afternoon
+        monkeypatch.setenv("TZ", "Etc/UTC")  # and past midnight
+        await life.saw("turn_end", 2)
+
+    world.patient = False
+    try:
+        assert world.live(steer, budget=Budget(day_cost=0.5)).outcomes() == ["ok", "ok"]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize("how", ["raise", "resume"])

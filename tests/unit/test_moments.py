@@ -139,6 +139,18 @@ def test_any_text_is_a_moment_to_come_or_refused(text: str) -> None:
         assert text_to_moment(text, NOW, PLUS_1) >= NOW
 
 
+def test_a_zone_that_is_changed_while_the_program_runs_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    try:
+        for zone, hour in (("Europe/Berlin", 13), ("Asia/Tokyo", 21), ("America/New_York", 7)):
+            monkeypatch.setenv("TZ", zone)
+            assert now.astimezone(LocalZone()).hour == hour
+            assert text_to_moment("24:00", now, LocalZone()) == now + timedelta(hours=24 - hour)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 @given(st.integers(0, 400 * 24 * 60))
 def test_the_local_zone_agrees_with_the_zone_of_its_name(minutes: int) -> None:
     moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
