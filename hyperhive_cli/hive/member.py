@@ -7,6 +7,7 @@ wait on this machine's disk. What is taken over by another machine is no longer 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,7 +27,7 @@ from hyperhive_cli.hive.mail import HiveInbox
 from hyperhive_cli.hive.room import AwayError
 from hyperhive_cli.hive.shipper import AGAIN_S, Shipper
 from hyperhive_cli.hive.tenancy import AccountState, Backlog, FencedError, Seat
-from hyperhive_cli.hive.tenure import Tenure, Verdict
+from hyperhive_cli.hive.tenure import Sighting, Tenure, Verdict
 from hyperhive_cli.retention import FORGET_EVERY_S, KEEP_ALL, Retention
 from hyperhive_cli.store.inbox import Message
 from hyperhive_cli.store.keys import Sent
@@ -81,6 +82,7 @@ class Member:
         self._turn_to_ship = trio.Lock()
         self._may_claim = True
         self._has_mail = True
+        self._sighting = Sighting()
         self._is_lease_unheard = False  # a message may be leased to us that never came here
         self._slots = slots
         self._retention = retention
@@ -160,8 +162,9 @@ class Member:
         asked = self._clock()
         origin = self._foyer.origin()
         claim = partial(
-            tenancy.claim, agent=self.agent, owner=self._owner, origin=origin, last_message=self._foyer.last_message()
-        )
+            tenancy.claim, agent=self.agent, owner=self._owner, origin=origin,
+            last_message=self._foyer.last_message(), too_young=self._sighting.too_young(asked),
+        )  # fmt: skip
         found = await self._line.call(claim)
         if found.seat is None:
             self._stand_by(found.refusal or "is taken")
@@ -269,6 +272,10 @@ class Member:
             return self._foyer.in_flight() is None and self._bus.state is TurnState.IDLE
 
     # --- what the relay says ---
+
+    def saw_lease(self, until: datetime, asked: float) -> None:
+        """Take note of the end of the agent's lease, whoever has it, as the database was asked for it at `asked`."""
+        self._sighting = self._sighting.again(until, asked)
 
     def heard_of_accounts(self, states: Sequence[AccountState]) -> None:
         """Take what the agents of our account have found."""

@@ -154,13 +154,14 @@ class Relay:
                 await self._look()
 
     async def _look(self) -> None:
-        names = list(self._members)
+        names, asked = list(self._members), steady_s()
         found, moved = await self._listener.call(lambda connection: ask(connection, names, self._owner))
         await self._look_at_accounts()
-        for name, is_due, is_free, *backlog in found:
+        for name, until, is_due, is_free, *backlog in found:
             member = self._members.get(name)
             if member is None:
                 continue
+            member.saw_lease(until, asked)
             member.counted(Backlog(*backlog), is_due=is_due)
             if is_free and member.seat is None:
                 member.may_claim()
@@ -179,8 +180,9 @@ def _take_notices(connection: "Connection") -> list[str]:
 
 def ask(connection: "Connection", names: list[str], owner: str) -> tuple[list[tuple[Any, ...]], set[str]]:
     """Ask for all agents of a machine at once: what waits, which are free, and which are wanted elsewhere."""
+    tenancy.shorten_leases(connection, names)
     rows = connection.execute(
-        f"""SELECT name, coalesce(min(not_before) FILTER (WHERE state = 'ready') <= {NOW_MS}, false),
+        f"""SELECT name, until, coalesce(min(not_before) FILTER (WHERE state = 'ready') <= {NOW_MS}, false),
                (owner IS NULL OR until < clock_timestamp()) AND coalesce(wanted, %(owner)s) = %(owner)s
                AND NOT coalesce((SELECT draining FROM hyperhive.machine m WHERE m.name = %(owner)s), false), {BACKLOG}
            FROM hyperhive.agent LEFT JOIN hyperhive.inbox ON agent = name AND state IN ('ready', 'held')

@@ -6,6 +6,7 @@ locked meanwhile, so that no take-over comes between the look at the epoch and t
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hyperhive_cli.hive.address import clean, clean_bytes
@@ -80,18 +81,29 @@ class Backlog(NamedTuple):
     held: int = 0
 
 
-def claim(connection: "Connection", agent: str, owner: str, origin: str, *, last_message: int = 0) -> Claim:
+def claim(
+    connection: "Connection",
+    agent: str,
+    owner: str,
+    origin: str,
+    *,
+    last_message: int = 0,
+    too_young: datetime | None = None,
+) -> Claim:
     """Take an agent whose lease is over, was given back, or is that of an earlier life in the same state folder.
 
     The caller holds that folder's lock. Messages are numbered above `last_message` from now on. What the holder
-    before had leased stays so until `recover`; a login that it missed is no longer waited for.
+    before had leased stays so until `recover`; a login that it missed is no longer waited for. A lease that ends at
+    `too_young` is not over, though the database's clock says so.
     """
-    values = {"agent": agent, "owner": owner, "origin": origin, "last": last_message, "lease": LEASE_S}
+    values = {"agent": agent, "owner": owner, "origin": origin, "last": last_message, "lease": LEASE_S,
+              "young": too_young}  # fmt: skip
     with connection.transaction():
         connection.execute("INSERT INTO hyperhive.agent(name) VALUES (%(agent)s) ON CONFLICT DO NOTHING", values)
         connection.execute("INSERT INTO hyperhive.machine(name) VALUES (%(owner)s) ON CONFLICT DO NOTHING", values)
         before = connection.execute(
-            """SELECT owner, origin, shipped, shipped_ts, until < clock_timestamp() OR owner IS NULL,
+            """SELECT owner, origin, shipped, shipped_ts,
+                   until < clock_timestamp() AND until IS DISTINCT FROM %(young)s::timestamptz OR owner IS NULL,
                    wanted,
                    (SELECT draining FROM hyperhive.machine WHERE name = %(owner)s)
                FROM hyperhive.agent WHERE name = %(agent)s FOR UPDATE""",
@@ -170,6 +182,15 @@ def renew(connection: "Connection", seats: Sequence[Seat]) -> set[str]:
         },
     ).fetchall()
     return {row[0] for row in rows}
+
+
+def shorten_leases(connection: "Connection", names: Sequence[str]) -> None:
+    """Cut leases that last longer than one granted now: the database's clock was put back since they were granted."""
+    connection.execute(
+        """UPDATE hyperhive.agent SET until = clock_timestamp() + make_interval(secs => %(lease)s)
+           WHERE name = ANY(%(names)s) AND until > clock_timestamp() + make_interval(secs => %(lease)s + 1)""",
+        {"names": list(names), "lease": LEASE_S},
+    )
 
 
 def release(connection: "Connection", seat: Seat) -> bool:

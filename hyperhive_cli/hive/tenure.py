@@ -5,7 +5,9 @@ BEFORE it asked for the lease: whatever the answer's way took, the database's de
 cannot undo what a turn does, so a harness that cannot renew ends its turn while the lease still holds.
 """
 
+import math
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 LEASE_S = 30.0
@@ -21,6 +23,28 @@ class Verdict(StrEnum):
     HOLD = "hold"
     END = "end"  # in its orderly way
     KILL = "kill"  # the lease is over
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a machine that stands by has seen of a lease: its end by the database's clock, and how young it is.
+
+    By that clock alone a lease is over too soon when the clock is put on. Times are seconds of our steady clock.
+    """
+
+    until: datetime | None = None  # of the newest lease or renewal that was seen
+    asked: float = -math.inf  # when it was looked at last
+    granted_after: float = -math.inf
+
+    def again(self, until: datetime, asked: float) -> "Sighting":
+        """Return it after another look, for which the database was asked at this moment."""
+        if self.until is None or until < self.until:  # the first look, or a lease that was cut
+            return Sighting(until, asked)
+        return Sighting(until, asked, self.granted_after if until == self.until else self.asked)
+
+    def too_young(self, now: float) -> datetime | None:
+        """Return the end of a lease that cannot be over yet, whatever the database's clock says; None: it may be."""
+        return self.until if now < self.granted_after + LEASE_S else None
 
 
 @dataclass(frozen=True, slots=True)

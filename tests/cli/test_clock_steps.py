@@ -9,17 +9,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from hyperhive_cli.agent.scheduler import LOOK_EVERY_S
+from tests.clock import Clock, make_clock
 from tests.conftest import FakeClaude, wait_until
 from tests.harness import TEXT, Hive, Program, outcomes
 from tests.process.world import limited
 
-LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 HOUR_S, DAY_S = 3_600, 86_400
 SLACK_S = 20.0  # for a turn, on a busy machine
 # What it starts has the true time: libfaketime lets `time.sleep` fail, which the guard uses.
@@ -33,55 +32,26 @@ main()
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """The wall clock of one process, by the file in which libfaketime looks how far it is ahead of the true one."""
-
-    file: Path
-
-    def put(self, ahead_s: int) -> None:
-        fresh = self.file.with_suffix(".new")
-        fresh.write_text(f"{ahead_s:+d}\n")
-        fresh.rename(self.file)
-
-    @contextmanager
-    def run(self, hive: Hive, *arguments: str) -> Iterator[Program]:
-        """Start a harness that lives by this clock; in the block it answers."""
-        words = hive.words("run", "--claude", str(hive.claude), "--json", *arguments)
-        variables = hive.variables(
-            LD_PRELOAD=str(LIBRARY),
-            FAKETIME_TIMESTAMP_FILE=str(self.file),
-            FAKETIME_NO_CACHE="1",
-            FAKETIME_DONT_FAKE_MONOTONIC="1",
-            NO_FAKE_STAT="1",
-        )
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(
-            [sys.executable, "-c", START, *words],
-            env=variables,
-            cwd=hive.workspace,
-            stdin=pipe,
-            stdout=pipe,
-            stderr=pipe,
-        )
-        program = Program(process)
-        try:
-            wait_until(hive.answers)
-            yield program
-        finally:
-            process.kill()
-            program.wait()
+@contextmanager
+def run(clock: Clock, hive: Hive, *arguments: str) -> Iterator[Program]:
+    """Start a harness that lives by this clock; in the block it answers."""
+    words = hive.words("run", "--claude", str(hive.claude), "--json", *arguments)
+    process = subprocess.Popen(
+        [sys.executable, "-c", START, *words], env=hive.variables(**clock.variables()), cwd=hive.workspace,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    program = Program(process)
+    try:
+        wait_until(hive.answers)
+        yield program
+    finally:
+        process.kill()
+        program.wait()
 
 
 @pytest.fixture
 def clock(tmp_path: Path) -> Clock:
-    if LIBRARY is None:
-        pytest.skip(
-            "libfaketime is not here: NO CLOCK WAS SET UNDER A HARNESS THAT WAITS (apt-get install libfaketime)"
-        )
-    clock = Clock(tmp_path / "clock")
-    clock.put(0)
-    return clock
+    return make_clock(tmp_path)
 
 
 def check_that_it_goes_on(program: Program, *earlier: str) -> None:
@@ -94,7 +64,7 @@ def check_that_it_goes_on(program: Program, *earlier: str) -> None:
 
 def test_a_limit_ends_at_its_reset(clock: Clock, hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(limited(round(time.time()) + HOUR_S), TEXT)
-    with clock.run(hive, "--message", "work") as program:
+    with run(clock, hive, "--message", "work") as program:
         program.wait_for_kind("status_changed", status="rate_limited")
         clock.put(-2 * HOUR_S)
         time.sleep(LOOK_EVERY_S + 1.0)  # it has looked at the clock
@@ -108,7 +78,7 @@ def test_a_limit_that_was_met_under_a_clock_ahead_ends_though_that_is_put_right(
 ) -> None:
     fake_claude.script(limited(round(time.time()) + HOUR_S), TEXT)
     clock.put(DAY_S)
-    with clock.run(hive, "--message", "work") as program:
+    with run(clock, hive, "--message", "work") as program:
         program.wait_for_kind("status_changed", status="rate_limited")
         clock.put(0)
         check_that_it_goes_on(program, "rate_limited")
@@ -116,7 +86,7 @@ def test_a_limit_that_was_met_under_a_clock_ahead_ends_though_that_is_put_right(
 
 def test_a_message_for_later_runs_at_its_moment(clock: Clock, hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
-    with clock.run(hive) as program:
+    with run(clock, hive) as program:
         assert hive.call("send", "later", "--at", "+1h").status == 0
         clock.put(-2 * HOUR_S)
         time.sleep(LOOK_EVERY_S + 1.0)  # it has looked at the clock
@@ -130,7 +100,7 @@ def test_a_day_that_is_spent_ends_with_another_day(
     ahead_s: int, clock: Clock, hive: Hive, fake_claude: FakeClaude
 ) -> None:
     fake_claude.script(TEXT, TEXT)
-    with clock.run(hive, "--max-day-cost", "0.000001", "--message", "one", "--message", "two") as program:
+    with run(clock, hive, "--max-day-cost", "0.000001", "--message", "one", "--message", "two") as program:
         program.wait_for_kind("status_changed", status="over_budget")
         clock.put(ahead_s)
         check_that_it_goes_on(program, "ok")

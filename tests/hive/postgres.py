@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +53,7 @@ class Server:
     bin: Path
     folder: Path
     wrap: Sequence[str] = ()  # `ip netns exec NAME`, for one that lives in a network namespace
+    variables: Mapping[str, str] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=lambda: dict(SETTINGS))
     process: subprocess.Popen[bytes] | None = None
 
@@ -87,7 +88,9 @@ class Server:
     def start(self) -> None:
         """Start the server and wait until it takes connections."""
         options = [word for item in self.settings.items() for word in ("-c", "=".join(item))]
-        command = [*self.wrap, *_as_somebody(), str(self.bin / "postgres"), "-D", str(self.data)]
+        # As that user: what libfaketime shares with its other processes is its own.
+        variables = ["env", *(f"{name}={value}" for name, value in self.variables.items())]
+        command = [*self.wrap, *_as_somebody(), *variables, str(self.bin / "postgres"), "-D", str(self.data)]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "-k", str(self.folder), *options], stdout=log, stderr=log, cwd=self.folder
@@ -130,11 +133,17 @@ class Server:
 
 
 @contextmanager
-def open_server(folder_of_programs: Path, *, wrap: Sequence[str] = (), is_started: bool = True) -> Iterator[Server]:
+def open_server(
+    folder_of_programs: Path,
+    *,
+    wrap: Sequence[str] = (),
+    is_started: bool = True,
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
     """Give a cluster of its own, running by default."""
     folder = Path(tempfile.mkdtemp(prefix="hh-pg-"))
     folder.chmod(0o755)
-    server = Server(folder_of_programs, folder, wrap)
+    server = Server(folder_of_programs, folder, wrap, variables or {})
     try:
         server.make()
         if is_started:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -11,6 +12,7 @@ from hyperhive_cli.errors import RefusedError
 from hyperhive_cli.hive import fleet, relay, tenancy
 from hyperhive_cli.hive.mail import HiveInbox
 from hyperhive_cli.hive.tenancy import FencedError, Row, Seat
+from hyperhive_cli.hive.tenure import LEASE_S
 from hyperhive_cli.settings import HISTORY_CAPACITY
 from hyperhive_cli.store.inbox import KEY_KEPT_MS
 from tests.hive.conftest import Database
@@ -50,6 +52,26 @@ def test_a_second_machine_waits_until_the_lease_is_over(database: Database) -> N
         assert not tenancy.release(a, first)
         assert tenancy.release(b, second)
         assert seat_of(a, "a").epoch == 3
+
+
+def test_a_lease_that_is_too_young_to_be_over_is_not_taken(database: Database) -> None:
+    with database.connect() as a, database.connect() as b:
+        seat_of(a, "a")
+        expire(database)  # by a clock that was put on
+        ((until,),) = database.rows("SELECT until FROM hyperhive.agent")
+        assert tenancy.claim(b, "bee", "b", "folder of b", too_young=until).refusal == "is run by a"
+        assert tenancy.claim(b, "bee", "b", "folder of b", too_young=until + timedelta(seconds=1)).seat is not None
+
+
+def test_a_lease_that_outlasts_one_granted_now_is_shortened(database: Database) -> None:
+    left = "SELECT extract(epoch FROM until - clock_timestamp())::float8 FROM hyperhive.agent"
+    with database.connect() as a:
+        seat_of(a, "a")
+        for hours, expected in ((0, LEASE_S), (1, LEASE_S), (-1, LEASE_S - 3_600)):
+            database.change("UPDATE hyperhive.agent SET until = until + make_interval(hours => %s)", hours)
+            tenancy.shorten_leases(a, ["another"])
+            tenancy.shorten_leases(a, ["bee"])
+            assert database.rows(left)[0][0] == pytest.approx(expected, abs=LEASE_S / 3)
 
 
 def test_the_same_state_folder_takes_its_agent_back_at_once(database: Database) -> None:
@@ -143,7 +165,8 @@ def test_a_held_message_waits_for_a_person(database: Database) -> None:
         assert taken is not None
         assert tenancy.acknowledge(a, seat, taken._replace(state="held", reason="asks for a tool", acted=True), 1, [])
         assert tenancy.lease(a, seat) == (None, (0, None, 1))
-        assert relay.ask(a, ["bee"], "a") == ([("bee", False, False, 0, None, 1)], set())
+        ((name, _, *asked),), moved = relay.ask(a, ["bee"], "a")
+        assert (name, asked, moved) == ("bee", [False, False, 0, None, 1], set())
         assert tenancy.recover(a, seat, own=True) == []
         (found,) = fleet.look(a)
         assert (found["unread"], found["held"], found["dead"]) == (0, 1, 0)
