@@ -143,6 +143,23 @@ def test_a_rest_of_its_own_is_not_ended_by_others(world: World) -> None:
     assert life.bus.status == "needs_login_idle"
 
 
+def test_a_stop_does_not_wait_for_room(world: World) -> None:
+    world.put("waits for room")
+
+    async def run() -> None:
+        with trio.fail_after(LIMIT_S):
+            room = trio.Semaphore(0)
+            life = supplied(world, Slots(room, world.inbox, lambda: int(world.now * 1000)))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(life.run)
+                await trio.testing.wait_all_tasks_blocked()
+                assert room.statistics().tasks_waiting == 1
+                life.loop.stop()
+            assert (room.value, world.get(1).state, world.get(1).attempts) == (0, "ready", 0)
+
+    trio.run(run)
+
+
 def test_agents_share_the_room_for_turns(world: World) -> None:
     world.fake.script([TEXT])
     world.put("waits for room")
