@@ -46,6 +46,7 @@ from hyperhive_cli.web.openapi import document
 from hyperhive_cli.web.reader import Reader
 from hyperhive_cli.web.sse import MEDIA_TYPE
 from hyperhive_cli.web.stream import EventStream
+from hyperhive_cli.zone import read_zone
 
 STATIC = Path(__file__).parent / "static"
 MOST_STREAMS = 128
@@ -202,6 +203,7 @@ class Gateway:
     async def stats(self, request: Request, query: Query) -> Response:
         """Add up the turns."""
         agent = await self.find(request)
+        read_zone()
         days = days_until(int(time.time() * 1000), query.get("days", 7))
         turns = await agent.turns(midnight_ms(days[0]))
         return _json(report(agent.name, turns, query.get("by", "day"), days))
