@@ -33,7 +33,7 @@ from hyperhive_cli.ring import Ring, Subscription
 from hyperhive_cli.settings import DEFAULT_MODEL, RING_CAPACITY
 from hyperhive_cli.status import Standing, Status, status_of
 from hyperhive_cli.store.events import EventStore
-from hyperhive_cli.store.model import read_model, write_model
+from hyperhive_cli.store.model import load_model, read_model, write_model
 from hyperhive_cli.usage import TokenUsage, context_of
 
 # A history that cannot be written is not tried again with each event: a lock that somebody holds costs
@@ -79,6 +79,7 @@ class Bus:
         self._store = store
         self._failed_at: float | None = None  # when the store was last tried in vain
         self._model_file = model_file
+        self._model_trouble: str | None = None  # why the choice of model cannot be read, as it was said
         self._facts = facts
         self._now = now
         self._tool_calls: Counter[str] = Counter()
@@ -226,10 +227,21 @@ class Bus:
 
     def refresh_model(self) -> str:
         """Read the choice of model again, announce it if somebody changed the file, and give it."""
-        model = self.model if self._model_file is None else read_model(self._model_file)
+        model = self.model if self._model_file is None else self._load_model(self._model_file)
         if model != self.model:
             self.model = model
             self.publish(ModelChanged(model=model))
+        return model
+
+    def _load_model(self, path: Path) -> str:
+        """Read the choice; while it is unreadable, which is said once, the last one stands."""
+        try:
+            model, trouble = load_model(path), None
+        except StoreError as error:
+            model, trouble = self.model, error.message
+        if trouble is not None and trouble != self._model_trouble:
+            self.note(f"{trouble}; going on with {model}", "warning")
+        self._model_trouble = trouble
         return model
 
     def record_usage(self, usage: TokenUsage, context_tokens: int | None, context_window: int | None) -> None:

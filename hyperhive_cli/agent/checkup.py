@@ -39,6 +39,7 @@ from hyperhive_cli.diagnosis import (
 )
 from hyperhive_cli.errors import HyperhiveError, StoreError
 from hyperhive_cli.events import Stream
+from hyperhive_cli.files import read_file
 from hyperhive_cli.settings import LOCK_NAME, AgentPaths, default_agents_home
 from hyperhive_cli.store.db import look_for_damage
 from hyperhive_cli.store.events import history_trouble, read_pages
@@ -254,7 +255,7 @@ def _cleanup_days(patient: Patient) -> object:
         own / "settings.local.json",
     ):
         if path.is_file() and path.stat().st_size <= SETTINGS_LIMIT_BYTES:
-            found = json.loads(path.read_bytes())
+            found = json.loads(read_file(path, SETTINGS_LIMIT_BYTES, links=True))
             days = found.get("cleanupPeriodDays", days) if isinstance(found, dict) else days
     return days
 

@@ -13,6 +13,7 @@ from typing import Any
 import trio
 
 from hyperhive_cli.agent.config import Account, AgentConfig
+from hyperhive_cli.claude.files import read_json
 from hyperhive_cli.claude.process import open_claude
 from hyperhive_cli.claude.talk import Hear, ignore, talk
 
@@ -134,7 +135,7 @@ def account_of(environment: Mapping[str, str]) -> Account | None:
     if (key := _key(environment)) is not None:
         return Account(_digest(key), _digest(key))
     with suppress(OSError, ValueError, RecursionError, TypeError, KeyError):
-        name = str(json.loads(settings_file(environment).read_bytes())["oauthAccount"]["accountUuid"])
+        name = str(read_json(settings_file(environment))["oauthAccount"]["accountUuid"])
         return Account(_digest(name), _digest(f"{name} {os.uname().nodename} {login_file(environment).resolve()}"))
     return None
 
@@ -159,7 +160,7 @@ def stored_login(environment: Mapping[str, str]) -> StoredLogin | None:
         return None
     path = login_file(environment)
     with suppress(OSError, ValueError, RecursionError, TypeError, KeyError, OverflowError):
-        found = json.loads(path.read_bytes())["claudeAiOauth"]
+        found = read_json(path)["claudeAiOauth"]
         ends_at = found["expiresAt"] / 1000
         if found["refreshToken"] and math.isfinite(ends_at):
             return StoredLogin(_file_id(path), ends_at)
@@ -193,8 +194,6 @@ def _file_id(path: Path) -> FileId | None:
 
 
 def _login_digest(settings: Path) -> str:
-    found: Any = None
-    with suppress(OSError, ValueError, RecursionError):  # missing, or caught half written: looked at again then
-        found = json.loads(settings.read_bytes())
+    found: Any = read_json(settings)  # None also where it is caught half written: looked at again then
     fields = {name: found.get(name) for name in LOGIN_FIELDS} if isinstance(found, dict) else {}
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()

@@ -7,6 +7,7 @@ lost. So one agent's turn begins alone here, and the others begin theirs when th
 """
 
 import fcntl
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ import trio
 
 from hyperhive_cli.agent.credentials import FileId, StoredLogin, login_file, stored_login
 from hyperhive_cli.claude.runner import Turn
+from hyperhive_cli.files import open_file
 from hyperhive_cli.usage import TokenUsage
 
 AHEAD_S = 305.0  # claude's own five minutes, and its start
@@ -92,7 +94,7 @@ class Refresh:
 
 def take_lock(path: Path) -> IO[bytes] | None:
     """Open a file and take its lock, which the kernel frees with the process; None: another has it. Raises OSError."""
-    lock = path.open("ab")
+    lock = os.fdopen(open_file(path, os.O_RDWR | os.O_CREAT), "rb")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -5,13 +5,13 @@ each turn the file is looked at again.
 """
 
 import os
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hyperhive_cli.claude.settings_flag import merged_settings
 from hyperhive_cli.errors import StoreError, UsageError
+from hyperhive_cli.files import create_file, read_file
 
 LIMIT_BYTES = 2 * 1024 * 1024
 _COPIES = "claude-settings-*.json"
@@ -68,8 +68,7 @@ class SettingsCopy:
         path = self._folder / _COPIES.replace("*", str(self._number))
         try:
             path.unlink(missing_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            with os.fdopen(create_file(path), "w", encoding="utf-8") as file:
                 file.write(text)
         except OSError as error:
             raise StoreError(f"claude's settings cannot be written to {path}: {error.strerror}") from error
@@ -80,17 +79,10 @@ class SettingsCopy:
 def read_settings(path: Path) -> str:
     """Read a settings file and return it with ours over it; raises UsageError for one that is of no use."""
     try:
-        # NONBLOCK: a pipe in its place must not hold up the agent.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise UsageError(f"claude's settings {path} are not a file", _HINT)
-            content = file.read(LIMIT_BYTES + 1)
+        content = read_file(path, LIMIT_BYTES, links=True)
     except (OSError, ValueError) as error:  # ValueError: a NUL in its name
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise UsageError(f"claude's settings {path} cannot be read: {reason}", _HINT) from error
-    if len(content) > LIMIT_BYTES:
-        raise UsageError(f"claude's settings {path} are larger than {LIMIT_BYTES:,} bytes", _HINT)
     try:
         return merged_settings(content, path.resolve().parent)
     except (ValueError, OSError) as error:

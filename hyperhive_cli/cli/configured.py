@@ -24,6 +24,7 @@ from hyperhive_cli.configuration import (
     user_file,
 )
 from hyperhive_cli.errors import HyperhiveError, UsageError
+from hyperhive_cli.files import NotAFileError, open_file
 from hyperhive_cli.settings import WORKSPACE_FILE
 
 _META = "hyperhive.settings"
@@ -143,17 +144,16 @@ def _convert(option: click.Option, ctx: click.Context, setting: Setting) -> Any:
 def _read_source(path: Path, *, is_workspace: bool) -> Source | None:
     """Read a file, None where there is none; raises UsageError for one that cannot be read, or be trusted."""
     try:
-        # NONBLOCK: a pipe in its place must not hold up every command.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        # A link in the workspace may be the agent's own; the user's files are linked by many who keep them in git.
+        descriptor = open_file(path, links=not is_workspace)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except NotAFileError as error:
+        raise UsageError(f"the configuration {path} cannot be used: {error}") from error
     except OSError as error:
         raise HyperhiveError(f"the configuration {path} cannot be read: {error.strerror}") from error
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        os.close(descriptor)  # of a folder no file can be made
-        raise UsageError(f"the configuration {path} is no file")
     with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
         if not is_workspace and (found.st_uid not in {os.getuid(), 0} or found.st_mode & stat.S_IWOTH):
             raise HyperhiveError(f"others may write the configuration {path}", f"chmod 600 {path}")
         content = file.read(FILE_LIMIT_BYTES + 1)

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from hyperhive_cli.errors import HyperhiveError, StoreError, UsageError
+from hyperhive_cli.files import read_file
 from hyperhive_cli.settings import (
     MARKER,
     WORKSPACE_FILE,
@@ -174,19 +175,12 @@ def _user_file_names_hive() -> bool:
     given, home = os.environ.get("XDG_CONFIG_HOME", ""), os.environ.get("HOME", "")
     folder = given if given.startswith("/") else f"{home}/.config" if home else None
     try:
-        # NONBLOCK: a pipe in its place must hold up nobody.
-        descriptor = os.open(f"{folder}/hyperhive/config.toml", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        content = read_file(Path(f"{folder}/hyperhive/config.toml"), 65_536, links=True)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
         return True
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return True
-        content = os.read(descriptor, 65_537)
-        return b"hive" in content or len(content) > 65_536
-    finally:
-        os.close(descriptor)
+    return b"hive" in content
 
 
 def hive_option(command: Any) -> Any:  # noqa: ANN401 - as click's own decorators

@@ -6,7 +6,7 @@ from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, pass_invocation, print_json
 from hyperhive_cli.settings import check_model_name
 from hyperhive_cli.store.folder import prepare_state_dir
-from hyperhive_cli.store.model import read_model, write_model
+from hyperhive_cli.store.model import load_model, write_model
 
 
 @click.group()
@@ -46,7 +46,7 @@ def show_model(invocation: Invocation, *, as_json: bool) -> None:
     Example: hyperhive model show --json
     """  # noqa: D301 - click's own mark
     paths = invocation.paths()
-    name = read_model(paths.model_file)
+    name = load_model(paths.model_file)
     if as_json:
         print_json({"agent": paths.agent, "model": name})
     else:

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from hyperhive_cli.errors import RefusedError, StoreError
+from hyperhive_cli.files import read_file
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store import db as database
 
+_MODEL_LIMIT_BYTES = 64 * 1024
 HINT = "check its permissions, and the space beside it"
 
 
@@ -83,14 +85,14 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _count(copy: Path, what: str, table: str) -> tuple[int, ...]:
-    with closing(sqlite3.connect(copy)) as db:
+    with closing(database.connect(copy)) as db:
         found: tuple[int, ...] = db.execute(f"SELECT {what} FROM {table}").fetchone()  # noqa: S608 - our own words
         return found
 
 
 def _add_model(archive: tarfile.TarFile, model_file: Path) -> None:
     try:
-        content = model_file.read_bytes()
+        content = read_file(model_file, _MODEL_LIMIT_BYTES)
     except OSError:
         return  # none was ever chosen
     entry = tarfile.TarInfo("hyperhive-model")

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from hyperhive_cli.errors import StoreError
+from hyperhive_cli.files import check_regular, create_file, open_file
 from hyperhive_cli.store.place import COMPANIONS, companion, drop_companions
 
 KEPT_QUARANTINES = 3
@@ -26,8 +27,8 @@ def open_database(
     With `keep_old`, a copy is left beside it before its schema changes. Raises sqlite3.Error or OSError when
     it cannot be used, StoreError when it is newer than this release.
     """
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-    db = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
+    os.close(open_file(path, os.O_RDWR | os.O_CREAT))
+    db = connect(path, busy_s=busy_s)
     try:
         _refuse_newer(db, path, migrations)  # before anything is written, the mode of the journal included
         db.execute("PRAGMA journal_mode = WAL")
@@ -43,19 +44,35 @@ def open_database(
     return db
 
 
+def connect(path: Path, *, mode: str = "rwc", busy_s: float = 5.0) -> sqlite3.Connection:
+    """Connect to a database; `mode` as in SQLite's addresses (`ro`, `rw`, `rwc`, `ro&immutable=1`).
+
+    Raises sqlite3.OperationalError if a named pipe, a link or a folder is in the place of one of its files. Measured,
+    3.40.1: SQLite waits for ever for the writer of a pipe at the path of its journal, or of a database that it reads.
+    """
+    try:
+        for suffix in ("", *COMPANIONS, "-journal"):
+            check_regular(companion(path, suffix))
+    except OSError as error:
+        refusal = sqlite3.OperationalError(str(error))
+        refusal.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+        raise refusal from error
+    address = f"{path.absolute().as_uri()}?mode={mode}"
+    return sqlite3.connect(address, uri=True, timeout=busy_s, isolation_level=None)
+
+
 def open_reader(path: Path, *, busy_s: float = 5.0) -> sqlite3.Connection:
     """Open an existing database for reading alone; raises sqlite3.Error when there is none."""
-    address = f"{path.absolute().as_uri()}?mode=ro"
     try:
-        return _open_reader(address, busy_s)
+        return _open_reader(path, "ro", busy_s)
     except sqlite3.OperationalError:
         # A WAL database in a folder that we may not write needs -shm, which we cannot make: read the file
         # alone, without what may still stand in the -wal.
-        return _open_reader(f"{address}&immutable=1", busy_s)
+        return _open_reader(path, "ro&immutable=1", busy_s)
 
 
-def _open_reader(address: str, busy_s: float) -> sqlite3.Connection:
-    db = sqlite3.connect(address, uri=True, timeout=busy_s, isolation_level=None)
+def _open_reader(path: Path, mode: str, busy_s: float) -> sqlite3.Connection:
+    db = connect(path, mode=mode, busy_s=busy_s)
     try:
         db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
         db.execute("PRAGMA query_only = 1")
@@ -122,7 +139,7 @@ def _keep_old(db: sqlite3.Connection, path: Path, target_version: int) -> None:
     draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
     try:
         copy_database(db, draft)
-        with closing(sqlite3.connect(draft)) as copied:
+        with closing(connect(draft)) as copied:
             is_old = schema_version(copied) < target_version
         if is_old:  # else another process was quicker: it has kept one
             draft.replace(path.with_name(f"{path.name}.before-schema-{target_version}"))
@@ -136,9 +153,9 @@ def copy_database(db: sqlite3.Connection, target: Path) -> None:
     One snapshot, page by page, on the disk when this returns; writers go on meanwhile. Blocking: some
     100 MB a second. Raises sqlite3.Error or OSError, and then leaves no file.
     """
-    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    os.close(create_file(target))
     try:
-        with closing(sqlite3.connect(target, isolation_level=None)) as copied:
+        with closing(connect(target)) as copied:
             db.backup(copied)
             copied.execute("PRAGMA journal_mode = DELETE")  # one file alone
             check_soundness(copied)
@@ -162,7 +179,7 @@ def look_for_damage(path: Path, *, limit_s: float) -> str | None:
     Raises TimeoutError when the check takes longer than `limit_s` (some 300 MB a second), OSError where the
     file may not be read.
     """
-    path.open("rb").close()
+    os.close(open_file(path))
     deadline = time.monotonic() + limit_s
     try:
         with closing(open_reader(path, busy_s=1.0)) as db:

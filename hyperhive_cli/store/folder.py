@@ -1,6 +1,5 @@
 """State folders: one harness a folder, by its lock, and nobody else's hands in it; and which agents have one."""
 
-import errno
 import fcntl
 import os
 import stat
@@ -10,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hyperhive_cli.errors import AgentConflictError, HyperhiveError, NotRunningError, StoreError, UsageError
+from hyperhive_cli.files import NotAFileError, open_file
 from hyperhive_cli.settings import INBOX_NAME, AgentPaths, check_agent_name, paths_by_name
 from hyperhive_cli.store.holder import Holder, HolderKind, find_holder
 
@@ -64,19 +64,11 @@ def hold_lock(path: Path, agent: str, doing: str | None = None) -> Iterator[int]
 
 
 def _open_lock(path: Path) -> int:
-    why = "it is not a regular file"
     try:
-        # NONBLOCK: a pipe in its place must hold up nobody.
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = os.open(path, flags, 0o600)
+        return open_file(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        if error.errno not in {errno.ENXIO, errno.EISDIR}:  # of a socket, of a folder
-            raise StoreError(f"the lock {path} cannot be used: {error.strerror}") from error
-    else:
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return descriptor
-        os.close(descriptor)
-    raise StoreError(f"the lock {path} cannot be used: {why}", f"mv {path} {path}.moved")
+        hint = f"mv {path} {path}.moved" if isinstance(error, NotAFileError) else None
+        raise StoreError(f"the lock {path} cannot be used: {error.strerror}", hint) from error
 
 
 def name_holder(descriptor: int, doing: str | None = None) -> None:
@@ -142,7 +134,7 @@ def no_answer(paths: AgentPaths) -> HyperhiveError:
 @contextmanager
 def _open_if_held(path: Path) -> Iterator[int | None]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # as `_open_lock`
+        descriptor = open_file(path)
     except OSError:
         yield None
         return

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
 
-from hyperhive_cli.store.db import WAL_LIMIT_BYTES, transaction
+from hyperhive_cli.store.db import WAL_LIMIT_BYTES, connect, transaction
 from hyperhive_cli.store.place import free_bytes, wal_bytes
 
 BEGIN_BYTES = 6 * 1024 * 1024  # since the log began anew; more at a time gains nothing, and is a longer wait at its end
@@ -93,8 +93,7 @@ def _turn(path: Path) -> Iterator[bool]:
 
 
 def _connection(path: Path) -> closing[sqlite3.Connection]:
-    address = f"{path.absolute().as_uri()}?mode=rw"
-    return closing(sqlite3.connect(address, uri=True, isolation_level=None, timeout=COMMIT_WAIT_S))
+    return closing(connect(path, mode="rw", busy_s=COMMIT_WAIT_S))
 
 
 class Log:

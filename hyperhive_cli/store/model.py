@@ -1,20 +1,35 @@
 """The agent's choice of model: one line in a file, written atomically."""
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 from hyperhive_cli.errors import StoreError
+from hyperhive_cli.files import create_file, read_file
 from hyperhive_cli.settings import DEFAULT_MODEL
+
+_FILE_LIMIT_BYTES = 64 * 1024
+
+
+def load_model(path: Path) -> str:
+    """Return the chosen model, the default if the file is missing or empty; raises StoreError if it is unreadable."""
+    try:
+        lines = read_file(path, _FILE_LIMIT_BYTES).decode().strip().splitlines()
+    except FileNotFoundError:
+        lines = []
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise StoreError(
+            f"the choice of model in {path} cannot be read: {reason}", "hyperhive model set NAME"
+        ) from error
+    return (lines[0].strip() if lines else "") or DEFAULT_MODEL
 
 
 def read_model(path: Path) -> str:
-    """Give the chosen model; an empty, missing or unreadable file means the default."""
-    with suppress(OSError, UnicodeDecodeError):
-        lines = path.read_text(encoding="utf-8").strip().splitlines()
-        if lines and lines[0].strip():
-            return lines[0].strip()
-    return DEFAULT_MODEL
+    """Return the chosen model; an empty, missing or unreadable file means the default."""
+    try:
+        return load_model(path)
+    except StoreError:
+        return DEFAULT_MODEL
 
 
 def write_model(path: Path, model: str) -> None:
@@ -30,7 +45,7 @@ def write_model(path: Path, model: str) -> None:
 def _write(path: Path, model: str) -> None:
     # By hand: tempfile would cost `model set` 10 ms of imports.
     draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    descriptor = create_file(draft)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(f"{model}\n")

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from hyperhive_cli.files import read_file
 from hyperhive_cli.store.mounts import UNSOUND, file_system_of
 
 COMPANIONS = ("-wal", "-shm")
@@ -31,13 +32,15 @@ class Place(NamedTuple):
             return True
 
     def is_missing(self) -> bool:
-        """Whether nothing is at the path, or only what is left by one that could not create a database there.
+        """Whether nothing of use is at the path: a pipe, or what is left by one that could not create a database there.
 
         (Beside our -shm that fails, "disk I/O error", after the first page was written: one without a table.)
         """
         try:
             found = self.path.lstat()
         except FileNotFoundError:
+            return True
+        if stat.S_ISFIFO(found.st_mode) or stat.S_ISSOCK(found.st_mode):
             return True
         if not stat.S_ISREG(found.st_mode) or found.st_size > _PAGE_BYTES:
             return False
@@ -109,7 +112,7 @@ def unsound_file_system(path: Path) -> str | None:
 
 def _has_no_table(path: Path) -> bool:
     """Whether a database of one page says that it has no table (or is no database, being empty)."""
-    page = path.read_bytes()
+    page = read_file(path, _PAGE_BYTES)
     return not page or (page.startswith(b"SQLite format 3\0") and page[103:105] == b"\0\0")
 
 

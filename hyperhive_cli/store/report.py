@@ -13,19 +13,24 @@ from hyperhive_cli.store import ended, spent
 from hyperhive_cli.store.db import open_reader
 from hyperhive_cli.store.folder import who_holds
 from hyperhive_cli.store.inbox import open_inbox_reader
-from hyperhive_cli.store.model import read_model
+from hyperhive_cli.store.model import load_model
 from hyperhive_cli.store.surroundings import read_limits, read_mcp
 from hyperhive_cli.usage import TokenUsage
 
 
 def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
     """Report an agent from its files alone. Blocking; what cannot be read is among `problems`, never an error."""
-    report = empty_status(paths.agent) | {"state_dir": str(paths.state_dir), "model": read_model(paths.model_file)}
+    report = empty_status(paths.agent) | {"state_dir": str(paths.state_dir)}
+    try:
+        report["model"] = load_model(paths.model_file)
+    except StoreError as error:
+        report["problems"].append(error.message)
     try:
         report |= _from_inbox(paths, now_ms)
     except StoreError as error:
         if paths.inbox_db.exists():  # damaged, or not ours to read: no 0, which would look like an empty one
-            report |= {"unread": None, "held": None, "dead": None, "problems": [error.message]}
+            report |= {"unread": None, "held": None, "dead": None}
+            report["problems"].append(error.message)
     try:
         report |= _from_history(paths, now_ms)
     except (sqlite3.Error, TypeError) as error:

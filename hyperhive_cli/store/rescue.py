@@ -84,7 +84,7 @@ def rescue(db: sqlite3.Connection, place: Place, busy_s: float) -> tuple[sqlite3
 
 def _look_into(saved: Path) -> tuple[str | None, int]:
     """Give the workspace that an inbox is bound to, and how many messages wait in it."""
-    with closing(sqlite3.connect(saved)) as db:
+    with closing(database.connect(saved)) as db:
         bound = db.execute("SELECT value FROM facts WHERE name = 'workspace'").fetchone()
         (waiting,) = db.execute("SELECT count(*) FROM messages WHERE state IN ('ready', 'leased', 'held')").fetchone()
     return bound and str(bound[0]), int(waiting)

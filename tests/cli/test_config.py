@@ -104,7 +104,7 @@ def test_a_file_that_others_may_write_is_not_trusted(hive: Hive) -> None:
 def test_what_is_no_file_holds_nothing_up(hive: Hive) -> None:
     os.mkfifo(hive.workspace / "hyperhive.toml")
     for words in (["run"], ["config", "show"]):
-        assert hive.call(*words).refusal(2).endswith("hyperhive.toml is no file")
+        assert hive.call(*words).refusal(2).endswith("hyperhive.toml cannot be used: it is a named pipe, not a file")
     assert hive.call("status").status == 0
     assert hive.call("-a", "bee", "status").status == 0
 

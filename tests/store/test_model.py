@@ -1,5 +1,6 @@
 """The choice of model: one line in a file, of which a reader sees the old or the new, never a part."""
 
+import os
 import stat
 import threading
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 
 from hyperhive_cli.errors import StoreError
 from hyperhive_cli.settings import DEFAULT_MODEL
-from hyperhive_cli.store.model import read_model, write_model
+from hyperhive_cli.store.model import load_model, read_model, write_model
+from tests.impostors import IMPOSTORS
 
 
 @pytest.fixture
@@ -81,6 +83,21 @@ def test_a_choice_that_cannot_be_put_in_place_leaves_nothing_behind(path: Path) 
     with pytest.raises(StoreError, match="cannot be stored: Is a directory"):
         write_model(path, "opus")
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in IMPOSTORS if kind != "a folder"])
+def test_a_choice_takes_the_place_of_what_a_tool_has_put_there(kind: str, path: Path) -> None:
+    IMPOSTORS[kind](path)
+    write_model(path, "opus")
+    assert (path.is_symlink(), load_model(path)) == (False, "opus")
+
+
+def test_a_huge_file_is_an_error_and_is_not_read(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 2**40)
+    with pytest.raises(StoreError, match=r"cannot be read: it is larger than 65,536 bytes") as caught:
+        load_model(path)
+    assert (caught.value.hint, read_model(path)) == ("hyperhive model set NAME", "haiku")
 
 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ FLOORS = {
         store.__init__ store.checks store.keys store.queue store.mounts store.schema store.surroundings
         web.__init__ web.api web.bind web.gate web.openapi web.sse
     """,
+    1.5: "files",  # opened with by the folders of the next floor
     2: """
         diagnosis output ring signals zone
         agent.config agent.settings_copy
