@@ -17,10 +17,11 @@ from hyperhive_cli.retention import FORGET_EVERY_S, KEEP_ALL, Retention
 from hyperhive_cli.store.db import WAL_LIMIT_BYTES
 from hyperhive_cli.store.events import EventStore
 from hyperhive_cli.store.inbox import Inbox
-from hyperhive_cli.store.log import log_allowance, shrink_wal
-from hyperhive_cli.store.place import holders, wal_bytes
+from hyperhive_cli.store.log import copy_changes, log_allowance, shrink_wal
+from hyperhive_cli.store.place import WalState, holders, wal_bytes, wal_state
 
 CARE_EVERY_S = 30.0
+COPY_EVERY_S = 2.0  # a look at the inbox's files takes 20 µs, a copy of what is new two syncs in a thread
 SWEEP_EVERY_S = 300.0
 INBOX_LOG_BYTES = 4 * 1024 * 1024  # as SQLite's own limit
 
@@ -40,8 +41,9 @@ def check_inbox(inbox: Inbox, bus: Bus) -> None:
     """
     is_idle = bus.state is TurnState.IDLE
     remark = inbox.check_place(adopt=is_idle)
-    if inbox.place is not None and wal_bytes(inbox.place.path) > min(INBOX_LOG_BYTES, log_allowance(inbox.place.path)):
-        shrink_wal(inbox.place.path)  # some 10 ms; nobody else may do it while a harness runs
+    place = inbox.place
+    if place is not None and wal_bytes(place.path) > min(INBOX_LOG_BYTES, log_allowance(place.path)):
+        shrink_wal(place.path)  # some 10 ms; nobody else may do it while a harness runs
     if remark is None:
         return
     bus.note(remark, "warning")
@@ -66,13 +68,34 @@ class Care:
         self._retention = retention
         self._forget_at = -math.inf
         self._swollen: set[Path] = set()
+        self._copied: WalState | None = None  # of the inbox's -wal, when it was last copied
+        self._is_held_up = False  # a reader was in the way; tried again with the next look, not with each copy
 
     async def run(self) -> None:
-        """Look every CARE_EVERY_S, for ever. Raises StoreError when the inbox is of no use any more."""
+        """Look every CARE_EVERY_S, and copy the inbox's log every COPY_EVERY_S, for ever.
+
+        Raises StoreError when the inbox is of no use any more.
+        """
         await self._forget()  # a drain may be over before the first look
         while True:
-            await trio.sleep(CARE_EVERY_S)
+            looked_at = trio.current_time()
+            while trio.current_time() < looked_at + CARE_EVERY_S:
+                await trio.sleep(COPY_EVERY_S)
+                await self.copy_inbox()
             await self.look()
+
+    async def copy_inbox(self) -> None:
+        """Bring what was committed since the last copy into the inbox's file, as far as no reader is in the way.
+
+        A -wal that is lost then takes nothing with it.
+        """
+        check_inbox(self._inbox, self._bus)
+        place = self._inbox.place
+        if place is None or wal_state(place.path) in {None, self._copied} or not place.is_whole():
+            return
+        copied = await trio.to_thread.run_sync(copy_changes, place.path)
+        self._is_held_up = copied is None
+        self._copied = copied or wal_state(place.path)
 
     async def look(self) -> None:
         """Look once."""
@@ -80,6 +103,8 @@ class Care:
         self._attach_history()
         self._bus.check_history()
         await self._bus.settle()
+        if self._is_held_up:
+            self._copied = None
         for path in self._databases:
             await self._shrink(path)
         await self._forget()

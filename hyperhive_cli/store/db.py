@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hyperhive_cli.errors import StoreError
 from hyperhive_cli.files import check_regular, create_file, open_file
-from hyperhive_cli.store.place import COMPANIONS, companion, drop_companions
+from hyperhive_cli.store.place import COMPANIONS, companion, drop_companions, wal_bytes
 
 KEPT_QUARANTINES = 3
 WAL_LIMIT_BYTES = 16 * 1024 * 1024  # what a -wal is cut back to, and what it should not outgrow
@@ -24,15 +24,23 @@ def open_database(
 ) -> sqlite3.Connection:
     """Open (or create, mode 0600) a database in WAL mode and bring its schema up to date.
 
-    With `keep_old`, a copy is left beside it before its schema changes. Raises sqlite3.Error or OSError when
-    it cannot be used, StoreError when it is newer than this release.
+    With `keep_old`, a copy is left beside it before its schema changes, and a file that has lost what it held is not
+    taken for a new one. Raises sqlite3.Error or OSError when it cannot be used, StoreError when it is newer than this
+    release, or has lost its content.
     """
+    if keep_old:
+        _refuse_lone_log(path)
     os.close(open_file(path, os.O_RDWR | os.O_CREAT))
     db = connect(path, busy_s=busy_s)
     try:
         _refuse_newer(db, path, migrations)  # before anything is written, the mode of the journal included
-        db.execute("PRAGMA journal_mode = WAL")
+        if keep_old:
+            refuse_hollow(db, path)
         db.execute(f"PRAGMA synchronous = {synchronous}")
+        if schema_version(db) == 0:
+            # Before the first -wal: the tables are in the file itself from its first moment on.
+            _migrate(db, path, migrations)
+        db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         db.execute("PRAGMA wal_autocheckpoint = 0")  # log.py says why
         if keep_old:
@@ -113,6 +121,30 @@ def _refuse_newer(db: sqlite3.Connection, path: Path, migrations: Sequence[str])
             f"{path} was written by a newer hyperhive (schema {version}, this one knows {len(migrations)})",
             "upgrade hyperhive; the file was left as it is",
         )
+
+
+def refuse_hollow(db: sqlite3.Connection, path: Path) -> None:
+    """Raise StoreError for a database that is not empty and has none of our tables: they were in a lost -wal."""
+    # In this order: another process may make the inbox between the two.
+    if db.execute("PRAGMA page_count").fetchone()[0] and schema_version(db) == 0:
+        raise StoreError(
+            f"{path} has no table of an agent: the {path.name}-wal that held them is gone, or it never was an inbox",
+            f"put the -wal back or restore a backup; to start with an empty inbox, move {path} aside",
+        )
+
+
+def _refuse_lone_log(path: Path) -> None:
+    """Raise StoreError for a -wal whose database is missing or empty: SQLite would delete it, with what it holds."""
+    if not wal_bytes(path):  # looked at first: another process may make both files between the two
+        return
+    with suppress(FileNotFoundError):
+        if path.stat().st_size:
+            return
+    log = companion(path, "-wal")
+    raise StoreError(
+        f"{path} is missing or empty, and {log}, which belongs to it, is not",
+        f"restore a backup; to start with an empty inbox, move {log} aside",
+    )
 
 
 def schema_version(db: sqlite3.Connection) -> int:

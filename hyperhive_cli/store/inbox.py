@@ -397,13 +397,13 @@ class Inbox:
             raise StoreError(f"the inbox is damaged: {error}", rescue.DAMAGED_HINT) from error
 
     def check_place(self, *, adopt: bool) -> str | None:
-        """See that the file is still the one that was opened; gives the remark if it was not.
+        """See that the file is still the one that was opened, with its -wal and -shm; gives the remark if it was not.
 
         Removed, it is put back as it was: nothing is lost. Replaced, what it held is kept beside it and, with
         `adopt` (while no turn runs), the new file used from then on. What cannot be done now is said once
         and tried again. Raises InboxFailedError when the new file is of no use. Blocks as long as copying takes.
         """
-        if self.place is None or self.place.is_kept() or not (adopt or self.place.is_missing()):
+        if self.place is None or self.place.is_whole() or not (adopt or self.place.can_be_put_back()):
             return None
         try:
             self.connection, self.place, remark = rescue.rescue(self.connection, self.place, self.busy_s)
@@ -491,6 +491,7 @@ def _reader(path: Path) -> sqlite3.Connection:
     """Open it for reading; the inbox of an older release is brought up to date first."""
     connection = database.open_reader(path)
     if not 0 < database.schema_version(connection) < len(schema.INBOX):
+        database.refuse_hollow(connection, path)
         return connection
     connection.close()
     open_connection(path, BUSY_S).close()

@@ -14,15 +14,17 @@ MOUNTINFO = Path("/proc/self/mountinfo")
 PROCESSES = Path("/proc")
 _PAGE_BYTES = 4096  # SQLite's default
 
+WalState = tuple[int, int, int]  # inode, size, time of the last write in ns
 _Identity = tuple[int, int]  # device and inode; no other file gets them while ours is open
 
 
 class Place(NamedTuple):
-    """A database's path, and which file stood there (with which -wal) when it was opened."""
+    """A database's path, and which file stood there (with which -wal and -shm) when it was opened."""
 
     path: Path
     file: _Identity | None
     log: _Identity | None
+    shared: _Identity | None = None
 
     def is_kept(self) -> bool:
         """Whether the file at the path is the one that was opened. Where that cannot be seen, it is."""
@@ -30,6 +32,18 @@ class Place(NamedTuple):
             return _identity(self.path) == self.file
         except OSError:
             return True
+
+    def is_whole(self) -> bool:
+        """Return True if the -wal and the -shm are those that were opened too. If it cannot be seen, assume so."""
+        try:
+            found = [_identity(companion(self.path, suffix)) for suffix in COMPANIONS]
+        except OSError:
+            return self.is_kept()
+        return found == [self.log, self.shared] and self.is_kept()
+
+    def can_be_put_back(self) -> bool:
+        """Return True if nothing that another has put there is lost when what was opened is put back in its place."""
+        return self.is_kept() or self.is_missing()
 
     def is_missing(self) -> bool:
         """Whether nothing of use is at the path: a pipe, or what is left by one that could not create a database there.
@@ -44,9 +58,12 @@ class Place(NamedTuple):
             return True
         if not stat.S_ISREG(found.st_mode) or found.st_size > _PAGE_BYTES:
             return False
-        log = companion(self.path, "-wal")
-        is_whole = wal_bytes(self.path) == 0 or _identity(log) == self.log
-        return is_whole and _has_no_table(self.path)
+        has_all = wal_bytes(self.path) == 0 or self.has_log()
+        return has_all and _has_no_table(self.path)
+
+    def has_log(self) -> bool:
+        """Return True if the -wal is the one that was opened."""
+        return _identity(companion(self.path, "-wal")) == self.log
 
     def drop_leftovers(self) -> None:
         """Remove the -wal and -shm that our own file has left at the path; those of another file stay.
@@ -54,18 +71,25 @@ class Place(NamedTuple):
         A stale -wal beside another database is replayed into it, and a stale -shm makes SQLite read through
         it ("disk I/O error", or tables of the one in the other). Whoever has them open still has them.
         """
-        if self.is_missing() or _identity(companion(self.path, "-wal")) == self.log:
+        if self.is_missing() or self.has_log():
             drop_companions(self.path)
 
 
 def place_of(path: Path) -> Place:
     """Note which file stands at a path now; the database must be open, so that its -wal is there."""
-    return Place(path, _identity(path), _identity(companion(path, "-wal")))
+    return Place(path, _identity(path), *(_identity(companion(path, suffix)) for suffix in COMPANIONS))
 
 
 def companion(path: Path, suffix: str) -> Path:
     """Give the path of a database's -wal or -shm."""
     return path.with_name(path.name + suffix)
+
+
+def is_open_in(pid: int, path: Path) -> bool:
+    """Return True if a process has a database open, as far as /proc lets us see."""
+    with suppress(OSError):
+        return any(link.readlink() == path.resolve() for link in (PROCESSES / str(pid) / "fd").iterdir())
+    return False
 
 
 def drop_companions(path: Path) -> None:
@@ -79,6 +103,14 @@ def wal_bytes(path: Path) -> int:
     with suppress(OSError):
         return companion(path, "-wal").stat().st_size
     return 0
+
+
+def wal_state(path: Path) -> WalState | None:
+    """Return what changes with each commit into a database's -wal; None if that is missing or empty."""
+    with suppress(OSError):
+        found = companion(path, "-wal").stat()
+        return (found.st_ino, found.st_size, found.st_mtime_ns) if found.st_size else None
+    return None
 
 
 def free_bytes(path: Path) -> int:

@@ -12,7 +12,17 @@ from hyperhive_cli.store import db as database
 from hyperhive_cli.store import schema
 from hyperhive_cli.store.facts import put_fact
 from hyperhive_cli.store.folder import lock_holder
-from hyperhive_cli.store.place import Place, free_bytes, place_of, unsound_file_system
+from hyperhive_cli.store.place import (
+    COMPANIONS,
+    Place,
+    companion,
+    drop_companions,
+    free_bytes,
+    is_open_in,
+    place_of,
+    unsound_file_system,
+    wal_bytes,
+)
 
 PLACE_WAIT_S = 10.0  # a harness that starts makes its inbox; one that lost it puts it back when it looks again
 PLACE_POLL_S = 0.02
@@ -41,19 +51,28 @@ def _open(path: Path, busy_s: float) -> sqlite3.Connection:
 
 
 def await_place(path: Path) -> None:
-    """Leave a missing inbox to the harness that runs: it has all of it open and puts it back.
+    """Leave a missing inbox, or one whose -wal or -shm is missing, to the harness that runs: it puts all of it back.
 
     A new file made meanwhile would part the waiting messages into two. Raises StoreError when it does not
     come back while this waits.
     """
     deadline = time.monotonic() + PLACE_WAIT_S
-    while not path.exists() and (holder := lock_holder(path.with_name(LOCK_NAME))) not in {None, os.getpid()}:
+    while (missing := _missing_file(path)) is not None:
+        holder = lock_holder(path.with_name(LOCK_NAME))
+        # Without a -wal it may as well be one that nobody has opened yet.
+        if holder in {None, os.getpid()} or not (missing == path or is_open_in(holder or 0, path)):
+            return
         if time.monotonic() > deadline:
             raise StoreError(
-                f"the inbox {path} is missing, and the harness that runs (pid {holder}) has not put it back yet",
+                f"the inbox {missing} is missing, and the harness that runs (pid {holder}) has not put it back yet",
                 "the same again in half a minute",
             )
         time.sleep(PLACE_POLL_S)
+
+
+def _missing_file(path: Path) -> Path | None:
+    files = (path, *(companion(path, suffix) for suffix in COMPANIONS))
+    return next((file for file in files if not file.exists()), None)
 
 
 def rescue(db: sqlite3.Connection, place: Place, busy_s: float) -> tuple[sqlite3.Connection, Place, str]:
@@ -67,7 +86,9 @@ def rescue(db: sqlite3.Connection, place: Place, busy_s: float) -> tuple[sqlite3
     saved = database.stamped(path, "replaced")
     database.copy_database(db, saved)
     try:
-        if place.is_missing():
+        if place.is_kept():
+            connection, remark = _put_back_log(saved, place, busy_s)
+        elif place.is_missing():
             connection = _put_back(saved, place, busy_s)
             remark = f"the inbox {path} was removed while in use: it is back in its place, and nothing is lost"
         else:
@@ -96,6 +117,25 @@ def _put_back(saved: Path, place: Place, busy_s: float) -> sqlite3.Connection:
     saved.replace(place.path)
     database.sync_folder(place.path.parent)
     return open_connection(place.path, busy_s)  # StoreError ends the harness, with all of it on the disk
+
+
+def _put_back_log(saved: Path, place: Place, busy_s: float) -> tuple[sqlite3.Connection, str]:
+    """Put back an inbox whose -wal or -shm was taken away; gives a remark too.
+
+    What another program has written into a -wal of its own since then is set aside, with the file that it belongs to.
+    """
+    path, log = place.path, companion(place.path, "-wal")
+    remark = f"the -wal or -shm of the inbox {path} was removed while in use: it is put back, and nothing is lost"
+    if wal_bytes(path) and not place.has_log():
+        aside = database.stamped(path, "other")
+        os.link(path, aside)  # not moved: a file must be at the path if this is killed
+        log.rename(companion(aside, "-wal"))
+        what = f"the -wal of the inbox {path} was replaced while in use: the inbox is put back as it was"
+        remark = f"{what}, and what another program has written lies in {aside}"
+    drop_companions(path)
+    saved.replace(path)
+    database.sync_folder(path.parent)
+    return open_connection(path, busy_s), remark
 
 
 def _adopt(saved: Path, place: Place, busy_s: float, workspace: str | None) -> sqlite3.Connection:

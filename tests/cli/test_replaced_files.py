@@ -1,11 +1,14 @@
 """A tool puts a pipe in the place of a file of the state folder: no command hangs, and the harness goes on."""
 
 import os
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import FakeClaude
+from tests.conftest import FakeClaude, wait_until
 from tests.harness import ANSWER, TEXT, Hive, gated, of_kind
 from tests.impostors import IMPOSTORS
 
@@ -32,8 +35,9 @@ def test_no_command_hangs_at_a_pipe(name: str, hive: Hive, fake_claude: FakeClau
     place = hive.state_dir / name
     place.unlink(missing_ok=True)
     os.mkfifo(place)
-    said = {words[0]: hive.call(*words) for words in COMMANDS}  # each within LIMIT_S
-    assert any("it is a named pipe, not a file" in done.stdout + done.stderr for done in said.values())
+    hive.environment = {**hive.environment, "HYPERHIVE_RUN_CLAUDE": str(hive.claude)}
+    said = [hive.call(*words) for words in COMMANDS]  # each within LIMIT_S
+    assert any("it is a named pipe, not a file" in done.stdout + done.stderr for done in said)
     assert place.is_fifo()
 
 
@@ -54,7 +58,7 @@ def test_a_harness_whose_model_was_replaced_says_so_and_works_on(
         trouble = f"the choice of model in {place} cannot be read: it is {kind}, not a file"
         assert notes.count(f"{trouble}; going on with opus") == 1
         assert trouble in hive.call("model", "show").refusal()
-        assert [call["argv"][call["argv"].index("--model") + 1] for call in fake_claude.calls()] == ["opus"] * 2
+        assert ["--model=opus" in call["argv"] for call in fake_claude.calls()] == [True, True]
         if kind != "a folder":
             assert hive.call("model", "set", "sonnet").status == 0
             assert hive.call("model", "show").stdout == "sonnet\n"
@@ -79,3 +83,38 @@ def test_a_harness_whose_database_was_replaced_by_a_pipe_works_on(
     if name == INBOX:
         Path(f"{place}").unlink() if suffix else None
         assert [message["state"] for message in hive.messages("--all")] == ["done", "done"]
+
+
+def test_a_harness_that_is_killed_when_idle_needs_no_log(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    with hive.run("--message", "one") as program:
+        program.wait_for_kind("turn_end")
+        wait_until(lambda: states_alone(hive.state_dir / INBOX) == [("one", "done")])
+        program.process.kill()
+        program.wait()
+    for suffix in ("-wal", "-shm"):
+        (hive.state_dir / f"{INBOX}{suffix}").unlink()
+    assert [(message["body"], message["state"]) for message in hive.messages("--all")] == [("one", "done")]
+
+
+def states_alone(path: Path) -> list[tuple[str, str]]:
+    """Read the messages from the main file alone, as if its -wal were lost."""
+    copy = path.with_name("alone.sqlite")
+    shutil.copy(path, copy)
+    with closing(sqlite3.connect(copy)) as db:
+        return db.execute("SELECT body, state FROM messages").fetchall()
+
+
+def test_a_log_that_is_removed_under_a_harness_loses_no_message(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(gated(), TEXT)
+    with hive.run("--message", "one", "--message", "two") as program:
+        fake_claude.wait_for("before go on")
+        for suffix in ("-wal", "-shm"):
+            (hive.state_dir / f"{INBOX}{suffix}").unlink()
+        assert hive.call("send", "three").stdout == "3\n"  # once the harness has put it back
+        fake_claude.touch("go on")
+        program.wait_for(lambda event: event["kind"] == "turn_end" and event["message_id"] == 3)
+        assert program.interrupt() == 130
+        notes = [event["text"] for event in of_kind(program.events(), "note")]
+    assert sum("was removed while in use: it is put back, and nothing is lost" in note for note in notes) == 1
+    assert [message["state"] for message in hive.messages("--all")] == ["done"] * 3

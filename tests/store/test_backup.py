@@ -15,11 +15,12 @@ import pytest
 from hyperhive_cli.errors import RefusedError, StoreError
 from hyperhive_cli.events import BusEvent, Note
 from hyperhive_cli.settings import AgentPaths, resolve_paths
+from hyperhive_cli.store import backup
 from hyperhive_cli.store.backup import Contents, stream_backup, write_backup
 from hyperhive_cli.store.events import open_event_reader, open_event_store
 from hyperhive_cli.store.inbox import open_inbox, open_inbox_reader
 from hyperhive_cli.store.model import write_model
-from tests.store.made_messages import in_threads, lease, put, settle
+from tests.store.made_messages import lease, put, settle
 
 
 @pytest.fixture
@@ -95,21 +96,19 @@ def test_a_backup_replaces_nothing_unless_told_to(paths: AgentPaths, target: Pat
     assert tarfile.is_tarfile(target)
 
 
-def test_a_file_that_comes_while_a_backup_is_made_is_not_replaced(paths: AgentPaths, target: Path) -> None:
+def test_a_file_that_comes_while_a_backup_is_made_is_not_replaced(
+    paths: AgentPaths, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(paths)
-    paths.model_file.unlink()
-    os.mkfifo(paths.model_file)  # the backup waits here until the model is written
+    add_model = backup._add_model  # noqa: SLF001 - the last step before the archive is put in its place
 
-    def come_between(_: int) -> None:
-        with paths.model_file.open("w") as model:
-            target.write_text("precious")
-            model.write("opus\n")
+    def come_between(archive: tarfile.TarFile, model_file: Path) -> None:
+        target.write_text("precious")
+        add_model(archive, model_file)
 
-    def back_up(_: int) -> None:
-        with pytest.raises(StoreError, match="cannot be written"):
-            write_backup(paths, target)
-
-    in_threads(2, lambda number: (come_between, back_up)[number](number))
+    monkeypatch.setattr(backup, "_add_model", come_between)
+    with pytest.raises(StoreError, match="cannot be written"):
+        write_backup(paths, target)
     assert target.read_text() == "precious"
     assert [found.name for found in target.parent.iterdir()] == [target.name]
 
