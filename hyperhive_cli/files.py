@@ -38,6 +38,15 @@ class TooLargeError(OSError):
         return str(self.strerror)
 
 
+def make_folder(path: Path) -> None:
+    """Create a folder and the missing ones above it for their owner alone (0700), whatever the umask is."""
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError:
+        make_folder(path.parent)  # `parents=True` makes these as the umask has it: 0777 in many containers
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
 def check_regular(path: Path, *, links: bool = False) -> None:
     """Raise NotAFileError if something other than a regular file is at a path; a missing file is fine.
 

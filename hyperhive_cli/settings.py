@@ -1,6 +1,7 @@
 """Where an agent's state lies, what it is called, and the limits of the house. Pure: nothing is touched."""
 
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -121,12 +122,13 @@ def _state_home(environ: Mapping[str, str]) -> Path:
 
 
 def _socket_path(state_dir: Path, environ: Mapping[str, str]) -> Path:
-    """Give the socket's place: beside the databases, or a shorter path when that is too long for a socket.
+    """Return the socket's place: beside the databases, or a shorter path when that is too long for a socket.
 
-    The server refuses a folder, and the client a socket, of another user; so /tmp will do in the end.
+    On Linux no path is too long (control/address.py). Elsewhere the server refuses a folder, and the client a socket,
+    of another user; so /tmp will do in the end.
     """
     beside = state_dir / "control.sock"
-    if len(bytes(beside)) <= SOCKET_PATH_LIMIT_BYTES:
+    if len(bytes(beside)) <= SOCKET_PATH_LIMIT_BYTES or sys.platform == "linux":
         return beside
     import hashlib  # noqa: PLC0415 - costs each command 2 ms and is hardly ever needed
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperhive_cli.control import wire
+from hyperhive_cli.control.address import socket_address
 from hyperhive_cli.errors import HyperhiveError
 
 CONNECT_LIMIT_S = 2.0
@@ -26,7 +27,8 @@ def connect(path: Path) -> socket.socket:
     try:
         connection.settimeout(CONNECT_LIMIT_S)
         owner = path.stat().st_uid
-        connection.connect(str(path))
+        with socket_address(path) as address:
+            connection.connect(address)
     except OSError as error:
         connection.close()
         raise GoneError(str(error)) from error

@@ -16,9 +16,11 @@ from typing import Any, Protocol
 import trio
 
 from hyperhive_cli.control import wire
+from hyperhive_cli.control.address import socket_address
 from hyperhive_cli.control.peer import Peer, peer_of
 from hyperhive_cli.errors import HyperhiveError, StoreError
 from hyperhive_cli.events import BusEvent
+from hyperhive_cli.files import make_folder
 
 WRITE_LIMIT_S = 10.0  # a follower that takes nothing for so long is dropped; it may come back where it was
 
@@ -72,7 +74,7 @@ def _remove(path: Path) -> None:
 
 
 def _bind(path: Path) -> socket.socket:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
     folder = path.parent.lstat()
     if folder.st_uid != os.getuid() or folder.st_mode & 0o022 or not stat.S_ISDIR(folder.st_mode):
         raise StoreError(f"others may write in the folder {path.parent}", f"chmod 700 {path.parent}")
@@ -82,7 +84,8 @@ def _bind(path: Path) -> socket.socket:
         path.unlink()
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        server.bind(str(path))
+        with socket_address(path) as address:
+            server.bind(address)
         path.chmod(0o600)
         server.listen(64)
     except BaseException:

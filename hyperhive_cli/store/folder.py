@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hyperhive_cli.errors import AgentConflictError, HyperhiveError, NotRunningError, StoreError, UsageError
-from hyperhive_cli.files import NotAFileError, open_file
+from hyperhive_cli.files import NotAFileError, make_folder, open_file
 from hyperhive_cli.settings import INBOX_NAME, AgentPaths, check_agent_name, paths_by_name
 from hyperhive_cli.store.holder import Holder, HolderKind, find_holder
 
@@ -22,7 +22,7 @@ NAME_BYTES = 4096  # of what the lock holds: more is not ours
 def prepare_state_dir(folder: Path) -> None:
     """Create the folder (0700) where it is missing; raises StoreError for one that others could tamper with."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise StoreError(f"the state folder {folder} cannot be used: {error.strerror}") from error
     check_state_dir(folder)

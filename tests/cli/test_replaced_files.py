@@ -118,3 +118,16 @@ def test_a_log_that_is_removed_under_a_harness_loses_no_message(hive: Hive, fake
         notes = [event["text"] for event in of_kind(program.events(), "note")]
     assert sum("was removed while in use: it is put back, and nothing is lost" in note for note in notes) == 1
     assert [message["state"] for message in hive.messages("--all")] == ["done"] * 3
+
+
+def test_a_folder_with_a_long_path_needs_nothing_where_others_may_write(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    before = set(Path("/tmp").glob("hyperhive-*"))  # noqa: S108 - whose names anyone could have taken
+    hive.state_dir = hive.state_dir / ("x" * 150)
+    hive.environment = {**hive.environment, "HOME": f"/{'h' * 120}"}
+    with hive.run() as program:
+        assert hive.call("send", "one", "--wait").stdout.startswith(ANSWER)
+        assert hive.status()["running"] is True
+        assert set(Path("/tmp").glob("hyperhive-*")) == before  # noqa: S108 - as above
+        assert program.interrupt() == 130
+    assert not (hive.state_dir / "control.sock").exists()

@@ -341,6 +341,19 @@ def test_t53_the_socket_is_for_its_owner_alone_and_goes_with_the_server(path: Pa
     assert not path.exists()
 
 
+def test_a_socket_may_lie_deeper_than_an_address_is_long(state_dir: Path) -> None:
+    path = state_dir / ("x" * 120) / ("y" * 120) / "control.sock"
+    before = os.umask(0)
+    try:
+        with serving(path):
+            assert_answers(path)
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            assert [stat.S_IMODE(folder.stat().st_mode) for folder in (path.parent, path.parents[1])] == [0o700] * 2
+    finally:
+        os.umask(before)
+    assert not path.exists()
+
+
 def test_a_stale_socket_is_replaced(path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
         dead.bind(str(path))

@@ -52,10 +52,11 @@ def holder(lock: Path) -> "Iterator[subprocess.Popen[bytes]]":
 def test_a_missing_folder_is_created_for_its_owner_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        prepare_state_dir(tmp_path / "a" / "b")
+        prepare_state_dir(tmp_path / "a" / "b" / "c")
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
+    made = [tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"]
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in made] == [0o700] * 3
 
 
 def test_a_folder_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ OTHERWISE = {
     "claude.program": "the program that is to be run",
     "cli.export": "the file that a person names for the output, which may well be a pipe",
     "cli.streams": "/dev/null, and descriptors that are open",
+    "control.address": "the folder of a socket, of which nothing is read",
     "control.peer": "/proc",
     "demo.replay": "the package's recordings",
     "store.backup": "an archive in a new folder, and a tar in a file that is open",

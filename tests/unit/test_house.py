@@ -39,7 +39,7 @@ FLOORS = {
         diagnosis output ring signals zone
         agent.config agent.settings_copy
         claude.files claude.guard claude.kept_jobs claude.leftovers claude.process claude.program
-        control.client control.peer
+        control.address control.client control.peer
         hive.room
         store.backup store.binding store.db store.ended store.events store.facts store.folder store.forgetting
         store.holder store.inbox store.log store.model store.place store.planned store.removal store.report store.rescue

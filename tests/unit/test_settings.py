@@ -1,5 +1,6 @@
 """Names, folders and limits."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,17 @@ def test_a_socket_lies_in_the_state_folder_while_its_path_is_short_enough() -> N
     assert len(bytes(resolve("bee", LONGEST).socket)) == SOCKET_PATH_LIMIT_BYTES
 
 
+@pytest.fixture
+def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be a system without /proc."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+
+
+def test_on_linux_no_path_is_too_long_for_a_socket() -> None:
+    assert resolve("bee", LONGEST * 3).socket == Path(LONGEST * 3) / "control.sock"
+
+
+@pytest.mark.usefixtures("_elsewhere")
 @pytest.mark.parametrize(
     ("runtime", "folder"),
     [("/run/user/1", "/run/user/1/hyperhive"), ("", "/home/me/.hyperhive"), ("relative", "/home/me/.hyperhive")],
@@ -174,10 +186,12 @@ def test_a_socket_with_a_longer_path_lies_elsewhere(runtime: str, folder: str) -
     assert len(bytes(socket)) <= SOCKET_PATH_LIMIT_BYTES
 
 
+@pytest.mark.usefixtures("_elsewhere")
 def test_the_limit_of_a_sockets_path_counts_bytes() -> None:
     assert resolve("bee", "/" + "é" * 45).socket.parent == Path("/home/me/.hyperhive")
 
 
+@pytest.mark.usefixtures("_elsewhere")
 def test_two_folders_never_share_a_socket_and_one_always_has_the_same() -> None:
     folders = [LONGEST + "a", LONGEST + "b", LONGEST + "a"]
     one, other, again = (resolve("bee", folder).socket for folder in folders)
@@ -185,6 +199,7 @@ def test_two_folders_never_share_a_socket_and_one_always_has_the_same() -> None:
     assert one != other
 
 
+@pytest.mark.usefixtures("_elsewhere")
 def test_a_socket_finds_a_short_place_even_under_a_long_home() -> None:
     paths = resolve_paths("bee", None, HERE, {"HOME": "/home/" + "x" * 120})
     assert len(bytes(paths.socket)) <= SOCKET_PATH_LIMIT_BYTES
