@@ -156,7 +156,9 @@ def hyperhive(
               hyperhive send 'fix the failing test' --wait
               hyperhive -a bee status
     """  # noqa: D301 - click's own mark
-    invocation.agent = agent or None
+    if agent == "":  # of the command line: an empty variable counts as unset
+        raise UsageError("the agent's name is empty", "-a NAME, or no -a for the agent of this folder")
+    invocation.agent = agent
     invocation.state_dir = None if state_dir is None else state_dir.absolute()
     invocation.hive = hive
     invocation.plain = plain

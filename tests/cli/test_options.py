@@ -80,13 +80,17 @@ def test_a_slip_of_the_pen_gets_the_command_that_is_near(word: str, hint: str, h
     assert done.stderr.endswith(f"Try: hyperhive {hint}\n")
 
 
-@pytest.mark.parametrize("name", ["UPPER", "a b", "../up", "..", "a/b", "/etc", "", "-x", "a" * 65])
+@pytest.mark.parametrize("name", ["UPPER", "a b", "../up", "..", "a/b", "/etc", "-x", "a" * 65])
 def test_t54_a_name_that_is_no_agents(name: str, hive: Hive) -> None:
-    done = hive.call("--agent", name, "status")
-    if name:
-        assert "is no agent name" in done.refusal(2)
-    else:  # as if it were not given
-        assert done.status == 0
+    assert "is no agent name" in hive.call("--agent", name, "status").refusal(2)
+
+
+def test_an_empty_name_is_an_error_and_an_empty_variable_is_unset(hive: Hive) -> None:
+    """As from `-a "$UNSET"`, which must not reach the agent of the current folder."""
+    done = hive.call("-a", "", "send", "x")
+    assert done.refusal(2) == "the agent's name is empty"
+    assert done.stderr.endswith("Try: -a NAME, or no -a for the agent of this folder\n")
+    assert hive.call("send", "x", variables={"HYPERHIVE_AGENT": ""}).stdout == "1\n"
 
 
 def test_options_can_come_from_variables(hive: Hive, fake_claude: FakeClaude, tmp_path: Path) -> None:
