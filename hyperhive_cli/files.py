@@ -20,7 +20,7 @@ _KINDS = (
 class NotAFileError(OSError):
     """Something other than a regular file is at a path; `strerror` says what."""
 
-    def __init__(self, path: Path, mode: int) -> None:
+    def __init__(self, path: Path | str, mode: int) -> None:
         kind = next((words for is_kind, words in _KINDS if is_kind(mode)), "a device")
         super().__init__(errno.EINVAL, f"it is {kind}, not a file", str(path))
 
@@ -47,13 +47,13 @@ def make_folder(path: Path) -> None:
         path.mkdir(mode=0o700, exist_ok=True)
 
 
-def check_regular(path: Path, *, links: bool = False) -> None:
+def check_regular(path: Path | str, *, links: bool = False) -> None:
     """Raise NotAFileError if something other than a regular file is at a path; a missing file is fine.
 
     For those that hand the path on, as SQLite is: what comes into its place after this is not seen.
     """
     try:
-        mode = (path.stat() if links else path.lstat()).st_mode
+        mode = os.stat(path, follow_symlinks=links).st_mode  # noqa: PTH116 - a name need not be made a path for it
     except FileNotFoundError:
         return
     if not stat.S_ISREG(mode):

@@ -149,7 +149,9 @@ def _read_source(path: Path, *, is_workspace: bool) -> Source | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except NotAFileError as error:
-        raise UsageError(f"the configuration {path} cannot be used: {error}") from error
+        raise UsageError(
+            f"the configuration {path} cannot be used: {error}", "a file with your settings, or none"
+        ) from error
     except OSError as error:
         raise HyperhiveError(f"the configuration {path} cannot be read: {error.strerror}") from error
     with os.fdopen(descriptor, "rb") as file:

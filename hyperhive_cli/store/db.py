@@ -4,6 +4,7 @@ Connections are in autocommit mode; whoever writes opens a transaction with `BEG
 one that reads first fails at once with SQLITE_BUSY_SNAPSHOT, whatever the busy timeout).
 """
 
+import errno
 import os
 import sqlite3
 import time
@@ -30,14 +31,14 @@ def open_database(
     """
     if keep_old:
         _refuse_lone_log(path)
-    os.close(open_file(path, os.O_RDWR | os.O_CREAT))
+    _create(path)
     db = connect(path, busy_s=busy_s)
     try:
-        _refuse_newer(db, path, migrations)  # before anything is written, the mode of the journal included
-        if keep_old:
-            refuse_hollow(db, path)
+        version = _refuse_newer(db, path, migrations)  # before anything is written, the mode of the journal included
         db.execute(f"PRAGMA synchronous = {synchronous}")
-        if schema_version(db) == 0:
+        if version == 0:
+            if keep_old:
+                refuse_hollow(db, path)
             # Before the first -wal: the tables are in the file itself from its first moment on.
             _migrate(db, path, migrations)
         db.execute("PRAGMA journal_mode = WAL")
@@ -52,6 +53,20 @@ def open_database(
     return db
 
 
+def _create(path: Path) -> None:
+    """Create a database's file (0600) if it is missing; raises OSError if it is no file, or may not be written.
+
+    An existing one is not opened: closing a descriptor frees all locks of this process on the file, those of SQLite
+    too, and the next one that leaves would take itself for the last and remove the -wal of those that are still there.
+    """
+    try:
+        os.close(create_file(path))
+    except FileExistsError:
+        check_regular(path)
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path)) from None
+
+
 def connect(path: Path, *, mode: str = "rwc", busy_s: float = 5.0) -> sqlite3.Connection:
     """Connect to a database; `mode` as in SQLite's addresses (`ro`, `rw`, `rwc`, `ro&immutable=1`).
 
@@ -60,7 +75,7 @@ def connect(path: Path, *, mode: str = "rwc", busy_s: float = 5.0) -> sqlite3.Co
     """
     try:
         for suffix in ("", *COMPANIONS, "-journal"):
-            check_regular(companion(path, suffix))
+            check_regular(f"{path}{suffix}")
     except OSError as error:
         refusal = sqlite3.OperationalError(str(error))
         refusal.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
@@ -114,13 +129,15 @@ def _migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> N
         db.execute(f"PRAGMA user_version = {len(migrations)}")
 
 
-def _refuse_newer(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+def _refuse_newer(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> int:
+    """Return the version of a database's schema; raises StoreError for one of a newer release."""
     version = schema_version(db)
     if version > len(migrations):
         raise StoreError(
             f"{path} was written by a newer hyperhive (schema {version}, this one knows {len(migrations)})",
             "upgrade hyperhive; the file was left as it is",
         )
+    return version
 
 
 def refuse_hollow(db: sqlite3.Connection, path: Path) -> None:

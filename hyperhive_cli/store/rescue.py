@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from hyperhive_cli.errors import StoreError
+from hyperhive_cli.files import NotAFileError
 from hyperhive_cli.settings import LOCK_NAME
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import schema
@@ -41,6 +42,8 @@ def open_connection(path: Path, busy_s: float) -> sqlite3.Connection:
         return _open(path, busy_s)
     except (sqlite3.Error, OSError) as error:
         hint = DAMAGED_HINT if database.is_damaged(error) else "check the folder's permissions and space"
+        if isinstance(error, NotAFileError) or isinstance(error.__cause__, NotAFileError):
+            hint = "move it away; if the inbox is gone with it, restore a backup"
         if path.exists() and free_bytes(path) < NEEDED_BYTES:  # SQLite's own words for it: disk I/O error
             hint = "make room: its disk has no space left"
         raise StoreError(f"the inbox {path} cannot be used: {error}", hint) from error

@@ -254,3 +254,19 @@ def test_a_lock_that_is_held_by_one_that_has_not_opened_the_inbox_holds_nobody_u
             put(inbox)
     with hold_lock(path.with_name(LOCK_NAME), "agent"):
         pass
+
+
+def test_a_second_opening_in_the_same_process_leaves_the_log_to_the_first(path: Path, inbox: Inbox) -> None:
+    """Closing any descriptor of a file frees all of the process's locks on it: then another's close takes the log."""
+    put(inbox, "one")
+    with open_inbox(path) as second:
+        put(second, "two")
+    program = f"""
+from pathlib import Path
+from hyperhive_cli.store.inbox import open_inbox
+with open_inbox(Path({str(path)!r})) as inbox:
+    inbox.put("operator", "three", now_ms=1)
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+    assert inbox.check_place(adopt=True) is None
+    assert bodies(path) == ["one", "two", "three"]

@@ -85,3 +85,42 @@ def test_what_is_in_the_place_of_a_file_is_named_at_once(operation: str, tmp_pat
     lines = done.stdout.splitlines()
     assert len(lines) == 4 * len(suffixes.split(","))
     assert [line for line in lines if not line.partition(": ")[2].startswith(expected)] == []
+
+
+HUGE = """
+import os, sys
+from contextlib import closing
+from pathlib import Path
+from hyperhive_cli.store import db, events, folder, inbox, log
+state, suffix = Path(sys.argv[1]), sys.argv[2]
+messages, history = state / "inbox.sqlite", state / "events.sqlite"
+with inbox.open_inbox(messages) as opened:
+    opened.put("operator", "one", now_ms=1)
+with events.open_event_store(history):
+    pass
+for path in (messages, history):
+    Path(f"{path}{suffix}").touch()
+    os.truncate(f"{path}{suffix}", 2**40)
+with inbox.open_inbox_reader(messages) as opened:
+    assert len(opened.messages()) == 1
+with inbox.open_inbox(messages) as opened:
+    opened.check()
+    assert opened.put("operator", "two", now_ms=1) == 2
+    log.copy_changes(messages)
+with events.open_event_store(history), events.open_event_reader(history):
+    assert db.look_for_damage(history, limit_s=5) is None
+lock = state / "harness.lock"
+lock.touch()
+os.truncate(lock, 2**40)
+assert folder.lock_holder(lock) is None
+with folder.hold_lock(lock, "bee"):
+    os.truncate(lock, 2**40)
+    assert folder.lock_holder(lock) == 0
+"""
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])
+def test_a_terabyte_of_nothing_behind_a_file_is_not_read(suffix: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HUGE, str(tmp_path), suffix]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
