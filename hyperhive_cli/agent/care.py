@@ -89,6 +89,8 @@ class Care:
 
         A -wal that is lost then takes nothing with it.
         """
+        if self._inbox.astray:  # tried again with the next look: each time all of it is copied
+            return
         check_inbox(self._inbox, self._bus)
         place = self._inbox.place
         if place is None or wal_state(place.path) in {None, self._copied} or not place.is_whole():

@@ -4,9 +4,9 @@ import codecs
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import click
 
@@ -36,6 +36,37 @@ class Ends(Protocol):
 
     def last_turn(self, message_id: int) -> dict[str, Any] | None:
         """Give the newest ended turn of a message."""
+
+
+class LocalEnds:
+    """The machine's inbox; it is opened again if its files are put back, or replaced, while somebody waits here."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stack = ExitStack()
+        self._inbox = self._stack.enter_context(open_inbox_reader(path))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def get(self, message_id: int) -> Message:
+        """Return a message."""
+        return self._current().get(message_id)
+
+    def last_turn(self, message_id: int) -> dict[str, Any] | None:
+        """Return the newest ended turn of a message."""
+        return self._current().last_turn(message_id)
+
+    def _current(self) -> Inbox:
+        if self._inbox.place is not None and not self._inbox.place.is_kept():
+            with suppress(StoreError), ExitStack() as stack:  # missing for a moment: looked for with the next poll
+                self._inbox = stack.enter_context(open_inbox_reader(self._path))
+                self._stack.close()
+                self._stack = stack.pop_all()
+        return self._inbox
 
 
 @click.command()
@@ -95,7 +126,7 @@ def send(
     if is_paused and sent.state == MessageState.READY:
         _remark("the agent is paused; the message waits for `hyperhive resume`")
     if wait:
-        with open_inbox_reader(paths.inbox_db) as reader:
+        with LocalEnds(paths.inbox_db) as reader:
             return _wait(reader, sent.id, timeout, as_json=as_json)
     _print_sent(sent, as_json=as_json)  # without another look: the last one who reads leaves a -wal behind
     return 0

@@ -482,7 +482,7 @@ def open_inbox_reader(path: Path) -> Iterator[Inbox]:
     """Open an existing inbox for reading alone; raises StoreError when there is none, or reading it fails."""
     try:
         with closing(_reader(path)) as connection:
-            yield Inbox(connection)
+            yield Inbox(connection, place_of(path))
     except sqlite3.Error as error:
         raise StoreError(f"the inbox {path} cannot be read: {error}", "hyperhive doctor") from error
 

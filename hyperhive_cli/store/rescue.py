@@ -127,18 +127,28 @@ def _put_back_log(saved: Path, place: Place, busy_s: float) -> tuple[sqlite3.Con
 
     What another program has written into a -wal of its own since then is set aside, with the file that it belongs to.
     """
-    path, log = place.path, companion(place.path, "-wal")
+    path = place.path
     remark = f"the -wal or -shm of the inbox {path} was removed while in use: it is put back, and nothing is lost"
     if wal_bytes(path) and not place.has_log():
-        aside = database.stamped(path, "other")
-        os.link(path, aside)  # not moved: a file must be at the path if this is killed
-        log.rename(companion(aside, "-wal"))
+        aside = _set_aside(path)
         what = f"the -wal of the inbox {path} was replaced while in use: the inbox is put back as it was"
         remark = f"{what}, and what another program has written lies in {aside}"
     drop_companions(path)
     saved.replace(path)
     database.sync_folder(path.parent)
     return open_connection(path, busy_s), remark
+
+
+def _set_aside(path: Path) -> Path:
+    """Move a -wal away with a second name of its file, which is returned; the file stays, should this be killed."""
+    aside = database.stamped(path, "other")
+    os.link(path, aside)
+    try:
+        companion(path, "-wal").rename(companion(aside, "-wal"))
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+    return aside
 
 
 def _adopt(saved: Path, place: Place, busy_s: float, workspace: str | None) -> sqlite3.Connection:

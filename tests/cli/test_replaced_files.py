@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hyperhive_cli.store.place import holders
 from tests.conftest import FakeClaude, wait_until
 from tests.harness import ANSWER, TEXT, Hive, gated, of_kind
 from tests.impostors import IMPOSTORS
@@ -118,6 +119,22 @@ def test_a_log_that_is_removed_under_a_harness_loses_no_message(hive: Hive, fake
         notes = [event["text"] for event in of_kind(program.events(), "note")]
     assert sum("was removed while in use: it is put back, and nothing is lost" in note for note in notes) == 1
     assert [message["state"] for message in hive.messages("--all")] == ["done"] * 3
+
+
+@pytest.mark.parametrize("lost", ["", "-wal"])
+def test_one_who_waits_for_a_result_gets_it_from_the_inbox_that_was_put_back(
+    lost: str, hive: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script(gated(), TEXT)
+    with hive.run() as program, hive.start("send", "one", "--wait") as waiting:
+        fake_claude.wait_for("before go on")
+        wait_until(lambda: len(holders(hive.state_dir / INBOX)) > 1)  # it has opened what is taken away now
+        (hive.state_dir / f"{INBOX}{lost}").unlink()
+        program.wait_for(lambda event: event["kind"] == "note" and "nothing is lost" in event["text"])
+        fake_claude.touch("go on")
+        assert waiting.wait() == 0
+        assert "\n".join(waiting.stdout).startswith(ANSWER)
+        assert program.interrupt() == 130
 
 
 def test_a_folder_with_a_long_path_needs_nothing_where_others_may_write(hive: Hive, fake_claude: FakeClaude) -> None:

@@ -1,5 +1,6 @@
 """The inbox does not live in its -wal alone: what is lost with it, what is noticed, and what is refused."""
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -270,3 +271,26 @@ with open_inbox(Path({str(path)!r})) as inbox:
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
     assert inbox.check_place(adopt=True) is None
     assert bodies(path) == ["one", "two", "three"]
+
+
+def test_a_pipe_in_the_place_of_an_inbox_in_use_is_replaced(path: Path, inbox: Inbox) -> None:
+    put(inbox, "one")
+    path.unlink()
+    os.mkfifo(path)
+    assert "back in its place" in (inbox.check_place(adopt=False) or "")
+    assert bodies(path) == ["one"]
+
+
+def test_a_folder_in_the_place_of_a_log_is_said_once_and_holds_nothing_up(path: Path, inbox: Inbox) -> None:
+    care = Care(Bus(facts=inbox), inbox, [])
+    put(inbox, "one")
+    companion(path, "-shm").unlink()
+    companion(path, "-shm").mkdir()
+    assert "cannot be put back yet" in (inbox.check_place(adopt=True) or "")
+    for _ in range(3):
+        trio.run(care.copy_inbox)
+    put(inbox, "two")
+    companion(path, "-shm").rmdir()
+    trio.run(care.look)
+    assert bodies(path) == ["one", "two"]
+    assert list(path.parent.glob("*.other-*")) == list(path.parent.glob("*.replaced-*")) == []
