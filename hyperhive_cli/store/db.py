@@ -145,7 +145,7 @@ def refuse_hollow(db: sqlite3.Connection, path: Path) -> None:
     # In this order: another process may make the inbox between the two.
     if db.execute("PRAGMA page_count").fetchone()[0] and schema_version(db) == 0:
         raise StoreError(
-            f"{path} has no table of an agent: the {path.name}-wal that held them is gone, or it never was an inbox",
+            f"{path} has no tables of an inbox: the {path.name}-wal that held them is gone, or it never was one",
             f"put the -wal back or restore a backup; to start with an empty inbox, move {path} aside",
         )
 

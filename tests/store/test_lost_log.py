@@ -101,7 +101,7 @@ def test_a_database_without_our_tables_is_refused_and_left_as_it_is(path: Path, 
     before = path.read_bytes()
     for opening in (open_inbox(path), open_inbox_reader(path)):
         with (
-            pytest.raises(StoreError, match=r"has no table of an agent: the inbox.sqlite-wal that held them") as caught,
+            pytest.raises(StoreError, match=r"has no tables of an inbox: the inbox.sqlite-wal") as caught,
             opening,
         ):
             pass
