@@ -27,7 +27,7 @@ class Status(StrEnum):
     BAD_MODEL = "bad_model"
     STANDBY = "standby"  # another machine of the hive runs the agent
     FAILED = "failed"
-    CANNOT_WRITE = "cannot_write"  # the inbox: the disk is full, or another process locks it
+    INBOX_UNAVAILABLE = "inbox_unavailable"  # the disk is full, another process locks it, or the hive is away
     STOPPED = "stopped"  # no harness runs
     UNREACHABLE = "unreachable"  # one holds the lock and does not answer
 
@@ -55,10 +55,10 @@ STATUSES: Mapping[Status, StatusMeaning] = {
     Status.BAD_MODEL: StatusMeaning("bad model", Tone.FAILURE, "hyperhive model set NAME", needs_person=True),
     Status.STANDBY: StatusMeaning("standby", Tone.NEUTRAL),
     Status.FAILED: StatusMeaning("failed", Tone.FAILURE, "hyperhive resume", needs_person=True),
-    Status.CANNOT_WRITE: StatusMeaning(
-        "cannot write",
+    Status.INBOX_UNAVAILABLE: StatusMeaning(
+        "inbox unavailable",
         Tone.FAILURE,
-        "free disk space, or end what locks the inbox; it goes on by itself",
+        "mend the cause, such as a full disk; it goes on by itself",
         needs_person=True,
     ),
     Status.STOPPED: StatusMeaning("stopped", Tone.NEUTRAL, "hyperhive run"),
@@ -145,7 +145,7 @@ def status_of(standing: Standing) -> Shown:
     if standing.is_paused:
         return Shown(Status.PAUSED)
     if standing.write_trouble is not None:
-        return Shown(Status.CANNOT_WRITE, None, standing.write_trouble)
+        return Shown(Status.INBOX_UNAVAILABLE, None, standing.write_trouble)
     if wait is not None:
         return Shown(wait.status, _whole(wait.until_unix), wait.why, wait.model)
     if retry is not None:

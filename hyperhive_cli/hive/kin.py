@@ -11,7 +11,7 @@ from hyperhive_cli.status import Status
 
 STAGGER_S = 5.0  # in which the agents of an account go on, one after the other
 # What hides a wait and ends none of it: nothing is told of these.
-_HIDING = {Status.PAUSED, Status.NEEDS_LOGIN_IN_PROGRESS, Status.FAILED, Status.CANNOT_WRITE}
+_HIDING = {Status.PAUSED, Status.NEEDS_LOGIN_IN_PROGRESS, Status.FAILED, Status.INBOX_UNAVAILABLE}
 
 
 class Resting(Protocol):

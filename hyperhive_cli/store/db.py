@@ -21,9 +21,15 @@ WAL_LIMIT_BYTES = 16 * 1024 * 1024  # what a -wal is cut back to, and what it sh
 
 
 def open_database(
-    path: Path, migrations: Sequence[str], *, synchronous: str, busy_s: float, keep_old: bool = False
+    path: Path,
+    migrations: Sequence[str],
+    *,
+    synchronous: str,
+    busy_s: float,
+    keep_old: bool = False,
+    create: bool = True,
 ) -> sqlite3.Connection:
-    """Open (or create, mode 0600) a database in WAL mode and bring its schema up to date.
+    """Open (or `create`, mode 0600) a database in WAL mode and bring its schema up to date.
 
     With `keep_old`, a copy is left beside it before its schema changes, and a file that has lost what it held is not
     taken for a new one. Raises sqlite3.Error or OSError when it cannot be used, StoreError when it is newer than this
@@ -31,8 +37,9 @@ def open_database(
     """
     if keep_old:
         _refuse_lone_log(path)
-    _create(path)
-    db = connect(path, busy_s=busy_s)
+    if create:
+        _create(path)
+    db = connect(path, mode="rw", busy_s=busy_s)  # not `rwc`: it may be taken away at any moment
     try:
         version = _refuse_newer(db, path, migrations)  # before anything is written, the mode of the journal included
         db.execute(f"PRAGMA synchronous = {synchronous}")

@@ -23,7 +23,7 @@ from hyperhive_cli.store.keys import Content, Sent, check_key, sent_before
 from hyperhive_cli.store.place import Place, place_of
 from hyperhive_cli.store.planned import PlannedMessage, put_planned, withdraw
 from hyperhive_cli.store.queue import IN_ORDER, new_places, refuse_itself
-from hyperhive_cli.store.rescue import await_place, open_connection
+from hyperhive_cli.store.rescue import open_connection, open_in_place
 from hyperhive_cli.store.schema import ENDED, LISTED, in_states
 from hyperhive_cli.store.stats import TurnRecord
 from hyperhive_cli.store.uid import new_uid
@@ -469,8 +469,7 @@ class Inbox:
 @contextmanager
 def open_inbox(path: Path) -> Iterator[Inbox]:
     """Open (or create) the inbox for writing; raises StoreError, which says why sending is refused."""
-    await_place(path)
-    inbox = Inbox(open_connection(path, BUSY_S), place_of(path))
+    inbox = Inbox(open_in_place(path, BUSY_S), place_of(path))
     try:
         yield inbox
     finally:

@@ -27,19 +27,21 @@ from hyperhive_cli.store.place import (
 
 PLACE_WAIT_S = 10.0  # a harness that starts makes its inbox; one that lost it puts it back when it looks again
 PLACE_POLL_S = 0.02
+VANISHES = 10  # in a row, of an inbox that is there and gone again
+PUT_BACK_BUSY_S = 2.0  # senders wait for the file and open it at the same moment
 DAMAGED_HINT = "restore a backup, or move the file aside with its -wal and -shm and begin anew"
 NEEDED_BYTES = 64 * 1024  # a -shm is 32 KiB
 
 
-def open_connection(path: Path, busy_s: float) -> sqlite3.Connection:
-    """Open (or create) an inbox for writing; raises StoreError."""
+def open_connection(path: Path, busy_s: float, *, create: bool = True) -> sqlite3.Connection:
+    """Open (or `create`) an inbox for writing; raises StoreError."""
     if (found := unsound_file_system(path)) is not None:
         raise StoreError(
             f"the inbox {path} would lie on {found}, where SQLite's write-ahead log does not work",
             "hyperhive --state-dir DIR … with a folder on a disk of this machine",
         )
     try:
-        return _open(path, busy_s)
+        return _open(path, busy_s, create=create)
     except (sqlite3.Error, OSError) as error:
         hint = DAMAGED_HINT if database.is_damaged(error) else "check the folder's permissions and space"
         if isinstance(error, NotAFileError) or isinstance(error.__cause__, NotAFileError):
@@ -49,28 +51,45 @@ def open_connection(path: Path, busy_s: float) -> sqlite3.Connection:
         raise StoreError(f"the inbox {path} cannot be used: {error}", hint) from error
 
 
-def _open(path: Path, busy_s: float) -> sqlite3.Connection:
-    return database.open_database(path, schema.INBOX, synchronous="FULL", busy_s=busy_s, keep_old=True)
+def _open(path: Path, busy_s: float, *, create: bool = True) -> sqlite3.Connection:
+    return database.open_database(path, schema.INBOX, synchronous="FULL", busy_s=busy_s, keep_old=True, create=create)
 
 
-def await_place(path: Path) -> None:
+def open_in_place(path: Path, busy_s: float) -> sqlite3.Connection:
+    """Open an inbox once it is in its place, or create it if no harness has it; raises StoreError.
+
+    One that is taken away between the two is waited for again: a new file beside the -shm of the harness would damage
+    what that reads.
+    """
+    for _ in range(VANISHES):
+        is_there = await_place(path)
+        try:
+            return open_connection(path, busy_s, create=not is_there)
+        except StoreError:
+            if path.exists():
+                raise
+    return open_connection(path, busy_s, create=False)
+
+
+def await_place(path: Path) -> bool:
     """Leave a missing inbox, or one whose -wal or -shm is missing, to the harness that runs: it puts all of it back.
 
-    A new file made meanwhile would part the waiting messages into two. Raises StoreError when it does not
-    come back while this waits.
+    A new file made meanwhile would part the waiting messages into two. Returns True if there is an inbox; raises
+    StoreError when it does not come back while this waits.
     """
     deadline = time.monotonic() + PLACE_WAIT_S
     while (missing := _missing_file(path)) is not None:
         holder = lock_holder(path.with_name(LOCK_NAME))
         # Without a -wal it may as well be one that nobody has opened yet.
         if holder in {None, os.getpid()} or not (missing == path or is_open_in(holder or 0, path)):
-            return
+            return missing != path
         if time.monotonic() > deadline:
             raise StoreError(
                 f"the inbox {missing} is missing, and the harness that runs (pid {holder}) has not put it back yet",
                 "the same again in half a minute",
             )
         time.sleep(PLACE_POLL_S)
+    return True
 
 
 def _missing_file(path: Path) -> Path | None:
@@ -117,9 +136,17 @@ def _look_into(saved: Path) -> tuple[str | None, int]:
 def _put_back(saved: Path, place: Place, busy_s: float) -> sqlite3.Connection:
     # The names go first: who opened the new file beside the old -shm would read through that.
     place.drop_leftovers()
-    saved.replace(place.path)
-    database.sync_folder(place.path.parent)
-    return open_connection(place.path, busy_s)  # StoreError ends the harness, with all of it on the disk
+    return _move_in(saved, place.path, busy_s)
+
+
+def _move_in(saved: Path, path: Path, busy_s: float) -> sqlite3.Connection:
+    """Put a copy in its place, and open it."""
+    _open(saved, busy_s).close()  # it is in WAL mode then: to change that later takes a lock that senders may hold
+    saved.replace(path)
+    database.sync_folder(path.parent)
+    connection = open_connection(path, PUT_BACK_BUSY_S)  # StoreError ends the harness, with all of it on the disk
+    connection.execute(f"PRAGMA busy_timeout = {round(busy_s * 1000)}")
+    return connection
 
 
 def _put_back_log(saved: Path, place: Place, busy_s: float) -> tuple[sqlite3.Connection, str]:
@@ -134,9 +161,7 @@ def _put_back_log(saved: Path, place: Place, busy_s: float) -> tuple[sqlite3.Con
         what = f"the -wal of the inbox {path} was replaced while in use: the inbox is put back as it was"
         remark = f"{what}, and what another program has written lies in {aside}"
     drop_companions(path)
-    saved.replace(path)
-    database.sync_folder(path.parent)
-    return open_connection(path, busy_s), remark
+    return _move_in(saved, path, busy_s), remark
 
 
 def _set_aside(path: Path) -> Path:

@@ -138,7 +138,7 @@ def test_a_harness_starts_and_ends_without_its_hive(database: Database) -> None:
         a.url = "postgresql://nobody@127.0.0.1:1/x"
         with a.run("bee", "--message", "waits") as program:
             program.wait_for(lambda event: "cannot be reached" in event.get("text", ""))
-            program.wait_for_kind("status_changed", status="failed")
+            program.wait_for_kind("status_changed", status="inbox_unavailable")
             assert program.interrupt() == 130
         assert of_kind(program.events(), "turn_start") == []
         a.url = database.url

@@ -61,7 +61,7 @@ def test_t32_t40_the_end_of_a_turn_is_kept_until_it_can_be_written(trouble: Trou
         await trio.to_thread.run_sync(world.fake.wait_for, "at work")
         with trouble(world):
             world.fake.touch("go on")
-            await life.saw("status_changed", status="cannot_write")
+            await life.saw("status_changed", status="inbox_unavailable")
             await loop_goes_on()
             assert (world.get(first).state, len(world.fake.calls())) == ("leased", 1)
         await life.saw("turn_end", 2)
@@ -69,7 +69,7 @@ def test_t32_t40_the_end_of_a_turn_is_kept_until_it_can_be_written(trouble: Trou
     life = world.live(steer)
     assert life.outcomes() == ["ok", "ok"]
     assert [world.get(n).state for n in (first, second)] == ["done", "done"]
-    assert [event["status"] for event in life.events("status_changed")] == ["cannot_write", "online"]
+    assert [event["status"] for event in life.events("status_changed")] == ["inbox_unavailable", "online"]
     last_turn = world.inbox.last_turn(first)
     assert last_turn is not None
     assert last_turn["result_text"] == ANSWER["result"]
@@ -82,7 +82,7 @@ def test_t40_no_turn_begins_while_somebody_holds_the_lock(world: World) -> None:
 
     async def steer(life: Life) -> None:
         with locked(world):  # before the loop has taken its first step
-            await life.saw("status_changed", status="cannot_write")
+            await life.saw("status_changed", status="inbox_unavailable")
             await loop_goes_on()
             assert world.fake.calls() == []
         await life.saw("turn_end")
@@ -108,13 +108,13 @@ def test_an_inbox_that_cannot_be_read_is_read_again_before_a_turn_and_after_it(t
 
     async def steer(life: Life) -> None:
         with unreadable(world, table):  # before the loop has taken its first step
-            await life.saw("status_changed", status="cannot_write")
+            await life.saw("status_changed", status="inbox_unavailable")
             await loop_goes_on()
             assert world.fake.calls() == []
         await trio.to_thread.run_sync(world.fake.wait_for, "at work")
         with unreadable(world, table):
             world.fake.touch("go on")
-            await life.saw("status_changed", 2, status="cannot_write")
+            await life.saw("status_changed", 2, status="inbox_unavailable")
             await loop_goes_on()
         await life.saw("turn_end", 2)
 
@@ -132,7 +132,7 @@ def test_a_drain_that_cannot_read_whether_it_is_done_asks_again(world: World) ->
             async with trio.open_nursery() as nursery:
                 with unreadable(world, "messages"):
                     nursery.start_soon(life.loop.run)
-                    await life.saw("status_changed", status="cannot_write")
+                    await life.saw("status_changed", status="inbox_unavailable")
                     await loop_goes_on()
 
     trio.run(work)
@@ -169,7 +169,7 @@ def test_t32_a_harness_that_ends_gives_up_and_the_message_is_delivered_again(
             await trio.to_thread.run_sync(world.fake.wait_for, "at work")
             with full(world):
                 world.fake.touch("go on")
-                await life.saw("status_changed", status="cannot_write")
+                await life.saw("status_changed", status="inbox_unavailable")
                 life.loop.stop()
                 with trio.fail_after(LIMIT_S):
                     await trio.sleep_forever()
@@ -200,7 +200,7 @@ def test_a_new_session_that_was_asked_for_waits_for_the_inbox_too(world: World) 
     async def steer(life: Life) -> None:
         life.bus.request_new_session()
         with locked(world):
-            await life.saw("status_changed", status="cannot_write")
+            await life.saw("status_changed", status="inbox_unavailable")
         await life.saw("turn_end")
 
     assert world.live(steer).outcomes() == ["ok"]

@@ -52,7 +52,7 @@ export const STATUSES = new Map([
   ["bad_model", {"words": "bad model", "tone": "failure", "advice": "hyperhive model set NAME", "told_otherwise": false}],
   ["standby", {"words": "standby", "tone": "neutral", "advice": "", "told_otherwise": false}],
   ["failed", {"words": "failed", "tone": "failure", "advice": "hyperhive resume", "told_otherwise": false}],
-  ["cannot_write", {"words": "cannot write", "tone": "failure", "advice": "free disk space, or end what locks the inbox; it goes on by itself", "told_otherwise": false}],
+  ["inbox_unavailable", {"words": "inbox unavailable", "tone": "failure", "advice": "mend the cause, such as a full disk; it goes on by itself", "told_otherwise": false}],
   ["stopped", {"words": "stopped", "tone": "neutral", "advice": "hyperhive run", "told_otherwise": false}],
   ["unreachable", {"words": "unreachable", "tone": "failure", "advice": "hyperhive doctor", "told_otherwise": false}],
 ]);
