@@ -63,11 +63,16 @@ def open_in_place(path: Path, busy_s: float) -> sqlite3.Connection:
     """
     for _ in range(VANISHES):
         is_there = await_place(path)
+        before = place_of(path)
         try:
-            return open_connection(path, busy_s, create=not is_there)
+            connection = open_connection(path, busy_s, create=not is_there)
         except StoreError:
             if path.exists():
                 raise
+            continue
+        if before.log is None or place_of(path) == before:
+            return connection
+        connection.close()  # nothing was written yet
     return open_connection(path, busy_s, create=False)
 
 
@@ -108,6 +113,10 @@ def rescue(db: sqlite3.Connection, place: Place, busy_s: float) -> tuple[sqlite3
     saved = database.stamped(path, "replaced")
     database.copy_database(db, saved)
     try:
+        if place.can_be_put_back():
+            # Into WAL mode here: later that takes a lock that senders may hold, and what one of them writes between the
+            # removal of the old -wal and the coming of the new file would be replayed into that.
+            _open(saved, busy_s).close()
         if place.is_kept():
             connection, remark = _put_back_log(saved, place, busy_s)
         elif place.is_missing():
@@ -141,7 +150,6 @@ def _put_back(saved: Path, place: Place, busy_s: float) -> sqlite3.Connection:
 
 def _move_in(saved: Path, path: Path, busy_s: float) -> sqlite3.Connection:
     """Put a copy in its place, and open it."""
-    _open(saved, busy_s).close()  # it is in WAL mode then: to change that later takes a lock that senders may hold
     saved.replace(path)
     database.sync_folder(path.parent)
     connection = open_connection(path, PUT_BACK_BUSY_S)  # StoreError ends the harness, with all of it on the disk

@@ -21,7 +21,7 @@ from hyperhive_cli.store import rescue
 from hyperhive_cli.store.db import connect
 from hyperhive_cli.store.folder import hold_lock
 from hyperhive_cli.store.inbox import Inbox, open_inbox, open_inbox_reader
-from hyperhive_cli.store.log import copy_changes
+from hyperhive_cli.store.log import copy_changes, shrink_wal
 from hyperhive_cli.store.place import companion, wal_bytes, wal_state
 from tests.store.made_messages import put
 
@@ -294,3 +294,24 @@ def test_a_folder_in_the_place_of_a_log_is_said_once_and_holds_nothing_up(path: 
     trio.run(care.look)
     assert bodies(path) == ["one", "two"]
     assert list(path.parent.glob("*.other-*")) == list(path.parent.glob("*.replaced-*")) == []
+
+
+def test_one_who_found_an_inbox_makes_no_new_one_when_it_vanishes(path: Path, inbox: Inbox) -> None:
+    """A new file beside the -shm of the harness would damage what that reads: with four busy senders it lost it all."""
+    put(inbox, "one")
+    assert shrink_wal(path) == 0
+    path.unlink()
+    log, index = (companion(path, suffix).read_bytes() for suffix in ("-wal", "-shm"))
+    with pytest.raises(StoreError, match="unable to open database file"):
+        rescue.open_connection(path, 0.1, create=False)
+    assert not path.exists()
+    assert (companion(path, "-wal").read_bytes(), companion(path, "-shm").read_bytes()) == (log, index)
+    assert "nothing is lost" in (inbox.check_place(adopt=False) or "")
+    assert bodies(path) == ["one"]
+
+
+def test_an_inbox_is_put_back_in_wal_mode(path: Path, inbox: Inbox) -> None:
+    put(inbox, "one")
+    companion(path, "-wal").unlink()
+    assert "nothing is lost" in (inbox.check_place(adopt=False) or "")
+    assert path.read_bytes()[18:20] == b"\2\2"
