@@ -83,6 +83,7 @@ OPENING = ("open", "read_text", "read_bytes", "write_text", "write_bytes", "touc
 OTHERWISE = {
     "files": "the one way itself",
     "claude.guard": "/proc, /dev/null",
+    "claude.leftovers": "/proc",
     "claude.process": "/proc",
     "claude.program": "the program that is to be run",
     "cli.export": "the file that a person names for the output, which may well be a pipe",
@@ -92,6 +93,7 @@ OTHERWISE = {
     "demo.replay": "the package's recordings",
     "store.backup": "an archive in a new folder, and a tar in a file that is open",
     "store.db": "SQLite, behind a look at each of its files; a folder, to sync it",
+    "store.holder": "/proc",
     "store.place": "/proc",
 }
 
