@@ -66,6 +66,7 @@ STATUSES: Mapping[Status, StatusMeaning] = {
 }
 
 
+WITHOUT_ANSWER = (Status.STOPPED, Status.UNREACHABLE)  # what such an agent was last doing is not known to go on
 # claude's own line tells of a retry, and a note of a back-off: a row in the transcript would be the second.
 TOLD_OTHERWISE = {Status.RETRYING, Status.BACKING_OFF}
 

@@ -114,10 +114,10 @@ def _look_at_agent(paths: AgentPaths) -> list[Finding]:
         found = observed_status(paths, limit_s=ANSWER_LIMIT_S)
     except HyperhiveError as error:
         return [wrong("agent", error.message, error.hint or "hyperhive status")]
-    return [_judge_agent(found), *_judge_key(found)]
+    return [judge_agent(found), *_judge_key(found)]
 
 
-def _judge_agent(found: Mapping[str, Any]) -> Finding:
+def judge_agent(found: Mapping[str, Any]) -> Finding:
     """Say how the agent stands, in the words of `status`, and what of its inbox waits for a person."""
     meaning = status_meaning(found["status"])
     waiting = [f"{found[state]} {state}" for state in ("held", "dead") if found[state]]

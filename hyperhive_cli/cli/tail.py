@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,21 +12,26 @@ from hyperhive_cli.cli.invocation import (
     ask_harness,
     hive_option,
     is_plain,
-    now_ms,
     pass_invocation,
     say_if_new,
     stop_without_reader,
     warn_of_history,
 )
-from hyperhive_cli.cli.sinks import hold_stops, open_sink, stoppable
+from hyperhive_cli.cli.sinks import JsonSink, hold_stops, open_sink, stoppable
+from hyperhive_cli.cli.status import observed_status
 from hyperhive_cli.control.feed import AgentFeed
 from hyperhive_cli.events import KINDS, BusEvent
+from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.sieve import Sieve, earlier
-from hyperhive_cli.store.report import stored_status
+from hyperhive_cli.status import Status
+from hyperhive_cli.store.report import with_holder
+
+if TYPE_CHECKING:
+    from hyperhive_cli.render.console import Console
 
 TICK_S = 1.0
+ASK_AGAIN_TICKS = 3  # of silence: a harness that is stopped or hung says nothing of it
 BATCH = 200
-STOPPED = {"status": "harness not running", "state": None, "since_unix": None}
 
 
 @click.command()
@@ -88,7 +93,7 @@ def _show_agent(
     warn_of_history(paths)
     is_terminal = sys.stdout.isatty() and not as_json and not is_plain()
     feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S)
-    snapshot = stored_status(paths, now_ms=now_ms()) | dict(ask_harness(paths, "status") or STOPPED)
+    snapshot = observed_status(paths)
     is_empty = True
     if is_followed:
         hold_stops()
@@ -99,20 +104,34 @@ def _show_agent(
         if is_empty and not is_followed and not as_json:
             click.echo("no such events", err=True)
             say_if_new(paths)
-        if not is_followed or sieve.over:
+        if is_followed and not sieve.over:
+            _follow(paths, feed, sieve, sink, asks=is_terminal)
+
+
+def _follow(paths: AgentPaths, feed: AgentFeed, sieve: Sieve, sink: "JsonSink | Console", *, asks: bool) -> None:
+    """Show what comes; with `asks` the harness is asked how the agent stands whenever it has been silent."""
+    shown: Mapping[str, Any] | None = {}
+    silent = 0
+    for event in stoppable(feed.follow(), sink):
+        silent = silent + 1 if event is None else 0
+        if feed.snapshot is not shown:
+            shown = feed.snapshot
+            sink.update(**(shown or _without_answer(paths)))
+        elif asks and silent and silent % ASK_AGAIN_TICKS == 0:
+            sink.update(**(ask_harness(paths, "status") or _without_answer(paths)))
+        if event is None:
+            stop_without_reader()
+            sink.tick()
+        elif sieve.shows(event):
+            sink.show([event])
+        if sieve.over:
             return
-        shown: Mapping[str, Any] | None = {}
-        for event in stoppable(feed.follow(), sink):
-            if feed.snapshot is not shown:
-                shown = feed.snapshot
-                sink.update(**(STOPPED if shown is None else shown))
-            if event is None:
-                stop_without_reader()
-                sink.tick()
-            elif sieve.shows(event):
-                sink.show([event])
-            if sieve.over:
-                return
+
+
+def _without_answer(paths: AgentPaths) -> dict[str, Any]:
+    """Return what is known of an agent whose harness has gone away or does not answer; no moment is awaited."""
+    found = with_holder({"status": Status.STOPPED}, paths.lock_file)
+    return {"status": found["status"], "waits_until": 0}
 
 
 def _batches(events: Iterable[BusEvent]) -> Iterator[list[BusEvent]]:

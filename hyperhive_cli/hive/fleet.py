@@ -11,6 +11,7 @@ from hyperhive_cli.hive.address import pattern_to_like
 from hyperhive_cli.hive.report import read_report
 from hyperhive_cli.hive.schema import CHANNEL, MACHINES, OPERATORS
 from hyperhive_cli.hive.tenancy import NOW_MS, TURN_COLUMNS
+from hyperhive_cli.status import Status
 from hyperhive_cli.store.ended import ENDED_COLUMNS, row_to_turn
 from hyperhive_cli.store.events import PAGE_BYTES
 from hyperhive_cli.store.report import empty_status
@@ -51,7 +52,8 @@ def _row_to_status(row: Sequence[Any]) -> dict[str, Any]:
     found = empty_status(name) | read_report(body)
     ts, event_age_ms, kind = last
     event = {"seq": seq, "ts": ts, "kind": kind, "age_s": round(max(0, event_age_ms or 0) / 1000, 1)} if ts else None
-    idle = {} if is_live else {"pid": None, "state": "idle", "waits_until": None, "prewarmed": None}
+    nothing = dict.fromkeys(("pid", "waits_until", "why", "activity", "prewarmed"))
+    idle = {} if is_live else {**nothing, "status": Status.STOPPED, "state": "idle"}
     return {
         **found,
         **idle,

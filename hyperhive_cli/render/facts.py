@@ -9,6 +9,7 @@ from hyperhive_cli.events import BusEvent, LiveEvent, StatusChanged, Stream
 from hyperhive_cli.render.activity import Activity
 from hyperhive_cli.render.standing import activity_words, status_words
 from hyperhive_cli.render.text import clock, count, number, one_line, text_of, tokens
+from hyperhive_cli.status import WITHOUT_ANSWER
 from hyperhive_cli.usage import context_of
 
 KNOWN = (
@@ -92,6 +93,8 @@ def _model(facts: Facts, limit: int) -> Text:
 
 
 def _state(facts: Facts, now: float) -> Text:
+    if facts.fields["status"] in WITHOUT_ANSWER:
+        return Text()
     state = one_line(text_of(facts.fields["state"]), 16)
     since = facts.elapsed_s(now)
     doing = activity_words(facts.activity.to_dict(), now) if state not in {"", "idle", "compacting"} else ""

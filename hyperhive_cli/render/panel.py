@@ -15,7 +15,7 @@ from hyperhive_cli.render.figures import money, percent
 from hyperhive_cli.render.limits import limit_style, limit_words, open_limits
 from hyperhive_cli.render.standing import activity_parts, activity_words, status_advice, status_words
 from hyperhive_cli.render.table import cells, cut, table
-from hyperhive_cli.status import Status
+from hyperhive_cli.status import WITHOUT_ANSWER, Status
 
 Span = tuple[str, str]
 Row = tuple[str, list[Span]]
@@ -30,7 +30,7 @@ def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False)
     """Give `status --json` as rows; `now` is Unix seconds. Plain ones say in words what a drawing would."""
     hive = found.get("hive")
     where = f" on {hive['machine']}" if hive else ""
-    running = f"running{where}, pid {found['pid']}" if found["running"] else "not running (hyperhive run)"
+    running = f"running{where}, pid {found['pid']}" if found["running"] else "not running"
     if found["status"] == Status.UNREACHABLE:
         running = f"does not answer; its lock is held by process {found['pid'] or 'unknown'}"
     rows: list[Row] = [
@@ -38,7 +38,8 @@ def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False)
         ("harness", [(running, "fine" if found["running"] and found["status"] != Status.UNREACHABLE else "quiet")]),
         *(("problem", [(f"{problem} (hyperhive doctor)", "bad")]) for problem in found["problems"]),
         *([("history", [(found["replaced"], "warn")])] if found.get("replaced") else []),
-        *_present(found, now),
+        ("status", [status_span(found, now)]),
+        *_turn(found, now),
         ("model", [(found["model"], "")]),
         ("session", [(found["session_id"] or "none yet", "")]),
         ("context", _context(found, plain=plain)),
@@ -69,11 +70,9 @@ def _lease(hive: Mapping[str, Any] | None) -> list[Row]:
     return [("lease", [(f"{holds}, epoch {hive['epoch']}{wanted}", "quiet")])]
 
 
-def _present(found: Mapping[str, Any], now: float) -> list[Row]:
-    """Give the rows of what happens now; none of an agent that is stopped."""
-    if not found["running"]:
-        return []
-    return [("status", [status_span(found, now)]), ("turn", [(_turn_state(found, now), "")])]
+def _turn(found: Mapping[str, Any], now: float) -> list[Row]:
+    """Return the row of the turn that runs; none for an agent that does not say what it is doing."""
+    return [] if found["status"] in WITHOUT_ANSWER else [("turn", [(_turn_state(found, now), "")])]
 
 
 def fit(row: Row, name_cells: int, width: int) -> list[Span]:
@@ -93,9 +92,9 @@ def fit(row: Row, name_cells: int, width: int) -> list[Span]:
 def status_span(found: Mapping[str, Any], now: float) -> Span:
     """Say the agent's status, why, until when, and what a person can do."""
     login, until = found["login"], found["waits_until"]
-    if login is not None and not login["finished"]:
-        return f"login in progress: {login['url'] or 'claude has named no page yet'}", "warn"
     (words, style), advice = standing_span(found, now), status_advice(found["status"])
+    if found["status"] == Status.NEEDS_LOGIN_IN_PROGRESS and login is not None:
+        return f"{words}: {login['url'] or 'claude has named no page yet'}", style
     if advice:
         words += f", or {advice}" if until else f" ({advice})"
     return words, style
@@ -316,19 +315,18 @@ def _with_held_only_if_any(heads: list[str], rows: list[list[str]]) -> tuple[lis
 
 def _harness(one: Mapping[str, Any]) -> str:
     if not one["running"]:
-        return "stopped"
+        return "-"
     hive = one.get("hive")
     return hive["machine"] if hive else f"pid {one['pid'] or '?'}"
 
 
 def _status_cell(one: Mapping[str, Any], left: str) -> str:
-    if one["problems"]:
-        return "damaged"
-    return f"{status_words(one['status'])[0]}{left}" if one["running"] else "-"
+    damaged = ", damaged" if one["problems"] else ""
+    return f"{status_words(one['status'])[0]}{left}{damaged}"
 
 
 def _turn_cell(one: Mapping[str, Any], lasts: str, now: float | None) -> str:
-    if not one["running"]:
+    if one["status"] in WITHOUT_ANSWER:
         return "-"
     doing = "" if now is None else activity_words(one.get("activity"), now)
     return doing or f"{one['state']}{lasts}"
@@ -386,7 +384,7 @@ def _hive_row(one: Mapping[str, Any]) -> list[str]:
         f"{hive['machine'] or '-'}{wanted}",
         f"{hive['lease_s']:.0f} s" if hive["lease_s"] is not None else "free",
         str(hive["epoch"]),
-        (one["status"] or "-") if one["running"] else "-",
+        status_words(one["status"])[0],
         str(one["unread"]),
         str(hive["leased"]),
         str(one["held"]),

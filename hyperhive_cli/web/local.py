@@ -31,6 +31,7 @@ POLL_S = 0.25  # while no harness runs
 MANY_READERS = 10
 LINGER_S = 0.001
 LINGER_BYTES = 64 * 1024
+ASK_AGAIN_S = 3.0  # a harness that is stopped or hung says nothing of it
 
 
 class LocalAgent:
@@ -156,6 +157,11 @@ class HarnessChannel(Channel):
 
     async def follow(self) -> None:
         """Follow the harness, and the file while there is none."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._watch_answers)
+            await self._follow_harness()
+
+    async def _follow_harness(self) -> None:
         await self._go_to_end()
         while True:
             await self._live()
@@ -190,6 +196,23 @@ class HarnessChannel(Channel):
                     more = await lines.more()
         except (GoneError, HyperhiveError, TimeoutError):
             return
+
+    async def _watch_answers(self) -> None:
+        """Tell the readers when a harness that is followed no longer answers, and when it does again."""
+        answered = True
+        while True:
+            await anyio.sleep(ASK_AGAIN_S)
+            if not self._was_live:
+                answered = True
+                continue
+            answers = True
+            try:
+                await call(self.paths.socket, "status", {}, ANSWER_LIMIT_S)
+            except (GoneError, HyperhiveError):
+                answers = False
+            if answers is not answered and self._was_live:
+                answered = answers
+                self.ring.extend([named_frame("state", await self.state())])
 
     async def _catch_up(self) -> None:
         """Take what the history holds behind the newest event: what the socket did not give before it closed."""

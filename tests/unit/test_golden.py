@@ -186,7 +186,14 @@ def test_golden_status_of_a_running_agent(name: str, bee: Path) -> None:
 
 
 def test_golden_table_of_agents(bee: Path) -> None:
-    stopped = live(bee) | {"agent": "wasp", "running": False, "last_outcomes": [], "last_event": None, "today": None}
+    stopped = live(bee) | {
+        "agent": "wasp",
+        "running": False,
+        "status": "stopped",
+        "last_outcomes": [],
+        "last_event": None,
+        "today": None,
+    }
     found = [live(bee), waiting(bee) | {"agent": "a-hive-with-a-long-name"}, stopped]
 
     def show(file: Output, width: int) -> None:

@@ -78,7 +78,11 @@ def test_a_wait_says_until_when_and_how_long() -> None:
         ({"status": "failed"}, "failed (hyperhive resume)"),
         ({"status": "failed", "why": "the disk is\n full"}, "failed: the disk is full (hyperhive resume)"),
         ({"status": "needs_login_idle"}, "needs login (hyperhive login)"),
-        ({"login": {"finished": False, "url": "https://x"}}, "login in progress: https://x"),
+        (
+            {"status": "needs_login_in_progress", "login": {"finished": False, "url": "https://x"}},
+            "login in progress: https://x",
+        ),
+        ({"status": "standby", "login": {"finished": False, "url": "https://x"}}, "standby"),
         ({"status": "over_budget", "waits_until": None}, "over budget (hyperhive budget raise)"),
         ({"status": None}, "unknown"),
     ],
@@ -88,9 +92,9 @@ def test_what_needs_a_person_is_said_with_what_to_do(fields: dict[str, Any], wor
 
 
 def test_an_agent_that_is_stopped_has_no_present() -> None:
-    names = [name for name, _ in status_to_rows(FOUND | {"running": False, "status": "failed"}, NOW)]
-    assert names[:3] == ["agent", "harness", "model"]
-    assert words_of(FOUND | {"running": False}, "harness") == "not running (hyperhive run)"
+    found = FOUND | {"running": False, "status": "stopped"}
+    assert [name for name, _ in status_to_rows(found, NOW)][:4] == ["agent", "harness", "status", "model"]
+    assert (words_of(found, "harness"), words_of(found, "status")) == ("not running", "stopped (hyperhive run)")
 
 
 def test_a_spent_day_says_until_when_and_how_to_go_on() -> None:

@@ -138,9 +138,10 @@ export function aliveBadge(facts, phase, now) {
     return { words: facts ? "reconnecting" : "connecting", tone: "quiet", countdown: "", hint: "" };
   }
   if (!facts.running) {
+    const [words, tone] = statusWords("stopped");
     return {
-      words: "stopped",
-      tone: "quiet",
+      words,
+      tone,
       countdown: "",
       hint: facts.hive ? "No machine runs it." : "No harness runs: what is shown is from the agent's files.",
     };
@@ -158,7 +159,8 @@ export function aliveBadge(facts, phase, now) {
  * @param {number} now Unix s
  */
 export function turnState(facts, now) {
-  const state = facts?.running ? string(facts.state) || "idle" : "";
+  const isKnown = facts?.running && facts.status !== "unreachable";
+  const state = isKnown ? string(facts.state) || "idle" : "";
   const doing = activityWords(state && state !== "idle" ? facts?.activity : null, now);
   if (doing.words) return { state, doing: doing.words, elapsed: doing.elapsed };
   const since = number(facts?.since_unix);

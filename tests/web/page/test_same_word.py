@@ -1,0 +1,279 @@
+"""One situation, one word: whoever asks how an agent stands is told the same, wherever it is shown."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.text import Text
+
+from hyperhive_cli.bus import Bus
+from hyperhive_cli.cli.doctor import judge_agent
+from hyperhive_cli.diagnosis import Level
+from hyperhive_cli.events import BusEvent
+from hyperhive_cli.hive.report import read_report
+from hyperhive_cli.render.endings import STYLES
+from hyperhive_cli.render.facts import Facts, bottom_line
+from hyperhive_cli.render.panel import agents_to_lines, hive_to_lines, status_to_rows
+from hyperhive_cli.settings import AgentPaths, paths_by_name
+from hyperhive_cli.status import STATUSES, Retrying, Standing, Status, Wait, status_of
+from hyperhive_cli.store.inbox import Inbox, open_inbox
+from hyperhive_cli.store.report import stored_status, with_holder, with_live
+from hyperhive_cli.web.api import capabilities
+from tests.unit.made_events import NOW
+from tests.web.page.test_modules import ask_node, needs_node
+
+SOON = NOW + 600
+DOT = "● "
+WHY = "the disk is full"
+LIMITED = Wait(Status.RATE_LIMITED, SOON, "a limit of five hours", "opus")
+RETRIES = Retrying(2, 10, "overloaded", NOW + 5)
+WAITS_OUT = Retrying(1, 10, "rate_limit", SOON, is_limit=True)
+LONG_INBOX = {"unread": 1234, "held": 3, "dead": 17}
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What every owner knows of an agent, and what is seen of it; `expected` are the words for it."""
+
+    name: str
+    expected: str
+    standing: Standing = field(default_factory=Standing)
+    inbox: Mapping[str, int] = field(default_factory=dict)
+    holder: int | None = None  # of the lock, where no harness answers
+    answers: bool = True
+    turn: str = "idle"
+    login: Mapping[str, Any] | None = None
+    problems: tuple[str, ...] = ()
+
+
+def waiting(status: Status, until: float | None = SOON, why: str | None = WHY) -> Standing:
+    return Standing(wait=Wait(status, until, why))
+
+
+PAGE = {"url": "https://claude.ai/oauth/authorize?x", "output": "", "finished": False, "ok": None, "error": None}
+PAUSED = Standing(is_paused=True)
+SITUATIONS = [
+    Situation("nothing is in the way", "online"),
+    Situation("a turn runs", "online", turn="thinking"),
+    Situation("much waits", "online", inbox=LONG_INBOX),
+    Situation("an operator paused it", "paused", PAUSED),
+    Situation("paused, and much waits", "paused", PAUSED, LONG_INBOX),
+    Situation("paused in a turn", "paused", PAUSED, turn="thinking"),
+    Situation("paused in a wait", "paused", Standing(is_paused=True, wait=LIMITED), LONG_INBOX),
+    Situation("claude tries again", "retrying", Standing(retry=RETRIES), turn="thinking"),
+    Situation("claude tries again without a moment", "retrying", Standing(retry=Retrying(0, 0, "overloaded"))),
+    Situation("claude waits for a limit", "rate limited", Standing(retry=WAITS_OUT), turn="thinking"),
+    Situation("a back-off", "backing off", waiting(Status.BACKING_OFF)),
+    Situation("a limit", "rate limited", Standing(wait=LIMITED), LONG_INBOX),
+    Situation("a limit without a moment", "rate limited", waiting(Status.RATE_LIMITED, None)),
+    Situation("a limit that is over by now", "rate limited", waiting(Status.RATE_LIMITED, NOW - 60)),
+    Situation("the day is spent", "over budget", waiting(Status.OVER_BUDGET)),
+    Situation("nobody is logged in", "needs login", waiting(Status.NEEDS_LOGIN_IDLE, None)),
+    Situation("nobody is logged in, and a login has failed", "needs login", waiting(Status.NEEDS_LOGIN_IDLE, None),
+              login={**PAGE, "finished": True, "ok": False}),
+    Situation("somebody logs in", "login in progress", Standing(is_logging_in=True), login=PAGE),
+    Situation("somebody logs in, no page yet", "login in progress", Standing(is_logging_in=True, wait=LIMITED),
+              login={**PAGE, "url": None}),
+    Situation("a login on a stand-by", "standby", Standing(is_standby=True, is_logging_in=True), login=PAGE),
+    Situation("another agent met a limit", "waits for account", waiting(Status.WAITS_FOR_ACCOUNT)),
+    Situation("the model is not known", "bad model", waiting(Status.BAD_MODEL, None)),
+    Situation("another machine has it", "standby", Standing(is_standby=True), LONG_INBOX),
+    Situation("another machine has it, paused", "standby", Standing(is_standby=True, is_paused=True)),
+    Situation("a write fails", "failed", Standing(write_trouble=WHY), LONG_INBOX),
+    Situation("a write fails in a wait", "failed", Standing(write_trouble=WHY, wait=LIMITED)),
+    Situation("it was given up", "failed", waiting(Status.FAILED, None)),
+    Situation("no harness", "stopped", answers=False),
+    Situation("no harness, and much waits", "stopped", inbox=LONG_INBOX, answers=False),
+    Situation("no harness, and it was paused", "stopped", PAUSED, LONG_INBOX, answers=False),
+    Situation("a harness that does not answer", "unreachable", holder=4711, answers=False),
+    Situation("one that was paused does not answer", "unreachable", PAUSED, LONG_INBOX, holder=4711, answers=False),
+    Situation("nobody knows who holds the lock", "unreachable", holder=0, answers=False),
+    Situation("a damaged history", "paused", PAUSED, problems=("the history cannot be read",)),
+    Situation("a damaged history, stopped", "stopped", answers=False, problems=("the history cannot be read",)),
+]  # fmt: skip
+
+
+def all_situations() -> Iterator[Situation]:
+    """Give every combination of what the owners may know at the same time."""
+    waits = [None, *(Wait(status, SOON, WHY) for status in Status if status is not Status.ONLINE)]
+    yes_or_no = (False, True)
+    for values in product(yes_or_no, yes_or_no, yes_or_no, (None, WHY), waits, (None, RETRIES, WAITS_OUT)):
+        standing = Standing(*values)
+        words = STATUSES[status_of(standing).status].words
+        yield Situation(str(standing), words, standing, login=PAGE if standing.is_logging_in else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A situation as the views are given it: the fields of `status --json` before and in it, and the events between."""
+
+    before: dict[str, Any]
+    events: list[BusEvent]
+    after: dict[str, Any]
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Iterator[AgentPaths]:
+    folder = tmp_path / "bee"
+    folder.mkdir(mode=0o700)
+    found = paths_by_name("bee", folder, {})
+    with open_inbox(found.inbox_db) as inbox:
+        inbox.put_facts(workspace=str(tmp_path))
+        yield found
+
+
+def seen(situation: Situation, paths: AgentPaths, inbox: Inbox) -> Seen:
+    """Let a bus know what the owners know, and the files say what the harness would have written."""
+    inbox.put_facts(paused="1" if situation.standing.is_paused else "")
+    stored = (
+        stored_status(paths, now_ms=int(NOW * 1000)) | dict(situation.inbox) | {"problems": list(situation.problems)}
+    )
+    bus = Bus(now=lambda: NOW)
+    told = bus.subscribe()
+
+    def live() -> dict[str, Any]:
+        """Return what `agent.control` adds to what the bus holds."""
+        return {
+            **bus.snapshot(),
+            "running": True,
+            "pid": 4711,
+            "state": situation.turn,
+            "login": situation.login,
+            "paused": situation.standing.is_paused,
+        }
+
+    before = with_live(stored, live())
+    bus.know(**{name: getattr(situation.standing, name) for name in Standing.__dataclass_fields__})
+    after = with_live(stored, live()) if situation.answers else with_holder(stored, situation.holder)
+    for found in (before, after):
+        found |= {"capabilities": capabilities(found, answers=situation.answers)}
+    return Seen(before, told.take()[1] if situation.answers else [], after)
+
+
+def tone_of(style: str) -> str:
+    return next(tone for tone, one in STYLES.items() if one == style)
+
+
+Shown = list[tuple[str, str | None]]  # the words, and their tone where the view has one
+View = Callable[[list[Seen]], list[Shown]]
+
+
+def by_status(found: list[Seen]) -> list[Shown]:
+    """Return what `hyperhive status` prints."""
+    shown: list[Shown] = []
+    for one in found:
+        rows = dict(status_to_rows(one.after, NOW))
+        [(words, style)] = rows["status"]
+        shown.append([(words, tone_of(style))])
+    return shown
+
+
+def cell(lines: list[str], head: str) -> str:
+    """Return what stands below a head in the first row of a table."""
+    heads, row = (re.split(" {2,}", line) for line in lines[:2])
+    return dict(zip(heads, row, strict=True))[head]
+
+
+def by_agents(found: list[Seen]) -> list[Shown]:
+    """Return what `hyperhive agents` prints, and `hyperhive hive status` of the same agent."""
+    hive = {"machine": "m", "lease_s": 5.0, "epoch": 1, "wanted": None, "leased": 0, "report_age_s": 1.0}
+    shown: list[Shown] = []
+    for one in found:
+        told = one.after | {"hive": hive}
+        tables = agents_to_lines([one.after], NOW, 250), hive_to_lines([told], [], 250)
+        shown.append([(cell(table, "status"), None) for table in tables])
+    return shown
+
+
+def by_console(found: list[Seen]) -> list[Shown]:
+    """Return the bottom line, wide and narrow, of a `tail` that begins now, and of one that has followed the events."""
+    shown: list[Shown] = []
+    for one in found:
+        begun, followed = Facts(one.after), Facts(one.before if one.events else one.after)
+        for record in one.events:
+            followed.observe(record)
+        lines = [bottom_line(facts, NOW, width) for facts in (begun, followed) for width in (40, 200)]
+        shown.append([(line.plain.partition(DOT)[2], tone_of(dot_style(line))) for line in lines])
+    return shown
+
+
+def dot_style(line: Text) -> str:
+    return next(str(span.style) for span in line.spans if line.plain[span.start : span.end] == DOT)
+
+
+def by_page(found: list[Seen]) -> list[Shown]:
+    """Return the badge of the page that is opened now, and of one that has followed the events."""
+    given = [
+        {
+            "before": one.before if one.events else one.after,
+            "events": [{"kind": record.event.kind, **record.event.to_fields()} for record in one.events],
+            "after": one.after,
+        }
+        for one in found
+    ]
+    told = ask_node("same_status.mjs", {"situations": given, "now": NOW})
+    return [[(words, tone_of(tone)) for words, tone in badges] for badges in told]
+
+
+def by_doctor(found: list[Seen]) -> list[Shown]:
+    """Return the first line of `hyperhive doctor`."""
+    shown: list[Shown] = []
+    for one in found:
+        finding = judge_agent(one.after)
+        needs_person = STATUSES[one.after["status"]].needs_person
+        assert (finding.level is Level.WARNING) >= needs_person
+        shown.append([(finding.finding, None)])
+    return shown
+
+
+VIEWS: dict[str, View] = {
+    "status": by_status, "agents": by_agents, "console": by_console, "page": by_page, "doctor": by_doctor,
+}  # fmt: skip
+ALL_WORDS = {meaning.words for meaning in STATUSES.values()}
+every_view = pytest.mark.parametrize(
+    "view", [pytest.param(name, marks=[needs_node] * (name == "page")) for name in VIEWS]
+)
+
+
+def check(view: str, situations: list[Situation], paths: AgentPaths) -> None:
+    with open_inbox(paths.inbox_db) as inbox:
+        found = [seen(situation, paths, inbox) for situation in situations]
+    for situation, one, shown in zip(situations, found, VIEWS[view](found), strict=True):
+        meaning = next(meaning for meaning in STATUSES.values() if meaning.words == situation.expected)
+        assert STATUSES[Status(one.after["status"])] is meaning, situation.name
+        for words, tone in shown:
+            assert first_words(words) == situation.expected, (view, situation.name, words)
+            assert tone in {None, meaning.tone}, (view, situation.name, words)
+
+
+def first_words(shown: str) -> str | None:
+    """Return the status with which a text begins: the longest that fits, ended by what no word goes on with."""
+    fitting = [words for words in ALL_WORDS if shown == words or shown.startswith(tuple(words + end for end in " ,:"))]
+    return max(fitting, key=len, default=None)
+
+
+@every_view
+def test_every_view_says_the_same_word_for_a_situation(view: str, paths: AgentPaths) -> None:
+    check(view, SITUATIONS, paths)
+
+
+@every_view
+def test_it_does_so_whatever_the_owners_know_at_the_same_time(view: str, paths: AgentPaths) -> None:
+    check(view, list(all_situations()), paths)
+
+
+def test_the_table_has_every_status_and_a_long_inbox_beside_most() -> None:
+    assert {situation.expected for situation in SITUATIONS} == ALL_WORDS
+    assert len({situation.expected for situation in SITUATIONS if situation.inbox}) >= 6
+
+
+def test_what_a_machine_reports_to_a_hive_has_the_same_word(paths: AgentPaths) -> None:
+    with open_inbox(paths.inbox_db) as inbox:
+        for situation in SITUATIONS:
+            one = seen(replace(situation, answers=True), paths, inbox)
+            assert read_report(json.dumps(one.after))["status"] == one.after["status"]
