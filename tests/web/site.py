@@ -203,10 +203,12 @@ def open_site(
     words: Sequence[str],
     environment: Mapping[str, str],
     folder: Path,
+    constants: Mapping[str, float] | None = None,
     **how: Any,  # noqa: ANN401
 ) -> Iterator[Site]:
     """Start `hyperhive … web --json` and wait for its address; at the end it is interrupted and must leave with 130."""
-    process = forkserver.fork(words, folder, environment, {"web.local.POLL_S": 0.02})  # while no harness runs
+    found = {"web.local.POLL_S": 0.02, **(constants or {})}  # the first: while no harness runs
+    process = forkserver.fork(words, folder, environment, found)
     program = Program(process)
     try:
         announced = program.wait_for(lambda found: "url" in found)

@@ -16,7 +16,7 @@ from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.web.app import MOST_STREAMS
 from tests.conftest import wait_until
 from tests.forkserver import Forkserver
-from tests.harness import LIMIT_S
+from tests.harness import LIMIT_S, Hive
 from tests.web.site import Site, Stream, open_site, plain_environment, telling, web_words
 
 EVENTS = "hyperhive-events.sqlite"
@@ -49,6 +49,22 @@ def test_the_snapshot_comes_first_and_then_what_happens(site: Site, state_dir: P
         harness.note("6")
         told = stream.next()
         assert (told.id, told.event, told.data["text"]) == (6, "message", "6")
+
+
+def test_a_harness_that_does_not_answer_is_told_of_though_it_sends_nothing(
+    hive: Hive, forkserver: Forkserver, tmp_path: Path
+) -> None:
+    constants = {"web.local.ASK_AGAIN_S": 0.1, "web.local.ANSWER_LIMIT_S": 0.3}
+    words, environment = web_words(hive.state_dir), plain_environment(tmp_path)
+    with (
+        hive.run() as harness,
+        open_site(forkserver, words, environment, tmp_path, constants) as site,
+        site.stream() as stream,
+    ):
+        assert stream.named("snapshot").data["status"] == "online"
+        for signum, status in ((signal.SIGSTOP, "unreachable"), (signal.SIGCONT, "online")):
+            harness.send(signum)
+            assert stream.named("state").data["status"] == status
 
 
 def test_a_client_that_says_where_it_stands_is_given_what_follows(site: Site, state_dir: Path) -> None:

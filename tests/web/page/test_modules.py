@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 import re
-import shutil
 import subprocess
 from dataclasses import asdict
 from pathlib import Path
@@ -25,13 +23,11 @@ from tests.unit.made_events import NOW
 from tests.unit.made_limits import LIMITS
 from tests.unit.served_blocks import SERVED
 from tests.unit.spoken_lines import CASES, odd_lines
+from tests.web.page.node import NODE, ask_node, needs_node
 
 HERE = Path(__file__).resolve().parent
 STATIC = Path(hyperhive_cli.__file__).parent / "web" / "static"
 MOST_LINES = 300
-NODE = shutil.which("node")
-NO_NODE = "THE PAGE'S MODULES ARE NOT TESTED: no node here (`apt-get install nodejs`; 20 or newer)"
-needs_node = pytest.mark.skipif(NODE is None, reason=NO_NODE)
 
 VALUES: list[Any] = [
     None, True, False, 0, 1, -1, 7, 59, 60, 3599, 3600, 86_399, 86_400, 999, 1000, 1023, 1024, 99_949, 99_950, 999_499,
@@ -67,16 +63,6 @@ def recorded_calls() -> list[tuple[str, Any]]:
     contents = [line["message"]["content"] for line in lines if line["type"] == "assistant"]
     blocks = [block for content in contents for block in content]
     return [(block["name"], block["input"]) for block in blocks if block["type"] == "tool_use"]
-
-
-def ask_node(program: str, given: object) -> Any:  # noqa: ANN401 - JSON
-    """Run one of the programs beside this file and return what it makes of a value. Its time zone is UTC."""
-    command = [str(NODE), str(HERE / program)]
-    environment = {**os.environ, "TZ": "UTC"}
-    done = subprocess.run(
-        command, input=json.dumps(given), env=environment, capture_output=True, text=True, timeout=60, check=True
-    )
-    return json.loads(done.stdout)
 
 
 def remarks_of(end: TurnEnd) -> list[str]:

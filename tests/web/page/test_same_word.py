@@ -25,7 +25,7 @@ from hyperhive_cli.store.inbox import Inbox, open_inbox
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
 from hyperhive_cli.web.api import capabilities
 from tests.unit.made_events import NOW
-from tests.web.page.test_modules import ask_node, needs_node
+from tests.web.page.node import ask_node, needs_node
 
 SOON = NOW + 600
 DOT = "● "
@@ -262,6 +262,7 @@ def test_every_view_says_the_same_word_for_a_situation(view: str, paths: AgentPa
     check(view, SITUATIONS, paths)
 
 
+@pytest.mark.exhaustive
 @every_view
 def test_it_does_so_whatever_the_owners_know_at_the_same_time(view: str, paths: AgentPaths) -> None:
     check(view, list(all_situations()), paths)

@@ -1,0 +1,25 @@
+"""The page's modules in node: for tests that compare what the page says with what the terminal says."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+NODE = shutil.which("node")
+NO_NODE = "THE PAGE'S MODULES ARE NOT TESTED: no node here (`apt-get install nodejs`; 20 or newer)"
+needs_node = pytest.mark.skipif(NODE is None, reason=NO_NODE)
+
+
+def ask_node(program: str, given: object) -> Any:  # noqa: ANN401 - JSON
+    """Run one of the programs beside this file and return what it makes of a value. Its time zone is UTC."""
+    command = [str(NODE), str(HERE / program)]
+    environment = {**os.environ, "TZ": "UTC"}
+    done = subprocess.run(
+        command, input=json.dumps(given), env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    return json.loads(done.stdout)
