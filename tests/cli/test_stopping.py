@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -280,3 +281,19 @@ def test_nohup_web_survives_a_hang_up(hive: Hive) -> None:
             program.process.wait(0.5)
         program.process.send_signal(signal.SIGTERM)
         assert program.wait() == 143
+
+
+AT_FIRST_IMPORT = """
+import os, runpy, signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "click":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+runpy.run_module("hyperhive_cli", run_name="__main__")
+"""
+
+
+def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback(hive: Hive) -> None:
+    done = hive.program(sys.executable, "-c", AT_FIRST_IMPORT)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
