@@ -12,5 +12,7 @@ from hyperhive_cli.cli.main import main  # noqa: E402 - as said above
 if _is_usual:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+__all__ = ["main"]
+
 if __name__ == "__main__":
     main()

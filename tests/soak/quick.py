@@ -1,0 +1,30 @@
+"""`hyperhive` with some of its times changed: `python -m tests.soak.quick '{"hive.tenure.LEASE_S": 8}' WORDS…`."""
+
+import importlib
+import json
+import signal
+import sys
+
+from hyperhive_cli.__main__ import main
+
+# A lease of 8 s, so that a machine that is gone is replaced while the soak still lasts.
+QUICK = {
+    "hive.tenure.LEASE_S": 8.0,
+    "hive.tenancy.LEASE_S": 8.0,
+    "hive.tenure.RENEW_EVERY_S": 1.5,
+    "hive.tenure.ENDING_S": 3.0,
+    "hive.relay.POLL_S": 0.5,
+    "hive.feed.POLL_S": 0.5,
+    "hive.kin.STAGGER_S": 0.1,
+}
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # as while the program itself is being loaded
+    for name, value in json.loads(sys.argv.pop(1)).items():
+        module, _, constant = name.rpartition(".")
+        owner = importlib.import_module(f"hyperhive_cli.{module}")
+        if not hasattr(owner, constant):
+            raise AttributeError(name)
+        setattr(owner, constant, value)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    main()
