@@ -93,6 +93,7 @@ class Agent(ABC):
     chance: random.Random
     accepted: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
+    sent_every_s: float = 3.0  # on average, by each sender
     harnesses: list[Harness] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _kinds: list[Kind] = field(default_factory=list)
@@ -185,6 +186,8 @@ class LocalAgent(Agent):
         self._command = ["-m", "hyperhive_cli", "-a", name, "--state-dir", str(folder / "state")]
         words = [*self._command, *run_words(self.fake, folder), *(["--prewarm"] if prewarms else [])]
         self.harnesses.append(Harness(folder, words, {}, random.Random(chance.random())))  # noqa: S311
+        if prewarms:
+            self.sent_every_s = 8.0  # a claude that waits is one for which there is nothing to do at times
 
     @property
     def harness(self) -> Harness:

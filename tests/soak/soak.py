@@ -21,11 +21,7 @@ from tests.soak.harness import LOG_SIZE, STATE_SIZE, Harness
 
 STUCK_S = 60.0
 SENDERS = 2  # for each agent
-SENT_EVERY_S, BROKEN_EVERY_S, BASE_BROKEN_EVERY_S = (
-    3.0,
-    4.0,
-    8.0,
-)  # on average: by a sender, of a harness, of the database
+BROKEN_EVERY_S, BASE_BROKEN_EVERY_S = 4.0, 8.0  # on average: a harness, the database
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +88,7 @@ class Soak:
         return random.Random(self._chance.random())  # noqa: S311
 
     def _send(self, agent: Agent, chance: random.Random) -> None:
-        while not self._over.wait(chance.expovariate(1 / SENT_EVERY_S)):
+        while not self._over.wait(chance.expovariate(1 / agent.sent_every_s)):
             agent.send()
 
     def _break(self, harness: Harness, chance: random.Random) -> None:
