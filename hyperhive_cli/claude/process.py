@@ -6,7 +6,6 @@ is killed. The harness is a subreaper too: should a guard die, its orphans come 
 neither do its work nor die, the harness kills it, and claude with it. So each wait here has an end.
 """
 
-import errno
 import os
 import signal
 import socket
@@ -32,6 +31,10 @@ GUARD = "import sys; sys.path.append(sys.argv[1]); import guard; guard.main(int(
 _GUARDS: set[int] = set()  # the ids of those that are ours and at work: a turn's, a login's
 _STARTING: set[object] = set()  # a mark for each that is about to be one, and may be a child of ours already
 PIPE_BYTES = 65_536  # all that a pipe holds
+
+
+class StartError(OSError):
+    """Claude could not be started, for no fault of its own: at another time it can be."""
 
 
 class ClaudeProcess:
@@ -68,8 +71,8 @@ class ClaudeProcess:
                 return
             if word == "error":
                 raise OSError(why_not(program, int(rest.partition(" ")[0])))
-            raise OSError(0, "the guard died before it could start claude", program)
-        raise OSError(errno.ETIMEDOUT, f"claude could not be started within {START_LIMIT_S:g} s", program)
+            raise StartError("the guard died before it could start claude")
+        raise StartError(f"claude could not be started within {START_LIMIT_S:g} s")
 
     async def wait(self) -> int:
         """Wait until claude itself has exited; what it left behind may still hold its pipes."""

@@ -19,7 +19,7 @@ from hyperhive_cli.claude.arrivals import arrival
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.leftovers import denied_words, stuck_words
 from hyperhive_cli.claude.outcome import Cause, Ending
-from hyperhive_cli.claude.process import ClaudeProcess, open_claude, read_rest
+from hyperhive_cli.claude.process import ClaudeProcess, StartError, open_claude, read_rest
 from hyperhive_cli.claude.prompt import prompt_to_line
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.stream import LineFramer, Oversized, line_to_event, result_head
@@ -173,6 +173,8 @@ class Turn:
             async with AsyncExitStack() if opened is None else opened.closing as closing:
                 try:
                     process = await closing.enter_async_context(self._open()) if opened is None else opened.process
+                except StartError as error:
+                    return Ending(None, Cause.START_TIMEOUT, str(error))
                 except (OSError, ValueError) as error:
                     return Ending(None, detail=str(error))
                 self._watchdog = self._new_watchdog(trio.current_time())

@@ -168,6 +168,28 @@ def test_t03_a_killed_guard_leaves_nothing_and_the_message_is_delivered_again(
     assert "Delivery 2 of this message" in str(fake_claude.calls()[-1]["prompt"])
 
 
+DYING_GUARD = """
+import hyperhive_cli.claude.process as process
+process.GUARD = '''
+import os
+if not os.path.exists({mark!r}):
+    open({mark!r}, "w").close()
+    os.kill(os.getpid(), 9)
+''' + process.GUARD
+"""
+
+
+def test_a_guard_that_is_killed_before_claude_starts_does_not_end_the_harness(
+    hive: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script(TEXT)
+    hive.constants = {"agent.pause.BACKOFF_FIRST_S": 0.01}
+    hive.prelude = DYING_GUARD.format(mark=str(fake_claude.folder / "mark"))
+    done = hive.drain("--message", "do it")
+    assert (done.status, outcomes(done.json_lines())) == (1, ["not_started", "ok"])
+    assert [message["attempts"] for message in hive.messages("--all")] == [1]
+
+
 def test_t04_what_is_left_when_harness_and_guard_are_killed_is_swept_at_the_next_start(
     escaping: Hive, fake_claude: FakeClaude
 ) -> None:
