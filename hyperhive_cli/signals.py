@@ -2,6 +2,8 @@
 
 import math
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum, auto
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -53,3 +55,14 @@ def ending_signals() -> list[signal.Signals]:
     return [
         number for number in ENDING if number not in MAY_BE_IGNORED or signal.getsignal(number) is not signal.SIG_IGN
     ]
+
+
+@contextmanager
+def silent_ctrl_c() -> Iterator[None]:
+    """Let a Ctrl-C in the block end the program as it ends most others, where Python would print a traceback."""
+    is_usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if is_usual:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    yield
+    if is_usual:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

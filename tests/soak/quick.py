@@ -2,10 +2,10 @@
 
 import importlib
 import json
-import signal
 import sys
 
 from hyperhive_cli.__main__ import main
+from hyperhive_cli.signals import silent_ctrl_c
 
 # A lease of 8 s, so that a machine that is gone is replaced while the soak still lasts.
 QUICK = {
@@ -19,12 +19,11 @@ QUICK = {
 }
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # as while the program itself is being loaded
-    for name, value in json.loads(sys.argv.pop(1)).items():
-        module, _, constant = name.rpartition(".")
-        owner = importlib.import_module(f"hyperhive_cli.{module}")
-        if not hasattr(owner, constant):
-            raise AttributeError(name)
-        setattr(owner, constant, value)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with silent_ctrl_c():  # as while the program itself is loaded
+        for name, value in json.loads(sys.argv.pop(1)).items():
+            module, _, constant = name.rpartition(".")
+            owner = importlib.import_module(f"hyperhive_cli.{module}")
+            if not hasattr(owner, constant):
+                raise AttributeError(name)
+            setattr(owner, constant, value)
     main()
