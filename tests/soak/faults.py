@@ -14,7 +14,7 @@ from hyperhive_cli.signals import SAME_WISH_S
 from tests.soak.harness import Harness
 from tests.soak.outputs import rotate
 
-FOUND_WITHIN_S = 2.0
+FOUND_WITHIN_S, IDLE_WITHIN_S = 2.0, 10.0
 FILLER_BYTES = 1 << 16
 ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 JUMPS_S = (-90_000, -7_200, -90, 0, 45, 5_400, 30_000, 200_000)  # a clock that is wrong, set right, or summer time
@@ -42,7 +42,7 @@ def kill_all_three(harness: Harness, _: Chance) -> bool:
 
 def kill_prewarmed(harness: Harness, _: Chance) -> bool:
     """Kill the claude that waits for the next message."""
-    return "--prewarm" in harness.words and send(found_soon(partial(_prewarmed, harness)))
+    return "--prewarm" in harness.words and send(found_soon(partial(_prewarmed, harness), IDLE_WITHIN_S))
 
 
 def _prewarmed(harness: Harness) -> list[int]:
@@ -125,9 +125,9 @@ def fill_the_disk(harness: Harness, _: Chance) -> bool:
     return True
 
 
-def found_soon(find: Callable[[], list[int]]) -> list[int]:
+def found_soon(find: Callable[[], list[int]], limit_s: float = FOUND_WITHIN_S) -> list[int]:
     """Give the processes that there are now, or else within a little while."""
-    deadline = time.monotonic() + FOUND_WITHIN_S
+    deadline = time.monotonic() + limit_s
     while not (found := find()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return found
