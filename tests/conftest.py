@@ -8,6 +8,7 @@ import stat
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -211,13 +212,20 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest tests: workers then have small ones left to share at the end."""
+    """Begin with the longest tests: workers then have small ones left to share at the end. Carry out `few`."""
 
     def place(item: pytest.Item) -> int:
         folder = item.path.parent.relative_to(TESTS).as_posix()
         return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
 
     items.sort(key=place)
+    seen = Counter[str]()
+    for item in items:
+        if (few := item.get_closest_marker("few")) is not None:
+            name = item.nodeid.partition("[")[0]
+            seen[name] += 1
+            if seen[name] > few.args[0]:
+                item.add_marker(pytest.mark.exhaustive)
 
 
 @pytest.fixture(autouse=True)

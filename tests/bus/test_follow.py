@@ -253,6 +253,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_small")
 @pytest.mark.parametrize("seed", range(12))
+@pytest.mark.few(3)
 def test_followers_get_every_event_once_and_in_order_however_the_moves_fall(store: EventStore, seed: int) -> None:
     async def main() -> None:
         play = Interleaving(Bus(store), random.Random(seed))  # noqa: S311 - no secret

@@ -36,6 +36,7 @@ async def flood(bus: Bus, path: Path, commits: int) -> list[int]:
     return sizes
 
 
+@pytest.mark.exhaustive
 def test_the_log_of_a_flood_begins_anew_in_its_place_and_nothing_is_lost(path: Path, store: EventStore) -> None:
     bus = Bus(store)
     sizes = trio.run(flood, bus, path, 800)
@@ -67,6 +68,7 @@ def test_a_flood_does_not_fill_a_small_disk(request: pytest.FixtureRequest, tmp_
             assert stored(path)[-1].seq == 30_000
 
 
+@pytest.mark.exhaustive
 def test_a_log_that_a_reader_holds_grows_and_is_cut_back_after_it(path: Path, store: EventStore) -> None:
     bus = Bus(store)
     bus.publish(LARGE)
@@ -77,6 +79,7 @@ def test_a_log_that_a_reader_holds_grows_and_is_cut_back_after_it(path: Path, st
     assert len(stored(path)) == 40_001
 
 
+@pytest.mark.exhaustive
 def test_who_writes_faster_than_can_be_copied_waits(
     path: Path, store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

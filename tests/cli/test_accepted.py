@@ -85,6 +85,7 @@ def shell(hive: Hive, redirection: str, *words: str) -> subprocess.CompletedProc
     [(">/dev/full", "No space left on device"), (">&-", "stdout is closed")],
     ids=["full", "closed"],
 )
+@pytest.mark.few(1)
 def test_a_stdout_that_takes_nothing_is_a_remark(hive: Hive, words: list[str], redirection: str, why: str) -> None:
     done = shell(hive, redirection, "send", "one", *words)
     assert (done.returncode, done.stdout) == (0, "")

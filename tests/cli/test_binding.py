@@ -58,6 +58,7 @@ def test_a_message_from_a_folder_runs_in_no_other_of_the_same_name(machine: Mach
     assert len(fake_claude.calls()) == 1
 
 
+@pytest.mark.exhaustive
 def test_the_ways_out_work(machine: Machine, fake_claude: FakeClaude) -> None:
     one, two, three = (machine.folder(f"{name}/app") for name in ("one", "two", "three"))
     machine.call(one, "send", "for one")

@@ -93,6 +93,7 @@ def test_bash_is_offered_what_fits(bee: Hive) -> None:
     assert dict(zip(LINES, offered, strict=True)) == LINES
 
 
+@pytest.mark.exhaustive
 def test_fish_is_offered_what_fits_and_what_it_stands_for(bee: Hive) -> None:
     program = shell("fish")
     lines = ["hyperhive -a ", "hyperhive st", "hyperhive -a bee show ", "hyperhive -a bee inbox cancel "]
@@ -115,6 +116,7 @@ def test_fish_is_offered_what_fits_and_what_it_stands_for(bee: Hive) -> None:
     assert found["hyperhive st"]["status"] == COMMANDS["status"][1]
 
 
+@pytest.mark.exhaustive
 def test_zsh_completes_a_line_that_is_typed(bee: Hive) -> None:
     """It has no way to ask but a terminal: one is typed on, and read."""
     program = shell("zsh")

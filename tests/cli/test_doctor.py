@@ -93,6 +93,7 @@ def test_a_key_that_the_shell_has_and_the_harness_has_not_is_told(hive: Hive, fa
 
 @pytest.mark.parametrize("name", ["hyperhive-inbox.sqlite", "hyperhive-events.sqlite"])
 @pytest.mark.parametrize("damage", ["garbage", "a page", "cut"])
+@pytest.mark.few(2)
 def test_a_damaged_database_is_found_and_left(name: str, damage: str, hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     hive.drain("--message", "hello")

@@ -194,6 +194,7 @@ ENDINGS = {
 
 
 @pytest.mark.parametrize("name", ENDINGS)
+@pytest.mark.few(8)
 def test_a_way_to_end_decides_the_message(name: str, hive: Hive, fake_claude: FakeClaude) -> None:
     ending = ENDINGS[name]
     fake_claude.script([{"wait_for_prompt": True}, *ending.run], logged_in=ending.logged_in)
@@ -231,6 +232,7 @@ LATER = {
 
 
 @pytest.mark.parametrize("name", LATER)
+@pytest.mark.few(3)
 def test_what_fails_after_the_answer_is_a_note(name: str, hive: Hive, fake_claude: FakeClaude) -> None:
     later, words = LATER[name]
     fake_claude.script([{"wait_for_prompt": True}, *WELL, *later], TEXT)
@@ -309,6 +311,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
+@pytest.mark.few(2)
 def test_a_result_that_cannot_be_read_whole_ends_the_turn(name: str, hive: Hive, fake_claude: FakeClaude) -> None:
     odd = UNREADABLE[name].replace("@", "x" * (17 << 20))
     fake_claude.script([{"wait_for_prompt": True}, init(), text("Well."), {"bytes": odd}])
@@ -319,6 +322,7 @@ def test_a_result_that_cannot_be_read_whole_ends_the_turn(name: str, hive: Hive,
 @pytest.mark.parametrize(
     "odd", ["a\0b", "x" * 200_000, "--model=opus", "../x", ""], ids=["NUL", "long", "flag", "path", "empty"]
 )
+@pytest.mark.few(2)
 def test_an_odd_session_id_stops_nothing(odd: str, hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(
         [{"wait_for_prompt": True}, init(session_id=odd), *ANSWER, {"line": {"type": "x", "session_id": odd}}]
@@ -333,6 +337,7 @@ def test_an_odd_session_id_stops_nothing(odd: str, hive: Hive, fake_claude: Fake
 
 @pytest.mark.parametrize("kind", ["seven_day_opus", "seven_day_sonnet"])
 @pytest.mark.parametrize("command", [("resume",), ("model", "set", "claude-haiku-4-5")], ids=["resume", "model"])
+@pytest.mark.few(2)
 def test_a_limit_of_one_model_ends_with_the_command(
     command: tuple[str, ...], kind: str, hive: Hive, fake_claude: FakeClaude
 ) -> None:
@@ -372,6 +377,7 @@ def test_a_limit_of_the_account_does_not_end_with_another_model(hive: Hive, fake
 
 
 @pytest.mark.parametrize("resets_in_s", [-60, 0, -100_000_000], ids=["a minute ago", "now", "years ago"])
+@pytest.mark.few(1)
 def test_a_reset_that_is_past_is_no_reason_to_try_at_once(
     resets_in_s: int, hive: Hive, fake_claude: FakeClaude
 ) -> None:
@@ -434,6 +440,7 @@ def test_failures_that_claude_names_never_count_as_crashes(hive: Hive, fake_clau
 @pytest.mark.parametrize(
     "words", ["Error: Invalid MCP configuration:\nMCP config file not found", "error: unknown option", ""]
 )
+@pytest.mark.few(3)
 def test_a_first_claude_that_says_nothing_ends_the_run_with_its_words(
     words: str, status: int, hive: Hive, fake_claude: FakeClaude
 ) -> None:

@@ -21,6 +21,7 @@ from tests.harness import Hive
         ([], b""),
     ],
 )
+@pytest.mark.few(3)
 def test_a_forked_command_says_and_ends_as_one_that_was_started(words: list[str], stdin: bytes, hive: Hive) -> None:
     hive.call("send", "hello")
     started = replace(hive, forkserver=None)

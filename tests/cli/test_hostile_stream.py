@@ -53,6 +53,7 @@ def growth(hive: Hive, fake_claude: FakeClaude) -> Callable[[list[Step]], tuple[
     return play
 
 
+@pytest.mark.exhaustive
 def test_t42_a_line_of_300_mib_is_left_out_and_costs_little(
     growth: Callable[[list[Step]], tuple[int, list[str], Program]],
 ) -> None:

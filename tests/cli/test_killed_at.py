@@ -68,6 +68,7 @@ def killed_at(row: Row, hive: Hive, *words: str) -> Done:
 
 
 @pytest.mark.parametrize("row", STEPS, ids=lambda row: f"{row.moment} {row.where}")
+@pytest.mark.few(4)
 def test_t21_t22_a_message_is_done_once_or_delivered_again_with_the_notice(
     row: Row, hive: Hive, fake_claude: FakeClaude
 ) -> None:

@@ -57,6 +57,7 @@ def test_without_the_option_none_waits(hive: Hive, fake_claude: FakeClaude) -> N
 
 
 @pytest.mark.parametrize("command", [("model", "set", "opus"), ("new-session",)])
+@pytest.mark.few(1)
 def test_a_command_that_changes_the_next_turn_has_it_replaced_at_once(
     command: tuple[str, ...], hive: Hive, fake_claude: FakeClaude
 ) -> None:

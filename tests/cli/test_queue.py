@@ -82,6 +82,7 @@ def test_a_message_to_a_paused_agent_says_what_it_waits_for(hive: Hive) -> None:
         (["3", "--last"], [1, 2, 3]),
     ],
 )
+@pytest.mark.few(2)
 def test_a_message_is_moved_and_runs_in_its_new_place(
     words: list[str], order: list[int], waiting: Hive, fake_claude: FakeClaude
 ) -> None:

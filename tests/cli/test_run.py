@@ -140,6 +140,7 @@ def replay_in_harness(name: str, hive: Hive, fake: FakeClaude) -> tuple[list[str
         for name in recording_index()
     ],
 )
+@pytest.mark.few(8)
 def test_a_recorded_run_through_the_whole_harness(name: str, hive: Hive, fake_claude: FakeClaude) -> None:
     facts = expected(name)
     printed, status = replay_in_harness(name, hive, fake_claude)
@@ -252,6 +253,7 @@ def test_a_drain_of_nothing_is_ok(hive: Hive) -> None:
     ],
     ids=["all ok", "one dead", "one waits for a person", "one needed two attempts"],
 )
+@pytest.mark.few(2)
 def test_the_exit_status_of_a_drain(
     runs: list[list[Step]], status: int, states: list[str], hive: Hive, fake_claude: FakeClaude
 ) -> None:
@@ -356,6 +358,7 @@ def test_a_second_signal_kills_what_runs(hive: Hive, fake_claude: FakeClaude) ->
 
 
 @pytest.mark.parametrize("form", [["--json"], []], ids=["json", "plain"])
+@pytest.mark.few(1)
 def test_t14_the_agent_works_on_when_nobody_reads(form: list[str], hive: Hive, fake_claude: FakeClaude) -> None:
     many: list[Step] = [{"repeat": 300, "steps": [{"recording": "v2.1.330/tools.jsonl"}]}]
     fake_claude.script([INIT, {"wait_for": "nobody reads"}, *many, *TEXT])

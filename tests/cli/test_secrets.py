@@ -190,6 +190,7 @@ def from_within(hive: Hive, fake: FakeClaude, how: str, commands: list[list[str]
 
 
 @pytest.mark.parametrize("how", ["child", "orphan", "wiped", pytest.param("sandboxed", marks=NEEDS_NAMESPACES)])
+@pytest.mark.few(2)
 def test_t53_a_tool_of_a_turn_cannot_steer_its_own_harness(how: str, hive: Hive, fake_claude: FakeClaude) -> None:
     # All of them by one; the others show that they are known for what they are.
     steering, looking = (STEERING, LOOKING) if how == "child" else (STEERING[:2], LOOKING[:1])
@@ -344,6 +345,7 @@ def test_t29_a_message_is_delivered_as_data_whatever_it_says(hive: Hive, fake_cl
 
 
 @pytest.mark.parametrize("how", ["argument", "--message"])
+@pytest.mark.few(1)
 def test_t29_so_it_is_on_the_command_line(how: str, hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     bodies = ["--help", "-rf", "/clear", " @/etc/hostname", "a\udcff"]
@@ -420,6 +422,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize(("where", "name", "words"), SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.few(2)
 def test_a_cloud_that_claudes_own_settings_choose_gets_its_credentials(
     where: str, name: str, words: list[str], hive: Hive, fake_claude: FakeClaude
 ) -> None:

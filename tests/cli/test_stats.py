@@ -144,10 +144,12 @@ def test_a_picture_is_drawn(used: Hive, tmp_path: Path) -> None:
     assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.exhaustive
 def test_an_agent_without_turns_gives_an_empty_picture(hive: Hive, tmp_path: Path) -> None:
     assert hive.call("stats", "--plot", str(tmp_path / "a.svg")).status == 0
 
 
+@pytest.mark.exhaustive
 def test_a_picture_that_cannot_be_written_is_an_error(hive: Hive, tmp_path: Path) -> None:
     assert "cannot be written" in hive.call("stats", "--plot", str(tmp_path / "none" / "a.png")).refusal()
 

@@ -61,6 +61,7 @@ def states(hive: Hive) -> list[str]:
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.few(2)
 def test_a_turn_runs_whatever_stream_is_closed(
     closed: str, form: list[str], hive: Hive, fake_claude: FakeClaude
 ) -> None:
@@ -72,6 +73,7 @@ def test_a_turn_runs_whatever_stream_is_closed(
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.few(1)
 def test_every_other_command_works_whatever_stream_is_closed(closed: str, hive: Hive) -> None:
     assert shell(hive, closed, *program_command(), "send", "one").returncode == 0
     for words in (["status"], ["inbox"], ["inbox", "--json"], ["tail", "--no-follow"], ["stats", "--csv"], ["-h"]):
@@ -83,6 +85,7 @@ def test_every_other_command_works_whatever_stream_is_closed(closed: str, hive: 
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.few(1)
 def test_events_that_could_not_be_written_are_said_and_are_a_failure_of_a_drain(
     form: list[str], hive: Hive, fake_claude: FakeClaude
 ) -> None:
@@ -118,6 +121,7 @@ def test_remarks_that_cannot_be_written_change_nothing(place: str, hive: Hive) -
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.few(1)
 def test_a_log_on_a_full_disk_goes_on_where_it_was_when_there_is_room(
     form: list[str], hive: Hive, fake_claude: FakeClaude, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -194,6 +198,7 @@ def ends_at(process: subprocess.Popen[bytes], number: int) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.few(1)
 def test_after_ctrl_s_an_idle_harness_ends_at_one_signal(number: int, hive: Hive) -> None:
     words = hive.command("run", "--claude", str(hive.claude))
     with unread_terminal(hive, *words, keys=CTRL_S) as process:
@@ -299,6 +304,7 @@ SMALL: list[Mapping[str, str]] = [
 
 
 @pytest.mark.parametrize("variables", SMALL)
+@pytest.mark.few(1)
 def test_an_output_of_any_encoding_ends_no_command(
     variables: Mapping[str, str], hive: Hive, fake_claude: FakeClaude
 ) -> None:

@@ -68,6 +68,7 @@ def here(hive: Hive, *words: str) -> Done:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.few(3)
 def test_a_file_of_the_workspace_that_cannot_be_read_stops_run_alone(damage: str, bee: Hive) -> None:
     settings(bee).unlink()
     DAMAGES[damage](settings(bee))
@@ -108,6 +109,7 @@ def test_where_no_agent_is_bound_to_the_folder_its_own_name_is_taken(hive: Hive)
 
 
 @pytest.mark.parametrize("damage", [name for name in DAMAGES if not name.startswith("a name")])
+@pytest.mark.few(2)
 def test_a_users_own_file_that_cannot_be_read_stops_run_and_what_writes(damage: str, bee: Hive) -> None:
     DAMAGES[damage](own_settings(bee))
     if own_settings(bee).is_file():

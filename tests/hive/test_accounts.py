@@ -3,6 +3,8 @@
 import time
 from pathlib import Path
 
+import pytest
+
 from hyperhive_cli.agent.credentials import account_of
 from tests.conftest import Step, wait_until
 from tests.harness import INIT, TEXT
@@ -50,6 +52,7 @@ def test_a_limit_pauses_every_agent_of_the_account_and_one_resume_ends_it(databa
     assert database.rows("SELECT account, agent FROM hyperhive.account") == [(account.name, "bee")]
 
 
+@pytest.mark.exhaustive
 def test_a_limit_that_a_claude_waits_out_by_itself_pauses_the_others_until_its_answer(database: Database) -> None:
     def waits(error: str, delay_ms: int) -> Step:
         return {
@@ -77,6 +80,7 @@ def test_a_limit_that_a_claude_waits_out_by_itself_pauses_the_others_until_its_a
             wait_until(lambda: database.rows("SELECT status FROM hyperhive.account") == [("online",)])
 
 
+@pytest.mark.exhaustive
 def test_the_limit_of_one_model_holds_up_nobody_else_and_ends_with_another_model(database: Database) -> None:
     with database.machines("a", "b", runs=TEXT) as (a, b):
         for machine in (a, b):
@@ -131,6 +135,7 @@ def test_a_lost_login_stops_those_that_use_it_and_not_those_that_logged_in_elsew
             assert "waits_for_account" not in {event.get("status") for event in cat.events()}
 
 
+@pytest.mark.exhaustive
 def test_a_limit_stops_those_that_logged_in_elsewhere_too(database: Database) -> None:
     with database.machines("a", "b", runs=TEXT) as (a, b):
         for machine in (a, b):

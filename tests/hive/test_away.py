@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from tests.conftest import Step, wait_until
 from tests.harness import INIT, LIMIT_S, TEXT, gated, of_kind
 from tests.hive.conftest import Database
@@ -54,6 +56,7 @@ def test_t60_a_server_that_is_killed_loses_and_doubles_nothing(mortal: Database)
     assert [(event["ts"], event["kind"]) for event in told[: len(own)]] == own
 
 
+@pytest.mark.exhaustive
 def test_t60_a_turn_ends_before_its_lease_while_the_hive_is_away(mortal: Database) -> None:
     with mortal.machines("a", runs=gated()) as (a,):
         a.constants = SHORT

@@ -105,6 +105,7 @@ def test_a_message_that_is_sent_after_a_restore_runs_though_its_number_was_hande
 
 @pytest.mark.parametrize("key", [None, "k"], ids=["no key", "key"])
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["in its place", "elsewhere"])
+@pytest.mark.few(1)
 def test_a_message_that_the_hive_has_done_does_not_run_again_from_a_backup(
     database: Database, paths: AgentPaths, tmp_path: Path, key: str | None, *, elsewhere: bool
 ) -> None:
@@ -317,6 +318,7 @@ def test_a_drain_with_a_message_that_the_hive_did_not_take_is_a_failure(database
 
 
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["in its place", "elsewhere"])
+@pytest.mark.few(1)
 def test_an_agent_of_a_restored_backup_runs_what_is_new_and_nothing_twice(
     database: Database, tmp_path: Path, *, elsewhere: bool
 ) -> None:

@@ -3,6 +3,8 @@
 import signal
 import time
 
+import pytest
+
 from hyperhive_cli.claude.guard import LAST_WORD_S
 from hyperhive_cli.hive.relay import STOPPED_S
 from tests.conftest import process_state, wait_until
@@ -87,6 +89,7 @@ def test_t59_a_machine_that_was_stopped_ends_its_turn_and_changes_nothing(databa
             assert a.fake.calls()[-1]["pid"] not in [pid for pid in a.fake.started() if _is_alive(pid)]
 
 
+@pytest.mark.exhaustive
 def test_t59_a_turn_does_not_outlive_its_lease_though_its_harness_is_stopped(database: Database) -> None:
     """Nobody gives the guard an order: by its deadline it interrupts claude, which heeds nothing, and then kills it."""
     with database.machines("a", runs=[{"ignore": "SIGINT"}, *gated()]) as (a,):

@@ -165,6 +165,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
+@pytest.mark.exhaustive
 def test_a_server_that_is_not_who_it_should_be_is_refused(lab: Lab) -> None:
     """By `verify-full`: an unknown authority, another name, no TLS at all."""
     database = Database(lab.server, "hive")
@@ -195,6 +196,7 @@ def test_a_server_that_is_not_who_it_should_be_is_refused(lab: Lab) -> None:
     assert "no pg_hba.conf entry" in said(HOST, "sslmode=disable")
 
 
+@pytest.mark.exhaustive
 def test_t60_a_slow_link_loses_nothing(lab: Lab) -> None:
     lab.server.execute("postgres", "CREATE DATABASE hive")
     migrate(lab.server.url("hive"))

@@ -64,6 +64,7 @@ def test_a_report_is_kept_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.few(6)
 def test_whatever_is_reported_can_be_shown(name: str) -> None:
     hive = {"machine": "a", "lease_s": 30.0, "wanted": None, "epoch": 1, "leased": 0, "report_age_s": 1.0}
     for wrong in WRONG:

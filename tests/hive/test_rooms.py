@@ -259,6 +259,7 @@ def test_a_key_makes_sending_again_harmless(inbox: HiveInbox, database: Database
 
 
 @pytest.mark.parametrize("state", ["ready", "leased", "held", "done"])
+@pytest.mark.few(2)
 def test_a_key_gives_its_message_and_the_state_of_that(inbox: HiveInbox, database: Database, state: str) -> None:
     number = inbox.put("operator", "report\x00", now_ms=0, key="k", not_before=5, raw=True)
     database.change("UPDATE hyperhive.inbox SET state = %s", state)
@@ -294,6 +295,7 @@ def of_machine(**fields: Any) -> Message:  # noqa: ANN401 - as of a message
 
 @pytest.mark.parametrize("key", [None, "k"])
 @pytest.mark.parametrize("state", ["ready", "leased", "held", "done", "dead", "cancelled"])
+@pytest.mark.few(3)
 def test_a_message_handed_over_again_is_the_same_whatever_became_of_it(
     inbox: HiveInbox, database: Database, state: str, key: str | None
 ) -> None:
@@ -306,6 +308,7 @@ def test_a_message_handed_over_again_is_the_same_whatever_became_of_it(
 
 @pytest.mark.parametrize("planned", [False, True], ids=["sent", "planned"])
 @pytest.mark.parametrize("other", [{"body": "other"}, {"sender": "bob"}, {"raw": True}])
+@pytest.mark.few(2)
 def test_another_message_with_its_uid_is_refused(inbox: HiveInbox, other: dict[str, Any], *, planned: bool) -> None:
     number = inbox.take_in(of_machine()).id
     with pytest.raises(RefusedError, match=rf"taken by another message \({number}\)") as caught:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from hyperhive_cli.web.api import CHANGES
 from tests.conftest import wait_until
 from tests.harness import TEXT, Hive, gated
@@ -81,6 +83,7 @@ def test_an_agent_of_another_machine_is_seen_and_sent_to_and_not_steered(databas
     assert database.rows("SELECT body, state FROM hyperhive.inbox") == [("hello", "done")]
 
 
+@pytest.mark.exhaustive
 def test_an_agent_that_moves_is_where_it_runs_and_patterns_choose(database: Database) -> None:
     """It has a folder on both machines; one of the same name that is in no hive stays this machine's."""
     with database.machines("a", "b", runs=TEXT) as (a, b), a.run("bee"), panel(a) as site:
@@ -97,6 +100,7 @@ def test_an_agent_that_moves_is_where_it_runs_and_patterns_choose(database: Data
             assert [one["body"] for one in some.get("/api/inbox")["messages"]] == ["mine alone"]
 
 
+@pytest.mark.exhaustive
 def test_the_page_shows_the_hive_and_says_when_it_is_away(mortal: Database) -> None:
     with (
         open_browser() as browser,

@@ -270,6 +270,7 @@ def test_what_does_not_fit_the_queue_is_counted(stage: Stage, monkeypatch: pytes
     assert notes(bus) == ["the hook is too slow: 3 events were not given to it"]
 
 
+@pytest.mark.exhaustive
 def test_a_flood_past_the_feeds_own_memory_is_counted_too(stage: Stage) -> None:
     async def act(bus: Bus) -> None:
         bus.publish(*[Note(text=str(number)) for number in range(1_000)])

@@ -125,6 +125,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+@pytest.mark.few(10)
 def test_t57_what_becomes_of_a_message(row: Row, world: World) -> None:
     message_id = world.put("do it")
     life = world.drain(*row.runs, limits=row.limits)

@@ -216,6 +216,7 @@ async def compact(_: World, life: Life) -> None:
         (compact, "haiku", TEXT_SESSION),
     ],
 )
+@pytest.mark.few(3)
 def test_a_claude_that_does_not_fit_any_more_is_discarded(
     world: World,
     monkeypatch: pytest.MonkeyPatch,

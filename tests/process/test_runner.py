@@ -345,6 +345,7 @@ def test_a_tool_that_runs_puts_the_end_of_a_silence_off_and_is_named(play: Calla
 
 
 @pytest.mark.parametrize("where", ["a tool", "a tool in a session of its own"])
+@pytest.mark.few(1)
 def test_a_tree_that_computes_puts_the_end_of_a_silence_off(
     where: str, play: Callable[..., Stage], fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
 ) -> None:

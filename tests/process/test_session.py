@@ -124,6 +124,7 @@ def test_the_model_can_change_between_turns(world: World) -> None:
         ("2.1.330", [0.3, 0.1, 0.4], [0.3, 0.1, 0.3]),  # it has begun anew
     ],
 )
+@pytest.mark.few(2)
 def test_a_turn_costs_what_its_total_is_above_the_last_one(
     version: str, totals: list[float], costs: list[float], world: World
 ) -> None:
@@ -138,6 +139,7 @@ def test_a_turn_costs_what_its_total_is_above_the_last_one(
 
 
 @pytest.mark.parametrize("older", ["2.1.197", "2.0.77", ""])
+@pytest.mark.few(1)
 def test_a_turn_of_an_older_release_in_mid_session_is_not_counted_again_by_the_newer_one(
     older: str, world: World
 ) -> None:

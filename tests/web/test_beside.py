@@ -120,6 +120,7 @@ def answers(site: Site) -> bool:
     return False
 
 
+@pytest.mark.exhaustive
 def test_a_panel_that_dies_again_and_again_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real program, with an address on which it cannot listen; without the rests between its lives."""
     monkeypatch.setattr(panels, "AGAIN_FIRST_S", 0.0)

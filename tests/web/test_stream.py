@@ -231,6 +231,7 @@ def test_t56_a_client_that_stops_reading_costs_bounded_memory_and_holds_up_nobod
         assert site.memory_bytes() - before < 64 * MIB  # of the 1,000 MiB that were to be written
 
 
+@pytest.mark.exhaustive
 def test_t56_a_hundred_clients_see_every_event_in_order_and_the_harness_has_one_follower(
     site: Site, state_dir: Path
 ) -> None:

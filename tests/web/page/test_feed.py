@@ -141,6 +141,7 @@ LATE_ANSWER = """async () => {
 }"""
 
 
+@pytest.mark.exhaustive
 def test_2000_rows_come_live_and_from_the_history_and_the_reader_keeps_the_place(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:
@@ -267,6 +268,7 @@ def check_inert(window: Window) -> None:
     assert [name for name in page.evaluate(names) if name.startswith("on")] == []
 
 
+@pytest.mark.exhaustive
 def test_recordings_of_the_real_binary_are_shown_without_a_fault(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:

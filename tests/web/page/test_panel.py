@@ -89,6 +89,7 @@ def the_mistakes(window: Window, hive: Hive) -> None:
     assert len(hive.messages("--all")) == before
 
 
+@pytest.mark.exhaustive
 def test_a_long_message_is_read_when_it_is_unfolded(browser: Browser, hive: Hive) -> None:
     hive.call("send", f"{'much ' * 1_000}and the end")
     with gateway(hive) as url, open_window(browser, hive, url) as window:
@@ -98,6 +99,7 @@ def test_a_long_message_is_read_when_it_is_unfolded(browser: Browser, hive: Hive
         window.wait_text(".inbox li .more", "and the end")
 
 
+@pytest.mark.exhaustive
 def test_a_dead_message_is_tried_again_and_a_compaction_is_waited_for(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:
@@ -252,6 +254,7 @@ def test_the_keyboard_reaches_and_does_everything(browser: Browser, hive: Hive, 
         window.wait_text(".announcer", "Turn ended: ok")
 
 
+@pytest.mark.exhaustive
 def test_nothing_is_serious_for_accessibility_or_too_wide_for_a_phone(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:
@@ -331,6 +334,7 @@ def test_several_agents_have_an_overview_and_a_wrong_token_opens_nothing(browser
         window.wait_text(".agents li", "bee")
 
 
+@pytest.mark.exhaustive
 def test_an_agent_that_is_not_there_or_not_any_more_is_said_and_asked_for_no_more(browser: Browser, hive: Hive) -> None:
     everyone = Everyone(hive.workspace, hive.state_dir, hive.claude, hive.environment, hive.forkserver)
     for name in ("bee", "wasp"):
@@ -358,6 +362,7 @@ def test_an_agent_that_is_not_there_or_not_any_more_is_said_and_asked_for_no_mor
         assert window.text(".alive .words") == "stopped"
 
 
+@pytest.mark.exhaustive
 def test_the_page_says_so_when_the_server_is_gone(browser: Browser, hive: Hive) -> None:
     hive.call("send", "hi")
     with ExitStack() as server:
@@ -372,6 +377,7 @@ def test_the_page_says_so_when_the_server_is_gone(browser: Browser, hive: Hive) 
             assert overflowing(window.page.locator("body")) == []
 
 
+@pytest.mark.exhaustive
 def test_the_example_takes_a_picture_of_the_panel(hive: Hive, fake_claude: FakeClaude) -> None:
     if CHROMIUM is None:
         pytest.skip(NO_CHROMIUM)
