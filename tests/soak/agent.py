@@ -184,7 +184,8 @@ class LocalAgent(Agent):
     def __init__(self, folder: Path, name: str, chance: random.Random, *, prewarms: bool) -> None:
         super().__init__(folder, name, chance)
         self._command = ["-m", "hyperhive_cli", "-a", name, "--state-dir", str(folder / "state")]
-        words = [*self._command, *run_words(self.fake, folder), *(["--prewarm"] if prewarms else [])]
+        start = ["-m", "tests.soak.quick", "{}", *self._command[2:]]
+        words = [*start, *run_words(self.fake, folder), *(["--prewarm"] if prewarms else [])]
         self.harnesses.append(Harness(folder, words, {}, random.Random(chance.random())))  # noqa: S311
         if prewarms:
             self.sent_every_s = 8.0  # a claude that waits is one for which there is nothing to do at times

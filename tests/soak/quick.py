@@ -2,7 +2,9 @@
 
 import importlib
 import json
+import select
 import sys
+import time
 
 from hyperhive_cli.__main__ import main
 from hyperhive_cli.signals import silent_ctrl_c
@@ -18,7 +20,14 @@ QUICK = {
     "hive.kin.STAGGER_S": 0.1,
 }
 
+
+def sleep(seconds: float) -> None:
+    """Sleep as `time.sleep`, which fails below libfaketime 0.9.10: of a sleep until a moment it makes EINVAL."""
+    select.select([], [], [], seconds)
+
+
 if __name__ == "__main__":
+    time.sleep = sleep
     with silent_ctrl_c():  # as while the program itself is loaded
         for name, value in json.loads(sys.argv.pop(1)).items():
             module, _, constant = name.rpartition(".")
