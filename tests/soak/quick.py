@@ -21,13 +21,13 @@ QUICK = {
 }
 
 
-def sleep(seconds: float) -> None:
+def sleep(seconds: float, /) -> None:
     """Sleep as `time.sleep`, which fails below libfaketime 0.9.10: of a sleep until a moment it makes EINVAL."""
     select.select([], [], [], seconds)
 
 
 if __name__ == "__main__":
-    time.sleep = sleep
+    time.sleep = sleep  # type: ignore[assignment]
     with silent_ctrl_c():  # as while the program itself is loaded
         for name, value in json.loads(sys.argv.pop(1)).items():
             module, _, constant = name.rpartition(".")

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -21,6 +22,7 @@ from hyperhive_cli.render.facts import Facts, bottom_line
 from hyperhive_cli.render.panel import agents_to_lines, hive_to_lines, status_to_rows
 from hyperhive_cli.settings import AgentPaths, paths_by_name
 from hyperhive_cli.status import STATUSES, Retrying, Standing, Status, Wait, status_of
+from hyperhive_cli.store.folder import hold_lock
 from hyperhive_cli.store.inbox import Inbox, open_inbox
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
 from hyperhive_cli.web.api import capabilities
@@ -44,7 +46,7 @@ class Situation:
     expected: str
     standing: Standing = field(default_factory=Standing)
     inbox: Mapping[str, int] = field(default_factory=dict)
-    holder: int | None = None  # of the lock, where no harness answers
+    is_held: bool = False  # the lock, where no harness answers
     answers: bool = True
     turn: str = "idle"
     login: Mapping[str, Any] | None = None
@@ -90,9 +92,8 @@ SITUATIONS = [
     Situation("no harness", "stopped", answers=False),
     Situation("no harness, and much waits", "stopped", inbox=LONG_INBOX, answers=False),
     Situation("no harness, and it was paused", "stopped", PAUSED, LONG_INBOX, answers=False),
-    Situation("a harness that does not answer", "unreachable", holder=4711, answers=False),
-    Situation("one that was paused does not answer", "unreachable", PAUSED, LONG_INBOX, holder=4711, answers=False),
-    Situation("nobody knows who holds the lock", "unreachable", holder=0, answers=False),
+    Situation("a harness that does not answer", "unreachable", is_held=True, answers=False),
+    Situation("one that was paused does not answer", "unreachable", PAUSED, LONG_INBOX, is_held=True, answers=False),
     Situation("a damaged history", "paused", PAUSED, problems=("the history cannot be read",)),
     Situation("a damaged history, stopped", "stopped", answers=False, problems=("the history cannot be read",)),
 ]  # fmt: skip
@@ -149,10 +150,16 @@ def seen(situation: Situation, paths: AgentPaths, inbox: Inbox) -> Seen:
 
     before = with_live(stored, live())
     bus.know(**{name: getattr(situation.standing, name) for name in Standing.__dataclass_fields__})
-    after = with_live(stored, live()) if situation.answers else with_holder(stored, situation.holder)
+    after = with_live(stored, live()) if situation.answers else unanswered(stored, paths, is_held=situation.is_held)
     for found in (before, after):
         found |= {"capabilities": capabilities(found, answers=situation.answers)}
     return Seen(before, told.take()[1] if situation.answers else [], after)
+
+
+def unanswered(stored: dict[str, Any], paths: AgentPaths, *, is_held: bool) -> dict[str, Any]:
+    """Return the fields where no harness answers, but one may hold the lock: this very process."""
+    with hold_lock(paths.lock_file, paths.agent) if is_held else nullcontext():
+        return with_holder(stored, paths.lock_file)
 
 
 def tone_of(style: str) -> str:
