@@ -42,7 +42,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 LINUX = sys.platform == "linux"
-LOOK_EVERY_S = 1.0  # where there is no subreaper: one `ps` costs some 10 ms
+LOOK_EVERY_S = 1.0  # where there is no subreaper, one `ps` costs some 10 ms; and at a harness, while claude starts
 PS = ("ps", "-A", "-o", "pid=,ppid=,stat=,lstart=")
 PS_LIMIT_S = 5.0
 CHILDREN = "children"  # of each thread, its own list: a kernel without CONFIG_PROC_CHILDREN has none
@@ -415,8 +415,11 @@ def prctl(option: int, value: int) -> None:
         _ctypes.call_cdeclfunction(function, (option, value, 0, 0, 0))
 
 
-def start(command: list[str]) -> int:
-    """Start the command in a session of its own and give its id; raises OSError when it cannot be started."""
+def start(command: list[str], harness: int) -> int:
+    """Start the command in a session of its own and give its id; raises OSError when it cannot be started.
+
+    If the harness ends meanwhile, it is killed, however far it has come: somebody may have stopped it.
+    """
     failed, failing = os.pipe()
     guard = os.getpid()
     pid = os.fork()
@@ -434,6 +437,11 @@ def start(command: list[str]) -> int:
         finally:
             os._exit(127)
     os.close(failing)
+    poll = select.poll()
+    poll.register(failed, select.POLLIN)
+    while not poll.poll(LOOK_EVERY_S * 1000):
+        if os.getppid() != harness:
+            os.kill(pid, signal.SIGKILL)
     problem = os.read(failed, 1000).decode()  # nothing: the exec closed it
     os.close(failed)
     if problem:
@@ -462,7 +470,7 @@ def main(channel: int, kept: str, _mark: str, *command: str) -> None:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     guard = Guard(channel)
     try:
-        guard.claude = start(list(command))
+        guard.claude = start(list(command), harness)
     except OSError as error:
         guard.say(f"error {error.errno} {error.strerror}")
         return

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from hyperhive_cli.claude.guard import children
 from hyperhive_cli.store import folder
 from hyperhive_cli.store.folder import lock_holder
 from tests.conftest import FakeClaude, parent_of, process_state, wait_until
@@ -188,6 +189,26 @@ def test_a_guard_that_is_killed_before_claude_starts_does_not_end_the_harness(
     done = hive.drain("--message", "do it")
     assert (done.status, outcomes(done.json_lines())) == (1, ["not_started", "ok"])
     assert [message["attempts"] for message in hive.messages("--all")] == [1]
+
+
+STOPPED_BEFORE_EXEC = """
+import hyperhive_cli.claude.process as process
+stop = "guard.os.execvp = lambda *_: guard.os.kill(guard.os.getpid(), 19)"
+process.GUARD = process.GUARD.replace("guard.main(", stop + "; guard.main(")
+"""
+
+
+def test_a_claude_that_was_stopped_before_it_began_does_not_keep_the_lock_of_a_killed_harness(hive: Hive) -> None:
+    hive.prelude = STOPPED_BEFORE_EXEC
+    with hive.run("--message", "do it") as program:
+        wait_until(lambda: "T" in map(process_state, claudes_of(program.pid)))
+        program.send(signal.SIGKILL)
+        program.wait()
+        wait_until(lambda: lock_holder(hive.state_dir / "harness.lock") is None)
+
+
+def claudes_of(harness: int) -> list[int]:
+    return [pid for guard in children(harness) for pid in children(guard)]
 
 
 def test_t04_what_is_left_when_harness_and_guard_are_killed_is_swept_at_the_next_start(
