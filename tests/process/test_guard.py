@@ -142,7 +142,7 @@ def test_a_guard_that_is_stopped_holds_up_nobody_who_gives_it_orders(
                 process.hold_until(1e9)
 
     trio.run(main)
-    assert sleepers(number) == []
+    wait_until(lambda: sleepers(number) == [])  # the guard is killed, and its child a moment later
 
 
 def test_a_guard_that_dies_with_orders_unread_is_dead_like_any_other(workspace: Path, number: str) -> None:
