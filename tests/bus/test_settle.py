@@ -45,6 +45,7 @@ def test_the_log_of_a_flood_begins_anew_in_its_place_and_nothing_is_lost(path: P
     assert len(stored(path)) == 40_000
 
 
+@pytest.mark.exhaustive
 def test_a_flood_that_does_not_end_is_swept_meanwhile(
     path: Path, store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

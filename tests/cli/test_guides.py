@@ -82,6 +82,7 @@ TROUBLES: dict[str, Trouble] = {
 
 
 @pytest.mark.parametrize("heading", TROUBLES)
+@pytest.mark.few(3)
 def test_what_to_do_when_it_goes_wrong(heading: str, hive: Hive, fake_claude: FakeClaude) -> None:
     runs, messages, kind = TROUBLES[heading]
     fake_claude.script(*runs)

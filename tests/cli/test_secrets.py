@@ -190,7 +190,7 @@ def from_within(hive: Hive, fake: FakeClaude, how: str, commands: list[list[str]
 
 
 @pytest.mark.parametrize("how", ["child", "orphan", "wiped", pytest.param("sandboxed", marks=NEEDS_NAMESPACES)])
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 def test_t53_a_tool_of_a_turn_cannot_steer_its_own_harness(how: str, hive: Hive, fake_claude: FakeClaude) -> None:
     # All of them by one; the others show that they are known for what they are.
     steering, looking = (STEERING, LOOKING) if how == "child" else (STEERING[:2], LOOKING[:1])

@@ -132,6 +132,7 @@ def test_what_cannot_be_asked_for_is_refused(arguments: list[str], hive: Hive) -
 # --- the picture ---
 
 
+@pytest.mark.exhaustive
 def test_a_picture_is_drawn(used: Hive, tmp_path: Path) -> None:
     for name in ("a.svg", "b.png"):
         done = used.call("stats", "--plot", str(tmp_path / name), "--json")

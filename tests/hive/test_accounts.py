@@ -119,6 +119,7 @@ def test_who_said_it_and_died_is_not_waited_for(database: Database) -> None:
             ant.wait_for_kind("turn_end", ok=True)
 
 
+@pytest.mark.exhaustive
 def test_a_lost_login_stops_those_that_use_it_and_not_those_that_logged_in_elsewhere(database: Database) -> None:
     with database.machines("a", "b", runs=TEXT) as (a, b):
         for machine in (a, b):

@@ -23,6 +23,7 @@ def newest(database: Database) -> int:
     return int(database.rows("SELECT max(seq) FROM hyperhive.event")[0][0])
 
 
+@pytest.mark.exhaustive
 def test_t60_a_server_that_is_killed_loses_and_doubles_nothing(mortal: Database) -> None:
     server: Server = mortal.server
     with (

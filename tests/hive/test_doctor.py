@@ -19,6 +19,7 @@ def look(url: str, agent: str = "team-1", machine: str = "a") -> dict[str, tuple
     return {one.what: (one.level.value, one.finding, one.advice) for one in look_at_hive(url, agent, machine)}
 
 
+@pytest.mark.exhaustive
 def test_the_command_looks_at_the_hive_as_run_would_meet_it(database: Database) -> None:
     role = f"machine_{database.name}"
     with database.connect() as keeper:

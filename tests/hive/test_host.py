@@ -31,7 +31,7 @@ def ends(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(event["agent"], event["outcome"]) for event in events if event["kind"] == "turn_end"]
 
 
-@pytest.mark.parametrize("count", [30, pytest.param(100, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("count", [12, pytest.param(100, marks=pytest.mark.exhaustive)])
 def test_the_agents_of_one_host_share_two_connections(count: int, database: Database) -> None:
     names = [f"team-{number:03}" for number in range(count)]
     called = [name for name in names if name.endswith("0")]

@@ -251,6 +251,7 @@ def holdings() -> Counter[str]:
     return Counter(fds) + Counter(thread=threading.active_count(), child=len(guard.children(os.getpid())))
 
 
+@pytest.mark.exhaustive
 def test_t20_many_turns_leave_nothing_behind_in_the_harness(world: World, tmp_path: Path) -> None:
     """Run HYPERHIVE_TEST_TURNS turns, 40 of them by default."""
     quick = tmp_path / "quick"

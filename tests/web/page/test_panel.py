@@ -117,6 +117,7 @@ def test_a_dead_message_is_tried_again_and_a_compaction_is_waited_for(
         window.check_rows()
 
 
+@pytest.mark.exhaustive
 def test_a_held_message_is_shown_with_its_reason_and_tried_again_or_cancelled(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:
