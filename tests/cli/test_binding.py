@@ -80,6 +80,7 @@ def test_a_file_that_names_the_agent_binds_it_as_the_folder_does(machine: Machin
     assert f"agent 'bee' is bound to {one}" in machine.call(two, "send", "hello").stderr
 
 
+@pytest.mark.exhaustive
 def test_an_agent_that_is_named_is_bound_by_its_first_run(machine: Machine) -> None:
     one, two = machine.folder("one"), machine.folder("two")
     assert machine.call(one, "-a", "bee", "send", "hello").returncode == 0
@@ -105,6 +106,7 @@ def test_a_moved_workspace_is_bound_anew_in_a_new_session(machine: Machine, fake
     assert any(word.startswith("--resume") for word in fake_claude.calls()[-1]["argv"])
 
 
+@pytest.mark.exhaustive
 def test_a_workspace_that_is_still_there_is_not_left(machine: Machine, fake_claude: FakeClaude) -> None:
     old, new = machine.folder("old/app"), machine.folder("new/app")
     machine.drain(old, "--message", "one")

@@ -48,6 +48,7 @@ def start(hive: Hive, stack: ExitStack, *messages: str) -> Program:
     return stack.enter_context(hive.run(*words))
 
 
+@pytest.mark.exhaustive
 def test_the_first_hour_can_be_gone_through(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     steps = sections(FIRST_HOUR)

@@ -139,6 +139,7 @@ def test_what_the_hive_no_longer_keeps_is_said(database: Database) -> None:
     feed.close()
 
 
+@pytest.mark.exhaustive
 def test_tail_names_the_agents_and_stats_adds_them_up(database: Database) -> None:
     with database.machines("a") as (a,), database.connect() as connection:
         one, two = (Writer(connection, agent) for agent in ("team-1", "team-2"))

@@ -88,6 +88,7 @@ def test_turns_at_once_are_bounded_without_a_hive_too(database: Database) -> Non
             assert program.interrupt() == 130
 
 
+@pytest.mark.exhaustive
 def test_an_agent_is_moved_after_its_turn_and_a_machine_is_drained(database: Database) -> None:
     with database.machines("a", "b", runs=gated()) as (a, b):
         b.fake.script(TEXT)

@@ -63,6 +63,7 @@ def test_another_machine_takes_over_when_one_is_killed(database: Database) -> No
     assert database.rows("SELECT epoch FROM hyperhive.agent") == [(2,)]
 
 
+@pytest.mark.exhaustive
 def test_t59_a_machine_that_was_stopped_ends_its_turn_and_changes_nothing(database: Database) -> None:
     with database.machines("a", "b", runs=gated()) as (a, b), a.run("bee") as first:
         a.await_owner("bee")

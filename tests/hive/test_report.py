@@ -78,6 +78,7 @@ def test_whatever_is_reported_can_be_shown(name: str) -> None:
             capabilities(shown, answers=True)
 
 
+@pytest.mark.exhaustive
 def test_nothing_of_a_real_report_is_dropped(database: Database) -> None:
     with database.machines("a", runs=TEXT) as (a,):
         limits = ("--max-day-cost", "5", "--max-turn-tokens", "1000000", "--max-turn-cost", "2")

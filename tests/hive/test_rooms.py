@@ -366,6 +366,7 @@ def test_messages_are_put_in_order(inbox: HiveInbox, database: Database) -> None
 # --- the program ---
 
 
+@pytest.mark.exhaustive
 def test_what_is_wrong_with_an_address_is_said(database: Database) -> None:
     with database.machines("a") as (a,):
         a.variables["HYPERHIVE_HIVE"] = "mysql://me:secret@x/y"

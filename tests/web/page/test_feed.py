@@ -79,6 +79,7 @@ def test_each_row_is_shown_once_and_in_order_over_lost_connections_and_restarts(
         window.check_rows()
 
 
+@pytest.mark.exhaustive
 def test_text_is_seen_while_it_is_written_and_the_clock_goes_on_after_a_reload(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:

@@ -135,6 +135,7 @@ def test_a_held_message_is_shown_with_its_reason_and_tried_again_or_cancelled(
     assert [message["state"] for message in hive.messages("--all")] == ["done", "cancelled"]
 
 
+@pytest.mark.exhaustive
 def test_a_login_lands_from_the_page_and_the_page_changes_by_itself(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:
@@ -208,6 +209,7 @@ def focused(window: Window) -> str:
     return name
 
 
+@pytest.mark.exhaustive
 def test_the_keyboard_reaches_and_does_everything(browser: Browser, hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script([{"replay": "v2.1.330/tools.jsonl", "session_id": "from_argv"}], gated())
     hive.drain("--message", "one\n\nof more lines" * 9)
