@@ -135,7 +135,16 @@ def test_every_section_of_the_guides_is_run() -> None:
     assert sections(WRONG).keys() == TROUBLES.keys() | special
 
 
-@pytest.mark.parametrize("page", ["README.md", "examples/first-hour.md", "examples/when-it-goes-wrong.md"])
+def test_every_test_that_the_page_on_security_names_is_there() -> None:
+    page = (SOURCE / "examples" / "security.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[^`]+)`", page)
+    assert len(named) > 20
+    assert [name for name in named if not (SOURCE / name).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "examples/first-hour.md", "examples/when-it-goes-wrong.md", "examples/security.md"]
+)
 def test_every_link_leads_somewhere(page: str) -> None:
     path = SOURCE / page
     for target in re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8")):
