@@ -299,6 +299,8 @@ class Guarded:
             return
         refusal = self._gate.refusal(scope.get("method", ""), scope["path"], scope["headers"])
         if refusal is None:
+            if self._gate.has_token(scope["headers"]):
+                scope["state"]["trust"]()
             await self._app(scope, receive, send)
             return
         headers = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else None

@@ -53,6 +53,10 @@ class Gate:
             or (None if _SHELL.fullmatch(path) and method != "POST" else self._of_token(found))
         )
 
+    def has_token(self, headers: Headers) -> bool:
+        """Return True if a request shows the token, whether it needs it or not."""
+        return self._of_token(_Found(headers)) is None
+
     def _of_origin(self, method: str, found: "_Found") -> Refusal | None:
         host = found.only(b"host")
         if host is None or host not in self._origins:

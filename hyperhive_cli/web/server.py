@@ -9,17 +9,17 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.settings import PANEL_TOKEN_BYTES
 from hyperhive_cli.signals import ending_signals
 from hyperhive_cli.web.app import Agents, make_app
 from hyperhive_cli.web.bind import Address, WebConfig, check_bind
+from hyperhive_cli.web.connections import Connections, make_protocol
 from hyperhive_cli.web.gate import RESPONSE_HEADERS, Gate
 from hyperhive_cli.web.hive import HiveView
 
@@ -104,14 +104,6 @@ def _origins(names: list[str], port: int, *, is_tls: bool) -> dict[str, str]:
     return {host: f"{scheme}://{host}" for host in hosts}
 
 
-class _Protocol(HttpToolsProtocol):
-    """HTTP as uvicorn has it; a request can besides cut its connection off, unsent bytes and all."""
-
-    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - asyncio is not imported
-        super().connection_made(transport)
-        self.app_state = {**self.app_state, "abort": transport.abort}
-
-
 class _Server(uvicorn.Server):
     """uvicorn, without its handlers of signals; `on_shutdown` is called before it waits for its connections."""
 
@@ -147,7 +139,7 @@ def serve(
         app, gateway = make_app(agents, Gate(found.origins, token), hive)
         settings = uvicorn.Config(
             app,
-            http=_Protocol,
+            http="httptools",
             ws="none",
             lifespan="on",
             log_config=None,
@@ -164,10 +156,23 @@ def serve(
             settings.load()
         except (OSError, ssl.SSLError) as error:
             raise HyperhiveError(f"the certificate or its key cannot be used: {error}", "both in PEM") from error
+        _bound(settings)
         server = _Server(settings, gateway.end)
         origin = next(iter(found.origins.values()))
         return anyio.run(_serve, server, found.socket, lambda: announce(f"{origin}/#token={token}", token),
                          backend_options={"use_uvloop": True})  # fmt: skip
+
+
+def _bound(settings: uvicorn.Config) -> None:
+    """Bound the connections. uvicorn takes any function for a protocol; TLS is ours, so that it is bounded too."""
+    connections, context = Connections(), settings.ssl
+    settings.limit_concurrency = connections.most  # beyond the operator's own: 503
+    settings.ssl = None
+
+    def make(**given: Any) -> Any:  # noqa: ANN401 - uvicorn's settings, asyncio's protocol
+        return make_protocol(connections, context, given)
+
+    settings.http_protocol_class = cast("type[Any]", make)
 
 
 async def _serve(server: _Server, listener: socket.socket, announce: Callable[[], None]) -> int:

@@ -52,7 +52,7 @@ FLOORS = {
         hive.checkup hive.feed hive.fleet hive.foyer hive.line hive.mail hive.tenancy
         render.activity render.answer render.blocks render.console render.document render.draft render.facts
         render.feed render.memory render.output render.plot render.prose render.stream render.system render.tool
-        web.channel web.harness web.history web.local web.logins web.reader web.stream
+        web.channel web.connections web.harness web.history web.local web.logins web.reader web.stream
     """,
     4: """
         agent.care agent.checkup agent.compactor agent.control agent.credentials agent.direct_login agent.hook
@@ -84,7 +84,8 @@ HOMES = {
     "rich": "render.",
     "anyio": "web.",
     "starlette": "web.",
-    "uvicorn": "web.server",
+    "uvicorn": "web.connections web.server",
+    "asyncio": "web.connections",
     "trio": """
         bus claude.process claude.runner claude.talk control.server agent.care agent.checkup agent.compactor
         agent.credentials agent.direct_login agent.harness agent.hook agent.host agent.ledger agent.login
@@ -99,7 +100,7 @@ HOMES = {
     "threading": "output store.log cli.streams",
     "_typeshed": "output cli.streams",  # for the checker alone
     "importlib": "cli.main cli.web",
-    **dict.fromkeys(("asyncio", "multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),
+    **dict.fromkeys(("multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),
     **dict.fromkeys(("_ctypes", "_signal", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
     **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn", "os.execv", "os.execve"), ""),
     "trio.lowlevel.open_process": "claude.process",

@@ -1,9 +1,11 @@
 """What the tests of the web panel share: one agent, the harness as a thread, and the gateway as a process."""
 
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from tests.conftest import FakeClaude
 from tests.forkserver import Forkserver
@@ -23,3 +25,17 @@ def site(state_dir: Path, tmp_path: Path, forkserver: Forkserver) -> Iterator[Si
     """Serve the one agent of this folder, whether a harness runs there or not."""
     with open_site(forkserver, web_words(state_dir), plain_environment(tmp_path), tmp_path) as found:
         yield found
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> tuple[list[str], ssl.SSLContext]:
+    """Give the options of a certificate for hive.test, and what its clients trust."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("hive.test")
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    for n, blob in enumerate(issued.cert_chain_pems):
+        blob.write_to_path(str(certificate), append=n > 0)
+    issued.private_key_pem.write_to_path(str(key))
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return [f"--web-cert={certificate}", f"--web-key={key}"], context

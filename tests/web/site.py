@@ -204,11 +204,12 @@ def open_site(
     environment: Mapping[str, str],
     folder: Path,
     constants: Mapping[str, float] | None = None,
+    prelude: str = "",
     **how: Any,  # noqa: ANN401
 ) -> Iterator[Site]:
     """Start `hyperhive … web --json` and wait for its address; at the end it is interrupted and must leave with 130."""
-    found = {"web.local.POLL_S": 0.02, **(constants or {})}  # the first: while no harness runs
-    process = forkserver.fork(words, folder, environment, found)
+    all_constants = {"web.local.POLL_S": 0.02, **(constants or {})}  # while no harness runs
+    process = forkserver.fork(words, folder, environment, all_constants, prelude)
     program = Program(process)
     try:
         announced = program.wait_for(lambda found: "url" in found)

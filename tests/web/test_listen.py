@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import trustme
 
 from tests.conftest import wait_until
 from tests.forkserver import Forkserver
@@ -73,20 +72,6 @@ def test_a_signal_ends_it_with_its_number_though_streams_are_open(site: Site, nu
         site.program.send(number)
         assert site.program.wait() == 128 + number
     assert site.program.stderr == []
-
-
-@pytest.fixture
-def certified(tmp_path: Path) -> tuple[list[str], ssl.SSLContext]:
-    """Give the options of a certificate for hive.test, and what its clients trust."""
-    authority = trustme.CA()
-    issued = authority.issue_cert("hive.test")
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    for n, blob in enumerate(issued.cert_chain_pems):
-        blob.write_to_path(str(certificate), append=n > 0)
-    issued.private_key_pem.write_to_path(str(key))
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return [f"--web-cert={certificate}", f"--web-key={key}"], context
 
 
 def test_beyond_this_machine_it_is_served_with_tls_under_the_given_name(
