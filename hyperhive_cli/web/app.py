@@ -15,7 +15,7 @@ import anyio
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -274,6 +274,10 @@ def _on_http_error(_: Request, error: Exception) -> Response:
     return _error(error.status_code, error.detail, headers=error.headers)
 
 
+def _on_hang_up(_: Request, _error: Exception) -> Response:
+    return Response()  # a body that is broken off is no fault of ours, and nobody reads the answer
+
+
 def _on_fault(_: Request, error: Exception) -> Response:
     return _error(500, f"the gateway failed: {type(error).__name__}", "its log says more")
 
@@ -340,7 +344,12 @@ def make_app(agents: Agents, gate: Gate, hive: HiveView | None = None) -> tuple[
     gateway = Gateway(agents, hive)
     app = Starlette(
         routes=make_routes(gateway),
-        exception_handlers={HyperhiveError: _on_error, HTTPException: _on_http_error, Exception: _on_fault},
+        exception_handlers={
+            HyperhiveError: _on_error,
+            HTTPException: _on_http_error,
+            ClientDisconnect: _on_hang_up,
+            Exception: _on_fault,
+        },
         lifespan=gateway.lifespan,
     )
     return Guarded(app, gate), gateway

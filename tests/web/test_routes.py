@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from hyperhive_cli.web.api import CHANGES, GLOBAL, READINGS
 from hyperhive_cli.web.app import STATIC, Gateway, make_routes
 from hyperhive_cli.web.gate import RESPONSE_HEADERS
+from tests.conftest import wait_until
 from tests.forkserver import Forkserver
 from tests.harness import LIMIT_S
 from tests.web.site import JSON, Answer, Site, Telling, open_site, plain_environment, telling, web_words
@@ -133,6 +134,18 @@ def test_nonsense_is_answered_in_our_way_too(served: tuple[Site, Telling]) -> No
         answer = connection.recv(4096)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"default-src 'none'" in answer
+
+
+def test_an_upload_that_is_broken_off_is_nobodys_fault(site: Site) -> None:
+    words = {**JSON, "Host": site.host, "Authorization": f"Bearer {site.token}", "Content-Length": "1000"}
+    head = "".join(f"{name}: {value}\r\n" for name, value in words.items())
+    idle = site.idle_files()
+    with socket.create_connection(("127.0.0.1", site.port), LIMIT_S) as connection:
+        connection.sendall(f"POST /api/cancel HTTP/1.1\r\n{head}\r\n{{".encode())
+        wait_until(lambda: site.open_files() > idle)
+    wait_until(lambda: site.open_files() == idle)
+    assert site.post("/api/cancel").status == 503
+    assert site.program.stderr == []
 
 
 def walk(routes: list[BaseRoute], prefix: str = "") -> Iterator[tuple[str, str]]:
