@@ -11,6 +11,7 @@ import click
 
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import Invocation, pass_invocation, say_if_new
+from hyperhive_cli.cli.streams import write_bytes
 from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.events import BusEvent
 from hyperhive_cli.render.document import entries_to_html, entries_to_markdown, events_to_entries
@@ -44,8 +45,8 @@ def export(invocation: Invocation, turn: str | None, form: str | None, output: P
     pieces = _pieces(paths, turn, form or _form_of(output))
     if output is None:
         for piece in pieces:
-            sys.stdout.buffer.write(piece)
-        sys.stdout.buffer.flush()
+            write_bytes(piece)
+        sys.stdout.flush()
     else:
         _write(output, pieces, force=force)
     if turn is None and not paths.events_db.exists():

@@ -10,6 +10,7 @@ import click
 
 from hyperhive_cli.cli.invocation import stop_without_reader
 from hyperhive_cli.cli.sinks import hold_stops, named_json, open_sink, stoppable
+from hyperhive_cli.cli.streams import write_bytes
 from hyperhive_cli.hive.feed import HiveFeed, Told
 from hyperhive_cli.sieve import Sieve, earlier
 
@@ -53,8 +54,8 @@ class _Printer:
         for agent, told in groupby(found, key=lambda one: one.agent):
             records = [one.record for one in told]
             if self._is_of_many and self._as_json:
-                sys.stdout.buffer.write(b"".join(named_json(agent, record) + b"\n" for record in records))
-                sys.stdout.buffer.flush()
+                write_bytes(b"".join(named_json(agent, record) + b"\n" for record in records))
+                sys.stdout.flush()
                 continue
             if self._is_of_many and agent != self._agent:
                 click.echo(f"==> {agent} <==")

@@ -13,7 +13,7 @@ from hyperhive_cli.cli.amount import Amount
 from hyperhive_cli.cli.configured import read_own_file
 from hyperhive_cli.cli.invocation import Invocation, hive_option, pass_invocation, printable
 from hyperhive_cli.cli.run import run as run_command
-from hyperhive_cli.cli.sinks import display_file, named_json
+from hyperhive_cli.cli.sinks import display_file, keep_lines, named_json
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.events import BusEvent, Note, StatusChanged, TurnEnd, TurnStart
 from hyperhive_cli.hive.address import check_machine
@@ -148,7 +148,7 @@ class AgentLines:
             said = [(record.ts, words) for record in records if (words := _words(record)) is not None]
             shown = printable(text.clean(f"{_clock(ts)}  {self._agent:<16}  {words}") for ts, words in said)
             lines = "".join(f"{line}\n" for line in shown).encode(self._file.encoding, self._file.errors or "strict")
-        self._file.kept.write(lines)  # not as text, which several threads at a time would mix
+        keep_lines(self._file.kept, lines)  # not as text, which several threads at a time would mix
         self._file.drain()
 
     def update(self, **fields: Any) -> None:  # noqa: ANN401 - as the console's

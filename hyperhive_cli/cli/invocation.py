@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from hyperhive_cli.cli.streams import write_drawn
 from hyperhive_cli.errors import HyperhiveError, StoreError, UsageError
 from hyperhive_cli.files import read_file
 from hyperhive_cli.settings import (
@@ -21,6 +22,7 @@ from hyperhive_cli.settings import (
     default_agents_home,
     resolve_paths,
 )
+from hyperhive_cli.terminal import escape
 
 ANSWER_LIMIT_S = 2.0
 
@@ -325,19 +327,29 @@ def columns() -> int:
 def print_lines(lines: Iterable[str]) -> None:
     """Print lines, as `printable`."""
     for line in printable(lines):
-        click.echo(line)
+        if isinstance(line, Painted):
+            write_drawn(f"{line}\n")
+        else:
+            click.echo(line)
+
+
+class Painted(str):
+    """A line with colours or movements of our own; what it says has been escaped."""
+
+    __slots__ = ()
 
 
 def printable(lines: Iterable[str]) -> Iterator[str]:
     """Yield lines as stdout takes them: only what its encoding has, and with --plain letters for our signs."""
     plain = is_plain()
     for line in lines:
+        shown = line
         if not is_utf8():
             encoding = sys.stdout.encoding or "ascii"
-            line = line.translate(_ASCII).encode(encoding, "backslashreplace").decode(encoding)  # noqa: PLW2901
+            shown = line.translate(_ASCII).encode(encoding, "backslashreplace").decode(encoding)
         elif plain:
-            line = line.translate(_DRAWN)  # noqa: PLW2901
-        yield line
+            shown = line.translate(_DRAWN)
+        yield Painted(shown) if isinstance(line, Painted) else shown
 
 
 _STYLES: dict[str, dict[str, Any]] = {
@@ -360,8 +372,10 @@ def paint(spans: Iterable[tuple[str, str]]) -> str:
     """Give spans, (text, style) each, as one line: in colours on a terminal, unless NO_COLOR forbids them."""
     colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     colours = colours and not is_plain()
-    parts = [click.style(words, **_STYLES.get(style, {})) if colours and words else words for words, style in spans]
-    return "".join(parts).rstrip()
+    if not colours:
+        return "".join(words for words, _ in spans).rstrip()
+    parts = [click.style(escape(words), **_STYLES.get(style, {})) if words else words for words, style in spans]
+    return Painted("".join(parts).rstrip())
 
 
 def is_utf8() -> bool:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from hyperhive_cli.cli.invocation import is_plain
+from hyperhive_cli.cli.streams import write_drawn
 
 PATIENCE_S = 1.0  # what is over sooner needs no line; and how often the clock moves on
 _START, _REST_OF_LINE = "\r", "\x1b[K"
@@ -43,14 +44,14 @@ class Progress:
         """Take the line away."""
         if self._is_shown:
             self._is_shown = False
-            sys.stderr.write(f"{_START}{_REST_OF_LINE}")
+            write_drawn(f"{_START}{_REST_OF_LINE}", sys.stderr)
             sys.stderr.flush()
 
     def _draw(self, seconds: int) -> None:
         from hyperhive_cli.render.text import clean, clock  # noqa: PLC0415 - for those that wait
 
         line = f"{clean(self.words)}, {clock(seconds)}"
-        sys.stderr.write(f"{_START}{line[: _width() - 1]}{_REST_OF_LINE}")
+        write_drawn(f"{_START}{line[: _width() - 1]}{_REST_OF_LINE}", sys.stderr)
         sys.stderr.flush()
         self._is_shown = True
 

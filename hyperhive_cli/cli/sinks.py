@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hyperhive_cli.cli.invocation import is_plain
 from hyperhive_cli.events import BusEvent, splice
 from hyperhive_cli.output import DisplayFile, KeptBytes
+from hyperhive_cli.terminal import escape_bytes
 
 if TYPE_CHECKING:
     from hyperhive_cli.render.console import Console
@@ -25,7 +26,7 @@ class JsonSink:
 
     def show(self, records: Sequence[BusEvent]) -> None:
         """Write the events at once, and what an earlier call could not; raises as `KeptBytes.drain`."""
-        self._file.write(b"".join(record.to_json() + b"\n" for record in records))
+        keep_lines(self._file, b"".join(record.to_json() + b"\n" for record in records))
         self._file.drain()
 
     def update(self, **fields: Any) -> None:  # noqa: ANN401 - as the console's
@@ -39,6 +40,11 @@ class JsonSink:
 
     def resume(self) -> None:
         """Do nothing, as above."""
+
+
+def keep_lines(file: KeptBytes, lines: bytes) -> None:
+    """Keep whole lines of UTF-8 for a file; on a terminal nothing in them may steer it."""
+    file.write(escape_bytes(lines) if file.isatty() else lines)
 
 
 def named_json(agent: str, record: BusEvent) -> bytes:

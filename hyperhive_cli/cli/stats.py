@@ -22,8 +22,10 @@ from hyperhive_cli.cli.invocation import (
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.render.figures import stats_to_lines
 from hyperhive_cli.store.ended import read_turns
+from hyperhive_cli.terminal import escape
 
 MOST_DAYS = 36_500
+FORMULA_STARTS = ("=", "+", "-", "@", "\t")
 FORMS = {".svg": "svg", ".png": "png"}
 
 
@@ -97,7 +99,14 @@ def _print_csv(rows: list[dict[str, Any]], by: str) -> None:
     heads = ["tool", "calls", "turns"] if by == "tool" else [by, *tally([])]
     writer = csv.DictWriter(sys.stdout, heads, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+
+
+def _cell(value: object) -> object:
+    """Return a value that no spreadsheet takes for a formula or a line's end: anyone may name a tool or a model."""
+    if not isinstance(value, str):
+        return value
+    return f"'{escape(value)}" if value.startswith(FORMULA_STARTS) else escape(value)
 
 
 def _plot(path: Path, agent: str, turns: list[EndedTurn], rows: list[dict[str, Any]]) -> None:

@@ -6,6 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
+from hyperhive_cli.terminal import escape
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
@@ -32,10 +34,41 @@ def prepare_streams() -> None:
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors=_without_failures(sys.stdin))
     out = io.BufferedWriter(_Stdout(1, "w", closefd=False))
-    sys.stdout = io.TextIOWrapper(
+    sys.stdout = _file_class(1)(
         out, sys.stdout.encoding, _without_failures(sys.stdout), line_buffering=bool(sys.stdout.line_buffering)
     )
-    sys.stderr = io.TextIOWrapper(_Remarks(), sys.stderr.encoding, "backslashreplace", write_through=True)
+    sys.stderr = _file_class(2)(_Remarks(), sys.stderr.encoding, "backslashreplace", write_through=True)
+
+
+class TerminalFile(io.TextIOWrapper):
+    """Text for a terminal: whatever a command prints is escaped, but what it draws."""
+
+    def write(self, text: str) -> int:
+        """Write text without anything that could steer the terminal."""
+        super().write(escape(text))
+        return len(text)
+
+    def draw(self, text: str) -> int:
+        """Write our own colours and movements; what they hold of others' text has been escaped before."""
+        return super().write(text)
+
+
+def _file_class(descriptor: int) -> type[io.TextIOWrapper]:
+    return TerminalFile if os.isatty(descriptor) else io.TextIOWrapper
+
+
+def write_drawn(text: str, file: TextIO | None = None) -> None:
+    """Write our own colours and movements to stdout, or this file."""
+    found = sys.stdout if file is None else file
+    (found.draw if isinstance(found, TerminalFile) else found.write)(text)
+
+
+def write_bytes(data: bytes) -> None:
+    """Write whole lines of UTF-8 to stdout: byte for byte, or escaped on a terminal."""
+    if isinstance(sys.stdout, TerminalFile):
+        sys.stdout.write(data.decode("utf-8", "surrogateescape"))
+    else:
+        sys.stdout.buffer.write(data)
 
 
 def is_missing(descriptor: int) -> bool:
@@ -63,6 +96,8 @@ class _Stdout(io.FileIO):
 
 class _Remarks(io.RawIOBase):
     """stderr, where what cannot be written is left out: there is no other place to say so."""
+
+    name = "<stderr>"
 
     def write(self, data: "ReadableBuffer") -> int:
         rest = memoryview(data).cast("B")

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-import click
-
-from hyperhive_cli.cli.invocation import is_plain, print_lines, stop_without_reader
+from hyperhive_cli.cli.invocation import Painted, is_plain, print_lines, stop_without_reader
+from hyperhive_cli.cli.streams import write_drawn
+from hyperhive_cli.terminal import escape
 
 T = TypeVar("T")
 REDRAW_S = 1.0
@@ -33,12 +33,13 @@ def looks(look: Callable[[], T]) -> Iterator[T]:
 
 def draw(pictures: Iterable[Iterable[str]]) -> None:
     """Draw each picture, in lines, over the one before."""
-    click.echo(CLEAR, nl=False)
+    write_drawn(CLEAR)
     for lines in pictures:
         rows = max(1, shutil.get_terminal_size().lines - 1)
-        click.echo(HOME, nl=False)
-        print_lines(f"{line}{REST_OF_LINE}" for line in list(lines)[:rows])
-        click.echo(REST_OF_SCREEN, nl=False)
+        write_drawn(HOME)
+        kept = (line if isinstance(line, Painted) else escape(line) for line in list(lines)[:rows])
+        print_lines(Painted(f"{line}{REST_OF_LINE}") for line in kept)
+        write_drawn(REST_OF_SCREEN)
 
 
 def lasting(agent: Mapping[str, Any]) -> str:

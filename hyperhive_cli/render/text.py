@@ -9,12 +9,8 @@ import re
 from datetime import datetime
 from math import isfinite
 
-# C0 but tab and newline, DEL, C1; the bidi marks, embeddings, overrides and isolates; the line and
-# paragraph separators, which some terminals and `splitlines` take for line ends; lone surrogates,
-# which no UTF-8 terminal can be sent.
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]",
-)
+from hyperhive_cli.terminal import UNSAFE
+
 _BLANKS = re.compile(r"\s+")
 _LARGEST = 10**15
 
@@ -29,7 +25,7 @@ def clean(text: str) -> str:
 
     Newlines and tabs stay, CR LF becomes a newline. What comes out goes in unchanged a second time.
     """
-    return _UNSAFE.sub(_escape, text.replace("\r\n", "\n"))
+    return UNSAFE.sub(_escape, text.replace("\r\n", "\n"))
 
 
 def text_of(value: object) -> str:

@@ -18,7 +18,7 @@ PACKAGE = "hyperhive_cli"
 ROOT = Path(hyperhive_cli.__file__).parent
 
 FLOORS = {
-    0: "__init__ account budget errors moments outcomes retention usage events settings status",
+    0: "__init__ account budget errors moments outcomes retention usage events settings status terminal",
     1: """
         configuration sieve
         agent.__init__ agent.draining agent.mark agent.pause agent.retry agent.scheduler agent.state
@@ -95,6 +95,7 @@ HOMES = {
     "sqlite3": "store.",
     "signal": "claude.guard claude.process agent.harness agent.host demo.replay cli.sinks signals",
     "subprocess": "claude.guard",
+    "sys.stdout.buffer": "cli.backup cli.streams demo.replay",  # else a terminal is sent what it must not obey
     "socket": "claude.process control.client control.peer control.server hive.room web.harness web.server",
     "fcntl": "store.folder store.holder agent.refresh claude.guard",
     "threading": "output store.log cli.streams",
