@@ -3,13 +3,15 @@
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from hyperhive_cli.agent.login import LoginDesk
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.budget import TURN_LIMITS, positive
 from hyperhive_cli.bus import Bus
-from hyperhive_cli.control.peer import Peer, descends_from
+from hyperhive_cli.claude.process import owner_of
+from hyperhive_cli.control.peer import Peer, child_towards
 from hyperhive_cli.errors import RefusedError, UsageError
 from hyperhive_cli.events import BusEvent
 from hyperhive_cli.moments import text_to_start
@@ -23,15 +25,17 @@ OPEN_TO_TURNS = {"status", "events"}
 FOLLOWED = {"login", "login_join"}
 
 
-def refuse_turns(op: str, peer: Peer | None, panel: int | None = None) -> None:
+def refuse_turns(op: str, peer: Peer | None, panel: int | None = None, state_dir: Path | None = None) -> None:
     """Raise RefusedError where a process that the harness itself has started, however far down, would steer it.
 
     One that has ended since it asked may have left its connection to a child, and is refused too. Not so the web
-    panel's own process, which asks for an operator who has its token.
+    panel's own process, which asks for an operator who has its token, and what works for another agent of this
+    process than the one with this state folder: its guard is above it.
     """
     if op in OPEN_TO_TURNS or peer is None or peer.pid == panel:
         return
-    if descends_from(peer.pid, os.getpid()) is not False:
+    child = child_towards(peer.pid, os.getpid())
+    if child != 0 and (child is None or owner_of(child) in {None, str(state_dir)}):
         raise RefusedError("a turn may not steer its own harness", "hyperhive run --allow-self-control")
 
 

@@ -126,7 +126,7 @@ async def run_agent(
 
         def admit(op: str, peer: Peer | None) -> None:
             if not config.allow_self_control:
-                refuse_turns(op, peer, panel.pid)
+                refuse_turns(op, peer, panel.pid, config.paths.state_dir)
 
         hard = trio.CancelScope()
         async with trio.open_nursery() as attending:

@@ -28,7 +28,7 @@ DEATH_LIMIT_S = 2.0  # from SIGKILL to the end of a process that is not stuck in
 GUARD_FOLDER = str(Path(guard.__file__).parent)
 # Imported, and not run as a file: so its compiled form is used, which saves half of its start.
 GUARD = "import sys; sys.path.append(sys.argv[1]); import guard; guard.main(int(sys.argv[2]), *sys.argv[3:])"
-_GUARDS: set[int] = set()  # the ids of those that are ours and at work: a turn's, a login's
+_GUARDS: dict[int, str | None] = {}  # those that are ours and at work, a turn's, a login's: id and state folder
 _STARTING: set[object] = set()  # a mark for each that is about to be one, and may be a child of ours already
 PIPE_BYTES = 65_536  # all that a pipe holds
 
@@ -201,8 +201,8 @@ async def open_claude(
         if not _STARTING:
             _reap(_not_started_here(mine))  # what an earlier guard had to leave may have ended since
         process = await _open_guard(stack, argv, workspace, environment, kept)
-        stack.callback(_GUARDS.discard, process.guard_pid)
-        _GUARDS.add(process.guard_pid)
+        stack.callback(_GUARDS.pop, process.guard_pid, None)
+        _GUARDS[process.guard_pid] = environment.get(MARKER)
         try:
             await process.start(argv[0])
             yield process
@@ -257,6 +257,11 @@ async def _open_guard(
         return ClaudeProcess(process, stream)
 
 
+def owner_of(guard_pid: int) -> str | None:
+    """Return the state folder of the agent for which a guard works; None for what is no guard of ours."""
+    return _GUARDS.get(guard_pid)
+
+
 def read_rest(stream: trio.abc.ReceiveStream) -> bytes:
     """Give what one of the pipes holds at this moment. Waits for nothing."""
     if isinstance(stream, trio.lowlevel.FdStream):
@@ -300,7 +305,7 @@ def _orphans(mine: set[int]) -> set[int]:
 def _not_started_here(pids: set[int]) -> set[int]:
     """Choose among our children those that came to us: no session is ours in which something of a guard can be."""
     found = set()
-    for pid in pids - _GUARDS:
+    for pid in pids - _GUARDS.keys():
         with suppress(ProcessLookupError):
             if os.getsid(pid) != os.getsid(0):
                 found.add(pid)

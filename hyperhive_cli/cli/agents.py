@@ -21,6 +21,7 @@ from hyperhive_cli.cli.invocation import (
     print_json,
     print_lines,
 )
+from hyperhive_cli.cli.own_turn import check_may_steer_hive
 from hyperhive_cli.cli.status import observed_status
 from hyperhive_cli.cli.watching import draw, is_drawn, lasting, looks
 from hyperhive_cli.errors import StoreError, UsageError
@@ -90,6 +91,7 @@ def move(invocation: Invocation, agent: str, machine: str | None, hive: str | No
     from hyperhive_cli.hive.address import check_machine  # noqa: PLC0415
     from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415
 
+    check_may_steer_hive()
     with open_hive(invocation.needed_hive(hive)) as connection:
         fleet.move(connection, check_agent_name(agent), None if machine is None else check_machine(machine))
     click.echo(f"{agent} may run {f'on {machine} alone' if machine else 'on any machine'}")

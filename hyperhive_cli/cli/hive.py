@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from hyperhive_cli.cli.invocation import Invocation, columns, hive_option, pass_invocation, print_json, print_lines
+from hyperhive_cli.cli.own_turn import check_may_steer_hive
 from hyperhive_cli.errors import UsageError
 from hyperhive_cli.render.panel import hive_to_lines
 
@@ -120,6 +121,7 @@ def drain(invocation: Invocation, machine: str, hive: str | None, *, end: bool) 
     from hyperhive_cli.hive import fleet  # noqa: PLC0415 - as above
     from hyperhive_cli.hive.address import check_machine  # noqa: PLC0415
 
+    check_may_steer_hive()
     with open_here(invocation, hive) as connection:
         fleet.drain(connection, check_machine(machine), draining=not end)
     click.echo(f"{machine} {'takes agents again' if end else 'gives its agents back and takes none'}")

@@ -15,7 +15,6 @@ from hyperhive_cli.cli.streams import write_drawn
 from hyperhive_cli.errors import HyperhiveError, StoreError, UsageError
 from hyperhive_cli.files import read_file
 from hyperhive_cli.settings import (
-    MARKER,
     WORKSPACE_FILE,
     AgentPaths,
     check_agent_name,
@@ -132,8 +131,10 @@ class Invocation:
         Raises RefusedError in such a turn, unless its harness allows it.
         """
         paths = self.paths()
-        if _is_in_turn(paths):
-            ask_harness(paths, "may_steer")
+        if os.path.lexists(paths.lock_file):
+            from hyperhive_cli.cli.own_turn import check_may_steer  # noqa: PLC0415 - where a harness has run
+
+            check_may_steer(paths)
         return paths
 
 
@@ -188,21 +189,6 @@ def _user_file_names_hive() -> bool:
 def hive_option(command: Any) -> Any:  # noqa: ANN401 - as click's own decorators
     """Add `--hive` to a command."""
     return click.option("--hive", metavar="URL", help="The hive that the agent is in: postgresql://…")(command)
-
-
-def _is_in_turn(paths: AgentPaths) -> bool:
-    """Whether we run in a turn of this agent: by the mark, which a tool may wipe, or by our ancestors."""
-    marked = os.environ.get(MARKER)
-    if marked is not None and Path(marked).resolve() == paths.state_dir.resolve():
-        return True
-    from hyperhive_cli.store.folder import lock_holder  # noqa: PLC0415 - as below
-
-    harness = lock_holder(paths.lock_file)
-    if not harness:
-        return False
-    from hyperhive_cli.control.peer import is_below  # noqa: PLC0415 - only while a harness runs
-
-    return is_below(harness)
 
 
 def bound_workspace(paths: AgentPaths) -> str | None:

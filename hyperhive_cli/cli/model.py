@@ -28,7 +28,7 @@ def set_model(invocation: Invocation, name: str) -> None:
     \b
     Example: hyperhive model set opus
     """  # noqa: D301 - click's own mark
-    paths = invocation.paths()
+    paths = invocation.steered_paths()
     checked = check_model_name(name)
     if ask_harness(paths, "set_model", model=checked) is None:
         prepare_state_dir(paths.state_dir)

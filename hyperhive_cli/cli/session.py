@@ -26,7 +26,7 @@ def new_session(invocation: Invocation) -> None:
     \b
     Example: hyperhive new-session
     """  # noqa: D301 - click's own mark
-    paths = invocation.paths()
+    paths = invocation.steered_paths()
     _tell_or_keep(paths, "new_session", skip_continue="1")
     click.echo("the next turn starts a new session")
 

@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -41,17 +42,39 @@ def descends_from(pid: int, ancestor: int) -> bool | None:
 
     An orphan in a turn's tree has the guard as its parent, which is a subreaper, and so never gets away.
     """
+    child = child_towards(pid, ancestor)
+    return None if child is None else child != 0
+
+
+def child_towards(pid: int, ancestor: int) -> int | None:
+    """Return the child of `ancestor` from which a process descends, or which it is; 0: none; None: it has ended."""
     if pid == 0:  # of an outer namespace of process ids, where no turn's process gets to
-        return False
+        return 0
     for _ in range(WALKS):
-        above = _parent(pid)
+        below, above = pid, _parent(pid)
         if above is None:
             return None
         while above not in {None, 0, ancestor}:
-            above = _parent(above)
+            below, above = above, _parent(above)
         if above is not None:
-            return above == ancestor
+            return below if above == ancestor else 0
     return None
+
+
+def ancestors(pid: int) -> Iterator[int]:
+    """Yield the processes above one, the nearest first, as far as this namespace of process ids goes."""
+    above = _parent(pid)
+    while above:
+        yield above
+        above = _parent(above)
+
+
+def pid_namespace() -> str | None:
+    """Name the namespace of process ids in which we are; None where there are none."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return None
 
 
 def is_below(ancestor: int) -> bool:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from hyperhive_cli.errors import AgentConflictError, HyperhiveError, NotRunningError, StoreError, UsageError
 from hyperhive_cli.files import NotAFileError, make_folder, open_file
@@ -74,6 +75,8 @@ def _open_lock(path: Path) -> int:
 def name_holder(descriptor: int, doing: str | None = None) -> None:
     """Write into a lock that this process has it; on a full disk it holds without a name."""
     more = "" if doing is None else f', "doing": "{doing}"'
+    with suppress(OSError):  # macOS has no namespaces
+        more += f', "pid_namespace": "{Path("/proc/self/ns/pid").readlink()}"'
     with suppress(OSError):
         os.pwrite(descriptor, f'{{"pid": {os.getpid()}{more}}}'.encode(), 0)
 
@@ -111,6 +114,20 @@ def lock_holder(path: Path) -> int | None:
     """Give the pid that a lock which is held names, None when it is free. 0: whoever holds it did not say who."""
     with _open_if_held(path) as descriptor:
         return None if descriptor is None else _read_name(descriptor)[0]
+
+
+def is_held_by_harness(path: Path) -> bool:
+    """Return whether a harness holds the lock, or its guards do."""
+    with _open_if_held(path) as descriptor:
+        return descriptor is not None and _read_name(descriptor)[1] is None
+
+
+def lock_namespace(path: Path) -> str | None:
+    """Return the namespace in which the pid that a held lock names is counted; None: not known."""
+    with _open_if_held(path) as descriptor:
+        found = {} if descriptor is None else _read_fields(descriptor)
+    namespace = found.get("pid_namespace")
+    return namespace if isinstance(namespace, str) else None
 
 
 def who_holds(path: Path) -> Holder | None:
@@ -156,14 +173,20 @@ def lock_work(path: Path) -> str | None:
 
 def _read_name(descriptor: int) -> tuple[int, str | None]:
     """Read the pid that a lock names (0: none), and what that process does with it (None: it is a harness)."""
+    found = _read_fields(descriptor)
+    pid, doing = found.get("pid"), found.get("doing")
+    if isinstance(pid, int) and pid > 0:
+        return pid, doing if isinstance(doing, str) and doing.isalpha() else None
+    return 0, None
+
+
+def _read_fields(descriptor: int) -> dict[str, Any]:
     import json  # noqa: PLC0415 - most commands find the lock free and nothing to parse
 
     with suppress(OSError, ValueError, RecursionError):
         found = json.loads(os.pread(descriptor, NAME_BYTES, 0))
-        pid, doing = (found.get("pid"), found.get("doing")) if isinstance(found, dict) else (None, None)
-        if isinstance(pid, int) and pid > 0:
-            return pid, doing if isinstance(doing, str) and doing.isalpha() else None
-    return 0, None
+        return found if isinstance(found, dict) else {}
+    return {}
 
 
 def find_agents(folder: Path) -> list[AgentPaths]:

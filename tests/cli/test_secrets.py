@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -155,11 +156,20 @@ if how == "orphan":
     os.setsid()
     while os.getppid() == parent:
         time.sleep(0.005)
-if how == "wiped":
+folder = os.environ["HYPERHIVE_TURN"]
+if "stopped" in how:
+    with open(folder + "/harness.lock") as file:
+        harness = json.load(file)["pid"]
+    os.kill(harness, 19)
+if "moved" in how:
+    os.rename(folder + "/control.sock", folder + "/elsewhere.sock")
+if "wiped" in how:
     environment = {name: environment[name] for name in ("PATH", "PYTHONPATH", "HOME")}
-if how == "sandboxed":
+if "sandboxed" in how:
     commands = [["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", *one] for one in commands]
 done = [subprocess.run(command, env=environment, capture_output=True, text=True) for command in commands]
+if "stopped" in how:
+    os.kill(harness, 18)
 with open(out + ".new", "w") as file:
     json.dump([[one.returncode, one.stdout, one.stderr] for one in done], file)
 os.rename(out + ".new", out)
@@ -204,6 +214,42 @@ def test_t53_a_tool_of_a_turn_cannot_steer_its_own_harness(how: str, hive: Hive,
     assert [message["body"] for message in hive.messages("--all")] == ["one", "two"]
     assert hive.status()["model"] == "haiku"
     assert [start["attempt"] for start in json_of_kind(hive, "turn_start")] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        *("stopped", "moved", "stopped wiped", "moved wiped"),
+        *(pytest.param(how, marks=NEEDS_NAMESPACES) for how in ("wiped sandboxed", "moved wiped sandboxed")),
+    ],
+)
+def test_a_harness_that_does_not_answer_lets_no_turn_of_its_own_write_its_files(
+    how: str, hive: Hive, fake_claude: FakeClaude
+) -> None:
+    commands = [["send", "one more"], ["model", "set", "opus"], ["new-session"]]
+    done = from_within(hive, fake_claude, how, commands)
+    expected = REFUSAL if how == "wiped sandboxed" else "Error: the harness of agent 'workspace' does not answer"
+    assert [(one.status, one.stdout) for one in done] == [(1, "")] * 3
+    assert [one.stderr[: len(expected)] for one in done] == [expected] * 3
+    assert [message["body"] for message in hive.messages("--all")] == ["one", "two"]
+    assert hive.call("model", "show").stdout == "haiku\n"
+
+
+def test_an_operator_writes_the_files_of_a_harness_that_is_stopped(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    with hive.run() as program:
+        program.send(signal.SIGSTOP)
+        assert hive.call("send", "one").status == 0
+        program.send(signal.SIGCONT)
+        program.wait_for_kind("turn_end")
+
+
+def test_no_turn_moves_agents_or_drains_machines(hive: Hive, fake_claude: FakeClaude) -> None:
+    url = "--hive=postgresql://127.0.0.1:1/hive"
+    commands = [["agents", "move", "bee", "there", url], ["hive", "drain", "here", url]]
+    for how in ("child", "wiped"):
+        for one in from_within(hive, fake_claude, how, commands):
+            assert (one.status, one.stdout, one.stderr) == (1, "", REFUSAL)
 
 
 def json_of_kind(hive: Hive, kind: str) -> list[Event]:

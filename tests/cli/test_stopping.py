@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from hyperhive_cli.control.client import GoneError, call
 from hyperhive_cli.signals import SAME_WISH_S
 from tests.conftest import FakeClaude, Step, process_state, wait_until
-from tests.harness import LIMIT_S, Event, Hive, gated, outcomes, program_command
+from tests.harness import INIT, LIMIT_S, SOURCE, TEXT, Event, Hive, gated, outcomes, program_command
 
 # A claude that takes a moment to end in an orderly way, and one that does not.
 SLOW: list[Step] = [
@@ -199,6 +200,32 @@ def test_a_hard_stop_of_a_host_records_the_turn_and_spends_no_attempt(hosted: Hi
         assert time.monotonic() - began < 5.0
     assert stored_outcomes(hosted) == ["interrupted"]
     assert ended(hosted) == ENDED_UNSPENT
+
+
+def test_an_agent_of_a_host_may_steer_its_siblings_and_not_itself(hosted: Hive, fake_claude: FakeClaude) -> None:
+    home = hosted.state_dir.parent
+    (home / "wasp").mkdir(mode=0o700)
+    script = fake_claude.folder / "tool.sh"
+    lines = [
+        f"{shlex.join([*program_command(), '-a', name, *words])} >{name}.{words[0]} 2>&1"
+        for name in ("wasp", "bee")
+        for words in (["send", "from bee"], ["model", "set", "opus"])
+    ]
+    script.write_text("\n".join(["export PYTHONPATH=" + str(SOURCE), *lines, "touch told.new; mv told.new told", ""]))
+    tool = {"spawn": ["sh", str(script)]}
+    fake_claude.script([INIT, tool, {"wait_for": str(hosted.workspace / "told")}, *TEXT], TEXT)
+    hosted.call("send", "one")
+    words = [*program_command(), "host", f"bee={hosted.workspace}", f"wasp={hosted.workspace}", "--json"]
+    with started(hosted, *words, **host_variables(hosted)) as program:
+        wait_until(lambda: program.text.count('"turn_end"') == 2)
+        program.process.send_signal(signal.SIGTERM)
+        assert program.wait() == 143
+    said = {path.name: path.read_text() for path in hosted.workspace.glob("*.*")}
+    assert said["wasp.send"] == "1\n"
+    assert said["wasp.model"] == "opus\n"
+    assert [line for name in ("bee.send", "bee.model") for line in said[name].splitlines()[:1]] == [
+        "Error: a turn may not steer its own harness"
+    ] * 2
 
 
 def test_a_stop_of_a_host_does_not_wait_for_another_harness_s_lock(hosted: Hive) -> None:

@@ -64,11 +64,10 @@ FLOORS = {
     """,
     5: "agent.harness agent.host web.app web.server",
     6: """
-        cli.__init__ cli.agents cli.amount cli.backup cli.budget cli.completers cli.completion cli.config cli.configured
-        cli.demo cli.doctor cli.export cli.fleet_tail cli.hive cli.host cli.inbox cli.invocation cli.limits cli.login
-        cli.main cli.model cli.progress cli.rights cli.run cli.send cli.session cli.show cli.sinks cli.stats cli.status
-        cli.streams
-        cli.tail cli.watching cli.web
+        cli.__init__ cli.agents cli.amount cli.backup cli.budget cli.completers cli.completion cli.config
+        cli.configured cli.demo cli.doctor cli.export cli.fleet_tail cli.hive cli.host cli.inbox cli.invocation
+        cli.limits cli.login cli.main cli.model cli.own_turn cli.progress cli.rights cli.run cli.send cli.session
+        cli.show cli.sinks cli.stats cli.status cli.streams cli.tail cli.watching cli.web
     """,
     7: "__main__",
 }

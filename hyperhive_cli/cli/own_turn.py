@@ -1,0 +1,86 @@
+"""Whether a command runs in a turn of the agent that it steers: then the agent's harness has to allow it.
+
+The harness knows by the kernel who asks. Where it does not answer (it is stopped, or slow, or its socket was moved
+away), a command of which this cannot be excluded is refused: it would write the agent's files itself.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from hyperhive_cli.control.client import GoneError, call
+from hyperhive_cli.control.peer import ancestors, is_below, pid_namespace
+from hyperhive_cli.errors import HyperhiveError, RefusedError
+from hyperhive_cli.settings import MARKER, AgentPaths, default_agents_home, paths_by_name
+from hyperhive_cli.store.folder import find_agents, is_held_by_harness, lock_holder, lock_namespace
+
+ANSWER_LIMIT_S = 2.0
+
+
+def check_may_steer(paths: AgentPaths) -> None:
+    """Raise RefusedError if this may be a turn of the agent, and its harness does not allow it."""
+    if not is_held_by_harness(paths.lock_file) or not _may_be_in_turn(paths) or _is_allowed(paths):
+        return
+    if is_held_by_harness(paths.lock_file):  # it has not ended meanwhile
+        raise RefusedError(
+            f"the harness of agent {paths.agent!r} does not answer, and this may be a turn of its own",
+            "again when it answers, or from a shell outside",
+        )
+
+
+def _is_allowed(paths: AgentPaths) -> bool:
+    """Ask the harness; raises RefusedError where it says no. False: it does not answer."""
+    try:
+        call(paths.socket, "may_steer", limit_s=ANSWER_LIMIT_S)
+    except GoneError:
+        return False
+    return True
+
+
+def check_may_steer_hive() -> None:
+    """Raise RefusedError if this may be a turn of any agent of this machine whose harness does not allow it."""
+    marked = {folder for mark in _marks(os.getpid()) if (folder := Path(mark)).is_dir()}
+    found = [paths_by_name(folder.name, folder, os.environ) for folder in sorted(marked) if _is_agent_name(folder)]
+    with suppress(HyperhiveError):  # there is no such folder, or none that is open to us
+        found += find_agents(default_agents_home(os.environ))
+    for paths in found:
+        check_may_steer(paths)
+
+
+def _is_agent_name(folder: Path) -> bool:
+    with suppress(HyperhiveError):
+        paths_by_name(folder.name, folder, os.environ)
+        return True
+    return False
+
+
+def _may_be_in_turn(paths: AgentPaths) -> bool:
+    """Whether this cannot be excluded: by the marks, which a tool may wipe, our ancestors, and where we are."""
+    namespace, holder = lock_namespace(paths.lock_file), lock_holder(paths.lock_file)
+    if namespace is not None and namespace != pid_namespace():
+        return True  # neither of us sees the other's processes
+    wanted = paths.state_dir.resolve()
+    is_marked = any(Path(mark).resolve() == wanted for mark in _marks(os.getpid()))
+    return is_marked or (bool(holder) and is_below(holder or 0))
+
+
+def _marks(pid: int) -> Iterator[str]:
+    """Yield the state folder of each turn that has marked this process, or one above it."""
+    mark = os.environ.get(MARKER)
+    if mark is not None:
+        yield mark
+    for above in ancestors(pid):
+        mark = _environment_of(above).get(MARKER)
+        if mark is not None:
+            yield mark
+
+
+def _environment_of(pid: int) -> Mapping[str, str]:
+    """Return the variables with which a process was started; empty where we may not see them."""
+    try:
+        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return {}
+    pairs = (os.fsdecode(entry).partition("=") for entry in entries)
+    return {name: value for name, _, value in pairs}
