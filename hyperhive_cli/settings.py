@@ -16,6 +16,7 @@ LINE_LIMIT_BYTES = 16 * 1024 * 1024
 MESSAGE_LIMIT_BYTES = 1024 * 1024
 MAX_ATTEMPTS = 3
 MOST = 10**15  # of any figure: nobody comes near, and sums of it stay within what a database holds
+FARTHEST_RESET_S = 40 * 86_400  # no limit of an account is one of more than a month
 MARKER = "HYPERHIVE_TURN"  # in the environment of all that a turn starts; its value: the state folder
 MODEL_LIMIT_CHARS = 200
 SENDER_LIMIT_CHARS = 64

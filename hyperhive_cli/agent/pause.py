@@ -5,6 +5,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from hyperhive_cli.outcomes import NextStep, Outcome, OutcomeKind
+from hyperhive_cli.settings import FARTHEST_RESET_S
 from hyperhive_cli.status import Status
 
 BACKOFF_FIRST_S = 5.0
@@ -89,7 +90,7 @@ class Pauses:
                 why = _words(outcome.kind)
                 return Pause(backoff_s(self.rests, jitter), Status.BACKING_OFF, why, why=why)
             case NextStep.WAIT_FOR_RESET:
-                return self._after_limit(outcome.resets_at, now_unix, jitter)
+                return self._after_limit(_believable(outcome.resets_at, now_unix), now_unix, jitter)
             case NextStep.WAIT_FOR_LOGIN:
                 probe_s = min(LOGIN_PROBE_MOST_S, LOGIN_PROBE_S * float(1 << min(self.rests - 1, 10)))
                 reason = "waiting for a login (`hyperhive login`); messages are kept"
@@ -115,6 +116,11 @@ class Pauses:
         seconds = min(LIMIT_LOOK_S, max(wait_s, least_s)) + spread_s
         until_unix = None if resets_at is None or least_s > wait_s else resets_at + spread_s
         return Pause(seconds, Status.RATE_LIMITED, "rate limited", until_unix=until_unix)
+
+
+def _believable(resets_at: int | None, now_unix: float) -> int | None:
+    """Return when a limit resets, unless that is so far ahead that it cannot be meant."""
+    return None if resets_at is None or resets_at > now_unix + FARTHEST_RESET_S else resets_at
 
 
 def _words(kind: OutcomeKind) -> str:

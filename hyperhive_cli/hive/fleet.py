@@ -8,7 +8,7 @@ from hyperhive_cli.account import EndedTurn
 from hyperhive_cli.errors import RefusedError, UsageError
 from hyperhive_cli.events import BusEvent
 from hyperhive_cli.hive.address import pattern_to_like
-from hyperhive_cli.hive.report import read_report
+from hyperhive_cli.hive.report import read_report, row_to_fields
 from hyperhive_cli.hive.schema import CHANNEL, MACHINES, OPERATORS
 from hyperhive_cli.hive.tenancy import NOW_MS, TURN_COLUMNS
 from hyperhive_cli.status import Status
@@ -29,9 +29,10 @@ def look(connection: "Connection", pattern: str = "*") -> list[dict[str, Any]]:
     rows = connection.execute(
         f"""SELECT a.name, owner, origin, epoch, wanted, a.seq, account, report.body,
                until > clock_timestamp() AND owner IS NOT NULL,
-               extract(epoch FROM until - clock_timestamp())::float8,
-               extract(epoch FROM clock_timestamp() - changed)::float8,
-               coalesce(ready, 0), coalesce(held, 0), coalesce(dead, 0), coalesce(leased, 0), ts, {NOW_MS} - ts, kind
+               CASE WHEN isfinite(until) THEN extract(epoch FROM until - clock_timestamp())::float8 END,
+               CASE WHEN isfinite(changed) THEN extract(epoch FROM clock_timestamp() - changed)::float8 END,
+               coalesce(ready, 0), coalesce(held, 0), coalesce(dead, 0), coalesce(leased, 0),
+               ts, {NOW_MS} - greatest(ts, 0), kind
            FROM hyperhive.agent a
            LEFT JOIN hyperhive.report ON report.agent = a.name
            LEFT JOIN hyperhive.event ON event.agent = a.name AND event.seq = a.seq
@@ -68,7 +69,7 @@ def _row_to_status(row: Sequence[Any]) -> dict[str, Any]:
             "machine": owner,
             "origin": origin,
             "epoch": epoch,
-            "lease_s": round(left_s, 1) if is_live else None,
+            "lease_s": round(left_s, 1) if is_live and left_s is not None else None,
             "wanted": wanted,
             "leased": leased,
             "account": account,
@@ -166,7 +167,7 @@ def turn(connection: "Connection", agent: str, turn_id: int | None) -> dict[str,
             ORDER BY started DESC, turn_id DESC LIMIT 1""".encode(),
         {"agent": agent, "id": turn_id},
     ).fetchone()
-    return None if row is None else dict(zip(TURN_COLUMNS, row, strict=True))
+    return None if row is None else row_to_fields(TURN_COLUMNS, row)
 
 
 # Some events of an agent, each with the bytes of those before it; PostgreSQL knows a length without reading the text.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hyperhive_cli.errors import RefusedError
 from hyperhive_cli.hive.address import clean
+from hyperhive_cli.hive.report import row_to_fields
 from hyperhive_cli.hive.room import complaints
 from hyperhive_cli.hive.schema import CHANNEL
 from hyperhive_cli.hive.tenancy import COLUMNS, NOW_MS, TURN_COLUMNS
@@ -227,7 +228,7 @@ class HiveInbox:
             rows = self._all(
                 f"SELECT {', '.join(TURN_COLUMNS)} FROM hyperhive.turn WHERE agent = %(agent)s AND {where}", **values
             )
-        return [dict(zip(TURN_COLUMNS, row, strict=True)) for row in rows]
+        return [row_to_fields(TURN_COLUMNS, row) for row in rows]
 
     def _locked(self, message_id: int) -> Message:
         row = self._one(

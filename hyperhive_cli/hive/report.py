@@ -5,7 +5,8 @@ hive takes a field only where it has the shape that all work with. What has anot
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from hyperhive_cli.budget import TURN_LIMITS
@@ -95,12 +96,31 @@ _CHECKS: Mapping[str, _Check] = {
 }
 
 
+def row_to_fields(names: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
+    """Return a row of the hive by its columns' names; JSON has no word for a figure that is not finite."""
+    pairs = zip(names, row, strict=True)
+    return {name: None if isinstance(value, float) and not isfinite(value) else value for name, value in pairs}
+
+
+_LIVE_CHECKS = {
+    **_CHECKS,
+    "agent": _is_text,
+    "running": _is_flag,
+    **dict.fromkeys(("seq", "unread", "held", "dead"), _count),
+    "last_event": _maybe(_fields({"seq": _count, "kind": _is_text, "age_s": _count})),
+}
+
+
 def read_report(body: str | None) -> dict[str, Any]:
     """Give the fields of `status --json` that a report (None: there is none) holds in their own shape."""
     try:
         found = json.loads(body or "{}")
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(found, dict):
-        return {}
-    return {name: found[name] for name, check in _CHECKS.items() if name in found and check(found[name])}
+    return believable(found, _CHECKS) if isinstance(found, dict) else {}
+
+
+def believable(found: Mapping[str, Any], checks: Mapping[str, _Check] | None = None) -> dict[str, Any]:
+    """Return the fields of `status --json` that have their own shape; by default those that a harness tells too."""
+    wanted = _LIVE_CHECKS if checks is None else checks
+    return {name: found[name] for name, check in wanted.items() if name in found and check(found[name])}

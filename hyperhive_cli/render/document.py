@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from hyperhive_cli.claude.limits import line_to_limits
@@ -82,10 +81,8 @@ def _turn_name(event: TurnStart) -> str:
 
 
 def _moment(ts: int) -> str:
-    try:
-        return f"{datetime.fromtimestamp(ts / 1000):%Y-%m-%d %H:%M:%S}"  # noqa: DTZ006 - local, for a person
-    except (OverflowError, ValueError, OSError):
-        return "?"
+    at = text.local_time(ts / 1000)
+    return "?" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
 
 
 def _end(event: TurnEnd) -> str:

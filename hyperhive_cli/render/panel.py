@@ -4,7 +4,6 @@ It says all in words and signs; a style only repeats it. A row is a name and its
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from hyperhive_cli.budget import TURN_LIMITS, WARN_AT, shown
@@ -105,8 +104,9 @@ def standing_span(found: Mapping[str, Any], now: float) -> Span:
     until, why = found["waits_until"], text.one_line(text.text_of(found.get("why")), WHY_CELLS)
     words, style = status_words(found["status"])
     if until:
-        at = datetime.fromtimestamp(until)  # noqa: DTZ006 - local, for a person
-        words += f", waits until {at:%H:%M:%S} ({text.duration(max(0.0, until - now))})"
+        at = text.local_time(until)
+        clock = f"{at:%H:%M:%S}" if at else "an unknown time"
+        words += f", waits until {clock} ({text.duration(max(0.0, until - now))})"
     return f"{words}: {why}" if why else words, style
 
 
@@ -218,8 +218,8 @@ def _inbox(found: Mapping[str, Any], now: float) -> list[Span]:
     dead = f", {found['dead']} dead{LOOK}" if found["dead"] else ""
     paused = ", paused (hyperhive resume)" if found["paused"] else ""
     due_s = (found["next_due"] or 0) / 1000
-    at = datetime.fromtimestamp(due_s)  # noqa: DTZ006 - local, for a person
-    first = f", the first at {at:%H:%M} (in {text.duration(due_s - now)})" if due_s > now else ""
+    at = text.local_time(due_s)
+    first = f", the first at {at:%H:%M} (in {text.duration(due_s - now)})" if at and due_s > now else ""
     return [(f"{found['unread']} waiting{first}", ""), (held, "warn"), (dead, "bad"), (paused, "warn")]
 
 
@@ -260,7 +260,9 @@ def _end_of(turn: Mapping[str, Any]) -> float:
 
 def moment(at: float, now: float) -> str:
     """Give a moment, Unix seconds, as the local time and how long ago: `16:24 (3 min ago)`; its day if not today's."""
-    then, today = (datetime.fromtimestamp(one) for one in (at, now))  # noqa: DTZ006 - local, for a person
+    then, today = text.local_time(at), text.local_time(now)
+    if then is None or today is None:
+        return text.NO_TIME
     return f"{then:{'%H:%M' if then.date() == today.date() else '%d %b %H:%M'}} ({text.ago(now - at)})"
 
 

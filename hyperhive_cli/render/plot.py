@@ -42,7 +42,7 @@ def draw(
         _stack(tokens, days, rows)
         dollars.bar(days, [row["cost_usd"] for row in rows], color="tab:green", width=_DAY, align="edge")
         dollars.set_ylabel("US dollars")
-        times: list[Any] = [datetime.fromtimestamp(ms / 1000) for ms, _ in sizes]  # noqa: DTZ006
+        times: list[Any] = [datetime.fromtimestamp(ms / 1000) for ms, _ in sizes]  # noqa: DTZ006 - of ended turns
         context.plot(times, [size for _, size in sizes], marker=".", color="tab:purple")
         context.set_ylabel("context, tokens")
         context.set_xlim(days[0], days[-1] + timedelta(days=1))

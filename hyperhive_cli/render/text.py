@@ -148,15 +148,25 @@ def ago(seconds: object) -> str:
     return f"{plural(figure // 86_400, 'day')} ago"
 
 
+NO_TIME = "at no known time"
+
+
+def local_time(at: float) -> datetime | None:
+    """Return a moment (Unix seconds) as local time; None for one that no calendar has."""
+    try:
+        return datetime.fromtimestamp(at)  # noqa: DTZ006 - local, for a person
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
 def ahead(at: float, now: float) -> str:
     """Return a moment to come, Unix seconds, as local time and how long until then: `Fri 14:00 (in 2d 03h)`.
 
     Its day of the week if it is not today's, its date if it is a week away.
     """
-    try:
-        then, today = (datetime.fromtimestamp(one) for one in (at, now))  # noqa: DTZ006 - local, for a person
-    except (OverflowError, ValueError, OSError):
-        return "at no known time"
+    then, today = local_time(at), local_time(now)
+    if then is None or today is None:
+        return NO_TIME
     days = (then.date() - today.date()).days
     day = (
         ""

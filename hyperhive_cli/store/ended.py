@@ -7,11 +7,12 @@ from contextlib import suppress
 from typing import Any
 
 from hyperhive_cli.account import EndedTurn, days_until, midnight_ms, tally
-from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.settings import MOST, AgentPaths
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.usage import TokenUsage
 
 LAST_OUTCOMES = 10
+LATEST_MS = 253_370_764_800_000  # the year 9999: what comes later is no date
 ENDED_COLUMNS = (
     "turn_id, started, outcome, model, duration_ms, input_tokens, output_tokens, cache_read_input_tokens, "
     "cache_creation_input_tokens, cost_usd, context_tokens, tool_call_breakdown_json, answered_model, denied, "
@@ -23,14 +24,20 @@ _TODAY = ("turns", "ok", *TokenUsage().to_dict(), "cost_usd", "tool_calls")
 def row_to_turn(row: Sequence[Any]) -> EndedTurn:
     """Give a row of statistics as the turn that it stands for; the columns are `ENDED_COLUMNS`, in order."""
     turn_id, started, outcome, model, duration_ms, *usage, cost_usd, context_tokens, tools = row[:-3]
-    sizes = TokenUsage(*usage), cost_usd, context_tokens
-    return EndedTurn(turn_id, started, outcome, model, duration_ms, *sizes, _tools(tools), *row[-3:])
+    # A machine of a hive may write any figure there: one that cannot be is as none.
+    sizes = TokenUsage(*(_figure(one) or 0 for one in usage)), _figure(cost_usd), _figure(context_tokens)
+    began, took = _figure(started, LATEST_MS) or 0, _figure(duration_ms)
+    return EndedTurn(turn_id, began, outcome, model, took, *sizes, _tools(tools), *row[-3:])
+
+
+def _figure(value: Any, most: int = MOST) -> Any:  # noqa: ANN401 - an int or a float, as it came
+    return value if isinstance(value, int | float) and 0 <= value <= most else None
 
 
 def _tools(text: object) -> Mapping[str, int]:
     with suppress(ValueError, TypeError):
         found = json.loads(str(text))
-        return {name: count for name, count in found.items() if isinstance(count, int)}
+        return {name: count for name, count in found.items() if isinstance(count, int) and 0 <= count <= MOST}
     return {}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperhive_cli.errors import StoreError
+from hyperhive_cli.hive.report import believable
 from hyperhive_cli.settings import DEFAULT_MODEL, AgentPaths
 from hyperhive_cli.status import Status
 from hyperhive_cli.store import ended, spent
@@ -81,8 +82,11 @@ def empty_status(agent: str) -> dict[str, Any]:
 
 
 def with_live(found: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
-    """Let what a harness says of itself stand above what its files say."""
-    return {**found, **{name: value for name, value in live.items() if name in found}}
+    """Let what a harness says of itself stand above what its files say, where it has the shape that all work with.
+
+    A turn may put a socket of its own in the place of its harness's.
+    """
+    return {**found, **{name: value for name, value in believable(live).items() if name in found}}
 
 
 def with_holder(found: Mapping[str, Any], lock: Path) -> dict[str, Any]:

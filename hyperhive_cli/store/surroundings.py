@@ -3,11 +3,17 @@
 import json
 from typing import Any
 
+from hyperhive_cli.settings import FARTHEST_RESET_S
+
 
 def read_limits(text: str | None, now: float) -> list[dict[str, Any]]:
     """Read the fact `limits`, without what is damaged, and the limits that have reset by `now` (Unix seconds)."""
     found = [one for one in _read_list(text) if isinstance(one, dict) and one.keys() >= _LIMIT_FIELDS]
-    return [one for one in found if isinstance(one["resets_at"], int | float) and one["resets_at"] > now]
+    return [
+        one
+        for one in found
+        if isinstance(one["resets_at"], int | float) and now < one["resets_at"] <= now + FARTHEST_RESET_S
+    ]
 
 
 _LIMIT_FIELDS = {"type", "name", "status", "utilization", "resets_at", "of_model"}

@@ -1,13 +1,17 @@
 """How long an agent rests after a turn. Time and chance are arguments, so nothing here waits."""
 
+import json
 import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperhive_cli.agent.pause import CRASH_WINDOW_S, MOST_CRASHES, Pause, Pauses, backoff_s
+from hyperhive_cli.agent.pause import CRASH_WINDOW_S, LIMIT_PAUSE_S, MOST_CRASHES, Pause, Pauses, backoff_s
+from hyperhive_cli.claude.limits import Limit
 from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.settings import FARTHEST_RESET_S
+from hyperhive_cli.store.surroundings import read_limits
 
 NOW = 1_795_364_671.0
 
@@ -174,3 +178,14 @@ def test_credentials_that_were_not_expected_are_named_while_the_agent_is_held() 
     pause = Pauses().after(Outcome(OutcomeKind.WRONG_AUTH, "expected a, found b"), now=0, now_unix=NOW, jitter=0)
     assert pause is not None
     assert pause.reason.startswith("expected a, found b: give claude the expected credentials")
+
+
+@pytest.mark.parametrize("resets_at", [100_000_000_000, int(NOW) + FARTHEST_RESET_S + 1])
+def test_a_reset_that_cannot_be_meant_is_as_none(resets_at: int) -> None:
+    pause = rest("rate_limited", resets_at=resets_at)
+    assert pause is not None
+    assert (pause.seconds, pause.until_unix) == (LIMIT_PAUSE_S, None)
+    limit = Limit("five_hour", "rejected", 1.0, resets_at).to_dict()
+    assert read_limits(json.dumps([limit]), NOW) == []
+    soon = {**limit, "resets_at": NOW + 60}
+    assert read_limits(json.dumps([limit, soon]), NOW) == [soon]
