@@ -30,6 +30,10 @@ _TLS = (
         "--web-allow-host", "allow_hosts", multiple=True, metavar="NAME",
         help="Answer to this name too; needed, with TLS, beyond this machine; may be given several times.",
     ),
+    click.option(
+        "--web-url", "urls", multiple=True, metavar="URL",
+        help="Where a proxy that ends TLS serves it: https://host/prefix; may be given several times.",
+    ),
     click.option("--web-cert", type=click.Path(path_type=Path), metavar="FILE", help="TLS: the certificate, in PEM."),
     click.option("--web-key", type=click.Path(path_type=Path), metavar="FILE", help="TLS: its key, in PEM."),
 )  # fmt: skip
@@ -57,6 +61,7 @@ def with_panel(command: Callable[..., int]) -> Callable[..., int]:
         web: bool,
         web_bind: str,
         allow_hosts: tuple[str, ...],
+        urls: tuple[str, ...],
         web_cert: Path | None,
         web_key: Path | None,
         **others: object,
@@ -64,7 +69,7 @@ def with_panel(command: Callable[..., int]) -> Callable[..., int]:
         panel = None
         if web:
             need_extra()
-            panel = _web_arguments(WebConfig(web_bind, allow_hosts, web_cert, web_key))
+            panel = _web_arguments(WebConfig(web_bind, allow_hosts, urls, web_cert, web_key))
         return command(*args, panel=panel, **others)
 
     found = with_tls(gather)
@@ -90,6 +95,7 @@ def _web_arguments(config: WebConfig) -> tuple[str, ...]:
         f"--bind={f'unix:{place}' if isinstance(place, Path) else config.bind}",
         "--hive=",  # it is the panel of this very agent
         *(f"--web-allow-host={name}" for name in config.allow_hosts),
+        *(f"--web-url={url}" for url in config.urls),
         *(f"{name}={file.absolute()}" for name, file in files.items() if file is not None),
     )
 
@@ -107,6 +113,7 @@ def web(
     names: tuple[str, ...],
     bind: str,
     allow_hosts: tuple[str, ...],
+    urls: tuple[str, ...],
     web_cert: Path | None,
     web_key: Path | None,
     hive: str | None,
@@ -135,7 +142,7 @@ def web(
 
     url = invocation.hive_url(hive)
     view = None if url is None else _view(url, invocation, names)
-    config = WebConfig(bind, allow_hosts, web_cert, web_key)
+    config = WebConfig(bind, allow_hosts, urls, web_cert, web_key)
     token = _read_token() if token_stdin else None
     return serve(config, _agents(invocation, names, is_in_hive=view is not None), announce, view, token)
 

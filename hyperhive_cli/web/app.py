@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -16,7 +17,7 @@ from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -282,25 +283,33 @@ def _on_fault(_: Request, error: Exception) -> Response:
     return _error(500, f"the gateway failed: {type(error).__name__}", "its log says more")
 
 
-def _page(_: Request) -> Response:
+def _page(request: Request) -> Response:
     index = STATIC / "index.html"
     if not index.is_file():
         raise HTTPException(404, "the page is not installed")
-    return FileResponse(index, media_type="text/html; charset=utf-8")
+    if not (prefix := request.state.prefix):
+        return FileResponse(index, media_type="text/html; charset=utf-8")
+    page = index.read_text(encoding="utf-8").replace('="/', f'="{prefix}/')
+    return HTMLResponse(page.replace("<html ", f'<html data-prefix="{prefix}" ', 1))
 
 
 class Guarded:
-    """Lets nothing through to an application but what the gate lets in."""
+    """Lets nothing through to an application but what the gate lets in.
 
-    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+    `prefixes` holds, for names in Host, the prefix of a proxy's addresses, which the proxy may cut off or not.
+    """
+
+    def __init__(self, app: ASGIApp, gate: Gate, prefixes: Mapping[str, str]) -> None:
         self._app = app
         self._gate = gate
+        self._prefixes = {host.encode(): prefix for host, prefix in prefixes.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, as ASGI has it."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        scope = self._without_prefix(scope)
         refusal = self._gate.refusal(scope.get("method", ""), scope["path"], scope["headers"])
         if refusal is None:
             if self._gate.has_token(scope["headers"]):
@@ -309,6 +318,13 @@ class Guarded:
             return
         headers = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else None
         await _error(refusal.status, refusal.error, refusal.hint, headers)(scope, receive, send)
+
+    def _without_prefix(self, scope: Scope) -> Scope:
+        prefix = next((self._prefixes.get(value, "") for name, value in scope["headers"] if name == b"host"), "")
+        path: str = scope["path"]
+        if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+            path = path[len(prefix) :] or "/"
+        return {**scope, "path": path, "state": {**scope["state"], "prefix": prefix}}
 
 
 def _reader(gateway: Gateway, reading: Reading) -> Callable[[Request], Awaitable[Response]]:
@@ -339,8 +355,10 @@ def make_routes(gateway: Gateway) -> list[BaseRoute]:
     ]
 
 
-def make_app(agents: Agents, gate: Gate, hive: HiveView | None = None) -> tuple[ASGIApp, Gateway]:
-    """Make the application; the gateway's `closing` ends its streams."""
+def make_app(
+    agents: Agents, gate: Gate, hive: HiveView | None = None, prefixes: Mapping[str, str] = MappingProxyType({})
+) -> tuple[ASGIApp, Gateway]:
+    """Make the application; the gateway's `closing` ends its streams. `prefixes`: as `Guarded`."""
     gateway = Gateway(agents, hive)
     app = Starlette(
         routes=make_routes(gateway),
@@ -352,4 +370,5 @@ def make_app(agents: Agents, gate: Gate, hive: HiveView | None = None) -> tuple[
         },
         lifespan=gateway.lifespan,
     )
-    return Guarded(app, gate), gateway
+    app.router.redirect_slashes = False  # it would lead past a proxy's prefix, and to http
+    return Guarded(app, gate, prefixes), gateway

@@ -1,6 +1,7 @@
 """Where a gateway may listen: the words of `--bind`, and what they need. Pure, and without the extra's libraries."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +17,20 @@ class WebConfig:
 
     bind: str
     allow_hosts: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()  # where a proxy that ends TLS serves it; see `PublicUrl`
     certificate: Path | None = None
     key: Path | None = None
+
+
+class PublicUrl(NamedTuple):
+    """An address under which a proxy serves the panel: `https://hive.example/bees`.
+
+    `host` is what stands in Host, `prefix` is empty or begins with a slash. The proxy may cut the prefix off or not.
+    """
+
+    origin: str
+    host: str
+    prefix: str
 
 
 class Port(NamedTuple):
@@ -31,15 +44,51 @@ def check_bind(config: WebConfig) -> Port | Path:
     """Give the port, or the socket's absolute path; raises UsageError for a place where it may not listen."""
     if (config.certificate is None) != (config.key is None):
         raise UsageError("a certificate and its key belong together", "--web-cert FILE --web-key FILE")
+    public_urls(config)
     if config.bind.startswith("unix:"):
         return Path(config.bind.removeprefix("unix:")).absolute()
     found = _split(config.bind)
-    if not found.address.is_loopback and not (config.allow_hosts and config.certificate):
+    if not found.address.is_loopback and not ((config.allow_hosts or config.urls) and config.certificate):
         raise UsageError(
             f"{found.address} can be reached from other machines",
             "--web-allow-host NAME --web-cert FILE --web-key FILE, or an address of 127.0.0.1",
         )
     return found
+
+
+_URL = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?((?:/[A-Za-z0-9._~-]+)*)/?", re.ASCII)
+_IMPLIED = {"https": "443", "http": "80"}  # a browser leaves it out
+_OURS = {"agents", "api", "static", "favicon.ico"}  # a prefix that begins so could not be told from a path of ours
+_LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
+
+
+def public_urls(config: WebConfig) -> list[PublicUrl]:
+    """Return the addresses that proxies serve, checked; raises UsageError."""
+    found = [_read_url(text) for text in config.urls]
+    hosts = [url.host for url in found]
+    for host in hosts:
+        if hosts.count(host) > 1:
+            raise UsageError(f"--web-url names {host} twice", "one address for each host")
+    return found
+
+
+def _read_url(text: str) -> PublicUrl:
+    match = _URL.fullmatch(text)
+    if match is None:
+        raise UsageError(
+            f"--web-url {text!r} is not an address that a proxy could serve",
+            "https://host/prefix: lower case, no user, query or fragment",
+        )
+    scheme, name, port, prefix = match.groups()
+    if scheme == "http" and name not in _LOOPBACK:
+        raise UsageError(f"--web-url {text!r} would carry the token unencrypted", f"https://{name}{prefix}")
+    if port is not None and not 0 < int(port) < 65_536:
+        raise UsageError(f"--web-url {text!r} has a port that there is not", "1 to 65535")
+    parts = prefix.split("/")[1:]
+    if {".", ".."}.intersection(parts) or _OURS.intersection(parts[:1]):
+        raise UsageError(f"--web-url {text!r} has a prefix that the panel's own addresses use", "another one: /hive")
+    host = name if port is None or port == _IMPLIED[scheme] else f"{name}:{int(port)}"
+    return PublicUrl(f"{scheme}://{host}", host, prefix)
 
 
 def _split(bind: str) -> Port:

@@ -4,7 +4,7 @@ import os
 import secrets
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,21 +18,24 @@ from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.settings import PANEL_TOKEN_BYTES
 from hyperhive_cli.signals import ending_signals
 from hyperhive_cli.web.app import Agents, make_app
-from hyperhive_cli.web.bind import Address, WebConfig, check_bind
+from hyperhive_cli.web.bind import Address, WebConfig, check_bind, public_urls
 from hyperhive_cli.web.connections import Connections, make_protocol
 from hyperhive_cli.web.gate import RESPONSE_HEADERS, Gate
 from hyperhive_cli.web.hive import HiveView
 
 CLOSE_LIMIT_S = 2  # for answers that are under way when the gateway ends
 BACKLOG = 128
+_Bound = tuple[socket.socket, dict[str, str]]  # and the origin for each of its own names
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """A socket that listens, and the origin of the page for each name in Host; the first is the one to be shown."""
+    """A socket that listens, and the origin of the page for each name in Host. `shown` is the page's address."""
 
     socket: socket.socket
     origins: dict[str, str]
+    prefixes: Mapping[str, str]  # for each name in Host under which a proxy serves it
+    shown: str
 
 
 @contextmanager
@@ -49,11 +52,15 @@ def listening(config: WebConfig) -> Iterator[Listening]:
             raise HyperhiveError(
                 f"{config.bind} cannot be listened on: {why}", "another HOST:PORT or unix:PATH"
             ) from error
-        yield found
+        listener, own = found
+        public = public_urls(config)
+        shown = [f"{url.origin}{url.prefix}/" for url in public] or [f"{origin}/" for origin in own.values()]
+        origins = {**own, **{url.host: url.origin for url in public}}
+        yield Listening(listener, origins, {url.host: url.prefix for url in public}, shown[0])
 
 
 @contextmanager
-def _bind_unix(path: Path) -> Iterator[Listening]:
+def _bind_unix(path: Path) -> Iterator[_Bound]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         _remove_stale(path)
         before = os.umask(0o177)  # it is ours alone from its first moment on
@@ -64,7 +71,7 @@ def _bind_unix(path: Path) -> Iterator[Listening]:
         made = path.stat()
         listener.listen(BACKLOG)
         try:
-            yield Listening(listener, {"localhost": "http://localhost"})
+            yield listener, {"localhost": "http://localhost"}
         finally:
             with suppress(FileNotFoundError):
                 if path.stat().st_ino == made.st_ino:  # another gateway may have taken its place
@@ -83,14 +90,14 @@ def _remove_stale(path: Path) -> None:
 
 
 @contextmanager
-def _bind_port(config: WebConfig, host: Address, port: int) -> Iterator[Listening]:
+def _bind_port(config: WebConfig, host: Address, port: int) -> Iterator[_Bound]:
     family = socket.AF_INET if host.version == 4 else socket.AF_INET6
     with socket.create_server((str(host), port), family=family, backlog=BACKLOG) as listener:
         names = [
             *config.allow_hosts,
             *([_bracketed(host), "127.0.0.1", "localhost", "[::1]"] if host.is_loopback else []),
         ]
-        yield Listening(listener, _origins(names, listener.getsockname()[1], is_tls=config.certificate is not None))
+        yield listener, _origins(names, listener.getsockname()[1], is_tls=config.certificate is not None)
 
 
 def _bracketed(host: Address) -> str:
@@ -136,7 +143,7 @@ def serve(
     """
     with listening(config) as found:
         token = token or secrets.token_urlsafe(PANEL_TOKEN_BYTES)
-        app, gateway = make_app(agents, Gate(found.origins, token), hive)
+        app, gateway = make_app(agents, Gate(found.origins, token), hive, found.prefixes)
         settings = uvicorn.Config(
             app,
             http="httptools",
@@ -158,8 +165,7 @@ def serve(
             raise HyperhiveError(f"the certificate or its key cannot be used: {error}", "both in PEM") from error
         _bound(settings)
         server = _Server(settings, gateway.end)
-        origin = next(iter(found.origins.values()))
-        return anyio.run(_serve, server, found.socket, lambda: announce(f"{origin}/#token={token}", token),
+        return anyio.run(_serve, server, found.socket, lambda: announce(f"{found.shown}#token={token}", token),
                          backend_options={"use_uvloop": True})  # fmt: skip
 
 

@@ -150,6 +150,7 @@ def open_window(
         color_scheme="dark" if scheme == "dark" else "light",
         reduced_motion="reduce",
         proxy={"server": proxy} if proxy else None,
+        ignore_https_errors=True,  # the tests' own certificates
     )
     context.set_default_timeout(1000 * LIMIT_S)
     page = context.new_page()

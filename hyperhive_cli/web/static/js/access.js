@@ -1,6 +1,10 @@
 /** The token, and requests to the server that carry it. */
 
 const KEY = "hyperhive-token";
+/** What a proxy's addresses of this page begin with, or "". */
+export const prefix = () => document.documentElement.dataset.prefix ?? "";
+/** Each gateway behind one proxy has a token of its own. */
+const key = () => KEY + prefix();
 const REQUEST_LIMIT_MS = 30_000;
 
 /**
@@ -10,15 +14,15 @@ const REQUEST_LIMIT_MS = 30_000;
 export function takeToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
   if (given) {
-    sessionStorage.setItem(KEY, given);
+    sessionStorage.setItem(key(), given);
     history.replaceState(null, "", location.pathname + location.search);
   }
-  return sessionStorage.getItem(KEY) ?? "";
+  return sessionStorage.getItem(key()) ?? "";
 }
 
 /** Keep a token that was typed in. @param {string} token */
 export function keepToken(token) {
-  sessionStorage.setItem(KEY, token);
+  sessionStorage.setItem(key(), token);
 }
 
 /** A request that the server refused, or that did not reach it (`status` 0). `hint` says what to do, or is "". */
@@ -68,7 +72,7 @@ export class Api {
 
   /** @param {string} path @param {RequestInit} init */
   async request(path, init) {
-    const headers = { ...init.headers, Authorization: `Bearer ${sessionStorage.getItem(KEY) ?? ""}` };
+    const headers = { ...init.headers, Authorization: `Bearer ${sessionStorage.getItem(key()) ?? ""}` };
     let response;
     try {
       response = await fetch(`${this.base}/${path}`, { ...init, headers, credentials: "omit", cache: "no-store" });

@@ -1,6 +1,6 @@
 /** Where the page begins: the token, then one agent's panel or the overview of several. */
 
-import { Api, RequestError, keepToken, takeToken } from "./access.js";
+import { Api, RequestError, keepToken, prefix, takeToken } from "./access.js";
 import { find } from "./dom.js";
 import { Overview } from "./overview.js";
 import { Panel } from "./panel.js";
@@ -27,15 +27,15 @@ function askForToken(error) {
 
 async function begin() {
   if (!takeToken()) return askForToken("");
-  const named = /^\/agents\/([^/]+)\/?$/u.exec(location.pathname)?.[1];
+  const named = /^\/agents\/([^/]+)\/?$/u.exec(location.pathname.slice(prefix().length))?.[1];
   try {
-    const api = new Api("/api");
+    const api = new Api(`${prefix()}/api`);
     const [agents, hive] = await Promise.all([api.get("agents"), api.get("hive")]);
     const isOne = agents.length === 1 && !hive.url; // a hive has more, though it may be away
     if (named || isOne) {
       const name = named ? decodeURIComponent(named) : agents[0].agent;
       open("panel");
-      new Panel(name, new Api(`/agents/${encodeURIComponent(name)}/api`), isOne && name === agents[0].agent).start();
+      new Panel(name, new Api(`${prefix()}/agents/${encodeURIComponent(name)}/api`), isOne && name === agents[0].agent).start();
     } else {
       open("overview");
       new Overview(api, agents, hive).start();

@@ -1,6 +1,6 @@
 /** Several agents on one page: a card each, what needs a person first seen. */
 
-import { RequestError } from "./access.js";
+import { RequestError, prefix } from "./access.js";
 import { find, h, setText } from "./dom.js";
 import { aliveBadge, contextBadge, signOf, turnState, whereabouts } from "./facts.js";
 import { colourSwitch } from "./colours.js";
@@ -104,7 +104,7 @@ export class Overview {
       const [sign, tone] = signOf(outcome);
       return h("span", { class: tone, title: outcome }, sign);
     });
-    const link = item.querySelector("a") ?? h("a", { href: `/agents/${encodeURIComponent(one.agent)}/` }, one.agent);
+    const link = item.querySelector("a") ?? h("a", { href: `${prefix()}/agents/${encodeURIComponent(one.agent)}/` }, one.agent);
     const card = [h("div", "card-head", badge), h("dl", "", ...facts), h("div", "signs", ...ends)];
     if (!link.isConnected) item.replaceChildren(h("h2", "", link), ...card);
     else item.replaceChildren(/** @type {Element} */ (link.parentElement), ...card);
