@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from hyperhive_cli.hive.room import AwayError, complaints, connect
+from hyperhive_cli.errors import StoreError
+from hyperhive_cli.hive.room import AwayError, DeniedError, complaints, connect
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.room import Connection
@@ -22,9 +23,12 @@ class Line:
         self._name = name
         self._limiter = trio.CapacityLimiter(1)
         self._connection: Connection | None = None
+        self._has_worked = False
 
     async def call(self, work: Callable[["Connection"], T]) -> T:
         """Do the work with the connection; raises as `room.complaints`, and what the work raises itself.
+
+        A right that is missing is a DeniedError at first, and a StoreError once there was one.
 
         Cancelled, it leaves the work to end by itself: whether it took effect is not known then.
         """
@@ -35,10 +39,17 @@ class Line:
             with complaints(self._url):
                 if self._connection is None or self._connection.closed:
                     self._connection = connect(self._url, name=self._name)
-                return work(self._connection)
+                done = work(self._connection)
         except AwayError:
             self._drop()
             raise
+        except DeniedError as error:
+            if not self._has_worked:
+                raise
+            # A right that was there is taken away, perhaps by mistake: trouble that may pass.
+            raise StoreError(error.message, error.hint) from error
+        self._has_worked = True
+        return done
 
     def _drop(self) -> None:
         """Close a connection that is broken, in the thread that has found it so."""

@@ -24,7 +24,7 @@ from hyperhive_cli.hive.foyer import Foyer
 from hyperhive_cli.hive.kin import Kin, Resting
 from hyperhive_cli.hive.line import Line
 from hyperhive_cli.hive.mail import HiveInbox
-from hyperhive_cli.hive.room import AwayError
+from hyperhive_cli.hive.room import AwayError, DeniedError
 from hyperhive_cli.hive.shipper import AGAIN_S, Shipper
 from hyperhive_cli.hive.tenancy import AccountState, Backlog, FencedError, Seat
 from hyperhive_cli.hive.tenure import Sighting, Tenure, Verdict
@@ -438,5 +438,7 @@ def _send_on(connection: "Connection", *, url: str, agent: str, stray: Message, 
     inbox = HiveInbox(connection, url, agent)
     try:
         return inbox.take_in(stray, planned=planned, replaces=stray.sender == WAKEUP_SENDER)
+    except DeniedError:  # which is no answer to this message
+        raise
     except RefusedError as error:
         return error

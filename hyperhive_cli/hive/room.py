@@ -32,9 +32,13 @@ class AwayError(StoreError):
     """The database cannot be reached, or went away."""
 
 
+class DeniedError(RefusedError):
+    """A database role lacks a right."""
+
+
 @contextmanager
 def complaints(url: str) -> Iterator[None]:
-    """Say in our words what psycopg raises: AwayError, StoreError, or RefusedError where a right is missing."""
+    """Say in our words what psycopg raises: AwayError, StoreError, or DeniedError where a right is missing."""
     need_psycopg()
     import psycopg  # noqa: PLC0415 - of the extra `hive`
     from psycopg import errors  # noqa: PLC0415
@@ -46,7 +50,7 @@ def complaints(url: str) -> Iterator[None]:
             f"there is no hive in {shown_url(url)}", f"hyperhive hive init --hive {shown_url(url)}"
         ) from error
     except errors.InsufficientPrivilege as error:
-        raise RefusedError(f"the hive does not allow it: {_first_line(error)}", "hyperhive hive grant") from error
+        raise DeniedError(f"the hive does not allow it: {_first_line(error)}", "hyperhive hive grant") from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise AwayError(f"the hive {shown_url(url)} cannot be reached: {_first_line(error)}") from error
     except psycopg.Error as error:

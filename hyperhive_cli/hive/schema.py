@@ -188,4 +188,37 @@ HIVE: tuple[str, ...] = (
         WHERE state IN ('done', 'dead', 'cancelled') AND body <> '';
     GRANT UPDATE (result_text) ON hyperhive.turn TO hyperhive_machine;
     """,
+    r"""
+    -- A right to change or delete any row of a table is one to lock all of it, and so everyone out: columns instead.
+    -- Where an agent shall run is an operator's to say.
+    REVOKE INSERT, UPDATE ON hyperhive.agent FROM hyperhive_machine;
+    REVOKE UPDATE ON hyperhive.shipped, hyperhive.report, hyperhive.inbox, hyperhive.account FROM hyperhive_machine;
+    REVOKE DELETE ON hyperhive.event FROM hyperhive_machine;
+    GRANT INSERT (name, last_message),
+        UPDATE (owner, origin, epoch, until, seq, shipped, shipped_ts, last_message, account)
+        ON hyperhive.agent TO hyperhive_machine;
+    GRANT UPDATE (shipped, shipped_ts) ON hyperhive.shipped TO hyperhive_machine;
+    GRANT UPDATE (body, changed) ON hyperhive.report TO hyperhive_machine;
+    GRANT UPDATE (key, body, state, attempts, deliveries, acted, not_before, epoch, place, reason, changed)
+        ON hyperhive.inbox TO hyperhive_machine;
+    GRANT UPDATE (status, until_unix, agent, changed) ON hyperhive.account TO hyperhive_machine;
+
+    CREATE FUNCTION hyperhive.drop_events(of_agent text, upto bigint) RETURNS void LANGUAGE sql SECURITY DEFINER
+        SET search_path = pg_catalog
+        AS $$ DELETE FROM hyperhive.event WHERE agent = of_agent AND seq <= upto AND (
+            of_agent LIKE ANY (hyperhive.patterns()) OR has_table_privilege(session_user, 'hyperhive.event', 'DELETE')
+        ) $$;
+    REVOKE EXECUTE ON FUNCTION hyperhive.drop_events FROM PUBLIC;
+    GRANT EXECUTE ON FUNCTION hyperhive.drop_events TO hyperhive_machine;
+
+    -- No wait for an account is longer than a day: an agent looks at a limit every six hours.
+    DROP POLICY finds ON hyperhive.account;
+    DROP POLICY changes ON hyperhive.account;
+    CREATE POLICY finds ON hyperhive.account FOR INSERT TO hyperhive_machine
+        WITH CHECK (agent LIKE ANY ((SELECT hyperhive.patterns())::text[])
+            AND coalesce(until_unix, 0) < extract(epoch FROM clock_timestamp()) + 86400);
+    CREATE POLICY changes ON hyperhive.account FOR UPDATE TO hyperhive_machine USING (true)
+        WITH CHECK (agent LIKE ANY ((SELECT hyperhive.patterns())::text[])
+            AND coalesce(until_unix, 0) < extract(epoch FROM clock_timestamp()) + 86400);
+    """,
 )

@@ -347,11 +347,10 @@ def append(connection: "Connection", seat: Seat, rows: Sequence[Row], after: int
             FROM owned, unnest(%(ts)s::bigint[], %(kinds)s::text[], %(bodies)s::text[])
                 WITH ORDINALITY AS new(ts, kind, body, at)
         ), gone AS (
-            DELETE FROM hyperhive.event USING owned
-            WHERE agent = name AND event.seq <= owned.seq - %(capacity)s
-                AND owned.seq / %(every)s > (owned.seq - %(count)s) / %(every)s
+            SELECT hyperhive.drop_events(name, seq - %(capacity)s) FROM owned
+            WHERE seq / %(every)s > (seq - %(count)s) / %(every)s
         )
-        SELECT seq, pg_notify(%(channel)s, 'e:' || name) FROM owned
+        SELECT seq, pg_notify(%(channel)s, 'e:' || name), (SELECT count(*) FROM gone) FROM owned
         """,
         {
             **seat.fence,

@@ -106,6 +106,8 @@ def test_errors_say_what_is_wrong_and_no_password(server: Server, database: Data
 
 # --- roles ---
 
+TABLES = ("agent", "shipped", "report", "inbox", "event", "turn", "account", "machine", "placement", "version")
+
 
 @pytest.fixture
 def roles(database: Database) -> tuple[str, str]:
@@ -122,6 +124,7 @@ def test_a_machine_runs_its_own_agents_and_sees_no_others(database: Database, ro
     with database.connect() as keeper:
         for agent in ("team-1", "other", "solox1"):
             HiveInbox(keeper, database.url, agent).put("operator", "work", now_ms=0)
+        keeper.execute("INSERT INTO hyperhive.event VALUES ('other', 1, 1, 'note', '{}')")
     with database.connect(machine) as connection:
         seat = tenancy.claim(connection, "team-1", "m", "here").seat
         assert seat is not None
@@ -143,12 +146,23 @@ def test_a_machine_runs_its_own_agents_and_sees_no_others(database: Database, ro
             "INSERT INTO hyperhive.event VALUES ('other', 1, 1, 'note', '{}')",
             "INSERT INTO hyperhive.placement VALUES (session_user, '%')",
             "UPDATE hyperhive.version SET version = 9",
+            "DELETE FROM hyperhive.event WHERE agent = 'other'",
+            "UPDATE hyperhive.agent SET wanted = 'm'",
+            "INSERT INTO hyperhive.agent(name, wanted) VALUES ('team-9', 'm')",
+            "UPDATE hyperhive.inbox SET body = 'x'",
+            "UPDATE hyperhive.account SET agent = 'team-1', until_unix = 1099511627776",
+            "INSERT INTO hyperhive.account VALUES ('x', 'rate_limited', 1099511627776, 'team-1')",
+            *(f"DO $$ BEGIN LOCK TABLE hyperhive.{table} IN SHARE MODE; END $$" for table in TABLES),
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement.encode())
         assert connection.execute("UPDATE hyperhive.inbox SET state = 'dead' WHERE agent = 'other'").rowcount == 0
-        assert connection.execute("DELETE FROM hyperhive.event WHERE agent = 'other'").rowcount == 0
+        connection.execute("SELECT hyperhive.drop_events('other', 9)")
+        with pytest.raises(RefusedError, match="does not allow"), complaints(database.url):
+            fleet.move(connection, "team-1", "m")
+        connection.execute("SELECT hyperhive.drop_events('team-1', 1)")
     assert database.rows("SELECT state FROM hyperhive.inbox WHERE agent = 'other'") == [("ready",)]
+    assert database.rows("SELECT agent FROM hyperhive.event") == [("other",)]
 
 
 def found(connection: psycopg.Connection[tuple[Any, ...]]) -> tuple[object, ...]:
