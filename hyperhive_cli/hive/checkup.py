@@ -3,6 +3,7 @@
 import ipaddress
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hyperhive_cli.diagnosis import Finding, fine, warning, wrong
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from hyperhive_cli.hive.room import Connection
 
 SKEW_S = 2.0  # that is worth a word; a lease itself goes by the database's clock alone
+POOL_LIMIT_MS = 2000
 TLS = "sslmode=verify-full in the address, its authority's certificate in ~/.postgresql/root.crt"
 DEFAULT_MODE = "prefer"  # libpq's own
 
@@ -27,6 +29,7 @@ def look_at_hive(url: str, agent: str, machine: str) -> Iterator[Finding]:
             yield fine(what, f"{shown_url(url)} answers")
             yield _look_at_way(connection)
             yield _look_at_clock(connection)
+            yield _look_at_pool(url, connection)
             what = "schema"
             yield _look_at_schema(connection)
             what = "role"
@@ -90,6 +93,34 @@ def judge_clock(ahead_s: float, unsure_s: float) -> Finding:
         f"{abs(ahead_s):.0f} s {which} the database's: ages and `--at` are wrong by as much",
         "let both follow one time server: chrony, systemd-timesyncd",
     )
+
+
+def _look_at_pool(url: str, connection: "Connection") -> Finding:
+    """Listen, let another transaction take the server's connection if it can, and look who listens."""
+    import psycopg  # noqa: PLC0415 - of the extra `hive`
+
+    connection.execute("LISTEN hyperhive_doctor")
+    # In a pool of one connection it ends by itself: else the look would wait for it, and it for the look.
+    listening: tuple[int, ...] | None = None
+    with (
+        suppress(psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout),
+        connect(url, name="hyperhive doctor", version=None) as other,
+        other.transaction(),
+    ):
+        other.execute(f"SET LOCAL idle_in_transaction_session_timeout = {POOL_LIMIT_MS}".encode())
+        listening = connection.execute("SELECT count(*) FROM pg_listening_channels()").fetchone()
+    return judge_pool(is_pooled=listening is None or listening[0] == 0)
+
+
+def judge_pool(*, is_pooled: bool) -> Finding:
+    """Judge the way to the server: `is_pooled` if each transaction may have another of its connections."""
+    if is_pooled:
+        return wrong(
+            "pool",
+            "a pooler gives each transaction another connection: no notice of the hive arrives",
+            "the server's own port in the address, or pool_mode = session in PgBouncer",
+        )
+    return fine("pool", "the connection is ours alone: notices arrive")
 
 
 def _look_at_role(connection: "Connection", agent: str) -> Finding:

@@ -80,6 +80,8 @@ def connect(url: str, *, name: str = "hyperhive", version: int | None = len(HIVE
     with complaints(url):
         connection = _connection_class().connect(_with_limits(url, name), autocommit=True)
         try:
+            if _is_pooled(connection):
+                connection.prepare_threshold = None  # the next transaction may not know what this one has prepared
             if version is not None:
                 _check_version(connection, version)
         except BaseException:
@@ -117,6 +119,12 @@ def hang_up(connection: "Connection") -> None:
     """Cut a connection off, from any thread: one that waits for the server has AwayError raised in it."""
     with suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as way:  # it may be closed by now
         way.shutdown(socket.SHUT_RDWR)
+
+
+def _is_pooled(connection: "Connection") -> bool:
+    """Whether there is a pooler between: it gives each client a number of its own instead of the server's process."""
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return row is not None and row[0] != connection.info.backend_pid
 
 
 def _with_limits(url: str, name: str) -> str:

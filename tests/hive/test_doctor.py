@@ -1,5 +1,6 @@
 """What `doctor` says of a hive: one that is well, away, of another version; the way, the clock, the role, the place."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -7,12 +8,14 @@ import pytest
 from hyperhive_cli.diagnosis import Level
 from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.checkup import SKEW_S, judge_clock, judge_way, look_at_hive
+from hyperhive_cli.hive.room import connect
 from hyperhive_cli.hive.schema import HIVE
 from tests.harness import TEXT
 from tests.hive.conftest import Database
+from tests.hive.pooler import open_pooler
 from tests.hive.postgres import Server
 
-ABOUT = ["hive", "tls", "clock", "schema", "role", "place"]
+ABOUT = ["hive", "tls", "clock", "pool", "schema", "role", "place"]
 
 
 def look(url: str, agent: str = "team-1", machine: str = "a") -> dict[str, tuple[str, str, str | None]]:
@@ -53,6 +56,33 @@ def test_a_hive_that_is_not_there_or_of_another_version_is_wrong(server: Server,
     for version, advice in ((len(HIVE) + 1, "upgrade hyperhive"), (0, "hyperhive hive init")):
         database.change("UPDATE hyperhive.version SET version = %s", version)
         assert look(database.url)["schema"][::2] == ("wrong", advice)
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_a_pooler_that_gives_each_transaction_another_connection_is_found(most: int, database: Database) -> None:
+    path = database.server.folder / ".s.PGSQL.5432"
+    with open_pooler(path, most=most) as (_, way):
+        url = f"postgresql://keeper@/{database.name}?{way}"
+        found = look(url)
+        assert (found["pool"][0], "pool_mode = session" in (found["pool"][2] or "")) == ("wrong", True)
+        assert found["schema"][0] == "ok"  # the rest is looked at all the same
+    assert look(database.url)["pool"][0] == "ok"
+
+
+def test_behind_a_pooler_nothing_is_prepared(database: Database) -> None:
+    """What one server connection has prepared another one does not know."""
+    with (
+        open_pooler(database.server.folder / ".s.PGSQL.5432", most=2) as (pooler, way),
+        connect(f"postgresql://keeper@/{database.name}?{way}") as ours,
+        connect(f"postgresql://keeper@/{database.name}?{way}") as other,
+    ):
+        for number in range(20):
+            with other.transaction() if number % 2 else nullcontext():
+                other.execute("SELECT 1")
+                assert ours.execute("SELECT %s::int", (number,)).fetchone() == (number,)
+        assert pooler.taken > 5
+    with database.connect() as direct:
+        assert direct.prepare_threshold is not None
 
 
 def test_the_role_and_the_place(database: Database) -> None:
