@@ -29,6 +29,7 @@ class Kin:
 
     def __init__(self, agent: str, account: Account | None, loop: Resting) -> None:
         self.account = None if account is None else account.name
+        self.login = None if account is None else account.login
         self.names = frozenset() if account is None else frozenset({account.name, account.login})
         self._by_status: dict[str, str] = {}
         if account is not None:

@@ -400,7 +400,8 @@ class Member:
 
     async def _put_report(self, seat: Seat) -> None:
         body = json.dumps(await self._report())
-        await self._line.call(partial(tenancy.put_report, seat=seat, body=body, account=self.kin.account))
+        account, login = self.kin.account, self.kin.login
+        await self._line.call(partial(tenancy.put_report, seat=seat, body=body, account=account, login=login))
 
     async def leave(self) -> None:
         """Give the agent back at the harness's end: outcome, events and report first. Bounded and shielded."""

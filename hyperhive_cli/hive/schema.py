@@ -211,14 +211,21 @@ HIVE: tuple[str, ...] = (
     REVOKE EXECUTE ON FUNCTION hyperhive.drop_events FROM PUBLIC;
     GRANT EXECUTE ON FUNCTION hyperhive.drop_events TO hyperhive_machine;
 
-    -- No wait for an account is longer than a day: an agent looks at a limit every six hours.
+    -- A machine says of an account that one of its own agents uses what to wait for, 41 days at most: no limit is one
+    -- of more than a month. That there is nothing to wait for it may say of one that the agent used before, too.
+    ALTER TABLE hyperhive.agent ADD COLUMN login text;  -- as `account`: agents with the same one share a login
+    GRANT UPDATE (login) ON hyperhive.agent TO hyperhive_machine;
     DROP POLICY finds ON hyperhive.account;
     DROP POLICY changes ON hyperhive.account;
-    CREATE POLICY finds ON hyperhive.account FOR INSERT TO hyperhive_machine
-        WITH CHECK (agent LIKE ANY ((SELECT hyperhive.patterns())::text[])
-            AND coalesce(until_unix, 0) < extract(epoch FROM clock_timestamp()) + 86400);
-    CREATE POLICY changes ON hyperhive.account FOR UPDATE TO hyperhive_machine USING (true)
-        WITH CHECK (agent LIKE ANY ((SELECT hyperhive.patterns())::text[])
-            AND coalesce(until_unix, 0) < extract(epoch FROM clock_timestamp()) + 86400);
+    DO $$
+    DECLARE said CONSTANT text := 'agent LIKE ANY ((SELECT hyperhive.patterns())::text[]) AND (status = ''online''
+        OR coalesce(until_unix, 0) < extract(epoch FROM clock_timestamp()) + 3542400 AND EXISTS (
+            SELECT FROM hyperhive.agent AS finder
+            WHERE finder.name = account.agent AND account.account IN (finder.account, finder.login)))';
+    BEGIN
+        EXECUTE 'CREATE POLICY finds ON hyperhive.account FOR INSERT TO hyperhive_machine WITH CHECK (' || said || ')';
+        EXECUTE 'CREATE POLICY changes ON hyperhive.account FOR UPDATE TO hyperhive_machine USING (true)
+            WITH CHECK (' || said || ')';
+    END $$;
     """,
 )

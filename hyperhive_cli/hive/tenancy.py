@@ -384,19 +384,19 @@ def shipped_upto(connection: "Connection", seat: Seat) -> int:
     return int(row[0])
 
 
-def put_report(connection: "Connection", seat: Seat, body: str, account: str | None) -> None:
-    """Keep what the agent's `status` says, and which account it uses. Fenced, silently."""
+def put_report(connection: "Connection", seat: Seat, body: str, account: str | None, login: str | None = None) -> None:
+    """Keep what the agent's `status` says, and which account and login it uses. Fenced, silently."""
     connection.execute(
         """WITH owned AS (
-               UPDATE hyperhive.agent SET account = %(account)s
+               UPDATE hyperhive.agent SET account = %(account)s, login = %(login)s
                WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s
-                   AND account IS DISTINCT FROM %(account)s
+                   AND (account, login) IS DISTINCT FROM (%(account)s, %(login)s)
            )
            INSERT INTO hyperhive.report(agent, body)
            SELECT name, %(body)s FROM hyperhive.agent
            WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s
            ON CONFLICT (agent) DO UPDATE SET body = excluded.body, changed = clock_timestamp()""",
-        {**seat.fence, "body": clean(body), "account": account},
+        {**seat.fence, "body": clean(body), "account": account, "login": login},
     )
 
 

@@ -184,6 +184,11 @@ def test_an_account_is_shared_with_machines_that_may_not_see_who_found_what(
         assert team is not None
         assert second is not None
         assert nightly is not None
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            tenancy.say_account(a, team, "account", "rate_limited", 500)  # which no agent of that machine uses
+        for line, seat in ((a, team), (a, second), (b, nightly)):
+            tenancy.put_report(line, seat, "{}", "account", "login")
+        tenancy.say_account(a, team, "login", "needs_login_idle", None)
         tenancy.say_account(a, team, "account", "rate_limited", 500)
         tenancy.say_account(b, nightly, "account", "rate_limited", 700)
         assert found(b) == ("account", "rate_limited", 500, "team-1", True)
