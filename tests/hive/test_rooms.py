@@ -149,7 +149,7 @@ def test_a_machine_runs_its_own_agents_and_sees_no_others(database: Database, ro
             "DELETE FROM hyperhive.event WHERE agent = 'other'",
             "UPDATE hyperhive.agent SET wanted = 'm'",
             "INSERT INTO hyperhive.agent(name, wanted) VALUES ('team-9', 'm')",
-            "UPDATE hyperhive.inbox SET body = 'x'",
+            "UPDATE hyperhive.inbox SET sender = 'x'",
             "UPDATE hyperhive.account SET agent = 'team-1', until_unix = 1099511627776",
             "INSERT INTO hyperhive.account VALUES ('x', 'rate_limited', 1099511627776, 'team-1')",
             *(f"DO $$ BEGIN LOCK TABLE hyperhive.{table} IN SHARE MODE; END $$" for table in TABLES),
