@@ -28,7 +28,7 @@ WORKSPACE_MAY = frozenset(
 USER_ALONE = frozenset(
     {"claude", "message", "permission-mode", "dangerously-skip-permissions", "expect-auth", "pass-env"}
     | {"allow-self-control", "allow-cross-session", "on-event", "on-event-kind", "hive", "machine", "keep-messages"}
-    | {"web", "web-bind", "web-allow-host", "web-cert", "web-key"}
+    | {"web", "web-bind", "web-allow-host", "web-url", "web-cert", "web-key"}
     # What its agent could raise or strike out would be no budget.
     | {"max-turn-cost", "max-day-cost", "max-turn-tokens", "max-tool-calls"}
 )
