@@ -8,8 +8,8 @@ A connection is a stranger's until one of its requests has shown the token. Stra
 operator's connections never do.
 """
 
+import asyncio
 import resource
-from asyncio import BaseProtocol, TimerHandle
 from asyncio.sslproto import SSLProtocol
 from ssl import SSLContext
 from typing import Any
@@ -76,7 +76,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(**settings)
         self.raw: Any = None  # set by TLS, which has taken the connection in already
         self._all = connections
-        self._due: TimerHandle | None = None
+        self._due: asyncio.TimerHandle | None = None
         self._is_trusted = False
         self._is_whole = True  # the newest request
         self._head_bytes = 0  # of its headers, those behind its body too
@@ -198,7 +198,9 @@ class _TlsProtocol(SSLProtocol):
         super().connection_lost(exc)
 
 
-def make_protocol(connections: Connections, context: SSLContext | None, settings: dict[str, Any]) -> BaseProtocol:
+def make_protocol(
+    connections: Connections, context: SSLContext | None, settings: dict[str, Any]
+) -> asyncio.BaseProtocol:
     """Return what serves a new connection: HTTP, or with a `context` HTTP within TLS; `settings` are uvicorn's."""
     if context is None:
         return BoundedProtocol(connections, **settings)
