@@ -2,14 +2,13 @@
 
 import shutil
 import signal
-import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import FakeClaude, wait_until
-from tests.harness import TEXT, Event, Hive, Program, of_kind
+from tests.harness import TEXT, Event, Hive, Program, of_kind, unpack
 
 NAME = "hyperhive-events.sqlite"
 REPLACED = "the history was replaced by an older one"
@@ -23,8 +22,7 @@ def put_back(hive: Hive, archive: Path) -> None:
     """Restore a backup in place, as an operator does while no harness runs."""
     shutil.rmtree(hive.state_dir)
     hive.state_dir.mkdir(mode=0o700)
-    with tarfile.open(archive) as files:
-        files.extractall(hive.state_dir, filter="data")
+    unpack(archive, hive.state_dir)
 
 
 def stored(hive: Hive) -> list[Event]:

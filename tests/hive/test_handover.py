@@ -1,7 +1,6 @@
 """What a machine has taken in goes to the hive once: over restored backups, lost answers and numbers given twice."""
 
 import json
-import tarfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from hyperhive_cli.store.db import open_database
 from hyperhive_cli.store.inbox import KEY_KEPT_MS, open_inbox
 from hyperhive_cli.store.planned import PlannedMessage
 from hyperhive_cli.store.schema import INBOX
-from tests.harness import TEXT, of_kind
+from tests.harness import TEXT, of_kind, unpack
 from tests.hive.conftest import Database
 from tests.hive.test_member import WAKE_UP, LossyLine, join, put, run_turn, work
 from tests.store.made_messages import put_in_state
@@ -49,8 +48,7 @@ def send(paths: AgentPaths, body: str, **given: Any) -> int:  # noqa: ANN401 - a
 def restore(archive: Path, paths: AgentPaths) -> None:
     for file in paths.state_dir.iterdir():
         file.unlink()
-    with tarfile.open(archive) as opened:
-        opened.extractall(paths.state_dir, filter="data")
+    unpack(archive, paths.state_dir)
 
 
 @contextmanager

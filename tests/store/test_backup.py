@@ -20,6 +20,7 @@ from hyperhive_cli.store.backup import Contents, stream_backup, write_backup
 from hyperhive_cli.store.events import open_event_reader, open_event_store
 from hyperhive_cli.store.inbox import open_inbox, open_inbox_reader
 from hyperhive_cli.store.model import write_model
+from tests.harness import unpack as unpack_backup
 from tests.store.made_messages import lease, put, settle
 
 
@@ -51,7 +52,7 @@ def unpack(archive: Path, folder: Path) -> AgentPaths:
     folder.mkdir()
     with tarfile.open(archive) as opened:
         assert {(entry.isfile(), stat.S_IMODE(entry.mode)) for entry in opened} == {(True, 0o600)}
-        opened.extractall(folder, filter="data")
+    unpack_backup(archive, folder)
     return resolve_paths("agent", folder, folder, {"HOME": str(folder)})
 
 
