@@ -21,6 +21,8 @@ class Pooler:
     def __init__(self, server: Path, most: int) -> None:
         self._server = server
         self._idle: list[socket.socket] = []
+        self._opened: list[socket.socket] = []
+        self._clients: list[tuple[socket.socket, threading.Thread]] = []
         self._parameters = b""
         self._free = threading.Semaphore(most)
         self.taken = 0  # how often a client was given another connection than it had before
@@ -29,7 +31,9 @@ class Pooler:
         with suppress(OSError):
             while True:
                 client, _ = listener.accept()
-                threading.Thread(target=self._answer, args=(client,), daemon=True).start()
+                thread = threading.Thread(target=self._answer, args=(client,), daemon=True)
+                self._clients.append((client, thread))
+                thread.start()
 
     def _answer(self, client: socket.socket) -> None:
         with client, suppress(OSError, EOFError):
@@ -57,6 +61,7 @@ class Pooler:
         if self._idle:
             return self._idle.pop(), self._parameters
         server = socket.socket(socket.AF_UNIX)
+        self._opened.append(server)
         server.connect(str(self._server))
         server.sendall(start)
         self._parameters = b""
@@ -65,9 +70,13 @@ class Pooler:
         return server, self._parameters
 
     def close(self) -> None:
-        """Close the connections that nobody has."""
-        while self._idle:
-            self._idle.pop().close()
+        """Hang up on all clients, and close all connections to the server. Nobody may come meanwhile."""
+        for client, thread in self._clients:
+            with suppress(OSError):  # it has left by itself
+                client.shutdown(socket.SHUT_RDWR)
+            thread.join()
+        for server in self._opened:
+            server.close()
 
     def _give(self, server: socket.socket) -> None:
         self._idle.append(server)
