@@ -5,6 +5,7 @@ away), a command of which this cannot be excluded is refused: it would write the
 """
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from hyperhive_cli.settings import MARKER, AgentPaths, default_agents_home, path
 from hyperhive_cli.store.folder import find_agents, is_held_by_harness, lock_holder, lock_namespace
 
 ANSWER_LIMIT_S = 2.0
+ASK_AGAIN_S = 0.1
 
 
 def check_may_steer(paths: AgentPaths) -> None:
@@ -31,11 +33,16 @@ def check_may_steer(paths: AgentPaths) -> None:
 
 def _is_allowed(paths: AgentPaths) -> bool:
     """Ask the harness; raises RefusedError where it says no. False: it does not answer."""
-    try:
-        call(paths.socket, "may_steer", limit_s=ANSWER_LIMIT_S)
-    except GoneError:
-        return False
-    return True
+    deadline = time.monotonic() + ANSWER_LIMIT_S
+    while True:
+        try:
+            call(paths.socket, "may_steer", limit_s=ANSWER_LIMIT_S)
+        except GoneError:
+            if time.monotonic() >= deadline or not is_held_by_harness(paths.lock_file):
+                return False
+            time.sleep(ASK_AGAIN_S)  # one that starts has the lock before it has its socket: a sibling in a host
+        else:
+            return True
 
 
 def check_may_steer_hive() -> None:

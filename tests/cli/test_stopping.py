@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -211,12 +212,23 @@ def test_an_agent_of_a_host_may_steer_its_siblings_and_not_itself(hosted: Hive, 
         for name in ("wasp", "bee")
         for words in (["send", "from bee"], ["model", "set", "opus"])
     ]
-    script.write_text("\n".join(["export PYTHONPATH=" + str(SOURCE), *lines, "touch told.new; mv told.new told", ""]))
+    script.write_text(
+        "\n".join(
+            [
+                f"until [ -e go ]; do sleep 0.1; done; export PYTHONPATH={SOURCE}",
+                *lines,
+                "touch told.new; mv told.new told",
+                "",
+            ]
+        )
+    )
     tool = {"spawn": ["sh", str(script)]}
     fake_claude.script([INIT, tool, {"wait_for": str(hosted.workspace / "told")}, *TEXT], TEXT)
     hosted.call("send", "one")
     words = [*program_command(), "host", f"bee={hosted.workspace}", f"wasp={hosted.workspace}", "--json"]
     with started(hosted, *words, **host_variables(hosted)) as program:
+        wait_until(replace(hosted, state_dir=home / "wasp").answers)
+        (hosted.workspace / "go").touch()
         wait_until(lambda: program.text.count('"turn_end"') == 2)
         program.process.send_signal(signal.SIGTERM)
         assert program.wait() == 143
