@@ -9,16 +9,14 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hyperhive_cli.errors import InboxFailedError, RefusedError, StoreError, UnknownError
-from hyperhive_cli.retention import Retention
 from hyperhive_cli.settings import MAX_ATTEMPTS
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import rescue, schema, stats
 from hyperhive_cli.store.checks import check_message
 from hyperhive_cli.store.facts import READ_FACT, claim_fact, put_fact
-from hyperhive_cli.store.forgetting import forget_ended
 from hyperhive_cli.store.keys import Content, Sent, check_key, sent_before
 from hyperhive_cli.store.place import Place, place_of
 from hyperhive_cli.store.planned import PlannedMessage, put_planned, withdraw
@@ -27,6 +25,9 @@ from hyperhive_cli.store.rescue import open_connection, open_in_place
 from hyperhive_cli.store.schema import ENDED, LISTED, in_states
 from hyperhive_cli.store.stats import TurnRecord
 from hyperhive_cli.store.uid import new_uid
+
+if TYPE_CHECKING:
+    from hyperhive_cli.retention import Retention
 
 BUSY_S = 5.0  # for a lock that another process holds
 LOOP_BUSY_S = 0.05
@@ -359,8 +360,10 @@ class Inbox:
         """The ended message that must stay, None where none must."""
         return None
 
-    def forget_ended(self, retention: Retention, *, now_ms: int) -> int:
+    def forget_ended(self, retention: "Retention", *, now_ms: int) -> int:
         """Delete some of the messages that ended too long ago to be kept; gives how many, 0 when none is left."""
+        from hyperhive_cli.store.forgetting import forget_ended  # noqa: PLC0415 - the harness's, and no command's
+
         with self._transaction() as db:
             return forget_ended(db, retention, now_ms, self.needed)
 
