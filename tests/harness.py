@@ -234,6 +234,23 @@ class Hive:
         return status
 
 
+@contextmanager
+def piped(hive: Hive, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a command with three pipes, its stdin open; what is left of it at the end of the block is killed."""
+    with subprocess.Popen(
+        hive.command(*arguments),
+        env=hive.variables(),
+        cwd=hive.workspace,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a backup as the README says; Python's own way to do it safely is not in every 3.11."""
     subprocess.run(["tar", "-xzf", str(archive), "-C", str(folder)], check=True)

@@ -12,7 +12,7 @@ import pytest
 from tests.claude.conftest import MessagesApi
 from tests.claude.token_endpoint import TokenEndpoint
 from tests.conftest import wait_until
-from tests.harness import LIMIT_S, Hive, of_kind, outcomes
+from tests.harness import LIMIT_S, Hive, of_kind, outcomes, piped
 
 # Leaves the look at the credential files as the only way out of the wait.
 NEVER_PROBED = {
@@ -32,19 +32,9 @@ def nobody(start: Callable[[str], Hive]) -> Hive:
 
 @contextmanager
 def login(hive: Hive) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(
-        hive.command("login", "--json"),
-        env=hive.variables(),
-        cwd=hive.workspace,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        try:
-            wait_until(lambda: "Paste code" in (hive.status()["login"] or {"output": ""})["output"])
-            yield process
-        finally:
-            process.kill()
+    with piped(hive, "login", "--json") as process:
+        wait_until(lambda: "Paste code" in (hive.status()["login"] or {"output": ""})["output"])
+        yield process
 
 
 def test_t58_a_refused_message_runs_after_a_login(start: Callable[[str], Hive], messages_api: MessagesApi) -> None:

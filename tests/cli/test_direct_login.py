@@ -16,7 +16,7 @@ from hyperhive_cli.store.folder import lock_holder
 from hyperhive_cli.store.inbox import open_inbox
 from tests.cli.test_login import CODE, NOT_LOGGED_IN, PAGE, PROMPT, is_gone
 from tests.conftest import FakeClaude, wait_until
-from tests.harness import LIMIT_S, TEXT, Hive, of_kind, outcomes
+from tests.harness import LIMIT_S, TEXT, Hive, of_kind, outcomes, piped
 
 
 @pytest.fixture
@@ -30,19 +30,9 @@ def hive(hive: Hive, fake_claude: FakeClaude) -> Hive:
 @contextmanager
 def login(hive: Hive, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """Start `hyperhive login`, its stdin a pipe that stays open; wait until claude asks for a code."""
-    with subprocess.Popen(
-        hive.command("login", *arguments),
-        env=hive.variables(),
-        cwd=hive.workspace,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        try:
-            assert PAGE in read_until(process, PROMPT)
-            yield process
-        finally:
-            process.kill()
+    with piped(hive, "login", *arguments) as process:
+        assert PAGE in read_until(process, PROMPT)
+        yield process
 
 
 def read_until(process: subprocess.Popen[bytes], end: str) -> str:

@@ -18,7 +18,7 @@ from hyperhive_cli.errors import HyperhiveError
 from hyperhive_cli.settings import resolve_paths
 from tests.conftest import FakeClaude, process_state, wait_until
 from tests.control.serving import scripted_server
-from tests.harness import LIMIT_S, TEXT, Event, Hive, Program, gated, of_kind, outcomes
+from tests.harness import LIMIT_S, TEXT, Event, Hive, Program, gated, of_kind, outcomes, piped
 
 PAGE = "https://claude.ai/oauth/authorize?fake"
 PROMPT = "Paste code here if prompted > "
@@ -36,19 +36,9 @@ def hive(hive: Hive, fake_claude: FakeClaude) -> Hive:
 @contextmanager
 def login(hive: Hive, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """Start `hyperhive login`, its stdin a pipe that stays open; wait until claude has named its page, and it shows."""
-    with subprocess.Popen(
-        hive.command("login", *arguments),
-        env=hive.variables(),
-        cwd=hive.workspace,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        try:
-            wait_until(lambda: (status_of(hive)["login"] or {}).get("url") and has_said_something(process))
-            yield process
-        finally:
-            process.kill()
+    with piped(hive, "login", *arguments) as process:
+        wait_until(lambda: (status_of(hive)["login"] or {}).get("url") and has_said_something(process))
+        yield process
 
 
 def has_said_something(process: subprocess.Popen[bytes]) -> bool:

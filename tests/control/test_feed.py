@@ -3,7 +3,6 @@
 import random
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 
 import pytest
 
@@ -14,18 +13,6 @@ from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.events import open_event_store
 from tests.conftest import wait_until
 from tests.control.serving import EchoHandler, Served, serving
-
-
-@pytest.fixture
-def paths(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> AgentPaths:
-    monkeypatch.setattr(feed_module, "POLL_S", 0.002)
-    return AgentPaths(
-        agent="tester",
-        state_dir=state_dir,
-        events_db=state_dir / "hyperhive-events.sqlite",
-        model_file=state_dir / "hyperhive-model",
-        socket=state_dir / "control.sock",
-    )
 
 
 def write(paths: AgentPaths, first: int, last: int) -> None:

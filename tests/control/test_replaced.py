@@ -8,24 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.control import feed as feed_module
 from hyperhive_cli.control.feed import AgentFeed
 from hyperhive_cli.events import BusEvent, Note
 from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.events import open_event_store
 from tests.control.serving import serving
-
-
-@pytest.fixture
-def paths(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> AgentPaths:
-    monkeypatch.setattr(feed_module, "POLL_S", 0.002)
-    return AgentPaths(
-        agent="tester",
-        state_dir=state_dir,
-        events_db=state_dir / "hyperhive-events.sqlite",
-        model_file=state_dir / "hyperhive-model",
-        socket=state_dir / "control.sock",
-    )
 
 
 def write(paths: AgentPaths, first: int, last: int, ts: int) -> None:
