@@ -8,6 +8,7 @@ from typing import Any
 import trio
 
 from hyperhive_cli.agent.config import AgentConfig
+from hyperhive_cli.agent.kept_limit import forget_limit
 from hyperhive_cli.agent.login_session import Login, log_in, log_out
 from hyperhive_cli.claude.process import become_subreaper
 from hyperhive_cli.settings import MARKER, AgentPaths
@@ -69,12 +70,11 @@ async def log_out_directly(config: AgentConfig) -> Mapping[str, Any]:
     return logout.to_dict()
 
 
-def forget_limit(paths: AgentPaths) -> None:
+def forget_limit_of(paths: AgentPaths) -> None:
     """Forget the limit for which the agent would wait on: another login may have another account.
 
     To be called under the lock. Raises StoreError.
     """
     if paths.inbox_db.exists():
         with open_inbox(paths.inbox_db) as inbox:
-            if inbox.fact("limit"):
-                inbox.put_facts(limit="")
+            forget_limit(inbox)

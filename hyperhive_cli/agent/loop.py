@@ -1,6 +1,5 @@
 """The agent's loop around its scheduler: read the facts, take the step, steer from outside."""
 
-import json
 import math
 import random
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from hyperhive_cli.agent.credentials import (
     login_advice,
 )
 from hyperhive_cli.agent.draining import Drained, DrainFacts
+from hyperhive_cli.agent.kept_limit import KeptLimit, forget_limit, keep_limit, read_limit
 from hyperhive_cli.agent.ledger import Ledger
 from hyperhive_cli.agent.pause import Pause
 from hyperhive_cli.agent.prewarm import Prewarmer
@@ -438,23 +438,18 @@ class AgentLoop:
         ends_with_model = step is NextStep.WAIT_FOR_MODEL or outcome.of_model
         self._begin_rest(pause, model if ends_with_model else None)
         if step is NextStep.WAIT_FOR_RESET and outcome.resets_at is not None:
-            limit = {
-                "since": self._bus.now_ms() // 1000,
-                "until": round(self._bus.now_ms() / 1000 + pause.seconds),
-                "model": model if ends_with_model else None,
-            }
-            self._ledger.attempt(lambda: self._inbox.put_facts(limit=json.dumps(limit)))
+            now_ms = self._bus.now_ms()
+            limit = KeptLimit(now_ms // 1000, round(now_ms / 1000 + pause.seconds), model if ends_with_model else None)
+            self._ledger.attempt(lambda: keep_limit(self._inbox, limit))
 
     def _take_up_limit(self) -> None:
         """Wait on for a limit that an earlier life has met."""
-        with suppress(StoreError, ValueError, TypeError, KeyError, OverflowError):
-            limit = json.loads(self._inbox.fact("limit") or "{}")
-            seconds = limit["until"] - self._bus.now_ms() / 1000
-            model = limit["model"]
-            was_put_back = self._bus.now_ms() / 1000 < limit.get("since", 0)  # the clock, by which it was kept
-            if 0 < seconds < math.inf and not was_put_back and model in {None, self._bus.refresh_model()}:
-                reason = "rate limited, since an earlier start"
-                self._begin_rest(Pause(seconds, Status.RATE_LIMITED, reason, until_unix=limit["until"]), model)
+        with suppress(StoreError):
+            now_unix = self._bus.now_ms() / 1000
+            limit = read_limit(self._inbox, now_unix)
+            if limit is not None and limit.model in {None, self._bus.refresh_model()}:
+                reason, seconds = "rate limited, since an earlier start", limit.until - now_unix
+                self._begin_rest(Pause(seconds, Status.RATE_LIMITED, reason, until_unix=limit.until), limit.model)
 
     def _begin_rest(self, pause: Pause, model: str | None = None) -> None:
         now = self._now()
@@ -470,8 +465,4 @@ class AgentLoop:
     def _finish_rest(self) -> None:
         self._state.rest = None
         self._bus.know(wait=None)
-        self._ledger.attempt(self._forget_limit)
-
-    def _forget_limit(self) -> None:
-        if self._inbox.fact("limit"):
-            self._inbox.put_facts(limit="")
+        self._ledger.attempt(lambda: forget_limit(self._inbox))

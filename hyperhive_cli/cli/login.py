@@ -106,7 +106,7 @@ def _log_in_by_harness(paths: AgentPaths, out: IO[str]) -> Mapping[str, Any] | N
 def _log_in_here(ctx: click.Context, paths: AgentPaths, out: IO[str]) -> Mapping[str, Any]:
     import trio  # noqa: PLC0415 - it costs 150 ms, which the harness saves
 
-    from hyperhive_cli.agent.direct_login import DirectLine, forget_limit, log_in_directly  # noqa: PLC0415 - as trio
+    from hyperhive_cli.agent.direct_login import DirectLine, forget_limit_of, log_in_directly  # noqa: PLC0415 - as trio
 
     def follow(line: DirectLine) -> Mapping[str, Any]:
         return Talk(line, out).follow(line.look())
@@ -114,7 +114,7 @@ def _log_in_here(ctx: click.Context, paths: AgentPaths, out: IO[str]) -> Mapping
     with _locked(ctx, paths, "login") as config:
         ended: Mapping[str, Any] = trio.run(log_in_directly, config, follow)
         if ended["ok"]:
-            forget_limit(paths)
+            forget_limit_of(paths)
     return ended
 
 

@@ -56,8 +56,8 @@ FLOORS = {
     """,
     4: """
         agent.care agent.checkup agent.compactor agent.control agent.credentials agent.direct_login agent.hook
-        agent.ledger agent.login agent.login_session agent.loop agent.panel agent.prewarm agent.purse agent.refresh
-        agent.screen agent.session agent.slots agent.turn
+        agent.kept_limit agent.ledger agent.login agent.login_session agent.loop agent.panel agent.prewarm agent.purse
+        agent.refresh agent.screen agent.session agent.slots agent.turn
         agent.turn_feed agent.wakeups
         hive.kin hive.member hive.relay hive.shipper
         web.hive
