@@ -141,7 +141,7 @@ class Forkserver:
     ) -> Forked:
         """Start a command: the words behind `hyperhive`.
 
-        A constant is called `agent.hook.HOOK_LIMIT_S`; `prelude` is Python that the fork runs first.
+        A constant is called `harness.hook.HOOK_LIMIT_S`; `prelude` is Python that the fork runs first.
         """
         return Forked(self, command, folder, environment, constants, prelude)
 

@@ -23,7 +23,7 @@ LIMIT_S = 60.0
 
 TEXT: list[Step] = [{"replay": "v2.1.330/text.jsonl", "session_id": "from_argv"}]
 INIT: Step = {"recording": "v2.1.330/text.jsonl", "lines": [0, 1], "session_id": "from_argv"}
-SOON_AGAIN = {"agent.pause.CRASH_FIRST_S": 0.01}  # constants for a harness whose claude crashes
+SOON_AGAIN = {"agent.backoff.CRASH_FIRST_S": 0.01}  # constants for a harness whose claude crashes
 ANSWER = "Hello! I am ready."  # how the result of TEXT begins
 BAD_REQUEST: list[Step] = [
     {"recording": "v2.1.330/text.jsonl", "lines": [0, 1], "session_id": "from_argv"},
@@ -146,7 +146,7 @@ class Hive:
     claude: Path
     environment: Mapping[str, str]
     forkserver: Forkserver | None = None  # without it each command is a Python that starts
-    # Of the program, for its commands: times that would only be waited for. `agent.hook.HOOK_LIMIT_S`: seconds.
+    # Of the program, for its commands: times that would only be waited for. `harness.hook.HOOK_LIMIT_S`: seconds.
     constants: Mapping[str, float] = field(default_factory=dict)
     prelude: str = ""  # Python that runs before its commands, for what a constant cannot change
 

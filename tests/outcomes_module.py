@@ -3,14 +3,14 @@
 import json
 from typing import Any
 
-from hyperhive_cli.outcomes import meanings_to_dict
-from hyperhive_cli.status import statuses_to_dict
+from hyperhive_cli.core.outcomes import meanings_to_dict
+from hyperhive_cli.core.status import statuses_to_dict
 from tests.harness import SOURCE
 
 MODULE = SOURCE / "hyperhive_cli" / "web" / "static" / "js" / "outcomes.js"
 HEAD = """/**
  * The outcomes of a turn: tone, sign, and whether a person is needed, by the outcome's word. Written from
- * hyperhive_cli/outcomes.py by `python -m tests.outcomes_module`; change the table there.
+ * hyperhive_cli/core/outcomes.py by `python -m tests.outcomes_module`; change the table there.
  */
 
 /** @typedef {{tone: "ok" | "warning" | "failure" | "neutral", sign: string, needs_person: boolean}} Outcome */
@@ -18,7 +18,7 @@ HEAD = """/**
 /** @type {Map<string, Outcome>} */
 """
 STATUS_HEAD = """
-/** The statuses of an agent, from hyperhive_cli/status.py. */
+/** The statuses of an agent, from hyperhive_cli/core/status.py. */
 
 /** @typedef {{words: string, tone: "ok" | "warning" | "failure" | "neutral", advice: string,
  *   told_otherwise: boolean}} Status */

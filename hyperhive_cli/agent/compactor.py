@@ -2,14 +2,14 @@
 
 import trio
 
-from hyperhive_cli.agent.ledger import Ledger
-from hyperhive_cli.agent.mark import Mark, Thrash, thrash
+from hyperhive_cli.agent.compaction_policy import CompactionPolicy, Thrash, thrash
 from hyperhive_cli.agent.retry import message_fate
-from hyperhive_cli.agent.turn import TurnDesk
-from hyperhive_cli.bus import Bus
+from hyperhive_cli.agent.retrying_writer import RetryingWriter
+from hyperhive_cli.agent.turn import TurnRunner
 from hyperhive_cli.claude.evidence import Evidence
-from hyperhive_cli.errors import RefusedError
-from hyperhive_cli.outcomes import Outcome, OutcomeKind, meaning_of
+from hyperhive_cli.core.errors import RefusedError
+from hyperhive_cli.core.outcomes import Outcome, OutcomeKind, meaning_of
+from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.store.inbox import Inbox, Message
 
 
@@ -24,7 +24,9 @@ class Compaction:
 class Compactor:
     """One life's compactions. The loop asks whether one is due, and lets it run when no turn does."""
 
-    def __init__(self, mark: Mark, desk: TurnDesk, inbox: Inbox, bus: Bus, ledger: Ledger) -> None:
+    def __init__(
+        self, mark: CompactionPolicy, desk: TurnRunner, inbox: Inbox, bus: Bus, ledger: RetryingWriter
+    ) -> None:
         self._mark = mark
         self._desk = desk
         self._inbox = inbox

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hyperhive_cli.agent.mark import Mark
+from hyperhive_cli.agent.compaction_policy import CompactionPolicy
 from hyperhive_cli.agent.settings_copy import SettingsCopy
-from hyperhive_cli.budget import Budget
 from hyperhive_cli.claude.argv import Launch
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.watch import Limits
+from hyperhive_cli.core.budget import Budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class AgentConfig:
     redactor: Redactor = field(default_factory=lambda: Redactor({}))
     prewarm: bool = False  # let the next claude wait while the agent is idle
     budget: Budget = field(default_factory=Budget)
-    mark: Mark = field(default_factory=Mark)
+    mark: CompactionPolicy = field(default_factory=CompactionPolicy)
     allow_cross_session: bool = False  # other sessions may put messages into claude
     settings_file: Path | None = None  # the operator's, which the launch does not name
     settings: SettingsCopy | None = None  # of that file, while the agent runs

@@ -4,7 +4,7 @@ import math
 from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple
 
-from hyperhive_cli.moments import moment_to_words
+from hyperhive_cli.core.times import moment_to_words
 
 SAME_DAY_S = 24 * 3600.0  # for so long a time of day alone says which moment is meant
 UNREADABLE = "the inbox cannot be read: what is left in it is not known"

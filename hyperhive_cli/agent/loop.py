@@ -9,7 +9,8 @@ from typing import Any, Protocol, TypeVar
 
 import trio
 
-from hyperhive_cli.agent.care import check_inbox
+from hyperhive_cli.agent.backoff import Pause
+from hyperhive_cli.agent.budget_keeper import BudgetKeeper, RaisedLimits
 from hyperhive_cli.agent.compactor import Compactor
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import (
@@ -21,10 +22,9 @@ from hyperhive_cli.agent.credentials import (
 )
 from hyperhive_cli.agent.draining import Drained, DrainFacts
 from hyperhive_cli.agent.kept_limit import KeptLimit, forget_limit, keep_limit, read_limit
-from hyperhive_cli.agent.ledger import Ledger
-from hyperhive_cli.agent.pause import Pause
+from hyperhive_cli.agent.maintenance import check_inbox
 from hyperhive_cli.agent.prewarm import Prewarmer
-from hyperhive_cli.agent.purse import Lift, Purse
+from hyperhive_cli.agent.retrying_writer import RetryingWriter
 from hyperhive_cli.agent.scheduler import (
     BeginRest,
     Compact,
@@ -40,15 +40,15 @@ from hyperhive_cli.agent.scheduler import (
     Stop,
     next_step,
 )
-from hyperhive_cli.agent.turn import Ended, TurnDesk
-from hyperhive_cli.bus import Bus
+from hyperhive_cli.agent.turn import Ended, TurnRunner
 from hyperhive_cli.claude.outcome import Cause
-from hyperhive_cli.errors import RefusedError, StoreError
-from hyperhive_cli.outcomes import NextStep, Outcome, OutcomeKind
-from hyperhive_cli.render.text import duration
-from hyperhive_cli.status import Status
+from hyperhive_cli.core.errors import RefusedError, StoreError
+from hyperhive_cli.core.outcomes import NextStep, Outcome, OutcomeKind
+from hyperhive_cli.core.status import Status
+from hyperhive_cli.core.text import duration
+from hyperhive_cli.core.zone import LocalZone
+from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.store.inbox import Inbox
-from hyperhive_cli.zone import LocalZone
 
 FACT_LIMIT_S = 1.0  # how long a command waits for the inbox
 PAUSED = "paused: no turn is begun until `hyperhive resume`"
@@ -73,10 +73,10 @@ class AgentLoop:
         self._config = config
         self._inbox = inbox
         self._bus = bus
-        self._ledger = Ledger(bus)
+        self._ledger = RetryingWriter(bus)
         self._prewarmer = Prewarmer(config, bus.now_ms)
-        self._purse = Purse(config.budget, inbox, bus)
-        self._desk = TurnDesk(config, inbox, bus, self._ledger, self._purse, self._prewarmer.take)
+        self._purse = BudgetKeeper(config.budget, inbox, bus)
+        self._desk = TurnRunner(config, inbox, bus, self._ledger, self._purse, self._prewarmer.take)
         self._compactor = Compactor(config.mark, self._desk, inbox, bus, self._ledger)
         self._state = State()
         self._bell = trio.Event()
@@ -153,8 +153,8 @@ class AgentLoop:
 
     async def raise_budget(
         self, day_cost: float | None, message_id: int | None, limits: Mapping[str, float | int]
-    ) -> Lift | None:
-        """Raise today's limit, which may end the wait for tomorrow, or those of a message. Raises as `Purse` does.
+    ) -> RaisedLimits | None:
+        """Raise today's limit, which may end the wait for tomorrow, or a message's limits. Raises as `BudgetKeeper`.
 
         Gives what it is to the turn that runs, None when none does.
         """

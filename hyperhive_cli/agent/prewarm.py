@@ -13,9 +13,9 @@ from typing import Any
 
 import trio
 
+from hyperhive_cli.agent.backoff import backoff_s
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import credentials_changed
-from hyperhive_cli.agent.pause import backoff_s
 from hyperhive_cli.claude import guard
 from hyperhive_cli.claude.kept_jobs import has_kept_jobs
 from hyperhive_cli.claude.process import ClaudeProcess, open_claude

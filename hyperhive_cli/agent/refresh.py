@@ -18,8 +18,8 @@ import trio
 
 from hyperhive_cli.agent.credentials import FileId, StoredLogin, login_file, stored_login
 from hyperhive_cli.claude.runner import Turn
-from hyperhive_cli.files import open_file
-from hyperhive_cli.usage import TokenUsage
+from hyperhive_cli.core.files import open_file
+from hyperhive_cli.core.usage import TokenUsage
 
 AHEAD_S = 305.0  # claude's own five minutes, and its start
 LOOK_EVERY_S = 0.25

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hyperhive_cli.outcomes import MessageState, NextStep, Outcome
+from hyperhive_cli.core.outcomes import MessageState, NextStep, Outcome
 
 
 @dataclass(frozen=True, slots=True)

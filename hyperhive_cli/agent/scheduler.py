@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import NamedTuple
 
+from hyperhive_cli.agent.backoff import LOGIN_PROBE_S, Backoff, Pause
 from hyperhive_cli.agent.draining import Drained, DrainFacts, judge_drain
-from hyperhive_cli.agent.pause import LOGIN_PROBE_S, Pause, Pauses
-from hyperhive_cli.errors import RefusedError
-from hyperhive_cli.outcomes import Outcome
-from hyperhive_cli.status import Status, Wait
+from hyperhive_cli.core.errors import RefusedError
+from hyperhive_cli.core.outcomes import Outcome
+from hyperhive_cli.core.status import Status, Wait
 
 LOOK_EVERY_S = 5.0  # at what no bell tells of: the world's clock, another model, a message whose ring was lost
 
@@ -73,7 +73,7 @@ class State:
     is_login_running: bool = False  # or a logout
     is_busy: bool = False  # from a lease, or the start of a compaction, until all of it is recorded
     rest: Rest | None = None
-    pauses: Pauses = field(default_factory=Pauses)
+    pauses: Backoff = field(default_factory=Backoff)
 
     @property
     def is_over_budget(self) -> bool:

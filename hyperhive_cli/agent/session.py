@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.stream import is_session_id
-from hyperhive_cli.outcomes import Outcome, OutcomeKind
-from hyperhive_cli.usage import TokenUsage
+from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.core.usage import TokenUsage
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hyperhive_cli.claude.settings_flag import merged_settings
-from hyperhive_cli.errors import StoreError, UsageError
-from hyperhive_cli.files import create_file, read_file
+from hyperhive_cli.core.errors import StoreError, UsageError
+from hyperhive_cli.core.files import create_file, read_file
 
 LIMIT_BYTES = 2 * 1024 * 1024
 _COPIES = "claude-settings-*.json"

@@ -10,18 +10,15 @@ from typing import NamedTuple
 
 import trio
 
+from hyperhive_cli.agent.budget_keeper import BudgetKeeper, RaisedLimits
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import is_logged_in
-from hyperhive_cli.agent.ledger import Ledger
-from hyperhive_cli.agent.purse import Lift, Purse
 from hyperhive_cli.agent.refresh import Refresh
 from hyperhive_cli.agent.retry import Fate, message_fate, outcome_for_agent
+from hyperhive_cli.agent.retrying_writer import RetryingWriter
 from hyperhive_cli.agent.session import Session
-from hyperhive_cli.agent.state import TurnState
 from hyperhive_cli.agent.turn_feed import TurnFeed
 from hyperhive_cli.agent.wakeups import Plans, notes_of, plans_of, session_notes
-from hyperhive_cli.bus import Bus
-from hyperhive_cli.claude.allowance import Allowance
 from hyperhive_cli.claude.argv import lacks_hook_events, turn_argv
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.missing_servers import mcp_remark
@@ -29,13 +26,16 @@ from hyperhive_cli.claude.models import is_asked_model
 from hyperhive_cli.claude.outcome import Cause, Ending, classify, follow_ups, remarks
 from hyperhive_cli.claude.prompt import message_to_prompt
 from hyperhive_cli.claude.runner import OpenClaude, Turn, TurnRequest
-from hyperhive_cli.errors import StoreError
-from hyperhive_cli.events import LiveEvent, TurnEnd, TurnStart
-from hyperhive_cli.outcomes import MessageState, Outcome, OutcomeKind
-from hyperhive_cli.render.activity import Activity
+from hyperhive_cli.claude.turn_limits import TurnLimits
+from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.core.events import LiveEvent, TurnEnd, TurnStart
+from hyperhive_cli.core.outcomes import MessageState, Outcome, OutcomeKind
+from hyperhive_cli.core.status import TurnState
+from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.store.inbox import Inbox, Lease, Message
 from hyperhive_cli.store.stats import TurnRecord
 from hyperhive_cli.store.surroundings import read_limits, read_mcp
+from hyperhive_cli.transcript.activity import Activity
 
 COMPACT_SENDER = "hyperhive"
 
@@ -52,10 +52,12 @@ class Ended(NamedTuple):
     ending: Ending
 
 
-class TurnDesk:
+class TurnRunner:
     """Runs one turn after the other. `failed` tells whether one was not ok."""
 
-    def __init__(self, config: AgentConfig, inbox: Inbox, bus: Bus, ledger: Ledger, purse: Purse, take: Take) -> None:
+    def __init__(
+        self, config: AgentConfig, inbox: Inbox, bus: Bus, ledger: RetryingWriter, purse: BudgetKeeper, take: Take
+    ) -> None:
         self.failed = False
         self._purse = purse
         self._config = config
@@ -67,7 +69,7 @@ class TurnDesk:
         self._launch = config.launch
         self._running: Turn | None = None
         self.activity = Activity()
-        self._given: tuple[Allowance, Message | None] | None = None  # to the running turn
+        self._given: tuple[TurnLimits, Message | None] | None = None  # to the running turn
         self._closing = False
         self._deadline_s: float | None = None
 
@@ -117,7 +119,7 @@ class TurnDesk:
         """Give what the running turn has used so far, tokens and tool calls; None when none runs."""
         return None if self._running is None else self._running.spending()
 
-    def lift(self) -> Lift | None:
+    def lift(self) -> RaisedLimits | None:
         """Let the running turn have what its limits were raised to; None when none runs, or one that is over them."""
         if self._running is None or self._given is None:
             return None
@@ -164,7 +166,7 @@ class TurnDesk:
         session = Session(dropped=True) if is_new else Session.from_facts(self._inbox.fact)
         return self._argv(session, self._purse.allowance(None, session), waits=True)
 
-    def _argv(self, session: Session, allowance: Allowance, *, waits: bool) -> list[str]:
+    def _argv(self, session: Session, allowance: TurnLimits, *, waits: bool) -> list[str]:
         return turn_argv(
             self._config.with_settings(self._launch),
             model=self._bus.model,

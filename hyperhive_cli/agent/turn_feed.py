@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.limits import line_to_limits
 from hyperhive_cli.claude.retries import Retry, line_to_retry
-from hyperhive_cli.events import LiveEvent
-from hyperhive_cli.render.activity import Activity
-from hyperhive_cli.status import Retrying
+from hyperhive_cli.core.events import LiveEvent
+from hyperhive_cli.core.status import Retrying
+from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.transcript.activity import Activity
 
 SAME_MOMENT_S = 5.0  # two ends of a wait that differ by less are one
 _ANSWERS = {"assistant", "result"}

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from hyperhive_cli.claude.planned import Job, Planned, Wakeup
 from hyperhive_cli.claude.prompt import WAKEUP_SENDER
-from hyperhive_cli.events import Note
-from hyperhive_cli.outcomes import MessageState
-from hyperhive_cli.render.text import one_line
+from hyperhive_cli.core.events import Note
+from hyperhive_cli.core.outcomes import MessageState
+from hyperhive_cli.core.text import one_line
 from hyperhive_cli.store.inbox import Message
 from hyperhive_cli.store.planned import PlannedMessage
 

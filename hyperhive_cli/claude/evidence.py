@@ -11,8 +11,8 @@ from hyperhive_cli.claude.models import answering_model, plain_model
 from hyperhive_cli.claude.planned import Planned
 from hyperhive_cli.claude.stream import content_blocks, session_id_of, text_field, tool_calls
 from hyperhive_cli.claude.stretch import REASON_LIMIT_CHARS, Stretch, whole
-from hyperhive_cli.settings import MOST
-from hyperhive_cli.usage import TokenUsage, context_of
+from hyperhive_cli.core.settings import MOST
+from hyperhive_cli.core.usage import TokenUsage, context_of
 
 # From this release on, `total_cost_usd` of a resumed run goes on from where the session's last one ended.
 COST_PER_SESSION_SINCE = (2, 1, 277)

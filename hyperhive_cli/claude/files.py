@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hyperhive_cli.files import read_file
+from hyperhive_cli.core.files import read_file
 
 LIMIT_BYTES = 32 * 1024 * 1024  # a `.claude.json` of years has some MiB
 

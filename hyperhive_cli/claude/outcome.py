@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.stretch import REASON_LIMIT_CHARS, Stretch
-from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 
 
 class Cause(StrEnum):

@@ -18,7 +18,7 @@ import trio
 
 from hyperhive_cli.claude import guard
 from hyperhive_cli.claude.program import why_not
-from hyperhive_cli.settings import MARKER
+from hyperhive_cli.core.settings import MARKER
 
 INTERRUPT_GRACE_S = 5.0  # from SIGINT to SIGTERM: claude needs about 0.2 s
 TERMINATE_GRACE_S = 5.0  # from SIGTERM to SIGKILL

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hyperhive_cli.settings import MOST
+from hyperhive_cli.core.settings import MOST
 
 LONG_S = 60.0  # a wait from here on is one that an operator should see
 WHY_LIMIT_CHARS = 80

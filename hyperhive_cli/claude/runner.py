@@ -14,7 +14,6 @@ from typing import Protocol
 
 import trio
 
-from hyperhive_cli.claude.allowance import Allowance
 from hyperhive_cli.claude.arrivals import arrival
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.leftovers import denied_words, stuck_words
@@ -23,8 +22,9 @@ from hyperhive_cli.claude.process import ClaudeProcess, StartError, open_claude,
 from hyperhive_cli.claude.prompt import prompt_to_line
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.stream import LineFramer, Oversized, line_to_event, result_head
+from hyperhive_cli.claude.turn_limits import TurnLimits
 from hyperhive_cli.claude.watch import Limits, Verdict, Watchdog
-from hyperhive_cli.events import LiveEvent, Note, Stream
+from hyperhive_cli.core.events import LiveEvent, Note, Stream
 
 CHUNK_BYTES = 65_536  # what a pipe holds; more per read costs latency and gains little
 DRAIN_QUIET_S = 0.25  # after the exit: a grandchild may hold the pipe for ever, so silence ends the reading
@@ -65,7 +65,7 @@ class TurnRequest:
     kept: Sequence[int] = ()  # descriptors that the guard holds until nothing of the turn is left
     session_id: str | None = None
     expect_auth: str | None = None
-    allowance: Allowance = field(default_factory=Allowance)  # its dollars are in `argv` as well
+    allowance: TurnLimits = field(default_factory=TurnLimits)  # its dollars are in `argv` as well
     redact: Redactor = field(default_factory=lambda: Redactor({}))  # sees each line before anything else does
 
     @property

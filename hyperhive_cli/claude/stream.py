@@ -14,8 +14,8 @@ from typing import Any
 
 import orjson
 
-from hyperhive_cli.events import Note, Stream
-from hyperhive_cli.settings import LINE_LIMIT_BYTES
+from hyperhive_cli.core.events import Note, Stream
+from hyperhive_cli.core.settings import LINE_LIMIT_BYTES
 
 NOTE_TEXT_LIMIT = 500  # characters of an unusable line that are kept
 DIAGNOSTIC = "[ede_diagnostic]"  # for claude's own makers, begins an error in the result of an interrupted run

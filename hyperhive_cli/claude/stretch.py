@@ -14,7 +14,7 @@ from typing import Any
 from hyperhive_cli.claude.retries import line_to_retry
 from hyperhive_cli.claude.said import hook_words
 from hyperhive_cli.claude.stream import DIAGNOSTIC, content_blocks, text_field, tool_calls
-from hyperhive_cli.settings import MOST
+from hyperhive_cli.core.settings import MOST
 
 # After these a `result` holds an answer. `tool_use` is none: the run was cut off before its next request.
 ANSWERED = frozenset({None, "end_turn", "stop_sequence"})

@@ -10,10 +10,10 @@ All times are seconds of one monotonic clock.
 import math
 from dataclasses import dataclass
 
-from hyperhive_cli.claude.allowance import Allowance
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause
 from hyperhive_cli.claude.retries import MOST_S as RETRY_MOST_S
+from hyperhive_cli.claude.turn_limits import TurnLimits
 
 # Measured, releases 2.1.197 and 2.1.330 waiting 150 s for an answer: from the 20th second on 0.0 to 0.8 % of one
 # core, and one stretch of 5 s with 2.2 %. What starts (20 %) or works lies well above.
@@ -57,10 +57,10 @@ class Watchdog:
     """
 
     def __init__(
-        self, limits: Limits, evidence: Evidence, *, started: float, allowance: Allowance | None = None
+        self, limits: Limits, evidence: Evidence, *, started: float, allowance: TurnLimits | None = None
     ) -> None:
         self._limits = limits
-        self._allowance = allowance or Allowance()
+        self._allowance = allowance or TurnLimits()
         self._warned_of: set[tuple[str, float]] = set()  # limits that were nearly used up
         self._seen = evidence
         self._started = started

@@ -24,9 +24,9 @@ from hyperhive_cli.cli.invocation import (
 from hyperhive_cli.cli.own_turn import check_may_steer_hive
 from hyperhive_cli.cli.status import observed_status
 from hyperhive_cli.cli.watching import draw, is_drawn, lasting, looks
-from hyperhive_cli.errors import StoreError, UsageError
+from hyperhive_cli.core.errors import StoreError, UsageError
+from hyperhive_cli.core.settings import AgentPaths, check_agent_name, default_agents_home, paths_by_name
 from hyperhive_cli.render.panel import agents_to_lines
-from hyperhive_cli.settings import AgentPaths, check_agent_name, default_agents_home, paths_by_name
 from hyperhive_cli.store.folder import find_agents
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.removal import check_agent, remove_agent, rename_agent
@@ -89,7 +89,7 @@ def move(invocation: Invocation, agent: str, machine: str | None, hive: str | No
     """  # noqa: D301 - click's own mark
     from hyperhive_cli.hive import fleet  # noqa: PLC0415 - psycopg is of an extra
     from hyperhive_cli.hive.address import check_machine  # noqa: PLC0415
-    from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415
+    from hyperhive_cli.hive.database import open_hive  # noqa: PLC0415
 
     check_may_steer_hive()
     with open_hive(invocation.needed_hive(hive)) as connection:
@@ -154,7 +154,7 @@ def _contents(paths: AgentPaths) -> str:
 
 def _look_into_hive(url: str, pattern: str) -> list[dict[str, Any]]:
     from hyperhive_cli.hive import fleet  # noqa: PLC0415 - psycopg is of an extra
-    from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415
+    from hyperhive_cli.hive.database import open_hive  # noqa: PLC0415
 
     with open_hive(url) as connection:
         return fleet.look(connection, pattern)

@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.errors import UsageError
-from hyperhive_cli.retention import Retention
-from hyperhive_cli.settings import MOST
+from hyperhive_cli.core.errors import UsageError
+from hyperhive_cli.core.retention import Retention
+from hyperhive_cli.core.settings import MOST
 
 
 class Amount(click.FloatRange):

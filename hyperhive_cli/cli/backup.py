@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json
-from hyperhive_cli.errors import UsageError
-from hyperhive_cli.render import text
+from hyperhive_cli.core import text
+from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.store.backup import Contents, stream_backup, write_backup
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.budget import shown as in_words
 from hyperhive_cli.cli.invocation import (
     Invocation,
     ask_harness,
@@ -18,7 +17,8 @@ from hyperhive_cli.cli.invocation import (
 )
 from hyperhive_cli.cli.limits import DOLLARS, NUMBER
 from hyperhive_cli.cli.status import observed_status
-from hyperhive_cli.errors import NotRunningError, StoreError, UsageError
+from hyperhive_cli.core.budget import shown as in_words
+from hyperhive_cli.core.errors import NotRunningError, StoreError, UsageError
 from hyperhive_cli.render.panel import budget_to_rows, fit
 from hyperhive_cli.store.inbox import open_inbox
 from hyperhive_cli.store.spent import raise_stored, read_limits

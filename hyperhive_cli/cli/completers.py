@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hyperhive_cli.cli.invocation import Invocation
-from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.core.settings import AgentPaths
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -65,7 +65,7 @@ def agents(_ctx: click.Context) -> Iterable[Offer]:
     """Offer the agents below the usual folder."""
     import os  # noqa: PLC0415 - as above
 
-    from hyperhive_cli.settings import default_agents_home  # noqa: PLC0415
+    from hyperhive_cli.core.settings import default_agents_home  # noqa: PLC0415
     from hyperhive_cli.store.folder import find_agents  # noqa: PLC0415
 
     return [(paths.agent, "") for paths in find_agents(default_agents_home(os.environ))]
@@ -100,7 +100,7 @@ def messages(*states: str) -> Completer:
     """Offer the messages in one of these states; of all of them, the newest."""
 
     def find(ctx: click.Context) -> Iterable[Offer]:
-        from hyperhive_cli.render.text import one_line  # noqa: PLC0415 - as above
+        from hyperhive_cli.core.text import one_line  # noqa: PLC0415 - as above
         from hyperhive_cli.store.inbox import View, open_inbox_reader  # noqa: PLC0415
 
         with open_inbox_reader(_paths(ctx).inbox_db) as inbox:

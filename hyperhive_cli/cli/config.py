@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from hyperhive_cli.claude.redact import Redactor, shown_command
+from hyperhive_cli.cli.config_file import user_file
 from hyperhive_cli.cli.configured import (
     Origin,
     as_json_option,
@@ -17,10 +18,10 @@ from hyperhive_cli.cli.configured import (
     workspace_agent,
 )
 from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json
-from hyperhive_cli.configuration import command_words, user_file
+from hyperhive_cli.core import text
+from hyperhive_cli.core.settings import WORKSPACE_FILE
+from hyperhive_cli.harness.hook_command import command_words
 from hyperhive_cli.hive.address import shown_url
-from hyperhive_cli.render import text
-from hyperhive_cli.settings import WORKSPACE_FILE
 
 
 @click.group()

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.configuration import (
+from hyperhive_cli.cli.config_file import (
     FILE_LIMIT_BYTES,
     Kind,
     Setting,
@@ -23,9 +23,9 @@ from hyperhive_cli.configuration import (
     read_settings,
     user_file,
 )
-from hyperhive_cli.errors import HyperhiveError, UsageError
-from hyperhive_cli.files import NotAFileError, open_file
-from hyperhive_cli.settings import WORKSPACE_FILE
+from hyperhive_cli.core.errors import HyperhiveError, UsageError
+from hyperhive_cli.core.files import NotAFileError, open_file
+from hyperhive_cli.core.settings import WORKSPACE_FILE
 
 _META = "hyperhive.settings"
 

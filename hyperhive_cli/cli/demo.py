@@ -9,13 +9,13 @@ import click
 import trio
 
 from hyperhive_cli.agent.config import AgentConfig
-from hyperhive_cli.agent.harness import HarnessConfig, run_harness
 from hyperhive_cli.claude.argv import Launch, child_environment
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.cli.sinks import open_sink
+from hyperhive_cli.core import text
+from hyperhive_cli.core.settings import AgentPaths, resolve_paths
 from hyperhive_cli.demo import MESSAGES, replay_command
-from hyperhive_cli.render import text
-from hyperhive_cli.settings import AgentPaths, resolve_paths
+from hyperhive_cli.harness.run import HarnessConfig, run_harness
 from hyperhive_cli.store.inbox import open_inbox_reader
 
 

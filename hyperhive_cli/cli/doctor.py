@@ -13,7 +13,6 @@ from typing import Any
 import click
 import trio
 
-from hyperhive_cli.agent.checkup import ANSWER_LIMIT_S, Patient, look_at_claude, look_at_files, look_safely
 from hyperhive_cli.claude.argv import child_environment
 from hyperhive_cli.claude.files import read_json
 from hyperhive_cli.claude.own_settings import ClaudeFiles, claude_variables
@@ -31,12 +30,13 @@ from hyperhive_cli.cli.invocation import (
 )
 from hyperhive_cli.cli.run import find_claude
 from hyperhive_cli.cli.status import observed_status
-from hyperhive_cli.diagnosis import Finding, Level, fine, judge_terminal, warning, wrong
-from hyperhive_cli.errors import HyperhiveError
-from hyperhive_cli.render import text
+from hyperhive_cli.core import text
+from hyperhive_cli.core.errors import HyperhiveError
+from hyperhive_cli.core.settings import AgentPaths
+from hyperhive_cli.core.status import Status, status_meaning
+from hyperhive_cli.doctor.agent import ANSWER_LIMIT_S, Subject, look_at_claude, look_at_files, look_safely
+from hyperhive_cli.doctor.findings import Finding, Level, fine, judge_terminal, warning, wrong
 from hyperhive_cli.render.panel import standing_span
-from hyperhive_cli.settings import AgentPaths
-from hyperhive_cli.status import Status, status_meaning
 
 SIGNS = {Level.OK: "✓", Level.WARNING: "!", Level.WRONG: "✗"}
 STYLES = {Level.OK: "fine", Level.WARNING: "warn", Level.WRONG: "bad"}
@@ -94,7 +94,7 @@ def _look(ctx: click.Context, invocation: Invocation, workspace: Path | None, hi
         missing = error.message
     variables = claude_variables(ClaudeFiles(os.environ, folder, (), read_json))
     environment = child_environment(os.environ, passed, own=variables)
-    patient = Patient(paths, folder, program, missing, environment, skips)
+    patient = Subject(paths, folder, program, missing, environment, skips)
     about_claude = trio.run(_gather, patient)
     by_login = not any(word in one.finding for one in about_claude for word in ("API_KEY", "apiKeyHelper", "token"))
     about_files = look_at_files(patient, by_login=by_login)
@@ -144,13 +144,13 @@ def _look_into_hive(invocation: Invocation, given: str | None, machine: str | No
         return [wrong("hive", error.message, error.hint or "hyperhive config show")]
     if url is None:
         return []
-    from hyperhive_cli.hive.checkup import look_at_hive  # noqa: PLC0415 - for those in a hive
-    from hyperhive_cli.hive.room import machine_name  # noqa: PLC0415 - as above
+    from hyperhive_cli.doctor.hive import look_at_hive  # noqa: PLC0415 - for those in a hive
+    from hyperhive_cli.hive.database import machine_name  # noqa: PLC0415 - as above
 
     return list(look_at_hive(url, agent, machine or machine_name()))
 
 
-async def _gather(patient: Patient) -> list[Finding]:
+async def _gather(patient: Subject) -> list[Finding]:
     return [finding async for finding in look_at_claude(patient)]
 
 

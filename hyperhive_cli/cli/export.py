@@ -12,10 +12,10 @@ import click
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import Invocation, pass_invocation, say_if_new
 from hyperhive_cli.cli.streams import write_bytes
-from hyperhive_cli.errors import HyperhiveError
-from hyperhive_cli.events import BusEvent
+from hyperhive_cli.core.errors import HyperhiveError
+from hyperhive_cli.core.events import BusEvent
+from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.render.document import entries_to_html, entries_to_markdown, events_to_entries
-from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.events import history_trouble, read_pages
 from hyperhive_cli.store.turns import find_turn, turn_pages
 

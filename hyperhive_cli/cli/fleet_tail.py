@@ -11,14 +11,21 @@ import click
 from hyperhive_cli.cli.invocation import stop_without_reader
 from hyperhive_cli.cli.sinks import hold_stops, named_json, open_sink, stoppable
 from hyperhive_cli.cli.streams import write_bytes
+from hyperhive_cli.feed.filters import EventFilter, earlier
 from hyperhive_cli.hive.feed import HiveFeed, Told
-from hyperhive_cli.sieve import Sieve, earlier
 
 TICK_S = 1.0
 
 
 def show_hive(
-    url: str, pattern: str, sieve: Sieve, count: int | None, since: int | None, *, is_followed: bool, as_json: bool
+    url: str,
+    pattern: str,
+    sieve: EventFilter,
+    count: int | None,
+    since: int | None,
+    *,
+    is_followed: bool,
+    as_json: bool,
 ) -> None:
     """Show what the hive has of these agents, and follow."""
     if is_followed:

@@ -6,13 +6,13 @@ import click
 
 from hyperhive_cli.cli.invocation import Invocation, columns, hive_option, pass_invocation, print_json, print_lines
 from hyperhive_cli.cli.own_turn import check_may_steer_hive
-from hyperhive_cli.errors import UsageError
+from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.render.panel import hive_to_lines
 
 
 def open_here(invocation: Invocation, given: str | None) -> Any:  # noqa: ANN401 - a context manager of a connection
     """Open the hive that a command means; raises UsageError when none is named, and as `open_hive`."""
-    from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415 - psycopg is of an extra
+    from hyperhive_cli.hive.database import open_hive  # noqa: PLC0415 - psycopg is of an extra
 
     return open_hive(invocation.needed_hive(given))
 
@@ -40,7 +40,7 @@ def init(invocation: Invocation, hive: str | None) -> None:
     \b
     Example: hyperhive hive init --hive postgresql:///hive
     """  # noqa: D301 - click's own mark
-    from hyperhive_cli.hive.room import migrate  # noqa: PLC0415 - as above
+    from hyperhive_cli.hive.database import migrate  # noqa: PLC0415 - as above
 
     before, now = migrate(invocation.needed_hive(hive))
     if before == now:

@@ -14,18 +14,18 @@ from hyperhive_cli.cli.configured import read_own_file
 from hyperhive_cli.cli.invocation import Invocation, hive_option, pass_invocation, printable
 from hyperhive_cli.cli.run import run as run_command
 from hyperhive_cli.cli.sinks import display_file, keep_lines, named_json
-from hyperhive_cli.errors import UsageError
-from hyperhive_cli.events import BusEvent, Note, StatusChanged, TurnEnd, TurnStart
+from hyperhive_cli.core import text
+from hyperhive_cli.core.errors import UsageError
+from hyperhive_cli.core.events import BusEvent, Note, StatusChanged, TurnEnd, TurnStart
+from hyperhive_cli.core.settings import check_agent_name
+from hyperhive_cli.harness.host_file import HOST_FILE, HostedAgent, HostPlan, options_to_words, read_plan
 from hyperhive_cli.hive.address import check_machine
-from hyperhive_cli.hive.hosting import HOST_FILE, HostedAgent, HostPlan, options_to_words, read_plan
-from hyperhive_cli.hive.room import machine_name
-from hyperhive_cli.output import DisplayFile
-from hyperhive_cli.render import text
+from hyperhive_cli.hive.database import machine_name
+from hyperhive_cli.render.display_file import DisplayFile
 from hyperhive_cli.render.endings import end_remarks, end_word
-from hyperhive_cli.settings import check_agent_name
 
 if TYPE_CHECKING:
-    from hyperhive_cli.agent.harness import HarnessConfig
+    from hyperhive_cli.harness.run import HarnessConfig
 
 STAGGER_S = 0.1
 
@@ -62,7 +62,7 @@ def host(
     """  # noqa: D301 - click's own mark
     import trio  # noqa: PLC0415 - it costs 150 ms, which -h should not
 
-    from hyperhive_cli.agent.host import Host  # noqa: PLC0415 - as trio
+    from hyperhive_cli.harness.host import Host  # noqa: PLC0415 - as trio
 
     if invocation.state_dir is not None or invocation.agent is not None:
         raise UsageError("a host has many agents, each with its usual state folder", "without --agent and --state-dir")
@@ -121,7 +121,7 @@ def _configure(
     except (click.UsageError, UsageError) as error:
         said = error.format_message() if isinstance(error, click.UsageError) else error.message
         raise UsageError(f"agent {agent.name!r}: {said}", "hyperhive run -h") from error
-    from hyperhive_cli.agent.harness import HarnessConfig  # noqa: PLC0415 - as trio
+    from hyperhive_cli.harness.run import HarnessConfig  # noqa: PLC0415 - as trio
 
     (config,) = own.collected
     assert isinstance(config, HarnessConfig)  # noqa: S101 - `run` puts nothing else there

@@ -20,10 +20,10 @@ from hyperhive_cli.cli.invocation import (
     print_lines,
     say_if_new,
 )
-from hyperhive_cli.errors import RefusedError, UsageError
-from hyperhive_cli.render import text
+from hyperhive_cli.core import text
+from hyperhive_cli.core.errors import RefusedError, UsageError
+from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.render.panel import ended_words, moment
-from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.inbox import WHOLE, Message, View, no_message, open_inbox, open_inbox_reader
 
 _STYLES = {"dead": "bad", "held": "warn", "leased": "fine", "cancelled": "quiet", "done": "quiet"}
@@ -98,8 +98,8 @@ def _writer(invocation: Invocation, message_id: int | None = None) -> AbstractCo
 
 @contextmanager
 def _open_in_hive(url: str, agent: str) -> Iterator[Any]:
-    from hyperhive_cli.hive.mail import HiveInbox  # noqa: PLC0415 - psycopg is of an extra
-    from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415
+    from hyperhive_cli.hive.database import open_hive  # noqa: PLC0415
+    from hyperhive_cli.hive.inbox import HiveInbox  # noqa: PLC0415 - psycopg is of an extra
 
     with open_hive(url) as connection:
         yield HiveInbox(connection, url, agent)

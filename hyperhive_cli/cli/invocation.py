@@ -12,16 +12,16 @@ from typing import Any
 import click
 
 from hyperhive_cli.cli.streams import write_drawn
-from hyperhive_cli.errors import HyperhiveError, StoreError, UsageError
-from hyperhive_cli.files import read_file
-from hyperhive_cli.settings import (
+from hyperhive_cli.core.errors import HyperhiveError, StoreError, UsageError
+from hyperhive_cli.core.files import read_file
+from hyperhive_cli.core.settings import (
     WORKSPACE_FILE,
     AgentPaths,
     check_agent_name,
     default_agents_home,
     resolve_paths,
 )
-from hyperhive_cli.terminal import escape
+from hyperhive_cli.core.terminal import escape
 
 ANSWER_LIMIT_S = 2.0
 

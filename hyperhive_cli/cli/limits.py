@@ -5,13 +5,13 @@ from typing import Any, TypeVar
 
 import click
 
-from hyperhive_cli.agent.mark import Mark
-from hyperhive_cli.budget import Budget
+from hyperhive_cli.agent.compaction_policy import CompactionPolicy
 from hyperhive_cli.claude.argv import COST_CAP_FLAG
 from hyperhive_cli.claude.options import has_option
 from hyperhive_cli.cli.amount import Amount, Count
 from hyperhive_cli.cli.invocation import is_text
-from hyperhive_cli.errors import UsageError
+from hyperhive_cli.core.budget import Budget
+from hyperhive_cli.core.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -51,4 +51,4 @@ def to_limits(given: Mapping[str, Any], claude_args: Sequence[str]) -> dict[str,
     instructions = " ".join((given["compact_instructions"] or "").split())
     if not is_text(instructions):
         raise UsageError("what --compact-instructions says is no UTF-8 text", "--compact-instructions TEXT")
-    return {"budget": budget, "mark": Mark(given["compact_at"], instructions or None)}
+    return {"budget": budget, "mark": CompactionPolicy(given["compact_at"], instructions or None)}

@@ -15,9 +15,9 @@ import click
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, bound_workspace, pass_invocation, print_json
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.control.client import GoneError, call, open_call
-from hyperhive_cli.errors import HyperhiveError, RefusedError
-from hyperhive_cli.render import text
-from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.core import text
+from hyperhive_cli.core.errors import HyperhiveError, RefusedError
+from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.store.folder import lock_holder, lock_work
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _log_in_by_harness(paths: AgentPaths, out: IO[str]) -> Mapping[str, Any] | N
 def _log_in_here(ctx: click.Context, paths: AgentPaths, out: IO[str]) -> Mapping[str, Any]:
     import trio  # noqa: PLC0415 - it costs 150 ms, which the harness saves
 
-    from hyperhive_cli.agent.direct_login import DirectLine, forget_limit_of, log_in_directly  # noqa: PLC0415 - as trio
+    from hyperhive_cli.harness.direct_login import DirectLine, forget_limit_of, log_in_directly  # noqa: PLC0415 - as trio
 
     def follow(line: DirectLine) -> Mapping[str, Any]:
         return Talk(line, out).follow(line.look())
@@ -121,7 +121,7 @@ def _log_in_here(ctx: click.Context, paths: AgentPaths, out: IO[str]) -> Mapping
 def _log_out_here(ctx: click.Context, paths: AgentPaths) -> Mapping[str, Any]:
     import trio  # noqa: PLC0415 - as above
 
-    from hyperhive_cli.agent.direct_login import log_out_directly  # noqa: PLC0415
+    from hyperhive_cli.harness.direct_login import log_out_directly  # noqa: PLC0415
 
     with _locked(ctx, paths, "logout") as config:
         ended: Mapping[str, Any] = trio.run(log_out_directly, config)
@@ -130,7 +130,7 @@ def _log_out_here(ctx: click.Context, paths: AgentPaths) -> Mapping[str, Any]:
 
 @contextmanager
 def _locked(ctx: click.Context, paths: AgentPaths, doing: str) -> Iterator["AgentConfig"]:
-    from hyperhive_cli.agent.direct_login import locked  # noqa: PLC0415 - as above
+    from hyperhive_cli.harness.direct_login import locked  # noqa: PLC0415 - as above
 
     with locked(_configure(ctx, paths), paths, doing) as config:
         yield config

@@ -11,7 +11,7 @@ import click
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import Invocation
 from hyperhive_cli.cli.streams import drop_stdout, is_of_stdout, leave, not_written, prepare_streams
-from hyperhive_cli.errors import HyperhiveError, UsageError
+from hyperhive_cli.core.errors import HyperhiveError, UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -208,7 +208,7 @@ def _run(invocation: Invocation) -> int:
 
 def _end_line() -> int:
     """Let what comes next begin below the ^C, unless the terminal is stopped."""
-    from hyperhive_cli.output import takes_more  # noqa: PLC0415 - for a Ctrl-C
+    from hyperhive_cli.render.display_file import takes_more  # noqa: PLC0415 - for a Ctrl-C
 
     if takes_more(2):
         click.echo(err=True)

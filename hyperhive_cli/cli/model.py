@@ -4,7 +4,7 @@ import click
 
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, pass_invocation, print_json
-from hyperhive_cli.settings import check_model_name
+from hyperhive_cli.core.settings import check_model_name
 from hyperhive_cli.store.folder import prepare_state_dir
 from hyperhive_cli.store.model import load_model, write_model
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from hyperhive_cli.control.client import GoneError, call
 from hyperhive_cli.control.peer import ancestors, is_below, pid_namespace
-from hyperhive_cli.errors import HyperhiveError, RefusedError
-from hyperhive_cli.settings import MARKER, AgentPaths, default_agents_home, paths_by_name
+from hyperhive_cli.core.errors import HyperhiveError, RefusedError
+from hyperhive_cli.core.settings import MARKER, AgentPaths, default_agents_home, paths_by_name
 from hyperhive_cli.store.folder import find_agents, is_held_by_harness, lock_holder, lock_namespace
 
 ANSWER_LIMIT_S = 2.0

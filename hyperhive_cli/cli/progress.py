@@ -48,7 +48,7 @@ class Progress:
             sys.stderr.flush()
 
     def _draw(self, seconds: int) -> None:
-        from hyperhive_cli.render.text import clean, clock  # noqa: PLC0415 - for those that wait
+        from hyperhive_cli.core.text import clean, clock  # noqa: PLC0415 - for those that wait
 
         line = f"{clean(self.words)}, {clock(seconds)}"
         write_drawn(f"{_START}{line[: _width() - 1]}{_REST_OF_LINE}", sys.stderr)

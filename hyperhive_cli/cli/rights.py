@@ -10,7 +10,7 @@ import click
 from hyperhive_cli.agent.settings_copy import read_settings
 from hyperhive_cli.claude.argv import Launch
 from hyperhive_cli.claude.settings_flag import is_inline, merged_settings, split_settings
-from hyperhive_cli.errors import UsageError
+from hyperhive_cli.core.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

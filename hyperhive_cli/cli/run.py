@@ -38,16 +38,16 @@ from hyperhive_cli.cli.limits import limit_options, to_limits
 from hyperhive_cli.cli.rights import rights_options, to_rights
 from hyperhive_cli.cli.sinks import open_sink
 from hyperhive_cli.cli.web import with_panel
-from hyperhive_cli.errors import HyperhiveError, UsageError
-from hyperhive_cli.retention import KEEP_DEFAULT, Retention
-from hyperhive_cli.settings import MARKER, AgentPaths, check_model_name
-from hyperhive_cli.sieve import ATTENTION, HOOK_KINDS
+from hyperhive_cli.core.errors import HyperhiveError, UsageError
+from hyperhive_cli.core.retention import KEEP_DEFAULT, Retention
+from hyperhive_cli.core.settings import MARKER, AgentPaths, check_model_name
+from hyperhive_cli.harness.hook_command import ATTENTION, HOOK_KINDS
 from hyperhive_cli.store.checks import check_message
 from hyperhive_cli.store.report import stored_status
 
 if TYPE_CHECKING:
-    from hyperhive_cli.agent.harness import HarnessConfig, Hive
-    from hyperhive_cli.agent.panel import PanelConfig
+    from hyperhive_cli.harness.run import HarnessConfig, Hive
+    from hyperhive_cli.harness.web_panel import PanelConfig
 
 KNOWN_PLACES = ("~/.local/bin/claude", "~/.claude/local/claude")
 
@@ -212,8 +212,8 @@ def run(
     """  # noqa: D301 - click's own mark
     # trio costs 150 ms, which neither -h nor a shell's completion should.
     from hyperhive_cli.agent.config import AgentConfig  # noqa: PLC0415
-    from hyperhive_cli.agent.harness import HarnessConfig  # noqa: PLC0415
-    from hyperhive_cli.agent.hook import find_hook  # noqa: PLC0415
+    from hyperhive_cli.harness.hook import find_hook  # noqa: PLC0415
+    from hyperhive_cli.harness.run import HarnessConfig  # noqa: PLC0415
 
     as_json, quiet = _one_of_both(as_json=as_json, quiet=quiet)
     _check_words(claude_args, permission_mode, passed)
@@ -295,7 +295,7 @@ def _start(invocation: Invocation, harness: "HarnessConfig") -> int:
         return 0
     import trio  # noqa: PLC0415 - as the harness
 
-    from hyperhive_cli.agent.harness import run_harness  # noqa: PLC0415
+    from hyperhive_cli.harness.run import run_harness  # noqa: PLC0415
 
     gc.freeze()  # what is imported stays: looking through it time and again took a tenth of a small line's time
     return trio.run(run_harness, replace(harness, complain=_tell))
@@ -306,9 +306,9 @@ def join(url: str | None, machine: str | None, environment: Mapping[str, str]) -
     if url is None:
         return None
     from hyperhive_cli.agent.credentials import account_of  # noqa: PLC0415 - as trio, above
-    from hyperhive_cli.agent.harness import Hive  # noqa: PLC0415
+    from hyperhive_cli.harness.run import Hive  # noqa: PLC0415
     from hyperhive_cli.hive.address import check_machine  # noqa: PLC0415 - for those in a hive
-    from hyperhive_cli.hive.room import machine_name, need_psycopg  # noqa: PLC0415
+    from hyperhive_cli.hive.database import machine_name, need_psycopg  # noqa: PLC0415
 
     need_psycopg()
     return Hive(url, machine_name() if machine is None else check_machine(machine), account_of(environment))
@@ -326,7 +326,7 @@ def _tell(text: str) -> None:
 
 def _panel(paths: AgentPaths, arguments: tuple[str, ...]) -> "PanelConfig":
     """Let the panel serve this agent alone. It runs in the state folder, as the hook does, and for the same reason."""
-    from hyperhive_cli.agent.panel import PanelConfig  # noqa: PLC0415 - as trio
+    from hyperhive_cli.harness.web_panel import PanelConfig  # noqa: PLC0415 - as trio
 
     named = ("--agent", paths.agent, "--state-dir", str(paths.state_dir))
     environment = {**os.environ, MARKER: str(paths.state_dir)}

@@ -14,9 +14,9 @@ from hyperhive_cli.cli.amount import Amount
 from hyperhive_cli.cli.invocation import Invocation, ask_harness, hive_option, now_ms, pass_invocation, print_json
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.cli.streams import drop_stdout, is_missing
-from hyperhive_cli.errors import HyperhiveError, StoreError, UsageError
-from hyperhive_cli.outcomes import MessageState, advice_of, needs_person
-from hyperhive_cli.settings import MESSAGE_LIMIT_BYTES, AgentPaths
+from hyperhive_cli.core.errors import HyperhiveError, StoreError, UsageError
+from hyperhive_cli.core.outcomes import MessageState, advice_of, needs_person
+from hyperhive_cli.core.settings import MESSAGE_LIMIT_BYTES, AgentPaths
 from hyperhive_cli.store.binding import bound_elsewhere
 from hyperhive_cli.store.checks import check_message
 from hyperhive_cli.store.folder import prepare_state_dir, who_is_silent
@@ -133,8 +133,8 @@ def send(
 
 
 def _start(at: str) -> tuple[int, str | None]:
-    from hyperhive_cli.moments import text_to_start  # noqa: PLC0415 - most messages run at once
-    from hyperhive_cli.zone import LocalZone, utc_now  # noqa: PLC0415 - as above
+    from hyperhive_cli.core.times import text_to_start  # noqa: PLC0415 - most messages run at once
+    from hyperhive_cli.core.zone import LocalZone, utc_now  # noqa: PLC0415 - as above
 
     return text_to_start(at, utc_now(), LocalZone())
 
@@ -182,8 +182,8 @@ def _wake_harness(paths: AgentPaths, *, is_new: bool) -> None:
 def _hive_inbox(url: str, agent: str) -> Iterator[Any]:
     """Open an agent's inbox in the hive, and say who runs it if nobody does."""
     from hyperhive_cli.hive import fleet  # noqa: PLC0415 - psycopg is of an extra
-    from hyperhive_cli.hive.mail import HiveInbox  # noqa: PLC0415
-    from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415
+    from hyperhive_cli.hive.database import open_hive  # noqa: PLC0415
+    from hyperhive_cli.hive.inbox import HiveInbox  # noqa: PLC0415
 
     with open_hive(url) as connection:
         if not fleet.look_at(connection, agent)["running"]:

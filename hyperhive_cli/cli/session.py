@@ -11,9 +11,9 @@ from hyperhive_cli.cli.invocation import (
     say_if_new,
 )
 from hyperhive_cli.cli.progress import Progress
-from hyperhive_cli.errors import NotRunningError, RefusedError
-from hyperhive_cli.outcomes import is_ok
-from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.core.errors import NotRunningError, RefusedError
+from hyperhive_cli.core.outcomes import is_ok
+from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.store.folder import prepare_state_dir, who_is_silent
 from hyperhive_cli.store.inbox import open_inbox
 

@@ -13,10 +13,10 @@ from hyperhive_cli.cli.invocation import (
     print_lines,
     warn_of_history,
 )
-from hyperhive_cli.render import text
+from hyperhive_cli.core import text
+from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.render.endings import end_remarks
 from hyperhive_cli.render.panel import moment
-from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.turns import FoundTurn, find_turn, turn_pages, turn_to_dict
 
 

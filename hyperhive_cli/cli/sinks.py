@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hyperhive_cli.cli.invocation import is_plain
-from hyperhive_cli.events import BusEvent, splice
-from hyperhive_cli.output import DisplayFile, KeptBytes
-from hyperhive_cli.terminal import escape_bytes
+from hyperhive_cli.core.events import BusEvent, splice
+from hyperhive_cli.core.terminal import escape_bytes
+from hyperhive_cli.render.display_file import DisplayFile, KeptBytes
 
 if TYPE_CHECKING:
     from hyperhive_cli.render.console import Console

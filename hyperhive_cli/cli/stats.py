@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.account import BY, EndedTurn, account, days_until, midnight_ms, report, tally
 from hyperhive_cli.cli.invocation import (
     Invocation,
     columns,
@@ -19,10 +18,11 @@ from hyperhive_cli.cli.invocation import (
     print_lines,
     say_if_new,
 )
-from hyperhive_cli.errors import UsageError
+from hyperhive_cli.core.errors import UsageError
+from hyperhive_cli.core.statistics import BY, EndedTurn, account, days_until, midnight_ms, report, tally
+from hyperhive_cli.core.terminal import escape
 from hyperhive_cli.render.figures import stats_to_lines
 from hyperhive_cli.store.ended import read_turns
-from hyperhive_cli.terminal import escape
 
 MOST_DAYS = 36_500
 FORMULA_STARTS = ("=", "+", "-", "@", "\t")
@@ -78,7 +78,7 @@ def _turns(invocation: Invocation, url: str | None, since_ms: int) -> tuple[str,
         paths = invocation.paths()
         return paths.agent, read_turns(paths, since_ms)
     from hyperhive_cli.hive import fleet  # noqa: PLC0415 - psycopg is of an extra
-    from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415
+    from hyperhive_cli.hive.database import open_hive  # noqa: PLC0415
 
     agent = invocation.hive_agents()
     with open_hive(url) as connection:

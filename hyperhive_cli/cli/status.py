@@ -20,8 +20,8 @@ from hyperhive_cli.cli.invocation import (
     print_lines,
     say_if_new,
 )
+from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.render.panel import fit, status_to_rows
-from hyperhive_cli.settings import AgentPaths
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
 
 
@@ -98,7 +98,7 @@ class HistoryWatch:
         newest = None if event is None else (event["seq"], event["ts"])
         if newest is not None and newest != self._newest:
             if self._newest is not None and not self._holds(*self._newest):
-                from hyperhive_cli.events import replaced_words  # noqa: PLC0415 - the parser costs, and is hardly needed
+                from hyperhive_cli.core.events import replaced_words  # noqa: PLC0415 - the parser costs, and is hardly needed
 
                 self._replaced = replaced_words(self._newest[0])
             self._newest = newest
@@ -107,7 +107,7 @@ class HistoryWatch:
 
 def _status_in_hive(url: str, agent: str) -> dict[str, Any]:
     from hyperhive_cli.hive import fleet  # noqa: PLC0415 - psycopg is of an extra
-    from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415
+    from hyperhive_cli.hive.database import open_hive  # noqa: PLC0415
 
     with open_hive(url) as connection:
         return fleet.look_at(connection, agent)
@@ -122,7 +122,7 @@ def _history_holds(paths: AgentPaths, seq: int, ts: int) -> bool:
 
 def _hive_holds(url: str, agent: str, seq: int, ts: int) -> bool:
     from hyperhive_cli.hive import fleet  # noqa: PLC0415 - as above
-    from hyperhive_cli.hive.room import open_hive  # noqa: PLC0415
+    from hyperhive_cli.hive.database import open_hive  # noqa: PLC0415
 
     with open_hive(url) as connection:
         *_, newest, is_held = fleet.events_page(connection, agent, seq, 1, ts)

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from hyperhive_cli.terminal import escape
+from hyperhive_cli.core.terminal import escape
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

@@ -19,11 +19,11 @@ from hyperhive_cli.cli.invocation import (
 )
 from hyperhive_cli.cli.sinks import JsonSink, hold_stops, open_sink, stoppable
 from hyperhive_cli.cli.status import observed_status
-from hyperhive_cli.control.feed import AgentFeed
-from hyperhive_cli.events import KINDS, BusEvent
-from hyperhive_cli.settings import AgentPaths
-from hyperhive_cli.sieve import Sieve, earlier
-from hyperhive_cli.status import Status
+from hyperhive_cli.core.events import KINDS, BusEvent
+from hyperhive_cli.core.settings import AgentPaths
+from hyperhive_cli.core.status import Status
+from hyperhive_cli.feed.filters import EventFilter, earlier
+from hyperhive_cli.feed.follower import AgentFeed
 from hyperhive_cli.store.report import with_holder
 
 if TYPE_CHECKING:
@@ -79,15 +79,21 @@ def tail(
     if (url := invocation.hive_url(hive, reads=True)) is not None:
         from hyperhive_cli.cli.fleet_tail import show_hive  # noqa: PLC0415 - psycopg is of an extra
 
-        agents, sieve = invocation.hive_agents(), Sieve(kinds, turn, grep, tools)
+        agents, sieve = invocation.hive_agents(), EventFilter(kinds, turn, grep, tools)
         show_hive(url, agents, sieve, count, since, is_followed=not no_follow, as_json=as_json)
     else:
-        sieve = Sieve(kinds, turn, grep, tools)
+        sieve = EventFilter(kinds, turn, grep, tools)
         _show_agent(invocation, sieve, count, since, is_followed=not no_follow, as_json=as_json)
 
 
 def _show_agent(
-    invocation: Invocation, sieve: Sieve, count: int | None, since: int | None, *, is_followed: bool, as_json: bool
+    invocation: Invocation,
+    sieve: EventFilter,
+    count: int | None,
+    since: int | None,
+    *,
+    is_followed: bool,
+    as_json: bool,
 ) -> None:
     paths = invocation.paths()
     warn_of_history(paths)
@@ -108,7 +114,7 @@ def _show_agent(
             _follow(paths, feed, sieve, sink, asks=is_terminal)
 
 
-def _follow(paths: AgentPaths, feed: AgentFeed, sieve: Sieve, sink: "JsonSink | Console", *, asks: bool) -> None:
+def _follow(paths: AgentPaths, feed: AgentFeed, sieve: EventFilter, sink: "JsonSink | Console", *, asks: bool) -> None:
     """Show what comes; with `asks` the harness is asked how the agent stands whenever it has been silent."""
     shown: Mapping[str, Any] | None = {}
     silent = 0

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from hyperhive_cli.cli.invocation import Painted, is_plain, print_lines, stop_without_reader
 from hyperhive_cli.cli.streams import write_drawn
-from hyperhive_cli.terminal import escape
+from hyperhive_cli.core.terminal import escape
 
 T = TypeVar("T")
 REDRAW_S = 1.0

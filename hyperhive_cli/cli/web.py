@@ -13,8 +13,8 @@ import click
 
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import Invocation, hive_option, pass_invocation, print_json
-from hyperhive_cli.errors import HyperhiveError, UsageError
-from hyperhive_cli.settings import AgentPaths, check_agent_name, default_agents_home, paths_by_name
+from hyperhive_cli.core.errors import HyperhiveError, UsageError
+from hyperhive_cli.core.settings import AgentPaths, check_agent_name, default_agents_home, paths_by_name
 from hyperhive_cli.store.folder import find_agents
 from hyperhive_cli.web.bind import WebConfig, check_bind
 
@@ -157,7 +157,7 @@ def _read_token() -> str:
 def _view(url: str, invocation: Invocation, names: tuple[str, ...]) -> Any:  # noqa: ANN401 - an extra's
     """Give the agents of a hive that are named, by patterns too; without a name, all."""
     from hyperhive_cli.hive.address import check_pattern  # noqa: PLC0415 - for those in a hive
-    from hyperhive_cli.hive.room import need_psycopg  # noqa: PLC0415 - as above
+    from hyperhive_cli.hive.database import need_psycopg  # noqa: PLC0415 - as above
     from hyperhive_cli.web.hive import HiveView  # noqa: PLC0415 - an extra
 
     need_psycopg()

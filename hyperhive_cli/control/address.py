@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hyperhive_cli.settings import SOCKET_PATH_LIMIT_BYTES
+from hyperhive_cli.core.settings import SOCKET_PATH_LIMIT_BYTES
 
 
 @contextmanager

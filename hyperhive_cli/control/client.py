@@ -9,7 +9,7 @@ from typing import Any
 
 from hyperhive_cli.control import wire
 from hyperhive_cli.control.address import socket_address
-from hyperhive_cli.errors import HyperhiveError
+from hyperhive_cli.core.errors import HyperhiveError
 
 CONNECT_LIMIT_S = 2.0
 CALL_LIMIT_S = 30.0

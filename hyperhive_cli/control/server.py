@@ -18,9 +18,9 @@ import trio
 from hyperhive_cli.control import wire
 from hyperhive_cli.control.address import socket_address
 from hyperhive_cli.control.peer import Peer, peer_of
-from hyperhive_cli.errors import HyperhiveError, StoreError
-from hyperhive_cli.events import BusEvent
-from hyperhive_cli.files import make_folder
+from hyperhive_cli.core.errors import HyperhiveError, StoreError
+from hyperhive_cli.core.events import BusEvent
+from hyperhive_cli.core.files import make_folder
 
 WRITE_LIMIT_S = 10.0  # a follower that takes nothing for so long is dropped; it may come back where it was
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from hyperhive_cli.errors import HyperhiveError, RefusedError, StoreError, UnknownError, UsageError
+from hyperhive_cli.core.errors import HyperhiveError, RefusedError, StoreError, UnknownError, UsageError
 
 REQUEST_LIMIT_BYTES = 8 * 1024 * 1024  # the longest message, each of its characters as an escape
 # The kinds of errors that the other side tells apart; an error goes as the last of these that it is.

@@ -2,7 +2,7 @@
 
 import re
 
-from hyperhive_cli.errors import UsageError
+from hyperhive_cli.core.errors import UsageError
 
 _URL = re.compile(r"postgres(?:ql)?://\S+")
 _PASSWORD = re.compile(r"(//[^:/@\s]*):[^@/\s]*@")

@@ -12,16 +12,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hyperhive_cli.errors import StoreError
-from hyperhive_cli.events import BusEvent, Note, replaced_remark
+from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.core.events import BusEvent, Note, replaced_remark
 from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.address import fits, is_pattern, pattern_to_like
-from hyperhive_cli.hive.room import complaints, connect, hang_up
+from hyperhive_cli.hive.database import complaints, connect, hang_up
 from hyperhive_cli.hive.schema import CHANNEL
 from hyperhive_cli.store.events import PAGE_BYTES
 
 if TYPE_CHECKING:
-    from hyperhive_cli.hive.room import Connection
+    from hyperhive_cli.hive.database import Connection
 
 POLL_S = 5.0
 AGAIN_S = 1.0

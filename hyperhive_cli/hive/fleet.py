@@ -4,21 +4,21 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from hyperhive_cli.account import EndedTurn
-from hyperhive_cli.errors import RefusedError, UsageError
-from hyperhive_cli.events import BusEvent
+from hyperhive_cli.core.agent_report import read_report, row_to_fields
+from hyperhive_cli.core.errors import RefusedError, UsageError
+from hyperhive_cli.core.events import BusEvent
+from hyperhive_cli.core.statistics import EndedTurn
+from hyperhive_cli.core.status import Status
 from hyperhive_cli.hive.address import pattern_to_like
-from hyperhive_cli.hive.report import read_report, row_to_fields
+from hyperhive_cli.hive.owner_sql import NOW_MS, TURN_COLUMNS
 from hyperhive_cli.hive.schema import CHANNEL, MACHINES, OPERATORS
-from hyperhive_cli.hive.tenancy import NOW_MS, TURN_COLUMNS
-from hyperhive_cli.status import Status
 from hyperhive_cli.store.ended import ENDED_COLUMNS, row_to_turn
 from hyperhive_cli.store.events import PAGE_BYTES
 from hyperhive_cli.store.report import empty_status
 from hyperhive_cli.store.schema import LISTED, in_states
 
 if TYPE_CHECKING:
-    from hyperhive_cli.hive.room import Connection
+    from hyperhive_cli.hive.database import Connection
 
 
 def look(connection: "Connection", pattern: str = "*") -> list[dict[str, Any]]:

@@ -14,27 +14,27 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 
 from hyperhive_cli.agent.config import Account
-from hyperhive_cli.agent.state import TurnState
-from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.prompt import WAKEUP_SENDER
-from hyperhive_cli.errors import AgentConflictError, RefusedError, StoreError
-from hyperhive_cli.events import BusEvent, StatusChanged, TurnEnd, TurnStart, TurnStateChanged
-from hyperhive_cli.hive import tenancy
-from hyperhive_cli.hive.foyer import Foyer
-from hyperhive_cli.hive.kin import Kin, Resting
-from hyperhive_cli.hive.line import Line
-from hyperhive_cli.hive.mail import HiveInbox
-from hyperhive_cli.hive.room import AwayError, DeniedError
+from hyperhive_cli.core.errors import AgentConflictError, RefusedError, StoreError
+from hyperhive_cli.core.events import BusEvent, StatusChanged, TurnEnd, TurnStart, TurnStateChanged
+from hyperhive_cli.core.retention import FORGET_EVERY_S, KEEP_ALL, Retention
+from hyperhive_cli.core.status import TurnState
+from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.hive import owner_sql
+from hyperhive_cli.hive.connection import TrioConnection
+from hyperhive_cli.hive.database import AwayError, DeniedError
+from hyperhive_cli.hive.inbox import HiveInbox
+from hyperhive_cli.hive.lease import LeaseClock, Sighting, Verdict
+from hyperhive_cli.hive.local_inbox import LocalInbox
+from hyperhive_cli.hive.owner_sql import AccountState, Backlog, FencedError, Seat
+from hyperhive_cli.hive.shared_account import AccountWait, SharedAccount
 from hyperhive_cli.hive.shipper import AGAIN_S, Shipper
-from hyperhive_cli.hive.tenancy import AccountState, Backlog, FencedError, Seat
-from hyperhive_cli.hive.tenure import Sighting, Tenure, Verdict
-from hyperhive_cli.retention import FORGET_EVERY_S, KEEP_ALL, Retention
 from hyperhive_cli.store.inbox import Message
 from hyperhive_cli.store.keys import Sent
 from hyperhive_cli.store.schema import ENDED
 
 if TYPE_CHECKING:
-    from hyperhive_cli.hive.room import Connection
+    from hyperhive_cli.hive.database import Connection
 
     HandOver = Callable[[Connection], Sent | RefusedError]
 
@@ -44,7 +44,7 @@ FORGET_PAUSE_S = 0.1
 _REPORTED = (TurnStart, TurnEnd, StatusChanged, TurnStateChanged)
 
 
-class Steering(Resting, Protocol):
+class Steering(AccountWait, Protocol):
     """The agent's loop, as far as a hive steers it."""
 
     def ring(self) -> None:
@@ -61,14 +61,14 @@ class Member:
     """One agent in the hive, a `Supply` of the loop. `seat` is there while the agent is ours."""
 
     def __init__(
-        self, url: str, line: Line, clock: Callable[[], float], *, agent: str, owner: str, foyer: Foyer, bus: Bus,
-        steering: Steering, report: Callable[[], Awaitable[Mapping[str, Any]]], account: Account | None, drain: bool,
-        slots: trio.Semaphore | None, retention: Retention = KEEP_ALL,
+        self, url: str, line: TrioConnection, clock: Callable[[], float], *, agent: str, owner: str, foyer: LocalInbox,
+        bus: Bus, steering: Steering, report: Callable[[], Awaitable[Mapping[str, Any]]], account: Account | None,
+        drain: bool, slots: trio.Semaphore | None, retention: Retention = KEEP_ALL,
     ) -> None:  # fmt: skip
         self.agent = agent
-        self.kin = Kin(agent, account, steering)
+        self.kin = SharedAccount(agent, account, steering)
         self.seat: Seat | None = None
-        self.tenure: Tenure | None = None
+        self.tenure: LeaseClock | None = None
         self._wanted = trio.Event()  # elsewhere: the agent is to be given back
         self._url = url
         self._line = line
@@ -143,9 +143,9 @@ class Member:
     async def _lease(self, seat: Seat) -> bool:
         """Bring the next message into the foyer; False when there is none."""
         if self._is_lease_unheard and self._foyer.in_flight() is None:
-            await self._line.call(partial(tenancy.unlease, seat=seat))
+            await self._line.call(partial(owner_sql.unlease, seat=seat))
         self._has_mail, self._is_lease_unheard = False, True
-        message, self._foyer.backlog = await self._line.call(partial(tenancy.lease, seat=seat))
+        message, self._foyer.backlog = await self._line.call(partial(owner_sql.lease, seat=seat))
         if message is not None:
             self._foyer.bring(message, seat.epoch)
             self._has_mail = True  # there may be more
@@ -162,7 +162,7 @@ class Member:
         asked = self._clock()
         origin = self._foyer.origin()
         claim = partial(
-            tenancy.claim, agent=self.agent, owner=self._owner, origin=origin,
+            owner_sql.claim, agent=self.agent, owner=self._owner, origin=origin,
             last_message=self._foyer.last_message(), too_young=self._sighting.too_young(asked),
         )  # fmt: skip
         found = await self._line.call(claim)
@@ -170,7 +170,7 @@ class Member:
             self._stand_by(found.refusal or "is taken")
             return False
         self._refusal = None
-        self.tenure = Tenure(found.seat.epoch, asked)
+        self.tenure = LeaseClock(found.seat.epoch, asked)
         self._steering.hold_until(self.tenure.end)
         self._foyer.number_turns_above(found.last_turn)
         if found.is_new_home:
@@ -179,7 +179,7 @@ class Member:
         self._shipper.begin_at(found.shipped, found.shipped_ts)
         self._bus.know(is_standby=False)
         await self._take_back(found.seat)
-        for message in await self._line.call(partial(tenancy.recover, seat=found.seat)):
+        for message in await self._line.call(partial(owner_sql.recover, seat=found.seat)):
             self._bus.note(f"message {message.id} is {message.state} again: {message.reason}", "warning")
         self.seat, self._has_mail = found.seat, True
         self._unseated = trio.Event()
@@ -204,7 +204,7 @@ class Member:
         turns, is_lost = self._foyer.ended_turns(), self._foyer.has_lost_track()
         if held is not None and message is not None:
             acknowledge = partial(
-                tenancy.acknowledge, seat=seat, message=message, delivery=held.delivery, turns=turns, uid=held.uid
+                owner_sql.acknowledge, seat=seat, message=message, delivery=held.delivery, turns=turns, uid=held.uid
             )
             planned = self._foyer.planned()
             to_hive = [self._to_hive(one, is_planned=True) for one in planned]
@@ -213,9 +213,9 @@ class Member:
             for one, answer in zip(planned, answers, strict=True):
                 self._handed_over(one, answer)
         elif turns:
-            await self._line.call(partial(tenancy.keep_turns, seat=seat, turns=turns))
+            await self._line.call(partial(owner_sql.keep_turns, seat=seat, turns=turns))
         if is_lost or (held is not None and message is None):  # the inbox was replaced: nobody knows what it did
-            await self._line.call(partial(tenancy.recover, seat=seat, own=True))
+            await self._line.call(partial(owner_sql.recover, seat=seat, own=True))
             self._foyer.drop()
         self._foyer.mark_shipped(turns)
         await self._withdraw()
@@ -260,7 +260,7 @@ class Member:
                         await self._shipper.finish()  # it may have to let the hive know of an outcome
                     async with self._turn_to_ship:
                         if self._bus.state is TurnState.IDLE:
-                            await self._line.call(partial(tenancy.release, seat=seat))
+                            await self._line.call(partial(owner_sql.release, seat=seat))
                             self._stand_by("shall run elsewhere")
                             self._unseat()
             await trio.sleep(AGAIN_S)
@@ -382,7 +382,7 @@ class Member:
 
     async def _forget_ended(self, seat: Seat) -> None:
         """Let go of what ended long ago, step by step."""
-        forget = partial(tenancy.forget_ended, seat=seat, retention=self._retention)
+        forget = partial(owner_sql.forget_ended, seat=seat, retention=self._retention)
         while True:
             gone = 0
             with suppress(StoreError, RefusedError):  # a hive of an earlier release grants no right to
@@ -401,7 +401,7 @@ class Member:
     async def _put_report(self, seat: Seat) -> None:
         body = json.dumps(await self._report())
         account, login = self.kin.account, self.kin.login
-        await self._line.call(partial(tenancy.put_report, seat=seat, body=body, account=account, login=login))
+        await self._line.call(partial(owner_sql.put_report, seat=seat, body=body, account=account, login=login))
 
     async def leave(self) -> None:
         """Give the agent back at the harness's end: outcome, events and report first. Bounded and shielded."""
@@ -411,10 +411,10 @@ class Member:
         with trio.move_on_after(GOODBYE_S, shield=True), suppress(StoreError, FencedError):
             await self._take_back(seat)
             if self._foyer.in_flight() is None:  # a fetch may have been cut off
-                await self._line.call(partial(tenancy.unlease, seat=seat))
+                await self._line.call(partial(owner_sql.unlease, seat=seat))
             await self._shipper.finish()
             await self._put_report(seat)
-            await self._line.call(partial(tenancy.release, seat=seat))
+            await self._line.call(partial(owner_sql.release, seat=seat))
 
 
 async def _cancel_at(event: trio.Event, scope: trio.CancelScope) -> None:

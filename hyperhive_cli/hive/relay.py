@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from hyperhive_cli.agent.config import Account
-from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.guard import steady_s  # it is told when a lease is over
-from hyperhive_cli.errors import HyperhiveError, StoreError
-from hyperhive_cli.hive import tenancy
-from hyperhive_cli.hive.foyer import Foyer
-from hyperhive_cli.hive.line import Line, open_line
+from hyperhive_cli.core.errors import HyperhiveError, StoreError
+from hyperhive_cli.core.retention import KEEP_ALL, Retention
+from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.hive import owner_sql
+from hyperhive_cli.hive.connection import TrioConnection, open_connection
+from hyperhive_cli.hive.lease import RENEW_AGAIN_S
+from hyperhive_cli.hive.local_inbox import LocalInbox
 from hyperhive_cli.hive.member import Member, Steering
+from hyperhive_cli.hive.owner_sql import BACKLOG, NOW_MS, Backlog
 from hyperhive_cli.hive.schema import CHANNEL
-from hyperhive_cli.hive.tenancy import BACKLOG, NOW_MS, Backlog
-from hyperhive_cli.hive.tenure import RENEW_AGAIN_S
-from hyperhive_cli.retention import KEEP_ALL, Retention
 
 if TYPE_CHECKING:
-    from hyperhive_cli.hive.room import Connection
+    from hyperhive_cli.hive.database import Connection
 
 POLL_S = 5.0
 LOOK_S = 0.25  # how often the leases are looked at: cheap, and a process that was stopped wakes up in it
@@ -34,7 +34,14 @@ STOPPED_S = 2.0  # between two looks: then this process, or its machine, was sto
 class Relay:
     """Joins the agents of this process to one hive, as the machine `owner`."""
 
-    def __init__(self, url: str, owner: str, writer: Line, listener: Line, slots: trio.Semaphore | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        owner: str,
+        writer: TrioConnection,
+        listener: TrioConnection,
+        slots: trio.Semaphore | None = None,
+    ) -> None:
         self._url = url
         self._owner = owner
         self._writer = writer
@@ -47,7 +54,7 @@ class Relay:
     async def member(
         self,
         agent: str,
-        foyer: Foyer,
+        foyer: LocalInbox,
         bus: Bus,
         steering: Steering,
         report: Callable[[], Awaitable[Mapping[str, Any]]],
@@ -103,7 +110,7 @@ class Relay:
         asked = steady_s()
         seats = {member.agent: member.seat for member in due if member.seat is not None}
         try:
-            ours = await self._listener.call(lambda connection: tenancy.renew(connection, list(seats.values())))
+            ours = await self._listener.call(lambda connection: owner_sql.renew(connection, list(seats.values())))
         except HyperhiveError:
             ours = None
         for member in due:
@@ -131,7 +138,7 @@ class Relay:
     async def _look_at_accounts(self) -> None:
         names = frozenset().union(*(member.kin.names for member in self._members.values()))
         if names:
-            states = await self._listener.call(lambda connection: tenancy.accounts(connection, [*names]))
+            states = await self._listener.call(lambda connection: owner_sql.accounts(connection, [*names]))
             for member in self._members.values():
                 member.heard_of_accounts(states)
 
@@ -180,7 +187,7 @@ def _take_notices(connection: "Connection") -> list[str]:
 
 def ask(connection: "Connection", names: list[str], owner: str) -> tuple[list[tuple[Any, ...]], set[str]]:
     """Ask for all agents of a machine at once: what waits, which are free, and which are wanted elsewhere."""
-    tenancy.shorten_leases(connection, names)
+    owner_sql.shorten_leases(connection, names)
     rows = connection.execute(
         f"""SELECT name, until, coalesce(min(not_before) FILTER (WHERE state = 'ready') <= {NOW_MS}, false),
                (owner IS NULL OR until < clock_timestamp()) AND coalesce(wanted, %(owner)s) = %(owner)s
@@ -189,7 +196,7 @@ def ask(connection: "Connection", names: list[str], owner: str) -> tuple[list[tu
            WHERE name = ANY(%(names)s) GROUP BY name""".encode(),
         {"names": names, "owner": owner},
     ).fetchall()
-    return rows, tenancy.wanted_elsewhere(connection, owner)
+    return rows, owner_sql.wanted_elsewhere(connection, owner)
 
 
 @asynccontextmanager
@@ -199,8 +206,8 @@ async def open_relay(url: str, owner: str, slots: trio.Semaphore | None = None) 
     `slots`, if given, bounds how many turns its agents run at once.
     """
     async with (
-        open_line(url, f"hyperhive {owner} writes") as writer,
-        open_line(url, f"hyperhive {owner} listens") as listener,
+        open_connection(url, f"hyperhive {owner} writes") as writer,
+        open_connection(url, f"hyperhive {owner} listens") as listener,
         trio.open_nursery() as nursery,
     ):
         relay = Relay(url, owner, writer, listener, slots)

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from hyperhive_cli.bus import Bus
-from hyperhive_cli.errors import StoreError
-from hyperhive_cli.events import BusEvent, replaced_remark
-from hyperhive_cli.hive import tenancy
-from hyperhive_cli.hive.kin import Kin
-from hyperhive_cli.hive.line import Line
-from hyperhive_cli.hive.tenancy import Row, Seat
+from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.core.events import BusEvent, replaced_remark
+from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.hive import owner_sql
+from hyperhive_cli.hive.connection import TrioConnection
+from hyperhive_cli.hive.owner_sql import Row, Seat
+from hyperhive_cli.hive.shared_account import SharedAccount
 
 if TYPE_CHECKING:
-    from hyperhive_cli.hive.room import Connection
+    from hyperhive_cli.hive.database import Connection
 
 BATCH_EVENTS = 50
 BATCH_BYTES = 1024 * 1024
@@ -29,7 +29,7 @@ TakeNote = Callable[[Seat, Sequence[BusEvent]], Awaitable[None]]  # of events th
 class Shipper:
     """One agent's events on their way into the hive."""
 
-    def __init__(self, bus: Bus, line: Line, kin: Kin, take_note: TakeNote) -> None:
+    def __init__(self, bus: Bus, line: TrioConnection, kin: SharedAccount, take_note: TakeNote) -> None:
         self._bus = bus
         self._line = line
         self._kin = kin
@@ -80,10 +80,10 @@ class Shipper:
             rows.insert(0, self._remark)
         for batch in batches(rows):
             numbered = self._numbered(batch)
-            ended = await self._insist(partial(tenancy.append, seat=seat, rows=numbered, after=self._after))
+            ended = await self._insist(partial(owner_sql.append, seat=seat, rows=numbered, after=self._after))
             self._remark = None
             if ended is None:  # an answer was lost: the hive has these already
-                self._after = self._follow_from = await self._insist(partial(tenancy.shipped_upto, seat=seat))
+                self._after = self._follow_from = await self._insist(partial(owner_sql.shipped_upto, seat=seat))
                 raise _BehindError
             self._after = numbered[-1][0]
             self._follow_from = batch[-1][0]
@@ -96,7 +96,7 @@ class Shipper:
     ) -> None:
         """Tell of a wait; how long it still lasts is reckoned anew each time that this is tried."""
         left_s = None if until_unix is None else until_unix - self._bus.now_ms() / 1000
-        tenancy.say_account(connection, seat, account, status, left_s)
+        owner_sql.say_account(connection, seat, account, status, left_s)
 
     def _numbered(self, rows: list[Row]) -> list[Row]:
         """Give rows under the numbers by which the hive tells what it has: without a history they mean nothing."""

@@ -3,10 +3,10 @@
 from rich.console import RenderableType
 from rich.text import Text
 
+from hyperhive_cli.core.text import one_line, plural
 from hyperhive_cli.render.blocks import NAME_CELLS, Block, Cropped, Gutter, stacked
 from hyperhive_cli.render.memory import Memory
-from hyperhive_cli.render.text import one_line, plural
-from hyperhive_cli.render.tool import Answer
+from hyperhive_cli.transcript.tools import Answer
 
 
 def answer_to_block(call: str, name: str, answer: Answer, memory: Memory) -> Block:

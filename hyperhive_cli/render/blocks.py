@@ -12,7 +12,7 @@ from rich.segment import Segment
 from rich.text import Text
 from rich.theme import Theme
 
-from hyperhive_cli.render.text import head_lines, plural
+from hyperhive_cli.core.text import head_lines, plural
 
 NAME_CELLS = 6
 _NOTE_LINES = 12

@@ -14,9 +14,10 @@ from rich.segment import Segment, Segments
 from rich.style import Style
 from rich.text import Text
 
-from hyperhive_cli.events import BusEvent, Stream, TurnEnd
-from hyperhive_cli.output import READER_GONE, DisplayFile, is_gone, takes_more
+from hyperhive_cli.core.events import BusEvent, Stream, TurnEnd
+from hyperhive_cli.core.text import clean
 from hyperhive_cli.render.blocks import Block, remark, stacked
+from hyperhive_cli.render.display_file import READER_GONE, DisplayFile, is_gone, takes_more
 from hyperhive_cli.render.draft import MOST_LINES, Drafts
 from hyperhive_cli.render.facts import Facts, bottom_line
 from hyperhive_cli.render.feed import Feed
@@ -28,7 +29,6 @@ from hyperhive_cli.render.output import (
     rich_console,
     terminal_size,
 )
-from hyperhive_cli.render.text import clean
 
 PLAIN_WIDTH = 80
 _NARROWEST = 24

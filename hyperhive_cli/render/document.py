@@ -14,9 +14,9 @@ from typing import Any
 from hyperhive_cli.claude.limits import line_to_limits
 from hyperhive_cli.claude.said import SHOWN_ELSEWHERE, line_name, said, text_in
 from hyperhive_cli.claude.served import is_served, served_answer
-from hyperhive_cli.events import BusEvent, LiveEvent, ModelChanged, Note, StatusChanged, Stream, TurnEnd, TurnStart
-from hyperhive_cli.outcomes import Tone
-from hyperhive_cli.render import text
+from hyperhive_cli.core import text
+from hyperhive_cli.core.events import BusEvent, LiveEvent, ModelChanged, Note, StatusChanged, Stream, TurnEnd, TurnStart
+from hyperhive_cli.core.outcomes import Tone
 from hyperhive_cli.render.endings import end_remarks, end_sign, end_tone, end_word
 from hyperhive_cli.render.limits import limit_words
 from hyperhive_cli.render.memory import mapping, string

@@ -7,9 +7,9 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
 from rich.text import Text
 
+from hyperhive_cli.core.text import clean, one_line, size, text_of
 from hyperhive_cli.render.blocks import Cropped, marked
 from hyperhive_cli.render.memory import mapping, string
-from hyperhive_cli.render.text import clean, one_line, size, text_of
 
 MOST_LINES = 8
 # The live region shows the end alone; what scrolled out of it is printed when the block is finished.

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hyperhive_cli.outcomes import MessageState, OutcomeKind, Tone, is_ok, meaning_of, tone_of
-from hyperhive_cli.render import text
+from hyperhive_cli.core import text
+from hyperhive_cli.core.outcomes import MessageState, OutcomeKind, Tone, is_ok, meaning_of, tone_of
 
 if TYPE_CHECKING:
-    from hyperhive_cli.events import TurnEnd  # its parser would double the time of `status`
+    from hyperhive_cli.core.events import TurnEnd  # its parser would double the time of `status`
 
 STYLES: Mapping[Tone, str] = {Tone.OK: "fine", Tone.WARNING: "warn", Tone.FAILURE: "bad", Tone.NEUTRAL: "quiet"}
 # What became of a message, if it is not what the outcome's word says already.

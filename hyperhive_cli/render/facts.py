@@ -5,12 +5,12 @@ from typing import Any
 
 from rich.text import Text
 
-from hyperhive_cli.events import BusEvent, LiveEvent, StatusChanged, Stream
-from hyperhive_cli.render.activity import Activity
+from hyperhive_cli.core.events import BusEvent, LiveEvent, StatusChanged, Stream
+from hyperhive_cli.core.status import WITHOUT_ANSWER
+from hyperhive_cli.core.text import clock, count, number, one_line, text_of, tokens
+from hyperhive_cli.core.usage import context_of
 from hyperhive_cli.render.standing import activity_words, status_words
-from hyperhive_cli.render.text import clock, count, number, one_line, text_of, tokens
-from hyperhive_cli.status import WITHOUT_ANSWER
-from hyperhive_cli.usage import context_of
+from hyperhive_cli.transcript.activity import Activity
 
 KNOWN = (
     "agent", "status", "waits_until", "model", "state", "since_unix", "session_id", "context_tokens", "context_window",

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from hyperhive_cli.events import (
+from hyperhive_cli.core.events import (
     BusEvent,
     ModelChanged,
     Note,
@@ -19,13 +19,9 @@ from hyperhive_cli.events import (
     TurnStateChanged,
     Unrecognised,
 )
-from hyperhive_cli.outcomes import is_ok
-from hyperhive_cli.render.blocks import Block, Fullest, Gutter, RuledLine, marked, noted, remark, stacked
-from hyperhive_cli.render.endings import STYLES, end_remarks, end_sign, end_tone, end_word
-from hyperhive_cli.render.memory import Memory
-from hyperhive_cli.render.standing import status_words
-from hyperhive_cli.render.stream import stream_to_blocks
-from hyperhive_cli.render.text import (
+from hyperhive_cli.core.outcomes import is_ok
+from hyperhive_cli.core.status import TOLD_OTHERWISE, Status
+from hyperhive_cli.core.text import (
     brief,
     count,
     dollars,
@@ -37,8 +33,12 @@ from hyperhive_cli.render.text import (
     text_of,
     tokens,
 )
-from hyperhive_cli.status import TOLD_OTHERWISE, Status
-from hyperhive_cli.usage import TokenUsage
+from hyperhive_cli.core.usage import TokenUsage
+from hyperhive_cli.render.blocks import Block, Fullest, Gutter, RuledLine, marked, noted, remark, stacked
+from hyperhive_cli.render.endings import STYLES, end_remarks, end_sign, end_tone, end_word
+from hyperhive_cli.render.memory import Memory
+from hyperhive_cli.render.standing import status_words
+from hyperhive_cli.render.stream import stream_to_blocks
 
 _BAR = Text("  ▏ ", "quiet")
 _BODY_LINES = 6

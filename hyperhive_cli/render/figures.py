@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from hyperhive_cli.outcomes import is_ok
-from hyperhive_cli.render import text
+from hyperhive_cli.core import text
+from hyperhive_cli.core.outcomes import is_ok
 from hyperhive_cli.render.table import cut, table
 
 NAME_CHARS = 28

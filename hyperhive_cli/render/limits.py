@@ -6,7 +6,7 @@ A limit is what `Limit.to_dict` makes of it: `name`, `status`, `utilization`, `r
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hyperhive_cli.render import text
+from hyperhive_cli.core import text
 
 _WARN_AT = 0.75  # of a window
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hyperhive_cli.status import Status
-from hyperhive_cli.usage import TokenUsage
+from hyperhive_cli.core.status import Status
+from hyperhive_cli.core.usage import TokenUsage
 
 # A turn of an honest agent has some hundred calls; the bound only keeps an endless one from growing us.
 _MOST_REMEMBERED = 20_000

@@ -7,8 +7,8 @@ from typing import TextIO
 
 from rich.console import Console as RichConsole
 
-from hyperhive_cli.output import READER_GONE
 from hyperhive_cli.render.blocks import THEME
+from hyperhive_cli.render.display_file import READER_GONE
 
 
 class _Rich(RichConsole):

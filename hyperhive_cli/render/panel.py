@@ -6,15 +6,15 @@ It says all in words and signs; a style only repeats it. A row is a name and its
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hyperhive_cli.budget import TURN_LIMITS, WARN_AT, shown
-from hyperhive_cli.outcomes import Tone
-from hyperhive_cli.render import text
+from hyperhive_cli.core import text
+from hyperhive_cli.core.budget import TURN_LIMITS, WARN_AT, shown
+from hyperhive_cli.core.outcomes import Tone
+from hyperhive_cli.core.status import WITHOUT_ANSWER, Status
 from hyperhive_cli.render.endings import STYLES, end_remarks, ok_count, sign_of
 from hyperhive_cli.render.figures import money, percent
 from hyperhive_cli.render.limits import limit_style, limit_words, open_limits
 from hyperhive_cli.render.standing import activity_parts, activity_words, status_advice, status_words
 from hyperhive_cli.render.table import cells, cut, table
-from hyperhive_cli.status import WITHOUT_ANSWER, Status
 
 Span = tuple[str, str]
 Row = tuple[str, list[Span]]

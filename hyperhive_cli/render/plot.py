@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hyperhive_cli.errors import HyperhiveError
-from hyperhive_cli.render import text
+from hyperhive_cli.core import text
+from hyperhive_cli.core.errors import HyperhiveError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,7 +17,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from hyperhive_cli.render.text import clean, plural
+from hyperhive_cli.core.text import clean, plural
 
 MOST_CHARS = 64 * 1024
 # Highlighters are regular expressions run over text that others chose; long code goes without.

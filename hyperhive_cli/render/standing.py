@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hyperhive_cli.render import text
+from hyperhive_cli.core import text
+from hyperhive_cli.core.status import status_meaning
 from hyperhive_cli.render.endings import STYLES
-from hyperhive_cli.status import status_meaning
 
 
 def status_words(status: object) -> tuple[str, str]:

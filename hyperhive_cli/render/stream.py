@@ -8,12 +8,12 @@ from rich.text import Text
 from hyperhive_cli.claude.said import is_hook_feedback, said, text_in
 from hyperhive_cli.claude.served import is_served
 from hyperhive_cli.claude.stream import DIAGNOSTIC
+from hyperhive_cli.core.text import brief, head_lines, one_line, plural, text_of
 from hyperhive_cli.render.answer import answer_to_block
 from hyperhive_cli.render.blocks import NAME_CELLS, Block, Cropped, Gutter, marked, noted, remark, stacked
 from hyperhive_cli.render.memory import Memory, mapping, string
 from hyperhive_cli.render.system import SYSTEM_CASES, Case, Line, rate_limit
-from hyperhive_cli.render.text import brief, head_lines, one_line, plural, text_of
-from hyperhive_cli.render.tool import answer_summary, call_summary, content_text
+from hyperhive_cli.transcript.tools import answer_summary, call_summary, content_text
 
 _THOUGHT_CHARS = 220
 _ERROR_LINES = 12

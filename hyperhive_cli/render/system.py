@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from hyperhive_cli.claude.limits import line_to_limits
+from hyperhive_cli.core.text import ahead, brief, count, duration, grouped, number, one_line, text_of, tokens
 from hyperhive_cli.render.answer import answer_to_block
 from hyperhive_cli.render.blocks import Block, remark
 from hyperhive_cli.render.limits import limit_words
 from hyperhive_cli.render.memory import Memory, mapping, string
-from hyperhive_cli.render.text import ahead, brief, count, duration, grouped, number, one_line, text_of, tokens
-from hyperhive_cli.render.tool import Answer
+from hyperhive_cli.transcript.tools import Answer
 
 _SAME_WAIT_MS = 10_000
 _LONG_MS, _LONGEST_MS = 60_000, 10**12  # of a wait whose end is shown

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from hyperhive_cli.errors import RefusedError, StoreError
-from hyperhive_cli.files import read_file
-from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.core.errors import RefusedError, StoreError
+from hyperhive_cli.core.files import read_file
+from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.store import db as database
 
 _MODEL_LIMIT_BYTES = 64 * 1024

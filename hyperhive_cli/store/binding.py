@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hyperhive_cli.errors import AgentConflictError
+from hyperhive_cli.core.errors import AgentConflictError
 
 
 def is_gone(folder: str) -> bool:

@@ -1,7 +1,7 @@
 """What may be stored as a message. Pure."""
 
-from hyperhive_cli.errors import UsageError
-from hyperhive_cli.settings import MESSAGE_LIMIT_BYTES, SENDER_LIMIT_CHARS
+from hyperhive_cli.core.errors import UsageError
+from hyperhive_cli.core.settings import MESSAGE_LIMIT_BYTES, SENDER_LIMIT_CHARS
 
 
 def check_message(sender: str, body: str) -> tuple[str, str]:

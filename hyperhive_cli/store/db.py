@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from hyperhive_cli.errors import StoreError
-from hyperhive_cli.files import check_regular, create_file, open_file
-from hyperhive_cli.store.place import COMPANIONS, companion, drop_companions, wal_bytes
+from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.core.files import check_regular, create_file, open_file
+from hyperhive_cli.store.file_place import COMPANIONS, companion, drop_companions, wal_bytes
 
 KEPT_QUARANTINES = 3
 WAL_LIMIT_BYTES = 16 * 1024 * 1024  # what a -wal is cut back to, and what it should not outgrow

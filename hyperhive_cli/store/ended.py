@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from hyperhive_cli.account import EndedTurn, days_until, midnight_ms, tally
-from hyperhive_cli.settings import MOST, AgentPaths
+from hyperhive_cli.core.settings import MOST, AgentPaths
+from hyperhive_cli.core.statistics import EndedTurn, days_until, midnight_ms, tally
+from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.store.inbox import open_inbox_reader
-from hyperhive_cli.usage import TokenUsage
 
 LAST_OUTCOMES = 10
 LATEST_MS = 253_370_764_800_000  # the year 9999: what comes later is no date

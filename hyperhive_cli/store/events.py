@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hyperhive_cli.errors import StoreError
-from hyperhive_cli.events import BusEvent
-from hyperhive_cli.settings import HISTORY_CAPACITY
+from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.core.events import BusEvent
+from hyperhive_cli.core.settings import HISTORY_CAPACITY
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import schema
+from hyperhive_cli.store.file_place import FilePlace, free_bytes, place_of
 from hyperhive_cli.store.log import Log
-from hyperhive_cli.store.place import Place, free_bytes, place_of
 
 # Commits run on the event loop (measured: about 0.1 ms, cheaper and quicker than any thread), so a lock
 # held by somebody else may hold them up no longer than this; the rows wait for the next append.
@@ -45,7 +45,7 @@ class EventStore:
     lost: int = 0
     unswept_bytes: int = 0  # that were written since the last sweep
     moved: Path | None = None  # where a damaged predecessor was put
-    place: Place | None = None  # None: nobody looks whether the file is still there
+    place: FilePlace | None = None  # None: nobody looks whether the file is still there
     log: Log | None = None  # None: nobody copies it
 
     def append(self, records: Sequence[BusEvent]) -> str | None:

@@ -16,7 +16,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from hyperhive_cli.errors import StoreError
+from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.store.db import open_reader
 
 READ_FACT = "SELECT value FROM facts WHERE name = ?"

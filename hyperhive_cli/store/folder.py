@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from hyperhive_cli.errors import AgentConflictError, HyperhiveError, NotRunningError, StoreError, UsageError
-from hyperhive_cli.files import NotAFileError, make_folder, open_file
-from hyperhive_cli.settings import INBOX_NAME, AgentPaths, check_agent_name, paths_by_name
+from hyperhive_cli.core.errors import AgentConflictError, HyperhiveError, NotRunningError, StoreError, UsageError
+from hyperhive_cli.core.files import NotAFileError, make_folder, open_file
+from hyperhive_cli.core.settings import INBOX_NAME, AgentPaths, check_agent_name, paths_by_name
 from hyperhive_cli.store.holder import Holder, HolderKind, find_holder
 
 LOCK_WAIT_S = 0.5  # an asker for the holder takes the lock for a moment

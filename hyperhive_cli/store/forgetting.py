@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from hyperhive_cli.retention import Retention
+from hyperhive_cli.core.retention import Retention
 from hyperhive_cli.store.schema import ENDED, in_states
 
 # A step on the event loop: some 4 ms for bodies of 2 KB.

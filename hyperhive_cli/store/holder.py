@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from hyperhive_cli.store.place import holders
+from hyperhive_cli.store.file_place import holders
 
 MAX_GUARDS = 64
 _FLOCK = "hhqqi"  # struct flock of Linux: type, whence, start, length (0: to the end), pid

@@ -11,14 +11,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hyperhive_cli.errors import InboxFailedError, RefusedError, StoreError, UnknownError
-from hyperhive_cli.settings import MAX_ATTEMPTS
+from hyperhive_cli.core.errors import InboxFailedError, RefusedError, StoreError, UnknownError
+from hyperhive_cli.core.settings import MAX_ATTEMPTS
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import rescue, schema, stats
 from hyperhive_cli.store.checks import check_message
 from hyperhive_cli.store.facts import READ_FACT, claim_fact, put_fact
+from hyperhive_cli.store.file_place import FilePlace, place_of
 from hyperhive_cli.store.keys import Content, Sent, check_key, sent_before
-from hyperhive_cli.store.place import Place, place_of
 from hyperhive_cli.store.planned import PlannedMessage, put_planned, withdraw
 from hyperhive_cli.store.queue import IN_ORDER, new_places, refuse_itself
 from hyperhive_cli.store.rescue import open_connection, open_in_place
@@ -27,7 +27,7 @@ from hyperhive_cli.store.stats import TurnRecord
 from hyperhive_cli.store.uid import new_uid
 
 if TYPE_CHECKING:
-    from hyperhive_cli.retention import Retention
+    from hyperhive_cli.core.retention import Retention
 
 BUSY_S = 5.0  # for a lock that another process holds
 LOOP_BUSY_S = 0.05
@@ -109,7 +109,7 @@ class Inbox:
 
     refused = 0  # messages that a hive did not take, since this was opened
 
-    def __init__(self, connection: sqlite3.Connection, place: Place | None = None) -> None:
+    def __init__(self, connection: sqlite3.Connection, place: FilePlace | None = None) -> None:
         self.connection = connection
         self.place = place  # None: nobody looks whether the file is still there
         self.busy_s = BUSY_S

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from hyperhive_cli.errors import RefusedError, UsageError
+from hyperhive_cli.core.errors import RefusedError, UsageError
 
 _WORDS = {"ready": "waits", "leased": "is running", "held": "is held", "done": "is done"}
 _OPTIONS = {"sender": "--from", "raw": "--raw", "not_before": "--at"}

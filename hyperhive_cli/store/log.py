@@ -24,7 +24,7 @@ from pathlib import Path
 from threading import Lock, Thread
 
 from hyperhive_cli.store.db import WAL_LIMIT_BYTES, connect, transaction
-from hyperhive_cli.store.place import WalState, free_bytes, wal_bytes, wal_state
+from hyperhive_cli.store.file_place import WalState, free_bytes, wal_bytes, wal_state
 
 BEGIN_BYTES = 6 * 1024 * 1024  # since the log began anew; more at a time gains nothing, and is a longer wait at its end
 LOOK_BYTES = 256 * 1024  # looking at the disk costs 15 µs, as much as two lines

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from hyperhive_cli.errors import StoreError
-from hyperhive_cli.files import create_file, read_file
-from hyperhive_cli.settings import DEFAULT_MODEL
+from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.core.files import create_file, read_file
+from hyperhive_cli.core.settings import DEFAULT_MODEL
 
 _FILE_LIMIT_BYTES = 64 * 1024
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hyperhive_cli.errors import UsageError
+from hyperhive_cli.core.errors import UsageError
 
 IN_ORDER = "coalesce(place, id), id"
 

@@ -4,8 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
-from hyperhive_cli.errors import RefusedError, StoreError, UnknownError
-from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.core.errors import RefusedError, StoreError, UnknownError
+from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.store.facts import stored_fact
 from hyperhive_cli.store.folder import check_state_dir, hold_lock
 

@@ -6,17 +6,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from hyperhive_cli.errors import StoreError
-from hyperhive_cli.hive.report import believable
-from hyperhive_cli.settings import DEFAULT_MODEL, AgentPaths
-from hyperhive_cli.status import Status
+from hyperhive_cli.core.agent_report import believable
+from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.core.settings import DEFAULT_MODEL, AgentPaths
+from hyperhive_cli.core.status import Status
+from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.store import ended, spent
 from hyperhive_cli.store.db import open_reader
 from hyperhive_cli.store.folder import who_holds
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.model import load_model
 from hyperhive_cli.store.surroundings import read_limits, read_mcp
-from hyperhive_cli.usage import TokenUsage
 
 
 def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:

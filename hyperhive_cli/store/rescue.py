@@ -6,16 +6,15 @@ import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from hyperhive_cli.errors import StoreError
-from hyperhive_cli.files import NotAFileError
-from hyperhive_cli.settings import LOCK_NAME
+from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.core.files import NotAFileError
+from hyperhive_cli.core.settings import LOCK_NAME
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import schema
 from hyperhive_cli.store.facts import put_fact
-from hyperhive_cli.store.folder import lock_holder
-from hyperhive_cli.store.place import (
+from hyperhive_cli.store.file_place import (
     COMPANIONS,
-    Place,
+    FilePlace,
     companion,
     drop_companions,
     free_bytes,
@@ -24,6 +23,7 @@ from hyperhive_cli.store.place import (
     unsound_file_system,
     wal_bytes,
 )
+from hyperhive_cli.store.folder import lock_holder
 
 PLACE_WAIT_S = 10.0  # a harness that starts makes its inbox; one that lost it puts it back when it looks again
 PLACE_POLL_S = 0.02
@@ -102,7 +102,7 @@ def _missing_file(path: Path) -> Path | None:
     return next((file for file in files if not file.exists()), None)
 
 
-def rescue(db: sqlite3.Connection, place: Place, busy_s: float) -> tuple[sqlite3.Connection, Place, str]:
+def rescue(db: sqlite3.Connection, place: FilePlace, busy_s: float) -> tuple[sqlite3.Connection, FilePlace, str]:
     """Put back an inbox that was removed, or keep what it held beside the file that stands in its place now.
 
     Gives the connection to go on with (the old one is closed), its place and a remark. Raises StoreError when
@@ -142,7 +142,7 @@ def _look_into(saved: Path) -> tuple[str | None, int]:
     return bound and str(bound[0]), int(waiting)
 
 
-def _put_back(saved: Path, place: Place, busy_s: float) -> sqlite3.Connection:
+def _put_back(saved: Path, place: FilePlace, busy_s: float) -> sqlite3.Connection:
     # The names go first: who opened the new file beside the old -shm would read through that.
     place.drop_leftovers()
     return _move_in(saved, place.path, busy_s)
@@ -157,7 +157,7 @@ def _move_in(saved: Path, path: Path, busy_s: float) -> sqlite3.Connection:
     return connection
 
 
-def _put_back_log(saved: Path, place: Place, busy_s: float) -> tuple[sqlite3.Connection, str]:
+def _put_back_log(saved: Path, place: FilePlace, busy_s: float) -> tuple[sqlite3.Connection, str]:
     """Put back an inbox whose -wal or -shm was taken away; gives a remark too.
 
     What another program has written into a -wal of its own since then is set aside, with the file that it belongs to.
@@ -184,7 +184,7 @@ def _set_aside(path: Path) -> Path:
     return aside
 
 
-def _adopt(saved: Path, place: Place, busy_s: float, workspace: str | None) -> sqlite3.Connection:
+def _adopt(saved: Path, place: FilePlace, busy_s: float, workspace: str | None) -> sqlite3.Connection:
     """Open the file that somebody put there, and bind it to the agent's workspace."""
     place.drop_leftovers()
     try:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from hyperhive_cli.account import day_of, midnight_ms
-from hyperhive_cli.budget import Budget, Day, Raises, budget_detail
-from hyperhive_cli.errors import RefusedError, StoreError
+from hyperhive_cli.core.budget import Budget, Day, Overrides, budget_detail
+from hyperhive_cli.core.errors import RefusedError, StoreError
+from hyperhive_cli.core.statistics import day_of, midnight_ms
 from hyperhive_cli.store.inbox import Inbox
 
 
@@ -16,12 +16,12 @@ def read_limits(fact: Callable[[str], str | None]) -> Budget:
     return Budget.from_text(fact("budget"))
 
 
-def read_raises(fact: Callable[[str], str | None]) -> Raises:
+def read_raises(fact: Callable[[str], str | None]) -> Overrides:
     """Read what an operator has raised."""
-    return Raises.from_text(fact("budget_raises"))
+    return Overrides.from_text(fact("budget_raises"))
 
 
-def read_day(db: sqlite3.Connection, budget: Budget, raises: Raises, now_ms: int) -> Day:
+def read_day(db: sqlite3.Connection, budget: Budget, raises: Overrides, now_ms: int) -> Day:
     """Add up what the turns that began on this local day have cost. Raises StoreError.
 
     A turn of a later day was recorded while the clock was ahead: it must not be paid for each day until then.

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from hyperhive_cli.outcomes import Outcome, OutcomeKind
-from hyperhive_cli.usage import TokenUsage
+from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.core.usage import TokenUsage
 
 
 class TurnRecord(NamedTuple):

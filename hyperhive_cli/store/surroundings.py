@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hyperhive_cli.settings import FARTHEST_RESET_S
+from hyperhive_cli.core.settings import FARTHEST_RESET_S
 
 
 def read_limits(text: str | None, now: float) -> list[dict[str, Any]]:

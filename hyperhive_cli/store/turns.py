@@ -1,17 +1,28 @@
 """One turn as a whole: its row of the statistics, and its events as far as the history has them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from hyperhive_cli.errors import StoreError, UnknownError, UsageError
-from hyperhive_cli.events import BusEvent
-from hyperhive_cli.settings import AgentPaths
-from hyperhive_cli.sieve import BOUNDS, Span, last_turn_id, span_of_turn
+from hyperhive_cli.core.errors import StoreError, UnknownError, UsageError
+from hyperhive_cli.core.events import BusEvent, TurnEnd, TurnStart
+from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.store.ended import read_turn
 from hyperhive_cli.store.events import EventStore, open_event_reader, read_pages
 
 LARGEST_ID = 2**63 - 1
+BOUNDS = (TurnStart.kind, TurnEnd.kind)  # the kinds that start and end a turn
+
+
+class Span(NamedTuple):
+    """The records of a turn by their numbers, both ends included (`last` None: to the newest).
+
+    Not `is_whole`: its beginning was swept away.
+    """
+
+    first: int
+    last: int | None
+    is_whole: bool
 
 
 class FoundTurn(NamedTuple):
@@ -60,3 +71,39 @@ def _to_id(named: str) -> int:
     if not (named.isascii() and named.isdigit() and int(named[:30]) <= LARGEST_ID):
         raise UsageError(f"{named!r} is no turn", "its number, or last")
     return int(named)
+
+
+def last_turn_id(bounds: Iterable[BusEvent]) -> int | None:
+    """Give the turn that began last, None where none did."""
+    found = None
+    for record in bounds:
+        if isinstance(record.event, TurnStart) and record.event.turn_id is not None:
+            found = record.event.turn_id
+    return found
+
+
+def span_of_turn(bounds: Iterable[BusEvent], turn: int) -> Span | None:
+    """Return where the newest turn of this id stands among the records, None where nothing of it is left.
+
+    `bounds` are the `turn_start` and `turn_end` records (`BOUNDS`), oldest first. Records in which its beginning is
+    missing are its own from the bound before them up to its end; where its end is missing, those up to the next turn.
+    """
+    found: Span | None = None
+    after = 0  # the number of the bound before
+    is_open = False
+    for record in bounds:
+        seq = record.seq or 0
+        if isinstance(record.event, TurnStart):
+            if is_open and found is not None:
+                found = found._replace(last=seq - 1)
+            is_open = record.event.turn_id == turn
+            if is_open:
+                found = Span(seq, None, is_whole=True)
+        elif isinstance(record.event, TurnEnd):
+            if is_open and found is not None:
+                found = found._replace(last=seq)
+            elif record.event.turn_id == turn:
+                found = Span(after + 1, seq, is_whole=False)
+            is_open = False
+        after = seq
+    return found

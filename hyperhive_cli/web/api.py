@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from hyperhive_cli.account import BY
-from hyperhive_cli.errors import UsageError
+from hyperhive_cli.core.errors import UsageError
+from hyperhive_cli.core.statistics import BY
 from hyperhive_cli.web.sse import MEDIA_TYPE
 
 LARGEST = 2**63 - 1

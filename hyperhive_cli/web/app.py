@@ -22,9 +22,10 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hyperhive_cli.account import days_until, midnight_ms, report
-from hyperhive_cli.errors import HyperhiveError, RefusedError, UnknownError, UsageError
-from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.core.errors import HyperhiveError, RefusedError, UnknownError, UsageError
+from hyperhive_cli.core.settings import AgentPaths
+from hyperhive_cli.core.statistics import days_until, midnight_ms, report
+from hyperhive_cli.core.zone import read_zone
 from hyperhive_cli.store.inbox import Message, View
 from hyperhive_cli.web.api import (
     CHANGES,
@@ -47,7 +48,6 @@ from hyperhive_cli.web.openapi import document
 from hyperhive_cli.web.reader import Reader
 from hyperhive_cli.web.sse import MEDIA_TYPE
 from hyperhive_cli.web.stream import EventStream
-from hyperhive_cli.zone import read_zone
 
 STATIC = Path(__file__).parent / "static"
 MOST_STREAMS = 128

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from hyperhive_cli.errors import UsageError
+from hyperhive_cli.core.errors import UsageError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

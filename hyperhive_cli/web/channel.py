@@ -9,8 +9,8 @@ from typing import Any
 
 import anyio
 
-from hyperhive_cli.control.place import Place
-from hyperhive_cli.ring import Ring
+from hyperhive_cli.feed.position import FeedPosition
+from hyperhive_cli.feed.ring_buffer import RingBuffer
 from hyperhive_cli.web.history import Page
 from hyperhive_cli.web.sse import HEARTBEAT, Frame, line_to_frame, line_to_ts
 
@@ -42,9 +42,9 @@ class Channel(ABC):
         self.life = 0  # raised when the numbers begin anew
         self.remark: bytes | None = None  # why they did, as an event's JSON text
         self.bell = Bell()
-        self.ring = Ring[Frame](RING_EVENTS, self.bell)
+        self.ring = RingBuffer[Frame](RING_EVENTS, self.bell)
         self.ready = anyio.Event()  # where the feed stands is known
-        self._place = Place()
+        self._place = FeedPosition()
         self._looking = anyio.Lock()
         self._state: dict[str, Any] = {}
         self._looked_at = float("-inf")
@@ -109,7 +109,7 @@ class Channel(ABC):
     def _begin_anew(self, remark: bytes | None = None) -> None:
         self.life += 1
         self.remark = remark
-        self.ring = Ring[Frame](RING_EVENTS, self.bell)
+        self.ring = RingBuffer[Frame](RING_EVENTS, self.bell)
         self.bell.unpark_all()
 
     def join(self, frames: list[Frame], upto: int, *, partial: bool) -> bytes:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from hyperhive_cli.events import BusEvent
+from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.store.events import PAGE_BYTES, open_event_reader
 
 PAGE_ROWS = 200

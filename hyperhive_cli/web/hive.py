@@ -14,25 +14,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 from anyio.to_thread import run_sync
 
-from hyperhive_cli.account import EndedTurn
-from hyperhive_cli.errors import HyperhiveError, RefusedError, StoreError, UnknownError
-from hyperhive_cli.events import BusEvent, is_replaced_remark
+from hyperhive_cli.core.errors import HyperhiveError, RefusedError, StoreError, UnknownError
+from hyperhive_cli.core.events import BusEvent, is_replaced_remark
+from hyperhive_cli.core.settings import AgentPaths
+from hyperhive_cli.core.statistics import EndedTurn
+from hyperhive_cli.core.times import text_to_start
+from hyperhive_cli.core.zone import LocalZone, utc_now
 from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.address import shown_url
+from hyperhive_cli.hive.database import AwayError, complaints, connect, hang_up
 from hyperhive_cli.hive.feed import HiveFeed, Told
-from hyperhive_cli.hive.mail import HiveInbox
-from hyperhive_cli.hive.room import AwayError, complaints, connect, hang_up
-from hyperhive_cli.moments import text_to_start
-from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.hive.inbox import HiveInbox
 from hyperhive_cli.store.facts import stored_fact
 from hyperhive_cli.store.inbox import Message, View
 from hyperhive_cli.web.api import capabilities
 from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.history import PAGE_ROWS, Page
-from hyperhive_cli.zone import LocalZone, utc_now
 
 if TYPE_CHECKING:
-    from hyperhive_cli.hive.room import Connection
+    from hyperhive_cli.hive.database import Connection
 
 T = TypeVar("T")
 LOOK_EVERY_S = 1.0

@@ -8,11 +8,11 @@ from typing import Any
 import anyio
 from anyio.to_thread import run_sync
 
-from hyperhive_cli.account import EndedTurn
 from hyperhive_cli.control.client import GoneError
-from hyperhive_cli.errors import HyperhiveError, StoreError
-from hyperhive_cli.events import replaced_remark
-from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.core.errors import HyperhiveError, StoreError
+from hyperhive_cli.core.events import replaced_remark
+from hyperhive_cli.core.settings import AgentPaths
+from hyperhive_cli.core.statistics import EndedTurn
 from hyperhive_cli.store.ended import read_newest_turns, read_turns
 from hyperhive_cli.store.folder import lock_holder, no_answer
 from hyperhive_cli.store.inbox import Message, View, no_message, open_inbox_reader
@@ -126,7 +126,7 @@ async def observe(paths: AgentPaths, limit_s: float = ANSWER_LIMIT_S) -> dict[st
 class HarnessChannel(Channel):
     """The feed of an agent of this machine; to the harness all browsers are one follower.
 
-    History from the file, then live from the control socket, over the harness's restarts (`control.feed` is the
+    History from the file, then live from the control socket, over the harness's restarts (`feed.follower` is the
     blocking twin).
     """
 

@@ -3,8 +3,8 @@
 import time
 from collections.abc import AsyncGenerator
 
-from hyperhive_cli.events import replaced_remark
-from hyperhive_cli.ring import Subscription
+from hyperhive_cli.core.events import replaced_remark
+from hyperhive_cli.feed.ring_buffer import Subscription
 from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.sse import Frame, line_to_frame, named_frame
 

@@ -14,9 +14,9 @@ from typing import Any, cast
 import anyio
 import uvicorn
 
-from hyperhive_cli.errors import HyperhiveError
-from hyperhive_cli.settings import PANEL_TOKEN_BYTES
-from hyperhive_cli.signals import ending_signals
+from hyperhive_cli.core.errors import HyperhiveError
+from hyperhive_cli.core.settings import PANEL_TOKEN_BYTES
+from hyperhive_cli.harness.signals import ending_signals
 from hyperhive_cli.web.app import Agents, make_app
 from hyperhive_cli.web.bind import Address, WebConfig, check_bind, public_urls
 from hyperhive_cli.web.connections import Connections, make_protocol

@@ -6,9 +6,9 @@ from functools import partial
 
 import trio
 
-from hyperhive_cli.bus import Bus
-from hyperhive_cli.events import BusEvent, Stream
-from hyperhive_cli.ring import Subscription
+from hyperhive_cli.core.events import BusEvent, Stream
+from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.feed.ring_buffer import Subscription
 from tests.benchmarks.measure import Sample, Scale, in_process, in_turn, values
 from tests.benchmarks.rows import Goal, Row, paired
 

@@ -16,11 +16,11 @@ from typing import Any
 import psycopg
 
 from hyperhive_cli.claude.process import tree_cpu_s
-from hyperhive_cli.hive import fleet, relay, tenancy
+from hyperhive_cli.hive import fleet, owner_sql, relay
+from hyperhive_cli.hive.database import connect, migrate
 from hyperhive_cli.hive.feed import HiveFeed
-from hyperhive_cli.hive.room import connect, migrate
-from hyperhive_cli.hive.tenancy import Row as EventRow
-from hyperhive_cli.hive.tenancy import Seat
+from hyperhive_cli.hive.owner_sql import Row as EventRow
+from hyperhive_cli.hive.owner_sql import Seat
 from tests.benchmarks.agents import rss_mib
 from tests.benchmarks.measure import SOURCE, Sample, Scale, in_turn, values
 from tests.benchmarks.rows import Row, paired
@@ -54,7 +54,7 @@ def _events(first: int) -> list[EventRow]:
 
 
 def _seats(connection: "psycopg.Connection[tuple[Any, ...]]", prefix: str, count: int) -> list[Seat]:
-    claims = (tenancy.claim(connection, f"{prefix}{at}", "bench", "bench") for at in range(count))
+    claims = (owner_sql.claim(connection, f"{prefix}{at}", "bench", "bench") for at in range(count))
     return [claim.seat for claim in claims if claim.seat is not None]
 
 
@@ -69,7 +69,7 @@ def _appending(server: Server, scale: Scale) -> Iterator[Row]:
             began = time.monotonic()
             for at in range(rounds):
                 for seat in seats:
-                    tenancy.append(connection, seat, _events(1 + at * BATCH), at * BATCH)
+                    owner_sql.append(connection, seat, _events(1 + at * BATCH), at * BATCH)
             return {"rate": rounds * AGENTS * BATCH / (time.monotonic() - began) / 1000}
 
         def floor() -> Sample:
@@ -112,7 +112,7 @@ def _following(server: Server, scale: Scale) -> Iterator[Row]:
         ready.wait(LIMIT_S)
         for at in range(times):
             went.append(time.monotonic())
-            tenancy.append(connection, seat, [(at + 1, 1, "stream", BODY)], at)
+            owner_sql.append(connection, seat, [(at + 1, 1, "stream", BODY)], at)
             deadline = time.monotonic() + 10
             while len(seen) <= at and time.monotonic() < deadline:
                 time.sleep(0.0005)
@@ -147,7 +147,7 @@ def _growing(server: Server, scale: Scale) -> Iterator[Row]:
     with connect(url) as connection:
         seats = _seats(connection, "grow-", large)
         for seat in seats:
-            tenancy.put_report(connection, seat, json.dumps({"status": "online", "model": "haiku"}), None)
+            owner_sql.put_report(connection, seat, json.dumps({"status": "online", "model": "haiku"}), None)
         connection.execute("ANALYZE")
 
         def cost(work: Callable[[int], object], count: int) -> list[float]:
@@ -162,7 +162,7 @@ def _growing(server: Server, scale: Scale) -> Iterator[Row]:
             return [seat.agent for seat in seats[:count]]
 
         for what, work in (
-            ("renew {} leases", lambda count: tenancy.renew(connection, seats[:count])),
+            ("renew {} leases", lambda count: owner_sql.renew(connection, seats[:count])),
             ("mail of {} agents", lambda count: relay.ask(connection, names(count), "bench")),
         ):
             ours, reference = cost(work, large), cost(work, small)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import trio
 
-from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.runner import Turn
+from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.store.events import open_event_store
 from tests.benchmarks.agents import peak_rss_mib
 from tests.benchmarks.corpus import write_corpus

@@ -8,8 +8,8 @@ from statistics import quantiles
 
 import trio
 
-from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.runner import Turn
+from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.store.events import open_event_store
 from tests.benchmarks.corpus import write_corpus
 from tests.benchmarks.measure import Sample, Scale, in_process, in_turn, values

@@ -20,12 +20,12 @@ from pathlib import Path
 import orjson
 import trio
 
-from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.runner import Turn, TurnRequest
-from hyperhive_cli.events import BusEvent
-from hyperhive_cli.ring import Subscription
-from hyperhive_cli.settings import LINE_LIMIT_BYTES
+from hyperhive_cli.core.events import BusEvent
+from hyperhive_cli.core.settings import LINE_LIMIT_BYTES
+from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.feed.ring_buffer import Subscription
 from hyperhive_cli.store.events import open_event_store
 from tests.benchmarks.corpus import write_corpus
 from tests.benchmarks.measure import Sample, Scale, in_process, in_turn, values

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from hyperhive_cli.claude.stream import line_to_event
+from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.demo import RECORDINGS
-from hyperhive_cli.events import BusEvent
 from hyperhive_cli.store.events import open_event_store
 from tests.benchmarks.measure import Sample, Scale, in_turn, values
 from tests.benchmarks.rows import Goal, Row, paired

@@ -17,7 +17,7 @@ from tests.harness import Done, Event, Hive, of_kind, outcomes
 Rule = dict[str, Any]
 SKIP_PERMISSIONS = "--dangerously-skip-permissions"
 SCHEMA = '{"type":"object","required":["colour"],"properties":{"colour":{"type":"string"}}}'
-NOW = {"agent.pause.BACKOFF_FIRST_S": 0.01}
+NOW = {"agent.backoff.BACKOFF_FIRST_S": 0.01}
 ONE_RETRY = {"CLAUDE_CODE_MAX_RETRIES": "1"}  # of claude's own, so that a failing turn takes seconds
 
 FINE: Rule = {"reply": [{"text": "fine."}]}

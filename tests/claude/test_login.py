@@ -124,7 +124,7 @@ def test_a_login_whose_client_was_killed_is_taken_over(nobody: Hive, endpoint: T
 
 
 def test_a_login_that_nobody_follows_ends_and_leaves_no_claude(nobody: Hive) -> None:
-    nobody.constants = {"agent.login_session.CLIENT_GRACE_S": 0.2}
+    nobody.constants = {"harness.login_session.CLIENT_GRACE_S": 0.2}
     with nobody.run() as program:
         with login(nobody) as process:
             process.kill()

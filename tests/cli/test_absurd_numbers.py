@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hyperhive_cli.control.client import call, open_events
-from hyperhive_cli.errors import HyperhiveError
+from hyperhive_cli.core.errors import HyperhiveError
 from tests.conftest import RECORDINGS, FakeClaude, Step
 from tests.harness import TEXT, Hive, of_kind
 

@@ -26,9 +26,9 @@ START = """
 import os, select, time
 time.sleep = lambda seconds: select.select([], [], [], seconds)
 del os.environ["LD_PRELOAD"]
-from hyperhive_cli.agent import pause
+from hyperhive_cli.agent import backoff
 from hyperhive_cli.cli.main import main
-pause.LIMIT_FLOOR_S, pause.LIMIT_JITTER_S = 2.0, 0.0
+backoff.LIMIT_FLOOR_S, backoff.LIMIT_JITTER_S = 2.0, 0.0
 main()
 """
 

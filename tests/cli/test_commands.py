@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hyperhive_cli.cli.invocation import check_reachable
-from hyperhive_cli.errors import StoreError
+from hyperhive_cli.core.errors import StoreError
 from tests.conftest import FakeClaude, Step, wait_until
 from tests.harness import (
     ANSWER,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.settings import INBOX_NAME, LOCK_NAME
+from hyperhive_cli.core.settings import INBOX_NAME, LOCK_NAME
 from hyperhive_cli.store.folder import lock_holder
 from hyperhive_cli.store.inbox import open_inbox
 from tests.cli.test_login import CODE, NOT_LOGGED_IN, PAGE, PROMPT, is_gone

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hyperhive_cli.control.client import call
-from hyperhive_cli.store.place import wal_bytes
+from hyperhive_cli.store.file_place import wal_bytes
 from tests.conftest import FakeClaude, wait_until
 from tests.disk import fill_disk, small_disk
 from tests.forkserver import Forkserver
@@ -96,7 +96,7 @@ def test_t32_a_message_is_refused_with_the_reason_where_the_disk_is_full(hive: H
 KILLED_WITH_A_LOG = """
 import os, sys
 from pathlib import Path
-from hyperhive_cli.events import BusEvent, Note
+from hyperhive_cli.core.events import BusEvent, Note
 from hyperhive_cli.store.log import shrink_wal
 from hyperhive_cli.store.events import open_event_store
 with open_event_store(Path(sys.argv[1])) as store:

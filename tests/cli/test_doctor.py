@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.agent import checkup
-from hyperhive_cli.agent.checkup import Patient, look_at_claude
-from hyperhive_cli.diagnosis import Finding
-from hyperhive_cli.settings import resolve_paths
+from hyperhive_cli.core.settings import resolve_paths
+from hyperhive_cli.doctor import agent
+from hyperhive_cli.doctor.agent import Subject, look_at_claude
+from hyperhive_cli.doctor.findings import Finding
 from tests.conftest import FakeClaude, process_state, wait_until
 from tests.harness import BAD_REQUEST, LIMIT_S, TEXT, Event, Hive
 
@@ -63,7 +63,7 @@ def test_a_running_and_a_stopped_agent_are_well(hive: Hive, fake_claude: FakeCla
 
 
 def test_a_harness_that_hangs_is_found(hive: Hive) -> None:
-    hive.constants = {"agent.checkup.ANSWER_LIMIT_S": 0.2}
+    hive.constants = {"doctor.agent.ANSWER_LIMIT_S": 0.2}
     with hive.run() as program:
         program.send(signal.SIGSTOP)
         found = examine(hive, status=1)
@@ -213,14 +213,14 @@ def test_a_person_gets_a_line_each_in_whatever_their_terminal_can_show(hive: Hiv
 def test_a_claude_that_never_answers_holds_nothing_up(
     hive: Hive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkup, "ASK_LIMIT_S", 1.0)
+    monkeypatch.setattr(agent, "ASK_LIMIT_S", 1.0)
     program = tmp_path / "claude"
     program.write_text(f"#!/bin/sh\ntrap '' INT TERM\necho $$ > {tmp_path}/pid\nsleep 600\n")
     program.chmod(0o700)
     paths = resolve_paths("bee", hive.state_dir, hive.workspace, hive.environment)
 
     async def look() -> list[Finding]:
-        patient = Patient(paths, hive.workspace, str(program), "", hive.environment)
+        patient = Subject(paths, hive.workspace, str(program), "", hive.environment)
         return [finding async for finding in look_at_claude(patient)]
 
     (finding,) = trio.run(look)
@@ -239,14 +239,14 @@ def test_ctrl_c_ends_the_look_without_a_traceback(hive: Hive, tmp_path: Path) ->
 
 
 def test_a_database_that_takes_too_long_is_a_warning(hive: Hive, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkup, "CHECK_LIMIT_S", 0.0)
+    monkeypatch.setattr(agent, "CHECK_LIMIT_S", 0.0)
     with sqlite3.connect(hive.state_dir / "hyperhive-inbox.sqlite") as db:
         db.execute("CREATE TABLE numbers (x)")
         db.executemany("INSERT INTO numbers VALUES (?)", ((number,) for number in range(100_000)))
     db.close()
     paths = resolve_paths("bee", hive.state_dir, hive.workspace, hive.environment)
-    patient = Patient(paths, hive.workspace, None, "", hive.environment)
-    found = {one.what: one for one in checkup.look_at_files(patient, by_login=False)}
+    patient = Subject(paths, hive.workspace, None, "", hive.environment)
+    found = {one.what: one for one in agent.look_at_files(patient, by_login=False)}
     assert (found["inbox"].level, "takes longer" in found["inbox"].finding) == ("warning", True)
 
 
@@ -283,7 +283,7 @@ def test_a_folder_of_claudes_that_is_named_and_missing_is_made_by_claude(hive: H
 LOOK = """
 import os, sys
 from pathlib import Path
-from hyperhive_cli.agent.checkup import why_not_written
+from hyperhive_cli.doctor.agent import why_not_written
 if os.geteuid() == 0:
     os.setgroups([])
     os.setuid(int(sys.argv[1]))

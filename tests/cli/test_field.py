@@ -11,9 +11,9 @@ from tests.harness import TEXT, Event, Hive, of_kind, outcomes
 
 SESSION = "11111111-2222-4333-8444-555555555555"
 NOW = {
-    "agent.pause.BACKOFF_FIRST_S": 0.01,
-    "agent.pause.LIMIT_FLOOR_S": 0.01,
-    "agent.pause.CRASH_FIRST_S": 0.01,
+    "agent.backoff.BACKOFF_FIRST_S": 0.01,
+    "agent.backoff.LIMIT_FLOOR_S": 0.01,
+    "agent.backoff.CRASH_FIRST_S": 0.01,
 }  # back-offs that would only be waited for
 MODEL = "claude-opus-5"
 
@@ -382,7 +382,7 @@ def test_a_reset_that_is_past_is_no_reason_to_try_at_once(
     resets_in_s: int, hive: Hive, fake_claude: FakeClaude
 ) -> None:
     fake_claude.script([{"wait_for_prompt": True}, *limited(resets_in_s)])
-    hive.constants = {"agent.pause.LIMIT_FLOOR_S": 0.4}  # doubled each time: four turns in three seconds
+    hive.constants = {"agent.backoff.LIMIT_FLOOR_S": 0.4}  # doubled each time: four turns in three seconds
     with hive.run("--message", "one") as program:
         wait_until(lambda: len(outcomes(program.events())) >= 2)
         began = time.monotonic()

@@ -43,6 +43,6 @@ def test_it_has_its_own_environment_and_folder(hive: Hive) -> None:
 
 
 def test_a_constant_that_is_none_is_no_silent_wish(hive: Hive) -> None:
-    hive.constants = {"agent.hook.NO_LIMIT_S": 1.0}
+    hive.constants = {"harness.hook.NO_LIMIT_S": 1.0}
     with pytest.raises(AssertionError):
         hive.call("--version")

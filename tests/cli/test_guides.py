@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from hyperhive_cli.outcomes import MEANINGS, OutcomeKind
+from hyperhive_cli.core.outcomes import MEANINGS, OutcomeKind
 from tests.cli.test_rights import IN_2100_MS, planned
 from tests.conftest import FakeClaude, Step
 from tests.harness import BAD_MODEL, INIT, SOURCE, TEXT, Hive, Program, gated

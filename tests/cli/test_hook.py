@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.signals import SAME_WISH_S
+from hyperhive_cli.harness.signals import SAME_WISH_S
 from tests.conftest import FakeClaude, process_state, wait_until
 from tests.harness import BAD_REQUEST, INIT, SOON_AGAIN, TEXT, Event, Hive, gated, of_kind
 
@@ -92,7 +92,7 @@ def test_a_failing_hook_is_a_note_and_the_turn_is_not(hive: Hive, fake_claude: F
 def test_a_turn_does_not_wait_for_it(hive: Hive, fake_claude: FakeClaude, hook: Path) -> None:
     fake_claude.script(TEXT)
     hook.write_text(f"#!/bin/sh\necho $$ > {hook.parent}/started\nexec sleep 600\n")
-    hive.constants = {"agent.hook.HOOK_LIMIT_S": 600.0}
+    hive.constants = {"harness.hook.HOOK_LIMIT_S": 600.0}
     with hive.run("--message", "one", "--on-event", str(hook), "--on-event-kind", "turn_start") as program:
         program.wait_for_kind("turn_end", ok=True)
         started = wait_until(lambda: (hook.parent / "started").exists() and (hook.parent / "started").read_text())

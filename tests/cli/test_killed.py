@@ -184,7 +184,7 @@ def test_a_guard_that_is_killed_before_claude_starts_does_not_end_the_harness(
     hive: Hive, fake_claude: FakeClaude
 ) -> None:
     fake_claude.script(TEXT)
-    hive.constants = {"agent.pause.BACKOFF_FIRST_S": 0.01}
+    hive.constants = {"agent.backoff.BACKOFF_FIRST_S": 0.01}
     hive.prelude = DYING_GUARD.format(mark=str(fake_claude.folder / "mark"))
     done = hive.drain("--message", "do it")
     assert (done.status, outcomes(done.json_lines())) == (1, ["not_started", "ok"])

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from hyperhive_cli.events import BusEvent
+from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.store.events import PAGE_BYTES, open_event_store
 from tests.harness import Event, Hive
 

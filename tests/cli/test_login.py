@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from hyperhive_cli.cli.login import HarnessLine, Talk
-from hyperhive_cli.errors import HyperhiveError
-from hyperhive_cli.settings import resolve_paths
+from hyperhive_cli.core.errors import HyperhiveError
+from hyperhive_cli.core.settings import resolve_paths
 from tests.conftest import FakeClaude, process_state, wait_until
 from tests.control.serving import scripted_server
 from tests.harness import LIMIT_S, TEXT, Event, Hive, Program, gated, of_kind, outcomes, piped
@@ -174,7 +174,7 @@ def test_a_login_outlives_its_command_and_is_joined(hive: Hive, fake_claude: Fak
 
 def test_a_login_ends_when_its_last_client_was_killed_and_what_waits_runs(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT, logged_in="file")
-    hive.constants = {"agent.login_session.CLIENT_GRACE_S": 0.2}
+    hive.constants = {"harness.login_session.CLIENT_GRACE_S": 0.2}
     with hive.run() as program:
         with login(hive) as process, login(hive) as other:
             hive.call("send", "one")
@@ -188,7 +188,7 @@ def test_a_login_ends_when_its_last_client_was_killed_and_what_waits_runs(hive: 
 
 
 def test_a_login_that_has_a_client_left_goes_on(hive: Hive) -> None:
-    hive.constants = {"agent.login_session.CLIENT_GRACE_S": 0.0}
+    hive.constants = {"harness.login_session.CLIENT_GRACE_S": 0.0}
     with hive.run(), login(hive) as process, login(hive) as other:
         process.kill()
         wait_until(lambda: clients(hive) == 1)

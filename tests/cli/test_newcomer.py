@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from hyperhive_cli.render.text import dollars
+from hyperhive_cli.core.text import dollars
 from tests.conftest import FakeClaude, Step
 from tests.harness import ANSWER, SOURCE, TEXT, Hive, gated
 

@@ -295,7 +295,7 @@ def test_messages_that_ended_long_ago_go_and_the_figures_of_their_turns_stay(
     fake_claude.script(TEXT)
     hive.drain("--message", "one", "--message", "two")
     before = hive.call("stats", "--json").stdout
-    hive.constants = {"agent.care.CARE_EVERY_S": 0.05}
+    hive.constants = {"agent.maintenance.CARE_EVERY_S": 0.05}
     with hive.run("--keep-messages", "1") as program:
         wait_until(lambda: [message["id"] for message in hive.messages("--all")] == [2])
         assert program.interrupt() == 130

@@ -9,8 +9,8 @@ import click
 import pytest
 
 from hyperhive_cli.cli.main import COMMANDS, hyperhive
-from hyperhive_cli.events import KINDS
-from hyperhive_cli.outcomes import OutcomeKind
+from hyperhive_cli.core.events import KINDS
+from hyperhive_cli.core.outcomes import OutcomeKind
 from tests.conftest import FakeClaude
 from tests.harness import SOURCE, Hive
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.store.place import holders
+from hyperhive_cli.store.file_place import holders
 from tests.conftest import FakeClaude, wait_until
 from tests.harness import ANSWER, TEXT, Hive, gated, of_kind
 from tests.impostors import IMPOSTORS

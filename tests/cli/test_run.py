@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.signals import SAME_WISH_S
+from hyperhive_cli.harness.signals import SAME_WISH_S
 from tests.conftest import FakeClaude, Step, process_state, recording, recording_index, wait_until
 from tests.harness import (
     BAD_REQUEST,
@@ -116,7 +116,7 @@ def replay_in_harness(name: str, hive: Hive, fake: FakeClaude) -> tuple[list[str
     """Let the harness run a recording, and what follows it; gives the lines of its stdout and its exit status."""
     release = name.partition("/")[0]
     # Longer than claude's own retries and the rests after two crashes, shorter than the shortest after an overload.
-    wait_s, hive.constants = "250", {"agent.pause.BACKOFF_FIRST_S": 600.0}
+    wait_s, hive.constants = "250", {"agent.backoff.BACKOFF_FIRST_S": 600.0}
     ours = {"session_id": "from_argv"}  # a run that follows goes on in the session that it was asked for
     then = [[{"replay": f"{release}/{scenario}.jsonl", **ours}] for scenario in expected(name).then]
     fake.script([{"replay": name}], *then)

@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from hyperhive_cli.settings import paths_by_name
+from hyperhive_cli.core.settings import paths_by_name
 from hyperhive_cli.web.local import observe
 from tests.conftest import FakeClaude, Step, wait_until
 from tests.harness import BAD_MODEL, INIT, LIMIT_S, TEXT, Hive, Program
@@ -146,7 +146,7 @@ def is_followed(agent: Hive, console: Callable[[], str]) -> None:
 
 
 DEFAULT = {"paused", "rate_limited", "stopped"}  # the others show no more of how the views work together
-QUICK = {"cli.invocation.ANSWER_LIMIT_S": 0.5, "cli.doctor.ANSWER_LIMIT_S": 0.5, "agent.checkup.ANSWER_LIMIT_S": 0.5}
+QUICK = {"cli.invocation.ANSWER_LIMIT_S": 0.5, "cli.doctor.ANSWER_LIMIT_S": 0.5, "doctor.agent.ANSWER_LIMIT_S": 0.5}
 
 
 @pytest.mark.parametrize(

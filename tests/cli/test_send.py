@@ -9,8 +9,8 @@ import pytest
 
 from hyperhive_cli.cli import send as sending
 from hyperhive_cli.cli.progress import Progress
-from hyperhive_cli.outcomes import Outcome, OutcomeKind, advice_of
-from hyperhive_cli.settings import MESSAGE_LIMIT_BYTES
+from hyperhive_cli.core.outcomes import Outcome, OutcomeKind, advice_of
+from hyperhive_cli.core.settings import MESSAGE_LIMIT_BYTES
 from hyperhive_cli.store.inbox import Message, open_inbox
 from hyperhive_cli.store.stats import TurnRecord
 from tests.conftest import FakeClaude, wait_until

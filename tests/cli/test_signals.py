@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.signals import SAME_WISH_S
+from hyperhive_cli.harness.signals import SAME_WISH_S
 from tests.conftest import FakeClaude, Step, process_state, recording, wait_until
 from tests.harness import ANSWER, LIMIT_S, TEXT, Hive, gated, outcomes, without_envelope
 from tests.unit.screen import Screen

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from hyperhive_cli.account import day_of
+from hyperhive_cli.core.statistics import day_of
 from hyperhive_cli.render.table import cells
 from tests.conftest import FakeClaude, Step
 from tests.harness import BAD_REQUEST, LIMIT_S, Event, Hive, gated

@@ -14,9 +14,9 @@ from pathlib import Path
 import click
 import pytest
 
-from hyperhive_cli.account import BY
 from hyperhive_cli.cli.main import hyperhive
-from hyperhive_cli.terminal import UNSAFE, escape, escape_bytes
+from hyperhive_cli.core.statistics import BY
+from hyperhive_cli.core.terminal import UNSAFE, escape, escape_bytes
 from tests.conftest import FakeClaude
 from tests.harness import INIT, LIMIT_S, Hive
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.control import feed as feed_module
-from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.core.settings import AgentPaths
+from hyperhive_cli.feed import follower as feed_module
 
 
 @pytest.fixture

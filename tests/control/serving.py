@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 import trio
 
-from hyperhive_cli.bus import Bus
 from hyperhive_cli.control.server import Admit, Handler, admit_all, open_control_server
-from hyperhive_cli.errors import RefusedError, StoreError, UsageError
-from hyperhive_cli.events import BusEvent
+from hyperhive_cli.core.errors import RefusedError, StoreError, UsageError
+from hyperhive_cli.core.events import BusEvent
+from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.store.events import open_event_store
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ import pytest
 
 from hyperhive_cli.control import client
 from hyperhive_cli.control.client import GoneError, call, open_events
-from hyperhive_cli.errors import HyperhiveError
+from hyperhive_cli.core.errors import HyperhiveError
 from tests.control.serving import LIMIT_S, EchoHandler, scripted_server, serving
 
 SNAPSHOT = b'{"ok":true,"seq":7}\n'

@@ -6,10 +6,10 @@ from itertools import islice
 
 import pytest
 
-from hyperhive_cli.control import feed as feed_module
-from hyperhive_cli.control.feed import AgentFeed
-from hyperhive_cli.events import BusEvent, Note, StatusChanged, Stream
-from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.core.events import BusEvent, Note, StatusChanged, Stream
+from hyperhive_cli.core.settings import AgentPaths
+from hyperhive_cli.feed import follower as feed_module
+from hyperhive_cli.feed.follower import AgentFeed
 from hyperhive_cli.store.events import open_event_store
 from tests.conftest import wait_until
 from tests.control.serving import EchoHandler, Served, serving

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.agent.control import OPEN_TO_TURNS, refuse_turns
 from hyperhive_cli.control.client import call, open_events
 from hyperhive_cli.control.peer import Peer, descends_from, is_below, peer_of
-from hyperhive_cli.errors import HyperhiveError, RefusedError
+from hyperhive_cli.core.errors import HyperhiveError, RefusedError
+from hyperhive_cli.harness.operations import OPEN_TO_TURNS, refuse_turns
 from tests.control.serving import LIMIT_S, serving
 
 NOBODY = 65_534

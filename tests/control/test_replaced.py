@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.control.feed import AgentFeed
-from hyperhive_cli.events import BusEvent, Note
-from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.core.events import BusEvent, Note
+from hyperhive_cli.core.settings import AgentPaths
+from hyperhive_cli.feed.follower import AgentFeed
 from hyperhive_cli.store.events import open_event_store
 from tests.control.serving import serving
 

@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 
 from hyperhive_cli.agent.config import AgentConfig
-from hyperhive_cli.agent.control import ControlHandler
-from hyperhive_cli.agent.login import LoginDesk
 from hyperhive_cli.agent.loop import AgentLoop
-from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.argv import Launch
 from hyperhive_cli.control import server
 from hyperhive_cli.control.client import call, open_call, open_events
 from hyperhive_cli.control.wire import REQUEST_LIMIT_BYTES
-from hyperhive_cli.errors import HyperhiveError, StoreError
-from hyperhive_cli.events import Stream
+from hyperhive_cli.core.errors import HyperhiveError, StoreError
+from hyperhive_cli.core.events import Stream
+from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.harness.login import LoginService
+from hyperhive_cli.harness.operations import ControlHandler
 from hyperhive_cli.store.inbox import open_inbox
 from tests.conftest import wait_until
 from tests.control.serving import LIMIT_S, EchoHandler, Served, read_all, serving, talking
@@ -425,7 +425,7 @@ def harness(path: Path, tmp_path: Path) -> Iterator[Path]:
         bus = Bus(model_file=file, facts=inbox)
         config = AgentConfig(launch=Launch(("claude",)), workspace=tmp_path, environment={})
         loop = AgentLoop(config, inbox, bus)
-        return ControlHandler(bus, loop, inbox, LoginDesk(config, loop))
+        return ControlHandler(bus, loop, inbox, LoginService(config, loop))
 
     with serving(path, make_handler=make):
         yield file

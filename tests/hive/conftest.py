@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from hyperhive_cli.hive.room import connect, migrate
+from hyperhive_cli.hive.database import connect, migrate
 from tests.conftest import Step
 from tests.forkserver import Forkserver
 from tests.hive.machines import Machine, open_machines

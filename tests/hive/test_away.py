@@ -11,7 +11,7 @@ from tests.hive.machines import QUICK
 from tests.hive.postgres import Server
 
 # The machine reckons with less than what the database gives; with the true times: test_network.py.
-SHORT = {**QUICK, "hive.tenure.LEASE_S": 17.0, "hive.tenure.RENEW_EVERY_S": 1.0}
+SHORT = {**QUICK, "hive.lease.LEASE_S": 17.0, "hive.lease.RENEW_EVERY_S": 1.0}
 
 
 def chatter(count: int) -> list[Step]:
@@ -68,7 +68,7 @@ def test_t60_a_turn_ends_before_its_lease_while_the_hive_is_away(mortal: Databas
             mortal.server.kill()
             began = time.monotonic()
             ended = program.wait_for_kind("turn_end")
-            assert time.monotonic() - began < SHORT["hive.tenure.LEASE_S"]
+            assert time.monotonic() - began < SHORT["hive.lease.LEASE_S"]
             assert ended["outcome"] == "interrupted"
             program.wait_for(lambda event: event.get("level") == "error" and "trying again" in event.get("text", ""))
             a.fake.script(TEXT)

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.diagnosis import Level
+from hyperhive_cli.doctor.findings import Level
+from hyperhive_cli.doctor.hive import SKEW_S, judge_clock, judge_way, look_at_hive
 from hyperhive_cli.hive import fleet
-from hyperhive_cli.hive.checkup import SKEW_S, judge_clock, judge_way, look_at_hive
-from hyperhive_cli.hive.room import connect
+from hyperhive_cli.hive.database import connect
 from hyperhive_cli.hive.schema import HIVE
 from tests.harness import TEXT
 from tests.hive.conftest import Database

@@ -6,11 +6,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from hyperhive_cli.errors import UsageError
-from hyperhive_cli.hive import address, tenancy
+from hyperhive_cli.core.errors import UsageError
+from hyperhive_cli.core.settings import HISTORY_CAPACITY
+from hyperhive_cli.hive import address, owner_sql
 from hyperhive_cli.hive import feed as feeds
 from hyperhive_cli.hive.feed import HiveFeed, Told
-from hyperhive_cli.settings import HISTORY_CAPACITY
 from tests.harness import of_kind
 from tests.hive.conftest import Database
 
@@ -20,7 +20,7 @@ class Writer:
 
     def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], agent: str) -> None:
         self.connection = connection
-        seat = tenancy.claim(connection, agent, "m", "here").seat
+        seat = owner_sql.claim(connection, agent, "m", "here").seat
         assert seat is not None
         self.seat = seat
         self.last = 0
@@ -30,7 +30,7 @@ class Writer:
             (self.last + n, ts or (self.last + n) * 10, "note", json.dumps({"text": f"{self.last + n}"}).encode())
             for n in range(1, count + 1)
         ]
-        tenancy.append(self.connection, self.seat, rows, self.last)
+        owner_sql.append(self.connection, self.seat, rows, self.last)
         self.last += count
 
 
@@ -145,10 +145,10 @@ def test_tail_names_the_agents_and_stats_adds_them_up(database: Database) -> Non
         one, two = (Writer(connection, agent) for agent in ("team-1", "team-2"))
         one.write(2)
         two.write(1)
-        turn: dict[str, Any] = dict.fromkeys(tenancy.TURN_COLUMNS, 0)
+        turn: dict[str, Any] = dict.fromkeys(owner_sql.TURN_COLUMNS, 0)
         turn |= {"outcome": "ok", "started": 2**41 - 1, "tool_call_breakdown_json": "{}", "cost_usd": 0.5}
         for writer in (one, two):
-            tenancy.keep_turns(connection, writer.seat, [turn])
+            owner_sql.keep_turns(connection, writer.seat, [turn])
         plain = a.call("x", "tail", "team-*", "--no-follow").stdout
         assert plain.splitlines()[0] == "==> team-1 <=="
         assert [line for line in plain.splitlines() if line.startswith("==>")] == [

@@ -5,16 +5,16 @@ from contextlib import closing
 
 import pytest
 
-from hyperhive_cli.errors import RefusedError, UsageError
-from hyperhive_cli.hive import fleet, tenancy
+from hyperhive_cli.core.errors import RefusedError, UsageError
+from hyperhive_cli.core.retention import Retention
+from hyperhive_cli.hive import fleet, owner_sql
 from hyperhive_cli.hive.feed import HiveFeed
-from hyperhive_cli.hive.mail import HiveInbox
-from hyperhive_cli.retention import Retention
+from hyperhive_cli.hive.inbox import HiveInbox
 from hyperhive_cli.store.events import PAGE_BYTES
 from tests.conftest import wait_until
 from tests.harness import TEXT
 from tests.hive.conftest import Database
-from tests.hive.test_tenancy import Connection, put, seat_of
+from tests.hive.test_owner_sql import Connection, put, seat_of
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -24,7 +24,7 @@ def ended(database: Database, connection: Connection, days_ago: list[int]) -> li
     numbers = [put(connection, database.url, f"text {days}") for days in days_ago]
     for number, days in zip(numbers, days_ago, strict=True):
         database.change(
-            f"UPDATE hyperhive.inbox SET state = 'done', changed = {tenancy.NOW_MS} - %s WHERE id = %s",  # noqa: S608
+            f"UPDATE hyperhive.inbox SET state = 'done', changed = {owner_sql.NOW_MS} - %s WHERE id = %s",  # noqa: S608
             days * DAY_MS, number,
         )  # fmt: skip
         database.change(
@@ -46,7 +46,7 @@ def test_the_texts_of_what_ended_long_ago_go_and_the_figures_stay(
     with database.connect() as connection:
         seat = seat_of(connection, "a")
         ended(database, connection, [60, 50, 40, 20, 10])
-        while tenancy.forget_ended(connection, seat, Retention.from_text(text)):
+        while owner_sql.forget_ended(connection, seat, Retention.from_text(text)):
             pass
     assert database.rows("SELECT id FROM hyperhive.inbox WHERE body <> '' ORDER BY id") == [(one,) for one in kept]
     assert database.rows("SELECT count(*), sum(cost_usd) FROM hyperhive.turn") == [(5, 2.5)]
@@ -60,7 +60,7 @@ def test_a_message_whose_text_is_gone_is_known_and_does_not_run_again(database: 
         (number,) = ended(database, connection, [60])
         inbox = HiveInbox(connection, database.url, "bee")
         before = inbox.get(number)
-        assert tenancy.forget_ended(connection, seat, Retention.from_text("30d")) == 1
+        assert owner_sql.forget_ended(connection, seat, Retention.from_text("30d")) == 1
         assert (inbox.take_in(before).id, inbox.get(number).state) == (number, "done")
         database.change("UPDATE hyperhive.inbox SET state = 'dead'")
         with pytest.raises(RefusedError, match=f"the text of message {number} is no longer kept"):
@@ -72,7 +72,7 @@ def test_who_lost_the_agent_lets_go_of_nothing(database: Database) -> None:
         seat = seat_of(connection, "a")
         ended(database, connection, [60])
         database.change("UPDATE hyperhive.agent SET epoch = epoch + 1")
-        assert tenancy.forget_ended(connection, seat, Retention.from_text("0")) == 0
+        assert owner_sql.forget_ended(connection, seat, Retention.from_text("0")) == 0
     assert database.rows("SELECT body FROM hyperhive.inbox") == [("text 60",)]
 
 
@@ -101,7 +101,7 @@ def test_a_page_of_long_events_has_fewer_of_them(database: Database) -> None:
     long = json.dumps({"text": "x" * (PAGE_BYTES // 3)}).encode()
     with database.connect() as connection:
         seat = seat_of(connection, "a")
-        tenancy.append(connection, seat, [(number, number, "note", long) for number in range(1, 8)], after=0)
+        owner_sql.append(connection, seat, [(number, number, "note", long) for number in range(1, 8)], after=0)
         assert [event.seq for event in fleet.events_page(connection, "bee", 0, 200)[0]] == [1, 2, 3]
         assert [event.seq for event in fleet.events_page(connection, "bee", 3, 200)[0]] == [4, 5, 6]
         assert [event.seq for event in fleet.events_page(connection, "bee", None, 200)[0]] == [5, 6, 7]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.bus import Bus
-from hyperhive_cli.events import BusEvent, Note
-from hyperhive_cli.hive.foyer import Foyer, open_foyer
-from hyperhive_cli.ring import Subscription
-from hyperhive_cli.settings import AgentPaths, resolve_paths
+from hyperhive_cli.core.events import BusEvent, Note
+from hyperhive_cli.core.settings import AgentPaths, resolve_paths
+from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.feed.ring_buffer import Subscription
+from hyperhive_cli.hive.local_inbox import LocalInbox, open_foyer
 from hyperhive_cli.store.backup import write_backup
 from hyperhive_cli.store.db import open_database
 from hyperhive_cli.store.inbox import KEY_KEPT_MS, open_inbox
@@ -52,7 +52,7 @@ def restore(archive: Path, paths: AgentPaths) -> None:
 
 
 @contextmanager
-def opened(paths: AgentPaths) -> Iterator[Foyer]:
+def opened(paths: AgentPaths) -> Iterator[LocalInbox]:
     with open_foyer(paths.inbox_db) as foyer:
         yield foyer
 

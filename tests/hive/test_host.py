@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.errors import UsageError
-from hyperhive_cli.hive.hosting import is_placed, options_to_words, read_plan
+from hyperhive_cli.core.errors import UsageError
+from hyperhive_cli.harness.host_file import is_placed, options_to_words, read_plan
 from tests.conftest import wait_until
 from tests.harness import INIT, TEXT, gated
 from tests.hive.conftest import Database

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.hive.room import migrate
+from hyperhive_cli.hive.database import migrate
 from tests.clock import Clock, make_clock
 from tests.forkserver import Forkserver
 from tests.harness import TEXT, gated
@@ -23,8 +23,8 @@ IDLE_LEASE_S = 6.0  # too short for a turn: claude would be told to end at once
 
 def short(lease_s: float) -> dict[str, float]:
     return {
-        **QUICK, "hive.tenure.LEASE_S": lease_s, "hive.tenancy.LEASE_S": lease_s,
-        "hive.tenure.RENEW_EVERY_S": RENEW_EVERY_S,
+        **QUICK, "hive.lease.LEASE_S": lease_s, "hive.owner_sql.LEASE_S": lease_s,
+        "hive.lease.RENEW_EVERY_S": RENEW_EVERY_S,
     }  # fmt: skip
 
 

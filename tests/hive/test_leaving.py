@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from hyperhive_cli.claude import guard
+from hyperhive_cli.hive.database import CONNECT_LIMIT_S
 from hyperhive_cli.hive.feed import POLL_S
 from hyperhive_cli.hive.member import GOODBYE_S
-from hyperhive_cli.hive.room import CONNECT_LIMIT_S
 from tests.conftest import process_state, wait_until
 from tests.harness import TEXT, gated
 from tests.hive.cable import Cable, open_cable

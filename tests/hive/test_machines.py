@@ -94,8 +94,8 @@ def test_t59_a_machine_that_was_stopped_ends_its_turn_and_changes_nothing(databa
 def test_t59_a_turn_does_not_outlive_its_lease_though_its_harness_is_stopped(database: Database) -> None:
     """Nobody gives the guard an order: by its deadline it interrupts claude, which heeds nothing, and then kills it."""
     with database.machines("a", runs=[{"ignore": "SIGINT"}, *gated()]) as (a,):
-        short = {"hive.tenure.LEASE_S": 8.0, "hive.tenure.ENDING_S": 1.0, "hive.tenure.RENEW_EVERY_S": 1.0}
-        a.constants = {**QUICK, **short, "hive.tenancy.LEASE_S": 8.0}
+        short = {"hive.lease.LEASE_S": 8.0, "hive.lease.ENDING_S": 1.0, "hive.lease.RENEW_EVERY_S": 1.0}
+        a.constants = {**QUICK, **short, "hive.owner_sql.LEASE_S": 8.0}
         with a.run("bee") as program:
             a.await_owner("bee")
             a.send("bee", "work")

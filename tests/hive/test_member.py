@@ -10,22 +10,22 @@ import trio
 import trio.testing
 
 from hyperhive_cli.agent.config import Account
-from hyperhive_cli.bus import Bus
-from hyperhive_cli.events import TurnEnd
-from hyperhive_cli.hive import tenancy
-from hyperhive_cli.hive.foyer import Foyer, open_foyer
-from hyperhive_cli.hive.line import Line, T
-from hyperhive_cli.hive.mail import HiveInbox
+from hyperhive_cli.core.events import TurnEnd
+from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.core.status import Status, Wait
+from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.hive import owner_sql
+from hyperhive_cli.hive.connection import T, TrioConnection
+from hyperhive_cli.hive.database import AwayError
+from hyperhive_cli.hive.inbox import HiveInbox
+from hyperhive_cli.hive.local_inbox import LocalInbox, open_foyer
 from hyperhive_cli.hive.member import Member
-from hyperhive_cli.hive.room import AwayError
-from hyperhive_cli.outcomes import Outcome, OutcomeKind
-from hyperhive_cli.status import Status, Wait
 from hyperhive_cli.store.planned import PlannedMessage
 from hyperhive_cli.store.stats import TurnRecord
 from tests.hive.conftest import Database
 
 if TYPE_CHECKING:
-    from hyperhive_cli.hive.room import Connection
+    from hyperhive_cli.hive.database import Connection
 
 LIMIT_S = 20.0
 LATER_MS = 2**45
@@ -63,7 +63,7 @@ class Rested(Idle):
         self.until_unix.append(until_unix)
 
 
-class LossyLine(Line):
+class LossyLine(TrioConnection):
     """Loses the answer to what is done next, once `loses` is set: it was done all the same. `gate` holds all up."""
 
     loses = False
@@ -83,7 +83,7 @@ class LossyLine(Line):
 
 
 @pytest.fixture
-def foyer(state_dir: Path) -> Iterator[Foyer]:
+def foyer(state_dir: Path) -> Iterator[LocalInbox]:
     with open_foyer(state_dir / "inbox.sqlite") as opened:
         yield opened
 
@@ -95,8 +95,8 @@ def put(database: Database, body: str) -> int:
 
 def join(
     database: Database,
-    line: Line,
-    foyer: Foyer,
+    line: TrioConnection,
+    foyer: LocalInbox,
     slots: trio.Semaphore | None = None,
     bus: Bus | None = None,
     **different: Any,  # noqa: ANN401 - of Member
@@ -131,7 +131,7 @@ def work(database: Database, steps: Callable[[LossyLine], Awaitable[None]]) -> N
     trio.run(run)
 
 
-def test_a_message_whose_lease_was_granted_and_never_heard_of_runs(database: Database, foyer: Foyer) -> None:
+def test_a_message_whose_lease_was_granted_and_never_heard_of_runs(database: Database, foyer: LocalInbox) -> None:
     """Else it would stay leased for as long as this harness lives."""
 
     async def steps(line: LossyLine) -> None:
@@ -151,7 +151,9 @@ def test_a_message_whose_lease_was_granted_and_never_heard_of_runs(database: Dat
     work(database, steps)
 
 
-def test_what_is_sent_to_this_machine_while_a_message_is_brought_is_not_lost(database: Database, foyer: Foyer) -> None:
+def test_what_is_sent_to_this_machine_while_a_message_is_brought_is_not_lost(
+    database: Database, foyer: LocalInbox
+) -> None:
     """Both have counted to the same number."""
 
     async def steps(line: LossyLine) -> None:
@@ -171,7 +173,7 @@ def test_what_is_sent_to_this_machine_while_a_message_is_brought_is_not_lost(dat
     work(database, steps)
 
 
-def test_an_agent_that_waits_for_room_is_given_back_at_once(database: Database, foyer: Foyer) -> None:
+def test_an_agent_that_waits_for_room_is_given_back_at_once(database: Database, foyer: LocalInbox) -> None:
     """The turn that it waits for is another agent's, and may last for hours."""
 
     async def steps(line: LossyLine) -> None:
@@ -191,7 +193,7 @@ def test_an_agent_that_waits_for_room_is_given_back_at_once(database: Database, 
     work(database, steps)
 
 
-def test_a_message_that_the_hive_refuses_is_kept_and_holds_nothing_up(database: Database, foyer: Foyer) -> None:
+def test_a_message_that_the_hive_refuses_is_kept_and_holds_nothing_up(database: Database, foyer: LocalInbox) -> None:
     number = foyer.put("operator", "one text", now_ms=0, key="k")
 
     async def steps(line: LossyLine) -> None:
@@ -214,7 +216,7 @@ def test_a_message_that_the_hive_refuses_is_kept_and_holds_nothing_up(database: 
     assert foyer.refused == 1  # a drain is told of it
 
 
-def run_turn(foyer: Foyer, *planned: PlannedMessage, state: str = "done", withdrawn: str | None = None) -> int:
+def run_turn(foyer: LocalInbox, *planned: PlannedMessage, state: str = "done", withdrawn: str | None = None) -> int:
     """Run the message that was brought, and return its number."""
     lease = foyer.lease("boot", "haiku", now_ms=1)
     assert lease is not None
@@ -229,7 +231,7 @@ def in_hive(database: Database) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("restarts", [False, True], ids=["in one life", "over a restart"])
 def test_what_a_turn_has_planned_goes_to_the_hive_with_its_outcome(
-    database: Database, foyer: Foyer, *, restarts: bool
+    database: Database, foyer: LocalInbox, *, restarts: bool
 ) -> None:
     async def steps(line: LossyLine) -> None:
         member = join(database, line, foyer)
@@ -253,7 +255,7 @@ def test_what_a_turn_has_planned_goes_to_the_hive_with_its_outcome(
 
 
 def test_an_outcome_and_what_its_turn_has_planned_come_together_though_the_answer_is_lost(
-    database: Database, foyer: Foyer
+    database: Database, foyer: LocalInbox
 ) -> None:
     async def steps(line: LossyLine) -> None:
         member = join(database, line, foyer)
@@ -272,7 +274,7 @@ def test_an_outcome_and_what_its_turn_has_planned_come_together_though_the_answe
 
 
 def test_the_hive_keeps_one_planned_message_of_a_key_and_takes_the_next_when_it_has_ended(
-    database: Database, foyer: Foyer
+    database: Database, foyer: LocalInbox
 ) -> None:
     async def steps(line: LossyLine) -> None:
         member = join(database, line, foyer)
@@ -302,7 +304,7 @@ def test_the_hive_keeps_one_planned_message_of_a_key_and_takes_the_next_when_it_
     work(database, steps)
 
 
-def test_a_later_wakeup_replaces_the_one_that_waits_in_the_hive(database: Database, foyer: Foyer) -> None:
+def test_a_later_wakeup_replaces_the_one_that_waits_in_the_hive(database: Database, foyer: LocalInbox) -> None:
     async def steps(line: LossyLine) -> None:
         member = join(database, line, foyer)
         for planned in (WAKE_UP, WAKE_UP._replace(body="something else")):
@@ -320,7 +322,7 @@ def test_a_later_wakeup_replaces_the_one_that_waits_in_the_hive(database: Databa
 
 
 def test_a_loop_that_claude_has_ended_is_ended_in_the_hive_though_the_answer_is_lost(
-    database: Database, foyer: Foyer
+    database: Database, foyer: LocalInbox
 ) -> None:
     async def steps(line: LossyLine) -> None:
         member = join(database, line, foyer)
@@ -343,7 +345,7 @@ def test_a_loop_that_claude_has_ended_is_ended_in_the_hive_though_the_answer_is_
     work(database, steps)
 
 
-def test_what_is_planned_is_in_the_hive_before_the_agent_is_given_back(database: Database, foyer: Foyer) -> None:
+def test_what_is_planned_is_in_the_hive_before_the_agent_is_given_back(database: Database, foyer: LocalInbox) -> None:
     async def steps(line: LossyLine) -> None:
         member = join(database, line, foyer)
         assert await member.fetch()
@@ -359,7 +361,7 @@ def test_what_is_planned_is_in_the_hive_before_the_agent_is_given_back(database:
     work(database, steps)
 
 
-def test_an_agent_is_given_back_when_its_last_events_are_there(database: Database, foyer: Foyer) -> None:
+def test_an_agent_is_given_back_when_its_last_events_are_there(database: Database, foyer: LocalInbox) -> None:
     """One of them says that a turn has ended, and brings its outcome on its way while others wait."""
 
     async def steps(line: LossyLine) -> None:
@@ -386,7 +388,7 @@ def test_an_agent_is_given_back_when_its_last_events_are_there(database: Databas
 
 @pytest.mark.parametrize("wrong_s", [86_400, -86_400])
 def test_a_wait_for_the_account_lasts_as_long_where_a_clock_is_wrong(
-    wrong_s: int, database: Database, foyer: Foyer
+    wrong_s: int, database: Database, foyer: LocalInbox
 ) -> None:
     """The one that has met the limit reckons with its own clock, and those that wait with theirs."""
     account, found, rested = Account("account", "login"), time.time() + wrong_s, Rested()
@@ -401,7 +403,7 @@ def test_a_wait_for_the_account_lasts_as_long_where_a_clock_is_wrong(
             finder.know(wait=Wait(Status.RATE_LIMITED, found + 3_600))
             await until(lambda: database.rows("SELECT count(*) FROM hyperhive.account") == [(1,)])
             nursery.cancel_scope.cancel()
-        other.heard_of_accounts(await line.call(lambda connection: tenancy.accounts(connection, ["account"])))
+        other.heard_of_accounts(await line.call(lambda connection: owner_sql.accounts(connection, ["account"])))
 
     work(database, steps)
     (until_unix,) = rested.until_unix

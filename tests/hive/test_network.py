@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from hyperhive_cli.hive.room import migrate
+from hyperhive_cli.hive.database import migrate
 from tests.certificates import make_certificates
 from tests.conftest import wait_until
 from tests.harness import LIMIT_S, SOURCE, TEXT, gated, of_kind
@@ -173,7 +173,7 @@ def test_a_server_that_is_not_who_it_should_be_is_refused(lab: Lab) -> None:
     migrate(database.url)
     lab.server.execute("hive", "CREATE ROLE eve LOGIN PASSWORD 'pw' IN ROLE hyperhive_operator")
     program = (
-        "import sys; from hyperhive_cli.hive.checkup import look_at_hive\n"
+        "import sys; from hyperhive_cli.doctor.hive import look_at_hive\n"
         "found = {one.what: one for one in look_at_hive(sys.argv[1], 'bee', 'alice')}\n"
         "print(found['tls'].level if 'tls' in found else found['hive'].finding)\n"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.events import is_replaced_remark
+from hyperhive_cli.core.events import is_replaced_remark
 from hyperhive_cli.hive.feed import HiveFeed, Told
 from tests.conftest import wait_until
 from tests.harness import TEXT, Event, of_kind

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.agent.login_session import Login
-from hyperhive_cli.budget import Budget, Day, Raises, budget_detail
-from hyperhive_cli.hive.report import read_report
+from hyperhive_cli.core.agent_report import read_report
+from hyperhive_cli.core.budget import Budget, Day, Overrides, budget_detail
+from hyperhive_cli.harness.login_session import Login
 from hyperhive_cli.render.panel import agents_to_lines, hive_to_lines, status_to_rows
 from hyperhive_cli.store.report import empty_status
 from hyperhive_cli.web.api import capabilities
@@ -34,7 +34,7 @@ RIGHT: dict[str, Any] = {
     },
     "last_outcomes": ["ok"], "today": {**TOKENS, "turns": 1, "ok": 1, "cost_usd": 0.5}, "problems": ["none"],
     "budget": budget_detail(
-        Budget(1.0, 5.0, 100, 10), Raises(messages={3: {"tool_calls": 20}}), Day("2026-11-25", 0.5, 5.0),
+        Budget(1.0, 5.0, 100, 10), Overrides(messages={3: {"tool_calls": 20}}), Day("2026-11-25", 0.5, 5.0),
         {"tokens": 5, "tool_calls": 1},
     ),
     "last_compaction": {"turn_id": 1, "ended": NOW * 1_000, "before": 9, "after": 3},

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.agent import pause
+from hyperhive_cli.agent import backoff
 from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.store.inbox import open_inbox
 from tests.conftest import FakeClaude
@@ -20,7 +20,7 @@ def world(
     environment: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[World]:
-    monkeypatch.setattr(pause, "CRASH_FIRST_S", 0.0)  # how long it is: tests/unit/test_pause.py
+    monkeypatch.setattr(backoff, "CRASH_FIRST_S", 0.0)  # how long it is: tests/unit/test_backoff.py
     with (
         open_inbox(state_dir / "inbox.sqlite") as inbox,
         open_event_store(state_dir / "events.sqlite") as store,

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import trio
 
-from hyperhive_cli.account import day_of, midnight_ms
 from hyperhive_cli.agent import scheduler
-from hyperhive_cli.agent.purse import Lift
-from hyperhive_cli.budget import Budget
-from hyperhive_cli.errors import RefusedError
+from hyperhive_cli.agent.budget_keeper import RaisedLimits
+from hyperhive_cli.core.budget import Budget
+from hyperhive_cli.core.errors import RefusedError
+from hyperhive_cli.core.statistics import day_of, midnight_ms
 from hyperhive_cli.store.spent import ms_until_tomorrow
 from tests.conftest import Step
 from tests.process.world import FOR_EVER, INIT, NOW, TEXT, Life, World, replay, total
@@ -111,7 +111,7 @@ def test_a_raise_reaches_the_turn_that_runs(world: World) -> None:
     calls = [call(number) for number in range(1, 22)]
     gates: list[Step] = [{"wait_for": "more"}, {"wait_for": "much more"}]
     world.fake.script([INIT, INTERRUPTED, *calls[:8], gates[0], *calls[8:16], gates[1], *calls[16:], FOR_EVER])
-    lifts: list[Lift | None] = []
+    lifts: list[RaisedLimits | None] = []
 
     async def steer(life: Life) -> None:
         nearly = "this turn's budget is nearly used up: "
@@ -128,7 +128,7 @@ def test_a_raise_reaches_the_turn_that_runs(world: World) -> None:
         lifts.append(await life.loop.raise_budget(4.0, None, {}))
 
     life = world.live(steer, budget=Budget(tool_calls=10, turn_cost=1.0, day_cost=1.5))
-    assert lifts == [Lift(lifted=True, kept_usd=None), Lift(lifted=False, kept_usd=1.0), None, None]
+    assert lifts == [RaisedLimits(lifted=True, kept_usd=None), RaisedLimits(lifted=False, kept_usd=1.0), None, None]
     assert life.outcomes() == ["budget"]
     assert world.arguments("--max-budget-usd")[-1] == "1.000000"
     assert world.get(message_id).reason == "the turn's budget is used up: 21 of 20 tool calls"

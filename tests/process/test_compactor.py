@@ -3,12 +3,12 @@
 import pytest
 import trio
 
-from hyperhive_cli.agent.mark import Mark
+from hyperhive_cli.agent.compaction_policy import CompactionPolicy
 from tests.conftest import Step
 from tests.process.world import FOR_EVER, INIT, TEXT, TEXT_SESSION, TOO_LONG, Life, World, refused, result
 
 GIVEN_UP = "not even a new session stays below 50 % of the context"
-HALF = Mark(50.0, "keep the names")
+HALF = CompactionPolicy(50.0, "keep the names")
 COMMAND = "/compact keep the names"
 BOUNDARY: Step = {
     "line": {
@@ -89,8 +89,8 @@ def test_it_survives_a_restart_and_waits_for_a_pause_to_end(world: World) -> Non
     assert bodies(world.drain(mark=HALF)) == []  # once, until a message's turn has run
 
 
-@pytest.mark.parametrize("mark", [Mark(), Mark(95.0)])
-def test_below_the_mark_or_without_one_nothing_is_compacted(mark: Mark, world: World) -> None:
+@pytest.mark.parametrize("mark", [CompactionPolicy(), CompactionPolicy(95.0)])
+def test_below_the_mark_or_without_one_nothing_is_compacted(mark: CompactionPolicy, world: World) -> None:
     world.put("one")
     assert bodies(world.drain(turn(900), mark=mark)) == ["one"]
 
@@ -109,7 +109,11 @@ def test_two_compactions_in_vain_end_in_a_new_session_and_two_more_in_none(world
         f"{GIVEN_UP}: no longer compacting; start again with a higher --compact-at",
     ]
     world.put("8")
-    assert bodies(world.drain(compacted("new"), new, mark=Mark(60.0))) == ["/compact", "8", "/compact"]  # another mark
+    assert bodies(world.drain(compacted("new"), new, mark=CompactionPolicy(60.0))) == [
+        "/compact",
+        "8",
+        "/compact",
+    ]  # another mark
 
 
 def test_a_compaction_that_fails_is_not_tried_again_before_the_next_message(world: World) -> None:

@@ -11,15 +11,14 @@ import pytest
 import trio
 import trio.testing
 
-from hyperhive_cli.agent import hook as hooks
-from hyperhive_cli.agent.hook import HookConfig, find_hook, needs_attention, open_hook, wants
-from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.redact import Redactor
-from hyperhive_cli.configuration import command_words
-from hyperhive_cli.errors import UsageError
-from hyperhive_cli.events import BusEvent, LiveEvent, ModelChanged, Note, StatusChanged, Stream, TurnEnd
-from hyperhive_cli.outcomes import MEANINGS, MessageState, OutcomeKind
-from hyperhive_cli.sieve import ATTENTION
+from hyperhive_cli.core.errors import UsageError
+from hyperhive_cli.core.events import BusEvent, LiveEvent, ModelChanged, Note, StatusChanged, Stream, TurnEnd
+from hyperhive_cli.core.outcomes import MEANINGS, MessageState, OutcomeKind
+from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.harness import hook as hooks
+from hyperhive_cli.harness.hook import HookConfig, find_hook, needs_attention, open_hook, wants
+from hyperhive_cli.harness.hook_command import ATTENTION, command_words
 from tests.conftest import process_state
 
 LIMIT_S = 60.0

@@ -11,20 +11,21 @@ import pytest
 import trio
 import trio.testing
 
-from hyperhive_cli.agent import credentials, login_session, pause, scheduler
+from hyperhive_cli.agent import backoff, credentials, scheduler
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import credentials_changed, credentials_signature, is_logged_in
-from hyperhive_cli.agent.login import LoginDesk
-from hyperhive_cli.agent.login_session import (
+from hyperhive_cli.claude import process
+from hyperhive_cli.claude.argv import Launch
+from hyperhive_cli.core.errors import RefusedError, UsageError
+from hyperhive_cli.harness import login_session
+from hyperhive_cli.harness.login import LoginService
+from hyperhive_cli.harness.login_session import (
     CLIENT_GRACE_S,
     COMPLAINT_LIMIT_CHARS,
     LOGIN_LIMIT_S,
     OUTPUT_LIMIT_CHARS,
     Login,
 )
-from hyperhive_cli.claude import process
-from hyperhive_cli.claude.argv import Launch
-from hyperhive_cli.errors import RefusedError, UsageError
 from tests.conftest import Step, wait_until
 from tests.process.test_guard import sleepers
 from tests.process.world import FOR_EVER, INIT, LIMIT_S, TEXT, Life, World
@@ -43,9 +44,9 @@ REFUSED: Step = {
 @pytest.fixture
 def _never_probed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the look at the credential files as the only way out of the wait."""
-    for module in (scheduler, pause):
+    for module in (scheduler, backoff):
         monkeypatch.setattr(module, "LOGIN_PROBE_S", math.inf)
-    monkeypatch.setattr(pause, "LOGIN_PROBE_MOST_S", math.inf)
+    monkeypatch.setattr(backoff, "LOGIN_PROBE_MOST_S", math.inf)
     monkeypatch.setattr(credentials, "LOOK_EVERY_S", 0.02)
 
 
@@ -82,7 +83,7 @@ def test_a_login_under_the_harness_ends_the_wait_by_itself(world: World) -> None
     world.fake.script([INIT, REFUSED, FOR_EVER], [TEXT], logged_in="file")
 
     async def steer(life: Life) -> None:
-        desk = LoginDesk(life.config, life.loop)
+        desk = LoginService(life.config, life.loop)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(desk.serve)
             await life.saw("status_changed", status="needs_login_idle")
@@ -220,11 +221,11 @@ def test_a_cancelled_probe_leaves_nothing_behind(number: str, tmp_path: Path, en
     assert sleepers(number) == []
 
 
-def talk(world: World, script: str, steer: Callable[[LoginDesk, Login], Awaitable[object]]) -> Login:
+def talk(world: World, script: str, steer: Callable[[LoginService, Login], Awaitable[object]]) -> Login:
     """Begin a login with this script as claude, which is not logged in, and give it once it is over."""
     life = world.begin()
     script = f'test "$2" = status && exit 1\n{script}'
-    desk = LoginDesk(agent_of(world.workspace, script, world.environment), life.loop)
+    desk = LoginService(agent_of(world.workspace, script, world.environment), life.loop)
 
     async def main() -> Login:
         with trio.fail_after(LIMIT_S):
@@ -244,7 +245,7 @@ ASKED = "https://example.org/page\nPaste > "
 ASK = "printf 'https://example.org/page\\nPaste > '"
 
 
-async def wait(_: LoginDesk, login: Login) -> None:
+async def wait(_: LoginService, login: Login) -> None:
     await login.over.wait()
 
 
@@ -269,7 +270,7 @@ def test_a_login_that_is_deaf_to_signals_can_be_cancelled(
     monkeypatch.setattr(process, "INTERRUPT_GRACE_S", 0.1)
     monkeypatch.setattr(process, "TERMINATE_GRACE_S", 0.1)
 
-    async def cancel(desk: LoginDesk, login: Login) -> None:
+    async def cancel(desk: LoginService, login: Login) -> None:
         await trio.to_thread.run_sync(wait_until, lambda: login.output)
         await desk.cancel()
 
@@ -343,7 +344,7 @@ def test_a_login_without_a_word_says_how_claude_ended(script: str, note: str, wo
 
 def test_a_claude_that_cannot_be_started_is_no_login(world: World) -> None:
     life = world.begin()
-    desk = LoginDesk(AgentConfig(Launch(("/nowhere/claude",)), world.workspace, world.environment), life.loop)
+    desk = LoginService(AgentConfig(Launch(("/nowhere/claude",)), world.workspace, world.environment), life.loop)
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
@@ -377,7 +378,7 @@ def test_a_page_counts_once_it_is_whole() -> None:
 
 @pytest.mark.parametrize("code", ["", "  ", "two\nlines", "\x1b[2J", "x" * 5000])
 def test_what_is_no_code_is_not_passed_on(code: str, world: World) -> None:
-    async def steer(desk: LoginDesk, _: Login) -> None:
+    async def steer(desk: LoginService, _: Login) -> None:
         with pytest.raises(UsageError):
             desk.pass_on(code)
         desk.pass_on(" a-code ")
@@ -390,7 +391,7 @@ def test_a_code_that_comes_before_claude_asks_is_passed_on_then(world: World) ->
     go = world.workspace / "go on"
     early = "until test -e 'go on'; do sleep 0.01; done; timeout 0.2 head -n 1 > early"
 
-    async def steer(desk: LoginDesk, login: Login) -> None:
+    async def steer(desk: LoginService, login: Login) -> None:
         await trio.to_thread.run_sync(wait_until, lambda: login.output)
         desk.pass_on("a-code")
         go.touch()
@@ -401,7 +402,7 @@ def test_a_code_that_comes_before_claude_asks_is_passed_on_then(world: World) ->
 
 
 def test_a_second_login_joins_and_a_logout_waits_its_turn(world: World) -> None:
-    async def steer(desk: LoginDesk, login: Login) -> None:
+    async def steer(desk: LoginService, login: Login) -> None:
         desk.begin()
         assert desk.login is login
         with pytest.raises(RefusedError):

@@ -7,12 +7,12 @@ import pytest
 import trio
 import trio.testing
 
+from hyperhive_cli.agent import backoff, scheduler
 from hyperhive_cli.agent import loop as agent_loop
-from hyperhive_cli.agent import pause, scheduler
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.claude.watch import Limits
-from hyperhive_cli.errors import RefusedError
-from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.core.errors import RefusedError
+from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from tests.conftest import Step
 from tests.process.world import (
     CRASH,
@@ -235,7 +235,7 @@ def test_billing_holds_the_agent_until_it_is_resumed(world: World) -> None:
 
 
 def test_a_login_is_noticed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (scheduler, pause):
+    for module in (scheduler, backoff):
         monkeypatch.setattr(module, "LOGIN_PROBE_S", 0.05)
     message_id = world.put("one")
     world.fake.script(replay("not_logged_in"), [TEXT], logged_in="file")
@@ -255,7 +255,7 @@ def test_a_login_is_noticed(world: World, monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_failure_that_claude_gives_an_unknown_name_is_tried_once_more_and_is_no_crash(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pause, "BACKOFF_FIRST_S", 0.1)
+    monkeypatch.setattr(backoff, "BACKOFF_FIRST_S", 0.1)
     messages = [world.put(f"{number}") for number in range(4)]
     world.fake.script(refused(418))
     life = world.begin(drain=True, drain_wait_s=60)
@@ -359,7 +359,7 @@ def test_a_limit_that_a_follow_up_meets_rests_the_agent_and_not_the_message(worl
 def test_a_first_claude_that_cannot_start_ends_the_life_and_a_later_one_is_tried_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pause, "BACKOFF_FIRST_S", 0.1)
+    monkeypatch.setattr(backoff, "BACKOFF_FIRST_S", 0.1)
     message_id = world.put("one")
     refusal: list[Step] = [{"stderr": "error: unknown option '--nope'"}, {"exit": 1}]
     life = world.drain(refusal)
@@ -385,7 +385,7 @@ def test_a_drain_that_leaves_a_message_has_failed(world: World) -> None:
 
 
 def test_a_drain_waits_for_a_short_rest(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pause, "BACKOFF_FIRST_S", 0.1)
+    monkeypatch.setattr(backoff, "BACKOFF_FIRST_S", 0.1)
     message_id = world.put("one")
     world.fake.script(refused(529), [TEXT])
     life = world.begin(drain=True, drain_wait_s=60)
@@ -452,7 +452,7 @@ def test_t17_a_claude_that_crashes_on_and_on_holds_the_agent_until_it_is_resumed
     statuses = [event["status"] for event in life.events("status_changed")]
     assert statuses == [*["backing_off", "online"] * 5, "failed", "online"]
     assert world.get(numbers[2]).state == "done"
-    monkeypatch.setattr(pause, "MOST_CRASHES", 0)
+    monkeypatch.setattr(backoff, "MOST_CRASHES", 0)
     world.put("four")
     assert world.drain(CRASH).bus.status == "failed"  # a drain does not wait for a person
 
@@ -485,7 +485,7 @@ def test_a_stop_does_not_wait_for_a_look_at_the_login(world: World, monkeypatch:
         raise AssertionError
 
     monkeypatch.setattr(agent_loop, "is_logged_in", ask_for_ever)
-    monkeypatch.setattr(pause, "LOGIN_PROBE_S", 0.0)
+    monkeypatch.setattr(backoff, "LOGIN_PROBE_S", 0.0)
 
     async def steer(_: Life) -> None:
         await asked.wait()
@@ -696,8 +696,8 @@ def test_a_clock_that_is_put_back_does_not_lengthen_a_limit(
     back_s: int, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the wrong clock its reset was past: how long to wait then is not a matter of the world."""
-    monkeypatch.setattr(pause, "LIMIT_FLOOR_S", 0.2)
-    monkeypatch.setattr(pause, "LIMIT_JITTER_S", 0.0)
+    monkeypatch.setattr(backoff, "LIMIT_FLOOR_S", 0.2)
+    monkeypatch.setattr(backoff, "LIMIT_JITTER_S", 0.0)
     world.put("one")
     world.fake.script(limited(int(NOW) - 3_600), [TEXT])
 
@@ -720,7 +720,7 @@ def test_a_limit_is_taken_up_by_a_new_life_unless_the_clock_was_put_back_or_the_
 
 
 def test_a_clock_that_is_put_back_does_not_lengthen_a_back_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pause, "BACKOFF_FIRST_S", 0.2)
+    monkeypatch.setattr(backoff, "BACKOFF_FIRST_S", 0.2)
     world.put("one")
     world.fake.script(refused(529), [TEXT])
 

@@ -14,7 +14,7 @@ from hyperhive_cli.claude import process as claude_process
 from hyperhive_cli.claude.process import ClaudeProcess, open_claude
 from hyperhive_cli.claude.runner import OpenClaude, Turn, TurnRequest
 from hyperhive_cli.claude.watch import Limits
-from hyperhive_cli.events import Note, Stream
+from hyperhive_cli.core.events import Note, Stream
 from tests.conftest import FakeClaude, Step, process_state
 from tests.process.test_runner import Heard
 from tests.process.world import (

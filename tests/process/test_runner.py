@@ -19,8 +19,8 @@ from hyperhive_cli.claude import process as claude_process
 from hyperhive_cli.claude.outcome import Cause, Ending, classify
 from hyperhive_cli.claude.runner import STDERR_MOST_NOTES, Turn, TurnRequest
 from hyperhive_cli.claude.watch import Limits
-from hyperhive_cli.events import LiveEvent, Note, Stream
-from hyperhive_cli.outcomes import OutcomeKind
+from hyperhive_cli.core.events import LiveEvent, Note, Stream
+from hyperhive_cli.core.outcomes import OutcomeKind
 from tests.conftest import FakeClaude, Step, process_state, recording, wait_until
 
 SESSION = "0d2b5a3c-0000-4000-8000-000000000000"

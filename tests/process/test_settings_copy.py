@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hyperhive_cli.agent.settings_copy import LIMIT_BYTES, SettingsCopy, open_settings, read_settings
-from hyperhive_cli.errors import StoreError, UsageError
+from hyperhive_cli.core.errors import StoreError, UsageError
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pytest
 import trio
 import trio.testing
 
-from hyperhive_cli.agent.slots import Slots
-from hyperhive_cli.errors import StoreError
+from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.harness.slots import Slots
 from tests.process.world import FOR_EVER, INIT, LIMIT_S, TEXT, Life, World
 
 

@@ -11,10 +11,10 @@ import trio
 
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.loop import AgentLoop
-from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude.argv import Launch
 from hyperhive_cli.claude.watch import Limits
-from hyperhive_cli.errors import StoreError
+from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.store.events import EventStore
 from hyperhive_cli.store.inbox import Inbox, Lease, Message
 from tests.conftest import FakeClaude, Step, recording

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hyperhive_cli.control.client import GoneError, call
-from hyperhive_cli.errors import HyperhiveError, StoreError
+from hyperhive_cli.core.errors import HyperhiveError, StoreError
 from hyperhive_cli.store.db import open_reader
 from hyperhive_cli.store.inbox import open_inbox
 from tests.conftest import FakeClaude, Step, write_program

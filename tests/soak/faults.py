@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
-from hyperhive_cli.signals import SAME_WISH_S
+from hyperhive_cli.harness.signals import SAME_WISH_S
 from tests.soak.harness import Harness
 from tests.soak.outputs import rotate
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import hyperhive_cli
 from hyperhive_cli.claude.guard import children
 from hyperhive_cli.control.client import GoneError, call
-from hyperhive_cli.errors import HyperhiveError
+from hyperhive_cli.core.errors import HyperhiveError
 from tests.soak.clock import Clock
 from tests.soak.outputs import Output, some_output
 

@@ -14,9 +14,9 @@ from typing import Any
 import psycopg
 
 from hyperhive_cli.claude.guard import children
-from hyperhive_cli.errors import HyperhiveError, StoreError
-from hyperhive_cli.hive.mail import HiveInbox
-from hyperhive_cli.hive.room import connect
+from hyperhive_cli.core.errors import HyperhiveError, StoreError
+from hyperhive_cli.hive.database import connect
+from hyperhive_cli.hive.inbox import HiveInbox
 from tests.hive.postgres import Server
 from tests.soak.agent import Agent, Row, run_words
 from tests.soak.harness import Harness

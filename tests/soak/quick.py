@@ -1,4 +1,4 @@
-"""`hyperhive` with some of its times changed: `python -m tests.soak.quick '{"hive.tenure.LEASE_S": 8}' WORDS…`."""
+"""`hyperhive` with some of its times changed: `python -m tests.soak.quick '{"hive.lease.LEASE_S": 8}' WORDS…`."""
 
 import importlib
 import json
@@ -7,17 +7,17 @@ import sys
 import time
 
 from hyperhive_cli.__main__ import main
-from hyperhive_cli.signals import silent_ctrl_c
+from hyperhive_cli.harness.signals import silent_ctrl_c
 
 # A lease of 8 s, so that a machine that is gone is replaced while the soak still lasts.
 QUICK = {
-    "hive.tenure.LEASE_S": 8.0,
-    "hive.tenancy.LEASE_S": 8.0,
-    "hive.tenure.RENEW_EVERY_S": 1.5,
-    "hive.tenure.ENDING_S": 3.0,
+    "hive.lease.LEASE_S": 8.0,
+    "hive.owner_sql.LEASE_S": 8.0,
+    "hive.lease.RENEW_EVERY_S": 1.5,
+    "hive.lease.ENDING_S": 3.0,
     "hive.relay.POLL_S": 0.5,
     "hive.feed.POLL_S": 0.5,
-    "hive.kin.STAGGER_S": 0.1,
+    "hive.shared_account.STAGGER_S": 0.1,
 }
 
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hyperhive_cli.hive.room import migrate
+from hyperhive_cli.hive.database import migrate
 from tests.hive.postgres import Server, open_server, programs
 from tests.soak import faults, hive
 from tests.soak.agent import Agent, LocalAgent

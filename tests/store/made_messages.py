@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.store.inbox import Inbox, Lease, Message, open_inbox
 from hyperhive_cli.store.stats import TurnRecord
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.errors import RefusedError, StoreError
-from hyperhive_cli.events import BusEvent, Note
-from hyperhive_cli.settings import AgentPaths, resolve_paths
+from hyperhive_cli.core.errors import RefusedError, StoreError
+from hyperhive_cli.core.events import BusEvent, Note
+from hyperhive_cli.core.settings import AgentPaths, resolve_paths
 from hyperhive_cli.store import backup
 from hyperhive_cli.store.backup import Contents, stream_backup, write_backup
 from hyperhive_cli.store.events import open_event_reader, open_event_store

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import hyperhive_cli
-from hyperhive_cli.errors import StoreError
+from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.store import db as database
 
 ROOT = Path(hyperhive_cli.__file__).resolve().parents[1]

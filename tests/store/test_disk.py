@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import hyperhive_cli
-from hyperhive_cli.errors import StoreError
-from hyperhive_cli.events import BusEvent, Note
+from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.core.events import BusEvent, Note
 from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.store.inbox import open_inbox
 from tests.disk import fill_disk, small_disk
@@ -68,8 +68,8 @@ def test_t32_an_inbox_that_cannot_be_created_for_want_of_space_says_so(disk: Pat
 LIMITED = """
 import resource, signal, sys
 from pathlib import Path
-from hyperhive_cli.errors import StoreError
-from hyperhive_cli.events import BusEvent, Note
+from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.core.events import BusEvent, Note
 from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.store.inbox import open_inbox
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.errors import StoreError
-from hyperhive_cli.events import BusEvent, LiveEvent, Note, StatusChanged, Stream
-from hyperhive_cli.settings import HISTORY_CAPACITY
+from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.core.events import BusEvent, LiveEvent, Note, StatusChanged, Stream
+from hyperhive_cli.core.settings import HISTORY_CAPACITY
 from hyperhive_cli.store import events
 from hyperhive_cli.store.events import EventStore, open_event_reader, open_event_store
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import hyperhive_cli
-from hyperhive_cli.errors import AgentConflictError, StoreError
+from hyperhive_cli.core.errors import AgentConflictError, StoreError
 from hyperhive_cli.store import folder
 from hyperhive_cli.store.folder import hold_lock, lock_holder, lock_work, prepare_state_dir, who_holds, who_is_silent
 from hyperhive_cli.store.holder import Holder, HolderKind

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from hyperhive_cli.budget import Budget, Raises
-from hyperhive_cli.errors import UsageError
-from hyperhive_cli.outcomes import Outcome, OutcomeKind
-from hyperhive_cli.retention import Retention
+from hyperhive_cli.core.budget import Budget, Overrides
+from hyperhive_cli.core.errors import UsageError
+from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.core.retention import Retention
 from hyperhive_cli.store import ended
 from hyperhive_cli.store.forgetting import STEP_ROWS
 from hyperhive_cli.store.inbox import Inbox, View
@@ -62,7 +62,7 @@ def of_the_loop(inbox: Inbox) -> None:
     assert inbox.with_key("k") is not None
     assert inbox.is_paused is False
     inbox.unread(), inbox.held(), inbox.next_due()
-    read_day(inbox.connection, Budget(day_cost=5.0), Raises(), 9 * DAY_MS)
+    read_day(inbox.connection, Budget(day_cost=5.0), Overrides(), 9 * DAY_MS)
     taken = lease(inbox, now_ms=9 * DAY_MS)
     inbox.get(taken.message.id)
     inbox.mark_cancelled(taken.message.id)

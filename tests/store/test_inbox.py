@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from hyperhive_cli.agent.retry import message_fate
-from hyperhive_cli.errors import RefusedError, UsageError
-from hyperhive_cli.outcomes import Outcome, OutcomeKind
-from hyperhive_cli.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES
+from hyperhive_cli.core.errors import RefusedError, UsageError
+from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.core.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES
 from hyperhive_cli.store.inbox import KEY_KEPT_MS, Inbox, Lease, open_inbox, open_inbox_reader
 from hyperhive_cli.store.keys import Sent
 from hyperhive_cli.store.planned import PlannedMessage

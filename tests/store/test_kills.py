@@ -19,7 +19,7 @@ KILLS = 200
 KILLER = """
 import os, random, signal, sys
 from pathlib import Path
-from hyperhive_cli.events import BusEvent, Note
+from hyperhive_cli.core.events import BusEvent, Note
 from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.store.inbox import open_inbox
 from hyperhive_cli.store.log import copy_changes

@@ -1,4 +1,4 @@
-"""The -wal of a database: who copies it, and how each copying begins. In a flood: tests/bus/test_settle.py."""
+"""The -wal of a database: who copies it, and how each copying begins. In a flood: tests/feed/test_settle.py."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 import pytest
 import trio
 
-from hyperhive_cli.agent.care import INBOX_LOG_BYTES, check_inbox
-from hyperhive_cli.bus import Bus
+from hyperhive_cli.agent.maintenance import INBOX_LOG_BYTES, check_inbox
+from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.store import log
 from hyperhive_cli.store.events import open_event_store
+from hyperhive_cli.store.file_place import companion, wal_bytes
 from hyperhive_cli.store.inbox import open_inbox
 from hyperhive_cli.store.log import begin_copying, copy_log, shrink_wal
-from hyperhive_cli.store.place import companion, wal_bytes
 
 
 def salts(path: Path) -> bytes:

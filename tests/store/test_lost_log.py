@@ -13,16 +13,16 @@ import pytest
 import trio
 
 import hyperhive_cli
-from hyperhive_cli.agent.care import Care
-from hyperhive_cli.bus import Bus
-from hyperhive_cli.errors import StoreError
-from hyperhive_cli.settings import LOCK_NAME
+from hyperhive_cli.agent.maintenance import Maintenance
+from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.core.settings import LOCK_NAME
+from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.store import rescue
 from hyperhive_cli.store.db import connect
+from hyperhive_cli.store.file_place import companion, wal_bytes, wal_state
 from hyperhive_cli.store.folder import hold_lock
 from hyperhive_cli.store.inbox import Inbox, open_inbox, open_inbox_reader
 from hyperhive_cli.store.log import copy_changes, shrink_wal
-from hyperhive_cli.store.place import companion, wal_bytes, wal_state
 from tests.store.made_messages import put
 
 ROOT = Path(hyperhive_cli.__file__).resolve().parents[1]
@@ -51,7 +51,7 @@ def test_a_new_inbox_has_its_tables_in_the_file_itself(path: Path, inbox: Inbox)
 
 
 def test_what_is_new_is_copied_once_and_a_log_without_anything_new_is_left_alone(path: Path, inbox: Inbox) -> None:
-    care = Care(Bus(facts=inbox), inbox, [])
+    care = Maintenance(Bus(facts=inbox), inbox, [])
     with open_inbox(path) as sender:
         for number, expected in enumerate((["one"], ["one", "two"]), 1):
             put(sender, expected[-1])
@@ -73,7 +73,7 @@ def test_what_is_committed_while_a_copy_is_made_is_copied_with_the_next_one(path
 
 
 def test_a_copy_that_a_reader_holds_up_is_made_after_it(path: Path, inbox: Inbox) -> None:
-    care = Care(Bus(facts=inbox), inbox, [])
+    care = Maintenance(Bus(facts=inbox), inbox, [])
     put(inbox, "one")
     with closing(connect(path)) as reader:
         reader.execute("BEGIN")
@@ -282,7 +282,7 @@ def test_a_pipe_in_the_place_of_an_inbox_in_use_is_replaced(path: Path, inbox: I
 
 
 def test_a_folder_in_the_place_of_a_log_is_said_once_and_holds_nothing_up(path: Path, inbox: Inbox) -> None:
-    care = Care(Bus(facts=inbox), inbox, [])
+    care = Maintenance(Bus(facts=inbox), inbox, [])
     put(inbox, "one")
     companion(path, "-shm").unlink()
     companion(path, "-shm").mkdir()

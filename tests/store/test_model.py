@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.errors import StoreError
-from hyperhive_cli.settings import DEFAULT_MODEL
+from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.core.settings import DEFAULT_MODEL
 from hyperhive_cli.store.model import load_model, read_model, write_model
 from tests.impostors import IMPOSTORS
 

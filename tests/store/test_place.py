@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.errors import StoreError
-from hyperhive_cli.events import BusEvent, Note
-from hyperhive_cli.settings import LOCK_NAME
-from hyperhive_cli.store import place as places
+from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.core.events import BusEvent, Note
+from hyperhive_cli.core.settings import LOCK_NAME
+from hyperhive_cli.store import file_place as places
 from hyperhive_cli.store import rescue, schema
 from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.folder import hold_lock
@@ -341,7 +341,7 @@ def test_where_the_system_does_not_tell_nothing_is_refused(
 
 def test_a_place_that_cannot_be_looked_at_counts_as_kept(path: Path, inbox: Inbox) -> None:
     assert inbox.place is not None
-    place = places.Place(path.with_name("x" * 300), inbox.place.file, inbox.place.log)  # ENAMETOOLONG
+    place = places.FilePlace(path.with_name("x" * 300), inbox.place.file, inbox.place.log)  # ENAMETOOLONG
     assert place.is_kept()
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.errors import StoreError, UsageError
+from hyperhive_cli.core.errors import StoreError, UsageError
 from hyperhive_cli.store.inbox import Inbox, Lease, Message, open_inbox
 from hyperhive_cli.store.planned import PlannedMessage
 from hyperhive_cli.store.stats import TurnRecord

@@ -19,10 +19,10 @@ EACH = """
 import sqlite3, sys
 from contextlib import closing
 from pathlib import Path
-from hyperhive_cli.errors import HyperhiveError
+from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.store import db, events, facts, folder, inbox, log, model, rescue, report
 from hyperhive_cli.store.backup import write_backup
-from hyperhive_cli.settings import paths_by_name
+from hyperhive_cli.core.settings import paths_by_name
 from tests.impostors import IMPOSTORS
 
 home, operation = Path(sys.argv[1]), sys.argv[2]

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.events import BusEvent, LiveEvent, Note, StatusChanged
-from hyperhive_cli.outcomes import Outcome, OutcomeKind
-from hyperhive_cli.settings import AgentPaths
+from hyperhive_cli.core.events import BusEvent, LiveEvent, Note, StatusChanged
+from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.core.settings import AgentPaths
+from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.store.inbox import open_inbox
 from hyperhive_cli.store.model import write_model
 from hyperhive_cli.store.report import stored_status
 from hyperhive_cli.store.stats import TurnRecord
-from hyperhive_cli.usage import TokenUsage
 
 NOW_MS = 1_795_364_671_046
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 import hyperhive_cli
-from hyperhive_cli.errors import StoreError
-from hyperhive_cli.outcomes import Outcome, OutcomeKind
-from hyperhive_cli.settings import MAX_ATTEMPTS
+from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.core.settings import MAX_ATTEMPTS
+from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.store.ended import turns_since
 from hyperhive_cli.store.inbox import Inbox, open_inbox, open_inbox_reader
 from hyperhive_cli.store.stats import TurnRecord
-from hyperhive_cli.usage import TokenUsage
 from tests.store.made_messages import lease, put, put_in_state, rows, settle
 
 ROOT = Path(hyperhive_cli.__file__).resolve().parents[1]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperhive_cli.budget import Budget, Day, Raises, budget_detail, shown, turn_cap
-from hyperhive_cli.errors import RefusedError
+from hyperhive_cli.core.budget import Budget, Day, Overrides, budget_detail, shown, turn_cap
+from hyperhive_cli.core.errors import RefusedError
 
 DAY = "2026-11-25"
 ALL = Budget(1.0, 5.0, 20_000, 50)
@@ -21,16 +21,16 @@ def test_limits_survive_their_text(budget: Budget) -> None:
     "text", [None, "", "{", "[]", "7", '{"turn_cost": "x", "tool_calls": true}', '{"day_cost": -1}']
 )
 def test_a_text_that_cannot_be_read_is_no_limit_and_no_raise(text: str | None) -> None:
-    assert (Budget.from_text(text), Raises.from_text(text)) == (Budget(), Raises())
-    assert Raises.from_text('{"messages": {"x": {}, "3": 4, "5": {"tool_calls": 9}}}').messages == {
+    assert (Budget.from_text(text), Overrides.from_text(text)) == (Budget(), Overrides())
+    assert Overrides.from_text('{"messages": {"x": {}, "3": 4, "5": {"tool_calls": 9}}}').messages == {
         3: {},
         5: {"tool_calls": 9},
     }
 
 
 def test_a_raise_holds_for_its_day_and_its_message_alone() -> None:
-    raised = Raises().with_day(ALL, DAY, 8.0).with_message(ALL, 7, {"tool_calls": 80, "turn_cost": 2.5})
-    raised = Raises.from_text(raised.to_text())
+    raised = Overrides().with_day(ALL, DAY, 8.0).with_message(ALL, 7, {"tool_calls": 80, "turn_cost": 2.5})
+    raised = Overrides.from_text(raised.to_text())
     assert [raised.for_day(ALL, day) for day in (DAY, "2026-11-26")] == [8.0, 5.0]
     assert raised.for_turn(ALL, 7) == Budget(2.5, 5.0, 20_000, 80)
     assert raised.for_turn(ALL, 8) == raised.for_turn(ALL, None) == raised.without(7).for_turn(ALL, 7) == ALL
@@ -38,20 +38,20 @@ def test_a_raise_holds_for_its_day_and_its_message_alone() -> None:
 
 
 def test_a_raise_that_is_none_is_refused_and_the_same_again_is_harmless() -> None:
-    raised = Raises().with_day(ALL, DAY, 8.0)
+    raised = Overrides().with_day(ALL, DAY, 8.0)
     assert raised.with_day(ALL, DAY, 8.0) == raised
     with pytest.raises(RefusedError, match=r"day-cost is \$8.00 already"):
         raised.with_day(ALL, DAY, 6.0)
     with pytest.raises(RefusedError, match="tool-calls is 50 already"):
         raised.with_message(ALL, 1, {"tool_calls": 49})
     with pytest.raises(RefusedError, match="there is no limit of day-cost"):
-        Raises().with_day(Budget(), DAY, 1.0)
+        Overrides().with_day(Budget(), DAY, 1.0)
     with pytest.raises(RefusedError, match="there is no limit of tool-calls"):
         raised.with_message(Budget(), 1, {"tool_calls": 1})
 
 
 def test_a_limit_that_run_gave_since_is_not_lowered_by_an_older_raise() -> None:
-    raised = Raises(DAY, 8.0, {7: {"tool_calls": 80, "turn_cost": 9.0}})
+    raised = Overrides(DAY, 8.0, {7: {"tool_calls": 80, "turn_cost": 9.0}})
     more = Budget(None, 10.0, None, 100)
     assert (raised.for_day(more, DAY), raised.for_turn(more, 7)) == (10.0, more)
 
@@ -93,8 +93,8 @@ def test_amounts_in_words() -> None:
 
 
 def test_the_detail_says_whether_today_was_raised() -> None:
-    assert budget_detail(Budget(), Raises(), Day(DAY, 0, None), None) is None
-    found = budget_detail(ALL, Raises(messages={7: {"tool_calls": 80}}), Day(DAY, 1.25, 8.0, 2), {"tokens": 1})
+    assert budget_detail(Budget(), Overrides(), Day(DAY, 0, None), None) is None
+    found = budget_detail(ALL, Overrides(messages={7: {"tool_calls": 80}}), Day(DAY, 1.25, 8.0, 2), {"tokens": 1})
     assert found == {
         "limits": {"turn_cost": 1.0, "day_cost": 5.0, "turn_tokens": 20_000, "tool_calls": 50},
         "today": {"day": DAY, "cost_usd": 1.25, "limit_usd": 8.0, "raised": True, "unpriced": 2},

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.events import (
+from hyperhive_cli.core.events import (
     BusEvent,
     LiveEvent,
     ModelChanged,
@@ -22,8 +22,8 @@ from hyperhive_cli.events import (
     TurnStart,
     TurnStateChanged,
 )
+from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.render.console import Console
-from hyperhive_cli.usage import TokenUsage
 from tests.unit.made_events import (
     NOW,
     assistant,

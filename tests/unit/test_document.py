@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from hyperhive_cli.events import BusEvent, LiveEvent, Note, Stream, TurnEnd, TurnStart
+from hyperhive_cli.core.events import BusEvent, LiveEvent, Note, Stream, TurnEnd, TurnStart
 from hyperhive_cli.render.document import Entry, entries_to_html, entries_to_markdown, events_to_entries
 from tests.conftest import recording, recording_index
 

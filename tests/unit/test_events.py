@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperhive_cli.events import (
+from hyperhive_cli.core.events import (
     KINDS,
     BusEvent,
     LiveEvent,
@@ -23,8 +23,8 @@ from hyperhive_cli.events import (
     Unrecognised,
     event_from_fields,
 )
-from hyperhive_cli.settings import MOST
-from hyperhive_cli.usage import TokenUsage
+from hyperhive_cli.core.settings import MOST
+from hyperhive_cli.core.usage import TokenUsage
 
 TS = 1_795_364_671_046
 AWKWARD = [

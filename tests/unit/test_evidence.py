@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from hyperhive_cli.claude.evidence import MAX_STRETCHES, Evidence, version_numbers
 from hyperhive_cli.claude.stream import tool_names
-from hyperhive_cli.settings import MOST
-from hyperhive_cli.usage import TokenUsage, context_of
+from hyperhive_cli.core.settings import MOST
+from hyperhive_cli.core.usage import TokenUsage, context_of
 from tests.conftest import recording, recording_index
 
 OLD, NEW, NEWEST = "v2.1.197", "v2.1.330", "v2.1.332"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import hyperhive_cli
-from hyperhive_cli.files import NotAFileError, check_regular, open_file, read_file
+from hyperhive_cli.core.files import NotAFileError, check_regular, open_file, read_file
 from tests.impostors import IMPOSTORS, make_link
 
 ROOT = Path(hyperhive_cli.__file__).parent
@@ -81,7 +81,7 @@ OPENING = ("open", "read_text", "read_bytes", "write_text", "write_bytes", "touc
 
 # Who may open files otherwise, and which; none of these is in a state folder or a workspace, or can be replaced there.
 OTHERWISE = {
-    "files": "the one way itself",
+    "core.files": "the one way itself",
     "claude.guard": "/proc, /dev/null",
     "claude.leftovers": "/proc",
     "claude.process": "/proc",
@@ -96,7 +96,7 @@ OTHERWISE = {
     "store.backup": "an archive in a new folder, and a tar in a file that is open",
     "store.db": "SQLite, behind a look at each of its files; a folder, to sync it",
     "store.holder": "/proc",
-    "store.place": "/proc",
+    "store.file_place": "/proc",
 }
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperhive_cli.claude.stream import HEAD_BYTES, LineFramer, Oversized
-from hyperhive_cli.settings import LINE_LIMIT_BYTES
+from hyperhive_cli.core.settings import LINE_LIMIT_BYTES
 
 KIB, MIB = 1024, 1024 * 1024
 Line = bytes | Oversized

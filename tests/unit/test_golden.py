@@ -14,16 +14,16 @@ from hyperhive_cli.cli.doctor import show_findings
 from hyperhive_cli.cli.invocation import Invocation, print_lines
 from hyperhive_cli.cli.main import hyperhive
 from hyperhive_cli.cli.status import show_status
-from hyperhive_cli.diagnosis import fine, warning, wrong
-from hyperhive_cli.events import LiveEvent, TurnEnd, TurnStart
-from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.core.events import LiveEvent, TurnEnd, TurnStart
+from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.core.settings import resolve_paths
+from hyperhive_cli.core.usage import TokenUsage
+from hyperhive_cli.doctor.findings import fine, warning, wrong
 from hyperhive_cli.render.panel import agents_to_lines
-from hyperhive_cli.settings import resolve_paths
 from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.store.inbox import Inbox, open_inbox
 from hyperhive_cli.store.report import stored_status
 from hyperhive_cli.store.stats import TurnRecord
-from hyperhive_cli.usage import TokenUsage
 from tests.unit.agreed import Output, check
 from tests.unit.made_events import (
     NOW,

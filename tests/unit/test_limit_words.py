@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from hyperhive_cli.claude.limits import line_to_limits
+from hyperhive_cli.core.text import ahead
 from hyperhive_cli.render.limits import limit_style, limit_words, open_limits
-from hyperhive_cli.render.text import ahead
 from hyperhive_cli.store.surroundings import read_limits, read_mcp
 from tests.unit.made_events import (
     NOW,

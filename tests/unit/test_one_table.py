@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import hyperhive_cli
-from hyperhive_cli.outcomes import OutcomeKind
+from hyperhive_cli.core.outcomes import OutcomeKind
 from tests.harness import SOURCE
 from tests.outcomes_module import MODULE, module
 

@@ -17,7 +17,7 @@ from hyperhive_cli.claude.outcome import (
     follow_ups,
     remarks,
 )
-from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from tests.conftest import RecordingFacts, recording, recording_index
 
 Line = dict[str, Any]

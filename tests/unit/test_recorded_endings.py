@@ -8,7 +8,7 @@ import pytest
 
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Ending, classify, follow_ups
-from hyperhive_cli.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from tests.conftest import RecordedEnding, ending_lines, recorded_endings
 from tests.unit.words_of_claude import API_ERRORS, ERRORS, STOP_REASONS, SUBTYPES, TERMINAL_REASONS
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hyperhive_cli.claude.redact import Redactor, is_secret_name
 from hyperhive_cli.claude.stream import line_to_event
-from hyperhive_cli.events import Stream
+from hyperhive_cli.core.events import Stream
 from tests.conftest import recording, recording_index
 
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nAQEFAASCBKcwggSjAgEAAoIB\n-----END PRIVATE KEY-----\n"

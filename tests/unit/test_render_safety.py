@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperhive_cli.events import (
+from hyperhive_cli.core.events import (
     BusEvent,
     LiveEvent,
     ModelChanged,
@@ -21,8 +21,8 @@ from hyperhive_cli.events import (
     TurnStateChanged,
     Unrecognised,
 )
+from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.render.console import Console
-from hyperhive_cli.usage import TokenUsage
 from tests.unit.made_events import (
     NOW,
     TS,

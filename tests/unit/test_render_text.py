@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperhive_cli.render import text
-from hyperhive_cli.render.tool import Answer, answer_summary, call_summary, content_text, relative
+from hyperhive_cli.core import text
+from hyperhive_cli.transcript.tools import Answer, answer_summary, call_summary, content_text, relative
 
 UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 any_text = st.text(st.characters(exclude_categories=[])) | st.text("\x1b\x9b]0;\x07\\\r\n\t\u202ea")
@@ -59,7 +59,7 @@ def test_clean_keeps_all_other_characters_in_order(dirty: str) -> None:
 
 
 def test_the_pure_modules_load_no_rich() -> None:
-    code = "import sys, hyperhive_cli.render.text, hyperhive_cli.render.tool; print('rich' in sys.modules)"
+    code = "import sys, hyperhive_cli.core.text, hyperhive_cli.transcript.tools; print('rich' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hyperhive_cli.errors import UsageError
-from hyperhive_cli.retention import KEEP_ALL, KEEP_DEFAULT, Retention
+from hyperhive_cli.core.errors import UsageError
+from hyperhive_cli.core.retention import KEEP_ALL, KEEP_DEFAULT, Retention
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 import pytest
 
 from hyperhive_cli.agent.retry import Fate, message_fate
-from hyperhive_cli.agent.state import TurnState
-from hyperhive_cli.outcomes import MEANINGS, MessageState, Outcome, OutcomeKind
-from hyperhive_cli.settings import MAX_ATTEMPTS
+from hyperhive_cli.core.outcomes import MEANINGS, MessageState, Outcome, OutcomeKind
+from hyperhive_cli.core.settings import MAX_ATTEMPTS
+from hyperhive_cli.core.status import TurnState
 
 READY, DEAD = MessageState.READY, MessageState.DEAD
 UNSPENT = Fate(READY, spent=False)

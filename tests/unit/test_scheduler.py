@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hyperhive_cli.agent.backoff import LOGIN_PROBE_S, Pause
 from hyperhive_cli.agent.draining import Drained, DrainFacts
-from hyperhive_cli.agent.pause import LOGIN_PROBE_S, Pause
 from hyperhive_cli.agent.scheduler import (
     LOOK_EVERY_S,
     BeginRest,
@@ -27,9 +27,9 @@ from hyperhive_cli.agent.scheduler import (
     Stop,
     next_step,
 )
-from hyperhive_cli.errors import RefusedError
-from hyperhive_cli.outcomes import Outcome, OutcomeKind
-from hyperhive_cli.status import Status, Wait
+from hyperhive_cli.core.errors import RefusedError
+from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.core.status import Status, Wait
 
 NOW = Now(1_000.0, 1_795_364_671.0)
 NOW_MS = round(NOW.unix * 1000)

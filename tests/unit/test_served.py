@@ -7,7 +7,7 @@ import pytest
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.served import Served, is_served, served_answer
 from hyperhive_cli.claude.stream import tool_calls, tool_names
-from hyperhive_cli.events import BusEvent, Stream
+from hyperhive_cli.core.events import BusEvent, Stream
 from hyperhive_cli.render.document import events_to_entries
 from tests.unit.made_events import TS, assistant, plain
 from tests.unit.served_blocks import PAGE, SERVED

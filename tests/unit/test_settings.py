@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperhive_cli.errors import UsageError
-from hyperhive_cli.settings import (
+from hyperhive_cli.core.errors import UsageError
+from hyperhive_cli.core.settings import (
     SOCKET_PATH_LIMIT_BYTES,
     AgentPaths,
     agent_name_of_folder,

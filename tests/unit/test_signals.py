@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from hyperhive_cli.signals import SAME_WISH_S, Wish, Wishes
+from hyperhive_cli.harness.signals import SAME_WISH_S, Wish, Wishes
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 STOP, NOW = Wish.STOP, Wish.STOP_NOW

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.status import (
+from hyperhive_cli.core.status import (
     STATUSES,
     Retrying,
     Standing,

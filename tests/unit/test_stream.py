@@ -15,7 +15,7 @@ from hyperhive_cli.claude.stream import (
     result_head,
     tool_names,
 )
-from hyperhive_cli.events import BusEvent, Note, Stream
+from hyperhive_cli.core.events import BusEvent, Note, Stream
 from tests.conftest import recording, recording_index
 
 RECORDED_LINES = sorted({line for name in recording_index() for line in recording(name)})

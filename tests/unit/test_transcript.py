@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.events import (
+from hyperhive_cli.core.events import (
     LiveEvent,
     ModelChanged,
     Note,
@@ -18,8 +18,8 @@ from hyperhive_cli.events import (
     TurnStateChanged,
     Unrecognised,
 )
+from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.render.console import Console
-from hyperhive_cli.usage import TokenUsage
 from tests.unit.agreed import Output, check
 from tests.unit.made_events import (
     NOW,

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.settings import MOST
-from hyperhive_cli.usage import TokenUsage
+from hyperhive_cli.core.settings import MOST
+from hyperhive_cli.core.usage import TokenUsage
 
 FULL = {
     "input_tokens": 12,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperhive_cli.control import wire
-from hyperhive_cli.errors import AgentConflictError, HyperhiveError, NotRunningError, RefusedError, UsageError
+from hyperhive_cli.core.errors import AgentConflictError, HyperhiveError, NotRunningError, RefusedError, UsageError
 
 TEXT = st.text()
 JSON = st.recursive(

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from hyperhive_cli.bus import Bus
 from hyperhive_cli.control.server import Handler
+from hyperhive_cli.feed.bus import Bus
 from tests.control.serving import EchoHandler, Served, serving
 from tests.forkserver import Forkserver
 from tests.harness import LIMIT_S, SOURCE, Program

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import trio
 
-from hyperhive_cli.agent import panel as panels
-from hyperhive_cli.agent.control import refuse_turns
-from hyperhive_cli.agent.panel import MOST_DEATHS, Panel, PanelConfig
-from hyperhive_cli.bus import Bus
 from hyperhive_cli.claude import guard
 from hyperhive_cli.control.peer import Peer
-from hyperhive_cli.errors import RefusedError
-from hyperhive_cli.events import Note
+from hyperhive_cli.core.errors import RefusedError
+from hyperhive_cli.core.events import Note
+from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.harness import web_panel as panels
+from hyperhive_cli.harness.operations import refuse_turns
+from hyperhive_cli.harness.web_panel import MOST_DEATHS, Panel, PanelConfig
 from tests.conftest import FakeClaude, parent_of, process_state, wait_until
 from tests.harness import TEXT, Hive, Program, of_kind, outcomes
 from tests.web.site import Site

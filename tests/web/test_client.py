@@ -9,7 +9,7 @@ import anyio.lowlevel
 import pytest
 from starlette.types import Message
 
-from hyperhive_cli.settings import AgentPaths, resolve_paths
+from hyperhive_cli.core.settings import AgentPaths, resolve_paths
 from hyperhive_cli.web import channel as channel_module
 from hyperhive_cli.web import stream as stream_module
 from hyperhive_cli.web.local import HarnessChannel

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.errors import UsageError
+from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.web.bind import PublicUrl, WebConfig, public_urls
 from tests.forkserver import Forkserver
 from tests.harness import Hive

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.events import BusEvent, Note
-from hyperhive_cli.settings import LOCK_NAME
+from hyperhive_cli.core.events import BusEvent, Note
+from hyperhive_cli.core.settings import LOCK_NAME
 from hyperhive_cli.store.events import open_event_store
 from tests.conftest import wait_until
 from tests.web.site import Site, Stream, telling

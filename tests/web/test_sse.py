@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperhive_cli.events import BusEvent, Note, Stream
+from hyperhive_cli.core.events import BusEvent, Note, Stream
 from hyperhive_cli.web.sse import HEARTBEAT, line_to_frame, named_frame
 
 

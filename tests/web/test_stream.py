@@ -10,8 +10,8 @@ from threading import Thread
 
 import pytest
 
-from hyperhive_cli.events import BusEvent, Note
-from hyperhive_cli.events import Stream as Line
+from hyperhive_cli.core.events import BusEvent, Note
+from hyperhive_cli.core.events import Stream as Line
 from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.web.app import MOST_STREAMS
 from tests.conftest import wait_until

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, sync_playwright
 
-from hyperhive_cli.settings import HISTORY_CAPACITY
+from hyperhive_cli.core.settings import HISTORY_CAPACITY
 from tests.conftest import CHROMIUM, LIMIT_S, wait_until
 from tests.harness import Hive
 

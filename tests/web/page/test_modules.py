@@ -13,11 +13,11 @@ import pytest
 import hyperhive_cli
 from hyperhive_cli.claude.said import KNOWN_LINES, said
 from hyperhive_cli.claude.served import served_answer
-from hyperhive_cli.events import TurnEnd
-from hyperhive_cli.outcomes import OutcomeKind
-from hyperhive_cli.render import text
+from hyperhive_cli.core import text
+from hyperhive_cli.core.events import TurnEnd
+from hyperhive_cli.core.outcomes import OutcomeKind
 from hyperhive_cli.render.endings import STYLES, end_remarks, end_sign, end_tone, end_word
-from hyperhive_cli.render.tool import call_summary
+from hyperhive_cli.transcript.tools import call_summary
 from tests.conftest import recording, recording_index
 from tests.unit.made_events import NOW
 from tests.unit.made_limits import LIMITS

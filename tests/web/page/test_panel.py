@@ -185,7 +185,7 @@ def test_who_opens_a_logins_page_takes_part_in_it_and_it_outlives_its_command(
         return number
 
     fake_claude.script(TEXT, logged_in="file")
-    hive.constants = {"agent.login_session.CLIENT_GRACE_S": 0.0}
+    hive.constants = {"harness.login_session.CLIENT_GRACE_S": 0.0}
     with hive.run(), gateway(hive) as url, open_window(browser, hive, url) as window:
         with hive.start("login") as command:
             link = window.page.locator(".login-url")

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 from rich.text import Text
 
-from hyperhive_cli.bus import Bus
 from hyperhive_cli.cli.doctor import judge_agent
-from hyperhive_cli.diagnosis import Level
-from hyperhive_cli.events import BusEvent
-from hyperhive_cli.hive.report import read_report
+from hyperhive_cli.core.agent_report import read_report
+from hyperhive_cli.core.events import BusEvent
+from hyperhive_cli.core.settings import AgentPaths, paths_by_name
+from hyperhive_cli.core.status import STATUSES, Retrying, Standing, Status, Wait, status_of
+from hyperhive_cli.doctor.findings import Level
+from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.render.endings import STYLES
 from hyperhive_cli.render.facts import Facts, bottom_line
 from hyperhive_cli.render.panel import agents_to_lines, hive_to_lines, status_to_rows
-from hyperhive_cli.settings import AgentPaths, paths_by_name
-from hyperhive_cli.status import STATUSES, Retrying, Standing, Status, Wait, status_of
 from hyperhive_cli.store.folder import hold_lock
 from hyperhive_cli.store.inbox import Inbox, open_inbox
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
@@ -138,7 +138,7 @@ def seen(situation: Situation, paths: AgentPaths, inbox: Inbox) -> Seen:
     told = bus.subscribe()
 
     def live() -> dict[str, Any]:
-        """Return what `agent.control` adds to what the bus holds."""
+        """Return what `harness.operations` adds to what the bus holds."""
         return {
             **bus.snapshot(),
             "running": True,

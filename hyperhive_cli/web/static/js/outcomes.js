@@ -1,6 +1,6 @@
 /**
  * The outcomes of a turn: tone, sign, and whether a person is needed, by the outcome's word. Written from
- * hyperhive_cli/outcomes.py by `python -m tests.outcomes_module`; change the table there.
+ * hyperhive_cli/core/outcomes.py by `python -m tests.outcomes_module`; change the table there.
  */
 
 /** @typedef {{tone: "ok" | "warning" | "failure" | "neutral", sign: string, needs_person: boolean}} Outcome */
@@ -33,7 +33,7 @@ export const OUTCOMES = new Map([
   ["cancelled", {"tone": "neutral", "sign": "·", "needs_person": false}],
 ]);
 
-/** The statuses of an agent, from hyperhive_cli/status.py. */
+/** The statuses of an agent, from hyperhive_cli/core/status.py. */
 
 /** @typedef {{words: string, tone: "ok" | "warning" | "failure" | "neutral", advice: string,
  *   told_otherwise: boolean}} Status */

@@ -1,0 +1,162 @@
+"""The care of the databases while the harness runs: files that vanish, logs that grow, rows that wait.
+
+Each event and each message is written at once; this finds what no write would tell.
+"""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import trio
+import trio.lowlevel
+
+from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.core.retention import FORGET_EVERY_S, KEEP_ALL, Retention
+from hyperhive_cli.core.status import TurnState
+from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.store.db import WAL_LIMIT_BYTES
+from hyperhive_cli.store.events import EventStore
+from hyperhive_cli.store.file_place import WalState, holders, wal_bytes, wal_state
+from hyperhive_cli.store.inbox import Inbox
+from hyperhive_cli.store.log import copy_changes, log_allowance, shrink_wal
+
+CARE_EVERY_S = 30.0
+COPY_EVERY_S = 2.0  # a look at the inbox's files takes 20 µs, a copy of what is new two syncs in a thread
+SWEEP_EVERY_S = 300.0
+INBOX_LOG_BYTES = 4 * 1024 * 1024  # as SQLite's own limit
+
+
+def recover(inbox: Inbox, bus: Bus, boot: str) -> None:
+    """Take back what any life but `boot` had leased, and say so. Raises StoreError."""
+    for message in inbox.recover(boot, now_ms=bus.now_ms()):
+        again = " again" if message.state == "ready" else ""
+        bus.note(f"message {message.id} is {message.state}{again}: {message.reason}", "warning")
+
+
+def check_inbox(inbox: Inbox, bus: Bus) -> None:
+    """See that the inbox's file is still there, mend what is wrong, and say so. Costs a `stat` while all is well.
+
+    At any time, best before each lease; a file that replaced ours is used only while no turn runs. Raises
+    StoreError when it is no inbox of this agent: the harness cannot go on.
+    """
+    is_idle = bus.state is TurnState.IDLE
+    remark = inbox.check_place(adopt=is_idle)
+    place = inbox.place
+    if place is not None and wal_bytes(place.path) > min(INBOX_LOG_BYTES, log_allowance(place.path)):
+        shrink_wal(place.path)  # some 10 ms; nobody else may do it while a harness runs
+    if remark is None:
+        return
+    bus.note(remark, "warning")
+    if is_idle:
+        try:
+            recover(inbox, bus, boot="")  # no turn runs, so that even our own lease in a copy is a dead one
+        except StoreError as error:
+            bus.note(f"{error.message}; what was leased in it waits for the next start", "warning")
+
+
+class Maintenance:
+    """Looks after the databases of one life. `open_history` gives one that could not be opened when it began."""
+
+    def __init__(
+        self, bus: Bus, inbox: Inbox, databases: list[Path], open_history: Callable[[], EventStore] | None = None,
+        retention: Retention = KEEP_ALL,
+    ) -> None:  # fmt: skip
+        self._bus = bus
+        self._inbox = inbox
+        self._databases = databases
+        self._open_history = open_history
+        self._retention = retention
+        self._forget_at = -math.inf
+        self._swollen: set[Path] = set()
+        self._copied: WalState | None = None  # of the inbox's -wal, when it was last copied
+        self._is_held_up = False  # a reader was in the way; tried again with the next look, not with each copy
+
+    async def run(self) -> None:
+        """Look every CARE_EVERY_S, and copy the inbox's log every COPY_EVERY_S, for ever.
+
+        Raises StoreError when the inbox is of no use any more.
+        """
+        await self._forget()  # a drain may be over before the first look
+        while True:
+            looked_at = trio.current_time()
+            while trio.current_time() < looked_at + CARE_EVERY_S:
+                await trio.sleep(COPY_EVERY_S)
+                await self.copy_inbox()
+            await self.look()
+
+    async def copy_inbox(self) -> None:
+        """Bring what was committed since the last copy into the inbox's file, as far as no reader is in the way.
+
+        A -wal that is lost then takes nothing with it.
+        """
+        if self._inbox.astray:  # tried again with the next look: each time all of it is copied
+            return
+        check_inbox(self._inbox, self._bus)
+        place = self._inbox.place
+        if place is None or wal_state(place.path) in {None, self._copied} or not place.is_whole():
+            return
+        copied = await trio.to_thread.run_sync(copy_changes, place.path)
+        self._is_held_up = copied is None
+        self._copied = copied or wal_state(place.path)
+
+    async def look(self) -> None:
+        """Look once."""
+        check_inbox(self._inbox, self._bus)
+        self._attach_history()
+        self._bus.check_history()
+        await self._bus.settle()
+        if self._is_held_up:
+            self._copied = None
+        for path in self._databases:
+            await self._shrink(path)
+        await self._forget()
+
+    async def _forget(self) -> None:
+        """Delete the messages that are kept no longer, step by step, while no turn runs."""
+        if self._forget_at > trio.current_time():
+            return
+        try:
+            while self._bus.state is TurnState.IDLE:
+                if not self._inbox.forget_ended(self._retention, now_ms=self._bus.now_ms()):
+                    self._forget_at = trio.current_time() + FORGET_EVERY_S
+                    return
+                await trio.lowlevel.checkpoint()
+        except StoreError:  # the loop says so; they wait for the next look
+            return
+
+    def _attach_history(self) -> None:
+        if self._open_history is not None:
+            try:
+                self._bus.attach(self._open_history())
+            except StoreError:
+                return  # as it was said when the life began
+            self._open_history = None
+
+    async def _shrink(self, path: Path) -> None:
+        """Cut back a -wal that has grown; once, say which one cannot be."""
+        remark = None
+        if wal_bytes(path) > WAL_LIMIT_BYTES:
+            # In a thread: it may have much to copy (310 MB: 0.5 s). Not abandoned: it has the database open.
+            remark = await trio.to_thread.run_sync(_shrink, path)
+        if remark is None:
+            self._swollen.discard(path)
+        elif path not in self._swollen:
+            self._swollen.add(path)
+            self._bus.note(remark, "warning")
+
+
+def _shrink(path: Path) -> str | None:
+    """Cut back a -wal. Gives the remark when it is still too large. Blocking."""
+    left = shrink_wal(path)
+    if left <= WAL_LIMIT_BYTES:
+        return None
+    pids = ", ".join(map(str, holders(path)))
+    who = f"; processes that have it open: {pids}" if pids else "; somebody reads it without end"
+    return f"{path}-wal has grown to {left / 2**20:.0f} MiB and cannot be cut back{who}"
+
+
+async def sweep(bus: Bus) -> None:
+    """Keep the history at its capacity, for ever."""
+    while True:
+        await bus.sweep()
+        await trio.sleep(SWEEP_EVERY_S)

@@ -1,0 +1,158 @@
+"""The configuration files: what may stand in them, and what does. Pure: texts and tables in, values out.
+
+A workspace's file is written by whoever writes in the workspace, the agent too. So it may say how the work is
+done; what gives rights, starts programs, speaks for the operator, decides who pays or how much, comes from the user
+alone.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from hyperhive_cli.core.errors import UsageError
+from hyperhive_cli.core.settings import WORKSPACE_FILE
+
+FILE_LIMIT_BYTES = 64 * 1024
+TABLE = "run"
+
+# Of the options of `run`, as in the files. Every option stands in exactly one of the three (a test sees to it).
+WORKSPACE_MAY = frozenset(
+    {"model", "drain", "drain-wait", "json", "quiet", "partial", "continue", "prewarm", "no-wakeups"}
+    | {"turn-timeout", "start-timeout", "stall-timeout", "background-wait", "compact-at", "compact-instructions"}
+)
+USER_ALONE = frozenset(
+    {"claude", "message", "permission-mode", "dangerously-skip-permissions", "expect-auth", "pass-env"}
+    | {"allow-self-control", "allow-cross-session", "on-event", "on-event-kind", "hive", "machine", "keep-messages"}
+    | {"web", "web-bind", "web-allow-host", "web-url", "web-cert", "web-key"}
+    # What its agent could raise or strike out would be no budget.
+    | {"max-turn-cost", "max-day-cost", "max-turn-tokens", "max-tool-calls"}
+)
+NOWHERE = frozenset({"workspace"})  # it says which file is read
+
+Kind = Literal["switch", "number", "text", "texts"]
+_SAID = {"switch": "true or false", "number": "a number", "text": "a text", "texts": "a list of texts"}
+_AT_LINE = re.compile(r"line (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One configuration file. `is_workspace`: whoever writes in the workspace may have written it."""
+
+    path: Path
+    text: str
+    is_workspace: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A value and the file it comes from; `place` names file and line for an error."""
+
+    value: Any
+    source: Source
+    place: str
+
+
+def user_file(environ: Mapping[str, str]) -> Path | None:
+    """Give the place of the user's own file; None where neither XDG_CONFIG_HOME nor HOME says it."""
+    given, home = environ.get("XDG_CONFIG_HOME", ""), environ.get("HOME", "")
+    # The XDG specification: a relative path is invalid and to be ignored.
+    folder = Path(given) if given.startswith("/") else Path(home) / ".config" if home else None
+    return None if folder is None else folder / "hyperhive" / "config.toml"
+
+
+def read_agent(source: Source) -> str | None:
+    """Give the agent's name that a file sets; raises UsageError for a file that is no TOML, and for no text."""
+    found = _parse(source).get("agent")
+    if found is not None and not isinstance(found, str):
+        raise UsageError(f"{place_of(source, 'agent')}: `agent` is {_SAID['text']}")
+    return found
+
+
+def read_hive(source: Source) -> str | None:
+    """Give the hive's address that the user's file sets for all commands; raises UsageError."""
+    found = _parse(source).get("hive")
+    if found is not None and not isinstance(found, str):
+        raise UsageError(f"{place_of(source, 'hive')}: `hive` is {_SAID['text']}")
+    return found
+
+
+def read_settings(source: Source, kinds: Mapping[str, Kind]) -> dict[str, Setting]:
+    """Give what a file sets of the options of `run`, which `kinds` lists; raises UsageError, which names the place.
+
+    The values have the right type; whether one is in an option's range is not looked at.
+    """
+    found = _parse(source)
+    for key in found.keys() - {"agent", TABLE} - ({"hive"} if not source.is_workspace else set()):
+        hint = f"[{TABLE}] above it" if key in kinds else f"agent, or the table [{TABLE}]"
+        raise UsageError(f"{place_of(source, key)}: there is no setting {key!r} outside of a table", hint)
+    if "agent" in found and not source.is_workspace:
+        raise UsageError(f"{place_of(source, 'agent')}: `agent` is for the {WORKSPACE_FILE} of one workspace alone")
+    table = found.get(TABLE, {})
+    if not isinstance(table, dict):
+        raise UsageError(f"{place_of(source, TABLE)}: `{TABLE}` is a table", f"[{TABLE}]")
+    return {key: _read_setting(source, key, value, kinds) for key, value in table.items()}
+
+
+def _read_setting(source: Source, key: str, value: object, kinds: Mapping[str, Kind]) -> Setting:
+    place = place_of(source, key, in_table=True)
+    if key not in kinds or key in NOWHERE:
+        raise UsageError(f"{place}: there is no setting {key!r}", _suggest(key, kinds.keys() - NOWHERE))
+    if source.is_workspace and key not in WORKSPACE_MAY:
+        raise UsageError(
+            f"{place}: a workspace may not set {key!r}, for its agent writes there too",
+            f"--{key}, its environment variable, or your own configuration file",
+        )
+    if not _fits(value, kinds[key]):
+        raise UsageError(f"{place}: {key!r} is {_SAID[kinds[key]]}")
+    return Setting(value, source, place)
+
+
+def _fits(value: object, kind: Kind) -> bool:
+    match kind:
+        case "switch":
+            return isinstance(value, bool)
+        case "number":
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case "texts":
+            return isinstance(value, list) and all(isinstance(one, str) for one in value)
+        case "text":
+            return isinstance(value, str)
+
+
+def merge(*files: Mapping[str, Setting]) -> dict[str, Setting]:
+    """Join what several files set, the strongest first."""
+    return {key: setting for file in reversed(files) for key, setting in file.items()}
+
+
+def place_of(source: Source, key: str, *, in_table: bool = False) -> str:
+    """Name the file and, where it is found (TOML can be written in many ways), the line of a key."""
+    inside = False
+    for number, line in enumerate(source.text.splitlines(), 1):
+        if line.lstrip().startswith("["):
+            inside = re.match(rf"\s*\[\s*{TABLE}\s*\]", line) is not None
+            if not in_table and re.match(rf"\s*\[+\s*[\"']?{re.escape(key)}\b", line):
+                return f"{source.path}:{number}"
+        elif inside == in_table and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
+            return f"{source.path}:{number}"
+    return str(source.path)
+
+
+def _suggest(key: str, names: Iterable[str]) -> str:
+    known = sorted(names)
+    close = difflib.get_close_matches(key.replace("_", "-"), known, n=1, cutoff=0.5)
+    return close[0] if close else ", ".join(known)
+
+
+def _parse(source: Source) -> dict[str, Any]:
+    if source.text.startswith("\ufeff"):
+        raise UsageError(f"{source.path}:1: this is no TOML: it begins with a byte order mark", "save it without one")
+    try:
+        return tomllib.loads(source.text)
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is Python's own ValueError
+        line = _AT_LINE.search(str(error))
+        where = f"{source.path}:{line[1]}" if line else str(source.path)
+        raise UsageError(f"{where}: this is no TOML: {error}") from error

@@ -1,0 +1,1 @@
+"""The vocabulary: errors, settings, events, outcomes, status. Pure."""

@@ -1,0 +1,270 @@
+"""The outcomes of a turn: the closed set of words, and the one table that says what follows from each.
+
+Retry, back-off, console, `status`, `stats`, hook, `send --wait`, exit status and the web page read `MEANINGS`; none
+of them keeps a table of its own.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from hyperhive_cli.core.settings import MAX_ATTEMPTS
+
+
+class OutcomeKind(StrEnum):
+    """The closed set of outcomes, as in `turn_end` and the turn statistics."""
+
+    OK = "ok"
+    BLOCKED = "blocked"
+    DEFERRED = "deferred"
+    CAPPED = "capped"
+    BUDGET = "budget"
+    CONTEXT_FULL = "context_full"
+    DECLINED = "declined"
+    BAD_REQUEST = "bad_request"
+    REFUSED = "refused"
+    BAD_MODEL = "bad_model"
+    SESSION_LOST = "session_lost"
+    NEEDS_LOGIN = "needs_login"
+    WRONG_AUTH = "wrong_auth"
+    BILLING = "billing"
+    RATE_LIMITED = "rate_limited"
+    OVERLOADED = "overloaded"
+    NO_CONNECTION = "no_connection"
+    NOT_STARTED = "not_started"
+    FAILED = "failed"
+    CRASHED = "crashed"
+    STALLED = "stalled"
+    TIMED_OUT = "timed_out"
+    INTERRUPTED = "interrupted"
+    CANCELLED = "cancelled"
+
+
+class MessageState(StrEnum):
+    """The states of an inbox entry. `held`: it runs no more until a person says so."""
+
+    READY = "ready"
+    LEASED = "leased"
+    HELD = "held"
+    DONE = "done"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+
+
+class NextStep(StrEnum):
+    """What the agent does after a turn."""
+
+    GO_ON = "go on"  # with the next message, immediately
+    BACK_OFF = "back off"  # longer after each in a row
+    AFTER_CRASH = "after a crash"  # a short back-off; after too many crashes wait for a person
+    WAIT_FOR_RESET = "wait for the reset"  # of a limit, a moment that claude names
+    WAIT_FOR_LOGIN = "wait for a login"
+    WAIT_FOR_MODEL = "wait for another model"
+    WAIT_FOR_PERSON = "wait for a person"
+
+
+class Tone(StrEnum):
+    """How an outcome is shown, in every place."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILURE = "failure"
+    NEUTRAL = "neutral"
+
+
+class Meaning(NamedTuple):
+    """What an outcome means.
+
+    `message` is the message's next state, `spent` whether the attempt counts, `attempts` how many there may be.
+    `acted`: the run may have done something that a redelivery must tell the model, whether a tool call was seen or
+    not. `session_suspect`: the conversation may be what was refused, so that the message is tried once in a new one.
+    `advice` says what a person can do; `{id}` stands for the message's number.
+    """
+
+    message: MessageState
+    next: NextStep
+    tone: Tone
+    sign: str
+    advice: str = ""
+    needs_person: bool = False
+    spent: bool = True
+    attempts: int = MAX_ATTEMPTS
+    acted: bool = False
+    session_suspect: bool = False
+
+
+RETRY = "`hyperhive inbox retry {id}` runs it again"
+_READY, _HELD, _DEAD = MessageState.READY, MessageState.HELD, MessageState.DEAD
+
+MEANINGS: Mapping[OutcomeKind, Meaning] = {
+    OutcomeKind.OK: Meaning(MessageState.DONE, NextStep.GO_ON, Tone.OK, "✓"),
+    # What the message itself ended in: it is not run again.
+    OutcomeKind.BLOCKED: Meaning(
+        _DEAD, NextStep.GO_ON, Tone.FAILURE, "✗", f"change the message or the hook; {RETRY}", needs_person=True
+    ),
+    OutcomeKind.DEFERRED: Meaning(
+        _HELD,
+        NextStep.GO_ON,
+        Tone.WARNING,
+        "?",
+        f"decide on the tool call; {RETRY}, `hyperhive inbox cancel {{id}}` drops it",
+        needs_person=True,
+    ),
+    OutcomeKind.CAPPED: Meaning(
+        _DEAD, NextStep.GO_ON, Tone.FAILURE, "✗", f"ask for less, or raise the cap; {RETRY}", needs_person=True
+    ),
+    OutcomeKind.BUDGET: Meaning(
+        _DEAD,
+        NextStep.GO_ON,
+        Tone.FAILURE,
+        "✗",
+        f"`hyperhive budget raise --message {{id}} …` gives it more; {RETRY}",
+        needs_person=True,
+    ),
+    OutcomeKind.DECLINED: Meaning(
+        _DEAD,
+        NextStep.GO_ON,
+        Tone.FAILURE,
+        "✗",
+        f"word the message differently; {RETRY}",
+        needs_person=True,
+        session_suspect=True,
+    ),
+    OutcomeKind.BAD_REQUEST: Meaning(
+        _DEAD,
+        NextStep.GO_ON,
+        Tone.FAILURE,
+        "✗",
+        f"change the message; {RETRY}",
+        needs_person=True,
+        session_suspect=True,
+    ),
+    OutcomeKind.REFUSED: Meaning(
+        _HELD,
+        NextStep.BACK_OFF,
+        Tone.FAILURE,
+        "✗",
+        f"ask whoever runs the account or the proxy; {RETRY}",
+        needs_person=True,
+    ),
+    # Not the message's fault: it runs again, as if this attempt had not been.
+    OutcomeKind.BAD_MODEL: Meaning(
+        _READY,
+        NextStep.WAIT_FOR_MODEL,
+        Tone.FAILURE,
+        "✗",
+        "`hyperhive model set NAME`",
+        needs_person=True,
+        spent=False,
+    ),
+    OutcomeKind.NEEDS_LOGIN: Meaning(
+        _READY, NextStep.WAIT_FOR_LOGIN, Tone.WARNING, "·", "`hyperhive login`", needs_person=True, spent=False
+    ),
+    OutcomeKind.WRONG_AUTH: Meaning(
+        _READY,
+        NextStep.WAIT_FOR_PERSON,
+        Tone.FAILURE,
+        "✗",
+        "give claude the expected credentials, then `hyperhive resume`",
+        needs_person=True,
+        spent=False,
+    ),
+    OutcomeKind.BILLING: Meaning(
+        _READY,
+        NextStep.WAIT_FOR_PERSON,
+        Tone.WARNING,
+        "·",
+        "top up the account, then `hyperhive resume`",
+        needs_person=True,
+        spent=False,
+    ),
+    OutcomeKind.RATE_LIMITED: Meaning(_READY, NextStep.WAIT_FOR_RESET, Tone.WARNING, "·", spent=False),
+    OutcomeKind.OVERLOADED: Meaning(_READY, NextStep.BACK_OFF, Tone.WARNING, "·", spent=False),
+    OutcomeKind.NO_CONNECTION: Meaning(_READY, NextStep.BACK_OFF, Tone.WARNING, "·", spent=False),
+    OutcomeKind.NOT_STARTED: Meaning(_READY, NextStep.BACK_OFF, Tone.FAILURE, "✗", "`hyperhive doctor`", spent=False),
+    # Tried again, a few times.
+    OutcomeKind.CONTEXT_FULL: Meaning(
+        _READY, NextStep.GO_ON, Tone.FAILURE, "✗", f"put the text into a file and name it; {RETRY}"
+    ),
+    OutcomeKind.SESSION_LOST: Meaning(_READY, NextStep.GO_ON, Tone.FAILURE, "✗", RETRY),
+    OutcomeKind.FAILED: Meaning(_READY, NextStep.BACK_OFF, Tone.FAILURE, "✗", RETRY, attempts=2),
+    OutcomeKind.CRASHED: Meaning(_READY, NextStep.AFTER_CRASH, Tone.FAILURE, "✗", RETRY, acted=True),
+    OutcomeKind.STALLED: Meaning(_READY, NextStep.AFTER_CRASH, Tone.FAILURE, "✗", RETRY, acted=True),
+    OutcomeKind.TIMED_OUT: Meaning(_READY, NextStep.GO_ON, Tone.FAILURE, "✗", RETRY, acted=True),
+    # What a person has done.
+    OutcomeKind.INTERRUPTED: Meaning(_READY, NextStep.GO_ON, Tone.NEUTRAL, "·", spent=False, acted=True),
+    OutcomeKind.CANCELLED: Meaning(MessageState.CANCELLED, NextStep.GO_ON, Tone.NEUTRAL, "·", RETRY, acted=True),
+}
+
+# Of an outcome that this release does not know: another machine of a hive may run a newer one.
+UNKNOWN = Meaning(_READY, NextStep.GO_ON, Tone.FAILURE, "✗", RETRY)
+
+
+def meaning_of(word: str | None) -> Meaning:
+    """Return what an outcome's word means; `UNKNOWN` for any other value."""
+    try:
+        return MEANINGS[OutcomeKind(word or "")]
+    except ValueError:
+        return UNKNOWN
+
+
+def needs_person(word: str | None, message_state: str | None) -> bool:
+    """Whether a person is needed after a turn that ended so and left its message in this state (None: no message).
+
+    A message that is ready after an outcome that ends it otherwise is tried again, in a new session.
+    """
+    found = meaning_of(word)
+    is_stuck = message_state in {MessageState.DEAD, MessageState.HELD}
+    return is_stuck or (found.needs_person and message_state in {None, found.message})
+
+
+def is_ok(word: str | None) -> bool:
+    """Whether an outcome's word says that the turn did what it was asked."""
+    return word == OutcomeKind.OK
+
+
+def tone_of(word: str | None, denied: int = 0) -> Tone:
+    """Return the tone of a turn's end: one that is ok is a warning if tool calls were denied in it."""
+    tone = meaning_of(word).tone
+    return Tone.WARNING if denied and tone is Tone.OK else tone
+
+
+def advice_of(word: str | None, message_id: int) -> str:
+    """Return what a person can do about a message after this outcome; "" for nothing."""
+    return meaning_of(word).advice.format(id=message_id)
+
+
+def meanings_to_dict() -> dict[str, dict[str, Any]]:
+    """Return the part of the table that a page needs, by the outcome's word: `tone`, `sign`, `needs_person`."""
+    shown = {kind.value: found for kind, found in MEANINGS.items()}
+    return {
+        word: {"tone": found.tone.value, "sign": found.sign, "needs_person": found.needs_person}
+        for word, found in shown.items()
+    }
+
+
+class Outcome(NamedTuple):
+    """An outcome, the sentence for `turn_end.note` (None: ok), and when a limit resets (Unix s).
+
+    `acted`: the run may have done something, which a redelivery must say to the model. `suspect`: the conversation
+    may be what was refused, and not the message. `of_model`: the limit is one of the model alone, not of the account.
+    `counts`: the attempt is spent, whatever the table says.
+    """
+
+    kind: OutcomeKind
+    note: str | None = None
+    resets_at: int | None = None
+    acted: bool = False
+    suspect: bool = False
+    of_model: bool = False
+    counts: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether the turn did what it was asked."""
+        return self.kind is OutcomeKind.OK
+
+    @property
+    def meaning(self) -> Meaning:
+        """What follows from it."""
+        return MEANINGS[self.kind]

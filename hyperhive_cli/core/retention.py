@@ -1,0 +1,56 @@
+"""`Retention`: for how long messages that have ended are kept. Pure."""
+
+from typing import NamedTuple
+
+from hyperhive_cli.core.errors import UsageError
+
+ALL = "all"
+DAY_MS = 24 * 3600 * 1000
+FORGET_EVERY_S = 3600.0  # how often it is looked for what need not be kept
+MOST_DAYS, MOST_COUNT = 36_500, 10**9
+HINT = "30d, 10000, 30d,10000 (whichever is more), or all"
+
+
+class Retention(NamedTuple):
+    """What is kept: messages that ended in the last `days`, and the newest `newest`; with `is_all` every one."""
+
+    days: int = 30
+    newest: int = 10_000
+    is_all: bool = False
+
+    @classmethod
+    def from_text(cls, text: str) -> "Retention":
+        """Read `30d`, `10000`, both with a comma between them, or `all`; raises UsageError for anything else.
+
+        Of what is not named none is kept.
+        """
+        if text == ALL:
+            return cls(is_all=True)
+        parts = [part.strip() for part in text.split(",")]
+        days = [_number(part[:-1], MOST_DAYS, text) for part in parts if part.endswith("d")]
+        counts = [_number(part, MOST_COUNT, text) for part in parts if not part.endswith("d")]
+        if len(days) > 1 or len(counts) > 1:
+            raise _unusable(text)
+        return cls(sum(days), sum(counts))
+
+    def to_text(self) -> str:
+        """Give the text that `from_text` reads."""
+        return ALL if self.is_all else f"{self.days}d,{self.newest}"
+
+    def horizon_ms(self, now_ms: int) -> int:
+        """Return the moment before which a message must have ended to go (Unix ms)."""
+        return now_ms - self.days * DAY_MS
+
+
+KEEP_ALL = Retention(is_all=True)
+KEEP_DEFAULT = Retention()
+
+
+def _number(text: str, most: int, whole: str) -> int:
+    if not (text.isascii() and text.isdigit()) or len(text) > len(str(most)) or int(text) > most:
+        raise _unusable(whole)
+    return int(text)
+
+
+def _unusable(text: str) -> UsageError:
+    return UsageError(f"{text!r} does not say which messages to keep", HINT)

@@ -1,0 +1,161 @@
+"""What an agent's turns came to: sums, shares and percentiles, by day, model, outcome or tool. Pure.
+
+A turn belongs to the local day on which it began. Zones are those of `datetime`; None is the system's own, with its
+changes of the clock. Durations are ms, costs US dollars.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta, tzinfo
+from typing import Any
+
+from hyperhive_cli.core.outcomes import is_ok
+from hyperhive_cli.core.usage import TokenUsage
+
+
+@dataclass(frozen=True, slots=True)
+class EndedTurn:
+    """One ended turn. `cost_usd` is None where claude has named none; `started` is Unix ms.
+
+    `model` is the one that was asked for, `answered_model` the one that answered (None: not known). `denied` counts
+    tool calls; `message_state` is what became of the message (None: it had none, or an earlier release ran it).
+    """
+
+    turn_id: int
+    started: int
+    outcome: str
+    model: str | None = None
+    duration_ms: int | None = None
+    usage: TokenUsage = field(default_factory=TokenUsage)
+    cost_usd: float | None = None
+    context_tokens: int | None = None
+    tools: Mapping[str, int] = field(default_factory=dict)
+    answered_model: str | None = None
+    denied: int = 0
+    message_state: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give its figures, under the names of `show --json`."""
+        return {
+            "turn_id": self.turn_id,
+            "started": self.started,
+            "outcome": self.outcome,
+            "model": self.model,
+            "answered_model": self.answered_model,
+            "duration_ms": self.duration_ms,
+            **self.usage.to_dict(),
+            "cost_usd": self.cost_usd,
+            "context_tokens": self.context_tokens,
+            "tool_call_count": sum(self.tools.values()),
+            "denied": self.denied,
+            "message_state": self.message_state,
+        }
+
+
+def day_of(unix_ms: int, zone: tzinfo | None = None) -> date:
+    """Give the local day of a moment."""
+    return datetime.fromtimestamp(unix_ms / 1000, zone).date()
+
+
+def midnight_ms(day: date, zone: tzinfo | None = None) -> int:
+    """Give the moment at which a local day begins, in Unix ms."""
+    return round(datetime.combine(day, time.min, zone).timestamp() * 1000)
+
+
+def days_until(now_ms: int, days: int, zone: tzinfo | None = None) -> list[date]:
+    """Give the last `days` local days, today being the last of them."""
+    today = day_of(now_ms, zone)
+    return [today - timedelta(days=back) for back in reversed(range(days))]
+
+
+def percentile(values: Iterable[int], share: float) -> int | None:
+    """Give the smallest value that at least `share` of all values do not exceed, None of no values."""
+    ordered = sorted(values)
+    if not ordered:
+        return None
+    rank = -(-len(ordered) * round(share * 100) // 100)  # rounded up, without the errors of floats
+    return ordered[max(0, rank - 1)]
+
+
+def cache_share(usage: TokenUsage) -> float | None:
+    """Give how much of what went in was read from the cache, 0 to 1; None where nothing went in."""
+    whole = usage.context_tokens()
+    return round(usage.cache_read_input_tokens / whole, 4) if whole else None
+
+
+def tally(turns: Sequence[EndedTurn]) -> dict[str, Any]:
+    """Add up turns: the fields of a row of `stats --json`."""
+    took = [turn.duration_ms for turn in turns if turn.duration_ms is not None]
+    usage = sum((turn.usage for turn in turns), TokenUsage())
+    return {
+        "turns": len(turns),
+        "ok": sum(is_ok(turn.outcome) for turn in turns),
+        "duration_ms": sum(took),
+        "duration_p50_ms": percentile(took, 0.5),
+        "duration_p95_ms": percentile(took, 0.95),
+        **usage.to_dict(),
+        "cache_share": cache_share(usage),
+        "cost_usd": round(sum(turn.cost_usd or 0.0 for turn in turns), 9),
+        "unpriced": sum(turn.cost_usd is None for turn in turns),
+        "tool_calls": sum(sum(turn.tools.values()) for turn in turns),
+    }
+
+
+def account(
+    turns: Sequence[EndedTurn], by: str, days: Sequence[date], zone: tzinfo | None = None
+) -> list[dict[str, Any]]:
+    """Give a row for each day (those without a turn too), model, outcome or tool; its first field says which.
+
+    Models, outcomes and tools come with the most turns first.
+    """
+    if by == "day":
+        return [{"day": day.isoformat(), **tally(found)} for day, found in _by_day(turns, days, zone).items()]
+    if by == "tool":
+        return _by_tool(turns)
+    groups: dict[str, list[EndedTurn]] = {}
+    for turn in turns:
+        groups.setdefault(_KEYS[by](turn), []).append(turn)
+    return [{by: name, **tally(found)} for name, found in sorted(groups.items(), key=lambda item: -len(item[1]))]
+
+
+_KEYS: Mapping[str, Callable[[EndedTurn], str]] = {
+    "model": lambda turn: turn.answered_model or turn.model or "unknown",
+    "outcome": lambda turn: turn.outcome,
+}
+BY = ("day", *_KEYS, "tool")
+
+
+def _by_day(turns: Sequence[EndedTurn], days: Sequence[date], zone: tzinfo | None) -> dict[date, list[EndedTurn]]:
+    groups: dict[date, list[EndedTurn]] = {day: [] for day in days}
+    for turn in turns:
+        groups.setdefault(day_of(turn.started, zone), []).append(turn)
+    return dict(sorted(groups.items()))
+
+
+def _by_tool(turns: Sequence[EndedTurn]) -> list[dict[str, Any]]:
+    calls: Counter[str] = Counter()
+    users: Counter[str] = Counter()
+    for turn in turns:
+        calls.update(turn.tools)
+        users.update(turn.tools.keys())
+    return [{"tool": name, "calls": count, "turns": users[name]} for name, count in calls.most_common()]
+
+
+def outcome_counts(turns: Sequence[EndedTurn]) -> dict[str, int]:
+    """Count the outcomes, the most frequent first."""
+    return dict(Counter(turn.outcome for turn in turns).most_common())
+
+
+def report(agent: str, turns: Sequence[EndedTurn], by: str, days: Sequence[date]) -> dict[str, Any]:
+    """Give the fields of `stats --json`: the turns of these days added up, and in rows by one of `BY`."""
+    return {
+        "agent": agent,
+        "from": days[0].isoformat(),
+        "to": days[-1].isoformat(),
+        "by": by,
+        "total": tally(turns),
+        "outcomes": outcome_counts(turns),
+        "tools": {row["tool"]: row["calls"] for row in _by_tool(turns)},
+        "rows": account(turns, by, days),
+    }

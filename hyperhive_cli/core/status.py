@@ -1,0 +1,168 @@
+"""An agent's status: the closed set of words, and the one function that derives it from what each owner knows. Pure.
+
+Nothing writes or restores a status. The hive, the login, the retrying writer, the loop and the running turn each keep
+a field of `Standing`; the bus derives the status from all of them and publishes it when it changes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from hyperhive_cli.core.outcomes import Tone
+
+
+class Status(StrEnum):
+    """The words of `status_changed` and of `status --json`; the last two are those of an agent without an answer."""
+
+    ONLINE = "online"
+    PAUSED = "paused"
+    RETRYING = "retrying"  # claude itself tries a request again
+    BACKING_OFF = "backing_off"
+    RATE_LIMITED = "rate_limited"
+    OVER_BUDGET = "over_budget"
+    NEEDS_LOGIN_IDLE = "needs_login_idle"
+    NEEDS_LOGIN_IN_PROGRESS = "needs_login_in_progress"
+    WAITS_FOR_ACCOUNT = "waits_for_account"  # another agent of the account met a limit or a lost login
+    BAD_MODEL = "bad_model"
+    STANDBY = "standby"  # another machine of the hive runs the agent
+    FAILED = "failed"
+    INBOX_UNAVAILABLE = "inbox_unavailable"  # the disk is full, another process locks it, or the hive is away
+    STOPPED = "stopped"  # no harness runs
+    UNREACHABLE = "unreachable"  # one holds the lock and does not answer
+
+
+class StatusMeaning(NamedTuple):
+    """How a status is shown: its words, its tone, and what a person can do about it."""
+
+    words: str
+    tone: Tone
+    advice: str = ""
+    needs_person: bool = False
+
+
+# Green means that work goes on, or would.
+STATUSES: Mapping[Status, StatusMeaning] = {
+    Status.ONLINE: StatusMeaning("online", Tone.OK),
+    Status.PAUSED: StatusMeaning("paused", Tone.WARNING, "hyperhive resume"),
+    Status.RETRYING: StatusMeaning("retrying", Tone.WARNING),
+    Status.BACKING_OFF: StatusMeaning("backing off", Tone.WARNING, "hyperhive resume"),
+    Status.RATE_LIMITED: StatusMeaning("rate limited", Tone.WARNING),
+    Status.OVER_BUDGET: StatusMeaning("over budget", Tone.WARNING, "hyperhive budget raise", needs_person=True),
+    Status.NEEDS_LOGIN_IDLE: StatusMeaning("needs login", Tone.FAILURE, "hyperhive login", needs_person=True),
+    Status.NEEDS_LOGIN_IN_PROGRESS: StatusMeaning("login in progress", Tone.WARNING),
+    Status.WAITS_FOR_ACCOUNT: StatusMeaning("waits for account", Tone.WARNING),
+    Status.BAD_MODEL: StatusMeaning("bad model", Tone.FAILURE, "hyperhive model set NAME", needs_person=True),
+    Status.STANDBY: StatusMeaning("standby", Tone.NEUTRAL),
+    Status.FAILED: StatusMeaning("failed", Tone.FAILURE, "hyperhive resume", needs_person=True),
+    Status.INBOX_UNAVAILABLE: StatusMeaning(
+        "inbox unavailable",
+        Tone.FAILURE,
+        "mend the cause, such as a full disk; it goes on by itself",
+        needs_person=True,
+    ),
+    Status.STOPPED: StatusMeaning("stopped", Tone.NEUTRAL, "hyperhive run"),
+    Status.UNREACHABLE: StatusMeaning("unreachable", Tone.FAILURE, "hyperhive doctor", needs_person=True),
+}
+
+
+WITHOUT_ANSWER = (Status.STOPPED, Status.UNREACHABLE)  # what such an agent was last doing is not known to go on
+# claude's own line tells of a retry, and a note of a back-off: a row in the transcript would be the second.
+TOLD_OTHERWISE = {Status.RETRYING, Status.BACKING_OFF}
+
+
+def status_meaning(word: str | None) -> StatusMeaning:
+    """Return how a status is shown; one of a newer release is shown by its own word."""
+    try:
+        return STATUSES[Status(word or "")]
+    except ValueError:
+        return StatusMeaning((word or "unknown").replace("_", " "), Tone.NEUTRAL)
+
+
+def statuses_to_dict() -> dict[str, dict[str, Any]]:
+    """Return the part of the table that a page needs, by the status's word."""
+    return {
+        status.value: {
+            "words": found.words,
+            "tone": found.tone.value,
+            "advice": found.advice,
+            "told_otherwise": status in TOLD_OTHERWISE,
+        }
+        for status, found in STATUSES.items()
+    }
+
+
+class TurnState(StrEnum):
+    """Idle between turns, thinking in a message's turn, compacting in a `/compact` turn."""
+
+    IDLE = "idle"
+    THINKING = "thinking"
+    COMPACTING = "compacting"
+
+
+class Wait(NamedTuple):
+    """Why no turn starts now. `until_unix` is when the wait ends by itself (Unix s; None: it does not)."""
+
+    status: Status
+    until_unix: float | None = None
+    why: str | None = None
+    model: str | None = None  # a choice of another model ends the wait
+
+
+class Retrying(NamedTuple):
+    """A request that claude itself is about to try again, for the `attempt`-th time of at most `most`."""
+
+    attempt: int
+    most: int
+    why: str
+    until_unix: float | None = None
+    is_limit: bool = False  # a limit of the account: no stall, and the other agents wait too
+    model: str | None = None  # the limit is one of this model alone
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What each owner knows: the hive, the operator, the login, the retrying writer, the loop, the running turn."""
+
+    is_standby: bool = False
+    is_paused: bool = False
+    is_logging_in: bool = False
+    write_trouble: str | None = None
+    wait: Wait | None = None
+    retry: Retrying | None = None
+
+
+class Shown(NamedTuple):
+    """A derived status, until when it lasts (Unix s), why, and the model whose change ends it."""
+
+    status: Status
+    until_unix: int | None = None
+    why: str | None = None
+    model: str | None = None
+
+
+def status_of(standing: Standing) -> Shown:
+    """Return the status that follows: the first of these that holds.
+
+    What a person has done comes before what the world does, and what stops every turn before what stops the next one.
+    """
+    wait, retry = standing.wait, standing.retry
+    if standing.is_standby:
+        return Shown(Status.STANDBY)
+    if standing.is_logging_in:
+        return Shown(Status.NEEDS_LOGIN_IN_PROGRESS)
+    if standing.is_paused:
+        return Shown(Status.PAUSED)
+    if standing.write_trouble is not None:
+        return Shown(Status.INBOX_UNAVAILABLE, None, standing.write_trouble)
+    if wait is not None:
+        return Shown(wait.status, _whole(wait.until_unix), wait.why, wait.model)
+    if retry is not None:
+        status = Status.RATE_LIMITED if retry.is_limit else Status.RETRYING
+        why = f"attempt {retry.attempt} of {retry.most}: {retry.why}" if retry.attempt else retry.why
+        return Shown(status, _whole(retry.until_unix), why, retry.model)
+    return Shown(Status.ONLINE)
+
+
+def _whole(unix: float | None) -> int | None:
+    return None if unix is None else round(unix)

@@ -1,0 +1,211 @@
+"""Text that a terminal may show, and short forms of figures. Pure: no I/O, no rich.
+
+Claude, its tools and whoever sends a message decide what the strings of an event hold; a terminal obeys
+escape sequences inside them (title, clipboard, colours, cursor) and reorders text at bidi controls.
+`clean` makes all of these visible. Every function takes values of any JSON type and never raises.
+"""
+
+import re
+from datetime import datetime
+from math import isfinite
+
+from hyperhive_cli.core.terminal import UNSAFE
+
+_BLANKS = re.compile(r"\s+")
+_LARGEST = 10**15
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def clean(text: str) -> str:
+    r"""Give `text` with every character that could steer a terminal as a visible escape (`\x1b`, `\u202e`).
+
+    Newlines and tabs stay, CR LF becomes a newline. What comes out goes in unchanged a second time.
+    """
+    return UNSAFE.sub(_escape, text.replace("\r\n", "\n"))
+
+
+def text_of(value: object) -> str:
+    """Give a JSON value as cleaned text: a string whole, None as nothing, the rest as `brief`."""
+    if isinstance(value, str):
+        return clean(value)
+    return "" if value is None else brief(value)
+
+
+def brief(value: object, limit: int = 60) -> str:
+    """Give any JSON value as one short line, nested ones as their size: `{3 keys}`, `[2 items]`."""
+    if isinstance(value, str):
+        return one_line(value, limit)
+    if isinstance(value, dict):
+        return f"{{{plural(len(value), 'key')}}}"
+    if isinstance(value, list | tuple):
+        return f"[{plural(len(value), 'item')}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    figure = number(value)
+    # str() of an int beyond 4,300 digits raises.
+    return "a huge number" if figure is None else str(value)
+
+
+def one_line(text: str, limit: int) -> str:
+    """Give `text` cleaned, on one line, in at most `limit` characters; only its head is looked at."""
+    head = text[: limit * 2 + 200]
+    line = _BLANKS.sub(" ", clean(head)).strip()
+    if len(line) <= limit and len(head) == len(text):
+        return line
+    return line[: limit - 1].rstrip() + "…"
+
+
+def head_lines(text: str, limit: int, width: int = 400) -> tuple[list[str], int]:
+    """Give the first `limit` lines of `text`, cleaned, and how many more there are.
+
+    A single line that would be left over is given too: `+1 line` takes as much room as the line.
+    Blank lines around the text do not count; of a long text only the head is copied.
+    """
+    start = len(text) - len(text.lstrip("\n")) if text.startswith("\n") else 0
+    end = len(text)
+    while end > start and text[end - 1] in "\n\r \t":
+        end -= 1
+    if start >= end:
+        return [], 0
+    total = text.count("\n", start, end) + 1
+    wanted = total if total <= limit + 1 else limit
+    lines: list[str] = []
+    for _ in range(wanted):
+        stop = text.find("\n", start, end)
+        stop = end if stop < 0 else stop
+        cut = "…" if stop - start > width else ""
+        lines.append(clean(text[start : min(stop, start + width)].rstrip("\r")) + cut)
+        start = stop + 1
+    return lines, total - wanted
+
+
+def number(value: object) -> float | None:
+    """Give `value` as a finite, plausible number, None for everything else (bools too)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    return float(value) if -_LARGEST < value < _LARGEST else None
+
+
+def count(value: object) -> int:
+    """Give `value` as a counter: a whole number of at least 0, 0 for everything else."""
+    figure = number(value)
+    return max(0, int(figure)) if figure is not None else 0
+
+
+def tokens(value: object) -> str:
+    """Give a number of tokens: `842`, `12.3k`, `76k`, `1.2M`."""
+    figure = count(value)
+    if figure < 1000:
+        return str(figure)
+    return _scaled(figure / 1000, "k") if figure < 999_500 else _scaled(figure / 1_000_000, "M")
+
+
+def size(value: object) -> str:
+    """Give a number of bytes: `842 B`, `12.3 KiB`, `2 MiB`."""
+    figure, unit = float(count(value)), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if figure < 1000:
+            break
+        figure, unit = figure / 1024, larger
+    return _scaled(figure, f" {unit}") if unit != "B" else f"{int(figure)} B"
+
+
+def _scaled(figure: float, unit: str) -> str:
+    shown = f"{figure:.1f}" if figure < 99.95 else f"{figure:.0f}"
+    return shown.removesuffix(".0") + unit
+
+
+def duration(seconds: object) -> str:
+    """Give a span of time: `0.8s`, `12s`, `3m 04s`, `2h 05m`, `3d 04h`; nothing when there is none."""
+    figure = number(seconds)
+    if figure is None:
+        return ""
+    if figure < 9.95:
+        return f"{max(0.0, figure):.1f}s"
+    whole = round(figure)
+    minutes, secs = divmod(whole, 60)
+    hours, mins = divmod(minutes, 60)
+    days, hrs = divmod(hours, 24)
+    if days:
+        return f"{days}d {hrs:02d}h"
+    if hours:
+        return f"{hours}h {mins:02d}m"
+    return f"{minutes}m {secs:02d}s" if minutes else f"{whole}s"
+
+
+def ago(seconds: object) -> str:
+    """Say how long something is past: `just now`, `42 s ago`, `3 min ago`, `5 h ago`, `2 days ago`."""
+    figure = count(seconds)
+    for limit, unit_s, unit in ((10, 0, ""), (60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h")):
+        if figure < limit:
+            return f"{figure // unit_s} {unit} ago" if unit_s else "just now"
+    return f"{plural(figure // 86_400, 'day')} ago"
+
+
+NO_TIME = "at no known time"
+
+
+def local_time(at: float) -> datetime | None:
+    """Return a moment (Unix seconds) as local time; None for one that no calendar has."""
+    try:
+        return datetime.fromtimestamp(at)  # noqa: DTZ006 - local, for a person
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def ahead(at: float, now: float) -> str:
+    """Return a moment to come, Unix seconds, as local time and how long until then: `Fri 14:00 (in 2d 03h)`.
+
+    Its day of the week if it is not today's, its date if it is a week away.
+    """
+    then, today = local_time(at), local_time(now)
+    if then is None or today is None:
+        return NO_TIME
+    days = (then.date() - today.date()).days
+    day = (
+        ""
+        if days == 0
+        else f"{_DAYS[then.weekday()]} "
+        if 0 < days < _WEEK
+        else f"{then.day:02d} {_MONTHS[then.month - 1]} "
+    )
+    return f"{day}{then:%H:%M} (in {duration(at - now)})"
+
+
+# Not by the locale: the page says the same.
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_WEEK = 7
+
+
+def clock(seconds: object) -> str:
+    """Give a running span as a clock: `0:07`, `12:30`, `1:05:09`."""
+    minutes, secs = divmod(count(seconds), 60)
+    hours, mins = divmod(minutes, 60)
+    return f"{hours}:{mins:02d}:{secs:02d}" if hours else f"{mins}:{secs:02d}"
+
+
+def dollars(value: object) -> str:
+    """Give a sum of US dollars: `$0.0007`, `$1.24`; nothing when none was spent."""
+    figure = number(value)
+    if figure is None or figure <= 0:
+        return ""
+    if figure < 0.00005:
+        return "<$0.0001"
+    return f"${figure:,.2f}" if figure >= 0.1 else f"${figure:.4f}"
+
+
+def grouped(value: object) -> str:
+    """Give a counter with its thousands set apart: `5,994`."""
+    return f"{count(value):,}"
+
+
+def plural(value: int, word: str) -> str:
+    """Give a count and its word: `1 tool`, `4 tools`."""
+    return f"{value:,} {word}" if value == 1 else f"{value:,} {word}s"

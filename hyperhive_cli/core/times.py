@@ -1,0 +1,126 @@
+"""A moment as an operator writes and reads it: `14:30`, `+2h30m`, `tomorrow 9:00`, `2026-11-23 09:00`.
+
+Pure: now and the time zone are arguments. A local time is resolved with the offset that its own day has there: on the
+evening before summer time ends, `06:30` is 06:30 by the clocks of the next morning. A time that the clocks skip means
+the first moment after the gap, one that they show twice means the first.
+"""
+
+import re
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+
+from hyperhive_cli.core.errors import UsageError
+
+_SPAN = re.compile(r"\+(?:(\d{1,5})d)?(?:(\d{1,5})h)?(?:(\d{1,5})m)?(?:(\d{1,5})s)?", re.ASCII)
+_LOCAL = re.compile(r"(?:(today|tomorrow|\d{4}-\d{2}-\d{2})(?:[ t]+|$))?(?:(\d{1,2}):(\d{2}))?", re.ASCII)
+_DAY = timedelta(days=1)
+_SECOND = timedelta(seconds=1)
+HINT = "14:30, +2h30m, tomorrow 9:00, or 2026-11-23T09:00"
+
+
+def text_to_moment(text: str, now: datetime, zone: tzinfo) -> datetime:
+    """Return the moment that is meant, in `zone`; a time of day alone is the next one. `now` has any zone.
+
+    Raises UsageError for a text that is no moment, and for a moment that is past.
+    """
+    try:
+        found = _read(text.strip().lower(), now, zone)
+        found = None if found is None else found.astimezone(zone)
+    except (ValueError, OverflowError, OSError):  # the last: of a local zone, for a year beyond its tables
+        found = None
+    if found is None:
+        raise UsageError(f"not a valid time: {text!r}", HINT)
+    if found < now:
+        raise UsageError(f"{moment_to_words(found, now)} is past", HINT)
+    return found
+
+
+def text_to_start(text: str | None, now: datetime, zone: tzinfo) -> tuple[int, str | None]:
+    """Return a message's `not_before` (Unix ms, 0 for none), and what its sender is told of it.
+
+    Raises UsageError as `text_to_moment` does.
+    """
+    moment = None if text is None else text_to_moment(text, now, zone)
+    return 0 if moment is None else int(moment.timestamp() * 1000), moment_to_remark(moment, now)
+
+
+def moment_to_remark(moment: datetime | None, now: datetime) -> str | None:
+    """Return what a sender is told of the moment from which a message runs."""
+    return None if moment is None else f"runs at {moment_to_words(moment, now)}"
+
+
+def moment_to_words(moment: datetime, now: datetime) -> str:
+    """Return a moment as `Sun 25 Oct 06:30 CET`, in its own zone; with the year unless it is that of `now`."""
+    year = "" if moment.year == now.astimezone(moment.tzinfo).year else f" {moment.year}"
+    return f"{moment:%a} {moment.day} {moment:%b}{year} {moment:%H:%M} {moment.tzname()}"
+
+
+def local_to_moment(local: datetime, zone: tzinfo, *, fold: int = 0) -> datetime:
+    """Return the moment at which the clocks of a zone show this (naive) time; in a gap, the first moment after it."""
+    before, after = (_to_utc(local.replace(tzinfo=zone, fold=each)) for each in (0, 1))
+    if before <= after:  # no gap: the same moment, or the two of a time that is shown twice
+        return (after if fold else before).astimezone(zone)
+    return _jump(after, before, zone).astimezone(zone)
+
+
+def _jump(early: datetime, late: datetime, zone: tzinfo) -> datetime:
+    """Return the moment between these two (UTC) at which the offset of the zone changes."""
+    offset = early.astimezone(zone).utcoffset()
+    while late - early > _SECOND:
+        middle = early + (late - early) // 2
+        if middle.astimezone(zone).utcoffset() == offset:
+            early = middle
+        else:
+            late = middle
+    return late.replace(microsecond=0)
+
+
+def _to_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+def _read(word: str, now: datetime, zone: tzinfo) -> datetime | None:
+    if word.startswith("+"):
+        return _after(word, now, zone)
+    local = _LOCAL.fullmatch(word)
+    if local is None:
+        found = datetime.fromisoformat(word.upper())
+        return found if found.tzinfo is not None else local_to_moment(found, zone)
+    day, hour, minute = local.groups()
+    if day is None and hour is None:
+        return None
+    clock = _clock(int(hour or 0), int(minute or 0))
+    today = now.astimezone(zone).date()
+    if day is None:
+        return _next(clock, today, now, zone)
+    named = {"today": today, "tomorrow": today + _DAY}.get(day)
+    return _on(date.fromisoformat(day) if named is None else named, clock, now, zone)
+
+
+def _clock(hour: int, minute: int) -> timedelta:
+    """Return a time of day as the span since midnight; 24:00 is the end of the day."""
+    if hour == 24 and minute == 0:
+        return _DAY
+    checked = time(hour, minute)
+    return timedelta(hours=checked.hour, minutes=checked.minute)
+
+
+def _next(clock: timedelta, today: date, now: datetime, zone: tzinfo) -> datetime:
+    found = _on(today, clock, now, zone)
+    return found if found >= now else _on(today + _DAY, clock, now, zone)
+
+
+def _on(day: date, clock: timedelta, now: datetime, zone: tzinfo) -> datetime:
+    """Return the moment of a time of day on this day; of a time that is shown twice the first, until that is past."""
+    local = datetime.combine(day, time()) + clock
+    found = local_to_moment(local, zone)
+    return found if found >= now else local_to_moment(local, zone, fold=1)
+
+
+def _after(word: str, now: datetime, zone: tzinfo) -> datetime | None:
+    match = _SPAN.fullmatch(word)
+    if match is None or not any(match.groups()):
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    # By the clock of the world, not of the wall: an hour is an hour when summer time begins.
+    span = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    return (_to_utc(now) + span).astimezone(zone)

@@ -1,0 +1,1 @@
+"""The checks of `hyperhive doctor`: an agent, its machine and its hive."""

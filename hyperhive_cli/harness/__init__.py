@@ -1,0 +1,1 @@
+"""The harness: joins agent, store, control socket, hive and display to a program that runs."""

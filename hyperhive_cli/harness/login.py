@@ -1,0 +1,92 @@
+"""Logging in and out under the harness: claude's own commands are run between two turns and talked with from outside.
+
+A login survives the command that began it for a while, so that another one may take it over; who asks again joins it.
+"""
+
+from typing import Any
+
+import trio
+
+from hyperhive_cli.agent.config import AgentConfig
+from hyperhive_cli.agent.loop import AgentLoop
+from hyperhive_cli.core.errors import RefusedError
+from hyperhive_cli.harness.login_session import Login, log_in, log_out
+
+
+class LoginService:
+    """Holds the newest login, and runs the one that is under way. `serve` does the work."""
+
+    def __init__(self, config: AgentConfig, loop: AgentLoop) -> None:
+        self.login: Login | None = None
+        self._config = config
+        self._loop = loop
+        self._bell = trio.Event()
+
+    def detail(self) -> dict[str, Any] | None:
+        """Give the newest login's fields, None before the first one."""
+        return None if self.login is None else self.login.to_dict()
+
+    def begin(self) -> None:
+        """Begin a login, or join the one under way; raises RefusedError while a turn runs."""
+        if self._current() is None:
+            self._loop.login_began()
+            self.login = Login()
+            self._bell.set()
+
+    def join(self) -> None:
+        """Raise RefusedError when no login is under way."""
+        self._required()
+
+    async def follow(self) -> None:
+        """Count a client of the login under way until that is over; cancelled when the client goes away."""
+        if (login := self._current()) is not None:
+            with login.followed():
+                await login.over.wait()
+
+    def pass_on(self, code: str) -> None:
+        """Give claude the code; raises RefusedError when no login waits for one, UsageError for what is none."""
+        self._required().enter(code)
+
+    async def cancel(self) -> None:
+        """End the login under way and wait for that; raises RefusedError when there is none."""
+        login = self._required()
+        login.stop("the login was cancelled")
+        await login.over.wait()
+
+    async def log_out(self) -> Login:
+        """Log claude out, and say how that went; raises RefusedError while a turn or a login runs."""
+        if self._current() is not None:
+            raise RefusedError("a login is under way", "hyperhive login --cancel")
+        self._loop.login_began(shown=False)
+        gone = False
+        try:
+            logout = Login()
+            gone = await log_out(self._config, logout)
+            return logout
+        finally:
+            if gone:
+                self._loop.login_lost()
+            else:
+                self._loop.login_ended(ok=False)
+
+    async def serve(self) -> None:
+        """Run what is begun, until cancelled; a login that is under way then is ended with it."""
+        while True:
+            await self._bell.wait()
+            self._bell = trio.Event()
+            if (login := self._current()) is not None:
+                try:
+                    await log_in(self._config, login)
+                finally:
+                    if login.ok is None:
+                        login.finish(ok=False, note="the harness stopped")
+                    self._loop.login_ended(ok=login.ok is True)
+
+    def _current(self) -> Login | None:
+        return self.login if self.login is not None and self.login.ok is None else None
+
+    def _required(self) -> Login:
+        login = self._current()
+        if login is None:
+            raise RefusedError("no login is under way", "hyperhive login")
+        return login

@@ -1,0 +1,362 @@
+"""The harness: the composition root. It opens everything, joins the parts, takes the signals, and closes."""
+
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import trio
+
+from hyperhive_cli.agent.config import Account, AgentConfig
+from hyperhive_cli.agent.loop import AgentLoop
+from hyperhive_cli.agent.maintenance import Maintenance, recover, sweep
+from hyperhive_cli.agent.settings_copy import open_settings
+from hyperhive_cli.claude.process import become_subreaper, sweep_marked
+from hyperhive_cli.control.peer import Peer
+from hyperhive_cli.control.server import open_control_server
+from hyperhive_cli.core.errors import StoreError, UsageError
+from hyperhive_cli.core.retention import KEEP_DEFAULT, Retention
+from hyperhive_cli.core.settings import MARKER, AgentPaths
+from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.harness.display import Display, DisplayTask
+from hyperhive_cli.harness.hook import HookConfig, open_hook
+from hyperhive_cli.harness.hook_command import ATTENTION
+from hyperhive_cli.harness.login import LoginService
+from hyperhive_cli.harness.operations import ControlHandler, refuse_turns
+from hyperhive_cli.harness.signals import Wish, Wishes, ending_signals
+from hyperhive_cli.harness.slots import Slots
+from hyperhive_cli.harness.web_panel import Panel, PanelConfig, open_panel
+from hyperhive_cli.store.binding import bound_elsewhere, is_gone
+from hyperhive_cli.store.events import EventStore, open_event_store
+from hyperhive_cli.store.file_place import unsound_file_system, wal_bytes
+from hyperhive_cli.store.folder import hold_lock, name_holder, prepare_state_dir
+from hyperhive_cli.store.inbox import Inbox, open_inbox
+from hyperhive_cli.store.log import log_allowance, shrink_wal
+from hyperhive_cli.store.report import stored_status, with_live
+
+if TYPE_CHECKING:
+    from hyperhive_cli.hive.relay import Relay
+
+HARD_LIMIT_S = 2.0  # for the end of a turn that is killed, and its record; then all that waits is cut off
+SINK_GRACE_S = 1.0  # for a line on a terminal that may be held up
+NO_PREWARM = (
+    "--prewarm has no effect with --allow-cross-session: a message of another session could reach a claude that waits, "
+    "and would be answered outside of any turn"
+)
+
+
+class Hive(NamedTuple):
+    """The hive that an agent belongs to: its address, this machine's name there, and whom claude works for."""
+
+    url: str
+    machine: str
+    account: Account | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HarnessConfig:
+    """Everything that one life of a harness needs. `messages` go into the inbox first."""
+
+    paths: AgentPaths
+    agent: AgentConfig
+    model: str | None = None
+    messages: Sequence[tuple[str, str]] = ()  # sender, body
+    sink: Display | None = None
+    allow_self_control: bool = False
+    on_event: tuple[str, ...] = ()  # the hook's command, its program an absolute path
+    on_event_kinds: tuple[str, ...] = (ATTENTION,)
+    panel: PanelConfig | None = None
+    announce: Callable[[str], None] | None = None  # where the panel's address is shown; None: with the events
+    hive: Hive | None = None
+    complain: Callable[[str], None] = print  # on stderr, what cannot be shown with the events
+    keep_messages: Retention = KEEP_DEFAULT
+    is_workspace_named: bool = False  # by the operator: one that was moved may be bound anew
+
+
+# Steers an agent from outside until all has ended: started with its loop, the scope that ends it at once, its screen.
+Attend = Callable[..., Awaitable[None]]
+
+
+async def run_harness(config: HarnessConfig) -> int:
+    """Run an agent until a signal comes, or in drain mode until nothing is left to run.
+
+    Gives the exit status: 0, 1 when a turn was not ok or a drain left something, 128 + n after signal n.
+    Raises AgentConflictError when another harness runs or the agent is bound elsewhere, StoreError when the
+    inbox cannot be used.
+    """
+    become_subreaper()
+    wishes = Wishes()
+    failed = await run_agent(config, partial(_take_signals, wishes), lambda: wishes.is_hard)
+    if wishes.exit_status is not None:
+        return wishes.exit_status
+    return 1 if failed and config.agent.drain else 0
+
+
+async def run_agent(
+    config: HarnessConfig,
+    attend: Attend,
+    is_hard: Callable[[], bool],
+    relay: "Relay | None" = None,
+    slots: trio.Semaphore | None = None,
+) -> bool:
+    """Run an agent until it is stopped, or drained; whether a turn was not ok, or a drain left something.
+
+    `is_hard`: whether it is to end at once. `relay` and `slots` are those of a process with several agents. Raises as
+    `run_harness`.
+    """
+    with (
+        _opened(config) as (bus, inbox, care, lock),
+        open_settings(config.agent.settings_file, config.paths.state_dir, partial(bus.note, level="warning")) as copy,
+    ):
+        environment = {**config.agent.environment, MARKER: str(config.paths.state_dir)}
+        agent = replace(config.agent, environment=environment, kept=(lock,), settings=copy)
+        if agent.prewarm and agent.allow_cross_session:
+            agent = replace(agent, prewarm=False)
+            bus.note(NO_PREWARM, "warning")
+        loop = AgentLoop(agent, inbox, bus)
+        if slots is not None and config.hive is None:
+            loop.take_from(Slots(slots, inbox, bus.now_ms))
+        desk = LoginService(agent, loop)
+        handler = ControlHandler(bus, loop, inbox, desk)
+        panel = Panel(bus)
+        screen = None if config.sink is None else DisplayTask(config.sink)
+
+        def admit(op: str, peer: Peer | None) -> None:
+            if not config.allow_self_control:
+                refuse_turns(op, peer, panel.pid, config.paths.state_dir)
+
+        hard = trio.CancelScope()
+        async with trio.open_nursery() as attending:
+            async with trio.open_nursery() as viewers:
+                if screen is not None:
+                    viewers.start_soon(screen.follow, bus, inbox)
+                async with (
+                    open_control_server(config.paths.socket, handler, admit),
+                    open_panel(config.panel, panel, partial(_announce, config, screen)),
+                    _joined(config, relay, inbox, bus, loop, handler),
+                ):
+                    with hard:
+                        async with open_hook(_hook(config, agent), bus, is_hard):
+                            await attending.start(attend, loop, hard, screen)
+                            await _work(loop, (partial(sweep, bus), care.run, desk.serve), prewarm=agent.prewarm)
+                bus.close()
+                if screen is not None:
+                    screen.finish(viewers.cancel_scope, bus.current_seq)
+            unwritten = None if screen is None else await _close_screen(config, screen)
+            attending.cancel_scope.cancel()
+    if loop.broken is not None:
+        raise UsageError(loop.broken, "hyperhive doctor")
+    return loop.failed or unwritten is not None
+
+
+async def _close_screen(config: HarnessConfig, screen: DisplayTask) -> str | None:
+    """Give the terminal back, and say on stderr what could not be shown; one that is held up is left."""
+    await screen.suspend()
+    unwritten = screen.unwritten()
+    if unwritten is not None:
+        with trio.move_on_after(SINK_GRACE_S), suppress(OSError):
+            await trio.to_thread.run_sync(config.complain, unwritten, abandon_on_cancel=True)
+    return unwritten
+
+
+async def _work(loop: AgentLoop, beside: Sequence[Callable[[], Awaitable[None]]], *, prewarm: bool) -> None:
+    """Run the loop to its end, and until then what goes on beside it."""
+    async with trio.open_nursery() as nursery:
+        for task in (*beside, *((loop.prewarm,) if prewarm else ())):
+            nursery.start_soon(task)
+        await loop.run()
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _joined(
+    config: HarnessConfig, relay: "Relay | None", inbox: Inbox, bus: Bus, loop: AgentLoop, handler: ControlHandler
+) -> AsyncIterator[None]:
+    """Join the hive for the block, if there is one; nothing of it is imported otherwise."""
+    hive = config.hive
+    if hive is None:
+        yield
+        return
+    from hyperhive_cli.hive.local_inbox import LocalInbox  # noqa: PLC0415 - for those in a hive
+    from hyperhive_cli.hive.relay import open_relay  # noqa: PLC0415
+
+    assert isinstance(inbox, LocalInbox)  # noqa: S101 - `_open_inbox` saw to it
+
+    async def report() -> Mapping[str, Any]:
+        """Give the fields of `status --json`."""
+        live = handler.snapshot()
+        stored = partial(stored_status, config.paths, now_ms=bus.now_ms())
+        found = await trio.to_thread.run_sync(stored)
+        return with_live(found, live)
+
+    async with (
+        _given(relay) if relay is not None else open_relay(hive.url, hive.machine) as line,
+        line.member(
+            config.paths.agent,
+            inbox,
+            bus,
+            loop,
+            report,
+            account=hive.account,
+            drain=config.agent.drain,
+            retention=config.keep_messages,
+        ) as member,
+    ):
+        loop.take_from(member)
+        yield
+
+
+@asynccontextmanager
+async def _given(relay: "Relay") -> AsyncIterator["Relay"]:
+    """Give a relay that somebody else opens and closes."""
+    yield relay
+
+
+def _open_inbox(config: HarnessConfig) -> AbstractContextManager[Inbox]:
+    if config.hive is None:
+        return open_inbox(config.paths.inbox_db)
+    from hyperhive_cli.hive.local_inbox import open_foyer  # noqa: PLC0415 - for those in a hive
+
+    return open_foyer(config.paths.inbox_db)
+
+
+async def _announce(config: HarnessConfig, screen: DisplayTask | None, text: str) -> None:
+    """Show a text that must not be kept; a terminal that is held up is left."""
+    if config.announce is not None:
+        with trio.move_on_after(SINK_GRACE_S), suppress(OSError):
+            await trio.to_thread.run_sync(config.announce, text, abandon_on_cancel=True)
+    elif screen is not None:
+        await screen.say(text)
+
+
+def _hook(config: HarnessConfig, agent: AgentConfig) -> HookConfig | None:
+    """Give the hook of this life: it sees what claude sees, and the agent's name.
+
+    It runs in the state folder and not in the workspace, where the agent could leave it a program or a module.
+    """
+    if not config.on_event:
+        return None
+    environment = {**agent.environment, "HYPERHIVE_AGENT": config.paths.agent}
+    folder = config.paths.state_dir
+    return HookConfig(config.on_event, config.on_event_kinds, folder, environment, agent.redactor, agent.kept)
+
+
+@contextmanager
+def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Maintenance, int]]:
+    """Take the lock, open the databases, bring in what an earlier life left, and put in the first messages."""
+    paths = config.paths
+    prepare_state_dir(paths.state_dir)
+    with ExitStack() as stack:
+        lock = stack.enter_context(hold_lock(paths.lock_file, paths.agent))
+        if wal_bytes(paths.events_db) > log_allowance(paths.events_db):
+            shrink_wal(paths.events_db)  # an earlier life's log may be what fills the disk: nothing could be written
+            name_holder(lock)
+        swept = sweep_marked(paths.state_dir)
+        inbox = stack.enter_context(_open_inbox(config))
+        inbox.check()
+        moved_from = _bind_workspace(config, inbox)
+        open_history = partial(_open_history, stack, paths.events_db)
+        store, warning = _try_history(open_history, paths.events_db)
+        bus = Bus(store, model_file=paths.model_file, facts=inbox)
+        bus.restore(inbox.fact("context_tokens"), inbox.fact("context_window"))
+        if warning is not None:
+            bus.note(warning, "warning")
+        if swept:
+            bus.note(f"{swept} processes that an earlier life had left behind were killed", "warning")
+        if moved_from is not None:
+            _take_over_workspace(config, inbox, bus, moved_from)
+        recover(inbox, bus, bus.boot)
+        if (inbox.fact("budget") or "") != (limits := config.agent.budget.to_text()):
+            inbox.put_facts(budget=limits)
+        if config.model is not None and config.model != bus.model:
+            bus.set_model(config.model)
+        for sender, body in config.messages:
+            inbox.put(sender, body, now_ms=bus.now_ms())
+        inbox.limit_wait()
+        later = open_history if store is None else None
+        care = Maintenance(bus, inbox, [paths.inbox_db, paths.events_db], later, config.keep_messages)
+        yield bus, inbox, care, lock
+        inbox.check_place(adopt=False)  # one that was removed a moment ago is not lost with this process
+
+
+def _bind_workspace(config: HarnessConfig, inbox: Inbox) -> str | None:
+    """Bind the agent to its workspace; return the folder it was bound to, if the workspace was moved from there.
+
+    Raises AgentConflictError for the agent of another folder.
+    """
+    bound = inbox.bind(str(config.agent.workspace))
+    if bound == str(config.agent.workspace):
+        return None
+    if config.is_workspace_named and is_gone(bound):
+        return bound
+    raise bound_elsewhere(config.paths.agent, bound, running=True)
+
+
+def _take_over_workspace(config: HarnessConfig, inbox: Inbox, bus: Bus, old: str) -> None:
+    """Bind the agent to the folder to which its workspace was moved: claude knows conversations by their folder."""
+    new = str(config.agent.workspace)
+    bus.request_new_session()
+    inbox.put_facts(workspace=new)
+    bus.note(f"the workspace was moved from {old} to {new}: going on in a new session", "warning")
+
+
+def _open_history(stack: ExitStack, path: Path) -> EventStore:
+    return stack.enter_context(open_event_store(path))
+
+
+def _try_history(open_history: Callable[[], EventStore], path: Path) -> tuple[EventStore | None, str | None]:
+    """Open the history, or go on without one: it may fail, the inbox may not."""
+    try:
+        store = open_history()
+    except StoreError as error:
+        return None, f"{error.message}; going on without a history"
+    if store.moved is not None:
+        return store, f"the history was damaged; it now lies in {store.moved}"
+    if (found := unsound_file_system(path)) is not None:
+        return store, f"the history {path} lies on {found}, where SQLite's write-ahead log may damage it"
+    return store, None
+
+
+async def _take_signals(
+    wishes: Wishes,
+    loop: AgentLoop,
+    hard: trio.CancelScope,
+    screen: DisplayTask | None,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """First signal: end in an orderly way. A later one: kill what runs, now. Ctrl-Z: stop, with all that runs."""
+    with trio.open_signal_receiver(*ending_signals(), signal.SIGTSTP, signal.SIGCONT) as signals:
+        task_status.started()
+        async for number in signals:
+            if number == signal.SIGTSTP:
+                await _pause(loop, screen)
+                continue
+            if number == signal.SIGCONT:  # it may bring us from the background to the foreground
+                if screen is not None:
+                    await screen.resume()
+                continue
+            obey(wishes.take(number, trio.current_time()), loop, hard, screen)
+
+
+def obey(wish: Wish | None, loop: AgentLoop, hard: trio.CancelScope, screen: DisplayTask | None) -> None:
+    """Stop an agent as a signal asks for: a stop now kills its turn, whose end is recorded all the same."""
+    if screen is not None:
+        screen.hurry()
+    if wish is Wish.STOP:
+        loop.stop()
+    elif wish is Wish.STOP_NOW:
+        loop.yield_turn(now=True)
+        hard.deadline = min(hard.deadline, trio.current_time() + HARD_LIMIT_S)
+
+
+async def _pause(loop: AgentLoop, screen: DisplayTask | None) -> None:
+    """Stop this process until SIGCONT comes, and first those of the turn, which are out of the terminal's reach."""
+    if screen is not None:
+        await screen.suspend()
+    began = trio.current_time()
+    loop.freeze()
+    signal.raise_signal(signal.SIGSTOP)
+    loop.thaw(trio.current_time() - began)

@@ -1,0 +1,457 @@
+"""What the owner of an agent does in the hive. Blocking.
+
+Each statement carries the owner and the epoch of its lease, and touches no row when somebody else has taken the agent
+over: whoever comes late (a harness that was stopped, a packet that was held up) changes nothing. The agent's row is
+locked meanwhile, so that no take-over comes between the look at the epoch and the change.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hyperhive_cli.core.retention import DAY_MS, Retention
+from hyperhive_cli.core.settings import HISTORY_CAPACITY, MAX_ATTEMPTS
+from hyperhive_cli.hive.address import clean, clean_bytes
+from hyperhive_cli.hive.lease import LEASE_S
+from hyperhive_cli.hive.schema import CHANNEL
+from hyperhive_cli.store.forgetting import STEP_ROWS
+from hyperhive_cli.store.inbox import Message
+from hyperhive_cli.store.queue import IN_ORDER
+from hyperhive_cli.store.schema import ENDED, in_states
+
+if TYPE_CHECKING:
+    from hyperhive_cli.hive.database import Connection
+
+TRIM_EVERY = 200  # events between two looks at what is beyond the capacity
+COLUMNS = "id, key, sender, body, raw, state, attempts, deliveries, acted, not_before, reason, created, changed, uid"
+NOW_MS = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+# The fields of a `Backlog`, of the messages of an agent that are ready or held.
+BACKLOG = (
+    "count(id) FILTER (WHERE state = 'ready'), min(not_before) FILTER (WHERE state = 'ready'), "
+    "count(id) FILTER (WHERE state = 'held')"
+)
+_OWNED = """owned AS (
+    SELECT name FROM hyperhive.agent WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s FOR SHARE
+)"""
+TURN_COLUMNS = (
+    "turn_id", "message_id", "attempt", "model", "session_id", "claude_version", "started", "duration_ms", "outcome",
+    "note", "exit_status", "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
+    "cost_usd", "context_tokens", "context_window", "tool_call_count", "tool_call_breakdown_json", "result_text",
+    "answered_model", "denied", "message_state",
+)  # fmt: skip
+
+
+class FencedError(Exception):
+    """The agent is somebody else's by now: nothing was changed."""
+
+
+class Seat(NamedTuple):
+    """A lease on an agent, and the state folder (`origin`) that holds it."""
+
+    agent: str
+    owner: str
+    origin: str
+    epoch: int
+
+    @property
+    def fence(self) -> dict[str, Any]:
+        """The parameters of each statement."""
+        return self._asdict()
+
+
+class Claim(NamedTuple):
+    """What came of asking for an agent: a seat, or why not. `is_new_home`: it last ran in another state folder."""
+
+    seat: Seat | None
+    refusal: str | None = None
+    is_new_home: bool = False
+    shipped: int = 0  # the newest of this folder's events that the hive has
+    last_turn: int = 0  # the highest number of a turn that the hive knows
+    shipped_ts: int | None = None  # when the event `shipped` happened, Unix ms; None: not known
+
+
+class Backlog(NamedTuple):
+    """What waits in the hive for an agent: how many messages, and when (Unix ms) the first of them may run.
+
+    `held`: how many are held until a person says so.
+    """
+
+    waiting: int
+    due: int | None
+    held: int = 0
+
+
+def claim(
+    connection: "Connection",
+    agent: str,
+    owner: str,
+    origin: str,
+    *,
+    last_message: int = 0,
+    too_young: datetime | None = None,
+) -> Claim:
+    """Take an agent whose lease is over, was given back, or is that of an earlier life in the same state folder.
+
+    The caller holds that folder's lock. Messages are numbered above `last_message` from now on. What the holder
+    before had leased stays so until `recover`; a login that it missed is no longer waited for. A lease that ends at
+    `too_young` is not over, though the database's clock says so.
+    """
+    values = {"agent": agent, "owner": owner, "origin": origin, "last": last_message, "lease": LEASE_S,
+              "young": too_young}  # fmt: skip
+    with connection.transaction():
+        connection.execute("INSERT INTO hyperhive.agent(name) VALUES (%(agent)s) ON CONFLICT DO NOTHING", values)
+        connection.execute("INSERT INTO hyperhive.machine(name) VALUES (%(owner)s) ON CONFLICT DO NOTHING", values)
+        before = connection.execute(
+            """SELECT owner, origin, shipped, shipped_ts,
+                   until < clock_timestamp() AND until IS DISTINCT FROM %(young)s::timestamptz OR owner IS NULL,
+                   wanted,
+                   (SELECT draining FROM hyperhive.machine WHERE name = %(owner)s)
+               FROM hyperhive.agent WHERE name = %(agent)s FOR UPDATE""",
+            values,
+        ).fetchone()
+        assert before is not None  # noqa: S101 - it was put there, and nobody deletes agents
+        holder, old_origin, shipped, shipped_ts, is_free, wanted, draining = before
+        if not is_free and old_origin != origin:
+            return Claim(None, f"is run by {holder}")
+        if wanted is not None and wanted != owner:
+            return Claim(None, f"shall run on {wanted} alone")
+        if draining:
+            return Claim(None, f"may not run on {owner}, which is being drained")
+        _keep_shipped(connection, agent, old_origin, origin, shipped, shipped_ts)
+        row = connection.execute(
+            """UPDATE hyperhive.agent SET owner = %(owner)s, origin = %(origin)s, epoch = epoch + 1,
+                   until = clock_timestamp() + make_interval(secs => %(lease)s),
+                   last_message = greatest(last_message, %(last)s),
+                   (shipped, shipped_ts) = (SELECT s.shipped, s.shipped_ts FROM hyperhive.shipped s
+                                            WHERE s.agent = %(agent)s AND s.origin = %(origin)s)
+               WHERE name = %(agent)s
+               RETURNING epoch, shipped, shipped_ts,
+                   (SELECT coalesce(max(turn_id), 0) FROM hyperhive.turn WHERE agent = %(agent)s)""",
+            values,
+        ).fetchone()
+        assert row is not None  # noqa: S101 - the row is locked
+        epoch, now_shipped, now_shipped_ts, last_turn = row
+        connection.execute(  # nobody is left to take it back: this life finds out by itself
+            """UPDATE hyperhive.account SET status = 'online', changed = clock_timestamp()
+               WHERE agent = %(agent)s AND status <> 'online' AND until_unix IS NULL""",
+            values,
+        )
+    seat = Seat(agent, owner, origin, epoch)
+    return Claim(seat, None, old_origin not in {None, origin}, now_shipped, last_turn, now_shipped_ts)
+
+
+def _keep_shipped(
+    connection: "Connection", agent: str, origin: str | None, new_origin: str, shipped: int, shipped_ts: int | None
+) -> None:
+    """Keep how far the history of the folder before has come, for the day when the agent runs there again.
+
+    That may be less than what was kept before: a history that was lost begins anew, with small numbers.
+    """
+    put = "INSERT INTO hyperhive.shipped(agent, origin, shipped, shipped_ts) VALUES (%s, %s, %s, %s)"
+    update = "ON CONFLICT (agent, origin) DO UPDATE SET shipped = excluded.shipped, shipped_ts = excluded.shipped_ts"
+    if origin is not None:
+        connection.execute(f"{put} {update}".encode(), (agent, origin, shipped, shipped_ts))
+    connection.execute(f"{put} ON CONFLICT (agent, origin) DO NOTHING".encode(), (agent, new_origin, 0, None))
+
+
+def recover(connection: "Connection", seat: Seat, *, own: bool = False) -> list[Message]:
+    """Return what holders before (`own`: and we) had leased: to ready, or to dead when attempts are used up. Fenced."""
+    rows = connection.execute(
+        f"""WITH {_OWNED}
+            UPDATE hyperhive.inbox SET state = CASE WHEN attempts >= {MAX_ATTEMPTS} THEN 'dead' ELSE 'ready' END,
+                acted = true, reason = 'the harness died during its turn', changed = {NOW_MS}
+            FROM owned WHERE agent = owned.name AND state = 'leased' AND inbox.epoch < %(before)s
+            RETURNING {COLUMNS}""".encode(),
+        {**seat.fence, "before": seat.epoch + own},
+    ).fetchall()
+    return [Message._make(row) for row in rows]
+
+
+def renew(connection: "Connection", seats: Sequence[Seat]) -> set[str]:
+    """Renew the leases of many agents in one statement; gives the names of those that are still ours."""
+    rows = connection.execute(
+        """UPDATE hyperhive.agent SET until = clock_timestamp() + make_interval(secs => %(lease)s)
+           FROM unnest(%(names)s::text[], %(owners)s::text[], %(epochs)s::bigint[]) AS ours(agent, owner, epoch)
+           WHERE name = ours.agent AND hyperhive.agent.owner = ours.owner AND hyperhive.agent.epoch = ours.epoch
+           RETURNING name""",
+        {
+            "lease": LEASE_S,
+            "names": [seat.agent for seat in seats],
+            "owners": [seat.owner for seat in seats],
+            "epochs": [seat.epoch for seat in seats],
+        },
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def shorten_leases(connection: "Connection", names: Sequence[str]) -> None:
+    """Cut leases that last longer than one granted now: the database's clock was put back since they were granted."""
+    connection.execute(
+        """UPDATE hyperhive.agent SET until = clock_timestamp() + make_interval(secs => %(lease)s)
+           WHERE name = ANY(%(names)s) AND until > clock_timestamp() + make_interval(secs => %(lease)s + 1)""",
+        {"names": list(names), "lease": LEASE_S},
+    )
+
+
+def release(connection: "Connection", seat: Seat) -> bool:
+    """Give an agent back, so that another may take it at once; False when it was no longer ours."""
+    row = connection.execute(
+        """UPDATE hyperhive.agent SET owner = NULL, until = clock_timestamp()
+           WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s
+           RETURNING pg_notify(%(channel)s, 'a:' || name)""",
+        {**seat.fence, "channel": CHANNEL},
+    ).fetchone()
+    return row is not None
+
+
+def lease(connection: "Connection", seat: Seat, *, counted: bool = True) -> tuple[Message | None, Backlog]:
+    """Take the first message that may run, its attempts raised; and (`counted`) what waits then.
+
+    Raises FencedError when the agent is no longer ours.
+    """
+    row = connection.execute(
+        f"""WITH {_OWNED}, first AS (
+                SELECT id FROM hyperhive.inbox, owned
+                WHERE agent = owned.name AND state = 'ready' AND not_before <= {NOW_MS}
+                ORDER BY {IN_ORDER} LIMIT 1 FOR UPDATE OF inbox SKIP LOCKED
+            )
+            UPDATE hyperhive.inbox SET state = 'leased', attempts = attempts + 1, deliveries = deliveries + 1,
+                epoch = %(epoch)s, reason = NULL, changed = {NOW_MS}
+            FROM first WHERE agent = %(agent)s AND inbox.id = first.id
+            RETURNING {COLUMNS.replace("id,", "inbox.id,", 1)}""".encode(),
+        seat.fence,
+    ).fetchone()
+    backlog = count_backlog(connection, seat) if counted or row is None else Backlog(0, None)
+    return (None if row is None else Message._make(row)), backlog
+
+
+def count_backlog(connection: "Connection", seat: Seat) -> Backlog:
+    """Count what waits; raises FencedError."""
+    row = connection.execute(
+        f"""WITH {_OWNED} SELECT {BACKLOG} FROM owned
+            LEFT JOIN hyperhive.inbox ON agent = owned.name AND state IN ('ready', 'held')
+            GROUP BY owned.name""".encode(),
+        seat.fence,
+    ).fetchone()
+    if row is None:
+        raise FencedError
+    return Backlog(*row)
+
+
+def unlease(connection: "Connection", seat: Seat) -> None:
+    """Put back, unspent, what was leased under this epoch and never reached its machine. Fenced."""
+    connection.execute(
+        f"""WITH {_OWNED}
+            UPDATE hyperhive.inbox SET state = 'ready', attempts = attempts - 1, deliveries = deliveries - 1
+            FROM owned WHERE agent = owned.name AND state = 'leased' AND inbox.epoch = %(epoch)s""".encode(),
+        seat.fence,
+    )
+
+
+def acknowledge(
+    connection: "Connection",
+    seat: Seat,
+    message: Message,
+    delivery: int,
+    turns: Sequence[Mapping[str, Any]],
+    *,
+    uid: str | None = None,
+) -> bool:
+    """Store what became of a message's delivery, and the turns that have ended, in one transaction.
+
+    `message` is as it stands in the state folder; with a `uid`, it is the one with that. A delivery that is not the
+    newest changes nothing: False. Raises FencedError when the agent is no longer ours.
+    """
+    with connection.transaction():
+        keep_turns(connection, seat, turns)
+        row = connection.execute(
+            f"""WITH {_OWNED}
+                UPDATE hyperhive.inbox SET state = %(state)s, attempts = %(attempts)s, deliveries = %(deliveries)s,
+                    acted = %(acted)s, not_before = greatest(not_before, %(not_before)s), reason = %(reason)s,
+                    changed = {NOW_MS}
+                FROM owned WHERE agent = owned.name AND inbox.id = %(id)s AND state = 'leased'
+                    AND inbox.deliveries = %(delivery)s AND uid = coalesce(%(uid)s, uid)
+                RETURNING 1""".encode(),
+            {**_clean_row(message.to_dict()), **seat.fence, "delivery": delivery, "uid": uid},
+        ).fetchone()
+    return row is not None
+
+
+def forget_ended(connection: "Connection", seat: Seat, retention: Retention) -> int:
+    """Let go of the texts and the results of messages that ended too long ago; gives how many, at most STEP_ROWS.
+
+    The rows stay, so that a message that is handed over once more, from an old backup, is known. 0 as well when the
+    agent is no longer ours.
+    """
+    if retention.is_all:
+        return 0
+    row = connection.execute(
+        f"""WITH {_OWNED}, gone AS (
+                UPDATE hyperhive.inbox SET body = '' FROM owned WHERE agent = owned.name AND id IN (
+                    SELECT id FROM hyperhive.inbox WHERE agent = %(agent)s AND {in_states(ENDED)} AND body <> ''
+                        AND key IS NULL AND changed < {NOW_MS} - %(kept_ms)s
+                        AND id <= (SELECT last_message FROM hyperhive.agent WHERE name = %(agent)s) - %(newest)s
+                    ORDER BY changed LIMIT %(rows)s)
+                RETURNING id
+            ), cleared AS (
+                UPDATE hyperhive.turn SET result_text = NULL FROM gone
+                WHERE agent = %(agent)s AND message_id = gone.id AND result_text IS NOT NULL
+            ) SELECT count(*) FROM gone""".encode(),
+        {**seat.fence, "kept_ms": retention.days * DAY_MS, "newest": retention.newest, "rows": STEP_ROWS},
+    ).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def keep_turns(connection: "Connection", seat: Seat, turns: Sequence[Mapping[str, Any]]) -> None:
+    """Store rows of ended turns, each once; raises FencedError, and does it without any row too.
+
+    A turn of a restored backup may have come from the folder that was backed up, which has another origin.
+    """
+    names = ", ".join(TURN_COLUMNS)
+    marks = ", ".join(f"%({name})s" for name in TURN_COLUMNS)
+    with connection.transaction(), connection.cursor() as cursor:  # the agent's row stays locked until they are stored
+        if cursor.execute(f"WITH {_OWNED} SELECT 1 FROM owned".encode(), seat.fence).fetchone() is None:
+            raise FencedError
+        cursor.executemany(
+            f"""INSERT INTO hyperhive.turn(agent, origin, {names}) SELECT %(agent)s, %(origin)s, {marks}
+                WHERE NOT EXISTS (SELECT FROM hyperhive.turn AS known WHERE known.agent = %(agent)s
+                                  AND known.started = %(started)s AND known.turn_id = %(turn_id)s)
+                ON CONFLICT DO NOTHING""".encode(),
+            [{**_clean_row(turn), **seat.fence} for turn in turns],
+        )
+
+
+def _clean_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: clean(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+Row = tuple[int, int, str, bytes]  # an event of the state folder's history: its number, ts, kind, payload
+
+
+def append(connection: "Connection", seat: Seat, rows: Sequence[Row], after: int) -> int | None:
+    """Append events in one statement and give the number of the last one; `after` is the last one shipped before.
+
+    They are numbered without a gap in the order of the commits. None: the hive has some of them already, since an
+    answer was lost: ask `shipped_upto`. Raises FencedError when the agent is no longer ours.
+    """
+    row = connection.execute(
+        """
+        WITH owned AS (
+            UPDATE hyperhive.agent SET seq = seq + %(count)s, shipped = %(last)s,
+                shipped_ts = CASE WHEN shipped = %(last)s THEN shipped_ts ELSE %(last_ts)s END
+            WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s AND shipped = %(after)s
+            RETURNING name, seq
+        ), kept AS (
+            INSERT INTO hyperhive.event(agent, seq, ts, kind, body)
+            SELECT name, seq - %(count)s + at, ts, kind, body
+            FROM owned, unnest(%(ts)s::bigint[], %(kinds)s::text[], %(bodies)s::text[])
+                WITH ORDINALITY AS new(ts, kind, body, at)
+        ), gone AS (
+            SELECT hyperhive.drop_events(name, seq - %(capacity)s) FROM owned
+            WHERE seq / %(every)s > (seq - %(count)s) / %(every)s
+        )
+        SELECT seq, pg_notify(%(channel)s, 'e:' || name), (SELECT count(*) FROM gone) FROM owned
+        """,
+        {
+            **seat.fence,
+            "after": after,
+            "count": len(rows),
+            "last": rows[-1][0],
+            "last_ts": rows[-1][1],
+            "ts": [row[1] for row in rows],
+            "kinds": [clean(row[2]) for row in rows],
+            "bodies": [clean_bytes(row[3]) for row in rows],
+            "capacity": HISTORY_CAPACITY,
+            "every": TRIM_EVERY,
+            "channel": CHANNEL,
+        },
+    ).fetchone()
+    if row is None:
+        shipped_upto(connection, seat)
+        return None
+    return int(row[0])
+
+
+def shipped_upto(connection: "Connection", seat: Seat) -> int:
+    """Give the newest of this folder's events that the hive has; raises FencedError."""
+    row = connection.execute(
+        """SELECT shipped FROM hyperhive.agent
+           WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s""",
+        seat.fence,
+    ).fetchone()
+    if row is None:
+        raise FencedError
+    return int(row[0])
+
+
+def put_report(connection: "Connection", seat: Seat, body: str, account: str | None, login: str | None = None) -> None:
+    """Keep what the agent's `status` says, and which account and login it uses. Fenced, silently."""
+    connection.execute(
+        """WITH owned AS (
+               UPDATE hyperhive.agent SET account = %(account)s, login = %(login)s
+               WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s
+                   AND (account, login) IS DISTINCT FROM (%(account)s, %(login)s)
+           )
+           INSERT INTO hyperhive.report(agent, body)
+           SELECT name, %(body)s FROM hyperhive.agent
+           WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s
+           ON CONFLICT (agent) DO UPDATE SET body = excluded.body, changed = clock_timestamp()""",
+        {**seat.fence, "body": clean(body), "account": account, "login": login},
+    )
+
+
+class AccountState(NamedTuple):
+    """What the agents of one account have to wait for, by the word of `agent`; `is_alive`: that still has its lease.
+
+    `left_s`: for how much longer, by the database's clock; None: until that agent says so.
+    """
+
+    account: str
+    status: str
+    left_s: float | None
+    agent: str
+    is_alive: bool
+
+
+def say_account(connection: "Connection", seat: Seat, account: str, status: str, left_s: float | None) -> None:
+    """Tell the agents of an account what they have to wait for; with `online` that they need not. Fenced.
+
+    The wait lasts `left_s` from now on. It is kept as a moment of the database's clock, which all of them go by: that
+    of the machine that found it may be wrong, and theirs too.
+    What is known already is not said again: of many agents that meet a limit, the first one counts, while it lives.
+    """
+    connection.execute(
+        f"""WITH {_OWNED}, said AS (
+                INSERT INTO hyperhive.account AS known (account, status, until_unix, agent)
+                SELECT %(account)s, %(status)s,
+                    round(extract(epoch FROM clock_timestamp()) + %(left)s::float8)::bigint, name FROM owned
+                ON CONFLICT (account) DO UPDATE SET status = excluded.status, until_unix = excluded.until_unix,
+                    agent = excluded.agent, changed = clock_timestamp()
+                WHERE known.status <> excluded.status OR NOT hyperhive.finder_is_alive(known.account)
+                RETURNING account
+            )
+            SELECT pg_notify('{CHANNEL}', 'c:' || account) FROM said""".encode(),
+        {**seat.fence, "account": account, "status": status, "left": left_s},
+    )
+
+
+def accounts(connection: "Connection", names: Sequence[str]) -> list[AccountState]:
+    """Give the state of each of these accounts of which one is known."""
+    rows = connection.execute(
+        """SELECT account, status, (until_unix - extract(epoch FROM clock_timestamp()))::float8, agent,
+               hyperhive.finder_is_alive(account)
+           FROM hyperhive.account WHERE account = ANY(%s)""",
+        (list(names),),
+    ).fetchall()
+    return [AccountState._make(row) for row in rows]
+
+
+def wanted_elsewhere(connection: "Connection", owner: str) -> set[str]:
+    """Name the agents of this machine that are to run on another one, or all when it is being drained."""
+    rows = connection.execute(
+        """SELECT name FROM hyperhive.agent WHERE owner = %(owner)s AND (
+               (wanted IS NOT NULL AND wanted <> %(owner)s)
+               OR (SELECT draining FROM hyperhive.machine m WHERE m.name = %(owner)s))""",
+        {"owner": owner},
+    ).fetchall()
+    return {row[0] for row in rows}

@@ -1,0 +1,73 @@
+"""`SharedAccount`: the waits for a limit or a login that an agent shares with others of its account or its login."""
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from hyperhive_cli.agent.config import Account
+from hyperhive_cli.core.events import BusEvent, StatusChanged
+from hyperhive_cli.core.status import Status
+from hyperhive_cli.hive.owner_sql import AccountState
+
+STAGGER_S = 5.0  # in which the agents of an account go on, one after the other
+# What hides a wait and ends none of it: nothing is told of these.
+_HIDING = {Status.PAUSED, Status.NEEDS_LOGIN_IN_PROGRESS, Status.FAILED, Status.INBOX_UNAVAILABLE}
+
+
+class AccountWait(Protocol):
+    """The agent's loop, as far as others of its account let it rest."""
+
+    def rest_too(self, reason: str, until_unix: int | None) -> None:
+        """Rest as another agent of the same account does, until then (None: until it says so)."""
+
+    def rest_no_longer(self, stagger_s: float) -> None:
+        """Go on so many seconds from now, if it was for another agent's sake that this one rests."""
+
+
+class SharedAccount:
+    """One agent among those of its account. Without one (None) it shares nothing."""
+
+    def __init__(self, agent: str, account: Account | None, loop: AccountWait) -> None:
+        self.account = None if account is None else account.name
+        self.login = None if account is None else account.login
+        self.names = frozenset() if account is None else frozenset({account.name, account.login})
+        self._by_status: dict[str, str] = {}
+        if account is not None:
+            self._by_status = {Status.RATE_LIMITED: account.name, Status.NEEDS_LOGIN_IDLE: account.login}
+        self._agent = agent
+        self._loop = loop
+        self._status: str = Status.ONLINE
+
+    def news(self, records: Sequence[BusEvent]) -> Iterator[tuple[str, str, int | None]]:
+        """Give what the others should know of these events: whose (a name), the status, and until when."""
+        for record in records:
+            if isinstance(record.event, StatusChanged) and record.event.status not in _HIDING:
+                before, self._status = self._status, _shared_status(record.event)
+                yield from self._told(before, self._status, record.event.until_unix)
+
+    def _told(self, before: str, status: str, until: int | None) -> Iterator[tuple[str, str, int | None]]:
+        if (name := self._by_status.get(status)) is not None:
+            yield name, status, until
+        elif status == Status.ONLINE and before == Status.WAITS_FOR_ACCOUNT:  # a person let this one go on
+            yield from ((name, status, until) for name in self.names)
+        elif status == Status.ONLINE and (name := self._by_status.get(before)) is not None:
+            yield name, status, until
+
+    def heard(self, states: Sequence[AccountState], now_unix: float) -> None:
+        """Take what all have found: rest too, or go on. One that is gone is not waited for.
+
+        `now_unix` is this machine's time, into which the database's is translated.
+        """
+        others = [state for state in states if state.account in self.names and state.agent != self._agent]
+        for state in others:
+            if state.status in self._by_status and state.is_alive:
+                until = None if state.left_s is None else round(now_unix + state.left_s)
+                self._loop.rest_too(f"agent {state.agent} found: {state.status}; it has our account", until)
+                return
+        if others:
+            self._loop.rest_no_longer(random.random() * STAGGER_S)  # noqa: S311 - not a secret
+
+
+def _shared_status(event: StatusChanged) -> str:
+    """Return the status as it concerns the account: the limit of one model does not hold up those with another."""
+    return event.status if event.model is None else f"{event.status} of {event.model}"

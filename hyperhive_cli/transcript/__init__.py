@@ -1,0 +1,1 @@
+"""What a person sees of events: the translation into rows. Pure."""

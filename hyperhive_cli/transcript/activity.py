@@ -1,0 +1,107 @@
+"""`Activity`: what a turn is doing now, from its events. Pure: no I/O, no rich.
+
+The harness keeps one for `status --json`, the console one for its bottom line; the page has its mirror.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hyperhive_cli.claude.stream import content_blocks, text_field
+from hyperhive_cli.core.events import LiveEvent, Stream, TurnEnd, TurnStart
+from hyperhive_cli.core.text import one_line
+from hyperhive_cli.transcript.tools import call_summary
+
+ARGUMENT_CHARS = 200
+MAX_RUNNING = 1_000
+THINKING, WRITING, COMPACTING, BACKGROUND = "thinking", "writing", "compacting", "waiting for background work"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTool:
+    """A tool call that has no answer yet: its tool, its input in short, and since when it runs (Unix ms)."""
+
+    name: str
+    argument: str
+    since_ms: int
+
+
+class Activity:
+    """What is being done, and since when (Unix ms). `doing` is None between turns."""
+
+    def __init__(self) -> None:
+        self.doing: str | None = None
+        self.since_ms = 0
+        self.tool_calls = 0
+        self._cwd = ""
+        self._running: dict[str, RunningTool] = {}
+        self._has_tasks = False
+
+    @property
+    def tool(self) -> RunningTool | None:
+        """The tool that runs; of several, the one that has run for longest."""
+        return next(iter(self._running.values()), None)
+
+    def observe(self, event: LiveEvent, ts_ms: int) -> None:
+        """Take in an event of this moment; odd shapes say nothing."""
+        match event:
+            case TurnStart():
+                self._running.clear()
+                self.tool_calls, self._has_tasks = 0, False
+                self._do(THINKING, ts_ms)
+            case TurnEnd():
+                self._running.clear()
+                self.doing = None
+            case Stream(line=line):
+                self._observe_line(line, ts_ms)
+
+    def to_dict(self) -> dict[str, Any] | None:
+        """Return the `activity` field of `status --json`; None between turns. `since` is in Unix ms."""
+        if self.doing is None:
+            return None
+        tool = self.tool
+        return {
+            "doing": self.doing if tool is None else "tool",
+            "tool": None if tool is None else tool.name,
+            "argument": None if tool is None else tool.argument,
+            "since": self.since_ms if tool is None else tool.since_ms,
+            "tools_running": len(self._running),
+        }
+
+    def _do(self, what: str, ts_ms: int) -> None:
+        if self.doing != what:
+            self.doing, self.since_ms = what, ts_ms
+
+    def _observe_line(self, line: Mapping[str, Any], ts_ms: int) -> None:
+        match line.get("type"), line.get("subtype"):
+            case "assistant", _:
+                self._observe_answer(line, ts_ms)
+            case "user", _:
+                for block in content_blocks(line, "tool_result"):
+                    self._running.pop(text_field(block, "tool_use_id") or "", None)
+                self._do(THINKING, ts_ms)
+            case "system", "init":
+                self._cwd = text_field(line, "cwd") or ""
+                self._do(THINKING, ts_ms)
+            case "system", "status" if line.get("status") == "compacting":
+                self._do(COMPACTING, ts_ms)
+            case "system", "background_tasks_changed":
+                self._has_tasks = bool(line.get("tasks"))
+            case "result", _:
+                if not self._has_tasks:
+                    self._running.clear()
+                self._do(BACKGROUND if self._has_tasks else THINKING, ts_ms)
+
+    def _observe_answer(self, line: Mapping[str, Any], ts_ms: int) -> None:
+        for block in content_blocks(line, "tool_use"):
+            name = text_field(block, "name") or "unknown"
+            self.tool_calls += 1
+            if len(self._running) < MAX_RUNNING:
+                argument = one_line(call_summary(name, block.get("input"), self._cwd), ARGUMENT_CHARS)
+                self._running[text_field(block, "id") or ""] = RunningTool(one_line(name, 60), argument, ts_ms)
+        if line.get("parent_tool_use_id"):
+            return
+        if content_blocks(line, "text"):
+            self._do(WRITING, ts_ms)
+        elif content_blocks(line, "thinking"):
+            self._do(THINKING, ts_ms)

@@ -1,0 +1,40 @@
+"""When to compact, and when that is of no use."""
+
+import pytest
+
+from hyperhive_cli.agent.compaction_policy import GIVEN_UP, MOST_IN_VAIN, CompactionPolicy, Thrash, thrash
+
+
+@pytest.mark.parametrize(
+    ("percent", "tokens", "window", "is_over"),
+    [
+        (None, 190_000, 200_000, False),
+        (80.0, 160_001, 200_000, True),
+        (80.0, 160_000, 200_000, False),
+        (0.5, 5_952, 1_000_000, True),
+        (80.0, None, 200_000, False),
+        (80.0, 160_001, None, False),
+        (80.0, 160_001, 0, False),
+        (100.0, 200_000, 200_000, False),
+    ],
+)
+def test_the_mark(percent: float | None, tokens: int | None, window: int | None, *, is_over: bool) -> None:
+    assert CompactionPolicy(percent).is_over(tokens, window) is is_over
+
+
+def test_what_was_in_vain_counts_for_its_own_mark() -> None:
+    text = CompactionPolicy(80.0).to_text(3)
+    assert (CompactionPolicy(80.0).in_vain(text), CompactionPolicy(70.0).in_vain(text)) == (3, 0)
+    assert [CompactionPolicy(80.0).in_vain(odd) for odd in (None, "", "80", "80:", "80:x", ":3")] == [0] * 6
+
+
+def test_after_two_in_vain_comes_a_new_session_and_after_two_more_an_end() -> None:
+    assert [thrash(count) for count in range(6)] == [
+        Thrash.NOTHING,
+        Thrash.NOTHING,
+        Thrash.NEW_SESSION,
+        Thrash.NOTHING,
+        Thrash.GIVE_UP,
+        Thrash.GIVE_UP,
+    ]
+    assert MOST_IN_VAIN < GIVEN_UP

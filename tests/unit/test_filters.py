@@ -1,0 +1,162 @@
+"""Choosing events: by turn, kind, text and tools."""
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from hyperhive_cli.core.events import BusEvent, LiveEvent, Note, Stream, TurnEnd, TurnStart, replaced_remark
+from hyperhive_cli.feed.filters import EventFilter, contains, earlier, has_tools
+from hyperhive_cli.store.turns import BOUNDS, Span, last_turn_id, span_of_turn
+
+
+def start(turn: int) -> TurnStart:
+    return TurnStart(sender="operator", body=f"do {turn}", unread=0, turn_id=turn)
+
+
+def end(turn: int) -> TurnEnd:
+    return TurnEnd(ok=True, turn_id=turn)
+
+
+def records(*events: LiveEvent) -> list[BusEvent]:
+    return [BusEvent.make(seq, 1, event) for seq, event in enumerate(events, 1)]
+
+
+def seqs(found: list[BusEvent]) -> list[int | None]:
+    return [record.seq for record in found]
+
+
+def chosen(sieve: EventFilter, found: list[BusEvent]) -> list[BusEvent]:
+    return [record for record in found if sieve.passes(record.event)]
+
+
+NOTE = Note(text="Some Words")
+CALL = Stream.from_line({"type": "assistant", "message": {"content": [{"type": "tool_use", "input": {"a": "Ünder"}}]}})
+ANSWER = Stream.from_line({"type": "user", "message": {"content": [{"type": "tool_result"}]}})
+TALK = Stream.from_line({"type": "assistant", "message": {"content": [{"type": "text", "text": "tool_use"}]}})
+TWO_TURNS = records(NOTE, start(1), CALL, end(1), NOTE, start(2), ANSWER, TALK, end(2), NOTE)
+
+
+@pytest.mark.parametrize(
+    ("sieve", "expected"),
+    [
+        (EventFilter(), list(range(1, 11))),
+        (EventFilter(kinds=("note", "turn_end")), [1, 4, 5, 9, 10]),
+        (EventFilter(turn=1), [2, 3, 4]),
+        (EventFilter(turn=2), [6, 7, 8, 9]),
+        (EventFilter(turn=3), []),
+        (EventFilter(tools=True), [3, 7]),
+        (EventFilter(grep="some WORDS"), [1, 5, 10]),
+        (EventFilter(grep="ÜNDER"), [3]),
+        (EventFilter(grep="do 2"), [6]),
+        (EventFilter(turn=2, tools=True), [7]),
+        (EventFilter(turn=2, kinds=("turn_start",)), [6]),
+    ],
+)
+def test_what_goes_through(sieve: EventFilter, expected: list[int]) -> None:
+    assert seqs(chosen(sieve, TWO_TURNS)) == expected
+    assert sieve.over == (sieve.turn in {1, 2})
+
+
+class Shelf:
+    """A feed of earlier events, each of which has a name; it remembers from where it was read."""
+
+    def __init__(self, found: list[BusEvent]) -> None:
+        self._found = found
+        self.asked: list[int] = []
+
+    def newest(self, limit: int, kinds: Sequence[str] = ()) -> list[tuple[str, BusEvent]]:
+        fitting = [record for record in self._found if not kinds or record.event.kind in kinds]
+        return [("bee", record) for record in fitting[-limit:]]
+
+    def stored(self, since: int = 0) -> Iterator[tuple[str, BusEvent]]:
+        self.asked.append(since)
+        return (("bee", record) for record in self._found if (record.seq or 0) > since)
+
+
+@pytest.mark.parametrize(
+    ("sieve", "count", "since", "expected", "asked"),
+    [
+        (EventFilter(), 2, None, [9, 10], []),
+        (EventFilter(kinds=("note",)), None, None, [1, 5, 10], []),
+        (EventFilter(tools=True), 1, None, [7], [0]),
+        (EventFilter(tools=True), None, 3, [7], [3]),
+        (EventFilter(), None, 8, [9, 10], [8]),
+        (EventFilter(turn=2), None, None, [6, 7, 8, 9], [0]),
+        (EventFilter(turn=2), 1, None, [9], [0]),
+        (EventFilter(turn=2), None, 7, [8, 9], [0]),  # its beginning is before that
+    ],
+)
+def test_what_a_feed_holds_of_what_is_asked_for(
+    sieve: EventFilter, count: int | None, since: int | None, expected: list[int], asked: list[int]
+) -> None:
+    shelf = Shelf(TWO_TURNS)
+    found = list(earlier(shelf, sieve, count, since, lambda named: named[1]))
+    assert ([record.seq for _, record in found], shelf.asked) == (expected, asked)
+
+
+def test_a_turn_without_an_end_is_over_when_the_next_one_begins() -> None:
+    sieve = EventFilter(turn=1)
+    assert seqs(chosen(sieve, records(start(1), CALL, start(2), CALL))) == [1, 2]
+    assert sieve.over
+
+
+def test_a_turn_whose_number_comes_again_is_not_over() -> None:
+    sieve = EventFilter(turn=1)
+    assert seqs(chosen(sieve, records(start(1), end(1), NOTE, start(1), CALL))) == [1, 2, 4, 5]
+    assert not sieve.over
+
+
+def test_a_turn_is_looked_for_again_in_a_history_that_replaced_the_one_it_had_begun_in() -> None:
+    sieve = EventFilter(turn=2)
+    assert seqs(chosen(sieve, records(start(2), CALL))) == [1, 2]
+    assert sieve.shows(replaced_remark(last=2, now_ms=5))
+    assert seqs(chosen(sieve, records(start(1), CALL, end(1), start(2), CALL, end(2)))) == [4, 5, 6]
+    assert sieve.over
+
+
+def test_names_of_fields_are_no_text() -> None:
+    assert not contains({"text": ["x", {"text": 1}], "n": None}, "text")
+    assert contains({"a": [{"b": ["deep"]}]}, "dee")
+
+
+@pytest.mark.parametrize("message", [None, 1, "x", {"content": "x"}, {"content": [None, 1, {"type": None}]}])
+def test_odd_shapes_have_no_tools(message: object) -> None:
+    assert not has_tools(Stream.from_line({"type": "assistant", "message": message}))
+
+
+def span(found: list[BusEvent], turn: int) -> Span | None:
+    return span_of_turn([one for one in found if one.event.kind in BOUNDS], turn)
+
+
+@pytest.mark.parametrize(
+    ("turn", "expected"), [(1, Span(2, 4, is_whole=True)), (2, Span(6, 9, is_whole=True)), (3, None)]
+)
+def test_where_a_turn_stands(turn: int, expected: Span | None) -> None:
+    assert span(TWO_TURNS, turn) == expected
+
+
+@pytest.mark.parametrize("at", [2, 3])
+def test_a_turn_whose_beginning_was_swept_has_what_is_left(at: int) -> None:
+    assert span(TWO_TURNS[at:], 1) == Span(1, 4, is_whole=False)
+
+
+def test_of_a_turn_that_was_swept_nothing_is_left() -> None:
+    assert span(TWO_TURNS[4:], 1) is None
+
+
+def test_a_turn_whose_beginning_is_missing_begins_behind_the_turn_before() -> None:
+    assert span(records(start(1), end(1), NOTE, end(2)), 2) == Span(3, 4, is_whole=False)
+    assert span(records(start(1), CALL, end(1), end(2)), 2) == Span(4, 4, is_whole=False)
+
+
+def test_a_turn_that_runs_or_was_cut_off_ends_with_the_next_one() -> None:
+    found = records(start(1), CALL, start(2), CALL)
+    assert [span(found, turn) for turn in (1, 2)] == [Span(1, 2, is_whole=True), Span(3, None, is_whole=True)]
+
+
+def test_of_two_turns_with_one_number_the_newer_counts() -> None:
+    assert span(records(start(1), end(1), start(1), NOTE, end(1)), 1) == Span(3, 5, is_whole=True)
+
+
+def test_the_last_turn() -> None:
+    assert (last_turn_id(TWO_TURNS), last_turn_id(records(NOTE))) == (2, None)
