@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.doctor.findings import Finding, fine, warning, wrong
 from hyperhive_cli.hive.address import shown_url
-from hyperhive_cli.hive.database import AwayError, complaints, connect
+from hyperhive_cli.hive.database import AwayError, connect, translated_errors
 from hyperhive_cli.hive.schema import HIVE
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def look_at_hive(url: str, agent: str, machine: str) -> Iterator[Finding]:
     """Look at the hive as this agent on this machine would meet it; what cannot be asked ends the look."""
     what = "hive"
     try:
-        with complaints(url), connect(url, name="hyperhive doctor", version=None) as connection:
+        with translated_errors(url), connect(url, name="hyperhive doctor", version=None) as connection:
             yield fine(what, f"{shown_url(url)} answers")
             yield _look_at_way(connection)
             yield _look_at_clock(connection)

@@ -218,9 +218,9 @@ async def _given(relay: "Relay") -> AsyncIterator["Relay"]:
 def _open_inbox(config: HarnessConfig) -> AbstractContextManager[Inbox]:
     if config.hive is None:
         return open_inbox(config.paths.inbox_db)
-    from hyperhive_cli.hive.local_inbox import open_foyer  # noqa: PLC0415 - for those in a hive
+    from hyperhive_cli.hive.local_inbox import open_local_inbox  # noqa: PLC0415 - for those in a hive
 
-    return open_foyer(config.paths.inbox_db)
+    return open_local_inbox(config.paths.inbox_db)
 
 
 async def _announce(config: HarnessConfig, screen: DisplayTask | None, text: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import trio
 
 from hyperhive_cli.core.errors import StoreError
-from hyperhive_cli.hive.database import AwayError, DeniedError, complaints, connect
+from hyperhive_cli.hive.database import AwayError, DeniedError, connect, translated_errors
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.database import Connection
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class TrioConnection:
-    """Connects when it is first used, and anew after the connection was lost."""
+    """Connects on first use, and again after the connection is lost."""
 
     def __init__(self, url: str, name: str) -> None:
         self._url = url
@@ -26,17 +26,17 @@ class TrioConnection:
         self._has_worked = False
 
     async def call(self, work: Callable[["Connection"], T]) -> T:
-        """Do the work with the connection; raises as `room.complaints`, and what the work raises itself.
+        """Run `work` with the connection in a thread; raises as `translated_errors`, and what `work` raises.
 
-        A right that is missing is a DeniedError at first, and a StoreError once there was one.
+        A missing right is a DeniedError until the first call succeeds, and a StoreError after that.
 
-        Cancelled, it leaves the work to end by itself: whether it took effect is not known then.
+        If cancelled, the work goes on in its thread: whether it took effect is unknown.
         """
         return await trio.to_thread.run_sync(self._do, work, limiter=self._limiter, abandon_on_cancel=True)
 
     def _do(self, work: Callable[["Connection"], T]) -> T:
         try:
-            with complaints(self._url):
+            with translated_errors(self._url):
                 if self._connection is None or self._connection.closed:
                     self._connection = connect(self._url, name=self._name)
                 done = work(self._connection)
@@ -46,22 +46,22 @@ class TrioConnection:
         except DeniedError as error:
             if not self._has_worked:
                 raise
-            # A right that was there is taken away, perhaps by mistake: trouble that may pass.
+            # The right was revoked, perhaps by mistake: try again.
             raise StoreError(error.message, error.hint) from error
         self._has_worked = True
         return done
 
     def _drop(self) -> None:
-        """Close a connection that is broken, in the thread that has found it so."""
+        """Close a broken connection, in the thread that noticed."""
         connection, self._connection = self._connection, None
         if connection is not None and not connection.closed:
-            # Whoever waits for this descriptor must hear of it: soon it is another file's. Cancelled, nobody waits.
+            # Wake a task that waits for this descriptor, which is about to be reused. If cancelled, none does.
             with suppress(trio.RunFinishedError, trio.Cancelled):
                 trio.from_thread.run_sync(trio.lowlevel.notify_closing, connection.fileno())
             connection.close()
 
     async def wait_readable(self) -> bool:
-        """Wait until the server has sent something by itself; False when there is no connection (any more)."""
+        """Wait until the server has sent something; return False if there is no connection."""
         connection = self._connection
         if connection is None or connection.closed:
             return False
@@ -72,16 +72,16 @@ class TrioConnection:
         return True
 
     def close(self) -> None:
-        """Close the connection, unless a thread still waits in it: that one ends with the process."""
+        """Close the connection, unless a thread still uses it: that one ends with the process."""
         if self._connection is not None and not self._limiter.borrowed_tokens:
             self._connection.close()
 
 
 @asynccontextmanager
 async def open_connection(url: str, name: str) -> AsyncIterator[TrioConnection]:
-    """Give a line for the block."""
-    line = TrioConnection(url, name)
+    """Yield a connection, closed at the end of the block."""
+    connection = TrioConnection(url, name)
     try:
-        yield line
+        yield connection
     finally:
-        line.close()
+        connection.close()

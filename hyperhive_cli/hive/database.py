@@ -1,7 +1,7 @@
-"""Connections to the hive's database, and what goes wrong there in our own words. Blocking.
+"""Connections to the hive's database, with our own errors. Blocking.
 
-A thread that waits for a server cannot be cancelled, so each wait has an end: to connect, for a statement, for a
-lock, for bytes that nobody acknowledges.
+A thread that waits for a server cannot be cancelled, so each wait is bounded: for the connection, for a statement,
+for a lock, for bytes that are not acknowledged.
 """
 
 import os
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CONNECT_LIMIT_S = 5
 STATEMENT_LIMIT_S = 10.0
 LOCK_LIMIT_S = 5.0
-SILENCE_LIMIT_S = 8.0  # below what is left of a lease when its renewal is due
+SILENCE_LIMIT_S = 8.0  # less than the rest of a lease when its renewal is due
 _OPTIONS = {"statement_timeout": STATEMENT_LIMIT_S, "lock_timeout": LOCK_LIMIT_S}
 
 
@@ -37,8 +37,8 @@ class DeniedError(RefusedError):
 
 
 @contextmanager
-def complaints(url: str) -> Iterator[None]:
-    """Say in our words what psycopg raises: AwayError, StoreError, or DeniedError where a right is missing."""
+def translated_errors(url: str) -> Iterator[None]:
+    """Translate errors of psycopg: AwayError, StoreError, or DeniedError for a missing right."""
     need_psycopg()
     import psycopg  # noqa: PLC0415 - of the extra `hive`
     from psycopg import errors  # noqa: PLC0415
@@ -63,7 +63,7 @@ def _first_line(error: Exception) -> str:
 
 
 def need_psycopg() -> None:
-    """Raise HyperhiveError where psycopg, of the extra `hive`, is missing."""
+    """Raise HyperhiveError if psycopg, of the extra `hive`, is not installed."""
     try:
         import psycopg  # noqa: F401, PLC0415
     except ImportError as error:
@@ -71,17 +71,17 @@ def need_psycopg() -> None:
 
 
 def connect(url: str, *, name: str = "hyperhive", version: int | None = len(HIVE)) -> "Connection":
-    """Connect in autocommit mode, and see that the hive's version is `version` (None: do not look).
+    """Connect in autocommit mode, and check that the hive has this `version` (None: any).
 
-    Raises AwayError, StoreError for a hive that is older or newer than this release, RefusedError, and
-    HyperhiveError without psycopg.
+    Raises AwayError, RefusedError, StoreError for a hive of an older or newer release, and HyperhiveError without
+    psycopg.
     """
     need_psycopg()
-    with complaints(url):
+    with translated_errors(url):
         connection = _connection_class().connect(_with_limits(url, name), autocommit=True)
         try:
             if _is_pooled(connection):
-                connection.prepare_threshold = None  # the next transaction may not know what this one has prepared
+                connection.prepare_threshold = None  # the next transaction may run on another server connection
             if version is not None:
                 _check_version(connection, version)
         except BaseException:
@@ -92,19 +92,19 @@ def connect(url: str, *, name: str = "hyperhive", version: int | None = len(HIVE
 
 @cache
 def _connection_class() -> "type[Connection]":
-    """Return the class of our connections, which a Ctrl-C ends at once."""
+    """Return a connection class that Ctrl-C interrupts immediately."""
     import logging  # noqa: PLC0415 - psycopg has loaded it
 
     import psycopg  # noqa: PLC0415 - of the extra `hive`
 
-    logging.getLogger("psycopg").addHandler(logging.NullHandler())  # it would talk on stderr
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())  # it would write to stderr
 
     class HurriedConnection(psycopg.Connection[tuple[Any, ...]]):
         def cancel_safe(self, *, timeout: float = CONNECT_LIMIT_S) -> None:
-            """Hang up if a signal ends the program, without a word to the server.
+            """Close the connection if a signal ends the program, without asking the server to cancel the statement.
 
-            psycopg would ask it to cancel the statement. Measured with one that does not answer: 5 s for the
-            request, 5 s more for the statement's end, and a line of psycopg's own for each on stderr.
+            Measured with a server that does not answer: psycopg waits 5 s for its request, 5 s more for the end of
+            the statement, and writes a line to stderr for each.
             """
             interruption = sys.exc_info()[1]
             if isinstance(interruption, (KeyboardInterrupt, SystemExit)):
@@ -116,19 +116,19 @@ def _connection_class() -> "type[Connection]":
 
 
 def hang_up(connection: "Connection") -> None:
-    """Cut a connection off, from any thread: one that waits for the server has AwayError raised in it."""
-    with suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as way:  # it may be closed by now
-        way.shutdown(socket.SHUT_RDWR)
+    """Shut a connection down, from any thread: a thread that waits for the server gets AwayError."""
+    with suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as copy:  # it may be closed already
+        copy.shutdown(socket.SHUT_RDWR)
 
 
 def _is_pooled(connection: "Connection") -> bool:
-    """Whether there is a pooler between: it gives each client a number of its own instead of the server's process."""
+    """Return True behind a pooler: it gives each client a number of its own instead of the server's process id."""
     row = connection.execute("SELECT pg_backend_pid()").fetchone()
     return row is not None and row[0] != connection.info.backend_pid
 
 
 def _with_limits(url: str, name: str) -> str:
-    """Give the address with a limit for each wait; what it says itself holds."""
+    """Return the address with a limit for each wait, unless it sets its own."""
     from psycopg.conninfo import conninfo_to_dict, make_conninfo  # noqa: PLC0415
 
     options = " ".join(f"-c {key}={round(limit_s * 1000)}" for key, limit_s in _OPTIONS.items())
@@ -149,10 +149,12 @@ def _check_version(connection: "Connection", version: int) -> None:
     found = 0 if row is None else int(row[0])
     if found > version:
         raise StoreError(
-            f"the hive is of a newer hyperhive (version {found}, this one knows {version})", "upgrade hyperhive"
+            f"the hive was set up by a newer hyperhive (version {found}, supported: {version})", "upgrade hyperhive"
         )
     if found < version:
-        raise StoreError(f"the hive is of an older hyperhive (version {found} of {version})", "hyperhive hive init")
+        raise StoreError(
+            f"the hive was set up by an older hyperhive (version {found}, needed: {version})", "hyperhive hive init"
+        )
 
 
 @contextmanager
@@ -160,20 +162,20 @@ def open_hive(url: str) -> Iterator["Connection"]:
     """Connect for the block; raises as `connect` does, in the block too."""
     connection = connect(url)
     try:
-        with complaints(url):
+        with translated_errors(url):
             yield connection
     finally:
         connection.close()
 
 
 def migrate(url: str, migrations: tuple[str, ...] = HIVE) -> tuple[int, int]:
-    """Create the hive's tables or bring them up to date, in one transaction; gives the version before and after.
+    """Create or upgrade the hive's tables in one transaction; return the version before and after.
 
-    Roles are made where they are missing. Raises as `connect` does.
+    Missing roles are created. Raises as `connect` does.
     """
-    with complaints(url), connect(url, version=None) as connection, connection.transaction():
+    with translated_errors(url), connect(url, version=None) as connection, connection.transaction():
         connection.execute("SET LOCAL statement_timeout = 0")
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))  # another `init` may be at it
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))  # another `init` may run
         _make_roles(connection)
         connection.execute("CREATE SCHEMA IF NOT EXISTS hyperhive")
         connection.execute("CREATE TABLE IF NOT EXISTS hyperhive.version(version integer NOT NULL)")
@@ -191,12 +193,12 @@ def migrate(url: str, migrations: tuple[str, ...] = HIVE) -> tuple[int, int]:
 
 
 def _make_roles(connection: "Connection") -> None:
-    """Make the two group roles, which belong to the whole server and may be there for another hive."""
+    """Create the two group roles, which belong to the whole server and may exist for another hive."""
     for role in (OPERATORS, MACHINES):
         if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is None:
             connection.execute(f"CREATE ROLE {role} NOLOGIN".encode())
 
 
 def machine_name() -> str:
-    """Give this machine's own name."""
+    """Return the host name of this machine, without its domain."""
     return os.uname().nodename.partition(".")[0] or "machine"

@@ -16,7 +16,7 @@ from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.core.events import BusEvent, Note, replaced_remark
 from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.address import fits, is_pattern, pattern_to_like
-from hyperhive_cli.hive.database import complaints, connect, hang_up
+from hyperhive_cli.hive.database import connect, hang_up, translated_errors
 from hyperhive_cli.hive.schema import CHANNEL
 from hyperhive_cli.store.events import PAGE_BYTES
 
@@ -58,7 +58,7 @@ class HiveFeed:
 
     def snapshot(self) -> list[dict[str, Any]]:
         """Give what is known of the agents, as `fleet.look`."""
-        with complaints(self._url):
+        with translated_errors(self._url):
             connection = self._connected()
             return (
                 fleet.look(connection, self._pattern) if self.is_of_many else [fleet.look_at(connection, self._pattern)]
@@ -68,7 +68,7 @@ class HiveFeed:
         """Give the newest `limit` events, oldest first, and go on behind them."""
         for agent, seq, ts in self._ends():
             self.go_to(agent, seq, ts)
-        with complaints(self._url):
+        with translated_errors(self._url):
             rows = (
                 self._connected()
                 .execute(
@@ -114,7 +114,7 @@ class HiveFeed:
                 time.sleep(AGAIN_S)
 
     def _follow_once(self) -> Iterator[Told | None]:
-        with complaints(self._url):
+        with translated_errors(self._url):
             self._connected().execute(f"LISTEN {CHANNEL}".encode())
         self._polled = -math.inf
         while True:
@@ -138,14 +138,14 @@ class HiveFeed:
                 for name, newest in numbers.items()
                 if newest > self.last.setdefault(name, 0) or name in self._replaced
             ]
-        with complaints(self._url):
+        with translated_errors(self._url):
             notices = list(self._connected().notifies(timeout=self._tick_s, stop_after=1))
             notices += self._connected().notifies(timeout=0)
         names = {name for letter, _, name in (notice.payload.partition(":") for notice in notices) if letter == "e"}
         return [name for name in names if name in self.last or fits(self._pattern, name)]
 
     def _numbers(self) -> dict[str, int]:
-        with complaints(self._url):
+        with translated_errors(self._url):
             rows = (
                 self._connected()
                 .execute("SELECT name, seq FROM hyperhive.agent WHERE name LIKE %s", (pattern_to_like(self._pattern),))
@@ -155,7 +155,7 @@ class HiveFeed:
 
     def _ends(self) -> list[tuple[str, int, int | None]]:
         """Give the number and the time of each agent's newest event."""
-        with complaints(self._url):
+        with translated_errors(self._url):
             return (
                 self._connected()
                 .execute(
@@ -179,7 +179,7 @@ class HiveFeed:
 
     def _others(self) -> set[str]:
         """Name the agents of which the newest number given is another event's by now."""
-        with complaints(self._url):
+        with translated_errors(self._url):
             rows = (
                 self._connected()
                 .execute(
@@ -195,7 +195,7 @@ class HiveFeed:
         if not after:
             return []
         limit = min(PAGE_ROWS, max(LEAST_ROWS, MOST_ROWS // len(after)))
-        with complaints(self._url):
+        with translated_errors(self._url):
             rows = (
                 self._connected()
                 .execute(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hyperhive_cli.core.agent_report import row_to_fields
 from hyperhive_cli.core.errors import RefusedError
 from hyperhive_cli.hive.address import clean
-from hyperhive_cli.hive.database import complaints
+from hyperhive_cli.hive.database import translated_errors
 from hyperhive_cli.hive.owner_sql import COLUMNS, NOW_MS, TURN_COLUMNS
 from hyperhive_cli.hive.schema import CHANNEL
 from hyperhive_cli.store.checks import check_message
@@ -67,7 +67,7 @@ class HiveInbox:
             id=0, key=key, sender=sender, body=body, raw=raw, state="ready", attempts=0, deliveries=0, acted=False,
             not_before=not_before, reason=None, created=0, changed=0, uid=new_uid(),
         )  # fmt: skip
-        with complaints(self._url), self._connection.transaction():
+        with translated_errors(self._url), self._connection.transaction():
             return self._store(self._next_number(), message)
 
     def take_in(self, message: Message, *, planned: bool = False, replaces: bool = False) -> Sent:
@@ -76,7 +76,7 @@ class HiveInbox:
         One that a turn has `planned` is dropped if one with its key has not ended, unless it `replaces` one that
         waits. Raises RefusedError if another message has its uid, and for its key as `send`.
         """
-        with complaints(self._url), self._connection.transaction():
+        with translated_errors(self._url), self._connection.transaction():
             number = self._next_number()
             if (known := self._find("uid", message.uid)) is not None:
                 return stored_before(known.id, known.state, known.content, _content(message))
@@ -104,7 +104,7 @@ class HiveInbox:
 
     def withdraw(self, key: str) -> None:
         """Cancel the message with this key that a turn had planned, if it waits."""
-        with complaints(self._url):
+        with translated_errors(self._url):
             self._withdraw(key, "no longer planned")
 
     def _withdraw(self, key: str, reason: str) -> None:
@@ -154,7 +154,7 @@ class HiveInbox:
 
     def get(self, message_id: int) -> Message:
         """Give one message; raises RefusedError when there is none of this id."""
-        with complaints(self._url):
+        with translated_errors(self._url):
             row = self._one(
                 f"SELECT {COLUMNS} FROM hyperhive.inbox WHERE agent = %(agent)s AND id = %(id)s", id=message_id
             )
@@ -165,7 +165,7 @@ class HiveInbox:
     def messages(self, *, ended: bool = False, view: View = WHOLE) -> list[Message]:
         """List the messages that wait, run, are held or dead, in the queue's order; with `ended` all of them."""
         which = "" if ended else f"AND {in_states(LISTED)}"
-        with complaints(self._url):
+        with translated_errors(self._url):
             rows = self._all(
                 f"""SELECT {COLUMNS.replace("body", "left(body, %(body_chars)s)")} FROM hyperhive.inbox
                     WHERE agent = %(agent)s {which} ORDER BY {IN_ORDER} LIMIT %(limit)s OFFSET %(offset)s""",
@@ -175,7 +175,7 @@ class HiveInbox:
 
     def cancel(self, message_id: int, *, now_ms: int) -> Message:  # noqa: ARG002 - as `put`
         """Cancel a message that waits or is held; raises RefusedError for one that runs or has ended."""
-        with complaints(self._url), self._connection.transaction():
+        with translated_errors(self._url), self._connection.transaction():
             message = self._locked(message_id)
             if message.state == "leased":
                 raise RefusedError(f"message {message_id} is running", "hyperhive cancel, on its machine")
@@ -186,7 +186,7 @@ class HiveInbox:
 
     def retry(self, message_id: int, *, now_ms: int) -> Message:  # noqa: ARG002 - as `put`
         """Make a dead, held, cancelled or waiting message ready at once, with fresh attempts."""
-        with complaints(self._url), self._connection.transaction():
+        with translated_errors(self._url), self._connection.transaction():
             message = self._locked(message_id)
             if message.state in {"leased", "done"}:
                 raise RefusedError(f"message {message_id} is {'running' if message.state == 'leased' else 'done'}")
@@ -198,7 +198,7 @@ class HiveInbox:
     def move(self, message_id: int, *, before: int | None, now_ms: int) -> Message:  # noqa: ARG002 - as `put`
         """Put a message that waits before another one that waits, or at the queue's end (None); raises as `Inbox`."""
         refuse_itself(message_id, before)
-        with complaints(self._url), self._connection.transaction():
+        with translated_errors(self._url), self._connection.transaction():
             for number in {message_id, before} - {None}:
                 found = self._locked(int(number or 0))
                 if found.state != "ready":
@@ -224,7 +224,7 @@ class HiveInbox:
         return found[0] if found else None
 
     def _turns(self, where: str, **values: object) -> list[dict[str, Any]]:
-        with complaints(self._url):
+        with translated_errors(self._url):
             rows = self._all(
                 f"SELECT {', '.join(TURN_COLUMNS)} FROM hyperhive.turn WHERE agent = %(agent)s AND {where}", **values
             )

@@ -1,8 +1,8 @@
-"""What the owner of an agent does in the hive. Blocking.
+"""The statements that the owner of an agent runs in the hive. Blocking.
 
-Each statement carries the owner and the epoch of its lease, and touches no row when somebody else has taken the agent
-over: whoever comes late (a harness that was stopped, a packet that was held up) changes nothing. The agent's row is
-locked meanwhile, so that no take-over comes between the look at the epoch and the change.
+Each statement carries the owner and the epoch of its lease, and changes no row once another machine has taken the agent
+over: a late writer (a stopped harness, a delayed packet) has no effect. The agent's row is locked meanwhile, so that no
+takeover happens between the check of the epoch and the change.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from hyperhive_cli.store.schema import ENDED, in_states
 if TYPE_CHECKING:
     from hyperhive_cli.hive.database import Connection
 
-TRIM_EVERY = 200  # events between two looks at what is beyond the capacity
+TRIM_EVERY = 200  # events between two deletions of what exceeds the capacity
 COLUMNS = "id, key, sender, body, raw, state, attempts, deliveries, acted, not_before, reason, created, changed, uid"
 NOW_MS = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 # The fields of a `Backlog`, of the messages of an agent that are ready or held.
@@ -42,11 +42,11 @@ TURN_COLUMNS = (
 
 
 class FencedError(Exception):
-    """The agent is somebody else's by now: nothing was changed."""
+    """Another machine has taken the agent over: nothing was changed."""
 
 
-class Seat(NamedTuple):
-    """A lease on an agent, and the state folder (`origin`) that holds it."""
+class AgentLease(NamedTuple):
+    """A lease on an agent, held by a state folder (`origin`) of the machine `owner`."""
 
     agent: str
     owner: str
@@ -59,10 +59,10 @@ class Seat(NamedTuple):
         return self._asdict()
 
 
-class Claim(NamedTuple):
-    """What came of asking for an agent: a seat, or why not. `is_new_home`: it last ran in another state folder."""
+class LeaseAttempt(NamedTuple):
+    """The lease that was asked for, or why it was refused. `is_new_home`: the agent last ran in another folder."""
 
-    seat: Seat | None
+    lease: AgentLease | None
     refusal: str | None = None
     is_new_home: bool = False
     shipped: int = 0  # the newest of this folder's events that the hive has
@@ -71,9 +71,9 @@ class Claim(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """What waits in the hive for an agent: how many messages, and when (Unix ms) the first of them may run.
+    """The messages that wait in the hive for an agent: how many, and when (Unix ms) the first of them may run.
 
-    `held`: how many are held until a person says so.
+    `held`: how many more are held for a person's decision.
     """
 
     waiting: int
@@ -81,7 +81,7 @@ class Backlog(NamedTuple):
     held: int = 0
 
 
-def claim(
+def acquire_lease(
     connection: "Connection",
     agent: str,
     owner: str,
@@ -89,12 +89,12 @@ def claim(
     *,
     last_message: int = 0,
     too_young: datetime | None = None,
-) -> Claim:
-    """Take an agent whose lease is over, was given back, or is that of an earlier life in the same state folder.
+) -> LeaseAttempt:
+    """Acquire the lease of an agent if the last one is over, released, or was held by the same state folder.
 
-    The caller holds that folder's lock. Messages are numbered above `last_message` from now on. What the holder
-    before had leased stays so until `recover`; a login that it missed is no longer waited for. A lease that ends at
-    `too_young` is not over, though the database's clock says so.
+    The caller holds that folder's lock. New messages get numbers above `last_message`. Messages that the last owner had
+    leased stay leased until `recover`; its wait for a login ends. A lease that ends at `too_young` counts as valid,
+    whatever the database's clock says.
     """
     values = {"agent": agent, "owner": owner, "origin": origin, "last": last_message, "lease": LEASE_S,
               "young": too_young}  # fmt: skip
@@ -109,14 +109,14 @@ def claim(
                FROM hyperhive.agent WHERE name = %(agent)s FOR UPDATE""",
             values,
         ).fetchone()
-        assert before is not None  # noqa: S101 - it was put there, and nobody deletes agents
+        assert before is not None  # noqa: S101 - inserted above, and agents are never deleted
         holder, old_origin, shipped, shipped_ts, is_free, wanted, draining = before
         if not is_free and old_origin != origin:
-            return Claim(None, f"is run by {holder}")
+            return LeaseAttempt(None, f"is run by {holder}")
         if wanted is not None and wanted != owner:
-            return Claim(None, f"shall run on {wanted} alone")
+            return LeaseAttempt(None, f"should run on {wanted} only")
         if draining:
-            return Claim(None, f"may not run on {owner}, which is being drained")
+            return LeaseAttempt(None, f"may not run on {owner}, which is being drained")
         _keep_shipped(connection, agent, old_origin, origin, shipped, shipped_ts)
         row = connection.execute(
             """UPDATE hyperhive.agent SET owner = %(owner)s, origin = %(origin)s, epoch = epoch + 1,
@@ -131,21 +131,21 @@ def claim(
         ).fetchone()
         assert row is not None  # noqa: S101 - the row is locked
         epoch, now_shipped, now_shipped_ts, last_turn = row
-        connection.execute(  # nobody is left to take it back: this life finds out by itself
+        connection.execute(  # the owner that would end this wait is gone: the new one finds out by itself
             """UPDATE hyperhive.account SET status = 'online', changed = clock_timestamp()
                WHERE agent = %(agent)s AND status <> 'online' AND until_unix IS NULL""",
             values,
         )
-    seat = Seat(agent, owner, origin, epoch)
-    return Claim(seat, None, old_origin not in {None, origin}, now_shipped, last_turn, now_shipped_ts)
+    lease = AgentLease(agent, owner, origin, epoch)
+    return LeaseAttempt(lease, None, old_origin not in {None, origin}, now_shipped, last_turn, now_shipped_ts)
 
 
 def _keep_shipped(
     connection: "Connection", agent: str, origin: str | None, new_origin: str, shipped: int, shipped_ts: int | None
 ) -> None:
-    """Keep how far the history of the folder before has come, for the day when the agent runs there again.
+    """Remember how much of the last folder's history was shipped, in case the agent runs there again.
 
-    That may be less than what was kept before: a history that was lost begins anew, with small numbers.
+    It may be less than before: a lost history starts again with small numbers.
     """
     put = "INSERT INTO hyperhive.shipped(agent, origin, shipped, shipped_ts) VALUES (%s, %s, %s, %s)"
     update = "ON CONFLICT (agent, origin) DO UPDATE SET shipped = excluded.shipped, shipped_ts = excluded.shipped_ts"
@@ -154,21 +154,21 @@ def _keep_shipped(
     connection.execute(f"{put} ON CONFLICT (agent, origin) DO NOTHING".encode(), (agent, new_origin, 0, None))
 
 
-def recover(connection: "Connection", seat: Seat, *, own: bool = False) -> list[Message]:
-    """Return what holders before (`own`: and we) had leased: to ready, or to dead when attempts are used up. Fenced."""
+def recover(connection: "Connection", lease: AgentLease, *, own: bool = False) -> list[Message]:
+    """Make messages that earlier owners (`own`: and we) had leased ready again, or dead after MAX_ATTEMPTS. Fenced."""
     rows = connection.execute(
         f"""WITH {_OWNED}
             UPDATE hyperhive.inbox SET state = CASE WHEN attempts >= {MAX_ATTEMPTS} THEN 'dead' ELSE 'ready' END,
                 acted = true, reason = 'the harness died during its turn', changed = {NOW_MS}
             FROM owned WHERE agent = owned.name AND state = 'leased' AND inbox.epoch < %(before)s
             RETURNING {COLUMNS}""".encode(),
-        {**seat.fence, "before": seat.epoch + own},
+        {**lease.fence, "before": lease.epoch + own},
     ).fetchall()
     return [Message._make(row) for row in rows]
 
 
-def renew(connection: "Connection", seats: Sequence[Seat]) -> set[str]:
-    """Renew the leases of many agents in one statement; gives the names of those that are still ours."""
+def renew(connection: "Connection", leases: Sequence[AgentLease]) -> set[str]:
+    """Renew the leases of many agents in one statement; return the names of those that are still ours."""
     rows = connection.execute(
         """UPDATE hyperhive.agent SET until = clock_timestamp() + make_interval(secs => %(lease)s)
            FROM unnest(%(names)s::text[], %(owners)s::text[], %(epochs)s::bigint[]) AS ours(agent, owner, epoch)
@@ -176,16 +176,16 @@ def renew(connection: "Connection", seats: Sequence[Seat]) -> set[str]:
            RETURNING name""",
         {
             "lease": LEASE_S,
-            "names": [seat.agent for seat in seats],
-            "owners": [seat.owner for seat in seats],
-            "epochs": [seat.epoch for seat in seats],
+            "names": [lease.agent for lease in leases],
+            "owners": [lease.owner for lease in leases],
+            "epochs": [lease.epoch for lease in leases],
         },
     ).fetchall()
     return {row[0] for row in rows}
 
 
 def shorten_leases(connection: "Connection", names: Sequence[str]) -> None:
-    """Cut leases that last longer than one granted now: the database's clock was put back since they were granted."""
+    """Shorten leases that would outlast one granted now: the database's clock was set back since they were granted."""
     connection.execute(
         """UPDATE hyperhive.agent SET until = clock_timestamp() + make_interval(secs => %(lease)s)
            WHERE name = ANY(%(names)s) AND until > clock_timestamp() + make_interval(secs => %(lease)s + 1)""",
@@ -193,21 +193,23 @@ def shorten_leases(connection: "Connection", names: Sequence[str]) -> None:
     )
 
 
-def release(connection: "Connection", seat: Seat) -> bool:
-    """Give an agent back, so that another may take it at once; False when it was no longer ours."""
+def release(connection: "Connection", lease: AgentLease) -> bool:
+    """Release an agent, so that another machine may take it immediately; return False if it was not ours any more."""
     row = connection.execute(
         """UPDATE hyperhive.agent SET owner = NULL, until = clock_timestamp()
            WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s
            RETURNING pg_notify(%(channel)s, 'a:' || name)""",
-        {**seat.fence, "channel": CHANNEL},
+        {**lease.fence, "channel": CHANNEL},
     ).fetchone()
     return row is not None
 
 
-def lease(connection: "Connection", seat: Seat, *, counted: bool = True) -> tuple[Message | None, Backlog]:
-    """Take the first message that may run, its attempts raised; and (`counted`) what waits then.
+def lease_message(
+    connection: "Connection", lease: AgentLease, *, counted: bool = True
+) -> tuple[Message | None, Backlog]:
+    """Lease the first message that may run and count the attempt; return it, and (`counted`) what waits after it.
 
-    Raises FencedError when the agent is no longer ours.
+    Raises FencedError if the agent is not ours any more.
     """
     row = connection.execute(
         f"""WITH {_OWNED}, first AS (
@@ -219,51 +221,51 @@ def lease(connection: "Connection", seat: Seat, *, counted: bool = True) -> tupl
                 epoch = %(epoch)s, reason = NULL, changed = {NOW_MS}
             FROM first WHERE agent = %(agent)s AND inbox.id = first.id
             RETURNING {COLUMNS.replace("id,", "inbox.id,", 1)}""".encode(),
-        seat.fence,
+        lease.fence,
     ).fetchone()
-    backlog = count_backlog(connection, seat) if counted or row is None else Backlog(0, None)
+    backlog = count_backlog(connection, lease) if counted or row is None else Backlog(0, None)
     return (None if row is None else Message._make(row)), backlog
 
 
-def count_backlog(connection: "Connection", seat: Seat) -> Backlog:
-    """Count what waits; raises FencedError."""
+def count_backlog(connection: "Connection", lease: AgentLease) -> Backlog:
+    """Count the messages that wait; raises FencedError."""
     row = connection.execute(
         f"""WITH {_OWNED} SELECT {BACKLOG} FROM owned
             LEFT JOIN hyperhive.inbox ON agent = owned.name AND state IN ('ready', 'held')
             GROUP BY owned.name""".encode(),
-        seat.fence,
+        lease.fence,
     ).fetchone()
     if row is None:
         raise FencedError
     return Backlog(*row)
 
 
-def unlease(connection: "Connection", seat: Seat) -> None:
-    """Put back, unspent, what was leased under this epoch and never reached its machine. Fenced."""
+def unlease_messages(connection: "Connection", lease: AgentLease) -> None:
+    """Undo the leasing of messages of this epoch that never reached their machine. Fenced."""
     connection.execute(
         f"""WITH {_OWNED}
             UPDATE hyperhive.inbox SET state = 'ready', attempts = attempts - 1, deliveries = deliveries - 1
             FROM owned WHERE agent = owned.name AND state = 'leased' AND inbox.epoch = %(epoch)s""".encode(),
-        seat.fence,
+        lease.fence,
     )
 
 
 def acknowledge(
     connection: "Connection",
-    seat: Seat,
+    lease: AgentLease,
     message: Message,
     delivery: int,
     turns: Sequence[Mapping[str, Any]],
     *,
     uid: str | None = None,
 ) -> bool:
-    """Store what became of a message's delivery, and the turns that have ended, in one transaction.
+    """Store the outcome of a message's delivery, and the turns that have ended, in one transaction.
 
-    `message` is as it stands in the state folder; with a `uid`, it is the one with that. A delivery that is not the
-    newest changes nothing: False. Raises FencedError when the agent is no longer ours.
+    `message` has its local state. Return False if the delivery is not the newest one, or the message in the hive has
+    another `uid`: then the message is not changed. Raises FencedError if the agent is not ours any more.
     """
     with connection.transaction():
-        keep_turns(connection, seat, turns)
+        keep_turns(connection, lease, turns)
         row = connection.execute(
             f"""WITH {_OWNED}
                 UPDATE hyperhive.inbox SET state = %(state)s, attempts = %(attempts)s, deliveries = %(deliveries)s,
@@ -272,16 +274,16 @@ def acknowledge(
                 FROM owned WHERE agent = owned.name AND inbox.id = %(id)s AND state = 'leased'
                     AND inbox.deliveries = %(delivery)s AND uid = coalesce(%(uid)s, uid)
                 RETURNING 1""".encode(),
-            {**_clean_row(message.to_dict()), **seat.fence, "delivery": delivery, "uid": uid},
+            {**_clean_row(message.to_dict()), **lease.fence, "delivery": delivery, "uid": uid},
         ).fetchone()
     return row is not None
 
 
-def forget_ended(connection: "Connection", seat: Seat, retention: Retention) -> int:
-    """Let go of the texts and the results of messages that ended too long ago; gives how many, at most STEP_ROWS.
+def forget_ended(connection: "Connection", lease: AgentLease, retention: Retention) -> int:
+    """Delete the texts and results of messages that ended too long ago; return how many, at most STEP_ROWS.
 
-    The rows stay, so that a message that is handed over once more, from an old backup, is known. 0 as well when the
-    agent is no longer ours.
+    The rows stay, so that a message that is handed over again from an old backup is recognised. Return 0 if the agent
+    is not ours any more.
     """
     if retention.is_all:
         return 0
@@ -297,27 +299,27 @@ def forget_ended(connection: "Connection", seat: Seat, retention: Retention) -> 
                 UPDATE hyperhive.turn SET result_text = NULL FROM gone
                 WHERE agent = %(agent)s AND message_id = gone.id AND result_text IS NOT NULL
             ) SELECT count(*) FROM gone""".encode(),
-        {**seat.fence, "kept_ms": retention.days * DAY_MS, "newest": retention.newest, "rows": STEP_ROWS},
+        {**lease.fence, "kept_ms": retention.days * DAY_MS, "newest": retention.newest, "rows": STEP_ROWS},
     ).fetchone()
     return 0 if row is None else int(row[0])
 
 
-def keep_turns(connection: "Connection", seat: Seat, turns: Sequence[Mapping[str, Any]]) -> None:
-    """Store rows of ended turns, each once; raises FencedError, and does it without any row too.
+def keep_turns(connection: "Connection", lease: AgentLease, turns: Sequence[Mapping[str, Any]]) -> None:
+    """Store rows of ended turns, each once; raises FencedError, even without rows.
 
-    A turn of a restored backup may have come from the folder that was backed up, which has another origin.
+    A turn of a restored backup may be stored already under the origin of the folder that was backed up.
     """
     names = ", ".join(TURN_COLUMNS)
     marks = ", ".join(f"%({name})s" for name in TURN_COLUMNS)
     with connection.transaction(), connection.cursor() as cursor:  # the agent's row stays locked until they are stored
-        if cursor.execute(f"WITH {_OWNED} SELECT 1 FROM owned".encode(), seat.fence).fetchone() is None:
+        if cursor.execute(f"WITH {_OWNED} SELECT 1 FROM owned".encode(), lease.fence).fetchone() is None:
             raise FencedError
         cursor.executemany(
             f"""INSERT INTO hyperhive.turn(agent, origin, {names}) SELECT %(agent)s, %(origin)s, {marks}
                 WHERE NOT EXISTS (SELECT FROM hyperhive.turn AS known WHERE known.agent = %(agent)s
                                   AND known.started = %(started)s AND known.turn_id = %(turn_id)s)
                 ON CONFLICT DO NOTHING""".encode(),
-            [{**_clean_row(turn), **seat.fence} for turn in turns],
+            [{**_clean_row(turn), **lease.fence} for turn in turns],
         )
 
 
@@ -325,14 +327,14 @@ def _clean_row(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: clean(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
-Row = tuple[int, int, str, bytes]  # an event of the state folder's history: its number, ts, kind, payload
+Row = tuple[int, int, str, bytes]  # an event of the state folder's history: seq, ts, kind, payload
 
 
-def append(connection: "Connection", seat: Seat, rows: Sequence[Row], after: int) -> int | None:
-    """Append events in one statement and give the number of the last one; `after` is the last one shipped before.
+def append(connection: "Connection", lease: AgentLease, rows: Sequence[Row], after: int) -> int | None:
+    """Append events in one statement; return the number of the last one. `after` is the last one shipped before.
 
-    They are numbered without a gap in the order of the commits. None: the hive has some of them already, since an
-    answer was lost: ask `shipped_upto`. Raises FencedError when the agent is no longer ours.
+    They are numbered without gaps, in the order of the commits. Return None if the hive has some of them already,
+    because an answer was lost: call `shipped_upto`. Raises FencedError if the agent is not ours any more.
     """
     row = connection.execute(
         """
@@ -353,7 +355,7 @@ def append(connection: "Connection", seat: Seat, rows: Sequence[Row], after: int
         SELECT seq, pg_notify(%(channel)s, 'e:' || name), (SELECT count(*) FROM gone) FROM owned
         """,
         {
-            **seat.fence,
+            **lease.fence,
             "after": after,
             "count": len(rows),
             "last": rows[-1][0],
@@ -367,25 +369,27 @@ def append(connection: "Connection", seat: Seat, rows: Sequence[Row], after: int
         },
     ).fetchone()
     if row is None:
-        shipped_upto(connection, seat)
+        shipped_upto(connection, lease)
         return None
     return int(row[0])
 
 
-def shipped_upto(connection: "Connection", seat: Seat) -> int:
-    """Give the newest of this folder's events that the hive has; raises FencedError."""
+def shipped_upto(connection: "Connection", lease: AgentLease) -> int:
+    """Return the `seq` of this folder's newest event that the hive has; raises FencedError."""
     row = connection.execute(
         """SELECT shipped FROM hyperhive.agent
            WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s""",
-        seat.fence,
+        lease.fence,
     ).fetchone()
     if row is None:
         raise FencedError
     return int(row[0])
 
 
-def put_report(connection: "Connection", seat: Seat, body: str, account: str | None, login: str | None = None) -> None:
-    """Keep what the agent's `status` says, and which account and login it uses. Fenced, silently."""
+def put_report(
+    connection: "Connection", lease: AgentLease, body: str, account: str | None, login: str | None = None
+) -> None:
+    """Store the agent's status, and which account and login it uses. Fenced, silently."""
     connection.execute(
         """WITH owned AS (
                UPDATE hyperhive.agent SET account = %(account)s, login = %(login)s
@@ -396,14 +400,14 @@ def put_report(connection: "Connection", seat: Seat, body: str, account: str | N
            SELECT name, %(body)s FROM hyperhive.agent
            WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s
            ON CONFLICT (agent) DO UPDATE SET body = excluded.body, changed = clock_timestamp()""",
-        {**seat.fence, "body": clean(body), "account": account, "login": login},
+        {**lease.fence, "body": clean(body), "account": account, "login": login},
     )
 
 
 class AccountState(NamedTuple):
-    """What the agents of one account have to wait for, by the word of `agent`; `is_alive`: that still has its lease.
+    """What the agents of an account wait for, as reported by `agent`; `is_alive`: that agent still has its lease.
 
-    `left_s`: for how much longer, by the database's clock; None: until that agent says so.
+    `left_s`: the rest of the wait by the database's clock; None: until that agent reports its end.
     """
 
     account: str
@@ -413,12 +417,13 @@ class AccountState(NamedTuple):
     is_alive: bool
 
 
-def say_account(connection: "Connection", seat: Seat, account: str, status: str, left_s: float | None) -> None:
-    """Tell the agents of an account what they have to wait for; with `online` that they need not. Fenced.
+def put_account_state(
+    connection: "Connection", lease: AgentLease, account: str, status: str, left_s: float | None
+) -> None:
+    """Report what the agents of an account have to wait for, or with `online` that the wait is over. Fenced.
 
-    The wait lasts `left_s` from now on. It is kept as a moment of the database's clock, which all of them go by: that
-    of the machine that found it may be wrong, and theirs too.
-    What is known already is not said again: of many agents that meet a limit, the first one counts, while it lives.
+    The wait lasts `left_s` from now. It is stored as a moment of the database's clock, which all machines share: the
+    clock of a machine may be wrong. If several agents meet a limit, the first one counts as long as it lives.
     """
     connection.execute(
         f"""WITH {_OWNED}, said AS (
@@ -431,12 +436,12 @@ def say_account(connection: "Connection", seat: Seat, account: str, status: str,
                 RETURNING account
             )
             SELECT pg_notify('{CHANNEL}', 'c:' || account) FROM said""".encode(),
-        {**seat.fence, "account": account, "status": status, "left": left_s},
+        {**lease.fence, "account": account, "status": status, "left": left_s},
     )
 
 
-def accounts(connection: "Connection", names: Sequence[str]) -> list[AccountState]:
-    """Give the state of each of these accounts of which one is known."""
+def account_states(connection: "Connection", names: Sequence[str]) -> list[AccountState]:
+    """Return the known states of these accounts."""
     rows = connection.execute(
         """SELECT account, status, (until_unix - extract(epoch FROM clock_timestamp()))::float8, agent,
                hyperhive.finder_is_alive(account)
@@ -447,7 +452,7 @@ def accounts(connection: "Connection", names: Sequence[str]) -> list[AccountStat
 
 
 def wanted_elsewhere(connection: "Connection", owner: str) -> set[str]:
-    """Name the agents of this machine that are to run on another one, or all when it is being drained."""
+    """Return the agents of this machine that should run on another one: all of them while it is drained."""
     rows = connection.execute(
         """SELECT name FROM hyperhive.agent WHERE owner = %(owner)s AND (
                (wanted IS NOT NULL AND wanted <> %(owner)s)

@@ -1,7 +1,7 @@
-"""`Relay`: what the agents of one process share in the hive. One connection writes; one listens and renews the leases.
+"""`Relay`: the hive connections of one process. One writes; one listens and renews the leases of all its agents.
 
-A notice only wakes up: it is not stored, and who was not connected has missed it. So all is asked for every few
-seconds as well, in one statement for all agents.
+A notification only wakes a listener: it is not stored, and a listener that was not connected misses it. So everything
+is also polled every few seconds, in one statement for all agents.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from hyperhive_cli.agent.config import Account
-from hyperhive_cli.claude.guard import steady_s  # it is told when a lease is over
+from hyperhive_cli.claude.guard import steady_s  # the clock of the lease's deadline
 from hyperhive_cli.core.errors import HyperhiveError, StoreError
 from hyperhive_cli.core.retention import KEEP_ALL, Retention
 from hyperhive_cli.feed.bus import Bus
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from hyperhive_cli.hive.database import Connection
 
 POLL_S = 5.0
-LOOK_S = 0.25  # how often the leases are looked at: cheap, and a process that was stopped wakes up in it
-STOPPED_S = 2.0  # between two looks: then this process, or its machine, was stopped
+CHECK_S = 0.25  # between two checks of the leases: cheap, and a stopped process notices soon after it goes on
+STOPPED_S = 2.0  # between two checks: this process, or its machine, was stopped
 
 
 class Relay:
@@ -46,15 +46,15 @@ class Relay:
         self._owner = owner
         self._writer = writer
         self._listener = listener
-        self._slots = slots  # for the turns that may run at once; None: as many as there are agents
+        self._slots = slots  # bounds the turns that run at the same time; None: no bound
         self._members: dict[str, Member] = {}
-        self._look_due = trio.Event()
+        self._poll_due = trio.Event()
 
     @asynccontextmanager
     async def member(
         self,
         agent: str,
-        foyer: LocalInbox,
+        local_inbox: LocalInbox,
         bus: Bus,
         steering: Steering,
         report: Callable[[], Awaitable[Mapping[str, Any]]],
@@ -63,9 +63,9 @@ class Relay:
         drain: bool,
         retention: Retention = KEEP_ALL,
     ) -> AsyncIterator[Member]:
-        """Join an agent for the block; at its end outcome and events are shipped and the agent is given back."""
+        """Join an agent for the block; at its end outcome and events are shipped and the agent is released."""
         member = Member(
-            self._url, self._writer, steady_s, agent=agent, owner=self._owner, foyer=foyer, bus=bus,
+            self._url, self._writer, steady_s, agent=agent, owner=self._owner, local_inbox=local_inbox, bus=bus,
             steering=steering, report=report, account=account, drain=drain, slots=self._slots,
             retention=retention,
         )  # fmt: skip
@@ -80,41 +80,41 @@ class Relay:
                 nursery.cancel_scope.cancel()
 
     async def run(self) -> None:
-        """Listen, look and renew, for ever."""
+        """Listen, poll and renew forever."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen)
             nursery.start_soon(self._poll)
-            nursery.start_soon(self._keep)
-            nursery.start_soon(self._watch)
+            nursery.start_soon(self._renew_leases)
+            nursery.start_soon(self._stop_late_turns)
 
-    async def _keep(self) -> None:
-        """Renew the leases that are due, all in one statement. Meanwhile `_watch` looks at how long they last."""
-        looked = steady_s()
+    async def _renew_leases(self) -> None:
+        """Renew the leases that are due, all in one statement. Meanwhile `_stop_late_turns` watches their ends."""
+        checked = steady_s()
         while True:
-            # Who was stopped for a while asks at once whether the agents are still its own.
-            was_stopped, looked = steady_s() - looked > STOPPED_S, steady_s()
+            # After a stop, ask immediately whether the agents are still ours.
+            was_stopped, checked = steady_s() - checked > STOPPED_S, steady_s()
             due = [member for member in self._members.values() if member.is_due() or was_stopped]
             if due:
                 await self._renew(due)
-                looked = steady_s()
-            await trio.sleep(LOOK_S)
+                checked = steady_s()
+            await trio.sleep(CHECK_S)
 
-    async def _watch(self) -> None:
-        """End the turns whose lease will not last."""
+    async def _stop_late_turns(self) -> None:
+        """Stop the turns whose lease is about to end."""
         while True:
             for member in self._members.values():
-                member.judge()
-            await trio.sleep(LOOK_S)
+                member.stop_late_turn()
+            await trio.sleep(CHECK_S)
 
     async def _renew(self, due: list[Member]) -> None:
         asked = steady_s()
-        seats = {member.agent: member.seat for member in due if member.seat is not None}
+        leases = {member.agent: member.lease for member in due if member.lease is not None}
         try:
-            ours = await self._listener.call(lambda connection: owner_sql.renew(connection, list(seats.values())))
+            ours = await self._listener.call(lambda connection: owner_sql.renew(connection, list(leases.values())))
         except HyperhiveError:
             ours = None
         for member in due:
-            if member.seat is not None and member.seat == seats.get(member.agent):  # not given back meanwhile
+            if member.lease is not None and member.lease == leases.get(member.agent):  # not released meanwhile
                 if ours is None:
                     member.not_renewed()
                 elif member.agent in ours:
@@ -123,57 +123,57 @@ class Relay:
                     member.lost()
 
     async def _listen(self) -> None:
-        """Wait for notices, and connect again where that is lost."""
+        """Wait for notifications, and connect again after a lost connection."""
         while True:
             try:
                 await self._listener.call(_subscribe)
                 for member in list(self._members.values()):
-                    member.heard("m")  # what was said before
+                    member.notified("m")  # a notification may have been missed
                 while await self._listener.wait_readable():
-                    for payload in await self._listener.call(_take_notices):
+                    for payload in await self._listener.call(_pending_notifications):
                         await self._pass_on(payload)
             except HyperhiveError:
                 await trio.sleep(RENEW_AGAIN_S)
 
-    async def _look_at_accounts(self) -> None:
-        names = frozenset().union(*(member.kin.names for member in self._members.values()))
+    async def _apply_account_states(self) -> None:
+        names = frozenset().union(*(member.shared_account.names for member in self._members.values()))
         if names:
-            states = await self._listener.call(lambda connection: owner_sql.accounts(connection, [*names]))
+            states = await self._listener.call(lambda connection: owner_sql.account_states(connection, [*names]))
             for member in self._members.values():
-                member.heard_of_accounts(states)
+                member.accounts_changed(states)
 
     async def _pass_on(self, payload: str) -> None:
-        letter, _, name = payload.partition(":")
-        if letter == "c" and any(name in member.kin.names for member in self._members.values()):
-            await self._look_at_accounts()
-        if letter == "a":  # an agent or a whole machine was given back, moved or drained
-            self._look_due.set()
+        kind, _, name = payload.partition(":")
+        if kind == "c" and any(name in member.shared_account.names for member in self._members.values()):
+            await self._apply_account_states()
+        if kind == "a":  # an agent or a whole machine was released, moved or drained
+            self._poll_due.set()
         member = self._members.get(name)
         if member is not None:
-            member.heard(letter)
+            member.notified(kind)
 
     async def _poll(self) -> None:
         while True:
             with trio.move_on_after(POLL_S):
-                await self._look_due.wait()
-            self._look_due = trio.Event()
+                await self._poll_due.wait()
+            self._poll_due = trio.Event()
             with suppress(StoreError):
-                await self._look()
+                await self._poll_once()
 
-    async def _look(self) -> None:
+    async def _poll_once(self) -> None:
         names, asked = list(self._members), steady_s()
-        found, moved = await self._listener.call(lambda connection: ask(connection, names, self._owner))
-        await self._look_at_accounts()
+        found, moved = await self._listener.call(lambda connection: poll(connection, names, self._owner))
+        await self._apply_account_states()
         for name, until, is_due, is_free, *backlog in found:
             member = self._members.get(name)
             if member is None:
                 continue
             member.saw_lease(until, asked)
             member.counted(Backlog(*backlog), is_due=is_due)
-            if is_free and member.seat is None:
-                member.may_claim()
+            if is_free and member.lease is None:
+                member.may_acquire()
         for name in moved:
-            if (member := self._members.get(name)) is not None and member.seat is not None:
+            if (member := self._members.get(name)) is not None and member.lease is not None:
                 member.move_away()
 
 
@@ -181,12 +181,12 @@ def _subscribe(connection: "Connection") -> None:
     connection.execute(f"LISTEN {CHANNEL}".encode())
 
 
-def _take_notices(connection: "Connection") -> list[str]:
-    return [notice.payload for notice in connection.notifies(timeout=0)]
+def _pending_notifications(connection: "Connection") -> list[str]:
+    return [found.payload for found in connection.notifies(timeout=0)]
 
 
-def ask(connection: "Connection", names: list[str], owner: str) -> tuple[list[tuple[Any, ...]], set[str]]:
-    """Ask for all agents of a machine at once: what waits, which are free, and which are wanted elsewhere."""
+def poll(connection: "Connection", names: list[str], owner: str) -> tuple[list[tuple[Any, ...]], set[str]]:
+    """Return, for all agents of a machine, what waits and which are free; and those that should run elsewhere."""
     owner_sql.shorten_leases(connection, names)
     rows = connection.execute(
         f"""SELECT name, until, coalesce(min(not_before) FILTER (WHERE state = 'ready') <= {NOW_MS}, false),
@@ -201,9 +201,9 @@ def ask(connection: "Connection", names: list[str], owner: str) -> tuple[list[tu
 
 @asynccontextmanager
 async def open_relay(url: str, owner: str, slots: trio.Semaphore | None = None) -> AsyncIterator[Relay]:
-    """Give the relay of this process, which works until the end of the block.
+    """Run the relay of this process for the block.
 
-    `slots`, if given, bounds how many turns its agents run at once.
+    `slots`, if given, bounds how many turns its agents run at the same time.
     """
     async with (
         open_connection(url, f"hyperhive {owner} writes") as writer,

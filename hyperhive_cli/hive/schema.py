@@ -6,7 +6,7 @@ whose lock makes it free of gaps in the order of the commits: a sequence would l
 
 OPERATORS, MACHINES = "hyperhive_operator", "hyperhive_machine"
 CHANNEL = "hyperhive"  # payloads: a letter (e: events, m: messages, a: agent, c: account), a colon, a name
-LOCK = 7_405_371_188  # the advisory lock of a migration: any number that nobody else uses
+LOCK = 7_405_371_188  # the advisory lock of a migration: any number that no other program uses
 
 HIVE: tuple[str, ...] = (
     r"""

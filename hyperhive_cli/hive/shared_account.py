@@ -10,22 +10,22 @@ from hyperhive_cli.core.status import Status
 from hyperhive_cli.hive.owner_sql import AccountState
 
 STAGGER_S = 5.0  # in which the agents of an account go on, one after the other
-# What hides a wait and ends none of it: nothing is told of these.
+# These hide a wait without ending it, so they are not reported.
 _HIDING = {Status.PAUSED, Status.NEEDS_LOGIN_IN_PROGRESS, Status.FAILED, Status.INBOX_UNAVAILABLE}
 
 
 class AccountWait(Protocol):
-    """The agent's loop, as far as others of its account let it rest."""
+    """What other agents of the account ask of the agent's loop."""
 
     def rest_too(self, reason: str, until_unix: int | None) -> None:
-        """Rest as another agent of the same account does, until then (None: until it says so)."""
+        """Wait as another agent of the account does, until `until_unix` (None: until that agent goes on)."""
 
     def rest_no_longer(self, stagger_s: float) -> None:
-        """Go on so many seconds from now, if it was for another agent's sake that this one rests."""
+        """Go on after `stagger_s` seconds, if this agent waits because of another one."""
 
 
 class SharedAccount:
-    """One agent among those of its account. Without one (None) it shares nothing."""
+    """One agent among those of its account; with None it shares nothing."""
 
     def __init__(self, agent: str, account: Account | None, loop: AccountWait) -> None:
         self.account = None if account is None else account.name
@@ -38,8 +38,8 @@ class SharedAccount:
         self._loop = loop
         self._status: str = Status.ONLINE
 
-    def news(self, records: Sequence[BusEvent]) -> Iterator[tuple[str, str, int | None]]:
-        """Give what the others should know of these events: whose (a name), the status, and until when."""
+    def changes(self, records: Sequence[BusEvent]) -> Iterator[tuple[str, str, int | None]]:
+        """Yield what other agents should know of these events: account or login, status, end of the wait (Unix s)."""
         for record in records:
             if isinstance(record.event, StatusChanged) and record.event.status not in _HIDING:
                 before, self._status = self._status, _shared_status(record.event)
@@ -48,15 +48,15 @@ class SharedAccount:
     def _told(self, before: str, status: str, until: int | None) -> Iterator[tuple[str, str, int | None]]:
         if (name := self._by_status.get(status)) is not None:
             yield name, status, until
-        elif status == Status.ONLINE and before == Status.WAITS_FOR_ACCOUNT:  # a person let this one go on
+        elif status == Status.ONLINE and before == Status.WAITS_FOR_ACCOUNT:  # a person resumed this agent
             yield from ((name, status, until) for name in self.names)
         elif status == Status.ONLINE and (name := self._by_status.get(before)) is not None:
             yield name, status, until
 
-    def heard(self, states: Sequence[AccountState], now_unix: float) -> None:
-        """Take what all have found: rest too, or go on. One that is gone is not waited for.
+    def apply(self, states: Sequence[AccountState], now_unix: float) -> None:
+        """Wait or go on as the agents of the account have reported. An agent whose lease is over does not count.
 
-        `now_unix` is this machine's time, into which the database's is translated.
+        `now_unix` is this machine's time, to which the database's is converted.
         """
         others = [state for state in states if state.account in self.names and state.agent != self._agent]
         for state in others:
@@ -69,5 +69,5 @@ class SharedAccount:
 
 
 def _shared_status(event: StatusChanged) -> str:
-    """Return the status as it concerns the account: the limit of one model does not hold up those with another."""
+    """Return the status as it concerns the account: the limit of one model does not stop agents with another."""
     return event.status if event.model is None else f"{event.status} of {event.model}"

@@ -22,7 +22,7 @@ from hyperhive_cli.core.times import text_to_start
 from hyperhive_cli.core.zone import LocalZone, utc_now
 from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.address import shown_url
-from hyperhive_cli.hive.database import AwayError, complaints, connect, hang_up
+from hyperhive_cli.hive.database import AwayError, connect, hang_up, translated_errors
 from hyperhive_cli.hive.feed import HiveFeed, Told
 from hyperhive_cli.hive.inbox import HiveInbox
 from hyperhive_cli.store.facts import stored_fact
@@ -61,12 +61,12 @@ class HiveView:
         self._is_ending = False
 
     async def call(self, work: Callable[["Connection"], T]) -> T:
-        """Do the work with the connection, in a thread; raises as `room.complaints`, and what the work raises."""
+        """Run `work` with the connection in a thread; raises as `translated_errors`, and what `work` raises."""
         return await run_sync(self._do, work, limiter=self._calls)
 
     def _do(self, work: Callable[["Connection"], T]) -> T:
         try:
-            with complaints(self.url):
+            with translated_errors(self.url):
                 return work(self._connected())
         except AwayError:
             self.close()

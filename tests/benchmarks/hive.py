@@ -19,8 +19,8 @@ from hyperhive_cli.claude.process import tree_cpu_s
 from hyperhive_cli.hive import fleet, owner_sql, relay
 from hyperhive_cli.hive.database import connect, migrate
 from hyperhive_cli.hive.feed import HiveFeed
+from hyperhive_cli.hive.owner_sql import AgentLease
 from hyperhive_cli.hive.owner_sql import Row as EventRow
-from hyperhive_cli.hive.owner_sql import Seat
 from tests.benchmarks.agents import rss_mib
 from tests.benchmarks.measure import SOURCE, Sample, Scale, in_turn, values
 from tests.benchmarks.rows import Row, paired
@@ -53,9 +53,9 @@ def _events(first: int) -> list[EventRow]:
     return [(first + at, 1, "stream", BODY) for at in range(BATCH)]
 
 
-def _seats(connection: "psycopg.Connection[tuple[Any, ...]]", prefix: str, count: int) -> list[Seat]:
-    claims = (owner_sql.claim(connection, f"{prefix}{at}", "bench", "bench") for at in range(count))
-    return [claim.seat for claim in claims if claim.seat is not None]
+def _leases(connection: "psycopg.Connection[tuple[Any, ...]]", prefix: str, count: int) -> list[AgentLease]:
+    claims = (owner_sql.acquire_lease(connection, f"{prefix}{at}", "bench", "bench") for at in range(count))
+    return [claim.lease for claim in claims if claim.lease is not None]
 
 
 def _appending(server: Server, scale: Scale) -> Iterator[Row]:
@@ -65,11 +65,11 @@ def _appending(server: Server, scale: Scale) -> Iterator[Row]:
         connection.execute("CREATE TABLE floor(agent text, seq bigint, ts bigint, kind text, body text)")
 
         def ours() -> Sample:
-            seats = _seats(connection, f"append{next(prefix)}-", AGENTS)
+            leases = _leases(connection, f"append{next(prefix)}-", AGENTS)
             began = time.monotonic()
             for at in range(rounds):
-                for seat in seats:
-                    owner_sql.append(connection, seat, _events(1 + at * BATCH), at * BATCH)
+                for lease in leases:
+                    owner_sql.append(connection, lease, _events(1 + at * BATCH), at * BATCH)
             return {"rate": rounds * AGENTS * BATCH / (time.monotonic() - began) / 1000}
 
         def floor() -> Sample:
@@ -93,8 +93,8 @@ def _following(server: Server, scale: Scale) -> Iterator[Row]:
     seen: list[float] = []
     went: list[float] = []
     with connect(url) as connection:
-        (seat,) = _seats(connection, "follow", 1)
-        feed = HiveFeed(url, seat.agent, tick_s=5.0)
+        (lease,) = _leases(connection, "follow", 1)
+        feed = HiveFeed(url, lease.agent, tick_s=5.0)
         feed.newest(0)
         ready = threading.Event()
 
@@ -112,7 +112,7 @@ def _following(server: Server, scale: Scale) -> Iterator[Row]:
         ready.wait(LIMIT_S)
         for at in range(times):
             went.append(time.monotonic())
-            owner_sql.append(connection, seat, [(at + 1, 1, "stream", BODY)], at)
+            owner_sql.append(connection, lease, [(at + 1, 1, "stream", BODY)], at)
             deadline = time.monotonic() + 10
             while len(seen) <= at and time.monotonic() < deadline:
                 time.sleep(0.0005)
@@ -145,9 +145,9 @@ def _growing(server: Server, scale: Scale) -> Iterator[Row]:
     """Give what the recurring statements cost with 1,000 agents beside 10: the leases, the mail, the table."""
     url, large, small = server.url("postgres"), scale.pick(1_000, 100), 10
     with connect(url) as connection:
-        seats = _seats(connection, "grow-", large)
-        for seat in seats:
-            owner_sql.put_report(connection, seat, json.dumps({"status": "online", "model": "haiku"}), None)
+        leases = _leases(connection, "grow-", large)
+        for lease in leases:
+            owner_sql.put_report(connection, lease, json.dumps({"status": "online", "model": "haiku"}), None)
         connection.execute("ANALYZE")
 
         def cost(work: Callable[[int], object], count: int) -> list[float]:
@@ -159,11 +159,11 @@ def _growing(server: Server, scale: Scale) -> Iterator[Row]:
             return times
 
         def names(count: int) -> list[str]:
-            return [seat.agent for seat in seats[:count]]
+            return [lease.agent for lease in leases[:count]]
 
         for what, work in (
-            ("renew {} leases", lambda count: owner_sql.renew(connection, seats[:count])),
-            ("mail of {} agents", lambda count: relay.ask(connection, names(count), "bench")),
+            ("renew {} leases", lambda count: owner_sql.renew(connection, leases[:count])),
+            ("mail of {} agents", lambda count: relay.poll(connection, names(count), "bench")),
         ):
             ours, reference = cost(work, large), cost(work, small)
             yield Row(f"hive, {what.format(large)}", "ms", statistics.median(ours), statistics.median(reference))

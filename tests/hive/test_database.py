@@ -11,7 +11,7 @@ import pytest
 
 from hyperhive_cli.core.errors import RefusedError, StoreError, UsageError
 from hyperhive_cli.hive import fleet, owner_sql
-from hyperhive_cli.hive.database import AwayError, complaints, connect, migrate, open_hive
+from hyperhive_cli.hive.database import AwayError, connect, migrate, open_hive, translated_errors
 from hyperhive_cli.hive.inbox import HiveInbox
 from hyperhive_cli.hive.schema import HIVE
 from hyperhive_cli.store.inbox import KEY_KEPT_MS, Message
@@ -30,11 +30,11 @@ def test_init_may_be_done_again_and_a_migration_goes_forward(server: Server, dat
     database.change("INSERT INTO hyperhive.agent(name) VALUES ('kept')")
     assert migrate(database.url, with_more) == (len(HIVE), len(HIVE) + 1)
     assert database.rows("SELECT x, name FROM hyperhive.novelty, hyperhive.agent") == [(7, "kept")]
-    with pytest.raises(StoreError, match="of a newer hyperhive"):
+    with pytest.raises(StoreError, match="by a newer hyperhive"):
         connect(database.url)
-    with pytest.raises(StoreError, match="of a newer hyperhive"):
+    with pytest.raises(StoreError, match="by a newer hyperhive"):
         migrate(database.url)
-    with pytest.raises(StoreError, match=r"of an older hyperhive .*version"):
+    with pytest.raises(StoreError, match=r"by an older hyperhive .*version"):
         connect(database.url, version=len(HIVE) + 2)
     assert server.process is not None
 
@@ -100,7 +100,7 @@ def test_errors_say_what_is_wrong_and_no_password(server: Server, database: Data
         pass
     assert "secret" not in gone.value.message
     assert "me:***@127.0.0.1" in gone.value.message
-    with database.connect() as connection, pytest.raises(StoreError, match="refuses"), complaints(database.url):
+    with database.connect() as connection, pytest.raises(StoreError, match="refuses"), translated_errors(database.url):
         connection.execute("SELECT nonsense")
 
 
@@ -126,20 +126,20 @@ def test_a_machine_runs_its_own_agents_and_sees_no_others(database: Database, ro
             HiveInbox(keeper, database.url, agent).put("operator", "work", now_ms=0)
         keeper.execute("INSERT INTO hyperhive.event VALUES ('other', 1, 1, 'note', '{}')")
     with database.connect(machine) as connection:
-        seat = owner_sql.claim(connection, "team-1", "m", "here").seat
-        assert seat is not None
-        taken, _ = owner_sql.lease(connection, seat)
+        lease = owner_sql.acquire_lease(connection, "team-1", "m", "here").lease
+        assert lease is not None
+        taken, _ = owner_sql.lease_message(connection, lease)
         assert taken is not None
-        assert owner_sql.append(connection, seat, [(1, 1, "note", b"{}")], 0) == 1
-        assert owner_sql.acknowledge(connection, seat, taken._replace(state="done"), 1, [])
-        owner_sql.put_report(connection, seat, "{}", "account")
-        owner_sql.say_account(connection, seat, "account", "rate_limited", 5)
-        assert owner_sql.claim(connection, "solo_1", "m", "here").seat is not None
+        assert owner_sql.append(connection, lease, [(1, 1, "note", b"{}")], 0) == 1
+        assert owner_sql.acknowledge(connection, lease, taken._replace(state="done"), 1, [])
+        owner_sql.put_report(connection, lease, "{}", "account")
+        owner_sql.put_account_state(connection, lease, "account", "rate_limited", 5)
+        assert owner_sql.acquire_lease(connection, "solo_1", "m", "here").lease is not None
         assert [one["agent"] for one in fleet.look(connection)] == ["solo_1", "team-1"]
         for foreign in ("other", "solox1"):  # `_` is no wildcard here
             with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
-                owner_sql.claim(connection, foreign, "m", "here")
-            forged = owner_sql.Seat(foreign, "m", "here", 0)
+                owner_sql.acquire_lease(connection, foreign, "m", "here")
+            forged = owner_sql.AgentLease(foreign, "m", "here", 0)
             with pytest.raises(owner_sql.FencedError):
                 owner_sql.append(connection, forged, [(1, 1, "note", b"{}")], 0)
         for statement in (
@@ -158,7 +158,7 @@ def test_a_machine_runs_its_own_agents_and_sees_no_others(database: Database, ro
                 connection.execute(statement.encode())
         assert connection.execute("UPDATE hyperhive.inbox SET state = 'dead' WHERE agent = 'other'").rowcount == 0
         connection.execute("SELECT hyperhive.drop_events('other', 9)")
-        with pytest.raises(RefusedError, match="does not allow"), complaints(database.url):
+        with pytest.raises(RefusedError, match="does not allow"), translated_errors(database.url):
             fleet.move(connection, "team-1", "m")
         connection.execute("SELECT hyperhive.drop_events('team-1', 1)")
     assert database.rows("SELECT state FROM hyperhive.inbox WHERE agent = 'other'") == [("ready",)]
@@ -167,7 +167,7 @@ def test_a_machine_runs_its_own_agents_and_sees_no_others(database: Database, ro
 
 def found(connection: psycopg.Connection[tuple[Any, ...]]) -> tuple[object, ...]:
     """Return what is known of the account, its time in hundreds of seconds."""
-    (state,) = owner_sql.accounts(connection, ["account"])
+    (state,) = owner_sql.account_states(connection, ["account"])
     return state._replace(left_s=None if state.left_s is None else round(state.left_s, -2))
 
 
@@ -178,25 +178,25 @@ def test_an_account_is_shared_with_machines_that_may_not_see_who_found_what(
     with database.connect() as keeper:
         fleet.grant(keeper, other, ["nightly"])
     with database.connect(machine) as a, database.connect(other) as b:
-        seats = {name: owner_sql.claim(a, name, "m", "here").seat for name in ("team-1", "team-2")}
-        nightly = owner_sql.claim(b, "nightly", "n", "there").seat
-        team, second = seats["team-1"], seats["team-2"]
+        leases = {name: owner_sql.acquire_lease(a, name, "m", "here").lease for name in ("team-1", "team-2")}
+        nightly = owner_sql.acquire_lease(b, "nightly", "n", "there").lease
+        team, second = leases["team-1"], leases["team-2"]
         assert team is not None
         assert second is not None
         assert nightly is not None
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            owner_sql.say_account(a, team, "account", "rate_limited", 500)  # which no agent of that machine uses
-        for line, seat in ((a, team), (a, second), (b, nightly)):
-            owner_sql.put_report(line, seat, "{}", "account", "login")
-        owner_sql.say_account(a, team, "login", "needs_login_idle", None)
-        owner_sql.say_account(a, team, "account", "rate_limited", 500)
-        owner_sql.say_account(b, nightly, "account", "rate_limited", 700)
+            owner_sql.put_account_state(a, team, "account", "rate_limited", 500)  # which no agent of that machine uses
+        for line, lease in ((a, team), (a, second), (b, nightly)):
+            owner_sql.put_report(line, lease, "{}", "account", "login")
+        owner_sql.put_account_state(a, team, "login", "needs_login_idle", None)
+        owner_sql.put_account_state(a, team, "account", "rate_limited", 500)
+        owner_sql.put_account_state(b, nightly, "account", "rate_limited", 700)
         assert found(b) == ("account", "rate_limited", 500, "team-1", True)
         owner_sql.release(a, team)
         assert found(b) == ("account", "rate_limited", 500, "team-1", False)
-        owner_sql.say_account(b, nightly, "account", "rate_limited", 700)  # the one that found it first is gone
+        owner_sql.put_account_state(b, nightly, "account", "rate_limited", 700)  # the one that found it first is gone
         assert found(a) == ("account", "rate_limited", 700, "nightly", True)
-        owner_sql.say_account(a, second, "account", "online", None)
+        owner_sql.put_account_state(a, second, "account", "online", None)
         assert found(b) == ("account", "online", None, "team-2", True)
         for statement in (
             "UPDATE hyperhive.account SET status = 'rate_limited', agent = 'team-1'",
@@ -213,11 +213,13 @@ def test_a_login_that_an_earlier_life_missed_is_not_waited_for(database: Databas
     """It would never be taken back: the new life does not know that it was said."""
     with database.connect() as a:
         for found, until in (("needs_login_idle", None), ("rate_limited", 2**40)):
-            seat = owner_sql.claim(a, "bee", "a", "here").seat
-            assert seat is not None
-            owner_sql.say_account(a, seat, found, found, until)
-        owner_sql.claim(a, "bee", "a", "here")
-        states = {state.account: state.status for state in owner_sql.accounts(a, ["needs_login_idle", "rate_limited"])}
+            lease = owner_sql.acquire_lease(a, "bee", "a", "here").lease
+            assert lease is not None
+            owner_sql.put_account_state(a, lease, found, found, until)
+        owner_sql.acquire_lease(a, "bee", "a", "here")
+        states = {
+            state.account: state.status for state in owner_sql.account_states(a, ["needs_login_idle", "rate_limited"])
+        }
     assert states == {"needs_login_idle": "online", "rate_limited": "rate_limited"}
 
 
@@ -234,10 +236,10 @@ def test_an_operator_sends_and_looks_and_runs_nothing(database: Database, roles:
         assert [one["unread"] for one in fleet.look(connection)] == [2]
         fleet.move(connection, "team-1", None)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            owner_sql.claim(connection, "team-1", "another", "here")
+            owner_sql.acquire_lease(connection, "team-1", "another", "here")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("UPDATE hyperhive.agent SET owner = 'm'")
-        with pytest.raises(RefusedError, match="does not allow"), complaints(database.url):
+        with pytest.raises(RefusedError, match="does not allow"), translated_errors(database.url):
             connection.execute("DELETE FROM hyperhive.event")
 
 
@@ -250,9 +252,9 @@ def test_a_grant_replaces_what_was_granted(database: Database, roles: tuple[str,
         with pytest.raises(UsageError):
             fleet.grant(keeper, "hyperhive_machine", ["x"])
     with database.connect(machine) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
-        owner_sql.claim(connection, "team-1", "m", "here")
+        owner_sql.acquire_lease(connection, "team-1", "m", "here")
     with database.connect(operator) as connection:
-        assert owner_sql.claim(connection, "nightly", "m", "here").seat is not None
+        assert owner_sql.acquire_lease(connection, "nightly", "m", "here").lease is not None
 
 
 # --- the inbox for operators ---
@@ -318,10 +320,10 @@ def of_machine(**fields: Any) -> Message:  # noqa: ANN401 - as of a message
 def test_a_message_handed_over_again_is_the_same_whatever_became_of_it(
     inbox: HiveInbox, database: Database, state: str, key: str | None
 ) -> None:
-    stray = of_machine(body="a lone surrogate \ud800", key=key)
-    number = inbox.take_in(stray).id
+    message = of_machine(body="a lone surrogate \ud800", key=key)
+    number = inbox.take_in(message).id
     database.change("UPDATE hyperhive.inbox SET state = %s, key = NULL WHERE id = %s", state, number)
-    assert inbox.take_in(stray._replace(id=2, not_before=7)) == Sent(number, state, 0, sent_before=True)
+    assert inbox.take_in(message._replace(id=2, not_before=7)) == Sent(number, state, 0, sent_before=True)
     assert [one.state for one in inbox.messages(ended=True)] == [state]
 
 
@@ -367,9 +369,9 @@ def test_messages_are_put_in_order(inbox: HiveInbox, database: Database) -> None
     later = inbox.put("operator", "later", now_ms=0, not_before=2**45)
     assert [message.id for message in inbox.messages()] == [three, two, one, later]
     with database.connect() as connection:
-        seat = owner_sql.claim(connection, "bee", "a", "here").seat
-        assert seat is not None
-        taken = [owner_sql.lease(connection, seat) for _ in range(4)]
+        lease = owner_sql.acquire_lease(connection, "bee", "a", "here").lease
+        assert lease is not None
+        taken = [owner_sql.lease_message(connection, lease) for _ in range(4)]
     assert [message and message.id for message, _ in taken] == [three, two, one, None]
     assert taken[-1][1] == (1, 2**45, 0)
     with pytest.raises(RefusedError, match="is running"):

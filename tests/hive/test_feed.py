@@ -20,9 +20,9 @@ class Writer:
 
     def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], agent: str) -> None:
         self.connection = connection
-        seat = owner_sql.claim(connection, agent, "m", "here").seat
-        assert seat is not None
-        self.seat = seat
+        lease = owner_sql.acquire_lease(connection, agent, "m", "here").lease
+        assert lease is not None
+        self.lease = lease
         self.last = 0
 
     def write(self, count: int, ts: int = 0) -> None:
@@ -30,7 +30,7 @@ class Writer:
             (self.last + n, ts or (self.last + n) * 10, "note", json.dumps({"text": f"{self.last + n}"}).encode())
             for n in range(1, count + 1)
         ]
-        owner_sql.append(self.connection, self.seat, rows, self.last)
+        owner_sql.append(self.connection, self.lease, rows, self.last)
         self.last += count
 
 
@@ -148,7 +148,7 @@ def test_tail_names_the_agents_and_stats_adds_them_up(database: Database) -> Non
         turn: dict[str, Any] = dict.fromkeys(owner_sql.TURN_COLUMNS, 0)
         turn |= {"outcome": "ok", "started": 2**41 - 1, "tool_call_breakdown_json": "{}", "cost_usd": 0.5}
         for writer in (one, two):
-            owner_sql.keep_turns(connection, writer.seat, [turn])
+            owner_sql.keep_turns(connection, writer.lease, [turn])
         plain = a.call("x", "tail", "team-*", "--no-follow").stdout
         assert plain.splitlines()[0] == "==> team-1 <=="
         assert [line for line in plain.splitlines() if line.startswith("==>")] == [

@@ -14,7 +14,7 @@ from hyperhive_cli.store.events import PAGE_BYTES
 from tests.conftest import wait_until
 from tests.harness import TEXT
 from tests.hive.conftest import Database
-from tests.hive.test_owner_sql import Connection, put, seat_of
+from tests.hive.test_owner_sql import Connection, lease_of, put
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -44,9 +44,9 @@ def test_the_texts_of_what_ended_long_ago_go_and_the_figures_stay(
     text: str, kept: list[int], database: Database
 ) -> None:
     with database.connect() as connection:
-        seat = seat_of(connection, "a")
+        lease = lease_of(connection, "a")
         ended(database, connection, [60, 50, 40, 20, 10])
-        while owner_sql.forget_ended(connection, seat, Retention.from_text(text)):
+        while owner_sql.forget_ended(connection, lease, Retention.from_text(text)):
             pass
     assert database.rows("SELECT id FROM hyperhive.inbox WHERE body <> '' ORDER BY id") == [(one,) for one in kept]
     assert database.rows("SELECT count(*), sum(cost_usd) FROM hyperhive.turn") == [(5, 2.5)]
@@ -56,11 +56,11 @@ def test_the_texts_of_what_ended_long_ago_go_and_the_figures_stay(
 
 def test_a_message_whose_text_is_gone_is_known_and_does_not_run_again(database: Database) -> None:
     with database.connect() as connection:
-        seat = seat_of(connection, "a")
+        lease = lease_of(connection, "a")
         (number,) = ended(database, connection, [60])
         inbox = HiveInbox(connection, database.url, "bee")
         before = inbox.get(number)
-        assert owner_sql.forget_ended(connection, seat, Retention.from_text("30d")) == 1
+        assert owner_sql.forget_ended(connection, lease, Retention.from_text("30d")) == 1
         assert (inbox.take_in(before).id, inbox.get(number).state) == (number, "done")
         database.change("UPDATE hyperhive.inbox SET state = 'dead'")
         with pytest.raises(RefusedError, match=f"the text of message {number} is no longer kept"):
@@ -69,10 +69,10 @@ def test_a_message_whose_text_is_gone_is_known_and_does_not_run_again(database: 
 
 def test_who_lost_the_agent_lets_go_of_nothing(database: Database) -> None:
     with database.connect() as connection:
-        seat = seat_of(connection, "a")
+        lease = lease_of(connection, "a")
         ended(database, connection, [60])
         database.change("UPDATE hyperhive.agent SET epoch = epoch + 1")
-        assert owner_sql.forget_ended(connection, seat, Retention.from_text("0")) == 0
+        assert owner_sql.forget_ended(connection, lease, Retention.from_text("0")) == 0
     assert database.rows("SELECT body FROM hyperhive.inbox") == [("text 60",)]
 
 
@@ -100,8 +100,8 @@ def test_places_between_two_messages_never_run_out(database: Database) -> None:
 def test_a_page_of_long_events_has_fewer_of_them(database: Database) -> None:
     long = json.dumps({"text": "x" * (PAGE_BYTES // 3)}).encode()
     with database.connect() as connection:
-        seat = seat_of(connection, "a")
-        owner_sql.append(connection, seat, [(number, number, "note", long) for number in range(1, 8)], after=0)
+        lease = lease_of(connection, "a")
+        owner_sql.append(connection, lease, [(number, number, "note", long) for number in range(1, 8)], after=0)
         assert [event.seq for event in fleet.events_page(connection, "bee", 0, 200)[0]] == [1, 2, 3]
         assert [event.seq for event in fleet.events_page(connection, "bee", 3, 200)[0]] == [4, 5, 6]
         assert [event.seq for event in fleet.events_page(connection, "bee", None, 200)[0]] == [5, 6, 7]

@@ -12,7 +12,7 @@ from hyperhive_cli.core.events import BusEvent, Note
 from hyperhive_cli.core.settings import AgentPaths, resolve_paths
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.feed.ring_buffer import Subscription
-from hyperhive_cli.hive.local_inbox import LocalInbox, open_foyer
+from hyperhive_cli.hive.local_inbox import LocalInbox, open_local_inbox
 from hyperhive_cli.store.backup import write_backup
 from hyperhive_cli.store.db import open_database
 from hyperhive_cli.store.inbox import KEY_KEPT_MS, open_inbox
@@ -53,8 +53,8 @@ def restore(archive: Path, paths: AgentPaths) -> None:
 
 @contextmanager
 def opened(paths: AgentPaths) -> Iterator[LocalInbox]:
-    with open_foyer(paths.inbox_db) as foyer:
-        yield foyer
+    with open_local_inbox(paths.inbox_db) as local_inbox:
+        yield local_inbox
 
 
 def hand_over(database: Database, paths: AgentPaths) -> list[str]:
@@ -62,14 +62,14 @@ def hand_over(database: Database, paths: AgentPaths) -> list[str]:
     ran = []
 
     async def steps(line: LossyLine) -> None:
-        with opened(paths) as foyer:
-            member = join(database, line, foyer)
+        with opened(paths) as local_inbox:
+            member = join(database, line, local_inbox)
             while await member.fetch():
-                brought = foyer.brought()
-                assert brought is not None
-                ran.append(brought.body)
-                run_turn(foyer)
-                member.heard("m")
+                staged = local_inbox.staged()
+                assert staged is not None
+                ran.append(staged.body)
+                run_turn(local_inbox)
+                member.notified("m")
             await member.leave()
 
     work(database, steps)
@@ -129,10 +129,10 @@ def test_what_a_turn_has_planned_does_not_come_again_from_a_backup(
     archive = tmp_path / "backup.tar.gz"
 
     async def steps(line: LossyLine) -> None:
-        with opened(paths) as foyer:
-            member = join(database, line, foyer)
+        with opened(paths) as local_inbox:
+            member = join(database, line, local_inbox)
             assert await member.fetch()
-            run_turn(foyer, planned)
+            run_turn(local_inbox, planned)
             write_backup(paths, archive)
             await member.leave()
 
@@ -152,11 +152,11 @@ def test_a_message_that_was_here_for_its_turn_does_not_run_again_from_a_backup(
     archive = tmp_path / "backup.tar.gz"
 
     async def steps(line: LossyLine) -> None:
-        with opened(paths) as foyer:
-            member = join(database, line, foyer)
+        with opened(paths) as local_inbox:
+            member = join(database, line, local_inbox)
             assert await member.fetch()
             write_backup(paths, archive)
-            run_turn(foyer)
+            run_turn(local_inbox)
             await member.leave()
 
     send(paths, "work")
@@ -184,23 +184,23 @@ def test_a_backup_that_is_put_in_place_while_a_harness_runs_does_not_run_again(
     """It is found before the lease of a message that was brought already: that one must not be lost either."""
 
     async def steps(line: LossyLine) -> None:
-        with opened(paths) as foyer:
-            member = join(database, line, foyer)
+        with opened(paths) as local_inbox:
+            member = join(database, line, local_inbox)
             assert await member.fetch()
-            run_turn(foyer)
+            run_turn(local_inbox)
             put(database, "next")
-            member.heard("m")
+            member.notified("m")
             assert await member.fetch()
-            brought = foyer.brought()
-            assert brought is not None
-            assert brought.body == "next"
+            staged = local_inbox.staged()
+            assert staged is not None
+            assert staged.body == "next"
             restore(archive, paths)
-            assert "was replaced by another file" in (foyer.check_place(adopt=True) or "")
-            assert [one.body for one in foyer.messages()] == ["once"]
-            assert foyer.lease("boot", "haiku", now_ms=1) is None
+            assert "was replaced by another file" in (local_inbox.check_place(adopt=True) or "")
+            assert [one.body for one in local_inbox.messages()] == ["once"]
+            assert local_inbox.lease("boot", "haiku", now_ms=1) is None
             while not await member.fetch():
-                member.heard("m")
-            run_turn(foyer)
+                member.notified("m")
+            run_turn(local_inbox)
             assert not await member.fetch()
 
     send(paths, "once")
@@ -234,10 +234,10 @@ def test_an_outcome_is_not_that_of_another_message_with_the_same_number(database
     """The hive was restored to an earlier day and has given the number again."""
 
     async def steps(line: LossyLine) -> None:
-        with opened(paths) as foyer:
-            member = join(database, line, foyer)
+        with opened(paths) as local_inbox:
+            member = join(database, line, local_inbox)
             assert await member.fetch()
-            run_turn(foyer)
+            run_turn(local_inbox)
             database.change("UPDATE hyperhive.inbox SET uid = 'of another', body = 'another'")
             assert not await member.fetch()
 
@@ -254,24 +254,24 @@ def test_a_message_whose_id_another_one_has_is_kept_and_said_and_does_not_run(
     database: Database, paths: AgentPaths, *, planned: bool
 ) -> None:
     async def steps(line: LossyLine) -> None:
-        with opened(paths) as foyer:
-            bus = Bus(facts=foyer)
+        with opened(paths) as local_inbox:
+            bus = Bus(facts=local_inbox)
             feed = bus.subscribe()
-            member = join(database, line, foyer, bus=bus)
+            member = join(database, line, local_inbox, bus=bus)
             assert await member.fetch()
-            run_turn(foyer, *[WAKE_UP._replace(not_before=0)] * planned)
+            run_turn(local_inbox, *[WAKE_UP._replace(not_before=0)] * planned)
             if not planned:
-                foyer.put("operator", "look", now_ms=1)
-            (stray,) = foyer.strays()
-            database.change("UPDATE hyperhive.inbox SET uid = %s WHERE body = 'other'", stray.uid)
+                local_inbox.put("operator", "look", now_ms=1)
+            (message,) = local_inbox.unsynced()
+            database.change("UPDATE hyperhive.inbox SET uid = %s WHERE body = 'other'", message.uid)
             assert not await member.fetch()
-            kept = foyer.get(stray.id)
+            kept = local_inbox.get(message.id)
             assert (kept.body, kept.state) == ("look", "dead")
-            assert (kept.reason, foyer.refused) == ("its uid is taken by another message (2)", 1)
+            assert (kept.reason, local_inbox.refused) == ("its uid is taken by another message (2)", 1)
             (note,) = [note for note in notes(feed) if note.level == "error"]
-            assert f"message {stray.id} of this machine" in note.text
+            assert f"message {message.id} of this machine" in note.text
             assert "send its text again" in note.text
-            assert foyer.strays() == []
+            assert local_inbox.unsynced() == []
 
     put(database, "work")
     put(database, "other")
@@ -287,10 +287,10 @@ def test_that_a_message_was_handed_over_before_is_said(database: Database, paths
     restore(archive, paths)
 
     async def steps(line: LossyLine) -> None:
-        with opened(paths) as foyer:
-            bus = Bus(facts=foyer)
+        with opened(paths) as local_inbox:
+            bus = Bus(facts=local_inbox)
             feed = bus.subscribe()
-            assert not await join(database, line, foyer, bus=bus).fetch()
+            assert not await join(database, line, local_inbox, bus=bus).fetch()
             texts = [note.text for note in notes(feed)]
             assert "message 1 of this machine is in the hive already: message 2 is done" in texts
 
@@ -356,14 +356,14 @@ def test_the_outcome_of_a_message_that_an_earlier_release_brought_is_kept(
     database: Database, paths: AgentPaths
 ) -> None:
     async def steps(line: LossyLine) -> None:
-        with opened(paths) as foyer:
-            member = join(database, line, foyer)
+        with opened(paths) as local_inbox:
+            member = join(database, line, local_inbox)
             assert await member.fetch()
-            run_turn(foyer)
-            held = foyer.in_flight()
+            run_turn(local_inbox)
+            held = local_inbox.in_flight()
             assert held is not None
-            foyer.put_facts(hive_in_flight=json.dumps(held[:3]))
-            foyer.connection.execute("UPDATE messages SET uid = 'of the migration'")
+            local_inbox.put_facts(hive_in_flight=json.dumps(held[:3]))
+            local_inbox.connection.execute("UPDATE messages SET uid = 'of the migration'")
             assert not await member.fetch()
 
     put(database, "work")

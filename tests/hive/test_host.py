@@ -168,7 +168,7 @@ def test_the_first_rule_that_fits_decides() -> None:
         ('[agents."No Name"]\nworkspace = "x"', "is no agent name"),
         ("max-turns-at-once = 0", "at least 1"),
         ("stagger = true", "wrong type"),
-        ('[place]\n"a b" = "x"', "is no pattern"),
+        ('[place]\n"a b" = "x"', "not a valid pattern"),
         ('[place]\n"a" = 3', "a machine's name, or a list"),
     ],
 )

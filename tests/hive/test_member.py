@@ -18,7 +18,7 @@ from hyperhive_cli.hive import owner_sql
 from hyperhive_cli.hive.connection import T, TrioConnection
 from hyperhive_cli.hive.database import AwayError
 from hyperhive_cli.hive.inbox import HiveInbox
-from hyperhive_cli.hive.local_inbox import LocalInbox, open_foyer
+from hyperhive_cli.hive.local_inbox import LocalInbox, open_local_inbox
 from hyperhive_cli.hive.member import Member
 from hyperhive_cli.store.planned import PlannedMessage
 from hyperhive_cli.store.stats import TurnRecord
@@ -83,8 +83,8 @@ class LossyLine(TrioConnection):
 
 
 @pytest.fixture
-def foyer(state_dir: Path) -> Iterator[LocalInbox]:
-    with open_foyer(state_dir / "inbox.sqlite") as opened:
+def local_inbox(state_dir: Path) -> Iterator[LocalInbox]:
+    with open_local_inbox(state_dir / "inbox.sqlite") as opened:
         yield opened
 
 
@@ -96,7 +96,7 @@ def put(database: Database, body: str) -> int:
 def join(
     database: Database,
     line: TrioConnection,
-    foyer: LocalInbox,
+    local_inbox: LocalInbox,
     slots: trio.Semaphore | None = None,
     bus: Bus | None = None,
     **different: Any,  # noqa: ANN401 - of Member
@@ -106,8 +106,8 @@ def join(
 
     usual = {"agent": "bee", "steering": Idle(), "account": None}
     return Member(
-        database.url, line, trio.current_time, owner="a", foyer=foyer, bus=bus or Bus(facts=foyer), report=report,
-        drain=False, slots=slots, **{**usual, **different},
+        database.url, line, trio.current_time, owner="a", local_inbox=local_inbox,
+        bus=bus or Bus(facts=local_inbox), report=report, drain=False, slots=slots, **{**usual, **different},
     )  # fmt: skip
 
 
@@ -131,60 +131,60 @@ def work(database: Database, steps: Callable[[LossyLine], Awaitable[None]]) -> N
     trio.run(run)
 
 
-def test_a_message_whose_lease_was_granted_and_never_heard_of_runs(database: Database, foyer: LocalInbox) -> None:
+def test_a_message_whose_lease_was_granted_and_never_heard_of_runs(database: Database, local_inbox: LocalInbox) -> None:
     """Else it would stay leased for as long as this harness lives."""
 
     async def steps(line: LossyLine) -> None:
-        member = join(database, line, foyer)
+        member = join(database, line, local_inbox)
         assert not await member.fetch()
         number = put(database, "work")
-        member.heard("m")
+        member.notified("m")
         line.loses = True
         with pytest.raises(AwayError):
             await member.fetch()
         assert database.rows("SELECT state FROM hyperhive.inbox") == [("leased",)]
         assert await member.fetch()
-        brought = foyer.brought()
-        assert brought is not None
-        assert (brought.id, brought.attempts, brought.deliveries) == (number, 0, 0)
+        staged = local_inbox.staged()
+        assert staged is not None
+        assert (staged.id, staged.attempts, staged.deliveries) == (number, 0, 0)
 
     work(database, steps)
 
 
 def test_what_is_sent_to_this_machine_while_a_message_is_brought_is_not_lost(
-    database: Database, foyer: LocalInbox
+    database: Database, local_inbox: LocalInbox
 ) -> None:
     """Both have counted to the same number."""
 
     async def steps(line: LossyLine) -> None:
         room = trio.Semaphore(0)
-        member = join(database, line, foyer, room)
+        member = join(database, line, local_inbox, room)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(member.fetch)
             await until(lambda: room.statistics().tasks_waiting > 0)
-            number = foyer.put("operator", "past the hive", now_ms=0)
+            number = local_inbox.put("operator", "past the hive", now_ms=0)
             room.release()
-        brought = foyer.brought()
-        assert brought is not None
-        assert (brought.id, brought.body) == (number, "from the hive")
-        assert [stray.body for stray in foyer.strays()] == ["past the hive"]
+        staged = local_inbox.staged()
+        assert staged is not None
+        assert (staged.id, staged.body) == (number, "from the hive")
+        assert [message.body for message in local_inbox.unsynced()] == ["past the hive"]
 
     put(database, "from the hive")
     work(database, steps)
 
 
-def test_an_agent_that_waits_for_room_is_given_back_at_once(database: Database, foyer: LocalInbox) -> None:
+def test_an_agent_that_waits_for_room_is_given_back_at_once(database: Database, local_inbox: LocalInbox) -> None:
     """The turn that it waits for is another agent's, and may last for hours."""
 
     async def steps(line: LossyLine) -> None:
         room = trio.Semaphore(0)
-        member = join(database, line, foyer, room)
+        member = join(database, line, local_inbox, room)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(member.run)
             nursery.start_soon(member.fetch)
             await until(lambda: room.statistics().tasks_waiting > 0)
             member.move_away()
-            await until(lambda: member.seat is None)
+            await until(lambda: member.lease is None)
             nursery.cancel_scope.cancel()
         assert room.statistics().tasks_waiting == 0
         assert database.rows("SELECT owner FROM hyperhive.agent") == [(None,)]
@@ -193,15 +193,17 @@ def test_an_agent_that_waits_for_room_is_given_back_at_once(database: Database, 
     work(database, steps)
 
 
-def test_a_message_that_the_hive_refuses_is_kept_and_holds_nothing_up(database: Database, foyer: LocalInbox) -> None:
-    number = foyer.put("operator", "one text", now_ms=0, key="k")
+def test_a_message_that_the_hive_refuses_is_kept_and_holds_nothing_up(
+    database: Database, local_inbox: LocalInbox
+) -> None:
+    number = local_inbox.put("operator", "one text", now_ms=0, key="k")
 
     async def steps(line: LossyLine) -> None:
-        member = join(database, line, foyer)
+        member = join(database, line, local_inbox)
         assert await member.fetch()
-        brought = foyer.brought()
-        assert brought is not None
-        assert brought.body == "another text"
+        staged = local_inbox.staged()
+        assert staged is not None
+        assert staged.body == "another text"
 
     with database.connect() as connection:
         for text in ("first", "another text"):
@@ -210,18 +212,20 @@ def test_a_message_that_the_hive_refuses_is_kept_and_holds_nothing_up(database: 
             )
         HiveInbox(connection, database.url, "bee").cancel(1, now_ms=0)
     work(database, steps)
-    refused = foyer.get(number)
+    refused = local_inbox.get(number)
     assert refused.state == "dead"
     assert "used for another message" in (refused.reason or "")
-    assert foyer.refused == 1  # a drain is told of it
+    assert local_inbox.refused == 1  # a drain is told of it
 
 
-def run_turn(foyer: LocalInbox, *planned: PlannedMessage, state: str = "done", withdrawn: str | None = None) -> int:
+def run_turn(
+    local_inbox: LocalInbox, *planned: PlannedMessage, state: str = "done", withdrawn: str | None = None
+) -> int:
     """Run the message that was brought, and return its number."""
-    lease = foyer.lease("boot", "haiku", now_ms=1)
+    lease = local_inbox.lease("boot", "haiku", now_ms=1)
     assert lease is not None
     record = TurnRecord(lease.turn_id, Outcome(OutcomeKind.OK), 5)
-    foyer.settle(record, lease.message, state=state, now_ms=1, planned=planned, withdrawn=withdrawn)
+    local_inbox.settle(record, lease.message, state=state, now_ms=1, planned=planned, withdrawn=withdrawn)
     return lease.message.id
 
 
@@ -231,23 +235,23 @@ def in_hive(database: Database) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("restarts", [False, True], ids=["in one life", "over a restart"])
 def test_what_a_turn_has_planned_goes_to_the_hive_with_its_outcome(
-    database: Database, foyer: LocalInbox, *, restarts: bool
+    database: Database, local_inbox: LocalInbox, *, restarts: bool
 ) -> None:
     async def steps(line: LossyLine) -> None:
-        member = join(database, line, foyer)
+        member = join(database, line, local_inbox)
         assert await member.fetch()
-        run_turn(foyer, WAKE_UP)
+        run_turn(local_inbox, WAKE_UP)
         assert in_hive(database) == [(1, None, "operator", "work", 0, "leased")]
         if restarts:  # the next life has the same files; what was in flight is still known there
-            member = join(database, line, foyer)
+            member = join(database, line, local_inbox)
         assert not await member.fetch()
         done, planned = in_hive(database)
         assert (done[-1], planned[1:]) == ("done", ("wake-up", "wakeup", "look", LATER_MS, "ready"))
-        assert (foyer.messages(), foyer.next_due(), foyer.unread()) == ([], LATER_MS, 1)
+        assert (local_inbox.messages(), local_inbox.next_due(), local_inbox.unread()) == ([], LATER_MS, 1)
         with database.connect() as connection:
             HiveInbox(connection, database.url, "bee").cancel(planned[0], now_ms=0)
         database.change("UPDATE hyperhive.inbox SET not_before = 0")
-        member.heard("m")
+        member.notified("m")
         assert not await member.fetch()
 
     put(database, "work")
@@ -255,12 +259,12 @@ def test_what_a_turn_has_planned_goes_to_the_hive_with_its_outcome(
 
 
 def test_an_outcome_and_what_its_turn_has_planned_come_together_though_the_answer_is_lost(
-    database: Database, foyer: LocalInbox
+    database: Database, local_inbox: LocalInbox
 ) -> None:
     async def steps(line: LossyLine) -> None:
-        member = join(database, line, foyer)
+        member = join(database, line, local_inbox)
         assert await member.fetch()
-        run_turn(foyer, WAKE_UP, PlannedMessage("wakeup", "without a key", not_before=LATER_MS))
+        run_turn(local_inbox, WAKE_UP, PlannedMessage("wakeup", "without a key", not_before=LATER_MS))
         line.loses = True
         with pytest.raises(AwayError):
             await member.fetch()
@@ -274,15 +278,15 @@ def test_an_outcome_and_what_its_turn_has_planned_come_together_though_the_answe
 
 
 def test_the_hive_keeps_one_planned_message_of_a_key_and_takes_the_next_when_it_has_ended(
-    database: Database, foyer: LocalInbox
+    database: Database, local_inbox: LocalInbox
 ) -> None:
     async def steps(line: LossyLine) -> None:
-        member = join(database, line, foyer)
+        member = join(database, line, local_inbox)
 
         async def turn(*planned: PlannedMessage, state: str = "done") -> int:
-            member.heard("m")
+            member.notified("m")
             assert await member.fetch()
-            return run_turn(foyer, *planned, state=state)
+            return run_turn(local_inbox, *planned, state=state)
 
         await turn(PLANNED)
         await turn(PLANNED._replace(body="something else"))
@@ -304,13 +308,13 @@ def test_the_hive_keeps_one_planned_message_of_a_key_and_takes_the_next_when_it_
     work(database, steps)
 
 
-def test_a_later_wakeup_replaces_the_one_that_waits_in_the_hive(database: Database, foyer: LocalInbox) -> None:
+def test_a_later_wakeup_replaces_the_one_that_waits_in_the_hive(database: Database, local_inbox: LocalInbox) -> None:
     async def steps(line: LossyLine) -> None:
-        member = join(database, line, foyer)
+        member = join(database, line, local_inbox)
         for planned in (WAKE_UP, WAKE_UP._replace(body="something else")):
-            member.heard("m")
+            member.notified("m")
             assert await member.fetch()
-            run_turn(foyer, planned)
+            run_turn(local_inbox, planned)
         assert not await member.fetch()
         assert [(row[3], row[-1]) for row in in_hive(database)][2:] == [
             ("look", "cancelled"), ("something else", "ready"),
@@ -322,34 +326,36 @@ def test_a_later_wakeup_replaces_the_one_that_waits_in_the_hive(database: Databa
 
 
 def test_a_loop_that_claude_has_ended_is_ended_in_the_hive_though_the_answer_is_lost(
-    database: Database, foyer: LocalInbox
+    database: Database, local_inbox: LocalInbox
 ) -> None:
     async def steps(line: LossyLine) -> None:
-        member = join(database, line, foyer)
+        member = join(database, line, local_inbox)
         assert await member.fetch()
-        run_turn(foyer, WAKE_UP)
-        member.heard("m")
+        run_turn(local_inbox, WAKE_UP)
+        member.notified("m")
         assert await member.fetch()
         assert [(row[3], row[-1]) for row in in_hive(database)][2:] == [("look", "ready")]
-        run_turn(foyer, withdrawn=WAKE_UP.key)
+        run_turn(local_inbox, withdrawn=WAKE_UP.key)
         line.loses = True
         with pytest.raises(AwayError):
             await member.fetch()
         for _ in range(2):
             assert not await member.fetch()
             assert [(row[3], row[-1]) for row in in_hive(database)][2:] == [("look", "cancelled")]
-        assert foyer.fact("hive_withdrawn") == ""
+        assert local_inbox.fact("hive_withdrawn") == ""
 
     for text in ("one", "two"):
         put(database, text)
     work(database, steps)
 
 
-def test_what_is_planned_is_in_the_hive_before_the_agent_is_given_back(database: Database, foyer: LocalInbox) -> None:
+def test_what_is_planned_is_in_the_hive_before_the_agent_is_given_back(
+    database: Database, local_inbox: LocalInbox
+) -> None:
     async def steps(line: LossyLine) -> None:
-        member = join(database, line, foyer)
+        member = join(database, line, local_inbox)
         assert await member.fetch()
-        run_turn(foyer, WAKE_UP)
+        run_turn(local_inbox, WAKE_UP)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(member.run)
             await member.leave()
@@ -361,12 +367,12 @@ def test_what_is_planned_is_in_the_hive_before_the_agent_is_given_back(database:
     work(database, steps)
 
 
-def test_an_agent_is_given_back_when_its_last_events_are_there(database: Database, foyer: LocalInbox) -> None:
+def test_an_agent_is_given_back_when_its_last_events_are_there(database: Database, local_inbox: LocalInbox) -> None:
     """One of them says that a turn has ended, and brings its outcome on its way while others wait."""
 
     async def steps(line: LossyLine) -> None:
-        bus = Bus(facts=foyer)
-        member = join(database, line, foyer, bus=bus)
+        bus = Bus(facts=local_inbox)
+        member = join(database, line, local_inbox, bus=bus)
         assert not await member.fetch()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(member.run)
@@ -379,7 +385,7 @@ def test_an_agent_is_given_back_when_its_last_events_are_there(database: Databas
             member.move_away()
             await trio.testing.wait_all_tasks_blocked()
             line.gate.set()
-            await until(lambda: member.seat is None)
+            await until(lambda: member.lease is None)
             nursery.cancel_scope.cancel()
         assert database.rows("SELECT seq FROM hyperhive.agent") == [(newest,)]
 
@@ -388,22 +394,22 @@ def test_an_agent_is_given_back_when_its_last_events_are_there(database: Databas
 
 @pytest.mark.parametrize("wrong_s", [86_400, -86_400])
 def test_a_wait_for_the_account_lasts_as_long_where_a_clock_is_wrong(
-    wrong_s: int, database: Database, foyer: LocalInbox
+    wrong_s: int, database: Database, local_inbox: LocalInbox
 ) -> None:
     """The one that has met the limit reckons with its own clock, and those that wait with theirs."""
     account, found, rested = Account("account", "login"), time.time() + wrong_s, Rested()
-    finder = Bus(facts=foyer, now=lambda: found)
+    finder = Bus(facts=local_inbox, now=lambda: found)
 
     async def steps(line: LossyLine) -> None:
-        member = join(database, line, foyer, bus=finder, account=account)
-        other = join(database, line, foyer, agent="ant", steering=rested, account=account)
+        member = join(database, line, local_inbox, bus=finder, account=account)
+        other = join(database, line, local_inbox, agent="ant", steering=rested, account=account)
         assert not await member.fetch()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(member.run)
             finder.know(wait=Wait(Status.RATE_LIMITED, found + 3_600))
             await until(lambda: database.rows("SELECT count(*) FROM hyperhive.account") == [(1,)])
             nursery.cancel_scope.cancel()
-        other.heard_of_accounts(await line.call(lambda connection: owner_sql.accounts(connection, ["account"])))
+        other.accounts_changed(await line.call(lambda connection: owner_sql.account_states(connection, ["account"])))
 
     work(database, steps)
     (until_unix,) = rested.until_unix

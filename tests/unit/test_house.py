@@ -52,7 +52,7 @@ HOMES = {
         claude.process claude.runner claude.talk control.server feed.bus
         agent.compactor agent.credentials agent.loop agent.maintenance agent.prewarm agent.refresh
         agent.retrying_writer agent.turn
-        hive.connection hive.member hive.relay hive.shipper
+        hive.connection hive.member hive.relay hive.reporter hive.shipper
         harness.direct_login harness.display harness.hook harness.host harness.login harness.login_session harness.run
         harness.slots harness.web_panel
         doctor.agent cli.demo cli.doctor cli.host cli.login cli.run
@@ -91,8 +91,8 @@ LARGE_CLASSES = {
     "feed.bus.Bus": "",
     "harness.operations.ControlHandler": "a method an operation of the control socket",
     "hive.inbox.HiveInbox": "",
-    "hive.local_inbox.LocalInbox": "",
-    "hive.member.Member": "",
+    "hive.local_inbox.LocalInbox": "a method a step of a message between the hive and its turn",
+    "hive.member.Member": "one lease and one lock for all that an agent exchanges with its hive",
     "store.inbox.Inbox": "a method a transition of a message, all of one table",
 }
 

@@ -12,23 +12,23 @@ from hyperhive_cli.hive.lease import (
     LEASE_S,
     RENEW_AGAIN_S,
     RENEW_EVERY_S,
+    LeaseAction,
     LeaseClock,
     Sighting,
-    Verdict,
 )
 
 
 def test_a_lease_is_renewed_and_a_turn_under_one_that_is_not_is_ended_and_then_killed() -> None:
-    tenure = LeaseClock(1, asked=100.0)
-    assert not tenure.is_due(109.9)
-    assert tenure.is_due(110.0)
-    assert tenure.verdict(117.9) is Verdict.HOLD
-    assert tenure.verdict(118.0) is Verdict.END
-    assert tenure.verdict(129.9) is Verdict.END
-    assert tenure.verdict(130.0) is Verdict.KILL
-    later = tenure.renewed(112.0)
+    lease_clock = LeaseClock(1, asked=100.0)
+    assert not lease_clock.is_due(109.9)
+    assert lease_clock.is_due(110.0)
+    assert lease_clock.action_due(117.9) is LeaseAction.KEEP
+    assert lease_clock.action_due(118.0) is LeaseAction.END
+    assert lease_clock.action_due(129.9) is LeaseAction.END
+    assert lease_clock.action_due(130.0) is LeaseAction.KILL
+    later = lease_clock.renewed(112.0)
     assert later == LeaseClock(1, 112.0)
-    assert later.verdict(129.9) is Verdict.HOLD
+    assert later.action_due(129.9) is LeaseAction.KEEP
 
 
 def test_a_renewal_that_failed_is_tried_again_soon_and_without_end() -> None:
@@ -53,7 +53,7 @@ def test_a_lease_whose_renewal_was_seen_cannot_be_over_before_its_time() -> None
 
 @given(st.floats(0, 1e9), st.floats(0, LEASE_S * 2))
 def test_no_turn_holds_on_when_the_rest_of_the_lease_does_not_suffice_to_end_it(asked: float, age: float) -> None:
-    held = LeaseClock(1, asked).verdict(asked + age) is Verdict.HOLD
+    held = LeaseClock(1, asked).action_due(asked + age) is LeaseAction.KEEP
     assert not held or (asked + age) - asked <= LEASE_S - ENDING_S
 
 
