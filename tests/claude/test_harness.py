@@ -208,7 +208,7 @@ def test_a_compaction_makes_the_context_smaller(start: Callable[[str], Hive]) ->
     assert outcomes(program.events()) == ["ok"] * 3
 
 
-def test_t29_messages_are_data(start: Callable[[str], Hive], messages_api: MessagesApi) -> None:
+def test_messages_are_data(start: Callable[[str], Hive], messages_api: MessagesApi) -> None:
     hive = start("text")
     secret = hive.workspace / "secret.txt"
     secret.write_text("the secret of the folder")
@@ -232,7 +232,7 @@ def test_t29_messages_are_data(start: Callable[[str], Hive], messages_api: Messa
     assert "/clear" in json.dumps(asked[-1]["messages"])  # all of it is one conversation still
 
 
-def test_t55_what_a_tool_prints_of_the_environment_is_nowhere_shown_or_kept(
+def test_what_a_tool_prints_of_the_environment_is_nowhere_shown_or_kept(
     start: Callable[[str], Hive], messages_api: MessagesApi
 ) -> None:
     hive = start("secrets")
@@ -324,7 +324,7 @@ def test_a_stop_in_the_middle_of_a_tool_leaves_nothing_running(start: Callable[[
     wait_until(lambda: all(map(is_gone, processes_in(hive.workspace))))
 
 
-def test_t02_a_killed_harness_leaves_nothing_of_a_slow_tool(
+def test_a_killed_harness_leaves_nothing_of_a_slow_tool(
     start: Callable[[str], Hive], messages_api: MessagesApi
 ) -> None:
     hive = start("slow_tool")
@@ -346,7 +346,7 @@ def test_t02_a_killed_harness_leaves_nothing_of_a_slow_tool(
 
 
 @pytest.mark.parametrize("victim", ["claude", "guard"])
-def test_t03_a_turn_whose_claude_or_guard_is_killed_leaves_nothing(victim: str, start: Callable[[str], Hive]) -> None:
+def test_a_turn_whose_claude_or_guard_is_killed_leaves_nothing(victim: str, start: Callable[[str], Hive]) -> None:
     hive = start("slow_tool")
     hive.constants = SOON_AGAIN
     with hive.run(SKIP_PERMISSIONS, "--drain", "--message", "take your time") as program:
@@ -362,7 +362,7 @@ def test_t03_a_turn_whose_claude_or_guard_is_killed_leaves_nothing(victim: str, 
 
 
 @pytest.mark.parametrize("scenario", ["slow_tool", "stubborn_tool"])
-def test_t08_a_cancel_ends_what_heeds_no_signal(scenario: str, start: Callable[[str], Hive]) -> None:
+def test_a_cancel_ends_what_heeds_no_signal(scenario: str, start: Callable[[str], Hive]) -> None:
     hive = start(scenario)
     hive.constants = {"claude.process.INTERRUPT_GRACE_S": 1.0}
     with hive.run(SKIP_PERMISSIONS, "--message", "take your time") as program:
@@ -376,7 +376,7 @@ def test_t08_a_cancel_ends_what_heeds_no_signal(scenario: str, start: Callable[[
         assert program.interrupt() == 130
 
 
-def test_t13_a_stopped_turn_goes_on(start: Callable[[str], Hive]) -> None:
+def test_a_stopped_turn_goes_on(start: Callable[[str], Hive]) -> None:
     hive = start("slow_tool")
     with hive.run(SKIP_PERMISSIONS, "--message", "take your time") as program:
         wait_until((hive.workspace / "started").exists)
@@ -391,7 +391,7 @@ def test_t13_a_stopped_turn_goes_on(start: Callable[[str], Hive]) -> None:
     assert len(of_kind(program.events(), "turn_start")) == 1
 
 
-def test_t01_a_job_in_the_background_does_not_outlive_its_turn(start: Callable[[str], Hive]) -> None:
+def test_a_job_in_the_background_does_not_outlive_its_turn(start: Callable[[str], Hive]) -> None:
     hive = start("background")
     assert hive.drain(SKIP_PERMISSIONS, "--message", "start it").status == 0
     assert all(map(is_gone, processes_in(hive.workspace)))
@@ -416,7 +416,7 @@ def test_a_rate_limit_that_lasts_can_be_cancelled(start: Callable[[str], Hive]) 
     assert outcomes(program.events()) == ["cancelled"]
 
 
-def test_t16_a_stream_that_falls_silent_is_given_up(start: Callable[[str], Hive]) -> None:
+def test_a_stream_that_falls_silent_is_given_up(start: Callable[[str], Hive]) -> None:
     hive = start("stall")
     with hive.run("--message", "hi", "--stall-timeout", "1") as program:
         end = program.wait_for_kind("turn_end")
@@ -446,7 +446,7 @@ ENDS = {
 }
 
 
-# As these were recorded, tests/unit/test_outcome.py classifies them; test_t01 above plays the last one.
+# tests/unit/test_outcome.py classifies these as they were recorded; the job in the background has a test above.
 SHOWN = {"credit_low", "model_missing", "auth_401", "big_output", "background"}
 
 

@@ -38,7 +38,7 @@ def login(hive: Hive) -> Iterator[subprocess.Popen[bytes]]:
         yield process
 
 
-def test_t58_a_refused_message_runs_after_a_login(start: Callable[[str], Hive], messages_api: MessagesApi) -> None:
+def test_a_refused_message_runs_after_a_login(start: Callable[[str], Hive], messages_api: MessagesApi) -> None:
     hive = start("auth_401_until_login")
     hive.constants = NEVER_PROBED
     with hive.run("--message", "say hello") as program:

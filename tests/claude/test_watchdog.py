@@ -27,7 +27,7 @@ def wrapper(folder: Path, text: str) -> Path:
     return path
 
 
-def test_t15_a_claude_that_is_stopped_after_its_result_is_ended_at_the_grace_and_the_next_turn_runs(
+def test_a_claude_that_is_stopped_after_its_result_is_ended_at_the_grace_and_the_next_turn_runs(
     claude_binary: Path, messages_api: MessagesApi, state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claude_process, "INTERRUPT_GRACE_S", 0.3)
@@ -45,7 +45,7 @@ def test_t15_a_claude_that_is_stopped_after_its_result_is_ended_at_the_grace_and
         assert [event["exit_status"] in {143, -15, 0} for event in life.events("turn_end")] == [True, True]
 
 
-def test_t16_a_tool_that_runs_is_no_silence_and_a_warning_names_it(start: Callable[[str], Hive]) -> None:
+def test_a_tool_that_runs_is_no_silence_and_a_warning_names_it(start: Callable[[str], Hive]) -> None:
     hive = start("slow_tool")
     with hive.run("--drain", SKIP_PERMISSIONS, "--message", "take your time", "--stall-timeout", "2") as program:
         wait_until((hive.workspace / "started").exists)

@@ -32,7 +32,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 # --- a full disk ---
 
 
-def test_t31_a_turn_ends_on_a_full_disk_and_the_history_goes_on_when_there_is_space(
+def test_a_turn_ends_on_a_full_disk_and_the_history_goes_on_when_there_is_space(
     hive: Hive, fake_claude: FakeClaude, disk: Path
 ) -> None:
     fake_claude.script(gated(), TEXT)
@@ -66,7 +66,7 @@ def is_noted(events: list[dict[str, object]], text: str) -> int:
     return sum(text in str(event["text"]) for event in of_kind(events, "note"))
 
 
-def test_t31_a_life_that_began_without_a_history_works(hive: Hive, fake_claude: FakeClaude, disk: Path) -> None:
+def test_a_life_that_began_without_a_history_works(hive: Hive, fake_claude: FakeClaude, disk: Path) -> None:
     fake_claude.script(TEXT)
     fill_disk(disk)
     hive.environment = {**hive.environment, "HYPERHIVE_EVENTS_DB": str(disk / "events")}
@@ -75,7 +75,7 @@ def test_t31_a_life_that_began_without_a_history_works(hive: Hive, fake_claude: 
     assert is_noted(done.json_lines(), "going on without a history") == 1
 
 
-def test_t32_a_message_is_refused_with_the_reason_where_the_disk_is_full(hive: Hive, disk: Path) -> None:
+def test_a_message_is_refused_with_the_reason_where_the_disk_is_full(hive: Hive, disk: Path) -> None:
     hive.state_dir = disk
     assert hive.call("send", "one").status == 0
     filler = fill_disk(disk)
@@ -175,7 +175,7 @@ def nobody(environment: dict[str, str], forkserver: Forkserver) -> Iterator[Unpr
     shutil.rmtree(folder)
 
 
-def test_t36_a_state_folder_that_may_not_be_written_is_refused_and_still_read(nobody: Unprivileged) -> None:
+def test_a_state_folder_that_may_not_be_written_is_refused_and_still_read(nobody: Unprivileged) -> None:
     run = ("run", "--claude", "/bin/true", "--drain", "--drain-wait", "0", "--quiet")
     assert nobody.call("send", "one").stdout == "1\n"
     nobody.call(*run)  # fills the history; where such a user may not run this Python, claude cannot be started
@@ -196,7 +196,7 @@ def test_t36_a_state_folder_that_may_not_be_written_is_refused_and_still_read(no
     assert sorted(nobody.state_dir.iterdir()) == names
 
 
-def test_t36_a_history_that_may_not_be_written_is_done_without(nobody: Unprivileged) -> None:
+def test_a_history_that_may_not_be_written_is_done_without(nobody: Unprivileged) -> None:
     history = nobody.make("history", 0o500)
     nobody.environment = {**nobody.environment, "HYPERHIVE_EVENTS_DB": str(history / "events")}
     done = nobody.call("run", "--claude", "/bin/true", "--drain", "--json")
@@ -207,7 +207,7 @@ def test_t36_a_history_that_may_not_be_written_is_done_without(nobody: Unprivile
 # --- files that vanish ---
 
 
-def test_t41_an_inbox_that_is_removed_under_a_harness_loses_no_message(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_an_inbox_that_is_removed_under_a_harness_loses_no_message(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(gated(), TEXT)
     with hive.run("--message", "one", "--message", "two") as program:
         fake_claude.wait_for("before go on")

@@ -54,7 +54,7 @@ def growth(hive: Hive, fake_claude: FakeClaude) -> Callable[[list[Step]], tuple[
 
 
 @pytest.mark.exhaustive
-def test_t42_a_line_of_300_mib_is_left_out_and_costs_little(
+def test_a_line_of_300_mib_is_left_out_and_costs_little(
     growth: Callable[[list[Step]], tuple[int, list[str], Program]],
 ) -> None:
     big: list[Step] = [
@@ -73,7 +73,7 @@ def test_t42_a_line_of_300_mib_is_left_out_and_costs_little(
     assert of_kind(program.events(), "stream")[-2]["type"] == "next"
 
 
-def test_t48_64_mib_of_stderr_cost_little_and_hold_up_nothing(
+def test_64_mib_of_stderr_cost_little_and_hold_up_nothing(
     growth: Callable[[list[Step]], tuple[int, list[str], Program]],
 ) -> None:
     noise = {"repeat": 1024, "steps": [{"stderr": "warning " + "x" * (64 * 1024 - 9) + "\n"}]}
@@ -91,7 +91,7 @@ def drained(hive: Hive, fake_claude: FakeClaude, *steps: Step) -> Done:
 @pytest.mark.parametrize(
     "tail", [b'{"type":"assistant","message":{"content":[{"type":"te', b"no newline", b"\xf0\x9f", b'"'], ids=repr
 )
-def test_t43_a_cut_off_last_line_is_one_note(tail: bytes, hive: Hive, fake_claude: FakeClaude) -> None:
+def test_a_cut_off_last_line_is_one_note(tail: bytes, hive: Hive, fake_claude: FakeClaude) -> None:
     done = drained(hive, fake_claude, INIT, line(RESULT), {"bytes": tail.decode("latin-1")})
     events = done.json_lines()
     assert (done.status, outcomes(events)) == (0, ["ok"])
@@ -99,14 +99,14 @@ def test_t43_a_cut_off_last_line_is_one_note(tail: bytes, hive: Hive, fake_claud
     assert notes == [tail.decode(errors="replace")]
 
 
-def test_t43_a_stream_without_any_newline_has_not_started(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_a_stream_without_any_newline_has_not_started(hive: Hive, fake_claude: FakeClaude) -> None:
     hive.constants = SOON_AGAIN
     done = drained(hive, fake_claude, {"repeat": 17, "steps": [{"bytes": "x" * MIB}]}, {"exit": 1})
     assert (done.status, set(outcomes(done.json_lines()))) == (2, {"not_started"})
     assert "left out" in of_kind(done.json_lines(), "note")[0]["text"]
 
 
-def test_t44_lone_surrogates_in_the_answer_and_the_result_end_the_turn(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_lone_surrogates_in_the_answer_and_the_result_end_the_turn(hive: Hive, fake_claude: FakeClaude) -> None:
     said = rb'{"type":"assistant","message":{"content":[{"type":"text","text":"a \ud83d b"}]}}'
     result = rb'{"type":"result","subtype":"success","is_error":false,"result":"\udc1d c \ud83d\udc1d"}'
     fake_claude.script([INIT, line(said), line(result)])
@@ -136,7 +136,7 @@ MENDED = {
 }
 
 
-def test_t45_each_odd_line_is_one_stored_event_and_the_turn_goes_on(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_each_odd_line_is_one_stored_event_and_the_turn_goes_on(hive: Hive, fake_claude: FakeClaude) -> None:
     done = drained(hive, fake_claude, INIT, *map(line, [*STREAMS, *NOTES, *MENDED]), line(RESULT))
     events = [orjson.loads(one) for one in done.stdout.split("\n")[:-1]]  # the standard library's goes less deep
     assert (done.status, outcomes(events)) == (0, ["ok"])
@@ -149,7 +149,7 @@ def test_t45_each_odd_line_is_one_stored_event_and_the_turn_goes_on(hive: Hive, 
     assert notes == [raw.decode(errors="replace").replace("\0", "\ufffd")[:500] for raw in NOTES]
 
 
-def test_t46_a_line_spliced_into_another_costs_these_two_alone(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_a_line_spliced_into_another_costs_these_two_alone(hive: Hive, fake_claude: FakeClaude) -> None:
     limit = {"type": "rate_limit_event", "rate_limit_info": {"status": "rejected", "resetsAt": 2_000_000_000}}
     half = b'{"type":"assistant","message":{"content":[{"type":"text","text":"hel'
     spliced = half + json.dumps(limit).encode() + b'\nlo"}]}}'
@@ -160,7 +160,7 @@ def test_t46_a_line_spliced_into_another_costs_these_two_alone(hive: Hive, fake_
     assert of_kind(events, "stream")[-1]["type"] == "result"
 
 
-def test_t47_a_flood_from_a_child_that_reads_nothing_can_be_cancelled(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_a_flood_from_a_child_that_reads_nothing_can_be_cancelled(hive: Hive, fake_claude: FakeClaude) -> None:
     flood = {"repeat": 10_000, "steps": [{"line": {"type": "flood", "pad": "x" * 1_000}}, {"sleep": 0.001}]}
     fake_claude.script([{"never_read_stdin": True}, INIT, flood])
     with hive.run() as program:

@@ -41,7 +41,7 @@ def all_gone(pids: list[int]) -> bool:
     return all(process_state(pid) in {None, "Z"} for pid in pids)
 
 
-def test_t02_a_killed_harness_leaves_nothing_and_the_next_one_runs_the_message_again(
+def test_a_killed_harness_leaves_nothing_and_the_next_one_runs_the_message_again(
     escaping: Hive, fake_claude: FakeClaude
 ) -> None:
     with escaping.run("--message", "do it") as program:
@@ -56,7 +56,7 @@ def test_t02_a_killed_harness_leaves_nothing_and_the_next_one_runs_the_message_a
     assert "Delivery 2 of this message" in str(fake_claude.calls()[-1]["prompt"])
 
 
-def test_t25_the_lock_is_free_only_when_the_guard_has_swept(escaping: Hive, fake_claude: FakeClaude) -> None:
+def test_the_lock_is_free_only_when_the_guard_has_swept(escaping: Hive, fake_claude: FakeClaude) -> None:
     lock = escaping.state_dir / "harness.lock"
     with escaping.run("--message", "do it") as program:
         fake_claude.wait_for("before go on")
@@ -143,9 +143,7 @@ def test_a_guard_that_is_stopped_under_a_dead_harness_is_named_and_how_to_let_it
     assert all_gone(everything(fake_claude))
 
 
-def test_t28_a_message_is_delivered_again_in_the_session_of_its_first_delivery(
-    hive: Hive, fake_claude: FakeClaude
-) -> None:
+def test_a_message_is_delivered_again_in_the_session_of_its_first_delivery(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script([{"recording": "v2.1.330/text.jsonl", "lines": [0, 1]}, *gated()], TEXT)
     with hive.run("--message", "do it") as program:
         session = program.wait_for_kind("stream", subtype="init")["session_id"]
@@ -155,7 +153,7 @@ def test_t28_a_message_is_delivered_again_in_the_session_of_its_first_delivery(
     assert f"--resume={session}" in fake_claude.calls()[-1]["argv"]
 
 
-def test_t03_a_killed_guard_leaves_nothing_and_the_message_is_delivered_again(
+def test_a_killed_guard_leaves_nothing_and_the_message_is_delivered_again(
     escaping: Hive, fake_claude: FakeClaude
 ) -> None:
     escaping.constants = SOON_AGAIN
@@ -211,7 +209,7 @@ def claudes_of(harness: int) -> list[int]:
     return [pid for guard in children(harness) for pid in children(guard)]
 
 
-def test_t04_what_is_left_when_harness_and_guard_are_killed_is_swept_at_the_next_start(
+def test_what_is_left_when_harness_and_guard_are_killed_is_swept_at_the_next_start(
     escaping: Hive, fake_claude: FakeClaude
 ) -> None:
     with escaping.run("--message", "do it") as program:

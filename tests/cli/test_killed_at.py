@@ -69,7 +69,7 @@ def killed_at(row: Row, hive: Hive, *words: str) -> Done:
 
 @pytest.mark.parametrize("row", STEPS, ids=lambda row: f"{row.moment} {row.where}")
 @pytest.mark.few(4)
-def test_t21_t22_a_message_is_done_once_or_delivered_again_with_the_notice(
+def test_a_message_is_done_once_or_delivered_again_with_the_notice(
     row: Row, hive: Hive, fake_claude: FakeClaude
 ) -> None:
     fake_claude.script(TEXT)
@@ -94,7 +94,7 @@ def test_t21_t22_a_message_is_done_once_or_delivered_again_with_the_notice(
         ("store.inbox Inbox send", "after", 1),  # committed, if not acknowledged: sent again with a key it is one
     ],
 )
-def test_t21_a_message_is_in_the_inbox_whole_or_not_at_all(where: str, moment: str, there: int, hive: Hive) -> None:
+def test_a_message_is_in_the_inbox_whole_or_not_at_all(where: str, moment: str, there: int, hive: Hive) -> None:
     killed = killed_at(Row(where, moment, "", []), hive, "send", "do it", "--key", "once")
     assert killed.stdout == ""
     assert len(hive.messages()) == there
@@ -105,7 +105,7 @@ def test_t21_a_message_is_in_the_inbox_whole_or_not_at_all(where: str, moment: s
 POISON = "kill -9 $(ps -o ppid= -p $(ps -o ppid= -p $PPID))"
 
 
-def test_t23_a_message_whose_turn_kills_the_harness_is_dead_after_three_and_the_next_one_runs(
+def test_a_message_whose_turn_kills_the_harness_is_dead_after_three_and_the_next_one_runs(
     hive: Hive, fake_claude: FakeClaude
 ) -> None:
     bite: list[Step] = [{"wait_for_prompt": True}, {"spawn": ["sh", "-c", POISON]}, {"wait_for": "never"}]

@@ -86,7 +86,7 @@ def test_the_end_of_the_harness_does_not_wait_for_it(number: int, hive: Hive, fa
         assert all_gone(fake_claude)
 
 
-def test_t02_a_killed_harness_leaves_nothing_of_it(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_a_killed_harness_leaves_nothing_of_it(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT, waiting=[STUBBORN])
     with hive.run("--prewarm") as program:
         fake_claude.wait_for("waiting")
@@ -97,7 +97,7 @@ def test_t02_a_killed_harness_leaves_nothing_of_it(hive: Hive, fake_claude: Fake
     assert (again.status, outcomes(again.json_lines())) == (0, ["ok"])
 
 
-def test_t03_a_killed_guard_leaves_nothing_of_it_and_the_next_message_does_not_notice(
+def test_a_killed_guard_leaves_nothing_of_it_and_the_next_message_does_not_notice(
     hive: Hive, fake_claude: FakeClaude
 ) -> None:
     fake_claude.script(TEXT, waiting=[STUBBORN])
@@ -111,7 +111,7 @@ def test_t03_a_killed_guard_leaves_nothing_of_it_and_the_next_message_does_not_n
     assert program.wait_for_kind("turn_start")["attempt"] == 1
 
 
-def test_t13_it_is_stopped_with_the_harness(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_it_is_stopped_with_the_harness(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     with hive.run("--prewarm") as program:
         pid = waiting(hive)["pid"]

@@ -359,7 +359,7 @@ def test_a_second_signal_kills_what_runs(hive: Hive, fake_claude: FakeClaude) ->
 
 @pytest.mark.parametrize("form", [["--json"], []], ids=["json", "plain"])
 @pytest.mark.few(1)
-def test_t14_the_agent_works_on_when_nobody_reads(form: list[str], hive: Hive, fake_claude: FakeClaude) -> None:
+def test_the_agent_works_on_when_nobody_reads(form: list[str], hive: Hive, fake_claude: FakeClaude) -> None:
     many: list[Step] = [{"repeat": 300, "steps": [{"recording": "v2.1.330/tools.jsonl"}]}]
     fake_claude.script([INIT, {"wait_for": "nobody reads"}, *many, *TEXT])
     command = hive.command("run", "--claude", str(hive.claude), *form, "--drain", "--message", "one")
@@ -393,7 +393,7 @@ def error(hive: Hive, *arguments: str, stdin: bytes = b"") -> tuple[int, str, li
     return done.status, first.removeprefix("Error: "), [line.removeprefix("Try: ") for line in rest]
 
 
-def test_t24_a_second_harness_is_refused_and_names_the_first(hive: Hive) -> None:
+def test_a_second_harness_is_refused_and_names_the_first(hive: Hive) -> None:
     with hive.run() as program:
         status, message, hints = error(hive, "run", "--claude", str(hive.claude))
         assert (status, message) == (1, f"a harness runs for agent 'workspace' already (pid {program.pid})")
@@ -439,7 +439,7 @@ def test_a_missing_claude_is_named(name: str, hive: Hive) -> None:
 
 
 @pytest.mark.parametrize("broken", ["gone", "no longer executable", "another machine's", "in a folder that is gone"])
-def test_t18_a_claude_that_breaks_while_the_harness_runs_is_one_clear_event(
+def test_a_claude_that_breaks_while_the_harness_runs_is_one_clear_event(
     broken: str, hive: Hive, fake_claude: FakeClaude
 ) -> None:
     workspace = hive.workspace
@@ -532,7 +532,7 @@ def harness_notes(events: Sequence[Event]) -> list[str]:
     return [event["text"] for event in of_kind(events, "note") if event["source"] == "harness"]
 
 
-def test_t34_a_damaged_history_is_put_aside(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_a_damaged_history_is_put_aside(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     (hive.state_dir / "hyperhive-events.sqlite").write_bytes(b"no database at all" * 100)
     done = hive.drain("--message", "one")
@@ -542,7 +542,7 @@ def test_t34_a_damaged_history_is_put_aside(hive: Hive, fake_claude: FakeClaude)
     assert len(list(hive.state_dir.glob("hyperhive-events.sqlite.corrupt-*"))) == 1
 
 
-def test_t34_without_a_history_the_agent_works(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_without_a_history_the_agent_works(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     (hive.state_dir / "hyperhive-events.sqlite").mkdir()
     done = hive.drain("--message", "one")
@@ -550,7 +550,7 @@ def test_t34_without_a_history_the_agent_works(hive: Hive, fake_claude: FakeClau
     assert "going on without a history" in harness_notes(done.json_lines())[0]
 
 
-def test_t34_without_an_inbox_it_says_why(hive: Hive) -> None:
+def test_without_an_inbox_it_says_why(hive: Hive) -> None:
     (hive.state_dir / "hyperhive-inbox.sqlite").write_bytes(b"no database at all" * 100)
     status, message, _ = error(hive, "run", "--claude", str(hive.claude), "--drain")
     assert status == 1

@@ -78,7 +78,7 @@ def assert_hidden(text: str) -> None:
 # --- secrets ---
 
 
-def test_t55_what_a_tool_prints_of_a_secret_is_nowhere_shown_or_kept(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_what_a_tool_prints_of_a_secret_is_nowhere_shown_or_kept(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(says(SAID))
     hive.environment = {**hive.environment, "MY_SECRET": VALUE}
     with hive.run("--partial") as program:
@@ -102,7 +102,7 @@ def test_t55_what_a_tool_prints_of_a_secret_is_nowhere_shown_or_kept(hive: Hive,
     inbox.close()
 
 
-def test_t55_the_live_console_hides_it_too(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_the_live_console_hides_it_too(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(says(SAID))
     hive.environment = {**hive.environment, "MY_SECRET": VALUE}
     shown = shown_on_a_terminal(hive, "run", "--claude", str(hive.claude), "--drain", "--message", f"use {VALUE}")
@@ -110,7 +110,7 @@ def test_t55_the_live_console_hides_it_too(hive: Hive, fake_claude: FakeClaude) 
     assert_hidden(shown)
 
 
-def test_t55_the_head_of_an_oversized_line_is_redacted(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_the_head_of_an_oversized_line_is_redacted(hive: Hive, fake_claude: FakeClaude) -> None:
     head = json.dumps({"type": "big", "key": KEY, "said": VALUE})[:-2]
     fake_claude.script([INIT, {"bytes": head}, {"repeat": 17, "steps": [{"bytes": "x" * (1 << 20)}]}, *says("\n")])
     hive.environment = {**hive.environment, "MY_SECRET": VALUE}
@@ -201,7 +201,7 @@ def from_within(hive: Hive, fake: FakeClaude, how: str, commands: list[list[str]
 
 @pytest.mark.parametrize("how", ["child", "orphan", "wiped", pytest.param("sandboxed", marks=NEEDS_NAMESPACES)])
 @pytest.mark.few(1)
-def test_t53_a_tool_of_a_turn_cannot_steer_its_own_harness(how: str, hive: Hive, fake_claude: FakeClaude) -> None:
+def test_a_tool_of_a_turn_cannot_steer_its_own_harness(how: str, hive: Hive, fake_claude: FakeClaude) -> None:
     # All of them by one; the others show that they are known for what they are.
     steering, looking = (STEERING, LOOKING) if how == "child" else (STEERING[:2], LOOKING[:1])
     done = from_within(hive, fake_claude, how, [*steering, *looking])
@@ -288,7 +288,7 @@ def test_an_operator_steers_while_a_turn_runs(hive: Hive, fake_claude: FakeClaud
 # --- files ---
 
 
-def test_t53_with_umask_0_all_is_for_the_owner_alone(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_with_umask_0_all_is_for_the_owner_alone(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(gated())
     hive.state_dir /= "new"
     before = os.umask(0)
@@ -314,7 +314,7 @@ LINKED = {
 
 @pytest.mark.parametrize("name", LINKED)
 @pytest.mark.parametrize("there", [True, False], ids=["to a file", "to nothing"])
-def test_t54_a_link_in_place_of_a_file_is_refused(name: str, there: bool, hive: Hive, tmp_path: Path) -> None:
+def test_a_link_in_place_of_a_file_is_refused(name: str, there: bool, hive: Hive, tmp_path: Path) -> None:
     target = tmp_path / "target"
     if there:
         target.write_bytes(b"precious")
@@ -324,9 +324,7 @@ def test_t54_a_link_in_place_of_a_file_is_refused(name: str, there: bool, hive: 
     assert (hive.state_dir / name).is_symlink()
 
 
-def test_t54_a_link_in_place_of_the_history_is_not_followed(
-    hive: Hive, tmp_path: Path, fake_claude: FakeClaude
-) -> None:
+def test_a_link_in_place_of_the_history_is_not_followed(hive: Hive, tmp_path: Path, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     target = tmp_path / "target"
     target.write_bytes(b"precious")
@@ -336,7 +334,7 @@ def test_t54_a_link_in_place_of_the_history_is_not_followed(
     assert target.read_bytes() == b"precious"
 
 
-def test_t54_a_link_in_place_of_the_model_is_replaced_and_not_written_through(hive: Hive, tmp_path: Path) -> None:
+def test_a_link_in_place_of_the_model_is_replaced_and_not_written_through(hive: Hive, tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_bytes(b"precious\n")
     (hive.state_dir / "hyperhive-model").symlink_to(target)
@@ -345,7 +343,7 @@ def test_t54_a_link_in_place_of_the_model_is_replaced_and_not_written_through(hi
 
 
 @pytest.mark.parametrize("command", [["send", "one"], ["run", "--drain"], ["new-session"], ["model", "set", "opus"]])
-def test_t54_a_link_in_place_of_the_state_folder_is_refused(command: list[str], hive: Hive, tmp_path: Path) -> None:
+def test_a_link_in_place_of_the_state_folder_is_refused(command: list[str], hive: Hive, tmp_path: Path) -> None:
     real, hive.state_dir = hive.state_dir, tmp_path / "link"
     hive.state_dir.symlink_to(real)
     arguments = ["--claude", str(hive.claude)] if command[0] == "run" else []
@@ -375,7 +373,7 @@ ARGV = [
 REJECTED = {"nothing": b"", "a blank": b" ", "white space": "\n\t \u2003\r\n".encode(), "2 MiB": b"x" * (2 << 20)}
 
 
-def test_t29_a_message_is_delivered_as_data_whatever_it_says(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_a_message_is_delivered_as_data_whatever_it_says(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     for body in DELIVERED.values():
         assert hive.call("send", "-", stdin=body).status == 0
@@ -392,7 +390,7 @@ def test_t29_a_message_is_delivered_as_data_whatever_it_says(hive: Hive, fake_cl
 
 @pytest.mark.parametrize("how", ["argument", "--message"])
 @pytest.mark.few(1)
-def test_t29_so_it_is_on_the_command_line(how: str, hive: Hive, fake_claude: FakeClaude) -> None:
+def test_so_it_is_on_the_command_line(how: str, hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     bodies = ["--help", "-rf", "/clear", " @/etc/hostname", "a\udcff"]
     if how == "argument":
@@ -406,7 +404,7 @@ def test_t29_so_it_is_on_the_command_line(how: str, hive: Hive, fake_claude: Fak
 
 
 @pytest.mark.parametrize("body", REJECTED.values(), ids=REJECTED)
-def test_t29_what_is_no_message_is_rejected(body: bytes, hive: Hive) -> None:
+def test_what_is_no_message_is_rejected(body: bytes, hive: Hive) -> None:
     assert "a message" in hive.call("send", "-", stdin=body).refusal(2)
     assert hive.messages("--all") == []
     if len(body) < 100:
@@ -425,7 +423,7 @@ FORBIDDEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u
 
 
 @pytest.mark.parametrize("viewer", ["run", "tail"])
-def test_t52_hostile_text_on_a_terminal_is_text(viewer: str, hive: Hive, fake_claude: FakeClaude) -> None:
+def test_hostile_text_on_a_terminal_is_text(viewer: str, hive: Hive, fake_claude: FakeClaude) -> None:
     asked: dict[str, Any] = {
         "type": "tool_use",
         "id": HOSTILE,

@@ -127,7 +127,7 @@ def terminal_of(pid: int) -> str:
 # --- Ctrl-C, and a terminal that is closed ---
 
 
-def test_t11_ctrl_c_is_an_orderly_stop_of_a_turn_that_has_no_terminal(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_ctrl_c_is_an_orderly_stop_of_a_turn_that_has_no_terminal(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script([SLEEPER, *gated()])
     with run_on_terminal(hive) as terminal:
         fake_claude.wait_for("before go on")
@@ -141,7 +141,7 @@ def test_t11_ctrl_c_is_an_orderly_stop_of_a_turn_that_has_no_terminal(hive: Hive
     assert [(message["state"], message["acted"]) for message in hive.messages()] == [("ready", True)]
 
 
-def test_t11_a_second_ctrl_c_sweeps_at_once(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_a_second_ctrl_c_sweeps_at_once(hive: Hive, fake_claude: FakeClaude) -> None:
     deaf: list[Step] = [
         {"on_signal": "SIGINT", "steps": [{"touch": "interrupted"}]},
         {"on_signal": "SIGTERM", "steps": [{"touch": "terminated"}]},
@@ -159,7 +159,7 @@ def test_t11_a_second_ctrl_c_sweeps_at_once(hive: Hive, fake_claude: FakeClaude)
     assert not (fake_claude.folder / "terminated").exists()
 
 
-def test_t12_a_closed_terminal_is_an_orderly_stop(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_a_closed_terminal_is_an_orderly_stop(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script([{"on_signal": "SIGHUP", "steps": [{"touch": "hung up"}]}, SLEEPER, *gated()])
     with run_on_terminal(hive) as terminal:
         fake_claude.wait_for("before go on")
@@ -178,7 +178,7 @@ def stop(pid: int, press: Callable[[], None]) -> None:
     wait_until(lambda: process_state(pid) == "T")
 
 
-def test_t13_a_stopped_harness_stops_its_turn_and_goes_on_in_it(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_a_stopped_harness_stops_its_turn_and_goes_on_in_it(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script([SLEEPER, *gated()])
     with hive.run("--message", "one") as program:
         fake_claude.wait_for("before go on")
@@ -199,7 +199,7 @@ def test_t13_a_stopped_harness_stops_its_turn_and_goes_on_in_it(hive: Hive, fake
     assert len(fake_claude.calls()) == 1
 
 
-def test_t13_the_watchdog_does_not_count_the_time_of_a_stop(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_the_watchdog_does_not_count_the_time_of_a_stop(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script([*gated()])
     with hive.run("--message", "one", "--stall-timeout", "2") as program:
         fake_claude.wait_for("before go on")
@@ -212,7 +212,7 @@ def test_t13_the_watchdog_does_not_count_the_time_of_a_stop(hive: Hive, fake_cla
         assert program.wait_for_kind("turn_end")["outcome"] == "ok"
 
 
-def test_t13_an_idle_harness_can_be_stopped(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_an_idle_harness_can_be_stopped(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     with hive.run() as program:
         stop(program.pid, lambda: program.send(signal.SIGTSTP))
@@ -222,7 +222,7 @@ def test_t13_an_idle_harness_can_be_stopped(hive: Hive, fake_claude: FakeClaude)
         assert program.interrupt() == 130
 
 
-def test_t13_a_stopped_harness_that_is_killed_leaves_nothing(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_a_stopped_harness_that_is_killed_leaves_nothing(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script([SLEEPER, *gated()])
     with hive.run("--message", "one") as program:
         fake_claude.wait_for("before go on")
@@ -233,7 +233,7 @@ def test_t13_a_stopped_harness_that_is_killed_leaves_nothing(hive: Hive, fake_cl
         wait_until(lambda: all_gone(everything(fake_claude)))
 
 
-def test_t13_a_signal_to_a_stopped_harness_ends_it_when_it_goes_on(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_a_signal_to_a_stopped_harness_ends_it_when_it_goes_on(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script([SLEEPER, *gated()])
     with hive.run("--message", "one") as program:
         fake_claude.wait_for("before go on")
@@ -256,7 +256,7 @@ def ctrl_z_and_back(terminal: Terminal) -> None:
     assert terminal.screen.text.startswith(kept)
 
 
-def test_t13_ctrl_z_gives_the_terminal_back(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_ctrl_z_gives_the_terminal_back(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(gated())
     with run_on_terminal(hive) as terminal:
         fake_claude.wait_for("before go on")
@@ -268,7 +268,7 @@ def test_t13_ctrl_z_gives_the_terminal_back(hive: Hive, fake_claude: FakeClaude)
         wait_until(lambda: terminal.screen.cursor_shown)
 
 
-def test_t13_ctrl_z_gives_the_terminal_of_a_tail_back(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_ctrl_z_gives_the_terminal_of_a_tail_back(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(gated())
     with hive.run("--message", "one"), on_terminal(hive, "tail") as terminal:
         fake_claude.wait_for("before go on")
@@ -280,7 +280,7 @@ def test_t13_ctrl_z_gives_the_terminal_of_a_tail_back(hive: Hive, fake_claude: F
         wait_until(lambda: terminal.screen.cursor_shown)
 
 
-def test_t13_in_the_background_the_terminal_is_the_shells(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_in_the_background_the_terminal_is_the_shells(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(gated())
     run = ("run", "--claude", str(hive.claude), "--message", "one")
     with on_terminal(hive, *run, by=["/bin/sh", "-m", "-c", '"$@" & read line; fg', "sh"]) as terminal:

@@ -94,7 +94,7 @@ def test_an_orphan_descends_from_the_subreaper_above_it() -> None:
 
 
 @pytest.mark.parametrize("op", ["send", "cancel", "ring", "may_steer", "of a later release", ""])
-def test_t53_what_we_have_started_may_look_and_not_steer(op: str) -> None:
+def test_what_we_have_started_may_look_and_not_steer(op: str) -> None:
     with running(TALKER) as (pid, _):
         child = Peer(pid, os.getuid())
         assert refused(op, child)
@@ -130,7 +130,7 @@ def test_the_server_asks_before_each_operation(path: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
-def test_t53_another_user_gets_no_answer_even_where_the_modes_were_opened(path: Path) -> None:
+def test_another_user_gets_no_answer_even_where_the_modes_were_opened(path: Path) -> None:
     def as_stranger() -> str:
         command = [sys.executable, "-c", STRANGER, str(path)]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=LIMIT_S).stdout.strip()

@@ -331,7 +331,7 @@ def test_the_feed_ends_for_followers_when_the_bus_is_closed(path: Path, served: 
 # --- the socket ---
 
 
-def test_t53_the_socket_is_for_its_owner_alone_and_goes_with_the_server(path: Path) -> None:
+def test_the_socket_is_for_its_owner_alone_and_goes_with_the_server(path: Path) -> None:
     before = os.umask(0)
     try:
         with serving(path):
@@ -376,7 +376,7 @@ MAKE: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("make", MAKE.values(), ids=MAKE.keys())
-def test_t54_what_is_no_socket_is_not_removed(path: Path, make: Callable[[Path], None]) -> None:
+def test_what_is_no_socket_is_not_removed(path: Path, make: Callable[[Path], None]) -> None:
     make(path)
     before = path.lstat()
     with pytest.raises(StoreError, match="in the way: it is no socket"), serving(path):
@@ -395,7 +395,7 @@ def test_a_folder_where_others_may_write_is_refused(state_dir: Path, mode: int) 
     assert list(folder.iterdir()) == []
 
 
-def test_t54_a_link_to_a_folder_is_refused(state_dir: Path) -> None:
+def test_a_link_to_a_folder_is_refused(state_dir: Path) -> None:
     (state_dir / "real").mkdir(mode=0o700)
     (state_dir / "link").symlink_to(state_dir / "real")
     with pytest.raises(StoreError), serving(state_dir / "link" / "control.sock"):

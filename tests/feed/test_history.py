@@ -12,9 +12,7 @@ FAILED = Note(text="the history cannot be written, going on without it: database
 WORKS = Note(text="the history is written again; 0 events are missing from it")
 
 
-def test_t31_a_history_that_cannot_be_written_is_a_warning_once_and_the_bus_goes_on(
-    path: Path, store: EventStore
-) -> None:
+def test_a_history_that_cannot_be_written_is_a_warning_once_and_the_bus_goes_on(path: Path, store: EventStore) -> None:
     clock = Clock(1_000.0)
     bus = Bus(store, now=clock)
     subscription = bus.subscribe()
@@ -37,7 +35,7 @@ def test_t31_a_history_that_cannot_be_written_is_a_warning_once_and_the_bus_goes
     assert FAILED in shown(subscription)
 
 
-def test_t40_a_history_that_somebody_has_locked_is_tried_once_a_second_and_not_with_each_event(
+def test_a_history_that_somebody_has_locked_is_tried_once_a_second_and_not_with_each_event(
     path: Path, store: EventStore
 ) -> None:
     clock, tries = Clock(1_000.0), list[str]()
@@ -62,7 +60,7 @@ def test_a_remark_on_the_history_has_a_higher_number_than_what_it_follows(path: 
     assert seqs(subscription.take()[1]) == [1, 2, 3]
 
 
-def test_t31_when_the_history_is_written_again_the_lost_events_are_counted(path: Path, store: EventStore) -> None:
+def test_when_the_history_is_written_again_the_lost_events_are_counted(path: Path, store: EventStore) -> None:
     clock = Clock(1_000.0)
     bus = Bus(store, now=clock)
     with locked(path):
@@ -80,7 +78,7 @@ def test_t31_when_the_history_is_written_again_the_lost_events_are_counted(path:
     assert shown(subscription)[-1] == WORKS
 
 
-def test_t31_rows_that_wait_are_written_though_nothing_new_comes(path: Path, store: EventStore) -> None:
+def test_rows_that_wait_are_written_though_nothing_new_comes(path: Path, store: EventStore) -> None:
     bus = Bus(store)
     subscription = bus.subscribe()
     with locked(path):

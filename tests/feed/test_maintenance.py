@@ -70,7 +70,7 @@ def test_where_all_is_well_nothing_is_said(life: Life) -> None:
     assert [life.look(), life.look()] == [[], []]
 
 
-def test_t39_a_reader_that_holds_a_snapshot_is_named_once_and_the_log_shrinks_after_it(
+def test_a_reader_that_holds_a_snapshot_is_named_once_and_the_log_shrinks_after_it(
     path: Path, store: EventStore, life: Life
 ) -> None:
     bus = life.bus
@@ -89,7 +89,7 @@ def test_t39_a_reader_that_holds_a_snapshot_is_named_once_and_the_log_shrinks_af
     assert bus.current_seq == store.last_seq() == 40_003
 
 
-def test_t31_rows_that_wait_are_written_by_the_care(path: Path, store: EventStore, inbox: Inbox, life: Life) -> None:
+def test_rows_that_wait_are_written_by_the_care(path: Path, store: EventStore, inbox: Inbox, life: Life) -> None:
     with locked(path):
         life.bus.note("one")
         assert len(life.look()) == 2  # it, and that it could not be written
@@ -98,7 +98,7 @@ def test_t31_rows_that_wait_are_written_by_the_care(path: Path, store: EventStor
     assert (store.unsaved, inbox.unread()) == ([], 0)
 
 
-def test_t41_a_history_that_is_removed_is_noticed_and_goes_on_above_all_numbers(path: Path, life: Life) -> None:
+def test_a_history_that_is_removed_is_noticed_and_goes_on_above_all_numbers(path: Path, life: Life) -> None:
     life.bus.note("one")
     path.unlink()
     life.bus.note("two")
@@ -108,7 +108,7 @@ def test_t41_a_history_that_is_removed_is_noticed_and_goes_on_above_all_numbers(
     assert seqs(stored(path)) == [3, 4]
 
 
-def test_t41_an_inbox_that_is_removed_is_back_after_a_look(path: Path, inbox: Inbox, life: Life) -> None:
+def test_an_inbox_that_is_removed_is_back_after_a_look(path: Path, inbox: Inbox, life: Life) -> None:
     place = path.with_name("inbox.sqlite")
     inbox.put("operator", "one", now_ms=1)
     place.unlink()
@@ -118,7 +118,7 @@ def test_t41_an_inbox_that_is_removed_is_back_after_a_look(path: Path, inbox: In
         assert [message.body for message in other.messages()] == ["one"]
 
 
-def test_t41_an_inbox_that_is_replaced_is_used_when_no_turn_runs_and_its_leases_are_taken_back(
+def test_an_inbox_that_is_replaced_is_used_when_no_turn_runs_and_its_leases_are_taken_back(
     path: Path, tmp_path: Path, inbox: Inbox
 ) -> None:
     bus = Bus(facts=inbox)

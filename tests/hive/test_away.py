@@ -24,7 +24,7 @@ def newest(database: Database) -> int:
 
 
 @pytest.mark.exhaustive
-def test_t60_a_server_that_is_killed_loses_and_doubles_nothing(mortal: Database) -> None:
+def test_a_server_that_is_killed_loses_and_doubles_nothing(mortal: Database) -> None:
     server: Server = mortal.server
     with (
         mortal.machines("a", "b", runs=chatter(700)) as (a, b),
@@ -58,7 +58,7 @@ def test_t60_a_server_that_is_killed_loses_and_doubles_nothing(mortal: Database)
 
 
 @pytest.mark.exhaustive
-def test_t60_a_turn_ends_before_its_lease_while_the_hive_is_away(mortal: Database) -> None:
+def test_a_turn_ends_before_its_lease_while_the_hive_is_away(mortal: Database) -> None:
     with mortal.machines("a", runs=gated()) as (a,):
         a.constants = SHORT
         with a.run("bee") as program:

@@ -64,7 +64,7 @@ def test_another_machine_takes_over_when_one_is_killed(database: Database) -> No
 
 
 @pytest.mark.exhaustive
-def test_t59_a_machine_that_was_stopped_ends_its_turn_and_changes_nothing(database: Database) -> None:
+def test_a_machine_that_was_stopped_ends_its_turn_and_changes_nothing(database: Database) -> None:
     with database.machines("a", "b", runs=gated()) as (a, b), a.run("bee") as first:
         a.await_owner("bee")
         b.fake.script(TEXT)
@@ -91,7 +91,7 @@ def test_t59_a_machine_that_was_stopped_ends_its_turn_and_changes_nothing(databa
 
 
 @pytest.mark.exhaustive
-def test_t59_a_turn_does_not_outlive_its_lease_though_its_harness_is_stopped(database: Database) -> None:
+def test_a_turn_does_not_outlive_its_lease_though_its_harness_is_stopped(database: Database) -> None:
     """Nobody gives the guard an order: by its deadline it interrupts claude, which heeds nothing, and then kills it."""
     with database.machines("a", runs=[{"ignore": "SIGINT"}, *gated()]) as (a,):
         short = {"hive.lease.LEASE_S": 8.0, "hive.lease.ENDING_S": 1.0, "hive.lease.RENEW_EVERY_S": 1.0}

@@ -197,7 +197,7 @@ def test_a_server_that_is_not_who_it_should_be_is_refused(lab: Lab) -> None:
 
 
 @pytest.mark.exhaustive
-def test_t60_a_slow_link_loses_nothing(lab: Lab) -> None:
+def test_a_slow_link_loses_nothing(lab: Lab) -> None:
     lab.server.execute("postgres", "CREATE DATABASE hive")
     migrate(lab.server.url("hive"))
     lab.server.execute("hive", "CREATE ROLE slow SUPERUSER LOGIN PASSWORD 'pw'")

@@ -86,7 +86,7 @@ def test_the_same_state_folder_takes_its_agent_back_at_once(database: Database) 
 
 
 @pytest.mark.parametrize("other", ["b", "a"], ids=["another machine", "a machine of the same name"])
-def test_t59_who_was_taken_over_changes_nothing(database: Database, other: str) -> None:
+def test_who_was_taken_over_changes_nothing(database: Database, other: str) -> None:
     with database.connect() as a, database.connect() as b:
         old = lease_of(a, "a")
         number = put(a, database.url, "work")

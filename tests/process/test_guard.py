@@ -83,17 +83,17 @@ def run(script: str, workspace: Path) -> int | None:
 
 
 @pytest.mark.parametrize("escape", ESCAPES.values(), ids=ESCAPES)
-def test_t01_whatever_a_turn_leaves_behind_is_killed(escape: str, number: str, workspace: Path) -> None:
+def test_whatever_a_turn_leaves_behind_is_killed(escape: str, number: str, workspace: Path) -> None:
     left = run(escape.format(n=number) + " echo; exit 0", workspace)
     assert left
     assert sleepers(number) == []
 
 
-def test_t01_a_turn_that_leaves_nothing_behind_has_nothing_killed(workspace: Path) -> None:
+def test_a_turn_that_leaves_nothing_behind_has_nothing_killed(workspace: Path) -> None:
     assert run("exit 0", workspace) == 0
 
 
-def test_t10_a_chain_that_forks_on_and_on_ends(workspace: Path, number: str) -> None:
+def test_a_chain_that_forks_on_and_on_ends(workspace: Path, number: str) -> None:
     (workspace / "chain.py").write_text(CHAIN)
     chain = f"'{sys.executable}' -IS chain.py {number}"
     assert run(f"{chain} & {chain} & while [ ! -e going ]; do sleep 0.01; done", workspace)
@@ -241,7 +241,7 @@ def stop_and_go_on(escapes: Sequence[str], number: str, workspace: Path, *, seen
     assert sleepers(number) == []
 
 
-def test_t13_all_of_a_turn_stops_and_goes_on(number: str, workspace: Path) -> None:
+def test_all_of_a_turn_stops_and_goes_on(number: str, workspace: Path) -> None:
     stop_and_go_on(["a job", "a session of its own", "an orphan"], number, workspace)
 
 

@@ -143,7 +143,7 @@ def test_what_cannot_be_killed_is_named_and_the_next_turn_runs(
     assert os.waitpid(child, 0) == (child, signal.SIGKILL)
 
 
-def test_t05_a_grandchild_that_is_never_silent_does_not_hold_the_turn(
+def test_a_grandchild_that_is_never_silent_does_not_hold_the_turn(
     turn: Turn, fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "DRAIN_LIMIT_S", 0.5)
@@ -175,20 +175,20 @@ def give_up_when(turn: Turn, reached_it: Callable[[], Awaitable[object]]) -> Non
 
 
 @pytest.mark.parametrize("moment_ms", range(0, 60, 5))
-def test_t19_a_turn_cancelled_while_it_starts_is_clean(moment_ms: int, turn: Turn, fake_claude: FakeClaude) -> None:
+def test_a_turn_cancelled_while_it_starts_is_clean(moment_ms: int, turn: Turn, fake_claude: FakeClaude) -> None:
     fake_claude.script([SLEEPER, *BUSY])
     give_up_when(turn, partial(trio.sleep, moment_ms / 1000))
     assert all(map(is_gone, everything(fake_claude)))
 
 
-def test_t19_a_turn_cancelled_while_its_prompt_is_written_is_clean(turn: Turn, fake_claude: FakeClaude) -> None:
+def test_a_turn_cancelled_while_its_prompt_is_written_is_clean(turn: Turn, fake_claude: FakeClaude) -> None:
     fake_claude.script([{"never_read_stdin": True}, SLEEPER, *BUSY])
     give_up_when(turn, lambda: reached((fake_claude.folder / "busy").exists))
     assert len(everything(fake_claude)) == 2
     assert all(map(is_gone, everything(fake_claude)))
 
 
-def test_t19_a_turn_stopped_while_its_prompt_is_written_ends_orderly(turn: Turn, fake_claude: FakeClaude) -> None:
+def test_a_turn_stopped_while_its_prompt_is_written_ends_orderly(turn: Turn, fake_claude: FakeClaude) -> None:
     fake_claude.script([{"never_read_stdin": True}, SLEEPER, *BUSY])
 
     async def main() -> None:
@@ -206,7 +206,7 @@ def test_t19_a_turn_stopped_while_its_prompt_is_written_ends_orderly(turn: Turn,
     assert all(map(is_gone, everything(fake_claude)))
 
 
-def test_t19_a_turn_cancelled_while_its_last_output_is_awaited_is_clean(
+def test_a_turn_cancelled_while_its_last_output_is_awaited_is_clean(
     turn: Turn, fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "DRAIN_QUIET_S", 2 * LIMIT_S)
@@ -218,7 +218,7 @@ def test_t19_a_turn_cancelled_while_its_last_output_is_awaited_is_clean(
 # --- for weeks ---
 
 
-def test_t07_claude_outlives_the_thread_that_started_it(
+def test_claude_outlives_the_thread_that_started_it(
     turn: Turn, fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # trio starts a process in a thread and ends that after 10 s of idleness; a signal at the death of the parent
@@ -252,7 +252,7 @@ def holdings() -> Counter[str]:
 
 
 @pytest.mark.exhaustive
-def test_t20_many_turns_leave_nothing_behind_in_the_harness(world: World, tmp_path: Path) -> None:
+def test_many_turns_leave_nothing_behind_in_the_harness(world: World, tmp_path: Path) -> None:
     """Run HYPERHIVE_TEST_TURNS turns, 40 of them by default."""
     quick = tmp_path / "quick"
     result = '{"type":"result","subtype":"success","is_error":false,"result":"done"}'

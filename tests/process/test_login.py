@@ -59,7 +59,7 @@ def log_in(world: World, content: str = "{}") -> None:
 
 
 @pytest.mark.usefixtures("_never_probed")
-def test_t58_the_first_refusal_ends_the_turn_and_the_message_runs_after_a_login(world: World) -> None:
+def test_the_first_refusal_ends_the_turn_and_the_message_runs_after_a_login(world: World) -> None:
     message_id = world.put("one")
     world.fake.script([INIT, REFUSED, FOR_EVER], [TEXT], logged_in="file")  # only an interrupt ends the first
 

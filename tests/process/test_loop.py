@@ -126,7 +126,7 @@ ROWS = {
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 @pytest.mark.few(10)
-def test_t57_what_becomes_of_a_message(row: Row, world: World) -> None:
+def test_what_becomes_of_a_message(row: Row, world: World) -> None:
     message_id = world.put("do it")
     life = world.drain(*row.runs, limits=row.limits)
     message = world.get(message_id)
@@ -138,7 +138,7 @@ def test_t57_what_becomes_of_a_message(row: Row, world: World) -> None:
     assert life.loop.failed is (row.outcomes != ["ok"])
 
 
-def test_t45_figures_that_no_database_holds_are_left_out_and_the_turn_is_kept(world: World) -> None:
+def test_figures_that_no_database_holds_are_left_out_and_the_turn_is_kept(world: World) -> None:
     huge = 2**64 - 1
     models = {"claude": {"inputTokens": huge, "contextWindow": huge}}
     figures = {"usage": {"output_tokens": huge, "input_tokens": 7}, "modelUsage": models, "total_cost_usd": huge}
@@ -166,7 +166,7 @@ def test_a_claude_that_cannot_be_started_spends_no_attempt(world: World) -> None
     )
 
 
-def test_t28_a_redelivery_tells_the_model_and_counts(world: World) -> None:
+def test_a_redelivery_tells_the_model_and_counts(world: World) -> None:
     world.put("do it")
     life = world.drain(CRASH)
     assert [event["attempt"] for event in life.events("turn_start")] == [1, 2, 3]
@@ -432,7 +432,7 @@ def test_a_held_message_fails_a_drain_that_says_so(world: World) -> None:
     assert "1 message is held: decide with `hyperhive inbox`" in life.notes()
 
 
-def test_t17_a_claude_that_crashes_on_and_on_holds_the_agent_until_it_is_resumed(
+def test_a_claude_that_crashes_on_and_on_holds_the_agent_until_it_is_resumed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = [world.put(body) for body in ("one", "two", "three")]
@@ -592,7 +592,7 @@ def test_a_compaction_that_never_ran_is_refused(world: World) -> None:
     assert world.live(steer).outcomes() == ["interrupted"]
 
 
-def test_t27_a_cancelled_message_does_not_come_back(world: World) -> None:
+def test_a_cancelled_message_does_not_come_back(world: World) -> None:
     first, second = world.put("one"), world.put("two")
     world.fake.script([INIT, {"touch": "one"}, FOR_EVER], [TEXT])
 
@@ -610,7 +610,7 @@ def test_t27_a_cancelled_message_does_not_come_back(world: World) -> None:
     assert world.drain().outcomes() == []
 
 
-def test_t27_a_cancelled_message_does_not_come_back_when_its_turn_is_cut_off(world: World) -> None:
+def test_a_cancelled_message_does_not_come_back_when_its_turn_is_cut_off(world: World) -> None:
     message_id = world.put("one")
     world.fake.script([INIT, {"touch": "one"}, FOR_EVER], [TEXT])
     life = world.begin()

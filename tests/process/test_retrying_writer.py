@@ -52,7 +52,7 @@ async def loop_goes_on() -> None:
 
 
 @pytest.mark.parametrize("trouble", [locked, full])
-def test_t32_t40_the_end_of_a_turn_is_kept_until_it_can_be_written(trouble: Trouble, world: World) -> None:
+def test_the_end_of_a_turn_is_kept_until_it_can_be_written(trouble: Trouble, world: World) -> None:
     first = world.put("one")
     second = world.put("two")
     world.fake.script(LONG, [TEXT])
@@ -76,7 +76,7 @@ def test_t32_t40_the_end_of_a_turn_is_kept_until_it_can_be_written(trouble: Trou
     assert [note for note in life.notes() if "inbox" in note][1:] == ["the inbox is written again"]
 
 
-def test_t40_no_turn_begins_while_somebody_holds_the_lock(world: World) -> None:
+def test_no_turn_begins_while_somebody_holds_the_lock(world: World) -> None:
     message_id = world.put("one")
     world.fake.script([TEXT])
 
@@ -155,7 +155,7 @@ def test_a_sender_that_holds_the_lock_for_a_moment_is_not_worth_a_word(
     assert (life.outcomes(), life.notes(), life.events("status_changed")) == (["ok"], [], [])
 
 
-def test_t32_a_harness_that_ends_gives_up_and_the_message_is_delivered_again(
+def test_a_harness_that_ends_gives_up_and_the_message_is_delivered_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retrying_writer, "CLOSING_LIMIT_S", 0.1)
@@ -182,7 +182,7 @@ def test_t32_a_harness_that_ends_gives_up_and_the_message_is_delivered_again(
     assert str(world.prompts()[1]).startswith("[Delivery 2 of this message")
 
 
-def test_t32_a_drain_does_not_wait_for_room_for_ever(world: World) -> None:
+def test_a_drain_does_not_wait_for_room_for_ever(world: World) -> None:
     message_id = world.put("one")
     world.fake.script([TEXT])
     life = world.begin(drain=True, drain_wait_s=0)

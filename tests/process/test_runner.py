@@ -161,7 +161,7 @@ def test_lines_that_come_in_pieces_and_lines_that_are_no_json(play: Callable[...
     assert set_up.heard.notes("stdout") == ["not json", "[1]"]
 
 
-def test_t47_a_large_prompt_arrives_whole_at_a_child_that_writes_before_it_reads(stage: Callable[..., Stage]) -> None:
+def test_a_large_prompt_arrives_whole_at_a_child_that_writes_before_it_reads(stage: Callable[..., Stage]) -> None:
     prompt = b"".join(b"%08d\n" % number for number in range(5 * 1024 * 1024 // 9))
     code = """
 import hashlib, json, sys
@@ -185,7 +185,7 @@ def test_the_prompt_is_text_and_stdin_ends_after_it(play: Callable[..., Stage], 
     assert (call["prompt"], call["prompt_ended"]) == ("naïve 日本語\n\x00 🐝", True)
 
 
-def test_t47_a_child_that_never_reads_its_prompt_is_no_error(play: Callable[..., Stage]) -> None:
+def test_a_child_that_never_reads_its_prompt_is_no_error(play: Callable[..., Stage]) -> None:
     set_up = play({"never_read_stdin": True}, INIT, RESULT, {"exit": 3}, prompt=b"x" * 1_000_000)
     assert set_up.run() == Ending(3)
     assert len(set_up.heard.lines()) == 2
@@ -199,7 +199,7 @@ def test_stderr_lines_are_notes_and_the_last_ones_are_in_the_ending(play: Callab
     assert ending == Ending(1, stderr_tail="\n".join(lines[-5:]))
 
 
-def test_t48_a_flood_on_stderr_holds_up_nothing(play: Callable[..., Stage]) -> None:
+def test_a_flood_on_stderr_holds_up_nothing(play: Callable[..., Stage]) -> None:
     set_up = play({"repeat": 3_000, "steps": [{"stderr": "x" * 99 + "\n"}]}, INIT, RESULT, {"stderr": "last"})
     assert set_up.run().exit_status == 0
     *notes, left_out = set_up.heard.notes("stderr")
@@ -225,7 +225,7 @@ def test_only_what_opening_raises_says_that_claude_did_not_start(
         trio.run(turn.run)
 
 
-def test_t42_a_line_over_the_limit_is_one_note_and_the_next_one_is_intact(stage: Callable[..., Stage]) -> None:
+def test_a_line_over_the_limit_is_one_note_and_the_next_one_is_intact(stage: Callable[..., Stage]) -> None:
     code = """
 import sys
 sys.stdout.write('{"type":"big","pad":"' + "x" * (20 << 20) + '"}\\n{"type":"next"}\\n')
@@ -239,7 +239,7 @@ sys.stdout.write('{"type":"big","pad":"' + "x" * (20 << 20) + '"}\\n{"type":"nex
     assert len(note) < 1_000
 
 
-def test_t06_what_a_grandchild_writes_after_the_exit_is_read(
+def test_what_a_grandchild_writes_after_the_exit_is_read(
     play: Callable[..., Stage], fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "DRAIN_QUIET_S", 2.0)
@@ -251,7 +251,7 @@ def test_t06_what_a_grandchild_writes_after_the_exit_is_read(
     assert set_up.heard.lines()[1:] == [f'{{"n":{number}}}' for number in range(1, 6)]
 
 
-def test_t05_a_grandchild_that_holds_the_pipes_does_not_hold_the_turn(
+def test_a_grandchild_that_holds_the_pipes_does_not_hold_the_turn(
     play: Callable[..., Stage], fake_claude: FakeClaude
 ) -> None:
     held = {"spawn": ["sleep", "600"], "setsid": True, "inherit_stdout": True, "inherit_stderr": True}
@@ -271,7 +271,7 @@ def test_nothing_of_the_group_outlives_the_turn(play: Callable[..., Stage], fake
     assert process_state(fake_claude.started()[0]) is None
 
 
-def test_t15_a_child_that_stays_after_its_result_is_ended_and_the_turn_is_ok(play: Callable[..., Stage]) -> None:
+def test_a_child_that_stays_after_its_result_is_ended_and_the_turn_is_ok(play: Callable[..., Stage]) -> None:
     set_up = play(INIT, {"on_signal": "SIGINT", "steps": [{"exit": 0}]}, RESULT, FOR_EVER, grace_s=0.2)
     ending = set_up.run()
     assert ending.cause is Cause.FINISHED
@@ -464,7 +464,7 @@ GRACES = {"SIGINT": "INTERRUPT_GRACE_S", "SIGTERM": "TERMINATE_GRACE_S"}
     [([], 0), (["SIGINT"], 143), (["SIGINT", "SIGTERM"], -9)],
     ids=["SIGINT", "then SIGTERM", "then SIGKILL"],
 )
-def test_t08_the_ladder_of_signals(
+def test_the_ladder_of_signals(
     ignored: list[str],
     exit_status: int,
     play: Callable[..., Stage],
@@ -486,7 +486,7 @@ def test_t08_the_ladder_of_signals(
     assert process_state(fake_claude.started()[0]) is None
 
 
-def test_t09_a_stopped_child_is_woken_to_end_by_itself(
+def test_a_stopped_child_is_woken_to_end_by_itself(
     play: Callable[..., Stage], fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claude_process, "INTERRUPT_GRACE_S", 0.2)
@@ -558,7 +558,7 @@ BROKEN: dict[str, tuple[bytes | None, str]] = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_t18_a_claude_that_cannot_be_started_is_an_ending_with_its_cause(
+def test_a_claude_that_cannot_be_started_is_an_ending_with_its_cause(
     case: str, tmp_path: Path, stage: Callable[..., Stage]
 ) -> None:
     content, said = BROKEN[case]
@@ -569,7 +569,7 @@ def test_t18_a_claude_that_cannot_be_started_is_an_ending_with_its_cause(
     check_not_started(stage([str(program)]), said.format(program))
 
 
-def test_t18_nor_can_a_folder_a_plain_file_or_a_nul_be_started(tmp_path: Path, stage: Callable[..., Stage]) -> None:
+def test_nor_can_a_folder_a_plain_file_or_a_nul_be_started(tmp_path: Path, stage: Callable[..., Stage]) -> None:
     plain = tmp_path / "plain"
     plain.write_text("#!/bin/sh\n")
     check_not_started(stage([str(plain)]), f"{plain} is not executable (chmod +x)")
@@ -595,7 +595,7 @@ def check_not_started(set_up: Stage, said: str) -> None:
         ("#!/bin/sh\nexec /\n", "/: Permission denied"),
     ],
 )
-def test_t18_nor_is_it_claude_that_ends_where_what_runs_it_is_missing(
+def test_nor_is_it_claude_that_ends_where_what_runs_it_is_missing(
     script: str, said: str, tmp_path: Path, stage: Callable[..., Stage]
 ) -> None:
     program = tmp_path / "program"
@@ -606,7 +606,7 @@ def test_t18_nor_is_it_claude_that_ends_where_what_runs_it_is_missing(
     assert (outcome.kind, said in str(outcome.note)) == (OutcomeKind.NOT_STARTED, True)
 
 
-def test_t18_a_workspace_that_is_gone_is_an_ending(stage: Callable[..., Stage], tmp_path: Path) -> None:
+def test_a_workspace_that_is_gone_is_an_ending(stage: Callable[..., Stage], tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     check_not_started(stage([sys.executable, "-V"], folder=gone), f"the folder {gone} cannot be entered: No such file")
     gone.write_text("")

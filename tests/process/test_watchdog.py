@@ -20,7 +20,7 @@ def result(**fields: object) -> Step:
     return {"line": {"type": "result", "subtype": "success", "is_error": False, "result": "Done.", **fields}}
 
 
-def test_t15_a_claude_that_does_not_exit_is_ended_at_the_grace_and_the_next_turn_runs_then(world: World) -> None:
+def test_a_claude_that_does_not_exit_is_ended_at_the_grace_and_the_next_turn_runs_then(world: World) -> None:
     first, second = world.put("one"), world.put("two")
     alone: Step = {"touch": "second"}
     life = world.drain([LEAVES_AT_ONCE, TEXT, FOR_EVER], [alone, TEXT], limits=Limits(grace_s=1.0))
@@ -33,7 +33,7 @@ def test_t15_a_claude_that_does_not_exit_is_ended_at_the_grace_and_the_next_turn
     assert process_state(world.fake.started()[0]) is None
 
 
-def test_t16_a_claude_that_falls_silent_is_ended_counted_and_explained(world: World) -> None:
+def test_a_claude_that_falls_silent_is_ended_counted_and_explained(world: World) -> None:
     message_id = world.put("do it")
     life = world.drain([INIT, LEAVES_AT_ONCE, FOR_EVER], limits=Limits(stall_s=1.0))
     message = world.get(message_id)

@@ -104,7 +104,7 @@ def test_a_migration_that_fails_leaves_the_old_schema(tmp_path: Path) -> None:
         assert (pragma(db, "user_version"), tables(db)) == (1, {"a"})
 
 
-def test_t38_a_process_killed_anywhere_in_a_migration_leaves_the_old_schema_or_the_new(tmp_path: Path) -> None:
+def test_a_process_killed_anywhere_in_a_migration_leaves_the_old_schema_or_the_new(tmp_path: Path) -> None:
     path = tmp_path / "a.sqlite"
     with opened(path, FIRST) as db:
         db.execute("INSERT INTO a VALUES (1)")
@@ -169,7 +169,7 @@ def test_a_damaged_database_gives_no_copy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("journal", ["WAL", "DELETE"])
-def test_t37_a_newer_database_is_refused_and_left_as_it_is_byte_for_byte(tmp_path: Path, journal: str) -> None:
+def test_a_newer_database_is_refused_and_left_as_it_is_byte_for_byte(tmp_path: Path, journal: str) -> None:
     path = tmp_path / "a.sqlite"
     with closing(sqlite3.connect(path)) as db:
         db.execute(f"PRAGMA journal_mode = {journal}")

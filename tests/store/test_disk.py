@@ -28,7 +28,7 @@ def event(seq: int) -> BusEvent:
     return BusEvent.make(seq, seq, Note(text="x" * 3_000))
 
 
-def test_t31_a_history_on_a_full_disk_keeps_its_rows_until_there_is_space(disk: Path) -> None:
+def test_a_history_on_a_full_disk_keeps_its_rows_until_there_is_space(disk: Path) -> None:
     with open_event_store(disk / "events") as store:
         seq, reason = 0, None
         while reason is None:
@@ -40,7 +40,7 @@ def test_t31_a_history_on_a_full_disk_keeps_its_rows_until_there_is_space(disk: 
             store.sweep(0)  # a DELETE needs space as well
 
 
-def test_t32_an_inbox_on_a_full_disk_refuses_with_the_reason_and_settles_when_there_is_space(disk: Path) -> None:
+def test_an_inbox_on_a_full_disk_refuses_with_the_reason_and_settles_when_there_is_space(disk: Path) -> None:
     with open_inbox(disk / "inbox") as inbox:
         put(inbox, "one")
         taken = lease(inbox)
@@ -57,7 +57,7 @@ def test_t32_an_inbox_on_a_full_disk_refuses_with_the_reason_and_settles_when_th
         assert put(inbox, "two") == 2
 
 
-def test_t32_an_inbox_that_cannot_be_created_for_want_of_space_says_so(disk: Path) -> None:
+def test_an_inbox_that_cannot_be_created_for_want_of_space_says_so(disk: Path) -> None:
     fill_disk(disk)
     with pytest.raises(StoreError, match="cannot be used") as caught, open_inbox(disk / "inbox"):
         pass
@@ -98,7 +98,7 @@ with open_event_store(folder / "events") as store, open_inbox(folder / "inbox") 
 """
 
 
-def test_t33_a_limit_on_the_size_of_files_is_a_failure_and_no_death(tmp_path: Path) -> None:
+def test_a_limit_on_the_size_of_files_is_a_failure_and_no_death(tmp_path: Path) -> None:
     command = [sys.executable, "-c", LIMITED, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")

@@ -205,7 +205,7 @@ def test_numbers_never_restart_not_even_after_everything_was_swept(path: Path) -
         assert store.last_seq() == 6
 
 
-def test_t40_rows_that_cannot_be_written_wait_and_are_written_later_in_order(path: Path, store: EventStore) -> None:
+def test_rows_that_cannot_be_written_wait_and_are_written_later_in_order(path: Path, store: EventStore) -> None:
     store.append(records(1, 2))
     with locked(path):
         began = time.monotonic()
@@ -241,7 +241,7 @@ def test_a_batch_is_written_whole_or_not_at_all(path: Path, store: EventStore) -
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal"])
-def test_t34_a_file_that_is_no_database_is_put_aside_and_a_new_history_begun(path: Path, suffix: str) -> None:
+def test_a_file_that_is_no_database_is_put_aside_and_a_new_history_begun(path: Path, suffix: str) -> None:
     path.write_bytes(b"this is no database" * 300)
     path.with_name(path.name + suffix).write_bytes(b"this is no database" * 300)
     with open_event_store(path) as store:
@@ -252,7 +252,7 @@ def test_t34_a_file_that_is_no_database_is_put_aside_and_a_new_history_begun(pat
     assert path.read_bytes().startswith(b"SQLite format 3")
 
 
-def test_t34_damage_in_the_middle_of_a_file_is_found_at_the_opening(path: Path) -> None:
+def test_damage_in_the_middle_of_a_file_is_found_at_the_opening(path: Path) -> None:
     with open_event_store(path) as store:
         store.append([record(seq, Note(text="x" * 500)) for seq in range(1, 301)])
     content = bytearray(path.read_bytes())
@@ -266,7 +266,7 @@ def test_t34_damage_in_the_middle_of_a_file_is_found_at_the_opening(path: Path) 
         assert store.append(records(1, 1)) is None
 
 
-def test_t34_a_truncated_file_is_put_aside(path: Path) -> None:
+def test_a_truncated_file_is_put_aside(path: Path) -> None:
     with open_event_store(path) as store:
         store.append([record(seq, Note(text="x" * 500)) for seq in range(1, 301)])
     path.write_bytes(path.read_bytes()[: 4096 * 5 + 100])
@@ -275,7 +275,7 @@ def test_t34_a_truncated_file_is_put_aside(path: Path) -> None:
         assert (store.newest(5), store.append(records(1, 1))) == ([], None)
 
 
-def test_t35_a_stale_write_ahead_log_is_not_replayed_into_a_fresh_history(path: Path) -> None:
+def test_a_stale_write_ahead_log_is_not_replayed_into_a_fresh_history(path: Path) -> None:
     with open_event_store(path) as store:
         store.append(records(1, 20))
         logs = {suffix: path.with_name(path.name + suffix).read_bytes() for suffix in ("-wal", "-shm")}
@@ -302,13 +302,13 @@ def test_a_torn_end_of_the_write_ahead_log_costs_only_what_was_torn(path: Path) 
         assert 10 < len(found) < 20
 
 
-def test_t34_an_empty_file_is_an_empty_history(path: Path) -> None:
+def test_an_empty_file_is_an_empty_history(path: Path) -> None:
     path.touch()
     with open_event_store(path) as store:
         assert (store.moved, store.newest(1), store.append(records(1, 1))) == (None, [], None)
 
 
-def test_t34_a_folder_in_its_place_is_a_clear_error(path: Path) -> None:
+def test_a_folder_in_its_place_is_a_clear_error(path: Path) -> None:
     path.mkdir()
     with pytest.raises(StoreError, match="cannot be used: it is a folder"), open_event_store(path):
         pass
@@ -323,7 +323,7 @@ def test_a_link_in_its_place_is_a_clear_error(path: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_t37_a_history_of_a_newer_release_is_refused_and_not_put_aside(path: Path, tmp_path: Path) -> None:
+def test_a_history_of_a_newer_release_is_refused_and_not_put_aside(path: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(StoreError, match="newer hyperhive"), open_event_store(path):

@@ -288,7 +288,7 @@ def test_the_same_key_with_another_option_is_refused(
     assert caught.value.hint == f"the same {option} as before, or another --key"
 
 
-def test_t26_the_same_key_with_another_body_is_refused(inbox: Inbox) -> None:
+def test_the_same_key_with_another_body_is_refused(inbox: Inbox) -> None:
     number = put(inbox, "one", key="k")
     with pytest.raises(RefusedError, match=rf"'k' was used for another message \({number}\)") as caught:
         put(inbox, "two", key="k")
@@ -346,7 +346,7 @@ def test_a_key_that_cannot_be_written_on_one_line_is_refused(inbox: Inbox, key: 
         put(inbox, key=key)
 
 
-def test_t26_the_same_key_put_by_eight_at_once_gives_one_id(path: Path, inbox: Inbox) -> None:
+def test_the_same_key_put_by_eight_at_once_gives_one_id(path: Path, inbox: Inbox) -> None:
     numbers: list[list[int]] = [[] for _ in range(8)]
 
     def send(number: int) -> None:

@@ -64,7 +64,7 @@ print(sorted(told["m"]))
 """
 
 
-def test_t30_what_a_killed_writer_had_been_told_is_stored_is_stored(tmp_path: Path) -> None:
+def test_what_a_killed_writer_had_been_told_is_stored_is_stored(tmp_path: Path) -> None:
     command = [sys.executable, "-c", KILLER, str(tmp_path), str(KILLS)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -48,7 +48,7 @@ def test_an_inbox_that_is_where_it_was_needs_nothing(path: Path, inbox: Inbox) -
 
 
 @pytest.mark.parametrize("which", [[""], ["", "-wal", "-shm"]], ids=["alone", "with its companions"])
-def test_t41_an_inbox_that_was_removed_is_put_back_with_all_that_it_held(
+def test_an_inbox_that_was_removed_is_put_back_with_all_that_it_held(
     path: Path, inbox: Inbox, which: list[str]
 ) -> None:
     put(inbox, "one")
@@ -81,7 +81,7 @@ except sqlite3.OperationalError as error:
 """
 
 
-def test_t41_an_inbox_that_was_removed_is_put_back_over_what_a_failed_opening_left(path: Path, inbox: Inbox) -> None:
+def test_an_inbox_that_was_removed_is_put_back_over_what_a_failed_opening_left(path: Path, inbox: Inbox) -> None:
     put(inbox, "one")
     begin_copying(inbox.connection)  # the file's first page is in the log: the other program reads it there, in vain
     path.unlink()
@@ -97,9 +97,7 @@ def test_t41_an_inbox_that_was_removed_is_put_back_over_what_a_failed_opening_le
         other.check()
 
 
-def test_t41_a_new_inbox_whose_messages_stand_in_its_log_alone_is_not_taken_for_nothing(
-    path: Path, inbox: Inbox
-) -> None:
+def test_a_new_inbox_whose_messages_stand_in_its_log_alone_is_not_taken_for_nothing(path: Path, inbox: Inbox) -> None:
     put(inbox, "old")
     for suffix in ("", "-wal", "-shm"):
         places.companion(path, suffix).unlink()
@@ -117,7 +115,7 @@ def test_t41_a_new_inbox_whose_messages_stand_in_its_log_alone_is_not_taken_for_
 
 
 @pytest.mark.parametrize("how", ["removed and made anew", "moved over"])
-def test_t41_an_inbox_that_was_replaced_is_kept_beside_the_new_one(
+def test_an_inbox_that_was_replaced_is_kept_beside_the_new_one(
     path: Path, inbox: Inbox, tmp_path: Path, how: str
 ) -> None:
     inbox.put_facts(workspace="/work")
@@ -143,7 +141,7 @@ def test_t41_an_inbox_that_was_replaced_is_kept_beside_the_new_one(
 
 
 @pytest.mark.parametrize("content", [b"no database" * 500, b"SQLite format 3\0" + b"\xab" * 8000])
-def test_t41_a_file_that_is_no_inbox_ends_it_and_the_old_content_is_kept(
+def test_a_file_that_is_no_inbox_ends_it_and_the_old_content_is_kept(
     path: Path, inbox: Inbox, tmp_path: Path, content: bytes
 ) -> None:
     put(inbox, "old")
@@ -157,7 +155,7 @@ def test_t41_a_file_that_is_no_inbox_ends_it_and_the_old_content_is_kept(
     assert path.read_bytes() == content
 
 
-def test_t41_the_inbox_of_an_agent_elsewhere_is_not_taken(path: Path, inbox: Inbox, tmp_path: Path) -> None:
+def test_the_inbox_of_an_agent_elsewhere_is_not_taken(path: Path, inbox: Inbox, tmp_path: Path) -> None:
     inbox.put_facts(workspace="/work")
     with open_inbox(tmp_path / "new") as other:
         other.put_facts(workspace="/elsewhere")
@@ -166,7 +164,7 @@ def test_t41_the_inbox_of_an_agent_elsewhere_is_not_taken(path: Path, inbox: Inb
         inbox.check_place(adopt=True)
 
 
-def test_t41_what_cannot_be_mended_now_is_said_once_and_tried_again(path: Path, inbox: Inbox, tmp_path: Path) -> None:
+def test_what_cannot_be_mended_now_is_said_once_and_tried_again(path: Path, inbox: Inbox, tmp_path: Path) -> None:
     put(inbox, "one")
     path.parent.rename(tmp_path.with_name("away"))
     remark = inbox.check_place(adopt=True)
@@ -199,7 +197,7 @@ def child(program: str, *arguments: str) -> "Iterator[subprocess.Popen[bytes]]":
         yield process
 
 
-def test_t41_nobody_makes_a_new_inbox_beside_a_harness_that_has_the_old_one(
+def test_nobody_makes_a_new_inbox_beside_a_harness_that_has_the_old_one(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rescue, "PLACE_WAIT_S", 0.1)
@@ -237,7 +235,7 @@ def ids(path: Path) -> list[object]:
 
 
 @pytest.mark.parametrize("which", [[""], ["", "-wal", "-shm"]], ids=["alone", "with its companions"])
-def test_t41_a_history_that_was_removed_is_begun_anew_above_all_numbers(
+def test_a_history_that_was_removed_is_begun_anew_above_all_numbers(
     history: Path, store: EventStore, which: list[str]
 ) -> None:
     store.append(events(1, 5))
@@ -256,7 +254,7 @@ def test_t41_a_history_that_was_removed_is_begun_anew_above_all_numbers(
 
 
 @pytest.mark.parametrize("last", [3, 90])
-def test_t41_a_history_that_was_replaced_is_gone_on_with(
+def test_a_history_that_was_replaced_is_gone_on_with(
     history: Path, store: EventStore, tmp_path: Path, last: int
 ) -> None:
     store.append(events(1, 9))
@@ -270,7 +268,7 @@ def test_t41_a_history_that_was_replaced_is_gone_on_with(
     assert ids(history) == [*range(1, last + 1), *([10] if last < 10 else [])]
 
 
-def test_t41_a_damaged_history_in_its_place_is_put_aside(history: Path, store: EventStore, tmp_path: Path) -> None:
+def test_a_damaged_history_in_its_place_is_put_aside(history: Path, store: EventStore, tmp_path: Path) -> None:
     store.append(events(1, 5))
     (tmp_path / "other").write_bytes(b"no database" * 500)
     (tmp_path / "other").rename(history)
@@ -279,9 +277,7 @@ def test_t41_a_damaged_history_in_its_place_is_put_aside(history: Path, store: E
     assert ids(history) == [6]
 
 
-def test_t41_a_history_that_cannot_be_opened_again_lets_rows_wait_until_it_can(
-    history: Path, store: EventStore
-) -> None:
+def test_a_history_that_cannot_be_opened_again_lets_rows_wait_until_it_can(history: Path, store: EventStore) -> None:
     store.append(events(1, 5))
     history.unlink()
     history.mkdir()

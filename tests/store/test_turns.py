@@ -35,7 +35,7 @@ def test_another_life_returns_what_was_leased_to_ready_and_says_that_it_may_have
     assert (again.id, again.attempts, again.deliveries, again.acted, again.reason) == (1, 2, 2, True, None)
 
 
-def test_t27_a_cancelled_message_does_not_come_back_when_the_harness_dies_with_its_turn(inbox: Inbox) -> None:
+def test_a_cancelled_message_does_not_come_back_when_the_harness_dies_with_its_turn(inbox: Inbox) -> None:
     message_id = put(inbox)
     lease(inbox)
     inbox.mark_cancelled(message_id)
@@ -264,7 +264,7 @@ def test_messages_numbers_and_facts_survive_a_restart(path: Path) -> None:
         assert put(inbox) == 2
 
 
-def test_t34_an_inbox_that_is_damaged_refuses_and_is_left_where_it_is(path: Path, tmp_path: Path) -> None:
+def test_an_inbox_that_is_damaged_refuses_and_is_left_where_it_is(path: Path, tmp_path: Path) -> None:
     path.write_bytes(b"no database" * 500)
     with pytest.raises(StoreError, match="cannot be used") as caught, open_inbox(path):
         pass
@@ -273,7 +273,7 @@ def test_t34_an_inbox_that_is_damaged_refuses_and_is_left_where_it_is(path: Path
     assert [found.name for found in tmp_path.iterdir()] == [path.name]
 
 
-def test_t34_damage_in_the_middle_of_an_inbox_is_found_when_it_is_checked(path: Path) -> None:
+def test_damage_in_the_middle_of_an_inbox_is_found_when_it_is_checked(path: Path) -> None:
     with open_inbox(path) as inbox:
         for _ in range(50):
             put(inbox, "x" * 2_000)
@@ -285,7 +285,7 @@ def test_t34_damage_in_the_middle_of_an_inbox_is_found_when_it_is_checked(path: 
         inbox.check()
 
 
-def test_t37_an_inbox_of_a_newer_release_refuses(path: Path) -> None:
+def test_an_inbox_of_a_newer_release_refuses(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(StoreError, match="newer hyperhive"), open_inbox(path):

@@ -98,7 +98,7 @@ def test_nothing_is_looked_for_in_any_other_rest(kind: str) -> None:
     ("in_s", "jitter", "seconds"),
     [(60, 0.0, 60.0), (60, 1.0, 67.0), (0, 0.5, 30.5), (-3600, 0.0, 30.0), (36_000, 1.0, 21_660)],
 )
-def test_t57_a_rate_limit_is_waited_out_until_its_reset(in_s: int, jitter: float, seconds: float) -> None:
+def test_a_rate_limit_is_waited_out_until_its_reset(in_s: int, jitter: float, seconds: float) -> None:
     pause = rest("rate_limited", jitter=jitter, resets_at=int(NOW) + in_s)
     assert pause is not None
     assert pause.seconds == seconds
@@ -139,7 +139,7 @@ def test_the_back_off_stays_between_its_bounds(failures: int, jitter: float) -> 
 # --- crash loops ---
 
 
-def test_t17_crashes_in_a_row_are_waited_out_for_longer_and_the_sixth_holds_the_agent() -> None:
+def test_crashes_in_a_row_are_waited_out_for_longer_and_the_sixth_holds_the_agent() -> None:
     pauses = Backoff()
     found = [crash(pauses, at) for at in range(MOST_CRASHES + 1)]
     assert [pause.seconds for pause in found] == [1.0, 2.0, 4.0, 8.0, 16.0, math.inf]
@@ -147,7 +147,7 @@ def test_t17_crashes_in_a_row_are_waited_out_for_longer_and_the_sixth_holds_the_
     assert "hyperhive resume" in found[-1].reason
 
 
-def test_t17_the_wait_after_a_crash_is_any_part_of_the_whole() -> None:
+def test_the_wait_after_a_crash_is_any_part_of_the_whole() -> None:
     assert [crash(Backoff(crashes=Backoff().crashes), 0, jitter).seconds for jitter in (0.0, 0.25, 1.0)] == [0, 0.25, 1]
 
 

@@ -73,7 +73,7 @@ def test_a_line_is_given_with_the_chunk_that_ends_it() -> None:
     assert framer.flush() == []
 
 
-def test_t43_what_follows_the_last_newline_comes_with_the_flush() -> None:
+def test_what_follows_the_last_newline_comes_with_the_flush() -> None:
     framer = LineFramer()
     assert framer.push(b"one\ntail") == [b"one"]
     assert framer.flush() == [b"tail"]
@@ -140,7 +140,7 @@ def test_sixteen_mebibytes_are_one_line_by_default() -> None:
     assert left_out.size_bytes == len(line) + 1
 
 
-def test_t42_the_memory_for_a_line_over_the_limit_stays_bounded() -> None:
+def test_the_memory_for_a_line_over_the_limit_stays_bounded() -> None:
     chunk, count, limit = b"y" * (64 * KIB), 512, MIB  # 32 MiB in all
     framer = LineFramer(limit)
     tracemalloc.start()

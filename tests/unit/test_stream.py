@@ -85,7 +85,7 @@ def test_blanks_around_an_object_and_a_byte_order_mark_are_dropped(line: bytes) 
         (b'{"a":1e-400}', {"a": 0.0}),
     ],
 )
-def test_t45_an_odd_object_is_still_a_stream(line: bytes, found: dict[str, Any]) -> None:
+def test_an_odd_object_is_still_a_stream(line: bytes, found: dict[str, Any]) -> None:
     assert stream(line).line == found
     goes_through_json(line)
 
@@ -117,7 +117,7 @@ def test_a_carriage_return_between_tokens_ends_no_readers_line() -> None:
         (r"\ud7ff\ue000", "\ud7ff\ue000"),
     ],
 )
-def test_t44_a_lone_surrogate_is_replaced_and_a_pair_is_kept(escaped: str, text: str) -> None:
+def test_a_lone_surrogate_is_replaced_and_a_pair_is_kept(escaped: str, text: str) -> None:
     line = f'{{"a":"{escaped}"}}'.encode()
     assert stream(line).line == {"a": text}
     goes_through_json(line)
@@ -138,7 +138,7 @@ def test_t44_a_lone_surrogate_is_replaced_and_a_pair_is_kept(escaped: str, text:
         b"\x1b[31mError\x1b[0m",
     ],
 )
-def test_t45_what_is_no_json_object_becomes_a_note(line: bytes) -> None:
+def test_what_is_no_json_object_becomes_a_note(line: bytes) -> None:
     assert note(line).text[:1] not in {"", "\x00"}
     goes_through_json(line)
 
@@ -197,13 +197,13 @@ def test_no_other_line_is_taken_for_a_result(line: bytes) -> None:
 
 
 @pytest.mark.parametrize("depth", [200, 253, 254, 255, 1000, 1024])
-def test_t45_an_object_nested_as_deep_as_the_parser_goes_is_a_stream(depth: int) -> None:
+def test_an_object_nested_as_deep_as_the_parser_goes_is_a_stream(depth: int) -> None:
     assert stream(nested(depth)).raw == nested(depth)
     goes_through_json(nested(depth))
 
 
 @pytest.mark.parametrize("depth", [1025, 2000, 100_000])
-def test_t45_an_object_nested_deeper_becomes_a_note(depth: int) -> None:
+def test_an_object_nested_deeper_becomes_a_note(depth: int) -> None:
     assert note(nested(depth)).text == nested(depth)[:NOTE_TEXT_LIMIT].decode()
 
 

@@ -116,7 +116,7 @@ def end_of(watchdog: Watchdog, now_s: float, *, cpu_share: float | None = 0.0) -
 
 
 @pytest.mark.parametrize(("seen", "last_s", "due_s", "cause", "detail"), DUE.values(), ids=DUE)
-def test_t16_a_verdict_falls_when_it_is_due_and_stays(
+def test_a_verdict_falls_when_it_is_due_and_stays(
     seen: Evidence, last_s: float | None, due_s: float, cause: Cause, detail: str
 ) -> None:
     watchdog = watching(seen, last_s)
@@ -127,7 +127,7 @@ def test_t16_a_verdict_falls_when_it_is_due_and_stays(
 
 
 @pytest.mark.parametrize(("seen", "last_s", "due_s", "cause", "detail"), DUE.values(), ids=DUE)
-def test_t16_nothing_is_early_and_asking_when_told_to_finds_it_in_time(
+def test_nothing_is_early_and_asking_when_told_to_finds_it_in_time(
     seen: Evidence, last_s: float | None, due_s: float, cause: Cause, detail: str
 ) -> None:
     del detail

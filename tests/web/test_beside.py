@@ -68,7 +68,7 @@ def test_the_panel_steers_the_harness_that_has_started_it_and_ends_with_it(hive:
         assert len(program.stderr) == 1
 
 
-def test_t50_the_token_is_in_no_argument_variable_log_line_or_row(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_the_token_is_in_no_argument_variable_log_line_or_row(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     with beside(hive, "--message", "one") as (program, site):
         token = site.token.encode()

@@ -79,13 +79,13 @@ async def serve(send_blocks: bool, closing: bool = False, hangs_up: bool = False
     return sent, len(aborts)
 
 
-def test_t56_a_client_that_takes_nothing_is_cut_off_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_takes_nothing_is_cut_off_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_module, "WRITE_LIMIT_S", 0.01)
     sent, aborts = anyio.run(serve, True)
     assert ([message.get("more_body") for message in sent], aborts) == ([None, True, False], 1)
 
 
 @pytest.mark.parametrize(("closing", "hangs_up"), [(True, False), (False, True)])
-def test_t56_a_stream_ends_with_its_client_and_with_the_gateway(*, closing: bool, hangs_up: bool) -> None:
+def test_a_stream_ends_with_its_client_and_with_the_gateway(*, closing: bool, hangs_up: bool) -> None:
     sent, aborts = anyio.run(serve, False, closing, hangs_up)
     assert (sent[-1].get("more_body"), aborts) == (False, 0)

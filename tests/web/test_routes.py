@@ -68,7 +68,7 @@ def foreign(site: Site) -> list[dict[str, str | None]]:
     ]
 
 
-def test_t49_what_a_foreign_page_sends_is_refused_on_every_route_and_has_no_effect(
+def test_what_a_foreign_page_sends_is_refused_on_every_route_and_has_no_effect(
     served: tuple[Site, Telling],
 ) -> None:
     site, harness = served
@@ -90,7 +90,7 @@ def test_t49_what_a_foreign_page_sends_is_refused_on_every_route_and_has_no_effe
     assert harness.asked == ["cancel"]
 
 
-def test_t50_without_the_token_there_is_nothing_but_the_shell(served: tuple[Site, Telling]) -> None:
+def test_without_the_token_there_is_nothing_but_the_shell(served: tuple[Site, Telling]) -> None:
     site, harness = served
     before = list(harness.asked)
     for path in BEHIND_TOKEN:

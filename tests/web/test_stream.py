@@ -218,7 +218,7 @@ def connect_deaf(site: Site, query: str) -> socket.socket:
     return client
 
 
-def test_t56_a_client_that_stops_reading_costs_bounded_memory_and_holds_up_nobody(site: Site, state_dir: Path) -> None:
+def test_a_client_that_stops_reading_costs_bounded_memory_and_holds_up_nobody(site: Site, state_dir: Path) -> None:
     text = "x" * 64 * 1024
     with telling(state_dir, EVENTS) as (harness, _), ExitStack() as deaf, site.stream("since=0") as stream:
         stream.named("snapshot")
@@ -232,7 +232,7 @@ def test_t56_a_client_that_stops_reading_costs_bounded_memory_and_holds_up_nobod
 
 
 @pytest.mark.exhaustive
-def test_t56_a_hundred_clients_see_every_event_in_order_and_the_harness_has_one_follower(
+def test_a_hundred_clients_see_every_event_in_order_and_the_harness_has_one_follower(
     site: Site, state_dir: Path
 ) -> None:
     before = site.idle_files()
@@ -269,7 +269,7 @@ def many(site: Site, count: int) -> Iterator[None]:
         yield
 
 
-def test_t56_there_is_a_bound_to_the_streams_and_it_is_said(site: Site) -> None:
+def test_there_is_a_bound_to_the_streams_and_it_is_said(site: Site) -> None:
     with many(site, MOST_STREAMS):
         answer = site.ask("GET", "/api/stream")
         assert answer.status == 503
