@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from hyperhive_cli.core.outcomes import NextStep, Outcome, OutcomeKind
-from hyperhive_cli.core.settings import FARTHEST_RESET_S
+from hyperhive_cli.core.settings import MAX_RESET_S
 from hyperhive_cli.core.status import Status
 
 BACKOFF_FIRST_S = 5.0
@@ -120,7 +120,7 @@ class Backoff:
 
 def _believable(resets_at: int | None, now_unix: float) -> int | None:
     """Return when a limit resets, unless that is so far ahead that it cannot be meant."""
-    return None if resets_at is None or resets_at > now_unix + FARTHEST_RESET_S else resets_at
+    return None if resets_at is None or resets_at > now_unix + MAX_RESET_S else resets_at
 
 
 def _words(kind: OutcomeKind) -> str:

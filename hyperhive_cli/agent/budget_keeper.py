@@ -14,7 +14,7 @@ from hyperhive_cli.core.status import Status
 from hyperhive_cli.core.zone import read_zone
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.store.inbox import Inbox, Message
-from hyperhive_cli.store.spent import ms_until_tomorrow, raise_stored, read_day, read_raises
+from hyperhive_cli.store.spending import ms_until_tomorrow, raise_limits, read_day, read_overrides
 
 AFTER_MIDNIGHT_S = 1.0  # two clocks measure the day: one that is a little early must not find it still lasting
 
@@ -36,7 +36,7 @@ class BudgetKeeper:
 
     @property
     def _raises(self) -> Overrides:
-        return read_raises(self._inbox.fact)
+        return read_overrides(self._inbox.fact)
 
     def _day(self, raises: Overrides) -> Day:
         read_zone()
@@ -44,7 +44,7 @@ class BudgetKeeper:
 
     def allowance(self, message: Message | None, session: Session) -> TurnLimits:
         """Give what the next turn may use: for this message, or for one of which nothing is known."""
-        if not self._budget.is_any:
+        if not self._budget.has_limits:
             return TurnLimits()
         raises = self._raises
         turn = raises.for_turn(self._budget, None if message is None else message.id)
@@ -99,7 +99,7 @@ class BudgetKeeper:
 
     def raise_limits(self, day_cost: float | None, message_id: int | None, limits: Mapping[str, float | int]) -> None:
         """Raise the limit of today, or those of a message. Raises RefusedError where that is no raise."""
-        raise_stored(
+        raise_limits(
             self._inbox,
             self._budget,
             day_cost=day_cost,
@@ -130,7 +130,7 @@ class BudgetKeeper:
 
     def detail(self, running: Mapping[str, Any] | None) -> dict[str, Any] | None:
         """Give the `budget` field of `status --json`; `running` is what the turn under way has used."""
-        if not self._budget.is_any:
+        if not self._budget.has_limits:
             return None
         raises = self._raises
         return budget_detail(self._budget, raises, self._day(raises), running)

@@ -8,7 +8,7 @@ from hyperhive_cli.agent.compaction_policy import CompactionPolicy
 from hyperhive_cli.agent.settings_copy import SettingsCopy
 from hyperhive_cli.claude.argv import Launch
 from hyperhive_cli.claude.redact import Redactor
-from hyperhive_cli.claude.watch import Limits
+from hyperhive_cli.claude.watch import TimeLimits
 from hyperhive_cli.core.budget import Budget
 
 
@@ -19,7 +19,7 @@ class AgentConfig:
     launch: Launch
     workspace: Path
     environment: Mapping[str, str]
-    limits: Limits = field(default_factory=Limits)
+    limits: TimeLimits = field(default_factory=TimeLimits)
     continue_newest: bool = False
     drain: bool = False
     drain_wait_s: float = 60.0

@@ -18,7 +18,7 @@ from hyperhive_cli.store.db import WAL_LIMIT_BYTES
 from hyperhive_cli.store.events import EventStore
 from hyperhive_cli.store.file_place import WalState, holders, wal_bytes, wal_state
 from hyperhive_cli.store.inbox import Inbox
-from hyperhive_cli.store.log import copy_changes, log_allowance, shrink_wal
+from hyperhive_cli.store.wal import checkpoint_changes, shrink_wal, wal_allowance
 
 CARE_EVERY_S = 30.0
 COPY_EVERY_S = 2.0  # a look at the inbox's files takes 20 µs, a copy of what is new two syncs in a thread
@@ -42,7 +42,7 @@ def check_inbox(inbox: Inbox, bus: Bus) -> None:
     is_idle = bus.state is TurnState.IDLE
     remark = inbox.check_place(adopt=is_idle)
     place = inbox.place
-    if place is not None and wal_bytes(place.path) > min(INBOX_LOG_BYTES, log_allowance(place.path)):
+    if place is not None and wal_bytes(place.path) > min(INBOX_LOG_BYTES, wal_allowance(place.path)):
         shrink_wal(place.path)  # some 10 ms; nobody else may do it while a harness runs
     if remark is None:
         return
@@ -95,7 +95,7 @@ class Maintenance:
         place = self._inbox.place
         if place is None or wal_state(place.path) in {None, self._copied} or not place.is_whole():
             return
-        copied = await trio.to_thread.run_sync(copy_changes, place.path)
+        copied = await trio.to_thread.run_sync(checkpoint_changes, place.path)
         self._is_held_up = copied is None
         self._copied = copied or wal_state(place.path)
 

@@ -32,9 +32,9 @@ from hyperhive_cli.core.events import LiveEvent, TurnEnd, TurnStart
 from hyperhive_cli.core.outcomes import MessageState, Outcome, OutcomeKind
 from hyperhive_cli.core.status import TurnState
 from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.store.claude_facts import read_account_limits, read_missing_servers
 from hyperhive_cli.store.inbox import Inbox, Lease, Message
 from hyperhive_cli.store.stats import TurnRecord
-from hyperhive_cli.store.surroundings import read_limits, read_mcp
 from hyperhive_cli.transcript.activity import Activity
 
 COMPACT_SENDER = "hyperhive"
@@ -241,13 +241,15 @@ class TurnRunner:
     ) -> tuple[dict[str, str], list[str] | None]:
         """Return the facts of a turn that add to known ones, and the MCP servers that were missing before it."""
         facts = self._account_facts(seen) | self._purse.facts_after(message, is_over=is_over)
-        return facts, read_mcp(self._inbox.fact("mcp"))
+        return facts, read_missing_servers(self._inbox.fact("mcp"))
 
     def _account_facts(self, seen: Evidence) -> dict[str, str]:
         """Return what the run has told of the account's limits and of the MCP servers, as it is kept."""
         facts = {} if seen.mcp_troubles is None else {"mcp": json.dumps(seen.mcp_troubles)}
         if seen.windows:
-            known = {one["type"]: one for one in read_limits(self._inbox.fact("limits"), self._bus.now_ms() / 1000)}
+            known = {
+                one["type"]: one for one in read_account_limits(self._inbox.fact("limits"), self._bus.now_ms() / 1000)
+            }
             facts["limits"] = json.dumps([*(known | seen.windows).values()])
         return facts
 

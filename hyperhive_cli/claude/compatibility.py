@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hyperhive_cli.claude.said import KNOWN_LINES, line_name
+from hyperhive_cli.claude.sentences import KNOWN_LINES, line_name
 
-OLDEST_TRIED = (2, 1, 197)
-NEWEST_TRIED = (2, 1, 332)
+OLDEST_TESTED = (2, 1, 197)
+NEWEST_TESTED = (2, 1, 332)
 
 # All that a turn's command line may hold but HOOK_EVENTS_FLAG, without which a turn runs too; a test compares it with
 # what is built.

@@ -11,7 +11,7 @@ from hyperhive_cli.claude.models import answering_model, plain_model
 from hyperhive_cli.claude.planned import Planned
 from hyperhive_cli.claude.stream import content_blocks, session_id_of, text_field, tool_calls
 from hyperhive_cli.claude.stretch import REASON_LIMIT_CHARS, Stretch, whole
-from hyperhive_cli.core.settings import MOST
+from hyperhive_cli.core.settings import MAX_FIGURE
 from hyperhive_cli.core.usage import TokenUsage, context_of
 
 # From this release on, `total_cost_usd` of a resumed run goes on from where the session's last one ended.
@@ -23,7 +23,7 @@ FAILURE_LIMIT_CHARS = 300
 
 def _dollars(value: object) -> float | None:
     is_figure = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_figure and 0 <= value <= MOST else None  # type: ignore[arg-type,operator]
+    return float(value) if is_figure and 0 <= value <= MAX_FIGURE else None  # type: ignore[arg-type,operator]
 
 
 @dataclass(slots=True)

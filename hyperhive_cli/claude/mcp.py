@@ -13,12 +13,12 @@ from typing import Any
 from hyperhive_cli.claude.options import has_option, values_of
 from hyperhive_cli.claude.own_settings import ClaudeFiles, added_values, claude_variables
 
-START_LEAST_S = 60.0  # a start without servers takes a second, the very first one of a new binary 5 s
+MIN_START_S = 60.0  # a start without servers takes a second, the very first one of a new binary 5 s
 MARGIN_S = 25.0
 TIMEOUT_DEFAULT_MS = 30_000
 CONNECT_DEFAULT_MS = 5_000
-TIMEOUT_MOST_MS = 2**31 - 1  # claude's own
-LOCAL_AT_ONCE, REMOTE_AT_ONCE = 3, 20
+MAX_TIMEOUT_MS = 2**31 - 1  # claude's own
+LOCAL_BATCH, REMOTE_BATCH = 3, 20
 
 
 def configured_servers(files: ClaudeFiles) -> dict[str, bool]:
@@ -48,23 +48,23 @@ def _configs(files: ClaudeFiles) -> Iterator[Any]:
 
 
 def start_limit_s(files: ClaudeFiles) -> float:
-    """Return how long claude may take to its first line, in seconds: START_LEAST_S, or what its servers may need."""
+    """Return how long claude may take to its first line, in seconds: MIN_START_S, or what its servers may need."""
     servers = configured_servers(files)
     if not servers and not has_option(files.words, "--mcp-config"):
-        return START_LEAST_S
+        return MIN_START_S
     variables = claude_variables(files)
     timeouts = [_positive(value, TIMEOUT_DEFAULT_MS) for value in added_values(files, "MCP_TIMEOUT")]
     timeout_ms = max(timeouts, default=TIMEOUT_DEFAULT_MS)
     connect_ms = _positive(variables.get("MCP_CONNECT_TIMEOUT_MS"), CONNECT_DEFAULT_MS)
-    local_at_once = _positive(variables.get("MCP_SERVER_CONNECTION_BATCH_SIZE"), LOCAL_AT_ONCE)
-    remote_at_once = _positive(variables.get("MCP_REMOTE_SERVER_CONNECTION_BATCH_SIZE"), REMOTE_AT_ONCE)
+    local_at_once = _positive(variables.get("MCP_SERVER_CONNECTION_BATCH_SIZE"), LOCAL_BATCH)
+    remote_at_once = _positive(variables.get("MCP_REMOTE_SERVER_CONNECTION_BATCH_SIZE"), REMOTE_BATCH)
     remote = sum(servers.values())
     rounds = max(1, math.ceil((len(servers) - remote) / local_at_once), math.ceil(remote / remote_at_once))
-    return max(START_LEAST_S, (rounds * timeout_ms + connect_ms) / 1000 + MARGIN_S)
+    return max(MIN_START_S, (rounds * timeout_ms + connect_ms) / 1000 + MARGIN_S)
 
 
 def _positive(value: str | None, default: int) -> int:
     """Read a whole number as claude does: what is none, or not positive, counts as the default."""
     text = (value or "").strip()
     found = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
-    return min(found, TIMEOUT_MOST_MS) if found > 0 else default
+    return min(found, MAX_TIMEOUT_MS) if found > 0 else default

@@ -41,17 +41,17 @@ _SEVERAL = """
     --allowedTools --allowed-tools --tools --disallowedTools --disallowed-tools --mcp-config --betas --add-dir --file
     --channels --dangerously-load-development-channels
 """
-_MOST = 1_000_000
+_MANY = 1_000_000
 _VALUES = {  # flag → the least and the most words that it takes
     **dict.fromkeys(_NO_VALUE.split(), (0, 0)),
     **dict.fromkeys(_ONE_VALUE.split(), (1, 1)),
     **dict.fromkeys(_PERHAPS_ONE.split(), (0, 1)),
-    **dict.fromkeys(_SEVERAL.split(), (1, _MOST)),
+    **dict.fromkeys(_SEVERAL.split(), (1, _MANY)),
 }
-_UNKNOWN = (0, _MOST)
+_UNKNOWN = (0, _MANY)
 
 
-class Given(NamedTuple):
+class Option(NamedTuple):
     """An option with its values; with an empty `flag` a word that belongs to none, which claude takes as the prompt."""
 
     flag: str
@@ -107,27 +107,27 @@ _OUR_VALUES = {
 }
 
 
-def read_options(words: Sequence[str]) -> Iterator[Given]:
+def read_options(words: Sequence[str]) -> Iterator[Option]:
     """Read the words of a command line as claude's parser does."""
     at = 0
     while at < len(words):
         word = words[at]
         at += 1
         if word == "--":
-            yield from (Given("", (operand,)) for operand in words[at:])
+            yield from (Option("", (operand,)) for operand in words[at:])
             return
         if not _is_option(word):
-            yield Given("", (word,))
+            yield Option("", (word,))
             continue
         flag, glued = _split(word)
         if glued is not None:
-            yield Given(flag, (glued,))
+            yield Option(flag, (glued,))
             continue
         least, most = _VALUES.get(flag, _UNKNOWN)
         end = min(at + least, len(words))
         while end < min(len(words), at + most) and not _is_option(words[end]):
             end += 1
-        yield Given(flag, tuple(words[at:end]))
+        yield Option(flag, tuple(words[at:end]))
         at = end
 
 

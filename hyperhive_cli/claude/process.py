@@ -18,7 +18,7 @@ import trio
 
 from hyperhive_cli.claude import guard
 from hyperhive_cli.claude.program import why_not
-from hyperhive_cli.core.settings import MARKER
+from hyperhive_cli.core.settings import TURN_VARIABLE
 
 INTERRUPT_GRACE_S = 5.0  # from SIGINT to SIGTERM: claude needs about 0.2 s
 TERMINATE_GRACE_S = 5.0  # from SIGTERM to SIGKILL
@@ -202,7 +202,7 @@ async def open_claude(
             _reap(_not_started_here(mine))  # what an earlier guard had to leave may have ended since
         process = await _open_guard(stack, argv, workspace, environment, kept)
         stack.callback(_GUARDS.pop, process.guard_pid, None)
-        _GUARDS[process.guard_pid] = environment.get(MARKER)
+        _GUARDS[process.guard_pid] = environment.get(TURN_VARIABLE)
         try:
             await process.start(argv[0])
             yield process
@@ -235,7 +235,7 @@ async def _open_guard(
             GUARD_FOLDER,
             str(channel),
             ",".join(map(str, kept)),
-            environment.get(MARKER, ""),
+            environment.get(TURN_VARIABLE, ""),
         ]
         its.callback(_STARTING.discard, stream)
         _STARTING.add(stream)
@@ -330,7 +330,7 @@ def sweep_marked(state_dir: Path) -> int:
     To be called under the state lock, which says that no such turn is under way. A process that has wiped its
     environment is missed.
     """
-    wanted = os.fsencode(f"{MARKER}={state_dir}")
+    wanted = os.fsencode(f"{TURN_VARIABLE}={state_dir}")
     # Not ourselves: we may have been started from a shell that carries the mark.
     others = [pid for pid in _processes() if pid != os.getpid()]
     marked = [pid for pid in others if wanted in _words_of(pid, "environ") or _is_guard_of(pid, state_dir)]

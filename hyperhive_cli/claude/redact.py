@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
-SHORTEST_CHARS = 8  # of a secret: less would be found in innocent words
-SHORTEST_LINE_CHARS = 16  # of one that has several lines, a private key say: each is then a secret of its own
+MIN_SECRET_CHARS = 8  # of a secret: less would be found in innocent words
+MIN_SECRET_LINE_CHARS = 16  # of one that has several lines, a private key say: each is then a secret of its own
 
 # A name is taken apart at each `_`. The last word may say that the variable only tells where a secret lies, or
 # something about it; an ID (AWS_ACCESS_KEY_ID) is the name of a key and no secret, and explains many an error.
@@ -53,7 +53,7 @@ class Redactor:
 
     def __call__(self, line: bytes) -> bytes:
         """Redact a line of bytes, of JSON or of anything else."""
-        if not self.suspects(line):
+        if not self.may_hold_secret(line):
             return line
         text = line.decode(errors="surrogateescape")
         clean = _LITERAL.sub(self._redact_literal, text)
@@ -72,7 +72,7 @@ class Redactor:
             text = _BEARER.sub(r"\1[redacted]", text)
         return text
 
-    def suspects(self, lines: bytes) -> bool:
+    def may_hold_secret(self, lines: bytes) -> bool:
         """Whether a secret may stand in a line, or in one of many: all others are let go by their bytes alone.
 
         64 KiB of lines in one look take a seventh of the time that a look at each of them takes.
@@ -102,9 +102,9 @@ def _values_of(name: str, value: str) -> Iterator[str]:
     candidates: Iterable[str] = _PASSWORD_IN_URL.findall(value)  # a proxy's, a database's
     if is_secret_name(name):
         lines = [line.strip() for line in value.splitlines()]
-        parts = [line for line in lines if len(line) >= SHORTEST_LINE_CHARS and not line.startswith("-----")]
+        parts = [line for line in lines if len(line) >= MIN_SECRET_LINE_CHARS and not line.startswith("-----")]
         candidates = [*candidates, value.strip(), *(parts if len(lines) > 1 else [])]
-    return (candidate for candidate in candidates if len(candidate) >= SHORTEST_CHARS)
+    return (candidate for candidate in candidates if len(candidate) >= MIN_SECRET_CHARS)
 
 
 def is_secret_name(name: str) -> bool:
@@ -115,7 +115,7 @@ def is_secret_name(name: str) -> bool:
     return any(_SECRET_WORD.fullmatch(word) for word in words)
 
 
-def shown_command(words: Iterable[str]) -> str:
+def redacted_command(words: Iterable[str]) -> str:
     """Give a command line as it may be shown: of an address the host alone, of `--token VALUE` the name alone.
 
     What follows the host of a webhook is its secret.

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hyperhive_cli.core.settings import MOST
+from hyperhive_cli.core.settings import MAX_FIGURE
 
 LONG_S = 60.0  # a wait from here on is one that an operator should see
 WHY_LIMIT_CHARS = 80
-MOST_S = 6 * 3600.0  # for how long a silence is believed to be a wait
+MAX_WAIT_S = 6 * 3600.0  # for how long a silence is believed to be a wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ def line_to_retry(line: Mapping[str, Any]) -> Retry | None:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < MOST else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < MAX_FIGURE else 0
 
 
 def _seconds(delay_ms: object) -> float:
     is_figure = isinstance(delay_ms, int | float) and not isinstance(delay_ms, bool)
-    return float(delay_ms) / 1000 if is_figure and 0 < delay_ms < MOST else 0.0  # type: ignore[arg-type,operator]
+    return float(delay_ms) / 1000 if is_figure and 0 < delay_ms < MAX_FIGURE else 0.0  # type: ignore[arg-type,operator]

@@ -14,16 +14,16 @@ from typing import Protocol
 
 import trio
 
-from hyperhive_cli.claude.arrivals import arrival
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.leftovers import denied_words, stuck_words
 from hyperhive_cli.claude.outcome import Cause, Ending
+from hyperhive_cli.claude.outside_messages import outside_message
 from hyperhive_cli.claude.process import ClaudeProcess, StartError, open_claude, read_rest
 from hyperhive_cli.claude.prompt import prompt_to_line
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.stream import LineFramer, Oversized, line_to_event, result_head
 from hyperhive_cli.claude.turn_limits import TurnLimits
-from hyperhive_cli.claude.watch import Limits, Verdict, Watchdog
+from hyperhive_cli.claude.watch import TimeLimits, Watchdog, WatchVerdict
 from hyperhive_cli.core.events import LiveEvent, Note, Stream
 
 CHUNK_BYTES = 65_536  # what a pipe holds; more per read costs latency and gains little
@@ -61,7 +61,7 @@ class TurnRequest:
     prompt: bytes
     workspace: Path
     environment: Mapping[str, str]
-    limits: Limits = field(default_factory=Limits)
+    limits: TimeLimits = field(default_factory=TimeLimits)
     kept: Sequence[int] = ()  # descriptors that the guard holds until nothing of the turn is left
     session_id: str | None = None
     expect_auth: str | None = None
@@ -252,7 +252,7 @@ class Turn:
 
     def _redacted(self, lines: list[bytes | Oversized]) -> list[bytes | Oversized]:
         redact = self._request.redact
-        if not redact.suspects(b"\n".join(line.head if isinstance(line, Oversized) else line for line in lines)):
+        if not redact.may_hold_secret(b"\n".join(line.head if isinstance(line, Oversized) else line for line in lines)):
             return lines
         return [
             replace(line, head=redact(line.head)) if isinstance(line, Oversized) else redact(line) for line in lines
@@ -275,12 +275,12 @@ class Turn:
             return
         if self.evidence.results:
             self._resulted.set()
-        told = [arrival(event.line) for event in events if isinstance(event, Stream)]
+        told = [outside_message(event.line) for event in events if isinstance(event, Stream)]
         arrivals = [Note(text=text, level="warning") for text in told if text is not None]
         self._feed.publish(*events, *arrivals)
         heard = next((event for event in reversed(events) if not _is_heartbeat(event)), None)
         if heard is not None:
-            self._watchdog.hear(_kind(heard), trio.current_time())
+            self._watchdog.observe_line(_kind(heard), trio.current_time())
         self._judge()
 
     def _take_stderr(self, lines: list[bytes | Oversized]) -> None:
@@ -306,7 +306,7 @@ class Turn:
         if self._watchdog.wants_reading(now):
             self._watchdog.measure(None if self._process is None else self._process.cpu_s(), now)
         found = self._watchdog.verdict(now)
-        if isinstance(found, Verdict):
+        if isinstance(found, WatchVerdict):
             if not found.is_expected:
                 self._warn(f"interrupting claude: {found.detail}")
             self.stop(found.cause, found.detail)

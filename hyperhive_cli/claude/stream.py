@@ -161,10 +161,10 @@ def _finite(digits: str) -> float | None:
 
 
 def _integer(digits: str) -> int | None:
-    return int(digits) if len(digits) < _MOST_DIGITS else None
+    return int(digits) if len(digits) < _MAX_DIGITS else None
 
 
-_MOST_DIGITS = 19  # those of 2^63
+_MAX_DIGITS = 19  # those of 2^63
 
 
 def _decode(raw: bytes) -> str:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hyperhive_cli.claude.retries import line_to_retry
-from hyperhive_cli.claude.said import hook_words
+from hyperhive_cli.claude.sentences import hook_result
 from hyperhive_cli.claude.stream import DIAGNOSTIC, content_blocks, text_field, tool_calls
-from hyperhive_cli.core.settings import MOST
+from hyperhive_cli.core.settings import MAX_FIGURE
 
 # After these a `result` holds an answer. `tool_use` is none: the run was cut off before its next request.
 ANSWERED = frozenset({None, "end_turn", "stop_sequence"})
@@ -124,7 +124,7 @@ class Stretch:
 
     def observe_hook(self, line: Mapping[str, Any]) -> None:
         """Take in a `system/hook_response` line."""
-        found = hook_words(line)
+        found = hook_result(line)
         if found.stops:
             self.hook_words = found.words[:REASON_LIMIT_CHARS] or None
 
@@ -160,7 +160,7 @@ _TOLD_STATUS = re.compile(r'API Error: ([45]\d\d) \{"type":"error"')  # the API'
 
 def whole(value: object) -> int | None:
     """Return a whole number that is no larger than any figure may be, None for any other value."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_FIGURE else None
 
 
 def _is_synthetic(line: Mapping[str, Any]) -> bool:

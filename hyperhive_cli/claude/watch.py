@@ -12,24 +12,24 @@ from dataclasses import dataclass
 
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause
-from hyperhive_cli.claude.retries import MOST_S as RETRY_MOST_S
+from hyperhive_cli.claude.retries import MAX_WAIT_S
 from hyperhive_cli.claude.turn_limits import TurnLimits
 
 # Measured, releases 2.1.197 and 2.1.330 waiting 150 s for an answer: from the 20th second on 0.0 to 0.8 % of one
 # core, and one stretch of 5 s with 2.2 %. What starts (20 %) or works lies well above.
 BUSY_SHARE = 0.03
 READINGS = 10  # of the processor time, in one stall time
-LEAST_STEP_S = 1.0  # between two of them: /proc counts in hundredths of a second
+MIN_STEP_S = 1.0  # between two of them: /proc counts in hundredths of a second
 # A model whose calls cannot be read, or are of a tool that is not there, calls again without end (both releases: 40
 # lines a second from a scripted model). Work has its failing commands too, but not so many without one that succeeds.
 MAX_FAILED_CALLS = 50
 WAKEUP_GRACE_S = 0.5  # after the result, where claude waits for its wake-up: queued work begins within 0.05 s
-MOST_SERVERS_NAMED = 5
-MOST_SILENCES = 4  # how many stall times life without a line may last: a hung tool server, or a spinning claude
+MAX_SERVERS_NAMED = 5
+MAX_SILENCES = 4  # how many stall times life without a line may last: a hung tool server, or a spinning claude
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class TimeLimits:
     """How long what may last; infinity switches a limit off."""
 
     grace_s: float = 10.0  # from the result to the exit
@@ -42,7 +42,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class WatchVerdict:
     """End the turn for this cause; `detail` is the diagnosis. `is_expected`: nothing is wrong."""
 
     cause: Cause
@@ -57,7 +57,7 @@ class Watchdog:
     """
 
     def __init__(
-        self, limits: Limits, evidence: Evidence, *, started: float, allowance: TurnLimits | None = None
+        self, limits: TimeLimits, evidence: Evidence, *, started: float, allowance: TurnLimits | None = None
     ) -> None:
         self._limits = limits
         self._allowance = allowance or TurnLimits()
@@ -76,10 +76,10 @@ class Watchdog:
         self._had_tasks = False
         self._tasks_ended = -math.inf  # when the last background task was told of as ended
 
-    def hear(self, kind: str, now: float) -> None:
+    def observe_line(self, kind: str, now: float) -> None:
         """Take note of a line, of this type and subtype: it ends a silence."""
         self._last_line, self._last_kind = now, kind
-        delay_s = min(self._seen.current.retry_delay_s, RETRY_MOST_S)
+        delay_s = min(self._seen.current.retry_delay_s, MAX_WAIT_S)
         self._waits_until = now + delay_s if delay_s else -math.inf
         if self._seen.conclusions != self._concluded[0]:
             self._concluded = self._seen.conclusions, now
@@ -132,16 +132,16 @@ class Watchdog:
         self._warned = True
         return f"claude has been silent for {span(now - (self._last_line or now))}: {self._diagnosis(now)}"
 
-    def verdict(self, now: float) -> Verdict | float:
+    def verdict(self, now: float) -> WatchVerdict | float:
         """Give the verdict that is due now, else the time at which to look again: at readings and warnings too."""
         if (found := _at_once(self._seen, self._limits)) is not None:
             return found
         if (detail := self._allowance.overspent(self._seen)) is not None:
-            return Verdict(Cause.BUDGET, detail)
+            return WatchVerdict(Cause.BUDGET, detail)
         cause, due = min(self._deadlines(), key=lambda deadline: deadline[1])
         if due <= now:
             named = cause if self._seen.has_started else Cause.START_TIMEOUT
-            return Verdict(named, self._reason(cause, now), cause is Cause.FINISHED and self._waits_for_wakeup())
+            return WatchVerdict(named, self._reason(cause, now), cause is Cause.FINISHED and self._waits_for_wakeup())
         return min(due, self._next_reading(), self._next_warning())
 
     def _deadlines(self) -> list[tuple[Cause, float]]:
@@ -155,7 +155,7 @@ class Watchdog:
 
     def _end_of_silence(self, last: float) -> float:
         last = max(last, self._waits_until)
-        most = last + MOST_SILENCES * self._limits.stall_s
+        most = last + MAX_SILENCES * self._limits.stall_s
         return most if self._seen.running_tools else min(max(last, self._busy) + self._limits.stall_s, most)
 
     def _is_working(self) -> bool:
@@ -186,7 +186,7 @@ class Watchdog:
         if self._last_line is None or not self._is_working():
             return math.inf
         since = self._last_line if self._reading is None else self._reading[0]
-        return since + max(LEAST_STEP_S, self._limits.stall_s / READINGS)
+        return since + max(MIN_STEP_S, self._limits.stall_s / READINGS)
 
     def _next_warning(self) -> float:
         if self._last_line is None or self._warned or not self._is_working():
@@ -211,8 +211,8 @@ class Watchdog:
         names = self._limits.servers
         if not names:
             return ""
-        more = f" and {len(names) - MOST_SERVERS_NAMED} more" if len(names) > MOST_SERVERS_NAMED else ""
-        named = ", ".join(name[:40] for name in names[:MOST_SERVERS_NAMED])
+        more = f" and {len(names) - MAX_SERVERS_NAMED} more" if len(names) > MAX_SERVERS_NAMED else ""
+        named = ", ".join(name[:40] for name in names[:MAX_SERVERS_NAMED])
         return f"; it starts its MCP servers first: {named}{more} (see MCP_TIMEOUT and run --start-timeout)"
 
     def _diagnosis(self, now: float) -> str:
@@ -227,19 +227,23 @@ class Watchdog:
         return "; ".join(parts)
 
 
-def _at_once(seen: Evidence, limits: Limits) -> Verdict | None:
+def _at_once(seen: Evidence, limits: TimeLimits) -> WatchVerdict | None:
     """Give the verdict on a run that must not go on, whatever the time."""
     if seen.current.retry_error == "authentication_failed":
-        return Verdict(Cause.LOGIN, "the first request was refused")
+        return WatchVerdict(Cause.LOGIN, "the first request was refused")
     waits_s = seen.current.retry_waits_s
     if waits_s > limits.retry_s:
-        return Verdict(Cause.WAITED, f"{seen.current.retry_error or 'retries'}, {span(waits_s)} of waiting so far")
+        return WatchVerdict(Cause.WAITED, f"{seen.current.retry_error or 'retries'}, {span(waits_s)} of waiting so far")
     if seen.other_session is not None:
-        return Verdict(Cause.WRONG_SESSION, f"asked for {seen.asked_session}, got {seen.other_session}")
+        return WatchVerdict(Cause.WRONG_SESSION, f"asked for {seen.asked_session}, got {seen.other_session}")
     if seen.failed_calls >= MAX_FAILED_CALLS:
-        return Verdict(Cause.STUCK, f"{seen.failed_calls} tool calls in a row failed, the last one {seen.last_failure}")
+        return WatchVerdict(
+            Cause.STUCK, f"{seen.failed_calls} tool calls in a row failed, the last one {seen.last_failure}"
+        )
     if seen.is_wrong_auth:
-        return Verdict(Cause.WRONG_AUTH, f"expected {seen.expected_auth}, found {seen.auth_source or 'none named'}")
+        return WatchVerdict(
+            Cause.WRONG_AUTH, f"expected {seen.expected_auth}, found {seen.auth_source or 'none named'}"
+        )
     return None
 
 

@@ -7,7 +7,7 @@ import click
 
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.retention import Retention
-from hyperhive_cli.core.settings import MOST
+from hyperhive_cli.core.settings import MAX_FIGURE
 
 
 class Amount(click.FloatRange):
@@ -57,6 +57,6 @@ class Count(click.IntRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click has it
         """Give the number; fails as click does."""
         found = super().convert(value, param, ctx)
-        if found > MOST:
-            self.fail(f"{value} is more than {MOST:,}.", param, ctx)
+        if found > MAX_FIGURE:
+            self.fail(f"{value} is more than {MAX_FIGURE:,}.", param, ctx)
         return found

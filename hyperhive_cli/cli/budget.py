@@ -21,7 +21,7 @@ from hyperhive_cli.core.budget import shown as in_words
 from hyperhive_cli.core.errors import NotRunningError, StoreError, UsageError
 from hyperhive_cli.render.panel import budget_to_rows, fit
 from hyperhive_cli.store.inbox import open_inbox
-from hyperhive_cli.store.spent import raise_stored, read_limits
+from hyperhive_cli.store.spending import raise_limits, read_budget
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print it as JSON; the README names the fields.")
 
@@ -95,8 +95,8 @@ def raise_limit(
         if not paths.inbox_db.exists():
             raise NotRunningError(paths.agent)
         with open_inbox(paths.inbox_db) as inbox:
-            known = read_limits(inbox.fact)
-            raise_stored(inbox, known, day_cost=day_cost, message_id=message_id, limits=limits, now_ms=now_ms())
+            known = read_budget(inbox.fact)
+            raise_limits(inbox, known, day_cost=day_cost, message_id=message_id, limits=limits, now_ms=now_ms())
     click.echo(_raised((answer or {}).get("turn") or {}, in_dollars=day_cost is not None or "turn_cost" in limits))
 
 

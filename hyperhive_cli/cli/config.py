@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.claude.redact import Redactor, shown_command
+from hyperhive_cli.claude.redact import Redactor, redacted_command
 from hyperhive_cli.cli.config_file import user_file
 from hyperhive_cli.cli.configured import (
     Origin,
@@ -91,7 +91,7 @@ def _shown(word: str, value: object) -> object:
     if word == "hive" and isinstance(value, str):
         return shown_url(value)
     if word == "on-event" and isinstance(value, str):
-        return shown_command(command_words(value))
+        return redacted_command(command_words(value))
     return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
 
 

@@ -32,9 +32,9 @@ from hyperhive_cli.cli.run import find_claude
 from hyperhive_cli.cli.status import observed_status
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import HyperhiveError
-from hyperhive_cli.core.settings import AgentPaths
+from hyperhive_cli.core.settings import ANSWER_LIMIT_S, AgentPaths
 from hyperhive_cli.core.status import Status, status_meaning
-from hyperhive_cli.doctor.agent import ANSWER_LIMIT_S, Subject, look_at_claude, look_at_files, look_safely
+from hyperhive_cli.doctor.agent import Subject, look_at_claude, look_at_files, look_safely
 from hyperhive_cli.doctor.findings import Finding, Level, fine, judge_terminal, warning, wrong
 from hyperhive_cli.render.panel import standing_span
 

@@ -15,6 +15,7 @@ from hyperhive_cli.cli.streams import write_drawn
 from hyperhive_cli.core.errors import HyperhiveError, StoreError, UsageError
 from hyperhive_cli.core.files import read_file
 from hyperhive_cli.core.settings import (
+    ANSWER_LIMIT_S,
     WORKSPACE_FILE,
     AgentPaths,
     check_agent_name,
@@ -22,8 +23,6 @@ from hyperhive_cli.core.settings import (
     resolve_paths,
 )
 from hyperhive_cli.core.terminal import escape
-
-ANSWER_LIMIT_S = 2.0
 
 
 class Invocation:

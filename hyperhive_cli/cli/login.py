@@ -18,7 +18,7 @@ from hyperhive_cli.control.client import GoneError, call, open_call
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import HyperhiveError, RefusedError
 from hyperhive_cli.core.settings import AgentPaths
-from hyperhive_cli.store.folder import lock_holder, lock_work
+from hyperhive_cli.store.folder import lock_holder, lock_purpose
 
 if TYPE_CHECKING:
     from hyperhive_cli.agent.config import AgentConfig
@@ -85,7 +85,7 @@ def _cancel(paths: AgentPaths) -> None:
         call(paths.socket, "login_cancel", limit_s=None)
     except GoneError:
         pid = lock_holder(paths.lock_file)
-        if pid is not None and lock_work(paths.lock_file) == "login":
+        if pid is not None and lock_purpose(paths.lock_file) == "login":
             raise RefusedError("the login runs in another command", f"Ctrl-C there, or kill {pid}") from None
         raise RefusedError("no login is under way", "hyperhive login") from None
 

@@ -13,10 +13,9 @@ from pathlib import Path
 from hyperhive_cli.control.client import GoneError, call
 from hyperhive_cli.control.peer import ancestors, is_below, pid_namespace
 from hyperhive_cli.core.errors import HyperhiveError, RefusedError
-from hyperhive_cli.core.settings import MARKER, AgentPaths, default_agents_home, paths_by_name
+from hyperhive_cli.core.settings import ANSWER_LIMIT_S, TURN_VARIABLE, AgentPaths, default_agents_home, paths_by_name
 from hyperhive_cli.store.folder import find_agents, is_held_by_harness, lock_holder, lock_namespace
 
-ANSWER_LIMIT_S = 2.0
 ASK_AGAIN_S = 0.1
 
 
@@ -74,11 +73,11 @@ def _may_be_in_turn(paths: AgentPaths) -> bool:
 
 def _marks(pid: int) -> Iterator[str]:
     """Yield the state folder of each turn that has marked this process, or one above it."""
-    mark = os.environ.get(MARKER)
+    mark = os.environ.get(TURN_VARIABLE)
     if mark is not None:
         yield mark
     for above in ancestors(pid):
-        mark = _environment_of(above).get(MARKER)
+        mark = _environment_of(above).get(TURN_VARIABLE)
         if mark is not None:
             yield mark
 

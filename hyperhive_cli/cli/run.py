@@ -21,7 +21,7 @@ from hyperhive_cli.claude.options import refused_option
 from hyperhive_cli.claude.own_settings import ClaudeFiles, claude_variables
 from hyperhive_cli.claude.program import why_not
 from hyperhive_cli.claude.redact import Redactor
-from hyperhive_cli.claude.watch import Limits
+from hyperhive_cli.claude.watch import TimeLimits
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.amount import Amount, Kept
 from hyperhive_cli.cli.configured import load_settings, stronger
@@ -40,7 +40,7 @@ from hyperhive_cli.cli.sinks import open_sink
 from hyperhive_cli.cli.web import with_panel
 from hyperhive_cli.core.errors import HyperhiveError, UsageError
 from hyperhive_cli.core.retention import KEEP_DEFAULT, Retention
-from hyperhive_cli.core.settings import MARKER, AgentPaths, check_model_name
+from hyperhive_cli.core.settings import TURN_VARIABLE, AgentPaths, check_model_name
 from hyperhive_cli.harness.hook_command import ATTENTION, HOOK_KINDS
 from hyperhive_cli.store.checks import check_message
 from hyperhive_cli.store.report import stored_status
@@ -266,8 +266,8 @@ def _surroundings(files: ClaudeFiles, passed: Sequence[str]) -> dict[str, Any]:
 
 def _times(
     files: ClaudeFiles, start: float | None, stall: float, background: float, turn: float | None, retry_s: float
-) -> Limits:
-    return Limits(
+) -> TimeLimits:
+    return TimeLimits(
         background_s=background,
         init_s=start or start_limit_s(files),
         stall_s=stall,
@@ -329,7 +329,7 @@ def _panel(paths: AgentPaths, arguments: tuple[str, ...]) -> "PanelConfig":
     from hyperhive_cli.harness.web_panel import PanelConfig  # noqa: PLC0415 - as trio
 
     named = ("--agent", paths.agent, "--state-dir", str(paths.state_dir))
-    environment = {**os.environ, MARKER: str(paths.state_dir)}
+    environment = {**os.environ, TURN_VARIABLE: str(paths.state_dir)}
     return PanelConfig((*named, "web", *arguments), paths.state_dir, environment)
 
 

@@ -19,7 +19,7 @@ from hyperhive_cli.core.outcomes import MessageState, advice_of, needs_person
 from hyperhive_cli.core.settings import MESSAGE_LIMIT_BYTES, AgentPaths
 from hyperhive_cli.store.binding import bound_elsewhere
 from hyperhive_cli.store.checks import check_message
-from hyperhive_cli.store.folder import prepare_state_dir, who_is_silent
+from hyperhive_cli.store.folder import prepare_state_dir, silent_holder
 from hyperhive_cli.store.inbox import Inbox, Message, open_inbox, open_inbox_reader
 from hyperhive_cli.store.keys import Sent
 
@@ -170,7 +170,7 @@ def _wake_harness(paths: AgentPaths, *, is_new: bool) -> None:
         return
     if is_running:
         return
-    holder = who_is_silent(paths.lock_file)
+    holder = silent_holder(paths.lock_file)
     if holder is not None:
         _remark(f"{holder.words}; the message waits; try: {holder.advice}")
         return

@@ -14,7 +14,7 @@ from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.core.errors import NotRunningError, RefusedError
 from hyperhive_cli.core.outcomes import is_ok
 from hyperhive_cli.core.settings import AgentPaths
-from hyperhive_cli.store.folder import prepare_state_dir, who_is_silent
+from hyperhive_cli.store.folder import prepare_state_dir, silent_holder
 from hyperhive_cli.store.inbox import open_inbox
 
 
@@ -104,7 +104,7 @@ def resume(invocation: Invocation) -> None:
     if reply is None:
         if not paths.inbox_db.exists():
             raise NotRunningError(paths.agent)
-        holder = who_is_silent(paths.lock_file)
+        holder = silent_holder(paths.lock_file)
         why = "no harness is running" if holder is None else f"{holder.words} (try: {holder.advice})"
         with open_inbox(paths.inbox_db) as inbox:
             rested = inbox.is_paused

@@ -19,7 +19,7 @@ from hyperhive_cli.cli.invocation import (
     say_if_new,
 )
 from hyperhive_cli.core.errors import UsageError
-from hyperhive_cli.core.statistics import BY, EndedTurn, account, days_until, midnight_ms, report, tally
+from hyperhive_cli.core.statistics import BY, EndedTurn, days_until, grouped_rows, midnight_ms, statistics_report, tally
 from hyperhive_cli.core.terminal import escape
 from hyperhive_cli.render.figures import stats_to_lines
 from hyperhive_cli.store.ended import read_turns
@@ -58,9 +58,9 @@ def stats(
     wanted = days_until(now_ms(), days)
     url = invocation.hive_url(hive, reads=True)
     agent, turns = _turns(invocation, url, midnight_ms(wanted[0]))
-    found = report(agent, turns, by, wanted)
+    found = statistics_report(agent, turns, by, wanted)
     if plot is not None:
-        _plot(plot, agent, turns, account(turns, "day", wanted))
+        _plot(plot, agent, turns, grouped_rows(turns, "day", wanted))
     if as_csv:
         _print_csv(found["rows"], by)
         return

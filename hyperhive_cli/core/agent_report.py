@@ -117,10 +117,10 @@ def read_report(body: str | None) -> dict[str, Any]:
         found = json.loads(body or "{}")
     except (ValueError, RecursionError):
         return {}
-    return believable(found, _CHECKS) if isinstance(found, dict) else {}
+    return well_formed(found, _CHECKS) if isinstance(found, dict) else {}
 
 
-def believable(found: Mapping[str, Any], checks: Mapping[str, _Check] | None = None) -> dict[str, Any]:
+def well_formed(found: Mapping[str, Any], checks: Mapping[str, _Check] | None = None) -> dict[str, Any]:
     """Return the fields of `status --json` that have their own shape; by default those that a harness tells too."""
     wanted = _LIVE_CHECKS if checks is None else checks
     return {name: found[name] for name, check in wanted.items() if name in found and check(found[name])}

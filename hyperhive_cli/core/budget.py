@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from hyperhive_cli.core.errors import RefusedError
-from hyperhive_cli.core.settings import MOST
+from hyperhive_cli.core.settings import MAX_FIGURE
 
 WARN_AT = 0.8
 TURN_LIMITS = ("turn_cost", "turn_tokens", "tool_calls")
@@ -41,7 +41,7 @@ class Budget:
         return asdict(self)
 
     @property
-    def is_any(self) -> bool:
+    def has_limits(self) -> bool:
         """Whether there is a limit at all."""
         return any(limit is not None for limit in asdict(self).values())
 
@@ -155,7 +155,7 @@ def budget_detail(
     budget: Budget, raises: Overrides, day: Day, running: Mapping[str, Any] | None
 ) -> dict[str, Any] | None:
     """Give the `budget` field of `status --json`, None when there is no limit; `running` is the turn under way."""
-    if not budget.is_any:
+    if not budget.has_limits:
         return None
     return {
         "limits": budget.to_dict(),
@@ -181,4 +181,4 @@ def _object(text: str | None) -> dict[str, Any]:
 def positive(value: object) -> Any:  # noqa: ANN401 - a dollar amount, or a number of things
     """Give what can be a limit, None for anything else."""
     is_figure = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_figure and 0 < value <= MOST else None  # type: ignore[operator]
+    return value if is_figure and 0 < value <= MAX_FIGURE else None  # type: ignore[operator]

@@ -7,7 +7,7 @@ from hyperhive_cli.core.errors import UsageError
 ALL = "all"
 DAY_MS = 24 * 3600 * 1000
 FORGET_EVERY_S = 3600.0  # how often it is looked for what need not be kept
-MOST_DAYS, MOST_COUNT = 36_500, 10**9
+MAX_DAYS, MAX_COUNT = 36_500, 10**9
 HINT = "30d, 10000, 30d,10000 (whichever is more), or all"
 
 
@@ -27,8 +27,8 @@ class Retention(NamedTuple):
         if text == ALL:
             return cls(is_all=True)
         parts = [part.strip() for part in text.split(",")]
-        days = [_number(part[:-1], MOST_DAYS, text) for part in parts if part.endswith("d")]
-        counts = [_number(part, MOST_COUNT, text) for part in parts if not part.endswith("d")]
+        days = [_number(part[:-1], MAX_DAYS, text) for part in parts if part.endswith("d")]
+        counts = [_number(part, MAX_COUNT, text) for part in parts if not part.endswith("d")]
         if len(days) > 1 or len(counts) > 1:
             raise _unusable(text)
         return cls(sum(days), sum(counts))

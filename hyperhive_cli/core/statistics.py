@@ -102,7 +102,7 @@ def tally(turns: Sequence[EndedTurn]) -> dict[str, Any]:
     }
 
 
-def account(
+def grouped_rows(
     turns: Sequence[EndedTurn], by: str, days: Sequence[date], zone: tzinfo | None = None
 ) -> list[dict[str, Any]]:
     """Give a row for each day (those without a turn too), model, outcome or tool; its first field says which.
@@ -147,7 +147,7 @@ def outcome_counts(turns: Sequence[EndedTurn]) -> dict[str, int]:
     return dict(Counter(turn.outcome for turn in turns).most_common())
 
 
-def report(agent: str, turns: Sequence[EndedTurn], by: str, days: Sequence[date]) -> dict[str, Any]:
+def statistics_report(agent: str, turns: Sequence[EndedTurn], by: str, days: Sequence[date]) -> dict[str, Any]:
     """Give the fields of `stats --json`: the turns of these days added up, and in rows by one of `BY`."""
     return {
         "agent": agent,
@@ -157,5 +157,5 @@ def report(agent: str, turns: Sequence[EndedTurn], by: str, days: Sequence[date]
         "total": tally(turns),
         "outcomes": outcome_counts(turns),
         "tools": {row["tool"]: row["calls"] for row in _by_tool(turns)},
-        "rows": account(turns, by, days),
+        "rows": grouped_rows(turns, by, days),
     }

@@ -1,7 +1,7 @@
 """An agent's status: the closed set of words, and the one function that derives it from what each owner knows. Pure.
 
 Nothing writes or restores a status. The hive, the login, the retrying writer, the loop and the running turn each keep
-a field of `Standing`; the bus derives the status from all of them and publishes it when it changes.
+a field of `StatusInputs`; the bus derives the status from all of them and publishes it when it changes.
 """
 
 from collections.abc import Mapping
@@ -121,7 +121,7 @@ class Retrying(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StatusInputs:
     """What each owner knows: the hive, the operator, the login, the retrying writer, the loop, the running turn."""
 
     is_standby: bool = False
@@ -132,7 +132,7 @@ class Standing:
     retry: Retrying | None = None
 
 
-class Shown(NamedTuple):
+class ShownStatus(NamedTuple):
     """A derived status, until when it lasts (Unix s), why, and the model whose change ends it."""
 
     status: Status
@@ -141,27 +141,27 @@ class Shown(NamedTuple):
     model: str | None = None
 
 
-def status_of(standing: Standing) -> Shown:
+def status_of(standing: StatusInputs) -> ShownStatus:
     """Return the status that follows: the first of these that holds.
 
     What a person has done comes before what the world does, and what stops every turn before what stops the next one.
     """
     wait, retry = standing.wait, standing.retry
     if standing.is_standby:
-        return Shown(Status.STANDBY)
+        return ShownStatus(Status.STANDBY)
     if standing.is_logging_in:
-        return Shown(Status.NEEDS_LOGIN_IN_PROGRESS)
+        return ShownStatus(Status.NEEDS_LOGIN_IN_PROGRESS)
     if standing.is_paused:
-        return Shown(Status.PAUSED)
+        return ShownStatus(Status.PAUSED)
     if standing.write_trouble is not None:
-        return Shown(Status.INBOX_UNAVAILABLE, None, standing.write_trouble)
+        return ShownStatus(Status.INBOX_UNAVAILABLE, None, standing.write_trouble)
     if wait is not None:
-        return Shown(wait.status, _whole(wait.until_unix), wait.why, wait.model)
+        return ShownStatus(wait.status, _whole(wait.until_unix), wait.why, wait.model)
     if retry is not None:
         status = Status.RATE_LIMITED if retry.is_limit else Status.RETRYING
         why = f"attempt {retry.attempt} of {retry.most}: {retry.why}" if retry.attempt else retry.why
-        return Shown(status, _whole(retry.until_unix), why, retry.model)
-    return Shown(Status.ONLINE)
+        return ShownStatus(status, _whole(retry.until_unix), why, retry.model)
+    return ShownStatus(Status.ONLINE)
 
 
 def _whole(unix: float | None) -> int | None:

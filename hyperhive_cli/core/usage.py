@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from hyperhive_cli.core.settings import MOST
+from hyperhive_cli.core.settings import MAX_FIGURE
 
 
 def _count(value: object) -> int:
-    """Give `value` as a counter; whatever is no whole number, below zero or beyond MOST counts as 0."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST else 0
+    """Give `value` as a counter; whatever is no whole number, below zero or beyond MAX_FIGURE counts as 0."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_FIGURE else 0
 
 
 _IN_CONTEXT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")

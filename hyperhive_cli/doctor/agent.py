@@ -22,7 +22,7 @@ from hyperhive_cli.control.client import GoneError, call
 from hyperhive_cli.core.errors import HyperhiveError, StoreError
 from hyperhive_cli.core.events import Stream
 from hyperhive_cli.core.files import read_file
-from hyperhive_cli.core.settings import LOCK_NAME, AgentPaths, default_agents_home
+from hyperhive_cli.core.settings import ANSWER_LIMIT_S, LOCK_NAME, AgentPaths, default_agents_home
 from hyperhive_cli.doctor.findings import (
     INSTALL,
     Finding,
@@ -41,7 +41,7 @@ from hyperhive_cli.doctor.findings import (
     warning,
     wrong,
 )
-from hyperhive_cli.store.db import look_for_damage
+from hyperhive_cli.store.db import find_damage
 from hyperhive_cli.store.events import history_trouble, read_pages
 from hyperhive_cli.store.file_place import unsound_file_system
 from hyperhive_cli.store.folder import check_state_dir, lock_holder, who_holds
@@ -50,7 +50,6 @@ from hyperhive_cli.store.inbox import open_inbox_reader
 ASK_LIMIT_S = 20.0  # for one answer of claude; the very first start of a new binary takes 5 s
 DRAIN_S = 1.0  # an answer may be long, and this machine busy
 CHECK_LIMIT_S = 5.0  # for one database
-ANSWER_LIMIT_S = 2.0
 OUTPUT_LIMIT_BYTES = 256 * 1024
 SETTINGS_LIMIT_BYTES = 1024 * 1024
 
@@ -218,7 +217,7 @@ def _database(what: str, path: Path, advice: str) -> Finding:
     if not path.exists():
         return fine(what, "not there yet")
     try:
-        damage = look_for_damage(path, limit_s=CHECK_LIMIT_S)
+        damage = find_damage(path, limit_s=CHECK_LIMIT_S)
     except TimeoutError as error:
         return warning(what, f"not looked at to its end: {error}", "sqlite3 FILE 'PRAGMA quick_check'")
     if damage is not None:

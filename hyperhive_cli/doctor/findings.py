@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from hyperhive_cli.claude.compatibility import NEWEST_TRIED, OLDEST_TRIED, missing_flags, read_version, unknown_lines
+from hyperhive_cli.claude.compatibility import NEWEST_TESTED, OLDEST_TESTED, missing_flags, read_version, unknown_lines
 
 CLEANUP_DEFAULT_DAYS = 30  # after which claude deletes a conversation's transcript
 FREE_LEAST_BYTES = 100 * 2**20
@@ -59,10 +59,10 @@ def judge_version(said: str) -> Finding:
     version = read_version(said)
     if version is None:
         return wrong("version", "claude does not say which release it is", INSTALL)
-    name, oldest, newest = (".".join(map(str, one)) for one in (version, OLDEST_TRIED, NEWEST_TRIED))
-    if version > NEWEST_TRIED:
+    name, oldest, newest = (".".join(map(str, one)) for one in (version, OLDEST_TESTED, NEWEST_TESTED))
+    if version > NEWEST_TESTED:
         return warning("version", f"{name}, newer than any that was tried ({newest})", "watch its first turns")
-    if version < OLDEST_TRIED:
+    if version < OLDEST_TESTED:
         return warning("version", f"{name}, older than any that was tried ({oldest})", INSTALL)
     return fine("version", f"{name}, within {oldest} to {newest}, which were tried")
 

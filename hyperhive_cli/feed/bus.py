@@ -29,7 +29,7 @@ from hyperhive_cli.core.events import (
     TurnStateChanged,
 )
 from hyperhive_cli.core.settings import DEFAULT_MODEL, RING_CAPACITY
-from hyperhive_cli.core.status import Standing, Status, TurnState, status_of
+from hyperhive_cli.core.status import Status, StatusInputs, TurnState, status_of
 from hyperhive_cli.core.usage import TokenUsage, context_of
 from hyperhive_cli.feed.ring_buffer import RingBuffer, Subscription
 from hyperhive_cli.store.events import EventStore
@@ -65,7 +65,7 @@ class Bus:
         now: Callable[[], float] = time.time,
     ) -> None:
         self.boot = uuid4().hex
-        self.standing = Standing()
+        self.standing = StatusInputs()
         self._shown = status_of(self.standing)
         self.state = TurnState.IDLE
         self.since_unix = int(now())
@@ -165,7 +165,7 @@ class Bus:
         The log is copied in a thread, on the loop it would hold up all else (measured: 30 ms at a time). Most of it
         is copied beside the writer; for the rest nobody may write, or no log ever begins anew (it grew to 373 MB).
         """
-        if self._store is None or self._store.log is None or not self._store.log.relieve():
+        if self._store is None or self._store.log is None or not self._store.log.checkpoint_if_due():
             return
         await self._store.log.finish(trio.to_thread.run_sync)
         if self._store.is_crowded:
@@ -200,8 +200,8 @@ class Bus:
             self.state, self.since_unix = state, int(self._now())
             self.publish(TurnStateChanged(state=state.value, since_unix=self.since_unix))
 
-    def know(self, **fields: Any) -> None:  # noqa: ANN401 - those of Standing
-        """Set what one owner knows, by the fields of `Standing`; the status is derived, and published if it changes."""
+    def know(self, **fields: Any) -> None:  # noqa: ANN401 - those of StatusInputs
+        """Set what one owner knows, by the fields of `StatusInputs`; publish the status if it changes."""
         self.standing = replace(self.standing, **fields)
         before, self._shown = self._shown, status_of(self.standing)
         if self._shown != before:

@@ -10,7 +10,7 @@ import trio
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.kept_limit import forget_limit
 from hyperhive_cli.claude.process import become_subreaper
-from hyperhive_cli.core.settings import MARKER, AgentPaths
+from hyperhive_cli.core.settings import TURN_VARIABLE, AgentPaths
 from hyperhive_cli.harness.login_session import Login, log_in, log_out
 from hyperhive_cli.store.folder import hold_lock, prepare_state_dir
 from hyperhive_cli.store.inbox import open_inbox
@@ -43,7 +43,7 @@ def locked(config: AgentConfig, paths: AgentPaths, doing: str) -> Iterator[Agent
     prepare_state_dir(paths.state_dir)
     with hold_lock(paths.lock_file, paths.agent, doing) as lock:
         become_subreaper()
-        environment = {**config.environment, MARKER: str(paths.state_dir)}
+        environment = {**config.environment, TURN_VARIABLE: str(paths.state_dir)}
         yield replace(config, environment=environment, kept=(lock,))
 
 

@@ -19,7 +19,7 @@ from hyperhive_cli.control.peer import Peer
 from hyperhive_cli.control.server import open_control_server
 from hyperhive_cli.core.errors import StoreError, UsageError
 from hyperhive_cli.core.retention import KEEP_DEFAULT, Retention
-from hyperhive_cli.core.settings import MARKER, AgentPaths
+from hyperhive_cli.core.settings import TURN_VARIABLE, AgentPaths
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.harness.display import Display, DisplayTask
 from hyperhive_cli.harness.hook import HookConfig, open_hook
@@ -32,10 +32,10 @@ from hyperhive_cli.harness.web_panel import Panel, PanelConfig, open_panel
 from hyperhive_cli.store.binding import bound_elsewhere, is_gone
 from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.file_place import unsound_file_system, wal_bytes
-from hyperhive_cli.store.folder import hold_lock, name_holder, prepare_state_dir
+from hyperhive_cli.store.folder import hold_lock, prepare_state_dir, write_holder
 from hyperhive_cli.store.inbox import Inbox, open_inbox
-from hyperhive_cli.store.log import log_allowance, shrink_wal
 from hyperhive_cli.store.report import stored_status, with_live
+from hyperhive_cli.store.wal import shrink_wal, wal_allowance
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.relay import Relay
@@ -111,7 +111,7 @@ async def run_agent(
         _opened(config) as (bus, inbox, care, lock),
         open_settings(config.agent.settings_file, config.paths.state_dir, partial(bus.note, level="warning")) as copy,
     ):
-        environment = {**config.agent.environment, MARKER: str(config.paths.state_dir)}
+        environment = {**config.agent.environment, TURN_VARIABLE: str(config.paths.state_dir)}
         agent = replace(config.agent, environment=environment, kept=(lock,), settings=copy)
         if agent.prewarm and agent.allow_cross_session:
             agent = replace(agent, prewarm=False)
@@ -251,9 +251,9 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Maintenance, in
     prepare_state_dir(paths.state_dir)
     with ExitStack() as stack:
         lock = stack.enter_context(hold_lock(paths.lock_file, paths.agent))
-        if wal_bytes(paths.events_db) > log_allowance(paths.events_db):
+        if wal_bytes(paths.events_db) > wal_allowance(paths.events_db):
             shrink_wal(paths.events_db)  # an earlier life's log may be what fills the disk: nothing could be written
-            name_holder(lock)
+            write_holder(lock)
         swept = sweep_marked(paths.state_dir)
         inbox = stack.enter_context(_open_inbox(config))
         inbox.check()

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hyperhive_cli.claude.limits import line_to_limits
-from hyperhive_cli.claude.said import SHOWN_ELSEWHERE, line_name, said, text_in
-from hyperhive_cli.claude.served import is_served, served_answer
+from hyperhive_cli.claude.sentences import SHOWN_ELSEWHERE, line_name, line_to_sentence, text_in
+from hyperhive_cli.claude.server_tools import is_server_result, server_result
 from hyperhive_cli.core import text
 from hyperhive_cli.core.events import BusEvent, LiveEvent, ModelChanged, Note, StatusChanged, Stream, TurnEnd, TurnStart
 from hyperhive_cli.core.outcomes import Tone
@@ -117,7 +117,7 @@ def _line(line: Mapping[str, Any], ts: int) -> Iterator[Entry]:
         if report.limit.status != "allowed":
             words = limit_words(report.limit.to_dict(), ts / 1000, on_credits=report.on_credits)
             yield Entry("note", "claude", words, report.refused)
-    elif (found := said(line)) is not None:
+    elif (found := line_to_sentence(line)) is not None:
         yield Entry("note", "claude", text.clean(found.text), found.tone == "bad")
 
 
@@ -134,8 +134,8 @@ def _block(block: Mapping[str, Any], where: str, *, is_claudes: bool) -> Iterato
         case "tool_result":
             failed = block.get("is_error") is True
             yield Entry("answer", where + ("error" if failed else "answer"), _answer(block.get("content")), failed)
-        case _ if is_served(block):
-            served = served_answer(block)
+        case _ if is_server_result(block):
+            served = server_result(block)
             title = where + text.one_line(served.label or "answer", 80)
             yield Entry("answer", title, text.clean(served.text), served.failed)
         case kind if words := text_in(block):

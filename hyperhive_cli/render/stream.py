@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from rich.console import RenderableType
 from rich.text import Text
 
-from hyperhive_cli.claude.said import is_hook_feedback, said, text_in
-from hyperhive_cli.claude.served import is_served
+from hyperhive_cli.claude.sentences import is_hook_feedback, line_to_sentence, text_in
+from hyperhive_cli.claude.server_tools import is_server_result
 from hyperhive_cli.claude.stream import DIAGNOSTIC
 from hyperhive_cli.core.text import brief, head_lines, one_line, plural, text_of
 from hyperhive_cli.render.answer import answer_to_block
@@ -36,7 +36,7 @@ def stream_to_blocks(line: Line, memory: Memory, ts: int) -> list[Block]:
 
 def _said(line: Line, memory: Memory) -> Iterator[Block]:
     """Show what a line says that has no case here, once a turn."""
-    found = said(line)
+    found = line_to_sentence(line)
     if found is not None and memory.note_text(found.text):
         yield noted(found.text, found.tone, found.mark)
 
@@ -63,7 +63,7 @@ def _assistant(line: Line, memory: Memory, _ts: int) -> Iterator[Block]:
             yield from _error_text(text_of(block.get("text")), memory)
         elif is_its_own and text_of(block.get("text")).strip() in memory.shown:
             continue  # the binary repeats what a line before has said
-        elif is_served(block):
+        elif is_server_result(block):
             yield from _tool_result(block, None, memory)
         elif case is None:
             yield noted(_unknown_block(block))

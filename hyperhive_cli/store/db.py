@@ -229,7 +229,7 @@ def check_soundness(db: sqlite3.Connection) -> None:
         raise error
 
 
-def look_for_damage(path: Path, *, limit_s: float) -> str | None:
+def find_damage(path: Path, *, limit_s: float) -> str | None:
     """Check an existing database without writing to it; gives what is wrong, None when it is sound. Blocking.
 
     Raises TimeoutError when the check takes longer than `limit_s` (some 300 MB a second), OSError where the

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from hyperhive_cli.core.settings import MOST, AgentPaths
+from hyperhive_cli.core.settings import MAX_FIGURE, AgentPaths
 from hyperhive_cli.core.statistics import EndedTurn, days_until, midnight_ms, tally
 from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.store.inbox import open_inbox_reader
@@ -30,14 +30,14 @@ def row_to_turn(row: Sequence[Any]) -> EndedTurn:
     return EndedTurn(turn_id, began, outcome, model, took, *sizes, _tools(tools), *row[-3:])
 
 
-def _figure(value: Any, most: int = MOST) -> Any:  # noqa: ANN401 - an int or a float, as it came
+def _figure(value: Any, most: int = MAX_FIGURE) -> Any:  # noqa: ANN401 - an int or a float, as it came
     return value if isinstance(value, int | float) and 0 <= value <= most else None
 
 
 def _tools(text: object) -> Mapping[str, int]:
     with suppress(ValueError, TypeError):
         found = json.loads(str(text))
-        return {name: count for name, count in found.items() if isinstance(count, int) and 0 <= count <= MOST}
+        return {name: count for name, count in found.items() if isinstance(count, int) and 0 <= count <= MAX_FIGURE}
     return {}
 
 

@@ -14,7 +14,7 @@ from hyperhive_cli.core.settings import HISTORY_CAPACITY
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import schema
 from hyperhive_cli.store.file_place import FilePlace, free_bytes, place_of
-from hyperhive_cli.store.log import Log
+from hyperhive_cli.store.wal import WriteAheadLog
 
 # Commits run on the event loop (measured: about 0.1 ms, cheaper and quicker than any thread), so a lock
 # held by somebody else may hold them up no longer than this; the rows wait for the next append.
@@ -46,7 +46,7 @@ class EventStore:
     unswept_bytes: int = 0  # that were written since the last sweep
     moved: Path | None = None  # where a damaged predecessor was put
     place: FilePlace | None = None  # None: nobody looks whether the file is still there
-    log: Log | None = None  # None: nobody copies it
+    log: WriteAheadLog | None = None  # None: nobody copies it
 
     def append(self, records: Sequence[BusEvent]) -> str | None:
         """Write records in one transaction. On failure gives the reason and keeps the rows for the next call.
@@ -96,7 +96,7 @@ class EventStore:
             self.connection, self.moved = _open_or_begin(place.path)
         except OSError as error:
             raise StoreError(f"the history {place.path} cannot be used: {error}") from error
-        self.place, self.log = place_of(place.path), Log(place.path, self.connection)
+        self.place, self.log = place_of(place.path), WriteAheadLog(place.path, self.connection)
         self._begin_above(newest)
         what = f"the history {place.path} was {'removed' if is_gone else 'replaced by another file'} while in use"
         then = "a new one was begun" if is_gone or self.moved is not None else "the new one is used"
@@ -249,7 +249,7 @@ def open_event_store(path: Path) -> Iterator[EventStore]:
     A damaged file is moved aside first, and a new one begun; `moved` then says where it is.
     """
     connection, moved = _open_or_begin(path)
-    store = EventStore(connection, moved=moved, place=place_of(path), log=Log(path, connection))
+    store = EventStore(connection, moved=moved, place=place_of(path), log=WriteAheadLog(path, connection))
     try:
         yield store
     finally:

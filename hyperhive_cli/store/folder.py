@@ -47,7 +47,7 @@ def check_state_dir(folder: Path) -> None:
 
 @contextmanager
 def hold_lock(path: Path, agent: str, doing: str | None = None) -> Iterator[int]:
-    """Hold the harness's lock during the block and give its descriptor; `doing`: as `lock_work`.
+    """Hold the harness's lock during the block and give its descriptor; `doing`: as `lock_purpose`.
 
     The kernel frees it when its last holder dies, so that no stale lock can be left behind. A guard is such a
     holder: after a harness was killed, this waits until the guard has swept. Raises AgentConflictError, which
@@ -57,7 +57,7 @@ def hold_lock(path: Path, agent: str, doing: str | None = None) -> Iterator[int]
     try:
         _take(descriptor, path, agent)
         os.ftruncate(descriptor, 0)
-        name_holder(descriptor, doing)
+        write_holder(descriptor, doing)
         yield descriptor
         os.ftruncate(descriptor, 0)
     finally:
@@ -72,7 +72,7 @@ def _open_lock(path: Path) -> int:
         raise StoreError(f"the lock {path} cannot be used: {error.strerror}", hint) from error
 
 
-def name_holder(descriptor: int, doing: str | None = None) -> None:
+def write_holder(descriptor: int, doing: str | None = None) -> None:
     """Write into a lock that this process has it; on a full disk it holds without a name."""
     more = "" if doing is None else f', "doing": "{doing}"'
     with suppress(OSError):  # macOS has no namespaces
@@ -136,7 +136,7 @@ def who_holds(path: Path) -> Holder | None:
         return None if descriptor is None else find_holder(path, descriptor, *_read_name(descriptor))
 
 
-def who_is_silent(path: Path) -> Holder | None:
+def silent_holder(path: Path) -> Holder | None:
     """Find out who holds a lock under which no harness answers; None where none is expected to. Blocking."""
     holder = who_holds(path)
     return None if holder is None or holder.doing is not None else holder
@@ -144,7 +144,7 @@ def who_is_silent(path: Path) -> Holder | None:
 
 def no_answer(paths: AgentPaths) -> HyperhiveError:
     """Return the error for a harness that does not answer: there is none, or its lock is held all the same."""
-    holder = who_is_silent(paths.lock_file)
+    holder = silent_holder(paths.lock_file)
     return NotRunningError(paths.agent) if holder is None else HyperhiveError(holder.words, holder.advice)
 
 
@@ -165,7 +165,7 @@ def _open_if_held(path: Path) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-def lock_work(path: Path) -> str | None:
+def lock_purpose(path: Path) -> str | None:
     """Return what the holder of a lock does with it; None: it is a harness, or the lock is free."""
     with _open_if_held(path) as descriptor:
         return None if descriptor is None else _read_name(descriptor)[1]

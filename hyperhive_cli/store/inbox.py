@@ -21,7 +21,7 @@ from hyperhive_cli.store.file_place import FilePlace, place_of
 from hyperhive_cli.store.keys import Content, Sent, check_key, sent_before
 from hyperhive_cli.store.planned import PlannedMessage, put_planned, withdraw
 from hyperhive_cli.store.queue import IN_ORDER, new_places, refuse_itself
-from hyperhive_cli.store.rescue import open_connection, open_in_place
+from hyperhive_cli.store.rescue import open_connection, open_when_present
 from hyperhive_cli.store.schema import ENDED, LISTED, in_states
 from hyperhive_cli.store.stats import TurnRecord
 from hyperhive_cli.store.uid import new_uid
@@ -472,7 +472,7 @@ class Inbox:
 @contextmanager
 def open_inbox(path: Path) -> Iterator[Inbox]:
     """Open (or create) the inbox for writing; raises StoreError, which says why sending is refused."""
-    inbox = Inbox(open_in_place(path, BUSY_S), place_of(path))
+    inbox = Inbox(open_when_present(path, BUSY_S), place_of(path))
     try:
         yield inbox
     finally:

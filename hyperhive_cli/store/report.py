@@ -6,17 +6,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from hyperhive_cli.core.agent_report import believable
+from hyperhive_cli.core.agent_report import well_formed
 from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.core.settings import DEFAULT_MODEL, AgentPaths
 from hyperhive_cli.core.status import Status
 from hyperhive_cli.core.usage import TokenUsage
-from hyperhive_cli.store import ended, spent
+from hyperhive_cli.store import ended, spending
+from hyperhive_cli.store.claude_facts import read_account_limits, read_missing_servers
 from hyperhive_cli.store.db import open_reader
 from hyperhive_cli.store.folder import who_holds
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.model import load_model
-from hyperhive_cli.store.surroundings import read_limits, read_mcp
 
 
 def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def with_live(found: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, An
 
     A turn may put a socket of its own in the place of its harness's.
     """
-    return {**found, **{name: value for name, value in believable(live).items() if name in found}}
+    return {**found, **{name: value for name, value in well_formed(live).items() if name in found}}
 
 
 def with_holder(found: Mapping[str, Any], lock: Path) -> dict[str, Any]:
@@ -122,10 +122,10 @@ def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
             "last_turn": last and {name: last[name] for name in _TURN_FIELDS},
             "last_outcomes": ended.last_outcomes(inbox.connection),
             "today": ended.today(inbox.connection, now_ms),
-            "budget": spent.read_budget(inbox.fact, inbox.connection, now_ms),
+            "budget": spending.budget_status(inbox.fact, inbox.connection, now_ms),
             "last_compaction": ended.last_compaction(inbox.connection),
-            "limits": read_limits(inbox.fact("limits"), now_ms / 1000),
-            "mcp": read_mcp(inbox.fact("mcp")),
+            "limits": read_account_limits(inbox.fact("limits"), now_ms / 1000),
+            "mcp": read_missing_servers(inbox.fact("mcp")),
         }
 
 

@@ -55,14 +55,14 @@ def _open(path: Path, busy_s: float, *, create: bool = True) -> sqlite3.Connecti
     return database.open_database(path, schema.INBOX, synchronous="FULL", busy_s=busy_s, keep_old=True, create=create)
 
 
-def open_in_place(path: Path, busy_s: float) -> sqlite3.Connection:
+def open_when_present(path: Path, busy_s: float) -> sqlite3.Connection:
     """Open an inbox once it is in its place, or create it if no harness has it; raises StoreError.
 
     One that is taken away between the two is waited for again: a new file beside the -shm of the harness would damage
     what that reads.
     """
     for _ in range(VANISHES):
-        is_there = await_place(path)
+        is_there = wait_until_present(path)
         before = place_of(path)
         try:
             connection = open_connection(path, busy_s, create=not is_there)
@@ -76,7 +76,7 @@ def open_in_place(path: Path, busy_s: float) -> sqlite3.Connection:
     return open_connection(path, busy_s, create=False)
 
 
-def await_place(path: Path) -> bool:
+def wait_until_present(path: Path) -> bool:
     """Leave a missing inbox, or one whose -wal or -shm is missing, to the harness that runs: it puts all of it back.
 
     A new file made meanwhile would part the waiting messages into two. Returns True if there is an inbox; raises

@@ -10,7 +10,7 @@ from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.store.ended import read_turn
 from hyperhive_cli.store.events import EventStore, open_event_reader, read_pages
 
-LARGEST_ID = 2**63 - 1
+MAX_ID = 2**63 - 1
 BOUNDS = (TurnStart.kind, TurnEnd.kind)  # the kinds that start and end a turn
 
 
@@ -68,7 +68,7 @@ def turn_to_dict(found: FoundTurn) -> dict[str, Any]:
 
 
 def _to_id(named: str) -> int:
-    if not (named.isascii() and named.isdigit() and int(named[:30]) <= LARGEST_ID):
+    if not (named.isascii() and named.isdigit() and int(named[:30]) <= MAX_ID):
         raise UsageError(f"{named!r} is no turn", "its number, or last")
     return int(named)
 

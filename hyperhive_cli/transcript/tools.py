@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hyperhive_cli.claude.said import text_in
-from hyperhive_cli.claude.served import is_served, served_answer
+from hyperhive_cli.claude.sentences import text_in
+from hyperhive_cli.claude.server_tools import is_server_result, server_result
 from hyperhive_cli.core.text import brief, head_lines, number, one_line, plural, text_of, tokens
 
 _SUMMARY_CHARS = 400
@@ -104,7 +104,7 @@ def relative(path: str, cwd: str) -> str:
 
 def answer_summary(name: str, block: Mapping[str, Any], sibling: object = None) -> Answer:
     """Read a `tool_result` block; `sibling` is the line's `tool_use_result`, the same in structured form."""
-    if is_served(block):
+    if is_server_result(block):
         return _served(block)
     text = content_text(block.get("content"))
     if block.get("is_error") is True:
@@ -115,7 +115,7 @@ def answer_summary(name: str, block: Mapping[str, Any], sibling: object = None) 
 
 
 def _served(block: Mapping[str, Any]) -> Answer:
-    found = served_answer(block)
+    found = server_result(block)
     lines, more = head_lines(found.text, _ANSWER_LINES)
     return Answer(found.failed, one_line(found.label, 60), tuple(lines), more)
 

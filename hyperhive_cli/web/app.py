@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hyperhive_cli.core.errors import HyperhiveError, RefusedError, UnknownError, UsageError
 from hyperhive_cli.core.settings import AgentPaths
-from hyperhive_cli.core.statistics import days_until, midnight_ms, report
+from hyperhive_cli.core.statistics import days_until, midnight_ms, statistics_report
 from hyperhive_cli.core.zone import read_zone
 from hyperhive_cli.store.inbox import Message, View
 from hyperhive_cli.web.api import (
@@ -207,7 +207,7 @@ class Gateway:
         read_zone()
         days = days_until(int(time.time() * 1000), query.get("days", 7))
         turns = await agent.turns(midnight_ms(days[0]))
-        return _json(report(agent.name, turns, query.get("by", "day"), days))
+        return _json(statistics_report(agent.name, turns, query.get("by", "day"), days))
 
     async def turns(self, request: Request, query: Query) -> Response:
         """List the newest turns that have ended."""

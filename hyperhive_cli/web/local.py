@@ -11,7 +11,7 @@ from anyio.to_thread import run_sync
 from hyperhive_cli.control.client import GoneError
 from hyperhive_cli.core.errors import HyperhiveError, StoreError
 from hyperhive_cli.core.events import replaced_remark
-from hyperhive_cli.core.settings import AgentPaths
+from hyperhive_cli.core.settings import ANSWER_LIMIT_S, AgentPaths
 from hyperhive_cli.core.statistics import EndedTurn
 from hyperhive_cli.store.ended import read_newest_turns, read_turns
 from hyperhive_cli.store.folder import lock_holder, no_answer
@@ -24,7 +24,6 @@ from hyperhive_cli.web.harness import asked, call
 from hyperhive_cli.web.history import PAGE_ROWS, Page, read_end, read_page
 from hyperhive_cli.web.sse import named_frame
 
-ANSWER_LIMIT_S = 2.0
 POLL_S = 0.25  # while no harness runs
 # With more readers than this, events are gathered for so long before they are written to all of them, unless there
 # are many already.

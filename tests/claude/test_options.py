@@ -4,7 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from hyperhive_cli.claude.options import Given, read_options
+from hyperhive_cli.claude.options import Option, read_options
 from tests.claude.conftest import MessagesApi
 from tests.claude.test_binary import turn
 from tests.conftest import LIMIT_S
@@ -41,8 +41,8 @@ def test_claude_reads_a_value_that_looks_like_an_option(claude_binary: Path, mes
     environment = messages_api.start("text")
     words = ["--append-system-prompt", "--help", "--allowedTools", "-p", "Read"]
     assert list(read_options(words)) == [
-        Given("--append-system-prompt", ("--help",)),
-        Given("--allowedTools", ("-p", "Read")),
+        Option("--append-system-prompt", ("--help",)),
+        Option("--allowedTools", ("-p", "Read")),
     ]
     lines, status, _ = turn(claude_binary, messages_api, environment, *words)
     assert (lines[0]["subtype"], status) == ("init", 0)

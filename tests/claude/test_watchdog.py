@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hyperhive_cli.claude import process as claude_process
-from hyperhive_cli.claude.watch import Limits
+from hyperhive_cli.claude.watch import TimeLimits
 from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.store.inbox import open_inbox
 from tests.claude.conftest import MessagesApi
@@ -39,7 +39,7 @@ def test_a_claude_that_is_stopped_after_its_result_is_ended_at_the_grace_and_the
         world = World(FakeClaude(claude), inbox, store, state_dir / "model", messages_api.workspace, environment)
         for word in ("one", "two"):
             world.put(word)
-        life = world.drain(limits=Limits(grace_s=0.5))
+        life = world.drain(limits=TimeLimits(grace_s=0.5))
         assert life.outcomes() == ["ok", "ok"]
         assert life.notes() == ["interrupting claude: no exit 0.5 s after the result"] * 2
         assert [event["exit_status"] in {143, -15, 0} for event in life.events("turn_end")] == [True, True]
@@ -134,7 +134,7 @@ def test_a_start_that_waits_for_an_mcp_server_has_the_time_that_claude_gives_tha
 ) -> None:
     del claude_binary
     hive = start("text")
-    hive.constants = {"claude.mcp.START_LEAST_S": 1.5, "claude.mcp.MARGIN_S": 20.0}  # as 60 s and MCP_TIMEOUT=120000
+    hive.constants = {"claude.mcp.MIN_START_S": 1.5, "claude.mcp.MARGIN_S": 20.0}  # as 60 s and MCP_TIMEOUT=120000
     hive.environment = {**hive.environment, "MCP_TIMEOUT": "4000"}
     silent = {f"slow{number}": {"command": "sleep", "args": ["300"]} for number in range(4)}
     (hive.workspace / "mcp.json").write_text(json.dumps({"mcpServers": silent}))

@@ -97,7 +97,7 @@ KILLED_WITH_A_LOG = """
 import os, sys
 from pathlib import Path
 from hyperhive_cli.core.events import BusEvent, Note
-from hyperhive_cli.store.log import shrink_wal
+from hyperhive_cli.store.wal import shrink_wal
 from hyperhive_cli.store.events import open_event_store
 with open_event_store(Path(sys.argv[1])) as store:
     for seq in range(1, 150):

@@ -295,7 +295,7 @@ def test_a_start_that_takes_too_long_spends_nothing_and_names_the_mcp_servers(
 
 
 def test_a_start_has_as_long_as_its_mcp_servers_may_need(hive: Hive, fake_claude: FakeClaude) -> None:
-    hive.constants = {"claude.mcp.START_LEAST_S": 0.2, "claude.mcp.MARGIN_S": 5.0}
+    hive.constants = {"claude.mcp.MIN_START_S": 0.2, "claude.mcp.MARGIN_S": 5.0}
     hive.environment = {**hive.environment, "MCP_TIMEOUT": "100"}
     fake_claude.script([{"sleep": 0.5}, *TEXT])
     (hive.workspace / ".mcp.json").write_text('{"mcpServers": {"slow": {"command": "sleep"}}}')

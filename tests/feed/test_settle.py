@@ -11,11 +11,11 @@ from hyperhive_cli.core.events import BusEvent, Stream
 from hyperhive_cli.core.settings import HISTORY_CAPACITY, RING_CAPACITY, RING_LIMIT_BYTES
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.feed.ring_buffer import RingBuffer, Subscription
-from hyperhive_cli.store import events, log
+from hyperhive_cli.store import events, wal
 from hyperhive_cli.store.db import WAL_LIMIT_BYTES
 from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.file_place import free_bytes, wal_bytes
-from hyperhive_cli.store.log import BEGIN_BYTES, copy_log
+from hyperhive_cli.store.wal import BEGIN_BYTES, checkpoint
 from tests.disk import small_disk
 from tests.feed.made_bus import seqs, stored, texts
 from tests.feed.test_maintenance import LARGE, reader
@@ -88,7 +88,7 @@ def test_who_writes_faster_than_can_be_copied_waits(
 
     def copy_late(where: Path, mode: str = "PASSIVE") -> None:
         gate.wait()
-        copy_log(where, mode)
+        checkpoint(where, mode)
 
     async def write_beside() -> list[int]:
         async with trio.open_nursery() as nursery:
@@ -103,7 +103,7 @@ def test_who_writes_faster_than_can_be_copied_waits(
             gate.set()
         return sizes
 
-    monkeypatch.setattr(log, "copy_log", copy_late)
+    monkeypatch.setattr(wal, "checkpoint", copy_late)
     bus = Bus(store)
     assert max(trio.run(write_beside)) < WAL_LIMIT_BYTES + MIB
     assert len(stored(path)) == 40_000

@@ -11,7 +11,7 @@ from hyperhive_cli.agent.budget_keeper import RaisedLimits
 from hyperhive_cli.core.budget import Budget
 from hyperhive_cli.core.errors import RefusedError
 from hyperhive_cli.core.statistics import day_of, midnight_ms
-from hyperhive_cli.store.spent import ms_until_tomorrow
+from hyperhive_cli.store.spending import ms_until_tomorrow
 from tests.conftest import Step
 from tests.process.world import FOR_EVER, INIT, NOW, TEXT, Life, World, replay, total
 

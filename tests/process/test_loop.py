@@ -10,7 +10,7 @@ import trio.testing
 from hyperhive_cli.agent import backoff, scheduler
 from hyperhive_cli.agent import loop as agent_loop
 from hyperhive_cli.agent.config import AgentConfig
-from hyperhive_cli.claude.watch import Limits
+from hyperhive_cli.claude.watch import TimeLimits
 from hyperhive_cli.core.errors import RefusedError
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from tests.conftest import Step
@@ -55,7 +55,7 @@ class Row:
     status: str = "online"
     reason: str | None = None
     acted: bool = False
-    limits: Limits = field(default_factory=Limits)
+    limits: TimeLimits = field(default_factory=TimeLimits)
 
 
 LOST = replay("unknown_session")
@@ -109,10 +109,10 @@ ROWS = {
         acted=True,
     ),
     "stalled, then ok": Row(
-        [SILENT, [TEXT]], ["stalled", "ok"], "done", 2, acted=True, limits=Limits(stall_s=1.0)
+        [SILENT, [TEXT]], ["stalled", "ok"], "done", 2, acted=True, limits=TimeLimits(stall_s=1.0)
     ),
     "timed out": Row(
-        [SILENT], ["timed_out"] * 3, "dead", 3, reason="time limit", acted=True, limits=Limits(turn_s=0.3)
+        [SILENT], ["timed_out"] * 3, "dead", 3, reason="time limit", acted=True, limits=TimeLimits(turn_s=0.3)
     ),
     "context full, compacted": Row(
         [TOO_LONG, replay("compact"), [TEXT]], ["context_full", "ok", "ok"], "done", 2
@@ -403,7 +403,7 @@ def retries(*delays_ms: float) -> list[Step]:
 def test_a_drain_interrupts_a_claude_that_waits_for_the_api_longer_than_it_does_itself(world: World) -> None:
     first, second = world.put("one"), world.put("two")
     world.fake.script(retries(20_000, 41_000), [TEXT])
-    life = world.begin(drain=True, drain_wait_s=60, limits=Limits(retry_s=60))
+    life = world.begin(drain=True, drain_wait_s=60, limits=TimeLimits(retry_s=60))
     trio.run(life.run)
     assert (life.outcomes(), life.loop.failed) == (["interrupted"], True)  # the next would wait as well
     assert [world.get(number).state for number in (first, second)] == ["ready", "ready"]

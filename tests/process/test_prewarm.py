@@ -13,7 +13,7 @@ from hyperhive_cli.claude import guard
 from hyperhive_cli.claude import process as claude_process
 from hyperhive_cli.claude.process import ClaudeProcess, open_claude
 from hyperhive_cli.claude.runner import OpenClaude, Turn, TurnRequest
-from hyperhive_cli.claude.watch import Limits
+from hyperhive_cli.claude.watch import TimeLimits
 from hyperhive_cli.core.events import Note, Stream
 from tests.conftest import FakeClaude, Step, process_state
 from tests.process.test_runner import Heard
@@ -111,7 +111,7 @@ def test_waiting_is_no_silence(world: World) -> None:
         await say(world, life, "one")
         await life.saw("turn_end")
 
-    life = world.live(steer, limits=Limits(init_s=0.3))
+    life = world.live(steer, limits=TimeLimits(init_s=0.3))
     assert life.outcomes() == ["not_started"]
     assert min(end["duration_ms"] for end in life.events("turn_end")) >= 300
 

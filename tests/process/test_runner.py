@@ -18,7 +18,7 @@ from hyperhive_cli.claude import guard, runner, watch
 from hyperhive_cli.claude import process as claude_process
 from hyperhive_cli.claude.outcome import Cause, Ending, classify
 from hyperhive_cli.claude.runner import STDERR_MOST_NOTES, Turn, TurnRequest
-from hyperhive_cli.claude.watch import Limits
+from hyperhive_cli.claude.watch import TimeLimits
 from hyperhive_cli.core.events import LiveEvent, Note, Stream
 from hyperhive_cli.core.outcomes import OutcomeKind
 from tests.conftest import FakeClaude, Step, process_state, recording, wait_until
@@ -89,7 +89,7 @@ def stage(workspace: Path, environment: dict[str, str]) -> Callable[..., Stage]:
         **limits: float,
     ) -> Stage:
         heard = Heard()
-        watched = replace(Limits(), **limits)  # type: ignore[arg-type]  # seconds alone
+        watched = replace(TimeLimits(), **limits)  # type: ignore[arg-type]  # seconds alone
         request = TurnRequest(
             argv, prompt, folder, environment, watched, session_id=session_id, expect_auth=expect_auth
         )
@@ -349,7 +349,7 @@ def test_a_tool_that_runs_puts_the_end_of_a_silence_off_and_is_named(play: Calla
 def test_a_tree_that_computes_puts_the_end_of_a_silence_off(
     where: str, play: Callable[..., Stage], fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "LEAST_STEP_S", 0.1)
+    monkeypatch.setattr(watch, "MIN_STEP_S", 0.1)
     # Spins until the gate is there, by a loop that takes no longer when it gets the processor seldom.
     spin = f"while [ ! -e '{fake_claude.folder}/enough' ]; do :; done"
     spins: list[Step] = [{"spawn": ["sh", "-c", spin], "setsid": where != "a tool"}]

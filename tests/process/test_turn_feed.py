@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from hyperhive_cli.claude.watch import Limits
+from hyperhive_cli.claude.watch import TimeLimits
 from tests.conftest import Step
 from tests.process.world import FOR_EVER, INIT, NOW, Life, World, limited, result
 
@@ -86,4 +86,4 @@ def test_another_status_is_left_as_it_is(world: World) -> None:
 def test_a_wait_that_lasts_longer_than_the_stall_time_is_no_stall(world: World) -> None:
     world.fake.script([INIT, retry(60_000), {"sleep": 1.0}, ANSWER, result()])
     world.put("one")
-    assert world.drain(limits=Limits(stall_s=0.2)).outcomes() == ["ok"]
+    assert world.drain(limits=TimeLimits(stall_s=0.2)).outcomes() == ["ok"]

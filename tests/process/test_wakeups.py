@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.claude.watch import Limits
+from hyperhive_cli.claude.watch import TimeLimits
 from hyperhive_cli.store.inbox import Message
 from tests.conftest import Step
 from tests.process.world import FOR_EVER, INIT, NOW, TEXT, TEXT_SESSION, Life, World
 
 RESULT: Step = {"line": {"type": "result", "subtype": "success", "is_error": False, "result": "I will look again."}}
 AT_MS = int(NOW * 1000) + 60_000
-PATIENT = Limits(grace_s=1000)  # an end that comes sooner is not for want of an exit
+PATIENT = TimeLimits(grace_s=1000)  # an end that comes sooner is not for want of an exit
 STOPPED = {"scheduledFor": 0, "stopped": True, "cancelledWakeups": 0}
 
 
@@ -135,7 +135,7 @@ def test_a_wakeup_waits_for_the_background_tasks_of_its_turn(world: World) -> No
 def test_a_wakeup_is_kept_when_the_background_tasks_last_too_long(world: World) -> None:
     task = {"type": "system", "subtype": "task_started", "task_id": "a"}
     world.put("do it")
-    life = world.drain(waiting(*wakeup(), {"line": task}), limits=Limits(background_s=0.2))
+    life = world.drain(waiting(*wakeup(), {"line": task}), limits=TimeLimits(background_s=0.2))
     assert (life.outcomes(), len(planned_by(world))) == (["ok"], 1)
     assert warnings(life)
 

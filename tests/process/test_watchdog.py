@@ -4,7 +4,7 @@ import re
 
 import trio
 
-from hyperhive_cli.claude.watch import Limits
+from hyperhive_cli.claude.watch import TimeLimits
 from tests.conftest import Step, process_state
 from tests.process.world import FOR_EVER, INIT, TEXT, TEXT_SESSION, Life, World
 
@@ -23,7 +23,7 @@ def result(**fields: object) -> Step:
 def test_a_claude_that_does_not_exit_is_ended_at_the_grace_and_the_next_turn_runs_then(world: World) -> None:
     first, second = world.put("one"), world.put("two")
     alone: Step = {"touch": "second"}
-    life = world.drain([LEAVES_AT_ONCE, TEXT, FOR_EVER], [alone, TEXT], limits=Limits(grace_s=1.0))
+    life = world.drain([LEAVES_AT_ONCE, TEXT, FOR_EVER], [alone, TEXT], limits=TimeLimits(grace_s=1.0))
     assert (life.outcomes(), life.loop.failed) == (["ok", "ok"], False)
     assert [world.get(n).state for n in (first, second)] == ["done", "done"]
     assert life.notes() == ["interrupting claude: no exit 1 s after the result"]
@@ -35,7 +35,7 @@ def test_a_claude_that_does_not_exit_is_ended_at_the_grace_and_the_next_turn_run
 
 def test_a_claude_that_falls_silent_is_ended_counted_and_explained(world: World) -> None:
     message_id = world.put("do it")
-    life = world.drain([INIT, LEAVES_AT_ONCE, FOR_EVER], limits=Limits(stall_s=1.0))
+    life = world.drain([INIT, LEAVES_AT_ONCE, FOR_EVER], limits=TimeLimits(stall_s=1.0))
     message = world.get(message_id)
     assert (life.outcomes(), message.state, message.attempts) == (["stalled"] * 3, "dead", 3)
     seen = r"no line in [\d.]+ s \(last line system/init [\d.]+ s ago\)"
@@ -54,7 +54,7 @@ TOOL: Step = {"line": {"type": "assistant", "message": {"content": [{"type": "to
 def test_a_tool_that_hangs_is_ended_though_claude_writes_that_it_runs(world: World) -> None:
     world.put("do it")
     beats: Step = {"repeat": 1000, "steps": [{"sleep": 0.02}, HEARTBEAT]}
-    life = world.drain([INIT, TOOL, LEAVES_AT_ONCE, beats], [TEXT], limits=Limits(stall_s=0.5))
+    life = world.drain([INIT, TOOL, LEAVES_AT_ONCE, beats], [TEXT], limits=TimeLimits(stall_s=0.5))
     assert life.outcomes() == ["stalled", "ok"]
     assert "last line assistant" in life.events("turn_end")[0]["note"]
     assert "Bash has run for" in life.events("turn_end")[0]["note"]

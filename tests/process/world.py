@@ -12,7 +12,7 @@ import trio
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.claude.argv import Launch
-from hyperhive_cli.claude.watch import Limits
+from hyperhive_cli.claude.watch import TimeLimits
 from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.store.events import EventStore
@@ -177,7 +177,7 @@ class World:
 
     def begin(self, **config: Any) -> Life:  # noqa: ANN401 - of AgentConfig
         """Begin a life of the harness as its composition root does."""
-        limits = config.pop("limits", Limits())
+        limits = config.pop("limits", TimeLimits())
         config.setdefault("prewarm", self.warm)
         agent = AgentConfig(Launch((str(self.fake.path),)), self.workspace, self.environment, limits, **config)
         bus = Bus(self.store, model_file=self.model_file, facts=self.inbox, now=lambda: self.now)

@@ -18,7 +18,7 @@ import pytest
 import hyperhive_cli
 from hyperhive_cli.core.errors import AgentConflictError, StoreError
 from hyperhive_cli.store import folder
-from hyperhive_cli.store.folder import hold_lock, lock_holder, lock_work, prepare_state_dir, who_holds, who_is_silent
+from hyperhive_cli.store.folder import hold_lock, lock_holder, lock_purpose, prepare_state_dir, silent_holder, who_holds
 from hyperhive_cli.store.holder import Holder, HolderKind
 from tests.conftest import process_state, wait_until
 
@@ -120,14 +120,14 @@ def test_a_second_holder_is_refused_and_told_the_pid_of_the_first(lock: Path, mo
 def test_a_lock_says_what_its_holder_does(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "LOCK_WAIT_S", 0.05)
     with hold_lock(lock, "mine", "login"):
-        assert (lock_holder(lock), lock_work(lock)) == (os.getpid(), "login")
+        assert (lock_holder(lock), lock_purpose(lock)) == (os.getpid(), "login")
         assert who_holds(lock) == Holder(HolderKind.HARNESS, (os.getpid(),), doing="login")
-        assert who_is_silent(lock) is None  # no harness is to be waited for
+        assert silent_holder(lock) is None  # no harness is to be waited for
         with pytest.raises(AgentConflictError, match="a login is under way for agent 'mine'"), hold_lock(lock, "mine"):
             pass
-    assert (lock_holder(lock), lock_work(lock)) == (None, None)
+    assert (lock_holder(lock), lock_purpose(lock)) == (None, None)
     with hold_lock(lock, "mine"):
-        assert lock_work(lock) is None
+        assert lock_purpose(lock) is None
 
 
 def test_a_second_holder_in_the_same_process_is_refused_too(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from hyperhive_cli.store import ended
 from hyperhive_cli.store.forgetting import STEP_ROWS
 from hyperhive_cli.store.inbox import Inbox, View
 from hyperhive_cli.store.planned import PlannedMessage
-from hyperhive_cli.store.spent import read_day
+from hyperhive_cli.store.spending import read_day
 from hyperhive_cli.store.stats import TurnRecord
 from tests.store.made_messages import lease, put, put_in_state, settle
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from hyperhive_cli.core.events import BusEvent, Note
 from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.store.inbox import open_inbox
-from hyperhive_cli.store.log import copy_changes
+from hyperhive_cli.store.wal import checkpoint_changes
 
 folder, kills = Path(sys.argv[1]), int(sys.argv[2])
 dice = random.Random(7)
@@ -37,7 +37,7 @@ def write(pipe):
             os.write(pipe, b"e%d\\n" % seq)
             os.write(pipe, b"m%d\\n" % inbox.put("operator", text, now_ms=1))
             if not seq % 3:
-                copy_changes(folder / "inbox")
+                checkpoint_changes(folder / "inbox")
 
 told = {"e": set(), "m": set()}
 for _ in range(kills):

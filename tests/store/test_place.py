@@ -18,7 +18,7 @@ from hyperhive_cli.store import rescue, schema
 from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.folder import hold_lock
 from hyperhive_cli.store.inbox import Inbox, open_inbox, open_inbox_reader
-from hyperhive_cli.store.log import begin_copying
+from hyperhive_cli.store.wal import start_checkpoint
 from tests.store.made_messages import lease, put, rows, settle
 
 
@@ -83,7 +83,7 @@ except sqlite3.OperationalError as error:
 
 def test_an_inbox_that_was_removed_is_put_back_over_what_a_failed_opening_left(path: Path, inbox: Inbox) -> None:
     put(inbox, "one")
-    begin_copying(inbox.connection)  # the file's first page is in the log: the other program reads it there, in vain
+    start_checkpoint(inbox.connection)  # the file's first page is in the log: the other program reads it there, in vain
     path.unlink()
     done = subprocess.run([sys.executable, "-c", INTRUDER, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout == "disk I/O error\n"

@@ -20,7 +20,7 @@ import sqlite3, sys
 from contextlib import closing
 from pathlib import Path
 from hyperhive_cli.core.errors import HyperhiveError
-from hyperhive_cli.store import db, events, facts, folder, inbox, log, model, rescue, report
+from hyperhive_cli.store import db, events, facts, folder, inbox, model, rescue, report, wal
 from hyperhive_cli.store.backup import write_backup
 from hyperhive_cli.core.settings import paths_by_name
 from tests.impostors import IMPOSTORS
@@ -58,7 +58,7 @@ OPERATIONS = {
     "entered(inbox.open_inbox(paths.inbox_db))": (INBOX, "refused"),
     "entered(inbox.open_inbox_reader(paths.inbox_db))": (INBOX, "refused"),
     "facts.stored_fact(paths.inbox_db, 'workspace')": (INBOX, "refused"),
-    "db.look_for_damage(paths.inbox_db, limit_s=9)": (INBOX, "re"),
+    "db.find_damage(paths.inbox_db, limit_s=9)": (INBOX, "re"),
     "write_backup(paths, home / 'archive', force=True)": (INBOX, "refused"),
     "entered(events.open_event_store(paths.events_db))": (EVENTS, "refused"),
     "entered(events.open_event_reader(paths.events_db))": (EVENTS, "refused"),
@@ -67,8 +67,8 @@ OPERATIONS = {
     "model.load_model(paths.model_file)": ("model", "refused"),
     "entered(folder.hold_lock(paths.lock_file, 'bee'))": ("lock", "refused"),
     "folder.lock_holder(paths.lock_file)": ("lock", "gave None"),
-    "log.shrink_wal(paths.inbox_db)": (INBOX, "gave "),
-    "log.copy_log(paths.events_db)": (EVENTS, "gave None"),
+    "wal.shrink_wal(paths.inbox_db)": (INBOX, "gave "),
+    "wal.checkpoint(paths.events_db)": (EVENTS, "gave None"),
     "[paths.agent for paths in folder.find_agents(state.parent)]": (INBOX, "gave ['bee']"),
 }
 
@@ -91,7 +91,7 @@ HUGE = """
 import os, sys
 from contextlib import closing
 from pathlib import Path
-from hyperhive_cli.store import db, events, folder, inbox, log
+from hyperhive_cli.store import db, events, folder, inbox, wal
 state, suffix = Path(sys.argv[1]), sys.argv[2]
 messages, history = state / "inbox.sqlite", state / "events.sqlite"
 with inbox.open_inbox(messages) as opened:
@@ -106,9 +106,9 @@ with inbox.open_inbox_reader(messages) as opened:
 with inbox.open_inbox(messages) as opened:
     opened.check()
     assert opened.put("operator", "two", now_ms=1) == 2
-    log.copy_changes(messages)
+    wal.checkpoint_changes(messages)
 with events.open_event_store(history), events.open_event_reader(history):
-    assert db.look_for_damage(history, limit_s=5) is None
+    assert db.find_damage(history, limit_s=5) is None
 lock = state / "harness.lock"
 lock.touch()
 os.truncate(lock, 2**40)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hyperhive_cli.agent.backoff import CRASH_WINDOW_S, LIMIT_PAUSE_S, MOST_CRASHES, Backoff, Pause, backoff_s
 from hyperhive_cli.claude.limits import Limit
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
-from hyperhive_cli.core.settings import FARTHEST_RESET_S
-from hyperhive_cli.store.surroundings import read_limits
+from hyperhive_cli.core.settings import MAX_RESET_S
+from hyperhive_cli.store.claude_facts import read_account_limits
 
 NOW = 1_795_364_671.0
 
@@ -180,12 +180,12 @@ def test_credentials_that_were_not_expected_are_named_while_the_agent_is_held() 
     assert pause.reason.startswith("expected a, found b: give claude the expected credentials")
 
 
-@pytest.mark.parametrize("resets_at", [100_000_000_000, int(NOW) + FARTHEST_RESET_S + 1])
+@pytest.mark.parametrize("resets_at", [100_000_000_000, int(NOW) + MAX_RESET_S + 1])
 def test_a_reset_that_cannot_be_meant_is_as_none(resets_at: int) -> None:
     pause = rest("rate_limited", resets_at=resets_at)
     assert pause is not None
     assert (pause.seconds, pause.until_unix) == (LIMIT_PAUSE_S, None)
     limit = Limit("five_hour", "rejected", 1.0, resets_at).to_dict()
-    assert read_limits(json.dumps([limit]), NOW) == []
+    assert read_account_limits(json.dumps([limit]), NOW) == []
     soon = {**limit, "resets_at": NOW + 60}
-    assert read_limits(json.dumps([limit, soon]), NOW) == [soon]
+    assert read_account_limits(json.dumps([limit, soon]), NOW) == [soon]

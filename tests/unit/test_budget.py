@@ -14,7 +14,7 @@ ALL = Budget(1.0, 5.0, 20_000, 50)
 @given(st.builds(Budget, st.none() | st.floats(0.01, 1e6), st.none() | st.floats(0.01, 1e6), st.none() | st.just(7)))
 def test_limits_survive_their_text(budget: Budget) -> None:
     assert Budget.from_text(budget.to_text()) == budget
-    assert budget.is_any is any(limit is not None for limit in budget.to_dict().values())
+    assert budget.has_limits is any(limit is not None for limit in budget.to_dict().values())
 
 
 @pytest.mark.parametrize(

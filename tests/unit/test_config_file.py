@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import pytest
 
-from hyperhive_cli.claude.redact import shown_command
+from hyperhive_cli.claude.redact import redacted_command
 from hyperhive_cli.cli.config_file import (
     NOWHERE,
     USER_ALONE,
@@ -155,4 +155,4 @@ def test_where_the_users_file_lies(environ: dict[str, str], expected: str | None
     ],
 )
 def test_a_command_is_shown_without_its_secrets(words: list[str], shown: str) -> None:
-    assert shown_command(words) == shown
+    assert redacted_command(words) == shown

@@ -23,7 +23,7 @@ from hyperhive_cli.core.events import (
     Unrecognised,
     event_from_fields,
 )
-from hyperhive_cli.core.settings import MOST
+from hyperhive_cli.core.settings import MAX_FIGURE
 from hyperhive_cli.core.usage import TokenUsage
 
 TS = 1_795_364_671_046
@@ -44,7 +44,7 @@ SCALARS = st.none() | st.booleans() | WHOLE | st.floats(allow_nan=False, allow_i
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXT, inner, max_size=2), max_leaves=4
 )
-COUNTS = st.integers(0, MOST)
+COUNTS = st.integers(0, MAX_FIGURE)
 USAGES = st.builds(TokenUsage, COUNTS, COUNTS, COUNTS, COUNTS)
 ENVELOPE = {"seq", "ts", "kind"}
 

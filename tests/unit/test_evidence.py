@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hyperhive_cli.claude.evidence import MAX_STRETCHES, Evidence, version_numbers
 from hyperhive_cli.claude.stream import tool_names
-from hyperhive_cli.core.settings import MOST
+from hyperhive_cli.core.settings import MAX_FIGURE
 from hyperhive_cli.core.usage import TokenUsage, context_of
 from tests.conftest import recording, recording_index
 
@@ -469,7 +469,7 @@ def test_odd_shapes_are_no_error_and_each_finding_has_its_type(lines: list[Line]
         assert type(value) in {str, type(None)}
     for number in numbers:
         assert type(number) in {int, type(None)}
-        assert abs(number or 0) <= 3 * MOST  # the sum of three counters
+        assert abs(number or 0) <= 3 * MAX_FIGURE  # the sum of three counters
     assert type(seen.total_cost_usd) in {float, type(None)}
     assert all(isinstance(word, str) for pair in seen.running_tools.items() for word in pair)
 

@@ -7,14 +7,14 @@ import pytest
 
 from hyperhive_cli.claude.argv import HOOK_EVENTS_FLAG, Launch, turn_argv
 from hyperhive_cli.claude.compatibility import (
-    NEWEST_TRIED,
-    OLDEST_TRIED,
+    NEWEST_TESTED,
+    OLDEST_TESTED,
     USED_FLAGS,
     missing_flags,
     read_version,
     unknown_lines,
 )
-from hyperhive_cli.claude.said import SHOWN_ELSEWHERE
+from hyperhive_cli.claude.sentences import SHOWN_ELSEWHERE
 from hyperhive_cli.doctor.findings import (
     Finding,
     judge_cleanup,
@@ -68,7 +68,7 @@ def test_every_recorded_line_is_known() -> None:
     names = [name for name in recording_index() if name.endswith(".jsonl")]
     assert len(names) > 30
     assert {name.split("/")[0] for name in names} >= {
-        f"v{'.'.join(map(str, release))}" for release in (OLDEST_TRIED, NEWEST_TRIED)
+        f"v{'.'.join(map(str, release))}" for release in (OLDEST_TESTED, NEWEST_TESTED)
     }
     lines = [json.loads(line) for name in names for line in recording(name) if line.startswith(b"{")]
     assert unknown_lines(line for line in lines if isinstance(line, dict)) == []

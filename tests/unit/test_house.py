@@ -63,7 +63,7 @@ HOMES = {
     "sys.stdout.buffer": "cli.backup cli.streams demo.replay",  # else a terminal is sent what it must not obey
     "socket": "claude.process control.client control.peer control.server hive.database web.harness web.server",
     "fcntl": "store.folder store.holder agent.refresh claude.guard",
-    "threading": "render.display_file store.log cli.streams",
+    "threading": "render.display_file store.wal cli.streams",
     "_typeshed": "render.display_file cli.streams",  # for the type checker alone
     "importlib": "cli.main cli.web",
     **dict.fromkeys(("multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),

@@ -7,7 +7,7 @@ import pytest
 from hyperhive_cli.claude.limits import line_to_limits
 from hyperhive_cli.core.text import ahead
 from hyperhive_cli.render.limits import limit_style, limit_words, open_limits
-from hyperhive_cli.store.surroundings import read_limits, read_mcp
+from hyperhive_cli.store.claude_facts import read_account_limits, read_missing_servers
 from tests.unit.made_events import (
     NOW,
     TS,
@@ -85,9 +85,13 @@ WHOLE = '{"type":"five_hour","name":"5-hour limit","status":null,"utilization":0
     "text", [None, "", "[", "{}", "[1,null,{}]", *(f"[{WHOLE % moment}]" for moment in ('"x"', "null", "5"))]
 )
 def test_what_is_damaged_or_over_in_a_fact_is_left_out(text: str | None) -> None:
-    assert read_limits(text, 10.0) == []
+    assert read_account_limits(text, 10.0) == []
 
 
 def test_a_fact_is_read_back() -> None:
-    assert [one["type"] for one in read_limits(f"[{WHOLE % '20'}]", 10.0)] == ["five_hour"]
-    assert (read_mcp(None), read_mcp("[]"), read_mcp('["a: failed", 7]')) == (None, [], ["a: failed"])
+    assert [one["type"] for one in read_account_limits(f"[{WHOLE % '20'}]", 10.0)] == ["five_hour"]
+    assert (read_missing_servers(None), read_missing_servers("[]"), read_missing_servers('["a: failed", 7]')) == (
+        None,
+        [],
+        ["a: failed"],
+    )

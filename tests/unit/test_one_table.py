@@ -1,4 +1,4 @@
-"""What an outcome means is said in core/outcomes.py alone: the source is walked for a second table of outcomes.
+"""What an outcome means is said in outcomes.py alone: the source is walked for a second table of outcomes.
 
 A second table is two or more outcomes in one collection, in the comparisons of one function, or in one file of the
 page. A test for one outcome is in order, if it names the member of `OutcomeKind` and does not spell its word.
@@ -21,7 +21,7 @@ TABLES = {
     "core/outcomes.py",
     "claude/outcome.py",  # signs of claude's → outcomes
     "core/status.py",  # words of its own, some of which are outcomes as well
-    "claude/said.py",  # the words of claude's own lines, a hook's outcome among them
+    "claude/sentences.py",  # the words of claude's own lines, a hook's outcome among them
     "web/static/js/sentences.js",  # the same
     "web/static/js/outcomes.js",  # written from the table
 }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hyperhive_cli.claude.options import Given, has_option, read_options, refused_option, values_of
+from hyperhive_cli.claude.options import Option, has_option, read_options, refused_option, values_of
 
 # Each with an example of how it stands on a command line.
 REFUSED = """
@@ -85,14 +85,14 @@ def test_a_word_that_claude_would_take_as_the_prompt_is_refused(words: str, word
 def test_options_are_read_as_claude_reads_them() -> None:
     words = ["--mcp-config", "a", "b", "--mcp-config=c", "d", "--settings", "--x", "-rID", "--debug", "--ide", "--bare"]
     assert list(read_options(words)) == [
-        Given("--mcp-config", ("a", "b")),
-        Given("--mcp-config", ("c",)),
-        Given("", ("d",)),
-        Given("--settings", ("--x",)),
-        Given("-r", ("ID",)),
-        Given("--debug"),
-        Given("--ide"),
-        Given("--bare"),
+        Option("--mcp-config", ("a", "b")),
+        Option("--mcp-config", ("c",)),
+        Option("", ("d",)),
+        Option("--settings", ("--x",)),
+        Option("-r", ("ID",)),
+        Option("--debug"),
+        Option("--ide"),
+        Option("--bare"),
     ]
     assert values_of(words, "--mcp-config") == ["a", "b", "c"]
     assert has_option(words, "--bare")

@@ -122,8 +122,10 @@ def test_a_secret_is_found_in_a_line_that_is_no_json(value: str) -> None:
 @pytest.mark.parametrize("ensure_ascii", [True, False])
 def test_a_secret_in_one_of_many_lines_is_suspected_in_one_look(value: str, ensure_ascii: bool) -> None:
     redact, harmless = Redactor({"A_TOKEN": value}), b"[0]"
-    assert not redact.suspects(b"\n".join([harmless] * 3))
-    assert redact.suspects(b"\n".join([harmless, line({"a": f"in {value}!"}, ensure_ascii=ensure_ascii), harmless]))
+    assert not redact.may_hold_secret(b"\n".join([harmless] * 3))
+    assert redact.may_hold_secret(
+        b"\n".join([harmless, line({"a": f"in {value}!"}, ensure_ascii=ensure_ascii), harmless])
+    )
 
 
 def test_a_key_of_anthropic_and_a_bearer_token_need_no_variable() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause
 from hyperhive_cli.claude.retries import Retry, line_to_retry
-from hyperhive_cli.claude.watch import Limits, Verdict, Watchdog
+from hyperhive_cli.claude.watch import TimeLimits, Watchdog, WatchVerdict
 
 Line = dict[str, Any]
 INIT: Line = {"type": "system", "subtype": "init"}
@@ -51,10 +51,10 @@ def test_a_wait_of_a_minute_is_long(delay_ms: float, *, is_long: bool) -> None:
 def silent_after(*lines: Line) -> Watchdog:
     """Give a watchdog whose claude falls silent at second 10, after these lines; it stalls after 20 s."""
     seen = Evidence()
-    watchdog = Watchdog(Limits(stall_s=20), seen, started=0)
+    watchdog = Watchdog(TimeLimits(stall_s=20), seen, started=0)
     for line in lines:
         seen.observe_stream(line)
-        watchdog.hear(str(line.get("subtype")), 10)
+        watchdog.observe_line(str(line.get("subtype")), 10)
     return watchdog
 
 
@@ -73,7 +73,7 @@ def test_a_claude_that_says_how_long_it_waits_has_not_fallen_silent(lines: list[
     watchdog = silent_after(*lines)
     before, at = watchdog.verdict(end_s - 0.5), watchdog.verdict(end_s)
     assert isinstance(before, float)
-    assert isinstance(at, Verdict)
+    assert isinstance(at, WatchVerdict)
     assert at.cause is Cause.STALLED
     assert watchdog.warning(end_s - 10.5) is None  # it comes at half of the silence
     assert watchdog.warning(end_s - 10) is not None
@@ -83,4 +83,4 @@ def test_a_wait_goes_on_after_a_pause() -> None:
     watchdog = silent_after(INIT, retry(100_000))
     watchdog.thaw(50, 70)
     assert isinstance(watchdog.verdict(179), float)
-    assert isinstance(watchdog.verdict(180), Verdict)
+    assert isinstance(watchdog.verdict(180), WatchVerdict)

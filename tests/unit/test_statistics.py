@@ -15,10 +15,10 @@ from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.core.statistics import (
     EndedTurn,
-    account,
     cache_share,
     day_of,
     days_until,
+    grouped_rows,
     midnight_ms,
     outcome_counts,
     percentile,
@@ -65,7 +65,7 @@ def test_a_day_on_which_the_clock_is_changed_is_as_long_as_it_is(month: int, day
     ]
     assert days_until(end - 1, 2)[-1] == this
     turns = [turn(start), turn(end - 1), turn(end)]
-    assert [row["turns"] for row in account(turns, "day", [this, following])] == [2, 1]
+    assert [row["turns"] for row in grouped_rows(turns, "day", [this, following])] == [2, 1]
 
 
 @pytest.mark.usefixtures("_central_europe")
@@ -77,7 +77,7 @@ def test_the_last_days_over_a_change_of_the_clock_are_all_there() -> None:
 
 def test_a_day_without_a_turn_has_a_row() -> None:
     days = [date(2026, 5, 1), date(2026, 5, 2)]
-    rows = account([turn(moment(2026, 5, 2, 12))], "day", days, UTC)
+    rows = grouped_rows([turn(moment(2026, 5, 2, 12))], "day", days, UTC)
     assert [(row["day"], row["turns"]) for row in rows] == [("2026-05-01", 0), ("2026-05-02", 1)]
     assert rows[0]["duration_p50_ms"] is None
     assert rows[0]["cache_share"] is None
@@ -126,7 +126,7 @@ def test_a_turn_counts_for_the_model_that_answered() -> None:
         turn(0, model="haiku", answered_model="claude-haiku-4-5"),
         turn(0, model="opus"),
     ]
-    assert [(row["model"], row["turns"]) for row in account(turns, "model", [])] == [
+    assert [(row["model"], row["turns"]) for row in grouped_rows(turns, "model", [])] == [
         ("claude-haiku-4-5", 2), ("opus", 1),
     ]  # fmt: skip
 
@@ -138,11 +138,11 @@ def test_groups_come_with_the_largest_first() -> None:
         turn(0, model="haiku"),
         turn(0, outcome="crashed"),
     ]
-    assert [(row["model"], row["turns"]) for row in account(turns, "model", [])] == [
+    assert [(row["model"], row["turns"]) for row in grouped_rows(turns, "model", [])] == [
         ("haiku", 2), ("opus", 1), ("unknown", 1),
     ]  # fmt: skip
-    assert [(row["outcome"], row["turns"]) for row in account(turns, "outcome", [])] == [("ok", 3), ("crashed", 1)]
-    assert account(turns, "tool", []) == [
+    assert [(row["outcome"], row["turns"]) for row in grouped_rows(turns, "outcome", [])] == [("ok", 3), ("crashed", 1)]
+    assert grouped_rows(turns, "tool", []) == [
         {"tool": "Bash", "calls": 5, "turns": 1},
         {"tool": "Read", "calls": 2, "turns": 2},
     ]

@@ -8,8 +8,8 @@ import pytest
 from hyperhive_cli.core.status import (
     STATUSES,
     Retrying,
-    Standing,
     Status,
+    StatusInputs,
     StatusMeaning,
     Wait,
     status_meaning,
@@ -43,7 +43,7 @@ WAITS_OUT = Retrying(1, 10, "rate_limit", 1_796_017_000.0, is_limit=True)
     ],
 )
 def test_the_status_follows_from_what_is_known(known: dict[str, Any], status: str) -> None:
-    assert status_of(Standing(**known)).status == status
+    assert status_of(StatusInputs(**known)).status == status
 
 
 FIELDS: dict[str, list[Any]] = {
@@ -59,21 +59,21 @@ FIELDS: dict[str, list[Any]] = {
 def test_online_means_that_nothing_is_in_the_way_and_nothing_else_does() -> None:
     for values in product(*FIELDS.values()):
         known = dict(zip(FIELDS, values, strict=True))
-        assert (status_of(Standing(**known)).status is Status.ONLINE) is not any(known.values())
+        assert (status_of(StatusInputs(**known)).status is Status.ONLINE) is not any(known.values())
 
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_an_owner_that_takes_back_what_it_knew_leaves_what_the_others_know(field: str) -> None:
     others = {name: values[-1] for name, values in FIELDS.items() if name != field}
-    before = status_of(Standing(**others))
+    before = status_of(StatusInputs(**others))
     for value in FIELDS[field]:
-        status_of(Standing(**others, **{field: value}))  # whatever came between
-    assert status_of(Standing(**others, **{field: FIELDS[field][0]})) == before
+        status_of(StatusInputs(**others, **{field: value}))  # whatever came between
+    assert status_of(StatusInputs(**others, **{field: FIELDS[field][0]})) == before
 
 
 def test_a_wait_says_until_when_why_and_which_model_ends_it() -> None:
-    assert status_of(Standing(wait=LIMITED)) == (Status.RATE_LIMITED, 1_796_017_620, "rate limited", "opus")
-    shown = status_of(Standing(retry=RETRIES))
+    assert status_of(StatusInputs(wait=LIMITED)) == (Status.RATE_LIMITED, 1_796_017_620, "rate limited", "opus")
+    shown = status_of(StatusInputs(retry=RETRIES))
     assert (shown.until_unix, shown.why) == (1_796_017_000, "attempt 2 of 10: overloaded")
 
 

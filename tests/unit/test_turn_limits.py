@@ -9,7 +9,7 @@ import pytest
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause, Ending, classify
 from hyperhive_cli.claude.turn_limits import TurnLimits
-from hyperhive_cli.claude.watch import Limits, Verdict, Watchdog
+from hyperhive_cli.claude.watch import TimeLimits, Watchdog, WatchVerdict
 from hyperhive_cli.core.outcomes import OutcomeKind
 from hyperhive_cli.core.usage import TokenUsage
 from tests.conftest import recording
@@ -58,15 +58,15 @@ def test_tokens_of_a_resumed_run_are_its_own(release: str) -> None:
 @pytest.mark.parametrize(("most", "detail"), [(5, None), (4, "5 of 4 tool calls"), (1, "2 of 1 tool calls")])
 def test_the_call_that_is_one_too_many_ends_the_run(release: str, most: int, detail: str | None) -> None:
     seen, allowance = Evidence(), TurnLimits(tool_calls=most)
-    watchdog = Watchdog(Limits(), seen, started=0.0, allowance=allowance)
-    found: Verdict | float = math.inf
+    watchdog = Watchdog(TimeLimits(), seen, started=0.0, allowance=allowance)
+    found: WatchVerdict | float = math.inf
     for line in until_result(f"{release}/tools.jsonl"):
         seen.observe_stream(line)
-        watchdog.hear("assistant", 1.0)
+        watchdog.observe_line("assistant", 1.0)
         found = watchdog.verdict(1.0)
-        if isinstance(found, Verdict):
+        if isinstance(found, WatchVerdict):
             break
-    assert found == Verdict(Cause.BUDGET, detail) if detail else not isinstance(found, Verdict)
+    assert found == WatchVerdict(Cause.BUDGET, detail) if detail else not isinstance(found, WatchVerdict)
 
 
 @pytest.mark.parametrize(("tokens", "is_over"), [(3 * 7_000, True), (6 * 9_000, False)])
@@ -94,15 +94,15 @@ def test_dollars_count_at_each_result_and_without_what_the_session_cost_before()
 
 def test_a_warning_comes_once_of_each_limit_before_it_is_used_up() -> None:
     seen = seen_of([INIT])
-    watchdog = Watchdog(Limits(), seen, started=0.0, allowance=TurnLimits(tool_calls=5, tokens=1_000))
-    watchdog.hear("system/init", 0.0)
+    watchdog = Watchdog(TimeLimits(), seen, started=0.0, allowance=TurnLimits(tool_calls=5, tokens=1_000))
+    watchdog.observe_line("system/init", 0.0)
     said: list[str | None] = []
     for number in range(1, 6):
         usage = {"input_tokens": 160}
         block = {"type": "tool_use", "id": f"t{number}", "name": "Bash"}
         seen.observe_stream({"type": "assistant", "message": {"id": f"m{number}", "usage": usage, "content": [block]}})
         said += [watchdog.warning(0.0), watchdog.warning(0.0)]
-        assert not isinstance(watchdog.verdict(0.0), Verdict)
+        assert not isinstance(watchdog.verdict(0.0), WatchVerdict)
     nearly = "this turn's budget is nearly used up: "
     assert [text for text in said if text] == [f"{nearly}4 of 5 tool calls", f"{nearly}800 of 1,000 tokens"]
 

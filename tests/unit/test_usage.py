@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.core.settings import MOST
+from hyperhive_cli.core.settings import MAX_FIGURE
 from hyperhive_cli.core.usage import TokenUsage
 
 FULL = {
@@ -50,7 +50,7 @@ def test_a_result_without_usage_counts_nothing() -> None:
     assert TokenUsage.from_stream_event({"type": "result"}) == TokenUsage()
 
 
-@pytest.mark.parametrize(("found", "kept"), [(MOST, MOST), (MOST + 1, 0), (2**64 - 1, 0)])
+@pytest.mark.parametrize(("found", "kept"), [(MAX_FIGURE, MAX_FIGURE), (MAX_FIGURE + 1, 0), (2**64 - 1, 0)])
 def test_a_huge_counter_is_kept_as_far_as_a_database_holds_sums_of_it(found: int, kept: int) -> None:
     assert TokenUsage.from_usage({"output_tokens": found}).output_tokens == kept
 

@@ -14,15 +14,15 @@ from hyperhive_cli.claude.planned import Planned, Wakeup
 from hyperhive_cli.claude.watch import (
     BUSY_SHARE,
     MAX_FAILED_CALLS,
-    MOST_SILENCES,
+    MAX_SILENCES,
     WAKEUP_GRACE_S,
-    Limits,
-    Verdict,
+    TimeLimits,
     Watchdog,
+    WatchVerdict,
     span,
 )
 
-LIMITS = Limits(grace_s=10, background_s=600, init_s=60, stall_s=1800, turn_s=50_000)
+LIMITS = TimeLimits(grace_s=10, background_s=600, init_s=60, stall_s=1800, turn_s=50_000)
 START = 1000.0
 Line = dict[str, Any]
 INIT: Line = {"type": "system", "subtype": "init"}
@@ -88,11 +88,11 @@ DUE = {
 }
 
 
-def watching(seen: Evidence, last_s: float | None = None, limits: Limits = LIMITS) -> Watchdog:
+def watching(seen: Evidence, last_s: float | None = None, limits: TimeLimits = LIMITS) -> Watchdog:
     """Give a watchdog that heard its last line so many seconds after the start."""
     watchdog = Watchdog(limits, seen, started=START)
     if last_s is not None:
-        watchdog.hear("assistant", START + last_s)
+        watchdog.observe_line("assistant", START + last_s)
     return watchdog
 
 
@@ -104,7 +104,7 @@ def end_of(watchdog: Watchdog, now_s: float, *, cpu_share: float | None = 0.0) -
         if watchdog.wants_reading(now):
             watchdog.measure(None if cpu_share is None else (now - START) * cpu_share, now)
         found = watchdog.verdict(now)
-        if isinstance(found, Verdict):
+        if isinstance(found, WatchVerdict):
             return round(now - START, 3), warnings
         if watchdog.warning(now) is not None:
             warnings += 1
@@ -120,9 +120,9 @@ def test_a_verdict_falls_when_it_is_due_and_stays(
     seen: Evidence, last_s: float | None, due_s: float, cause: Cause, detail: str
 ) -> None:
     watchdog = watching(seen, last_s)
-    assert watchdog.verdict(START + due_s) == Verdict(cause, detail)
+    assert watchdog.verdict(START + due_s) == WatchVerdict(cause, detail)
     later = watchdog.verdict(START + due_s + 1)
-    assert isinstance(later, Verdict)
+    assert isinstance(later, WatchVerdict)
     assert later.cause is cause
 
 
@@ -140,10 +140,10 @@ WAITS = Planned(Wakeup("toolu_1", "look again", 1_796_017_620_000, ""))
 
 @pytest.mark.parametrize("grace_s", [10, 1000])
 def test_a_claude_that_waits_for_its_wakeup_alone_is_ended_soon_and_nothing_is_wrong(grace_s: float) -> None:
-    watchdog = watching(seen_in(INIT, TEXT, OK, planned=WAITS), 5, Limits(grace_s=grace_s))
+    watchdog = watching(seen_in(INIT, TEXT, OK, planned=WAITS), 5, TimeLimits(grace_s=grace_s))
     assert isinstance(watchdog.verdict(START + 5 + WAKEUP_GRACE_S - 0.01), float)
     verdict = watchdog.verdict(START + 5 + WAKEUP_GRACE_S)
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, WatchVerdict)
     assert (verdict.cause, verdict.is_expected) == (Cause.FINISHED, True)
 
 
@@ -158,7 +158,7 @@ def test_a_claude_that_waits_for_its_wakeup_alone_is_ended_soon_and_nothing_is_w
 )
 def test_a_wakeup_ends_no_claude_that_has_something_else_to_do(seen: Evidence, due_s: float) -> None:
     verdict = watching(seen, 5).verdict(START + due_s)
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, WatchVerdict)
     assert not verdict.is_expected
     assert isinstance(watching(seen, 5).verdict(START + due_s - 0.001), float)
 
@@ -168,7 +168,7 @@ def test_a_wakeup_ends_no_claude_that_has_something_else_to_do(seen: Evidence, d
 def test_the_first_refused_request_ends_the_run_at_once(results: int, last_s: float | None) -> None:
     refused = {"type": "system", "subtype": "api_retry", "error": "authentication_failed", "error_status": 401}
     seen = seen_in(*([INIT, TEXT, OK] * results), refused)
-    assert watching(seen, last_s).verdict(START + 5) == Verdict(Cause.LOGIN, "the first request was refused")
+    assert watching(seen, last_s).verdict(START + 5) == WatchVerdict(Cause.LOGIN, "the first request was refused")
 
 
 @pytest.mark.parametrize("error", ["overloaded", "rate_limit", "unknown", "billing_error", None])
@@ -179,7 +179,7 @@ def test_any_other_retry_is_claudes_own_affair(error: str | None) -> None:
 
 def test_another_session_ends_the_run_at_once() -> None:
     seen = seen_in(INIT, asked_session="a", other_session="b")
-    assert watching(seen, 5).verdict(START + 5) == Verdict(Cause.WRONG_SESSION, "asked for a, got b")
+    assert watching(seen, 5).verdict(START + 5) == WatchVerdict(Cause.WRONG_SESSION, "asked for a, got b")
 
 
 def answered(*, failed: bool) -> Line:
@@ -196,7 +196,7 @@ def test_a_claude_all_of_whose_tool_calls_fail_is_ended_with_the_reason() -> Non
     for line in failing:
         seen.observe_stream(line)
     why = f"{MAX_FAILED_CALLS} tool calls in a row failed, the last one Bash: InputValidationError"
-    assert watchdog.verdict(START + 5) == Verdict(Cause.STUCK, why)
+    assert watchdog.verdict(START + 5) == WatchVerdict(Cause.STUCK, why)
     seen.observe_stream(answered(failed=False))
     assert isinstance(watchdog.verdict(START + 5), float)
 
@@ -211,7 +211,7 @@ def test_a_claude_all_of_whose_tool_calls_fail_is_ended_with_the_reason() -> Non
 )
 def test_other_credentials_end_the_run_at_once(expected: str, found: str | None, detail: str) -> None:
     seen = seen_in(INIT, expected_auth=expected, auth_source=found)
-    assert watching(seen, 5).verdict(START + 5) == Verdict(Cause.WRONG_AUTH, detail)
+    assert watching(seen, 5).verdict(START + 5) == WatchVerdict(Cause.WRONG_AUTH, detail)
 
 
 @pytest.mark.parametrize(
@@ -235,9 +235,9 @@ def test_lines_that_go_on_after_the_result_do_not_put_the_end_off(subtype: str) 
     watchdog = watching(seen, 5)
     for now in range(6, 15):
         seen.observe_stream({"type": "system", "subtype": subtype})
-        watchdog.hear(f"system/{subtype}", START + now)
+        watchdog.observe_line(f"system/{subtype}", START + now)
         assert isinstance(watchdog.verdict(START + now), float)
-    assert watchdog.verdict(START + 15) == Verdict(Cause.FINISHED, "no exit 10 s after the result")
+    assert watchdog.verdict(START + 15) == WatchVerdict(Cause.FINISHED, "no exit 10 s after the result")
 
 
 @pytest.mark.parametrize("line", [{**OK, "is_error": True}, {**OK, "result": "x"}, {**TEXT, "parent_tool_use_id": "t"}])
@@ -246,22 +246,22 @@ def test_neither_do_results_without_an_answer_nor_a_subagents_lines(line: Line) 
     watchdog = watching(seen, 5)
     for now in range(6, 15):
         seen.observe_stream(line)
-        watchdog.hear("result", START + now)
-    assert isinstance(watchdog.verdict(START + 15), Verdict)
+        watchdog.observe_line("result", START + now)
+    assert isinstance(watchdog.verdict(START + 15), WatchVerdict)
 
 
 def test_what_a_background_task_reports_has_time_to_begin_but_no_more_than_the_background_wait() -> None:
     seen = seen_in(INIT, TEXT, OK, tasks={"a"})
     watchdog = watching(seen, 5)
     seen.tasks.clear()
-    watchdog.hear("system/background_tasks_changed", START + 300)
+    watchdog.observe_line("system/background_tasks_changed", START + 300)
     assert isinstance(watchdog.verdict(START + 309), float)
-    assert watchdog.verdict(START + 310) == Verdict(Cause.FINISHED, "no exit 10 s after the last background task")
+    assert watchdog.verdict(START + 310) == WatchVerdict(Cause.FINISHED, "no exit 10 s after the last background task")
     for now in range(301, 605):  # tasks that come and go
         seen.tasks = {"b"} if now % 2 else set()
-        watchdog.hear("system/background_tasks_changed", START + now)
+        watchdog.observe_line("system/background_tasks_changed", START + now)
     assert isinstance(watchdog.verdict(START + 604), float)
-    assert isinstance(watchdog.verdict(START + 605), Verdict)
+    assert isinstance(watchdog.verdict(START + 605), WatchVerdict)
 
 
 def test_a_new_answer_of_the_main_thread_does() -> None:
@@ -269,9 +269,9 @@ def test_a_new_answer_of_the_main_thread_does() -> None:
     watchdog = watching(seen, 5)
     for line, now in ((INIT, 6), (TEXT, 12), (OK, 500)):
         seen.observe_stream(line)
-        watchdog.hear("", START + now)
+        watchdog.observe_line("", START + now)
     assert isinstance(watchdog.verdict(START + 509), float)
-    assert isinstance(watchdog.verdict(START + 510), Verdict)
+    assert isinstance(watchdog.verdict(START + 510), WatchVerdict)
 
 
 # --- signs of life ---
@@ -280,9 +280,9 @@ def test_a_new_answer_of_the_main_thread_does() -> None:
 def test_each_line_puts_the_silence_off() -> None:
     watchdog = watching(WORKING)
     for last_s in (1, 100, 3000):
-        watchdog.hear("assistant", START + last_s)
+        watchdog.observe_line("assistant", START + last_s)
         assert isinstance(watchdog.verdict(START + last_s + 1799), float)
-    assert isinstance(watchdog.verdict(START + 4800), Verdict)
+    assert isinstance(watchdog.verdict(START + 4800), WatchVerdict)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.008, BUSY_SHARE * 0.99, None])
@@ -301,7 +301,7 @@ def test_the_silence_counts_from_when_the_tree_was_last_seen_to_compute() -> Non
     watchdog.measure(100.0, START + 360)
     watchdog.measure(100.0, START + 540)
     assert isinstance(watchdog.verdict(START + 360 + 1799), float)
-    assert isinstance(watchdog.verdict(START + 360 + 1800), Verdict)
+    assert isinstance(watchdog.verdict(START + 360 + 1800), WatchVerdict)
 
 
 @pytest.mark.parametrize("readings", [(None, 50.0), (50.0, None), (50.0, 3.0)])
@@ -309,14 +309,14 @@ def test_a_reading_that_says_nothing_is_no_sign_of_life(readings: tuple[float | 
     watchdog = watching(WORKING, 0)
     for number, cpu_s in enumerate(readings, 1):
         watchdog.measure(cpu_s, START + 180 * number)
-    assert isinstance(watchdog.verdict(START + 1800), Verdict)
+    assert isinstance(watchdog.verdict(START + 1800), WatchVerdict)
 
 
 def test_a_tool_that_has_ended_is_no_sign_of_life_any_more() -> None:
     seen = seen_in(INIT, TEXT, running_tools={"a": "Bash"})
     watchdog = watching(seen, 5)
     seen.running_tools.clear()
-    watchdog.hear("user", START + 10)
+    watchdog.observe_line("user", START + 10)
     assert end_of(watchdog, 10)[0] == 1810
 
 
@@ -325,9 +325,9 @@ def test_the_processor_time_is_read_seldom_and_only_in_a_silence_in_mid_turn() -
     assert [watchdog.wants_reading(START + s) for s in (6, 184.9, 185)] == [False, False, True]
     watchdog.measure(1.0, START + 185)
     assert [watchdog.wants_reading(START + s) for s in (364.9, 365)] == [False, True]
-    watchdog.hear("assistant", START + 400)
+    watchdog.observe_line("assistant", START + 400)
     assert [watchdog.wants_reading(START + s) for s in (579.9, 580)] == [False, True]
-    hasty = watching(WORKING, 5, Limits(stall_s=2))
+    hasty = watching(WORKING, 5, TimeLimits(stall_s=2))
     assert [hasty.wants_reading(START + s) for s in (5.9, 6)] == [False, True]
     for seen, last_s in ((NOTHING, None), (ANSWERED, 5), (BACKGROUND, 5)):
         assert watching(seen, last_s).wants_reading(START + 1e6) is False
@@ -340,7 +340,7 @@ def test_a_silence_is_warned_of_once_at_half_its_time_with_what_is_seen() -> Non
     seen = seen_in(INIT, TEXT, running_tools={"a": "Bash"})
     watchdog = watching(seen, 5)
     seen.running_tools["b"] = "Read"
-    watchdog.hear("system/task_progress", START + 65)
+    watchdog.observe_line("system/task_progress", START + 65)
     watchdog.measure(10.0, START + 765)
     watchdog.measure(78.0, START + 965)
     assert watchdog.warning(START + 964.9) is None
@@ -349,7 +349,7 @@ def test_a_silence_is_warned_of_once_at_half_its_time_with_what_is_seen() -> Non
         "Read has run for 15 min; CPU 34 %"
     )
     assert watchdog.warning(START + 5000) is None
-    watchdog.hear("assistant", START + 5000)
+    watchdog.observe_line("assistant", START + 5000)
     assert watchdog.warning(START + 5899.9) is None
     assert str(watchdog.warning(START + 5900)).startswith("claude has been silent for 15 min: last line assistant 15")
 
@@ -364,12 +364,14 @@ def test_a_verdict_says_what_the_tree_computed_last() -> None:
     watchdog.measure(10.0, START + 1600)
     watchdog.measure(11.0, START + 1700)
     found = watchdog.verdict(START + 1800)
-    assert found == Verdict(Cause.STALLED, "no line in 30 min (last line assistant 30 min ago; CPU 1 %)")
+    assert found == WatchVerdict(Cause.STALLED, "no line in 30 min (last line assistant 30 min ago; CPU 1 %)")
 
 
 def test_a_turn_that_times_out_before_its_first_line_says_so() -> None:
-    limits = Limits(init_s=60, turn_s=3)
-    assert watching(NOTHING, None, limits).verdict(START + 3) == Verdict(Cause.START_TIMEOUT, "after 3 s (no line yet)")
+    limits = TimeLimits(init_s=60, turn_s=3)
+    assert watching(NOTHING, None, limits).verdict(START + 3) == WatchVerdict(
+        Cause.START_TIMEOUT, "after 3 s (no line yet)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -385,7 +387,7 @@ def test_a_start_that_takes_too_long_names_the_mcp_servers_that_it_may_have_wait
     servers: tuple[str, ...], named: str
 ) -> None:
     detail = f"no line in 60 s; it starts its MCP servers first: {named} (see MCP_TIMEOUT and run --start-timeout)"
-    assert watching(NOTHING, None, replace(LIMITS, servers=servers)).verdict(START + 60) == Verdict(
+    assert watching(NOTHING, None, replace(LIMITS, servers=servers)).verdict(START + 60) == WatchVerdict(
         Cause.START_TIMEOUT, detail
     )
 
@@ -408,7 +410,7 @@ def test_a_pause_counts_for_no_limit(
     watchdog = watching(seen, last_s)
     watchdog.thaw(3600, START + due_s - 1 + 3600)
     assert isinstance(watchdog.verdict(START + due_s + 3600 - 0.001), float)
-    assert watchdog.verdict(START + due_s + 3600) == Verdict(cause, detail)
+    assert watchdog.verdict(START + due_s + 3600) == WatchVerdict(cause, detail)
 
 
 def test_a_pause_puts_no_clock_beyond_now() -> None:
@@ -423,7 +425,7 @@ def test_what_was_computed_before_a_pause_is_not_spread_over_it() -> None:
     watchdog.measure(10.0, START + 180)
     watchdog.thaw(100, START + 300)
     watchdog.measure(90.0, START + 400)  # of a stretch whose length is not known
-    assert isinstance(watchdog.verdict(START + 1900), Verdict)
+    assert isinstance(watchdog.verdict(START + 1900), WatchVerdict)
 
 
 # --- infinity, and any time at all ---
@@ -431,12 +433,12 @@ def test_what_was_computed_before_a_pause_is_not_spread_over_it() -> None:
 
 @pytest.mark.parametrize(("seen", "last_s"), [(NOTHING, None), (WORKING, 5), (BUSY, 5), (ANSWERED, 5), (BACKGROUND, 5)])
 def test_infinity_switches_a_limit_off(seen: Evidence, last_s: float | None) -> None:
-    watchdog = watching(seen, last_s, Limits(math.inf, math.inf, math.inf, math.inf, math.inf))
+    watchdog = watching(seen, last_s, TimeLimits(math.inf, math.inf, math.inf, math.inf, math.inf))
     assert (watchdog.verdict(1e12), watchdog.warning(1e12), watchdog.wants_reading(1e12)) == (math.inf, None, False)
 
 
 def test_by_default_a_turn_may_last_as_long_as_it_speaks() -> None:
-    assert isinstance(watching(WORKING, 1e9, Limits()).verdict(START + 1e9 + 1), float)
+    assert isinstance(watching(WORKING, 1e9, TimeLimits()).verdict(START + 1e9 + 1), float)
 
 
 SECONDS = st.integers(0, 10_000).map(float)
@@ -444,17 +446,17 @@ SECONDS = st.integers(0, 10_000).map(float)
 
 @given(
     seen=st.sampled_from([NOTHING, WORKING, BUSY, ANSWERED, SECOND, BACKGROUND]),
-    limits=st.builds(Limits, SECONDS, SECONDS, SECONDS, st.integers(1, 10_000).map(float), SECONDS),
+    limits=st.builds(TimeLimits, SECONDS, SECONDS, SECONDS, st.integers(1, 10_000).map(float), SECONDS),
     last_s=st.none() | SECONDS,
     waited_s=SECONDS,
     share=st.none() | st.sampled_from([0.0, 0.5]),
 )
 def test_whatever_it_sees_a_watchdog_ends_every_run_in_bounded_time(
-    seen: Evidence, limits: Limits, last_s: float | None, waited_s: float, share: float | None
+    seen: Evidence, limits: TimeLimits, last_s: float | None, waited_s: float, share: float | None
 ) -> None:
     begun = (last_s or 0) + waited_s
     ended, warnings = end_of(watching(seen, last_s, limits), begun, cpu_share=share)
-    longest = (last_s or 0) + max(limits.init_s, MOST_SILENCES * limits.stall_s, limits.grace_s, limits.background_s)
+    longest = (last_s or 0) + max(limits.init_s, MAX_SILENCES * limits.stall_s, limits.grace_s, limits.background_s)
     assert ended <= max(begun, longest) + 1e-6
     assert warnings <= 1
 
@@ -469,7 +471,7 @@ def test_claude_waits_before_its_own_retries_no_longer_than_it_may() -> None:
     short = [INIT, retry(1000), retry(1190.9118)]
     assert isinstance(watching(seen_in(*short), 1, limits).verdict(START + 2), float)
     detail = "rate_limit, 4.6 s of waiting so far"
-    assert watching(seen_in(*short, retry(2396.4)), 1, limits).verdict(START + 2) == Verdict(Cause.WAITED, detail)
+    assert watching(seen_in(*short, retry(2396.4)), 1, limits).verdict(START + 2) == WatchVerdict(Cause.WAITED, detail)
     answered = seen_in(*short, TEXT, retry(2396.4))  # each answer ends the wait before it
     assert isinstance(watching(answered, 1, limits).verdict(START + 2), float)
     assert isinstance(watching(seen_in(*short, retry(3_600_000)), 1).verdict(START + 2), float)  # without a limit

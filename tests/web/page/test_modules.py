@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import hyperhive_cli
-from hyperhive_cli.claude.said import KNOWN_LINES, said
-from hyperhive_cli.claude.served import served_answer
+from hyperhive_cli.claude.sentences import KNOWN_LINES, line_to_sentence
+from hyperhive_cli.claude.server_tools import server_result
 from hyperhive_cli.core import text
 from hyperhive_cli.core.events import TurnEnd
 from hyperhive_cli.core.outcomes import OutcomeKind
@@ -107,9 +107,9 @@ def test_what_claude_says_is_what_the_terminal_shows() -> None:
     found = ask_node("same_sayings.mjs", {"lines": lines, "served": blocks, "limits": limits})
     assert found["known"] == sorted(KNOWN_LINES)
     for line, shown in zip(lines, found["said"], strict=True):
-        ours = said(line)
+        ours = line_to_sentence(line)
         assert shown == (None if ours is None else asdict(ours)), line
-    assert found["served"] == [asdict(served_answer(block)) for block in blocks]
+    assert found["served"] == [asdict(server_result(block)) for block in blocks]
     assert found["limits"] == [words for _, words in LIMITS]
 
 

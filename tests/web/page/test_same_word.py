@@ -16,7 +16,7 @@ from hyperhive_cli.cli.doctor import judge_agent
 from hyperhive_cli.core.agent_report import read_report
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.core.settings import AgentPaths, paths_by_name
-from hyperhive_cli.core.status import STATUSES, Retrying, Standing, Status, Wait, status_of
+from hyperhive_cli.core.status import STATUSES, Retrying, Status, StatusInputs, Wait, status_of
 from hyperhive_cli.doctor.findings import Level
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.render.endings import STYLES
@@ -44,7 +44,7 @@ class Situation:
 
     name: str
     expected: str
-    standing: Standing = field(default_factory=Standing)
+    standing: StatusInputs = field(default_factory=StatusInputs)
     inbox: Mapping[str, int] = field(default_factory=dict)
     is_held: bool = False  # the lock, where no harness answers
     answers: bool = True
@@ -53,12 +53,12 @@ class Situation:
     problems: tuple[str, ...] = ()
 
 
-def waiting(status: Status, until: float | None = SOON, why: str | None = WHY) -> Standing:
-    return Standing(wait=Wait(status, until, why))
+def waiting(status: Status, until: float | None = SOON, why: str | None = WHY) -> StatusInputs:
+    return StatusInputs(wait=Wait(status, until, why))
 
 
 PAGE = {"url": "https://claude.ai/oauth/authorize?x", "output": "", "finished": False, "ok": None, "error": None}
-PAUSED = Standing(is_paused=True)
+PAUSED = StatusInputs(is_paused=True)
 SITUATIONS = [
     Situation("nothing is in the way", "online"),
     Situation("a turn runs", "online", turn="thinking"),
@@ -66,28 +66,28 @@ SITUATIONS = [
     Situation("an operator paused it", "paused", PAUSED),
     Situation("paused, and much waits", "paused", PAUSED, LONG_INBOX),
     Situation("paused in a turn", "paused", PAUSED, turn="thinking"),
-    Situation("paused in a wait", "paused", Standing(is_paused=True, wait=LIMITED), LONG_INBOX),
-    Situation("claude tries again", "retrying", Standing(retry=RETRIES), turn="thinking"),
-    Situation("claude tries again without a moment", "retrying", Standing(retry=Retrying(0, 0, "overloaded"))),
-    Situation("claude waits for a limit", "rate limited", Standing(retry=WAITS_OUT), turn="thinking"),
+    Situation("paused in a wait", "paused", StatusInputs(is_paused=True, wait=LIMITED), LONG_INBOX),
+    Situation("claude tries again", "retrying", StatusInputs(retry=RETRIES), turn="thinking"),
+    Situation("claude tries again without a moment", "retrying", StatusInputs(retry=Retrying(0, 0, "overloaded"))),
+    Situation("claude waits for a limit", "rate limited", StatusInputs(retry=WAITS_OUT), turn="thinking"),
     Situation("a back-off", "backing off", waiting(Status.BACKING_OFF)),
-    Situation("a limit", "rate limited", Standing(wait=LIMITED), LONG_INBOX),
+    Situation("a limit", "rate limited", StatusInputs(wait=LIMITED), LONG_INBOX),
     Situation("a limit without a moment", "rate limited", waiting(Status.RATE_LIMITED, None)),
     Situation("a limit that is over by now", "rate limited", waiting(Status.RATE_LIMITED, NOW - 60)),
     Situation("the day is spent", "over budget", waiting(Status.OVER_BUDGET)),
     Situation("nobody is logged in", "needs login", waiting(Status.NEEDS_LOGIN_IDLE, None)),
     Situation("nobody is logged in, and a login has failed", "needs login", waiting(Status.NEEDS_LOGIN_IDLE, None),
               login={**PAGE, "finished": True, "ok": False}),
-    Situation("somebody logs in", "login in progress", Standing(is_logging_in=True), login=PAGE),
-    Situation("somebody logs in, no page yet", "login in progress", Standing(is_logging_in=True, wait=LIMITED),
+    Situation("somebody logs in", "login in progress", StatusInputs(is_logging_in=True), login=PAGE),
+    Situation("somebody logs in, no page yet", "login in progress", StatusInputs(is_logging_in=True, wait=LIMITED),
               login={**PAGE, "url": None}),
-    Situation("a login on a stand-by", "standby", Standing(is_standby=True, is_logging_in=True), login=PAGE),
+    Situation("a login on a stand-by", "standby", StatusInputs(is_standby=True, is_logging_in=True), login=PAGE),
     Situation("another agent met a limit", "waits for account", waiting(Status.WAITS_FOR_ACCOUNT)),
     Situation("the model is not known", "bad model", waiting(Status.BAD_MODEL, None)),
-    Situation("another machine has it", "standby", Standing(is_standby=True), LONG_INBOX),
-    Situation("another machine has it, paused", "standby", Standing(is_standby=True, is_paused=True)),
-    Situation("a write fails", "inbox unavailable", Standing(write_trouble=WHY), LONG_INBOX),
-    Situation("a write fails in a wait", "inbox unavailable", Standing(write_trouble=WHY, wait=LIMITED)),
+    Situation("another machine has it", "standby", StatusInputs(is_standby=True), LONG_INBOX),
+    Situation("another machine has it, paused", "standby", StatusInputs(is_standby=True, is_paused=True)),
+    Situation("a write fails", "inbox unavailable", StatusInputs(write_trouble=WHY), LONG_INBOX),
+    Situation("a write fails in a wait", "inbox unavailable", StatusInputs(write_trouble=WHY, wait=LIMITED)),
     Situation("it was given up", "failed", waiting(Status.FAILED, None)),
     Situation("no harness", "stopped", answers=False),
     Situation("no harness, and much waits", "stopped", inbox=LONG_INBOX, answers=False),
@@ -104,7 +104,7 @@ def all_situations() -> Iterator[Situation]:
     waits = [None, *(Wait(status, SOON, WHY) for status in Status if status is not Status.ONLINE)]
     yes_or_no = (False, True)
     for values in product(yes_or_no, yes_or_no, yes_or_no, (None, WHY), waits, (None, RETRIES, WAITS_OUT)):
-        standing = Standing(*values)
+        standing = StatusInputs(*values)
         words = STATUSES[status_of(standing).status].words
         yield Situation(str(standing), words, standing, login=PAGE if standing.is_logging_in else None)
 
@@ -149,7 +149,7 @@ def seen(situation: Situation, paths: AgentPaths, inbox: Inbox) -> Seen:
         }
 
     before = with_live(stored, live())
-    bus.know(**{name: getattr(situation.standing, name) for name in Standing.__dataclass_fields__})
+    bus.know(**{name: getattr(situation.standing, name) for name in StatusInputs.__dataclass_fields__})
     after = with_live(stored, live()) if situation.answers else unanswered(stored, paths, is_held=situation.is_held)
     for found in (before, after):
         found |= {"capabilities": capabilities(found, answers=situation.answers)}
@@ -166,13 +166,13 @@ def tone_of(style: str) -> str:
     return next(tone for tone, one in STYLES.items() if one == style)
 
 
-Shown = list[tuple[str, str | None]]  # the words, and their tone where the view has one
-View = Callable[[list[Seen]], list[Shown]]
+ShownStatus = list[tuple[str, str | None]]  # the words, and their tone where the view has one
+View = Callable[[list[Seen]], list[ShownStatus]]
 
 
-def by_status(found: list[Seen]) -> list[Shown]:
+def by_status(found: list[Seen]) -> list[ShownStatus]:
     """Return what `hyperhive status` prints."""
-    shown: list[Shown] = []
+    shown: list[ShownStatus] = []
     for one in found:
         rows = dict(status_to_rows(one.after, NOW))
         [(words, style)] = rows["status"]
@@ -186,10 +186,10 @@ def cell(lines: list[str], head: str) -> str:
     return dict(zip(heads, row, strict=True))[head]
 
 
-def by_agents(found: list[Seen]) -> list[Shown]:
+def by_agents(found: list[Seen]) -> list[ShownStatus]:
     """Return what `hyperhive agents` prints, and `hyperhive hive status` of the same agent."""
     hive = {"machine": "m", "lease_s": 5.0, "epoch": 1, "wanted": None, "leased": 0, "report_age_s": 1.0}
-    shown: list[Shown] = []
+    shown: list[ShownStatus] = []
     for one in found:
         told = one.after | {"hive": hive}
         tables = agents_to_lines([one.after], NOW, 250), hive_to_lines([told], [], 250)
@@ -197,9 +197,9 @@ def by_agents(found: list[Seen]) -> list[Shown]:
     return shown
 
 
-def by_console(found: list[Seen]) -> list[Shown]:
+def by_console(found: list[Seen]) -> list[ShownStatus]:
     """Return the bottom line, wide and narrow, of a `tail` that begins now, and of one that has followed the events."""
-    shown: list[Shown] = []
+    shown: list[ShownStatus] = []
     for one in found:
         begun, followed = Facts(one.after), Facts(one.before if one.events else one.after)
         for record in one.events:
@@ -213,7 +213,7 @@ def dot_style(line: Text) -> str:
     return next(str(span.style) for span in line.spans if line.plain[span.start : span.end] == DOT)
 
 
-def by_page(found: list[Seen]) -> list[Shown]:
+def by_page(found: list[Seen]) -> list[ShownStatus]:
     """Return the badge of the page that is opened now, and of one that has followed the events."""
     given = [
         {
@@ -227,9 +227,9 @@ def by_page(found: list[Seen]) -> list[Shown]:
     return [[(words, tone_of(tone)) for words, tone in badges] for badges in told]
 
 
-def by_doctor(found: list[Seen]) -> list[Shown]:
+def by_doctor(found: list[Seen]) -> list[ShownStatus]:
     """Return the first line of `hyperhive doctor`."""
-    shown: list[Shown] = []
+    shown: list[ShownStatus] = []
     for one in found:
         finding = judge_agent(one.after)
         needs_person = STATUSES[one.after["status"]].needs_person

@@ -1,4 +1,4 @@
-/** What claude says of models that do not answer, and of those that do in their stead (`claude/said.py`). Pure. */
+/** What claude says of models that do not answer, and of those that do in their stead (`claude/sentences.py`). Pure. */
 
 import { saying, short, text } from "./words.js";
 

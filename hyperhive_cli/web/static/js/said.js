@@ -1,5 +1,5 @@
 /**
- * What claude's lines say to a person, by name: the same table as in the terminal (`claude/said.py`). Pure.
+ * What claude's lines say to a person, by name: the same table as in the terminal (`claude/sentences.py`). Pure.
  *
  * A line is shown by a case of its own (`SHOWN_ELSEWHERE`), or by the sentence that `said` makes of it, or says nothing
  * that a person needs (`QUIET`). Any other line is new: `said` then shows its name and every text in it.

@@ -1,4 +1,4 @@
-/** The sentences that `said` makes of claude's lines, by their names: those of the terminal (`claude/said.py`). Pure. */
+/** The sentences that `said` makes of claude's lines, by their names: those of the terminal (`claude/sentences.py`). Pure. */
 
 import { consentFallback, modelFallback, refusalAlone, refusalFallback } from "./models.js";
 import { grouped, mapping } from "./text.js";

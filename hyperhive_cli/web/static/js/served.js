@@ -1,4 +1,4 @@
-/** The answers of tools that run at the API and not here: those of the terminal (`claude/served.py`). Pure. */
+/** The answers of tools that run at the API and not here: those of the terminal (`claude/server_tools.py`). Pure. */
 
 import { mapping, string } from "./text.js";
 import { listed, text, textIn } from "./words.js";

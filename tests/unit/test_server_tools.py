@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from hyperhive_cli.claude.evidence import Evidence
-from hyperhive_cli.claude.served import Served, is_served, served_answer
+from hyperhive_cli.claude.server_tools import ServerResult, is_server_result, server_result
 from hyperhive_cli.claude.stream import tool_calls, tool_names
 from hyperhive_cli.core.events import BusEvent, Stream
 from hyperhive_cli.render.document import events_to_entries
@@ -19,13 +19,13 @@ CONNECTOR = {"type": "mcp_tool_use", "id": "mcptoolu_1", "name": "lookup", "serv
 
 @pytest.mark.parametrize(("block", "wanted"), SERVED)
 def test_what_such_a_tool_answered(block: dict[str, Any], wanted: tuple[str, str, bool]) -> None:
-    assert is_served(block)
-    assert served_answer(block) == Served(*wanted)
+    assert is_server_result(block)
+    assert server_result(block) == ServerResult(*wanted)
 
 
 @pytest.mark.parametrize("block", [{}, {"type": "tool_result"}, {"type": ["tool_result"]}, {"type": "text"}])
 def test_other_blocks_are_none_of_theirs(block: dict[str, Any]) -> None:
-    assert not is_served(block)
+    assert not is_server_result(block)
 
 
 def test_their_calls_count() -> None:

@@ -36,7 +36,7 @@ InThread = Callable[[Callable[[], None]], Awaitable[None]]  # runs what blocks b
 _one_at_a_time: defaultdict[Path, Lock] = defaultdict(Lock)
 
 
-def log_allowance(path: Path) -> int:
+def wal_allowance(path: Path) -> int:
     """Give how many bytes a database's -wal may take up now: WAL_LIMIT_BYTES, on a small disk a part of what is free.
 
     The copying may need as much again in the database's file. A log larger than what is left could never be cut
@@ -55,12 +55,12 @@ def shrink_wal(path: Path) -> int:
         if is_ours:
             with suppress(sqlite3.Error), _connection(path) as db:
                 for mode in ("PASSIVE", "TRUNCATE"):  # the second holds up writers, and finds next to nothing to copy
-                    begin_copying(db)
+                    start_checkpoint(db)
                     _copy(db, mode)
     return wal_bytes(path)
 
 
-def begin_copying(db: sqlite3.Connection) -> None:
+def start_checkpoint(db: sqlite3.Connection) -> None:
     """Put something into the log that is not copied yet. Raises sqlite3.Error where that cannot be done now."""
     try:
         with transaction(db):
@@ -71,14 +71,14 @@ def begin_copying(db: sqlite3.Connection) -> None:
             raise
 
 
-def copy_log(path: Path, mode: str = "PASSIVE") -> None:
-    """Copy after `begin_copying`, as far as no reader is in the way; PASSIVE holds up nobody. Blocking."""
+def checkpoint(path: Path, mode: str = "PASSIVE") -> None:
+    """Copy after `start_checkpoint`, as far as no reader is in the way; PASSIVE holds up nobody. Blocking."""
     with _turn(path) as is_ours, suppress(sqlite3.Error), _connection(path) as db:
         if is_ours:
             _copy(db, mode)
 
 
-def copy_changes(path: Path) -> WalState | None:
+def checkpoint_changes(path: Path) -> WalState | None:
     """Copy what a -wal holds, and return the state that it had before; None: not all could be copied.
 
     While the state is still that one, nothing was committed since. Holds up nobody. Blocking: two syncs of the disk.
@@ -86,7 +86,7 @@ def copy_changes(path: Path) -> WalState | None:
     with _turn(path) as is_ours, suppress(sqlite3.Error), _connection(path) as db:
         if is_ours:
             db.execute("PRAGMA synchronous = NORMAL")  # no sync within the commit: it would hold up others
-            begin_copying(db)
+            start_checkpoint(db)
             time.sleep(CLOCK_TICK_S)  # what is committed while this is copied has another time then
             state = wal_state(path)
             if _copy(db, "PASSIVE"):
@@ -118,7 +118,7 @@ def _connection(path: Path) -> closing[sqlite3.Connection]:
     return closing(connect(path, mode="rw", busy_s=COMMIT_WAIT_S))
 
 
-class Log:
+class WriteAheadLog:
     """What stands in the -wal of a database, and the thread that copies it. For the only one that writes there.
 
     Each copying is begun on the writer's own connection: a commit of another one would hold its commits up.
@@ -137,7 +137,7 @@ class Log:
         self._grown_bytes += size_bytes
         self._unseen_bytes += size_bytes
 
-    def relieve(self) -> bool:
+    def checkpoint_if_due(self) -> bool:
         """Begin to copy the log, in a thread, when it is time; whether the writer has to wait now, for `finish`.
 
         That is so for a moment at the end, or when it has written faster than could be copied.
@@ -146,12 +146,12 @@ class Log:
             return False
         self._unseen_bytes = 0
         is_swollen = self._is_swollen()
-        if not is_swollen and self._grown_bytes <= min(BEGIN_BYTES, log_allowance(self._path) // 2):
+        if not is_swollen and self._grown_bytes <= min(BEGIN_BYTES, wal_allowance(self._path) // 2):
             return False
         if self._copying is None:
             if not self._begin():
                 return False
-            self._copying = Thread(target=copy_log, args=(self._path,), name="log")
+            self._copying = Thread(target=checkpoint, args=(self._path,), name="log")
             self._copying.start()
         return is_swollen or not self._copying.is_alive()
 
@@ -159,22 +159,22 @@ class Log:
         """Copy what was written since the copying began, so that the next commit begins the log anew."""
         await in_thread(self.close)
         if self._begin():
-            await in_thread(partial(copy_log, self._path))
+            await in_thread(partial(checkpoint, self._path))
             self._grown_bytes = self._left_bytes = 0
         if self._is_swollen() and self._begin():
-            await in_thread(partial(copy_log, self._path, "TRUNCATE"))
+            await in_thread(partial(checkpoint, self._path, "TRUNCATE"))
             self._left_bytes = wal_bytes(self._path)
 
     def _begin(self) -> bool:
         try:
-            begin_copying(self._connection)
+            start_checkpoint(self._connection)
         except sqlite3.Error:  # somebody holds the database: the next append says so
             return False
         return True
 
     def _is_swollen(self) -> bool:
         grown_bytes = wal_bytes(self._path) - self._left_bytes
-        return grown_bytes > 0 and grown_bytes > log_allowance(self._path)
+        return grown_bytes > 0 and grown_bytes > wal_allowance(self._path)
 
     def close(self) -> None:
         """Wait until nothing is copied. Blocking."""

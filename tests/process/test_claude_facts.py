@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hyperhive_cli.store.surroundings import read_limits, read_mcp
+from hyperhive_cli.store.claude_facts import read_account_limits, read_missing_servers
 from tests.conftest import Step
 from tests.process.world import NOW, TEXT_SESSION, World, result
 
@@ -33,7 +33,7 @@ def test_missing_servers_are_told_when_they_change(world: World) -> None:
         ("MCP servers are missing: db: failed", "warning"),
         ("all MCP servers are up again", "info"),
     ]
-    assert read_mcp(world.inbox.fact("mcp")) == []
+    assert read_missing_servers(world.inbox.fact("mcp")) == []
 
 
 def test_the_limits_are_kept_each_by_its_newest_word(world: World) -> None:
@@ -45,7 +45,7 @@ def test_the_limits_are_kept_each_by_its_newest_word(world: World) -> None:
         [init(), limit("seven_day_opus", 0.9, resets_at=int(NOW) - 5), result()],
         [init(), result()],
     )
-    found = read_limits(world.inbox.fact("limits"), NOW)
+    found = read_account_limits(world.inbox.fact("limits"), NOW)
     assert [(one["type"], one["utilization"]) for one in found] == [("five_hour", 0.3), ("seven_day", 0.4)]
     assert len(json.loads(world.inbox.fact("limits") or "")) == 3, "the one that has reset is left out when it is read"
 

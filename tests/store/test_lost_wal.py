@@ -22,7 +22,7 @@ from hyperhive_cli.store.db import connect
 from hyperhive_cli.store.file_place import companion, wal_bytes, wal_state
 from hyperhive_cli.store.folder import hold_lock
 from hyperhive_cli.store.inbox import Inbox, open_inbox, open_inbox_reader
-from hyperhive_cli.store.log import copy_changes, shrink_wal
+from hyperhive_cli.store.wal import checkpoint_changes, shrink_wal
 from tests.store.made_messages import put
 
 ROOT = Path(hyperhive_cli.__file__).resolve().parents[1]
@@ -66,7 +66,7 @@ def test_what_is_new_is_copied_once_and_a_log_without_anything_new_is_left_alone
 
 def test_what_is_committed_while_a_copy_is_made_is_copied_with_the_next_one(path: Path, inbox: Inbox) -> None:
     put(inbox, "one")
-    copied = copy_changes(path)
+    copied = checkpoint_changes(path)
     assert copied == wal_state(path)
     put(inbox, "two")
     assert copied != wal_state(path)
@@ -176,7 +176,7 @@ db.execute("INSERT INTO messages(sender, body, created, changed) VALUES ('x', 'o
 
 def test_a_log_that_another_program_has_begun_is_set_aside_with_what_it_wrote(path: Path, inbox: Inbox) -> None:
     put(inbox, "one")
-    copy_changes(path)
+    checkpoint_changes(path)
     put(inbox, "two")
     for suffix in ("-wal", "-shm"):
         companion(path, suffix).unlink()

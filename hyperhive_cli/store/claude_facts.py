@@ -1,25 +1,25 @@
-"""The facts `limits` and `mcp`: what the last turns have told of the account and of the MCP servers. Pure."""
+"""The facts `limits` and `mcp`: what claude reported of the account and of its MCP servers in the last turns. Pure."""
 
 import json
 from typing import Any
 
-from hyperhive_cli.core.settings import FARTHEST_RESET_S
+from hyperhive_cli.core.settings import MAX_RESET_S
 
 
-def read_limits(text: str | None, now: float) -> list[dict[str, Any]]:
+def read_account_limits(text: str | None, now: float) -> list[dict[str, Any]]:
     """Read the fact `limits`, without what is damaged, and the limits that have reset by `now` (Unix seconds)."""
     found = [one for one in _read_list(text) if isinstance(one, dict) and one.keys() >= _LIMIT_FIELDS]
     return [
         one
         for one in found
-        if isinstance(one["resets_at"], int | float) and now < one["resets_at"] <= now + FARTHEST_RESET_S
+        if isinstance(one["resets_at"], int | float) and now < one["resets_at"] <= now + MAX_RESET_S
     ]
 
 
 _LIMIT_FIELDS = {"type", "name", "status", "utilization", "resets_at", "of_model"}
 
 
-def read_mcp(text: str | None) -> list[str] | None:
+def read_missing_servers(text: str | None) -> list[str] | None:
     """Read the fact `mcp`; None where no turn has told of any server."""
     return None if text is None else [one for one in _read_list(text) if isinstance(one, str)]
 

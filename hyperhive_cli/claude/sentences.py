@@ -1,9 +1,13 @@
-"""What claude's lines say to a person: the one table of the lines that claude prints, by name. Pure.
+"""What claude's lines say to a person: one table of the lines that claude prints, by name. Pure.
 
-A name is a line's type, with `system` its subtype too: `system/notification`. Each line is shown by a case of its own
-elsewhere (`SHOWN_ELSEWHERE`), or by the sentence that `said` makes of it, or says nothing that a person needs
-(`QUIET`). Any other line is new: `said` then shows its name and every text in it. The page has the same table in
-`said.js`; a test compares the two. The meanings are those of the binary's own descriptions (2.1.332).
+A line's name is its type; for `system` lines also the subtype: `system/notification`. A line is in one of three groups:
+
+- the transcript shows it in a case of its own (`SHOWN_ELSEWHERE`),
+- `line_to_sentence` turns it into a sentence (`SENTENCES`),
+- no person needs it (`QUIET`).
+
+Any other line is new: `line_to_sentence` shows its name and every text in it. The page has the same table in `said.js`;
+a test compares the two. The meanings follow the binary's own descriptions (2.1.332).
 """
 
 import json
@@ -22,7 +26,7 @@ TEXT_KEYS = ("content", "message", "text", "stderr", "reason", "error", "summary
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Sentence:
     """A sentence of claude's, uncleaned: its text of one or several lines, its tone (quiet, warn, bad) and sign."""
 
     text: str
@@ -38,7 +42,7 @@ def line_name(line: Line) -> str:
     return kind or "a line without a type"
 
 
-def said(line: Line) -> Said | None:
+def line_to_sentence(line: Line) -> Sentence | None:
     """Return what a line says to a person; None for one that says nothing, or is shown elsewhere."""
     name = line_name(line)
     if name in QUIET or name in SHOWN_ELSEWHERE:
@@ -47,7 +51,7 @@ def said(line: Line) -> Said | None:
     if say is None:
         words, subtype = text_in(line), _short(line.get("subtype"))
         label = f"{name}/{subtype}" if subtype and not name.startswith("system/") else name
-        return Said(f"{label}: {words}" if words else label)
+        return Sentence(f"{label}: {words}" if words else label)
     return say(line)
 
 
@@ -103,7 +107,7 @@ _BLOCKING_EXIT = 2
 
 
 @dataclass(frozen=True, slots=True)
-class HookWords:
+class HookResult:
     """What a hook said, and what it did: blocked a call, a prompt or the end of a turn, stopped claude, or failed."""
 
     words: str
@@ -112,24 +116,24 @@ class HookWords:
     failed: bool = False
 
 
-def hook_words(line: Line) -> HookWords:
+def hook_result(line: Line) -> HookResult:
     """Read a `system/hook_response` line. A hook that succeeds and only says something to claude has no words."""
     found = _hook_answer(_text(line.get("stdout")))
     specific = found.get("hookSpecificOutput")
     inner = specific if isinstance(specific, Mapping) else {}
     spoken = _text(found.get("systemMessage"))
     if found.get("continue") is False:
-        return HookWords(_text(found.get("stopReason")) or spoken, stops=True)
+        return HookResult(_text(found.get("stopReason")) or spoken, stops=True)
     if _short(found.get("decision")) in {"block", "deny"} or inner.get("permissionDecision") == "deny":
         reason = _text(inner.get("permissionDecisionReason")) or _text(found.get("reason"))
-        return HookWords(reason or spoken, blocks=True)
+        return HookResult(reason or spoken, blocks=True)
     code = line.get("exit_code")
     words = _text(line.get("stderr")) or _text(line.get("output")) or _text(line.get("stdout"))
     if code == _BLOCKING_EXIT and _short(line.get("hook_event")) in _BLOCKABLE:
-        return HookWords(words or spoken, blocks=True)
+        return HookResult(words or spoken, blocks=True)
     if _hook_end(line) or not (code is None or code == 0):
-        return HookWords(words or (f"exit {_count(code)}" if _count(code) else ""), failed=True)
-    return HookWords(spoken)
+        return HookResult(words or (f"exit {_count(code)}" if _count(code) else ""), failed=True)
+    return HookResult(spoken)
 
 
 def _hook_end(line: Line) -> str:
@@ -153,8 +157,8 @@ def is_hook_feedback(text: str) -> bool:
 _FEEDBACK = re.compile(r"[A-Z]\w*(?::\S+)? hook (?:feedback|stopped continuation|blocking error|error)\b")
 
 
-def _hook_response(line: Line) -> Said | None:
-    found = hook_words(line)
+def _hook_response(line: Line) -> Sentence | None:
+    found = hook_result(line)
     event = _short(line.get("hook_event"))
     if event in _REPEATED and (found.blocks or (found.stops and event == "UserPromptSubmit")):
         return None
@@ -165,10 +169,10 @@ def _hook_response(line: Line) -> Said | None:
         return None
     words = f": {found.words}" if found.words else ""
     tone, mark = ("warn", "!") if did else ("quiet", "·")
-    return Said(f"hook {name}{f' {did}' if did else ''}{words}", tone, mark)
+    return Sentence(f"hook {name}{f' {did}' if did else ''}{words}", tone, mark)
 
 
-def _stop_hook_summary(line: Line) -> Said | None:
+def _stop_hook_summary(line: Line) -> Sentence | None:
     errors = line.get("hook_errors")
     texts = [_text(error) for error in errors[:MAX_PARTS]] if isinstance(errors, list) else []
     words = "\n".join(filter(None, [_text(line.get("stop_reason")), *texts]))
@@ -176,7 +180,7 @@ def _stop_hook_summary(line: Line) -> Said | None:
     if not words and not stopped:
         return None
     did = " stops claude" if stopped else ""
-    return Said(f"stop hook{did}{f': {words}' if words else ''}", "warn", "!")
+    return Sentence(f"stop hook{did}{f': {words}' if words else ''}", "warn", "!")
 
 
 # --- models ---
@@ -196,11 +200,13 @@ def _model(line: Line, key: str) -> str:
     return _DATED.sub("", _short(line.get(key)).removeprefix("claude-")) or "another model"
 
 
-def _model_fallback(line: Line) -> Said:
+def _model_fallback(line: Line) -> Sentence:
     trouble = _MODEL_TROUBLES.get(_short(line.get("trigger")))
     if trouble is None:
-        return Said(_text(line.get("content")) or f"{_model(line, 'fallback_model')} answers", "warn", "◆")
-    return Said(f"{_model(line, 'original_model')} {trouble}: {_model(line, 'fallback_model')} answers", "warn", "◆")
+        return Sentence(_text(line.get("content")) or f"{_model(line, 'fallback_model')} answers", "warn", "◆")
+    return Sentence(
+        f"{_model(line, 'original_model')} {trouble}: {_model(line, 'fallback_model')} answers", "warn", "◆"
+    )
 
 
 def _refusal(line: Line) -> str:
@@ -208,21 +214,21 @@ def _refusal(line: Line) -> str:
     return f"{_model(line, 'original_model')} refused{f' ({category})' if category else ''}"
 
 
-def _refusal_fallback(line: Line) -> Said:
+def _refusal_fallback(line: Line) -> Sentence:
     why = _text(line.get("api_refusal_explanation"))
     answers = f"{_refusal(line)}: {_model(line, 'fallback_model')} answers"
-    return Said(f"{answers}\n{why}" if why else answers, "warn", "◆")
+    return Sentence(f"{answers}\n{why}" if why else answers, "warn", "◆")
 
 
-def _refusal_alone(line: Line) -> Said:
+def _refusal_alone(line: Line) -> Sentence:
     words = _text(line.get("api_refusal_explanation")) or _text(line.get("content"))
-    return Said(f"{_refusal(line)}, and no other model is tried{f': {words}' if words else ''}", "warn", "!")
+    return Sentence(f"{_refusal(line)}, and no other model is tried{f': {words}' if words else ''}", "warn", "!")
 
 
-def _consent_fallback(line: Line) -> Said:
+def _consent_fallback(line: Line) -> Sentence:
     words = _text(line.get("content"))
     answers = f"{_model(line, 'original_model')} needs consent: {_model(line, 'fallback_model')} answers"
-    return Said(words or answers, "warn", "◆")
+    return Sentence(words or answers, "warn", "◆")
 
 
 # --- the rest ---
@@ -230,48 +236,48 @@ def _consent_fallback(line: Line) -> Said:
 _KEYS = re.compile(r"\s*·\s*ctrl\+\w to \w+")  # a hint for the keys of claude's own screen
 
 
-def _notification(line: Line) -> Said | None:
+def _notification(line: Line) -> Sentence | None:
     words = _KEYS.sub("", _text(line.get("text")))
     is_urgent = _short(line.get("priority")) in {"high", "immediate"}
     return _sentence(words, *(("warn", "!") if is_urgent else ()))
 
 
-def _informational(line: Line) -> Said | None:
+def _informational(line: Line) -> Sentence | None:
     words = _text(line.get("content"))
     if line.get("prevent_continuation") is True:
-        return Said(words or "claude was stopped", "bad", "✗")
+        return Sentence(words or "claude was stopped", "bad", "✗")
     return _sentence(words, *(("warn", "!") if line.get("level") == "warning" else ()))
 
 
-def _sentence(words: str, tone: str = "quiet", mark: str = "·") -> Said | None:
-    return Said(words, tone, mark) if words else None
+def _sentence(words: str, tone: str = "quiet", mark: str = "·") -> Sentence | None:
+    return Sentence(words, tone, mark) if words else None
 
 
-def _saying(key: str, before: str = "", tone: str = "quiet", mark: str = "·") -> Callable[[Line], Said | None]:
+def _saying(key: str, before: str = "", tone: str = "quiet", mark: str = "·") -> Callable[[Line], Sentence | None]:
     """Make a sentence of the text under a key."""
 
-    def say(line: Line) -> Said | None:
+    def say(line: Line) -> Sentence | None:
         words = text_in(line.get(key))
-        return Said(f"{before}{words}", tone, mark) if words else None
+        return Sentence(f"{before}{words}", tone, mark) if words else None
 
     return say
 
 
-def _always(words: str, key: str = "", tone: str = "warn", mark: str = "!") -> Callable[[Line], Said]:
+def _always(words: str, key: str = "", tone: str = "warn", mark: str = "!") -> Callable[[Line], Sentence]:
     """Make a sentence of these words, and the text under a key if there is one."""
 
-    def say(line: Line) -> Said:
+    def say(line: Line) -> Sentence:
         more = text_in(line.get(key)) if key else ""
-        return Said(f"{words}: {more}" if more else words, tone, mark)
+        return Sentence(f"{words}: {more}" if more else words, tone, mark)
 
     return say
 
 
-def _status(line: Line) -> Said | None:
+def _status(line: Line) -> Sentence | None:
     if line.get("compact_result") != "failed":
         return None
     # As claude repeats it in a text of its own, which is then left out.
-    return Said(_text(line.get("compact_error")) or "the compaction failed", "bad", "✗")
+    return Sentence(_text(line.get("compact_error")) or "the compaction failed", "bad", "✗")
 
 
 _HOLDS: Mapping[str, str] = {
@@ -281,80 +287,80 @@ _HOLDS: Mapping[str, str] = {
 }
 
 
-def _peer_message_hold(line: Line) -> Said:
+def _peer_message_hold(line: Line) -> Sentence:
     sender = _short(line.get("from_name")) or _short(line.get("from")) or "another session"
     fate = _HOLDS.get(_short(line.get("state")), "is held back")
     cause = _short(line.get("cause")).replace("-", " ")
-    return Said(f"a message from {sender} {fate}{f' ({cause})' if cause else ''}", "warn", "!")
+    return Sentence(f"a message from {sender} {fate}{f' ({cause})' if cause else ''}", "warn", "!")
 
 
-def _command_lifecycle(line: Line) -> Said | None:
+def _command_lifecycle(line: Line) -> Sentence | None:
     state = _short(line.get("state"))
     if state == "started" and line.get("wakeup_source") is not None:
-        return Said("a wake-up that claude had planned is due")
-    return Said(f"claude {state} a message", "warn", "!") if state in {"discarded", "refused"} else None
+        return Sentence("a wake-up that claude had planned is due")
+    return Sentence(f"claude {state} a message", "warn", "!") if state in {"discarded", "refused"} else None
 
 
 _RESETS: Mapping[str, str] = {"clear": " by /clear", "plan_mode_exit": " on leaving plan mode"}
 
 
-def _conversation_reset(line: Line) -> Said:
-    return Said(f"the conversation starts afresh{_RESETS.get(_short(line.get('trigger')), '')}", "warn", "◆")
+def _conversation_reset(line: Line) -> Sentence:
+    return Sentence(f"the conversation starts afresh{_RESETS.get(_short(line.get('trigger')), '')}", "warn", "◆")
 
 
-def _memory_saved(line: Line) -> Said | None:
+def _memory_saved(line: Line) -> Sentence | None:
     paths = line.get("written_paths")
     count = len(paths) if isinstance(paths, list) else 0
     verb = _short(line.get("verb")) or "Saved"
-    return Said(f"{verb} {count} {'memory' if count == 1 else 'memories'}") if count else None
+    return Sentence(f"{verb} {count} {'memory' if count == 1 else 'memories'}") if count else None
 
 
-def _files_persisted(line: Line) -> Said | None:
+def _files_persisted(line: Line) -> Sentence | None:
     failed = [f"{_short(one.get('filename'))}: {_text(one.get('error'))}" for one in _things(line.get("failed"))]
-    return Said("\n".join(["files could not be kept:", *failed]), "warn", "!") if failed else None
+    return Sentence("\n".join(["files could not be kept:", *failed]), "warn", "!") if failed else None
 
 
-def _files_missing(line: Line) -> Said:
+def _files_missing(line: Line) -> Sentence:
     found = [f"{_short(one.get('file_uuid'))} ({_short(one.get('reason'))})" for one in _things(line.get("missing"))]
-    return Said(f"{_plural(len(found), 'attached file')} did not reach claude: {', '.join(found)}", "warn", "!")
+    return Sentence(f"{_plural(len(found), 'attached file')} did not reach claude: {', '.join(found)}", "warn", "!")
 
 
-def _instruction_size(line: Line) -> Said:
+def _instruction_size(line: Line) -> Sentence:
     total, most = _count(line.get("total_chars")), _count(line.get("total_limit_chars"))
-    return Said(f"the instruction files hold {total:,} characters; {most:,} is recommended at most", "warn", "!")
+    return Sentence(f"the instruction files hold {total:,} characters; {most:,} is recommended at most", "warn", "!")
 
 
-def _writes_lost(line: Line) -> Said:
+def _writes_lost(line: Line) -> Sentence:
     named = line.get("lost")
     lost = [_short(one).replace("_", " ") for one in (named if isinstance(named, list) else []) if isinstance(one, str)]
     why = {"ENOSPC": "the disk is full", "EDQUOT": "the disk quota is used up"}.get(_short(line.get("error_code")))
-    return Said(f"claude could not save its {' and '.join(lost) or 'files'}{f': {why}' if why else ''}", "bad", "✗")
+    return Sentence(f"claude could not save its {' and '.join(lost) or 'files'}{f': {why}' if why else ''}", "bad", "✗")
 
 
-def _plugin_install(line: Line) -> Said | None:
+def _plugin_install(line: Line) -> Sentence | None:
     if line.get("status") != "failed":
         return None
     name = _short(line.get("name"))
     return _always(f"plugin {name} is not installed" if name else "a plugin is not installed", "error")(line)
 
 
-def _change_published(line: Line) -> Said | None:
+def _change_published(line: Line) -> Sentence | None:
     url, action = _short_url(line.get("url")), _short(line.get("action")) or "published"
-    return Said(f"change {action}: {url}") if url else None
+    return Sentence(f"change {action}: {url}") if url else None
 
 
 def _short_url(value: object) -> str:
     return value[:500] if isinstance(value, str) else ""
 
 
-def _control_request(line: Line) -> Said:
+def _control_request(line: Line) -> Sentence:
     request = line.get("request")
     asked = request if isinstance(request, Mapping) else {}
     what = " ".join(filter(None, (_short(asked.get("subtype")).replace("_", " "), _short(asked.get("tool_name")))))
-    return Said(f"claude asks: {what or 'something'}")
+    return Sentence(f"claude asks: {what or 'something'}")
 
 
-def _control_response(line: Line) -> Said | None:
+def _control_response(line: Line) -> Sentence | None:
     response = line.get("response")
     answer = response if isinstance(response, Mapping) else {}
     if answer.get("subtype") != "error":
@@ -362,16 +368,16 @@ def _control_response(line: Line) -> Said | None:
     return _always("claude refuses a request", "error")(answer)
 
 
-def _auth_status(line: Line) -> Said | None:
+def _auth_status(line: Line) -> Sentence | None:
     return _saying("error", "claude's login: ", "warn", "!")(line)
 
 
-def _active_goal(line: Line) -> Said | None:
+def _active_goal(line: Line) -> Sentence | None:
     goal = line.get("value")
     return _saying("last_reason", "the goal is not met yet: ")(goal) if isinstance(goal, Mapping) else None
 
 
-SENTENCES: Mapping[str, Callable[[Line], Said | None]] = {
+SENTENCES: Mapping[str, Callable[[Line], Sentence | None]] = {
     "system/agents_killed": _always("claude has ended its background agents"),
     "system/api_error": _saying("error", "API error: ", "warn", "↻"),  # the wire has its twin, api_retry
     "system/away_summary": _saying("content"),

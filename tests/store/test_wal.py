@@ -12,11 +12,11 @@ import trio
 
 from hyperhive_cli.agent.maintenance import INBOX_LOG_BYTES, check_inbox
 from hyperhive_cli.feed.bus import Bus
-from hyperhive_cli.store import log
+from hyperhive_cli.store import wal
 from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.store.file_place import companion, wal_bytes
 from hyperhive_cli.store.inbox import open_inbox
-from hyperhive_cli.store.log import begin_copying, copy_log, shrink_wal
+from hyperhive_cli.store.wal import checkpoint, shrink_wal, start_checkpoint
 
 
 def salts(path: Path) -> bytes:
@@ -46,10 +46,10 @@ def test_each_copying_begins_with_a_commit_so_that_no_other_one_begins_the_log_a
     with open_inbox(path) as inbox:
         inbox.put("operator", "hello", now_ms=1)
         for _ in range(2):
-            begin_copying(inbox.connection)
-            copy_log(path)
+            start_checkpoint(inbox.connection)
+            checkpoint(path)
         before = salts(path)
-        begin_copying(inbox.connection)  # with nothing to copy but this
+        start_checkpoint(inbox.connection)  # with nothing to copy but this
         assert salts(path) != before
         assert inbox.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone() == (0, 1, 1)
 
@@ -103,7 +103,7 @@ def test_of_two_that_would_copy_one_leaves_it_to_the_other(tmp_path: Path) -> No
     path = tmp_path / "inbox.sqlite"
     with open_inbox(path) as inbox:
         inbox.put("operator", "hello", now_ms=1)
-        with log._one_at_a_time[path]:  # noqa: SLF001 - as in the middle of a copying
+        with wal._one_at_a_time[path]:  # noqa: SLF001 - as in the middle of a copying
             grown = wal_bytes(path)
             assert shrink_wal(path) == grown
         assert shrink_wal(path) == 0

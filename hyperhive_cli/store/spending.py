@@ -11,12 +11,12 @@ from hyperhive_cli.core.statistics import day_of, midnight_ms
 from hyperhive_cli.store.inbox import Inbox
 
 
-def read_limits(fact: Callable[[str], str | None]) -> Budget:
+def read_budget(fact: Callable[[str], str | None]) -> Budget:
     """Read the limits that the newest `run` was given."""
     return Budget.from_text(fact("budget"))
 
 
-def read_raises(fact: Callable[[str], str | None]) -> Overrides:
+def read_overrides(fact: Callable[[str], str | None]) -> Overrides:
     """Read what an operator has raised."""
     return Overrides.from_text(fact("budget_raises"))
 
@@ -38,13 +38,13 @@ def read_day(db: sqlite3.Connection, budget: Budget, raises: Overrides, now_ms: 
     return Day(today.isoformat(), spent, raises.for_day(budget, today.isoformat()), unpriced)
 
 
-def read_budget(fact: Callable[[str], str | None], db: sqlite3.Connection, now_ms: int) -> dict[str, Any] | None:
+def budget_status(fact: Callable[[str], str | None], db: sqlite3.Connection, now_ms: int) -> dict[str, Any] | None:
     """Give the `budget` field of `status --json` from an agent's files alone. Raises StoreError."""
-    budget, raises = read_limits(fact), read_raises(fact)
+    budget, raises = read_budget(fact), read_overrides(fact)
     return budget_detail(budget, raises, read_day(db, budget, raises, now_ms), None)
 
 
-def raise_stored(
+def raise_limits(
     inbox: Inbox,
     budget: Budget,
     *,
@@ -57,7 +57,7 @@ def raise_stored(
 
     Raises RefusedError where that is no raise, or there is no such message that could still run.
     """
-    raises = read_raises(inbox.fact)
+    raises = read_overrides(inbox.fact)
     if day_cost is not None:
         raises = raises.with_day(budget, day_of(now_ms).isoformat(), day_cost)
     if message_id is not None:

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hyperhive_cli.claude.said import MAX_TEXT, text_in
+from hyperhive_cli.claude.sentences import MAX_TEXT, text_in
 
 MAX_PAGES = 50
 _OWN_RESULT = "tool_result"  # of a tool that runs here
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServerResult:
     """An answer, uncleaned: its text, a label that says it in short, and whether the tool failed."""
 
     text: str = ""
@@ -23,13 +23,13 @@ class Served:
     failed: bool = False
 
 
-def is_served(block: Mapping[str, Any]) -> bool:
+def is_server_result(block: Mapping[str, Any]) -> bool:
     """Return True for a block with the answer of a tool that runs at the API: `web_search_tool_result`."""
     kind = block.get("type")
     return isinstance(kind, str) and kind.endswith(_OWN_RESULT) and kind != _OWN_RESULT
 
 
-def served_answer(block: Mapping[str, Any]) -> Served:
+def server_result(block: Mapping[str, Any]) -> ServerResult:
     """Read such a block."""
     content = block.get("content")
     if isinstance(content, Mapping):
@@ -37,33 +37,33 @@ def served_answer(block: Mapping[str, Any]) -> Served:
     else:
         pages = list(_pages(content))
         count = f"{len(pages)} page" if len(pages) == 1 else f"{len(pages)} pages"
-        found = Served("\n".join(pages), count) if pages else _plain(content)
-    return Served(found.text, found.label or "error", failed=True) if block.get("is_error") is True else found
+        found = ServerResult("\n".join(pages), count) if pages else _plain(content)
+    return ServerResult(found.text, found.label or "error", failed=True) if block.get("is_error") is True else found
 
 
-def _of_object(content: Mapping[str, Any]) -> Served:
+def _of_object(content: Mapping[str, Any]) -> ServerResult:
     if error := _text(content.get("error_code")):
-        return Served(text_in(content.get("error_message")), error.replace("_", " ")[:60], failed=True)
+        return ServerResult(text_in(content.get("error_message")), error.replace("_", " ")[:60], failed=True)
     code = content.get("return_code")
     if "stdout" in content or "stderr" in content:
         text = "\n".join(filter(None, (_text(content.get(name)) for name in ("stdout", "stderr"))))
         failed = isinstance(code, int) and not isinstance(code, bool) and code != 0
-        return Served(text, f"exit {code}" if failed else "" if text else "no output", failed)
+        return ServerResult(text, f"exit {code}" if failed else "" if text else "no output", failed)
     if page := _page(content):
         document = content.get("content")
         source = document.get("source") if isinstance(document, Mapping) else None
         data = _text(source.get("data")) if isinstance(source, Mapping) and source.get("type") == "text" else ""
-        return Served(f"{page}\n{data}" if data else page)
+        return ServerResult(f"{page}\n{data}" if data else page)
     tools = content.get("tool_references")
     if isinstance(tools, list):
         names = [_text(one.get("tool_name")) for one in tools[:MAX_PAGES] if isinstance(one, Mapping)]
-        return Served(" ".join(filter(None, names)), f"{len(names)} found")
+        return ServerResult(" ".join(filter(None, names)), f"{len(names)} found")
     return _plain(content)
 
 
-def _plain(content: object) -> Served:
+def _plain(content: object) -> ServerResult:
     text = text_in(content)
-    return Served(text, "" if text else "no output")
+    return ServerResult(text, "" if text else "no output")
 
 
 def _pages(content: object) -> Iterator[str]:

@@ -2,16 +2,16 @@
 
 import pytest
 
-from hyperhive_cli.claude.said import (
+from hyperhive_cli.claude.sentences import (
     KNOWN_LINES,
     MAX_TEXT,
     QUIET,
     SENTENCES,
     SHOWN_ELSEWHERE,
-    HookWords,
-    hook_words,
+    HookResult,
+    hook_result,
     line_name,
-    said,
+    line_to_sentence,
     text_in,
 )
 from tests.unit.made_events import plain
@@ -20,7 +20,7 @@ from tests.unit.spoken_lines import CASES, DENIES, STOPS, Line, hook, odd_lines,
 
 @pytest.mark.parametrize(("line", "wanted"), CASES, ids=lambda one: line_name(one) if isinstance(one, dict) else "")
 def test_each_line_says_what_it_should(line: Line, wanted: tuple[str, str, str] | None) -> None:
-    found = said(line)
+    found = line_to_sentence(line)
     assert (None if found is None else (found.text, found.tone, found.mark)) == wanted
 
 
@@ -39,13 +39,13 @@ def test_a_line_stands_in_one_part_of_the_table() -> None:
 
 def test_odd_values_do_no_harm() -> None:
     for line in odd_lines([*sorted(KNOWN_LINES), "novelty", "system/novelty"]):
-        found = said(line)
+        found = line_to_sentence(line)
         assert found is None or found.text
 
 
 def test_a_huge_line_is_cut() -> None:
     line = {"type": "x", "content": ["a" * 10**6] * 500, "message": {"content": [{"text": "b" * 10**6}]}}
-    found = said(line)
+    found = line_to_sentence(line)
     assert found is not None
     assert len(found.text) < 3 * MAX_TEXT
 
@@ -68,15 +68,15 @@ def test_every_text_is_found_once(value: object, text: str) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (hook("Stop", stdout=STOPS), HookWords("maintenance window", stops=True)),
-        (hook("PreToolUse", stdout=DENIES), HookWords("not on a Friday", blocks=True)),
-        (hook("PreToolUse", stderr="policy says no\n", code=2), HookWords("policy says no", blocks=True)),
-        (hook("Stop", stderr="broken", code=1), HookWords("broken", failed=True)),
-        (hook("Stop", stdout="fine"), HookWords("")),
+        (hook("Stop", stdout=STOPS), HookResult("maintenance window", stops=True)),
+        (hook("PreToolUse", stdout=DENIES), HookResult("not on a Friday", blocks=True)),
+        (hook("PreToolUse", stderr="policy says no\n", code=2), HookResult("policy says no", blocks=True)),
+        (hook("Stop", stderr="broken", code=1), HookResult("broken", failed=True)),
+        (hook("Stop", stdout="fine"), HookResult("")),
     ],
 )
-def test_the_words_of_a_hook_are_found_whoever_repeats_them(line: Line, words: HookWords) -> None:
-    assert hook_words(line) == words
+def test_the_words_of_a_hook_are_found_whoever_repeats_them(line: Line, words: HookResult) -> None:
+    assert hook_result(line) == words
 
 
 def test_a_line_is_shown_once_a_turn() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 NAME_CHARS, TEXT_CHARS = 60, 500
 
 
-def arrival(line: Mapping[str, Any]) -> str | None:
+def outside_message(line: Mapping[str, Any]) -> str | None:
     """Return what a line tells of such a message, None if it tells of none."""
     match line:
         case {"type": "command_lifecycle", "state": "started"} if not line.get("wakeup_source"):
