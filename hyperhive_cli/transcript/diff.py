@@ -1,0 +1,75 @@
+"""Diffs: what an edit asks for, and what it changed. Pure.
+
+Inputs and answers of tools are any JSON; an odd shape gives no hunk.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import takewhile
+from typing import Any, NamedTuple
+
+from hyperhive_cli.core.text import clean, count
+
+
+class Hunk(NamedTuple):
+    """A part of a diff. Each line begins with "+", "-" or " "; the starts are line numbers from 1, 0: not known.
+
+    The lines are as they are in the file, uncleaned.
+    """
+
+    old_start: int
+    new_start: int
+    lines: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the hunk as JSON, its lines cleaned."""
+        return {**self._asdict(), "lines": [clean(line) for line in self.lines]}
+
+
+def patch_hunks(patch: object) -> Iterator[Hunk]:
+    """Read the `structuredPatch` of an edit's result."""
+    for hunk in patch if isinstance(patch, list) else ():
+        if isinstance(hunk, Mapping):
+            lines = hunk.get("lines")
+            shown = [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
+            yield Hunk(count(hunk.get("oldStart")), count(hunk.get("newStart")), tuple(shown))
+
+
+def created_hunk(content: str) -> Hunk:
+    """Return a new file as the lines that it adds."""
+    lines = content.split("\n")
+    return Hunk(0, 1, tuple(f"+{line}" for line in (lines if lines[-1] else lines[:-1])))
+
+
+def asked_hunks(given: object) -> Iterator[Hunk]:
+    """Return the change that a tool's input asks for; what both texts share at their ends is one line of context."""
+    edits = given.get("edits") if isinstance(given, Mapping) else None
+    for edit in edits if isinstance(edits, list) else [given]:
+        if isinstance(edit, Mapping):
+            old, new = edit.get("old_string"), edit.get("new_string")
+            if isinstance(old, str) and isinstance(new, str):
+                yield _between(old.split("\n"), new.split("\n"))
+
+
+def _between(old: list[str], new: list[str]) -> Hunk:
+    head = _shared(old, new)
+    tail = _shared(reversed(old[head:]), reversed(new[head:]))
+    old_end, new_end = len(old) - tail, len(new) - tail
+    context, changed = old[max(0, head - 1) : head], old[head:old_end]
+    lines = [
+        *(f" {line}" for line in context),
+        *(f"-{line}" for line in changed),
+        *(f"+{line}" for line in new[head:new_end]),
+        *(f" {line}" for line in old[old_end : old_end + 1]),
+    ]
+    return Hunk(0, 0, tuple(lines))
+
+
+def _shared(old: Iterable[str], new: Iterable[str]) -> int:
+    pairs = zip(old, new, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def line_counts(hunks: Iterable[Hunk]) -> tuple[int, int]:
+    """Count the added and the removed lines."""
+    lines = [line for hunk in hunks for line in hunk.lines]
+    return sum(line.startswith("+") for line in lines), sum(line.startswith("-") for line in lines)

@@ -1,0 +1,136 @@
+"""Text that others wrote, such as a tool's output: cleaned, and its ANSI colours read, when it is shown. Pure."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from hyperhive_cli.core.text import clean, head_lines
+
+MAX_WIRE_CHARS = 200_000  # of one text that `to_dict` gives
+MAX_SPANS = 2_000  # of one text; what follows has no colours
+
+COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
+_SGR = re.compile("\x1b\\[([0-9;]{0,40})m")
+_BOLD, _NOT_BOLD, _EXTENDED, _DEFAULT = 1, 22, 38, 39
+_EXTENDED_LENGTHS = {2: 4, 5: 2}  # how many numbers follow 38, by the first of them
+
+
+class Span(NamedTuple):
+    """Cleaned text of one style; `colour` is a name of COLOURS, "" for the default."""
+
+    text: str
+    colour: str = ""
+    bold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RawText:
+    """A text as its writer wrote it, of any length. Everything that its methods return is safe to show."""
+
+    raw: str
+
+    def __bool__(self) -> bool:
+        return bool(self.raw.strip())
+
+    @property
+    def plain(self) -> str:
+        """The whole text, cleaned and without colours."""
+        return "".join(span.text for span in self.spans())
+
+    def spans(self, limit_chars: int | None = None) -> list[Span]:
+        """Return the text, or its first `limit_chars` characters, by style: escape sequences of colours become names.
+
+        All other control characters become visible escapes, as by `clean`.
+        """
+        raw = self.raw if limit_chars is None else self.raw[:limit_chars]
+        if "\x1b[" not in raw:
+            return [Span(clean(raw))] if raw else []
+        return [Span(text, *style) for part, style in _styled(raw) if (text := clean(part))]
+
+    def head(self, limit: int, width: int = 400) -> tuple[list[list[Span]], int]:
+        """Return the first `limit` lines, each as its spans and cut to `width`, and how many more there are.
+
+        Blank lines around the text do not count; see `head_lines`.
+        """
+        if "\x1b[" not in self.raw:
+            lines, more = head_lines(self.raw, limit, width)
+            return [[Span(line)] for line in lines], more
+        spans = self.spans()
+        lines, more = head_lines("".join(span.text for span in spans), limit, width)
+        return _coloured(lines, spans), more
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return `text`, cleaned and without colours; `cut`, the number of characters left off at its end; `spans`.
+
+        `spans`: the same text in pieces `[text, colour, bold]`; None if it has one style.
+        """
+        spans = self.spans(MAX_WIRE_CHARS)
+        is_plain = all(span[1:] == ("", False) for span in spans)
+        return {
+            "text": "".join(span.text for span in spans),
+            "cut": max(0, len(self.raw) - MAX_WIRE_CHARS),
+            "spans": None if is_plain else [list(span) for span in spans],
+        }
+
+
+NO_TEXT = RawText("")
+
+
+def _styled(raw: str) -> Iterator[tuple[str, tuple[str, bool]]]:
+    style, start = ("", False), 0
+    for count, found in enumerate(_SGR.finditer(raw)):
+        if count == MAX_SPANS:
+            break
+        yield raw[start : found.start()], style
+        style, start = _next_style(style, found[1]), found.end()
+    else:
+        yield raw[start:], style
+        return
+    yield _SGR.sub("", raw[start:]), ("", False)
+
+
+def _next_style(style: tuple[str, bool], codes: str) -> tuple[str, bool]:
+    colour, bold = style
+    numbers = [int(code or 0) for code in codes.split(";")]
+    position = 0
+    while position < len(numbers):
+        code = numbers[position]
+        position += 1
+        if code == 0:
+            colour, bold = "", False
+        elif code in {_BOLD, _NOT_BOLD}:
+            bold = code == _BOLD
+        elif code == _DEFAULT:
+            colour = ""
+        elif code == _EXTENDED:  # one of 256 colours, or any; only the first 16 have a name
+            extended = numbers[position : position + _EXTENDED_LENGTHS.get((numbers[position:] or [0])[0], 1)]
+            is_named = len(extended) == 2 and extended[1] < 2 * len(COLOURS)
+            colour = COLOURS[extended[1] % len(COLOURS)] if is_named else ""
+            position += len(extended)
+        elif 30 <= code <= 37 or 90 <= code <= 97:
+            colour = COLOURS[code % 10]
+    return colour, bold
+
+
+def _coloured(lines: list[str], spans: list[Span]) -> list[list[Span]]:
+    """Give lines of the spans' text their styles back; the last character of a line that was cut is an ellipsis."""
+    pieces = [Span(part, *span[1:]) for span in spans for part in re.split("(\n)", span.text) if part]
+    by_line: list[list[Span]] = [[]]
+    for piece in pieces:
+        if piece.text == "\n":
+            by_line.append([])
+        else:
+            by_line[-1].append(piece)
+    first = next((at for at, parts in enumerate(by_line) if parts), 0)
+    return [list(_fitted(line, parts)) for line, parts in zip(lines, by_line[first:], strict=False)]
+
+
+def _fitted(line: str, parts: list[Span]) -> Iterator[Span]:
+    left = line
+    for part in parts:
+        taken, left = left[: len(part.text)], left[len(part.text) :]
+        if taken:
+            yield Span(taken, part.colour, part.bold)
+    if left:
+        yield Span(left)

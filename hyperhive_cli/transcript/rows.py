@@ -1,0 +1,298 @@
+"""The rows of a transcript: what a person sees of events, the same in the console, in exports and on the page. Pure.
+
+`Translator` makes them of events; a layout decides how many lines of each it shows. A row carries every figure that a
+layout may want, and the words for it. Its strings are cleaned (safe for a terminal) but for `RawText`, which cleans
+when it is read, and `CallRow.given`.
+
+As JSON (`to_dict`, `?view=rows` of the gateway) a row is one flat object: its `kind`, the fields of its `Origin`, and
+its own fields. A `RawText` is `{"text", "cut", "spans"}`. Fields and kinds may be added; a reader passes over what it
+does not know.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from hyperhive_cli.core import text
+from hyperhive_cli.core.usage import TokenUsage
+from hyperhive_cli.transcript.diff import Hunk, asked_hunks
+from hyperhive_cli.transcript.raw_text import NO_TEXT, RawText
+
+ToneName = Literal["quiet", "fine", "warn", "bad", "accent"]
+MAX_IMAGE_CHARS = 7_000_000  # base64 of some 5 MB, the largest image that the API takes
+
+
+class Origin(NamedTuple):
+    """Where a row comes from.
+
+    `seq` and `ts` (Unix ms) are those of its event; `seq` is None for an event without a number. `turn`: its turn's id,
+    None between turns. A row of a subagent has the id of the call that started it as `parent`, a `depth` of at least 1,
+    and as `task` what that call was asked, in one line; in the main thread they are "", 0 and "".
+    """
+
+    seq: int | None = None
+    ts: int = 0
+    turn: int | None = None
+    parent: str = ""
+    depth: int = 0
+    task: str = ""
+
+
+class Image(NamedTuple):
+    """An image in base64, as an `<img>` can show it: `media_type` is image/png, image/jpeg, image/gif or image/webp."""
+
+    media_type: str
+    data: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the image and its size in bytes; a large one without its `data`, which is then None."""
+        is_large = len(self.data) > MAX_IMAGE_CHARS
+        size = len(self.data) * 3 // 4
+        return {"media_type": self.media_type, "bytes": size, "data": None if is_large else self.data}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What all rows share."""
+
+    kind: ClassVar[str]
+
+    origin: Origin
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as a flat JSON object."""
+        own = {field.name: _to_json(getattr(self, field.name)) for field in fields(self) if field.name != "origin"}
+        return {"kind": self.kind, **self.origin._asdict(), **own}
+
+
+def _to_json(value: Any) -> Any:  # noqa: ANN401 - any field of a row
+    if isinstance(value, RawText | TokenUsage | Hunk | Image):
+        return value.to_dict()
+    if isinstance(value, tuple):
+        return [_to_json(one) for one in value]
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadRow(Row):
+    """The head of a turn: who asked and what. It closes whatever was open before it.
+
+    `sender`: at most 64 characters; `message`: the message's number, "" without one; `attempt`: from 1; `waiting`: how
+    many other messages wait; `model`: "" where it is not known.
+    """
+
+    kind = "head"
+
+    sender: str
+    message: str = ""
+    attempt: int = 1
+    waiting: int = 0
+    model: str = ""
+    body: RawText
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FootRow(Row):
+    """The end of a turn.
+
+    `outcome` is the word of an `OutcomeKind` (`ok`, `bad_request`, …), `word` the same for a person; `sign` and `tone`
+    are its own. `remarks`: what the outcome does not say (`2 denied`, `dead`). `exit_status`: of claude, None if it
+    is 0 or not known. `took_ms`, `cost_usd` (US dollars) and `usage` are None where they are not known. `note`: why.
+    """
+
+    kind = "foot"
+
+    outcome: str
+    word: str
+    ok: bool
+    sign: str
+    tone: ToneName
+    remarks: tuple[str, ...] = ()
+    exit_status: int | None = None
+    took_ms: int | None = None
+    tool_calls: int = 0
+    usage: TokenUsage | None = None
+    cost_usd: float | None = None
+    note: RawText
+
+    def figures(self, *, full: bool = True) -> list[str]:
+        """Return the remarks and figures in words, in the order of their weight; without `full` fewer tokens."""
+        parts = [
+            *self.remarks,
+            f"exit {self.exit_status}" if self.exit_status is not None and not self.ok else "",
+            "" if self.took_ms is None else text.duration(self.took_ms / 1000),
+            text.plural(self.tool_calls, "tool") if self.tool_calls else "",
+            _usage_words(self.usage, full=full),
+            text.dollars(self.cost_usd),
+        ]
+        return [part for part in parts if part]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row with its `figures` in words."""
+        return {**Row.to_dict(self), "figures": self.figures()}
+
+
+def _usage_words(usage: TokenUsage | None, *, full: bool) -> str:
+    # After /compact every counter is 0: that says nothing.
+    if usage is None or usage == TokenUsage():
+        return ""
+    cached, written = usage.cache_read_input_tokens, usage.cache_creation_input_tokens
+    parts = [
+        f"{text.tokens(usage.input_tokens)} in",
+        f"{text.tokens(usage.output_tokens)} out",
+        f"{text.tokens(cached)} cached" if cached else "",
+        f"{text.tokens(written)} written" if written and full else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextRow(Row):
+    """Prose of the model, in Markdown; never one that the turn has shown already."""
+
+    kind = "text"
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRow(Row):
+    """A text of claude's that says what failed."""
+
+    kind = "error"
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThoughtRow(Row):
+    """What the model thinks; None if claude keeps it to itself."""
+
+    kind = "thought"
+
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRow(Row):
+    """A tool call. Its answer, if one comes, is an `AnswerRow` with the same `call`.
+
+    `call`: its id, "" if claude gave none; `number`: its place among the calls of the turn, from 1; `name`: the tool,
+    at most 60 characters; `subject`: what it was asked, in one line; `given`: its input, any JSON.
+    """
+
+    kind = "call"
+
+    call: str
+    number: int
+    name: str
+    subject: str
+    given: Any
+
+    def input_text(self) -> str:
+        """Return the whole input, cleaned: a command or a prompt as it is, anything else as JSON."""
+        if isinstance(self.given, Mapping) and len(self.given) <= 2:
+            names = [name for name in self.given if name != "description"] or ["description"]
+            words, why = self.given.get(names[0]), self.given.get("description") if names != ["description"] else None
+            if len(names) == 1 and isinstance(words, str) and (why is None or isinstance(why, str)):
+                return text.clean(f"# {why}\n{words}" if why else words)
+        return text.clean(json.dumps(self.given, indent=2, ensure_ascii=False, default=str))
+
+    def diff(self) -> tuple[Hunk, ...]:
+        """Return the change that an edit asks for; nothing for another tool."""
+        return tuple(asked_hunks(self.given))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row with `input` (`input_text`, as a `RawText`) and `diff` in place of `given`."""
+        found = {**Row.to_dict(self), "input": RawText(self.input_text()).to_dict(), "diff": _to_json(self.diff())}
+        del found["given"]
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerRow(Row):
+    """What a tool answered: it belongs under the call with the same `call`.
+
+    `call` is "" or unknown to the reader where that call was not seen; `name`: its tool, "" where it is not known.
+    `label` says the answer in short (`exit 3`, `2 lines added, 1 removed`, `denied: …`, `no output`), "" if the output
+    says all. `diff`: what an edit changed. `took_ms`: since the call, None where that is not known.
+    """
+
+    kind = "answer"
+
+    call: str
+    name: str = ""
+    failed: bool = False
+    label: str = ""
+    output: RawText = NO_TEXT
+    diff: tuple[Hunk, ...] = ()
+    images: tuple[Image, ...] = ()
+    took_ms: int | None = None
+
+
+Topic = Literal[
+    "note", "claude", "status", "model", "session", "retry", "compaction", "limit", "task", "quote", "unknown"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteRow(Row):
+    """A remark beside the talk. `mark` is its sign, one character.
+
+    `topic` says what it is about: `note` is one of the harness or of claude's stderr, whose `source` it names then
+    ("stderr", "stdout"; "" for the harness); `claude` a sentence that claude says outside its answers; `unknown` an
+    event of a newer release. The text of these may have several lines, that of the others has one.
+    """
+
+    kind = "note"
+
+    topic: Topic
+    mark: str = "·"
+    tone: ToneName = "quiet"
+    source: str = ""
+    text: RawText
+
+    @property
+    def is_one_line(self) -> bool:
+        """Whether the text is one line, made to be read at a glance."""
+        return self.topic not in {"note", "claude"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryRow(NoteRow):
+    """claude tries a request again: attempt number `attempt` of `attempts` (0: not known).
+
+    `until`: when, Unix ms, None where it is not known; `reason`: `overloaded`; `status`: of HTTP, "" without one.
+    """
+
+    kind = "retry"
+
+    attempt: int
+    attempts: int
+    until: int | None
+    reason: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompactionRow(NoteRow):
+    """The conversation was compacted from `before` to `after` tokens, None where claude does not say."""
+
+    kind = "compaction"
+
+    before: int | None
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteRow(NoteRow):
+    """What claude's program says in the user's name: a summary, a command's output, an image.
+
+    `text` is its first line with the number of lines, `whole` all of it.
+    """
+
+    kind = "quote"
+
+    whole: RawText
+    images: tuple[Image, ...] = ()
