@@ -22,7 +22,7 @@ from hyperhive_cli.harness.host_file import HOST_FILE, HostedAgent, HostPlan, op
 from hyperhive_cli.hive.address import check_machine
 from hyperhive_cli.hive.database import machine_name
 from hyperhive_cli.render.display_file import DisplayFile
-from hyperhive_cli.render.endings import end_remarks, end_word
+from hyperhive_cli.transcript.endings import end_remarks, end_word
 
 if TYPE_CHECKING:
     from hyperhive_cli.harness.run import HarnessConfig

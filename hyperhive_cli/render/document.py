@@ -17,9 +17,9 @@ from hyperhive_cli.claude.server_tools import is_server_result, server_result
 from hyperhive_cli.core import text
 from hyperhive_cli.core.events import BusEvent, LiveEvent, ModelChanged, Note, StatusChanged, Stream, TurnEnd, TurnStart
 from hyperhive_cli.core.outcomes import Tone
-from hyperhive_cli.render.endings import end_remarks, end_sign, end_tone, end_word
-from hyperhive_cli.render.limits import limit_words
 from hyperhive_cli.render.memory import mapping, string
+from hyperhive_cli.transcript.endings import end_remarks, end_sign, end_tone, end_word
+from hyperhive_cli.transcript.limit_words import limit_words
 
 OPEN_LINES = 12  # of a tool's answer that are not folded away in HTML
 

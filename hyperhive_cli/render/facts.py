@@ -9,8 +9,8 @@ from hyperhive_cli.core.events import BusEvent, LiveEvent, StatusChanged, Stream
 from hyperhive_cli.core.status import WITHOUT_ANSWER
 from hyperhive_cli.core.text import clock, count, number, one_line, text_of, tokens
 from hyperhive_cli.core.usage import context_of
-from hyperhive_cli.render.standing import activity_words, status_words
 from hyperhive_cli.transcript.activity import Activity
+from hyperhive_cli.transcript.status_words import activity_words, status_words
 
 KNOWN = (
     "agent", "status", "waits_until", "model", "state", "since_unix", "session_id", "context_tokens", "context_window",

@@ -35,10 +35,10 @@ from hyperhive_cli.core.text import (
 )
 from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.render.blocks import Block, Fullest, Gutter, RuledLine, marked, noted, remark, stacked
-from hyperhive_cli.render.endings import STYLES, end_remarks, end_sign, end_tone, end_word
 from hyperhive_cli.render.memory import Memory
-from hyperhive_cli.render.standing import status_words
 from hyperhive_cli.render.stream import stream_to_blocks
+from hyperhive_cli.transcript.endings import STYLES, end_remarks, end_sign, end_tone, end_word
+from hyperhive_cli.transcript.status_words import status_words
 
 _BAR = Text("  ▏ ", "quiet")
 _BODY_LINES = 6

@@ -10,11 +10,11 @@ from hyperhive_cli.core import text
 from hyperhive_cli.core.budget import TURN_LIMITS, WARN_AT, shown
 from hyperhive_cli.core.outcomes import Tone
 from hyperhive_cli.core.status import WITHOUT_ANSWER, Status
-from hyperhive_cli.render.endings import STYLES, end_remarks, ok_count, sign_of
 from hyperhive_cli.render.figures import money, percent
-from hyperhive_cli.render.limits import limit_style, limit_words, open_limits
-from hyperhive_cli.render.standing import activity_parts, activity_words, status_advice, status_words
 from hyperhive_cli.render.table import cells, cut, table
+from hyperhive_cli.transcript.endings import STYLES, end_remarks, ok_count, sign_of
+from hyperhive_cli.transcript.limit_words import limit_style, limit_words, open_limits
+from hyperhive_cli.transcript.status_words import activity_parts, activity_words, status_advice, status_words
 
 Span = tuple[str, str]
 Row = tuple[str, list[Span]]

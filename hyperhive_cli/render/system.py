@@ -7,8 +7,8 @@ from hyperhive_cli.claude.limits import line_to_limits
 from hyperhive_cli.core.text import ahead, brief, count, duration, grouped, number, one_line, text_of, tokens
 from hyperhive_cli.render.answer import answer_to_block
 from hyperhive_cli.render.blocks import Block, remark
-from hyperhive_cli.render.limits import limit_words
 from hyperhive_cli.render.memory import Memory, mapping, string
+from hyperhive_cli.transcript.limit_words import limit_words
 from hyperhive_cli.transcript.tools import Answer
 
 _SAME_WAIT_MS = 10_000

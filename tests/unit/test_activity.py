@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from hyperhive_cli.core.events import LiveEvent, Stream, TurnEnd, TurnStart
-from hyperhive_cli.render.standing import activity_parts, activity_words
 from hyperhive_cli.transcript.activity import Activity
+from hyperhive_cli.transcript.status_words import activity_parts, activity_words
 
 START = TurnStart(sender="operator", body="do it", unread=0, turn_id=1, message_id=1, attempt=1, model="haiku")
 END = TurnEnd(ok=True, note=None, turn_id=1, message_id=1, outcome="ok", duration_ms=1)

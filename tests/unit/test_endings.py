@@ -7,7 +7,7 @@ import pytest
 from hyperhive_cli.core.events import TurnEnd
 from hyperhive_cli.core.outcomes import MEANINGS, OutcomeKind, Tone
 from hyperhive_cli.render.document import entries_to_html, entries_to_markdown, events_to_entries
-from hyperhive_cli.render.endings import STYLES, end_remarks, end_sign, end_tone, end_word, ok_count, sign_of
+from hyperhive_cli.transcript.endings import STYLES, end_remarks, end_sign, end_tone, end_word, ok_count, sign_of
 from tests.unit.made_events import plain, record
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from hyperhive_cli.claude.limits import line_to_limits
 from hyperhive_cli.core.text import ahead
-from hyperhive_cli.render.limits import limit_style, limit_words, open_limits
 from hyperhive_cli.store.claude_facts import read_account_limits, read_missing_servers
+from hyperhive_cli.transcript.limit_words import limit_style, limit_words, open_limits
 from tests.unit.made_events import (
     NOW,
     TS,

@@ -19,12 +19,12 @@ from hyperhive_cli.core.settings import AgentPaths, paths_by_name
 from hyperhive_cli.core.status import STATUSES, Retrying, Status, StatusInputs, Wait, status_of
 from hyperhive_cli.doctor.findings import Level
 from hyperhive_cli.feed.bus import Bus
-from hyperhive_cli.render.endings import STYLES
 from hyperhive_cli.render.facts import Facts, bottom_line
 from hyperhive_cli.render.panel import agents_to_lines, hive_to_lines, status_to_rows
 from hyperhive_cli.store.folder import hold_lock
 from hyperhive_cli.store.inbox import Inbox, open_inbox
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
+from hyperhive_cli.transcript.endings import STYLES
 from hyperhive_cli.web.api import capabilities
 from tests.unit.made_events import NOW
 from tests.web.page.node import ask_node, needs_node

@@ -5,7 +5,7 @@ from typing import Any
 
 from hyperhive_cli.core import text
 from hyperhive_cli.core.status import status_meaning
-from hyperhive_cli.render.endings import STYLES
+from hyperhive_cli.transcript.endings import STYLES
 
 
 def status_words(status: object) -> tuple[str, str]:
