@@ -15,9 +15,10 @@ from hyperhive_cli.cli.streams import write_bytes
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.core.settings import AgentPaths
-from hyperhive_cli.render.document import entries_to_html, entries_to_markdown, events_to_entries
+from hyperhive_cli.render.document import rows_to_html, rows_to_markdown
 from hyperhive_cli.store.events import history_trouble, read_pages
 from hyperhive_cli.store.turns import find_turn, turn_pages
+from hyperhive_cli.transcript.translate import Translator
 
 FORMS = ("jsonl", "md", "html")
 
@@ -63,9 +64,10 @@ def _pieces(paths: AgentPaths, turn: str | None, form: str) -> Iterator[bytes]:
     events = chain.from_iterable(pages)
     if form == "jsonl":
         return (event.to_json() + b"\n" for event in events)
-    write = entries_to_markdown if form == "md" else entries_to_html
+    write = rows_to_markdown if form == "md" else rows_to_html
     title = f"{paths.agent}, turn {turn}" if turn not in {None, "last"} else paths.agent
-    return (piece.encode() for piece in write(title, events_to_entries(events)))
+    rows = chain.from_iterable(map(Translator().rows, events))
+    return (piece.encode() for piece in write(title, rows))
 
 
 def _pages_of_turn(paths: AgentPaths, turn: str) -> Iterator[list[BusEvent]]:

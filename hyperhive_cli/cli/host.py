@@ -1,7 +1,7 @@
 """`hyperhive host`."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,13 +16,14 @@ from hyperhive_cli.cli.run import run as run_command
 from hyperhive_cli.cli.sinks import display_file, keep_lines, named_json
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import UsageError
-from hyperhive_cli.core.events import BusEvent, Note, StatusChanged, TurnEnd, TurnStart
+from hyperhive_cli.core.events import BusEvent, Stream
 from hyperhive_cli.core.settings import check_agent_name
 from hyperhive_cli.harness.host_file import HOST_FILE, HostedAgent, HostPlan, options_to_words, read_plan
 from hyperhive_cli.hive.address import check_machine
 from hyperhive_cli.hive.database import machine_name
 from hyperhive_cli.render.display_file import DisplayFile
-from hyperhive_cli.transcript.endings import end_remarks, end_word
+from hyperhive_cli.transcript.log_line import row_to_log_line
+from hyperhive_cli.transcript.translate import Translator
 
 if TYPE_CHECKING:
     from hyperhive_cli.harness.run import HarnessConfig
@@ -139,17 +140,24 @@ class AgentLines:
         self._agent = agent
         self._file = file
         self._as_json = as_json
+        self._translator = Translator()
 
     def show(self, records: Sequence[BusEvent]) -> None:
         """Print events; raises as `KeptBytes.drain`."""
         if self._as_json:
             lines = b"".join(named_json(self._agent, record) + b"\n" for record in records)
         else:
-            said = [(record.ts, words) for record in records if (words := _words(record)) is not None]
-            shown = printable(text.clean(f"{_clock(ts)}  {self._agent:<16}  {words}") for ts, words in said)
+            shown = printable(text.clean(line) for line in self._log_lines(records))
             lines = "".join(f"{line}\n" for line in shown).encode(self._file.encoding, self._file.errors or "strict")
         keep_lines(self._file.kept, lines)  # not as text, which several threads at a time would mix
         self._file.drain()
+
+    def _log_lines(self, records: Sequence[BusEvent]) -> Iterator[str]:
+        # Lines of claude make no line here.
+        for record in records:
+            for row in () if isinstance(record.event, Stream) else self._translator.rows(record):
+                if (words := row_to_log_line(row)) is not None:
+                    yield f"{_clock(record.ts)}  {self._agent:<16}  {words}"
 
     def update(self, **fields: Any) -> None:  # noqa: ANN401 - as the console's
         """Take nothing: lines do not change."""
@@ -166,20 +174,3 @@ class AgentLines:
 
 def _clock(ts: int) -> str:
     return time.strftime("%H:%M:%S", time.localtime(ts / 1000))
-
-
-def _words(record: BusEvent) -> str | None:
-    match record.event:
-        case TurnStart() as start:
-            return f"turn {start.turn_id} for {text.one_line(start.sender, 16)}: {text.one_line(start.body, 60)}"
-        case TurnEnd() as end:
-            note = f": {text.one_line(end.note, 80)}" if end.note else ""
-            took = text.duration((end.duration_ms or 0) / 1000)
-            facts = [end_word(end), *end_remarks(end.denied, end.message_state), took]
-            return f"turn {end.turn_id} {', '.join(facts)}{note}"
-        case StatusChanged() as changed:
-            return f"status {changed.status}"
-        case Note() as note_ if note_.level != "info":
-            return f"{note_.level}: {text.one_line(note_.text, 120)}"
-        case _:
-            return None

@@ -12,15 +12,11 @@ from rich.segment import Segment
 from rich.text import Text
 from rich.theme import Theme
 
-from hyperhive_cli.core.text import head_lines, plural
-
 NAME_CELLS = 6
-_NOTE_LINES = 12
-_NOTE_WIDTH = 2000  # characters of a line
 # No backgrounds and none of the palest or darkest colours: both dark and light terminals stay readable.
 THEME = Theme(
     {
-        "call": "cyan",
+        "accent": "cyan",
         "call.name": "bold",
         "quiet": "dim",
         "thought": "dim italic",
@@ -127,19 +123,6 @@ def _drawn(text: Text, console: Console, end: str = "") -> Iterable[Segment]:
 def marked(mark: str, body: RenderableType, style: str = "") -> Gutter:
     """Give a renderable with a sign in the two cells of the left margin."""
     return Gutter(Text(f"{mark} ", style), body)
-
-
-def remark(text: str, style: str = "quiet", mark: str = "·") -> Block:
-    """Give one cropped line in the margin's style: what is worth knowing but no part of the talk."""
-    return Block("remark", marked(mark, Cropped(Text(text, style)), style))
-
-
-def noted(text: str, style: str = "quiet", mark: str = "·", prefix: str = "") -> Block:
-    """Return the first lines of a text, wrapped, in the margin's style, each of them behind the prefix."""
-    lines, more = head_lines(text, _NOTE_LINES, width=_NOTE_WIDTH)
-    shown = [Text(f"{prefix}{line}", style) for line in lines] or [Text(f"{prefix}(nothing)", style)]
-    shown += [Text(f"+{plural(more, 'line')}", "quiet")] if more else []
-    return Block("remark", marked(mark, stacked(shown), style))
 
 
 def stacked(lines: Iterable[RenderableType]) -> Group:

@@ -16,11 +16,11 @@ from rich.text import Text
 
 from hyperhive_cli.core.events import BusEvent, Stream, TurnEnd
 from hyperhive_cli.core.text import clean
-from hyperhive_cli.render.blocks import Block, remark, stacked
+from hyperhive_cli.render.blocks import Block, Cropped, marked, stacked
+from hyperhive_cli.render.bottom_line import bottom_line
 from hyperhive_cli.render.display_file import READER_GONE, DisplayFile, is_gone, takes_more
 from hyperhive_cli.render.draft import MOST_LINES, Drafts
-from hyperhive_cli.render.facts import Facts, bottom_line
-from hyperhive_cli.render.feed import Feed
+from hyperhive_cli.render.layout import Layout
 from hyperhive_cli.render.output import (
     columns_wanted,
     is_background,
@@ -29,6 +29,8 @@ from hyperhive_cli.render.output import (
     rich_console,
     terminal_size,
 )
+from hyperhive_cli.transcript.status_fields import StatusFields
+from hyperhive_cli.transcript.translate import Translator
 
 PLAIN_WIDTH = 80
 _NARROWEST = 24
@@ -68,8 +70,9 @@ class Console:
         self._is_styled = self._is_live or (not plain and is_terminal(self._file))
         self._rich = rich_console(self._file, styled=self._is_styled, live=self._is_live)
         self._signs = _ASCII if not self._rich.encoding.startswith("utf") else _DRAWN if plain else None
-        self._feed = Feed()
-        self._facts = Facts(snapshot)
+        self._translator = Translator()
+        self._layout = Layout()
+        self._status = StatusFields(snapshot)
         self._drafts = Drafts()
         self._group: str | None = None
         self._live: Live | None = None
@@ -128,10 +131,10 @@ class Console:
         """
         blocks: list[Block] = []
         for record in records:
-            self._facts.observe(record)
+            self._status.observe(record)
             self._observe_draft(record)
             if not (isinstance(record.event, Stream) and record.event.is_partial):
-                blocks.extend(self._feed.blocks(record))
+                blocks.extend(map(self._layout.block, self._translator.rows(record)))
         self._fit()
         if blocks:
             segments = [segment for block in blocks for segment in self._segments(block)]
@@ -143,7 +146,7 @@ class Console:
 
     def update(self, **fields: Any) -> None:  # noqa: ANN401 - fields of `status --json`
         """Take over facts that no event carries, such as `unread=3`; unknown names are ignored."""
-        self._facts.update(fields)
+        self._status.update(fields)
         self._redraw_soon()
 
     def tick(self) -> None:
@@ -169,7 +172,8 @@ class Console:
         try:
             lines = self._safe_lines(block.body)
         except Exception as error:  # noqa: BLE001 - a text that rich or a highlighter chokes on ends no transcript
-            lines = self._safe_lines(remark(f"not printable ({type(error).__name__})").body)
+            words = Text(f"not printable ({type(error).__name__})", "quiet")
+            lines = self._safe_lines(marked("·", Cropped(words), "quiet"))
         if not lines:
             return []
         gap = self._group is not None and (self._group != block.group or block.group == "text")
@@ -197,7 +201,7 @@ class Console:
         size = self._rich.size
         draft = self._drafts.shown(min(MOST_LINES, size.height - 3))
         parts: list[RenderableType] = [] if draft is None else [Text(""), draft]
-        parts += [Rule(style="rule"), bottom_line(self._facts, self._now(), size.width)]
+        parts += [Rule(style="rule"), bottom_line(self._status, self._now(), size.width)]
         lines = _without_blank_ends(self._safe_lines(stacked(parts)), start=False)
         joined: list[Segment] = []
         for position, line in enumerate(lines):

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from hyperhive_cli.core.text import clean, one_line, size, text_of
 from hyperhive_cli.render.blocks import Cropped, marked
-from hyperhive_cli.render.memory import mapping, string
+from hyperhive_cli.transcript.shapes import mapping, string
 
 MOST_LINES = 8
 # The live region shows the end alone; what scrolled out of it is printed when the block is finished.
@@ -86,7 +86,7 @@ class Drafts:
         if draft.kind.endswith("tool_use"):
             written = f" {size(draft.written)}" if draft.written else ""
             text = Text.assemble((draft.name or "tool", "call.name"), (f" …{written}", "quiet"))
-            return marked("▸", Cropped(text), "call")
+            return marked("▸", Cropped(text), "accent")
         text = Text(clean(draft.tail).strip("\n"), "thought" if draft.kind == "thinking" else "")
         return _LastLines(marked("~" if draft.kind == "thinking" else " ", text, "quiet"), most)
 

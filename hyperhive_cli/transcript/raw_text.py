@@ -11,6 +11,7 @@ MAX_WIRE_CHARS = 200_000  # of one text that `to_dict` gives
 MAX_SPANS = 2_000  # of one text; what follows has no colours
 
 COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
+_SHOWN_ESCAPE = r"\x1b["  # as `clean` writes it
 _SGR = re.compile("\x1b\\[([0-9;]{0,40})m")
 _BOLD, _NOT_BOLD, _EXTENDED, _DEFAULT = 1, 22, 38, 39
 _EXTENDED_LENGTHS = {2: 4, 5: 2}  # how many numbers follow 38, by the first of them
@@ -31,7 +32,7 @@ class RawText:
     raw: str
 
     def __bool__(self) -> bool:
-        return bool(self.raw.strip())
+        return self.raw != "" and not self.raw.isspace()
 
     @property
     def plain(self) -> str:
@@ -53,8 +54,8 @@ class RawText:
 
         Blank lines around the text do not count; see `head_lines`.
         """
-        if "\x1b[" not in self.raw:
-            lines, more = head_lines(self.raw, limit, width)
+        lines, more = head_lines(self.raw, limit, width)
+        if not any(_SHOWN_ESCAPE in line for line in lines):  # a search in the whole text costs more than its head
             return [[Span(line)] for line in lines], more
         spans = self.spans()
         lines, more = head_lines("".join(span.text for span in spans), limit, width)

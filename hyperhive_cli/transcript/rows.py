@@ -19,7 +19,7 @@ from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.transcript.diff import Hunk, asked_hunks
 from hyperhive_cli.transcript.raw_text import NO_TEXT, RawText
 
-ToneName = Literal["quiet", "fine", "warn", "bad", "accent"]
+TONES = ("quiet", "fine", "warn", "bad", "accent")  # what `tone` may be
 MAX_IMAGE_CHARS = 7_000_000  # base64 of some 5 MB, the largest image that the API takes
 
 
@@ -107,7 +107,7 @@ class FootRow(Row):
     word: str
     ok: bool
     sign: str
-    tone: ToneName
+    tone: str
     remarks: tuple[str, ...] = ()
     exit_status: int | None = None
     took_ms: int | None = None
@@ -249,7 +249,7 @@ class NoteRow(Row):
 
     topic: Topic
     mark: str = "·"
-    tone: ToneName = "quiet"
+    tone: str = "quiet"
     source: str = ""
     text: RawText
 

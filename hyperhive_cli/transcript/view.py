@@ -8,3 +8,42 @@ means that it is no longer known, or for `activity` that no turn runs.
 
 A partial line (`type` is `stream_event`) is passed on as it is, with all its fields and neither rows nor facts.
 """
+
+from typing import Any
+
+from hyperhive_cli.core.events import BusEvent, Stream
+from hyperhive_cli.transcript.activity import Activity
+from hyperhive_cli.transcript.status_fields import changed_fields
+from hyperhive_cli.transcript.translate import Translator
+
+WARM_UP_EVENTS = 1_000  # before the first one of a view, whose rows are dropped: some turns
+_LINE_KEYS = ("type", "subtype", "parent_tool_use_id")
+
+
+class RowsView:
+    """The view of one reader: it is given each event once, in the order of their `seq`.
+
+    To have a view that starts within a turn give the rows that a whole one has, let it `observe` the events before.
+    """
+
+    def __init__(self) -> None:
+        self._translator = Translator()
+        self._activity = Activity()
+        self._last_activity: dict[str, Any] | None = None
+
+    def observe(self, record: BusEvent) -> None:
+        """Take in an event that is not shown."""
+        self.to_record(record)
+
+    def to_record(self, record: BusEvent) -> dict[str, Any]:
+        """Return the record of an event that is not a partial line, as JSON. Never raises."""
+        event = record.event
+        rows = self._translator.rows(record)
+        facts = changed_fields(event)
+        self._activity.observe(event, record.ts)
+        if (activity := self._activity.to_dict()) != self._last_activity:
+            facts["activity"] = self._last_activity = activity
+        envelope = {"seq": record.seq, "ts": record.ts, "kind": event.kind}
+        if isinstance(event, Stream):
+            envelope |= {key: event.line.get(key) for key in _LINE_KEYS}
+        return {**envelope, "rows": [row.to_dict() for row in rows], "facts": facts}

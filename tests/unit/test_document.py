@@ -6,7 +6,9 @@ from html.parser import HTMLParser
 import pytest
 
 from hyperhive_cli.core.events import BusEvent, LiveEvent, Note, Stream, TurnEnd, TurnStart
-from hyperhive_cli.render.document import Entry, entries_to_html, entries_to_markdown, events_to_entries
+from hyperhive_cli.render.document import row_to_entry, rows_to_html, rows_to_markdown
+from hyperhive_cli.transcript.rows import Row, TextRow
+from hyperhive_cli.transcript.translate import Translator
 from tests.conftest import recording, recording_index
 
 EVIL = '<script>alert(1)</script><img src=x onerror="x">"\'&\x1b[31m\u202e```\n````'
@@ -39,24 +41,25 @@ class Page(HTMLParser):
         self.words += data
 
 
-def entries_of(*events: LiveEvent) -> list[Entry]:
-    return list(events_to_entries(BusEvent.make(seq, 1, event) for seq, event in enumerate(events, 1)))
+def rows_of(*events: LiveEvent) -> list[Row]:
+    translator = Translator()
+    return [row for seq, event in enumerate(events, 1) for row in translator.rows(BusEvent.make(seq, 1, event))]
 
 
-def turn_of(name: str) -> list[Entry]:
+def turn_of(name: str) -> list[Row]:
     lines = [Stream.from_line(json.loads(line)) for line in recording(name)]
     start = TurnStart(sender="operator", body="look around", unread=0, turn_id=7)
-    return entries_of(start, *lines, TurnEnd(ok=True, outcome="ok", turn_id=7, duration_ms=4_000, tool_calls=5))
+    return rows_of(start, *lines, TurnEnd(ok=True, outcome="ok", turn_id=7, duration_ms=4_000, tool_calls=5))
 
 
-def evil_turn() -> list[Entry]:
+def evil_turn() -> list[Row]:
     blocks = [
         {"type": "text", "text": EVIL},
         {"type": "thinking", "thinking": EVIL},
         {"type": "tool_use", "name": EVIL, "input": {EVIL: EVIL}},
     ]
     answer = {"type": "tool_result", "content": [{"type": "text", "text": EVIL * 20}, {"type": EVIL}], "is_error": True}
-    return entries_of(
+    return rows_of(
         TurnStart(sender=EVIL, body=EVIL, unread=0, turn_id=1),
         Stream.from_line({"type": "assistant", "message": {"content": blocks}}),
         Stream.from_line({"type": "user", "message": {"content": [answer]}}),
@@ -67,28 +70,29 @@ def evil_turn() -> list[Entry]:
 
 @pytest.mark.parametrize("name", sorted(recording_index()))
 def test_every_recording_is_a_document(name: str) -> None:
-    entries = turn_of(name)
-    page = Page("".join(entries_to_html("tester", entries)))
-    markdown = "".join(entries_to_markdown("tester", entries))
+    rows = turn_of(name)
+    page = Page("".join(rows_to_html("tester", rows)))
+    markdown = "".join(rows_to_markdown("tester", rows))
     assert page.depth == 0
-    for entry in entries:
+    for entry in filter(None, map(row_to_entry, rows)):
         assert entry.body in page.words
         assert entry.body in markdown
 
 
 def test_a_turn_with_tools_is_told_in_order() -> None:
-    kinds = [entry.kind for entry in turn_of("v2.1.330/tools.jsonl")]
-    assert kinds[0] == "turn"
-    assert kinds[-2:] == ["text", "end"], "the result, which repeats the last text, is left out"
+    kinds = [row.kind for row in turn_of("v2.1.330/tools.jsonl")]
+    assert kinds[0] == "head"
+    assert kinds[-2:] == ["text", "foot"], "the result, which repeats the last text, is left out"
     assert (kinds.count("call"), kinds.count("answer")) == (5, 5)
 
 
 def test_the_reason_of_a_failure_is_in_it() -> None:
-    assert any("model" in entry.body for entry in turn_of("v2.1.330/model_missing.jsonl"))
+    markdown = "".join(rows_to_markdown("x", turn_of("v2.1.330/model_missing.jsonl")))
+    assert "There's an issue with the selected model" in markdown
 
 
 def test_nothing_of_what_others_wrote_is_markup() -> None:
-    page = Page("".join(entries_to_html(EVIL, evil_turn())))
+    page = Page("".join(rows_to_html(EVIL, evil_turn())))
     assert page.tags <= ALLOWED
     assert page.attributes <= {"lang", "charset", "name", "content", "http-equiv", "class"}
     assert page.words.count("<script>alert(1)</script>") > 6
@@ -97,7 +101,7 @@ def test_nothing_of_what_others_wrote_is_markup() -> None:
 
 
 def test_the_page_forbids_scripts_and_the_network_itself() -> None:
-    page = "".join(entries_to_html("x", []))
+    page = "".join(rows_to_html("x", []))
     assert "default-src 'none'" in page
     assert "http:" not in page
     assert "https:" not in page
@@ -105,9 +109,9 @@ def test_the_page_forbids_scripts_and_the_network_itself() -> None:
 
 def test_no_text_breaks_out_of_its_fence() -> None:
     """But the model's own words, which are Markdown."""
-    entries = [entry for entry in evil_turn() if entry.kind != "text"]
+    rows = [row for row in evil_turn() if not isinstance(row, TextRow)]
     fence = ""
-    for line in "".join(entries_to_markdown("x", entries)).splitlines():
+    for line in "".join(rows_to_markdown("x", rows)).splitlines():
         if fence:
             closes = len(line) >= len(fence) and not line.strip("`")  # as Markdown has it: as many, or more
             fence = "" if closes else fence
@@ -121,4 +125,4 @@ def test_no_text_breaks_out_of_its_fence() -> None:
 
 @pytest.mark.parametrize("line", [{}, {"type": "assistant"}, {"type": "user", "message": {"content": [1, None, "x"]}}])
 def test_odd_lines_are_left_out_or_harmless(line: dict[str, object]) -> None:
-    entries_of(Stream.from_line(line))
+    rows_of(Stream.from_line(line))

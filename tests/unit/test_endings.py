@@ -6,8 +6,9 @@ import pytest
 
 from hyperhive_cli.core.events import TurnEnd
 from hyperhive_cli.core.outcomes import MEANINGS, OutcomeKind, Tone
-from hyperhive_cli.render.document import entries_to_html, entries_to_markdown, events_to_entries
+from hyperhive_cli.render.document import row_to_entry, rows_to_html, rows_to_markdown
 from hyperhive_cli.transcript.endings import STYLES, end_remarks, end_sign, end_tone, end_word, ok_count, sign_of
+from hyperhive_cli.transcript.translate import Translator
 from tests.unit.made_events import plain, record
 
 
@@ -53,10 +54,11 @@ def test_what_became_of_the_message_is_said_where_the_outcome_does_not(state: ob
 
 
 def test_the_documents_say_the_same() -> None:
-    entries = list(events_to_entries([record(end("refused", denied=1, message_state="held", note="no"))]))
-    assert "✗ refused · 1 denied · held" in "".join(entries_to_markdown("t", entries))
+    rows = Translator().rows(record(end("refused", denied=1, message_state="held", note="no")))
+    assert "✗ refused · 1 denied · held" in "".join(rows_to_markdown("t", rows))
     assert '<section class="end failed"><div class="title">refused · 1 denied · held</div>' in "".join(
-        entries_to_html("t", entries)
+        rows_to_html("t", rows)
     )
-    (waits,) = events_to_entries([record(end("rate_limited"))])
+    (waits,) = map(row_to_entry, Translator().rows(record(end("rate_limited"))))
+    assert waits is not None
     assert (waits.sign, waits.failed) == ("·", False)

@@ -30,8 +30,8 @@ from hyperhive_cli.doctor.findings import (
     judge_terminal,
     judge_version,
 )
-from hyperhive_cli.render.stream import TYPE_CASES
-from hyperhive_cli.render.system import SYSTEM_CASES
+from hyperhive_cli.transcript.lines import TYPE_CASES
+from hyperhive_cli.transcript.system_lines import SYSTEM_CASES
 from tests.conftest import recording, recording_index
 
 SCRUB = "CLAUDE_CODE_SUBPROCESS_ENV_SCRUB"

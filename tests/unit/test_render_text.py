@@ -10,7 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperhive_cli.core import text
-from hyperhive_cli.transcript.tools import Answer, answer_summary, call_summary, content_text, relative
+from hyperhive_cli.transcript.answers import Answer, content_text, read_answer
+from hyperhive_cli.transcript.calls import call_summary, relative
+from hyperhive_cli.transcript.diff import Hunk
+from hyperhive_cli.transcript.raw_text import RawText
+from hyperhive_cli.transcript.rows import Image
 
 UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 any_text = st.text(st.characters(exclude_categories=[])) | st.text("\x1b\x9b]0;\x07\\\r\n\t\u202ea")
@@ -59,7 +63,7 @@ def test_clean_keeps_all_other_characters_in_order(dirty: str) -> None:
 
 
 def test_the_pure_modules_load_no_rich() -> None:
-    code = "import sys, hyperhive_cli.core.text, hyperhive_cli.transcript.tools; print('rich' in sys.modules)"
+    code = "import sys, hyperhive_cli.core.text, hyperhive_cli.transcript.view; print('rich' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
@@ -186,48 +190,54 @@ def test_relative(path: str, cwd: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "block", "sibling", "answer"),
+    ("name", "block", "structured", "answer"),
     [
-        ("Bash", {"content": "hello"}, {"stdout": "hello"}, Answer(lines=("hello",))),
+        ("Bash", {"content": "hello"}, {"stdout": "hello"}, Answer(output="hello")),
         ("Bash", {"content": ""}, None, Answer(label="no output")),
         ("Bash", {"content": "Exit code 3", "is_error": True}, "Error: …", Answer(failed=True, label="exit 3")),
         ("Bash", {"content": "Exit code 1\nls: no", "is_error": True}, None,
-         Answer(failed=True, label="exit 1", lines=("ls: no",))),
+         Answer(failed=True, label="exit 1", output="ls: no")),
         ("Bash", {"content": "<tool_use_error>Blocked: x</tool_use_error>", "is_error": True}, None,
-         Answer(failed=True, label="error", lines=("Blocked: x",))),
-        ("Bash", {"content": "\n".join("12345678")}, None, Answer(lines=("1", "2", "3"), more=5)),
+         Answer(failed=True, label="error", output="Blocked: x")),
+        ("Bash", {"content": "\n".join("12345678")}, None, Answer(output="1\n2\n3\n4\n5\n6\n7\n8")),
         ("Read", {"content": [{"type": "text", "text": "a"}, {"type": "image", "source": {}}]}, None,
-         Answer(lines=("a", "[image]"))),
+         Answer(output="a\n[image]")),
+        ("Read", {"content": [{"type": "image", "source": {"media_type": "image/png", "data": "iVBORw=="}}]}, None,
+         Answer(output="[image]", images=(Image("image/png", "iVBORw=="),))),
         ("Write", {"content": "File created …"}, {"type": "create", "content": "a\nb\n"},
-         Answer(label="created, 2 lines")),
-        ("Edit", {"content": "updated"}, {"structuredPatch": [{"lines": [" a", "-b", "+c", "+d"]}, 7, {"lines": 1}]},
-         Answer(label="2 lines added, 1 removed")),
-        ("Edit", {"content": "updated"}, {"structuredPatch": 5}, Answer(lines=("updated",))),
+         Answer(label="created, 2 lines", diff=(Hunk(0, 1, ("+a", "+b")),))),
+        ("Edit", {"content": "updated"},
+         {"structuredPatch": [{"oldStart": 3, "newStart": 4, "lines": [" a", "-b", "+c", "+d"]}, 7, {"lines": 1}]},
+         Answer(label="2 lines added, 1 removed",
+                diff=(Hunk(3, 4, (" a", "-b", "+c", "+d")), Hunk(0, 0, ())))),
+        ("Edit", {"content": "updated"}, {"structuredPatch": 5}, Answer(output="updated")),
         ("Task", {"content": "internal"}, {"isAsync": True}, Answer(label="runs in the background")),
         ("Task", {"content": "x"}, {"status": "completed", "content": [{"type": "text", "text": "four"}],
                                     "totalTokens": 1294},
-         Answer(label="completed, 1.3k tokens", lines=("four",))),
-        ("Odd", {"content": {"a": 1}}, None, Answer(lines=("{1 key}",))),
+         Answer(label="completed, 1.3k tokens", output="four")),
+        ("Odd", {"content": {"a": 1}}, None, Answer(output="{1 key}")),
         ("Odd", {}, None, Answer(label="no output")),
     ],
 )  # fmt: skip
-def test_an_answer_in_short(name: str, block: dict[str, Any], sibling: object, answer: Answer) -> None:
-    assert answer_summary(name, block, sibling) == answer
+def test_an_answer_in_short(name: str, block: dict[str, Any], structured: object, answer: Answer) -> None:
+    assert read_answer(name, block, structured) == answer
 
 
 @given(st.sampled_from(["Bash", "Write", "Task", "Grep", "Odd"]), any_json, any_json, any_json)
-def test_summaries_take_any_json(name: str, value: object, sibling: object, cwd: object) -> None:
+def test_summaries_take_any_json(name: str, value: object, structured: object, cwd: object) -> None:
     shown = call_summary(name, {"command": value, "path": cwd, "pattern": "x", "file_path": value}, "/a")
-    answer = answer_summary(name, {"content": value, "is_error": sibling}, sibling)
-    for part in (shown, call_summary(name, value), answer.label, *answer.lines):
+    answer = read_answer(name, {"content": value, "is_error": structured}, structured)
+    lines = ["".join(span.text for span in line) for line in RawText(answer.output).head(3)[0]]
+    for part in (shown, call_summary(name, value), answer.label, *lines):
         assert not UNSAFE.search(part)
         assert "\n" not in part
     content_text(value)
 
 
 def test_a_big_answer_costs_no_more_than_its_head() -> None:
-    answer = answer_summary("Bash", {"content": "line\n" * 2_000_000})
-    assert (len(answer.lines), answer.more) == (3, 1_999_997)
+    answer = read_answer("Bash", {"content": "line\n" * 2_000_000})
+    lines, more = RawText(answer.output).head(3)
+    assert (len(lines), more) == (3, 1_999_997)
     assert len(call_summary("Bash", {"command": "x" * 10_000_000})) <= 400
 
 

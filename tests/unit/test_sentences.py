@@ -86,7 +86,7 @@ def test_a_line_is_shown_once_a_turn() -> None:
 
 
 def test_what_a_line_says_is_cleaned_and_has_a_bound() -> None:
-    shown = plain(system("novelty", content="\x1b[31mred\u202e\n" + "line\n" * 40))
-    assert "\\x1b[31mred\\u202e" in shown
+    shown = plain(system("novelty", content="\x1b]0;red\u202e\n" + "line\n" * 40))
+    assert "\\x1b]0;red\\u202e" in shown
     assert shown.count("line") == 12  # eleven of its lines, and the count of those that are left out
     assert "+29 lines" in shown

@@ -8,7 +8,8 @@ from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.server_tools import ServerResult, is_server_result, server_result
 from hyperhive_cli.claude.stream import tool_calls, tool_names
 from hyperhive_cli.core.events import BusEvent, Stream
-from hyperhive_cli.render.document import events_to_entries
+from hyperhive_cli.render.document import row_to_entry
+from hyperhive_cli.transcript.translate import Translator
 from tests.unit.made_events import TS, assistant, plain
 from tests.unit.served_blocks import PAGE, SERVED
 
@@ -58,10 +59,12 @@ def test_their_answers_stand_under_their_calls() -> None:
 def test_a_document_has_both() -> None:
     lines = [Stream.from_line(assistant(block)) for block in (SEARCH, FOUND, {"type": "poem", "text": "a rose"})]
     records = [BusEvent.make(seq, TS, line) for seq, line in enumerate(lines, 1)]
-    assert [(entry.kind, entry.title, entry.body.split("\n")[0]) for entry in events_to_entries(records)] == [
-        ("call", "web_search", "{"),
+    translator = Translator()
+    entries = [row_to_entry(row) for record in records for row in translator.rows(record)]
+    assert [(entry.kind, entry.title, entry.body) for entry in entries if entry is not None] == [
+        ("call", "web_search", "hyperhive release"),
         ("answer", "1 page", "Hyperhive — https://example.org/h"),
-        ("note", "poem", "a rose"),
+        ("note", "claude", "assistant/poem: a rose"),
     ]
 
 

@@ -16,8 +16,8 @@ from hyperhive_cli.claude.server_tools import server_result
 from hyperhive_cli.core import text
 from hyperhive_cli.core.events import TurnEnd
 from hyperhive_cli.core.outcomes import OutcomeKind
+from hyperhive_cli.transcript.calls import call_summary
 from hyperhive_cli.transcript.endings import STYLES, end_remarks, end_sign, end_tone, end_word
-from hyperhive_cli.transcript.tools import call_summary
 from tests.conftest import recording, recording_index
 from tests.unit.made_events import NOW
 from tests.unit.made_limits import LIMITS

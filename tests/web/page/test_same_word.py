@@ -19,12 +19,13 @@ from hyperhive_cli.core.settings import AgentPaths, paths_by_name
 from hyperhive_cli.core.status import STATUSES, Retrying, Status, StatusInputs, Wait, status_of
 from hyperhive_cli.doctor.findings import Level
 from hyperhive_cli.feed.bus import Bus
-from hyperhive_cli.render.facts import Facts, bottom_line
+from hyperhive_cli.render.bottom_line import bottom_line
 from hyperhive_cli.render.panel import agents_to_lines, hive_to_lines, status_to_rows
 from hyperhive_cli.store.folder import hold_lock
 from hyperhive_cli.store.inbox import Inbox, open_inbox
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
 from hyperhive_cli.transcript.endings import STYLES
+from hyperhive_cli.transcript.status_fields import StatusFields
 from hyperhive_cli.web.api import capabilities
 from tests.unit.made_events import NOW
 from tests.web.page.node import ask_node, needs_node
@@ -201,7 +202,7 @@ def by_console(found: list[Seen]) -> list[ShownStatus]:
     """Return the bottom line, wide and narrow, of a `tail` that begins now, and of one that has followed the events."""
     shown: list[ShownStatus] = []
     for one in found:
-        begun, followed = Facts(one.after), Facts(one.before if one.events else one.after)
+        begun, followed = StatusFields(one.after), StatusFields(one.before if one.events else one.after)
         for record in one.events:
             followed.observe(record)
         lines = [bottom_line(facts, NOW, width) for facts in (begun, followed) for width in (40, 200)]

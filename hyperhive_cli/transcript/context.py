@@ -1,0 +1,72 @@
+"""`Context`: what the translation of an event needs to know of the events before it."""
+
+from dataclasses import dataclass, field
+
+from hyperhive_cli.core.status import Status
+from hyperhive_cli.core.usage import TokenUsage
+from hyperhive_cli.transcript.rows import Origin
+
+# A usual turn has some hundred calls; the bound only limits the memory of an endless one.
+MAX_REMEMBERED = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A tool call of this turn: its tool, what it was asked, its time (Unix ms) and its depth of subagents."""
+
+    name: str
+    subject: str
+    ts: int
+    depth: int
+
+
+@dataclass(slots=True)
+class Context:
+    """The facts of the session and of the running turn; `start_turn` forgets the latter.
+
+    `calls` maps the ids of tool calls to the calls, and `denied` those of denied ones to the reason; `shown` holds the
+    texts and errors that have a row already, so that a `result` does not repeat them.
+    """
+
+    cwd: str = ""
+    session: tuple[str, ...] | None = None
+    status: str = Status.ONLINE  # of the last row about it
+    turn: int | None = None
+    usage: TokenUsage | None = None
+    call_count: int = 0
+    calls: dict[str, OpenCall] = field(default_factory=dict)
+    shown: set[str] = field(default_factory=set)
+    denied: dict[str, str] = field(default_factory=dict)
+
+    def start_turn(self, turn: int | None) -> None:
+        """Forget what belonged to the turn before."""
+        self.turn, self.usage, self.call_count = turn, None, 0
+        for store in (self.calls, self.shown, self.denied):
+            store.clear()
+
+    def add_call(self, call: str, name: str, subject: str, origin: Origin) -> int:
+        """Remember a tool call for its answer and for the subagent it may start; return its number in the turn."""
+        if len(self.calls) >= MAX_REMEMBERED:
+            self.calls.clear()
+        self.calls[call] = OpenCall(name, subject, origin.ts, origin.depth)
+        self.call_count += 1
+        return self.call_count
+
+    def add_text(self, text: str) -> bool:
+        """Remember a text that is about to get a row. Return False if it is blank or already has one in this turn."""
+        key = text.strip()
+        if not key or key in self.shown:
+            return False
+        if len(self.shown) >= MAX_REMEMBERED:
+            self.shown.clear()
+        self.shown.add(key)
+        return True
+
+    def origin(self, seq: int | None, ts: int, parent: str = "") -> Origin:
+        """Return the origin of the rows of an event; `parent` is the call that started its subagent."""
+        if not parent:
+            return Origin(seq, ts, self.turn)
+        call = self.calls.get(parent)
+        if call is None:
+            return Origin(seq, ts, self.turn, parent, 1, "subagent")
+        return Origin(seq, ts, self.turn, parent, call.depth + 1, call.subject or "subagent")

@@ -1,0 +1,158 @@
+"""`Translator`: events → rows. The one place that decides what a person sees of an event. Pure."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from hyperhive_cli.core.events import (
+    BusEvent,
+    ModelChanged,
+    Note,
+    StatusChanged,
+    Stream,
+    TokenUsageChanged,
+    TurnEnd,
+    TurnStart,
+    TurnStateChanged,
+    Unrecognised,
+)
+from hyperhive_cli.core.outcomes import is_ok
+from hyperhive_cli.core.status import TOLD_OTHERWISE, Status
+from hyperhive_cli.core.text import brief, count, local_time, number, one_line, text_of
+from hyperhive_cli.transcript.context import Context
+from hyperhive_cli.transcript.endings import STYLES, end_remarks, end_sign, end_tone, end_word
+from hyperhive_cli.transcript.lines import line_to_rows
+from hyperhive_cli.transcript.raw_text import RawText
+from hyperhive_cli.transcript.rows import FootRow, HeadRow, NoteRow, Origin, Row
+from hyperhive_cli.transcript.shapes import string
+from hyperhive_cli.transcript.status_words import status_words
+
+_LEVELS: Mapping[str, tuple[str, str]] = {"warning": ("!", "warn"), "error": ("✗", "bad")}
+
+
+class Translator:
+    """Translates the events of one feed in the order of their `seq`.
+
+    It remembers what the rows of a turn need of each other. One that starts within a turn gives sound rows all the
+    same: the answer to a call that it did not see names no tool, a text may appear twice. To have the rows that a
+    whole transcript has, feed it earlier events first and drop their rows.
+    """
+
+    def __init__(self) -> None:
+        self._context = Context()
+
+    def rows(self, record: BusEvent) -> list[Row]:
+        """Return the rows that an event adds; none for one that only changes facts, or is a partial line.
+
+        Never raises: claude decides what its lines hold, and a line that this release cannot read must not end the
+        transcript.
+        """
+        event, context = record.event, self._context
+        try:
+            if isinstance(event, Stream):
+                line = event.line
+                origin = context.origin(record.seq, record.ts, string(line.get("parent_tool_use_id")))
+                return list(line_to_rows(line, context, origin))
+            return list(_CASES[type(event)](event, context, context.origin(record.seq, record.ts)))
+        except Exception as error:  # noqa: BLE001 - see the docstring
+            words = f"{one_line(event.kind, 40)}: not readable ({type(error).__name__})"
+            return [NoteRow(origin=Origin(record.seq, record.ts), topic="unknown", text=RawText(words))]
+
+
+def minute_words(ts: object) -> str:
+    """Return a time in Unix ms as local day and minute (`22 Nov 16:24`), "" if no calendar has it."""
+    at = local_time((number(ts) or 0) / 1000) if number(ts) else None
+    return "" if at is None else f"{at:%d %b %H:%M}"
+
+
+def _raw(value: object) -> RawText:
+    # A string stays as it is: a layout cleans the part of it that it shows.
+    return RawText(value if isinstance(value, str) else text_of(value))
+
+
+def _whole(value: object) -> int | None:
+    figure = number(value)
+    return None if figure is None else int(figure)
+
+
+def _turn_start(event: TurnStart, context: Context, origin: Origin) -> Iterator[Row]:
+    context.start_turn(_whole(event.turn_id))
+    yield HeadRow(
+        origin=origin._replace(turn=context.turn),
+        sender=one_line(text_of(event.sender), 64) or "someone",
+        message="" if event.message_id is None else brief(event.message_id, 20),
+        attempt=count(event.attempt),
+        waiting=count(event.unread),
+        model=one_line(text_of(event.model), 80),
+        body=_raw(event.body),
+    )
+
+
+def _turn_end(event: TurnEnd, context: Context, origin: Origin) -> Iterator[Row]:
+    outcome = end_word(event)
+    yield FootRow(
+        origin=origin if event.turn_id is None else origin._replace(turn=_whole(event.turn_id)),
+        outcome=outcome,
+        word=outcome.replace("_", " "),
+        ok=is_ok(outcome),
+        sign=end_sign(event),
+        tone=STYLES[end_tone(event)],
+        remarks=tuple(end_remarks(event.denied, event.message_state)),
+        exit_status=_whole(event.exit_status) or None,
+        took_ms=_whole(event.duration_ms),
+        tool_calls=count(event.tool_calls),
+        usage=context.usage,
+        cost_usd=number(event.cost_usd),
+        note=_raw(event.note),
+    )
+    context.turn = context.usage = None
+
+
+def _note(event: Note, _context: Context, origin: Origin) -> Iterator[Row]:
+    mark, tone = _LEVELS.get(text_of(event.level), ("·", "quiet"))
+    source = one_line(text_of(event.source), 20)
+    source = "" if source == "harness" else source
+    yield NoteRow(origin=origin, topic="note", mark=mark, tone=tone, source=source, text=_raw(event.text))
+
+
+def _status_changed(event: StatusChanged, context: Context, origin: Origin) -> Iterator[Row]:
+    status = text_of(event.status)
+    if status in TOLD_OTHERWISE or status == context.status == Status.ONLINE:
+        return
+    context.status = status
+    words, tone = status_words(event.status)
+    until = number(event.until_unix)
+    ends = "" if until is None else f" until {minute_words(until * 1000)}"
+    of_model = f" ({one_line(text_of(event.model), 80)} alone)" if event.model is not None else ""
+    text = RawText(f"status: {words}{ends}{of_model}")
+    yield NoteRow(origin=origin, topic="status", mark="●", tone=tone, text=text)
+
+
+def _model_changed(event: ModelChanged, _context: Context, origin: Origin) -> Iterator[Row]:
+    text = RawText(f"model: {one_line(text_of(event.model), 80)}, from the next turn on")
+    yield NoteRow(origin=origin, topic="model", mark="◆", tone="accent", text=text)
+
+
+def _usage_changed(event: TokenUsageChanged, context: Context, _origin: Origin) -> Iterator[Row]:
+    context.usage = event.usage
+    return iter(())
+
+
+def _state_changed(_event: TurnStateChanged, _context: Context, _origin: Origin) -> Iterator[Row]:
+    return iter(())
+
+
+def _unrecognised(event: Unrecognised, _context: Context, origin: Origin) -> Iterator[Row]:
+    words = one_line(text_of(event.kind), 60) or "an event without a kind"
+    yield NoteRow(origin=origin, topic="unknown", text=RawText(words))
+
+
+_CASES: Mapping[type, Callable[[Any, Context, Origin], Iterator[Row]]] = {
+    TurnStart: _turn_start,
+    Note: _note,
+    TurnEnd: _turn_end,
+    StatusChanged: _status_changed,
+    ModelChanged: _model_changed,
+    TurnStateChanged: _state_changed,
+    TokenUsageChanged: _usage_changed,
+    Unrecognised: _unrecognised,
+}
