@@ -9,20 +9,20 @@ from hyperhive_cli.core.settings import MAX_RESET_S
 from hyperhive_cli.core.status import Status
 
 BACKOFF_FIRST_S = 5.0
-BACKOFF_MOST_S = 600.0
-LIMIT_PAUSE_S = 300.0  # for a rate limit that does not say when it resets
-LIMIT_FLOOR_S, LIMIT_FLOOR_MAX_S = 30.0, 900.0  # for one that is met again and again; it doubles
-LIMIT_LOOK_S = 6 * 3600.0  # from one look at a limit to the next, however far its reset is
+MAX_BACKOFF_S = 600.0
+UNKNOWN_RESET_S = 300.0  # for a rate limit that does not say when it resets
+LIMIT_FLOOR_S, MAX_LIMIT_FLOOR_S = 30.0, 900.0  # for one that is met again and again; it doubles
+MAX_LIMIT_WAIT_S = 6 * 3600.0  # from one look at a limit to the next, however far its reset is
 LIMIT_JITTER_S = 60.0  # so that the agents of one account do not all come back in the same second
 LOGIN_PROBE_S = 30.0
-LOGIN_PROBE_MOST_S = 900.0
+MAX_LOGIN_PROBE_S = 900.0
 CRASH_FIRST_S = 1.0
 CRASH_WINDOW_S = 600.0  # a crash is forgotten after so long
-MOST_CRASHES = 5  # within the window; with one more the agent has failed
+MAX_CRASHES = 5  # within the window; with one more the agent has failed
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class Delay:
     """Why an agent rests, and what its status is then. `seconds` is infinite when it waits for a person.
 
     `until_unix` is the moment of the world that it waits for, if there is one. The rest ends there, or after the span
@@ -46,7 +46,7 @@ def backoff_s(failures: int, jitter: float) -> float:
     `jitter` is a random number from 0 to 1; the pause lies between half and the whole of the doubled time,
     so that many agents of one account do not come back at once.
     """
-    ceiling = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * float(1 << min(failures - 1, 10)))
+    ceiling = min(MAX_BACKOFF_S, BACKOFF_FIRST_S * float(1 << min(failures - 1, 10)))
     return ceiling * (0.5 + jitter / 2)
 
 
@@ -54,10 +54,10 @@ def backoff_s(failures: int, jitter: float) -> float:
 class Backoff:
     """Gives the pause after each outcome, by what came before. Times are arguments: seconds of any steady clock."""
 
-    rests: int = 0  # outcomes in a row that asked for a rest, crashes apart
+    waits: int = 0  # outcomes in a row that asked for a rest, crashes apart
     crashes: deque[float] = field(default_factory=deque)  # when, those within the window
 
-    def after(self, outcome: Outcome, *, now: float, now_unix: float, jitter: float) -> Pause | None:
+    def after(self, outcome: Outcome, *, now: float, now_unix: float, jitter: float) -> Delay | None:
         """Give the rest that an outcome asks of the whole agent, None when the next message may run at once.
 
         `jitter` is a random number from 0 to 1.
@@ -65,57 +65,57 @@ class Backoff:
         step = outcome.meaning.next
         if step is NextStep.AFTER_CRASH:
             return self._after_crash(now, jitter)
-        self.rests = 0 if step is NextStep.GO_ON else self.rests + 1
+        self.waits = 0 if step is NextStep.GO_ON else self.waits + 1
         return self._rest(outcome, now_unix, jitter)
 
     def forget(self) -> None:
         """Begin anew: a person has looked."""
-        self.rests = 0
+        self.waits = 0
         self.crashes.clear()
 
-    def _after_crash(self, now: float, jitter: float) -> Pause:
+    def _after_crash(self, now: float, jitter: float) -> Delay:
         while self.crashes and now - self.crashes[0] > CRASH_WINDOW_S:
             self.crashes.popleft()
         self.crashes.append(now)
         count = len(self.crashes)
         why = _crashes(count)
-        if count > MOST_CRASHES:
+        if count > MAX_CRASHES:
             reason = f"{why}: held until `hyperhive resume`; the inbox is kept"
-            return Pause(math.inf, Status.FAILED, reason, why=why)
-        return Pause(CRASH_FIRST_S * float(1 << (count - 1)) * jitter, Status.BACKING_OFF, why, why=why)
+            return Delay(math.inf, Status.FAILED, reason, why=why)
+        return Delay(CRASH_FIRST_S * float(1 << (count - 1)) * jitter, Status.BACKING_OFF, why, why=why)
 
-    def _rest(self, outcome: Outcome, now_unix: float, jitter: float) -> Pause | None:
+    def _rest(self, outcome: Outcome, now_unix: float, jitter: float) -> Delay | None:
         match outcome.meaning.next:
             case NextStep.BACK_OFF:
                 why = _words(outcome.kind)
-                return Pause(backoff_s(self.rests, jitter), Status.BACKING_OFF, why, why=why)
+                return Delay(backoff_s(self.waits, jitter), Status.BACKING_OFF, why, why=why)
             case NextStep.WAIT_FOR_RESET:
                 return self._after_limit(_believable(outcome.resets_at, now_unix), now_unix, jitter)
             case NextStep.WAIT_FOR_LOGIN:
-                probe_s = min(LOGIN_PROBE_MOST_S, LOGIN_PROBE_S * float(1 << min(self.rests - 1, 10)))
+                probe_s = min(MAX_LOGIN_PROBE_S, LOGIN_PROBE_S * float(1 << min(self.waits - 1, 10)))
                 reason = "waiting for a login (`hyperhive login`); messages are kept"
-                return Pause(math.inf, Status.NEEDS_LOGIN_IDLE, reason, probe_s)
+                return Delay(math.inf, Status.NEEDS_LOGIN_IDLE, reason, probe_s)
             case NextStep.WAIT_FOR_MODEL | NextStep.WAIT_FOR_PERSON as step:
                 why = outcome.note or _words(outcome.kind)
                 status = Status.BAD_MODEL if step is NextStep.WAIT_FOR_MODEL else Status.FAILED
-                return Pause(math.inf, status, f"{why}: {outcome.meaning.advice}; messages are kept", why=why)
+                return Delay(math.inf, status, f"{why}: {outcome.meaning.advice}; messages are kept", why=why)
             case _:
                 return None
 
-    def _after_limit(self, resets_at: int | None, now_unix: float, jitter: float) -> Pause:
+    def _after_limit(self, resets_at: int | None, now_unix: float, jitter: float) -> Delay:
         """Wait for a limit's reset, but longer each time when it is met again and again.
 
         A reset that is past, or wrong by our clock, would else mean turn after turn without a pause: that wait is a
         span, a clock that is put right meanwhile must not lengthen it. A reset that is far ahead may be lifted before:
         another plan, more credits.
         """
-        wait_s = LIMIT_PAUSE_S if resets_at is None else max(0.0, resets_at - now_unix)
+        wait_s = UNKNOWN_RESET_S if resets_at is None else max(0.0, resets_at - now_unix)
         spread_s = jitter * min(LIMIT_JITTER_S, 1 + wait_s / 10)
-        is_honest = wait_s > 0 and self.rests == 1
-        least_s = 0.0 if is_honest else min(LIMIT_FLOOR_MAX_S, LIMIT_FLOOR_S * float(1 << min(self.rests - 1, 10)))
-        seconds = min(LIMIT_LOOK_S, max(wait_s, least_s)) + spread_s
+        is_honest = wait_s > 0 and self.waits == 1
+        least_s = 0.0 if is_honest else min(MAX_LIMIT_FLOOR_S, LIMIT_FLOOR_S * float(1 << min(self.waits - 1, 10)))
+        seconds = min(MAX_LIMIT_WAIT_S, max(wait_s, least_s)) + spread_s
         until_unix = None if resets_at is None or least_s > wait_s else resets_at + spread_s
-        return Pause(seconds, Status.RATE_LIMITED, "rate limited", until_unix=until_unix)
+        return Delay(seconds, Status.RATE_LIMITED, "rate limited", until_unix=until_unix)
 
 
 def _believable(resets_at: int | None, now_unix: float) -> int | None:

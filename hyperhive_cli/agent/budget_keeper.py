@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from hyperhive_cli.agent.backoff import Pause
+from hyperhive_cli.agent.backoff import Delay
 from hyperhive_cli.agent.session import Session
 from hyperhive_cli.claude.turn_limits import TurnLimits
 from hyperhive_cli.core.budget import Budget, Day, Overrides, budget_detail, shown, turn_cap
@@ -35,63 +35,63 @@ class BudgetKeeper:
         self._bus = bus
 
     @property
-    def _raises(self) -> Overrides:
+    def _overrides(self) -> Overrides:
         return read_overrides(self._inbox.fact)
 
     def _day(self, raises: Overrides) -> Day:
         read_zone()
         return read_day(self._inbox.connection, self._budget, raises, self._bus.now_ms())
 
-    def allowance(self, message: Message | None, session: Session) -> TurnLimits:
+    def turn_limits(self, message: Message | None, session: Session) -> TurnLimits:
         """Give what the next turn may use: for this message, or for one of which nothing is known."""
         if not self._budget.has_limits:
             return TurnLimits()
-        raises = self._raises
+        raises = self._overrides
         turn = raises.for_turn(self._budget, None if message is None else message.id)
         cap = turn_cap(turn, self._day(raises))
         is_rest = cap is not None and (turn.turn_cost is None or cap < turn.turn_cost)
         return TurnLimits(cap, turn.turn_tokens, turn.tool_calls, session.spent_usd, session.used, is_rest)
 
-    def lift(self, allowance: TurnLimits, message: Message | None) -> RaisedLimits:
-        """Let a running turn's allowance have what was raised since it was given."""
-        raises = self._raises
+    def apply_raise(self, turn_limits: TurnLimits, message: Message | None) -> RaisedLimits:
+        """Let a running turn's turn_limits have what was raised since it was given."""
+        raises = self._overrides
         turn = raises.for_turn(self._budget, None if message is None else message.id)
-        before = allowance.tokens, allowance.tool_calls
-        allowance.tokens, allowance.tool_calls = turn.turn_tokens, turn.tool_calls
+        before = turn_limits.tokens, turn_limits.tool_calls
+        turn_limits.tokens, turn_limits.tool_calls = turn.turn_tokens, turn.tool_calls
         cap = turn_cap(turn, self._day(raises))
-        has_less = cap is not None and allowance.cost_usd is not None and cap > allowance.cost_usd
-        return RaisedLimits(before != (turn.turn_tokens, turn.tool_calls), allowance.cost_usd if has_less else None)
+        has_less = cap is not None and turn_limits.cost_usd is not None and cap > turn_limits.cost_usd
+        return RaisedLimits(before != (turn.turn_tokens, turn.tool_calls), turn_limits.cost_usd if has_less else None)
 
     def advice(self, kind: OutcomeKind, message_id: int) -> str:
         """Say what a person can do about a message that runs no more. If the day is spent, more for it is of no use."""
         with suppress(StoreError):
-            if kind is OutcomeKind.BUDGET and self._budget.day_cost is not None and self._day(self._raises).is_spent:
+            if kind is OutcomeKind.BUDGET and self._budget.day_cost is not None and self._day(self._overrides).is_spent:
                 return f"`hyperhive budget raise --day-cost …` gives it more; {RETRY.format(id=message_id)}"
         return advice_of(kind, message_id)
 
-    def hold(self) -> Pause | None:
+    def wait_for_tomorrow(self) -> Delay | None:
         """Give the rest until tomorrow when today's dollars are spent."""
         if self._budget.day_cost is None:
             return None
-        day = self._day(self._raises)
+        day = self._day(self._overrides)
         if not day.is_spent:
             return None
         now_ms = self._bus.now_ms()
         seconds = ms_until_tomorrow(now_ms) / 1000 + AFTER_MIDNIGHT_S
         more = "`hyperhive budget raise --day-cost …` or `hyperhive resume` ends the wait"
         reason = f"today's budget is used up: {day.words()}; {more}; messages are kept"
-        return Pause(seconds, Status.OVER_BUDGET, reason, until_unix=now_ms / 1000 + seconds, why=day.words())
+        return Delay(seconds, Status.OVER_BUDGET, reason, until_unix=now_ms / 1000 + seconds, why=day.words())
 
     def is_day_spent(self) -> bool:
         """Return True if today's dollars are spent."""
-        return self._budget.day_cost is not None and self._day(self._raises).is_spent
+        return self._budget.day_cost is not None and self._day(self._overrides).is_spent
 
     def warn_of_day(self) -> None:
         """Say, once a day and limit, that today's dollars are nearly spent."""
         if self._budget.day_cost is None:
             return
         with suppress(StoreError):  # the next lease says so
-            day = self._day(self._raises)
+            day = self._day(self._overrides)
             warned = f"{day.date} {day.limit}"
             if day.is_nearly_spent and not day.is_spent and self._inbox.fact("budget_warned") != warned:
                 self._inbox.put_facts(budget_warned=warned)
@@ -114,7 +114,7 @@ class BudgetKeeper:
 
     def extend_day(self) -> None:
         """Let the day cost as much again."""
-        raises = self._raises
+        raises = self._overrides
         day = self._day(raises)
         if self._budget.day_cost is not None and day.is_spent:
             limit = max(day.limit or 0.0, day.spent) + self._budget.day_cost
@@ -123,7 +123,7 @@ class BudgetKeeper:
 
     def facts_after(self, message: Message | None, *, is_over: bool) -> dict[str, str]:
         """Give the facts that a message's turn leaves: what was raised for it holds until it has ended."""
-        raises = self._raises
+        raises = self._overrides
         if message is None or not is_over or message.id not in raises.messages:
             return {}
         return {"budget_raises": raises.without(message.id).to_text()}
@@ -132,5 +132,5 @@ class BudgetKeeper:
         """Give the `budget` field of `status --json`; `running` is what the turn under way has used."""
         if not self._budget.has_limits:
             return None
-        raises = self._raises
+        raises = self._overrides
         return budget_detail(self._budget, raises, self._day(raises), running)

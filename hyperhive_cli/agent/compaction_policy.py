@@ -8,11 +8,11 @@ compaction was in vain; a second one in a row would only be paid for.
 from dataclasses import dataclass
 from enum import Enum
 
-MOST_IN_VAIN = 2  # in a row; then a new session
-GIVEN_UP = 4  # not even a new session has helped
+MAX_FUTILE = 2  # in a row; then a new session
+GIVE_UP_AFTER = 4  # not even a new session has helped
 
 
-class Thrash(Enum):
+class Remedy(Enum):
     """What is to be done about compactions in vain."""
 
     NOTHING = "nothing"
@@ -35,18 +35,18 @@ class CompactionPolicy:
         """Give the mark in tokens."""
         return window * (self.percent or 0.0) / 100
 
-    def in_vain(self, text: str | None) -> int:
+    def futile_from_text(self, text: str | None) -> int:
         """Read how many compactions in a row were in vain; those for another mark do not count."""
         mark, _, count = (text or "").partition(":")
         return int(count) if mark == f"{self.percent:g}" and count.isdigit() else 0
 
-    def to_text(self, in_vain: int) -> str:
+    def to_text(self, futile: int) -> str:
         """Give that number as it is kept among the agent's facts."""
-        return f"{self.percent:g}:{in_vain}"
+        return f"{self.percent:g}:{futile}"
 
 
-def thrash(in_vain: int) -> Thrash:
+def after_futile(futile: int) -> Remedy:
     """Give what is due after so many compactions in a row that were in vain."""
-    if in_vain >= GIVEN_UP:
-        return Thrash.GIVE_UP
-    return Thrash.NEW_SESSION if in_vain == MOST_IN_VAIN else Thrash.NOTHING
+    if futile >= GIVE_UP_AFTER:
+        return Remedy.GIVE_UP
+    return Remedy.NEW_SESSION if futile == MAX_FUTILE else Remedy.NOTHING

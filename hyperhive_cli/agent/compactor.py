@@ -2,7 +2,7 @@
 
 import trio
 
-from hyperhive_cli.agent.compaction_policy import CompactionPolicy, Thrash, thrash
+from hyperhive_cli.agent.compaction_policy import CompactionPolicy, Remedy, after_futile
 from hyperhive_cli.agent.retry import message_fate
 from hyperhive_cli.agent.retrying_writer import RetryingWriter
 from hyperhive_cli.agent.turn import TurnRunner
@@ -25,13 +25,13 @@ class Compactor:
     """One life's compactions. The loop asks whether one is due, and lets it run when no turn does."""
 
     def __init__(
-        self, mark: CompactionPolicy, desk: TurnRunner, inbox: Inbox, bus: Bus, ledger: RetryingWriter
+        self, policy: CompactionPolicy, turns: TurnRunner, inbox: Inbox, bus: Bus, writer: RetryingWriter
     ) -> None:
-        self._mark = mark
-        self._desk = desk
+        self._policy = policy
+        self._turns = turns
         self._inbox = inbox
         self._bus = bus
-        self._ledger = ledger
+        self._writer = writer
         self._asked: Compaction | None = None
 
     def ask(self) -> Compaction:
@@ -68,32 +68,34 @@ class Compactor:
 
     def is_due(self) -> bool:
         """Whether the context is over the mark: once after a message's turn, unless that proved to be of no use."""
-        if not self._mark.is_over(self._bus.context_tokens, self._bus.context_window) or not self._has_session():
+        if not self._policy.is_over(self._bus.context_tokens, self._bus.context_window) or not self._has_session():
             return False
         newest = self._inbox.newest_turns(1)
-        return bool(newest) and newest[0]["message_id"] is not None and thrash(self._in_vain()) is not Thrash.GIVE_UP
+        return (
+            bool(newest) and newest[0]["message_id"] is not None and after_futile(self._futile()) is not Remedy.GIVE_UP
+        )
 
     async def run_due(self) -> Outcome:
         """Run the one that is due."""
-        return await self._compact(self._mark.instructions)
+        return await self._compact(self._policy.instructions)
 
     async def judge(self, seen: Evidence) -> None:
         """See in a message's turn whether the compaction just before it was of use, and draw the conclusion."""
         first = seen.first_context_tokens
         before = self._compaction_before()
         # One that a limit, a login or a stop kept from happening proves nothing.
-        if self._mark.percent is None or first is None or before is None or not meaning_of(before).spent:
+        if self._policy.percent is None or first is None or before is None or not meaning_of(before).spent:
             return
-        in_vain = self._in_vain() + 1 if self._mark.is_over(first, self._bus.context_window) else 0
-        if in_vain != self._in_vain():
-            await self._ledger.insist(lambda: self._inbox.put_facts(compactions=self._mark.to_text(in_vain)))
-        match thrash(in_vain) if in_vain else Thrash.NOTHING:
-            case Thrash.NEW_SESSION:
-                text = f"{in_vain} compactions in a row did not bring the context below {self._mark.percent:g} %"
+        futile = self._futile() + 1 if self._policy.is_over(first, self._bus.context_window) else 0
+        if futile != self._futile():
+            await self._writer.retry_until(lambda: self._inbox.put_facts(compactions=self._policy.to_text(futile)))
+        match after_futile(futile) if futile else Remedy.NOTHING:
+            case Remedy.NEW_SESSION:
+                text = f"{futile} compactions in a row did not bring the context below {self._policy.percent:g} %"
                 self._bus.note(f"{text}: going on in a new session", "warning")
-                await self._ledger.insist(self._bus.request_new_session)
-            case Thrash.GIVE_UP:
-                text = f"not even a new session stays below {self._mark.percent:g} % of the context"
+                await self._writer.retry_until(self._bus.request_new_session)
+            case Remedy.GIVE_UP:
+                text = f"not even a new session stays below {self._policy.percent:g} % of the context"
                 self._bus.note(f"{text}: no longer compacting; start again with a higher --compact-at", "error")
 
     async def make_room(self, message: Message, seen: Evidence) -> Outcome | None:
@@ -105,13 +107,13 @@ class Compactor:
         is_again = seen.asked_session is not None and self._compaction_before() != OutcomeKind.OK
         if self._inbox.fact("session_id") and (message.attempts == 1 or is_again):
             self._bus.note("the context is full: compacting, then trying again", "warning")
-            compacted = await self._compact(self._mark.instructions)
+            compacted = await self._compact(self._policy.instructions)
             if compacted.ok and compacted.note is None:
                 return None
             if not message_fate(compacted, attempts=1).spent:  # a limit, a login, a stop: the session is no worse
                 return compacted
         self._bus.note("the context is full: going on in a new session", "warning")
-        await self._ledger.insist(self._bus.request_new_session)
+        await self._writer.retry_until(self._bus.request_new_session)
         return None
 
     def _compaction_before(self) -> str | None:
@@ -120,7 +122,7 @@ class Compactor:
         return turns[1]["outcome"] if len(turns) == 2 and turns[1]["message_id"] is None else None
 
     async def _compact(self, instructions: str | None) -> Outcome:
-        ended = await self._desk.run_compact(instructions)
+        ended = await self._turns.run_compact(instructions)
         outcome, seen = ended.outcome, ended.seen
         if seen.compacted_from is not None:
             after = "an unknown size" if seen.context_tokens is None else f"{seen.context_tokens:,} tokens"
@@ -130,5 +132,5 @@ class Compactor:
     def _has_session(self) -> bool:
         return bool(self._inbox.fact("session_id")) and not self._inbox.fact("skip_continue")
 
-    def _in_vain(self) -> int:
-        return self._mark.in_vain(self._inbox.fact("compactions"))
+    def _futile(self) -> int:
+        return self._policy.futile_from_text(self._inbox.fact("compactions"))

@@ -29,7 +29,7 @@ class AgentConfig:
     redactor: Redactor = field(default_factory=lambda: Redactor({}))
     prewarm: bool = False  # let the next claude wait while the agent is idle
     budget: Budget = field(default_factory=Budget)
-    mark: CompactionPolicy = field(default_factory=CompactionPolicy)
+    compaction: CompactionPolicy = field(default_factory=CompactionPolicy)
     allow_cross_session: bool = False  # other sessions may put messages into claude
     settings_file: Path | None = None  # the operator's, which the launch does not name
     settings: SettingsCopy | None = None  # of that file, while the agent runs

@@ -13,9 +13,9 @@ from typing import Any
 import trio
 
 from hyperhive_cli.agent.config import Account, AgentConfig
+from hyperhive_cli.claude.exchange import TakeBytes, exchange, ignore
 from hyperhive_cli.claude.files import read_json
 from hyperhive_cli.claude.process import open_claude
-from hyperhive_cli.claude.talk import Hear, ignore, talk
 
 PROBE_LIMIT_S = 20.0  # the very first start of a new binary takes 5 s
 LOOK_EVERY_S = 1.0
@@ -64,7 +64,7 @@ async def ask_for_key(config: AgentConfig, *, limit_s: float) -> str | None:
     return key_in_use(report if isinstance(report, dict) else {}, config.environment)
 
 
-async def _ask(config: AgentConfig, limit_s: float, hear: Hear) -> int | None:
+async def _ask(config: AgentConfig, limit_s: float, hear: TakeBytes) -> int | None:
     """Run `claude auth status`; return its exit status, None when it cannot be started or takes too long."""
     argv = [*config.launch.command, "auth", "status"]
     with trio.move_on_after(limit_s):
@@ -72,7 +72,7 @@ async def _ask(config: AgentConfig, limit_s: float, hear: Hear) -> int | None:
             async with open_claude(
                 argv, workspace=config.workspace, environment=config.environment, kept=config.kept
             ) as process:
-                return await talk(process, b"", hear, ignore)
+                return await exchange(process, b"", hear, ignore)
         except (OSError, ValueError):
             return None
     return None
@@ -117,7 +117,7 @@ async def credentials_changed(environment: Mapping[str, str], since: Signature |
 
 
 def credentials_signature(environment: Mapping[str, str], before: Signature | None = None) -> Signature:
-    """Look at the credential files of a claude with this environment. Blocking, but short.
+    """Sleep at the credential files of a claude with this environment. Blocking, but short.
 
     The general settings are written at the end of every turn, by the agents of other folders too; so there only
     what a login writes counts, read again when the file is another one than `before`.
@@ -155,7 +155,7 @@ def _digest(text: str) -> str:
 
 
 def stored_login(environment: Mapping[str, str]) -> StoredLogin | None:
-    """Look at the login in claude's file; None where it uses another, or none. Blocking, but short."""
+    """Sleep at the login in claude's file; None where it uses another, or none. Blocking, but short."""
     if _key(environment) is not None:
         return None
     path = login_file(environment)

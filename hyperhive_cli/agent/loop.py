@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import trio
 
-from hyperhive_cli.agent.backoff import Pause
+from hyperhive_cli.agent.backoff import Delay
 from hyperhive_cli.agent.budget_keeper import BudgetKeeper, RaisedLimits
 from hyperhive_cli.agent.compactor import Compactor
 from hyperhive_cli.agent.config import AgentConfig
@@ -26,15 +26,15 @@ from hyperhive_cli.agent.maintenance import check_inbox
 from hyperhive_cli.agent.prewarm import Prewarmer
 from hyperhive_cli.agent.retrying_writer import RetryingWriter
 from hyperhive_cli.agent.scheduler import (
-    BeginRest,
+    BeginWait,
     Compact,
+    EndWait,
     Facts,
     Fetch,
-    GoOn,
     Lease,
-    Look,
     Now,
-    Probe,
+    ProbeLogin,
+    Sleep,
     State,
     Step,
     Stop,
@@ -73,13 +73,13 @@ class AgentLoop:
         self._config = config
         self._inbox = inbox
         self._bus = bus
-        self._ledger = RetryingWriter(bus)
+        self._writer = RetryingWriter(bus)
         self._prewarmer = Prewarmer(config, bus.now_ms)
-        self._purse = BudgetKeeper(config.budget, inbox, bus)
-        self._desk = TurnRunner(config, inbox, bus, self._ledger, self._purse, self._prewarmer.take)
-        self._compactor = Compactor(config.mark, self._desk, inbox, bus, self._ledger)
+        self._budget_keeper = BudgetKeeper(config.budget, inbox, bus)
+        self._turns = TurnRunner(config, inbox, bus, self._writer, self._budget_keeper, self._prewarmer.take)
+        self._compactor = Compactor(config.compaction, self._turns, inbox, bus, self._writer)
         self._state = State()
-        self._bell = trio.Event()
+        self._wake_event = trio.Event()
         self._credentials: Signature | None = None  # as they were when the rest that a login ends began
         self._left_over = False
         self._has_started = False  # a claude of this life has written a line
@@ -94,20 +94,20 @@ class AgentLoop:
     @property
     def failed(self) -> bool:
         """Whether a turn of this life was not ok, or a drain left a message in the inbox."""
-        return self._desk.failed or self._left_over
+        return self._turns.failed or self._left_over
 
     def prewarmed(self) -> Mapping[str, Any] | None:
         """Give the facts of the claude that waits for the next message, None when none does."""
         return self._prewarmer.detail()
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Say that there may be something to do."""
-        self._bell.set()
+        self._wake_event.set()
 
     async def change(self, write: Callable[[Inbox], T]) -> T:
         """Change the inbox for a peer, and look at it anew; raises StoreError when that does not work soon."""
-        changed = await self._ledger.insist(lambda: write(self._inbox), limit_s=FACT_LIMIT_S)
-        self.ring()
+        changed = await self._writer.retry_until(lambda: write(self._inbox), limit_s=FACT_LIMIT_S)
+        self.wake()
         return changed
 
     @property
@@ -118,38 +118,38 @@ class AgentLoop:
     async def pause(self) -> None:
         """Begin no turn until `resume`, over restarts too; raises StoreError when that cannot be kept."""
         if not self.is_paused:
-            await self._ledger.insist(lambda: self._inbox.put_facts(paused="1"), limit_s=FACT_LIMIT_S)
+            await self._writer.retry_until(lambda: self._inbox.put_facts(paused="1"), limit_s=FACT_LIMIT_S)
             self._bus.note(PAUSED)
             self._bus.know(is_paused=True)
-            self.ring()
+            self.wake()
 
     async def resume(self) -> bool:
         """End a pause or a rest now, whatever its reason, a spent day may cost as much again; False: there is none."""
         paused = self.is_paused
         if paused:
-            await self._ledger.insist(lambda: self._inbox.put_facts(paused=""), limit_s=FACT_LIMIT_S)
+            await self._writer.retry_until(lambda: self._inbox.put_facts(paused=""), limit_s=FACT_LIMIT_S)
             self._bus.note("no longer paused")
             self._bus.know(is_paused=False)
         if self._state.is_over_budget:
-            await self._ledger.insist(self._purse.extend_day, limit_s=FACT_LIMIT_S)
-        return self._end_rest() or paused
+            await self._writer.retry_until(self._budget_keeper.extend_day, limit_s=FACT_LIMIT_S)
+        return self._end_wait() or paused
 
-    def wake(self) -> bool:
+    def end_wait_for_message(self) -> bool:
         """End a rest for the sake of a message; not a pause, nor the wait of a spent day. False: there is none."""
-        return not self._state.is_over_budget and self._end_rest()
+        return not self._state.is_over_budget and self._end_wait()
 
-    def _end_rest(self) -> bool:
-        self.ring()
-        return self._state.end_rest()
+    def _end_wait(self) -> bool:
+        self.wake()
+        return self._state.end_wait()
 
     def activity(self) -> Mapping[str, Any] | None:
         """Return the `activity` field of `status --json`: what the turn does now, what it has used; None: no turn."""
-        doing, used = self._desk.activity.to_dict(), self._desk.spending()
+        doing, used = self._turns.activity.to_dict(), self._turns.spending()
         return None if doing is None or used is None else {**doing, **used}
 
     def budget(self) -> Mapping[str, Any] | None:
         """Give the `budget` field of `status --json`."""
-        return self._purse.detail(self._desk.spending())
+        return self._budget_keeper.detail(self._turns.spending())
 
     async def raise_budget(
         self, day_cost: float | None, message_id: int | None, limits: Mapping[str, float | int]
@@ -158,59 +158,59 @@ class AgentLoop:
 
         Gives what it is to the turn that runs, None when none does.
         """
-        write = partial(self._purse.raise_limits, day_cost, message_id, limits)
-        await self._ledger.insist(write, limit_s=FACT_LIMIT_S)
-        self.ring()
-        return self._desk.lift()
+        write = partial(self._budget_keeper.raise_limits, day_cost, message_id, limits)
+        await self._writer.retry_until(write, limit_s=FACT_LIMIT_S)
+        self.wake()
+        return self._turns.apply_raise()
 
     def stop(self) -> None:
         """End after the running turn, which is interrupted: its message goes back into the inbox."""
         self._state.is_stopping = True
-        self._ledger.close()
-        self._desk.stop(Cause.INTERRUPTED)
+        self._writer.close()
+        self._turns.stop(Cause.INTERRUPTED)
         self._awaiting.cancel()
-        self.ring()
+        self.wake()
 
     def cancel(self) -> None:
         """Interrupt the running turn for good; raises RefusedError when there is none."""
-        if not self._desk.stop(Cause.CANCELLED):
+        if not self._turns.stop(Cause.CANCELLED):
             raise RefusedError("no turn is running")
-        if (message := self._desk.message) is not None:  # a harness that dies before the turn has ended must know
-            self._ledger.attempt(lambda: self._inbox.mark_cancelled(message.id))
+        if (message := self._turns.message) is not None:  # a harness that dies before the turn has ended must know
+            self._writer.try_once(lambda: self._inbox.mark_cancelled(message.id))
 
     def yield_turn(self, *, now: bool) -> None:
         """End the running turn, in an orderly way or (`now`) at once: the agent is another machine's, or soon is."""
-        self._desk.interrupt(now=now)
+        self._turns.interrupt(now=now)
 
-    def hold_until(self, deadline_s: float) -> None:
-        """Let no turn last longer than until then, though this process be stopped: as `Turn.hold_until`."""
-        self._desk.hold_until(deadline_s)
+    def set_deadline(self, deadline_s: float) -> None:
+        """Let no turn last longer than until then, though this process be stopped: as `Turn.set_deadline`."""
+        self._turns.set_deadline(deadline_s)
 
-    def rest_too(self, reason: str, until_unix: int | None) -> None:
-        """Rest as another agent of the same account does, until then (None: until it says so)."""
+    def wait_for_account(self, reason: str, until_unix: int | None) -> None:
+        """ActiveWait as another agent of the same account does, until then (None: until it says so)."""
         seconds = math.inf if until_unix is None else until_unix - self._bus.now_ms() / 1000
-        if self._state.rest is None and seconds > 0:  # a limit that is over may not have been taken back yet
-            self._begin_rest(Pause(seconds, Status.WAITS_FOR_ACCOUNT, reason, until_unix=until_unix, why=reason))
-            self.ring()
+        if self._state.wait is None and seconds > 0:  # a limit that is over may not have been taken back yet
+            self._begin_wait(Delay(seconds, Status.WAITS_FOR_ACCOUNT, reason, until_unix=until_unix, why=reason))
+            self.wake()
 
-    def rest_no_longer(self, stagger_s: float) -> None:
+    def stop_waiting_for_account(self, stagger_s: float) -> None:
         """Go on so many seconds from now, if it was for another agent's sake that this one rests."""
-        if self._state.end_rest_for_account(trio.current_time() + stagger_s):
-            self.ring()
+        if self._state.end_wait_for_account(trio.current_time() + stagger_s):
+            self.wake()
 
     def freeze(self) -> None:
         """Stop the processes of the turn, or those that wait: the harness is about to be stopped itself."""
-        self._desk.freeze()
+        self._turns.freeze()
         self._prewarmer.freeze()
 
     def thaw(self, paused_s: float) -> None:
         """Go on after a pause of so many seconds, in the same turn."""
-        self._desk.thaw(paused_s)
+        self._turns.thaw(paused_s)
         self._prewarmer.thaw()
-        self.ring()
+        self.wake()
 
-    def login_began(self, *, shown: bool = True) -> None:
-        """Start no turn until `login_ended` or `login_lost`; raises RefusedError while one runs.
+    def begin_login(self, *, shown: bool = True) -> None:
+        """Start no turn until `end_login` or `lose_login`; raises RefusedError while one runs.
 
         `shown`: say so with the status.
         """
@@ -218,20 +218,20 @@ class AgentLoop:
         self._prewarmer.want(None)
         self._bus.know(is_logging_in=shown)
 
-    def login_ended(self, *, ok: bool) -> None:
+    def end_login(self, *, ok: bool) -> None:
         """Go on: a login that is ok ends whatever rest there is, after another one all is as it was."""
         self._state.end_login(forget=ok)
         if ok:
-            self._finish_rest()
+            self._finish_wait()
         self._bus.know(is_logging_in=False)
-        self.ring()
+        self.wake()
 
-    def login_lost(self) -> None:
+    def lose_login(self) -> None:
         """Go on, but wait for a login."""
         self._state.end_login(forget=True)
-        self._rest_after(Outcome(OutcomeKind.NEEDS_LOGIN), self._bus.model)
+        self._wait_after(Outcome(OutcomeKind.NEEDS_LOGIN), self._bus.model)
         self._bus.know(is_logging_in=False)
-        self.ring()
+        self.wake()
 
     async def compact(self) -> Outcome:
         """Run `/compact` on the session once the running turn is over, and give its outcome.
@@ -241,17 +241,17 @@ class AgentLoop:
         """
         if self._state.is_over_budget:
             raise RefusedError("today's budget is used up", "hyperhive budget raise --day-cost …")
-        if self._state.waits_for_somebody(self._now()):
+        if self._state.waits_for_person(self._now()):
             raise self._no_compaction()
         asked = self._compactor.ask()
-        self.ring()
+        self.wake()
         await asked.done.wait()
         if asked.outcome is None:
             raise self._no_compaction()
         return asked.outcome
 
     def _no_compaction(self) -> RefusedError:
-        if self._state.waits_for_somebody(self._now()):
+        if self._state.waits_for_person(self._now()):
             return RefusedError(f"the agent waits: {self._bus.status}", "hyperhive status")
         return RefusedError("the harness stopped before the compaction")
 
@@ -280,21 +280,21 @@ class AgentLoop:
                 case Drained() as drained:
                     self._finish_drain(drained)
                     return
-                case Look() as look:
-                    await self._look_again(look)
+                case Sleep() as look:
+                    await self._sleep(look)
                 case step:
-                    if not await self._ledger.step(partial(self._take, step)):
-                        await self._look_again(Look(self._ledger.patience_s))
+                    if not await self._writer.try_reading(partial(self._take, step)):
+                        await self._sleep(Sleep(self._writer.retry_in_s))
 
     def _now(self) -> Now:
         return Now(trio.current_time(), self._bus.now_ms() / 1000)
 
     async def _facts(self) -> Facts:
         """Read what the next step is chosen by; a file that is gone, or another, is noticed before each."""
-        facts = await self._ledger.step(self._read_facts)
+        facts = await self._writer.try_reading(self._read_facts)
         if facts is None:
             facts = Facts(is_readable=False, drain=self._drain_facts(is_readable=False))
-        return facts._replace(trouble_s=self._ledger.trouble_s, again_s=self._ledger.patience_s)
+        return facts._replace(trouble_s=self._writer.trouble_s, again_s=self._writer.retry_in_s)
 
     async def _read_facts(self) -> Facts:
         check_inbox(self._inbox, self._bus)
@@ -303,7 +303,7 @@ class AgentLoop:
         return Facts(
             model=self._bus.refresh_model(),
             is_paused=is_paused,
-            spent=self._purse.hold(),
+            spent=self._budget_keeper.wait_for_tomorrow(),
             is_compaction_asked=self._compactor.is_asked,
             is_compaction_due=self._compactor.is_due(),
             drain=self._drain_facts(),
@@ -317,7 +317,7 @@ class AgentLoop:
         now_ms, limit_s = self._bus.now_ms(), self._config.drain_wait_s
         if not is_readable:
             return DrainFacts(now_ms, limit_s, waiting=0, due_ms=None, is_readable=False)
-        inbox, rest, advice = self._inbox, self._state.rest, None
+        inbox, rest, advice = self._inbox, self._state.wait, None
         if rest is not None and rest.ends_with_login:
             advice = login_advice(self._config.environment, inbox.fact("auth_source"))
         return DrainFacts(now_ms, limit_s, inbox.unread(), inbox.next_due(), inbox.held(), inbox.refused, advice=advice)
@@ -327,7 +327,7 @@ class AgentLoop:
         for text in drained.remarks:
             self._bus.note(text, "warning" if drained.left_over else "info")
 
-    async def _look_again(self, look: Look) -> None:
+    async def _sleep(self, look: Sleep) -> None:
         """Wait for the bell, for other credentials where a login is missing, or until it is time to look again."""
         self._leave_supply()
         self._prewarmer.want(self._next_argv())
@@ -335,9 +335,9 @@ class AgentLoop:
             nursery.cancel_scope.deadline = trio.current_time() + look.seconds
             if look.at_login and self._credentials is not None:
                 nursery.start_soon(self._watch_login, self._credentials)
-            await self._bell.wait()
+            await self._wake_event.wait()
             nursery.cancel_scope.cancel()
-        self._bell = trio.Event()
+        self._wake_event = trio.Event()
         self._state.found = None
 
     def _next_argv(self) -> list[str] | None:
@@ -345,27 +345,27 @@ class AgentLoop:
         if not self._config.prewarm or self._state.is_login_running or self._bus.status is not Status.ONLINE:
             return None
         try:
-            return self._desk.next_argv()
+            return self._turns.next_argv()
         except StoreError:  # the lease says so
             return None
 
     async def _watch_login(self, since: Signature) -> None:
         self._credentials = await credentials_changed(self._config.environment, since)
-        if self._state.rest is not None:
-            self._state.rest.probe_at = -math.inf
-        self.ring()
+        if self._state.wait is not None:
+            self._state.wait.probe_at = -math.inf
+        self.wake()
 
     async def _take(self, step: Step) -> bool:
         """Take a step that is no wait; raises StoreError."""
         match step:
             case Fetch():
                 await self._fetch()
-            case Probe(again_at):
+            case ProbeLogin(again_at):
                 await self._probe(again_at)
-            case GoOn():
-                self._finish_rest()
-            case BeginRest(pause):
-                self._begin_rest(pause)
+            case EndWait():
+                self._finish_wait()
+            case BeginWait(pause):
+                self._begin_wait(pause)
             case Compact() | Lease():
                 await self._work_on(step)
         return True
@@ -374,26 +374,26 @@ class AgentLoop:
         """Let a message be brought; one that comes while a stop or a login begins waits, and is given back."""
         assert self._supply is not None  # noqa: S101 - else there is no such step
         with trio.CancelScope() as self._awaiting:
-            self._state.found = await self._ledger.obtain(self._supply.fetch) or False
+            self._state.found = await self._writer.try_async(self._supply.fetch) or False
 
     def _leave_supply(self) -> None:
         if self._supply is not None:
             self._supply.done()
 
     async def _probe(self, again_at: float) -> None:
-        rest = self._state.rest
+        rest = self._state.wait
         assert rest is not None  # noqa: S101 - else there is no such step
         rest.probe_at = again_at
         with trio.CancelScope() as self._awaiting:
-            if await is_logged_in(self._config) and self._state.rest is rest and not self._state.is_login_running:
-                self._finish_rest()
+            if await is_logged_in(self._config) and self._state.wait is rest and not self._state.is_login_running:
+                self._finish_wait()
 
     async def _work_on(self, step: Compact | Lease) -> None:
         self._state.is_busy = True
         try:
             if isinstance(step, Compact):
                 compacted = await (self._compactor.run_asked() if step.is_asked else self._compactor.run_due())
-                self._rest_after(compacted, self._bus.model)
+                self._wait_after(compacted, self._bus.model)
                 self._state.found = None
             else:
                 await self._run_next_message()
@@ -403,17 +403,19 @@ class AgentLoop:
 
     async def _run_next_message(self) -> None:
         model, now_ms = self._bus.model, self._bus.now_ms()
-        lease = self._ledger.attempt(lambda: self._inbox.lease(self._bus.boot, model, now_ms=now_ms))
+        lease = self._writer.try_once(lambda: self._inbox.lease(self._bus.boot, model, now_ms=now_ms))
         if lease is None:
             self._state.found = False
             return
         self._state.found = None
-        ended = await self._desk.run_message(lease)
+        ended = await self._turns.run_message(lease)
         outcome = ended.for_agent
         if ended.outcome.kind is OutcomeKind.CONTEXT_FULL:
-            outcome = await self._ledger.step(lambda: self._compactor.make_room(lease.message, ended.seen)) or outcome
+            outcome = (
+                await self._writer.try_reading(lambda: self._compactor.make_room(lease.message, ended.seen)) or outcome
+            )
         else:
-            await self._ledger.step(lambda: self._compactor.judge(ended.seen))
+            await self._writer.try_reading(lambda: self._compactor.judge(ended.seen))
         if self._is_broken(ended):
             self.broken = outcome.note
             self.stop()
@@ -421,26 +423,26 @@ class AgentLoop:
             self._left_over = True
             self.stop()
         else:
-            self._rest_after(outcome, model)
+            self._wait_after(outcome, model)
 
     def _is_broken(self, ended: Ended) -> bool:
         """Whether the first claude of this life refused to start, as for a bad option: no use in trying again."""
         is_first, self._has_started = not self._has_started, True
         return is_first and ended.outcome.kind is OutcomeKind.NOT_STARTED and ended.ending.cause is None
 
-    def _rest_after(self, outcome: Outcome, model: str) -> None:
-        """Rest where the outcome of a turn with this model asks for it, and say so."""
+    def _wait_after(self, outcome: Outcome, model: str) -> None:
+        """ActiveWait where the outcome of a turn with this model asks for it, and say so."""
         jitter = random.random()  # noqa: S311 - jitter, not a secret
-        pause = self._state.pause_after(outcome, self._now(), jitter)
+        pause = self._state.delay_after(outcome, self._now(), jitter)
         if pause is None:
             return
         step = outcome.meaning.next
         ends_with_model = step is NextStep.WAIT_FOR_MODEL or outcome.of_model
-        self._begin_rest(pause, model if ends_with_model else None)
+        self._begin_wait(pause, model if ends_with_model else None)
         if step is NextStep.WAIT_FOR_RESET and outcome.resets_at is not None:
             now_ms = self._bus.now_ms()
             limit = KeptLimit(now_ms // 1000, round(now_ms / 1000 + pause.seconds), model if ends_with_model else None)
-            self._ledger.attempt(lambda: keep_limit(self._inbox, limit))
+            self._writer.try_once(lambda: keep_limit(self._inbox, limit))
 
     def _take_up_limit(self) -> None:
         """Wait on for a limit that an earlier life has met."""
@@ -449,11 +451,11 @@ class AgentLoop:
             limit = read_limit(self._inbox, now_unix)
             if limit is not None and limit.model in {None, self._bus.refresh_model()}:
                 reason, seconds = "rate limited, since an earlier start", limit.until - now_unix
-                self._begin_rest(Pause(seconds, Status.RATE_LIMITED, reason, until_unix=limit.until), limit.model)
+                self._begin_wait(Delay(seconds, Status.RATE_LIMITED, reason, until_unix=limit.until), limit.model)
 
-    def _begin_rest(self, pause: Pause, model: str | None = None) -> None:
+    def _begin_wait(self, pause: Delay, model: str | None = None) -> None:
         now = self._now()
-        rest = self._state.begin_rest(pause, now, model)
+        rest = self._state.begin_wait(pause, now, model)
         self._credentials = credentials_signature(self._config.environment) if rest.ends_with_login else None
         ends = math.isfinite(pause.seconds)
         if not ends:
@@ -462,7 +464,7 @@ class AgentLoop:
         when = f"; going on in {duration(pause.seconds)}" if ends else ""
         self._bus.note(f"{pause.reason}{when}", "warning")
 
-    def _finish_rest(self) -> None:
-        self._state.rest = None
+    def _finish_wait(self) -> None:
+        self._state.wait = None
         self._bus.know(wait=None)
-        self._ledger.attempt(lambda: forget_limit(self._inbox))
+        self._writer.try_once(lambda: forget_limit(self._inbox))

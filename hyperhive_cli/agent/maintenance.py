@@ -20,7 +20,7 @@ from hyperhive_cli.store.file_place import WalState, holders, wal_bytes, wal_sta
 from hyperhive_cli.store.inbox import Inbox
 from hyperhive_cli.store.wal import checkpoint_changes, shrink_wal, wal_allowance
 
-CARE_EVERY_S = 30.0
+CHECK_EVERY_S = 30.0
 COPY_EVERY_S = 2.0  # a look at the inbox's files takes 20 µs, a copy of what is new two syncs in a thread
 SWEEP_EVERY_S = 300.0
 INBOX_LOG_BYTES = 4 * 1024 * 1024  # as SQLite's own limit
@@ -72,17 +72,17 @@ class Maintenance:
         self._is_held_up = False  # a reader was in the way; tried again with the next look, not with each copy
 
     async def run(self) -> None:
-        """Look every CARE_EVERY_S, and copy the inbox's log every COPY_EVERY_S, for ever.
+        """Sleep every CHECK_EVERY_S, and copy the inbox's log every COPY_EVERY_S, for ever.
 
         Raises StoreError when the inbox is of no use any more.
         """
         await self._forget()  # a drain may be over before the first look
         while True:
-            looked_at = trio.current_time()
-            while trio.current_time() < looked_at + CARE_EVERY_S:
+            checked_at = trio.current_time()
+            while trio.current_time() < checked_at + CHECK_EVERY_S:
                 await trio.sleep(COPY_EVERY_S)
                 await self.copy_inbox()
-            await self.look()
+            await self.check()
 
     async def copy_inbox(self) -> None:
         """Bring what was committed since the last copy into the inbox's file, as far as no reader is in the way.
@@ -99,8 +99,8 @@ class Maintenance:
         self._is_held_up = copied is None
         self._copied = copied or wal_state(place.path)
 
-    async def look(self) -> None:
-        """Look once."""
+    async def check(self) -> None:
+        """Sleep once."""
         check_inbox(self._inbox, self._bus)
         self._attach_history()
         self._bus.check_history()

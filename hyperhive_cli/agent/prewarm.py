@@ -50,8 +50,8 @@ class Prewarmer:
         self._now_ms = now_ms
         self._wanted: Sequence[str] | None = None
         self._waiting: _Waiting | None = None
-        self._holding = trio.CancelScope()
-        self._bell = trio.Event()
+        self._keeping = trio.CancelScope()
+        self._wake_event = trio.Event()
         self._lapsed = False  # one has waited for too long, and no turn has run since
         self._deaths = 0  # in a row, of those that were to wait
         self._not_before = -math.inf
@@ -65,8 +65,8 @@ class Prewarmer:
             argv = None
         if argv != self._wanted:
             self._wanted, self._waiting = argv, None
-            self._holding.cancel()
-            self._bell.set()
+            self._keeping.cancel()
+            self._wake_event.set()
 
     def take(self, argv: Sequence[str] | None) -> OpenClaude | None:
         """Give the claude that waits with this command line to a turn that begins, which has to close it.
@@ -104,17 +104,17 @@ class Prewarmer:
     async def run(self) -> None:
         """Let one wait whenever one is wanted, until cancelled; the one that waits then is discarded."""
         while True:
-            self._bell = trio.Event()
+            self._wake_event = trio.Event()
             argv = None if self._lapsed else self._wanted
             due = math.inf if argv is None else self._not_before
             if argv is not None and due <= trio.current_time():
-                with trio.CancelScope() as self._holding:
-                    await self._hold(argv)
+                with trio.CancelScope() as self._keeping:
+                    await self._keep(argv)
             else:
                 with trio.move_on_at(due):
-                    await self._bell.wait()
+                    await self._wake_event.wait()
 
-    async def _hold(self, argv: Sequence[str]) -> None:
+    async def _keep(self, argv: Sequence[str]) -> None:
         """Start one, and keep it until it is taken, dead, unwanted or too old."""
         config = self._config
         try:

@@ -14,8 +14,8 @@ from hyperhive_cli.core.errors import InboxFailedError, StoreError
 from hyperhive_cli.feed.bus import Bus
 
 RETRY_FIRST_S = 0.05
-RETRY_MOST_S = 5.0
-SAID_AFTER_S = 2.0  # a sender holds the lock for some milliseconds; nobody need hear of that
+MAX_RETRY_S = 5.0
+REPORT_AFTER_S = 2.0  # a sender holds the lock for some milliseconds; nobody need hear of that
 CLOSING_LIMIT_S = 5.0  # how long a harness that is told to end goes on trying
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ class RetryingWriter:
         self._bus = bus
         self._since: float | None = None  # when the trouble began
         self._retry_s = RETRY_FIRST_S
-        self._is_said = False
+        self._is_reported = False
         self._closing_at = math.inf
 
     def close(self) -> None:
@@ -41,32 +41,32 @@ class RetryingWriter:
         return 0.0 if self._since is None else trio.current_time() - self._since
 
     @property
-    def patience_s(self) -> float:
+    def retry_in_s(self) -> float:
         """When to try again; infinite while writes work."""
         return math.inf if self._since is None else self._retry_s
 
-    def attempt(self, write: Callable[[], T]) -> T | None:
+    def try_once(self, write: Callable[[], T]) -> T | None:
         """Try once; None when it failed."""
         try:
             result = write()
         except StoreError as error:
-            self._complain(error)
+            self._failed(error)
             return None
-        self._be_content()
+        self._recovered()
         return result
 
-    async def obtain(self, fetch: Callable[[], Awaitable[T]]) -> T | None:
+    async def try_async(self, fetch: Callable[[], Awaitable[T]]) -> T | None:
         """Try once what has to be waited for; None when it failed."""
         try:
             result = await fetch()
         except StoreError as error:
-            self._complain(error)
+            self._failed(error)
             return None
-        self._be_content()
+        self._recovered()
         return result
 
-    async def step(self, work: Callable[[], Awaitable[T | None]]) -> T | None:
-        """Do what reads the inbox; None when a read failed, which is to be tried again after `patience_s`.
+    async def try_reading(self, work: Callable[[], Awaitable[T | None]]) -> T | None:
+        """Do what reads the inbox; None when a read failed, which is to be tried again after `retry_in_s`.
 
         Raises InboxFailedError where that is of no use. That reads work says nothing of the writes.
         """
@@ -75,39 +75,39 @@ class RetryingWriter:
         except InboxFailedError:
             raise
         except StoreError as error:
-            self._complain(error)
+            self._failed(error)
             return None
 
-    async def insist(self, write: Callable[[], T], *, limit_s: float = math.inf) -> T:
+    async def retry_until(self, write: Callable[[], T], *, limit_s: float = math.inf) -> T:
         """Try until it works. Raises InboxFailedError after `limit_s`, or soon once the harness ends."""
         began = trio.current_time()
         while True:
             try:
                 result = write()
             except StoreError as error:
-                self._complain(error)
+                self._failed(error)
                 now = trio.current_time()
                 if now > min(began + limit_s, max(began, self._closing_at) + CLOSING_LIMIT_S):
                     raise InboxFailedError(error.message, error.hint) from error
                 await trio.sleep(self._retry_s)
             else:
-                self._be_content()
+                self._recovered()
                 return result
 
-    def _complain(self, error: StoreError) -> None:
+    def _failed(self, error: StoreError) -> None:
         if self._since is None:
             self._since, self._retry_s = trio.current_time(), RETRY_FIRST_S
         else:
-            self._retry_s = min(RETRY_MOST_S, self._retry_s * 2)
-        if not self._is_said and self.trouble_s >= SAID_AFTER_S:
-            self._is_said = True
+            self._retry_s = min(MAX_RETRY_S, self._retry_s * 2)
+        if not self._is_reported and self.trouble_s >= REPORT_AFTER_S:
+            self._is_reported = True
             text = f"{error.message}; trying again, no turn is begun before it works"
             self._bus.know(write_trouble=text)
             self._bus.note(text, "error")
 
-    def _be_content(self) -> None:
+    def _recovered(self) -> None:
         self._since = None
-        if self._is_said:
-            self._is_said = False
+        if self._is_reported:
+            self._is_reported = False
             self._bus.note("the inbox is written again")
             self._bus.know(write_trouble=None)

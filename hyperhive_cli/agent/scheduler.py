@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import NamedTuple
 
-from hyperhive_cli.agent.backoff import LOGIN_PROBE_S, Backoff, Pause
+from hyperhive_cli.agent.backoff import LOGIN_PROBE_S, Backoff, Delay
 from hyperhive_cli.agent.draining import Drained, DrainFacts, judge_drain
 from hyperhive_cli.core.errors import RefusedError
 from hyperhive_cli.core.outcomes import Outcome
 from hyperhive_cli.core.status import Status, Wait
 
-LOOK_EVERY_S = 5.0  # at what no bell tells of: the world's clock, another model, a message whose ring was lost
+POLL_EVERY_S = 5.0  # at what no bell tells of: the world's clock, another model, a message whose ring was lost
 
 
 class Now(NamedTuple):
@@ -25,7 +25,7 @@ class Now(NamedTuple):
 
 
 @dataclass(slots=True)
-class Rest:
+class ActiveWait:
     """Why no turn starts, and what ends that by itself: the first of these.
 
     `until` of the steady clock, `until_unix` of the world's, a choice of another model than `model`, money where the
@@ -51,11 +51,11 @@ class Rest:
         has_model = self.model is not None and self.model != facts.model
         return self.left_s(now) <= 0 or has_money or has_model
 
-    def look_s(self, now: Now) -> float:
+    def sleep_s(self, now: Now) -> float:
         """Return when to look again. A machine may sleep meanwhile, and its clock may be set."""
         left_s = max(0.0, min(self.left_s(now), self.probe_at - now.clock))
         is_of_world = self.until_unix is not None or self.model is not None
-        return min(left_s, LOOK_EVERY_S) if is_of_world else left_s
+        return min(left_s, POLL_EVERY_S) if is_of_world else left_s
 
     def to_wait(self, now: Now) -> Wait:
         """Return what the status tells of it."""
@@ -72,43 +72,43 @@ class State:
     is_stopping: bool = False
     is_login_running: bool = False  # or a logout
     is_busy: bool = False  # from a lease, or the start of a compaction, until all of it is recorded
-    rest: Rest | None = None
-    pauses: Backoff = field(default_factory=Backoff)
+    wait: ActiveWait | None = None
+    backoff: Backoff = field(default_factory=Backoff)
 
     @property
     def is_over_budget(self) -> bool:
         """Whether today's dollars are spent."""
-        return self.rest is not None and self.rest.status is Status.OVER_BUDGET
+        return self.wait is not None and self.wait.status is Status.OVER_BUDGET
 
-    def waits_for_somebody(self, now: Now) -> bool:
+    def waits_for_person(self, now: Now) -> bool:
         """Whether no clock ends its rest."""
-        return self.rest is not None and self.rest.left_s(now) == math.inf
+        return self.wait is not None and self.wait.left_s(now) == math.inf
 
-    def begin_rest(self, pause: Pause, now: Now, model: str | None = None) -> Rest:
-        """Rest for a pause; a choice of another model than `model`, if given, ends it too."""
+    def begin_wait(self, pause: Delay, now: Now, model: str | None = None) -> ActiveWait:
+        """ActiveWait for a pause; a choice of another model than `model`, if given, ends it too."""
         probe_at = math.inf if pause.probe_s is None else now.clock + pause.probe_s
-        self.rest = Rest(
+        self.wait = ActiveWait(
             pause.status, pause.why, now.clock + pause.seconds, pause.until_unix, probe_at, model,
             ends_with_login=pause.probe_s is not None,
         )  # fmt: skip
-        return self.rest
+        return self.wait
 
-    def pause_after(self, outcome: Outcome, now: Now, jitter: float) -> Pause | None:
+    def delay_after(self, outcome: Outcome, now: Now, jitter: float) -> Delay | None:
         """Return the rest that an outcome asks for; `jitter` is a random number from 0 to 1."""
-        return self.pauses.after(outcome, now=now.clock, now_unix=now.unix, jitter=jitter)
+        return self.backoff.after(outcome, now=now.clock, now_unix=now.unix, jitter=jitter)
 
-    def end_rest(self) -> bool:
+    def end_wait(self) -> bool:
         """Go on at the next step: a person wants it. False: there is no rest."""
-        self.pauses.forget()
-        if self.rest is not None:
-            self.rest.until = -math.inf
-        return self.rest is not None
+        self.backoff.forget()
+        if self.wait is not None:
+            self.wait.until = -math.inf
+        return self.wait is not None
 
-    def end_rest_for_account(self, at: float) -> bool:
+    def end_wait_for_account(self, at: float) -> bool:
         """Go on from then (steady clock), if it was for another agent's sake that this one rests."""
-        if self.rest is None or self.rest.status is not Status.WAITS_FOR_ACCOUNT:
+        if self.wait is None or self.wait.status is not Status.WAITS_FOR_ACCOUNT:
             return False
-        self.rest.until = min(self.rest.until, at)
+        self.wait.until = min(self.wait.until, at)
         return True
 
     def begin_login(self) -> None:
@@ -123,7 +123,7 @@ class State:
         """Take up turns again. `forget`: what failed before counts no more, the login is another."""
         self.is_login_running = False
         if forget:
-            self.pauses.forget()
+            self.backoff.forget()
 
 
 class Facts(NamedTuple):
@@ -134,7 +134,7 @@ class Facts(NamedTuple):
 
     model: str = ""
     is_paused: bool = False
-    spent: Pause | None = None  # the rest for a day whose dollars are spent
+    spent: Delay | None = None  # the rest for a day whose dollars are spent
     is_compaction_asked: bool = False
     is_compaction_due: bool = False
     drain: DrainFacts | None = None  # in drain mode
@@ -148,27 +148,27 @@ class Stop(NamedTuple):
     """End: somebody wants it."""
 
 
-class Look(NamedTuple):
+class Sleep(NamedTuple):
     """Wait for a bell, for so long at most, and look again. `at_login`: other credentials end it too."""
 
     seconds: float
     at_login: bool = False
 
 
-class Probe(NamedTuple):
-    """Look whether somebody is logged in by now; in vain, look again at `again_at` (steady clock)."""
+class ProbeLogin(NamedTuple):
+    """Sleep whether somebody is logged in by now; in vain, look again at `again_at` (steady clock)."""
 
     again_at: float
 
 
-class GoOn(NamedTuple):
+class EndWait(NamedTuple):
     """The rest is over."""
 
 
-class BeginRest(NamedTuple):
-    """Rest before a turn is begun."""
+class BeginWait(NamedTuple):
+    """ActiveWait before a turn is begun."""
 
-    pause: Pause
+    pause: Delay
 
 
 class Fetch(NamedTuple):
@@ -185,7 +185,7 @@ class Lease(NamedTuple):
     """Lease the next message, and run its turn."""
 
 
-Step = Stop | Look | Probe | GoOn | BeginRest | Fetch | Compact | Lease | Drained
+Step = Stop | Sleep | ProbeLogin | EndWait | BeginWait | Fetch | Compact | Lease | Drained
 
 
 def next_step(state: State, facts: Facts, now: Now) -> Step:
@@ -193,11 +193,11 @@ def next_step(state: State, facts: Facts, now: Now) -> Step:
     if state.is_stopping:
         return Stop()
     if state.is_login_running:
-        return Look(math.inf)
+        return Sleep(math.inf)
     if not facts.is_readable:
         return _wait(state, facts, now)
-    if state.rest is not None:
-        return _rest(state.rest, state, facts, now)
+    if state.wait is not None:
+        return _rest(state.wait, state, facts, now)
     if facts.is_compaction_asked:
         return Compact(is_asked=True)
     if facts.is_paused or state.found is False:
@@ -205,25 +205,25 @@ def next_step(state: State, facts: Facts, now: Now) -> Step:
     if state.has_supply and state.found is None:
         return Fetch()
     if facts.spent is not None:
-        return BeginRest(facts.spent)
+        return BeginWait(facts.spent)
     return Compact(is_asked=False) if facts.is_compaction_due else Lease()
 
 
-def _rest(rest: Rest, state: State, facts: Facts, now: Now) -> Step:
+def _rest(rest: ActiveWait, state: State, facts: Facts, now: Now) -> Step:
     if rest.is_over(facts, now):
-        return GoOn()
+        return EndWait()
     if rest.probe_at <= now.clock:
-        return Probe(now.clock + LOGIN_PROBE_S)
+        return ProbeLogin(now.clock + LOGIN_PROBE_S)
     return _wait(state, facts, now)
 
 
-def _wait(state: State, facts: Facts, now: Now) -> Drained | Look:
+def _wait(state: State, facts: Facts, now: Now) -> Drained | Sleep:
     """Wait, unless a drain has nothing to wait for."""
-    rest = state.rest
+    rest = state.wait
     if facts.drain is not None:
         left_s = 0.0 if rest is None else rest.left_s(now)
         known = facts.drain._replace(wait_s=left_s, is_paused=facts.is_paused, trouble_s=facts.trouble_s)
         if (drained := judge_drain(known, facts.zone)) is not None:
             return drained
-    look_s = LOOK_EVERY_S if rest is None else rest.look_s(now)
-    return Look(min(look_s, facts.again_s), at_login=rest is not None and rest.ends_with_login)
+    sleep_s = POLL_EVERY_S if rest is None else rest.sleep_s(now)
+    return Sleep(min(sleep_s, facts.again_s), at_login=rest is not None and rest.ends_with_login)

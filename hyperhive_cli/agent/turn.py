@@ -56,14 +56,20 @@ class TurnRunner:
     """Runs one turn after the other. `failed` tells whether one was not ok."""
 
     def __init__(
-        self, config: AgentConfig, inbox: Inbox, bus: Bus, ledger: RetryingWriter, purse: BudgetKeeper, take: Take
+        self,
+        config: AgentConfig,
+        inbox: Inbox,
+        bus: Bus,
+        writer: RetryingWriter,
+        budget_keeper: BudgetKeeper,
+        take: Take,
     ) -> None:
         self.failed = False
-        self._purse = purse
+        self._budget_keeper = budget_keeper
         self._config = config
         self._inbox = inbox
         self._bus = bus
-        self._ledger = ledger
+        self._writer = writer
         self._take = take
         self._refresh = Refresh(config.environment, bus.note)
         self._launch = config.launch
@@ -90,11 +96,11 @@ class TurnRunner:
         if self._running is not None:
             (self._running.kill if now else self._running.stop)(Cause.INTERRUPTED)
 
-    def hold_until(self, deadline_s: float) -> None:
-        """Let the running turn, and those after it, last until then at most: as `Turn.hold_until`."""
+    def set_deadline(self, deadline_s: float) -> None:
+        """Let the running turn, and those after it, last until then at most: as `Turn.set_deadline`."""
         self._deadline_s = deadline_s
         if self._running is not None:
-            self._running.hold_until(deadline_s)
+            self._running.set_deadline(deadline_s)
 
     def freeze(self) -> None:
         """Stop the processes of the running turn, if one runs."""
@@ -119,18 +125,22 @@ class TurnRunner:
         """Give what the running turn has used so far, tokens and tool calls; None when none runs."""
         return None if self._running is None else self._running.spending()
 
-    def lift(self) -> RaisedLimits | None:
+    def apply_raise(self) -> RaisedLimits | None:
         """Let the running turn have what its limits were raised to; None when none runs, or one that is over them."""
         if self._running is None or self._given is None:
             return None
-        allowance, message = self._given
-        return None if allowance.overspent(self._running.evidence) else self._purse.lift(allowance, message)
+        turn_limits, message = self._given
+        return (
+            None
+            if turn_limits.overspent(self._running.evidence)
+            else self._budget_keeper.apply_raise(turn_limits, message)
+        )
 
     async def run_compact(self, instructions: str | None = None) -> Ended:
         """Run `/compact` on the session. Ok with a note: nothing was compacted, for this reason."""
         command = f"/compact {instructions}" if instructions else "/compact"
         model = self._bus.refresh_model()
-        turn_id = await self._ledger.insist(lambda: self._inbox.open_turn(model, now_ms=self._bus.now_ms()))
+        turn_id = await self._writer.retry_until(lambda: self._inbox.open_turn(model, now_ms=self._bus.now_ms()))
         await self._announce_start(turn_id, None, command)
         self._bus.set_state(TurnState.COMPACTING)
         ended = await self._run(turn_id, command, None)
@@ -139,7 +149,7 @@ class TurnRunner:
         return ended._replace(outcome=Outcome(OutcomeKind.OK, ended.outcome.note)) if is_idle else ended
 
     async def _announce_start(self, turn_id: int, message: Message | None, command: str = "") -> None:
-        unread = await self._ledger.insist(self._inbox.unread)
+        unread = await self._writer.retry_until(self._inbox.unread)
         self._tell(
             TurnStart(
                 sender=COMPACT_SENDER if message is None else message.sender,
@@ -164,16 +174,16 @@ class TurnRunner:
             return None
         is_new = self._inbox.fact("skip_continue") == "1"
         session = Session(dropped=True) if is_new else Session.from_facts(self._inbox.fact)
-        return self._argv(session, self._purse.allowance(None, session), waits=True)
+        return self._argv(session, self._budget_keeper.turn_limits(None, session), waits=True)
 
-    def _argv(self, session: Session, allowance: TurnLimits, *, waits: bool) -> list[str]:
+    def _argv(self, session: Session, turn_limits: TurnLimits, *, waits: bool) -> list[str]:
         return turn_argv(
             self._config.with_settings(self._launch),
             model=self._bus.model,
             session_id=session.id,
             newest=self._takes_newest(session),
             stream_input=waits,
-            cost_cap_usd=allowance.cost_usd,
+            cost_cap_usd=turn_limits.cost_usd,
         )
 
     def _takes_newest(self, session: Session) -> bool:
@@ -182,14 +192,14 @@ class TurnRunner:
 
     async def _run(self, turn_id: int, prompt: str, message: Message | None) -> Ended:
         config, model = self._config, self._bus.model
-        await self._ledger.insist(self._bus.take_skip_continue)
-        session = await self._ledger.insist(lambda: Session.from_facts(self._inbox.fact))
+        await self._writer.retry_until(self._bus.take_skip_continue)
+        session = await self._writer.retry_until(lambda: Session.from_facts(self._inbox.fact))
         if self._takes_newest(session):  # its totals hold what others have spent in it
             session = replace(session, spent_usd=None, used=None)
-        allowance = await self._ledger.insist(partial(self._purse.allowance, message, session))
-        self._given = allowance, message
+        turn_limits = await self._writer.retry_until(partial(self._budget_keeper.turn_limits, message, session))
+        self._given = turn_limits, message
         request = TurnRequest(
-            self._argv(session, allowance, waits=False),
+            self._argv(session, turn_limits, waits=False),
             prompt.encode(),
             config.workspace,
             config.environment,
@@ -197,19 +207,19 @@ class TurnRunner:
             config.kept,
             session_id=session.id,
             expect_auth=config.expect_auth,
-            allowance=allowance,
+            turn_limits=turn_limits,
             redact=config.redactor,
         )
         self._bus.take_tool_calls()
         self._bus.publish(*session_notes(message, session.id))
         started = trio.current_time()
-        waiting = None if message is None else self._argv(session, allowance, waits=True)
+        waiting = None if message is None else self._argv(session, turn_limits, waits=True)
         turn, ending = await self._attend(request, waiting)
-        if turn.unheard and ending.cause is None:
+        if turn.prompt_not_taken and ending.cause is None:
             turn, ending = await self._attend(request, None)
         if not turn.evidence.lines and lacks_hook_events(ending.stderr_tail):
             self._launch = replace(self._launch, hook_events=False)
-            argv = self._argv(session, allowance, waits=False)
+            argv = self._argv(session, turn_limits, waits=False)
             turn, ending = await self._attend(replace(request, argv=argv), None)
         duration_ms = round((trio.current_time() - started) * 1000)
         outcome = await self._outcome(turn.evidence, ending)
@@ -217,7 +227,7 @@ class TurnRunner:
         record = self._record(turn_id, turn.evidence, ending, outcome, duration_ms, session)
         fate = _fate(record.outcome, message)
         known = partial(self._known_facts, turn.evidence, message, is_over=fate.state is not MessageState.READY)
-        facts, mcp_before = await self._ledger.insist(known, limit_s=self._settle_limit_s)
+        facts, mcp_before = await self._writer.retry_until(known, limit_s=self._settle_limit_s)
         facts |= session.facts_after(turn.evidence, record.outcome) | _facts_seen(turn.evidence)
         kept = MessageState.CANCELLED if ending.cause is Cause.CANCELLED else fate.state  # though it has its answer
         plans = Plans() if message is None else plans_of(turn.evidence.planned, record.session_id, kept)
@@ -240,7 +250,7 @@ class TurnRunner:
         self, seen: Evidence, message: Message | None, *, is_over: bool
     ) -> tuple[dict[str, str], list[str] | None]:
         """Return the facts of a turn that add to known ones, and the MCP servers that were missing before it."""
-        facts = self._account_facts(seen) | self._purse.facts_after(message, is_over=is_over)
+        facts = self._account_facts(seen) | self._budget_keeper.facts_after(message, is_over=is_over)
         return facts, read_missing_servers(self._inbox.fact("mcp"))
 
     def _account_facts(self, seen: Evidence) -> dict[str, str]:
@@ -260,7 +270,7 @@ class TurnRunner:
         if self._closing:
             turn.stop(Cause.INTERRUPTED)
         if self._deadline_s is not None:
-            turn.hold_until(self._deadline_s)
+            turn.set_deadline(self._deadline_s)
         self._running = turn
         try:
             async with self._refresh.alone(turn):
@@ -324,7 +334,7 @@ class TurnRunner:
             planned=plans.messages,
             withdrawn=plans.withdrawn,
         )
-        await self._ledger.insist(settle, limit_s=self._settle_limit_s)
+        await self._writer.retry_until(settle, limit_s=self._settle_limit_s)
         self.failed = self.failed or not record.outcome.ok
 
     def _announce_end(self, record: TurnRecord, message: Message | None, fate: Fate) -> None:
@@ -347,8 +357,8 @@ class TurnRunner:
         )
         if message is not None and fate.state in {MessageState.DEAD, MessageState.HELD}:
             text = f"message {message.id} is {fate.state.value} after attempt {message.attempts}"
-            self._bus.note(f"{text}; {self._purse.advice(outcome.kind, message.id)}", "error")
-        self._purse.warn_of_day()
+            self._bus.note(f"{text}; {self._budget_keeper.advice(outcome.kind, message.id)}", "error")
+        self._budget_keeper.warn_of_day()
         self._bus.set_state(TurnState.IDLE)
 
 

@@ -121,7 +121,7 @@ class ClaudeProcess:
         """Let those go on that `freeze` has stopped. Returns at once."""
         self._order(b"c")
 
-    def hold_until(self, deadline_s: float) -> None:
+    def set_deadline(self, deadline_s: float) -> None:
         """Have nothing left of it at this moment (s of the guard's CLOCK), unless a later one is named in time.
 
         It is for the time in which this process is stopped, and cannot end a turn itself. Returns at once.

@@ -33,7 +33,7 @@ DRAIN_LIMIT_S = 10.0  # or this, for one that is never silent
 STDERR_LINE_LIMIT_BYTES = 65_536
 STDERR_NOTE_CHARS = 2_000
 STDERR_TAIL_LINES = 5
-STDERR_MOST_NOTES = 200  # in one turn: a flood of them would push all else out of the history
+MAX_STDERR_NOTES = 200  # in one turn: a flood of them would push all else out of the history
 
 
 class Feed(Protocol):
@@ -65,7 +65,7 @@ class TurnRequest:
     kept: Sequence[int] = ()  # descriptors that the guard holds until nothing of the turn is left
     session_id: str | None = None
     expect_auth: str | None = None
-    allowance: TurnLimits = field(default_factory=TurnLimits)  # its dollars are in `argv` as well
+    turn_limits: TurnLimits = field(default_factory=TurnLimits)  # its dollars are in `argv` as well
     redact: Redactor = field(default_factory=lambda: Redactor({}))  # sees each line before anything else does
 
     @property
@@ -88,15 +88,15 @@ class OpenClaude:
 class Turn:
     """One run of claude. `evidence` grows while it lasts; `stop` ends it early.
 
-    `unheard`: the claude that was started earlier did not take the prompt, so that nothing has run.
+    `prompt_not_taken`: the claude that was started earlier did not take the prompt, so that nothing has run.
     """
 
     def __init__(self, request: TurnRequest, feed: Feed) -> None:
-        self.unheard = False
+        self.prompt_not_taken = False
         self.evidence = Evidence(
             asked_session=request.asked_session,
             expected_auth=request.expect_auth,
-            cost_cap=request.allowance.cap_words,
+            cost_cap=request.turn_limits.cap_words,
         )
         self._request = request
         self._feed = feed
@@ -115,7 +115,7 @@ class Turn:
 
     def _new_watchdog(self, started: float) -> Watchdog:
         request = self._request
-        return Watchdog(request.limits, self.evidence, started=started, allowance=request.allowance)
+        return Watchdog(request.limits, self.evidence, started=started, turn_limits=request.turn_limits)
 
     @property
     def is_stopping(self) -> bool:
@@ -124,7 +124,7 @@ class Turn:
 
     def spending(self) -> dict[str, int]:
         """Give what the run has used so far: tokens and tool calls."""
-        return self._request.allowance.used(self.evidence)
+        return self._request.turn_limits.used(self.evidence)
 
     def stop(self, cause: Cause, detail: str | None = None) -> None:
         """Ask the run to end, for this cause; the first one counts. Returns at once."""
@@ -143,11 +143,11 @@ class Turn:
         if self._process is not None:
             self._process.kill()
 
-    def hold_until(self, deadline_s: float) -> None:
-        """Let the run last until then at most, as `ClaudeProcess.hold_until`; it may not have begun yet."""
+    def set_deadline(self, deadline_s: float) -> None:
+        """Let the run last until then at most, as `ClaudeProcess.set_deadline`; it may not have begun yet."""
         self._deadline_s = deadline_s
         if self._process is not None:
-            self._process.hold_until(deadline_s)
+            self._process.set_deadline(deadline_s)
 
     def freeze(self) -> None:
         """Stop all processes of the run, before the harness itself is stopped. Returns at once."""
@@ -180,7 +180,7 @@ class Turn:
                 self._watchdog = self._new_watchdog(trio.current_time())
                 self._process = process
                 if self._deadline_s is not None:
-                    process.hold_until(self._deadline_s)
+                    process.set_deadline(self._deadline_s)
                 await self._attend(process, self._feed_cold if opened is None else self._feed_warm)
                 self._say_what_was_left_out()
         finally:
@@ -207,7 +207,7 @@ class Turn:
         Measured, 2.1.197 and 2.1.330: with background tasks under way both then go on until the last result.
         """
         if not await process.write(prompt_to_line(self._request.prompt)):
-            self.unheard = True
+            self.prompt_not_taken = True
             self._stopping.set()
             return
         await self._resulted.wait()
@@ -287,13 +287,13 @@ class Turn:
         texts = [line.head if isinstance(line, Oversized) else line for line in lines]
         notes = [text.decode(errors="replace").rstrip()[:STDERR_NOTE_CHARS] for text in texts if text.strip()]
         self._stderr_tail.extend(notes)
-        shown = notes[: max(0, STDERR_MOST_NOTES - self._stderr_lines)]
+        shown = notes[: max(0, MAX_STDERR_NOTES - self._stderr_lines)]
         self._stderr_lines += len(notes)
         if shown:
             self._feed.publish(*(Note(text=text, level="warning", source="stderr") for text in shown))
 
     def _say_what_was_left_out(self) -> None:
-        left_out = self._stderr_lines - STDERR_MOST_NOTES
+        left_out = self._stderr_lines - MAX_STDERR_NOTES
         if left_out > 0:
             text = f"{left_out} more lines came on stderr; the last: {self._stderr_tail[-1]}"
             self._feed.publish(Note(text=text[:STDERR_NOTE_CHARS], level="warning", source="stderr"))

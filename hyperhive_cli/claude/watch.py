@@ -57,10 +57,10 @@ class Watchdog:
     """
 
     def __init__(
-        self, limits: TimeLimits, evidence: Evidence, *, started: float, allowance: TurnLimits | None = None
+        self, limits: TimeLimits, evidence: Evidence, *, started: float, turn_limits: TurnLimits | None = None
     ) -> None:
         self._limits = limits
-        self._allowance = allowance or TurnLimits()
+        self._turn_limits = turn_limits or TurnLimits()
         self._warned_of: set[tuple[str, float]] = set()  # limits that were nearly used up
         self._seen = evidence
         self._started = started
@@ -123,7 +123,7 @@ class Watchdog:
         Once of each limit that is nearly used up, again where it was raised; once in each silence, at half of its
         time, what is seen of claude.
         """
-        for limit, text in self._allowance.nearly_used(self._seen):
+        for limit, text in self._turn_limits.nearly_used(self._seen):
             if limit not in self._warned_of:
                 self._warned_of.add(limit)
                 return text
@@ -136,7 +136,7 @@ class Watchdog:
         """Give the verdict that is due now, else the time at which to look again: at readings and warnings too."""
         if (found := _at_once(self._seen, self._limits)) is not None:
             return found
-        if (detail := self._allowance.overspent(self._seen)) is not None:
+        if (detail := self._turn_limits.overspent(self._seen)) is not None:
             return WatchVerdict(Cause.BUDGET, detail)
         cause, due = min(self._deadlines(), key=lambda deadline: deadline[1])
         if due <= now:

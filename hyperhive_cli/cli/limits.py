@@ -40,7 +40,7 @@ def limit_options(command: Command) -> Command:
 
 
 def to_limits(given: Mapping[str, Any], claude_args: Sequence[str]) -> dict[str, Any]:
-    """Give `budget` and `mark` of an agent's configuration.
+    """Give `budget` and `compaction` of an agent's configuration.
 
     Raises UsageError where claude is given a cap of the operator's own beside that of ours, and for what is no text.
     """
@@ -51,4 +51,4 @@ def to_limits(given: Mapping[str, Any], claude_args: Sequence[str]) -> dict[str,
     instructions = " ".join((given["compact_instructions"] or "").split())
     if not is_text(instructions):
         raise UsageError("what --compact-instructions says is no UTF-8 text", "--compact-instructions TEXT")
-    return {"budget": budget, "mark": CompactionPolicy(given["compact_at"], instructions or None)}
+    return {"budget": budget, "compaction": CompactionPolicy(given["compact_at"], instructions or None)}

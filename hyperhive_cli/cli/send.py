@@ -163,7 +163,7 @@ def _remark(text: str | None) -> None:
 def _wake_harness(paths: AgentPaths, *, is_new: bool) -> None:
     """Tell the running harness of the message, or the sender that none runs."""
     try:
-        is_running = ask_harness(paths, "ring") is not None
+        is_running = ask_harness(paths, "wake") is not None
     except (HyperhiveError, OSError) as error:
         why = error.message if isinstance(error, HyperhiveError) else str(error)
         _remark(f"the message is stored, but the harness could not be told of it: {why}")

@@ -16,8 +16,8 @@ import trio
 
 from hyperhive_cli.agent.credentials import config_folder, login_file, settings_file, stored_login
 from hyperhive_cli.claude import guard
+from hyperhive_cli.claude.exchange import Tail, exchange, last_line
 from hyperhive_cli.claude.process import open_claude
-from hyperhive_cli.claude.talk import Tail, last_line, talk
 from hyperhive_cli.control.client import GoneError, call
 from hyperhive_cli.core.errors import HyperhiveError, StoreError
 from hyperhive_cli.core.events import Stream
@@ -85,7 +85,7 @@ async def ask_claude(patient: Subject, *words: str) -> Answer | None:
         async with open_claude(
             [patient.program or "", *words], workspace=patient.workspace, environment=patient.environment
         ) as process:
-            status = await talk(process, b"", hear, complaint.hear, drain_s=DRAIN_S)
+            status = await exchange(process, b"", hear, complaint.add, drain_s=DRAIN_S)
             return Answer(status, output.decode(errors="replace"), last_line(complaint.text))
     return None
 

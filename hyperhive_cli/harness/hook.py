@@ -12,10 +12,10 @@ from pathlib import Path
 
 import trio
 
+from hyperhive_cli.claude.exchange import Tail, exchange, ignore, last_line
 from hyperhive_cli.claude.leftovers import denied_words
 from hyperhive_cli.claude.process import open_claude
 from hyperhive_cli.claude.redact import Redactor
-from hyperhive_cli.claude.talk import Tail, ignore, last_line, talk
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.events import BusEvent, Note, StatusChanged, TurnEnd
 from hyperhive_cli.core.outcomes import needs_person
@@ -150,7 +150,7 @@ class Hook:
                 async with open_claude(
                     config.command, workspace=config.folder, environment=config.environment, kept=config.kept
                 ) as process:
-                    status = await talk(process, record.to_json() + b"\n", ignore, complaint.hear)
+                    status = await exchange(process, record.to_json() + b"\n", ignore, complaint.add)
                 left = denied_words(process.denied)
         except (OSError, ValueError) as error:
             return f"it cannot be started: {error}"

@@ -29,7 +29,7 @@ class LoginService:
     def begin(self) -> None:
         """Begin a login, or join the one under way; raises RefusedError while a turn runs."""
         if self._current() is None:
-            self._loop.login_began()
+            self._loop.begin_login()
             self.login = Login()
             self._bell.set()
 
@@ -57,7 +57,7 @@ class LoginService:
         """Log claude out, and say how that went; raises RefusedError while a turn or a login runs."""
         if self._current() is not None:
             raise RefusedError("a login is under way", "hyperhive login --cancel")
-        self._loop.login_began(shown=False)
+        self._loop.begin_login(shown=False)
         gone = False
         try:
             logout = Login()
@@ -65,9 +65,9 @@ class LoginService:
             return logout
         finally:
             if gone:
-                self._loop.login_lost()
+                self._loop.lose_login()
             else:
-                self._loop.login_ended(ok=False)
+                self._loop.end_login(ok=False)
 
     async def serve(self) -> None:
         """Run what is begun, until cancelled; a login that is under way then is ended with it."""
@@ -80,7 +80,7 @@ class LoginService:
                 finally:
                     if login.ok is None:
                         login.finish(ok=False, note="the harness stopped")
-                    self._loop.login_ended(ok=login.ok is True)
+                    self._loop.end_login(ok=login.ok is True)
 
     def _current(self) -> Login | None:
         return self.login if self.login is not None and self.login.ok is None else None

@@ -17,8 +17,8 @@ import trio
 
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import ask_for_key, is_logged_in
+from hyperhive_cli.claude.exchange import TakeBytes, exchange, last_line
 from hyperhive_cli.claude.process import ClaudeProcess, open_claude
-from hyperhive_cli.claude.talk import Hear, last_line, talk
 from hyperhive_cli.core.errors import RefusedError, UsageError
 
 LOGIN_LIMIT_S = 900.0
@@ -183,7 +183,7 @@ async def _converse(process: ClaudeProcess, login: Login) -> None:
         nursery.start_soon(_pass_codes, process, login)
         nursery.start_soon(_end_in_time, process, login, nursery.cancel_scope)
         hear, hear_complaint = (_decoded(partial(login.hear, is_complaint=is_stderr)) for is_stderr in (False, True))
-        await talk(process, None, hear, hear_complaint)
+        await exchange(process, None, hear, hear_complaint)
         nursery.cancel_scope.cancel()
 
 
@@ -202,7 +202,7 @@ async def _end_in_time(process: ClaudeProcess, login: Login, scope: trio.CancelS
     scope.cancel()
 
 
-def _decoded(hear: Callable[[str], None]) -> Hear:
+def _decoded(hear: Callable[[str], None]) -> TakeBytes:
     """Let somebody hear text where bytes come, whose characters may be cut in two."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     return lambda chunk: hear(decoder.decode(chunk))

@@ -50,7 +50,8 @@ class ControlHandler:
         self._operations: dict[str, Operation] = {
             "status": self._status,
             "may_steer": self._may_steer,
-            "ring": self._ring,
+            "wake": self._wake,
+            "ring": self._wake,  # the word of older clients, for one more release
             "send": self._send,
             "inbox_cancel": self._inbox_cancel,
             "inbox_retry": self._inbox_retry,
@@ -107,8 +108,8 @@ class ControlHandler:
         """Answer those that the server has let in: a command asks before it writes the files itself."""
         return {}
 
-    async def _ring(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        self._loop.ring()
+    async def _wake(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._loop.wake()
         return {}
 
     async def _send(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -132,7 +133,7 @@ class ControlHandler:
 
     async def _inbox_retry(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         changed = await self._change_message(Inbox.retry, arguments)
-        self._loop.wake()
+        self._loop.end_wait_for_message()
         return changed
 
     async def _change_message(self, change: Callable[..., Message], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -147,12 +148,12 @@ class ControlHandler:
     async def _resume(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Go on; with `for_message` only as a message's sake asks for it."""
         is_for_message = arguments.get("for_message") is True
-        return {"rested": self._loop.wake() if is_for_message else await self._loop.resume()}
+        return {"rested": self._loop.end_wait_for_message() if is_for_message else await self._loop.resume()}
 
     async def _set_model(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         model = check_model_name(str(arguments.get("model", "")))
         self._bus.set_model(model)
-        self._loop.ring()  # the claude that waits is another model's
+        self._loop.wake()  # the claude that waits is another model's
         return {"model": model}
 
     async def _new_session(self, _: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -108,7 +108,7 @@ async def run_agent(
     `run_harness`.
     """
     with (
-        _opened(config) as (bus, inbox, care, lock),
+        _opened(config) as (bus, inbox, maintenance, lock),
         open_settings(config.agent.settings_file, config.paths.state_dir, partial(bus.note, level="warning")) as copy,
     ):
         environment = {**config.agent.environment, TURN_VARIABLE: str(config.paths.state_dir)}
@@ -141,7 +141,7 @@ async def run_agent(
                     with hard:
                         async with open_hook(_hook(config, agent), bus, is_hard):
                             await attending.start(attend, loop, hard, screen)
-                            await _work(loop, (partial(sweep, bus), care.run, desk.serve), prewarm=agent.prewarm)
+                            await _work(loop, (partial(sweep, bus), maintenance.run, desk.serve), prewarm=agent.prewarm)
                 bus.close()
                 if screen is not None:
                     screen.finish(viewers.cancel_scope, bus.current_seq)
@@ -277,8 +277,8 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Maintenance, in
             inbox.put(sender, body, now_ms=bus.now_ms())
         inbox.limit_wait()
         later = open_history if store is None else None
-        care = Maintenance(bus, inbox, [paths.inbox_db, paths.events_db], later, config.keep_messages)
-        yield bus, inbox, care, lock
+        maintenance = Maintenance(bus, inbox, [paths.inbox_db, paths.events_db], later, config.keep_messages)
+        yield bus, inbox, maintenance, lock
         inbox.check_place(adopt=False)  # one that was removed a moment ago is not lost with this process
 
 

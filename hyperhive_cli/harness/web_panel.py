@@ -16,8 +16,8 @@ from pathlib import Path
 
 import trio
 
+from hyperhive_cli.claude.exchange import Tail, exchange, last_line
 from hyperhive_cli.claude.process import open_claude
-from hyperhive_cli.claude.talk import Tail, last_line, talk
 from hyperhive_cli.core.settings import PANEL_TOKEN_BYTES
 from hyperhive_cli.core.text import duration
 from hyperhive_cli.feed.bus import Bus
@@ -92,7 +92,7 @@ class Panel:
                 try:
                     async with trio.open_nursery() as nursery:
                         hear = _address_to(show_once, nursery)
-                        status = await talk(process, words, hear, complaint.hear, drain_s=LAST_WORD_LIMIT_S)
+                        status = await exchange(process, words, hear, complaint.add, drain_s=LAST_WORD_LIMIT_S)
                         nursery.cancel_scope.cancel()
                 finally:
                     self.pid = None

@@ -37,13 +37,13 @@ _REPORTED = (TurnStart, TurnEnd, StatusChanged, TurnStateChanged)
 class Steering(AccountWait, Protocol):
     """What a hive asks of the agent's loop."""
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the loop: there may be something to do."""
 
     def yield_turn(self, *, now: bool) -> None:
         """Stop the running turn, gracefully or (`now`) immediately; its message counts as interrupted."""
 
-    def hold_until(self, deadline_s: float) -> None:
+    def set_deadline(self, deadline_s: float) -> None:
         """Set the time (s, of the member's clock) at which a turn is killed, even if this process is stopped."""
 
 
@@ -164,7 +164,7 @@ class Member:
             return False
         self._refusal = None
         self.lease_clock = LeaseClock(found.lease.epoch, asked)
-        self._steering.hold_until(self.lease_clock.end)
+        self._steering.set_deadline(self.lease_clock.end)
         self._local_inbox.number_turns_above(found.last_turn)
         if found.is_new_home:
             self._bus.request_new_session()
@@ -224,7 +224,7 @@ class Member:
         """Handle a notification: `m`, there may be a message; `a`, the agent may be free."""
         if kind == "m":
             self._may_have_messages = True
-            self._steering.ring()
+            self._steering.wake()
         elif kind == "a" and self.lease is None:
             self.may_acquire()
 
@@ -238,7 +238,7 @@ class Member:
         """Try to acquire the lease: the agent seems to be free."""
         if not self._may_acquire:
             self._may_acquire = True
-            self._steering.ring()
+            self._steering.wake()
 
     def move_away(self) -> None:
         """Release the agent when its turn is over."""
@@ -252,7 +252,7 @@ class Member:
         """Note that the renewal asked for at `asked` (s) was granted."""
         if self.lease_clock is not None:
             self.lease_clock = self.lease_clock.renewed(asked)
-            self._steering.hold_until(self.lease_clock.end)
+            self._steering.set_deadline(self.lease_clock.end)
 
     def not_renewed(self) -> None:
         """Note that a renewal failed or was not answered."""

@@ -17,10 +17,10 @@ _HIDING = {Status.PAUSED, Status.NEEDS_LOGIN_IN_PROGRESS, Status.FAILED, Status.
 class AccountWait(Protocol):
     """What other agents of the account ask of the agent's loop."""
 
-    def rest_too(self, reason: str, until_unix: int | None) -> None:
+    def wait_for_account(self, reason: str, until_unix: int | None) -> None:
         """Wait as another agent of the account does, until `until_unix` (None: until that agent goes on)."""
 
-    def rest_no_longer(self, stagger_s: float) -> None:
+    def stop_waiting_for_account(self, stagger_s: float) -> None:
         """Go on after `stagger_s` seconds, if this agent waits because of another one."""
 
 
@@ -62,10 +62,10 @@ class SharedAccount:
         for state in others:
             if state.status in self._by_status and state.is_alive:
                 until = None if state.left_s is None else round(now_unix + state.left_s)
-                self._loop.rest_too(f"agent {state.agent} found: {state.status}; it has our account", until)
+                self._loop.wait_for_account(f"agent {state.agent} found: {state.status}; it has our account", until)
                 return
         if others:
-            self._loop.rest_no_longer(random.random() * STAGGER_S)  # noqa: S311 - not a secret
+            self._loop.stop_waiting_for_account(random.random() * STAGGER_S)  # noqa: S311 - not a secret
 
 
 def _shared_status(event: StatusChanged) -> str:

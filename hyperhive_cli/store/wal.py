@@ -6,7 +6,7 @@ connection copies by itself. The harness alone does, one copying of a database a
 of its own: then there is something that has not been copied yet, and the log cannot begin anew before that is done.
 Where no harness runs the last connection copies all as it is closed, when nobody else has the database open.
 
-The inbox's log is copied soon after each change (care.py), so that a -wal that is lost takes nothing with it.
+The inbox's log is copied soon after each change (agent/maintenance.py), so that the loss of a -wal loses nothing.
 
 A log that is written without pause is copied beside the writer. Measured, 240 MiB in commits of 64 KiB into SQLite
 alone: cut to nothing while the writer waits, the log costs 0.85 s; copied beside it, and only the rest while it waits,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.agent.scheduler import LOOK_EVERY_S
+from hyperhive_cli.agent.scheduler import POLL_EVERY_S
 from tests.clock import Clock, make_clock
 from tests.conftest import FakeClaude, wait_until
 from tests.harness import TEXT, Hive, Program, outcomes
@@ -59,7 +59,7 @@ def check_that_it_goes_on(program: Program, *earlier: str) -> None:
     """Check that the next turn is a good one and ends in time."""
     began = time.monotonic()
     program.wait_for(lambda event: event["kind"] == "turn_end" and len(outcomes(program.events())) > len(earlier))
-    assert time.monotonic() - began < LOOK_EVERY_S + SLACK_S
+    assert time.monotonic() - began < POLL_EVERY_S + SLACK_S
     assert outcomes(program.events()) == [*earlier, "ok"]
 
 
@@ -68,7 +68,7 @@ def test_a_limit_ends_at_its_reset(clock: Clock, hive: Hive, fake_claude: FakeCl
     with run(clock, hive, "--message", "work") as program:
         program.wait_for_kind("status_changed", status="rate_limited")
         clock.put(-2 * HOUR_S)
-        time.sleep(LOOK_EVERY_S + 1.0)  # it has looked at the clock
+        time.sleep(POLL_EVERY_S + 1.0)  # it has looked at the clock
         assert outcomes(program.events()) == ["rate_limited"]
         clock.put(2 * HOUR_S)
         check_that_it_goes_on(program, "rate_limited")
@@ -90,7 +90,7 @@ def test_a_message_for_later_runs_at_its_moment(clock: Clock, hive: Hive, fake_c
     with run(clock, hive) as program:
         assert hive.call("send", "later", "--at", "+1h").status == 0
         clock.put(-2 * HOUR_S)
-        time.sleep(LOOK_EVERY_S + 1.0)  # it has looked at the clock
+        time.sleep(POLL_EVERY_S + 1.0)  # it has looked at the clock
         assert outcomes(program.events()) == []
         clock.put(2 * HOUR_S)
         check_that_it_goes_on(program)

@@ -195,7 +195,7 @@ def test_a_harness_that_does_not_answer_is_reported(hive: Hive) -> None:
 
 
 def test_a_harness_that_is_stopped_holds_up_no_command(hive: Hive) -> None:
-    hive.constants = {"cli.invocation.ANSWER_LIMIT_S": 0.2, "agent.scheduler.LOOK_EVERY_S": 0.2}  # its ring is lost
+    hive.constants = {"cli.invocation.ANSWER_LIMIT_S": 0.2, "agent.scheduler.POLL_EVERY_S": 0.2}  # its ring is lost
     with hive.run() as program:
         program.send(signal.SIGSTOP)
         with (  # at the same time: each waits a while for an answer

@@ -216,7 +216,7 @@ def test_an_inbox_that_is_removed_under_a_harness_loses_no_message(hive: Hive, f
         program.wait_for(lambda event: event["kind"] == "note" and "back in its place" in event["text"])
         program.wait_for(lambda event: event["kind"] == "turn_end" and event["message_id"] == 2)
         (hive.state_dir / INBOX).unlink()
-        call(hive.state_dir / "control.sock", "ring")
+        call(hive.state_dir / "control.sock", "wake")
         assert hive.call("send", "three", "--wait").stdout.startswith(ANSWER)
         assert program.interrupt() == 130
     assert [(message["body"], message["state"]) for message in hive.messages("--all")] == [

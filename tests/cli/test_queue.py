@@ -45,7 +45,7 @@ def test_a_message_for_later_is_passed_by_the_others(hive: Hive, fake_claude: Fa
 
 def test_a_message_for_later_runs_when_its_time_has_come(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
-    hive.constants = {"agent.scheduler.LOOK_EVERY_S": 0.1}
+    hive.constants = {"agent.scheduler.POLL_EVERY_S": 0.1}
     hive.call("send", "soon", "--at", "+1s")
     assert hive.drain().status == 0
 
@@ -295,7 +295,7 @@ def test_messages_that_ended_long_ago_go_and_the_figures_of_their_turns_stay(
     fake_claude.script(TEXT)
     hive.drain("--message", "one", "--message", "two")
     before = hive.call("stats", "--json").stdout
-    hive.constants = {"agent.maintenance.CARE_EVERY_S": 0.05}
+    hive.constants = {"agent.maintenance.CHECK_EVERY_S": 0.05}
     with hive.run("--keep-messages", "1") as program:
         wait_until(lambda: [message["id"] for message in hive.messages("--all")] == [2])
         assert program.interrupt() == 130

@@ -48,15 +48,15 @@ def reader(path: Path) -> "Iterator[subprocess.Popen[bytes]]":
 
 @dataclass
 class Life:
-    """A bus with its databases and their care."""
+    """A bus with its databases and their maintenance."""
 
     bus: Bus
-    care: Maintenance
+    maintenance: Maintenance
     subscription: Subscription[BusEvent]
 
     def look(self) -> list[str]:
         """Look once, and give all remarks that came since the last look."""
-        trio.run(self.care.look)
+        trio.run(self.maintenance.check)
         return texts(self.subscription.take()[1])
 
 
@@ -147,9 +147,9 @@ def test_a_history_that_could_not_be_opened_is_tried_with_each_look(inbox: Inbox
         return answer
 
     bus = Bus(facts=inbox)
-    care = Maintenance(bus, inbox, [], open_history)
+    maintenance = Maintenance(bus, inbox, [], open_history)
     bus.note("one")
     for is_stored in (False, False, True, True):
-        trio.run(care.look)
+        trio.run(maintenance.check)
         assert bus.snapshot()["stored"] is is_stored
     assert store.last_seq() == bus.current_seq == 2

@@ -20,7 +20,7 @@ QUICK: Mapping[str, float] = MappingProxyType(
     {
         "hive.relay.POLL_S": 0.5,
         "hive.feed.POLL_S": 0.5,
-        "agent.scheduler.LOOK_EVERY_S": 0.5,
+        "agent.scheduler.POLL_EVERY_S": 0.5,
         "hive.shared_account.STAGGER_S": 0.1,
     }
 )

@@ -36,19 +36,19 @@ PLANNED = WAKE_UP._replace(sender="planner")  # which replaces nothing
 class Idle:
     """A loop that runs no turn."""
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         pass
 
     def yield_turn(self, *, now: bool) -> None:
         pass
 
-    def hold_until(self, deadline_s: float) -> None:
+    def set_deadline(self, deadline_s: float) -> None:
         pass
 
-    def rest_too(self, reason: str, until_unix: int | None) -> None:
+    def wait_for_account(self, reason: str, until_unix: int | None) -> None:
         pass
 
-    def rest_no_longer(self, stagger_s: float) -> None:
+    def stop_waiting_for_account(self, stagger_s: float) -> None:
         pass
 
 
@@ -58,7 +58,7 @@ class Rested(Idle):
     def __init__(self) -> None:
         self.until_unix: list[int | None] = []
 
-    def rest_too(self, reason: str, until_unix: int | None) -> None:
+    def wait_for_account(self, reason: str, until_unix: int | None) -> None:
         assert reason.startswith("agent bee found: rate_limited")
         self.until_unix.append(until_unix)
 

@@ -167,7 +167,7 @@ def test_a_day_that_is_spent_holds_the_agent_until_midnight(world: World) -> Non
 
 
 def test_a_change_of_the_time_zone_brings_the_next_day_forward(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(scheduler, "POLL_EVERY_S", 0.05)
     monkeypatch.setenv("TZ", "Pacific/Honolulu")
     time.tzset()
     world.put("one")

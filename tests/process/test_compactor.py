@@ -1,4 +1,4 @@
-"""The loop and the mark: when the context is compacted between two turns, and when that is given up."""
+"""The loop and its compactions: when the context is compacted between two turns, and when that is given up."""
 
 import pytest
 import trio
@@ -7,7 +7,7 @@ from hyperhive_cli.agent.compaction_policy import CompactionPolicy
 from tests.conftest import Step
 from tests.process.world import FOR_EVER, INIT, TEXT, TEXT_SESSION, TOO_LONG, Life, World, refused, result
 
-GIVEN_UP = "not even a new session stays below 50 % of the context"
+NO_REMEDY = "not even a new session stays below 50 % of the context"
 HALF = CompactionPolicy(50.0, "keep the names")
 COMMAND = "/compact keep the names"
 BOUNDARY: Step = {
@@ -48,7 +48,7 @@ def bodies(life: Life) -> list[str]:
 def test_a_context_over_the_mark_is_compacted_once_between_two_turns(world: World) -> None:
     for word in ("one", "two", "three"):
         world.put(word)
-    life = world.drain(turn(300), turn(400, 900), COMPACTED, turn(150), mark=HALF)
+    life = world.drain(turn(300), turn(400, 900), COMPACTED, turn(150), compaction=HALF)
     assert bodies(life) == ["one", "two", COMMAND, "three"]
     assert "the context is compacted: from 900 to 100 tokens" in life.notes()
     assert world.arguments("--resume") == [None, TEXT_SESSION, TEXT_SESSION, TEXT_SESSION]
@@ -58,11 +58,11 @@ def test_a_context_over_the_mark_is_compacted_once_between_two_turns(world: Worl
 
 
 def test_after_a_compaction_that_does_not_say_how_large_it_is_the_size_is_not_known(world: World) -> None:
-    """As 2.1.100 and 2.0.77 do it: not the size before, which would be over the mark for ever."""
+    """As 2.1.100 and 2.0.77 do it: not the size before, which would be over the threshold forever."""
     silent: Step = {"line": {**BOUNDARY["line"], "compact_metadata": {"trigger": "manual", "pre_tokens": 900}}}
     for word in ("one", "two"):
         world.put(word)
-    life = world.drain(turn(900), [*turn()[:1], silent, done()], turn(150), mark=HALF)
+    life = world.drain(turn(900), [*turn()[:1], silent, done()], turn(150), compaction=HALF)
     assert bodies(life) == ["one", COMMAND, "two"]
     assert "the context is compacted: from 900 to an unknown size" in life.notes()
     sizes = [(event["context_tokens"], event["context_window"]) for event in life.events("token_usage_changed")]
@@ -74,7 +74,7 @@ def test_after_a_compaction_that_does_not_say_how_large_it_is_the_size_is_not_kn
 def test_a_size_that_is_not_known_is_not_known_after_a_restart(world: World) -> None:
     silent: Step = {"line": {**BOUNDARY["line"], "compact_metadata": {"pre_tokens": 900}}}
     world.put("one")
-    life = world.drain(turn(900), [*turn()[:1], silent, done()], mark=HALF)
+    life = world.drain(turn(900), [*turn()[:1], silent, done()], compaction=HALF)
     assert life.bus.context_tokens is None
     assert world.inbox.fact("context_tokens") == ""
 
@@ -83,16 +83,16 @@ def test_it_survives_a_restart_and_waits_for_a_pause_to_end(world: World) -> Non
     world.put("one")
     world.drain(turn(900))
     world.inbox.put_facts(paused="1")
-    assert bodies(world.drain(COMPACTED, mark=HALF)) == []
+    assert bodies(world.drain(COMPACTED, compaction=HALF)) == []
     world.inbox.put_facts(paused="")
-    assert bodies(world.drain(mark=HALF)) == [COMMAND]
-    assert bodies(world.drain(mark=HALF)) == []  # once, until a message's turn has run
+    assert bodies(world.drain(compaction=HALF)) == [COMMAND]
+    assert bodies(world.drain(compaction=HALF)) == []  # once, until a message's turn has run
 
 
-@pytest.mark.parametrize("mark", [CompactionPolicy(), CompactionPolicy(95.0)])
-def test_below_the_mark_or_without_one_nothing_is_compacted(mark: CompactionPolicy, world: World) -> None:
+@pytest.mark.parametrize("policy", [CompactionPolicy(), CompactionPolicy(95.0)])
+def test_below_the_threshold_or_without_one_nothing_is_compacted(policy: CompactionPolicy, world: World) -> None:
     world.put("one")
-    assert bodies(world.drain(turn(900), mark=mark)) == ["one"]
+    assert bodies(world.drain(turn(900), compaction=policy)) == ["one"]
 
 
 def test_two_compactions_in_vain_end_in_a_new_session_and_two_more_in_none(world: World) -> None:
@@ -100,26 +100,26 @@ def test_two_compactions_in_vain_end_in_a_new_session_and_two_more_in_none(world
         world.put(f"{number}")
     old, new = turn(900), turn(900, session="new")
     first = [old, COMPACTED, old, COMPACTED, old]
-    life = world.drain(*first, new, compacted("new"), new, compacted("new"), new, new, mark=HALF)
+    life = world.drain(*first, new, compacted("new"), new, compacted("new"), new, new, compaction=HALF)
     assert bodies(life) == ["1", COMMAND, "2", COMMAND, "3", "4", COMMAND, "5", COMMAND, "6", "7"]
     assert world.arguments("--resume")[4:7] == [TEXT_SESSION, None, "new"]
     said = [note for note in life.notes() if "50 %" in note]
     assert said == [
         "2 compactions in a row did not bring the context below 50 %: going on in a new session",
-        f"{GIVEN_UP}: no longer compacting; start again with a higher --compact-at",
+        f"{NO_REMEDY}: no longer compacting; start again with a higher --compact-at",
     ]
     world.put("8")
-    assert bodies(world.drain(compacted("new"), new, mark=CompactionPolicy(60.0))) == [
+    assert bodies(world.drain(compacted("new"), new, compaction=CompactionPolicy(60.0))) == [
         "/compact",
         "8",
         "/compact",
-    ]  # another mark
+    ]  # another threshold
 
 
 def test_a_compaction_that_fails_is_not_tried_again_before_the_next_message(world: World) -> None:
     world.put("one")
     world.put("two")
-    life = world.drain(turn(900), refused(422), turn(200), mark=HALF)
+    life = world.drain(turn(900), refused(422), turn(200), compaction=HALF)
     assert (bodies(life), life.outcomes()) == (["one", COMMAND, "two"], ["ok", "bad_request", "ok"])
     assert world.inbox.fact("compactions") is None
 
@@ -154,7 +154,7 @@ def test_a_compaction_that_failed_is_recorded_as_a_failure_and_says_why(world: W
     text = {"type": "assistant", "message": {"model": "<synthetic>", "content": [{"type": "text", "text": error}]}}
     failed: list[Step] = [{"line": status}, *turn()[:1], {"line": text}, result(result=error)]
     world.put("do it")
-    life = world.drain(turn(900), failed, mark=HALF)
+    life = world.drain(turn(900), failed, compaction=HALF)
     compaction = life.events("turn_end")[1]
     assert (compaction["outcome"], compaction["ok"], compaction["note"]) == ("failed", False, error)
     assert [row["outcome"] for row in world.inbox.newest_turns(2)] == ["failed", "ok"]

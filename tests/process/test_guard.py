@@ -117,10 +117,10 @@ def test_what_is_left_at_the_deadline_is_killed_before_it_and_a_later_one_takes_
 
     async def main() -> tuple[int, float, bool]:
         async with open_claude(["/bin/sh", "-c", script], workspace=workspace, environment=os.environ) as process:
-            process.hold_until(time.clock_gettime(guard.CLOCK) + 1_000)
+            process.set_deadline(time.clock_gettime(guard.CLOCK) + 1_000)
             await trio.to_thread.run_sync(lambda: wait_until((workspace / "ready").exists))
             deadline = time.clock_gettime(guard.CLOCK) + guard.KILL_AHEAD_S + 1.0
-            process.hold_until(deadline)
+            process.set_deadline(deadline)
             status = await process.wait()
         return status, deadline - time.clock_gettime(guard.CLOCK), process.is_overdue
 
@@ -139,7 +139,7 @@ def test_a_guard_that_is_stopped_holds_up_nobody_who_gives_it_orders(
         async with open_claude(["sleep", number], workspace=workspace, environment=os.environ) as process:
             os.kill(process.guard_pid, signal.SIGSTOP)
             for _ in range(10_000):  # twice what its pipe holds
-                process.hold_until(1e9)
+                process.set_deadline(1e9)
 
     trio.run(main)
     wait_until(lambda: sleepers(number) == [])  # the guard is killed, and its child a moment later
@@ -151,10 +151,10 @@ def test_a_guard_that_dies_with_orders_unread_is_dead_like_any_other(workspace: 
     async def main() -> int:
         async with open_claude(["sleep", number], workspace=workspace, environment=os.environ) as process:
             os.kill(process.guard_pid, signal.SIGSTOP)
-            process.hold_until(1e9)
+            process.set_deadline(1e9)
             os.kill(process.guard_pid, signal.SIGKILL)
             await trio.to_thread.run_sync(wait_until, lambda: process_state(process.guard_pid) == "Z")
-            process.hold_until(1e9)
+            process.set_deadline(1e9)
             return await process.wait()
 
     become_subreaper()

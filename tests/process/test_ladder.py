@@ -84,7 +84,7 @@ def test_a_guard_that_does_not_answer_holds_up_neither_its_turn_nor_the_next(wor
         await life.saw("turn_end", outcome="cancelled", exit_status=-signal.SIGKILL)
         assert all(map(is_gone, everything(world.fake)))
         world.put("two")
-        life.loop.ring()
+        life.loop.wake()
         await life.saw("turn_end", outcome="ok")
 
     assert world.live(steer).outcomes() == ["cancelled", "ok"]
@@ -264,7 +264,7 @@ def test_many_turns_leave_nothing_behind_in_the_harness(world: World, tmp_path: 
     async def steer(life: Life) -> None:
         for number in range(turns):
             world.put(str(number))
-            life.loop.ring()
+            life.loop.wake()
             await life.saw("turn_end", number + 1)
             held.append(holdings())
 

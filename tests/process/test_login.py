@@ -46,7 +46,7 @@ def _never_probed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the look at the credential files as the only way out of the wait."""
     for module in (scheduler, backoff):
         monkeypatch.setattr(module, "LOGIN_PROBE_S", math.inf)
-    monkeypatch.setattr(backoff, "LOGIN_PROBE_MOST_S", math.inf)
+    monkeypatch.setattr(backoff, "MAX_LOGIN_PROBE_S", math.inf)
     monkeypatch.setattr(credentials, "LOOK_EVERY_S", 0.02)
 
 

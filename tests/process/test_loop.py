@@ -223,7 +223,7 @@ def test_billing_holds_the_agent_until_it_is_resumed(world: World) -> None:
         await life.saw(
             "note", text="Credit balance is too low: top up the account, then `hyperhive resume`; messages are kept"
         )
-        life.loop.ring()
+        life.loop.wake()
         await settled()
         assert [world.get(n).state for n in (first, second)] == ["ready", "ready"]
         await life.loop.resume()
@@ -272,14 +272,14 @@ def test_a_rate_limit_lasts_until_it_resets_or_a_person_ends_it(ends_it: str, wo
 
     async def steer(life: Life) -> None:
         await life.saw("status_changed", status="rate_limited")
-        life.loop.ring()
+        life.loop.wake()
         await settled()
         assert [world.get(n).state for n in (first, second)] == ["ready", "ready"]
         if ends_it == "resume":
             await life.loop.resume()
         elif ends_it == "login":
-            life.loop.login_began()
-            life.loop.login_ended(ok=True)
+            life.loop.begin_login()
+            life.loop.end_login(ok=True)
         else:
             return
         await life.saw("turn_end", 3)
@@ -301,14 +301,14 @@ def test_another_model_ends_the_wait_for_one_and_the_limit_of_one(kind: str, wor
 
     async def steer(life: Life) -> None:
         await life.saw("turn_end")
-        life.loop.ring()
+        life.loop.wake()
         await settled()
         life.bus.set_model(life.bus.model)  # the same one is no other
-        life.loop.ring()
+        life.loop.wake()
         await settled()
         assert world.get(message_id).state == "ready"
         life.bus.set_model("sonnet")
-        life.loop.ring()
+        life.loop.wake()
         await life.saw("turn_end", 2)
 
     life = world.live(steer)
@@ -323,7 +323,7 @@ def test_a_limit_of_the_account_outlasts_a_change_of_the_model(world: World) -> 
     async def steer(life: Life) -> None:
         await life.saw("turn_end")
         life.bus.set_model("sonnet")
-        life.loop.ring()
+        life.loop.wake()
         await settled()
 
     assert world.live(steer).outcomes() == ["rate_limited"]
@@ -441,7 +441,7 @@ def test_a_claude_that_crashes_on_and_on_holds_the_agent_until_it_is_resumed(
     async def steer(life: Life) -> None:
         await life.saw("status_changed", status="failed")
         assert [world.get(n).state for n in numbers] == ["dead", "dead", "ready"]
-        life.loop.ring()
+        life.loop.wake()
         await settled()
         assert (len(world.fake.calls()), life.bus.waits_until) == (6, None)
         assert await life.loop.resume()
@@ -452,7 +452,7 @@ def test_a_claude_that_crashes_on_and_on_holds_the_agent_until_it_is_resumed(
     statuses = [event["status"] for event in life.events("status_changed")]
     assert statuses == [*["backing_off", "online"] * 5, "failed", "online"]
     assert world.get(numbers[2]).state == "done"
-    monkeypatch.setattr(backoff, "MOST_CRASHES", 0)
+    monkeypatch.setattr(backoff, "MAX_CRASHES", 0)
     world.put("four")
     assert world.drain(CRASH).bus.status == "failed"  # a drain does not wait for a person
 
@@ -679,7 +679,7 @@ def test_a_message_of_a_life_that_was_killed_is_delivered_again(world: World) ->
 def test_a_limit_ends_within_seconds_of_a_clock_that_was_put_on_or_a_machine_that_slept(
     jump_s: int, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(scheduler, "POLL_EVERY_S", 0.05)
     world.put("one")
     world.fake.script(limited(int(NOW) + 3_600), [TEXT])
 

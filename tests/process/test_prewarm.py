@@ -50,7 +50,7 @@ async def gone(pid: int) -> None:
 
 async def say(world: World, life: Life, body: str) -> None:
     world.put(body)
-    life.loop.ring()
+    life.loop.wake()
 
 
 # --- used ---
@@ -164,23 +164,23 @@ def test_each_turn_costs_its_own(world: World, version: str, totals: list[float]
 
 async def set_model(_: World, life: Life) -> None:
     life.bus.set_model("opus")
-    life.loop.ring()
+    life.loop.wake()
 
 
 async def ask_for_a_new_session(_: World, life: Life) -> None:
     life.bus.request_new_session()
-    life.loop.ring()
+    life.loop.wake()
 
 
 async def take_another_session(world: World, life: Life) -> None:
     world.inbox.put_facts(session_id="another")
-    life.loop.ring()
+    life.loop.wake()
 
 
 async def log_in(_: World, life: Life) -> None:
-    life.loop.login_began()
+    life.loop.begin_login()
     assert life.loop.prewarmed() is None
-    life.loop.login_ended(ok=True)
+    life.loop.end_login(ok=True)
 
 
 async def pause_and_resume(_: World, life: Life) -> None:
@@ -273,7 +273,7 @@ def test_one_that_nobody_uses_is_not_replaced_until_a_turn_has_run(
         first = await life.waits()
         await gone(first)
         for _ in range(3):
-            life.loop.ring()
+            life.loop.wake()
             await trio.testing.wait_all_tasks_blocked(0.02)
         assert (life.loop.prewarmed(), len(world.fake.started())) == (None, 1)
         await say(world, life, "one")
@@ -361,7 +361,7 @@ def test_one_that_dies_again_and_again_is_not_started_again_and_again(world: Wor
             await trio.sleep(0.005)
         await gone(world.fake.started()[0])
         for _ in range(3):
-            life.loop.ring()
+            life.loop.wake()
             await trio.testing.wait_all_tasks_blocked(0.02)
         assert len(world.fake.started()) == 1
         await say(world, life, "one")
@@ -397,7 +397,7 @@ def test_one_that_cannot_take_its_line_has_run_nothing(world: World, steps: list
                 await turn.run(OpenClaude(process, closing.pop_all()))
 
     trio.run(run)
-    assert turn.unheard
+    assert turn.prompt_not_taken
 
 
 def test_one_that_dies_after_its_line_was_written_may_have_acted(world: World) -> None:

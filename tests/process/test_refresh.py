@@ -198,7 +198,7 @@ def test_no_claude_is_started_ahead_that_would_renew_the_login(world: World) -> 
     async def steer(life: Life) -> None:
         assert life.loop._next_argv() is None  # noqa: SLF001 - what it would let wait
         log_in(world, LATER)
-        life.loop.ring()
+        life.loop.wake()
         await life.waits()
 
     world.live(steer, prewarm=True)

@@ -42,7 +42,7 @@ LONG: list[Step] = [INIT, {"touch": "at work"}, {"wait_for": "go on"}, {"line": 
 
 @pytest.fixture(autouse=True)
 def _said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrying_writer, "SAID_AFTER_S", 0.0)
+    monkeypatch.setattr(retrying_writer, "REPORT_AFTER_S", 0.0)
 
 
 async def loop_goes_on() -> None:
@@ -142,7 +142,7 @@ def test_a_drain_that_cannot_read_whether_it_is_done_asks_again(world: World) ->
 def test_a_sender_that_holds_the_lock_for_a_moment_is_not_worth_a_word(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retrying_writer, "SAID_AFTER_S", 60.0)
+    monkeypatch.setattr(retrying_writer, "REPORT_AFTER_S", 60.0)
     world.put("one")
     world.fake.script([TEXT])
 

@@ -17,7 +17,7 @@ import trio
 from hyperhive_cli.claude import guard, runner, watch
 from hyperhive_cli.claude import process as claude_process
 from hyperhive_cli.claude.outcome import Cause, Ending, classify
-from hyperhive_cli.claude.runner import STDERR_MOST_NOTES, Turn, TurnRequest
+from hyperhive_cli.claude.runner import MAX_STDERR_NOTES, Turn, TurnRequest
 from hyperhive_cli.claude.watch import TimeLimits
 from hyperhive_cli.core.events import LiveEvent, Note, Stream
 from hyperhive_cli.core.outcomes import OutcomeKind
@@ -203,8 +203,8 @@ def test_a_flood_on_stderr_holds_up_nothing(play: Callable[..., Stage]) -> None:
     set_up = play({"repeat": 3_000, "steps": [{"stderr": "x" * 99 + "\n"}]}, INIT, RESULT, {"stderr": "last"})
     assert set_up.run().exit_status == 0
     *notes, left_out = set_up.heard.notes("stderr")
-    assert len(notes) == STDERR_MOST_NOTES  # more would push all else out of the history
-    assert left_out == f"{3_001 - STDERR_MOST_NOTES} more lines came on stderr; the last: last"
+    assert len(notes) == MAX_STDERR_NOTES  # more would push all else out of the history
+    assert left_out == f"{3_001 - MAX_STDERR_NOTES} more lines came on stderr; the last: last"
     assert len(set_up.heard.lines()) == 2
 
 
@@ -219,7 +219,7 @@ class Failing(Heard):
 def test_only_what_opening_raises_says_that_claude_did_not_start(
     fake_claude: FakeClaude, workspace: Path, environment: dict[str, str]
 ) -> None:
-    fake_claude.script([{"repeat": STDERR_MOST_NOTES + 1, "steps": [{"stderr": "x\n"}]}, INIT, RESULT])
+    fake_claude.script([{"repeat": MAX_STDERR_NOTES + 1, "steps": [{"stderr": "x\n"}]}, INIT, RESULT])
     turn = Turn(TurnRequest([str(fake_claude.path)], b"hi", workspace, environment), Failing())
     with pytest.raises(OSError, match="too late"):
         trio.run(turn.run)

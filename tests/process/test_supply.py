@@ -105,13 +105,13 @@ def test_an_agent_rests_with_others_and_goes_on_with_them(world: World) -> None:
     life = world.begin()
 
     async def rest() -> None:
-        life.loop.rest_too("agent bee found a limit", None)
+        life.loop.wait_for_account("agent bee found a limit", None)
         await life.saw("status_changed", status="waits_for_account")
         world.put("waits")
-        life.loop.ring()
+        life.loop.wake()
         await trio.testing.wait_all_tasks_blocked()
         assert life.outcomes() == []
-        life.loop.rest_no_longer(0.0)
+        life.loop.stop_waiting_for_account(0.0)
         await life.saw("turn_end", ok=True)
 
     work(life, rest)
@@ -123,7 +123,7 @@ def test_a_limit_that_is_over_is_not_waited_for(world: World) -> None:
     life = world.begin()
 
     async def hear() -> None:
-        life.loop.rest_too("agent bee found a limit", 1)
+        life.loop.wait_for_account("agent bee found a limit", 1)
         await trio.testing.wait_all_tasks_blocked()
 
     work(life, hear)
@@ -134,9 +134,9 @@ def test_a_rest_of_its_own_is_not_ended_by_others(world: World) -> None:
     life = world.begin()
 
     async def rest() -> None:
-        life.loop.login_lost()
+        life.loop.lose_login()
         await life.saw("status_changed", status="needs_login_idle")
-        life.loop.rest_no_longer(0.0)
+        life.loop.stop_waiting_for_account(0.0)
         await trio.testing.wait_all_tasks_blocked()
 
     work(life, rest)

@@ -84,7 +84,7 @@ class Life:
         was = None
         while True:
             if (found := self.prewarmed_pid()) != was and found is not None:
-                self.loop.ring()
+                self.loop.wake()
             was = found
             await trio.sleep(0.05)
 

@@ -207,7 +207,7 @@ class LocalAgent(Agent):
         except StoreError:
             return False
         with suppress(GoneError, HyperhiveError):
-            call(self.harness.state_dir / "control.sock", "ring", limit_s=5.0)
+            call(self.harness.state_dir / "control.sock", "wake", limit_s=5.0)
         return True
 
     def _put_by_command(self, body: str) -> bool:

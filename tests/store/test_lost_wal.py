@@ -51,15 +51,15 @@ def test_a_new_inbox_has_its_tables_in_the_file_itself(path: Path, inbox: Inbox)
 
 
 def test_what_is_new_is_copied_once_and_a_log_without_anything_new_is_left_alone(path: Path, inbox: Inbox) -> None:
-    care = Maintenance(Bus(facts=inbox), inbox, [])
+    maintenance = Maintenance(Bus(facts=inbox), inbox, [])
     with open_inbox(path) as sender:
         for number, expected in enumerate((["one"], ["one", "two"]), 1):
             put(sender, expected[-1])
-            trio.run(care.copy_inbox)
+            trio.run(maintenance.copy_inbox)
             assert alone(path) == expected, number
             states = [wal_state(path)]
             for _ in range(3):
-                trio.run(care.copy_inbox)
+                trio.run(maintenance.copy_inbox)
                 states.append(wal_state(path))
             assert len(set(states)) == 1
 
@@ -73,20 +73,20 @@ def test_what_is_committed_while_a_copy_is_made_is_copied_with_the_next_one(path
 
 
 def test_a_copy_that_a_reader_holds_up_is_made_after_it(path: Path, inbox: Inbox) -> None:
-    care = Maintenance(Bus(facts=inbox), inbox, [])
+    maintenance = Maintenance(Bus(facts=inbox), inbox, [])
     put(inbox, "one")
     with closing(connect(path)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM messages").fetchall()
         put(inbox, "two")
         for _ in range(2):  # not with each
-            trio.run(care.copy_inbox)
+            trio.run(maintenance.copy_inbox)
             held_up = wal_state(path)
-        trio.run(care.copy_inbox)
+        trio.run(maintenance.copy_inbox)
         # Not even the first: a page that was changed again is copied as it is now or not at all.
         assert (alone(path), wal_state(path)) == ([], held_up)
-    trio.run(care.look)
-    trio.run(care.copy_inbox)
+    trio.run(maintenance.check)
+    trio.run(maintenance.copy_inbox)
     assert alone(path) == ["one", "two"]
 
 
@@ -282,16 +282,16 @@ def test_a_pipe_in_the_place_of_an_inbox_in_use_is_replaced(path: Path, inbox: I
 
 
 def test_a_folder_in_the_place_of_a_log_is_said_once_and_holds_nothing_up(path: Path, inbox: Inbox) -> None:
-    care = Maintenance(Bus(facts=inbox), inbox, [])
+    maintenance = Maintenance(Bus(facts=inbox), inbox, [])
     put(inbox, "one")
     companion(path, "-shm").unlink()
     companion(path, "-shm").mkdir()
     assert "cannot be put back yet" in (inbox.check_place(adopt=True) or "")
     for _ in range(3):
-        trio.run(care.copy_inbox)
+        trio.run(maintenance.copy_inbox)
     put(inbox, "two")
     companion(path, "-shm").rmdir()
-    trio.run(care.look)
+    trio.run(maintenance.check)
     assert bodies(path) == ["one", "two"]
     assert list(path.parent.glob("*.other-*")) == list(path.parent.glob("*.replaced-*")) == []
 

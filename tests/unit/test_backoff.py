@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperhive_cli.agent.backoff import CRASH_WINDOW_S, LIMIT_PAUSE_S, MOST_CRASHES, Backoff, Pause, backoff_s
+from hyperhive_cli.agent.backoff import CRASH_WINDOW_S, MAX_CRASHES, UNKNOWN_RESET_S, Backoff, Delay, backoff_s
 from hyperhive_cli.claude.limits import Limit
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.core.settings import MAX_RESET_S
@@ -16,13 +16,13 @@ from hyperhive_cli.store.claude_facts import read_account_limits
 NOW = 1_795_364_671.0
 
 
-def rest(kind: str, failures: int = 1, *, jitter: float = 0.0, resets_at: int | None = None) -> Pause | None:
+def rest(kind: str, failures: int = 1, *, jitter: float = 0.0, resets_at: int | None = None) -> Delay | None:
     """Give the pause after the n-th such outcome in a row."""
     outcome = Outcome(OutcomeKind(kind), resets_at=resets_at)
-    return Backoff(rests=failures - 1).after(outcome, now=0.0, now_unix=NOW, jitter=jitter)
+    return Backoff(waits=failures - 1).after(outcome, now=0.0, now_unix=NOW, jitter=jitter)
 
 
-def crash(pauses: Backoff, at: float, jitter: float = 1.0) -> Pause:
+def crash(pauses: Backoff, at: float, jitter: float = 1.0) -> Delay:
     pause = pauses.after(Outcome(OutcomeKind.CRASHED), now=at, now_unix=NOW, jitter=jitter)
     assert pause is not None
     return pause
@@ -141,7 +141,7 @@ def test_the_back_off_stays_between_its_bounds(failures: int, jitter: float) -> 
 
 def test_crashes_in_a_row_are_waited_out_for_longer_and_the_sixth_holds_the_agent() -> None:
     pauses = Backoff()
-    found = [crash(pauses, at) for at in range(MOST_CRASHES + 1)]
+    found = [crash(pauses, at) for at in range(MAX_CRASHES + 1)]
     assert [pause.seconds for pause in found] == [1.0, 2.0, 4.0, 8.0, 16.0, math.inf]
     assert [pause.status for pause in found] == ["backing_off"] * 5 + ["failed"]
     assert "hyperhive resume" in found[-1].reason
@@ -154,24 +154,24 @@ def test_the_wait_after_a_crash_is_any_part_of_the_whole() -> None:
 def test_crashes_are_forgotten_after_ten_minutes() -> None:
     pauses = Backoff()
     for number in range(50):
-        assert crash(pauses, number * (CRASH_WINDOW_S / MOST_CRASHES + 1)).status == "backing_off"
+        assert crash(pauses, number * (CRASH_WINDOW_S / MAX_CRASHES + 1)).status == "backing_off"
     assert crash(pauses, 1e9).seconds == 1.0
 
 
 def test_a_good_turn_between_crashes_does_not_hide_a_loop() -> None:
     pauses = Backoff()
-    for at in range(MOST_CRASHES):
+    for at in range(MAX_CRASHES):
         crash(pauses, at)
         assert pauses.after(Outcome(OutcomeKind.OK), now=at, now_unix=NOW, jitter=0.0) is None
     assert crash(pauses, 10).status == "failed"
 
 
 def test_after_a_person_has_looked_the_counts_begin_anew() -> None:
-    pauses = Backoff(rests=7)
-    for at in range(MOST_CRASHES):
+    pauses = Backoff(waits=7)
+    for at in range(MAX_CRASHES):
         crash(pauses, at)
     pauses.forget()
-    assert (crash(pauses, 10).seconds, pauses.rests) == (1.0, 0)
+    assert (crash(pauses, 10).seconds, pauses.waits) == (1.0, 0)
 
 
 def test_credentials_that_were_not_expected_are_named_while_the_agent_is_held() -> None:
@@ -184,7 +184,7 @@ def test_credentials_that_were_not_expected_are_named_while_the_agent_is_held() 
 def test_a_reset_that_cannot_be_meant_is_as_none(resets_at: int) -> None:
     pause = rest("rate_limited", resets_at=resets_at)
     assert pause is not None
-    assert (pause.seconds, pause.until_unix) == (LIMIT_PAUSE_S, None)
+    assert (pause.seconds, pause.until_unix) == (UNKNOWN_RESET_S, None)
     limit = Limit("five_hour", "rejected", 1.0, resets_at).to_dict()
     assert read_account_limits(json.dumps([limit]), NOW) == []
     soon = {**limit, "resets_at": NOW + 60}

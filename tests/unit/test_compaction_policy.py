@@ -2,7 +2,7 @@
 
 import pytest
 
-from hyperhive_cli.agent.compaction_policy import GIVEN_UP, MOST_IN_VAIN, CompactionPolicy, Thrash, thrash
+from hyperhive_cli.agent.compaction_policy import GIVE_UP_AFTER, MAX_FUTILE, CompactionPolicy, Remedy, after_futile
 
 
 @pytest.mark.parametrize(
@@ -24,17 +24,17 @@ def test_the_mark(percent: float | None, tokens: int | None, window: int | None,
 
 def test_what_was_in_vain_counts_for_its_own_mark() -> None:
     text = CompactionPolicy(80.0).to_text(3)
-    assert (CompactionPolicy(80.0).in_vain(text), CompactionPolicy(70.0).in_vain(text)) == (3, 0)
-    assert [CompactionPolicy(80.0).in_vain(odd) for odd in (None, "", "80", "80:", "80:x", ":3")] == [0] * 6
+    assert (CompactionPolicy(80.0).futile_from_text(text), CompactionPolicy(70.0).futile_from_text(text)) == (3, 0)
+    assert [CompactionPolicy(80.0).futile_from_text(odd) for odd in (None, "", "80", "80:", "80:x", ":3")] == [0] * 6
 
 
 def test_after_two_in_vain_comes_a_new_session_and_after_two_more_an_end() -> None:
-    assert [thrash(count) for count in range(6)] == [
-        Thrash.NOTHING,
-        Thrash.NOTHING,
-        Thrash.NEW_SESSION,
-        Thrash.NOTHING,
-        Thrash.GIVE_UP,
-        Thrash.GIVE_UP,
+    assert [after_futile(count) for count in range(6)] == [
+        Remedy.NOTHING,
+        Remedy.NOTHING,
+        Remedy.NEW_SESSION,
+        Remedy.NOTHING,
+        Remedy.GIVE_UP,
+        Remedy.GIVE_UP,
     ]
-    assert MOST_IN_VAIN < GIVEN_UP
+    assert MAX_FUTILE < GIVE_UP_AFTER

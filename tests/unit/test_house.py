@@ -49,7 +49,7 @@ HOMES = {
     "uvicorn": "web.connections web.server",
     "asyncio": "web.connections",
     "trio": """
-        claude.process claude.runner claude.talk control.server feed.bus
+        claude.process claude.runner claude.exchange control.server feed.bus
         agent.compactor agent.credentials agent.loop agent.maintenance agent.prewarm agent.refresh
         agent.retrying_writer agent.turn
         hive.connection hive.member hive.relay hive.reporter hive.shipper
@@ -76,7 +76,7 @@ TOUCHES_THE_WORLD = {
     "os", "io", "time", "random", "tempfile", "shutil", "select", "selectors", "http", "urllib", "logging",
 }  # fmt: skip
 PURE = "core. claude. transcript. agent.backoff agent.compaction_policy agent.draining agent.scheduler hive.lease"
-NOT_PURE = "core.files core.zone claude.files claude.guard claude.process claude.program claude.runner claude.talk"
+NOT_PURE = "core.files core.zone claude.files claude.guard claude.process claude.program claude.runner claude.exchange"
 PROGRAMS = {"claude.guard", "demo.replay"}  # run as scripts: the standard library alone
 WITHOUT_RICH = "core. transcript. render.document render.figures render.panel render.table"  # for fast commands
 

@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperhive_cli.agent.backoff import LOGIN_PROBE_S, Pause
+from hyperhive_cli.agent.backoff import LOGIN_PROBE_S, Delay
 from hyperhive_cli.agent.draining import Drained, DrainFacts
 from hyperhive_cli.agent.scheduler import (
-    LOOK_EVERY_S,
-    BeginRest,
+    POLL_EVERY_S,
+    ActiveWait,
+    BeginWait,
     Compact,
+    EndWait,
     Facts,
     Fetch,
-    GoOn,
     Lease,
-    Look,
     Now,
-    Probe,
-    Rest,
+    ProbeLogin,
+    Sleep,
     State,
     Step,
     Stop,
@@ -33,7 +33,7 @@ from hyperhive_cli.core.status import Status, Wait
 
 NOW = Now(1_000.0, 1_795_364_671.0)
 NOW_MS = round(NOW.unix * 1000)
-SPENT = Pause(3_600.0, Status.OVER_BUDGET, "spent", until_unix=NOW.unix + 3_600, why="$5 of $5")
+SPENT = Delay(3_600.0, Status.OVER_BUDGET, "spent", until_unix=NOW.unix + 3_600, why="$5 of $5")
 FACTS = Facts(model="opus")
 PAUSED = FACTS._replace(is_paused=True)
 EVERYTHING = FACTS._replace(is_paused=True, spent=SPENT, is_compaction_asked=True, is_compaction_due=True)
@@ -42,12 +42,12 @@ NONE_LEFT = FACTS._replace(drain=DrainFacts(NOW_MS, 60.0, waiting=0, due_ms=None
 UNREADABLE = Facts(is_readable=False, trouble_s=61.0, again_s=0.4)
 UNREADABLE_DRAIN = UNREADABLE._replace(drain=DrainFacts(NOW_MS, 60.0, waiting=0, due_ms=None, is_readable=False))
 
-BACK_OFF = Rest(Status.BACKING_OFF, "overloaded", until=NOW.clock + 40)
-LIMIT = Rest(Status.RATE_LIMITED, None, until_unix=NOW.unix + 3_600)
+BACK_OFF = ActiveWait(Status.BACKING_OFF, "overloaded", until=NOW.clock + 40)
+LIMIT = ActiveWait(Status.RATE_LIMITED, None, until_unix=NOW.unix + 3_600)
 MODEL_LIMIT = replace(LIMIT, model="opus")
-LOGIN = Rest(Status.NEEDS_LOGIN_IDLE, None, probe_at=NOW.clock + 30, ends_with_login=True)
-PERSON = Rest(Status.FAILED, "out of credit")
-BUDGET = Rest(Status.OVER_BUDGET, "$5 of $5", until_unix=NOW.unix + 3_600)
+LOGIN = ActiveWait(Status.NEEDS_LOGIN_IDLE, None, probe_at=NOW.clock + 30, ends_with_login=True)
+PERSON = ActiveWait(Status.FAILED, "out of credit")
+BUDGET = ActiveWait(Status.OVER_BUDGET, "$5 of $5", until_unix=NOW.unix + 3_600)
 
 
 class Row(NamedTuple):
@@ -56,29 +56,29 @@ class Row(NamedTuple):
     step: Step
 
 
-def resting(rest: Rest) -> State:
-    return State(rest=replace(rest))
+def resting(rest: ActiveWait) -> State:
+    return State(wait=replace(rest))
 
 
-def at_clock(rest: Rest, seconds: float) -> Rest:
+def at_clock(rest: ActiveWait, seconds: float) -> ActiveWait:
     """Give the rest as it is when so many seconds have passed on the steady clock, the world's being put back."""
     return replace(rest, until=rest.until - seconds, probe_at=rest.probe_at - seconds)
 
 
 ROWS = {
     # --- what comes first ---
-    "a stop": Row(State(is_stopping=True, is_login_running=True, rest=PERSON), EVERYTHING, Stop()),
+    "a stop": Row(State(is_stopping=True, is_login_running=True, wait=PERSON), EVERYTHING, Stop()),
     "a stop of an inbox that cannot be read": Row(State(is_stopping=True), UNREADABLE, Stop()),
-    "a login": Row(State(is_login_running=True, rest=PERSON), EVERYTHING, Look(math.inf)),
-    "a login, in a drain": Row(State(is_login_running=True), NONE_LEFT, Look(math.inf)),
+    "a login": Row(State(is_login_running=True, wait=PERSON), EVERYTHING, Sleep(math.inf)),
+    "a login, in a drain": Row(State(is_login_running=True), NONE_LEFT, Sleep(math.inf)),
     "a compaction that somebody waits for": Row(State(has_supply=True), EVERYTHING, Compact(is_asked=True)),
-    "a pause": Row(State(has_supply=True), PAUSED, Look(LOOK_EVERY_S)),
+    "a pause": Row(State(has_supply=True), PAUSED, Sleep(POLL_EVERY_S)),
     "a pause of one that is asked to compact by its mark": Row(
-        State(), PAUSED._replace(is_compaction_due=True, spent=SPENT), Look(LOOK_EVERY_S)
+        State(), PAUSED._replace(is_compaction_due=True, spent=SPENT), Sleep(POLL_EVERY_S)
     ),
     # --- work ---
     "nothing in the way": Row(State(), FACTS, Lease()),
-    "a day that is spent": Row(State(), FACTS._replace(spent=SPENT, is_compaction_due=True), BeginRest(SPENT)),
+    "a day that is spent": Row(State(), FACTS._replace(spent=SPENT, is_compaction_due=True), BeginWait(SPENT)),
     "a compaction that the mark asks for": Row(
         State(), FACTS._replace(is_compaction_due=True), Compact(is_asked=False)
     ),
@@ -86,32 +86,32 @@ ROWS = {
     "messages from elsewhere on a spent day": Row(State(has_supply=True), FACTS._replace(spent=SPENT), Fetch()),
     "a message that was brought": Row(State(has_supply=True, found=True), FACTS, Lease()),
     "a message that was brought on a day that is spent": Row(
-        State(has_supply=True, found=True), FACTS._replace(spent=SPENT), BeginRest(SPENT)
+        State(has_supply=True, found=True), FACTS._replace(spent=SPENT), BeginWait(SPENT)
     ),
-    "nothing was brought": Row(State(has_supply=True, found=False), FACTS, Look(LOOK_EVERY_S)),
-    "nothing was leased": Row(State(found=False), FACTS, Look(LOOK_EVERY_S)),
-    "a lease that failed": Row(State(found=False), FACTS._replace(trouble_s=0.1, again_s=0.05), Look(0.05)),
+    "nothing was brought": Row(State(has_supply=True, found=False), FACTS, Sleep(POLL_EVERY_S)),
+    "nothing was leased": Row(State(found=False), FACTS, Sleep(POLL_EVERY_S)),
+    "a lease that failed": Row(State(found=False), FACTS._replace(trouble_s=0.1, again_s=0.05), Sleep(0.05)),
     # --- rests ---
-    "a back-off": Row(resting(BACK_OFF), EVERYTHING, Look(40.0)),
-    "a back-off that is over": Row(resting(at_clock(BACK_OFF, 40.0)), EVERYTHING, GoOn()),
-    "a limit: a clock may be set, a machine may sleep": Row(resting(LIMIT), FACTS, Look(LOOK_EVERY_S)),
-    "a limit that is nearly over": Row(resting(replace(LIMIT, until_unix=NOW.unix + 2)), FACTS, Look(2.0)),
-    "a limit whose reset is past": Row(resting(replace(LIMIT, until_unix=NOW.unix)), FACTS, GoOn()),
-    "a limit of the account, another model": Row(resting(LIMIT), FACTS._replace(model="haiku"), Look(LOOK_EVERY_S)),
-    "a limit of one model": Row(resting(MODEL_LIMIT), FACTS, Look(LOOK_EVERY_S)),
-    "a limit of one model, with another": Row(resting(MODEL_LIMIT), FACTS._replace(model="haiku"), GoOn()),
-    "no login": Row(resting(LOGIN), FACTS, Look(30.0, at_login=True)),
-    "no login, time to look": Row(resting(at_clock(LOGIN, 30.0)), FACTS, Probe(NOW.clock + LOGIN_PROBE_S)),
-    "a person is waited for": Row(resting(PERSON), FACTS, Look(math.inf)),
-    "a day that is spent still": Row(resting(BUDGET), FACTS._replace(spent=SPENT), Look(LOOK_EVERY_S)),
-    "a day that has more again": Row(resting(BUDGET), FACTS, GoOn()),
+    "a back-off": Row(resting(BACK_OFF), EVERYTHING, Sleep(40.0)),
+    "a back-off that is over": Row(resting(at_clock(BACK_OFF, 40.0)), EVERYTHING, EndWait()),
+    "a limit: a clock may be set, a machine may sleep": Row(resting(LIMIT), FACTS, Sleep(POLL_EVERY_S)),
+    "a limit that is nearly over": Row(resting(replace(LIMIT, until_unix=NOW.unix + 2)), FACTS, Sleep(2.0)),
+    "a limit whose reset is past": Row(resting(replace(LIMIT, until_unix=NOW.unix)), FACTS, EndWait()),
+    "a limit of the account, another model": Row(resting(LIMIT), FACTS._replace(model="haiku"), Sleep(POLL_EVERY_S)),
+    "a limit of one model": Row(resting(MODEL_LIMIT), FACTS, Sleep(POLL_EVERY_S)),
+    "a limit of one model, with another": Row(resting(MODEL_LIMIT), FACTS._replace(model="haiku"), EndWait()),
+    "no login": Row(resting(LOGIN), FACTS, Sleep(30.0, at_login=True)),
+    "no login, time to look": Row(resting(at_clock(LOGIN, 30.0)), FACTS, ProbeLogin(NOW.clock + LOGIN_PROBE_S)),
+    "a person is waited for": Row(resting(PERSON), FACTS, Sleep(math.inf)),
+    "a day that is spent still": Row(resting(BUDGET), FACTS._replace(spent=SPENT), Sleep(POLL_EVERY_S)),
+    "a day that has more again": Row(resting(BUDGET), FACTS, EndWait()),
     "a compaction asked for, resting": Row(
-        resting(LIMIT), FACTS._replace(is_compaction_asked=True), Look(LOOK_EVERY_S)
+        resting(LIMIT), FACTS._replace(is_compaction_asked=True), Sleep(POLL_EVERY_S)
     ),
     # --- an inbox that cannot be read ---
-    "an inbox that cannot be read": Row(State(), UNREADABLE, Look(0.4)),
-    "one in a rest that would be over": Row(resting(at_clock(BACK_OFF, 40.0)), UNREADABLE, Look(0.0)),
-    "one in a drain": Row(State(), UNREADABLE_DRAIN._replace(trouble_s=60.0), Look(0.4)),
+    "an inbox that cannot be read": Row(State(), UNREADABLE, Sleep(0.4)),
+    "one in a rest that would be over": Row(resting(at_clock(BACK_OFF, 40.0)), UNREADABLE, Sleep(0.0)),
+    "one in a drain": Row(State(), UNREADABLE_DRAIN._replace(trouble_s=60.0), Sleep(0.4)),
     "one in a drain, for long": Row(
         State(), UNREADABLE_DRAIN, Drained(True, ("the inbox cannot be read: what is left in it is not known",))
     ),
@@ -119,8 +119,8 @@ ROWS = {
     "a drain with a message": Row(State(), ONE_LEFT, Lease()),
     "a drain with none": Row(State(), NONE_LEFT, Lease()),
     "a drain that found none": Row(State(found=False), NONE_LEFT, Drained(False)),
-    "a drain that found none yet": Row(State(found=False), ONE_LEFT, Look(LOOK_EVERY_S)),
-    "a drain in a short rest": Row(resting(BACK_OFF), ONE_LEFT, Look(40.0)),
+    "a drain that found none yet": Row(State(found=False), ONE_LEFT, Sleep(POLL_EVERY_S)),
+    "a drain in a short rest": Row(resting(BACK_OFF), ONE_LEFT, Sleep(40.0)),
     "a drain in a long rest": Row(
         resting(PERSON),
         ONE_LEFT,
@@ -136,7 +136,7 @@ ROWS = {
         ONE_LEFT._replace(trouble_s=61.0, again_s=5.0),
         Drained(True, ("1 message is left: the inbox cannot be written",)),
     ),
-    "a drain whose rest is over": Row(resting(at_clock(BACK_OFF, 40.0)), NONE_LEFT, GoOn()),
+    "a drain whose rest is over": Row(resting(at_clock(BACK_OFF, 40.0)), NONE_LEFT, EndWait()),
 }
 
 
@@ -147,10 +147,10 @@ def test_the_next_step(name: str) -> None:
 
 
 @pytest.mark.parametrize("rest", [BACK_OFF, LIMIT, MODEL_LIMIT, LOGIN, PERSON, BUDGET], ids=lambda rest: rest.status)
-def test_a_person_ends_every_rest(rest: Rest) -> None:
+def test_a_person_ends_every_rest(rest: ActiveWait) -> None:
     state = resting(rest)
-    assert state.end_rest()
-    assert next_step(state, FACTS._replace(spent=SPENT), NOW) == GoOn()
+    assert state.end_wait()
+    assert next_step(state, FACTS._replace(spent=SPENT), NOW) == EndWait()
 
 
 @given(
@@ -158,14 +158,14 @@ def test_a_person_ends_every_rest(rest: Rest) -> None:
     st.floats(0, 1e6),
     st.floats(-1e6, 1e6),
 )
-def test_no_rest_outlasts_its_end_however_the_clocks_go(rest: Rest, steady_s: float, step_s: float) -> None:
+def test_no_rest_outlasts_its_end_however_the_clocks_go(rest: ActiveWait, steady_s: float, step_s: float) -> None:
     """Each is looked at again before it ends, at least every few seconds where the world's clock decides."""
     now = Now(NOW.clock + steady_s, NOW.unix + steady_s + step_s)
     step = next_step(resting(rest), FACTS._replace(spent=SPENT), now)
-    if isinstance(step, Look):
-        assert step.seconds <= (LOOK_EVERY_S if rest.until_unix is not None else 40.0)
+    if isinstance(step, Sleep):
+        assert step.seconds <= (POLL_EVERY_S if rest.until_unix is not None else 40.0)
     else:
-        assert isinstance(step, GoOn | Probe)
+        assert isinstance(step, EndWait | ProbeLogin)
 
 
 def test_what_the_status_tells_of_a_rest() -> None:
@@ -176,13 +176,13 @@ def test_what_the_status_tells_of_a_rest() -> None:
 
 def test_a_rest_begins_with_the_pause_that_an_outcome_asks_for() -> None:
     state = State()
-    pause = state.pause_after(Outcome(OutcomeKind.RATE_LIMITED, resets_at=round(NOW.unix) + 60), NOW, jitter=0.0)
+    pause = state.delay_after(Outcome(OutcomeKind.RATE_LIMITED, resets_at=round(NOW.unix) + 60), NOW, jitter=0.0)
     assert pause is not None
-    state.begin_rest(pause, NOW, "opus")
-    assert state.rest is not None
-    assert (round(state.rest.left_s(NOW)), state.rest.model) == (60, "opus")
-    assert not state.waits_for_somebody(NOW)
-    assert state.pause_after(Outcome(OutcomeKind.OK), NOW, jitter=0.0) is None
+    state.begin_wait(pause, NOW, "opus")
+    assert state.wait is not None
+    assert (round(state.wait.left_s(NOW)), state.wait.model) == (60, "opus")
+    assert not state.waits_for_person(NOW)
+    assert state.delay_after(Outcome(OutcomeKind.OK), NOW, jitter=0.0) is None
 
 
 @pytest.mark.parametrize(
@@ -195,27 +195,27 @@ def test_a_rest_begins_with_the_pause_that_an_outcome_asks_for() -> None:
 )
 def test_a_rest_ends_at_its_moment_or_after_its_span(later: Now, left_s: float) -> None:
     state = State()
-    rest = state.begin_rest(Pause(60.0, Status.RATE_LIMITED, "rate limited", until_unix=NOW.unix + 60), NOW)
+    rest = state.begin_wait(Delay(60.0, Status.RATE_LIMITED, "rate limited", until_unix=NOW.unix + 60), NOW)
     assert rest.left_s(later) == left_s
 
 
 @pytest.mark.parametrize(("rest", "expected"), [(PERSON, True), (LOGIN, True), (LIMIT, False), (BACK_OFF, False)])
-def test_who_waits_for_somebody(rest: Rest, *, expected: bool) -> None:
+def test_who_waits_for_somebody(rest: ActiveWait, *, expected: bool) -> None:
     state = resting(rest)
-    assert state.waits_for_somebody(NOW) is expected
-    state.end_rest()
-    assert not state.waits_for_somebody(NOW)
-    assert not State().waits_for_somebody(NOW)
+    assert state.waits_for_person(NOW) is expected
+    state.end_wait()
+    assert not state.waits_for_person(NOW)
+    assert not State().waits_for_person(NOW)
 
 
 def test_a_rest_for_the_account_ends_with_the_others_alone() -> None:
-    state = resting(Rest(Status.WAITS_FOR_ACCOUNT, "agent bee found: rate_limited"))
-    assert state.end_rest_for_account(NOW.clock + 3.0)
-    assert next_step(state, FACTS, NOW) == Look(3.0)
-    assert state.end_rest_for_account(NOW.clock + 9.0)  # none lengthens it
-    assert next_step(state, FACTS, Now(NOW.clock + 3.0, NOW.unix)) == GoOn()
-    assert not resting(LIMIT).end_rest_for_account(NOW.clock)
-    assert not State().end_rest_for_account(NOW.clock)
+    state = resting(ActiveWait(Status.WAITS_FOR_ACCOUNT, "agent bee found: rate_limited"))
+    assert state.end_wait_for_account(NOW.clock + 3.0)
+    assert next_step(state, FACTS, NOW) == Sleep(3.0)
+    assert state.end_wait_for_account(NOW.clock + 9.0)  # none lengthens it
+    assert next_step(state, FACTS, Now(NOW.clock + 3.0, NOW.unix)) == EndWait()
+    assert not resting(LIMIT).end_wait_for_account(NOW.clock)
+    assert not State().end_wait_for_account(NOW.clock)
 
 
 def test_a_login_waits_for_the_turn_and_for_another_login() -> None:
@@ -226,9 +226,9 @@ def test_a_login_waits_for_the_turn_and_for_another_login() -> None:
     state.begin_login()
     with pytest.raises(RefusedError, match="under way"):
         state.begin_login()
-    state.pauses.rests = 3
+    state.backoff.waits = 3
     state.end_login(forget=False)
-    assert (state.is_login_running, state.pauses.rests) == (False, 3)
+    assert (state.is_login_running, state.backoff.waits) == (False, 3)
     state.begin_login()
     state.end_login(forget=True)
-    assert (state.is_login_running, state.pauses.rests) == (False, 0)
+    assert (state.is_login_running, state.backoff.waits) == (False, 0)

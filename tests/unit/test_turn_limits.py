@@ -57,8 +57,8 @@ def test_tokens_of_a_resumed_run_are_its_own(release: str) -> None:
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize(("most", "detail"), [(5, None), (4, "5 of 4 tool calls"), (1, "2 of 1 tool calls")])
 def test_the_call_that_is_one_too_many_ends_the_run(release: str, most: int, detail: str | None) -> None:
-    seen, allowance = Evidence(), TurnLimits(tool_calls=most)
-    watchdog = Watchdog(TimeLimits(), seen, started=0.0, allowance=allowance)
+    seen, turn_limits = Evidence(), TurnLimits(tool_calls=most)
+    watchdog = Watchdog(TimeLimits(), seen, started=0.0, turn_limits=turn_limits)
     found: WatchVerdict | float = math.inf
     for line in until_result(f"{release}/tools.jsonl"):
         seen.observe_stream(line)
@@ -71,10 +71,10 @@ def test_the_call_that_is_one_too_many_ends_the_run(release: str, most: int, det
 
 @pytest.mark.parametrize(("tokens", "is_over"), [(3 * 7_000, True), (6 * 9_000, False)])
 def test_tokens_that_are_used_up_end_the_run(tokens: int, *, is_over: bool) -> None:
-    allowance = TurnLimits(tokens=tokens)
+    turn_limits = TurnLimits(tokens=tokens)
     running = seen_of(until_result("v2.1.330/tools.jsonl"))
-    assert (allowance.overspent(running) is not None) is is_over
-    assert allowance.overspent(seen_of(lines_of("v2.1.330/tools.jsonl"))) is None  # the answer is there
+    assert (turn_limits.overspent(running) is not None) is is_over
+    assert turn_limits.overspent(seen_of(lines_of("v2.1.330/tools.jsonl"))) is None  # the answer is there
 
 
 def result(cost_usd: float) -> Line:
@@ -86,15 +86,15 @@ TASK: Line = {"type": "system", "subtype": "task_started", "task_id": "t"}
 
 
 def test_dollars_count_at_each_result_and_without_what_the_session_cost_before() -> None:
-    allowance = TurnLimits(cost_usd=1.0, before_usd=5.0)
-    assert allowance.overspent(seen_of([INIT, TASK, result(5.9)])) is None
-    assert allowance.overspent(seen_of([INIT, TASK, result(6.5)])) == "$1.50 of $1.00"
-    assert allowance.overspent(seen_of([INIT, result(6.5)])) is None
+    turn_limits = TurnLimits(cost_usd=1.0, before_usd=5.0)
+    assert turn_limits.overspent(seen_of([INIT, TASK, result(5.9)])) is None
+    assert turn_limits.overspent(seen_of([INIT, TASK, result(6.5)])) == "$1.50 of $1.00"
+    assert turn_limits.overspent(seen_of([INIT, result(6.5)])) is None
 
 
 def test_a_warning_comes_once_of_each_limit_before_it_is_used_up() -> None:
     seen = seen_of([INIT])
-    watchdog = Watchdog(TimeLimits(), seen, started=0.0, allowance=TurnLimits(tool_calls=5, tokens=1_000))
+    watchdog = Watchdog(TimeLimits(), seen, started=0.0, turn_limits=TurnLimits(tool_calls=5, tokens=1_000))
     watchdog.observe_line("system/init", 0.0)
     said: list[str | None] = []
     for number in range(1, 6):
@@ -113,7 +113,7 @@ def test_without_limits_nothing_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("allowance", "kind", "note"),
+    ("turn_limits", "kind", "note"),
     [
         (TurnLimits(), OutcomeKind.CAPPED, "Reached"),
         (TurnLimits(1.0), OutcomeKind.BUDGET, "the turn's budget is used up: Reached"),
@@ -125,10 +125,10 @@ def test_without_limits_nothing_is_said() -> None:
     ],
 )
 def test_claudes_own_cap_is_a_budget_where_the_harness_has_set_it(
-    allowance: TurnLimits, kind: OutcomeKind, note: str
+    turn_limits: TurnLimits, kind: OutcomeKind, note: str
 ) -> None:
     ended: Line = {"type": "result", "subtype": "error_max_budget_usd", "is_error": True, "errors": ["Reached"]}
-    found = classify(seen_of([INIT, ended], cost_cap=allowance.cap_words), Ending(1))
+    found = classify(seen_of([INIT, ended], cost_cap=turn_limits.cap_words), Ending(1))
     assert (found.kind, found.note) == (kind, note)
     turns: Line = {**ended, "subtype": "error_max_turns"}
-    assert classify(seen_of([INIT, turns], cost_cap=allowance.cap_words), Ending(1)).kind is OutcomeKind.CAPPED
+    assert classify(seen_of([INIT, turns], cost_cap=turn_limits.cap_words), Ending(1)).kind is OutcomeKind.CAPPED
