@@ -52,15 +52,14 @@ class BudgetKeeper:
         is_rest = cap is not None and (turn.turn_cost is None or cap < turn.turn_cost)
         return TurnLimits(cap, turn.turn_tokens, turn.tool_calls, session.spent_usd, session.used, is_rest)
 
-    def apply_raise(self, turn_limits: TurnLimits, message: Message | None) -> RaisedLimits:
-        """Let a running turn's turn_limits have what was raised since it was given."""
-        raises = self._overrides
-        turn = raises.for_turn(self._budget, None if message is None else message.id)
-        before = turn_limits.tokens, turn_limits.tool_calls
-        turn_limits.tokens, turn_limits.tool_calls = turn.turn_tokens, turn.tool_calls
-        cap = turn_cap(turn, self._day(raises))
-        has_less = cap is not None and turn_limits.cost_usd is not None and cap > turn_limits.cost_usd
-        return RaisedLimits(before != (turn.turn_tokens, turn.tool_calls), turn_limits.cost_usd if has_less else None)
+    def raised(self, limits: TurnLimits, message: Message | None) -> tuple[TurnLimits, RaisedLimits]:
+        """Return the limits of a running turn with what was raised since it was given them."""
+        overrides = self._overrides
+        turn = overrides.for_turn(self._budget, None if message is None else message.id)
+        cap = turn_cap(turn, self._day(overrides))
+        has_less = cap is not None and limits.cost_usd is not None and cap > limits.cost_usd
+        new = limits.raised_to(turn)
+        return new, RaisedLimits(new != limits, limits.cost_usd if has_less else None)
 
     def advice(self, kind: OutcomeKind, message_id: int) -> str:
         """Say what a person can do about a message that runs no more. If the day is spent, more for it is of no use."""
@@ -120,13 +119,6 @@ class BudgetKeeper:
             limit = max(day.limit or 0.0, day.spent) + self._budget.day_cost
             raised = raises.with_day(self._budget, day.date, limit)
             self._inbox.put_facts(budget_raises=raised.to_text())
-
-    def facts_after(self, message: Message | None, *, is_over: bool) -> dict[str, str]:
-        """Give the facts that a message's turn leaves: what was raised for it holds until it has ended."""
-        raises = self._overrides
-        if message is None or not is_over or message.id not in raises.messages:
-            return {}
-        return {"budget_raises": raises.without(message.id).to_text()}
 
     def detail(self, running: Mapping[str, Any] | None) -> dict[str, Any] | None:
         """Give the `budget` field of `status --json`; `running` is what the turn under way has used."""

@@ -122,8 +122,8 @@ class Compactor:
         return turns[1]["outcome"] if len(turns) == 2 and turns[1]["message_id"] is None else None
 
     async def _compact(self, instructions: str | None) -> Outcome:
-        ended = await self._turns.run_compact(instructions)
-        outcome, seen = ended.outcome, ended.seen
+        result = await self._turns.run_compact(instructions)
+        outcome, seen = result.for_agent, result.seen
         if seen.compacted_from is not None:
             after = "an unknown size" if seen.context_tokens is None else f"{seen.context_tokens:,} tokens"
             self._bus.note(f"the context is compacted: from {seen.compacted_from:,} to {after}")

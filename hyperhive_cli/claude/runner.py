@@ -1,15 +1,12 @@
-"""One turn: claude is started, fed, pumped, watched and ended; every line goes to the bus as it comes.
+"""`Turn`: one run of claude, from its start to its exit. Every line goes to the feed as it arrives.
 
-A cold turn starts its claude, and gives it the prompt as text. A warm one gets a claude that was started earlier
-and waits for a line of JSON (agent/prewarm.py). From there on they are the same.
+A cold turn starts its own claude and writes the prompt to it as text. A warm turn gets a claude that was started
+earlier and waits for a line of JSON (agent/prewarm.py). After that both are the same.
 """
 
-import math
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Protocol
 
 import trio
@@ -18,67 +15,36 @@ from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.leftovers import denied_words, stuck_words
 from hyperhive_cli.claude.outcome import Cause, Ending
 from hyperhive_cli.claude.outside_messages import outside_message
-from hyperhive_cli.claude.process import ClaudeProcess, StartError, open_claude, read_rest
+from hyperhive_cli.claude.pipe_reader import Line, PipeReader
+from hyperhive_cli.claude.process import ClaudeProcess, StartError, open_claude
 from hyperhive_cli.claude.prompt import prompt_to_line
-from hyperhive_cli.claude.redact import Redactor
-from hyperhive_cli.claude.stream import LineFramer, Oversized, line_to_event, result_head
+from hyperhive_cli.claude.stderr_notes import LINE_LIMIT_BYTES, StderrNotes
+from hyperhive_cli.claude.stream import LineFramer, line_to_event, result_head
 from hyperhive_cli.claude.turn_limits import TurnLimits
-from hyperhive_cli.claude.watch import TimeLimits, Watchdog, WatchVerdict
+from hyperhive_cli.claude.turn_request import TurnRequest
+from hyperhive_cli.claude.watch import Watchdog
+from hyperhive_cli.claude.watch_task import WatchTask
 from hyperhive_cli.core.events import LiveEvent, Note, Stream
-
-CHUNK_BYTES = 65_536  # what a pipe holds; more per read costs latency and gains little
-DRAIN_QUIET_S = 0.25  # after the exit: a grandchild may hold the pipe for ever, so silence ends the reading
-LATE_S = 5.0  # an alarm that rings so much too late rings after a time in which we were stopped
-DRAIN_LIMIT_S = 10.0  # or this, for one that is never silent
-STDERR_LINE_LIMIT_BYTES = 65_536
-STDERR_NOTE_CHARS = 2_000
-STDERR_TAIL_LINES = 5
-MAX_STDERR_NOTES = 200  # in one turn: a flood of them would push all else out of the history
 
 
 class Feed(Protocol):
     """What a turn needs of the bus."""
 
     def publish(self, *events: LiveEvent) -> None:
-        """Record and show events."""
+        """Record events and show them."""
 
     def observe_stream(self, line: Mapping[str, object]) -> None:
-        """Take note of a line."""
+        """Take in a line of claude, after the evidence has."""
 
     async def settle(self) -> None:
-        """Hold up whoever publishes too much."""
-
-
-@dataclass(frozen=True, slots=True)
-class TurnRequest:
-    """Everything that one run of claude is given.
-
-    `session_id` is the conversation that `argv` resumes, `expect_auth` the only source of credentials (as `init`
-    names it) that may be used; None: any.
-    """
-
-    argv: Sequence[str]
-    prompt: bytes
-    workspace: Path
-    environment: Mapping[str, str]
-    limits: TimeLimits = field(default_factory=TimeLimits)
-    kept: Sequence[int] = ()  # descriptors that the guard holds until nothing of the turn is left
-    session_id: str | None = None
-    expect_auth: str | None = None
-    turn_limits: TurnLimits = field(default_factory=TurnLimits)  # its dollars are in `argv` as well
-    redact: Redactor = field(default_factory=lambda: Redactor({}))  # sees each line before anything else does
-
-    @property
-    def asked_session(self) -> str | None:
-        """The session that must be the one; a command such as `/clear` begins another, and may do nothing else."""
-        return None if self.prompt.lstrip().startswith(b"/") else self.session_id
+        """Wait while too much is published."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenClaude:
-    """A claude that was started earlier and waits for a line on stdin; who closes `closing` ends it.
+    """A claude that was started earlier and waits for a line on stdin. Closing `closing` ends it.
 
-    What it has written meanwhile is still in its pipes.
+    What it has written so far is still in its pipes.
     """
 
     process: ClaudeProcess
@@ -91,31 +57,20 @@ class Turn:
     `prompt_not_taken`: the claude that was started earlier did not take the prompt, so that nothing has run.
     """
 
-    def __init__(self, request: TurnRequest, feed: Feed) -> None:
+    def __init__(self, request: TurnRequest, feed: Feed, evidence: Evidence | None = None) -> None:
         self.prompt_not_taken = False
-        self.evidence = Evidence(
-            asked_session=request.asked_session,
-            expected_auth=request.expect_auth,
-            cost_cap=request.turn_limits.cap_words,
-        )
+        self.evidence = evidence or request.new_evidence()
+        self.limits = request.turn_limits
         self._request = request
         self._feed = feed
         self._cause: Cause | None = None
         self._detail: str | None = None
         self._stopping = trio.Event()
         self._resulted = trio.Event()
-        self._exited = False
-        self._drained_by = math.inf
-        self._watchdog = self._new_watchdog(0.0)
-        self._alarm = trio.CancelScope()
-        self._stderr_tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
-        self._stderr_lines = 0
+        self._stderr = StderrNotes()
         self._process: ClaudeProcess | None = None
+        self._watch: WatchTask | None = None
         self._deadline_s: float | None = None
-
-    def _new_watchdog(self, started: float) -> Watchdog:
-        request = self._request
-        return Watchdog(request.limits, self.evidence, started=started, turn_limits=request.turn_limits)
 
     @property
     def is_stopping(self) -> bool:
@@ -123,86 +78,100 @@ class Turn:
         return self._stopping.is_set()
 
     def spending(self) -> dict[str, int]:
-        """Give what the run has used so far: tokens and tool calls."""
-        return self._request.turn_limits.used(self.evidence)
+        """Return the tokens and tool calls used so far."""
+        return self.limits.used(self.evidence)
+
+    def raise_limits(self, limits: TurnLimits) -> None:
+        """Replace the limits of the run."""
+        self.limits = limits
+        if self._watch is not None:
+            self._watch.raise_limits(limits)
 
     def stop(self, cause: Cause, detail: str | None = None) -> None:
-        """Ask the run to end, for this cause; the first one counts. Returns at once."""
+        """Ask the run to end, for this cause; the first cause counts. Returns immediately."""
         if self._cause is None:
             self._cause, self._detail = cause, detail
             self._stopping.set()
 
     def cut_off(self) -> Ending:
-        """Return how a run ended that was cancelled: for the cause that it had, if any. Nothing of it is left."""
+        """Return the ending of a run that was cancelled, with the cause it had before, if any."""
         self.stop(Cause.INTERRUPTED)
         return Ending(None, self._cause, self._detail)
 
     def kill(self, cause: Cause) -> None:
-        """End the run at once, for this cause, without the ladder. Returns at once."""
+        """Kill claude immediately, for this cause, without the ladder of signals. Returns immediately."""
         self.stop(cause)
         if self._process is not None:
             self._process.kill()
 
     def set_deadline(self, deadline_s: float) -> None:
-        """Let the run last until then at most, as `ClaudeProcess.set_deadline`; it may not have begun yet."""
+        """Set a deadline after which the guard kills the run (`ClaudeProcess.set_deadline`), started or not."""
         self._deadline_s = deadline_s
         if self._process is not None:
             self._process.set_deadline(deadline_s)
 
     def freeze(self) -> None:
-        """Stop all processes of the run, before the harness itself is stopped. Returns at once."""
+        """Stop all processes of the run, before the harness itself is stopped. Returns immediately."""
         if self._process is not None:
             self._process.freeze()
 
     def thaw(self, paused_s: float) -> None:
-        """Let them go on; the pause is not counted as silence or as claude's time."""
+        """Continue the processes; the pause counts neither as silence nor as claude's time."""
         if self._process is not None:
             self._process.thaw()
-        self._watchdog.thaw(paused_s, trio.current_time())
-        if self._alarm.deadline < math.inf:
-            self._judge()
+        if self._watch is not None:
+            self._watch.thaw(paused_s)
+
+    def cpu_s(self) -> float | None:
+        """Return the processor time that claude and its children have used; None if it is not known."""
+        return None if self._process is None else self._process.cpu_s()
+
+    def warn(self, text: str) -> None:
+        """Show a warning."""
+        self._feed.publish(Note(text=text, level="warning"))
 
     async def run(self, opened: OpenClaude | None = None) -> Ending:
-        """Run claude to its end and say how it ended; `opened` is used, and closed, instead of a new one.
+        """Run claude to its end and return how it ended. `opened` is used, and closed, instead of a new one.
 
-        Stopped before it began, it starts none. Cancelled, it kills claude and all that it has started at once.
+        A run that was stopped before it starts none. Cancelling kills claude and everything it has started.
         """
         if self.is_stopping and opened is None:
             return Ending(None, self._cause, self._detail)
         try:
             async with AsyncExitStack() if opened is None else opened.closing as closing:
                 try:
-                    process = await closing.enter_async_context(self._open()) if opened is None else opened.process
+                    process = await self._start(closing) if opened is None else opened.process
                 except StartError as error:
                     return Ending(None, Cause.START_TIMEOUT, str(error))
                 except (OSError, ValueError) as error:
                     return Ending(None, detail=str(error))
-                self._watchdog = self._new_watchdog(trio.current_time())
                 self._process = process
                 if self._deadline_s is not None:
                     process.set_deadline(self._deadline_s)
                 await self._attend(process, self._feed_cold if opened is None else self._feed_warm)
-                self._say_what_was_left_out()
+                if (left_out := self._stderr.left_out()) is not None:
+                    self._feed.publish(left_out)
         finally:
-            self._process = None
+            self._process = self._watch = None
         for text in filter(None, (stuck_words(process.stuck), denied_words(process.denied))):
             note = Note(text=self._request.redact.text(text), level="error", source="guard", attention=True)
             self._feed.publish(note)
         if process.is_overdue and self._cause is None:
             self._cause = Cause.INTERRUPTED
-        return Ending(process.exit_status, self._cause, self._detail, "\n".join(self._stderr_tail))
+        return Ending(process.exit_status, self._cause, self._detail, self._stderr.tail)
 
-    def _open(self) -> AbstractAsyncContextManager[ClaudeProcess]:
+    async def _start(self, closing: AsyncExitStack) -> ClaudeProcess:
         request = self._request
-        return open_claude(
+        opening = open_claude(
             request.argv, workspace=request.workspace, environment=request.environment, kept=request.kept
         )
+        return await closing.enter_async_context(opening)
 
     async def _feed_cold(self, process: ClaudeProcess) -> None:
         await process.feed(self._request.prompt)
 
     async def _feed_warm(self, process: ClaudeProcess) -> None:
-        """Write the line, and close stdin with the first result: so claude exits after it, as a cold one does.
+        """Write the line, and close stdin with the first result, so that claude exits after it as a cold one does.
 
         Measured, 2.1.197 and 2.1.330: with background tasks under way both then go on until the last result.
         """
@@ -214,51 +183,29 @@ class Turn:
         await process.stdin.aclose()
 
     async def _attend(self, process: ClaudeProcess, feed: Callable[[ClaudeProcess], Awaitable[None]]) -> None:
+        request, settle = self._request, self._feed.settle
+        stderr = LineFramer(LINE_LIMIT_BYTES)
+        readers = [
+            PipeReader(process.stdout, LineFramer(), request.redact, self._take_stdout, settle),
+            PipeReader(process.stderr, stderr, request.redact, self._take_stderr, settle),
+        ]
+        watchdog = Watchdog(request.limits, self.evidence, started=trio.current_time(), turn_limits=self.limits)
+        self._watch = WatchTask(watchdog, self, self._stopping)
         async with trio.open_nursery() as helpers:
             helpers.start_soon(feed, process)
-            helpers.start_soon(self._watch)
+            helpers.start_soon(self._watch.run)
             waiting = trio.CancelScope()
             helpers.start_soon(self._stop_when_asked, process, waiting)
-            async with trio.open_nursery() as readers:
-                scopes = [trio.CancelScope(), trio.CancelScope()]
-                readers.start_soon(self._read, process.stdout, scopes[0], self._take_stdout, LineFramer())
-                framer = LineFramer(STDERR_LINE_LIMIT_BYTES)
-                readers.start_soon(self._read, process.stderr, scopes[1], self._take_stderr, framer)
+            async with trio.open_nursery() as reading:
+                for reader in readers:
+                    reading.start_soon(reader.run)
                 with waiting:
                     await process.wait()
-                self._exited = True
-                self._drained_by = trio.current_time() + DRAIN_LIMIT_S
-                for scope in scopes:
-                    scope.deadline = trio.current_time() + DRAIN_QUIET_S
+                for reader in readers:
+                    reader.finish()
             helpers.cancel_scope.cancel()
 
-    async def _read(
-        self,
-        stream: trio.abc.ReceiveStream,
-        scope: trio.CancelScope,
-        take: Callable[[list[bytes | Oversized]], None],
-        framer: LineFramer,
-    ) -> None:
-        """Read a pipe until its end or, after the exit, until a quiet moment."""
-        with scope:
-            while chunk := await stream.receive_some(CHUNK_BYTES):
-                if self._exited:
-                    scope.deadline = min(trio.current_time() + DRAIN_QUIET_S, self._drained_by)
-                take(self._redacted(framer.push(bytes(chunk))))
-                await self._feed.settle()
-        if scope.cancelled_caught:  # while the feed settled, perhaps: then claude's last lines are still in the pipe
-            take(self._redacted(framer.push(read_rest(stream))))
-        take(self._redacted(framer.flush()))
-
-    def _redacted(self, lines: list[bytes | Oversized]) -> list[bytes | Oversized]:
-        redact = self._request.redact
-        if not redact.may_hold_secret(b"\n".join(line.head if isinstance(line, Oversized) else line for line in lines)):
-            return lines
-        return [
-            replace(line, head=redact(line.head)) if isinstance(line, Oversized) else redact(line) for line in lines
-        ]
-
-    def _take_stdout(self, lines: list[bytes | Oversized]) -> None:
+    def _take_stdout(self, lines: list[Line]) -> None:
         events: list[LiveEvent] = []
         for line in lines:
             event = line_to_event(line)
@@ -275,75 +222,17 @@ class Turn:
             return
         if self.evidence.results:
             self._resulted.set()
-        told = [outside_message(event.line) for event in events if isinstance(event, Stream)]
-        arrivals = [Note(text=text, level="warning") for text in told if text is not None]
+        found = [outside_message(event.line) for event in events if isinstance(event, Stream)]
+        arrivals = [Note(text=text, level="warning") for text in found if text is not None]
         self._feed.publish(*events, *arrivals)
-        heard = next((event for event in reversed(events) if not _is_heartbeat(event)), None)
-        if heard is not None:
-            self._watchdog.observe_line(_kind(heard), trio.current_time())
-        self._judge()
+        if self._watch is not None:
+            self._watch.take(events)
 
-    def _take_stderr(self, lines: list[bytes | Oversized]) -> None:
-        texts = [line.head if isinstance(line, Oversized) else line for line in lines]
-        notes = [text.decode(errors="replace").rstrip()[:STDERR_NOTE_CHARS] for text in texts if text.strip()]
-        self._stderr_tail.extend(notes)
-        shown = notes[: max(0, MAX_STDERR_NOTES - self._stderr_lines)]
-        self._stderr_lines += len(notes)
-        if shown:
-            self._feed.publish(*(Note(text=text, level="warning", source="stderr") for text in shown))
-
-    def _say_what_was_left_out(self) -> None:
-        left_out = self._stderr_lines - MAX_STDERR_NOTES
-        if left_out > 0:
-            text = f"{left_out} more lines came on stderr; the last: {self._stderr_tail[-1]}"
-            self._feed.publish(Note(text=text[:STDERR_NOTE_CHARS], level="warning", source="stderr"))
-
-    def _judge(self) -> None:
-        """Ask the watchdog; what it decides later, `_watch` asks again then."""
-        if self._stopping.is_set():
-            return
-        now = trio.current_time()
-        if self._watchdog.wants_reading(now):
-            self._watchdog.measure(None if self._process is None else self._process.cpu_s(), now)
-        found = self._watchdog.verdict(now)
-        if isinstance(found, WatchVerdict):
-            if not found.is_expected:
-                self._warn(f"interrupting claude: {found.detail}")
-            self.stop(found.cause, found.detail)
-        elif (text := self._watchdog.warning(now)) is not None:
-            self._warn(text)
-            self._judge()
-        else:
-            self._alarm.deadline = found
-
-    def _warn(self, text: str) -> None:
-        self._feed.publish(Note(text=text, level="warning"))
-
-    async def _watch(self) -> None:
-        while not self._stopping.is_set():
-            with trio.CancelScope() as self._alarm:
-                self._judge()
-                await self._stopping.wait()
-            late_s = trio.current_time() - self._alarm.deadline
-            if late_s > LATE_S:  # what claude wrote meanwhile is yet to be read
-                self._watchdog.thaw(late_s + LATE_S, trio.current_time())
+    def _take_stderr(self, lines: list[Line]) -> None:
+        if notes := self._stderr.take(lines):
+            self._feed.publish(*notes)
 
     async def _stop_when_asked(self, process: ClaudeProcess, waiting: trio.CancelScope) -> None:
         await self._stopping.wait()
         await process.stop()
-        waiting.cancel()  # whether claude has ended or not, there is nothing more to be done about it
-
-
-def _is_heartbeat(event: LiveEvent) -> bool:
-    """Whether claude's clock alone made this line: 2.1.330 writes one each 30 s while a tool runs, or hangs."""
-    if not isinstance(event, Stream) or event.line.get("type") != "tool_progress":
-        return False
-    return event.line.get("heartbeat") is True
-
-
-def _kind(event: LiveEvent) -> str:
-    """Name a line for a diagnosis, by type and subtype."""
-    if not isinstance(event, Stream):
-        return "that is no JSON"
-    words = [event.line.get("type"), event.line.get("subtype")]
-    return "/".join(word[:40] for word in words if isinstance(word, str) and word) or "without a type"
+        waiting.cancel()  # whether claude has exited or not, nothing more can be done

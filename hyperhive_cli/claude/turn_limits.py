@@ -1,25 +1,26 @@
-"""`TurnLimits`: what one run of claude may use, and whether it has. Pure.
+"""`TurnLimits`: what one run of claude may use, and whether it has used it up. Pure.
 
-Tool calls and tokens are counted from the stream as it comes. What a run costs is known with a result alone, and
-claude reckons it itself between its requests: so it is given its dollars as a cap of its own, and here they count
-at each result.
+Tool calls and tokens are counted from the stream as it arrives. The cost of a run is only known from a result. claude
+computes it itself between its requests, so the dollars are given to claude as a cap of its own; here they count at
+each result.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from hyperhive_cli.claude.evidence import Evidence
-from hyperhive_cli.core.budget import WARN_AT, shown
+from hyperhive_cli.core.budget import WARN_AT, Budget, shown
 from hyperhive_cli.core.usage import TokenUsage
 
 _NOUNS = {"turn_cost": "", "turn_tokens": " tokens", "tool_calls": " tool calls"}
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class TurnLimits:
-    """Limits of one run, None for none; `before_usd` and `before` say where the session's totals stood (None: unknown).
+    """The limits of one run; None for no limit.
 
-    Tokens and tool calls may be raised while it lasts; the dollars may not, since claude has them as its own cap.
+    `before_usd` and `before` are the session's totals at the start of the run; None if they are not known.
     """
 
     cost_usd: float | None = None
@@ -27,31 +28,35 @@ class TurnLimits:
     tool_calls: int | None = None
     before_usd: float | None = 0.0
     before: TokenUsage | None = field(default_factory=TokenUsage)
-    is_rest_of_day: bool = False  # the dollars are what is left of today's
+    is_rest_of_day: bool = False  # the dollars are what is left of today's budget
 
     @property
     def cap_words(self) -> str | None:
-        """Name what the dollars are; None without a limit of them."""
+        """A name for the dollars; None without a limit of them."""
         if self.cost_usd is None:
             return None
         return "what was left of today's budget" if self.is_rest_of_day else "the turn's budget"
 
+    def raised_to(self, turn: Budget) -> Self:
+        """Return the limits of a run whose budget was raised. The dollars stay: claude has them as its own cap."""
+        return replace(self, tokens=turn.turn_tokens, tool_calls=turn.tool_calls)
+
     def used(self, seen: Evidence) -> dict[str, int]:
-        """Give what a run has used so far: tokens and tool calls."""
+        """Return the tokens and tool calls that a run has used so far."""
         return {"tokens": seen.tokens_so_far(self.before), "tool_calls": seen.tool_calls}
 
     def overspent(self, seen: Evidence) -> str | None:
-        """Say what is used up; None while nothing is, or when the answer is there already."""
+        """Return what is used up, in words; None while nothing is, or once the answer has arrived."""
         if seen.is_over:
             return None
-        over = (_said(name, used, limit) for name, used, limit in self._amounts(seen) if used > limit)
+        over = (_words(name, used, limit) for name, used, limit in self._amounts(seen) if used > limit)
         return next(over, None)
 
     def nearly_used(self, seen: Evidence) -> Iterator[tuple[tuple[str, float], str]]:
-        """Give each limit that is nearly used up, its name and amount, and the words for it."""
+        """Yield each limit that is nearly used up (its name and amount), and a warning in words."""
         for name, used, limit in self._amounts(seen):
             if used >= WARN_AT * limit and not seen.is_over:
-                yield (name, limit), f"this turn's budget is nearly used up: {_said(name, used, limit)}"
+                yield (name, limit), f"this turn's budget is nearly used up: {_words(name, used, limit)}"
 
     def _amounts(self, seen: Evidence) -> Iterator[tuple[str, float, float]]:
         if self.tool_calls is not None:
@@ -62,5 +67,5 @@ class TurnLimits:
             yield "turn_cost", seen.own_cost_usd(self.before_usd) or 0.0, self.cost_usd
 
 
-def _said(name: str, used: float, limit: float) -> str:
+def _words(name: str, used: float, limit: float) -> str:
     return f"{shown(name, used)} of {shown(name, limit)}{_NOUNS[name]}"

@@ -90,6 +90,10 @@ class Watchdog:
         self._reading, self._share, self._warned = None, None, False
         self._tools = {tool: self._tools.get(tool, now) for tool in self._seen.running_tools}
 
+    def raise_limits(self, turn_limits: TurnLimits) -> None:
+        """Replace the limits of what the run may use."""
+        self._turn_limits = turn_limits
+
     def wants_reading(self, now: float) -> bool:
         """Whether it is time to read the processor time of claude's tree: only, and seldom, in a silence."""
         return self._next_reading() <= now

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from hyperhive_cli.agent.loop import AgentLoop
+from hyperhive_cli.agent.control import AgentControl
 from hyperhive_cli.claude.process import become_subreaper
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.text import duration
@@ -37,7 +37,7 @@ class Host:
         self._slots = None if most_turns is None else trio.Semaphore(most_turns)
         self._stagger_s = stagger_s
         self._tell = tell
-        self._loops: dict[str, tuple[AgentLoop, trio.CancelScope, DisplayTask | None]] = {}
+        self._controls: dict[str, tuple[AgentControl, trio.CancelScope, DisplayTask | None]] = {}
         self._stopping = trio.Event()
         self._wishes = Wishes()
         self.failed = False
@@ -118,19 +118,19 @@ class Host:
     async def _attend(
         self,
         name: str,
-        loop: AgentLoop,
+        control: AgentControl,
         hard: trio.CancelScope,
         screen: DisplayTask | None,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        self._loops[name] = loop, hard, screen
+        self._controls[name] = control, hard, screen
         try:
             task_status.started()
             if self._stopping.is_set():
-                obey(Wish.STOP, loop, hard, screen)
+                obey(Wish.STOP, control, hard, screen)
             await trio.sleep_forever()
         finally:
-            del self._loops[name]
+            del self._controls[name]
 
     async def _take_signals(
         self, scope: trio.CancelScope, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -146,17 +146,17 @@ class Host:
                 self._stopping.set()
                 if was_hard and wish is Wish.STOP_NOW:
                     scope.cancel()
-                for attended in list(self._loops.values()):
+                for attended in list(self._controls.values()):
                     obey(wish, *attended)
 
     def _pause(self) -> None:
         began = trio.current_time()
-        loops = [loop for loop, _, _ in self._loops.values()]
-        for loop in loops:
-            loop.freeze()
+        controls = [control for control, _, _ in self._controls.values()]
+        for control in controls:
+            control.freeze()
         signal.raise_signal(signal.SIGSTOP)
-        for loop in loops:
-            loop.thaw(trio.current_time() - began)
+        for control in controls:
+            control.thaw(trio.current_time() - began)
 
 
 def _await_lock(config: HarnessConfig) -> None:

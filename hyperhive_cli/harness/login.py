@@ -8,7 +8,7 @@ from typing import Any
 import trio
 
 from hyperhive_cli.agent.config import AgentConfig
-from hyperhive_cli.agent.loop import AgentLoop
+from hyperhive_cli.agent.control import AgentControl
 from hyperhive_cli.core.errors import RefusedError
 from hyperhive_cli.harness.login_session import Login, log_in, log_out
 
@@ -16,10 +16,10 @@ from hyperhive_cli.harness.login_session import Login, log_in, log_out
 class LoginService:
     """Holds the newest login, and runs the one that is under way. `serve` does the work."""
 
-    def __init__(self, config: AgentConfig, loop: AgentLoop) -> None:
+    def __init__(self, config: AgentConfig, control: AgentControl) -> None:
         self.login: Login | None = None
         self._config = config
-        self._loop = loop
+        self._control = control
         self._bell = trio.Event()
 
     def detail(self) -> dict[str, Any] | None:
@@ -29,7 +29,7 @@ class LoginService:
     def begin(self) -> None:
         """Begin a login, or join the one under way; raises RefusedError while a turn runs."""
         if self._current() is None:
-            self._loop.begin_login()
+            self._control.begin_login()
             self.login = Login()
             self._bell.set()
 
@@ -57,17 +57,14 @@ class LoginService:
         """Log claude out, and say how that went; raises RefusedError while a turn or a login runs."""
         if self._current() is not None:
             raise RefusedError("a login is under way", "hyperhive login --cancel")
-        self._loop.begin_login(shown=False)
+        self._control.begin_login(shown=False)
         gone = False
         try:
             logout = Login()
             gone = await log_out(self._config, logout)
             return logout
         finally:
-            if gone:
-                self._loop.lose_login()
-            else:
-                self._loop.end_login(ok=False)
+            self._control.end_login(ok=False, lost=gone)
 
     async def serve(self) -> None:
         """Run what is begun, until cancelled; a login that is under way then is ended with it."""
@@ -80,7 +77,7 @@ class LoginService:
                 finally:
                     if login.ok is None:
                         login.finish(ok=False, note="the harness stopped")
-                    self._loop.end_login(ok=login.ok is True)
+                    self._control.end_login(ok=login.ok is True)
 
     def _current(self) -> Login | None:
         return self.login if self.login is not None and self.login.ok is None else None

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hyperhive_cli.agent.loop import AgentLoop
+from hyperhive_cli.agent.control import AgentControl
 from hyperhive_cli.claude.process import owner_of
 from hyperhive_cli.control.peer import Peer, child_towards
 from hyperhive_cli.core.budget import TURN_LIMITS, positive
@@ -42,9 +42,9 @@ def refuse_turns(op: str, peer: Peer | None, panel: int | None = None, state_dir
 class ControlHandler:
     """Answers what peers ask of a running harness."""
 
-    def __init__(self, bus: Bus, loop: AgentLoop, inbox: Inbox, desk: LoginService) -> None:
+    def __init__(self, bus: Bus, control: AgentControl, inbox: Inbox, desk: LoginService) -> None:
         self._bus = bus
-        self._loop = loop
+        self._control = control
         self._inbox = inbox
         self._desk = desk
         self._operations: dict[str, Operation] = {
@@ -90,11 +90,8 @@ class ControlHandler:
             "session_id": self._inbox.fact("session_id") or None,
             "unread": self._inbox.unread(),
             "held": self._inbox.held(),
-            "paused": self._loop.is_paused,
             "login": self._desk.detail(),
-            "prewarmed": self._loop.prewarmed(),
-            "budget": self._loop.budget(),
-            "activity": self._loop.activity(),
+            **self._control.snapshot(),
         }
 
     def follow(self, since: int | None) -> AsyncGenerator[list[BusEvent], None]:
@@ -109,7 +106,7 @@ class ControlHandler:
         return {}
 
     async def _wake(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        self._loop.wake()
+        self._control.wake()
         return {}
 
     async def _send(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -125,7 +122,7 @@ class ControlHandler:
             not_before=not_before,
             now_ms=self._bus.now_ms(),
         )
-        sent = await self._loop.change(put)
+        sent = await self._control.change(put)
         return {**sent.to_dict(), "note": sent.remark or when}
 
     async def _inbox_cancel(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -133,36 +130,36 @@ class ControlHandler:
 
     async def _inbox_retry(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         changed = await self._change_message(Inbox.retry, arguments)
-        self._loop.end_wait_for_message()
+        self._control.end_wait_for_message()
         return changed
 
     async def _change_message(self, change: Callable[..., Message], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         message_id = _to_message_id(arguments.get("id"))
-        changed = await self._loop.change(partial(change, message_id=message_id, now_ms=self._bus.now_ms()))
+        changed = await self._control.change(partial(change, message_id=message_id, now_ms=self._bus.now_ms()))
         return {"message": changed.to_dict()}
 
     async def _pause(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        await self._loop.pause()
+        await self._control.pause()
         return {}
 
     async def _resume(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Go on; with `for_message` only as a message's sake asks for it."""
         is_for_message = arguments.get("for_message") is True
-        return {"rested": self._loop.end_wait_for_message() if is_for_message else await self._loop.resume()}
+        return {"rested": self._control.end_wait_for_message() if is_for_message else await self._control.resume()}
 
     async def _set_model(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         model = check_model_name(str(arguments.get("model", "")))
         self._bus.set_model(model)
-        self._loop.wake()  # the claude that waits is another model's
+        self._control.wake()  # the claude that waits is another model's
         return {"model": model}
 
     async def _new_session(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        await self._loop.change(lambda _: self._bus.request_new_session())
+        await self._control.change(lambda _: self._bus.request_new_session())
         self._bus.note("the next turn starts a new session")
         return {}
 
     async def _compact(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        outcome = await self._loop.compact()
+        outcome = await self._control.compact()
         return {"outcome": outcome.kind.value, "note": outcome.note, "context_tokens": self._bus.context_tokens}
 
     async def _budget_raise(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -171,11 +168,11 @@ class ControlHandler:
         day_cost, named = limits.pop("day_cost", None), arguments.get("message_id")
         if bool(limits) != (named is not None):
             raise UsageError("a turn's limits are raised for one message", "--message ID --tool-calls N")
-        lift = await self._loop.raise_budget(day_cost, None if named is None else _to_message_id(named), limits)
-        return {"budget": self._loop.budget(), "turn": None if lift is None else lift._asdict()}
+        raised = await self._control.raise_budget(day_cost, None if named is None else _to_message_id(named), limits)
+        return {"budget": self._control.snapshot()["budget"], "turn": None if raised is None else raised._asdict()}
 
     async def _cancel(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        self._loop.cancel()
+        self._control.cancel()
         return {}
 
     async def _login(self, _: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import trio
 
 from hyperhive_cli.agent.config import Account, AgentConfig
+from hyperhive_cli.agent.control import AgentControl
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.agent.maintenance import Maintenance, recover, sweep
 from hyperhive_cli.agent.settings_copy import open_settings
@@ -119,8 +120,8 @@ async def run_agent(
         loop = AgentLoop(agent, inbox, bus)
         if slots is not None and config.hive is None:
             loop.take_from(Slots(slots, inbox, bus.now_ms))
-        desk = LoginService(agent, loop)
-        handler = ControlHandler(bus, loop, inbox, desk)
+        desk = LoginService(agent, loop.control)
+        handler = ControlHandler(bus, loop.control, inbox, desk)
         panel = Panel(bus)
         screen = None if config.sink is None else DisplayTask(config.sink)
 
@@ -140,7 +141,7 @@ async def run_agent(
                 ):
                     with hard:
                         async with open_hook(_hook(config, agent), bus, is_hard):
-                            await attending.start(attend, loop, hard, screen)
+                            await attending.start(attend, loop.control, hard, screen)
                             await _work(loop, (partial(sweep, bus), maintenance.run, desk.serve), prewarm=agent.prewarm)
                 bus.close()
                 if screen is not None:
@@ -198,7 +199,7 @@ async def _joined(
             config.paths.agent,
             inbox,
             bus,
-            loop,
+            loop.control,
             report,
             account=hive.account,
             drain=config.agent.drain,
@@ -322,7 +323,7 @@ def _try_history(open_history: Callable[[], EventStore], path: Path) -> tuple[Ev
 
 async def _take_signals(
     wishes: Wishes,
-    loop: AgentLoop,
+    control: AgentControl,
     hard: trio.CancelScope,
     screen: DisplayTask | None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
@@ -332,31 +333,31 @@ async def _take_signals(
         task_status.started()
         async for number in signals:
             if number == signal.SIGTSTP:
-                await _pause(loop, screen)
+                await _pause(control, screen)
                 continue
             if number == signal.SIGCONT:  # it may bring us from the background to the foreground
                 if screen is not None:
                     await screen.resume()
                 continue
-            obey(wishes.take(number, trio.current_time()), loop, hard, screen)
+            obey(wishes.take(number, trio.current_time()), control, hard, screen)
 
 
-def obey(wish: Wish | None, loop: AgentLoop, hard: trio.CancelScope, screen: DisplayTask | None) -> None:
+def obey(wish: Wish | None, control: AgentControl, hard: trio.CancelScope, screen: DisplayTask | None) -> None:
     """Stop an agent as a signal asks for: a stop now kills its turn, whose end is recorded all the same."""
     if screen is not None:
         screen.hurry()
     if wish is Wish.STOP:
-        loop.stop()
+        control.stop()
     elif wish is Wish.STOP_NOW:
-        loop.yield_turn(now=True)
+        control.interrupt(now=True)
         hard.deadline = min(hard.deadline, trio.current_time() + HARD_LIMIT_S)
 
 
-async def _pause(loop: AgentLoop, screen: DisplayTask | None) -> None:
+async def _pause(control: AgentControl, screen: DisplayTask | None) -> None:
     """Stop this process until SIGCONT comes, and first those of the turn, which are out of the terminal's reach."""
     if screen is not None:
         await screen.suspend()
     began = trio.current_time()
-    loop.freeze()
+    control.freeze()
     signal.raise_signal(signal.SIGSTOP)
-    loop.thaw(trio.current_time() - began)
+    control.thaw(trio.current_time() - began)

@@ -40,7 +40,7 @@ class Steering(AccountWait, Protocol):
     def wake(self) -> None:
         """Wake the loop: there may be something to do."""
 
-    def yield_turn(self, *, now: bool) -> None:
+    def interrupt(self, *, now: bool) -> None:
         """Stop the running turn, gracefully or (`now`) immediately; its message counts as interrupted."""
 
     def set_deadline(self, deadline_s: float) -> None:
@@ -264,13 +264,13 @@ class Member:
         if self.lease_clock is not None and self._bus.state is not TurnState.IDLE:
             action = self.lease_clock.action_due(self._clock())
             if action is not LeaseAction.KEEP:
-                self._steering.yield_turn(now=action is LeaseAction.KILL)
+                self._steering.interrupt(now=action is LeaseAction.KILL)
 
     def lost(self) -> None:
         """Stop the turn immediately: another machine has the agent."""
         if self.lease is not None:
             self._give_up()
-            self._steering.yield_turn(now=True)
+            self._steering.interrupt(now=True)
             self._bus.note("the agent was taken over by another machine: its turn here is ended", "error")
             self.may_acquire()
 

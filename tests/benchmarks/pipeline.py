@@ -21,7 +21,8 @@ import orjson
 import trio
 
 from hyperhive_cli.claude.redact import Redactor
-from hyperhive_cli.claude.runner import Turn, TurnRequest
+from hyperhive_cli.claude.runner import Turn
+from hyperhive_cli.claude.turn_request import TurnRequest
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.core.settings import LINE_LIMIT_BYTES
 from hyperhive_cli.feed.bus import Bus

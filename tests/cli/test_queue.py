@@ -244,7 +244,7 @@ def test_a_paused_agent_finishes_its_turn_and_begins_no_other(waiting: Hive, fak
     done = waiting.drain()  # a pause outlasts the harness
     assert (done.status, of_kind(done.json_lines(), "turn_start")) == (1, [])
     assert [note["text"] for note in of_kind(done.json_lines(), "note")] == [
-        "paused: no turn is begun until `hyperhive resume`",
+        "paused: no turn starts until `hyperhive resume`",
         "2 messages are left: the agent is paused until `hyperhive resume`",
     ]
     assert [message["state"] for message in waiting.messages()] == ["ready", "ready"]

@@ -424,8 +424,8 @@ def harness(path: Path, tmp_path: Path) -> Iterator[Path]:
         inbox = stack.enter_context(open_inbox(tmp_path / "inbox.sqlite"))
         bus = Bus(model_file=file, facts=inbox)
         config = AgentConfig(launch=Launch(("claude",)), workspace=tmp_path, environment={})
-        loop = AgentLoop(config, inbox, bus)
-        return ControlHandler(bus, loop, inbox, LoginService(config, loop))
+        control = AgentLoop(config, inbox, bus).control
+        return ControlHandler(bus, control, inbox, LoginService(config, control))
 
     with serving(path, make_handler=make):
         yield file

@@ -39,7 +39,7 @@ class Idle:
     def wake(self) -> None:
         pass
 
-    def yield_turn(self, *, now: bool) -> None:
+    def interrupt(self, *, now: bool) -> None:
         pass
 
     def set_deadline(self, deadline_s: float) -> None:

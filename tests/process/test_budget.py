@@ -88,12 +88,12 @@ def test_what_was_raised_for_a_message_holds_until_it_has_ended(world: World) ->
     world.inbox.retry(message_id, now_ms=int(NOW * 1000))
 
     async def steer(life: Life) -> None:
-        await life.loop.pause()
+        await life.control.pause()
         with pytest.raises(RefusedError, match="already"):
-            await life.loop.raise_budget(None, message_id, {"tool_calls": 2})
+            await life.control.raise_budget(None, message_id, {"tool_calls": 2})
         with pytest.raises(RefusedError, match="there is no message 99"):
-            await life.loop.raise_budget(None, 99, {"tool_calls": 20})
-        await life.loop.raise_budget(None, message_id, {"tool_calls": 6})
+            await life.control.raise_budget(None, 99, {"tool_calls": 20})
+        await life.control.raise_budget(None, message_id, {"tool_calls": 6})
 
     world.inbox.put_facts(paused="1")
     world.live(steer, budget=budget)
@@ -116,16 +116,16 @@ def test_a_raise_reaches_the_turn_that_runs(world: World) -> None:
     async def steer(life: Life) -> None:
         nearly = "this turn's budget is nearly used up: "
         await life.saw("note", text=f"{nearly}8 of 10 tool calls")
-        lifts.append(await life.loop.raise_budget(None, message_id, {"tool_calls": 20}))
+        lifts.append(await life.control.raise_budget(None, message_id, {"tool_calls": 20}))
         world.fake.touch("more")
         await life.saw("note", text=f"{nearly}16 of 20 tool calls")
-        lifts.append(await life.loop.raise_budget(3.0, message_id, {"turn_cost": 2.0}))
+        lifts.append(await life.control.raise_budget(3.0, message_id, {"turn_cost": 2.0}))
         world.fake.touch("much more")
         await life.saw("note", text="interrupting claude: 21 of 20 tool calls")
-        lifts.append(await life.loop.raise_budget(None, message_id, {"tool_calls": 40}))  # too late
+        lifts.append(await life.control.raise_budget(None, message_id, {"tool_calls": 40}))  # too late
         await life.saw("turn_end")
         await life.saw("turn_state_changed", state="idle")
-        lifts.append(await life.loop.raise_budget(4.0, None, {}))
+        lifts.append(await life.control.raise_budget(4.0, None, {}))
 
     life = world.live(steer, budget=Budget(tool_calls=10, turn_cost=1.0, day_cost=1.5))
     assert lifts == [RaisedLimits(lifted=True, kept_usd=None), RaisedLimits(lifted=False, kept_usd=1.0), None, None]
@@ -160,7 +160,7 @@ def test_a_day_that_is_spent_holds_the_agent_until_midnight(world: World) -> Non
     again = world.drain(budget=spent)  # a restart forgets nothing
     assert (again.outcomes(), again.bus.status, world.get(3).state) == ([], "over_budget", "ready")
     with pytest.raises(RefusedError, match="today's budget is used up"):
-        trio.run(again.loop.compact)
+        trio.run(again.control.compact)
     world.now += left_s + 2
     tomorrow = world.drain(budget=spent)
     assert (tomorrow.outcomes(), world.get(3).state, tomorrow.bus.status) == (["ok"], "done", "online")
@@ -197,14 +197,14 @@ def test_a_raise_and_resume_end_the_wait(how: str, world: World) -> None:
     async def steer(life: Life) -> None:
         await life.saw("status_changed", status="over_budget")
         if how == "raise":
-            await life.loop.raise_budget(0.9, None, {})
+            await life.control.raise_budget(0.9, None, {})
         else:
-            assert await life.loop.resume()
+            assert await life.control.resume()
         await life.saw("turn_end", 2)
 
     world.patient = False
     life = world.live(steer, budget=Budget(day_cost=0.5))
-    found = life.loop.budget()
+    found = life.control.snapshot()["budget"]
     assert found is not None
     assert found["today"]["limit_usd"] == (0.9 if how == "raise" else pytest.approx(1.1))
     assert (found["today"]["raised"], found["today"]["cost_usd"]) == (True, 0.7)
@@ -218,7 +218,7 @@ def test_a_running_turn_says_what_it_has_used(world: World) -> None:
 
     async def steer(life: Life) -> None:
         await life.saw("stream", 2, type="assistant")
-        found.append(life.loop.budget())
+        found.append(life.control.snapshot()["budget"])
 
     world.live(steer, budget=Budget(tool_calls=10))
     assert found[0]["turn"] == {"tokens": 200, "tool_calls": 2}

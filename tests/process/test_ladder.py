@@ -15,10 +15,11 @@ import pytest
 import trio
 from trio._core import _thread_cache
 
-from hyperhive_cli.claude import guard, runner
+from hyperhive_cli.claude import guard, pipe_reader
 from hyperhive_cli.claude import process as claude_process
 from hyperhive_cli.claude.outcome import Cause
-from hyperhive_cli.claude.runner import Turn, TurnRequest
+from hyperhive_cli.claude.runner import Turn
+from hyperhive_cli.claude.turn_request import TurnRequest
 from tests.conftest import FakeClaude, Step, parent_of, process_state, wait_until
 from tests.process.test_runner import Heard
 from tests.process.world import FOR_EVER, INIT, LIMIT_S, TEXT, Life, World
@@ -80,11 +81,11 @@ def test_a_guard_that_does_not_answer_holds_up_neither_its_turn_nor_the_next(wor
     async def steer(life: Life) -> None:
         await reached((world.fake.folder / "busy").exists)
         os.kill(parent_of(world.fake.started()[0]), signal.SIGSTOP)
-        life.loop.cancel()
+        life.control.cancel()
         await life.saw("turn_end", outcome="cancelled", exit_status=-signal.SIGKILL)
         assert all(map(is_gone, everything(world.fake)))
         world.put("two")
-        life.loop.wake()
+        life.control.wake()
         await life.saw("turn_end", outcome="ok")
 
     assert world.live(steer).outcomes() == ["cancelled", "ok"]
@@ -146,7 +147,7 @@ def test_what_cannot_be_killed_is_named_and_the_next_turn_runs(
 def test_a_grandchild_that_is_never_silent_does_not_hold_the_turn(
     turn: Turn, fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "DRAIN_LIMIT_S", 0.5)
+    monkeypatch.setattr(pipe_reader, "DRAIN_LIMIT_S", 0.5)
     chatter = {"spawn": ["sh", "-c", "while :; do echo; sleep 0.01; done"], "setsid": True, "inherit_stdout": True}
     fake_claude.script([INIT, chatter])
 
@@ -209,7 +210,7 @@ def test_a_turn_stopped_while_its_prompt_is_written_ends_orderly(turn: Turn, fak
 def test_a_turn_cancelled_while_its_last_output_is_awaited_is_clean(
     turn: Turn, fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "DRAIN_QUIET_S", 2 * LIMIT_S)
+    monkeypatch.setattr(pipe_reader, "DRAIN_QUIET_S", 2 * LIMIT_S)
     fake_claude.script([INIT, SLEEPER])
     give_up_when(turn, lambda: reached(lambda: fake_claude.spawned() and is_gone(fake_claude.started()[0])))
     assert all(map(is_gone, everything(fake_claude)))
@@ -264,7 +265,7 @@ def test_many_turns_leave_nothing_behind_in_the_harness(world: World, tmp_path: 
     async def steer(life: Life) -> None:
         for number in range(turns):
             world.put(str(number))
-            life.loop.wake()
+            life.control.wake()
             await life.saw("turn_end", number + 1)
             held.append(holdings())
 

@@ -83,7 +83,7 @@ def test_a_login_under_the_harness_ends_the_wait_by_itself(world: World) -> None
     world.fake.script([INIT, REFUSED, FOR_EVER], [TEXT], logged_in="file")
 
     async def steer(life: Life) -> None:
-        desk = LoginService(life.config, life.loop)
+        desk = LoginService(life.config, life.control)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(desk.serve)
             await life.saw("status_changed", status="needs_login_idle")
@@ -225,7 +225,7 @@ def talk(world: World, script: str, steer: Callable[[LoginService, Login], Await
     """Begin a login with this script as claude, which is not logged in, and give it once it is over."""
     life = world.begin()
     script = f'test "$2" = status && exit 1\n{script}'
-    desk = LoginService(agent_of(world.workspace, script, world.environment), life.loop)
+    desk = LoginService(agent_of(world.workspace, script, world.environment), life.control)
 
     async def main() -> Login:
         with trio.fail_after(LIMIT_S):
@@ -344,7 +344,7 @@ def test_a_login_without_a_word_says_how_claude_ended(script: str, note: str, wo
 
 def test_a_claude_that_cannot_be_started_is_no_login(world: World) -> None:
     life = world.begin()
-    desk = LoginService(AgentConfig(Launch(("/nowhere/claude",)), world.workspace, world.environment), life.loop)
+    desk = LoginService(AgentConfig(Launch(("/nowhere/claude",)), world.workspace, world.environment), life.control)
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:

@@ -223,10 +223,10 @@ def test_billing_holds_the_agent_until_it_is_resumed(world: World) -> None:
         await life.saw(
             "note", text="Credit balance is too low: top up the account, then `hyperhive resume`; messages are kept"
         )
-        life.loop.wake()
+        life.control.wake()
         await settled()
         assert [world.get(n).state for n in (first, second)] == ["ready", "ready"]
-        await life.loop.resume()
+        await life.control.resume()
         await life.saw("turn_end", 3)
 
     life = world.live(steer)
@@ -272,14 +272,14 @@ def test_a_rate_limit_lasts_until_it_resets_or_a_person_ends_it(ends_it: str, wo
 
     async def steer(life: Life) -> None:
         await life.saw("status_changed", status="rate_limited")
-        life.loop.wake()
+        life.control.wake()
         await settled()
         assert [world.get(n).state for n in (first, second)] == ["ready", "ready"]
         if ends_it == "resume":
-            await life.loop.resume()
+            await life.control.resume()
         elif ends_it == "login":
-            life.loop.begin_login()
-            life.loop.end_login(ok=True)
+            life.control.begin_login()
+            life.control.end_login(ok=True)
         else:
             return
         await life.saw("turn_end", 3)
@@ -301,14 +301,14 @@ def test_another_model_ends_the_wait_for_one_and_the_limit_of_one(kind: str, wor
 
     async def steer(life: Life) -> None:
         await life.saw("turn_end")
-        life.loop.wake()
+        life.control.wake()
         await settled()
         life.bus.set_model(life.bus.model)  # the same one is no other
-        life.loop.wake()
+        life.control.wake()
         await settled()
         assert world.get(message_id).state == "ready"
         life.bus.set_model("sonnet")
-        life.loop.wake()
+        life.control.wake()
         await life.saw("turn_end", 2)
 
     life = world.live(steer)
@@ -323,7 +323,7 @@ def test_a_limit_of_the_account_outlasts_a_change_of_the_model(world: World) -> 
     async def steer(life: Life) -> None:
         await life.saw("turn_end")
         life.bus.set_model("sonnet")
-        life.loop.wake()
+        life.control.wake()
         await settled()
 
     assert world.live(steer).outcomes() == ["rate_limited"]
@@ -441,10 +441,10 @@ def test_a_claude_that_crashes_on_and_on_holds_the_agent_until_it_is_resumed(
     async def steer(life: Life) -> None:
         await life.saw("status_changed", status="failed")
         assert [world.get(n).state for n in numbers] == ["dead", "dead", "ready"]
-        life.loop.wake()
+        life.control.wake()
         await settled()
         assert (len(world.fake.calls()), life.bus.waits_until) == (6, None)
-        assert await life.loop.resume()
+        assert await life.control.resume()
         await life.saw("turn_end", 7)
 
     life = world.live(steer)
@@ -466,10 +466,10 @@ def test_the_end_of_a_rest_is_told(world: World) -> None:
         event = await life.saw("status_changed", status="rate_limited")
         assert resets_at <= event["until_unix"] <= resets_at + 60
         assert life.bus.snapshot()["waits_until"] == event["until_unix"]
-        await life.loop.resume()
+        await life.control.resume()
         await life.saw("status_changed", status="online")
         assert life.bus.snapshot()["waits_until"] is None
-        assert await life.loop.resume() is False
+        assert await life.control.resume() is False
 
     world.live(steer)
 
@@ -506,14 +506,14 @@ def test_a_compaction_runs_between_turns_and_replies(world: World) -> None:
         await trio.to_thread.run_sync(world.fake.wait_for, "one")
 
         async def compact() -> None:
-            replies.append(await life.loop.compact())
+            replies.append(await life.control.compact())
 
         async with trio.open_nursery() as nursery:
             world.inbox.put_facts(session_id=TEXT_SESSION)  # as after an earlier turn
             nursery.start_soon(compact)
             await settled()
             with pytest.raises(RefusedError, match="already compacting"):
-                await life.loop.compact()
+                await life.control.compact()
             world.fake.touch("go on")
         await life.saw("turn_end", 3)
 
@@ -533,7 +533,7 @@ def test_a_compaction_that_had_nothing_to_do_says_so(world: World) -> None:
     replies: list[Outcome] = []
 
     async def steer(life: Life) -> None:
-        replies.append(await life.loop.compact())
+        replies.append(await life.control.compact())
 
     world.live(steer)
     assert [(reply.ok, str(reply.note)[:6]) for reply in replies] == [(True, "Hello!")]
@@ -542,11 +542,11 @@ def test_a_compaction_that_had_nothing_to_do_says_so(world: World) -> None:
 def test_there_is_nothing_to_compact_without_a_session(world: World) -> None:
     async def steer(life: Life) -> None:
         with pytest.raises(RefusedError, match="no session yet"):
-            await life.loop.compact()
+            await life.control.compact()
         world.inbox.put_facts(session_id=TEXT_SESSION)
         life.bus.request_new_session()
         with pytest.raises(RefusedError, match="no session yet"):
-            await life.loop.compact()
+            await life.control.compact()
 
     world.live(steer)
     assert world.fake.calls() == []
@@ -560,7 +560,7 @@ def test_a_compaction_is_refused_where_the_agent_waits_for_a_person(world: World
 
     async def compact(life: Life) -> None:
         with pytest.raises(RefusedError, match="the agent waits: failed"):
-            await life.loop.compact()
+            await life.control.compact()
 
     async def steer(life: Life) -> None:
         await trio.to_thread.run_sync(world.fake.wait_for, "one")
@@ -583,11 +583,11 @@ def test_a_compaction_that_never_ran_is_refused(world: World) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(compact, life)
             await settled()
-            life.loop.stop()
+            life.control.stop()
 
     async def compact(life: Life) -> None:
         with pytest.raises(RefusedError, match="stopped before"):
-            await life.loop.compact()
+            await life.control.compact()
 
     assert world.live(steer).outcomes() == ["interrupted"]
 
@@ -598,11 +598,11 @@ def test_a_cancelled_message_does_not_come_back(world: World) -> None:
 
     async def steer(life: Life) -> None:
         await trio.to_thread.run_sync(world.fake.wait_for, "one")
-        life.loop.cancel()
+        life.control.cancel()
         await life.saw("turn_end", 2)
         await life.saw("turn_state_changed", 2, state="idle")
         with pytest.raises(RefusedError, match="no turn is running"):
-            life.loop.cancel()
+            life.control.cancel()
 
     life = world.live(steer)
     assert life.outcomes() == ["cancelled", "ok"]
@@ -620,7 +620,7 @@ def test_a_cancelled_message_does_not_come_back_when_its_turn_is_cut_off(world: 
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(life.run)
                 await trio.to_thread.run_sync(world.fake.wait_for, "one")
-                life.loop.cancel()
+                life.control.cancel()
                 nursery.cancel_scope.cancel()  # as the second Ctrl-C does in the end
 
     trio.run(work)
@@ -638,7 +638,7 @@ def test_a_cancel_after_the_answer_takes_nothing_back(world: World) -> None:
     async def steer(life: Life) -> None:
         await trio.to_thread.run_sync(world.fake.wait_for, "answered")
         await life.saw("stream", type="result")
-        life.loop.cancel()
+        life.control.cancel()
         await life.saw("turn_end")
 
     assert world.live(steer).outcomes() == ["ok"]

@@ -12,7 +12,8 @@ from hyperhive_cli.agent import credentials, prewarm
 from hyperhive_cli.claude import guard
 from hyperhive_cli.claude import process as claude_process
 from hyperhive_cli.claude.process import ClaudeProcess, open_claude
-from hyperhive_cli.claude.runner import OpenClaude, Turn, TurnRequest
+from hyperhive_cli.claude.runner import OpenClaude, Turn
+from hyperhive_cli.claude.turn_request import TurnRequest
 from hyperhive_cli.claude.watch import TimeLimits
 from hyperhive_cli.core.events import Note, Stream
 from tests.conftest import FakeClaude, Step, process_state
@@ -50,7 +51,7 @@ async def gone(pid: int) -> None:
 
 async def say(world: World, life: Life, body: str) -> None:
     world.put(body)
-    life.loop.wake()
+    life.control.wake()
 
 
 # --- used ---
@@ -164,30 +165,30 @@ def test_each_turn_costs_its_own(world: World, version: str, totals: list[float]
 
 async def set_model(_: World, life: Life) -> None:
     life.bus.set_model("opus")
-    life.loop.wake()
+    life.control.wake()
 
 
 async def ask_for_a_new_session(_: World, life: Life) -> None:
     life.bus.request_new_session()
-    life.loop.wake()
+    life.control.wake()
 
 
 async def take_another_session(world: World, life: Life) -> None:
     world.inbox.put_facts(session_id="another")
-    life.loop.wake()
+    life.control.wake()
 
 
 async def log_in(_: World, life: Life) -> None:
-    life.loop.begin_login()
-    assert life.loop.prewarmed() is None
-    life.loop.end_login(ok=True)
+    life.control.begin_login()
+    assert life.control.snapshot()["prewarmed"] is None
+    life.control.end_login(ok=True)
 
 
 async def pause_and_resume(_: World, life: Life) -> None:
-    await life.loop.pause()
-    while life.loop.prewarmed() is not None:  # noqa: ASYNC110 - until the loop has heard of it
+    await life.control.pause()
+    while life.control.snapshot()["prewarmed"] is not None:  # noqa: ASYNC110 - until the loop has heard of it
         await trio.sleep(0.005)
-    await life.loop.resume()
+    await life.control.resume()
 
 
 async def change_credentials(world: World, life: Life) -> None:
@@ -201,7 +202,7 @@ async def change_credentials(world: World, life: Life) -> None:
 
 
 async def compact(_: World, life: Life) -> None:
-    await life.loop.compact()
+    await life.control.compact()
 
 
 @pytest.mark.parametrize(
@@ -254,9 +255,9 @@ def test_none_waits_while_the_agent_rests(world: World) -> None:
         await say(world, life, "one")
         await life.saw("turn_end")
         await trio.testing.wait_all_tasks_blocked(0.02)
-        assert life.loop.prewarmed() is None
+        assert life.control.snapshot()["prewarmed"] is None
         assert len(world.fake.started()) == 1
-        await life.loop.resume()
+        await life.control.resume()
         await life.saw("turn_end", 2)
 
     assert world.live(steer).outcomes() == ["overloaded", "ok"]
@@ -273,9 +274,9 @@ def test_one_that_nobody_uses_is_not_replaced_until_a_turn_has_run(
         first = await life.waits()
         await gone(first)
         for _ in range(3):
-            life.loop.wake()
+            life.control.wake()
             await trio.testing.wait_all_tasks_blocked(0.02)
-        assert (life.loop.prewarmed(), len(world.fake.started())) == (None, 1)
+        assert (life.control.snapshot()["prewarmed"], len(world.fake.started())) == (None, 1)
         await say(world, life, "one")
         await life.saw("turn_end")
         await life.waits()
@@ -361,7 +362,7 @@ def test_one_that_dies_again_and_again_is_not_started_again_and_again(world: Wor
             await trio.sleep(0.005)
         await gone(world.fake.started()[0])
         for _ in range(3):
-            life.loop.wake()
+            life.control.wake()
             await trio.testing.wait_all_tasks_blocked(0.02)
         assert len(world.fake.started()) == 1
         await say(world, life, "one")
@@ -422,10 +423,10 @@ def test_the_one_that_waits_is_frozen_with_the_harness(world: World) -> None:
 
     async def steer(life: Life) -> None:
         pid = await life.waits()
-        life.loop.freeze()
+        life.control.freeze()
         while process_state(pid) != "T":  # noqa: ASYNC110 - another process
             await trio.sleep(0.005)
-        life.loop.thaw(1.0)
+        life.control.thaw(1.0)
         while process_state(pid) == "T":  # noqa: ASYNC110 - another process
             await trio.sleep(0.005)
         await say(world, life, "one")
@@ -450,10 +451,10 @@ def test_it_says_who_waits_since_when_and_how_large_it_is(world: World) -> None:
 
     async def steer(life: Life) -> None:
         pid = await life.waits()
-        found = life.loop.prewarmed()
+        found = life.control.snapshot()["prewarmed"]
         while found is not None and (found["rss_bytes"] or 0) <= 1_000_000:  # it is being exec'ed
             await trio.lowlevel.checkpoint()
-            found = life.loop.prewarmed()
+            found = life.control.snapshot()["prewarmed"]
         assert found is not None
         assert (found["pid"], found["since"]) == (pid, int(world.now))
         assert found["rss_bytes"] < 200_000_000

@@ -84,7 +84,7 @@ def test_a_turn_that_waits_can_be_cancelled_and_starts_no_claude(world: World) -
 
     async def steer(life: Life) -> None:
         await life.saw("note", text=WAITS)
-        life.loop.cancel()
+        life.control.cancel()
         ended = await life.saw("turn_end", outcome="cancelled")
         assert ended["exit_status"] is None  # of no claude
 
@@ -196,9 +196,9 @@ def test_no_claude_is_started_ahead_that_would_renew_the_login(world: World) -> 
     log_in(world, SOON)
 
     async def steer(life: Life) -> None:
-        assert life.loop._next_argv() is None  # noqa: SLF001 - what it would let wait
+        assert life.loop._waiting_argv() is None  # noqa: SLF001 - what it would let wait
         log_in(world, LATER)
-        life.loop.wake()
+        life.control.wake()
         await life.waits()
 
     world.live(steer, prewarm=True)

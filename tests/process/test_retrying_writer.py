@@ -170,7 +170,7 @@ def test_a_harness_that_ends_gives_up_and_the_message_is_delivered_again(
             with full(world):
                 world.fake.touch("go on")
                 await life.saw("status_changed", status="inbox_unavailable")
-                life.loop.stop()
+                life.control.stop()
                 with trio.fail_after(LIMIT_S):
                     await trio.sleep_forever()
 
@@ -210,6 +210,6 @@ def test_a_new_session_that_was_asked_for_waits_for_the_inbox_too(world: World) 
 def test_a_peer_that_asks_for_a_new_session_waits_for_a_sender(world: World) -> None:
     with world.busy_once("skip_continue") as inbox:
         life = world.begin()
-        handler = ControlHandler(life.bus, life.loop, inbox, LoginService(life.config, life.loop))
+        handler = ControlHandler(life.bus, life.control, inbox, LoginService(life.config, life.control))
         trio.run(handler.handle, "new_session", {})
     assert world.inbox.fact("skip_continue") == "1"

@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 import trio
 
-from hyperhive_cli.claude import guard, runner, watch
+from hyperhive_cli.claude import guard, pipe_reader, watch, watch_task
 from hyperhive_cli.claude import process as claude_process
 from hyperhive_cli.claude.outcome import Cause, Ending, classify
-from hyperhive_cli.claude.runner import MAX_STDERR_NOTES, Turn, TurnRequest
+from hyperhive_cli.claude.runner import Turn
+from hyperhive_cli.claude.stderr_notes import MAX_NOTES
+from hyperhive_cli.claude.turn_request import TurnRequest
 from hyperhive_cli.claude.watch import TimeLimits
 from hyperhive_cli.core.events import LiveEvent, Note, Stream
 from hyperhive_cli.core.outcomes import OutcomeKind
@@ -128,7 +130,7 @@ async def reached(condition: Callable[[], object]) -> None:
 def test_lines_are_not_lost_while_the_feed_settles_for_longer_than_the_quiet_after_the_exit(
     play: Callable[..., Stage], fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "DRAIN_QUIET_S", 0.0)
+    monkeypatch.setattr(pipe_reader, "DRAIN_QUIET_S", 0.0)
     result: Step = {"line": {"type": "result"}}
     set_up = play({"line": {"type": "a"}}, {"wait_for": "settling"}, {"line": {"type": "b"}}, result)
 
@@ -203,8 +205,8 @@ def test_a_flood_on_stderr_holds_up_nothing(play: Callable[..., Stage]) -> None:
     set_up = play({"repeat": 3_000, "steps": [{"stderr": "x" * 99 + "\n"}]}, INIT, RESULT, {"stderr": "last"})
     assert set_up.run().exit_status == 0
     *notes, left_out = set_up.heard.notes("stderr")
-    assert len(notes) == MAX_STDERR_NOTES  # more would push all else out of the history
-    assert left_out == f"{3_001 - MAX_STDERR_NOTES} more lines came on stderr; the last: last"
+    assert len(notes) == MAX_NOTES  # more would push all else out of the history
+    assert left_out == f"{3_001 - MAX_NOTES} more lines came on stderr; the last: last"
     assert len(set_up.heard.lines()) == 2
 
 
@@ -219,7 +221,7 @@ class Failing(Heard):
 def test_only_what_opening_raises_says_that_claude_did_not_start(
     fake_claude: FakeClaude, workspace: Path, environment: dict[str, str]
 ) -> None:
-    fake_claude.script([{"repeat": MAX_STDERR_NOTES + 1, "steps": [{"stderr": "x\n"}]}, INIT, RESULT])
+    fake_claude.script([{"repeat": MAX_NOTES + 1, "steps": [{"stderr": "x\n"}]}, INIT, RESULT])
     turn = Turn(TurnRequest([str(fake_claude.path)], b"hi", workspace, environment), Failing())
     with pytest.raises(OSError, match="too late"):
         trio.run(turn.run)
@@ -242,7 +244,7 @@ sys.stdout.write('{"type":"big","pad":"' + "x" * (20 << 20) + '"}\\n{"type":"nex
 def test_what_a_grandchild_writes_after_the_exit_is_read(
     play: Callable[..., Stage], fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "DRAIN_QUIET_S", 2.0)
+    monkeypatch.setattr(pipe_reader, "DRAIN_QUIET_S", 2.0)
     # Together longer than the quiet time: each chunk must begin it anew.
     late = 'while [ -e /proc/$0 ]; do sleep 0.01; done; for n in 1 2 3 4 5; do sleep 0.45; echo "{\\"n\\":$n}"; done'
     late = f"set -- $PPID; touch '{fake_claude.folder}/ready'; {late.replace('$0', '$1')}"
@@ -384,7 +386,7 @@ def test_a_pause_of_which_the_turn_is_told_is_no_silence(play: Callable[..., Sta
 def test_a_harness_that_was_stopped_reads_before_it_calls_claude_silent(
     play: Callable[..., Stage], fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "LATE_S", 0.5)
+    monkeypatch.setattr(watch_task, "LATE_S", 0.5)
     wrote: list[Step] = [INIT, {"touch": "wrote"}, {"wait_for": "end"}]
     set_up = play(INIT, {"wait_for": "write"}, *wrote, RESULT, stall_s=1.0)
 

@@ -102,7 +102,7 @@ def test_the_model_can_change_between_turns(world: World) -> None:
         await life.saw("turn_end")
         write_model(world.model_file, "fable")
         world.put("four")
-        life.loop.wake()
+        life.control.wake()
         await life.saw("turn_end", 2)
 
     life = world.live(steer)

@@ -51,7 +51,7 @@ def work(life: Life, *steps: object) -> None:
                 nursery.start_soon(life.run)
                 for step in steps:
                     await step()  # type: ignore[operator]
-                life.loop.stop()
+                life.control.stop()
 
     trio.run(run)
 
@@ -90,7 +90,7 @@ def test_a_turn_that_is_taken_away_is_interrupted_and_the_next_one_runs(world: W
 
     async def take_away() -> None:
         await life.saw("stream")
-        life.loop.yield_turn(now=now)
+        life.control.interrupt(now=now)
         await life.saw("turn_end")
         await life.saw("turn_end", 2)
 
@@ -105,13 +105,13 @@ def test_an_agent_rests_with_others_and_goes_on_with_them(world: World) -> None:
     life = world.begin()
 
     async def rest() -> None:
-        life.loop.wait_for_account("agent bee found a limit", None)
+        life.control.wait_for_account("agent bee found a limit", None)
         await life.saw("status_changed", status="waits_for_account")
         world.put("waits")
-        life.loop.wake()
+        life.control.wake()
         await trio.testing.wait_all_tasks_blocked()
         assert life.outcomes() == []
-        life.loop.stop_waiting_for_account(0.0)
+        life.control.stop_waiting_for_account(0.0)
         await life.saw("turn_end", ok=True)
 
     work(life, rest)
@@ -123,7 +123,7 @@ def test_a_limit_that_is_over_is_not_waited_for(world: World) -> None:
     life = world.begin()
 
     async def hear() -> None:
-        life.loop.wait_for_account("agent bee found a limit", 1)
+        life.control.wait_for_account("agent bee found a limit", 1)
         await trio.testing.wait_all_tasks_blocked()
 
     work(life, hear)
@@ -134,9 +134,9 @@ def test_a_rest_of_its_own_is_not_ended_by_others(world: World) -> None:
     life = world.begin()
 
     async def rest() -> None:
-        life.loop.lose_login()
+        life.control.end_login(ok=False, lost=True)
         await life.saw("status_changed", status="needs_login_idle")
-        life.loop.stop_waiting_for_account(0.0)
+        life.control.stop_waiting_for_account(0.0)
         await trio.testing.wait_all_tasks_blocked()
 
     work(life, rest)
@@ -154,7 +154,7 @@ def test_a_stop_does_not_wait_for_room(world: World) -> None:
                 nursery.start_soon(life.run)
                 await trio.testing.wait_all_tasks_blocked()
                 assert room.statistics().tasks_waiting == 1
-                life.loop.stop()
+                life.control.stop()
             assert (room.value, world.get(1).state, world.get(1).attempts) == (0, "ready", 0)
 
     trio.run(run)
@@ -176,6 +176,6 @@ def test_agents_share_the_room_for_turns(world: World) -> None:
                 await life.saw("turn_end", ok=True)
                 await trio.testing.wait_all_tasks_blocked()
                 assert room.value == 1
-                life.loop.stop()
+                life.control.stop()
 
     trio.run(run)

@@ -76,7 +76,7 @@ def test_another_status_is_left_as_it_is(world: World) -> None:
 
     async def steer(life: Life) -> None:
         await trio.to_thread.run_sync(world.fake.wait_for, "began")
-        await life.loop.pause()
+        await life.control.pause()
         world.fake.touch("go on")
         await life.saw("stream", type="assistant")
 

@@ -164,7 +164,7 @@ def test_a_turn_that_a_person_ends_plans_nothing(world: World, ending: str) -> N
     async def steer(life: Life) -> None:
         await life.saw("stream", 3)
         if ending == "cancel":
-            life.loop.cancel()
+            life.control.cancel()
             await life.saw("turn_end")
 
     life = world.live(steer, limits=PATIENT)
@@ -180,7 +180,7 @@ def test_a_turn_that_is_cancelled_after_its_answer_plans_nothing(world: World) -
 
     async def steer(life: Life) -> None:
         await life.saw("stream", 5)
-        life.loop.cancel()
+        life.control.cancel()
         await life.saw("turn_end", outcome="ok")
 
     life = world.live(steer, limits=PATIENT)
@@ -193,7 +193,7 @@ def test_a_compaction_plans_nothing(world: World) -> None:
     world.drain([TEXT])
 
     async def steer(life: Life) -> None:
-        await life.loop.compact()
+        await life.control.compact()
 
     world.fake.script(waiting(*wakeup()))
     world.live(steer, limits=PATIENT)

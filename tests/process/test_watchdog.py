@@ -90,7 +90,7 @@ def test_a_cancel_keeps_no_session_that_was_not_asked_for(world: World) -> None:
     async def steer(life: Life) -> None:
         await trio.to_thread.run_sync(world.fake.wait_for, "ready")
         await life.saw("stream", type="system")
-        life.loop.cancel()
+        life.control.cancel()
         await life.saw("turn_end")
 
     assert world.live(steer).outcomes() == ["cancelled"]
@@ -119,7 +119,7 @@ def test_other_credentials_hold_the_agent_and_spend_nothing(world: World) -> Non
         message = world.get(message_id)
         assert (message.state, message.attempts) == ("ready", 0)
         assert world.inbox.fact("auth_source") == "ANTHROPIC_API_KEY"
-        await life.loop.resume()
+        await life.control.resume()
         await life.saw("turn_end", 2)
 
     life = world.live(steer, expect_auth="none")

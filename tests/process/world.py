@@ -10,6 +10,7 @@ from typing import Any
 import trio
 
 from hyperhive_cli.agent.config import AgentConfig
+from hyperhive_cli.agent.control import AgentControl
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.claude.argv import Launch
 from hyperhive_cli.claude.watch import TimeLimits
@@ -69,6 +70,10 @@ class Life:
     store: EventStore
     config: AgentConfig
 
+    @property
+    def control(self) -> AgentControl:
+        return self.loop.control
+
     async def run(self) -> None:
         """Let the loop work to its end, as the harness does."""
         if not self.config.prewarm:
@@ -84,12 +89,12 @@ class Life:
         was = None
         while True:
             if (found := self.prewarmed_pid()) != was and found is not None:
-                self.loop.wake()
+                self.control.wake()
             was = found
             await trio.sleep(0.05)
 
     def prewarmed_pid(self) -> int | None:
-        found = self.loop.prewarmed()
+        found = self.loop.control.snapshot()["prewarmed"]
         return None if found is None else found["pid"]
 
     async def waits(self, other_than: int | None = None) -> int:
@@ -187,7 +192,7 @@ class World:
         patient = PatientInbox(self.inbox.connection, self.inbox.place)
         loop = AgentLoop(agent, patient if self.warm and self.patient else self.inbox, bus)
         # One that cannot be started is not waited for.
-        patient.is_ready = lambda: loop.prewarmed() is not None or not self.workspace.exists()
+        patient.is_ready = lambda: loop.control.snapshot()["prewarmed"] is not None or not self.workspace.exists()
         return Life(bus, loop, self.store, agent)
 
     def drain(self, *runs: list[Step], **config: Any) -> Life:  # noqa: ANN401 - of AgentConfig
@@ -212,7 +217,7 @@ class World:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(life.run)
                     await steer(life)
-                    life.loop.stop()
+                    life.control.stop()
 
         trio.run(work)
         return life

@@ -1,0 +1,97 @@
+"""`TurnPlan`: how the next turn is run: its session, its limits, its command line and its prompt. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from hyperhive_cli.agent.config import AgentConfig
+from hyperhive_cli.agent.session import Session
+from hyperhive_cli.claude.argv import Launch, turn_argv
+from hyperhive_cli.claude.prompt import message_to_prompt
+from hyperhive_cli.claude.turn_limits import TurnLimits
+from hyperhive_cli.claude.turn_request import TurnRequest
+from hyperhive_cli.core.events import TurnStart
+from hyperhive_cli.store.inbox import Message
+
+COMPACT_SENDER = "hyperhive"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPlan:
+    """The plan of one turn. A turn without a message runs a command such as `/compact`."""
+
+    launch: Launch
+    model: str
+    session: Session
+    limits: TurnLimits
+    continues_newest: bool = False  # the folder's newest conversation, whoever started it
+    prompt: str = ""
+    message: Message | None = None
+
+    @property
+    def argv(self) -> list[str]:
+        """The command line of a claude that is given its prompt at the start."""
+        return self._argv(waits=False)
+
+    @property
+    def waiting_argv(self) -> list[str]:
+        """The command line of a claude that is started before its prompt is known."""
+        return self._argv(waits=True)
+
+    def _argv(self, *, waits: bool) -> list[str]:
+        return turn_argv(
+            self.launch,
+            model=self.model,
+            session_id=self.session.id,
+            newest=self.continues_newest,
+            stream_input=waits,
+            cost_cap_usd=self.limits.cost_usd,
+        )
+
+    def without_hook_events(self) -> "TurnPlan":
+        """Return the plan for a claude that does not know the flag for them."""
+        return replace(self, launch=replace(self.launch, hook_events=False))
+
+    def request(self, config: AgentConfig) -> TurnRequest:
+        """Return what one run of claude is given."""
+        return TurnRequest(
+            self.argv,
+            self.prompt.encode(),
+            config.workspace,
+            config.environment,
+            config.limits,
+            config.kept,
+            session_id=self.session.id,
+            expect_auth=config.expect_auth,
+            turn_limits=self.limits,
+            redact=config.redactor,
+        )
+
+
+def prompt_of(message: Message) -> str:
+    """Return the prompt of a message's turn, which says so if an earlier attempt has already acted."""
+    delivery = message.deliveries if message.acted else 1
+    return message_to_prompt(message.sender, message.body, raw=message.raw, delivery=delivery)
+
+
+def compact_command(instructions: str | None) -> str:
+    """Return the prompt of a compaction."""
+    return f"/compact {instructions}" if instructions else "/compact"
+
+
+def turn_start(
+    turn_id: int, message: Message | None, command: str, *, unread: int, model: str, redact: Callable[[str], str]
+) -> TurnStart:
+    """Return the event that announces the turn of a message, or of a command."""
+    if message is None:
+        return TurnStart(
+            sender=COMPACT_SENDER, body=redact(command), unread=unread, turn_id=turn_id, attempt=1, model=model
+        )
+    return TurnStart(
+        sender=message.sender,
+        body=redact(message.body),
+        unread=unread,
+        turn_id=turn_id,
+        message_id=message.id,
+        attempt=message.attempts,
+        model=model,
+    )
