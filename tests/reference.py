@@ -1,4 +1,4 @@
-"""Writes examples/commands.md, every command as `-h` prints it: `python -m tests.reference`."""
+"""Writes the page `commands` of the manual, every command as `-h` prints it: `python -m tests.reference`."""
 
 from collections.abc import Iterator
 
@@ -7,12 +7,13 @@ import click
 from hyperhive_cli.cli.main import hyperhive
 from tests.harness import SOURCE
 
-PAGE = SOURCE / "examples" / "commands.md"
+PAGE = SOURCE / "hyperhive_cli" / "docs" / "commands.md"
 WIDTH = 80
-HEAD = """# Every command and option
+HEAD = """# Commands
 
-As `-h` prints it; written by `python -m tests.reference`, so change a command's own help instead.
-What is behind the words stands in the [README](../README.md).
+Every command and option, as `-h` prints it.
+
+This page is written by `python -m tests.reference`: to change it, change a command's own help.
 """
 
 

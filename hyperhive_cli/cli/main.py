@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "login": ("login", "Log claude in, with or without a running harness."),
     "logout": ("login", "Log claude out."),
     "completion": ("completion", "Print the script that completes words in bash, zsh or fish."),
+    "help": ("help", "Read a page of the manual, or a command's help."),
 }
 
 WINDOWS_HINT = "the Windows Subsystem for Linux (`wsl --install`), and hyperhive in it"

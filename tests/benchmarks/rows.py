@@ -123,7 +123,7 @@ def remarks(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """Give the table as the README has it."""
+    """Return the table as the page on speed has it."""
     head = ("what", "hyperhive", "reference", "ratio", "spread", "goal", "")
     lines = [head, ("---",) * len(head), *(row.cells() for row in rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -1,4 +1,4 @@
-"""The guides below examples/, run: each command in its order, against a harness in the state that is described."""
+"""The guides of the manual, run: each command in its order, against a harness in the state that is described."""
 
 import os
 import re
@@ -10,10 +10,11 @@ import pytest
 from hyperhive_cli.core.outcomes import MEANINGS, OutcomeKind
 from tests.cli.test_rights import IN_2100_MS, planned
 from tests.conftest import FakeClaude, Step
-from tests.harness import BAD_MODEL, INIT, SOURCE, TEXT, Hive, Program, gated
+from tests.harness import BAD_MODEL, INIT, TEXT, Hive, Program, gated
+from tests.pages import page, sections
 
-FIRST_HOUR = (SOURCE / "examples" / "first-hour.md").read_text(encoding="utf-8")
-WRONG = (SOURCE / "examples" / "when-it-goes-wrong.md").read_text(encoding="utf-8")
+FIRST_HOUR = page("first-hour")
+WRONG = page("troubleshooting")
 NOT_LOGGED_IN: list[Step] = [{"replay": "v2.1.330/not_logged_in.jsonl"}]
 DENIED: list[Step] = [{"replay": "v2.1.330/tools_denied.jsonl"}]
 CAPPED: list[Step] = [
@@ -22,16 +23,6 @@ CAPPED: list[Step] = [
     {"exit": 1},
 ]
 COMPACT: list[Step] = [{"replay": "v2.1.330/compact.jsonl"}]
-
-
-def sections(page: str) -> dict[str, str]:
-    """Give a page's blocks of commands by the heading above them, each as one script."""
-    found = {}
-    for section in re.split(r"^## ", page, flags=re.MULTILINE):
-        blocks = re.findall(r"^```sh\n(.*?)^```$", section, flags=re.DOTALL | re.MULTILINE)
-        if blocks:
-            found[section.partition("\n")[0]] = "".join(blocks)
-    return found
 
 
 def run_script(hive: Hive, script: str, **variables: str) -> str:
@@ -53,7 +44,7 @@ def test_the_first_hour_can_be_gone_through(hive: Hive, fake_claude: FakeClaude)
     fake_claude.script(TEXT)
     steps = sections(FIRST_HOUR)
     assert [step[:2] for step in steps] == ["1.", "2.", "3.", "4.", "5.", "6."]
-    alone, stays = "hyperhive run --permission-mode acceptEdits\n", steps["3. An agent that stays"]
+    alone, stays = "hyperhive run --permission-mode acceptEdits\n", steps["3. Keep it running"]
     assert alone in stays
     said = [run_script(hive, script) for step, script in steps.items() if step < "3"]
     assert "Hello! I am ready." in said[1]
@@ -70,7 +61,7 @@ def test_the_first_hour_can_be_gone_through(hive: Hive, fake_claude: FakeClaude)
 # What goes wrong before the commands of a section are called: what claude does, and the messages that it gets.
 Trouble = tuple[Sequence[list[Step]], list[str], str]
 TROUBLES: dict[str, Trouble] = {
-    "# When it goes wrong": ([TEXT], ["hello"], "turn_end"),
+    "# Troubleshooting": ([TEXT], ["hello"], "turn_end"),
     "Nothing happens": ([TEXT], [], ""),
     "A message is dead, or held": ([CAPPED, TEXT], ["hello"], "turn_end"),
     "The model does not exist": ([BAD_MODEL, TEXT], ["hello"], "turn_end"),
@@ -78,7 +69,7 @@ TROUBLES: dict[str, Trouble] = {
     "claude wakes up by itself": ([planned(IN_2100_MS)], ["hello"], "turn_end"),
     "The conversation is full, or has gone astray": ([TEXT, COMPACT], ["hello"], "turn_end"),
     "failed": ([TEXT], [], ""),
-    "To show it to somebody": ([TEXT], ["hello"], "turn_end"),
+    "Showing it to someone": ([TEXT], ["hello"], "turn_end"),
 }
 
 
@@ -120,10 +111,10 @@ def test_a_login_is_repaired_as_the_guide_says(hive: Hive, fake_claude: FakeClau
 
 
 def test_every_outcome_is_explained_with_its_sign_and_with_what_the_table_advises() -> None:
-    _, _, section = WRONG.partition("## Every outcome")
-    rows = re.findall(r"^\| (\S+) `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", section, flags=re.MULTILINE)
-    explained = {word: (sign, todo) for sign, word, _, _, todo in rows}
-    assert [word for _, word, *_ in rows] == [kind.value for kind in OutcomeKind]
+    entries = re.findall(r"^- (\S+) `(\w+)`: (.*?)(?=^- |^## |\Z)", page("outcomes"), flags=re.DOTALL | re.MULTILINE)
+    explained = {word: (sign, text.partition("  - To do:")[2]) for sign, word, text in entries}
+    assert sorted(explained) == sorted(kind.value for kind in OutcomeKind)
+    assert all("  - The message:" in text for _, _, text in entries)
     for kind, meaning in MEANINGS.items():
         sign, todo = explained[kind.value]
         commands = re.findall(r"`[^`]+`", meaning.advice.format(id="ID"))
@@ -133,24 +124,3 @@ def test_every_outcome_is_explained_with_its_sign_and_with_what_the_table_advise
 def test_every_section_of_the_guides_is_run() -> None:
     special = {"A turn runs away", "It needs a login"}
     assert sections(WRONG).keys() == TROUBLES.keys() | special
-
-
-def test_every_test_that_the_page_on_security_names_is_there() -> None:
-    page = (SOURCE / "examples" / "security.md").read_text(encoding="utf-8")
-    named = re.findall(r"`(tests/[^`]+)`", page)
-    assert len(named) > 20
-    assert [name for name in named if not (SOURCE / name).exists()] == []
-
-
-@pytest.mark.parametrize(
-    "page", ["README.md", "examples/first-hour.md", "examples/when-it-goes-wrong.md", "examples/security.md"]
-)
-def test_every_link_leads_somewhere(page: str) -> None:
-    path = SOURCE / page
-    for target in re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8")):
-        name, _, heading = target.replace("\n", " ").partition("#")
-        linked = (path.parent / name).resolve() if name else path
-        assert linked.exists(), target
-        if heading:
-            heads = re.findall(r"^#+ (.*)$", linked.read_text(encoding="utf-8"), flags=re.MULTILINE)
-            assert heading in {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}, target

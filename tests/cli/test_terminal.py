@@ -59,6 +59,7 @@ WALKED: dict[str, list[str]] = {
     "logout": [""],
     "run": ["--drain", "--drain --json", "--drain --quiet"],
     "completion": ["bash"],
+    "help": [""],
     "demo": ["--fast"],
 }  # fmt: skip
 # They do not end by themselves, or need a database; what they print goes the same ways.

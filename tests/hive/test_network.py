@@ -25,7 +25,7 @@ from tests.hive.machines import Machine, open_machines
 from tests.hive.network import HOST, Network, NotPermittedError, open_network
 from tests.hive.postgres import Server, open_server, programs
 
-PAGE = (SOURCE / "examples" / "growing-past-one-machine.md").read_text(encoding="utf-8")
+PAGE = (SOURCE / "hyperhive_cli" / "docs" / "hive-setup.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)(?: ([\w-]+)( &)?)?\n(.*?)```", PAGE, re.DOTALL)
 MACHINES = ["build-7", "build-8", "alice"]
 
