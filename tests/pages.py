@@ -7,7 +7,6 @@ from tests.harness import SOURCE
 
 README = SOURCE / "README.md"
 DOCS = SOURCE / "hyperhive_cli" / "docs"
-_BLOCK = re.compile(r"^```sh\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 
 
 def page(topic: str) -> str:
@@ -15,9 +14,9 @@ def page(topic: str) -> str:
     return (DOCS / f"{topic}.md").read_text(encoding="utf-8")
 
 
-def blocks(markdown: str) -> list[str]:
-    """Return the blocks of commands."""
-    return _BLOCK.findall(markdown)
+def blocks(markdown: str, language: str = "sh") -> list[str]:
+    """Return the blocks of commands, or those in another language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", markdown, flags=re.DOTALL | re.MULTILINE)
 
 
 def sections(markdown: str) -> dict[str, str]:

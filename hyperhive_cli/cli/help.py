@@ -41,7 +41,7 @@ def _as_command(link: re.Match[str]) -> str:
 
 def summary(topic: str) -> str:
     """Return what a page says of itself: the line below its title."""
-    return (DOCS / f"{topic}.md").read_text(encoding="utf-8").split("\n", 3)[2]
+    return (DOCS / f"{topic}.md").read_text(encoding="utf-8").split("\n", 3)[2].replace("`", "")
 
 
 def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> "list[CompletionItem[Any]]":

@@ -1,5 +1,6 @@
 """The pages of the manual: their commands are run, their links lead somewhere, and they name all there is to name."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.cli.test_guides import run_script
 from tests.conftest import FakeClaude
 from tests.harness import SOURCE, TEXT, Hive
 from tests.pages import all_pages, blocks, page
+from tests.unit.test_house import FLOORS
 
 GENERATED = {"commands"}
 GUIDES = {"first-hour", "troubleshooting", "hive-setup"}  # test_guides.py, tests/hive/test_network.py
@@ -59,7 +61,7 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 @pytest.mark.parametrize("topic", TOPICS)
 def test_every_configuration_of_a_page_is_toml_with_known_options(topic: str) -> None:
     known = WORKSPACE_MAY | USER_ALONE
-    for block in re.findall(r"^```toml\n(.*?)^```$", page(topic), flags=re.DOTALL | re.MULTILINE):
+    for block in blocks(page(topic), "toml"):
         tables = tomllib.loads(block)
         assert set(tables.get("run", {})) | set(tables.get("defaults", {})) <= known
 
@@ -115,3 +117,31 @@ def test_the_changes_begin_with_this_release() -> None:
     version = tomllib.loads((SOURCE / "pyproject.toml").read_text())["project"]["version"]
     first = next(line for line in page("changes").splitlines() if line.startswith("## "))
     assert version in first
+
+
+PACKAGE = DOCS.parent
+NAMES = {
+    node.name
+    for path in PACKAGE.rglob("*.py")
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+}
+NAMED = re.findall(r"`([^`\n]+)`", page("architecture"))
+
+
+def test_the_architecture_names_files_classes_and_functions_that_exist() -> None:
+    paths = [name for name in NAMED if re.fullmatch(r"[\w./]+/[\w./]*|\w+\.py", name)]
+    missing = [name for name in paths if not (PACKAGE / name).exists() and not (SOURCE / name).exists()]
+    defined = [name for name in NAMED if re.fullmatch(r"[A-Z]\w*[a-z]\w*|\w+\(\)", name)]
+    assert (missing, [name for name in defined if name.removesuffix("()") not in NAMES]) == ([], [])
+    assert (len(paths) > 30, len(defined) > 10) == (True, True)
+
+
+def test_the_architecture_draws_each_room_on_its_floor() -> None:
+    drawn, floor = {}, -1
+    for line in blocks(page("architecture"), "text")[0].splitlines():
+        found = re.match(r"(?:floor (\d)| {7})  (\w+)/ +\S", line)
+        assert found is not None, line
+        floor = int(found[1]) if found[1] else floor
+        drawn[found[2]] = floor
+    assert drawn == FLOORS
