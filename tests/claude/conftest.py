@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +17,6 @@ from tests.claude.token_endpoint import TokenEndpoint, open_token_endpoint
 from tests.forkserver import Forkserver
 from tests.harness import Hive
 
-WITH_BOTH = re.compile("test_t(02|15)_")
 HERE = Path(__file__).resolve().parent
 VARIABLE, OLD_VARIABLE = "HYPERHIVE_TEST_CLAUDE", "HYPERHIVE_TEST_CLAUDE_OLD"
 NO_BINARY = (
@@ -39,7 +37,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "claude_binary" in metafunc.fixturenames:
         releases = [pytest.param(VARIABLE, id="claude")]
         if os.environ.get(OLD_VARIABLE):
-            marks = () if WITH_BOTH.match(metafunc.function.__name__) else pytest.mark.exhaustive
+            is_always = metafunc.definition.get_closest_marker("both_releases") is not None
+            marks = () if is_always else pytest.mark.exhaustive
             releases.append(pytest.param(OLD_VARIABLE, id="old", marks=marks))
         metafunc.parametrize("claude_binary", releases, indirect=True)
 

@@ -324,6 +324,7 @@ def test_a_stop_in_the_middle_of_a_tool_leaves_nothing_running(start: Callable[[
     wait_until(lambda: all(map(is_gone, processes_in(hive.workspace))))
 
 
+@pytest.mark.both_releases
 def test_a_killed_harness_leaves_nothing_of_a_slow_tool(
     start: Callable[[str], Hive], messages_api: MessagesApi
 ) -> None:

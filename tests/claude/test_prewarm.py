@@ -169,6 +169,7 @@ def test_a_session_that_is_lost_while_it_waits(start: Callable[[str], Hive]) -> 
     assert set(outcomes(program.events())[1:-1]) <= {"session_lost"}
 
 
+@pytest.mark.both_releases
 def test_a_killed_harness_leaves_nothing_of_the_one_that_waits(warm: Callable[[str], Hive]) -> None:
     hive = warm("text")
     with hive.run("--prewarm") as program:

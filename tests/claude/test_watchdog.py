@@ -27,6 +27,7 @@ def wrapper(folder: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.both_releases
 def test_a_claude_that_is_stopped_after_its_result_is_ended_at_the_grace_and_the_next_turn_runs(
     claude_binary: Path, messages_api: MessagesApi, state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
