@@ -81,6 +81,7 @@ LINES: dict[str, set[str]] = {
     "hyperhive run --permission-mode a": {"acceptEdits"},
     "hyperhive run --dr": {"--drain", "--drain-wait"},
     "hyperhive completion ": {"bash", "zsh", "fish"},
+    "hyperhive help co": {"compact", "commands", "completion", "config", "configuration"},
     "hyperhive -a nobody inbox show ": set(),
     "hyperhive -a ../x inbox show ": set(),
 }

@@ -142,6 +142,7 @@ def test_the_architecture_draws_each_room_on_its_floor() -> None:
     for line in blocks(page("architecture"), "text")[0].splitlines():
         found = re.match(r"(?:floor (\d)| {7})  (\w+)/ +\S", line)
         assert found is not None, line
+        assert len(line) <= 76, "a terminal of 80 cells shows it unbroken"
         floor = int(found[1]) if found[1] else floor
         drawn[found[2]] = floor
     assert drawn == FLOORS
