@@ -1,10 +1,13 @@
 """`Compactor`: runs `/compact` between two turns: when asked, when a message did not fit, or over the mark."""
 
+from functools import partial
+
 import trio
 
 from hyperhive_cli.agent.compaction_policy import CompactionPolicy, Remedy, after_futile
 from hyperhive_cli.agent.retry import message_fate
 from hyperhive_cli.agent.retrying_writer import RetryingWriter
+from hyperhive_cli.agent.session import request_new_session
 from hyperhive_cli.agent.turn import TurnRunner
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.core.errors import RefusedError
@@ -68,7 +71,10 @@ class Compactor:
 
     def is_due(self) -> bool:
         """Whether the context is over the mark: once after a message's turn, unless that proved to be of no use."""
-        if not self._policy.is_over(self._bus.context_tokens, self._bus.context_window) or not self._has_session():
+        if (
+            not self._policy.is_over(self._bus.current.context_tokens, self._bus.current.context_window)
+            or not self._has_session()
+        ):
             return False
         newest = self._inbox.newest_turns(1)
         return (
@@ -86,14 +92,14 @@ class Compactor:
         # One that a limit, a login or a stop kept from happening proves nothing.
         if self._policy.percent is None or first is None or before is None or not meaning_of(before).spent:
             return
-        futile = self._futile() + 1 if self._policy.is_over(first, self._bus.context_window) else 0
+        futile = self._futile() + 1 if self._policy.is_over(first, self._bus.current.context_window) else 0
         if futile != self._futile():
             await self._writer.retry_until(lambda: self._inbox.put_facts(compactions=self._policy.to_text(futile)))
         match after_futile(futile) if futile else Remedy.NOTHING:
             case Remedy.NEW_SESSION:
                 text = f"{futile} compactions in a row did not bring the context below {self._policy.percent:g} %"
                 self._bus.note(f"{text}: going on in a new session", "warning")
-                await self._writer.retry_until(self._bus.request_new_session)
+                await self._writer.retry_until(partial(request_new_session, self._inbox))
             case Remedy.GIVE_UP:
                 text = f"not even a new session stays below {self._policy.percent:g} % of the context"
                 self._bus.note(f"{text}: no longer compacting; start again with a higher --compact-at", "error")
@@ -113,7 +119,7 @@ class Compactor:
             if not message_fate(compacted, attempts=1).spent:  # a limit, a login, a stop: the session is no worse
                 return compacted
         self._bus.note("the context is full: going on in a new session", "warning")
-        await self._writer.retry_until(self._bus.request_new_session)
+        await self._writer.retry_until(partial(request_new_session, self._inbox))
         return None
 
     def _compaction_before(self) -> str | None:

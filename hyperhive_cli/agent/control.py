@@ -56,7 +56,7 @@ class AgentControl:
         if not self._parts.inbox.is_paused:
             await self._write(lambda: self._parts.inbox.put_facts(paused="1"))
             self._bus.note(PAUSED)
-            self._bus.know(is_paused=True)
+            self._bus.current.know(is_paused=True)
             self.wake()
 
     async def resume(self) -> bool:
@@ -68,7 +68,7 @@ class AgentControl:
         if paused:
             await self._write(lambda: self._parts.inbox.put_facts(paused=""))
             self._bus.note("no longer paused")
-            self._bus.know(is_paused=False)
+            self._bus.current.know(is_paused=False)
         if self._state.is_over_budget:
             await self._write(self._parts.budget_keeper.extend_day)
         self.wake()
@@ -169,7 +169,7 @@ class AgentControl:
         """
         self._state.begin_login()
         self._parts.prewarmer.want(None)
-        self._bus.know(is_logging_in=shown)
+        self._bus.current.know(is_logging_in=shown)
 
     def end_login(self, *, ok: bool, lost: bool = False) -> None:
         """Start turns again. A login that is `ok` ends any wait; one that is `lost` (a logout) starts one."""
@@ -177,11 +177,11 @@ class AgentControl:
         if ok:
             self._parts.waits.finish()
         if lost:
-            self._parts.waits.begin_after(Outcome(OutcomeKind.NEEDS_LOGIN), self._bus.model)
-        self._bus.know(is_logging_in=False)
+            self._parts.waits.begin_after(Outcome(OutcomeKind.NEEDS_LOGIN), self._bus.current.model)
+        self._bus.current.know(is_logging_in=False)
         self.wake()
 
 
 def _refuse_while_waiting(parts: AgentParts) -> None:
     if parts.state.waits_for_person(parts.waits.now()):
-        raise RefusedError(f"the agent waits: {parts.bus.status}", "hyperhive status")
+        raise RefusedError(f"the agent waits: {parts.bus.current.status}", "hyperhive status")

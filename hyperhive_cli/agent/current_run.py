@@ -6,6 +6,7 @@ from typing import Protocol
 import trio
 
 from hyperhive_cli.agent.refresh import Refresh
+from hyperhive_cli.agent.session import Facts
 from hyperhive_cli.agent.turn_feed import TurnFeed
 from hyperhive_cli.claude.outcome import Cause, Ending
 from hyperhive_cli.claude.runner import OpenClaude, Turn
@@ -25,11 +26,12 @@ class TakeWaiting(Protocol):
 class CurrentRun:
     """Runs claude, once at a time. `turn` is the run under way, `message` its message, `activity` what it does."""
 
-    def __init__(self, bus: Bus, refresh: Refresh, take_waiting: TakeWaiting) -> None:
+    def __init__(self, bus: Bus, facts: Facts, refresh: Refresh, take_waiting: TakeWaiting) -> None:
         self.turn: Turn | None = None
         self.message: Message | None = None
         self.activity = Activity()
         self._bus = bus
+        self._facts = facts
         self._refresh = refresh
         self._take_waiting = take_waiting
         self._is_closing = False
@@ -43,7 +45,7 @@ class CurrentRun:
         Cancelled, it returns all the same, so that the turn can be recorded; trio raises again at the next checkpoint.
         """
         evidence = request.new_evidence()
-        feed = TurnFeed(self._bus, self.activity, evidence)
+        feed = TurnFeed(self._bus, self.activity, evidence, self._facts)
         turn = Turn(request, feed, evidence)
         if self._is_closing:
             turn.stop(Cause.INTERRUPTED)

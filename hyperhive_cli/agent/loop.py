@@ -82,7 +82,7 @@ class AgentLoop:
         """Work until `control.stop`, or in drain mode until nothing is left to run."""
         with suppress(StoreError):  # the first step reports it
             if self._inbox.is_paused:  # since an earlier life: otherwise nothing would say why no turn starts
-                self._bus.know(is_paused=True)
+                self._bus.current.know(is_paused=True)
                 self._bus.note(PAUSED, "warning")
         self._waits.take_up_limit()
         try:
@@ -117,9 +117,9 @@ class AgentLoop:
     async def _try_facts(self) -> Facts:
         check_inbox(self._inbox, self._bus)
         compactor, is_paused = self._parts.compactor, self._inbox.is_paused
-        self._bus.know(is_paused=is_paused)
+        self._bus.current.know(is_paused=is_paused)
         return Facts(
-            model=self._bus.refresh_model(),
+            model=self._bus.current.refresh_model(),
             is_paused=is_paused,
             spent=self._parts.budget_keeper.wait_for_tomorrow(),
             is_compaction_asked=compactor.is_asked,
@@ -151,7 +151,7 @@ class AgentLoop:
 
         None also if it would renew the login as it starts: another agent may be doing that.
         """
-        is_busy = self._state.is_login_running or self._bus.status is not Status.ONLINE
+        is_busy = self._state.is_login_running or self._bus.current.status is not Status.ONLINE
         if not self._config.prewarm or is_busy or self._parts.refresh.is_due():
             return None
         try:
@@ -198,7 +198,7 @@ class AgentLoop:
         try:
             if isinstance(step, Compact):
                 compacted = await (compactor.run_asked() if step.is_asked else compactor.run_due())
-                self._waits.begin_after(compacted, self._bus.model)
+                self._waits.begin_after(compacted, self._bus.current.model)
                 self._state.found = None
             else:
                 await self._run_next_message()
@@ -207,7 +207,7 @@ class AgentLoop:
             self._release_supply()
 
     async def _run_next_message(self) -> None:
-        model, now_ms = self._bus.model, self._bus.now_ms()
+        model, now_ms = self._bus.current.model, self._bus.now_ms()
         lease = self._writer.try_once(lambda: self._inbox.lease(self._bus.boot, model, now_ms=now_ms))
         if lease is None:
             self._state.found = False

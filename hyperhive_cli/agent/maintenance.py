@@ -39,7 +39,7 @@ def check_inbox(inbox: Inbox, bus: Bus) -> None:
     At any time, best before each lease; a file that replaced ours is used only while no turn runs. Raises
     StoreError when it is no inbox of this agent: the harness cannot go on.
     """
-    is_idle = bus.state is TurnState.IDLE
+    is_idle = bus.current.state is TurnState.IDLE
     remark = inbox.check_place(adopt=is_idle)
     place = inbox.place
     if place is not None and wal_bytes(place.path) > min(INBOX_LOG_BYTES, wal_allowance(place.path)):
@@ -116,7 +116,7 @@ class Maintenance:
         if self._forget_at > trio.current_time():
             return
         try:
-            while self._bus.state is TurnState.IDLE:
+            while self._bus.current.state is TurnState.IDLE:
                 if not self._inbox.forget_ended(self._retention, now_ms=self._bus.now_ms()):
                     self._forget_at = trio.current_time() + FORGET_EVERY_S
                     return

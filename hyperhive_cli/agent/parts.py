@@ -30,7 +30,7 @@ class AgentParts:
         self.prewarmer = Prewarmer(config, bus.now_ms)
         self.budget_keeper = BudgetKeeper(config.budget, inbox, bus)
         self.refresh = Refresh(config.environment, bus.note)
-        self.current = CurrentRun(bus, self.refresh, self.prewarmer.take)
+        self.current = CurrentRun(bus, inbox, self.refresh, self.prewarmer.take)
         self.turns = TurnRunner(config, inbox, bus, self.writer, self.budget_keeper, self.current)
         self.compactor = Compactor(config.compaction, self.turns, inbox, bus, self.writer)
         self.waits = WaitKeeper(self.state, config.environment, inbox, bus, self.writer, self.compactor)

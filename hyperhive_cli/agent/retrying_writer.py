@@ -102,7 +102,7 @@ class RetryingWriter:
         if not self._is_reported and self.trouble_s >= REPORT_AFTER_S:
             self._is_reported = True
             text = f"{error.message}; trying again, no turn is begun before it works"
-            self._bus.know(write_trouble=text)
+            self._bus.current.know(write_trouble=text)
             self._bus.note(text, "error")
 
     def _recovered(self) -> None:
@@ -110,4 +110,4 @@ class RetryingWriter:
         if self._is_reported:
             self._is_reported = False
             self._bus.note("the inbox is written again")
-            self._bus.know(write_trouble=None)
+            self._bus.current.know(write_trouble=None)

@@ -7,12 +7,14 @@ next one starts another session: neither conversation without the refused text i
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from hyperhive_cli.claude.evidence import Evidence
-from hyperhive_cli.claude.stream import is_session_id
+from hyperhive_cli.claude.stream import is_session_id, session_id_of
+from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.core.usage import TokenUsage
 
@@ -104,6 +106,42 @@ def _is_refused(seen: Evidence, outcome: Outcome) -> bool:
 
 
 _NO_SESSION = {"session_id": "", "session_cost_usd": "", "session_tokens": ""}
+
+
+class Facts(Protocol):
+    """Where what must survive a restart is kept: the inbox. Both methods raise StoreError."""
+
+    def fact(self, name: str) -> str | None:
+        """Return a fact, None if it was never set."""
+
+    def put_facts(self, **facts: str) -> None:
+        """Set facts, durably."""
+
+
+def request_new_session(facts: Facts) -> None:
+    """Make the next turn start a new conversation; requested twice before that turn, it counts once."""
+    facts.put_facts(skip_continue="1")
+
+
+def take_new_session_request(facts: Facts) -> bool:
+    """Return True if a new conversation was requested; the request and the old session are then forgotten."""
+    if facts.fact("skip_continue") != "1":
+        return False
+    facts.put_facts(skip_continue="", context_tokens="", **_NO_SESSION)
+    return True
+
+
+def keep_new_session(facts: Facts, line: Mapping[str, Any]) -> None:
+    """Store the id of a new conversation as soon as claude names it: a harness that is killed now goes on in it.
+
+    A known id stays: it is the one that claude was asked to resume.
+    """
+    if line.get("subtype") != "init" or line.get("type") != "system":
+        return
+    if (session_id := session_id_of(line)) is not None:
+        with suppress(StoreError):  # the end of the turn writes it again, and says what is wrong
+            if not facts.fact("session_id"):
+                facts.put_facts(**{**_NO_SESSION, "session_id": session_id})
 
 
 def _totals(whose: str, spent_usd: float | None, used: TokenUsage | None) -> dict[str, str]:

@@ -12,7 +12,7 @@ from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import is_logged_in
 from hyperhive_cli.agent.current_run import CurrentRun
 from hyperhive_cli.agent.retrying_writer import RetryingWriter
-from hyperhive_cli.agent.session import Session
+from hyperhive_cli.agent.session import Session, take_new_session_request
 from hyperhive_cli.agent.turn_feed import publish
 from hyperhive_cli.agent.turn_plan import TurnPlan, compact_command, prompt_of, turn_start
 from hyperhive_cli.agent.turn_result import KnownFacts, Run, TurnResult, turn_result
@@ -52,15 +52,15 @@ class TurnRunner:
     async def run_message(self, lease: Lease) -> TurnResult:
         """Run a message's turn to its end."""
         await self._announce_start(lease.turn_id, lease.message)
-        self._bus.set_state(TurnState.THINKING)
+        self._bus.current.set_state(TurnState.THINKING)
         return await self._run(lease.turn_id, prompt_of(lease.message), lease.message)
 
     async def run_compact(self, instructions: str | None = None) -> TurnResult:
         """Run `/compact` on the session. If `for_agent` is ok with a note, nothing was compacted: the note says why."""
-        command, model = compact_command(instructions), self._bus.refresh_model()
+        command, model = compact_command(instructions), self._bus.current.refresh_model()
         turn_id = await self._writer.retry_until(lambda: self._inbox.open_turn(model, now_ms=self._bus.now_ms()))
         await self._announce_start(turn_id, None, command)
-        self._bus.set_state(TurnState.COMPACTING)
+        self._bus.current.set_state(TurnState.COMPACTING)
         return await self._run(turn_id, command, None)
 
     def waiting_argv(self) -> list[str]:
@@ -75,26 +75,27 @@ class TurnRunner:
             session = replace(session, spent_usd=None, used=None)
         limits = self._budget_keeper.turn_limits(message, session)
         launch = config.with_settings(self._launch)
-        return TurnPlan(launch, self._bus.model, session, limits, continues_newest, prompt, message)
+        return TurnPlan(launch, self._bus.current.model, session, limits, continues_newest, prompt, message)
 
     async def _announce_start(self, turn_id: int, message: Message | None, command: str = "") -> None:
         unread = await self._writer.retry_until(self._inbox.unread)
-        redact, model = self._config.redactor.text, self._bus.model
+        redact, model = self._config.redactor.text, self._bus.current.model
         start = turn_start(turn_id, message, command, unread=unread, model=model, redact=redact)
         publish(self._bus, self._current.activity, start)
 
     async def _run(self, turn_id: int, prompt: str, message: Message | None) -> TurnResult:
         config, inbox = self._config, self._inbox
-        await self._writer.retry_until(self._bus.take_skip_continue)
+        if await self._writer.retry_until(partial(take_new_session_request, inbox)):
+            self._bus.current.context_tokens = None
         read = partial(Session.from_facts, inbox.fact)
         plan = await self._writer.retry_until(lambda: self._plan(read(), prompt, message))
-        self._bus.take_tool_calls()
+        self._bus.current.take_tool_calls()
         self._bus.publish(*session_notes(message, plan.session.id))
         started = trio.current_time()
         turn, ending = await self._run_claude(plan)
         duration_ms = round((trio.current_time() - started) * 1000)
         outcome = await self._outcome(turn.evidence, ending)
-        run = Run(turn.evidence, ending, outcome, duration_ms, self._bus.take_tool_calls())
+        run = Run(turn.evidence, ending, outcome, duration_ms, self._bus.current.take_tool_calls())
         known = await self._writer.retry_until(partial(KnownFacts.read, inbox.fact), limit_s=self._settle_limit_s)
         now_unix = self._bus.now_ms() / 1000
         result = turn_result(plan, turn_id, run, known, now_unix=now_unix, withheld=config.withheld)
@@ -152,12 +153,12 @@ class TurnRunner:
         bus, record, message = self._bus, result.record, result.plan.message
         for note in result.notes:
             bus.note(*note)
-        bus.record_usage(record.usage, record.context_tokens, record.context_window)
+        bus.current.record_usage(record.usage, record.context_tokens, record.context_window)
         publish(bus, self._current.activity, result.turn_end())
         if message is not None and (stuck := result.stuck_message()) is not None:
             bus.note(f"{stuck}; {self._budget_keeper.advice(result.outcome.kind, message.id)}", "error")
         self._budget_keeper.warn_of_day()
-        bus.set_state(TurnState.IDLE)
+        bus.current.set_state(TurnState.IDLE)
         with suppress(StoreError):  # only notes; the next read reports the trouble
             bus.publish(*notes_of(result.seen.planned, result.plans, result.plans_state, self._inbox.with_key))
         if result.session_note is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from hyperhive_cli.agent.session import Facts, keep_new_session
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.retries import Retry, line_to_retry
 from hyperhive_cli.core.events import LiveEvent
@@ -21,8 +22,9 @@ class TurnFeed:
     limit, which the other agents of the account then wait for too.
     """
 
-    def __init__(self, bus: Bus, activity: Activity, seen: Evidence) -> None:
+    def __init__(self, bus: Bus, activity: Activity, seen: Evidence, facts: Facts) -> None:
         self._bus = bus
+        self._facts = facts
         self._activity = activity
         self._seen = seen
 
@@ -40,7 +42,8 @@ class TurnFeed:
 
     def observe_stream(self, line: Mapping[str, Any]) -> None:
         """Take in a line, after the evidence has."""
-        self._bus.observe_stream(line)
+        self._bus.current.observe_stream(line)
+        keep_new_session(self._facts, line)
         if (retry := line_to_retry(line)) is not None:
             if retry.why != "authentication_failed":  # that ends the turn: it needs a login
                 self._show(self._to_retrying(retry))
@@ -49,19 +52,19 @@ class TurnFeed:
 
     def _to_retrying(self, retry: Retry) -> Retrying:
         """Return what claude waits for. A wait for a limit stays one; claude says each 30 s how much of it is left."""
-        shown, refusal = self._bus.standing.retry, self._seen.refusal
+        shown, refusal = self._bus.current.standing.retry, self._seen.refusal
         is_limit = retry.is_limit and (retry.is_long or (shown is not None and shown.is_limit))
         until = self._bus.now_ms() / 1000 + retry.delay_s
         if shown is not None and shown.until_unix is not None and abs(shown.until_unix - until) < SAME_MOMENT_S:
             until = shown.until_unix
         if is_limit:
             is_of_model = refusal is not None and refusal.of_model
-            return Retrying(0, 0, retry.why, until, is_limit, self._bus.model if is_of_model else None)
+            return Retrying(0, 0, retry.why, until, is_limit, self._bus.current.model if is_of_model else None)
         return Retrying(retry.attempt, retry.most, retry.why, until)
 
     def _show(self, retry: Retrying | None) -> None:
-        if retry != self._bus.standing.retry:
-            self._bus.know(retry=retry)
+        if retry != self._bus.current.standing.retry:
+            self._bus.current.know(retry=retry)
 
 
 def publish(bus: Bus, activity: Activity, *events: LiveEvent) -> None:

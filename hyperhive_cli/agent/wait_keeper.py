@@ -53,14 +53,14 @@ class WaitKeeper:
         ends = math.isfinite(delay.seconds)
         if not ends:
             self._compactor.close()
-        self._bus.know(wait=wait.to_wait(now))
+        self._bus.current.know(wait=wait.to_wait(now))
         when = f"; going on in {duration(delay.seconds)}" if ends else ""
         self._bus.note(f"{delay.reason}{when}", "warning")
 
     def finish(self) -> None:
         """End the wait, and forget a limit that was kept."""
         self._state.wait = None
-        self._bus.know(wait=None)
+        self._bus.current.know(wait=None)
         self._writer.try_once(lambda: forget_limit(self._inbox))
 
     def begin_after(self, outcome: Outcome, model: str) -> None:
@@ -90,7 +90,7 @@ class WaitKeeper:
         with suppress(StoreError):
             now_unix = self._bus.now_ms() / 1000
             limit = read_limit(self._inbox, now_unix)
-            if limit is not None and limit.model in {None, self._bus.refresh_model()}:
+            if limit is not None and limit.model in {None, self._bus.current.refresh_model()}:
                 reason, seconds = "rate limited, since an earlier start", limit.until - now_unix
                 self.begin(Delay(seconds, Status.RATE_LIMITED, reason, until_unix=limit.until), limit.model)
 

@@ -22,8 +22,8 @@ from hyperhive_cli.cli.status import observed_status
 from hyperhive_cli.core.events import KINDS, BusEvent
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.core.status import Status
+from hyperhive_cli.feed.agent_feed import AgentFeed
 from hyperhive_cli.feed.filters import EventFilter, earlier
-from hyperhive_cli.feed.follower import AgentFeed
 from hyperhive_cli.store.report import with_holder
 
 if TYPE_CHECKING:

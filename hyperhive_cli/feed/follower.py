@@ -1,131 +1,330 @@
-"""An agent's feed for a reader outside the harness: history from its file, then live from the socket.
+"""`Follower`: the state machine of everyone who follows a feed. Pure: `step` takes an input and returns what to show.
 
-Blocking, without trio. It goes on over the harness's restarts: whatever the socket did not give before it
-closed is in the file.
+A feed is a history, which is read in pages, and a live source, which sends what happens from now on. The phase tells
+its owner what to do next, and which inputs may come of it:
+
+  WAITING    wait a moment, then look for a live source         Snapshot of one, or Closed: there is none
+  READING    read the history after `last`                      Page, Unreadable; Snapshot, if a source is found first
+  CHECKING   the same, to see whether it still holds `last`     Page, Unreadable, Closed
+  LIVE       take what the source sends                         Batch, Closed, Restarted
+  LAGGING    the same, after some of it was lost                as LIVE
+  FILLING    read the history up to the batch that waits        Page, Unreadable, Restarted
+
+Rules:
+  1. Every event is shown once, in the order of the numbers. `last` is the newest one shown; numbers up to it are
+     dropped. Events without a number are live only, and are shown as they come.
+  2. After a loss, the events before the first live one come from the history. Those that it does not hold are a `Gap`.
+  3. An event is known by its number and its time: after a backup was restored, or a new history was started, the same
+     number is another event. A life (`boot`) that was not met before may write another history, so `last` is looked
+     up in it. If it is not there, everything shown is void, and all that the history holds follows: a `Reset`.
+  4. Without a history each life counts from 1: another life is a `Reset`. One that gets a history goes on in the
+     numbers of that, from where the life itself started.
+
+The owners: `Bus.follow` (in the harness), `AgentFeed` (files and control socket), `HiveFeed` (PostgreSQL), and the
+web's `Channel` (one for each agent) and `Reader` (one for each browser). What they read, and when, is their own.
 """
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-
-from hyperhive_cli.control.client import GoneError, open_events
-from hyperhive_cli.core.errors import StoreError
-from hyperhive_cli.core.events import BusEvent, replaced_remark
-from hyperhive_cli.core.settings import AgentPaths
-from hyperhive_cli.feed.position import FeedPosition
-from hyperhive_cli.store.events import EventStore, open_event_reader
-from hyperhive_cli.store.folder import lock_holder
-
-POLL_S = 0.25  # while no harness runs
-PAGE_ROWS = 200
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 
-class AgentFeed:
-    """The events of one agent, each once, in order."""
-
-    def __init__(self, paths: AgentPaths, *, partial: bool = False, tick_s: float | None = None) -> None:
-        self.snapshot: Mapping[str, Any] | None = None  # of the harness that is followed, None while none runs
-        self._place = FeedPosition()
-        self._paths = paths
-        self._partial = partial
-        self._tick_s = tick_s
+class Numbered(Protocol):
+    """An event as one of the owners has it."""
 
     @property
-    def last(self) -> int:
-        """The number of the newest event given."""
-        return self._place.last
+    def seq(self) -> int | None:
+        """Its number; None: it is live only."""
 
-    def newest(self, limit: int, kinds: Sequence[str] = ()) -> list[BusEvent]:
-        """Give the newest events of the history, oldest first, and go on behind them."""
-        try:
-            with open_event_reader(self._paths.events_db) as store:
-                self._place.move(*store.end())
-                return store.newest(limit, kinds, upto=self.last)
-        except StoreError:
+    @property
+    def ts(self) -> int | None:
+        """When it happened, Unix ms; None: not known."""
+
+
+T = TypeVar("T", bound=Numbered)
+
+
+class Phase(Enum):
+    """What the owner of a follower does next: see above."""
+
+    WAITING = "waiting"
+    READING = "reading"
+    CHECKING = "checking"
+    LIVE = "live"
+    LAGGING = "lagging"
+    FILLING = "filling"
+
+    __hash__ = object.__hash__  # Enum's own, in Python, would be a tenth of what an event costs
+
+
+# --- inputs ---
+
+
+class Snapshot(NamedTuple):
+    """A live source was found. `seq`: the newest number given in it; `first_seq`: where its own life started."""
+
+    boot: str | None  # None: not known
+    stored: bool
+    seq: int
+    first_seq: int = 0
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> "Snapshot":
+        """Read what a harness says of itself (`Bus.snapshot`)."""
+        return cls(fields["boot"], bool(fields["stored"]), int(fields["seq"]), int(fields["first_seq"]))
+
+
+class Page(NamedTuple, Generic[T]):
+    """Events of the history after a number, oldest first. `last`: the last number looked at; no higher: none is left.
+
+    `oldest` and `newest` are those of the whole history; `newest` is None if removed events are not to be told of.
+    `is_held`: the history holds the event that was asked from, and not another one under its number.
+    """
+
+    events: Sequence[T]
+    last: int
+    oldest: int | None = None
+    newest: int | None = None
+    is_held: bool = True
+
+    def start(self, since: int) -> int:
+        """Return the number after which the history goes on for a reader at `since`: later if rows were removed."""
+        if self.newest is None or since >= self.newest:
+            return since
+        return self.newest if self.oldest is None else max(since, self.oldest - 1)
+
+    def lacks(self, since: int) -> bool:
+        """Return True if events that followed `since` were removed, or belong to another history."""
+        is_beyond = self.newest is not None and since > self.newest
+        return self.start(since) > since or is_beyond or not self.is_held
+
+
+class Unreadable(NamedTuple):
+    """The history cannot be read, or not be trusted, now."""
+
+
+class Batch(NamedTuple, Generic[T]):
+    """What the live source sent. `lagged`: events may have been lost before it.
+
+    `newest`: the newest number that the source has given, if nothing follows this batch yet.
+    """
+
+    events: Sequence[T]
+    lagged: bool = False
+    newest: int | None = None
+
+
+class Closed(NamedTuple):
+    """The live source went away, or there is none."""
+
+
+class Restarted(NamedTuple):
+    """The live source began again, itself after a `Reset`."""
+
+    replaced: int | None
+
+
+Input = Snapshot | Page[Any] | Unreadable | Batch[Any] | Closed | Restarted
+
+# --- outputs ---
+
+
+class Events(NamedTuple, Generic[T]):
+    """Show these."""
+
+    events: list[T]
+
+
+class Gap(NamedTuple):
+    """So many events before this number, and with it, cannot be shown any more."""
+
+    since: int
+    missing: int
+
+
+class Reset(NamedTuple):
+    """Everything shown is void: what follows is all there is after `since`.
+
+    `replaced`: the number that the history was expected to hold, None if another life simply counts from there.
+    """
+
+    since: int
+    replaced: int | None = None
+
+
+Output = Events[T] | Gap | Reset
+
+
+class Follower(Generic[T]):
+    """One reader of a feed: the number of the newest event that it was shown, its time, and what comes next."""
+
+    def __init__(self, last: int = 0, ts: int | None = None, phase: Phase = Phase.WAITING) -> None:
+        self.last = last
+        self.phase = phase
+        self._ts = ts
+        self._newest: T | None = (
+            None  # the event that has this number and time, if it was shown: it may be asked for its time
+        )
+        self._boot: str | None = None
+        self._stored: bool | None = None  # None: no life was met yet
+        self._met: Snapshot | None = None  # while it is checked
+        self._target = 0  # of filling
+        self._waiting: Sequence[T] = ()  # the batch that comes after it
+
+    def step(self, given: Input) -> list[Output[T]]:
+        """Take an input and return what to show, in order; one that the phase does not expect changes nothing."""
+        rule = self._rules.get((self.phase, type(given)))
+        return [] if rule is None else rule(self, given)
+
+    def move(self, last: int, ts: int | None = None) -> None:
+        """Stand after this event, as its owner has found out."""
+        self.last, self._ts, self._newest = last, ts, None
+
+    @property
+    def ts(self) -> int | None:
+        """The time of the newest event shown (Unix ms), None if it is not known."""
+        return self._ts if self._newest is None else self._newest.ts
+
+    @property
+    def is_in_history(self) -> bool:
+        """Return True if the numbers seen are those of the history; also before any were seen."""
+        return self._stored is not False
+
+    # --- meeting a live source ---
+
+    def _meet(self, found: Snapshot) -> list[Output[T]]:
+        is_known = found.boot is not None and found.boot == self._boot  # one life never gives a number twice
+        if self.last > 0 and self.is_in_history and found.stored and not is_known:
+            self._met, self.phase = found, Phase.CHECKING
             return []
+        return self._join(found)
 
-    def stored(self, since: int | None = None) -> Iterator[BusEvent]:
-        """Give what the history holds after `since` (None: after the newest given), page by page."""
-        if since is not None:
-            self._place.move(since)
-        try:
-            with open_event_reader(self._paths.events_db) as store:
-                yield from self._pages(store)
-        except StoreError:
-            return
+    def _check(self, found: Page[T] | Unreadable) -> list[Output[T]]:
+        assert self._met is not None  # noqa: S101 - the phase says so
+        is_held = found.is_held if isinstance(found, Page) else self.last <= self._met.seq
+        return self._join(self._met) if is_held else self._replaced()
 
-    def _pages(self, store: EventStore) -> Iterator[BusEvent]:
-        if store.last_seq() < self.last:
-            return
-        while True:
-            events, looked_at = store.since(self.last, PAGE_ROWS)
-            yield from events
-            if looked_at == self.last:
-                return
-            self._place.move(looked_at, events[-1].ts if events and events[-1].seq == looked_at else None)
+    def _join(self, found: Snapshot) -> list[Output[T]]:
+        is_another = self._boot is not None and self._boot != found.boot
+        was_stored = self._stored
+        self._boot, self._stored = found.boot, found.stored
+        if found.stored:
+            is_new = was_stored is False and (is_another or self.last < found.first_seq)
+        else:
+            is_new = is_another or self.last > found.seq
+        if is_new:
+            self.move(found.first_seq if found.stored else 0)
+            self.phase = Phase.WAITING  # the source is to be asked again, from there
+            return [Reset(self.last)]
+        self.phase = Phase.LIVE
+        return []
 
-    def follow(self) -> Iterator[BusEvent | None]:
-        """Give the events after the newest given, for ever; None is a tick in which nothing happened.
+    def _replaced(self) -> list[Output[T]]:
+        void = self.last
+        self.move(0)
+        self.phase = Phase.READING
+        return [Reset(0, void)]
 
-        Where the history was replaced by one that does not hold the newest given, a remark says so (`events`), and
-        all that it holds follows.
-        """
-        while True:
-            yield from self._live()
-            if self._place.is_in_history:
-                yield from self._catch_up()
-            yield None
-            time.sleep(POLL_S)
+    # --- without one ---
 
-    def _catch_up(self) -> Iterator[BusEvent]:
-        """Give what the history holds after the newest given."""
-        try:
-            with open_event_reader(self._paths.events_db) as store:
-                if not store.holds(self.last, self._place.ts):
-                    if lock_holder(self._paths.lock_file) is not None:
-                        return  # a harness that does not answer now may have shown what it could not write yet
-                    yield self._go_to_start()
-                yield from self._pages(store)
-        except StoreError:
-            return
+    def _close(self, _: Closed) -> list[Output[T]]:
+        self.phase = Phase.READING if self.is_in_history else Phase.WAITING
+        return []
 
-    def _live(self) -> Iterator[BusEvent | None]:
-        """Give what the harness sends until it goes away; nothing when none runs."""
-        try:
-            with open_events(self._paths.socket, self.last, partial=self._partial, tick_s=self._tick_s) as (
-                snapshot,
-                lines,
-            ):
-                if self._place.is_to_be_checked(snapshot) and not self._is_held(int(snapshot["seq"])):
-                    yield self._go_to_start()
-                    return
-                if not self._place.join(snapshot):
-                    return
-                self.snapshot = snapshot
-                for line in lines:
-                    yield self._take(line) if line else None
-        except GoneError:
-            return
-        finally:
-            self.snapshot = None
+    def _read(self, page: Page[T]) -> list[Output[T]]:
+        if not page.is_held:
+            return self._replaced()
+        before, start = self.last, page.start(self.last)
+        shown: list[Output[T]] = []
+        if start > before:
+            self.move(start)
+            shown.append(Gap(start, start - before))
+        shown += self._show_page(page, page.last)
+        if self.last == before:
+            self.phase = Phase.WAITING
+        return shown
 
-    def _is_held(self, newest: int) -> bool:
-        """Whether the newest event given is of the history to which a harness has given `newest` numbers by now."""
-        try:
-            with open_event_reader(self._paths.events_db) as store:
-                return store.holds(self.last, self._place.ts, newest)
-        except StoreError:
-            return self.last <= newest
+    def _wait(self, _: Unreadable) -> list[Output[T]]:
+        self.phase = Phase.WAITING
+        return []
 
-    def _go_to_start(self) -> BusEvent:
-        remark = replaced_remark(self.last, int(time.time() * 1000))
-        self._place.move(0)
-        return remark
+    # --- with one ---
 
-    def _take(self, line: bytes) -> BusEvent | None:
-        event = BusEvent.from_json(line)
-        if event.seq is not None:
-            if event.seq <= self.last:
-                return None
-            self._place.move(event.seq, event.ts)
-        return event
+    def _take(self, batch: Batch[T]) -> list[Output[T]]:
+        return self._look_for_gap(batch) if batch.lagged else self._show(batch.events)
+
+    def _look_for_gap(self, batch: Batch[T]) -> list[Output[T]]:
+        first = next((event.seq for event in batch.events if event.seq is not None and event.seq > self.last), None)
+        upto = batch.newest if first is None else first - 1
+        if upto is not None and upto > self.last:
+            self._target, self._waiting, self.phase = upto, batch.events, Phase.FILLING
+            return []
+        self.phase = Phase.LAGGING if upto is None else Phase.LIVE
+        return self._show(batch.events)
+
+    def _fill(self, found: Page[T] | Unreadable) -> list[Output[T]]:
+        if isinstance(found, Page) and found.lacks(self.last):
+            return self._skip(self._target if found.oldest is None else min(self._target, found.oldest - 1))
+        if isinstance(found, Unreadable) or found.last <= self.last:
+            return self._skip(self._target)
+        return [*self._show_page(found, self._target), *self._go_on()]
+
+    def _skip(self, since: int) -> list[Output[T]]:
+        """Go on after a number up to which the history holds nothing to show; before `last`: all is void."""
+        missing = since - self.last
+        if missing == 0:  # it would be asked for without end
+            since, missing = self._target, self._target - self.last
+        self.move(since)
+        return [Gap(since, missing) if missing > 0 else Reset(since), *self._go_on()]
+
+    def _go_on(self) -> list[Output[T]]:
+        """Show the batch that waits, once everything before it was shown."""
+        if self.last < self._target:
+            return []
+        waiting, self._waiting, self.phase = self._waiting, (), Phase.LIVE
+        return self._show(waiting)
+
+    def _restart(self, source: Restarted) -> list[Output[T]]:
+        self.move(0)
+        self._waiting, self.phase = (), Phase.LAGGING
+        return [Reset(0, source.replaced)]
+
+    # --- showing ---
+
+    def _show(self, events: Sequence[T]) -> list[Output[T]]:
+        last = self.last
+        new = [event for event in events if event.seq is None or event.seq > last]
+        for event in reversed(new):
+            if event.seq is not None:
+                self.last, self._newest = event.seq, event
+                break
+        return [Events(new)] if new else []
+
+    def _show_page(self, page: Page[T], upto: int) -> list[Output[T]]:
+        new = [event for event in page.events if event.seq is not None and self.last < event.seq <= upto]
+        last = min(page.last, upto)
+        if last > self.last:
+            self.move(
+                last, new[-1].ts if new and new[-1].seq == last else None
+            )  # rows that cannot be read are left out
+        return [Events(new)] if new else []
+
+    _rules: ClassVar[Mapping[tuple[Phase, type], Callable[["Follower[Any]", Any], list[Output[Any]]]]] = {
+        (Phase.WAITING, Snapshot): _meet,
+        (Phase.WAITING, Closed): _close,
+        (Phase.READING, Snapshot): _meet,
+        (Phase.READING, Page): _read,
+        (Phase.READING, Unreadable): _wait,
+        (Phase.CHECKING, Page): _check,
+        (Phase.CHECKING, Unreadable): _check,
+        (Phase.CHECKING, Closed): _close,
+        (Phase.LIVE, Batch): _take,
+        (Phase.LIVE, Closed): _close,
+        (Phase.LIVE, Restarted): _restart,
+        (Phase.LAGGING, Batch): _look_for_gap,
+        (Phase.LAGGING, Closed): _close,
+        (Phase.LAGGING, Restarted): _restart,
+        (Phase.FILLING, Page): _fill,
+        (Phase.FILLING, Unreadable): _fill,
+        (Phase.FILLING, Restarted): _restart,
+    }

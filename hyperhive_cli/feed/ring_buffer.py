@@ -15,6 +15,8 @@ from hyperhive_cli.core.settings import RING_LIMIT_BYTES
 
 class _Record(Protocol):
     @property
+    def seq(self) -> int | None: ...
+    @property
     def payload(self) -> bytes: ...
 
 
@@ -63,26 +65,44 @@ class RingBuffer(Generic[T]):
 
 
 class Subscription(Generic[T]):
-    """A reader's cursor, at first behind the newest record, or with `backlog` before the oldest that is left."""
+    """A reader's cursor, at first after the newest record.
 
-    def __init__(self, ring: RingBuffer[T], *, backlog: bool = False) -> None:
+    With `backlog` it starts before the oldest that is left. Records without a number are given only from position
+    `start` on, the end of the ring unless another is named: earlier ones were for the readers of that time.
+    """
+
+    def __init__(self, ring: RingBuffer[T], *, backlog: bool = False, start: int | None = None) -> None:
         self._ring = ring
+        self.start = ring.published if start is None else start
+        self._is_first = backlog
         self.cursor = ring.published - (len(ring.records) if backlog else 0)
 
     def take(self, most: int | None = None) -> tuple[int, list[T]]:
-        """Give how many records fell out of the ring unseen, and those that are new, `most` at most. Never blocks."""
+        """Return how many records fell out of the ring unseen, and the new ones, at most `most`. Never blocks."""
         ring = self._ring
         oldest = ring.published - len(ring.records)
         dropped = max(0, oldest - self.cursor)
-        start = max(0, self.cursor - oldest)
-        records = list(islice(ring.records, start, None if most is None else start + most))
-        self.cursor = oldest + start + len(records)
+        skipped = max(0, self.cursor - oldest)
+        first = oldest + skipped
+        records = list(islice(ring.records, skipped, None if most is None else skipped + most))
+        self.cursor = first + len(records)
+        if first < self.start:
+            records = [one for at, one in enumerate(records, first) if at >= self.start or one.seq is not None]
         return dropped, records
 
+    @property
+    def is_at_end(self) -> bool:
+        """Return True if nothing was published that was not taken."""
+        return self.cursor == self._ring.published
+
     async def batches(self) -> AsyncGenerator[tuple[int, list[T]], None]:
-        """Give what `take` gives whenever there is something, until the ring is closed and empty of news."""
+        """Yield what `take` returns whenever there is something, until the ring is closed and everything was taken.
+
+        With `backlog` the first batch comes immediately, even if it is empty.
+        """
         while True:
-            if self.cursor != self._ring.published:
+            if self._is_first or not self.is_at_end:
+                self._is_first = False
                 yield self.take()
             elif self._ring.closed:
                 return

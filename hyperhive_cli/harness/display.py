@@ -132,12 +132,12 @@ class DisplayTask:
         """Tell the sink each second what no event does, and let its clocks go on while there is one to see."""
         told: dict[str, int] = {}
         while True:
-            facts = {"waits_until": bus.waits_until or 0}
+            facts = {"waits_until": bus.current.waits_until or 0}
             with suppress(StoreError):  # the loop says so, if it lasts
                 facts["unread"] = inbox.unread()
             if facts != told:
                 await self._draw(partial(self._sink.update, **facts))
-            if bus.state is not TurnState.IDLE or bus.waits_until is not None or facts != told:
+            if bus.current.state is not TurnState.IDLE or bus.current.waits_until is not None or facts != told:
                 await self._draw(self._sink.tick)
             told = facts
             await trio.sleep(TICK_S)

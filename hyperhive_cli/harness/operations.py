@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperhive_cli.agent.control import AgentControl
+from hyperhive_cli.agent.session import request_new_session
 from hyperhive_cli.claude.process import owner_of
 from hyperhive_cli.control.peer import Peer, child_towards
 from hyperhive_cli.core.budget import TURN_LIMITS, positive
@@ -149,18 +150,18 @@ class ControlHandler:
 
     async def _set_model(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         model = check_model_name(str(arguments.get("model", "")))
-        self._bus.set_model(model)
+        self._bus.current.set_model(model)
         self._control.wake()  # the claude that waits is another model's
         return {"model": model}
 
     async def _new_session(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        await self._control.change(lambda _: self._bus.request_new_session())
+        await self._control.change(request_new_session)
         self._bus.note("the next turn starts a new session")
         return {}
 
     async def _compact(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         outcome = await self._control.compact()
-        return {"outcome": outcome.kind.value, "note": outcome.note, "context_tokens": self._bus.context_tokens}
+        return {"outcome": outcome.kind.value, "note": outcome.note, "context_tokens": self._bus.current.context_tokens}
 
     async def _budget_raise(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         asked = {name: arguments.get(name) for name in ("day_cost", *TURN_LIMITS)}

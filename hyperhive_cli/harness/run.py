@@ -14,6 +14,7 @@ from hyperhive_cli.agent.config import Account, AgentConfig
 from hyperhive_cli.agent.control import AgentControl
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.agent.maintenance import Maintenance, recover, sweep
+from hyperhive_cli.agent.session import request_new_session
 from hyperhive_cli.agent.settings_copy import open_settings
 from hyperhive_cli.claude.process import become_subreaper, sweep_marked
 from hyperhive_cli.control.peer import Peer
@@ -261,8 +262,8 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Maintenance, in
         moved_from = _bind_workspace(config, inbox)
         open_history = partial(_open_history, stack, paths.events_db)
         store, warning = _try_history(open_history, paths.events_db)
-        bus = Bus(store, model_file=paths.model_file, facts=inbox)
-        bus.restore(inbox.fact("context_tokens"), inbox.fact("context_window"))
+        bus = Bus(store, model_file=paths.model_file)
+        bus.current.restore(inbox.fact("context_tokens"), inbox.fact("context_window"))
         if warning is not None:
             bus.note(warning, "warning")
         if swept:
@@ -272,8 +273,8 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Maintenance, in
         recover(inbox, bus, bus.boot)
         if (inbox.fact("budget") or "") != (limits := config.agent.budget.to_text()):
             inbox.put_facts(budget=limits)
-        if config.model is not None and config.model != bus.model:
-            bus.set_model(config.model)
+        if config.model is not None and config.model != bus.current.model:
+            bus.current.set_model(config.model)
         for sender, body in config.messages:
             inbox.put(sender, body, now_ms=bus.now_ms())
         inbox.limit_wait()
@@ -299,7 +300,7 @@ def _bind_workspace(config: HarnessConfig, inbox: Inbox) -> str | None:
 def _take_over_workspace(config: HarnessConfig, inbox: Inbox, bus: Bus, old: str) -> None:
     """Bind the agent to the folder to which its workspace was moved: claude knows conversations by their folder."""
     new = str(config.agent.workspace)
-    bus.request_new_session()
+    request_new_session(inbox)
     inbox.put_facts(workspace=new)
     bus.note(f"the workspace was moved from {old} to {new}: going on in a new session", "warning")
 

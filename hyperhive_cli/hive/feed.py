@@ -1,24 +1,25 @@
 """`HiveFeed`: the events of one agent of the hive, or of many, merged by their time. Blocking.
 
-A follower goes by the numbers alone: after each notice, and every few seconds, it reads what is above the newest
-number that it has of each agent. So nothing is missed or shown twice, over restarts of the server too. A hive that was
-restored to an earlier day gives numbers again: that event then has another time, or is not there.
+There is no live source: after each notice, and every few seconds, the feed reads what is above the newest number of
+each agent, so that it goes on over restarts of the server. Each agent has a `Follower`, which decides what is shown.
 """
 
 import heapq
 import math
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.core.events import BusEvent, Note, replaced_remark
+from hyperhive_cli.feed.follower import Events, Follower, Gap, Page, Phase
 from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.address import fits, is_pattern, pattern_to_like
 from hyperhive_cli.hive.database import connect, hang_up, translated_errors
 from hyperhive_cli.hive.schema import CHANNEL
-from hyperhive_cli.store.events import PAGE_BYTES
+from hyperhive_cli.store.events import PAGE_BYTES, PAGE_ROWS
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.database import Connection
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 POLL_S = 5.0
 AGAIN_S = 1.0
 _PAGE = fleet.PAGE.format(agent="f.name", since="f.last", limit="%s", order="ASC")
-PAGE_ROWS = 200  # of one agent
-MOST_ROWS = 4_000  # of all agents at once, but for the few of each where there are more than a hundred
+MOST_ROWS = 4_000  # of all agents in one page, unless that leaves fewer than LEAST_ROWS for each
 LEAST_ROWS = 10
 
 
@@ -39,17 +39,15 @@ class Told(NamedTuple):
 
 
 class HiveFeed:
-    """The events of the agents whose names fit, each once, each agent's in order. `last`: the newest given of each."""
+    """The events of the agents whose names fit, each once, each agent's in order."""
 
     def __init__(self, url: str, pattern: str, *, tick_s: float = POLL_S) -> None:
-        self.last: dict[str, int] = {}
-        self._ts: dict[str, int | None] = {}  # when that event happened, Unix ms; None or missing: not known
+        self._followers: defaultdict[str, Follower[BusEvent]] = defaultdict(lambda: Follower(phase=Phase.READING))
         self._url = url
         self._pattern = pattern
         self._tick_s = tick_s
         self._connection: Connection | None = None
         self._polled = -math.inf
-        self._replaced: list[str] = []  # agents whose events are not those that were given
 
     @property
     def is_of_many(self) -> bool:
@@ -65,7 +63,7 @@ class HiveFeed:
             )
 
     def newest(self, limit: int, kinds: Sequence[str] = ()) -> list[Told]:
-        """Give the newest `limit` events, oldest first, and go on behind them."""
+        """Return the newest `limit` events, oldest first, and go on after them."""
         for agent, seq, ts in self._ends():
             self.go_to(agent, seq, ts)
         with translated_errors(self._url):
@@ -79,8 +77,8 @@ class HiveFeed:
                        ORDER BY seq DESC LIMIT %(limit)s
                    ) AS e ORDER BY f.name, e.seq""",
                     {
-                        "names": list(self.last),
-                        "lasts": list(self.last.values()),
+                        "names": list(self._followers),
+                        "lasts": [follower.last for follower in self._followers.values()],
                         "kinds": list(kinds) or None,
                         "limit": limit,
                     },
@@ -90,20 +88,21 @@ class HiveFeed:
         return _merged(rows)[-limit:] if limit else []
 
     def stored(self, since: int = 0) -> Iterator[Told]:
-        """Give what the hive holds after `since` (of each agent), page by page."""
-        self.last, self._ts = dict.fromkeys(self._numbers(), since), {}
-        while page := self._page(self.last):
-            yield from self._taken(page)
+        """Yield what the hive holds after `since` (of each agent), page by page."""
+        self._followers.clear()
+        for name in self._numbers():
+            self.go_to(name, since, None)
+        yield from self._read(list(self._followers))
 
     def go_to(self, agent: str, last: int, ts: int | None) -> None:
-        """Go on behind this event of an agent, of this time (Unix ms; None: not known)."""
-        self.last[agent], self._ts[agent] = last, ts
+        """Go on after this event of an agent, of this time (Unix ms; None: not known)."""
+        self._followers[agent].move(last, ts)
 
     def follow(self) -> Iterator[Told | None]:
-        """Give what comes after the newest given, for ever; None is a tick in which nothing happened.
+        """Yield what comes after the newest given, forever; None is a tick in which nothing happened.
 
-        Where the hive does not hold the newest given any more, a remark says so (`events`), and all that it holds of
-        that agent follows.
+        If the hive does not hold an agent's newest event any more, a remark says so (`events`), and everything that it
+        holds of that agent follows.
         """
         while True:
             try:
@@ -118,31 +117,24 @@ class HiveFeed:
             self._connected().execute(f"LISTEN {CHANNEL}".encode())
         self._polled = -math.inf
         while True:
-            behind = self._behind()
-            for name in self._replaced:
-                yield Told(name, replaced_remark(self.last[name], int(time.time() * 1000)))
-                self.go_to(name, 0, None)
-            self._replaced = []
-            while page := self._page({name: self.last.setdefault(name, 0) for name in behind}):
-                yield from self._taken(page)
+            if time.monotonic() - self._polled < POLL_S:
+                behind = self._notified()
+            else:
+                self._polled = time.monotonic()
+                numbers = self._numbers()
+                for name in self._find_replaced(numbers):
+                    yield from self._shown(name, Page((), 0, is_held=False))
+                behind = [name for name, newest in numbers.items() if newest > self._followers[name].last]
+            yield from self._read(behind)
             yield None
 
-    def _behind(self) -> list[str]:
+    def _notified(self) -> list[str]:
         """Wait for a notice, a tick at most, and name the agents that may have something new."""
-        if time.monotonic() - self._polled >= POLL_S:
-            self._polled = time.monotonic()
-            numbers = self._numbers()
-            self._replaced = self._find_replaced(numbers)
-            return [
-                name
-                for name, newest in numbers.items()
-                if newest > self.last.setdefault(name, 0) or name in self._replaced
-            ]
         with translated_errors(self._url):
             notices = list(self._connected().notifies(timeout=self._tick_s, stop_after=1))
             notices += self._connected().notifies(timeout=0)
         names = {name for letter, _, name in (notice.payload.partition(":") for notice in notices) if letter == "e"}
-        return [name for name in names if name in self.last or fits(self._pattern, name)]
+        return [name for name in names if name in self._followers or fits(self._pattern, name)]
 
     def _numbers(self) -> dict[str, int]:
         with translated_errors(self._url):
@@ -167,29 +159,38 @@ class HiveFeed:
             )
 
     def _find_replaced(self, numbers: Mapping[str, int]) -> list[str]:
-        """Name the agents of which the hive does not hold the newest event given, or asked from, any more."""
-        others = self._others()
+        """Name the agents whose newest event given, or asked from, is not in the hive any more."""
+        replaced = self._find_renumbered()
         for name, newest in numbers.items():
-            if self.last.get(name, 0) > newest:
-                if self.is_of_many and self._ts.get(name) is None:
-                    self.last[name] = newest  # one number was given for all of them
+            follower = self._followers[name]
+            if follower.last > newest:
+                if self.is_of_many and follower.ts is None:
+                    follower.move(newest)  # one number was given for all of them
                 else:
-                    others.add(name)
-        return [name for name in numbers if name in others]
+                    replaced.add(name)
+        return [name for name in numbers if name in replaced]
 
-    def _others(self) -> set[str]:
+    def _find_renumbered(self) -> set[str]:
         """Name the agents of which the newest number given is another event's by now."""
+        found = self._followers.items()
         with translated_errors(self._url):
             rows = (
                 self._connected()
                 .execute(
                     """SELECT f.name FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS f(name, last, ts)
                        JOIN hyperhive.event e ON e.agent = f.name AND e.seq = f.last WHERE e.ts <> f.ts""",
-                    (list(self.last), list(self.last.values()), [self._ts.get(name) for name in self.last]),
+                    ([name for name, _ in found], [one.last for _, one in found], [one.ts for _, one in found]),
                 )
                 .fetchall()
             )
         return {name for (name,) in rows}
+
+    def _read(self, names: Sequence[str]) -> Iterator[Told]:
+        """Yield what the hive holds of these agents after the newest given."""
+        while page := self._page({name: self._followers[name].last for name in names}):
+            for agent, record in page:
+                seq = record.seq or 0
+                yield from self._shown(agent, Page([record], seq, oldest=seq, newest=seq))
 
     def _page(self, after: Mapping[str, int]) -> list[Told]:
         if not after:
@@ -208,15 +209,15 @@ class HiveFeed:
             )
         return _merged(rows)
 
-    def _taken(self, page: list[Told]) -> Iterator[Told]:
-        for told in page:
-            seq = told.record.seq or 0
-            missing = seq - self.last.get(told.agent, 0) - 1
-            self.go_to(told.agent, seq, told.record.ts)
-            if missing > 0:  # numbers have no gaps but where the oldest were removed
-                text = f"{missing} events of {told.agent} are older than what the hive keeps"
-                yield Told(told.agent, BusEvent.make(None, told.record.ts, Note(text=text, level="warning")))
-            yield told
+    def _shown(self, agent: str, page: Page[BusEvent]) -> Iterator[Told]:
+        for one in self._followers[agent].step(page):
+            if isinstance(one, Events):
+                yield from (Told(agent, record) for record in one.events)
+            elif isinstance(one, Gap):  # numbers are missing only if the oldest events were removed
+                text = f"{one.missing} events of {agent} are older than what the hive keeps"
+                yield Told(agent, BusEvent.make(None, page.events[0].ts, Note(text=text, level="warning")))
+            elif one.replaced is not None:
+                yield Told(agent, replaced_remark(one.replaced, int(time.time() * 1000)))
 
     def _connected(self) -> "Connection":
         if self._connection is None or self._connection.closed:

@@ -13,6 +13,7 @@ from typing import Protocol
 import trio
 
 from hyperhive_cli.agent.config import Account
+from hyperhive_cli.agent.session import request_new_session
 from hyperhive_cli.core.errors import AgentConflictError, RefusedError, StoreError
 from hyperhive_cli.core.events import BusEvent, StatusChanged, TurnEnd, TurnStart, TurnStateChanged
 from hyperhive_cli.core.retention import FORGET_EVERY_S, KEEP_ALL, Retention
@@ -167,10 +168,10 @@ class Member:
         self._steering.set_deadline(self.lease_clock.end)
         self._local_inbox.number_turns_above(found.last_turn)
         if found.is_new_home:
-            self._bus.request_new_session()
+            request_new_session(self._local_inbox)
             self._bus.note("the agent last ran on another machine: going on in a new session", "warning")
         self._shipper.start_after(found.shipped, found.shipped_ts)
-        self._bus.know(is_standby=False)
+        self._bus.current.know(is_standby=False)
         await self._sync(found.lease)
         for message in await self._connection.call(partial(owner_sql.recover, lease=found.lease)):
             self._bus.note(f"message {message.id} is {message.state} again: {message.reason}", "warning")
@@ -185,7 +186,7 @@ class Member:
             raise AgentConflictError(f"agent {self.agent!r} {refusal}", "hyperhive hive status")
         if refusal != self._refusal:
             self._bus.note(f"agent {self.agent} {refusal}: standing by")
-            self._bus.know(is_standby=True)
+            self._bus.current.know(is_standby=True)
         self._refusal = refusal
         self._may_acquire = False
 
@@ -198,7 +199,7 @@ class Member:
                     with trio.move_on_after(GOODBYE_S):
                         await self._shipper.finish()  # an outcome may follow from the last events
                     async with self._exchange_lock:
-                        if self._bus.state is TurnState.IDLE:
+                        if self._bus.current.state is TurnState.IDLE:
                             await self._connection.call(partial(owner_sql.release, lease=lease))
                             self._stand_by("should run on another machine")
                             self._give_up()
@@ -208,7 +209,7 @@ class Member:
         """Return True if no turn runs and the hive has the last outcome."""
         async with self._exchange_lock:
             await self._sync(lease)
-            return self._local_inbox.in_flight() is None and self._bus.state is TurnState.IDLE
+            return self._local_inbox.in_flight() is None and self._bus.current.state is TurnState.IDLE
 
     # --- called by the relay ---
 
@@ -261,7 +262,7 @@ class Member:
 
     def stop_late_turn(self) -> None:
         """Stop the turn if the lease is about to end."""
-        if self.lease_clock is not None and self._bus.state is not TurnState.IDLE:
+        if self.lease_clock is not None and self._bus.current.state is not TurnState.IDLE:
             action = self.lease_clock.action_due(self._clock())
             if action is not LeaseAction.KEEP:
                 self._steering.interrupt(now=action is LeaseAction.KILL)
@@ -276,7 +277,7 @@ class Member:
 
     def _give_up(self) -> None:
         self.lease = self.lease_clock = None
-        self._bus.know(is_standby=True)
+        self._bus.current.know(is_standby=True)
         self._wanted = trio.Event()
         self._local_inbox.backlog = Backlog(0, None)
         self._acquired = trio.Event()

@@ -1,4 +1,4 @@
-"""`Channel`: the feed of one agent for all its browsers; wherever it comes from, it is followed once.
+"""`Channel`: the feed of one agent for all its browsers. Wherever it comes from, it is followed once.
 
 What has come lies in a ring of frames that are ready to be written; a reader is a cursor in it.
 """
@@ -9,17 +9,18 @@ from typing import Any
 
 import anyio
 
-from hyperhive_cli.feed.position import FeedPosition
+from hyperhive_cli.core.errors import HyperhiveError
+from hyperhive_cli.core.events import BusEvent
+from hyperhive_cli.feed.follower import Batch, Events, Follower, Page, Unreadable
 from hyperhive_cli.feed.ring_buffer import RingBuffer
-from hyperhive_cli.web.history import Page
-from hyperhive_cli.web.sse import HEARTBEAT, Frame, line_to_frame, line_to_ts
+from hyperhive_cli.web.sse import HEARTBEAT, Frame, line_to_frame, record_to_frame
 
 RING_EVENTS = 1_000  # that a browser may lag behind before it is given them from the history
 HEARTBEAT_S = 15.0
 
 
 class Bell:
-    """Where readers wait: as trio's ParkingLot."""
+    """Where readers wait, like trio's ParkingLot."""
 
     def __init__(self) -> None:
         self._event = anyio.Event()
@@ -35,16 +36,16 @@ class Bell:
 
 
 class Channel(ABC):
-    """One agent's feed. `run` does the work; it is to be running while there are readers."""
+    """One agent's feed. `run` does the work; it has to run while there are readers."""
 
     def __init__(self) -> None:
         self.readers = 0
-        self.life = 0  # raised when the numbers begin anew
-        self.remark: bytes | None = None  # why they did, as an event's JSON text
+        self.life = 0  # raised when the numbers start again
+        self.replaced: int | None = None  # why they did: the number that the history does not hold any more
         self.bell = Bell()
         self.ring = RingBuffer[Frame](RING_EVENTS, self.bell)
-        self.ready = anyio.Event()  # where the feed stands is known
-        self._place = FeedPosition()
+        self.ready = anyio.Event()  # it is known where the feed stands
+        self._follower = Follower[Frame]()
         self._looking = anyio.Lock()
         self._state: dict[str, Any] = {}
         self._looked_at = float("-inf")
@@ -53,10 +54,10 @@ class Channel(ABC):
     @property
     def last(self) -> int:
         """The number of the newest event that has come."""
-        return self._place.last
+        return self._follower.last
 
     async def state(self) -> dict[str, Any]:
-        """Give the agent's state as of now; those who ask at the same time share one look."""
+        """Return the agent's state as of now; requests at the same time share one look."""
         asked_at = time.monotonic()
         async with self._looking:
             if self._looked_at < asked_at:
@@ -69,51 +70,54 @@ class Channel(ABC):
         """Look at the agent."""
 
     @abstractmethod
-    async def page(self, since: int | None, ts: int | None = None) -> Page:
-        """Read a page of the history; nothing where it cannot be read, or is not that of the events that came.
-
-        `ts`: the time of the event `since`, where that is known.
-        """
+    async def read(self, since: int, ts: int | None, newest: int | None) -> Page[BusEvent]:
+        """Read a page of the history, as `page` does; raises HyperhiveError when it cannot be read."""
 
     @abstractmethod
     async def follow(self) -> None:
-        """Publish what comes, for ever; sets `ready` when it is known where the feed stands."""
+        """Publish what comes, forever; sets `ready` once it is known where the feed stands."""
 
     async def run(self) -> None:
-        """Follow the feed, until cancelled."""
+        """Follow the feed until cancelled."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._beat)
             await self.follow()
 
     async def _beat(self) -> None:
-        """Let every stream say now and then that it is there: a timer for each would cost half an event."""
+        """Send one shared heartbeat; a timer for each stream would cost half as much as an event."""
         while True:
             await anyio.sleep(HEARTBEAT_S)
             self.ring.extend([Frame(None, HEARTBEAT)])
 
-    def _publish(self, lines: list[bytes]) -> None:
-        frames, newest = [], None
-        for line in lines:
-            frame = line_to_frame(line)
-            if frame.seq is not None:
-                if frame.seq <= self.last:
-                    continue
-                self._place.move(frame.seq)
-                newest = line
-            frames.append(frame)
-        if newest is not None:
-            self._place.ts = line_to_ts(newest)
-        if frames:
-            self.ring.extend(frames)
+    async def page(self, since: int, ts: int | None = None, newest: int | None = None) -> Page[Frame] | Unreadable:
+        """Read a page of the history after `since`, if that is the history of the events that have come.
 
-    def _begin_anew(self, remark: bytes | None = None) -> None:
+        `ts`: the time of the event `since` (Unix ms), if it is known; `newest`: the newest number given, if the history
+        may not hold it yet.
+        """
+        if not self._follower.is_in_history:
+            return Unreadable()
+        try:
+            page = await self.read(since, ts, newest)
+        except HyperhiveError:
+            return Unreadable()
+        frames = [record_to_frame(event) for event in page.events]
+        return Page(frames, page.last, page.oldest, page.newest, page.is_held)
+
+    def _publish(self, lines: list[bytes]) -> None:
+        for shown in self._follower.step(Batch([line_to_frame(line) for line in lines])):
+            if isinstance(shown, Events):
+                self.ring.extend(shown.events)
+
+    def _restart(self, replaced: int | None = None) -> None:
+        """Have the readers start again: what they were given belongs to another history, or to another life."""
         self.life += 1
-        self.remark = remark
+        self.replaced = replaced
         self.ring = RingBuffer[Frame](RING_EVENTS, self.bell)
         self.bell.unpark_all()
 
     def join(self, frames: list[Frame], upto: int, *, partial: bool) -> bytes:
-        """Put frames together that end before the ring's position `upto`; readers who stand alike share the bytes."""
+        """Join the frames that end before the ring's position `upto`; readers at the same position share the bytes."""
         key = (self.life, upto, len(frames), partial)
         if self._joined[0] != key:
             self._joined = (key, b"".join([frame.payload for frame in frames if partial or not frame.is_partial]))

@@ -20,16 +20,17 @@ from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.core.statistics import EndedTurn
 from hyperhive_cli.core.times import text_to_start
 from hyperhive_cli.core.zone import LocalZone, utc_now
+from hyperhive_cli.feed.follower import Follower, Page, Phase
 from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.address import shown_url
 from hyperhive_cli.hive.database import AwayError, connect, hang_up, translated_errors
 from hyperhive_cli.hive.feed import HiveFeed, Told
 from hyperhive_cli.hive.inbox import HiveInbox
+from hyperhive_cli.store.events import PAGE_ROWS
 from hyperhive_cli.store.facts import stored_fact
 from hyperhive_cli.store.inbox import Message, View
 from hyperhive_cli.web.api import capabilities
 from hyperhive_cli.web.channel import Channel
-from hyperhive_cli.web.history import PAGE_ROWS, Page
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.database import Connection
@@ -197,7 +198,7 @@ class HiveAgent:
         """Give its state, as the last look found it."""
         return self.view.state_of(self._known)
 
-    async def page(self, since: int | None, limit: int, ts: int | None) -> Page:
+    async def page(self, since: int | None, limit: int, ts: int | None) -> Page[BusEvent]:
         """Give a page of its events, under the hive's numbers."""
         return Page(*await self.view.call(partial(fleet.events_page, agent=self.name, since=since, limit=limit, ts=ts)))
 
@@ -260,22 +261,20 @@ class HiveChannel(Channel):
         """Look at the agent."""
         return await self._agent.state()
 
-    async def page(self, since: int | None, ts: int | None = None) -> Page:
-        """Read a page of its events; nothing where they cannot be read."""
-        try:
-            return await self._agent.page(since, PAGE_ROWS, ts)
-        except HyperhiveError:
-            return Page([], since or 0)
+    async def read(self, since: int, ts: int | None, newest: int | None) -> Page[BusEvent]:  # noqa: ARG002 - all is there
+        """Read a page of its events."""
+        return await self._agent.page(since, PAGE_ROWS, ts)
 
     async def follow(self) -> None:
         """Follow the hive, over its restarts."""
         view, name = self._agent.view, self._agent.name
         state = await self._agent.state()
-        self._place.move(int(state["seq"]), state["last_event"] and state["last_event"]["ts"])
+        ts = state["last_event"] and state["last_event"]["ts"]
+        self._follower = Follower(int(state["seq"]), ts, Phase.LIVE)
         self.ready.set()
         while True:
             feed = HiveFeed(view.url, name, tick_s=TICK_S)
-            feed.go_to(name, self.last, self._place.ts)
+            feed.go_to(name, self.last, self._follower.ts)
             events = feed.follow()
             view.feeds.add(feed)
             try:
@@ -290,10 +289,11 @@ class HiveChannel(Channel):
             await anyio.sleep(AGAIN_S)
 
     def _take_in(self, lines: list[bytes], *, is_remark: bool) -> None:
-        """Publish events; begin anew at the remark that the hive holds others by now."""
+        """Publish events; start again at the remark that the hive holds others by now."""
         if is_remark:
-            self._place.move(0)
-            self._begin_anew(lines[-1])
+            replaced = self.last
+            self._follower.move(0)
+            self._restart(replaced)
         else:
             self._publish(lines)
 

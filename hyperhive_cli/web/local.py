@@ -10,10 +10,12 @@ from anyio.to_thread import run_sync
 
 from hyperhive_cli.control.client import GoneError
 from hyperhive_cli.core.errors import HyperhiveError, StoreError
-from hyperhive_cli.core.events import replaced_remark
+from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.core.settings import ANSWER_LIMIT_S, AgentPaths
 from hyperhive_cli.core.statistics import EndedTurn
+from hyperhive_cli.feed.follower import Closed, Events, Output, Page, Phase, Reset, Snapshot, Unreadable
 from hyperhive_cli.store.ended import read_newest_turns, read_turns
+from hyperhive_cli.store.events import PAGE_ROWS
 from hyperhive_cli.store.folder import lock_holder, no_answer
 from hyperhive_cli.store.inbox import Message, View, no_message, open_inbox_reader
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
@@ -21,8 +23,8 @@ from hyperhive_cli.store.turns import find_turn, turn_to_dict
 from hyperhive_cli.web.api import capabilities
 from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.harness import asked, call
-from hyperhive_cli.web.history import PAGE_ROWS, Page, read_end, read_page
-from hyperhive_cli.web.sse import named_frame
+from hyperhive_cli.web.history import read_end, read_page
+from hyperhive_cli.web.sse import Frame, named_frame
 
 POLL_S = 0.25  # while no harness runs
 # With more readers than this, events are gathered for so long before they are written to all of them, unless there
@@ -53,7 +55,7 @@ class LocalAgent:
         """Give its state."""
         return await observe(self._paths)
 
-    async def page(self, since: int | None, limit: int, ts: int | None) -> Page:
+    async def page(self, since: int | None, limit: int, ts: int | None) -> Page[BusEvent]:
         """Give a page of its history."""
         return await run_sync(read_page, self._paths.events_db, since, limit, ts)
 
@@ -125,7 +127,7 @@ async def observe(paths: AgentPaths, limit_s: float = ANSWER_LIMIT_S) -> dict[st
 class HarnessChannel(Channel):
     """The feed of an agent of this machine; to the harness all browsers are one follower.
 
-    History from the file, then live from the control socket, over the harness's restarts (`feed.follower` is the
+    History from the file, then live from the control socket, over restarts of the harness (`feed.agent_feed` is the
     blocking twin).
     """
 
@@ -138,21 +140,9 @@ class HarnessChannel(Channel):
         """Look at the agent."""
         return await observe(self.paths)
 
-    async def page(self, since: int | None, ts: int | None = None) -> Page:
-        """Read a page of the history; nothing where it cannot be read, or is not that of the events that came."""
-        if not self._place.is_in_history:
-            return Page([], since or 0)
-        try:
-            return await run_sync(read_page, self.paths.events_db, since, PAGE_ROWS, ts)
-        except StoreError:
-            return Page([], since or 0)
-
-    async def _go_to_end(self) -> None:
-        """Stand behind the newest event of the history; readers are given what is before it from there."""
-        end: tuple[int, int | None] = (0, None)
-        with suppress(StoreError):
-            end = await run_sync(read_end, self.paths.events_db)
-        self._place.move(*end)
+    async def read(self, since: int, ts: int | None, newest: int | None) -> Page[BusEvent]:
+        """Read a page of the history."""
+        return await run_sync(read_page, self.paths.events_db, since, PAGE_ROWS, ts, newest)
 
     async def follow(self) -> None:
         """Follow the harness, and the file while there is none."""
@@ -164,27 +154,24 @@ class HarnessChannel(Channel):
         await self._go_to_end()
         while True:
             await self._live()
-            if self._place.is_in_history:
-                await self._catch_up()
+            self._follower.step(Closed())
+            while self._follower.phase is Phase.READING:
+                await self._show(self._follower.step(await self._page_after()))
             self.ready.set()
             await self._tell_state(is_live=False)
             await anyio.sleep(POLL_S)
 
     async def _live(self) -> None:
-        """Take what the harness sends until it goes away; nothing when none runs."""
+        """Take what the harness sends until it goes away; nothing if none runs."""
         try:
             async with asked(self.paths.socket, "events", since=self.last, partial=True) as lines:
                 with anyio.fail_after(ANSWER_LIMIT_S):
                     snapshot, more = await lines.first()
-                if self._place.is_to_be_checked(snapshot) and not (await self._page_behind()).is_held:
-                    await self._begin_replaced()
-                    return
-                stood_at = self.last
-                is_joined = self._place.join(snapshot)
-                if not is_joined or self.last < stood_at:
-                    self._begin_anew()
-                    if not self._place.is_in_history:
-                        self._place.move(0)  # what the harness still has is all there is
+                await self._show(self._follower.step(Snapshot.from_fields(snapshot)))
+                if self._follower.phase is Phase.CHECKING:
+                    page = await self.page(self.last, self._follower.ts, int(snapshot["seq"]))
+                    await self._show(self._follower.step(page))
+                if self._follower.phase is not Phase.LIVE:
                     return
                 self.ready.set()
                 await self._tell_state(is_live=True)
@@ -195,6 +182,30 @@ class HarnessChannel(Channel):
                     more = await lines.more()
         except (GoneError, HyperhiveError, TimeoutError):
             return
+
+    async def _show(self, shown: list[Output[Frame]]) -> None:
+        """Give the readers what has come; they read what is before the end of the history themselves."""
+        for one in shown:
+            if isinstance(one, Events):
+                self.ring.extend(one.events)
+            elif isinstance(one, Reset):
+                if one.replaced is not None:
+                    await self._go_to_end()
+                self._restart(one.replaced)
+
+    async def _go_to_end(self) -> None:
+        """Stand after the newest event of the history."""
+        end: tuple[int, int | None] = (0, None)
+        with suppress(StoreError):
+            end = await run_sync(read_end, self.paths.events_db)
+        self._follower.move(*end)
+
+    async def _page_after(self) -> Page[Frame] | Unreadable:
+        """Read what the history holds after the newest event: what the socket did not send before it closed."""
+        page = await self.page(self.last, self._follower.ts)
+        if isinstance(page, Unreadable) or page.is_held or await run_sync(lock_holder, self.paths.lock_file) is None:
+            return page
+        return Unreadable()  # a harness that does not answer now may have shown what it could not write yet
 
     async def _watch_answers(self) -> None:
         """Tell the readers when a harness that is followed no longer answers, and when it does again."""
@@ -213,30 +224,8 @@ class HarnessChannel(Channel):
                 answered = answers
                 self.ring.extend([named_frame("state", await self.state())])
 
-    async def _catch_up(self) -> None:
-        """Take what the history holds behind the newest event: what the socket did not give before it closed."""
-        while True:
-            page = await self._page_behind()
-            # A harness that does not answer now may have shown what it could not write yet.
-            if not page.is_held and await run_sync(lock_holder, self.paths.lock_file) is None:
-                await self._begin_replaced()
-            if not page.is_held or page.last == self.last:
-                return
-            self._publish([event.to_json() for event in page.events])
-            if self.last < page.last:  # the last ones cannot be read
-                self._place.move(page.last)
-
-    async def _page_behind(self) -> Page:
-        return await self.page(self.last, self._place.ts)
-
-    async def _begin_replaced(self) -> None:
-        """Say that the history does not hold the newest event any more, and begin with what it holds now."""
-        remark = replaced_remark(self.last, int(time.time() * 1000))
-        await self._go_to_end()
-        self._begin_anew(remark.to_json())
-
     async def _tell_state(self, *, is_live: bool) -> None:
-        """Tell the readers when a harness has come or gone; whoever comes later finds it in the snapshot."""
+        """Tell the readers when a harness has come or gone; later ones find it in the snapshot."""
         was_live, self._was_live = self._was_live, is_live
         if was_live is not None and was_live is not is_live:
             self.ring.extend([named_frame("state", await self.state())])

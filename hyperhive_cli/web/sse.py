@@ -5,19 +5,27 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from hyperhive_cli.core.events import BusEvent
+
 MEDIA_TYPE = "text/event-stream"
 HEARTBEAT = b": heartbeat\n\n"
 _NUMBERED = re.compile(rb'\{"seq":(\d+),')
-_TIMED = re.compile(rb'\{"seq":\d+,"ts":(\d+),')
+_TIMED = re.compile(rb'id: \d+\ndata: \{"seq":\d+,"ts":(\d+),')
 _PARTIAL = re.compile(rb'\{"seq":null,"ts":\d+,"kind":"stream"')
 
 
 class Frame(NamedTuple):
-    """One event as it is written. `seq` is None for what has no number; `is_partial`: only for those who ask for it."""
+    """One event as it is written. `seq` is None if it has no number; `is_partial`: only for clients that ask for it."""
 
     seq: int | None
     payload: bytes
     is_partial: bool = False
+
+    @property
+    def ts(self) -> int | None:
+        """The time of an event that has a number (Unix ms)."""
+        found = _TIMED.match(self.payload)
+        return None if found is None else int(found[1])
 
 
 def line_to_frame(line: bytes) -> Frame:
@@ -32,10 +40,9 @@ def line_to_frame(line: bytes) -> Frame:
     return Frame(int(found[1]), b"id: %b\ndata: %b\n\n" % (found[1], data))
 
 
-def line_to_ts(line: bytes) -> int | None:
-    """Return the time of an event that has a number (Unix ms), from its JSON text."""
-    found = _TIMED.match(line)
-    return None if found is None else int(found[1])
+def record_to_frame(record: BusEvent) -> Frame:
+    """Make the frame of an event that was read from a history."""
+    return line_to_frame(record.to_json())
 
 
 def named_frame(name: str, fields: Mapping[str, Any]) -> Frame:

@@ -15,7 +15,7 @@ from hyperhive_cli.store.events import open_event_store
 from tests.benchmarks.agents import peak_rss_mib
 from tests.benchmarks.corpus import write_corpus
 from tests.benchmarks.measure import Sample, Scale, in_process, in_turn, values
-from tests.benchmarks.pipeline import request_for
+from tests.benchmarks.pipeline import PlainFeed, request_for
 from tests.benchmarks.rows import Goal, Row, paired
 
 MEGABYTE = 1_000_000
@@ -60,5 +60,5 @@ def take(path: str) -> Sample:
 async def _turn(path: str, folder: Path) -> float:
     with open_event_store(folder / "events.sqlite") as store:
         began = time.perf_counter()
-        await Turn(request_for(path, folder), Bus(store)).run()
+        await Turn(request_for(path, folder), PlainFeed(Bus(store))).run()
         return time.perf_counter() - began

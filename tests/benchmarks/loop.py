@@ -13,7 +13,7 @@ from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.store.events import open_event_store
 from tests.benchmarks.corpus import write_corpus
 from tests.benchmarks.measure import Sample, Scale, in_process, in_turn, values
-from tests.benchmarks.pipeline import request_for
+from tests.benchmarks.pipeline import PlainFeed, request_for
 from tests.benchmarks.rows import Goal, Row, paired
 
 PROBE_S = 0.005
@@ -43,7 +43,7 @@ async def _flooded(corpus: str, folder: Path) -> Sample:
     with open_event_store(folder / "events.sqlite") as store:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_probe, late)
-            await Turn(request_for(corpus, folder), Bus(store)).run()
+            await Turn(request_for(corpus, folder), PlainFeed(Bus(store))).run()
             nursery.cancel_scope.cancel()
     return _late(late)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hyperhive_cli.core.settings import AgentPaths
-from hyperhive_cli.feed import follower as feed_module
+from hyperhive_cli.feed import agent_feed as feed_module
 
 
 @pytest.fixture

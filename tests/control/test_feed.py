@@ -8,9 +8,8 @@ import pytest
 
 from hyperhive_cli.core.events import BusEvent, Note, StatusChanged, Stream
 from hyperhive_cli.core.settings import AgentPaths
-from hyperhive_cli.feed import follower as feed_module
-from hyperhive_cli.feed.follower import AgentFeed
-from hyperhive_cli.store.events import open_event_store
+from hyperhive_cli.feed.agent_feed import AgentFeed
+from hyperhive_cli.store.events import PAGE_ROWS, open_event_store
 from tests.conftest import wait_until
 from tests.control.serving import EchoHandler, Served, serving
 
@@ -53,10 +52,10 @@ def test_the_newest_events_of_some_kinds_leave_the_feed_at_the_end_all_the_same(
 
 
 def test_the_history_since_a_number_is_given_whole_beyond_one_page(paths: AgentPaths) -> None:
-    write(paths, 1, 3 * feed_module.PAGE_ROWS + 5)
+    write(paths, 1, 3 * PAGE_ROWS + 5)
     feed = AgentFeed(paths)
-    assert [event.seq for event in feed.stored(since=2)] == list(range(3, 3 * feed_module.PAGE_ROWS + 6))
-    assert feed.last == 3 * feed_module.PAGE_ROWS + 5
+    assert [event.seq for event in feed.stored(since=2)] == list(range(3, 3 * PAGE_ROWS + 6))
+    assert feed.last == 3 * PAGE_ROWS + 5
     write(paths, feed.last + 1, feed.last + 2)
     assert [event.seq for event in feed.stored()] == [606, 607]
 

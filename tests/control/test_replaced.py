@@ -10,7 +10,7 @@ import pytest
 
 from hyperhive_cli.core.events import BusEvent, Note
 from hyperhive_cli.core.settings import AgentPaths
-from hyperhive_cli.feed.follower import AgentFeed
+from hyperhive_cli.feed.agent_feed import AgentFeed
 from hyperhive_cli.store.events import open_event_store
 from tests.control.serving import serving
 

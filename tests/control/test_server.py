@@ -422,7 +422,7 @@ def harness(path: Path, tmp_path: Path) -> Iterator[Path]:
 
     def make(_: Bus, stack: ExitStack) -> ControlHandler:
         inbox = stack.enter_context(open_inbox(tmp_path / "inbox.sqlite"))
-        bus = Bus(model_file=file, facts=inbox)
+        bus = Bus(model_file=file)
         config = AgentConfig(launch=Launch(("claude",)), workspace=tmp_path, environment={})
         control = AgentLoop(config, inbox, bus).control
         return ControlHandler(bus, control, inbox, LoginService(config, control))

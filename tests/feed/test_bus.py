@@ -25,7 +25,6 @@ from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.feed.bus import NOTE_LIMIT_CHARS, Bus
 from hyperhive_cli.feed.ring_buffer import Subscription
 from hyperhive_cli.store.events import EventStore, open_event_reader, open_event_store
-from hyperhive_cli.store.inbox import Inbox
 from tests.feed.made_bus import (
     LINE,
     PARTIAL,
@@ -207,12 +206,12 @@ def test_a_sweep_that_fails_is_a_warning(path: Path, store: EventStore) -> None:
     trio.run(Bus().sweep)  # without a store there is nothing to do
 
 
-# --- what the bus holds ---
+# --- what the agent is doing now ---
 
 
-def test_a_new_bus_is_online_idle_and_empty(inbox: Inbox) -> None:
+def test_a_new_bus_is_online_idle_and_empty() -> None:
     clock = Clock(1_000.9)
-    bus = Bus(facts=inbox, now=clock)
+    bus = Bus(now=clock)
     assert bus.snapshot() == {
         "boot": bus.boot,
         "stored": False,
@@ -235,13 +234,13 @@ def test_a_state_is_announced_with_since_when_and_only_when_it_changes() -> None
     bus = Bus(now=clock)
     subscription = bus.subscribe()
     clock.now = 1_005.7
-    bus.set_state(TurnState.IDLE)
-    assert (shown(subscription), bus.since_unix) == ([], 1_000)
-    bus.set_state(TurnState.THINKING)
+    bus.current.set_state(TurnState.IDLE)
+    assert (shown(subscription), bus.current.since_unix) == ([], 1_000)
+    bus.current.set_state(TurnState.THINKING)
     clock.now = 1_010.0
-    bus.set_state(TurnState.THINKING)
-    assert (bus.state, bus.since_unix) == (TurnState.THINKING, 1_005)
-    bus.set_state(TurnState.COMPACTING)
+    bus.current.set_state(TurnState.THINKING)
+    assert (bus.current.state, bus.current.since_unix) == (TurnState.THINKING, 1_005)
+    bus.current.set_state(TurnState.COMPACTING)
     assert shown(subscription) == [
         TurnStateChanged(state="thinking", since_unix=1_005),
         TurnStateChanged(state="compacting", since_unix=1_010),
@@ -252,7 +251,7 @@ def test_a_status_is_announced_when_it_changes() -> None:
     bus = Bus()
     subscription = bus.subscribe()
     for wait in (None, Wait(Status.NEEDS_LOGIN_IDLE), Wait(Status.NEEDS_LOGIN_IDLE), None):
-        bus.know(wait=wait)
+        bus.current.know(wait=wait)
     assert shown(subscription) == [StatusChanged(status="needs_login_idle"), StatusChanged(status="online")]
     assert bus.snapshot()["status"] == "online"
 
@@ -261,8 +260,8 @@ def test_a_model_is_stored_and_announced(tmp_path: Path) -> None:
     file = tmp_path / "model"
     bus = Bus(model_file=file)
     subscription = bus.subscribe()
-    bus.set_model("opus")
-    assert (bus.model, file.read_text(), Bus(model_file=file).model) == ("opus", "opus\n", "opus")
+    bus.current.set_model("opus")
+    assert (bus.current.model, file.read_text(), Bus(model_file=file).current.model) == ("opus", "opus\n", "opus")
     assert shown(subscription) == [ModelChanged(model="opus")]
 
 
@@ -270,63 +269,41 @@ def test_a_model_that_cannot_be_stored_is_not_announced(tmp_path: Path) -> None:
     bus = Bus(model_file=tmp_path / "nowhere" / "model")
     subscription = bus.subscribe()
     with pytest.raises(StoreError):
-        bus.set_model("opus")
-    assert (bus.model, shown(subscription)) == ("haiku", [])
+        bus.current.set_model("opus")
+    assert (bus.current.model, shown(subscription)) == ("haiku", [])
 
 
 def test_a_model_that_somebody_else_chose_is_seen_and_announced_once(tmp_path: Path) -> None:
     file = tmp_path / "model"
     bus = Bus(model_file=file)
     subscription = bus.subscribe()
-    assert bus.refresh_model() == "haiku"
+    assert bus.current.refresh_model() == "haiku"
     file.write_text(" sonnet \n")
-    assert [bus.refresh_model(), bus.refresh_model(), bus.model] == ["sonnet"] * 3
+    assert [bus.current.refresh_model(), bus.current.refresh_model(), bus.current.model] == ["sonnet"] * 3
     file.unlink()
-    assert bus.refresh_model() == "haiku"
+    assert bus.current.refresh_model() == "haiku"
     assert shown(subscription) == [ModelChanged(model="sonnet"), ModelChanged(model="haiku")]
 
 
 def test_usage_is_held_and_announced_and_what_is_not_known_stays_as_it_was() -> None:
     bus = Bus()
     subscription = bus.subscribe()
-    bus.record_usage(TokenUsage(1, 2, 3, 4), 500, 200_000)
-    bus.record_usage(TokenUsage(5, 6, 7, 8), None, None)
+    bus.current.record_usage(TokenUsage(1, 2, 3, 4), 500, 200_000)
+    bus.current.record_usage(TokenUsage(5, 6, 7, 8), None, None)
     assert shown(subscription) == [
         TokenUsageChanged(usage=TokenUsage(1, 2, 3, 4), context_tokens=500, context_window=200_000),
         TokenUsageChanged(usage=TokenUsage(5, 6, 7, 8), context_tokens=500, context_window=200_000),
     ]
-    assert bus.usage == TokenUsage(5, 6, 7, 8)
+    assert bus.current.usage == TokenUsage(5, 6, 7, 8)
 
 
 def test_what_an_earlier_life_knew_of_the_context_is_taken_over_in_silence() -> None:
     bus = Bus()
     subscription = bus.subscribe()
-    bus.restore("300", "200000")
-    assert (bus.context_tokens, bus.context_window, shown(subscription)) == (300, 200_000, [])
-    bus.restore("", None)
-    assert (bus.context_tokens, bus.context_window) == (None, None)
-
-
-def test_a_new_session_is_taken_once_however_often_it_was_asked_for(inbox: Inbox) -> None:
-    bus = Bus(facts=inbox)
-    assert not bus.take_skip_continue()
-    bus.request_new_session()
-    bus.request_new_session()
-    assert [bus.take_skip_continue(), bus.take_skip_continue()] == [True, False]
-    bus.request_new_session()
-    assert bus.take_skip_continue()
-
-
-def test_a_request_for_a_new_session_survives_the_harness_and_drops_the_old_session(inbox: Inbox) -> None:
-    inbox.put_facts(session_id="s-1", session_cost_usd="0.5", context_tokens="300", context_window="200000")
-    Bus(facts=inbox).request_new_session()
-    assert inbox.fact("session_id") == "s-1"  # until it is taken
-    bus = Bus(facts=inbox)
-    bus.restore("300", "200000")
-    assert bus.take_skip_continue()
-    found = [inbox.fact(name) for name in ("session_id", "session_cost_usd", "context_tokens", "context_window")]
-    assert (found, bus.context_tokens) == (["", "", "", "200000"], None)
-    assert not Bus(facts=inbox).take_skip_continue()
+    bus.current.restore("300", "200000")
+    assert (bus.current.context_tokens, bus.current.context_window, shown(subscription)) == (300, 200_000, [])
+    bus.current.restore("", None)
+    assert (bus.current.context_tokens, bus.current.context_window) == (None, None)
 
 
 def calling(*names: object, **fields: object) -> dict[str, Any]:
@@ -336,38 +313,40 @@ def calling(*names: object, **fields: object) -> dict[str, Any]:
 
 def test_tool_calls_are_counted_by_name_and_taken_once() -> None:
     bus = Bus()
-    bus.observe_stream(calling("Bash", "Read", "Bash"))
-    bus.observe_stream(calling("Bash", parent_tool_use_id="t-1"))  # a subagent's calls count
-    bus.observe_stream({"type": "user", "message": {"content": [{"type": "tool_use", "name": "Bash"}]}})
-    taken = bus.take_tool_calls()
+    bus.current.observe_stream(calling("Bash", "Read", "Bash"))
+    bus.current.observe_stream(calling("Bash", parent_tool_use_id="t-1"))  # a subagent's calls count
+    bus.current.observe_stream({"type": "user", "message": {"content": [{"type": "tool_use", "name": "Bash"}]}})
+    taken = bus.current.take_tool_calls()
     assert taken == {"Bash": 3, "Read": 1}
-    assert bus.take_tool_calls() == {}
-    bus.observe_stream(calling("Read"))
+    assert bus.current.take_tool_calls() == {}
+    bus.current.observe_stream(calling("Read"))
     assert taken == {"Bash": 3, "Read": 1}
-    assert bus.take_tool_calls() == {"Read": 1}
+    assert bus.current.take_tool_calls() == {"Read": 1}
 
 
 def test_a_tool_call_without_a_name_counts_as_unknown() -> None:
     bus = Bus()
-    bus.observe_stream(calling(None, "", 7))
-    bus.observe_stream({"type": "assistant", "message": {"content": [{"type": "tool_use"}]}})
-    assert bus.take_tool_calls() == {"unknown": 4}
+    bus.current.observe_stream(calling(None, "", 7))
+    bus.current.observe_stream({"type": "assistant", "message": {"content": [{"type": "tool_use"}]}})
+    assert bus.current.take_tool_calls() == {"unknown": 4}
 
 
 @pytest.mark.parametrize("message", [None, 7, [], {}, {"content": "text"}, {"content": [None, 7]}])
 def test_lines_of_another_shape_are_observed_without_harm(message: object) -> None:
     bus = Bus()
-    bus.observe_stream({"type": "assistant", "message": message})
-    assert bus.take_tool_calls() == {}
+    bus.current.observe_stream({"type": "assistant", "message": message})
+    assert bus.current.take_tool_calls() == {}
 
 
 def test_the_size_of_the_context_is_that_of_the_last_main_thread_answer() -> None:
     bus = Bus()
     usage = {"input_tokens": 1, "cache_read_input_tokens": 20, "cache_creation_input_tokens": 300, "output_tokens": 9}
-    bus.observe_stream({"type": "assistant", "message": {"usage": usage}})
-    bus.observe_stream({"type": "assistant", "message": {"usage": {"input_tokens": 5}}, "parent_tool_use_id": "t"})
-    bus.observe_stream({"type": "result", "usage": {"input_tokens": 900}})
-    assert bus.context_tokens == 321
+    bus.current.observe_stream({"type": "assistant", "message": {"usage": usage}})
+    bus.current.observe_stream(
+        {"type": "assistant", "message": {"usage": {"input_tokens": 5}}, "parent_tool_use_id": "t"}
+    )
+    bus.current.observe_stream({"type": "result", "usage": {"input_tokens": 900}})
+    assert bus.current.context_tokens == 321
 
 
 def apply(held: dict[str, Any], event: LiveEvent) -> None:
@@ -389,11 +368,11 @@ def test_a_snapshot_and_the_events_with_greater_numbers_give_what_the_bus_holds(
     dice, clock = random.Random(seed), Clock(1_000.0)  # noqa: S311 - no secret
     bus = Bus(now=clock)
     changes: list[Callable[[], None]] = [
-        lambda: bus.set_state(dice.choice(list(TurnState))),
-        lambda: bus.know(wait=dice.choice([None, Wait(Status.FAILED)])),
-        lambda: bus.know(is_paused=dice.choice([True, False])),
-        lambda: bus.set_model(dice.choice(["haiku", "opus"])),
-        lambda: bus.record_usage(TokenUsage(dice.randrange(9)), dice.randrange(99), 200),
+        lambda: bus.current.set_state(dice.choice(list(TurnState))),
+        lambda: bus.current.know(wait=dice.choice([None, Wait(Status.FAILED)])),
+        lambda: bus.current.know(is_paused=dice.choice([True, False])),
+        lambda: bus.current.set_model(dice.choice(["haiku", "opus"])),
+        lambda: bus.current.record_usage(TokenUsage(dice.randrange(9)), dice.randrange(99), 200),
     ]
     snapshots: list[dict[str, Any]] = [bus.snapshot()]
     for _ in range(40):

@@ -17,6 +17,7 @@ from hyperhive_cli.core.events import (
     Note,
 )
 from hyperhive_cli.feed import bus as bus_module
+from hyperhive_cli.feed import history as history_module
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.store.events import EventStore, open_event_store
 from tests.feed.made_bus import (
@@ -248,7 +249,7 @@ class Interleaving:
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the ring hold 8 records and a page of the store 3 rows: the same edges with fewer events."""
     monkeypatch.setattr(bus_module, "RING_CAPACITY", 8)
-    monkeypatch.setattr(bus_module, "PAGE_ROWS", 3)
+    monkeypatch.setattr(history_module, "PAGE_ROWS", 3)
 
 
 @pytest.mark.usefixtures("_small")

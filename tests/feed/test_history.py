@@ -4,7 +4,8 @@ from pathlib import Path
 
 from hyperhive_cli.core.events import Note
 from hyperhive_cli.core.settings import HISTORY_CAPACITY
-from hyperhive_cli.feed.bus import RETRY_S, Bus
+from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.feed.history import RETRY_S
 from hyperhive_cli.store.events import EventStore, open_event_store
 from tests.feed.made_bus import LINE, PARTIAL, Clock, locked, publish, seqs, shown, stored, texts
 

@@ -62,7 +62,7 @@ class Life:
 
 @pytest.fixture
 def life(path: Path, store: EventStore, inbox: Inbox) -> Life:
-    bus = Bus(store, facts=inbox)
+    bus = Bus(store)
     return Life(bus, Maintenance(bus, inbox, [path.with_name("inbox.sqlite"), path]), bus.subscribe())
 
 
@@ -121,15 +121,15 @@ def test_an_inbox_that_is_removed_is_back_after_a_look(path: Path, inbox: Inbox,
 def test_an_inbox_that_is_replaced_is_used_when_no_turn_runs_and_its_leases_are_taken_back(
     path: Path, tmp_path: Path, inbox: Inbox
 ) -> None:
-    bus = Bus(facts=inbox)
+    bus = Bus()
     with open_inbox(tmp_path / "new") as new:
         new.put("operator", "new", now_ms=1)
         assert new.lease("another life", "haiku", now_ms=2) is not None
     (tmp_path / "new").rename(path.with_name("inbox.sqlite"))
-    bus.set_state(TurnState.THINKING)
+    bus.current.set_state(TurnState.THINKING)
     check_inbox(inbox, bus)
     assert inbox.messages() == []
-    bus.set_state(TurnState.IDLE)
+    bus.current.set_state(TurnState.IDLE)
     subscription = bus.subscribe()
     check_inbox(inbox, bus)
     assert [message.state for message in inbox.messages()] == ["ready"]
@@ -146,7 +146,7 @@ def test_a_history_that_could_not_be_opened_is_tried_with_each_look(inbox: Inbox
             raise StoreError("not yet")
         return answer
 
-    bus = Bus(facts=inbox)
+    bus = Bus()
     maintenance = Maintenance(bus, inbox, [], open_history)
     bus.note("one")
     for is_stored in (False, False, True, True):

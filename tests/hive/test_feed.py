@@ -11,6 +11,7 @@ from hyperhive_cli.core.settings import HISTORY_CAPACITY
 from hyperhive_cli.hive import address, owner_sql
 from hyperhive_cli.hive import feed as feeds
 from hyperhive_cli.hive.feed import HiveFeed, Told
+from hyperhive_cli.store.events import PAGE_ROWS
 from tests.harness import of_kind
 from tests.hive.conftest import Database
 
@@ -116,13 +117,13 @@ def test_many_agents_are_read_in_bounded_pages(database: Database) -> None:
     agents = [f"team-{number:02}" for number in range(30)]
     with database.connect() as connection:
         for agent in agents:
-            Writer(connection, agent).write(feeds.PAGE_ROWS)
+            Writer(connection, agent).write(PAGE_ROWS)
         feed = HiveFeed(database.url, "team-*")
         page = feed._page(dict.fromkeys(agents, 0))  # noqa: SLF001 - what is in memory at once
         assert feeds.MOST_ROWS - len(agents) < len(page) <= feeds.MOST_ROWS
         told = numbers(list(feed.stored()))
         feed.close()
-    assert sorted(told) == [(agent, seq) for agent in agents for seq in range(1, feeds.PAGE_ROWS + 1)]
+    assert sorted(told) == [(agent, seq) for agent in agents for seq in range(1, PAGE_ROWS + 1)]
 
 
 def test_what_the_hive_no_longer_keeps_is_said(database: Database) -> None:

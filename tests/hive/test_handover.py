@@ -255,7 +255,7 @@ def test_a_message_whose_id_another_one_has_is_kept_and_said_and_does_not_run(
 ) -> None:
     async def steps(line: LossyLine) -> None:
         with opened(paths) as local_inbox:
-            bus = Bus(facts=local_inbox)
+            bus = Bus()
             feed = bus.subscribe()
             member = join(database, line, local_inbox, bus=bus)
             assert await member.fetch()
@@ -288,7 +288,7 @@ def test_that_a_message_was_handed_over_before_is_said(database: Database, paths
 
     async def steps(line: LossyLine) -> None:
         with opened(paths) as local_inbox:
-            bus = Bus(facts=local_inbox)
+            bus = Bus()
             feed = bus.subscribe()
             assert not await join(database, line, local_inbox, bus=bus).fetch()
             texts = [note.text for note in notes(feed)]

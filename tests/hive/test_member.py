@@ -107,7 +107,7 @@ def join(
     usual = {"agent": "bee", "steering": Idle(), "account": None}
     return Member(
         database.url, line, trio.current_time, owner="a", local_inbox=local_inbox,
-        bus=bus or Bus(facts=local_inbox), report=report, drain=False, slots=slots, **{**usual, **different},
+        bus=bus or Bus(), report=report, drain=False, slots=slots, **{**usual, **different},
     )  # fmt: skip
 
 
@@ -371,7 +371,7 @@ def test_an_agent_is_given_back_when_its_last_events_are_there(database: Databas
     """One of them says that a turn has ended, and brings its outcome on its way while others wait."""
 
     async def steps(line: LossyLine) -> None:
-        bus = Bus(facts=local_inbox)
+        bus = Bus()
         member = join(database, line, local_inbox, bus=bus)
         assert not await member.fetch()
         async with trio.open_nursery() as nursery:
@@ -398,7 +398,7 @@ def test_a_wait_for_the_account_lasts_as_long_where_a_clock_is_wrong(
 ) -> None:
     """The one that has met the limit reckons with its own clock, and those that wait with theirs."""
     account, found, rested = Account("account", "login"), time.time() + wrong_s, Rested()
-    finder = Bus(facts=local_inbox, now=lambda: found)
+    finder = Bus(now=lambda: found)
 
     async def steps(line: LossyLine) -> None:
         member = join(database, line, local_inbox, bus=finder, account=account)
@@ -406,7 +406,7 @@ def test_a_wait_for_the_account_lasts_as_long_where_a_clock_is_wrong(
         assert not await member.fetch()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(member.run)
-            finder.know(wait=Wait(Status.RATE_LIMITED, found + 3_600))
+            finder.current.know(wait=Wait(Status.RATE_LIMITED, found + 3_600))
             await until(lambda: database.rows("SELECT count(*) FROM hyperhive.account") == [(1,)])
             nursery.cancel_scope.cancel()
         other.accounts_changed(await line.call(lambda connection: owner_sql.account_states(connection, ["account"])))

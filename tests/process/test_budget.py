@@ -153,17 +153,17 @@ def test_a_day_that_is_spent_holds_the_agent_until_midnight(world: World) -> Non
     spent = Budget(day_cost=0.5)
     life = world.drain(total(0.45, "2.1.197"), total(0.05, "2.1.197"), [TEXT], budget=spent)
     assert (life.outcomes(), world.get(3).state, world.get(3).attempts) == (["ok", "ok"], "ready", 0)
-    assert (life.bus.status, life.loop.failed) == ("over_budget", True)
+    assert (life.bus.current.status, life.loop.failed) == ("over_budget", True)
     left_s = ms_until_tomorrow(int(NOW * 1000)) / 1000
-    assert life.bus.waits_until == pytest.approx(NOW + left_s + 1, abs=1)
+    assert life.bus.current.waits_until == pytest.approx(NOW + left_s + 1, abs=1)
     assert sum("today's budget is nearly used up: $0.45 of $0.50" in note for note in life.notes()) == 1
     again = world.drain(budget=spent)  # a restart forgets nothing
-    assert (again.outcomes(), again.bus.status, world.get(3).state) == ([], "over_budget", "ready")
+    assert (again.outcomes(), again.bus.current.status, world.get(3).state) == ([], "over_budget", "ready")
     with pytest.raises(RefusedError, match="today's budget is used up"):
         trio.run(again.control.compact)
     world.now += left_s + 2
     tomorrow = world.drain(budget=spent)
-    assert (tomorrow.outcomes(), world.get(3).state, tomorrow.bus.status) == (["ok"], "done", "online")
+    assert (tomorrow.outcomes(), world.get(3).state, tomorrow.bus.current.status) == (["ok"], "done", "online")
 
 
 def test_a_change_of_the_time_zone_brings_the_next_day_forward(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +208,7 @@ def test_a_raise_and_resume_end_the_wait(how: str, world: World) -> None:
     assert found is not None
     assert found["today"]["limit_usd"] == (0.9 if how == "raise" else pytest.approx(1.1))
     assert (found["today"]["raised"], found["today"]["cost_usd"]) == (True, 0.7)
-    assert (life.outcomes(), life.bus.status) == (["ok", "ok"], "online")
+    assert (life.outcomes(), life.bus.current.status) == (["ok", "ok"], "online")
 
 
 def test_a_running_turn_says_what_it_has_used(world: World) -> None:

@@ -75,7 +75,7 @@ def test_a_size_that_is_not_known_is_not_known_after_a_restart(world: World) -> 
     silent: Step = {"line": {**BOUNDARY["line"], "compact_metadata": {"pre_tokens": 900}}}
     world.put("one")
     life = world.drain(turn(900), [*turn()[:1], silent, done()], compaction=HALF)
-    assert life.bus.context_tokens is None
+    assert life.bus.current.context_tokens is None
     assert world.inbox.fact("context_tokens") == ""
 
 
@@ -134,7 +134,7 @@ def test_a_full_context_that_cannot_be_compacted_now_costs_no_conversation(world
 
     assert world.live(stop).outcomes() == ["context_full", "interrupted"]
     limit = world.drain(TOO_LONG, refused(429))  # is rested for, as after any turn
-    assert (limit.outcomes(), limit.bus.status) == (["context_full", "rate_limited"], "rate_limited")
+    assert (limit.outcomes(), limit.bus.current.status) == (["context_full", "rate_limited"], "rate_limited")
     assert world.drain(TOO_LONG, COMPACTED).outcomes() == ["context_full", "ok"]
     assert (world.get(message_id).state, world.inbox.fact("session_id")) == ("dead", TEXT_SESSION)
     assert world.inbox.fact("skip_continue") != "1"
@@ -158,4 +158,4 @@ def test_a_compaction_that_failed_is_recorded_as_a_failure_and_says_why(world: W
     compaction = life.events("turn_end")[1]
     assert (compaction["outcome"], compaction["ok"], compaction["note"]) == ("failed", False, error)
     assert [row["outcome"] for row in world.inbox.newest_turns(2)] == ["failed", "ok"]
-    assert life.bus.status == "online", "the agent does not wait for it"
+    assert life.bus.current.status == "online", "the agent does not wait for it"

@@ -106,7 +106,7 @@ def test_new_credentials_that_are_none_end_no_wait_and_the_next_ones_are_seen(wo
         await life.saw("status_changed", status="needs_login_idle")
         log_in(world, "not yet")
         await trio.to_thread.run_sync(wait_until, (world.fake.folder / "probes.txt").exists)
-        assert life.bus.status == "needs_login_idle"
+        assert life.bus.current.status == "needs_login_idle"
         world.fake.touch("logged_in")
         log_in(world, "now")
         await life.saw("turn_end", outcome="ok")
@@ -358,7 +358,7 @@ def test_a_claude_that_cannot_be_started_is_no_login(world: World) -> None:
     trio.run(main)
     assert desk.login is not None
     assert (desk.login.note or "").startswith("claude cannot be started: ")
-    assert life.bus.status == "online"
+    assert life.bus.current.status == "online"
 
 
 def test_claude_opens_no_browser(world: World) -> None:

@@ -10,6 +10,7 @@ import trio.testing
 from hyperhive_cli.agent import backoff, scheduler
 from hyperhive_cli.agent import loop as agent_loop
 from hyperhive_cli.agent.config import AgentConfig
+from hyperhive_cli.agent.session import request_new_session
 from hyperhive_cli.claude.watch import TimeLimits
 from hyperhive_cli.core.errors import RefusedError
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
@@ -134,7 +135,7 @@ def test_what_becomes_of_a_message(row: Row, world: World) -> None:
     assert (message.state, message.attempts, message.acted) == (row.state, row.attempts, row.acted)
     assert str(row.reason or "") in str(message.reason or "")
     assert (message.reason is None) is (row.reason is None)
-    assert (life.bus.status, life.bus.state.value) == (row.status, "idle")
+    assert (life.bus.current.status, life.bus.current.state.value) == (row.status, "idle")
     assert life.loop.failed is (row.outcomes != ["ok"])
 
 
@@ -152,7 +153,7 @@ def test_figures_that_no_database_holds_are_left_out_and_the_turn_is_kept(world:
     ended = world.inbox.last_turn(first)
     assert ended is not None
     assert [ended[name] for name in ("output_tokens", "context_window", "cost_usd")] == [0, None, None]
-    assert 0 < (life.bus.waits_until or 0) - world.now < 1000  # as for one that does not say when it ends
+    assert 0 < (life.bus.current.waits_until or 0) - world.now < 1000  # as for one that does not say when it ends
 
 
 def test_a_claude_that_cannot_be_started_spends_no_attempt(world: World) -> None:
@@ -230,7 +231,7 @@ def test_billing_holds_the_agent_until_it_is_resumed(world: World) -> None:
         await life.saw("turn_end", 3)
 
     life = world.live(steer)
-    assert (life.outcomes(), life.bus.status) == (["billing", "ok", "ok"], "online")
+    assert (life.outcomes(), life.bus.current.status) == (["billing", "ok", "ok"], "online")
     assert [world.get(n).state for n in (first, second)] == ["done", "done"]
 
 
@@ -243,7 +244,7 @@ def test_a_login_is_noticed(world: World, monkeypatch: pytest.MonkeyPatch) -> No
     async def steer(life: Life) -> None:
         await life.saw("status_changed", status="needs_login_idle")
         await trio.sleep(0.3)  # several looks, none of which may end the rest
-        assert (life.bus.status, world.get(message_id).state) == ("needs_login_idle", "ready")
+        assert (life.bus.current.status, world.get(message_id).state) == ("needs_login_idle", "ready")
         world.fake.touch("logged_in")
         await life.saw("turn_end", 2)
 
@@ -260,7 +261,7 @@ def test_a_failure_that_claude_gives_an_unknown_name_is_tried_once_more_and_is_n
     world.fake.script(refused(418))
     life = world.begin(drain=True, drain_wait_s=60)
     trio.run(life.run)
-    assert (life.outcomes(), life.bus.status) == (["failed"] * 8, "backing_off")
+    assert (life.outcomes(), life.bus.current.status) == (["failed"] * 8, "backing_off")
     assert [(world.get(n).state, world.get(n).attempts) for n in messages] == [("dead", 2)] * 4
 
 
@@ -303,16 +304,16 @@ def test_another_model_ends_the_wait_for_one_and_the_limit_of_one(kind: str, wor
         await life.saw("turn_end")
         life.control.wake()
         await settled()
-        life.bus.set_model(life.bus.model)  # the same one is no other
+        life.bus.current.set_model(life.bus.current.model)  # the same one is no other
         life.control.wake()
         await settled()
         assert world.get(message_id).state == "ready"
-        life.bus.set_model("sonnet")
+        life.bus.current.set_model("sonnet")
         life.control.wake()
         await life.saw("turn_end", 2)
 
     life = world.live(steer)
-    assert (life.outcomes(), life.bus.status) == ([kind, "ok"], "online")
+    assert (life.outcomes(), life.bus.current.status) == ([kind, "ok"], "online")
     assert world.inbox.fact("limit") in {None, ""}
 
 
@@ -322,7 +323,7 @@ def test_a_limit_of_the_account_outlasts_a_change_of_the_model(world: World) -> 
 
     async def steer(life: Life) -> None:
         await life.saw("turn_end")
-        life.bus.set_model("sonnet")
+        life.bus.current.set_model("sonnet")
         life.control.wake()
         await settled()
 
@@ -352,7 +353,7 @@ def test_a_limit_that_a_follow_up_meets_rests_the_agent_and_not_the_message(worl
         await settled()
 
     life = world.live(steer)
-    assert (life.outcomes(), life.bus.status) == (["ok"], "rate_limited")
+    assert (life.outcomes(), life.bus.current.status) == (["ok"], "rate_limited")
     assert [world.get(n).state for n in (done, waits)] == ["done", "ready"]
 
 
@@ -443,7 +444,7 @@ def test_a_claude_that_crashes_on_and_on_holds_the_agent_until_it_is_resumed(
         assert [world.get(n).state for n in numbers] == ["dead", "dead", "ready"]
         life.control.wake()
         await settled()
-        assert (len(world.fake.calls()), life.bus.waits_until) == (6, None)
+        assert (len(world.fake.calls()), life.bus.current.waits_until) == (6, None)
         assert await life.control.resume()
         await life.saw("turn_end", 7)
 
@@ -454,7 +455,7 @@ def test_a_claude_that_crashes_on_and_on_holds_the_agent_until_it_is_resumed(
     assert world.get(numbers[2]).state == "done"
     monkeypatch.setattr(backoff, "MAX_CRASHES", 0)
     world.put("four")
-    assert world.drain(CRASH).bus.status == "failed"  # a drain does not wait for a person
+    assert world.drain(CRASH).bus.current.status == "failed"  # a drain does not wait for a person
 
 
 def test_the_end_of_a_rest_is_told(world: World) -> None:
@@ -544,7 +545,7 @@ def test_there_is_nothing_to_compact_without_a_session(world: World) -> None:
         with pytest.raises(RefusedError, match="no session yet"):
             await life.control.compact()
         world.inbox.put_facts(session_id=TEXT_SESSION)
-        life.bus.request_new_session()
+        request_new_session(world.inbox)
         with pytest.raises(RefusedError, match="no session yet"):
             await life.control.compact()
 

@@ -9,6 +9,7 @@ import trio
 import trio.testing
 
 from hyperhive_cli.agent import credentials, prewarm
+from hyperhive_cli.agent.session import request_new_session
 from hyperhive_cli.claude import guard
 from hyperhive_cli.claude import process as claude_process
 from hyperhive_cli.claude.process import ClaudeProcess, open_claude
@@ -164,12 +165,12 @@ def test_each_turn_costs_its_own(world: World, version: str, totals: list[float]
 
 
 async def set_model(_: World, life: Life) -> None:
-    life.bus.set_model("opus")
+    life.bus.current.set_model("opus")
     life.control.wake()
 
 
-async def ask_for_a_new_session(_: World, life: Life) -> None:
-    life.bus.request_new_session()
+async def ask_for_a_new_session(world: World, life: Life) -> None:
+    request_new_session(world.inbox)
     life.control.wake()
 
 

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from hyperhive_cli.agent import retrying_writer
+from hyperhive_cli.agent.session import request_new_session
 from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.harness.login import LoginService
 from hyperhive_cli.harness.operations import ControlHandler
@@ -198,7 +199,7 @@ def test_a_new_session_that_was_asked_for_waits_for_the_inbox_too(world: World) 
     world.fake.script([TEXT])
 
     async def steer(life: Life) -> None:
-        life.bus.request_new_session()
+        request_new_session(world.inbox)
         with locked(world):
             await life.saw("status_changed", status="inbox_unavailable")
         await life.saw("turn_end")

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from hyperhive_cli.agent.session import keep_new_session, request_new_session, take_new_session_request
 from hyperhive_cli.store.model import write_model
 from tests.conftest import Step, recording
 from tests.process.world import (
@@ -43,9 +44,9 @@ def test_the_newest_conversation_is_taken_for_the_very_first_turn_alone(world: W
 
 def test_a_new_session_is_asked_for_once_however_often(world: World) -> None:
     world.put("one")
-    life = world.drain([TEXT], [{**TEXT, "session_id": "another"}], [TEXT])
-    life.bus.request_new_session()
-    life.bus.request_new_session()
+    world.drain([TEXT], [{**TEXT, "session_id": "another"}], [TEXT])
+    request_new_session(world.inbox)
+    request_new_session(world.inbox)
     world.put("two")
     world.put("three")
     world.drain(continue_newest=True)  # after a restart; the newest conversation is the one to be left
@@ -54,7 +55,8 @@ def test_a_new_session_is_asked_for_once_however_often(world: World) -> None:
 
 
 def test_a_new_session_asked_for_before_the_first_turn_counts(world: World) -> None:
-    world.begin().bus.request_new_session()
+    world.begin()
+    request_new_session(world.inbox)
     world.put("one")
     world.drain([TEXT], continue_newest=True)
     assert world.arguments("--continue") == [None]
@@ -92,7 +94,7 @@ def test_where_nothing_can_be_compacted_a_full_context_is_dropped_at_once(world:
 def test_the_model_can_change_between_turns(world: World) -> None:
     world.put("one")
     world.drain([TEXT])
-    world.begin().bus.set_model("opus")
+    world.begin().bus.current.set_model("opus")
     world.put("two")
     life = world.drain()
     write_model(world.model_file, "sonnet")  # by a command, without the harness
@@ -154,8 +156,8 @@ def test_a_turn_of_an_older_release_in_mid_session_is_not_counted_again_by_the_n
 def test_an_older_release_begins_another_session_at_nought(world: World) -> None:
     world.put("one")
     runs = [total(0.3, "2.1.332"), total(0.2, "2.1.197", "another"), total(0.4, "2.1.332", "another")]
-    life = world.drain(*runs)
-    life.bus.request_new_session()
+    world.drain(*runs)
+    request_new_session(world.inbox)
     world.put("two")
     world.put("three")
     world.drain()
@@ -165,8 +167,8 @@ def test_an_older_release_begins_another_session_at_nought(world: World) -> None
 def test_a_new_session_begins_its_costs_anew(world: World) -> None:
     world.put("one")
     runs = [total(0.3, "2.1.330"), total(0.4, "2.1.330", "another"), total(0.5, "2.1.330", "another")]
-    life = world.drain(*runs)
-    life.bus.request_new_session()
+    world.drain(*runs)
+    request_new_session(world.inbox)
     world.put("two")
     world.put("three")
     world.drain()
@@ -274,3 +276,28 @@ def test_the_costs_of_a_new_session_after_a_refusal_count_whole(world: World) ->
     world.drain(total(0.25, "2.1.330"), REFUSED, REFUSED, total(0.75, "2.1.330", "third"))
     costs = world.inbox.connection.execute("SELECT cost_usd FROM turn_stats ORDER BY turn_id").fetchall()
     assert costs == [(0.25,), (None,), (None,), (0.75,)]
+
+
+def test_a_new_session_is_taken_once_however_often_it_was_requested(world: World) -> None:
+    assert not take_new_session_request(world.inbox)
+    request_new_session(world.inbox)
+    request_new_session(world.inbox)
+    assert [take_new_session_request(world.inbox), take_new_session_request(world.inbox)] == [True, False]
+
+
+def test_a_request_for_a_new_session_drops_the_old_session_when_it_is_taken(world: World) -> None:
+    world.inbox.put_facts(session_id="s-1", session_cost_usd="0.5", context_tokens="300", context_window="200000")
+    request_new_session(world.inbox)
+    assert world.inbox.fact("session_id") == "s-1"
+    assert take_new_session_request(world.inbox)
+    found = [world.inbox.fact(name) for name in ("session_id", "session_cost_usd", "context_tokens", "context_window")]
+    assert found == ["", "", "", "200000"]
+
+
+def test_a_conversation_is_kept_when_claude_names_it_unless_one_is_known(world: World) -> None:
+    for line in ({"type": "assistant", "session_id": "s-0"}, {"type": "system", "subtype": "init", "session_id": 7}):
+        keep_new_session(world.inbox, line)
+    assert world.inbox.fact("session_id") is None
+    for session_id in ("s-1", "s-2"):
+        keep_new_session(world.inbox, {"type": "system", "subtype": "init", "session_id": session_id})
+    assert (world.inbox.fact("session_id"), world.inbox.fact("session_cost_usd")) == ("s-1", "")

@@ -115,7 +115,7 @@ def test_an_agent_rests_with_others_and_goes_on_with_them(world: World) -> None:
         await life.saw("turn_end", ok=True)
 
     work(life, rest)
-    assert life.bus.status == "online"
+    assert life.bus.current.status == "online"
 
 
 def test_a_limit_that_is_over_is_not_waited_for(world: World) -> None:
@@ -140,7 +140,7 @@ def test_a_rest_of_its_own_is_not_ended_by_others(world: World) -> None:
         await trio.testing.wait_all_tasks_blocked()
 
     work(life, rest)
-    assert life.bus.status == "needs_login_idle"
+    assert life.bus.current.status == "needs_login_idle"
 
 
 def test_a_stop_does_not_wait_for_room(world: World) -> None:

@@ -67,7 +67,7 @@ def test_a_wait_for_the_limit_of_one_model_is_named_after_it(world: World) -> No
     world.fake.script([INIT, report, retry(3_600_000), ANSWER, result()])
     world.put("one")
     life = world.drain()
-    assert [event["model"] for event in life.events("status_changed")] == [life.bus.model, None]
+    assert [event["model"] for event in life.events("status_changed")] == [life.bus.current.model, None]
 
 
 def test_another_status_is_left_as_it_is(world: World) -> None:

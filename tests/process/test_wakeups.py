@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from hyperhive_cli.agent.session import request_new_session
 from hyperhive_cli.claude.watch import TimeLimits
 from hyperhive_cli.store.inbox import Message
 from tests.conftest import Step
@@ -203,7 +204,7 @@ def test_a_compaction_plans_nothing(world: World) -> None:
 def test_a_wakeup_that_runs_in_another_session_is_told_of(world: World) -> None:
     world.put("do it")
     life = world.drain(waiting(*wakeup()), limits=PATIENT)
-    life.bus.request_new_session()
+    request_new_session(world.inbox)
     world.now += 60
     life = world.drain([TEXT])
     assert life.outcomes() == ["ok"]

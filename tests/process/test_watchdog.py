@@ -123,7 +123,7 @@ def test_other_credentials_hold_the_agent_and_spend_nothing(world: World) -> Non
         await life.saw("turn_end", 2)
 
     life = world.live(steer, expect_auth="none")
-    assert (life.outcomes(), life.bus.status) == (["wrong_auth", "ok"], "online")
+    assert (life.outcomes(), life.bus.current.status) == (["wrong_auth", "ok"], "online")
     seen = "expected none, found ANTHROPIC_API_KEY"
     assert life.events("turn_end")[0]["note"] == f"claude uses other credentials: {seen}"
     assert any(f"{seen}: give claude the expected credentials" in note for note in life.notes())

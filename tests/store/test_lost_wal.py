@@ -51,7 +51,7 @@ def test_a_new_inbox_has_its_tables_in_the_file_itself(path: Path, inbox: Inbox)
 
 
 def test_what_is_new_is_copied_once_and_a_log_without_anything_new_is_left_alone(path: Path, inbox: Inbox) -> None:
-    maintenance = Maintenance(Bus(facts=inbox), inbox, [])
+    maintenance = Maintenance(Bus(), inbox, [])
     with open_inbox(path) as sender:
         for number, expected in enumerate((["one"], ["one", "two"]), 1):
             put(sender, expected[-1])
@@ -73,7 +73,7 @@ def test_what_is_committed_while_a_copy_is_made_is_copied_with_the_next_one(path
 
 
 def test_a_copy_that_a_reader_holds_up_is_made_after_it(path: Path, inbox: Inbox) -> None:
-    maintenance = Maintenance(Bus(facts=inbox), inbox, [])
+    maintenance = Maintenance(Bus(), inbox, [])
     put(inbox, "one")
     with closing(connect(path)) as reader:
         reader.execute("BEGIN")
@@ -282,7 +282,7 @@ def test_a_pipe_in_the_place_of_an_inbox_in_use_is_replaced(path: Path, inbox: I
 
 
 def test_a_folder_in_the_place_of_a_log_is_said_once_and_holds_nothing_up(path: Path, inbox: Inbox) -> None:
-    maintenance = Maintenance(Bus(facts=inbox), inbox, [])
+    maintenance = Maintenance(Bus(), inbox, [])
     put(inbox, "one")
     companion(path, "-shm").unlink()
     companion(path, "-shm").mkdir()

@@ -121,7 +121,7 @@ def test_the_schema_keeps_its_version(tmp_path: Path) -> None:
 def test_the_harness_keeps_the_log_of_its_inbox_short(tmp_path: Path) -> None:
     path = tmp_path / "inbox.sqlite"
     with open_inbox(path) as inbox, open_inbox(path) as sender:
-        bus = Bus(facts=inbox)
+        bus = Bus()
         for number in range(10):
             sender.put("operator", "x" * (INBOX_LOG_BYTES // 8), now_ms=number)
         assert wal_bytes(path) > INBOX_LOG_BYTES

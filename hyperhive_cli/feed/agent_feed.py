@@ -1,0 +1,129 @@
+"""`AgentFeed`: an agent's events for a reader outside its harness, from the history's file and then from the socket.
+
+Blocking, without trio. It goes on over restarts of the harness: what the socket did not send before it closed is in
+the file. What is shown, and when, `Follower` decides.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hyperhive_cli.control.client import GoneError, open_events
+from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.core.events import BusEvent, replaced_remark
+from hyperhive_cli.core.settings import AgentPaths
+from hyperhive_cli.feed.follower import (
+    Batch,
+    Closed,
+    Events,
+    Follower,
+    Output,
+    Page,
+    Phase,
+    Reset,
+    Snapshot,
+    Unreadable,
+)
+from hyperhive_cli.store.events import PAGE_ROWS, EventStore, open_event_reader
+from hyperhive_cli.store.folder import lock_holder
+
+POLL_S = 0.25  # while no harness runs
+
+
+class AgentFeed:
+    """The events of one agent, each once, in order. `snapshot`: of the harness that is followed, None without one."""
+
+    def __init__(self, paths: AgentPaths, *, partial: bool = False, tick_s: float | None = None) -> None:
+        self.snapshot: Mapping[str, Any] | None = None
+        self._follower = Follower[BusEvent]()
+        self._paths = paths
+        self._partial = partial
+        self._tick_s = tick_s
+
+    @property
+    def last(self) -> int:
+        """The number of the newest event given."""
+        return self._follower.last
+
+    def newest(self, limit: int, kinds: Sequence[str] = ()) -> list[BusEvent]:
+        """Return the newest events of the history, oldest first, and go on after them."""
+        try:
+            with open_event_reader(self._paths.events_db) as store:
+                self._follower.move(*store.end())
+                return store.newest(limit, kinds, upto=self.last)
+        except StoreError:
+            return []
+
+    def stored(self, since: int | None = None) -> Iterator[BusEvent]:
+        """Yield what the history holds after `since` (None: after the newest given), page by page."""
+        if since is not None:
+            self._follower.move(since)
+        self._follower.step(Closed())
+        yield from self._read(is_checked=False)
+
+    def follow(self) -> Iterator[BusEvent | None]:
+        """Yield the events after the newest given, forever; None is a tick in which nothing happened.
+
+        If the history was replaced by one that does not hold the newest event given, a remark says so (`events`), and
+        everything that it holds follows.
+        """
+        while True:
+            yield from self._follow_harness()
+            self._follower.step(Closed())
+            yield from self._read(is_checked=True)
+            yield None
+            time.sleep(POLL_S)
+
+    def _follow_harness(self) -> Iterator[BusEvent | None]:
+        """Yield what the harness sends until it goes away; nothing if none runs."""
+        follower = self._follower
+        try:
+            with open_events(self._paths.socket, self.last, partial=self._partial, tick_s=self._tick_s) as (
+                snapshot,
+                lines,
+            ):
+                shown = follower.step(Snapshot.from_fields(snapshot))
+                if follower.phase is Phase.CHECKING:
+                    shown = follower.step(self._check(int(snapshot["seq"])))
+                yield from _events(shown)
+                if follower.phase is Phase.LIVE:
+                    self.snapshot = snapshot
+                    for line in lines:
+                        yield from _events(follower.step(Batch([BusEvent.from_json(line)]))) if line else (None,)
+        except GoneError:
+            return
+        finally:
+            self.snapshot = None
+
+    def _check(self, newest: int) -> Page[BusEvent] | Unreadable:
+        """Look up the newest event given in the history; `newest`: the newest number, which may not be written yet."""
+        try:
+            with open_event_reader(self._paths.events_db) as store:
+                return Page((), self.last, is_held=store.holds(self.last, self._follower.ts, newest))
+        except StoreError:
+            return Unreadable()
+
+    def _read(self, *, is_checked: bool) -> Iterator[BusEvent]:
+        """Yield what the history holds after the newest event given."""
+        follower = self._follower
+        try:
+            with open_event_reader(self._paths.events_db) as store:
+                while follower.phase is Phase.READING:
+                    yield from _events(follower.step(self._page(store, is_checked=is_checked)))
+        except StoreError:
+            follower.step(Unreadable())
+
+    def _page(self, store: EventStore, *, is_checked: bool) -> Page[BusEvent] | Unreadable:
+        is_held = not is_checked or store.holds(self.last, self._follower.ts)
+        if not is_held and lock_holder(self._paths.lock_file) is not None:
+            return Unreadable()  # a harness that does not answer now may have shown what it could not write yet
+        events, last = store.since(self.last, PAGE_ROWS)
+        return Page(events, last, is_held=is_held)
+
+
+def _events(shown: list[Output[BusEvent]]) -> Iterator[BusEvent]:
+    for one in shown:
+        if isinstance(one, Events):
+            yield from one.events
+        elif isinstance(one, Reset) and one.replaced is not None:
+            yield replaced_remark(one.replaced, int(time.time() * 1000))

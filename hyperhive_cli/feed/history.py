@@ -1,0 +1,112 @@
+"""`History`: the store behind a bus. It may fail, is tried again, and what happens to it is told in notes."""
+
+from collections.abc import Callable
+
+import trio
+
+from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.core.events import BusEvent, Note
+from hyperhive_cli.feed.follower import Page, Unreadable
+from hyperhive_cli.store.events import PAGE_ROWS, EventStore
+
+# A history that cannot be written is not tried again with each event: a lock that another process holds costs
+# BUSY_S of the loop's time, and the rows that wait are inserted again each time.
+RETRY_S = 1.0
+
+
+class History:
+    """Keeps a bus's records, if it has a store; `store` may be set later, when it can be opened at last.
+
+    Blocking, for well under a millisecond a call; the notes that its methods return are to be published.
+    """
+
+    def __init__(self, store: EventStore | None, now: Callable[[], float]) -> None:
+        self.store = store
+        self._now = now
+        self._failed_at: float | None = None  # when the store last failed; None: it works
+
+    def record(self, records: list[BusEvent]) -> list[Note]:
+        """Write records; return a note when that fails for the first time, or works again."""
+        if self.store is None:
+            return []
+        if self._failed_at is not None and abs(self._now() - self._failed_at) < RETRY_S:
+            self.store.put_off(records)
+            return []
+        return self._note_change(self.store, self.store.append(records))
+
+    def check(self, newest: int) -> tuple[int, list[Note]]:
+        """Find the file again if it was removed or replaced, and write the rows that wait.
+
+        `newest`: the newest number given. Returns the number after which to go on, and the notes.
+        """
+        store = self.store
+        if store is None:
+            return newest, []
+        replaced, failure = None, None
+        try:
+            replaced = store.check_place(newest)
+            if replaced is not None:
+                newest = max(newest, store.last_seq())
+            if store.unsaved:
+                failure = store.append([])
+        except StoreError as error:
+            failure = error.message
+        notes = [] if replaced is None else [Note(text=replaced, level="warning")]
+        return newest, [*notes, *self._note_change(store, failure)]
+
+    def _note_change(self, store: EventStore, failure: str | None) -> list[Note]:
+        was_failing, self._failed_at = self._failed_at is not None, None if failure is None else self._now()
+        if failure is not None and not was_failing:
+            return [Note(text=f"the history cannot be written, going on without it: {failure}", level="warning")]
+        if failure is None and was_failing:
+            lost, store.lost = store.lost, 0
+            return [Note(text=f"the history is written again; {lost} events are missing from it")]
+        return []
+
+    def holds(self, seq: int, ts: int | None, newest: int) -> bool:
+        """Return True if it holds the event that had this number at this time (`EventStore.holds`)."""
+        if self.store is None:
+            return seq == 0
+        try:
+            return self.store.holds(seq, ts, newest)
+        except StoreError:
+            return seq <= newest
+
+    def page(self, since: int) -> Page[BusEvent] | Unreadable:
+        """Read the next events after a number."""
+        if self.store is None:
+            return Unreadable()
+        try:
+            return Page(*self.store.since(since, PAGE_ROWS))
+        except StoreError:
+            return Unreadable()
+
+    async def settle(self) -> list[Note]:
+        """Apply back-pressure if the log, or the rows beyond the capacity, have grown too large.
+
+        The log is copied in a thread; on the loop it would delay everything else (measured: 30 ms at a time). Most of
+        it is copied beside the writer. For the rest no one may write: otherwise the log is never started again (it
+        grew to 373 MB).
+        """
+        store = self.store
+        if store is None or store.log is None or not store.log.checkpoint_if_due():
+            return []
+        await store.log.finish(trio.to_thread.run_sync)
+        return await self.sweep() if store.is_crowded else []
+
+    async def sweep(self) -> list[Note]:
+        """Delete the rows beyond the capacity, in steps short enough to delay no one."""
+        while self.store is not None and self._failed_at is None:
+            try:
+                if not self.store.sweep():
+                    self.store.unswept_bytes = 0
+                    break
+            except StoreError as error:
+                return [Note(text=error.message, level="warning")]
+            await trio.lowlevel.checkpoint()
+        return []
+
+
+def newest_in(store: EventStore | None) -> int:
+    """Return the highest number that a store has given, 0 without one. Raises StoreError."""
+    return 0 if store is None else store.last_seq()
