@@ -32,8 +32,9 @@ class RowsView:
         self._last_activity: dict[str, Any] | None = None
 
     def observe(self, record: BusEvent) -> None:
-        """Take in an event that is not shown."""
-        self.to_record(record)
+        """Take in an event whose rows are not wanted."""
+        self._translator.rows(record)
+        self._activity.observe(record.event, record.ts)
 
     def to_record(self, record: BusEvent) -> dict[str, Any]:
         """Return the record of an event that is not a partial line, as JSON. Never raises."""

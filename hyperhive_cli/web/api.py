@@ -43,6 +43,7 @@ class Change(NamedTuple):
 
 SINCE = Field("integer", "the number of the newest event that is known")
 TS = Field("integer", "its `ts`: a history that was replaced by an older one is then noticed in any case")
+VIEW = Field("string", "rows: what a person sees of each event, in place of its fields", choice=("rows",))
 # Of one agent: under /agents/NAME, and without it where there is one agent alone.
 READINGS = (
     Reading("/api/state", "state", "The agent's state: as `status --json`, with `seq`, `boot` and `capabilities`."),
@@ -50,13 +51,23 @@ READINGS = (
         "/api/events",
         "events",
         "A page of the history: the events after `since`, or the newest.",
-        {"since": SINCE, "ts": TS, "limit": Field("integer", "at most so many; default: 200", least=1, most=2_000)},
+        {
+            "since": SINCE,
+            "ts": TS,
+            "limit": Field("integer", "at most so many; default: 200", least=1, most=2_000),
+            "view": VIEW,
+        },
     ),
     Reading(
         "/api/stream",
         "stream",
         "The feed as server-sent events: `snapshot`, then each event under its number; `Last-Event-ID` goes on.",
-        {"since": SINCE, "ts": TS, "partial": Field("integer", "1: the pieces of texts as well", most=1)},
+        {
+            "since": SINCE,
+            "ts": TS,
+            "partial": Field("integer", "1: the pieces of texts as well", most=1),
+            "view": VIEW,
+        },
         media=MEDIA_TYPE,
     ),
     Reading(

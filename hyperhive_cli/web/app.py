@@ -46,6 +46,7 @@ from hyperhive_cli.web.local import LocalAgent, observe
 from hyperhive_cli.web.logins import FollowedLogins
 from hyperhive_cli.web.openapi import document
 from hyperhive_cli.web.reader import Reader
+from hyperhive_cli.web.rows import page_to_records, with_rows
 from hyperhive_cli.web.sse import MEDIA_TYPE
 from hyperhive_cli.web.stream import EventStream
 
@@ -138,8 +139,13 @@ class Gateway:
         since = query.get("since")
         page = await agent.page(since, query.get("limit", 200), query.get("ts"))
         fields = {"last": page.last, "oldest": page.oldest, "reset": since is not None and page.lacks(since)}
-        rows = b",".join(event.to_json() for event in page.events)
-        return Response(b'{"events":[%b],%b' % (rows, json.dumps(fields).encode()[1:]), media_type="application/json")
+        if query.get("view") == "rows":
+            found = await page_to_records(agent.page, page.events)
+        else:
+            found = [event.to_json() for event in page.events]
+        return Response(
+            b'{"events":[%b],%b' % (b",".join(found), json.dumps(fields).encode()[1:]), media_type="application/json"
+        )
 
     async def stream(self, request: Request, query: Query) -> ASGIApp:
         """Give the feed as it comes."""
@@ -151,8 +157,12 @@ class Gateway:
         if self._streams >= MOST_STREAMS:
             raise HyperhiveError(f"{MOST_STREAMS} streams are open already", "close some of the pages")
         channel = self._channels.get(agent.key) or agent.channel()
-        open_reader = partial(Reader, since=query.get("since"), ts=query.get("ts"), partial=query.get("partial") == 1)
-        return EventStream(partial(self._open_chunks, agent.key, channel, open_reader), self.closing)
+
+        def read(channel: Channel) -> AsyncGenerator[bytes, None]:
+            chunks = Reader(channel, query.get("since"), query.get("ts"), partial=query.get("partial") == 1).chunks()
+            return with_rows(chunks, agent.page) if query.get("view") == "rows" else chunks
+
+        return EventStream(partial(self._open_chunks, agent.key, channel, read), self.closing)
 
     async def openapi(self, _: Request, _query: Query) -> Response:
         """Give the description of all this."""
@@ -160,13 +170,13 @@ class Gateway:
 
     @asynccontextmanager
     async def _open_chunks(
-        self, key: object, fresh: Channel, open_reader: Callable[[Channel], Reader]
+        self, key: object, fresh: Channel, read: Callable[[Channel], AsyncGenerator[bytes, None]]
     ) -> AsyncIterator[AsyncGenerator[bytes, None]]:
         self._streams += 1
         channel = self._channels.get(key) or self._open_channel(key, fresh)
         channel.readers += 1
         try:
-            yield open_reader(channel).chunks()
+            yield read(channel)
         finally:
             self._streams -= 1
             channel.readers -= 1
