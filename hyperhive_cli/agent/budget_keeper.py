@@ -13,7 +13,8 @@ from hyperhive_cli.core.outcomes import RETRY, OutcomeKind, advice_of
 from hyperhive_cli.core.status import Status
 from hyperhive_cli.core.zone import read_zone
 from hyperhive_cli.feed.bus import Bus
-from hyperhive_cli.store.inbox import Inbox, Message
+from hyperhive_cli.store.inbox import Inbox
+from hyperhive_cli.store.messages import Message
 from hyperhive_cli.store.spending import ms_until_tomorrow, raise_limits, read_day, read_overrides
 
 AFTER_MIDNIGHT_S = 1.0  # two clocks measure the day: one that is a little early must not find it still lasting

@@ -13,7 +13,8 @@ from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.core.errors import RefusedError
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind, meaning_of
 from hyperhive_cli.feed.bus import Bus
-from hyperhive_cli.store.inbox import Inbox, Message
+from hyperhive_cli.store.inbox import Inbox
+from hyperhive_cli.store.messages import Message
 
 
 class Compaction:

@@ -12,7 +12,7 @@ from hyperhive_cli.claude.outcome import Cause, Ending
 from hyperhive_cli.claude.runner import OpenClaude, Turn
 from hyperhive_cli.claude.turn_request import TurnRequest
 from hyperhive_cli.feed.bus import Bus
-from hyperhive_cli.store.inbox import Message
+from hyperhive_cli.store.messages import Message
 from hyperhive_cli.transcript.activity import Activity
 
 

@@ -25,7 +25,8 @@ from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.core.status import TurnState
 from hyperhive_cli.feed.bus import Bus
-from hyperhive_cli.store.inbox import Inbox, Lease, Message
+from hyperhive_cli.store.inbox import Inbox, Lease
+from hyperhive_cli.store.messages import Message
 
 
 class TurnRunner:

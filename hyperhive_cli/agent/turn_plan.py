@@ -10,7 +10,7 @@ from hyperhive_cli.claude.prompt import message_to_prompt
 from hyperhive_cli.claude.turn_limits import TurnLimits
 from hyperhive_cli.claude.turn_request import TurnRequest
 from hyperhive_cli.core.events import TurnStart
-from hyperhive_cli.store.inbox import Message
+from hyperhive_cli.store.messages import Message
 
 COMPACT_SENDER = "hyperhive"
 

@@ -9,7 +9,7 @@ from hyperhive_cli.claude.prompt import WAKEUP_SENDER
 from hyperhive_cli.core.events import Note
 from hyperhive_cli.core.outcomes import MessageState
 from hyperhive_cli.core.text import one_line
-from hyperhive_cli.store.inbox import Message
+from hyperhive_cli.store.messages import Message
 from hyperhive_cli.store.planned import PlannedMessage
 
 _SHOWN_CHARS = 120  # of a prompt, in a note

@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +21,14 @@ from hyperhive_cli.cli.invocation import (
     print_lines,
 )
 from hyperhive_cli.cli.own_turn import check_may_steer_hive
-from hyperhive_cli.cli.status import observed_status
 from hyperhive_cli.cli.watching import draw, is_drawn, lasting, looks
 from hyperhive_cli.core.errors import StoreError, UsageError
 from hyperhive_cli.core.settings import AgentPaths, check_agent_name, default_agents_home, paths_by_name
 from hyperhive_cli.render.panel import agents_to_lines
-from hyperhive_cli.store.folder import find_agents
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.removal import check_agent, remove_agent, rename_agent
 
 Look = Callable[[], list[dict[str, Any]]]
-LIMIT_S = 0.3  # for one harness that is stopped or stuck: the others must not wait for it
 
 
 @click.group(invoke_without_command=True)
@@ -58,11 +54,7 @@ def agents(
     if ctx.invoked_subcommand is not None:
         invocation.hive = invocation.hive if hive is None else hive
         return
-    url = invocation.hive_url(hive, reads=True)
-    if url is None:
-        look = partial(_look, default_agents_home(os.environ) if home is None else home.absolute())
-    else:
-        look = partial(_look_into_hive, url, invocation.hive_agents() if invocation.agent else "*")
+    look = invocation.agents(hive, home).statuses
     if not watch:
         _print(look(), as_json=as_json)
     elif as_json:
@@ -87,12 +79,11 @@ def move(invocation: Invocation, agent: str, machine: str | None, hive: str | No
     Examples: hyperhive agents move bee build-8
               hyperhive agents move bee
     """  # noqa: D301 - click's own mark
-    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - psycopg is of an extra
+    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - for those in a hive
     from hyperhive_cli.hive.address import check_machine  # noqa: PLC0415
-    from hyperhive_cli.hive.database import open_hive  # noqa: PLC0415
 
     check_may_steer_hive()
-    with open_hive(invocation.needed_hive(hive)) as connection:
+    with invocation.open_hive(hive) as connection:
         fleet.move(connection, check_agent_name(agent), None if machine is None else check_machine(machine))
     click.echo(f"{agent} may run {f'on {machine} alone' if machine else 'on any machine'}")
 
@@ -150,18 +141,6 @@ def _contents(paths: AgentPaths) -> str:
         waiting, turns = inbox.unread() + inbox.held(), inbox.totals()["turns"]
         return f"{found} ({turns} turns, {waiting} messages not yet run)"
     return found
-
-
-def _look_into_hive(url: str, pattern: str) -> list[dict[str, Any]]:
-    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - psycopg is of an extra
-    from hyperhive_cli.hive.database import open_hive  # noqa: PLC0415
-
-    with open_hive(url) as connection:
-        return fleet.look(connection, pattern)
-
-
-def _look(folder: Path) -> list[dict[str, Any]]:
-    return [observed_status(paths, limit_s=LIMIT_S) for paths in find_agents(folder)]
 
 
 def _lines(found: list[dict[str, Any]]) -> list[str]:

@@ -7,7 +7,6 @@ import click
 
 from hyperhive_cli.cli.invocation import (
     Invocation,
-    ask_harness,
     columns,
     now_ms,
     paint,
@@ -16,7 +15,6 @@ from hyperhive_cli.cli.invocation import (
     print_lines,
 )
 from hyperhive_cli.cli.limits import DOLLARS, NUMBER
-from hyperhive_cli.cli.status import observed_status
 from hyperhive_cli.core.budget import shown as in_words
 from hyperhive_cli.core.errors import NotRunningError, StoreError, UsageError
 from hyperhive_cli.render.panel import budget_to_rows, fit
@@ -51,7 +49,7 @@ def show(invocation: Invocation, *, as_json: bool) -> None:
     \b
     Example: hyperhive budget show --json
     """  # noqa: D301 - click's own mark
-    status = observed_status(invocation.paths())
+    status = invocation.local().status()
     found = status["budget"]
     if found is None and status["problems"]:
         raise StoreError(status["problems"][0], "hyperhive doctor")
@@ -88,13 +86,13 @@ def raise_limit(
         raise UsageError("nothing is to be raised", "hyperhive budget raise --day-cost USD")
     if bool(limits) != (message_id is not None):
         raise UsageError("a turn's limits are raised for one message", "--message ID --tool-calls N")
-    paths = invocation.steered_paths()
+    client = invocation.local(changes=True)
     asked: dict[str, Any] = {"day_cost": day_cost, "message_id": message_id, **limits}
-    answer = ask_harness(paths, "budget_raise", **asked)
+    answer = client.ask("budget_raise", **asked)
     if answer is None:
-        if not paths.inbox_db.exists():
-            raise NotRunningError(paths.agent)
-        with open_inbox(paths.inbox_db) as inbox:
+        if client.is_new:
+            raise NotRunningError(client.agent)
+        with open_inbox(client.paths.inbox_db) as inbox:
             known = read_budget(inbox.fact)
             raise_limits(inbox, known, day_cost=day_cost, message_id=message_id, limits=limits, now_ms=now_ms())
     click.echo(_raised((answer or {}).get("turn") or {}, in_dollars=day_cost is not None or "turn_cost" in limits))

@@ -101,7 +101,8 @@ def messages(*states: str) -> Completer:
 
     def find(ctx: click.Context) -> Iterable[Offer]:
         from hyperhive_cli.core.text import one_line  # noqa: PLC0415 - as above
-        from hyperhive_cli.store.inbox import View, open_inbox_reader  # noqa: PLC0415
+        from hyperhive_cli.store.inbox import open_inbox_reader  # noqa: PLC0415
+        from hyperhive_cli.store.messages import View  # noqa: PLC0415
 
         with open_inbox_reader(_paths(ctx).inbox_db) as inbox:
             is_of_all = not states or not {"done", "cancelled"}.isdisjoint(states)

@@ -29,13 +29,13 @@ from hyperhive_cli.cli.invocation import (
     print_lines,
 )
 from hyperhive_cli.cli.run import find_claude
-from hyperhive_cli.cli.status import observed_status
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.settings import ANSWER_LIMIT_S, AgentPaths
 from hyperhive_cli.core.status import Status, status_meaning
 from hyperhive_cli.doctor.agent import Subject, look_at_claude, look_at_files, look_safely
 from hyperhive_cli.doctor.findings import Finding, Level, fine, judge_terminal, warning, wrong
+from hyperhive_cli.harness.client import LocalClient
 from hyperhive_cli.render.panel import standing_span
 
 SIGNS = {Level.OK: "✓", Level.WARNING: "!", Level.WRONG: "✗"}
@@ -111,7 +111,7 @@ def _look(ctx: click.Context, invocation: Invocation, workspace: Path | None, hi
 
 def _look_at_agent(paths: AgentPaths) -> list[Finding]:
     try:
-        found = observed_status(paths, limit_s=ANSWER_LIMIT_S)
+        found = LocalClient(paths).status(limit_s=ANSWER_LIMIT_S)
     except HyperhiveError as error:
         return [wrong("agent", error.message, error.hint or "hyperhive status")]
     return [judge_agent(found), *_judge_key(found)]

@@ -40,7 +40,8 @@ def export(invocation: Invocation, turn: str | None, form: str | None, output: P
     \b
     Example: hyperhive export --turn last -o turn.html
     """  # noqa: D301 - click's own mark
-    paths = invocation.paths()
+    client = invocation.local()
+    paths = client.paths
     if (trouble := history_trouble(paths.events_db)) is not None:  # before FILE is emptied
         raise HyperhiveError(trouble, "hyperhive doctor")
     pieces = _pieces(paths, turn, form or _form_of(output))
@@ -51,7 +52,7 @@ def export(invocation: Invocation, turn: str | None, form: str | None, output: P
     else:
         _write(output, pieces, force=force)
     if turn is None and not paths.events_db.exists():
-        say_if_new(paths)
+        say_if_new(client)
 
 
 def _form_of(output: Path | None) -> str:

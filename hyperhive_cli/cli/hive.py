@@ -7,14 +7,10 @@ import click
 from hyperhive_cli.cli.invocation import Invocation, columns, hive_option, pass_invocation, print_json, print_lines
 from hyperhive_cli.cli.own_turn import check_may_steer_hive
 from hyperhive_cli.core.errors import UsageError
+from hyperhive_cli.hive import fleet
+from hyperhive_cli.hive.address import check_machine, check_pattern
+from hyperhive_cli.hive.database import migrate
 from hyperhive_cli.render.panel import hive_to_lines
-
-
-def open_here(invocation: Invocation, given: str | None) -> Any:  # noqa: ANN401 - a context manager of a connection
-    """Open the hive that a command means; raises UsageError when none is named, and as `open_hive`."""
-    from hyperhive_cli.hive.database import open_hive  # noqa: PLC0415 - psycopg is of an extra
-
-    return open_hive(invocation.needed_hive(given))
 
 
 @click.group()
@@ -40,8 +36,6 @@ def init(invocation: Invocation, hive: str | None) -> None:
     \b
     Example: hyperhive hive init --hive postgresql:///hive
     """  # noqa: D301 - click's own mark
-    from hyperhive_cli.hive.database import migrate  # noqa: PLC0415 - as above
-
     before, now = migrate(invocation.needed_hive(hive))
     if before == now:
         click.echo(f"the hive is up to date (version {now})")
@@ -61,11 +55,8 @@ def status(invocation: Invocation, pattern: str, hive: str | None, *, as_json: b
     Examples: hyperhive hive status
               hyperhive hive status 'team-*' --json
     """  # noqa: D301 - click's own mark
-    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - as above
-    from hyperhive_cli.hive.address import check_pattern  # noqa: PLC0415
-
     check_pattern(pattern)
-    with open_here(invocation, hive) as connection:
+    with invocation.open_hive(hive) as connection:
         agents, machines = fleet.look(connection, pattern), fleet.machines(connection)
     if as_json:
         print_json({"machines": machines, "agents": [{"agent": one["agent"], **_of_hive(one)} for one in agents]})
@@ -94,11 +85,9 @@ def grant(invocation: Invocation, role: str, patterns: tuple[str, ...], hive: st
     """  # noqa: D301 - click's own mark
     if operator == bool(patterns):
         raise UsageError("either patterns of names, or --operator", f"hyperhive hive grant {role} 'team-*'")
-    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - as above
-    from hyperhive_cli.hive.address import check_pattern  # noqa: PLC0415
 
     checked = [check_pattern(pattern) for pattern in patterns]
-    with open_here(invocation, hive) as connection:
+    with invocation.open_hive(hive) as connection:
         fleet.grant(connection, role, None if operator else checked)
     may = "operate every agent" if operator else f"run {', '.join(checked)}"
     click.echo(f"{role} may {may}")
@@ -118,10 +107,7 @@ def drain(invocation: Invocation, machine: str, hive: str | None, *, end: bool) 
     Examples: hyperhive hive drain build-7
               hyperhive hive drain build-7 --end
     """  # noqa: D301 - click's own mark
-    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - as above
-    from hyperhive_cli.hive.address import check_machine  # noqa: PLC0415
-
     check_may_steer_hive()
-    with open_here(invocation, hive) as connection:
+    with invocation.open_hive(hive) as connection:
         fleet.drain(connection, check_machine(machine), draining=not end)
     click.echo(f"{machine} {'takes agents again' if end else 'gives its agents back and takes none'}")

@@ -1,8 +1,5 @@
 """`hyperhive inbox`."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
@@ -10,7 +7,6 @@ import click
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import (
     Invocation,
-    ask_harness,
     columns,
     hive_option,
     now_ms,
@@ -22,9 +18,8 @@ from hyperhive_cli.cli.invocation import (
 )
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import RefusedError, UsageError
-from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.render.panel import ended_words, moment
-from hyperhive_cli.store.inbox import WHOLE, Message, View, no_message, open_inbox, open_inbox_reader
+from hyperhive_cli.store.messages import WHOLE, Message, View
 
 _STYLES = {"dead": "bad", "held": "warn", "leased": "fine", "cancelled": "quiet", "done": "quiet"}
 WAITING = completers.messages("ready")
@@ -63,10 +58,8 @@ def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None
     \b
     Example: hyperhive inbox list --all
     """  # noqa: D301 - click's own mark
-    messages: list[Message] = []
-    if invocation.hive_url(reads=True) is not None or invocation.paths().inbox_db.exists():
-        with _reader(invocation) as reader:
-            messages = reader.messages(ended=ended, view=WHOLE if as_json else View(TABLE_CHARS))
+    with invocation.client() as client:
+        messages = client.messages(ended=ended, view=WHOLE if as_json else View(TABLE_CHARS))
     if as_json:
         for message in messages:
             print_json(message.to_dict())
@@ -74,35 +67,7 @@ def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None
     print_lines(_table(messages))
     if not messages:
         click.echo("nothing waits" if not ended else "no messages yet", err=True)
-        if invocation.hive_url(reads=True) is None:
-            say_if_new(invocation.paths())
-
-
-def _reader(invocation: Invocation, message_id: int | None = None) -> AbstractContextManager[Any]:
-    """Open the inbox that is meant, to look into it: the machine's own, or the hive's."""
-    url = invocation.hive_url(reads=True)
-    if url is None:
-        paths = invocation.paths()
-        return open_inbox_reader(paths.inbox_db if message_id is None else _existing(paths, message_id))
-    return _open_in_hive(url, invocation.paths().agent)
-
-
-def _writer(invocation: Invocation, message_id: int | None = None) -> AbstractContextManager[Any]:
-    """Open it to change it; never that of the turn in which we run."""
-    url = invocation.hive_url()
-    if url is None:
-        paths = invocation.steered_paths()
-        return open_inbox(paths.inbox_db if message_id is None else _existing(paths, message_id))
-    return _open_in_hive(url, invocation.steered_paths().agent)
-
-
-@contextmanager
-def _open_in_hive(url: str, agent: str) -> Iterator[Any]:
-    from hyperhive_cli.hive.database import open_hive  # noqa: PLC0415
-    from hyperhive_cli.hive.inbox import HiveInbox  # noqa: PLC0415 - psycopg is of an extra
-
-    with open_hive(url) as connection:
-        yield HiveInbox(connection, url, agent)
+        say_if_new(client)
 
 
 def _table(messages: list[Message]) -> list[str]:
@@ -145,7 +110,7 @@ def show_message(invocation: Invocation, message_id: int, *, as_json: bool) -> N
     \b
     Example: hyperhive inbox show 5
     """  # noqa: D301 - click's own mark
-    with _reader(invocation, message_id) as opened:
+    with invocation.client() as client, client.inbox(message_id) as opened:
         message, turns = opened.get(message_id), opened.turns(message_id)
     if as_json:
         print_json(message.to_dict() | {"turns": turns})
@@ -158,13 +123,6 @@ def show_message(invocation: Invocation, message_id: int, *, as_json: bool) -> N
     for turn in turns:
         click.echo()
         click.echo(text.clean(_turn(turn)))
-
-
-def _existing(paths: AgentPaths, message_id: int) -> Path:
-    """Give the inbox's path; raises RefusedError where there is none, and so no such message."""
-    if not paths.inbox_db.exists():
-        raise no_message(message_id)
-    return paths.inbox_db
 
 
 def _turn(turn: dict[str, Any]) -> str:
@@ -192,7 +150,7 @@ def move_message(invocation: Invocation, message_id: int, before: int | None, *,
         )
     if before == message_id:
         raise UsageError("a message cannot be moved before itself", f"hyperhive inbox move {message_id} --first")
-    with _writer(invocation, message_id) as opened:
+    with invocation.client(changes=True) as client, client.inbox(message_id, changes=True) as opened:
         waiting = [message.id for message in opened.messages() if message.state == "ready" and message.id != message_id]
         target = (waiting[0] if waiting else None) if first else before
         opened.move(message_id, before=target, now_ms=now_ms())
@@ -209,7 +167,7 @@ def cancel_message(invocation: Invocation, message_id: int) -> None:
     \b
     Example: hyperhive inbox cancel 5
     """  # noqa: D301 - click's own mark
-    with _writer(invocation, message_id) as opened:
+    with invocation.client(changes=True) as client, client.inbox(message_id, changes=True) as opened:
         changed = opened.cancel(message_id, now_ms=now_ms())
     click.echo(f"message {changed.id} is {changed.state}")
 
@@ -233,23 +191,22 @@ def retry_messages(invocation: Invocation, message_ids: tuple[int, ...], *, held
     """  # noqa: D301 - click's own mark
     if not (message_ids or held):
         raise UsageError("an ID or --held is needed", "hyperhive inbox")
-    if not message_ids and invocation.hive_url() is None and not invocation.paths().inbox_db.exists():
-        click.echo(NONE_HELD, err=True)
-        return
     refusals: list[RefusedError] = []
-    with _writer(invocation, *message_ids[:1]) as opened:
-        found = [message.id for message in opened.messages() if held and message.state == "held"]
-        wanted = list(dict.fromkeys([*message_ids, *found]))
-        for message_id in wanted:
-            try:
-                changed = opened.retry(message_id, now_ms=now_ms())
-            except RefusedError as error:
-                refusals.append(error)
-            else:
-                click.echo(f"message {changed.id} is {changed.state}")
-    if not wanted:
-        click.echo(NONE_HELD, err=True)
-    if len(refusals) < len(wanted) and invocation.hive_url() is None:
-        ask_harness(invocation.paths(), "resume", for_message=True)
+    with invocation.client(changes=True) as client:
+        all_held = [one.id for one in client.messages(ended=False, view=View(0)) if one.state == "held"] if held else []
+        wanted = list(dict.fromkeys([*message_ids, *all_held]))
+        if not wanted:
+            click.echo(NONE_HELD, err=True)
+            return
+        with client.inbox(wanted[0], changes=True) as opened:
+            for message_id in wanted:
+                try:
+                    changed = opened.retry(message_id, now_ms=now_ms())
+                except RefusedError as error:
+                    refusals.append(error)
+                else:
+                    click.echo(f"message {changed.id} is {changed.state}")
+        if len(refusals) < len(wanted):
+            client.wake()
     if refusals:
         raise RefusedError("; ".join(error.message for error in refusals), refusals[0].hint)

@@ -4,10 +4,10 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,6 @@ from hyperhive_cli.cli.streams import write_drawn
 from hyperhive_cli.core.errors import HyperhiveError, StoreError, UsageError
 from hyperhive_cli.core.files import read_file
 from hyperhive_cli.core.settings import (
-    ANSWER_LIMIT_S,
     WORKSPACE_FILE,
     AgentPaths,
     check_agent_name,
@@ -23,6 +22,13 @@ from hyperhive_cli.core.settings import (
     resolve_paths,
 )
 from hyperhive_cli.core.terminal import escape
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from hyperhive_cli.harness.client import AgentClient, LocalAgents, LocalClient
+    from hyperhive_cli.hive.client import HiveClient
+    from hyperhive_cli.hive.database import Connection
 
 
 class Invocation:
@@ -110,6 +116,44 @@ class Invocation:
         from hyperhive_cli.hive.address import check_url  # noqa: PLC0415 - for those in a hive
 
         return check_url(url)
+
+    def client(self, hive: str | None = None, *, changes: bool = False, of_many: bool = False) -> "AgentClient":
+        """Return the agent of a command, in the hive that it is in or on this machine; with `of_many`, a pattern too.
+
+        Raises as `hive_url` and, for a command that `changes` the agent, as `steered_paths`.
+        """
+        url = self.hive_url(hive, reads=not changes)
+        if url is None:
+            return self.local(changes=changes)
+        from hyperhive_cli.hive.client import HiveClient  # noqa: PLC0415 - psycopg
+
+        if of_many:
+            return HiveClient(url, self.hive_agents())
+        return HiveClient(url, (self.steered_paths() if changes else self.paths()).agent)
+
+    def local(self, *, changes: bool = False) -> "LocalClient":
+        """Return the agent of this machine that a command means; raises as `client`."""
+        from hyperhive_cli.harness.client import LocalClient  # noqa: PLC0415 - not for `--help`
+
+        paths = self.steered_paths() if changes else self.paths()
+        return LocalClient(paths, None if paths.explicit or self.state_dir is not None else Path.cwd())
+
+    def agents(self, hive: str | None, home: Path | None) -> "HiveClient | LocalAgents":
+        """Return the agents of the hive, or those of this machine below a folder (None: the usual one)."""
+        url = self.hive_url(hive, reads=True)
+        if url is None:
+            from hyperhive_cli.harness.client import LocalAgents  # noqa: PLC0415 - as above
+
+            return LocalAgents(default_agents_home(os.environ) if home is None else home.absolute())
+        from hyperhive_cli.hive.client import HiveClient  # noqa: PLC0415 - psycopg
+
+        return HiveClient(url, self.hive_agents() if self.agent else "*")
+
+    def open_hive(self, given: str | None) -> "AbstractContextManager[Connection]":
+        """Connect to the hive of a command about the hive itself; raises UsageError when none is named."""
+        from hyperhive_cli.hive.database import open_hive  # noqa: PLC0415 - psycopg
+
+        return open_hive(self.needed_hive(given))
 
     def needed_hive(self, given: str | None) -> str:
         """Find the hive as `hive_url`; raises UsageError when none is named."""
@@ -205,62 +249,6 @@ def bound_workspace(paths: AgentPaths) -> str | None:
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
 
 
-def require_harness(
-    paths: AgentPaths,
-    op: str,
-    *,
-    tick: Callable[[], None] | None = None,
-    **arguments: Any,  # noqa: ANN401 - JSON values
-) -> Mapping[str, Any]:
-    """Ask the running harness, however long it takes (`tick` is called meanwhile).
-
-    Raises NotRunningError if there is none, and HyperhiveError if one holds the lock and does not answer; without a
-    `tick` also if it is stopped.
-    """
-    from hyperhive_cli.store.folder import no_answer, who_holds  # noqa: PLC0415 - as SQLite
-
-    def end_if_stopped() -> None:
-        holder = who_holds(paths.lock_file)
-        if holder is not None and holder.is_stopped:
-            raise HyperhiveError(holder.words, holder.advice)
-
-    reply = _ask(paths, op, None, arguments, tick or end_if_stopped)
-    if reply is None:
-        raise no_answer(paths)
-    return reply
-
-
-def ask_harness(
-    paths: AgentPaths,
-    op: str,
-    *,
-    limit_s: float | None = None,
-    **arguments: Any,  # noqa: ANN401 - JSON values
-) -> Mapping[str, Any] | None:
-    """Ask the harness for what it answers at once; None when none runs, or one that is stopped or stuck.
-
-    It has `limit_s` seconds for it (None: ANSWER_LIMIT_S).
-    """
-    return _ask(paths, op, ANSWER_LIMIT_S if limit_s is None else limit_s, arguments)
-
-
-def _ask(
-    paths: AgentPaths,
-    op: str,
-    limit_s: float | None,
-    arguments: Mapping[str, Any],
-    tick: Callable[[], None] | None = None,
-) -> Mapping[str, Any] | None:
-    if not os.access(paths.socket, os.F_OK):
-        return None
-    from hyperhive_cli.control.client import GoneError, call  # noqa: PLC0415 - sockets and JSON cost 10 ms
-
-    try:
-        return call(paths.socket, op, limit_s=limit_s, tick=tick, **arguments)
-    except GoneError:
-        return None
-
-
 def stop_without_reader() -> None:
     """Raise BrokenPipeError when stdout's reader is gone: with nothing to write, nothing else would tell."""
     import select  # noqa: PLC0415 - for those that wait
@@ -283,10 +271,10 @@ _DRAWN = str.maketrans("✓✗●█░▏▎▍▌▋▊▉▕→", "+x*#-|####
 _ASCII = _DRAWN | str.maketrans("·…", "..")
 
 
-def say_if_new(paths: AgentPaths) -> None:
-    """Say on stderr that this agent has no inbox yet: its name may be a slip of the pen."""
-    if not paths.inbox_db.exists():
-        click.echo(f"agent {paths.agent!r} is new; those that have worked: hyperhive agents", err=True)
+def say_if_new(client: "AgentClient") -> None:
+    """Say on stderr that this agent has no inbox yet: its name may be a typing error."""
+    if client.is_new:
+        click.echo(f"agent {client.agent!r} is new; those that have worked: hyperhive agents", err=True)
 
 
 def warn_of_history(paths: AgentPaths) -> None:

@@ -12,12 +12,13 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import click
 
-from hyperhive_cli.cli.invocation import Invocation, ask_harness, bound_workspace, pass_invocation, print_json
+from hyperhive_cli.cli.invocation import Invocation, bound_workspace, pass_invocation, print_json
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.control.client import GoneError, call, open_call
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import HyperhiveError, RefusedError
 from hyperhive_cli.core.settings import AgentPaths
+from hyperhive_cli.harness.client import LocalClient
 from hyperhive_cli.store.folder import lock_holder, lock_purpose
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _log_in_by_harness(paths: AgentPaths, out: IO[str]) -> Mapping[str, Any] | N
         return None
     except KeyboardInterrupt:
         with suppress(HyperhiveError):  # it was over already
-            ask_harness(paths, "login_cancel")
+            LocalClient(paths).ask("login_cancel")
         raise
 
 

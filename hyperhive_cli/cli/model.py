@@ -3,7 +3,7 @@
 import click
 
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.invocation import Invocation, ask_harness, pass_invocation, print_json
+from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json
 from hyperhive_cli.core.settings import check_model_name
 from hyperhive_cli.store.folder import prepare_state_dir
 from hyperhive_cli.store.model import load_model, write_model
@@ -28,11 +28,11 @@ def set_model(invocation: Invocation, name: str) -> None:
     \b
     Example: hyperhive model set opus
     """  # noqa: D301 - click's own mark
-    paths = invocation.steered_paths()
+    client = invocation.local(changes=True)
     checked = check_model_name(name)
-    if ask_harness(paths, "set_model", model=checked) is None:
-        prepare_state_dir(paths.state_dir)
-        write_model(paths.model_file, checked)
+    if client.ask("set_model", model=checked) is None:
+        prepare_state_dir(client.paths.state_dir)
+        write_model(client.paths.model_file, checked)
     click.echo(checked)
 
 

@@ -3,70 +3,27 @@
 import codecs
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
-from typing import Any, Protocol, Self
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hyperhive_cli.cli.amount import Amount
-from hyperhive_cli.cli.invocation import Invocation, ask_harness, hive_option, now_ms, pass_invocation, print_json
+from hyperhive_cli.cli.invocation import Invocation, hive_option, now_ms, pass_invocation, print_json
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.cli.streams import drop_stdout, is_missing
-from hyperhive_cli.core.errors import HyperhiveError, StoreError, UsageError
+from hyperhive_cli.core.errors import HyperhiveError, UsageError
 from hyperhive_cli.core.outcomes import MessageState, advice_of, needs_person
-from hyperhive_cli.core.settings import MESSAGE_LIMIT_BYTES, AgentPaths
-from hyperhive_cli.store.binding import bound_elsewhere
+from hyperhive_cli.core.settings import MESSAGE_LIMIT_BYTES
 from hyperhive_cli.store.checks import check_message
-from hyperhive_cli.store.folder import prepare_state_dir, silent_holder
-from hyperhive_cli.store.inbox import Inbox, Message, open_inbox, open_inbox_reader
-from hyperhive_cli.store.keys import Sent
+from hyperhive_cli.store.messages import Sent
+
+if TYPE_CHECKING:
+    from hyperhive_cli.harness.client import Ends
 
 WAIT_POLL_S = 0.1
 _STATE_WORDS = {"ready": "waits for its turn", "leased": "runs"}
 _OVER = {MessageState.DONE, MessageState.DEAD, MessageState.CANCELLED, MessageState.HELD}
-
-
-class Ends(Protocol):
-    """Where the end of a message is seen: the machine's inbox, or the hive's."""
-
-    def get(self, message_id: int) -> Message:
-        """Give a message."""
-
-    def last_turn(self, message_id: int) -> dict[str, Any] | None:
-        """Give the newest ended turn of a message."""
-
-
-class LocalEnds:
-    """The machine's inbox; it is opened again if its files are put back, or replaced, while somebody waits here."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stack = ExitStack()
-        self._inbox = self._stack.enter_context(open_inbox_reader(path))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def get(self, message_id: int) -> Message:
-        """Return a message."""
-        return self._current().get(message_id)
-
-    def last_turn(self, message_id: int) -> dict[str, Any] | None:
-        """Return the newest ended turn of a message."""
-        return self._current().last_turn(message_id)
-
-    def _current(self) -> Inbox:
-        if self._inbox.place is not None and not self._inbox.place.is_kept():
-            with suppress(StoreError), ExitStack() as stack:  # missing for a moment: looked for with the next poll
-                self._inbox = stack.enter_context(open_inbox_reader(self._path))
-                self._stack.close()
-                self._stack = stack.pop_all()
-        return self._inbox
 
 
 @click.command()
@@ -103,32 +60,15 @@ def send(
     """  # noqa: D301 - click's own mark
     sender, body = check_message(sender, _read_stdin() if text in {None, "-"} else str(text))
     not_before, when = (0, None) if at is None else _start(at)
-    if (url := invocation.hive_url(hive)) is not None:
-        with _hive_inbox(url, invocation.steered_paths().agent) as inbox:
-            sent = inbox.send(sender, body, now_ms=now_ms(), key=key, raw=raw, not_before=not_before)
-            _remark(sent.remark or when)
-            if wait:
-                return _wait(inbox, sent.id, timeout, as_json=as_json)
-        _print_sent(sent, as_json=as_json)
-        return 0
-    paths = invocation.steered_paths()
-    is_new = not paths.inbox_db.exists()
-    prepare_state_dir(paths.state_dir)
-    with open_inbox(paths.inbox_db) as inbox:
-        if not paths.explicit and invocation.state_dir is None:
-            _bind(inbox, paths)
-        sent = inbox.send(sender, body, now_ms=now_ms(), key=key, raw=raw, not_before=not_before)
-        is_paused = _is_paused(inbox)
-    # From here on the message is stored: whatever fails now must not look as if it were not.
-    _remark(sent.remark or when)
-    if sent.state == MessageState.READY:
-        _wake_harness(paths, is_new=is_new)
-    if is_paused and sent.state == MessageState.READY:
-        _remark("the agent is paused; the message waits for `hyperhive resume`")
-    if wait:
-        with LocalEnds(paths.inbox_db) as reader:
-            return _wait(reader, sent.id, timeout, as_json=as_json)
-    _print_sent(sent, as_json=as_json)  # without another look: the last one who reads leaves a -wal behind
+    with invocation.client(hive, changes=True) as client:
+        sent, remarks = client.send(sender, body, now_ms=now_ms(), key=key, raw=raw, not_before=not_before)
+        # From here on the message is stored: a later failure must not look as if it were not.
+        for remark in (sent.remark or when, *remarks):
+            _remark(remark)
+        if wait:
+            with client.ends() as ends:
+                return _wait(ends, sent.id, timeout, as_json=as_json)
+    _print_sent(sent, as_json=as_json)  # without another look: the last reader of an inbox leaves a -wal behind
     return 0
 
 
@@ -139,57 +79,11 @@ def _start(at: str) -> tuple[int, str | None]:
     return text_to_start(at, utc_now(), LocalZone())
 
 
-def _bind(inbox: Inbox, paths: AgentPaths) -> None:
-    """Bind an agent that was named by the current folder to it; raises AgentConflictError if it is another folder's."""
-    here = str(Path.cwd())
-    bound = inbox.bind(here)
-    if bound != here:
-        raise bound_elsewhere(paths.agent, bound)
-
-
-def _is_paused(inbox: Inbox) -> bool:
-    with suppress(StoreError):
-        return inbox.is_paused
-    return False
-
-
 def _remark(text: str | None) -> None:
     """Say something on stderr; if that is full or closed it goes unheard, which is no failure."""
     if text is not None:
         with suppress(OSError):
             click.echo(text, err=True)
-
-
-def _wake_harness(paths: AgentPaths, *, is_new: bool) -> None:
-    """Tell the running harness of the message, or the sender that none runs."""
-    try:
-        is_running = ask_harness(paths, "wake") is not None
-    except (HyperhiveError, OSError) as error:
-        why = error.message if isinstance(error, HyperhiveError) else str(error)
-        _remark(f"the message is stored, but the harness could not be told of it: {why}")
-        return
-    if is_running:
-        return
-    holder = silent_holder(paths.lock_file)
-    if holder is not None:
-        _remark(f"{holder.words}; the message waits; try: {holder.advice}")
-        return
-    agent = f"agent {paths.agent!r} is new" if is_new else "no harness is running"
-    _remark(f"{agent}; the message waits for `hyperhive -a {paths.agent} run`")
-
-
-@contextmanager
-def _hive_inbox(url: str, agent: str) -> Iterator[Any]:
-    """Open an agent's inbox in the hive, and say who runs it if nobody does."""
-    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - psycopg is of an extra
-    from hyperhive_cli.hive.database import open_hive  # noqa: PLC0415
-    from hyperhive_cli.hive.inbox import HiveInbox  # noqa: PLC0415
-
-    with open_hive(url) as connection:
-        if not fleet.look_at(connection, agent)["running"]:
-            run = f"`hyperhive -a {agent} run --hive URL`"
-            click.echo(f"no machine runs agent {agent!r}; the message waits for {run}", err=True)
-        yield HiveInbox(connection, url, agent)
 
 
 def _read_stdin() -> str:
@@ -231,7 +125,7 @@ def _print(found: dict[str, Any] | str) -> str | None:
     return None
 
 
-def _wait(inbox: Ends, message_id: int, timeout: float | None, *, as_json: bool) -> int:
+def _wait(inbox: "Ends", message_id: int, timeout: float | None, *, as_json: bool) -> int:
     with Progress() as progress:
         ended = _await_end(inbox, message_id, timeout, progress)
     ok = ended["state"] == MessageState.DONE
@@ -258,7 +152,7 @@ def _hint(ended: dict[str, Any]) -> str | None:
     return f"{advice_of(ended['outcome'], ended['id'])}{waits}" or None
 
 
-def _await_end(inbox: Ends, message_id: int, timeout: float | None, progress: Progress) -> dict[str, Any]:
+def _await_end(inbox: "Ends", message_id: int, timeout: float | None, progress: Progress) -> dict[str, Any]:
     """Wait until the message has ended or is held, or a turn of it has ended with an outcome that needs a person."""
     deadline = None if timeout is None else time.monotonic() + timeout
     before = inbox.last_turn(message_id)

@@ -2,18 +2,11 @@
 
 import click
 
-from hyperhive_cli.cli.invocation import (
-    Invocation,
-    ask_harness,
-    pass_invocation,
-    print_json,
-    require_harness,
-    say_if_new,
-)
+from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json, say_if_new
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.core.errors import NotRunningError, RefusedError
 from hyperhive_cli.core.outcomes import is_ok
-from hyperhive_cli.core.settings import AgentPaths
+from hyperhive_cli.harness.client import LocalClient
 from hyperhive_cli.store.folder import prepare_state_dir, silent_holder
 from hyperhive_cli.store.inbox import open_inbox
 
@@ -26,17 +19,16 @@ def new_session(invocation: Invocation) -> None:
     \b
     Example: hyperhive new-session
     """  # noqa: D301 - click's own mark
-    paths = invocation.steered_paths()
-    _tell_or_keep(paths, "new_session", skip_continue="1")
+    _tell_or_keep(invocation.local(changes=True), "new_session", skip_continue="1")
     click.echo("the next turn starts a new session")
 
 
-def _tell_or_keep(paths: AgentPaths, op: str, **facts: str) -> None:
-    """Ask the harness; where none answers, keep for the next one what it would have kept."""
-    if ask_harness(paths, op) is None:
-        prepare_state_dir(paths.state_dir)
-        say_if_new(paths)
-        with open_inbox(paths.inbox_db) as inbox:
+def _tell_or_keep(client: LocalClient, op: str, **facts: str) -> None:
+    """Ask the harness; if none answers, store for the next one what it would have stored."""
+    if client.ask(op) is None:
+        prepare_state_dir(client.paths.state_dir)
+        say_if_new(client)
+        with open_inbox(client.paths.inbox_db) as inbox:
             inbox.put_facts(**facts)
 
 
@@ -51,7 +43,7 @@ def compact(invocation: Invocation, *, as_json: bool) -> int:
               hyperhive compact --json
     """  # noqa: D301 - click's own mark
     with Progress("waiting for the compaction") as progress:
-        reply = require_harness(invocation.paths(), "compact", tick=progress.tick)
+        reply = invocation.local().require("compact", tick=progress.tick)
     fields = {name: reply[name] for name in ("outcome", "note", "context_tokens")}
     ok = is_ok(fields["outcome"]) and fields["note"] is None
     if as_json:
@@ -73,7 +65,7 @@ def cancel(invocation: Invocation) -> None:
     \b
     Example: hyperhive cancel
     """  # noqa: D301 - click's own mark
-    require_harness(invocation.paths(), "cancel")
+    invocation.local().require("cancel")
     click.echo("the turn is being interrupted")
 
 
@@ -86,8 +78,7 @@ def pause(invocation: Invocation) -> None:
     Examples: hyperhive pause
               hyperhive pause && hyperhive cancel   # stop now, keep what waits
     """  # noqa: D301 - click's own mark
-    paths = invocation.steered_paths()
-    _tell_or_keep(paths, "pause", paused="1")
+    _tell_or_keep(invocation.local(changes=True), "pause", paused="1")
     click.echo("paused")
 
 
@@ -99,14 +90,14 @@ def resume(invocation: Invocation) -> None:
     \b
     Example: hyperhive resume
     """  # noqa: D301 - click's own mark
-    paths = invocation.steered_paths()
-    reply = ask_harness(paths, "resume")
+    client = invocation.local(changes=True)
+    reply = client.ask("resume")
     if reply is None:
-        if not paths.inbox_db.exists():
-            raise NotRunningError(paths.agent)
-        holder = silent_holder(paths.lock_file)
+        if client.is_new:
+            raise NotRunningError(client.agent)
+        holder = silent_holder(client.paths.lock_file)
         why = "no harness is running" if holder is None else f"{holder.words} (try: {holder.advice})"
-        with open_inbox(paths.inbox_db) as inbox:
+        with open_inbox(client.paths.inbox_db) as inbox:
             rested = inbox.is_paused
             if rested:
                 inbox.put_facts(paused="")

@@ -22,7 +22,6 @@ from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.statistics import BY, EndedTurn, days_until, grouped_rows, midnight_ms, statistics_report, tally
 from hyperhive_cli.core.terminal import escape
 from hyperhive_cli.render.figures import stats_to_lines
-from hyperhive_cli.store.ended import read_turns
 
 MOST_DAYS = 36_500
 FORMULA_STARTS = ("=", "+", "-", "@", "\t")
@@ -56,11 +55,11 @@ def stats(
     if as_json and as_csv:
         raise UsageError("--json and --csv are two forms of the same", "one of them")
     wanted = days_until(now_ms(), days)
-    url = invocation.hive_url(hive, reads=True)
-    agent, turns = _turns(invocation, url, midnight_ms(wanted[0]))
-    found = statistics_report(agent, turns, by, wanted)
+    with invocation.client(hive, of_many=True) as client:
+        turns = client.turns_since(midnight_ms(wanted[0]))
+    found = statistics_report(client.agent, turns, by, wanted)
     if plot is not None:
-        _plot(plot, agent, turns, grouped_rows(turns, "day", wanted))
+        _plot(plot, client.agent, turns, grouped_rows(turns, "day", wanted))
     if as_csv:
         _print_csv(found["rows"], by)
         return
@@ -68,21 +67,8 @@ def stats(
         print_json(found)
         return
     print_lines(stats_to_lines(_without_quiet_days(found), columns(), plain=is_plain()))
-    if not turns and url is None:
-        say_if_new(invocation.paths())
-
-
-def _turns(invocation: Invocation, url: str | None, since_ms: int) -> tuple[str, list[EndedTurn]]:
-    """Give the agent's name, or a pattern of those of a hive, and the turns that began since then."""
-    if url is None:
-        paths = invocation.paths()
-        return paths.agent, read_turns(paths, since_ms)
-    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - psycopg is of an extra
-    from hyperhive_cli.hive.database import open_hive  # noqa: PLC0415
-
-    agent = invocation.hive_agents()
-    with open_hive(url) as connection:
-        return agent, fleet.turns_since(connection, agent, since_ms)
+    if not turns:
+        say_if_new(client)
 
 
 def _without_quiet_days(found: dict[str, Any]) -> dict[str, Any]:

@@ -2,27 +2,23 @@
 
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import click
 
 from hyperhive_cli.cli.invocation import (
     Invocation,
-    ask_harness,
     columns,
     hive_option,
     is_plain,
-    now_ms,
     paint,
     pass_invocation,
     print_json,
     print_lines,
     say_if_new,
 )
-from hyperhive_cli.core.settings import AgentPaths
+from hyperhive_cli.harness.client import AgentClient
 from hyperhive_cli.render.panel import fit, status_to_rows
-from hyperhive_cli.store.report import stored_status, with_holder, with_live
 
 
 @click.command()
@@ -40,19 +36,17 @@ def status(invocation: Invocation, hive: str | None, *, watch: bool, as_json: bo
               hyperhive -a bee status --json
               hyperhive status --watch
     """  # noqa: D301 - click's own mark
-    url, paths = invocation.hive_url(hive, reads=True), invocation.paths()
-    look = partial(observed_status, paths) if url is None else partial(_status_in_hive, url, paths.agent)
+    client = invocation.client(hive)
     if watch:
-        holds = partial(_history_holds, paths) if url is None else partial(_hive_holds, url, paths.agent)
-        _watch(HistoryWatch(look, holds).look, as_json=as_json)
+        _watch(HistoryWatch(client).look, as_json=as_json)
         return
-    found = look()
+    with client:
+        found = client.status()
     if as_json:
         print_json(found)
         return
     show_status(found)
-    if url is None:
-        say_if_new(paths)
+    say_if_new(client)
 
 
 def show_status(found: dict[str, Any]) -> None:
@@ -85,52 +79,21 @@ def _watch(look: Callable[[], dict[str, Any]], *, as_json: bool) -> None:
 class HistoryWatch:
     """Looks at an agent; once its history was replaced by an older one between two looks, `replaced` says so."""
 
-    def __init__(self, look: Callable[[], dict[str, Any]], holds: Callable[[int, int], bool]) -> None:
-        self._look = look
-        self._holds = holds
+    def __init__(self, client: AgentClient) -> None:
+        self._client = client
         self._newest: tuple[int, int] | None = None
         self._replaced: str | None = None
 
     def look(self) -> dict[str, Any]:
         """Return the fields of `status --json` as of now."""
-        found = self._look()
-        event = found["last_event"]
-        newest = None if event is None else (event["seq"], event["ts"])
-        if newest is not None and newest != self._newest:
-            if self._newest is not None and not self._holds(*self._newest):
-                from hyperhive_cli.core.events import replaced_words  # noqa: PLC0415 - the parser costs, and is hardly needed
+        with self._client:
+            found = self._client.status()
+            event = found["last_event"]
+            newest = None if event is None else (event["seq"], event["ts"])
+            if newest is not None and newest != self._newest:
+                if self._newest is not None and not self._client.has_event(*self._newest):
+                    from hyperhive_cli.core.events import replaced_words  # noqa: PLC0415 - the events' parser
 
-                self._replaced = replaced_words(self._newest[0])
-            self._newest = newest
+                    self._replaced = replaced_words(self._newest[0])
+                self._newest = newest
         return {**found, "replaced": self._replaced}
-
-
-def _status_in_hive(url: str, agent: str) -> dict[str, Any]:
-    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - psycopg is of an extra
-    from hyperhive_cli.hive.database import open_hive  # noqa: PLC0415
-
-    with open_hive(url) as connection:
-        return fleet.look_at(connection, agent)
-
-
-def _history_holds(paths: AgentPaths, seq: int, ts: int) -> bool:
-    from hyperhive_cli.store.events import open_event_reader  # noqa: PLC0415 - as above
-
-    with open_event_reader(paths.events_db) as store:
-        return store.holds(seq, ts)
-
-
-def _hive_holds(url: str, agent: str, seq: int, ts: int) -> bool:
-    from hyperhive_cli.hive import fleet  # noqa: PLC0415 - as above
-    from hyperhive_cli.hive.database import open_hive  # noqa: PLC0415
-
-    with open_hive(url) as connection:
-        *_, newest, is_held = fleet.events_page(connection, agent, seq, 1, ts)
-    return is_held and seq <= newest
-
-
-def observed_status(paths: AgentPaths, *, limit_s: float | None = None) -> dict[str, Any]:
-    """Ask the harness, as `ask_harness` does, and the files for what it does not hold."""
-    found = stored_status(paths, now_ms=now_ms())
-    live = ask_harness(paths, "status", limit_s=limit_s)
-    return with_live(found, live) if live is not None else with_holder(found, paths.lock_file)

@@ -9,7 +9,6 @@ import click
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import (
     Invocation,
-    ask_harness,
     hive_option,
     is_plain,
     pass_invocation,
@@ -18,12 +17,12 @@ from hyperhive_cli.cli.invocation import (
     warn_of_history,
 )
 from hyperhive_cli.cli.sinks import JsonSink, hold_stops, open_sink, stoppable
-from hyperhive_cli.cli.status import observed_status
 from hyperhive_cli.core.events import KINDS, BusEvent
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.core.status import Status
 from hyperhive_cli.feed.agent_feed import AgentFeed
 from hyperhive_cli.feed.filters import EventFilter, earlier
+from hyperhive_cli.harness.client import LocalClient
 from hyperhive_cli.store.report import with_holder
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def _show_agent(
     warn_of_history(paths)
     is_terminal = sys.stdout.isatty() and not as_json and not is_plain()
     feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S)
-    snapshot = observed_status(paths)
+    snapshot = LocalClient(paths).status()
     is_empty = True
     if is_followed:
         hold_stops()
@@ -109,7 +108,7 @@ def _show_agent(
             is_empty = False
         if is_empty and not is_followed and not as_json:
             click.echo("no such events", err=True)
-            say_if_new(paths)
+            say_if_new(LocalClient(paths))
         if is_followed and not sieve.over:
             _follow(paths, feed, sieve, sink, asks=is_terminal)
 
@@ -124,7 +123,7 @@ def _follow(paths: AgentPaths, feed: AgentFeed, sieve: EventFilter, sink: "JsonS
             shown = feed.snapshot
             sink.update(**(shown or _without_answer(paths)))
         elif asks and silent and silent % ASK_AGAIN_TICKS == 0:
-            sink.update(**(ask_harness(paths, "status") or _without_answer(paths)))
+            sink.update(**(LocalClient(paths).ask("status") or _without_answer(paths)))
         if event is None:
             stop_without_reader()
             sink.tick()

@@ -18,7 +18,8 @@ from hyperhive_cli.core.times import text_to_start
 from hyperhive_cli.core.zone import LocalZone, utc_now
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.harness.login import LoginService
-from hyperhive_cli.store.inbox import Inbox, Message
+from hyperhive_cli.store.inbox import Inbox
+from hyperhive_cli.store.messages import Message
 
 Operation = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 

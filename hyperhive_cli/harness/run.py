@@ -276,7 +276,7 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Maintenance, in
         if config.model is not None and config.model != bus.current.model:
             bus.current.set_model(config.model)
         for sender, body in config.messages:
-            inbox.put(sender, body, now_ms=bus.now_ms())
+            inbox.send(sender, body, now_ms=bus.now_ms())
         inbox.limit_wait()
         later = open_history if store is None else None
         maintenance = Maintenance(bus, inbox, [paths.inbox_db, paths.events_db], later, config.keep_messages)

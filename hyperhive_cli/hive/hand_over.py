@@ -13,8 +13,7 @@ from hyperhive_cli.hive.database import DeniedError
 from hyperhive_cli.hive.inbox import HiveInbox
 from hyperhive_cli.hive.local_inbox import LocalInbox
 from hyperhive_cli.hive.owner_sql import AgentLease
-from hyperhive_cli.store.inbox import Message
-from hyperhive_cli.store.keys import Sent
+from hyperhive_cli.store.messages import Message, Sent
 from hyperhive_cli.store.schema import ENDED
 
 if TYPE_CHECKING:

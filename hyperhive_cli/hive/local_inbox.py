@@ -17,7 +17,8 @@ from uuid import uuid4
 from hyperhive_cli.core.errors import RefusedError
 from hyperhive_cli.hive.owner_sql import TURN_COLUMNS, Backlog
 from hyperhive_cli.store.facts import put_fact
-from hyperhive_cli.store.inbox import Inbox, Lease, Message, open_inbox
+from hyperhive_cli.store.inbox import Inbox, Lease, open_inbox
+from hyperhive_cli.store.messages import Message
 
 TURNS_AT_ONCE = 200
 _THIS_MESSAGE = "id = :id AND uid = :uid AND state = 'ready'"

@@ -15,15 +15,13 @@ from hyperhive_cli.hive.address import clean, clean_bytes
 from hyperhive_cli.hive.lease import LEASE_S
 from hyperhive_cli.hive.schema import CHANNEL
 from hyperhive_cli.store.forgetting import STEP_ROWS
-from hyperhive_cli.store.inbox import Message
-from hyperhive_cli.store.queue import IN_ORDER
+from hyperhive_cli.store.messages import COLUMNS, HARNESS_DIED, IN_ORDER, TAKEN, Message
 from hyperhive_cli.store.schema import ENDED, in_states
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.database import Connection
 
 TRIM_EVERY = 200  # events between two deletions of what exceeds the capacity
-COLUMNS = "id, key, sender, body, raw, state, attempts, deliveries, acted, not_before, reason, created, changed, uid"
 NOW_MS = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 # The fields of a `Backlog`, of the messages of an agent that are ready or held.
 BACKLOG = (
@@ -159,7 +157,7 @@ def recover(connection: "Connection", lease: AgentLease, *, own: bool = False) -
     rows = connection.execute(
         f"""WITH {_OWNED}
             UPDATE hyperhive.inbox SET state = CASE WHEN attempts >= {MAX_ATTEMPTS} THEN 'dead' ELSE 'ready' END,
-                acted = true, reason = 'the harness died during its turn', changed = {NOW_MS}
+                acted = true, reason = '{HARNESS_DIED}', changed = {NOW_MS}
             FROM owned WHERE agent = owned.name AND state = 'leased' AND inbox.epoch < %(before)s
             RETURNING {COLUMNS}""".encode(),
         {**lease.fence, "before": lease.epoch + own},
@@ -217,8 +215,7 @@ def lease_message(
                 WHERE agent = owned.name AND state = 'ready' AND not_before <= {NOW_MS}
                 ORDER BY {IN_ORDER} LIMIT 1 FOR UPDATE OF inbox SKIP LOCKED
             )
-            UPDATE hyperhive.inbox SET state = 'leased', attempts = attempts + 1, deliveries = deliveries + 1,
-                epoch = %(epoch)s, reason = NULL, changed = {NOW_MS}
+            UPDATE hyperhive.inbox SET {TAKEN}, epoch = %(epoch)s, changed = {NOW_MS}
             FROM first WHERE agent = %(agent)s AND inbox.id = first.id
             RETURNING {COLUMNS.replace("id,", "inbox.id,", 1)}""".encode(),
         lease.fence,

@@ -1,33 +1,154 @@
-"""The order of the messages that wait: a place each, the lowest first; one that was never moved has its id. Pure."""
+"""`MessageQueue`: what senders and operators do with an inbox, written once for SQLite and PostgreSQL. Blocking."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 from hyperhive_cli.core.errors import UsageError
+from hyperhive_cli.store.checks import check_message
+from hyperhive_cli.store.messages import (
+    CANCEL,
+    MOVE,
+    RETRY,
+    WHOLE,
+    Change,
+    Message,
+    Sent,
+    View,
+    check_change,
+    check_key,
+    new_places,
+    no_message,
+    sent_before,
+)
+from hyperhive_cli.store.uid import new_uid
 
-IN_ORDER = "coalesce(place, id), id"
 
+class MessageQueue(ABC):
+    """An agent's inbox. Each change is one transaction; raises StoreError if the database fails.
 
-def refuse_itself(message_id: int, before: int | None) -> None:
-    """Raise UsageError for a message that shall come before itself."""
-    if message_id == before:
-        raise UsageError(f"message {message_id} cannot be moved before itself", "hyperhive inbox")
-
-
-def new_places(
-    waiting: Sequence[tuple[int, float]], message_id: int, before: int | None, newest: int
-) -> dict[int, float]:
-    """Return the places that change, by their ids, so that a message comes before another one, or behind all (None).
-
-    `waiting` are the others that wait, as (id, place) in their order; `newest` is the highest id ever given. Where no
-    number is left between two neighbours, as after some 50 moves to one place, all get whole ones, below those yet to
-    come.
+    The rules are in `store.messages`. A subclass says how its database reads and writes a message.
     """
-    order = [number for number, _ in waiting]
-    at = len(order) if before is None else order.index(before)
-    high = newest + 1 if at == len(order) else waiting[at][1]
-    low = waiting[at - 1][1] if at else high - 2
-    place = (low + high) / 2
-    if low < place < high:
-        return {message_id: place}
-    order.insert(at, message_id)
-    return {number: float(newest - len(order) + behind) for behind, number in enumerate(order, start=1)}
+
+    where_it_runs = ""  # behind the hint for a message that runs
+
+    def send(
+        self,
+        sender: str,
+        body: str,
+        *,
+        now_ms: int,
+        key: str | None = None,
+        raw: bool = False,
+        not_before: int = 0,
+    ) -> Sent:
+        """Store a message durably; if one with this `key` is known, return that one instead.
+
+        It does not run before `not_before` (Unix ms), and others pass it until then. Raises UsageError for an unusable
+        message, RefusedError if the message with this key is a different one, cancelled or dead.
+        """
+        sender, body = check_message(sender, body)
+        check_key(key)
+        message = Message(
+            id=0, key=key, sender=sender, body=body, raw=raw, state="ready", attempts=0, deliveries=0, acted=False,
+            not_before=not_before, reason=None, created=now_ms, changed=now_ms, uid=new_uid(),
+        )  # fmt: skip
+        with self._sending() as number:
+            return self._store(number, message)
+
+    def _store(self, number: int | None, message: Message) -> Sent:
+        """Store a message inside `_sending`, unless one with its key is known; raises as `send`."""
+        self._free_keys(message)
+        if message.key is not None and (known := self._find("key", message.key)) is not None:
+            return sent_before(message.key, known, message.content)
+        return Sent(self._insert(number, message), "ready", message.not_before)
+
+    def get(self, message_id: int) -> Message:
+        """Return one message; raises UnknownError if there is none with this id."""
+        found = self._find("id", message_id)
+        if found is None:
+            raise no_message(message_id)
+        return found
+
+    def with_key(self, key: str) -> Message | None:
+        """Return the message with this key, None if there is none."""
+        return self._find("key", key)
+
+    def cancel(self, message_id: int, *, now_ms: int) -> Message:
+        """Cancel a message that waits or is held; raises RefusedError for one that runs or has ended."""
+        return self._apply(CANCEL, message_id, now_ms)
+
+    def retry(self, message_id: int, *, now_ms: int) -> Message:
+        """Make a dead, held, cancelled or waiting message ready now, with fresh attempts; else raise RefusedError."""
+        return self._apply(RETRY, message_id, now_ms)
+
+    def _apply(self, change: Change, message_id: int, now_ms: int) -> Message:
+        with self._changing():
+            check_change(change, self._locked(message_id), self.where_it_runs)
+            self._change(message_id, now_ms, **change.columns)
+        return self.get(message_id)
+
+    def move(self, message_id: int, *, before: int | None, now_ms: int) -> Message:
+        """Move a waiting message before another waiting one, or to the end of the queue (None).
+
+        Raises RefusedError if one of them does not wait, UsageError for a message before itself.
+        """
+        if message_id == before:
+            raise UsageError(f"message {message_id} cannot be moved before itself", "hyperhive inbox")
+        with self._changing():
+            for number in {message_id, before}:
+                if number is not None:
+                    check_change(MOVE, self._locked(number))
+            waiting = [place for place in self._waiting() if place[0] != message_id]
+            for number, place in new_places(waiting, message_id, before, self._newest()).items():
+                self._change(number, now_ms, place=place)
+        return self.get(message_id)
+
+    @abstractmethod
+    def messages(self, *, ended: bool = False, view: View = WHOLE) -> list[Message]:
+        """List the messages that wait, run, are held or dead, in the queue's order; with `ended` all of them."""
+
+    @abstractmethod
+    def turns(self, message_id: int) -> list[dict[str, Any]]:
+        """Return the statistics rows of a message's turns, oldest first."""
+
+    @abstractmethod
+    def last_turn(self, message_id: int) -> dict[str, Any] | None:
+        """Return the statistics row of a message's newest ended turn, None if there is none."""
+
+    @abstractmethod
+    def _sending(self) -> AbstractContextManager[int | None]:
+        """Open a transaction in which no one else sends; yields the message's id, None if the database gives it."""
+
+    @abstractmethod
+    def _changing(self) -> AbstractContextManager[object]:
+        """Open a transaction."""
+
+    @abstractmethod
+    def _find(self, column: str, value: object) -> Message | None:
+        """Return the message that has this value in a unique column."""
+
+    @abstractmethod
+    def _locked(self, message_id: int) -> Message:
+        """Return a message that no one else changes before the transaction ends; raises as `get`."""
+
+    @abstractmethod
+    def _change(self, message_id: int, now_ms: int, **columns: object) -> None:
+        """Set columns of a message."""
+
+    @abstractmethod
+    def _insert(self, number: int | None, message: Message) -> int:
+        """Store a message and return its id."""
+
+    @abstractmethod
+    def _free_keys(self, message: Message) -> None:
+        """Before this message is stored, free the keys of messages that ended more than KEY_KEPT_MS ago."""
+
+    @abstractmethod
+    def _waiting(self) -> Sequence[tuple[int, float]]:
+        """Return the waiting messages as (id, place), in order."""
+
+    @abstractmethod
+    def _newest(self) -> int:
+        """Return the highest id ever given to a message."""

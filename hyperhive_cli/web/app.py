@@ -26,7 +26,7 @@ from hyperhive_cli.core.errors import HyperhiveError, RefusedError, UnknownError
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.core.statistics import days_until, midnight_ms, statistics_report
 from hyperhive_cli.core.zone import read_zone
-from hyperhive_cli.store.inbox import Message, View
+from hyperhive_cli.store.messages import Message, View
 from hyperhive_cli.web.api import (
     CHANGES,
     GLOBAL,

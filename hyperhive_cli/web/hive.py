@@ -28,7 +28,7 @@ from hyperhive_cli.hive.feed import HiveFeed, Told
 from hyperhive_cli.hive.inbox import HiveInbox
 from hyperhive_cli.store.events import PAGE_ROWS
 from hyperhive_cli.store.facts import stored_fact
-from hyperhive_cli.store.inbox import Message, View
+from hyperhive_cli.store.messages import Message, View
 from hyperhive_cli.web.api import capabilities
 from hyperhive_cli.web.channel import Channel
 

@@ -17,7 +17,8 @@ from hyperhive_cli.feed.follower import Closed, Events, Output, Page, Phase, Res
 from hyperhive_cli.store.ended import read_newest_turns, read_turns
 from hyperhive_cli.store.events import PAGE_ROWS
 from hyperhive_cli.store.folder import lock_holder, no_answer
-from hyperhive_cli.store.inbox import Message, View, no_message, open_inbox_reader
+from hyperhive_cli.store.inbox import open_inbox_reader
+from hyperhive_cli.store.messages import Message, View, no_message
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
 from hyperhive_cli.store.turns import find_turn, turn_to_dict
 from hyperhive_cli.web.api import capabilities

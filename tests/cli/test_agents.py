@@ -59,7 +59,7 @@ def test_the_usual_place_is_below_the_home_folder(hive: Hive) -> None:
         folder = place / "hyperhive" / "helper"
         folder.mkdir(parents=True)
         with open_inbox(folder / "hyperhive-inbox.sqlite") as inbox:
-            inbox.put("operator", "hello", now_ms=1)
+            inbox.send("operator", "hello", now_ms=1)
         given = {"XDG_STATE_HOME": str(place)} if variables else {}
         # What names one agent's files is nobody else's.
         done = hive.call("agents", "--json", variables={**given, "HYPERHIVE_EVENTS_DB": "/nowhere"})

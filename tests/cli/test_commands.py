@@ -195,7 +195,7 @@ def test_a_harness_that_does_not_answer_is_reported(hive: Hive) -> None:
 
 
 def test_a_harness_that_is_stopped_holds_up_no_command(hive: Hive) -> None:
-    hive.constants = {"cli.invocation.ANSWER_LIMIT_S": 0.2, "agent.scheduler.POLL_EVERY_S": 0.2}  # its ring is lost
+    hive.constants = {"harness.client.ANSWER_LIMIT_S": 0.2, "agent.scheduler.POLL_EVERY_S": 0.2}  # its ring is lost
     with hive.run() as program:
         program.send(signal.SIGSTOP)
         with (  # at the same time: each waits a while for an answer
@@ -325,7 +325,7 @@ def test_a_message_that_waits_can_be_cancelled_and_tried_again(hive: Hive, fake_
     assert hive.call("inbox", "retry", "1").status == 0
     assert hive.drain().status == 0
     for verb in ("cancel", "retry"):
-        assert "message 1 is done" in hive.call("inbox", verb, "1").refusal()
+        assert "message 1 is already done" in hive.call("inbox", verb, "1").refusal()
         assert hive.call("inbox", verb, "7").refusal() == "there is no message 7"
 
 

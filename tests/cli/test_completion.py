@@ -41,7 +41,7 @@ def bee(hive: Hive, fake_claude: FakeClaude) -> Hive:
     one.drain("--message", "say hello", "--model", "claude-a-model")
     one.drain("--message", "and again", "--model", "haiku")
     with open_inbox(one.state_dir / "hyperhive-inbox.sqlite") as inbox:
-        inbox.put("operator", "wait: for me", now_ms=1)
+        inbox.send("operator", "wait: for me", now_ms=1)
     hold(one.state_dir / "hyperhive-inbox.sqlite", "claude asks", body="held: by claude")
     return one
 

@@ -122,7 +122,7 @@ def test_a_move_that_makes_no_sense_is_refused(words: list[str], status: int, sa
 def test_a_message_that_has_ended_is_not_moved(waiting: Hive) -> None:
     waiting.call("inbox", "cancel", "1")
     for words in (["1", "--first"], ["2", "--before", "1"]):
-        assert waiting.call("inbox", "move", *words).refusal() == "message 1 does not wait: it is cancelled"
+        assert waiting.call("inbox", "move", *words).refusal() == "message 1 is not waiting: it is cancelled"
 
 
 # --- looked at ---
@@ -168,7 +168,7 @@ def test_a_held_message_runs_when_a_person_says_so(holding: Hive, fake_claude: F
     with holding.run() as program:
         assert holding.status()["held"] == 1  # the harness's own word
         program.wait_for_kind("turn_end", message_id=3)
-        assert holding.call("inbox", "move", "4", "--first").refusal() == "message 4 does not wait: it is held"
+        assert holding.call("inbox", "move", "4", "--first").refusal() == "message 4 is not waiting: it is held"
         assert holding.call("inbox", "retry", "4").stdout == "message 4 is ready\n"
         program.wait_for_kind("turn_end", message_id=4)
     prompt = fake_claude.calls()[-1]["prompt"]

@@ -11,7 +11,8 @@ from hyperhive_cli.cli import send as sending
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind, advice_of
 from hyperhive_cli.core.settings import MESSAGE_LIMIT_BYTES
-from hyperhive_cli.store.inbox import Message, open_inbox
+from hyperhive_cli.store.inbox import open_inbox
+from hyperhive_cli.store.messages import Message
 from hyperhive_cli.store.stats import TurnRecord
 from tests.conftest import FakeClaude, wait_until
 from tests.harness import ANSWER, BAD_REQUEST, LIMIT_S, TEXT, Hive

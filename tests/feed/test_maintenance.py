@@ -110,7 +110,7 @@ def test_a_history_that_is_removed_is_noticed_and_goes_on_above_all_numbers(path
 
 def test_an_inbox_that_is_removed_is_back_after_a_look(path: Path, inbox: Inbox, life: Life) -> None:
     place = path.with_name("inbox.sqlite")
-    inbox.put("operator", "one", now_ms=1)
+    inbox.send("operator", "one", now_ms=1)
     place.unlink()
     (remark,) = life.look()
     assert "it is back in its place" in remark
@@ -123,7 +123,7 @@ def test_an_inbox_that_is_replaced_is_used_when_no_turn_runs_and_its_leases_are_
 ) -> None:
     bus = Bus()
     with open_inbox(tmp_path / "new") as new:
-        new.put("operator", "new", now_ms=1)
+        new.send("operator", "new", now_ms=1)
         assert new.lease("another life", "haiku", now_ms=2) is not None
     (tmp_path / "new").rename(path.with_name("inbox.sqlite"))
     bus.current.set_state(TurnState.THINKING)

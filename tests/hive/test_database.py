@@ -14,8 +14,7 @@ from hyperhive_cli.hive import fleet, owner_sql
 from hyperhive_cli.hive.database import AwayError, connect, migrate, open_hive, translated_errors
 from hyperhive_cli.hive.inbox import HiveInbox
 from hyperhive_cli.hive.schema import HIVE
-from hyperhive_cli.store.inbox import KEY_KEPT_MS, Message
-from hyperhive_cli.store.keys import Sent
+from hyperhive_cli.store.messages import KEY_KEPT_MS, Message, Sent
 from tests.harness import SOURCE
 from tests.hive.conftest import Database
 from tests.hive.machines import open_machines
@@ -123,7 +122,7 @@ def test_a_machine_runs_its_own_agents_and_sees_no_others(database: Database, ro
     machine, _ = roles
     with database.connect() as keeper:
         for agent in ("team-1", "other", "solox1"):
-            HiveInbox(keeper, database.url, agent).put("operator", "work", now_ms=0)
+            HiveInbox(keeper, database.url, agent).send("operator", "work", now_ms=0)
         keeper.execute("INSERT INTO hyperhive.event VALUES ('other', 1, 1, 'note', '{}')")
     with database.connect(machine) as connection:
         lease = owner_sql.acquire_lease(connection, "team-1", "m", "here").lease
@@ -227,8 +226,8 @@ def test_an_operator_sends_and_looks_and_runs_nothing(database: Database, roles:
     _, operator = roles
     with database.connect(operator) as connection:
         inbox = HiveInbox(connection, database.url, "team-1")
-        assert inbox.put("operator", "work", now_ms=0) == 1
-        assert inbox.put("operator", "more", now_ms=0) == 2
+        assert inbox.send("operator", "work", now_ms=0).id == 1
+        assert inbox.send("operator", "more", now_ms=0).id == 2
         assert inbox.cancel(1, now_ms=0).state == "cancelled"
         assert inbox.retry(1, now_ms=0).state == "ready"
         fleet.move(connection, "team-1", "elsewhere")
@@ -267,22 +266,22 @@ def inbox(database: Database) -> Iterator[HiveInbox]:
 
 
 def test_a_key_makes_sending_again_harmless(inbox: HiveInbox, database: Database) -> None:
-    first = inbox.put("operator", "report", now_ms=0, key="k")
-    assert inbox.put("operator", "report", now_ms=0, key="k") == first
+    first = inbox.send("operator", "report", now_ms=0, key="k").id
+    assert inbox.send("operator", "report", now_ms=0, key="k").id == first
     with pytest.raises(RefusedError, match="used for another message"):
-        inbox.put("operator", "other", now_ms=0, key="k")
+        inbox.send("operator", "other", now_ms=0, key="k")
     database.change("UPDATE hyperhive.inbox SET state = 'done', changed = changed - %s", KEY_KEPT_MS + 1_000)
-    assert inbox.put("operator", "other", now_ms=0, key="k") > first
+    assert inbox.send("operator", "other", now_ms=0, key="k").id > first
     with pytest.raises(UsageError):
-        inbox.put("operator", " ", now_ms=0)
+        inbox.send("operator", " ", now_ms=0)
     with pytest.raises(UsageError):
-        inbox.put("operator", "x", now_ms=0, key="\n")
+        inbox.send("operator", "x", now_ms=0, key="\n")
 
 
 @pytest.mark.parametrize("state", ["ready", "leased", "held", "done"])
 @pytest.mark.few(2)
 def test_a_key_gives_its_message_and_the_state_of_that(inbox: HiveInbox, database: Database, state: str) -> None:
-    number = inbox.put("operator", "report\x00", now_ms=0, key="k", not_before=5, raw=True)
+    number = inbox.send("operator", "report\x00", now_ms=0, key="k", not_before=5, raw=True).id
     database.change("UPDATE hyperhive.inbox SET state = %s", state)
     again = inbox.send("operator", "report\x00", now_ms=0, key="k", not_before=5, raw=True)
     assert again == Sent(number, state, not_before=5, sent_before=True)
@@ -290,10 +289,10 @@ def test_a_key_gives_its_message_and_the_state_of_that(inbox: HiveInbox, databas
 
 @pytest.mark.parametrize("state", ["dead", "cancelled"])
 def test_the_key_of_a_message_that_will_not_run_is_refused(inbox: HiveInbox, database: Database, state: str) -> None:
-    number = inbox.put("operator", "report", now_ms=0, key="k")
+    number = inbox.send("operator", "report", now_ms=0, key="k").id
     database.change("UPDATE hyperhive.inbox SET state = %s", state)
     with pytest.raises(RefusedError, match=f"message {number} has the key 'k' and is {state}") as caught:
-        inbox.put("operator", "report", now_ms=0, key="k")
+        inbox.send("operator", "report", now_ms=0, key="k")
     assert caught.value.hint == f"hyperhive inbox retry {number}"
 
 
@@ -301,7 +300,7 @@ def test_the_key_of_a_message_that_will_not_run_is_refused(inbox: HiveInbox, dat
     ("other", "option"), [({"sender": "bob"}, "--from"), ({"raw": True}, "--raw"), ({"not_before": 6}, "--at")]
 )
 def test_a_key_with_another_option_is_refused(inbox: HiveInbox, other: dict[str, Any], option: str) -> None:
-    inbox.put("operator", "report", now_ms=0, key="k", not_before=5)
+    inbox.send("operator", "report", now_ms=0, key="k", not_before=5)
     with pytest.raises(RefusedError, match=f"with a different {option}"):
         inbox.send(**{"sender": "operator", "body": "report", "not_before": 5, **other}, now_ms=0, key="k")
 
@@ -353,7 +352,7 @@ def test_what_a_machine_has_tried_is_known_in_the_hive(inbox: HiveInbox) -> None
 
 def test_every_message_of_the_hive_has_an_id_and_no_two_have_the_same(inbox: HiveInbox, database: Database) -> None:
     for text in ("one", "two"):
-        inbox.put("operator", text, now_ms=0)
+        inbox.send("operator", text, now_ms=0)
     one, two = inbox.messages()
     assert (len(one.uid), len(two.uid), one.uid == two.uid) == (32, 32, False)
     with pytest.raises(psycopg.errors.UniqueViolation):
@@ -363,10 +362,10 @@ def test_every_message_of_the_hive_has_an_id_and_no_two_have_the_same(inbox: Hiv
 
 
 def test_messages_are_put_in_order(inbox: HiveInbox, database: Database) -> None:
-    one, two, three = (inbox.put("operator", text, now_ms=0) for text in ("one", "two", "three"))
+    one, two, three = (inbox.send("operator", text, now_ms=0).id for text in ("one", "two", "three"))
     inbox.move(three, before=one, now_ms=0)
     inbox.move(one, before=None, now_ms=0)
-    later = inbox.put("operator", "later", now_ms=0, not_before=2**45)
+    later = inbox.send("operator", "later", now_ms=0, not_before=2**45).id
     assert [message.id for message in inbox.messages()] == [three, two, one, later]
     with database.connect() as connection:
         lease = owner_sql.acquire_lease(connection, "bee", "a", "here").lease
@@ -378,7 +377,7 @@ def test_messages_are_put_in_order(inbox: HiveInbox, database: Database) -> None
         inbox.cancel(three, now_ms=0)
     with pytest.raises(RefusedError, match="is running"):
         inbox.retry(three, now_ms=0)
-    with pytest.raises(RefusedError, match="does not wait"):
+    with pytest.raises(RefusedError, match="is not waiting"):
         inbox.move(three, before=None, now_ms=0)
     with pytest.raises(RefusedError, match="there is no message 99"):
         inbox.cancel(99, now_ms=0)

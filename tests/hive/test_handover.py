@@ -15,7 +15,8 @@ from hyperhive_cli.feed.ring_buffer import Subscription
 from hyperhive_cli.hive.local_inbox import LocalInbox, open_local_inbox
 from hyperhive_cli.store.backup import write_backup
 from hyperhive_cli.store.db import open_database
-from hyperhive_cli.store.inbox import KEY_KEPT_MS, open_inbox
+from hyperhive_cli.store.inbox import open_inbox
+from hyperhive_cli.store.messages import KEY_KEPT_MS
 from hyperhive_cli.store.planned import PlannedMessage
 from hyperhive_cli.store.schema import INBOX
 from tests.harness import TEXT, of_kind, unpack
@@ -42,7 +43,7 @@ def paths(state_dir: Path) -> AgentPaths:
 
 def send(paths: AgentPaths, body: str, **given: Any) -> int:  # noqa: ANN401 - as of `send`
     with open_inbox(paths.inbox_db) as inbox:
-        return inbox.put("operator", body, now_ms=1, **given)
+        return inbox.send("operator", body, now_ms=1, **given).id
 
 
 def restore(archive: Path, paths: AgentPaths) -> None:
@@ -261,7 +262,7 @@ def test_a_message_whose_id_another_one_has_is_kept_and_said_and_does_not_run(
             assert await member.fetch()
             run_turn(local_inbox, *[WAKE_UP._replace(not_before=0)] * planned)
             if not planned:
-                local_inbox.put("operator", "look", now_ms=1)
+                local_inbox.send("operator", "look", now_ms=1)
             (message,) = local_inbox.unsynced()
             database.change("UPDATE hyperhive.inbox SET uid = %s WHERE body = 'other'", message.uid)
             assert not await member.fetch()

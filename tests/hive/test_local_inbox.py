@@ -9,7 +9,8 @@ import pytest
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.hive.local_inbox import InFlight, LocalInbox, open_local_inbox
 from hyperhive_cli.hive.owner_sql import Backlog
-from hyperhive_cli.store.inbox import Inbox, Message
+from hyperhive_cli.store.inbox import Inbox
+from hyperhive_cli.store.messages import Message
 from hyperhive_cli.store.stats import TurnRecord
 
 NOW = 1_700_000_000_000
@@ -71,7 +72,7 @@ def test_a_held_message_is_decided_on_in_the_hive_alone(local_inbox: LocalInbox)
 
 
 def test_what_was_sent_to_this_machine_alone_is_a_stray(local_inbox: LocalInbox) -> None:
-    number = local_inbox.put("operator", "past the hive", now_ms=NOW)
+    number = local_inbox.send("operator", "past the hive", now_ms=NOW).id
     local_inbox.stage(leased(), epoch=1)
     (message,) = local_inbox.unsynced()
     assert message.id == number
@@ -84,7 +85,7 @@ def test_what_was_sent_to_this_machine_alone_is_a_stray(local_inbox: LocalInbox)
 def test_what_waits_in_the_hive_counts(local_inbox: LocalInbox) -> None:
     assert local_inbox.next_due() == 0, "nobody knows yet: a drain must not end here"
     local_inbox.backlog = Backlog(3, NOW)
-    local_inbox.put("operator", "here", now_ms=NOW, not_before=NOW + 5)
+    local_inbox.send("operator", "here", now_ms=NOW, not_before=NOW + 5)
     assert (local_inbox.unread(), local_inbox.next_due()) == (4, NOW)
     local_inbox.backlog = Backlog(0, None)
     assert local_inbox.next_due() == NOW + 5
@@ -118,14 +119,14 @@ def test_a_message_of_this_machine_gives_its_number_to_one_of_the_hive_and_keeps
     local_inbox: LocalInbox,
 ) -> None:
     for text in ("done", "waits"):
-        local_inbox.put("operator", text, now_ms=NOW)
+        local_inbox.send("operator", text, now_ms=NOW)
     lease = Inbox.lease(local_inbox, "boot", "haiku", now_ms=NOW)
     assert lease is not None
     local_inbox.settle(TurnRecord(lease.turn_id, Outcome(OutcomeKind.OK), 5), lease.message, state="done", now_ms=NOW)
     local_inbox.stage(leased(1), epoch=7)
     assert [(one.id, one.body) for one in local_inbox.messages(ended=True)] == [(1, "work"), (2, "waits"), (3, "done")]
     assert (local_inbox.turns(1), [turn["turn_id"] for turn in local_inbox.turns(3)]) == ([], [lease.turn_id])
-    assert local_inbox.put("operator", "next", now_ms=NOW) == 4, "no number is given twice"
+    assert local_inbox.send("operator", "next", now_ms=NOW).id == 4, "no number is given twice"
 
 
 def test_a_message_that_comes_again_is_the_one_that_was_here(local_inbox: LocalInbox) -> None:
@@ -143,7 +144,7 @@ def test_the_answer_for_a_message_concerns_no_other_one_with_its_number(
     local_inbox: LocalInbox, settle: Callable[[LocalInbox, Message, Any], None]
 ) -> None:
     """The inbox's file may be replaced while the hive is asked."""
-    number = local_inbox.put("operator", "of the file that was put there", now_ms=NOW)
+    number = local_inbox.send("operator", "of the file that was put there", now_ms=NOW).id
     settle(local_inbox, leased(number, state="ready"), "an answer")
     assert local_inbox.get(number).state == "ready"
 

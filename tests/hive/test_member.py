@@ -90,7 +90,7 @@ def local_inbox(state_dir: Path) -> Iterator[LocalInbox]:
 
 def put(database: Database, body: str) -> int:
     with database.connect() as connection:
-        return HiveInbox(connection, database.url, "bee").put("operator", body, now_ms=0)
+        return HiveInbox(connection, database.url, "bee").send("operator", body, now_ms=0).id
 
 
 def join(
@@ -162,7 +162,7 @@ def test_what_is_sent_to_this_machine_while_a_message_is_brought_is_not_lost(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(member.fetch)
             await until(lambda: room.statistics().tasks_waiting > 0)
-            number = local_inbox.put("operator", "past the hive", now_ms=0)
+            number = local_inbox.send("operator", "past the hive", now_ms=0).id
             room.release()
         staged = local_inbox.staged()
         assert staged is not None
@@ -196,7 +196,7 @@ def test_an_agent_that_waits_for_room_is_given_back_at_once(database: Database, 
 def test_a_message_that_the_hive_refuses_is_kept_and_holds_nothing_up(
     database: Database, local_inbox: LocalInbox
 ) -> None:
-    number = local_inbox.put("operator", "one text", now_ms=0, key="k")
+    number = local_inbox.send("operator", "one text", now_ms=0, key="k").id
 
     async def steps(line: LossyLine) -> None:
         member = join(database, line, local_inbox)
@@ -207,7 +207,7 @@ def test_a_message_that_the_hive_refuses_is_kept_and_holds_nothing_up(
 
     with database.connect() as connection:
         for text in ("first", "another text"):
-            HiveInbox(connection, database.url, "bee").put(
+            HiveInbox(connection, database.url, "bee").send(
                 "operator", text, now_ms=0, key="k" if text != "first" else None
             )
         HiveInbox(connection, database.url, "bee").cancel(1, now_ms=0)

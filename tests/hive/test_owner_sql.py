@@ -14,7 +14,7 @@ from hyperhive_cli.hive import fleet, owner_sql, relay
 from hyperhive_cli.hive.inbox import HiveInbox
 from hyperhive_cli.hive.lease import LEASE_S
 from hyperhive_cli.hive.owner_sql import AgentLease, FencedError, Row
-from hyperhive_cli.store.inbox import KEY_KEPT_MS
+from hyperhive_cli.store.messages import KEY_KEPT_MS
 from tests.hive.conftest import Database
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -36,7 +36,7 @@ def rows(first: int, last: int) -> list[Row]:
 
 
 def put(connection: Connection, url: str, body: str, agent: str = "bee") -> int:
-    return HiveInbox(connection, url, agent).put("operator", body, now_ms=0)
+    return HiveInbox(connection, url, agent).send("operator", body, now_ms=0).id
 
 
 def test_a_second_machine_waits_until_the_lease_is_over(database: Database) -> None:
@@ -162,7 +162,7 @@ def test_a_message_whose_attempts_are_used_up_is_dead(database: Database) -> Non
 def test_a_held_message_waits_for_a_person(database: Database) -> None:
     with database.connect() as a:
         inbox = HiveInbox(a, database.url, "bee")
-        number = inbox.put("operator", "work", now_ms=0, key="k")
+        number = inbox.send("operator", "work", now_ms=0, key="k").id
         lease = lease_of(a, "a")
         taken, _ = owner_sql.lease_message(a, lease)
         assert taken is not None
@@ -177,7 +177,7 @@ def test_a_held_message_waits_for_a_person(database: Database) -> None:
         assert (found["unread"], found["held"], found["dead"]) == (0, 1, 0)
         assert [(one.state, one.reason) for one in inbox.messages()] == [("held", "asks for a tool")]
         database.change("UPDATE hyperhive.inbox SET changed = changed - %s", KEY_KEPT_MS + 1_000)
-        assert inbox.put("operator", "work", now_ms=0, key="k") == number
+        assert inbox.send("operator", "work", now_ms=0, key="k").id == number
         with pytest.raises(RefusedError, match="it is held"):
             inbox.move(number, before=None, now_ms=0)
         assert inbox.retry(number, now_ms=0).state == "ready"

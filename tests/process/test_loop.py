@@ -416,7 +416,7 @@ def test_a_drain_interrupts_a_claude_that_waits_for_the_api_longer_than_it_does_
 def test_messages_for_later_are_not_part_of_a_drain(world: World) -> None:
     now_ms = int(NOW * 1000)
     world.put("now")
-    later = world.inbox.put("operator", "later", now_ms=now_ms, not_before=now_ms + 61_000)
+    later = world.inbox.send("operator", "later", now_ms=now_ms, not_before=now_ms + 61_000).id
     world.fake.script([TEXT])
     life = world.begin(drain=True, drain_wait_s=60)
     trio.run(life.run)

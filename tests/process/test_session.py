@@ -179,7 +179,7 @@ def test_what_others_have_spent_in_a_session_is_not_the_turns(world: World) -> N
     """The newest conversation comes with its running total; a raw `/clear` begins one without."""
     world.put("one")
     world.put("two")
-    world.inbox.put("operator", "/clear", raw=True, now_ms=0)
+    world.inbox.send("operator", "/clear", raw=True, now_ms=0)
     runs = [total(50.3, "2.1.330"), total(50.5, "2.1.330"), total(60.0, "2.1.330", "another")]
     world.drain(*runs, continue_newest=True)
     rows = world.inbox.connection.execute("SELECT cost_usd FROM turn_stats ORDER BY turn_id").fetchall()

@@ -6,7 +6,7 @@ import pytest
 
 from hyperhive_cli.agent.session import request_new_session
 from hyperhive_cli.claude.watch import TimeLimits
-from hyperhive_cli.store.inbox import Message
+from hyperhive_cli.store.messages import Message
 from tests.conftest import Step
 from tests.process.world import FOR_EVER, INIT, NOW, TEXT, TEXT_SESSION, Life, World
 
@@ -82,7 +82,7 @@ def test_a_drain_counts_it_as_it_counts_a_message_that_was_sent_for_later(world:
     planned = world.drain(waiting(*wakeup()), limits=PATIENT)
     (message,) = planned_by(world)
     world.inbox.cancel(message.id, now_ms=1)
-    world.inbox.put("operator", "later", now_ms=1, not_before=AT_MS)
+    world.inbox.send("operator", "later", now_ms=1, not_before=AT_MS)
     sent = world.drain([TEXT])
     assert (planned.notes()[-1], planned.loop.failed) == (sent.notes()[-1], sent.loop.failed)
 
@@ -105,7 +105,7 @@ def test_a_turn_that_plans_nothing_leaves_the_one_that_waits(world: World) -> No
 
 def test_a_loop_that_claude_ends_in_a_later_turn_does_not_go_on(world: World) -> None:
     world.put("one")
-    own = world.inbox.put("wakeup", "sent by a person", now_ms=1, not_before=AT_MS)
+    own = world.inbox.send("wakeup", "sent by a person", now_ms=1, not_before=AT_MS).id
     world.put("two")
     world.drain(waiting(*wakeup()), [INIT, *called("ScheduleWakeup", STOPPED, stop=True), RESULT], limits=PATIENT)
     states = {message.id: (message.state, message.reason) for message in planned_by(world)}

@@ -17,7 +17,8 @@ from hyperhive_cli.claude.watch import TimeLimits
 from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.store.events import EventStore
-from hyperhive_cli.store.inbox import Inbox, Lease, Message
+from hyperhive_cli.store.inbox import Inbox, Lease
+from hyperhive_cli.store.messages import Message
 from tests.conftest import FakeClaude, Step, recording
 
 Event = dict[str, Any]
@@ -166,7 +167,7 @@ class World:
     patient: bool = True  # and is held back until one does
 
     def put(self, body: str) -> int:
-        return self.inbox.put("operator", body, now_ms=int(self.now * 1000))
+        return self.inbox.send("operator", body, now_ms=int(self.now * 1000)).id
 
     def get(self, message_id: int) -> Message:
         return self.inbox.get(message_id)

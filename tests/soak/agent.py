@@ -203,7 +203,7 @@ class LocalAgent(Agent):
             return self._put_by_command(body)
         try:
             with open_inbox(self.inbox_db) as inbox:
-                inbox.put("soak", body, now_ms=int(time.time() * 1000), key=body)
+                inbox.send("soak", body, now_ms=int(time.time() * 1000), key=body)
         except StoreError:
             return False
         with suppress(GoneError, HyperhiveError):

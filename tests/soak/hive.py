@@ -44,7 +44,7 @@ class HiveAgent(Agent):
         """Send with a key, as one does whose answer may be lost: it is sent again until there is one."""
         try:
             with closing(connect(self.url)) as connection:
-                HiveInbox(connection, self.url, self.name).put("soak", body, now_ms=0, key=body)
+                HiveInbox(connection, self.url, self.name).send("soak", body, now_ms=0, key=body)
         except (StoreError, psycopg.Error):
             self.unsure.add(body)
             return False

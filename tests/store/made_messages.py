@@ -7,14 +7,15 @@ from contextlib import closing
 from pathlib import Path
 
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
-from hyperhive_cli.store.inbox import Inbox, Lease, Message, open_inbox
+from hyperhive_cli.store.inbox import Inbox, Lease, open_inbox
+from hyperhive_cli.store.messages import Message
 from hyperhive_cli.store.stats import TurnRecord
 
 OK = Outcome(OutcomeKind.OK)
 
 
 def put(inbox: Inbox, body: str = "do it", *, now_ms: int = 1, key: str | None = None) -> int:
-    return inbox.put("operator", body, now_ms=now_ms, key=key)
+    return inbox.send("operator", body, now_ms=now_ms, key=key).id
 
 
 def lease(inbox: Inbox, *, now_ms: int = 10, boot: str = "boot") -> Lease:

@@ -87,13 +87,13 @@ with open_event_store(folder / "events") as store, open_inbox(folder / "inbox") 
     stored = 0
     try:
         while True:
-            stored = inbox.put("operator", "x" * 3000, now_ms=1)
+            stored = inbox.send("operator", "x" * 3000, now_ms=1).id
     except StoreError as error:
         print(error.message)
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     assert store.append([event(seq + 1)]) is None
     assert store.last_seq() == seq + 1
-    assert inbox.put("operator", "on", now_ms=1) == stored + 1
+    assert inbox.send("operator", "on", now_ms=1).id == stored + 1
     print(len(store.newest(10_000)) - seq, len(inbox.messages()) - stored)
 """
 

@@ -9,8 +9,8 @@ from hyperhive_cli.agent.retry import message_fate
 from hyperhive_cli.core.errors import RefusedError, UsageError
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.core.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES
-from hyperhive_cli.store.inbox import KEY_KEPT_MS, Inbox, Lease, open_inbox, open_inbox_reader
-from hyperhive_cli.store.keys import Sent
+from hyperhive_cli.store.inbox import Inbox, Lease, open_inbox, open_inbox_reader
+from hyperhive_cli.store.messages import KEY_KEPT_MS, Sent
 from hyperhive_cli.store.planned import PlannedMessage
 from hyperhive_cli.store.stats import TurnRecord
 from tests.store.made_messages import in_threads, lease, put, put_in_state, rows, settle
@@ -20,7 +20,7 @@ STATES = ("ready", "leased", "held", "done", "dead", "cancelled")
 
 
 def test_a_message_is_ready_as_it_was_sent(inbox: Inbox) -> None:
-    number = inbox.put("alice", "say 'hello'\n", now_ms=7, key="k", raw=True)
+    number = inbox.send("alice", "say 'hello'\n", now_ms=7, key="k", raw=True).id
     message = inbox.get(number)
     assert message.to_dict() == {
         "id": number,
@@ -131,15 +131,15 @@ CANCEL = {
     "ready": "cancelled",
     "leased": ("message 1 is running", "hyperhive cancel"),
     "held": "cancelled",
-    "done": ("message 1 is done already", None),
-    "dead": ("message 1 is dead already", None),
+    "done": ("message 1 is already done", None),
+    "dead": ("message 1 is already dead", None),
     "cancelled": "cancelled",
 }
 RETRY = {
     "ready": "ready",
     "leased": ("message 1 is running", None),
     "held": "ready",
-    "done": ("message 1 is done", None),
+    "done": ("message 1 is already done", None),
     "dead": "ready",
     "cancelled": "ready",
 }
@@ -204,7 +204,7 @@ def test_a_held_message_runs_no_more_until_a_person_says_so(inbox: Inbox) -> Non
     assert inbox.recover("another", now_ms=100) == []
     assert (inbox.unread(), inbox.next_due()) == (0, None)
     for before in (None, put(inbox)):
-        with pytest.raises(RefusedError, match=f"message {number} does not wait: it is held"):
+        with pytest.raises(RefusedError, match=f"message {number} is not waiting: it is held"):
             inbox.move(number, before=before, now_ms=50)
     inbox.retry(number, now_ms=50)
     assert lease(inbox, now_ms=51).message.id == number
@@ -238,12 +238,12 @@ def test_nul_and_lone_surrogates_are_replaced(inbox: Inbox) -> None:
 @pytest.mark.parametrize("sender", ["", "  ", "a\nb", "a\x1b[31m", "x" * 65, "\ud800", "a\u202eb"])
 def test_a_sender_that_is_no_name_is_refused(inbox: Inbox, sender: str) -> None:
     with pytest.raises(UsageError, match="is no sender name"):
-        inbox.put(sender, "do it", now_ms=1)
+        inbox.send(sender, "do it", now_ms=1)
 
 
 @pytest.mark.parametrize(("sender", "stored"), [("alice", "alice"), (" Ann B. ", "Ann B."), ("é" * 64, "é" * 64)])
 def test_a_sender_is_kept_without_blanks_around_it(inbox: Inbox, sender: str, stored: str) -> None:
-    assert inbox.get(inbox.put(sender, "do it", now_ms=1)).sender == stored
+    assert inbox.get(inbox.send(sender, "do it", now_ms=1).id).sender == stored
 
 
 # --- keys ---
@@ -251,7 +251,7 @@ def test_a_sender_is_kept_without_blanks_around_it(inbox: Inbox, sender: str, st
 
 @pytest.mark.parametrize("state", ["ready", "leased", "held", "done"])
 def test_the_same_key_and_content_give_the_same_message_and_its_state(inbox: Inbox, state: str) -> None:
-    number = inbox.put("operator", "do it", now_ms=1, key="k", not_before=5, raw=True)
+    number = inbox.send("operator", "do it", now_ms=1, key="k", not_before=5, raw=True).id
     if state != "ready":
         taken = lease(inbox)
         if state != "leased":
@@ -279,7 +279,7 @@ def test_the_key_of_a_message_that_will_not_run_is_refused_with_the_way_to_run_i
 def test_the_same_key_with_another_option_is_refused(
     inbox: Inbox, other: dict[str, Any], option: str, state: str
 ) -> None:
-    inbox.put("operator", "do it", now_ms=1, key="k", not_before=5)
+    inbox.send("operator", "do it", now_ms=1, key="k", not_before=5)
     if state != "ready":
         settle(inbox, lease(inbox), state)
     asked = {"sender": "operator", "body": "do it", "not_before": 5, **other}
@@ -342,7 +342,7 @@ def test_a_key_of_a_message_that_waits_runs_or_is_held_is_never_free(inbox: Inbo
 
 @pytest.mark.parametrize("key", ["", "\udcff", "a\nb", "\x00"])
 def test_a_key_that_cannot_be_written_on_one_line_is_refused(inbox: Inbox, key: str) -> None:
-    with pytest.raises(UsageError, match="is no key"):
+    with pytest.raises(UsageError, match="not a valid key"):
         put(inbox, key=key)
 
 

@@ -35,7 +35,7 @@ def write(pipe):
             text = "x" * dice.choice((10, 5_000))
             assert store.append([BusEvent.make(seq, 1, Note(text=text))]) is None
             os.write(pipe, b"e%d\\n" % seq)
-            os.write(pipe, b"m%d\\n" % inbox.put("operator", text, now_ms=1))
+            os.write(pipe, b"m%d\\n" % inbox.send("operator", text, now_ms=1).id)
             if not seq % 3:
                 checkpoint_changes(folder / "inbox")
 

@@ -137,7 +137,7 @@ def test_many_that_make_an_inbox_at_once_make_one(path: Path) -> None:
 from pathlib import Path
 from hyperhive_cli.store.inbox import open_inbox
 with open_inbox(Path({str(path)!r})) as inbox:
-    print(inbox.put("operator", "x", now_ms=1))
+    print(inbox.send("operator", "x", now_ms=1).id)
 """
     children = [subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE) for _ in range(6)]
     numbers = [child.communicate(timeout=60)[0] for child in children]
@@ -198,7 +198,7 @@ from hyperhive_cli.store.folder import hold_lock
 from hyperhive_cli.store.inbox import open_inbox
 path, puts_back = Path(sys.argv[1]), sys.argv[2] == "puts back"
 with hold_lock(path.with_name("harness.lock"), "other"), open_inbox(path) as inbox:
-    inbox.put("operator", "one", now_ms=1)
+    inbox.send("operator", "one", now_ms=1)
     print("held", flush=True)
     while not sys.stdin.closed:
         line = sys.stdin.readline()
@@ -243,7 +243,7 @@ def test_a_sender_goes_on_when_the_harness_has_put_it_back(path: Path) -> None:
 def test_a_lock_that_is_held_by_one_that_has_not_opened_the_inbox_holds_nobody_up(path: Path) -> None:
     with open_inbox(path):
         pass
-    opens = ', open_inbox(path) as inbox:\n    inbox.put("operator", "one", now_ms=1)'
+    opens = ', open_inbox(path) as inbox:\n    inbox.send("operator", "one", now_ms=1)'
     assert opens in HARNESS
     program = HARNESS.replace(opens, ":")
     with subprocess.Popen(
@@ -266,7 +266,7 @@ def test_a_second_opening_in_the_same_process_leaves_the_log_to_the_first(path: 
 from pathlib import Path
 from hyperhive_cli.store.inbox import open_inbox
 with open_inbox(Path({str(path)!r})) as inbox:
-    inbox.put("operator", "three", now_ms=1)
+    inbox.send("operator", "three", now_ms=1)
 """
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
     assert inbox.check_place(adopt=True) is None

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from hyperhive_cli.core.errors import StoreError, UsageError
-from hyperhive_cli.store.inbox import Inbox, Lease, Message, open_inbox
+from hyperhive_cli.store.inbox import Inbox, Lease, open_inbox
+from hyperhive_cli.store.messages import Message
 from hyperhive_cli.store.planned import PlannedMessage
 from hyperhive_cli.store.stats import TurnRecord
 from tests.store.made_messages import OK, lease, put, settle
@@ -66,7 +67,7 @@ def test_an_open_message_with_the_same_key_is_left_as_it_is(inbox: Inbox, state:
         if state == "held":
             settle(inbox, taken, "held")
     before = planned_in(inbox)
-    inbox.put("operator", "more", now_ms=7_000)
+    inbox.send("operator", "more", now_ms=7_000)
     inbox.move(3, before=2, now_ms=7_000) if state == "ready" else None
     settle_with(inbox, lease(inbox, now_ms=7_000), WAKE_UP._replace(body="something else"))
     assert planned_in(inbox) == before
@@ -141,7 +142,7 @@ def test_one_that_replaces_lets_the_one_that_is_held_be(inbox: Inbox) -> None:
 
 
 def test_one_that_replaces_spares_the_message_of_a_person_with_its_key(inbox: Inbox) -> None:
-    own = inbox.put("operator", "mine", now_ms=1, key=WAKE_UP.key, not_before=9_000)
+    own = inbox.send("operator", "mine", now_ms=1, key=WAKE_UP.key, not_before=9_000).id
     put(inbox)
     settle_with(inbox, lease(inbox), WAKE_UP._replace(replaces=True))
     assert inbox.get(own).state == "ready"

@@ -95,7 +95,7 @@ from hyperhive_cli.store import db, events, folder, inbox, wal
 state, suffix = Path(sys.argv[1]), sys.argv[2]
 messages, history = state / "inbox.sqlite", state / "events.sqlite"
 with inbox.open_inbox(messages) as opened:
-    opened.put("operator", "one", now_ms=1)
+    opened.send("operator", "one", now_ms=1)
 with events.open_event_store(history):
     pass
 for path in (messages, history):
@@ -105,7 +105,7 @@ with inbox.open_inbox_reader(messages) as opened:
     assert len(opened.messages()) == 1
 with inbox.open_inbox(messages) as opened:
     opened.check()
-    assert opened.put("operator", "two", now_ms=1) == 2
+    assert opened.send("operator", "two", now_ms=1).id == 2
     wal.checkpoint_changes(messages)
 with events.open_event_store(history), events.open_event_reader(history):
     assert db.find_damage(history, limit_s=5) is None

@@ -75,7 +75,7 @@ def use(paths: AgentPaths) -> None:
     with open_inbox(paths.inbox_db) as inbox:
         inbox.put_facts(workspace="/some/space")
         for _ in range(5):
-            inbox.put("operator", "do it", now_ms=1)
+            inbox.send("operator", "do it", now_ms=1)
         ends = ((OutcomeKind.BAD_REQUEST, "dead"), (OutcomeKind.DEFERRED, "held"), (OutcomeKind.OK, "done"))
         for kind, state in ends:
             lease = inbox.lease("boot", "sonnet", now_ms=NOW_MS - 9_000)

@@ -35,7 +35,7 @@ def test_where_no_harness_runs_the_last_one_that_leaves_copies_all(tmp_path: Pat
     path = tmp_path / "inbox.sqlite"
     with open_inbox(path) as one:
         with open_inbox(path) as other:
-            other.put("operator", "hello", now_ms=1)
+            other.send("operator", "hello", now_ms=1)
         assert wal_bytes(path) > 0
         assert one.unread() == 1
     assert wal_bytes(path) == 0
@@ -44,7 +44,7 @@ def test_where_no_harness_runs_the_last_one_that_leaves_copies_all(tmp_path: Pat
 def test_each_copying_begins_with_a_commit_so_that_no_other_one_begins_the_log_anew_meanwhile(tmp_path: Path) -> None:
     path = tmp_path / "inbox.sqlite"
     with open_inbox(path) as inbox:
-        inbox.put("operator", "hello", now_ms=1)
+        inbox.send("operator", "hello", now_ms=1)
         for _ in range(2):
             start_checkpoint(inbox.connection)
             checkpoint(path)
@@ -82,7 +82,7 @@ def copyings(steps: list[str]) -> list[bool]:
 def test_each_copying_begins_with_a_commit_when_it_is_cut_back(tmp_path: Path, steps: list[str]) -> None:
     path = tmp_path / "inbox.sqlite"
     with open_inbox(path) as inbox:
-        inbox.put("operator", "hello", now_ms=1)
+        inbox.send("operator", "hello", now_ms=1)
         shrink_wal(path)
     assert copyings(steps) == [True, True]
 
@@ -102,7 +102,7 @@ def test_each_copying_begins_with_a_commit_in_a_flood(tmp_path: Path, steps: lis
 def test_of_two_that_would_copy_one_leaves_it_to_the_other(tmp_path: Path) -> None:
     path = tmp_path / "inbox.sqlite"
     with open_inbox(path) as inbox:
-        inbox.put("operator", "hello", now_ms=1)
+        inbox.send("operator", "hello", now_ms=1)
         with wal._one_at_a_time[path]:  # noqa: SLF001 - as in the middle of a copying
             grown = wal_bytes(path)
             assert shrink_wal(path) == grown
@@ -123,7 +123,7 @@ def test_the_harness_keeps_the_log_of_its_inbox_short(tmp_path: Path) -> None:
     with open_inbox(path) as inbox, open_inbox(path) as sender:
         bus = Bus()
         for number in range(10):
-            sender.put("operator", "x" * (INBOX_LOG_BYTES // 8), now_ms=number)
+            sender.send("operator", "x" * (INBOX_LOG_BYTES // 8), now_ms=number)
         assert wal_bytes(path) > INBOX_LOG_BYTES
         check_inbox(inbox, bus)
         assert (wal_bytes(path), inbox.unread()) == (0, 10)

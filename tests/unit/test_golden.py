@@ -44,14 +44,14 @@ def bee(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir(mode=0o700)
     with open_inbox(folder / "hyperhive-inbox.sqlite") as inbox:
         inbox.put_facts(workspace="/home/me/project", session_id="6b3a1f52-7d1e-4f7d-9c39-2f1d8a1c77aa")
-        inbox.put("operator", "look at the tests that fail since Monday", now_ms=NOW_MS - 30 * HOUR_MS)
-        inbox.put("reviewer", "fix them, one commit each, and say in each why", now_ms=NOW_MS - 4 * HOUR_MS)
-        inbox.put("operator", "use the model that is not there", now_ms=NOW_MS - 2 * HOUR_MS)
+        inbox.send("operator", "look at the tests that fail since Monday", now_ms=NOW_MS - 30 * HOUR_MS)
+        inbox.send("reviewer", "fix them, one commit each, and say in each why", now_ms=NOW_MS - 4 * HOUR_MS)
+        inbox.send("operator", "use the model that is not there", now_ms=NOW_MS - 2 * HOUR_MS)
         _turn(inbox, "sonnet", NOW_MS - 30 * HOUR_MS, OutcomeKind.OK, 184_000, 0.4312, Bash=3, Read=12)
         _turn(inbox, "opus", NOW_MS - 4 * HOUR_MS, OutcomeKind.OK, 3_730_000, 2.718, Bash=41, Edit=17, Task=2)
         _turn(inbox, "opsu", NOW_MS - 2 * HOUR_MS, OutcomeKind.BAD_REQUEST, 1_200, None)
-        inbox.put("cron", "the nightly report", now_ms=NOW_MS - 200_000)
-        inbox.put("operator", "and clean up", now_ms=NOW_MS - 4_000, not_before=NOW_MS + HOUR_MS)
+        inbox.send("cron", "the nightly report", now_ms=NOW_MS - 200_000)
+        inbox.send("operator", "and clean up", now_ms=NOW_MS - 4_000, not_before=NOW_MS + HOUR_MS)
     with open_event_store(folder / "hyperhive-events.sqlite") as history:
         turn = [_of_turn(event) for event in recorded_turn("tools")]
         assert history.append([record(event, seq) for seq, event in enumerate(turn, 1)]) is None

@@ -92,10 +92,8 @@ MOST_LINES_OF_A_CLASS = 200
 MOST_METHODS = 20
 LARGE_CLASSES = {
     "harness.operations.ControlHandler": "a method an operation of the control socket",
-    "hive.inbox.HiveInbox": "",
     "hive.local_inbox.LocalInbox": "a method a step of a message between the hive and its turn",
     "hive.member.Member": "one lease and one lock for all that an agent exchanges with its hive",
-    "store.inbox.Inbox": "a method a transition of a message, all of one table",
 }
 
 

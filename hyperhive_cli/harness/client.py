@@ -1,0 +1,304 @@
+"""`AgentClient`: an agent as commands and the web panel see it, on this machine or in a hive. Blocking.
+
+Client commands start with this module. What costs one of them more than a millisecond is imported when it is needed:
+sockets with JSON cost 10 ms, the statistics 8, the events with their parser 20.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from hyperhive_cli.core.errors import HyperhiveError, StoreError
+from hyperhive_cli.core.settings import ANSWER_LIMIT_S, AgentPaths
+from hyperhive_cli.store.folder import find_agents, no_answer, prepare_state_dir, silent_holder, who_holds
+
+if TYPE_CHECKING:
+    from hyperhive_cli.core.statistics import EndedTurn
+    from hyperhive_cli.store.inbox import Inbox
+    from hyperhive_cli.store.messages import Message, Sent, View
+    from hyperhive_cli.store.queue import MessageQueue
+
+LIST_LIMIT_S = 0.3  # for one of many harnesses that is stopped or stuck: the others must not wait for it
+
+
+class AgentClient(Protocol):
+    """An agent; a context manager, which may be entered again. Each method raises HyperhiveError if it fails."""
+
+    agent: str
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> bool | None: ...
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the agent has no inbox yet: its name may be a typing error."""
+
+    def status(self) -> dict[str, Any]:
+        """Return the fields of `status --json`."""
+
+    def has_event(self, seq: int, ts: int) -> bool:
+        """Return True if the history holds the event of this number and time, or has swept it."""
+
+    def turns_since(self, since_ms: int) -> "list[EndedTurn]":
+        """Return the ended turns that started at this moment or later, oldest first."""
+
+    def newest_turns(self, count: int) -> "list[EndedTurn]":
+        """Return the newest ended turns, oldest first."""
+
+    def messages(self, *, ended: bool, view: "View") -> "list[Message]":
+        """List the messages as `MessageQueue`; none of a new agent."""
+
+    def inbox(self, message_id: int, *, changes: bool = False) -> "AbstractContextManager[MessageQueue]":
+        """Open the inbox for this message, to read it or to change it; raises UnknownError if the agent is new."""
+
+    def ends(self) -> "AbstractContextManager[Ends]":
+        """Open the inbox to wait for the end of a message, however long that takes."""
+
+    def send(
+        self, sender: str, body: str, *, now_ms: int, key: str | None, raw: bool, not_before: int
+    ) -> "tuple[Sent, Iterator[str]]":
+        """Store a message, as `MessageQueue.send`.
+
+        The iterator, which must be exhausted, wakes the harness and yields what the sender should know.
+        """
+
+    def wake(self) -> None:
+        """Say that a message was made ready: a harness that waits goes on, unless it is paused."""
+
+
+class Ends(Protocol):
+    """Where the end of a message is seen."""
+
+    def get(self, message_id: int) -> "Message":
+        """Return a message."""
+
+    def last_turn(self, message_id: int) -> dict[str, Any] | None:
+        """Return the row of its newest ended turn."""
+
+
+class LocalClient:
+    """An agent of this machine, by its files and, while one runs, its harness.
+
+    `workspace`: the folder that a message binds the agent to.
+    """
+
+    def __init__(self, paths: AgentPaths, workspace: Path | None = None) -> None:
+        self.agent = paths.agent
+        self.paths = paths
+        self._workspace = workspace
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the agent has no inbox yet."""
+        return not self.paths.inbox_db.exists()
+
+    # --- its harness ---
+
+    def ask(
+        self,
+        op: str,
+        *,
+        limit_s: float | None = None,
+        **arguments: Any,  # noqa: ANN401 - JSON values
+    ) -> Mapping[str, Any] | None:
+        """Ask the harness; None if none runs, or it does not answer within `limit_s` (None: ANSWER_LIMIT_S)."""
+        return self._call(op, ANSWER_LIMIT_S if limit_s is None else limit_s, None, arguments)
+
+    def require(
+        self,
+        op: str,
+        *,
+        tick: Callable[[], None] | None = None,
+        **arguments: Any,  # noqa: ANN401 - JSON values
+    ) -> Mapping[str, Any]:
+        """Ask the harness and wait as long as it takes, calling `tick` meanwhile.
+
+        Raises NotRunningError if no harness runs, and HyperhiveError if one holds the lock and does not answer; without
+        a `tick` also if it is stopped.
+        """
+        reply = self._call(op, None, tick or partial(_refuse_stopped, self.paths), arguments)
+        if reply is None:
+            raise no_answer(self.paths)
+        return reply
+
+    def _call(
+        self, op: str, limit_s: float | None, tick: Callable[[], None] | None, arguments: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        if not os.access(self.paths.socket, os.F_OK):
+            return None
+        from hyperhive_cli.control.client import GoneError, call  # noqa: PLC0415 - sockets and JSON
+
+        try:
+            return call(self.paths.socket, op, limit_s=limit_s, tick=tick, **arguments)
+        except GoneError:
+            return None
+
+    def status(self, *, limit_s: float | None = None) -> dict[str, Any]:
+        """Return the fields of `status --json`, from the harness and, for what it does not hold, the files."""
+        from hyperhive_cli.store.report import stored_status, with_holder, with_live  # noqa: PLC0415 - statistics
+
+        found = stored_status(self.paths, now_ms=int(time.time() * 1000))
+        live = self.ask("status", limit_s=limit_s)
+        return with_live(found, live) if live is not None else with_holder(found, self.paths.lock_file)
+
+    def wake(self) -> None:
+        """Say that a message was made ready."""
+        self.ask("resume", for_message=True)
+
+    # --- its history and its turns ---
+
+    def has_event(self, seq: int, ts: int) -> bool:
+        """Return True if the history holds the event of this number and time, or has swept it."""
+        from hyperhive_cli.store.events import open_event_reader  # noqa: PLC0415 - the events' parser
+
+        with open_event_reader(self.paths.events_db) as store:
+            return store.holds(seq, ts)
+
+    def turns_since(self, since_ms: int) -> "list[EndedTurn]":
+        """Return the ended turns that started at this moment or later, oldest first."""
+        from hyperhive_cli.store.ended import read_turns  # noqa: PLC0415 - statistics
+
+        return read_turns(self.paths, since_ms)
+
+    def newest_turns(self, count: int) -> "list[EndedTurn]":
+        """Return the newest ended turns, oldest first."""
+        from hyperhive_cli.store.ended import read_newest_turns  # noqa: PLC0415 - statistics
+
+        return read_newest_turns(self.paths, count)
+
+    # --- its inbox ---
+
+    def messages(self, *, ended: bool, view: "View") -> "list[Message]":
+        """List the messages; none of a new agent."""
+        if self.is_new:
+            return []
+        with self._open() as inbox:
+            return inbox.messages(ended=ended, view=view)
+
+    @contextmanager
+    def inbox(self, message_id: int, *, changes: bool = False) -> "Iterator[MessageQueue]":
+        """Open the inbox for this message, to read it or to change it; raises UnknownError if the agent is new."""
+        if self.is_new:
+            from hyperhive_cli.store.messages import no_message  # noqa: PLC0415 - as the inbox below
+
+            raise no_message(message_id)
+        with self._open(changes=changes) as inbox:
+            yield inbox
+
+    def _open(self, *, changes: bool = False) -> "AbstractContextManager[Inbox]":
+        from hyperhive_cli.store.inbox import open_inbox, open_inbox_reader  # noqa: PLC0415 - SQLite costs 11 ms
+
+        return open_inbox(self.paths.inbox_db) if changes else open_inbox_reader(self.paths.inbox_db)
+
+    def ends(self) -> "LocalEnds":
+        """Open the inbox to wait for the end of a message."""
+        return LocalEnds(self._open)
+
+    def send(
+        self, sender: str, body: str, *, now_ms: int, key: str | None, raw: bool, not_before: int
+    ) -> "tuple[Sent, Iterator[str]]":
+        """Store a message durably, whether a harness runs or not.
+
+        Raises AgentConflictError if the agent is bound to another folder than `workspace`. The iterator wakes the
+        harness and yields what the sender should know; it raises nothing, for the message is stored.
+        """
+        is_new = self.is_new
+        prepare_state_dir(self.paths.state_dir)
+        with self._open(changes=True) as inbox:
+            if self._workspace is not None:
+                _bind(inbox, self.agent, str(self._workspace))
+            sent = inbox.send(sender, body, now_ms=now_ms, key=key, raw=raw, not_before=not_before)
+            is_paused = False
+            with suppress(StoreError):
+                is_paused = inbox.is_paused
+        return sent, iter(()) if sent.state != "ready" else self._wake(is_new=is_new, is_paused=is_paused)
+
+    def _wake(self, *, is_new: bool, is_paused: bool) -> Iterator[str]:
+        """Wake the harness for a message; if none runs, say so."""
+        try:
+            reply = self.ask("wake")
+        except (HyperhiveError, OSError) as error:
+            why = error.message if isinstance(error, HyperhiveError) else str(error)
+            yield f"the message is stored, but the harness could not be told of it: {why}"
+        else:
+            if reply is None:
+                yield self._without_harness(is_new=is_new)
+        if is_paused:
+            yield "the agent is paused; the message waits for `hyperhive resume`"
+
+    def _without_harness(self, *, is_new: bool) -> str:
+        holder = silent_holder(self.paths.lock_file)
+        if holder is not None:
+            return f"{holder.words}; the message waits; try: {holder.advice}"
+        agent = f"agent {self.agent!r} is new" if is_new else "no harness is running"
+        return f"{agent}; the message waits for `hyperhive -a {self.agent} run`"
+
+
+class LocalEnds:
+    """An inbox of this machine; opened again if its files are put back or replaced meanwhile."""
+
+    def __init__(self, open_reader: "Callable[[], AbstractContextManager[Inbox]]") -> None:
+        self._open = open_reader
+        self._stack = ExitStack()
+        self._inbox = self._stack.enter_context(open_reader())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def get(self, message_id: int) -> "Message":
+        """Return a message."""
+        return self._current().get(message_id)
+
+    def last_turn(self, message_id: int) -> dict[str, Any] | None:
+        """Return the row of its newest ended turn."""
+        return self._current().last_turn(message_id)
+
+    def _current(self) -> "Inbox":
+        if self._inbox.place is not None and not self._inbox.place.is_kept():
+            with suppress(StoreError), ExitStack() as stack:  # missing for a moment: the next poll looks again
+                self._inbox = stack.enter_context(self._open())
+                self._stack.close()
+                self._stack = stack.pop_all()
+        return self._inbox
+
+
+class LocalAgents:
+    """The agents of this machine that have their state folders below this one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def statuses(self) -> list[dict[str, Any]]:
+        """Return the fields of `status --json` of each, by name."""
+        return [LocalClient(paths).status(limit_s=LIST_LIMIT_S) for paths in find_agents(self._folder)]
+
+
+def _refuse_stopped(paths: AgentPaths) -> None:
+    holder = who_holds(paths.lock_file)
+    if holder is not None and holder.is_stopped:
+        raise HyperhiveError(holder.words, holder.advice)
+
+
+def _bind(inbox: "Inbox", agent: str, workspace: str) -> None:
+    """Bind the agent to its folder; raises AgentConflictError if it is bound to another one."""
+    if (bound := inbox.bind(workspace)) != workspace:
+        from hyperhive_cli.store.binding import bound_elsewhere  # noqa: PLC0415 - for the error
+
+        raise bound_elsewhere(agent, bound)

@@ -1,0 +1,99 @@
+"""`HiveClient`: agents of a hive, as commands and the web panel see them. Blocking.
+
+The counterpart of `harness.client.LocalClient`; it reads what the agents' machines have shipped.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from hyperhive_cli.core.statistics import EndedTurn
+from hyperhive_cli.hive import fleet
+from hyperhive_cli.hive.database import open_hive
+from hyperhive_cli.hive.inbox import HiveInbox
+from hyperhive_cli.store.messages import Message, Sent, View
+
+if TYPE_CHECKING:
+    from hyperhive_cli.hive.database import Connection
+
+
+class HiveClient:
+    """An agent of a hive; for what concerns no single one, `agent` may be a pattern of names.
+
+    A context manager, which may be entered again: it is connected in the block. Given a `connection`, it uses that.
+    """
+
+    is_new = False  # an agent that the hive has never seen may be sent to all the same
+
+    def __init__(self, url: str, agent: str, connection: "Connection | None" = None) -> None:
+        self.agent = agent
+        self._url = url
+        self._given = connection
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._given = self._stack.enter_context(open_hive(self._url))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        self._given = None
+        return self._stack.__exit__(kind, error, trace)
+
+    @property
+    def _connection(self) -> "Connection":
+        assert self._given is not None  # noqa: S101 - used in the block alone
+        return self._given
+
+    def status(self) -> dict[str, Any]:
+        """Return the fields of `status --json`, and `hive`."""
+        return fleet.look_at(self._connection, self.agent)
+
+    def statuses(self) -> list[dict[str, Any]]:
+        """Connect, and return the same of each agent whose name fits, by name."""
+        with self:
+            return fleet.look(self._connection, self.agent)
+
+    def has_event(self, seq: int, ts: int) -> bool:
+        """Return True if the hive holds the event of this number and time, or has swept it."""
+        *_, newest, is_held = fleet.events_page(self._connection, self.agent, seq, 1, ts)
+        return is_held and seq <= newest
+
+    def turns_since(self, since_ms: int) -> list[EndedTurn]:
+        """Return the ended turns that started at this moment or later, oldest first."""
+        return fleet.turns_since(self._connection, self.agent, since_ms)
+
+    def newest_turns(self, count: int) -> list[EndedTurn]:
+        """Return the newest ended turns, oldest first."""
+        return fleet.newest_turns(self._connection, self.agent, count)
+
+    def messages(self, *, ended: bool, view: View) -> list[Message]:
+        """List the messages."""
+        return self._inbox().messages(ended=ended, view=view)
+
+    @contextmanager
+    def inbox(self, _message_id: int, *, changes: bool = False) -> Iterator[HiveInbox]:  # noqa: ARG002 - both in one
+        """Open the inbox."""
+        yield self._inbox()
+
+    @contextmanager
+    def ends(self) -> Iterator[HiveInbox]:
+        """Open the inbox to wait for the end of a message."""
+        yield self._inbox()
+
+    def _inbox(self) -> HiveInbox:
+        return HiveInbox(self._connection, self._url, self.agent)
+
+    def send(
+        self, sender: str, body: str, *, now_ms: int, key: str | None, raw: bool, not_before: int
+    ) -> tuple[Sent, Iterator[str]]:
+        """Store a message durably, as `HiveInbox.send`; the iterator yields what the sender should know."""
+        is_run = self.status()["running"]
+        sent = self._inbox().send(sender, body, now_ms=now_ms, key=key, raw=raw, not_before=not_before)
+        run = f"`hyperhive -a {self.agent} run --hive URL`"
+        return sent, iter([] if is_run else [f"no machine runs agent {self.agent!r}; the message waits for {run}"])
+
+    def wake(self) -> None:
+        """Do nothing: the database tells the agent's machine of each change."""

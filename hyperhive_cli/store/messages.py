@@ -1,0 +1,191 @@
+"""A message of an inbox, and the rules of its queue, for SQLite and PostgreSQL alike. Pure.
+
+A message goes `ready → leased → done | dead | held | cancelled`, or back to `ready`. The harness takes and settles it;
+what senders and operators may do with it is in the tables below.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from hyperhive_cli.core.errors import RefusedError, UnknownError, UsageError
+
+KEY_KEPT_MS = 7 * 24 * 3600 * 1000  # after its message has ended
+IN_ORDER = "coalesce(place, id), id"  # the queue's order, in SQL
+TAKEN = "state = 'leased', attempts = attempts + 1, deliveries = deliveries + 1, reason = NULL"  # by a lease, in SQL
+HARNESS_DIED = "the harness died during its turn"  # the reason of a message that was leased by an earlier life
+
+
+class Content(NamedTuple):
+    """What a sender decides about a message; `not_before` in Unix ms."""
+
+    sender: str
+    body: str
+    raw: bool
+    not_before: int
+
+
+class Message(NamedTuple):
+    """An entry of the inbox. `attempts` count towards the limit, `deliveries` are all leases so far."""
+
+    id: int
+    key: str | None
+    sender: str
+    body: str
+    raw: bool
+    state: str
+    attempts: int
+    deliveries: int
+    acted: bool
+    not_before: int
+    reason: str | None
+    created: int
+    changed: int
+    uid: str  # random, and the same in every copy of the message
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields that `inbox --json` documents; times are Unix milliseconds."""
+        return self._asdict()
+
+    @property
+    def content(self) -> Content:
+        """What its sender decided."""
+        return Content(self.sender, self.body, self.raw, self.not_before)
+
+
+COLUMNS = ", ".join(Message._fields)
+
+
+class View(NamedTuple):
+    """The part of a list of messages that is wanted: how much of each body, and which of the messages."""
+
+    body_chars: int = 2**31 - 1
+    limit: int = 2**31 - 1
+    offset: int = 0
+
+
+WHOLE = View()
+
+
+class Sent(NamedTuple):
+    """An accepted message. `sent_before`: an earlier send with the same key had stored it."""
+
+    id: int
+    state: str
+    not_before: int
+    sent_before: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields that `send --json` documents."""
+        return self._asdict()
+
+    @property
+    def remark(self) -> str | None:
+        """What the sender should know about a message that was sent before."""
+        return f"message {self.id} was sent before and {_SENT_WORDS[self.state]}" if self.sent_before else None
+
+
+# --- sending a message again ---
+
+_SENT_WORDS = {"ready": "waits", "leased": "is running", "held": "is held", "done": "is done"}  # else it will not run
+_OPTIONS = {"sender": "--from", "raw": "--raw", "not_before": "--at"}
+
+
+def check_key(key: str | None) -> None:
+    """Raise UsageError for a text that cannot be a message's key."""
+    if key is not None and not (key and key.isprintable()):
+        raise UsageError(f"not a valid key: {key!r}", "one line of printable characters")
+
+
+def sent_before(key: str, known: Message, asked: Content) -> Sent:
+    """Return the message that has the key already.
+
+    Raises RefusedError if it differs from what is sent now, or if it will not run: it is cancelled or dead.
+    """
+    if known.body != asked.body:
+        raise RefusedError(f"the key {key!r} was used for another message ({known.id})", "send it with another --key")
+    for field, option in _OPTIONS.items():
+        if getattr(known, field) != getattr(asked, field):
+            raise RefusedError(
+                f"the key {key!r} was used for message {known.id} with a different {option}",
+                f"the same {option} as before, or another --key",
+            )
+    if known.state not in _SENT_WORDS:
+        raise RefusedError(
+            f"message {known.id} has the key {key!r} and is {known.state}: it will not run",
+            f"hyperhive inbox retry {known.id}",
+        )
+    return Sent(known.id, known.state, known.not_before, sent_before=True)
+
+
+def stored_before(known: Message, asked: Content) -> Sent:
+    """Return the message that has the uid already, in whatever state.
+
+    Raises RefusedError if the one that is stored now is another message.
+    """
+    is_forgotten = not known.body  # it ended so long ago that its text is no longer kept
+    if not is_forgotten and (known.sender, known.body, known.raw) != (asked.sender, asked.body, asked.raw):
+        raise RefusedError(f"its uid is taken by another message ({known.id})", "send its text again, as a new message")
+    return Sent(known.id, known.state, known.not_before, sent_before=True)
+
+
+# --- changing a message ---
+
+
+class Change(NamedTuple):
+    """A change that an operator may ask for.
+
+    The states in which it is allowed, the columns that it sets, and the hint for a message that runs.
+    """
+
+    allowed: tuple[str, ...]
+    columns: Mapping[str, object] = MappingProxyType({})
+    running_hint: str | None = None
+
+
+CANCEL = Change(("ready", "held", "cancelled"), {"state": "cancelled"}, "hyperhive cancel")
+RETRY = Change(
+    ("ready", "held", "dead", "cancelled"), {"state": "ready", "attempts": 0, "not_before": 0, "reason": None}
+)
+MOVE = Change(("ready",))  # it sets places in the queue: `new_places`
+
+
+def check_change(change: Change, message: Message, where_it_runs: str = "") -> None:
+    """Raise RefusedError if the message is in a state that does not allow this change."""
+    if message.state not in change.allowed:
+        if change is MOVE:
+            raise RefusedError(f"message {message.id} is not waiting: it is {message.state}", "hyperhive inbox")
+        if message.state == "leased":
+            hint = change.running_hint and f"{change.running_hint}{where_it_runs}"
+            raise RefusedError(f"message {message.id} is running", hint)
+        raise RefusedError(f"message {message.id} is already {message.state}")
+    if change is RETRY and not message.body:
+        raise RefusedError(f"the text of message {message.id} is no longer kept", "hyperhive send 'what to do'")
+
+
+def no_message(message_id: int) -> UnknownError:
+    """Return the error for an id that no message has."""
+    return UnknownError(f"there is no message {message_id}", "hyperhive inbox --all")
+
+
+# --- places in the queue: the lowest runs first; a message that was never moved has its id ---
+
+
+def new_places(
+    waiting: Sequence[tuple[int, float]], message_id: int, before: int | None, newest: int
+) -> dict[int, float]:
+    """Return the places that change, by id, when a message is moved before another one, or to the end (None).
+
+    `waiting` are the other waiting messages as (id, place), in order; `newest` is the highest id ever given. If no
+    number is left between two neighbours, which takes some 50 moves to one place, all get whole numbers below the ids
+    to come.
+    """
+    order = [number for number, _ in waiting]
+    at = len(order) if before is None else order.index(before)
+    high = newest + 1 if at == len(order) else waiting[at][1]
+    low = waiting[at - 1][1] if at else high - 2
+    place = (low + high) / 2
+    if low < place < high:
+        return {message_id: place}
+    order.insert(at, message_id)
+    return {number: float(newest - len(order) + behind) for behind, number in enumerate(order, start=1)}
