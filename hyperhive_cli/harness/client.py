@@ -53,6 +53,9 @@ class AgentClient(Protocol):
     def newest_turns(self, count: int) -> "list[EndedTurn]":
         """Return the newest ended turns, oldest first."""
 
+    def turn(self, named: str) -> dict[str, Any]:
+        """Return the fields of `show --json` of a turn, by its id or `last`; raises UnknownError."""
+
     def messages(self, *, ended: bool, view: "View") -> "list[Message]":
         """List the messages as `MessageQueue`; none of a new agent."""
 
@@ -179,6 +182,12 @@ class LocalClient:
         from hyperhive_cli.store.ended import read_newest_turns  # noqa: PLC0415 - statistics
 
         return read_newest_turns(self.paths, count)
+
+    def turn(self, named: str) -> dict[str, Any]:
+        """Return the fields of `show --json` of a turn, by its id or `last`; raises UnknownError."""
+        from hyperhive_cli.store.turns import find_turn, turn_to_dict  # noqa: PLC0415 - the events' parser
+
+        return turn_to_dict(find_turn(self.paths, named))
 
     # --- its inbox ---
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from hyperhive_cli.core.errors import UnknownError
 from hyperhive_cli.core.statistics import EndedTurn
 from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.database import open_hive
@@ -68,6 +69,14 @@ class HiveClient:
     def newest_turns(self, count: int) -> list[EndedTurn]:
         """Return the newest ended turns, oldest first."""
         return fleet.newest_turns(self._connection, self.agent, count)
+
+    def turn(self, named: str) -> dict[str, Any]:
+        """Return the row of an ended turn, by its id or `last`; raises UnknownError if the hive has no such turn."""
+        is_id = named.isascii() and named.isdigit() and len(named) < 19
+        row = fleet.turn(self._connection, self.agent, None if named == "last" else int(named) if is_id else -1)
+        if row is None:
+            raise UnknownError(f"the hive knows no turn {named} of {self.agent}")
+        return row
 
     def messages(self, *, ended: bool, view: View) -> list[Message]:
         """List the messages."""

@@ -26,6 +26,7 @@ from hyperhive_cli.core.errors import HyperhiveError, RefusedError, UnknownError
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.core.statistics import days_until, midnight_ms, statistics_report
 from hyperhive_cli.core.zone import read_zone
+from hyperhive_cli.harness.client import AgentClient
 from hyperhive_cli.store.messages import Message, View
 from hyperhive_cli.web.api import (
     CHANGES,
@@ -202,33 +203,33 @@ class Gateway:
         limit = query.get("limit", 200)
         # One more of both than is given tells whether there is more.
         view = View(BODY_CUT_CHARS + 1, limit + 1, query.get("offset", 0))
-        found = await agent.messages(ended=query.get("all") == 1, view=view)
+        found = await agent.ask(lambda client: client.messages(ended=query.get("all") == 1, view=view))
         return _json({"messages": [_cut(message) for message in found[:limit]], "more": len(found) > limit})
 
     async def message(self, request: Request, _query: Query) -> Response:
         """Give one message as a whole."""
         agent = await self.find(request)
         number = check_query({"id": Field("integer", "")}, request.path_params)["id"]
-        return _json({"message": (await agent.message(number)).to_dict()})
+        return _json({"message": (await agent.ask(partial(_message, message_id=number))).to_dict()})
 
     async def stats(self, request: Request, query: Query) -> Response:
         """Add up the turns."""
         agent = await self.find(request)
         read_zone()
         days = days_until(int(time.time() * 1000), query.get("days", 7))
-        turns = await agent.turns(midnight_ms(days[0]))
+        turns = await agent.ask(lambda client: client.turns_since(midnight_ms(days[0])))
         return _json(statistics_report(agent.name, turns, query.get("by", "day"), days))
 
     async def turns(self, request: Request, query: Query) -> Response:
         """List the newest turns that have ended."""
         agent = await self.find(request)
-        found = await agent.newest_turns(query.get("limit", 40))
+        found = await agent.ask(lambda client: client.newest_turns(query.get("limit", 40)))
         return _json({"turns": [turn.to_dict() for turn in found]})
 
     async def turn(self, request: Request, _query: Query) -> Response:
         """Give a turn's row."""
         agent = await self.find(request)
-        return _json(await agent.turn(request.path_params["id"]))
+        return _json(await agent.ask(lambda client: client.turn(request.path_params["id"])))
 
     # --- changing ---
 
@@ -242,6 +243,11 @@ class Gateway:
         if change.op in TAKES_PART and isinstance(agent, LocalAgent) and self._tasks is not None:
             self._tasks.start_soon(self._logins.follow, agent)
         return _json({name: reply[name] for name in change.gives})
+
+
+def _message(client: AgentClient, message_id: int) -> Message:
+    with client.inbox(message_id) as inbox:
+        return inbox.get(message_id)
 
 
 def _cut(message: Message) -> dict[str, Any]:

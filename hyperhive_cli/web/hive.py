@@ -14,21 +14,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 from anyio.to_thread import run_sync
 
-from hyperhive_cli.core.errors import HyperhiveError, RefusedError, StoreError, UnknownError
+from hyperhive_cli.core.errors import HyperhiveError, RefusedError, StoreError
 from hyperhive_cli.core.events import BusEvent, is_replaced_remark
 from hyperhive_cli.core.settings import AgentPaths
-from hyperhive_cli.core.statistics import EndedTurn
 from hyperhive_cli.core.times import text_to_start
 from hyperhive_cli.core.zone import LocalZone, utc_now
 from hyperhive_cli.feed.follower import Follower, Page, Phase
+from hyperhive_cli.harness.client import AgentClient
 from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.address import shown_url
+from hyperhive_cli.hive.client import HiveClient
 from hyperhive_cli.hive.database import AwayError, connect, hang_up, translated_errors
 from hyperhive_cli.hive.feed import HiveFeed, Told
-from hyperhive_cli.hive.inbox import HiveInbox
 from hyperhive_cli.store.events import PAGE_ROWS
 from hyperhive_cli.store.facts import stored_fact
-from hyperhive_cli.store.messages import Message, View
 from hyperhive_cli.web.api import capabilities
 from hyperhive_cli.web.channel import Channel
 
@@ -202,31 +201,9 @@ class HiveAgent:
         """Give a page of its events, under the hive's numbers."""
         return Page(*await self.view.call(partial(fleet.events_page, agent=self.name, since=since, limit=limit, ts=ts)))
 
-    async def messages(self, *, ended: bool, view: View) -> list[Message]:
-        """List its messages."""
-        return await self.view.call(lambda connection: self._inbox(connection).messages(ended=ended, view=view))
-
-    async def message(self, message_id: int) -> Message:
-        """Give one message; raises UnknownError when there is none of this id."""
-        return await self.view.call(lambda connection: self._inbox(connection).get(message_id))
-
-    async def turns(self, since_ms: int) -> list[EndedTurn]:
-        """List the turns that began at this moment or later."""
-        return await self.view.call(partial(fleet.turns_since, pattern=self.name, since_ms=since_ms))
-
-    async def newest_turns(self, count: int) -> list[EndedTurn]:
-        """List the newest turns that have ended, oldest first."""
-        return await self.view.call(partial(fleet.newest_turns, agent=self.name, count=count))
-
-    async def turn(self, named: str) -> dict[str, Any]:
-        """Give an ended turn's row, without what the history holds of it."""
-        number = (
-            None if named == "last" else int(named) if named.isascii() and named.isdigit() and len(named) < 19 else -1
-        )
-        row = await self.view.call(partial(fleet.turn, agent=self.name, turn_id=number))
-        if row is None:
-            raise UnknownError(f"the hive knows no turn {named} of {self.name}")
-        return row
+    async def ask(self, work: Callable[[AgentClient], T]) -> T:
+        """Run blocking work with a client of the agent, in a thread."""
+        return await self.view.call(lambda connection: work(HiveClient(self.view.url, self.name, connection)))
 
     async def change(self, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Send a message; raises RefusedError for all else."""
@@ -235,19 +212,17 @@ class HiveAgent:
             where = f"runs on {machine}" if machine else "runs on another machine"
             raise RefusedError(f"agent {self.name!r} {where}: it is steered there", f"hyperhive -a {self.name} …")
         not_before, when = text_to_start(arguments.get("at"), utc_now(), LocalZone())
-        sent = await self.view.call(
-            lambda connection: self._inbox(connection).send(
+        sent, _ = await self.ask(
+            lambda client: client.send(
                 arguments.get("from") or "operator",
                 arguments["body"],
                 now_ms=0,
                 key=arguments.get("key"),
+                raw=False,
                 not_before=not_before,
             )
         )
         return {**sent.to_dict(), "note": sent.remark or when}
-
-    def _inbox(self, connection: "Connection") -> HiveInbox:
-        return HiveInbox(connection, self.view.url, self.name)
 
 
 class HiveChannel(Channel):

@@ -1,9 +1,9 @@
 """An agent of this machine, as the gateway knows it: its files, and the control socket of its harness."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
@@ -12,21 +12,18 @@ from hyperhive_cli.control.client import GoneError
 from hyperhive_cli.core.errors import HyperhiveError, StoreError
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.core.settings import ANSWER_LIMIT_S, AgentPaths
-from hyperhive_cli.core.statistics import EndedTurn
 from hyperhive_cli.feed.follower import Closed, Events, Output, Page, Phase, Reset, Snapshot, Unreadable
-from hyperhive_cli.store.ended import read_newest_turns, read_turns
+from hyperhive_cli.harness.client import AgentClient, LocalClient
 from hyperhive_cli.store.events import PAGE_ROWS
 from hyperhive_cli.store.folder import lock_holder, no_answer
-from hyperhive_cli.store.inbox import open_inbox_reader
-from hyperhive_cli.store.messages import Message, View, no_message
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
-from hyperhive_cli.store.turns import find_turn, turn_to_dict
 from hyperhive_cli.web.api import capabilities
 from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.harness import asked, call
 from hyperhive_cli.web.history import read_end, read_page
 from hyperhive_cli.web.sse import Frame, named_frame
 
+T = TypeVar("T")
 POLL_S = 0.25  # while no harness runs
 # With more readers than this, events are gathered for so long before they are written to all of them, unless there
 # are many already.
@@ -42,6 +39,7 @@ class LocalAgent:
     def __init__(self, paths: AgentPaths) -> None:
         self.name = paths.agent
         self._paths = paths
+        self._client = LocalClient(paths)
 
     @property
     def key(self) -> object:
@@ -60,39 +58,9 @@ class LocalAgent:
         """Give a page of its history."""
         return await run_sync(read_page, self._paths.events_db, since, limit, ts)
 
-    async def messages(self, *, ended: bool, view: View) -> list[Message]:
-        """List its messages."""
-
-        def read() -> list[Message]:
-            if not self._paths.inbox_db.exists():
-                return []
-            with open_inbox_reader(self._paths.inbox_db) as inbox:
-                return inbox.messages(ended=ended, view=view)
-
-        return await run_sync(read)
-
-    async def message(self, message_id: int) -> Message:
-        """Give one message; raises UnknownError when there is none of this id."""
-
-        def read() -> Message:
-            if not self._paths.inbox_db.exists():
-                raise no_message(message_id)
-            with open_inbox_reader(self._paths.inbox_db) as inbox:
-                return inbox.get(message_id)
-
-        return await run_sync(read)
-
-    async def turns(self, since_ms: int) -> list[EndedTurn]:
-        """List the turns that began at this moment or later."""
-        return await run_sync(read_turns, self._paths, since_ms)
-
-    async def newest_turns(self, count: int) -> list[EndedTurn]:
-        """List the newest turns that have ended, oldest first."""
-        return await run_sync(read_newest_turns, self._paths, count)
-
-    async def turn(self, named: str) -> dict[str, Any]:
-        """Give a turn's row."""
-        return turn_to_dict(await run_sync(find_turn, self._paths, named))
+    async def ask(self, work: Callable[[AgentClient], T]) -> T:
+        """Run blocking work with a client of the agent, in a thread."""
+        return await run_sync(work, self._client)
 
     async def change(self, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Let its harness do something; raises as `no_answer` where none answers."""
