@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hyperhive_cli.cli.streams import write_drawn
+from hyperhive_cli.cli.streams import drop_stdout, is_missing, write_drawn
 from hyperhive_cli.core.errors import HyperhiveError, StoreError, UsageError
 from hyperhive_cli.core.files import read_file
 from hyperhive_cli.core.settings import (
@@ -264,6 +264,20 @@ def print_json(value: object) -> None:
     import json  # noqa: PLC0415 - most output is no JSON
 
     click.echo(json.dumps(value, ensure_ascii=not is_utf8(), separators=(",", ":")))
+
+
+def try_to_print(found: dict[str, Any] | str) -> str | None:
+    """Print JSON or a text, and return why it could not be printed; a reader that went away is no error."""
+    if is_missing(1):
+        return "stdout is closed"
+    try:
+        click.echo(found) if isinstance(found, str) else print_json(found)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_stdout()  # it is said: no failure when this command ends
+        return error.strerror
+    return None
 
 
 # Our own signs: what is drawn, and for an output that cannot take them the others too.

@@ -2,28 +2,16 @@
 
 import codecs
 import sys
-import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from hyperhive_cli.cli.amount import Amount
-from hyperhive_cli.cli.invocation import Invocation, hive_option, now_ms, pass_invocation, print_json
-from hyperhive_cli.cli.progress import Progress
-from hyperhive_cli.cli.streams import drop_stdout, is_missing
-from hyperhive_cli.core.errors import HyperhiveError, UsageError
-from hyperhive_cli.core.outcomes import MessageState, advice_of, needs_person
+from hyperhive_cli.cli.invocation import Invocation, hive_option, now_ms, pass_invocation, try_to_print
+from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.settings import MESSAGE_LIMIT_BYTES
 from hyperhive_cli.store.checks import check_message
 from hyperhive_cli.store.messages import Sent
-
-if TYPE_CHECKING:
-    from hyperhive_cli.harness.client import Ends
-
-WAIT_POLL_S = 0.1
-_STATE_WORDS = {"ready": "waits for its turn", "leased": "runs"}
-_OVER = {MessageState.DONE, MessageState.DEAD, MessageState.CANCELLED, MessageState.HELD}
 
 
 @click.command()
@@ -66,8 +54,10 @@ def send(
         for remark in (sent.remark or when, *remarks):
             _remark(remark)
         if wait:
+            from hyperhive_cli.cli.waiting import wait_for_end  # noqa: PLC0415 - most do not wait: 2 ms
+
             with client.ends() as ends:
-                return _wait(ends, sent.id, timeout, as_json=as_json)
+                return wait_for_end(ends, sent.id, timeout, as_json=as_json)
     _print_sent(sent, as_json=as_json)  # without another look: the last reader of an inbox leaves a -wal behind
     return 0
 
@@ -106,75 +96,6 @@ def _read_stdin() -> str:
 
 def _print_sent(sent: Sent, *, as_json: bool) -> None:
     """Print the id; if stdout is full or closed, the message is stored all the same."""
-    why = _print(sent.to_dict() if as_json else str(sent.id))
+    why = try_to_print(sent.to_dict() if as_json else str(sent.id))
     if why is not None:
         _remark(f"message {sent.id} is stored, but its id could not be printed: {why}")
-
-
-def _print(found: dict[str, Any] | str) -> str | None:
-    """Print JSON or a text, and return why it could not be printed; a reader that went away is no error."""
-    if is_missing(1):
-        return "stdout is closed"
-    try:
-        click.echo(found) if isinstance(found, str) else print_json(found)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        drop_stdout()  # it is said: no failure when this command ends
-        return error.strerror
-    return None
-
-
-def _wait(inbox: "Ends", message_id: int, timeout: float | None, *, as_json: bool) -> int:
-    with Progress() as progress:
-        ended = _await_end(inbox, message_id, timeout, progress)
-    ok = ended["state"] == MessageState.DONE
-    if as_json or ok:
-        why = _print(ended if as_json else str(ended["result"] or ""))
-        if why is not None:
-            raise HyperhiveError(
-                f"message {message_id} is {ended['state']}, but its result could not be printed: {why}",
-                f"hyperhive inbox show {message_id}",
-            )
-    else:
-        reason = f": {ended['note']}" if ended["note"] else ""
-        how = (
-            f"is held, {ended['outcome']}"
-            if ended["state"] == "held"
-            else f"ended {ended['outcome'] or ended['state']}"
-        )
-        raise HyperhiveError(f"message {message_id} {how}{reason}", _hint(ended))
-    return 0 if ok else 1
-
-
-def _hint(ended: dict[str, Any]) -> str | None:
-    waits = "; the message stays in the inbox" if ended["state"] == MessageState.READY else ""
-    return f"{advice_of(ended['outcome'], ended['id'])}{waits}" or None
-
-
-def _await_end(inbox: "Ends", message_id: int, timeout: float | None, progress: Progress) -> dict[str, Any]:
-    """Wait until the message has ended or is held, or a turn of it has ended with an outcome that needs a person."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    before = inbox.last_turn(message_id)
-    seen_turn = 0 if before is None or inbox.get(message_id).state != MessageState.READY else before["turn_id"]
-    while True:
-        message, turn = inbox.get(message_id), inbox.last_turn(message_id)
-        is_over = message.state in _OVER
-        if turn is not None and turn["turn_id"] > seen_turn and needs_person(turn["outcome"], message.state):
-            is_over = True
-        if is_over:
-            return {
-                "id": message_id,
-                "state": message.state,
-                "outcome": turn and turn["outcome"],
-                "note": turn and turn["note"],
-                "result": turn and turn["result_text"],
-                "cost_usd": turn and turn["cost_usd"],
-            }
-        if deadline is not None and time.monotonic() > deadline:
-            raise HyperhiveError(
-                f"message {message_id} is still {message.state} after {timeout:g} s",
-                "it stays in the inbox: hyperhive inbox",
-            )
-        progress.tick(f"message {message_id} {_STATE_WORDS.get(message.state, message.state)}")
-        time.sleep(WAIT_POLL_S)

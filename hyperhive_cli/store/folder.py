@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hyperhive_cli.core.errors import AgentConflictError, HyperhiveError, NotRunningError, StoreError, UsageError
 from hyperhive_cli.core.files import NotAFileError, make_folder, open_file
 from hyperhive_cli.core.settings import INBOX_NAME, AgentPaths, check_agent_name, paths_by_name
-from hyperhive_cli.store.holder import Holder, HolderKind, find_holder
+
+if TYPE_CHECKING:
+    from hyperhive_cli.store.holder import Holder
 
 LOCK_WAIT_S = 0.5  # an asker for the holder takes the lock for a moment
 SWEEP_WAIT_S = 15.0  # the guard of a harness that was killed holds it until its turn's processes are gone
@@ -89,20 +91,20 @@ def _take(descriptor: int, path: Path, agent: str) -> None:
         except BlockingIOError:
             waited_s = time.monotonic() - began
             if waited_s > LOCK_WAIT_S:
-                holder = find_holder(path, descriptor, *_read_name(descriptor))
-                if holder.kind is HolderKind.HARNESS or holder.is_stopped or waited_s > SWEEP_WAIT_S:
+                holder = _find_holder(path, descriptor)
+                if holder.is_harness or holder.is_stopped or waited_s > SWEEP_WAIT_S:
                     raise _refusal(holder, agent) from None
             time.sleep(LOCK_POLL_S)
         else:
             return
 
 
-def _refusal(holder: Holder, agent: str) -> AgentConflictError:
+def _refusal(holder: "Holder", agent: str) -> AgentConflictError:
     if holder.doing is not None:
         return AgentConflictError(
             f"a {holder.doing} is under way for agent {agent!r} (pid {holder.pid})", f"finish it, or kill {holder.pid}"
         )
-    if holder.kind is not HolderKind.HARNESS:
+    if not holder.is_harness:
         return AgentConflictError(f"agent {agent!r} cannot start: {holder.words}", holder.advice)
     said = f"a harness runs for agent {agent!r} already (pid {holder.pid})"
     if holder.is_stopped:
@@ -130,13 +132,19 @@ def lock_namespace(path: Path) -> str | None:
     return namespace if isinstance(namespace, str) else None
 
 
-def who_holds(path: Path) -> Holder | None:
+def who_holds(path: Path) -> "Holder | None":
     """Find out who really holds a lock, None when it is free: for a harness that does not answer. Blocking."""
     with _open_if_held(path) as descriptor:
-        return None if descriptor is None else find_holder(path, descriptor, *_read_name(descriptor))
+        return None if descriptor is None else _find_holder(path, descriptor)
 
 
-def silent_holder(path: Path) -> Holder | None:
+def _find_holder(path: Path, descriptor: int) -> "Holder":
+    from hyperhive_cli.store.holder import find_holder  # noqa: PLC0415 - most commands find the lock free: 1 ms
+
+    return find_holder(path, descriptor, *_read_name(descriptor))
+
+
+def silent_holder(path: Path) -> "Holder | None":
     """Find out who holds a lock under which no harness answers; None where none is expected to. Blocking."""
     holder = who_holds(path)
     return None if holder is None or holder.doing is not None else holder

@@ -33,6 +33,11 @@ class Holder(NamedTuple):
     doing: str | None = None
 
     @property
+    def is_harness(self) -> bool:
+        """Whether a harness holds it, and not what is left of one."""
+        return self.kind is HolderKind.HARNESS
+
+    @property
     def pid(self) -> int | None:
         """One of them, the harness if it lives."""
         return self.pids[0] if self.pids else None

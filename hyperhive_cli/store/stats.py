@@ -1,9 +1,10 @@
-"""Turn statistics: a row a turn, opened with the lease and closed with the outcome."""
+"""Turn statistics: what a turn leaves behind, and how its row is closed with its outcome."""
 
+import json
 import sqlite3
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.core.usage import TokenUsage
@@ -29,19 +30,8 @@ class TurnRecord(NamedTuple):
     denied: int = 0  # tool calls
 
 
-def open_turn(db: sqlite3.Connection, message_id: int | None, attempt: int, model: str, now_ms: int) -> int:
-    """Open a turn inside the caller's transaction and give its id; `message_id` is None for `/compact`."""
-    cursor = db.execute(
-        "INSERT INTO turn_stats(message_id, attempt, model, started) VALUES (:message, :attempt, :model, :now)",
-        {"message": message_id, "attempt": attempt, "model": model, "now": now_ms},
-    )
-    return int(cursor.lastrowid or 0)
-
-
 def close_turn(db: sqlite3.Connection, record: TurnRecord, message_state: str | None) -> None:
     """Store how a turn ended, and its message's new state if it has one, inside the caller's transaction."""
-    import json  # noqa: PLC0415 - `send`, which closes no turn, need not pay for it
-
     db.execute(
         """UPDATE turn_stats SET outcome = :outcome, note = :note, duration_ms = :duration_ms,
                exit_status = :exit_status, session_id = :session_id, claude_version = :claude_version,
@@ -76,35 +66,3 @@ def close_orphaned_turns(db: sqlite3.Connection, now_ms: int) -> None:
            WHERE outcome IS NULL""",
         {"crashed": OutcomeKind.CRASHED.value, "note": "the harness died during this turn", "now": now_ms},
     )
-
-
-def last_turn(db: sqlite3.Connection, message_id: int | None = None) -> dict[str, Any] | None:
-    """Give the statistics row of the newest ended turn (of a message, if named), None when there is none."""
-    where = "outcome IS NOT NULL" + ("" if message_id is None else " AND message_id = :id")
-    rows = _rows(db, f"{where} ORDER BY turn_id DESC LIMIT 1", {"id": message_id})
-    return rows[0] if rows else None
-
-
-def newest_turns(db: sqlite3.Connection, count: int) -> list[dict[str, Any]]:
-    """Give the statistics rows of the newest ended turns, the newest first."""
-    return _rows(db, "outcome IS NOT NULL ORDER BY turn_id DESC LIMIT :count", {"count": count})
-
-
-def turns_of(db: sqlite3.Connection, message_id: int) -> list[dict[str, Any]]:
-    """Give the statistics rows of a message's turns, oldest first."""
-    return _rows(db, "message_id = :id ORDER BY turn_id", {"id": message_id})
-
-
-def _rows(db: sqlite3.Connection, where: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
-    cursor = db.execute(f"SELECT * FROM turn_stats WHERE {where}", parameters)  # noqa: S608
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor]
-
-
-def totals(db: sqlite3.Connection) -> dict[str, Any]:
-    """Give the sums over all ended turns."""
-    row = db.execute(
-        """SELECT count(*), coalesce(sum(tool_call_count), 0), coalesce(sum(cost_usd), 0.0)
-           FROM turn_stats WHERE outcome IS NOT NULL"""
-    ).fetchone()
-    return dict(zip(("turns", "tool_calls", "cost_usd"), row, strict=True))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.cli import send as sending
+from hyperhive_cli.cli import waiting
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind, advice_of
 from hyperhive_cli.core.settings import MESSAGE_LIMIT_BYTES
@@ -217,9 +217,9 @@ class Told:
 def test_a_wait_ends_with_the_message_or_with_what_needs_a_person(
     steps: list[tuple[str, str | None]], state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "WAIT_POLL_S", 0.001)
+    monkeypatch.setattr(waiting, "WAIT_POLL_S", 0.001)
     inbox = Told(("leased", None), *steps)
-    assert sending._await_end(inbox, 1, LIMIT_S, Progress())["state"] == state  # noqa: SLF001 - without its printing
+    assert waiting.await_end(inbox, 1, LIMIT_S, Progress())["state"] == state
 
 
 def test_sending_again_with_the_key_of_an_ended_message_gives_its_result(hive: Hive, fake_claude: FakeClaude) -> None:
