@@ -7,8 +7,8 @@ from contextlib import aclosing
 
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.events import BusEvent, Unrecognised
+from hyperhive_cli.feed.follower import Page
 from hyperhive_cli.transcript.view import WARM_UP_EVENTS, RowsView
-from hyperhive_cli.web.history import Page
 
 PAGE_EVENTS = 200
 _EVENT = re.compile(rb"(?:id: (\d+)\n)?data: ")  # a frame with an event; those of the gateway itself have a name
@@ -16,7 +16,7 @@ _RESET = b"event: reset\n"
 _STREAM = b'"kind":"stream"'  # without a number: a partial line
 
 # Reads the events after a number, at most so many; raises HyperhiveError.
-ReadPage = Callable[[int, int, None], Awaitable[Page]]
+ReadPage = Callable[[int, int, None], Awaitable[Page[BusEvent]]]
 
 
 async def open_view(read_page: ReadPage, first: int) -> RowsView:

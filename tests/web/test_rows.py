@@ -8,9 +8,9 @@ import pytest
 
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.events import BusEvent, Stream
+from hyperhive_cli.feed.follower import Page
 from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.transcript.view import RowsView
-from hyperhive_cli.web.history import Page
 from hyperhive_cli.web.rows import open_view
 from tests.unit.made_events import record, recorded_turn
 from tests.web.site import Site, telling
@@ -77,7 +77,7 @@ def test_the_stream_has_them_from_wherever_it_starts(
         assert (row["kind"], row["text"]["text"]) == ("note", "goes on")
 
 
-async def _no_page(*_: object) -> Page:
+async def _no_page(*_: object) -> Page[BusEvent]:
     raise HyperhiveError("the history cannot be read")
 
 
