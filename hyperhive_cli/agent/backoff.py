@@ -1,4 +1,4 @@
-"""How long an agent rests after a turn, by the table of outcomes and what came before. Pure."""
+"""How long an agent waits after a turn, by the table of outcomes and the turns before. Pure."""
 
 import math
 from collections import deque
@@ -11,8 +11,8 @@ from hyperhive_cli.core.status import Status
 BACKOFF_FIRST_S = 5.0
 MAX_BACKOFF_S = 600.0
 UNKNOWN_RESET_S = 300.0  # for a rate limit that does not say when it resets
-LIMIT_FLOOR_S, MAX_LIMIT_FLOOR_S = 30.0, 900.0  # for one that is met again and again; it doubles
-MAX_LIMIT_WAIT_S = 6 * 3600.0  # from one look at a limit to the next, however far its reset is
+LIMIT_FLOOR_S, MAX_LIMIT_FLOOR_S = 30.0, 900.0  # the least wait for one that is met repeatedly; it doubles
+MAX_LIMIT_WAIT_S = 6 * 3600.0  # then the limit is tried again, however far its reset is
 LIMIT_JITTER_S = 60.0  # so that the agents of one account do not all come back in the same second
 LOGIN_PROBE_S = 30.0
 MAX_LOGIN_PROBE_S = 900.0
@@ -23,13 +23,13 @@ MAX_CRASHES = 5  # within the window; with one more the agent has failed
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Why an agent rests, and what its status is then. `seconds` is infinite when it waits for a person.
+    """For how long an agent should wait, why, and what its status is. `seconds` is infinite to wait for a person.
 
-    `until_unix` is the moment of the world that it waits for, if there is one. The rest ends there, or after the span
-    if that is sooner: the clock by which the moment seemed so far may have been wrong, and is put right meanwhile.
+    `until_unix` is the Unix time that it waits for, if there is one. The wait ends then, or after `seconds` if that is
+    sooner: the clock that made the moment seem so far away may have been wrong, and may be corrected meanwhile.
 
-    After `probe_s`, if given, it looks whether the reason is gone. `reason` is a sentence for a note, `why` what the
-    status does not say by itself.
+    After `probe_s`, if given, the agent checks whether the reason is gone. `reason` is a sentence for a note; `why`
+    is what the status does not say by itself.
     """
 
     seconds: float
@@ -41,10 +41,10 @@ class Delay:
 
 
 def backoff_s(failures: int, jitter: float) -> float:
-    """Give the pause after the n-th failure in a row (from 1): 5 s doubling to 10 min, with jitter.
+    """Return the wait after the n-th failure in a row (from 1): 5 s, doubling up to 10 min, with jitter.
 
-    `jitter` is a random number from 0 to 1; the pause lies between half and the whole of the doubled time,
-    so that many agents of one account do not come back at once.
+    `jitter` is a random number from 0 to 1. The wait is between half and all of the doubled time, so that the agents
+    of one account do not all come back at the same time.
     """
     ceiling = min(MAX_BACKOFF_S, BACKOFF_FIRST_S * float(1 << min(failures - 1, 10)))
     return ceiling * (0.5 + jitter / 2)
@@ -52,13 +52,13 @@ def backoff_s(failures: int, jitter: float) -> float:
 
 @dataclass(slots=True)
 class Backoff:
-    """Gives the pause after each outcome, by what came before. Times are arguments: seconds of any steady clock."""
+    """Decides on the wait after each outcome. Times are arguments: seconds of any steady clock."""
 
-    waits: int = 0  # outcomes in a row that asked for a rest, crashes apart
-    crashes: deque[float] = field(default_factory=deque)  # when, those within the window
+    waits: int = 0  # outcomes in a row that asked for a wait, crashes apart
+    crashes: deque[float] = field(default_factory=deque)  # the times of those within the window
 
     def after(self, outcome: Outcome, *, now: float, now_unix: float, jitter: float) -> Delay | None:
-        """Give the rest that an outcome asks of the whole agent, None when the next message may run at once.
+        """Return the wait that an outcome asks of the agent; None if the next message may run immediately.
 
         `jitter` is a random number from 0 to 1.
         """
@@ -66,10 +66,10 @@ class Backoff:
         if step is NextStep.AFTER_CRASH:
             return self._after_crash(now, jitter)
         self.waits = 0 if step is NextStep.GO_ON else self.waits + 1
-        return self._rest(outcome, now_unix, jitter)
+        return self._after_failure(outcome, now_unix, jitter)
 
     def forget(self) -> None:
-        """Begin anew: a person has looked."""
+        """Start again from zero, because a person has looked at the agent."""
         self.waits = 0
         self.crashes.clear()
 
@@ -80,11 +80,11 @@ class Backoff:
         count = len(self.crashes)
         why = _crashes(count)
         if count > MAX_CRASHES:
-            reason = f"{why}: held until `hyperhive resume`; the inbox is kept"
+            reason = f"{why}: waiting for `hyperhive resume`; messages are kept"
             return Delay(math.inf, Status.FAILED, reason, why=why)
         return Delay(CRASH_FIRST_S * float(1 << (count - 1)) * jitter, Status.BACKING_OFF, why, why=why)
 
-    def _rest(self, outcome: Outcome, now_unix: float, jitter: float) -> Delay | None:
+    def _after_failure(self, outcome: Outcome, now_unix: float, jitter: float) -> Delay | None:
         match outcome.meaning.next:
             case NextStep.BACK_OFF:
                 why = _words(outcome.kind)
@@ -103,23 +103,23 @@ class Backoff:
                 return None
 
     def _after_limit(self, resets_at: int | None, now_unix: float, jitter: float) -> Delay:
-        """Wait for a limit's reset, but longer each time when it is met again and again.
+        """Wait for the reset of a limit, and longer each time if it is met repeatedly.
 
-        A reset that is past, or wrong by our clock, would else mean turn after turn without a pause: that wait is a
-        span, a clock that is put right meanwhile must not lengthen it. A reset that is far ahead may be lifted before:
-        another plan, more credits.
+        Without the least wait, a reset that is past, or wrong by our clock, would mean turn after turn. That wait is a
+        span: a clock that is corrected meanwhile must not lengthen it. A limit with a distant reset may be lifted
+        earlier, by another plan or by more credits.
         """
         wait_s = UNKNOWN_RESET_S if resets_at is None else max(0.0, resets_at - now_unix)
         spread_s = jitter * min(LIMIT_JITTER_S, 1 + wait_s / 10)
-        is_honest = wait_s > 0 and self.waits == 1
-        least_s = 0.0 if is_honest else min(MAX_LIMIT_FLOOR_S, LIMIT_FLOOR_S * float(1 << min(self.waits - 1, 10)))
+        is_plausible = wait_s > 0 and self.waits == 1
+        least_s = 0.0 if is_plausible else min(MAX_LIMIT_FLOOR_S, LIMIT_FLOOR_S * float(1 << min(self.waits - 1, 10)))
         seconds = min(MAX_LIMIT_WAIT_S, max(wait_s, least_s)) + spread_s
         until_unix = None if resets_at is None or least_s > wait_s else resets_at + spread_s
         return Delay(seconds, Status.RATE_LIMITED, "rate limited", until_unix=until_unix)
 
 
 def _believable(resets_at: int | None, now_unix: float) -> int | None:
-    """Return when a limit resets, unless that is so far ahead that it cannot be meant."""
+    """Return when a limit resets; None if that is too far ahead to be true."""
     return None if resets_at is None or resets_at > now_unix + MAX_RESET_S else resets_at
 
 

@@ -1,4 +1,4 @@
-"""`BudgetKeeper`: holds the agent to its budget. Spending is in the turns' rows, so that a restart forgets nothing."""
+"""`BudgetKeeper`: keeps the agent within its budget. Spending is read from the turns' rows, so a restart loses none."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,18 +17,18 @@ from hyperhive_cli.store.inbox import Inbox
 from hyperhive_cli.store.messages import Message
 from hyperhive_cli.store.spending import ms_until_tomorrow, raise_limits, read_day, read_overrides
 
-AFTER_MIDNIGHT_S = 1.0  # two clocks measure the day: one that is a little early must not find it still lasting
+AFTER_MIDNIGHT_S = 1.0  # two clocks measure the day: the day must be over by the slower one too
 
 
 class RaisedLimits(NamedTuple):
-    """What a raise is to the turn that runs: whether it has more, and the dollars that it is held to all the same."""
+    """What a raise means for the turn under way: whether it may use more, and the dollar cap that stays as it is."""
 
     lifted: bool
     kept_usd: float | None
 
 
 class BudgetKeeper:
-    """The limits of one life. Reading raises StoreError, as the inbox does."""
+    """The budget of one life. Reading raises StoreError, as the inbox does."""
 
     def __init__(self, budget: Budget, inbox: Inbox, bus: Bus) -> None:
         self._budget = budget
@@ -39,17 +39,17 @@ class BudgetKeeper:
     def _overrides(self) -> Overrides:
         return read_overrides(self._inbox.fact)
 
-    def _day(self, raises: Overrides) -> Day:
+    def _day(self, overrides: Overrides) -> Day:
         read_zone()
-        return read_day(self._inbox.connection, self._budget, raises, self._bus.now_ms())
+        return read_day(self._inbox.connection, self._budget, overrides, self._bus.now_ms())
 
     def turn_limits(self, message: Message | None, session: Session) -> TurnLimits:
-        """Give what the next turn may use: for this message, or for one of which nothing is known."""
+        """Return the limits of the next turn, for this message or for any."""
         if not self._budget.has_limits:
             return TurnLimits()
-        raises = self._overrides
-        turn = raises.for_turn(self._budget, None if message is None else message.id)
-        cap = turn_cap(turn, self._day(raises))
+        overrides = self._overrides
+        turn = overrides.for_turn(self._budget, None if message is None else message.id)
+        cap = turn_cap(turn, self._day(overrides))
         is_rest = cap is not None and (turn.turn_cost is None or cap < turn.turn_cost)
         return TurnLimits(cap, turn.turn_tokens, turn.tool_calls, session.spent_usd, session.used, is_rest)
 
@@ -63,14 +63,14 @@ class BudgetKeeper:
         return new, RaisedLimits(new != limits, limits.cost_usd if has_less else None)
 
     def advice(self, kind: OutcomeKind, message_id: int) -> str:
-        """Say what a person can do about a message that runs no more. If the day is spent, more for it is of no use."""
+        """Return what to do about a message that no longer runs; if the day is spent, raising that comes first."""
         with suppress(StoreError):
             if kind is OutcomeKind.BUDGET and self._budget.day_cost is not None and self._day(self._overrides).is_spent:
                 return f"`hyperhive budget raise --day-cost …` gives it more; {RETRY.format(id=message_id)}"
         return advice_of(kind, message_id)
 
     def wait_for_tomorrow(self) -> Delay | None:
-        """Give the rest until tomorrow when today's dollars are spent."""
+        """Return the wait until tomorrow if today's budget is spent."""
         if self._budget.day_cost is None:
             return None
         day = self._day(self._overrides)
@@ -82,15 +82,11 @@ class BudgetKeeper:
         reason = f"today's budget is used up: {day.words()}; {more}; messages are kept"
         return Delay(seconds, Status.OVER_BUDGET, reason, until_unix=now_ms / 1000 + seconds, why=day.words())
 
-    def is_day_spent(self) -> bool:
-        """Return True if today's dollars are spent."""
-        return self._budget.day_cost is not None and self._day(self._overrides).is_spent
-
     def warn_of_day(self) -> None:
-        """Say, once a day and limit, that today's dollars are nearly spent."""
+        """Warn that today's budget is nearly spent, once for each day and limit."""
         if self._budget.day_cost is None:
             return
-        with suppress(StoreError):  # the next lease says so
+        with suppress(StoreError):  # the next lease reports it
             day = self._day(self._overrides)
             warned = f"{day.date} {day.limit}"
             if day.is_nearly_spent and not day.is_spent and self._inbox.fact("budget_warned") != warned:
@@ -98,7 +94,7 @@ class BudgetKeeper:
                 self._bus.note(f"today's budget is nearly used up: {day.words()}", "warning")
 
     def raise_limits(self, day_cost: float | None, message_id: int | None, limits: Mapping[str, float | int]) -> None:
-        """Raise the limit of today, or those of a message. Raises RefusedError where that is no raise."""
+        """Raise today's limit, or those of a message. Raises RefusedError for a limit that would not be higher."""
         raise_limits(
             self._inbox,
             self._budget,
@@ -107,23 +103,23 @@ class BudgetKeeper:
             limits=limits,
             now_ms=self._bus.now_ms(),
         )
-        said = {**({} if day_cost is None else {"day_cost": day_cost}), **limits}
-        words = ", ".join(f"{name.replace('_', ' ')} {shown(name, limit)}" for name, limit in said.items())
+        raised = {**({} if day_cost is None else {"day_cost": day_cost}), **limits}
+        words = ", ".join(f"{name.replace('_', ' ')} {shown(name, limit)}" for name, limit in raised.items())
         whose = "today" if message_id is None else f"message {message_id}"
         self._bus.note(f"the budget is raised for {whose}: {words}")
 
     def extend_day(self) -> None:
-        """Let the day cost as much again."""
-        raises = self._overrides
-        day = self._day(raises)
+        """Add one more day's worth to a day whose budget is spent."""
+        overrides = self._overrides
+        day = self._day(overrides)
         if self._budget.day_cost is not None and day.is_spent:
             limit = max(day.limit or 0.0, day.spent) + self._budget.day_cost
-            raised = raises.with_day(self._budget, day.date, limit)
+            raised = overrides.with_day(self._budget, day.date, limit)
             self._inbox.put_facts(budget_raises=raised.to_text())
 
     def detail(self, running: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        """Give the `budget` field of `status --json`; `running` is what the turn under way has used."""
+        """Return the `budget` field of `status --json`; `running` is what the turn under way has used."""
         if not self._budget.has_limits:
             return None
-        raises = self._overrides
-        return budget_detail(self._budget, raises, self._day(raises), running)
+        overrides = self._overrides
+        return budget_detail(self._budget, overrides, self._day(overrides), running)

@@ -1,4 +1,4 @@
-"""`Compactor`: runs `/compact` between two turns: when asked, when a message did not fit, or over the mark."""
+"""`Compactor`: runs `/compact` between two turns: on request, if a message did not fit, or above the threshold."""
 
 from functools import partial
 
@@ -18,7 +18,7 @@ from hyperhive_cli.store.messages import Message
 
 
 class Compaction:
-    """A compaction that was asked for: `outcome` is there when `done` is set, None if it never ran."""
+    """A requested compaction. `outcome` is set before `done`; it stays None if the compaction never ran."""
 
     def __init__(self) -> None:
         self.done = trio.Event()
@@ -26,7 +26,7 @@ class Compaction:
 
 
 class Compactor:
-    """One life's compactions. The loop asks whether one is due, and lets it run when no turn does."""
+    """Runs compactions. The loop asks whether one is due, and has it run between two turns."""
 
     def __init__(
         self, policy: CompactionPolicy, turns: TurnRunner, inbox: Inbox, bus: Bus, writer: RetryingWriter
@@ -39,7 +39,7 @@ class Compactor:
         self._asked: Compaction | None = None
 
     def ask(self) -> Compaction:
-        """Let one run as soon as may be. Raises RefusedError when one is under way, or when there is no session."""
+        """Request one to run as soon as possible. Raises RefusedError if one is under way or there is no session."""
         if self._asked is not None:
             raise RefusedError("already compacting")
         if not self._has_session():
@@ -48,18 +48,18 @@ class Compactor:
         return self._asked
 
     def close(self) -> None:
-        """Tell who waits for one that it will not run."""
+        """Tell anyone who waits for one that it will not run."""
         asked, self._asked = self._asked, None
         if asked is not None:
             asked.done.set()
 
     @property
     def is_asked(self) -> bool:
-        """Whether somebody waits for one."""
+        """Whether a compaction was requested."""
         return self._asked is not None
 
     async def run_asked(self) -> Outcome:
-        """Run the one that was asked for."""
+        """Run the requested one."""
         asked, outcome = self._asked, None
         try:
             outcome = await self._compact(None)
@@ -71,11 +71,9 @@ class Compactor:
         return outcome
 
     def is_due(self) -> bool:
-        """Whether the context is over the mark: once after a message's turn, unless that proved to be of no use."""
-        if (
-            not self._policy.is_over(self._bus.current.context_tokens, self._bus.current.context_window)
-            or not self._has_session()
-        ):
+        """Return True if the context is over the threshold, once after each message's turn, unless this is futile."""
+        now = self._bus.current
+        if not self._policy.is_over(now.context_tokens, now.context_window) or not self._has_session():
             return False
         newest = self._inbox.newest_turns(1)
         return (
@@ -83,14 +81,14 @@ class Compactor:
         )
 
     async def run_due(self) -> Outcome:
-        """Run the one that is due."""
+        """Run the one that is due, with the operator's instructions."""
         return await self._compact(self._policy.instructions)
 
     async def judge(self, seen: Evidence) -> None:
-        """See in a message's turn whether the compaction just before it was of use, and draw the conclusion."""
+        """Judge the compaction before a message's turn by that turn, and act on it."""
         first = seen.first_context_tokens
         before = self._compaction_before()
-        # One that a limit, a login or a stop kept from happening proves nothing.
+        # One that a limit, a missing login or a stop prevented proves nothing.
         if self._policy.percent is None or first is None or before is None or not meaning_of(before).spent:
             return
         futile = self._futile() + 1 if self._policy.is_over(first, self._bus.current.context_window) else 0
@@ -106,25 +104,25 @@ class Compactor:
                 self._bus.note(f"{text}: no longer compacting; start again with a higher --compact-at", "error")
 
     async def make_room(self, message: Message, seen: Evidence) -> Outcome | None:
-        """Compact once; a message that is too long even so gets a new session.
+        """Compact once; a message that is still too long gets a new session.
 
-        Gives the outcome of a compaction that could not be made now: it asks for a rest, and another attempt.
+        Return the outcome of a compaction that could not be made now, after which the agent waits and tries again.
         """
-        # Later on only where no compaction came to pass before this attempt: a fresh session has nothing to compact.
+        # A later attempt compacts only if none did before it, and a fresh session has nothing to compact.
         is_again = seen.asked_session is not None and self._compaction_before() != OutcomeKind.OK
         if self._inbox.fact("session_id") and (message.attempts == 1 or is_again):
             self._bus.note("the context is full: compacting, then trying again", "warning")
             compacted = await self._compact(self._policy.instructions)
             if compacted.ok and compacted.note is None:
                 return None
-            if not message_fate(compacted, attempts=1).spent:  # a limit, a login, a stop: the session is no worse
+            if not message_fate(compacted, attempts=1).spent:  # a limit, a missing login or a stop: the session is fine
                 return compacted
         self._bus.note("the context is full: going on in a new session", "warning")
         await self._writer.retry_until(partial(request_new_session, self._inbox))
         return None
 
     def _compaction_before(self) -> str | None:
-        """Return the outcome of the compaction that the newest turn follows; None: it follows none."""
+        """Return the outcome of the compaction just before the newest turn; None if there was none."""
         turns = self._inbox.newest_turns(2)
         return turns[1]["outcome"] if len(turns) == 2 and turns[1]["message_id"] is None else None
 

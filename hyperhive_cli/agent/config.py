@@ -23,28 +23,28 @@ class AgentConfig:
     continue_newest: bool = False
     drain: bool = False
     drain_wait_s: float = 60.0
-    kept: tuple[int, ...] = ()  # descriptors that a turn's guard holds: the harness's lock
+    kept: tuple[int, ...] = ()  # descriptors that a turn's guard keeps open: the harness's lock
     expect_auth: str | None = None  # the only source of credentials that may be used
     withheld: tuple[str, ...] = ()  # clouds whose credentials claude is not given: `AWS_*`
     redactor: Redactor = field(default_factory=lambda: Redactor({}))
-    prewarm: bool = False  # let the next claude wait while the agent is idle
+    prewarm: bool = False  # start the next claude while the agent is idle
     budget: Budget = field(default_factory=Budget)
     compaction: CompactionPolicy = field(default_factory=CompactionPolicy)
     allow_cross_session: bool = False  # other sessions may put messages into claude
-    settings_file: Path | None = None  # the operator's, which the launch does not name
+    settings_file: Path | None = None  # the operator's, in place of the one in `launch`
     settings: SettingsCopy | None = None  # of that file, while the agent runs
 
     def with_settings(self, launch: Launch) -> Launch:
-        """Return what the next claude is started with; reads the operator's settings file again if it has changed."""
+        """Return the launch with the operator's settings; reads their file again if it has changed."""
         return launch if self.settings is None else replace(launch, settings=str(self.settings.refresh()))
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whom claude works for, by digests, which tell nobody who that is.
+    """Whom claude works for, as digests that reveal nothing.
 
-    Agents with the same `name` share its limits. Those with the same `login` share what claude logs in with as well:
-    a key wherever it is used, a login only where its file is.
+    Agents with the same `name` share its limits. Agents with the same `login` also share what claude logs in with: a
+    key wherever it is used, a login only where its file is.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""claude's credentials: are there any, asked with `claude auth status`; and did they change, seen in its files."""
+"""claude's credentials: whether there are any (`claude auth status`), and whether its files of them have changed."""
 
 import hashlib
 import json
@@ -18,8 +18,8 @@ from hyperhive_cli.claude.files import read_json
 from hyperhive_cli.claude.process import open_claude
 
 PROBE_LIMIT_S = 20.0  # the very first start of a new binary takes 5 s
-LOOK_EVERY_S = 1.0
-# What a login writes into claude's general settings: the account, and the key of a Console login.
+POLL_EVERY_S = 1.0
+# What a login writes to claude's general settings: the account, and the key of a Console login.
 LOGIN_FIELDS = ("oauthAccount", "primaryApiKey", "customApiKeyResponses")
 
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
@@ -30,7 +30,7 @@ FileId = tuple[int, int, int]  # mtime in ns, size, inode
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What claude's credential files looked like at one moment. `login` is a digest, no secret."""
+    """The state of claude's credential files at one moment. `login` is a digest and holds no secret."""
 
     files: tuple[FileId | None, ...]
     settings: FileId | None
@@ -39,50 +39,50 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class StoredLogin:
-    """A login that claude keeps in a file and renews itself: which file, and when its access token ends (Unix s)."""
+    """A login that claude keeps in a file and renews itself: the file, and when its access token expires (Unix s)."""
 
     file: FileId | None
     ends_at: float
 
 
 async def is_logged_in(config: AgentConfig) -> bool:
-    """Ask claude; True only when it says so. One that cannot be started, or hangs, is not logged in.
+    """Ask claude; return True only if it says so. One that cannot be started, or hangs, is not logged in.
 
-    It looks whether there are credentials and not whether they still hold; it needs no network. Cancelled, it
-    leaves nothing behind.
+    claude checks that there are credentials, not that they are still valid; it needs no network. Cancelling leaves
+    nothing behind.
     """
     return await _ask(config, PROBE_LIMIT_S, ignore) == 0
 
 
 async def ask_for_key(config: AgentConfig, *, limit_s: float) -> str | None:
-    """Ask claude what it uses rather than a login, as `key_in_use`; None also when it does not say so in time."""
-    said = bytearray()
-    await _ask(config, limit_s, said.extend)
+    """Ask claude what it uses instead of a login, as `key_in_use`; None also if it does not answer in time."""
+    printed = bytearray()
+    await _ask(config, limit_s, printed.extend)
     report: Any = None
     with suppress(ValueError, RecursionError):
-        report = json.loads(said)
+        report = json.loads(printed)
     return key_in_use(report if isinstance(report, dict) else {}, config.environment)
 
 
-async def _ask(config: AgentConfig, limit_s: float, hear: TakeBytes) -> int | None:
-    """Run `claude auth status`; return its exit status, None when it cannot be started or takes too long."""
+async def _ask(config: AgentConfig, limit_s: float, take_stdout: TakeBytes) -> int | None:
+    """Run `claude auth status`; return its exit status, or None if it cannot be started or takes too long."""
     argv = [*config.launch.command, "auth", "status"]
     with trio.move_on_after(limit_s):
         try:
             async with open_claude(
                 argv, workspace=config.workspace, environment=config.environment, kept=config.kept
             ) as process:
-                return await exchange(process, b"", hear, ignore)
+                return await exchange(process, b"", take_stdout, ignore)
         except (OSError, ValueError):
             return None
     return None
 
 
 def key_in_use(report: Mapping[str, Any], environment: Mapping[str, str]) -> str | None:
-    """Name what claude uses rather than a login, from what `claude auth status` prints; None: it uses the login.
+    """Name what claude uses instead of a login, from what `claude auth status` prints; None if it uses the login.
 
-    Measured, 2.1.197 and 2.1.332: each of these takes precedence over the login, which claude keeps all the same. The
-    report names no variable of a token (`oauth_token`), and the key that a Console login has made is a login too.
+    Measured, 2.1.197 and 2.1.332: each of these takes precedence over the login, which claude keeps. The report does
+    not name the variable of a token (`oauth_token`). The key that a Console login has created counts as a login.
     """
     source, provider = report.get("apiKeySource"), report.get("apiProvider")
     if isinstance(provider, str) and provider != "firstParty":
@@ -95,17 +95,17 @@ def key_in_use(report: Mapping[str, Any], environment: Mapping[str, str]) -> str
 
 
 def login_advice(environment: Mapping[str, str], source: str | None) -> str:
-    """Say what a person can do about credentials that are missing or refused; `source` is claude's `apiKeySource`."""
+    """Return what to do about credentials that are missing or refused; `source` is claude's `apiKeySource`."""
     key = _key_name(environment) or (None if source in {None, *NO_KEYS} else source)
     if key is not None:
-        return f"claude's API refuses {key}: replace it, or remove it and `hyperhive login`"
-    return f"claude is not logged in: `hyperhive login`, or a key in {KEYS[0]}"
+        return f"claude's API refuses {key}: replace it, or remove it and run `hyperhive login`"
+    return f"claude is not logged in: run `hyperhive login`, or set {KEYS[0]}"
 
 
 async def credentials_changed(environment: Mapping[str, str], since: Signature | None = None) -> Signature:
-    """Return once claude's credential files look otherwise than `since` (None: than now), with the new look.
+    """Wait until claude's credential files differ from `since` (None: from now on); return their new state.
 
-    For ever, where claude keeps its credentials elsewhere (the keychain of macOS) or gets them from a variable.
+    Waits forever if claude keeps its credentials elsewhere (the keychain of macOS) or gets them from a variable.
     """
     seen = since
     while True:
@@ -113,14 +113,14 @@ async def credentials_changed(environment: Mapping[str, str], since: Signature |
         if seen is not None and (current.files, current.login) != (seen.files, seen.login):
             return current
         seen = current
-        await trio.sleep(LOOK_EVERY_S)
+        await trio.sleep(POLL_EVERY_S)
 
 
 def credentials_signature(environment: Mapping[str, str], before: Signature | None = None) -> Signature:
-    """Sleep at the credential files of a claude with this environment. Blocking, but short.
+    """Return the state of the credential files of a claude with this environment. Blocking, but short.
 
-    The general settings are written at the end of every turn, by the agents of other folders too; so there only
-    what a login writes counts, read again when the file is another one than `before`.
+    The general settings are written at the end of every turn, by the agents of other folders too. Only what a login
+    writes there counts, and it is read again only if the file has changed since `before`.
     """
     settings = settings_file(environment)
     files = tuple(map(_file_id, (login_file(environment), config_folder(environment) / ".config.json")))
@@ -131,7 +131,7 @@ def credentials_signature(environment: Mapping[str, str], before: Signature | No
 
 
 def account_of(environment: Mapping[str, str]) -> Account | None:
-    """Name the account of a claude with this environment; None: unknown."""
+    """Return the account of a claude with this environment; None if it is not known."""
     if (key := _key(environment)) is not None:
         return Account(_digest(key), _digest(key))
     with suppress(OSError, ValueError, RecursionError, TypeError, KeyError):
@@ -141,7 +141,7 @@ def account_of(environment: Mapping[str, str]) -> Account | None:
 
 
 def _key(environment: Mapping[str, str]) -> str | None:
-    """Give the variable from which claude takes its credentials, with its value; None: it looks elsewhere."""
+    """Return the variable from which claude takes its credentials, with its value; None if it looks elsewhere."""
     name = _key_name(environment)
     return None if name is None else f"{name}={environment[name]}"
 
@@ -155,7 +155,7 @@ def _digest(text: str) -> str:
 
 
 def stored_login(environment: Mapping[str, str]) -> StoredLogin | None:
-    """Sleep at the login in claude's file; None where it uses another, or none. Blocking, but short."""
+    """Read the login in claude's file; None if it uses another, or none. Blocking, but short."""
     if _key(environment) is not None:
         return None
     path = login_file(environment)
@@ -168,8 +168,8 @@ def stored_login(environment: Mapping[str, str]) -> StoredLogin | None:
 
 
 def login_file(environment: Mapping[str, str]) -> Path:
-    """Give the file in which a claude with this environment keeps its login."""
-    # Both releases: this folder if it is named, the home if it is named empty.
+    """Return the file in which a claude with this environment keeps its login."""
+    # In both releases an empty variable means the default folder.
     named = environment.get("CLAUDE_SECURESTORAGE_CONFIG_DIR")
     if named is None:
         return config_folder(environment) / ".credentials.json"
@@ -177,7 +177,7 @@ def login_file(environment: Mapping[str, str]) -> Path:
 
 
 def config_folder(environment: Mapping[str, str]) -> Path:
-    """Give the folder in which a claude with this environment keeps its own files."""
+    """Return the folder in which a claude with this environment keeps its own files."""
     return Path(environment.get("CLAUDE_CONFIG_DIR") or Path(environment.get("HOME", "/")) / ".claude")
 
 
@@ -194,6 +194,6 @@ def _file_id(path: Path) -> FileId | None:
 
 
 def _login_digest(settings: Path) -> str:
-    found: Any = read_json(settings)  # None also where it is caught half written: looked at again then
+    found: Any = read_json(settings)  # None also if it is half written: then it is read again
     fields = {name: found.get(name) for name in LOGIN_FIELDS} if isinstance(found, dict) else {}
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""When `run --drain` ends, and what it says then: facts in, verdict and words out. Pure."""
+"""When `run --drain` ends, and what it says then: facts in, decision and notes out. Pure."""
 
 import math
 from datetime import UTC, datetime, tzinfo
@@ -6,16 +6,16 @@ from typing import NamedTuple
 
 from hyperhive_cli.core.times import moment_to_words
 
-SAME_DAY_S = 24 * 3600.0  # for so long a time of day alone says which moment is meant
-UNREADABLE = "the inbox cannot be read: what is left in it is not known"
+SAME_DAY_S = 24 * 3600.0  # within this time the time of day alone is clear
+UNREADABLE = "the inbox cannot be read; what is left in it is unknown"
 
 
 class DrainFacts(NamedTuple):
-    """What the end of a drain is decided by; moments in Unix ms, spans in s.
+    """The facts that decide on the end of a drain; moments in Unix ms, spans in s.
 
     `waiting` messages are ready, and the first of them may run from `due_ms` on. `wait_s` is how long the agent itself
-    waits, infinite for a person; `trouble_s` is for how long the inbox could not be read or written. `advice` is what
-    that person can do now, where `hyperhive status` would not say so.
+    waits, infinite for a person; `trouble_s` is how long the inbox could not be read or written. `advice` is what that
+    person can do, if `hyperhive status` would not say so.
     """
 
     now_ms: int
@@ -23,11 +23,11 @@ class DrainFacts(NamedTuple):
     waiting: int
     due_ms: int | None
     held: int = 0
-    refused: int = 0  # messages sent to this machine that its hive did not take
+    refused: int = 0  # messages sent to this machine that its hive rejected
     wait_s: float = 0.0
     trouble_s: float = 0.0
     is_paused: bool = False
-    is_readable: bool = True  # else nothing is known of the messages
+    is_readable: bool = True  # otherwise nothing is known about the messages
     advice: str | None = None
 
 
@@ -41,13 +41,13 @@ class Drained(NamedTuple):
 def judge_drain(facts: DrainFacts, zone: tzinfo) -> Drained | None:
     """Return how the drain ends now; None while something is left to run.
 
-    A message for later than the longest wait (`--at`, a wake-up) is not part of the drain. One that is held needs a
-    person, and so does one that the hive did not take: with these the drain has not done all its work.
+    A message that is due after the longest wait (`--at`, a wake-up) is not part of the drain. A held message needs a
+    person, and so does one that the hive rejected: then messages are left over.
     """
     if not facts.is_readable:
         return Drained(left_over=True, remarks=(UNREADABLE,)) if facts.trouble_s > facts.limit_s else None
     delay_s = math.inf if facts.due_ms is None else (facts.due_ms - facts.now_ms) / 1000
-    is_for_later = delay_s > facts.limit_s  # as is no message at all
+    is_for_later = delay_s > facts.limit_s  # also if there is no message at all
     if not is_for_later and not facts.is_paused and _wait_s(facts, delay_s) <= facts.limit_s:
         return None
     stuck = _stuck(facts)

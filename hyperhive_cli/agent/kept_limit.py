@@ -1,4 +1,4 @@
-"""The limit for which the agent waits, kept in its inbox: a restart waits on, and whoever ends the wait forgets it."""
+"""The limit that the agent waits for, stored in its inbox, so that a restart goes on waiting."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from hyperhive_cli.store.inbox import Inbox
 
 
 class KeptLimit(NamedTuple):
-    """Until when the agent waits (Unix s), and since when; another choice of `model` than this ends it too."""
+    """The start and the end of the wait (Unix s). Choosing another model than `model`, if it is set, ends it too."""
 
     since: float
     until: float
@@ -17,14 +17,14 @@ class KeptLimit(NamedTuple):
 
 
 def keep_limit(inbox: Inbox, limit: KeptLimit) -> None:
-    """Keep it over restarts. Raises StoreError."""
+    """Store the limit. Raises StoreError."""
     inbox.put_facts(limit=json.dumps(limit._asdict()))
 
 
 def read_limit(inbox: Inbox, now_unix: float) -> KeptLimit | None:
-    """Read the limit that an earlier life has met; None: there is none, or it is over. Raises StoreError.
+    """Read the stored limit; None if there is none, or if it is over. Raises StoreError.
 
-    None also where the clock was put back since it was kept: its end is by the clock of that time.
+    None also if the clock was set back since: the end of the wait is by the clock of that time.
     """
     with suppress(ValueError, TypeError, KeyError, OverflowError):
         found = json.loads(inbox.fact("limit") or "{}")
@@ -36,6 +36,6 @@ def read_limit(inbox: Inbox, now_unix: float) -> KeptLimit | None:
 
 
 def forget_limit(inbox: Inbox) -> None:
-    """Forget it: it is over, or the login is another. Writes only where there is one. Raises StoreError."""
+    """Remove the stored limit, if there is one: it is over, or the login has changed. Raises StoreError."""
     if inbox.fact("limit"):
         inbox.put_facts(limit="")

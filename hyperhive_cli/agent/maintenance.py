@@ -1,6 +1,6 @@
-"""The care of the databases while the harness runs: files that vanish, logs that grow, rows that wait.
+"""Maintenance of the databases while the harness runs: files that vanish, logs that grow, old messages.
 
-Each event and each message is written at once; this finds what no write would tell.
+Each event and each message is written immediately; this finds what no write would notice.
 """
 
 import math
@@ -21,41 +21,41 @@ from hyperhive_cli.store.inbox import Inbox
 from hyperhive_cli.store.wal import checkpoint_changes, shrink_wal, wal_allowance
 
 CHECK_EVERY_S = 30.0
-COPY_EVERY_S = 2.0  # a look at the inbox's files takes 20 µs, a copy of what is new two syncs in a thread
+COPY_EVERY_S = 2.0  # a check of the inbox's files takes 20 µs, a copy of what is new two syncs in a thread
 SWEEP_EVERY_S = 300.0
 INBOX_LOG_BYTES = 4 * 1024 * 1024  # as SQLite's own limit
 
 
 def recover(inbox: Inbox, bus: Bus, boot: str) -> None:
-    """Take back what any life but `boot` had leased, and say so. Raises StoreError."""
+    """Take back what any life but `boot` had leased, with a note of each message. Raises StoreError."""
     for message in inbox.recover(boot, now_ms=bus.now_ms()):
         again = " again" if message.state == "ready" else ""
         bus.note(f"message {message.id} is {message.state}{again}: {message.reason}", "warning")
 
 
 def check_inbox(inbox: Inbox, bus: Bus) -> None:
-    """See that the inbox's file is still there, mend what is wrong, and say so. Costs a `stat` while all is well.
+    """Check that the inbox's file is still there; repair what is wrong, with a note. Costs a `stat` otherwise.
 
-    At any time, best before each lease; a file that replaced ours is used only while no turn runs. Raises
-    StoreError when it is no inbox of this agent: the harness cannot go on.
+    It may be called at any time, best before each lease. A file that replaced ours is used only while no turn runs.
+    Raises StoreError if it is not an inbox of this agent: the harness cannot go on.
     """
     is_idle = bus.current.state is TurnState.IDLE
     remark = inbox.check_place(adopt=is_idle)
     place = inbox.place
     if place is not None and wal_bytes(place.path) > min(INBOX_LOG_BYTES, wal_allowance(place.path)):
-        shrink_wal(place.path)  # some 10 ms; nobody else may do it while a harness runs
+        shrink_wal(place.path)  # some 10 ms; no other process may do it while a harness runs
     if remark is None:
         return
     bus.note(remark, "warning")
     if is_idle:
         try:
-            recover(inbox, bus, boot="")  # no turn runs, so that even our own lease in a copy is a dead one
+            recover(inbox, bus, boot="")  # no turn runs: in a copy even our own lease is stale
         except StoreError as error:
             bus.note(f"{error.message}; what was leased in it waits for the next start", "warning")
 
 
 class Maintenance:
-    """Looks after the databases of one life. `open_history` gives one that could not be opened when it began."""
+    """Maintains the databases of one life. `open_history` opens a history that could not be opened at the start."""
 
     def __init__(
         self, bus: Bus, inbox: Inbox, databases: list[Path], open_history: Callable[[], EventStore] | None = None,
@@ -69,14 +69,14 @@ class Maintenance:
         self._forget_at = -math.inf
         self._swollen: set[Path] = set()
         self._copied: WalState | None = None  # of the inbox's -wal, when it was last copied
-        self._is_held_up = False  # a reader was in the way; tried again with the next look, not with each copy
+        self._is_blocked = False  # by a reader; tried again with the next check, not with each copy
 
     async def run(self) -> None:
-        """Sleep every CHECK_EVERY_S, and copy the inbox's log every COPY_EVERY_S, for ever.
+        """Check every CHECK_EVERY_S, and copy the inbox's log every COPY_EVERY_S, forever.
 
-        Raises StoreError when the inbox is of no use any more.
+        Raises StoreError if the inbox can no longer be used.
         """
-        await self._forget()  # a drain may be over before the first look
+        await self._forget()  # a drain may be over before the first check
         while True:
             checked_at = trio.current_time()
             while trio.current_time() < checked_at + CHECK_EVERY_S:
@@ -85,34 +85,34 @@ class Maintenance:
             await self.check()
 
     async def copy_inbox(self) -> None:
-        """Bring what was committed since the last copy into the inbox's file, as far as no reader is in the way.
+        """Copy what was committed since the last time into the inbox's file, as far as readers allow.
 
-        A -wal that is lost then takes nothing with it.
+        After that, the loss of the -wal loses nothing.
         """
-        if self._inbox.astray:  # tried again with the next look: each time all of it is copied
+        if self._inbox.astray:  # tried again with the next check: each time everything is copied
             return
         check_inbox(self._inbox, self._bus)
         place = self._inbox.place
         if place is None or wal_state(place.path) in {None, self._copied} or not place.is_whole():
             return
         copied = await trio.to_thread.run_sync(checkpoint_changes, place.path)
-        self._is_held_up = copied is None
+        self._is_blocked = copied is None
         self._copied = copied or wal_state(place.path)
 
     async def check(self) -> None:
-        """Sleep once."""
+        """Check once."""
         check_inbox(self._inbox, self._bus)
         self._attach_history()
         self._bus.check_history()
         await self._bus.settle()
-        if self._is_held_up:
+        if self._is_blocked:
             self._copied = None
         for path in self._databases:
             await self._shrink(path)
         await self._forget()
 
     async def _forget(self) -> None:
-        """Delete the messages that are kept no longer, step by step, while no turn runs."""
+        """Delete the messages whose retention is over, step by step, while no turn runs."""
         if self._forget_at > trio.current_time():
             return
         try:
@@ -121,7 +121,7 @@ class Maintenance:
                     self._forget_at = trio.current_time() + FORGET_EVERY_S
                     return
                 await trio.lowlevel.checkpoint()
-        except StoreError:  # the loop says so; they wait for the next look
+        except StoreError:  # the loop reports it; they wait for the next check
             return
 
     def _attach_history(self) -> None:
@@ -129,11 +129,11 @@ class Maintenance:
             try:
                 self._bus.attach(self._open_history())
             except StoreError:
-                return  # as it was said when the life began
+                return  # as reported at the start
             self._open_history = None
 
     async def _shrink(self, path: Path) -> None:
-        """Cut back a -wal that has grown; once, say which one cannot be."""
+        """Shrink a -wal that has grown; note once which one cannot be shrunk."""
         remark = None
         if wal_bytes(path) > WAL_LIMIT_BYTES:
             # In a thread: it may have much to copy (310 MB: 0.5 s). Not abandoned: it has the database open.
@@ -146,17 +146,17 @@ class Maintenance:
 
 
 def _shrink(path: Path) -> str | None:
-    """Cut back a -wal. Gives the remark when it is still too large. Blocking."""
+    """Shrink a -wal. Return a note if it is still too large. Blocking."""
     left = shrink_wal(path)
     if left <= WAL_LIMIT_BYTES:
         return None
     pids = ", ".join(map(str, holders(path)))
-    who = f"; processes that have it open: {pids}" if pids else "; somebody reads it without end"
+    who = f"; processes that have it open: {pids}" if pids else "; another process never stops reading it"
     return f"{path}-wal has grown to {left / 2**20:.0f} MiB and cannot be cut back{who}"
 
 
 async def sweep(bus: Bus) -> None:
-    """Keep the history at its capacity, for ever."""
+    """Keep the history at its capacity, forever."""
     while True:
         await bus.sweep()
         await trio.sleep(SWEEP_EVERY_S)

@@ -1,8 +1,8 @@
-"""`Prewarmer`: while the agent is idle, the next claude is already started, and waits for its message on stdin.
+"""`Prewarmer`: starts the next claude while the agent is idle, to wait for its message on stdin.
 
-At most one waits. It is used only by a turn whose command line is its own, and discarded, with all that it has
-started, as soon as another one is wanted, or none; or when the machine has slept, and one that waited through it is
-too old. Nobody reads what it writes meanwhile: that stays in its pipes, for the turn that uses it.
+At most one claude waits. Only a turn with the same command line uses it. It is discarded, with everything it has
+started, as soon as another one is wanted, or none, and if the machine has slept for too long meanwhile. What it writes
+stays in its pipes for the turn that uses it.
 """
 
 import math
@@ -21,8 +21,8 @@ from hyperhive_cli.claude.kept_jobs import has_kept_jobs
 from hyperhive_cli.claude.process import ClaudeProcess, open_claude
 from hyperhive_cli.claude.runner import OpenClaude
 
-USE_WITHIN_S = 600.0  # one that nobody has used by then is discarded, until a turn has run
-LOOK_EVERY_S = 5.0  # whether the machine has slept: trio's clock stands still meanwhile
+USE_WITHIN_S = 600.0  # an unused one is discarded then, and no other started until a turn has run
+POLL_EVERY_S = 5.0  # for a sleep of the machine, in which trio's clock stands still
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +31,19 @@ class _Waiting:
     process: ClaudeProcess
     closing: AsyncExitStack
     since_unix: int
-    since: float  # of the clock that goes on while the machine sleeps
+    since: float  # by the clock that also counts while the machine sleeps
 
     @property
     def is_stale(self) -> bool:
-        """Whether it has waited for too long, and not only while the machine was awake: then the wait ends by itself.
+        """Whether it has waited for too long, the sleep of the machine included.
 
-        What it keeps from its start would be of another day: a login that was renewed since, connections that ended.
+        It would use what it read at its start: a login that was renewed since, connections that have ended.
         """
-        return guard.steady_s() - self.since > USE_WITHIN_S + LOOK_EVERY_S
+        return guard.steady_s() - self.since > USE_WITHIN_S + POLL_EVERY_S
 
 
 class Prewarmer:
-    """Holds the claude that waits, if one does. `run` does the work; the other methods return at once."""
+    """Keeps the claude that waits, if any. `run` does the work; the other methods return immediately."""
 
     def __init__(self, config: AgentConfig, now_ms: Callable[[], int]) -> None:
         self._config = config
@@ -52,14 +52,14 @@ class Prewarmer:
         self._waiting: _Waiting | None = None
         self._keeping = trio.CancelScope()
         self._wake_event = trio.Event()
-        self._lapsed = False  # one has waited for too long, and no turn has run since
-        self._deaths = 0  # in a row, of those that were to wait
+        self._is_off = False  # one has waited for too long, and no turn has run since
+        self._deaths = 0  # in a row, while waiting
         self._not_before = -math.inf
 
     def want(self, argv: Sequence[str] | None) -> None:
-        """Say with which command line the next turn would begin; None: no claude is to wait now.
+        """Set the command line that the next turn would use; with None no claude waits.
 
-        Nor does one where claude keeps jobs: it would run them while it waits.
+        None waits either where claude keeps scheduled jobs, because it would run them while it waits.
         """
         if argv is not None and has_kept_jobs(self._config.workspace):
             argv = None
@@ -69,9 +69,9 @@ class Prewarmer:
             self._wake_event.set()
 
     def take(self, argv: Sequence[str] | None) -> OpenClaude | None:
-        """Give the claude that waits with this command line to a turn that begins, which has to close it.
+        """Return the claude that waits with this command line; the caller has to close it. None if there is none.
 
-        None: there is none. Whatever else waits is discarded.
+        A claude that waits with another command line is discarded.
         """
         waiting = self._waiting
         opened = None
@@ -79,12 +79,12 @@ class Prewarmer:
         if waiting is not None and is_sound and waiting.argv == argv and waiting.process.exit_status is None:
             opened = OpenClaude(waiting.process, waiting.closing.pop_all())
             self._deaths = 0
-        self._lapsed = False
+        self._is_off = False
         self.want(None)
         return opened
 
     def detail(self) -> Mapping[str, Any] | None:
-        """Give the `prewarmed` field of `status --json`, None when none waits. Reads a file or two of /proc."""
+        """Return the `prewarmed` field of `status --json`; None if none waits. Reads a file or two of /proc."""
         waiting = self._waiting
         if waiting is None:
             return None
@@ -92,20 +92,20 @@ class Prewarmer:
         return {"pid": process.pid, "since": waiting.since_unix, "rss_bytes": process.memory_bytes()}
 
     def freeze(self) -> None:
-        """Stop the processes of the one that waits."""
+        """Stop the processes of the claude that waits."""
         if self._waiting is not None:
             self._waiting.process.freeze()
 
     def thaw(self) -> None:
-        """Let them go on."""
+        """Continue them."""
         if self._waiting is not None:
             self._waiting.process.thaw()
 
     async def run(self) -> None:
-        """Let one wait whenever one is wanted, until cancelled; the one that waits then is discarded."""
+        """Keep a claude waiting whenever one is wanted, until cancelled; then it is discarded."""
         while True:
             self._wake_event = trio.Event()
-            argv = None if self._lapsed else self._wanted
+            argv = None if self._is_off else self._wanted
             due = math.inf if argv is None else self._not_before
             if argv is not None and due <= trio.current_time():
                 with trio.CancelScope() as self._keeping:
@@ -115,7 +115,7 @@ class Prewarmer:
                     await self._wake_event.wait()
 
     async def _keep(self, argv: Sequence[str]) -> None:
-        """Start one, and keep it until it is taken, dead, unwanted or too old."""
+        """Start one, and keep it until it is taken, has exited, is no longer wanted, or is too old."""
         config = self._config
         try:
             async with AsyncExitStack() as closing:
@@ -129,7 +129,7 @@ class Prewarmer:
                     await self._watch(self._waiting)
                 finally:
                     self._waiting = None
-        except (OSError, ValueError):  # the turn that cannot start one either says so
+        except (OSError, ValueError):  # the turn, which cannot start one either, reports it
             self._count_death()
 
     async def _watch(self, waiting: _Waiting) -> None:
@@ -141,21 +141,21 @@ class Prewarmer:
                 self._count_death()
                 nursery.cancel_scope.cancel()
             return
-        self._lapsed = True
+        self._is_off = True
 
     async def _watch_login(self, watching: trio.CancelScope) -> None:
-        """End the wait when the credentials are others: claude may have read them already."""
+        """End the wait when the credentials change: claude may have read the old ones already."""
         await credentials_changed(self._config.environment)
         watching.cancel()
 
     def _count_death(self) -> None:
-        """Put the next start off: one that dies again and again must not keep the machine busy."""
+        """Delay the next start: a claude that keeps dying must not keep the machine busy."""
         self._deaths += 1
         self._not_before = trio.current_time() + backoff_s(self._deaths, jitter=0.0)
 
 
 async def _watch_age(waiting: _Waiting, watching: trio.CancelScope) -> None:
-    """End the wait of one that is stale; the next one may wait at once."""
+    """End the wait of one that is stale; the next one may start immediately."""
     while not waiting.is_stale:  # noqa: ASYNC110 - no event tells of a sleep
-        await trio.sleep(LOOK_EVERY_S)
+        await trio.sleep(POLL_EVERY_S)
     watching.cancel()

@@ -1,9 +1,9 @@
 """One refresh of a login at a time, among the agents that share the file in which claude keeps it.
 
-claude's access token holds for some hours. A claude that starts less than five minutes before its end asks for a new
-one, with a token that can be used only once. Measured, 2.1.197 and 2.1.330: of five that start at once one does so
-and the others wait, but for seven seconds at most; then they go on with the token that has ended, and their turns are
-lost. So one agent's turn begins alone here, and the others begin theirs when the new token is there.
+claude's access token is valid for some hours. A claude that starts less than five minutes before it expires asks for a
+new one, with a token that can be used only once. Measured, 2.1.197 and 2.1.330: of five that start at the same time,
+one does so and the others wait for at most seven seconds; then they use the expired token, and their turns are lost.
+Therefore one agent's turn starts alone, and the others start theirs once the new token is there.
 """
 
 import fcntl
@@ -22,28 +22,28 @@ from hyperhive_cli.core.files import open_file
 from hyperhive_cli.core.usage import TokenUsage
 
 AHEAD_S = 305.0  # claude's own five minutes, and its start
-LOOK_EVERY_S = 0.25
-LIMIT_S = 60.0  # for one refresh; what takes longer holds nobody up
-LOCK_NAME = "hyperhive.lock"  # beside the login, so that whoever shares that has the same one
+POLL_EVERY_S = 0.25
+LIMIT_S = 60.0  # for one refresh; one that takes longer delays no other agent
+LOCK_NAME = "hyperhive.lock"  # beside the login, so that agents that share the login share the lock
 
 
 class Refresh:
-    """An agent's part in the refreshes of its login. `say` shows the operator a line."""
+    """An agent's part in the refreshes of its login. `say` shows a line to the operator."""
 
     def __init__(self, environment: Mapping[str, str], say: Callable[[str], None]) -> None:
         self._environment = environment
         self._say = say
-        self._unused: FileId | None = None  # a file that claude has worked without renewing what is in it
+        self._unused: FileId | None = None  # the file of a login that claude has worked without renewing
 
     def is_due(self) -> bool:
-        """Whether the next claude to start will renew the login."""
+        """Return True if the next claude to start will renew the login."""
         return self._due() is not None
 
     @asynccontextmanager
     async def alone(self, turn: Turn) -> AsyncIterator[None]:
-        """Hold a turn back while another agent's renews the login. If then it is still due, this one does it.
+        """Delay a turn while another agent's turn renews the login. If it is still due after that, this turn does it.
 
-        For LIMIT_S at most, and not where the turn is asked to end, or where no lock can be had.
+        The delay is at most LIMIT_S. It ends if the turn is asked to stop, or if no lock can be taken.
         """
         lock = await self._wait(turn)
         if lock is None:
@@ -64,14 +64,14 @@ class Refresh:
             while self.is_due() and not turn.is_stopping:
                 try:
                     lock = take_lock(login_file(self._environment).parent / LOCK_NAME)
-                except OSError:  # a folder that may not be written: the new login could not be kept either
+                except OSError:  # a folder without write access: the new login could not be stored either
                     return None
                 if lock is not None:
                     return lock
                 if not waits:
-                    self._say("waiting: another agent renews the login that both use")
+                    self._say("waiting: another agent is renewing the login that both use")
                 waits = True
-                await trio.sleep(LOOK_EVERY_S)
+                await trio.sleep(POLL_EVERY_S)
         return None
 
     async def _free_when_done(self, lock: IO[bytes]) -> None:
@@ -83,7 +83,7 @@ class Refresh:
         while True:
             if not self.is_due():
                 return
-            await trio.sleep(LOOK_EVERY_S)
+            await trio.sleep(POLL_EVERY_S)
 
     def _due(self) -> StoredLogin | None:
         found = stored_login(self._environment)
@@ -93,7 +93,7 @@ class Refresh:
 
 
 def take_lock(path: Path) -> IO[bytes] | None:
-    """Open a file and take its lock, which the kernel frees with the process; None: another has it. Raises OSError."""
+    """Open a file and lock it; None if another process has the lock, which ends with its process. Raises OSError."""
     lock = os.fdopen(open_file(path, os.O_RDWR | os.O_CREAT), "rb")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

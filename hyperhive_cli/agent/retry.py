@@ -8,7 +8,7 @@ from hyperhive_cli.core.outcomes import MessageState, NextStep, Outcome
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """A message's next state. `spent`: the attempt counts. `acted`: a redelivery must say so to the model."""
+    """A message's next state. `spent`: the attempt counts. `acted`: the model must be told so at a redelivery."""
 
     state: MessageState
     spent: bool = True
@@ -16,10 +16,10 @@ class Fate:
 
 
 def message_fate(outcome: Outcome, attempts: int) -> Fate:
-    """Return the fate of a message whose `attempts`-th attempt ended so; attempts used up mean dead.
+    """Return the fate of a message after its `attempts`-th attempt; when all attempts are used up it is dead.
 
-    Where the conversation is the suspect, the message is tried once more in a new one. `acted` is kept whatever the
-    state: a person may run the message again.
+    If the session is the suspect, the message is tried once more in a new one. `acted` is kept in every state: a
+    person may run the message again.
     """
     meaning = outcome.meaning
     state = MessageState.READY if outcome.suspect else meaning.message
@@ -33,8 +33,8 @@ _WAITS = {NextStep.WAIT_FOR_RESET, NextStep.WAIT_FOR_LOGIN, NextStep.WAIT_FOR_MO
 
 
 def outcome_for_agent(outcome: Outcome, later: Sequence[Outcome]) -> Outcome:
-    """Return the outcome that decides what the agent does next: a limit or a lost login met after the answer counts.
+    """Return the outcome that decides what the agent does next.
 
-    `later` is what failed in the same process after the message's own stretch.
+    `later` is what failed in the same process after the message's own stretch: a limit or a lost login counts there.
     """
     return next((found for found in reversed(later) if found.meaning.next in _WAITS), outcome)

@@ -1,7 +1,7 @@
-"""`RetryingWriter`: the loop's writes to the inbox, tried again while the disk is full or another process has the lock.
+"""`RetryingWriter`: retries the loop's writes to the inbox while the disk is full or another process has the lock.
 
-The event loop never waits inside SQLite: the harness's inbox gives up on a lock after a moment, and the waiting
-is done here.
+The event loop never waits inside SQLite: the harness's inbox gives up on a lock after a moment, and the waiting is
+done here.
 """
 
 import math
@@ -15,14 +15,14 @@ from hyperhive_cli.feed.bus import Bus
 
 RETRY_FIRST_S = 0.05
 MAX_RETRY_S = 5.0
-REPORT_AFTER_S = 2.0  # a sender holds the lock for some milliseconds; nobody need hear of that
-CLOSING_LIMIT_S = 5.0  # how long a harness that is told to end goes on trying
+REPORT_AFTER_S = 2.0  # a sender has the lock for some milliseconds; that need not be reported
+CLOSING_LIMIT_S = 5.0  # how long a harness that is stopping keeps trying
 
 T = TypeVar("T")
 
 
 class RetryingWriter:
-    """Tries and tries again. While a write fails for longer, the agent's status is `failed`."""
+    """Tries again until a write works. After a while the agent's status says that the inbox is unavailable."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
@@ -32,21 +32,21 @@ class RetryingWriter:
         self._closing_at = math.inf
 
     def close(self) -> None:
-        """Say that the harness ends: what cannot be written soon is given up."""
+        """Give up soon on what cannot be written: the harness is stopping."""
         self._closing_at = min(self._closing_at, trio.current_time())
 
     @property
     def trouble_s(self) -> float:
-        """For how long writes have failed, 0 while they work."""
+        """For how long writes have failed (s); 0 while they work."""
         return 0.0 if self._since is None else trio.current_time() - self._since
 
     @property
     def retry_in_s(self) -> float:
-        """When to try again; infinite while writes work."""
+        """After how long to try again (s); infinite while writes work."""
         return math.inf if self._since is None else self._retry_s
 
     def try_once(self, write: Callable[[], T]) -> T | None:
-        """Try once; None when it failed."""
+        """Try a write once; return None if it failed."""
         try:
             result = write()
         except StoreError as error:
@@ -56,7 +56,7 @@ class RetryingWriter:
         return result
 
     async def try_async(self, fetch: Callable[[], Awaitable[T]]) -> T | None:
-        """Try once what has to be waited for; None when it failed."""
+        """Try an asynchronous write once; return None if it failed."""
         try:
             result = await fetch()
         except StoreError as error:
@@ -66,9 +66,9 @@ class RetryingWriter:
         return result
 
     async def try_reading(self, work: Callable[[], Awaitable[T | None]]) -> T | None:
-        """Do what reads the inbox; None when a read failed, which is to be tried again after `retry_in_s`.
+        """Do work that reads the inbox; return None if a read failed, to be tried again after `retry_in_s`.
 
-        Raises InboxFailedError where that is of no use. That reads work says nothing of the writes.
+        Raises InboxFailedError if a retry is of no use. Success does not end the trouble: writes may still fail.
         """
         try:
             return await work()
@@ -79,7 +79,7 @@ class RetryingWriter:
             return None
 
     async def retry_until(self, write: Callable[[], T], *, limit_s: float = math.inf) -> T:
-        """Try until it works. Raises InboxFailedError after `limit_s`, or soon once the harness ends."""
+        """Try until the write works. Raises InboxFailedError after `limit_s`, or soon after `close`."""
         began = trio.current_time()
         while True:
             try:
@@ -101,7 +101,7 @@ class RetryingWriter:
             self._retry_s = min(MAX_RETRY_S, self._retry_s * 2)
         if not self._is_reported and self.trouble_s >= REPORT_AFTER_S:
             self._is_reported = True
-            text = f"{error.message}; trying again, no turn is begun before it works"
+            text = f"{error.message}; trying again; no turn starts until this works"
             self._bus.current.know(write_trouble=text)
             self._bus.note(text, "error")
 

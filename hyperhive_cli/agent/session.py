@@ -1,9 +1,9 @@
 """An agent's conversation over its turns: which session the next turn resumes, and what it has cost so far. Pure.
 
-A session in which the request is refused (a 400, or the model declines) may be poisoned for good: an image that the
-API cannot read, a broken signature, a flagged text (anthropics/claude-code#34025, #16173). The message is tried once
-more in a new session. If that works, the new session stays; if it is refused there too, it was the message, and the
-next one starts another session: neither conversation without the refused text is left.
+If a request is refused (a 400, or the model declines), the session itself may be the cause, for good: an image that
+the API cannot read, a broken signature, a flagged text (anthropics/claude-code#34025, #16173). The message is tried
+once more in a new session. If that works, the new session stays. If it is refused there too, it was the message, and
+the next message starts another session, since both conversations contain the refused text.
 """
 
 import json
@@ -21,10 +21,10 @@ from hyperhive_cli.core.usage import TokenUsage
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a turn begins with. `id` is None for a fresh session, `dropped` when that is on purpose.
+    """The session of a turn. `id` is None for a new session; `dropped` says that this is on purpose.
 
-    `used` is None where an older hyperhive has kept the cost alone, and both totals are where another program has
-    begun the session.
+    `used` is None if an older hyperhive stored the cost only. Both totals are None if another program started the
+    session.
     """
 
     id: str | None = None
@@ -36,7 +36,7 @@ class Session:
     def from_facts(cls, fact: Callable[[str], str | None]) -> "Session":
         """Read it from the agent's facts."""
         known = fact("session_id")
-        if known and not is_session_id(known):  # of an older release, or damaged: it would let no turn start
+        if known and not is_session_id(known):  # of an older release, or damaged: no turn could start with it
             known = ""
         cost = fact("session_cost_usd") if known else None
         return cls(
@@ -47,18 +47,18 @@ class Session:
         )
 
     def is_suspect(self, seen: Evidence, outcome: Outcome) -> bool:
-        """Whether a refusal may be this session's fault, and not the message's."""
+        """Return True if this session, and not the message, may be the cause of a refusal."""
         return self.id is not None and _is_refused(seen, outcome)
 
     def cost_usd(self, seen: Evidence) -> float | None:
-        """Give a run's own cost, None where it cannot be told from what others have spent in its session."""
+        """Return a run's own cost; None if others have spent an unknown part of its session's total."""
         return seen.own_cost_usd(self._totals_before(seen)[0])
 
     def usage(self, seen: Evidence) -> TokenUsage:
-        """Give a run's own tokens: the growth of claude's running totals, which hold subagents and compactions too.
+        """Return a run's own tokens: the growth of claude's running totals, including subagents and compactions.
 
-        A run that was cut off before its result shows each of its requests once, the output side as a
-        placeholder. They count where nothing else will: from 2.1.277 on the next turn's totals hold them.
+        A run that was cut off before its result shows each of its requests once, the output as a placeholder. They
+        count only for releases before 2.1.277: later ones add them to the next turn's totals.
         """
         if not seen.results:
             requests = () if seen.cost_is_per_session else map(TokenUsage.from_usage, seen.requests.values())
@@ -66,15 +66,15 @@ class Session:
         return seen.own_usage(self._totals_before(seen)[1])
 
     def _totals_before(self, seen: Evidence) -> tuple[float | None, TokenUsage | None]:
-        """Give the totals with which the session of a run began, in so far as it is ours."""
-        if seen.other_session is not None:  # whoever's that is
+        """Return the totals at the start of a run, as far as they are known."""
+        if seen.other_session is not None:  # of another program
             return None, None
         if self.id is not None and seen.session_id not in {None, self.id}:  # a fresh one, after a raw `/clear`
             return 0.0, TokenUsage()
         return self.spent_usd, self.used
 
     def facts_after(self, seen: Evidence, outcome: Outcome) -> dict[str, str]:
-        """Give the facts that a turn in this session leaves; those not named stay."""
+        """Return the facts that a turn in this session changes."""
         if outcome.kind is OutcomeKind.SESSION_LOST or _is_refused(seen, outcome):
             return dict(_NO_SESSION)
         facts: dict[str, str] = {}
@@ -84,7 +84,7 @@ class Session:
         return facts
 
     def remark(self, seen: Evidence, outcome: Outcome) -> str | None:
-        """Say what becomes of the session where that is not as usual."""
+        """Return a note if the session is not simply continued."""
         if self.is_suspect(seen, outcome):
             return f"refused in session {self.id}: trying again in a new session; the old one is left behind"
         if _is_refused(seen, outcome):
@@ -95,8 +95,8 @@ class Session:
         if seen.total_cost_usd is None:
             return {}
         if not seen.cost_is_per_session:
-            # A newer claude goes on from where itself had left the session, whatever an older one has spent in it
-            # meanwhile (measured: 2.1.332, then 2.1.197, 2.1.100 or 2.0.77, then 2.1.332 again).
+            # A newer claude continues from its own last total, whatever an older one has spent in between (measured:
+            # 2.1.332, then 2.1.197, 2.1.100 or 2.0.77, then 2.1.332 again).
             return {} if seen.session_id == self.id else _totals("session", 0.0, TokenUsage())
         return _totals("session", seen.total_cost_usd, seen.total_usage or self.used)
 

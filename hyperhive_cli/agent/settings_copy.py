@@ -1,7 +1,7 @@
-"""The operator's settings file for claude with ours over it: a copy in the state folder, which a turn is given.
+"""`SettingsCopy`: the operator's settings for claude merged with ours, in a file of the state folder.
 
-The file may hold secrets, so that its content is never on a command line, and nobody else may read the copy. Before
-each turn the file is looked at again.
+The settings may contain secrets: they are never on a command line, and no other user may read the copy. Before each
+turn the operator's file is checked again.
 """
 
 import os
@@ -20,10 +20,10 @@ Identity = tuple[int, int, int, int]  # device, inode, size, time of change
 
 
 class SettingsCopy:
-    """The copy. Its name changes with its content: a claude that waits with an older one is not used then."""
+    """The copy. Its name changes with its content, so that no turn uses a waiting claude with older settings."""
 
     def __init__(self, source: Path, folder: Path, warn: Callable[[str], None]) -> None:
-        """Write the first copy; raises UsageError for a file that is of no use, StoreError where it cannot be kept."""
+        """Write the first copy. Raises UsageError for an unusable file, StoreError if the copy cannot be written."""
         self._source = source
         self._folder = folder
         self._warn = warn
@@ -34,31 +34,31 @@ class SettingsCopy:
         self._path = self._write(self._text)
 
     def refresh(self) -> Path:
-        """Return the path of a copy that holds what the file holds now; of the last good one while that is of no use.
+        """Return the path of an up-to-date copy, or of the last good one while the file is unusable.
 
-        Never raises: what is wrong is told once.
+        Never raises; each problem is reported once.
         """
         seen = _identity(self._source)
-        is_kept = self._path.exists()
-        if is_kept and seen is not None and seen == self._seen:
+        has_copy = self._path.exists()
+        if has_copy and seen is not None and seen == self._seen:
             return self._path
         try:
             text = read_settings(self._source)
         except UsageError as error:
-            self._tell(f"{error.message}; going on with the settings as they were")
+            self._warn_once(f"{error.message}; continuing with the earlier settings")
             text = self._text
         else:
             self._warned = ""
         try:
-            if text != self._text or not is_kept:
+            if text != self._text or not has_copy:
                 self._path = self._write(text)
         except StoreError as error:
-            self._tell(error.message)
+            self._warn_once(error.message)
             return self._path
         self._text, self._seen = text, seen
         return self._path
 
-    def _tell(self, text: str) -> None:
+    def _warn_once(self, text: str) -> None:
         if text != self._warned:
             self._warned = text
             self._warn(text)
@@ -77,7 +77,7 @@ class SettingsCopy:
 
 
 def read_settings(path: Path) -> str:
-    """Read a settings file and return it with ours over it; raises UsageError for one that is of no use."""
+    """Read a settings file and return it merged with ours. Raises UsageError for an unusable file."""
     try:
         content = read_file(path, LIMIT_BYTES, links=True)
     except (OSError, ValueError) as error:  # ValueError: a NUL in its name
@@ -89,12 +89,12 @@ def read_settings(path: Path) -> str:
         raise UsageError(f"claude's settings {path} are not usable: {error}", _HINT) from error
 
 
-_HINT = "a file with one JSON object, or the JSON itself: hyperhive run -- --settings '{…}'"
+_HINT = "give a file with one JSON object, or the JSON itself: hyperhive run -- --settings '{…}'"
 
 
 @contextmanager
 def open_settings(source: Path | None, folder: Path, warn: Callable[[str], None]) -> Iterator[SettingsCopy | None]:
-    """Keep a copy of the file for the block, and remove those that an earlier life has left; raises as the copy."""
+    """Keep a copy of the file during the block, and remove those of earlier lives. Raises as `SettingsCopy`."""
     _remove_copies(folder)
     try:
         yield None if source is None else SettingsCopy(source, folder, warn)

@@ -1,4 +1,4 @@
-"""What becomes of claude's own plans when its turn is over: a wake-up is a message, a job is told of. Pure."""
+"""What becomes of claude's own plans after its turn: a wake-up becomes a message, a job only a note. Pure."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -17,18 +17,18 @@ _KEY = "wake-up of "  # a session
 
 
 class Plans(NamedTuple):
-    """What the end of a turn stores: the planned messages, and the key of an earlier one that is withdrawn."""
+    """What the end of a turn stores: the planned messages, and the key of an earlier one to withdraw."""
 
     messages: tuple[PlannedMessage, ...] = ()
     withdrawn: str | None = None
 
 
 def plans_of(planned: Planned, session_id: str | None, state: MessageState) -> Plans:
-    """Return what is to be stored of a turn's plans, by what became of its message.
+    """Return what to store of a turn's plans, by what became of its message.
 
-    Only a turn that has done its message plans: one that runs again plans again, and of one that failed for good, or
-    that a person has cancelled, nothing goes on by itself. A session has one wake-up at a time, as in claude itself: a
-    new one replaces that of an earlier turn.
+    Only the plans of a message that is done are stored. A message that runs again plans again. After one that failed
+    for good, or that a person cancelled, nothing goes on by itself. As in claude itself, a session has one wake-up at
+    a time: a new one replaces the wake-up of an earlier turn.
     """
     if state is not MessageState.DONE or not planned.replaces:
         return Plans()
@@ -40,7 +40,7 @@ def plans_of(planned: Planned, session_id: str | None, state: MessageState) -> P
 
 
 def session_notes(message: Message | None, session_id: str | None) -> list[Note]:
-    """Return the remark on a wake-up that does not run in the session that planned it, if there is one."""
+    """Return a note if a wake-up does not run in the session that planned it."""
     key = (message.key if message is not None else None) or ""
     if message is None or not key.startswith(_KEY) or key == f"{_KEY}{session_id or ''}":
         return []
@@ -51,7 +51,7 @@ def session_notes(message: Message | None, session_id: str | None) -> list[Note]
 def notes_of(
     planned: Planned, plans: Plans, state: MessageState, with_key: Callable[[str], Message | None]
 ) -> list[Note]:
-    """Say what was planned and what becomes of it; `with_key` finds the message that came of it."""
+    """Return notes of what was planned and what becomes of it; `with_key` finds the stored message."""
     if state is MessageState.READY:  # it runs again, and plans again
         return []
     stored = [with_key(one.key) for one in plans.messages if one.key is not None]

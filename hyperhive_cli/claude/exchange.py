@@ -1,7 +1,4 @@
-"""The talk with a program that is no turn: a login, a hook, a look of the doctor's, the web panel.
-
-It is given its stdin, both of its pipes are read while it lives, and what is left in them for a moment after.
-"""
+"""`exchange`: run a program other than a turn (a login, a hook, a check of the doctor, the web panel) to its exit."""
 
 from collections.abc import Callable
 
@@ -12,7 +9,7 @@ from hyperhive_cli.claude.process import ClaudeProcess
 DRAIN_S = 0.25  # after the exit; what the program has written by then is in the pipes
 CHUNK_BYTES = 65_536  # what a pipe holds
 
-TakeBytes = Callable[[bytes], None]  # takes what comes from a pipe, piece by piece
+TakeBytes = Callable[[bytes], None]  # takes the output of a pipe in chunks
 
 
 async def exchange(
@@ -23,10 +20,10 @@ async def exchange(
     *,
     drain_s: float = DRAIN_S,
 ) -> int:
-    """Let a program talk until it has exited, and give its exit status.
+    """Write `stdin` to a program, read its output until it exits, and return its exit status.
 
-    `stdin` is all that its stdin gets, which is then closed; None leaves it open. `take_stdout` takes its stdout,
-    `take_stderr` its stderr. Whoever holds its pipes after the exit is heard for `drain_s` at most.
+    Its stdin is closed after that; None leaves it open and empty. If another process keeps its pipes open after the
+    exit, they are read for `drain_s` more.
     """
     async with trio.open_nursery() as nursery:
         if stdin is not None:
@@ -38,33 +35,33 @@ async def exchange(
     return status
 
 
-async def _read(stream: trio.abc.ReceiveStream, take_stdout: TakeBytes) -> None:
+async def _read(stream: trio.abc.ReceiveStream, take: TakeBytes) -> None:
     while chunk := await stream.receive_some(CHUNK_BYTES):
-        take_stdout(bytes(chunk))
+        take(bytes(chunk))
 
 
 def ignore(_: bytes) -> None:
-    """Drop what comes."""
+    """Ignore output."""
 
 
 class Tail:
-    """The end of what a program says."""
+    """The end of a program's output."""
 
     def __init__(self, limit_bytes: int = 4096) -> None:
         self._kept = bytearray()
         self._limit_bytes = limit_bytes
 
     def add(self, chunk: bytes) -> None:
-        """Take what comes; the oldest beyond the limit is dropped."""
+        """Add output; the oldest beyond the limit is dropped."""
         self._kept += chunk
         del self._kept[: -self._limit_bytes]
 
     @property
     def text(self) -> str:
-        """What is kept."""
+        """The output that is kept."""
         return self._kept.decode(errors="replace")
 
 
 def last_line(text: str) -> str:
-    """Give the last line that is not blank, without the blanks around it; empty when there is none."""
+    """Return the last line that is not blank, stripped; empty if there is none."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

@@ -54,7 +54,7 @@ def holder(hive: Hive) -> int | None:
 def test_what_waited_for_a_login_runs_after_one_without_a_harness(hive: Hive, fake_claude: FakeClaude) -> None:
     drained = hive.drain("--message", "hi")
     assert (drained.status, outcomes(drained.json_lines())) == (1, ["needs_login"])
-    advice = "claude is not logged in: `hyperhive login`, or a key in ANTHROPIC_API_KEY"
+    advice = "claude is not logged in: run `hyperhive login`, or set ANTHROPIC_API_KEY"
     assert of_kind(drained.json_lines(), "note")[-1]["text"] == f"1 message is left: {advice}"
     with login(hive) as process:
         assert process.stdin is not None
@@ -73,7 +73,7 @@ def test_a_drain_whose_key_is_refused_names_the_key(hive: Hive, fake_claude: Fak
     fake_claude.script([{"replay": "v2.1.330/auth_401.jsonl"}])
     hive.environment = {**hive.environment, "ANTHROPIC_API_KEY": "sk-ant-x"}
     said = of_kind(hive.drain("--message", "hi").json_lines(), "note")[-1]["text"]
-    assert said.endswith("claude's API refuses ANTHROPIC_API_KEY: replace it, or remove it and `hyperhive login`")
+    assert said.endswith("claude's API refuses ANTHROPIC_API_KEY: replace it, or remove it and run `hyperhive login`")
 
 
 def test_how_it_ended_as_json(hive: Hive) -> None:

@@ -76,7 +76,7 @@ def test_settings_that_break_while_the_agent_runs_are_told_of_and_the_old_ones_h
         fake_claude.touch("one")
         program.wait_for_kind("turn_end", message_id=2, outcome="ok")
         warnings = [event["text"] for event in of_kind(program.events(), "note") if event["level"] == "warning"]
-        assert [text for text in warnings if "going on with the settings as they were" in text]
+        assert [text for text in warnings if "continuing with the earlier settings" in text]
         assert program.interrupt() == 130
 
 

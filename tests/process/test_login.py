@@ -47,7 +47,7 @@ def _never_probed(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (scheduler, backoff):
         monkeypatch.setattr(module, "LOGIN_PROBE_S", math.inf)
     monkeypatch.setattr(backoff, "MAX_LOGIN_PROBE_S", math.inf)
-    monkeypatch.setattr(credentials, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(credentials, "POLL_EVERY_S", 0.02)
 
 
 def log_in(world: World, content: str = "{}") -> None:

@@ -226,7 +226,7 @@ def test_a_claude_that_does_not_fit_any_more_is_discarded(
     model: str,
     resumed: str | None,
 ) -> None:
-    monkeypatch.setattr(credentials, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(credentials, "POLL_EVERY_S", 0.02)
     world.inbox.put_facts(session_id=TEXT_SESSION)
     runs = [replay("compact")] if change is compact else []
     world.fake.script(*runs, [TEXT], waiting=[[{"spawn": ["sleep", "600"], "setsid": True}, {"touch": "spawned"}]])
@@ -294,7 +294,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Let the clock that goes on in a machine's sleep be ahead of trio's by the sum of these."""
     spans: list[float] = []
     monkeypatch.setattr(guard, "steady_s", lambda: time.monotonic() + sum(spans))
-    monkeypatch.setattr(prewarm, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(prewarm, "POLL_EVERY_S", 0.02)
     return spans
 
 
@@ -321,7 +321,7 @@ def test_one_that_has_waited_through_a_long_sleep_of_the_machine_is_replaced(wor
 def test_a_message_that_comes_with_the_end_of_the_sleep_is_given_to_a_new_claude(
     world: World, slept: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prewarm, "LOOK_EVERY_S", 3_600.0)
+    monkeypatch.setattr(prewarm, "POLL_EVERY_S", 3_600.0)
     world.fake.script([TEXT])
     pids: list[int] = []
 

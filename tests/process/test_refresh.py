@@ -15,12 +15,12 @@ from tests.conftest import wait_until
 from tests.process.world import INIT, TEXT, Life, World, refused
 
 SOON, LATER = 100.0, 3_600.0  # seconds in which an access token ends
-WAITS = "waiting: another agent renews the login that both use"
+WAITS = "waiting: another agent is renewing the login that both use"
 
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refresh, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(refresh, "POLL_EVERY_S", 0.02)
 
 
 def log_in(world: World, ends_in_s: float, **fields: object) -> None:

@@ -71,7 +71,7 @@ def test_a_file_that_is_of_no_use_now_is_told_of_once_and_the_old_settings_hold(
     assert copy.refresh() == first
     assert token(first) == "one"
     assert len(told) == 2
-    assert all(text.endswith("; going on with the settings as they were") for text in told)
+    assert all(text.endswith("; continuing with the earlier settings") for text in told)
     source.write_text('{"env": {"TOKEN": "three"}}')
     assert token(copy.refresh()) == "three"
     source.unlink()

@@ -2,7 +2,13 @@
 
 import pytest
 
-from hyperhive_cli.agent.compaction_policy import GIVE_UP_AFTER, MAX_FUTILE, CompactionPolicy, Remedy, after_futile
+from hyperhive_cli.agent.compaction_policy import (
+    GIVE_UP_AFTER,
+    NEW_SESSION_AFTER,
+    CompactionPolicy,
+    Remedy,
+    after_futile,
+)
 
 
 @pytest.mark.parametrize(
@@ -37,4 +43,4 @@ def test_after_two_in_vain_comes_a_new_session_and_after_two_more_an_end() -> No
         Remedy.GIVE_UP,
         Remedy.GIVE_UP,
     ]
-    assert MAX_FUTILE < GIVE_UP_AFTER
+    assert NEW_SESSION_AFTER < GIVE_UP_AFTER

@@ -40,7 +40,7 @@ def test_what_takes_precedence_over_a_login_is_named(
     assert key_in_use(report, {} if variable is None else {variable: "secret"}) == named
 
 
-NO_LOGIN = "claude is not logged in: `hyperhive login`, or a key in ANTHROPIC_API_KEY"
+NO_LOGIN = "claude is not logged in: run `hyperhive login`, or set ANTHROPIC_API_KEY"
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ NO_LOGIN = "claude is not logged in: `hyperhive login`, or a key in ANTHROPIC_AP
         ({}, None, NO_LOGIN),
         ({KEY: ""}, "none", NO_LOGIN),
         ({}, "/login managed key", NO_LOGIN),
-        ({}, "apiKeyHelper", "claude's API refuses apiKeyHelper: replace it, or remove it and `hyperhive login`"),
-        ({OAUTH: "x"}, "none", f"claude's API refuses {OAUTH}: replace it, or remove it and `hyperhive login`"),
+        ({}, "apiKeyHelper", "claude's API refuses apiKeyHelper: replace it, or remove it and run `hyperhive login`"),
+        ({OAUTH: "x"}, "none", f"claude's API refuses {OAUTH}: replace it, or remove it and run `hyperhive login`"),
     ],
 )
 def test_what_helps_names_the_login_or_the_key(environment: dict[str, str], source: str | None, advice: str) -> None:

@@ -113,7 +113,7 @@ ROWS = {
     "one in a rest that would be over": Row(resting(at_clock(BACK_OFF, 40.0)), UNREADABLE, Sleep(0.0)),
     "one in a drain": Row(State(), UNREADABLE_DRAIN._replace(trouble_s=60.0), Sleep(0.4)),
     "one in a drain, for long": Row(
-        State(), UNREADABLE_DRAIN, Drained(True, ("the inbox cannot be read: what is left in it is not known",))
+        State(), UNREADABLE_DRAIN, Drained(True, ("the inbox cannot be read; what is left in it is unknown",))
     ),
     # --- drains ---
     "a drain with a message": Row(State(), ONE_LEFT, Lease()),
