@@ -113,9 +113,17 @@ def test_what_claude_says_is_what_the_terminal_shows() -> None:
     assert found["limits"] == [words for _, words in LIMITS]
 
 
-@pytest.mark.parametrize("folder", [STATIC / "vendor", HERE / "vendor"], ids=["page", "tests"])
-def test_what_others_wrote_is_named_and_unchanged(folder: Path) -> None:
-    packages = json.loads((folder / "vendored.json").read_text(encoding="utf-8"))
+both_vendor_folders = pytest.mark.parametrize("folder", [STATIC / "vendor", HERE / "vendor"], ids=["page", "tests"])
+
+
+def vendored_packages(folder: Path) -> list[dict[str, Any]]:
+    packages: list[dict[str, Any]] = json.loads((folder / "vendored.json").read_text(encoding="utf-8"))
+    return packages
+
+
+@both_vendor_folders
+def test_vendored_files_are_listed_and_unchanged(folder: Path) -> None:
+    packages = vendored_packages(folder)
     files = {name: facts["sha256"] for package in packages for name, facts in package["files"].items()}
     there = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
     del there["vendored.json"]
@@ -124,6 +132,17 @@ def test_what_others_wrote_is_named_and_unchanged(folder: Path) -> None:
         assert package["version"]
         assert package["licence"]
         assert any(name.startswith("LICENSE") for name in package["files"]), package["package"]
+
+
+@both_vendor_folders
+def test_each_vendored_script_names_the_version_that_is_listed(folder: Path) -> None:
+    for package in vendored_packages(folder):
+        scripts = [name for name in package["files"] if name.endswith(".js")]
+        assert scripts, package["package"]
+        for name in scripts:
+            banner = (folder / name).read_text(encoding="utf-8")[:500]
+            versions = set(re.findall(r"(?<![\d.])\d+\.\d+\.\d+(?![\d.])", banner))
+            assert versions == {package["version"]}, name
 
 
 def own_files() -> list[Path]:
