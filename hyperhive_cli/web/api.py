@@ -1,4 +1,4 @@
-"""The gateway's interface as a table: what can be changed by which operation of the control socket. Pure."""
+"""The gateway's routes as a table: what can be read, and which operation of the control socket changes what. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
@@ -7,7 +7,7 @@ from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.statistics import BY
 from hyperhive_cli.web.sse import MEDIA_TYPE
 
-LARGEST = 2**63 - 1
+MAX_INTEGER = 2**63 - 1
 
 
 class Field(NamedTuple):
@@ -16,13 +16,13 @@ class Field(NamedTuple):
     kind: Literal["string", "integer"]
     text: str
     required: bool = False
-    least: int | None = None
-    most: int | None = None
-    choice: tuple[str, ...] = ()
+    minimum: int = 0
+    maximum: int | None = None
+    choices: tuple[str, ...] = ()
 
 
-class Reading(NamedTuple):
-    """What can be read: GET `path`, answered by the gateway's method `name`, with these parameters of the query."""
+class ReadRoute(NamedTuple):
+    """GET `path`: answered by the gateway's method `name`, with the parameters of `query`."""
 
     path: str
     name: str
@@ -31,158 +31,158 @@ class Reading(NamedTuple):
     media: str = "application/json"
 
 
-class Change(NamedTuple):
-    """A change: POST to `path` is the operation `op`, its fields in, its reply out (`gives`)."""
+class ChangeRoute(NamedTuple):
+    """POST to `path`: the operation `op` of the control socket. It takes `fields` and answers with `returns`."""
 
     path: str
     op: str
     text: str
     fields: Mapping[str, Field] = {}
-    gives: tuple[str, ...] = ()
+    returns: tuple[str, ...] = ()
 
 
-SINCE = Field("integer", "the number of the newest event that is known")
-TS = Field("integer", "its `ts`: a history that was replaced by an older one is then noticed in any case")
-VIEW = Field("string", "rows: what a person sees of each event, in place of its fields", choice=("rows",))
-# Of one agent: under /agents/NAME, and without it where there is one agent alone.
-READINGS = (
-    Reading("/api/state", "state", "The agent's state: as `status --json`, with `seq`, `boot` and `capabilities`."),
-    Reading(
+SINCE = Field("integer", "the `seq` of the newest event that you have")
+TS = Field("integer", "the `ts` of that event, so that a history replaced by an older one is always noticed")
+# Of one agent: under /agents/NAME, and without that prefix if there is only one agent.
+READ_ROUTES = (
+    ReadRoute(
+        "/api/state", "state", "The agent's state: the fields of `status --json`, `seq`, `boot` and `capabilities`."
+    ),
+    ReadRoute(
         "/api/events",
         "events",
-        "A page of the history: the events after `since`, or the newest.",
+        "A page of the history: the events after `since`, or the newest ones.",
         {
             "since": SINCE,
             "ts": TS,
-            "limit": Field("integer", "at most so many; default: 200", least=1, most=2_000),
-            "view": VIEW,
+            "limit": Field("integer", "at most N events; default: 200", minimum=1, maximum=2_000),
         },
     ),
-    Reading(
+    ReadRoute(
         "/api/stream",
         "stream",
-        "The feed as server-sent events: `snapshot`, then each event under its number; `Last-Event-ID` goes on.",
-        {
-            "since": SINCE,
-            "ts": TS,
-            "partial": Field("integer", "1: the pieces of texts as well", most=1),
-            "view": VIEW,
-        },
+        "The feed as server-sent events: `snapshot`, then each event with its `seq` as id; `Last-Event-ID` resumes it.",
+        {"since": SINCE, "ts": TS, "partial": Field("integer", "1: also text while it is being written", maximum=1)},
         media=MEDIA_TYPE,
     ),
-    Reading(
+    ReadRoute(
         "/api/inbox",
         "inbox",
-        "A page of the messages that wait, run, are held or dead; `cut` ones are longer than is shown.",
+        "A page of the messages that are ready, running, held or dead. One with `cut` is longer than shown.",
         {
-            "all": Field("integer", "1: those that are done or cancelled as well", most=1),
-            "limit": Field("integer", "at most so many; default: 200", least=1, most=1_000),
-            "offset": Field("integer", "behind so many"),
+            "all": Field("integer", "1: also messages that are done or cancelled", maximum=1),
+            "limit": Field("integer", "at most N messages; default: 200", minimum=1, maximum=1_000),
+            "offset": Field("integer", "skip the first N"),
         },
     ),
-    Reading("/api/inbox/{id}", "message", "One message as a whole."),
-    Reading(
+    ReadRoute("/api/inbox/{id}", "message", "One message in full."),
+    ReadRoute(
         "/api/stats",
         "stats",
-        "The turns added up: as `stats --json`.",
+        "Totals of the turns, as `stats --json`.",
         {
-            "days": Field("integer", "the newest local days; default: 7", least=1, most=36_500),
-            "by": Field("string", "a row for each of these; default: day", choice=BY),
+            "days": Field("integer", "the last N local days; default: 7", minimum=1, maximum=36_500),
+            "by": Field("string", "what to group by; default: day", choices=BY),
         },
     ),
-    Reading(
+    ReadRoute(
         "/api/turns",
         "turns",
-        "The figures of the newest turns that have ended, oldest first.",
-        {"limit": Field("integer", "at most so many; default: 40", least=1, most=1_000)},
+        "The figures of the last finished turns, oldest first.",
+        {"limit": Field("integer", "at most N turns; default: 40", minimum=1, maximum=1_000)},
     ),
-    Reading("/api/turns/{id}", "turn", "One turn, by its number or `last`: as `show --json`."),
+    ReadRoute("/api/turns/{id}", "turn", "One turn, by its number or `last`, as `show --json`."),
 )
-# Of all agents.
-GLOBAL = (
-    Reading("/api/agents", "overview", "The state of each agent; `hive` is null for those of this machine."),
-    Reading("/api/hive", "hive", "The hive: `url` (null: none), `trouble`, `age_s` of what is known of its agents."),
-    Reading("/api/openapi.json", "openapi", "This document."),
+GLOBAL_ROUTES = (
+    ReadRoute("/api/agents", "overview", "The state of each agent; `hive` is null for agents of this machine."),
+    ReadRoute(
+        "/api/hive", "hive", "The hive: `url` (null: none), `trouble`, and how old its agents' state is (`age_s`)."
+    ),
+    ReadRoute("/api/openapi.json", "openapi", "This document."),
 )
-CHANGES = (
-    Change(
+CHANGE_ROUTES = (
+    ChangeRoute(
         "/api/messages",
         "send",
         "Put a message into the inbox.",
         {
             "body": Field("string", "the text", required=True),
-            "from": Field("string", "who sends it; default: operator"),
-            "key": Field("string", "sending again with the same key and text is harmless"),
-            "at": Field("string", "not before then: 14:30, +2h30m, tomorrow 9:00, 2026-11-23T09:00"),
+            "from": Field("string", "the sender's name; default: operator"),
+            "key": Field("string", "an idempotency key: sending the same key and text again does nothing"),
+            "at": Field("string", "start it no earlier than: 14:30, +2h30m, tomorrow 9:00, 2026-11-23T09:00"),
         },
         ("id", "state", "not_before", "sent_before", "note"),
     ),
-    Change(
+    ChangeRoute(
         "/api/model",
         "set_model",
         "Use this model from the next turn on.",
-        {"model": Field("string", "its name", required=True)},
+        {"model": Field("string", "the model's name", required=True)},
         ("model",),
     ),
-    Change("/api/new-session", "new_session", "Start a fresh conversation with the next turn."),
-    Change(
+    ChangeRoute("/api/new-session", "new_session", "Start a new conversation with the next turn."),
+    ChangeRoute(
         "/api/compact",
         "compact",
-        "Run /compact on the conversation and wait until it is done.",
-        gives=("outcome", "note", "context_tokens"),
+        "Run /compact on the conversation and wait until it has finished.",
+        returns=("outcome", "note", "context_tokens"),
     ),
-    Change("/api/cancel", "cancel", "Interrupt the running turn; its message does not come back."),
-    Change("/api/pause", "pause", "Begin no turn until it is told to go on."),
-    Change("/api/resume", "resume", "Go on now: ends a pause, a back-off, a wait.", gives=("rested",)),
-    Change("/api/inbox/{id}/cancel", "inbox_cancel", "Cancel a message that waits or is held.", gives=("message",)),
-    Change("/api/inbox/{id}/retry", "inbox_retry", "Make a message ready at once.", gives=("message",)),
-    Change("/api/login", "login", "Begin a login of claude's, or join the one under way.", gives=("login",)),
-    Change("/api/login/join", "login_join", "Take part in the login under way, which then goes on.", gives=("login",)),
-    Change(
+    ChangeRoute("/api/cancel", "cancel", "Interrupt the running turn; its message does not run again."),
+    ChangeRoute("/api/pause", "pause", "Stop starting turns until `resume`."),
+    ChangeRoute("/api/resume", "resume", "Continue now: end a pause, a back-off or a wait.", returns=("rested",)),
+    ChangeRoute(
+        "/api/inbox/{id}/cancel", "inbox_cancel", "Cancel a message that is ready or held.", returns=("message",)
+    ),
+    ChangeRoute("/api/inbox/{id}/retry", "inbox_retry", "Make a message ready immediately.", returns=("message",)),
+    ChangeRoute("/api/login", "login", "Start a login of claude, or join the one in progress.", returns=("login",)),
+    ChangeRoute(
+        "/api/login/join", "login_join", "Join the login in progress, which keeps it going.", returns=("login",)
+    ),
+    ChangeRoute(
         "/api/login/code",
         "login_code",
-        "Pass a code on to the login under way.",
-        {"code": Field("string", "the code that the page gave", required=True)},
+        "Pass a code to the login in progress.",
+        {"code": Field("string", "the code from the login page", required=True)},
     ),
-    Change("/api/login/cancel", "login_cancel", "End the login under way."),
+    ChangeRoute("/api/login/cancel", "login_cancel", "Stop the login in progress."),
 )
-TAKES_PART = {"login", "login_join", "login_code"}  # in a login, which goes on while its clients are there
+JOINS_LOGIN = {"login", "login_join", "login_code"}  # a login goes on as long as it has clients
 
 
 def check_fields(fields: Mapping[str, Field], given: object) -> dict[str, Any]:
-    """Give the fields of a request, without those that are null; raises UsageError for what does not fit."""
+    """Return the fields of a request except those that are null; raises UsageError for an invalid one."""
     if not isinstance(given, dict):
-        raise UsageError("the body is a JSON object", "{}")
+        raise UsageError("the body must be a JSON object", "{}")
     if unknown := sorted(given.keys() - fields.keys()):
-        raise UsageError(f"there is no field {unknown[0]!r}", ", ".join(fields) or "{}")
+        raise UsageError(f"unknown field: {unknown[0]!r}", ", ".join(fields) or "{}")
     found = {name: value for name, value in given.items() if value is not None}
     for name, field in fields.items():
         if field.required and name not in found:
-            raise UsageError(f"{name!r} is missing: {field.text}")
+            raise UsageError(f"missing field: {name!r}, {field.text}")
         if name in found and not isinstance(found[name], str):
-            raise UsageError(f"{name!r} is a text: {field.text}")
+            raise UsageError(f"{name!r} must be a string: {field.text}")
     return found
 
 
 def check_query(fields: Mapping[str, Field], given: Mapping[str, str]) -> dict[str, Any]:
-    """Give the parameters of a query that are there; raises UsageError for what does not fit."""
+    """Return the known parameters of a query; raises UsageError for an invalid one. Unknown ones are ignored."""
     return {name: _check(name, field, given[name]) for name, field in fields.items() if name in given}
 
 
 def _check(name: str, field: Field, text: str) -> int | str:
     if field.kind == "string":
-        if text not in field.choice:
-            raise UsageError(f"{name}={text!r} is none of {', '.join(field.choice)}")
+        if text not in field.choices:
+            raise UsageError(f"{name}={text!r} is not one of {', '.join(field.choices)}")
         return text
-    least, most = field.least or 0, LARGEST if field.most is None else field.most
+    maximum = MAX_INTEGER if field.maximum is None else field.maximum
     number = int(text[:20]) if text.isascii() and text.isdigit() else -1
-    if not least <= number <= most:
-        raise UsageError(f"{name}={text!r} is no number from {least} to {most}")
+    if not field.minimum <= number <= maximum:
+        raise UsageError(f"{name}={text!r} is not a number from {field.minimum} to {maximum}")
     return number
 
 
 def capabilities(state: Mapping[str, Any], *, answers: bool) -> dict[str, bool]:
-    """Say what can be done with an agent in this state; without a harness that answers nothing can."""
+    """Return what can be done with an agent in this state: nothing, unless its harness answers."""
     login, idle = state["login"], state["state"] == "idle"
     can = {
         "steer": True,

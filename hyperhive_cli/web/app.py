@@ -1,6 +1,6 @@
-"""The gateway's application: the page, and for each agent its interface. What it does, the control sockets do.
+"""The gateway's application: it serves the page and the routes of each agent, and changes nothing by itself.
 
-An agent of another machine is known by the hive alone.
+Changes are made by the harness, over its control socket. An agent of another machine is reached through the hive.
 """
 
 import json
@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 from anyio.to_thread import run_sync
@@ -29,14 +29,14 @@ from hyperhive_cli.core.zone import read_zone
 from hyperhive_cli.harness.client import AgentClient
 from hyperhive_cli.store.messages import Message, View
 from hyperhive_cli.web.api import (
-    CHANGES,
-    GLOBAL,
-    READINGS,
+    CHANGE_ROUTES,
+    GLOBAL_ROUTES,
+    JOINS_LOGIN,
+    READ_ROUTES,
     SINCE,
-    TAKES_PART,
-    Change,
+    ChangeRoute,
     Field,
-    Reading,
+    ReadRoute,
     check_fields,
     check_query,
 )
@@ -52,31 +52,37 @@ from hyperhive_cli.web.sse import MEDIA_TYPE
 from hyperhive_cli.web.stream import EventStream
 
 STATIC = Path(__file__).parent / "static"
-MOST_STREAMS = 128
-BODY_CUT_CHARS = 2_000  # of a message in a list
-BODY_LIMIT_BYTES = 4 * 1024 * 1024  # the longest message, with what JSON adds to it
-LOOK_LIMIT_S = 0.3  # for one harness that is stopped or stuck: the overview must not wait for it
+MAX_STREAMS = 128
+BODY_PREVIEW_CHARS = 2_000  # of a message in a list
+BODY_LIMIT_BYTES = 4 * 1024 * 1024  # the longest message, with its JSON escapes
+OVERVIEW_LIMIT_S = 0.3  # for the answer of one harness: the overview must not wait for a stuck one
 
 Query = Mapping[str, Any]
-Agents = Callable[[], Mapping[str, AgentPaths]]  # by name, as of now; blocking
+
+
+class FindAgents(Protocol):
+    """Finds the agents of this machine, as they are now, by name. Blocks on the file system."""
+
+    def __call__(self) -> Mapping[str, AgentPaths]:
+        """Return each agent's paths."""
 
 
 class Gateway:
-    """The agents that are served, and their channels, which live while somebody reads them."""
+    """The agents that are served, and a channel for each agent that has readers."""
 
-    def __init__(self, agents: Agents, hive: HiveView | None = None) -> None:
+    def __init__(self, find_agents: FindAgents, hive: HiveView | None = None) -> None:
         self.closing = anyio.Event()
-        self._agents = agents
+        self._find_agents = find_agents
         self._hive = hive
         self._channels: dict[object, Channel] = {}
         self._scopes: dict[object, anyio.CancelScope] = {}
-        self._logins = FollowedLogins(self._channels.__contains__)
+        self._logins = FollowedLogins(self._channels)
         self._streams = 0
         self._tasks: anyio.abc.TaskGroup | None = None
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Hold the channels' tasks while the application lives."""
+        """Run the tasks of the channels as long as the application runs."""
         async with anyio.create_task_group() as self._tasks:
             if self._hive is not None:
                 self._hive.tasks = self._tasks
@@ -85,21 +91,20 @@ class Gateway:
         if self._hive is not None:
             self._hive.close()
 
-    def end(self) -> None:
-        """End the streams, and the waits for a hive that does not answer."""
+    def stop(self) -> None:
+        """Close the streams, and interrupt threads that wait for the hive."""
         self.closing.set()
         if self._hive is not None:
             self._hive.hang_up()
 
     async def find(self, request: Request) -> LocalAgent | HiveAgent:
-        """Find the agent of a request; without a name, the only one there is. Raises UnknownError."""
-        here = await run_sync(self._agents)
+        """Return the agent that a request names, or the only one if it names none; raises UnknownError."""
+        here = await run_sync(self._find_agents)
         name = request.path_params.get("agent")
         if name is None:
             names = {*here, *({} if self._hive is None else await self._hive.agents())}
             if len(names) != 1:
-                raise UnknownError("this gateway serves several agents" if names else "there is no agent yet",
-                                   "/agents/NAME/…")  # fmt: skip
+                raise UnknownError("this gateway serves several agents" if names else "no agents yet", "/agents/NAME/…")
             (name,) = names
         if self._hive is not None and (found := await self._hive.find(name, here)) is not None:
             return found
@@ -110,32 +115,32 @@ class Gateway:
     # --- reading ---
 
     async def overview(self, _: Request, _query: Query) -> Response:
-        """Give the state of each agent; `hive` says of one of another machine where it runs, and is null here."""
-        here = dict(await run_sync(self._agents))
+        """Return the state of each agent; `hive` says where an agent of another machine runs."""
+        here = dict(await run_sync(self._find_agents))
         others = {} if self._hive is None else await self._hive.elsewhere(here)
         found = {name: other.last_state() for name, other in others.items()}
 
-        async def look(paths: AgentPaths) -> None:
-            found[paths.agent] = {**await observe(paths, LOOK_LIMIT_S), "hive": None}
+        async def add(paths: AgentPaths) -> None:
+            found[paths.agent] = {**await observe(paths, OVERVIEW_LIMIT_S), "hive": None}
 
         async with anyio.create_task_group() as tasks:
             for name, paths in here.items():
                 if name not in others:
-                    tasks.start_soon(look, paths)
+                    tasks.start_soon(add, paths)
         return _json([found[name] for name in sorted(found)])
 
     async def hive(self, _: Request, _query: Query) -> Response:
-        """Say how the hive is."""
+        """Return the state of the hive."""
         return _json({"url": None, "trouble": None, "age_s": None} if self._hive is None else self._hive.to_dict())
 
     async def state(self, request: Request, _query: Query) -> Response:
-        """Give an agent's state."""
+        """Return an agent's state."""
         agent = await self.find(request)
         channel = self._channels.get(agent.key)
         return _json(await (agent.state() if channel is None else channel.state()))
 
     async def events(self, request: Request, query: Query) -> Response:
-        """Give a page of the history."""
+        """Return a page of the history."""
         agent = await self.find(request)
         since = query.get("since")
         page = await agent.page(since, query.get("limit", 200), query.get("ts"))
@@ -149,14 +154,14 @@ class Gateway:
         )
 
     async def stream(self, request: Request, query: Query) -> ASGIApp:
-        """Give the feed as it comes."""
+        """Return the feed, a response that does not end."""
         agent = await self.find(request)
         if (given := request.headers.get("last-event-id")) is not None:
             query = {**query, "ts": None, **check_query({"since": SINCE}, {"since": given})}
         if request.method == "HEAD":
             return Response(media_type=MEDIA_TYPE)
-        if self._streams >= MOST_STREAMS:
-            raise HyperhiveError(f"{MOST_STREAMS} streams are open already", "close some of the pages")
+        if self._streams >= MAX_STREAMS:
+            raise HyperhiveError(f"{MAX_STREAMS} streams are open already", "close some pages")
         channel = self._channels.get(agent.key) or agent.channel()
 
         def read(channel: Channel) -> AsyncGenerator[bytes, None]:
@@ -166,7 +171,7 @@ class Gateway:
         return EventStream(partial(self._open_chunks, agent.key, channel, read), self.closing)
 
     async def openapi(self, _: Request, _query: Query) -> Response:
-        """Give the description of all this."""
+        """Return the OpenAPI document."""
         return _json(document())
 
     @asynccontextmanager
@@ -198,22 +203,22 @@ class Gateway:
         return channel
 
     async def inbox(self, request: Request, query: Query) -> Response:
-        """List the messages, page by page, long ones cut."""
+        """Return a page of the messages, long ones cut."""
         agent = await self.find(request)
         limit = query.get("limit", 200)
-        # One more of both than is given tells whether there is more.
-        view = View(BODY_CUT_CHARS + 1, limit + 1, query.get("offset", 0))
+        # One more than is returned shows whether there is more.
+        view = View(BODY_PREVIEW_CHARS + 1, limit + 1, query.get("offset", 0))
         found = await agent.ask(lambda client: client.messages(ended=query.get("all") == 1, view=view))
         return _json({"messages": [_cut(message) for message in found[:limit]], "more": len(found) > limit})
 
     async def message(self, request: Request, _query: Query) -> Response:
-        """Give one message as a whole."""
+        """Return one message in full."""
         agent = await self.find(request)
         number = check_query({"id": Field("integer", "")}, request.path_params)["id"]
         return _json({"message": (await agent.ask(partial(_message, message_id=number))).to_dict()})
 
     async def stats(self, request: Request, query: Query) -> Response:
-        """Add up the turns."""
+        """Return the totals of the turns."""
         agent = await self.find(request)
         read_zone()
         days = days_until(int(time.time() * 1000), query.get("days", 7))
@@ -221,28 +226,28 @@ class Gateway:
         return _json(statistics_report(agent.name, turns, query.get("by", "day"), days))
 
     async def turns(self, request: Request, query: Query) -> Response:
-        """List the newest turns that have ended."""
+        """Return the last finished turns."""
         agent = await self.find(request)
         found = await agent.ask(lambda client: client.newest_turns(query.get("limit", 40)))
         return _json({"turns": [turn.to_dict() for turn in found]})
 
     async def turn(self, request: Request, _query: Query) -> Response:
-        """Give a turn's row."""
+        """Return one turn."""
         agent = await self.find(request)
         return _json(await agent.ask(lambda client: client.turn(request.path_params["id"])))
 
     # --- changing ---
 
-    async def change(self, change: Change, request: Request) -> Response:
-        """Let the agent's harness do it, or send a message to another machine's agent."""
+    async def change(self, route: ChangeRoute, request: Request) -> Response:
+        """Pass an operation on to the agent's harness, or a message to the inbox of an agent of another machine."""
         agent = await self.find(request)
-        arguments = check_fields(change.fields, await _body(request))
+        arguments = check_fields(route.fields, await _body(request))
         if "id" in request.path_params:
             arguments["id"] = check_query({"id": Field("integer", "")}, request.path_params)["id"]
-        reply = await agent.change(change.op, arguments)
-        if change.op in TAKES_PART and isinstance(agent, LocalAgent) and self._tasks is not None:
+        reply = await agent.change(route.op, arguments)
+        if route.op in JOINS_LOGIN and isinstance(agent, LocalAgent) and self._tasks is not None:
             self._tasks.start_soon(self._logins.follow, agent)
-        return _json({name: reply[name] for name in change.gives})
+        return _json({name: reply[name] for name in route.returns})
 
 
 def _message(client: AgentClient, message_id: int) -> Message:
@@ -251,25 +256,25 @@ def _message(client: AgentClient, message_id: int) -> Message:
 
 
 def _cut(message: Message) -> dict[str, Any]:
-    is_cut = len(message.body) > BODY_CUT_CHARS
-    return {**message.to_dict(), "body": message.body[:BODY_CUT_CHARS], "cut": is_cut}
+    is_cut = len(message.body) > BODY_PREVIEW_CHARS
+    return {**message.to_dict(), "body": message.body[:BODY_PREVIEW_CHARS], "cut": is_cut}
 
 
 async def _body(request: Request) -> object:
-    """Read a request's JSON; raises HTTPException for one that is too long, UsageError for what is none."""
+    """Return a request's JSON; raises HTTPException if it is too long, UsageError if it is not JSON."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > BODY_LIMIT_BYTES:
-            raise HTTPException(413, f"a request has at most {BODY_LIMIT_BYTES:,} bytes")
+            raise HTTPException(413, f"the body is larger than {BODY_LIMIT_BYTES:,} bytes")
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise UsageError("the body is no JSON", "{}") from error
+        raise UsageError("the body is not JSON", "{}") from error
 
 
 def _json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    # In ASCII: a lone surrogate, which is no UTF-8, is as good as any other character.
+    # In ASCII: a lone surrogate cannot be written as UTF-8.
     return Response(json.dumps(value, separators=(",", ":")), status, headers, "application/json")
 
 
@@ -292,11 +297,11 @@ def _on_http_error(_: Request, error: Exception) -> Response:
 
 
 def _on_hang_up(_: Request, _error: Exception) -> Response:
-    return Response()  # a body that is broken off is no fault of ours, and nobody reads the answer
+    return Response()  # the client left in the middle of its request: no one reads the answer
 
 
 def _on_fault(_: Request, error: Exception) -> Response:
-    return _error(500, f"the gateway failed: {type(error).__name__}", "its log says more")
+    return _error(500, f"internal error: {type(error).__name__}", "see the log of `hyperhive web`")
 
 
 def _page(request: Request) -> Response:
@@ -309,10 +314,10 @@ def _page(request: Request) -> Response:
     return HTMLResponse(page.replace("<html ", f'<html data-prefix="{prefix}" ', 1))
 
 
-class Guarded:
-    """Lets nothing through to an application but what the gate lets in.
+class GatedApp:
+    """An application that is passed only what its gate lets in.
 
-    `prefixes` holds, for names in Host, the prefix of a proxy's addresses, which the proxy may cut off or not.
+    `prefixes`: Host → the prefix of a proxy's addresses. The proxy may strip it or not.
     """
 
     def __init__(self, app: ASGIApp, gate: Gate, prefixes: Mapping[str, str]) -> None:
@@ -343,39 +348,44 @@ class Guarded:
         return {**scope, "path": path, "state": {**scope["state"], "prefix": prefix}}
 
 
-def _reader(gateway: Gateway, reading: Reading) -> Callable[[Request], Awaitable[Response]]:
-    """Give the method that answers; Starlette serves what it gives as an ASGI application, whatever its type."""
-    answer: Callable[[Request, Mapping[str, Any]], Awaitable[Response]] = getattr(gateway, reading.name)
+def _reader(gateway: Gateway, route: ReadRoute) -> Callable[[Request], Awaitable[Response]]:
+    # `stream` returns an ASGI application, which Starlette serves as if it were a Response.
+    answer: Callable[[Request, Mapping[str, Any]], Awaitable[Response]] = getattr(gateway, route.name)
 
     async def read(request: Request) -> Response:
-        return await answer(request, check_query(reading.query, request.query_params))
+        return await answer(request, check_query(route.query, request.query_params))
 
     return read
 
 
 def _agent_routes(gateway: Gateway) -> list[BaseRoute]:
-    reading = [Route(one.path, _reader(gateway, one), methods=["GET"]) for one in READINGS]
-    return [*reading, *(Route(change.path, partial(gateway.change, change), methods=["POST"]) for change in CHANGES)]
+    return [
+        *(Route(one.path, _reader(gateway, one), methods=["GET"]) for one in READ_ROUTES),
+        *(Route(one.path, partial(gateway.change, one), methods=["POST"]) for one in CHANGE_ROUTES),
+    ]
 
 
 def make_routes(gateway: Gateway) -> list[BaseRoute]:
-    """Give all that there is: the page, what concerns all agents, and each agent with its name and without."""
+    """Return every route: the page, those of all agents, and those of one agent with its name and without."""
     return [
         Route("/", _page, methods=["GET"]),
         Route("/agents/{agent}", _page, methods=["GET"]),
         Route("/agents/{agent}/", _page, methods=["GET"]),
         Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),
-        *(Route(one.path, _reader(gateway, one), methods=["GET"]) for one in GLOBAL),
+        *(Route(one.path, _reader(gateway, one), methods=["GET"]) for one in GLOBAL_ROUTES),
         *_agent_routes(gateway),
         Mount("/agents/{agent}", routes=_agent_routes(gateway)),
     ]
 
 
 def make_app(
-    agents: Agents, gate: Gate, hive: HiveView | None = None, prefixes: Mapping[str, str] = MappingProxyType({})
+    find_agents: FindAgents,
+    gate: Gate,
+    hive: HiveView | None = None,
+    prefixes: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[ASGIApp, Gateway]:
-    """Make the application; the gateway's `closing` ends its streams. `prefixes`: as `Guarded`."""
-    gateway = Gateway(agents, hive)
+    """Return the application and its gateway. `prefixes`: see `GatedApp`."""
+    gateway = Gateway(find_agents, hive)
     app = Starlette(
         routes=make_routes(gateway),
         exception_handlers={
@@ -387,4 +397,4 @@ def make_app(
         lifespan=gateway.lifespan,
     )
     app.router.redirect_slashes = False  # it would lead past a proxy's prefix, and to http
-    return Guarded(app, gate, prefixes), gateway
+    return GatedApp(app, gate, prefixes), gateway

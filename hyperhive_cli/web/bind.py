@@ -1,4 +1,4 @@
-"""Where a gateway may listen: the words of `--bind`, and what they need. Pure, and without the extra's libraries."""
+"""Where a gateway may listen: `--bind` and the options that go with it. Pure, and free of the extra's libraries."""
 
 import ipaddress
 import re
@@ -13,11 +13,11 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """Where to listen: `HOST:PORT` or `unix:PATH`. Beyond loopback only under these names, and with TLS."""
+    """Where to listen: `HOST:PORT` or `unix:PATH`. Beyond loopback it needs a name to answer to, and TLS."""
 
     bind: str
     allow_hosts: tuple[str, ...] = ()
-    urls: tuple[str, ...] = ()  # where a proxy that ends TLS serves it; see `PublicUrl`
+    urls: tuple[str, ...] = ()  # of proxies; see `PublicUrl`
     certificate: Path | None = None
     key: Path | None = None
 
@@ -25,7 +25,7 @@ class WebConfig:
 class PublicUrl(NamedTuple):
     """An address under which a proxy serves the panel: `https://hive.example/bees`.
 
-    `host` is what stands in Host, `prefix` is empty or begins with a slash. The proxy may cut the prefix off or not.
+    `host` is the value of the Host header. `prefix` is empty or starts with a slash; the proxy may strip it or not.
     """
 
     origin: str
@@ -34,16 +34,16 @@ class PublicUrl(NamedTuple):
 
 
 class Port(NamedTuple):
-    """A port of one of this machine's addresses."""
+    """A port at one of this machine's addresses."""
 
     address: Address
     port: int
 
 
 def check_bind(config: WebConfig) -> Port | Path:
-    """Give the port, or the socket's absolute path; raises UsageError for a place where it may not listen."""
+    """Return the port, or the socket's absolute path; raises UsageError if it must not listen there."""
     if (config.certificate is None) != (config.key is None):
-        raise UsageError("a certificate and its key belong together", "--web-cert FILE --web-key FILE")
+        raise UsageError("a certificate needs its key, and a key its certificate", "--web-cert FILE --web-key FILE")
     public_urls(config)
     if config.bind.startswith("unix:"):
         return Path(config.bind.removeprefix("unix:")).absolute()
@@ -57,13 +57,13 @@ def check_bind(config: WebConfig) -> Port | Path:
 
 
 _URL = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?((?:/[A-Za-z0-9._~-]+)*)/?", re.ASCII)
-_IMPLIED = {"https": "443", "http": "80"}  # a browser leaves it out
-_OURS = {"agents", "api", "static", "favicon.ico"}  # a prefix that begins so could not be told from a path of ours
+_DEFAULT_PORTS = {"https": "443", "http": "80"}  # a browser leaves them out
+_OWN_PATHS = {"agents", "api", "static", "favicon.ico"}  # a prefix must not look like one of them
 _LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 
 
 def public_urls(config: WebConfig) -> list[PublicUrl]:
-    """Return the addresses that proxies serve, checked; raises UsageError."""
+    """Return the addresses that proxies serve; raises UsageError for an invalid one."""
     found = [_read_url(text) for text in config.urls]
     hosts = [url.host for url in found]
     for host in hosts:
@@ -76,18 +76,18 @@ def _read_url(text: str) -> PublicUrl:
     match = _URL.fullmatch(text)
     if match is None:
         raise UsageError(
-            f"--web-url {text!r} is not an address that a proxy could serve",
-            "https://host/prefix: lower case, no user, query or fragment",
+            f"--web-url {text!r} is not a valid address",
+            "https://host/prefix in lower case, without user, query and fragment",
         )
     scheme, name, port, prefix = match.groups()
     if scheme == "http" and name not in _LOOPBACK:
         raise UsageError(f"--web-url {text!r} would carry the token unencrypted", f"https://{name}{prefix}")
     if port is not None and not 0 < int(port) < 65_536:
-        raise UsageError(f"--web-url {text!r} has a port that there is not", "1 to 65535")
+        raise UsageError(f"--web-url {text!r} has an invalid port", "1 to 65535")
     parts = prefix.split("/")[1:]
-    if {".", ".."}.intersection(parts) or _OURS.intersection(parts[:1]):
-        raise UsageError(f"--web-url {text!r} has a prefix that the panel's own addresses use", "another one: /hive")
-    host = name if port is None or port == _IMPLIED[scheme] else f"{name}:{int(port)}"
+    if {".", ".."}.intersection(parts) or _OWN_PATHS.intersection(parts[:1]):
+        raise UsageError(f"--web-url {text!r} has a prefix that the panel uses itself", "another prefix, such as /hive")
+    host = name if port is None or port == _DEFAULT_PORTS[scheme] else f"{name}:{int(port)}"
     return PublicUrl(f"{scheme}://{host}", host, prefix)
 
 
@@ -99,5 +99,5 @@ def _split(bind: str) -> Port:
     except ValueError:
         address = None
     if address is None or not 0 <= number < 65_536:
-        raise UsageError(f"{bind!r} is no place to listen on", "127.0.0.1:8420, [::1]:8420 or unix:PATH")
+        raise UsageError(f"not a valid address to listen on: {bind!r}", "127.0.0.1:8420, [::1]:8420 or unix:PATH")
     return Port(address, number)

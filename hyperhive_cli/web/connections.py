@@ -1,11 +1,11 @@
-"""The gateway's connections: how many, how long one may take, and how long a request's head may be.
+"""Limits of the gateway's connections: their number, their time, and the size of a request's head.
 
-uvicorn bounds the requests that are being answered (`limit_concurrency`) and the rest between two of them
-(`timeout_keep_alive`). Its parser keeps a head of any length, and a connection that never sends a request stays
-forever: 3,000 of them are more than the 1,024 files that most systems allow.
+uvicorn limits the requests being answered (`limit_concurrency`) and the idle time between two requests
+(`timeout_keep_alive`). But its parser accepts a head of any length, and a connection that never sends a request stays
+open forever: 3,000 of them exceed the 1,024 open files that most systems allow.
 
-A connection is a stranger's until one of its requests has shown the token. Strangers make room for each other, the
-operator's connections never do.
+A connection is a stranger's until one of its requests carries the token. A new stranger may push out another stranger,
+never a connection of the operator.
 """
 
 import asyncio
@@ -16,75 +16,75 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-HEAD_LIMIT_BYTES = 64 * 1024  # the request's line and headers
-HEAD_LIMIT_S = 10.0  # from the start of the connection, or the last answer, until a whole head has come
-REQUEST_LIMIT_S = 60.0  # for the body to come; a stranger must have taken the answer too
+HEAD_LIMIT_BYTES = 64 * 1024  # the request line and the headers
+HEAD_LIMIT_S = 10.0  # from the start of the connection, or the last response, to the end of a head
+REQUEST_LIMIT_S = 60.0  # to receive the body; for a stranger, to take the response too
 HANDSHAKE_LIMIT_S = 10
 MAX_CONNECTIONS = 512
 MAX_STRANGERS = 128
-_FIELD_BYTES = 4  # what stands around a header's name and value
+_FIELD_BYTES = 4  # `: ` and CRLF of a header
 
 
 class Connections:
-    """All connections of a gateway: those of strangers, in the order of their arrival, and the operator's."""
+    """The connections of a gateway: strangers' in the order of their arrival, and the operator's."""
 
     def __init__(self) -> None:
-        self._strangers: dict[Any, bool] = {}  # whether it has sent a whole head yet
-        # Half of the files are left for what the answers need: sockets of harnesses, databases, pages.
+        self._strangers: dict[Any, bool] = {}  # True once it has sent a whole head
+        # The other half of the files is for answering: sockets of harnesses, databases, files of the page.
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self.most = MAX_CONNECTIONS if files == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, files // 2)
-        self._most_strangers = min(MAX_STRANGERS, self.most // 2)
+        self.limit = MAX_CONNECTIONS if files == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, files // 2)
+        self._stranger_limit = min(MAX_STRANGERS, self.limit // 2)
 
     def add(self, transport: Any) -> None:  # noqa: ANN401 - uvloop's is no Transport
-        """Take a new connection in; the least useful stranger is cut off if there are too many."""
+        """Add a new connection. If there are too many strangers, drop the oldest silent one, or else the oldest."""
         self._strangers[transport] = False
-        if len(self._strangers) > self._most_strangers:
+        if len(self._strangers) > self._stranger_limit:
             silent = (one for one, has_asked in self._strangers.items() if not has_asked and one is not transport)
             oldest = next(iter(self._strangers))
-            self.cut(next(silent, oldest))
+            self.abort(next(silent, oldest))
 
-    def ask(self, transport: Any) -> None:  # noqa: ANN401
-        """Note that a whole head has come: those that send nothing are cut off before it."""
+    def mark_asked(self, transport: Any) -> None:  # noqa: ANN401
+        """Record that a whole head was received: a connection without one is dropped first."""
         if transport in self._strangers:
             self._strangers[transport] = True
 
     def trust(self, transport: Any) -> None:  # noqa: ANN401
-        """Note that a request had the token: the connection is the operator's from now on."""
+        """Record that a request carried the token: the connection is the operator's from now on."""
         self._strangers.pop(transport, None)
 
     def forget(self, transport: Any) -> None:  # noqa: ANN401
-        """Note that a connection has ended."""
+        """Record that a connection was closed."""
         self._strangers.pop(transport, None)
 
-    def cut(self, transport: Any) -> None:  # noqa: ANN401
-        """End a connection, unsent bytes and all."""
+    def abort(self, transport: Any) -> None:  # noqa: ANN401
+        """Close a connection immediately, dropping unsent bytes."""
         self.forget(transport)
         transport.abort()
 
 
 class _HeadTooLongError(Exception):
-    """A request's line and headers have more than HEAD_LIMIT_BYTES."""
+    """The request line and the headers exceed HEAD_LIMIT_BYTES."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """HTTP as uvicorn has it, within the bounds of this page.
+    """uvicorn's HTTP protocol within the limits of this module.
 
-    A request's `state` has `abort`, which ends its connection, and `trust`, for one that had the token.
+    A request's `state` has `abort`, which closes its connection, and `trust`, to be called if it carries the token.
     """
 
     def __init__(self, connections: Connections, **settings: Any) -> None:  # noqa: ANN401 - uvicorn's
         super().__init__(**settings)
-        self.raw: Any = None  # set by TLS, which has taken the connection in already
+        self.raw: Any = None  # set by TLS, which has added the connection already
         self._all = connections
         self._due: asyncio.TimerHandle | None = None
         self._is_trusted = False
-        self._is_whole = True  # the newest request
-        self._head_bytes = 0  # of its headers, those behind its body too
-        self._pending_bytes = 0  # read since the parser last gave anything but headers
+        self._is_whole = True  # the newest request is
+        self._head_bytes = 0  # of its headers, trailers included
+        self._pending_bytes = 0  # read since the parser last reported anything but headers
         self._is_head_too_long = False
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - as above
-        """Take the connection in and wait for its first head."""
+        """Add the connection and wait for its first head."""
         super().connection_made(transport)
         if self.raw is None:
             self.raw = transport
@@ -93,21 +93,21 @@ class BoundedProtocol(HttpToolsProtocol):
         self._limit(HEAD_LIMIT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Remove the connection."""
         self._limit(None)
         self._all.forget(self.raw)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read more of a request, unless its head is too long."""
+        """Parse more of a request, unless its head is too long."""
         self._pending_bytes += len(data)
         super().data_received(data)
         if self._pending_bytes > HEAD_LIMIT_BYTES and not self.transport.is_closing():
             self._is_head_too_long = True
-            self.send_400_response("The head of a request is too long.")
+            self.send_400_response("The head of the request is too long.")
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP, or is too much of it."""
+        """Refuse a request that is not valid HTTP, with 400, or whose head is too long, with 431."""
         if not self._is_head_too_long:
             super().send_400_response(msg)
             return
@@ -117,17 +117,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def on_message_begin(self) -> None:
-        """Start a request."""
+        """Reset the counters for a new request."""
         super().on_message_begin()
         self._head_bytes, self._is_whole = 0, False
 
     def on_url(self, url: bytes) -> None:
-        """Take a piece of the request's address."""
+        """Count a piece of the request's URL."""
         self._count(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, or one that comes behind the body."""
+        """Count a header or trailer."""
         self._count(len(name) + len(value) + _FIELD_BYTES)
         super().on_header(name, value)
 
@@ -138,26 +138,26 @@ class BoundedProtocol(HttpToolsProtocol):
             raise _HeadTooLongError
 
     def on_headers_complete(self) -> None:
-        """Start to answer."""
+        """Start the time limit of the request."""
         self._pending_bytes = 0
-        self._all.ask(self.raw)
+        self._all.mark_asked(self.raw)
         self._limit(REQUEST_LIMIT_S)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of the body."""
+        """Reset the count: these bytes are not of a head."""
         self._pending_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Note that the whole request has come: an answer to the operator may take its time."""
+        """Lift the time limit for the operator: a response may take its time."""
         self._pending_bytes, self._is_whole = 0, True
         super().on_message_complete()
         if self._is_trusted:
             self._limit(None)
 
     def on_response_complete(self) -> None:
-        """Wait for the next head."""
+        """Start the time limit of the next head."""
         super().on_response_complete()
         if not self.transport.is_closing():
             self._limit(HEAD_LIMIT_S)
@@ -169,31 +169,31 @@ class BoundedProtocol(HttpToolsProtocol):
             self._limit(None)
 
     def _limit(self, limit_s: float | None) -> None:
-        """Cut the connection off after so long; None: let it be."""
+        """Close the connection after `limit_s` seconds; None removes the limit."""
         if self._due is not None:
             self._due.cancel()
-        self._due = None if limit_s is None else self.loop.call_later(limit_s, self._all.cut, self.transport)
+        self._due = None if limit_s is None else self.loop.call_later(limit_s, self._all.abort, self.transport)
 
 
 class _TlsProtocol(SSLProtocol):
-    """TLS around a connection. A server of uvloop's keeps one for 60 s until TLS is agreed on, and tells of none."""
+    """TLS around a connection, counted from its start: uvloop's server allows 60 s for the handshake, uncounted."""
 
     def __init__(self, connections: Connections, context: SSLContext, settings: dict[str, Any]) -> None:
         self._inner = BoundedProtocol(connections, **settings)
         self._all = connections
-        nobody: Any = None  # waits for the handshake
+        no_waiter: Any = None
         super().__init__(
-            self._inner.loop, self._inner, context, nobody, server_side=True, ssl_handshake_timeout=HANDSHAKE_LIMIT_S
+            self._inner.loop, self._inner, context, no_waiter, server_side=True, ssl_handshake_timeout=HANDSHAKE_LIMIT_S
         )
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - uvloop's is no Transport
-        """Take the connection in before TLS is agreed on."""
+        """Add the connection before its handshake."""
         self._inner.raw = transport
         self._all.add(transport)
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Forget the connection."""
+        """Remove the connection."""
         self._all.forget(self._inner.raw)
         super().connection_lost(exc)
 
@@ -201,7 +201,7 @@ class _TlsProtocol(SSLProtocol):
 def make_protocol(
     connections: Connections, context: SSLContext | None, settings: dict[str, Any]
 ) -> asyncio.BaseProtocol:
-    """Return what serves a new connection: HTTP, or with a `context` HTTP within TLS; `settings` are uvicorn's."""
+    """Return the protocol of a new connection: HTTP, within TLS if there is a `context`; `settings` are uvicorn's."""
     if context is None:
         return BoundedProtocol(connections, **settings)
     return _TlsProtocol(connections, context, settings)

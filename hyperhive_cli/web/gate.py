@@ -1,9 +1,13 @@
 """Who may ask the gateway for what. Pure; it denies by default.
 
-Every method and path passes here, the page's own files too: the name in Host must be one of ours (else a page of
-another name could be pointed at this address), a page that asks must be ours (Origin, Sec-Fetch-Site), what changes
-something must be JSON, which no form can send, and all but the page's shell needs the token. Names are compared
-whole. No header ever lets another origin in.
+Every request passes here, those for the page's own files too:
+
+- Host must be one of the gateway's names; otherwise another site could point its own name at this address.
+- A page that asks must be the gateway's own (Origin, Sec-Fetch-Site). There is no header that lets another origin in.
+- A change must be sent as JSON, which an HTML form cannot do.
+- Everything but the page's shell needs the token.
+
+Names are compared as a whole.
 """
 
 import hmac
@@ -11,9 +15,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-Headers = Iterable[tuple[bytes, bytes]]  # names in lower case, as ASGI has them
+Headers = Iterable[tuple[bytes, bytes]]  # names in lower case, as in ASGI
 
-# On every response, errors too. `img-src`: the page's own icon.
+# Of every response, errors included. `img-src`: the page's icon.
 RESPONSE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -23,62 +27,65 @@ RESPONSE_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-# The page itself, which holds nothing of an agent's.
+# The page without any data of an agent.
 _SHELL = re.compile(r"/|/agents/[^/]+/?|/static/.*|/favicon\.ico", re.DOTALL)
 _METHODS = {"GET", "HEAD", "POST"}
 _SCHEME = b"bearer "
 
 
 class Refusal(NamedTuple):
-    """Why a request is turned away: an HTTP status, a sentence, and what to try."""
+    """Why a request is refused: an HTTP status, a sentence, and what to try."""
 
     status: int
     error: str
     hint: str | None = None
 
 
+_FOREIGN_PAGE = Refusal(403, "pages of other origins are refused")
+
+
 class Gate:
-    """What one gateway lets in: `origins` holds, for each name in Host, the origin that the page has there."""
+    """What one gateway lets in. `origins`: Host → the origin of the page under this name."""
 
     def __init__(self, origins: Mapping[str, str], token: str) -> None:
         self._origins = {host.encode(): origin.encode() for host, origin in origins.items()}
         self._token = token.encode()
 
     def refusal(self, method: str, path: str, headers: Headers) -> Refusal | None:
-        """Say why a request is turned away; None: it may pass."""
-        found = _Found(headers)
+        """Return why a request is refused, or None if it may pass."""
+        found = _HeaderValues(headers)
         return (
-            self._of_origin(method, found)
-            or _of_method(method, found)
-            or (None if _SHELL.fullmatch(path) and method != "POST" else self._of_token(found))
+            self._check_origin(method, found)
+            or _check_method(method, found)
+            or (None if _SHELL.fullmatch(path) and method != "POST" else self._check_token(found))
         )
 
     def has_token(self, headers: Headers) -> bool:
-        """Return True if a request shows the token, whether it needs it or not."""
-        return self._of_token(_Found(headers)) is None
+        """Return True if a request carries the token, whether it needs it or not."""
+        return self._check_token(_HeaderValues(headers)) is None
 
-    def _of_origin(self, method: str, found: "_Found") -> Refusal | None:
-        host = found.only(b"host")
+    def _check_origin(self, method: str, headers: "_HeaderValues") -> Refusal | None:
+        host = headers.single(b"host")
         if host is None or host not in self._origins:
-            return Refusal(403, "this is no name of this gateway", "the address that hyperhive web printed")
-        if found.has(b"origin") and found.only(b"origin") != self._origins[host]:
-            return Refusal(403, "another page may not ask this gateway")
-        if not found.has(b"sec-fetch-site"):
+            return Refusal(403, "this gateway does not have that name", "the address that hyperhive web printed")
+        if headers.has(b"origin") and headers.single(b"origin") != self._origins[host]:
+            return _FOREIGN_PAGE
+        if not headers.has(b"sec-fetch-site"):
             return None
-        site, mode = found.only(b"sec-fetch-site"), found.only(b"sec-fetch-mode")
+        site, mode = headers.single(b"sec-fetch-site"), headers.single(b"sec-fetch-mode")
         is_typed_in = site == b"none" and method in {"GET", "HEAD"} and mode in {None, b"navigate"}
-        return None if site == b"same-origin" or is_typed_in else Refusal(403, "another page may not ask this gateway")
+        return None if site == b"same-origin" or is_typed_in else _FOREIGN_PAGE
 
-    def _of_token(self, found: "_Found") -> Refusal | None:
-        given = found.only(b"authorization") or b""
+    def _check_token(self, headers: "_HeaderValues") -> Refusal | None:
+        given = headers.single(b"authorization") or b""
         scheme, token = given[: len(_SCHEME)], given[len(_SCHEME) :]
         if scheme.lower() == _SCHEME and hmac.compare_digest(token, self._token):
             return None
         return Refusal(401, "the token is missing or wrong", "open the address that hyperhive web printed")
 
 
-class _Found:
-    """A request's headers: one that comes twice is nobody's."""
+class _HeaderValues:
+    """A request's headers. One that is sent twice has no value."""
 
     def __init__(self, headers: Headers) -> None:
         self._values: dict[bytes, list[bytes]] = {}
@@ -88,16 +95,16 @@ class _Found:
     def has(self, name: bytes) -> bool:
         return name in self._values
 
-    def only(self, name: bytes) -> bytes | None:
-        """Give a header's value; None where there is none, or more than one."""
+    def single(self, name: bytes) -> bytes | None:
+        """Return a header's value; None if it is missing or sent more than once."""
         values = self._values.get(name, ())
         return values[0] if len(values) == 1 else None
 
 
-def _of_method(method: str, found: _Found) -> Refusal | None:
+def _check_method(method: str, headers: _HeaderValues) -> Refusal | None:
     if method not in _METHODS:
-        return Refusal(403, "this gateway takes GET, HEAD and POST")
-    media = (found.only(b"content-type") or b"").split(b";")[0].strip().lower()
+        return Refusal(403, "the method must be GET, HEAD or POST")
+    media = (headers.single(b"content-type") or b"").split(b";")[0].strip().lower()
     if method == "POST" and media != b"application/json":
-        return Refusal(415, "a change is sent as JSON", "Content-Type: application/json")
+        return Refusal(415, "a change must be sent as JSON", "Content-Type: application/json")
     return None

@@ -1,15 +1,15 @@
-"""`FollowedLogins`: to a harness the gateway is the client of a login that one of its pages takes part in.
+"""`FollowedLogins`: the gateway is a client of each login that one of its pages has joined.
 
-A page is not one itself: a phone cuts a page's connections while its user is on claude's.
+The page cannot be the client itself: a phone closes a page's connections while its user is on claude's login page.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Container
 from typing import Protocol
 
 import anyio
 
-PAGE_GRACE_S = 300.0  # from the end of the last page of an agent to the gateway's own
+PAGE_GRACE_S = 300.0  # from the last page of an agent being closed to the gateway leaving its login
 LOOK_EVERY_S = 5.0
 
 
@@ -18,23 +18,23 @@ class Followed(Protocol):
 
     @property
     def key(self) -> object:
-        """What tells it from others."""
+        """What identifies it."""
 
     async def follow_login(self) -> None:
-        """Be a client of the login under way, until it is over, there is none, or this is cancelled."""
+        """Stay a client of the login in progress until it finishes, there is none, or this is cancelled."""
 
 
 class FollowedLogins:
-    """The logins that are followed. `is_read`: whether a page of the agent with this key is open."""
+    """The logins being followed. `open_agents` contains the key of each agent with an open page."""
 
-    def __init__(self, is_read: Callable[[object], bool]) -> None:
-        self._is_read = is_read
-        self._touched: dict[object, float] = {}  # when a page last took part, by the agent's key
+    def __init__(self, open_agents: Container[object]) -> None:
+        self._open_agents = open_agents
+        self._last_seen: dict[object, float] = {}  # when an agent last had an open page, by its key
 
     async def follow(self, agent: Followed) -> None:
-        """Follow an agent's login until it is over or its pages are gone; of one that is followed only take note."""
-        is_new = agent.key not in self._touched
-        self._touched[agent.key] = time.monotonic()
+        """Follow an agent's login until it finishes or the agent's pages are gone, unless it is being followed."""
+        is_new = agent.key not in self._last_seen
+        self._last_seen[agent.key] = time.monotonic()
         if not is_new:
             return
         try:
@@ -43,11 +43,11 @@ class FollowedLogins:
                 await agent.follow_login()
                 tasks.cancel_scope.cancel()
         finally:
-            del self._touched[agent.key]
+            del self._last_seen[agent.key]
 
     async def _cancel_without_pages(self, key: object, scope: anyio.CancelScope) -> None:
-        while time.monotonic() - self._touched[key] < PAGE_GRACE_S:
+        while time.monotonic() - self._last_seen[key] < PAGE_GRACE_S:
             await anyio.sleep(LOOK_EVERY_S)
-            if self._is_read(key):
-                self._touched[key] = time.monotonic()
+            if key in self._open_agents:
+                self._last_seen[key] = time.monotonic()
         scope.cancel()

@@ -1,15 +1,15 @@
-"""The OpenAPI document, made of the tables in `web.api`. Pure."""
+"""The OpenAPI document, generated from the tables in `web.api`. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hyperhive_cli.web.api import CHANGES, GLOBAL, READINGS, Change, Field, Reading
+from hyperhive_cli.web.api import CHANGE_ROUTES, GLOBAL_ROUTES, READ_ROUTES, ChangeRoute, Field, ReadRoute
 
 _AGENT = "/agents/{agent}"
 _ERROR = {"$ref": "#/components/schemas/Error"}
-# What a reply's fields are, by name.
-_GIVEN: Mapping[str, Mapping[str, Any]] = {
+# The schema of each field of a reply.
+_REPLY_FIELDS: Mapping[str, Mapping[str, Any]] = {
     "id": {"type": "integer"},
     "state": {"type": "string"},
     "not_before": {"type": "integer"},
@@ -25,17 +25,17 @@ _GIVEN: Mapping[str, Mapping[str, Any]] = {
 
 
 def document() -> dict[str, Any]:
-    """Describe the gateway's interface; every path of one agent stands in it twice, with its name and without."""
-    paths: dict[str, dict[str, Any]] = {reading.path: {"get": _reading(reading)} for reading in GLOBAL}
+    """Return the document. Each route of one agent is listed twice: with the agent's name in its path, and without."""
+    paths: dict[str, dict[str, Any]] = {route.path: {"get": _read(route)} for route in GLOBAL_ROUTES}
     for prefix in ("", _AGENT):
-        paths |= {prefix + reading.path: {"get": _reading(reading, prefix)} for reading in READINGS}
-        paths |= {prefix + change.path: {"post": _change(change, prefix)} for change in CHANGES}
+        paths |= {prefix + route.path: {"get": _read(route, prefix)} for route in READ_ROUTES}
+        paths |= {prefix + route.path: {"post": _change(route, prefix)} for route in CHANGE_ROUTES}
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "hyperhive",
             "version": "1",
-            "description": "One agent, or several under /agents/NAME. Without that name: the only agent.",
+            "description": "The agents, each under /agents/NAME. If there is only one, its name can be left out.",
         },
         "security": [{"token": []}],
         "paths": paths,
@@ -53,30 +53,30 @@ def document() -> dict[str, Any]:
     }
 
 
-def _reading(reading: Reading, prefix: str = "") -> dict[str, Any]:
-    parameters = [*_path_parameters(prefix + reading.path)]
-    parameters += [_parameter("query", name, field) for name, field in reading.query.items()]
-    if reading.media != "application/json":
-        parameters.append(_parameter("header", "Last-Event-ID", reading.query["since"]))
-    schema = {"type": "string"} if reading.media != "application/json" else {}
-    return _operation(reading.text, parameters, {reading.media: {"schema": schema}})
+def _read(route: ReadRoute, prefix: str = "") -> dict[str, Any]:
+    parameters = [*_path_parameters(prefix + route.path)]
+    parameters += [_parameter("query", name, field) for name, field in route.query.items()]
+    is_json = route.media == "application/json"
+    if not is_json:
+        parameters.append(_parameter("header", "Last-Event-ID", route.query["since"]))
+    return _operation(route.text, parameters, {route.media: {"schema": {} if is_json else {"type": "string"}}})
 
 
-def _change(change: Change, prefix: str) -> dict[str, Any]:
+def _change(route: ChangeRoute, prefix: str) -> dict[str, Any]:
     given = {
         "type": "object",
-        "properties": {name: {"type": "string", "description": field.text} for name, field in change.fields.items()},
-        "required": [name for name, field in change.fields.items() if field.required],
+        "properties": {name: {"type": "string", "description": field.text} for name, field in route.fields.items()},
+        "required": [name for name, field in route.fields.items() if field.required],
         "additionalProperties": False,
     }
-    gives = {
+    returned = {
         "type": "object",
-        "properties": {name: _GIVEN[name] for name in change.gives},
-        "required": list(change.gives),
+        "properties": {name: _REPLY_FIELDS[name] for name in route.returns},
+        "required": list(route.returns),
     }
-    parameters = [*_path_parameters(prefix + change.path)]
+    parameters = [*_path_parameters(prefix + route.path)]
     body = {"required": True, "content": {"application/json": {"schema": given}}}
-    return _operation(change.text, parameters, {"application/json": {"schema": gives}}) | {"requestBody": body}
+    return _operation(route.text, parameters, {"application/json": {"schema": returned}}) | {"requestBody": body}
 
 
 def _operation(text: str, parameters: list[dict[str, Any]], content: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _operation(text: str, parameters: list[dict[str, Any]], content: Mapping[str
         "parameters": parameters,
         "responses": {
             "200": {"description": "done", "content": content},
-            "default": {"description": "why not", "content": {"application/json": {"schema": _ERROR}}},
+            "default": {"description": "the error", "content": {"application/json": {"schema": _ERROR}}},
         },
     }
 
@@ -100,10 +100,10 @@ def _path_parameters(path: str) -> Iterator[dict[str, Any]]:
         yield {"in": "path", "name": name, "required": True, "schema": schema}
 
 
-def _parameter(place: str, name: str, field: Field) -> dict[str, Any]:
+def _parameter(location: str, name: str, field: Field) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": field.kind}
     if field.kind == "integer":
-        schema |= {"minimum": field.least or 0} | ({} if field.most is None else {"maximum": field.most})
-    if field.choice:
-        schema["enum"] = list(field.choice)
-    return {"in": place, "name": name, "required": False, "schema": schema, "description": field.text}
+        schema |= {"minimum": field.minimum} | ({} if field.maximum is None else {"maximum": field.maximum})
+    if field.choices:
+        schema["enum"] = list(field.choices)
+    return {"in": location, "name": name, "required": False, "schema": schema, "description": field.text}

@@ -1,4 +1,4 @@
-"""The gateway's process: where it listens, under which names, and what serves it."""
+"""The gateway's process: where it listens, under which names, and the server behind it."""
 
 import os
 import secrets
@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import anyio
 import uvicorn
@@ -17,30 +17,30 @@ import uvicorn
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.settings import PANEL_TOKEN_BYTES
 from hyperhive_cli.harness.signals import ending_signals
-from hyperhive_cli.web.app import Agents, make_app
+from hyperhive_cli.web.app import FindAgents, make_app
 from hyperhive_cli.web.bind import Address, WebConfig, check_bind, public_urls
 from hyperhive_cli.web.connections import Connections, make_protocol
 from hyperhive_cli.web.gate import RESPONSE_HEADERS, Gate
 from hyperhive_cli.web.hive import HiveView
 
-CLOSE_LIMIT_S = 2  # for answers that are under way when the gateway ends
+CLOSE_LIMIT_S = 2  # for responses in progress when the gateway stops
 BACKLOG = 128
-_Bound = tuple[socket.socket, dict[str, str]]  # and the origin for each of its own names
+_Bound = tuple[socket.socket, dict[str, str]]  # and Host → origin for its own names
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """A socket that listens, and the origin of the page for each name in Host. `shown` is the page's address."""
+    """A listening socket. `origins`: Host → the page's origin. `shown` is the page's address."""
 
     socket: socket.socket
     origins: dict[str, str]
-    prefixes: Mapping[str, str]  # for each name in Host under which a proxy serves it
+    prefixes: Mapping[str, str]  # Host → prefix, for names under which a proxy serves the page
     shown: str
 
 
 @contextmanager
 def listening(config: WebConfig) -> Iterator[Listening]:
-    """Listen during the block; raises UsageError for a bind that may not be, HyperhiveError for one that fails."""
+    """Listen during the block; raises UsageError if it must not listen there, HyperhiveError if that fails."""
     place = check_bind(config)
     with ExitStack() as stack:
         try:
@@ -48,10 +48,8 @@ def listening(config: WebConfig) -> Iterator[Listening]:
                 _bind_unix(place) if isinstance(place, Path) else _bind_port(config, place.address, place.port)
             )
         except OSError as error:
-            why = os.strerror(error.errno) if error.errno else error  # a path that is too long has no number
-            raise HyperhiveError(
-                f"{config.bind} cannot be listened on: {why}", "another HOST:PORT or unix:PATH"
-            ) from error
+            why = os.strerror(error.errno) if error.errno else error  # too long a path has no errno
+            raise HyperhiveError(f"cannot listen on {config.bind}: {why}", "another HOST:PORT or unix:PATH") from error
         listener, own = found
         public = public_urls(config)
         shown = [f"{url.origin}{url.prefix}/" for url in public] or [f"{origin}/" for origin in own.values()]
@@ -63,7 +61,7 @@ def listening(config: WebConfig) -> Iterator[Listening]:
 def _bind_unix(path: Path) -> Iterator[_Bound]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         _remove_stale(path)
-        before = os.umask(0o177)  # it is ours alone from its first moment on
+        before = os.umask(0o177)  # no one else can open it, from the start
         try:
             listener.bind(str(path))
         finally:
@@ -74,12 +72,12 @@ def _bind_unix(path: Path) -> Iterator[_Bound]:
             yield listener, {"localhost": "http://localhost"}
         finally:
             with suppress(FileNotFoundError):
-                if path.stat().st_ino == made.st_ino:  # another gateway may have taken its place
+                if path.stat().st_ino == made.st_ino:  # unless another gateway has replaced it
                     path.unlink()
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove a socket on which nobody listens; whatever else is there, `bind` will say so."""
+    """Remove a socket that has no listener; `bind` fails for anything else at this path."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer, suppress(FileNotFoundError):
         if not path.is_socket():
             return
@@ -105,14 +103,21 @@ def _bracketed(host: Address) -> str:
 
 
 def _origins(names: list[str], port: int, *, is_tls: bool) -> dict[str, str]:
-    """Give the origin for each name as it stands in Host: a browser leaves out the port that its scheme implies."""
-    scheme, implied = ("https", 443) if is_tls else ("http", 80)
-    hosts = [name if port == implied else f"{name}:{port}" for name in names]
+    """Return the origin for each name as it is sent in Host: a browser leaves out the default port."""
+    scheme, default_port = ("https", 443) if is_tls else ("http", 80)
+    hosts = [name if port == default_port else f"{name}:{port}" for name in names]
     return {host: f"{scheme}://{host}" for host in hosts}
 
 
+class Announce(Protocol):
+    """Tells the operator where the page is."""
+
+    def __call__(self, url: str, token: str) -> None:
+        """Show the page's address, which has the token in its fragment, and the token alone. May block."""
+
+
 class _Server(uvicorn.Server):
-    """uvicorn, without its handlers of signals; `on_shutdown` is called before it waits for its connections."""
+    """uvicorn without its signal handlers. `on_shutdown` is called before it waits for its connections."""
 
     def __init__(self, config: uvicorn.Config, on_shutdown: Callable[[], None]) -> None:
         super().__init__(config)
@@ -120,37 +125,36 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
+        """Do nothing: `_serve` handles signals."""
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams, then the server."""
+        """Close the streams, then the server."""
         self._on_shutdown()
         await super().shutdown(sockets)
 
 
 def serve(
     config: WebConfig,
-    agents: Agents,
-    announce: Callable[[str, str], None],
+    find_agents: FindAgents,
+    announce: Announce,
     hive: HiveView | None = None,
     token: str | None = None,
 ) -> int:
-    """Serve these agents, and those of the hive, until a signal comes; gives 128 and its number.
+    """Serve these agents and those of the hive until a signal arrives; returns 128 plus its number.
 
-    `announce` is given the address, with the token in its fragment, and the token, when the gateway listens. Without
-    a `token` one is made. Raises HyperhiveError.
+    `announce` is called in a thread once the gateway listens. `token` defaults to a new one. Raises HyperhiveError.
     """
     with listening(config) as found:
         token = token or secrets.token_urlsafe(PANEL_TOKEN_BYTES)
-        app, gateway = make_app(agents, Gate(found.origins, token), hive, found.prefixes)
+        app, gateway = make_app(find_agents, Gate(found.origins, token), hive, found.prefixes)
         settings = uvicorn.Config(
             app,
             http="httptools",
             ws="none",
             lifespan="on",
             log_config=None,
-            log_level="error",  # a warning for each stranger that speaks no HTTP would fill the log
+            log_level="error",  # else each stranger that does not speak HTTP adds a warning to the log
             access_log=False,
             server_header=False,
             proxy_headers=False,
@@ -162,17 +166,17 @@ def serve(
         try:
             settings.load()
         except (OSError, ssl.SSLError) as error:
-            raise HyperhiveError(f"the certificate or its key cannot be used: {error}", "both in PEM") from error
-        _bound(settings)
-        server = _Server(settings, gateway.end)
+            raise HyperhiveError(f"cannot use the certificate or its key: {error}", "both in PEM format") from error
+        _limit_connections(settings)
+        server = _Server(settings, gateway.stop)
         return anyio.run(_serve, server, found.socket, lambda: announce(f"{found.shown}#token={token}", token),
                          backend_options={"use_uvloop": True})  # fmt: skip
 
 
-def _bound(settings: uvicorn.Config) -> None:
-    """Bound the connections. uvicorn takes any function for a protocol; TLS is ours, so that it is bounded too."""
+def _limit_connections(settings: uvicorn.Config) -> None:
+    # uvicorn accepts any function as a protocol class. TLS is added here and not by uvicorn, so that it is limited too.
     connections, context = Connections(), settings.ssl
-    settings.limit_concurrency = connections.most  # beyond the operator's own: 503
+    settings.limit_concurrency = connections.limit  # more, even of the operator: 503
     settings.ssl = None
 
     def make(**given: Any) -> Any:  # noqa: ANN401 - uvicorn's settings, asyncio's protocol
@@ -182,18 +186,18 @@ def _bound(settings: uvicorn.Config) -> None:
 
 
 async def _serve(server: _Server, listener: socket.socket, announce: Callable[[], None]) -> int:
-    taken: list[int] = []
+    received: list[int] = []
     with anyio.open_signal_receiver(*ending_signals()) as signals:
         async with anyio.create_task_group() as tasks:
 
-            async def end_at_signal() -> None:
+            async def stop_at_signal() -> None:
                 async for number in signals:
-                    taken.append(number)
+                    received.append(number)
                     server.should_exit = True
 
-            tasks.start_soon(end_at_signal)
-            # In a thread: on a terminal that Ctrl-S has stopped it would hold up the page, and a signal.
+            tasks.start_soon(stop_at_signal)
+            # In a thread: a terminal stopped by Ctrl-S must not block the page and signals.
             tasks.start_soon(partial(anyio.to_thread.run_sync, announce, abandon_on_cancel=True))
             await server.serve([listener])
             tasks.cancel_scope.cancel()
-    return 128 + taken[0] if taken else 1
+    return 128 + received[0] if received else 1

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from hyperhive_cli.web.api import CHANGES
+from hyperhive_cli.web.api import CHANGE_ROUTES
 from tests.conftest import wait_until
 from tests.harness import TEXT, Hive, gated
 from tests.hive.conftest import Database
@@ -73,7 +73,7 @@ def test_an_agent_of_another_machine_is_seen_and_sent_to_and_not_steered(databas
         assert [turn["outcome"] for turn in site.get("/agents/bee/api/turns")["turns"]] == ["ok"]
         assert site.ask("GET", f"/agents/bee/api/turns/{10**17}").status == 404
         assert site.ask("GET", "/agents/wasp/api/state").status == 404
-        for change in CHANGES:
+        for change in CHANGE_ROUTES:
             if change.op != "send":
                 fields = {name: "x" for name, field in change.fields.items() if field.required}
                 refused = site.post(f"/agents/bee{change.path.replace('{id}', '1')}", **fields)

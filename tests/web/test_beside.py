@@ -135,7 +135,7 @@ def test_a_panel_that_dies_again_and_again_is_given_up(tmp_path: Path, monkeypat
 
         trio.run(live)
     died = (
-        f"the web panel has ended with status 1: Error: {bind} cannot be listened on: Address already in use "
+        f"the web panel has ended with status 1: Error: cannot listen on {bind}: Address already in use "
         "Try: another HOST:PORT or unix:PATH; "
     )
     *notes, last = said(bus)

@@ -34,14 +34,14 @@ def test_a_unix_socket_is_for_its_owner_alone_and_goes_away(
         second = forkserver.fork(command, tmp_path, plain_environment(tmp_path), {})
         _, said = second.communicate(b"", LIMIT_S)
         assert (second.returncode, path.is_socket()) == (1, True)
-        assert said.decode().startswith(f"Error: unix:{path} cannot be listened on: Address already in use")
+        assert said.decode().startswith(f"Error: cannot listen on unix:{path}: Address already in use")
     assert not path.exists()
 
 
 def test_what_is_no_socket_is_not_replaced(hive: Hive) -> None:
     path = hive.state_dir / "precious"
     path.write_text("mine")
-    assert "cannot be listened on" in hive.call("web", "--bind", f"unix:{path}").refusal()
+    assert "cannot listen on" in hive.call("web", "--bind", f"unix:{path}").refusal()
     assert path.read_text() == "mine"
 
 
@@ -95,14 +95,14 @@ def test_beyond_this_machine_it_is_served_with_tls_under_the_given_name(
     [
         (["--bind", "0.0.0.0:0"], 2, "0.0.0.0 can be reached from other machines"),
         (["--bind", "[::]:0", "--web-allow-host", "hive.test"], 2, ":: can be reached from other machines"),
-        (["--bind", "8420"], 2, "'8420' is no place to listen on"),
-        (["--bind", "example.com:80"], 2, "'example.com:80' is no place to listen on"),
-        (["--bind", "127.0.0.1:65536"], 2, "'127.0.0.1:65536' is no place to listen on"),
-        (["--web-cert", "cert.pem"], 2, "a certificate and its key belong together"),
+        (["--bind", "8420"], 2, "not a valid address to listen on: '8420'"),
+        (["--bind", "example.com:80"], 2, "not a valid address to listen on: 'example.com:80'"),
+        (["--bind", "127.0.0.1:65536"], 2, "not a valid address to listen on: '127.0.0.1:65536'"),
+        (["--web-cert", "cert.pem"], 2, "a certificate needs its key"),
         (
             ["--bind", "127.0.0.1:0", "--web-cert", "no", "--web-key", "no"],
             1,
-            "the certificate or its key cannot be used",
+            "cannot use the certificate or its key",
         ),
         (["nobody"], 1, "there is no agent 'nobody'"),
         (["No Name"], 2, "'No Name' is no agent name"),
@@ -114,7 +114,7 @@ def test_what_cannot_be_is_said(arguments: list[str], status: int, said: str, hi
 
 def test_a_port_that_is_in_use(site: Site, hive: Hive) -> None:
     done = hive.call("web", "--bind", f"127.0.0.1:{site.port}")
-    assert done.refusal() == f"127.0.0.1:{site.port} cannot be listened on: Address already in use"
+    assert done.refusal() == f"cannot listen on 127.0.0.1:{site.port}: Address already in use"
     assert done.stderr.endswith("Try: another HOST:PORT or unix:PATH\n")
 
 

@@ -42,7 +42,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_login_is_followed_once_until_it_is_over() -> None:
     async def main() -> Agent:
-        agent, followed = Agent(), FollowedLogins(lambda _: True)
+        agent, followed = Agent(), FollowedLogins({"bee"})
         with anyio.fail_after(LIMIT_S):
             async with anyio.create_task_group() as tasks:
                 for _ in range(3):
@@ -61,7 +61,7 @@ def test_a_login_whose_pages_are_gone_is_left_after_a_grace() -> None:
     pages = {"bee"}
 
     async def main() -> Agent:
-        agent, followed = Agent(), FollowedLogins(pages.__contains__)
+        agent, followed = Agent(), FollowedLogins(pages)
         with anyio.fail_after(LIMIT_S):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(followed.follow, agent)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.web.api import CHANGES, GLOBAL, READINGS
+from hyperhive_cli.web.api import CHANGE_ROUTES, GLOBAL_ROUTES, READ_ROUTES
 from tests.conftest import FakeClaude, wait_until
 from tests.forkserver import Forkserver
 from tests.harness import ANSWER, LIMIT_S, TEXT, Hive, gated
@@ -65,7 +65,7 @@ def test_the_longest_message_is_taken_and_no_longer_one(site: Site, hive: Hive) 
         assert site.ask("GET", "/api/inbox/7").status == 404
         too_long = site.post("/api/messages", body="x" * (1024 * 1024 + 1))
         assert too_long.status == 400
-        assert "at most 1,048,576 bytes" in too_long.json()["error"]
+        assert "1,048,576 bytes" in too_long.json()["error"]
         odd = site.ask("POST", "/api/messages", JSON, b'{"body": "a\\u0000b\\ud83d"}')
         assert odd.json()["id"] == 2
         assert site.get("/api/inbox")["messages"][1]["body"] == "a\ufffdb\ufffd"
@@ -129,12 +129,12 @@ def test_a_stopped_agent_can_be_read_and_says_why_it_cannot_be_changed(site: Sit
     status = hive.status() | {"agent": "bee", "last_event": state["last_event"]}  # which has an age
     assert {name: state[name] for name in status} == status
     assert not any(state["capabilities"].values())
-    for reading in READINGS:
+    for reading in READ_ROUTES:
         if reading.name != "stream":
             assert site.ask("GET", reading.path.replace("{id}", "1")).status == 200, reading.path
-    bodies = {name: "x" for change in CHANGES for name, field in change.fields.items() if field.required}
+    bodies = {name: "x" for change in CHANGE_ROUTES for name, field in change.fields.items() if field.required}
     before = site.get("/api/inbox?all=1")
-    for change in CHANGES:
+    for change in CHANGE_ROUTES:
         fields = {name: bodies[name] for name, field in change.fields.items() if field.required}
         answer = site.post(change.path.replace("{id}", "1"), **fields)
         assert answer.status == 503, change.path
@@ -215,6 +215,6 @@ def test_what_the_document_says_holds_for_whatever_is_sent(
         )
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
         # The document's own address is not among those that are tried.
-        left_out = 1 + sum(word in one.path for one in (*READINGS, *CHANGES) for word in ENDLESS)
-        assert f"Tested: {len(READINGS) + len(CHANGES) + len(GLOBAL) - left_out}\n" in done.stdout
+        left_out = 1 + sum(word in one.path for one in (*READ_ROUTES, *CHANGE_ROUTES) for word in ENDLESS)
+        assert f"Tested: {len(READ_ROUTES) + len(CHANGE_ROUTES) + len(GLOBAL_ROUTES) - left_out}\n" in done.stdout
         assert site.get("/api/state")["running"] is True

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.routing import BaseRoute, Mount, Route
 
-from hyperhive_cli.web.api import CHANGES, GLOBAL, READINGS
+from hyperhive_cli.web.api import CHANGE_ROUTES, GLOBAL_ROUTES, READ_ROUTES
 from hyperhive_cli.web.app import STATIC, Gateway, make_routes
 from hyperhive_cli.web.gate import RESPONSE_HEADERS
 from tests.conftest import wait_until
@@ -18,8 +18,8 @@ from tests.web.site import JSON, Answer, Site, Telling, open_site, plain_environ
 
 SHELL = ["/", "/agents/bee", "/agents/bee/", "/favicon.ico", "/static/no-such-file.js", "/static/../api/state"]
 FILES = [f"/static/{path.relative_to(STATIC).as_posix()}" for path in sorted(STATIC.rglob("*")) if path.is_file()]
-READ = [one.path.replace("{id}", "1") for one in (*GLOBAL, *READINGS)]
-CHANGED = [change.path.replace("{id}", "1") for change in CHANGES]
+READ = [one.path.replace("{id}", "1") for one in (*GLOBAL_ROUTES, *READ_ROUTES)]
+CHANGED = [change.path.replace("{id}", "1") for change in CHANGE_ROUTES]
 PATHS = [*READ, *CHANGED]
 BEHIND_TOKEN = [*PATHS, *(f"/agents/bee{path}" for path in PATHS), "/api", "/api/nothing", "/nothing", "/agents/x/y"]
 EVERY = [*SHELL, *FILES, *BEHIND_TOKEN]
@@ -166,7 +166,7 @@ def test_the_document_describes_every_route_and_no_other(served: tuple[Site, Tel
 
 def test_every_field_of_a_change_is_in_the_document(served: tuple[Site, Telling]) -> None:
     paths = look(served[0], "GET", "/api/openapi.json").json()["paths"]
-    for change in CHANGES:
+    for change in CHANGE_ROUTES:
         schema = paths[change.path]["post"]["requestBody"]["content"]["application/json"]["schema"]
         assert schema["properties"].keys() == change.fields.keys()
         assert schema["required"] == [name for name, field in change.fields.items() if field.required]
@@ -176,12 +176,12 @@ def test_a_change_is_checked_before_the_harness_is_asked(served: tuple[Site, Tel
     site, harness = served
     before = list(harness.asked)
     bodies = {
-        b"": "the body is no JSON",
-        b"[" * 100_000: "the body is no JSON",
-        b"[]": "the body is a JSON object",
-        b'{"model": 1}': "'model' is a text: its name",
-        b'{"model": null}': "'model' is missing: its name",
-        b'{"model": "x", "token": "y"}': "there is no field 'token'",
+        b"": "the body is not JSON",
+        b"[" * 100_000: "the body is not JSON",
+        b"[]": "the body must be a JSON object",
+        b'{"model": 1}': "'model' must be a string: the model's name",
+        b'{"model": null}': "missing field: 'model', the model's name",
+        b'{"model": "x", "token": "y"}': "unknown field: 'token'",
     }
     for body, said in bodies.items():
         answer = site.ask("POST", "/api/model", JSON, body)

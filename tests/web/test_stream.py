@@ -13,7 +13,7 @@ import pytest
 from hyperhive_cli.core.events import BusEvent, Note
 from hyperhive_cli.core.events import Stream as Line
 from hyperhive_cli.store.events import open_event_store
-from hyperhive_cli.web.app import MOST_STREAMS
+from hyperhive_cli.web.app import MAX_STREAMS
 from tests.conftest import wait_until
 from tests.forkserver import Forkserver
 from tests.harness import LIMIT_S, Hive
@@ -270,11 +270,11 @@ def many(site: Site, count: int) -> Iterator[None]:
 
 
 def test_there_is_a_bound_to_the_streams_and_it_is_said(site: Site) -> None:
-    with many(site, MOST_STREAMS):
+    with many(site, MAX_STREAMS):
         answer = site.ask("GET", "/api/stream")
         assert answer.status == 503
-        assert answer.json()["error"] == f"{MOST_STREAMS} streams are open already"
+        assert answer.json()["error"] == f"{MAX_STREAMS} streams are open already"
         assert site.get("/api/state")["running"] is False
-    wait_until(lambda: site.open_files() < MOST_STREAMS)
+    wait_until(lambda: site.open_files() < MAX_STREAMS)
     with site.stream() as stream:
         stream.named("snapshot")
