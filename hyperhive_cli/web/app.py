@@ -43,7 +43,7 @@ from hyperhive_cli.web.api import (
 from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.gate import Gate
 from hyperhive_cli.web.hive import HiveAgent, HiveView
-from hyperhive_cli.web.local import LocalAgent, observe
+from hyperhive_cli.web.local import LocalAgent, read_state
 from hyperhive_cli.web.logins import FollowedLogins
 from hyperhive_cli.web.openapi import document
 from hyperhive_cli.web.reader import Reader
@@ -117,11 +117,11 @@ class Gateway:
     async def overview(self, _: Request, _query: Query) -> Response:
         """Return the state of each agent; `hive` says where an agent of another machine runs."""
         here = dict(await run_sync(self._find_agents))
-        others = {} if self._hive is None else await self._hive.elsewhere(here)
+        others = {} if self._hive is None else await self._hive.agents_elsewhere(here)
         found = {name: other.last_state() for name, other in others.items()}
 
         async def add(paths: AgentPaths) -> None:
-            found[paths.agent] = {**await observe(paths, OVERVIEW_LIMIT_S), "hive": None}
+            found[paths.agent] = {**await read_state(paths, OVERVIEW_LIMIT_S), "hive": None}
 
         async with anyio.create_task_group() as tasks:
             for name, paths in here.items():

@@ -1,7 +1,7 @@
-"""A hive, as the gateway knows it: the agents that other machines run, by their reports and their feed.
+"""A hive: the agents that other machines run, known from their reports and their feed.
 
-The database is asked in threads, and never for longer than the gateway can wait: what was known before is given
-while it is slow or away, and what it holds is not changed but by a message.
+The database is queried in threads. A slow or unreachable one never blocks the gateway: until it answers, the last known
+state is shown. The only change that is made through it is sending a message.
 """
 
 import time
@@ -35,30 +35,30 @@ if TYPE_CHECKING:
     from hyperhive_cli.hive.database import Connection
 
 T = TypeVar("T")
-LOOK_EVERY_S = 1.0
-LOOK_LIMIT_S = 1.0  # that a request waits for a look
-MOST_FOLLOWED = 16  # agents of other machines at once: each has a connection
-TICK_S = 0.5  # how long a thread waits for news: the gateway's end waits for it
+REFRESH_EVERY_S = 1.0
+REFRESH_LIMIT_S = 1.0  # that a request waits for a refresh
+MAX_FOLLOWED = 16  # agents of other machines at a time: each needs a connection
+TICK_S = 0.5  # that a thread waits for events: stopping the gateway waits for it
 BATCH_EVENTS = 200
 AGAIN_S = 1.0
 
 
 class HiveView:
-    """The hive's agents whose names fit one of the patterns. `trouble`: why it could not be looked at, or None."""
+    """The hive's agents whose names match one of the patterns. `trouble`: why the last refresh failed, or None."""
 
     def __init__(self, url: str, patterns: Sequence[str]) -> None:
         self.trouble: str | None = None
-        self.tasks: anyio.abc.TaskGroup | None = None  # where looks run
-        self.followed = anyio.CapacityLimiter(MOST_FOLLOWED)
-        self.feeds: set[HiveFeed] = set()  # in which threads wait
+        self.tasks: anyio.abc.TaskGroup | None = None  # runs the refreshes
+        self.followed = anyio.CapacityLimiter(MAX_FOLLOWED)
+        self.feeds: set[HiveFeed] = set()  # those on which threads wait
         self.url = url
         self._patterns = tuple(patterns)
-        self._calls = anyio.CapacityLimiter(1)  # one connection
+        self._calls = anyio.CapacityLimiter(1)  # there is one connection
         self._connection: Connection | None = None
         self._agents: dict[str, dict[str, Any]] = {}
-        self._asked_at = self._seen_at = float("-inf")
-        self._looking: anyio.Event | None = None
-        self._is_ending = False
+        self._refreshed_at = self._known_at = float("-inf")
+        self._refreshing: anyio.Event | None = None
+        self._is_stopping = False
 
     async def call(self, work: Callable[["Connection"], T]) -> T:
         """Run `work` with the connection in a thread; raises as `translated_errors`, and what `work` raises."""
@@ -73,15 +73,15 @@ class HiveView:
             raise
 
     def _connected(self) -> "Connection":
-        if self._is_ending:
-            raise AwayError("the gateway ends")
+        if self._is_stopping:
+            raise AwayError("the gateway is stopping")
         if self._connection is None or self._connection.closed:
             self._connection = connect(self.url, name="hyperhive web")
         return self._connection
 
     def hang_up(self) -> None:
-        """Let every thread that waits for the hive go on at once: the gateway's end would wait for it."""
-        self._is_ending = True
+        """Interrupt every thread that waits for the hive: stopping the gateway would wait for it."""
+        self._is_stopping = True
         if (connection := self._connection) is not None:
             hang_up(connection)
         for feed in self.feeds:
@@ -91,60 +91,60 @@ class HiveView:
         """Close the connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(Exception):  # it is broken
+            with suppress(Exception):  # it may be broken
                 connection.close()
 
     def to_dict(self) -> dict[str, Any]:
-        """Give its address, what is wrong with it, and how old is what is known of its agents."""
-        age = None if self._seen_at < 0 else round(time.monotonic() - self._seen_at, 1)
+        """Return its address, what is wrong with it, and the age in seconds of what is known of its agents."""
+        age = None if self._known_at < 0 else round(time.monotonic() - self._known_at, 1)
         return {"url": shown_url(self.url), "trouble": self.trouble, "age_s": age}
 
-    async def agents(self, *, limit_s: float = LOOK_LIMIT_S) -> dict[str, dict[str, Any]]:
-        """Give what is known of the agents, by their names; as of now, if the hive answers in time."""
+    async def agents(self, *, limit_s: float = REFRESH_LIMIT_S) -> dict[str, dict[str, Any]]:
+        """Return the state of its agents by name: the current one if the hive answers in time, else the last known."""
         assert self.tasks is not None  # noqa: S101 - requests come during the lifespan
-        if self._looking is None and time.monotonic() - self._asked_at >= LOOK_EVERY_S:
-            self._asked_at = time.monotonic()
-            self._looking = anyio.Event()
-            self.tasks.start_soon(self._look, self._looking)
-        if self._looking is not None and self.trouble is None:
+        if self._refreshing is None and time.monotonic() - self._refreshed_at >= REFRESH_EVERY_S:
+            self._refreshed_at = time.monotonic()
+            self._refreshing = anyio.Event()
+            self.tasks.start_soon(self._refresh, self._refreshing)
+        if self._refreshing is not None and self.trouble is None:
             with anyio.move_on_after(limit_s):
-                await self._looking.wait()
+                await self._refreshing.wait()
         return self._agents
 
-    async def _look(self, looking: anyio.Event) -> None:
+    async def _refresh(self, done: anyio.Event) -> None:
         try:
             found = [await self.call(partial(fleet.look, pattern=pattern)) for pattern in self._patterns]
         except HyperhiveError as error:
             self.trouble = error.message
         else:
-            self.trouble, self._seen_at = None, time.monotonic()
+            self.trouble, self._known_at = None, time.monotonic()
             self._agents = {one["agent"]: one for many in found for one in many}
         finally:
-            self._looking = None
-            looking.set()
+            self._refreshing = None
+            done.set()
 
     def aged(self, one: Mapping[str, Any]) -> dict[str, Any]:
-        """Give an agent's state as of now: its report is older by the time since the last look."""
+        """Return an agent's state with the age of its report as of now."""
         age = one["hive"]["report_age_s"]
         if age is not None:
-            age = round(age + time.monotonic() - self._seen_at, 1)
+            age = round(age + time.monotonic() - self._known_at, 1)
         state = {**one, "stored": True, "hive": {**one["hive"], "report_age_s": age}}
         closed = capabilities(state, answers=False)
         return {**state, "capabilities": {**closed, "send": self.trouble is None}}
 
-    async def elsewhere(self, here: Mapping[str, AgentPaths]) -> dict[str, "HiveAgent"]:
-        """Give the agents that are not those of this machine, by their names."""
+    async def agents_elsewhere(self, here: Mapping[str, AgentPaths]) -> dict[str, "HiveAgent"]:
+        """Return the agents that other machines run, by name."""
         found = await self.agents()
         return await run_sync(
             lambda: {name: HiveAgent(self, one) for name, one in found.items() if not self._is_here(name, here)}
         )
 
     async def find(self, name: str, here: Mapping[str, AgentPaths]) -> "HiveAgent | None":
-        """Find an agent that is not this machine's; None where there is none of this name, or it is.
+        """Return an agent of another machine; None if there is none with this name, or this machine runs it.
 
-        Raises AwayError for one of which nothing is known while the hive is away.
+        Raises AwayError if the name is unknown and the hive cannot be reached.
         """
-        found = await self.agents(limit_s=0.0 if name in here and self._seen_at > 0 else LOOK_LIMIT_S)
+        found = await self.agents(limit_s=0.0 if name in here and self._known_at > 0 else REFRESH_LIMIT_S)
         if name in found:
             return None if await run_sync(self._is_here, name, here) else HiveAgent(self, found[name])
         if name not in here and self.trouble is not None:
@@ -152,7 +152,7 @@ class HiveView:
         return None
 
     def _is_here(self, name: str, here: Mapping[str, AgentPaths]) -> bool:
-        """Whether an agent is this machine's: it has a folder here, and no other one holds its lease. Blocking."""
+        """Return True if this machine runs an agent: it has a folder here, and no other machine its lease. Blocking."""
         if name not in here:
             return False
         one, origin = self._agents.get(name), None
@@ -160,15 +160,15 @@ class HiveView:
             return True
         with suppress(StoreError):
             origin, _, _ = (stored_fact(here[name].inbox_db, "hive_origin") or "").partition("@")
-        return not origin or origin == one["hive"]["origin"]  # without: it is in no hive, and merely has the same name
+        return not origin or origin == one["hive"]["origin"]  # no origin: not of this hive, only of the same name
 
     def state_of(self, known: Mapping[str, Any]) -> dict[str, Any]:
-        """Give an agent's state by the last look; the one that is known, should the hive have forgotten it since."""
+        """Return an agent's state as of the last refresh, or the `known` one if the hive has lost it since."""
         return self.aged(self._agents.get(known["agent"], known))
 
 
 class HiveAgent:
-    """What can be read of an agent of another machine; of what `LocalAgent` changes, it takes a message alone."""
+    """What can be read of an agent of another machine. The only change is sending a message."""
 
     def __init__(self, view: HiveView, known: Mapping[str, Any]) -> None:
         self.name: str = known["agent"]
@@ -177,28 +177,26 @@ class HiveAgent:
 
     @property
     def key(self) -> object:
-        """What tells its channel from those of others."""
+        """What identifies its channel."""
         return self.name
 
     def channel(self) -> Channel:
-        """Give a channel of its own; raises HyperhiveError when too many are open."""
+        """Return a new channel; raises HyperhiveError if too many are open."""
         if self.view.followed.available_tokens == 0:
-            raise HyperhiveError(
-                f"{MOST_FOLLOWED} agents of other machines are followed already", "close some of the pages"
-            )
+            raise HyperhiveError(f"{MAX_FOLLOWED} agents of other machines are open already", "close some pages")
         return HiveChannel(self)
 
     async def state(self) -> dict[str, Any]:
-        """Give its state, as it reported it."""
+        """Return its state, as its machine reported it."""
         await self.view.agents()
         return self.last_state()
 
     def last_state(self) -> dict[str, Any]:
-        """Give its state, as the last look found it."""
+        """Return its state as of the last refresh."""
         return self.view.state_of(self._known)
 
     async def page(self, since: int | None, limit: int, ts: int | None) -> Page[BusEvent]:
-        """Give a page of its events, under the hive's numbers."""
+        """Return a page of its events, with the hive's numbers."""
         return Page(*await self.view.call(partial(fleet.events_page, agent=self.name, since=since, limit=limit, ts=ts)))
 
     async def ask(self, work: Callable[[AgentClient], T]) -> T:
@@ -206,11 +204,13 @@ class HiveAgent:
         return await self.view.call(lambda connection: work(HiveClient(self.view.url, self.name, connection)))
 
     async def change(self, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Send a message; raises RefusedError for all else."""
+        """Send a message; raises RefusedError for any other operation."""
         if op != "send":
             machine = self.last_state()["hive"]["machine"]
             where = f"runs on {machine}" if machine else "runs on another machine"
-            raise RefusedError(f"agent {self.name!r} {where}: it is steered there", f"hyperhive -a {self.name} …")
+            raise RefusedError(
+                f"agent {self.name!r} {where} and can only be controlled there", f"hyperhive -a {self.name} …"
+            )
         not_before, when = text_to_start(arguments.get("at"), utc_now(), LocalZone())
         sent, _ = await self.ask(
             lambda client: client.send(

@@ -1,4 +1,4 @@
-"""An agent of this machine, as the gateway knows it: its files, and the control socket of its harness."""
+"""An agent of this machine: its files, and the control socket of its harness."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -18,8 +18,8 @@ from hyperhive_cli.store.events import PAGE_ROWS
 from hyperhive_cli.store.folder import lock_holder, no_answer
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
 from hyperhive_cli.web.api import capabilities
+from hyperhive_cli.web.async_client import call, open_request
 from hyperhive_cli.web.channel import Channel
-from hyperhive_cli.web.harness import asked, call
 from hyperhive_cli.web.history import read_end, read_page
 from hyperhive_cli.web.sse import Frame, named_frame
 
@@ -34,7 +34,7 @@ ASK_AGAIN_S = 3.0  # a harness that is stopped or hung says nothing of it
 
 
 class LocalAgent:
-    """What can be read of an agent of this machine, and changed."""
+    """What can be read and changed of an agent of this machine."""
 
     def __init__(self, paths: AgentPaths) -> None:
         self.name = paths.agent
@@ -43,19 +43,19 @@ class LocalAgent:
 
     @property
     def key(self) -> object:
-        """What tells its channel from those of others."""
+        """What identifies its channel."""
         return self._paths
 
     def channel(self) -> Channel:
-        """Give a channel of its own."""
+        """Return a new channel."""
         return HarnessChannel(self._paths)
 
     async def state(self) -> dict[str, Any]:
-        """Give its state."""
-        return await observe(self._paths)
+        """Return its state."""
+        return await read_state(self._paths)
 
     async def page(self, since: int | None, limit: int, ts: int | None) -> Page[BusEvent]:
-        """Give a page of its history."""
+        """Return a page of its history."""
         return await run_sync(read_page, self._paths.events_db, since, limit, ts)
 
     async def ask(self, work: Callable[[AgentClient], T]) -> T:
@@ -63,23 +63,23 @@ class LocalAgent:
         return await run_sync(work, self._client)
 
     async def change(self, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Let its harness do something; raises as `no_answer` where none answers."""
+        """Pass an operation on to its harness; raises the error of `no_answer` if none answers."""
         try:
             return await call(self._paths.socket, op, arguments)
         except GoneError as error:
             raise await run_sync(no_answer, self._paths) from error
 
     async def follow_login(self) -> None:
-        """Be a client of the login under way, until it is over, there is none, or this is cancelled."""
+        """Stay a client of the login in progress until it finishes, there is none, or this is cancelled."""
         with suppress(GoneError, HyperhiveError):
-            async with asked(self._paths.socket, "login_join", stay=True) as lines:
-                await lines.first()
+            async with open_request(self._paths.socket, "login_join", stay=True) as harness:
+                await harness.read_reply()
                 while True:
-                    await lines.more()
+                    await harness.read_lines()
 
 
-async def observe(paths: AgentPaths, limit_s: float = ANSWER_LIMIT_S) -> dict[str, Any]:
-    """Give an agent's state: what `status --json` says, and what a browser may do about it now."""
+async def read_state(paths: AgentPaths, limit_s: float = ANSWER_LIMIT_S) -> dict[str, Any]:
+    """Return an agent's state: the fields of `status --json`, `stored` and `capabilities`."""
     found = await run_sync(lambda: stored_status(paths, now_ms=int(time.time() * 1000)))
     try:
         live: Mapping[str, Any] | None = await call(paths.socket, "status", {}, limit_s)
@@ -107,7 +107,7 @@ class HarnessChannel(Channel):
 
     async def observe(self) -> dict[str, Any]:
         """Look at the agent."""
-        return await observe(self.paths)
+        return await read_state(self.paths)
 
     async def read(self, since: int, ts: int | None, newest: int | None) -> Page[BusEvent]:
         """Read a page of the history."""
@@ -133,9 +133,9 @@ class HarnessChannel(Channel):
     async def _live(self) -> None:
         """Take what the harness sends until it goes away; nothing if none runs."""
         try:
-            async with asked(self.paths.socket, "events", since=self.last, partial=True) as lines:
+            async with open_request(self.paths.socket, "events", since=self.last, partial=True) as harness:
                 with anyio.fail_after(ANSWER_LIMIT_S):
-                    snapshot, more = await lines.first()
+                    snapshot, lines = await harness.read_reply()
                 await self._show(self._follower.step(Snapshot.from_fields(snapshot)))
                 if self._follower.phase is Phase.CHECKING:
                     page = await self.page(self.last, self._follower.ts, int(snapshot["seq"]))
@@ -145,10 +145,10 @@ class HarnessChannel(Channel):
                 self.ready.set()
                 await self._tell_state(is_live=True)
                 while True:
-                    self._publish(more)
-                    if self.readers > MANY_READERS and sum(map(len, more)) < LINGER_BYTES:
+                    self._publish(lines)
+                    if self.readers > MANY_READERS and sum(map(len, lines)) < LINGER_BYTES:
                         await anyio.sleep(LINGER_S)
-                    more = await lines.more()
+                    lines = await harness.read_lines()
         except (GoneError, HyperhiveError, TimeoutError):
             return
 

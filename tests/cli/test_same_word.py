@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from hyperhive_cli.core.settings import paths_by_name
-from hyperhive_cli.web.local import observe
+from hyperhive_cli.web.local import read_state
 from tests.conftest import FakeClaude, Step, wait_until
 from tests.harness import BAD_MODEL, INIT, LIMIT_S, TEXT, Hive, Program
 from tests.web.page.node import NODE, ask_node
@@ -130,7 +130,7 @@ def words_of_commands(agent: Hive) -> dict[str, str]:
 
 def word_of_page(agent: Hive) -> str:
     """Return the badge of a page that is opened now."""
-    state = anyio.run(observe, paths_by_name("bee", agent.state_dir, {}))
+    state = anyio.run(read_state, paths_by_name("bee", agent.state_dir, {}))
     situation = {"before": state, "events": [], "after": state}
     found: str = ask_node("same_status.mjs", {"situations": [situation], "now": time.time()})[0][0][0]
     return found

@@ -133,7 +133,7 @@ def test_the_page_shows_the_hive_and_says_when_it_is_away(mortal: Database) -> N
             window.wait_text(".inbox li", "and again")
             assert window.page.locator(".message-buttons button").count() == 0
             window.say("/pause")
-            window.wait_text(".reply", "runs on b: it is steered there")
+            window.wait_text(".reply", "runs on b and can only be controlled there")
             b.fake.touch("go on")
             window.wait_text(".feed", "Hello! I am ready.")
             assert window.axe() == []

@@ -62,7 +62,7 @@ HOMES = {
     "signal": "claude.guard claude.process demo.replay harness.host harness.run harness.signals cli.sinks",
     "subprocess": "claude.guard",
     "sys.stdout.buffer": "cli.backup cli.streams demo.replay",  # else a terminal is sent what it must not obey
-    "socket": "claude.process control.client control.peer control.server hive.database web.harness web.server",
+    "socket": "claude.process control.client control.peer control.server hive.database web.async_client web.server",
     "fcntl": "store.folder store.holder agent.refresh claude.guard",
     "threading": "render.display_file store.wal cli.streams",
     "_typeshed": "render.display_file cli.streams",  # for the type checker alone
