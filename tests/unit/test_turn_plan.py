@@ -10,7 +10,7 @@ from hyperhive_cli.agent.session import Session
 from hyperhive_cli.agent.turn_plan import TurnPlan, compact_command, prompt_of, turn_start
 from hyperhive_cli.claude.argv import HOOK_EVENTS_FLAG, Launch
 from hyperhive_cli.claude.turn_limits import TurnLimits
-from hyperhive_cli.store.inbox import Message
+from hyperhive_cli.store.messages import Message
 
 MESSAGE = Message(7, None, "bob", "do it", False, "leased", 2, 3, False, 0, None, 1, 1, "u")
 PLAN = TurnPlan(Launch(("claude",)), "opus", Session("s-1"), TurnLimits(), prompt="go", message=MESSAGE)

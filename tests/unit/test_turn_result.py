@@ -15,7 +15,7 @@ from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause, Ending, classify
 from hyperhive_cli.claude.turn_limits import TurnLimits
 from hyperhive_cli.core.outcomes import MessageState, OutcomeKind
-from hyperhive_cli.store.inbox import Message
+from hyperhive_cli.store.messages import Message
 
 Line = dict[str, Any]
 
