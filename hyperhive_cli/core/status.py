@@ -86,7 +86,6 @@ def statuses_to_dict() -> dict[str, dict[str, Any]]:
             "words": found.words,
             "tone": found.tone.value,
             "advice": found.advice,
-            "told_otherwise": status in TOLD_OTHERWISE,
         }
         for status, found in STATUSES.items()
     }

@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.statistics import BY
+from hyperhive_cli.transcript.limit_words import limit_words, open_limits
 from hyperhive_cli.web.sse import MEDIA_TYPE
 
 MAX_INTEGER = 2**63 - 1
@@ -43,10 +44,13 @@ class ChangeRoute(NamedTuple):
 
 SINCE = Field("integer", "the `seq` of the newest event that you have")
 TS = Field("integer", "the `ts` of that event, so that a history replaced by an older one is always noticed")
+VIEW = Field("string", "rows: what a person sees of each event, in place of its fields", choices=("rows",))
 # Of one agent: under /agents/NAME, and without that prefix if there is only one agent.
 READ_ROUTES = (
     ReadRoute(
-        "/api/state", "state", "The agent's state: the fields of `status --json`, `seq`, `boot` and `capabilities`."
+        "/api/state",
+        "state",
+        "The agent's state: the fields of `status --json`, `seq`, `boot`, `capabilities` and `limit_words`.",
     ),
     ReadRoute(
         "/api/events",
@@ -56,13 +60,19 @@ READ_ROUTES = (
             "since": SINCE,
             "ts": TS,
             "limit": Field("integer", "at most N events; default: 200", minimum=1, maximum=2_000),
+            "view": VIEW,
         },
     ),
     ReadRoute(
         "/api/stream",
         "stream",
         "The feed as server-sent events: `snapshot`, then each event with its `seq` as id; `Last-Event-ID` resumes it.",
-        {"since": SINCE, "ts": TS, "partial": Field("integer", "1: also text while it is being written", maximum=1)},
+        {
+            "since": SINCE,
+            "ts": TS,
+            "partial": Field("integer", "1: also text while it is being written", maximum=1),
+            "view": VIEW,
+        },
         media=MEDIA_TYPE,
     ),
     ReadRoute(
@@ -98,6 +108,7 @@ GLOBAL_ROUTES = (
     ReadRoute(
         "/api/hive", "hive", "The hive: `url` (null: none), `trouble`, and how old its agents' state is (`age_s`)."
     ),
+    ReadRoute("/api/vocabulary", "vocabulary", "How outcomes and statuses are shown: `tone`, and `sign` or `words`."),
     ReadRoute("/api/openapi.json", "openapi", "This document."),
 )
 CHANGE_ROUTES = (
@@ -198,3 +209,8 @@ def capabilities(state: Mapping[str, Any], *, answers: bool) -> dict[str, bool]:
         "login_code": login is not None and not login["finished"],
     }
     return {name: answers and bool(able) for name, able in can.items()}
+
+
+def limits_in_words(state: Mapping[str, Any], now: float) -> list[str]:
+    """Return the account's limits that have not reset yet, each in words with local times; `now` is Unix seconds."""
+    return [limit_words(limit, now) for limit in open_limits(state.get("limits"), now)]

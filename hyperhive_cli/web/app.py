@@ -23,11 +23,14 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hyperhive_cli.core.errors import HyperhiveError, RefusedError, UnknownError, UsageError
+from hyperhive_cli.core.outcomes import meanings_to_dict
 from hyperhive_cli.core.settings import AgentPaths
-from hyperhive_cli.core.statistics import days_until, midnight_ms, statistics_report
+from hyperhive_cli.core.statistics import EndedTurn, days_until, midnight_ms, statistics_report
+from hyperhive_cli.core.status import statuses_to_dict
 from hyperhive_cli.core.zone import read_zone
 from hyperhive_cli.harness.client import AgentClient
 from hyperhive_cli.store.messages import Message, View
+from hyperhive_cli.transcript.endings import end_remarks
 from hyperhive_cli.web.api import (
     CHANGE_ROUTES,
     GLOBAL_ROUTES,
@@ -170,6 +173,10 @@ class Gateway:
 
         return EventStream(partial(self._open_chunks, agent.key, channel, read), self.closing)
 
+    async def vocabulary(self, _: Request, _query: Query) -> Response:
+        """Return how outcomes and statuses are shown."""
+        return _json({"outcomes": meanings_to_dict(), "statuses": statuses_to_dict()})
+
     async def openapi(self, _: Request, _query: Query) -> Response:
         """Return the OpenAPI document."""
         return _json(document())
@@ -229,7 +236,7 @@ class Gateway:
         """Return the last finished turns."""
         agent = await self.find(request)
         found = await agent.ask(lambda client: client.newest_turns(query.get("limit", 40)))
-        return _json({"turns": [turn.to_dict() for turn in found]})
+        return _json({"turns": [_with_remarks(turn) for turn in found]})
 
     async def turn(self, request: Request, _query: Query) -> Response:
         """Return one turn."""
@@ -253,6 +260,10 @@ class Gateway:
 def _message(client: AgentClient, message_id: int) -> Message:
     with client.inbox(message_id) as inbox:
         return inbox.get(message_id)
+
+
+def _with_remarks(turn: EndedTurn) -> dict[str, Any]:
+    return {**turn.to_dict(), "remarks": list(end_remarks(turn.denied, turn.message_state))}
 
 
 def _cut(message: Message) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from hyperhive_cli.hive.database import AwayError, connect, hang_up, translated_
 from hyperhive_cli.hive.feed import HiveFeed, Told
 from hyperhive_cli.store.events import PAGE_ROWS
 from hyperhive_cli.store.facts import stored_fact
-from hyperhive_cli.web.api import capabilities
+from hyperhive_cli.web.api import capabilities, limits_in_words
 from hyperhive_cli.web.channel import Channel
 
 if TYPE_CHECKING:
@@ -130,7 +130,11 @@ class HiveView:
             age = round(age + time.monotonic() - self._known_at, 1)
         state = {**one, "stored": True, "hive": {**one["hive"], "report_age_s": age}}
         closed = capabilities(state, answers=False)
-        return {**state, "capabilities": {**closed, "send": self.trouble is None}}
+        return {
+            **state,
+            "capabilities": {**closed, "send": self.trouble is None},
+            "limit_words": limits_in_words(state, time.time()),
+        }
 
     async def agents_elsewhere(self, here: Mapping[str, AgentPaths]) -> dict[str, "HiveAgent"]:
         """Return the agents that other machines run, by name."""

@@ -17,7 +17,7 @@ from hyperhive_cli.harness.client import AgentClient, LocalClient
 from hyperhive_cli.store.events import PAGE_ROWS
 from hyperhive_cli.store.folder import lock_holder, no_answer
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
-from hyperhive_cli.web.api import capabilities
+from hyperhive_cli.web.api import capabilities, limits_in_words
 from hyperhive_cli.web.async_client import call, open_request
 from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.history import read_end, read_page
@@ -79,7 +79,7 @@ class LocalAgent:
 
 
 async def read_state(paths: AgentPaths, limit_s: float = ANSWER_LIMIT_S) -> dict[str, Any]:
-    """Return an agent's state: the fields of `status --json`, `stored` and `capabilities`."""
+    """Return an agent's state: the fields of `status --json`, `stored`, `capabilities` and `limit_words`."""
     found = await run_sync(lambda: stored_status(paths, now_ms=int(time.time() * 1000)))
     try:
         live: Mapping[str, Any] | None = await call(paths.socket, "status", {}, limit_s)
@@ -90,7 +90,12 @@ async def read_state(paths: AgentPaths, limit_s: float = ANSWER_LIMIT_S) -> dict
     else:
         state = await run_sync(with_holder, found, paths.lock_file)
         stored = await run_sync(paths.events_db.exists)
-    return {**state, "stored": stored, "capabilities": capabilities(state, answers=live is not None)}
+    return {
+        **state,
+        "stored": stored,
+        "capabilities": capabilities(state, answers=live is not None),
+        "limit_words": limits_in_words(state, time.time()),
+    }
 
 
 class HarnessChannel(Channel):

@@ -14,7 +14,6 @@ import pytest
 import hyperhive_cli
 from hyperhive_cli.core.outcomes import OutcomeKind
 from tests.harness import SOURCE
-from tests.outcomes_module import MODULE, module
 
 ROOT = Path(hyperhive_cli.__file__).parent
 TABLES = {
@@ -22,8 +21,6 @@ TABLES = {
     "claude/outcome.py",  # signs of claude's → outcomes
     "core/status.py",  # words of its own, some of which are outcomes as well
     "claude/sentences.py",  # the words of claude's own lines, a hook's outcome among them
-    "web/static/js/sentences.js",  # the same
-    "web/static/js/outcomes.js",  # written from the table
 }
 WORDS = {kind.value for kind in OutcomeKind}
 # Words that are a status, a state of a message, a field or an error's code as well.
@@ -126,10 +123,6 @@ def test_there_is_no_second_table_of_outcomes() -> None:
     paths = sources()
     assert {path.suffix for path in paths} == {".py", ".js", ".html", ".sh"}
     assert {str(path.relative_to(SOURCE)): found for path in paths if (found := second_tables(path))} == {}
-
-
-def test_the_pages_table_is_the_packages() -> None:
-    assert MODULE.read_text(encoding="utf-8") == module(), "python -m tests.outcomes_module"
 
 
 @pytest.mark.parametrize(

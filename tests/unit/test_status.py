@@ -87,7 +87,6 @@ def test_each_status_has_words_and_what_needs_a_person_has_advice() -> None:
         "words": "failed",
         "tone": "failure",
         "advice": "hyperhive resume",
-        "told_otherwise": False,
     }
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the web panel share: one agent, the harness as a thread, and the gateway as a process."""
+"""Fixtures of the web panel's tests: one agent, the harness as a thread, and the gateway as a process."""
 
 import ssl
 from collections.abc import Iterator
@@ -22,14 +22,14 @@ def hive(
 
 @pytest.fixture
 def site(state_dir: Path, tmp_path: Path, forkserver: Forkserver) -> Iterator[Site]:
-    """Serve the one agent of this folder, whether a harness runs there or not."""
+    """Serve the one agent of this folder, with or without a running harness."""
     with open_site(forkserver, web_words(state_dir), plain_environment(tmp_path), tmp_path) as found:
         yield found
 
 
 @pytest.fixture
 def certified(tmp_path: Path) -> tuple[list[str], ssl.SSLContext]:
-    """Give the options of a certificate for hive.test, and what its clients trust."""
+    """Return the options for a certificate of hive.test, and the TLS context for its clients."""
     authority = trustme.CA()
     issued = authority.issue_cert("hive.test")
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"

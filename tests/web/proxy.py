@@ -1,4 +1,4 @@
-"""A reverse proxy that ends TLS: it keeps Host, may cut off a prefix, and knows one gateway."""
+"""A reverse proxy for one gateway: it terminates TLS, keeps Host, and may strip a prefix."""
 
 import select
 import socket
@@ -19,7 +19,7 @@ class Proxy:
     """`address` is where browsers find it; `upstream` is the gateway's socket. One request a connection."""
 
     address: str
-    strips: str = ""  # the prefix that it cuts off
+    strips: str = ""  # the prefix that it strips
     upstream: Path | None = None
     seen: list[str] = field(default_factory=list)  # the paths that browsers asked for
 
@@ -53,7 +53,7 @@ class Proxy:
 
 
 def _carry(browser: ssl.SSLSocket, gateway: socket.socket) -> None:
-    """Copy both ways until one side ends; in one thread, for a TLS connection can be used by no two at a time."""
+    """Copy both ways until one side closes; in one thread, because two cannot use a TLS connection at a time."""
     other = {browser: gateway, gateway: browser}
     while True:
         ready = [browser] if browser.pending() else select.select(list(other), [], [], LIMIT_S)[0]
@@ -69,7 +69,7 @@ def _carry(browser: ssl.SSLSocket, gateway: socket.socket) -> None:
 
 @contextmanager
 def open_proxy(folder: Path, prefix: str, *, strips: bool) -> Iterator[tuple[Proxy, ssl.SSLContext]]:
-    """Listen as https://localhost:PORT; gives the proxy, and what its clients trust."""
+    """Listen as https://localhost:PORT; yields the proxy, and the TLS context for its clients."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)

@@ -1,4 +1,4 @@
-"""A gateway as a process, and a client that can send it anything."""
+"""A gateway as a process, and a client that can send any request."""
 
 import http.client
 import json
@@ -23,14 +23,14 @@ JSON = {"Content-Type": "application/json"}
 
 
 class Answer(NamedTuple):
-    """A response: the headers' names in lower case, several of one name kept."""
+    """A response. The headers' names are in lower case; repeated ones are kept."""
 
     status: int
     headers: list[tuple[str, str]]
     body: bytes
 
     def header(self, name: str) -> str:
-        """Give the value of a header that is there once."""
+        """Return the value of a header that occurs once."""
         (value,) = (value for found, value in self.headers if found == name)
         return value
 
@@ -51,7 +51,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 @dataclass(slots=True)
 class Site:
-    """A gateway that listens, as the browser knows it: `host` is what stands in Host."""
+    """A listening gateway as a browser sees it. `host` is the value of Host."""
 
     url: str
     token: str
@@ -81,7 +81,7 @@ class Site:
         return http.client.HTTPConnection(self.connect_to, self.port, timeout=LIMIT_S)
 
     def ask(self, method: str, path: str, headers: Mapping[str, str | None] | None = None, body: bytes = b"") -> Answer:
-        """Send a request as its page would, but for these headers (None: leave it out), and read the whole answer."""
+        """Send a request as the page would, with these headers changed (None: left out), and return the response."""
         with closing(self.connection()) as connection:
             self.send(connection, method, path, headers, body)
             response = connection.getresponse()
@@ -115,7 +115,7 @@ class Site:
 
     @contextmanager
     def stream(self, query: str = "", path: str = "/api/stream", **headers: str) -> Iterator["Stream"]:
-        """Open the feed; at the end of the block the connection is closed."""
+        """Open the feed during the block."""
         with closing(self.connection()) as connection:
             self.send(
                 connection, "GET", f"{path}?{query}", {name.replace("_", "-"): it for name, it in headers.items()}
@@ -126,7 +126,7 @@ class Site:
             response.close()
 
     def idle_files(self) -> int:
-        """Give how many files it has open while nobody is connected: once it serves, and others have been let go."""
+        """Return how many files it has open without any connection, once it serves and has closed earlier ones."""
         with closing(self.connection()) as connection:
             for _ in range(2):
                 self.send(connection, "GET", "/api/state")
@@ -142,7 +142,7 @@ class Site:
 
 
 class Told(NamedTuple):
-    """One event of a stream, as a browser's parser gives it: without an `event` line it is a message."""
+    """One event of a stream, as a browser parses it: without an `event` line it is a message."""
 
     id: int | None
     event: str
@@ -151,14 +151,14 @@ class Told(NamedTuple):
 
 @dataclass(slots=True)
 class Stream:
-    """Parses a stream as the HTML standard says; comments are counted."""
+    """Parses a stream as the HTML standard says, and counts comments."""
 
     response: http.client.HTTPResponse
     comments: int = 0
     last_id: int | None = field(default=None)
 
     def next(self) -> Told:
-        """Wait for the next event; EOFError at the stream's end."""
+        """Wait for the next event; raises EOFError at the end of the stream."""
         found: dict[str, list[str]] = {}
         while True:
             line = self.response.readline().decode()
@@ -181,13 +181,13 @@ class Stream:
         return [self.next() for _ in range(count)]
 
     def named(self, name: str) -> Told:
-        """Wait for the next event of the gateway's own of this name; no other may come before."""
+        """Return the next event, which must have this name: one of the gateway itself."""
         told = self.next()
         assert told.event == name, told
         return told
 
     def numbers(self, count: int) -> list[int | None]:
-        """Give the numbers of the next events of the feed; what the gateway itself says is left out."""
+        """Return the numbers of the next events of the feed, without events of the gateway itself."""
         found: list[int | None] = []
         while len(found) < count:
             told = self.next()
@@ -207,7 +207,7 @@ def open_site(
     prelude: str = "",
     **how: Any,  # noqa: ANN401
 ) -> Iterator[Site]:
-    """Start `hyperhive … web --json` and wait for its address; at the end it is interrupted and must leave with 130."""
+    """Start `hyperhive … web --json` and wait for its address; at the end it is interrupted and must exit with 130."""
     all_constants = {"web.local.POLL_S": 0.02, **(constants or {})}  # while no harness runs
     process = forkserver.fork(words, folder, environment, all_constants, prelude)
     program = Program(process)
@@ -224,7 +224,7 @@ def open_site(
 
 
 class Telling(EchoHandler):
-    """A harness that says how it is, and keeps what else it was asked."""
+    """A harness that reports its status and records every other operation."""
 
     def __init__(self, bus: Bus) -> None:
         super().__init__(bus)
@@ -242,7 +242,7 @@ class Telling(EchoHandler):
 
 @contextmanager
 def telling(folder: Path, events: str | None = None) -> Iterator[tuple[Served, Telling]]:
-    """Let a harness tell in a thread of this process, with its history in this file of the folder, or without one."""
+    """Serve as a harness in a thread of this process, with its history in this file of the folder, or without one."""
 
     def make_handler(bus: Bus, _: ExitStack) -> Handler:
         return Telling(bus)
@@ -253,11 +253,11 @@ def telling(folder: Path, events: str | None = None) -> Iterator[tuple[Served, T
 
 
 def web_words(state_dir: Path, *arguments: str) -> list[str]:
-    """Give what is called behind `hyperhive`: the panel of one agent, on any port unless it is said where."""
+    """Return the arguments of `hyperhive` for the panel of one agent, on any port unless one is given."""
     bind = () if any(word.startswith("--bind") for word in arguments) else ("--bind", "127.0.0.1:0")
     return ["-a", "bee", "--state-dir", str(state_dir), "web", *bind, *arguments, "--json"]
 
 
 def plain_environment(home: Path) -> dict[str, str]:
-    """Give a gateway's variables where no fixture of a test can."""
+    """Return a gateway's environment, for code that is not given a fixture."""
     return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", "PYTHONPATH": str(SOURCE)}

@@ -1,4 +1,4 @@
-"""`run --web`: the panel beside the harness, its token, its end, and its troubles, which are no turn's."""
+"""`run --web`: the panel beside the harness, its token, its end, and its failures, which affect no turn."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def beside(hive: Hive, *arguments: str) -> Iterator[tuple[Program, Site]]:
 
 
 def family(pid: int) -> list[int]:
-    """Give the processes that descend from one."""
+    """Return the descendants of a process."""
     found = [pid]
     for one in found:
         found += guard.children(one)
@@ -45,7 +45,7 @@ def family(pid: int) -> list[int]:
 
 
 def panel_of(program: Program) -> int:
-    """Give the panel's process, whose guard has its words among its own."""
+    """Return the panel's process, and not its guard, whose arguments include the same words."""
     (pid,) = [pid for pid in family(program.pid) if b"\0-P\0-m\0" in Path(f"/proc/{pid}/cmdline").read_bytes()[:200]]
     return pid
 
@@ -54,7 +54,7 @@ def is_gone(pid: int) -> bool:
     return process_state(pid) in {None, "Z"}
 
 
-def test_the_panel_steers_the_harness_that_has_started_it_and_ends_with_it(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_the_panel_controls_the_harness_that_started_it_and_stops_with_it(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     with beside(hive) as (program, site):
         pid = panel_of(program)
@@ -95,7 +95,7 @@ def test_a_harness_that_is_killed_takes_the_panel_with_it(hive: Hive) -> None:
         wait_until(lambda: is_gone(pid))
 
 
-def test_a_panel_that_dies_is_started_anew_and_open_pages_go_on(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_a_panel_that_dies_is_restarted_and_open_pages_continue(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     place = hive.state_dir / "web.sock"
     with hive.run("--web", "--web-bind", f"unix:{place}") as program:
@@ -122,7 +122,7 @@ def answers(site: Site) -> bool:
 
 @pytest.mark.exhaustive
 def test_a_panel_that_dies_again_and_again_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real program, with an address on which it cannot listen; without the rests between its lives."""
+    """The real program with an address on which it cannot listen, and without pauses between its starts."""
     monkeypatch.setattr(panels, "AGAIN_FIRST_S", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -145,7 +145,9 @@ def test_a_panel_that_dies_again_and_again_is_given_up(tmp_path: Path, monkeypat
     )
 
 
-def test_the_deaths_of_panels_that_have_lived_are_not_in_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_death_of_a_panel_that_ran_for_long_is_the_first_in_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(panels, "AGAIN_FIRST_S", 0.0)
     monkeypatch.setattr(panels, "GOOD_S", -1.0)
     bus = Bus()
@@ -163,7 +165,7 @@ def test_the_deaths_of_panels_that_have_lived_are_not_in_a_row(tmp_path: Path, m
     assert {text.partition(";")[2] for text in said(bus)} == {" the agent works on, a new one comes in 0.0s"}
 
 
-def test_a_panel_that_speaks_no_sense_is_no_trouble_of_the_harness() -> None:
+def test_nonsense_from_the_panel_does_not_disturb_the_harness() -> None:
     shown: list[str] = []
 
     async def show(text: str) -> None:
@@ -197,7 +199,7 @@ def test_a_drain_does_not_wait_for_the_panel(hive: Hive, fake_claude: FakeClaude
     assert of_kind(done.json_lines(), "note") == []
 
 
-def test_the_panel_may_steer_and_what_else_the_harness_has_started_may_not() -> None:
+def test_the_panel_may_control_the_harness_and_its_other_children_may_not() -> None:
     pid = os.fork()
     if pid == 0:
         signal.pause()

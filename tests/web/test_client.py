@@ -1,4 +1,4 @@
-"""One client, without a socket: heartbeats, and what becomes of one that takes nothing."""
+"""One client without a socket: heartbeats, and the end of a client that stops reading."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,7 +33,7 @@ async def endless(count: int = 10**9) -> AsyncIterator[AsyncGenerator[bytes, Non
     yield chunks()
 
 
-def test_a_silent_stream_beats(paths: AgentPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_stream_sends_heartbeats(paths: AgentPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel_module, "HEARTBEAT_S", 0.01)
 
     async def main() -> list[bytes]:
@@ -52,7 +52,7 @@ def test_a_silent_stream_beats(paths: AgentPaths, monkeypatch: pytest.MonkeyPatc
 
 
 async def serve(send_blocks: bool, closing: bool = False, hangs_up: bool = False) -> tuple[list[Message], int]:
-    """Serve one client; gives what was sent, and how often the connection was cut off."""
+    """Serve one client; return what was sent, and how often the connection was aborted."""
     sent, aborts, event, gone = list[Message](), list[int](), anyio.Event(), anyio.Event()
 
     async def receive() -> Message:
@@ -79,7 +79,7 @@ async def serve(send_blocks: bool, closing: bool = False, hangs_up: bool = False
     return sent, len(aborts)
 
 
-def test_a_client_that_takes_nothing_is_cut_off_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_stops_reading_is_dropped_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_module, "WRITE_LIMIT_S", 0.01)
     sent, aborts = anyio.run(serve, True)
     assert ([message.get("more_body") for message in sent], aborts) == ([None, True, False], 1)

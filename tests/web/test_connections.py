@@ -1,4 +1,4 @@
-"""Strangers at the gateway: heads without an end, connections that say nothing, and the operator among them."""
+"""Strangers at the gateway: endless heads, silent connections, and the operator among them."""
 
 import select
 import socket
@@ -30,7 +30,7 @@ def small_site(
     options: Sequence[str] = (),
     **how: Any,  # noqa: ANN401
 ) -> Iterator[Site]:
-    """Serve with 256 files at most."""
+    """Serve with a limit of 256 open files."""
     words = web_words(state_dir, *options)
     with open_site(forkserver, words, plain_environment(tmp_path), tmp_path, prelude=FEW_FILES, **how) as site:
         yield site
@@ -41,7 +41,7 @@ def connect(site: Site) -> socket.socket:
 
 
 def is_cut(connection: socket.socket) -> bool:
-    """Return True once the other side has ended the connection, whatever it said before."""
+    """Return True once the other side has closed the connection, whatever it sent before."""
     try:
         return bool(select.select([connection], [], [], 0)[0]) and connection.recv(65536) == b""
     except ConnectionResetError:
@@ -49,7 +49,7 @@ def is_cut(connection: socket.socket) -> bool:
 
 
 def send_until_cut(connection: socket.socket, piece: bytes, limit_bytes: int) -> int:
-    """Send the piece again and again; return how many bytes went out before the other side had enough."""
+    """Send the piece repeatedly; return the number of bytes sent before the other side closed."""
     sent = 0
     try:
         while sent < limit_bytes:
@@ -73,7 +73,7 @@ def send_until_cut(connection: socket.socket, piece: bytes, limit_bytes: int) ->
         ),
     ],
 )
-def test_a_head_without_an_end_is_cut_off_and_nothing_of_it_is_kept(site: Site, start: bytes, piece: bytes) -> None:
+def test_an_endless_head_is_refused_and_not_kept_in_memory(site: Site, start: bytes, piece: bytes) -> None:
     before = site.memory_bytes()
     with connect(site) as connection:
         connection.sendall(start)
@@ -82,7 +82,7 @@ def test_a_head_without_an_end_is_cut_off_and_nothing_of_it_is_kept(site: Site, 
     assert site.memory_bytes() - before < 8 * MIB
 
 
-def test_the_longest_head_is_read_and_a_longer_one_is_told_why(site: Site) -> None:
+def test_the_longest_head_is_read_and_a_longer_one_is_refused_with_a_reason(site: Site) -> None:
     room = HEAD_LIMIT_BYTES - 1024
     assert site.ask("GET", "/api/state", {"X-Long": "x" * room}).status == 200
     answer = site.ask("GET", "/api/state", {"X-Long": "x" * HEAD_LIMIT_BYTES})
@@ -91,7 +91,7 @@ def test_the_longest_head_is_read_and_a_longer_one_is_told_why(site: Site) -> No
 
 
 @pytest.mark.parametrize("said", [b"", HEAD, b"POST /api/cancel HTTP/1.1\r\nContent-Length: 9\r\nHost: x\r\n\r\n1"])
-def test_a_connection_that_does_not_send_a_whole_request_is_ended(
+def test_a_connection_that_does_not_send_a_whole_request_is_closed(
     said: bytes, state_dir: Path, tmp_path: Path, forkserver: Forkserver
 ) -> None:
     fast = {"web.connections.HEAD_LIMIT_S": 0.2}
@@ -141,7 +141,7 @@ def test_3000_idle_strangers_at_256_files_leave_room_for_the_operator(
         assert site.open_files() < 200
 
 
-def test_strangers_that_never_agree_on_tls_make_room_too(
+def test_strangers_that_never_finish_the_tls_handshake_make_room_too(
     certified: tuple[list[str], ssl.SSLContext], state_dir: Path, tmp_path: Path, forkserver: Forkserver
 ) -> None:
     options, context = certified

@@ -1,4 +1,4 @@
-"""Who is let in, as a table: names, origins, kinds of requests, the token. The same over a real server: test_routes."""
+"""The gate as a table: names, origins, kinds of requests, the token. test_routes shows the same with a real server."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def status(method: str = "GET", path: str = "/api/state", **headers: str | None)
     return 200 if refusal is None else refusal.status
 
 
-def test_what_our_page_and_curl_send_is_let_in() -> None:
+def test_requests_of_our_page_and_of_curl_pass() -> None:
     assert status() == 200
     assert status(origin="http://127.0.0.1:8420", sec_fetch_site="same-origin") == 200
     assert status(host="localhost:8420", origin="http://localhost:8420") == 200
@@ -40,7 +40,7 @@ def test_what_our_page_and_curl_send_is_let_in() -> None:
         ),
     ],
 )
-def test_a_host_that_is_not_ours(host: str | None) -> None:
+def test_a_foreign_host_is_refused(host: str | None) -> None:
     assert status(host=host) == 403
     assert status("GET", "/", host=host) == 403
 
@@ -54,7 +54,7 @@ def test_a_host_that_is_not_ours(host: str | None) -> None:
         "http://evil.test http://127.0.0.1:8420",
     ],
 )
-def test_an_origin_that_is_not_ours(origin: str) -> None:
+def test_a_foreign_origin_is_refused(origin: str) -> None:
     assert status(origin=origin) == 403
     assert status("GET", "/static/x.js", origin=origin) == 403
 
@@ -71,23 +71,23 @@ def test_an_origin_that_is_not_ours(origin: str) -> None:
         ("GET", "same-origin, none", None),
     ],
 )
-def test_a_fetch_from_elsewhere(method: str, site: str, mode: str | None) -> None:
+def test_a_fetch_from_another_site_is_refused(method: str, site: str, mode: str | None) -> None:
     assert status(method, sec_fetch_site=site, sec_fetch_mode=mode, content_type="application/json") == 403
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "PROPFIND", "get", ""])
-def test_a_method_that_is_not_taken(method: str) -> None:
+def test_an_unknown_method_is_refused(method: str) -> None:
     assert status(method) == 403
     assert status(method, "/") == 403
 
 
 @pytest.mark.parametrize("media", [None, "", "text/plain", "application/x-www-form-urlencoded", "text/json", "x/json"])
-def test_a_change_that_is_no_json(media: str | None) -> None:
+def test_a_change_that_is_not_json_is_refused(media: str | None) -> None:
     assert status("POST", content_type=media) == 415
 
 
 @pytest.mark.parametrize("name", ["host", "origin", "authorization", "sec-fetch-site", "content-type"])
-def test_a_header_that_comes_twice_is_nobodys(name: str) -> None:
+def test_a_header_sent_twice_has_no_value(name: str) -> None:
     headers = {**GOOD, "origin": "http://127.0.0.1:8420", "sec-fetch-site": "same-origin"}
     headers["content-type"] = "application/json"
     pairs = [(key.encode(), value.encode()) for key, value in headers.items()]
@@ -110,13 +110,13 @@ def test_a_header_that_comes_twice_is_nobodys(name: str) -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["/api/state", "/api/nothing", "/agents/a/api/state", "/agents/a/b", "/x", "", "//"])
-def test_without_the_token(given: str | None, path: str) -> None:
+def test_a_request_without_the_token_is_refused(given: str | None, path: str) -> None:
     assert status("GET", path, authorization=given) == 401
     assert status("HEAD", path, authorization=given) == 401
     assert status("POST", path, authorization=given, content_type="application/json") == 401
 
 
 @pytest.mark.parametrize("path", ["/", "/agents/a", "/agents/a/", "/static/app.js", "/static/a/b.css", "/favicon.ico"])
-def test_the_shell_needs_no_token_and_takes_no_change(path: str) -> None:
+def test_the_shell_needs_no_token_and_accepts_no_change(path: str) -> None:
     assert status("GET", path, authorization=None) == 200
     assert status("POST", path, authorization=None, content_type="application/json") == 401

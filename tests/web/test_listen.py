@@ -1,4 +1,4 @@
-"""Where a gateway listens, under which names, with TLS; and what it says when it cannot."""
+"""Where a gateway listens, under which names, with TLS; and its errors when it cannot."""
 
 import signal
 import socket
@@ -16,7 +16,7 @@ from tests.harness import LIMIT_S, Hive
 from tests.web.site import JSON, Site, open_site, plain_environment, web_words
 
 
-def test_a_unix_socket_is_for_its_owner_alone_and_goes_away(
+def test_a_unix_socket_is_private_to_its_owner_and_removed_at_the_end(
     state_dir: Path, tmp_path: Path, forkserver: Forkserver
 ) -> None:
     path = state_dir / "web.sock"
@@ -38,20 +38,20 @@ def test_a_unix_socket_is_for_its_owner_alone_and_goes_away(
     assert not path.exists()
 
 
-def test_what_is_no_socket_is_not_replaced(hive: Hive) -> None:
+def test_a_file_that_is_not_a_socket_is_not_replaced(hive: Hive) -> None:
     path = hive.state_dir / "precious"
     path.write_text("mine")
     assert "cannot listen on" in hive.call("web", "--bind", f"unix:{path}").refusal()
     assert path.read_text() == "mine"
 
 
-def test_a_token_from_stdin_is_no_weaker_than_our_own(hive: Hive) -> None:
+def test_a_token_from_stdin_must_be_as_strong_as_a_generated_one(hive: Hive) -> None:
     refused = hive.call("web", "--bind", "127.0.0.1:0", "--token-stdin", stdin=b"too short\n")
     assert "a token has at least 43 characters" in refused.refusal(2)
     assert "too short" not in refused.stderr
 
 
-def test_every_loopback_name_of_the_port_is_ours_and_no_other(site: Site) -> None:
+def test_only_the_loopback_names_of_the_port_are_accepted(site: Site) -> None:
     for host in ("127.0.0.1", "localhost", "[::1]"):
         name = f"{host}:{site.port}"
         assert site.ask("GET", "/api/state", {"Host": name, "Origin": f"http://{name}"}).status == 200
@@ -66,7 +66,7 @@ def test_ipv6(state_dir: Path, tmp_path: Path, forkserver: Forkserver) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_it_with_its_number_though_streams_are_open(site: Site, number: signal.Signals) -> None:
+def test_a_signal_stops_it_with_its_number_even_with_open_streams(site: Site, number: signal.Signals) -> None:
     with site.stream() as stream:
         stream.named("snapshot")
         site.program.send(number)
@@ -108,7 +108,7 @@ def test_beyond_this_machine_it_is_served_with_tls_under_the_given_name(
         (["No Name"], 2, "'No Name' is no agent name"),
     ],
 )
-def test_what_cannot_be_is_said(arguments: list[str], status: int, said: str, hive: Hive) -> None:
+def test_impossible_options_are_refused_with_a_reason(arguments: list[str], status: int, said: str, hive: Hive) -> None:
     assert hive.call("web", *arguments).refusal(status).startswith(said)
 
 
@@ -118,7 +118,7 @@ def test_a_port_that_is_in_use(site: Site, hive: Hive) -> None:
     assert done.stderr.endswith("Try: another HOST:PORT or unix:PATH\n")
 
 
-def test_without_the_extra_it_says_what_to_install(hive: Hive) -> None:
+def test_without_the_extra_the_error_says_what_to_install(hive: Hive) -> None:
     program = (
         "import sys; sys.modules['starlette'] = None; sys.argv[0] = 'hyperhive'\n"
         "from hyperhive_cli.cli.main import main; main()"

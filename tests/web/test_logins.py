@@ -1,4 +1,4 @@
-"""The gateway as the client of a login: it is there for its pages, though a phone cuts their connections."""
+"""The gateway as a client of a login, for its pages whose connections a phone may close."""
 
 import anyio
 import anyio.lowlevel
@@ -40,7 +40,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logins, "PAGE_GRACE_S", 0.1)
 
 
-def test_a_login_is_followed_once_until_it_is_over() -> None:
+def test_a_login_is_followed_once_until_it_finishes() -> None:
     async def main() -> Agent:
         agent, followed = Agent(), FollowedLogins({"bee"})
         with anyio.fail_after(LIMIT_S):
@@ -57,7 +57,7 @@ def test_a_login_is_followed_once_until_it_is_over() -> None:
     assert anyio.run(main).joined == 2
 
 
-def test_a_login_whose_pages_are_gone_is_left_after_a_grace() -> None:
+def test_a_login_without_pages_is_left_after_a_grace_period() -> None:
     pages = {"bee"}
 
     async def main() -> Agent:
@@ -73,7 +73,7 @@ def test_a_login_whose_pages_are_gone_is_left_after_a_grace() -> None:
     assert anyio.run(main).clients == 0
 
 
-def test_to_the_harness_the_gateway_is_the_client(site: Site, hive: Hive, fake_claude: FakeClaude) -> None:
+def test_the_harness_counts_the_gateway_as_a_client(site: Site, hive: Hive, fake_claude: FakeClaude) -> None:
     def clients() -> int:
         number: int = site.get("/api/state")["login"]["clients"]
         return number

@@ -1,12 +1,16 @@
-"""Everything that a browser can read and change, with the real harness; and the document tried against it."""
+"""Everything that a browser can read and change, with the real harness; and the OpenAPI document checked against it."""
 
+import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hyperhive_cli.core.outcomes import OutcomeKind
+from hyperhive_cli.store.inbox import open_inbox
 from hyperhive_cli.web.api import CHANGE_ROUTES, GLOBAL_ROUTES, READ_ROUTES
 from tests.conftest import FakeClaude, wait_until
 from tests.forkserver import Forkserver
@@ -17,7 +21,7 @@ from tests.web.site import JSON, Site, open_site, plain_environment
 UNKNOWN = 10**9
 
 
-def test_a_message_is_put_run_and_read_again(site: Site, hive: Hive, fake_claude: FakeClaude) -> None:
+def test_a_message_is_sent_run_and_read_back(site: Site, hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     with hive.run(), site.stream() as stream:
         assert stream.named("snapshot").data["running"] is True
@@ -48,13 +52,26 @@ def test_a_message_is_put_run_and_read_again(site: Site, hive: Hive, fake_claude
         assert site.get(f"/api/stats?by={by}") == hive.call("-a", "bee", "stats", "--json", "--by", by).json_lines()[0]
     assert site.ask("GET", f"/api/turns/{UNKNOWN}").status == 404
     (figures,) = site.get("/api/turns")["turns"]
+    assert figures.pop("remarks") == []
     assert figures.items() <= turn.items()
     assert {"outcome", "context_tokens", "cost_usd", "output_tokens", "tool_call_count"} < figures.keys()
     assert ("answered_model" in figures, figures["denied"], figures["message_state"]) == (True, 0, "done")
     assert not {"body", "result_text"} & figures.keys()
 
 
-def test_the_longest_message_is_taken_and_no_longer_one(site: Site, hive: Hive) -> None:
+def test_the_page_is_given_the_words_of_outcomes_statuses_and_limits(site: Site, hive: Hive) -> None:
+    found = site.get("/api/vocabulary")
+    assert found["statuses"]["needs_login_idle"]["words"] == "needs login"
+    assert found["outcomes"].keys() == set(OutcomeKind)
+    resets = int(time.time()) + 7200
+    limit = {"type": "five_hour", "name": "5-hour limit", "status": "allowed", "utilization": 0.42, "of_model": False}
+    with open_inbox(hive.state_dir / "hyperhive-inbox.sqlite") as inbox:
+        inbox.put_facts(limits=json.dumps([limit | {"resets_at": resets}]))
+    (words,) = site.get("/api/state")["limit_words"]
+    assert words.startswith("5-hour limit 42% used, resets ")
+
+
+def test_the_longest_message_is_accepted_and_a_longer_one_is_not(site: Site, hive: Hive) -> None:
     with hive.run("--", "--max-turns=1"):
         assert site.post("/api/pause").json() == {}
         longest = "é\n" * (1024 * 1024 // 3) + "x"
@@ -71,7 +88,7 @@ def test_the_longest_message_is_taken_and_no_longer_one(site: Site, hive: Hive) 
         assert site.get("/api/inbox")["messages"][1]["body"] == "a\ufffdb\ufffd"
 
 
-def test_the_inbox_comes_in_pages(site: Site, hive: Hive) -> None:
+def test_the_inbox_is_read_in_pages(site: Site, hive: Hive) -> None:
     bodies = ["one", "two", "three"]
     for body in bodies:
         hive.call("send", body)
@@ -88,7 +105,7 @@ def test_the_inbox_comes_in_pages(site: Site, hive: Hive) -> None:
     assert site.ask("GET", "/api/inbox?limit=0").status == 400
 
 
-def test_the_agent_is_steered(site: Site, hive: Hive, fake_claude: FakeClaude) -> None:
+def test_the_agent_is_controlled(site: Site, hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(gated())
     with hive.run():
         refused = site.post("/api/cancel")
@@ -193,7 +210,7 @@ NOT_CHECKED = "unsupported_method,ignored_auth,positive_data_acceptance"
 @pytest.mark.parametrize(
     ("phases", "examples"), [("fuzzing", 1), pytest.param("coverage,fuzzing", 30, marks=pytest.mark.exhaustive)]
 )
-def test_what_the_document_says_holds_for_whatever_is_sent(
+def test_the_document_holds_for_generated_requests(
     phases: str, examples: int, site: Site, hive: Hive, fake_claude: FakeClaude, tmp_path: Path
 ) -> None:
     fake_claude.script(TEXT)

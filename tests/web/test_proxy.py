@@ -1,4 +1,4 @@
-"""The panel behind a proxy that ends TLS: the declared address gives Host, Origin, the link and the prefix."""
+"""The panel behind a proxy that terminates TLS: the declared address sets Host, Origin, the link and the prefix."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.web.site import JSON, Site, open_site, plain_environment, telling, we
 
 @pytest.mark.parametrize("strips", [True, False], ids=["cut off", "kept"])
 @pytest.mark.parametrize("prefix", ["", "/bees", "/a/b-c.d~_"])
-def test_everything_is_found_below_the_declared_address_alone(
+def test_everything_is_found_only_below_the_declared_address(
     prefix: str, strips: bool, state_dir: Path, tmp_path: Path, forkserver: Forkserver
 ) -> None:
     with telling(state_dir) as (_, handler), open_proxy(state_dir, prefix, strips=strips) as (proxy, trusted):
@@ -49,7 +49,7 @@ def test_everything_is_found_below_the_declared_address_alone(
                 assert stream.named("snapshot").data["agent"] == "bee"
 
 
-def test_a_path_that_only_begins_like_the_prefix_is_another(site: Site) -> None:
+def test_a_path_that_only_starts_like_the_prefix_is_another(site: Site) -> None:
     assert site.ask("GET", "/bees/api/state").status == 404  # nothing is declared here
 
 
@@ -78,7 +78,7 @@ def test_a_wrong_address_is_refused_at_the_start(url: str, hive: Hive) -> None:
         assert hive.call("run", "--web", "--web-url", url).refusal(2).startswith("--web-url ")
 
 
-def test_addresses_are_read_as_a_browser_writes_them() -> None:
+def test_addresses_are_parsed_as_a_browser_writes_them() -> None:
     given = (
         "https://hive.test/", "https://b.test:443/x/", "https://c.test:8443/x/y", "http://localhost:8080", "https://[::1]:1"
     )  # fmt: skip

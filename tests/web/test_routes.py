@@ -1,4 +1,4 @@
-"""All routes of a real gateway: what a foreign page or a stranger gets, and what the document says of them."""
+"""All routes of a real gateway: what a foreign page or a stranger gets, and how the OpenAPI document describes them."""
 
 import socket
 import tempfile
@@ -40,7 +40,7 @@ def served(forkserver: Forkserver) -> Iterator[tuple[Site, Telling]]:
 
 
 def look(site: Site, method: str, path: str, **headers: str | None) -> Answer:
-    """Ask, and see to what holds for every answer."""
+    """Send a request and check what holds for every response."""
     wanted = {name.replace("_", "-").title(): value for name, value in headers.items()}
     answer = site.ask(method, path, wanted, b"{}" if method == "POST" else b"")
     for name, value in RESPONSE_HEADERS.items():
@@ -54,7 +54,7 @@ def look(site: Site, method: str, path: str, **headers: str | None) -> Answer:
 
 
 def foreign(site: Site) -> list[dict[str, str | None]]:
-    """Give the headers of requests that come from elsewhere; all of them know the token."""
+    """Return the headers of requests from other sites, all with the token."""
     return [
         {"host": None},
         {"host": f"evil.test:{site.port}"},
@@ -90,7 +90,7 @@ def test_what_a_foreign_page_sends_is_refused_on_every_route_and_has_no_effect(
     assert harness.asked == ["cancel"]
 
 
-def test_without_the_token_there_is_nothing_but_the_shell(served: tuple[Site, Telling]) -> None:
+def test_without_the_token_only_the_shell_is_served(served: tuple[Site, Telling]) -> None:
     site, harness = served
     before = list(harness.asked)
     for path in BEHIND_TOKEN:
@@ -123,7 +123,7 @@ def test_the_pages_files_have_their_types_and_nothing_else_is_served(served: tup
         assert page.body == look(site, "GET", "/agents/anybody").body
 
 
-def test_nonsense_is_answered_in_our_way_too(served: tuple[Site, Telling]) -> None:
+def test_nonsense_is_answered_with_a_json_error_too(served: tuple[Site, Telling]) -> None:
     site, _ = served
     for path in ("/api/nothing", "/agents/bee/api/nothing", "/nothing"):
         assert look(site, "GET", path).status == 404
@@ -136,7 +136,7 @@ def test_nonsense_is_answered_in_our_way_too(served: tuple[Site, Telling]) -> No
     assert b"default-src 'none'" in answer
 
 
-def test_an_upload_that_is_broken_off_is_nobodys_fault(site: Site) -> None:
+def test_an_interrupted_upload_is_not_logged_as_a_fault(site: Site) -> None:
     words = {**JSON, "Host": site.host, "Authorization": f"Bearer {site.token}", "Content-Length": "1000"}
     head = "".join(f"{name}: {value}\r\n" for name, value in words.items())
     idle = site.idle_files()
@@ -156,7 +156,7 @@ def walk(routes: list[BaseRoute], prefix: str = "") -> Iterator[tuple[str, str]]
             yield from ((method.lower(), prefix + route.path) for method in (route.methods or set()) - {"HEAD"})
 
 
-def test_the_document_describes_every_route_and_no_other(served: tuple[Site, Telling]) -> None:
+def test_the_document_describes_exactly_the_existing_routes(served: tuple[Site, Telling]) -> None:
     document = look(served[0], "GET", "/api/openapi.json").json()
     described = {(method, path) for path, operations in document["paths"].items() for method in operations}
     routes = {(method, path) for method, path in walk(make_routes(Gateway(dict))) if "/api/" in path}

@@ -1,4 +1,4 @@
-"""A real browser on the panel of a real agent, and what a page is asked."""
+"""A real browser on the panel of a real agent, and questions to its page."""
 
 import json
 import sqlite3
@@ -37,7 +37,7 @@ _ROW_NUMBERS = "() => [...document.querySelectorAll('.rows > [data-seq]')].map((
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:
-    """Start the system's Chromium with a throw-away profile; skips where there is none."""
+    """Start the system's Chromium with a temporary profile; skips the test if there is none."""
     if CHROMIUM is None:
         pytest.skip(NO_CHROMIUM)
     with sync_playwright() as playwright:
@@ -48,9 +48,9 @@ def open_browser() -> Iterator[Browser]:
             browser.close()
 
 
-@dataclass  # no slots: the browser's library keeps a mark on whose methods it calls
+@dataclass  # no slots: the browser's library sets an attribute on it
 class Window:
-    """One page in a window of its own, watched: what it asked for, and what went wrong in it."""
+    """One page in its own window, with a record of its requests and its faults."""
 
     page: Page
     url: str
@@ -75,14 +75,14 @@ class Window:
         self.page.locator("body[data-phase=live]").wait_for()
 
     def wait_text(self, selector: str, text: str) -> None:
-        """Wait until an element that is seen has this text in it."""
+        """Wait until a visible element contains this text."""
         self.page.locator(selector, has_text=text).first.wait_for()
 
     def text(self, selector: str) -> str:
         return self.page.locator(selector).first.inner_text()
 
     def say(self, text: str) -> None:
-        """Type into the message field and send it, as one does with the keyboard."""
+        """Type into the message field and send it with the keyboard."""
         self.field.fill(text)
         self.field.press("Control+Enter")
 
@@ -91,9 +91,9 @@ class Window:
         return found
 
     def check_rows(self) -> list[int]:
-        """Wait until the page stands where the history stands, then compare: none missing, none twice, in order.
+        """Wait until the page shows the end of the history; check that every event is shown once and in order.
 
-        A history that has not been swept yet may hold more than the page asks for; what comes later counts no more.
+        A history that has not been swept yet may hold more than the page asks for. Later events are ignored.
         """
         stored = stored_numbers(self.hive.state_dir)[-HISTORY_CAPACITY:]
         wait_until(lambda: max(self.numbers(), default=0) >= stored[-1])
@@ -104,13 +104,13 @@ class Window:
         return shown
 
     def check_faults(self) -> None:
-        """Check that nothing was asked of anybody but the gateway, and that nothing went wrong in the page."""
+        """Check that every request went to the gateway, and that the page had no faults."""
         ours = urlsplit(self.url).netloc
         assert {urlsplit(url).netloc for url in self.asked if not url.startswith("data:")} <= {ours}
         assert [fault for fault in self.faults if not any(piece in fault for piece in self.expected)] == []
 
     def axe(self) -> list[str]:
-        """Give the serious findings of axe-core on what is shown now."""
+        """Return the serious findings of axe-core for the current page."""
         if not self.page.evaluate("'axe' in window"):
             self.page.evaluate(AXE.read_text(encoding="utf-8"))
         found = self.page.evaluate("async () => (await axe.run(document, {resultTypes: ['violations']})).violations")
@@ -122,7 +122,7 @@ class Window:
 
 
 def stored_numbers(state_dir: Path) -> list[int]:
-    """Give the number of each event in the history."""
+    """Return the number of each event in the history."""
     with sqlite3.connect(f"file:{state_dir / 'hyperhive-events.sqlite'}?mode=ro", uri=True) as db:
         found = [seq for (seq,) in db.execute("SELECT id FROM events ORDER BY id")]
     db.close()
@@ -131,7 +131,7 @@ def stored_numbers(state_dir: Path) -> list[int]:
 
 @contextmanager
 def gateway(hive: Hive, *arguments: str) -> Iterator[str]:
-    """Serve the agent's panel; gives the address with its token."""
+    """Serve the agent's panel; yields the address with its token."""
     with hive.start("web", "--json", "--bind", "127.0.0.1:0", *arguments) as program:
         wait_until(lambda: program.stdout or program.process.poll() is not None)
         assert program.stdout, program.stderr
@@ -143,7 +143,7 @@ def gateway(hive: Hive, *arguments: str) -> Iterator[str]:
 def open_window(
     browser: Browser, hive: Hive, url: str, size: Sequence[int] = DESKTOP, *, scheme: str = "light", proxy: str = ""
 ) -> Iterator[Window]:
-    """Open the address; at the end of the block the page must have asked nobody else, and be without faults."""
+    """Open the address; at the end of the block, check the page's requests and faults."""
     width, height = size
     context: BrowserContext = browser.new_context(
         viewport={"width": width, "height": height},

@@ -1,4 +1,4 @@
-"""What the tests of the page share: a browser for all of them."""
+"""The browser that all tests of the page share."""
 
 from collections.abc import Iterator
 

@@ -1,36 +1,36 @@
-// The state machine of the page's connection, as histories: what comes in, and what is done. `node --test`.
+// The state machine of the page's connection: inputs, and the effects they have. `node --test`.
 
 import assert from "node:assert/strict";
 import test from "node:test";
 import {
-  HISTORY_ROWS,
+  HISTORY_EVENTS,
   RETRY_S,
   STEADY_MS,
+  initialConnection,
   step,
-  unconnected,
 } from "../../../hyperhive_cli/web/static/js/connection.js";
-import { Link } from "../../../hyperhive_cli/web/static/js/link.js";
+import { FeedClient } from "../../../hyperhive_cli/web/static/js/feed_client.js";
 
 const snapshot = (seq, more = {}) => ({ seq, boot: "one", stored: true, running: true, ...more });
-const rows = (...numbers) => numbers.map((seq) => ({ seq, kind: "note" }));
-const events = (...numbers) => ({ type: "events", events: rows(...numbers) });
-const page = (...numbers) => ({ type: "page", events: rows(...numbers) });
+const some = (...numbers) => numbers.map((seq) => ({ seq, kind: "note" }));
+const records = (...numbers) => ({ type: "records", records: some(...numbers) });
+const page = (...numbers) => ({ type: "page", records: some(...numbers) });
 const joined = (seq, more) => ({ type: "snapshot", snapshot: snapshot(seq, more), now: 1000 });
 const lost = (now = 2000) => ({ type: "lost", reason: "gone", now });
 
-/** Play inputs; give the last connection, what was shown (gaps as "-N", a new beginning as "|"), and the other effects. */
+/** Play inputs; return the last connection, what was shown (a gap as "-N", a clearing as "|"), and the other effects. */
 function play(...inputs) {
-  let connection = unconnected();
+  let connection = initialConnection();
   const shown = [];
   const done = [];
   for (const input of inputs) {
     const [next, effects] = step(connection, input);
     connection = next;
     for (const effect of effects) {
-      if (effect.do === "show") shown.push(...effect.events.map((event) => event.seq));
+      if (effect.do === "show") shown.push(...effect.records.map((record) => record.seq));
       else if (effect.do === "gap") shown.push(`-${effect.missing}`);
-      else if (effect.do === "begin_afresh") shown.push("|");
-      else if (effect.do !== "know") done.push(effect);
+      else if (effect.do === "clear") shown.push("|");
+      else if (effect.do !== "set_state") done.push(effect);
     }
   }
   return { connection, shown, done, last: done.at(-1) };
@@ -45,7 +45,7 @@ test("connects, reads the history in pages, opens the stream behind it, and is l
     page(1, 2, 3),
     page(4, 5),
     joined(5),
-    events(6),
+    records(6),
   );
   assert.equal(connection.phase, "live");
   assert.deepEqual(shown, [1, 2, 3, 4, 5, 6]);
@@ -57,17 +57,17 @@ test("connects, reads the history in pages, opens the stream behind it, and is l
   ]);
 });
 
-test("asks for no more of a long history than is kept, and does not call its beginning a gap", () => {
+test("asks for no more of a long history than is kept, and does not call its start a gap", () => {
   const { shown, done } = play(
     { type: "start" },
     { type: "state", snapshot: snapshot(90_000) },
     page(89_500, 89_501),
   );
-  assert.deepEqual(done[1], { do: "ask_page", since: 90_000 - HISTORY_ROWS, ts: null });
+  assert.deepEqual(done[1], { do: "ask_page", since: 90_000 - HISTORY_EVENTS, ts: null });
   assert.deepEqual(shown, [89_500, 89_501]);
 });
 
-test("an empty agent is live at once", () => {
+test("an empty agent is live immediately", () => {
   const { connection, done } = play({ type: "start" }, { type: "state", snapshot: snapshot(0) }, joined(0));
   assert.equal(connection.phase, "live");
   assert.deepEqual(done.at(-1), { do: "open", since: 0, ts: null });
@@ -78,20 +78,20 @@ test("a history that cannot be read does not hold up the stream", () => {
   assert.deepEqual(last, { do: "open", since: 7, ts: null });
 });
 
-test("what comes twice is shown once, in order", () => {
-  const { shown } = play(...ONLINE, events(2, 3, 4), events(4, 5), events(5, 3, 6));
+test("a record received twice is shown once, in order", () => {
+  const { shown } = play(...ONLINE, records(2, 3, 4), records(4, 5), records(5, 3, 6));
   assert.deepEqual(shown, [1, 2, 3, 4, 5, 6]);
 });
 
-test("pieces of a text have no number, and keep their place among what has", () => {
+test("pieces of a text have no number, and keep their place among numbered records", () => {
   const { shown } = play(...ONLINE, {
-    type: "events",
-    events: [{ seq: null, kind: "stream" }, ...rows(4), { seq: null, kind: "note" }],
+    type: "records",
+    records: [{ seq: null, kind: "stream" }, ...some(4), { seq: null, kind: "note" }],
   });
   assert.deepEqual(shown, [1, 2, 3, null, 4, null]);
 });
 
-test("a loss is followed by longer and longer waits, and the feed goes on behind the newest event", () => {
+test("a loss is followed by longer and longer waits, and the feed continues after the newest record", () => {
   const again = [{ type: "retry" }, lost()];
   const { connection, done } = play(...ONLINE, lost(), ...again, ...again, ...again, ...again, ...again, ...again);
   assert.equal(connection.phase, "reconnecting");
@@ -101,27 +101,27 @@ test("a loss is followed by longer and longer waits, and the feed goes on behind
   );
   const back = play(
     ...ONLINE,
-    events(4),
+    records(4),
     lost(),
     { type: "retry" },
     { type: "state", snapshot: snapshot(6) },
     page(5, 6),
     joined(6),
-    events(7),
+    records(7),
   );
   assert.deepEqual(back.shown, [1, 2, 3, 4, 5, 6, 7]);
   assert.equal(back.connection.phase, "live");
   assert.equal(back.connection.lostAt, 0);
 });
 
-test("a connection that was steady begins with the shortest wait again; one that flaps does not", () => {
+test("a steady connection starts with the shortest wait again; one that flaps does not", () => {
   const flap = [{ type: "retry" }, { type: "state", snapshot: snapshot(3) }, joined(3)];
   const seconds = (...inputs) => play(...inputs).last.seconds;
   assert.equal(seconds(...ONLINE, lost(1001), ...flap, lost(1002)), RETRY_S[1]);
   assert.equal(seconds(...ONLINE, lost(1001), ...flap, lost(1000 + STEADY_MS)), RETRY_S[0]);
 });
 
-test("an agent that is not there is not asked for again, until a person wants it", () => {
+test("a missing agent is not asked for again until a person wants it", () => {
   for (const type of ["refused", "gone"]) {
     const over = { type, reason: "there is no agent 'wasp'" };
     const { connection, last } = play(...ONLINE, over, lost());
@@ -130,11 +130,11 @@ test("an agent that is not there is not asked for again, until a person wants it
   }
 });
 
-test("since when it is lost is kept over the tries, for that is what the page can vouch for", () => {
+test("the time of the loss is kept over all attempts", () => {
   assert.equal(play(...ONLINE, lost(5000), { type: "retry" }, lost(6000)).connection.lostAt, 5000);
 });
 
-test("a restart of the harness goes on in the same numbers", () => {
+test("a restart of the harness continues the same numbers", () => {
   const { shown, connection } = play(
     ...ONLINE,
     { type: "changed", snapshot: snapshot(3, { boot: null, running: false }) },
@@ -142,19 +142,19 @@ test("a restart of the harness goes on in the same numbers", () => {
       type: "changed",
       snapshot: snapshot(3, { boot: "two" }),
     },
-    events(4),
+    records(4),
   );
   assert.deepEqual(shown, [1, 2, 3, 4]);
   assert.equal(connection.boot, "two");
 });
 
-test("without a history another boot begins afresh, seen live or after a loss", () => {
+test("without a history another boot clears the page, live or after a loss", () => {
   const bare = { stored: false };
   const online = [
     { type: "start" },
     { type: "state", snapshot: snapshot(2, bare) },
     joined(2, bare),
-    events(1, 2, 3),
+    records(1, 2, 3),
   ];
   const other = { stored: false, boot: "two" };
   const seen = play(
@@ -162,7 +162,7 @@ test("without a history another boot begins afresh, seen live or after a loss", 
     { type: "changed", snapshot: snapshot(1, other) },
     { type: "state", snapshot: snapshot(1, other) },
     joined(1, other),
-    events(1, 2),
+    records(1, 2),
   );
   assert.deepEqual(seen.shown, [1, 2, 3, "|", 1, 2]);
   const late = play(
@@ -171,24 +171,24 @@ test("without a history another boot begins afresh, seen live or after a loss", 
     { type: "retry" },
     { type: "state", snapshot: snapshot(9, other) },
     joined(9, other),
-    events(1, 2),
+    records(1, 2),
   );
   assert.deepEqual(late.shown, [1, 2, 3, "|", 1, 2]);
 });
 
-test("a page names the newest event that it has by its number and its time", () => {
+test("the newest record is named by its number and its time", () => {
   const timed = (...numbers) => numbers.map((seq) => ({ seq, ts: 1000 + seq, kind: "note" }));
   const { done } = play(
     { type: "start" },
     { type: "state", snapshot: snapshot(3) },
-    { type: "page", events: timed(1, 2) },
-    { type: "page", events: timed(3) },
+    { type: "page", records: timed(1, 2) },
+    { type: "page", records: timed(3) },
     joined(3),
-    { type: "events", events: [...timed(4), { seq: null, ts: 9, kind: "note" }] },
+    { type: "records", records: [...timed(4), { seq: null, ts: 9, kind: "note" }] },
     lost(),
     { type: "retry" },
     { type: "state", snapshot: snapshot(5) },
-    { type: "page", events: [] },
+    { type: "page", records: [] },
   );
   assert.deepEqual(
     done.filter(({ do: what }) => what === "ask_page" || what === "open"),
@@ -202,7 +202,7 @@ test("a page names the newest event that it has by its number and its time", () 
   );
 });
 
-test("what the history holds instead of what is shown is left to the stream, which says so", () => {
+test("a replaced history is left to the stream, which says so", () => {
   const back = play(...ONLINE, lost(), { type: "retry" }, { type: "state", snapshot: snapshot(2) });
   assert.deepEqual([back.shown, back.last], [[1, 2, 3], { do: "open", since: 3, ts: null }]);
   const passed = play(
@@ -220,47 +220,47 @@ test("what the history holds instead of what is shown is left to the stream, whi
     { type: "state", snapshot: snapshot(2) },
     joined(2),
     { type: "reset", since: 0 },
-    { type: "events", events: [{ seq: null, kind: "note" }, ...rows(1, 2)] },
+    { type: "records", records: [{ seq: null, kind: "note" }, ...some(1, 2)] },
   );
   assert.deepEqual(told.shown, [1, 2, 3, "|", null, 1, 2]);
 });
 
-test("another life between the state and the stream is noticed", () => {
+test("another boot between the state and the stream is noticed", () => {
   const bare = { stored: false };
   const { last, connection } = play(
     { type: "start" },
     { type: "state", snapshot: snapshot(1, bare) },
-    events(1),
+    records(1),
     joined(1, { stored: false, boot: "two" }),
   );
   assert.equal(connection.phase, "connecting");
   assert.deepEqual(last, { do: "ask_state" });
 });
 
-test("a page that lags is told what it missed, and goes on", () => {
-  const { shown, connection } = play(...ONLINE, { type: "reset", since: 10 }, events(11, 12));
+test("a page that lags is told what it missed, and continues", () => {
+  const { shown, connection } = play(...ONLINE, { type: "reset", since: 10 }, records(11, 12));
   assert.deepEqual(shown, [1, 2, 3, "-7", 11, 12]);
   assert.equal(connection.phase, "live");
 });
 
-test("a reset to a number before what is shown begins afresh", () => {
-  assert.deepEqual(play(...ONLINE, { type: "reset", since: 0 }, events(1)).shown, [1, 2, 3, "|", 1]);
+test("a reset to a smaller number clears the page", () => {
+  assert.deepEqual(play(...ONLINE, { type: "reset", since: 0 }, records(1)).shown, [1, 2, 3, "|", 1]);
 });
 
-test("rows that were swept away while the connection was lost are told", () => {
+test("events deleted while the connection was lost are shown as a gap", () => {
   const { shown } = play(...ONLINE, lost(), { type: "retry" }, { type: "state", snapshot: snapshot(9) }, page(8, 9));
   assert.deepEqual(shown, [1, 2, 3, "-4", 8, 9]);
 });
 
 test("a refusal ends it until a person tries again", () => {
-  const refused = play(...ONLINE, { type: "refused", reason: "wrong token" }, lost(), events(4));
+  const refused = play(...ONLINE, { type: "refused", reason: "wrong token" }, lost(), records(4));
   assert.equal(refused.connection.phase, "refused");
   assert.equal(refused.connection.reason, "wrong token");
   assert.deepEqual(refused.shown, [1, 2, 3]);
   assert.deepEqual(play(...ONLINE, { type: "refused", reason: "" }, { type: "retry" }).last, { do: "ask_state" });
 });
 
-test("whatever comes in whatever phase, nothing throws, and no number is shown twice without a new beginning", () => {
+test("no input in any phase throws, or shows a number twice without clearing the page", () => {
   const inputs = [
     { type: "start" },
     { type: "retry" },
@@ -268,7 +268,7 @@ test("whatever comes in whatever phase, nothing throws, and no number is shown t
     page(1, 2),
     page(),
     joined(4),
-    events(3, 4, 5),
+    records(3, 4, 5),
     { type: "changed", snapshot: snapshot(5) },
     { type: "reset", since: 4 },
     { type: "reset", since: 6 },
@@ -288,7 +288,7 @@ test("whatever comes in whatever phase, nothing throws, and no number is shown t
   }
 });
 
-test("a server that takes the stream's request and never answers is given up, and asked again", async (context) => {
+test("a server that never answers the request for the stream is given up and asked again", async (context) => {
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const phases = [];
   const api = {
@@ -296,10 +296,10 @@ test("a server that takes the stream's request and never answers is given up, an
     stream: (_path, signal) =>
       new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("given up")))),
   };
-  const link = new Link(api, { know: () => {}, connected: ({ phase }) => phases.push(phase) });
-  link.feed({ type: "start" });
+  const client = new FeedClient(api, { setState: () => {}, setConnection: ({ phase }) => phases.push(phase) });
+  client.handle({ type: "start" });
   await new Promise(setImmediate);
-  assert.equal(link.connection.phase, "opening");
+  assert.equal(client.connection.phase, "opening");
   context.mock.timers.tick(60_000);
   await new Promise(setImmediate);
   assert.deepEqual(phases, ["opening", "reconnecting"]);

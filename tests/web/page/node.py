@@ -1,4 +1,4 @@
-"""The page's modules in node: for tests that compare what the page says with what the terminal says."""
+"""Runs the page's modules in node, for tests that compare the page with the terminal."""
 
 import json
 import os
@@ -16,7 +16,7 @@ needs_node = pytest.mark.skipif(NODE is None, reason=NO_NODE)
 
 
 def ask_node(program: str, given: object) -> Any:  # noqa: ANN401 - JSON
-    """Run one of the programs beside this file and return what it makes of a value. Its time zone is UTC."""
+    """Run a program beside this file with a value as input, and return its output. Its time zone is UTC."""
     command = [str(NODE), str(HERE / program)]
     environment = {**os.environ, "TZ": "UTC"}
     done = subprocess.run(

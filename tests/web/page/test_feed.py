@@ -1,4 +1,4 @@
-"""The transcript in a real browser: history, then live, over lost connections and restarts; what text may not do."""
+"""The transcript in a real browser: history, then live, over lost connections and restarts; and hostile texts."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,23 +40,23 @@ def test_each_row_is_shown_once_and_in_order_over_lost_connections_and_restarts(
         window.wait_live()
         window.check_rows()
         assert "#token" not in window.page.url
-        assert window.text(".alive .words") == "stopped"
+        assert window.text(".status .words") == "stopped"
         assert not window.page.locator(".composer button[type=submit]").is_enabled()
-        assert window.page.locator(".patch .added").count() > 0
-        assert window.page.locator(".row > .sub, .row.is-remark").count() > 0
+        assert window.page.locator(".diff .added").count() > 0
+        assert window.page.locator(".row > .sub, .row.is-note").count() > 0
         with hive.run() as program:
-            window.wait_text(".alive .words", "online")
+            window.wait_text(".status .words", "online")
             before = len(stored_numbers(hive.state_dir))
             window.say("third")
             program.wait_for_kind("turn_end", outcome="ok")
-            window.wait_text(".remark", "retry 1/")
+            window.wait_text(".note", "retry 1/")
             assert len(window.check_rows()) > before
             window.expected = CUT
             wire.cut()
             hive.call("send", "fourth")  # what comes now cannot reach the page
             program.wait_for(lambda event: event["kind"] == "turn_end" and event["message_id"] == 4)
             window.wait_text(".banner", "Not connected")
-            assert window.text(".alive .words") == "reconnecting"
+            assert window.text(".status .words") == "reconnecting"
             assert max(window.numbers()) < stored_numbers(hive.state_dir)[-1]
             wire.mend()
             # Whether or not the page has tried again by itself meanwhile, and hidden it.
@@ -65,12 +65,12 @@ def test_each_row_is_shown_once_and_in_order_over_lost_connections_and_restarts(
             window.check_rows()
             window.page.locator(".banner").wait_for(state="hidden")
             assert program.interrupt() == 130
-        window.wait_text(".alive .words", "stopped")
+        window.wait_text(".status .words", "stopped")
         window.check_rows()
         with hive.run("--message", "fifth") as program:
             program.wait_for_kind("turn_end", outcome="ok")
             window.wait_text(".head", "fifth")
-            window.wait_text(".alive .words", "online")
+            window.wait_text(".status .words", "online")
             window.check_rows()
             bodies = window.page.locator(".head .body").all_inner_texts()
             assert bodies == ["first", "second", "third", "fourth", "fifth"]
@@ -80,7 +80,7 @@ def test_each_row_is_shown_once_and_in_order_over_lost_connections_and_restarts(
 
 
 @pytest.mark.exhaustive
-def test_text_is_seen_while_it_is_written_and_the_clock_goes_on_after_a_reload(
+def test_text_is_shown_while_it_is_written_and_the_clock_continues_after_a_reload(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:
     head: Step = {"recording": PARTIAL, "lines": [0, 8]}
@@ -111,31 +111,35 @@ def test_text_is_seen_while_it_is_written_and_the_clock_goes_on_after_a_reload(
         window.check_rows()
 
 
-# A file of 100,000 lines: whether few elements are made of it, and what is said of the others.
-LARGE_PATCH = """async () => {
-  const { patchElement } = await import("/static/js/patch.js");
+# A file of 100,000 lines: it must make few elements, and say how many lines are left out.
+LARGE_DIFF = """async () => {
+  const { diffElement } = await import("/static/js/diff.js");
   const make = document.createElement.bind(document);
   let made = 0;
   document.createElement = (name) => (made += 1) && make(name);
-  const patch = patchElement([{ oldStart: 0, newStart: 1, lines: Array(100_000).fill("+x") }]);
+  const diff = diffElement([{ old_start: 0, new_start: 1, lines: Array(100_000).fill("+x") }]);
   delete document.createElement;
-  return [made < 10_000, patch.querySelector("summary").textContent];
+  return [made < 10_000, diff.querySelector("summary").textContent];
 }"""
-# A transcript of its own: a call, so much after it that its row is no longer kept, and then its answer.
+# A separate transcript: a call, so many rows that the call's row is removed, and then its answer.
 LATE_ANSWER = """async () => {
-  const { Feed, MOST_ROWS } = await import("/static/js/feed.js");
+  const { MAX_ROWS, TranscriptView } = await import("/static/js/transcript_view.js");
   const home = document.createElement("div");
   document.body.append(home);
-  const feed = new Feed(home, document.createElement("p"));
-  const show = async (events) => {
-    feed.show(events);
-    while (feed.queue.length || feed.isScheduled) await new Promise((again) => setTimeout(again, 10));
-    return feed.answers.size;
+  const view = new TranscriptView(home, document.createElement("p"));
+  const show = async (records) => {
+    view.show(records);
+    while (view.queue.length || view.isScheduled) await new Promise((again) => setTimeout(again, 10));
+    return view.answers.size;
   };
-  const said = (type, block) => ({ seq: null, kind: "stream", type, message: { content: [block] } });
-  const before = await show([said("assistant", { type: "tool_use", id: "slow", name: "Bash", input: {} })]);
-  const after = await show(Array(MOST_ROWS + 300).fill({ seq: null, kind: "note", text: "noise" }));
-  await show([said("user", { type: "tool_result", tool_use_id: "slow", content: "done at last" })]);
+  const raw = (text) => ({ text, cut: 0, spans: null });
+  const record = (row) => ({ seq: null, kind: "stream", rows: [{ parent: "", task: "", ...row }] });
+  const call = { kind: "call", call: "slow", name: "Bash", subject: "", input: raw("{}"), diff: [] };
+  const note = { kind: "note", topic: "note", mark: "·", tone: "quiet", source: "", text: raw("noise") };
+  const reply = { kind: "answer", call: "slow", name: "Bash", failed: false, label: "", diff: [] };
+  const before = await show([record(call)]);
+  const after = await show(Array(MAX_ROWS + 300).fill(record(note)));
+  await show([record({ ...reply, output: raw("done at last") })]);
   const answer = home.querySelector(".answer")?.textContent ?? "lost";
   home.remove();
   return [before, after, answer];
@@ -203,7 +207,7 @@ EVERYTHING = "\n\n".join(SCRIPTS)
 
 
 def hostile_lines() -> list[Step]:
-    """Put the corpus into every text that claude, its tools or its API can choose."""
+    """Return lines with the corpus in every text that claude, its tools or its API can choose."""
     call = {"type": "tool_use", "id": "toolu_1", "name": EVERYTHING, "input": {EVERYTHING: EVERYTHING}}
     edit = {"type": "tool_use", "id": "toolu_2", "name": "Edit", "input": {
         "file_path": EVERYTHING, "old_string": EVERYTHING, "new_string": f"{EVERYTHING}\nmore",
@@ -227,7 +231,7 @@ def hostile_lines() -> list[Step]:
     ]
 
 
-def test_51_no_text_of_a_model_a_tool_or_a_sender_becomes_more_than_text(
+def test_no_text_of_a_model_a_tool_or_a_sender_becomes_more_than_text(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:
     fake_claude.script([{"wait_for_prompt": True}, *hostile_lines()])
@@ -246,13 +250,16 @@ def test_51_no_text_of_a_model_a_tool_or_a_sender_becomes_more_than_text(
         texts = window.page.locator(".feed").inner_text()
         assert "<img src=x onerror=\"window.owned='img'\">" in texts, "shown as what it is"
         assert "\\u202egnp.exe" in texts
+        assert window.page.locator(".answer .ansi-red", has_text="egnp.exe").count() > 0, (
+            "colours are all that is obeyed"
+        )
         assert window.page.locator(".prose", has_text="deeper than a parser can go").count() == 1
-        assert window.page.evaluate(LARGE_PATCH) == [True, "+99,984 lines, the first 2000 of them"]
+        assert window.page.evaluate(LARGE_DIFF) == [True, "+99,984 lines, the first 2000 of them"]
         assert window.page.locator(".rows .prose a", has_text="good link").count() > 0
 
 
 def check_inert(window: Window) -> None:
-    """Check that the page's own elements are all there is, and that nothing has run or is loaded."""
+    """Check that there are only the page's own elements, and that no script has run and nothing was loaded."""
     page = window.page
     page.mouse.move(300, 300)
     assert page.evaluate("() => window.owned ?? null") is None
@@ -273,7 +280,7 @@ def check_inert(window: Window) -> None:
 def test_recordings_of_the_real_binary_are_shown_without_a_fault(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:
-    """Every line that the binary has ever written for us: none is unreadable, and none of a type not known."""
+    """Every recorded line of the binary can be read and shown."""
     lines: list[Step] = [{"recording": name} for name in recording_index()]
     fake_claude.script([{"wait_for_prompt": True}, *lines], TEXT)
     hive.drain("--message", "all of them")

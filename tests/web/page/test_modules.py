@@ -1,28 +1,16 @@
-"""The page's own modules without a browser: node runs their tests; figures and words are those of the terminal."""
+"""The page's own modules without a browser: node runs their tests."""
 
 import hashlib
 import json
 import re
 import subprocess
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import hyperhive_cli
-from hyperhive_cli.claude.sentences import KNOWN_LINES, line_to_sentence
-from hyperhive_cli.claude.server_tools import server_result
 from hyperhive_cli.core import text
-from hyperhive_cli.core.events import TurnEnd
-from hyperhive_cli.core.outcomes import OutcomeKind
-from hyperhive_cli.transcript.calls import call_summary
-from hyperhive_cli.transcript.endings import STYLES, end_remarks, end_sign, end_tone, end_word
-from tests.conftest import recording, recording_index
-from tests.unit.made_events import NOW
-from tests.unit.made_limits import LIMITS
-from tests.unit.served_blocks import SERVED
-from tests.unit.spoken_lines import CASES, odd_lines
 from tests.web.page.node import NODE, ask_node, needs_node
 
 HERE = Path(__file__).resolve().parent
@@ -40,12 +28,6 @@ TEXTS = [
     "tab\there\r\nand", "\x1b[31mred\x07 \x00\x7f\x9b", "\u202eevil\u2066 \u2028 \u200f", "naïve 日本語 🐝",
 ]  # fmt: skip
 
-ENDS = [
-    TurnEnd(ok=word == "ok", outcome=word, denied=denied, message_state=state)
-    for word in [*OutcomeKind, "a_new_one", "constructor", None]
-    for denied, state in [(0, None), (2, "dead"), (0, "held"), (1, "done"), (0, "cancelled")]
-] + [TurnEnd(ok=True)]
-
 
 @needs_node
 @pytest.mark.parametrize("name", ["connection.test.mjs", "modules.test.mjs"])
@@ -57,60 +39,20 @@ def test_the_modules_pass_their_own_tests(name: str) -> None:
     assert re.search(r"pass [1-9]", done.stdout)
 
 
-def recorded_calls() -> list[tuple[str, Any]]:
-    """Give each tool call of the recordings: its name and its input."""
-    lines = [json.loads(line) for name in recording_index() for line in recording(name)]
-    contents = [line["message"]["content"] for line in lines if line["type"] == "assistant"]
-    blocks = [block for content in contents for block in content]
-    return [(block["name"], block["input"]) for block in blocks if block["type"] == "tool_use"]
-
-
-def remarks_of(end: TurnEnd) -> list[str]:
-    return list(end_remarks(end.denied, end.message_state))
-
-
 @needs_node
-def test_figures_and_words_are_those_of_the_terminal() -> None:
-    calls = [
-        *recorded_calls(),
-        ("Odd", None),
-        ("Odd", {"a": [1, 2], "b": "x" * 90}),
-        ("Grep", {"pattern": "a b", "path": "/x"}),
-    ]
-    ends = [event.to_fields() | {"kind": event.kind} for event in ENDS]
-    found = ask_node("same_words.mjs", {"values": VALUES, "texts": TEXTS, "calls": calls, "ends": ends})
+def test_figures_and_texts_are_shown_as_in_the_terminal() -> None:
+    found = ask_node("same_words.mjs", {"values": VALUES, "texts": TEXTS})
     ours: dict[str, Any] = {
         "number": text.number, "count": text.count, "tokens": text.tokens, "size": text.size, "duration": text.duration,
-        "clock": text.clock, "dollars": text.dollars, "grouped": text.grouped, "brief": text.brief,
-        "textOf": text.text_of,
+        "clock": text.clock, "dollars": text.dollars, "textOf": text.text_of,
     }  # fmt: skip
     for name, shown in found["figures"].items():
         wanted = {repr(one): ours[name](one) for one in VALUES}
-        if name in {"brief", "textOf"}:  # where a number is written as one does in its language
+        if name == "textOf":  # each language writes small numbers in its own way
             wanted |= {"1e-05": "0.00001", "5e-05": "0.00005"}
         assert dict(zip(map(repr, VALUES), shown, strict=True)) == wanted, name
     assert found["clean"] == [text.clean(one) for one in TEXTS]
     assert found["oneLine"] == [text.one_line(one, 20) for one in TEXTS]
-    heads = [text.head_lines(one, 3) for one in TEXTS]
-    assert found["heads"] == [{"lines": lines, "more": more} for lines, more in heads]
-    assert found["ends"] == [
-        [end_sign(one), STYLES[end_tone(one)], end_word(one).replace("_", " "), remarks_of(one)] for one in ENDS
-    ]
-    assert found["calls"] == [call_summary(name, given, "/home/agent/project") for name, given in calls]
-
-
-@needs_node
-def test_what_claude_says_is_what_the_terminal_shows() -> None:
-    lines = [*(line for line, _ in CASES), *odd_lines([*sorted(KNOWN_LINES), "novelty", "system/novelty"])]
-    blocks = [block for block, _ in SERVED]
-    limits = [[line, NOW] for line, _ in LIMITS]
-    found = ask_node("same_sayings.mjs", {"lines": lines, "served": blocks, "limits": limits})
-    assert found["known"] == sorted(KNOWN_LINES)
-    for line, shown in zip(lines, found["said"], strict=True):
-        ours = line_to_sentence(line)
-        assert shown == (None if ours is None else asdict(ours)), line
-    assert found["served"] == [asdict(server_result(block)) for block in blocks]
-    assert found["limits"] == [words for _, words in LIMITS]
 
 
 both_vendor_folders = pytest.mark.parametrize("folder", [STATIC / "vendor", HERE / "vendor"], ids=["page", "tests"])

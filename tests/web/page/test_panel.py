@@ -36,7 +36,7 @@ def test_each_control_does_what_the_command_line_does(browser: Browser, hive: Hi
         wait_until(lambda: [one["state"] for one in hive.messages("--all")] == ["leased", "cancelled"])
         window.wait_text(".unread .count", "0")
         window.say("/pause")
-        window.wait_text(".alive .words", "paused")
+        window.wait_text(".status .words", "paused")
         fake_claude.touch("go on")
         program.wait_for_kind("turn_end", outcome="ok")
         window.say("third")
@@ -48,7 +48,7 @@ def test_each_control_does_what_the_command_line_does(browser: Browser, hive: Hi
         program.wait_for_kind("turn_end", outcome="cancelled")
         window.wait_text(".foot", "cancelled")
         window.say("/new")
-        window.wait_text(".remark", "the next turn starts a new session")
+        window.wait_text(".note", "the next turn starts a new session")
         window.say("//cancel")
         window.wait_text(".head", "/cancel")
         program.wait_for(lambda event: event["kind"] == "turn_end" and event["turn_id"] == 3)
@@ -77,9 +77,13 @@ def the_model(window: Window, hive: Hive) -> None:
 
 
 def the_mistakes(window: Window, hive: Hive) -> None:
-    """Whatever is refused stays in the field, with the reason below it."""
+    """Refused input stays in the field, with the reason below it."""
     before = len(hive.messages("--all"))
-    for typed, reason in {"/cancle": "There is no /cancle", "/model": "takes one name", "/pause now": "alone"}.items():
+    for typed, reason in {
+        "/cancle": "Unknown command: /cancle",
+        "/model": "needs one name",
+        "/pause now": "no arguments",
+    }.items():
         window.say(typed)
         window.wait_text(".reply", reason)
         assert window.field.input_value() == typed
@@ -110,10 +114,10 @@ def test_a_dead_message_is_tried_again_and_a_compaction_is_waited_for(
         window.wait_text(".inbox .reason", "non-empty")
         window.page.get_by_role("button", name="retry message 1").click()
         program.wait_for_kind("turn_end", outcome="ok")
-        window.wait_text(".inbox-words", "Nothing waits.")
+        window.wait_text(".inbox-words", "The inbox is empty.")
         window.say("/compact")
         window.wait_text(".reply.fine", "compacted")
-        window.wait_text(".remark", "compacted ")
+        window.wait_text(".note", "compacted ")
         window.check_rows()
 
 
@@ -131,12 +135,12 @@ def test_a_held_message_is_shown_with_its_reason_and_tried_again_or_cancelled(
         window.page.get_by_role("button", name="retry message 1").click()
         program.wait_for_kind("turn_end", message_id=1, outcome="ok")
         window.page.get_by_role("button", name="cancel message 2").click()
-        window.wait_text(".inbox-words", "Nothing waits.")
+        window.wait_text(".inbox-words", "The inbox is empty.")
     assert [message["state"] for message in hive.messages("--all")] == ["done", "cancelled"]
 
 
 @pytest.mark.exhaustive
-def test_a_login_lands_from_the_page_and_the_page_changes_by_itself(
+def test_a_login_succeeds_from_the_page_and_the_page_updates_itself(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:
     fake_claude.script([{"replay": "v2.1.330/not_logged_in.jsonl"}], TEXT, logged_in="file")
@@ -146,24 +150,24 @@ def test_a_login_lands_from_the_page_and_the_page_changes_by_itself(
         open_window(browser, hive, url) as window,
         open_window(browser, hive, url) as other,
     ):
-        window.wait_text(".alive .words", "needs login")
+        window.wait_text(".status .words", "needs login")
         window.wait_text(".login", "Claude is not logged in")
         window.page.get_by_role("button", name="log in").click()
         for each in (window, other):
             link = each.page.locator(".login-url")
             link.wait_for()
             assert (link.get_attribute("href"), link.get_attribute("rel")) == (PAGE, "noopener noreferrer")
-        window.wait_text(".alive .words", "login in progress")
+        window.wait_text(".status .words", "login in progress")
         code = window.page.locator(".login-form input")
         code.fill("half")
         code.press("Enter")
-        window.page.locator(".login-said summary").click()
-        window.wait_text(".login-said pre", "full code")
+        window.page.locator(".login-output summary").click()
+        window.wait_text(".login-output pre", "full code")
         code.fill(CODE)
         window.page.get_by_role("button", name="send code").click()
         for each in (window, other):
             each.page.locator("section.login").wait_for(state="hidden")
-            each.wait_text(".alive .words", "online")
+            each.wait_text(".status .words", "online")
         program.wait_for_kind("turn_end", outcome="ok")
         assert CODE not in window.page.content() + other.page.content()
         # Revoked behind our back: the next turn finds out, and so does the page.
@@ -173,11 +177,11 @@ def test_a_login_lands_from_the_page_and_the_page_changes_by_itself(
         other.wait_text(".login", "Claude is not logged in")
         window.page.get_by_role("button", name="log in").click()
         window.page.locator(".login-form .login-cancel").click()
-        window.wait_text(".login", "The login ended: the login was cancelled.")
+        window.wait_text(".login", "Not logged in: the login was cancelled.")
         window.check_rows()
 
 
-def test_who_opens_a_logins_page_takes_part_in_it_and_it_outlives_its_command(
+def test_opening_the_login_page_joins_the_login_which_outlives_its_command(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:
     def clients() -> int:
@@ -243,10 +247,10 @@ def test_the_keyboard_reaches_and_does_everything(browser: Browser, hive: Hive, 
         keys.press("Tab")
         assert window.field.input_value() == "/pause"
         keys.press("Enter")
-        window.wait_text(".alive .words", "paused")
+        window.wait_text(".status .words", "paused")
         keys.type("/resume")
         keys.press("Enter")
-        window.wait_text(".alive .words", "online")
+        window.wait_text(".status .words", "online")
         keys.type("two")
         keys.press("Control+Enter")
         fake_claude.wait_for("before go on")
@@ -258,7 +262,7 @@ def test_the_keyboard_reaches_and_does_everything(browser: Browser, hive: Hive, 
 
 
 @pytest.mark.exhaustive
-def test_nothing_is_serious_for_accessibility_or_too_wide_for_a_phone(
+def test_there_are_no_serious_accessibility_faults_and_nothing_is_too_wide_for_a_phone(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:
     tools = [{"replay": "v2.1.330/tools.jsonl", "session_id": "from_argv"}]
@@ -293,7 +297,7 @@ def test_nothing_is_serious_for_accessibility_or_too_wide_for_a_phone(
 
 
 def overflowing(body: Locator) -> list[str]:
-    """Name the elements that stand out of the window to the right, but for those that scroll by themselves."""
+    """Return the elements that extend beyond the right edge of the window, except those that scroll."""
     found: list[str] = body.evaluate(
         "() => [...document.querySelectorAll('body *')].filter((e) => e.getClientRects().length"
         " && e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('pre, table, .unseen, .skip'))"
@@ -303,7 +307,7 @@ def overflowing(body: Locator) -> list[str]:
 
 
 class Everyone(Hive):
-    """All agents of a home folder: no command names one of them by itself."""
+    """All agents of a home folder: commands do not name an agent unless told to."""
 
     def words(self, *arguments: str) -> list[str]:
         return [*arguments]
@@ -320,7 +324,7 @@ def test_several_agents_have_an_overview_and_a_wrong_token_opens_nothing(browser
         window.wait_text(".summary", "2 agents, 0 running")
         assert window.axe() == []
         window.page.get_by_role("link", name="wasp").click()
-        window.wait_text(".alive .words", "stopped")
+        window.wait_text(".status .words", "stopped")
         window.wait_text(".inbox li", "hi")
         assert window.text("h1") == "wasp"
         window.page.get_by_role("link", name="agents").click()
@@ -330,7 +334,7 @@ def test_several_agents_have_an_overview_and_a_wrong_token_opens_nothing(browser
         token = window.page.locator(".token-form input")
         token.fill("wrong")
         token.press("Enter")
-        window.wait_text(".locked-error", "does not know this token")
+        window.wait_text(".locked-error", "does not accept this token")
         token = window.page.locator(".token-form input")
         token.fill(url.partition("#token=")[2])
         token.press("Enter")
@@ -338,7 +342,7 @@ def test_several_agents_have_an_overview_and_a_wrong_token_opens_nothing(browser
 
 
 @pytest.mark.exhaustive
-def test_an_agent_that_is_not_there_or_not_any_more_is_said_and_asked_for_no_more(browser: Browser, hive: Hive) -> None:
+def test_a_missing_or_deleted_agent_is_reported_and_not_asked_for_again(browser: Browser, hive: Hive) -> None:
     everyone = Everyone(hive.workspace, hive.state_dir, hive.claude, hive.environment, hive.forkserver)
     for name in ("bee", "wasp"):
         assert everyone.call("-a", name, "send", "hi").status == 0
@@ -347,8 +351,8 @@ def test_an_agent_that_is_not_there_or_not_any_more_is_said_and_asked_for_no_mor
         window.expected = ("status of 404",)
         window.page.clock.install()
         window.page.goto(url.replace("/#", "/agents/hornet#"))
-        window.wait_text(".banner .words", "Nothing to follow: there is no agent 'hornet'.")
-        assert window.text(".alive .words") == "no such agent"
+        window.wait_text(".banner .words", "Nothing to show: there is no agent 'hornet'.")
+        assert window.text(".status .words") == "no such agent"
         assert window.page.locator(".banner .again").is_visible()
         asked = len(window.asked)
         window.page.clock.run_for(60_000)
@@ -358,11 +362,11 @@ def test_an_agent_that_is_not_there_or_not_any_more_is_said_and_asked_for_no_mor
         window.wait_live()
         shutil.rmtree(inbox.parent)
         window.page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")  # it looks at once
-        window.wait_text(".banner .words", "Nothing to follow: there is no agent 'wasp'.")
+        window.wait_text(".banner .words", "Nothing to show: there is no agent 'wasp'.")
         assert everyone.call("-a", "wasp", "send", "anew").status == 0
         window.page.locator(".banner .again").click()
         window.wait_text(".inbox li", "anew")
-        assert window.text(".alive .words") == "stopped"
+        assert window.text(".status .words") == "stopped"
 
 
 @pytest.mark.exhaustive
@@ -376,7 +380,7 @@ def test_the_page_says_so_when_the_server_is_gone(browser: Browser, hive: Hive) 
             server.close()
             window.wait_text(".banner", "Not connected: the ")
             assert "What is shown ends at " in window.text(".banner")
-            assert window.text(".alive .words") == "reconnecting"
+            assert window.text(".status .words") == "reconnecting"
             assert overflowing(window.page.locator("body")) == []
 
 

@@ -1,4 +1,4 @@
-"""The page in a real browser behind a proxy that ends TLS, with a prefix that is cut off or kept."""
+"""The page in a real browser behind a proxy that terminates TLS and strips or keeps a prefix."""
 
 import json
 

@@ -49,7 +49,7 @@ def test_a_page_that_is_open_is_cleared_and_shows_the_restored_history_from_its_
         window.wait_text(".feed", "second")
         window.check_rows()
         restore(hive, copy)
-        window.wait_text(".remark", REPLACED)
+        window.wait_text(".note", REPLACED)
         window.check_rows()
         assert bodies(window) == ["first"]
         with hive.run("--message", "third") as program:
@@ -81,7 +81,7 @@ def test_a_page_that_was_cut_off_meanwhile_is_told_when_it_comes_back(
         assert (stored_numbers(hive.state_dir)[-1] > newest) == (turns > 1)
         wire.mend()
         window.page.locator(".banner .again").dispatch_event("click")
-        window.wait_text(".remark", REPLACED)
+        window.wait_text(".note", REPLACED)
         window.wait_live()
         window.wait_text(".feed", later[-1])
         window.check_rows()

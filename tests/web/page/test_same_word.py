@@ -1,4 +1,4 @@
-"""One situation, one word: whoever asks how an agent stands is told the same, wherever it is shown."""
+"""One situation, one word: every view of an agent's status says the same."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from hyperhive_cli.cli.doctor import judge_agent
 from hyperhive_cli.core.agent_report import read_report
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.core.settings import AgentPaths, paths_by_name
-from hyperhive_cli.core.status import STATUSES, Retrying, Status, StatusInputs, Wait, status_of
+from hyperhive_cli.core.status import STATUSES, Retrying, Status, StatusInputs, Wait, status_of, statuses_to_dict
 from hyperhive_cli.doctor.findings import Level
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.render.bottom_line import bottom_line
@@ -26,6 +26,7 @@ from hyperhive_cli.store.inbox import Inbox, open_inbox
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
 from hyperhive_cli.transcript.endings import STYLES
 from hyperhive_cli.transcript.status_fields import StatusFields
+from hyperhive_cli.transcript.view import RowsView
 from hyperhive_cli.web.api import capabilities
 from tests.unit.made_events import NOW
 from tests.web.page.node import ask_node, needs_node
@@ -41,7 +42,7 @@ LONG_INBOX = {"unread": 1234, "held": 3, "dead": 17}
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What every owner knows of an agent, and what is seen of it; `expected` are the words for it."""
+    """What each part of the harness knows of an agent, and `expected`, the words for its status."""
 
     name: str
     expected: str
@@ -101,7 +102,7 @@ SITUATIONS = [
 
 
 def all_situations() -> Iterator[Situation]:
-    """Give every combination of what the owners may know at the same time."""
+    """Yield every combination of what the parts may know at the same time."""
     waits = [None, *(Wait(status, SOON, WHY) for status in Status if status is not Status.ONLINE)]
     yes_or_no = (False, True)
     for values in product(yes_or_no, yes_or_no, yes_or_no, (None, WHY), waits, (None, RETRIES, WAITS_OUT)):
@@ -112,7 +113,7 @@ def all_situations() -> Iterator[Situation]:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A situation as the views are given it: the fields of `status --json` before and in it, and the events between."""
+    """The input of the views: the fields of `status --json` before and in a situation, and the events between."""
 
     before: dict[str, Any]
     events: list[BusEvent]
@@ -130,7 +131,7 @@ def paths(tmp_path: Path) -> Iterator[AgentPaths]:
 
 
 def seen(situation: Situation, paths: AgentPaths, inbox: Inbox) -> Seen:
-    """Let a bus know what the owners know, and the files say what the harness would have written."""
+    """Set a bus and the agent's files as a harness would in this situation."""
     inbox.put_facts(paused="1" if situation.standing.is_paused else "")
     stored = (
         stored_status(paths, now_ms=int(NOW * 1000)) | dict(situation.inbox) | {"problems": list(situation.problems)}
@@ -158,7 +159,7 @@ def seen(situation: Situation, paths: AgentPaths, inbox: Inbox) -> Seen:
 
 
 def unanswered(stored: dict[str, Any], paths: AgentPaths, *, is_held: bool) -> dict[str, Any]:
-    """Return the fields where no harness answers, but one may hold the lock: this very process."""
+    """Return the fields without an answering harness; the lock may be held, by this process."""
     with hold_lock(paths.lock_file, paths.agent) if is_held else nullcontext():
         return with_holder(stored, paths.lock_file)
 
@@ -182,7 +183,7 @@ def by_status(found: list[Seen]) -> list[ShownStatus]:
 
 
 def cell(lines: list[str], head: str) -> str:
-    """Return what stands below a head in the first row of a table."""
+    """Return the cell below a head in the first row of a table."""
     heads, row = (re.split(" {2,}", line) for line in lines[:2])
     return dict(zip(heads, row, strict=True))[head]
 
@@ -199,7 +200,7 @@ def by_agents(found: list[Seen]) -> list[ShownStatus]:
 
 
 def by_console(found: list[Seen]) -> list[ShownStatus]:
-    """Return the bottom line, wide and narrow, of a `tail` that begins now, and of one that has followed the events."""
+    """Return the bottom line, wide and narrow, of a `tail` that starts now, and of one that has followed the events."""
     shown: list[ShownStatus] = []
     for one in found:
         begun, followed = StatusFields(one.after), StatusFields(one.before if one.events else one.after)
@@ -219,12 +220,13 @@ def by_page(found: list[Seen]) -> list[ShownStatus]:
     given = [
         {
             "before": one.before if one.events else one.after,
-            "events": [{"kind": record.event.kind, **record.event.to_fields()} for record in one.events],
+            "records": [view.to_record(record) for view in [RowsView()] for record in one.events],
             "after": one.after,
         }
         for one in found
     ]
-    told = ask_node("same_status.mjs", {"situations": given, "now": NOW})
+    vocabulary = {"outcomes": {}, "statuses": statuses_to_dict()}
+    told = ask_node("same_status.mjs", {"situations": given, "vocabulary": vocabulary, "now": NOW})
     return [[(words, tone_of(tone)) for words, tone in badges] for badges in told]
 
 
@@ -260,7 +262,7 @@ def check(view: str, situations: list[Situation], paths: AgentPaths) -> None:
 
 
 def first_words(shown: str) -> str | None:
-    """Return the status with which a text begins: the longest that fits, ended by what no word goes on with."""
+    """Return the status with which a text starts: the longest one that matches whole words."""
     fitting = [words for words in ALL_WORDS if shown == words or shown.startswith(tuple(words + end for end in " ,:"))]
     return max(fitting, key=len, default=None)
 
@@ -272,11 +274,11 @@ def test_every_view_says_the_same_word_for_a_situation(view: str, paths: AgentPa
 
 @pytest.mark.exhaustive
 @every_view
-def test_it_does_so_whatever_the_owners_know_at_the_same_time(view: str, paths: AgentPaths) -> None:
+def test_every_view_says_the_same_word_for_every_combination(view: str, paths: AgentPaths) -> None:
     check(view, list(all_situations()), paths)
 
 
-def test_the_table_has_every_status_and_a_long_inbox_beside_most() -> None:
+def test_the_table_has_every_status_and_a_long_inbox_for_most() -> None:
     assert {situation.expected for situation in SITUATIONS} == ALL_WORDS
     assert len({situation.expected for situation in SITUATIONS if situation.inbox}) >= 6
 

@@ -1,4 +1,4 @@
-"""A wire between browser and gateway that can be cut: a proxy that knows one address and copies bytes."""
+"""A connection between browser and gateway that can be cut: a proxy that copies bytes to one address."""
 
 import contextlib
 import socket
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 
 class Wire:
-    """Copies what comes to its own port on to another, both ways, until it is cut."""
+    """Copies bytes between its own port and another one, both ways, until it is cut."""
 
     def __init__(self, port: int) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -24,7 +24,7 @@ class Wire:
         return f"http://{host}:{port}"
 
     def cut(self) -> None:
-        """End all connections; new ones end at once."""
+        """Close all connections, and new ones immediately."""
         self._whole.clear()
         self._end(self._open)
 
@@ -73,7 +73,7 @@ class Wire:
 
 @contextlib.contextmanager
 def open_wire(port: int) -> Iterator[Wire]:
-    """Lay a wire to a port of this machine."""
+    """Open a wire to a port of this machine."""
     wire = Wire(port)
     try:
         yield wire

@@ -1,4 +1,4 @@
-/** The banner below the header: what is wrong with the connection, in words that are true. */
+/** The banner below the header: what is wrong with the connection. */
 
 import { isOver } from "./connection.js";
 import { find, setText } from "./dom.js";
@@ -6,16 +6,16 @@ import { timeOfDay } from "./text.js";
 
 /** @import { Connection } from "./connection.js" */
 
-const QUIET_MS = 700; // a loss that is made good at once needs no banner
+const QUIET_MS = 700; // a shorter loss is not shown
 
 /**
- * Say how the connection stands, "" when all is well.
+ * Say what is wrong with the connection, "" if nothing is.
  * @param {Connection} connection @param {number} now Unix ms
  */
 export function connectionWords(connection, now) {
   const { phase, reason, lostAt, retryAt, known } = connection;
   if (phase === "refused") return `No access: ${reason}. Open the address that hyperhive web printed.`;
-  if (phase === "gone") return `Nothing to follow: ${reason}. ‹ above leads to those that there are.`;
+  if (phase === "gone") return `Nothing to show: ${reason}. ‹ above leads to the existing agents.`;
   if (!lostAt || phase === "live") return "";
   const since = known ? ` What is shown ends at ${timeOfDay(lostAt)}.` : "";
   if (phase !== "reconnecting") return `Reconnecting.${since}`;
@@ -35,7 +35,7 @@ export class Banner {
   }
 
   /** @param {Connection} connection */
-  connected(connection) {
+  setConnection(connection) {
     this.connection = connection;
     this.draw();
   }

@@ -1,16 +1,16 @@
-/** The last turns: what is known of them, and when it is drawn. */
+/** Charts of the last turns, and when they are drawn. */
 
 import { find, h } from "./dom.js";
-import { endRemarks, isOk, signOf } from "./facts.js";
 import { plotOptions } from "./plot.js";
 import { count, dollars, duration, moment, number, plural, string, tokens } from "./text.js";
+import { isOk, outcomeSign } from "./vocabulary.js";
 
-/** @import { Api } from "./access.js" */
+/** @import { Api } from "./api.js" */
 /** @typedef {import("./plot.js").Line} Line */
 
-const MOST_TURNS = 40;
+const MAX_TURNS = 40;
 const HEIGHT_PX = 84;
-const LEAST_WIDTH_PX = 160;
+const MIN_WIDTH_PX = 160;
 
 export class Charts {
   /** @param {Api} api */
@@ -28,23 +28,23 @@ export class Charts {
     new ResizeObserver(() => this.resize()).observe(this.root);
   }
 
-  /** Read the turns up to this one, the newest that has ended, and draw. @param {number | null} newest */
-  async upTo(newest) {
-    if (!newest || newest === this.newest || this.isBusy || this.root.offsetParent === null) return; // drawn when seen
+  /** Read the turns up to this one, the last finished, and draw. @param {number | null} newest */
+  async showUpTo(newest) {
+    if (!newest || newest === this.newest || this.isBusy || this.root.offsetParent === null) return; // drawn when they are visible
     this.isBusy = true;
     try {
-      this.turns = (await this.api.get(`turns?limit=${MOST_TURNS}`)).turns;
+      this.turns = (await this.api.get(`turns?limit=${MAX_TURNS}`)).turns;
       this.library ??= (await import("../vendor/uplot.js")).default;
       this.newest = newest;
       this.draw();
     } catch {
-      // It is asked for again with the next look at the agent; what is wrong the link says.
+      // The next refresh of the agent's state tries again; the banner shows what is wrong.
     } finally {
       this.isBusy = false;
     }
   }
 
-  /** Draw again: the colours have changed. */
+  /** Draw again in other colours. */
   redraw() {
     if (this.library && this.newest) this.draw();
   }
@@ -54,7 +54,7 @@ export class Charts {
     this.plots = [];
     const { turns } = this;
     if (!turns.length) {
-      this.root.replaceChildren(h("p", "quiet", "No turn has ended yet."));
+      this.root.replaceChildren(h("p", "quiet", "No turn has finished yet."));
       return;
     }
     this.root.replaceChildren(outcomes(turns));
@@ -84,16 +84,16 @@ export class Charts {
     const wordsAt = (/** @type {number} */ at) =>
       lines.map((line) => `${form(line.values[at] ?? 0)} ${line.label}`.trim()).join(", ");
     const newest = wordsAt(ids.length - 1);
-    const said = h("span", "quiet", newest);
+    const figure = h("span", "quiet", newest);
     const holder = h("div", "plot");
-    const label = `${title} of the last ${plural(ids.length, "turn")}; newest: ${newest}`;
+    const label = `${title} of the last ${plural(ids.length, "turn")}; last: ${newest}`;
     this.root.append(
-      h("figure", { role: "img", "aria-label": label }, h("figcaption", "", h("b", "", title), " ", said), holder),
+      h("figure", { role: "img", "aria-label": label }, h("figcaption", "", h("b", "", title), " ", figure), holder),
     );
     const point = (/** @type {number | null | undefined} */ at) => {
-      said.textContent = at === null || at === undefined ? newest : `#${ids[at]}: ${wordsAt(at)}`;
+      figure.textContent = at === null || at === undefined ? newest : `#${ids[at]}: ${wordsAt(at)}`;
     };
-    const size = { width: Math.max(LEAST_WIDTH_PX, holder.clientWidth), height: HEIGHT_PX };
+    const size = { width: Math.max(MIN_WIDTH_PX, holder.clientWidth), height: HEIGHT_PX };
     const options = { ...size, ...plotOptions(this.library, ids, form, lines, point) };
     this.plots.push(new this.library(options, [ids, ...lines.map((line) => line.values)], holder));
   }
@@ -101,7 +101,7 @@ export class Charts {
   resize() {
     if (this.root.offsetParent === null) return;
     for (const plot of this.plots) {
-      const width = Math.max(LEAST_WIDTH_PX, plot.root.parentElement?.clientWidth ?? 0);
+      const width = Math.max(MIN_WIDTH_PX, plot.root.parentElement?.clientWidth ?? 0);
       if (plot.width !== width) plot.setSize({ width, height: HEIGHT_PX });
     }
   }
@@ -111,10 +111,10 @@ export class Charts {
 function outcomes(turns) {
   const ok = turns.filter((turn) => isOk(turn.outcome)).length;
   const signs = turns.map((turn) => {
-    const [sign, tone] = signOf(turn.outcome, turn.denied);
+    const [sign, tone] = outcomeSign(turn.outcome, turn.denied);
     const took = duration(count(turn.duration_ms) / 1000);
     const tools = plural(count(turn.tool_call_count), "tool");
-    const facts = [string(turn.outcome), took, tools, ...endRemarks(turn), moment(turn.started)];
+    const facts = [string(turn.outcome), took, tools, ...turn.remarks, moment(turn.started)];
     return h("span", { class: tone, title: `#${turn.turn_id} ${facts.filter(Boolean).join(", ")}` }, sign);
   });
   const caption = h("figcaption", "", h("b", "", "outcomes"), " ", h("span", "quiet", `${ok} ok of ${turns.length}`));

@@ -1,4 +1,4 @@
-/** Colours for code: the language is the one that is named, never guessed; an unknown one stays plain. */
+/** Colours for code in its named language. The language is never guessed; code of an unknown one stays plain. */
 
 import hljs from "../vendor/highlight/core.js";
 import bash from "../vendor/highlight/bash.js";
@@ -40,16 +40,16 @@ const LANGUAGES = {
   xml,
   yaml,
 };
-const LARGEST = 20_000; // characters; more would hold up the page
+const MAX_CHARS = 20_000; // longer code would block the page
 for (const [name, language] of Object.entries(LANGUAGES)) hljs.registerLanguage(name, language);
 
 /** Colour an element's text by its class `language-…`. @param {Element} element */
 export function colour(element) {
   const named = /^language-(.+)$/u.exec(element.className)?.[1];
   const text = element.textContent ?? "";
-  if (!named || !hljs.getLanguage(named) || text.length > LARGEST) return;
+  if (!named || !hljs.getLanguage(named) || text.length > MAX_CHARS) return;
   const { value } = hljs.highlight(text, { language: named, ignoreIllegals: true });
-  // The library gives markup: its own spans around escaped text. It is parsed apart, and spans and text are taken.
+  // The library returns markup, spans around escaped text. It is parsed apart, and only spans and text are copied.
   const parsed = new DOMParser().parseFromString(value, "text/html").body;
   element.replaceChildren(...copied(parsed));
 }

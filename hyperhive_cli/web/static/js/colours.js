@@ -1,4 +1,4 @@
-/** The switch of the colours: as the system, light, dark. */
+/** The colour switch: as the system, light, dark. */
 
 const KEY = "hyperhive-theme";
 const NEXT = new Map([

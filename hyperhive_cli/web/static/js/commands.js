@@ -1,61 +1,61 @@
-/** Slash commands of the input: a table, and how a line is read. Pure. */
+/** The slash commands of the input: a table, and how a line is parsed. Pure. */
 
 /** @typedef {{path: string, body: Record<string, unknown>, done: string}} Operation */
 /** @typedef {{operation: Operation} | {message: string} | {mistake: string}} Read */
 
-/** Name → its operation, and what it does. */
+/** Name → its operation, and its help. */
 export const COMMANDS = new Map([
   [
     "/model",
-    { argument: "NAME", says: "the model of the next turn", path: "model", done: "model set, from the next turn on" },
+    { argument: "NAME", help: "set the model of the next turn", path: "model", done: "model set, from the next turn on" },
   ],
   [
     "/new",
     {
       argument: "",
-      says: "the next turn starts a new session",
+      help: "start a new session with the next turn",
       path: "new-session",
       done: "the next turn starts a new session",
     },
   ],
   [
     "/compact",
-    { argument: "", says: "shorten the conversation, between two turns", path: "compact", done: "compacted" },
+    { argument: "", help: "shorten the conversation between turns", path: "compact", done: "compacted" },
   ],
   [
     "/cancel",
     {
       argument: "",
-      says: "end the turn that runs; its message does not come back",
+      help: "interrupt the running turn; its message does not run again",
       path: "cancel",
       done: "cancelled",
     },
   ],
-  ["/pause", { argument: "", says: "begin no turn until /resume", path: "pause", done: "paused" }],
-  ["/resume", { argument: "", says: "go on now", path: "resume", done: "goes on" }],
+  ["/pause", { argument: "", help: "start no turn until /resume", path: "pause", done: "paused" }],
+  ["/resume", { argument: "", help: "continue now", path: "resume", done: "resumed" }],
 ]);
 
 /**
- * Read what was typed. A line that begins with a slash is a command or a mistake, never a message: a typing
- * error in `/cancel` must not become work for the agent. Two slashes send a message that begins with one.
+ * Parse the input. A line that starts with a slash is a command or a mistake, never a message: a mistyped `/cancel`
+ * must not become work for the agent. Two slashes send a message that starts with one.
  * @param {string} text
  * @returns {Read}
  */
 export function read(text) {
   const body = text.trim();
-  if (!body) return { mistake: "There is nothing to send." };
+  if (!body) return { mistake: "Nothing to send." };
   if (body.startsWith("//")) return { message: body.slice(1) };
   if (!body.startsWith("/") || body.includes("\n")) return { message: text };
   const [name, ...words] = body.split(/\s+/u);
   const command = COMMANDS.get(name);
-  if (!command) return { mistake: `There is no ${name}. A message that begins with a slash is sent with two.` };
+  if (!command) return { mistake: `Unknown command: ${name}. To send a message that starts with a slash, type two.` };
   if (command.argument && words.length !== 1)
-    return { mistake: `${name} takes one name: ${name} ${command.argument}` };
-  if (!command.argument && words.length) return { mistake: `${name} stands alone.` };
+    return { mistake: `${name} needs one name: ${name} ${command.argument}` };
+  if (!command.argument && words.length) return { mistake: `${name} takes no arguments.` };
   return { operation: { path: command.path, body: command.argument ? { model: words[0] } : {}, done: command.done } };
 }
 
-/** Give the commands that could be meant by what was typed so far. @param {string} text */
+/** Return the commands that complete the input. @param {string} text */
 export function matching(text) {
   if (!text.startsWith("/") || text.startsWith("//") || /\s/u.test(text)) return [];
   return [...COMMANDS].filter(([name]) => name.startsWith(text));

@@ -1,23 +1,24 @@
-/** The input: messages and slash commands, Ctrl+Enter sends; what is refused stays in the field. */
+/** The input: messages and slash commands. Ctrl+Enter sends; what is refused stays in the field. */
 
-import { RequestError } from "./access.js";
+import { RequestError } from "./api.js";
 import { matching, read } from "./commands.js";
 import { find, h, setText } from "./dom.js";
 
-/** @import { Api } from "./access.js" */
+/** @import { AgentState } from "./agent_state.js" */
+/** @import { Api } from "./api.js" */
 
 /** Say why a request failed, and what to do. @param {unknown} error */
-export function complaint(error) {
+export function errorWords(error) {
   if (!(error instanceof RequestError)) return String(error);
   return error.hint ? `${error.message} (${error.hint})` : error.message;
 }
 
-const STOPPED = "No harness runs (hyperhive run): this page is read-only";
+const READ_ONLY = "No harness is running (hyperhive run): this page is read-only";
 
-/** What can be done with an agent of another machine. @param {Record<string, any>} facts @param {boolean} takes */
-function elsewhere(facts, takes) {
-  if (!takes) return "The hive is away: nothing can be sent now";
-  return `Message; ${facts.running ? `it runs on ${facts.hive.machine}` : "it waits until a machine runs the agent"}`;
+/** Return the hint for an agent of another machine. @param {AgentState} state @param {boolean} canSend */
+function hiveHint(state, canSend) {
+  if (!canSend) return "The hive cannot be reached: nothing can be sent now";
+  return `Message; ${state.running ? `it runs on ${state.hive.machine}` : "it waits until a machine runs the agent"}`;
 }
 
 export class Composer {
@@ -43,11 +44,11 @@ export class Composer {
     document.addEventListener("keydown", (event) => this.shortcut(event));
   }
 
-  /** A stopped agent takes nothing: say so before somebody has typed a page. @param {Record<string, any>} facts */
-  know(facts) {
-    const takes = Boolean(facts.running || facts.hive) && facts.capabilities?.send !== false;
-    this.field.placeholder = facts.hive ? elsewhere(facts, takes) : takes ? "Message, or /command" : STOPPED;
-    this.button.disabled = !takes;
+  /** Say that a stopped agent takes no messages before someone has typed a long one. @param {AgentState} state */
+  setState(state) {
+    const canSend = Boolean(state.running || state.hive) && state.capabilities?.send !== false;
+    this.field.placeholder = state.hive ? hiveHint(state, canSend) : canSend ? "Message, or /command" : READ_ONLY;
+    this.button.disabled = !canSend;
   }
 
   /** @param {KeyboardEvent} event */
@@ -67,7 +68,7 @@ export class Composer {
     }
   }
 
-  /** A slash anywhere on the page begins a command. @param {KeyboardEvent} event */
+  /** A slash anywhere on the page starts a command. @param {KeyboardEvent} event */
   shortcut(event) {
     const target = event.target;
     const isTyping = target instanceof HTMLElement && target.closest("input, textarea, [contenteditable]");
@@ -83,7 +84,7 @@ export class Composer {
   typed() {
     const found = matching(this.field.value);
     const items = found.map(([name, command]) => {
-      const label = [h("b", "", name), ` ${command.argument}`, h("span", "quiet", ` ${command.says}`)];
+      const label = [h("b", "", name), ` ${command.argument}`, h("span", "quiet", ` ${command.help}`)];
       return h(
         "li",
         "",
@@ -110,12 +111,12 @@ export class Composer {
     this.suggestions.hidden = true;
     this.field.value = "";
     this.field.focus();
-    const done = "message" in found ? await this.deliver(found.message) : await this.carryOut(found.operation);
-    if (!done && !this.field.value) this.field.value = sent;
+    const isDone = "message" in found ? await this.sendMessage(found.message) : await this.run(found.operation);
+    if (!isDone && !this.field.value) this.field.value = sent;
   }
 
   /** @param {string} body */
-  async deliver(body) {
+  async sendMessage(body) {
     return this.attempt(async () => {
       const found = await this.api.post("messages", { body });
       return found.note ?? `message ${found.id} is in the inbox`;
@@ -123,22 +124,22 @@ export class Composer {
   }
 
   /** @param {import("./commands.js").Operation} operation */
-  async carryOut({ path, body, done }) {
-    if (path === "compact") this.say("compacting between two turns …", "quiet");
+  async run({ path, body, done }) {
+    if (path === "compact") this.say("compacting between turns …", "quiet");
     return this.attempt(async () => {
       const found = await this.api.post(path, body);
       return found.note ? `${found.outcome ?? done}: ${found.note}` : done;
     });
   }
 
-  /** Do something that may be refused, and say how it went. @param {() => Promise<string>} action */
+  /** Run an action, and show its result or error. @param {() => Promise<string>} action */
   async attempt(action) {
     try {
       this.say(await action(), "fine");
       this.changed();
       return true;
     } catch (error) {
-      this.say(complaint(error), "bad");
+      this.say(errorWords(error), "bad");
       return false;
     }
   }

@@ -1,49 +1,55 @@
 /**
- * The state machine of the page's connection to one agent. Pure: `step(connection, input)` gives the next
- * connection and what shall be done; nothing else decides what is read, shown or dropped.
+ * The state machine of the page's connection to one agent. Pure: `step(connection, input)` returns the next connection
+ * and the effects to carry out. Nothing else decides what is read, shown or dropped.
  *
  *   connecting    asks for the agent's state
- *   replaying     reads the history in pages, up to the number that the state named
+ *   replaying     reads the history in pages, up to the number in that state
  *   opening       waits for the stream's snapshot
- *   live          events come as they happen
- *   reconnecting  lost; waits, longer each time, then begins at `connecting` again
- *   refused       the server does not know the token; only a person can go on
- *   gone          the server knows no such agent, or not any more; the same
+ *   live          receives records as events happen
+ *   reconnecting  lost: waits, longer each time, then starts again at `connecting`
+ *   refused       the server does not accept the token; only a person can continue
+ *   gone          the server has no such agent, or no longer; only a person can continue
  *
- * `last` is the number of the newest event shown. An event with a number up to it was shown already, so that
- * whatever is read twice (a page and the stream, before and after a restart) is shown once. Numbers are the
- * rows' own and go on over restarts of the harness. A harness without a history counts from 1 in each life:
- * another `boot` then means that everything begins afresh. Where the history was replaced by an older one, the number
- * is nobody's, or another event's, whose time (`ts`) is not the same: the server finds out, for both are given to it,
- * and the stream then says so, begins afresh, and gives all that there is.
- * The stream re-reads by itself what this page was too slow for. Where the wanted rows are gone it says `reset`
- * and where it goes on: behind what is shown, and the gap is told, never passed over; before it, and all begins afresh.
+ * A record stands for one event and has its number, `seq`. `last` is the number of the newest record shown. A record
+ * with a number up to it is dropped, so that what is read twice (from a page and the stream, before and after a restart)
+ * is shown once.
+ *
+ * - Numbers continue over restarts of the harness. A harness without a history starts at 1 again: there, another `boot`
+ *   means that everything shown is void.
+ * - A history that was replaced by an older one may not have the number `last`, or have it for another event with
+ *   another time (`ts`). The server is told both and compares; the stream then says `reset` and sends everything.
+ * - If this page is too slow, the stream re-reads the history by itself. If the wanted events are gone from there, it
+ *   says `reset` with the number from which it continues. A larger one than `last` is shown as a gap; a smaller one
+ *   means that everything shown is void.
  */
 
-export const HISTORY_ROWS = 2000; // what an agent's history keeps
-export const PAGE_ROWS = 500;
+export const HISTORY_EVENTS = 2000; // kept in an agent's history
+export const PAGE_EVENTS = 500;
 export const RETRY_S = [0.5, 1, 2, 4, 8, 15];
-export const STEADY_MS = 5000; // live for so long, a loss is a new one and not the next in a row
+export const STEADY_MS = 5000; // a loss after being live for this long is the first in a row
 
 /**
  * @typedef {"connecting" | "replaying" | "opening" | "live" | "reconnecting" | "refused" | "gone"} Phase
- * @typedef {Record<string, any>} Snapshot of `status --json`, with `seq` and `boot`
- * @typedef {Record<string, any> & {seq: number | null}} LiveEvent
+ * @typedef {Record<string, any> & {seq: number, boot: string | null, stored: boolean}} Snapshot the agent's state
+ * @typedef {{seq: number | null, ts: number, kind: string, type?: string, parent_tool_use_id?: string | null,
+ *   rows?: import("./rows.js").Row[], facts?: Record<string, any>, event?: unknown}} FeedRecord an event: the rows that
+ *   show it, and the fields of the state that it changes; an `event` instead, if it is a piece of text being written
  * @typedef {{phase: Phase, last: number, ts: number | null, target: number, boot: string | null, stored: boolean,
  *   known: boolean, attempt: number, liveAt: number, retryAt: number, lostAt: number, reason: string}} Connection
- *   `ts`: when event `last` happened (null: not known); `known`: something was shown before; `attempt`: losses since it was last steady; times in Unix ms
+ *   `ts`: the time of record `last`, null if it is not known; `known`: whether something is shown; `attempt`: the number of
+ *   losses since it was last steady; times are in Unix ms
  * @typedef {{type: "start"} | {type: "retry"} | {type: "state", snapshot: Snapshot} |
- *   {type: "page", events: LiveEvent[], reset?: boolean} | {type: "snapshot", snapshot: Snapshot, now: number} |
- *   {type: "events", events: LiveEvent[]} | {type: "changed", snapshot: Snapshot} |
+ *   {type: "page", records: FeedRecord[], reset?: boolean} | {type: "snapshot", snapshot: Snapshot, now: number} |
+ *   {type: "records", records: FeedRecord[]} | {type: "changed", snapshot: Snapshot} |
  *   {type: "reset", since: number} | {type: "lost", reason: string, now: number} | {type: "refused" | "gone", reason: string}} Input
  * @typedef {{do: "ask_state"} | {do: "ask_page" | "open", since: number, ts: number | null} | {do: "close"} |
- *   {do: "retry_in", seconds: number} | {do: "know", snapshot: Snapshot} | {do: "begin_afresh"} |
- *   {do: "show", events: LiveEvent[]} | {do: "gap", missing: number}} Effect
+ *   {do: "retry_in", seconds: number} | {do: "set_state", snapshot: Snapshot} | {do: "clear"} |
+ *   {do: "show", records: FeedRecord[]} | {do: "gap", missing: number}} Effect
  * @typedef {[Connection, Effect[]]} Step
  */
 
 /** @returns {Connection} */
-export function unconnected() {
+export function initialConnection() {
   return {
     phase: "connecting",
     last: 0,
@@ -69,11 +75,11 @@ export function step(was, input) {
     case "state":
       return was.phase === "connecting" ? replay(was, input.snapshot) : [was, []];
     case "page":
-      return was.phase === "replaying" ? page(was, input.events, input.reset === true) : [was, []];
+      return was.phase === "replaying" ? page(was, input.records, input.reset === true) : [was, []];
     case "snapshot":
       return was.phase === "opening" ? live(was, input.snapshot, input.now) : [was, []];
-    case "events":
-      return was.phase === "live" || was.phase === "opening" ? take(was, input.events) : [was, []];
+    case "records":
+      return was.phase === "live" || was.phase === "opening" ? take(was, input.records) : [was, []];
     case "changed":
       return was.phase === "live" ? changed(was, input.snapshot) : [was, []];
     case "reset":
@@ -88,46 +94,46 @@ export function step(was, input) {
   }
 }
 
-/** Whether only a person can go on. @param {Connection} connection */
+/** Return true if only a person can continue. @param {Connection} connection */
 export function isOver({ phase }) {
   return phase === "refused" || phase === "gone";
 }
 
 /**
- * Whether what is shown belongs to another life's numbers than this snapshot.
+ * Return true if the numbers of what is shown are not those of this snapshot.
  * @param {Connection} was @param {Snapshot} snapshot
  */
-function isOtherLife(was, snapshot) {
+function isRenumbered(was, snapshot) {
   const isAnother = Boolean(snapshot.boot) && Boolean(was.boot) && snapshot.boot !== was.boot;
   return was.known && isAnother && !(snapshot.stored !== false && was.stored);
 }
 
 /** @param {Connection} was @param {Snapshot} snapshot @returns {Step} */
 function replay(was, snapshot) {
-  const afresh = isOtherLife(was, snapshot);
-  const known = was.known && !afresh;
-  const place = known ? {} : { last: Math.max(0, snapshot.seq - HISTORY_ROWS), ts: null };
-  const now = { ...was, ...lifeOf(was, snapshot), known, ...place, target: snapshot.seq };
+  const isVoid = isRenumbered(was, snapshot);
+  const known = was.known && !isVoid;
+  const position = known ? {} : { last: Math.max(0, snapshot.seq - HISTORY_EVENTS), ts: null };
+  const now = { ...was, ...bootOf(was, snapshot), known, ...position, target: snapshot.seq };
   /** @type {Effect[]} */
-  const effects = [...(afresh ? [/** @type {Effect} */ ({ do: "begin_afresh" })] : []), { do: "know", snapshot }];
-  // Without a history there are no pages: the stream gives what the harness still holds.
+  const effects = [...(isVoid ? [/** @type {Effect} */ ({ do: "clear" })] : []), { do: "set_state", snapshot }];
+  // Without a history there are no pages: the stream sends what the harness still holds.
   if (now.last >= snapshot.seq || snapshot.stored === false) return open(now, effects);
   return [{ ...now, phase: "replaying" }, [...effects, { do: "ask_page", since: now.last, ts: now.ts }]];
 }
 
 /** @param {Connection} was @param {Snapshot} snapshot */
-function lifeOf(was, snapshot) {
-  // A stopped agent has no boot: the one before stays, so that the next life is seen to be another one.
+function bootOf(was, snapshot) {
+  // A stopped agent has no boot: keep the one before, to recognise the next as another one.
   return { boot: snapshot.boot ?? was.boot, stored: snapshot.boot ? snapshot.stored !== false : was.stored };
 }
 
-/** @param {Connection} was @param {LiveEvent[]} events @param {boolean} isReset @returns {Step} */
-function page(was, events, isReset) {
-  // They do not follow what is shown: why, and what is to be shown instead, the stream says.
+/** @param {Connection} was @param {FeedRecord[]} records @param {boolean} isReset @returns {Step} */
+function page(was, records, isReset) {
+  // They do not continue what is shown: the stream says why, and what to show instead.
   if (isReset && was.known) return open(was, []);
-  const [now, effects] = take(was, events);
-  // A page of nothing: what the state counted was not written, or is swept away already.
-  if (!events.length || now.last >= now.target)
+  const [now, effects] = take(was, records);
+  // An empty page: the events up to the state's number were never written, or were deleted meanwhile.
+  if (!records.length || now.last >= now.target)
     return open(now.last < now.target ? { ...now, last: now.target, ts: null } : now, effects);
   return [now, [...effects, { do: "ask_page", since: now.last, ts: now.ts }]];
 }
@@ -139,44 +145,44 @@ function open(was, effects) {
 
 /** @param {Connection} was @param {Snapshot} snapshot @param {number} now @returns {Step} */
 function live(was, snapshot, now) {
-  if (isOtherLife(was, snapshot)) return again(was);
-  const joined = { ...was, ...lifeOf(was, snapshot), known: true, lostAt: 0, liveAt: now };
-  return [{ ...joined, phase: "live" }, [{ do: "know", snapshot }]];
+  if (isRenumbered(was, snapshot)) return again(was);
+  const joined = { ...was, ...bootOf(was, snapshot), known: true, lostAt: 0, liveAt: now };
+  return [{ ...joined, phase: "live" }, [{ do: "set_state", snapshot }]];
 }
 
 /** @param {Connection} was @param {Snapshot} snapshot @returns {Step} */
 function changed(was, snapshot) {
-  if (isOtherLife(was, snapshot)) return again(was);
-  return [{ ...was, ...lifeOf(was, snapshot) }, [{ do: "know", snapshot }]];
+  if (isRenumbered(was, snapshot)) return again(was);
+  return [{ ...was, ...bootOf(was, snapshot) }, [{ do: "set_state", snapshot }]];
 }
 
-/** @param {Connection} was @param {LiveEvent[]} events @returns {Step} */
-function take(was, events) {
+/** @param {Connection} was @param {FeedRecord[]} records @returns {Step} */
+function take(was, records) {
   /** @type {Effect[]} */
   const effects = [];
-  /** @type {LiveEvent[]} */
+  /** @type {FeedRecord[]} */
   let fresh = [];
   let { last, ts, known } = was;
-  for (const event of events) {
-    // Without a number: a piece of what is being written, or a note of this connection's own.
-    if (event.seq === null) fresh.push(event);
-    else if (event.seq > last) {
-      if (event.seq > last + 1 && known) {
-        if (fresh.length) effects.push({ do: "show", events: fresh });
+  for (const record of records) {
+    // Without a number: a piece of text being written, or a note of the server about this connection.
+    if (record.seq === null) fresh.push(record);
+    else if (record.seq > last) {
+      if (record.seq > last + 1 && known) {
+        if (fresh.length) effects.push({ do: "show", records: fresh });
         fresh = [];
-        effects.push({ do: "gap", missing: event.seq - last - 1 });
+        effects.push({ do: "gap", missing: record.seq - last - 1 });
       }
-      fresh.push(event);
-      [last, ts, known] = [event.seq, event.ts ?? null, true];
+      fresh.push(record);
+      [last, ts, known] = [record.seq, record.ts ?? null, true];
     }
   }
-  if (fresh.length) effects.push({ do: "show", events: fresh });
+  if (fresh.length) effects.push({ do: "show", records: fresh });
   return [{ ...was, last, ts, known }, effects];
 }
 
 /** @param {Connection} was @param {number} since @returns {Step} */
 function reset(was, since) {
-  if (since < was.last) return [{ ...was, last: since, ts: null, known: false }, [{ do: "begin_afresh" }]];
+  if (since < was.last) return [{ ...was, last: since, ts: null, known: false }, [{ do: "clear" }]];
   const missing = since - was.last;
   return [{ ...was, last: since, ts: missing ? null : was.ts }, missing && was.known ? [{ do: "gap", missing }] : []];
 }

@@ -1,4 +1,4 @@
-/** Making elements. Text becomes text: nothing here reads markup. */
+/** Functions that make elements. Strings become text nodes: nothing here parses markup. */
 
 /** @typedef {Node | string | null | undefined | false} Child */
 
@@ -6,7 +6,7 @@
  * Make an element: `h("p", "note", "some text")`, `h("button", { class: "x", type: "button" }, …)`.
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag @param {string | Record<string, string | boolean | ((event: any) => void)>} attributes a class, or attributes;
- *   `on…` takes a listener, false leaves one out @param {Child[]} children
+ *   `on…` takes a listener; false leaves an attribute out @param {Child[]} children
  * @returns {HTMLElementTagNameMap[K]}
  */
 export function h(tag, attributes = "", ...children) {
@@ -21,7 +21,7 @@ export function h(tag, attributes = "", ...children) {
 }
 
 /**
- * Find an element of the page that must be there.
+ * Return the element that a selector names; throws if there is none.
  * @template {HTMLElement} T
  * @param {string} selector
  * @param {ParentNode} from
@@ -34,7 +34,7 @@ export function find(selector, from = document) {
 }
 
 /**
- * Set an element's text, and touch it only where that changes something.
+ * Set an element's text, unless it has that text already.
  * @param {Element} element
  * @param {string} text
  */
@@ -43,7 +43,7 @@ export function setText(element, text) {
 }
 
 /**
- * Make a part that is folded; what is in it is made when it is first opened.
+ * Make a folded part; its content is made when it is first opened.
  * @param {string} className @param {Node[]} summary @param {() => Node[]} body
  */
 export function folded(className, summary, body) {

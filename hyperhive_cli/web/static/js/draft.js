@@ -1,13 +1,13 @@
-/**
- * What claude is writing at this moment, at the end of the transcript: it grows, and the finished row takes its place.
- */
+/** The text that claude is writing now, at the end of the transcript, until the finished row replaces it. */
 
 import { h, setText } from "./dom.js";
 import { Drafts } from "./drafts.js";
 import { markdown } from "./markdown.js";
 import { clean, size } from "./text.js";
 
-const REFRESH_MS = 100; // Markdown of a growing text is read again from its beginning
+/** @import { FeedRecord } from "./connection.js" */
+
+const REFRESH_MS = 100; // Markdown of a growing text is parsed from its start each time
 const THOUGHT_CHARS = 600;
 
 export class DraftView {
@@ -20,9 +20,9 @@ export class DraftView {
     this.timer = 0;
   }
 
-  /** @param {Record<string, any>} event */
-  observe(event) {
-    this.drafts.observe(event);
+  /** @param {FeedRecord} record */
+  observe(record) {
+    this.drafts.observe(record);
     this.isDirty = true;
   }
 
@@ -32,7 +32,7 @@ export class DraftView {
     this.refresh();
   }
 
-  /** Show the newest draft; called once a frame, and at most so often as Markdown allows. */
+  /** Show the newest draft; called once a frame, drawn at most every REFRESH_MS. */
   refresh() {
     if (!this.isDirty) return;
     const draft = this.drafts.newest;
@@ -56,7 +56,7 @@ export class DraftView {
       this.element.replaceChildren(h("div", "prose", markdown(draft.text)));
     } else if (draft.kind === "thinking") {
       const tail = draft.text.slice(-THOUGHT_CHARS);
-      this.element.replaceChildren(h("div", "thought", h("span", "mark quiet", "~"), h("div", "said", clean(tail))));
+      this.element.replaceChildren(h("div", "thought", h("span", "mark quiet", "~"), h("div", "content", clean(tail))));
     } else {
       const line = h(
         "div",

@@ -1,11 +1,13 @@
-/** The blocks that claude is writing at this moment, as the deltas of partial messages tell it. Pure. */
+/** The blocks that claude is writing now, put together from the deltas of partial messages. Pure. */
 
 import { mapping, oneLine, string, textOf } from "./text.js";
 
-const KEPT_CHARS = 32 * 1024;
-const MOST_DRAFTS = 32;
+/** @import { FeedRecord } from "./connection.js" */
 
-/** Delta → the type of the block that it belongs to, and the key of its text. */
+const KEPT_CHARS = 32 * 1024;
+const MAX_DRAFTS = 32;
+
+/** Delta → the type of its block, and the key of its text. */
 const DELTAS = new Map(
   Object.entries({
     text_delta: ["text", "text"],
@@ -15,10 +17,10 @@ const DELTAS = new Map(
 );
 
 /**
- * @typedef {{kind: string, name: string, text: string, written: number}} Draft the newest `text`, and its length so far
+ * @typedef {{kind: string, name: string, text: string, written: number}} Draft the newest `text`, and its whole length so far
  */
 
-/** The unfinished blocks of the main thread and of each subagent; the one that grew last is shown. */
+/** The unfinished blocks of the main thread and of each subagent. */
 export class Drafts {
   constructor() {
     /** @type {Map<string, Draft>} */
@@ -26,45 +28,45 @@ export class Drafts {
   }
 
   /**
-   * Take in an event: a delta grows a draft, a finished line or the end of the turn ends it.
-   * @param {Record<string, any>} event
+   * A delta extends a draft; the finished line or the end of the turn removes it.
+   * @param {FeedRecord} record
    */
-  observe(event) {
-    const parent = string(event.parent_tool_use_id);
-    if (event.kind === "turn_end" || event.kind === "turn_start") this.open.clear();
-    if (event.kind !== "stream") return;
-    if (event.type === "stream_event") this.grow(parent, mapping(event.event));
-    else if (event.type === "assistant") this.open.delete(parent);
-    else if (event.type === "result") this.open.clear();
+  observe(record) {
+    const parent = string(record.parent_tool_use_id);
+    if (record.kind === "turn_end" || record.kind === "turn_start") this.open.clear();
+    if (record.kind !== "stream") return;
+    if (record.type === "stream_event") this.extend(parent, mapping(record.event));
+    else if (record.type === "assistant") this.open.delete(parent);
+    else if (record.type === "result") this.open.clear();
   }
 
   /** @param {string} parent @param {Record<string, any>} event */
-  grow(parent, event) {
+  extend(parent, event) {
     const block = mapping(event.content_block);
     const delta = mapping(event.delta);
     if (event.type === "content_block_start") {
-      this.begin(parent, { kind: string(block.type), name: oneLine(textOf(block.name), 60), text: "", written: 0 });
+      this.set(parent, { kind: string(block.type), name: oneLine(textOf(block.name), 60), text: "", written: 0 });
     } else if (event.type === "content_block_delta") {
       const [kind, key] = DELTAS.get(string(delta.type)) ?? [];
       if (!kind) return;
-      // Whoever comes in the middle of a block sees its deltas only.
+      // A page that was opened in the middle of a block gets its later deltas only.
       const draft = this.open.get(parent) ?? { kind, name: "", text: "", written: 0 };
       draft.text = (draft.text + string(delta[key])).slice(-KEPT_CHARS);
       draft.written += string(delta[key]).length;
-      this.begin(parent, draft);
+      this.set(parent, draft);
     } else if (event.type === "message_stop") {
       this.open.delete(parent);
     }
   }
 
   /** @param {string} parent @param {Draft} draft */
-  begin(parent, draft) {
+  set(parent, draft) {
     this.open.delete(parent);
-    if (this.open.size >= MOST_DRAFTS) this.open.clear();
+    if (this.open.size >= MAX_DRAFTS) this.open.clear();
     this.open.set(parent, draft);
   }
 
-  /** The draft that grew last, null when nothing is being written. */
+  /** The draft that was extended last, null if nothing is being written. */
   get newest() {
     return [...this.open.values()].at(-1) ?? null;
   }

@@ -1,89 +1,88 @@
-/** The header of a panel: alive, model, context, turn, unread; it ticks each second, from the agent's own times. */
+/** The header of a panel: status, model, context, turn, unread. It is redrawn every second, from the agent's own times. */
 
-import { aliveBadge, contextBadge, turnState, whereabouts } from "./facts.js";
+import { contextBadge, machineWords, statusBadge, turnState } from "./agent_state.js";
 import { find, setText } from "./dom.js";
-import { openLimits } from "./limits.js";
 import { clean, count, oneLine, textOf } from "./text.js";
 
+/** @import { AgentState } from "./agent_state.js" */
 /** @import { Connection } from "./connection.js" */
 
 export class Header {
   /** @param {string} agent */
   constructor(agent) {
     this.agent = agent;
-    /** @type {Record<string, any> | null} */
-    this.facts = null;
+    /** @type {AgentState} */
+    this.state = {};
     this.phase = "connecting";
     this.root = find("header.top");
     this.buttons = {
-      stop: find(".stop", this.root),
+      cancel: find(".cancel", this.root),
       pause: find(".pause", this.root),
-      go: find(".go", this.root),
-      login: find(".login-begin", this.root),
+      resume: find(".resume", this.root),
+      login: find(".login-start", this.root),
     };
     setText(find(".agent", this.root), agent);
     setInterval(() => this.draw(), 1000);
     this.draw();
   }
 
-  /** @param {Record<string, any>} facts */
-  know(facts) {
-    this.facts = facts;
+  /** @param {AgentState} state */
+  setState(state) {
+    this.state = state;
     this.draw();
   }
 
   /** @param {Connection} connection */
-  connected(connection) {
+  setConnection(connection) {
     this.phase = connection.phase;
     this.draw();
   }
 
   draw() {
     const now = Date.now() / 1000;
-    this.drawAlive(now);
-    this.drawModel(now);
+    this.drawStatus(now);
+    this.drawModel();
     this.drawContext();
     this.drawTurn(now);
     this.drawMachine();
-    const unread = count(this.facts?.unread);
+    const unread = count(this.state.unread);
     setText(find(".unread .count", this.root), String(unread));
     find(".unread", this.root).classList.toggle("some", unread > 0);
-    document.title = `${unread ? `(${unread}) ` : ""}${this.agent} · ${this.spoken ?? ""}`;
+    document.title = `${unread ? `(${unread}) ` : ""}${this.agent} · ${this.statusWords ?? ""}`;
   }
 
   /** @param {number} now */
-  drawAlive(now) {
-    const badge = aliveBadge(this.facts, this.phase, now);
-    const element = find(".alive", this.root);
-    this.spoken = badge.words;
+  drawStatus(now) {
+    const badge = statusBadge(this.state, this.phase, now);
+    const element = find(".status", this.root);
+    this.statusWords = badge.words;
     setText(find(".words", element), badge.words);
     setText(find(".countdown", element), badge.countdown);
-    element.className = `badge alive ${badge.tone}`;
+    element.className = `badge status ${badge.tone}`;
     element.title = badge.hint;
     this.drawButtons(Boolean(badge.countdown));
   }
 
-  /** Show what can be done now. @param {boolean} isWaiting */
+  /** Show the buttons that can be used now. @param {boolean} isWaiting */
   drawButtons(isWaiting) {
-    const facts = this.facts ?? {};
-    const steers = Boolean(facts.running) && facts.capabilities?.steer !== false && this.phase === "live";
-    this.buttons.go.hidden = !steers || !(isWaiting || facts.paused || facts.status === "failed");
-    this.buttons.pause.hidden = !steers || Boolean(facts.paused);
-    this.buttons.stop.hidden = !steers || facts.state === "idle" || !facts.state;
-    this.buttons.login.hidden = !steers || facts.status !== "needs_login_idle";
+    const { state, buttons } = this;
+    const canSteer = Boolean(state.running) && state.capabilities?.steer !== false && this.phase === "live";
+    buttons.resume.hidden = !canSteer || !(isWaiting || state.paused || state.status === "failed");
+    buttons.pause.hidden = !canSteer || Boolean(state.paused);
+    buttons.cancel.hidden = !canSteer || state.state === "idle" || !state.state;
+    buttons.login.hidden = !canSteer || state.status !== "needs_login_idle";
   }
 
-  /** @param {number} now */
-  drawModel(now) {
-    const model = oneLine(textOf(this.facts?.model), 40).replace(/^claude-/u, "") || "model";
+  drawModel() {
+    const model = oneLine(textOf(this.state.model), 40).replace(/^claude-/u, "") || "model";
     const element = find(".model", this.root);
     setText(element, model);
     element.setAttribute("aria-label", `model ${model}: change`);
-    element.title = openLimits(this.facts?.limits, now).join("\n");
+    element.title = (this.state.limit_words ?? []).join("\n");
   }
 
   drawContext() {
-    const { share, words, sizes, tone } = contextBadge(this.facts);
+    const { share, words, sizes, tone } = contextBadge(this.state);
     const element = find(".context", this.root);
     setText(find(".share", element), words);
     setText(find(".sizes", element), share === null ? "" : sizes);
@@ -95,7 +94,7 @@ export class Header {
 
   /** @param {number} now */
   drawTurn(now) {
-    const { state, doing, elapsed } = turnState(this.facts, now);
+    const { state, doing, elapsed } = turnState(this.state, now);
     const element = find(".turn", this.root);
     setText(find(".state", element), clean(doing || state) || "–");
     setText(find(".elapsed", element), elapsed);
@@ -103,10 +102,10 @@ export class Header {
   }
 
   drawMachine() {
-    const { machine, report } = whereabouts(this.facts);
+    const { machine, report } = machineWords(this.state);
     const element = find(".machine", this.root);
     element.hidden = !machine;
     setText(find(".name", element), machine);
-    element.title = `What it says of itself was reported ${report}. It is steered on its machine.`;
+    element.title = `Last report: ${report}. It is controlled on its own machine.`;
   }
 }

@@ -1,21 +1,22 @@
-/** The inbox beside the transcript: what waits, runs, is held or dead, with cancel and retry. */
+/** The inbox beside the transcript: messages that wait, run, are held or dead, with cancel and retry. */
 
-import { complaint } from "./composer.js";
+import { errorWords } from "./composer.js";
 import { find, folded, h, setText } from "./dom.js";
 import { clean, duration, oneLine, plural, textOf } from "./text.js";
 
-/** @import { Api } from "./access.js" */
+/** @import { AgentState } from "./agent_state.js" */
+/** @import { Api } from "./api.js" */
 
-const BODY_CHARS = 280;
-/** State → the words for it, and their tone. @type {Record<string, [string, string]>} */
+const PREVIEW_CHARS = 280;
+/** State → the word for it, and its tone. @type {Record<string, [string, string]>} */
 const STATES = {
   leased: ["running", "fine"],
-  ready: ["waits", "quiet"],
+  ready: ["waiting", "quiet"],
   held: ["held", "warn"],
   dead: ["dead", "bad"],
 };
 
-/** State → what a person can do. @type {Record<string, string[]>} */
+/** State → what can be done. @type {Record<string, string[]>} */
 const VERBS = { ready: ["cancel"], held: ["retry", "cancel"], dead: ["retry"], cancelled: ["retry"] };
 
 export class Inbox {
@@ -31,26 +32,26 @@ export class Inbox {
     this.isReadOnly = false;
   }
 
-  /** @param {Record<string, any>} facts */
-  know(facts) {
-    this.isReadOnly = Boolean(facts.hive);
+  /** @param {AgentState} state */
+  setState(state) {
+    this.isReadOnly = Boolean(state.hive);
   }
 
   async refresh() {
     try {
       const { messages, more } = await this.api.get("inbox");
       this.hasMore = Boolean(more);
-      const runs = (/** @type {Record<string, any>} */ one) => Number(one.state === "leased");
-      this.show(messages.sort((/** @type {any} */ one, /** @type {any} */ other) => runs(other) - runs(one)));
+      const isRunning = (/** @type {Record<string, any>} */ one) => Number(one.state === "leased");
+      this.show(messages.sort((/** @type {any} */ one, /** @type {any} */ other) => isRunning(other) - isRunning(one)));
     } catch {
-      // The connection's banner says that; what is known stays.
+      // The banner shows the error; the messages known so far stay.
     }
   }
 
   /** @param {Record<string, any>[]} messages */
   show(messages) {
     const now = Date.now();
-    // An element is replaced only where something changed, so that the keyboard's place and open parts stay.
+    // Elements are replaced only if something changed, so that the keyboard focus and unfolded parts stay.
     const rows = messages.map((one) => [one.id, one.state, one.reason, one.not_before, one.body]);
     const key = JSON.stringify([this.isReadOnly, rows]);
     if (key !== this.shown) {
@@ -63,8 +64,8 @@ export class Inbox {
       const age = this.list.querySelector(`[data-id="${one.id}"] .age`);
       if (age) setText(age, `${duration(Math.max(0, (now - one.created) / 1000))} ago`);
     }
-    const more = this.hasMore ? "There are more: hyperhive inbox" : "";
-    const words = messages.length ? more : "Nothing waits.";
+    const more = this.hasMore ? "More: hyperhive inbox" : "";
+    const words = messages.length ? more : "The inbox is empty.";
     setText(this.words, this.error || words);
   }
 
@@ -98,18 +99,18 @@ export class Inbox {
   /** @param {Record<string, any>} message */
   body(message) {
     const text = textOf(message.body);
-    if (text.length <= BODY_CHARS) return h("div", "lines", clean(text));
+    if (text.length <= PREVIEW_CHARS) return h("div", "lines", clean(text));
     const label = h("span", "", message.cut ? "whole" : `whole, ${plural(text.length, "character")}`);
     const rest = folded("more", [label], () => [message.cut ? this.whole(message.id) : h("div", "lines", clean(text))]);
-    return h("div", "", h("div", "lines", `${clean(text.slice(0, BODY_CHARS)).trimEnd()}…`), rest);
+    return h("div", "", h("div", "lines", `${clean(text.slice(0, PREVIEW_CHARS)).trimEnd()}…`), rest);
   }
 
-  /** Read what is cut in the list. @param {number} id */
+  /** Read a message that is cut in the list. @param {number} id */
   whole(id) {
     const lines = h("div", "lines", "…");
     this.api.get(`inbox/${id}`).then(
       (/** @type {any} */ found) => setText(lines, clean(textOf(found.message.body))),
-      (/** @type {unknown} */ error) => setText(lines, complaint(error)),
+      (/** @type {unknown} */ error) => setText(lines, errorWords(error)),
     );
     return lines;
   }
@@ -140,7 +141,7 @@ export class Inbox {
     try {
       await this.api.post(`inbox/${id}/${verb}`);
     } catch (error) {
-      this.error = complaint(error);
+      this.error = errorWords(error);
     }
     await this.refresh();
     this.changed();

@@ -1,11 +1,12 @@
-/** The login: its page, what claude says, the field for the code. It follows the agent's state, whoever began it. */
+/** The login: its page, what claude prints, the field for the code. It follows the agent's state, whoever started it. */
 
 import { secureLink } from "./markdown.js";
-import { complaint } from "./composer.js";
+import { errorWords } from "./composer.js";
 import { find, setText } from "./dom.js";
 import { clean, mapping, textOf } from "./text.js";
 
-/** @import { Api } from "./access.js" */
+/** @import { AgentState } from "./agent_state.js" */
+/** @import { Api } from "./api.js" */
 
 export class Login {
   /** @param {Api} api @param {() => void} changed */
@@ -20,12 +21,12 @@ export class Login {
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       const code = String(new FormData(this.form).get("code")).trim();
-      this.form.reset(); // a code is good once, and nobody else's to read
+      this.form.reset(); // a code can be used once, and no one else should read it
       this.act("login/code", { code });
     });
-    this.link.addEventListener("click", () => this.act("login/join")); // it goes on though whoever began it leaves
+    this.link.addEventListener("click", () => this.act("login/join")); // it continues even if whoever started it leaves
     find(".login-cancel", this.root).addEventListener("click", () => this.act("login/cancel"));
-    find(".login-begin").addEventListener("click", () => this.act("login"));
+    find(".login-start").addEventListener("click", () => this.act("login"));
   }
 
   /** @param {string} path @param {Record<string, unknown>} [body] */
@@ -34,44 +35,44 @@ export class Login {
     try {
       await this.api.post(path, body);
     } catch (error) {
-      this.error = complaint(error);
+      this.error = errorWords(error);
     }
     this.changed();
   }
 
-  /** Whether a login is under way, so that its output grows. @param {Record<string, any>} facts */
-  static isUnderWay(facts) {
-    return facts.login ? facts.login.finished === false : facts.status === "needs_login_in_progress";
+  /** @param {AgentState} state */
+  static isInProgress(state) {
+    return state.login ? state.login.finished === false : state.status === "needs_login_in_progress";
   }
 
-  /** @param {Record<string, any>} facts */
-  know(facts) {
-    const login = mapping(facts.login);
-    const isOpen = Boolean(facts.running) && Login.isUnderWay(facts);
-    const failed = !isOpen && login.finished === true && login.ok !== true && facts.status === "needs_login_idle";
-    const needs = Boolean(facts.running) && facts.status === "needs_login_idle";
+  /** @param {AgentState} state */
+  setState(state) {
+    const login = mapping(state.login);
+    const isOpen = Boolean(state.running) && Login.isInProgress(state);
+    const hasFailed = !isOpen && login.finished === true && login.ok !== true && state.status === "needs_login_idle";
+    const isNeeded = Boolean(state.running) && state.status === "needs_login_idle";
     const wasHidden = this.root.hidden;
-    this.root.hidden = Boolean(facts.hive) || (!isOpen && !needs);
+    this.root.hidden = Boolean(state.hive) || (!isOpen && !isNeeded);
     if (this.root.hidden) {
       this.error = "";
       return;
     }
-    setText(this.words, this.say(isOpen, failed, login));
-    this.words.classList.toggle("bad", Boolean(this.error) || failed);
+    setText(this.words, this.sentence(isOpen, hasFailed, login));
+    this.words.classList.toggle("bad", Boolean(this.error) || hasFailed);
     this.form.hidden = !isOpen;
     this.showLink(isOpen ? textOf(login.url) : "");
     const output = textOf(login.output);
-    find(".login-said", this.root).hidden = !output;
-    setText(find(".login-said pre", this.root), output);
+    find(".login-output", this.root).hidden = !output;
+    setText(find(".login-output pre", this.root), output);
     if (wasHidden && isOpen) find("input", this.form).focus({ preventScroll: true });
   }
 
-  /** @param {boolean} isOpen @param {boolean} failed @param {Record<string, any>} login */
-  say(isOpen, failed, login) {
+  /** @param {boolean} isOpen @param {boolean} hasFailed @param {Record<string, any>} login */
+  sentence(isOpen, hasFailed, login) {
     if (this.error) return this.error;
-    if (isOpen) return login.url ? "No turn starts meanwhile." : "claude has named no page yet.";
-    if (failed) return `The login ended: ${textOf(login.note) || "claude is not logged in"}.`;
-    return "Claude is not logged in. The waiting messages run when it is.";
+    if (isOpen) return login.url ? "No turn starts until it is finished." : "Waiting for claude to name the login page.";
+    if (hasFailed) return `Not logged in: ${textOf(login.note) || "the login failed"}.`;
+    return "Claude is not logged in. Waiting messages run after the login.";
   }
 
   /** @param {string} url */

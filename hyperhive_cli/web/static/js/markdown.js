@@ -1,4 +1,4 @@
-/** The model's Markdown as elements: parsed, sanitised, its code coloured. No image, no style, no script, no form. */
+/** The model's Markdown as elements: parsed, sanitised, with coloured code. No images, styles, scripts or forms. */
 
 import { marked } from "../vendor/marked.js";
 import DOMPurify from "../vendor/purify.js";
@@ -34,17 +34,17 @@ const TAGS = [
   "ul",
 ];
 const ATTRIBUTES = ["align", "checked", "class", "disabled", "href", "start", "type"];
-// Characters; a longer text stays as it is. The parser takes the square of the time for some: 1.2 s for so many, measured.
-const LARGEST = 50_000;
+// A longer text is shown as it is: for some texts the parser's time is quadratic, 1.2 s for this many characters.
+const MAX_CHARS = 50_000;
 
 const purifier = /** @type {any} */ (DOMPurify);
 const markedText = /** @type {any} */ (marked);
 markedText.use({
   gfm: true,
   renderer: {
-    // HTML that the model writes is shown as what it is: text.
+    // HTML in the Markdown is shown as text.
     html: (/** @type {{text: string}} */ token) => escaped(token.text),
-    // An image would be loaded from elsewhere; it stands as a link.
+    // An image would be loaded from another site; a link is shown instead.
     image: (/** @type {{href: string, text: string}} */ token) =>
       `<a href="${escaped(token.href)}">image: ${escaped(token.text || token.href)}</a>`,
   },
@@ -58,7 +58,7 @@ purifier.addHook("afterSanitizeAttributes", (/** @type {Element} */ node) => {
     node.setAttribute("aria-label", node.hasAttribute("checked") ? "done" : "to do");
   }
   if (/^H[1-6]$/u.test(node.tagName)) {
-    node.setAttribute("role", "heading"); // below the turn's own heading, whatever the model chose
+    node.setAttribute("role", "heading"); // below the turn's own heading, whatever its level
     node.setAttribute("aria-level", String(Math.min(6, Number(node.tagName[1]) + 3)));
   }
   const language = /(?:^|\s)(language-[a-z0-9+#-]{1,20})(?:\s|$)/u.exec(node.getAttribute("class") ?? "");
@@ -71,7 +71,7 @@ function escaped(text) {
   return text.replace(/[&<>"']/gu, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-/** Let a link lead to another site, and to nothing else, without telling it whence. @param {Element} link */
+/** Remove a link's target unless it is a web address; open that in a new tab, without a referrer. @param {Element} link */
 export function secureLink(link) {
   const target = link.getAttribute("href") ?? "";
   if (!/^https?:\/\//iu.test(target)) {
@@ -82,19 +82,19 @@ export function secureLink(link) {
   link.setAttribute("rel", "noopener noreferrer");
 }
 
-/** Give a text of the model's as elements; one that cannot be parsed as it is. @param {string} text @returns {Node} */
+/** Return a text of the model as elements, or as plain text if it cannot be parsed. @param {string} text @returns {Node} */
 export function markdown(text) {
   const words = clean(text).trim();
-  if (words.length > LARGEST) return document.createTextNode(words);
+  if (words.length > MAX_CHARS) return document.createTextNode(words);
   let found;
   try {
     found = parsed(words);
   } catch {
-    return document.createTextNode(words); // quotes in quotes in quotes: deeper than the parser can go
+    return document.createTextNode(words); // nested deeper than the parser can go
   }
   for (const code of found.querySelectorAll("pre > code")) {
     colour(code);
-    code.parentElement?.setAttribute("tabindex", "0"); // scrolls, so that the keyboard must reach it
+    code.parentElement?.setAttribute("tabindex", "0"); // it scrolls, so the keyboard must reach it
   }
   return found;
 }

@@ -1,22 +1,24 @@
-/** Several agents on one page: a card each, what needs a person first seen. */
+/** Several agents on one page, a card each. */
 
-import { RequestError, prefix } from "./access.js";
-import { find, h, setText } from "./dom.js";
-import { aliveBadge, contextBadge, signOf, turnState, whereabouts } from "./facts.js";
+import { contextBadge, machineWords, statusBadge, turnState } from "./agent_state.js";
+import { RequestError, prefix } from "./api.js";
 import { colourSwitch } from "./colours.js";
+import { find, h, setText } from "./dom.js";
 import { dollars, oneLine, plural, textOf, timeOfDay } from "./text.js";
+import { outcomeSign } from "./vocabulary.js";
 
-/** @import { Api } from "./access.js" */
+/** @import { AgentState } from "./agent_state.js" */
+/** @import { Api } from "./api.js" */
 
-const EVERY_MS = 2000;
+const REFRESH_EVERY_MS = 2000;
 
 export class Overview {
-  /** @param {Api} api @param {Record<string, any>[]} agents @param {Record<string, any>} hive */
+  /** @param {Api} api @param {AgentState[]} agents @param {Record<string, any>} hive */
   constructor(api, agents, hive) {
     this.api = api;
     this.agents = agents;
     this.hive = hive;
-    this.seenAt = Date.now();
+    this.refreshedAt = Date.now();
     this.list = find(".agents");
   }
 
@@ -25,7 +27,7 @@ export class Overview {
     document.title = "hyperhive";
     this.draw();
     this.warn(this.troubleWords());
-    setInterval(() => document.hidden || this.refresh(), EVERY_MS);
+    setInterval(() => document.hidden || this.refresh(), REFRESH_EVERY_MS);
     document.addEventListener("visibilitychange", () => document.hidden || this.refresh());
     this.list.querySelector("a")?.focus();
   }
@@ -33,20 +35,20 @@ export class Overview {
   async refresh() {
     try {
       [this.agents, this.hive] = await Promise.all([this.api.get("agents"), this.api.get("hive")]);
-      this.seenAt = Date.now();
+      this.refreshedAt = Date.now();
       this.warn(this.troubleWords());
       this.draw();
     } catch (error) {
       const why = error instanceof RequestError ? error.message : String(error);
-      this.warn(`Not connected: ${why}. What is shown is of ${timeOfDay(this.seenAt)}.`);
+      this.warn(`Not connected: ${why}. What is shown is from ${timeOfDay(this.refreshedAt)}.`);
     }
   }
 
-  /** What is wrong with the hive, "" for nothing: this machine's agents go on without it. */
+  /** What is wrong with the hive, or "". This machine's agents work without it. */
   troubleWords() {
     const { trouble, age_s: age } = this.hive;
     if (!trouble) return "";
-    const until = age === null ? "are not known" : `are as of ${timeOfDay(this.seenAt - age * 1000)}`;
+    const until = age === null ? "are not known" : `are as of ${timeOfDay(this.refreshedAt - age * 1000)}`;
     return `Agents of other machines ${until}: ${oneLine(textOf(trouble), 200)}`;
   }
 
@@ -72,14 +74,14 @@ export class Overview {
     setText(find(".summary"), `${plural(this.agents.length, "agent")}, ${running} running${others}`);
   }
 
-  /** @param {Element} item @param {Record<string, any>} one @param {number} now */
+  /** @param {Element} item @param {AgentState} one @param {number} now */
   drawCard(item, one, now) {
-    const alive = aliveBadge(one, "live", now);
+    const status = statusBadge(one, "live", now);
     const { state, doing, elapsed } = turnState(one, now);
     const context = contextBadge(one);
     const today = one.today?.turns
       ? `${plural(one.today.turns, "turn")} today${one.today.cost_usd ? `, ${dollars(one.today.cost_usd)}` : ""}`
-      : "no turn today";
+      : "no turns today";
     const rows = [
       ["turn", [doing || state || "–", state && state !== "idle" ? elapsed : ""].join(" ").trim()],
       ["model", oneLine(textOf(one.model), 40)],
@@ -88,20 +90,20 @@ export class Overview {
       ["", today],
     ];
     if (this.hive.url) {
-      const { machine, report } = whereabouts(one);
+      const { machine, report } = machineWords(one);
       rows.unshift(["machine", machine || "this one"]);
       rows.push(["report", report || "now"]);
     }
     const badge = h(
       "span",
-      `badge ${alive.tone}`,
+      `badge ${status.tone}`,
       h("span", { class: "dot", "aria-hidden": "true" }),
-      alive.words,
-      alive.countdown && ` ${alive.countdown}`,
+      status.words,
+      status.countdown && ` ${status.countdown}`,
     );
     const facts = rows.flatMap(([name, value]) => [h("dt", "quiet", name), h("dd", "", value)]);
     const ends = (one.last_outcomes ?? []).map((/** @type {string} */ outcome) => {
-      const [sign, tone] = signOf(outcome);
+      const [sign, tone] = outcomeSign(outcome);
       return h("span", { class: tone, title: outcome }, sign);
     });
     const link = item.querySelector("a") ?? h("a", { href: `${prefix()}/agents/${encodeURIComponent(one.agent)}/` }, one.agent);
@@ -111,7 +113,7 @@ export class Overview {
   }
 }
 
-/** @param {Record<string, any>} one */
+/** @param {AgentState} one */
 function inboxWords(one) {
   const rest = ["held", "dead"].filter((state) => one[state]).map((state) => `${one[state]} ${state}`);
   return [`${one.unread} waiting`, ...rest].join(", ");

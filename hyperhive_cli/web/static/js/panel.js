@@ -1,142 +1,137 @@
-/** One agent's panel: puts the parts together, and decides when the agent's state is asked for again. */
+/** One agent's panel: puts the parts together, and decides when to ask for the agent's state again. */
 
-import { RequestError } from "./access.js";
+import { announcementsOf } from "./announcements.js";
+import { RequestError } from "./api.js";
 import { Banner } from "./banner.js";
 import { Charts } from "./charts.js";
 import { colourSwitch } from "./colours.js";
-import { Composer, complaint } from "./composer.js";
+import { Composer, errorWords } from "./composer.js";
 import { find, setText } from "./dom.js";
-import { observe } from "./facts.js";
-import { Feed } from "./feed.js";
+import { FeedClient } from "./feed_client.js";
 import { Header } from "./header.js";
 import { Inbox } from "./inbox.js";
-import { Link } from "./link.js";
 import { Login } from "./login.js";
-import { spokenOf } from "./spoken.js";
 import { string } from "./text.js";
+import { TranscriptView } from "./transcript_view.js";
 
-/** @import { Api } from "./access.js" */
-/** @import { Connection, LiveEvent, Snapshot } from "./connection.js" */
+/** @import { Api } from "./api.js" */
+/** @import { Connection, FeedRecord, Snapshot } from "./connection.js" */
 
-const LOOK_EVERY_MS = 5000; // messages come from other commands too, and no event tells of them
-const LOGIN_EVERY_MS = 1000;
+const REFRESH_EVERY_MS = 5000; // other commands send messages too, and no event says so
+const REFRESH_LOGIN_EVERY_MS = 1000;
 const SOON_MS = 150;
-const TELLING = new Set(["turn_start", "turn_end", "status_changed", "note"]);
+const REFRESHING_KINDS = new Set(["turn_start", "turn_end", "status_changed", "note"]);
 
 export class Panel {
-  /** @param {string} agent @param {Api} api @param {boolean} isOne whether this server has no other agent */
-  constructor(agent, api, isOne) {
+  /** @param {string} agent @param {Api} api @param {boolean} isOnly whether this server has no other agent */
+  constructor(agent, api, isOnly) {
     this.api = api;
     /** @type {Record<string, any>} */
-    this.facts = {};
-    find(".where").hidden = isOne;
-    const soon = () => this.lookSoon();
+    this.state = {};
+    find(".where").hidden = isOnly;
+    const soon = () => this.refreshSoon();
     this.header = new Header(agent);
-    this.feed = new Feed(find(".feed"), find(".pill"));
+    this.transcript = new TranscriptView(find(".feed"), find(".pill"));
     this.composer = new Composer(api, soon);
     this.inbox = new Inbox(api, soon);
     this.login = new Login(api, soon);
     this.charts = new Charts(api);
-    this.link = new Link(api, this);
-    this.banner = new Banner(() => this.link.retryNow());
+    this.client = new FeedClient(api, this);
+    this.banner = new Banner(() => this.client.retryNow());
     this.announcer = find(".announcer");
     this.timer = 0;
     this.soonTimer = 0;
-    this.isLooking = false;
+    this.isRefreshing = false;
   }
 
   start() {
     colourSwitch(find(".theme"), () => this.charts.redraw());
     this.wireHeader();
     this.wireTabs();
-    document.addEventListener("visibilitychange", () => document.hidden || this.lookSoon());
-    this.link.start();
-    this.lookLater();
+    document.addEventListener("visibilitychange", () => document.hidden || this.refreshSoon());
+    this.client.start();
+    this.refreshLater();
   }
 
-  // --- what the link tells ---
+  // --- called by the feed's client ---
 
-  /** @param {LiveEvent[]} events */
-  show(events) {
-    this.feed.show(events);
-    const isLive = this.link.connection.phase === "live";
-    for (const event of events) if (isLive) this.facts = observe(this.facts, event);
-    if (!isLive) return;
-    this.header.know(this.facts);
-    const spoken = events.map(spokenOf).filter(Boolean);
-    if (spoken.length) setText(this.announcer, spoken.slice(-3).join(". "));
-    if (events.some((event) => TELLING.has(event.kind))) this.lookSoon();
+  /** @param {FeedRecord[]} records */
+  show(records) {
+    this.transcript.show(records);
+    if (this.client.connection.phase !== "live") return;
+    this.state = Object.assign({}, this.state, ...records.map((record) => record.facts));
+    this.header.setState(this.state);
+    const announced = records.flatMap(announcementsOf);
+    if (announced.length) setText(this.announcer, announced.slice(-3).join(". "));
+    if (records.some((record) => REFRESHING_KINDS.has(record.kind))) this.refreshSoon();
   }
 
   /** @param {number} missing */
-  gap(missing) {
-    this.feed.gap(missing);
+  showGap(missing) {
+    this.transcript.showGap(missing);
   }
 
-  beginAfresh() {
-    this.feed.clear();
+  clear() {
+    this.transcript.clear();
   }
 
   /** @param {Snapshot} snapshot */
-  know(snapshot) {
-    this.facts = { ...this.facts, ...snapshot };
-    this.header.know(this.facts);
-    this.login.know(this.facts);
-    this.composer.know(this.facts);
-    this.inbox.know(this.facts);
-    this.charts.upTo(snapshot.last_turn?.turn_id ?? null);
+  setState(snapshot) {
+    this.state = { ...this.state, ...snapshot };
+    for (const part of [this.header, this.login, this.composer, this.inbox]) part.setState(this.state);
+    this.charts.showUpTo(snapshot.last_turn?.turn_id ?? null);
   }
 
   /** @param {Connection} connection */
-  connected(connection) {
-    this.header.connected(connection);
-    this.banner.connected(connection);
+  setConnection(connection) {
+    this.header.setConnection(connection);
+    this.banner.setConnection(connection);
     document.body.dataset.phase = connection.phase;
     if (connection.phase !== "live") return;
-    this.feed.settle();
-    this.lookSoon();
+    this.transcript.setComplete();
+    this.refreshSoon();
   }
 
-  // --- what the agent's files and harness say beside the events ---
+  // --- the agent's state beside the events ---
 
-  lookSoon() {
+  refreshSoon() {
     if (this.soonTimer) return;
     this.soonTimer = setTimeout(() => {
       this.soonTimer = 0;
-      this.look();
+      this.refresh();
     }, SOON_MS);
   }
 
-  lookLater() {
+  refreshLater() {
     clearTimeout(this.timer);
-    const wait = Login.isUnderWay(this.facts) ? LOGIN_EVERY_MS : LOOK_EVERY_MS;
-    this.timer = setTimeout(() => (document.hidden ? this.lookLater() : this.look()), wait);
+    const wait = Login.isInProgress(this.state) ? REFRESH_LOGIN_EVERY_MS : REFRESH_EVERY_MS;
+    this.timer = setTimeout(() => (document.hidden ? this.refreshLater() : this.refresh()), wait);
   }
 
-  async look() {
-    if (this.link.connection.phase === "live" && !this.isLooking) {
-      this.isLooking = true;
+  async refresh() {
+    if (this.client.connection.phase === "live" && !this.isRefreshing) {
+      this.isRefreshing = true;
       try {
         const [snapshot] = await Promise.all([this.api.get("state"), this.inbox.refresh()]);
-        this.know(snapshot);
+        this.setState(snapshot);
       } catch (error) {
-        // All else the link finds out by itself, and the banner says so; a stream goes on though its agent has gone.
-        if (error instanceof RequestError && error.status === 404) this.link.feed({ type: "gone", reason: error.message });
+        // The stream reports every other error, and the banner shows it; but it stays open when its agent is gone.
+        if (error instanceof RequestError && error.status === 404) this.client.handle({ type: "gone", reason: error.message });
       }
-      this.isLooking = false;
+      this.isRefreshing = false;
     }
-    this.lookLater();
+    this.refreshLater();
   }
 
   // --- buttons ---
 
   wireHeader() {
-    const does = { ".stop": "cancel", ".pause": "pause", ".go": "resume" };
-    for (const [selector, path] of Object.entries(does)) {
-      find(`.top ${selector}`).addEventListener("click", () =>
+    const done = { cancel: "cancelled", pause: "paused", resume: "resumed" };
+    for (const [path, words] of Object.entries(done)) {
+      find(`.top .${path}`).addEventListener("click", () =>
         this.composer.attempt(async () => {
           await this.api.post(path);
-          return { cancel: "cancelled", pause: "paused", resume: "goes on" }[path] ?? "done";
+          return words;
         }),
       );
     }
@@ -149,9 +144,9 @@ export class Panel {
       chip.focus();
     };
     chip.addEventListener("click", () => {
-      if (this.facts.hive) return; // it is set on the agent's own machine
+      if (this.state.hive) return; // it is set on the agent's own machine
       form.hidden = !form.hidden;
-      field.value = string(this.facts.model);
+      field.value = string(this.state.model);
       if (!form.hidden) field.select();
     });
     find(".dismiss", form).addEventListener("click", close);
@@ -162,9 +157,9 @@ export class Panel {
       try {
         await this.api.post("model", { model: field.value.trim() });
         close();
-        this.lookSoon();
+        this.refreshSoon();
       } catch (error) {
-        field.setCustomValidity(complaint(error));
+        field.setCustomValidity(errorWords(error));
         field.reportValidity();
       }
     });
@@ -177,18 +172,18 @@ export class Panel {
     }
     document.addEventListener("keydown", (event) => {
       const isTyping = event.target instanceof HTMLElement && event.target.closest("input, textarea");
-      if (event.key === "End" && !isTyping) this.feed.toBottom();
+      if (event.key === "End" && !isTyping) this.transcript.toBottom();
     });
   }
 
-  /** On a narrow page one part is seen at a time. @param {string} part */
+  /** A narrow page shows one part at a time. @param {string} part */
   openPart(part) {
     find(".parts").dataset.part = part;
     for (const tab of document.querySelectorAll(".tabs button")) {
       tab.setAttribute("aria-pressed", String(/** @type {HTMLElement} */ (tab).dataset.part === part));
     }
-    if (part === "charts") this.charts.upTo(this.facts.last_turn?.turn_id ?? null);
+    if (part === "charts") this.charts.showUpTo(this.state.last_turn?.turn_id ?? null);
     if (part === "inbox") find(".inbox").scrollIntoView({ block: "nearest" });
-    if (part === "talk") this.feed.look();
+    if (part === "talk") this.transcript.onScroll();
   }
 }

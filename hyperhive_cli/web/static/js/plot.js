@@ -1,14 +1,14 @@
-/** How a chart of turns looks: the plotting library's options, in the page's own colours. */
+/** The plotting library's options for a chart of turns, in the page's colours. */
 
 /**
- * @typedef {{label: string, values: (number | null)[], colour: string, isBar?: boolean}} Line `colour` is a variable's name
+ * @typedef {{label: string, values: (number | null)[], colour: string, isBar?: boolean}} Line `colour` is the name of a CSS variable
  */
 
 const AXIS_PX = 52;
 
 /**
  * @param {any} library @param {number[]} ids of the turns @param {(value: number) => string} form of a figure
- * @param {Line[]} lines @param {(at: number | null | undefined) => void} point the pointer is on a turn, or on none
+ * @param {Line[]} lines @param {(at: number | null | undefined) => void} point called when the pointer is on a turn, or leaves it
  */
 export function plotOptions(library, ids, form, lines, point) {
   const style = getComputedStyle(document.documentElement);

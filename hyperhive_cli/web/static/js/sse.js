@@ -1,16 +1,16 @@
-/** Server-sent events, read from a stream of text: pure, fed piece by piece. */
+/** A parser of server-sent events, fed piece by piece. Pure. */
 
 /** @typedef {{event: string, id: string | null, data: string}} Frame */
 
-/** Cuts text into frames, wherever the pieces end. Comments are dropped; what is unfinished waits for more. */
+/** Cuts text into frames, wherever the pieces end. Comments are dropped; an unfinished frame waits for more. */
 export class FrameReader {
   constructor() {
     /** @type {(string | undefined)[]} */
-    this.open = []; // the pieces of the line that has no end yet: joined once, however many they are
-    this.forget();
+    this.open = []; // the pieces of the unfinished line, joined when it ends
+    this.reset();
   }
 
-  forget() {
+  reset() {
     /** @type {string[]} */
     this.data = [];
     /** @type {string} */
@@ -19,7 +19,7 @@ export class FrameReader {
     this.id = null;
   }
 
-  /** Take a piece, give the frames that it completes. @param {string} piece @returns {Frame[]} */
+  /** Add a piece and return the frames that it completes. @param {string} piece @returns {Frame[]} */
   push(piece) {
     this.open.push(piece);
     if (!piece.includes("\n")) return [];
@@ -35,7 +35,7 @@ export class FrameReader {
   take(line, frames) {
     if (line === "") {
       if (this.data.length) frames.push({ event: this.event, id: this.id, data: this.data.join("\n") });
-      this.forget();
+      this.reset();
       return;
     }
     const colon = line.indexOf(":");

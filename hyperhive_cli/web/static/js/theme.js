@@ -1,4 +1,4 @@
-/* Colours before the first paint: a script of its own, not a module, for modules run later. */
+/* Sets the colours before the first paint. Not a module, because modules run later. */
 {
   const known = ["light", "dark"];
   const chosen = localStorage.getItem("hyperhive-theme") ?? "";

@@ -1,15 +1,15 @@
 /** The token, and requests to the server that carry it. */
 
 const KEY = "hyperhive-token";
-/** What a proxy's addresses of this page begin with, or "". */
+/** The prefix of a proxy's addresses of this page, or "". */
 export const prefix = () => document.documentElement.dataset.prefix ?? "";
-/** Each gateway behind one proxy has a token of its own. */
+/** Each gateway behind one proxy has its own token. */
 const key = () => KEY + prefix();
 const REQUEST_LIMIT_MS = 30_000;
 
 /**
- * Take the token out of the address, where it would stay in the history and in every copy of the link, into this
- * tab's own storage. Gives the token that is known now, "" for none.
+ * Move the token from the address, where it would stay in the history and in copies of the link, to this tab's
+ * storage. Returns the known token, or "".
  */
 export function takeToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
@@ -20,12 +20,12 @@ export function takeToken() {
   return sessionStorage.getItem(key()) ?? "";
 }
 
-/** Keep a token that was typed in. @param {string} token */
+/** Store a token that was typed in. @param {string} token */
 export function keepToken(token) {
   sessionStorage.setItem(key(), token);
 }
 
-/** A request that the server refused, or that did not reach it (`status` 0). `hint` says what to do, or is "". */
+/** A request was refused, or did not reach the server (`status` 0). `hint` says what to do, or is "". */
 export class RequestError extends Error {
   /** @param {number} status @param {string} message @param {string} hint */
   constructor(status, message, hint = "") {
@@ -42,7 +42,7 @@ export class Api {
     this.base = base;
   }
 
-  /** Ask for a value. @param {string} path @param {AbortSignal} [signal] @returns {Promise<any>} */
+  /** Return a value. @param {string} path @param {AbortSignal} [signal] @returns {Promise<any>} */
   async get(path, signal) {
     const limit = AbortSignal.timeout(REQUEST_LIMIT_MS);
     const response = await this.request(path, { signal: signal ? AbortSignal.any([signal, limit]) : limit });
@@ -50,7 +50,7 @@ export class Api {
   }
 
   /**
-   * Change something; what an operation takes long for (`compact`) is waited for.
+   * Change something. There is no time limit: an operation such as `compact` may take long.
    * @param {string} path @param {Record<string, unknown>} [body] @returns {Promise<any>}
    */
   async post(path, body = {}) {
@@ -91,12 +91,12 @@ async function answerOf(response) {
   try {
     return await response.json();
   } catch {
-    throw new RequestError(response.status, "the server's answer is cut off");
+    throw new RequestError(response.status, "the server's answer is incomplete");
   }
 }
 
 /** @param {Response} response */
 async function errorOf(response) {
   const found = await response.json().catch(() => ({}));
-  return new RequestError(response.status, found.error ?? `the server answers ${response.status}`, found.hint ?? "");
+  return new RequestError(response.status, found.error ?? `the server answered ${response.status}`, found.hint ?? "");
 }

@@ -1,0 +1,85 @@
+/** The agent's state in words, for the header and the overview. Pure. */
+
+import { clock, count, duration, number, oneLine, string, textOf, timeOfDay, tokens } from "./text.js";
+import { statusWords } from "./vocabulary.js";
+
+/** @import { Tone } from "./vocabulary.js" */
+/** @typedef {Record<string, any>} AgentState the fields of `status --json` and those that the gateway adds; {}: not known yet */
+/** @typedef {{words: string, tone: Tone, countdown: string, hint: string}} StatusBadge */
+
+const NEARLY_FULL = 0.7;
+const FULL = 0.9;
+
+/**
+ * Say whether the agent is alive. While the connection is down, its last known status is not shown as if it were current.
+ * @param {AgentState} state @param {string} phase of the connection @param {number} now Unix s
+ * @returns {StatusBadge}
+ */
+export function statusBadge(state, phase, now) {
+  if (phase === "refused") return { words: "no access", tone: "bad", countdown: "", hint: "" };
+  if (phase === "gone") return { words: "no such agent", tone: "bad", countdown: "", hint: "" };
+  const isKnown = "running" in state;
+  const isHiveAway = state.hive && state.capabilities?.send === false; // an agent of another machine is known by the hive
+  if (!isKnown || phase === "reconnecting" || isHiveAway) {
+    return { words: isKnown ? "reconnecting" : "connecting", tone: "quiet", countdown: "", hint: "" };
+  }
+  if (!state.running) {
+    const [words, tone] = statusWords("stopped");
+    const hint = state.hive ? "No machine runs it." : "No harness runs. Its last state is shown from its files.";
+    return { words, tone, countdown: "", hint };
+  }
+  const [words, tone] = statusWords(state.status);
+  const left = (number(state.waits_until) ?? 0) - now;
+  const why = state.status === "paused" ? "No turn starts until you resume." : oneLine(textOf(state.why), 300);
+  const hint = left > 0 ? `${why ? `${why}. ` : ""}Continues at ${timeOfDay(state.waits_until * 1000)}.` : why;
+  return { words, tone, countdown: left > 0 ? clock(Math.ceil(left)) : "", hint };
+}
+
+/**
+ * Return the turn's state and how long it has lasted: `idle`, `0:42`; in a turn what it is doing: `Bash make`, `0:42`.
+ * @param {AgentState} state @param {number} now Unix s
+ */
+export function turnState(state, now) {
+  const isKnown = state.running && state.status !== "unreachable";
+  const turn = isKnown ? string(state.state) || "idle" : "";
+  const activity = turn && turn !== "idle" ? activityWords(state.activity, now) : null;
+  if (activity) return { state: turn, ...activity };
+  const since = number(state.since_unix);
+  return { state: turn, doing: "", elapsed: turn && since !== null ? clock(Math.max(0, now - since)) : "" };
+}
+
+/** @param {Record<string, any> | null | undefined} activity the field `activity` of the state @param {number} now Unix s */
+function activityWords(activity, now) {
+  if (!activity?.doing) return null;
+  const elapsed = clock(Math.max(0, now - activity.since / 1000));
+  if (activity.tool === null) return { doing: string(activity.doing), elapsed };
+  const more = activity.tools_running > 1 ? ` (+${activity.tools_running - 1})` : "";
+  return { doing: `${activity.tool} ${activity.argument ?? ""}`.trimEnd() + more, elapsed };
+}
+
+/**
+ * Return how full the context window is.
+ * @param {AgentState} state
+ * @returns {{share: number | null, words: string, sizes: string, tone: Tone}}
+ */
+export function contextBadge(state) {
+  const used = number(state.context_tokens);
+  const window = count(state.context_window);
+  if (used === null) return { share: null, words: "–", sizes: "not known yet", tone: "quiet" };
+  if (!window) return { share: null, words: tokens(used), sizes: `${tokens(used)} tokens`, tone: "quiet" };
+  const share = Math.min(1, Math.max(0, used / window));
+  const tone = share >= FULL ? "bad" : share >= NEARLY_FULL ? "warn" : "fine";
+  return { share, words: `${Math.round(share * 100)}%`, sizes: `${tokens(used)} / ${tokens(window)}`, tone };
+}
+
+/**
+ * Return the machine of an agent of a hive and the age of its last report, "" for an agent of this machine.
+ * @param {AgentState} state
+ * @returns {{machine: string, report: string}}
+ */
+export function machineWords(state) {
+  if (!state.hive) return { machine: "", report: "" };
+  const age = number(state.hive.report_age_s);
+  const machine = state.running ? oneLine(textOf(state.hive.machine), 40) : "none";
+  return { machine, report: age === null ? "none yet" : `${duration(Math.round(age))} ago` };
+}
