@@ -60,3 +60,7 @@ class Count(click.IntRange):
         if found > MAX_FIGURE:
             self.fail(f"{value} is more than {MAX_FIGURE:,}.", param, ctx)
         return found
+
+
+DOLLARS = Amount(min=0, min_open=True, most=1e9)
+NUMBER = Count()

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from hyperhive_cli.cli.amount import DOLLARS, NUMBER
 from hyperhive_cli.cli.invocation import (
     Invocation,
     columns,
@@ -14,7 +15,6 @@ from hyperhive_cli.cli.invocation import (
     print_json,
     print_lines,
 )
-from hyperhive_cli.cli.limits import DOLLARS, NUMBER
 from hyperhive_cli.core.budget import shown as in_words
 from hyperhive_cli.core.errors import NotRunningError, StoreError, UsageError
 from hyperhive_cli.render.panel import budget_to_rows, fit

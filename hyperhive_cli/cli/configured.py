@@ -1,6 +1,6 @@
-"""What the configuration files give to click: defaults for `run`, weaker than a flag and the environment.
+"""The configuration files as defaults of `run`: a flag or a variable takes precedence.
 
-The files are read once the workspace is known, by the callback of its option, which click calls first.
+The files are read as soon as the workspace is known, by the callback of its option, which click calls first.
 """
 
 import os
@@ -29,54 +29,52 @@ from hyperhive_cli.core.settings import WORKSPACE_FILE
 
 _META = "hyperhive.settings"
 
-# For the commands that look at a workspace and its settings without running it.
+# For commands that read a workspace's settings without running its agent.
 of_workspace = click.option(
     "--workspace",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
-    help="The workspace; default: the current folder.",
+    help="The workspace (default: the current folder).",
 )
-as_json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print it as JSON; the README documents the fields."
-)
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON; the README documents the fields.")
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an option's value comes from: flag, environment, workspace, user or default, and which place there."""
+    """The source of an option's value: flag, environment, workspace, user or default; `place` says where in it."""
 
     source: str
     place: str | None = None
 
 
 def option_word(option: click.Option) -> str:
-    """Give an option's name as in the files: without its dashes."""
+    """Return an option's name as in the files: without its dashes."""
     return max(option.opts, key=len).lstrip("-")
 
 
 def workspace_agent(workspace: Path) -> str | None:
-    """Give the agent's name that a workspace's file sets; raises UsageError. Costs an `open` where there is none."""
+    """Return the agent's name that a workspace's file sets; raises UsageError. Without a file it costs one `open`."""
     source = _read_source(workspace / WORKSPACE_FILE, is_workspace=True)
     return None if source is None else read_agent(source)
 
 
 def user_hive() -> str | None:
-    """Give the hive's address that the user's own file sets; raises UsageError."""
+    """Return the hive's address that the user's own file sets; raises UsageError."""
     path = user_file(os.environ)
     source = None if path is None else _read_source(path, is_workspace=False)
     return None if source is None else read_hive(source)
 
 
 def read_own_file(path: Path) -> str:
-    """Read a file of the user's that nobody else may write; raises UsageError, and HyperhiveError for an unsafe one."""
+    """Read a file that no one but the user may write; raises UsageError, and HyperhiveError for an unsafe file."""
     source = _read_source(path, is_workspace=False)
     if source is None:
-        raise UsageError(f"there is no file {path}", "hyperhive host NAME=DIR …, or a FILE; the README shows one")
+        raise UsageError(f"file not found: {path}", "hyperhive host NAME=DIR …, or a FILE; the README shows one")
     return source.text
 
 
 def load_settings(ctx: click.Context, _option: click.Parameter, workspace: Path) -> Path:
-    """Read both files into the context's defaults; a callback. Raises UsageError for what may not stand there."""
+    """Read both files into the context's defaults; a callback. Raises UsageError for a setting that is not allowed."""
     options = {option_word(option): option for option in ctx.command.params if isinstance(option, click.Option)}
     kinds = {word: _kind_of(option) for word, option in options.items()}
     user = user_file(os.environ)
@@ -88,18 +86,19 @@ def load_settings(ctx: click.Context, _option: click.Parameter, workspace: Path)
     return workspace
 
 
-def run_context(ctx: click.Context, workspace: Path | None) -> click.Context:
-    """Give the context that `run` would have here without a flag but its workspace; raises as `run` does."""
+def run_context(ctx: click.Context, workspace: Path | None, *words: str, invocation: object = None) -> click.Context:
+    """Return the context that `run` would have here, given its workspace and these words; raises as `run` does."""
     root = ctx.find_root()
     group = root.command
     assert isinstance(group, click.Group)  # noqa: S101 - the program
     command = group.get_command(root, "run")
     assert command is not None  # noqa: S101 - it is in the table
-    return command.make_context("run", [] if workspace is None else ["--workspace", str(workspace)], parent=root)
+    named = [] if workspace is None else ["--workspace", str(workspace)]
+    return command.make_context("run", [*named, *words], parent=root, obj=invocation or root.obj)
 
 
 def origin_of(ctx: click.Context, option: click.Option) -> Origin:
-    """Say where the value of an option of this context comes from."""
+    """Return the source of an option's value in this context."""
     settings: Mapping[str, Setting] = ctx.meta.get(_META, {})
     match ctx.get_parameter_source(option.name or ""):
         case click.core.ParameterSource.COMMANDLINE:
@@ -117,7 +116,7 @@ STRENGTH = ("flag", "environment", "workspace", "user", "default")
 
 
 def stronger(ctx: click.Context, first: str, second: str) -> str | None:
-    """Tell which of two switches was set by a stronger source, by their names in Python; None: it is the same."""
+    """Return which of two switches a stronger source has set, by their names in Python; None if it is the same."""
     options = {option.name: option for option in ctx.command.params if isinstance(option, click.Option)}
     ranks = [STRENGTH.index(origin_of(ctx, options[name]).source) for name in (first, second)]
     return None if ranks[0] == ranks[1] else first if ranks[0] < ranks[1] else second
@@ -132,7 +131,7 @@ def _kind_of(option: click.Option) -> Kind:
 
 
 def _convert(option: click.Option, ctx: click.Context, setting: Setting) -> Any:  # noqa: ANN401 - as the option
-    """Let click check a value, and name the place where it does not fit."""
+    """Let click convert a value; an error names its place in the file."""
     try:
         if option.multiple:
             return tuple(option.type(value, option, ctx) for value in setting.value)
@@ -142,15 +141,15 @@ def _convert(option: click.Option, ctx: click.Context, setting: Setting) -> Any:
 
 
 def _read_source(path: Path, *, is_workspace: bool) -> Source | None:
-    """Read a file, None where there is none; raises UsageError for one that cannot be read, or be trusted."""
+    """Read a file, None if there is none; raises UsageError if it cannot be used, HyperhiveError if it is unsafe."""
     try:
-        # A link in the workspace may be the agent's own; the user's files are linked by many who keep them in git.
+        # A link in the workspace may be the agent's doing; many people keep their own files in git and link to them.
         descriptor = open_file(path, links=not is_workspace)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except NotAFileError as error:
         raise UsageError(
-            f"the configuration {path} cannot be used: {error}", "a file with your settings, or none"
+            f"the configuration {path} cannot be used: {error}", "make it a regular file, or remove it"
         ) from error
     except OSError as error:
         raise HyperhiveError(f"the configuration {path} cannot be read: {error.strerror}") from error
@@ -164,4 +163,4 @@ def _read_source(path: Path, *, is_workspace: bool) -> Source | None:
     try:
         return Source(path, content.decode(), is_workspace)
     except UnicodeDecodeError as error:
-        raise UsageError(f"the configuration {path} is no UTF-8 text: byte {error.start}, counted from 0") from error
+        raise UsageError(f"the configuration {path} is not UTF-8: byte {error.start}, counted from 0") from error

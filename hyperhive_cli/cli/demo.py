@@ -11,11 +11,12 @@ import trio
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.claude.argv import Launch, child_environment
 from hyperhive_cli.claude.redact import Redactor
-from hyperhive_cli.cli.sinks import open_sink
+from hyperhive_cli.cli.displays import open_display
 from hyperhive_cli.core import text
 from hyperhive_cli.core.settings import AgentPaths, resolve_paths
 from hyperhive_cli.demo import MESSAGES, replay_command
-from hyperhive_cli.harness.run import HarnessConfig, run_harness
+from hyperhive_cli.harness.config import HarnessConfig
+from hyperhive_cli.harness.run import run_harness
 from hyperhive_cli.store.inbox import open_inbox_reader
 
 
@@ -36,7 +37,7 @@ def demo(*, fast: bool) -> int:
         launch = Launch(tuple(replay_command("none" if fast else "human")), partial=True)
         agent = AgentConfig(launch, workspace, child_environment(os.environ), drain=True, redactor=Redactor(os.environ))
         messages = [("operator", body) for body in MESSAGES]
-        with open_sink({"agent": "demo", "status": "online", "model": "haiku", "state": "idle"}) as sink:
+        with open_display({"agent": "demo", "status": "online", "model": "haiku", "state": "idle"}) as sink:
             status = trio.run(
                 run_harness, HarnessConfig(paths, agent, None, messages, sink, complain=partial(click.echo, err=True))
             )

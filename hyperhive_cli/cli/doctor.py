@@ -16,6 +16,7 @@ import trio
 from hyperhive_cli.claude.argv import child_environment
 from hyperhive_cli.claude.files import read_json
 from hyperhive_cli.claude.own_settings import ClaudeFiles, claude_variables
+from hyperhive_cli.claude.program import find_claude
 from hyperhive_cli.cli.configured import as_json_option, of_workspace, run_context
 from hyperhive_cli.cli.invocation import (
     Invocation,
@@ -28,7 +29,6 @@ from hyperhive_cli.cli.invocation import (
     print_json,
     print_lines,
 )
-from hyperhive_cli.cli.run import find_claude
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.settings import ANSWER_LIMIT_S, AgentPaths

@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
+from hyperhive_cli.cli.displays import named_json, open_display, suspendable
 from hyperhive_cli.cli.invocation import stop_without_reader
-from hyperhive_cli.cli.sinks import hold_stops, named_json, open_sink, stoppable
 from hyperhive_cli.cli.streams import write_bytes
 from hyperhive_cli.feed.filters import EventFilter, earlier
+from hyperhive_cli.harness.signals import hold_suspension
 from hyperhive_cli.hive.feed import HiveFeed, Told
 
 TICK_S = 1.0
@@ -29,16 +30,16 @@ def show_hive(
 ) -> None:
     """Show what the hive has of these agents, and follow."""
     if is_followed:
-        hold_stops()
+        hold_suspension()
     with closing(HiveFeed(url, pattern, tick_s=TICK_S)) as feed:
         snapshot = {} if feed.is_of_many else feed.snapshot()[0]
         live = None if is_followed and not feed.is_of_many else False
-        with open_sink(snapshot, as_json=as_json, live=live) as sink:
+        with open_display(snapshot, as_json=as_json, live=live) as sink:
             printer = _Printer(sink, is_of_many=feed.is_of_many, as_json=as_json)
             printer.show(earlier(feed, sieve, count, since, lambda told: told.record))
             if not is_followed or sieve.over:
                 return
-            for told in stoppable(feed.follow(), sink):
+            for told in suspendable(feed.follow(), sink):
                 if told is None:
                     stop_without_reader()
                     sink.tick()

@@ -1,23 +1,25 @@
 """`hyperhive host`."""
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from hyperhive_cli.cli.amount import Amount
-from hyperhive_cli.cli.configured import read_own_file
+from hyperhive_cli.cli.configured import read_own_file, run_context
+from hyperhive_cli.cli.displays import display_file, keep_lines, named_json
 from hyperhive_cli.cli.invocation import Invocation, hive_option, pass_invocation, printable
-from hyperhive_cli.cli.run import run as run_command
-from hyperhive_cli.cli.sinks import display_file, keep_lines, named_json
+from hyperhive_cli.cli.run_config import build_config, read_options
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.events import BusEvent, Stream
 from hyperhive_cli.core.settings import check_agent_name
+from hyperhive_cli.harness.config import HarnessConfig
 from hyperhive_cli.harness.host_file import HOST_FILE, HostedAgent, HostPlan, options_to_words, read_plan
 from hyperhive_cli.hive.address import check_machine
 from hyperhive_cli.hive.database import machine_name
@@ -25,18 +27,23 @@ from hyperhive_cli.render.display_file import DisplayFile
 from hyperhive_cli.transcript.log_line import row_to_log_line
 from hyperhive_cli.transcript.translate import Translator
 
-if TYPE_CHECKING:
-    from hyperhive_cli.harness.run import HarnessConfig
-
 STAGGER_S = 0.1
 
 
 @click.command()
 @click.argument("what", nargs=-1, metavar="[FILE | NAME=DIR]...")
 @hive_option
-@click.option("--machine", metavar="NAME", help="What this machine is called; default: its host name.")
-@click.option("--max-turns-at-once", "most_turns", type=click.IntRange(min=1), metavar="N", help="Of all agents.")
-@click.option("--stagger", type=Amount(min=0), metavar="SECONDS", help="From one agent's start to the next.")
+@click.option("--machine", metavar="NAME", help="This machine's name (default: its host name).")
+@click.option(
+    "--max-turns-at-once",
+    "max_turns",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Run at most N turns of all agents at a time.",
+)
+@click.option(
+    "--stagger", type=Amount(min=0), metavar="SECONDS", help="Wait this long from one agent's start to the next."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print every event as JSON, with its agent.")
 @click.option("--quiet", is_flag=True, help="Print nothing but failures.")
 @pass_invocation
@@ -47,7 +54,7 @@ def host(
     what: tuple[str, ...],
     hive: str | None,
     machine: str | None,
-    most_turns: int | None,
+    max_turns: int | None,
     stagger: float | None,
     *,
     as_json: bool,
@@ -55,7 +62,7 @@ def host(
 ) -> int:
     """Run several agents of this machine in one process, until Ctrl-C.
 
-    FILE, by default hive.toml, lists them with their workspaces and options of `run`; NAME=DIR names one more.
+    FILE (default: hive.toml) lists them with their workspaces and options of `run`; NAME=DIR adds one.
 
     \b
     Examples: hyperhive host
@@ -66,36 +73,38 @@ def host(
     from hyperhive_cli.harness.host import Host  # noqa: PLC0415 - as trio
 
     if invocation.state_dir is not None or invocation.agent is not None:
-        raise UsageError("a host has many agents, each with its usual state folder", "without --agent and --state-dir")
+        raise UsageError(
+            "--agent and --state-dir cannot be used with host: it runs many agents", "hyperhive host NAME=DIR"
+        )
     plan = _read(what)
     name = check_machine(machine or plan.machine or machine_name())
     url = invocation.hive_url(plan.hive if hive is None and invocation.hive is None else hive)
     chosen = plan.agents_on(name)
     if not chosen:
-        raise UsageError(f"no agent is to run on {name}", f"{HOST_FILE}, or hyperhive host NAME=DIR")
+        raise UsageError(f"no agent should run on {name}", f"{HOST_FILE}, or hyperhive host NAME=DIR")
     configs = [_configure(ctx, invocation, agent, url, name) for agent in chosen]
     if not quiet:
         file = display_file()
         configs = [
             replace(
                 one,
-                sink=AgentLines(one.paths.agent, file, as_json=as_json),
-                complain=partial(_tell, one.paths.agent),
+                display=AgentLines(one.paths.agent, file, as_json=as_json),
+                complain=partial(_report, one.paths.agent),
             )
             for one in configs
         ]
     stagger_s = next(found for found in (stagger, plan.stagger_s, STAGGER_S) if found is not None)
-    runs = Host(configs, most_turns=most_turns or plan.max_turns, stagger_s=stagger_s, tell=_tell)
+    runs = Host(configs, max_turns=max_turns or plan.max_turns, stagger_s=stagger_s, report=_report)
     return trio.run(runs.run)
 
 
 def _read(what: Sequence[str]) -> HostPlan:
-    """Join what the files and the words say; the last one counts where only one can."""
+    """Join what the files and the words say; of single values the last one counts."""
     files = [Path(word) for word in what if "=" not in word]
     plan = HostPlan()
     for file in files or ([Path(HOST_FILE)] if not what else []):
         found = read_plan(read_own_file(file.absolute()), file.absolute())
-        plan = replace(found, agents=plan.agents + found.agents, place=plan.place + found.place)
+        plan = replace(found, agents=plan.agents + found.agents, placement=plan.placement + found.placement)
     more = []
     for word in what:
         name, sign, folder = word.partition("=")
@@ -110,31 +119,25 @@ def _read(what: Sequence[str]) -> HostPlan:
 
 def _configure(
     ctx: click.Context, invocation: Invocation, agent: HostedAgent, url: str | None, machine: str
-) -> "HarnessConfig":
-    """Give the configuration that `run` would have for an agent, its files and variables included."""
+) -> HarnessConfig:
+    """Return the configuration that `run` would have for an agent, from its files and the variables too."""
     own = Invocation()
     own.agent, own.hive, own.debug = agent.name, url or "", invocation.debug
-    own.collected = []
-    words = ["--workspace", str(agent.workspace), "--machine", machine, "--quiet", *options_to_words(agent.options)]
+    words = ["--machine", machine, "--quiet", *options_to_words(agent.options)]
     try:
-        with run_command.make_context("run", words, parent=ctx.find_root(), obj=own) as context:
-            run_command.invoke(context)
+        with run_context(ctx, agent.workspace, *words, invocation=own) as context:
+            return build_config(read_options(context), own, os.environ)
     except (click.UsageError, UsageError) as error:
-        said = error.format_message() if isinstance(error, click.UsageError) else error.message
-        raise UsageError(f"agent {agent.name!r}: {said}", "hyperhive run -h") from error
-    from hyperhive_cli.harness.run import HarnessConfig  # noqa: PLC0415 - as trio
-
-    (config,) = own.collected
-    assert isinstance(config, HarnessConfig)  # noqa: S101 - `run` puts nothing else there
-    return config
+        message = error.format_message() if isinstance(error, click.UsageError) else error.message
+        raise UsageError(f"agent {agent.name!r}: {message}", "hyperhive run -h") from error
 
 
-def _tell(agent: str, words: str) -> None:
+def _report(agent: str, words: str) -> None:
     click.echo(text.clean(f"{agent}: {words}"), err=True)
 
 
 class AgentLines:
-    """Shows an agent of a host in lines: what its turns come to and what needs somebody, or every event as JSON."""
+    """Shows an agent of a host in lines: the results of its turns and what needs a person, or every event as JSON."""
 
     def __init__(self, agent: str, file: DisplayFile, *, as_json: bool) -> None:
         self._agent = agent
@@ -160,7 +163,7 @@ class AgentLines:
                     yield f"{_clock(record.ts)}  {self._agent:<16}  {words}"
 
     def update(self, **fields: Any) -> None:  # noqa: ANN401 - as the console's
-        """Take nothing: lines do not change."""
+        """Ignore them: lines do not change."""
 
     def tick(self) -> None:
         """Redraw nothing."""

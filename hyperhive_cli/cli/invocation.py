@@ -39,7 +39,6 @@ class Invocation:
         self.state_dir: Path | None = None
         self.hive: str | None = None
         self.debug = False
-        self.collected: list[object] | None = None  # a host's: `run` puts its configuration there and runs nothing
         self.plain = False
         self._warned: set[str] = set()
 

@@ -1,4 +1,4 @@
-"""`hyperhive login` and `logout`: claude's own login, talked with through the harness, or here where none runs."""
+"""`hyperhive login` and `logout`: claude's own login, through the harness, or here if none runs."""
 
 import os
 import select
@@ -29,16 +29,15 @@ STDIN = 0
 
 
 @click.command()
-@click.option("--cancel", is_flag=True, help="End the login that is under way, whoever began it.")
-@click.option("--json", "as_json", is_flag=True, help="Print how it ended as JSON; what claude says goes to stderr.")
+@click.option("--cancel", is_flag=True, help="Stop the login that is under way, no matter who started it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and claude's output on stderr.")
 @pass_invocation
 @click.pass_context
 def login(ctx: click.Context, invocation: Invocation, *, cancel: bool, as_json: bool) -> int:
     """Log claude in: under the running harness between two turns, or here if none runs.
 
-    Shows claude's page and passes the code on, from the terminal or a pipe, a line each. One that is under way in
-    the harness is joined. Ctrl-C cancels it. It ends by itself after 15 minutes, or when no one has followed it for
-    a minute.
+    Shows claude's login page, and passes on the code that you enter or pipe in. A login under way in the harness
+    is joined. Ctrl-C cancels it. It stops by itself after 15 minutes, or after a minute that no one follows it.
 
     \b
     Examples: hyperhive login
@@ -92,10 +91,10 @@ def _cancel(paths: AgentPaths) -> None:
 
 
 def _log_in_by_harness(paths: AgentPaths, out: IO[str]) -> Mapping[str, Any] | None:
-    """Let the harness log claude in, and return how that ended; None where none runs."""
+    """Let the harness log claude in, and return the login's last fields; None if none runs."""
     try:
-        with open_call(paths.socket, "login") as begun:
-            return Talk(HarnessLine(paths), out).follow(begun["login"])
+        with open_call(paths.socket, "login") as started:
+            return Conversation(HarnessLogin(paths), out).follow(started["login"])
     except GoneError:
         return None
     except KeyboardInterrupt:
@@ -107,10 +106,10 @@ def _log_in_by_harness(paths: AgentPaths, out: IO[str]) -> Mapping[str, Any] | N
 def _log_in_here(ctx: click.Context, paths: AgentPaths, out: IO[str]) -> Mapping[str, Any]:
     import trio  # noqa: PLC0415 - it costs 150 ms, which the harness saves
 
-    from hyperhive_cli.harness.direct_login import DirectLine, forget_limit_of, log_in_directly  # noqa: PLC0415 - as trio
+    from hyperhive_cli.harness.direct_login import DirectLogin, forget_limit_of, log_in_directly  # noqa: PLC0415 - as trio
 
-    def follow(line: DirectLine) -> Mapping[str, Any]:
-        return Talk(line, out).follow(line.look())
+    def follow(login: DirectLogin) -> Mapping[str, Any]:
+        return Conversation(login, out).follow(login.fetch())
 
     with _locked(ctx, paths, "login") as config:
         ended: Mapping[str, Any] = trio.run(log_in_directly, config, follow)
@@ -138,13 +137,13 @@ def _locked(ctx: click.Context, paths: AgentPaths, doing: str) -> Iterator["Agen
 
 
 def _configure(ctx: click.Context, paths: AgentPaths) -> "AgentConfig":
-    """Return how `run` would start claude for this agent. Settings that cannot be read are warned of and left out."""
+    """Return how `run` would start claude for this agent; settings that cannot be read cause a warning."""
     from hyperhive_cli.agent.config import AgentConfig  # noqa: PLC0415 - as above
     from hyperhive_cli.claude.argv import Launch, child_environment  # noqa: PLC0415
     from hyperhive_cli.claude.files import read_json  # noqa: PLC0415
     from hyperhive_cli.claude.own_settings import ClaudeFiles, claude_variables  # noqa: PLC0415
+    from hyperhive_cli.claude.program import find_claude  # noqa: PLC0415
     from hyperhive_cli.cli.configured import run_context  # noqa: PLC0415
-    from hyperhive_cli.cli.run import find_claude  # noqa: PLC0415
 
     bound = bound_workspace(paths)
     workspace = Path.cwd() if bound is None or not Path(bound).is_dir() else Path(bound)
@@ -153,8 +152,8 @@ def _configure(ctx: click.Context, paths: AgentPaths) -> "AgentConfig":
         with run_context(ctx, workspace) as found:
             claude, passed = found.params["claude"], found.params["passed"]
     except (click.UsageError, HyperhiveError) as error:
-        said = error.format_message() if isinstance(error, click.UsageError) else error.message
-        click.echo(f"{text.clean(said)}; going on without it", err=True)
+        message = error.format_message() if isinstance(error, click.UsageError) else error.message
+        click.echo(f"{text.clean(message)}; going on without it", err=True)
     try:
         program = find_claude(claude)
     except HyperhiveError as error:
@@ -163,60 +162,60 @@ def _configure(ctx: click.Context, paths: AgentPaths) -> "AgentConfig":
     return AgentConfig(Launch((program,)), workspace, child_environment(os.environ, passed, own=variables))
 
 
-class Line(Protocol):
-    """Where a login is that is talked with."""
+class LoginClient(Protocol):
+    """A login, in the harness or in this process."""
 
-    def look(self) -> Mapping[str, Any]:
-        """Return its fields; raises HyperhiveError when it cannot be looked at any more."""
+    def fetch(self) -> Mapping[str, Any]:
+        """Return its fields; raises HyperhiveError if it no longer exists."""
 
     def enter(self, code: str) -> None:
-        """Pass a code on; raises HyperhiveError for one that is refused."""
+        """Pass a code on; raises HyperhiveError if it is refused."""
 
 
-class HarnessLine:
+class HarnessLogin:
     """A login under the running harness."""
 
     def __init__(self, paths: AgentPaths) -> None:
         self._call: Callable[..., Mapping[str, Any]] = partial(call, paths.socket)
 
-    def look(self) -> Mapping[str, Any]:
+    def fetch(self) -> Mapping[str, Any]:
         """Ask for its fields."""
         try:
             found: Mapping[str, Any] | None = self._call("status")["login"]
         except GoneError as error:
             raise HyperhiveError("the harness stopped during the login", "hyperhive login") from error
-        if found is None:  # a new harness has taken the place of the one that knew of it
-            raise HyperhiveError("the harness was started anew during the login", "hyperhive login")
+        if found is None:  # a new harness, which knows nothing of it
+            raise HyperhiveError("the harness was restarted during the login", "hyperhive login")
         return found
 
     def enter(self, code: str) -> None:
         """Let the harness pass a code on."""
-        with suppress(GoneError):  # the next look tells
+        with suppress(GoneError):  # the next `fetch` reports it
             self._call("login_code", code=code)
 
 
-class Talk:
-    """One end of a talk with claude's login: shows what it says as it comes, and passes lines of stdin on."""
+class Conversation:
+    """Shows what claude's login prints as it comes, and passes lines of stdin on to it."""
 
-    def __init__(self, line: Line, out: IO[str]) -> None:
-        self._source = line
+    def __init__(self, login: LoginClient, out: IO[str]) -> None:
+        self._login = login
         self._out = out
         self._shown = 0
-        self._entered = False  # the terminal has shown an Enter, which claude's output holds as well
+        self._entered = False  # the terminal has echoed an Enter, which claude's output contains too
         self._line = b""
         self._reads = sys.stdin is not None
         self._progress = Progress("waiting for claude")
 
     def follow(self, found: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Go on until the login has ended, and give its last state. Blocks for 15 minutes at most."""
+        """Go on until the login has ended, and return its last fields. Blocks for 15 minutes at most."""
         while True:
             self._show(found["output"], is_last=found["finished"])
             if found["finished"]:
                 return found
-            if self._entered or not self._shown:  # else the terminal shows claude's own question
+            if self._entered or not self._shown:  # otherwise the terminal shows claude's own question
                 self._progress.tick()
             self._wait_for_input()
-            found = self._source.look()
+            found = self._login.fetch()
 
     def _show(self, output: str, *, is_last: bool) -> None:
         shown = text.clean(output if is_last else output.removesuffix("\r"))
@@ -244,6 +243,6 @@ class Talk:
         self._entered = os.isatty(STDIN) and os.isatty(self._out.fileno())
         if code:
             try:
-                self._source.enter(code)
-            except HyperhiveError as error:  # no code at all; or the login has just ended, as the next look tells
+                self._login.enter(code)
+            except HyperhiveError as error:  # not a code; or the login has just ended, as the next `fetch` reports
                 click.echo(error.message, err=True)

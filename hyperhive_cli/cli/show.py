@@ -44,12 +44,12 @@ def show(invocation: Invocation, turn: str, *, as_json: bool) -> None:
 
 
 def _show_events(paths: AgentPaths, found: FoundTurn) -> None:
-    from hyperhive_cli.cli.sinks import open_sink  # noqa: PLC0415 - rich costs 100 ms
+    from hyperhive_cli.cli.displays import open_display  # noqa: PLC0415 - rich costs 100 ms
 
     if found.span is not None and not found.span.is_whole:
         click.echo("the beginning of this turn is no longer in the history", err=True)
     is_first = True
-    with open_sink({}, live=False) as sink:
+    with open_display({}, live=False) as sink:
         for page in turn_pages(paths, found):
             if is_first:
                 click.echo(f"began {moment(page[0].ts / 1000, now_ms() / 1000)}", err=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hyperhive_cli.cli import completers
+from hyperhive_cli.cli.displays import JsonLines, open_display, suspendable
 from hyperhive_cli.cli.invocation import (
     Invocation,
     hive_option,
@@ -16,13 +17,13 @@ from hyperhive_cli.cli.invocation import (
     stop_without_reader,
     warn_of_history,
 )
-from hyperhive_cli.cli.sinks import JsonSink, hold_stops, open_sink, stoppable
 from hyperhive_cli.core.events import KINDS, BusEvent
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.core.status import Status
 from hyperhive_cli.feed.agent_feed import AgentFeed
 from hyperhive_cli.feed.filters import EventFilter, earlier
 from hyperhive_cli.harness.client import LocalClient
+from hyperhive_cli.harness.signals import hold_suspension
 from hyperhive_cli.store.report import with_holder
 
 if TYPE_CHECKING:
@@ -101,8 +102,8 @@ def _show_agent(
     snapshot = LocalClient(paths).status()
     is_empty = True
     if is_followed:
-        hold_stops()
-    with open_sink(snapshot, as_json=as_json, live=None if is_followed else False) as sink:
+        hold_suspension()
+    with open_display(snapshot, as_json=as_json, live=None if is_followed else False) as sink:
         for batch in _batches(earlier(feed, sieve, count, since, lambda record: record)):
             sink.show(batch)
             is_empty = False
@@ -113,11 +114,11 @@ def _show_agent(
             _follow(paths, feed, sieve, sink, asks=is_terminal)
 
 
-def _follow(paths: AgentPaths, feed: AgentFeed, sieve: EventFilter, sink: "JsonSink | Console", *, asks: bool) -> None:
+def _follow(paths: AgentPaths, feed: AgentFeed, sieve: EventFilter, sink: "JsonLines | Console", *, asks: bool) -> None:
     """Show what comes; with `asks` the harness is asked how the agent stands whenever it has been silent."""
     shown: Mapping[str, Any] | None = {}
     silent = 0
-    for event in stoppable(feed.follow(), sink):
+    for event in suspendable(feed.follow(), sink):
         silent = silent + 1 if event is None else 0
         if feed.snapshot is not shown:
             shown = feed.snapshot

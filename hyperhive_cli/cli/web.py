@@ -5,7 +5,6 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
-from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,38 +45,6 @@ def with_tls(command: _F) -> _F:
     return command
 
 
-_PANEL = (
-    click.option("--web", is_flag=True, help="Serve the web panel beside it; its address is shown once."),
-    click.option("--web-bind", default=DEFAULT_BIND, metavar="WHERE", show_default=True, help="As `web --bind`."),
-)
-
-
-def with_panel(command: Callable[..., int]) -> Callable[..., int]:
-    """Give `run` the options of a panel beside it, and pass them on as `panel`: arguments of `web`, or None."""
-
-    @wraps(command)
-    def gather(
-        *args: object,
-        web: bool,
-        web_bind: str,
-        allow_hosts: tuple[str, ...],
-        urls: tuple[str, ...],
-        web_cert: Path | None,
-        web_key: Path | None,
-        **others: object,
-    ) -> int:
-        panel = None
-        if web:
-            need_extra()
-            panel = _web_arguments(WebConfig(web_bind, allow_hosts, urls, web_cert, web_key))
-        return command(*args, panel=panel, **others)
-
-    found = with_tls(gather)
-    for option in reversed(_PANEL):
-        found = option(found)
-    return found
-
-
 def need_extra() -> None:
     """Raise HyperhiveError where a library of the extra `web` is not installed."""
     from importlib.util import find_spec  # noqa: PLC0415 - for those who want a panel
@@ -87,8 +54,8 @@ def need_extra() -> None:
         raise HyperhiveError(f"the web panel needs {missing}, which is not installed", "pip install 'hyperhive[web]'")
 
 
-def _web_arguments(config: WebConfig) -> tuple[str, ...]:
-    """Give the arguments of `web` for these, in a form that holds in any folder; raises UsageError."""
+def web_arguments(config: WebConfig) -> tuple[str, ...]:
+    """Return the arguments of `web` for this configuration, valid in any folder; raises UsageError."""
     place = check_bind(config)
     files = {"--web-cert": config.certificate, "--web-key": config.key}
     return (

@@ -1,4 +1,4 @@
-"""Logging in and out where no harness runs: the command itself drives claude, under the agent's lock."""
+"""Logging in and out without a running harness: the command itself drives claude, under the agent's lock."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,29 +16,29 @@ from hyperhive_cli.store.folder import hold_lock, prepare_state_dir
 from hyperhive_cli.store.inbox import open_inbox
 
 
-class DirectLine:
-    """The login of this process, for a talk that blocks in a thread of its own."""
+class DirectLogin:
+    """A login of this process, for a conversation that blocks in a thread of its own."""
 
     def __init__(self, login: Login) -> None:
         self._login = login
 
-    def look(self) -> Mapping[str, Any]:
+    def fetch(self) -> Mapping[str, Any]:
         """Return the login's fields."""
         return trio.from_thread.run_sync(self._login.to_dict)
 
     def enter(self, code: str) -> None:
-        """Pass a code on; raises HyperhiveError for one that is refused."""
+        """Pass a code on; raises HyperhiveError if it is refused."""
         trio.from_thread.run_sync(self._login.enter, code)
 
 
-Follow = Callable[[DirectLine], Mapping[str, Any]]  # shows a login until it has ended; blocking
+Follow = Callable[[DirectLogin], Mapping[str, Any]]  # shows a login until it has ended; blocking
 
 
 @contextmanager
 def locked(config: AgentConfig, paths: AgentPaths, doing: str) -> Iterator[AgentConfig]:
-    """Take the agent's lock for the block, and return the configuration of a claude that runs under it.
+    """Hold the agent's lock during the block; yields the configuration of a claude that runs under it.
 
-    Raises AgentConflictError where a harness or another login has it, StoreError where it cannot be taken.
+    Raises AgentConflictError if a harness or another login holds it, StoreError if it cannot be taken.
     """
     prepare_state_dir(paths.state_dir)
     with hold_lock(paths.lock_file, paths.agent, doing) as lock:
@@ -48,32 +48,32 @@ def locked(config: AgentConfig, paths: AgentPaths, doing: str) -> Iterator[Agent
 
 
 async def log_in_directly(config: AgentConfig, follow: Follow) -> Mapping[str, Any]:
-    """Log claude in while `follow` shows it, and return how that ended; a login that it leaves is ended."""
+    """Log claude in while `follow` shows it, and return the login's last fields. If `follow` fails, the login stops."""
     login = Login()
-    left: BaseException | None = None
+    failure: BaseException | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(log_in, config, login)
         try:
-            await trio.to_thread.run_sync(follow, DirectLine(login), abandon_on_cancel=True)
+            await trio.to_thread.run_sync(follow, DirectLogin(login), abandon_on_cancel=True)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - raised below, outside of the group
-            left = error
+            failure = error
             login.stop("the login was cancelled")
-    if left is not None:
-        raise left
+    if failure is not None:
+        raise failure
     return login.to_dict()
 
 
 async def log_out_directly(config: AgentConfig) -> Mapping[str, Any]:
-    """Log claude out, and return how that ended."""
+    """Log claude out, and return the fields that say how it ended."""
     logout = Login()
     await log_out(config, logout)
     return logout.to_dict()
 
 
 def forget_limit_of(paths: AgentPaths) -> None:
-    """Forget the limit for which the agent would wait on: another login may have another account.
+    """Forget the usage limit that the agent would go on waiting for: the new login may be another account.
 
-    To be called under the lock. Raises StoreError.
+    Call it under the lock. Raises StoreError.
     """
     if paths.inbox_db.exists():
         with open_inbox(paths.inbox_db) as inbox:

@@ -1,4 +1,4 @@
-"""`DisplayTask`: shows the feed of a running harness to a sink, which may be slow, stuck, full for a while, or gone."""
+"""`DisplayTask`: shows the feed of a running harness on a display, which may be slow, stuck, full or gone."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,52 +11,53 @@ import trio
 from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.core.events import BusEvent, Note
 from hyperhive_cli.core.status import TurnState
+from hyperhive_cli.core.text import plural
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.store.inbox import Inbox
 
-SUSPEND_GRACE_S = 1.0  # for the console to tidy up the terminal before the harness is stopped
+SUSPEND_GRACE_S = 1.0  # for the console to restore the terminal before the harness is stopped
 TICK_S = 1.0
-AGAIN_S = 1.0  # from a write that failed to the next try
-PIECE_BYTES = 65_536  # written at a time, so that the end can tell whether the reader still reads
-GRACE_S = 3.0  # at the end, for the last events: after each that was shown, or in all once a signal has come
+RETRY_S = 1.0  # from a failed write to the next attempt
+PIECE_BYTES = 65_536  # per write, so that the end can tell whether the reader still reads
+GRACE_S = 3.0  # at the end, for the last events: after each one shown, or in total once a signal has come
 
 
 class Display(Protocol):
     """Where the harness shows its feed. Blocking; called from one thread at a time, never from the loop's."""
 
     def show(self, records: Sequence[BusEvent]) -> None:
-        """Show events, and first what an earlier call could not write.
+        """Show events, after what an earlier call could not write.
 
-        Raises BrokenPipeError when the reader is gone; any other OSError means that it is to be called again.
+        Raises BrokenPipeError if the reader is gone; any other OSError means: call it again.
         """
 
     def update(self, **fields: Any) -> None:  # noqa: ANN401 - as `status --json`
-        """Take facts that no event carries."""
+        """Take facts that no event carries, such as `unread`."""
 
     def tick(self) -> None:
         """Redraw what depends on the time."""
 
     def suspend(self) -> None:
-        """Give the terminal back: the process is about to be stopped."""
+        """Restore the terminal: this process is about to be stopped."""
 
     def resume(self) -> None:
-        """Take the terminal again."""
+        """Take the terminal over again."""
 
 
 class DisplayTask:
-    """Feeds the sink. It works in a thread of its own: a terminal that is held up holds up nothing else."""
+    """Feeds a display from a thread of its own, so that a terminal that is held up holds up nothing else."""
 
-    def __init__(self, sink: Display) -> None:
-        self._sink = sink
+    def __init__(self, display: Display) -> None:
+        self._display = display
         self._lock = trio.Lock()
         self._shown_seq = self._last_seq = 0
-        self._failure: str | None = None  # why nothing can be written at the moment
+        self._failure: str | None = None  # why nothing can be written now
         self._is_gone = False
         self._closing: trio.CancelScope | None = None
         self._is_hurried = False
 
     async def follow(self, bus: Bus, inbox: Inbox) -> None:
-        """Show the feed from this life's beginning on, until the bus is closed or the reader is gone."""
+        """Show every event of this life, until the bus is closed or the reader is gone."""
         self._shown_seq = bus.first_seq
         try:
             async with trio.open_nursery() as nursery:
@@ -67,24 +68,24 @@ class DisplayTask:
                             await self._show(bus, piece)
                 nursery.cancel_scope.cancel()
         except* BrokenPipeError:
-            self._is_gone = True  # the reader has gone (`| head`, a closed terminal): the agent works on
+            self._is_gone = True  # `| head`, or a closed terminal: the agent goes on
 
     async def _show(self, bus: Bus, records: Sequence[BusEvent]) -> None:
-        """Show events, however often that has to be tried; what fails and what works again is a note."""
+        """Show events, retrying until it works. A note says when writing fails, and when it works again."""
         waiting = records
         while True:
             try:
-                await self._call(partial(self._sink.show, waiting))
+                await self._call(partial(self._display.show, waiting))
             except BrokenPipeError:
                 raise
             except OSError as error:
-                waiting = []  # the sink has them
+                waiting = []  # the display keeps them
                 if self._closing is not None:
                     self._closing.cancel()
                 if self._failure is None:
                     self._failure = error.strerror or str(error)
-                    bus.note(f"the output cannot be written: {self._failure}; trying again", "warning")
-                await trio.sleep(AGAIN_S)
+                    bus.note(f"cannot write the output: {self._failure}; retrying", "warning")
+                await trio.sleep(RETRY_S)
             else:
                 break
         self._shown_seq = max((record.seq for record in records if record.seq is not None), default=self._shown_seq)
@@ -92,54 +93,53 @@ class DisplayTask:
             self._closing.deadline = trio.current_time() + GRACE_S
         if self._failure is not None and self._closing is None:
             self._failure = None
-            bus.note("the output is written again")
+            bus.note("the output can be written again")
 
     def finish(self, scope: trio.CancelScope, last_seq: int) -> None:
-        """Let `follow`, which runs in this scope, end soon: the bus is closed after this event."""
+        """Let `follow`, which runs in this scope, finish soon: the bus was closed after this event."""
         self._closing = scope
         self._last_seq = last_seq
         scope.deadline = trio.current_time() + GRACE_S
 
     def hurry(self) -> None:
-        """Let it end no later than it would now: a signal has come."""
+        """Allow no more than the current deadline: a signal has come."""
         self._is_hurried = True
 
     def unwritten(self) -> str | None:
-        """Say what could not be shown, once `follow` has ended; None: all was, or the reader is gone."""
+        """Return what could not be shown, once `follow` has ended; None if nothing is missing or the reader is gone."""
         count = self._last_seq - self._shown_seq
         if self._is_gone or count <= 0:
             return None
-        events = "1 event" if count == 1 else f"{count} events"
-        return f"{events} could not be written to stdout: {self._failure or 'nothing reads it'}"
+        return f"could not write {plural(count, 'event')} to stdout: {self._failure or 'nothing reads it'}"
 
     async def say(self, text: str) -> None:
-        """Show a remark that is no event: it is neither numbered nor kept."""
+        """Show a remark that is not an event: it is neither numbered nor stored."""
         remark = BusEvent.make(None, int(time.time() * 1000), Note(text=text))
         with trio.move_on_after(SUSPEND_GRACE_S), suppress(OSError):
-            await self._call(partial(self._sink.show, [remark]))
+            await self._call(partial(self._display.show, [remark]))
 
     async def suspend(self) -> None:
-        """Give the terminal back, before a stop or the end; one that is held up is left as it is."""
+        """Restore the terminal before a stop or the end; one that is held up stays as it is."""
         with trio.move_on_after(SUSPEND_GRACE_S), suppress(OSError):
-            await self._call(self._sink.suspend)
+            await self._call(self._display.suspend)
 
     async def resume(self) -> None:
-        """Take the terminal again."""
+        """Take the terminal over again."""
         with trio.move_on_after(SUSPEND_GRACE_S), suppress(OSError):
-            await self._call(self._sink.resume)
+            await self._call(self._display.resume)
 
     async def _tick(self, bus: Bus, inbox: Inbox) -> None:
-        """Tell the sink each second what no event does, and let its clocks go on while there is one to see."""
-        told: dict[str, int] = {}
+        """Update the display each second with what no event says, and redraw it while it shows a running clock."""
+        shown: dict[str, int] = {}
         while True:
             facts = {"waits_until": bus.current.waits_until or 0}
-            with suppress(StoreError):  # the loop says so, if it lasts
+            with suppress(StoreError):  # the loop reports it, if it lasts
                 facts["unread"] = inbox.unread()
-            if facts != told:
-                await self._draw(partial(self._sink.update, **facts))
-            if bus.current.state is not TurnState.IDLE or bus.current.waits_until is not None or facts != told:
-                await self._draw(self._sink.tick)
-            told = facts
+            if facts != shown:
+                await self._draw(partial(self._display.update, **facts))
+            if bus.current.state is not TurnState.IDLE or bus.current.waits_until is not None or facts != shown:
+                await self._draw(self._display.tick)
+            shown = facts
             await trio.sleep(TICK_S)
 
     async def _draw(self, write: Callable[[], None]) -> None:
@@ -148,7 +148,7 @@ class DisplayTask:
         except BrokenPipeError:
             raise
         except OSError:
-            pass  # the next event tells
+            pass  # the next event reports it
 
     async def _call(self, write: Callable[[], None]) -> None:
         async with self._lock:

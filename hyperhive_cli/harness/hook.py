@@ -1,10 +1,9 @@
-"""`Hook`: tells a program of the operator's what happens. One event at a time, and no turn ever waits for it.
+"""`Hook`: runs the operator's program for events, one at a time. No turn ever waits for it.
 
-The program gets one event as JSON on stdin. It runs behind a guard as claude does: in time or not, nothing that it
-started is left. Its notes (source `hook`) are given to no hook, so that a failure cannot feed itself.
+The program gets one event as JSON on stdin. It runs behind a guard as claude does, so that nothing it started is left
+behind. Its own notes (source `hook`) are passed to no hook, so that a failure cannot feed itself.
 """
 
-import shutil
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,23 +15,24 @@ from hyperhive_cli.claude.exchange import Tail, exchange, ignore, last_line
 from hyperhive_cli.claude.leftovers import denied_words
 from hyperhive_cli.claude.process import open_claude
 from hyperhive_cli.claude.redact import Redactor
-from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.events import BusEvent, Note, StatusChanged, TurnEnd
 from hyperhive_cli.core.outcomes import needs_person
 from hyperhive_cli.core.status import status_meaning
+from hyperhive_cli.core.text import plural
 from hyperhive_cli.feed.bus import Bus
-from hyperhive_cli.harness.hook_command import ATTENTION, command_words
+from hyperhive_cli.harness.hook_command import ATTENTION
 
-HOOK_LIMIT_S = 10.0  # for one event, and for all that wait when the harness ends
-QUEUE_CAPACITY = 100  # events that wait for their turn
+HOOK_LIMIT_S = 10.0  # for one event, and for all waiting events together when the harness stops
+QUEUE_CAPACITY = 100  # waiting events
 NOTE_LIMIT_CHARS = 300
 
 
 def needs_attention(record: BusEvent) -> bool:
-    """Whether a person should hear of an event.
+    """Return True if a person should hear of an event.
 
-    That is a turn whose outcome needs a person, whose message is dead or held, or in which tool calls were denied;
-    an agent that waits for a person; a note that asks for attention.
+    - a turn whose outcome needs a person, whose message is dead or held, or in which tool calls were denied
+    - an agent that waits for a person
+    - a note that asks for attention
     """
     match record.event:
         case TurnEnd(outcome=outcome, message_state=state, denied=denied):
@@ -46,27 +46,15 @@ def needs_attention(record: BusEvent) -> bool:
 
 
 def wants(kinds: Sequence[str], record: BusEvent) -> bool:
-    """Whether a hook for these kinds is given an event: never a partial line, nor what a hook has said itself."""
+    """Return True if a hook for these kinds gets an event. Partial lines and the hook's own notes are excluded."""
     if record.is_partial or (isinstance(record.event, Note) and record.event.source == "hook"):
         return False
     return record.event.kind in kinds or (ATTENTION in kinds and needs_attention(record))
 
 
-def find_hook(command: str) -> tuple[str, ...]:
-    """Give a command line with its program as an absolute path; raises UsageError when there is no such program.
-
-    Looked up now, from the operator's folder: later it runs elsewhere.
-    """
-    program, *arguments = command_words(command)
-    found = shutil.which(program)
-    if found is None:
-        raise UsageError(f"there is no program {program!r} to be run by --on-event")
-    return str(Path(found).absolute()), *arguments
-
-
 @dataclass(frozen=True, slots=True)
 class HookConfig:
-    """What is run (without a shell), where, and for which events."""
+    """The command, which runs without a shell; its folder and environment; and the kinds of events it gets."""
 
     command: tuple[str, ...]
     kinds: tuple[str, ...]
@@ -77,7 +65,7 @@ class HookConfig:
 
 
 class Hook:
-    """One life's hook. Events count from its making on; `run` does the work until `finish` has come back."""
+    """One life's hook. It gets the events published after it was made; `run` does the work until `finish` returns."""
 
     def __init__(self, config: HookConfig, bus: Bus) -> None:
         self._config = config
@@ -85,30 +73,30 @@ class Hook:
         self._subscription = bus.subscribe()
         self._waiting, self._taken = trio.open_memory_channel[BusEvent](QUEUE_CAPACITY)
         self._dropped = 0
-        self._said: str | None = None  # the last failure, said once while it lasts
+        self._failure: str | None = None  # the last one, noted once while it lasts
         self._over = trio.Event()
 
     async def run(self) -> None:
-        """Run the command for one event after the other. Cancelled, it leaves nothing behind."""
+        """Run the command for one event after another. When cancelled, it leaves nothing behind."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen)
             async for record in self._taken:
-                self._say_dropped()
-                await self._tell(record)
+                self._note_dropped()
+                await self._pass_on(record)
             nursery.cancel_scope.cancel()
-        self._say_dropped()
+        self._note_dropped()
         self._over.set()
 
     async def finish(self) -> None:
-        """Let the hook hear what was published until now, for HOOK_LIMIT_S at most."""
+        """Run the command for what was published until now, for HOOK_LIMIT_S at most."""
         self._take(*self._subscription.take())
         self._waiting.close()
         with trio.move_on_after(HOOK_LIMIT_S) as scope:
             await self._over.wait()
         if scope.cancelled_caught:
             left = self._taken.statistics().current_buffer_used
-            missing = f"; {left} events were not given to it" if left else ""
-            self._note(f"the hook was ended with the harness{missing}")
+            missing = f"; it missed {plural(left, 'event')}" if left else ""
+            self._note(f"the hook was stopped with the harness{missing}")
 
     async def _listen(self) -> None:
         async for dropped, records in self._subscription.batches():
@@ -125,22 +113,22 @@ class Hook:
                 except trio.ClosedResourceError:
                     return
 
-    def _say_dropped(self) -> None:
+    def _note_dropped(self) -> None:
         if self._dropped:
             dropped, self._dropped = self._dropped, 0
-            self._note(f"the hook is too slow: {dropped} events were not given to it")
+            self._note(f"the hook is too slow: it missed {plural(dropped, 'event')}")
 
-    async def _tell(self, record: BusEvent) -> None:
+    async def _pass_on(self, record: BusEvent) -> None:
         failure = await self._run_once(record)
-        if failure is not None and failure != self._said:
+        if failure is not None and failure != self._failure:
             self._note(f"the hook failed: {failure}")
-        self._said = failure
+        self._failure = failure
 
     def _note(self, text: str) -> None:
         self._bus.note(self._config.redactor.text(text), "warning", "hook")
 
     async def _run_once(self, record: BusEvent) -> str | None:
-        """Run the command for an event, and give why that failed."""
+        """Run the command for an event; return why it failed, None if it did not."""
         config = self._config
         complaint = Tail()
         status: int | None = None
@@ -153,7 +141,7 @@ class Hook:
                     status = await exchange(process, record.to_json() + b"\n", ignore, complaint.add)
                 left = denied_words(process.denied)
         except (OSError, ValueError) as error:
-            return f"it cannot be started: {error}"
+            return f"cannot start it: {error}"
         if status is None:
             return f"it took longer than {HOOK_LIMIT_S:g} s"
         if left is not None:
@@ -164,9 +152,9 @@ class Hook:
 
 @asynccontextmanager
 async def open_hook(config: HookConfig | None, bus: Bus, is_hurried: Callable[[], bool]) -> AsyncIterator[None]:
-    """Run the hook, if there is one, during the block; at its end what waits is given to it, within HOOK_LIMIT_S.
+    """Run the hook, if there is one, during the block. At its end waiting events are passed on, within HOOK_LIMIT_S.
 
-    Not so when the block fails or `is_hurried` says then that the harness is to end now.
+    They are dropped if the block fails, or if `is_hurried` says that the harness should stop now.
     """
     if config is None:
         yield

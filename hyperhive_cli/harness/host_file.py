@@ -1,4 +1,4 @@
-"""What a host's file says: the agents of one machine, or of many machines, and which of them run where. Pure."""
+"""The file of `hyperhive host`: agents of one or many machines, and which of them run where. Pure."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,12 @@ from hyperhive_cli.core.settings import check_agent_name
 from hyperhive_cli.hive.address import check_machine, check_pattern, fits
 
 HOST_FILE = "hive.toml"
-_TOP = ("hive", "machine", "max-turns-at-once", "stagger", "defaults", "agents", "place")
+_TOP = ("hive", "machine", "max-turns-at-once", "stagger", "defaults", "agents", "placement")
 
 
 @dataclass(frozen=True, slots=True)
 class HostedAgent:
-    """An agent of a host: its workspace, and options of `run` by their names."""
+    """An agent of a host: its workspace, and its options of `run` by name."""
 
     name: str
     workspace: Path
@@ -25,22 +25,22 @@ class HostedAgent:
 
 @dataclass(frozen=True, slots=True)
 class HostPlan:
-    """A host's file. `place`: patterns of names and the machines on which those agents may run, first fit first."""
+    """A host's file. `placement` maps patterns of agents' names to machines; the first match counts."""
 
     agents: tuple[HostedAgent, ...] = ()
-    place: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    placement: tuple[tuple[str, tuple[str, ...]], ...] = ()
     hive: str | None = None
     machine: str | None = None
     max_turns: int | None = None
     stagger_s: float | None = None
 
     def agents_on(self, machine: str) -> list[HostedAgent]:
-        """Give the agents that may run on a machine: all for which no rule names others."""
-        return [agent for agent in self.agents if is_placed(self.place, agent.name, machine)]
+        """Return the agents that may run on a machine."""
+        return [agent for agent in self.agents if is_placed(self.placement, agent.name, machine)]
 
 
 def is_placed(rules: Sequence[tuple[str, Sequence[str]]], agent: str, machine: str) -> bool:
-    """Whether an agent may run on a machine: by the first rule whose pattern fits, else anywhere."""
+    """Return True if an agent may run on a machine: the first matching rule decides; without one it may."""
     for pattern, machines in rules:
         if fits(pattern, agent):
             return machine in machines
@@ -48,27 +48,27 @@ def is_placed(rules: Sequence[tuple[str, Sequence[str]]], agent: str, machine: s
 
 
 def read_plan(text: str, path: Path) -> HostPlan:
-    """Read a host's file; raises UsageError, which names the file and what is wrong in it.
+    """Parse a host's file; raises UsageError, which names the file and what is wrong in it.
 
-    Workspaces are relative to the file's folder. Options are checked by `run` itself.
+    Workspaces are relative to the file's folder. The options are not checked here.
     """
     try:
         found = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"{path}: this is no TOML: {error}") from error
+        raise UsageError(f"{path}: not valid TOML: {error}") from error
     for key in found.keys() - set(_TOP):
-        raise UsageError(f"{path}: there is no setting {key!r}", ", ".join(_TOP))
+        raise UsageError(f"{path}: unknown setting: {key!r}", ", ".join(_TOP))
     defaults = _of_type(path, found, "defaults", dict, {})
     agents = _of_type(path, found, "agents", dict, {})
-    place = _of_type(path, found, "place", dict, {})
+    placement = _of_type(path, found, "placement", dict, {})
     max_turns = _of_type(path, found, "max-turns-at-once", int, None)
     if max_turns is not None and max_turns < 1:
-        raise UsageError(f"{path}: max-turns-at-once is at least 1")
+        raise UsageError(f"{path}: max-turns-at-once must be at least 1")
     stagger = _of_type(path, found, "stagger", (int, float), None)
     machine = _of_type(path, found, "machine", str, None)
     return HostPlan(
         tuple(_read_agent(path, name, table, defaults) for name, table in agents.items()),
-        tuple((check_pattern(pattern), _read_machines(path, pattern, names)) for pattern, names in place.items()),
+        tuple((check_pattern(pattern), _read_machines(path, pattern, names)) for pattern, names in placement.items()),
         _of_type(path, found, "hive", str, None),
         None if machine is None else check_machine(machine),
         max_turns,
@@ -94,12 +94,12 @@ def _read_agent(path: Path, name: str, table: object, defaults: Mapping[str, Any
 def _read_machines(path: Path, pattern: str, names: object) -> tuple[str, ...]:
     listed = [names] if isinstance(names, str) else names
     if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
-        raise UsageError(f"{path}: the place of {pattern!r} is a machine's name, or a list of names")
+        raise UsageError(f"{path}: [placement] {pattern!r}: expected a machine's name, or a list of names")
     return tuple(check_machine(name) for name in listed)
 
 
 def options_to_words(options: Mapping[str, Any]) -> list[str]:
-    """Give options of `run` as words of a command line; what stands in `claude-args` comes behind `--`."""
+    """Return options of `run` as words of a command line; `claude-args` follow `--`."""
     words: list[str] = []
     for key, value in options.items():
         if key == "claude-args":

@@ -1,6 +1,7 @@
-"""Logging in and out under the harness: claude's own commands are run between two turns and talked with from outside.
+"""`LoginService`: logging in and out under a harness. claude's own commands run between two turns.
 
-A login survives the command that began it for a while, so that another one may take it over; who asks again joins it.
+A login outlives the client that started it for a while, so that another one can take it over. A client that starts a
+login while one is under way joins it.
 """
 
 from typing import Any
@@ -14,63 +15,63 @@ from hyperhive_cli.harness.login_session import Login, log_in, log_out
 
 
 class LoginService:
-    """Holds the newest login, and runs the one that is under way. `serve` does the work."""
+    """Holds the newest login, and runs the one under way. `serve` does the work."""
 
     def __init__(self, config: AgentConfig, control: AgentControl) -> None:
         self.login: Login | None = None
         self._config = config
         self._control = control
-        self._bell = trio.Event()
+        self._wake_event = trio.Event()
 
     def detail(self) -> dict[str, Any] | None:
-        """Give the newest login's fields, None before the first one."""
+        """Return the newest login's fields, None before the first one."""
         return None if self.login is None else self.login.to_dict()
 
-    def begin(self) -> None:
-        """Begin a login, or join the one under way; raises RefusedError while a turn runs."""
+    def start(self) -> None:
+        """Start a login, or join the one under way; raises RefusedError while a turn runs."""
         if self._current() is None:
             self._control.begin_login()
             self.login = Login()
-            self._bell.set()
+            self._wake_event.set()
 
     def join(self) -> None:
-        """Raise RefusedError when no login is under way."""
+        """Raise RefusedError if no login is under way."""
         self._required()
 
     async def follow(self) -> None:
-        """Count a client of the login under way until that is over; cancelled when the client goes away."""
+        """Count a client of the login under way until it is over; cancelled when the client disconnects."""
         if (login := self._current()) is not None:
             with login.followed():
                 await login.over.wait()
 
     def pass_on(self, code: str) -> None:
-        """Give claude the code; raises RefusedError when no login waits for one, UsageError for what is none."""
+        """Pass the code to claude; raises RefusedError if no login waits for one, UsageError for an invalid one."""
         self._required().enter(code)
 
     async def cancel(self) -> None:
-        """End the login under way and wait for that; raises RefusedError when there is none."""
+        """Stop the login under way and wait for its end; raises RefusedError if there is none."""
         login = self._required()
         login.stop("the login was cancelled")
         await login.over.wait()
 
     async def log_out(self) -> Login:
-        """Log claude out, and say how that went; raises RefusedError while a turn or a login runs."""
+        """Log claude out, and return how it went; raises RefusedError while a turn or a login runs."""
         if self._current() is not None:
             raise RefusedError("a login is under way", "hyperhive login --cancel")
         self._control.begin_login(shown=False)
-        gone = False
+        is_gone = False
         try:
             logout = Login()
-            gone = await log_out(self._config, logout)
+            is_gone = await log_out(self._config, logout)
             return logout
         finally:
-            self._control.end_login(ok=False, lost=gone)
+            self._control.end_login(ok=False, lost=is_gone)
 
     async def serve(self) -> None:
-        """Run what is begun, until cancelled; a login that is under way then is ended with it."""
+        """Run each login that is started, until cancelled; a login that is under way then is stopped with it."""
         while True:
-            await self._bell.wait()
-            self._bell = trio.Event()
+            await self._wake_event.wait()
+            self._wake_event = trio.Event()
             if (login := self._current()) is not None:
                 try:
                     await log_in(self._config, login)

@@ -1,8 +1,8 @@
-"""`Login`: one run of `claude auth login` or `logout`, and the talk with it. A harness drives it, or a command alone.
+"""`Login`: one run of `claude auth login` or `logout`, driven by a harness or by a command alone.
 
-The code goes to claude's stdin and nowhere else. claude (all releases) waits forever when its stdin ends or a code is
-incomplete, since a browser may still answer; a login that no one finishes is ended here, and so is one that no one
-follows any more.
+The code goes to claude's stdin and nowhere else. claude (all releases) waits forever if its stdin ends or a code is
+incomplete, since a browser may still answer. So a login that no one finishes is stopped here, and so is one that no
+one follows any more.
 """
 
 import codecs
@@ -22,55 +22,55 @@ from hyperhive_cli.claude.process import ClaudeProcess, open_claude
 from hyperhive_cli.core.errors import RefusedError, UsageError
 
 LOGIN_LIMIT_S = 900.0
-CLIENT_GRACE_S = 60.0  # from the end of the last client to the end of its login: time to connect again
-PROMPT_LIMIT_S = 10.0  # for claude's question; a release that asks in another way gets its code then
-KEY_LIMIT_S = 5.0  # for claude's word on a key; one that hangs still gets its login
+CLIENT_GRACE_S = 60.0  # from the last client's end to the login's: time to connect again
+PROMPT_LIMIT_S = 10.0  # for claude's question; a release that asks in another way gets its code after it
+KEY_LIMIT_S = 5.0  # for claude to say which key it uses; a claude that hangs still gets its login
 LOGOUT_LIMIT_S = 30.0  # it asks the service to revoke the login, and goes on without an answer
 OUTPUT_LIMIT_CHARS = 64 * 1024
 COMPLAINT_LIMIT_CHARS = 1000
 CODE_LIMIT_CHARS = 4096
-# A browser that claude opened would be a process of ours, and be swept with the login.
+# A browser that claude opened would be killed with everything else that claude started.
 NO_BROWSER = {"BROWSER": "true"}
 
-_URL = re.compile(r"https?://[!-~]+(?=\s)")  # a whole one: what follows it is there
+_URL = re.compile(r"https?://[!-~]+(?=\s)")  # a complete one: something follows it
 
 T = TypeVar("T")
 
 
 class Login:
-    """What a login, or a logout, has said so far, who follows it, and how it ended."""
+    """What a login or a logout has printed so far, how many clients follow it, and how it ended."""
 
     def __init__(self) -> None:
         self.output = ""
         self.complaint = ""  # its stderr alone
         self.ok: bool | None = None  # None: under way
-        self.note: str | None = None  # why it is not ok
+        self.note: str | None = None  # why it failed
         self.clients = 0
         self.over = trio.Event()
-        self.ending = trio.Event()  # somebody asked for its end
-        self.asked = trio.Event()  # claude has named its page, and waits behind an open line
+        self.ending = trio.Event()  # it should stop
+        self.asked = trio.Event()  # claude has printed its page, and waits for input on an open line
         self.codes, self.passed_on = trio.open_memory_channel[str](8)
-        self._patience = trio.CancelScope()  # of a login without clients; one that never had any is not waited for
+        self._patience = trio.CancelScope()  # its deadline is set while no client follows
 
     def hear(self, text: str, is_complaint: bool) -> None:
-        """Take what claude says; beyond the limit it is dropped."""
+        """Take what claude prints; what exceeds the limit is dropped."""
         if is_complaint:
-            self.begin_line()  # claude leaves its prompt on an open one
+            self.end_line()  # claude leaves its prompt on an open one
             self.complaint = (self.complaint + text)[-COMPLAINT_LIMIT_CHARS:]
         self.output += text[: max(0, OUTPUT_LIMIT_CHARS - len(self.output))]
         if not self.output.endswith("\n") and _URL.search(self.output):
             self.asked.set()
 
-    def begin_line(self) -> None:
+    def end_line(self) -> None:
         """End an open line of the output."""
         if self.output and not self.output.endswith("\n"):
             self.output += "\n"
 
     def enter(self, code: str) -> None:
-        """Pass a code on to claude; raises UsageError for what is none, RefusedError when it takes no more."""
+        """Pass a code on to claude; raises UsageError if it is not a code, RefusedError if claude takes no more."""
         code = code.strip()
         if not 0 < len(code) <= CODE_LIMIT_CHARS or not code.isprintable():
-            raise UsageError("that is no login code", "one line, as the page shows it")
+            raise UsageError("not a login code", "one line, as the page shows it")
         try:
             self.codes.send_nowait(code)
         except (trio.WouldBlock, trio.ClosedResourceError):
@@ -78,7 +78,7 @@ class Login:
 
     @contextmanager
     def followed(self) -> Iterator[None]:
-        """Count a client during the block. When the last one has gone, the login ends after CLIENT_GRACE_S."""
+        """Count a client during the block. CLIENT_GRACE_S after the last one has gone, the login stops."""
         self.clients += 1
         self._patience.deadline = math.inf
         try:
@@ -89,21 +89,21 @@ class Login:
                 self._patience.deadline = trio.current_time() + CLIENT_GRACE_S
 
     async def wait_for_end(self) -> None:
-        """Return when the login should end: as somebody asked, its time is up, or no one follows it any more."""
+        """Return when the login should stop: it was asked to, its time is up, or no one follows it any more."""
         with trio.move_on_after(LOGIN_LIMIT_S), self._patience:
             await self.ending.wait()
         if self._patience.cancelled_caught:
             self.stop(f"no one followed the login for {CLIENT_GRACE_S:g} s")
-        self.stop(f"nobody finished the login in {LOGIN_LIMIT_S / 60:g} min")
+        self.stop(f"no one finished the login within {LOGIN_LIMIT_S / 60:g} min")
 
     def stop(self, note: str) -> None:
-        """Ask for its end, for this reason; the first one counts."""
+        """Ask it to stop, for this reason; the first reason counts."""
         if not self.ending.is_set():
             self.note = note
             self.ending.set()
 
     def finish(self, *, ok: bool, note: str | None = None) -> None:
-        """Say how it ended; a reason that is known already stands."""
+        """Record how it ended; a reason that is known already is kept."""
         self.ok = ok
         self.note = None if ok else self.note or note
         self.codes.close()
@@ -123,18 +123,18 @@ class Login:
 
 
 async def log_in(config: AgentConfig, login: Login) -> None:
-    """Run `claude auth login` to its end, and first say so if claude will use a key instead. May be cancelled."""
+    """Run `claude auth login` to its end; if claude will use a key instead, say so first. May be cancelled."""
     key = await _unless_ending(login, partial(ask_for_key, config, limit_s=KEY_LIMIT_S))
     if key is not None:
         login.hear(f"Note: claude uses {key}, which takes precedence over a login.\n", is_complaint=False)
     status = None if login.ending.is_set() else await _run(config, "login", login)
-    # An interrupted claude leaves with 0 as well, so what counts is whether it is logged in now.
+    # An interrupted claude exits with 0 as well, so what counts is whether it is logged in now.
     ok = status == 0 and not login.ending.is_set() and await is_logged_in(config)
     login.finish(ok=ok, note=last_line(login.complaint) or _how_it_ended(status))
 
 
 async def log_out(config: AgentConfig, logout: Login) -> bool:
-    """Run `claude auth logout` to its end; return True if claude is not logged in any more."""
+    """Run `claude auth logout` to its end; return True if claude is no longer logged in."""
     gone = False
     with trio.move_on_after(LOGOUT_LIMIT_S):
         status = await _run(config, "logout", logout)
@@ -147,7 +147,7 @@ async def log_out(config: AgentConfig, logout: Login) -> bool:
 
 
 async def _unless_ending(login: Login, ask: Callable[[], Awaitable[T]]) -> T | None:
-    """Return an answer; None if the login should end before it comes."""
+    """Return an answer; None if the login should stop before it comes."""
     answer: T | None = None
 
     async def cancel_at_end() -> None:
@@ -162,7 +162,7 @@ async def _unless_ending(login: Login, ask: Callable[[], Awaitable[T]]) -> T | N
 
 
 async def _run(config: AgentConfig, verb: str, login: Login) -> int | None:
-    """Run `claude auth VERB` to its end; return its exit status, None when it could not be started."""
+    """Run `claude auth VERB` to its end; return its exit status, None if it could not be started."""
     try:
         async with open_claude(
             [*config.launch.command, "auth", verb],
@@ -173,15 +173,15 @@ async def _run(config: AgentConfig, verb: str, login: Login) -> int | None:
             await _converse(process, login)
             return process.exit_status
     except (OSError, ValueError) as error:
-        login.stop(f"claude cannot be started: {error}")
+        login.stop(f"cannot start claude: {error}")
         return None
 
 
 async def _converse(process: ClaudeProcess, login: Login) -> None:
-    """Let claude talk until it has exited, was ended, or its time is up."""
+    """Read and write until claude has exited, or was stopped because the login should stop."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_pass_codes, process, login)
-        nursery.start_soon(_end_in_time, process, login, nursery.cancel_scope)
+        nursery.start_soon(_stop_in_time, process, login, nursery.cancel_scope)
         hear, hear_complaint = (_decoded(partial(login.hear, is_complaint=is_stderr)) for is_stderr in (False, True))
         await exchange(process, None, hear, hear_complaint)
         nursery.cancel_scope.cancel()
@@ -192,21 +192,21 @@ async def _pass_codes(process: ClaudeProcess, login: Login) -> None:
     async for code in login.passed_on:
         with trio.move_on_after(PROMPT_LIMIT_S):
             await login.asked.wait()
-        login.begin_line()  # as the Enter that followed the code would have shown
+        login.end_line()  # as the Enter after the code would have done on a terminal
         await process.write(f"{code}\n".encode())
 
 
-async def _end_in_time(process: ClaudeProcess, login: Login, scope: trio.CancelScope) -> None:
+async def _stop_in_time(process: ClaudeProcess, login: Login, scope: trio.CancelScope) -> None:
     await login.wait_for_end()
     await process.stop()
     scope.cancel()
 
 
 def _decoded(hear: Callable[[str], None]) -> TakeBytes:
-    """Let somebody hear text where bytes come, whose characters may be cut in two."""
+    """Return a callback for bytes that passes text on; a character may be split between two calls."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     return lambda chunk: hear(decoder.decode(chunk))
 
 
 def _how_it_ended(status: int | None) -> str:
-    return "claude ended without a login" if status == 0 else f"claude ended with exit status {status}"
+    return "claude exited without a login" if status == 0 else f"claude exited with status {status}"

@@ -1,17 +1,16 @@
-"""The harness: the composition root. It opens everything, joins the parts, takes the signals, and closes."""
+"""The harness, the composition root: it opens everything, joins the parts, and closes them."""
 
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import trio
 
-from hyperhive_cli.agent.config import Account, AgentConfig
-from hyperhive_cli.agent.control import AgentControl
+from hyperhive_cli.agent.config import AgentConfig
+from hyperhive_cli.agent.credentials import account_of
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.agent.maintenance import Maintenance, recover, sweep
 from hyperhive_cli.agent.session import request_new_session
@@ -20,17 +19,16 @@ from hyperhive_cli.claude.process import become_subreaper, sweep_marked
 from hyperhive_cli.control.peer import Peer
 from hyperhive_cli.control.server import open_control_server
 from hyperhive_cli.core.errors import StoreError, UsageError
-from hyperhive_cli.core.retention import KEEP_DEFAULT, Retention
-from hyperhive_cli.core.settings import TURN_VARIABLE, AgentPaths
+from hyperhive_cli.core.settings import TURN_VARIABLE
 from hyperhive_cli.feed.bus import Bus
-from hyperhive_cli.harness.display import Display, DisplayTask
+from hyperhive_cli.harness.config import HarnessConfig
+from hyperhive_cli.harness.display import DisplayTask
 from hyperhive_cli.harness.hook import HookConfig, open_hook
-from hyperhive_cli.harness.hook_command import ATTENTION
 from hyperhive_cli.harness.login import LoginService
 from hyperhive_cli.harness.operations import ControlHandler, refuse_turns
-from hyperhive_cli.harness.signals import Wish, Wishes, ending_signals
 from hyperhive_cli.harness.slots import Slots
-from hyperhive_cli.harness.web_panel import Panel, PanelConfig, open_panel
+from hyperhive_cli.harness.stopping import RunningAgent, SignalTask
+from hyperhive_cli.harness.web_panel import Panel, open_panel
 from hyperhive_cli.store.binding import bound_elsewhere, is_gone
 from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.file_place import unsound_file_system, wal_bytes
@@ -42,72 +40,37 @@ from hyperhive_cli.store.wal import shrink_wal, wal_allowance
 if TYPE_CHECKING:
     from hyperhive_cli.hive.relay import Relay
 
-HARD_LIMIT_S = 2.0  # for the end of a turn that is killed, and its record; then all that waits is cut off
-SINK_GRACE_S = 1.0  # for a line on a terminal that may be held up
+DISPLAY_GRACE_S = 1.0  # for a line on a terminal that may be held up
 NO_PREWARM = (
     "--prewarm has no effect with --allow-cross-session: a message of another session could reach a claude that waits, "
     "and would be answered outside of any turn"
 )
 
 
-class Hive(NamedTuple):
-    """The hive that an agent belongs to: its address, this machine's name there, and whom claude works for."""
-
-    url: str
-    machine: str
-    account: Account | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HarnessConfig:
-    """Everything that one life of a harness needs. `messages` go into the inbox first."""
-
-    paths: AgentPaths
-    agent: AgentConfig
-    model: str | None = None
-    messages: Sequence[tuple[str, str]] = ()  # sender, body
-    sink: Display | None = None
-    allow_self_control: bool = False
-    on_event: tuple[str, ...] = ()  # the hook's command, its program an absolute path
-    on_event_kinds: tuple[str, ...] = (ATTENTION,)
-    panel: PanelConfig | None = None
-    announce: Callable[[str], None] | None = None  # where the panel's address is shown; None: with the events
-    hive: Hive | None = None
-    complain: Callable[[str], None] = print  # on stderr, what cannot be shown with the events
-    keep_messages: Retention = KEEP_DEFAULT
-    is_workspace_named: bool = False  # by the operator: one that was moved may be bound anew
-
-
-# Steers an agent from outside until all has ended: started with its loop, the scope that ends it at once, its screen.
-Attend = Callable[..., Awaitable[None]]
-
-
 async def run_harness(config: HarnessConfig) -> int:
     """Run an agent until a signal comes, or in drain mode until nothing is left to run.
 
-    Gives the exit status: 0, 1 when a turn was not ok or a drain left something, 128 + n after signal n.
-    Raises AgentConflictError when another harness runs or the agent is bound elsewhere, StoreError when the
-    inbox cannot be used.
+    Return the exit status: 0; 1 if a turn failed or messages were left by a drain; 128 + n after signal n.
+    Raises AgentConflictError if another harness runs or the agent is bound to another folder, StoreError if the inbox
+    cannot be used.
     """
     become_subreaper()
-    wishes = Wishes()
-    failed = await run_agent(config, partial(_take_signals, wishes), lambda: wishes.is_hard)
-    if wishes.exit_status is not None:
-        return wishes.exit_status
+    signals = SignalTask()
+    failed = await run_agent(config, signals)
+    if signals.exit_status is not None:
+        return signals.exit_status
     return 1 if failed and config.agent.drain else 0
 
 
 async def run_agent(
     config: HarnessConfig,
-    attend: Attend,
-    is_hard: Callable[[], bool],
+    signals: SignalTask,
     relay: "Relay | None" = None,
     slots: trio.Semaphore | None = None,
 ) -> bool:
-    """Run an agent until it is stopped, or drained; whether a turn was not ok, or a drain left something.
+    """Run the agent until it is stopped or drained. Return True if a turn failed or messages were left.
 
-    `is_hard`: whether it is to end at once. `relay` and `slots` are those of a process with several agents. Raises as
-    `run_harness`.
+    `relay` and `slots` belong to a process with several agents. Raises as `run_harness`.
     """
     with (
         _opened(config) as (bus, inbox, maintenance, lock),
@@ -121,51 +84,53 @@ async def run_agent(
         loop = AgentLoop(agent, inbox, bus)
         if slots is not None and config.hive is None:
             loop.take_from(Slots(slots, inbox, bus.now_ms))
-        desk = LoginService(agent, loop.control)
-        handler = ControlHandler(bus, loop.control, inbox, desk)
+        logins = LoginService(agent, loop.control)
+        handler = ControlHandler(bus, loop.control, inbox, logins)
         panel = Panel(bus)
-        screen = None if config.sink is None else DisplayTask(config.sink)
+        display = None if config.display is None else DisplayTask(config.display)
 
         def admit(op: str, peer: Peer | None) -> None:
             if not config.allow_self_control:
                 refuse_turns(op, peer, panel.pid, config.paths.state_dir)
 
-        hard = trio.CancelScope()
+        work = trio.CancelScope()
+        # Signals are taken until the display has shown everything: another Ctrl-C may hurry it.
         async with trio.open_nursery() as attending:
             async with trio.open_nursery() as viewers:
-                if screen is not None:
-                    viewers.start_soon(screen.follow, bus, inbox)
+                if display is not None:
+                    viewers.start_soon(display.follow, bus, inbox)
                 async with (
                     open_control_server(config.paths.socket, handler, admit),
-                    open_panel(config.panel, panel, partial(_announce, config, screen)),
+                    open_panel(config.panel, panel, partial(_announce, config, display)),
                     _joined(config, relay, inbox, bus, loop, handler),
                 ):
-                    with hard:
-                        async with open_hook(_hook(config, agent), bus, is_hard):
-                            await attending.start(attend, loop.control, hard, screen)
-                            await _work(loop, (partial(sweep, bus), maintenance.run, desk.serve), prewarm=agent.prewarm)
+                    with work:
+                        async with open_hook(_hook(config, agent), bus, lambda: signals.is_hard):
+                            await attending.start(signals.attend, RunningAgent(loop.control, work, display))
+                            beside = (partial(sweep, bus), maintenance.run, logins.serve)
+                            await _work(loop, beside, prewarm=agent.prewarm)
                 bus.close()
-                if screen is not None:
-                    screen.finish(viewers.cancel_scope, bus.current_seq)
-            unwritten = None if screen is None else await _close_screen(config, screen)
+                if display is not None:
+                    display.finish(viewers.cancel_scope, bus.current_seq)
+            unwritten = None if display is None else await _close_display(config, display)
             attending.cancel_scope.cancel()
     if loop.broken is not None:
         raise UsageError(loop.broken, "hyperhive doctor")
     return loop.failed or unwritten is not None
 
 
-async def _close_screen(config: HarnessConfig, screen: DisplayTask) -> str | None:
-    """Give the terminal back, and say on stderr what could not be shown; one that is held up is left."""
-    await screen.suspend()
-    unwritten = screen.unwritten()
+async def _close_display(config: HarnessConfig, display: DisplayTask) -> str | None:
+    """Restore the terminal, and report on stderr what could not be shown. A terminal that is held up is left."""
+    await display.suspend()
+    unwritten = display.unwritten()
     if unwritten is not None:
-        with trio.move_on_after(SINK_GRACE_S), suppress(OSError):
+        with trio.move_on_after(DISPLAY_GRACE_S), suppress(OSError):
             await trio.to_thread.run_sync(config.complain, unwritten, abandon_on_cancel=True)
     return unwritten
 
 
 async def _work(loop: AgentLoop, beside: Sequence[Callable[[], Awaitable[None]]], *, prewarm: bool) -> None:
-    """Run the loop to its end, and until then what goes on beside it."""
+    """Run the loop to its end, and the tasks beside it until then."""
     async with trio.open_nursery() as nursery:
         for task in (*beside, *((loop.prewarm,) if prewarm else ())):
             nursery.start_soon(task)
@@ -188,33 +153,27 @@ async def _joined(
     assert isinstance(inbox, LocalInbox)  # noqa: S101 - `_open_inbox` saw to it
 
     async def report() -> Mapping[str, Any]:
-        """Give the fields of `status --json`."""
+        """Return the fields of `status --json`."""
         live = handler.snapshot()
         stored = partial(stored_status, config.paths, now_ms=bus.now_ms())
         found = await trio.to_thread.run_sync(stored)
         return with_live(found, live)
 
     async with (
-        _given(relay) if relay is not None else open_relay(hive.url, hive.machine) as line,
-        line.member(
+        nullcontext(relay) if relay is not None else open_relay(hive.url, hive.machine) as shared,
+        shared.member(
             config.paths.agent,
             inbox,
             bus,
             loop.control,
             report,
-            account=hive.account,
+            account=account_of(config.agent.environment),
             drain=config.agent.drain,
             retention=config.keep_messages,
         ) as member,
     ):
         loop.take_from(member)
         yield
-
-
-@asynccontextmanager
-async def _given(relay: "Relay") -> AsyncIterator["Relay"]:
-    """Give a relay that somebody else opens and closes."""
-    yield relay
 
 
 def _open_inbox(config: HarnessConfig) -> AbstractContextManager[Inbox]:
@@ -225,19 +184,19 @@ def _open_inbox(config: HarnessConfig) -> AbstractContextManager[Inbox]:
     return open_local_inbox(config.paths.inbox_db)
 
 
-async def _announce(config: HarnessConfig, screen: DisplayTask | None, text: str) -> None:
-    """Show a text that must not be kept; a terminal that is held up is left."""
+async def _announce(config: HarnessConfig, display: DisplayTask | None, text: str) -> None:
+    """Show a text that must not be stored; a terminal that is held up is left."""
     if config.announce is not None:
-        with trio.move_on_after(SINK_GRACE_S), suppress(OSError):
+        with trio.move_on_after(DISPLAY_GRACE_S), suppress(OSError):
             await trio.to_thread.run_sync(config.announce, text, abandon_on_cancel=True)
-    elif screen is not None:
-        await screen.say(text)
+    elif display is not None:
+        await display.say(text)
 
 
 def _hook(config: HarnessConfig, agent: AgentConfig) -> HookConfig | None:
-    """Give the hook of this life: it sees what claude sees, and the agent's name.
+    """Return the hook of this life; its environment is claude's, and the agent's name.
 
-    It runs in the state folder and not in the workspace, where the agent could leave it a program or a module.
+    It runs in the state folder, because in the workspace the agent could plant a program or a module for it.
     """
     if not config.on_event:
         return None
@@ -248,13 +207,13 @@ def _hook(config: HarnessConfig, agent: AgentConfig) -> HookConfig | None:
 
 @contextmanager
 def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Maintenance, int]]:
-    """Take the lock, open the databases, bring in what an earlier life left, and put in the first messages."""
+    """Take the lock, open the databases, recover what an earlier life left, and put in the first messages."""
     paths = config.paths
     prepare_state_dir(paths.state_dir)
     with ExitStack() as stack:
         lock = stack.enter_context(hold_lock(paths.lock_file, paths.agent))
         if wal_bytes(paths.events_db) > wal_allowance(paths.events_db):
-            shrink_wal(paths.events_db)  # an earlier life's log may be what fills the disk: nothing could be written
+            shrink_wal(paths.events_db)  # an earlier life's log may fill the disk, so that nothing could be written
             write_holder(lock)
         swept = sweep_marked(paths.state_dir)
         inbox = stack.enter_context(_open_inbox(config))
@@ -267,7 +226,7 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Maintenance, in
         if warning is not None:
             bus.note(warning, "warning")
         if swept:
-            bus.note(f"{swept} processes that an earlier life had left behind were killed", "warning")
+            bus.note(f"an earlier harness left processes behind: {swept} killed", "warning")
         if moved_from is not None:
             _take_over_workspace(config, inbox, bus, moved_from)
         recover(inbox, bus, bus.boot)
@@ -285,9 +244,9 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Maintenance, in
 
 
 def _bind_workspace(config: HarnessConfig, inbox: Inbox) -> str | None:
-    """Bind the agent to its workspace; return the folder it was bound to, if the workspace was moved from there.
+    """Bind the agent to its workspace; return the folder it was bound to if the workspace was moved from there.
 
-    Raises AgentConflictError for the agent of another folder.
+    Raises AgentConflictError if the agent is bound to another folder.
     """
     bound = inbox.bind(str(config.agent.workspace))
     if bound == str(config.agent.workspace):
@@ -298,7 +257,7 @@ def _bind_workspace(config: HarnessConfig, inbox: Inbox) -> str | None:
 
 
 def _take_over_workspace(config: HarnessConfig, inbox: Inbox, bus: Bus, old: str) -> None:
-    """Bind the agent to the folder to which its workspace was moved: claude knows conversations by their folder."""
+    """Bind the agent to the folder its workspace was moved to. claude finds conversations by their folder."""
     new = str(config.agent.workspace)
     request_new_session(inbox)
     inbox.put_facts(workspace=new)
@@ -310,55 +269,13 @@ def _open_history(stack: ExitStack, path: Path) -> EventStore:
 
 
 def _try_history(open_history: Callable[[], EventStore], path: Path) -> tuple[EventStore | None, str | None]:
-    """Open the history, or go on without one: it may fail, the inbox may not."""
+    """Open the history, or continue without one: it may fail, the inbox may not."""
     try:
         store = open_history()
     except StoreError as error:
         return None, f"{error.message}; going on without a history"
     if store.moved is not None:
-        return store, f"the history was damaged; it now lies in {store.moved}"
+        return store, f"the history was damaged; it was moved to {store.moved}"
     if (found := unsound_file_system(path)) is not None:
-        return store, f"the history {path} lies on {found}, where SQLite's write-ahead log may damage it"
+        return store, f"the history {path} is on {found}, where SQLite's write-ahead log may damage it"
     return store, None
-
-
-async def _take_signals(
-    wishes: Wishes,
-    control: AgentControl,
-    hard: trio.CancelScope,
-    screen: DisplayTask | None,
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """First signal: end in an orderly way. A later one: kill what runs, now. Ctrl-Z: stop, with all that runs."""
-    with trio.open_signal_receiver(*ending_signals(), signal.SIGTSTP, signal.SIGCONT) as signals:
-        task_status.started()
-        async for number in signals:
-            if number == signal.SIGTSTP:
-                await _pause(control, screen)
-                continue
-            if number == signal.SIGCONT:  # it may bring us from the background to the foreground
-                if screen is not None:
-                    await screen.resume()
-                continue
-            obey(wishes.take(number, trio.current_time()), control, hard, screen)
-
-
-def obey(wish: Wish | None, control: AgentControl, hard: trio.CancelScope, screen: DisplayTask | None) -> None:
-    """Stop an agent as a signal asks for: a stop now kills its turn, whose end is recorded all the same."""
-    if screen is not None:
-        screen.hurry()
-    if wish is Wish.STOP:
-        control.stop()
-    elif wish is Wish.STOP_NOW:
-        control.interrupt(now=True)
-        hard.deadline = min(hard.deadline, trio.current_time() + HARD_LIMIT_S)
-
-
-async def _pause(control: AgentControl, screen: DisplayTask | None) -> None:
-    """Stop this process until SIGCONT comes, and first those of the turn, which are out of the terminal's reach."""
-    if screen is not None:
-        await screen.suspend()
-    began = trio.current_time()
-    control.freeze()
-    signal.raise_signal(signal.SIGSTOP)
-    control.thaw(trio.current_time() - began)

@@ -1,13 +1,17 @@
-"""Signals that end a program: which of them are taken, and what those that arrive mean."""
+"""The signals that stop or suspend this program: which are taken, and what each asks for.
+
+This module is the first that the program imports, for a Ctrl-C while the rest is loaded; so it imports next to nothing.
+"""
 
 import math
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MAY_BE_IGNORED = (signal.SIGINT, signal.SIGHUP)
+SUSPEND, CONTINUE = signal.SIGTSTP, signal.SIGCONT  # Ctrl-Z, and `fg` or `bg` after it
 SAME_WISH_S = 1.0
 
 
@@ -22,7 +26,7 @@ class Wishes:
     """The ending signals of one life, in the order of their arrival.
 
     Those that arrive within SAME_WISH_S of the first are the same wish: GNU `timeout` signals its child and then
-    the group in which the child is, a terminal that closes sends SIGHUP and the shell in it another.
+    its process group, a terminal that closes sends SIGHUP and the shell in it another.
     """
 
     def __init__(self) -> None:
@@ -31,7 +35,7 @@ class Wishes:
         self.is_hard = False
 
     def take(self, number: int, now_s: float) -> Wish | None:
-        """Return what this signal asks for at this moment (s of any clock that is steady); None: nothing new."""
+        """Return what this signal asks for (`now_s`: seconds of any monotonic clock); None if it is nothing new."""
         if self._first is None:
             self._first, self._first_s = number, now_s
             return Wish.STOP
@@ -42,15 +46,15 @@ class Wishes:
 
     @property
     def exit_status(self) -> int | None:
-        """128 and the number of the first signal; None: there was none."""
+        """128 plus the number of the first signal; None if there was none."""
         return None if self._first is None else 128 + self._first
 
 
 def ending_signals() -> list[signal.Signals]:
-    """Return the signals that end this program: not a SIGHUP or SIGINT that whoever started it has had ignored.
+    """Return the signals that end this program; call it before a handler is set.
 
-    That is what `nohup` does, and a shell without job control with the SIGINT of a command that ends in `&`. To be
-    asked before a handler is set.
+    A SIGHUP or SIGINT that was ignored at the start stays ignored: `nohup` does that, and a shell without job control
+    does it with the SIGINT of a command that ends in `&`.
     """
     return [
         number for number in ENDING if number not in MAY_BE_IGNORED or signal.getsignal(number) is not signal.SIG_IGN
@@ -59,10 +63,41 @@ def ending_signals() -> list[signal.Signals]:
 
 @contextmanager
 def silent_ctrl_c() -> Iterator[None]:
-    """Let a Ctrl-C in the block end the program as it ends most others, where Python would print a traceback."""
+    """Let a Ctrl-C in the block end the program without the traceback that Python would print."""
     is_usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if is_usual:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     yield
     if is_usual:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def suspend_process() -> None:
+    """Stop this process, as Ctrl-Z does; returns after SIGCONT."""
+    signal.raise_signal(signal.SIGSTOP)
+
+
+def hold_suspension() -> None:
+    """Keep Ctrl-Z pending until `suspension` allows it. Only for a process with one thread."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (SUSPEND, CONTINUE))
+
+
+def on_suspension(before: Callable[[], None], after: Callable[[], None]) -> None:
+    """Call `before` when Ctrl-Z is about to stop this process, and `after` when it goes on."""
+
+    def stop(*_: object) -> None:
+        before()
+        suspend_process()
+
+    signal.signal(SUSPEND, stop)
+    signal.signal(CONTINUE, lambda *_: after())
+
+
+@contextmanager
+def suspension() -> Iterator[None]:
+    """Allow Ctrl-Z during the block, the pending one too."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (SUSPEND, CONTINUE))
+    try:
+        yield
+    finally:
+        hold_suspension()

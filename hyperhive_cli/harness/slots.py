@@ -1,4 +1,4 @@
-"""`Slots`: a bound for how many turns the agents of one process run at once, where each has its machine's own inbox."""
+"""`Slots`: limits how many turns the agents of one process run at once, if they are in no hive."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from hyperhive_cli.store.inbox import Inbox
 
 
 class Slots:
-    """A `Supply` of the loop that brings nothing: it lets a turn begin when there is room for one."""
+    """A `Supply` of the loop that fetches nothing: it lets a turn start when a slot is free."""
 
     def __init__(self, slots: trio.Semaphore, inbox: Inbox, now_ms: Callable[[], int]) -> None:
         self._slots = slots
@@ -17,7 +17,7 @@ class Slots:
         self._has_slot = False
 
     async def fetch(self) -> bool:
-        """Wait for room if a message may run; False when none may. Raises StoreError."""
+        """Wait for a slot if a message may run; return False if none may. Raises StoreError."""
         due = self._inbox.next_due()
         if due is None or due > self._now_ms():
             return False
@@ -27,7 +27,7 @@ class Slots:
         return True
 
     def done(self) -> None:
-        """Let another agent have the turn."""
+        """Give the slot to another agent."""
         if self._has_slot:
             self._has_slot = False
             self._slots.release()

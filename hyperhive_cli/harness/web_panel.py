@@ -1,18 +1,15 @@
-"""`Panel`: the web panel beside the harness, as a process of its own: no fault or flood of it touches a turn.
+"""`Panel`: the web panel beside the harness, in a process of its own, so that no fault of it touches a turn.
 
-It runs behind a guard as claude does, so that it ends with the harness, however that ends; one that ends by itself is
-started anew. All have one token, so that an open page goes on with the next one. They are given it on stdin, where no
-other process sees it; the address that they print holds it, so that it is shown and never noted: notes are kept.
+It runs behind a guard as claude does, so that it ends with the harness in any case. One that exits by itself is
+started again. Every process gets the same token, so that an open page goes on with the next one. It gets the token on
+stdin, where no other process sees it. The address that it prints holds the token, so it is shown but never noted:
+notes are stored.
 """
 
 import json
 import secrets
-import shlex
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import trio
 
@@ -21,38 +18,20 @@ from hyperhive_cli.claude.process import open_claude
 from hyperhive_cli.core.settings import PANEL_TOKEN_BYTES
 from hyperhive_cli.core.text import duration
 from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.harness.config import PanelConfig
 
-END_LIMIT_S = 3.0  # when the harness ends; it needs some 0.2 s
-LAST_WORD_LIMIT_S = 1.0  # for what is in its pipes still when it has ended
-AGAIN_FIRST_S = 1.0  # until a panel that has ended is started anew, doubling
-MOST_DEATHS = 5  # in a row; after the last it is given up
-GOOD_S = 60.0  # the death of one that has lived so long is the first in its row
+END_LIMIT_S = 3.0  # when the harness stops; it needs about 0.2 s
+LAST_OUTPUT_LIMIT_S = 1.0  # for what its pipes still hold when it has exited
+FIRST_RETRY_S = 1.0  # until a panel that has exited is started again, doubling
+MAX_DEATHS = 5  # in a row; after the last the panel is given up
+GOOD_S = 60.0  # after this long, earlier deaths no longer count
 NOTE_LIMIT_CHARS = 300
 
 Show = Callable[[str], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class PanelConfig:
-    """What is run, and where: the arguments of `hyperhive` up to and with those of `web`."""
-
-    arguments: tuple[str, ...]
-    folder: Path
-    environment: Mapping[str, str] = field(repr=False)
-
-    @property
-    def command(self) -> list[str]:
-        """The command: this very program, and nothing that lies in the folder where it runs (`-P`)."""
-        return [sys.executable, "-P", "-m", "hyperhive_cli", *self.arguments, "--json", "--token-stdin"]
-
-    @property
-    def by_hand(self) -> str:
-        """The same, for a person to type."""
-        return shlex.join(("hyperhive", *self.arguments))
-
-
 class Panel:
-    """One life's panel; `pid` is its process, while there is one."""
+    """One life's panel. `pid` is its process while there is one."""
 
     def __init__(self, bus: Bus) -> None:
         self.pid: int | None = None
@@ -61,25 +40,25 @@ class Panel:
         self._shown: str | None = None  # the address
 
     async def run(self, config: PanelConfig, show: Show) -> None:
-        """Run it, anew where it ends by itself, until that is given up or cancelled; then nothing of it is left."""
+        """Run it, again if it exits by itself, until it is given up or cancelled; then nothing of it is left."""
         deaths = 0
         while True:
             began = trio.current_time()
-            how = await self._live(config, show)
+            how = await self._run_once(config, show)
             deaths = 1 if trio.current_time() - began > GOOD_S else deaths + 1
-            if deaths >= MOST_DEATHS:
+            if deaths >= MAX_DEATHS:
                 break
-            again_s = AGAIN_FIRST_S * float(1 << (deaths - 1))
+            retry_s = FIRST_RETRY_S * float(1 << (deaths - 1))
             self._bus.note(
-                f"the web panel {how}; the agent works on, a new one comes in {duration(again_s)}", "warning"
+                f"the web panel {how}; the agent goes on, the panel restarts in {duration(retry_s)}", "warning"
             )
-            await trio.sleep(again_s)
-        text = f"the web panel {how}; it is given up after {deaths} times in a row, the agent works on"
+            await trio.sleep(retry_s)
+        text = f"the web panel {how}; giving up after {deaths} times in a row, the agent goes on"
         self._bus.note(f"{text}. By hand: {config.by_hand}", "error")
 
-    async def _live(self, config: PanelConfig, show: Show) -> str:
-        """Run it to its end, and say how that came."""
-        complaint, words = Tail(), f"{self._token}\n".encode()
+    async def _run_once(self, config: PanelConfig, show: Show) -> str:
+        """Run it until it exits; return how it exited."""
+        complaint, token_line = Tail(), f"{self._token}\n".encode()
 
         async def show_once(address: str) -> None:
             if address != self._shown:
@@ -92,7 +71,7 @@ class Panel:
                 try:
                     async with trio.open_nursery() as nursery:
                         hear = _address_to(show_once, nursery)
-                        status = await exchange(process, words, hear, complaint.add, drain_s=LAST_WORD_LIMIT_S)
+                        status = await exchange(process, token_line, hear, complaint.add, drain_s=LAST_OUTPUT_LIMIT_S)
                         nursery.cancel_scope.cancel()
                 finally:
                     self.pid = None
@@ -100,12 +79,12 @@ class Panel:
                         await process.stop()
         except (OSError, ValueError) as error:
             return f"cannot be started: {error}"
-        said = _last_words(complaint.text)
-        return f"has ended with status {status}{f': {said}' if said else ''}"
+        printed = _last_error(complaint.text)
+        return f"exited with status {status}{f': {printed}' if printed else ''}"
 
 
 def _address_to(show: Show, nursery: trio.Nursery) -> Callable[[bytes], None]:
-    """Give what hears its one line, the address, and has it shown; what else it prints is dropped."""
+    """Return a callback that shows the first line (the URL) and ignores the rest."""
     heard = bytearray()
 
     def hear(chunk: bytes) -> None:
@@ -114,14 +93,14 @@ def _address_to(show: Show, nursery: trio.Nursery) -> Callable[[bytes], None]:
         heard.extend(chunk)
         line, end, _ = heard.partition(b"\n")
         if end:
-            with suppress(ValueError, LookupError, TypeError):  # whatever it says, no turn ends for it
+            with suppress(ValueError, LookupError, TypeError):  # no turn ends because of what it prints
                 nursery.start_soon(show, f"web panel: {json.loads(line)['url']}")
 
     return hear
 
 
-def _last_words(complaint: str) -> str:
-    """Give the last line of its stderr, and the error before it where that line is only the hint."""
+def _last_error(complaint: str) -> str:
+    """Return the last line of its stderr, with the error before it if that line is only the hint."""
     last = last_line(complaint)
     if last.startswith("Try: "):
         last = f"{last_line(complaint[: complaint.rindex(last)])} {last}"
@@ -130,7 +109,7 @@ def _last_words(complaint: str) -> str:
 
 @asynccontextmanager
 async def open_panel(config: PanelConfig | None, panel: Panel, show: Show) -> AsyncIterator[None]:
-    """Run the panel, if there is to be one, during the block."""
+    """Run the panel, if there should be one, during the block."""
     async with trio.open_nursery() as nursery:
         if config is not None:
             nursery.start_soon(panel.run, config, show)

@@ -53,7 +53,7 @@ def test_the_settings_reach_the_turn_and_a_flag_goes_first(hive: Hive, fake_clau
     assert [start["body"] for start in of_kind(flagged.json_lines(), "turn_start")] == ["other"]
     assert {start["model"] for start in of_kind(flagged.json_lines(), "turn_start")} == {"sonnet"}
     assert hive.call("run", "--quiet") == Done(0, "", "")  # against the file's json
-    assert "exclude each other" in hive.call("run", "--quiet", "--json").refusal(2)
+    assert "cannot be used together" in hive.call("run", "--quiet", "--json").refusal(2)
 
 
 def test_a_switch_of_a_file_is_turned_off_by_its_variable(hive: Hive) -> None:

@@ -161,7 +161,7 @@ def test_without_a_login_there_is_none_to_cancel(hive: Hive) -> None:
 
 def test_without_a_claude_it_is_said_how_to_name_one(hive: Hive) -> None:
     done = hive.call("login", variables={"HYPERHIVE_RUN_CLAUDE": "/nowhere/claude"})
-    assert done.refusal() == "there is no program '/nowhere/claude' to be run as claude"
+    assert done.refusal() == "claude not found: '/nowhere/claude'"
     assert "HYPERHIVE_RUN_CLAUDE" in done.stderr
 
 

@@ -140,7 +140,7 @@ def test_a_hook_may_look_and_not_steer_its_own_harness(hive: Hive, fake_claude: 
 
 @pytest.mark.parametrize(
     ("command", "said"),
-    [("no-such-program", "there is no program"), ("'", "cannot be split"), (" ", "names no program")],
+    [("no-such-program", "program not found"), ("'", "cannot be split"), (" ", "names no program")],
 )
 def test_a_hook_that_cannot_be_is_refused_before_anything_else(command: str, said: str, hive: Hive) -> None:
     assert said in hive.drain("--on-event", command).refusal(2)

@@ -225,7 +225,7 @@ def test_what_is_left_when_harness_and_guard_are_killed_is_swept_at_the_next_sta
         again = escaping.drain()
         wait_until(lambda: all_gone(pids))
     notes = [note["text"] for note in of_kind(again.json_lines(), "note")]
-    assert any("that an earlier life had left behind were killed" in note for note in notes)
+    assert any("an earlier harness left processes behind: " in note for note in notes)
 
 
 def test_a_harness_that_carries_the_mark_itself_does_not_sweep_itself(hive: Hive, fake_claude: FakeClaude) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.cli.login import HarnessLine, Talk
+from hyperhive_cli.cli.login import Conversation, HarnessLogin
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.settings import resolve_paths
 from tests.conftest import FakeClaude, process_state, wait_until
@@ -259,9 +259,9 @@ def test_a_harness_that_was_started_anew_knows_of_no_login(state_dir: Path) -> N
     paths = resolve_paths("bee", state_dir, state_dir, {"HOME": "/"})
     with (
         scripted_server(paths.socket, b'{"ok":true,"login":null}\n'),
-        pytest.raises(HyperhiveError, match="started anew"),
+        pytest.raises(HyperhiveError, match="restarted"),
     ):
-        Talk(HarnessLine(paths), io.StringIO()).follow({"output": "", "finished": False})
+        Conversation(HarnessLogin(paths), io.StringIO()).follow({"output": "", "finished": False})
 
 
 def test_a_killed_harness_leaves_no_login_behind(hive: Hive, fake_claude: FakeClaude) -> None:

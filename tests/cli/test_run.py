@@ -413,10 +413,10 @@ def test_an_agent_is_bound_to_its_workspace(hive: Hive, tmp_path: Path) -> None:
 
 
 def test_what_is_no_utf_8_is_refused_before_it_ends_a_turn(hive: Hive, tmp_path: Path) -> None:
-    assert "no UTF-8 text" in hive.drain("--compact-instructions", "keep \udcff").refusal(2)
+    assert "is not UTF-8" in hive.drain("--compact-instructions", "keep \udcff").refusal(2)
     odd = tmp_path / "work\udcff"
     odd.mkdir()
-    assert "no UTF-8 text" in hive.drain("--workspace", str(odd)).refusal(2)
+    assert "is not UTF-8" in hive.drain("--workspace", str(odd)).refusal(2)
 
 
 def test_an_agent_whose_workspace_is_gone_says_so(hive: Hive, tmp_path: Path) -> None:
@@ -432,7 +432,7 @@ def test_an_agent_whose_workspace_is_gone_says_so(hive: Hive, tmp_path: Path) ->
 @pytest.mark.parametrize("name", ["/nowhere/claude", "no-such-claude", "."])
 def test_a_missing_claude_is_named(name: str, hive: Hive) -> None:
     status, message, hints = error(hive, "run", "--drain", "--claude", name)
-    assert (status, message) == (1, f"there is no program {name!r} to be run as claude")
+    assert (status, message) == (1, f"claude not found: {name!r}")
     assert error(hive, "run", "--claude", "/etc")[:2] == (1, "/etc is a directory")
     assert "hyperhive demo" in hints[0]
     assert list(hive.state_dir.iterdir()) == []
@@ -480,11 +480,11 @@ def test_claude_is_found_on_the_path_or_where_it_was_installed(hive: Hive, fake_
 @pytest.mark.parametrize(
     ("argument", "message", "hint"),
     [
-        ("--model=x", "--model is not allowed behind --: the model belongs to", "hyperhive run --model NAME"),
+        ("--model=x", "--model is not allowed after --: the model belongs to", "hyperhive run --model NAME"),
         ("--no-session-persistence", "no turn could continue the conversation", "hyperhive new-session"),
         ("--permission-prompt-tool=stdio", "--permission-prompt-tool stdio is not allowed", "--permission-mode"),
-        ("--bg", "--bg is not allowed behind --: claude would return before", "without it"),
-        ("fix the test", "'fix the test' is not allowed behind --: it would become the prompt", "--message"),
+        ("--bg", "--bg is not allowed after --: claude would return before", "without it"),
+        ("fix the test", "'fix the test' is not allowed after --: it would become the prompt", "--message"),
     ],
 )  # fmt: skip
 def test_what_breaks_the_harness_is_refused(

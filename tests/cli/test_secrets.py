@@ -139,7 +139,7 @@ def test_claude_and_its_tools_see_what_they_need_and_what_the_operator_passes(
         hive.environment = {**hive.environment, "HYPERHIVE_RUN_PASS_ENV": variable}
         assert hive.drain("--message", "hi", *arguments).status == 0
         assert set(fake_claude.calls()[-1]["env"]) - own - {"TMPDIR"} == expected
-    assert hive.drain("--pass-env", "A=b").refusal(2) == "'A=b' is no variable's name"
+    assert hive.drain("--pass-env", "A=b").refusal(2) == "not a valid variable name: 'A=b'"
 
 
 # --- who may steer ---

@@ -137,7 +137,7 @@ def test_a_hard_stop_records_the_turn_and_spends_no_attempt(hive: Hive, fake_cla
 def test_a_hard_stop_whose_turn_cannot_be_ended_in_time_is_recorded_too(hive: Hive, fake_claude: FakeClaude) -> None:
     """The guard is stopped, so that no order reaches claude: what waits for it is cut off, and it is killed."""
     fake_claude.script([*DEAF, *gated()])
-    hive.constants = {"harness.run.HARD_LIMIT_S": 0.2, "claude.process.SWEEP_LIMIT_S": 0.5}
+    hive.constants = {"harness.stopping.HARD_LIMIT_S": 0.2, "claude.process.SWEEP_LIMIT_S": 0.5}
     with hive.run("--message", "one") as program:
         fake_claude.wait_for("before go on")
         (claude,) = fake_claude.started()

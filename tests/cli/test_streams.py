@@ -92,10 +92,10 @@ def test_events_that_could_not_be_written_are_said_and_are_a_failure_of_a_drain(
     fake_claude.script(TEXT)
     done = shell(hive, ">/dev/full", *drain_words(hive, *form))
     assert (done.returncode, states(hive)) == (1, ["done"])
-    assert done.stderr.endswith(" events could not be written to stdout: No space left on device\n")
+    assert done.stderr.endswith(" events to stdout: No space left on device\n")
     told = hive.call("tail", "--json", "--no-follow").json_lines()
     assert [note["text"] for note in of_kind(told, "note")] == [
-        "the output cannot be written: No space left on device; trying again"
+        "cannot write the output: No space left on device; retrying"
     ]
 
 
@@ -138,14 +138,14 @@ def test_a_log_on_a_full_disk_goes_on_where_it_was_when_there_is_room(
             fake_claude.touch("go on")
             wait_until(lambda: states(hive) == ["done", "done"])
             filler.unlink()
-            wait_until(lambda: "the output is written again" in (disk / "log").read_text())
+            wait_until(lambda: "the output can be written again" in (disk / "log").read_text())
             process.send_signal(signal.SIGTERM)
             _, said = process.communicate(timeout=LIMIT_S)
         finally:
             process.kill()
         assert (process.returncode, said) == (143, b"")
         text = (disk / "log").read_text()
-    assert text.count("the output cannot be written") == 1
+    assert text.count("cannot write the output") == 1
     if form:
         shown = [json.loads(line)["seq"] for line in text.splitlines()]
         assert shown == list(range(1, len(shown) + 1))
@@ -261,7 +261,7 @@ def test_a_drain_whose_output_nobody_reads_ends_and_is_a_failure(hive: Hive, fak
     ) as process:
         assert process.stderr is not None
         assert process.wait(20) == 1
-        assert process.stderr.read().endswith(b" events could not be written to stdout: nothing reads it\n")
+        assert process.stderr.read().endswith(b" events to stdout: nothing reads it\n")
     assert states(hive) == ["done"]
 
 

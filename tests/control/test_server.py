@@ -439,7 +439,7 @@ def refusal(path: Path, op: str, **arguments: Any) -> tuple[str, str | None, int
 
 @pytest.mark.usefixtures("harness")
 def test_a_harness_refuses_operations_that_it_does_not_know(path: Path) -> None:
-    message = "this harness knows no operation 'fly'"
+    message = "this harness does not know the operation 'fly'"
     assert refusal(path, "fly") == (message, "restart it after an upgrade", 2)
 
 

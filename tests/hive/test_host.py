@@ -136,7 +136,7 @@ def test_a_plan_is_read() -> None:
         message = ["one", "two"]
         prewarm = true
         claude-args = ["--max-turns", "3"]
-        [place]
+        [placement]
         "a*" = ["build-8", "build-9"]
         """,
         PLACE,
@@ -162,14 +162,14 @@ def test_the_first_rule_that_fits_decides() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("x =", "is no TOML"),
-        ("agent = 1", "there is no setting 'agent'"),
+        ("x =", "not valid TOML"),
+        ("agent = 1", "unknown setting: 'agent'"),
         ("[agents.bee]", "needs a workspace"),
         ('[agents."No Name"]\nworkspace = "x"', "is no agent name"),
         ("max-turns-at-once = 0", "at least 1"),
         ("stagger = true", "wrong type"),
-        ('[place]\n"a b" = "x"', "not a valid pattern"),
-        ('[place]\n"a" = 3', "a machine's name, or a list"),
+        ('[placement]\n"a b" = "x"', "not a valid pattern"),
+        ('[placement]\n"a" = 3', "a machine's name, or a list"),
     ],
 )
 def test_a_plan_that_is_wrong_is_refused(text: str, said: str) -> None:
@@ -181,7 +181,7 @@ def test_what_run_would_refuse_a_host_refuses(database: Database) -> None:
     with database.machines("a", runs=[INIT]) as (a,):
         wrong = write_plan(a, ["bee"], bee='modell = "opus"')
         assert "agent 'bee': No such option" in a.call("x", "host", wrong).refusal(2)
-        assert "there is no file" in a.call("x", "host", "nowhere.toml").refusal(2)
-        assert "no agent is to run on" in a.call("x", "host", write_plan(a, [])).refusal(2)
+        assert "file not found" in a.call("x", "host", "nowhere.toml").refusal(2)
+        assert "no agent should run on" in a.call("x", "host", write_plan(a, [])).refusal(2)
         assert "is named twice" in a.call("x", "host", "bee=/tmp", "bee=/tmp").refusal(2)
-        assert "without" in a.call("x", "-a", "bee", "host").stderr
+        assert "cannot be used with host" in a.call("x", "-a", "bee", "host").stderr

@@ -17,8 +17,8 @@ from hyperhive_cli.core.events import BusEvent, LiveEvent, ModelChanged, Note, S
 from hyperhive_cli.core.outcomes import MEANINGS, MessageState, OutcomeKind
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.harness import hook as hooks
-from hyperhive_cli.harness.hook import HookConfig, find_hook, needs_attention, open_hook, wants
-from hyperhive_cli.harness.hook_command import ATTENTION, command_words
+from hyperhive_cli.harness.hook import HookConfig, needs_attention, open_hook, wants
+from hyperhive_cli.harness.hook_command import ATTENTION, command_words, find_hook
 from tests.conftest import process_state
 
 LIMIT_S = 60.0
@@ -93,7 +93,7 @@ def test_a_command_is_split_without_a_shell() -> None:
     for wrong in ("", "  ", "'open"):
         with pytest.raises(UsageError, match="--on-event"):
             command_words(wrong)
-    with pytest.raises(UsageError, match="there is no program 'no-such-program'"):
+    with pytest.raises(UsageError, match="program not found: 'no-such-program'"):
         find_hook("no-such-program x")
 
 
@@ -215,7 +215,7 @@ def test_a_program_that_is_gone_is_a_note(stage: Stage) -> None:
         bus.note("an event")
 
     (note,) = notes(stage.play("", act))
-    assert note.startswith("the hook failed: it cannot be started: ")
+    assert note.startswith("the hook failed: cannot start it: ")
 
 
 def test_an_event_larger_than_a_pipe_goes_to_one_that_reads_nothing(stage: Stage) -> None:
@@ -266,7 +266,7 @@ def test_what_does_not_fit_the_queue_is_counted(stage: Stage, monkeypatch: pytes
     script = "echo yes > busy; while [ ! -e go ]; do sleep 0.01; done; cat >> told"
     bus = stage.play(script, act)
     assert [event["text"] for event in stage.told()] == ["0", "1", "2"]
-    assert notes(bus) == ["the hook is too slow: 3 events were not given to it"]
+    assert notes(bus) == ["the hook is too slow: it missed 3 events"]
 
 
 @pytest.mark.exhaustive
@@ -287,7 +287,7 @@ def test_the_end_waits_for_it_no_longer_than_allowed(stage: Stage, monkeypatch: 
             bus.note(str(number))
 
     bus = stage.play("echo $$ >> started; exec sleep 0.3", act)
-    assert notes(bus)[-1].startswith("the hook was ended with the harness; ")
+    assert notes(bus)[-1].startswith("the hook was stopped with the harness; ")
     assert len((stage.folder / "started").read_text().splitlines()) < 20
 
 

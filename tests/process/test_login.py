@@ -87,7 +87,7 @@ def test_a_login_under_the_harness_ends_the_wait_by_itself(world: World) -> None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(desk.serve)
             await life.saw("status_changed", status="needs_login_idle")
-            desk.begin()
+            desk.start()
             desk.pass_on("a-code")
             await life.saw("turn_end", outcome="ok")
             nursery.cancel_scope.cancel()
@@ -231,7 +231,7 @@ def talk(world: World, script: str, steer: Callable[[LoginService, Login], Await
         with trio.fail_after(LIMIT_S):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(desk.serve)
-                desk.begin()
+                desk.start()
                 assert desk.login is not None
                 await steer(desk, desk.login)
                 await desk.login.over.wait()
@@ -259,7 +259,7 @@ def test_a_login_that_nobody_finishes_is_ended(number: str, world: World, monkey
         "clients": 0,
         "finished": True,
         "ok": False,
-        "note": "nobody finished the login in 0.03 min",
+        "note": "no one finished the login within 0.03 min",
     }
     assert sleepers(number) == []
 
@@ -311,7 +311,7 @@ def test_a_login_that_is_followed_or_never_was_has_its_whole_time(is_followed: b
         with login.followed() if is_followed else nullcontext():
             await trio.sleep_forever()
 
-    assert lasts(steer) == (LOGIN_LIMIT_S, "nobody finished the login in 15 min")
+    assert lasts(steer) == (LOGIN_LIMIT_S, "no one finished the login within 15 min")
 
 
 def test_what_a_login_says_is_bounded_and_its_complaint_kept(world: World) -> None:
@@ -332,9 +332,9 @@ def test_what_is_kept_of_an_endless_line_is_bounded_too() -> None:
 @pytest.mark.parametrize(
     ("script", "note"),
     [
-        ("exit 4", "claude ended with exit status 4"),
-        ("exit 0", "claude ended without a login"),  # ... and `auth status` fails
-        ("kill -9 $$", "claude ended with exit status -9"),
+        ("exit 4", "claude exited with status 4"),
+        ("exit 0", "claude exited without a login"),  # ... and `auth status` fails
+        ("kill -9 $$", "claude exited with status -9"),
     ],
 )
 def test_a_login_without_a_word_says_how_claude_ended(script: str, note: str, world: World) -> None:
@@ -349,7 +349,7 @@ def test_a_claude_that_cannot_be_started_is_no_login(world: World) -> None:
     async def main() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(desk.serve)
-            desk.begin()
+            desk.start()
             assert desk.login is not None
             await desk.login.over.wait()
             await trio.testing.wait_all_tasks_blocked()
@@ -357,7 +357,7 @@ def test_a_claude_that_cannot_be_started_is_no_login(world: World) -> None:
 
     trio.run(main)
     assert desk.login is not None
-    assert (desk.login.note or "").startswith("claude cannot be started: ")
+    assert (desk.login.note or "").startswith("cannot start claude: ")
     assert life.bus.current.status == "online"
 
 
@@ -403,7 +403,7 @@ def test_a_code_that_comes_before_claude_asks_is_passed_on_then(world: World) ->
 
 def test_a_second_login_joins_and_a_logout_waits_its_turn(world: World) -> None:
     async def steer(desk: LoginService, login: Login) -> None:
-        desk.begin()
+        desk.start()
         assert desk.login is login
         with pytest.raises(RefusedError):
             await desk.log_out()

@@ -544,17 +544,23 @@ def test_cancellation_kills_the_group(play: Callable[..., Stage], fake_claude: F
 PROGRAM = Path("/bin/true").read_bytes()
 LOADER = (re.findall(rb"/lib[\w/.-]*\0", PROGRAM) or [b"\0"])[0]
 BROKEN: dict[str, tuple[bytes | None, str]] = {
-    "missing": (None, "{} is not there"),
+    "missing": (None, "{} does not exist"),
     "empty": (b"", "{} is empty"),
-    "a text": (b"hello\n", "{} is no program of this system: neither ELF nor a script that begins with #!"),
-    "another machine's": (PROGRAM[:18] + b"\xf3\0" + PROGRAM[20:], "{} is for another processor: RISC-V, and not "),
-    "damaged": (PROGRAM[:16] + b"\xff" + PROGRAM[17:], "{} is damaged"),
-    "cut off": (PROGRAM[:19], "{} is no program of this system"),
+    "a text": (b"hello\n", "{} is not a program for this system"),
+    "another machine's": (
+        PROGRAM[:18] + b"\xf3\0" + PROGRAM[20:],
+        "{} is not a program for this system (wrong processor",
+    ),
+    "damaged": (PROGRAM[:16] + b"\xff" + PROGRAM[17:], "{} is not a program for this system"),
+    "cut off": (PROGRAM[:19], "{} is not a program for this system"),
     "another C library's": (
         PROGRAM.replace(LOADER, b"/no/such".ljust(len(LOADER), b"\0"), 1),
-        "{} needs the loader /no/such, which is not there",
+        "{} was built for another system: its loader does not exist",
     ),
-    "no interpreter": (b"#!/no/such/node -x\nexit\n", "{} needs the interpreter /no/such/node, which is not there"),
+    "no interpreter": (
+        b"#!/no/such/node -x\nexit\n",
+        "{} needs the interpreter /no/such/node, which ",
+    ),
     "a folder as interpreter": (b"#! /\n", "{} needs the interpreter /, which cannot be executed"),
 }
 
@@ -577,7 +583,7 @@ def test_nor_can_a_folder_a_plain_file_or_a_nul_be_started(tmp_path: Path, stage
     check_not_started(stage([str(plain)]), f"{plain} is not executable (chmod +x)")
     check_not_started(stage([str(tmp_path)]), f"{tmp_path} is a directory")
     os.mkfifo(tmp_path / "pipe", 0o700)
-    check_not_started(stage([str(tmp_path / "pipe")]), f"{tmp_path}/pipe is no file")
+    check_not_started(stage([str(tmp_path / "pipe")]), f"{tmp_path}/pipe is not a file")
     check_not_started(stage([sys.executable, "a\0b"]), "embedded null byte")
 
 

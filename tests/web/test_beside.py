@@ -17,8 +17,9 @@ from hyperhive_cli.core.errors import RefusedError
 from hyperhive_cli.core.events import Note
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.harness import web_panel as panels
+from hyperhive_cli.harness.config import PanelConfig
 from hyperhive_cli.harness.operations import refuse_turns
-from hyperhive_cli.harness.web_panel import MOST_DEATHS, Panel, PanelConfig
+from hyperhive_cli.harness.web_panel import MAX_DEATHS, Panel
 from tests.conftest import FakeClaude, parent_of, process_state, wait_until
 from tests.harness import TEXT, Hive, Program, of_kind, outcomes
 from tests.web.site import Site
@@ -105,7 +106,7 @@ def test_a_panel_that_dies_is_restarted_and_open_pages_continue(hive: Hive, fake
         first = panel_of(program)
         os.kill(first, signal.SIGKILL)
         note = program.wait_for_kind("note", level="warning")
-        assert note["text"] == ("the web panel has ended with status -9; the agent works on, a new one comes in 1.0s")
+        assert note["text"] == ("the web panel exited with status -9; the agent goes on, the panel restarts in 1.0s")
         assert hive.call("send", "one", "--wait").status == 0
         wait_until(lambda: answers(site), 20.0)
         assert site.post("/api/messages", body="by the token of the one before").json()["id"] == 2
@@ -123,7 +124,7 @@ def answers(site: Site) -> bool:
 @pytest.mark.exhaustive
 def test_a_panel_that_dies_again_and_again_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real program with an address on which it cannot listen, and without pauses between its starts."""
-    monkeypatch.setattr(panels, "AGAIN_FIRST_S", 0.0)
+    monkeypatch.setattr(panels, "FIRST_RETRY_S", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = f"127.0.0.1:{taken.getsockname()[1]}"
         bus = Bus()
@@ -135,20 +136,20 @@ def test_a_panel_that_dies_again_and_again_is_given_up(tmp_path: Path, monkeypat
 
         trio.run(live)
     died = (
-        f"the web panel has ended with status 1: Error: cannot listen on {bind}: Address already in use "
+        f"the web panel exited with status 1: Error: cannot listen on {bind}: Address already in use "
         "Try: another HOST:PORT or unix:PATH; "
     )
     *notes, last = said(bus)
-    assert notes == [f"{died}the agent works on, a new one comes in 0.0s"] * (MOST_DEATHS - 1)
+    assert notes == [f"{died}the agent goes on, the panel restarts in 0.0s"] * (MAX_DEATHS - 1)
     assert last == (
-        f"{died}it is given up after 5 times in a row, the agent works on. By hand: hyperhive -a bee web --bind={bind}"
+        f"{died}giving up after 5 times in a row, the agent goes on. By hand: hyperhive -a bee web --bind={bind}"
     )
 
 
 def test_the_death_of_a_panel_that_ran_for_long_is_the_first_in_a_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(panels, "AGAIN_FIRST_S", 0.0)
+    monkeypatch.setattr(panels, "FIRST_RETRY_S", 0.0)
     monkeypatch.setattr(panels, "GOOD_S", -1.0)
     bus = Bus()
 
@@ -158,11 +159,11 @@ def test_the_death_of_a_panel_that_ran_for_long_is_the_first_in_a_row(
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(Panel(bus).run, config, not_shown)
                 async for _ in bus.subscribe().batches():
-                    if len(said(bus)) > MOST_DEATHS:
+                    if len(said(bus)) > MAX_DEATHS:
                         nursery.cancel_scope.cancel()
 
     trio.run(outlive)
-    assert {text.partition(";")[2] for text in said(bus)} == {" the agent works on, a new one comes in 0.0s"}
+    assert {text.partition(";")[2] for text in said(bus)} == {" the agent goes on, the panel restarts in 0.0s"}
 
 
 def test_nonsense_from_the_panel_does_not_disturb_the_harness() -> None:

@@ -1,6 +1,5 @@
-"""Where a command shows events: the console, one JSON object a line, or nowhere."""
+"""Where a command shows events: the console, or one JSON object per line."""
 
-import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,28 +8,28 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hyperhive_cli.cli.invocation import is_plain
 from hyperhive_cli.core.events import BusEvent, splice
 from hyperhive_cli.core.terminal import escape_bytes
+from hyperhive_cli.harness.signals import on_suspension, suspension
 from hyperhive_cli.render.display_file import DisplayFile, KeptBytes
 
 if TYPE_CHECKING:
     from hyperhive_cli.render.console import Console
 
 T = TypeVar("T")
-STOPS = (signal.SIGTSTP, signal.SIGCONT)
 
 
-class JsonSink:
-    """Prints one event a line, as on every wire."""
+class JsonLines:
+    """Prints one event per line, in the shape of every wire."""
 
     def __init__(self, file: KeptBytes) -> None:
         self._file = file
 
     def show(self, records: Sequence[BusEvent]) -> None:
-        """Write the events at once, and what an earlier call could not; raises as `KeptBytes.drain`."""
+        """Write the events, after what an earlier call could not write; raises as `KeptBytes.drain`."""
         keep_lines(self._file, b"".join(record.to_json() + b"\n" for record in records))
         self._file.drain()
 
     def update(self, **fields: Any) -> None:  # noqa: ANN401 - as the console's
-        """Take nothing: every event is on its line already."""
+        """Ignore it: every event has its line already."""
 
     def tick(self) -> None:
         """Redraw nothing."""
@@ -43,12 +42,12 @@ class JsonSink:
 
 
 def keep_lines(file: KeptBytes, lines: bytes) -> None:
-    """Keep whole lines of UTF-8 for a file; on a terminal nothing in them may steer it."""
+    """Buffer whole lines of UTF-8 for a file; for a terminal, escaped."""
     file.write(escape_bytes(lines) if file.isatty() else lines)
 
 
 def named_json(agent: str, record: BusEvent) -> bytes:
-    """Give an event's JSON with its agent's name in the envelope; a field of that name becomes `claude_agent`."""
+    """Return an event's JSON with its agent's name in the envelope; a field of that name becomes `claude_agent`."""
     fields = record.event.to_fields()
     payload = record.payload
     if "agent" in fields:
@@ -60,19 +59,19 @@ def named_json(agent: str, record: BusEvent) -> bytes:
 
 
 def display_file() -> DisplayFile:
-    """Return stdout as a file that keeps what cannot be written."""
+    """Return stdout as a file that buffers what cannot be written yet."""
     sys.stdout.flush()
     return DisplayFile(sys.stdout.fileno(), sys.stdout.encoding, sys.stdout.errors)
 
 
 @contextmanager
-def open_sink(
+def open_display(
     snapshot: Mapping[str, Any], *, as_json: bool = False, live: bool | None = None
-) -> Iterator["JsonSink | Console"]:
-    """Open stdout for events: the console (`live`, by default, on a terminal; else plain lines), or JSON."""
+) -> Iterator["JsonLines | Console"]:
+    """Open stdout for events: the console (by default `live` on a terminal, else plain lines), or JSON."""
     file = display_file()
     if as_json:
-        yield JsonSink(file.kept)
+        yield JsonLines(file.kept)
         return
     from hyperhive_cli.render.console import Console  # noqa: PLC0415 - rich costs 100 ms, which JSON need not pay
 
@@ -80,29 +79,16 @@ def open_sink(
         yield console
 
 
-def hold_stops() -> None:
-    """Let Ctrl-Z wait until `stoppable` hears it. For a process that has one thread and starts no other."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+def suspendable(events: Iterator[T], display: "JsonLines | Console") -> Iterator[T]:
+    """Pass events on; a Ctrl-Z restores the terminal before it stops this process.
 
-
-def stoppable(events: Iterator[T], sink: "JsonSink | Console") -> Iterator[T]:
-    """Pass events on; Ctrl-Z gives the terminal back before it stops this process.
-
-    It is heard only while the next event is waited for: in the middle of a write the sink takes no other call.
+    It is taken only while the next event is waited for: in the middle of a write the display accepts no other call.
     """
-
-    def stop(*_: object) -> None:
-        sink.suspend()
-        signal.raise_signal(signal.SIGSTOP)
-
-    signal.signal(signal.SIGTSTP, stop)
-    signal.signal(signal.SIGCONT, lambda *_: sink.resume())
+    on_suspension(display.suspend, display.resume)
     while True:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
-        try:
-            event = next(events)
-        except StopIteration:
-            return
-        finally:
-            hold_stops()
+        with suspension():
+            try:
+                event = next(events)
+            except StopIteration:
+                return
         yield event
