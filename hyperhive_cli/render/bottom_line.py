@@ -6,11 +6,11 @@ from rich.text import Text
 
 from hyperhive_cli.core.status import WITHOUT_ANSWER
 from hyperhive_cli.core.text import clock, count, number, one_line, text_of, tokens
+from hyperhive_cli.render.table import meter
 from hyperhive_cli.transcript.status_fields import StatusFields
 from hyperhive_cli.transcript.status_words import activity_words, status_words
 
 _STATE_STYLES: Mapping[str, str] = {"thinking": "accent", "compacting": "warn"}
-_FULL_AT, _NEAR_AT = 0.9, 0.7
 
 
 def bottom_line(status: StatusFields, now: float, width: int) -> Text:
@@ -67,10 +67,7 @@ def _context(status: StatusFields, cells: int, *, sizes: bool) -> Text:
     if not window:
         return Text(f"ctx {tokens(used)}")
     share = min(1.0, max(0.0, used / window))
-    style = "bad" if share >= _FULL_AT else "warn" if share >= _NEAR_AT else "fine"
-    # The least and the most that a bar can show are kept for the truly empty and the truly full.
-    full = round(share * cells) if share in {0.0, 1.0} else min(cells - 1, max(1, round(share * cells)))
-    bar = [("▕", "quiet"), ("█" * full, style), ("░" * (cells - full), "quiet"), ("▏ ", "quiet")] if cells else []
+    bar = meter(share, cells) if cells else []
     ends = f" {tokens(used)}/{tokens(window)}" if sizes else ""
     return Text.assemble("ctx ", *bar, f"{share:.0%}", (ends, "quiet"))
 

@@ -11,7 +11,7 @@ from hyperhive_cli.core.budget import TURN_LIMITS, WARN_AT, shown
 from hyperhive_cli.core.outcomes import Tone
 from hyperhive_cli.core.status import WITHOUT_ANSWER, Status
 from hyperhive_cli.render.figures import money, percent
-from hyperhive_cli.render.table import cells, cut, table
+from hyperhive_cli.render.table import cells, cut, meter, table
 from hyperhive_cli.transcript.endings import STYLES, end_remarks, ok_count, sign_of
 from hyperhive_cli.transcript.limit_words import limit_style, limit_words, open_limits
 from hyperhive_cli.transcript.status_words import activity_parts, activity_words, status_advice, status_words
@@ -20,7 +20,6 @@ Span = tuple[str, str]
 Row = tuple[str, list[Span]]
 BAR_CELLS = 20
 WHY_CELLS = 200
-NEAR_FULL, FULL = 0.7, 0.9
 LOOK = " (hyperhive inbox)"
 _OPTIONAL = ("model", "active", "last", "today", "context")  # of the agents' table, the first to go
 
@@ -125,10 +124,7 @@ def _context(found: Mapping[str, Any], *, plain: bool) -> list[Span]:
     share = min(1.0, used / window)
     if plain:
         return [(f"{text.tokens(used)} of {text.tokens(window)} ({percent(share)})", "")]
-    full = round(share * BAR_CELLS)
-    style = "bad" if share >= FULL else "warn" if share >= NEAR_FULL else "fine"
-    bar: list[Span] = [("▕", "quiet"), ("█" * full, style), ("░" * (BAR_CELLS - full) + "▏ ", "quiet")]
-    return [*bar, (f"{text.tokens(used)} of {text.tokens(window)} ({percent(share)})", "")]
+    return [*meter(share, BAR_CELLS), (f"{text.tokens(used)} of {text.tokens(window)} ({percent(share)})", "")]
 
 
 def today_words(today: Mapping[str, Any] | None) -> str:

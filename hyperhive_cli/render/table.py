@@ -7,6 +7,7 @@ GAP = "  "
 LEAST_BAR, MOST_BAR = 8, 30
 _WIDE = {"W", "F"}
 _EIGHTHS = "▏▎▍▌▋▊▉"
+NEAR_FULL, FULL = 0.7, 0.9  # of a conversation's context
 
 
 def cells(text: str) -> int:
@@ -30,6 +31,16 @@ def bar(share: float, width: int) -> str:
         return _EIGHTHS[0] if share > 0 and width > 0 else ""
     full, rest = divmod(eighths, 8)
     return "█" * full + (_EIGHTHS[rest - 1] if rest else "")
+
+
+def meter(share: float, width: int) -> list[tuple[str, str]]:
+    """Return how full a context is as spans, (text, style) each: `▕███░░░░▏ `, with `width` cells inside.
+
+    Only one that is truly empty or full looks so.
+    """
+    full = round(share * width) if share in {0.0, 1.0} else min(width - 1, max(1, round(share * width)))
+    style = "bad" if share >= FULL else "warn" if share >= NEAR_FULL else "fine"
+    return [("▕", "quiet"), ("█" * full, style), ("░" * (width - full) + "▏ ", "quiet")]
 
 
 def table(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.cli import sinks
+from hyperhive_cli.cli import displays
 from hyperhive_cli.cli.doctor import show_findings
 from hyperhive_cli.cli.invocation import Invocation, print_lines
 from hyperhive_cli.cli.main import hyperhive
@@ -95,7 +95,7 @@ def check_command(name: str, *words: str, state_dir: Path) -> None:
     def show(file: Output, width: int) -> None:
         with pytest.MonkeyPatch.context() as patch, redirect_stderr(file):
             patch.setattr(sys, "stdout", file)
-            patch.setattr(sinks, "display_file", lambda: file)  # it has no descriptor
+            patch.setattr(displays, "display_file", lambda: file)  # it has no descriptor
             patch.setenv("COLUMNS", str(width))
             options = ["-a", "bee", "--state-dir", str(state_dir)]
             hyperhive.main([*options, *words], prog_name="hyperhive", standalone_mode=False, obj=Invocation())
@@ -113,7 +113,7 @@ def test_no_color_takes_the_colours_away(words: tuple[str, ...], bee: Path, monk
         file = Output(is_terminal=True)
         monkeypatch.setenv("NO_COLOR", value)
         monkeypatch.setattr(sys, "stdout", file)
-        monkeypatch.setattr(sinks, "display_file", lambda file=file: file)
+        monkeypatch.setattr(displays, "display_file", lambda file=file: file)
         call = ["-a", "bee", "--state-dir", str(bee), *words]
         hyperhive.main(call, prog_name="hyperhive", standalone_mode=False, obj=Invocation())
         assert ("\x1b[3" in file.text) == is_coloured
@@ -178,7 +178,7 @@ def test_golden_status_of_a_running_agent(name: str, bee: Path) -> None:
     def show(file: Output, width: int) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "stdout", file)
-            patch.setattr(sinks, "display_file", lambda: file)  # it has no descriptor
+            patch.setattr(displays, "display_file", lambda: file)  # it has no descriptor
             patch.setenv("COLUMNS", str(width))
             show_status(found)
 
@@ -199,7 +199,7 @@ def test_golden_table_of_agents(bee: Path) -> None:
     def show(file: Output, width: int) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "stdout", file)
-            patch.setattr(sinks, "display_file", lambda: file)  # it has no descriptor
+            patch.setattr(displays, "display_file", lambda: file)  # it has no descriptor
             print_lines(agents_to_lines(found, NOW, width))
 
     check("agents", show)
@@ -220,7 +220,7 @@ def test_golden_findings_of_the_doctor() -> None:
     def show(file: Output, width: int) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "stdout", file)
-            patch.setattr(sinks, "display_file", lambda: file)  # it has no descriptor
+            patch.setattr(displays, "display_file", lambda: file)  # it has no descriptor
             patch.setenv("COLUMNS", str(width))
             show_findings(findings)
 

@@ -14,7 +14,8 @@ from hyperhive_cli.render.panel import (
     status_to_rows,
     today_words,
 )
-from hyperhive_cli.render.table import bar, cells, cut, table
+from hyperhive_cli.render.table import FULL, NEAR_FULL, bar, cells, cut, table
+from tests.harness import SOURCE
 from tests.unit.made_events import same_world  # noqa: F401 - a fixture: the time zone
 
 NOW = 1_795_364_671.0
@@ -252,3 +253,8 @@ def test_the_last_turn_says_what_was_denied_in_the_colour_of_a_warning() -> None
     ((words, style),) = dict(status_to_rows(FOUND | {"last_turn": turn}, NOW))["last turn"]
     assert (words.startswith("ok, 2 denied, "), style) == (True, "warn")
     assert dict(status_to_rows(FOUND, NOW))["last turn"][0][1] == ""
+
+
+def test_the_page_warns_of_a_full_context_at_the_same_shares() -> None:
+    script = (SOURCE / "hyperhive_cli/web/static/js/facts.js").read_text(encoding="utf-8")
+    assert f"const NEAR_FULL = {NEAR_FULL};\nconst FULL = {FULL};\n" in script
