@@ -33,7 +33,7 @@ from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.settings import ANSWER_LIMIT_S, AgentPaths
 from hyperhive_cli.core.status import Status, status_meaning
-from hyperhive_cli.doctor.agent import Subject, look_at_claude, look_at_files, look_safely
+from hyperhive_cli.doctor.agent import Subject, check_claude, check_files, check_safely
 from hyperhive_cli.doctor.findings import Finding, Level, fine, judge_terminal, warning, wrong
 from hyperhive_cli.harness.client import LocalClient
 from hyperhive_cli.render.panel import standing_span
@@ -52,16 +52,16 @@ PLAIN_SIGNS = {Level.OK: "ok", Level.WARNING: "!!", Level.WRONG: "NO"}
 def doctor(
     ctx: click.Context, invocation: Invocation, workspace: Path | None, hive: str | None, *, as_json: bool
 ) -> int:
-    """Look whether claude, the agent's files and this machine are well, and say what to do about what is not.
+    """Check claude, the agent's files and this machine, and suggest fixes.
 
-    With a hive also whether this agent can run in it from here. Changes nothing. Exits 1 when anything is wrong; a
-    warning is not.
+    With a hive, also check whether this agent can run in it from here. Changes nothing. Exits with 1 if anything
+    is wrong; a warning is not.
 
     \b
     Examples: hyperhive doctor
               hyperhive doctor --json
     """  # noqa: D301 - click's own mark
-    findings = _look(ctx, invocation, workspace, hive)
+    findings = _examine(ctx, invocation, workspace, hive)
     is_well = all(finding.level is not Level.WRONG for finding in findings)
     if as_json:
         print_json({"ok": is_well, "findings": [finding.to_dict() for finding in findings]})
@@ -70,7 +70,7 @@ def doctor(
     return 0 if is_well else 1
 
 
-def _look(ctx: click.Context, invocation: Invocation, workspace: Path | None, hive: str | None) -> list[Finding]:
+def _examine(ctx: click.Context, invocation: Invocation, workspace: Path | None, hive: str | None) -> list[Finding]:
     claude, passed, skips = os.environ.get("HYPERHIVE_RUN_CLAUDE", "claude"), (), False
     folder, machine = (workspace or Path.cwd()).resolve(), None
     first = fine("settings", "read")
@@ -94,68 +94,69 @@ def _look(ctx: click.Context, invocation: Invocation, workspace: Path | None, hi
         missing = error.message
     variables = claude_variables(ClaudeFiles(os.environ, folder, (), read_json))
     environment = child_environment(os.environ, passed, own=variables)
-    patient = Subject(paths, folder, program, missing, environment, skips)
-    about_claude = trio.run(_gather, patient)
+    subject = Subject(paths, folder, program, missing, environment, skips)
+    about_claude = trio.run(_gather, subject)
     by_login = not any(word in one.finding for one in about_claude for word in ("API_KEY", "apiKeyHelper", "token"))
-    about_files = look_at_files(patient, by_login=by_login)
-    about_agent = _look_at_agent(paths)
+    about_agent, status = _check_agent(paths)
+    about_files = check_files(subject, status, by_login=by_login)
     return [
         *about_agent,
         first,
         *about_claude,
         *about_files,
-        *_look_into_hive(invocation, hive, machine, paths.agent),
+        *_check_hive(invocation, hive, machine, paths.agent),
         _terminal(),
     ]
 
 
-def _look_at_agent(paths: AgentPaths) -> list[Finding]:
+def _check_agent(paths: AgentPaths) -> tuple[list[Finding], Mapping[str, Any]]:
+    """Check the agent, and return its status for other checks; empty if there is none."""
     try:
-        found = LocalClient(paths).status(limit_s=ANSWER_LIMIT_S)
+        status = LocalClient(paths).status(limit_s=ANSWER_LIMIT_S)
     except HyperhiveError as error:
-        return [wrong("agent", error.message, error.hint or "hyperhive status")]
-    return [judge_agent(found), *_judge_key(found)]
+        return [wrong("agent", error.message, error.hint or "hyperhive status")], {}
+    return [judge_agent(status), *_judge_key(status)], status
 
 
 def judge_agent(found: Mapping[str, Any]) -> Finding:
-    """Say how the agent stands, in the words of `status`, and what of its inbox waits for a person."""
+    """Judge the agent's status, in the words of `status`, and which of its messages wait for a person."""
     meaning = status_meaning(found["status"])
     waiting = [f"{found[state]} {state}" for state in ("held", "dead") if found[state]]
     if found["status"] == Status.UNREACHABLE:
         return warning("agent", ", ".join([meaning.words, *waiting]), "see the harness below")
-    said = ", ".join([standing_span(found, time.time())[0], *waiting])
+    words = ", ".join([standing_span(found, time.time())[0], *waiting])
     if meaning.needs_person:
-        return warning("agent", said, meaning.advice)
-    return warning("agent", said, "hyperhive inbox") if waiting else fine("agent", said)
+        return warning("agent", words, meaning.advice)
+    return warning("agent", words, "hyperhive inbox") if waiting else fine("agent", words)
 
 
 def _judge_key(found: Mapping[str, Any]) -> list[Finding]:
-    """Tell of a key of this shell with which the harness, begun from another, does not work."""
+    """Warn of a key in this shell's environment that the harness does not use."""
     if not (found["running"] and os.environ.get("ANTHROPIC_API_KEY") and found["auth_source"] == "none"):
         return []
-    said = "this shell has an ANTHROPIC_API_KEY; the harness works with claude's own login"
-    return [warning("key", said, "to use the key, stop the harness and begin it from this shell")]
+    words = "this shell has an ANTHROPIC_API_KEY; the harness uses claude's own login"
+    return [warning("key", words, "to use the key, restart the harness from this shell")]
 
 
-def _look_into_hive(invocation: Invocation, given: str | None, machine: str | None, agent: str) -> list[Finding]:
+def _check_hive(invocation: Invocation, given: str | None, machine: str | None, agent: str) -> list[Finding]:
     try:
         url = invocation.hive_url(given)
     except HyperhiveError as error:
         return [wrong("hive", error.message, error.hint or "hyperhive config show")]
     if url is None:
         return []
-    from hyperhive_cli.doctor.hive import look_at_hive  # noqa: PLC0415 - for those in a hive
+    from hyperhive_cli.doctor.hive import check_hive  # noqa: PLC0415 - for those in a hive
     from hyperhive_cli.hive.database import machine_name  # noqa: PLC0415 - as above
 
-    return list(look_at_hive(url, agent, machine or machine_name()))
+    return list(check_hive(url, agent, machine or machine_name()))
 
 
-async def _gather(patient: Subject) -> list[Finding]:
-    return [finding async for finding in look_at_claude(patient)]
+async def _gather(subject: Subject) -> list[Finding]:
+    return [finding async for finding in check_claude(subject)]
 
 
 def _terminal() -> Finding:
-    return look_safely(
+    return check_safely(
         "terminal",
         partial(
             judge_terminal,
@@ -168,7 +169,7 @@ def _terminal() -> Finding:
 
 
 def show_findings(findings: Sequence[Finding]) -> None:
-    """Print a line for each finding, and below it what to do; long ones go on below themselves."""
+    """Print each finding on a line, and below it what to do; long lines are wrapped."""
     signs, arrow = (SIGNS, "→ ") if is_utf8() and not is_plain() else (PLAIN_SIGNS, "-> ")
     width = max(len(finding.what) for finding in findings)
     for one in findings:

@@ -15,7 +15,7 @@ import pytest
 
 from hyperhive_cli.core.settings import resolve_paths
 from hyperhive_cli.doctor import agent
-from hyperhive_cli.doctor.agent import Subject, look_at_claude
+from hyperhive_cli.doctor.agent import Subject, check_claude
 from hyperhive_cli.doctor.findings import Finding
 from tests.conftest import FakeClaude, process_state, wait_until
 from tests.harness import BAD_REQUEST, LIMIT_S, TEXT, Event, Hive
@@ -43,8 +43,8 @@ def test_a_new_agent_is_well_and_stays_untouched(hive: Hive, fake_claude: FakeCl
     hive.state_dir /= "new"
     found = examine(hive)
     assert levels(found) == set()
-    assert found["version"]["finding"].startswith("2.1.330, within 2.1.197 to 2.1.332")
-    assert "not there yet" in found["state"]["finding"]
+    assert found["version"]["finding"].startswith("2.1.330 (tested: 2.1.197 to 2.1.332)")
+    assert "does not exist yet" in found["state"]["finding"]
     assert not hive.state_dir.exists()
     assert fake_claude.started() == []
 
@@ -58,12 +58,12 @@ def test_a_running_and_a_stopped_agent_are_well(hive: Hive, fake_claude: FakeCla
         assert next(iter(found.values()))["finding"] == "online"  # how the agent stands comes first
         program.interrupt()
     found = examine(hive)
-    assert (levels(found), found["harness"]["finding"]) == (set(), "none runs")
-    assert "all of types known" in found["stream"]["finding"]
+    assert (levels(found), found["harness"]["finding"]) == (set(), "not running")
+    assert "all of known types" in found["stream"]["finding"]
 
 
 def test_a_harness_that_hangs_is_found(hive: Hive) -> None:
-    hive.constants = {"doctor.agent.ANSWER_LIMIT_S": 0.2}
+    hive.constants = {"cli.doctor.ANSWER_LIMIT_S": 0.2}
     with hive.run() as program:
         program.send(signal.SIGSTOP)
         found = examine(hive, status=1)
@@ -220,8 +220,8 @@ def test_a_claude_that_never_answers_holds_nothing_up(
     paths = resolve_paths("bee", hive.state_dir, hive.workspace, hive.environment)
 
     async def look() -> list[Finding]:
-        patient = Subject(paths, hive.workspace, str(program), "", hive.environment)
-        return [finding async for finding in look_at_claude(patient)]
+        subject = Subject(paths, hive.workspace, str(program), "", hive.environment)
+        return [finding async for finding in check_claude(subject)]
 
     (finding,) = trio.run(look)
     assert (finding.level, "does not answer within 1 s" in finding.finding) == ("wrong", True)
@@ -245,8 +245,8 @@ def test_a_database_that_takes_too_long_is_a_warning(hive: Hive, monkeypatch: py
         db.executemany("INSERT INTO numbers VALUES (?)", ((number,) for number in range(100_000)))
     db.close()
     paths = resolve_paths("bee", hive.state_dir, hive.workspace, hive.environment)
-    patient = Subject(paths, hive.workspace, None, "", hive.environment)
-    found = {one.what: one for one in agent.look_at_files(patient, by_login=False)}
+    subject = Subject(paths, hive.workspace, None, "", hive.environment)
+    found = {one.what: one for one in agent.check_files(subject, {}, by_login=False)}
     assert (found["inbox"].level, "takes longer" in found["inbox"].finding) == ("warning", True)
 
 
@@ -264,7 +264,11 @@ def test_a_file_that_may_not_be_read_is_no_traceback(hive: Hive) -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [(".claude", "is no folder"), (".claude/projects", "is no folder"), (".claude.json/x", ".claude.json is no file")],
+    [
+        (".claude", "is not a folder"),
+        (".claude/projects", "is not a folder"),
+        (".claude.json/x", ".claude.json is not a file"),
+    ],
 )
 def test_something_else_in_the_place_of_claudes_own_files_is_wrong(name: str, said: str, hive: Hive) -> None:
     place = Path(hive.environment["HOME"]) / name
@@ -276,7 +280,7 @@ def test_something_else_in_the_place_of_claudes_own_files_is_wrong(name: str, sa
 
 def test_a_folder_of_claudes_that_is_named_and_missing_is_made_by_claude(hive: Hive, tmp_path: Path) -> None:
     found = examine(hive, CLAUDE_CONFIG_DIR=str(tmp_path / "a" / "b"))["claude's folder"]
-    assert (found["level"], found["finding"]) == ("ok", f"{tmp_path / 'a' / 'b'}, can be written")
+    assert (found["level"], found["finding"]) == ("ok", f"{tmp_path / 'a' / 'b'} is writable")
     assert not (tmp_path / "a").exists()
 
 
@@ -311,13 +315,13 @@ def test_who_may_not_write_to_claudes_folder_is_told_why(hive: Hive) -> None:
         whose = " and belongs to user 0" if os.geteuid() == 0 else ""
         assert done.stdout.splitlines() == [
             "None",
-            f"{file} may not be written",
-            f"{others} may not be written{whose}",
-            f"{others / 'new'} cannot be made: {others} may not be written",
+            f"{file} is not writable",
+            f"{others} is not writable{whose}",
+            f"{others / 'new'} cannot be created: {others} is not writable",
         ]
 
 
 def test_it_says_how_the_processes_of_a_turn_are_found(hive: Hive) -> None:
-    assert examine(hive)["processes"]["finding"] == "what a turn starts is found in lists of the kernel"
+    assert examine(hive)["processes"]["finding"] == "a turn's processes are found by the kernel's lists of children"
     elsewhere = replace(hive, prelude="from hyperhive_cli.claude import guard; guard.WAY = guard.BY_TABLE")
     assert "CONFIG_PROC_CHILDREN" in examine(elsewhere)["processes"]["finding"]

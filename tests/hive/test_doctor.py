@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hyperhive_cli.doctor.findings import Level
-from hyperhive_cli.doctor.hive import SKEW_S, judge_clock, judge_way, look_at_hive
+from hyperhive_cli.doctor.hive import SKEW_S, check_hive, judge_clock, judge_way
 from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.database import connect
 from hyperhive_cli.hive.schema import HIVE
@@ -19,7 +19,7 @@ ABOUT = ["hive", "tls", "clock", "pool", "schema", "role", "place"]
 
 
 def look(url: str, agent: str = "team-1", machine: str = "a") -> dict[str, tuple[str, str, str | None]]:
-    return {one.what: (one.level.value, one.finding, one.advice) for one in look_at_hive(url, agent, machine)}
+    return {one.what: (one.level.value, one.finding, one.advice) for one in check_hive(url, agent, machine)}
 
 
 @pytest.mark.exhaustive
@@ -92,7 +92,7 @@ def test_the_role_and_the_place(database: Database) -> None:
         keeper.execute(f"CREATE ROLE {stranger} LOGIN".encode())
     assert look(database.url)["role"][:2] == (
         "warning",
-        "keeper may run team-1, and do all else: it owns the hive, or is a superuser",
+        "keeper may run team-1 as the owner of the hive or a superuser",
     )
     assert look(database.url_of(operator))["role"][:2] == ("wrong", f"{operator} may run no agents here")
     assert look(database.url_of(stranger))["schema"][::2] == ("wrong", "hyperhive hive grant")
@@ -126,7 +126,7 @@ def test_the_way_to_the_server(host: str, address: str, is_encrypted: bool, mode
 
 @pytest.mark.parametrize(
     ("ahead_s", "unsure_s", "word"),
-    [(0, 0, "as the"), (SKEW_S, 0, "as the"), (61, 1, "61 s behind"), (-61, 1, "61 s ahead of"), (5, 4, "as the")],
+    [(0, 0, "in sync"), (SKEW_S, 0, "in sync"), (61, 1, "61 s behind"), (-61, 1, "61 s ahead of"), (5, 4, "in sync")],
 )
 def test_the_clock(ahead_s: float, unsure_s: float, word: str) -> None:
     assert judge_clock(ahead_s, unsure_s).finding.startswith(word)

@@ -173,8 +173,8 @@ def test_a_server_that_is_not_who_it_should_be_is_refused(lab: Lab) -> None:
     migrate(database.url)
     lab.server.execute("hive", "CREATE ROLE eve LOGIN PASSWORD 'pw' IN ROLE hyperhive_operator")
     program = (
-        "import sys; from hyperhive_cli.doctor.hive import look_at_hive\n"
-        "found = {one.what: one for one in look_at_hive(sys.argv[1], 'bee', 'alice')}\n"
+        "import sys; from hyperhive_cli.doctor.hive import check_hive\n"
+        "found = {one.what: one for one in check_hive(sys.argv[1], 'bee', 'alice')}\n"
         "print(found['tls'].level if 'tls' in found else found['hive'].finding)\n"
     )
     root = lab.server.folder / "ca.pem"

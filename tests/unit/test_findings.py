@@ -45,7 +45,7 @@ def level(finding: Finding) -> str:
 @pytest.mark.parametrize(
     ("way", "expected", "said"),
     [
-        ("lists", "ok", "in lists of the kernel"),
+        ("lists", "ok", "the kernel's lists of children"),
         ("table", "ok", "CONFIG_PROC_CHILDREN"),
         ("ps", "warning", "once a second"),
         ("blind", "warning", "outlives its turn"),
