@@ -1,5 +1,6 @@
 """Where a command shows events: the console, or one JSON object per line."""
 
+import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,8 +52,6 @@ def named_json(agent: str, record: BusEvent) -> bytes:
     fields = record.event.to_fields()
     payload = record.payload
     if "agent" in fields:
-        import json  # noqa: PLC0415 - hardly ever
-
         payload = json.dumps({{"agent": "claude_agent"}.get(key, key): value for key, value in fields.items()}).encode()
     head, _, rest = splice(record.seq, record.ts, record.event.kind, payload).partition(b',"ts":')
     return head + f',"agent":"{agent}","ts":'.encode() + rest

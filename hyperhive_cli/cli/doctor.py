@@ -35,7 +35,9 @@ from hyperhive_cli.core.settings import ANSWER_LIMIT_S, AgentPaths
 from hyperhive_cli.core.status import Status, status_meaning
 from hyperhive_cli.doctor.agent import Subject, check_claude, check_files, check_safely
 from hyperhive_cli.doctor.findings import Finding, Level, fine, judge_terminal, warning, wrong
+from hyperhive_cli.doctor.hive import check_hive
 from hyperhive_cli.harness.client import LocalClient
+from hyperhive_cli.hive.database import machine_name
 from hyperhive_cli.render.panel import standing_span
 
 SIGNS = {Level.OK: "✓", Level.WARNING: "!", Level.WRONG: "✗"}
@@ -145,9 +147,6 @@ def _check_hive(invocation: Invocation, given: str | None, machine: str | None, 
         return [wrong("hive", error.message, error.hint or "hyperhive config show")]
     if url is None:
         return []
-    from hyperhive_cli.doctor.hive import check_hive  # noqa: PLC0415 - for those in a hive
-    from hyperhive_cli.hive.database import machine_name  # noqa: PLC0415 - as above
-
     return list(check_hive(url, agent, machine or machine_name()))
 
 

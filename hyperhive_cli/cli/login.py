@@ -4,15 +4,14 @@ import os
 import select
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, Any, Protocol
 
 import click
 
-from hyperhive_cli.cli.invocation import Invocation, bound_workspace, pass_invocation, print_json
+from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.control.client import GoneError, call, open_call
 from hyperhive_cli.core import text
@@ -20,9 +19,6 @@ from hyperhive_cli.core.errors import HyperhiveError, RefusedError
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.harness.client import LocalClient
 from hyperhive_cli.store.folder import lock_holder, lock_purpose
-
-if TYPE_CHECKING:
-    from hyperhive_cli.agent.config import AgentConfig
 
 POLL_S = 0.2
 STDIN = 0
@@ -51,7 +47,9 @@ def login(ctx: click.Context, invocation: Invocation, *, cancel: bool, as_json: 
     out = sys.stderr if as_json else sys.stdout
     ended = _log_in_by_harness(paths, out)
     if ended is None:
-        ended = _log_in_here(ctx, paths, out)
+        from hyperhive_cli.cli.login_here import log_in_here  # noqa: PLC0415 - trio costs 150 ms, which the harness saves
+
+        ended = log_in_here(ctx, paths, lambda client: Conversation(client, out).follow(client.fetch()))
     if as_json:
         print_json(ended)
     elif ended["ok"]:
@@ -74,7 +72,9 @@ def logout(ctx: click.Context, invocation: Invocation) -> None:
     try:
         ended = call(paths.socket, "logout", limit_s=None)["logout"]
     except GoneError:
-        ended = _log_out_here(ctx, paths)
+        from hyperhive_cli.cli.login_here import log_out_here  # noqa: PLC0415 - as above
+
+        ended = log_out_here(ctx, paths)
     click.echo(text.clean(ended["output"]), nl=False)
     if not ended["ok"]:
         raise HyperhiveError(f"not logged out: {text.clean(ended['note'])}", "claude auth status")
@@ -101,65 +101,6 @@ def _log_in_by_harness(paths: AgentPaths, out: IO[str]) -> Mapping[str, Any] | N
         with suppress(HyperhiveError):  # it was over already
             LocalClient(paths).ask("login_cancel")
         raise
-
-
-def _log_in_here(ctx: click.Context, paths: AgentPaths, out: IO[str]) -> Mapping[str, Any]:
-    import trio  # noqa: PLC0415 - it costs 150 ms, which the harness saves
-
-    from hyperhive_cli.harness.direct_login import DirectLogin, forget_limit_of, log_in_directly  # noqa: PLC0415 - as trio
-
-    def follow(login: DirectLogin) -> Mapping[str, Any]:
-        return Conversation(login, out).follow(login.fetch())
-
-    with _locked(ctx, paths, "login") as config:
-        ended: Mapping[str, Any] = trio.run(log_in_directly, config, follow)
-        if ended["ok"]:
-            forget_limit_of(paths)
-    return ended
-
-
-def _log_out_here(ctx: click.Context, paths: AgentPaths) -> Mapping[str, Any]:
-    import trio  # noqa: PLC0415 - as above
-
-    from hyperhive_cli.harness.direct_login import log_out_directly  # noqa: PLC0415
-
-    with _locked(ctx, paths, "logout") as config:
-        ended: Mapping[str, Any] = trio.run(log_out_directly, config)
-    return ended
-
-
-@contextmanager
-def _locked(ctx: click.Context, paths: AgentPaths, doing: str) -> Iterator["AgentConfig"]:
-    from hyperhive_cli.harness.direct_login import locked  # noqa: PLC0415 - as above
-
-    with locked(_configure(ctx, paths), paths, doing) as config:
-        yield config
-
-
-def _configure(ctx: click.Context, paths: AgentPaths) -> "AgentConfig":
-    """Return how `run` would start claude for this agent; settings that cannot be read cause a warning."""
-    from hyperhive_cli.agent.config import AgentConfig  # noqa: PLC0415 - as above
-    from hyperhive_cli.claude.argv import Launch, child_environment  # noqa: PLC0415
-    from hyperhive_cli.claude.files import read_json  # noqa: PLC0415
-    from hyperhive_cli.claude.own_settings import ClaudeFiles, claude_variables  # noqa: PLC0415
-    from hyperhive_cli.claude.program import find_claude  # noqa: PLC0415
-    from hyperhive_cli.cli.configured import run_context  # noqa: PLC0415
-
-    bound = bound_workspace(paths)
-    workspace = Path.cwd() if bound is None or not Path(bound).is_dir() else Path(bound)
-    claude, passed = os.environ.get("HYPERHIVE_RUN_CLAUDE", "claude"), ()
-    try:
-        with run_context(ctx, workspace) as found:
-            claude, passed = found.params["claude"], found.params["passed"]
-    except (click.UsageError, HyperhiveError) as error:
-        message = error.format_message() if isinstance(error, click.UsageError) else error.message
-        click.echo(f"{text.clean(message)}; going on without it", err=True)
-    try:
-        program = find_claude(claude)
-    except HyperhiveError as error:
-        raise HyperhiveError(error.message, "HYPERHIVE_RUN_CLAUDE=PATH hyperhive login") from error
-    variables = claude_variables(ClaudeFiles(os.environ, workspace, (), read_json))
-    return AgentConfig(Launch((program,)), workspace, child_environment(os.environ, passed, own=variables))
 
 
 class LoginClient(Protocol):

@@ -1,4 +1,4 @@
-"""A calm line on stderr while a command waits: on a terminal alone, and gone when the wait is over."""
+"""A line on stderr while a command waits: only on a terminal, and removed when the wait is over."""
 
 import os
 import sys
@@ -8,13 +8,14 @@ from typing import Self
 
 from hyperhive_cli.cli.invocation import is_plain
 from hyperhive_cli.cli.streams import write_drawn
+from hyperhive_cli.core.text import clean, clock
 
-PATIENCE_S = 1.0  # what is over sooner needs no line; and how often the clock moves on
+PATIENCE_S = 1.0  # a shorter wait shows no line; and the interval between two updates
 _START, _REST_OF_LINE = "\r", "\x1b[K"
 
 
 class Progress:
-    """Shows what is waited for, and for how long; a context manager. In a pipe, and with --plain, it shows nothing."""
+    """Shows what the command waits for, and how long. In a pipe, and with --plain, it shows nothing."""
 
     def __init__(self, words: str = "") -> None:
         self.words = words
@@ -31,7 +32,7 @@ class Progress:
         self.hide()
 
     def tick(self, words: str | None = None) -> None:
-        """Go on waiting, for something else where `words` say so; to be called as often as is handy."""
+        """Update the line, with new `words` if any; call it as often as convenient."""
         is_news = words is not None and words != self.words
         self.words = self.words if words is None else words
         now = time.monotonic()
@@ -41,15 +42,13 @@ class Progress:
             self._draw(int(now - self._began))
 
     def hide(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
         if self._is_shown:
             self._is_shown = False
             write_drawn(f"{_START}{_REST_OF_LINE}", sys.stderr)
             sys.stderr.flush()
 
     def _draw(self, seconds: int) -> None:
-        from hyperhive_cli.core.text import clean, clock  # noqa: PLC0415 - for those that wait
-
         line = f"{clean(self.words)}, {clock(seconds)}"
         write_drawn(f"{_START}{line[: _width() - 1]}{_REST_OF_LINE}", sys.stderr)
         sys.stderr.flush()
@@ -64,7 +63,7 @@ def _width() -> int:
 
 
 def _is_background() -> bool:
-    """Whether the terminal belongs to somebody else now, as after Ctrl-Z and `bg`."""
+    """Whether another process group owns the terminal now, as after Ctrl-Z and `bg`."""
     try:
         return os.tcgetpgrp(2) != os.getpgrp()
     except OSError:

@@ -5,9 +5,8 @@ It reads the environment, claude's own files and the state folder's mode; it wri
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -33,7 +32,6 @@ from hyperhive_cli.core.settings import TURN_VARIABLE, AgentPaths, check_model_n
 from hyperhive_cli.harness.config import HarnessConfig, Hive, PanelConfig
 from hyperhive_cli.harness.hook_command import find_hook
 from hyperhive_cli.hive.address import check_machine
-from hyperhive_cli.hive.database import machine_name, need_psycopg
 from hyperhive_cli.store.checks import check_message
 from hyperhive_cli.web.bind import WebConfig
 
@@ -41,8 +39,7 @@ _SETTINGS_HINT = "hyperhive run -- --settings FILE"
 _NAMED = {click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT}
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
+class RunOptions(NamedTuple):
     """The options of `run` under their names in Python, with the values that click has converted."""
 
     workspace: Path
@@ -228,6 +225,8 @@ def _compaction(options: RunOptions) -> CompactionPolicy:
 def _hive(url: str | None, machine: str | None) -> Hive | None:
     if url is None:
         return None
+    from hyperhive_cli.hive.database import machine_name, need_psycopg  # noqa: PLC0415 - sockets, as in `web`
+
     need_psycopg()
     return Hive(url, machine_name() if machine is None else check_machine(machine))
 

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import Invocation, hive_option, pass_invocation, print_json
 from hyperhive_cli.core.errors import HyperhiveError, UsageError
 from hyperhive_cli.core.settings import AgentPaths, check_agent_name, default_agents_home, paths_by_name
+from hyperhive_cli.hive.address import check_pattern
 from hyperhive_cli.store.folder import find_agents
 from hyperhive_cli.web.bind import WebConfig, check_bind
 
@@ -47,8 +49,6 @@ def with_tls(command: _F) -> _F:
 
 def need_extra() -> None:
     """Raise HyperhiveError where a library of the extra `web` is not installed."""
-    from importlib.util import find_spec  # noqa: PLC0415 - for those who want a panel
-
     missing = next((library for library in LIBRARIES if find_spec(library) is None), None)
     if missing is not None:
         raise HyperhiveError(f"the web panel needs {missing}, which is not installed", "pip install 'hyperhive[web]'")
@@ -123,8 +123,7 @@ def _read_token() -> str:
 
 def _view(url: str, invocation: Invocation, names: tuple[str, ...]) -> Any:  # noqa: ANN401 - an extra's
     """Give the agents of a hive that are named, by patterns too; without a name, all."""
-    from hyperhive_cli.hive.address import check_pattern  # noqa: PLC0415 - for those in a hive
-    from hyperhive_cli.hive.database import need_psycopg  # noqa: PLC0415 - as above
+    from hyperhive_cli.hive.database import need_psycopg  # noqa: PLC0415 - sockets, which `run -h` can do without
     from hyperhive_cli.web.hive import HiveView  # noqa: PLC0415 - an extra
 
     need_psycopg()

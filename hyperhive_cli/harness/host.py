@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import trio
 
@@ -12,10 +11,8 @@ from hyperhive_cli.core.text import duration
 from hyperhive_cli.harness.config import HarnessConfig
 from hyperhive_cli.harness.run import DISPLAY_GRACE_S, run_agent
 from hyperhive_cli.harness.stopping import SignalTask
+from hyperhive_cli.hive.relay import Relay, open_relay
 from hyperhive_cli.store.folder import hold_lock, prepare_state_dir
-
-if TYPE_CHECKING:
-    from hyperhive_cli.hive.relay import Relay
 
 FIRST_RETRY_S = 1.0
 MAX_RETRY_S = 300.0
@@ -51,18 +48,16 @@ class Host:
         return 1 if self.failed else 0
 
     @asynccontextmanager
-    async def _relayed(self) -> AsyncIterator["Relay | None"]:
+    async def _relayed(self) -> AsyncIterator[Relay | None]:
         """Open the relay to the agents' hive, if they are in one."""
         hive = next((config.hive for config in self._configs if config.hive is not None), None)
         if hive is None:
             yield None
             return
-        from hyperhive_cli.hive.relay import open_relay  # noqa: PLC0415 - for those in a hive
-
         async with open_relay(hive.url, hive.machine, self._slots) as relay:
             yield relay
 
-    async def _keep(self, config: HarnessConfig, relay: "Relay | None", delay_s: float) -> None:
+    async def _keep(self, config: HarnessConfig, relay: Relay | None, delay_s: float) -> None:
         """Run one agent, again if it fails by itself."""
         name, retry_s = config.paths.agent, FIRST_RETRY_S
         while not await self._is_stopped_within(delay_s):
@@ -90,7 +85,7 @@ class Host:
             await self._signals.stopping.wait()
         return self._signals.stopping.is_set()
 
-    async def _run(self, config: HarnessConfig, relay: "Relay | None") -> None:
+    async def _run(self, config: HarnessConfig, relay: Relay | None) -> None:
         if not await self._has_lock(config):
             return
         failed = await run_agent(config, self._signals, relay, self._slots)

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, c
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import trio
 
@@ -29,6 +29,8 @@ from hyperhive_cli.harness.operations import ControlHandler, refuse_turns
 from hyperhive_cli.harness.slots import Slots
 from hyperhive_cli.harness.stopping import RunningAgent, SignalTask
 from hyperhive_cli.harness.web_panel import Panel, open_panel
+from hyperhive_cli.hive.local_inbox import LocalInbox, open_local_inbox
+from hyperhive_cli.hive.relay import Relay, open_relay
 from hyperhive_cli.store.binding import bound_elsewhere, is_gone
 from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.file_place import unsound_file_system, wal_bytes
@@ -36,9 +38,6 @@ from hyperhive_cli.store.folder import hold_lock, prepare_state_dir, write_holde
 from hyperhive_cli.store.inbox import Inbox, open_inbox
 from hyperhive_cli.store.report import stored_status, with_live
 from hyperhive_cli.store.wal import shrink_wal, wal_allowance
-
-if TYPE_CHECKING:
-    from hyperhive_cli.hive.relay import Relay
 
 DISPLAY_GRACE_S = 1.0  # for a line on a terminal that may be held up
 NO_PREWARM = (
@@ -65,7 +64,7 @@ async def run_harness(config: HarnessConfig) -> int:
 async def run_agent(
     config: HarnessConfig,
     signals: SignalTask,
-    relay: "Relay | None" = None,
+    relay: Relay | None = None,
     slots: trio.Semaphore | None = None,
 ) -> bool:
     """Run the agent until it is stopped or drained. Return True if a turn failed or messages were left.
@@ -140,16 +139,13 @@ async def _work(loop: AgentLoop, beside: Sequence[Callable[[], Awaitable[None]]]
 
 @asynccontextmanager
 async def _joined(
-    config: HarnessConfig, relay: "Relay | None", inbox: Inbox, bus: Bus, loop: AgentLoop, handler: ControlHandler
+    config: HarnessConfig, relay: Relay | None, inbox: Inbox, bus: Bus, loop: AgentLoop, handler: ControlHandler
 ) -> AsyncIterator[None]:
-    """Join the hive for the block, if there is one; nothing of it is imported otherwise."""
+    """Join the hive, if there is one, during the block."""
     hive = config.hive
     if hive is None:
         yield
         return
-    from hyperhive_cli.hive.local_inbox import LocalInbox  # noqa: PLC0415 - for those in a hive
-    from hyperhive_cli.hive.relay import open_relay  # noqa: PLC0415
-
     assert isinstance(inbox, LocalInbox)  # noqa: S101 - `_open_inbox` saw to it
 
     async def report() -> Mapping[str, Any]:
@@ -177,11 +173,7 @@ async def _joined(
 
 
 def _open_inbox(config: HarnessConfig) -> AbstractContextManager[Inbox]:
-    if config.hive is None:
-        return open_inbox(config.paths.inbox_db)
-    from hyperhive_cli.hive.local_inbox import open_local_inbox  # noqa: PLC0415 - for those in a hive
-
-    return open_local_inbox(config.paths.inbox_db)
+    return (open_inbox if config.hive is None else open_local_inbox)(config.paths.inbox_db)
 
 
 async def _announce(config: HarnessConfig, display: DisplayTask | None, text: str) -> None:

@@ -1,1 +1,1 @@
-"""Many agents on many machines, in one PostgreSQL database. Nothing of it is imported where no hive is named."""
+"""Many agents on many machines, in one PostgreSQL database. It loads psycopg only if a hive is named."""

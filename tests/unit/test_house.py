@@ -56,7 +56,7 @@ HOMES = {
         hive.connection hive.member hive.relay hive.reporter hive.shipper
         harness.direct_login harness.display harness.hook harness.host harness.login harness.login_session harness.run
         harness.slots harness.stopping harness.web_panel
-        doctor.agent cli.demo cli.doctor cli.host cli.login cli.run
+        doctor.agent cli.demo cli.doctor cli.host cli.login_here cli.run
     """,
     "sqlite3": "store.",
     "signal": "claude.guard claude.process demo.replay harness.signals",
@@ -71,7 +71,7 @@ HOMES = {
     **dict.fromkeys(("_ctypes", "_signal", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
     **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn", "os.execv", "os.execve"), ""),
     "trio.lowlevel.open_process": "claude.process",
-    "trio.run": "cli.run cli.demo cli.doctor cli.host cli.login",
+    "trio.run": "cli.run cli.demo cli.doctor cli.host cli.login_here",
 }
 TOUCHES_THE_WORLD = {
     "os", "io", "time", "random", "tempfile", "shutil", "select", "selectors", "http", "urllib", "logging",
