@@ -11,10 +11,10 @@ from hyperhive_cli.core.settings import MAX_FIGURE
 
 
 class Amount(click.FloatRange):
-    """A number within its range: seconds, dollars, a percentage. click's own lets `nan` into any range.
+    """A number within its range: seconds, dollars, a percentage. click's own type lets `nan` into any range.
 
-    With `nan` no deadline ends and no limit is reached. `inf` is for whoever wants no limit. `most` is an end that
-    nobody comes near, so that no help names it.
+    With `nan` no deadline would pass and no limit be reached. `inf` means no limit. `most` is an upper bound far
+    beyond any use, so the help does not name it.
     """
 
     name = "number"
@@ -24,22 +24,22 @@ class Amount(click.FloatRange):
         self.most = most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click has it
-        """Give the number; fails as click does."""
+        """Return the number; fails as click does."""
         found = super().convert(value, param, ctx)
         if math.isnan(found):
-            self.fail(f"{value!r} is no number.", param, ctx)
+            self.fail(f"{value!r} is not a number.", param, ctx)
         if found > self.most:
             self.fail(f"{value} is more than {self.most:,.0f}.", param, ctx)
         return found
 
 
 class Kept(click.ParamType[Retention]):
-    """What says for how long ended messages are kept."""
+    """How long ended messages are kept."""
 
     name = "retention"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click has it
-        """Give the `Retention`; fails as click does."""
+        """Return the `Retention`; fails as click does."""
         if isinstance(value, Retention):
             return value
         try:
@@ -49,13 +49,13 @@ class Kept(click.ParamType[Retention]):
 
 
 class Count(click.IntRange):
-    """A whole number from 1 on; the sums of such numbers stay within what a database holds."""
+    """A whole number of at least 1; sums of such numbers fit into a database."""
 
     def __init__(self) -> None:
         super().__init__(min=1)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click has it
-        """Give the number; fails as click does."""
+        """Return the number; fails as click does."""
         found = super().convert(value, param, ctx)
         if found > MAX_FIGURE:
             self.fail(f"{value} is more than {MAX_FIGURE:,}.", param, ctx)

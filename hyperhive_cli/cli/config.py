@@ -33,13 +33,13 @@ def config() -> None:
     """  # noqa: D301 - click's own mark
 
 
-@config.command(short_help="Show each setting of `run`, and where it comes from.")
+@config.command(short_help="Show each setting of `run` and its source.")
 @of_workspace
 @as_json_option
 @pass_invocation
 @click.pass_context
 def show(ctx: click.Context, invocation: Invocation, workspace: Path | None, *, as_json: bool) -> None:
-    """Show each setting of `run` as it would be now, and where it comes from. Secrets are left out.
+    """Show each setting of `run` as it would be now, and its source. Secrets are left out.
 
     \b
     Example: hyperhive config show --json
@@ -56,14 +56,14 @@ def show(ctx: click.Context, invocation: Invocation, workspace: Path | None, *, 
         }
         print_json({"files": files, "settings": settings})
         return
-    rows = [(name, _said(value), origin) for name, (value, origin) in origins.items()]
+    rows = [(name, _words(value), origin) for name, (value, origin) in origins.items()]
     widths = [max(len(name) for name, _, _ in rows), max(len(value) for _, value, _ in rows)]
     for name, value, origin in rows:
         where = origin.source if origin.place is None else f"{origin.source}: {text.clean(origin.place)}"
         click.echo(f"{name:<{widths[0]}}  {value:<{min(widths[1], 30)}}  {where}")
     click.echo()
     for file in files:
-        click.echo(f"{text.clean(file)}{'' if Path(file).exists() else ' (not there)'}")
+        click.echo(f"{text.clean(file)}{'' if Path(file).exists() else ' (does not exist)'}")
 
 
 def _agent(ctx: click.Context, invocation: Invocation, folder: Path) -> tuple[str, Origin]:
@@ -101,7 +101,7 @@ def _redacted(value: object, redact: Any) -> object:  # noqa: ANN401
     return redact(value) if isinstance(value, str) else value
 
 
-def _said(value: object) -> str:
+def _words(value: object) -> str:
     match value:
         case None | []:
             return "-"

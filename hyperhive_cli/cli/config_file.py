@@ -1,7 +1,7 @@
-"""The configuration files: what may stand in them, and what does. Pure: texts and tables in, values out.
+"""The configuration files: which settings they may have, and their values. Pure: texts and tables in, values out.
 
-A workspace's file is written by whoever writes in the workspace, the agent too. So it may say how the work is
-done; what gives rights, starts programs, speaks for the operator, decides who pays or how much, comes from the user
+Anyone who can write in the workspace can write its file, the agent included. So that file may only say how the work
+is done. What gives rights, starts programs, speaks for the operator, or decides who pays how much comes from the user
 alone.
 """
 
@@ -19,7 +19,7 @@ from hyperhive_cli.core.settings import WORKSPACE_FILE
 FILE_LIMIT_BYTES = 64 * 1024
 TABLE = "run"
 
-# Of the options of `run`, as in the files. Every option stands in exactly one of the three (a test sees to it).
+# The options of `run`, as in the files. Each is in exactly one of the three sets, which a test checks.
 WORKSPACE_MAY = frozenset(
     {"model", "drain", "drain-wait", "json", "quiet", "partial", "continue", "prewarm", "no-wakeups"}
     | {"turn-timeout", "start-timeout", "stall-timeout", "background-wait", "compact-at", "compact-instructions"}
@@ -28,19 +28,19 @@ USER_ALONE = frozenset(
     {"claude", "message", "permission-mode", "dangerously-skip-permissions", "expect-auth", "pass-env"}
     | {"allow-self-control", "allow-cross-session", "on-event", "on-event-kind", "hive", "machine", "keep-messages"}
     | {"web", "web-bind", "web-allow-host", "web-url", "web-cert", "web-key"}
-    # What its agent could raise or strike out would be no budget.
+    # A budget that the agent could raise or remove would not be one.
     | {"max-turn-cost", "max-day-cost", "max-turn-tokens", "max-tool-calls"}
 )
-NOWHERE = frozenset({"workspace"})  # it says which file is read
+NOWHERE = frozenset({"workspace"})  # it decides which file is read
 
 Kind = Literal["switch", "number", "text", "texts"]
-_SAID = {"switch": "true or false", "number": "a number", "text": "a text", "texts": "a list of texts"}
+_KIND_WORDS = {"switch": "true or false", "number": "a number", "text": "a string", "texts": "a list of strings"}
 _AT_LINE = re.compile(r"line (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One configuration file. `is_workspace`: whoever writes in the workspace may have written it."""
+    """One configuration file. `is_workspace`: anyone who can write in the workspace may have written it."""
 
     path: Path
     text: str
@@ -49,7 +49,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A value and the file it comes from; `place` names file and line for an error."""
+    """A value and the file it comes from; `place` is file and line, for errors."""
 
     value: Any
     source: Source
@@ -57,7 +57,7 @@ class Setting:
 
 
 def user_file(environ: Mapping[str, str]) -> Path | None:
-    """Give the place of the user's own file; None where neither XDG_CONFIG_HOME nor HOME says it."""
+    """Return the path of the user's own file; None if neither XDG_CONFIG_HOME nor HOME is set."""
     given, home = environ.get("XDG_CONFIG_HOME", ""), environ.get("HOME", "")
     # The XDG specification: a relative path is invalid and to be ignored.
     folder = Path(given) if given.startswith("/") else Path(home) / ".config" if home else None
@@ -65,49 +65,49 @@ def user_file(environ: Mapping[str, str]) -> Path | None:
 
 
 def read_agent(source: Source) -> str | None:
-    """Give the agent's name that a file sets; raises UsageError for a file that is no TOML, and for no text."""
+    """Return the agent's name that a file sets; raises UsageError if it is not a string, or the file not TOML."""
     found = _parse(source).get("agent")
     if found is not None and not isinstance(found, str):
-        raise UsageError(f"{place_of(source, 'agent')}: `agent` is {_SAID['text']}")
+        raise UsageError(f"{place_of(source, 'agent')}: `agent` must be {_KIND_WORDS['text']}")
     return found
 
 
 def read_hive(source: Source) -> str | None:
-    """Give the hive's address that the user's file sets for all commands; raises UsageError."""
+    """Return the hive's address that the user's file sets for all commands; raises UsageError."""
     found = _parse(source).get("hive")
     if found is not None and not isinstance(found, str):
-        raise UsageError(f"{place_of(source, 'hive')}: `hive` is {_SAID['text']}")
+        raise UsageError(f"{place_of(source, 'hive')}: `hive` must be {_KIND_WORDS['text']}")
     return found
 
 
 def read_settings(source: Source, kinds: Mapping[str, Kind]) -> dict[str, Setting]:
-    """Give what a file sets of the options of `run`, which `kinds` lists; raises UsageError, which names the place.
+    """Return the options of `run` that a file sets, of those in `kinds`; raises UsageError, which names the place.
 
-    The values have the right type; whether one is in an option's range is not looked at.
+    The values have the right type; their range is not checked.
     """
     found = _parse(source)
     for key in found.keys() - {"agent", TABLE} - ({"hive"} if not source.is_workspace else set()):
         hint = f"[{TABLE}] above it" if key in kinds else f"agent, or the table [{TABLE}]"
-        raise UsageError(f"{place_of(source, key)}: there is no setting {key!r} outside of a table", hint)
+        raise UsageError(f"{place_of(source, key)}: unknown setting outside of a table: {key!r}", hint)
     if "agent" in found and not source.is_workspace:
-        raise UsageError(f"{place_of(source, 'agent')}: `agent` is for the {WORKSPACE_FILE} of one workspace alone")
+        raise UsageError(f"{place_of(source, 'agent')}: `agent` is only allowed in the {WORKSPACE_FILE} of a workspace")
     table = found.get(TABLE, {})
     if not isinstance(table, dict):
-        raise UsageError(f"{place_of(source, TABLE)}: `{TABLE}` is a table", f"[{TABLE}]")
+        raise UsageError(f"{place_of(source, TABLE)}: `{TABLE}` must be a table", f"[{TABLE}]")
     return {key: _read_setting(source, key, value, kinds) for key, value in table.items()}
 
 
 def _read_setting(source: Source, key: str, value: object, kinds: Mapping[str, Kind]) -> Setting:
     place = place_of(source, key, in_table=True)
     if key not in kinds or key in NOWHERE:
-        raise UsageError(f"{place}: there is no setting {key!r}", _suggest(key, kinds.keys() - NOWHERE))
+        raise UsageError(f"{place}: unknown setting: {key!r}", _suggest(key, kinds.keys() - NOWHERE))
     if source.is_workspace and key not in WORKSPACE_MAY:
         raise UsageError(
-            f"{place}: a workspace may not set {key!r}, for its agent writes there too",
+            f"{place}: {key!r} is not allowed in a workspace file: the agent could edit it",
             f"--{key}, its environment variable, or your own configuration file",
         )
     if not _fits(value, kinds[key]):
-        raise UsageError(f"{place}: {key!r} is {_SAID[kinds[key]]}")
+        raise UsageError(f"{place}: {key!r} must be {_KIND_WORDS[kinds[key]]}")
     return Setting(value, source, place)
 
 
@@ -124,12 +124,12 @@ def _fits(value: object, kind: Kind) -> bool:
 
 
 def merge(*files: Mapping[str, Setting]) -> dict[str, Setting]:
-    """Join what several files set, the strongest first."""
+    """Merge the settings of several files, the strongest first."""
     return {key: setting for file in reversed(files) for key, setting in file.items()}
 
 
 def place_of(source: Source, key: str, *, in_table: bool = False) -> str:
-    """Name the file and, where it is found (TOML can be written in many ways), the line of a key."""
+    """Return the file and the line of a key; only the file if the line is not found, as TOML has many spellings."""
     inside = False
     for number, line in enumerate(source.text.splitlines(), 1):
         if line.lstrip().startswith("["):
@@ -149,10 +149,10 @@ def _suggest(key: str, names: Iterable[str]) -> str:
 
 def _parse(source: Source) -> dict[str, Any]:
     if source.text.startswith("\ufeff"):
-        raise UsageError(f"{source.path}:1: this is no TOML: it begins with a byte order mark", "save it without one")
+        raise UsageError(f"{source.path}:1: not valid TOML: it starts with a byte order mark", "save it without one")
     try:
         return tomllib.loads(source.text)
-    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is Python's own ValueError
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits raises Python's own ValueError
         line = _AT_LINE.search(str(error))
         where = f"{source.path}:{line[1]}" if line else str(source.path)
-        raise UsageError(f"{where}: this is no TOML: {error}") from error
+        raise UsageError(f"{where}: not valid TOML: {error}") from error

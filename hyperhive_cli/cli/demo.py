@@ -1,4 +1,4 @@
-"""`hyperhive demo`: the whole pipeline, with recorded turns in claude's place."""
+"""`hyperhive demo`: the whole pipeline, with recorded turns instead of claude."""
 
 import os
 import tempfile
@@ -21,11 +21,11 @@ from hyperhive_cli.store.inbox import open_inbox_reader
 
 
 @click.command()
-@click.option("--fast", is_flag=True, help="Without the pauses.")
+@click.option("--fast", is_flag=True, help="Leave out the pauses.")
 def demo(*, fast: bool) -> int:
-    """Watch a recorded agent work for about fifteen seconds. Needs no claude and no login, and costs nothing.
+    """Watch a recorded agent work for about 15 seconds. Needs no claude and no login, and costs nothing.
 
-    The harness, the databases and the console are the real ones, in a temporary folder.
+    Harness, databases and console are the real ones, in a temporary folder.
 
     \b
     Example: hyperhive demo --fast
@@ -37,10 +37,9 @@ def demo(*, fast: bool) -> int:
         launch = Launch(tuple(replay_command("none" if fast else "human")), partial=True)
         agent = AgentConfig(launch, workspace, child_environment(os.environ), drain=True, redactor=Redactor(os.environ))
         messages = [("operator", body) for body in MESSAGES]
-        with open_display({"agent": "demo", "status": "online", "model": "haiku", "state": "idle"}) as sink:
-            status = trio.run(
-                run_harness, HarnessConfig(paths, agent, None, messages, sink, complain=partial(click.echo, err=True))
-            )
+        with open_display({"agent": "demo", "status": "online", "model": "haiku", "state": "idle"}) as display:
+            config = HarnessConfig(paths, agent, None, messages, display, complain=partial(click.echo, err=True))
+            status = trio.run(run_harness, config)
         if status == 0:
             _summarise(paths)
     return status
@@ -54,8 +53,8 @@ def _summarise(paths: AgentPaths) -> None:
         f"That was a recording: {totals['turns']} turns, {totals['tool_calls']} tool calls, "
         f"{text.dollars(totals['cost_usd'])} at the time."
     )
-    click.echo("The inbox, the history and the console were the real ones.")
-    click.echo("With a claude of your own:")
+    click.echo("The inbox, the history and the console were real.")
+    click.echo("With your own claude:")
     click.echo()
     click.echo("  cd YOUR/PROJECT")
     click.echo("  hyperhive run                        # in one terminal")

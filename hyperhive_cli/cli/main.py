@@ -1,4 +1,4 @@
-"""The program: a group whose commands are imported when they are called, and the one error boundary."""
+"""The program: a group that imports a command when it is called, and the single error boundary."""
 
 import gc
 import importlib
@@ -18,44 +18,44 @@ if TYPE_CHECKING:
 
 # name → (module, what it does). Static, so that --help imports no command.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("demo", "Watch a recorded agent work: no claude and no login needed."),
-    "run": ("run", "Run the agent: its inbox, turn by turn, until Ctrl-C."),
+    "demo": ("demo", "Watch a recorded agent work; needs no claude and no login."),
+    "run": ("run", "Run the agent: one turn per message, until Ctrl-C."),
     "send": ("send", "Put a message into the agent's inbox."),
     "tail": ("tail", "Show the newest events and follow."),
-    "show": ("show", "Show one turn again, as it was live."),
+    "show": ("show", "Replay a finished turn."),
     "export": ("export", "Write a transcript: JSON lines, Markdown or HTML."),
-    "status": ("status", "Show what is known about the agent right now."),
-    "stats": ("stats", "Add up turns, tokens, dollars and tools."),
-    "budget": ("budget", "Show what is used of the limits, or raise one."),
-    "agents": ("agents", "Show every agent of this machine in one table."),
+    "status": ("status", "Show the agent's current status."),
+    "stats": ("stats", "Summarise turns, tokens, dollars and tools."),
+    "budget": ("budget", "Show how much of the limits is used, or raise one."),
+    "agents": ("agents", "List every agent of this machine."),
     "web": ("web", "Serve the web panel of one agent, or of all."),
     "model": ("model", "Show or set the model of the next turn."),
     "inbox": ("inbox", "List, show, move, cancel and retry messages."),
-    "hive": ("hive", "Many agents on many machines: set up, look, grant, drain."),
+    "hive": ("hive", "Run many agents on many machines: set up, list, grant, drain."),
     "host": ("host", "Run several agents of this machine in one process."),
-    "doctor": ("doctor", "Look whether everything is well, and say what to do."),
-    "config": ("config", "Show the settings of `run`, and where each comes from."),
-    "backup": ("backup", "Write the whole agent into one archive, while it runs or not."),
-    "new-session": ("session", "Start a fresh conversation with the next turn."),
+    "doctor": ("doctor", "Check the setup and suggest fixes."),
+    "config": ("config", "Show the settings of `run` and their sources."),
+    "backup": ("backup", "Back up the agent to one archive, running or not."),
+    "new-session": ("session", "Start a new conversation with the next turn."),
     "compact": ("session", "Compact the conversation between two turns."),
     "cancel": ("session", "Interrupt the running turn."),
-    "pause": ("session", "Begin no turn until `resume`."),
-    "resume": ("session", "Go on now after a pause, a failure, a limit or a back-off."),
+    "pause": ("session", "Stop starting turns until `resume`."),
+    "resume": ("session", "Continue now after a pause, a failure, a limit or a back-off."),
     "login": ("login", "Log claude in, with or without a running harness."),
     "logout": ("login", "Log claude out."),
-    "completion": ("completion", "Print the script that completes words in bash, zsh or fish."),
+    "completion": ("completion", "Print the completion script for bash, zsh or fish."),
     "help": ("help", "Read a page of the manual, or a command's help."),
 }
 
-WINDOWS_HINT = "the Windows Subsystem for Linux (`wsl --install`), and hyperhive in it"
+WINDOWS_HINT = "install the Windows Subsystem for Linux (`wsl --install`), and hyperhive in it"
 
 
 class _InterruptedError(click.Abort):
-    """A command was ended by Ctrl-C."""
+    """Ctrl-C interrupted a command."""
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by name and loads the one that is called."""
+    """A group that lists its commands from a table and imports the one that is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Name the commands, in the order of the table."""
@@ -68,29 +68,29 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"hyperhive_cli.cli.{COMMANDS[cmd_name][0]}")
         command = getattr(module, cmd_name.replace("-", "_"))
         if not isinstance(command, click.Command):
-            raise TypeError(f"{cmd_name} is no command")
+            raise TypeError(f"{cmd_name} is not a command")
         _name_variables(command, f"HYPERHIVE_{cmd_name}")
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click's, but a word that is nearly a command's name gets that as the hint."""
+        """As click's, but an unknown command gets the closest name as the hint."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib  # noqa: PLC0415 - for a slip
+            import difflib  # noqa: PLC0415 - for a typo
 
             close = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            raise UsageError(f"there is no command {args[0]!r}", f"hyperhive {close[0] if close else '-h'}")
+            raise UsageError(f"unknown command: {args[0]!r}", f"hyperhive {close[0] if close else '-h'}")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
-        """Run a command; a reader that goes away is no error of it, wherever it was written to."""
+        """Run a command; a reader that goes away is not an error, whatever was written to."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise _InterruptedError from error  # click would write to a terminal that may be stopped
         except BrokenPipeError as error:
-            # Without its number: by that click knows it, and would leave with 1.
+            # Without its errno, by which click recognises it and would exit with 1.
             raise BrokenPipeError from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -109,7 +109,7 @@ class LazyGroup(click.Group):
 
 
 def _name_variables(command: click.Command, prefix: str) -> None:
-    """Call each option's variable as the option itself; click would take the name of its Python parameter."""
+    """Name each option's variable after the option; click would use the name of its Python parameter."""
     for option in command.params:
         if isinstance(option, click.Option):
             word = max(option.opts, key=len).lstrip("-")
@@ -132,24 +132,24 @@ def _name_variables(command: click.Command, prefix: str) -> None:
     metavar="NAME",
     show_envvar=True,
     shell_complete=completers.agents,
-    help="The agent; default: the current folder's name.",
+    help="The agent (default: the current folder's name).",
 )
 @click.option(
     "--state-dir",
     metavar="DIR",
     type=click.Path(path_type=Path),
     show_envvar=True,
-    help="The agent's state folder; default: ~/.local/state/hyperhive/NAME.",
+    help="The agent's state folder (default: ~/.local/state/hyperhive/NAME).",
 )
-@click.option("--hive", metavar="URL", show_envvar=True, help="The hive that the agent is in: postgresql://…")
-@click.option("--plain", is_flag=True, show_envvar=True, help="No colours, no drawings, nothing that moves.")
+@click.option("--hive", metavar="URL", show_envvar=True, help="The hive of the agent: postgresql://…")
+@click.option("--plain", is_flag=True, show_envvar=True, help="No colours, drawings or animation.")
 @click.option("--debug", is_flag=True, show_envvar=True, help="Show a traceback with an error.")
 @click.version_option(package_name="hyperhive", message="%(prog)s %(version)s")
 @click.pass_obj
 def hyperhive(
     invocation: Invocation, agent: str | None, state_dir: Path | None, hive: str | None, *, plain: bool, debug: bool
 ) -> None:
-    """Run a Claude Code agent unattended: a durable inbox, one turn after the other, every event recorded.
+    """Run a Claude Code agent unattended: a durable inbox, one turn per message, every event recorded.
 
     \b
     Examples: hyperhive demo
@@ -157,7 +157,7 @@ def hyperhive(
               hyperhive send 'fix the failing test' --wait
               hyperhive -a bee status
     """  # noqa: D301 - click's own mark
-    if agent == "":  # of the command line: an empty variable counts as unset
+    if agent == "":  # on the command line: an empty variable counts as unset
         raise UsageError("the agent's name is empty", "-a NAME, or no -a for the agent of this folder")
     invocation.agent = agent
     invocation.state_dir = None if state_dir is None else state_dir.absolute()
@@ -167,16 +167,16 @@ def hyperhive(
 
 
 def main() -> NoReturn:
-    """Run the program and leave the process."""
+    """Run the program and exit."""
     prepare_streams()
-    if sys.platform == "win32":  # before a command imports what is not there
+    if sys.platform == "win32":  # before a command imports what is missing there
         sys.exit(_complain("hyperhive runs on Linux and macOS; Windows is not supported", WINDOWS_HINT, 1))
     invocation = Invocation()
     try:
         status = _run(invocation)
-    except KeyboardInterrupt:  # while an error was being told
+    except KeyboardInterrupt:  # while an error was being printed
         status = 130
-    gc.freeze()  # the process ends: nobody needs the memory back
+    gc.freeze()  # the process exits: collecting garbage would be wasted time
     leave(status)
 
 
@@ -196,11 +196,11 @@ def _run(invocation: Invocation) -> int:
     except BrokenPipeError:
         drop_stdout()
         return 0
-    except Exception as error:  # noqa: BLE001 - the boundary: whatever it is, the operator gets one line
+    except Exception as error:  # noqa: BLE001 - the boundary: any error becomes one line
         if invocation.debug:
             sys.excepthook(type(error), error, error.__traceback__)
         return _report(_innermost(error))
-    except BaseExceptionGroup as error:  # trio wraps a Ctrl-C too, where a task of its own waits
+    except BaseExceptionGroup as error:  # trio wraps a Ctrl-C too, if a task waits
         if error.subgroup(KeyboardInterrupt) is None:
             raise
         return _end_line()
@@ -208,7 +208,7 @@ def _run(invocation: Invocation) -> int:
 
 
 def _end_line() -> int:
-    """Let what comes next begin below the ^C, unless the terminal is stopped."""
+    """Start a new line below the ^C, unless the terminal is stopped."""
     from hyperhive_cli.render.display_file import takes_more  # noqa: PLC0415 - for a Ctrl-C
 
     if takes_more(2):
@@ -217,7 +217,7 @@ def _end_line() -> int:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """Give the one error in a group of one: trio wraps what a task raises."""
+    """Return the only error of a group: trio wraps what a task raises."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
@@ -227,7 +227,7 @@ def _report(error: BaseException) -> int:
     if isinstance(error, HyperhiveError):
         return _complain(error.message, error.hint, error.exit_code)
     if isinstance(error, FileNotFoundError) and _is_nowhere():
-        return _complain("the current folder is not there any more", "cd to another", 1)
+        return _complain("the current folder no longer exists", "cd to another", 1)
     if isinstance(error, OSError) and is_of_stdout(error):
         drop_stdout()
         return _complain(not_written(error), None, 1)

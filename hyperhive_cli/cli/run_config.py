@@ -109,7 +109,6 @@ def build_config(
     check_reachable(paths.state_dir)
     return HarnessConfig(
         paths=paths,
-        agent=_agent(options, workspace, environ, live=live),
         model=None if options.model is None else check_model_name(options.model),
         on_event=find_hook(options.on_event) if options.on_event else (),
         on_event_kinds=options.hook_kinds,
@@ -119,6 +118,7 @@ def build_config(
         keep_messages=options.keep_messages,
         is_workspace_named=options.is_workspace_named,
         panel=_panel(options, paths, environ) if options.web else None,
+        agent=_agent(options, workspace, environ, live=live),  # last: it looks for claude
     )
 
 

@@ -1,4 +1,4 @@
-"""The standard streams: one that is missing, full, closed, stuck or of a small alphabet ends no command badly."""
+"""The standard streams: no command crashes if one is missing, full, closed, stuck or lacks characters."""
 
 import errno
 import io
@@ -11,17 +11,17 @@ from hyperhive_cli.core.terminal import escape
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-STDOUT = "stdout"  # as in `output`, which is too much for a command that prints a line
+STDOUT = "stdout"
 LEAVE_LIMIT_S = 1.0
 _NAMES = ("stdin", "stdout", "stderr")
 _MISSING: set[int] = set()
 
 
 def prepare_streams() -> None:
-    """Put /dev/null in the place of a standard stream that is closed, and let none fail at a character.
+    """Open /dev/null for each standard stream that is closed, and make encoding errors harmless.
 
-    To be called first of all: the next file to be opened, such as a database, would get the number of the missing one
-    and be written to by whoever prints.
+    Call it before anything else: the next file that is opened, such as a database, would get the descriptor of the
+    missing stream, and whatever is printed would be written into it.
     """
     for descriptor, name in enumerate(_NAMES):
         try:
@@ -41,15 +41,15 @@ def prepare_streams() -> None:
 
 
 class TerminalFile(io.TextIOWrapper):
-    """Text for a terminal: whatever a command prints is escaped, but what it draws."""
+    """Text for a terminal: everything a command prints is escaped, except what it draws."""
 
     def write(self, text: str) -> int:
-        """Write text without anything that could steer the terminal."""
+        """Write text without control sequences."""
         super().write(escape(text))
         return len(text)
 
     def draw(self, text: str) -> int:
-        """Write our own colours and movements; what they hold of others' text has been escaped before."""
+        """Write our own colours and cursor movements; foreign text in them has been escaped before."""
         return super().write(text)
 
 
@@ -58,7 +58,7 @@ def _file_class(descriptor: int) -> type[io.TextIOWrapper]:
 
 
 def write_drawn(text: str, file: TextIO | None = None) -> None:
-    """Write our own colours and movements to stdout, or this file."""
+    """Write our own colours and cursor movements to stdout, or this file."""
     found = sys.stdout if file is None else file
     (found.draw if isinstance(found, TerminalFile) else found.write)(text)
 
@@ -72,19 +72,19 @@ def write_bytes(data: bytes) -> None:
 
 
 def is_missing(descriptor: int) -> bool:
-    """Whether a standard stream was closed when the program started."""
+    """Return True if a standard stream was closed when the program started."""
     return descriptor in _MISSING
 
 
 def _without_failures(stream: TextIO) -> str:
-    """Return the stream's way with what it cannot encode, or a better one: `surrogateescape` helps with bytes alone."""
+    """Return the stream's error handler, or one that never fails: `surrogateescape` helps with bytes alone."""
     is_utf8 = stream.encoding.lower().replace("-", "") == "utf8"
     may_fail = stream.errors in {None, "strict"} or (stream.errors == "surrogateescape" and not is_utf8)
     return "replace" if may_fail else str(stream.errors)
 
 
 class _Stdout(io.FileIO):
-    """stdout, whose errors can be told from those of the files that a command writes."""
+    """stdout, with errors that can be distinguished from those of other files that a command writes."""
 
     def write(self, data: "ReadableBuffer") -> int:
         try:
@@ -95,7 +95,7 @@ class _Stdout(io.FileIO):
 
 
 class _Remarks(io.RawIOBase):
-    """stderr, where what cannot be written is left out: there is no other place to say so."""
+    """stderr. What cannot be written is dropped, as there is no other place to report it."""
 
     name = "<stderr>"
 
@@ -119,7 +119,7 @@ class _Remarks(io.RawIOBase):
 
 
 def leave(status: int) -> NoReturn:
-    """Leave the process with this status; a command that was ended by a signal does not wait for who reads it.
+    """Exit with this status. A command that a signal has ended does not wait for its reader.
 
     Nor does one with threads (trio's): one of them may be stuck in a write, and Python would wait for it or abort.
     """
@@ -146,7 +146,7 @@ def _flush(status: int) -> int:
 
 
 def _flush_soon(status: int) -> None:
-    import threading  # noqa: PLC0415 - costs each command a millisecond, and here it is loaded or the end is near
+    import threading  # noqa: PLC0415 - costs each command a millisecond
 
     flusher = threading.Thread(target=_flush, args=(status,), daemon=True)
     flusher.start()
@@ -156,15 +156,15 @@ def _flush_soon(status: int) -> None:
 
 
 def is_of_stdout(error: BaseException) -> bool:
-    """Whether it was stdout that could not be written."""
+    """Return True if it was stdout that could not be written."""
     return isinstance(error, OSError) and error.filename == STDOUT
 
 
 def not_written(error: OSError) -> str:
-    """Say why stdout could not be written."""
+    """Return why stdout could not be written."""
     return f"stdout cannot be written: {error.strerror or error}"
 
 
 def drop_stdout() -> None:
-    """Let the interpreter's own flush at exit find a sink: the reader is gone."""
+    """Redirect stdout to /dev/null, for the interpreter's own flush at exit: the reader is gone."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -29,26 +29,26 @@ _F = TypeVar("_F", bound=Callable[..., object])
 _TLS = (
     click.option(
         "--web-allow-host", "allow_hosts", multiple=True, metavar="NAME",
-        help="Answer to this name too; needed, with TLS, beyond this machine; may be given several times.",
+        help="Answer to this name too; required, with TLS, for other machines; repeatable.",
     ),
     click.option(
         "--web-url", "urls", multiple=True, metavar="URL",
-        help="Where a proxy that ends TLS serves it: https://host/prefix; may be given several times.",
+        help="The address at which a TLS proxy serves it: https://host/prefix; repeatable.",
     ),
-    click.option("--web-cert", type=click.Path(path_type=Path), metavar="FILE", help="TLS: the certificate, in PEM."),
-    click.option("--web-key", type=click.Path(path_type=Path), metavar="FILE", help="TLS: its key, in PEM."),
+    click.option("--web-cert", type=click.Path(path_type=Path), metavar="FILE", help="The TLS certificate, in PEM."),
+    click.option("--web-key", type=click.Path(path_type=Path), metavar="FILE", help="The certificate's key, in PEM."),
 )  # fmt: skip
 
 
 def with_tls(command: _F) -> _F:
-    """Give a command the options of a panel that is reached from other machines."""
+    """Add the options of a panel that other machines can reach."""
     for option in reversed(_TLS):
         command = option(command)
     return command
 
 
 def need_extra() -> None:
-    """Raise HyperhiveError where a library of the extra `web` is not installed."""
+    """Raise HyperhiveError if a library of the extra `web` is not installed."""
     missing = next((library for library in LIBRARIES if find_spec(library) is None), None)
     if missing is not None:
         raise HyperhiveError(f"the web panel needs {missing}, which is not installed", "pip install 'hyperhive[web]'")
@@ -60,7 +60,7 @@ def web_arguments(config: WebConfig) -> tuple[str, ...]:
     files = {"--web-cert": config.certificate, "--web-key": config.key}
     return (
         f"--bind={f'unix:{place}' if isinstance(place, Path) else config.bind}",
-        "--hive=",  # it is the panel of this very agent
+        "--hive=",  # the panel shows this agent only
         *(f"--web-allow-host={name}" for name in config.allow_hosts),
         *(f"--web-url={url}" for url in config.urls),
         *(f"{name}={file.absolute()}" for name, file in files.items() if file is not None),
@@ -90,9 +90,9 @@ def web(
 ) -> int:
     """Serve the web panel of these agents, or of every agent of this machine, until Ctrl-C.
 
-    With a hive also of those that other machines run, which are shown and take messages; AGENT may be a pattern.
+    With a hive, agents of other machines are shown too, and take messages; AGENT may be a pattern.
 
-    The address that it prints holds a token, made anew at each start: whoever has it can steer the agents.
+    The printed address contains a token, new at each start: anyone who has it can steer the agents.
 
     \b
     Examples: hyperhive web --bind 127.0.0.1:9000
@@ -117,12 +117,12 @@ def web(
 def _read_token() -> str:
     token = sys.stdin.readline(TOKEN_LIMIT_CHARS).strip()
     if not _TOKEN.fullmatch(token):
-        raise UsageError("a token has at least 43 characters of A-Z a-z 0-9 _ -")
+        raise UsageError("a token needs at least 43 characters of A-Z a-z 0-9 _ -")
     return token
 
 
 def _view(url: str, invocation: Invocation, names: tuple[str, ...]) -> Any:  # noqa: ANN401 - an extra's
-    """Give the agents of a hive that are named, by patterns too; without a name, all."""
+    """Return the named agents of a hive, by patterns too; without a name, all."""
     from hyperhive_cli.hive.database import need_psycopg  # noqa: PLC0415 - sockets, which `run -h` can do without
     from hyperhive_cli.web.hive import HiveView  # noqa: PLC0415 - an extra
 
@@ -136,7 +136,7 @@ def _view(url: str, invocation: Invocation, names: tuple[str, ...]) -> Any:  # n
 def _agents(
     invocation: Invocation, names: tuple[str, ...], *, is_in_hive: bool
 ) -> Callable[[], Mapping[str, AgentPaths]]:
-    """Give what finds the agents of this machine, as of now."""
+    """Return a callable that finds the agents of this machine, as of now."""
     patterns = [name for name in (names or (invocation.agent or "",)) if "*" in name or "?" in name]
     if is_in_hive and (names or patterns):
         wanted, home = names or patterns, default_agents_home(os.environ)
@@ -151,7 +151,7 @@ def _agents(
 
 
 def _named(invocation: Invocation, names: tuple[str, ...]) -> Mapping[str, AgentPaths] | None:
-    """Give the agents that are named, by the arguments or the global options; None: all are meant."""
+    """Return the agents named by the arguments or the global options; None means all."""
     if not names:
         if invocation.agent is None and invocation.state_dir is None:
             return None

@@ -119,7 +119,7 @@ def test_a_workspace_may_not_set_its_own_limits(hive: Hive, fake_claude: FakeCla
     fake_claude.script(TEXT)
     file = hive.workspace / "hyperhive.toml"
     file.write_text("[run]\nmax-day-cost = 100\n")
-    assert "a workspace may not set 'max-day-cost'" in hive.drain().refusal(2)
+    assert "'max-day-cost' is not allowed in a workspace file" in hive.drain().refusal(2)
     file.write_text('[run]\ncompact-at = 70\ncompact-instructions = "keep names"\n')
     own = tmp_path / "config" / "hyperhive"
     own.mkdir(parents=True)

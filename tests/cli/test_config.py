@@ -65,13 +65,16 @@ def test_a_switch_of_a_file_is_turned_off_by_its_variable(hive: Hive) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('[run]\nclaude = "./evil"\n', "a workspace may not set 'claude'"),
-        ("[run]\ndangerously-skip-permissions = true\n", "a workspace may not set 'dangerously-skip-permissions'"),
-        ('[run]\non-event = "./evil"\n', "a workspace may not set 'on-event'"),
+        ('[run]\nclaude = "./evil"\n', "'claude' is not allowed in a workspace file"),
+        (
+            "[run]\ndangerously-skip-permissions = true\n",
+            "'dangerously-skip-permissions' is not allowed in a workspace file",
+        ),
+        ('[run]\non-event = "./evil"\n', "'on-event' is not allowed in a workspace file"),
         ("[run]\nturn-timeout = -1\n", "hyperhive.toml:2: -1"),
-        ("[run]\nturn-timeout = nan\n", "hyperhive.toml:2: nan is no number"),
-        ("[run]\nmodle = 'x'\n", "there is no setting 'modle'"),
-        ("[run\n", "this is no TOML"),
+        ("[run]\nturn-timeout = nan\n", "hyperhive.toml:2: nan is not a number"),
+        ("[run]\nmodle = 'x'\n", "unknown setting: 'modle'"),
+        ("[run\n", "not valid TOML"),
         ("#" * 70_000, "larger than"),
     ],
 )
@@ -125,7 +128,7 @@ def test_the_table_names_every_option_once_and_the_files(hive: Hive) -> None:
     names = [line.split()[0] for line in lines[: lines.index("")]]
     assert names == ["agent", *(name for name in shown(hive) if name != "agent")]
     assert any(line.split() == ["quiet", "yes", "user:", f"{own}:2"] for line in lines)
-    assert lines[-2:] == [f"{hive.workspace}/hyperhive.toml (not there)", str(own)]
+    assert lines[-2:] == [f"{hive.workspace}/hyperhive.toml (does not exist)", str(own)]
 
 
 def test_the_workspace_names_its_agent_for_every_command(hive: Hive, fake_claude: FakeClaude, tmp_path: Path) -> None:

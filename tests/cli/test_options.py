@@ -64,7 +64,7 @@ def test_a_wrong_word_is_a_usage_error(words: list[str], hive: Hive) -> None:
 )
 def test_what_would_fail_only_later_is_refused_at_once(words: list[str], hive: Hive) -> None:
     said = hive.call(*words).refusal(2)
-    assert "no number" in said or "no place to listen on" in said or "reached from other machines" in said
+    assert "not a number" in said or "no place to listen on" in said or "reached from other machines" in said
     assert list(hive.state_dir.iterdir()) == []
 
 
@@ -76,7 +76,7 @@ def test_the_hint_of_a_usage_error_names_the_commands_help(hive: Hive) -> None:
 @pytest.mark.parametrize(("word", "hint"), [("sned", "send"), ("stat", "stats"), ("xyzzy", "-h")])
 def test_a_slip_of_the_pen_gets_the_command_that_is_near(word: str, hint: str, hive: Hive) -> None:
     done = hive.call(word)
-    assert done.refusal(2) == f"there is no command {word!r}"
+    assert done.refusal(2) == f"unknown command: {word!r}"
     assert done.stderr.endswith(f"Try: hyperhive {hint}\n")
 
 
@@ -167,7 +167,7 @@ def test_a_current_folder_that_is_gone_is_an_error_of_one_line(hive: Hive, tmp_p
     done = hive.program("sh", "-c", 'cd "$1" && rmdir "$1" && shift && exec "$@"', "sh", str(tmp_path / "gone"),
                         *hive.command("status"))  # fmt: skip
     assert (done.returncode, done.stderr.splitlines()) == (
-        1, ["Error: the current folder is not there any more", "Try: cd to another"],
+        1, ["Error: the current folder no longer exists", "Try: cd to another"],
     )  # fmt: skip
 
 

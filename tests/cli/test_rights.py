@@ -132,7 +132,7 @@ def test_what_comes_past_the_inbox_is_shown(hive: Hive, fake_claude: FakeClaude)
 def test_a_workspace_cannot_let_other_sessions_in_and_may_refuse_wakeups(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     write_workspace(hive, "[run]\nallow-cross-session = true\n")
-    assert "a workspace may not set 'allow-cross-session'" in hive.drain("--message", "one").refusal(2)
+    assert "'allow-cross-session' is not allowed in a workspace file" in hive.drain("--message", "one").refusal(2)
     write_workspace(hive, "[run]\nno-wakeups = true\n")
     write_own(hive, "[run]\nallow-cross-session = true\n")
     assert hive.drain("--message", "one").status == 0

@@ -72,23 +72,23 @@ def test_values_of_each_type_are_read() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("[run]\nmodle = 'x'", "hyperhive.toml:2: there is no setting 'modle' | model"),
-        ("[run]\n\nturn_timeout = 1", "hyperhive.toml:3: there is no setting 'turn_timeout' | turn-timeout"),
-        ("# model\nmodel = 'x'", "hyperhive.toml:2: there is no setting 'model' outside of a table | [run] above it"),
-        ("agnet = 'x'", "hyperhive.toml:1: there is no setting 'agnet' outside of a table | agent, or the table [run]"),
+        ("[run]\nmodle = 'x'", "hyperhive.toml:2: unknown setting: 'modle' | model"),
+        ("[run]\n\nturn_timeout = 1", "hyperhive.toml:3: unknown setting: 'turn_timeout' | turn-timeout"),
+        ("# model\nmodel = 'x'", "hyperhive.toml:2: unknown setting outside of a table: 'model' | [run] above it"),
+        ("agnet = 'x'", "hyperhive.toml:1: unknown setting outside of a table: 'agnet' | agent, or the table [run]"),
         (
             "[ran]\nmodel = 'x'",
-            "hyperhive.toml:1: there is no setting 'ran' outside of a table | agent, or the table [run]",
+            "hyperhive.toml:1: unknown setting outside of a table: 'ran' | agent, or the table [run]",
         ),
-        ("[run]\nmodel = 5", "hyperhive.toml:2: 'model' is a text | None"),
-        ("[run]\ndrain = 'yes'", "hyperhive.toml:2: 'drain' is true or false | None"),
-        ("[run]\ndrain = 1", "hyperhive.toml:2: 'drain' is true or false | None"),
-        ("[run]\nturn-timeout = '600'", "hyperhive.toml:2: 'turn-timeout' is a number | None"),
-        ("[run]\nturn-timeout = true", "hyperhive.toml:2: 'turn-timeout' is a number | None"),
-        ("[run.model]\nname = 'x'", "hyperhive.toml: 'model' is a text | None"),
-        ("run = 5", "hyperhive.toml:1: `run` is a table | [run]"),
-        ("\n[run\nmodel = 1", "hyperhive.toml:2: this is no TOML"),
-        ("[run]\nmodel = 'a'\nmodel = 'b'", "hyperhive.toml: this is no TOML: Cannot overwrite"),
+        ("[run]\nmodel = 5", "hyperhive.toml:2: 'model' must be a string | None"),
+        ("[run]\ndrain = 'yes'", "hyperhive.toml:2: 'drain' must be true or false | None"),
+        ("[run]\ndrain = 1", "hyperhive.toml:2: 'drain' must be true or false | None"),
+        ("[run]\nturn-timeout = '600'", "hyperhive.toml:2: 'turn-timeout' must be a number | None"),
+        ("[run]\nturn-timeout = true", "hyperhive.toml:2: 'turn-timeout' must be a number | None"),
+        ("[run.model]\nname = 'x'", "hyperhive.toml: 'model' must be a string | None"),
+        ("run = 5", "hyperhive.toml:1: `run` must be a table | [run]"),
+        ("\n[run\nmodel = 1", "hyperhive.toml:2: not valid TOML"),
+        ("[run]\nmodel = 'a'\nmodel = 'b'", "hyperhive.toml: not valid TOML: Cannot overwrite"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(text: str, expected: str) -> None:
@@ -96,27 +96,27 @@ def test_what_is_wrong_is_named_with_its_place(text: str, expected: str) -> None
 
 
 def test_a_deeply_nested_file_is_an_error_like_another() -> None:
-    assert "this is no TOML" in refusal(own_file("x = " + "[" * 100_000))
+    assert "not valid TOML" in refusal(own_file("x = " + "[" * 100_000))
 
 
 @pytest.mark.parametrize("word", sorted(USER_ALONE))
 def test_a_workspace_may_not_set_what_gives_rights(word: str) -> None:
     said = refusal(workspace_file(f"[run]\n{word} = 'x'"))
     assert said.startswith(
-        f"hyperhive.toml:2: a workspace may not set '{word}', for its agent writes there too | --{word}"
+        f"hyperhive.toml:2: '{word}' is not allowed in a workspace file: the agent could edit it | --{word}"
     )
 
 
 def test_the_workspace_stands_in_no_file() -> None:
-    assert "there is no setting 'workspace'" in refusal(own_file("[run]\nworkspace = '/'"))
+    assert "unknown setting: 'workspace'" in refusal(own_file("[run]\nworkspace = '/'"))
 
 
 def test_a_name_is_for_one_workspace() -> None:
     assert read_agent(workspace_file('agent = "bee"\n[run]\nbogus = 1')) == "bee"
     assert read_agent(workspace_file("")) is None
-    with pytest.raises(UsageError, match=r"hyperhive.toml:1: `agent` is a text"):
+    with pytest.raises(UsageError, match=r"hyperhive.toml:1: `agent` must be a string"):
         read_agent(workspace_file("agent = 5"))
-    assert "config.toml:1: `agent` is for the hyperhive.toml" in refusal(own_file("agent = 'bee'"))
+    assert "config.toml:1: `agent` is only allowed in the hyperhive.toml" in refusal(own_file("agent = 'bee'"))
 
 
 def test_the_stronger_file_counts() -> None:

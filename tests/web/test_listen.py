@@ -47,7 +47,7 @@ def test_a_file_that_is_not_a_socket_is_not_replaced(hive: Hive) -> None:
 
 def test_a_token_from_stdin_must_be_as_strong_as_a_generated_one(hive: Hive) -> None:
     refused = hive.call("web", "--bind", "127.0.0.1:0", "--token-stdin", stdin=b"too short\n")
-    assert "a token has at least 43 characters" in refused.refusal(2)
+    assert "a token needs at least 43 characters" in refused.refusal(2)
     assert "too short" not in refused.stderr
 
 
