@@ -256,5 +256,5 @@ def test_the_last_turn_says_what_was_denied_in_the_colour_of_a_warning() -> None
 
 
 def test_the_page_warns_of_a_full_context_at_the_same_shares() -> None:
-    script = (SOURCE / "hyperhive_cli/web/static/js/facts.js").read_text(encoding="utf-8")
-    assert f"const NEAR_FULL = {NEAR_FULL};\nconst FULL = {FULL};\n" in script
+    script = (SOURCE / "hyperhive_cli/web/static/js/agent_state.js").read_text(encoding="utf-8")
+    assert f"const NEARLY_FULL = {NEAR_FULL};\nconst FULL = {FULL};\n" in script
