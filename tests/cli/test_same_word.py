@@ -18,7 +18,7 @@ from hyperhive_cli.core.settings import paths_by_name
 from hyperhive_cli.web.local import read_state
 from tests.conftest import FakeClaude, Step, wait_until
 from tests.harness import BAD_MODEL, INIT, LIMIT_S, TEXT, Hive, Program
-from tests.web.page.node import NODE, ask_node
+from tests.web.page.node import NODE, status_badges
 
 READ: Step = {"wait_for_prompt": True}
 STAY: Step = {"wait_for": "never"}
@@ -131,9 +131,8 @@ def words_of_commands(agent: Hive) -> dict[str, str]:
 def word_of_page(agent: Hive) -> str:
     """Return the badge of a page that is opened now."""
     state = anyio.run(read_state, paths_by_name("bee", agent.state_dir, {}))
-    situation = {"before": state, "events": [], "after": state}
-    found: str = ask_node("same_status.mjs", {"situations": [situation], "now": time.time()})[0][0][0]
-    return found
+    [[(words, _), _]] = status_badges([{"before": state, "records": [], "after": state}], time.time())
+    return words
 
 
 def is_followed(agent: Hive, console: Callable[[], str]) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from hyperhive_cli.core.status import statuses_to_dict
+
 HERE = Path(__file__).resolve().parent
 NODE = shutil.which("node")
 NO_NODE = "THE PAGE'S MODULES ARE NOT TESTED: no node here (`apt-get install nodejs`; 20 or newer)"
@@ -23,3 +25,12 @@ def ask_node(program: str, given: object) -> Any:  # noqa: ANN401 - JSON
         command, input=json.dumps(given), env=environment, capture_output=True, text=True, timeout=60, check=True
     )
     return json.loads(done.stdout)
+
+
+def status_badges(situations: list[dict[str, Any]], now: float) -> list[list[tuple[str, str]]]:
+    """Return the words and tone of the page's badge: opened in a situation, and after following its records."""
+    vocabulary = {"outcomes": {}, "statuses": statuses_to_dict()}
+    found: list[list[tuple[str, str]]] = ask_node(
+        "same_status.mjs", {"situations": situations, "vocabulary": vocabulary, "now": now}
+    )
+    return found

@@ -16,7 +16,7 @@ from hyperhive_cli.cli.doctor import judge_agent
 from hyperhive_cli.core.agent_report import read_report
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.core.settings import AgentPaths, paths_by_name
-from hyperhive_cli.core.status import STATUSES, Retrying, Status, StatusInputs, Wait, status_of, statuses_to_dict
+from hyperhive_cli.core.status import STATUSES, Retrying, Status, StatusInputs, Wait, status_of
 from hyperhive_cli.doctor.findings import Level
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.render.bottom_line import bottom_line
@@ -29,7 +29,7 @@ from hyperhive_cli.transcript.status_fields import StatusFields
 from hyperhive_cli.transcript.view import RowsView
 from hyperhive_cli.web.api import capabilities
 from tests.unit.made_events import NOW
-from tests.web.page.node import ask_node, needs_node
+from tests.web.page.node import needs_node, status_badges
 
 SOON = NOW + 600
 DOT = "● "
@@ -225,9 +225,7 @@ def by_page(found: list[Seen]) -> list[ShownStatus]:
         }
         for one in found
     ]
-    vocabulary = {"outcomes": {}, "statuses": statuses_to_dict()}
-    told = ask_node("same_status.mjs", {"situations": given, "vocabulary": vocabulary, "now": NOW})
-    return [[(words, tone_of(tone)) for words, tone in badges] for badges in told]
+    return [[(words, tone_of(tone)) for words, tone in badges] for badges in status_badges(given, NOW)]
 
 
 def by_doctor(found: list[Seen]) -> list[ShownStatus]:
