@@ -230,22 +230,22 @@ class HiveAgent:
 
 
 class HiveChannel(Channel):
-    """The feed of an agent of another machine, from the hive; to the database all browsers are one follower."""
+    """The feed of an agent of another machine, from the hive. All its browsers share one follower of the database."""
 
     def __init__(self, agent: HiveAgent) -> None:
         super().__init__()
         self._agent = agent
 
     async def observe(self) -> dict[str, Any]:
-        """Look at the agent."""
+        """Return the agent's state."""
         return await self._agent.state()
 
-    async def read(self, since: int, ts: int | None, newest: int | None) -> Page[BusEvent]:  # noqa: ARG002 - all is there
+    async def read(self, since: int, ts: int | None, newest: int | None) -> Page[BusEvent]:  # noqa: ARG002 - the hive has every event
         """Read a page of its events."""
         return await self._agent.page(since, PAGE_ROWS, ts)
 
     async def follow(self) -> None:
-        """Follow the hive, over its restarts."""
+        """Follow the hive, over restarts of its database."""
         view, name = self._agent.view, self._agent.name
         state = await self._agent.state()
         ts = state["last_event"] and state["last_event"]["ts"]
@@ -257,7 +257,7 @@ class HiveChannel(Channel):
             events = feed.follow()
             view.feeds.add(feed)
             try:
-                with suppress(HyperhiveError):  # a look says it
+                with suppress(HyperhiveError):  # the next refresh reports it
                     while True:
                         records = await run_sync(_take, events, limiter=view.followed)
                         for is_remark, found in groupby(records, is_replaced_remark):
@@ -268,7 +268,7 @@ class HiveChannel(Channel):
             await anyio.sleep(AGAIN_S)
 
     def _take_in(self, lines: list[bytes], *, is_remark: bool) -> None:
-        """Publish events; start again at the remark that the hive holds others by now."""
+        # The remark says that the history in the hive was replaced.
         if is_remark:
             replaced = self.last
             self._follower.move(0)
@@ -278,7 +278,7 @@ class HiveChannel(Channel):
 
 
 def _take(events: Iterator[Told | None]) -> list[BusEvent]:
-    """Wait for the next events, a tick at most."""
+    """Wait for the next events, for a tick at most."""
     records: list[BusEvent] = []
     for told in events:
         if told is None:

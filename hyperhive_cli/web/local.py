@@ -25,12 +25,12 @@ from hyperhive_cli.web.sse import Frame, named_frame
 
 T = TypeVar("T")
 POLL_S = 0.25  # while no harness runs
-# With more readers than this, events are gathered for so long before they are written to all of them, unless there
-# are many already.
+# With more readers than MANY_READERS, events are collected for LINGER_S before they are written, unless there are
+# LINGER_BYTES already.
 MANY_READERS = 10
 LINGER_S = 0.001
 LINGER_BYTES = 64 * 1024
-ASK_AGAIN_S = 3.0  # a harness that is stopped or hung says nothing of it
+ASK_AGAIN_S = 3.0  # a stopped or hung harness does not say so by itself
 
 
 class LocalAgent:
@@ -99,7 +99,7 @@ async def read_state(paths: AgentPaths, limit_s: float = ANSWER_LIMIT_S) -> dict
 
 
 class HarnessChannel(Channel):
-    """The feed of an agent of this machine; to the harness all browsers are one follower.
+    """The feed of an agent of this machine. All its browsers share one follower of the harness.
 
     History from the file, then live from the control socket, over restarts of the harness (`feed.agent_feed` is the
     blocking twin).
@@ -111,7 +111,7 @@ class HarnessChannel(Channel):
         self._was_live: bool | None = None
 
     async def observe(self) -> dict[str, Any]:
-        """Look at the agent."""
+        """Return the agent's state."""
         return await read_state(self.paths)
 
     async def read(self, since: int, ts: int | None, newest: int | None) -> Page[BusEvent]:
@@ -158,7 +158,7 @@ class HarnessChannel(Channel):
             return
 
     async def _show(self, shown: list[Output[Frame]]) -> None:
-        """Give the readers what has come; they read what is before the end of the history themselves."""
+        """Pass on new events; each reader reads those before the end of the history itself."""
         for one in shown:
             if isinstance(one, Events):
                 self.ring.extend(one.events)
@@ -168,21 +168,21 @@ class HarnessChannel(Channel):
                 self._restart(one.replaced)
 
     async def _go_to_end(self) -> None:
-        """Stand after the newest event of the history."""
+        """Continue after the newest event of the history."""
         end: tuple[int, int | None] = (0, None)
         with suppress(StoreError):
             end = await run_sync(read_end, self.paths.events_db)
         self._follower.move(*end)
 
     async def _page_after(self) -> Page[Frame] | Unreadable:
-        """Read what the history holds after the newest event: what the socket did not send before it closed."""
+        """Read the events that the socket did not send before it closed."""
         page = await self.page(self.last, self._follower.ts)
         if isinstance(page, Unreadable) or page.is_held or await run_sync(lock_holder, self.paths.lock_file) is None:
             return page
-        return Unreadable()  # a harness that does not answer now may have shown what it could not write yet
+        return Unreadable()  # the harness, which does not answer now, may have sent events that it could not write yet
 
     async def _watch_answers(self) -> None:
-        """Tell the readers when a harness that is followed no longer answers, and when it does again."""
+        """Tell the readers when the harness stops answering, and when it answers again."""
         answered = True
         while True:
             await anyio.sleep(ASK_AGAIN_S)
@@ -199,7 +199,7 @@ class HarnessChannel(Channel):
                 self.ring.extend([named_frame("state", await self.state())])
 
     async def _tell_state(self, *, is_live: bool) -> None:
-        """Tell the readers when a harness has come or gone; later ones find it in the snapshot."""
+        """Tell the readers when a harness has started or stopped; later readers see it in the snapshot."""
         was_live, self._was_live = self._was_live, is_live
         if was_live is not None and was_live is not is_live:
             self.ring.extend([named_frame("state", await self.state())])
