@@ -114,7 +114,7 @@ def open_events(
 
 def _lines(connection: socket.socket) -> Iterator[bytes]:
     """Cut what comes into lines, without their newlines; what follows the last one is dropped."""
-    rest: list[bytes] = []
+    splitter = wire.LineSplitter()
     while True:
         try:
             chunk = connection.recv(CHUNK_BYTES)
@@ -125,8 +125,4 @@ def _lines(connection: socket.socket) -> Iterator[bytes]:
             return
         if not chunk:
             return
-        first, *others = chunk.split(b"\n")
-        rest.append(first)
-        for following in others:
-            yield b"".join(rest)
-            rest = [following]
+        yield from splitter.push(chunk)

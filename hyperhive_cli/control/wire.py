@@ -22,6 +22,23 @@ _KINDS: dict[str, type[HyperhiveError]] = {
 }
 
 
+class LineSplitter:
+    """Cuts received bytes into lines, wherever the pieces end."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []  # of the line that is not whole yet
+
+    def push(self, piece: bytes) -> list[bytes]:
+        """Return the lines that are whole now, without their newlines."""
+        first, *others = piece.split(b"\n")
+        self._pieces.append(first)
+        if not others:
+            return []
+        whole = [b"".join(self._pieces), *others[:-1]]
+        self._pieces = [others[-1]]
+        return whole
+
+
 def object_to_line(fields: Mapping[str, Any]) -> bytes:
     """Give a request or a reply as its line."""
     return json.dumps(fields, separators=(",", ":")).encode() + b"\n"

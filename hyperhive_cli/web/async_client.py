@@ -20,7 +20,7 @@ class HarnessConnection:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._pieces: list[bytes] = []  # of the line that is not whole yet
+        self._splitter = wire.LineSplitter()
 
     async def send(self, request: bytes) -> None:
         """Send a request. A harness that closes the connection meanwhile may have answered: that is not an error."""
@@ -44,13 +44,7 @@ class HarnessConnection:
             raise GoneError(str(error)) from error
         if not chunk:
             raise GoneError("the harness went away")
-        first, *others = chunk.split(b"\n")
-        self._pieces.append(first)
-        if not others:
-            return []
-        whole = [b"".join(self._pieces), *others[:-1]]
-        self._pieces = [others[-1]]
-        return whole
+        return self._splitter.push(chunk)
 
     async def read_reply(self) -> tuple[Mapping[str, Any], list[bytes]]:
         """Return the fields of the reply, and the lines that were received with it.
