@@ -16,7 +16,7 @@ EVENTS = "hyperhive-events.sqlite"
 
 
 def write(folder: Path, first: int, last: int, ts: int) -> None:
-    """Put notes into the history, as a life does that nobody follows; `ts`: when it writes."""
+    """Write notes to the history as a harness without followers; `ts`: their time."""
     with open_event_store(folder / EVENTS) as store:
         store.append([BusEvent.make(seq, ts, Note(text=f"{seq} of {ts}")) for seq in range(first, last + 1)])
 
@@ -28,7 +28,7 @@ def remove(folder: Path) -> None:
 
 @pytest.fixture
 def copy(state_dir: Path) -> Path:
-    """Return a backup with the events 1 to 5; the history has gone on to 9."""
+    """Return a backup with events 1 to 5; the history continues to 9."""
     write(state_dir, 1, 5, ts=100)
     made = Path(shutil.copy(state_dir / EVENTS, state_dir / "backup"))
     write(state_dir, 6, 9, ts=110)
@@ -41,7 +41,7 @@ def restore(folder: Path, copy: Path) -> None:
 
 
 def check_replaced(stream: Stream, last: int) -> None:
-    """Read on to where the stream says that it begins again; what it says before is how the agent is."""
+    """Read up to the `reset` and its remark; only the agent's state may come before."""
     while (told := stream.next()).event != "reset":
         assert told.event == "state"
     assert told.data == {"since": 0}
@@ -61,7 +61,7 @@ def texts(stream: Stream, count: int) -> list[str]:
 
 
 def await_looks(site: Site) -> None:
-    """Wait until the gateway has looked at the files a few times more."""
+    """Wait until the gateway has polled the files a few more times."""
     count = Path(f"/proc/{site.program.pid}/io")
 
     def reads() -> int:
@@ -108,10 +108,10 @@ def test_a_harness_that_starts_on_a_restored_backup_is_shown_from_its_start(
 
 
 @pytest.mark.parametrize("is_live", [False, True], ids=["without a harness", "live"])
-def test_a_browser_that_comes_back_is_told_that_its_number_is_another_events(
+def test_a_browser_that_reconnects_is_told_that_its_number_is_another_events(
     site: Site, state_dir: Path, copy: Path, is_live: bool
 ) -> None:
-    """It was away while the backup was restored, and the new history has passed its number."""
+    """It was not connected while the backup was restored, and the new history has passed its number."""
     restore(state_dir, copy)
     write(state_dir, 6, 12, ts=200)
     expected = [*FIVE, *(f"{seq} of 200" for seq in range(6, 13))]
@@ -148,7 +148,7 @@ def test_a_last_event_id_beyond_the_history_is_noticed(site: Site, state_dir: Pa
         assert texts(stream, 1) == ["4 of 200"]
 
 
-def test_a_history_that_was_moved_away_is_missed_when_a_new_one_is_there(site: Site, state_dir: Path) -> None:
+def test_a_history_that_was_moved_away_is_noticed_once_there_is_a_new_one(site: Site, state_dir: Path) -> None:
     write(state_dir, 1, 9, ts=100)
     with site.stream("since=9") as stream:
         stream.named("snapshot")
@@ -159,8 +159,8 @@ def test_a_history_that_was_moved_away_is_missed_when_a_new_one_is_there(site: S
             assert texts(stream, 1) == ["1 now"]
 
 
-def test_events_that_a_harness_could_not_write_yet_are_no_other_history(site: Site, state_dir: Path) -> None:
-    """It has shown them, and holds its lock: it writes them when it can, at its end if not before."""
+def test_events_that_a_harness_could_not_write_yet_are_not_another_history(site: Site, state_dir: Path) -> None:
+    """It has sent them and holds its lock: it writes them when it can, at the latest when it stops."""
     write(state_dir, 1, 9, ts=100)
     with site.stream("since=8&ts=100") as stream, (state_dir / LOCK_NAME).open("w") as lock:
         stream.named("snapshot")

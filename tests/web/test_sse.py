@@ -1,4 +1,4 @@
-"""Server-sent events as bytes: one event is one `data:` line, whatever is in it."""
+"""Server-sent events as bytes: one event is one `data:` line, whatever its text."""
 
 import json
 
@@ -11,7 +11,7 @@ from hyperhive_cli.web.sse import HEARTBEAT, line_to_frame, named_frame
 
 
 def read(frame: bytes) -> dict[str, list[str]]:
-    """Parse one frame as a browser does, which ends a line at CR as well."""
+    """Parse one frame as a browser does: it ends a line at CR too."""
     assert frame.endswith(b"\n\n")
     found: dict[str, list[str]] = {}
     for line in frame.decode().replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n\n").split("\n"):
@@ -44,7 +44,7 @@ def test_a_carriage_return_between_values_ends_no_line() -> None:
     assert json.loads(read(frame)["data"][0])["a"] == 1
 
 
-def test_a_partial_line_has_no_id_and_is_known_as_one() -> None:
+def test_a_partial_line_has_no_id_and_is_recognised() -> None:
     delta = line_to_frame(BusEvent.make(None, 5, Stream.from_line({"type": "stream_event"})).to_json())
     remark = line_to_frame(BusEvent.make(None, 5, Note(text="3 events went by")).to_json())
     assert [(frame.seq, frame.is_partial) for frame in (delta, remark)] == [(None, True), (None, False)]
@@ -52,7 +52,7 @@ def test_a_partial_line_has_no_id_and_is_known_as_one() -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_what_the_gateway_says_itself_is_one_line_too(text: str) -> None:
+def test_events_of_the_gateway_itself_are_one_line_too(text: str) -> None:
     found = read(named_frame("state", {"text": text, "lone": "\ud800"}).payload)
     assert found["event"] == ["state"]
     assert json.loads(found["data"][0])["text"] == text

@@ -1,4 +1,4 @@
-"""The live feed of a real gateway: whole and in order over restarts of either side, slow clients, many clients."""
+"""The live feed of a real gateway: complete and in order over restarts of either side, slow clients, many clients."""
 
 import random
 import signal
@@ -25,7 +25,7 @@ DELTA = Line.from_line({"type": "stream_event"})
 
 
 def write(folder: Path, first: int, last: int, *, keep: int | None = None) -> None:
-    """Put notes into the history, as a harness does that nobody follows; `keep`: sweep the older ones away."""
+    """Write notes to the history as a harness without followers; `keep`: delete older ones."""
     with open_event_store(folder / EVENTS) as store:
         store.append([BusEvent.make(seq, seq, Note(text=f"note {seq}")) for seq in range(first, last + 1)])
         while keep is not None and store.sweep(keep):
@@ -36,10 +36,10 @@ def upto(last: int, first: int = 1) -> list[int]:
     return list(range(first, last + 1))
 
 
-# --- where a client begins ---
+# --- where a client starts ---
 
 
-def test_the_snapshot_comes_first_and_then_what_happens(site: Site, state_dir: Path) -> None:
+def test_the_snapshot_comes_first_and_then_new_events(site: Site, state_dir: Path) -> None:
     write(state_dir, 1, 5)
     with telling(state_dir, EVENTS) as (harness, _), site.stream() as stream:
         snapshot = stream.named("snapshot").data
@@ -51,7 +51,7 @@ def test_the_snapshot_comes_first_and_then_what_happens(site: Site, state_dir: P
         assert (told.id, told.event, told.data["text"]) == (6, "message", "6")
 
 
-def test_a_harness_that_does_not_answer_is_told_of_though_it_sends_nothing(
+def test_a_harness_that_stops_answering_is_reported_although_it_sends_nothing(
     hive: Hive, forkserver: Forkserver, tmp_path: Path
 ) -> None:
     constants = {"web.local.ASK_AGAIN_S": 0.1, "web.local.ANSWER_LIMIT_S": 0.3}
@@ -67,7 +67,7 @@ def test_a_harness_that_does_not_answer_is_told_of_though_it_sends_nothing(
             assert stream.named("state").data["status"] == status
 
 
-def test_a_client_that_says_where_it_stands_is_given_what_follows(site: Site, state_dir: Path) -> None:
+def test_a_client_that_names_its_position_is_sent_what_follows(site: Site, state_dir: Path) -> None:
     write(state_dir, 1, 500)
     with telling(state_dir, EVENTS) as (harness, _):
         harness.note("501")
@@ -78,7 +78,7 @@ def test_a_client_that_says_where_it_stands_is_given_what_follows(site: Site, st
             assert (stream.numbers(1), other.numbers(1)) == ([502], [502])
 
 
-def test_pieces_of_texts_come_only_where_they_are_asked_for_and_without_a_number(site: Site, state_dir: Path) -> None:
+def test_pieces_of_texts_are_sent_only_on_request_and_without_a_number(site: Site, state_dir: Path) -> None:
     with telling(state_dir) as (harness, _), site.stream() as stream, site.stream("partial=1") as partial:
         assert (stream.named("snapshot").data["seq"], partial.named("snapshot").data["seq"]) == (0, 0)
         harness.do(harness.bus.publish, DELTA, Note(text="x"), DELTA, Note(text="y"))
@@ -86,7 +86,7 @@ def test_pieces_of_texts_come_only_where_they_are_asked_for_and_without_a_number
         assert [told.id for told in stream.events(2)] == [1, 2]
 
 
-def test_rows_that_are_gone_are_told_of_and_the_rest_is_given(site: Site, state_dir: Path) -> None:
+def test_deleted_events_are_reported_and_the_rest_is_sent(site: Site, state_dir: Path) -> None:
     write(state_dir, 1, 300, keep=250)
     with site.stream("since=10") as stream:
         assert stream.named("snapshot").data["running"] is False
@@ -94,7 +94,7 @@ def test_rows_that_are_gone_are_told_of_and_the_rest_is_given(site: Site, state_
         assert stream.numbers(250) == upto(300, 51)
 
 
-def test_a_number_of_another_history_begins_anew(site: Site, state_dir: Path) -> None:
+def test_a_number_of_another_history_starts_again(site: Site, state_dir: Path) -> None:
     write(state_dir, 1, 3)
     with site.stream("since=77") as stream:
         stream.named("snapshot")
@@ -143,7 +143,7 @@ def test_a_stream_stays_open_while_no_harness_runs_and_goes_live_by_itself(site:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_a_stream_is_whole_however_often_the_harness_comes_and_goes(site: Site, state_dir: Path, seed: int) -> None:
+def test_a_stream_is_complete_however_often_the_harness_restarts(site: Site, state_dir: Path, seed: int) -> None:
     dice = random.Random(seed)  # noqa: S311 - no secret
     newest, given = 0, list[int | None]()
     with site.stream("since=0") as stream:
@@ -158,7 +158,7 @@ def test_a_stream_is_whole_however_often_the_harness_comes_and_goes(site: Site, 
     assert given == upto(newest)
 
 
-def test_a_client_goes_on_where_it_was_at_another_gateway(
+def test_a_client_continues_at_another_gateway_where_it_was(
     site: Site, state_dir: Path, tmp_path: Path, forkserver: Forkserver
 ) -> None:
     with telling(state_dir, EVENTS) as (harness, _):
@@ -177,7 +177,7 @@ def test_a_client_goes_on_where_it_was_at_another_gateway(
                 assert stream.numbers(2) == [3, 4]
 
 
-def test_another_life_without_a_history_begins_anew(site: Site, state_dir: Path) -> None:
+def test_a_restart_without_a_history_starts_again(site: Site, state_dir: Path) -> None:
     (state_dir / EVENTS).mkdir()  # it cannot be opened
     with site.stream("since=0") as stream:
         stream.named("snapshot")
@@ -192,7 +192,7 @@ def test_another_life_without_a_history_begins_anew(site: Site, state_dir: Path)
             assert stream.numbers(3) == [1, 2, 3]
 
 
-def test_a_life_without_a_history_beside_an_older_one_that_has_it(site: Site, state_dir: Path) -> None:
+def test_a_run_without_a_history_after_one_with_a_history(site: Site, state_dir: Path) -> None:
     write(state_dir, 1, 50)
     (state_dir / EVENTS).rename(state_dir / "kept")
     (state_dir / EVENTS).mkdir()
@@ -207,7 +207,7 @@ def test_a_life_without_a_history_beside_an_older_one_that_has_it(site: Site, st
 
 
 def connect_deaf(site: Site, query: str) -> socket.socket:
-    """Open a stream that nobody reads, with little room in the kernel."""
+    """Open a stream without reading it, with a small buffer in the kernel."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.settimeout(LIMIT_S)
@@ -218,7 +218,7 @@ def connect_deaf(site: Site, query: str) -> socket.socket:
     return client
 
 
-def test_a_client_that_stops_reading_costs_bounded_memory_and_holds_up_nobody(site: Site, state_dir: Path) -> None:
+def test_a_client_that_stops_reading_costs_bounded_memory_and_delays_no_one(site: Site, state_dir: Path) -> None:
     text = "x" * 64 * 1024
     with telling(state_dir, EVENTS) as (harness, _), ExitStack() as deaf, site.stream("since=0") as stream:
         stream.named("snapshot")
@@ -269,7 +269,7 @@ def many(site: Site, count: int) -> Iterator[None]:
         yield
 
 
-def test_there_is_a_bound_to_the_streams_and_it_is_said(site: Site) -> None:
+def test_the_number_of_streams_is_limited_and_the_error_says_so(site: Site) -> None:
     with many(site, MAX_STREAMS):
         answer = site.ask("GET", "/api/stream")
         assert answer.status == 503
