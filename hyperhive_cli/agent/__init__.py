@@ -1,1 +1,1 @@
-"""The agent: its turn state, what becomes of a message, the loop, and the harness that holds it all."""
+"""One agent: its scheduler and loop, its turns, and what keeps them within limits, logged in and recorded."""

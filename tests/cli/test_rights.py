@@ -13,7 +13,7 @@ from tests.conftest import FakeClaude, Step
 from tests.harness import ANSWER, INIT, TEXT, Event, Hive, gated, of_kind, outcomes
 
 REFUSED = '{"crossSessionInbound":"refuse"}'
-FOR_EVER: Step = {"wait_for": "a gate that nobody opens"}
+FOREVER: Step = {"wait_for": "a gate that nobody opens"}
 IN_2100_MS = 4_102_444_800_000
 
 
@@ -156,7 +156,7 @@ def planned(at_ms: int) -> list[Step]:
         {"line": {"type": "user", "message": {"content": [answer]}, "tool_use_result": scheduled}},
         {"line": result},
         {"on_signal": "SIGINT", "steps": [{"exit": 0}]},
-        FOR_EVER,
+        FOREVER,
     ]
 
 

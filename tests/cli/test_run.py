@@ -27,8 +27,8 @@ from tests.harness import (
     without_envelope,
 )
 
-FOR_EVER: Step = {"wait_for": "a gate that nobody opens"}
-BUSY: list[Step] = [{"wait_for_prompt": True}, INIT, {"touch": "busy"}, FOR_EVER]
+FOREVER: Step = {"wait_for": "a gate that nobody opens"}
+BUSY: list[Step] = [{"wait_for_prompt": True}, INIT, {"touch": "busy"}, FOREVER]
 
 
 # --- every recording ---
@@ -594,7 +594,7 @@ def test_credentials_that_are_not_the_expected_ones_hold_the_agent(hive: Hive, f
 def test_background_tasks_are_waited_for_as_long_as_asked(hive: Hive, fake_claude: FakeClaude) -> None:
     task: Step = {"line": {"type": "system", "subtype": "task_started", "task_id": "a"}}
     result: Step = {"line": {"type": "result", "subtype": "success", "is_error": False, "result": "Done."}}
-    fake_claude.script([INIT, task, result, FOR_EVER])
+    fake_claude.script([INIT, task, result, FOREVER])
     done = hive.drain("--message", "hi", "--background-wait", "0.2")
     events = done.json_lines()
     assert (done.status, outcomes(events)) == (0, ["ok"])

@@ -13,7 +13,7 @@ from hyperhive_cli.core.errors import RefusedError
 from hyperhive_cli.core.statistics import day_of, midnight_ms
 from hyperhive_cli.store.spending import ms_until_tomorrow
 from tests.conftest import Step
-from tests.process.world import FOR_EVER, INIT, NOW, TEXT, Life, World, replay, total
+from tests.process.world import FOREVER, INIT, NOW, TEXT, Life, World, replay, total
 
 INTERRUPTED: Step = {"on_signal": "SIGINT", "steps": [{"exit": 0}]}
 
@@ -28,7 +28,7 @@ def call(number: int, tokens: int = 100) -> Step:
     }
 
 
-RUNAWAY: list[Step] = [INIT, INTERRUPTED, *(call(number) for number in range(1, 12)), FOR_EVER]
+RUNAWAY: list[Step] = [INIT, INTERRUPTED, *(call(number) for number in range(1, 12)), FOREVER]
 CAPPED: list[Step] = [
     *total(0.5, "2.1.330")[:1],
     {
@@ -62,7 +62,7 @@ def test_a_runaway_is_interrupted_and_its_message_is_kept_dead(
 ) -> None:
     message_id = world.put("do it")
     calls = [call(number) for number in range(1, 12)]
-    world.fake.script([INIT, INTERRUPTED, *calls[:8], {"wait_for": "more"}, *calls[8:], FOR_EVER])
+    world.fake.script([INIT, INTERRUPTED, *calls[:8], {"wait_for": "more"}, *calls[8:], FOREVER])
 
     async def steer(life: Life) -> None:
         await life.saw("note", text=f"this turn's budget is nearly used up: {near}")
@@ -110,7 +110,7 @@ def test_a_raise_reaches_the_turn_that_runs(world: World) -> None:
     message_id = world.put("do it")
     calls = [call(number) for number in range(1, 22)]
     gates: list[Step] = [{"wait_for": "more"}, {"wait_for": "much more"}]
-    world.fake.script([INIT, INTERRUPTED, *calls[:8], gates[0], *calls[8:16], gates[1], *calls[16:], FOR_EVER])
+    world.fake.script([INIT, INTERRUPTED, *calls[:8], gates[0], *calls[8:16], gates[1], *calls[16:], FOREVER])
     lifts: list[RaisedLimits | None] = []
 
     async def steer(life: Life) -> None:
@@ -147,7 +147,7 @@ def test_claude_is_given_what_is_left_as_its_own_cap(world: World) -> None:
     assert any("`hyperhive budget raise --day-cost …` gives it more" in note for note in life.notes())
 
 
-def test_a_day_that_is_spent_holds_the_agent_until_midnight(world: World) -> None:
+def test_no_turn_starts_on_a_day_whose_budget_is_spent(world: World) -> None:
     for word in ("one", "two", "three"):
         world.put(word)
     spent = Budget(day_cost=0.5)
@@ -213,7 +213,7 @@ def test_a_raise_and_resume_end_the_wait(how: str, world: World) -> None:
 
 def test_a_running_turn_says_what_it_has_used(world: World) -> None:
     world.put("do it")
-    world.fake.script([INIT, INTERRUPTED, call(1), call(2), {"touch": "two calls"}, FOR_EVER])
+    world.fake.script([INIT, INTERRUPTED, call(1), call(2), {"touch": "two calls"}, FOREVER])
     found: list[Any] = []
 
     async def steer(life: Life) -> None:

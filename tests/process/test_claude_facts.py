@@ -24,7 +24,7 @@ def limit(kind: str, share: float, resets_at: int = RESETS_AT, **windows: dict[s
     return {"line": {"type": "rate_limit_event", "rate_limit_info": {**info, "unifiedWindows": windows}}}
 
 
-def test_missing_servers_are_told_when_they_change(world: World) -> None:
+def test_missing_servers_are_reported_when_they_change(world: World) -> None:
     for _ in range(4):
         world.put("do it")
     down, up = ("db", "failed"), ("db", "connected")
@@ -36,7 +36,7 @@ def test_missing_servers_are_told_when_they_change(world: World) -> None:
     assert read_missing_servers(world.inbox.fact("mcp")) == []
 
 
-def test_the_limits_are_kept_each_by_its_newest_word(world: World) -> None:
+def test_the_newest_report_of_each_limit_is_kept(world: World) -> None:
     for _ in range(3):
         world.put("do it")
     week = {"utilization": 0.4, "resetsAt": RESETS_AT + 86_400}

@@ -5,7 +5,7 @@ import trio
 
 from hyperhive_cli.agent.compaction_policy import CompactionPolicy
 from tests.conftest import Step
-from tests.process.world import FOR_EVER, INIT, TEXT, TEXT_SESSION, TOO_LONG, Life, World, refused, result
+from tests.process.world import FOREVER, INIT, TEXT, TEXT_SESSION, TOO_LONG, Life, World, refused, result
 
 NO_REMEDY = "not even a new session stays below 50 % of the context"
 HALF = CompactionPolicy(50.0, "keep the names")
@@ -45,7 +45,7 @@ def bodies(life: Life) -> list[str]:
     return [event["body"] for event in life.events("turn_start")]
 
 
-def test_a_context_over_the_mark_is_compacted_once_between_two_turns(world: World) -> None:
+def test_a_context_over_the_threshold_is_compacted_once_between_two_turns(world: World) -> None:
     for word in ("one", "two", "three"):
         world.put(word)
     life = world.drain(turn(300), turn(400, 900), COMPACTED, turn(150), compaction=HALF)
@@ -95,7 +95,7 @@ def test_below_the_threshold_or_without_one_nothing_is_compacted(policy: Compact
     assert bodies(world.drain(turn(900), compaction=policy)) == ["one"]
 
 
-def test_two_compactions_in_vain_end_in_a_new_session_and_two_more_in_none(world: World) -> None:
+def test_two_futile_compactions_lead_to_a_new_session_and_two_more_are_the_last(world: World) -> None:
     for number in range(1, 8):
         world.put(f"{number}")
     old, new = turn(900), turn(900, session="new")
@@ -127,13 +127,13 @@ def test_a_compaction_that_fails_is_not_tried_again_before_the_next_message(worl
 def test_a_full_context_that_cannot_be_compacted_now_costs_no_conversation(world: World) -> None:
     world.inbox.put_facts(session_id=TEXT_SESSION)
     message_id = world.put("one")
-    world.fake.script(TOO_LONG, [INIT, {"touch": "compacting"}, FOR_EVER])
+    world.fake.script(TOO_LONG, [INIT, {"touch": "compacting"}, FOREVER])
 
     async def stop(_: Life) -> None:
         await trio.to_thread.run_sync(world.fake.wait_for, "compacting")
 
     assert world.live(stop).outcomes() == ["context_full", "interrupted"]
-    limit = world.drain(TOO_LONG, refused(429))  # is rested for, as after any turn
+    limit = world.drain(TOO_LONG, refused(429))  # the agent waits for it, as after any turn
     assert (limit.outcomes(), limit.bus.current.status) == (["context_full", "rate_limited"], "rate_limited")
     assert world.drain(TOO_LONG, COMPACTED).outcomes() == ["context_full", "ok"]
     assert (world.get(message_id).state, world.inbox.fact("session_id")) == ("dead", TEXT_SESSION)

@@ -45,7 +45,7 @@ while time.monotonic() < end:
 
 @pytest.fixture
 def number() -> Iterator[str]:
-    """Give a number of seconds to sleep that marks this test's processes among all others."""
+    """Return a number of seconds to sleep that marks this test's processes among all others."""
     marker = f"{10_000 + uuid4().int % 80_000}.{uuid4().int % 100_000:05}"
     yield marker
     for pid in sleepers(marker):
@@ -130,7 +130,7 @@ def test_what_is_left_at_the_deadline_is_killed_before_it_and_a_later_one_takes_
     assert (workspace / "heard").exists()
 
 
-def test_a_guard_that_is_stopped_holds_up_nobody_who_gives_it_orders(
+def test_a_stopped_guard_delays_no_one_who_sends_it_orders(
     workspace: Path, number: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claude_process, "SWEEP_LIMIT_S", 0.1)

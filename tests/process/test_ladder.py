@@ -22,11 +22,11 @@ from hyperhive_cli.claude.runner import Turn
 from hyperhive_cli.claude.turn_request import TurnRequest
 from tests.conftest import FakeClaude, Step, parent_of, process_state, wait_until
 from tests.process.test_runner import Heard
-from tests.process.world import FOR_EVER, INIT, LIMIT_S, TEXT, Life, World
+from tests.process.world import FOREVER, INIT, LIMIT_S, TEXT, Life, World
 
 SLEEPER: Step = {"spawn": ["sleep", "600"], "setsid": True, "inherit_stdout": True}
 DEAF: Step = {"spawn": ["sh", "-c", "trap '' INT TERM HUP; sleep 600; :"], "setsid": True}
-BUSY: list[Step] = [INIT, {"touch": "busy"}, FOR_EVER]
+BUSY: list[Step] = [INIT, {"touch": "busy"}, FOREVER]
 
 # Takes part in another process's life as a debugger does: until this one ends, that one's death is not done.
 TRACER = """
@@ -65,7 +65,7 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def turn(fake_claude: FakeClaude, workspace: Path, environment: dict[str, str]) -> Turn:
-    """Give a turn that has a prompt which no pipe holds."""
+    """Return a turn that has a prompt which no pipe holds."""
     request = TurnRequest([str(fake_claude.path)], b"x" * (1 << 20), workspace, environment)
     return Turn(request, Heard())
 

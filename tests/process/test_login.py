@@ -28,7 +28,7 @@ from hyperhive_cli.harness.login_session import (
 )
 from tests.conftest import Step, wait_until
 from tests.process.test_guard import sleepers
-from tests.process.world import FOR_EVER, INIT, LIMIT_S, TEXT, Life, World
+from tests.process.world import FOREVER, INIT, LIMIT_S, TEXT, Life, World
 
 REFUSED: Step = {
     "line": {
@@ -61,7 +61,7 @@ def log_in(world: World, content: str = "{}") -> None:
 @pytest.mark.usefixtures("_never_probed")
 def test_the_first_refusal_ends_the_turn_and_the_message_runs_after_a_login(world: World) -> None:
     message_id = world.put("one")
-    world.fake.script([INIT, REFUSED, FOR_EVER], [TEXT], logged_in="file")  # only an interrupt ends the first
+    world.fake.script([INIT, REFUSED, FOREVER], [TEXT], logged_in="file")  # only an interrupt ends the first
 
     async def steer(life: Life) -> None:
         await life.saw("status_changed", status="needs_login_idle")
@@ -80,15 +80,15 @@ def test_the_first_refusal_ends_the_turn_and_the_message_runs_after_a_login(worl
 @pytest.mark.usefixtures("_never_probed")
 def test_a_login_under_the_harness_ends_the_wait_by_itself(world: World) -> None:
     world.put("one")
-    world.fake.script([INIT, REFUSED, FOR_EVER], [TEXT], logged_in="file")
+    world.fake.script([INIT, REFUSED, FOREVER], [TEXT], logged_in="file")
 
     async def steer(life: Life) -> None:
-        desk = LoginService(life.config, life.control)
+        service = LoginService(life.config, life.control)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(desk.serve)
+            nursery.start_soon(service.serve)
             await life.saw("status_changed", status="needs_login_idle")
-            desk.start()
-            desk.pass_on("a-code")
+            service.start()
+            service.pass_on("a-code")
             await life.saw("turn_end", outcome="ok")
             nursery.cancel_scope.cancel()
 
@@ -100,7 +100,7 @@ def test_a_login_under_the_harness_ends_the_wait_by_itself(world: World) -> None
 @pytest.mark.usefixtures("_never_probed")
 def test_new_credentials_that_are_none_end_no_wait_and_the_next_ones_are_seen(world: World) -> None:
     world.put("one")
-    world.fake.script([INIT, REFUSED, FOR_EVER], [TEXT], logged_in="file")
+    world.fake.script([INIT, REFUSED, FOREVER], [TEXT], logged_in="file")
 
     async def steer(life: Life) -> None:
         await life.saw("status_changed", status="needs_login_idle")
@@ -184,7 +184,7 @@ def agent_of(tmp_path: Path, script: str, environment: dict[str, str]) -> AgentC
 
 @pytest.fixture
 def number() -> str:
-    """Give a number of seconds to sleep that marks this test's processes among all others."""
+    """Return a number of seconds to sleep that marks this test's processes among all others."""
     return f"{10_000 + uuid4().int % 80_000}.{uuid4().int % 100_000:05}"
 
 
@@ -225,18 +225,18 @@ def talk(world: World, script: str, steer: Callable[[LoginService, Login], Await
     """Begin a login with this script as claude, which is not logged in, and give it once it is over."""
     life = world.begin()
     script = f'test "$2" = status && exit 1\n{script}'
-    desk = LoginService(agent_of(world.workspace, script, world.environment), life.control)
+    service = LoginService(agent_of(world.workspace, script, world.environment), life.control)
 
     async def main() -> Login:
         with trio.fail_after(LIMIT_S):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(desk.serve)
-                desk.start()
-                assert desk.login is not None
-                await steer(desk, desk.login)
-                await desk.login.over.wait()
+                nursery.start_soon(service.serve)
+                service.start()
+                assert service.login is not None
+                await steer(service, service.login)
+                await service.login.over.wait()
                 nursery.cancel_scope.cancel()
-                return desk.login
+                return service.login
 
     return trio.run(main)
 
@@ -249,7 +249,7 @@ async def wait(_: LoginService, login: Login) -> None:
     await login.over.wait()
 
 
-def test_a_login_that_nobody_finishes_is_ended(number: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_login_that_is_not_finished_is_ended(number: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(login_session, "LOGIN_LIMIT_S", 1.8)
     monkeypatch.setattr(process, "INTERRUPT_GRACE_S", 0.1)
     found = talk(world, f"echo https://example.org/page; sleep {number}", wait).to_dict()
@@ -270,9 +270,9 @@ def test_a_login_that_is_deaf_to_signals_can_be_cancelled(
     monkeypatch.setattr(process, "INTERRUPT_GRACE_S", 0.1)
     monkeypatch.setattr(process, "TERMINATE_GRACE_S", 0.1)
 
-    async def cancel(desk: LoginService, login: Login) -> None:
+    async def cancel(service: LoginService, login: Login) -> None:
         await trio.to_thread.run_sync(wait_until, lambda: login.output)
-        await desk.cancel()
+        await service.cancel()
 
     found = talk(world, f"trap '' INT TERM; echo up; setsid sleep {number} & sleep {number}", cancel)
     assert (found.ok, found.note) == (False, "the login was cancelled")
@@ -344,20 +344,20 @@ def test_a_login_without_a_word_says_how_claude_ended(script: str, note: str, wo
 
 def test_a_claude_that_cannot_be_started_is_no_login(world: World) -> None:
     life = world.begin()
-    desk = LoginService(AgentConfig(Launch(("/nowhere/claude",)), world.workspace, world.environment), life.control)
+    service = LoginService(AgentConfig(Launch(("/nowhere/claude",)), world.workspace, world.environment), life.control)
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(desk.serve)
-            desk.start()
-            assert desk.login is not None
-            await desk.login.over.wait()
+            nursery.start_soon(service.serve)
+            service.start()
+            assert service.login is not None
+            await service.login.over.wait()
             await trio.testing.wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
 
     trio.run(main)
-    assert desk.login is not None
-    assert (desk.login.note or "").startswith("cannot start claude: ")
+    assert service.login is not None
+    assert (service.login.note or "").startswith("cannot start claude: ")
     assert life.bus.current.status == "online"
 
 
@@ -378,10 +378,10 @@ def test_a_page_counts_once_it_is_whole() -> None:
 
 @pytest.mark.parametrize("code", ["", "  ", "two\nlines", "\x1b[2J", "x" * 5000])
 def test_what_is_no_code_is_not_passed_on(code: str, world: World) -> None:
-    async def steer(desk: LoginService, _: Login) -> None:
+    async def steer(service: LoginService, _: Login) -> None:
         with pytest.raises(UsageError):
-            desk.pass_on(code)
-        desk.pass_on(" a-code ")
+            service.pass_on(code)
+        service.pass_on(" a-code ")
 
     assert talk(world, f'{ASK}; read -r code; echo "<$code>"; exit 1', steer).output == f"{ASKED}\n<a-code>\n"
 
@@ -391,9 +391,9 @@ def test_a_code_that_comes_before_claude_asks_is_passed_on_then(world: World) ->
     go = world.workspace / "go on"
     early = "until test -e 'go on'; do sleep 0.01; done; timeout 0.2 head -n 1 > early"
 
-    async def steer(desk: LoginService, login: Login) -> None:
+    async def steer(service: LoginService, login: Login) -> None:
         await trio.to_thread.run_sync(wait_until, lambda: login.output)
-        desk.pass_on("a-code")
+        service.pass_on("a-code")
         go.touch()
 
     script = f'echo up; {early}; {ASK}; read -r code; echo "<$code>"; exit 1'
@@ -402,11 +402,11 @@ def test_a_code_that_comes_before_claude_asks_is_passed_on_then(world: World) ->
 
 
 def test_a_second_login_joins_and_a_logout_waits_its_turn(world: World) -> None:
-    async def steer(desk: LoginService, login: Login) -> None:
-        desk.start()
-        assert desk.login is login
+    async def steer(service: LoginService, login: Login) -> None:
+        service.start()
+        assert service.login is login
         with pytest.raises(RefusedError):
-            await desk.log_out()
-        desk.pass_on("go on")
+            await service.log_out()
+        service.pass_on("go on")
 
     talk(world, f"{ASK}; read -r code; exit 1", steer)

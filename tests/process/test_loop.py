@@ -17,7 +17,7 @@ from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from tests.conftest import Step
 from tests.process.world import (
     CRASH,
-    FOR_EVER,
+    FOREVER,
     INIT,
     LIMIT_S,
     NOW,
@@ -60,7 +60,7 @@ class Row:
 
 
 LOST = replay("unknown_session")
-SILENT: list[Step] = [INIT, {"on_signal": "SIGINT", "steps": [{"exit": 1}]}, FOR_EVER]
+SILENT: list[Step] = [INIT, {"on_signal": "SIGINT", "steps": [{"exit": 1}]}, FOREVER]
 UNREACHABLE: list[Step] = [
     INIT,
     {"line": {"type": "assistant", "message": {"model": "<synthetic>", "content": []}, "error": "server_error"}},
@@ -208,7 +208,7 @@ def test_an_empty_inbox_is_drained_at_once(world: World) -> None:
     assert (life.loop.failed, world.fake.calls()) == (False, [])
 
 
-# --- rests ---
+# --- waits ---
 
 
 async def settled() -> None:
@@ -216,7 +216,7 @@ async def settled() -> None:
     await trio.testing.wait_all_tasks_blocked(0.02)
 
 
-def test_billing_holds_the_agent_until_it_is_resumed(world: World) -> None:
+def test_after_a_billing_error_no_turn_starts_until_it_is_resumed(world: World) -> None:
     first, second = world.put("one"), world.put("two")
     world.fake.script(replay("credit_low"), [TEXT])
 
@@ -243,7 +243,7 @@ def test_a_login_is_noticed(world: World, monkeypatch: pytest.MonkeyPatch) -> No
 
     async def steer(life: Life) -> None:
         await life.saw("status_changed", status="needs_login_idle")
-        await trio.sleep(0.3)  # several looks, none of which may end the rest
+        await trio.sleep(0.3)  # several checks, none of which may end the wait
         assert (life.bus.current.status, world.get(message_id).state) == ("needs_login_idle", "ready")
         world.fake.touch("logged_in")
         await life.saw("turn_end", 2)
@@ -343,7 +343,7 @@ def test_a_follow_up_that_fails_neither_runs_the_message_again_nor_takes_its_ans
     assert row["result_text"].startswith("Hello!")
 
 
-def test_a_limit_that_a_follow_up_meets_rests_the_agent_and_not_the_message(world: World) -> None:
+def test_a_limit_that_a_follow_up_meets_makes_the_agent_wait_and_not_the_message(world: World) -> None:
     done, waits = world.put("one"), world.put("two")
     _, *refusal = limited(int(NOW) + 3_600)
     world.fake.script([TEXT, INIT, *refusal])
@@ -385,7 +385,7 @@ def test_a_drain_that_leaves_a_message_has_failed(world: World) -> None:
     assert world.drain([TEXT]).loop.failed is False
 
 
-def test_a_drain_waits_for_a_short_rest(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_drain_waits_for_the_end_of_a_short_wait(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "BACKOFF_FIRST_S", 0.1)
     message_id = world.put("one")
     world.fake.script(refused(529), [TEXT])
@@ -433,7 +433,7 @@ def test_a_held_message_fails_a_drain_that_says_so(world: World) -> None:
     assert "1 message is held: decide with `hyperhive inbox`" in life.notes()
 
 
-def test_a_claude_that_crashes_on_and_on_holds_the_agent_until_it_is_resumed(
+def test_after_crash_upon_crash_no_turn_starts_until_it_is_resumed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = [world.put(body) for body in ("one", "two", "three")]
@@ -458,7 +458,7 @@ def test_a_claude_that_crashes_on_and_on_holds_the_agent_until_it_is_resumed(
     assert world.drain(CRASH).bus.current.status == "failed"  # a drain does not wait for a person
 
 
-def test_the_end_of_a_rest_is_told(world: World) -> None:
+def test_the_end_of_a_wait_is_reported(world: World) -> None:
     resets_at = int(NOW) + 3_600
     world.put("one")
     world.fake.script(limited(resets_at), [TEXT])
@@ -577,7 +577,7 @@ def test_a_compaction_is_refused_where_the_agent_waits_for_a_person(world: World
 def test_a_compaction_that_never_ran_is_refused(world: World) -> None:
     world.inbox.put_facts(session_id=TEXT_SESSION)
     world.put("one")
-    world.fake.script([INIT, {"touch": "one"}, FOR_EVER])
+    world.fake.script([INIT, {"touch": "one"}, FOREVER])
 
     async def steer(life: Life) -> None:
         await trio.to_thread.run_sync(world.fake.wait_for, "one")
@@ -595,7 +595,7 @@ def test_a_compaction_that_never_ran_is_refused(world: World) -> None:
 
 def test_a_cancelled_message_does_not_come_back(world: World) -> None:
     first, second = world.put("one"), world.put("two")
-    world.fake.script([INIT, {"touch": "one"}, FOR_EVER], [TEXT])
+    world.fake.script([INIT, {"touch": "one"}, FOREVER], [TEXT])
 
     async def steer(life: Life) -> None:
         await trio.to_thread.run_sync(world.fake.wait_for, "one")
@@ -613,7 +613,7 @@ def test_a_cancelled_message_does_not_come_back(world: World) -> None:
 
 def test_a_cancelled_message_does_not_come_back_when_its_turn_is_cut_off(world: World) -> None:
     message_id = world.put("one")
-    world.fake.script([INIT, {"touch": "one"}, FOR_EVER], [TEXT])
+    world.fake.script([INIT, {"touch": "one"}, FOREVER], [TEXT])
     life = world.begin()
 
     async def work() -> None:
@@ -634,7 +634,7 @@ def test_a_cancelled_message_does_not_come_back_when_its_turn_is_cut_off(world: 
 
 def test_a_cancel_after_the_answer_takes_nothing_back(world: World) -> None:
     message_id = world.put("one")
-    world.fake.script([TEXT, {"touch": "answered"}, FOR_EVER])
+    world.fake.script([TEXT, {"touch": "answered"}, FOREVER])
 
     async def steer(life: Life) -> None:
         await trio.to_thread.run_sync(world.fake.wait_for, "answered")
@@ -648,7 +648,7 @@ def test_a_cancel_after_the_answer_takes_nothing_back(world: World) -> None:
 
 def test_a_stop_puts_the_message_back_unspent(world: World) -> None:
     message_id = world.put("one")
-    world.fake.script([INIT, {"touch": "one"}, FOR_EVER], [TEXT])
+    world.fake.script([INIT, {"touch": "one"}, FOREVER], [TEXT])
 
     async def steer(_: Life) -> None:
         await trio.to_thread.run_sync(world.fake.wait_for, "one")

@@ -21,7 +21,7 @@ from tests.conftest import FakeClaude, Step, process_state
 from tests.process.test_runner import Heard
 from tests.process.world import (
     CRASH,
-    FOR_EVER,
+    FOREVER,
     INIT,
     LIMIT_S,
     TEXT,
@@ -104,7 +104,7 @@ def test_what_it_wrote_while_it_waited_belongs_to_its_turn(world: World) -> None
 
 
 def test_waiting_is_no_silence(world: World) -> None:
-    silent: list[Step] = [{"on_signal": "SIGINT", "steps": [{"exit": 1}]}, FOR_EVER]
+    silent: list[Step] = [{"on_signal": "SIGINT", "steps": [{"exit": 1}]}, FOREVER]
     world.fake.script(silent)
 
     async def steer(life: Life) -> None:
@@ -248,7 +248,7 @@ def test_a_claude_that_does_not_fit_any_more_is_discarded(
     assert all(is_gone(pid) for pid in world.fake.started())
 
 
-def test_none_waits_while_the_agent_rests(world: World) -> None:
+def test_no_claude_waits_while_the_agent_does(world: World) -> None:
     world.fake.script(refused(529), [TEXT])
 
     async def steer(life: Life) -> None:
@@ -264,9 +264,7 @@ def test_none_waits_while_the_agent_rests(world: World) -> None:
     assert world.live(steer).outcomes() == ["overloaded", "ok"]
 
 
-def test_one_that_nobody_uses_is_not_replaced_until_a_turn_has_run(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unused_one_is_not_replaced_until_a_turn_has_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prewarm, "USE_WITHIN_S", 1.0)
     world.fake.script([TEXT])
     world.patient = False
@@ -376,7 +374,7 @@ def test_one_that_dies_again_and_again_is_not_started_again_and_again(world: Wor
 
 @pytest.mark.parametrize("size", [10, 1_000_000])
 @pytest.mark.parametrize(
-    "steps", [[{"kill_self": "SIGKILL"}], [{"close_stdin": True}, {"touch": "deaf"}, FOR_EVER]], ids=["dead", "deaf"]
+    "steps", [[{"kill_self": "SIGKILL"}], [{"close_stdin": True}, {"touch": "deaf"}, FOREVER]], ids=["dead", "deaf"]
 )
 def test_one_that_cannot_take_its_line_has_run_nothing(world: World, steps: list[Step], size: int) -> None:
     """It died, and nobody has noticed yet: the turn that used it may run again without a word."""

@@ -1,4 +1,4 @@
-"""One agent's turn at a time renews a login that several share; the others wait for it, and not for ever."""
+"""One agent's turn at a time renews a login that several share; the others wait for it, but not forever."""
 
 import json
 import time
@@ -111,7 +111,7 @@ def test_it_waits_no_longer_than_a_refresh_can_take(world: World, monkeypatch: p
     [{}, {"refreshToken": ""}, *({"expiresAt": end} for end in ("soon", None, 10**400, float("nan")))],
     ids=["not due", "nothing to renew it with", "no time", "no end", "beyond all time", "no number"],
 )
-def test_a_login_that_is_not_renewed_is_waited_for_by_nobody(fields: dict[str, object], world: World) -> None:
+def test_no_one_waits_for_a_login_that_is_not_renewed(fields: dict[str, object], world: World) -> None:
     log_in(world, SOON if fields else LATER, **fields)
     world.put("one")
     other = lock(world)
@@ -131,7 +131,7 @@ def test_a_key_is_renewed_by_nobody(name: str, world: World) -> None:
         assert world.drain([TEXT]).outcomes() == ["ok"]
 
 
-def test_where_no_lock_can_be_had_nobody_waits(world: World) -> None:
+def test_without_a_lock_no_one_waits(world: World) -> None:
     log_in(world, SOON)
     Path(world.environment["HOME"], ".claude", LOCK_NAME).mkdir()
     world.put("one")

@@ -77,7 +77,7 @@ def test_the_end_of_a_turn_is_kept_until_it_can_be_written(trouble: Trouble, wor
     assert [note for note in life.notes() if "inbox" in note][1:] == ["the inbox is written again"]
 
 
-def test_no_turn_begins_while_somebody_holds_the_lock(world: World) -> None:
+def test_no_turn_starts_while_another_process_has_the_lock(world: World) -> None:
     message_id = world.put("one")
     world.fake.script([TEXT])
 
@@ -183,7 +183,7 @@ def test_a_harness_that_ends_gives_up_and_the_message_is_delivered_again(
     assert str(world.prompts()[1]).startswith("[Delivery 2 of this message")
 
 
-def test_a_drain_does_not_wait_for_room_for_ever(world: World) -> None:
+def test_a_drain_does_not_wait_for_room_forever(world: World) -> None:
     message_id = world.put("one")
     world.fake.script([TEXT])
     life = world.begin(drain=True, drain_wait_s=0)

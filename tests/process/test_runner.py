@@ -28,7 +28,7 @@ from tests.conftest import FakeClaude, Step, process_state, recording, wait_unti
 SESSION = "0d2b5a3c-0000-4000-8000-000000000000"
 INIT: Step = {"line": {"type": "system", "subtype": "init", "session_id": SESSION, "claude_code_version": "2.1.330"}}
 RESULT: Step = {"line": {"type": "result", "subtype": "success", "is_error": False, "result": "done"}}
-FOR_EVER: Step = {"wait_for": "a gate that nobody opens"}
+FOREVER: Step = {"wait_for": "a gate that nobody opens"}
 LIMIT_S = 60.0
 NUMBER = r"[\d.]+"
 
@@ -51,7 +51,7 @@ class Heard:
         await self.settling()
 
     def lines(self) -> list[str]:
-        """Give the text of each stream event, in order."""
+        """Return the text of each stream event, in order."""
         return [event.to_payload().decode() for event in self.events if isinstance(event, Stream)]
 
     def notes(self, source: str) -> list[str]:
@@ -245,7 +245,7 @@ def test_what_a_grandchild_writes_after_the_exit_is_read(
     play: Callable[..., Stage], fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipe_reader, "DRAIN_QUIET_S", 2.0)
-    # Together longer than the quiet time: each chunk must begin it anew.
+    # Together longer than the quiet time: each chunk must start it again.
     late = 'while [ -e /proc/$0 ]; do sleep 0.01; done; for n in 1 2 3 4 5; do sleep 0.45; echo "{\\"n\\":$n}"; done'
     late = f"set -- $PPID; touch '{fake_claude.folder}/ready'; {late.replace('$0', '$1')}"
     set_up = play({"spawn": ["sh", "-c", late], "inherit_stdout": True}, {"wait_for": "ready"}, RESULT)
@@ -274,7 +274,7 @@ def test_nothing_of_the_group_outlives_the_turn(play: Callable[..., Stage], fake
 
 
 def test_a_child_that_stays_after_its_result_is_ended_and_the_turn_is_ok(play: Callable[..., Stage]) -> None:
-    set_up = play(INIT, {"on_signal": "SIGINT", "steps": [{"exit": 0}]}, RESULT, FOR_EVER, grace_s=0.2)
+    set_up = play(INIT, {"on_signal": "SIGINT", "steps": [{"exit": 0}]}, RESULT, FOREVER, grace_s=0.2)
     ending = set_up.run()
     assert ending.cause is Cause.FINISHED
     assert classify(set_up.turn.evidence, ending).ok
@@ -283,7 +283,7 @@ def test_a_child_that_stays_after_its_result_is_ended_and_the_turn_is_ok(play: C
 
 def test_what_our_own_interrupt_makes_claude_say_takes_the_answer_not_back(play: Callable[..., Stage]) -> None:
     # At SIGINT the fake writes a last `result` with is_error, as the binary does in the middle of a turn.
-    set_up = play(INIT, RESULT, FOR_EVER, grace_s=0.2)
+    set_up = play(INIT, RESULT, FOREVER, grace_s=0.2)
     ending = set_up.run()
     assert json.loads(set_up.heard.lines()[-1])["is_error"]
     assert classify(set_up.turn.evidence, ending).ok
@@ -307,15 +307,15 @@ def test_a_background_task_extends_the_wait_after_a_result(play: Callable[..., S
 @pytest.mark.parametrize(
     ("steps", "limits", "cause", "detail"),
     [
-        ([FOR_EVER], {"init_s": 0.3}, Cause.START_TIMEOUT, "no line in 0.3 s"),
-        ([INIT, FOR_EVER], {"stall_s": 0.3}, Cause.STALLED, r"no line in N s \(last line system/init N s ago\)"),
+        ([FOREVER], {"init_s": 0.3}, Cause.START_TIMEOUT, "no line in 0.3 s"),
+        ([INIT, FOREVER], {"stall_s": 0.3}, Cause.STALLED, r"no line in N s \(last line system/init N s ago\)"),
         (
             [INIT, {"repeat": 1_000, "steps": [INIT, {"sleep": 0.02}]}],
             {"turn_s": 1.5},  # in which it must have begun
             Cause.TIMED_OUT,
             r"after 1.5 s \(last line system/init N s ago\)",
         ),
-        ([FOR_EVER], {"turn_s": 0.3}, Cause.START_TIMEOUT, r"after 0.3 s \(no line yet\)"),
+        ([FOREVER], {"turn_s": 0.3}, Cause.START_TIMEOUT, r"after 0.3 s \(no line yet\)"),
     ],
     ids=["no init", "silence", "too long", "too long without a line"],
 )
@@ -335,7 +335,7 @@ CALL: Step = {"line": {"type": "assistant", "message": {"content": [{"type": "to
 
 
 def test_a_tool_that_runs_puts_the_end_of_a_silence_off_and_is_named(play: Callable[..., Stage]) -> None:
-    set_up = play(INIT, CALL, FOR_EVER, stall_s=0.25)
+    set_up = play(INIT, CALL, FOREVER, stall_s=0.25)
     ending = set_up.run()
     seen = f"last line assistant {NUMBER} s ago; Bash has run for {NUMBER} s"
     silence = re.fullmatch(rf"no line in ({NUMBER}) s \({seen}\)", str(ending.detail))
@@ -406,7 +406,7 @@ def test_a_child_that_takes_another_session_is_stopped_at_once(
     play: Callable[..., Stage], fake_claude: FakeClaude
 ) -> None:
     interrupted = {"on_signal": "SIGINT", "steps": [{"touch": "interrupted"}, {"exit": 0}]}
-    set_up = play(interrupted, INIT, FOR_EVER, session_id="another")
+    set_up = play(interrupted, INIT, FOREVER, session_id="another")
     ending = set_up.run()
     outcome = classify(set_up.turn.evidence, ending)
     assert (ending.cause, outcome.kind, outcome.acted) == (Cause.WRONG_SESSION, OutcomeKind.SESSION_LOST, True)
@@ -426,7 +426,7 @@ def test_a_command_may_begin_another_session(prompt: bytes, play: Callable[..., 
 
 def test_a_child_with_other_credentials_is_stopped_at_once(play: Callable[..., Stage]) -> None:
     init = {"line": {**INIT["line"], "apiKeySource": "ANTHROPIC_API_KEY"}}
-    set_up = play(init, FOR_EVER, expect_auth="none")
+    set_up = play(init, FOREVER, expect_auth="none")
     ending = set_up.run()
     outcome = classify(set_up.turn.evidence, ending)
     assert (ending.cause, outcome.kind) == (Cause.WRONG_AUTH, OutcomeKind.WRONG_AUTH)
@@ -451,7 +451,7 @@ def test_the_first_authentication_failure_interrupts_at_once(
 ) -> None:
     retry = {"type": "system", "subtype": "api_retry", "error": "authentication_failed", "error_status": 401}
     interrupted = {"on_signal": "SIGINT", "steps": [{"touch": "interrupted"}, {"exit": 0}]}
-    set_up = play(interrupted, INIT, {"line": retry}, FOR_EVER)
+    set_up = play(interrupted, INIT, {"line": retry}, FOREVER)
     ending = set_up.run()
     assert ending.cause is Cause.LOGIN
     assert classify(set_up.turn.evidence, ending).kind is OutcomeKind.NEEDS_LOGIN
@@ -475,7 +475,7 @@ def test_the_ladder_of_signals(
 ) -> None:
     for name, grace in GRACES.items():  # what is heeded has time enough for that
         monkeypatch.setattr(claude_process, grace, 0.2 if name in ignored else LIMIT_S)
-    set_up = play(*({"ignore": name} for name in ignored), INIT, {"touch": "ready"}, FOR_EVER)
+    set_up = play(*({"ignore": name} for name in ignored), INIT, {"touch": "ready"}, FOREVER)
 
     async def cancel() -> None:
         await trio.to_thread.run_sync(fake_claude.wait_for, "ready")
@@ -492,7 +492,7 @@ def test_a_stopped_child_is_woken_to_end_by_itself(
     play: Callable[..., Stage], fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claude_process, "INTERRUPT_GRACE_S", 0.2)
-    set_up = play(INIT, {"kill_self": "SIGSTOP"}, FOR_EVER)
+    set_up = play(INIT, {"kill_self": "SIGSTOP"}, FOREVER)
 
     async def cancel() -> None:
         await reached(lambda: fake_claude.started() and process_state(fake_claude.started()[0]) == "T")
@@ -506,7 +506,7 @@ def test_a_stopped_child_is_woken_to_end_by_itself(
 def test_a_turn_that_is_stopped_before_it_runs_ends_as_asked(
     play: Callable[..., Stage], fake_claude: FakeClaude
 ) -> None:
-    set_up = play(FOR_EVER)
+    set_up = play(FOREVER)
     set_up.turn.stop(Cause.INTERRUPTED)
     assert set_up.run().cause is Cause.INTERRUPTED
     assert all(process_state(pid) is None for pid in fake_claude.started())
@@ -514,7 +514,7 @@ def test_a_turn_that_is_stopped_before_it_runs_ends_as_asked(
 
 @pytest.mark.parametrize("signum", ["SIGKILL", "SIGSEGV", "SIGTERM"])
 def test_a_child_that_dies_of_a_signal(signum: str, play: Callable[..., Stage]) -> None:
-    set_up = play(INIT, {"kill_self": signum}, FOR_EVER)
+    set_up = play(INIT, {"kill_self": signum}, FOREVER)
     ending = set_up.run()
     outcome = classify(set_up.turn.evidence, ending)
     assert (outcome.kind, ending.cause) == (OutcomeKind.CRASHED, None)
@@ -522,9 +522,7 @@ def test_a_child_that_dies_of_a_signal(signum: str, play: Callable[..., Stage]) 
 
 
 def test_cancellation_kills_the_group(play: Callable[..., Stage], fake_claude: FakeClaude) -> None:
-    set_up = play(
-        {"ignore": "SIGINT"}, {"ignore": "SIGTERM"}, {"spawn": ["sleep", "600"]}, {"touch": "ready"}, FOR_EVER
-    )
+    set_up = play({"ignore": "SIGINT"}, {"ignore": "SIGTERM"}, {"spawn": ["sleep", "600"]}, {"touch": "ready"}, FOREVER)
 
     async def cancelled() -> None:
         with trio.fail_after(LIMIT_S):

@@ -123,7 +123,7 @@ def test_the_model_can_change_between_turns(world: World) -> None:
         ("2.1.276", [0.3, 0.2, 0.2], [0.3, 0.2, 0.2]),
         ("2.1.277", [0.3, 0.5, 0.6], [0.3, 0.2, 0.1]),  # of the session
         ("2.1.330", [0.3, 0.5, 0.6], [0.3, 0.2, 0.1]),
-        ("2.1.330", [0.3, 0.1, 0.4], [0.3, 0.1, 0.3]),  # it has begun anew
+        ("2.1.330", [0.3, 0.1, 0.4], [0.3, 0.1, 0.3]),  # its total started again at zero
     ],
 )
 @pytest.mark.few(2)
@@ -153,7 +153,7 @@ def test_a_turn_of_an_older_release_in_mid_session_is_not_counted_again_by_the_n
     assert world.costs() == [0.3, 0.2, 0.2, 0.1, 0.1]
 
 
-def test_an_older_release_begins_another_session_at_nought(world: World) -> None:
+def test_an_older_release_starts_another_session_at_zero(world: World) -> None:
     world.put("one")
     runs = [total(0.3, "2.1.332"), total(0.2, "2.1.197", "another"), total(0.4, "2.1.332", "another")]
     world.drain(*runs)
@@ -164,7 +164,7 @@ def test_an_older_release_begins_another_session_at_nought(world: World) -> None
     assert world.costs() == [0.3, 0.2, 0.4]
 
 
-def test_a_new_session_begins_its_costs_anew(world: World) -> None:
+def test_the_costs_of_a_new_session_start_at_zero(world: World) -> None:
     world.put("one")
     runs = [total(0.3, "2.1.330"), total(0.4, "2.1.330", "another"), total(0.5, "2.1.330", "another")]
     world.drain(*runs)
@@ -220,7 +220,7 @@ def test_the_tokens_of_a_subagent_are_in_those_of_its_turn(world: World) -> None
 REFUSED = refused(400, result="messages.3: image cannot be read")
 
 
-def test_a_poisoned_session_is_left_behind_for_a_new_one(world: World) -> None:
+def test_a_suspect_session_is_left_behind_for_a_new_one(world: World) -> None:
     world.put("one")
     world.put("two")
     life = world.drain([TEXT], REFUSED, [{**TEXT, "session_id": "another"}])
@@ -254,7 +254,7 @@ def test_a_message_that_is_refused_in_the_very_first_session_is_dead_at_once(wor
     assert [world.get(n).state for n in (bad, good)] == ["dead", "done"]
 
 
-def test_a_crash_in_the_new_session_does_not_let_the_message_run_for_ever(world: World) -> None:
+def test_a_crash_in_the_new_session_does_not_let_the_message_run_forever(world: World) -> None:
     world.put("one")
     bad = world.put("two")
     fresh = [{**step, "session_id": "another"} if "recording" in step else step for step in CRASH]

@@ -1,4 +1,4 @@
-"""The operator's settings file: its copy with ours over it, before each turn, in nobody else's sight."""
+"""The operator's settings file: its copy merged with ours, refreshed before each turn, readable by no other user."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def test_a_changed_file_has_a_copy_of_another_name_and_no_old_one(
     assert copies(state_dir) == [second]
 
 
-def test_a_file_that_is_of_no_use_now_is_told_of_once_and_the_old_settings_hold(
+def test_an_unusable_file_is_reported_once_and_the_earlier_settings_are_used(
     copy: SettingsCopy, source: Path, told: list[str]
 ) -> None:
     first = copy.refresh()
@@ -79,7 +79,7 @@ def test_a_file_that_is_of_no_use_now_is_told_of_once_and_the_old_settings_hold(
     assert len(told) == 3
 
 
-def test_a_copy_that_somebody_has_removed_is_written_again(copy: SettingsCopy, source: Path) -> None:
+def test_a_copy_that_was_removed_is_written_again(copy: SettingsCopy, source: Path) -> None:
     copy.refresh().unlink()
     assert token(copy.refresh()) == "one"
     copy.refresh().unlink()
@@ -87,7 +87,7 @@ def test_a_copy_that_somebody_has_removed_is_written_again(copy: SettingsCopy, s
     assert token(copy.refresh()) == "one"
 
 
-def test_a_copy_that_cannot_be_written_is_told_of_and_the_old_one_holds(
+def test_a_copy_that_cannot_be_written_is_reported_and_the_earlier_one_is_used(
     copy: SettingsCopy, source: Path, state_dir: Path, told: list[str]
 ) -> None:
     first = copy.refresh()
@@ -101,7 +101,7 @@ def test_a_copy_that_cannot_be_written_is_told_of_and_the_old_one_holds(
     assert token(copy.refresh()) == "two!"
 
 
-def test_what_an_earlier_life_has_left_is_removed_and_at_the_end_all_is(source: Path, state_dir: Path) -> None:
+def test_copies_of_an_earlier_life_are_removed_and_at_the_end_every_copy_is(source: Path, state_dir: Path) -> None:
     left = state_dir / "claude-settings-7.json"
     left.write_text("{}")
     with open_settings(None, state_dir, print) as none:

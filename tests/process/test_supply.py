@@ -1,4 +1,4 @@
-"""A loop whose messages are brought from elsewhere, whose turn may be taken away, and that may rest with others."""
+"""A loop whose messages are brought from elsewhere, whose turn may be taken away, and that may wait with others."""
 
 import pytest
 import trio
@@ -6,7 +6,7 @@ import trio.testing
 
 from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.harness.slots import Slots
-from tests.process.world import FOR_EVER, INIT, LIMIT_S, TEXT, Life, World
+from tests.process.world import FOREVER, INIT, LIMIT_S, TEXT, Life, World
 
 
 class Carrier:
@@ -84,7 +84,7 @@ def test_a_stop_does_not_wait_for_a_supply_that_hangs(world: World) -> None:
 @pytest.mark.parametrize("now", [False, True], ids=["in order", "at once"])
 def test_a_turn_that_is_taken_away_is_interrupted_and_the_next_one_runs(world: World, *, now: bool) -> None:
     patient = [{"ignore": "SIGINT"}] if now else []
-    world.fake.script([*patient, INIT, FOR_EVER], [TEXT])
+    world.fake.script([*patient, INIT, FOREVER], [TEXT])
     first = world.put("taken away")
     life = world.begin()
 
@@ -100,11 +100,11 @@ def test_a_turn_that_is_taken_away_is_interrupted_and_the_next_one_runs(world: W
     assert (message.state, message.attempts, message.deliveries, message.acted) == ("done", 1, 2, True)
 
 
-def test_an_agent_rests_with_others_and_goes_on_with_them(world: World) -> None:
+def test_an_agent_waits_with_others_and_goes_on_with_them(world: World) -> None:
     world.fake.script([TEXT])
     life = world.begin()
 
-    async def rest() -> None:
+    async def wait_with_others() -> None:
         life.control.wait_for_account("agent bee found a limit", None)
         await life.saw("status_changed", status="waits_for_account")
         world.put("waits")
@@ -114,12 +114,12 @@ def test_an_agent_rests_with_others_and_goes_on_with_them(world: World) -> None:
         life.control.stop_waiting_for_account(0.0)
         await life.saw("turn_end", ok=True)
 
-    work(life, rest)
+    work(life, wait_with_others)
     assert life.bus.current.status == "online"
 
 
 def test_a_limit_that_is_over_is_not_waited_for(world: World) -> None:
-    """It is said until the agent that met it takes it back: each look at it would begin a rest, and end it."""
+    """It is said until the agent that met it takes it back: each check would start a wait and end it."""
     life = world.begin()
 
     async def hear() -> None:
@@ -130,16 +130,16 @@ def test_a_limit_that_is_over_is_not_waited_for(world: World) -> None:
     assert life.events("status_changed") == []
 
 
-def test_a_rest_of_its_own_is_not_ended_by_others(world: World) -> None:
+def test_a_wait_of_its_own_is_not_ended_by_others(world: World) -> None:
     life = world.begin()
 
-    async def rest() -> None:
+    async def wait_with_others() -> None:
         life.control.end_login(ok=False, lost=True)
         await life.saw("status_changed", status="needs_login_idle")
         life.control.stop_waiting_for_account(0.0)
         await trio.testing.wait_all_tasks_blocked()
 
-    work(life, rest)
+    work(life, wait_with_others)
     assert life.bus.current.status == "needs_login_idle"
 
 

@@ -5,7 +5,7 @@ import trio
 
 from hyperhive_cli.claude.watch import TimeLimits
 from tests.conftest import Step
-from tests.process.world import FOR_EVER, INIT, NOW, Life, World, limited, result
+from tests.process.world import FOREVER, INIT, NOW, Life, World, limited, result
 
 ANSWER: Step = {
     "line": {"type": "assistant", "message": {"model": "haiku", "content": [{"type": "text", "text": "ok"}]}}
@@ -71,7 +71,7 @@ def test_a_wait_for_the_limit_of_one_model_is_named_after_it(world: World) -> No
 
 
 def test_another_status_is_left_as_it_is(world: World) -> None:
-    world.fake.script([INIT, {"touch": "began"}, {"wait_for": "go on"}, retry(3_600_000), ANSWER, FOR_EVER])
+    world.fake.script([INIT, {"touch": "began"}, {"wait_for": "go on"}, retry(3_600_000), ANSWER, FOREVER])
     world.put("one")
 
     async def steer(life: Life) -> None:

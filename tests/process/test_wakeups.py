@@ -8,7 +8,7 @@ from hyperhive_cli.agent.session import request_new_session
 from hyperhive_cli.claude.watch import TimeLimits
 from hyperhive_cli.store.messages import Message
 from tests.conftest import Step
-from tests.process.world import FOR_EVER, INIT, NOW, TEXT, TEXT_SESSION, Life, World
+from tests.process.world import FOREVER, INIT, NOW, TEXT, TEXT_SESSION, Life, World
 
 RESULT: Step = {"line": {"type": "result", "subtype": "success", "is_error": False, "result": "I will look again."}}
 AT_MS = int(NOW * 1000) + 60_000
@@ -40,7 +40,7 @@ def wakeup(prompt: str = "check the build", at_ms: int = AT_MS, tool_use_id: str
 
 def waiting(*steps: Step) -> list[Step]:
     """Play a turn that ends well, with a claude that stays alive for its wake-up until it is interrupted."""
-    return [INIT, *steps, RESULT, {"on_signal": "SIGINT", "steps": [{"exit": 0}]}, FOR_EVER]
+    return [INIT, *steps, RESULT, {"on_signal": "SIGINT", "steps": [{"exit": 0}]}, FOREVER]
 
 
 def planned_by(world: World) -> list[Message]:
@@ -159,7 +159,7 @@ def test_a_message_that_is_dead_plans_nothing_and_says_so(world: World) -> None:
 @pytest.mark.parametrize("ending", ["cancel", "stop"])
 def test_a_turn_that_a_person_ends_plans_nothing(world: World, ending: str) -> None:
     message_id = world.put("do it")
-    at_work: list[Step] = [INIT, *wakeup(), {"on_signal": "SIGINT", "steps": [{"exit": 0}]}, FOR_EVER]
+    at_work: list[Step] = [INIT, *wakeup(), {"on_signal": "SIGINT", "steps": [{"exit": 0}]}, FOREVER]
     world.fake.script(at_work)
 
     async def steer(life: Life) -> None:
@@ -201,7 +201,7 @@ def test_a_compaction_plans_nothing(world: World) -> None:
     assert planned_by(world) == []
 
 
-def test_a_wakeup_that_runs_in_another_session_is_told_of(world: World) -> None:
+def test_a_wakeup_that_runs_in_another_session_is_reported(world: World) -> None:
     world.put("do it")
     life = world.drain(waiting(*wakeup()), limits=PATIENT)
     request_new_session(world.inbox)
@@ -216,7 +216,7 @@ def job(tool_use_id: str = "toolu_1", **fields: Any) -> list[Step]:  # noqa: ANN
     return called("CronCreate", found, tool_use_id, cron="0 9 * * 1", prompt="weekly report")
 
 
-def test_a_job_that_never_runs_is_told_of_once_and_needs_a_person(world: World) -> None:
+def test_a_job_that_never_runs_is_reported_once_and_needs_a_person(world: World) -> None:
     world.put("do it")
     world.put("and this")
     life = world.drain([INIT, *job(), RESULT], [TEXT])
@@ -225,13 +225,13 @@ def test_a_job_that_never_runs_is_told_of_once_and_needs_a_person(world: World) 
     assert "never run: weekly report (Every Monday at 9:00 AM, job d73b9223)" in note["text"]
 
 
-def test_a_job_that_claude_takes_back_is_not_told_of(world: World) -> None:
+def test_a_job_that_claude_takes_back_is_not_reported(world: World) -> None:
     world.put("do it")
     life = world.drain([INIT, *job(), *called("CronDelete", {"id": "d73b9223"}, "toolu_2", id="d73b9223"), RESULT])
     assert life.notes() == []
 
 
-def test_a_job_of_an_attempt_that_is_made_again_is_not_told_of_twice(world: World) -> None:
+def test_a_job_of_an_attempt_that_is_repeated_is_not_reported_twice(world: World) -> None:
     world.put("do it")
     life = world.drain([INIT, *job(), {"exit": 1}], [INIT, *job(), RESULT])
     assert len([text for text in life.notes() if "job d73b9223" in text]) == 1

@@ -6,7 +6,7 @@ import trio
 
 from hyperhive_cli.claude.watch import TimeLimits
 from tests.conftest import Step, process_state
-from tests.process.world import FOR_EVER, INIT, TEXT, TEXT_SESSION, Life, World
+from tests.process.world import FOREVER, INIT, TEXT, TEXT_SESSION, Life, World
 
 LEAVES_AT_ONCE: Step = {"on_signal": "SIGINT", "steps": [{"exit": 1}]}
 OTHER = "0d2b5a3c-0000-4000-8000-000000000000"
@@ -23,7 +23,7 @@ def result(**fields: object) -> Step:
 def test_a_claude_that_does_not_exit_is_ended_at_the_grace_and_the_next_turn_runs_then(world: World) -> None:
     first, second = world.put("one"), world.put("two")
     alone: Step = {"touch": "second"}
-    life = world.drain([LEAVES_AT_ONCE, TEXT, FOR_EVER], [alone, TEXT], limits=TimeLimits(grace_s=1.0))
+    life = world.drain([LEAVES_AT_ONCE, TEXT, FOREVER], [alone, TEXT], limits=TimeLimits(grace_s=1.0))
     assert (life.outcomes(), life.loop.failed) == (["ok", "ok"], False)
     assert [world.get(n).state for n in (first, second)] == ["done", "done"]
     assert life.notes() == ["interrupting claude: no exit 1 s after the result"]
@@ -35,7 +35,7 @@ def test_a_claude_that_does_not_exit_is_ended_at_the_grace_and_the_next_turn_run
 
 def test_a_claude_that_falls_silent_is_ended_counted_and_explained(world: World) -> None:
     message_id = world.put("do it")
-    life = world.drain([INIT, LEAVES_AT_ONCE, FOR_EVER], limits=TimeLimits(stall_s=1.0))
+    life = world.drain([INIT, LEAVES_AT_ONCE, FOREVER], limits=TimeLimits(stall_s=1.0))
     message = world.get(message_id)
     assert (life.outcomes(), message.state, message.attempts) == (["stalled"] * 3, "dead", 3)
     seen = r"no line in [\d.]+ s \(last line system/init [\d.]+ s ago\)"
@@ -64,7 +64,7 @@ def test_a_session_that_was_not_asked_for_is_left_and_never_kept(world: World) -
     world.inbox.put_facts(session_id=TEXT_SESSION)
     message_id = world.put("do it")
     kept: list[str | None] = []
-    world.fake.script([LEAVES_AT_ONCE, init_of(OTHER), {"touch": "other"}, FOR_EVER], [TEXT])
+    world.fake.script([LEAVES_AT_ONCE, init_of(OTHER), {"touch": "other"}, FOREVER], [TEXT])
 
     async def steer(life: Life) -> None:
         await life.saw("stream", type="system")
@@ -85,7 +85,7 @@ def test_a_cancel_keeps_no_session_that_was_not_asked_for(world: World) -> None:
     world.inbox.put_facts(session_id=TEXT_SESSION)
     world.put("do it")
     cancelled_first: Step = {"on_signal": "SIGINT", "steps": [init_of(OTHER), {"exit": 0}]}
-    world.fake.script([cancelled_first, init_of(TEXT_SESSION), {"touch": "ready"}, FOR_EVER])
+    world.fake.script([cancelled_first, init_of(TEXT_SESSION), {"touch": "ready"}, FOREVER])
 
     async def steer(life: Life) -> None:
         await trio.to_thread.run_sync(world.fake.wait_for, "ready")
@@ -109,10 +109,10 @@ def test_a_session_that_comes_back_empty_is_left_and_the_message_runs_in_a_new_o
     assert not any("Delivery" in str(prompt) for prompt in world.prompts())  # nothing can have been done
 
 
-def test_other_credentials_hold_the_agent_and_spend_nothing(world: World) -> None:
+def test_with_other_credentials_no_turn_starts_and_nothing_is_spent(world: World) -> None:
     message_id = world.put("do it")
     right = [init_of(TEXT_SESSION, "none"), result()]
-    world.fake.script([LEAVES_AT_ONCE, init_of(TEXT_SESSION), FOR_EVER], right)
+    world.fake.script([LEAVES_AT_ONCE, init_of(TEXT_SESSION), FOREVER], right)
 
     async def steer(life: Life) -> None:
         await life.saw("status_changed", status="failed")

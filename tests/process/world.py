@@ -28,7 +28,7 @@ TEXT: Step = {"recording": "v2.1.330/text.jsonl", "session_id": "from_argv"}
 TEXT_SESSION: str = json.loads(recording("v2.1.330/text.jsonl")[0])["session_id"]
 INIT: Step = {"recording": "v2.1.330/text.jsonl", "lines": [0, 1], "session_id": "from_argv"}
 CRASH: list[Step] = [INIT, {"exit": 1}]
-FOR_EVER: Step = {"wait_for": "a gate that nobody opens"}
+FOREVER: Step = {"wait_for": "a gate that nobody opens"}
 
 
 def replay(name: str, release: str = "2.1.330") -> list[Step]:
@@ -141,7 +141,7 @@ class PatientInbox(Inbox):
 
 
 class BusyInbox(Inbox):
-    """An inbox that somebody has locked when a fact is set for the first time."""
+    """An inbox that another process has locked when a fact is set for the first time."""
 
     fact_in_vain: str | None
 
@@ -224,7 +224,7 @@ class World:
         return life
 
     def arguments(self, flag: str) -> list[str | None]:
-        """Give the value of a flag on each start of claude, None where it was not there."""
+        """Return the value of a flag on each start of claude, None where it was not there."""
         found = []
         for call in self.fake.calls():
             words = [word for word in call["argv"] if word == flag or word.startswith(f"{flag}=")]

@@ -24,17 +24,17 @@ from hyperhive_cli.agent.compaction_policy import (
         (100.0, 200_000, 200_000, False),
     ],
 )
-def test_the_mark(percent: float | None, tokens: int | None, window: int | None, *, is_over: bool) -> None:
+def test_the_threshold(percent: float | None, tokens: int | None, window: int | None, *, is_over: bool) -> None:
     assert CompactionPolicy(percent).is_over(tokens, window) is is_over
 
 
-def test_what_was_in_vain_counts_for_its_own_mark() -> None:
+def test_futile_compactions_count_for_their_own_threshold() -> None:
     text = CompactionPolicy(80.0).to_text(3)
     assert (CompactionPolicy(80.0).futile_from_text(text), CompactionPolicy(70.0).futile_from_text(text)) == (3, 0)
     assert [CompactionPolicy(80.0).futile_from_text(odd) for odd in (None, "", "80", "80:", "80:x", ":3")] == [0] * 6
 
 
-def test_after_two_in_vain_comes_a_new_session_and_after_two_more_an_end() -> None:
+def test_after_two_futile_ones_comes_a_new_session_and_after_two_more_none() -> None:
     assert [after_futile(count) for count in range(6)] == [
         Remedy.NOTHING,
         Remedy.NOTHING,

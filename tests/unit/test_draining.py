@@ -37,7 +37,7 @@ TABLE = {
         Drained(False, ("3 messages wait, the first until 04:24 CET",)),
     ),
     "for another day": (due_in(24 * 3600), Drained(False, ("1 message waits until Sun 25 Oct 22:00 CET",))),
-    "a short rest": (ONE._replace(wait_s=60), None),
+    "a short wait": (ONE._replace(wait_s=60), None),
     "a limit": (
         ONE._replace(wait_s=4 * 3600),
         Drained(True, ("1 message is left: the agent waits until 02:00 CET",)),

@@ -1,4 +1,4 @@
-"""What becomes of a message after its turn. How long the agent rests: test_pause.py."""
+"""What becomes of a message after its turn. How long the agent waits: test_backoff.py."""
 
 import pytest
 
