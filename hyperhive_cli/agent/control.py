@@ -33,7 +33,8 @@ class AgentControl:
 
     def snapshot(self) -> Mapping[str, Any]:
         """Return the fields of `status --json` that only the loop knows. Raises StoreError."""
-        parts, used = self._parts, self._parts.current.spending()
+        parts, turn = self._parts, self._parts.current.turn
+        used = None if turn is None else turn.spending()
         doing = parts.current.activity.to_dict()
         return {
             "paused": parts.inbox.is_paused,
@@ -135,7 +136,8 @@ class AgentControl:
 
     def interrupt(self, *, now: bool) -> None:
         """Interrupt the running turn and no later one; with `now` kill it immediately."""
-        self._parts.current.interrupt(now=now)
+        if (turn := self._parts.current.turn) is not None:
+            (turn.kill if now else turn.stop)(Cause.INTERRUPTED)
 
     def set_deadline(self, deadline_s: float) -> None:
         """Set a deadline after which the guard kills any turn (s of the guard's CLOCK); a later call extends it."""
@@ -143,12 +145,14 @@ class AgentControl:
 
     def freeze(self) -> None:
         """Stop all processes of the agent, because the harness itself is about to be stopped."""
-        self._parts.current.freeze()
+        if (turn := self._parts.current.turn) is not None:
+            turn.freeze()
         self._parts.prewarmer.freeze()
 
     def thaw(self, paused_s: float) -> None:
         """Continue them after a pause of so many seconds, in the same turn."""
-        self._parts.current.thaw(paused_s)
+        if (turn := self._parts.current.turn) is not None:
+            turn.thaw(paused_s)
         self._parts.prewarmer.thaw()
         self.wake()
 

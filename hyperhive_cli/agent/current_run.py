@@ -1,39 +1,32 @@
-"""`CurrentRun`: the run of claude that is under way, if any, and what steers it."""
+"""`CurrentRun`: the run of claude that is under way, if any."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import trio
 
+from hyperhive_cli.agent.prewarm import Prewarmer
 from hyperhive_cli.agent.refresh import Refresh
 from hyperhive_cli.agent.session import Facts
 from hyperhive_cli.agent.turn_feed import TurnFeed
 from hyperhive_cli.claude.outcome import Cause, Ending
-from hyperhive_cli.claude.runner import OpenClaude, Turn
+from hyperhive_cli.claude.runner import Turn
 from hyperhive_cli.claude.turn_request import TurnRequest
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.store.messages import Message
 from hyperhive_cli.transcript.activity import Activity
 
 
-class TakeWaiting(Protocol):
-    """Hands over the claude that waits for a message, as `Prewarmer.take`."""
-
-    def __call__(self, argv: Sequence[str] | None, /) -> OpenClaude | None:
-        """Return the claude that waits with this command line; None if there is none."""
-
-
 class CurrentRun:
     """Runs claude, once at a time. `turn` is the run under way, `message` its message, `activity` what it does."""
 
-    def __init__(self, bus: Bus, facts: Facts, refresh: Refresh, take_waiting: TakeWaiting) -> None:
+    def __init__(self, bus: Bus, facts: Facts, refresh: Refresh, prewarmer: Prewarmer) -> None:
         self.turn: Turn | None = None
         self.message: Message | None = None
         self.activity = Activity()
         self._bus = bus
         self._facts = facts
         self._refresh = refresh
-        self._take_waiting = take_waiting
+        self._prewarmer = prewarmer
         self._is_closing = False
         self._deadline_s: float | None = None
 
@@ -54,7 +47,7 @@ class CurrentRun:
         self.turn, self.message = turn, message
         try:
             async with self._refresh.alone(turn):
-                return turn, await turn.run(self._take_waiting(waiting))
+                return turn, await turn.run(self._prewarmer.take(waiting))
         except (trio.Cancelled, BaseExceptionGroup) as error:  # noqa: ASYNC103
             if not _is_cut_off(error):
                 raise
@@ -73,30 +66,11 @@ class CurrentRun:
             self.turn.stop(cause)
         return self.turn is not None
 
-    def interrupt(self, *, now: bool) -> None:
-        """Interrupt the run under way and no later one; with `now` kill it immediately."""
-        if self.turn is not None:
-            (self.turn.kill if now else self.turn.stop)(Cause.INTERRUPTED)
-
     def set_deadline(self, deadline_s: float) -> None:
         """Set the deadline of this run and of later ones (`Turn.set_deadline`)."""
         self._deadline_s = deadline_s
         if self.turn is not None:
             self.turn.set_deadline(deadline_s)
-
-    def freeze(self) -> None:
-        """Stop the processes of the run."""
-        if self.turn is not None:
-            self.turn.freeze()
-
-    def thaw(self, paused_s: float) -> None:
-        """Continue them after a pause of so many seconds."""
-        if self.turn is not None:
-            self.turn.thaw(paused_s)
-
-    def spending(self) -> dict[str, int] | None:
-        """Return the tokens and tool calls used so far; None between runs."""
-        return None if self.turn is None else self.turn.spending()
 
 
 def _is_cut_off(error: BaseException) -> bool:

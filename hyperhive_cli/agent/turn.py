@@ -33,21 +33,15 @@ class TurnRunner:
     """Runs one turn after another. `failed` tells whether one of them failed."""
 
     def __init__(
-        self,
-        config: AgentConfig,
-        inbox: Inbox,
-        bus: Bus,
-        writer: RetryingWriter,
-        budget_keeper: BudgetKeeper,
-        current: CurrentRun,
+        self, config: AgentConfig, inbox: Inbox, bus: Bus, writer: RetryingWriter, keeper: BudgetKeeper, run: CurrentRun
     ) -> None:
         self.failed = False
         self._config = config
         self._inbox = inbox
         self._bus = bus
         self._writer = writer
-        self._budget_keeper = budget_keeper
-        self._current = current
+        self._budget_keeper = keeper
+        self._current = run
         self._launch = config.launch
 
     async def run_message(self, lease: Lease) -> TurnResult:

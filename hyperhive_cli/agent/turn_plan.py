@@ -82,16 +82,8 @@ def turn_start(
     turn_id: int, message: Message | None, command: str, *, unread: int, model: str, redact: Callable[[str], str]
 ) -> TurnStart:
     """Return the event that announces the turn of a message, or of a command."""
+    start = TurnStart(sender=COMPACT_SENDER, body=redact(command), unread=unread, turn_id=turn_id, model=model)
     if message is None:
-        return TurnStart(
-            sender=COMPACT_SENDER, body=redact(command), unread=unread, turn_id=turn_id, attempt=1, model=model
-        )
-    return TurnStart(
-        sender=message.sender,
-        body=redact(message.body),
-        unread=unread,
-        turn_id=turn_id,
-        message_id=message.id,
-        attempt=message.attempts,
-        model=model,
-    )
+        return start
+    body = redact(message.body)
+    return replace(start, sender=message.sender, body=body, message_id=message.id, attempt=message.attempts)

@@ -2,13 +2,13 @@
 
 import math
 import random
-from collections.abc import Mapping
 from contextlib import suppress
 
 import trio
 
 from hyperhive_cli.agent.backoff import Delay
 from hyperhive_cli.agent.compactor import Compactor
+from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import Signature, credentials_changed, credentials_signature
 from hyperhive_cli.agent.kept_limit import KeptLimit, forget_limit, keep_limit, read_limit
 from hyperhive_cli.agent.retrying_writer import RetryingWriter
@@ -25,16 +25,10 @@ class WaitKeeper:
     """The waits of one life. `State.wait` is the one under way, if any."""
 
     def __init__(
-        self,
-        state: State,
-        environment: Mapping[str, str],
-        inbox: Inbox,
-        bus: Bus,
-        writer: RetryingWriter,
-        compactor: Compactor,
+        self, config: AgentConfig, state: State, inbox: Inbox, bus: Bus, writer: RetryingWriter, compactor: Compactor
     ) -> None:
         self._state = state
-        self._environment = environment
+        self._environment = config.environment
         self._inbox = inbox
         self._bus = bus
         self._writer = writer
