@@ -6,12 +6,12 @@ import trio
 
 from hyperhive_cli.agent.prewarm import Prewarmer
 from hyperhive_cli.agent.refresh import Refresh
-from hyperhive_cli.agent.session import Facts
 from hyperhive_cli.agent.turn_feed import TurnFeed
 from hyperhive_cli.claude.outcome import Cause, Ending
 from hyperhive_cli.claude.runner import Turn
 from hyperhive_cli.claude.turn_request import TurnRequest
 from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.store.inbox import Inbox
 from hyperhive_cli.store.messages import Message
 from hyperhive_cli.transcript.activity import Activity
 
@@ -19,12 +19,12 @@ from hyperhive_cli.transcript.activity import Activity
 class CurrentRun:
     """Runs claude, once at a time. `turn` is the run under way, `message` its message, `activity` what it does."""
 
-    def __init__(self, bus: Bus, facts: Facts, refresh: Refresh, prewarmer: Prewarmer) -> None:
+    def __init__(self, bus: Bus, inbox: Inbox, refresh: Refresh, prewarmer: Prewarmer) -> None:
         self.turn: Turn | None = None
         self.message: Message | None = None
         self.activity = Activity()
         self._bus = bus
-        self._facts = facts
+        self._inbox = inbox
         self._refresh = refresh
         self._prewarmer = prewarmer
         self._is_closing = False
@@ -38,7 +38,7 @@ class CurrentRun:
         Cancelled, it returns all the same, so that the turn can be recorded; trio raises again at the next checkpoint.
         """
         evidence = request.new_evidence()
-        feed = TurnFeed(self._bus, self.activity, evidence, self._facts)
+        feed = TurnFeed(self._bus, self.activity, evidence, self._inbox)
         turn = Turn(request, feed, evidence)
         if self._is_closing:
             turn.stop(Cause.INTERRUPTED)

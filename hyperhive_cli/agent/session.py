@@ -10,13 +10,14 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.stream import is_session_id, session_id_of
 from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.core.usage import TokenUsage
+from hyperhive_cli.store.inbox import Inbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,30 +109,20 @@ def _is_refused(seen: Evidence, outcome: Outcome) -> bool:
 _NO_SESSION = {"session_id": "", "session_cost_usd": "", "session_tokens": ""}
 
 
-class Facts(Protocol):
-    """Where what must survive a restart is kept: the inbox. Both methods raise StoreError."""
-
-    def fact(self, name: str) -> str | None:
-        """Return a fact, None if it was never set."""
-
-    def put_facts(self, **facts: str) -> None:
-        """Set facts, durably."""
-
-
-def request_new_session(facts: Facts) -> None:
+def request_new_session(inbox: Inbox) -> None:
     """Make the next turn start a new conversation; requested twice before that turn, it counts once."""
-    facts.put_facts(skip_continue="1")
+    inbox.put_facts(skip_continue="1")
 
 
-def take_new_session_request(facts: Facts) -> bool:
+def take_new_session_request(inbox: Inbox) -> bool:
     """Return True if a new conversation was requested; the request and the old session are then forgotten."""
-    if facts.fact("skip_continue") != "1":
+    if inbox.fact("skip_continue") != "1":
         return False
-    facts.put_facts(skip_continue="", context_tokens="", **_NO_SESSION)
+    inbox.put_facts(skip_continue="", context_tokens="", **_NO_SESSION)
     return True
 
 
-def keep_new_session(facts: Facts, line: Mapping[str, Any]) -> None:
+def keep_new_session(inbox: Inbox, line: Mapping[str, Any]) -> None:
     """Store the id of a new conversation as soon as claude names it: a harness that is killed now goes on in it.
 
     A known id stays: it is the one that claude was asked to resume.
@@ -140,8 +131,8 @@ def keep_new_session(facts: Facts, line: Mapping[str, Any]) -> None:
         return
     if (session_id := session_id_of(line)) is not None:
         with suppress(StoreError):  # the end of the turn writes it again, and says what is wrong
-            if not facts.fact("session_id"):
-                facts.put_facts(**{**_NO_SESSION, "session_id": session_id})
+            if not inbox.fact("session_id"):
+                inbox.put_facts(**{**_NO_SESSION, "session_id": session_id})
 
 
 def _totals(whose: str, spent_usd: float | None, used: TokenUsage | None) -> dict[str, str]:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hyperhive_cli.agent.session import Facts, keep_new_session
+from hyperhive_cli.agent.session import keep_new_session
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.retries import Retry, line_to_retry
 from hyperhive_cli.core.events import LiveEvent
 from hyperhive_cli.core.status import Retrying
 from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.store.inbox import Inbox
 from hyperhive_cli.transcript.activity import Activity
 
 SAME_MOMENT_S = 5.0  # two ends of a wait that differ by less are one
@@ -22,9 +23,9 @@ class TurnFeed:
     limit, which the other agents of the account then wait for too.
     """
 
-    def __init__(self, bus: Bus, activity: Activity, seen: Evidence, facts: Facts) -> None:
+    def __init__(self, bus: Bus, activity: Activity, seen: Evidence, inbox: Inbox) -> None:
         self._bus = bus
-        self._facts = facts
+        self._inbox = inbox
         self._activity = activity
         self._seen = seen
 
@@ -43,7 +44,7 @@ class TurnFeed:
     def observe_stream(self, line: Mapping[str, Any]) -> None:
         """Take in a line, after the evidence has."""
         self._bus.current.observe_stream(line)
-        keep_new_session(self._facts, line)
+        keep_new_session(self._inbox, line)
         if (retry := line_to_retry(line)) is not None:
             if retry.why != "authentication_failed":  # that ends the turn: it needs a login
                 self._show(self._to_retrying(retry))
