@@ -1,13 +1,15 @@
-"""`hyperhive tail`."""
+"""`hyperhive tail`: the events of one agent, or of several agents of a hive, each under its name."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from itertools import groupby, islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.displays import JsonLines, open_display, suspendable
+from hyperhive_cli.cli.displays import JsonLines, named_json, open_display, suspendable
 from hyperhive_cli.cli.invocation import (
     Invocation,
     hive_option,
@@ -17,39 +19,49 @@ from hyperhive_cli.cli.invocation import (
     stop_without_reader,
     warn_of_history,
 )
+from hyperhive_cli.cli.streams import write_bytes
 from hyperhive_cli.core.events import KINDS, BusEvent
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.core.status import Status
 from hyperhive_cli.feed.agent_feed import AgentFeed
-from hyperhive_cli.feed.filters import EventFilter, earlier
+from hyperhive_cli.feed.filters import EventFilter, Feed
 from hyperhive_cli.harness.client import LocalClient
 from hyperhive_cli.harness.signals import hold_suspension
 from hyperhive_cli.store.report import with_holder
 
 if TYPE_CHECKING:
+    from hyperhive_cli.hive.feed import AgentEvent
     from hyperhive_cli.render.console import Console
 
+T = TypeVar("T")
+
 TICK_S = 1.0
-ASK_AGAIN_TICKS = 3  # of silence: a harness that is stopped or hung says nothing of it
+ASK_AGAIN_TICKS = 3  # without an event: a harness that is stopped or hung sends nothing
 BATCH = 200
 
 
 @click.command()
 @click.argument("pattern", required=False, metavar="[PATTERN]")
-@click.option("-n", "count", type=click.IntRange(min=0), metavar="N", help="The newest N; default: 20, of a turn all.")
-@click.option("--since", type=click.IntRange(min=0), metavar="SEQ", help="All events after this number instead.")
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Show the last N events (default 20; all of them with --turn).",
+)
+@click.option("--since", type=click.IntRange(min=0), metavar="SEQ", help="Show all events after this number instead.")
 @click.option("--no-follow", is_flag=True, help="Stop at the newest event.")
 @click.option(
     "--kind", "kinds", multiple=True, type=click.Choice(KINDS), metavar="KIND",
-    help=f"Only these: {', '.join(KINDS)}.",
+    help=f"Only these kinds: {', '.join(KINDS)}.",
 )  # fmt: skip
 @click.option(
     "--turn", type=click.IntRange(min=0), metavar="ID", shell_complete=completers.turn_ids,
-    help="Only those of this turn; ends with it.",
+    help="Only events of this turn; stop at its end.",
 )  # fmt: skip
-@click.option("--grep", metavar="TEXT", help="Only those with this text in them, capitals or not.")
-@click.option("--tools", is_flag=True, help="Only calls of tools and their answers.")
-@click.option("--json", "as_json", is_flag=True, help="One event a line as JSON.")
+@click.option("--grep", metavar="TEXT", help="Only events containing TEXT (case-insensitive).")
+@click.option("--tools", is_flag=True, help="Only tool calls and their answers.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each event.")
 @hive_option
 @pass_invocation
 def tail(
@@ -66,9 +78,9 @@ def tail(
     no_follow: bool,
     as_json: bool,
 ) -> None:
-    """Show the newest events of the agent and go on with what comes, whether or not a harness runs.
+    """Show the newest events of the agent and follow, whether or not a harness runs.
 
-    In a hive PATTERN names agents, several of them as 'team-*'.
+    In a hive, PATTERN names one agent or several, such as 'team-*'.
 
     \b
     Examples: hyperhive tail -n 50
@@ -76,76 +88,122 @@ def tail(
               hyperhive tail --no-follow --turn 17 --tools
     """  # noqa: D301 - click's own mark
     invocation.agent = pattern or invocation.agent
+    wanted = EventFilter(kinds, turn, grep, tools, count=count, since=since)
+    if not no_follow:
+        hold_suspension()
     if (url := invocation.hive_url(hive, reads=True)) is not None:
-        from hyperhive_cli.cli.fleet_tail import show_hive  # noqa: PLC0415 - psycopg is of an extra
-
-        agents, sieve = invocation.hive_agents(), EventFilter(kinds, turn, grep, tools)
-        show_hive(url, agents, sieve, count, since, is_followed=not no_follow, as_json=as_json)
+        _show_hive(url, invocation.hive_agents(), wanted, is_followed=not no_follow, as_json=as_json)
     else:
-        sieve = EventFilter(kinds, turn, grep, tools)
-        _show_agent(invocation, sieve, count, since, is_followed=not no_follow, as_json=as_json)
+        _show_agent(invocation.paths(), wanted, is_followed=not no_follow, as_json=as_json)
 
 
-def _show_agent(
-    invocation: Invocation,
-    sieve: EventFilter,
-    count: int | None,
-    since: int | None,
-    *,
-    is_followed: bool,
-    as_json: bool,
-) -> None:
-    paths = invocation.paths()
+def _show_agent(paths: AgentPaths, wanted: EventFilter, *, is_followed: bool, as_json: bool) -> None:
     warn_of_history(paths)
     is_terminal = sys.stdout.isatty() and not as_json and not is_plain()
     feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S)
-    snapshot = LocalClient(paths).status()
-    is_empty = True
-    if is_followed:
-        hold_suspension()
-    with open_display(snapshot, as_json=as_json, live=None if is_followed else False) as sink:
-        for batch in _batches(earlier(feed, sieve, count, since, lambda record: record)):
-            sink.show(batch)
-            is_empty = False
-        if is_empty and not is_followed and not as_json:
+    with open_display(LocalClient(paths).status(), as_json=as_json, live=None if is_followed else False) as display:
+        if not _show_earlier(feed, wanted, display.show, _itself) and not is_followed and not as_json:
             click.echo("no such events", err=True)
             say_if_new(LocalClient(paths))
-        if is_followed and not sieve.over:
-            _follow(paths, feed, sieve, sink, asks=is_terminal)
+        if is_followed:
+            watch = _HarnessWatch(paths, feed, display, asks=is_terminal)
+            _follow(feed, wanted, display, display.show, _itself, watch.look)
 
 
-def _follow(paths: AgentPaths, feed: AgentFeed, sieve: EventFilter, sink: "JsonLines | Console", *, asks: bool) -> None:
-    """Show what comes; with `asks` the harness is asked how the agent stands whenever it has been silent."""
-    shown: Mapping[str, Any] | None = {}
-    silent = 0
-    for event in suspendable(feed.follow(), sink):
-        silent = silent + 1 if event is None else 0
-        if feed.snapshot is not shown:
-            shown = feed.snapshot
-            sink.update(**(shown or _without_answer(paths)))
-        elif asks and silent and silent % ASK_AGAIN_TICKS == 0:
-            sink.update(**(LocalClient(paths).ask("status") or _without_answer(paths)))
-        if event is None:
+def _show_hive(url: str, pattern: str, wanted: EventFilter, *, is_followed: bool, as_json: bool) -> None:
+    from hyperhive_cli.hive.feed import HiveFeed  # noqa: PLC0415 - psycopg is of an extra
+
+    with closing(HiveFeed(url, pattern, tick_s=TICK_S)) as feed:
+        snapshot = {} if feed.is_of_many else feed.snapshot()[0]
+        live = None if is_followed and not feed.is_of_many else False
+        with open_display(snapshot, as_json=as_json, live=live) as display:
+            printer = _Printer(display, is_of_many=feed.is_of_many, as_json=as_json)
+            _show_earlier(feed, wanted, printer.show, lambda one: one.record)
+            if is_followed:
+                _follow(feed, wanted, display, printer.show, lambda one: one.record)
+
+
+def _itself(record: BusEvent) -> BusEvent:
+    return record
+
+
+def _show_earlier(
+    feed: Feed[T], wanted: EventFilter, show: Callable[[list[T]], None], record_of: Callable[[T], BusEvent]
+) -> bool:
+    """Show what the feed holds already; return False if that is nothing."""
+    found, is_empty = iter(wanted.earlier(feed, record_of)), True
+    while batch := list(islice(found, BATCH)):
+        show(batch)
+        is_empty = False
+    return not is_empty
+
+
+def _follow(
+    feed: Feed[T],
+    wanted: EventFilter,
+    display: "JsonLines | Console",
+    show: Callable[[list[T]], None],
+    record_of: Callable[[T], BusEvent],
+    look: Callable[[T | None], None] | None = None,
+) -> None:
+    """Show what comes, until the turn that is wanted is over; `look` is called with each event and each tick."""
+    if wanted.over:
+        return
+    for one in suspendable(feed.follow(), display):
+        if look is not None:
+            look(one)
+        if one is None:
             stop_without_reader()
-            sink.tick()
-        elif sieve.shows(event):
-            sink.show([event])
-        if sieve.over:
+            display.tick()
+        elif wanted.shows(record_of(one)):
+            show([one])
+        if wanted.over:
             return
 
 
-def _without_answer(paths: AgentPaths) -> dict[str, Any]:
-    """Return what is known of an agent whose harness has gone away or does not answer; no moment is awaited."""
-    found = with_holder({"status": Status.STOPPED}, paths.lock_file)
-    return {"status": found["status"], "waits_until": 0}
+class _HarnessWatch:
+    """Tells the display how the agent is; with `asks` the harness is asked for it whenever it has been silent."""
+
+    def __init__(self, paths: AgentPaths, feed: AgentFeed, display: "JsonLines | Console", *, asks: bool) -> None:
+        self._paths = paths
+        self._feed = feed
+        self._display = display
+        self._asks = asks
+        self._shown: Mapping[str, Any] | None = {}
+        self._silent_ticks = 0
+
+    def look(self, event: BusEvent | None) -> None:
+        """Look, after an event or a tick."""
+        self._silent_ticks = self._silent_ticks + 1 if event is None else 0
+        if self._feed.snapshot is not self._shown:
+            self._shown = self._feed.snapshot
+            self._display.update(**(self._shown or self._without_answer()))
+        elif self._asks and self._silent_ticks and self._silent_ticks % ASK_AGAIN_TICKS == 0:
+            self._display.update(**(LocalClient(self._paths).ask("status") or self._without_answer()))
+
+    def _without_answer(self) -> dict[str, Any]:
+        """Return what is known if the harness has gone away or does not answer; nothing is waited for then."""
+        found = with_holder({"status": Status.STOPPED}, self._paths.lock_file)
+        return {"status": found["status"], "waits_until": 0}
 
 
-def _batches(events: Iterable[BusEvent]) -> Iterator[list[BusEvent]]:
-    batch: list[BusEvent] = []
-    for event in events:
-        batch.append(event)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+class _Printer:
+    """Shows events of a hive: one agent's as those of this machine, those of many under names, as `tail` with files."""
+
+    def __init__(self, display: "JsonLines | Console", *, is_of_many: bool, as_json: bool) -> None:
+        self._display = display
+        self._is_of_many = is_of_many
+        self._as_json = as_json
+        self._agent: str | None = None
+
+    def show(self, found: Iterable["AgentEvent"]) -> None:
+        for agent, group in groupby(found, key=lambda one: one.agent):
+            records = [one.record for one in group]
+            if self._is_of_many and self._as_json:
+                write_bytes(b"".join(named_json(agent, record) + b"\n" for record in records))
+                sys.stdout.flush()
+                continue
+            if self._is_of_many and agent != self._agent:
+                click.echo(f"==> {agent} <==")
+            self._agent = agent
+            self._display.show(records)

@@ -7,34 +7,58 @@ from typing import Any, Protocol, TypeVar
 
 from hyperhive_cli.core.events import BusEvent, LiveEvent, Stream, TurnEnd, TurnStart, is_replaced_remark
 
-COUNT = 20  # events, where nobody says how many
+COUNT = 20  # events, by default
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
+class Feed(Protocol[T_co]):
+    """A source of events, which may come with more, such as the agent's name."""
+
+    def newest(self, limit: int, kinds: Sequence[str] = ()) -> Sequence[T_co]:
+        """Return the newest events, oldest first."""
+
+    def stored(self, since: int = 0) -> Iterator[T_co]:
+        """Yield the events after this number that there are."""
+
+    def follow(self) -> Iterator[T_co | None]:
+        """Yield what comes after those; None is a tick in which nothing happened."""
+
+
 @dataclass(slots=True)
 class EventFilter:
-    """What `tail` is asked for; to be given every event, in the order of their numbers.
+    """What `tail` is asked for; it has to see every event, in the order of the numbers.
 
-    `turn`: from its `turn_start` to its `turn_end`, or up to the next turn where its end is missing. `grep` is
-    looked for in all texts of an event, capitals or not. `over` tells that the turn has ended.
+    `turn`: from its `turn_start` to its `turn_end`, or up to the next turn if its end is missing. `grep`: a text in any
+    string of an event, case-insensitive. `count`: so many of the newest (None: COUNT, or all of a turn); `since`: all
+    after this number instead. `over`: the turn has ended.
     """
 
     kinds: tuple[str, ...] = ()
     turn: int | None = None
     grep: str | None = None
     tools: bool = False
+    count: int | None = None
+    since: int | None = None
     over: bool = False
     _inside: bool = field(default=False, repr=False)
 
-    @property
-    def is_by_kind(self) -> bool:
-        """Whether an event's kind, and nothing else, decides."""
-        return self.turn is None and not self.grep and not self.tools
+    def earlier(self, feed: Feed[T], record_of: Callable[[T], BusEvent]) -> Iterable[T]:
+        """Return what a feed holds of the events wanted, oldest first."""
+        if self.since is None and self.turn is None and not self.grep and not self.tools:
+            return feed.newest(COUNT if self.count is None else self.count, self.kinds)
+        # A turn is known by its start, which may be before that number.
+        start = self.since if self.since is not None and self.turn is None else 0
+        found = (one for one in feed.stored(start) if self.passes(record_of(one).event))
+        if (since := self.since) is not None:
+            return found if start == since else (one for one in found if (record_of(one).seq or 0) > since)
+        if self.count is None and self.turn is not None:
+            return found
+        return deque(found, COUNT if self.count is None else self.count)
 
     def passes(self, event: LiveEvent) -> bool:
-        """Whether this event is one of those."""
+        """Return True if this event is wanted, whatever its number."""
         if self.turn is not None and not self._is_in_turn(event, self.turn):
             return False
         if self.kinds and event.kind not in self.kinds:
@@ -44,7 +68,7 @@ class EventFilter:
         return not self.grep or contains(event.to_fields(), self.grep.casefold())
 
     def shows(self, record: BusEvent) -> bool:
-        """Return whether a follower shows this; the word that another history follows, from its start, always."""
+        """Return True if a follower shows this: an event wanted, or the note that another history follows."""
         if is_replaced_remark(record):
             self._inside = False
             return True
@@ -54,7 +78,7 @@ class EventFilter:
         if isinstance(event, TurnStart):
             self.over = self.over or self._inside  # a harness that died left no end
             self._inside = event.turn_id == turn
-            self.over = self.over and not self._inside  # an inbox begun anew counts its turns from 1
+            self.over = self.over and not self._inside  # a new inbox counts its turns from 1
             return self._inside
         if isinstance(event, TurnEnd) and event.turn_id == turn:
             self._inside, self.over = False, True
@@ -62,34 +86,8 @@ class EventFilter:
         return self._inside
 
 
-class Feed(Protocol[T_co]):
-    """What holds earlier events, each of which may come with a name."""
-
-    def newest(self, limit: int, kinds: Sequence[str] = ()) -> Sequence[T_co]:
-        """Give the newest, oldest first."""
-
-    def stored(self, since: int = 0) -> Iterator[T_co]:
-        """Give what comes after this number."""
-
-
-def earlier(
-    feed: Feed[T], sieve: EventFilter, count: int | None, since: int | None, record_of: Callable[[T], BusEvent]
-) -> Iterable[T]:
-    """Give what a feed holds of what is asked for: what comes after `since`, or the newest `count` (of a turn all)."""
-    if since is None and sieve.is_by_kind:
-        return feed.newest(COUNT if count is None else count, sieve.kinds)
-    # A turn is known by its beginning, which may be before that number.
-    start = since if since is not None and sieve.turn is None else 0
-    found = (one for one in feed.stored(start) if sieve.passes(record_of(one).event))
-    if since is not None:
-        return found if start == since else (one for one in found if (record_of(one).seq or 0) > since)
-    if count is None and sieve.turn is not None:
-        return found
-    return deque(found, COUNT if count is None else count)
-
-
 def has_tools(event: LiveEvent) -> bool:
-    """Whether this is a line of claude's in which a tool is called or answers, here or at the API."""
+    """Return True if this is a line of claude's with a tool call or an answer, of a tool here or at the API."""
     message = event.line.get("message") if isinstance(event, Stream) else None
     content = message.get("content") if isinstance(message, Mapping) else None
     blocks = content if isinstance(content, list) else ()
@@ -98,7 +96,7 @@ def has_tools(event: LiveEvent) -> bool:
 
 
 def contains(value: Any, folded: str) -> bool:  # noqa: ANN401 - any JSON value
-    """Whether a text, already case-folded, stands in a string of a JSON value; names of fields do not count."""
+    """Return True if a string of a JSON value contains a text, which is case-folded; names of fields do not count."""
     left = [value]
     while left:
         found = left.pop()

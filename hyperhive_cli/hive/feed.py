@@ -31,8 +31,8 @@ MOST_ROWS = 4_000  # of all agents in one page, unless that leaves fewer than LE
 LEAST_ROWS = 10
 
 
-class Told(NamedTuple):
-    """An event and whose it is."""
+class AgentEvent(NamedTuple):
+    """An event and the agent that it is of."""
 
     agent: str
     record: BusEvent
@@ -51,43 +51,43 @@ class HiveFeed:
 
     @property
     def is_of_many(self) -> bool:
-        """Whether more than one agent can come."""
+        """Return True if more than one agent can come."""
         return is_pattern(self._pattern)
 
     def snapshot(self) -> list[dict[str, Any]]:
-        """Give what is known of the agents, as `fleet.look`."""
+        """Return what is known of the agents, as `fleet.look`."""
         with translated_errors(self._url):
             connection = self._connected()
             return (
                 fleet.look(connection, self._pattern) if self.is_of_many else [fleet.look_at(connection, self._pattern)]
             )
 
-    def newest(self, limit: int, kinds: Sequence[str] = ()) -> list[Told]:
+    def newest(self, limit: int, kinds: Sequence[str] = ()) -> list[AgentEvent]:
         """Return the newest `limit` events, oldest first, and go on after them."""
-        for agent, seq, ts in self._ends():
+        ends = self._rows(
+            """SELECT name, a.seq, e.ts FROM hyperhive.agent a
+               LEFT JOIN hyperhive.event e ON e.agent = name AND e.seq = a.seq WHERE name LIKE %s""",
+            [pattern_to_like(self._pattern)],
+        )
+        for agent, seq, ts in ends:
             self.go_to(agent, seq, ts)
-        with translated_errors(self._url):
-            rows = (
-                self._connected()
-                .execute(
-                    """SELECT f.name, e.seq, e.ts, e.kind, e.body
-                   FROM unnest(%(names)s::text[], %(lasts)s::bigint[]) AS f(name, last), LATERAL (
-                       SELECT seq, ts, kind, body FROM hyperhive.event
-                       WHERE agent = f.name AND seq <= f.last AND (%(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s))
-                       ORDER BY seq DESC LIMIT %(limit)s
-                   ) AS e ORDER BY f.name, e.seq""",
-                    {
-                        "names": list(self._followers),
-                        "lasts": [follower.last for follower in self._followers.values()],
-                        "kinds": list(kinds) or None,
-                        "limit": limit,
-                    },
-                )
-                .fetchall()
-            )
+        rows = self._rows(
+            """SELECT f.name, e.seq, e.ts, e.kind, e.body
+               FROM unnest(%(names)s::text[], %(lasts)s::bigint[]) AS f(name, last), LATERAL (
+                   SELECT seq, ts, kind, body FROM hyperhive.event
+                   WHERE agent = f.name AND seq <= f.last AND (%(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s))
+                   ORDER BY seq DESC LIMIT %(limit)s
+               ) AS e ORDER BY f.name, e.seq""",
+            {
+                "names": list(self._followers),
+                "lasts": [follower.last for follower in self._followers.values()],
+                "kinds": list(kinds) or None,
+                "limit": limit,
+            },
+        )
         return _merged(rows)[-limit:] if limit else []
 
-    def stored(self, since: int = 0) -> Iterator[Told]:
+    def stored(self, since: int = 0) -> Iterator[AgentEvent]:
         """Yield what the hive holds after `since` (of each agent), page by page."""
         self._followers.clear()
         for name in self._numbers():
@@ -98,7 +98,7 @@ class HiveFeed:
         """Go on after this event of an agent, of this time (Unix ms; None: not known)."""
         self._followers[agent].move(last, ts)
 
-    def follow(self) -> Iterator[Told | None]:
+    def follow(self) -> Iterator[AgentEvent | None]:
         """Yield what comes after the newest given, forever; None is a tick in which nothing happened.
 
         If the hive does not hold an agent's newest event any more, a remark says so (`events`), and everything that it
@@ -108,11 +108,11 @@ class HiveFeed:
             try:
                 yield from self._follow_once()
             except StoreError:
-                self._drop()
+                self.close()
                 yield None
                 time.sleep(AGAIN_S)
 
-    def _follow_once(self) -> Iterator[Told | None]:
+    def _follow_once(self) -> Iterator[AgentEvent | None]:
         with translated_errors(self._url):
             self._connected().execute(f"LISTEN {CHANNEL}".encode())
         self._polled = -math.inf
@@ -133,34 +133,22 @@ class HiveFeed:
         with translated_errors(self._url):
             notices = list(self._connected().notifies(timeout=self._tick_s, stop_after=1))
             notices += self._connected().notifies(timeout=0)
-        names = {name for letter, _, name in (notice.payload.partition(":") for notice in notices) if letter == "e"}
+        names = {name for kind, _, name in (notice.payload.partition(":") for notice in notices) if kind == "e"}
         return [name for name in names if name in self._followers or fits(self._pattern, name)]
 
     def _numbers(self) -> dict[str, int]:
-        with translated_errors(self._url):
-            rows = (
-                self._connected()
-                .execute("SELECT name, seq FROM hyperhive.agent WHERE name LIKE %s", (pattern_to_like(self._pattern),))
-                .fetchall()
-            )
-        return {name: int(seq) for name, seq in rows}
-
-    def _ends(self) -> list[tuple[str, int, int | None]]:
-        """Give the number and the time of each agent's newest event."""
-        with translated_errors(self._url):
-            return (
-                self._connected()
-                .execute(
-                    """SELECT name, a.seq, e.ts FROM hyperhive.agent a
-                       LEFT JOIN hyperhive.event e ON e.agent = name AND e.seq = a.seq WHERE name LIKE %s""",
-                    (pattern_to_like(self._pattern),),
-                )
-                .fetchall()
-            )
+        like = pattern_to_like(self._pattern)
+        return dict(self._rows("SELECT name, seq FROM hyperhive.agent WHERE name LIKE %s", [like]))
 
     def _find_replaced(self, numbers: Mapping[str, int]) -> list[str]:
         """Name the agents whose newest event given, or asked from, is not in the hive any more."""
-        replaced = self._find_renumbered()
+        found = self._followers.items()
+        renumbered = self._rows(  # the number is another event's by now
+            """SELECT f.name FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS f(name, last, ts)
+               JOIN hyperhive.event e ON e.agent = f.name AND e.seq = f.last WHERE e.ts <> f.ts""",
+            ([name for name, _ in found], [one.last for _, one in found], [one.ts for _, one in found]),
+        )
+        replaced = {name for (name,) in renumbered}
         for name, newest in numbers.items():
             follower = self._followers[name]
             if follower.last > newest:
@@ -170,80 +158,58 @@ class HiveFeed:
                     replaced.add(name)
         return [name for name in numbers if name in replaced]
 
-    def _find_renumbered(self) -> set[str]:
-        """Name the agents of which the newest number given is another event's by now."""
-        found = self._followers.items()
-        with translated_errors(self._url):
-            rows = (
-                self._connected()
-                .execute(
-                    """SELECT f.name FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS f(name, last, ts)
-                       JOIN hyperhive.event e ON e.agent = f.name AND e.seq = f.last WHERE e.ts <> f.ts""",
-                    ([name for name, _ in found], [one.last for _, one in found], [one.ts for _, one in found]),
-                )
-                .fetchall()
-            )
-        return {name for (name,) in rows}
-
-    def _read(self, names: Sequence[str]) -> Iterator[Told]:
+    def _read(self, names: Sequence[str]) -> Iterator[AgentEvent]:
         """Yield what the hive holds of these agents after the newest given."""
         while page := self._page({name: self._followers[name].last for name in names}):
             for agent, record in page:
                 seq = record.seq or 0
                 yield from self._shown(agent, Page([record], seq, oldest=seq, newest=seq))
 
-    def _page(self, after: Mapping[str, int]) -> list[Told]:
+    def _page(self, after: Mapping[str, int]) -> list[AgentEvent]:
         if not after:
             return []
         limit = min(PAGE_ROWS, max(LEAST_ROWS, MOST_ROWS // len(after)))
-        with translated_errors(self._url):
-            rows = (
-                self._connected()
-                .execute(
-                    f"""SELECT f.name, e.seq, e.ts, e.kind, e.body
-                   FROM unnest(%s::text[], %s::bigint[]) AS f(name, last), LATERAL ({_PAGE}) AS e
-                   WHERE e.bytes_before < %s ORDER BY f.name, e.seq""".encode(),
-                    (list(after), list(after.values()), limit, PAGE_BYTES // len(after)),
-                )
-                .fetchall()
-            )
-        return _merged(rows)
+        query = f"""SELECT f.name, e.seq, e.ts, e.kind, e.body
+                    FROM unnest(%s::text[], %s::bigint[]) AS f(name, last), LATERAL ({_PAGE}) AS e
+                    WHERE e.bytes_before < %s ORDER BY f.name, e.seq"""
+        return _merged(self._rows(query, (list(after), list(after.values()), limit, PAGE_BYTES // len(after))))
 
-    def _shown(self, agent: str, page: Page[BusEvent]) -> Iterator[Told]:
+    def _shown(self, agent: str, page: Page[BusEvent]) -> Iterator[AgentEvent]:
         for one in self._followers[agent].step(page):
             if isinstance(one, Events):
-                yield from (Told(agent, record) for record in one.events)
+                yield from (AgentEvent(agent, record) for record in one.events)
             elif isinstance(one, Gap):  # numbers are missing only if the oldest events were removed
                 text = f"{one.missing} events of {agent} are older than what the hive keeps"
-                yield Told(agent, BusEvent.make(None, page.events[0].ts, Note(text=text, level="warning")))
+                yield AgentEvent(agent, BusEvent.make(None, page.events[0].ts, Note(text=text, level="warning")))
             elif one.replaced is not None:
-                yield Told(agent, replaced_remark(one.replaced, int(time.time() * 1000)))
+                yield AgentEvent(agent, replaced_remark(one.replaced, int(time.time() * 1000)))
+
+    def _rows(self, query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        with translated_errors(self._url):
+            return self._connected().execute(query.encode(), parameters).fetchall()
 
     def _connected(self) -> "Connection":
         if self._connection is None or self._connection.closed:
             self._connection = connect(self._url, name="hyperhive tail")
         return self._connection
 
-    def _drop(self) -> None:
+    def hang_up(self) -> None:
+        """Make a thread that waits in here for the server go on immediately, as if the server had gone away."""
+        if (connection := self._connection) is not None:
+            hang_up(connection)
+
+    def close(self) -> None:
+        """Close the connection; the next use opens another one."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(Exception):  # it is broken
                 connection.close()
 
-    def hang_up(self) -> None:
-        """Let a thread that waits in here for the server go on at once, as if that had gone away."""
-        if (connection := self._connection) is not None:
-            hang_up(connection)
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._drop()
-
-
-def _merged(rows: Iterable[Sequence[Any]]) -> list[Told]:
-    """Merge the agents' events by time, each agent's in the order of its numbers."""
-    streams: dict[str, list[Told]] = {}
+def _merged(rows: Iterable[Sequence[Any]]) -> list[AgentEvent]:
+    """Merge the agents' events by time, each agent's in the order of the numbers."""
+    streams: dict[str, list[AgentEvent]] = {}
     for name, seq, ts, kind, body in rows:
-        with suppress(ValueError, TypeError):  # a row that cannot be read is as none
-            streams.setdefault(name, []).append(Told(name, BusEvent.from_row(seq, ts, kind, body.encode())))
-    return list(heapq.merge(*streams.values(), key=lambda told: told.record.ts))
+        with suppress(ValueError, TypeError):  # a row that cannot be read is left out
+            streams.setdefault(name, []).append(AgentEvent(name, BusEvent.from_row(seq, ts, kind, body.encode())))
+    return list(heapq.merge(*streams.values(), key=lambda one: one.record.ts))

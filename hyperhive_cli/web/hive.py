@@ -25,7 +25,7 @@ from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.address import shown_url
 from hyperhive_cli.hive.client import HiveClient
 from hyperhive_cli.hive.database import AwayError, connect, hang_up, translated_errors
-from hyperhive_cli.hive.feed import HiveFeed, Told
+from hyperhive_cli.hive.feed import AgentEvent, HiveFeed
 from hyperhive_cli.store.events import PAGE_ROWS
 from hyperhive_cli.store.facts import stored_fact
 from hyperhive_cli.web.api import capabilities, limits_in_words
@@ -277,8 +277,8 @@ class HiveChannel(Channel):
             self._publish(lines)
 
 
-def _take(events: Iterator[Told | None]) -> list[BusEvent]:
-    """Wait for the next events, for a tick at most."""
+def _take(events: Iterator[AgentEvent | None]) -> list[BusEvent]:
+    """Wait for the next events, a tick at most."""
     records: list[BusEvent] = []
     for told in events:
         if told is None:

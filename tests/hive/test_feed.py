@@ -10,7 +10,7 @@ from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.settings import HISTORY_CAPACITY
 from hyperhive_cli.hive import address, owner_sql
 from hyperhive_cli.hive import feed as feeds
-from hyperhive_cli.hive.feed import HiveFeed, Told
+from hyperhive_cli.hive.feed import AgentEvent, HiveFeed
 from hyperhive_cli.store.events import PAGE_ROWS
 from tests.harness import of_kind
 from tests.hive.conftest import Database
@@ -35,12 +35,12 @@ class Writer:
         self.last += count
 
 
-def numbers(told: list[Told]) -> list[tuple[str, int | None]]:
+def numbers(told: list[AgentEvent]) -> list[tuple[str, int | None]]:
     return [(one.agent, one.record.seq) for one in told]
 
 
-def take(feed: HiveFeed, count: int) -> list[Told]:
-    found: list[Told] = []
+def take(feed: HiveFeed, count: int) -> list[AgentEvent]:
+    found: list[AgentEvent] = []
     for told in feed.follow():
         if told is not None:
             found.append(told)

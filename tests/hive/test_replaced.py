@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hyperhive_cli.core.events import is_replaced_remark
-from hyperhive_cli.hive.feed import HiveFeed, Told
+from hyperhive_cli.hive.feed import AgentEvent, HiveFeed
 from tests.conftest import wait_until
 from tests.harness import TEXT, Event, of_kind
 from tests.hive.conftest import Database
@@ -105,7 +105,7 @@ def write(database: Database, count: int, ts: int, last: int = 0) -> None:
         writer.write(count, ts=ts)
 
 
-def words(told: list[Told]) -> list[tuple[int | None, int]]:
+def words(told: list[AgentEvent]) -> list[tuple[int | None, int]]:
     """Return number and time of events; of the feed's own remark its number and 0."""
     return [(one.record.seq, 0 if is_replaced_remark(one.record) else one.record.ts) for one in told]
 

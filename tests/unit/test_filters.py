@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from hyperhive_cli.core.events import BusEvent, LiveEvent, Note, Stream, TurnEnd, TurnStart, replaced_remark
-from hyperhive_cli.feed.filters import EventFilter, contains, earlier, has_tools
+from hyperhive_cli.feed.filters import EventFilter, contains, has_tools
 from hyperhive_cli.store.turns import BOUNDS, Span, last_turn_id, span_of_turn
 
 
@@ -25,8 +25,8 @@ def seqs(found: list[BusEvent]) -> list[int | None]:
     return [record.seq for record in found]
 
 
-def chosen(sieve: EventFilter, found: list[BusEvent]) -> list[BusEvent]:
-    return [record for record in found if sieve.passes(record.event)]
+def chosen(wanted: EventFilter, found: list[BusEvent]) -> list[BusEvent]:
+    return [record for record in found if wanted.passes(record.event)]
 
 
 NOTE = Note(text="Some Words")
@@ -37,7 +37,7 @@ TWO_TURNS = records(NOTE, start(1), CALL, end(1), NOTE, start(2), ANSWER, TALK, 
 
 
 @pytest.mark.parametrize(
-    ("sieve", "expected"),
+    ("wanted", "expected"),
     [
         (EventFilter(), list(range(1, 11))),
         (EventFilter(kinds=("note", "turn_end")), [1, 4, 5, 9, 10]),
@@ -52,9 +52,9 @@ TWO_TURNS = records(NOTE, start(1), CALL, end(1), NOTE, start(2), ANSWER, TALK, 
         (EventFilter(turn=2, kinds=("turn_start",)), [6]),
     ],
 )
-def test_what_goes_through(sieve: EventFilter, expected: list[int]) -> None:
-    assert seqs(chosen(sieve, TWO_TURNS)) == expected
-    assert sieve.over == (sieve.turn in {1, 2})
+def test_what_goes_through(wanted: EventFilter, expected: list[int]) -> None:
+    assert seqs(chosen(wanted, TWO_TURNS)) == expected
+    assert wanted.over == (wanted.turn in {1, 2})
 
 
 class Shelf:
@@ -72,46 +72,47 @@ class Shelf:
         self.asked.append(since)
         return (("bee", record) for record in self._found if (record.seq or 0) > since)
 
+    def follow(self) -> Iterator[tuple[str, BusEvent] | None]:
+        return iter(())
+
 
 @pytest.mark.parametrize(
-    ("sieve", "count", "since", "expected", "asked"),
+    ("wanted", "expected", "asked"),
     [
-        (EventFilter(), 2, None, [9, 10], []),
-        (EventFilter(kinds=("note",)), None, None, [1, 5, 10], []),
-        (EventFilter(tools=True), 1, None, [7], [0]),
-        (EventFilter(tools=True), None, 3, [7], [3]),
-        (EventFilter(), None, 8, [9, 10], [8]),
-        (EventFilter(turn=2), None, None, [6, 7, 8, 9], [0]),
-        (EventFilter(turn=2), 1, None, [9], [0]),
-        (EventFilter(turn=2), None, 7, [8, 9], [0]),  # its beginning is before that
+        (EventFilter(count=2), [9, 10], []),
+        (EventFilter(kinds=("note",)), [1, 5, 10], []),
+        (EventFilter(tools=True, count=1), [7], [0]),
+        (EventFilter(tools=True, since=3), [7], [3]),
+        (EventFilter(since=8), [9, 10], [8]),
+        (EventFilter(turn=2), [6, 7, 8, 9], [0]),
+        (EventFilter(turn=2, count=1), [9], [0]),
+        (EventFilter(turn=2, since=7), [8, 9], [0]),  # its start is before that
     ],
 )
-def test_what_a_feed_holds_of_what_is_asked_for(
-    sieve: EventFilter, count: int | None, since: int | None, expected: list[int], asked: list[int]
-) -> None:
+def test_what_a_feed_holds_of_what_is_wanted(wanted: EventFilter, expected: list[int], asked: list[int]) -> None:
     shelf = Shelf(TWO_TURNS)
-    found = list(earlier(shelf, sieve, count, since, lambda named: named[1]))
+    found = list(wanted.earlier(shelf, lambda named: named[1]))
     assert ([record.seq for _, record in found], shelf.asked) == (expected, asked)
 
 
 def test_a_turn_without_an_end_is_over_when_the_next_one_begins() -> None:
-    sieve = EventFilter(turn=1)
-    assert seqs(chosen(sieve, records(start(1), CALL, start(2), CALL))) == [1, 2]
-    assert sieve.over
+    wanted = EventFilter(turn=1)
+    assert seqs(chosen(wanted, records(start(1), CALL, start(2), CALL))) == [1, 2]
+    assert wanted.over
 
 
 def test_a_turn_whose_number_comes_again_is_not_over() -> None:
-    sieve = EventFilter(turn=1)
-    assert seqs(chosen(sieve, records(start(1), end(1), NOTE, start(1), CALL))) == [1, 2, 4, 5]
-    assert not sieve.over
+    wanted = EventFilter(turn=1)
+    assert seqs(chosen(wanted, records(start(1), end(1), NOTE, start(1), CALL))) == [1, 2, 4, 5]
+    assert not wanted.over
 
 
 def test_a_turn_is_looked_for_again_in_a_history_that_replaced_the_one_it_had_begun_in() -> None:
-    sieve = EventFilter(turn=2)
-    assert seqs(chosen(sieve, records(start(2), CALL))) == [1, 2]
-    assert sieve.shows(replaced_remark(last=2, now_ms=5))
-    assert seqs(chosen(sieve, records(start(1), CALL, end(1), start(2), CALL, end(2)))) == [4, 5, 6]
-    assert sieve.over
+    wanted = EventFilter(turn=2)
+    assert seqs(chosen(wanted, records(start(2), CALL))) == [1, 2]
+    assert wanted.shows(replaced_remark(last=2, now_ms=5))
+    assert seqs(chosen(wanted, records(start(1), CALL, end(1), start(2), CALL, end(2)))) == [4, 5, 6]
+    assert wanted.over
 
 
 def test_names_of_fields_are_no_text() -> None:
