@@ -1,8 +1,8 @@
 """`Bus`: numbers an event, records it, then hands it to every subscriber.
 
-Durable before visible: `publish` commits to the store first. It never blocks on a reader: the bus keeps one
-ring of the newest records and each subscriber a cursor; one that falls out of the ring is told so and
-re-reads the store. Everything here runs on one trio thread.
+Durable before visible: `publish` commits to the store first. It never waits for a reader: the bus keeps one ring of
+the newest records, and each subscriber has a cursor in it. A subscriber that falls behind the ring reads the store
+again. Everything here runs on one trio thread.
 """
 
 import time
@@ -26,9 +26,9 @@ NOTE_LIMIT_CHARS = 8_000  # twice the longest reason of a failure
 
 
 class Bus:
-    """The live feed of one harness life (`boot`), and what its agent is doing now (`current`).
+    """The live feed of one life of a harness (`boot`), and what its agent is doing now (`current`).
 
-    Without a store `seq` counts from 1 in this life alone. `now`: Unix seconds.
+    Without a store `seq` counts from 1 in each life. `now` returns Unix seconds.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class Bus:
         self._ring = RingBuffer[BusEvent](RING_CAPACITY, trio.lowlevel.ParkingLot())
 
     def now_ms(self) -> int:
-        """Return the time as events are stamped with it, Unix ms."""
+        """Return the time for an event, Unix ms."""
         return int(self._now() * 1000)
 
     # --- writing ---
 
     def publish(self, *events: LiveEvent) -> None:
-        """Record events in one commit, then show them; partial lines are neither numbered nor kept."""
+        """Record events in one commit, then show them; partial lines are neither numbered nor recorded."""
         if not events:
             return
         ts = self.now_ms()
@@ -64,7 +64,7 @@ class Bus:
             self.publish(*notes)
 
     def note(self, text: str, level: str = "info", source: str = "harness", *, attention: bool = False) -> None:
-        """Publish a note, cut to NOTE_LIMIT_CHARS; with `attention` a person should hear of it."""
+        """Publish a note, cut to NOTE_LIMIT_CHARS; with `attention`, a person should be notified."""
         if len(text) > NOTE_LIMIT_CHARS:  # it may quote claude, a server or a database
             text = f"{text[: NOTE_LIMIT_CHARS - 1]}…"
         self.publish(Note(text=text, level=level, source=source, attention=attention))
@@ -76,9 +76,9 @@ class Bus:
         return self.current_seq
 
     def attach(self, store: EventStore) -> None:
-        """Go on with a history that could not be opened when this life began; what came until now is not in it.
+        """Start to record, in a history that could not be opened when this life started.
 
-        Numbers go on above both: above what was shown, and above what the history holds. Raises StoreError.
+        The next number is higher than any that was shown, and any in the history. Raises StoreError.
         """
         missing, newest = self.current_seq, store.last_seq()
         self.current_seq = self.first_seq = max(missing, newest)
@@ -95,22 +95,22 @@ class Bus:
         return self._history.holds(seq, ts, self.current_seq)
 
     async def settle(self) -> None:
-        """Wait while the history is behind with what was written to it."""
+        """Wait if the history grows faster than it can be stored (`History.settle`)."""
         self.publish(*await self._history.settle())
 
     async def sweep(self) -> None:
-        """Delete what the history holds beyond its capacity."""
+        """Delete the rows of the history beyond its capacity."""
         self.publish(*await self._history.sweep())
 
     def close(self) -> None:
-        """End the feed: rows that wait are tried once more, readers get what is left, then no more."""
+        """Stop the feed: rows that wait are tried once more, and readers finish with what is left."""
         self.check_history()
         self._ring.close()
 
     # --- reading ---
 
     def snapshot(self) -> dict[str, Any]:
-        """Return what is known as of now; events with a greater `seq` are not yet in it."""
+        """Return what is known now; events with a greater `seq` are not part of it."""
         return {
             "boot": self.boot,
             "stored": self._history.store is not None,
@@ -120,14 +120,14 @@ class Bus:
         }
 
     def subscribe(self) -> Subscription[BusEvent]:
-        """Read only what is published from now on."""
+        """Subscribe to what is published from now on."""
         return Subscription(self._ring)
 
     async def follow(self, since: int | None = None) -> AsyncGenerator[list[BusEvent], None]:
         """Yield the events after `since` (None: after now) in batches, from the store and then live.
 
-        Without gap or double; partial lines come only live. If a slow reader's missing events cannot be read again,
-        an unnumbered note says how many. Ends when the bus is closed and everything was given.
+        No event is missing or comes twice. Partial lines come only live. If the events that a slow reader missed cannot
+        be read again, a note without a number says how many. Finishes after the bus was closed.
         """
         newest = self.current_seq
         follower = Follower[BusEvent](newest if since is None else min(since, newest), phase=Phase.LAGGING)

@@ -14,11 +14,11 @@ from hyperhive_cli.core.status import Status, StatusInputs, TurnState, status_of
 from hyperhive_cli.core.usage import TokenUsage, context_of
 from hyperhive_cli.store.model import load_model, read_model, write_model
 
-_OBSERVED = ("assistant", "system")  # all other lines change nothing here
+_OBSERVED = ("assistant", "system")  # no other line changes anything here
 
 
 class CurrentState:
-    """Status, turn state, model, tokens and tool calls, as of now. `now`: Unix seconds."""
+    """Status, turn state, model, tokens and tool calls. `now` returns Unix seconds."""
 
     def __init__(
         self, publish: Callable[[LiveEvent], None], now: Callable[[], float], model_file: Path | None = None
@@ -38,12 +38,12 @@ class CurrentState:
         self._tool_calls: Counter[str] = Counter()
 
     def restore(self, context_tokens: str | None, context_window: str | None) -> None:
-        """Take over what an earlier life knew of the context, as facts; nothing is published, for nothing changes."""
+        """Take over what an earlier life knew of the context, as facts. Nothing changes, so nothing is published."""
         self.context_tokens = int(context_tokens) if context_tokens else None
         self.context_window = int(context_window) if context_window else None
 
     def set_state(self, state: TurnState) -> None:
-        """Change the turn state and when it began; published if it is another one."""
+        """Set the turn state, and publish it if it is another one."""
         if state is not self.state:
             self.state, self.since_unix = state, int(self._now())
             self._publish(TurnStateChanged(state=state.value, since_unix=self.since_unix))
@@ -57,7 +57,7 @@ class CurrentState:
 
     @property
     def status(self) -> Status:
-        """The agent's status, derived from what every owner knows."""
+        """The agent's status, derived from everything that its owners know."""
         return self._shown.status
 
     @property
@@ -73,7 +73,7 @@ class CurrentState:
         self._publish(ModelChanged(model=model))
 
     def refresh_model(self) -> str:
-        """Read the choice of model again and return it; published if another process changed the file."""
+        """Read the choice of model again and return it; publish it if another process changed the file."""
         model = self.model if self._model_file is None else self._load_model(self._model_file)
         if model != self.model:
             self.model = model
@@ -81,7 +81,7 @@ class CurrentState:
         return model
 
     def _load_model(self, path: Path) -> str:
-        """Read the choice. While it is unreadable, which is said once, the last one stays in use."""
+        """Read the choice. If it is unreadable, say so once and go on with the last one."""
         try:
             model, trouble = load_model(path), None
         except StoreError as error:

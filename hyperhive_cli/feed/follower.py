@@ -1,27 +1,27 @@
-"""`Follower`: the state machine of everyone who follows a feed. Pure: `step` takes an input and returns what to show.
+"""`Follower`: the state machine of every reader of a feed. Pure: `step` takes an input and returns what to show.
 
-A feed is a history, which is read in pages, and a live source, which sends what happens from now on. The phase tells
-its owner what to do next, and which inputs may come of it:
+A feed has a history, which is read in pages, and a live source, which sends what happens from now on. The phase tells
+the owner of a follower what to do next. The table at the end of the class says which inputs may come of it.
 
-  WAITING    wait a moment, then look for a live source         Snapshot of one, or Closed: there is none
-  READING    read the history after `last`                      Page, Unreadable; Snapshot, if a source is found first
-  CHECKING   the same, to see whether it still holds `last`     Page, Unreadable, Closed
-  LIVE       take what the source sends                         Batch, Closed, Restarted
-  LAGGING    the same, after some of it was lost                as LIVE
-  FILLING    read the history up to the batch that waits        Page, Unreadable, Restarted
+  WAITING    wait a moment, then look for a live source
+  READING    read the history after `last`, or look for a live source
+  CHECKING   read the history after `last`: does the life that was met write the same history?
+  LIVE       take what the source sends
+  LAGGING    the same, but events may be missing before it
+  FILLING    read the history up to the batch that waits
 
 Rules:
   1. Every event is shown once, in the order of the numbers. `last` is the newest one shown; numbers up to it are
-     dropped. Events without a number are live only, and are shown as they come.
-  2. After a loss, the events before the first live one come from the history. Those that it does not hold are a `Gap`.
-  3. An event is known by its number and its time: after a backup was restored, or a new history was started, the same
-     number is another event. A life (`boot`) that was not met before may write another history, so `last` is looked
-     up in it. If it is not there, everything shown is void, and all that the history holds follows: a `Reset`.
-  4. Without a history each life counts from 1: another life is a `Reset`. One that gets a history goes on in the
-     numbers of that, from where the life itself started.
+     dropped. Events without a number exist only live, and are shown as they come.
+  2. Events that are missing before a live one are read from the history. What it does not hold either is a `Gap`.
+  3. An event is known by its number and its time: after a backup is restored, or a new history is started, the same
+     number is another event. Each life of a harness (`boot`) may write another history, so when a new one is met,
+     `last` is looked up. If it is not there, a `Reset` says that everything shown is void, and the new history follows.
+  4. Without a history each life counts from 1, so that another life is a `Reset`. A life that gets a history goes on in
+     its numbers, from where that life started.
 
-The owners: `Bus.follow` (in the harness), `AgentFeed` (files and control socket), `HiveFeed` (PostgreSQL), and the
-web's `Channel` (one for each agent) and `Reader` (one for each browser). What they read, and when, is their own.
+The owners are `Bus.follow` (inside the harness), `AgentFeed` (files and control socket), `HiveFeed` (PostgreSQL), and
+in the web panel `Channel` (one for each agent) and `Reader` (one for each browser).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,22 +30,19 @@ from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 
 class Numbered(Protocol):
-    """An event as one of the owners has it."""
+    """An event in the form that an owner uses. `seq`: None if it is live only; `ts`: Unix ms, None if not known."""
 
     @property
-    def seq(self) -> int | None:
-        """Its number; None: it is live only."""
-
+    def seq(self) -> int | None: ...  # noqa: D102
     @property
-    def ts(self) -> int | None:
-        """When it happened, Unix ms; None: not known."""
+    def ts(self) -> int | None: ...  # noqa: D102
 
 
 T = TypeVar("T", bound=Numbered)
 
 
 class Phase(Enum):
-    """What the owner of a follower does next: see above."""
+    """What the owner of a follower does next, as above."""
 
     WAITING = "waiting"
     READING = "reading"
@@ -75,10 +72,10 @@ class Snapshot(NamedTuple):
 
 
 class Page(NamedTuple, Generic[T]):
-    """Events of the history after a number, oldest first. `last`: the last number looked at; no higher: none is left.
+    """Events of the history after a number, oldest first, and the last number looked at: that number if none is left.
 
-    `oldest` and `newest` are those of the whole history; `newest` is None if removed events are not to be told of.
-    `is_held`: the history holds the event that was asked from, and not another one under its number.
+    `oldest` and `newest`: of the whole history; None if events that were removed are not reported. `is_held`: the
+    history holds the event with the number asked for, and not another one.
     """
 
     events: Sequence[T]
@@ -88,7 +85,7 @@ class Page(NamedTuple, Generic[T]):
     is_held: bool = True
 
     def start(self, since: int) -> int:
-        """Return the number after which the history goes on for a reader at `since`: later if rows were removed."""
+        """Return the number after which a reader at `since` finds events: higher if rows were removed."""
         if self.newest is None or since >= self.newest:
             return since
         return self.newest if self.oldest is None else max(since, self.oldest - 1)
@@ -100,13 +97,13 @@ class Page(NamedTuple, Generic[T]):
 
 
 class Unreadable(NamedTuple):
-    """The history cannot be read, or not be trusted, now."""
+    """The history cannot be read, or not trusted, at the moment."""
 
 
 class Batch(NamedTuple, Generic[T]):
-    """What the live source sent. `lagged`: events may have been lost before it.
+    """Events from the live source. `lagged`: some may be missing before them.
 
-    `newest`: the newest number that the source has given, if nothing follows this batch yet.
+    `newest`: the newest number that the source has given, if this batch is the last one so far.
     """
 
     events: Sequence[T]
@@ -119,7 +116,7 @@ class Closed(NamedTuple):
 
 
 class Restarted(NamedTuple):
-    """The live source began again, itself after a `Reset`."""
+    """The live source started again: it is a follower itself, and had a `Reset`."""
 
     replaced: int | None
 
@@ -136,16 +133,16 @@ class Events(NamedTuple, Generic[T]):
 
 
 class Gap(NamedTuple):
-    """So many events before this number, and with it, cannot be shown any more."""
+    """So many events, up to number `since`, cannot be shown."""
 
     since: int
     missing: int
 
 
 class Reset(NamedTuple):
-    """Everything shown is void: what follows is all there is after `since`.
+    """Everything shown is void; what follows is everything after `since`.
 
-    `replaced`: the number that the history was expected to hold, None if another life simply counts from there.
+    `replaced`: the number that the history does not hold, None if another life simply counts from `since`.
     """
 
     since: int
@@ -156,15 +153,13 @@ Output = Events[T] | Gap | Reset
 
 
 class Follower(Generic[T]):
-    """One reader of a feed: the number of the newest event that it was shown, its time, and what comes next."""
+    """One reader of a feed: the newest event that it was shown, by number and time, and what it does next."""
 
     def __init__(self, last: int = 0, ts: int | None = None, phase: Phase = Phase.WAITING) -> None:
         self.last = last
         self.phase = phase
         self._ts = ts
-        self._newest: T | None = (
-            None  # the event that has this number and time, if it was shown: it may be asked for its time
-        )
+        self._newest: T | None = None  # the event `last`, if it was shown: its time is read only when it is needed
         self._boot: str | None = None
         self._stored: bool | None = None  # None: no life was met yet
         self._met: Snapshot | None = None  # while it is checked
@@ -172,12 +167,12 @@ class Follower(Generic[T]):
         self._waiting: Sequence[T] = ()  # the batch that comes after it
 
     def step(self, given: Input) -> list[Output[T]]:
-        """Take an input and return what to show, in order; one that the phase does not expect changes nothing."""
+        """Take an input and return what to show, in order; an input that the phase does not expect changes nothing."""
         rule = self._rules.get((self.phase, type(given)))
         return [] if rule is None else rule(self, given)
 
     def move(self, last: int, ts: int | None = None) -> None:
-        """Stand after this event, as its owner has found out."""
+        """Go on after this event, without showing anything."""
         self.last, self._ts, self._newest = last, ts, None
 
     @property
@@ -270,9 +265,9 @@ class Follower(Generic[T]):
         return [*self._show_page(found, self._target), *self._go_on()]
 
     def _skip(self, since: int) -> list[Output[T]]:
-        """Go on after a number up to which the history holds nothing to show; before `last`: all is void."""
+        """Go on after a number up to which there is nothing to show; if it is before `last`, everything is void."""
         missing = since - self.last
-        if missing == 0:  # it would be asked for without end
+        if missing == 0:  # the same page would be read forever
             since, missing = self._target, self._target - self.last
         self.move(since)
         return [Gap(since, missing) if missing > 0 else Reset(since), *self._go_on()]
@@ -303,10 +298,8 @@ class Follower(Generic[T]):
     def _show_page(self, page: Page[T], upto: int) -> list[Output[T]]:
         new = [event for event in page.events if event.seq is not None and self.last < event.seq <= upto]
         last = min(page.last, upto)
-        if last > self.last:
-            self.move(
-                last, new[-1].ts if new and new[-1].seq == last else None
-            )  # rows that cannot be read are left out
+        if last > self.last:  # rows that cannot be read are left out, also the last one
+            self.move(last, new[-1].ts if new and new[-1].seq == last else None)
         return [Events(new)] if new else []
 
     _rules: ClassVar[Mapping[tuple[Phase, type], Callable[["Follower[Any]", Any], list[Output[Any]]]]] = {

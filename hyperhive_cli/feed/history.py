@@ -1,4 +1,4 @@
-"""`History`: the store behind a bus. It may fail, is tried again, and what happens to it is told in notes."""
+"""`History`: the store behind a bus. It may fail; it is tried again later, and notes say what happened."""
 
 from collections.abc import Callable
 
@@ -9,15 +9,15 @@ from hyperhive_cli.core.events import BusEvent, Note
 from hyperhive_cli.feed.follower import Page, Unreadable
 from hyperhive_cli.store.events import PAGE_ROWS, EventStore
 
-# A history that cannot be written is not tried again with each event: a lock that another process holds costs
-# BUSY_S of the loop's time, and the rows that wait are inserted again each time.
+# After a failure the store is not tried again with each event: if another process holds its lock, each attempt costs
+# BUSY_S of the loop's time, and inserts all rows that wait.
 RETRY_S = 1.0
 
 
 class History:
-    """Keeps a bus's records, if it has a store; `store` may be set later, when it can be opened at last.
+    """Records what a bus publishes, if there is a `store`; it may be set later. `now` returns Unix seconds.
 
-    Blocking, for well under a millisecond a call; the notes that its methods return are to be published.
+    Blocking. The owner publishes the notes that methods return.
     """
 
     def __init__(self, store: EventStore | None, now: Callable[[], float]) -> None:
@@ -26,7 +26,7 @@ class History:
         self._failed_at: float | None = None  # when the store last failed; None: it works
 
     def record(self, records: list[BusEvent]) -> list[Note]:
-        """Write records; return a note when that fails for the first time, or works again."""
+        """Write records; return a note if that fails for the first time, or works again."""
         if self.store is None:
             return []
         if self._failed_at is not None and abs(self._now() - self._failed_at) < RETRY_S:
@@ -37,7 +37,7 @@ class History:
     def check(self, newest: int) -> tuple[int, list[Note]]:
         """Find the file again if it was removed or replaced, and write the rows that wait.
 
-        `newest`: the newest number given. Returns the number after which to go on, and the notes.
+        `newest`: the newest number given. Returns the number after which to go on, and notes.
         """
         store = self.store
         if store is None:
@@ -64,7 +64,7 @@ class History:
         return []
 
     def holds(self, seq: int, ts: int | None, newest: int) -> bool:
-        """Return True if it holds the event that had this number at this time (`EventStore.holds`)."""
+        """Return True if the event with this number and time is in the history (`EventStore.holds`)."""
         if self.store is None:
             return seq == 0
         try:
@@ -82,11 +82,11 @@ class History:
             return Unreadable()
 
     async def settle(self) -> list[Note]:
-        """Apply back-pressure if the log, or the rows beyond the capacity, have grown too large.
+        """Apply back-pressure when the log, or the rows beyond the capacity, have grown too large.
 
-        The log is copied in a thread; on the loop it would delay everything else (measured: 30 ms at a time). Most of
-        it is copied beside the writer. For the rest no one may write: otherwise the log is never started again (it
-        grew to 373 MB).
+        The log is copied in a thread: on the event loop that would delay everything else (measured: 30 ms at a time).
+        Most of it is copied while rows are written. For the rest no one may write, or SQLite would never reuse the log
+        (it grew to 373 MB).
         """
         store = self.store
         if store is None or store.log is None or not store.log.checkpoint_if_due():
@@ -95,7 +95,7 @@ class History:
         return await self.sweep() if store.is_crowded else []
 
     async def sweep(self) -> list[Note]:
-        """Delete the rows beyond the capacity, in steps short enough to delay no one."""
+        """Delete the rows beyond the capacity, in steps that are too short to delay anything."""
         while self.store is not None and self._failed_at is None:
             try:
                 if not self.store.sweep():

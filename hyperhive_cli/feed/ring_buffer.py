@@ -1,8 +1,8 @@
 """`RingBuffer`: the newest records of a feed, and a cursor for each of its readers.
 
-A queue per reader would cost each publish the more, the more readers there are (measured: with a hundred
-that never read, 75 µs an event against 0.05 µs here); a reader that is too slow only loses its place.
-Where its readers wait is given to it: the harness runs on trio, the web panel on asyncio.
+With a queue for each reader, the cost of an event would grow with their number (measured: with a hundred that never
+read, 75 µs an event, against 0.05 µs here). A reader that is too slow only loses its place. The harness runs on trio
+and the web panel on asyncio, so where readers wait is an argument.
 """
 
 from collections import deque
@@ -34,9 +34,9 @@ T = TypeVar("T", bound=_Record)
 
 
 class RingBuffer(Generic[T]):
-    """The last records, in order: at most `capacity`, and of not much more than `limit_bytes` in all.
+    """The newest records, in order: at most `capacity`, and not much more than `limit_bytes` together.
 
-    The newest stays, whatever its size. `published` counts all that ever came.
+    The newest one stays, whatever its size. `published` counts every record that was ever added.
     """
 
     def __init__(self, capacity: int, readers: ParkingLot, limit_bytes: int = RING_LIMIT_BYTES) -> None:
@@ -59,7 +59,7 @@ class RingBuffer(Generic[T]):
         self.readers.unpark_all()
 
     def close(self) -> None:
-        """Add no more: readers take what is left and end."""
+        """Add no more: readers take what is left and finish."""
         self.closed = True
         self.readers.unpark_all()
 

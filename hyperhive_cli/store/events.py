@@ -16,24 +16,24 @@ from hyperhive_cli.store import schema
 from hyperhive_cli.store.file_place import FilePlace, free_bytes, place_of
 from hyperhive_cli.store.wal import WriteAheadLog
 
-# Commits run on the event loop (measured: about 0.1 ms, cheaper and quicker than any thread), so a lock
-# held by somebody else may hold them up no longer than this; the rows wait for the next append.
+# Commits run on the event loop (measured: about 0.1 ms, quicker than handing them to a thread), so a lock that another
+# process holds may delay them no longer than this; the rows then wait for the next append.
 BUSY_S = 0.05
-SWEEP_ROWS = 200  # a step on the event loop, some 2 ms; a single large DELETE holds the lock for long as well
-COMMIT_BYTES = 4 * 4096  # of the pages that each commit changes, beside those of its rows
-UNSWEPT_BYTES = 128 * 1024 * 1024  # deleting takes half as long as writing, and is for the quiet after a flood
+SWEEP_ROWS = 200  # a step on the event loop, some 2 ms; one large DELETE would hold the lock for long
+COMMIT_BYTES = 4 * 4096  # the pages that each commit changes, apart from those of its rows
+UNSWEPT_BYTES = 128 * 1024 * 1024  # deleting takes half as long as writing, so it normally waits for a quiet moment
 
-PAGE_ROWS = 200
-# Of payloads that are read at once, but for the last: 200 of the longest lines would be 3 GiB, in a harness too.
+PAGE_ROWS = 200  # one read of the history: its own short transaction, well under a millisecond
+# No more payload is read at a time, apart from the last row: 200 of the longest lines would be 3 GiB.
 PAGE_BYTES = 8 * 1024 * 1024
 
-# The payload comes as the bytes that claude wrote: SQLite takes them for a text without looking at them.
+# The payload is the bytes that claude wrote: SQLite takes them as text without looking at them.
 _INSERT = "INSERT INTO events(id, ts, kind, payload_json) VALUES (?, ?, ?, CAST(? AS TEXT))"
 _TIME = "SELECT ts FROM events WHERE id = ?"
 _IS_BETWEEN = "SELECT :seq > (SELECT min(id) FROM events) AND :seq < (SELECT max(id) FROM events)"
 _ALL = 2**63 - 1
 _Row = tuple[int, int, str, bytes]
-_FoundRow = tuple[int, object, object, object]  # a column's type binds nobody in SQLite
+_FoundRow = tuple[int, object, object, object]  # SQLite does not enforce a column's type
 
 
 @dataclass(slots=True)
@@ -43,15 +43,15 @@ class EventStore:
     connection: sqlite3.Connection
     unsaved: list[_Row] = field(default_factory=list)
     lost: int = 0
-    unswept_bytes: int = 0  # that were written since the last sweep
-    moved: Path | None = None  # where a damaged predecessor was put
-    place: FilePlace | None = None  # None: nobody looks whether the file is still there
-    log: WriteAheadLog | None = None  # None: nobody copies it
+    unswept_bytes: int = 0  # written since the last sweep
+    moved: Path | None = None  # where a damaged file was moved to
+    place: FilePlace | None = None  # None: it is not checked whether the file is still there
+    log: WriteAheadLog | None = None  # None: it is not copied
 
     def append(self, records: Sequence[BusEvent]) -> str | None:
-        """Write records in one transaction. On failure gives the reason and keeps the rows for the next call.
+        """Write records in one transaction. On failure, return the reason and keep the rows for the next call.
 
-        At most `HISTORY_CAPACITY` rows wait so; older ones are dropped and counted in `lost`.
+        At most `HISTORY_CAPACITY` rows wait; older ones are dropped and counted in `lost`.
         """
         rows = [*self.unsaved, *_records_to_rows(records)] if self.unsaved else _records_to_rows(records)
         try:
@@ -69,11 +69,11 @@ class EventStore:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether a flood has written so much that its oldest rows should go before it is over."""
+        """Return True if so much was written that the oldest rows should be deleted while writing goes on."""
         return self.place is not None and self.unswept_bytes > min(UNSWEPT_BYTES, free_bytes(self.place.path) // 2)
 
     def put_off(self, records: Sequence[BusEvent]) -> None:
-        """Let records wait for the next `append`, untried."""
+        """Keep records for the next `append`, without trying to write them."""
         self._keep([*self.unsaved, *_records_to_rows(records)])
 
     def _keep(self, rows: list[_Row]) -> None:
@@ -81,7 +81,7 @@ class EventStore:
         self.lost += len(rows) - len(self.unsaved)
 
     def check_place(self, newest: int) -> str | None:
-        """See that the file is still the one that was opened; if not, open what is there and give the remark.
+        """Check that the file is still the one that was opened; if not, open the one at its path and say what happened.
 
         Numbers go on above `newest`, the highest given so far, and above those of a file that was put there.
         While it cannot be opened, StoreError is raised and rows wait; the next call tries again.
@@ -90,22 +90,22 @@ class EventStore:
         if place is None or place.is_kept():
             return None
         is_gone = place.is_missing()
-        self.close()  # SQLite sees that its file was moved, and removes no -wal by its name
+        self.close()  # SQLite notices that its file was moved, and does not remove the -wal at its path
         try:
             place.drop_leftovers()
-            self.connection, self.moved = _open_or_begin(place.path)
+            self.connection, self.moved = _open_or_create(place.path)
         except OSError as error:
             raise StoreError(f"the history {place.path} cannot be used: {error}") from error
         self.place, self.log = place_of(place.path), WriteAheadLog(place.path, self.connection)
-        self._begin_above(newest)
+        self._number_above(newest)
         what = f"the history {place.path} was {'removed' if is_gone else 'replaced by another file'} while in use"
-        then = "a new one was begun" if is_gone or self.moved is not None else "the new one is used"
-        where = "" if self.moved is None else f" (that was damaged and lies in {self.moved})"
+        then = "a new one was started" if is_gone or self.moved is not None else "the new one is used"
+        where = "" if self.moved is None else f" (it was damaged and was moved to {self.moved})"
         return f"{what}: the events up to number {newest} that it held are gone; {then}{where}"
 
-    def _begin_above(self, newest: int) -> None:
-        """Let no later life give a number twice, and drop the rows that wait under numbers now taken."""
-        with suppress(StoreError, sqlite3.Error):  # a disk that is full: the next row has the number
+    def _number_above(self, newest: int) -> None:
+        """Make sure that no number is given twice, and drop the rows that wait under numbers now taken."""
+        with suppress(StoreError, sqlite3.Error):  # the disk is full: the next row will have the number
             taken = self.last_seq()
             waiting = [row for row in self.unsaved if row[0] > taken]
             self.lost += len(self.unsaved) - len(waiting)
@@ -116,12 +116,12 @@ class EventStore:
                     db.execute("INSERT INTO sqlite_sequence(name, seq) VALUES ('events', ?)", (newest,))
 
     def last_seq(self) -> int:
-        """Give the highest number ever given, 0 before the first: rows that were swept away count."""
+        """Return the highest number ever given, 0 before the first; rows that were deleted since count."""
         rows = self._read("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
         return int(rows[0][0]) if rows else 0
 
     def oldest(self) -> int | None:
-        """Give the number of the oldest event that is left, None when none is."""
+        """Return the number of the oldest event that is left, None if there is none."""
         rows = self._read("SELECT min(id) FROM events")
         return None if rows[0][0] is None else int(rows[0][0])
 
@@ -132,11 +132,11 @@ class EventStore:
         return newest, ts[0][0] if ts and isinstance(ts[0][0], int) else None
 
     def holds(self, seq: int, ts: int | None, newest: int | None = None) -> bool:
-        """Return whether this is the history in which a reader saw the event `seq` at the time `ts` (Unix ms).
+        """Return True if this is the history in which a reader saw the event `seq` of the time `ts` (Unix ms).
 
-        Two histories that began as copies give the same numbers to different events, but not at the same millisecond.
-        An event that was swept away, or is not written yet, is taken for held. `ts`: None if the reader does not know
-        it; `newest`: the highest number given, from someone who knows better than the file.
+        Two histories that started as copies give the same numbers to different events, but not in the same millisecond.
+        An event that was deleted as too old, or is not written yet, counts as held. `ts`: None if it is not known.
+        `newest`: the highest number given, if more were given than are written.
         """
         if seq > (self.last_seq() if newest is None else newest):
             return False
@@ -144,17 +144,17 @@ class EventStore:
         return ts is None or found[0][0] == ts if found else not self._read(_IS_BETWEEN, {"seq": seq})[0][0]
 
     def since(self, seq: int, limit: int) -> tuple[list[BusEvent], int]:
-        """Give up to `limit` events after `seq`, oldest first, and the last number looked at.
+        """Return up to `limit` events after `seq`, oldest first, and the last number looked at.
 
-        Rows that cannot be read are skipped, and of long ones fewer are read, so fewer events than numbers may come;
-        the second value equals `seq` when nothing was left.
+        Rows that cannot be read are skipped, and fewer are read if they are long. The second value is `seq` if no rows
+        were left.
         """
         query = "SELECT id, ts, kind, payload_json FROM events WHERE id > ? ORDER BY id LIMIT ?"
         rows = self._page(query, (seq, limit), PAGE_BYTES)
         return list(_readable(rows)), rows[-1][0] if rows else seq
 
     def of_kinds(self, kinds: Sequence[str]) -> list[BusEvent]:
-        """Give all events of these kinds, oldest first."""
+        """Return all events of these kinds, oldest first."""
         return self.newest(-1, kinds)
 
     def count(self, first: int, last: int | None) -> int:
@@ -165,9 +165,9 @@ class EventStore:
     def newest(
         self, limit: int, kinds: Sequence[str] = (), *, upto: int | None = None, most_bytes: float = math.inf
     ) -> list[BusEvent]:
-        """Give the newest `limit` events (of these kinds, if any; not beyond `upto`), oldest first.
+        """Return the newest `limit` events (of these kinds, if any; not beyond `upto`), oldest first.
 
-        Fewer where their payloads are together longer than `most_bytes`, but one at least.
+        Fewer if their payloads are longer than `most_bytes` together, but at least one.
         """
         marks = ",".join("?" * len(kinds))
         of_kind = f"AND kind IN ({marks})" if kinds else ""
@@ -179,7 +179,7 @@ class EventStore:
         return list(_readable(reversed(rows)))
 
     def _page(self, query: str, parameters: Sequence[Any], most_bytes: float) -> list[_FoundRow]:
-        """Read rows until their payloads are so long."""
+        """Read rows until their payloads have this size."""
         rows, size = [], 0
         try:
             with closing(self.connection.execute(query, parameters)) as cursor:
@@ -193,7 +193,7 @@ class EventStore:
         return rows
 
     def sweep(self, capacity: int = HISTORY_CAPACITY) -> int:
-        """Delete the oldest rows beyond the newest `capacity`, at most SWEEP_ROWS; gives how many went."""
+        """Delete the oldest rows beyond the newest `capacity`, at most SWEEP_ROWS; return how many."""
         try:
             with database.transaction(self.connection):
                 return self.connection.execute(
@@ -207,7 +207,7 @@ class EventStore:
                     {"capacity": capacity, "rows": SWEEP_ROWS},
                 ).rowcount
         except sqlite3.Error as error:
-            raise StoreError(f"the history cannot be swept: {error}") from error
+            raise StoreError(f"old rows of the history cannot be deleted: {error}") from error
 
     def _read(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         try:
@@ -216,7 +216,7 @@ class EventStore:
             raise _unreadable(error) from error
 
     def close(self) -> None:
-        """Close it, once nothing of it is copied any more."""
+        """Close the database, once its log is not being copied."""
         if self.log is not None:
             self.log.close()
         self.connection.close()
@@ -238,7 +238,7 @@ def _readable(rows: Iterable[_FoundRow]) -> Iterator[BusEvent]:
 
 
 def _text(raw: bytes) -> str:
-    """Read a text column; bytes that are no UTF-8 must not make the rows around them unreadable."""
+    """Decode a text column; invalid UTF-8 must not make the rows around it unreadable."""
     return raw.decode(errors="replace")
 
 
@@ -246,9 +246,9 @@ def _text(raw: bytes) -> str:
 def open_event_store(path: Path) -> Iterator[EventStore]:
     """Open (or create) the history for writing; raises StoreError when it cannot be used.
 
-    A damaged file is moved aside first, and a new one begun; `moved` then says where it is.
+    A damaged file is moved aside and a new one created; `moved` then says where it is.
     """
-    connection, moved = _open_or_begin(path)
+    connection, moved = _open_or_create(path)
     store = EventStore(connection, moved=moved, place=place_of(path), log=WriteAheadLog(path, connection))
     try:
         yield store
@@ -256,8 +256,8 @@ def open_event_store(path: Path) -> Iterator[EventStore]:
         store.close()
 
 
-def _open_or_begin(path: Path) -> tuple[sqlite3.Connection, Path | None]:
-    """Open a history, and give where a damaged one was put."""
+def _open_or_create(path: Path) -> tuple[sqlite3.Connection, Path | None]:
+    """Open a history; the second value is where a damaged one was moved to."""
     moved = None
     try:
         try:
@@ -273,7 +273,7 @@ def _open_or_begin(path: Path) -> tuple[sqlite3.Connection, Path | None]:
 
 def _open_sound(path: Path) -> sqlite3.Connection:
     connection = database.open_database(path, schema.EVENTS, synchronous="NORMAL", busy_s=BUSY_S)
-    # Debian's SQLite overwrites what is deleted with zeros: a sweep would write as much as the rows did.
+    # Debian's SQLite overwrites deleted rows with zeros: a sweep would write as much as the rows themselves did.
     connection.execute("PRAGMA secure_delete = FAST")
     connection.text_factory = _text
     try:
@@ -287,7 +287,7 @@ def _open_sound(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def open_event_reader(path: Path) -> Iterator[EventStore]:
-    """Open an existing history for reading alone; raises StoreError when there is none."""
+    """Open an existing history, read-only; raises StoreError if there is none."""
     try:
         connection = database.open_reader(path)
     except sqlite3.Error as error:
@@ -298,7 +298,7 @@ def open_event_reader(path: Path) -> Iterator[EventStore]:
 
 
 def history_trouble(path: Path) -> str | None:
-    """Say why a history cannot be read; None for one that can be, or is not there."""
+    """Return why a history cannot be read; None if it can be, or if there is none."""
     if not path.exists():
         return None
     try:
@@ -312,8 +312,7 @@ def history_trouble(path: Path) -> str | None:
 def read_pages(path: Path, first: int = 0, last: int | None = None) -> Iterator[list[BusEvent]]:
     """Read the events from number `first` to `last` (None: the newest), oldest first, page by page.
 
-    A page has events of `PAGE_BYTES` at most, but for its last. There is none of a history that is missing. Raises
-    StoreError.
+    A page has at most `PAGE_BYTES`, apart from its last event. Without a history there are no pages. Raises StoreError.
     """
     if not path.exists():
         return

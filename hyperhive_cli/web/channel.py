@@ -1,6 +1,6 @@
-"""`Channel`: the feed of one agent for all its browsers. Wherever it comes from, it is followed once.
+"""`Channel`: the feed of one agent, followed once for all its browsers.
 
-What has come lies in a ring of frames that are ready to be written; a reader is a cursor in it.
+The newest events are kept in a ring, as frames that are ready to be written; a reader is a cursor in it.
 """
 
 import time
@@ -15,7 +15,7 @@ from hyperhive_cli.feed.follower import Batch, Events, Follower, Page, Unreadabl
 from hyperhive_cli.feed.ring_buffer import RingBuffer
 from hyperhive_cli.web.sse import HEARTBEAT, Frame, line_to_frame, record_to_frame
 
-RING_EVENTS = 1_000  # that a browser may lag behind before it is given them from the history
+RING_EVENTS = 1_000  # a browser that is further behind reads the history
 HEARTBEAT_S = 15.0
 
 
@@ -30,21 +30,21 @@ class Bell:
         await self._event.wait()
 
     def unpark_all(self) -> None:
-        """Wake those that wait."""
+        """Wake the tasks that wait."""
         event, self._event = self._event, anyio.Event()
         event.set()
 
 
 class Channel(ABC):
-    """One agent's feed. `run` does the work; it has to run while there are readers."""
+    """One agent's feed. `run` has to run while there are readers."""
 
     def __init__(self) -> None:
         self.readers = 0
-        self.life = 0  # raised when the numbers start again
-        self.replaced: int | None = None  # why they did: the number that the history does not hold any more
+        self.life = 0  # increased when the numbers start again
+        self.replaced: int | None = None  # the reason: the number that the history does not hold any more
         self.bell = Bell()
         self.ring = RingBuffer[Frame](RING_EVENTS, self.bell)
-        self.ready = anyio.Event()  # it is known where the feed stands
+        self.ready = anyio.Event()  # set when `last` is known
         self._follower = Follower[Frame]()
         self._looking = anyio.Lock()
         self._state: dict[str, Any] = {}
@@ -53,7 +53,7 @@ class Channel(ABC):
 
     @property
     def last(self) -> int:
-        """The number of the newest event that has come."""
+        """The number of the newest event."""
         return self._follower.last
 
     async def state(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class Channel(ABC):
 
     @abstractmethod
     async def observe(self) -> dict[str, Any]:
-        """Look at the agent."""
+        """Return the agent's state as of now."""
 
     @abstractmethod
     async def read(self, since: int, ts: int | None, newest: int | None) -> Page[BusEvent]:
@@ -75,7 +75,7 @@ class Channel(ABC):
 
     @abstractmethod
     async def follow(self) -> None:
-        """Publish what comes, forever; sets `ready` once it is known where the feed stands."""
+        """Publish what comes, forever; sets `ready`."""
 
     async def run(self) -> None:
         """Follow the feed until cancelled."""
@@ -90,10 +90,10 @@ class Channel(ABC):
             self.ring.extend([Frame(None, HEARTBEAT)])
 
     async def page(self, since: int, ts: int | None = None, newest: int | None = None) -> Page[Frame] | Unreadable:
-        """Read a page of the history after `since`, if that is the history of the events that have come.
+        """Read a page of the history after `since`; not if the events that come are not stored in it.
 
-        `ts`: the time of the event `since` (Unix ms), if it is known; `newest`: the newest number given, if the history
-        may not hold it yet.
+        `ts`: the time of the event `since` (Unix ms), if it is known. `newest`: the newest number given, if it may not
+        be written yet.
         """
         if not self._follower.is_in_history:
             return Unreadable()
@@ -110,7 +110,7 @@ class Channel(ABC):
                 self.ring.extend(shown.events)
 
     def _restart(self, replaced: int | None = None) -> None:
-        """Have the readers start again: what they were given belongs to another history, or to another life."""
+        """Make the readers start again: what they were sent belongs to another history, or to another life."""
         self.life += 1
         self.replaced = replaced
         self.ring = RingBuffer[Frame](RING_EVENTS, self.bell)

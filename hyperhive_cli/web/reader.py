@@ -1,4 +1,4 @@
-"""`Reader`: one browser's place in an agent's feed, and the bytes that it is sent."""
+"""`Reader`: one browser's position in an agent's feed, and the bytes that it is sent."""
 
 import time
 from collections.abc import AsyncGenerator
@@ -21,14 +21,14 @@ from hyperhive_cli.feed.ring_buffer import Subscription
 from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.sse import Frame, named_frame, record_to_frame
 
-WRITE_EVENTS = 200  # and
-WRITE_BYTES = 256 * 1024  # that are put together for one write; a single event may be larger
+WRITE_EVENTS = 200  # joined for one write, and
+WRITE_BYTES = 256 * 1024  # at most, apart from the last event
 
 
 class Reader:
-    """Reads a channel from after `since` (None: from now on); with `partial` the pieces of texts too.
+    """Reads a channel after the event `since` (None: from now on), whose time is `ts` (Unix ms; None: not known).
 
-    `ts`: the time of the event `since` (Unix ms), if it is known.
+    With `partial` it is sent partial lines too.
     """
 
     def __init__(self, channel: Channel, since: int | None, ts: int | None, *, partial: bool) -> None:
@@ -38,7 +38,7 @@ class Reader:
         self._partial = partial
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Yield the snapshot, then the events, each once and in order; a `reset` tells what cannot be given."""
+        """Yield the snapshot, then the events, each once and in order; a `reset` says that some cannot be sent."""
         channel = self._channel
         await channel.ready.wait()
         # Before the state: nothing that changes it is missed.
@@ -68,7 +68,7 @@ class Reader:
                 await channel.bell.park()
 
     async def _met(self, follower: Follower[Frame], state: dict[str, Any]) -> AsyncGenerator[list[Output[Frame]], None]:
-        """Meet the channel, until it is known where to go on."""
+        """Find out where in the channel to go on."""
         newest = max(self._channel.last, int(state["seq"]))
         while follower.phase is not Phase.LIVE:
             yield follower.step(Snapshot(None, bool(state["stored"]), newest))
@@ -76,13 +76,13 @@ class Reader:
                 yield follower.step(await self._check(follower, newest))
 
     async def _check(self, follower: Follower[Frame], newest: int) -> Page[Frame] | Unreadable:
-        """Look up the event from which the browser goes on; if its time is not known, its number has to do."""
+        """Look up the event after which the browser goes on; if its time is not known, the number has to do."""
         if follower.ts is None:
             return Unreadable()
         return await self._channel.page(follower.last, follower.ts, newest)
 
     def _to_chunks(self, shown: list[Output[Frame]], count: int = 0, cursor: int | None = None) -> list[bytes]:
-        """Turn what is shown into the bytes that are sent: the only place where that is done.
+        """Turn what is shown into the bytes that are sent; only here.
 
         `cursor`: where the frames end in the ring, if they are the last `count` of it up to there.
         """
@@ -91,7 +91,7 @@ class Reader:
             if isinstance(one, Events):
                 chunks += self._written(one.events, cursor if len(one.events) == count else None)
                 continue
-            # What was sent before is void, or some of what follows it is gone: what comes is all there is after this.
+            # What was sent before is void, or what follows it was deleted: everything after this number comes next.
             chunks.append(named_frame("reset", {"since": one.since}).payload)
             if isinstance(one, Reset) and one.replaced is not None:
                 chunks.append(record_to_frame(replaced_remark(one.replaced, int(time.time() * 1000))).payload)

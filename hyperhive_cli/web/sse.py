@@ -1,4 +1,4 @@
-"""Server-sent events: how events of an agent's feed, and what the gateway adds, are written. Pure."""
+"""Server-sent events: the bytes for the events of an agent's feed, and for those of the gateway itself. Pure."""
 
 import json
 import re
@@ -31,7 +31,7 @@ class Frame(NamedTuple):
 def line_to_frame(line: bytes) -> Frame:
     """Make the frame of an event's JSON text, which is passed on as it is.
 
-    A carriage return, which in JSON can only stand between values, would end the line for a browser.
+    A carriage return can occur only between JSON values. A browser would take it for the end of the line.
     """
     data = line.replace(b"\r", b" ") if b"\r" in line else line
     found = _NUMBERED.match(line)
@@ -46,5 +46,5 @@ def record_to_frame(record: BusEvent) -> Frame:
 
 
 def named_frame(name: str, fields: Mapping[str, Any]) -> Frame:
-    """Make a frame of the gateway's own: `snapshot`, `state` or `reset`."""
+    """Make a frame of the gateway itself: `snapshot`, `state` or `reset`."""
     return Frame(None, f"event: {name}\ndata: {json.dumps(fields, separators=(',', ':'))}\n\n".encode())

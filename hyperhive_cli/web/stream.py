@@ -1,4 +1,4 @@
-"""The response that does not end: an agent's feed as server-sent events, to a client that may stop reading."""
+"""The response without an end: an agent's feed as server-sent events, for a client that may stop reading."""
 
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -9,8 +9,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from hyperhive_cli.web.sse import MEDIA_TYPE
 
-WRITE_LIMIT_S = 10.0  # a client that takes nothing for so long is dropped; it may come back where it was
-END_LIMIT_S = 0.5  # for the last word to a client, when the gateway ends
+WRITE_LIMIT_S = 10.0  # a client that reads nothing for so long is disconnected; it can go on where it was
+END_LIMIT_S = 0.5  # for the end of the response, when the gateway stops
 _START: Message = {
     "type": "http.response.start",
     "status": 200,
@@ -19,7 +19,7 @@ _START: Message = {
 
 
 class EventStream:
-    """Sends what `open_chunks` gives in its block, as it comes, until the client leaves or `closing` says so."""
+    """Sends the chunks of `open_chunks` as they come, until the client leaves or `closing` is set."""
 
     def __init__(
         self, open_chunks: Callable[[], AbstractAsyncContextManager[AsyncGenerator[bytes, None]]], closing: anyio.Event
@@ -29,7 +29,7 @@ class EventStream:
         self._writing_since: float | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, as ASGI has it."""
+        """Serve one ASGI request."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_cancel_at_hang_up, receive, tasks.cancel_scope)
             tasks.start_soon(_cancel_at, self._closing, tasks.cancel_scope)
@@ -44,12 +44,12 @@ class EventStream:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _watch(self, abort: Callable[[], None]) -> None:
-        """Cut off a client that takes nothing for too long: what was written would wait for it for ever."""
+        """Disconnect a client that reads nothing for too long: a write to it would wait forever."""
         while True:
             await anyio.sleep(WRITE_LIMIT_S / 4)
             if self._writing_since is not None and time.monotonic() - self._writing_since > WRITE_LIMIT_S:
                 abort()
-                return  # it is known as a hang-up
+                return  # the abort arrives as a disconnect
 
 
 async def _cancel_at_hang_up(receive: Receive, scope: anyio.CancelScope) -> None:

@@ -202,7 +202,7 @@ def test_a_sweep_that_fails_is_a_warning(path: Path, store: EventStore) -> None:
     with locked(path):
         trio.run(bus.sweep)
     first, *_ = shown(subscription)
-    assert first == Note(text="the history cannot be swept: database is locked", level="warning")
+    assert first == Note(text="old rows of the history cannot be deleted: database is locked", level="warning")
     trio.run(Bus().sweep)  # without a store there is nothing to do
 
 

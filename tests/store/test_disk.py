@@ -36,7 +36,7 @@ def test_a_history_on_a_full_disk_keeps_its_rows_until_there_is_space(disk: Path
             reason = store.append([event(seq)])
         assert reason == "database or disk is full"
         assert store.newest(1)[0].seq == seq - 1  # reading works
-        with pytest.raises(StoreError, match="cannot be swept"):
+        with pytest.raises(StoreError, match="cannot be deleted"):
             store.sweep(0)  # a DELETE needs space as well
 
 

@@ -190,7 +190,7 @@ def test_a_sweep_of_a_history_within_its_capacity_deletes_nothing(path: Path, st
 
 def test_a_sweep_that_cannot_write_says_so(path: Path, store: EventStore) -> None:
     store.append(records(1, 3))
-    with locked(path), pytest.raises(StoreError, match="cannot be swept: database is locked"):
+    with locked(path), pytest.raises(StoreError, match="cannot be deleted: database is locked"):
         store.sweep(1)
 
 
