@@ -48,6 +48,8 @@ def loaded_by(*arguments: str, environment: dict[str, str], folder: Path, status
         "stats",
         "stats --json",
         "completion bash",
+        "help",
+        "help events",
     ],
 )
 def test_a_short_command_loads_no_slow_library(command: str, environment: dict[str, str], workspace: Path) -> None:
