@@ -21,7 +21,7 @@ from hyperhive_cli.render.panel import budget_to_rows, fit
 from hyperhive_cli.store.inbox import open_inbox
 from hyperhive_cli.store.spending import raise_limits, read_budget
 
-as_json_option = click.option("--json", "as_json", is_flag=True, help="Print it as JSON; the README names the fields.")
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON; its fields: hyperhive help budgets.")
 
 
 @click.group(invoke_without_command=True)

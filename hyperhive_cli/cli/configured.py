@@ -36,7 +36,7 @@ of_workspace = click.option(
     metavar="DIR",
     help="The workspace (default: the current folder).",
 )
-as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON; the README documents the fields.")
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON; its fields: hyperhive help events.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def read_own_file(path: Path) -> str:
     """Read a file that no one but the user may write; raises UsageError, and HyperhiveError for an unsafe file."""
     source = _read_source(path, is_workspace=False)
     if source is None:
-        raise UsageError(f"file not found: {path}", "hyperhive host NAME=DIR …, or a FILE; the README shows one")
+        raise UsageError(f"file not found: {path}", "hyperhive host NAME=DIR …, or a FILE: see `hyperhive help running`")
     return source.text
 
 

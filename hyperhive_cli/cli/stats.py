@@ -34,7 +34,7 @@ FORMS = {".svg": "svg", ".png": "png"}
     help="The newest N local days, today included.",
 )  # fmt: skip
 @click.option("--by", type=click.Choice(BY), default="day", show_default=True, help="A row for each of these.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object; the README documents its fields.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; its fields: hyperhive help events.")
 @click.option("--csv", "as_csv", is_flag=True, help="The rows as CSV, with a head.")
 @click.option(
     "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw tokens, dollars and context (.svg or .png)."

@@ -23,7 +23,7 @@ from hyperhive_cli.render.panel import fit, status_to_rows
 
 @click.command()
 @click.option("--watch", is_flag=True, help="Look again each second, until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="All fields as one JSON object; the README documents them.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; its fields: hyperhive help events.")
 @hive_option
 @pass_invocation
 def status(invocation: Invocation, hive: str | None, *, watch: bool, as_json: bool) -> None:

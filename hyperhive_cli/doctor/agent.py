@@ -161,7 +161,7 @@ def check_safely(what: str, check: Callable[[], Finding]) -> Finding:
     try:
         return check()
     except HyperhiveError as error:
-        return wrong(what, error.message, error.hint or "see the README")
+        return wrong(what, error.message, error.hint or "hyperhive help troubleshooting")
     except Exception as error:  # noqa: BLE001 - the next check may say why
         return wrong(what, f"cannot be checked: {type(error).__name__}: {error}", "hyperhive --debug status")
 

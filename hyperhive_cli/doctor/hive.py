@@ -39,7 +39,7 @@ def check_hive(url: str, agent: str, machine: str) -> Iterator[Finding]:
     except AwayError as error:
         yield wrong(what, error.message, "check that the server is up and the address is right: psql URL")
     except HyperhiveError as error:
-        yield wrong(what, error.message, error.hint or "the README's page on the hive")
+        yield wrong(what, error.message, error.hint or "hyperhive help hive")
 
 
 def _check_schema(connection: "Connection") -> Finding:
