@@ -69,7 +69,9 @@ def read_own_file(path: Path) -> str:
     """Read a file that no one but the user may write; raises UsageError, and HyperhiveError for an unsafe file."""
     source = _read_source(path, is_workspace=False)
     if source is None:
-        raise UsageError(f"file not found: {path}", "hyperhive host NAME=DIR …, or a FILE: see `hyperhive help running`")
+        raise UsageError(
+            f"file not found: {path}", "hyperhive host NAME=DIR …, or a FILE: see `hyperhive help running`"
+        )
     return source.text
 
 
