@@ -1,7 +1,7 @@
-"""The pieces that lines of the transcript are made of: styles, gutters, cropped lines.
+"""The parts that the lines of the transcript are made of: styles, gutters, cropped lines.
 
 A block is a renderable and the group it belongs to; the console puts a blank line between groups. Every
-string that reaches a `Text` here has been through `clean`; nothing here reads markup.
+string that reaches a `Text` here is cleaned; nothing here reads markup.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from rich.text import Text
 from rich.theme import Theme
 
 NAME_CELLS = 6
-# No backgrounds and none of the palest or darkest colours: both dark and light terminals stay readable.
+# No backgrounds and no very pale or dark colours: the text must be readable on dark and light terminals.
 THEME = Theme(
     {
         "accent": "cyan",
@@ -52,7 +52,7 @@ class Block:
     body: RenderableType
 
     def inside(self, bar: Text) -> "Block":
-        """Give the block behind a bar, as the lines of a subagent stand under their call."""
+        """Return the block behind a bar, as a subagent's rows are shown."""
         return Block(self.group, Gutter(bar, self.body, rest=bar))
 
 
@@ -88,7 +88,7 @@ class Cropped:
 
 
 class Fullest:
-    """The first of several lines that fits the width; the last one, wrapped, when none does."""
+    """The first of several lines that fits the width; the last one, wrapped, if none does."""
 
     def __init__(self, forms: Sequence[Text]) -> None:
         self.forms = forms
@@ -98,7 +98,7 @@ class Fullest:
 
 
 class RuledLine:
-    """A line with a rule drawn through what its left and right texts leave free."""
+    """A line with a rule between its left and right texts."""
 
     def __init__(self, left: Text, right: Text) -> None:
         self.left = left
@@ -116,15 +116,15 @@ class RuledLine:
 
 
 def _drawn(text: Text, console: Console, end: str = "") -> Iterable[Segment]:
-    # Text.render alone forgets the base style of a text without spans.
+    # Text.render alone drops the base style of a text without spans.
     return Segment.apply_style(text.render(console, end=end), console.get_style(text.style))
 
 
 def marked(mark: str, body: RenderableType, style: str = "") -> Gutter:
-    """Give a renderable with a sign in the two cells of the left margin."""
+    """Return a renderable with a sign in the two cells of the left margin."""
     return Gutter(Text(f"{mark} ", style), body)
 
 
 def stacked(lines: Iterable[RenderableType]) -> Group:
-    """Give renderables as one, each from a line of its own."""
+    """Return renderables as one, each on lines of its own."""
     return Group(*lines)

@@ -14,7 +14,7 @@ _STATE_STYLES: Mapping[str, str] = {"thinking": "accent", "compacting": "warn"}
 
 
 def bottom_line(status: StatusFields, now: float, width: int) -> Text:
-    """Give the line in at most `width` cells: the fullest of its forms that fits, the last one cut."""
+    """Return the longest form of the line that fits into `width` cells; `now` is Unix seconds."""
     line = Text()
     for form in _FORMS:
         parts = [part for part in form(status, now) if part]
@@ -60,7 +60,7 @@ def _unread(status: StatusFields) -> Text:
 
 
 def _context(status: StatusFields, cells: int, *, sizes: bool) -> Text:
-    """Give `ctx ▕███░░░░▏ 38% 76k/200k`, less of it where figures or room are missing."""
+    """Return `ctx ▕███░░░░▏ 38% 76k/200k`, or less of it if figures or room are missing."""
     used, window = number(status.fields["context_tokens"]), count(status.fields["context_window"])
     if used is None:
         return Text()

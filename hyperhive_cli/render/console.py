@@ -19,7 +19,7 @@ from hyperhive_cli.core.text import clean
 from hyperhive_cli.render.blocks import Block, Cropped, marked, stacked
 from hyperhive_cli.render.bottom_line import bottom_line
 from hyperhive_cli.render.display_file import READER_GONE, DisplayFile, is_gone, takes_more
-from hyperhive_cli.render.draft import MOST_LINES, Drafts
+from hyperhive_cli.render.draft import MAX_LINES, Drafts
 from hyperhive_cli.render.layout import Layout
 from hyperhive_cli.render.output import (
     columns_wanted,
@@ -35,7 +35,7 @@ from hyperhive_cli.transcript.translate import Translator
 PLAIN_WIDTH = 80
 _NARROWEST = 24
 _REDRAW_S = 0.1
-# Our own signs: what is drawn, and for an output that cannot take them the others too.
+# Our own signs: those that are drawn, and the others, for an output that cannot encode them.
 _DRAWN = str.maketrans("▸✓✗●◆↻│▏▕█░─▌→", "*+x*#@|||#.-|>")
 _ASCII = _DRAWN | str.maketrans("·•…", "-*.")
 
@@ -43,13 +43,13 @@ _ASCII = _DRAWN | str.maketrans("·•…", "-*.")
 class Console:
     """Prints events as a transcript; on a terminal a live region with the bottom line stays below it.
 
-    A context manager: the live region appears on entry and is gone, the cursor back, on exit, whatever
+    A context manager: the live region appears on entry; on exit it is removed and the cursor restored, whatever
     happened. `snapshot` holds the fields of `status --json`, any of them missing or None; `file` defaults
-    to standard output; `live=None` means: when `file` is a terminal. In a pipe the output is plain: no
-    colours, no cursor movement, 80 columns unless `width` or COLUMNS says otherwise. `plain`: a terminal
-    gets the same, and letters for our signs.
+    to standard output; `live=None` means: if `file` is a terminal. In a pipe the output is plain: no
+    colours, no cursor movement, 80 columns unless `width` or COLUMNS says otherwise. `plain`: the same on a
+    terminal, with letters in place of our signs.
 
-    Its methods write and so may block; they are called from one thread at a time. After BrokenPipeError
+    Its methods write, so they may block; call them from one thread at a time. After BrokenPipeError
     nothing more is written.
     """
 
@@ -80,11 +80,11 @@ class Console:
 
     def __enter__(self) -> Self:
         never_fail_to_encode(self._file)
-        self._begin_live()  # a `DisplayFile` keeps it for the next call: a terminal may be stopped
+        self._begin_live()  # not drained: a terminal may be stopped, and the next call writes it
         return self
 
     def resume(self) -> None:
-        """Draw the live region again after `suspend`; in the background there is none."""
+        """Draw the live region again after `suspend`, unless the process is in the background."""
         self._begin_live()
         self._guarded(self._drain)
 
@@ -108,11 +108,11 @@ class Console:
     ) -> None:
         self._drafts.clear()
         if self._live is not None and not _takes_more(self._file):
-            self._live = None  # Ctrl-S: it takes no codes now
+            self._live = None  # Ctrl-S: it takes no output now
         self.suspend()
 
     def suspend(self) -> None:
-        """Take the live region away and give the cursor back, as long as the process is stopped."""
+        """Remove the live region and restore the cursor, for the time that the process is stopped."""
         live, self._live = self._live, None
         if live is None:
             return
@@ -120,14 +120,14 @@ class Console:
             live.stop()
             self._drain()
         except (OSError, ValueError):
-            # The terminal is gone, or the file was closed: there is nothing left to tidy up.
+            # The terminal is gone, or the file was closed: nothing is left to clean up.
             self._rich.quiet = True
 
     def show(self, records: Sequence[BusEvent]) -> None:
         """Print events above the live region; partial ones only feed it.
 
-        Raises BrokenPipeError when the reader is gone, other OSErrors (a full disk) as they come; what a `DisplayFile`
-        has kept then is written by the next call, also of no events.
+        Raises BrokenPipeError if the reader is gone, and other OSErrors (a full disk) as they are. A `DisplayFile`
+        then keeps what it could not write; the next call writes it, even one without events.
         """
         blocks: list[Block] = []
         for record in records:
@@ -145,19 +145,19 @@ class Console:
             self._guarded(self._drain)
 
     def update(self, **fields: Any) -> None:  # noqa: ANN401 - fields of `status --json`
-        """Take over facts that no event carries, such as `unread=3`; unknown names are ignored."""
+        """Update fields that no event carries, such as `unread=3`; unknown names are ignored."""
         self._status.update(fields)
         self._redraw_soon()
 
     def tick(self) -> None:
-        """Redraw the live region: its clock goes on and a resized terminal is followed."""
+        """Redraw the live region: advance its clock and follow a resized terminal."""
         if self._live is not None:
             self._fit()
             self._drawn_at = self._now()
             self._guarded(self._live.refresh)
 
     def _redraw_soon(self) -> None:
-        # abs: a wall clock that was set back must not freeze the region.
+        # abs(): a wall clock that was set back must not freeze the region.
         if self._live is not None and abs(self._now() - self._drawn_at) >= _REDRAW_S:
             self.tick()
 
@@ -168,10 +168,10 @@ class Console:
             self._drafts.clear()
 
     def _segments(self, block: Block) -> list[Segment]:
-        """Render a block to safe segments, with a blank line before it where its group begins."""
+        """Render a block to safe segments, after a blank line if it starts a group."""
         try:
             lines = self._safe_lines(block.body)
-        except Exception as error:  # noqa: BLE001 - a text that rich or a highlighter chokes on ends no transcript
+        except Exception as error:  # noqa: BLE001 - a text that rich or a highlighter cannot take must not end the transcript
             words = Text(f"not printable ({type(error).__name__})", "quiet")
             lines = self._safe_lines(marked("·", Cropped(words), "quiet"))
         if not lines:
@@ -189,7 +189,7 @@ class Console:
         return _without_blank_ends([_right_stripped([self._safe(part) for part in line]) for line in lines])
 
     def _safe(self, segment: Segment) -> Segment:
-        """Make sure of what each renderable has promised: no control character, no link, no cursor code."""
+        """Enforce what each renderable promises: no control character, no link, no cursor code."""
         text = clean(segment.text).replace("\n", " ")
         style = segment.style
         if style is not None and style.link:
@@ -197,9 +197,9 @@ class Console:
         return Segment(text.translate(self._signs) if self._signs else text, style)
 
     def _region(self) -> RenderableType:
-        """Give the live region: the end of what is being written, a rule, the bottom line."""
+        """Return the live region: the end of what is being written, a rule, the bottom line."""
         size = self._rich.size
-        draft = self._drafts.shown(min(MOST_LINES, size.height - 3))
+        draft = self._drafts.shown(min(MAX_LINES, size.height - 3))
         parts: list[RenderableType] = [] if draft is None else [Text(""), draft]
         parts += [Rule(style="rule"), bottom_line(self._status, self._now(), size.width)]
         lines = _without_blank_ends(self._safe_lines(stacked(parts)), start=False)
@@ -209,7 +209,7 @@ class Console:
         return Segments(joined)
 
     def _fit(self) -> None:
-        """Follow the terminal's size: rich looks at the standard streams, ours may be another file."""
+        """Follow the size of our own file's terminal; rich looks at the standard streams."""
         found = terminal_size(self._file) if self._is_styled else None
         columns = self._width or columns_wanted() or (found.columns if found else 0)
         rows = found.lines if found else 0
@@ -234,12 +234,12 @@ class Console:
 def _takes_more(file: TextIO) -> bool:
     try:
         return takes_more(file.fileno(), 0.2)
-    except (OSError, ValueError):  # no file of the system's, or closed
+    except (OSError, ValueError):  # without a descriptor, or closed
         return True
 
 
 class _Region:
-    """The live region as of the moment it is drawn: rich draws it again below each permanent line."""
+    """The live region at the moment it is drawn: rich draws it again below each permanent line."""
 
     def __init__(self, current: Callable[[], RenderableType]) -> None:
         self.current = current
@@ -249,7 +249,7 @@ class _Region:
 
 
 def _right_stripped(line: list[Segment]) -> list[Segment]:
-    """Drop the blanks at a line's end, with which rich fills up to the width."""
+    """Drop the blanks with which rich fills a line up to the width."""
     while line and not line[-1].text.strip(" "):
         line.pop()
     if line:

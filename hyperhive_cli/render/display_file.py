@@ -1,4 +1,4 @@
-"""`DisplayFile`: an output of events that loses nothing where a write fails, and a look at whether one takes more."""
+"""`DisplayFile`: an output that loses nothing when a write fails."""
 
 import errno
 import io
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 1 << 18
 STDOUT = "stdout"  # the file's name in the error
 READER_GONE = "the reader of the output is gone"
-# What a vanished reader looks like: a closed pipe, a terminal that was hung up.
+# The reader is gone: a closed pipe, a terminal that was hung up.
 _GONE = frozenset({errno.EPIPE, errno.EIO, errno.ENXIO, errno.ESHUTDOWN})
 
 
 def is_gone(error: OSError) -> bool:
-    """Tell whether a failed write means that nobody reads any more."""
+    """Return True if a failed write means that the reader is gone."""
     return isinstance(error, BrokenPipeError) or error.errno in _GONE
 
 
 def takes_more(descriptor: int, limit_s: float = 0.0) -> bool:
-    """Tell whether a write would find room within this time; never so at a terminal that Ctrl-S has stopped."""
+    """Return True if a write would not block after this time; False for a terminal stopped by Ctrl-S."""
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     return bool(poll.poll(limit_s * 1000))
 
 
 class KeptBytes(io.BufferedIOBase):
-    """Bytes on their way to a file: `write` never fails or waits, `drain` may, and can be called again.
+    """Bytes on their way to a file: `write` never fails or blocks; `drain` may, and can be called again.
 
-    Python's own buffer may drop what it could not write, or write it twice: on a disk that is full and then freed a
-    log of JSON lines would have a torn one. Several threads may use it.
+    Python's own buffer may drop what it could not write, or write it twice: on a disk that is full and then freed, a
+    log of JSON lines would have a torn line. Several threads may use it.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -49,12 +49,12 @@ class KeptBytes(io.BufferedIOBase):
             return len(self._kept) - before
 
     def drain(self) -> None:
-        """Write what is kept. Raises BrokenPipeError when nobody reads any more, other OSErrors as they come."""
+        """Write what is kept; may block. Raises BrokenPipeError if the reader is gone, other OSErrors as they are."""
         with self._lock:
             while self._kept:
                 try:
                     written = os.write(self._descriptor, bytes(self._kept[:CHUNK_BYTES]))
-                except BlockingIOError:  # another program has made it so, which shares it with us
+                except BlockingIOError:  # a program that shares it has made it non-blocking
                     select.select([], [self._descriptor], [])
                     continue
                 except OSError as error:
@@ -78,17 +78,17 @@ class KeptBytes(io.BufferedIOBase):
         return self._descriptor
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Return True if it is a terminal."""
         return os.isatty(self._descriptor)
 
 
 class DisplayFile(io.TextIOWrapper):
-    """Text for a descriptor, kept as in `KeptBytes` until `drain`. Closing it closes and writes nothing."""
+    """Text for a descriptor, kept until `drain` as in `KeptBytes`. Closing it does not close the descriptor."""
 
     def __init__(self, descriptor: int, encoding: str, errors: str | None) -> None:
         self.kept = KeptBytes(descriptor)
         super().__init__(self.kept, encoding, errors, write_through=True)
 
     def drain(self) -> None:
-        """Write all that is kept, as `KeptBytes.drain`."""
+        """Write what is kept, as `KeptBytes.drain`."""
         self.kept.drain()

@@ -1,4 +1,4 @@
-"""The block that claude is writing at this moment, as the deltas of `--include-partial-messages` tell it."""
+"""The block that claude is writing now, from the deltas of `--include-partial-messages`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,10 +11,10 @@ from hyperhive_cli.core.text import clean, one_line, size, text_of
 from hyperhive_cli.render.blocks import Cropped, marked
 from hyperhive_cli.transcript.shapes import mapping, string
 
-MOST_LINES = 8
-# The live region shows the end alone; what scrolled out of it is printed when the block is finished.
+MAX_LINES = 8
+# The live region shows only the end; the whole block is printed when it is finished.
 _KEPT_CHARS = 4 * 1024
-_MOST_DRAFTS = 32
+_MAX_DRAFTS = 32
 
 
 class _Draft:
@@ -38,33 +38,33 @@ class Drafts:
         self._drafts: dict[str, _Draft] = {}
 
     def observe(self, line: Mapping[str, Any]) -> None:
-        """Take in one line of claude: a delta grows a draft, a finished line or the result ends it."""
+        """Take in a line of claude: a delta extends a draft, a finished line or the result ends it."""
         parent = string(line.get("parent_tool_use_id"))
         match line.get("type"):
             case "stream_event":
-                self._grow(parent, mapping(line.get("event")))
+                self._extend(parent, mapping(line.get("event")))
             case "assistant":
                 self._drafts.pop(parent, None)
             case "result":
                 self.clear()
 
     def clear(self) -> None:
-        """Forget all: the turn is over."""
+        """Forget all drafts: the turn is over."""
         self._drafts.clear()
 
-    def _grow(self, parent: str, event: Mapping[str, Any]) -> None:
+    def _extend(self, parent: str, event: Mapping[str, Any]) -> None:
         match event.get("type"):
             case "content_block_start":
                 block = mapping(event.get("content_block"))
-                self._begin(parent, _Draft(string(block.get("type")), one_line(text_of(block.get("name")), 60)))
+                self._start(parent, _Draft(string(block.get("type")), one_line(text_of(block.get("name")), 60)))
             case "content_block_delta":
                 self._add(parent, mapping(event.get("delta")))
             case "message_stop":
                 self._drafts.pop(parent, None)
 
-    def _begin(self, parent: str, draft: _Draft) -> None:
+    def _start(self, parent: str, draft: _Draft) -> None:
         self._drafts.pop(parent, None)
-        if len(self._drafts) >= _MOST_DRAFTS:
+        if len(self._drafts) >= _MAX_DRAFTS:
             self._drafts.clear()
         self._drafts[parent] = draft
 
@@ -73,33 +73,33 @@ class Drafts:
         if found is None:
             return
         kind, key = found
-        # Whoever comes in the middle of a block sees its deltas only.
+        # A reader who starts within a block sees only its deltas.
         draft = self._drafts.pop(parent, None) or _Draft(kind)
         draft.add(string(delta.get(key)))
-        self._begin(parent, draft)
+        self._start(parent, draft)
 
-    def shown(self, most: int = MOST_LINES) -> RenderableType | None:
-        """Give the last lines of the newest draft, at most `most`; None when there is none."""
+    def shown(self, limit: int = MAX_LINES) -> RenderableType | None:
+        """Return the last lines of the newest draft, at most `limit`; None if there is no draft."""
         draft = next(reversed(self._drafts.values()), None)
-        if draft is None or most < 1:
+        if draft is None or limit < 1:
             return None
         if draft.kind.endswith("tool_use"):
             written = f" {size(draft.written)}" if draft.written else ""
             text = Text.assemble((draft.name or "tool", "call.name"), (f" …{written}", "quiet"))
             return marked("▸", Cropped(text), "accent")
         text = Text(clean(draft.tail).strip("\n"), "thought" if draft.kind == "thinking" else "")
-        return _LastLines(marked("~" if draft.kind == "thinking" else " ", text, "quiet"), most)
+        return _LastLines(marked("~" if draft.kind == "thinking" else " ", text, "quiet"), limit)
 
 
 class _LastLines:
     """The last lines of a renderable, as many as fit the room it is given."""
 
-    def __init__(self, body: RenderableType, most: int) -> None:
+    def __init__(self, body: RenderableType, limit: int) -> None:
         self.body = body
-        self.most = most
+        self.limit = limit
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for line in console.render_lines(self.body, options.update(height=None), pad=False)[-self.most :]:
+        for line in console.render_lines(self.body, options.update(height=None), pad=False)[-self.limit :]:
             yield from line
             yield Segment.line()
 

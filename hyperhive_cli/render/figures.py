@@ -9,11 +9,11 @@ from hyperhive_cli.core.outcomes import is_ok
 from hyperhive_cli.render.table import cut, table
 
 NAME_CHARS = 28
-_OPTIONAL = ("written", "p50", "cached", "out", "in", "ok", "p95")  # the first to go where there is no room
+_OPTIONAL = ("written", "p50", "cached", "out", "in", "ok", "p95")  # the first to go if there is no room
 
 
 def stats_to_lines(found: Mapping[str, Any], width: int, *, plain: bool = False) -> list[str]:
-    """Give `stats --json` as lines of at most `width` cells; plain ones have no bars."""
+    """Return `stats --json` as lines of at most `width` cells; plain ones have no bars."""
     lines = [*_head(found), "", *_rows(found["by"], found["rows"], width, bars=not plain)]
     return [cut(line, width) for line in lines]
 
@@ -40,23 +40,23 @@ def _head(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _span(first: str, last: str) -> str:
-    if first[:4] != last[:4]:  # else the year goes without saying
+    if first[:4] != last[:4]:  # otherwise the year is left out
         return f"{day(first)} {first[:4]} to {day(last)} {last[:4]}"
     return day(last) if first == last else f"{day(first)} to {day(last)}"
 
 
 def day(iso: str) -> str:
-    """Give an ISO date as `22 Nov`."""
+    """Return an ISO date as `22 Nov`."""
     return f"{date.fromisoformat(iso):%d %b}"
 
 
 def money(value: object) -> str:
-    """Give a sum of dollars, `$0` for none."""
+    """Return a sum of dollars, `$0` for none."""
     return text.dollars(value) or "$0"
 
 
 def percent(share: float | None) -> str:
-    """Give a share as `95%`; 100 and 0 are kept for all and nothing."""
+    """Return a share as `95%`; 100% and 0% mean exactly that."""
     if share is None:
         return "-"
     return f"{share:.0%}" if share in {0.0, 1.0} else f"{min(99, max(1, round(share * 100)))}%"
@@ -68,7 +68,7 @@ def _took(ms: object) -> str:
 
 def _rows(by: str, rows: Sequence[Mapping[str, Any]], width: int, *, bars: bool) -> list[str]:
     if not rows:
-        return ["nothing to add up"]
+        return ["nothing to show"]
     if by == "tool":
         cells = [[text.one_line(row["tool"], NAME_CHARS), f"{row['calls']:,}", f"{row['turns']:,}"] for row in rows]
         return table(

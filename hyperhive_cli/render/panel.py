@@ -1,6 +1,6 @@
-"""The panel of `status`: what an operator must know within seconds. Pure: no I/O, no rich.
+"""What `status` prints. Pure: no I/O, no rich.
 
-It says all in words and signs; a style only repeats it. A row is a name and its spans, (text, style) each.
+Everything is said in words and signs; a style only repeats it. A row is a name and its spans, (text, style) each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ _OPTIONAL = ("model", "active", "last", "today", "context")  # of the agents' ta
 
 
 def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False) -> list[Row]:
-    """Give `status --json` as rows; `now` is Unix seconds. Plain ones say in words what a drawing would."""
+    """Return `status --json` as rows; `now` is Unix seconds. Plain rows have words in place of bars and signs."""
     hive = found.get("hive")
     where = f" on {hive['machine']}" if hive else ""
     running = f"running{where}, pid {found['pid']}" if found["running"] else "not running"
@@ -60,21 +60,21 @@ def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False)
 
 
 def _lease(hive: Mapping[str, Any] | None) -> list[Row]:
-    """Give the row of an agent's lease in a hive; none where there is no hive."""
+    """Return the row of an agent's lease; none if the agent belongs to no hive."""
     if hive is None:
         return []
     holds = f"{hive['lease_s']:.0f} s left" if hive["lease_s"] is not None else "free"
-    wanted = f", shall run on {hive['wanted']}" if hive["wanted"] else ""
+    wanted = f", should run on {hive['wanted']}" if hive["wanted"] else ""
     return [("lease", [(f"{holds}, epoch {hive['epoch']}{wanted}", "quiet")])]
 
 
 def _turn(found: Mapping[str, Any], now: float) -> list[Row]:
-    """Return the row of the turn that runs; none for an agent that does not say what it is doing."""
+    """Return the row of the running turn; none for an agent that does not answer."""
     return [] if found["status"] in WITHOUT_ANSWER else [("turn", [(_turn_state(found, now), "")])]
 
 
 def fit(row: Row, name_cells: int, width: int) -> list[Span]:
-    """Give a row as the spans of one line of at most `width` cells; paths, ids and addresses are never cut."""
+    """Return a row as the spans of one line of at most `width` cells; paths, ids and addresses are never cut."""
     name, spans = row
     if name in {"status", "problem", "session", "workspace", "state in"}:
         return [(f"{name:<{name_cells}}  ", "quiet"), *spans]
@@ -88,7 +88,7 @@ def fit(row: Row, name_cells: int, width: int) -> list[Span]:
 
 
 def status_span(found: Mapping[str, Any], now: float) -> Span:
-    """Say the agent's status, why, until when, and what a person can do."""
+    """Return the agent's status, why, until when, and what a person can do."""
     login, until = found["login"], found["waits_until"]
     (words, style), advice = standing_span(found, now), status_advice(found["status"])
     if found["status"] == Status.NEEDS_LOGIN_IN_PROGRESS and login is not None:
@@ -99,7 +99,7 @@ def status_span(found: Mapping[str, Any], now: float) -> Span:
 
 
 def standing_span(found: Mapping[str, Any], now: float) -> Span:
-    """Say the agent's status, until when it lasts, and why."""
+    """Return the agent's status, until when it lasts, and why."""
     until, why = found["waits_until"], text.one_line(text.text_of(found.get("why")), WHY_CELLS)
     words, style = status_words(found["status"])
     if until:
@@ -128,7 +128,7 @@ def _context(found: Mapping[str, Any], *, plain: bool) -> list[Span]:
 
 
 def today_words(today: Mapping[str, Any] | None) -> str:
-    """Say what this day came to."""
+    """Return the totals of today in words."""
     if not today or not today["turns"]:
         return "no turn yet"
     went_in = sum(today[f"{name}input_tokens"] for name in ("", "cache_read_", "cache_creation_"))
@@ -137,7 +137,7 @@ def today_words(today: Mapping[str, Any] | None) -> str:
 
 
 def budget_to_rows(budget: Mapping[str, Any]) -> list[Row]:
-    """Give the `budget` field of `status --json` as rows."""
+    """Return the `budget` field of `status --json` as rows."""
     limits, today, turn = budget["limits"], budget["today"], budget["turn"]
     rows: list[Row] = []
     if today["limit_usd"] is not None:
@@ -174,7 +174,7 @@ def _amount(name: str, limit: float) -> str:
 
 
 def _budget(budget: Mapping[str, Any] | None) -> list[Row]:
-    """Give the row of the limits, none where there are none. `hyperhive budget` says more."""
+    """Return the row of the limits, if there are any. `hyperhive budget` says more."""
     if budget is None:
         return []
     limits, today, turn = budget["limits"], budget["today"], budget["turn"]
@@ -193,12 +193,12 @@ def _limits(limits: Sequence[Mapping[str, Any]] | None, now: float) -> list[Row]
 
 
 def _mcp(troubles: Sequence[str] | None) -> list[Row]:
-    """Return the row of the MCP servers that were missing in the last turn; none where all were up."""
+    """Return the row of the MCP servers that were missing in the last turn, if there were any."""
     return [("MCP", [("; ".join(troubles), "warn")])] if troubles else []
 
 
 def _compacted(found: Mapping[str, Any] | None, now: float) -> list[Row]:
-    """Give the row of the newest compaction, if there was one."""
+    """Return the row of the last compaction, if there was one."""
     if found is None:
         return []
     after = "an unknown size" if found["after"] is None else text.tokens(found["after"])
@@ -220,7 +220,7 @@ def _inbox(found: Mapping[str, Any], now: float) -> list[Span]:
 
 
 def _prewarmed(waiting: Mapping[str, Any] | None, now: float) -> list[Row]:
-    """Give the row of the claude that waits for the next message; none where none does."""
+    """Return the row of the claude that waits for the next message, if there is one."""
     if waiting is None:
         return []
     size = waiting["rss_bytes"]
@@ -245,17 +245,17 @@ def _last_turn(turn: Mapping[str, Any] | None, now: float) -> Span:
 
 
 def ended_words(turn: Mapping[str, Any], now: float) -> str:
-    """Say how a turn ended, and when."""
+    """Return how a turn ended, and when."""
     return f"{turn_words(turn)}, {moment(_end_of(turn), now)}"
 
 
 def _end_of(turn: Mapping[str, Any]) -> float:
-    """Give when a turn ended, or began if it runs; Unix seconds."""
+    """Return when a turn ended, or started if it is still running; Unix seconds."""
     return float(turn["started"] + (turn["duration_ms"] or 0)) / 1000
 
 
 def moment(at: float, now: float) -> str:
-    """Give a moment, Unix seconds, as the local time and how long ago: `16:24 (3 min ago)`; its day if not today's."""
+    """Return a time (Unix s) as local time, with its day if that is not today: `16:24 (3 min ago)`."""
     then, today = text.local_time(at), text.local_time(now)
     if then is None or today is None:
         return text.NO_TIME
@@ -263,11 +263,13 @@ def moment(at: float, now: float) -> str:
 
 
 def turn_words(turn: Mapping[str, Any]) -> str:
-    """Say how a turn ended, from its row of statistics: outcome, time, tools, dollars."""
+    """Return how a turn ended, from its row of statistics: outcome, time, tools, dollars."""
     took = text.duration((turn["duration_ms"] or 0) / 1000)
     parts = [
         turn["outcome"] or "running",
-        *end_remarks(turn.get("denied"), turn.get("message_state")),  # a hive's older machine does not say
+        *end_remarks(
+            turn.get("denied"), turn.get("message_state")
+        ),  # older releases do not say
         took,
         text.plural(turn["tool_call_count"], "tool"),
         text.dollars(turn["cost_usd"]) if turn["cost_usd"] else "",
@@ -282,7 +284,7 @@ def _last_event(event: Mapping[str, Any] | None) -> str:
 def agents_to_lines(
     found: Sequence[Mapping[str, Any]], now: float | None, width: int, *, plain: bool = False
 ) -> list[str]:
-    """Give a table of agents; without `now` (Unix seconds) nothing in it changes with time alone."""
+    """Return a table of agents; without `now` (Unix s) it has no column that changes with time alone."""
     if not found:
         return ["no agents yet"]
     heads = [
@@ -304,7 +306,7 @@ def agents_to_lines(
 
 
 def _with_held_only_if_any(heads: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
-    """Leave out the column of held messages where there is none: they are rare, and the columns are many."""
+    """Leave out the column of held messages if there are none: they are rare, and the columns are many."""
     at = heads.index("held")
     if any(row[at] != "0" for row in rows):
         return heads, rows
@@ -359,7 +361,7 @@ def _newest(outcomes: Sequence[str], *, plain: bool) -> str:
 
 
 def hive_to_lines(agents: Sequence[Mapping[str, Any]], machines: Sequence[Mapping[str, Any]], width: int) -> list[str]:
-    """Give a hive's agents with their leases, and its machines."""
+    """Return a table of a hive's agents with their leases, and one of its machines."""
     if not agents and not machines:
         return ["the hive is empty"]
     heads = ["agent", "machine", "lease", "epoch", "status", "waiting", "leased", "held", "dead", "events", "changed"]

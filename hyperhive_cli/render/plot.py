@@ -11,7 +11,7 @@ from hyperhive_cli.core.errors import HyperhiveError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-NO_LIBRARY = "pip install 'hyperhive[plot]' (or matplotlib, where hyperhive is installed)"
+NO_LIBRARY = "pip install 'hyperhive[plot]' (or matplotlib into hyperhive's environment)"
 _DAY = 0.9  # of a day
 _TOKENS = {
     "read from the cache": "cache_read_input_tokens",
@@ -26,7 +26,7 @@ def draw(
 ) -> None:
     """Write a picture of the days' rows and of the context's sizes, (Unix ms, tokens) each; `form` is svg or png.
 
-    Blocks for a second or two. Raises HyperhiveError where matplotlib is missing or the file cannot be written.
+    Blocks for a second or two. Raises HyperhiveError if matplotlib is missing or the file cannot be written.
     """
     try:
         from matplotlib import rc_context  # noqa: PLC0415 - an extra, and half a second

@@ -1,8 +1,8 @@
-"""Assistant text as Markdown, made for a transcript: nothing of the text is lost, nothing is decorated away.
+"""Assistant text as Markdown for a transcript, with none of the text lost.
 
-rich's own Markdown drops HTML (`List<String>` becomes `List`), joins lines, centres and boxes; its parser
-turns `&#x202e;` into the character that `clean` had kept out. The parser here leaves HTML, entities,
-images and reference definitions as the text they are.
+rich's own Markdown drops HTML (`List<String>` becomes `List`), joins lines, centres headings and draws boxes; its
+parser turns `&#x202e;` back into the character that `clean` removed. The parser here leaves HTML, entities, images
+and reference definitions as text.
 """
 
 from collections.abc import Iterator
@@ -19,9 +19,9 @@ from rich.text import Text
 
 from hyperhive_cli.core.text import clean, plural
 
-MOST_CHARS = 64 * 1024
-# Highlighters are regular expressions run over text that others chose; long code goes without.
-_MOST_HIGHLIGHTED_CHARS = 16 * 1024
+MAX_CHARS = 64 * 1024
+# Highlighters run regular expressions over text that others chose; long code is not highlighted.
+_MAX_HIGHLIGHTED_CHARS = 16 * 1024
 
 _PARSER = (
     MarkdownIt("commonmark", {"html": False})
@@ -38,8 +38,8 @@ class _Heading(Heading):
 class _Code(CodeBlock):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         code = self.text.plain.rstrip()
-        lexer = self.lexer_name if len(code) <= _MOST_HIGHLIGHTED_CHARS else "text"
-        # ansi_dark has no background, so the terminal's own stays.
+        lexer = self.lexer_name if len(code) <= _MAX_HIGHLIGHTED_CHARS else "text"
+        # ansi_dark sets no background, so the terminal's own stays.
         yield Padding(Syntax(code, lexer, theme="ansi_dark", word_wrap=True), (0, 0, 0, 2))
 
 
@@ -67,7 +67,7 @@ class _Prose(Markdown):
 
 
 def _plainer(tokens: list[Token]) -> Iterator[Token]:
-    """Keep line breaks, and give a link as its text and, where that is another, its address."""
+    """Keep line breaks, and show a link as its text, with its address if that differs."""
     address, start = "", ""
     for token in tokens:
         token.content = clean(token.content)
@@ -87,9 +87,9 @@ def _plainer(tokens: list[Token]) -> Iterator[Token]:
 
 
 def prose(text: str) -> RenderableType:
-    """Give assistant text (any, not yet cleaned) as Markdown; a very long one plain, its end counted."""
-    shown = clean(text[:MOST_CHARS]).strip("\n")
-    if len(text) <= MOST_CHARS:
+    """Return assistant text, cleaned or not, as Markdown; a very long one as plain text whose rest is counted."""
+    shown = clean(text[:MAX_CHARS]).strip("\n")
+    if len(text) <= MAX_CHARS:
         return _Prose(shown)
-    rest = text.count("\n", MOST_CHARS) + 1
+    rest = text.count("\n", MAX_CHARS) + 1
     return Text.assemble(shown, (f"\n+{plural(rest, 'line')}", "quiet"))

@@ -4,19 +4,19 @@ import unicodedata
 from collections.abc import Sequence
 
 GAP = "  "
-LEAST_BAR, MOST_BAR = 8, 30
+MIN_BAR, MAX_BAR = 8, 30
 _WIDE = {"W", "F"}
 _EIGHTHS = "▏▎▍▌▋▊▉"
 NEAR_FULL, FULL = 0.7, 0.9  # of a conversation's context
 
 
 def cells(text: str) -> int:
-    """Give how many cells of a terminal a line takes: two for a wide character, none for one that joins the last."""
+    """Return how many cells of a terminal a line takes: two for a wide character, none for a combining one."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in _WIDE else 1 for c in text)
 
 
 def cut(text: str, width: int) -> str:
-    """Give a line in at most `width` cells."""
+    """Return a line cut to at most `width` cells."""
     if cells(text) <= width:
         return text
     while text and cells(text) > width - 1:
@@ -25,7 +25,7 @@ def cut(text: str, width: int) -> str:
 
 
 def bar(share: float, width: int) -> str:
-    """Give a bar of at most `width` cells; what is more than nothing shows."""
+    """Return a bar of at most `width` cells; any share above 0 is visible."""
     eighths = round(max(0.0, min(1.0, share)) * width * 8)
     if eighths == 0:
         return _EIGHTHS[0] if share > 0 and width > 0 else ""
@@ -51,20 +51,20 @@ def table(
     optional: Sequence[str] = (),
     shares: Sequence[float] = (),
 ) -> list[str]:
-    """Give lines of at most `width` cells: a head, then the rows, all but the first column to the right.
+    """Return lines of at most `width` cells: a header, then the rows. All columns but the first are right-aligned.
 
-    `shares`, one a row, stand as bars at the end. Where there is no room the `optional` columns go, the first of
-    them first, and then the bars.
+    `shares`, one for each row, become bars at the end. If there is no room, the `optional` columns are left out in
+    their order, and then the bars.
     """
     shown = list(range(len(heads)))
     sizes = [max(cells(row[at]) for row in (heads, *rows)) for at in range(len(heads))]
     for name in optional:
-        if _sum(sizes, shown) + (len(GAP) + LEAST_BAR if shares else 0) <= width:
+        if _sum(sizes, shown) + (len(GAP) + MIN_BAR if shares else 0) <= width:
             break
         shown.remove(heads.index(name))
     sizes[0] = max(1, sizes[0] - max(0, _sum(sizes, shown) - width))
-    room = min(MOST_BAR, width - _sum(sizes, shown) - len(GAP))
-    bars = [bar(share, room) for share in shares] if room >= LEAST_BAR else []
+    room = min(MAX_BAR, width - _sum(sizes, shown) - len(GAP))
+    bars = [bar(share, room) for share in shares] if room >= MIN_BAR else []
     lines = [_line(row, sizes, shown) for row in (heads, *rows)]
     with_bars = [f"{line}{GAP}{end}" for line, end in zip(lines, ["", *bars], strict=True)] if bars else lines
     return [cut(line.rstrip(), width) for line in with_bars]

@@ -1,6 +1,6 @@
-"""`Activity`: what a turn is doing now, from its events. Pure: no I/O, no rich.
+"""`Activity`: what a turn is doing now, from its events. Pure.
 
-The harness keeps one for `status --json`, the console one for its bottom line; the page has its mirror.
+The harness keeps one for `status --json`, the console for its bottom line, the gateway for the page.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ THINKING, WRITING, COMPACTING, BACKGROUND = "thinking", "writing", "compacting",
 
 @dataclass(frozen=True, slots=True)
 class RunningTool:
-    """A tool call that has no answer yet: its tool, its input in short, and since when it runs (Unix ms)."""
+    """A tool call without an answer yet: its tool, its input in short, and when it started (Unix ms)."""
 
     name: str
     argument: str
@@ -27,7 +27,7 @@ class RunningTool:
 
 
 class Activity:
-    """What is being done, and since when (Unix ms). `doing` is None between turns."""
+    """What a turn does, and since when (Unix ms). `doing` is None between turns."""
 
     def __init__(self) -> None:
         self.doing: str | None = None
@@ -39,11 +39,11 @@ class Activity:
 
     @property
     def tool(self) -> RunningTool | None:
-        """The tool that runs; of several, the one that has run for longest."""
+        """The running tool; of several, the one that has run longest."""
         return next(iter(self._running.values()), None)
 
     def observe(self, event: LiveEvent, ts_ms: int) -> None:
-        """Take in an event of this moment; odd shapes say nothing."""
+        """Take in an event and its time; one of an odd shape changes nothing."""
         match event:
             case TurnStart():
                 self._running.clear()

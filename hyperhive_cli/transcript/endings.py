@@ -1,4 +1,4 @@
-"""How the end of a turn is shown: its word, sign and style, by the table of outcomes. Pure: no I/O, no rich."""
+"""How the end of a turn is shown: its word, sign and style, from the table of outcomes. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from hyperhive_cli.core.events import TurnEnd  # its parser would double the time of `status`
 
 STYLES: Mapping[Tone, str] = {Tone.OK: "fine", Tone.WARNING: "warn", Tone.FAILURE: "bad", Tone.NEUTRAL: "quiet"}
-# What became of a message, if it is not what the outcome's word says already.
+# States of a message that the outcome's word does not imply.
 _TOLD_STATES = (MessageState.DEAD, MessageState.HELD)
 
 
@@ -41,7 +41,7 @@ def end_sign(event: "TurnEnd") -> str:
 
 
 def end_remarks(denied: object, message_state: object) -> Iterator[str]:
-    """Say what an outcome's word does not: how many tool calls were denied, that the message is dead or held."""
+    """Return what an outcome's word does not say: how many tool calls were denied, that the message is dead or held."""
     if calls := text.count(denied):
         yield f"{calls} denied"
     if message_state in _TOLD_STATES:

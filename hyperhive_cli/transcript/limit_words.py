@@ -1,6 +1,6 @@
-"""The account's limits in words, for the console, `status`, exports and the page. Pure: no I/O, no rich.
+"""The account's limits in words, for the console, `status`, exports and the page. Pure.
 
-A limit is what `Limit.to_dict` makes of it: `name`, `status`, `utilization`, `resets_at`, …
+A limit has the shape of `Limit.to_dict`: `name`, `status`, `utilization`, `resets_at`, …
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ _WARN_AT = 0.75  # of a window
 
 
 def limit_words(limit: Mapping[str, Any], now: float, *, on_credits: bool = False) -> str:
-    """Say how far a limit is used and when it resets; `now` is Unix seconds."""
+    """Return how much of a limit is used and when it resets; `now` is Unix seconds."""
     name = text.one_line(text.text_of(limit.get("name")), 60) or "rate limit"
     share = text.number(limit.get("utilization"))
     status = text.one_line(text.text_of(limit.get("status")), 40)
@@ -27,7 +27,7 @@ def limit_words(limit: Mapping[str, Any], now: float, *, on_credits: bool = Fals
 
 
 def limit_style(limit: Mapping[str, Any]) -> str:
-    """Return the style of a limit: bad once it is reached, warn when it is near."""
+    """Return the style of a limit: bad if it is reached, warn if it is near."""
     if limit.get("status") == "rejected":
         return "bad"
     is_near = limit.get("status") == "allowed_warning" or (text.number(limit.get("utilization")) or 0) >= _WARN_AT
@@ -35,10 +35,10 @@ def limit_style(limit: Mapping[str, Any]) -> str:
 
 
 def open_limits(limits: Iterable[Mapping[str, Any]] | None, now: float) -> list[Mapping[str, Any]]:
-    """Return the limits whose window is not over yet."""
+    """Return the limits that have not reset yet."""
     return [limit for limit in limits or () if (text.number(limit.get("resets_at")) or 0) > now]
 
 
 def whole_percent(share: float) -> str:
-    """Return a share as `42%`; above 1 it goes on."""
+    """Return a share as `42%`; one above 1 as more than `100%`."""
     return f"{int(share * 100 + 0.5)}%"

@@ -115,7 +115,7 @@ def _next_style(style: tuple[str, bool], codes: str) -> tuple[str, bool]:
 
 
 def _coloured(lines: list[str], spans: list[Span]) -> list[list[Span]]:
-    """Give lines of the spans' text their styles back; the last character of a line that was cut is an ellipsis."""
+    """Return the lines as spans with the styles of `spans`, whose text they are the first lines of."""
     pieces = [Span(part, *span[1:]) for span in spans for part in re.split("(\n)", span.text) if part]
     by_line: list[list[Span]] = [[]]
     for piece in pieces:

@@ -79,7 +79,7 @@ class HeadRow(Row):
     """The head of a turn: who asked and what. It closes whatever was open before it.
 
     `sender`: at most 64 characters; `message`: the message's number, "" without one; `attempt`: from 1; `waiting`: how
-    many other messages wait; `model`: "" where it is not known.
+    many other messages wait; `model`: "" if it is not known.
     """
 
     kind = "head"
@@ -98,7 +98,7 @@ class FootRow(Row):
 
     `outcome` is the word of an `OutcomeKind` (`ok`, `bad_request`, …), `word` the same for a person; `sign` and `tone`
     are its own. `remarks`: what the outcome does not say (`2 denied`, `dead`). `exit_status`: of claude, None if it
-    is 0 or not known. `took_ms`, `cost_usd` (US dollars) and `usage` are None where they are not known. `note`: why.
+    is 0 or not known. `took_ms`, `cost_usd` (US dollars) and `usage` are None if they are not known. `note`: why.
     """
 
     kind = "foot"
@@ -214,9 +214,9 @@ class CallRow(Row):
 class AnswerRow(Row):
     """What a tool answered: it belongs under the call with the same `call`.
 
-    `call` is "" or unknown to the reader where that call was not seen; `name`: its tool, "" where it is not known.
+    The reader may not have seen that call. `name`: its tool, "" if it is not known.
     `label` says the answer in short (`exit 3`, `2 lines added, 1 removed`, `denied: …`, `no output`), "" if the output
-    says all. `diff`: what an edit changed. `took_ms`: since the call, None where that is not known.
+    says all. `diff`: what an edit changed. `took_ms`: since the call, None if that is not known.
     """
 
     kind = "answer"
@@ -255,7 +255,7 @@ class NoteRow(Row):
 
     @property
     def is_one_line(self) -> bool:
-        """Whether the text is one line, made to be read at a glance."""
+        """True if the text is a single line of our own, which a layout may cut."""
         return self.topic not in {"note", "claude"}
 
 
@@ -263,7 +263,7 @@ class NoteRow(Row):
 class RetryRow(NoteRow):
     """claude tries a request again: attempt number `attempt` of `attempts` (0: not known).
 
-    `until`: when, Unix ms, None where it is not known; `reason`: `overloaded`; `status`: of HTTP, "" without one.
+    `until`: when, Unix ms, None if it is not known; `reason`: such as `overloaded`; `status`: of HTTP, "" without one.
     """
 
     kind = "retry"
@@ -277,7 +277,7 @@ class RetryRow(NoteRow):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompactionRow(NoteRow):
-    """The conversation was compacted from `before` to `after` tokens, None where claude does not say."""
+    """The conversation was compacted from `before` to `after` tokens (None: claude does not say)."""
 
     kind = "compaction"
 

@@ -1,4 +1,4 @@
-"""How an agent's status, and what it does now, are shown. Pure: no I/O, no rich."""
+"""The words for an agent's status and for what it is doing. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,18 +9,18 @@ from hyperhive_cli.transcript.endings import STYLES
 
 
 def status_words(status: object) -> tuple[str, str]:
-    """Return the words for a status, and their style; an unknown one is shown by its own word."""
+    """Return the words for a status, and their style; an unknown status is shown by its own word."""
     found = status_meaning(text.one_line(text.text_of(status), 30))
     return found.words, STYLES[found.tone]
 
 
 def status_advice(status: object) -> str:
-    """Return what a person can do about a status; empty where there is nothing to do."""
+    """Return what a person can do about a status; "" if there is nothing to do."""
     return status_meaning(text.text_of(status)).advice
 
 
 def activity_words(activity: Mapping[str, Any] | None, now: float) -> str:
-    """Say what a turn is doing, from the `activity` field: `Bash 0:42 pytest -q`, `writing 0:03`; `now` is Unix s."""
+    """Return what a turn is doing: `Bash 0:42 pytest -q`, `writing 0:03`; `now` is Unix seconds."""
     if not activity:
         return ""
     lasts = text.clock(max(0.0, now - activity["since"] / 1000))
@@ -31,7 +31,7 @@ def activity_words(activity: Mapping[str, Any] | None, now: float) -> str:
 
 
 def activity_parts(activity: Mapping[str, Any] | None, now: float) -> list[str]:
-    """Say what a turn is doing and what it has used so far, in parts; none between turns."""
+    """Return what a turn is doing and what it has used so far, in parts; none between turns."""
     if not activity:
         return []
     calls, used = activity.get("tool_calls"), activity.get("tokens")

@@ -32,9 +32,9 @@ _LEVELS: Mapping[str, tuple[str, str]] = {"warning": ("!", "warn"), "error": ("â
 class Translator:
     """Translates the events of one feed in the order of their `seq`.
 
-    It remembers what the rows of a turn need of each other. One that starts within a turn gives sound rows all the
-    same: the answer to a call that it did not see names no tool, a text may appear twice. To have the rows that a
-    whole transcript has, feed it earlier events first and drop their rows.
+    It remembers what the rows of a turn need of each other. A translator that starts within a turn still returns sound
+    rows: an answer to a call that it has not seen names no tool, and a text may appear twice. To get the rows of the
+    whole transcript, give it the earlier events first and drop their rows.
     """
 
     def __init__(self) -> None:
