@@ -24,7 +24,7 @@ from hyperhive_cli.cli.own_turn import check_may_steer_hive
 from hyperhive_cli.cli.watching import draw, is_drawn, lasting, looks
 from hyperhive_cli.core.errors import StoreError, UsageError
 from hyperhive_cli.core.settings import AgentPaths, check_agent_name, default_agents_home, paths_by_name
-from hyperhive_cli.render.panel import agents_to_lines
+from hyperhive_cli.render.agent_tables import agents_to_lines
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.removal import check_agent, remove_agent, rename_agent
 

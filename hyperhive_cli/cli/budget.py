@@ -17,7 +17,7 @@ from hyperhive_cli.cli.invocation import (
 )
 from hyperhive_cli.core.budget import shown as in_words
 from hyperhive_cli.core.errors import NotRunningError, StoreError, UsageError
-from hyperhive_cli.render.panel import budget_to_rows, fit
+from hyperhive_cli.render.status_rows import budget_to_rows, fit
 from hyperhive_cli.store.inbox import open_inbox
 from hyperhive_cli.store.spending import raise_limits, read_budget
 

@@ -38,7 +38,7 @@ from hyperhive_cli.doctor.findings import Finding, Level, fine, judge_terminal, 
 from hyperhive_cli.doctor.hive import check_hive
 from hyperhive_cli.harness.client import LocalClient
 from hyperhive_cli.hive.database import machine_name
-from hyperhive_cli.render.panel import standing_span
+from hyperhive_cli.render.status_rows import status_span
 
 SIGNS = {Level.OK: "✓", Level.WARNING: "!", Level.WRONG: "✗"}
 STYLES = {Level.OK: "fine", Level.WARNING: "warn", Level.WRONG: "bad"}
@@ -126,7 +126,7 @@ def judge_agent(found: Mapping[str, Any]) -> Finding:
     waiting = [f"{found[state]} {state}" for state in ("held", "dead") if found[state]]
     if found["status"] == Status.UNREACHABLE:
         return warning("agent", ", ".join([meaning.words, *waiting]), "see the harness below")
-    words = ", ".join([standing_span(found, time.time())[0], *waiting])
+    words = ", ".join([status_span(found, time.time())[0], *waiting])
     if meaning.needs_person:
         return warning("agent", words, meaning.advice)
     return warning("agent", words, "hyperhive inbox") if waiting else fine("agent", words)

@@ -10,7 +10,7 @@ from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.address import check_machine, check_pattern
 from hyperhive_cli.hive.database import migrate
-from hyperhive_cli.render.panel import hive_to_lines
+from hyperhive_cli.render.agent_tables import hive_to_lines
 
 
 @click.group()

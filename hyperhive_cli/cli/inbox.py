@@ -18,7 +18,7 @@ from hyperhive_cli.cli.invocation import (
 )
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import RefusedError, UsageError
-from hyperhive_cli.render.panel import ended_words, moment
+from hyperhive_cli.render.turn_words import ended_words, moment
 from hyperhive_cli.store.messages import WHOLE, Message, View
 
 _STYLES = {"dead": "bad", "held": "warn", "leased": "fine", "cancelled": "quiet", "done": "quiet"}

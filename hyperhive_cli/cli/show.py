@@ -15,7 +15,7 @@ from hyperhive_cli.cli.invocation import (
 )
 from hyperhive_cli.core import text
 from hyperhive_cli.core.settings import AgentPaths
-from hyperhive_cli.render.panel import moment
+from hyperhive_cli.render.turn_words import moment
 from hyperhive_cli.store.turns import FoundTurn, find_turn, turn_pages, turn_to_dict
 from hyperhive_cli.transcript.endings import end_remarks
 

@@ -18,7 +18,7 @@ from hyperhive_cli.cli.invocation import (
     say_if_new,
 )
 from hyperhive_cli.harness.client import AgentClient
-from hyperhive_cli.render.panel import fit, status_to_rows
+from hyperhive_cli.render.status_rows import fit, status_to_rows
 
 
 @click.command()

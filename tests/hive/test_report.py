@@ -11,7 +11,8 @@ import pytest
 from hyperhive_cli.core.agent_report import read_report
 from hyperhive_cli.core.budget import Budget, Day, Overrides, budget_detail
 from hyperhive_cli.harness.login_session import Login
-from hyperhive_cli.render.panel import agents_to_lines, hive_to_lines, status_to_rows
+from hyperhive_cli.render.agent_tables import agents_to_lines, hive_to_lines
+from hyperhive_cli.render.status_rows import status_to_rows
 from hyperhive_cli.store.report import empty_status
 from hyperhive_cli.web.api import capabilities
 from tests.conftest import wait_until

@@ -19,7 +19,7 @@ from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.core.settings import resolve_paths
 from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.doctor.findings import fine, warning, wrong
-from hyperhive_cli.render.panel import agents_to_lines
+from hyperhive_cli.render.agent_tables import agents_to_lines
 from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.store.inbox import Inbox, open_inbox
 from hyperhive_cli.store.report import stored_status

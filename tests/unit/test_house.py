@@ -84,7 +84,10 @@ PURE = """
 """
 NOT_PURE = "core.files core.zone claude.exchange claude.files claude.guard claude.process claude.program claude.runner"
 PROGRAMS = {"claude.guard", "demo.replay"}  # run as scripts: the standard library alone
-WITHOUT_RICH = "core. transcript. render.document render.figures render.panel render.table"  # for fast commands
+WITHOUT_RICH = (  # for fast commands
+    "core. transcript. render.agent_tables render.document render.figures render.status_rows render.table "
+    "render.turn_words"
+)
 
 MOST_LINES_OF_A_FILE = 500
 MOST_LINES_OF_A_FUNCTION = 80

@@ -19,8 +19,9 @@ from hyperhive_cli.core.settings import AgentPaths, paths_by_name
 from hyperhive_cli.core.status import STATUSES, Retrying, Status, StatusInputs, Wait, status_of
 from hyperhive_cli.doctor.findings import Level
 from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.render.agent_tables import agents_to_lines, hive_to_lines
 from hyperhive_cli.render.bottom_line import bottom_line
-from hyperhive_cli.render.panel import agents_to_lines, hive_to_lines, status_to_rows
+from hyperhive_cli.render.status_rows import status_to_rows
 from hyperhive_cli.store.folder import hold_lock
 from hyperhive_cli.store.inbox import Inbox, open_inbox
 from hyperhive_cli.store.report import stored_status, with_holder, with_live

@@ -1,20 +1,13 @@
-"""The panel of `status`: every field in words, in any width, with hostile texts."""
+"""What `status` and the tables of agents print: every field in words, in any width, with hostile texts."""
 
 from typing import Any
 
 import pytest
 
-from hyperhive_cli.render.panel import (
-    Row,
-    agents_to_lines,
-    budget_to_rows,
-    fit,
-    hive_to_lines,
-    moment,
-    status_to_rows,
-    today_words,
-)
+from hyperhive_cli.render.agent_tables import agents_to_lines, hive_to_lines
+from hyperhive_cli.render.status_rows import Row, budget_to_rows, fit, status_to_rows, today_words
 from hyperhive_cli.render.table import FULL, NEAR_FULL, bar, cells, cut, table
+from hyperhive_cli.render.turn_words import moment
 from tests.harness import SOURCE
 from tests.unit.made_events import same_world  # noqa: F401 - a fixture: the time zone
 

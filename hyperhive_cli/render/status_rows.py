@@ -11,17 +11,17 @@ from hyperhive_cli.core.budget import TURN_LIMITS, WARN_AT, shown
 from hyperhive_cli.core.outcomes import Tone
 from hyperhive_cli.core.status import WITHOUT_ANSWER, Status
 from hyperhive_cli.render.figures import money, percent
-from hyperhive_cli.render.table import cells, cut, meter, table
-from hyperhive_cli.transcript.endings import STYLES, end_remarks, ok_count, sign_of
+from hyperhive_cli.render.table import cells, cut, meter
+from hyperhive_cli.render.turn_words import ended_words
+from hyperhive_cli.transcript.endings import STYLES, ok_count, sign_of
 from hyperhive_cli.transcript.limit_words import limit_style, limit_words, open_limits
-from hyperhive_cli.transcript.status_words import activity_parts, activity_words, status_advice, status_words
+from hyperhive_cli.transcript.status_words import activity_parts, status_advice, status_words
 
 Span = tuple[str, str]
 Row = tuple[str, list[Span]]
 BAR_CELLS = 20
 WHY_CELLS = 200
-LOOK = " (hyperhive inbox)"
-_OPTIONAL = ("model", "active", "last", "today", "context")  # of the agents' table, the first to go
+_LOOK = " (hyperhive inbox)"
 
 
 def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False) -> list[Row]:
@@ -36,7 +36,7 @@ def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False)
         ("harness", [(running, "fine" if found["running"] and found["status"] != Status.UNREACHABLE else "quiet")]),
         *(("problem", [(f"{problem} (hyperhive doctor)", "bad")]) for problem in found["problems"]),
         *([("history", [(found["replaced"], "warn")])] if found.get("replaced") else []),
-        ("status", [status_span(found, now)]),
+        ("status", [advised_status_span(found, now)]),
         *_turn(found, now),
         ("model", [(found["model"], "")]),
         ("session", [(found["session_id"] or "none yet", "")]),
@@ -87,10 +87,10 @@ def fit(row: Row, name_cells: int, width: int) -> list[Span]:
     return [(f"{name:<{name_cells}}  ", "quiet"), *shown]
 
 
-def status_span(found: Mapping[str, Any], now: float) -> Span:
+def advised_status_span(found: Mapping[str, Any], now: float) -> Span:
     """Return the agent's status, why, until when, and what a person can do."""
     login, until = found["login"], found["waits_until"]
-    (words, style), advice = standing_span(found, now), status_advice(found["status"])
+    (words, style), advice = status_span(found, now), status_advice(found["status"])
     if found["status"] == Status.NEEDS_LOGIN_IN_PROGRESS and login is not None:
         return f"{words}: {login['url'] or 'claude has named no page yet'}", style
     if advice:
@@ -98,7 +98,7 @@ def status_span(found: Mapping[str, Any], now: float) -> Span:
     return words, style
 
 
-def standing_span(found: Mapping[str, Any], now: float) -> Span:
+def status_span(found: Mapping[str, Any], now: float) -> Span:
     """Return the agent's status, until when it lasts, and why."""
     until, why = found["waits_until"], text.one_line(text.text_of(found.get("why")), WHY_CELLS)
     words, style = status_words(found["status"])
@@ -210,8 +210,8 @@ def _compacted(found: Mapping[str, Any] | None, now: float) -> list[Row]:
 def _inbox(found: Mapping[str, Any], now: float) -> list[Span]:
     if found["unread"] is None:
         return [("cannot be read (hyperhive doctor)", "bad")]
-    held = f", {found['held']} held{'' if found['dead'] else LOOK}" if found["held"] else ""
-    dead = f", {found['dead']} dead{LOOK}" if found["dead"] else ""
+    held = f", {found['held']} held{'' if found['dead'] else _LOOK}" if found["held"] else ""
+    dead = f", {found['dead']} dead{_LOOK}" if found["dead"] else ""
     paused = ", paused (hyperhive resume)" if found["paused"] else ""
     due_s = (found["next_due"] or 0) / 1000
     at = text.local_time(due_s)
@@ -244,151 +244,5 @@ def _last_turn(turn: Mapping[str, Any] | None, now: float) -> Span:
     return f"{ended_words(turn, now)}{note}", STYLES[Tone.WARNING] if turn.get("denied") else ""
 
 
-def ended_words(turn: Mapping[str, Any], now: float) -> str:
-    """Return how a turn ended, and when."""
-    return f"{turn_words(turn)}, {moment(_end_of(turn), now)}"
-
-
-def _end_of(turn: Mapping[str, Any]) -> float:
-    """Return when a turn ended, or started if it is still running; Unix seconds."""
-    return float(turn["started"] + (turn["duration_ms"] or 0)) / 1000
-
-
-def moment(at: float, now: float) -> str:
-    """Return a time (Unix s) as local time, with its day if that is not today: `16:24 (3 min ago)`."""
-    then, today = text.local_time(at), text.local_time(now)
-    if then is None or today is None:
-        return text.NO_TIME
-    return f"{then:{'%H:%M' if then.date() == today.date() else '%d %b %H:%M'}} ({text.ago(now - at)})"
-
-
-def turn_words(turn: Mapping[str, Any]) -> str:
-    """Return how a turn ended, from its row of statistics: outcome, time, tools, dollars."""
-    took = text.duration((turn["duration_ms"] or 0) / 1000)
-    parts = [
-        turn["outcome"] or "running",
-        *end_remarks(
-            turn.get("denied"), turn.get("message_state")
-        ),  # older releases do not say
-        took,
-        text.plural(turn["tool_call_count"], "tool"),
-        text.dollars(turn["cost_usd"]) if turn["cost_usd"] else "",
-    ]
-    return ", ".join(filter(None, parts))
-
-
 def _last_event(event: Mapping[str, Any] | None) -> str:
     return "none yet" if event is None else f"{event['kind']} #{event['seq']}, {text.ago(event['age_s'])}"
-
-
-def agents_to_lines(
-    found: Sequence[Mapping[str, Any]], now: float | None, width: int, *, plain: bool = False
-) -> list[str]:
-    """Return a table of agents; without `now` (Unix s) it has no column that changes with time alone."""
-    if not found:
-        return ["no agents yet"]
-    heads = [
-        "agent",
-        "harness",
-        "status",
-        "turn",
-        "model",
-        "context",
-        "waiting",
-        "held",
-        "dead",
-        "today",
-        "last",
-        "active",
-    ]
-    heads, rows = _with_held_only_if_any(heads, [_agent_row(one, now, plain=plain) for one in found])
-    return table(heads, rows, width, optional=_OPTIONAL)
-
-
-def _with_held_only_if_any(heads: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
-    """Leave out the column of held messages if there are none: they are rare, and the columns are many."""
-    at = heads.index("held")
-    if any(row[at] != "0" for row in rows):
-        return heads, rows
-    return [*heads[:at], *heads[at + 1 :]], [[*row[:at], *row[at + 1 :]] for row in rows]
-
-
-def _harness(one: Mapping[str, Any]) -> str:
-    if not one["running"]:
-        return "-"
-    hive = one.get("hive")
-    return hive["machine"] if hive else f"pid {one['pid'] or '?'}"
-
-
-def _status_cell(one: Mapping[str, Any], left: str) -> str:
-    damaged = ", damaged" if one["problems"] else ""
-    return f"{status_words(one['status'])[0]}{left}{damaged}"
-
-
-def _turn_cell(one: Mapping[str, Any], lasts: str, now: float | None) -> str:
-    if one["status"] in WITHOUT_ANSWER:
-        return "-"
-    doing = "" if now is None else activity_words(one.get("activity"), now)
-    return doing or f"{one['state']}{lasts}"
-
-
-def _agent_row(one: Mapping[str, Any], now: float | None, *, plain: bool) -> list[str]:
-    used, window = one["context_tokens"], one["context_window"]
-    since = one["since_unix"]
-    busy = one["running"] and one["state"] != "idle"
-    lasts = f" {text.duration(now - since)}" if busy and since and now is not None else ""
-    until = one["waits_until"] if one["running"] else None
-    left = f" {text.duration(max(0.0, until - now))}" if until and now is not None else ""
-    cells_of_row = [
-        one["agent"],
-        _harness(one),
-        _status_cell(one, left),
-        _turn_cell(one, lasts, now),
-        one["model"],
-        percent(min(1.0, used / window)) if used is not None and window else "-",
-        *("?" if one[name] is None else f"{one[name]}" for name in ("unread", "held", "dead")),
-        money(one["today"]["cost_usd"]) if one["today"] else "$0",
-        _newest(one["last_outcomes"][-5:], plain=plain),
-        text.ago(one["last_event"]["age_s"]) if one["last_event"] and now is not None else "-",
-    ]
-    return [text.one_line(str(cell), 40) for cell in cells_of_row]
-
-
-def _newest(outcomes: Sequence[str], *, plain: bool) -> str:
-    if plain and outcomes:
-        return f"{ok_count(outcomes)} of {len(outcomes)} ok"
-    return "".join(sign_of(outcome)[0] for outcome in outcomes) or "-"
-
-
-def hive_to_lines(agents: Sequence[Mapping[str, Any]], machines: Sequence[Mapping[str, Any]], width: int) -> list[str]:
-    """Return a table of a hive's agents with their leases, and one of its machines."""
-    if not agents and not machines:
-        return ["the hive is empty"]
-    heads = ["agent", "machine", "lease", "epoch", "status", "waiting", "leased", "held", "dead", "events", "changed"]
-    heads, rows = _with_held_only_if_any(
-        heads, [[text.one_line(cell, 40) for cell in _hive_row(one)] for one in agents]
-    )
-    lines = (
-        table(heads, rows, width, optional=("events", "epoch", "leased", "changed")) if agents else ["no agents yet"]
-    )
-    those = [[one["name"], str(one["agents"]), "draining" if one["draining"] else "-"] for one in machines]
-    return [*lines, "", *table(["machine", "agents", "state"], those, width)] if machines else lines
-
-
-def _hive_row(one: Mapping[str, Any]) -> list[str]:
-    hive = one["hive"]
-    wanted = f" → {hive['wanted']}" if hive["wanted"] and hive["wanted"] != hive["machine"] else ""
-    age = hive["report_age_s"]
-    return [
-        one["agent"],
-        f"{hive['machine'] or '-'}{wanted}",
-        f"{hive['lease_s']:.0f} s" if hive["lease_s"] is not None else "free",
-        str(hive["epoch"]),
-        status_words(one["status"])[0],
-        str(one["unread"]),
-        str(hive["leased"]),
-        str(one["held"]),
-        str(one["dead"]),
-        str(one["seq"]),
-        "-" if age is None else text.duration(age),
-    ]
