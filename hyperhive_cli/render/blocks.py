@@ -81,9 +81,11 @@ class Cropped:
         self.text = text
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        shown = self.text.copy()
-        shown.expand_tabs(4)
-        shown.truncate(max(1, options.max_width), overflow="ellipsis")
+        shown, width = self.text, max(1, options.max_width)
+        if "\t" in shown.plain or shown.cell_len > width:
+            shown = shown.copy()
+            shown.expand_tabs(4)
+            shown.truncate(width, overflow="ellipsis")
         yield from _drawn(shown, console, end="\n")
 
 

@@ -1,6 +1,6 @@
 """`Layout`: rows of the transcript → the blocks that the console prints."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
@@ -43,7 +43,7 @@ class Layout:
     def block(self, row: Row) -> Block:
         """Return the block that shows a row."""
         block = self._answer(row) if isinstance(row, AnswerRow) else _CASES[type(row)](row)
-        self._call = row.call if isinstance(row, CallRow | AnswerRow) else ""
+        self._call = getattr(row, "call", "")
         parent = row.origin.parent
         if not parent:
             self._subagent = self._call
@@ -75,7 +75,9 @@ def _lines(text: RawText, limit: int, style: str = "", width: int = 400, prefix:
     return [*shown, Text(f"+{plural(more, 'line')}", "quiet")] if more else shown
 
 
-def _styled(spans: Iterable[Span], style: str, prefix: str) -> Text:
+def _styled(spans: Sequence[Span], style: str, prefix: str) -> Text:
+    if len(spans) == 1 and spans[0].is_plain:  # the usual case; `append` costs more than the rest of the row
+        return Text(prefix + spans[0].text, style)
     line = Text(prefix, style)
     for span in spans:
         own = (("bold",) if span.bold else ()) + ((span.colour,) if span.colour in _COLOURS else ())

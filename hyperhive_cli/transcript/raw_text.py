@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from hyperhive_cli.core.text import clean, head_lines
@@ -24,9 +23,13 @@ class Span(NamedTuple):
     colour: str = ""
     bold: bool = False
 
+    @property
+    def is_plain(self) -> bool:
+        """True if the text has no style."""
+        return not (self.colour or self.bold)
 
-@dataclass(frozen=True, slots=True)
-class RawText:
+
+class RawText(NamedTuple):
     """A text as its writer wrote it, of any length. Everything that its methods return is safe to show."""
 
     raw: str
@@ -67,7 +70,7 @@ class RawText:
         `spans`: the same text in pieces `[text, colour, bold]`; None if it has one style.
         """
         spans = self.spans(MAX_WIRE_CHARS)
-        is_plain = all(span[1:] == ("", False) for span in spans)
+        is_plain = all(span.is_plain for span in spans)
         return {
             "text": "".join(span.text for span in spans),
             "cut": max(0, len(self.raw) - MAX_WIRE_CHARS),

@@ -52,9 +52,9 @@ class Image(NamedTuple):
         return {"media_type": self.media_type, "bytes": size, "data": None if is_large else self.data}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: to make a frozen one takes three times as long
 class Row:
-    """What all rows share."""
+    """What all rows share. Once made, a row does not change."""
 
     kind: ClassVar[str]
 
@@ -74,7 +74,7 @@ def _to_json(value: Any) -> Any:  # noqa: ANN401 - any field of a row
     return value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class HeadRow(Row):
     """The head of a turn: who asked and what. It closes whatever was open before it.
 
@@ -92,7 +92,7 @@ class HeadRow(Row):
     body: RawText
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class FootRow(Row):
     """The end of a turn.
 
@@ -147,7 +147,7 @@ def _usage_words(usage: TokenUsage | None, *, full: bool) -> str:
     return ", ".join(part for part in parts if part)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class TextRow(Row):
     """Prose of the model, in Markdown; never one that the turn has shown already."""
 
@@ -156,7 +156,7 @@ class TextRow(Row):
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ErrorRow(Row):
     """A text of claude's that says what failed."""
 
@@ -165,7 +165,7 @@ class ErrorRow(Row):
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ThoughtRow(Row):
     """What the model thinks; None if claude keeps it to itself."""
 
@@ -174,7 +174,7 @@ class ThoughtRow(Row):
     text: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class CallRow(Row):
     """A tool call. Its answer, if one comes, is an `AnswerRow` with the same `call`.
 
@@ -210,7 +210,7 @@ class CallRow(Row):
         return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class AnswerRow(Row):
     """What a tool answered: it belongs under the call with the same `call`.
 
@@ -236,7 +236,7 @@ Topic = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class NoteRow(Row):
     """A remark beside the talk. `mark` is its sign, one character.
 
@@ -259,7 +259,7 @@ class NoteRow(Row):
         return self.topic not in {"note", "claude"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RetryRow(NoteRow):
     """claude tries a request again: attempt number `attempt` of `attempts` (0: not known).
 
@@ -275,7 +275,7 @@ class RetryRow(NoteRow):
     status: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class CompactionRow(NoteRow):
     """The conversation was compacted from `before` to `after` tokens (None: claude does not say)."""
 
@@ -285,7 +285,7 @@ class CompactionRow(NoteRow):
     after: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class QuoteRow(NoteRow):
     """What claude's program says in the user's name: a summary, a command's output, an image.
 
