@@ -24,6 +24,7 @@ from hyperhive_cli.cli.own_turn import check_may_steer_hive
 from hyperhive_cli.cli.watching import draw, is_drawn, lasting, looks
 from hyperhive_cli.core.errors import StoreError, UsageError
 from hyperhive_cli.core.settings import AgentPaths, check_agent_name, default_agents_home, paths_by_name
+from hyperhive_cli.hive.address import check_machine
 from hyperhive_cli.render.agent_tables import agents_to_lines
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.removal import check_agent, remove_agent, rename_agent
@@ -80,7 +81,6 @@ def move(invocation: Invocation, agent: str, machine: str | None, hive: str | No
               hyperhive agents move bee
     """  # noqa: D301 - click's own mark
     from hyperhive_cli.hive import fleet  # noqa: PLC0415 - for those in a hive
-    from hyperhive_cli.hive.address import check_machine  # noqa: PLC0415
 
     check_may_steer_hive()
     with invocation.open_hive(hive) as connection:

@@ -63,7 +63,7 @@ def send(
 
 
 def _start(at: str) -> tuple[int, str | None]:
-    from hyperhive_cli.core.times import text_to_start  # noqa: PLC0415 - most messages run at once
+    from hyperhive_cli.core.times import text_to_start  # noqa: PLC0415 - most messages run immediately
     from hyperhive_cli.core.zone import LocalZone, utc_now  # noqa: PLC0415 - as above
 
     return text_to_start(at, utc_now(), LocalZone())

@@ -22,6 +22,7 @@ from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.statistics import BY, EndedTurn, days_until, grouped_rows, midnight_ms, statistics_report, tally
 from hyperhive_cli.core.terminal import escape
 from hyperhive_cli.render.figures import stats_to_lines
+from hyperhive_cli.render.plot import draw
 
 MOST_DAYS = 36_500
 FORMULA_STARTS = ("=", "+", "-", "@", "\t")
@@ -99,8 +100,6 @@ def _plot(path: Path, agent: str, turns: list[EndedTurn], rows: list[dict[str, A
     form = FORMS.get(path.suffix.lower())
     if form is None:
         raise UsageError(f"{path.name!r} names no kind of picture", "a name that ends in .svg or .png")
-    from hyperhive_cli.render.plot import draw  # noqa: PLC0415 - for the few who want a picture
-
     sizes = [(turn.started, turn.context_tokens) for turn in turns if turn.context_tokens is not None]
     draw(path, f"{agent}: {rows[0]['day']} to {rows[-1]['day']}", rows, sizes, form=form)
     click.echo(f"{path} is drawn", err=True)
