@@ -1,17 +1,27 @@
 """Waiting for the end of a message, for `send --wait`."""
 
 import time
-from typing import Any
+from typing import Any, Protocol
 
 from hyperhive_cli.cli.invocation import try_to_print
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.outcomes import MessageState, advice_of, needs_person
-from hyperhive_cli.harness.client import Ends
+from hyperhive_cli.store.messages import Message
 
 WAIT_POLL_S = 0.1
 _STATE_WORDS = {"ready": "waits for its turn", "leased": "runs"}
 _OVER = {MessageState.DONE, MessageState.DEAD, MessageState.CANCELLED, MessageState.HELD}
+
+
+class Ends(Protocol):
+    """The part of an inbox that shows how a message ends."""
+
+    def get(self, message_id: int) -> Message:
+        """Return a message."""
+
+    def last_turn(self, message_id: int) -> dict[str, Any] | None:
+        """Return the row of its newest ended turn."""
 
 
 def wait_for_end(inbox: Ends, message_id: int, timeout: float | None, *, as_json: bool) -> int:

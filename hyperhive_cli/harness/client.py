@@ -1,7 +1,8 @@
-"""`AgentClient`: an agent as commands and the web panel see it, on this machine or in a hive. Blocking.
+"""`LocalClient`: an agent of this machine, as commands and the web panel see it. Blocking.
 
-Client commands start with this module. What costs one of them more than a millisecond is imported when it is needed:
-sockets with JSON cost 10 ms, the statistics 8, the events with their parser 20.
+`hive.client.HiveClient` is the same for an agent of a hive. `AgentClient` is either: mypy checks that one can be asked
+everything that the other is asked. Each command imports this module; what it needs beyond core and the state folder is
+imported on use: sockets with JSON cost 10 ms, SQLite 11, the events with their parser 20.
 """
 
 import os
@@ -10,8 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from hyperhive_cli.core.errors import HyperhiveError, StoreError
 from hyperhive_cli.core.settings import ANSWER_LIMIT_S, AgentPaths
@@ -19,78 +19,20 @@ from hyperhive_cli.store.folder import find_agents, no_answer, prepare_state_dir
 
 if TYPE_CHECKING:
     from hyperhive_cli.core.statistics import EndedTurn
+    from hyperhive_cli.hive.client import HiveClient
     from hyperhive_cli.store.inbox import Inbox
     from hyperhive_cli.store.messages import Message, Sent, View
     from hyperhive_cli.store.queue import MessageQueue
 
+AgentClient: TypeAlias = "LocalClient | HiveClient"
 LIST_LIMIT_S = 0.3  # for one of many harnesses that is stopped or stuck: the others must not wait for it
-
-
-class AgentClient(Protocol):
-    """An agent; a context manager, which may be entered again. Each method raises HyperhiveError if it fails."""
-
-    agent: str
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> bool | None: ...
-
-    @property
-    def is_new(self) -> bool:
-        """Whether the agent has no inbox yet: its name may be a typing error."""
-
-    def status(self) -> dict[str, Any]:
-        """Return the fields of `status --json`."""
-
-    def has_event(self, seq: int, ts: int) -> bool:
-        """Return True if the history holds the event of this number and time, or has swept it."""
-
-    def turns_since(self, since_ms: int) -> "list[EndedTurn]":
-        """Return the ended turns that started at this moment or later, oldest first."""
-
-    def newest_turns(self, count: int) -> "list[EndedTurn]":
-        """Return the newest ended turns, oldest first."""
-
-    def turn(self, named: str) -> dict[str, Any]:
-        """Return the fields of `show --json` of a turn, by its id or `last`; raises UnknownError."""
-
-    def messages(self, *, ended: bool, view: "View") -> "list[Message]":
-        """List the messages as `MessageQueue`; none of a new agent."""
-
-    def inbox(self, message_id: int, *, changes: bool = False) -> "AbstractContextManager[MessageQueue]":
-        """Open the inbox for this message, to read it or to change it; raises UnknownError if the agent is new."""
-
-    def ends(self) -> "AbstractContextManager[Ends]":
-        """Open the inbox to wait for the end of a message, however long that takes."""
-
-    def send(
-        self, sender: str, body: str, *, now_ms: int, key: str | None, raw: bool, not_before: int
-    ) -> "tuple[Sent, Iterator[str]]":
-        """Store a message, as `MessageQueue.send`.
-
-        The iterator, which must be exhausted, wakes the harness and yields what the sender should know.
-        """
-
-    def wake(self) -> None:
-        """Say that a message was made ready: a harness that waits goes on, unless it is paused."""
-
-
-class Ends(Protocol):
-    """Where the end of a message is seen."""
-
-    def get(self, message_id: int) -> "Message":
-        """Return a message."""
-
-    def last_turn(self, message_id: int) -> dict[str, Any] | None:
-        """Return the row of its newest ended turn."""
 
 
 class LocalClient:
     """An agent of this machine, by its files and, while one runs, its harness.
 
-    `workspace`: the folder that a message binds the agent to.
+    A context manager as its counterpart; each method opens what it needs. `workspace`: the folder that a message binds
+    the agent to.
     """
 
     def __init__(self, paths: AgentPaths, workspace: Path | None = None) -> None:
@@ -106,7 +48,7 @@ class LocalClient:
 
     @property
     def is_new(self) -> bool:
-        """Whether the agent has no inbox yet."""
+        """Whether the agent has no inbox yet: its name may be a typing error."""
         return not self.paths.inbox_db.exists()
 
     # --- its harness ---
@@ -159,7 +101,7 @@ class LocalClient:
         return with_live(found, live) if live is not None else with_holder(found, self.paths.lock_file)
 
     def wake(self) -> None:
-        """Say that a message was made ready."""
+        """Say that a message was made ready: a harness that waits goes on, unless it is paused."""
         self.ask("resume", for_message=True)
 
     # --- its history and its turns ---
@@ -192,7 +134,7 @@ class LocalClient:
     # --- its inbox ---
 
     def messages(self, *, ended: bool, view: "View") -> "list[Message]":
-        """List the messages; none of a new agent."""
+        """List the messages as `MessageQueue.messages`; none of a new agent."""
         if self.is_new:
             return []
         with self._open() as inbox:

@@ -74,17 +74,17 @@ class MessageTable(InboxFile, MessageQueue):
         )
         return [_row_to_message(row) for row in rows]
 
-    def counts(self) -> dict[str, int]:
-        """Count the messages that wait (`ready`), are `held` and are `dead`."""
-        return {state: self._count(state) for state in ("ready", "held", "dead")}
+    def count(self, state: str) -> int:
+        """Count the messages in a state."""
+        return int(self._read(f"SELECT count(*) FROM messages WHERE {in_states([state])}")[0][0])  # noqa: S608
 
     def unread(self) -> int:
         """Count the messages that wait for a turn."""
-        return self._count("ready")
+        return self.count("ready")
 
     def held(self) -> int:
         """Count the messages that wait for a person's decision."""
-        return self._count("held")
+        return self.count("held")
 
     def next_due(self) -> int | None:
         """Return the earliest `not_before` (Unix ms) of the waiting messages, None if none waits."""
@@ -99,9 +99,6 @@ class MessageTable(InboxFile, MessageQueue):
         """Return the statistics row of the newest ended turn (of a message, if named), None if there is none."""
         return turn_rows.last_turn(self.connection, message_id)
 
-    def _count(self, state: str) -> int:
-        return int(self._read(f"SELECT count(*) FROM messages WHERE {in_states([state])}")[0][0])  # noqa: S608
-
     @contextmanager
     def _sending(self) -> Iterator[None]:
         with self._transaction():
@@ -112,9 +109,6 @@ class MessageTable(InboxFile, MessageQueue):
     def _find(self, column: str, value: object) -> Message | None:
         rows = self._read(f"SELECT {COLUMNS} FROM messages WHERE {column} = ?", value)  # noqa: S608
         return _row_to_message(rows[0]) if rows else None
-
-    def _locked(self, message_id: int) -> Message:
-        return self.get(message_id)  # the transaction holds the only lock there is
 
     def _change(self, message_id: int, now_ms: int, **columns: object) -> None:
         names = "".join(f"{name} = :{name}, " for name in columns)
@@ -242,13 +236,7 @@ class Inbox(MessageTable):
                         reason = CASE WHEN reason = :cancelled THEN reason ELSE :reason END,
                         lease_boot = NULL, acted = 1, changed = :now
                     WHERE state = 'leased' AND lease_boot IS NOT :boot RETURNING {COLUMNS}""",  # noqa: S608
-                {
-                    "most": MAX_ATTEMPTS,
-                    "cancelled": CANCELLED,
-                    "reason": HARNESS_DIED,
-                    "boot": boot,
-                    "now": now_ms,
-                },
+                {"most": MAX_ATTEMPTS, "cancelled": CANCELLED, "reason": HARNESS_DIED, "boot": boot, "now": now_ms},
             ).fetchall()
             close_orphaned_turns(db, now_ms)
         return [_row_to_message(row) for row in rows]

@@ -117,38 +117,34 @@ class MessageQueue(ABC):
     def last_turn(self, message_id: int) -> dict[str, Any] | None:
         """Return the statistics row of a message's newest ended turn, None if there is none."""
 
+    # --- what a database does for it ---
+
     @abstractmethod
     def _sending(self) -> AbstractContextManager[int | None]:
         """Open a transaction in which no one else sends; yields the message's id, None if the database gives it."""
 
     @abstractmethod
-    def _changing(self) -> AbstractContextManager[object]:
-        """Open a transaction."""
+    def _changing(self) -> AbstractContextManager[object]: ...  # a transaction
 
     @abstractmethod
-    def _find(self, column: str, value: object) -> Message | None:
-        """Return the message that has this value in a unique column."""
+    def _find(self, column: str, value: object) -> Message | None: ...  # by a unique column
 
-    @abstractmethod
     def _locked(self, message_id: int) -> Message:
         """Return a message that no one else changes before the transaction ends; raises as `get`."""
+        return self.get(message_id)
 
     @abstractmethod
-    def _change(self, message_id: int, now_ms: int, **columns: object) -> None:
-        """Set columns of a message."""
+    def _change(self, message_id: int, now_ms: int, **columns: object) -> None: ...
 
     @abstractmethod
-    def _insert(self, number: int | None, message: Message) -> int:
-        """Store a message and return its id."""
+    def _insert(self, number: int | None, message: Message) -> int: ...  # returns its id
 
     @abstractmethod
     def _free_keys(self, message: Message) -> None:
         """Before this message is stored, free the keys of messages that ended more than KEY_KEPT_MS ago."""
 
     @abstractmethod
-    def _waiting(self) -> Sequence[tuple[int, float]]:
-        """Return the waiting messages as (id, place), in order."""
+    def _waiting(self) -> Sequence[tuple[int, float]]: ...  # ids and places of the waiting messages, in order
 
     @abstractmethod
-    def _newest(self) -> int:
-        """Return the highest id ever given to a message."""
+    def _newest(self) -> int: ...  # the highest id ever given to a message

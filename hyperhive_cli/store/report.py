@@ -105,7 +105,6 @@ def with_holder(found: Mapping[str, Any], lock: Path) -> dict[str, Any]:
 
 def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
     with open_inbox_reader(paths.inbox_db) as inbox:
-        counts = inbox.counts()
         last = inbox.last_turn()
         return {
             "workspace": inbox.fact("workspace"),
@@ -115,10 +114,10 @@ def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
             "context_window": _number(inbox.fact("context_window")),
             "usage": last and {name: last[name] for name in TokenUsage().to_dict()},
             "paused": inbox.is_paused,
-            "unread": counts["ready"],
+            "unread": inbox.unread(),
             "next_due": inbox.next_due(),
-            "held": counts["held"],
-            "dead": counts["dead"],
+            "held": inbox.held(),
+            "dead": inbox.count("dead"),
             "last_turn": last and {name: last[name] for name in _TURN_FIELDS},
             "last_outcomes": ended.last_outcomes(inbox.connection),
             "today": ended.today(inbox.connection, now_ms),

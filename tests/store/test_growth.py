@@ -77,7 +77,7 @@ def of_the_loop(inbox: Inbox) -> None:
 
 
 def of_status(inbox: Inbox) -> None:
-    inbox.counts(), inbox.next_due(), inbox.last_turn(), inbox.fact("session_id")
+    inbox.unread(), inbox.held(), inbox.count("dead"), inbox.next_due(), inbox.last_turn(), inbox.fact("session_id")
     ended.last_outcomes(inbox.connection)
     ended.today(inbox.connection, 9 * DAY_MS)
     ended.last_compaction(inbox.connection)
@@ -113,7 +113,7 @@ def test_the_look_at_the_plans_finds_a_table_that_is_read(inbox: Inbox) -> None:
 def test_messages_that_wait_are_counted(inbox: Inbox) -> None:
     put(inbox), put(inbox)
     settle(inbox, lease(inbox), "held")
-    assert inbox.counts() == {"ready": 1, "held": 1, "dead": 0}
+    assert [inbox.count(state) for state in ("ready", "held", "dead")] == [1, 1, 0]
 
 
 def ready(inbox: Inbox) -> list[int]:
