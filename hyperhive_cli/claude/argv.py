@@ -113,7 +113,7 @@ _NO = {"", "0", "false", "no", "off"}  # as claude reads a switch
 def child_environment(
     environ: Mapping[str, str], passed: Sequence[str] = (), *, own: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Give the environment of claude: of ours what it needs, and what `passed` names (`*` stands for any text).
+    """Return the environment of claude: of ours what it needs, and what `passed` names (`*` stands for any text).
 
     `own` is the environment as claude will have it with its own settings (`claude_variables`), which may switch a
     cloud on or off.
@@ -144,7 +144,7 @@ def _names(patterns: Iterable[str]) -> re.Pattern[str]:
 
 
 def check_passed(names: Sequence[str]) -> str | None:
-    """Give the first of these that is no variable's name (`NAME=value`, say); None: all are."""
+    """Return the first of these that is no variable's name (`NAME=value`, say); None: all are."""
     return next((name for name in names if not _VARIABLE.fullmatch(name)), None)
 
 

@@ -29,13 +29,13 @@ _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
 def read_version(text: str) -> tuple[int, int, int] | None:
-    """Give the release that `claude --version` names, None when it names none."""
+    """Return the release that `claude --version` names, None when it names none."""
     found = _VERSION.search(text)
     return None if found is None else (int(found[1]), int(found[2]), int(found[3]))
 
 
 def missing_flags(help_text: str) -> list[str]:
-    """Give the flags that we use and claude's help does not list any more."""
+    """Return the flags that we use and claude's help does not list any more."""
     listed = set(_FLAG.findall(help_text))
     return [flag for flag in USED_FLAGS if flag not in listed]
 

@@ -136,7 +136,7 @@ class Evidence:
         return self.results > 0 and not self.answering and not self.tasks
 
     def own_cost_usd(self, before_usd: float | None) -> float | None:
-        """Give the run's own cost: claude's last running total less what the session had spent before.
+        """Return the run's own cost: claude's last running total less what the session had spent before.
 
         None: what was before is not known.
         """
@@ -148,7 +148,7 @@ class Evidence:
         return total if total < before_usd else total - before_usd  # below what was before: claude began anew
 
     def own_usage(self, before: TokenUsage | None) -> TokenUsage:
-        """Give the run's own tokens as its results have them: the growth of the totals, which were `before`.
+        """Return the run's own tokens as its results have them: the growth of the totals, which were `before`.
 
         Subagents and claude's own requests are among them. None: what was before is not known.
         """
@@ -157,7 +157,7 @@ class Evidence:
         return self.usage if before is None else self.total_usage.since(before)
 
     def tokens_so_far(self, before: TokenUsage | None) -> int:
-        """Give what went in and came out until now: of requests since the last result only what claude has named.
+        """Return what went in and came out until now: of requests since the last result only what claude has named.
 
         That is their input, cached or not; how much they have written comes with the result.
         """

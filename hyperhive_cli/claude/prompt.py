@@ -62,7 +62,7 @@ _LOOKALIKES = str.maketrans(
 
 
 def prompt_to_line(prompt: bytes) -> bytes:
-    """Give a prompt as the line of JSON that a claude with stream-json input reads; ASCII, with its newline."""
+    """Return a prompt as the line of JSON that a claude with stream-json input reads; ASCII, with its newline."""
     message = {"role": "user", "content": prompt.decode(errors="replace")}
     return json.dumps({"type": "user", "message": message}, separators=(",", ":")).encode() + b"\n"
 

@@ -116,7 +116,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def redacted_command(words: Iterable[str]) -> str:
-    """Give a command line as it may be shown: of an address the host alone, of `--token VALUE` the name alone.
+    """Return a command line as it may be shown: of an address the host alone, of `--token VALUE` the name alone.
 
     What follows the host of a webhook is its secret.
     """
@@ -133,14 +133,14 @@ _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*://)(?:[^/@\s]*@)?([^/\s?#]+)(?:[/?#]\
 
 
 def _forms(value: str) -> list[str]:
-    """Give how a value may be written in a text: as it is, and as in the JSON that a tool prints."""
+    """Return how a value may be written in a text: as it is, and as in the JSON that a tool prints."""
     written = (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1])
     slashed = tuple(form.replace("/", r"\/") for form in written)
     return list(dict.fromkeys((value, *written, *slashed)))
 
 
 def _needle(value: str) -> bytes:
-    """Give the longest part of a value that stands in a line as it is, however the value is escaped there."""
+    """Return the longest part of a value that stands in a line as it is, however the value is escaped there."""
     return max(_NEVER_ESCAPED.findall(value), key=len, default="").encode()
 
 

@@ -63,7 +63,7 @@ class LineFramer:
         return lines
 
     def flush(self) -> list[bytes | Oversized]:
-        """Give what follows the last newline, at most one line, at the end of the stream."""
+        """Return what follows the last newline, at most one line, at the end of the stream."""
         return [self._take()] if self._size_bytes else []
 
     def _add(self, part: bytes) -> None:
@@ -168,7 +168,7 @@ _MAX_DIGITS = 19  # those of 2^63
 
 
 def _decode(raw: bytes) -> str:
-    """Give a line that orjson refuses as a text that it may take: U+FFFD for what is no character."""
+    """Return a line that orjson refuses as a text that it may take: U+FFFD for what is no character."""
     text = raw.decode(errors="replace").removeprefix("\ufeff").lstrip()
     # Claude writes a lone surrogate of the model's text as an escape that no strict parser accepts; were
     # it left alone, the assistant line and the `result` would both be lost.
@@ -214,7 +214,7 @@ _SESSION_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 def content_blocks(line: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
-    """Give the content blocks of one type in an `assistant` or `user` line."""
+    """Return the content blocks of one type in an `assistant` or `user` line."""
     message = line.get("message")
     content = message.get("content") if isinstance(message, dict) else None
     found = content if isinstance(content, list) else []

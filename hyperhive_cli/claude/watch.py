@@ -137,7 +137,7 @@ class Watchdog:
         return f"claude has been silent for {span(now - (self._last_line or now))}: {self._diagnosis(now)}"
 
     def verdict(self, now: float) -> WatchVerdict | float:
-        """Give the verdict that is due now, else the time at which to look again: at readings and warnings too."""
+        """Return the verdict that is due now, else the time at which to look again: at readings and warnings too."""
         if (found := _at_once(self._seen, self._limits)) is not None:
             return found
         if (detail := self._turn_limits.overspent(self._seen)) is not None:
@@ -232,7 +232,7 @@ class Watchdog:
 
 
 def _at_once(seen: Evidence, limits: TimeLimits) -> WatchVerdict | None:
-    """Give the verdict on a run that must not go on, whatever the time."""
+    """Return the verdict on a run that must not go on, whatever the time."""
     if seen.current.retry_error == "authentication_failed":
         return WatchVerdict(Cause.LOGIN, "the first request was refused")
     waits_s = seen.current.retry_waits_s
@@ -252,7 +252,7 @@ def _at_once(seen: Evidence, limits: TimeLimits) -> WatchVerdict | None:
 
 
 def span(seconds: float) -> str:
-    """Give a span of time in words: `0.3 s`, `90 s`, `15 min`, `2.5 h`."""
+    """Return a span of time in words: `0.3 s`, `90 s`, `15 min`, `2.5 h`."""
     if seconds < 120:
         return f"{round(seconds, 1):g} s"
     if seconds < 7200:

@@ -38,10 +38,10 @@ class Handler(Protocol):
         """
 
     def snapshot(self) -> Mapping[str, Any]:
-        """Give the state that the events to come add to."""
+        """Return the state that the events to come add to."""
 
     def follow(self, since: int | None) -> AsyncGenerator[list[BusEvent], None]:
-        """Give the events after `since`, then live."""
+        """Return the events after `since`, then live."""
 
 
 # Raises HyperhiveError to refuse an operation to a peer; None for a peer of whom the system tells nothing.

@@ -40,7 +40,7 @@ class LineSplitter:
 
 
 def object_to_line(fields: Mapping[str, Any]) -> bytes:
-    """Give a request or a reply as its line."""
+    """Return a request or a reply as its line."""
     return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
 
 
@@ -56,7 +56,7 @@ def line_to_object(line: bytes) -> dict[str, Any]:
 
 
 def error_to_reply(error: HyperhiveError) -> dict[str, Any]:
-    """Give the reply that reports an error."""
+    """Return the reply that reports an error."""
     kinds = [name for name, kind in _KINDS.items() if isinstance(error, kind)]
     return {
         "ok": False,
@@ -68,7 +68,7 @@ def error_to_reply(error: HyperhiveError) -> dict[str, Any]:
 
 
 def reply_to_fields(reply: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Give a reply's fields back; raises the error that it reports."""
+    """Return a reply's fields back; raises the error that it reports."""
     if reply.get("ok") is True:
         return reply
     text, hint, exit_code, what = (reply.get(name) for name in ("error", "hint", "exit_code", "what"))

@@ -1,7 +1,7 @@
-"""What an agent reports of itself to the hive, read as a stranger's word. Pure.
+"""Validation of what an agent reports about itself. Pure.
 
-A machine's role may write what it likes there, and another release of hyperhive other shapes: whoever looks at the
-hive takes a field only where it has the shape that all work with. What has another one is as not reported.
+A report is untrusted: any machine of the hive may write any JSON there, and another release of hyperhive may write
+other shapes. A reader takes a field only if it has the expected shape; any other field counts as not reported.
 """
 
 import json
@@ -13,7 +13,7 @@ from hyperhive_cli.core.budget import TURN_LIMITS
 from hyperhive_cli.core.usage import TokenUsage
 
 _Check = Callable[[Any], bool]
-_LATEST_S = 253_370_764_800.0  # the year 9999: what comes later is no date
+_LATEST_S = 253_370_764_800.0  # the year 9999: `datetime` ends there
 
 
 def _is_text(value: object) -> bool:
@@ -25,7 +25,7 @@ def _is_flag(value: object) -> bool:
 
 
 def _number(most: float) -> _Check:
-    """Give the check for a number from 0; NaN is none."""
+    """Return a check for a number from 0 to `most`; NaN fails it."""
     return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
 
 
@@ -38,12 +38,12 @@ def _each(check: _Check) -> _Check:
 
 
 def _any_of(check: _Check) -> _Check:
-    """Give the check for an object whose values, whatever their names, pass."""
+    """Return a check for an object whose values all pass, whatever their names."""
     return lambda value: isinstance(value, dict) and all(map(check, value.values()))
 
 
 def _fields(checks: Mapping[str, _Check]) -> _Check:
-    """Give the check for an object that has these fields, others besides or not."""
+    """Return a check for an object that has at least these fields."""
     return lambda value: (
         isinstance(value, dict) and all(name in value and check(value[name]) for name, check in checks.items())
     )
@@ -97,7 +97,7 @@ _CHECKS: Mapping[str, _Check] = {
 
 
 def row_to_fields(names: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
-    """Return a row of the hive by its columns' names; JSON has no word for a figure that is not finite."""
+    """Return a row of the hive as a dict; a float that is not finite becomes None, as JSON cannot express it."""
     pairs = zip(names, row, strict=True)
     return {name: None if isinstance(value, float) and not isfinite(value) else value for name, value in pairs}
 
@@ -112,7 +112,7 @@ _LIVE_CHECKS = {
 
 
 def read_report(body: str | None) -> dict[str, Any]:
-    """Give the fields of `status --json` that a report (None: there is none) holds in their own shape."""
+    """Return the well-formed fields of a report (a JSON text, or None), as in `status --json`."""
     try:
         found = json.loads(body or "{}")
     except (ValueError, RecursionError):
@@ -121,6 +121,9 @@ def read_report(body: str | None) -> dict[str, Any]:
 
 
 def well_formed(found: Mapping[str, Any], checks: Mapping[str, _Check] | None = None) -> dict[str, Any]:
-    """Return the fields of `status --json` that have their own shape; by default those that a harness tells too."""
+    """Return the fields of `status --json` that have the expected shape.
+
+    The default checks include the fields that only a running harness reports.
+    """
     wanted = _LIVE_CHECKS if checks is None else checks
     return {name: found[name] for name, check in wanted.items() if name in found and check(found[name])}

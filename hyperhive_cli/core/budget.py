@@ -1,7 +1,7 @@
-"""What an agent may spend: limits of a turn and of a day, what an operator has raised, and what is left. Pure.
+"""What an agent may spend: limits per turn and per day, an operator's overrides, and what is left. Pure.
 
-Dollars are claude's own reckoning. A turn's tokens are all that went in, cached or not, and all that came out; a day's
-dollars are those of the turns that began on that local day. None stands for no limit.
+Dollars are the figures that claude reports. A turn's tokens are its whole input, cached or not, plus its output. A
+day's dollars are those of the turns that started on that local day. None means no limit.
 """
 
 import json
@@ -19,7 +19,7 @@ TURN_LIMITS = ("turn_cost", "turn_tokens", "tool_calls")
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The limits of an agent; dollars, tokens and numbers of tool calls."""
+    """The limits of an agent, in dollars, tokens and tool calls."""
 
     turn_cost: float | None = None
     day_cost: float | None = None
@@ -28,40 +28,40 @@ class Budget:
 
     @classmethod
     def from_text(cls, text: str | None) -> Self:
-        """Read what `to_text` wrote; nothing readable is no limit."""
+        """Read what `to_text` wrote; anything unreadable means no limit."""
         found = _object(text)
         return cls(**{name: positive(found.get(name)) for name in asdict(cls())})
 
     def to_text(self) -> str:
-        """Give the limits as they are kept among the agent's facts."""
+        """Return the limits as JSON, as stored in the fact `budget`."""
         return json.dumps(self.to_dict())
 
     def to_dict(self) -> dict[str, float | int | None]:
-        """Give the limits by name."""
+        """Return every limit by its name, None for those not set."""
         return asdict(self)
 
     @property
     def has_limits(self) -> bool:
-        """Whether there is a limit at all."""
+        """Whether any limit is set."""
         return any(limit is not None for limit in asdict(self).values())
 
     def raised_by(self, more: Mapping[str, float | int]) -> Self:
-        """Give these limits with others in their place, which are never lower, nor limits where there were none."""
+        """Return these limits raised to `more`: none gets lower, and no new limit is added."""
         limits = {name: limit for name in asdict(self) if (limit := getattr(self, name)) is not None}
         return replace(self, **{name: max(limit, more.get(name, limit)) for name, limit in limits.items()})
 
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What an operator has raised: the limit of one day, and those of single messages, until they have ended."""
+    """Limits that an operator has raised: for one day, and for single messages until they end."""
 
-    day: str | None = None  # the ISO date that `day_cost` holds for
+    day: str | None = None  # the ISO date for which `day_cost` is valid
     day_cost: float | None = None
     messages: Mapping[int, Mapping[str, float | int]] = field(default_factory=dict)
 
     @classmethod
     def from_text(cls, text: str | None) -> Self:
-        """Read what `to_text` wrote; what cannot be read was not raised."""
+        """Read what `to_text` wrote, ignoring anything unreadable."""
         found = _object(text)
         messages = found.get("messages")
         raised: dict[int, dict[str, float | int]] = {}
@@ -73,24 +73,24 @@ class Overrides:
         return cls(day if isinstance(day, str) else None, positive(found.get("day_cost")), raised)
 
     def to_text(self) -> str:
-        """Give it as it is kept among the agent's facts."""
+        """Return the overrides as JSON, as stored in the fact `budget_raises`."""
         return json.dumps(asdict(self))
 
     def for_turn(self, budget: Budget, message_id: int | None) -> Budget:
-        """Give the limits of a turn for this message."""
+        """Return the limits that apply to a turn for this message."""
         return budget.raised_by(self.messages.get(message_id or 0, {}))
 
     def for_day(self, budget: Budget, day: str) -> float | None:
-        """Give the limit of a day (ISO)."""
+        """Return the limit that applies on a day (an ISO date)."""
         return budget.raised_by({"day_cost": self.day_cost or 0.0} if self.day == day else {}).day_cost
 
     def with_day(self, budget: Budget, day: str, limit: float) -> Self:
-        """Raise a day's limit to this. Raises RefusedError where there is none, or a higher one."""
+        """Raise a day's limit to `limit`; raises RefusedError if no limit is set or it is already higher."""
         _check("day_cost", self.for_day(budget, day), limit)
         return replace(self, day=day, day_cost=limit)
 
     def with_message(self, budget: Budget, message_id: int, limits: Mapping[str, float | int]) -> Self:
-        """Raise limits of a message's turns to these. Raises RefusedError where there is none, or a higher one."""
+        """Raise the limits of a message's turns; raises RefusedError if one is not set or is already higher."""
         now = self.for_turn(budget, message_id)
         for name, limit in limits.items():
             _check(name, getattr(now, name), limit)
@@ -98,35 +98,35 @@ class Overrides:
         return replace(self, messages={**self.messages, message_id: merged})
 
     def without(self, message_id: int) -> Self:
-        """Forget what was raised for a message."""
+        """Return the overrides without those of a message."""
         return replace(self, messages={one: limits for one, limits in self.messages.items() if one != message_id})
 
 
 def _check(name: str, now: float | None, limit: float) -> None:
     words = name.replace("_", "-")
     if now is None:
-        raise RefusedError(f"there is no limit of {words} to raise", f"hyperhive run --max-{words} …")
+        raise RefusedError(f"no {words} limit is set, so there is nothing to raise", f"hyperhive run --max-{words} …")
     if limit < now:
-        raise RefusedError(f"{words} is {shown(name, now)} already", "to lower it, restart `hyperhive run`")
+        raise RefusedError(f"{words} is already {shown(name, now)}", "to lower it, restart `hyperhive run`")
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A day's account: its ISO date, what was spent, and its limit."""
+    """The spending of one day (an ISO date) in dollars, and its limit."""
 
     date: str
     spent: float
     limit: float | None
-    unpriced: int = 0  # turns that ended without a figure
+    unpriced: int = 0  # turns for which claude reported no cost
 
     @property
     def left(self) -> float | None:
-        """What may still be spent."""
+        """The dollars left, None without a limit."""
         return None if self.limit is None else max(0.0, self.limit - self.spent)
 
     @property
     def is_spent(self) -> bool:
-        """Whether no turn may begin any more."""
+        """Whether no further turn may start."""
         return self.left == 0.0
 
     @property
@@ -135,17 +135,17 @@ class Day:
         return self.limit is not None and self.spent >= WARN_AT * self.limit
 
     def words(self) -> str:
-        """Say what is spent of what."""
+        """Return the spending in words: `$1.20 of $5.00`."""
         return f"{shown('day_cost', self.spent)} of {shown('day_cost', self.limit or 0.0)}"
 
 
 def turn_cap(turn: Budget, day: Day) -> float | None:
-    """Give what one turn may cost now: its own limit, or what is left of the day."""
+    """Return what one turn may cost now, in dollars: its own limit or the rest of the day's, whichever is lower."""
     return min((limit for limit in (turn.turn_cost, day.left) if limit is not None), default=None)
 
 
 def shown(name: str, amount: float) -> str:
-    """Give an amount of a limit in words: `$1.50`, `$0.0012`, `20,000`."""
+    """Format an amount of the limit `name`: `$1.50`, `$0.0012`, `20,000`."""
     if not name.endswith("cost"):
         return f"{amount:,.0f}"
     return "$0" if amount == 0 else f"${amount:,.2f}" if amount >= 0.1 else f"${amount:.4f}"
@@ -154,7 +154,7 @@ def shown(name: str, amount: float) -> str:
 def budget_detail(
     budget: Budget, raises: Overrides, day: Day, running: Mapping[str, Any] | None
 ) -> dict[str, Any] | None:
-    """Give the `budget` field of `status --json`, None when there is no limit; `running` is the turn under way."""
+    """Return the `budget` field of `status --json`, None without a limit; `running` describes the current turn."""
     if not budget.has_limits:
         return None
     return {
@@ -179,6 +179,6 @@ def _object(text: str | None) -> dict[str, Any]:
 
 
 def positive(value: object) -> Any:  # noqa: ANN401 - a dollar amount, or a number of things
-    """Give what can be a limit, None for anything else."""
+    """Return `value` if it can be a limit (a positive number up to MAX_FIGURE), else None."""
     is_figure = isinstance(value, int | float) and not isinstance(value, bool)
     return value if is_figure and 0 < value <= MAX_FIGURE else None  # type: ignore[operator]

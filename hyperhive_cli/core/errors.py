@@ -1,7 +1,7 @@
-"""The errors that an operator sees: each carries a hint and an exit code.
+"""Errors that an operator sees: each carries a hint and an exit code.
 
-One boundary (`cli.main`) prints them as `Error: …` and `Try: …`. Whoever raises one says what is wrong
-in one line and, where something can be tried, what.
+`cli.main` alone prints them, as `Error: …` and `Try: …`. The message says in one line what is wrong; the hint, if
+there is one, says what to try.
 """
 
 
@@ -17,7 +17,7 @@ class HyperhiveError(Exception):
 
 
 class UsageError(HyperhiveError):
-    """The words of the command are off."""
+    """The command was called with wrong arguments."""
 
     exit_code = 2
 
@@ -35,16 +35,16 @@ class NotRunningError(HyperhiveError):
 
 
 class RefusedError(HyperhiveError):
-    """The harness, or the inbox, understood the request and declined it."""
+    """The harness or the inbox understood the request and declined it."""
 
 
 class UnknownError(RefusedError):
-    """There is nothing of this name: no such message, no such turn."""
+    """The named thing does not exist: no such message, turn or agent."""
 
 
 class StoreError(HyperhiveError):
-    """A database that must work does not."""
+    """A database that must work cannot be used."""
 
 
 class InboxFailedError(StoreError):
-    """The inbox is of no use any more, or was tried for long enough: the harness cannot go on with it."""
+    """The inbox cannot be used, even after retries, so the harness must stop."""

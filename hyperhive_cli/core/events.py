@@ -20,7 +20,7 @@ ENVELOPE_KEYS = ("seq", "ts", "kind")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Event:
-    """What all kinds share: fields that this release does not know are kept in `extra`."""
+    """The base of all kinds. Fields that this release does not know are kept in `extra`."""
 
     kind: ClassVar[str]
     wire_names: ClassVar[Mapping[str, str]] = MappingProxyType({})
@@ -28,25 +28,25 @@ class _Event:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def to_fields(self) -> dict[str, Any]:
-        """Give the fields beside the envelope, under their wire names."""
+        """Return the fields apart from the envelope, by their wire names."""
         own = {self.wire_names.get(f.name, f.name): getattr(self, f.name) for f in fields(self) if f.name != "extra"}
         return {**self.extra, **own}
 
     @classmethod
     def from_fields(cls, found: Mapping[str, Any]) -> Self:
-        """Read the fields of this kind; raises TypeError when one that has no default is missing."""
+        """Read the fields of this kind; raises TypeError if one without a default is missing."""
         names = {cls.wire_names.get(f.name, f.name): f.name for f in fields(cls) if f.name != "extra"}
         known = {names[key]: value for key, value in found.items() if key in names}
         return cls(**known, extra={key: value for key, value in found.items() if key not in names})
 
     def to_payload(self) -> bytes:
-        """Give the fields as the text of one JSON object."""
+        """Return the fields as one JSON object."""
         return orjson.dumps(self.to_fields())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnStart(_Event):
-    """A turn begins: who asked, what, and how many other messages still wait."""
+    """A turn starts: its sender and text, and how many other messages wait."""
 
     kind = "turn_start"
     wire_names = MappingProxyType({"sender": "from"})
@@ -62,10 +62,10 @@ class TurnStart(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnEnd(_Event):
-    """A turn is over: `outcome` is the word of an `OutcomeKind`, `note` says why when it was not ok.
+    """A turn has ended: `outcome` is the value of an `OutcomeKind`; `note` says why if the turn was not ok.
 
-    `denied` counts its tool calls that were denied; `message_state` is what became of its message (a word of
-    `MessageState`), None without one.
+    `denied` counts the tool calls that were denied. `message_state` is the message's new state (a `MessageState`), None
+    for a turn without a message.
     """
 
     kind = "turn_end"
@@ -85,9 +85,9 @@ class TurnEnd(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note(_Event):
-    """A remark of the harness, or a line of claude's stderr, or of its stdout that was no JSON object.
+    """A remark of the harness, or a line of claude's stderr or stdout that was not a JSON object.
 
-    `attention`: a person should hear of it.
+    `attention`: a person should see it.
     """
 
     kind = "note"
@@ -100,9 +100,10 @@ class Note(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusChanged(_Event):
-    """The agent's status (online, needs_login_idle, …) changed; `until_unix` (s): it is known to end then.
+    """The agent's status (online, needs_login_idle, …) changed.
 
-    `why` says more in words. `model`: it is a wait for another model alone, and ends when one is chosen.
+    `until_unix` (s) is when the status ends by itself, if known; `why` explains it. With `model` the wait concerns that
+    model alone, and choosing another one ends it.
     """
 
     kind = "status_changed"
@@ -115,7 +116,7 @@ class StatusChanged(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelChanged(_Event):
-    """The next turn uses `model`."""
+    """The next turn will use `model`."""
 
     kind = "model_changed"
 
@@ -124,7 +125,7 @@ class ModelChanged(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnStateChanged(_Event):
-    """`state` is idle, thinking or compacting, since `since_unix` (seconds)."""
+    """The turn state became `state` (idle, thinking or compacting) at `since_unix` (s)."""
 
     kind = "turn_state_changed"
 
@@ -134,7 +135,7 @@ class TurnStateChanged(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenUsageChanged(_Event):
-    """The tokens of the turn that just ended, and the size of the context it left (None: unknown)."""
+    """The tokens of the turn that just ended, and the context size afterwards (None: unknown)."""
 
     kind = "token_usage_changed"
 
@@ -143,13 +144,13 @@ class TokenUsageChanged(_Event):
     context_window: int | None = None
 
     def to_fields(self) -> dict[str, Any]:
-        """Give the fields, `usage` as the API's four counters."""
-        # Not super(): a slotted dataclass is rebuilt, and the zero-argument form finds the old class.
+        """Return the fields, with `usage` as the API's four counters."""
+        # Not super(): `slots=True` rebuilds the class, and the zero-argument form finds the old one.
         return {**_Event.to_fields(self), "usage": self.usage.to_dict()}
 
     @classmethod
     def from_fields(cls, found: Mapping[str, Any]) -> Self:
-        """Read the fields; `usage` may miss counters."""
+        """Read the fields; counters missing in `usage` are 0."""
         rest = {key: value for key, value in found.items() if key not in {"usage", "context_tokens", "context_window"}}
         return cls(
             usage=TokenUsage.from_usage(found.get("usage")),
@@ -159,12 +160,12 @@ class TokenUsageChanged(_Event):
         )
 
 
-@dataclass(slots=True)  # not frozen: one is made for each line, and that would take three times as long
+@dataclass(slots=True)  # not frozen: one is made per line, and a frozen one takes three times as long to make
 class Stream:
-    """One line of claude's stdout: a JSON object, its own top-level keys beside the envelope.
+    """One line of claude's stdout: a JSON object whose top-level keys stand beside the envelope.
 
-    Made by `Stream.from_line`, which moves keys that collide with the envelope to `claude_KEY`. `raw`
-    is the line's own text where it can be spliced as it is; two events are equal when their lines are.
+    `Stream.from_line` makes it and moves keys that collide with the envelope to `claude_KEY`. `raw` is the line's text
+    if it can be spliced unchanged. Two events are equal if their lines are.
     """
 
     kind: ClassVar[str] = "stream"
@@ -174,9 +175,9 @@ class Stream:
 
     @classmethod
     def from_line(cls, line: Mapping[str, Any], raw: bytes | None = None) -> Self:
-        """Make the event of a parsed line and, if it is at hand, its text (without blanks around it).
+        """Make the event of a parsed line and, if available, its text (stripped).
 
-        Raises TypeError for a line with a colliding key that is nested too deep to be written anew.
+        Raises TypeError for a line with a colliding key that is nested too deep to be serialized again.
         """
         if not ("seq" in line or "ts" in line or "kind" in line):
             return cls(line, raw)
@@ -185,11 +186,11 @@ class Stream:
 
     @property
     def is_partial(self) -> bool:
-        """Whether this is a delta of `--include-partial-messages`: shown live, never stored."""
+        """Whether this is a delta of `--include-partial-messages`, which is shown live and never stored."""
         return self.line.get("type") == "stream_event"
 
     def to_fields(self) -> Mapping[str, Any]:
-        """Give the line's own keys."""
+        """Return the line's own keys."""
         return self.line
 
     @classmethod
@@ -198,23 +199,23 @@ class Stream:
         return cls(found)
 
     def to_payload(self) -> bytes:
-        """Give the line's text, byte for byte where that is possible."""
+        """Return the line's text, byte for byte if possible."""
         return self.raw if self.raw is not None else orjson.dumps(self.line)
 
 
 @dataclass(frozen=True, slots=True)
 class Unrecognised:
-    """An event of a kind that this release does not know: kept and shown, never an error."""
+    """An event of a kind that this release does not know. It is kept and shown, never an error."""
 
     kind: str
     line: Mapping[str, Any]
 
     def to_fields(self) -> Mapping[str, Any]:
-        """Give the fields as they were read."""
+        """Return the fields as they were read."""
         return self.line
 
     def to_payload(self) -> bytes:
-        """Give the fields as JSON."""
+        """Return the fields as JSON."""
         return orjson.dumps(self.line)
 
 
@@ -246,77 +247,80 @@ _KINDS: dict[str, type[Stream | _Event]] = {
 KINDS = tuple(_KINDS)
 
 
-@dataclass(slots=True)  # as Stream
+@dataclass(slots=True)  # not frozen, like Stream
 class BusEvent:
-    """A `LiveEvent` with its number and time. `seq` is None for partial lines, which are not recorded."""
+    """A `LiveEvent` with its number and time (Unix ms). `seq` is None for partial lines, which are not recorded."""
 
     seq: int | None
     ts: int
     event: LiveEvent
-    payload: bytes = field(compare=False, repr=False)  # UTF-8, as it is stored and sent
+    payload: bytes = field(compare=False, repr=False)  # UTF-8 JSON, as stored and sent
 
     @classmethod
     def make(cls, seq: int | None, ts: int, event: LiveEvent) -> Self:
-        """Give an event its number and time; its payload is made once, for the store and every reader."""
+        """Add a number and a time to an event; its payload is serialized once, for the store and every reader."""
         return cls(seq, ts, event, event.to_payload())
 
     @classmethod
     def from_row(cls, seq: int, ts: int, kind: str, payload: bytes) -> Self:
-        """Read a row of the database; raises ValueError or TypeError when it cannot be read."""
+        """Read a row of the database; raises ValueError or TypeError if it is malformed."""
         return cls(seq, ts, event_from_fields(kind, orjson.loads(payload)), payload)
 
     @classmethod
     def from_json(cls, text: bytes | str) -> Self:
-        """Read one event of the wire; raises ValueError or TypeError when it cannot be read."""
+        """Read one event from the wire; raises ValueError or TypeError if it is malformed."""
         found = orjson.loads(text)
         if not isinstance(found, dict) or not found.keys() >= set(ENVELOPE_KEYS):
-            raise ValueError("an event is a JSON object with seq, ts and kind")
+            raise ValueError("an event must be a JSON object with seq, ts and kind")
         seq, ts, kind = (found.pop(key) for key in ENVELOPE_KEYS)
         if not isinstance(seq, int | None) or not isinstance(ts, int) or not isinstance(kind, str):
-            raise TypeError("seq (or null) and ts are whole numbers, kind is a text")
+            raise TypeError("seq (or null) and ts must be integers, kind a string")
         event = event_from_fields(kind, found)
-        if isinstance(event, Stream):  # nested deeper than orjson writes, or with numbers that it would respell
+        if isinstance(event, Stream):  # orjson could not write deep nesting, and would respell some numbers
             event = Stream(event.line, _spliced_text(text.encode() if isinstance(text, str) else text))
         return cls.make(seq, ts, event)
 
     @property
     def is_partial(self) -> bool:
-        """Whether this is a delta that is shown live and never stored."""
+        """Whether this is a partial line, which is shown live and never stored."""
         return self.seq is None and isinstance(self.event, Stream) and self.event.is_partial
 
     def to_json(self) -> bytes:
-        """Give the wire shape, without a line end: the envelope spliced before the payload."""
+        """Return the wire shape without a newline: the envelope spliced into the payload."""
         return splice(self.seq, self.ts, self.event.kind, self.payload)
 
 
 def replaced_words(last: int) -> str:
-    """Return what is to be said of a history that does not hold event `last`, which was seen in it."""
+    """Return the message for a history that no longer contains event `last`, which was read from it before."""
     return f"the history was replaced by an older one (event {last} is not in it)"
 
 
 def replaced_remark(last: int, now_ms: int) -> BusEvent:
-    """Return a feed's own note that its history does not hold event `last`; it goes on behind `since`, the start."""
+    """Return a feed's own note that its history no longer contains event `last`.
+
+    The feed goes on after `since` 0, the start of the new history.
+    """
     text = f"{replaced_words(last)}: going on from its start"
     return BusEvent.make(None, now_ms, Note(text=text, level="warning", extra={"since": 0}))
 
 
 def is_replaced_remark(record: BusEvent) -> bool:
-    """Return whether this is such a note: no event of the history, and to be shown whatever is asked for."""
+    """Return True for such a note: it is not an event of the history, and every filter lets it pass."""
     return record.seq is None and isinstance(record.event, Note) and "since" in record.event.extra
 
 
 def splice(seq: int | None, ts: int, kind: str, payload: bytes) -> bytes:
-    """Put the envelope before a payload (the text of a JSON object) without parsing it."""
+    """Splice the envelope into a payload (the text of a JSON object) without parsing it."""
     number = b"null" if seq is None else b"%d" % seq
     rest = payload[1:].lstrip()
     comma = b"" if rest == b"}" else b","
-    # `kind` comes from our own rows; one that is not plain must still give valid JSON.
+    # `kind` comes from our own rows, but any text must give valid JSON.
     name = b'"stream"' if kind == "stream" else orjson.dumps(kind)
     return b'{"seq":%b,"ts":%d,"kind":%b%b%b' % (number, ts, name, comma, rest)
 
 
 def _spliced_text(text: bytes) -> bytes | None:
-    """Give the payload that `splice` put into a text; None when the envelope is spelled otherwise."""
+    """Return the payload of a text that `splice` made, None if the envelope is written differently."""
     envelope = _SPLICED.match(text)
     return None if envelope is None else b"{" + text[envelope.end() :].rstrip()
 
@@ -325,9 +329,9 @@ _SPLICED = re.compile(rb'\{"seq":(?:null|\d+),"ts":\d+,"kind":"stream"(?:,|(?=\}
 
 
 def event_from_fields(kind: str, found: object) -> LiveEvent:
-    """Read an event from its kind and fields; raises TypeError when they do not fit."""
+    """Read an event from its kind and fields; raises TypeError if they do not match."""
     if not isinstance(found, dict):
-        raise TypeError(f"the fields of a {kind} event are no JSON object")
+        raise TypeError(f"the fields of a {kind} event must be a JSON object")
     cls = _KINDS.get(kind)
     if cls is None:
         return Unrecognised(kind, found)

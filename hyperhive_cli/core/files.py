@@ -1,7 +1,7 @@
-"""Opening a file in whose place a tool may have put something else: never a hang, a link followed or a flood.
+"""Safe opening of files that a tool may have replaced: never blocks, follows a link or reads without bound.
 
-The tools of a turn run as the user of the harness. Opened as usual, a named pipe holds its reader up until a writer
-comes, in the kernel, where only SIGKILL ends it. So every file of the state folder is opened here.
+The tools of a turn run as the user of the harness, so they can put a named pipe in the place of a file. A plain `open`
+of it would block in the kernel until a writer comes. Therefore every file of the state folder is opened here.
 """
 
 import errno
@@ -18,7 +18,7 @@ _KINDS = (
 
 
 class NotAFileError(OSError):
-    """Something other than a regular file is at a path; `strerror` says what."""
+    """The path is not a regular file; `strerror` says what it is."""
 
     def __init__(self, path: Path | str, mode: int) -> None:
         kind = next((words for is_kind, words in _KINDS if is_kind(mode)), "a device")
@@ -29,7 +29,7 @@ class NotAFileError(OSError):
 
 
 class TooLargeError(OSError):
-    """A file is larger than what it holds can ever be."""
+    """The file is larger than its content can legitimately be."""
 
     def __init__(self, path: Path, limit_bytes: int) -> None:
         super().__init__(errno.EFBIG, f"it is larger than {limit_bytes:,} bytes", str(path))
@@ -39,21 +39,21 @@ class TooLargeError(OSError):
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and the missing ones above it for their owner alone (0700), whatever the umask is."""
+    """Create a folder and its missing parents, accessible to the owner alone (0700) whatever the umask."""
     try:
         path.mkdir(mode=0o700, exist_ok=True)
     except FileNotFoundError:
-        make_folder(path.parent)  # `parents=True` makes these as the umask has it: 0777 in many containers
+        make_folder(path.parent)  # `parents=True` would apply the umask: 0777 in many containers
         path.mkdir(mode=0o700, exist_ok=True)
 
 
 def check_regular(path: Path | str, *, links: bool = False) -> None:
-    """Raise NotAFileError if something other than a regular file is at a path; a missing file is fine.
+    """Raise NotAFileError if the path is not a regular file; a missing file is fine.
 
-    For those that hand the path on, as SQLite is: what comes into its place after this is not seen.
+    For callers that pass the path on, for example to SQLite. A replacement after this check goes unnoticed.
     """
     try:
-        mode = os.stat(path, follow_symlinks=links).st_mode  # noqa: PTH116 - a name need not be made a path for it
+        mode = os.stat(path, follow_symlinks=links).st_mode  # noqa: PTH116 - saves making a Path
     except FileNotFoundError:
         return
     if not stat.S_ISREG(mode):
@@ -61,15 +61,15 @@ def check_regular(path: Path | str, *, links: bool = False) -> None:
 
 
 def open_file(path: Path, flags: int = os.O_RDONLY, *, links: bool = False) -> int:
-    """Open a regular file, with O_CREAT also a new one (0600), and return its descriptor; raises OSError.
+    """Open a regular file (with O_CREAT also a new one, 0600) and return its descriptor; raises OSError.
 
-    Never waits. A link is followed only with `links`: for files that the user keeps, and not for those of an agent.
+    Never blocks. Symbolic links are followed only with `links`, which is for the user's own files.
     """
     flags |= os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if links else os.O_NOFOLLOW)
     try:
         descriptor = os.open(path, flags, 0o600)
     except OSError as error:
-        # A folder, a socket or a link fails here, each with an error of its own that says little.
+        # Folders, sockets and links end up here, each with a different, unhelpful error.
         if not isinstance(error, FileNotFoundError | PermissionError):
             check_regular(path, links=links)
         raise
@@ -81,12 +81,12 @@ def open_file(path: Path, flags: int = os.O_RDONLY, *, links: bool = False) -> i
 
 
 def create_file(path: Path) -> int:
-    """Create a file (0600) and return its descriptor, for writing; raises FileExistsError if anything is there."""
+    """Create a file (0600) for writing and return its descriptor; raises FileExistsError if the path exists."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
 
 def read_file(path: Path, limit_bytes: int, *, links: bool = False) -> bytes:
-    """Read a regular file of at most `limit_bytes`; raises OSError. Never waits."""
+    """Read a regular file of at most `limit_bytes`; raises OSError. Never blocks on a pipe."""
     with os.fdopen(open_file(path, links=links), "rb") as file:
         content = file.read(limit_bytes + 1)
     if len(content) > limit_bytes:

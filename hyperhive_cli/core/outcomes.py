@@ -1,7 +1,7 @@
-"""The outcomes of a turn: the closed set of words, and the one table that says what follows from each.
+"""The outcomes of a turn, and the one table that says what follows from each.
 
-Retry, back-off, console, `status`, `stats`, hook, `send --wait`, exit status and the web page read `MEANINGS`; none
-of them keeps a table of its own.
+Retry, back-off, console, `status`, `stats`, hook, `send --wait`, exit status and the web page all read `MEANINGS`. No
+other module has such a table.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from hyperhive_cli.core.settings import MAX_ATTEMPTS
 
 
 class OutcomeKind(StrEnum):
-    """The closed set of outcomes, as in `turn_end` and the turn statistics."""
+    """Every outcome, as in `turn_end` and the turn statistics."""
 
     OK = "ok"
     BLOCKED = "blocked"
@@ -41,7 +41,7 @@ class OutcomeKind(StrEnum):
 
 
 class MessageState(StrEnum):
-    """The states of an inbox entry. `held`: it runs no more until a person says so."""
+    """The states of a message. A `held` one does not run until a person releases it."""
 
     READY = "ready"
     LEASED = "leased"
@@ -55,16 +55,16 @@ class NextStep(StrEnum):
     """What the agent does after a turn."""
 
     GO_ON = "go on"  # with the next message, immediately
-    BACK_OFF = "back off"  # longer after each in a row
-    AFTER_CRASH = "after a crash"  # a short back-off; after too many crashes wait for a person
-    WAIT_FOR_RESET = "wait for the reset"  # of a limit, a moment that claude names
+    BACK_OFF = "back off"  # for longer after each in a row
+    AFTER_CRASH = "after a crash"  # back off briefly; after too many crashes wait for a person
+    WAIT_FOR_RESET = "wait for the reset"  # of a limit, at a time that claude reports
     WAIT_FOR_LOGIN = "wait for a login"
     WAIT_FOR_MODEL = "wait for another model"
     WAIT_FOR_PERSON = "wait for a person"
 
 
 class Tone(StrEnum):
-    """How an outcome is shown, in every place."""
+    """How an outcome or status is coloured in the console, on the page and in figures."""
 
     OK = "ok"
     WARNING = "warning"
@@ -75,10 +75,10 @@ class Tone(StrEnum):
 class Meaning(NamedTuple):
     """What an outcome means.
 
-    `message` is the message's next state, `spent` whether the attempt counts, `attempts` how many there may be.
-    `acted`: the run may have done something that a redelivery must tell the model, whether a tool call was seen or
-    not. `session_suspect`: the conversation may be what was refused, so that the message is tried once in a new one.
-    `advice` says what a person can do; `{id}` stands for the message's number.
+    - `message`: the message's next state; `spent`: whether the attempt counts; `attempts`: how many are allowed.
+    - `acted`: the run may have acted, even without a visible tool call, so a redelivery must warn the model.
+    - `session_suspect`: the conversation, not the message, may have been refused: try once in a new session.
+    - `advice`: what a person can do; `{id}` stands for the message's number.
     """
 
     message: MessageState
@@ -98,7 +98,7 @@ _READY, _HELD, _DEAD = MessageState.READY, MessageState.HELD, MessageState.DEAD
 
 MEANINGS: Mapping[OutcomeKind, Meaning] = {
     OutcomeKind.OK: Meaning(MessageState.DONE, NextStep.GO_ON, Tone.OK, "✓"),
-    # What the message itself ended in: it is not run again.
+    # The message itself is the reason, so it does not run again.
     OutcomeKind.BLOCKED: Meaning(
         _DEAD, NextStep.GO_ON, Tone.FAILURE, "✗", f"change the message or the hook; {RETRY}", needs_person=True
     ),
@@ -144,10 +144,10 @@ MEANINGS: Mapping[OutcomeKind, Meaning] = {
         NextStep.BACK_OFF,
         Tone.FAILURE,
         "✗",
-        f"ask whoever runs the account or the proxy; {RETRY}",
+        f"ask the owner of the account or proxy; {RETRY}",
         needs_person=True,
     ),
-    # Not the message's fault: it runs again, as if this attempt had not been.
+    # Not the message's fault: it runs again, and the attempt does not count.
     OutcomeKind.BAD_MODEL: Meaning(
         _READY,
         NextStep.WAIT_FOR_MODEL,
@@ -182,7 +182,7 @@ MEANINGS: Mapping[OutcomeKind, Meaning] = {
     OutcomeKind.OVERLOADED: Meaning(_READY, NextStep.BACK_OFF, Tone.WARNING, "·", spent=False),
     OutcomeKind.NO_CONNECTION: Meaning(_READY, NextStep.BACK_OFF, Tone.WARNING, "·", spent=False),
     OutcomeKind.NOT_STARTED: Meaning(_READY, NextStep.BACK_OFF, Tone.FAILURE, "✗", "`hyperhive doctor`", spent=False),
-    # Tried again, a few times.
+    # Retried a few times.
     OutcomeKind.CONTEXT_FULL: Meaning(
         _READY, NextStep.GO_ON, Tone.FAILURE, "✗", f"put the text into a file and name it; {RETRY}"
     ),
@@ -191,17 +191,17 @@ MEANINGS: Mapping[OutcomeKind, Meaning] = {
     OutcomeKind.CRASHED: Meaning(_READY, NextStep.AFTER_CRASH, Tone.FAILURE, "✗", RETRY, acted=True),
     OutcomeKind.STALLED: Meaning(_READY, NextStep.AFTER_CRASH, Tone.FAILURE, "✗", RETRY, acted=True),
     OutcomeKind.TIMED_OUT: Meaning(_READY, NextStep.GO_ON, Tone.FAILURE, "✗", RETRY, acted=True),
-    # What a person has done.
+    # A person's doing.
     OutcomeKind.INTERRUPTED: Meaning(_READY, NextStep.GO_ON, Tone.NEUTRAL, "·", spent=False, acted=True),
     OutcomeKind.CANCELLED: Meaning(MessageState.CANCELLED, NextStep.GO_ON, Tone.NEUTRAL, "·", RETRY, acted=True),
 }
 
-# Of an outcome that this release does not know: another machine of a hive may run a newer one.
+# For outcomes that this release does not know: another machine of a hive may run a newer one.
 UNKNOWN = Meaning(_READY, NextStep.GO_ON, Tone.FAILURE, "✗", RETRY)
 
 
 def meaning_of(word: str | None) -> Meaning:
-    """Return what an outcome's word means; `UNKNOWN` for any other value."""
+    """Return the meaning of an outcome's value, `UNKNOWN` for any other value."""
     try:
         return MEANINGS[OutcomeKind(word or "")]
     except ValueError:
@@ -209,9 +209,9 @@ def meaning_of(word: str | None) -> Meaning:
 
 
 def needs_person(word: str | None, message_state: str | None) -> bool:
-    """Whether a person is needed after a turn that ended so and left its message in this state (None: no message).
+    """Return True if a turn with this outcome, and its message in this state (None: no message), needs a person.
 
-    A message that is ready after an outcome that ends it otherwise is tried again, in a new session.
+    A message that is still ready after an outcome that normally ends it will be retried in a new session.
     """
     found = meaning_of(word)
     is_stuck = message_state in {MessageState.DEAD, MessageState.HELD}
@@ -219,23 +219,23 @@ def needs_person(word: str | None, message_state: str | None) -> bool:
 
 
 def is_ok(word: str | None) -> bool:
-    """Whether an outcome's word says that the turn did what it was asked."""
+    """Return True if an outcome's value means that the turn succeeded."""
     return word == OutcomeKind.OK
 
 
 def tone_of(word: str | None, denied: int = 0) -> Tone:
-    """Return the tone of a turn's end: one that is ok is a warning if tool calls were denied in it."""
+    """Return the tone of a turn's end: a successful turn with denied tool calls is a warning."""
     tone = meaning_of(word).tone
     return Tone.WARNING if denied and tone is Tone.OK else tone
 
 
 def advice_of(word: str | None, message_id: int) -> str:
-    """Return what a person can do about a message after this outcome; "" for nothing."""
+    """Return what a person can do about a message after this outcome, "" if nothing."""
     return meaning_of(word).advice.format(id=message_id)
 
 
 def meanings_to_dict() -> dict[str, dict[str, Any]]:
-    """Return the part of the table that a page needs, by the outcome's word: `tone`, `sign`, `needs_person`."""
+    """Return the part of the table that the page needs, by outcome: `tone`, `sign`, `needs_person`."""
     shown = {kind.value: found for kind, found in MEANINGS.items()}
     return {
         word: {"tone": found.tone.value, "sign": found.sign, "needs_person": found.needs_person}
@@ -244,11 +244,12 @@ def meanings_to_dict() -> dict[str, dict[str, Any]]:
 
 
 class Outcome(NamedTuple):
-    """An outcome, the sentence for `turn_end.note` (None: ok), and when a limit resets (Unix s).
+    """An outcome, the sentence for `turn_end.note` (None if ok), and when a limit resets (Unix s).
 
-    `acted`: the run may have done something, which a redelivery must say to the model. `suspect`: the conversation
-    may be what was refused, and not the message. `of_model`: the limit is one of the model alone, not of the account.
-    `counts`: the attempt is spent, whatever the table says.
+    - `acted`: the run may have acted, so a redelivery must warn the model.
+    - `suspect`: the conversation, not the message, may have been refused.
+    - `of_model`: the limit applies to the model alone, not to the account.
+    - `counts`: the attempt counts, whatever the table says.
     """
 
     kind: OutcomeKind
@@ -261,7 +262,7 @@ class Outcome(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether the turn did what it was asked."""
+        """Whether the turn succeeded."""
         return self.kind is OutcomeKind.OK
 
     @property

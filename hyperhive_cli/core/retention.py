@@ -1,4 +1,4 @@
-"""`Retention`: for how long messages that have ended are kept. Pure."""
+"""`Retention`: how long ended messages are kept. Pure."""
 
 from typing import NamedTuple
 
@@ -6,13 +6,13 @@ from hyperhive_cli.core.errors import UsageError
 
 ALL = "all"
 DAY_MS = 24 * 3600 * 1000
-FORGET_EVERY_S = 3600.0  # how often it is looked for what need not be kept
+FORGET_EVERY_S = 3600.0  # between two deletions of old messages
 MAX_DAYS, MAX_COUNT = 36_500, 10**9
 HINT = "30d, 10000, 30d,10000 (whichever is more), or all"
 
 
 class Retention(NamedTuple):
-    """What is kept: messages that ended in the last `days`, and the newest `newest`; with `is_all` every one."""
+    """Keep messages that ended in the last `days` and the newest `newest` ones; with `is_all` keep every message."""
 
     days: int = 30
     newest: int = 10_000
@@ -20,9 +20,9 @@ class Retention(NamedTuple):
 
     @classmethod
     def from_text(cls, text: str) -> "Retention":
-        """Read `30d`, `10000`, both with a comma between them, or `all`; raises UsageError for anything else.
+        """Read `30d`, `10000`, both joined by a comma, or `all`; raises UsageError for anything else.
 
-        Of what is not named none is kept.
+        The part that is not given is 0.
         """
         if text == ALL:
             return cls(is_all=True)
@@ -34,11 +34,11 @@ class Retention(NamedTuple):
         return cls(sum(days), sum(counts))
 
     def to_text(self) -> str:
-        """Give the text that `from_text` reads."""
+        """Return the text that `from_text` reads."""
         return ALL if self.is_all else f"{self.days}d,{self.newest}"
 
     def horizon_ms(self, now_ms: int) -> int:
-        """Return the moment before which a message must have ended to go (Unix ms)."""
+        """Return the time (Unix ms) before which a message must have ended to be deleted."""
         return now_ms - self.days * DAY_MS
 
 
@@ -53,4 +53,4 @@ def _number(text: str, most: int, whole: str) -> int:
 
 
 def _unusable(text: str) -> UsageError:
-    return UsageError(f"{text!r} does not say which messages to keep", HINT)
+    return UsageError(f"not a valid retention: {text!r}", HINT)

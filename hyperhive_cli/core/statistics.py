@@ -1,7 +1,7 @@
-"""What an agent's turns came to: sums, shares and percentiles, by day, model, outcome or tool. Pure.
+"""Statistics of turns: sums, shares and percentiles by day, model, outcome or tool. Pure.
 
-A turn belongs to the local day on which it began. Zones are those of `datetime`; None is the system's own, with its
-changes of the clock. Durations are ms, costs US dollars.
+A turn belongs to the local day on which it started. A `zone` is a `tzinfo`; None means the system's zone, with its
+clock changes. Durations are in ms, costs in US dollars.
 """
 
 from collections import Counter
@@ -16,10 +16,10 @@ from hyperhive_cli.core.usage import TokenUsage
 
 @dataclass(frozen=True, slots=True)
 class EndedTurn:
-    """One ended turn. `cost_usd` is None where claude has named none; `started` is Unix ms.
+    """One ended turn. `started` is in Unix ms; `cost_usd` is None if claude reported no cost.
 
-    `model` is the one that was asked for, `answered_model` the one that answered (None: not known). `denied` counts
-    tool calls; `message_state` is what became of the message (None: it had none, or an earlier release ran it).
+    `model` was requested, `answered_model` answered (None: unknown). `denied` counts denied tool calls. `message_state`
+    is the message's state afterwards, None if there was no message or an older release recorded the turn.
     """
 
     turn_id: int
@@ -36,7 +36,7 @@ class EndedTurn:
     message_state: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give its figures, under the names of `show --json`."""
+        """Return the figures under the names of `show --json`."""
         return {
             "turn_id": self.turn_id,
             "started": self.started,
@@ -54,38 +54,38 @@ class EndedTurn:
 
 
 def day_of(unix_ms: int, zone: tzinfo | None = None) -> date:
-    """Give the local day of a moment."""
+    """Return the local day of a time in Unix ms."""
     return datetime.fromtimestamp(unix_ms / 1000, zone).date()
 
 
 def midnight_ms(day: date, zone: tzinfo | None = None) -> int:
-    """Give the moment at which a local day begins, in Unix ms."""
+    """Return the start of a local day in Unix ms."""
     return round(datetime.combine(day, time.min, zone).timestamp() * 1000)
 
 
 def days_until(now_ms: int, days: int, zone: tzinfo | None = None) -> list[date]:
-    """Give the last `days` local days, today being the last of them."""
+    """Return the last `days` local days, ending with today."""
     today = day_of(now_ms, zone)
     return [today - timedelta(days=back) for back in reversed(range(days))]
 
 
 def percentile(values: Iterable[int], share: float) -> int | None:
-    """Give the smallest value that at least `share` of all values do not exceed, None of no values."""
+    """Return the smallest value that at least `share` of all values do not exceed, None for no values."""
     ordered = sorted(values)
     if not ordered:
         return None
-    rank = -(-len(ordered) * round(share * 100) // 100)  # rounded up, without the errors of floats
+    rank = -(-len(ordered) * round(share * 100) // 100)  # rounded up, without float errors
     return ordered[max(0, rank - 1)]
 
 
 def cache_share(usage: TokenUsage) -> float | None:
-    """Give how much of what went in was read from the cache, 0 to 1; None where nothing went in."""
+    """Return the share of the input that was read from the cache, 0 to 1; None without input."""
     whole = usage.context_tokens()
     return round(usage.cache_read_input_tokens / whole, 4) if whole else None
 
 
 def tally(turns: Sequence[EndedTurn]) -> dict[str, Any]:
-    """Add up turns: the fields of a row of `stats --json`."""
+    """Add up turns into the fields of a row of `stats --json`."""
     took = [turn.duration_ms for turn in turns if turn.duration_ms is not None]
     usage = sum((turn.usage for turn in turns), TokenUsage())
     return {
@@ -105,9 +105,9 @@ def tally(turns: Sequence[EndedTurn]) -> dict[str, Any]:
 def grouped_rows(
     turns: Sequence[EndedTurn], by: str, days: Sequence[date], zone: tzinfo | None = None
 ) -> list[dict[str, Any]]:
-    """Give a row for each day (those without a turn too), model, outcome or tool; its first field says which.
+    """Return a row for each day, model, outcome or tool (`by`); its first field is the group.
 
-    Models, outcomes and tools come with the most turns first.
+    Days without a turn have a row too. Models and outcomes are sorted by their turns, tools by their calls.
     """
     if by == "day":
         return [{"day": day.isoformat(), **tally(found)} for day, found in _by_day(turns, days, zone).items()]
@@ -143,12 +143,12 @@ def _by_tool(turns: Sequence[EndedTurn]) -> list[dict[str, Any]]:
 
 
 def outcome_counts(turns: Sequence[EndedTurn]) -> dict[str, int]:
-    """Count the outcomes, the most frequent first."""
+    """Count the outcomes, most frequent first."""
     return dict(Counter(turn.outcome for turn in turns).most_common())
 
 
 def statistics_report(agent: str, turns: Sequence[EndedTurn], by: str, days: Sequence[date]) -> dict[str, Any]:
-    """Give the fields of `stats --json`: the turns of these days added up, and in rows by one of `BY`."""
+    """Return the fields of `stats --json`: totals of the turns of these days, and rows grouped `by` one of `BY`."""
     return {
         "agent": agent,
         "from": days[0].isoformat(),

@@ -1,7 +1,7 @@
-"""An agent's status: the closed set of words, and the one function that derives it from what each owner knows. Pure.
+"""An agent's status: its values, and the one function that derives it from what each owner knows. Pure.
 
-Nothing writes or restores a status. The hive, the login, the retrying writer, the loop and the running turn each keep
-a field of `StatusInputs`; the bus derives the status from all of them and publishes it when it changes.
+A status is never stored or restored. The hive, the operator's pause, the login, the retrying writer, the loop and the
+running turn each set a field of `StatusInputs`; the bus derives the status and publishes every change.
 """
 
 from collections.abc import Mapping
@@ -13,27 +13,27 @@ from hyperhive_cli.core.outcomes import Tone
 
 
 class Status(StrEnum):
-    """The words of `status_changed` and of `status --json`; the last two are those of an agent without an answer."""
+    """The values in `status_changed` and `status --json`; the last two are for an agent that does not answer."""
 
     ONLINE = "online"
     PAUSED = "paused"
-    RETRYING = "retrying"  # claude itself tries a request again
+    RETRYING = "retrying"  # claude itself retries a request
     BACKING_OFF = "backing_off"
     RATE_LIMITED = "rate_limited"
     OVER_BUDGET = "over_budget"
     NEEDS_LOGIN_IDLE = "needs_login_idle"
     NEEDS_LOGIN_IN_PROGRESS = "needs_login_in_progress"
-    WAITS_FOR_ACCOUNT = "waits_for_account"  # another agent of the account met a limit or a lost login
+    WAITS_FOR_ACCOUNT = "waits_for_account"  # another agent on the account hit a limit or lost the login
     BAD_MODEL = "bad_model"
     STANDBY = "standby"  # another machine of the hive runs the agent
     FAILED = "failed"
-    INBOX_UNAVAILABLE = "inbox_unavailable"  # the disk is full, another process locks it, or the hive is away
+    INBOX_UNAVAILABLE = "inbox_unavailable"  # disk full, locked by another process, or the hive is unreachable
     STOPPED = "stopped"  # no harness runs
-    UNREACHABLE = "unreachable"  # one holds the lock and does not answer
+    UNREACHABLE = "unreachable"  # a harness holds the lock and does not answer
 
 
 class StatusMeaning(NamedTuple):
-    """How a status is shown: its words, its tone, and what a person can do about it."""
+    """How a status is shown: its words, its tone, and what a person can do."""
 
     words: str
     tone: Tone
@@ -41,7 +41,7 @@ class StatusMeaning(NamedTuple):
     needs_person: bool = False
 
 
-# Green means that work goes on, or would.
+# Tone.OK (green): work goes on, or would if there were any.
 STATUSES: Mapping[Status, StatusMeaning] = {
     Status.ONLINE: StatusMeaning("online", Tone.OK),
     Status.PAUSED: StatusMeaning("paused", Tone.WARNING, "hyperhive resume"),
@@ -58,7 +58,7 @@ STATUSES: Mapping[Status, StatusMeaning] = {
     Status.INBOX_UNAVAILABLE: StatusMeaning(
         "inbox unavailable",
         Tone.FAILURE,
-        "mend the cause, such as a full disk; it goes on by itself",
+        "fix the cause, for example a full disk; the agent then goes on by itself",
         needs_person=True,
     ),
     Status.STOPPED: StatusMeaning("stopped", Tone.NEUTRAL, "hyperhive run"),
@@ -66,13 +66,13 @@ STATUSES: Mapping[Status, StatusMeaning] = {
 }
 
 
-WITHOUT_ANSWER = (Status.STOPPED, Status.UNREACHABLE)  # what such an agent was last doing is not known to go on
-# claude's own line tells of a retry, and a note of a back-off: a row in the transcript would be the second.
+WITHOUT_ANSWER = (Status.STOPPED, Status.UNREACHABLE)  # whether such an agent still works is unknown
+# The transcript already shows claude's own line for a retry and a note for a back-off.
 TOLD_OTHERWISE = {Status.RETRYING, Status.BACKING_OFF}
 
 
 def status_meaning(word: str | None) -> StatusMeaning:
-    """Return how a status is shown; one of a newer release is shown by its own word."""
+    """Return how a status is shown; an unknown one (of a newer release) is shown by its value."""
     try:
         return STATUSES[Status(word or "")]
     except ValueError:
@@ -80,7 +80,7 @@ def status_meaning(word: str | None) -> StatusMeaning:
 
 
 def statuses_to_dict() -> dict[str, dict[str, Any]]:
-    """Return the part of the table that a page needs, by the status's word."""
+    """Return the part of the table that the page needs, by status."""
     return {
         status.value: {
             "words": found.words,
@@ -92,7 +92,7 @@ def statuses_to_dict() -> dict[str, dict[str, Any]]:
 
 
 class TurnState(StrEnum):
-    """Idle between turns, thinking in a message's turn, compacting in a `/compact` turn."""
+    """Idle between turns, thinking in the turn of a message, compacting in a `/compact` turn."""
 
     IDLE = "idle"
     THINKING = "thinking"
@@ -100,28 +100,28 @@ class TurnState(StrEnum):
 
 
 class Wait(NamedTuple):
-    """Why no turn starts now. `until_unix` is when the wait ends by itself (Unix s; None: it does not)."""
+    """Why no turn starts now. `until_unix` is when the wait ends by itself (Unix s; None: never)."""
 
     status: Status
     until_unix: float | None = None
     why: str | None = None
-    model: str | None = None  # a choice of another model ends the wait
+    model: str | None = None  # choosing another model ends the wait
 
 
 class Retrying(NamedTuple):
-    """A request that claude itself is about to try again, for the `attempt`-th time of at most `most`."""
+    """A request that claude itself is about to retry: attempt `attempt` of at most `most` (0: unknown)."""
 
     attempt: int
     most: int
     why: str
     until_unix: float | None = None
-    is_limit: bool = False  # a limit of the account: no stall, and the other agents wait too
-    model: str | None = None  # the limit is one of this model alone
+    is_limit: bool = False  # a limit of the account: not a stall, and the other agents wait too
+    model: str | None = None  # the limit applies to this model alone
 
 
 @dataclass(frozen=True, slots=True)
 class StatusInputs:
-    """What each owner knows: the hive, the operator, the login, the retrying writer, the loop, the running turn."""
+    """What determines the status: a field each for hive, pause, login, retrying writer, loop and running turn."""
 
     is_standby: bool = False
     is_paused: bool = False
@@ -132,7 +132,7 @@ class StatusInputs:
 
 
 class ShownStatus(NamedTuple):
-    """A derived status, until when it lasts (Unix s), why, and the model whose change ends it."""
+    """A derived status: until when it lasts (Unix s), why, and the model whose change ends it."""
 
     status: Status
     until_unix: int | None = None
@@ -141,9 +141,9 @@ class ShownStatus(NamedTuple):
 
 
 def status_of(standing: StatusInputs) -> ShownStatus:
-    """Return the status that follows: the first of these that holds.
+    """Derive the status: the first condition that applies wins.
 
-    What a person has done comes before what the world does, and what stops every turn before what stops the next one.
+    A person's doing comes before external causes; what stops every turn comes before what delays the next one.
     """
     wait, retry = standing.wait, standing.retry
     if standing.is_standby:

@@ -1,8 +1,8 @@
-"""Text that a terminal may show, and short forms of figures. Pure: no I/O, no rich.
+"""Text that is safe for a terminal, and short forms of numbers and times. Pure: no I/O, no rich.
 
-Claude, its tools and whoever sends a message decide what the strings of an event hold; a terminal obeys
-escape sequences inside them (title, clipboard, colours, cursor) and reorders text at bidi controls.
-`clean` makes all of these visible. Every function takes values of any JSON type and never raises.
+The strings of an event come from claude, its tools and the senders of messages. A terminal obeys escape sequences in
+them (title, clipboard, colours, cursor) and reorders text at bidi controls. `clean` makes all of these visible. Every
+function takes values of any JSON type and never raises.
 """
 
 import re
@@ -21,22 +21,22 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def clean(text: str) -> str:
-    r"""Give `text` with every character that could steer a terminal as a visible escape (`\x1b`, `\u202e`).
+    r"""Return `text` with every character that could control a terminal as a visible escape (`\x1b`, `\u202e`).
 
-    Newlines and tabs stay, CR LF becomes a newline. What comes out goes in unchanged a second time.
+    Newlines and tabs stay; CR LF becomes a newline. Idempotent.
     """
     return UNSAFE.sub(_escape, text.replace("\r\n", "\n"))
 
 
 def text_of(value: object) -> str:
-    """Give a JSON value as cleaned text: a string whole, None as nothing, the rest as `brief`."""
+    """Return a JSON value as cleaned text: a string in full, None as "", anything else as `brief` does."""
     if isinstance(value, str):
         return clean(value)
     return "" if value is None else brief(value)
 
 
 def brief(value: object, limit: int = 60) -> str:
-    """Give any JSON value as one short line, nested ones as their size: `{3 keys}`, `[2 items]`."""
+    """Return any JSON value as one short line; containers as their size: `{3 keys}`, `[2 items]`."""
     if isinstance(value, str):
         return one_line(value, limit)
     if isinstance(value, dict):
@@ -46,12 +46,12 @@ def brief(value: object, limit: int = 60) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     figure = number(value)
-    # str() of an int beyond 4,300 digits raises.
+    # str() raises for an int of more than 4,300 digits.
     return "a huge number" if figure is None else str(value)
 
 
 def one_line(text: str, limit: int) -> str:
-    """Give `text` cleaned, on one line, in at most `limit` characters; only its head is looked at."""
+    """Return `text` cleaned, on one line, in at most `limit` characters; reads only its beginning."""
     head = text[: limit * 2 + 200]
     line = _BLANKS.sub(" ", clean(head)).strip()
     if len(line) <= limit and len(head) == len(text):
@@ -60,10 +60,10 @@ def one_line(text: str, limit: int) -> str:
 
 
 def head_lines(text: str, limit: int, width: int = 400) -> tuple[list[str], int]:
-    """Give the first `limit` lines of `text`, cleaned, and how many more there are.
+    """Return the first `limit` lines of `text`, cleaned, and how many more there are.
 
-    A single line that would be left over is given too: `+1 line` takes as much room as the line.
-    Blank lines around the text do not count; of a long text only the head is copied.
+    If only one more line remains, it is included: `+1 line` would take as much room. Blank lines around the text are
+    dropped. Only the returned part of a long text is copied.
     """
     start = len(text) - len(text.lstrip("\n")) if text.startswith("\n") else 0
     end = len(text)
@@ -84,7 +84,7 @@ def head_lines(text: str, limit: int, width: int = 400) -> tuple[list[str], int]
 
 
 def number(value: object) -> float | None:
-    """Give `value` as a finite, plausible number, None for everything else (bools too)."""
+    """Return `value` as a finite number of plausible size, None for anything else (bools too)."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if isinstance(value, float) and not isfinite(value):
@@ -93,13 +93,13 @@ def number(value: object) -> float | None:
 
 
 def count(value: object) -> int:
-    """Give `value` as a counter: a whole number of at least 0, 0 for everything else."""
+    """Return `value` as a non-negative integer, 0 for anything else."""
     figure = number(value)
     return max(0, int(figure)) if figure is not None else 0
 
 
 def tokens(value: object) -> str:
-    """Give a number of tokens: `842`, `12.3k`, `76k`, `1.2M`."""
+    """Format a number of tokens: `842`, `12.3k`, `76k`, `1.2M`."""
     figure = count(value)
     if figure < 1000:
         return str(figure)
@@ -107,7 +107,7 @@ def tokens(value: object) -> str:
 
 
 def size(value: object) -> str:
-    """Give a number of bytes: `842 B`, `12.3 KiB`, `2 MiB`."""
+    """Format a number of bytes: `842 B`, `12.3 KiB`, `2 MiB`."""
     figure, unit = float(count(value)), "B"
     for larger in ("KiB", "MiB", "GiB", "TiB"):
         if figure < 1000:
@@ -122,7 +122,7 @@ def _scaled(figure: float, unit: str) -> str:
 
 
 def duration(seconds: object) -> str:
-    """Give a span of time: `0.8s`, `12s`, `3m 04s`, `2h 05m`, `3d 04h`; nothing when there is none."""
+    """Format a duration: `0.8s`, `12s`, `3m 04s`, `2h 05m`, `3d 04h`; "" if it is not a number."""
     figure = number(seconds)
     if figure is None:
         return ""
@@ -140,7 +140,7 @@ def duration(seconds: object) -> str:
 
 
 def ago(seconds: object) -> str:
-    """Say how long something is past: `just now`, `42 s ago`, `3 min ago`, `5 h ago`, `2 days ago`."""
+    """Format the age of something: `just now`, `42 s ago`, `3 min ago`, `5 h ago`, `2 days ago`."""
     figure = count(seconds)
     for limit, unit_s, unit in ((10, 0, ""), (60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h")):
         if figure < limit:
@@ -152,7 +152,7 @@ NO_TIME = "at no known time"
 
 
 def local_time(at: float) -> datetime | None:
-    """Return a moment (Unix seconds) as local time; None for one that no calendar has."""
+    """Return a time in Unix seconds as local time; None if it is out of range."""
     try:
         return datetime.fromtimestamp(at)  # noqa: DTZ006 - local, for a person
     except (OverflowError, ValueError, OSError):
@@ -160,9 +160,9 @@ def local_time(at: float) -> datetime | None:
 
 
 def ahead(at: float, now: float) -> str:
-    """Return a moment to come, Unix seconds, as local time and how long until then: `Fri 14:00 (in 2d 03h)`.
+    """Format a future time (Unix seconds) as local time and distance: `Fri 14:00 (in 2d 03h)`.
 
-    Its day of the week if it is not today's, its date if it is a week away.
+    The weekday is left out for today and replaced by the date from a week ahead on.
     """
     then, today = local_time(at), local_time(now)
     if then is None or today is None:
@@ -178,21 +178,21 @@ def ahead(at: float, now: float) -> str:
     return f"{day}{then:%H:%M} (in {duration(at - now)})"
 
 
-# Not by the locale: the page says the same.
+# Independent of the locale, like the page.
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _WEEK = 7
 
 
 def clock(seconds: object) -> str:
-    """Give a running span as a clock: `0:07`, `12:30`, `1:05:09`."""
+    """Format elapsed seconds as a clock: `0:07`, `12:30`, `1:05:09`."""
     minutes, secs = divmod(count(seconds), 60)
     hours, mins = divmod(minutes, 60)
     return f"{hours}:{mins:02d}:{secs:02d}" if hours else f"{mins}:{secs:02d}"
 
 
 def dollars(value: object) -> str:
-    """Give a sum of US dollars: `$0.0007`, `$1.24`; nothing when none was spent."""
+    """Format US dollars: `$0.0007`, `$1.24`; "" for none."""
     figure = number(value)
     if figure is None or figure <= 0:
         return ""
@@ -202,10 +202,10 @@ def dollars(value: object) -> str:
 
 
 def grouped(value: object) -> str:
-    """Give a counter with its thousands set apart: `5,994`."""
+    """Format a counter with thousands separators: `5,994`."""
     return f"{count(value):,}"
 
 
 def plural(value: int, word: str) -> str:
-    """Give a count and its word: `1 tool`, `4 tools`."""
+    """Format a count with its noun: `1 tool`, `4 tools`."""
     return f"{value:,} {word}" if value == 1 else f"{value:,} {word}s"

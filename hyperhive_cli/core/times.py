@@ -1,8 +1,8 @@
-"""A moment as an operator writes and reads it: `14:30`, `+2h30m`, `tomorrow 9:00`, `2026-11-23 09:00`.
+"""Times as an operator writes and reads them: `14:30`, `+2h30m`, `tomorrow 9:00`, `2026-11-23 09:00`.
 
-Pure: now and the time zone are arguments. A local time is resolved with the offset that its own day has there: on the
-evening before summer time ends, `06:30` is 06:30 by the clocks of the next morning. A time that the clocks skip means
-the first moment after the gap, one that they show twice means the first.
+Pure: now and the time zone are arguments. A local time is resolved with the UTC offset of its own day: on the evening
+before summer time ends, `06:30` means 06:30 by the next morning's clocks. A time that the clocks skip means the first
+moment after the gap; a time that they show twice means the first occurrence.
 """
 
 import re
@@ -18,24 +18,24 @@ HINT = "14:30, +2h30m, tomorrow 9:00, or 2026-11-23T09:00"
 
 
 def text_to_moment(text: str, now: datetime, zone: tzinfo) -> datetime:
-    """Return the moment that is meant, in `zone`; a time of day alone is the next one. `now` has any zone.
+    """Parse a time and return it in `zone`; a time of day alone means the next one. `now` may be in any zone.
 
-    Raises UsageError for a text that is no moment, and for a moment that is past.
+    Raises UsageError for a text that is not a valid time, and for a time in the past.
     """
     try:
         found = _read(text.strip().lower(), now, zone)
         found = None if found is None else found.astimezone(zone)
-    except (ValueError, OverflowError, OSError):  # the last: of a local zone, for a year beyond its tables
+    except (ValueError, OverflowError, OSError):  # OSError: a year beyond the local zone's tables
         found = None
     if found is None:
         raise UsageError(f"not a valid time: {text!r}", HINT)
     if found < now:
-        raise UsageError(f"{moment_to_words(found, now)} is past", HINT)
+        raise UsageError(f"{moment_to_words(found, now)} is in the past", HINT)
     return found
 
 
 def text_to_start(text: str | None, now: datetime, zone: tzinfo) -> tuple[int, str | None]:
-    """Return a message's `not_before` (Unix ms, 0 for none), and what its sender is told of it.
+    """Return a message's `not_before` (Unix ms, 0 for none) and the remark for its sender.
 
     Raises UsageError as `text_to_moment` does.
     """
@@ -44,26 +44,26 @@ def text_to_start(text: str | None, now: datetime, zone: tzinfo) -> tuple[int, s
 
 
 def moment_to_remark(moment: datetime | None, now: datetime) -> str | None:
-    """Return what a sender is told of the moment from which a message runs."""
+    """Return the remark for the sender of a message that runs only from `moment` on."""
     return None if moment is None else f"runs at {moment_to_words(moment, now)}"
 
 
 def moment_to_words(moment: datetime, now: datetime) -> str:
-    """Return a moment as `Sun 25 Oct 06:30 CET`, in its own zone; with the year unless it is that of `now`."""
+    """Format a time in its own zone: `Sun 25 Oct 06:30 CET`; with the year if it differs from the year of `now`."""
     year = "" if moment.year == now.astimezone(moment.tzinfo).year else f" {moment.year}"
     return f"{moment:%a} {moment.day} {moment:%b}{year} {moment:%H:%M} {moment.tzname()}"
 
 
 def local_to_moment(local: datetime, zone: tzinfo, *, fold: int = 0) -> datetime:
-    """Return the moment at which the clocks of a zone show this (naive) time; in a gap, the first moment after it."""
+    """Return when the clocks of a zone show this naive time; for a time in a gap, the first moment after the gap."""
     before, after = (_to_utc(local.replace(tzinfo=zone, fold=each)) for each in (0, 1))
-    if before <= after:  # no gap: the same moment, or the two of a time that is shown twice
+    if before <= after:  # no gap: one moment, or two for a time that is shown twice
         return (after if fold else before).astimezone(zone)
     return _jump(after, before, zone).astimezone(zone)
 
 
 def _jump(early: datetime, late: datetime, zone: tzinfo) -> datetime:
-    """Return the moment between these two (UTC) at which the offset of the zone changes."""
+    """Return when, between these two times (UTC), the offset of the zone changes."""
     offset = early.astimezone(zone).utcoffset()
     while late - early > _SECOND:
         middle = early + (late - early) // 2
@@ -97,7 +97,7 @@ def _read(word: str, now: datetime, zone: tzinfo) -> datetime | None:
 
 
 def _clock(hour: int, minute: int) -> timedelta:
-    """Return a time of day as the span since midnight; 24:00 is the end of the day."""
+    """Return a time of day as the time since midnight; 24:00 is the end of the day."""
     if hour == 24 and minute == 0:
         return _DAY
     checked = time(hour, minute)
@@ -110,7 +110,7 @@ def _next(clock: timedelta, today: date, now: datetime, zone: tzinfo) -> datetim
 
 
 def _on(day: date, clock: timedelta, now: datetime, zone: tzinfo) -> datetime:
-    """Return the moment of a time of day on this day; of a time that is shown twice the first, until that is past."""
+    """Return when a day's clocks show a time; of two occurrences the first one that is not past."""
     local = datetime.combine(day, time()) + clock
     found = local_to_moment(local, zone)
     return found if found >= now else local_to_moment(local, zone, fold=1)
@@ -121,6 +121,6 @@ def _after(word: str, now: datetime, zone: tzinfo) -> datetime | None:
     if match is None or not any(match.groups()):
         return None
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    # By the clock of the world, not of the wall: an hour is an hour when summer time begins.
+    # Added in UTC, so that an hour is an hour even when summer time starts.
     span = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
     return (_to_utc(now) + span).astimezone(zone)

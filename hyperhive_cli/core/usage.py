@@ -8,7 +8,7 @@ from hyperhive_cli.core.settings import MAX_FIGURE
 
 
 def _count(value: object) -> int:
-    """Give `value` as a counter; whatever is no whole number, below zero or beyond MAX_FIGURE counts as 0."""
+    """Return `value` if it is an integer from 0 to MAX_FIGURE, else 0."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_FIGURE else 0
 
 
@@ -17,7 +17,7 @@ _IN_CONTEXT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens of one request, or the sum over several."""
+    """Tokens of one request, or a sum over several."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -37,33 +37,36 @@ class TokenUsage:
 
     @classmethod
     def from_stream_event(cls, line: Mapping[str, Any]) -> Self | None:
-        """Read a line of claude's stdout: the usage of a `result`, None for every other type.
+        """Return the usage of a `result` line of claude's stdout, None for any other type.
 
-        `assistant` lines repeat their message's usage once per content block, with a placeholder for
-        the output side; only a `result` carries sums that may be added up.
+        `assistant` lines repeat their message's usage for each content block, with a placeholder for the output. Only
+        the sums of a `result` may be added up.
         """
         if line.get("type") != "result":
             return None
         return cls.from_usage(line.get("usage"))
 
     def context_tokens(self) -> int:
-        """Give the size of the context that this usage describes: input, cache reads and cache writes.
+        """Return the context size in tokens: input, cache reads and cache writes.
 
-        True for the usage of ONE request (the last main-thread `assistant` line); the sum in a
-        `result` counts the context once for every request of the turn.
+        Valid only for the usage of ONE request (the last main-thread `assistant` line); the sum in a `result` counts
+        the context once per request of the turn.
         """
         return self.input_tokens + self.cache_read_input_tokens + self.cache_creation_input_tokens
 
     def all_tokens(self) -> int:
-        """Give all that went in, cached or not, and all that came out."""
+        """Return the whole input, cached or not, plus the output."""
         return self.context_tokens() + self.output_tokens
 
     def to_dict(self) -> dict[str, int]:
-        """Give the wire shape, the API's own names."""
+        """Return the counters under the API's names."""
         return asdict(self)
 
     def since(self, before: "TokenUsage") -> "TokenUsage":
-        """Give what a running total has grown by; where a counter is below what it was, it began anew: all of it."""
+        """Return the growth of a running total since `before`.
+
+        If any counter is smaller than before, the total started again from 0, so all of it is growth.
+        """
         pairs = [(getattr(self, name), getattr(before, name)) for name in self.__slots__]
         return self if any(now < then for now, then in pairs) else TokenUsage(*(now - then for now, then in pairs))
 
@@ -77,10 +80,10 @@ class TokenUsage:
 
 
 def context_of(line: Mapping[str, Any]) -> int | None:
-    """Give the context's size in tokens as this line shows it, None when it does not.
+    """Return the context size in tokens that a line shows, None if it shows none.
 
-    Only a main-thread `assistant` line of the model's own does, and `compact_boundary`: a subagent has a
-    context of its own, and text of the binary itself (`<synthetic>`) carries zeros.
+    Only a `compact_boundary` and the model's own `assistant` lines in the main thread show it: a subagent has its own
+    context, and text of the binary itself (`<synthetic>`) has zeros.
     """
     if line.get("type") == "system" and line.get("subtype") == "compact_boundary":
         metadata = line.get("compact_metadata")

@@ -1,24 +1,24 @@
-"""`LocalZone`: the time zone of this machine, with the offset of each day and not with today's for all."""
+"""`LocalZone`: this machine's time zone, with the right UTC offset for each day."""
 
 import time
 from datetime import UTC, datetime, timedelta, tzinfo
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - of local times, as a count
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the origin of naive local times
 
 
 class LocalZone(tzinfo):
-    """What TZ, or else /etc/localtime, says; `datetime.astimezone()` would give the offset of one moment alone."""
+    """The zone of TZ or /etc/localtime; `datetime.astimezone()` alone would use today's offset for every day."""
 
     def __init__(self) -> None:
         read_zone()
 
     def utcoffset(self, dt: datetime | None) -> timedelta:
-        """Return the offset at a local time; in a gap, with `fold` 0, the one before it."""
+        """Return the offset at a local time; in a gap with `fold` 0, the offset before the gap."""
         local = self._naive(dt)
         return (local - _EPOCH) - timedelta(seconds=local.timestamp())
 
     def dst(self, dt: datetime | None) -> timedelta:  # noqa: ARG002 - tzinfo's signature
-        """Return zero: how much of the offset is summer time is not known, and not asked for."""
+        """Return zero: the summer time part of the offset is unknown, and no caller needs it."""
         return timedelta(0)
 
     def tzname(self, dt: datetime | None) -> str:
@@ -26,22 +26,22 @@ class LocalZone(tzinfo):
         return time.localtime(self._naive(dt).timestamp()).tm_zone
 
     def fromutc(self, dt: datetime) -> datetime:
-        """Return the local time of a moment, with its `fold`."""
+        """Return the local time of a UTC time, with its `fold`."""
         moment = dt.replace(tzinfo=UTC).timestamp()
-        return datetime.fromtimestamp(moment).replace(tzinfo=self)  # noqa: DTZ006 - local is what is asked for
+        return datetime.fromtimestamp(moment).replace(tzinfo=self)  # noqa: DTZ006 - local time is wanted
 
     def _naive(self, dt: datetime | None) -> datetime:
-        return datetime.now() if dt is None else dt.replace(tzinfo=None)  # noqa: DTZ005 - as above
+        return datetime.now() if dt is None else dt.replace(tzinfo=None)  # noqa: DTZ005 - local time is wanted
 
 
 def read_zone() -> None:
-    """Take note of another zone of this machine. Without this a process keeps the one with which it began (measured).
+    """Notice a change of this machine's zone; without this call a process keeps its first one (measured).
 
-    Costs 10 µs where /etc/localtime is the same.
+    Costs 10 µs if /etc/localtime is unchanged.
     """
     time.tzset()
 
 
 def utc_now() -> datetime:
-    """Return this moment."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)

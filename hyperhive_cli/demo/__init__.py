@@ -20,6 +20,6 @@ RECORDINGS = Path(__file__).parent
 
 
 def replay_command(pace: Literal["human", "none"]) -> list[str]:
-    """Give the command that stands in for claude; claude's own arguments go after it."""
+    """Return the command that stands in for claude; claude's own arguments go after it."""
     program = str(RECORDINGS / "replay.py")
     return [sys.executable, "-I", "-S", program, "--recordings", str(RECORDINGS), "--pace", pace]

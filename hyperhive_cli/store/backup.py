@@ -32,7 +32,7 @@ class Contents:
     missing: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the fields that `backup --json` documents."""
+        """Return the fields that `backup --json` documents."""
         return asdict(self)
 
 
@@ -102,7 +102,7 @@ def _add_model(archive: tarfile.TarFile, model_file: Path) -> None:
 
 @contextmanager
 def _draft(folder: Path) -> Iterator[Path]:
-    """Give the name of a file in a new private folder beside the target, so that a rename puts it in place."""
+    """Return the name of a file in a new private folder beside the target, so that a rename puts it in place."""
     scratch = Path(tempfile.mkdtemp(prefix=".hyperhive-backup-", dir=folder))
     try:
         draft = scratch / "backup"

@@ -5,7 +5,7 @@ from hyperhive_cli.core.settings import MESSAGE_LIMIT_BYTES, SENDER_LIMIT_CHARS
 
 
 def check_message(sender: str, body: str) -> tuple[str, str]:
-    """Give sender and body as they are stored; raises UsageError for what is no message."""
+    """Return sender and body as they are stored; raises UsageError for what is no message."""
     text = body.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if not text.strip():
         raise UsageError("a message needs a text", "hyperhive send 'what to do'")

@@ -172,7 +172,7 @@ def _refuse_lone_log(path: Path) -> None:
 
 
 def schema_version(db: sqlite3.Connection) -> int:
-    """Give the version of a database's schema: how many migrations it has seen."""
+    """Return the version of a database's schema: how many migrations it has seen."""
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
@@ -271,7 +271,7 @@ def quarantine(path: Path) -> Path:
 
 
 def stamped(path: Path, word: str) -> Path:
-    """Give the name beside a path under which what it held is kept: `NAME.WORD-TIME`."""
+    """Return the name beside a path under which what it held is kept: `NAME.WORD-TIME`."""
     now_ns = time.time_ns()
     stamp = f"{time.strftime('%Y%m%dT%H%M%S', time.localtime(now_ns // 10**9))}-{now_ns % 10**9:09}"
     return path.with_name(f"{path.name}.{word}-{stamp}")

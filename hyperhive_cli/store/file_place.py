@@ -81,7 +81,7 @@ def place_of(path: Path) -> FilePlace:
 
 
 def companion(path: Path, suffix: str) -> Path:
-    """Give the path of a database's -wal or -shm."""
+    """Return the path of a database's -wal or -shm."""
     return path.with_name(path.name + suffix)
 
 
@@ -99,7 +99,7 @@ def drop_companions(path: Path) -> None:
 
 
 def wal_bytes(path: Path) -> int:
-    """Give the size of a database's -wal, 0 where there is none."""
+    """Return the size of a database's -wal, 0 where there is none."""
     with suppress(OSError):
         return companion(path, "-wal").stat().st_size
     return 0
@@ -114,7 +114,7 @@ def wal_state(path: Path) -> WalState | None:
 
 
 def free_bytes(path: Path) -> int:
-    """Give the space left beside a database, 0 where it has no folder (any more)."""
+    """Return the space left beside a database, 0 where it has no folder (any more)."""
     try:
         found = os.statvfs(path.parent)
     except OSError:
@@ -123,7 +123,7 @@ def free_bytes(path: Path) -> int:
 
 
 def holders(path: Path) -> list[int]:
-    """Give the ids of the other processes that have a database open, as far as /proc lets us see. Blocking."""
+    """Return the ids of the other processes that have a database open, as far as /proc lets us see. Blocking."""
     names = {str(companion(path.resolve(), suffix)) for suffix in ("", *COMPANIONS)}
     found = []
     for process in PROCESSES.glob("[0-9]*"):
@@ -134,7 +134,7 @@ def holders(path: Path) -> list[int]:
 
 
 def unsound_file_system(path: Path) -> str | None:
-    """Give the type of the file system that a database would lie on, if WAL does not work there."""
+    """Return the type of the file system that a database would lie on, if WAL does not work there."""
     try:
         found = file_system_of(path.absolute().parent.resolve(), MOUNTINFO.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):

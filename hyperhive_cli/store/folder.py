@@ -113,7 +113,7 @@ def _refusal(holder: "Holder", agent: str) -> AgentConflictError:
 
 
 def lock_holder(path: Path) -> int | None:
-    """Give the pid that a lock which is held names, None when it is free. 0: whoever holds it did not say who."""
+    """Return the pid that a lock which is held names, None when it is free. 0: whoever holds it did not say who."""
     with _open_if_held(path) as descriptor:
         return None if descriptor is None else _read_name(descriptor)[0]
 

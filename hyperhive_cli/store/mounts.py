@@ -13,7 +13,7 @@ _ESCAPE = re.compile(r"\\([0-7]{3})")  # blank, tab, newline and backslash in a 
 
 
 def file_system_of(path: PurePath, mountinfo: str) -> str | None:
-    """Give the type of the file system that an absolute path without links lies on, None: the text does not say."""
+    """Return the type of the file system that an absolute path without links lies on, None: the text does not say."""
     found: tuple[int, str] | None = None
     for line in mountinfo.splitlines():
         where, _, what = line.partition(" - ")

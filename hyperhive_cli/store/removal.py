@@ -37,7 +37,7 @@ def remove_agent(paths: AgentPaths) -> None:
 
 
 def rename_agent(paths: AgentPaths, new: AgentPaths) -> None:
-    """Give an agent's state folder another name; raises as `remove_agent`, and RefusedError if that is taken.
+    """Return an agent's state folder another name; raises as `remove_agent`, and RefusedError if that is taken.
 
     RefusedError also for an agent of a hive: its messages are there, under its name.
     """

@@ -41,7 +41,7 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
 
 
 def empty_status(agent: str) -> dict[str, Any]:
-    """Give the fields of `status --json` of an agent of which nothing is known."""
+    """Return the fields of `status --json` of an agent of which nothing is known."""
     return {
         "agent": agent,
         "workspace": None,

@@ -135,7 +135,7 @@ def rescue(db: sqlite3.Connection, place: FilePlace, busy_s: float) -> tuple[sql
 
 
 def _look_into(saved: Path) -> tuple[str | None, int]:
-    """Give the workspace that an inbox is bound to, and how many messages wait in it."""
+    """Return the workspace that an inbox is bound to, and how many messages wait in it."""
     with closing(database.connect(saved)) as db:
         bound = db.execute("SELECT value FROM facts WHERE name = 'workspace'").fetchone()
         (waiting,) = db.execute("SELECT count(*) FROM messages WHERE state IN ('ready', 'leased', 'held')").fetchone()

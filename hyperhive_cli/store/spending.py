@@ -39,7 +39,7 @@ def read_day(db: sqlite3.Connection, budget: Budget, raises: Overrides, now_ms: 
 
 
 def budget_status(fact: Callable[[str], str | None], db: sqlite3.Connection, now_ms: int) -> dict[str, Any] | None:
-    """Give the `budget` field of `status --json` from an agent's files alone. Raises StoreError."""
+    """Return the `budget` field of `status --json` from an agent's files alone. Raises StoreError."""
     budget, raises = read_budget(fact), read_overrides(fact)
     return budget_detail(budget, raises, read_day(db, budget, raises, now_ms), None)
 
@@ -68,5 +68,5 @@ def raise_limits(
 
 
 def ms_until_tomorrow(now_ms: int) -> int:
-    """Give how long this local day still lasts, in ms."""
+    """Return how long this local day still lasts, in ms."""
     return midnight_ms(day_of(now_ms) + timedelta(days=1)) - now_ms

@@ -62,7 +62,7 @@ def turn_pages(paths: AgentPaths, found: FoundTurn) -> Iterator[list[BusEvent]]:
 
 
 def turn_to_dict(found: FoundTurn) -> dict[str, Any]:
-    """Give the fields of `show --json` of what was found."""
+    """Return the fields of `show --json` of what was found."""
     history = "none" if found.span is None else "whole" if found.span.is_whole else "partial"
     return {**(found.row or {}), "history": history, "events": found.event_count}
 
@@ -74,7 +74,7 @@ def _to_id(named: str) -> int:
 
 
 def last_turn_id(bounds: Iterable[BusEvent]) -> int | None:
-    """Give the turn that began last, None where none did."""
+    """Return the turn that began last, None where none did."""
     found = None
     for record in bounds:
         if isinstance(record.event, TurnStart) and record.event.turn_id is not None:

@@ -37,7 +37,7 @@ _one_at_a_time: defaultdict[Path, Lock] = defaultdict(Lock)
 
 
 def wal_allowance(path: Path) -> int:
-    """Give how many bytes a database's -wal may take up now: WAL_LIMIT_BYTES, on a small disk a part of what is free.
+    """Return how many bytes a database's -wal may take up now: WAL_LIMIT_BYTES, on a small disk a part of what is free.
 
     The copying may need as much again in the database's file. A log larger than what is left could never be cut
     back, and would fill the disk for good.
@@ -104,7 +104,7 @@ def _copy(db: sqlite3.Connection, mode: str) -> bool:
 
 @contextmanager
 def _turn(path: Path) -> Iterator[bool]:
-    """Give whether it is ours to copy this database during the block: somebody else may be at it."""
+    """Return whether it is ours to copy this database during the block: somebody else may be at it."""
     lock = _one_at_a_time[path]
     is_ours = lock.acquire(blocking=False)
     try:

@@ -152,4 +152,4 @@ def test_the_workspace_names_its_agent_for_every_command(hive: Hive, fake_claude
     for words in (["run", "--drain"], ["send", "hi"], ["status"]):
         assert b"agent 'bee' is bound to" in call(*words, folder=twin).stderr
     (hive.workspace / "hyperhive.toml").write_text('agent = "../x"\n')
-    assert b"is no agent name" in call("status").stderr
+    assert b"is not a valid agent name" in call("status").stderr

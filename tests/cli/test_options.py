@@ -82,7 +82,7 @@ def test_a_slip_of_the_pen_gets_the_command_that_is_near(word: str, hint: str, h
 
 @pytest.mark.parametrize("name", ["UPPER", "a b", "../up", "..", "a/b", "/etc", "-x", "a" * 65])
 def test_a_name_that_is_no_agents(name: str, hive: Hive) -> None:
-    assert "is no agent name" in hive.call("--agent", name, "status").refusal(2)
+    assert "is not a valid agent name" in hive.call("--agent", name, "status").refusal(2)
 
 
 def test_an_empty_name_is_an_error_and_an_empty_variable_is_unset(hive: Hive) -> None:

@@ -308,4 +308,4 @@ def test_messages_that_ended_long_ago_go_and_the_figures_of_their_turns_stay(
 
 
 def test_what_does_not_say_which_messages_to_keep_is_refused(hive: Hive) -> None:
-    assert "'1h' does not say which messages to keep: 30d," in hive.call("run", "--keep-messages", "1h").refusal(2)
+    assert "not a valid retention: '1h': 30d," in hive.call("run", "--keep-messages", "1h").refusal(2)

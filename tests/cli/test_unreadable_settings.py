@@ -79,7 +79,7 @@ def test_a_file_of_the_workspace_that_cannot_be_read_stops_run_alone(damage: str
         done = here(bee, *words)
         assert done.status == 0, done.stderr
         first = done.stderr.splitlines()[0]
-        assert "hyperhive.toml" in first or "is no agent name" in first
+        assert "hyperhive.toml" in first or "is not a valid agent name" in first
         assert first.endswith(
             "; going on with agent 'bee', which is bound to this folder; another: hyperhive -a NAME …"
         )

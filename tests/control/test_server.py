@@ -474,7 +474,7 @@ def test_a_harness_refuses_what_is_no_raise_and_goes_on(path: Path) -> None:
         {"tool_calls": 5},
     ]
     assert [refusal(path, "budget_raise", **arguments)[2] for arguments in unfit] == [2] * len(unfit)
-    assert refusal(path, "budget_raise", day_cost=5)[0] == "there is no limit of day-cost to raise"
+    assert refusal(path, "budget_raise", day_cost=5)[0] == "no day-cost limit is set, so there is nothing to raise"
 
 
 def test_a_model_that_cannot_be_stored_is_refused_and_the_harness_goes_on(path: Path, harness: Path) -> None:

@@ -165,7 +165,7 @@ def test_the_first_rule_that_fits_decides() -> None:
         ("x =", "not valid TOML"),
         ("agent = 1", "unknown setting: 'agent'"),
         ("[agents.bee]", "needs a workspace"),
-        ('[agents."No Name"]\nworkspace = "x"', "is no agent name"),
+        ('[agents."No Name"]\nworkspace = "x"', "is not a valid agent name"),
         ("max-turns-at-once = 0", "at least 1"),
         ("stagger = true", "wrong type"),
         ('[placement]\n"a b" = "x"', "not a valid pattern"),

@@ -40,13 +40,13 @@ def test_a_raise_holds_for_its_day_and_its_message_alone() -> None:
 def test_a_raise_that_is_none_is_refused_and_the_same_again_is_harmless() -> None:
     raised = Overrides().with_day(ALL, DAY, 8.0)
     assert raised.with_day(ALL, DAY, 8.0) == raised
-    with pytest.raises(RefusedError, match=r"day-cost is \$8.00 already"):
+    with pytest.raises(RefusedError, match=r"day-cost is already \$8.00"):
         raised.with_day(ALL, DAY, 6.0)
-    with pytest.raises(RefusedError, match="tool-calls is 50 already"):
+    with pytest.raises(RefusedError, match="tool-calls is already 50"):
         raised.with_message(ALL, 1, {"tool_calls": 49})
-    with pytest.raises(RefusedError, match="there is no limit of day-cost"):
+    with pytest.raises(RefusedError, match="no day-cost limit is set"):
         Overrides().with_day(Budget(), DAY, 1.0)
-    with pytest.raises(RefusedError, match="there is no limit of tool-calls"):
+    with pytest.raises(RefusedError, match="no tool-calls limit is set"):
         raised.with_message(Budget(), 1, {"tool_calls": 1})
 
 

@@ -32,7 +32,7 @@ def test_an_agent_may_be_called_so(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "-a", "_a", "A", "bee 2", "a/b", "..", "a.b", "a\n", "é", "a" * 65, "٣"])
 def test_an_agent_may_not_be_called_so(name: str) -> None:
-    with pytest.raises(UsageError, match="no agent name") as caught:
+    with pytest.raises(UsageError, match="not a valid agent name") as caught:
         check_agent_name(name)
     assert caught.value.hint
     assert caught.value.exit_code == 2
@@ -56,7 +56,7 @@ def test_a_folder_gives_its_agent_a_name(folder: str, name: str) -> None:
 
 @pytest.mark.parametrize("folder", ["/", "/work/日本", "/work/---", "/work/..."])
 def test_a_folder_without_a_usable_name_asks_for_one(folder: str) -> None:
-    with pytest.raises(UsageError, match="gives no agent name"):
+    with pytest.raises(UsageError, match="no agent name can be derived"):
         agent_name_of_folder(Path(folder))
 
 

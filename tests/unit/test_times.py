@@ -81,7 +81,7 @@ def test_what_is_no_moment_is_refused_with_examples(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["today", "today 14:30", "2026-11-22", "2020-01-01T00:00", "2026-11-22T13:00:00Z"])
 def test_what_is_past_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is past") as error:
+    with pytest.raises(UsageError, match="is in the past") as error:
         text_to_moment(text, NOW, PLUS_1)
     assert error.value.hint is not None
 

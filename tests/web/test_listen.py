@@ -105,7 +105,7 @@ def test_beyond_this_machine_it_is_served_with_tls_under_the_given_name(
             "cannot use the certificate or its key",
         ),
         (["nobody"], 1, "there is no agent 'nobody'"),
-        (["No Name"], 2, "'No Name' is no agent name"),
+        (["No Name"], 2, "'No Name' is not a valid agent name"),
     ],
 )
 def test_impossible_options_are_refused_with_a_reason(arguments: list[str], status: int, said: str, hive: Hive) -> None:
