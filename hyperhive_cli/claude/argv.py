@@ -1,7 +1,7 @@
 """claude's command line and environment. Pure.
 
-The prompt is not part of it: as an argument it would show in `ps`, break when it begins with `-`, and
-meet the size limit of an argument.
+The prompt is not an argument: it would show in `ps`, break if it starts with `-`, and run into the size limit of an
+argument.
 """
 
 import re
@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from hyperhive_cli.claude.planned import WAKEUP_TOOL
 from hyperhive_cli.claude.settings_flag import FLAG as SETTINGS_FLAG
 
-# Else the words of a hook that stops claude are in no line (2.1.332, 2.1.197); 2.0.77 does not know it, 2.1.100 does.
+# Without it no line says why a hook stopped claude (2.1.332, 2.1.197). 2.1.100 knows the flag, 2.0.77 does not.
 HOOK_EVENTS_FLAG = "--include-hook-events"
 COST_CAP_FLAG = "--max-budget-usd"  # claude refuses 0
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What every turn of an agent passes to claude; `command` is the program with its own first arguments.
+    """What every turn of an agent passes to claude.
 
-    `settings` is the value of `--settings`, and not in `extra` then.
+    `command` is the program with its first arguments. `settings` is the value of `--settings`, which `extra` must then
+    not contain.
     """
 
     command: tuple[str, ...]
@@ -44,10 +45,11 @@ def turn_argv(
 ) -> list[str]:
     """Build the command line of one turn.
 
-    `session_id` resumes that conversation; `newest` (only without one) continues the folder's newest. With
-    `stream_input` claude waits for its message as a line on stdin (`prompt_to_line`). `cost_cap_usd` bounds this run
-    (not its session, whatever the release). Free values go as `--flag=value`, so that none can become a flag of its
-    own.
+    - `session_id` resumes that conversation; `newest`, without a session id, continues the folder's newest one.
+    - With `stream_input` claude waits for its message as a line on stdin (`prompt_to_line`).
+    - `cost_cap_usd` limits this run, not its session, in every release.
+
+    Free text is passed as `--flag=value`, so that it cannot be taken for a flag.
     """
     argv = [*launch.command, "--print", "--verbose", "--output-format", "stream-json", f"--model={model}"]
     options: list[tuple[bool, list[str]]] = [
@@ -68,12 +70,12 @@ def turn_argv(
 
 
 def lacks_hook_events(stderr: str) -> bool:
-    """Return True if a claude did not start because it does not know HOOK_EVENTS_FLAG yet."""
+    """Return True if claude did not start because it is too old to know HOOK_EVENTS_FLAG."""
     return f"unknown option '{HOOK_EVENTS_FLAG}'" in stderr
 
 
-# What claude and its tools get to see, by family; `*` stands for any text. Whatever is not named here stays with
-# the harness: the operator's shell holds more than an agent needs, and a tool's `env` prints it all.
+# The variables that claude and its tools get; `*` stands for any text. All others are withheld: the operator's shell
+# holds more than an agent needs, and a tool that runs `env` prints everything.
 _ALWAYS = """
     PATH HOME USER LOGNAME SHELL LANG LANGUAGE LC_* TZ TERM COLORTERM NO_COLOR FORCE_COLOR TMPDIR XDG_*
     SSH_AUTH_SOCK SSL_CERT_* NODE_EXTRA_CA_CERTS
@@ -85,7 +87,7 @@ _ALWAYS = """
     TASK_MAX_OUTPUT_LENGTH FALLBACK_FOR_ALL_PRIMARY_MODELS FORCE_AUTOUPDATE_PLUGINS FORCE_PROMPT_CACHING_5M
     TRACEPARENT TRACESTATE
 """
-# A cloud's credentials, only where claude is told to ask that cloud for its model.
+# A cloud's credentials, passed only if claude is configured to use that cloud.
 _CLOUDS = {
     "CLAUDE_CODE_USE_BEDROCK CLAUDE_CODE_USE_MANTLE CLAUDE_CODE_USE_ANTHROPIC_AWS": "AWS_*",
     "CLAUDE_CODE_USE_VERTEX CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD": """
@@ -98,9 +100,9 @@ _CREDENTIALS = {
     "GOOGLE_*": "GOOGLE_APPLICATION_CREDENTIALS",
     "AZURE_*": "AZURE_CLIENT_ID AZURE_CLIENT_SECRET AZURE_CLIENT_CERTIFICATE_PATH AZURE_FEDERATED_TOKEN_FILE",
 }
-# Never, whatever `--pass-env` says: what is ours, and what tells a claude that it runs inside another one. With
-# that it would refuse, attach to the outer session or read a descriptor that it was not given. The names are those
-# that 2.1.197 and 2.1.330 set for their tools, hooks and jobs.
+# Never passed, even with `--pass-env`: our own variables, and those that tell claude that it runs inside another
+# claude. With these it would refuse to start, attach to the outer session or read a descriptor that it was not given.
+# The names are those that 2.1.197 and 2.1.330 set for their tools, hooks and jobs.
 _NEVER = """
     HYPERHIVE_* CLAUDECODE CLAUDE_PID CLAUDE_EFFORT CLAUDE_PROJECT_DIR CLAUDE_ENV_FILE CLAUDE_JOB_DIR
     CLAUDE_BG_* CLAUDE_BRIDGE_* CLAUDE_PTY_* CLAUDE_CODE_ENTRYPOINT CLAUDE_CODE_EXECPATH CLAUDE_CODE_SSE_PORT
@@ -113,10 +115,10 @@ _NO = {"", "0", "false", "no", "off"}  # as claude reads a switch
 def child_environment(
     environ: Mapping[str, str], passed: Sequence[str] = (), *, own: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Return the environment of claude: of ours what it needs, and what `passed` names (`*` stands for any text).
+    """Return claude's environment: the variables of `environ` that it needs, and those that `passed` names.
 
-    `own` is the environment as claude will have it with its own settings (`claude_variables`), which may switch a
-    cloud on or off.
+    In `passed`, `*` stands for any text. `own` is the environment with the additions of claude's own settings
+    (`claude_variables`), which may switch a cloud on or off.
     """
     allowed = _names([*_ALWAYS.split(), *_cloud_names(environ if own is None else own), *passed])
     never = _names(_NEVER.split())
@@ -124,7 +126,7 @@ def child_environment(
 
 
 def withheld_clouds(environ: Mapping[str, str], given: Mapping[str, str]) -> list[str]:
-    """Return the clouds whose credentials are in `environ` and were not given to claude, as `--pass-env` takes them."""
+    """Return the clouds whose credentials are in `environ` but not in `given`, as patterns for `--pass-env`."""
     kept = environ.keys() - given.keys()
     return [names for names, keys in _CREDENTIALS.items() if any(map(_names(keys.split()).fullmatch, kept))]
 
@@ -139,12 +141,12 @@ def _cloud_names(environ: Mapping[str, str]) -> list[str]:
 
 
 def _names(patterns: Iterable[str]) -> re.Pattern[str]:
-    """Compile names with `*` in them; every other character is meant as it stands."""
+    """Compile names in which `*` stands for any text; every other character is literal."""
     return re.compile("|".join(re.escape(pattern).replace(r"\*", ".*") for pattern in patterns), re.DOTALL)
 
 
 def check_passed(names: Sequence[str]) -> str | None:
-    """Return the first of these that is no variable's name (`NAME=value`, say); None: all are."""
+    """Return the first entry that is not a valid variable name (for example `NAME=value`), None if all are valid."""
     return next((name for name in names if not _VARIABLE.fullmatch(name)), None)
 
 

@@ -1,9 +1,11 @@
-"""The tool calls of a run that were denied: each once, by whom, and what an operator can type. Pure.
+"""Tool calls of a run that were denied: by whom, and the command that would allow them. Pure.
 
-Seen on 2.1.332, 2.1.330 and 2.1.197: `result.permission_denials` names the calls of its own stretch, subagents' calls
-among them; a later `result` does not repeat them. Who denied a call is in `system/permission_denied` and in the
-`tool_result_meta` of the call's answer (2.1.332), otherwise only in the words of the answer. A denial by a hook has no
-`permission_denied` line. A tool that a rule denies as a whole is not offered: a call of it is one of an unknown tool.
+Seen with 2.1.332, 2.1.330 and 2.1.197:
+- `result.permission_denials` lists the calls of its own stretch, including those of subagents; a later `result` does
+  not repeat them.
+- Who denied a call is in `system/permission_denied` and in the `tool_result_meta` of the call's answer (2.1.332),
+  otherwise only in the text of the answer. A denial by a hook has no `permission_denied` line.
+- A tool that a rule denies entirely is not offered to the model, so a call of it counts as one of an unknown tool.
 """
 
 import re
@@ -14,17 +16,17 @@ from typing import Any
 
 from hyperhive_cli.claude.stream import content_blocks
 
-MAX_CALLS = 5_000  # an honest run has some hundreds of calls; the bound keeps an endless one from growing us
-MAX_WORDS = 600  # characters kept of what was said of a denial
-MAX_REMARKS = 5  # a hook may have a new reason each time
-MAX_NAMED = 4  # tools or rules that a sentence names
+MAX_CALLS = 5_000  # a normal run has a few hundred; bounds the memory that an endless run takes
+MAX_WORDS = 600  # characters kept of the text of a denial
+MAX_REMARKS = 5  # a hook may give a new reason each time
+MAX_NAMED = 4  # tools or rules listed in a sentence
 
 
 class Denier(StrEnum):
     """Who denied a call."""
 
     MODE = "mode"  # the permission mode refuses it outright: dontAsk, plan
-    PROMPT = "prompt"  # a person would have been asked, and no one can be
+    PROMPT = "prompt"  # claude would ask a person, but there is none
     CHECK = "check"  # auto mode's safety check
     RULE = "rule"  # a `deny` rule
     HOOK = "hook"
@@ -33,7 +35,7 @@ class Denier(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """One denied call: its tool, who denied it and the words of the answer; `rule` is what would allow it."""
+    """One denied call: its tool, who denied it, and the text of the answer; `rule` is the rule that would allow it."""
 
     tool: str
     denier: Denier
@@ -43,24 +45,24 @@ class Denial:
 
 @dataclass(slots=True)
 class _Clues:
-    """What the lines have said of one call."""
+    """What the lines have shown about one call."""
 
     tool: str = ""
-    type: str = ""  # PermissionDecisionReason's, or `hook`
+    type: str = ""  # the type of the PermissionDecisionReason, or `hook`
     words: str = ""
     command: str = ""
 
 
 @dataclass(slots=True)
 class Denials:
-    """Collects a run's denied calls from its lines; `mode` is claude's permission mode as it last named it."""
+    """Collects the denied calls of a run from its lines; `mode` is the permission mode that claude last reported."""
 
     mode: str = ""
-    _clues: dict[str, _Clues] = field(default_factory=dict)  # by call: of all that failed
-    _denied: dict[str, None] = field(default_factory=dict)  # calls, in their order
+    _clues: dict[str, _Clues] = field(default_factory=dict)  # by id, of every call that failed
+    _denied: dict[str, None] = field(default_factory=dict)  # ids, in order
 
     def observe(self, line: Mapping[str, Any]) -> None:
-        """Take in a line of claude's; odd ones say nothing."""
+        """Process a line of claude; malformed ones are ignored."""
         match line.get("type"), line.get("subtype"):
             case "system", "init" | "status":
                 self.mode = _text(line.get("permissionMode")) or self.mode
@@ -73,15 +75,15 @@ class Denials:
 
     @property
     def count(self) -> int:
-        """How many calls were denied."""
+        """The number of denied calls."""
         return len(self._denied)
 
     def found(self) -> list[Denial]:
-        """Return the denied calls, in their order."""
+        """Return the denied calls in order."""
         return [_to_denial(self._clues.get(call, _Clues())) for call in self._denied]
 
     def remarks(self) -> list[str]:
-        """Say who denied calls and what to type, one sentence for each who did."""
+        """Return a sentence for each denier: who denied calls, and the command that would allow them."""
         return list(denial_remarks(self.found(), self.mode))
 
     def _of(self, call: str) -> _Clues:
@@ -124,7 +126,7 @@ class Denials:
 
 
 def _reasons(meta: object) -> Iterator[tuple[str, str]]:
-    """Read `tool_result_meta`: the call, and the type of the reason why it was rejected."""
+    """Yield the calls in `tool_result_meta`, each with the type of the reason for its rejection."""
     for entry in meta if isinstance(meta, list) else ():
         decision = entry.get("permission_decision") if isinstance(entry, Mapping) else None
         if isinstance(decision, Mapping):
@@ -141,7 +143,7 @@ _MODE = re.compile(r"because Claude Code is running in \S+ \S+ mode|while in \w+
 _RULE = re.compile(r"^Permission to .{1,400} has been denied|denied by your permission settings", re.DOTALL)
 _CHECK = re.compile(r"^(?:Auto mode|Permission for this action was denied by the Claude Code auto mode)")
 _PROMPT = re.compile(r"haven't granted it yet|(?:requires|needs) approval|was blocked\. For security")
-# The words come first where claude's own are known: a `type` of `rule` may be a rule that asks, or one that denies.
+# claude's known sentences come before `type`: the type `rule` may be a rule that asks or one that denies.
 _WORDS = (
     (_HOOK, Denier.HOOK),
     (_MODE, Denier.MODE),
@@ -160,7 +162,7 @@ _TYPES: Mapping[str, Denier] = {
     "asyncAgent": Denier.PROMPT,
     "sandboxOverride": Denier.PROMPT,
 }
-_COMMAND = re.compile(r"[\w./-]{1,40}")  # the first word of a command, where it is a plain one
+_COMMAND = re.compile(r"[\w./-]{1,40}")  # the first word of a command, if it is a plain one
 
 
 def _to_denial(clues: _Clues) -> Denial:
@@ -182,7 +184,7 @@ def _denier(clues: _Clues) -> Denier:
 
 
 def denial_remarks(denials: Iterable[Denial], mode: str) -> Iterator[str]:
-    """Say who denied calls and what to type, one sentence for each denier; each of a hook's reasons has its own."""
+    """Yield a sentence for each denier and, for hooks, each reason: who denied calls, and what would allow them."""
     groups: dict[tuple[Denier, str], list[Denial]] = {}
     for denial in denials:
         words = denial.words if denial.denier in {Denier.HOOK, Denier.OTHER} else ""
@@ -192,7 +194,7 @@ def denial_remarks(denials: Iterable[Denial], mode: str) -> Iterator[str]:
         yield f"{calls} denied ({_names(found)}) {_why(denier, words, mode)}{_advice(denier, found, mode)}"
     if rest := [denial for found in [*groups.values()][MAX_REMARKS:] for denial in found]:
         calls = "1 more tool call was" if len(rest) == 1 else f"{len(rest)} more tool calls were"
-        yield f"{calls} denied, for other reasons"
+        yield f"{calls} denied for other reasons"
 
 
 def _names(found: Sequence[Denial]) -> str:
@@ -217,7 +219,7 @@ def _why(denier: Denier, words: str, mode: str) -> str:
         case Denier.HOOK:
             return f"by a hook: {words}" if words else "by a hook"
         case Denier.OTHER:
-            return f"with the words: {words}" if words else "and claude does not say by whom"
+            return f"with the message: {words}" if words else "and claude does not say by whom"
 
 
 _EDITS = frozenset({"Write", "Edit", "MultiEdit", "NotebookEdit"})

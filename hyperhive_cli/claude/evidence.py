@@ -1,4 +1,4 @@
-"""`Evidence`: what the stdout of one run of claude has shown so far, gathered line by line. Pure."""
+"""`Evidence`: what the stdout of one run of claude has shown so far, collected line by line. Pure."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ from hyperhive_cli.claude.stretch import REASON_LIMIT_CHARS, Stretch, whole
 from hyperhive_cli.core.settings import MAX_FIGURE
 from hyperhive_cli.core.usage import TokenUsage, context_of
 
-# From this release on, `total_cost_usd` of a resumed run goes on from where the session's last one ended.
+# From this release on, `total_cost_usd` of a resumed run continues from the end of the session's previous run.
 COST_PER_SESSION_SINCE = (2, 1, 277)
 MAX_WINDOWS = 50  # of limits; claude knows six
-MAX_STRETCHES = 100  # kept of one run: its own, and the newest
+MAX_STRETCHES = 100  # kept per run: the message's own and the newest
 FAILURE_LIMIT_CHARS = 300
 
 
@@ -28,52 +28,52 @@ def _dollars(value: object) -> float | None:
 
 @dataclass(slots=True)
 class Evidence:
-    """One run's findings. Fields are None, empty or 0 until a line has shown them.
+    """The findings about one run. Fields are None, empty or 0 until a line has shown them.
 
-    The first three say what was asked for, where only that will do: a session, a source of credentials; and the
-    cap that claude was given. `stretches` are the run's parts, the message's own first.
+    The first three are given: the session and the source of credentials that are required, and the cost cap passed to
+    claude. `stretches` are the parts of the run, the message's own first.
     """
 
     asked_session: str | None = None
     expected_auth: str | None = None
-    cost_cap: str | None = None  # what the `--max-budget-usd` is called that claude was given by us
+    cost_cap: str | None = None  # what to call the limit that was passed as `--max-budget-usd`
     session_id: str | None = None
-    other_session: str | None = None  # the one that `init` named, where another was asked for
+    other_session: str | None = None  # named by `init` although another one was required
     claude_version: str | None = None
     auth_source: str | None = None
     stretches: list[Stretch] = field(default_factory=lambda: [Stretch()])
     lines: int = 0
     inits: int = 0
-    answers: int = 0  # assistant lines, those of the binary itself and of subagents too
-    tool_calls: int = 0  # those of subagents too
+    answers: int = 0  # assistant lines, including those of subagents and of the binary itself
+    tool_calls: int = 0  # including those of subagents
     results: int = 0
-    conclusions: int = 0  # results that end something: the first, and each after an answer of the model's
-    answer: str | None = None  # of the last stretch that ended well
-    model: str | None = None  # that wrote the main thread's last answer
-    given_model: str | None = None  # that `init` names: a run may end without an answer, as `/compact` does
-    usage: TokenUsage = field(default_factory=TokenUsage)  # the sum over all results: the main thread's requests
-    requests: dict[str, object] = field(default_factory=dict)  # message id → its `usage`, until a result comes
+    conclusions: int = 0  # the first result, and every later one that follows an answer of the model
+    answer: str | None = None  # of the last successful stretch
+    model: str | None = None  # author of the main thread's last answer
+    given_model: str | None = None  # named by `init`; for runs without an answer, such as `/compact`
+    usage: TokenUsage = field(default_factory=TokenUsage)  # sum over all results: requests of the main thread
+    requests: dict[str, object] = field(default_factory=dict)  # message id → its `usage`, since the last result
     total_cost_usd: float | None = None  # the last running total
-    total_usage: TokenUsage | None = None  # the same of tokens: subagents, and claude's own requests, included
+    total_usage: TokenUsage | None = None  # likewise, in tokens: includes subagents and claude's own requests
     context_tokens: int | None = None
     context_window: int | None = None
     limits: LimitReport | None = None  # the last one
     refusal: LimitReport | None = None  # the last one that refuses requests
-    windows: dict[str, dict[str, Any]] = field(default_factory=dict)  # of the account's limits, by type, the newest
-    mcp_troubles: list[str] | None = None  # the MCP servers that `init` names as missing
+    windows: dict[str, dict[str, Any]] = field(default_factory=dict)  # the account's limits by type, the newest
+    mcp_troubles: list[str] | None = None  # MCP servers that `init` reports as missing
     denials: Denials = field(default_factory=Denials)
-    tasks: set[str] = field(default_factory=set)  # the ids of those that run in the background
+    tasks: set[str] = field(default_factory=set)  # ids of running background tasks
     running_tools: dict[str, str] = field(default_factory=dict)  # tool_use id → name
-    failed_calls: int = 0  # tool calls in a row, the last ones
-    last_failure: str = ""  # how the last of them is named
+    failed_calls: int = 0  # the latest tool calls, failed in a row
+    last_failure: str = ""  # tool and text of the last of them
     compacted: bool = False
     compact_error: str | None = None  # why the last compaction failed
-    compacted_from: int | None = None  # the context's size before
-    first_context_tokens: int | None = None  # as the first request found it
+    compacted_from: int | None = None  # context tokens before the compaction
+    first_context_tokens: int | None = None  # of the first request
     planned: Planned = field(default_factory=Planned)
 
     def observe_stream(self, line: Mapping[str, Any]) -> None:
-        """Take in one line. Unknown types and odd shapes are ignored, never an error."""
+        """Process one line. Unknown types and malformed lines are ignored, never an error."""
         self.lines += 1
         self.denials.observe(line)
         self.planned.observe_stream(line)
@@ -83,7 +83,7 @@ class Evidence:
 
     @property
     def own(self) -> Stretch:
-        """The message's own stretch, which alone decides what becomes of it."""
+        """The message's own stretch, which alone decides the outcome."""
         return self.stretches[0]
 
     @property
@@ -92,7 +92,7 @@ class Evidence:
         return self.stretches[-1]
 
     def open_stretch(self) -> Stretch:
-        """Return the stretch that is under way; begin another where the last has ended."""
+        """Return the current stretch; start a new one if the last has ended."""
         if self.current.ended:
             if len(self.stretches) >= MAX_STRETCHES:
                 del self.stretches[1]
@@ -101,77 +101,77 @@ class Evidence:
 
     @property
     def answering(self) -> bool:
-        """Whether a stretch of work is under way."""
+        """Whether claude is in the middle of a stretch."""
         return self.current.has_worked and not self.current.ended
 
     @property
     def is_working(self) -> bool:
-        """Whether a run must not be ended yet: its first result is not there, or the main thread answers again."""
+        """Whether the run must go on: there is no result yet, or the main thread is answering again."""
         return not self.results or (self.answering and self.current.answers > 0)
 
     @property
     def background_tasks(self) -> int:
-        """How many tasks of claude (subagents, shell jobs) run beside the main thread."""
+        """The number of background tasks of claude (subagents, shell jobs)."""
         return len(self.tasks)
 
     @property
     def has_started(self) -> bool:
-        """Whether claude has come so far that it may have spent something: its hooks run before its `init`."""
+        """Whether claude may have cost anything yet; its hooks run before its `init`, so other lines do not count."""
         return bool(self.inits or self.answers or self.results)
 
     @property
     def is_wrong_auth(self) -> bool:
-        """Whether claude has named a source of credentials other than the expected one; none named is another."""
+        """Whether claude uses other credentials than expected; naming no source counts as another one."""
         return self.expected_auth is not None and self.inits > 0 and self.auth_source != self.expected_auth
 
     @property
     def is_empty(self) -> bool:
-        """Whether the run has done nothing at all, though it has ended with a result."""
+        """Whether the run ended with a result without having done anything."""
         nothing = not self.answers and self.answer is None and self.usage == TokenUsage()
         return self.results > 0 and nothing and not self.compacted
 
     @property
     def is_over(self) -> bool:
-        """Whether the answer is there and nothing goes on."""
+        """Whether there is a result and nothing is running any more."""
         return self.results > 0 and not self.answering and not self.tasks
 
     def own_cost_usd(self, before_usd: float | None) -> float | None:
-        """Return the run's own cost: claude's last running total less what the session had spent before.
+        """Return the cost of this run alone: claude's running total minus the session's total before.
 
-        None: what was before is not known.
+        None if the total before is not known.
         """
         total = self.total_cost_usd
         if total is None or not self.cost_is_per_session:
             return total
         if before_usd is None:
             return None
-        return total if total < before_usd else total - before_usd  # below what was before: claude began anew
+        return total if total < before_usd else total - before_usd  # a smaller total: claude started again from 0
 
     def own_usage(self, before: TokenUsage | None) -> TokenUsage:
-        """Return the run's own tokens as its results have them: the growth of the totals, which were `before`.
+        """Return the tokens of this run alone: the growth of the totals in its results since `before`.
 
-        Subagents and claude's own requests are among them. None: what was before is not known.
+        Includes subagents and claude's own requests, unless `before` is None (unknown).
         """
         if self.total_usage is None or not self.cost_is_per_session:
             return self.total_usage or self.usage
         return self.usage if before is None else self.total_usage.since(before)
 
     def tokens_so_far(self, before: TokenUsage | None) -> int:
-        """Return what went in and came out until now: of requests since the last result only what claude has named.
+        """Return the tokens used so far.
 
-        That is their input, cached or not; how much they have written comes with the result.
+        For requests since the last result only the input is known; their output comes with the result.
         """
         known = self.own_usage(before) if self.results else TokenUsage()
         return sum(map(TokenUsage.from_usage, self.requests.values()), known).all_tokens()
 
     @property
     def cost_is_per_session(self) -> bool:
-        """Whether this release counts `total_cost_usd` over the session's resumed runs."""
+        """Whether this release accumulates `total_cost_usd` over the resumed runs of a session."""
         return version_numbers(self.claude_version) >= COST_PER_SESSION_SINCE
 
 
 def version_numbers(version: str | None) -> tuple[int, ...]:
-    """Read `2.1.330` as numbers. An unreadable version counts as the newest, a missing one as the oldest."""
+    """Parse `2.1.330`. An unreadable version counts as the newest, a missing one as the oldest."""
     if not version:
         return (0,)
     try:
@@ -185,7 +185,7 @@ def _observe_init(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.open_stretch().inits += 1
     session_id = session_id_of(line) or seen.session_id
     if seen.asked_session is not None and session_id not in {None, seen.asked_session}:
-        seen.other_session = session_id  # and never ours: what becomes of the turn goes on in the one asked for
+        seen.other_session = session_id  # not adopted: the agent goes on in the session that it asked for
     else:
         seen.session_id = session_id
     seen.claude_version = text_field(line, "claude_code_version") or seen.claude_version
@@ -216,7 +216,7 @@ def _observe_boundary(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.compacted = True
     metadata = line.get("compact_metadata")
     seen.compacted_from = whole(metadata.get("pre_tokens")) if isinstance(metadata, Mapping) else None
-    seen.context_tokens = context_of(line)  # 2.1.100 and 2.0.77 do not say: then it is not known
+    seen.context_tokens = context_of(line)  # None, unknown, with 2.1.100 and 2.0.77
 
 
 def _observe_tasks(seen: Evidence, line: Mapping[str, Any]) -> None:
@@ -240,7 +240,7 @@ _SYSTEM: dict[str, Callable[[Evidence, Mapping[str, Any]], None]] = {
     "status": _observe_status,
     "hook_response": _observe_hook,
     "compact_boundary": _observe_boundary,
-    "background_tasks_changed": _observe_tasks,  # not before 2.1.330, where it has the last word
+    "background_tasks_changed": _observe_tasks,  # since 2.1.330, where it is authoritative
     "task_started": _observe_task_start,
     "task_notification": _observe_task_end,
 }
@@ -254,23 +254,23 @@ def _observe_system(seen: Evidence, line: Mapping[str, Any]) -> None:
 
 def _observe_assistant(seen: Evidence, line: Mapping[str, Any]) -> None:
     is_main = not line.get("parent_tool_use_id")
-    # A subagent in the background goes on after the result, and opens nothing.
+    # A background subagent goes on after the result and does not open a stretch.
     stretch = seen.open_stretch() if is_main else seen.current
     stretch.observe_assistant(line)
     seen.answers += 1
     context = context_of(line)
-    if context is not None:  # the model's own, in the main thread
+    if context is not None:  # the line is the model's own, in the main thread
         seen.context_tokens = context or seen.context_tokens
         seen.first_context_tokens = seen.first_context_tokens or context
     seen.model = answering_model(line) or seen.model
     _observe_request(seen, line)
     seen.tool_calls += len(tool_calls(line))
-    for block in content_blocks(line, "tool_use"):  # those that run here
+    for block in content_blocks(line, "tool_use"):  # not those that run at the API
         seen.running_tools[text_field(block, "id") or ""] = text_field(block, "name") or "unknown"
 
 
 def _observe_request(seen: Evidence, line: Mapping[str, Any]) -> None:
-    # Each block of a message is a line with the same usage (anthropics/claude-code#6805: counted 2 to 4 times).
+    # Every block of a message is a line that repeats the usage (anthropics/claude-code#6805: counted 2 to 4 times).
     message = line.get("message")
     message_id = text_field(message, "id") if isinstance(message, Mapping) else None
     if isinstance(message, Mapping) and message_id is not None:
@@ -289,11 +289,11 @@ def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
     stretch = seen.open_stretch()
     stretch.observe_result(line)
     _observe_figures(seen, line)
-    if not seen.tasks:  # a subagent in the background may have tools that run on
+    if not seen.tasks:  # the tools of a background subagent may still be running
         seen.running_tools.clear()
     is_older_call = stretch.is_left_over or (stretch.deferred is not None and not seen.answers)
     if not seen.results and (is_older_call or _is_of_another(line)):
-        seen.stretches[-1] = Stretch()  # what an earlier run left behind is settled first: the message's own is to come
+        seen.stretches[-1] = Stretch()  # claude settled the leftovers of an earlier run; the message's own comes next
         return
     seen.results += 1
     if seen.results == 1 or stretch.model_answers:
@@ -303,9 +303,10 @@ def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
 
 
 def _is_of_another(result: Mapping[str, Any]) -> bool:
-    """Whether a result is that of work which no message began.
+    """Return True if a result belongs to work that no message started.
 
-    A session whose background task outlived its claude is told so first, in a stretch without an answer (2.1.330).
+    If a background task outlived the claude of its session, the next run starts with a notice of it, in a stretch
+    without an answer (2.1.330).
     """
     origin = result.get("origin")
     return isinstance(origin, Mapping) and origin.get("kind") not in {None, "human"}
@@ -321,7 +322,7 @@ def _observe_figures(seen: Evidence, line: Mapping[str, Any]) -> None:
 
 
 def _total_usage(model_usage: object) -> TokenUsage | None:
-    """Add up the models' running totals; None where none is named, as in the result of a refused request."""
+    """Add up the models' running totals; None without any, as in the result of a refused request."""
     entries = model_usage.values() if isinstance(model_usage, Mapping) else ()
     found = [_model_usage(entry) for entry in entries if isinstance(entry, Mapping)]
     return sum(found, TokenUsage()) if found else None
@@ -340,9 +341,9 @@ _MODEL_USAGE = {
 
 
 def _window(model_usage: object, model: str | None) -> int | None:
-    """Return the context window of the model that answered; where that is not among them, of the one used most.
+    """Return the context window of the model that answered or, if that is not listed, of the one used most.
 
-    From 2.1.277 on all models of the session are there, those that were used before a switch too.
+    From 2.1.277 on all models of the session are listed, including those used before a switch.
     """
     if not isinstance(model_usage, Mapping):
         return None

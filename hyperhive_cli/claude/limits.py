@@ -1,7 +1,7 @@
-"""The account's limits, as a `rate_limit_event` line of claude tells them. Pure.
+"""The account's limits, as claude's `rate_limit_event` lines report them. Pure.
 
-Only the responses to a subscription carry them; with an API key or a cloud's credentials there are none. `status` says
-whether requests are refused. A window that is used up does not mean so by itself: usage credits may pay for the rest.
+Only accounts with a subscription have them, not an API key or the credentials of a cloud. `status` says whether
+requests are refused. A used-up window alone does not mean that: usage credits may pay for the rest.
 """
 
 import math
@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_YEAR_5000 = 100_000_000_000  # Unix seconds; a larger figure is one of milliseconds
+_YEAR_5000 = 100_000_000_000  # Unix seconds; a larger number must be milliseconds
 REJECTED, WARNED = "rejected", "allowed_warning"
 
-# The binary's own words (2.1.332). The limits of one model end with another model.
+# The binary's own names (2.1.332).
 _NAMES: Mapping[str, str] = {
     "five_hour": "5-hour limit",
     "seven_day": "weekly limit",
@@ -20,14 +20,14 @@ _NAMES: Mapping[str, str] = {
     "overage": "usage credits",
 }
 _FAMILIES = ("opus", "sonnet", "haiku", "fable", "mythos")
-_LONGEST_NAME = 60
+_MAX_NAME_CHARS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A limit of the account: `utilization` is the share used (above 1 past the cap), `resets_at` is in Unix seconds.
+    """A limit of the account: `utilization` is the used share (above 1 beyond the cap), `resets_at` in Unix seconds.
 
-    `status` is claude's word: `allowed`, `allowed_warning` or `rejected`; None where it says nothing.
+    `status` is claude's word: `allowed`, `allowed_warning` or `rejected`; None if it is missing.
     """
 
     type: str
@@ -37,12 +37,12 @@ class Limit:
 
     @property
     def of_model(self) -> bool:
-        """Whether it holds for one family of models, so that another model can go on."""
+        """Whether it applies to one family of models, so that another model can go on."""
         return limit_of_model(self.type)
 
     @property
     def name(self) -> str:
-        """What a person calls it: `weekly Opus limit`."""
+        """Its name for a person: `weekly Opus limit`."""
         return limit_name(self.type)
 
     def to_dict(self) -> dict[str, Any]:
@@ -59,9 +59,9 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class LimitReport:
-    """What one line says: the limit that `status` is about, and all windows that it names.
+    """The content of one line: the limit that `status` refers to, and all windows.
 
-    `on_credits`: usage credits pay for what goes beyond the limit, so that nothing is refused.
+    `on_credits`: usage credits pay for use beyond the limit, so nothing is refused.
     """
 
     limit: Limit
@@ -75,16 +75,16 @@ class LimitReport:
 
     @property
     def of_model(self) -> bool:
-        """Whether it is a limit of one family of models."""
+        """Whether the limit applies to one family of models."""
         return self.limit.of_model
 
     @property
     def resets_at(self) -> int | None:
-        """When the limit resets, Unix seconds; None where claude does not say."""
+        """When the limit resets (Unix seconds), None if claude does not say."""
         return self.limit.resets_at
 
     def to_list(self) -> list[dict[str, Any]]:
-        """Return all that is known of the account's limits, for the agent's facts: the windows and the limit itself."""
+        """Return all known limits of the account, the windows and the limit itself, for the fact `limits`."""
         found = {window.type: window for window in self.windows}
         if self.limit.type and self.limit.resets_at is not None:
             window = found.get(self.limit.type)
@@ -94,7 +94,7 @@ class LimitReport:
 
 
 def line_to_limits(line: Mapping[str, Any]) -> LimitReport | None:
-    """Read a `rate_limit_event` line; None for any other one. Odd fields count as missing."""
+    """Read a `rate_limit_event` line; None for any other line. Malformed fields count as missing."""
     if line.get("type") != "rate_limit_event":
         return None
     info = line.get("rate_limit_info")
@@ -111,15 +111,15 @@ def line_to_limits(line: Mapping[str, Any]) -> LimitReport | None:
 def _read_limit(name: object, found: Mapping[str, Any]) -> Limit:
     status = found.get("status")
     return Limit(
-        name[:_LONGEST_NAME] if isinstance(name, str) else "",
-        status[:_LONGEST_NAME] if isinstance(status, str) else None,
+        name[:_MAX_NAME_CHARS] if isinstance(name, str) else "",
+        status[:_MAX_NAME_CHARS] if isinstance(status, str) else None,
         _share(found.get("utilization")),
         unix_seconds(found.get("resetsAt")),
     )
 
 
 def limit_name(kind: str) -> str:
-    """Return what a person calls a type of limit; one that this release does not know keeps its words."""
+    """Return the name of a type of limit for a person; an unknown type keeps its own words."""
     known = _NAMES.get(kind)
     if known is not None:
         return known
@@ -131,12 +131,12 @@ def limit_name(kind: str) -> str:
 
 
 def limit_of_model(kind: str) -> bool:
-    """Whether a type of limit is one of a single family of models."""
+    """Return True if a type of limit applies to a single family of models."""
     return kind == "seven_day_overage_included" or any(kind.endswith(f"_{family}") for family in _FAMILIES)
 
 
 def unix_seconds(value: object) -> int | None:
-    """Read a moment in Unix seconds; one beyond the year 5000 is meant in milliseconds, or is none."""
+    """Read a time in Unix seconds; numbers beyond the year 5000 are taken as milliseconds. None if implausible."""
     figure = _number(value)
     if figure is None or figure < 0:
         return None

@@ -1,9 +1,10 @@
 """The MCP servers that claude starts before its first line, and how long that may take. Pure.
 
-Measured with servers that never answer. 2.1.250 to 2.1.332: with `--mcp-config` claude waits MCP_TIMEOUT once for all
-of them (its default: 30 s), and up to MCP_CONNECT_TIMEOUT_MS (5 s) before that where one is marked `alwaysLoad` or
-MCP_CONNECTION_NONBLOCKING is off. 2.0.77: MCP_TIMEOUT for each three of them. 2.1.197 and 2.1.198: 2 s, or the 5 s as
-well; so does 2.1.332 for those of `.mcp.json` and of the user's settings.
+Measured with servers that never answer:
+- 2.1.250 to 2.1.332, with `--mcp-config`: claude waits MCP_TIMEOUT (default 30 s) once for all of them. Before that it
+  waits up to MCP_CONNECT_TIMEOUT_MS (5 s) if a server is marked `alwaysLoad` or MCP_CONNECTION_NONBLOCKING is off.
+- 2.0.77: MCP_TIMEOUT for every three of them.
+- 2.1.197 and 2.1.198: 2 s, or also the 5 s. So does 2.1.332 for servers of `.mcp.json` and of the user's settings.
 """
 
 import math
@@ -13,18 +14,18 @@ from typing import Any
 from hyperhive_cli.claude.options import has_option, values_of
 from hyperhive_cli.claude.own_settings import ClaudeFiles, added_values, claude_variables
 
-MIN_START_S = 60.0  # a start without servers takes a second, the very first one of a new binary 5 s
+MIN_START_S = 60.0  # a start without servers takes 1 s, the very first one of a new binary 5 s
 MARGIN_S = 25.0
 TIMEOUT_DEFAULT_MS = 30_000
 CONNECT_DEFAULT_MS = 5_000
-MAX_TIMEOUT_MS = 2**31 - 1  # claude's own
+MAX_TIMEOUT_MS = 2**31 - 1  # the same maximum as in claude
 LOCAL_BATCH, REMOTE_BATCH = 3, 20
 
 
 def configured_servers(files: ClaudeFiles) -> dict[str, bool]:
-    """Return the names of the MCP servers that claude will start, as far as its files say; True: a remote one.
+    """Return the MCP servers that claude will start according to its files, by name; True for a remote one.
 
-    Those of plugins and of claude.ai are not among them.
+    Servers of plugins and of claude.ai are not included.
     """
     found: dict[str, bool] = {}
     for config in _configs(files):
@@ -48,7 +49,7 @@ def _configs(files: ClaudeFiles) -> Iterator[Any]:
 
 
 def start_limit_s(files: ClaudeFiles) -> float:
-    """Return how long claude may take to its first line, in seconds: MIN_START_S, or what its servers may need."""
+    """Return how long claude may take until its first line, in seconds: at least MIN_START_S."""
     servers = configured_servers(files)
     if not servers and not has_option(files.words, "--mcp-config"):
         return MIN_START_S
@@ -64,7 +65,7 @@ def start_limit_s(files: ClaudeFiles) -> float:
 
 
 def _positive(value: str | None, default: int) -> int:
-    """Read a whole number as claude does: what is none, or not positive, counts as the default."""
+    """Read an integer as claude does: anything invalid or not positive counts as the default."""
     text = (value or "").strip()
     found = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
     return min(found, MAX_TIMEOUT_MS) if found > 0 else default

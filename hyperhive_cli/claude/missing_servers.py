@@ -1,23 +1,23 @@
-"""Which MCP servers are missing, as claude's `init` names them. Pure.
+"""The MCP servers that claude's `init` line reports as missing. Pure.
 
-Seen: a server that works is `connected`; one that cannot be started or reached `failed`; one that is not up after
-`MCP_TIMEOUT` is `failed` in 2.1.332 and `pending` in 2.1.197. An entry that claude cannot read is left out of
-`mcp_servers`: 2.1.332 names it in `mcp_server_errors`, 2.1.197 nowhere.
+Seen: a working server is `connected`; one that cannot be started or reached is `failed`; one that is not up after
+`MCP_TIMEOUT` is `failed` in 2.1.332 and `pending` in 2.1.197. `mcp_servers` does not contain entries that claude cannot
+read; 2.1.332 lists these in `mcp_server_errors`, 2.1.197 nowhere.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-MAX_SERVERS = 20  # that are named
+MAX_SERVERS = 20  # listed by name
 MAX_WORDS = 200
 
-# `connected` and `disabled` (on purpose) are no trouble.
+# `disabled` is on purpose.
 _FINE = frozenset({"connected", "disabled"})
 _WORDS: Mapping[str, str] = {"pending": "not up yet", "needs-auth": "needs a login"}
 
 
 def mcp_troubles(line: Mapping[str, Any]) -> list[str] | None:
-    """Return the servers that an `init` line names as missing: `github: failed`; None where it names none at all."""
+    """Return the servers that an `init` line reports as missing (`github: failed`); None if it lists no servers."""
     servers, errors = line.get("mcp_servers"), line.get("mcp_server_errors")
     if not isinstance(servers, list) and not isinstance(errors, list):
         return None
@@ -46,7 +46,7 @@ def _text(found: object, name: str) -> str:
 
 
 def mcp_remark(before: list[str] | None, now: list[str] | None) -> str | None:
-    """Say what has changed about the servers since the last turn; None where nothing has."""
+    """Return what has changed about the servers since the last turn, None if nothing has."""
     if now is None or now == (before or []):
         return None
     return f"MCP servers are missing: {'; '.join(now)}" if now else "all MCP servers are up again"

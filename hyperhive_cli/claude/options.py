@@ -1,14 +1,14 @@
-"""claude's own options behind `--`: read as claude reads them, and those refused that break the harness. Pure.
+"""claude's options after `--`: parsed as claude parses them; options that would break the harness are refused. Pure.
 
-claude's parser (commander) knows no abbreviations. An option that takes a value takes the next word, whatever it
-looks like; one that takes several goes on until the next word that begins with `-`.
+claude's parser (commander) has no abbreviations. An option with a value takes the next word, whatever it looks like; an
+option with several values takes words until the next one that starts with `-`.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-# By the values that they take, hidden ones included (2.1.332). An option in none of these lists is new, or gone: what
-# follows it may be its value.
+# By the number of values, hidden options included (2.1.332). An option in none of these lists is new or has been
+# removed: the words after it may be its values.
 _NO_VALUE = """
     -d2e --debug-to-stderr --verbose -p --print --bare --safe-mode --init --init-only --maintenance
     --include-hook-events --include-partial-messages --forward-subagent-text --session-mirror --await-claim
@@ -42,7 +42,7 @@ _SEVERAL = """
     --channels --dangerously-load-development-channels
 """
 _MANY = 1_000_000
-_VALUES = {  # flag → the least and the most words that it takes
+_VALUES = {  # flag → the minimum and maximum number of values
     **dict.fromkeys(_NO_VALUE.split(), (0, 0)),
     **dict.fromkeys(_ONE_VALUE.split(), (1, 1)),
     **dict.fromkeys(_PERHAPS_ONE.split(), (0, 1)),
@@ -52,63 +52,65 @@ _UNKNOWN = (0, _MANY)
 
 
 class Option(NamedTuple):
-    """An option with its values; with an empty `flag` a word that belongs to none, which claude takes as the prompt."""
+    """An option with its values. An empty `flag` means a positional word, which claude takes as the prompt."""
 
     flag: str
     values: tuple[str, ...] = ()
 
 
 class Refusal(NamedTuple):
-    """Why an option is refused, and what to do instead."""
+    """Why an option is refused, and what to use instead."""
 
     reason: str
     hint: str
 
 
-_SHAPE = Refusal("hyperhive reads claude's output and needs it in its own shape", "hyperhive run -h")
+_SHAPE = Refusal("hyperhive parses claude's output and sets its format itself", "hyperhive run -h")
 _CONVERSATION = Refusal(
     "hyperhive decides which conversation a turn continues", "hyperhive run --continue, or hyperhive new-session"
 )
 _ENDS = Refusal("claude would do that and exit without running the message", "the same command without hyperhive")
-_ELSEWHERE = Refusal("the session would run elsewhere, where hyperhive does not see it", "without it")
-_IN_PRINT_MODE = Refusal("it works only in a claude that a person sits at", "without it")
-_HOST = Refusal("claude would wait for a host that speaks to it on its stdin", "without it")
+_ELSEWHERE = Refusal("the session would run elsewhere, out of hyperhive's sight", "leave it out")
+_IN_PRINT_MODE = Refusal("it works only in an interactive claude", "leave it out")
+_HOST = Refusal("claude would wait for a host program on its stdin", "leave it out")
 _WORKTREE = Refusal(
     "each turn would start in a new worktree", "git worktree add DIR, then hyperhive run --workspace DIR"
 )
 
-# What breaks a turn, or ends claude before it. Measured with 2.1.332; most of these claude itself refuses beside
-# `--print`, in each turn again.
+# Options that break a turn or make claude exit before it. Measured with 2.1.332; claude itself refuses most of them
+# together with `--print`, but only turn after turn.
 _OURS = {
     **dict.fromkeys(("-p", "--print", "--output-format", "--input-format", "--verbose"), _SHAPE),
     **dict.fromkeys(("--sdk-url", "--session-mirror"), _SHAPE),
-    "--replay-user-messages": Refusal("every message would be shown twice", "without it"),
+    "--replay-user-messages": Refusal("every message would be shown twice", "leave it out"),
     **dict.fromkeys(("-c", "--continue", "-r", "--resume", "--session-id", "--fork-session"), _CONVERSATION),
     **dict.fromkeys(("--from-pr", "--teleport", "--resume-session-at", "--resume-drops-turn"), _CONVERSATION),
     **dict.fromkeys(("--reply-on-resume", "--session-began-as-copy"), _CONVERSATION),
     "--no-session-persistence": Refusal(
-        "no turn could continue the conversation of the one before", "hyperhive new-session starts a fresh one"
+        "no turn could continue the conversation of the previous one", "hyperhive new-session starts a new one"
     ),
-    "--model": Refusal("the model belongs to the agent", "hyperhive run --model NAME, or hyperhive model set NAME"),
+    "--model": Refusal("the agent has its own model", "hyperhive run --model NAME, or hyperhive model set NAME"),
     **dict.fromkeys(("-h", "--help", "-v", "--version", "--init-only", "--rewind-files"), _ENDS),
-    **dict.fromkeys(("--bg", "--background"), Refusal("claude would return before the message has run", "without it")),
+    **dict.fromkeys(
+        ("--bg", "--background"), Refusal("claude would return before the message has run", "leave it out")
+    ),
     **dict.fromkeys(("--cloud", "--remote", "--environment", "--pool", "--attach-serve", "--desktop"), _ELSEWHERE),
     **dict.fromkeys(("--remote-control", "--rc", "--tmux", "--agents-view-if-allowed"), _IN_PRINT_MODE),
     **dict.fromkeys(("-w", "--worktree"), _WORKTREE),
     **dict.fromkeys(("--await-claim", "--await-initialize", "--initialize-fields"), _HOST),
     "--managed-settings-in-initialize": _HOST,
 }
-# Refused with this value alone.
+# Refused only with this value.
 _OUR_VALUES = {
     ("--permission-prompt-tool", "stdio"): Refusal(
-        "nothing would answer on claude's stdin, and each prompt would be denied",
+        "nothing answers on claude's stdin, so every prompt would be denied",
         "hyperhive run --permission-mode acceptEdits, or an MCP tool as its value",
     ),
 }
 
 
 def read_options(words: Sequence[str]) -> Iterator[Option]:
-    """Read the words of a command line as claude's parser does."""
+    """Parse the words of a command line as claude does."""
     at = 0
     while at < len(words):
         word = words[at]
@@ -119,9 +121,9 @@ def read_options(words: Sequence[str]) -> Iterator[Option]:
         if not _is_option(word):
             yield Option("", (word,))
             continue
-        flag, glued = _split(word)
-        if glued is not None:
-            yield Option(flag, (glued,))
+        flag, attached = _split(word)
+        if attached is not None:
+            yield Option(flag, (attached,))
             continue
         least, most = _VALUES.get(flag, _UNKNOWN)
         end = min(at + least, len(words))
@@ -132,7 +134,7 @@ def read_options(words: Sequence[str]) -> Iterator[Option]:
 
 
 def refused_option(words: Sequence[str]) -> tuple[str, Refusal] | None:
-    """Return the first word of a command line that may not stand there, with the reason; None: all may."""
+    """Return the first option or word that is not allowed, with the reason; None if all are."""
     for flag, values in read_options(words):
         if not flag:
             return values[0], Refusal("it would become the prompt of every turn", "hyperhive run --message TEXT")
@@ -145,12 +147,12 @@ def refused_option(words: Sequence[str]) -> tuple[str, Refusal] | None:
 
 
 def values_of(words: Sequence[str], flag: str) -> list[str]:
-    """Return all values that an option is given, in their order; one that takes several may stand there twice."""
+    """Return all values of an option in order, over all its occurrences."""
     return [value for given in read_options(words) if given.flag == flag for value in given.values]
 
 
 def has_option(words: Sequence[str], flag: str) -> bool:
-    """Return True if an option is given, with a value or without."""
+    """Return True if an option is given, with or without a value."""
     return any(given.flag == flag for given in read_options(words))
 
 
@@ -159,7 +161,7 @@ def _is_option(word: str) -> bool:
 
 
 def _split(word: str) -> tuple[str, str | None]:
-    """Split a word into a flag and the value glued to it: `--flag=value`, `-rID`. Of `-pc` the first one counts."""
+    """Split a word into a flag and an attached value: `--flag=value`, `-rID`. Of `-pc` the first flag counts."""
     if word.startswith("--"):
         flag, equals, value = word.partition("=")
         return flag, value if equals else None

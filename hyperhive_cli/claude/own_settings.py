@@ -1,7 +1,7 @@
-"""claude's own settings, as far as they change the environment that claude has. Pure: files are read by an argument.
+"""The environment variables that claude's own settings add. Pure: files are read through an argument.
 
-Measured, 2.1.197 and 2.1.332: `env` of `.claude.json` and of each settings file overrides the environment that claude
-was started with. A file of the workspace may lengthen MCP_TIMEOUT there and not shorten it.
+Measured, 2.1.197 and 2.1.332: `env` in `.claude.json` and in every settings file overrides the environment with which
+claude was started. A settings file of the workspace can make MCP_TIMEOUT longer but not shorter.
 """
 
 import json
@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 from hyperhive_cli.claude.options import values_of
 
-Read = Callable[[Path], Any]  # the JSON in a file; None for one that is missing or cannot be used
+Read = Callable[[Path], Any]  # returns the JSON in a file, None if that is missing or unusable
 SOURCES = ("user", "project", "local")
 
 
 class ClaudeFiles(NamedTuple):
-    """Where a claude finds its settings: its environment, its folder, its arguments, and how its files are read."""
+    """Where claude finds its settings: environment, folder and arguments; and how to read its files."""
 
     environ: Mapping[str, str]
     workspace: Path
@@ -31,11 +31,11 @@ class ClaudeFiles(NamedTuple):
 
     @property
     def general_file(self) -> Path:
-        """The file in which claude keeps what it knows of its user and of each folder."""
+        """The file in which claude stores facts about its user and each folder."""
         return Path(self.environ.get("CLAUDE_CONFIG_DIR") or self.environ.get("HOME", "/")) / ".claude.json"
 
     def read_word(self, word: str) -> Any:  # noqa: ANN401 - JSON
-        """Read an argument that is JSON itself, or names a file."""
+        """Read an argument that is JSON or the path of a file."""
         if word.lstrip().startswith("{"):
             with suppress(ValueError, RecursionError):
                 return json.loads(word)
@@ -44,7 +44,7 @@ class ClaudeFiles(NamedTuple):
 
 
 def claude_variables(files: ClaudeFiles) -> dict[str, str]:
-    """Return the environment as claude will have it: its own, and over that what its settings add."""
+    """Return claude's effective environment: its own, overridden by its settings."""
     found = dict(files.environ)
     for variables in _added(files):
         found |= variables
@@ -52,13 +52,13 @@ def claude_variables(files: ClaudeFiles) -> dict[str, str]:
 
 
 def added_values(files: ClaudeFiles, name: str) -> list[str]:
-    """Return all values that a variable is given, by claude's environment and by its settings, the strongest last."""
+    """Return all values of a variable in claude's environment and settings, the one with precedence last."""
     given = [files.environ, *_added(files)]
     return [variables[name] for variables in given if name in variables]
 
 
 def _added(files: ClaudeFiles) -> Iterator[dict[str, str]]:
-    """Yield the `env` of each settings file, the strongest last."""
+    """Yield the `env` of each settings file, the one with precedence last."""
     own = files.workspace / ".claude"
     named = values_of(files.words, "--setting-sources")
     sources = {word.strip() for word in named[-1].split(",")} if named else set(SOURCES)

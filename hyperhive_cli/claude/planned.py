@@ -1,13 +1,13 @@
-"""What claude has planned by itself: a wake-up of its own, and jobs that run by the clock. Pure.
+"""What claude has scheduled by itself: a wake-up, and cron jobs. Pure.
 
 Measured, 2.1.330 and 2.1.332, `claude --print`:
-- `ScheduleWakeup` answers with `tool_use_result.scheduledFor` (ms, rounded up to a minute, 60 s to an hour away); 0
-  means that nothing was planned, which is all that 2.1.197 ever answers. Only the main thread may call it.
-- claude keeps one wake-up: the second call replaces the first one, `stop: true` drops it.
-- When it fires, `command_lifecycle` says `started` with `wakeup_source: "loop_wakeup"` and the `scheduled_for` of the
-  call. A newer one may have been planned meanwhile, and is still to come.
-- A session that is resumed does not plan it again: what was pending when its process ended is lost.
-- `CronCreate` answers with the job's id. Without a terminal the job never fires, for claude exits.
+- `ScheduleWakeup` answers with `tool_use_result.scheduledFor` (ms, rounded up to a minute, 60 s to 1 h ahead). 0 means
+  that nothing was scheduled; 2.1.197 always answers 0. Only the main thread may call it.
+- claude has at most one wake-up: a second call replaces the first, `stop: true` drops it.
+- When it fires, a `command_lifecycle` line says `started` with `wakeup_source: "loop_wakeup"` and the `scheduled_for`
+  of the call. A newer wake-up that was scheduled meanwhile is still pending then.
+- A resumed session does not restore it: a wake-up that is pending when the process exits is lost.
+- `CronCreate` answers with the job's id. Without a terminal the job never fires because claude exits.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,19 +16,19 @@ from typing import Any, NamedTuple
 
 from hyperhive_cli.claude.stream import content_blocks
 
-LATEST_MS = 10**14  # in the year 5138: a calendar ends with 9999
+LATEST_MS = 10**14  # in the year 5138; `datetime` ends in 9999
 MAX_ENTRIES = 100  # open calls, and jobs
-PROMPT_CHARS = 200_000  # in UTF-8 less than a message may have
-TEXT_CHARS = 500  # of anything else
+PROMPT_CHARS = 200_000  # even as UTF-8 less than the limit of a message
+TEXT_CHARS = 500  # of any other text
 WAKEUP_TOOL = "ScheduleWakeup"
 _LOOP = "/loop"
-_Input = Mapping[str, str]  # the texts of a call
-# What `/loop` without a prompt has claude plan. On stdin it would be plain text; `/loop` begins the same again.
+_Input = Mapping[str, str]  # the texts in a call's input
+# The prompts of a `/loop` without a prompt. On stdin they would be plain text; `/loop` starts the same loop again.
 _LOOP_WITHOUT_PROMPT = {"<<autonomous-loop-dynamic>>", "<<autonomous-loop>>"}
 
 
 class Wakeup(NamedTuple):
-    """A wake-up that is still to come: the call that planned it, its prompt, its moment (Unix ms), and why."""
+    """A pending wake-up: the id of the call, the prompt, the time (Unix ms) and the reason."""
 
     id: str
     prompt: str
@@ -36,10 +36,10 @@ class Wakeup(NamedTuple):
     reason: str
 
     def message(self) -> tuple[str, bool]:
-        """Return the prompt as the body of a message, and whether it is to be sent raw.
+        """Return the prompt as the body of a message, and whether to send it raw.
 
-        Measured: claude gives itself the prompt of a wake-up as plain text, `/compact` and `@file` too. Only commands
-        that the model itself may run are run, and of these only `/loop` must go on by itself.
+        Measured: claude passes the prompt of a wake-up to itself as plain text, even `/compact` and `@file`. It runs
+        only commands that the model itself may run, and of these only `/loop` must continue by itself.
         """
         text = self.prompt.strip()
         if text in _LOOP_WITHOUT_PROMPT:
@@ -50,7 +50,7 @@ class Wakeup(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A job of CronCreate. `schedule` is claude's own words; a job that is `kept` lies in a file of the workspace."""
+    """A job of CronCreate. `schedule` is in claude's own words; a `kept` job is stored in a file of the workspace."""
 
     id: str
     schedule: str
@@ -60,18 +60,18 @@ class Job(NamedTuple):
 
 @dataclass(slots=True)
 class Planned:
-    """What one run of claude has planned and not carried out.
+    """What one run of claude has scheduled and not yet carried out.
 
-    `replaces`: it has planned a wake-up or dropped its own, so that one of an earlier turn is not to come any more.
+    `replaces`: the run has scheduled or dropped a wake-up, so a pending one of an earlier turn is void.
     """
 
     wakeup: Wakeup | None = None
     replaces: bool = False
     jobs: dict[str, Job] = field(default_factory=dict)
-    _calls: dict[str, tuple[str, _Input]] = field(default_factory=dict)  # id → tool and input
+    _calls: dict[str, tuple[str, _Input]] = field(default_factory=dict)  # open calls: id → tool and input
 
     def observe_stream(self, line: Mapping[str, Any]) -> None:
-        """Take in one line. Unknown types and odd shapes are ignored, never an error."""
+        """Process one line. Unknown types and malformed lines are ignored, never an error."""
         match line.get("type"):
             case "assistant":
                 self._observe_calls(line)
@@ -131,7 +131,7 @@ _ANSWERED: Mapping[str, Callable[[Planned, str, _Input, Mapping[str, Any]], None
 
 
 def _kept(given: Mapping[str, Any]) -> dict[str, str]:
-    """Return the texts of a call's input, bounded: a line has up to 16 MiB, and many calls may be open."""
+    """Return the texts of a call's input, cut: a line may have 16 MiB, and many calls may be open."""
     texts = {name: given[name] for name in ("prompt", "reason", "cron", "id") if isinstance(given.get(name), str)}
     return {name: _text(text, PROMPT_CHARS) for name, text in texts.items()}
 
@@ -141,7 +141,7 @@ def _text(value: object, most: int = TEXT_CHARS) -> str:
 
 
 def _moment(value: object) -> int | None:
-    """Return a moment in Unix ms; None for 0, which means that nothing was planned, and for an impossible one."""
+    """Return a time in Unix ms; None for 0, which means that nothing was scheduled, and for impossible times."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     return int(value) if 0 < value <= LATEST_MS else None

@@ -1,9 +1,9 @@
 """A message's text as claude's prompt: data, not syntax. Pure.
 
-Measured on the binary: on stdin a leading `/` runs a slash command, and an `@path` at the start or after
-white space inlines that file, absolute paths outside the project and denied Read tools notwithstanding.
-White space as JavaScript has it, U+FEFF too; the stop, comma, `!` and `?` of East Asian text count as well.
-All of that holds for a message in a line of stream-json input too (2.1.197 and 2.1.330).
+Measured on the binary: on stdin a leading `/` runs a slash command. An `@path` at the start or after white space
+inlines that file, even with an absolute path outside the project or with the Read tool denied. White space is
+JavaScript's, including U+FEFF; the full stop, comma, `!` and `?` of East Asian text count too. All of this also applies
+to a message in a line of stream-json input (2.1.197 and 2.1.330).
 """
 
 import json
@@ -11,33 +11,32 @@ import re
 from hashlib import sha256
 from unicodedata import normalize
 
-WORD_JOINER = "\u2060"  # invisible, and enough to make an `@` no reference
-WAKEUP_SENDER = "wakeup"  # of what claude has planned for itself
+WORD_JOINER = "\u2060"  # invisible; after an `@` it prevents a reference
+WAKEUP_SENDER = "wakeup"  # of messages that claude has scheduled for itself
 
 _AT_REFERENCE = re.compile(r"(?<![^\s\ufeff\u3001\u3002\uff01\uff1f])@(?=\S)")
 
 
 def message_to_prompt(sender: str, body: str, *, raw: bool = False, delivery: int = 1) -> str:
-    """Frame a message. `raw` passes the body as it is (an operator's slash command, say).
+    """Frame a message. `raw` passes the body unchanged, for example an operator's slash command.
 
-    `delivery` above 1 says that an earlier attempt was cut off and may have acted: redelivery is visible
-    to the model, since what a killed turn did cannot be taken back. The model wrote a wake-up's body itself: raw, it
-    is still without `@path`, which would show it files that its tools may not read (claude does not inline them in a
-    wake-up either).
+    A `delivery` above 1 means that an earlier attempt was cut off and may have acted. The model is told, because what a
+    killed turn did cannot be undone. The body of a wake-up was written by the model, so `@path` is disarmed even if it
+    is raw: a reference could show files that its tools may not read. (claude does not inline them in a wake-up either.)
     """
     notice = f"{redelivery_notice(delivery)}\n\n" if delivery > 1 else ""
     if raw and sender == WAKEUP_SENDER:
         return _inert(body if body.startswith("/") else notice + body)
     if raw:
         return body
-    # Prefixed first, so that the text's own first character is never the prompt's.
+    # The frame comes first, so the text's first character is never the first of the prompt.
     return notice + _inert(_framed(sender, body))
 
 
 def _framed(sender: str, body: str) -> str:
-    """Put a message below its sender's name; one that imitates a frame also says where it ends.
+    """Put a message below its sender's name; if it imitates a frame, also mark its end.
 
-    A body cannot name its own end: that is a digest of the body, of 64 bits.
+    The mark is a 64-bit digest of the body, so the body cannot contain it.
     """
     if not _imitates_frame(body):
         return f"Message from {sender}:\n\n{body}"
@@ -54,7 +53,7 @@ def _imitates_frame(body: str) -> bool:
     return any(words in text for words in _FRAME_WORDS)
 
 
-# What our own frames say, letters alone: neither capitals, white space, Markdown nor invisible characters hide it.
+# The words of our own frames, letters only, so that case, white space, Markdown or invisible characters hide nothing.
 _FRAME_WORDS = ("messagefrom", "ofthismessage", "endofmessage")
 _LOOKALIKES = str.maketrans(
     "\u0430\u0435\u043e\u0441\u0455\u043c\u0433\u0493\u0442\u04bb\u03bf\u03b1\u03b5\u0261\u0501", "aeocsmrfthoaegd"
@@ -62,13 +61,13 @@ _LOOKALIKES = str.maketrans(
 
 
 def prompt_to_line(prompt: bytes) -> bytes:
-    """Return a prompt as the line of JSON that a claude with stream-json input reads; ASCII, with its newline."""
+    """Return a prompt as a line of stream-json input: ASCII JSON with a newline."""
     message = {"role": "user", "content": prompt.decode(errors="replace")}
     return json.dumps({"type": "user", "message": message}, separators=(",", ":")).encode() + b"\n"
 
 
 def redelivery_notice(delivery: int) -> str:
-    """Say to the model that this message was already delivered."""
+    """Return the notice for the model that this message was delivered before."""
     return (
         f"[Delivery {delivery} of this message: an earlier attempt was interrupted and may have acted. "
         "Check what has already been done before you repeat anything.]"

@@ -1,8 +1,8 @@
-"""Secrets out of what claude and its tools say, before anything else sees it. Pure.
+"""Removes secrets from the output of claude and its tools before anything else sees it. Pure.
 
-A tool that prints its environment prints the API key, and the line would stand in the history, the feed and the
-terminal. This guards against accidents, not against an agent that wants to tell: reversed, or a letter a line,
-a secret passes. So it does in pieces: a delta of `--include-partial-messages` may hold half of one.
+A tool that prints its environment prints the API key, and the line would end up in the history, the feed and the
+terminal. This protects against accidents, not against an agent that wants to leak a secret: reversed, or one letter a
+line, it passes. So does a piece of one: a delta of `--include-partial-messages` may contain half a secret.
 """
 
 import json
@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
-MIN_SECRET_CHARS = 8  # of a secret: less would be found in innocent words
-MIN_SECRET_LINE_CHARS = 16  # of one that has several lines, a private key say: each is then a secret of its own
+MIN_SECRET_CHARS = 8  # shorter values would match ordinary words
+MIN_SECRET_LINE_CHARS = 16  # every line of a longer value, such as a private key, is a secret of its own
 
-# A name is taken apart at each `_`. The last word may say that the variable only tells where a secret lies, or
-# something about it; an ID (AWS_ACCESS_KEY_ID) is the name of a key and no secret, and explains many an error.
+# Names are split at `_`. The last word may show that the value is only the place or a property of a secret. An ID
+# (AWS_ACCESS_KEY_ID) is the name of a key, not a secret, and helps to understand errors.
 _SECRET_WORD = re.compile(
     r"\w*(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL)|PAT|PASS|PWD|HEADERS|COOKIE", re.ASCII
 )
@@ -26,33 +26,33 @@ _PASSWORD_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/@:\s]*:([^/@\s]+)@", re.I
 
 _KEY_BEGINS = b"sk-ant-"
 _KEY = re.compile(r"sk-ant-[A-Za-z0-9_-]{8,}")
-# Of the characters that RFC 6750 knows; with a digit, or longer than the words that follow "bearer" in prose.
+# The characters of RFC 6750; must contain a digit or be longer than the words that follow "bearer" in prose.
 _BEARER = re.compile(r"\b([Bb]earer )(?=[A-Za-z._~+/=-]{0,200}\d|[\w.~+/=-]{16})[\w.~+/=-]{8,}", re.ASCII)
 
 _LITERAL = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_NEVER_ESCAPED = re.compile(r"[ !#-.0-\[\]-~]+")  # what no writer of JSON has to escape
+_NEVER_ESCAPED = re.compile(r"[ !#-.0-\[\]-~]+")  # characters that no JSON writer must escape
 _ESCAPED_LETTER = re.compile(rb"\\u00[2-7]")
 
 
 class Redactor:
-    """Replaces what is secret in this environment by `[redacted NAME]`, and what looks like a key by `[redacted]`.
+    """Replaces the secrets of an environment by `[redacted NAME]`, and anything that looks like a key by `[redacted]`.
 
-    Called with a line it gives the line, a valid JSON one as a valid one of the same shape: only inside strings is
-    anything replaced.
+    Call it with a line to get the redacted line. JSON stays valid and keeps its shape: only the insides of strings are
+    changed.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         found: dict[str, str] = {}
         for name, value in sorted(_secrets_of(environ)):
             found.setdefault(value, f"[redacted {name}]")
-        # The longest first: one may be part of another.
+        # The longest first: one secret may contain another.
         values = sorted(found, key=len, reverse=True)
         self._marks = [(form, found[value]) for value in values for form in _forms(value)]
         needles = {_needle(value) for value in values}
         self._needles = tuple(needle for needle in needles if _KEY_BEGINS not in needle)
 
     def __call__(self, line: bytes) -> bytes:
-        """Redact a line of bytes, of JSON or of anything else."""
+        """Redact a line, JSON or not."""
         if not self.may_hold_secret(line):
             return line
         text = line.decode(errors="surrogateescape")
@@ -62,7 +62,7 @@ class Redactor:
         return line if clean == text else clean.encode(errors="surrogateescape")
 
     def text(self, text: str) -> str:
-        """Redact a text that is no JSON."""
+        """Redact a text that is not JSON."""
         for secret, mark in self._marks:
             if secret in text:
                 text = text.replace(secret, mark)
@@ -73,9 +73,9 @@ class Redactor:
         return text
 
     def may_hold_secret(self, lines: bytes) -> bool:
-        """Whether a secret may stand in a line, or in one of many: all others are let go by their bytes alone.
+        """Return True if a secret may be in a line, or in one of many joined lines; a fast check of the bytes.
 
-        64 KiB of lines in one look take a seventh of the time that a look at each of them takes.
+        Checking 64 KiB of lines together takes a seventh of the time of checking each of them.
         """
         for needle in self._needles:
             if needle in lines:
@@ -86,10 +86,10 @@ class Redactor:
         literal = match[0]
         if "\\" not in literal:
             return f'"{self.text(literal[1:-1])}"'
-        said = _unescaped(literal)
-        clean = self.text(said)
-        # A lone surrogate has no bytes, and it stands nowhere but in an escape: it is written as one again.
-        return literal if clean == said else json.dumps(clean, ensure_ascii="\\u" in literal)
+        text = _unescaped(literal)
+        clean = self.text(text)
+        # A lone surrogate has no UTF-8 form and can only come from an escape, so it is escaped again.
+        return literal if clean == text else json.dumps(clean, ensure_ascii="\\u" in literal)
 
 
 def _secrets_of(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -99,7 +99,7 @@ def _secrets_of(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _values_of(name: str, value: str) -> Iterator[str]:
-    candidates: Iterable[str] = _PASSWORD_IN_URL.findall(value)  # a proxy's, a database's
+    candidates: Iterable[str] = _PASSWORD_IN_URL.findall(value)  # of a proxy or a database
     if is_secret_name(name):
         lines = [line.strip() for line in value.splitlines()]
         parts = [line for line in lines if len(line) >= MIN_SECRET_LINE_CHARS and not line.startswith("-----")]
@@ -108,7 +108,7 @@ def _values_of(name: str, value: str) -> Iterator[str]:
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a variable with this name holds a secret itself, and not where one lies or how long it lasts."""
+    """Return True if a variable with this name holds a secret itself, and not its path, lifetime or the like."""
     words = name.upper().split("_")
     if name in _NO_SECRETS or _HARMLESS_LAST_WORD.fullmatch(words[-1]):
         return False
@@ -116,9 +116,9 @@ def is_secret_name(name: str) -> bool:
 
 
 def redacted_command(words: Iterable[str]) -> str:
-    """Return a command line as it may be shown: of an address the host alone, of `--token VALUE` the name alone.
+    """Return a command line for display: only the host of a URL, only the name of `--token VALUE`.
 
-    What follows the host of a webhook is its secret.
+    The part after the host of a webhook's URL is its secret.
     """
     shown, hides = [], False
     for word in words:
@@ -133,19 +133,19 @@ _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*://)(?:[^/@\s]*@)?([^/\s?#]+)(?:[/?#]\
 
 
 def _forms(value: str) -> list[str]:
-    """Return how a value may be written in a text: as it is, and as in the JSON that a tool prints."""
+    """Return the forms in which a value may appear in a text: plain, and as in JSON that a tool prints."""
     written = (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1])
     slashed = tuple(form.replace("/", r"\/") for form in written)
     return list(dict.fromkeys((value, *written, *slashed)))
 
 
 def _needle(value: str) -> bytes:
-    """Return the longest part of a value that stands in a line as it is, however the value is escaped there."""
+    """Return the longest part of a value that appears unchanged in a line, however the value is escaped there."""
     return max(_NEVER_ESCAPED.findall(value), key=len, default="").encode()
 
 
 def _is_json(text: str) -> bool:
-    """Whether a text is JSON that may hold texts; a number alone may be a secret itself."""
+    """Return True for a JSON object, array or string; a number alone may be a secret itself."""
     with suppress(ValueError, RecursionError):
         return isinstance(json.loads(text.strip().removeprefix("\ufeff"), strict=False), dict | list | str)
     return False
@@ -154,4 +154,4 @@ def _is_json(text: str) -> bool:
 def _unescaped(literal: str) -> str:
     with suppress(ValueError):
         return str(json.loads(literal, strict=False))
-    return literal  # of a line that is no JSON
+    return literal  # the line is not JSON

@@ -1,8 +1,8 @@
-"""A claude that waits by itself before it asks again: its `system/api_retry` lines. Pure.
+"""claude's own waits before it retries a request: its `system/api_retry` lines. Pure.
 
-Measured, 2.1.197 and 2.1.332: by itself claude waits for a minute at most, and gives up where it is told to wait for
-longer. With CLAUDE_CODE_RETRY_WATCHDOG it waits for the whole `retry-after`, or until the limit resets (in 2.1.332 for
-six hours at once), and says each 30 s what is left of it.
+Measured, 2.1.197 and 2.1.332: by default claude waits for at most a minute and gives up if `retry-after` is longer.
+With CLAUDE_CODE_RETRY_WATCHDOG it waits for the whole `retry-after`, or until the limit resets (2.1.332: up to six
+hours in one wait), and reports the remaining time every 30 s.
 """
 
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ from typing import Any
 
 from hyperhive_cli.core.settings import MAX_FIGURE
 
-LONG_S = 60.0  # a wait from here on is one that an operator should see
+LONG_S = 60.0  # an operator should see a wait of at least this
 WHY_LIMIT_CHARS = 80
-MAX_WAIT_S = 6 * 3600.0  # for how long a silence is believed to be a wait
+MAX_WAIT_S = 6 * 3600.0  # a longer silence is not taken for a wait
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """One line: how long claude waits from then on, and whether it is for a limit of the account.
+    """One line: how long claude waits from then on, and whether it waits for a limit of the account.
 
-    `attempt` of at most `most`; 0 where that is not said. `why` is claude's own word.
+    `attempt` of at most `most`, 0 if unknown. `why` is claude's own word.
     """
 
     delay_s: float
@@ -31,12 +31,12 @@ class Retry:
 
     @property
     def is_long(self) -> bool:
-        """Whether it is more than the few seconds after a passing failure."""
+        """Whether the wait is longer than the few seconds after a temporary failure."""
         return self.delay_s >= LONG_S
 
 
 def line_to_retry(line: Mapping[str, Any]) -> Retry | None:
-    """Read a `system/api_retry` line; None for any other one. A delay that is none counts as nought."""
+    """Read a `system/api_retry` line; None for any other line. An invalid delay counts as 0."""
     if line.get("type") != "system" or line.get("subtype") != "api_retry":
         return None
     why = line.get("error")

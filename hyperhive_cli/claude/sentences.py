@@ -18,8 +18,8 @@ from typing import Any
 
 Line = Mapping[str, Any]
 
-MAX_TEXT = 20_000  # characters kept of one text; far fewer are shown
-MAX_DEPTH = 4  # of content blocks in content blocks
+MAX_TEXT = 20_000  # characters kept of a text; far fewer are shown
+MAX_DEPTH = 4  # of nested content blocks
 MAX_PARTS = 50
 MAX_NAME = 60
 TEXT_KEYS = ("content", "message", "text", "stderr", "reason", "error", "summary", "warning")
@@ -27,7 +27,7 @@ TEXT_KEYS = ("content", "message", "text", "stderr", "reason", "error", "summary
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence of claude's, uncleaned: its text of one or several lines, its tone (quiet, warn, bad) and sign."""
+    """A sentence for a person, not cleaned: one or more lines of text, a tone (quiet, warn, bad) and a sign."""
 
     text: str
     tone: str = "quiet"
@@ -35,7 +35,7 @@ class Sentence:
 
 
 def line_name(line: Line) -> str:
-    """Return the name of a line, cut to 60 characters for each of its two parts."""
+    """Return the name of a line, each of its two parts cut to 60 characters."""
     kind, subtype = _short(line.get("type")), _short(line.get("subtype"))
     if kind == "system":
         return f"system/{subtype}"
@@ -43,7 +43,7 @@ def line_name(line: Line) -> str:
 
 
 def line_to_sentence(line: Line) -> Sentence | None:
-    """Return what a line says to a person; None for one that says nothing, or is shown elsewhere."""
+    """Return the sentence for a line, None if it needs none or is shown elsewhere."""
     name = line_name(line)
     if name in QUIET or name in SHOWN_ELSEWHERE:
         return None
@@ -56,7 +56,7 @@ def line_to_sentence(line: Line) -> Sentence | None:
 
 
 def text_in(value: object, depth: int = 0) -> str:
-    """Return every text that a line or a content block carries under the usual keys, each once, on lines of its own."""
+    """Return every text under the usual keys of a line or content block, each once and on its own line."""
     return "\n".join(dict.fromkeys(_texts(value, depth)))
 
 
@@ -99,16 +99,16 @@ def _plural(count: int, word: str) -> str:
 
 # --- hooks ---
 
-# Whose refusal claude repeats itself: in the answer of the call, as feedback, or as `informational`.
+# claude repeats the refusals of these itself: in the answer of the call, as feedback, or as `informational`.
 _REPEATED = ("PreToolUse", "Stop", "SubagentStop", "UserPromptSubmit")
-# Those that exit 2 stops; elsewhere it is one more failure.
+# For these exit status 2 blocks; for all others it is just a failure.
 _BLOCKABLE = (*_REPEATED, "PreCompact", "PermissionRequest")
 _BLOCKING_EXIT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class HookResult:
-    """What a hook said, and what it did: blocked a call, a prompt or the end of a turn, stopped claude, or failed."""
+    """The text of a hook and its effect: it blocked a call, prompt or end of a turn, stopped claude, or failed."""
 
     words: str
     blocks: bool = False
@@ -117,7 +117,7 @@ class HookResult:
 
 
 def hook_result(line: Line) -> HookResult:
-    """Read a `system/hook_response` line. A hook that succeeds and only says something to claude has no words."""
+    """Read a `system/hook_response` line. The text is "" if a hook succeeded and only talked to claude."""
     found = _hook_answer(_text(line.get("stdout")))
     specific = found.get("hookSpecificOutput")
     inner = specific if isinstance(specific, Mapping) else {}
@@ -137,7 +137,7 @@ def hook_result(line: Line) -> HookResult:
 
 
 def _hook_end(line: Line) -> str:
-    """Say in which way a hook did not do its work; nothing where it did."""
+    """Return how a hook failed, "" if it did not."""
     return {"error": "failed", "cancelled": "was cancelled"}.get(_short(line.get("outcome")), "")
 
 
@@ -150,7 +150,7 @@ def _hook_answer(stdout: str) -> Line:
 
 
 def is_hook_feedback(text: str) -> bool:
-    """Return True for a text that claude was given by a hook: `Stop hook feedback:` and what follows."""
+    """Return True for a text that a hook gave to claude, such as `Stop hook feedback: …`."""
     return _FEEDBACK.match(text[:200]) is not None
 
 
@@ -233,7 +233,7 @@ def _consent_fallback(line: Line) -> Sentence:
 
 # --- the rest ---
 
-_KEYS = re.compile(r"\s*·\s*ctrl\+\w to \w+")  # a hint for the keys of claude's own screen
+_KEYS = re.compile(r"\s*·\s*ctrl\+\w to \w+")  # a hint about keys of claude's interactive screen
 
 
 def _notification(line: Line) -> Sentence | None:
@@ -254,7 +254,7 @@ def _sentence(words: str, tone: str = "quiet", mark: str = "·") -> Sentence | N
 
 
 def _saying(key: str, before: str = "", tone: str = "quiet", mark: str = "·") -> Callable[[Line], Sentence | None]:
-    """Make a sentence of the text under a key."""
+    """Return a function that makes a sentence of the text under a key, or None without one."""
 
     def say(line: Line) -> Sentence | None:
         words = text_in(line.get(key))
@@ -264,7 +264,7 @@ def _saying(key: str, before: str = "", tone: str = "quiet", mark: str = "·") -
 
 
 def _always(words: str, key: str = "", tone: str = "warn", mark: str = "!") -> Callable[[Line], Sentence]:
-    """Make a sentence of these words, and the text under a key if there is one."""
+    """Return a function that makes a sentence of these words, followed by the text under a key if there is one."""
 
     def say(line: Line) -> Sentence:
         more = text_in(line.get(key)) if key else ""
@@ -276,7 +276,7 @@ def _always(words: str, key: str = "", tone: str = "warn", mark: str = "!") -> C
 def _status(line: Line) -> Sentence | None:
     if line.get("compact_result") != "failed":
         return None
-    # As claude repeats it in a text of its own, which is then left out.
+    # claude repeats this text in a line of its own, which is then left out.
     return Sentence(_text(line.get("compact_error")) or "the compaction failed", "bad", "✗")
 
 
@@ -419,16 +419,16 @@ SENTENCES: Mapping[str, Callable[[Line], Sentence | None]] = {
     "tool_use_summary": _saying("summary"),
 }
 
-# Shown by the transcript's own cases, which know what stands around them.
+# Shown by cases of the transcript, which know the lines around them.
 SHOWN_ELSEWHERE = frozenset(
     """
     assistant user result rate_limit_event
     system/init system/api_retry system/compact_boundary system/permission_denied system/task_started
     system/task_notification
-    """.split()  # noqa: SIM905 - a list of words, as one reads it
+    """.split()  # noqa: SIM905 - easier to read than a list
 )
 
-# Progress, counters, the states of a host that draws claude's own screen, and what its cloud workers tell each other.
+# Progress, counters, the state of claude's interactive screen, and messages between its cloud workers.
 QUIET = frozenset(
     """
     api_metrics attachment autocompact_state compact_progress control_cancel_request keep_alive prompt_suggestion

@@ -1,7 +1,8 @@
-"""The answers of tools that run at the API and not here, as `assistant` lines carry them. Pure.
+"""Results of tools that run at the API (server tools), as in `assistant` lines. Pure.
 
-Web search, web fetch, code execution and the connectors (`mcp_tool_use`): their calls and answers are blocks of one
-message, and no line of a `user` tells of them. The page has the same in `served.js`; a test compares the two.
+These are web search, web fetch, code execution and the connectors (`mcp_tool_use`). Their calls and results are blocks
+of one `assistant` message; no `user` line contains them. The page has the same code in `served.js`; a test compares the
+two.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,12 +12,12 @@ from typing import Any
 from hyperhive_cli.claude.sentences import MAX_TEXT, text_in
 
 MAX_PAGES = 50
-_OWN_RESULT = "tool_result"  # of a tool that runs here
+_OWN_RESULT = "tool_result"  # of a tool that runs on this machine
 
 
 @dataclass(frozen=True, slots=True)
 class ServerResult:
-    """An answer, uncleaned: its text, a label that says it in short, and whether the tool failed."""
+    """A result, not cleaned: its text, a short label, and whether the tool failed."""
 
     text: str = ""
     label: str = ""
@@ -24,13 +25,13 @@ class ServerResult:
 
 
 def is_server_result(block: Mapping[str, Any]) -> bool:
-    """Return True for a block with the answer of a tool that runs at the API: `web_search_tool_result`."""
+    """Return True for a block with the result of a server tool, such as `web_search_tool_result`."""
     kind = block.get("type")
     return isinstance(kind, str) and kind.endswith(_OWN_RESULT) and kind != _OWN_RESULT
 
 
 def server_result(block: Mapping[str, Any]) -> ServerResult:
-    """Read such a block."""
+    """Read a block with the result of a server tool."""
     content = block.get("content")
     if isinstance(content, Mapping):
         found = _of_object(content)
@@ -73,7 +74,7 @@ def _pages(content: object) -> Iterator[str]:
 
 
 def _page(found: Mapping[str, Any]) -> str:
-    """Return a page's title and address."""
+    """Return the title and URL of a page, "" without a URL."""
     url, title = _text(found.get("url")), _text(found.get("title"))
     document = found.get("content")
     if not title and isinstance(document, Mapping):

@@ -1,11 +1,11 @@
-"""claude's `--settings`: what the operator gives behind `--`, and what the harness adds to it. Pure.
+"""claude's `--settings`: merges the operator's value (given after `--`) with the harness's own settings. Pure.
 
 Measured, 2.1.197 and 2.1.332:
-- Of several only the last one counts: they are not merged.
-- A value in braces is JSON itself, anything else a file, looked for in claude's folder; an empty one is nothing.
-- A file that is not JSON is ignored without a word. Comments are not JSON.
-- Permission rules such as `Read(/x)` and the paths of the sandbox are relative to the folder of the file: in a copy
-  elsewhere a rule that denies would deny nothing. `//x` is absolute.
+- If the option is repeated, only the last one counts; they are not merged.
+- A value in braces is JSON. Any other value is a file, relative to claude's working folder. An empty value is ignored.
+- A file that is not JSON is silently ignored. Comments are not allowed.
+- Permission rules such as `Read(/x)` and the paths of the sandbox are relative to the folder of the file, so in a copy
+  elsewhere a `deny` rule would deny nothing. `//x` is absolute.
 """
 
 import json
@@ -15,17 +15,17 @@ from pathlib import PurePath
 from typing import Any, NoReturn
 
 FLAG = "--settings"
-# Other sessions of the same user can put messages into a running or waiting claude (since 2.1.300 or so; 2.1.197 does
-# not know it, and accepts the setting). Set here it is stronger than the user's own settings.
+# Other sessions of the same user can send messages to a running or waiting claude (since about 2.1.300; 2.1.197 accepts
+# the setting without having the feature). On the command line it overrides the user's own settings.
 OURS: Mapping[str, Any] = {"crossSessionInbound": "refuse"}
 _FILE_RULE = re.compile(r"((?:Read|Edit|Write|MultiEdit|NotebookEdit|NotebookRead|Glob|Grep|LS)\()/(?!/)", re.ASCII)
-_PATTERN = set("*?[]{}!\\")  # a folder with one of these would be a pattern in a rule
+_PATTERN = set("*?[]{}!\\")  # a folder name with one of these would be a pattern in a rule
 
 
 def split_settings(words: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
-    """Return the value of `--settings` that counts, None without one, and the other words.
+    """Return the effective value of `--settings` (None without one) and the other words.
 
-    Raises ValueError for one without a value.
+    Raises ValueError if the option has no value.
     """
     value, others = None, list[str]()
     rest = iter(words)
@@ -41,15 +41,15 @@ def split_settings(words: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
 
 
 def is_inline(value: str) -> bool:
-    """Whether a value is JSON itself, or nothing, and not the name of a file."""
+    """Return True if a value is JSON or empty, and not the path of a file."""
     text = value.strip()
     return not text or (text.startswith("{") and text.endswith("}"))
 
 
 def merged_settings(content: str | bytes, folder: PurePath | None = None) -> str:
-    """Return settings with ours over them, as one line of JSON. What is relative to `folder` is made absolute.
+    """Return settings, overridden by the harness's own, as one line of JSON.
 
-    Raises ValueError for anything but a JSON object.
+    Paths relative to `folder` become absolute. Raises ValueError for anything but a JSON object.
     """
     found = _parsed(content)
     if folder is not None:
@@ -58,7 +58,7 @@ def merged_settings(content: str | bytes, folder: PurePath | None = None) -> str
 
 
 def _parsed(content: str | bytes) -> dict[str, Any]:
-    text = content.removeprefix("\ufeff") if isinstance(content, str) else content  # of bytes `json` looks itself
+    text = content.removeprefix("\ufeff") if isinstance(content, str) else content  # `json` handles a BOM in bytes
     if not text.strip():
         return {}
     try:
@@ -66,7 +66,7 @@ def _parsed(content: str | bytes) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("nested too deep") from None
     if not isinstance(found, dict):
-        raise ValueError("not a JSON object")  # noqa: TRY004 - of the content
+        raise ValueError("not a JSON object")  # noqa: TRY004 - the content is wrong, not a type in the code
     return found
 
 
@@ -103,7 +103,7 @@ def _table(of: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _replace(table: dict[str, Any], name: str, change: Callable[[str], str]) -> None:
-    """Change each text of a list in a table."""
+    """Apply `change` to each string of a list in a table."""
     found = table.get(name)
     if isinstance(found, list):
         table[name] = [change(one) if isinstance(one, str) else one for one in found]

@@ -1,7 +1,7 @@
-"""claude's stdout: bytes to lines, lines to JSON objects, and what a line says about tools and context.
+"""claude's stdout: bytes to lines, lines to JSON objects, and fields of lines. Pure.
 
-Pure. Lines end at 0x0A alone: U+2028 and its like are legal inside JSON strings, so `splitlines` would
-cut a line in two (anthropics/claude-agent-sdk-typescript#137).
+Only 0x0A ends a line. U+2028 and the like are legal inside JSON strings, so `splitlines` would cut a line in two
+(anthropics/claude-agent-sdk-typescript#137).
 """
 
 import hashlib
@@ -17,15 +17,15 @@ import orjson
 from hyperhive_cli.core.events import Note, Stream
 from hyperhive_cli.core.settings import LINE_LIMIT_BYTES
 
-NOTE_TEXT_LIMIT = 500  # characters of an unusable line that are kept
-DIAGNOSTIC = "[ede_diagnostic]"  # for claude's own makers, begins an error in the result of an interrupted run
-CARRIAGE_RETURN = 0x0D  # looked for as a number it takes a quarter of the time
-HEAD_BYTES = 16_384  # of a line over the limit; from 2.1.332 on a `result` says first how it ended, then its text
+NOTE_TEXT_LIMIT = 500  # characters kept of an unusable line
+DIAGNOSTIC = "[ede_diagnostic]"  # prefix of an error for claude's developers, in the result of an interrupted run
+CARRIAGE_RETURN = 0x0D  # `in` takes a quarter of the time with an int
+HEAD_BYTES = 16_384  # kept of a line over the limit; since 2.1.332 a `result` has its text after all other fields
 
 
 @dataclass(frozen=True, slots=True)
 class Oversized:
-    """A line over the limit, of which only this is kept."""
+    """What is kept of a line over the limit."""
 
     size_bytes: int
     sha256: str
@@ -33,20 +33,20 @@ class Oversized:
 
 
 class LineFramer:
-    """Cuts a stream of chunks into lines. An unfinished line is a list of its parts, joined once.
+    """Cuts a stream of chunks into lines.
 
-    A line longer than `limit_bytes` (without its newline) is not kept: it is counted and hashed as it
-    comes by, and given as `Oversized`. Memory never exceeds the limit plus one chunk.
+    A line longer than `limit_bytes` (without its newline) is not kept but counted and hashed, and returned as
+    `Oversized`. Memory never exceeds the limit plus one chunk. The parts of an unfinished line are joined only once.
     """
 
     def __init__(self, limit_bytes: int = LINE_LIMIT_BYTES) -> None:
         self._limit_bytes = limit_bytes
         self._parts: list[bytes] = []
         self._size_bytes = 0
-        self._hash: Any = None  # of the line so far, once that is over the limit
+        self._hash: Any = None  # of the line so far, once it is over the limit
 
     def push(self, chunk: bytes) -> list[bytes | Oversized]:
-        """Take the next chunk and give the lines that it completes, without their newlines."""
+        """Process the next chunk and return the lines that it completes, without their newlines."""
         first, *others = chunk.split(b"\n")
         if not others:
             self._add(first)
@@ -63,7 +63,7 @@ class LineFramer:
         return lines
 
     def flush(self) -> list[bytes | Oversized]:
-        """Return what follows the last newline, at most one line, at the end of the stream."""
+        """Return the rest after the last newline (at most one line) at the end of the stream."""
         return [self._take()] if self._size_bytes else []
 
     def _add(self, part: bytes) -> None:
@@ -72,12 +72,12 @@ class LineFramer:
         self._parts.append(part)
         self._size_bytes += len(part)
         if self._size_bytes > self._limit_bytes:
-            self._give_up(part)
+            self._hash_part(part)
 
-    def _give_up(self, part: bytes) -> None:
+    def _hash_part(self, part: bytes) -> None:
         if self._hash is None:
             self._hash = hashlib.sha256()
-            head = bytearray()  # not cut from the joined parts: those would be in memory twice
+            head = bytearray()  # not cut from the joined parts, which would be in memory twice
             for earlier in self._parts:
                 self._hash.update(earlier)
                 head += earlier[: HEAD_BYTES - len(head)]
@@ -96,7 +96,7 @@ class LineFramer:
 
 
 def line_to_event(line: bytes | Oversized) -> Stream | Note | None:
-    """Translate a line: a Stream for a JSON object, a Note for anything else, None for a blank one."""
+    """Translate a line: Stream for a JSON object, Note for anything else, None for a blank line."""
     if isinstance(line, Oversized):
         head = line.head.decode(errors="replace")[:NOTE_TEXT_LIMIT]
         text = f"line of {line.size_bytes} bytes left out (sha256 {line.sha256}): {head}"
@@ -119,9 +119,9 @@ def line_to_event(line: bytes | Oversized) -> Stream | Note | None:
 
 
 def result_head(line: bytes | Oversized) -> dict[str, Any] | None:
-    """Return what the head of a `result` shows that is too long or damaged; None when it is no `result`.
+    """Return the fields found in the head of a too long or damaged `result` line; None if it is not a `result`.
 
-    How a turn ended must not be lost with its text. A match cannot stand inside a string: there its quotes are escaped.
+    How a turn ended must not be lost with its text. A match cannot be inside a string, where quotes are escaped.
     """
     head = (line.head if isinstance(line, Oversized) else line[:HEAD_BYTES]).decode(errors="replace")
     found = {match[1]: json.loads(match[2]) for match in _RESULT_FIELD.finditer(head)}
@@ -132,26 +132,23 @@ _RESULT_FIELD = re.compile(
     r'"(subtype|is_error|terminal_reason|stop_reason|api_error_status|num_turns|session_id)":'
     r'("[a-z0-9_-]{1,64}"|true|false|null|[0-9]{1,9})(?=[,}])'
 )
-_RESULT_FIELDS = {"subtype", "is_error", "num_turns"}  # no other type of line has all three
+_RESULT_FIELDS = {"subtype", "is_error", "num_turns"}  # only a `result` has all three
 
 
 def _line_to_stream(raw: bytes) -> Stream:
-    """Read a line; raises ValueError or TypeError for anything but one JSON object that can be written again.
-
-    TypeError comes also of a colliding key that is moved in a line nested too deep.
-    """
+    """Read a line; raises ValueError or TypeError for anything but a JSON object that can be serialized again."""
     found = orjson.loads(raw)
     if not isinstance(found, dict):
-        raise TypeError("a line of claude is a JSON object")
-    # A carriage return between the tokens is legal JSON, and a line's end to many a reader.
+        raise TypeError("not a JSON object")
+    # A carriage return between the tokens is legal JSON, but many readers take it for a line end.
     return Stream.from_line(found, None if CARRIAGE_RETURN in raw else raw)
 
 
 def _with_odd_numbers(text: str) -> Stream:
-    """Read a line with numbers that JSON has not, or that no float holds (NaN, 1e999): each becomes null."""
+    """Read a line with numbers that are not JSON or no float can hold (NaN, 1e999): each becomes null."""
     found = json.loads(text, parse_constant=lambda _: None, parse_float=_finite, parse_int=_integer)
     if not isinstance(found, dict):
-        raise TypeError("a line of claude is a JSON object")
+        raise TypeError("not a JSON object")
     return Stream.from_line(found, orjson.dumps(found))
 
 
@@ -164,14 +161,14 @@ def _integer(digits: str) -> int | None:
     return int(digits) if len(digits) < _MAX_DIGITS else None
 
 
-_MAX_DIGITS = 19  # those of 2^63
+_MAX_DIGITS = 19  # of 2^63
 
 
 def _decode(raw: bytes) -> str:
-    """Return a line that orjson refuses as a text that it may take: U+FFFD for what is no character."""
+    """Decode a line that orjson refused, so that it may accept it: U+FFFD replaces anything that is not a character."""
     text = raw.decode(errors="replace").removeprefix("\ufeff").lstrip()
-    # Claude writes a lone surrogate of the model's text as an escape that no strict parser accepts; were
-    # it left alone, the assistant line and the `result` would both be lost.
+    # claude escapes a lone surrogate in the model's text in a way that no strict parser accepts. Unchanged, the
+    # assistant line and the `result` would both be lost.
     return _ESCAPE.sub(_mend_escape, text) if _LONE_SURROGATE_HINT.search(text) else text
 
 
@@ -191,22 +188,22 @@ def _printable(text: str) -> str:
 
 
 def text_field(line: Mapping[str, Any], name: str) -> str | None:
-    """Return a field that is a text, None where it is empty or no text."""
+    """Return a field if it is a non-empty string, else None."""
     value = line.get(name)
     return value if isinstance(value, str) and value else None
 
 
 def session_id_of(line: Mapping[str, Any]) -> str | None:
-    """Return the session that a line names; None where it can be no session's id.
+    """Return the session id of a line, None if it is not a valid one.
 
-    It becomes an argument of every later turn: a NUL, or 200 kB, in it would let none start any more.
+    It becomes an argument of every later turn; with a NUL or 200 kB in it, no turn could start any more.
     """
     value = line.get("session_id")
     return value if isinstance(value, str) and is_session_id(value) else None
 
 
 def is_session_id(text: str) -> bool:
-    """Whether a text may be a session's id."""
+    """Return True if a text can be a session id."""
     return _SESSION_ID.fullmatch(text) is not None
 
 
@@ -221,18 +218,18 @@ def content_blocks(line: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]
     return [block for block in found if isinstance(block, dict) and block.get("type") == kind]
 
 
-# Blocks that call a tool: here, at the API (web search and its like), through one of the API's connectors.
+# Blocks that call a tool: on this machine, at the API (such as web search), through a connector of the API.
 CALLS = ("tool_use", "server_tool_use", "mcp_tool_use")
 
 
 def tool_calls(line: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the blocks of an `assistant` line that call a tool, wherever that runs; none of any other line."""
+    """Return the blocks of an `assistant` line that call a tool, wherever it runs; [] for any other line."""
     if line.get("type") != "assistant":
         return []
     return [block for kind in CALLS for block in content_blocks(line, kind)]
 
 
 def tool_names(line: Mapping[str, Any]) -> list[str]:
-    """Name the tools that this line calls, `unknown` for a call without a name. Subagents' calls count."""
+    """Return the names of the tools that a line calls, `unknown` for a call without a name; includes subagents."""
     named = (block.get("name") for block in tool_calls(line))
     return [name if isinstance(name, str) and name else "unknown" for name in named]

@@ -1,7 +1,7 @@
 """`Stretch`: a part of a run of claude, up to one `result`. Pure.
 
-One process may hold several: the message's own work, then what a task notification, a wake-up or another session's
-message started. Each has an end of its own, so that the failure of a later one takes no answer back.
+One process may have several: the work of the message itself, then work that a task notification, a wake-up or a message
+of another session started. Each has its own end, so the failure of a later one does not take an answer back.
 """
 
 import json
@@ -16,13 +16,13 @@ from hyperhive_cli.claude.sentences import hook_result
 from hyperhive_cli.claude.stream import DIAGNOSTIC, content_blocks, text_field, tool_calls
 from hyperhive_cli.core.settings import MAX_FIGURE
 
-# After these a `result` holds an answer. `tool_use` is none: the run was cut off before its next request.
+# After these a `result` has an answer. With `tool_use` the run was cut off before its next request.
 ANSWERED = frozenset({None, "end_turn", "stop_sequence"})
 INPUT_LIMIT_CHARS = 500  # of a tool call's input, in a note
-_VAGUE_ERRORS = {None, "unknown", "invalid_request", "server_error"}  # which say less than a 401 beside them
-_NO_CONNECTION = ("connection_", "tls_")  # how `api_error` begins then, from 2.1.332 on
-_PROMPT_QUOTED = "\n\nOriginal prompt:"  # what follows the words of the hook
-REASON_LIMIT_CHARS = 4_000  # of what a hook or an error says
+_VAGUE_ERRORS = {None, "unknown", "invalid_request", "server_error"}  # they say less than a 401 beside them
+_NO_CONNECTION = ("connection_", "tls_")  # prefixes of `api_error` without a connection, since 2.1.332
+_PROMPT_QUOTED = "\n\nOriginal prompt:"  # follows the text of the hook
+REASON_LIMIT_CHARS = 4_000  # of the text of a hook or an error
 
 
 @dataclass(slots=True)
@@ -30,44 +30,44 @@ class Stretch:
     """What one stretch has shown so far. Fields are None, empty or 0 until a line has shown them."""
 
     inits: int = 0
-    # It has the outcome of a tool call that no answer of this process has made: a hook deferred it in an earlier run.
-    # claude settles it first, before the message is looked at (2.1.197 and 2.1.332).
+    # It has the result of a tool call that this process never made: a hook deferred it in an earlier run. claude
+    # settles it first, before it looks at the message (2.1.197 and 2.1.332).
     is_left_over: bool = False
-    answers: int = 0  # of the main thread, those of the binary itself too
-    model_answers: int = 0  # of these, the model's own
-    tool_calls: int = 0  # those of subagents too
-    text: str | None = None  # the last one that the model wrote in the main thread
-    is_last_synthetic: bool = False  # the last assistant line of the main thread is the binary's own
-    synthetic_error: str | None = None  # its `error`
-    retry_error: str | None = None  # `error` of the last api_retry, until something was answered
-    retry_status: int | None = None  # its HTTP status; None also where no answer came at all
-    retry_delay_s: float = 0.0  # what claude waits from that line on
-    retry_waits_s: float = 0.0  # before all the retries, until something was answered
-    retry_attempt: int = 0  # the newest one that these waits include
-    unreachable: bool = False  # since the model's last answer: no connection, by the binary's own word
-    limit_rejected: bool = False  # since the model's last answer: what the plan refuses, extra usage may pay for
-    hook_words: str | None = None  # of the last hook that told claude to stop
-    blocked: str | None = None  # what the hook said that kept the prompt from the model
-    ended: bool = False  # there was a `result`; the fields below are its
+    answers: int = 0  # of the main thread, including those of the binary itself
+    model_answers: int = 0  # those of the model itself
+    tool_calls: int = 0  # including those of subagents
+    text: str | None = None  # the last text of the model in the main thread
+    is_last_synthetic: bool = False  # the binary itself wrote the last assistant line of the main thread
+    synthetic_error: str | None = None  # `error` of that line
+    retry_error: str | None = None  # `error` of the last api_retry, until the next answer
+    retry_status: int | None = None  # its HTTP status; None also if there was no response at all
+    retry_delay_s: float = 0.0  # how long claude waits from that line on
+    retry_waits_s: float = 0.0  # sum of the waits since the last answer
+    retry_attempt: int = 0  # the newest attempt included in that sum
+    unreachable: bool = False  # since the model's last answer: the binary reports no connection
+    limit_rejected: bool = False  # since the model's last answer: after a rejection, usage credits may pay
+    hook_words: str | None = None  # text of the last hook that stopped claude
+    blocked: str | None = None  # text of the hook that blocked the prompt
+    ended: bool = False  # there was a `result`; the fields below are from it
     is_error: bool = False
     subtype: str | None = None
     terminal_reason: str | None = None
     stop_reason: str | None = None
     api_error_status: int | None = None
-    api_error: str | None = None  # what kind of an error, from 2.1.332 on
+    api_error: str | None = None  # the kind of error, since 2.1.332
     errors: tuple[str, ...] = ()
     result_text: str | None = None
-    has_structured_output: bool = False  # of `--json-schema`: there the last step is a tool call
-    deferred: str | None = None  # the tool call that a hook deferred, in words
+    has_structured_output: bool = False  # with `--json-schema`, where the last step is a tool call
+    deferred: str | None = None  # the tool call that a hook deferred, with its input
 
     @property
     def has_worked(self) -> bool:
-        """Whether it was announced, or answered."""
+        """Whether it has an `init` or an answer."""
         return self.inits > 0 or self.answers > 0
 
     @property
     def ended_well(self) -> bool:
-        """Whether its `result` holds an answer."""
+        """Whether its `result` is an answer."""
         is_answer = self.stop_reason in ANSWERED or (self.has_structured_output and self.stop_reason == "tool_use")
         is_whole = self.subtype in {None, "success"} and self.terminal_reason in {None, "completed"}
         stopped = self.blocked is not None or self.deferred is not None
@@ -75,11 +75,11 @@ class Stretch:
 
     @property
     def answer(self) -> str | None:
-        """The answer's text: what `result` says, else the last text of the main thread."""
+        """The text of the `result`, else the last text of the main thread."""
         return self.result_text or self.text
 
     def observe_assistant(self, line: Mapping[str, Any]) -> None:
-        """Take in an `assistant` line."""
+        """Process an `assistant` line."""
         self.tool_calls += len(tool_calls(line))
         self.retry_error = self.retry_status = None
         self.retry_delay_s = 0.0
@@ -101,13 +101,13 @@ class Stretch:
             self.text = texts[-1]
 
     def observe_retry(self, line: Mapping[str, Any]) -> None:
-        """Take in a `system/api_retry` line."""
+        """Process a `system/api_retry` line."""
         status = whole(line.get("error_status"))
         self.retry_status = status
         retry = line_to_retry(line)
         self.retry_delay_s = 0.0 if retry is None else retry.delay_s
         attempt = 0 if retry is None else retry.attempt
-        if attempt == 0 or attempt != self.retry_attempt:  # not what is left of a long wait, which is said each 30 s
+        if attempt == 0 or attempt != self.retry_attempt:  # else a report, every 30 s, of the rest of a long wait
             self.retry_waits_s += self.retry_delay_s
             self.retry_attempt = attempt
         error = text_field(line, "error")
@@ -115,21 +115,21 @@ class Stretch:
         self.unreachable = status is None and error == "unknown"
 
     def observe_informational(self, line: Mapping[str, Any]) -> None:
-        """Take in a `system/informational` line: it tells of a prompt that a hook blocked."""
-        outcome = line.get("prompt_submit_outcome")  # from 2.1.330 on; it comes only where the prompt goes no further
+        """Process a `system/informational` line, which reports a prompt that a hook blocked."""
+        outcome = line.get("prompt_submit_outcome")  # since 2.1.330, only for a prompt that is blocked
         if line.get("prevent_continuation") is True or isinstance(outcome, Mapping):
             reason = text_field(outcome, "reason") if isinstance(outcome, Mapping) else None
-            said = (text_field(line, "content") or "").partition(_PROMPT_QUOTED)[0].strip()
-            self.blocked = (reason or said or "no reason given")[:REASON_LIMIT_CHARS]
+            text = (text_field(line, "content") or "").partition(_PROMPT_QUOTED)[0].strip()
+            self.blocked = (reason or text or "no reason given")[:REASON_LIMIT_CHARS]
 
     def observe_hook(self, line: Mapping[str, Any]) -> None:
-        """Take in a `system/hook_response` line."""
+        """Process a `system/hook_response` line."""
         found = hook_result(line)
         if found.stops:
             self.hook_words = found.words[:REASON_LIMIT_CHARS] or None
 
     def observe_result(self, line: Mapping[str, Any]) -> None:
-        """Take in the `result` that ends it."""
+        """Process the `result` that ends the stretch."""
         self.ended = True
         self.subtype = text_field(line, "subtype")
         self.is_error = line.get("is_error", self.subtype not in {None, "success"}) is not False
@@ -139,7 +139,7 @@ class Stretch:
         self.api_error = text_field(line, "api_error")
         self.result_text = text_field(line, "result")
         if self.is_error and "api_error_status" not in line:
-            self.api_error_status = _told_status(self.result_text or "")
+            self.api_error_status = _status_in_text(self.result_text or "")
         self.has_structured_output = line.get("structured_output") is not None
         self.deferred = _deferred(line)
         errors = line.get("errors")
@@ -149,29 +149,29 @@ class Stretch:
             self.synthetic_error = None
 
 
-def _told_status(text: str) -> int | None:
-    """Read the status of a refused request from claude's words: 2.1.100 and 2.0.77 have no field for it."""
-    found = _TOLD_STATUS.match(text)
+def _status_in_text(text: str) -> int | None:
+    """Read the HTTP status of a failed request from claude's text: 2.1.100 and 2.0.77 have no field for it."""
+    found = _STATUS_IN_TEXT.match(text)
     return int(found[1]) if found is not None else None
 
 
-_TOLD_STATUS = re.compile(r'API Error: ([45]\d\d) \{"type":"error"')  # the API's own body, as it came
+_STATUS_IN_TEXT = re.compile(r'API Error: ([45]\d\d) \{"type":"error"')  # followed by the API's response body
 
 
 def whole(value: object) -> int | None:
-    """Return a whole number that is no larger than any figure may be, None for any other value."""
+    """Return `value` if it is an integer of plausible size, else None."""
     return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_FIGURE else None
 
 
 def _is_synthetic(line: Mapping[str, Any]) -> bool:
-    """Whether a text is the binary's own, and not the model's."""
+    """Return True if the binary itself wrote a line, not the model."""
     message = line.get("message")
     is_its_own = isinstance(message, Mapping) and message.get("model") == "<synthetic>"
     return is_its_own or text_field(line, "error") is not None
 
 
 def _deferred(line: Mapping[str, Any]) -> str | None:
-    """Name the tool call that a hook deferred, with its input."""
+    """Return the tool call that a hook deferred, with its input, as text."""
     call = line.get("deferred_tool_use")
     if not isinstance(call, Mapping):
         return None

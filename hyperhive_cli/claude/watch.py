@@ -1,10 +1,9 @@
-"""When to give a running turn up, and what to say of it: pure rules over what was seen and the time.
+"""The watchdog: when to end a running turn, and why. Pure rules over the evidence and the time.
 
-Watchdogs are a permanent part of driving claude headless: it may fall silent in the middle of a turn, and
-it may not exit after its result (upstream closed that as not planned, anthropics/claude-code#39700). Yet a
-silence is not always one's end: a tool may run for an hour, and then nothing is written. So a running tool
-and a tree that computes count as life, up to a bound, and each verdict says what was seen.
-All times are seconds of one monotonic clock.
+A headless claude always needs one: it may fall silent in the middle of a turn, and it may not exit after its result
+(upstream closed that as not planned, anthropics/claude-code#39700). But silence alone does not mean that claude hangs:
+while a tool runs for an hour, nothing is written. So a running tool, or CPU use of claude's process tree, extends the
+limit up to a bound, and each verdict says what was seen. All times are seconds of one monotonic clock.
 """
 
 import math
@@ -15,35 +14,35 @@ from hyperhive_cli.claude.outcome import Cause
 from hyperhive_cli.claude.retries import MAX_WAIT_S
 from hyperhive_cli.claude.turn_limits import TurnLimits
 
-# Measured, releases 2.1.197 and 2.1.330 waiting 150 s for an answer: from the 20th second on 0.0 to 0.8 % of one
-# core, and one stretch of 5 s with 2.2 %. What starts (20 %) or works lies well above.
+# Measured with 2.1.197 and 2.1.330 waiting 150 s for an answer: from the 20th second on 0.0 to 0.8 % of one core, and
+# 2.2 % once for 5 s. A process that starts (20 %) or works uses far more.
 BUSY_SHARE = 0.03
-READINGS = 10  # of the processor time, in one stall time
-MIN_STEP_S = 1.0  # between two of them: /proc counts in hundredths of a second
-# A model whose calls cannot be read, or are of a tool that is not there, calls again without end (both releases: 40
-# lines a second from a scripted model). Work has its failing commands too, but not so many without one that succeeds.
+READINGS = 10  # of the CPU time, per `stall_s`
+MIN_STEP_S = 1.0  # between two readings, because /proc counts in hundredths of a second
+# A model whose calls are malformed, or name a missing tool, may call again forever (both releases: 40 lines a second
+# from a scripted model). Normal work has failing commands too, but not so many in a row.
 MAX_FAILED_CALLS = 50
-WAKEUP_GRACE_S = 0.5  # after the result, where claude waits for its wake-up: queued work begins within 0.05 s
+WAKEUP_GRACE_S = 0.5  # after the result, if claude waits for its wake-up; queued work starts within 0.05 s
 MAX_SERVERS_NAMED = 5
-MAX_SILENCES = 4  # how many stall times life without a line may last: a hung tool server, or a spinning claude
+MAX_SILENCES = 4  # multiples of `stall_s`: bounds a hung tool server or a claude in a busy loop
 
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """How long what may last; infinity switches a limit off."""
+    """How long each phase may take; infinity switches a limit off."""
 
-    grace_s: float = 10.0  # from the result to the exit
-    background_s: float = 600.0  # the same, while background tasks are outstanding
+    grace_s: float = 10.0  # between the result and the exit
+    background_s: float = 600.0  # likewise, while background tasks are running
     init_s: float = 60.0  # until the first line
-    stall_s: float = 1800.0  # silence in the middle of a turn, without another sign of life
+    stall_s: float = 1800.0  # silence in the middle of a turn without any other sign of life
     turn_s: float = math.inf
-    retry_s: float = math.inf  # of waiting before claude's own retries, until one is answered
-    servers: tuple[str, ...] = ()  # MCP servers that claude is configured to start before its first line
+    retry_s: float = math.inf  # sum of claude's own waits before retries, until one succeeds
+    servers: tuple[str, ...] = ()  # names of the MCP servers that claude starts before its first line
 
 
 @dataclass(frozen=True, slots=True)
 class WatchVerdict:
-    """End the turn for this cause; `detail` is the diagnosis. `is_expected`: nothing is wrong."""
+    """The turn must end for this cause. `detail` is the diagnosis; `is_expected` means that nothing is wrong."""
 
     cause: Cause
     detail: str
@@ -51,9 +50,9 @@ class WatchVerdict:
 
 
 class Watchdog:
-    """Watches one run, its time and what it spends: told of lines and of processor time, asked for its verdict.
+    """Watches the time and the spending of one run.
 
-    `evidence` is the run's; a line is told of once the evidence has taken it in.
+    Report lines (after `evidence` has observed them) and CPU times to it, and ask for its `verdict`.
     """
 
     def __init__(
@@ -61,30 +60,30 @@ class Watchdog:
     ) -> None:
         self._limits = limits
         self._turn_limits = turn_limits or TurnLimits()
-        self._warned_of: set[tuple[str, float]] = set()  # limits that were nearly used up
+        self._warned_of: set[tuple[str, float]] = set()  # limits, by name and amount
         self._seen = evidence
         self._started = started
         self._last_line: float | None = None
-        self._concluded: tuple[int, float] = (0, started)  # how many results have ended something, and when the last
+        self._concluded: tuple[int, float] = (0, started)  # number of conclusions, and when the last one came
         self._last_kind = ""
-        self._tools: dict[str, float] = {}  # tool_use id → since when it runs
-        self._reading: tuple[float, float | None] | None = None  # in this silence: when, and the s used until then
-        self._share: float | None = None  # of one core, in the last stretch of this silence
-        self._busy = -math.inf  # when the tree was last seen to compute
-        self._waits_until = -math.inf  # claude waits by itself, and says so
+        self._tools: dict[str, float] = {}  # tool_use id → when it started
+        self._reading: tuple[float, float | None] | None = None  # in this silence: its time, and the CPU seconds
+        self._share: float | None = None  # of one core, between the last two readings of this silence
+        self._busy = -math.inf  # when the process tree was last seen using the CPU
+        self._waits_until = -math.inf  # end of a wait that claude has announced
         self._warned = False  # in this silence
         self._had_tasks = False
-        self._tasks_ended = -math.inf  # when the last background task was told of as ended
+        self._tasks_ended = -math.inf  # when the end of the last background task was reported
 
     def observe_line(self, kind: str, now: float) -> None:
-        """Take note of a line, of this type and subtype: it ends a silence."""
+        """Note a line of this type and subtype, which ends a silence."""
         self._last_line, self._last_kind = now, kind
         delay_s = min(self._seen.current.retry_delay_s, MAX_WAIT_S)
         self._waits_until = now + delay_s if delay_s else -math.inf
         if self._seen.conclusions != self._concluded[0]:
             self._concluded = self._seen.conclusions, now
         has_tasks = self._seen.background_tasks > 0
-        if self._had_tasks and not has_tasks:  # what it reports is about to begin
+        if self._had_tasks and not has_tasks:  # claude is about to process the task's report
             self._tasks_ended = now
         self._had_tasks = has_tasks
         self._reading, self._share, self._warned = None, None, False
@@ -95,22 +94,22 @@ class Watchdog:
         self._turn_limits = turn_limits
 
     def wants_reading(self, now: float) -> bool:
-        """Whether it is time to read the processor time of claude's tree: only, and seldom, in a silence."""
+        """Return True if it is time to read the CPU time of claude's process tree, which happens only in a silence."""
         return self._next_reading() <= now
 
     def measure(self, cpu_s: float | None, now: float) -> None:
-        """Take the processor time (s) that the tree has used so far; None, where it is unknown, is no sign of life."""
+        """Note the CPU time (s) that the process tree has used so far; None (unknown) is not a sign of life."""
         since, before_s = self._reading or (now, None)
         self._reading, self._share = (now, cpu_s), None
         if cpu_s is None or before_s is None or now <= since:
             return
-        # A process that nobody waited for takes its time with it: the sum may shrink.
+        # The sum may shrink: the time of a process that was never waited for is lost with it.
         self._share = max(0.0, cpu_s - before_s) / (now - since)
         if self._share >= BUSY_SHARE:
             self._busy = now
 
     def thaw(self, paused_s: float, now: float) -> None:
-        """Put all clocks on by a time in which claude, or we, could do nothing; none goes beyond now."""
+        """Shift all times by a pause in which claude or the harness was stopped, at most to now."""
         self._started = min(self._started + paused_s, now)
         if self._last_line is not None:
             self._last_line = min(self._last_line + paused_s, now)
@@ -122,10 +121,10 @@ class Watchdog:
         self._reading = None
 
     def warning(self, now: float) -> str | None:
-        """Say what an operator should hear before it is too late; None when there is no need.
+        """Return a warning that is due, else None.
 
-        Once of each limit that is nearly used up, again where it was raised; once in each silence, at half of its
-        time, what is seen of claude.
+        There is one for each limit that is nearly used up (again after it was raised), and one in each silence, after
+        half of its limit, with what is known about claude.
         """
         for limit, text in self._turn_limits.nearly_used(self._seen):
             if limit not in self._warned_of:
@@ -137,8 +136,8 @@ class Watchdog:
         return f"claude has been silent for {span(now - (self._last_line or now))}: {self._diagnosis(now)}"
 
     def verdict(self, now: float) -> WatchVerdict | float:
-        """Return the verdict that is due now, else the time at which to look again: at readings and warnings too."""
-        if (found := _at_once(self._seen, self._limits)) is not None:
+        """Return the verdict if one is due, else when to call again, which includes readings and warnings."""
+        if (found := _immediate_verdict(self._seen, self._limits)) is not None:
             return found
         if (detail := self._turn_limits.overspent(self._seen)) is not None:
             return WatchVerdict(Cause.BUDGET, detail)
@@ -166,7 +165,7 @@ class Watchdog:
         return self._last_line is not None and self._seen.is_working
 
     def _end_of_turn(self) -> float:
-        """Return until when claude may take to exit after its last good result, whatever lines still arrive."""
+        """Return by when claude must exit after its last conclusion, whatever lines still arrive."""
         limits, concluded = self._limits, self._concluded[1]
         if self._goes_on():
             return concluded + self._work_s()
@@ -174,15 +173,15 @@ class Watchdog:
         return min(max(concluded, self._tasks_ended) + grace_s, concluded + max(limits.background_s, limits.grace_s))
 
     def _waits_for_wakeup(self) -> bool:
-        """Whether claude is alive for the sake of its wake-up alone, which becomes a message of the inbox."""
+        """Return True if claude only waits for its wake-up, which becomes a message of the inbox."""
         return self._seen.planned.wakeup is not None and not self._goes_on()
 
     def _goes_on(self) -> bool:
-        """Whether work is outstanding: background tasks, or a stretch whose first answer is not there yet."""
+        """Return True if work is outstanding: background tasks, or a stretch that has not ended."""
         return self._seen.background_tasks > 0 or self._seen.answering
 
     def _work_s(self) -> float:
-        """Return how long what is outstanding may take; an answer that is awaited has the grace in any case."""
+        """Return how long outstanding work may take; an unfinished stretch gets at least the grace period."""
         limits = self._limits
         return limits.background_s if self._seen.background_tasks > 0 else max(limits.background_s, limits.grace_s)
 
@@ -211,7 +210,7 @@ class Watchdog:
         return f"no line in {span(now - self._last_line)} ({self._diagnosis(now)})"
 
     def _candidates(self) -> str:
-        """Name what a start may have waited for: which MCP servers are up claude says only when it has started."""
+        """Return the MCP servers that the start may have waited for; claude reports their state only after it."""
         names = self._limits.servers
         if not names:
             return ""
@@ -220,7 +219,7 @@ class Watchdog:
         return f"; it starts its MCP servers first: {named}{more} (see MCP_TIMEOUT and run --start-timeout)"
 
     def _diagnosis(self, now: float) -> str:
-        """Say what is seen of claude: its last line, the tools that run, and what its tree computes."""
+        """Return what is known about claude: its last line, the running tools, and the CPU use."""
         if self._last_line is None:
             return "no line yet"
         parts = [f"last line {self._last_kind} {span(now - self._last_line)} ago"]
@@ -231,8 +230,8 @@ class Watchdog:
         return "; ".join(parts)
 
 
-def _at_once(seen: Evidence, limits: TimeLimits) -> WatchVerdict | None:
-    """Return the verdict on a run that must not go on, whatever the time."""
+def _immediate_verdict(seen: Evidence, limits: TimeLimits) -> WatchVerdict | None:
+    """Return the verdict on a run that must end immediately, whatever the time."""
     if seen.current.retry_error == "authentication_failed":
         return WatchVerdict(Cause.LOGIN, "the first request was refused")
     waits_s = seen.current.retry_waits_s
@@ -252,7 +251,7 @@ def _at_once(seen: Evidence, limits: TimeLimits) -> WatchVerdict | None:
 
 
 def span(seconds: float) -> str:
-    """Return a span of time in words: `0.3 s`, `90 s`, `15 min`, `2.5 h`."""
+    """Format a duration: `0.3 s`, `90 s`, `15 min`, `2.5 h`."""
     if seconds < 120:
         return f"{round(seconds, 1):g} s"
     if seconds < 7200:

@@ -99,7 +99,7 @@ def test_a_message_of_another_session_may_be_let_in_and_is_shown(
         gate.touch()
         program.wait_for_kind("turn_end", outcome="ok")
         notes = [note["text"] for note in of_kind(program.events(), "note")]
-        assert notes == ["a message reached claude past the inbox, most likely from another session"]
+        assert notes == ["a message bypassed the inbox, most likely from another session"]
         assert program.interrupt() == 130
     assert "PEER NOTE" in asked_of_alpha(messages_api)
 

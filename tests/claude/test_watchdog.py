@@ -70,7 +70,7 @@ def test_a_claude_that_takes_another_session_than_asked_for_is_left(
     lost, again = of_kind(events, "turn_end")
     assert (lost["outcome"], again["outcome"]) == ("session_lost", "ok")
     got = of_kind(events, "stream")[0]["session_id"]
-    assert lost["note"] == f"claude took another session: asked for {asked}, got {got}"
+    assert lost["note"] == f"claude used another session: asked for {asked}, got {got}"
     assert hive.status()["session_id"] not in {asked, got, None}
     assert "Delivery 2 of this message" in json.dumps(messages_api.requests()[-1]["messages"])
 

@@ -124,8 +124,8 @@ def test_what_comes_past_the_inbox_is_shown(hive: Hive, fake_claude: FakeClaude)
     fake_claude.script([INIT, folded, {"line": result}, INIT, {"line": {**result, "origin": origin}}])
     events = hive.drain("--message", "one", "--allow-cross-session").json_lines()
     assert [note["text"] for note in of_kind(events, "note")] == [
-        "a message reached claude past the inbox, most likely from another session",
-        "claude answered a message of another session (work-f5): drop everything",
+        "a message bypassed the inbox, most likely from another session",
+        "claude answered a message from another session (work-f5): drop everything",
     ]
 
 

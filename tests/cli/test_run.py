@@ -480,10 +480,10 @@ def test_claude_is_found_on_the_path_or_where_it_was_installed(hive: Hive, fake_
 @pytest.mark.parametrize(
     ("argument", "message", "hint"),
     [
-        ("--model=x", "--model is not allowed after --: the model belongs to", "hyperhive run --model NAME"),
+        ("--model=x", "--model is not allowed after --: the agent has its own", "hyperhive run --model NAME"),
         ("--no-session-persistence", "no turn could continue the conversation", "hyperhive new-session"),
         ("--permission-prompt-tool=stdio", "--permission-prompt-tool stdio is not allowed", "--permission-mode"),
-        ("--bg", "--bg is not allowed after --: claude would return before", "without it"),
+        ("--bg", "--bg is not allowed after --: claude would return before", "leave it out"),
         ("fix the test", "'fix the test' is not allowed after --: it would become the prompt", "--message"),
     ],
 )  # fmt: skip

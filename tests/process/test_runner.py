@@ -410,7 +410,7 @@ def test_a_child_that_takes_another_session_is_stopped_at_once(
     ending = set_up.run()
     outcome = classify(set_up.turn.evidence, ending)
     assert (ending.cause, outcome.kind, outcome.acted) == (Cause.WRONG_SESSION, OutcomeKind.SESSION_LOST, True)
-    assert outcome.note == f"claude took another session: asked for another, got {SESSION}"
+    assert outcome.note == f"claude used another session: asked for another, got {SESSION}"
     assert (fake_claude.folder / "interrupted").exists()
 
 

@@ -74,7 +74,7 @@ def test_a_session_that_was_not_asked_for_is_left_and_never_kept(world: World) -
     life = world.live(steer)
     first, second = life.events("turn_end")
     assert (first["outcome"], second["outcome"]) == ("session_lost", "ok")
-    assert first["note"] == f"claude took another session: asked for {TEXT_SESSION}, got {OTHER}"
+    assert first["note"] == f"claude used another session: asked for {TEXT_SESSION}, got {OTHER}"
     assert OTHER not in kept
     assert world.arguments("--resume") == [TEXT_SESSION, None]
     assert str(world.prompts()[1]).startswith("[Delivery 2 of this message")

@@ -203,4 +203,4 @@ def test_a_hook_that_has_a_new_reason_each_time_does_not_flood_the_operator() ->
     answers = [answer(f"t{number}", HOOK.replace("Friday", str(number))) for number in range(20)]
     remarks = seen(*answers, result(*((f"t{number}", "Bash", CURL) for number in range(20)))).remarks()
     assert len(remarks) == MAX_REMARKS + 1
-    assert remarks[-1] == f"{20 - MAX_REMARKS} more tool calls were denied, for other reasons"
+    assert remarks[-1] == f"{20 - MAX_REMARKS} more tool calls were denied for other reasons"

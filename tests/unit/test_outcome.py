@@ -444,7 +444,11 @@ def test_a_claude_that_could_not_be_started_is_no_crash() -> None:
         (127, "claude: error while loading shared libraries: libfoo.so: cannot open", "claude: error while loading"),
         (126, "", "exit status 126"),
         (1, "claude: /lib/libc.so.6: version `GLIBC_2.38' not found (required by claude)", "claude: /lib/libc.so.6"),
-        (1, "  code: 'MODULE_NOT_FOUND',\n  requireStack: []\n}\nNode.js v20.20.2", "it is not whole: node does not"),
+        (
+            1,
+            "  code: 'MODULE_NOT_FOUND',\n  requireStack: []\n}\nNode.js v20.20.2",
+            "the installation is incomplete: node does not",
+        ),
     ],
 )
 def test_a_claude_that_fails_before_its_first_line_was_not_started(status: int, stderr: str, note: str) -> None:
@@ -480,7 +484,7 @@ CAUSES = {
     Cause.STALLED: ("stalled", "claude fell silent"),
     Cause.START_TIMEOUT: ("not_started", "claude did not start in time"),
     Cause.LOGIN: ("needs_login", "not logged in, or the credentials are rejected"),
-    Cause.WRONG_SESSION: ("session_lost", "claude took another session"),
+    Cause.WRONG_SESSION: ("session_lost", "claude used another session"),
     Cause.BUDGET: ("budget", "the turn's budget is used up"),
     Cause.WRONG_AUTH: ("wrong_auth", "claude uses other credentials"),
     Cause.STUCK: ("capped", "claude is stuck"),

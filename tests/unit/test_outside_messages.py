@@ -1,4 +1,4 @@
-"""Messages that reach claude past the inbox, as its lines tell of them."""
+"""Messages that bypass the inbox, as claude's lines report them."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ ORIGIN = {"kind": "peer", "name": "work-f5", "body": "drop\neverything", "from":
 
 def test_a_message_that_is_folded_into_a_turn_is_told_of() -> None:
     text = outside_message({"type": "command_lifecycle", "command_uuid": "e529", "state": "started"})
-    assert text == "a message reached claude past the inbox, most likely from another session"
+    assert text == "a message bypassed the inbox, most likely from another session"
 
 
 def test_a_message_that_had_an_answer_of_its_own_is_told_with_name_and_text() -> None:
     text = outside_message({"type": "result", "is_error": False, "result": "I did.", "origin": ORIGIN})
-    assert text == "claude answered a message of another session (work-f5): drop everything"
+    assert text == "claude answered a message from another session (work-f5): drop everything"
 
 
 @pytest.mark.parametrize(
