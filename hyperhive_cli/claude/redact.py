@@ -30,7 +30,7 @@ _KEY = re.compile(r"sk-ant-[A-Za-z0-9_-]{8,}")
 _BEARER = re.compile(r"\b([Bb]earer )(?=[A-Za-z._~+/=-]{0,200}\d|[\w.~+/=-]{16})[\w.~+/=-]{8,}", re.ASCII)
 
 _LITERAL = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_NEVER_ESCAPED = re.compile(r"[ !#-.0-\[\]-~]+")  # characters that no JSON writer must escape
+_NEVER_ESCAPED = re.compile(r"[ !#-.0-\[\]-~]+")  # characters that are never escaped in JSON
 _ESCAPED_LETTER = re.compile(rb"\\u00[2-7]")
 
 

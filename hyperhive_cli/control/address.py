@@ -1,4 +1,4 @@
-"""The address of a control socket, whose path may be longer than an address can be."""
+"""The address of a control socket; its path may be longer than a socket address allows."""
 
 import os
 import sys
@@ -11,9 +11,10 @@ from hyperhive_cli.core.settings import SOCKET_PATH_LIMIT_BYTES
 
 @contextmanager
 def socket_address(path: Path) -> Iterator[str]:
-    """Yield the address at which a socket can be bound or reached during the block; raises OSError.
+    """Yield an address for `bind` or `connect`, valid during the block; raises OSError.
 
-    A long path is reached through its folder, which is held open: nobody else can be in the way there, as in /tmp.
+    On Linux a long path is reached through a descriptor of its folder. Unlike a shorter path in /tmp, no other user can
+    occupy it.
     """
     if len(bytes(path)) <= SOCKET_PATH_LIMIT_BYTES or sys.platform != "linux":
         yield str(path)

@@ -1,4 +1,4 @@
-"""The client of the control socket: standard library sockets, blocking. Used by short commands, so no trio."""
+"""The client of the control socket, with blocking sockets: short commands must not import trio (150 ms)."""
 
 import os
 import socket
@@ -18,11 +18,11 @@ TICK_S = 0.5
 
 
 class GoneError(Exception):
-    """Nobody listens on the socket (any more)."""
+    """No harness listens on the socket, or it went away."""
 
 
 def connect(path: Path) -> socket.socket:
-    """Connect to a harness; raises GoneError when none listens, HyperhiveError for the socket of another user."""
+    """Connect to a harness; raises GoneError if none listens, HyperhiveError for the socket of another user."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.settimeout(CONNECT_LIMIT_S)
@@ -46,10 +46,10 @@ def call(
     tick: Callable[[], None] | None = None,
     **arguments: Any,  # noqa: ANN401 - JSON values
 ) -> Mapping[str, Any]:
-    """Ask the harness once and give its reply.
+    """Send one request and return the reply.
 
-    Raises GoneError when no harness listens or it goes away, HyperhiveError when it refuses. Blocks for at
-    most `limit_s` (None: for as long as the operation takes), or, with a `tick` to call meanwhile, for as long.
+    Raises GoneError if no harness listens or it goes away, HyperhiveError if it refuses. Blocks for at most `limit_s`
+    (None: until the operation is done). With a `tick` there is no limit; it is called every TICK_S meanwhile.
     """
     with connect(path) as connection:
         return _ask(connection, limit_s, tick, {"op": op, **arguments})
@@ -57,7 +57,7 @@ def call(
 
 @contextmanager
 def open_call(path: Path, op: str) -> Iterator[Mapping[str, Any]]:
-    """Ask the harness as `call` does, and stay connected during the block, by which it knows that we are there."""
+    """Send a request as `call` does and stay connected during the block, so the harness knows that we are there."""
     with connect(path) as connection:
         yield _ask(connection, CALL_LIMIT_S, None, {"op": op, "stay": True})
 
@@ -93,10 +93,10 @@ def _await_line(connection: socket.socket, tick: Callable[[], None]) -> bytes:
 def open_events(
     path: Path, since: int | None, *, partial: bool = False, tick_s: float | None = None
 ) -> Iterator[tuple[Mapping[str, Any], Iterator[bytes]]]:
-    """Follow the feed: gives the snapshot, and an iterator over the events' JSON, a line each.
+    """Follow the feed: yield the snapshot and an iterator over the events, a line of JSON each.
 
-    The iterator blocks for the next event, gives an empty line after each `tick_s` of silence, and ends
-    when the harness does. Raises GoneError when no harness listens.
+    The iterator blocks for the next event, yields an empty line after each `tick_s` of silence, and ends with the
+    harness. Raises GoneError if no harness listens.
     """
     with connect(path) as connection:
         connection.settimeout(CALL_LIMIT_S)
@@ -113,7 +113,7 @@ def open_events(
 
 
 def _lines(connection: socket.socket) -> Iterator[bytes]:
-    """Cut what comes into lines, without their newlines; what follows the last one is dropped."""
+    """Yield the received lines without their newlines, and b"" after a timeout; an incomplete last line is dropped."""
     splitter = wire.LineSplitter()
     while True:
         try:

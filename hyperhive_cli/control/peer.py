@@ -1,6 +1,6 @@
-"""Who is at the other end of a unix socket, as the kernel says, and from whom a process descends.
+"""The process at the other end of a unix socket, according to the kernel, and the ancestors of a process.
 
-Linux alone tells: elsewhere nothing is known of a peer, and the modes of folder and socket stand guard.
+Only on Linux: elsewhere nothing is known about a peer, and the permissions of folder and socket protect it.
 """
 
 import os
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-WALKS = 5  # a parent that ends while we look sends us back to the start: the kernel has given its child another
+WALKS = 5  # attempts: if a parent exits meanwhile, its child gets another one, and we start again
 
 
 class _Socket(Protocol):
@@ -21,14 +21,14 @@ class _Socket(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A process that has connected. `pid` is that of the connecting process, which may have ended since."""
+    """A process that has connected. It may have exited since."""
 
     pid: int
     uid: int
 
 
 def peer_of(connection: _Socket) -> Peer | None:
-    """Ask the kernel who has connected; None where it does not tell."""
+    """Ask the kernel who has connected; None if it does not tell."""
     if sys.platform != "linux":
         return None
     pid, uid, _ = struct.unpack(
@@ -38,17 +38,17 @@ def peer_of(connection: _Socket) -> Peer | None:
 
 
 def descends_from(pid: int, ancestor: int) -> bool | None:
-    """Whether a process is a descendant of another one (not that one itself); None when it has ended.
+    """Return True if a process is a descendant of another one (not that one itself); None if it has exited.
 
-    An orphan in a turn's tree has the guard as its parent, which is a subreaper, and so never gets away.
+    Orphans of a turn do not escape: their parent becomes the guard, which is a subreaper.
     """
     child = child_towards(pid, ancestor)
     return None if child is None else child != 0
 
 
 def child_towards(pid: int, ancestor: int) -> int | None:
-    """Return the child of `ancestor` from which a process descends, or which it is; 0: none; None: it has ended."""
-    if pid == 0:  # of an outer namespace of process ids, where no turn's process gets to
+    """Return the child of `ancestor` that is `pid` or one of its ancestors; 0 without one, None if `pid` is gone."""
+    if pid == 0:  # in an outer PID namespace, which no process of a turn can enter
         return 0
     for _ in range(WALKS):
         below, above = pid, _parent(pid)
@@ -62,7 +62,7 @@ def child_towards(pid: int, ancestor: int) -> int | None:
 
 
 def ancestors(pid: int) -> Iterator[int]:
-    """Yield the processes above one, the nearest first, as far as this namespace of process ids goes."""
+    """Yield the ancestors of a process, the parent first, as far as the PID namespace shows them."""
     above = _parent(pid)
     while above:
         yield above
@@ -70,7 +70,7 @@ def ancestors(pid: int) -> Iterator[int]:
 
 
 def pid_namespace() -> str | None:
-    """Name the namespace of process ids in which we are; None where there are none."""
+    """Return the name of this process's PID namespace, None if the system has none."""
     try:
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
@@ -78,13 +78,13 @@ def pid_namespace() -> str | None:
 
 
 def is_below(ancestor: int) -> bool:
-    """Whether this process itself is a descendant of another one."""
+    """Return True if this process is a descendant of another one."""
     return sys.platform == "linux" and descends_from(os.getpid(), ancestor) is True
 
 
 def _parent(pid: int) -> int | None:
     try:
-        # The name, in brackets, may hold anything; the fields after it are the state and the parent's id.
+        # The name in brackets may contain anything; after it come the state and the parent's id.
         return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
     except OSError:
         return None

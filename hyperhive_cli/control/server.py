@@ -1,7 +1,7 @@
-"""The control socket's server: it reads requests and writes what its handler answers. It knows no operation.
+"""The server of the control socket: reads requests and writes the replies of its handler, which knows the operations.
 
-The socket is 0600 before it listens, in a folder where nobody else may write, and a peer of another user is
-turned away besides: modes could be changed under a running harness.
+The socket has mode 0600 before it listens, in a folder that no one else can write. Peers of another user are also
+rejected, because the modes could be changed while the harness runs.
 """
 
 import os
@@ -22,39 +22,39 @@ from hyperhive_cli.core.errors import HyperhiveError, StoreError
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.core.files import make_folder
 
-WRITE_LIMIT_S = 10.0  # a follower that takes nothing for so long is dropped; it may come back where it was
+WRITE_LIMIT_S = 10.0  # a follower that reads nothing for so long is dropped; it can reconnect and continue
 
 
 class Handler(Protocol):
-    """What the server serves: given to it by the harness."""
+    """The operations, implemented by the harness."""
 
     async def handle(self, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Carry out an operation and give the reply's fields; raises HyperhiveError to refuse."""
+        """Carry out an operation and return the fields of the reply; raises HyperhiveError to refuse."""
 
     async def stay(self, op: str) -> None:
-        """Wait for the end of what an operation has begun, beside a peer that stays for it; cancelled when it leaves.
+        """Wait for the end of what an operation started, while its peer is connected; cancelled when the peer leaves.
 
-        Whatever happens to the peer, it is called, and runs to its first wait.
+        It is always called and runs at least to its first checkpoint, even if the peer has already left.
         """
 
     def snapshot(self) -> Mapping[str, Any]:
-        """Return the state that the events to come add to."""
+        """Return the current state, to which the following events add."""
 
     def follow(self, since: int | None) -> AsyncGenerator[list[BusEvent], None]:
-        """Return the events after `since`, then live."""
+        """Yield batches of the events after `since`, then live ones."""
 
 
-# Raises HyperhiveError to refuse an operation to a peer; None for a peer of whom the system tells nothing.
+# Raises HyperhiveError to refuse an operation; the peer is None if the system does not tell who it is.
 Admit = Callable[[str, Peer | None], None]
 
 
 def admit_all(_op: str, _peer: Peer | None) -> None:
-    """Refuse nothing."""
+    """Admit every peer to every operation."""
 
 
 @asynccontextmanager
 async def open_control_server(path: Path, handler: Handler, admit: Admit = admit_all) -> AsyncIterator[None]:
-    """Serve the socket during the block. To be called under the state lock: a stale socket is replaced."""
+    """Serve the socket during the block. The caller must hold the harness's lock: a stale socket is replaced."""
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(_bind(path)))
     try:
         async with trio.open_nursery() as nursery:
@@ -68,8 +68,8 @@ async def open_control_server(path: Path, handler: Handler, admit: Admit = admit
 def _remove(path: Path) -> None:
     with suppress(FileNotFoundError):
         path.unlink()
-    if path.parent.name.startswith("hyperhive-"):  # made for this socket alone, as its own place was too long
-        with suppress(OSError):  # something else is in it
+    if path.parent.name.startswith("hyperhive-"):  # a folder made for this socket alone (core/settings.py)
+        with suppress(OSError):  # not empty
             path.parent.rmdir()
 
 
@@ -77,10 +77,10 @@ def _bind(path: Path) -> socket.socket:
     make_folder(path.parent)
     folder = path.parent.lstat()
     if folder.st_uid != os.getuid() or folder.st_mode & 0o022 or not stat.S_ISDIR(folder.st_mode):
-        raise StoreError(f"others may write in the folder {path.parent}", f"chmod 700 {path.parent}")
+        raise StoreError(f"other users can write to the folder {path.parent}", f"chmod 700 {path.parent}")
     with suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise StoreError(f"{path} is in the way: it is no socket")
+            raise StoreError(f"{path} exists and is not a socket")
         path.unlink()
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -95,7 +95,7 @@ def _bind(path: Path) -> socket.socket:
 
 
 async def _converse(handler: Handler, admit: Admit, stream: trio.SocketStream) -> None:
-    """Answer one request of a peer. One that goes away, or sends what nobody thought of, ends its own talk alone."""
+    """Answer one request of a peer. A peer that leaves or sends garbage affects only its own connection."""
     async with stream:
         peer = peer_of(stream.socket)
         if peer is not None and peer.uid not in {os.getuid(), 0}:
@@ -116,8 +116,8 @@ async def _converse(handler: Handler, admit: Admit, stream: trio.SocketStream) -
             stays = wants_to_stay
         except HyperhiveError as error:
             reply = wire.error_to_reply(error)
-        except Exception as error:  # noqa: BLE001 - a fault of ours, and no reason to end a turn of hours
-            fault = HyperhiveError(f"the harness failed at {op!r}: {type(error).__name__}: {error}", "it works on")
+        except Exception as error:  # noqa: BLE001 - a bug here must not end a turn that has run for hours
+            fault = HyperhiveError(f"the harness failed at {op!r}: {type(error).__name__}: {error}", "it keeps running")
             reply = wire.error_to_reply(fault)
         await _send(stream, wire.object_to_line(reply))
         if stays:
@@ -142,7 +142,7 @@ async def _read_line(stream: trio.SocketStream) -> bytes | None:
 
 
 async def _send(stream: trio.SocketStream, data: bytes) -> bool:
-    """Write, and say whether the peer took it."""
+    """Write data; return True if the peer took it in time."""
     try:
         with trio.move_on_after(WRITE_LIMIT_S) as scope:
             await stream.send_all(data)
@@ -152,9 +152,9 @@ async def _send(stream: trio.SocketStream, data: bytes) -> bool:
 
 
 async def _send_events(handler: Handler, stream: trio.SocketStream, request: Mapping[str, Any]) -> None:
-    """Send the snapshot and then the feed, until the peer hangs up or the harness ends.
+    """Send the snapshot and then the feed until the peer hangs up or the harness stops.
 
-    A `since` from beyond the feed (of another life, without a store) starts afresh from now.
+    A `since` beyond the newest event (of an earlier harness without a store) means from now on.
     """
     since = request.get("since")
     partial_too = request.get("partial") is True
@@ -173,7 +173,7 @@ async def _send_events(handler: Handler, stream: trio.SocketStream, request: Map
 
 
 async def _cancel_at_hang_up(stream: trio.SocketStream, scope: trio.CancelScope) -> None:
-    """Notice a peer that goes away while there is nothing to send it."""
+    """Cancel the scope when the peer hangs up, even if there is nothing to send."""
     with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
         while await stream.receive_some():
             pass

@@ -1,9 +1,10 @@
-"""The control socket's wire: one JSON object a line, a request and its reply. Pure, standard library alone.
+"""The wire format of the control socket: one JSON object per line, a request and its reply. Pure.
 
-Request: `{"op": NAME, …arguments}`. Reply: `{"ok": true, …fields}` or `{"ok": false, "error": TEXT, "hint":
-TEXT or null, "exit_code": N, "what": KIND}`. After the reply to `events` the server goes on with one event a
-line, until either side closes. With `"stay": true` the connection stays open after any other reply: what the operation
-has begun (a login) knows by that that its client is there.
+- Request: `{"op": NAME, …arguments}`.
+- Reply: `{"ok": true, …fields}`, or `{"ok": false, "error": TEXT, "hint": TEXT or null, "exit_code": N, "what": KIND}`.
+- After the reply to `events` the server sends one event per line until either side closes.
+- With `"stay": true` the connection stays open after the reply; an operation that goes on (a login) sees by it that its
+  client is still there.
 """
 
 import json
@@ -12,8 +13,8 @@ from typing import Any
 
 from hyperhive_cli.core.errors import HyperhiveError, RefusedError, StoreError, UnknownError, UsageError
 
-REQUEST_LIMIT_BYTES = 8 * 1024 * 1024  # the longest message, each of its characters as an escape
-# The kinds of errors that the other side tells apart; an error goes as the last of these that it is.
+REQUEST_LIMIT_BYTES = 8 * 1024 * 1024  # the longest message with every character escaped
+# The kinds of errors that the other side distinguishes; the last one that matches is sent.
 _KINDS: dict[str, type[HyperhiveError]] = {
     "usage": UsageError,
     "refused": RefusedError,
@@ -40,7 +41,7 @@ class LineSplitter:
 
 
 def object_to_line(fields: Mapping[str, Any]) -> bytes:
-    """Return a request or a reply as its line."""
+    """Return a request or a reply as a line."""
     return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
 
 
@@ -51,12 +52,12 @@ def line_to_object(line: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise HyperhiveError("the control socket carried something else than a JSON object")
+        raise HyperhiveError("the control socket sent something other than a JSON object")
     return found
 
 
 def error_to_reply(error: HyperhiveError) -> dict[str, Any]:
-    """Return the reply that reports an error."""
+    """Return the reply for an error."""
     kinds = [name for name, kind in _KINDS.items() if isinstance(error, kind)]
     return {
         "ok": False,
@@ -68,12 +69,12 @@ def error_to_reply(error: HyperhiveError) -> dict[str, Any]:
 
 
 def reply_to_fields(reply: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a reply's fields back; raises the error that it reports."""
+    """Return the fields of a reply; raises the error that it reports."""
     if reply.get("ok") is True:
         return reply
     text, hint, exit_code, what = (reply.get(name) for name in ("error", "hint", "exit_code", "what"))
-    said = text if isinstance(text, str) and text else "the harness refused"
+    message = text if isinstance(text, str) and text else "the harness refused"
     kind = _KINDS.get(what, HyperhiveError) if isinstance(what, str) else HyperhiveError
-    error = kind(said, hint if isinstance(hint, str) else None)
+    error = kind(message, hint if isinstance(hint, str) else None)
     error.exit_code = exit_code if isinstance(exit_code, int) and exit_code > 0 else 1
     raise error

@@ -1,8 +1,8 @@
-"""What `hyperhive demo` replays: one recorded conversation of three turns, and the program that plays it.
+"""The recordings of `hyperhive demo`, a conversation of three turns, and the program that replays them.
 
-The recordings beside this file are the stdout of real runs of claude 2.1.330 in a toy project, against
-scripted answers of the model; only the folders are renamed. `replay.py` is a program of its own, run as if it
-were claude. Nothing here imports more than the standard library.
+The recordings are the stdout of real runs of claude 2.1.330 in a toy project with scripted answers of the model; only
+the folders are renamed. `replay.py` is a separate program that takes the place of claude. Only the standard library is
+imported here.
 """
 
 import sys
@@ -14,12 +14,12 @@ MESSAGES: tuple[str, ...] = (
     "Ask a subagent to look over the change.",
     "Write a one-line changelog entry.",
 )
-"""The prompts of the recordings, in order; each has the noun of its recording's file name in it."""
+"""The prompts of the recordings, in order; each contains the noun in the file name of its recording."""
 
 RECORDINGS = Path(__file__).parent
 
 
 def replay_command(pace: Literal["human", "none"]) -> list[str]:
-    """Return the command that stands in for claude; claude's own arguments go after it."""
+    """Return the command that replaces claude; claude's own arguments follow it."""
     program = str(RECORDINGS / "replay.py")
     return [sys.executable, "-I", "-S", program, "--recordings", str(RECORDINGS), "--pace", pace]

@@ -1,12 +1,11 @@
-"""A program that plays claude: it replays a recorded turn. Standard library only.
+"""A stand-in for claude that replays a recorded turn. Standard library only.
 
     python -I -S replay.py --recordings FOLDER --pace human|none [CLAUDE_ARGUMENTS…] < PROMPT
 
-A recording is the stdout of a real run, named `N-NOUN.jsonl`. The first one whose noun stands in the
-prompt is replayed, and the first of all when none does: no state is kept between turns, and the same
-prompt always gives the same turn. Of claude's arguments only `--print` (required) and
-`--include-partial-messages` matter, the others are ignored. SIGINT ends a turn as it ends claude's: with a
-`result` that says so, and status 0.
+A recording is the stdout of a real run, named `N-NOUN.jsonl`. The first one whose noun is in the prompt is replayed, or
+the first of all. There is no state, so the same prompt always gives the same turn. Of claude's arguments only `--print`
+(required) and `--include-partial-messages` matter. SIGINT ends a turn as it does in claude: with a `result` that says
+so and exit status 0.
 """
 
 import argparse
@@ -20,15 +19,15 @@ from typing import Any
 
 Line = dict[str, Any]
 
-# Seconds before a line: what the reader needs to follow, not what the recorded machine needed.
+# Seconds before a line: for the reader to follow, not what the recorded machine took.
 _DELTA_S = {"thinking_delta": 0.07, "text_delta": 0.03, "input_json_delta": 0.2}
-_ANSWER_S = 0.3  # until the model begins to answer
+_ANSWER_S = 0.3  # until the model starts to answer
 _TOOL_S = 0.42  # while a tool runs
-_SUBAGENT_S = 0.35  # a subagent's lines come whole, its deltas are not in the stream
+_SUBAGENT_S = 0.35  # a subagent's lines are whole: the stream does not contain its deltas
 
 
 def pause_s(line: Line) -> float:
-    """Seconds to wait before this line."""
+    """Return the seconds to wait before a line."""
     match line:
         case {"type": "stream_event", "event": {"type": "message_start"}}:
             return _ANSWER_S
@@ -51,7 +50,7 @@ def pick(recordings: Sequence[Path], prompt: str) -> Path:
 
 
 def interrupted(last: bytes) -> Line:
-    """Make the `result` of a turn that was cut short from the recorded one, the session's total cost included."""
+    """Make the `result` of an interrupted turn from the recorded one, including the session's total cost."""
     result: Line = json.loads(last)
     result.pop("result", None)
     return result | {
@@ -63,23 +62,23 @@ def interrupted(last: bytes) -> Line:
 
 
 def emit(line: bytes) -> None:
-    """Write one line and hand it over at once."""
+    """Write one line and flush it."""
     sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()
 
 
 def wait(seconds: float) -> None:
-    """Sleep. SIGINT is let in here and nowhere else, so that it never cuts a line in two."""
+    """Sleep. SIGINT is unblocked only here, so that it never cuts a line in two."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     time.sleep(seconds)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def replay(lines: Sequence[bytes], *, paced: bool, partial: bool) -> None:
-    """Write the lines, byte for byte; raises KeyboardInterrupt between two of them."""
+    """Write the lines byte for byte; raises KeyboardInterrupt only between two lines."""
     for raw in lines:
         line: Line = json.loads(raw)
-        # What is left out takes its time all the same, as with claude.
+        # Lines that are left out take their time too, as with claude.
         wait(pause_s(line) if paced else 0.0)
         if partial or line["type"] != "stream_event":
             emit(raw)
@@ -94,7 +93,7 @@ def parse(argv: Sequence[str] | None) -> tuple[list[Path], bool, bool]:
     parser.add_argument("--include-partial-messages", action="store_true", dest="partial")
     known, _claudes_own = parser.parse_known_args(argv)
     if not known.turn:
-        parser.error("only a turn can be replayed, and --print is missing")
+        parser.error("--print is missing: only a turn can be replayed")
     recordings = sorted(known.recordings.glob("*-*.jsonl"))
     if not recordings:
         parser.error(f"no recordings (N-NOUN.jsonl) in {known.recordings}")
@@ -103,8 +102,8 @@ def parse(argv: Sequence[str] | None) -> tuple[list[Path], bool, bool]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Replay one turn for the prompt on stdin."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that goes away ends us, silently
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # even if it was ignored where we came from
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # exit silently if the reader goes away
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # even if our parent ignored it
     recordings, paced, partial = parse(argv)
     lines = recordings[0].read_bytes().splitlines(keepends=True)
     try:

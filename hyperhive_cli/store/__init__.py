@@ -1,1 +1,1 @@
-"""SQLite: the only home of `sqlite3`."""
+"""SQLite: the only room that imports `sqlite3`."""

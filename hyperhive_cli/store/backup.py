@@ -1,4 +1,4 @@
-"""A backup: copies of an agent's databases and its model in one archive, made while it runs or not."""
+"""Backups: an archive with copies of an agent's databases and its model, made whether it runs or not."""
 
 import io
 import os
@@ -18,12 +18,12 @@ from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.store import db as database
 
 _MODEL_LIMIT_BYTES = 64 * 1024
-HINT = "check its permissions, and the space beside it"
+HINT = "check its permissions and the free space"
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a backup holds: messages (those of them that wait or run), ended turns, events; `missing`: why no events."""
+    """What a backup contains, as counts. `waiting` are the ready and leased messages; `missing`: why no events."""
 
     messages: int
     waiting: int
@@ -32,18 +32,18 @@ class Contents:
     missing: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields that `backup --json` documents."""
+        """Return the fields of `backup --json`."""
         return asdict(self)
 
 
 def write_backup(paths: AgentPaths, target: Path, *, force: bool = False) -> Contents:
-    """Write an archive (0600) that appears whole or not at all. Blocking.
+    """Write an archive (0600) that appears completely or not at all. Blocking.
 
-    Raises RefusedError when the file is there (without `force`), StoreError when the inbox cannot be copied
-    or the archive not be written. A history that cannot be copied is left out.
+    Raises RefusedError if the file exists (without `force`), StoreError if the inbox cannot be copied or the archive
+    cannot be written. A history that cannot be copied is left out.
     """
     if not force and os.path.lexists(target):
-        raise RefusedError(f"{target} is there already", "another name, or --force")
+        raise RefusedError(f"{target} already exists", "choose another name, or --force")
     try:
         with _draft(target.parent) as draft:
             with draft.open("wb") as file:
@@ -57,7 +57,7 @@ def write_backup(paths: AgentPaths, target: Path, *, force: bool = False) -> Con
 
 
 def stream_backup(paths: AgentPaths, file: IO[bytes], scratch: Path) -> Contents:
-    """Write the archive to a file that is open; `scratch` is an empty folder for the copies. Blocking."""
+    """Write the archive to an open file; `scratch` is an empty folder for the copies. Blocking."""
     inbox, history, missing = scratch / paths.inbox_db.name, scratch / "hyperhive-events.sqlite", None
     _copy(paths.inbox_db, inbox)
     try:
@@ -80,7 +80,7 @@ def _copy(source: Path, target: Path) -> None:
         with closing(database.open_reader(source)) as db:
             database.copy_database(db, target)
     except sqlite3.Error as error:
-        what = "is not there" if not source.exists() else f"cannot be copied: {error}"
+        what = "does not exist" if not source.exists() else f"cannot be copied: {error}"
         raise StoreError(f"{source} {what}", "hyperhive doctor") from error
 
 
@@ -94,7 +94,7 @@ def _add_model(archive: tarfile.TarFile, model_file: Path) -> None:
     try:
         content = read_file(model_file, _MODEL_LIMIT_BYTES)
     except OSError:
-        return  # none was ever chosen
+        return  # no model was ever chosen
     entry = tarfile.TarInfo("hyperhive-model")
     entry.size, entry.mode, entry.uid, entry.gid = len(content), 0o600, os.getuid(), os.getgid()
     archive.addfile(entry, io.BytesIO(content))
@@ -102,7 +102,7 @@ def _add_model(archive: tarfile.TarFile, model_file: Path) -> None:
 
 @contextmanager
 def _draft(folder: Path) -> Iterator[Path]:
-    """Return the name of a file in a new private folder beside the target, so that a rename puts it in place."""
+    """Yield a new file in a private folder beside the target, so that a rename can put it in place."""
     scratch = Path(tempfile.mkdtemp(prefix=".hyperhive-backup-", dir=folder))
     try:
         draft = scratch / "backup"
@@ -116,5 +116,5 @@ def _put_in_place(draft: Path, target: Path, *, force: bool) -> None:
     if force:
         draft.replace(target)
     else:
-        os.link(draft, target)  # unlike a rename it refuses to overwrite what came meanwhile
+        os.link(draft, target)  # unlike a rename it never overwrites a file that appeared meanwhile
     database.sync_folder(target.parent)

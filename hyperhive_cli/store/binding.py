@@ -1,4 +1,4 @@
-"""Which folder an agent is bound to: its messages run there, and in no other folder of the same name."""
+"""The workspace that an agent is bound to: its messages run there, not in another folder of the same name."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from hyperhive_cli.core.errors import AgentConflictError
 
 
 def is_gone(folder: str) -> bool:
-    """Return True if there is no such folder any more; one that may not be looked at counts as there."""
+    """Return True if a folder no longer exists; one that cannot be checked counts as existing."""
     try:
         return not Path(folder).is_dir()
     except OSError:
@@ -14,15 +14,15 @@ def is_gone(folder: str) -> bool:
 
 
 def bound_elsewhere(agent: str, bound: str, *, running: bool = False) -> AgentConflictError:
-    """Return the error for an agent that is bound to another folder, with the ways out.
+    """Return the error for an agent that is bound to another folder, with the possible ways out.
 
-    `running`: it was to be run, and not only to be sent to or asked.
+    `running`: the command was `run`, not one that only sends to or asks the agent.
     """
     own = """-a OTHER, or `agent = "OTHER"` in hyperhive.toml, for an agent of this folder"""
     if is_gone(bound):
         return AgentConflictError(
-            f"agent {agent!r} is bound to {bound}, which is not there any more",
-            f"hyperhive -a {agent} run --workspace NEW, if it was moved; {own}",
+            f"agent {agent!r} is bound to {bound}, which no longer exists",
+            f"hyperhive -a {agent} run --workspace NEW, if the folder was moved; {own}",
         )
     that = f"hyperhive run --workspace {bound}" if running else f"hyperhive -a {agent} …"
     return AgentConflictError(

@@ -7,7 +7,7 @@ from hyperhive_cli.core.settings import MAX_RESET_S
 
 
 def read_account_limits(text: str | None, now: float) -> list[dict[str, Any]]:
-    """Read the fact `limits`, without what is damaged, and the limits that have reset by `now` (Unix seconds)."""
+    """Read the fact `limits`, without malformed limits and those that have reset by `now` (Unix seconds)."""
     found = [one for one in _read_list(text) if isinstance(one, dict) and one.keys() >= _LIMIT_FIELDS]
     return [
         one
@@ -20,7 +20,7 @@ _LIMIT_FIELDS = {"type", "name", "status", "utilization", "resets_at", "of_model
 
 
 def read_missing_servers(text: str | None) -> list[str] | None:
-    """Read the fact `mcp`; None where no turn has told of any server."""
+    """Read the fact `mcp`; None if no turn has reported any servers."""
     return None if text is None else [one for one in _read_list(text) if isinstance(one, str)]
 
 

@@ -1,7 +1,7 @@
 """Opening SQLite databases: pragmas, migrations by `user_version`, transactions, quarantine.
 
-Connections are in autocommit mode; whoever writes opens a transaction with `BEGIN IMMEDIATE` (a deferred
-one that reads first fails at once with SQLITE_BUSY_SNAPSHOT, whatever the busy timeout).
+Connections are in autocommit mode; writers open a transaction with `BEGIN IMMEDIATE`. A deferred transaction that reads
+first fails immediately with SQLITE_BUSY_SNAPSHOT, whatever the busy timeout.
 """
 
 import errno
@@ -17,7 +17,7 @@ from hyperhive_cli.core.files import check_regular, create_file, open_file
 from hyperhive_cli.store.file_place import COMPANIONS, companion, drop_companions, wal_bytes
 
 KEPT_QUARANTINES = 3
-WAL_LIMIT_BYTES = 16 * 1024 * 1024  # what a -wal is cut back to, and what it should not outgrow
+WAL_LIMIT_BYTES = 16 * 1024 * 1024  # the size that a -wal should not exceed, and to which it is truncated
 
 
 def open_database(
@@ -31,26 +31,26 @@ def open_database(
 ) -> sqlite3.Connection:
     """Open (or `create`, mode 0600) a database in WAL mode and bring its schema up to date.
 
-    With `keep_old`, a copy is left beside it before its schema changes, and a file that has lost what it held is not
-    taken for a new one. Raises sqlite3.Error or OSError when it cannot be used, StoreError when it is newer than this
-    release, or has lost its content.
+    With `keep_old`, a copy is left beside it before a migration, and a file that has lost its content is not mistaken
+    for a new one. Raises sqlite3.Error or OSError if the database cannot be used, StoreError if its schema is newer
+    than this release or it has lost its content.
     """
     if keep_old:
         _refuse_lone_log(path)
     if create:
         _create(path)
-    db = connect(path, mode="rw", busy_s=busy_s)  # not `rwc`: it may be taken away at any moment
+    db = connect(path, mode="rw", busy_s=busy_s)  # not `rwc`: the file may be removed at any time
     try:
-        version = _refuse_newer(db, path, migrations)  # before anything is written, the mode of the journal included
+        version = _refuse_newer(db, path, migrations)  # before anything is written, even the journal mode
         db.execute(f"PRAGMA synchronous = {synchronous}")
         if version == 0:
             if keep_old:
                 refuse_hollow(db, path)
-            # Before the first -wal: the tables are in the file itself from its first moment on.
+            # Before the first -wal, so that the tables are in the file itself from the start.
             _migrate(db, path, migrations)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
-        db.execute("PRAGMA wal_autocheckpoint = 0")  # log.py says why
+        db.execute("PRAGMA wal_autocheckpoint = 0")  # see wal.py
         if keep_old:
             _keep_old(db, path, len(migrations))
         _migrate(db, path, migrations)
@@ -61,10 +61,11 @@ def open_database(
 
 
 def _create(path: Path) -> None:
-    """Create a database's file (0600) if it is missing; raises OSError if it is no file, or may not be written.
+    """Create a database's file (0600) if it is missing; raises OSError if it is not a writable regular file.
 
-    An existing one is not opened: closing a descriptor frees all locks of this process on the file, those of SQLite
-    too, and the next one that leaves would take itself for the last and remove the -wal of those that are still there.
+    An existing file is not opened. Closing a descriptor would release all locks of this process on the file, including
+    SQLite's; then the next connection to close would think that it is the last one and remove the -wal under the
+    others.
     """
     try:
         os.close(create_file(path))
@@ -75,10 +76,10 @@ def _create(path: Path) -> None:
 
 
 def connect(path: Path, *, mode: str = "rwc", busy_s: float = 5.0) -> sqlite3.Connection:
-    """Connect to a database; `mode` as in SQLite's addresses (`ro`, `rw`, `rwc`, `ro&immutable=1`).
+    """Connect to a database; `mode` as in SQLite's URIs (`ro`, `rw`, `rwc`, `ro&immutable=1`).
 
-    Raises sqlite3.OperationalError if a named pipe, a link or a folder is in the place of one of its files. Measured,
-    3.40.1: SQLite waits for ever for the writer of a pipe at the path of its journal, or of a database that it reads.
+    Raises sqlite3.OperationalError if one of its files is a named pipe, a link or a folder. Measured with 3.40.1: if
+    the journal, or a database opened for reading, is a pipe, SQLite waits forever for its writer.
     """
     try:
         for suffix in ("", *COMPANIONS, "-journal"):
@@ -92,12 +93,12 @@ def connect(path: Path, *, mode: str = "rwc", busy_s: float = 5.0) -> sqlite3.Co
 
 
 def open_reader(path: Path, *, busy_s: float = 5.0) -> sqlite3.Connection:
-    """Open an existing database for reading alone; raises sqlite3.Error when there is none."""
+    """Open an existing database read-only; raises sqlite3.Error if there is none."""
     try:
         return _open_reader(path, "ro", busy_s)
     except sqlite3.OperationalError:
-        # A WAL database in a folder that we may not write needs -shm, which we cannot make: read the file
-        # alone, without what may still stand in the -wal.
+        # A WAL database needs a -shm, which we cannot create in a read-only folder. Read the file alone, without the
+        # commits that are still in the -wal.
         return _open_reader(path, "ro&immutable=1", busy_s)
 
 
@@ -114,7 +115,7 @@ def _open_reader(path: Path, mode: str, busy_s: float) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Run a block in one `BEGIN IMMEDIATE` transaction: committed at its end, else rolled back."""
+    """Run a block in one `BEGIN IMMEDIATE` transaction: committed at its end, rolled back on an exception."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield db
@@ -137,47 +138,47 @@ def _migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> N
 
 
 def _refuse_newer(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> int:
-    """Return the version of a database's schema; raises StoreError for one of a newer release."""
+    """Return the version of the schema; raises StoreError if it is of a newer release."""
     version = schema_version(db)
     if version > len(migrations):
         raise StoreError(
             f"{path} was written by a newer hyperhive (schema {version}, this one knows {len(migrations)})",
-            "upgrade hyperhive; the file was left as it is",
+            "upgrade hyperhive; the file was not changed",
         )
     return version
 
 
 def refuse_hollow(db: sqlite3.Connection, path: Path) -> None:
-    """Raise StoreError for a database that is not empty and has none of our tables: they were in a lost -wal."""
-    # In this order: another process may make the inbox between the two.
+    """Raise StoreError for a database that is not empty but has no tables: they were in a -wal that is lost."""
+    # In this order, because another process may create the tables in between.
     if db.execute("PRAGMA page_count").fetchone()[0] and schema_version(db) == 0:
         raise StoreError(
-            f"{path} has no tables of an inbox: the {path.name}-wal that held them is gone, or it never was one",
+            f"{path} is not an inbox: it has no tables, or they were in {path.name}-wal, which is gone",
             f"put the -wal back or restore a backup; to start with an empty inbox, move {path} aside",
         )
 
 
 def _refuse_lone_log(path: Path) -> None:
-    """Raise StoreError for a -wal whose database is missing or empty: SQLite would delete it, with what it holds."""
-    if not wal_bytes(path):  # looked at first: another process may make both files between the two
+    """Raise StoreError for a -wal whose database is missing or empty: SQLite would delete it with its content."""
+    if not wal_bytes(path):  # checked first, because another process may create both files in between
         return
     with suppress(FileNotFoundError):
         if path.stat().st_size:
             return
     log = companion(path, "-wal")
     raise StoreError(
-        f"{path} is missing or empty, and {log}, which belongs to it, is not",
+        f"{path} is missing or empty, but its {log} is not",
         f"restore a backup; to start with an empty inbox, move {log} aside",
     )
 
 
 def schema_version(db: sqlite3.Connection) -> int:
-    """Return the version of a database's schema: how many migrations it has seen."""
+    """Return the version of the schema: the number of migrations applied."""
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _statements(script: str) -> Iterator[str]:
-    """Cut a script into statements: `executescript` would commit the transaction that it runs in."""
+    """Split a script into statements: `executescript` would commit the surrounding transaction."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line
@@ -185,11 +186,11 @@ def _statements(script: str) -> Iterator[str]:
             yield statement
             statement = ""
     if statement.strip():
-        yield statement  # the last one, without its semicolon
+        yield statement  # the last one, without a semicolon
 
 
 def _keep_old(db: sqlite3.Connection, path: Path, target_version: int) -> None:
-    """Leave a copy beside a database whose schema is about to change."""
+    """Leave a copy beside a database before a migration."""
     if not 0 < schema_version(db) < target_version:
         return
     draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
@@ -197,23 +198,23 @@ def _keep_old(db: sqlite3.Connection, path: Path, target_version: int) -> None:
         copy_database(db, draft)
         with closing(connect(draft)) as copied:
             is_old = schema_version(copied) < target_version
-        if is_old:  # else another process was quicker: it has kept one
+        if is_old:  # else another process was faster and has kept a copy
             draft.replace(path.with_name(f"{path.name}.before-schema-{target_version}"))
     finally:
         draft.unlink(missing_ok=True)
 
 
 def copy_database(db: sqlite3.Connection, target: Path) -> None:
-    """Copy a database, what stands in its -wal included, into a new file (0600) and see that the copy is sound.
+    """Copy a database, including its -wal, into a new file (0600) and check the copy.
 
-    One snapshot, page by page, on the disk when this returns; writers go on meanwhile. Blocking: some
-    100 MB a second. Raises sqlite3.Error or OSError, and then leaves no file.
+    The copy is one snapshot and on the disk when this returns; writers are not blocked. Blocking: about 100 MB a
+    second. Raises sqlite3.Error or OSError and then leaves no file.
     """
     os.close(create_file(target))
     try:
         with closing(connect(target)) as copied:
             db.backup(copied)
-            copied.execute("PRAGMA journal_mode = DELETE")  # one file alone
+            copied.execute("PRAGMA journal_mode = DELETE")  # a single file, without a -wal
             check_soundness(copied)
     except BaseException:
         target.unlink(missing_ok=True)
@@ -221,7 +222,7 @@ def copy_database(db: sqlite3.Connection, target: Path) -> None:
 
 
 def check_soundness(db: sqlite3.Connection) -> None:
-    """Raise sqlite3.DatabaseError for a damaged database: `quick_check` reports most damage as a row."""
+    """Raise sqlite3.DatabaseError for a damaged database; `quick_check` reports most damage as a row."""
     found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         error = sqlite3.DatabaseError(found)
@@ -230,10 +231,10 @@ def check_soundness(db: sqlite3.Connection) -> None:
 
 
 def find_damage(path: Path, *, limit_s: float) -> str | None:
-    """Check an existing database without writing to it; gives what is wrong, None when it is sound. Blocking.
+    """Check an existing database without writing to it; return what is wrong, None if it is sound. Blocking.
 
-    Raises TimeoutError when the check takes longer than `limit_s` (some 300 MB a second), OSError where the
-    file may not be read.
+    Raises TimeoutError if the check takes longer than `limit_s` (about 300 MB a second), OSError if the file cannot be
+    read.
     """
     os.close(open_file(path))
     deadline = time.monotonic() + limit_s
@@ -249,15 +250,15 @@ def find_damage(path: Path, *, limit_s: float) -> str | None:
 
 
 def is_damaged(error: Exception) -> bool:
-    """Whether this error says that the file is no sound database (as against busy, full or forbidden)."""
+    """Return True if an error means that the file is damaged or not a database, rather than busy, full or forbidden."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def quarantine(path: Path) -> Path:
-    """Move a damaged database aside, with its -wal and -shm, and give its new place; keeps the newest three.
+    """Move a damaged database aside and return its new path; keeps the newest three.
 
-    All three files together: a stale -wal beside a new database would be replayed into it.
+    Its -wal and -shm are moved too, because a stale -wal would be replayed into a new database.
     """
     target = stamped(path, "corrupt")
     for suffix in ("", *COMPANIONS):
@@ -271,14 +272,14 @@ def quarantine(path: Path) -> Path:
 
 
 def stamped(path: Path, word: str) -> Path:
-    """Return the name beside a path under which what it held is kept: `NAME.WORD-TIME`."""
+    """Return a path for a kept version of a file: `NAME.WORD-TIME` beside it."""
     now_ns = time.time_ns()
     stamp = f"{time.strftime('%Y%m%dT%H%M%S', time.localtime(now_ns // 10**9))}-{now_ns % 10**9:09}"
     return path.with_name(f"{path.name}.{word}-{stamp}")
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a file's new name durable."""
+    """Make new names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,15 +1,19 @@
-"""The agent's own facts: names and texts that must survive a restart, in the inbox database.
+"""The agent's facts: named texts in the inbox database that survive a restart.
 
-`workspace`: the folder the agent is bound to · `session_id`: claude's conversation, empty when it was dropped on
-purpose · `session_cost_usd`, `session_tokens`: the running totals that conversation ended with, the tokens as JSON
-· `aside_session_id`, `aside_cost_usd`, `aside_tokens`: the same of the one that was set aside because claude's API
-refused it, while a message is tried in a new one · `paused`: `1` while an operator wants no turn to begin ·
-`skip_continue`: `1` when the next turn starts afresh · `context_tokens`, `context_window`: as the last turn left
-them · `auth_source`: where claude's credentials came from, as its last `init` named it (`ANTHROPIC_API_KEY`,
-`none`, …) · `budget`: the limits of the newest `run` as JSON · `budget_raises`: what an operator has raised, as JSON ·
-`budget_warned`: the day, and its limit, of which a warning was given · `compactions`: how many in a row did not bring
-the context below the mark · `limits`: what claude has last said of the account's limits, as JSON · `mcp`: the MCP
-servers that were missing in the last turn, as JSON.
+- `workspace`: the folder that the agent is bound to.
+- `session_id`: claude's conversation; empty if it was dropped on purpose.
+- `session_cost_usd`, `session_tokens` (JSON): the running totals at the end of that conversation.
+- `aside_session_id`, `aside_cost_usd`, `aside_tokens`: the same for a conversation that claude's API refused, kept
+  while the message is tried in a new one.
+- `paused`: `1` while an operator wants no turn to start.
+- `skip_continue`: `1` if the next turn starts a new conversation.
+- `context_tokens`, `context_window`: after the last turn.
+- `auth_source`: the source of claude's credentials in its last `init` (`ANTHROPIC_API_KEY`, `none`, …).
+- `budget` (JSON): the limits of the newest `run`; `budget_raises` (JSON): an operator's overrides.
+- `budget_warned`: the day and the limit of the last warning.
+- `compactions`: how many in a row did not bring the context below the limit.
+- `limits` (JSON): the account's limits as claude last reported them.
+- `mcp` (JSON): the MCP servers that were missing in the last turn.
 """
 
 import sqlite3
@@ -31,15 +35,15 @@ def put_fact(db: sqlite3.Connection, name: str, value: str) -> None:
 
 
 def claim_fact(db: sqlite3.Connection, name: str, value: str) -> str:
-    """Set a fact inside the caller's transaction unless it is set, and return what it is then."""
+    """Set a fact inside the caller's transaction unless it is set; return its value."""
     db.execute("INSERT INTO facts(name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, value))
     return str(db.execute(READ_FACT, (name,)).fetchone()[0])
 
 
 def stored_fact(path: Path, name: str) -> str | None:
-    """Read one fact from an inbox's file, None when it was never set; raises StoreError when it cannot be read.
+    """Read one fact from an inbox's file, None if it was never set; raises StoreError if the file cannot be read.
 
-    For commands that need nothing else of the inbox, and none of what its other uses import.
+    For commands that need nothing else from the inbox, so that they start faster.
     """
     try:
         with closing(open_reader(path)) as db:

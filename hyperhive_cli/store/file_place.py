@@ -1,4 +1,4 @@
-"""Where a database lies: whether its file is still the one that was opened, who has it open, and on what."""
+"""The place of a database: whether its files are still those that were opened, who uses them, the file system."""
 
 import os
 import stat
@@ -14,12 +14,12 @@ MOUNTINFO = Path("/proc/self/mountinfo")
 PROCESSES = Path("/proc")
 _PAGE_BYTES = 4096  # SQLite's default
 
-WalState = tuple[int, int, int]  # inode, size, time of the last write in ns
-_Identity = tuple[int, int]  # device and inode; no other file gets them while ours is open
+WalState = tuple[int, int, int]  # inode, size, time of the last write (ns)
+_Identity = tuple[int, int]  # device and inode; not reused while we have the file open
 
 
 class FilePlace(NamedTuple):
-    """A database's path, and which file stood there (with which -wal and -shm) when it was opened."""
+    """A database's path, and the identities of its file, -wal and -shm when it was opened."""
 
     path: Path
     file: _Identity | None
@@ -27,14 +27,14 @@ class FilePlace(NamedTuple):
     shared: _Identity | None = None
 
     def is_kept(self) -> bool:
-        """Whether the file at the path is the one that was opened. Where that cannot be seen, it is."""
+        """Return True if the file is the one that was opened. If it cannot be checked, assume so."""
         try:
             return _identity(self.path) == self.file
         except OSError:
             return True
 
     def is_whole(self) -> bool:
-        """Return True if the -wal and the -shm are those that were opened too. If it cannot be seen, assume so."""
+        """Return True if file, -wal and -shm are those that were opened. If it cannot be checked, assume so."""
         try:
             found = [_identity(f"{self.path}{suffix}") for suffix in COMPANIONS]
         except OSError:
@@ -42,13 +42,13 @@ class FilePlace(NamedTuple):
         return found == [self.log, self.shared] and self.is_kept()
 
     def can_be_put_back(self) -> bool:
-        """Return True if nothing that another has put there is lost when what was opened is put back in its place."""
+        """Return True if putting the database back would not overwrite anything that another process has put there."""
         return self.is_kept() or self.is_missing()
 
     def is_missing(self) -> bool:
-        """Whether nothing of use is at the path: a pipe, or what is left by one that could not create a database there.
+        """Return True if nothing useful is at the path: no file, a pipe, or the remains of a failed creation.
 
-        (Beside our -shm that fails, "disk I/O error", after the first page was written: one without a table.)
+        (Creating a database beside our -shm fails with "disk I/O error" after its first page, without a table.)
         """
         try:
             found = self.path.lstat()
@@ -66,17 +66,17 @@ class FilePlace(NamedTuple):
         return _identity(companion(self.path, "-wal")) == self.log
 
     def drop_leftovers(self) -> None:
-        """Remove the -wal and -shm that our own file has left at the path; those of another file stay.
+        """Remove the -wal and -shm that our own file has left at the path, but not those of another file.
 
-        A stale -wal beside another database is replayed into it, and a stale -shm makes SQLite read through
-        it ("disk I/O error", or tables of the one in the other). Whoever has them open still has them.
+        SQLite would replay a stale -wal into another database, and read that through a stale -shm ("disk I/O error",
+        or tables of the one in the other). Processes that have them open are not affected.
         """
         if self.is_missing() or self.has_log():
             drop_companions(self.path)
 
 
 def place_of(path: Path) -> FilePlace:
-    """Note which file stands at a path now; the database must be open, so that its -wal is there."""
+    """Note which files are at a path now; the database must be open, so that its -wal exists."""
     return FilePlace(path, _identity(path), *(_identity(companion(path, suffix)) for suffix in COMPANIONS))
 
 
@@ -86,7 +86,7 @@ def companion(path: Path, suffix: str) -> Path:
 
 
 def is_open_in(pid: int, path: Path) -> bool:
-    """Return True if a process has a database open, as far as /proc lets us see."""
+    """Return True if a process has a database open, as far as /proc shows it."""
     with suppress(OSError):
         return any(link.readlink() == path.resolve() for link in (PROCESSES / str(pid) / "fd").iterdir())
     return False
@@ -99,14 +99,14 @@ def drop_companions(path: Path) -> None:
 
 
 def wal_bytes(path: Path) -> int:
-    """Return the size of a database's -wal, 0 where there is none."""
+    """Return the size of a database's -wal, 0 if there is none."""
     with suppress(OSError):
         return companion(path, "-wal").stat().st_size
     return 0
 
 
 def wal_state(path: Path) -> WalState | None:
-    """Return what changes with each commit into a database's -wal; None if that is missing or empty."""
+    """Return a state of a database's -wal that changes with each commit; None if the -wal is missing or empty."""
     with suppress(OSError):
         found = companion(path, "-wal").stat()
         return (found.st_ino, found.st_size, found.st_mtime_ns) if found.st_size else None
@@ -114,7 +114,7 @@ def wal_state(path: Path) -> WalState | None:
 
 
 def free_bytes(path: Path) -> int:
-    """Return the space left beside a database, 0 where it has no folder (any more)."""
+    """Return the free space on a database's disk, 0 if its folder does not exist."""
     try:
         found = os.statvfs(path.parent)
     except OSError:
@@ -123,18 +123,18 @@ def free_bytes(path: Path) -> int:
 
 
 def holders(path: Path) -> list[int]:
-    """Return the ids of the other processes that have a database open, as far as /proc lets us see. Blocking."""
+    """Return the ids of other processes that have a database open, as far as /proc shows them. Blocking."""
     names = {str(companion(path.resolve(), suffix)) for suffix in ("", *COMPANIONS)}
     found = []
     for process in PROCESSES.glob("[0-9]*"):
-        with suppress(OSError):  # it has ended, or is another user's
+        with suppress(OSError):  # it has exited, or belongs to another user
             if any(str(link.readlink()) in names for link in (process / "fd").iterdir()):
                 found.append(int(process.name))
     return sorted(pid for pid in found if pid != os.getpid())
 
 
 def unsound_file_system(path: Path) -> str | None:
-    """Return the type of the file system that a database would lie on, if WAL does not work there."""
+    """Return the type of the file system at a database's path if WAL does not work there, else None."""
     try:
         found = file_system_of(path.absolute().parent.resolve(), MOUNTINFO.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
@@ -143,14 +143,14 @@ def unsound_file_system(path: Path) -> str | None:
 
 
 def _has_no_table(path: Path) -> bool:
-    """Whether a database of one page says that it has no table (or is no database, being empty)."""
+    """Return True if a file of at most one page is empty or a database without tables."""
     page = read_file(path, _PAGE_BYTES)
     return not page or (page.startswith(b"SQLite format 3\0") and page[103:105] == b"\0\0")
 
 
 def _identity(path: Path | str) -> _Identity | None:
     try:
-        found = os.stat(path, follow_symlinks=False)  # noqa: PTH116 - looked at before each turn; a Path costs 3 µs
+        found = os.stat(path, follow_symlinks=False)  # noqa: PTH116 - runs before each turn, and a Path costs 3 µs
     except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_dev, found.st_ino

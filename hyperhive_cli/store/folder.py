@@ -1,4 +1,4 @@
-"""State folders: one harness a folder, by its lock, and nobody else's hands in it; and which agents have one."""
+"""State folders: permissions, the lock that admits one harness per folder, and the list of agents."""
 
 import fcntl
 import os
@@ -16,14 +16,14 @@ from hyperhive_cli.core.settings import INBOX_NAME, AgentPaths, check_agent_name
 if TYPE_CHECKING:
     from hyperhive_cli.store.holder import Holder
 
-LOCK_WAIT_S = 0.5  # an asker for the holder takes the lock for a moment
-SWEEP_WAIT_S = 15.0  # the guard of a harness that was killed holds it until its turn's processes are gone
+LOCK_WAIT_S = 0.5  # a process that asks for the holder takes the lock for a moment
+SWEEP_WAIT_S = 15.0  # the guard of a killed harness holds the lock until the processes of the turn are gone
 LOCK_POLL_S = 0.02
-NAME_BYTES = 4096  # of what the lock holds: more is not ours
+NAME_BYTES = 4096  # of a lock file; ours are shorter
 
 
 def prepare_state_dir(folder: Path) -> None:
-    """Create the folder (0700) where it is missing; raises StoreError for one that others could tamper with."""
+    """Create the folder (0700) if it is missing; raises StoreError if other users could tamper with it."""
     try:
         make_folder(folder)
     except OSError as error:
@@ -32,28 +32,28 @@ def prepare_state_dir(folder: Path) -> None:
 
 
 def check_state_dir(folder: Path) -> None:
-    """Raise StoreError for a folder that is missing, may not be written, or that others could tamper with."""
+    """Raise StoreError if the folder is missing, not writable, or other users could tamper with it."""
     try:
         found = folder.lstat()
     except OSError as error:
         raise StoreError(f"the state folder {folder} cannot be used: {error.strerror}") from error
     if not stat.S_ISDIR(found.st_mode):
-        raise StoreError(f"the state folder {folder} is no folder but a link or a file")
+        raise StoreError(f"the state folder {folder} is a link or a file, not a folder")
     if found.st_uid != os.getuid():
         raise StoreError(f"the state folder {folder} belongs to another user", "hyperhive --state-dir DIR …")
     if found.st_mode & 0o022:
-        raise StoreError(f"others may write in the state folder {folder}", f"chmod 700 {folder}")
+        raise StoreError(f"other users can write to the state folder {folder}", f"chmod 700 {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise StoreError(f"the state folder {folder} may not be written", f"chmod 700 {folder}, or --state-dir DIR")
+        raise StoreError(f"the state folder {folder} is not writable", f"chmod 700 {folder}, or --state-dir DIR")
 
 
 @contextmanager
 def hold_lock(path: Path, agent: str, doing: str | None = None) -> Iterator[int]:
-    """Hold the harness's lock during the block and give its descriptor; `doing`: as `lock_purpose`.
+    """Hold the harness's lock during the block; yields its descriptor. `doing` is what `lock_purpose` returns.
 
-    The kernel frees it when its last holder dies, so that no stale lock can be left behind. A guard is such a
-    holder: after a harness was killed, this waits until the guard has swept. Raises AgentConflictError, which
-    names the holder, and StoreError where the file cannot be opened or is no regular one.
+    The kernel releases the lock when its last holder exits, so a stale lock is impossible. Guards are holders too:
+    after a harness was killed, this waits until its guard has killed the leftovers. Raises AgentConflictError, which
+    names the holder, and StoreError if the file cannot be opened or is not a regular one.
     """
     descriptor = _open_lock(path)
     try:
@@ -75,7 +75,7 @@ def _open_lock(path: Path) -> int:
 
 
 def write_holder(descriptor: int, doing: str | None = None) -> None:
-    """Write into a lock that this process has it; on a full disk it holds without a name."""
+    """Write this process into the lock file; on a full disk the lock holds without a name."""
     more = "" if doing is None else f', "doing": "{doing}"'
     with suppress(OSError):  # macOS has no namespaces
         more += f', "pid_namespace": "{Path("/proc/self/ns/pid").readlink()}"'
@@ -84,12 +84,12 @@ def write_holder(descriptor: int, doing: str | None = None) -> None:
 
 
 def _take(descriptor: int, path: Path, agent: str) -> None:
-    began = time.monotonic()
+    started = time.monotonic()
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            waited_s = time.monotonic() - began
+            waited_s = time.monotonic() - started
             if waited_s > LOCK_WAIT_S:
                 holder = _find_holder(path, descriptor)
                 if holder.is_harness or holder.is_stopped or waited_s > SWEEP_WAIT_S:
@@ -102,30 +102,31 @@ def _take(descriptor: int, path: Path, agent: str) -> None:
 def _refusal(holder: "Holder", agent: str) -> AgentConflictError:
     if holder.doing is not None:
         return AgentConflictError(
-            f"a {holder.doing} is under way for agent {agent!r} (pid {holder.pid})", f"finish it, or kill {holder.pid}"
+            f"a {holder.doing} is in progress for agent {agent!r} (pid {holder.pid})",
+            f"finish it, or kill {holder.pid}",
         )
     if not holder.is_harness:
         return AgentConflictError(f"agent {agent!r} cannot start: {holder.words}", holder.advice)
-    said = f"a harness runs for agent {agent!r} already (pid {holder.pid})"
+    message = f"a harness is already running for agent {agent!r} (pid {holder.pid})"
     if holder.is_stopped:
-        return AgentConflictError(f"{said}, and is stopped", holder.advice)
-    return AgentConflictError(said, f"hyperhive -a {agent} status")
+        return AgentConflictError(f"{message}, but it is stopped", holder.advice)
+    return AgentConflictError(message, f"hyperhive -a {agent} status")
 
 
 def lock_holder(path: Path) -> int | None:
-    """Return the pid that a lock which is held names, None when it is free. 0: whoever holds it did not say who."""
+    """Return the pid in a held lock (0: none is written), None if the lock is free."""
     with _open_if_held(path) as descriptor:
         return None if descriptor is None else _read_name(descriptor)[0]
 
 
 def is_held_by_harness(path: Path) -> bool:
-    """Return whether a harness holds the lock, or its guards do."""
+    """Return True if a harness or its guards hold the lock."""
     with _open_if_held(path) as descriptor:
         return descriptor is not None and _read_name(descriptor)[1] is None
 
 
 def lock_namespace(path: Path) -> str | None:
-    """Return the namespace in which the pid that a held lock names is counted; None: not known."""
+    """Return the PID namespace of the pid in a held lock, None if unknown."""
     with _open_if_held(path) as descriptor:
         found = {} if descriptor is None else _read_fields(descriptor)
     namespace = found.get("pid_namespace")
@@ -133,7 +134,7 @@ def lock_namespace(path: Path) -> str | None:
 
 
 def who_holds(path: Path) -> "Holder | None":
-    """Find out who really holds a lock, None when it is free: for a harness that does not answer. Blocking."""
+    """Find the actual holder of a lock, None if it is free. For a harness that does not answer. Blocking."""
     with _open_if_held(path) as descriptor:
         return None if descriptor is None else _find_holder(path, descriptor)
 
@@ -145,13 +146,13 @@ def _find_holder(path: Path, descriptor: int) -> "Holder":
 
 
 def silent_holder(path: Path) -> "Holder | None":
-    """Find out who holds a lock under which no harness answers; None where none is expected to. Blocking."""
+    """Find the holder of a lock whose harness does not answer; None if no harness should answer. Blocking."""
     holder = who_holds(path)
     return None if holder is None or holder.doing is not None else holder
 
 
 def no_answer(paths: AgentPaths) -> HyperhiveError:
-    """Return the error for a harness that does not answer: there is none, or its lock is held all the same."""
+    """Return the error for a harness that does not answer: there is none, or something holds its lock."""
     holder = silent_holder(paths.lock_file)
     return NotRunningError(paths.agent) if holder is None else HyperhiveError(holder.words, holder.advice)
 
@@ -174,13 +175,13 @@ def _open_if_held(path: Path) -> Iterator[int | None]:
 
 
 def lock_purpose(path: Path) -> str | None:
-    """Return what the holder of a lock does with it; None: it is a harness, or the lock is free."""
+    """Return what the holder of a lock does (such as `login`); None for a harness or a free lock."""
     with _open_if_held(path) as descriptor:
         return None if descriptor is None else _read_name(descriptor)[1]
 
 
 def _read_name(descriptor: int) -> tuple[int, str | None]:
-    """Read the pid that a lock names (0: none), and what that process does with it (None: it is a harness)."""
+    """Read the pid in a lock (0: none), and what that process does (None: it is a harness)."""
     found = _read_fields(descriptor)
     pid, doing = found.get("pid"), found.get("doing")
     if isinstance(pid, int) and pid > 0:
@@ -189,7 +190,7 @@ def _read_name(descriptor: int) -> tuple[int, str | None]:
 
 
 def _read_fields(descriptor: int) -> dict[str, Any]:
-    import json  # noqa: PLC0415 - most commands find the lock free and nothing to parse
+    import json  # noqa: PLC0415 - 7 ms that a command saves if the lock is free
 
     with suppress(OSError, ValueError, RecursionError):
         found = json.loads(os.pread(descriptor, NAME_BYTES, 0))
@@ -198,9 +199,9 @@ def _read_fields(descriptor: int) -> dict[str, Any]:
 
 
 def find_agents(folder: Path) -> list[AgentPaths]:
-    """Find the agents below a folder, by name: each has an inbox in a folder of its name, which is open to us.
+    """Return the agents in a folder, sorted by name: every subfolder with a valid name and an accessible inbox.
 
-    Raises HyperhiveError.
+    Raises HyperhiveError if the folder cannot be read.
     """
     try:
         entries = sorted(entry for entry in folder.iterdir() if os.access(entry / INBOX_NAME, os.F_OK))

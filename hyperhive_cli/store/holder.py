@@ -1,6 +1,8 @@
-"""Who holds a harness's lock: not always the process that took it, for its guards hold it too and may outlive it."""
+"""The holders of a harness's lock: not always the process that took it, as its guards hold it too and outlive it."""
 
+import fcntl
 import os
+import struct
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -9,22 +11,22 @@ from typing import NamedTuple
 from hyperhive_cli.store.file_place import holders
 
 MAX_GUARDS = 64
-_FLOCK = "hhqqi"  # struct flock of Linux: type, whence, start, length (0: to the end), pid
+_FLOCK = "hhqqi"  # Linux's struct flock: type, whence, start, length (0: to the end), pid
 
 
 class HolderKind(StrEnum):
-    """What is known of a process that holds the lock."""
+    """What is known about the holder of the lock."""
 
     HARNESS = "harness"
-    GUARDS = "guards"  # of a harness that is gone
+    GUARDS = "guards"  # of a harness that has exited
     OTHER = "other"
     UNKNOWN = "unknown"
 
 
 class Holder(NamedTuple):
-    """The processes that hold a lock. `is_stopped`: one of them is, and goes on only with SIGCONT.
+    """The processes that hold a lock. `is_stopped`: one of them is suspended and continues only after SIGCONT.
 
-    `doing`: what a process that is no harness, but has taken the lock in its place, does: `login`.
+    `doing` is set for a process that is not a harness but holds the lock for its own work, such as `login`.
     """
 
     kind: HolderKind
@@ -39,12 +41,12 @@ class Holder(NamedTuple):
 
     @property
     def pid(self) -> int | None:
-        """One of them, the harness if it lives."""
+        """One of the processes, the harness if it is running."""
         return self.pids[0] if self.pids else None
 
     @property
     def words(self) -> str:
-        """Say who holds the lock of a harness that does not answer."""
+        """Who holds the lock of a harness that does not answer, as a sentence."""
         pids = ", ".join(map(str, self.pids))
         match self.kind:
             case HolderKind.HARNESS:
@@ -58,25 +60,25 @@ class Holder(NamedTuple):
 
     @property
     def advice(self) -> str:
-        """Say how to end that."""
+        """How to end that."""
         pids = " ".join(map(str, self.pids))
         if self.is_stopped:
             return f"kill -CONT {pids}"
         match self.kind:
             case HolderKind.HARNESS:
-                return f"wait, if it has just started; else kill {pids}"
+                return f"wait if it has just started, otherwise kill {pids}"
             case HolderKind.GUARDS:
-                return f"wait until it has ended the turn's processes, or kill -9 {pids}"
+                return f"wait until it has killed the turn's processes, or kill -9 {pids}"
             case HolderKind.OTHER:
                 return f"kill {pids}"
         return "fuser -v harness.lock, in the state folder"
 
 
 def find_holder(path: Path, descriptor: int, named: int, doing: str | None = None) -> Holder:
-    """Find out who holds a lock that is held; `named` is whom it names, 0 if nobody, and `doing` what for.
+    """Find the holder of a held lock; `named` is the pid written in it (0: none), and `doing` its purpose.
 
-    A process of that id may be another one by now: a guard is the child of its harness for as long as that lives.
-    Blocking: all processes are looked through if it is neither harness nor guard.
+    The pid may belong to another process by now. Guards show it: their parent is the harness while that is running.
+    Blocking: searches all processes if the holder is neither harness nor guard.
     """
     guards = guards_of(descriptor)
     is_orphaned = any(_stat(pid)[1:2] not in ([], [str(named)]) for pid in guards)
@@ -89,16 +91,13 @@ def find_holder(path: Path, descriptor: int, named: int, doing: str | None = Non
 
 
 def guards_of(descriptor: int) -> list[int]:
-    """Ask the kernel for the processes that have marked a lock as `guard.mark_as_holder`, in the order of their ids.
+    """Return the processes that have marked a lock with `guard.mark_as_holder`, sorted by pid.
 
-    Each has locked the byte of its own number. Asked for a range, the kernel names one lock in it; what lies beside
-    that is asked for in turn.
+    Each of them has locked the byte at the offset of its own pid. For a range, the kernel reports one lock; the rest of
+    the range on both sides is asked for in turn.
     """
     if sys.platform != "linux":
         return []
-    import fcntl  # noqa: PLC0415 - most commands find the lock free, or a harness that answers
-    import struct  # noqa: PLC0415 - as above
-
     found: list[int] = []
     ranges = [(1, 0)]
     while ranges and len(found) < MAX_GUARDS:
@@ -132,7 +131,7 @@ def _is_there(pid: int) -> bool:
 
 
 def _stat(pid: int) -> list[str]:
-    """Read the fields of /proc/PID/stat from the state on; none where there is none to be read."""
+    """Return the fields of /proc/PID/stat from the state on, [] if it cannot be read."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:

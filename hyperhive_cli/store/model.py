@@ -11,7 +11,7 @@ _FILE_LIMIT_BYTES = 64 * 1024
 
 
 def load_model(path: Path) -> str:
-    """Return the chosen model, the default if the file is missing or empty; raises StoreError if it is unreadable."""
+    """Return the chosen model, the default if the file is missing or empty; raises StoreError if it cannot be read."""
     try:
         lines = read_file(path, _FILE_LIMIT_BYTES).decode().strip().splitlines()
     except FileNotFoundError:
@@ -25,7 +25,7 @@ def load_model(path: Path) -> str:
 
 
 def read_model(path: Path) -> str:
-    """Return the chosen model; an empty, missing or unreadable file means the default."""
+    """Return the chosen model, the default if the file is missing, empty or unreadable."""
     try:
         return load_model(path)
     except StoreError:
@@ -33,7 +33,7 @@ def read_model(path: Path) -> str:
 
 
 def write_model(path: Path, model: str) -> None:
-    """Store the choice so that a reader sees the old line or the new one, also after a crash; raises StoreError."""
+    """Store the choice atomically, even in case of a crash; raises StoreError."""
     try:
         _write(path, model)
     except OSError as error:
@@ -43,7 +43,7 @@ def write_model(path: Path, model: str) -> None:
 
 
 def _write(path: Path, model: str) -> None:
-    # By hand: tempfile would cost `model set` 10 ms of imports.
+    # Without `tempfile`, whose import would cost `model set` 10 ms.
     draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     descriptor = create_file(draft)
     try:

@@ -1,4 +1,4 @@
-"""Messages that a turn has planned: they are stored in the transaction of its end."""
+"""Messages that a turn has scheduled, such as wake-ups; stored in the transaction that ends the turn."""
 
 import sqlite3
 from typing import NamedTuple
@@ -8,10 +8,10 @@ from hyperhive_cli.store.uid import new_uid
 
 
 class PlannedMessage(NamedTuple):
-    """A message that a turn leaves behind, to run from `not_before` (Unix ms) on.
+    """A message that a turn leaves behind, to run at `not_before` (Unix ms) or later.
 
-    With a `key` there is one at a time: while a message with this key has not ended, no other one is stored, unless
-    it `replaces` one that still waits.
+    A `key` admits one message at a time: while one with this key has not ended, no other is stored, unless it
+    `replaces` one that still waits.
     """
 
     sender: str
@@ -36,7 +36,7 @@ def put_planned(db: sqlite3.Connection, planned: PlannedMessage, now_ms: int) ->
 
 
 def withdraw(db: sqlite3.Connection, key: str, reason: str, now_ms: int) -> None:
-    """Cancel a planned message with this key that waits, inside the caller's transaction; one that is held stays."""
+    """Cancel a waiting planned message with this key, inside the caller's transaction; a held one stays."""
     db.execute(
         """UPDATE messages SET key = NULL, changed = :now,
                reason = CASE state WHEN 'ready' THEN :reason ELSE reason END,

@@ -1,4 +1,4 @@
-"""Removing an agent's state folder, and giving it another name; never while its harness runs."""
+"""Removing and renaming an agent's state folder, never while its harness runs."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from hyperhive_cli.store.folder import check_state_dir, hold_lock
 
 
 def check_agent(paths: AgentPaths) -> None:
-    """Raise UnknownError if no agent has this state folder, StoreError if it is a link or another user's."""
+    """Raise UnknownError if no agent has this state folder, StoreError if it is a link or belongs to another user."""
     if not os.path.lexists(paths.state_dir):
         raise UnknownError(f"there is no agent {paths.agent!r} in {paths.state_dir.parent}", "hyperhive agents")
     check_state_dir(paths.state_dir)
@@ -20,16 +20,16 @@ def check_agent(paths: AgentPaths) -> None:
 
 
 def remove_agent(paths: AgentPaths) -> None:
-    """Delete the state folder with all that is in it; links in it are deleted and not followed.
+    """Delete the state folder with its content; links in it are deleted, not followed.
 
-    Raises AgentConflictError while a harness runs, UnknownError and StoreError as `check_agent`, and StoreError if not
-    all of it could be deleted: the rest then lies beside it, under another name.
+    Raises AgentConflictError while a harness runs, UnknownError and StoreError as `check_agent` does, and StoreError if
+    something could not be deleted: the rest is then beside the old path under another name.
     """
     check_agent(paths)
     doomed = paths.state_dir.with_name(f".{paths.agent}.removed-{os.getpid()}")
     with hold_lock(paths.lock_file, paths.agent):
         try:
-            paths.state_dir.rename(doomed)  # first, so that nothing half removed looks like an agent
+            paths.state_dir.rename(doomed)  # first, so that a half-removed folder does not look like an agent
             shutil.rmtree(doomed)
         except OSError as error:
             where = doomed if doomed.exists() else paths.state_dir
@@ -37,16 +37,16 @@ def remove_agent(paths: AgentPaths) -> None:
 
 
 def rename_agent(paths: AgentPaths, new: AgentPaths) -> None:
-    """Return an agent's state folder another name; raises as `remove_agent`, and RefusedError if that is taken.
+    """Rename an agent's state folder; raises the errors of `remove_agent`, and RefusedError if the name is taken.
 
-    RefusedError also for an agent of a hive: its messages are there, under its name.
+    Also raises RefusedError for an agent of a hive, which stores its messages under its name.
     """
     check_agent(paths)
     with hold_lock(paths.lock_file, paths.agent):
         if paths.inbox_db.exists() and stored_fact(paths.inbox_db, "hive_origin"):
-            raise RefusedError(f"agent {paths.agent!r} was in a hive, which knows it by its name")
+            raise RefusedError(f"agent {paths.agent!r} has been in a hive, which knows it by this name")
         if os.path.lexists(new.state_dir):
-            raise RefusedError(f"there is an agent {new.agent!r} already", "hyperhive agents")
+            raise RefusedError(f"an agent {new.agent!r} already exists", "hyperhive agents")
         try:
             paths.state_dir.rename(new.state_dir)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""What an agent's files say about it: the fields of `status --json`, whether a harness runs or not."""
+"""An agent's status from its files alone: the fields of `status --json`, whether a harness runs or not."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from hyperhive_cli.store.model import load_model
 
 
 def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
-    """Report an agent from its files alone. Blocking; what cannot be read is among `problems`, never an error."""
+    """Return the status from an agent's files. Blocking. Unreadable files are listed in `problems`, never an error."""
     report = empty_status(paths.agent) | {"state_dir": str(paths.state_dir)}
     try:
         report["model"] = load_model(paths.model_file)
@@ -29,7 +29,7 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
     try:
         report |= _from_inbox(paths, now_ms)
     except StoreError as error:
-        if paths.inbox_db.exists():  # damaged, or not ours to read: no 0, which would look like an empty one
+        if paths.inbox_db.exists():  # damaged or not readable: not 0, which would look like an empty inbox
             report |= {"unread": None, "held": None, "dead": None}
             report["problems"].append(error.message)
     try:
@@ -41,7 +41,7 @@ def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
 
 
 def empty_status(agent: str) -> dict[str, Any]:
-    """Return the fields of `status --json` of an agent of which nothing is known."""
+    """Return the fields of `status --json` for an agent about which nothing is known."""
     return {
         "agent": agent,
         "workspace": None,
@@ -82,18 +82,15 @@ def empty_status(agent: str) -> dict[str, Any]:
 
 
 def with_live(found: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
-    """Let what a harness says of itself stand above what its files say, where it has the shape that all work with.
+    """Override the stored status with the well-formed fields of what the harness itself reports.
 
-    A turn may put a socket of its own in the place of its harness's.
+    They are checked because a turn could put its own socket in the place of the harness's.
     """
     return {**found, **{name: value for name, value in well_formed(live).items() if name in found}}
 
 
 def with_holder(found: Mapping[str, Any], lock: Path) -> dict[str, Any]:
-    """Say who holds the lock, if no harness answers, and how to end that: a harness, its guard, or a login without one.
-
-    Blocking.
-    """
+    """Add who holds the lock of a harness that does not answer: a harness, its guards, or a login. Blocking."""
     holder = who_holds(lock)
     if holder is None:
         return {**found}
@@ -145,13 +142,13 @@ _TURN_FIELDS = (
 
 
 def _from_history(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
-    """Read the rows themselves: the events' classes and their parser would double the time of `status`."""
+    """Read the rows directly: the classes of events and their parser would double the time of `status`."""
     with closing(open_reader(paths.events_db)) as db:
         report: dict[str, Any] = {}
         for (seq,) in db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'"):
             report["seq"] = seq
         newest = "ORDER BY id DESC LIMIT 1"
-        for seq, ts, kind in db.execute(f"SELECT id, ts, kind FROM events {newest}"):  # noqa: S608 - our own words
+        for seq, ts, kind in db.execute(f"SELECT id, ts, kind FROM events {newest}"):  # noqa: S608 - constants
             age_s = max(0.0, (now_ms - ts) / 1000)
             report["last_event"] = {"seq": seq, "ts": ts, "kind": kind, "age_s": round(age_s, 1)}
         return report

@@ -1,4 +1,4 @@
-"""The inbox's file: how it is opened, and what is done when it is taken away while in use."""
+"""Opening the inbox, and restoring it if its files are removed or replaced while in use."""
 
 import os
 import sqlite3
@@ -25,11 +25,11 @@ from hyperhive_cli.store.file_place import (
 )
 from hyperhive_cli.store.folder import lock_holder
 
-PLACE_WAIT_S = 10.0  # a harness that starts makes its inbox; one that lost it puts it back when it looks again
+PLACE_WAIT_S = 10.0  # for the harness to create its inbox, or to put it back at its next check
 PLACE_POLL_S = 0.02
-VANISHES = 10  # in a row, of an inbox that is there and gone again
+VANISHES = 10  # attempts, if the inbox appears and vanishes again
 PUT_BACK_BUSY_S = 2.0  # senders wait for the file and open it at the same moment
-DAMAGED_HINT = "restore a backup, or move the file aside with its -wal and -shm and begin anew"
+DAMAGED_HINT = "restore a backup, or move the file with its -wal and -shm aside to start with an empty inbox"
 NEEDED_BYTES = 64 * 1024  # a -shm is 32 KiB
 
 
@@ -37,17 +37,17 @@ def open_connection(path: Path, busy_s: float, *, create: bool = True) -> sqlite
     """Open (or `create`) an inbox for writing; raises StoreError."""
     if (found := unsound_file_system(path)) is not None:
         raise StoreError(
-            f"the inbox {path} would lie on {found}, where SQLite's write-ahead log does not work",
-            "hyperhive --state-dir DIR … with a folder on a disk of this machine",
+            f"the inbox {path} would be on {found}, where SQLite's write-ahead log does not work",
+            "hyperhive --state-dir DIR … with a folder on a local disk",
         )
     try:
         return _open(path, busy_s, create=create)
     except (sqlite3.Error, OSError) as error:
         hint = DAMAGED_HINT if database.is_damaged(error) else "check the folder's permissions and space"
         if isinstance(error, NotAFileError) or isinstance(error.__cause__, NotAFileError):
-            hint = "move it away; if the inbox is gone with it, restore a backup"
-        if path.exists() and free_bytes(path) < NEEDED_BYTES:  # SQLite's own words for it: disk I/O error
-            hint = "make room: its disk has no space left"
+            hint = "move it away; if the inbox is lost, restore a backup"
+        if path.exists() and free_bytes(path) < NEEDED_BYTES:  # SQLite reports this as a disk I/O error
+            hint = "free some space: the disk is full"
         raise StoreError(f"the inbox {path} cannot be used: {error}", hint) from error
 
 
@@ -56,10 +56,10 @@ def _open(path: Path, busy_s: float, *, create: bool = True) -> sqlite3.Connecti
 
 
 def open_when_present(path: Path, busy_s: float) -> sqlite3.Connection:
-    """Open an inbox once it is in its place, or create it if no harness has it; raises StoreError.
+    """Open an inbox once it is in its place, or create it if no harness uses it; raises StoreError.
 
-    One that is taken away between the two is waited for again: a new file beside the -shm of the harness would damage
-    what that reads.
+    If it vanishes between the check and the opening, it is waited for again: a new file beside the -shm of the harness
+    would damage what the harness reads.
     """
     for _ in range(VANISHES):
         is_there = wait_until_present(path)
@@ -72,26 +72,26 @@ def open_when_present(path: Path, busy_s: float) -> sqlite3.Connection:
             continue
         if before.log is None or place_of(path) == before:
             return connection
-        connection.close()  # nothing was written yet
+        connection.close()  # nothing has been written yet
     return open_connection(path, busy_s, create=False)
 
 
 def wait_until_present(path: Path) -> bool:
-    """Leave a missing inbox, or one whose -wal or -shm is missing, to the harness that runs: it puts all of it back.
+    """Wait until the running harness has put back a missing inbox, -wal or -shm.
 
-    A new file made meanwhile would part the waiting messages into two. Returns True if there is an inbox; raises
-    StoreError when it does not come back while this waits.
+    A new file would split the waiting messages between two databases. Returns True if there is an inbox; raises
+    StoreError if it is not back in time.
     """
     deadline = time.monotonic() + PLACE_WAIT_S
     while (missing := _missing_file(path)) is not None:
         holder = lock_holder(path.with_name(LOCK_NAME))
-        # Without a -wal it may as well be one that nobody has opened yet.
+        # A missing -wal may also mean that no process has opened the inbox yet.
         if holder in {None, os.getpid()} or not (missing == path or is_open_in(holder or 0, path)):
             return missing != path
         if time.monotonic() > deadline:
             raise StoreError(
-                f"the inbox {missing} is missing, and the harness that runs (pid {holder}) has not put it back yet",
-                "the same again in half a minute",
+                f"the inbox {missing} is missing, and the running harness (pid {holder}) has not put it back yet",
+                "try again in half a minute",
             )
         time.sleep(PLACE_POLL_S)
     return True
@@ -103,39 +103,38 @@ def _missing_file(path: Path) -> Path | None:
 
 
 def rescue(db: sqlite3.Connection, place: FilePlace, busy_s: float) -> tuple[sqlite3.Connection, FilePlace, str]:
-    """Put back an inbox that was removed, or keep what it held beside the file that stands in its place now.
+    """Put back an inbox that was removed, or save its content beside the file that has replaced it.
 
-    Gives the connection to go on with (the old one is closed), its place and a remark. Raises StoreError when
-    the new file is no inbox of this agent, sqlite3.Error or OSError, with the old one still open, when a copy
-    cannot be made.
+    Returns the new connection (the old one is closed), its place and a remark. Raises StoreError if the new file is not
+    an inbox of this agent; sqlite3.Error or OSError, with the old connection still open, if no copy can be made.
     """
     path = place.path
     saved = database.stamped(path, "replaced")
     database.copy_database(db, saved)
     try:
         if place.can_be_put_back():
-            # Into WAL mode here: later that takes a lock that senders may hold, and what one of them writes between the
-            # removal of the old -wal and the coming of the new file would be replayed into that.
+            # Switch to WAL mode here: later this needs a lock that senders may hold, and what a sender writes between
+            # the removal of the old -wal and the arrival of the new file would be replayed into the new file.
             _open(saved, busy_s).close()
         if place.is_kept():
             connection, remark = _put_back_log(saved, place, busy_s)
         elif place.is_missing():
             connection = _put_back(saved, place, busy_s)
-            remark = f"the inbox {path} was removed while in use: it is back in its place, and nothing is lost"
+            remark = f"the inbox {path} was removed while in use: it has been put back, and nothing is lost"
         else:
             workspace, waiting = _look_into(saved)
             connection = _adopt(saved, place, busy_s, workspace)
-            held = f"what it held, {waiting} waiting messages among it, lies in {saved}"
+            held = f"its content, with {waiting} waiting messages, is in {saved}"
             remark = f"the inbox {path} was replaced by another file while in use; {held}"
     except (sqlite3.Error, OSError):
-        saved.unlink(missing_ok=True)  # tried again later, with another copy
+        saved.unlink(missing_ok=True)  # the caller tries again later, with a new copy
         raise
     db.close()  # SQLite sees that its file was moved, and removes no -wal by its name
     return connection, place_of(path), remark
 
 
 def _look_into(saved: Path) -> tuple[str | None, int]:
-    """Return the workspace that an inbox is bound to, and how many messages wait in it."""
+    """Return the workspace that an inbox is bound to and the number of waiting messages."""
     with closing(database.connect(saved)) as db:
         bound = db.execute("SELECT value FROM facts WHERE name = 'workspace'").fetchone()
         (waiting,) = db.execute("SELECT count(*) FROM messages WHERE state IN ('ready', 'leased', 'held')").fetchone()
@@ -143,7 +142,7 @@ def _look_into(saved: Path) -> tuple[str | None, int]:
 
 
 def _put_back(saved: Path, place: FilePlace, busy_s: float) -> sqlite3.Connection:
-    # The names go first: who opened the new file beside the old -shm would read through that.
+    # Remove these first: a process that opens the new file beside the old -shm would read through it.
     place.drop_leftovers()
     return _move_in(saved, place.path, busy_s)
 
@@ -152,28 +151,31 @@ def _move_in(saved: Path, path: Path, busy_s: float) -> sqlite3.Connection:
     """Put a copy in its place, and open it."""
     saved.replace(path)
     database.sync_folder(path.parent)
-    connection = open_connection(path, PUT_BACK_BUSY_S)  # StoreError ends the harness, with all of it on the disk
+    connection = open_connection(path, PUT_BACK_BUSY_S)  # a StoreError stops the harness, with everything on the disk
     connection.execute(f"PRAGMA busy_timeout = {round(busy_s * 1000)}")
     return connection
 
 
 def _put_back_log(saved: Path, place: FilePlace, busy_s: float) -> tuple[sqlite3.Connection, str]:
-    """Put back an inbox whose -wal or -shm was taken away; gives a remark too.
+    """Put back an inbox whose -wal or -shm was removed; return the connection and a remark.
 
-    What another program has written into a -wal of its own since then is set aside, with the file that it belongs to.
+    If another program has written to a -wal of its own since then, that is set aside with the file that it belongs to.
     """
     path = place.path
-    remark = f"the -wal or -shm of the inbox {path} was removed while in use: it is put back, and nothing is lost"
+    remark = f"the -wal or -shm of the inbox {path} was removed while in use: it has been put back, and nothing is lost"
     if wal_bytes(path) and not place.has_log():
         aside = _set_aside(path)
-        what = f"the -wal of the inbox {path} was replaced while in use: the inbox is put back as it was"
-        remark = f"{what}, and what another program has written lies in {aside}"
+        what = f"the -wal of the inbox {path} was replaced while in use: the inbox has been put back"
+        remark = f"{what}, and what another program has written is in {aside}"
     drop_companions(path)
     return _move_in(saved, path, busy_s), remark
 
 
 def _set_aside(path: Path) -> Path:
-    """Move a -wal away with a second name of its file, which is returned; the file stays, should this be killed."""
+    """Move a -wal aside together with a hard link of its database, and return the link's path.
+
+    With a link, the database stays in place even if this process is killed.
+    """
     aside = database.stamped(path, "other")
     os.link(path, aside)
     try:
@@ -185,7 +187,7 @@ def _set_aside(path: Path) -> Path:
 
 
 def _adopt(saved: Path, place: FilePlace, busy_s: float, workspace: str | None) -> sqlite3.Connection:
-    """Open the file that somebody put there, and bind it to the agent's workspace."""
+    """Open the file that has replaced the inbox, and bind it to the agent's workspace."""
     place.drop_leftovers()
     try:
         with ExitStack() as stack:
@@ -197,8 +199,8 @@ def _adopt(saved: Path, place: FilePlace, busy_s: float, workspace: str | None) 
         if not database.is_damaged(error):
             raise
         raise StoreError(
-            f"the inbox {place.path} was replaced while in use, by a file that is damaged or none",
-            f"put a sound one there, or move {saved} into its place",
+            f"the inbox {place.path} was replaced while in use by a file that is damaged or not an inbox",
+            f"put a sound inbox there, or move {saved} to its place",
         ) from error
     return connection
 
@@ -207,6 +209,6 @@ def _bind(db: sqlite3.Connection, path: Path, workspace: str | None) -> None:
     with database.transaction(db):
         bound = db.execute("SELECT value FROM facts WHERE name = 'workspace'").fetchone()
         if bound is not None and bound[0] != workspace:
-            raise StoreError(f"the inbox {path} was replaced while in use, by that of an agent bound to {bound[0]}")
+            raise StoreError(f"the inbox {path} was replaced while in use by that of an agent bound to {bound[0]}")
         if workspace is not None:
             put_fact(db, "workspace", workspace)

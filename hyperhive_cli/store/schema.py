@@ -1,13 +1,13 @@
-"""The tables, as lists of migrations: entry n brings a database from `user_version` n to n + 1. Pure text."""
+"""The tables, as lists of migrations: entry n upgrades a database from `user_version` n to n + 1. Pure."""
 
 from collections.abc import Sequence
 
-ENDED = ("done", "dead", "cancelled")  # the states of a message whose key becomes free again
-LISTED = ("ready", "leased", "held", "dead")  # by `inbox` without --all
+ENDED = ("done", "dead", "cancelled")  # states of a message whose key can be used again
+LISTED = ("ready", "leased", "held", "dead")  # states shown by `inbox` without --all
 
 
 def in_states(states: Sequence[str]) -> str:
-    """Return the SQL condition that a message is in one of these states, in the words of the indexes."""
+    """Return the SQL condition for these states, written exactly as in the partial indexes."""
     if len(states) == 1:
         return f"state = '{states[0]}'"
     return f"state IN ({', '.join(map(repr, states))})"
@@ -82,8 +82,8 @@ INBOX: tuple[str, ...] = (
     """
     ALTER TABLE turn_stats ADD COLUMN compacted_from INTEGER; -- the context's size before a compaction in this turn
     """,
-    # SQLite cannot change a CHECK. The new table takes over the old one's sequence, so that no number is given twice,
-    # the numbers of rows that are gone included; references to `messages` in other tables stay as they are.
+    # SQLite cannot change a CHECK. The new table takes over the sequence of the old one, so that no number is used
+    # again, not even that of a deleted row. References to `messages` in other tables stay valid.
     """
     CREATE TABLE messages_with_held(
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -123,8 +123,8 @@ INBOX: tuple[str, ...] = (
     """
     ALTER TABLE messages ADD COLUMN planned INTEGER NOT NULL DEFAULT 0; -- by a turn of this agent, at its end
     """,
-    # A message of an earlier release gets what every copy of this file would give it: the hive may have it already, by
-    # the name of this folder there and its number here.
+    # Messages of an earlier release get a uid that is the same in every copy of this file: the hive may already have
+    # them, identified by the name of this folder there and their number here.
     """
     ALTER TABLE messages ADD COLUMN uid TEXT NOT NULL DEFAULT ''; -- random, and the same in every copy of the message
     UPDATE messages SET uid = coalesce(
@@ -132,7 +132,7 @@ INBOX: tuple[str, ...] = (
         printf('%x', created)
     ) || ':' || id;
     """,
-    # A query finds a partial index by the words of its condition: `state = 'ready'`, which `state IN (…)` is not.
+    # SQLite uses a partial index only if the query repeats its condition: `state = 'ready'`, not `state IN (…)`.
     """
     DROP INDEX messages_open;
     CREATE INDEX messages_queue ON messages(coalesce(place, id), id, not_before) WHERE state = 'ready';

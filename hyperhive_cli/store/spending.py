@@ -1,4 +1,4 @@
-"""What an agent may spend and has spent: its limits from the facts, the day's dollars from the turns' rows."""
+"""An agent's budget and spending: the limits from its facts, the day's dollars from the rows of its turns."""
 
 import sqlite3
 from collections.abc import Callable, Mapping
@@ -12,19 +12,20 @@ from hyperhive_cli.store.inbox import Inbox
 
 
 def read_budget(fact: Callable[[str], str | None]) -> Budget:
-    """Read the limits that the newest `run` was given."""
+    """Read the limits of the newest `run`."""
     return Budget.from_text(fact("budget"))
 
 
 def read_overrides(fact: Callable[[str], str | None]) -> Overrides:
-    """Read what an operator has raised."""
+    """Read the operator's overrides."""
     return Overrides.from_text(fact("budget_raises"))
 
 
 def read_day(db: sqlite3.Connection, budget: Budget, raises: Overrides, now_ms: int) -> Day:
-    """Add up what the turns that began on this local day have cost. Raises StoreError.
+    """Add up the cost of the turns that started on this local day. Raises StoreError.
 
-    A turn of a later day was recorded while the clock was ahead: it must not be paid for each day until then.
+    Turns of later days are excluded: they were recorded while the clock was wrong, and would count on every day until
+    then.
     """
     today = day_of(now_ms)
     try:
@@ -39,7 +40,7 @@ def read_day(db: sqlite3.Connection, budget: Budget, raises: Overrides, now_ms: 
 
 
 def budget_status(fact: Callable[[str], str | None], db: sqlite3.Connection, now_ms: int) -> dict[str, Any] | None:
-    """Return the `budget` field of `status --json` from an agent's files alone. Raises StoreError."""
+    """Return the `budget` field of `status --json` from an agent's files. Raises StoreError."""
     budget, raises = read_budget(fact), read_overrides(fact)
     return budget_detail(budget, raises, read_day(db, budget, raises, now_ms), None)
 
@@ -53,9 +54,9 @@ def raise_limits(
     limits: Mapping[str, float | int],
     now_ms: int,
 ) -> None:
-    """Raise the limit of today to this, or those of a message.
+    """Raise the day's limit for today, or the limits of a message.
 
-    Raises RefusedError where that is no raise, or there is no such message that could still run.
+    Raises RefusedError if a limit is not set or is already higher, or if the message does not exist or has ended.
     """
     raises = read_overrides(inbox.fact)
     if day_cost is not None:
@@ -68,5 +69,5 @@ def raise_limits(
 
 
 def ms_until_tomorrow(now_ms: int) -> int:
-    """Return how long this local day still lasts, in ms."""
+    """Return the remaining time of this local day in ms."""
     return midnight_ms(day_of(now_ms) + timedelta(days=1)) - now_ms

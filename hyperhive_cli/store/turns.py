@@ -1,4 +1,4 @@
-"""One turn as a whole: its row of the statistics, and its events as far as the history has them."""
+"""Finding a turn: its row in the statistics, and its events as far as the history has them."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -15,9 +15,9 @@ BOUNDS = (TurnStart.kind, TurnEnd.kind)  # the kinds that start and end a turn
 
 
 class Span(NamedTuple):
-    """The records of a turn by their numbers, both ends included (`last` None: to the newest).
+    """The events of a turn by their numbers, inclusive (`last` None: up to the newest).
 
-    Not `is_whole`: its beginning was swept away.
+    Not `is_whole`: its first events have been deleted from the history.
     """
 
     first: int
@@ -26,7 +26,7 @@ class Span(NamedTuple):
 
 
 class FoundTurn(NamedTuple):
-    """A turn: its row, if the inbox has it, and where its events stand in the history, if any are left."""
+    """A turn: its row, if the inbox has it, and the span of its events, if any are left in the history."""
 
     row: dict[str, Any] | None
     span: Span | None
@@ -34,7 +34,10 @@ class FoundTurn(NamedTuple):
 
 
 def find_turn(paths: AgentPaths, named: str) -> FoundTurn:
-    """Find a turn by its id, or `last`; one whose history cannot be read has no events. Raises where there is none."""
+    """Find a turn by its id, or `last`; without a readable history it has no events.
+
+    Raises UsageError if `named` is neither, UnknownError if there is no such turn.
+    """
     turn_id = None if named == "last" else _to_id(named)
     row = read_turn(paths, turn_id)
     wanted = turn_id if row is None else int(row["turn_id"])
@@ -56,25 +59,25 @@ def _span(store: EventStore, wanted: int | None) -> tuple[Span | None, int]:
 
 
 def turn_pages(paths: AgentPaths, found: FoundTurn) -> Iterator[list[BusEvent]]:
-    """Read the events of a turn, page by page. Raises StoreError."""
+    """Yield the events of a turn, page by page. Raises StoreError."""
     if found.span is not None:
         yield from read_pages(paths.events_db, found.span.first, found.span.last)
 
 
 def turn_to_dict(found: FoundTurn) -> dict[str, Any]:
-    """Return the fields of `show --json` of what was found."""
+    """Return the fields of `show --json` for a turn."""
     history = "none" if found.span is None else "whole" if found.span.is_whole else "partial"
     return {**(found.row or {}), "history": history, "events": found.event_count}
 
 
 def _to_id(named: str) -> int:
     if not (named.isascii() and named.isdigit() and int(named[:30]) <= MAX_ID):
-        raise UsageError(f"{named!r} is no turn", "its number, or last")
+        raise UsageError(f"not a valid turn: {named!r}", "use its number, or last")
     return int(named)
 
 
 def last_turn_id(bounds: Iterable[BusEvent]) -> int | None:
-    """Return the turn that began last, None where none did."""
+    """Return the id of the turn that started last, None if there is none."""
     found = None
     for record in bounds:
         if isinstance(record.event, TurnStart) and record.event.turn_id is not None:
@@ -83,13 +86,13 @@ def last_turn_id(bounds: Iterable[BusEvent]) -> int | None:
 
 
 def span_of_turn(bounds: Iterable[BusEvent], turn: int) -> Span | None:
-    """Return where the newest turn of this id stands among the records, None where nothing of it is left.
+    """Return the span of the newest turn with this id, None if nothing of it is left.
 
-    `bounds` are the `turn_start` and `turn_end` records (`BOUNDS`), oldest first. Records in which its beginning is
-    missing are its own from the bound before them up to its end; where its end is missing, those up to the next turn.
+    `bounds` are the `turn_start` and `turn_end` records (`BOUNDS`), oldest first. Without its start, a turn's events
+    are those between the previous bound and its end; without its end, those up to the next turn.
     """
     found: Span | None = None
-    after = 0  # the number of the bound before
+    after = 0  # the number of the previous bound
     is_open = False
     for record in bounds:
         seq = record.seq or 0

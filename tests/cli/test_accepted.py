@@ -50,7 +50,7 @@ def answering(path: Path, reply: bytes) -> Iterator[None]:
     ("reply", "why"),
     [
         (REFUSAL, "a turn may not steer its own harness"),
-        (b"what?\n", "the control socket carried something else than a JSON object"),
+        (b"what?\n", "the control socket sent something other than a JSON object"),
     ],
     ids=["refused", "nonsense"],
 )

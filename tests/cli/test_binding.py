@@ -94,8 +94,8 @@ def test_a_moved_workspace_is_bound_anew_in_a_new_session(machine: Machine, fake
     new = old.rename(machine.folder("new") / "app")
     for done in (machine.drain(new, "--message", "two"), machine.call(new, "send", "two")):
         message, hint = done.stderr.splitlines()
-        assert message == f"Error: agent 'app' is bound to {old}, which is not there any more"
-        assert hint == f"Try: hyperhive -a app run --workspace NEW, if it was moved; {OWN}"
+        assert message == f"Error: agent 'app' is bound to {old}, which no longer exists"
+        assert hint == f"Try: hyperhive -a app run --workspace NEW, if the folder was moved; {OWN}"
     done = machine.drain(new, "--workspace", ".", "--message", "two")
     assert done.returncode == 0
     assert f"the workspace was moved from {old} to {new}: going on in a new session" in done.stdout
@@ -144,7 +144,7 @@ def test_what_is_no_agents_folder_is_not_removed(machine: Machine) -> None:
     home = machine.folder("home")
     (home / "documents").mkdir()
     (home / "linked").symlink_to(machine.folder("elsewhere"))
-    for name, why in (("documents", "is not the state folder of an agent"), ("linked", "no folder but a link")):
+    for name, why in (("documents", "is not the state folder of an agent"), ("linked", "is a link or a file")):
         done = machine.call(home, "agents", "--home", str(home), "remove", name, "--yes")
         assert (done.returncode, why in done.stderr) == (1, True)
     assert machine.call(home, "agents", "--home", str(home), "remove", "../home", "--yes").returncode == 2
@@ -156,7 +156,7 @@ def test_a_running_agent_is_neither_removed_nor_renamed(hive: Hive, state_dir: P
     with running.run() as program:
         for words in (["remove", "bee", "--yes"], ["rename", "bee", "wasp"]):
             done = hive.call("agents", "--home", str(state_dir), *words)
-            assert done.refusal() == f"a harness runs for agent 'bee' already (pid {program.pid})"
+            assert done.refusal() == f"a harness is already running for agent 'bee' (pid {program.pid})"
         assert running.status()["running"] is True
 
 
@@ -168,7 +168,7 @@ def test_a_renamed_agent_keeps_what_it_had(machine: Machine, fake_claude: FakeCl
     assert "hyperhive -a bee" in done.stderr
     machine.call(app, "send", "of a new agent")
     taken = machine.call(app, "agents", "rename", "app", "bee")
-    assert (taken.returncode, "there is an agent 'bee' already" in taken.stderr) == (1, True)
+    assert (taken.returncode, "an agent 'bee' already exists" in taken.stderr) == (1, True)
     assert machine.drain(app, "--message", "two", agent="bee").returncode == 0
     assert any(word.startswith("--resume") for word in fake_claude.calls()[-1]["argv"])
 

@@ -210,7 +210,7 @@ def test_a_harness_that_is_stopped_holds_up_no_command(hive: Hive) -> None:
         assert sent.stderr == [f"{why}; the message waits; try: {advice}"]
         assert hive.call("cancel").stderr.splitlines() == [f"Error: {why}", f"Try: {advice}"]
         assert hive.call("resume").stdout == f"{why} (try: {advice}), and none is paused\n"
-        refused = f"a harness runs for agent 'workspace' already (pid {program.pid}), and is stopped"
+        refused = f"a harness is already running for agent 'workspace' (pid {program.pid}), but it is stopped"
         assert hive.drain().stderr.splitlines() == [f"Error: {refused}", f"Try: {advice}"]
         program.send(signal.SIGCONT)
         program.wait_for_kind("turn_start", model="opus")

@@ -89,7 +89,7 @@ def test_while_it_runs_the_lock_keeps_out_a_harness_and_another_login(hive: Hive
         found, plain = hive.status(), hive.call("status").stdout
         assert (found["status"], found["pid"]) == ("needs_login_in_progress", process.pid)
         assert "login in progress" in plain
-        said = f"a login is under way for agent 'workspace' (pid {process.pid})"
+        said = f"a login is in progress for agent 'workspace' (pid {process.pid})"
         assert hive.drain().refusal() == said
         for command in ("login", "logout"):
             assert hive.call(command).refusal() == said

@@ -83,7 +83,7 @@ def test_a_message_is_refused_with_the_reason_where_the_disk_is_full(hive: Hive,
     # Which of the two it is depends on the page for which there was no room.
     reasons = f"{INBOX} cannot be used: disk I/O error", "the inbox cannot be written: database or disk is full"
     assert done.refusal().endswith(reasons)
-    assert done.stderr.endswith(("Try: make room: its disk has no space left\n", "Try: check the disk's space\n"))
+    assert done.stderr.endswith(("Try: free some space: the disk is full\n", "Try: check the disk's space\n"))
     changed = hive.call("model", "set", "opus")
     assert changed.refusal() == "the choice of model cannot be stored: No space left on device"
     assert [message["body"] for message in hive.messages()] == ["one"]  # reading works
@@ -187,7 +187,7 @@ def test_a_state_folder_that_may_not_be_written_is_refused_and_still_read(nobody
         done = nobody.call(*refused)
         assert (done.status, done.stdout) == (1, "")
         assert done.stderr.splitlines() == [
-            f"Error: the state folder {nobody.state_dir} may not be written",
+            f"Error: the state folder {nobody.state_dir} is not writable",
             f"Try: chmod 700 {nobody.state_dir}, or --state-dir DIR",
         ]
     assert '"body":"one"' in nobody.call("inbox", "--all", "--json").stdout
@@ -213,7 +213,7 @@ def test_an_inbox_that_is_removed_under_a_harness_loses_no_message(hive: Hive, f
         fake_claude.wait_for("before go on")
         (hive.state_dir / INBOX).unlink()
         fake_claude.touch("go on")
-        program.wait_for(lambda event: event["kind"] == "note" and "back in its place" in event["text"])
+        program.wait_for(lambda event: event["kind"] == "note" and "has been put back" in event["text"])
         program.wait_for(lambda event: event["kind"] == "turn_end" and event["message_id"] == 2)
         (hive.state_dir / INBOX).unlink()
         call(hive.state_dir / "control.sock", "wake")
@@ -247,7 +247,7 @@ def test_a_backup_of_a_running_agent_is_restored_and_runs(hive: Hive, fake_claud
     assert found.pop("bytes") > 0
     assert found.pop("events") > 5
     assert found == {"file": str(archive), "messages": 3, "waiting": 2, "turns": 1, "missing": None}
-    assert again.refusal() == f"{archive} is there already"
+    assert again.refusal() == f"{archive} already exists"
     assert forced.stdout.startswith(f"{archive} (")
     assert ": 3 messages (2 waiting), 1 turn, " in forced.stdout
     assert (stream.returncode, "the backup: 3 messages" in stream.stderr) == (0, True)
@@ -272,6 +272,6 @@ def test_a_backup_of_a_running_agent_is_restored_and_runs(hive: Hive, fake_claud
 
 
 def test_what_cannot_be_backed_up_is_refused(hive: Hive, tmp_path: Path) -> None:
-    assert f"{INBOX} is not there" in hive.call("backup", str(tmp_path / "a")).refusal()
+    assert f"{INBOX} does not exist" in hive.call("backup", str(tmp_path / "a")).refusal()
     assert "goes to stdout" in hive.call("backup", "-", "--json").refusal(2)
     assert not (tmp_path / "a").exists()

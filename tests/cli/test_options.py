@@ -190,7 +190,7 @@ def test_a_traceback_is_shown_when_it_is_asked_for(hive: Hive) -> None:
     )
     assert done.returncode == 1
     assert b"Traceback" in done.stderr
-    assert b"Error: others may write in the state folder" in done.stderr
+    assert b"Error: other users can write to the state folder" in done.stderr
 
 
 def test_a_program_that_reads_the_first_line_alone(hive: Hive) -> None:

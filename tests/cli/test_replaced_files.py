@@ -117,7 +117,7 @@ def test_a_log_that_is_removed_under_a_harness_loses_no_message(hive: Hive, fake
         program.wait_for(lambda event: event["kind"] == "turn_end" and event["message_id"] == 3)
         assert program.interrupt() == 130
         notes = [event["text"] for event in of_kind(program.events(), "note")]
-    assert sum("was removed while in use: it is put back, and nothing is lost" in note for note in notes) == 1
+    assert sum("was removed while in use: it has been put back, and nothing is lost" in note for note in notes) == 1
     assert [message["state"] for message in hive.messages("--all")] == ["done"] * 3
 
 

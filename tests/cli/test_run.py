@@ -396,7 +396,7 @@ def error(hive: Hive, *arguments: str, stdin: bytes = b"") -> tuple[int, str, li
 def test_a_second_harness_is_refused_and_names_the_first(hive: Hive) -> None:
     with hive.run() as program:
         status, message, hints = error(hive, "run", "--claude", str(hive.claude))
-        assert (status, message) == (1, f"a harness runs for agent 'workspace' already (pid {program.pid})")
+        assert (status, message) == (1, f"a harness is already running for agent 'workspace' (pid {program.pid})")
         assert hints == ["hyperhive -a workspace status"]
         assert hive.status()["pid"] == program.pid
         assert program.interrupt() == 130
@@ -425,8 +425,11 @@ def test_an_agent_whose_workspace_is_gone_says_so(hive: Hive, tmp_path: Path) ->
     assert hive.drain("--workspace", str(gone)).status == 0
     gone.rmdir()
     status, message, hints = error(hive, "run", "--claude", str(hive.claude), "--drain")
-    assert (status, hints[0].partition(";")[0]) == (1, "hyperhive -a workspace run --workspace NEW, if it was moved")
-    assert message == f"agent 'workspace' is bound to {gone}, which is not there any more"
+    assert (status, hints[0].partition(";")[0]) == (
+        1,
+        "hyperhive -a workspace run --workspace NEW, if the folder was moved",
+    )
+    assert message == f"agent 'workspace' is bound to {gone}, which no longer exists"
 
 
 @pytest.mark.parametrize("name", ["/nowhere/claude", "no-such-claude", "."])
@@ -560,7 +563,7 @@ def test_without_an_inbox_it_says_why(hive: Hive) -> None:
 def test_a_state_folder_in_which_others_may_write_is_refused(hive: Hive) -> None:
     hive.state_dir.chmod(0o777)
     status, message, hints = error(hive, "run", "--claude", str(hive.claude), "--drain")
-    assert (status, "others may write" in message, hints) == (1, True, [f"chmod 700 {hive.state_dir}"])
+    assert (status, "other users can write" in message, hints) == (1, True, [f"chmod 700 {hive.state_dir}"])
 
 
 def test_the_files_of_an_agent_are_its_owners_alone(hive: Hive, fake_claude: FakeClaude) -> None:

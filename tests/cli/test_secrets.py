@@ -308,7 +308,7 @@ def test_with_umask_0_all_is_for_the_owner_alone(hive: Hive, fake_claude: FakeCl
 LINKED = {
     "hyperhive-inbox.sqlite": "the inbox",
     "harness.lock": "the lock",
-    "control.sock": "in the way: it is no socket",
+    "control.sock": "exists and is not a socket",
 }
 
 
@@ -347,7 +347,7 @@ def test_a_link_in_place_of_the_state_folder_is_refused(command: list[str], hive
     real, hive.state_dir = hive.state_dir, tmp_path / "link"
     hive.state_dir.symlink_to(real)
     arguments = ["--claude", str(hive.claude)] if command[0] == "run" else []
-    assert "no folder but a link" in hive.call(*command, *arguments).refusal()
+    assert "is a link or a file" in hive.call(*command, *arguments).refusal()
     assert list(real.iterdir()) == []
 
 

@@ -111,7 +111,7 @@ def test_a_terminal_is_told_how_to_end_the_message(hive: Hive) -> None:
 @pytest.mark.parametrize("sender", ["", "two\nlines", "x" * 65, "\x1b[31m"])
 def test_what_is_no_sender_is_refused(sender: str, hive: Hive) -> None:
     message = hive.call("send", "one", "--from", sender).refusal(2)
-    assert ("is no sender name" in message, message.isprintable()) == (True, True)
+    assert ("is not a valid sender name" in message, message.isprintable()) == (True, True)
 
 
 def test_a_sent_command_is_text_unless_it_is_raw(hive: Hive, fake_claude: FakeClaude) -> None:

@@ -95,7 +95,7 @@ def test_a_large_reply_comes_whole_however_it_is_cut(path: Path) -> None:
 
 @pytest.mark.parametrize("line", [b"hello\n", b"[]\n", b"\xff\n", b"\n"])
 def test_a_reply_that_is_none_is_a_clear_error(path: Path, line: bytes) -> None:
-    with scripted_server(path, line), pytest.raises(HyperhiveError, match="something else than a JSON object"):
+    with scripted_server(path, line), pytest.raises(HyperhiveError, match="something other than a JSON object"):
         call(path, "status", limit_s=LIMIT_S)
 
 

@@ -100,7 +100,7 @@ def test_a_line_that_is_no_request_is_refused(path: Path, line: bytes) -> None:
         connection.sendall(line)
         reply = json.loads(read_all(connection))
     assert (reply["ok"], reply["exit_code"]) == (False, 1)
-    assert "something else than a JSON object" in reply["error"]
+    assert "something other than a JSON object" in reply["error"]
     assert_answers(path)
 
 
@@ -379,7 +379,7 @@ MAKE: dict[str, Callable[[Path], None]] = {
 def test_what_is_no_socket_is_not_removed(path: Path, make: Callable[[Path], None]) -> None:
     make(path)
     before = path.lstat()
-    with pytest.raises(StoreError, match="in the way: it is no socket"), serving(path):
+    with pytest.raises(StoreError, match="exists and is not a socket"), serving(path):
         pass
     assert (path.lstat().st_ino, path.lstat().st_mode) == (before.st_ino, before.st_mode)
 
@@ -389,7 +389,7 @@ def test_a_folder_where_others_may_write_is_refused(state_dir: Path, mode: int) 
     folder = state_dir / "open"
     folder.mkdir()
     folder.chmod(mode)
-    with pytest.raises(StoreError, match="others may write") as caught, serving(folder / "control.sock"):
+    with pytest.raises(StoreError, match="other users can write") as caught, serving(folder / "control.sock"):
         pass
     assert caught.value.hint == f"chmod 700 {folder}"
     assert list(folder.iterdir()) == []

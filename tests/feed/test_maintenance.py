@@ -113,7 +113,7 @@ def test_an_inbox_that_is_removed_is_back_after_a_look(path: Path, inbox: Inbox,
     inbox.send("operator", "one", now_ms=1)
     place.unlink()
     (remark,) = life.look()
-    assert "it is back in its place" in remark
+    assert "it has been put back" in remark
     with open_inbox(place) as other:
         assert [message.body for message in other.messages()] == ["one"]
 

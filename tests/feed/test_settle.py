@@ -15,7 +15,7 @@ from hyperhive_cli.store import events, wal
 from hyperhive_cli.store.db import WAL_LIMIT_BYTES
 from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.file_place import free_bytes, wal_bytes
-from hyperhive_cli.store.wal import BEGIN_BYTES, checkpoint
+from hyperhive_cli.store.wal import START_BYTES, checkpoint
 from tests.disk import small_disk
 from tests.feed.made_bus import seqs, stored, texts
 from tests.feed.test_maintenance import LARGE, reader
@@ -40,8 +40,8 @@ async def flood(bus: Bus, path: Path, commits: int) -> list[int]:
 def test_the_log_of_a_flood_begins_anew_in_its_place_and_nothing_is_lost(path: Path, store: EventStore) -> None:
     bus = Bus(store)
     sizes = trio.run(flood, bus, path, 800)
-    assert BEGIN_BYTES < max(sizes) < WAL_LIMIT_BYTES + MIB
-    assert path.stat().st_size > 3 * BEGIN_BYTES  # so much was copied meanwhile
+    assert START_BYTES < max(sizes) < WAL_LIMIT_BYTES + MIB
+    assert path.stat().st_size > 3 * START_BYTES  # so much was copied meanwhile
     assert len(stored(path)) == 40_000
 
 

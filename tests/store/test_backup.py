@@ -90,7 +90,7 @@ def test_a_backup_beside_a_writer_holds_what_was_committed_and_stands_in_the_log
 def test_a_backup_replaces_nothing_unless_told_to(paths: AgentPaths, target: Path) -> None:
     fill(paths)
     target.write_text("precious")
-    with pytest.raises(RefusedError, match="is there already"):
+    with pytest.raises(RefusedError, match="already exists"):
         write_backup(paths, target)
     assert target.read_text() == "precious"
     write_backup(paths, target, force=True)
@@ -115,7 +115,7 @@ def test_a_file_that_comes_while_a_backup_is_made_is_not_replaced(
 
 
 def test_without_an_inbox_there_is_no_backup(paths: AgentPaths, target: Path) -> None:
-    with pytest.raises(StoreError, match="is not there"):
+    with pytest.raises(StoreError, match="does not exist"):
         write_backup(paths, target)
     paths.inbox_db.write_bytes(b"no database" * 500)
     with pytest.raises(StoreError, match="cannot be copied"):

@@ -178,7 +178,7 @@ def test_a_newer_database_is_refused_and_left_as_it_is_byte_for_byte(tmp_path: P
     before = path.read_bytes()
     with pytest.raises(StoreError, match=r"newer hyperhive \(schema 3, this one knows 2\)") as caught:
         opened(path, FIRST, SECOND)
-    assert caught.value.hint == "upgrade hyperhive; the file was left as it is"
+    assert caught.value.hint == "upgrade hyperhive; the file was not changed"
     assert path.read_bytes() == before
     assert files_with(tmp_path, "") == ["a.sqlite"]
 

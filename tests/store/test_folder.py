@@ -72,7 +72,7 @@ def test_a_folder_where_others_may_write_is_refused_with_the_command_that_mends_
     state = tmp_path / "state"
     state.mkdir()
     state.chmod(mode)
-    with pytest.raises(StoreError, match="others may write in the state folder") as caught:
+    with pytest.raises(StoreError, match="other users can write to the state folder") as caught:
         prepare_state_dir(state)
     assert caught.value.hint == f"chmod 700 {state}"
     state.chmod(0o700)
@@ -102,7 +102,7 @@ def test_a_link_in_its_place_is_refused(tmp_path: Path, there: bool) -> None:
     if there:
         target.mkdir()
     (tmp_path / "state").symlink_to(target)
-    with pytest.raises(StoreError, match=r"the state folder .* (is no folder but a link|cannot be used)"):
+    with pytest.raises(StoreError, match=r"the state folder .* (is a link or a file|cannot be used)"):
         prepare_state_dir(tmp_path / "state")
     assert target.exists() == there
 
@@ -112,7 +112,7 @@ def test_a_second_holder_is_refused_and_told_the_pid_of_the_first(lock: Path, mo
     with holder(lock) as child:
         with pytest.raises(AgentConflictError) as caught, hold_lock(lock, "mine"):
             pass
-        assert caught.value.message == f"a harness runs for agent 'mine' already (pid {child.pid})"
+        assert caught.value.message == f"a harness is already running for agent 'mine' (pid {child.pid})"
         assert caught.value.hint == "hyperhive -a mine status"
         assert lock_holder(lock) == child.pid  # its name was not overwritten
 
@@ -123,7 +123,10 @@ def test_a_lock_says_what_its_holder_does(lock: Path, monkeypatch: pytest.Monkey
         assert (lock_holder(lock), lock_purpose(lock)) == (os.getpid(), "login")
         assert who_holds(lock) == Holder(HolderKind.HARNESS, (os.getpid(),), doing="login")
         assert silent_holder(lock) is None  # no harness is to be waited for
-        with pytest.raises(AgentConflictError, match="a login is under way for agent 'mine'"), hold_lock(lock, "mine"):
+        with (
+            pytest.raises(AgentConflictError, match="a login is in progress for agent 'mine'"),
+            hold_lock(lock, "mine"),
+        ):
             pass
     assert (lock_holder(lock), lock_purpose(lock)) == (None, None)
     with hold_lock(lock, "mine"):

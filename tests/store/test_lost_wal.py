@@ -101,7 +101,9 @@ def test_a_database_without_our_tables_is_refused_and_left_as_it_is(path: Path, 
     before = path.read_bytes()
     for opening in (open_inbox(path), open_inbox_reader(path)):
         with (
-            pytest.raises(StoreError, match=r"has no tables of an inbox: the inbox.sqlite-wal") as caught,
+            pytest.raises(
+                StoreError, match=r"is not an inbox: it has no tables, or they were in inbox.sqlite-wal"
+            ) as caught,
             opening,
         ):
             pass
@@ -118,7 +120,7 @@ def test_a_log_without_its_file_is_refused_and_kept(path: Path, is_there: bool) 
     path.touch() if is_there else None
     companion(path, "-wal").write_bytes(log)  # as after a kill
     with (
-        pytest.raises(StoreError, match=r"is missing or empty, and .*-wal, which belongs to it, is not"),
+        pytest.raises(StoreError, match=r"is missing or empty, but its .*-wal is not"),
         open_inbox(path),
     ):
         pass
@@ -157,7 +159,7 @@ def test_a_log_that_is_removed_is_noticed_and_nothing_is_lost(path: Path, inbox:
     put(inbox, "two")  # into a file without a name
     remark = inbox.check_place(adopt=False)  # also while a turn runs
     assert remark == (
-        f"the -wal or -shm of the inbox {path} was removed while in use: it is put back, and nothing is lost"
+        f"the -wal or -shm of the inbox {path} was removed while in use: it has been put back, and nothing is lost"
     )
     put(inbox, "three")
     with open_inbox(path) as other:
@@ -184,8 +186,8 @@ def test_a_log_that_another_program_has_begun_is_set_aside_with_what_it_wrote(pa
     assert wal_bytes(path) > 0  # the harness has the file open, so that it is not the last one
     remark = inbox.check_place(adopt=False)
     (aside,) = path.parent.glob("inbox.sqlite.other-*[0-9]")
-    what = f"the -wal of the inbox {path} was replaced while in use: the inbox is put back as it was"
-    assert remark == f"{what}, and what another program has written lies in {aside}"
+    what = f"the -wal of the inbox {path} was replaced while in use: the inbox has been put back"
+    assert remark == f"{what}, and what another program has written is in {aside}"
     assert bodies(path) == ["one", "two"]
     with closing(sqlite3.connect(aside)) as db:
         assert db.execute("SELECT body FROM messages").fetchall() == [("one",), ("of another program",)]
@@ -223,7 +225,7 @@ def test_a_sender_leaves_a_lost_log_to_the_harness(path: Path, suffix: str, monk
     with harness(path) as child:
         companion(path, suffix).unlink()
         monkeypatch.setattr(rescue, "PLACE_WAIT_S", 0.1)
-        refusal = rf"the inbox .*{suffix} is missing, and the harness that runs \(pid {child.pid}\) has not put it back"
+        refusal = rf"the inbox .*{suffix} is missing, and the running harness \(pid {child.pid}\) has not put it back"
         with pytest.raises(StoreError, match=refusal), open_inbox(path):
             pass
         assert not companion(path, suffix).exists()
@@ -277,7 +279,7 @@ def test_a_pipe_in_the_place_of_an_inbox_in_use_is_replaced(path: Path, inbox: I
     put(inbox, "one")
     path.unlink()
     os.mkfifo(path)
-    assert "back in its place" in (inbox.check_place(adopt=False) or "")
+    assert "has been put back" in (inbox.check_place(adopt=False) or "")
     assert bodies(path) == ["one"]
 
 

@@ -57,7 +57,7 @@ def test_an_inbox_that_was_removed_is_put_back_with_all_that_it_held(
         places.companion(path, suffix).unlink()
     put(inbox, "two")  # into a file without a name
     remark = inbox.check_place(adopt=False)  # also while a turn runs
-    assert remark == f"the inbox {path} was removed while in use: it is back in its place, and nothing is lost"
+    assert remark == f"the inbox {path} was removed while in use: it has been put back, and nothing is lost"
     assert inbox.check_place(adopt=True) is None
     with open_inbox(path) as other:
         put(other, "three")
@@ -89,7 +89,7 @@ def test_an_inbox_that_was_removed_is_put_back_over_what_a_failed_opening_left(p
     assert done.stdout == "disk I/O error\n"
     assert path.stat().st_size == 4096
     old_index = places.companion(path, "-shm").stat().st_ino
-    assert "back in its place" in (inbox.check_place(adopt=False) or "")
+    assert "has been put back" in (inbox.check_place(adopt=False) or "")
     put(inbox, "two")
     assert places.companion(path, "-shm").stat().st_ino != old_index  # one for two logs would garble both
     assert bodies(path) == ["one", "two"]
@@ -132,7 +132,7 @@ def test_an_inbox_that_was_replaced_is_kept_beside_the_new_one(
     remark = inbox.check_place(adopt=True)
     (old,) = saved(path)
     assert remark is not None
-    assert f"2 waiting messages among it, lies in {old}" in remark
+    assert f"with 2 waiting messages, is in {old}" in remark
     assert bodies(old) == ["old", "old too"]
     put(inbox, "newer")
     assert bodies(path) == ["new", "newer"]
@@ -173,7 +173,7 @@ def test_what_cannot_be_mended_now_is_said_once_and_tried_again(path: Path, inbo
     assert inbox.check_place(adopt=True) is None
     put(inbox, "two")  # it works on, since nothing better can be done
     tmp_path.mkdir()
-    assert "back in its place" in (inbox.check_place(adopt=True) or "")
+    assert "has been put back" in (inbox.check_place(adopt=True) or "")
     assert bodies(path) == ["one", "two"]
 
 
@@ -203,7 +203,7 @@ def test_nobody_makes_a_new_inbox_beside_a_harness_that_has_the_old_one(
     monkeypatch.setattr(rescue, "PLACE_WAIT_S", 0.1)
     with (
         child(HOLDER, str(path.with_name(LOCK_NAME))) as process,
-        pytest.raises(StoreError, match=rf"is missing, and the harness that runs \(pid {process.pid}\)"),
+        pytest.raises(StoreError, match=rf"is missing, and the running harness \(pid {process.pid}\)"),
         open_inbox(path),
     ):
         pass
@@ -316,7 +316,7 @@ def test_an_inbox_on_a_network_is_refused_with_a_hint(
     mountinfo = tmp_path / "mountinfo"
     mountinfo.write_text(f"1 0 0:1 / / rw - ext4 x rw\n2 1 0:2 / {tmp_path} rw - {kind} server:/ rw\n")
     monkeypatch.setattr(places, "MOUNTINFO", mountinfo)
-    with pytest.raises(StoreError, match=f"would lie on {kind}") as caught, open_inbox(path):
+    with pytest.raises(StoreError, match=f"would be on {kind}") as caught, open_inbox(path):
         pass
     assert "--state-dir" in (caught.value.hint or "")
     assert not path.exists()

@@ -62,7 +62,7 @@ def test_odd_text_comes_over_too(text: str) -> None:
     ids=lambda line: repr(line[:20]),
 )
 def test_junk_is_an_error_that_says_so(line: bytes) -> None:
-    with pytest.raises(HyperhiveError, match="something else than a JSON object"):
+    with pytest.raises(HyperhiveError, match="something other than a JSON object"):
         wire.line_to_object(line)
 
 
