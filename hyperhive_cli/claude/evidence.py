@@ -10,8 +10,8 @@ from hyperhive_cli.claude.missing_servers import mcp_troubles
 from hyperhive_cli.claude.models import answering_model, plain_model
 from hyperhive_cli.claude.planned import Planned
 from hyperhive_cli.claude.stream import content_blocks, session_id_of, text_field, tool_calls
-from hyperhive_cli.claude.stretch import REASON_LIMIT_CHARS, Stretch, whole
-from hyperhive_cli.core.settings import MAX_FIGURE
+from hyperhive_cli.claude.stretch import REASON_LIMIT_CHARS, Stretch
+from hyperhive_cli.core.figures import number, whole
 from hyperhive_cli.core.usage import TokenUsage, context_of
 
 # From this release on, `total_cost_usd` of a resumed run continues from the end of the session's previous run.
@@ -19,11 +19,6 @@ COST_PER_SESSION_SINCE = (2, 1, 277)
 MAX_WINDOWS = 50  # of limits; claude knows six
 MAX_STRETCHES = 100  # kept per run: the message's own and the newest
 FAILURE_LIMIT_CHARS = 300
-
-
-def _dollars(value: object) -> float | None:
-    is_figure = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_figure and 0 <= value <= MAX_FIGURE else None  # type: ignore[arg-type,operator]
 
 
 @dataclass(slots=True)
@@ -316,7 +311,7 @@ def _observe_figures(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.usage += TokenUsage.from_usage(line.get("usage"))
     seen.total_usage = _total_usage(line.get("modelUsage")) or seen.total_usage
     seen.requests.clear()
-    cost = _dollars(line.get("total_cost_usd"))
+    cost = number(line.get("total_cost_usd"))
     seen.total_cost_usd = seen.total_cost_usd if cost is None else cost
     seen.context_window = _window(line.get("modelUsage"), seen.model or seen.given_model) or seen.context_window
 

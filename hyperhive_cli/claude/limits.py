@@ -4,10 +4,12 @@ Only accounts with a subscription have them, not an API key or the credentials o
 requests are refused. A used-up window alone does not mean that: usage credits may pay for the rest.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from hyperhive_cli.claude.models import FAMILIES
+from hyperhive_cli.core.figures import number
 
 _YEAR_5000 = 100_000_000_000  # Unix seconds; a larger number must be milliseconds
 REJECTED, WARNED = "rejected", "allowed_warning"
@@ -19,7 +21,6 @@ _NAMES: Mapping[str, str] = {
     "seven_day_overage_included": "weekly Fable limit",
     "overage": "usage credits",
 }
-_FAMILIES = ("opus", "sonnet", "haiku", "fable", "mythos")
 _MAX_NAME_CHARS = 60
 
 
@@ -126,32 +127,24 @@ def limit_name(kind: str) -> str:
     for prefix, span in (("five_hour_", "5-hour"), ("seven_day_", "weekly")):
         if kind.startswith(prefix):
             rest = kind.removeprefix(prefix).replace("_", " ")
-            return f"{span} {rest.capitalize() if rest in _FAMILIES else rest} limit"
+            return f"{span} {rest.capitalize() if rest in FAMILIES else rest} limit"
     return f"{kind.replace('_', ' ')} limit" if kind else "rate limit"
 
 
 def limit_of_model(kind: str) -> bool:
     """Return True if a type of limit applies to a single family of models."""
-    return kind == "seven_day_overage_included" or any(kind.endswith(f"_{family}") for family in _FAMILIES)
+    return kind == "seven_day_overage_included" or any(kind.endswith(f"_{family}") for family in FAMILIES)
 
 
 def unix_seconds(value: object) -> int | None:
     """Read a time in Unix seconds; numbers beyond the year 5000 are taken as milliseconds. None if implausible."""
-    figure = _number(value)
-    if figure is None or figure < 0:
+    figure = number(value)
+    if figure is None:
         return None
     seconds = figure / 1000 if figure > _YEAR_5000 else figure
     return int(seconds) if seconds <= _YEAR_5000 else None
 
 
 def _share(value: object) -> float | None:
-    figure = _number(value)
-    return figure if figure is not None and 0 <= figure <= 1000 else None
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if isinstance(value, int):
-        return float(value) if abs(value) < 10**18 else None
-    return value if math.isfinite(value) else None
+    figure = number(value)
+    return None if figure is None or figure > 1000 else figure

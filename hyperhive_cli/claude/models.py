@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_FAMILIES = ("opus", "sonnet", "haiku", "fable", "mythos")
+FAMILIES = ("opus", "sonnet", "haiku", "fable", "mythos")
 _PLAN_FAMILIES = ("opus", "sonnet")  # of `opusplan`: one plans, the other does the work
 _ONE_MILLION = "[1m]"
 _VERSION = re.compile(r"-v\d+(?::\d+)*$")  # Bedrock's
@@ -54,4 +54,4 @@ def plain_model(name: str) -> str:
 def model_family(name: str) -> str | None:
     """Return the family in a model's name: `opus`, `sonnet`, `haiku`, …; None if there is none."""
     words = re.split(r"[^a-z]+", name.lower())
-    return "opus" if "opusplan" in words else next((family for family in _FAMILIES if family in words), None)
+    return "opus" if "opusplan" in words else next((family for family in FAMILIES if family in words), None)

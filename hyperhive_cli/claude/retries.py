@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hyperhive_cli.core.settings import MAX_FIGURE
+from hyperhive_cli.core.figures import number, whole
 
 LONG_S = 60.0  # an operator should see a wait of at least this
 WHY_LIMIT_CHARS = 80
@@ -41,18 +41,9 @@ def line_to_retry(line: Mapping[str, Any]) -> Retry | None:
         return None
     why = line.get("error")
     return Retry(
-        _seconds(line.get("retry_delay_ms")),
+        (number(line.get("retry_delay_ms")) or 0.0) / 1000,
         why == "rate_limit",
-        _count(line.get("attempt")),
-        _count(line.get("max_retries")),
+        whole(line.get("attempt")) or 0,
+        whole(line.get("max_retries")) or 0,
         why[:WHY_LIMIT_CHARS] if isinstance(why, str) and why else "unknown",
     )
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < MAX_FIGURE else 0
-
-
-def _seconds(delay_ms: object) -> float:
-    is_figure = isinstance(delay_ms, int | float) and not isinstance(delay_ms, bool)
-    return float(delay_ms) / 1000 if is_figure and 0 < delay_ms < MAX_FIGURE else 0.0  # type: ignore[arg-type,operator]

@@ -16,6 +16,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hyperhive_cli.core.figures import whole
+from hyperhive_cli.core.text import plural
+
 Line = Mapping[str, Any]
 
 MAX_TEXT = 20_000  # characters kept of a text; far fewer are shown
@@ -77,24 +80,16 @@ def _texts(value: object, depth: int) -> Iterator[str]:
 def _short(value: object) -> str:
     if isinstance(value, str):
         return value[:MAX_NAME]
-    return "" if value is None else str(value)[:MAX_NAME] if _count(value) else "?"
+    return "" if value is None else str(value)[:MAX_NAME] if whole(value) else "?"
 
 
 def _text(value: object) -> str:
     return value[:MAX_TEXT].strip() if isinstance(value, str) else ""
 
 
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**15 else 0
-
-
 def _things(value: object) -> list[Line]:
     found = value[:MAX_PARTS] if isinstance(value, list) else []
     return [one for one in found if isinstance(one, Mapping)]
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 # --- hooks ---
@@ -132,7 +127,7 @@ def hook_result(line: Line) -> HookResult:
     if code == _BLOCKING_EXIT and _short(line.get("hook_event")) in _BLOCKABLE:
         return HookResult(words or spoken, blocks=True)
     if _hook_end(line) or not (code is None or code == 0):
-        return HookResult(words or (f"exit {_count(code)}" if _count(code) else ""), failed=True)
+        return HookResult(words or (f"exit {code}" if whole(code) else ""), failed=True)
     return HookResult(spoken)
 
 
@@ -322,11 +317,11 @@ def _files_persisted(line: Line) -> Sentence | None:
 
 def _files_missing(line: Line) -> Sentence:
     found = [f"{_short(one.get('file_uuid'))} ({_short(one.get('reason'))})" for one in _things(line.get("missing"))]
-    return Sentence(f"{_plural(len(found), 'attached file')} did not reach claude: {', '.join(found)}", "warn", "!")
+    return Sentence(f"{plural(len(found), 'attached file')} did not reach claude: {', '.join(found)}", "warn", "!")
 
 
 def _instruction_size(line: Line) -> Sentence:
-    total, most = _count(line.get("total_chars")), _count(line.get("total_limit_chars"))
+    total, most = whole(line.get("total_chars")) or 0, whole(line.get("total_limit_chars")) or 0
     return Sentence(f"the instruction files hold {total:,} characters; {most:,} is recommended at most", "warn", "!")
 
 

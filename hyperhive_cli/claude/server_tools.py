@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hyperhive_cli.claude.sentences import MAX_TEXT, text_in
+from hyperhive_cli.core.text import plural
 
 MAX_PAGES = 50
 _OWN_RESULT = "tool_result"  # of a tool that runs on this machine
@@ -37,8 +38,7 @@ def server_result(block: Mapping[str, Any]) -> ServerResult:
         found = _of_object(content)
     else:
         pages = list(_pages(content))
-        count = f"{len(pages)} page" if len(pages) == 1 else f"{len(pages)} pages"
-        found = ServerResult("\n".join(pages), count) if pages else _plain(content)
+        found = ServerResult("\n".join(pages), plural(len(pages), "page")) if pages else _plain(content)
     return ServerResult(found.text, found.label or "error", failed=True) if block.get("is_error") is True else found
 
 

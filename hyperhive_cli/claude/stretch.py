@@ -14,7 +14,7 @@ from typing import Any
 from hyperhive_cli.claude.retries import line_to_retry
 from hyperhive_cli.claude.sentences import hook_result
 from hyperhive_cli.claude.stream import DIAGNOSTIC, content_blocks, text_field, tool_calls
-from hyperhive_cli.core.settings import MAX_FIGURE
+from hyperhive_cli.core.figures import whole
 
 # After these a `result` has an answer. With `tool_use` the run was cut off before its next request.
 ANSWERED = frozenset({None, "end_turn", "stop_sequence"})
@@ -156,11 +156,6 @@ def _status_in_text(text: str) -> int | None:
 
 
 _STATUS_IN_TEXT = re.compile(r'API Error: ([45]\d\d) \{"type":"error"')  # followed by the API's response body
-
-
-def whole(value: object) -> int | None:
-    """Return `value` if it is an integer of plausible size, else None."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_FIGURE else None
 
 
 def _is_synthetic(line: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from hyperhive_cli.core.errors import RefusedError
-from hyperhive_cli.core.settings import MAX_FIGURE
+from hyperhive_cli.core.figures import number
 
 WARN_AT = 0.8
 TURN_LIMITS = ("turn_cost", "turn_tokens", "tool_calls")
@@ -180,5 +180,4 @@ def _object(text: str | None) -> dict[str, Any]:
 
 def positive(value: object) -> Any:  # noqa: ANN401 - a dollar amount, or a number of things
     """Return `value` if it can be a limit (a positive number up to MAX_FIGURE), else None."""
-    is_figure = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_figure and 0 < value <= MAX_FIGURE else None  # type: ignore[operator]
+    return value if number(value) else None

@@ -4,13 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from hyperhive_cli.core.settings import MAX_FIGURE
-
-
-def _count(value: object) -> int:
-    """Return `value` if it is an integer from 0 to MAX_FIGURE, else 0."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_FIGURE else 0
-
+from hyperhive_cli.core.figures import whole
 
 _IN_CONTEXT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
@@ -28,12 +22,7 @@ class TokenUsage:
     def from_usage(cls, usage: object) -> Self:
         """Read a `usage` object of the API; missing or unusable counters are 0."""
         fields = usage if isinstance(usage, Mapping) else {}
-        return cls(
-            input_tokens=_count(fields.get("input_tokens")),
-            output_tokens=_count(fields.get("output_tokens")),
-            cache_read_input_tokens=_count(fields.get("cache_read_input_tokens")),
-            cache_creation_input_tokens=_count(fields.get("cache_creation_input_tokens")),
-        )
+        return cls(*(whole(fields.get(name)) or 0 for name in cls.__slots__))
 
     @classmethod
     def from_stream_event(cls, line: Mapping[str, Any]) -> Self | None:
@@ -71,12 +60,7 @@ class TokenUsage:
         return self if any(now < then for now, then in pairs) else TokenUsage(*(now - then for now, then in pairs))
 
     def __add__(self, other: "TokenUsage") -> "TokenUsage":
-        return TokenUsage(
-            self.input_tokens + other.input_tokens,
-            self.output_tokens + other.output_tokens,
-            self.cache_read_input_tokens + other.cache_read_input_tokens,
-            self.cache_creation_input_tokens + other.cache_creation_input_tokens,
-        )
+        return TokenUsage(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
 
 
 def context_of(line: Mapping[str, Any]) -> int | None:
@@ -87,11 +71,11 @@ def context_of(line: Mapping[str, Any]) -> int | None:
     """
     if line.get("type") == "system" and line.get("subtype") == "compact_boundary":
         metadata = line.get("compact_metadata")
-        return (_count(metadata.get("post_tokens")) or None) if isinstance(metadata, Mapping) else None
+        return (whole(metadata.get("post_tokens")) or None) if isinstance(metadata, Mapping) else None
     message = line.get("message")
     if line.get("type") != "assistant" or line.get("parent_tool_use_id") or not isinstance(message, dict):
         return None
     if message.get("model") == "<synthetic>" or not isinstance(message.get("usage"), dict):
         return None
     usage = message["usage"]
-    return sum(_count(usage.get(name)) for name in _IN_CONTEXT)
+    return sum(whole(usage.get(name)) or 0 for name in _IN_CONTEXT)

@@ -11,7 +11,7 @@ from hyperhive_cli.core.files import NotAFileError
 from hyperhive_cli.core.settings import LOCK_NAME
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import schema
-from hyperhive_cli.store.facts import put_fact
+from hyperhive_cli.store.facts import READ_FACT, put_fact
 from hyperhive_cli.store.file_place import (
     COMPANIONS,
     FilePlace,
@@ -136,7 +136,7 @@ def rescue(db: sqlite3.Connection, place: FilePlace, busy_s: float) -> tuple[sql
 def _look_into(saved: Path) -> tuple[str | None, int]:
     """Return the workspace that an inbox is bound to and the number of waiting messages."""
     with closing(database.connect(saved)) as db:
-        bound = db.execute("SELECT value FROM facts WHERE name = 'workspace'").fetchone()
+        bound = db.execute(READ_FACT, ("workspace",)).fetchone()
         (waiting,) = db.execute("SELECT count(*) FROM messages WHERE state IN ('ready', 'leased', 'held')").fetchone()
     return bound and str(bound[0]), int(waiting)
 
@@ -207,7 +207,7 @@ def _adopt(saved: Path, place: FilePlace, busy_s: float, workspace: str | None) 
 
 def _bind(db: sqlite3.Connection, path: Path, workspace: str | None) -> None:
     with database.transaction(db):
-        bound = db.execute("SELECT value FROM facts WHERE name = 'workspace'").fetchone()
+        bound = db.execute(READ_FACT, ("workspace",)).fetchone()
         if bound is not None and bound[0] != workspace:
             raise StoreError(f"the inbox {path} was replaced while in use by that of an agent bound to {bound[0]}")
         if workspace is not None:
