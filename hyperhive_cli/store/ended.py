@@ -22,7 +22,7 @@ _TODAY = ("turns", "ok", *TokenUsage().to_dict(), "cost_usd", "tool_calls")
 
 
 def row_to_turn(row: Sequence[Any]) -> EndedTurn:
-    """Give a row of statistics as the turn that it stands for; the columns are `ENDED_COLUMNS`, in order."""
+    """Return a row of statistics as the turn that it stands for; the columns are `ENDED_COLUMNS`, in order."""
     turn_id, started, outcome, model, duration_ms, *usage, cost_usd, context_tokens, tools = row[:-3]
     # A machine of a hive may write any figure there: one that cannot be is as none.
     sizes = TokenUsage(*(_figure(one) or 0 for one in usage)), _figure(cost_usd), _figure(context_tokens)
@@ -42,7 +42,7 @@ def _tools(text: object) -> Mapping[str, int]:
 
 
 def turns_since(db: sqlite3.Connection, since_ms: int) -> list[EndedTurn]:
-    """Give the ended turns that began at this moment or later, oldest first."""
+    """Return the ended turns that began at this moment or later, oldest first."""
     rows = db.execute(
         f"SELECT {ENDED_COLUMNS} FROM turn_stats WHERE outcome IS NOT NULL AND started >= ? ORDER BY started, turn_id",  # noqa: S608 - our own list
         (since_ms,),
@@ -83,7 +83,7 @@ def last_outcomes(db: sqlite3.Connection) -> list[str]:
 
 
 def last_compaction(db: sqlite3.Connection) -> dict[str, Any] | None:
-    """Give the newest compaction: `turn_id`, `ended` (Unix ms), the context's size `before` and `after`."""
+    """Return the newest compaction: `turn_id`, `ended` (Unix ms), the context's size `before` and `after`."""
     row = db.execute(
         """SELECT turn_id, started + duration_ms, compacted_from, context_tokens FROM turn_stats
            WHERE compacted_from IS NOT NULL ORDER BY turn_id DESC LIMIT 1"""
@@ -119,7 +119,7 @@ def models_used(paths: AgentPaths) -> list[str]:
 
 
 def newest_turns(paths: AgentPaths, count: int) -> list[tuple[str, str]]:
-    """Give the ids and the outcomes of the newest turns, the newest first. Raises StoreError."""
+    """Return the ids and the outcomes of the newest turns, the newest first. Raises StoreError."""
     query = "SELECT turn_id, coalesce(outcome, 'it runs') FROM turn_stats ORDER BY turn_id DESC LIMIT ?"
     with open_inbox_reader(paths.inbox_db) as inbox:
         return [(str(turn_id), outcome) for turn_id, outcome in inbox.connection.execute(query, (count,))]

@@ -168,7 +168,7 @@ class Inbox(MessageTable):
             return Lease(message, turn_rows.open_turn(db, message.id, message.attempts, model, now_ms))
 
     def open_turn(self, model: str, *, now_ms: int) -> int:
-        """Open a turn that has no message (`/compact`) and give its id."""
+        """Open a turn that has no message (`/compact`) and return its id."""
         with self._transaction() as db:
             return turn_rows.open_turn(db, None, 1, model, now_ms)
 

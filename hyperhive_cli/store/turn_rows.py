@@ -6,7 +6,7 @@ from typing import Any
 
 
 def open_turn(db: sqlite3.Connection, message_id: int | None, attempt: int, model: str, now_ms: int) -> int:
-    """Open a turn inside the caller's transaction and give its id; `message_id` is None for `/compact`."""
+    """Open a turn inside the caller's transaction and return its id; `message_id` is None for `/compact`."""
     cursor = db.execute(
         "INSERT INTO turn_stats(message_id, attempt, model, started) VALUES (:message, :attempt, :model, :now)",
         {"message": message_id, "attempt": attempt, "model": model, "now": now_ms},
@@ -15,19 +15,19 @@ def open_turn(db: sqlite3.Connection, message_id: int | None, attempt: int, mode
 
 
 def last_turn(db: sqlite3.Connection, message_id: int | None = None) -> dict[str, Any] | None:
-    """Give the statistics row of the newest ended turn (of a message, if named), None when there is none."""
+    """Return the statistics row of the newest ended turn (of a message, if named), None if there is none."""
     where = "outcome IS NOT NULL" + ("" if message_id is None else " AND message_id = :id")
     rows = _rows(db, f"{where} ORDER BY turn_id DESC LIMIT 1", {"id": message_id})
     return rows[0] if rows else None
 
 
 def newest_turns(db: sqlite3.Connection, count: int) -> list[dict[str, Any]]:
-    """Give the statistics rows of the newest ended turns, the newest first."""
+    """Return the statistics rows of the newest ended turns, the newest first."""
     return _rows(db, "outcome IS NOT NULL ORDER BY turn_id DESC LIMIT :count", {"count": count})
 
 
 def turns_of(db: sqlite3.Connection, message_id: int) -> list[dict[str, Any]]:
-    """Give the statistics rows of a message's turns, oldest first."""
+    """Return the statistics rows of a message's turns, oldest first."""
     return _rows(db, "message_id = :id ORDER BY turn_id", {"id": message_id})
 
 
@@ -38,7 +38,7 @@ def _rows(db: sqlite3.Connection, where: str, parameters: Mapping[str, object]) 
 
 
 def totals(db: sqlite3.Connection) -> dict[str, Any]:
-    """Give the sums over all ended turns."""
+    """Return the sums over all ended turns."""
     row = db.execute(
         """SELECT count(*), coalesce(sum(tool_call_count), 0), coalesce(sum(cost_usd), 0.0)
            FROM turn_stats WHERE outcome IS NOT NULL"""

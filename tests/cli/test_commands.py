@@ -381,7 +381,7 @@ def test_the_demo_runs_and_says_what_to_type_next(hive: Hive) -> None:
     place.mkdir()
     done = hive.call("demo", "--fast", variables={"TMPDIR": str(place)})
     assert (done.status, done.stderr, "\x1b" in done.stdout) == (0, "", False)
-    for word in ("slugify", "That was a recording: 3 turns", "hyperhive run", "hyperhive send", "hyperhive tail"):
+    for word in ("slugify", "That was a recording: 3 turns", "hyperhive run", "hyperhive send", "help first-hour"):
         assert word in done.stdout
     assert (list(hive.state_dir.iterdir()), list(place.iterdir())) == ([place], [])
 
