@@ -13,7 +13,7 @@ from hyperhive_cli.store.inbox import Inbox
 from hyperhive_cli.transcript.activity import Activity
 
 SAME_MOMENT_S = 5.0  # two ends of a wait that differ by less are one
-_ANSWERS = {"assistant", "result"}
+_ANSWERS = ("assistant", "result")  # no set: the type of a line may be any JSON
 
 
 class TurnFeed:

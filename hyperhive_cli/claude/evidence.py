@@ -304,7 +304,7 @@ def _is_of_another(result: Mapping[str, Any]) -> bool:
     without an answer (2.1.330).
     """
     origin = result.get("origin")
-    return isinstance(origin, Mapping) and origin.get("kind") not in {None, "human"}
+    return isinstance(origin, Mapping) and origin.get("kind") not in (None, "human")
 
 
 def _observe_figures(seen: Evidence, line: Mapping[str, Any]) -> None:

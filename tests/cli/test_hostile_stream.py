@@ -121,7 +121,7 @@ def test_lone_surrogates_in_the_answer_and_the_result_end_the_turn(hive: Hive, f
 # Each is one stored event: those that are a JSON object a stream with its own text, the others a note.
 STREAMS = [
     *(b'{"type":"x","a":18446744073709551616}', b'{"type":"x","a":1,"a":2}'),
-    *(b'{"type":5}', b'{"type":"unknown"}', b"{}"),
+    *(b'{"type":5}', b'{"type":"unknown"}', b"{}", b'{"type":["x"],"subtype":{}}'),
     b'{"a":' * 1000 + b"1" + b"}" * 1000,
 ]  # fmt: skip
 NOTES = [
