@@ -65,7 +65,7 @@ def plain(*events: LiveEvent | dict[str, Any], width: int | None = None) -> str:
 
 
 def recorded_turn(name: str, release: str = "v2.1.330") -> list[LiveEvent | dict[str, Any]]:
-    """Give a recording as the harness would: a turn around the lines, the sums of all results at its end."""
+    """Return a recording as the harness publishes it: a turn around the lines, the sums of all results at its end."""
     lines = [orjson.loads(raw) for raw in (RECORDINGS / release / f"{name}.jsonl").read_bytes().splitlines()]
     results = [line for line in lines if line["type"] == "result"]
     usage = sum((TokenUsage.from_usage(line["usage"]) for line in results), TokenUsage())

@@ -78,5 +78,5 @@ def test_what_was_used_so_far_is_said_with_it() -> None:
 
 
 @pytest.mark.parametrize("odd", [{}, {"type": "assistant"}, {"type": "user", "message": 1}, {"type": "system"}])
-def test_odd_lines_say_nothing(odd: dict[str, Any]) -> None:
+def test_odd_lines_change_nothing(odd: dict[str, Any]) -> None:
     assert words(START, Stream.from_line(odd)) == "thinking 0:59"

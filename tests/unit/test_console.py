@@ -112,7 +112,7 @@ def test_a_region_that_was_taken_away_comes_back_below_what_was_printed_meanwhil
     assert terminal.screen.text == "· before\n· meanwhile"
 
 
-def test_nothing_known_is_no_reason_to_fail() -> None:
+def test_a_console_that_knows_nothing_yet_does_not_fail() -> None:
     file = io.StringIO()
     with Console(file=file, live=True, width=30, snapshot={"model": None}, now=lambda: NOW):
         assert Screen().feed(file.getvalue()).last == "waiting"
@@ -147,7 +147,7 @@ def test_events_feed_the_bottom_line() -> None:
         assert "unread 5" in last(TurnStart(sender="a", body="b", unread=5))
 
 
-def test_permanent_lines_stand_above_the_region() -> None:
+def test_permanent_lines_are_printed_above_the_region() -> None:
     terminal = Terminal()
     with terminal.console:
         terminal.show(Note(text="one"))
@@ -266,7 +266,7 @@ def test_no_color_keeps_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     assert weighted.screen.text == coloured.screen.text
 
 
-def test_a_reader_that_leaves_is_told_as_broken_pipe() -> None:
+def test_a_reader_that_leaves_raises_broken_pipe() -> None:
     read, write = os.pipe()
     file = os.fdopen(write, "w", encoding="utf-8")
     with Console(file=file, now=lambda: NOW) as console:
@@ -293,7 +293,7 @@ class _Broken(io.StringIO):
 
 
 @pytest.mark.parametrize("code", [errno.EPIPE, errno.EIO])
-def test_a_terminal_that_hangs_up_is_told_as_broken_pipe(code: int) -> None:
+def test_a_terminal_that_hangs_up_raises_broken_pipe(code: int) -> None:
     file = _Broken()
     with Console(file=file, live=True, now=lambda: NOW) as console:
         file.code = code
@@ -302,7 +302,7 @@ def test_a_terminal_that_hangs_up_is_told_as_broken_pipe(code: int) -> None:
         console.tick()
 
 
-def test_a_full_disk_is_told_as_it_is() -> None:
+def test_a_full_disk_raises_its_own_error() -> None:
     file = _Broken()
     with Console(file=file, now=lambda: NOW) as console:
         file.code = errno.ENOSPC

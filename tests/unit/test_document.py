@@ -1,4 +1,4 @@
-"""A transcript as Markdown and HTML: all that was said is in it, and nothing of it acts."""
+"""A transcript as Markdown and HTML: everything that was said is in it, and none of it is markup."""
 
 import json
 from html.parser import HTMLParser

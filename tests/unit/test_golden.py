@@ -39,7 +39,7 @@ HOUR_MS = 3_600_000
 
 @pytest.fixture(scope="module")
 def bee(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the state folder of an agent that has worked for two days and is stopped."""
+    """Return the state folder of a stopped agent that worked for two days."""
     folder = tmp_path_factory.mktemp("golden") / "bee"
     folder.mkdir(mode=0o700)
     with open_inbox(folder / "hyperhive-inbox.sqlite") as inbox:
@@ -59,7 +59,7 @@ def bee(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _of_turn(event: LiveEvent | dict[str, Any]) -> LiveEvent | dict[str, Any]:
-    """Let a recording be the agent's second turn, the only one that its history still has."""
+    """Make a recording the agent's second turn, the only one left in its history."""
     return replace(event, turn_id=2, message_id=2) if isinstance(event, TurnStart | TurnEnd) else event
 
 
@@ -156,7 +156,7 @@ def test_golden_status_of_a_damaged_agent(tmp_path: Path) -> None:
 
 
 def live(bee: Path) -> dict[str, Any]:
-    """Give what a harness in the middle of a turn would say of this agent."""
+    """Return what a harness in the middle of a turn would report."""
     paths = resolve_paths("bee", Path("/state/bee"), Path("/home/me/project"), {"HOME": "/home/me"})
     found = stored_status(paths._replace(state_dir=bee, events_db=bee / "hyperhive-events.sqlite"), now_ms=NOW_MS)
     return found | {

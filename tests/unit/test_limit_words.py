@@ -31,7 +31,7 @@ SUNDAY_16_24 = NOW  # 22 Nov 2026, 16:24:31 UTC
         (10**14, "at no known time"),
     ],
 )
-def test_a_moment_to_come_has_its_day_and_the_time_until_then(after: float, words: str) -> None:
+def test_a_future_time_has_its_day_and_how_long_until_then(after: float, words: str) -> None:
     assert ahead(SUNDAY_16_24 + after, SUNDAY_16_24) == words
 
 

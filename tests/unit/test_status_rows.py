@@ -40,7 +40,7 @@ def words_of(found: dict[str, Any], name: str) -> str:
     return "".join(words for words, _ in rows[name][1])
 
 
-def test_the_panel_of_a_busy_agent() -> None:
+def test_the_status_of_a_busy_agent() -> None:
     assert lines(FOUND) == [
         "agent       tester",
         "harness     running, pid 12",
@@ -85,7 +85,7 @@ def test_what_needs_a_person_is_said_with_what_to_do(fields: dict[str, Any], wor
     assert words_of(FOUND | fields, "status") == words
 
 
-def test_an_agent_that_is_stopped_has_no_present() -> None:
+def test_a_stopped_agent_has_no_row_for_what_it_is_doing() -> None:
     found = FOUND | {"running": False, "status": "stopped"}
     assert [name for name, _ in status_to_rows(found, NOW)][:4] == ["agent", "harness", "status", "model"]
     assert (words_of(found, "harness"), words_of(found, "status")) == ("not running", "stopped (hyperhive run)")
@@ -114,7 +114,7 @@ def test_held_messages_are_counted_beside_dead_ones() -> None:
     assert words_of(FOUND | {"held": 1, "dead": 0}, "inbox") == "2 waiting, 1 held (hyperhive inbox)"
 
 
-def test_the_table_of_agents_has_a_column_for_held_messages_where_there_are_some() -> None:
+def test_the_table_of_agents_has_a_column_for_held_messages_if_there_are_any() -> None:
     head, row, other = agents_to_lines([FOUND | {"held": 3}, FOUND], NOW, 200)
     at = head.split().index("held")
     assert (head.split()[at - 1 : at + 2], row.split()[-7:-3]) == (
@@ -173,7 +173,7 @@ def test_every_line_fits_but_paths_and_ids_which_are_whole(width: int) -> None:
     assert all(cells(line) <= width for line in [*shown[:2], *shown[3:5], *shown[6:-2]])
 
 
-def test_what_others_have_written_steers_no_terminal() -> None:
+def test_text_of_others_cannot_control_the_terminal() -> None:
     found = FOUND | {"model": "a\x1b[31m\nb", "workspace": "/w\x07", "auth_source": "\u202e"}
     assert not any(not c.isprintable() for line in lines(found) for c in line)
 
@@ -211,7 +211,7 @@ def test_a_moment_is_local_and_relative() -> None:
     assert moment(NOW - 86_400 * 3, NOW) == "19 Nov 16:24 (3 days ago)"
 
 
-def test_plain_rows_say_in_words_what_else_is_drawn() -> None:
+def test_plain_rows_have_words_in_place_of_bars() -> None:
     rows = {name: "".join(words for words, _ in spans) for name, spans in status_to_rows(FOUND, NOW, plain=True)}
     assert rows["context"] == "76k of 200k (38%)"
     assert rows["outcomes"] == "1 ok of the last 3: ok, rate_limited, crashed"
@@ -223,7 +223,7 @@ def test_plain_rows_say_in_words_what_else_is_drawn() -> None:
 # --- tables ---
 
 
-def test_a_bar_shows_whatever_is_more_than_nothing() -> None:
+def test_a_bar_shows_any_share_above_zero() -> None:
     assert [bar(share, 4) for share in (0.0, 0.0001, 0.5, 0.53, 1.0, 7.0)] == ["", "▏", "██", "██▏", "████", "████"]
 
 
@@ -231,7 +231,7 @@ def test_a_wide_character_takes_two_cells() -> None:
     assert (cells("日本e\u0301"), cut("日本語", 5), cut("abc", 0)) == (5, "日本…", "")
 
 
-def test_a_table_gives_up_what_it_can_do_without() -> None:
+def test_a_narrow_table_leaves_out_its_optional_columns() -> None:
     heads, rows = ["name", "one", "two"], [["a long name", "1", "22"], ["b", "333", ""]]
     assert table(heads, rows, 40) == ["name         one  two", "a long name    1   22", "b            333"]
     assert table(heads, rows, 16, optional=["one"]) == ["name         two", "a long name   22", "b"]
