@@ -53,7 +53,9 @@ def row_to_entry(row: Row) -> Entry | None:
         case ThoughtRow():
             return None if row.text is None else Entry("thinking", _titled(row, "thinking"), row.text)
         case CallRow():
-            return Entry("call", _titled(row, row.name), _diff_text(row.diff()) or row.input_text())
+            hunks = row.diff()
+            title = f"{row.name} {row.subject}" if hunks else row.name  # a diff does not name its file
+            return Entry("call", _titled(row, title), _diff_text(hunks) or row.input_text())
         case AnswerRow():
             title = row.label or ("error" if row.failed else "answer")
             return Entry("answer", _titled(row, title), row.output.plain or _diff_text(row.diff), row.failed)

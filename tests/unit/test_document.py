@@ -86,6 +86,13 @@ def test_a_turn_with_tools_is_told_in_order() -> None:
     assert (kinds.count("call"), kinds.count("answer")) == (5, 5)
 
 
+def test_an_edit_is_shown_as_a_diff_with_the_name_of_its_file() -> None:
+    edit = {"type": "tool_use", "id": "a", "name": "Edit",
+            "input": {"file_path": "/a/b.py", "old_string": "x = 1\ny", "new_string": "x = 2\ny"}}  # fmt: skip
+    rows = rows_of(Stream.from_line({"type": "assistant", "message": {"content": [edit]}}))
+    assert "**Edit /a/b.py**\n\n```text\n@@ -0 +0 @@\n-x = 1\n+x = 2\n y\n```" in "".join(rows_to_markdown("x", rows))
+
+
 def test_the_reason_of_a_failure_is_in_it() -> None:
     markdown = "".join(rows_to_markdown("x", turn_of("v2.1.330/model_missing.jsonl")))
     assert "There's an issue with the selected model" in markdown
