@@ -8,6 +8,7 @@ from hyperhive_cli.core.text import clean, head_lines
 
 MAX_WIRE_CHARS = 200_000  # of one text that `to_dict` gives
 MAX_SPANS = 2_000  # of one text; what follows has no colours
+_HEAD_CHARS = 64 * 1024  # that `head` looks for colours in
 
 COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 _SHOWN_ESCAPE = r"\x1b["  # as `clean` writes it
@@ -60,14 +61,16 @@ class RawText(NamedTuple):
         lines, more = head_lines(self.raw, limit, width)
         if not any(_SHOWN_ESCAPE in line for line in lines):  # a search in the whole text costs more than its head
             return [[Span(line)] for line in lines], more
-        spans = self.spans()
-        lines, more = head_lines("".join(span.text for span in spans), limit, width)
-        return _coloured(lines, spans), more
+        spans = self.spans(_HEAD_CHARS)
+        plain = "".join(span.text for span in spans)
+        coloured, left = head_lines(plain, limit, width)
+        left = left if len(self.raw) <= _HEAD_CHARS else len(lines) + more - len(coloured)
+        return list(_coloured(coloured, plain, spans)), left
 
     def to_dict(self) -> dict[str, Any]:
         """Return `text`, cleaned and without colours; `cut`, the number of characters left off at its end; `spans`.
 
-        `spans`: the same text in pieces `[text, colour, bold]`; None if it has one style.
+        `spans`: the same text in pieces `[text, colour, bold]`; None if no part of it has a style.
         """
         spans = self.spans(MAX_WIRE_CHARS)
         is_plain = all(span.is_plain for span in spans)
@@ -117,24 +120,29 @@ def _next_style(style: tuple[str, bool], codes: str) -> tuple[str, bool]:
     return colour, bold
 
 
-def _coloured(lines: list[str], spans: list[Span]) -> list[list[Span]]:
-    """Return the lines as spans with the styles of `spans`, whose text they are the first lines of."""
-    pieces = [Span(part, *span[1:]) for span in spans for part in re.split("(\n)", span.text) if part]
-    by_line: list[list[Span]] = [[]]
-    for piece in pieces:
-        if piece.text == "\n":
-            by_line.append([])
-        else:
-            by_line[-1].append(piece)
-    first = next((at for at, parts in enumerate(by_line) if parts), 0)
-    return [list(_fitted(line, parts)) for line, parts in zip(lines, by_line[first:], strict=False)]
+def _coloured(lines: list[str], plain: str, spans: list[Span]) -> Iterator[list[Span]]:
+    """Yield the first lines of `plain`, which is the text of `spans`, with their styles."""
+    start = len(plain) - len(plain.lstrip("\n"))
+    for line in lines:
+        end = plain.find("\n", start)
+        end = len(plain) if end < 0 else end
+        yield list(_fitted(line, _between(spans, start, end)))
+        start = end + 1
 
 
-def _fitted(line: str, parts: list[Span]) -> Iterator[Span]:
+def _between(spans: list[Span], start: int, end: int) -> Iterator[Span]:
+    at = 0
+    for span in spans:
+        if part := span.text[max(0, start - at) : max(0, end - at)]:
+            yield span._replace(text=part)
+        at += len(span.text)
+
+
+def _fitted(line: str, parts: Iterator[Span]) -> Iterator[Span]:
     left = line
     for part in parts:
         taken, left = left[: len(part.text)], left[len(part.text) :]
         if taken:
-            yield Span(taken, part.colour, part.bold)
+            yield part._replace(text=taken)
     if left:
         yield Span(left)
