@@ -1,38 +1,43 @@
-"""The guard: a small program between the harness and claude that lets nothing of a turn outlive it.
+"""The guard: a small program between the harness and claude that lets no process of a turn outlive it.
 
-Run by `python -I -S`, which calls `main`; standard library alone, its standard streams being claude's. It becomes
-a subreaper, so that every orphan below it becomes its child, and starts COMMAND in a session of its own. CHANNEL
-is one end of a pair of sockets whose other end the harness alone holds. Each byte that comes is an order:
+`python -I -S` runs it and calls `main`. It uses the standard library alone, and its standard streams are claude's. It
+becomes a subreaper, so that every orphan below it becomes its child, and starts COMMAND in a session of its own.
+CHANNEL is one end of a socket pair; only the harness holds the other end. Each byte that arrives is an order:
 
     i  SIGINT to claude               t  SIGTERM and SIGCONT to claude
-    s  stop every descendant          c  let those go on that were stopped
-    k  kill every descendant, then leave
-    d  and a number and a line's end: the deadline, in seconds of CLOCK; a later one takes its place
+    s  stop every descendant          c  continue those that were stopped
+    k  kill every descendant, then exit
+    d  with a number and a newline: the deadline, in seconds of CLOCK; a later one replaces it
 
-A deadline is for a harness that is stopped and cannot give orders: claude is interrupted before it, and what is left
-then is killed, so that nothing of the turn is there when it comes. Without one there is none.
+A deadline is for a harness that is stopped and cannot give orders: before it, claude is interrupted and then the rest
+is killed, so that nothing of the turn is left when it passes.
 
-It answers in lines: `pid N` when claude runs, or `error ERRNO TEXT` when it cannot; `overdue` when claude is
-interrupted for the deadline's sake; `exit STATUS` when it has ended (negative: a signal); `denied PID…`, the ids of
-descendants that may not be signalled, which go on; `swept N PID…` once waitpid has said that no descendant is left,
-with how many were killed, and the ids of those that would not die in time. Between `exit` and `k` what claude left
-behind may go on writing. The KEPT descriptors (the harness's lock) stay open until the guard leaves, and claude does
-not get them; whoever finds the lock held can ask the kernel for the guards that hold it (`mark_as_holder`).
+It answers in lines:
 
-The harness is gone when the channel ends, or when the guard has another parent: a tool that has got hold of the
-channel's other end keeps it open. It should not get it: a pipe can be opened again through /proc/PID/fd by any process
-of the same user, and a socket by none. And the guard is not dumpable, so that without root no one traces it, takes a
-descriptor from it or reads its memory; for that its /proc/PID/fd and environ are root's, and it leaves no core.
+    pid N              claude runs                error ERRNO TEXT   claude cannot be started
+    exit STATUS        claude has exited (negative: by a signal)
+    overdue            claude was interrupted because of the deadline
+    denied PID…        descendants that may not be signalled, and go on
+    swept N PID…       waitpid says that no descendant is left: N were killed; these would not die in time
 
-Why a process of its own: the binary puts each tool into a session of its own, so that no signal to a group
-reaches them all, and only a parent that survives the harness can see to them when it is killed.
+Between `exit` and `k` the processes that claude left behind may go on writing. The KEPT descriptors (the harness's
+lock) stay open until the guard exits; claude does not get them. A process that finds the lock held can ask the kernel
+for the guards that hold it (`mark_as_holder`).
 
-Elsewhere than on Linux (macOS) no process can be a subreaper, and none has /proc. There the guard looks at all
-processes once a second and remembers claude's descendants with the time at which each was started; what leaves
-its parent between two looks, and claude's process group as well, is never seen and outlives the turn.
+The harness is gone when the channel ends, or when the guard has another parent: a tool that holds the channel's other
+end would keep it open. No tool should get it. Any process of the same user can open a pipe again through /proc/PID/fd,
+but no process can open a socket so. And the guard is not dumpable: without root no one can trace it, take a descriptor
+from it or read its memory. As a consequence its /proc/PID/fd and environ belong to root, and it leaves no core.
+
+Why a separate process: claude puts each tool into a session of its own, so no signal to a process group reaches them
+all, and only a parent that survives the harness can kill them after the harness is killed.
+
+On other systems than Linux (macOS) there are no subreapers and no /proc. There the guard lists all processes once a
+second, and remembers claude's descendants with their start times. A process that leaves both its parent and claude's
+process group between two listings is never seen, and outlives the turn.
 """
 
-# What lies below `ctypes` and `signal`: a turn waits for this program, and the two are half of its start.
+# The C modules below `ctypes` and `signal`: a turn waits for this program, and those two are half of its start-up.
 import _ctypes
 import _signal as signal  # type: ignore[import-not-found]  # typeshed leaves it out
 import os
@@ -42,21 +47,23 @@ import time
 from collections.abc import Iterable, Iterator
 
 LINUX = sys.platform == "linux"
-LOOK_EVERY_S = 1.0  # where there is no subreaper, one `ps` costs some 10 ms; and at a harness, while claude starts
+# How often to list all processes without subreapers (one `ps` costs about 10 ms), and to check for the harness while
+# claude starts.
+LOOK_EVERY_S = 1.0
 PS = ("ps", "-A", "-o", "pid=,ppid=,stat=,lstart=")
 PS_LIMIT_S = 5.0
-CHILDREN = "children"  # of each thread, its own list: a kernel without CONFIG_PROC_CHILDREN has none
+CHILDREN = "children"  # a list for each thread; a kernel without CONFIG_PROC_CHILDREN has none
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
-SWEEP_LIMIT_S = 10.0  # what SIGKILL does not end in this time is stuck in the kernel
+SWEEP_LIMIT_S = 10.0  # a process that SIGKILL does not end in this time is stuck in the kernel
 SWEEP_POLL_S = 0.001
-DENIED_GRACE_S = 0.5  # for what may not be signalled: `sudo` ends by itself when its command is killed
-CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while, on Linux, the machine sleeps
-LAST_WORD_S = 6.0  # so long before the deadline claude is interrupted, and
-KILL_AHEAD_S = 1.0  # so long before it what is left is killed
-TICK_S = 1.0  # while there is a deadline: the time to wait does not go on while the machine sleeps
-# They are meant for the harness, which gives orders of its own.
+DENIED_GRACE_S = 0.5  # for processes that may not be signalled: `sudo` exits by itself when its command is killed
+CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # on Linux it goes on while the machine sleeps
+INTERRUPT_AHEAD_S = 6.0  # claude is interrupted this long before the deadline
+KILL_AHEAD_S = 1.0  # and what is left is killed this long before it
+TICK_S = 1.0  # with a deadline: the time of a poll stands still while the machine sleeps
+# Those are meant for the harness, which then gives orders.
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGPIPE)
 
 
@@ -66,28 +73,28 @@ def steady_s() -> float:
 
 
 class Guard:
-    """One turn's guard: `status` is claude's wait status once it has ended."""
+    """One turn's guard. `status` is claude's wait status once it has exited."""
 
     def __init__(self, channel: int) -> None:
         self.claude = 0
         self.status: int | None = None
         self._deadline: float | None = None
         self._is_overdue = False
-        self._orders = ""  # that are not whole yet
+        self._orders = ""  # not complete yet
         self._channel = channel
         self._look_every_s = None if LINUX else LOOK_EVERY_S
         self._stopped: set[int] = set()
-        self._seen: dict[int, str] = {}  # where there is no subreaper: claude's descendants, and when each began
+        self._seen: dict[int, str] = {}  # without subreapers: claude's descendants with their start times
 
     def say(self, line: str) -> None:
-        """Report to the harness; one that is gone needs no report."""
+        """Report to the harness; if it is gone, it needs no report."""
         try:
             os.write(self._channel, f"{line}\n".encode())
         except OSError:
             pass
 
     def reap(self) -> bool:
-        """Take in every descendant that has ended; False when waitpid says that there is none left at all."""
+        """Reap every descendant that has exited; return False if waitpid says that none is left."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -100,13 +107,13 @@ class Guard:
                 self.say(f"exit {os.waitstatus_to_exitcode(status)}")
 
     def signal(self, *numbers: int) -> None:
-        """Signal claude, unless it has ended (and its number may be another's)."""
+        """Signal claude, unless it has exited (its id may be another's by now)."""
         if self.status is None:
             for number in numbers:
-                signal_all([self.claude], number)  # it may have become root's: a script that runs `exec sudo …`
+                signal_all([self.claude], number)  # it may belong to root now: a script that runs `exec sudo …`
 
     def take(self, orders: str) -> None:
-        """Carry out what has come from the harness, but for the order to leave."""
+        """Carry out what has arrived from the harness, except the order to exit."""
         self._orders += orders
         while self._orders:
             order, rest = self._orders[0], self._orders[1:]
@@ -119,25 +126,25 @@ class Guard:
             self._orders = rest
 
     def patience_s(self) -> float | None:
-        """Say for how long to wait for orders at most; None: for ever."""
+        """Return how long to wait for orders at most; None means forever."""
         if self._deadline is None:
             return self._look_every_s
-        ahead_s = KILL_AHEAD_S if self._is_overdue else LAST_WORD_S
+        ahead_s = KILL_AHEAD_S if self._is_overdue else INTERRUPT_AHEAD_S
         return min(TICK_S, max(0.0, self._deadline - steady_s() - ahead_s))
 
     def is_over(self) -> bool:
-        """Interrupt claude when its deadline is near; True when what is left is to be killed for it."""
+        """Interrupt claude if its deadline is near; return True if what is left should be killed now."""
         if self._deadline is None:
             return False
         left_s = self._deadline - steady_s()
-        if left_s <= LAST_WORD_S and not self._is_overdue:
+        if left_s <= INTERRUPT_AHEAD_S and not self._is_overdue:
             self._is_overdue = True
             self.say("overdue")
             self.signal(signal.SIGINT)
         return left_s <= KILL_AHEAD_S
 
     def obey(self, order: str) -> None:
-        """Carry out an order of the harness, but for the one to leave."""
+        """Carry out an order of the harness, except the one to exit."""
         if order == "i":
             self.signal(signal.SIGINT)
         elif order == "t":
@@ -151,13 +158,13 @@ class Guard:
     def sweep(self) -> None:
         """Kill descendants until none is left.
 
-        For SWEEP_LIMIT_S at most, and for DENIED_GRACE_S where nothing that may be killed is among them.
+        It takes SWEEP_LIMIT_S at most, or DENIED_GRACE_S if none of them may be killed.
         """
         killed: set[int] = set()
         reached = time.monotonic()
         deadline = reached + SWEEP_LIMIT_S
         if WAY in {BY_PS, BLIND}:
-            kill([-self.claude])  # its process group: some in it may never have been seen
+            kill([-self.claude])  # its process group: some of it may never have been seen
         while (is_left := self.is_any_left()) and time.monotonic() < deadline:
             found, denied = self.stop_all()
             kill(found)
@@ -170,21 +177,21 @@ class Guard:
         left, denied = self.stop_all() if is_left else (set(), set())
         if denied:
             self.say(" ".join(map(str, ["denied", *sorted(denied)])))
-            left = set(filter(is_alive, left))  # their zombies are theirs to reap
+            left = set(filter(is_alive, left))  # a zombie among them is reaped by its own parent
         self.say(" ".join(map(str, ["swept", len(killed - {self.claude}), *sorted(left)])))
 
     def is_any_left(self) -> bool:
-        """Take in what has ended, and say whether anything has not."""
-        return self.reap() or (not LINUX and bool(self.look()))
+        """Reap what has exited; return True if anything has not."""
+        return self.reap() or (not LINUX and bool(self.find()))
 
     def stop_all(self) -> tuple[set[int], set[int]]:
-        """Stop all descendants; gives the ids of those that are, and of those that may not be signalled."""
-        return stop_below(os.getpid()) if LINUX else stop(self.look())
+        """Stop all descendants; return the ids of the stopped ones, and of those that may not be signalled."""
+        return stop_below(os.getpid()) if LINUX else stop(self.find())
 
-    def look(self) -> set[int]:
-        """Find claude's descendants among all processes: those seen before and still the same, and their children."""
+    def find(self) -> set[int]:
+        """Find claude's descendants among all processes: those seen before, if still the same, and their children."""
         table = processes()
-        if not table:  # no answer: nothing can be told from a process that has got the same number since
+        if not table:  # no answer: a process that has reused an id since could not be told apart
             return set()
         found = {pid for pid, began in self._seen.items() if pid in table and table[pid][1] == began}
         if self.status is None:
@@ -196,23 +203,23 @@ class Guard:
         self._seen = {pid: table[pid][1] for pid in found if pid in table}
         return set(self._seen)
 
-    def watch(self, bell: int, harness: int) -> None:
-        """Carry out orders until the one to leave, or until the harness is gone."""
+    def watch(self, child_pipe: int, harness: int) -> None:
+        """Carry out orders until told to exit, or until the harness is gone. `child_pipe` is readable after SIGCHLD."""
         poll = select.poll()
-        its_end = open_pidfd(harness)
-        if its_end is None:
+        harness_end = open_pidfd(harness)
+        if harness_end is None:
             self._look_every_s = min(TICK_S, LOOK_EVERY_S)
-        for descriptor in filter(None, (self._channel, bell, its_end)):
+        for descriptor in filter(None, (self._channel, child_pipe, harness_end)):
             poll.register(descriptor, select.POLLIN)
         while os.getppid() == harness:
             patience_s = self.patience_s()
             ready = {descriptor for descriptor, _ in poll.poll(None if patience_s is None else patience_s * 1000)}
             if not LINUX:
-                self.look()
-            if bell in ready:
-                os.read(bell, 1024)
+                self.find()
+            if child_pipe in ready:
+                os.read(child_pipe, 1024)
                 self.reap()
-            if its_end in ready:
+            if harness_end in ready:
                 return
             if self._channel in ready:
                 orders = read_orders(self._channel)
@@ -224,45 +231,45 @@ class Guard:
 
 
 def read_orders(channel: int) -> str:
-    """Read what orders have come; none when the harness is gone."""
+    """Read the orders that have arrived; empty if the harness is gone."""
     try:
         return os.read(channel, 64).decode()
-    except OSError:  # it died before it had read all that we had to say
+    except OSError:  # it died before it had read all our reports
         return ""
 
 
 def open_pidfd(pid: int) -> int | None:
-    """Open a descriptor that is ready when a process has ended; None where the system has no such thing."""
+    """Open a descriptor that is readable once a process has exited; None if the system has no such thing."""
     try:
         return os.pidfd_open(pid)
-    except (AttributeError, OSError):  # another system; an old kernel, or a container that forbids it; it has ended
+    except (AttributeError, OSError):  # another system; an old kernel, or a container that forbids it; it has exited
         return None
 
 
 def mark_as_holder(descriptor: int) -> None:
-    """Let those who ask for the holders of a file's lock find this process.
+    """Let other processes find out that this one keeps a file's lock.
 
-    A lock of the kind that the kernel can be asked about (F_GETLK), on the byte whose number is our id. Nothing else
-    would tell: the lock itself is one that a harness took, and our open files are root's to see.
+    It takes a lock that the kernel can be asked about (F_GETLK), on the byte whose number is our id. Nothing else
+    would show it: the lock itself was taken by a harness, and only root can see our open files.
     """
-    import fcntl  # noqa: PLC0415 - claude runs by now, and waits for none of this
+    import fcntl  # noqa: PLC0415 - by now claude runs, and does not wait for this
 
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, os.getpid())
-    except OSError:  # not a file for locks, or one on a file system that knows but one kind
+    except OSError:  # not a file that can be locked, or a file system with one kind of lock
         pass
 
 
 def stop_below(root: int) -> tuple[set[int], set[int]]:
-    """Stop all descendants of a process; gives the ids of those that are, and of those that may not be signalled.
+    """Stop all descendants of a process; return the ids of the stopped ones, and of those that may not be signalled.
 
-    Each is stopped before its children are looked for, so that none forks unseen meanwhile.
+    Each is stopped before its children are looked up, so that none forks unseen meanwhile.
     """
     return stop(below(root))
 
 
 def stop(pids: Iterable[int]) -> tuple[set[int], set[int]]:
-    """Stop processes, each as it comes; gives the ids of those that are, and of those that may not be signalled."""
+    """Stop processes one by one; return the ids of the stopped ones, and of those that may not be signalled."""
     stopped: set[int] = set()
     denied: set[int] = set()
     for pid in pids:
@@ -282,7 +289,7 @@ def kill(pids: Iterable[int]) -> None:
 
 
 def signal_all(pids: Iterable[int], number: int) -> int:
-    """Signal each that is still there and may be signalled; gives how many."""
+    """Signal each process that still exists and may be signalled; return how many."""
     reached = 0
     for pid in pids:
         try:
@@ -294,9 +301,9 @@ def signal_all(pids: Iterable[int], number: int) -> int:
 
 
 def below(root: int) -> Iterator[int]:
-    """Yield the id of each descendant of a process; the children of one are looked for when the next is asked for.
+    """Yield the id of each descendant of a process; the children of one are looked up when the next id is requested.
 
-    They come from the processes themselves, where the kernel tells: a chain of forks would outrun a table of all.
+    They come from the kernel's list for each process if there is one: a chain of forks would outrun a table of all.
     """
     if WAY == BY_TABLE:
         yield from below_in_table(root)
@@ -311,9 +318,10 @@ def below(root: int) -> Iterator[int]:
 
 
 def below_in_table(root: int) -> Iterator[int]:
-    """Yield as `below`, from tables of all processes, until one has nothing new.
+    """Yield as `below`, from tables of all processes, until a table shows nothing new.
 
-    The newest comes first, and at once: it may be one of a chain that forks and ends faster than a table is read.
+    The newest comes first and without delay: it may be one of a chain that forks and exits faster than a table is
+    read.
     """
     seen, size = {root}, 0
     while size < len(seen):
@@ -331,7 +339,7 @@ def below_in_table(root: int) -> Iterator[int]:
 
 
 def children(pid: int) -> list[int]:
-    """Give the ids of a process's children, whichever of its threads started them; zombies are among them."""
+    """Return the ids of a process's children, of all its threads, zombies included."""
     if WAY == BY_TABLE:
         return [child for child, parent in parents() if parent == pid]
     found: list[int] = []
@@ -341,20 +349,20 @@ def children(pid: int) -> list[int]:
         for thread in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{thread}/{CHILDREN}", "rb") as file:
                 found += map(int, file.read().split())
-    except OSError:  # it is gone, or this system has no /proc
+    except OSError:  # it is gone, or the system has no /proc
         pass
     return found
 
 
 def parents() -> Iterator[tuple[int, int]]:
-    """Yield the id and the parent's id of each process, the newest first as far as their numbers tell."""
+    """Yield the id and the parent's id of each process, the newest first as far as the ids show."""
     for pid in sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True):
         if fields := stat_fields(pid):
             yield pid, int(fields[1])
 
 
 def stat_fields(pid: int) -> list[bytes]:
-    """Read the fields of /proc/PID/stat from the state on; none when the process is gone or hidden."""
+    """Read the fields of /proc/PID/stat from the state on; none if the process is gone or hidden."""
     if WAY == BLIND:
         return []
     try:
@@ -365,7 +373,7 @@ def stat_fields(pid: int) -> list[bytes]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process has not ended; one that /proc hides is another user's, and is taken to be at work."""
+    """Return True if a process has not exited. One that /proc hides belongs to another user; assume that it runs."""
     if fields := stat_fields(pid):
         return fields[0] != b"Z"
     try:
@@ -382,12 +390,12 @@ BY_LISTS, BY_TABLE, BY_PS, BLIND = "lists", "table", "ps", "blind"
 
 
 def way_to_look() -> str:
-    """Tell how they are found here: by the kernel's lists, by a table of all processes, by `ps`, or not at all."""
+    """Return how they are found here: by the kernel's lists, by a table of all processes, by `ps`, or not at all."""
     if not LINUX:
         return BY_PS
     try:
         if os.readlink("/proc/self") != str(os.getpid()):
-            return BLIND  # the ids there are those of another namespace
+            return BLIND  # its ids belong to another namespace
     except OSError:
         return BLIND
     return BY_LISTS if os.access(f"/proc/self/task/{os.getpid()}/{CHILDREN}", os.R_OK) else BY_TABLE
@@ -397,8 +405,8 @@ WAY = way_to_look()
 
 
 def processes() -> dict[int, tuple[int, str]]:
-    """Give the parent and the start time of every process but the zombies; none when `ps` does not answer."""
-    import subprocess  # noqa: PLC0415 - would double the guard's start-up where it is not needed
+    """Return the parent and the start time of each process except zombies; empty if `ps` does not answer."""
+    import subprocess  # noqa: PLC0415 - would double the guard's start-up
 
     try:
         listed = subprocess.run(PS, capture_output=True, timeout=PS_LIMIT_S, check=False)
@@ -411,14 +419,14 @@ def processes() -> dict[int, tuple[int, str]]:
 def prctl(option: int, value: int) -> None:
     """Set a process option, which only Linux has."""
     if LINUX:
-        function = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[arg-type]  # None: what is loaded
+        function = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[arg-type]  # None: the loaded program
         _ctypes.call_cdeclfunction(function, (option, value, 0, 0, 0))
 
 
 def start(command: list[str], harness: int) -> int:
-    """Start the command in a session of its own and give its id; raises OSError when it cannot be started.
+    """Start the command in a session of its own and return its id; raises OSError if it cannot be started.
 
-    If the harness ends meanwhile, it is killed, however far it has come: somebody may have stopped it.
+    If the harness exits meanwhile, the command is killed at whatever stage it is: it may have been stopped.
     """
     failed, failing = os.pipe()
     guard = os.getpid()
@@ -426,7 +434,7 @@ def start(command: list[str], harness: int) -> int:
     if pid == 0:
         try:
             os.setsid()
-            # By a process of one thread: the signal is bound to the thread that forks, and comes when that ends.
+            # The signal is bound to the thread that forks, and comes when that thread ends; this process has only one.
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() == guard:
                 for number in (*IGNORED, signal.SIGXFSZ):
@@ -442,7 +450,7 @@ def start(command: list[str], harness: int) -> int:
     while not poll.poll(LOOK_EVERY_S * 1000):
         if os.getppid() != harness:
             os.kill(pid, signal.SIGKILL)
-    problem = os.read(failed, 1000).decode()  # nothing: the exec closed it
+    problem = os.read(failed, 1000).decode()  # empty: the exec closed it
     os.close(failed)
     if problem:
         os.waitpid(pid, 0)
@@ -452,9 +460,9 @@ def start(command: list[str], harness: int) -> int:
 
 
 def main(channel: int, kept: str, _mark: str, *command: str) -> None:
-    """Start the command, watch over it, and leave when nothing of it is left.
+    """Start the command, watch it, and exit when nothing of it is left.
 
-    The mark, the state folder of its agent, is for those who look for guards: their environment is root's to read.
+    The mark is the state folder of its agent. It is an argument because only root can read a guard's environment.
     """
     harness = os.getppid()
     prctl(PR_SET_DUMPABLE, 0)
@@ -463,10 +471,10 @@ def main(channel: int, kept: str, _mark: str, *command: str) -> None:
         os.set_inheritable(descriptor, False)
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    bell, ringing = os.pipe()
-    os.set_blocking(ringing, False)
-    signal.set_wakeup_fd(ringing, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler, so that the bell is rung
+    child_pipe, child_signal = os.pipe()
+    os.set_blocking(child_signal, False)
+    signal.set_wakeup_fd(child_signal, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # any handler makes the wake-up descriptor work
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     guard = Guard(channel)
     try:
@@ -475,10 +483,10 @@ def main(channel: int, kept: str, _mark: str, *command: str) -> None:
         guard.say(f"error {error.errno} {error.strerror}")
         return
     nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in range(3):  # claude's pipes must end with claude
+    for stream in range(3):  # claude's pipes must close when claude exits
         os.dup2(nowhere, stream)
     guard.say(f"pid {guard.claude}")
     for descriptor in holds:
         mark_as_holder(descriptor)
-    guard.watch(bell, harness)
+    guard.watch(child_pipe, harness)
     guard.sweep()

@@ -1,7 +1,7 @@
-"""Jobs that claude keeps in a file of its workspace (`CronCreate` with `durable`), beyond its own end.
+"""Jobs that claude keeps in a file of its workspace (`CronCreate` with `durable`), across its own exit.
 
-Measured, 2.1.332: a claude with an open stdin, as one that waits for its message has, runs them when they are due: a
-turn that nobody asked for and that no record holds. One that was given its prompt runs none.
+Measured, 2.1.332: a claude with an open stdin, such as one that waits for its message, runs them when they are due: a
+turn that no one asked for and that is not recorded. A claude that has got its prompt runs none.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _FILE = Path(".claude", "scheduled_tasks.json")  # of the workspace itself, with
 
 
 def has_kept_jobs(workspace: Path) -> bool:
-    """Return whether a claude that waits in this workspace could run a job; True for a file that cannot be read."""
+    """Return True if a claude that waits in this workspace could run a job, or if the file cannot be read."""
     path = workspace / _FILE
     if not path.exists():
         return False

@@ -1,4 +1,4 @@
-"""What a turn left running, in words: who it is, for a person who has to end it."""
+"""Describes the processes that a turn left running, for a person who has to kill them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,15 +10,15 @@ MAX_NAMED = 5
 
 
 def stuck_words(pids: Sequence[int]) -> str | None:
-    """Say which processes SIGKILL does not end; None where there are none."""
+    """Return a sentence about the processes that SIGKILL does not end; None if there are none."""
     named = _named(pids)
-    return f"could not be ended and is left: {named}" if named else None
+    return f"could not be killed and is left: {named}" if named else None
 
 
 def denied_words(pids: Sequence[int]) -> str | None:
-    """Say which processes go on that we may not kill; None where there are none, or they have ended by now."""
+    """Return a sentence about the running processes that we may not kill; None if there are none."""
     named = _named([pid for pid in pids if is_alive(pid)])
-    return f"still running, for lack of permission to kill it: {named}" if named else None
+    return f"still running, no permission to kill it: {named}" if named else None
 
 
 def _named(pids: Sequence[int]) -> str:
@@ -28,7 +28,7 @@ def _named(pids: Sequence[int]) -> str:
 
 
 def _describe(pid: int) -> str:
-    """Name a process by its id, its user and its command, as far as /proc tells."""
+    """Return a process's id, user and command, as far as /proc shows them."""
     folder = Path(f"/proc/{pid}")
     try:
         status = dict(line.partition(":")[::2] for line in (folder / "status").read_text(errors="replace").splitlines())

@@ -1,9 +1,9 @@
-"""The process of one turn, behind its guard: started, ended by a ladder of signals, and nothing of it left.
+"""The process of one turn, behind its guard: start it, stop it by a ladder of signals, and leave nothing of it.
 
-The one home of spawning. claude answers SIGINT by stopping its tools and sending a last `result`; SIGTERM may
-leave its tools behind as orphans. The guard (claude/guard.py) sees to whatever is left, also when the harness
-is killed. The harness is a subreaper too: should a guard die, its orphans come to the harness. Should a guard
-neither do its work nor die, the harness kills it, and claude with it. So each wait here has an end.
+The only home of spawning. claude answers SIGINT by stopping its tools and sending a last `result`; SIGTERM may
+leave its tools behind as orphans. The guard (claude/guard.py) kills whatever is left, even if the harness is
+killed. The harness is a subreaper too: if a guard dies, its orphans become the harness's children. If a guard
+neither works nor dies, the harness kills it, and claude with it. So each wait here has an end.
 """
 
 import os
@@ -23,18 +23,18 @@ from hyperhive_cli.core.settings import TURN_VARIABLE
 INTERRUPT_GRACE_S = 5.0  # from SIGINT to SIGTERM: claude needs about 0.2 s
 TERMINATE_GRACE_S = 5.0  # from SIGTERM to SIGKILL
 SWEEP_LIMIT_S = guard.SWEEP_LIMIT_S + 2.0
-START_LIMIT_S = 30.0  # until claude's program runs: more than 10 ms only where the machine is in trouble
-DEATH_LIMIT_S = 2.0  # from SIGKILL to the end of a process that is not stuck in the kernel
+START_LIMIT_S = 30.0  # until claude's program runs; more than 10 ms only if the machine is in trouble
+DEATH_LIMIT_S = 2.0  # from SIGKILL to the exit of a process that is not stuck in the kernel
 GUARD_FOLDER = str(Path(guard.__file__).parent)
-# Imported, and not run as a file: so its compiled form is used, which saves half of its start.
+# Imported, and not run as a file, so that its compiled form is used: that halves its start-up.
 GUARD = "import sys; sys.path.append(sys.argv[1]); import guard; guard.main(int(sys.argv[2]), *sys.argv[3:])"
-_GUARDS: dict[int, str | None] = {}  # those that are ours and at work, a turn's, a login's: id and state folder
-_STARTING: set[object] = set()  # a mark for each that is about to be one, and may be a child of ours already
-PIPE_BYTES = 65_536  # all that a pipe holds
+_GUARDS: dict[int, str | None] = {}  # our running guards, of turns and logins: id and state folder
+_STARTING: set[object] = set()  # a mark for each guard being started, which may be a child of ours already
+PIPE_BYTES = 65_536  # the capacity of a pipe
 
 
 class StartError(OSError):
-    """Claude could not be started, for no fault of its own: at another time it can be."""
+    """Claude could not be started for reasons outside of it; another attempt may succeed."""
 
 
 class ClaudeProcess:
@@ -48,10 +48,10 @@ class ClaudeProcess:
         self.stderr = process.stderr
         self.pid: int | None = None
         self.exit_status: int | None = None
-        self.left_behind: int | None = None  # how many processes the guard had to kill; None: it died first
-        self.stuck: list[int] = []  # the ids of those that would not die
-        self.denied: list[int] = []  # of those that we may not signal: they have become another user's, root's mostly
-        self.is_overdue = False  # the guard has interrupted it by itself, for its deadline's sake
+        self.left_behind: int | None = None  # how many processes the guard had to kill; None if it died first
+        self.stuck: list[int] = []  # the ids of processes that would not die
+        self.denied: list[int] = []  # of processes that we may not signal: they belong to another user now, mostly root
+        self.is_overdue = False  # the guard has interrupted it because of its deadline
         self._guard = process
         self._channel = channel
         self._reading = trio.Lock()
@@ -63,7 +63,7 @@ class ClaudeProcess:
         return self._guard.pid
 
     async def start(self, program: str) -> None:
-        """Wait for the guard's first word; raises OSError, which names the cause, when it cannot be started."""
+        """Wait for the guard's first report; raises OSError, which names the cause, if claude cannot be started."""
         with trio.move_on_after(START_LIMIT_S):
             word, _, rest = (await self._next_report()).partition(" ")
             if word == "pid":
@@ -75,7 +75,7 @@ class ClaudeProcess:
         raise StartError(f"claude could not be started within {START_LIMIT_S:g} s")
 
     async def wait(self) -> int:
-        """Wait until claude itself has exited; what it left behind may still hold its pipes."""
+        """Wait until claude itself has exited; processes that it left behind may still hold its pipes."""
         async with self._reading:
             while self.exit_status is None:
                 word, _, rest = (await self._next_report()).partition(" ")
@@ -83,12 +83,12 @@ class ClaudeProcess:
                     self.exit_status = int(rest)
                 elif word == "overdue":
                     self.is_overdue = True
-                elif not word:  # the guard is dead, and claude with it: the signal that it asked for came
+                elif not word:  # the guard is dead, and so is claude: it gets a SIGKILL then
                     self.exit_status = -signal.SIGKILL
         return self.exit_status
 
     def cpu_s(self) -> float | None:
-        """Give the processor time that all of the turn has used so far; None where there is no /proc."""
+        """Return the CPU time that the whole turn has used so far; None without /proc."""
         found = tree_cpu_s(self._guard.pid)
         if found is None and self.pid is not None:  # a /proc with hidepid hides the guard, which is not dumpable
             return tree_cpu_s(self.pid)
@@ -100,9 +100,9 @@ class ClaudeProcess:
         await self.stdin.aclose()
 
     async def write(self, data: bytes) -> bool:
-        """Write to stdin, which stays open. One that stops reading is no error: its exit tells why.
+        """Write to stdin, which stays open. If claude stops reading, that is not an error: its exit tells why.
 
-        False when not all of it went into the pipe: a line is then not whole, and cannot have been read as one.
+        Return False if not everything went into the pipe: the line is incomplete, and cannot have been read as one.
         """
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             await self.stdin.send_all(data)
@@ -110,15 +110,15 @@ class ClaudeProcess:
         return False
 
     def memory_bytes(self) -> int | None:
-        """Give the resident memory of claude and all below it; None where there is no /proc, or it has gone."""
+        """Return the resident memory of claude and its descendants; None without /proc, or if claude is gone."""
         return None if self.pid is None else tree_memory_bytes(self.pid)
 
     def freeze(self) -> None:
-        """Stop claude and all that it has started, as Ctrl-Z does. Returns at once."""
+        """Suspend claude and its descendants, as Ctrl-Z does. Does not wait."""
         self._order(b"s")
 
     def thaw(self) -> None:
-        """Let those go on that `freeze` has stopped. Returns at once."""
+        """Continue what `freeze` has suspended. Does not wait."""
         self._order(b"c")
 
     def set_deadline(self, deadline_s: float) -> None:
@@ -129,13 +129,13 @@ class ClaudeProcess:
         self._order(b"d%.3f\n" % deadline_s)
 
     def kill(self) -> None:
-        """Have claude and all that it has started killed. Returns at once."""
+        """Kill claude and its descendants. Does not wait."""
         self._order(b"k")
 
     async def stop(self) -> None:
-        """Climb the ladder until claude has exited: SIGINT, SIGTERM, SIGKILL, and at last the guard's own end.
+        """Climb the ladder until claude has exited: SIGINT, SIGTERM, SIGKILL, and finally killing the guard.
 
-        At most about 25 s. After it claude has exited, or is stuck in the kernel and left.
+        It takes about 25 s at most. Afterwards claude has exited, or is stuck in the kernel and left.
         """
         for order, grace_s in ((b"i", INTERRUPT_GRACE_S), (b"t", TERMINATE_GRACE_S), (b"k", SWEEP_LIMIT_S)):
             self._order(order)
@@ -148,7 +148,7 @@ class ClaudeProcess:
         self.exit_status = -signal.SIGKILL if self.exit_status is None else self.exit_status
 
     async def sweep(self) -> None:
-        """Let the guard kill all that is left, and wait until it has gone; one that does not answer is killed."""
+        """Let the guard kill everything that is left, and wait until it has exited; if it does not answer, kill it."""
         self._order(b"k")
         with trio.move_on_after(SWEEP_LIMIT_S):
             while line := await self._next_report():
@@ -167,15 +167,15 @@ class ClaudeProcess:
             await self._guard.wait()
 
     def _order(self, order: bytes) -> None:
-        # The guard has left; or it was stopped, and takes in none of the thousands that wait: it will be killed.
+        # The guard has exited; or it is stopped, and thousands of orders wait unread: it will be killed.
         with suppress(BrokenPipeError, BlockingIOError):
             os.write(self._channel.fileno(), order)
 
     async def _next_report(self) -> str:
-        """Give the guard's next line, empty when it has gone."""
+        """Return the guard's next line; empty if it has exited."""
         while b"\n" not in self._unread:
             chunk = b""
-            with suppress(trio.BrokenResourceError):  # it has gone, and has not read all of our orders
+            with suppress(trio.BrokenResourceError):  # it has exited without reading all our orders
                 chunk = bytes(await self._channel.receive_some(4096))
             if not chunk:
                 return ""
@@ -190,16 +190,15 @@ async def open_claude(
 ) -> AsyncIterator[ClaudeProcess]:
     """Start claude in the workspace; at the end of the block nothing that it started is left.
 
-    `kept` are descriptors (the harness's lock) that the guard holds until then. Raises OSError or ValueError
-    when claude cannot be started (missing, not executable, no such folder, a NUL in an argument). The cleanup
-    is shielded and bounded: what SIGKILL does not end within SWEEP_LIMIT_S is stuck in the kernel, and is to be
-    found in the process's `stuck`. No cancel scope is open across the block, so that another task than the one that
-    has begun it may end it.
+    `kept` are descriptors (the harness's lock) that the guard keeps open until then. Raises OSError or ValueError
+    if claude cannot be started (missing, not executable, no such folder, a NUL in an argument). The cleanup is
+    shielded and bounded: what SIGKILL does not end within SWEEP_LIMIT_S is stuck in the kernel, and is listed in the
+    process's `stuck`. No cancel scope spans the block, so another task than the one that entered it may leave it.
     """
     with ExitStack() as stack:
         mine = set(guard.children(os.getpid()))
         if not _STARTING:
-            _reap(_not_started_here(mine))  # what an earlier guard had to leave may have ended since
+            _reap(_not_started_here(mine))  # what an earlier guard had to leave may have exited since
         process = await _open_guard(stack, argv, workspace, environment, kept)
         stack.callback(_GUARDS.pop, process.guard_pid, None)
         _GUARDS[process.guard_pid] = environment.get(TURN_VARIABLE)
@@ -220,7 +219,7 @@ async def _open_guard(
     stack: ExitStack, argv: Sequence[str], workspace: Path, environment: Mapping[str, str], kept: Sequence[int]
 ) -> ClaudeProcess:
     with ExitStack() as its:
-        # No pipe: any process of this user could open its ends again, through /proc, give orders and keep it open.
+        # Not a pipe: any process of this user could open its ends again through /proc, give orders and keep it open.
         ours, theirs = socket.socketpair()
         channel = theirs.detach()
         its.callback(os.close, channel)
@@ -252,18 +251,18 @@ async def _open_guard(
             )
         except OSError as error:
             if str(error.filename) == str(workspace):
-                raise OSError(f"the folder {workspace} cannot be entered: {error.strerror}") from error
+                raise OSError(f"cannot enter the folder {workspace}: {error.strerror}") from error
             raise
         return ClaudeProcess(process, stream)
 
 
 def owner_of(guard_pid: int) -> str | None:
-    """Return the state folder of the agent for which a guard works; None for what is no guard of ours."""
+    """Return the state folder of the agent that a guard works for; None if it is not one of our guards."""
     return _GUARDS.get(guard_pid)
 
 
 def read_rest(stream: trio.abc.ReceiveStream) -> bytes:
-    """Give what one of the pipes holds at this moment. Waits for nothing."""
+    """Return what a pipe holds now. Does not wait."""
     if isinstance(stream, trio.lowlevel.FdStream):
         with suppress(BlockingIOError):
             return os.read(stream.fileno(), PIPE_BYTES)
@@ -271,18 +270,18 @@ def read_rest(stream: trio.abc.ReceiveStream) -> bytes:
 
 
 def become_subreaper() -> None:
-    """Let the orphans of a guard that died come to this process, which then kills them."""
+    """Let this process become the parent of a dead guard's orphans, and kill them."""
     guard.prctl(guard.PR_SET_CHILD_SUBREAPER, 1)
 
 
 async def _sweep_orphans(mine: set[int], claude: int | None) -> tuple[list[int], list[int]]:
-    """Kill what came to us from a guard that failed; gives the ids of those that would not die, and may not be killed.
+    """Kill the orphans of a guard that failed; return the ids of those that would not die, and may not be killed.
 
-    Each is reaped by its number, for trio has children of its own. Nothing is done while another guard is started,
-    which could not be told from an orphan.
+    Each is reaped by its id, because trio has children of its own. While another guard is being started it waits:
+    that guard could not be told apart from an orphan.
     """
     if claude is not None and not guard.LINUX:
-        guard.kill([-claude])  # its group: all that can be reached where orphans do not come to us
+        guard.kill([-claude])  # its process group: without a subreaper there is nothing else to reach
     denied: set[int] = set()
     with trio.move_on_after(SWEEP_LIMIT_S) as limit:
         while _STARTING or (orphans := _orphans(mine)):
@@ -303,7 +302,7 @@ def _orphans(mine: set[int]) -> set[int]:
 
 
 def _not_started_here(pids: set[int]) -> set[int]:
-    """Choose among our children those that came to us: no session is ours in which something of a guard can be."""
+    """Select the children that are orphans of a guard: unlike ours, they are in another session."""
     found = set()
     for pid in pids - _GUARDS.keys():
         with suppress(ProcessLookupError):
@@ -325,13 +324,13 @@ def _reap(pids: set[int]) -> None:
 
 
 def sweep_marked(state_dir: Path) -> int:
-    """Kill what turns of this state folder left behind when harness and guard were killed; gives how many.
+    """Kill what turns of this state folder left behind when harness and guard were killed; return how many.
 
-    To be called under the state lock, which says that no such turn is under way. A process that has wiped its
-    environment is missed.
+    Call it under the state lock, so that no such turn is under way. A process that has cleared its environment is
+    missed.
     """
     wanted = os.fsencode(f"{TURN_VARIABLE}={state_dir}")
-    # Not ourselves: we may have been started from a shell that carries the mark.
+    # Not this process: it may have been started from a shell that carries the mark.
     others = [pid for pid in _processes() if pid != os.getpid()]
     marked = [pid for pid in others if wanted in _words_of(pid, "environ") or _is_guard_of(pid, state_dir)]
     guard.kill(marked)
@@ -350,30 +349,30 @@ def _words_of(pid: int, name: str) -> list[bytes]:
 
 
 def _is_guard_of(pid: int, state_dir: Path) -> bool:
-    """Whether a process is a guard with this mark, as `_open_guard` starts it: only root reads its environment."""
+    """Return True for a guard with this mark, by its arguments: only root can read its environment."""
     words = _words_of(pid, "cmdline")
     return words[4:5] == [GUARD.encode()] and words[8:9] == [os.fsencode(state_dir)]
 
 
 def tree_cpu_s(root: int) -> float | None:
-    """Give the processor time (s) of a process, of all below it, and of those of them that were waited for.
+    """Return the CPU time (s) of a process and its descendants, including those that were waited for.
 
-    None where there is no /proc. Reads a file or three for each process: some 0.1 ms. A process that comes or goes
+    None without /proc. It reads one to three files per process, about 0.1 ms. A process that starts or exits
     meanwhile may be counted or not.
     """
-    # utime, stime, and those of the children that have ended
+    # utime and stime, and the same of children that have exited
     ticks = [sum(map(int, fields[11:15])) for fields in _tree_fields(root)]
     return sum(ticks) / os.sysconf("SC_CLK_TCK") if ticks else None
 
 
 def tree_memory_bytes(root: int) -> int | None:
-    """Give the resident memory of a process and of all below it, what they share counted more than once."""
+    """Return the resident memory of a process and its descendants; shared memory is counted more than once."""
     pages = [int(fields[21]) for fields in _tree_fields(root)]
     return sum(pages) * os.sysconf("SC_PAGE_SIZE") if pages else None
 
 
 def _tree_fields(root: int) -> Iterator[list[bytes]]:
-    """Give, for a process and each below it, the fields of /proc/PID/stat from the state on."""
+    """Yield for a process and each descendant the fields of /proc/PID/stat from the state on."""
     for pid in _with_all_below({root}):
         if fields := guard.stat_fields(pid):
             yield fields

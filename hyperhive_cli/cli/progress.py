@@ -63,7 +63,7 @@ def _width() -> int:
 
 
 def _is_background() -> bool:
-    """Whether another process group owns the terminal now, as after Ctrl-Z and `bg`."""
+    """Return True if another process group owns the terminal now, as after Ctrl-Z and `bg`."""
     try:
         return os.tcgetpgrp(2) != os.getpgrp()
     except OSError:

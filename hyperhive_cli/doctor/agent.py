@@ -77,14 +77,14 @@ async def ask_claude(subject: Subject, *words: str) -> Answer | None:
     """Run claude and return what it printed, None if it takes too long. Raises OSError."""
     output, complaint = bytearray(), Tail()
 
-    def hear(chunk: bytes) -> None:
+    def take(chunk: bytes) -> None:
         output.extend(chunk[: max(0, OUTPUT_LIMIT_BYTES - len(output))])
 
     with trio.move_on_after(ASK_LIMIT_S):
         async with open_claude(
             [subject.program or "", *words], workspace=subject.workspace, environment=subject.environment
         ) as process:
-            status = await exchange(process, b"", hear, complaint.add, drain_s=DRAIN_S)
+            status = await exchange(process, b"", take, complaint.add, drain_s=DRAIN_S)
             return Answer(status, output.decode(errors="replace"), last_line(complaint.text))
     return None
 

@@ -55,9 +55,9 @@ def wrong(what: str, finding: str, advice: str) -> Finding:
     return Finding(what, Level.WRONG, finding, advice)
 
 
-def judge_version(said: str) -> Finding:
+def judge_version(printed: str) -> Finding:
     """Judge what `claude --version` printed."""
-    version = read_version(said)
+    version = read_version(printed)
     if version is None:
         return wrong("version", "claude --version does not print a version", INSTALL)
     name, oldest, newest = (".".join(map(str, one)) for one in (version, OLDEST_TESTED, NEWEST_TESTED))

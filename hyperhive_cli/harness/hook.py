@@ -146,8 +146,8 @@ class Hook:
             return f"it took longer than {HOOK_LIMIT_S:g} s"
         if left is not None:
             return left
-        said = last_line(complaint.text)[:NOTE_LIMIT_CHARS]
-        return None if status == 0 else f"exit status {status}{f': {said}' if said else ''}"
+        printed = last_line(complaint.text)[:NOTE_LIMIT_CHARS]
+        return None if status == 0 else f"exit status {status}{f': {printed}' if printed else ''}"
 
 
 @asynccontextmanager

@@ -52,7 +52,7 @@ class Login:
         self.codes, self.passed_on = trio.open_memory_channel[str](8)
         self._patience = trio.CancelScope()  # its deadline is set while no client follows
 
-    def hear(self, text: str, is_complaint: bool) -> None:
+    def add(self, text: str, is_complaint: bool) -> None:
         """Take what claude prints; what exceeds the limit is dropped."""
         if is_complaint:
             self.end_line()  # claude leaves its prompt on an open one
@@ -126,7 +126,7 @@ async def log_in(config: AgentConfig, login: Login) -> None:
     """Run `claude auth login` to its end; if claude will use a key instead, say so first. May be cancelled."""
     key = await _unless_ending(login, partial(ask_for_key, config, limit_s=KEY_LIMIT_S))
     if key is not None:
-        login.hear(f"Note: claude uses {key}, which takes precedence over a login.\n", is_complaint=False)
+        login.add(f"Note: claude uses {key}, which takes precedence over a login.\n", is_complaint=False)
     status = None if login.ending.is_set() else await _run(config, "login", login)
     # An interrupted claude exits with 0 as well, so what counts is whether it is logged in now.
     ok = status == 0 and not login.ending.is_set() and await is_logged_in(config)
@@ -182,8 +182,8 @@ async def _converse(process: ClaudeProcess, login: Login) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_pass_codes, process, login)
         nursery.start_soon(_stop_in_time, process, login, nursery.cancel_scope)
-        hear, hear_complaint = (_decoded(partial(login.hear, is_complaint=is_stderr)) for is_stderr in (False, True))
-        await exchange(process, None, hear, hear_complaint)
+        take, take_complaint = (_decoded(partial(login.add, is_complaint=is_stderr)) for is_stderr in (False, True))
+        await exchange(process, None, take, take_complaint)
         nursery.cancel_scope.cancel()
 
 
@@ -202,10 +202,10 @@ async def _stop_in_time(process: ClaudeProcess, login: Login, scope: trio.Cancel
     scope.cancel()
 
 
-def _decoded(hear: Callable[[str], None]) -> TakeBytes:
+def _decoded(take: Callable[[str], None]) -> TakeBytes:
     """Return a callback for bytes that passes text on; a character may be split between two calls."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    return lambda chunk: hear(decoder.decode(chunk))
+    return lambda chunk: take(decoder.decode(chunk))
 
 
 def _how_it_ended(status: int | None) -> str:

@@ -155,8 +155,8 @@ async def _budget_raise(parts: Parts, arguments: Arguments) -> Reply:
     return {"budget": parts.control.snapshot()["budget"], "turn": None if raised is None else raised._asdict()}
 
 
-def _login(begin: Callable[[LoginService], None], parts: Parts, _: Arguments) -> Reply:
-    begin(parts.logins)
+def _login(act: Callable[[LoginService], None], parts: Parts, _: Arguments) -> Reply:
+    act(parts.logins)
     return {"login": parts.logins.detail()}
 
 

@@ -70,8 +70,8 @@ class Panel:
                 self.pid = process.pid
                 try:
                     async with trio.open_nursery() as nursery:
-                        hear = _address_to(show_once, nursery)
-                        status = await exchange(process, token_line, hear, complaint.add, drain_s=LAST_OUTPUT_LIMIT_S)
+                        take = _address_to(show_once, nursery)
+                        status = await exchange(process, token_line, take, complaint.add, drain_s=LAST_OUTPUT_LIMIT_S)
                         nursery.cancel_scope.cancel()
                 finally:
                     self.pid = None
@@ -85,18 +85,18 @@ class Panel:
 
 def _address_to(show: Show, nursery: trio.Nursery) -> Callable[[bytes], None]:
     """Return a callback that shows the first line (the URL) and ignores the rest."""
-    heard = bytearray()
+    taken = bytearray()
 
-    def hear(chunk: bytes) -> None:
-        if b"\n" in heard:
+    def take(chunk: bytes) -> None:
+        if b"\n" in taken:
             return
-        heard.extend(chunk)
-        line, end, _ = heard.partition(b"\n")
+        taken.extend(chunk)
+        line, end, _ = taken.partition(b"\n")
         if end:
             with suppress(ValueError, LookupError, TypeError):  # no turn ends because of what it prints
                 nursery.start_soon(show, f"web panel: {json.loads(line)['url']}")
 
-    return hear
+    return take
 
 
 def _last_error(complaint: str) -> str:

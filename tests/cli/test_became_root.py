@@ -122,7 +122,7 @@ def test_a_process_that_became_root_is_named_and_given_up_soon(root: str, folder
     found = turn(folder, f"{root} sleep {number} & {until_root('sleep')}")
     (left,) = sleepers(number)
     assert (found["denied"], found["stuck"]) == ([left], [])
-    assert found["words"] == f"still running, for lack of permission to kill it: process {left} (uid 0): sleep {number}"
+    assert found["words"] == f"still running, no permission to kill it: process {left} (uid 0): sleep {number}"
     assert found["s"] < SOON_S
 
 
@@ -226,7 +226,7 @@ def test_a_process_that_became_root_and_is_hidden_is_named_by_its_number(
     script = f"{root} sh -c 'touch ready; exec sleep {number}' & until [ -e ready ]; do sleep 0.01; done"
     found = turn(folder, script, namespace=hidden)
     (left,) = found["denied"]
-    assert found["words"] == f"still running, for lack of permission to kill it: process {left}"
+    assert found["words"] == f"still running, no permission to kill it: process {left}"
 
 
 @pytest.fixture
@@ -278,4 +278,4 @@ def test_so_does_a_hook(
     done = subprocess.run(words, cwd=hive.workspace, env=hive.variables(), capture_output=True, timeout=60, check=True)
     (left,) = sleepers(number)
     (note,) = of_kind([json.loads(line) for line in done.stdout.splitlines()], "note")
-    assert note["text"].startswith(f"the hook failed: still running, for lack of permission to kill it: process {left}")
+    assert note["text"].startswith(f"the hook failed: still running, no permission to kill it: process {left}")

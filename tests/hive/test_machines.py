@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from hyperhive_cli.claude.guard import LAST_WORD_S
+from hyperhive_cli.claude.guard import INTERRUPT_AHEAD_S
 from hyperhive_cli.hive.relay import STOPPED_S
 from tests.conftest import process_state, wait_until
 from tests.harness import ANSWER, TEXT, gated, of_kind
@@ -101,7 +101,9 @@ def test_a_turn_does_not_outlive_its_lease_though_its_harness_is_stopped(databas
             a.send("bee", "work")
             a.fake.wait_for("before go on")
             pid = a.fake.calls()[-1]["pid"]
-            time.sleep(LAST_WORD_S)  # of the first lease nothing would be left now: it is renewed, and the deadline
+            time.sleep(
+                INTERRUPT_AHEAD_S
+            )  # of the first lease nothing would be left now: it is renewed, and the deadline
             assert _is_alive(pid)
             program.send(signal.SIGSTOP)
             wait_until(lambda: not _is_alive(pid))

@@ -302,9 +302,9 @@ def test_a_process_that_has_got_the_number_of_another_is_not_taken_for_it(number
     with subprocess.Popen(["sleep", number]) as process:
         began = guard.processes()[process.pid][1]
         watched._seen = {process.pid: began}  # noqa: SLF001 - as if it had been there at an earlier look
-        assert watched.look() == {process.pid}
+        assert watched.find() == {process.pid}
         watched._seen = {process.pid: "Thu Jan  1 00:00:00 1970"}  # noqa: SLF001
-        assert watched.look() == set()
+        assert watched.find() == set()
         process.kill()
 
 

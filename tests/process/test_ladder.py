@@ -138,7 +138,7 @@ def test_what_cannot_be_killed_is_named_and_the_next_turn_runs(
     life = world.live(steer)
     (child,) = world.fake.spawned()
     (left,) = [note for note in life.notes() if "left" in note]
-    assert left.startswith(f"could not be ended and is left: process {child} (uid {os.getuid()}): python")
+    assert left.startswith(f"could not be killed and is left: process {child} (uid {os.getuid()}): python")
     assert life.outcomes() == ["ok", "ok"]
     tracing[0].communicate(timeout=LIMIT_S)
     assert os.waitpid(child, 0) == (child, signal.SIGKILL)

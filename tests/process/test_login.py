@@ -324,7 +324,7 @@ def test_what_a_login_says_is_bounded_and_its_complaint_kept(world: World) -> No
 def test_what_is_kept_of_an_endless_line_is_bounded_too() -> None:
     login = Login()
     for is_complaint in (False, True) * 3:
-        login.hear("x" * OUTPUT_LIMIT_CHARS, is_complaint=is_complaint)
+        login.add("x" * OUTPUT_LIMIT_CHARS, is_complaint=is_complaint)
     assert len(login.output) == OUTPUT_LIMIT_CHARS + 1
     assert len(login.complaint) == COMPLAINT_LIMIT_CHARS
 
@@ -367,11 +367,11 @@ def test_claude_opens_no_browser(world: World) -> None:
 
 def test_a_page_counts_once_it_is_whole() -> None:
     login = Login()
-    login.hear("visit: https://example.org/a", is_complaint=False)
+    login.add("visit: https://example.org/a", is_complaint=False)
     assert login.to_dict()["url"] is None
-    login.hear("bc\nPaste > ", is_complaint=False)
+    login.add("bc\nPaste > ", is_complaint=False)
     assert login.to_dict()["url"] == "https://example.org/abc"
-    login.hear("no\n", is_complaint=True)
+    login.add("no\n", is_complaint=True)
     assert login.output.endswith("Paste > \nno\n")
     json.dumps(login.to_dict())
 

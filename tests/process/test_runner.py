@@ -614,9 +614,9 @@ def test_nor_is_it_claude_that_ends_where_what_runs_it_is_missing(
 
 def test_a_workspace_that_is_gone_is_an_ending(stage: Callable[..., Stage], tmp_path: Path) -> None:
     gone = tmp_path / "gone"
-    check_not_started(stage([sys.executable, "-V"], folder=gone), f"the folder {gone} cannot be entered: No such file")
+    check_not_started(stage([sys.executable, "-V"], folder=gone), f"cannot enter the folder {gone}: No such file")
     gone.write_text("")
-    check_not_started(stage([sys.executable, "-V"], folder=gone), f"the folder {gone} cannot be entered: Not a dir")
+    check_not_started(stage([sys.executable, "-V"], folder=gone), f"cannot enter the folder {gone}: Not a dir")
 
 
 def test_no_descriptor_is_left_behind(stage: Callable[..., Stage], tmp_path: Path) -> None:
