@@ -1,6 +1,7 @@
 """`hyperhive host`: many agents of one machine in one process, in a hive and without one."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.harness.host_file import is_placed, options_to_words, read_plan
-from tests.conftest import wait_until
+from tests.conftest import process_state, wait_until
 from tests.harness import INIT, TEXT, gated
 from tests.hive.conftest import Database
 from tests.hive.machines import Machine, open_machines
@@ -185,3 +186,30 @@ def test_what_run_would_refuse_a_host_refuses(database: Database) -> None:
         assert "no agent should run on" in a.call("x", "host", write_plan(a, [])).refusal(2)
         assert "is named twice" in a.call("x", "host", "bee=/tmp", "bee=/tmp").refusal(2)
         assert "cannot be used with host" in a.call("x", "-a", "bee", "host").stderr
+
+
+def test_ctrl_z_stops_the_turns_of_all_agents_and_they_go_on(database: Database) -> None:
+    del database  # only so that it is skipped with the others
+    with open_machines("", ["a"], gated()) as (a,):
+        for name in ("one", "two"):
+            assert a.send(name, "work").status == 0
+        with a.start("host", "host", write_plan(a, ["one", "two"]), "--json") as program:
+            wait_until(lambda: len(a.fake.started()) == 2)
+            a.fake.wait_for("before go on")
+            program.send(signal.SIGTSTP)
+            wait_until(lambda: process_state(program.pid) == "T")
+            wait_until(lambda: {process_state(pid) for pid in a.fake.started()} == {"T"})
+            program.send(signal.SIGCONT)
+            a.fake.touch("go on")
+            wait_until(lambda: sorted(ends(program.events())) == [("one", "ok"), ("two", "ok")])
+            assert program.interrupt() == 130
+
+
+def test_the_variables_of_run_hold_for_a_host(database: Database) -> None:
+    del database  # only so that it is skipped with the others
+    with open_machines("", ["a"], TEXT) as (a,):
+        plan = write_plan(a, ["bee"], "", bee="drain = true")
+        found = a.call("host", "host", plan, HYPERHIVE_RUN_PERMISSION_MODE="not a mode")
+        assert found.refusal(2) == "agent 'bee': not a valid permission mode: 'not a mode'"
+        found = a.call("host", "host", plan, HYPERHIVE_RUN_PASS_ENV="A=b")  # noqa: S106 - not a password
+        assert found.refusal(2) == "agent 'bee': not a valid variable name: 'A=b'"
