@@ -59,7 +59,7 @@ class TurnFeed:
         if shown is not None and shown.until_unix is not None and abs(shown.until_unix - until) < SAME_MOMENT_S:
             until = shown.until_unix
         if is_limit:
-            is_of_model = refusal is not None and refusal.of_model
+            is_of_model = refusal is not None and refusal.limit.of_model
             return Retrying(0, 0, retry.why, until, is_limit, self._bus.current.model if is_of_model else None)
         return Retrying(retry.attempt, retry.most, retry.why, until)
 

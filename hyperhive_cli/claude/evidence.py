@@ -190,21 +190,9 @@ def _observe_init(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.mcp_troubles = seen.mcp_troubles if troubles is None else troubles
 
 
-def _observe_retry(seen: Evidence, line: Mapping[str, Any]) -> None:
-    seen.open_stretch().observe_retry(line)
-
-
-def _observe_informational(seen: Evidence, line: Mapping[str, Any]) -> None:
-    seen.current.observe_informational(line)
-
-
 def _observe_status(seen: Evidence, line: Mapping[str, Any]) -> None:
     if line.get("compact_result") == "failed":
         seen.compact_error = (text_field(line, "compact_error") or "no reason given")[:REASON_LIMIT_CHARS]
-
-
-def _observe_hook(seen: Evidence, line: Mapping[str, Any]) -> None:
-    seen.current.observe_hook(line)
 
 
 def _observe_boundary(seen: Evidence, line: Mapping[str, Any]) -> None:
@@ -220,24 +208,16 @@ def _observe_tasks(seen: Evidence, line: Mapping[str, Any]) -> None:
     seen.tasks = {text_field(task, "task_id") or "" for task in found}
 
 
-def _observe_task_start(seen: Evidence, line: Mapping[str, Any]) -> None:
-    seen.tasks.add(text_field(line, "task_id") or "")
-
-
-def _observe_task_end(seen: Evidence, line: Mapping[str, Any]) -> None:
-    seen.tasks.discard(text_field(line, "task_id") or "")
-
-
 _SYSTEM: dict[str, Callable[[Evidence, Mapping[str, Any]], None]] = {
     "init": _observe_init,
-    "api_retry": _observe_retry,
-    "informational": _observe_informational,
+    "api_retry": lambda seen, line: seen.open_stretch().observe_retry(line),
+    "informational": lambda seen, line: seen.current.observe_informational(line),
     "status": _observe_status,
-    "hook_response": _observe_hook,
+    "hook_response": lambda seen, line: seen.current.observe_hook(line),
     "compact_boundary": _observe_boundary,
     "background_tasks_changed": _observe_tasks,  # since 2.1.330, where it is authoritative
-    "task_started": _observe_task_start,
-    "task_notification": _observe_task_end,
+    "task_started": lambda seen, line: seen.tasks.add(text_field(line, "task_id") or ""),
+    "task_notification": lambda seen, line: seen.tasks.discard(text_field(line, "task_id") or ""),
 }
 
 

@@ -74,16 +74,6 @@ class LimitReport:
         """Whether requests are refused until the limit resets."""
         return self.limit.status == REJECTED and not self.on_credits
 
-    @property
-    def of_model(self) -> bool:
-        """Whether the limit applies to one family of models."""
-        return self.limit.of_model
-
-    @property
-    def resets_at(self) -> int | None:
-        """When the limit resets (Unix seconds), None if claude does not say."""
-        return self.limit.resets_at
-
     def to_list(self) -> list[dict[str, Any]]:
         """Return all known limits of the account, the windows and the limit itself, for the fact `limits`."""
         found = {window.type: window for window in self.windows}

@@ -224,14 +224,13 @@ def _cause_outcome(cause: Cause, detail: str | None) -> Outcome:
 
 
 def _stretch_outcome(seen: Evidence, stretch: Stretch, ending: Ending) -> Outcome:
-    """Name the failure of a stretch."""
     kind = _kind(stretch, seen)
     is_limit = kind is OutcomeKind.RATE_LIMITED
     return Outcome(
         kind,
         _reason(seen, stretch, ending, kind),
-        seen.refusal.resets_at if is_limit and seen.refusal is not None else None,
-        of_model=is_limit and seen.refusal is not None and seen.refusal.of_model,
+        seen.refusal.limit.resets_at if is_limit and seen.refusal is not None else None,
+        of_model=is_limit and seen.refusal is not None and seen.refusal.limit.of_model,
         # The service broke off its answer: a message that always causes this must not be retried forever.
         counts=kind is OutcomeKind.OVERLOADED and stretch.model_answers > 0 and stretch.api_error_status is None,
     )
@@ -305,7 +304,6 @@ def _reason(seen: Evidence, stretch: Stretch, ending: Ending, kind: OutcomeKind)
 
 
 def _printed(stretch: Stretch) -> str | None:
-    """Return what claude itself printed about a failure, None if nothing."""
     found = "; ".join(stretch.errors) or (stretch.result_text if stretch.is_error else None)
     return found[:REASON_LIMIT_CHARS] if found else None
 

@@ -20,7 +20,7 @@ _AT_REFERENCE = re.compile(r"(?<![^\s\ufeff\u3001\u3002\uff01\uff1f])@(?=\S)")
 def message_to_prompt(sender: str, body: str, *, raw: bool = False, delivery: int = 1) -> str:
     """Frame a message. `raw` passes the body unchanged, for example an operator's slash command.
 
-    A `delivery` above 1 means that an earlier attempt was cut off and may have acted. The model is told, because what a
+    A `delivery` above 1 means that an earlier attempt was cut off and may have acted. The model must know it: what a
     killed turn did cannot be undone. The body of a wake-up was written by the model, so `@path` is disarmed even if it
     is raw: a reference could show files that its tools may not read. (claude does not inline them in a wake-up either.)
     """

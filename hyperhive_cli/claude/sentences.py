@@ -1,4 +1,4 @@
-"""What claude's lines say to a person: one table of the lines that claude prints, by name. Pure.
+"""The meaning of claude's lines for a person: one table of the lines that claude prints, by name. Pure.
 
 A line's name is its type; for `system` lines also the subtype: `system/notification`. A line is in one of three groups:
 
@@ -6,8 +6,8 @@ A line's name is its type; for `system` lines also the subtype: `system/notifica
 - `line_to_sentence` turns it into a sentence (`SENTENCES`),
 - no person needs it (`QUIET`).
 
-Any other line is new: `line_to_sentence` shows its name and every text in it. The page has the same table in `said.js`;
-a test compares the two. The meanings follow the binary's own descriptions (2.1.332).
+Any other line is new: `line_to_sentence` shows its name and every text in it. The meanings follow the binary's own
+descriptions (2.1.332).
 """
 
 import json
@@ -363,10 +363,6 @@ def _control_response(line: Line) -> Sentence | None:
     return _always("claude refuses a request", "error")(answer)
 
 
-def _auth_status(line: Line) -> Sentence | None:
-    return _saying("error", "claude's login: ", "warn", "!")(line)
-
-
 def _active_goal(line: Line) -> Sentence | None:
     goal = line.get("value")
     return _saying("last_reason", "the goal is not met yet: ")(goal) if isinstance(goal, Mapping) else None
@@ -404,7 +400,7 @@ SENTENCES: Mapping[str, Callable[[Line], Sentence | None]] = {
     "system/ui_toast": _saying("text"),
     "system/worker_shutting_down": _always("claude's worker shuts down", "reason"),
     "active_goal": _active_goal,
-    "auth_status": _auth_status,
+    "auth_status": _saying("error", "claude's login: ", "warn", "!"),
     "command_lifecycle": _command_lifecycle,
     "control_request": _control_request,
     "control_response": _control_response,

@@ -1,8 +1,7 @@
 """Results of tools that run at the API (server tools), as in `assistant` lines. Pure.
 
 These are web search, web fetch, code execution and the connectors (`mcp_tool_use`). Their calls and results are blocks
-of one `assistant` message; no `user` line contains them. The page has the same code in `served.js`; a test compares the
-two.
+of one `assistant` message; no `user` line contains them.
 """
 
 from collections.abc import Iterator, Mapping

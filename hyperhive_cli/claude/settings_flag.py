@@ -103,7 +103,6 @@ def _table(of: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _replace(table: dict[str, Any], name: str, change: Callable[[str], str]) -> None:
-    """Apply `change` to each string of a list in a table."""
     found = table.get(name)
     if isinstance(found, list):
         table[name] = [change(one) if isinstance(one, str) else one for one in found]

@@ -82,8 +82,7 @@ class Stretch:
         """Process an `assistant` line."""
         self.tool_calls += len(tool_calls(line))
         self.retry_error = self.retry_status = None
-        self.retry_delay_s = 0.0
-        self.retry_waits_s = 0.0
+        self.retry_delay_s = self.retry_waits_s = 0.0
         self.retry_attempt = 0
         self.synthetic_error = text_field(line, "error")
         is_models = not _is_synthetic(line)
@@ -159,7 +158,6 @@ _STATUS_IN_TEXT = re.compile(r'API Error: ([45]\d\d) \{"type":"error"')  # follo
 
 
 def _is_synthetic(line: Mapping[str, Any]) -> bool:
-    """Return True if the binary itself wrote a line, not the model."""
     message = line.get("message")
     is_its_own = isinstance(message, Mapping) and message.get("model") == "<synthetic>"
     return is_its_own or text_field(line, "error") is not None

@@ -314,7 +314,7 @@ def splice(seq: int | None, ts: int, kind: str, payload: bytes) -> bytes:
     number = b"null" if seq is None else b"%d" % seq
     rest = payload[1:].lstrip()
     comma = b"" if rest == b"}" else b","
-    # `kind` comes from our own rows, but any text must give valid JSON.
+    # `kind` comes from our own rows, but the JSON must be valid for any text.
     name = b'"stream"' if kind == "stream" else orjson.dumps(kind)
     return b'{"seq":%b,"ts":%d,"kind":%b%b%b' % (number, ts, name, comma, rest)
 

@@ -94,14 +94,36 @@ class Meaning(NamedTuple):
 
 
 RETRY = "`hyperhive inbox retry {id}` runs it again"
-_READY, _HELD, _DEAD = MessageState.READY, MessageState.HELD, MessageState.DEAD
+_READY, _HELD = MessageState.READY, MessageState.HELD
+
+
+def _dead(advice: str, *, session_suspect: bool = False) -> Meaning:
+    """Return the meaning of an outcome for which the message itself is the reason, so that it does not run again."""
+    return Meaning(
+        MessageState.DEAD,
+        NextStep.GO_ON,
+        Tone.FAILURE,
+        "✗",
+        f"{advice}; {RETRY}",
+        needs_person=True,
+        session_suspect=session_suspect,
+    )
+
+
+def _retried(step: NextStep, advice: str = RETRY, *, attempts: int = MAX_ATTEMPTS, acted: bool = False) -> Meaning:
+    """Return the meaning of a failure that is retried a few times."""
+    return Meaning(_READY, step, Tone.FAILURE, "✗", advice, attempts=attempts, acted=acted)
+
+
+def _uncounted(step: NextStep, tone: Tone, advice: str = "", *, needs_person: bool = False) -> Meaning:
+    """Return the meaning of an outcome that is not the message's fault: it is retried without counting the attempt."""
+    sign = "✗" if tone is Tone.FAILURE else "·"
+    return Meaning(_READY, step, tone, sign, advice, needs_person=needs_person, spent=False)
+
 
 MEANINGS: Mapping[OutcomeKind, Meaning] = {
     OutcomeKind.OK: Meaning(MessageState.DONE, NextStep.GO_ON, Tone.OK, "✓"),
-    # The message itself is the reason, so it does not run again.
-    OutcomeKind.BLOCKED: Meaning(
-        _DEAD, NextStep.GO_ON, Tone.FAILURE, "✗", f"change the message or the hook; {RETRY}", needs_person=True
-    ),
+    OutcomeKind.BLOCKED: _dead("change the message or the hook"),
     OutcomeKind.DEFERRED: Meaning(
         _HELD,
         NextStep.GO_ON,
@@ -110,35 +132,10 @@ MEANINGS: Mapping[OutcomeKind, Meaning] = {
         f"decide on the tool call; {RETRY}, `hyperhive inbox cancel {{id}}` drops it",
         needs_person=True,
     ),
-    OutcomeKind.CAPPED: Meaning(
-        _DEAD, NextStep.GO_ON, Tone.FAILURE, "✗", f"ask for less, or raise the cap; {RETRY}", needs_person=True
-    ),
-    OutcomeKind.BUDGET: Meaning(
-        _DEAD,
-        NextStep.GO_ON,
-        Tone.FAILURE,
-        "✗",
-        f"`hyperhive budget raise --message {{id}} …` gives it more; {RETRY}",
-        needs_person=True,
-    ),
-    OutcomeKind.DECLINED: Meaning(
-        _DEAD,
-        NextStep.GO_ON,
-        Tone.FAILURE,
-        "✗",
-        f"word the message differently; {RETRY}",
-        needs_person=True,
-        session_suspect=True,
-    ),
-    OutcomeKind.BAD_REQUEST: Meaning(
-        _DEAD,
-        NextStep.GO_ON,
-        Tone.FAILURE,
-        "✗",
-        f"change the message; {RETRY}",
-        needs_person=True,
-        session_suspect=True,
-    ),
+    OutcomeKind.CAPPED: _dead("ask for less, or raise the cap"),
+    OutcomeKind.BUDGET: _dead("`hyperhive budget raise --message {id} …` gives it more"),
+    OutcomeKind.DECLINED: _dead("word the message differently", session_suspect=True),
+    OutcomeKind.BAD_REQUEST: _dead("change the message", session_suspect=True),
     OutcomeKind.REFUSED: Meaning(
         _HELD,
         NextStep.BACK_OFF,
@@ -147,57 +144,36 @@ MEANINGS: Mapping[OutcomeKind, Meaning] = {
         f"ask the owner of the account or proxy; {RETRY}",
         needs_person=True,
     ),
-    # Not the message's fault: it runs again, and the attempt does not count.
-    OutcomeKind.BAD_MODEL: Meaning(
-        _READY,
-        NextStep.WAIT_FOR_MODEL,
-        Tone.FAILURE,
-        "✗",
-        "`hyperhive model set NAME`",
-        needs_person=True,
-        spent=False,
+    OutcomeKind.BAD_MODEL: _uncounted(
+        NextStep.WAIT_FOR_MODEL, Tone.FAILURE, "`hyperhive model set NAME`", needs_person=True
     ),
-    OutcomeKind.NEEDS_LOGIN: Meaning(
-        _READY, NextStep.WAIT_FOR_LOGIN, Tone.WARNING, "·", "`hyperhive login`", needs_person=True, spent=False
-    ),
-    OutcomeKind.WRONG_AUTH: Meaning(
-        _READY,
+    OutcomeKind.NEEDS_LOGIN: _uncounted(NextStep.WAIT_FOR_LOGIN, Tone.WARNING, "`hyperhive login`", needs_person=True),
+    OutcomeKind.WRONG_AUTH: _uncounted(
         NextStep.WAIT_FOR_PERSON,
         Tone.FAILURE,
-        "✗",
         "give claude the expected credentials, then `hyperhive resume`",
         needs_person=True,
-        spent=False,
     ),
-    OutcomeKind.BILLING: Meaning(
-        _READY,
-        NextStep.WAIT_FOR_PERSON,
-        Tone.WARNING,
-        "·",
-        "top up the account, then `hyperhive resume`",
-        needs_person=True,
-        spent=False,
+    OutcomeKind.BILLING: _uncounted(
+        NextStep.WAIT_FOR_PERSON, Tone.WARNING, "top up the account, then `hyperhive resume`", needs_person=True
     ),
-    OutcomeKind.RATE_LIMITED: Meaning(_READY, NextStep.WAIT_FOR_RESET, Tone.WARNING, "·", spent=False),
-    OutcomeKind.OVERLOADED: Meaning(_READY, NextStep.BACK_OFF, Tone.WARNING, "·", spent=False),
-    OutcomeKind.NO_CONNECTION: Meaning(_READY, NextStep.BACK_OFF, Tone.WARNING, "·", spent=False),
-    OutcomeKind.NOT_STARTED: Meaning(_READY, NextStep.BACK_OFF, Tone.FAILURE, "✗", "`hyperhive doctor`", spent=False),
-    # Retried a few times.
-    OutcomeKind.CONTEXT_FULL: Meaning(
-        _READY, NextStep.GO_ON, Tone.FAILURE, "✗", f"put the text into a file and name it; {RETRY}"
-    ),
-    OutcomeKind.SESSION_LOST: Meaning(_READY, NextStep.GO_ON, Tone.FAILURE, "✗", RETRY),
-    OutcomeKind.FAILED: Meaning(_READY, NextStep.BACK_OFF, Tone.FAILURE, "✗", RETRY, attempts=2),
-    OutcomeKind.CRASHED: Meaning(_READY, NextStep.AFTER_CRASH, Tone.FAILURE, "✗", RETRY, acted=True),
-    OutcomeKind.STALLED: Meaning(_READY, NextStep.AFTER_CRASH, Tone.FAILURE, "✗", RETRY, acted=True),
-    OutcomeKind.TIMED_OUT: Meaning(_READY, NextStep.GO_ON, Tone.FAILURE, "✗", RETRY, acted=True),
+    OutcomeKind.RATE_LIMITED: _uncounted(NextStep.WAIT_FOR_RESET, Tone.WARNING),
+    OutcomeKind.OVERLOADED: _uncounted(NextStep.BACK_OFF, Tone.WARNING),
+    OutcomeKind.NO_CONNECTION: _uncounted(NextStep.BACK_OFF, Tone.WARNING),
+    OutcomeKind.NOT_STARTED: _uncounted(NextStep.BACK_OFF, Tone.FAILURE, "`hyperhive doctor`"),
+    OutcomeKind.CONTEXT_FULL: _retried(NextStep.GO_ON, f"put the text into a file and name it; {RETRY}"),
+    OutcomeKind.SESSION_LOST: _retried(NextStep.GO_ON),
+    OutcomeKind.FAILED: _retried(NextStep.BACK_OFF, attempts=2),
+    OutcomeKind.CRASHED: _retried(NextStep.AFTER_CRASH, acted=True),
+    OutcomeKind.STALLED: _retried(NextStep.AFTER_CRASH, acted=True),
+    OutcomeKind.TIMED_OUT: _retried(NextStep.GO_ON, acted=True),
     # A person's doing.
     OutcomeKind.INTERRUPTED: Meaning(_READY, NextStep.GO_ON, Tone.NEUTRAL, "·", spent=False, acted=True),
     OutcomeKind.CANCELLED: Meaning(MessageState.CANCELLED, NextStep.GO_ON, Tone.NEUTRAL, "·", RETRY, acted=True),
 }
 
 # For outcomes that this release does not know: another machine of a hive may run a newer one.
-UNKNOWN = Meaning(_READY, NextStep.GO_ON, Tone.FAILURE, "✗", RETRY)
+UNKNOWN = _retried(NextStep.GO_ON)
 
 
 def meaning_of(word: str | None) -> Meaning:
@@ -236,10 +212,9 @@ def advice_of(word: str | None, message_id: int) -> str:
 
 def meanings_to_dict() -> dict[str, dict[str, Any]]:
     """Return the part of the table that the page needs, by outcome: `tone`, `sign`, `needs_person`."""
-    shown = {kind.value: found for kind, found in MEANINGS.items()}
     return {
-        word: {"tone": found.tone.value, "sign": found.sign, "needs_person": found.needs_person}
-        for word, found in shown.items()
+        kind.value: {"tone": found.tone.value, "sign": found.sign, "needs_person": found.needs_person}
+        for kind, found in MEANINGS.items()
     }
 
 

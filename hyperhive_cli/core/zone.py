@@ -7,7 +7,7 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the origin of naive local times
 
 
 class LocalZone(tzinfo):
-    """The zone of TZ or /etc/localtime; `datetime.astimezone()` alone would use today's offset for every day."""
+    """The zone of TZ or /etc/localtime; `datetime.astimezone()` would use today's offset for every day."""
 
     def __init__(self) -> None:
         read_zone()

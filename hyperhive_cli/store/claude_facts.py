@@ -1,4 +1,4 @@
-"""The facts `limits` and `mcp`: what claude reported of the account and of its MCP servers in the last turns. Pure."""
+"""The facts `limits` and `mcp`: what claude reported about the account and its MCP servers in the last turns. Pure."""
 
 import json
 from typing import Any

@@ -190,7 +190,6 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def _keep_old(db: sqlite3.Connection, path: Path, target_version: int) -> None:
-    """Leave a copy beside a database before a migration."""
     if not 0 < schema_version(db) < target_version:
         return
     draft = path.with_name(f"{path.name}.{os.getpid()}.draft")

@@ -36,7 +36,7 @@ class Holder(NamedTuple):
 
     @property
     def is_harness(self) -> bool:
-        """Whether a harness holds it, and not what is left of one."""
+        """Whether a harness itself holds the lock, not only its guards."""
         return self.kind is HolderKind.HARNESS
 
     @property

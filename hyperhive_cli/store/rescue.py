@@ -134,7 +134,6 @@ def rescue(db: sqlite3.Connection, place: FilePlace, busy_s: float) -> tuple[sql
 
 
 def _look_into(saved: Path) -> tuple[str | None, int]:
-    """Return the workspace that an inbox is bound to and the number of waiting messages."""
     with closing(database.connect(saved)) as db:
         bound = db.execute(READ_FACT, ("workspace",)).fetchone()
         (waiting,) = db.execute("SELECT count(*) FROM messages WHERE state IN ('ready', 'leased', 'held')").fetchone()
@@ -148,7 +147,6 @@ def _put_back(saved: Path, place: FilePlace, busy_s: float) -> sqlite3.Connectio
 
 
 def _move_in(saved: Path, path: Path, busy_s: float) -> sqlite3.Connection:
-    """Put a copy in its place, and open it."""
     saved.replace(path)
     database.sync_folder(path.parent)
     connection = open_connection(path, PUT_BACK_BUSY_S)  # a StoreError stops the harness, with everything on the disk

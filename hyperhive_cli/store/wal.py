@@ -96,7 +96,6 @@ def checkpoint_changes(path: Path) -> WalState | None:
 
 
 def _copy(db: sqlite3.Connection, mode: str) -> bool:
-    """Checkpoint; return True if everything was copied."""
     db.execute("PRAGMA busy_timeout = 0")  # do not wait for readers
     busy, frames, copied = db.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
     db.execute(f"PRAGMA busy_timeout = {COMMIT_WAIT_S * 1000:.0f}")

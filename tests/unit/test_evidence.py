@@ -401,7 +401,7 @@ def test_a_retry_after_a_401_alone_is_an_authentication_failure_whatever_it_is_c
 )
 def test_a_rejected_limit_and_its_reset_are_kept(line: Line, rejected: bool, resets_at: int | None) -> None:
     seen = observe({"type": "rate_limit_event", **line})
-    assert (seen.current.limit_rejected, seen.refusal and seen.refusal.resets_at) == (rejected, resets_at)
+    assert (seen.current.limit_rejected, seen.refusal and seen.refusal.limit.resets_at) == (rejected, resets_at)
 
 
 @pytest.mark.parametrize("depth", [300, 1000])
@@ -458,7 +458,7 @@ ODD_LINES = st.builds(
 def test_odd_shapes_are_no_error_and_each_finding_has_its_type(lines: list[Line]) -> None:
     seen = observe(*lines)
     texts = [seen.session_id, seen.answer, seen.model]
-    numbers = [seen.context_tokens, seen.context_window, seen.refusal and seen.refusal.resets_at]
+    numbers = [seen.context_tokens, seen.context_window, seen.refusal and seen.refusal.limit.resets_at]
     for stretch in seen.stretches:
         texts += [stretch.result_text, stretch.text, stretch.synthetic_error, stretch.retry_error, stretch.subtype]
         texts += [stretch.terminal_reason, stretch.stop_reason, stretch.blocked, stretch.deferred]

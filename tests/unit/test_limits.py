@@ -34,7 +34,7 @@ def test_a_line_is_read_whole() -> None:
         Limit("five_hour", "allowed", 0.2, RESETS_AT - 60),
         Limit("seven_day", None, 0.4, RESETS_AT),
     )
-    assert (report.refused, report.of_model, report.resets_at) == (True, True, RESETS_AT)
+    assert (report.refused, report.limit.of_model, report.limit.resets_at) == (True, True, RESETS_AT)
     assert [(one["type"], one["name"], one["of_model"]) for one in report.to_list()] == [
         ("five_hour", "5-hour limit", False),
         ("seven_day", "weekly limit", False),
@@ -53,7 +53,7 @@ def test_the_limit_that_is_spoken_of_has_the_last_word_on_its_window() -> None:
 def test_fields_beside_the_type_are_read_too() -> None:
     report = line_to_limits({"type": "rate_limit_event", "status": "rejected", "resetsAt": RESETS_AT})
     assert report is not None
-    assert (report.refused, report.of_model, report.resets_at) == (True, False, RESETS_AT)
+    assert (report.refused, report.limit.of_model, report.limit.resets_at) == (True, False, RESETS_AT)
     assert report.to_list() == []
 
 
@@ -93,7 +93,7 @@ def test_odd_fields_count_as_missing(odd: object) -> None:
     windows = {"five_hour": odd, "seven_day": {"utilization": odd, "resetsAt": odd, "status": odd}}
     report = line_to_limits(event(status=odd, rateLimitType=odd, resetsAt=odd, utilization=odd, unifiedWindows=windows))
     assert report is not None
-    assert (report.resets_at, report.limit.utilization, report.refused) == (None, None, False)
+    assert (report.limit.resets_at, report.limit.utilization, report.refused) == (None, None, False)
     assert line_to_limits(event(unifiedWindows=odd)) is not None
     assert line_to_limits({"type": "rate_limit_event", "rate_limit_info": odd}) is not None
 

@@ -20,9 +20,8 @@ ROOT = Path(hyperhive_cli.__file__).parent
 ROOMS = ("core", "claude", "control", "demo", "store")  # to become every room, "docs", "README.md" and "examples"
 LATER = {  # rewritten with the parts that use them
     "claude/exchange.py", "claude/guard.py", "claude/kept_jobs.py", "claude/leftovers.py", "claude/process.py",
-    "claude/program.py",
-    "claude/runner.py", "claude/turn_limits.py", "claude/watch_task.py", "store/ended.py", "store/events.py",
-    "store/inbox.py", "store/keys.py", "store/queue.py", "store/stats.py",
+    "claude/program.py", "claude/runner.py", "claude/turn_limits.py", "claude/watch_task.py", "store/ended.py",
+    "store/events.py", "store/inbox.py", "store/keys.py", "store/queue.py", "store/stats.py", "store/turn_rows.py",
 }  # fmt: skip
 SUFFIXES = {".py", ".js", ".html", ".md", ".txt"}
 
