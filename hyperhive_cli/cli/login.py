@@ -18,7 +18,7 @@ from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import HyperhiveError, RefusedError
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.harness.client import LocalClient
-from hyperhive_cli.store.folder import lock_holder, lock_purpose
+from hyperhive_cli.store.folder import read_lock
 
 POLL_S = 0.2
 STDIN = 0
@@ -84,9 +84,9 @@ def _cancel(paths: AgentPaths) -> None:
     try:
         call(paths.socket, "login_cancel", limit_s=None)
     except GoneError:
-        pid = lock_holder(paths.lock_file)
-        if pid is not None and lock_purpose(paths.lock_file) == "login":
-            raise RefusedError("the login runs in another command", f"Ctrl-C there, or kill {pid}") from None
+        entry = read_lock(paths.lock_file)
+        if entry is not None and entry.doing == "login":
+            raise RefusedError("the login runs in another command", f"Ctrl-C there, or kill {entry.pid}") from None
         raise RefusedError("no login is under way", "hyperhive login") from None
 
 

@@ -14,7 +14,7 @@ from hyperhive_cli.control.client import GoneError, call
 from hyperhive_cli.control.peer import ancestors, is_below, pid_namespace
 from hyperhive_cli.core.errors import HyperhiveError, RefusedError
 from hyperhive_cli.core.settings import ANSWER_LIMIT_S, TURN_VARIABLE, AgentPaths, default_agents_home, paths_by_name
-from hyperhive_cli.store.folder import find_agents, is_held_by_harness, lock_holder, lock_namespace
+from hyperhive_cli.store.folder import LockEntry, find_agents, is_held_by_harness, read_lock
 
 ASK_AGAIN_S = 0.1
 
@@ -63,12 +63,12 @@ def _is_agent_name(folder: Path) -> bool:
 
 def _may_be_in_turn(paths: AgentPaths) -> bool:
     """Whether this cannot be excluded: by the marks, which a tool may wipe, our ancestors, and where we are."""
-    namespace, holder = lock_namespace(paths.lock_file), lock_holder(paths.lock_file)
-    if namespace is not None and namespace != pid_namespace():
+    entry = read_lock(paths.lock_file) or LockEntry()
+    if entry.pid_namespace not in {None, pid_namespace()}:
         return True  # neither of us sees the other's processes
     wanted = paths.state_dir.resolve()
     is_marked = any(Path(mark).resolve() == wanted for mark in _marks(os.getpid()))
-    return is_marked or (bool(holder) and is_below(holder or 0))
+    return is_marked or (entry.pid > 0 and is_below(entry.pid))
 
 
 def _marks(pid: int) -> Iterator[str]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hyperhive_cli.core.errors import AgentConflictError, HyperhiveError, NotRunningError, StoreError, UsageError
 from hyperhive_cli.core.files import NotAFileError, make_folder, open_file
@@ -49,7 +49,7 @@ def check_state_dir(folder: Path) -> None:
 
 @contextmanager
 def hold_lock(path: Path, agent: str, doing: str | None = None) -> Iterator[int]:
-    """Hold the harness's lock during the block; yields its descriptor. `doing` is what `lock_purpose` returns.
+    """Hold the harness's lock during the block; yields its descriptor. `doing` as in `LockEntry`.
 
     The kernel releases the lock when its last holder exits, so a stale lock is impossible. Guards are holders too:
     after a harness was killed, this waits until its guard has killed the leftovers. Raises AgentConflictError, which
@@ -113,24 +113,33 @@ def _refusal(holder: "Holder", agent: str) -> AgentConflictError:
     return AgentConflictError(message, f"hyperhive -a {agent} status")
 
 
+class LockEntry(NamedTuple):
+    """What the holder of a lock has written into it: its pid (0: nothing), its purpose, its PID namespace.
+
+    `doing` is None for a harness, else its work, such as `login`.
+    """
+
+    pid: int = 0
+    doing: str | None = None
+    pid_namespace: str | None = None
+
+
+def read_lock(path: Path) -> LockEntry | None:
+    """Return the entry of a held lock, None if the lock is free."""
+    with _open_if_held(path) as descriptor:
+        return None if descriptor is None else _read_entry(descriptor)
+
+
 def lock_holder(path: Path) -> int | None:
     """Return the pid in a held lock (0: none is written), None if the lock is free."""
-    with _open_if_held(path) as descriptor:
-        return None if descriptor is None else _read_name(descriptor)[0]
+    entry = read_lock(path)
+    return None if entry is None else entry.pid
 
 
 def is_held_by_harness(path: Path) -> bool:
     """Return True if a harness or its guards hold the lock."""
-    with _open_if_held(path) as descriptor:
-        return descriptor is not None and _read_name(descriptor)[1] is None
-
-
-def lock_namespace(path: Path) -> str | None:
-    """Return the PID namespace of the pid in a held lock, None if unknown."""
-    with _open_if_held(path) as descriptor:
-        found = {} if descriptor is None else _read_fields(descriptor)
-    namespace = found.get("pid_namespace")
-    return namespace if isinstance(namespace, str) else None
+    entry = read_lock(path)
+    return entry is not None and entry.doing is None
 
 
 def who_holds(path: Path) -> "Holder | None":
@@ -142,7 +151,7 @@ def who_holds(path: Path) -> "Holder | None":
 def _find_holder(path: Path, descriptor: int) -> "Holder":
     from hyperhive_cli.store.holder import find_holder  # noqa: PLC0415 - most commands find the lock free: 1 ms
 
-    return find_holder(path, descriptor, *_read_name(descriptor))
+    return find_holder(path, descriptor, *_read_entry(descriptor)[:2])
 
 
 def silent_holder(path: Path) -> "Holder | None":
@@ -174,28 +183,17 @@ def _open_if_held(path: Path) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-def lock_purpose(path: Path) -> str | None:
-    """Return what the holder of a lock does (such as `login`); None for a harness or a free lock."""
-    with _open_if_held(path) as descriptor:
-        return None if descriptor is None else _read_name(descriptor)[1]
-
-
-def _read_name(descriptor: int) -> tuple[int, str | None]:
-    """Read the pid in a lock (0: none), and what that process does (None: it is a harness)."""
-    found = _read_fields(descriptor)
-    pid, doing = found.get("pid"), found.get("doing")
-    if isinstance(pid, int) and pid > 0:
-        return pid, doing if isinstance(doing, str) and doing.isalpha() else None
-    return 0, None
-
-
-def _read_fields(descriptor: int) -> dict[str, Any]:
+def _read_entry(descriptor: int) -> LockEntry:
     import json  # noqa: PLC0415 - 7 ms that a command saves if the lock is free
 
+    found: Any = None
     with suppress(OSError, ValueError, RecursionError):
         found = json.loads(os.pread(descriptor, NAME_BYTES, 0))
-        return found if isinstance(found, dict) else {}
-    return {}
+    pid, doing, namespace = map((found if isinstance(found, dict) else {}).get, ("pid", "doing", "pid_namespace"))
+    namespace = namespace if isinstance(namespace, str) else None
+    if not isinstance(pid, int) or pid <= 0:
+        return LockEntry(pid_namespace=namespace)
+    return LockEntry(pid, doing if isinstance(doing, str) and doing.isalpha() else None, namespace)
 
 
 def find_agents(folder: Path) -> list[AgentPaths]:

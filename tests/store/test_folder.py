@@ -18,7 +18,7 @@ import pytest
 import hyperhive_cli
 from hyperhive_cli.core.errors import AgentConflictError, StoreError
 from hyperhive_cli.store import folder
-from hyperhive_cli.store.folder import hold_lock, lock_holder, lock_purpose, prepare_state_dir, silent_holder, who_holds
+from hyperhive_cli.store.folder import hold_lock, lock_holder, prepare_state_dir, read_lock, silent_holder, who_holds
 from hyperhive_cli.store.holder import Holder, HolderKind
 from tests.conftest import process_state, wait_until
 
@@ -120,7 +120,9 @@ def test_a_second_holder_is_refused_and_told_the_pid_of_the_first(lock: Path, mo
 def test_a_lock_says_what_its_holder_does(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "LOCK_WAIT_S", 0.05)
     with hold_lock(lock, "mine", "login"):
-        assert (lock_holder(lock), lock_purpose(lock)) == (os.getpid(), "login")
+        entry = read_lock(lock)
+        assert entry is not None
+        assert entry[:2] == (os.getpid(), "login")
         assert who_holds(lock) == Holder(HolderKind.HARNESS, (os.getpid(),), doing="login")
         assert silent_holder(lock) is None  # no harness is to be waited for
         with (
@@ -128,9 +130,11 @@ def test_a_lock_says_what_its_holder_does(lock: Path, monkeypatch: pytest.Monkey
             hold_lock(lock, "mine"),
         ):
             pass
-    assert (lock_holder(lock), lock_purpose(lock)) == (None, None)
+    assert read_lock(lock) is None
     with hold_lock(lock, "mine"):
-        assert lock_purpose(lock) is None
+        entry = read_lock(lock)
+        assert entry is not None
+        assert entry.doing is None
 
 
 def test_a_second_holder_in_the_same_process_is_refused_too(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
