@@ -7,12 +7,11 @@ function takes values of any JSON type and never raises.
 
 import re
 from datetime import datetime
-from math import isfinite
 
+from hyperhive_cli.core.settings import MAX_FIGURE
 from hyperhive_cli.core.terminal import UNSAFE
 
 _BLANKS = re.compile(r"\s+")
-_LARGEST = 10**15
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -87,9 +86,7 @@ def number(value: object) -> float | None:
     """Return `value` as a finite number of plausible size, None for anything else (bools too)."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if isinstance(value, float) and not isfinite(value):
-        return None
-    return float(value) if -_LARGEST < value < _LARGEST else None
+    return float(value) if -MAX_FIGURE < value < MAX_FIGURE else None
 
 
 def count(value: object) -> int:

@@ -1,4 +1,4 @@
-"""The control socket's client: it gives the reply whole, or says in good time that nobody is there."""
+"""The control socket's client: it returns the whole reply, or reports in time that no harness answers."""
 
 import json
 import socket

@@ -15,13 +15,13 @@ from tests.control.serving import EchoHandler, Served, serving
 
 
 def write(paths: AgentPaths, first: int, last: int) -> None:
-    """Put notes into the history, as a harness does that nobody follows."""
+    """Put notes into the history, as a harness without followers does."""
     with open_event_store(paths.events_db) as store:
         store.append([BusEvent.make(seq, seq, Note(text=f"note {seq}")) for seq in range(first, last + 1)])
 
 
 def seqs(events: Iterator[BusEvent | None], count: int) -> list[int | None]:
-    """Give the numbers of the next events, leaving out the ticks."""
+    """Return the numbers of the next events, leaving out the ticks."""
     return [event.seq for event in islice((event for event in events if event is not None), count)]
 
 

@@ -34,7 +34,7 @@ if os.fork() == 0:
 os.wait()
 sys.stdin.read()
 """
-# Connects as somebody else and says what it got: a reply, or the name of the error.
+# Connects as another user and prints what it got: a reply, or the name of the error.
 STRANGER = """
 import os, socket, sys
 os.setgroups([])
@@ -117,7 +117,7 @@ def test_the_server_asks_before_each_operation(path: Path) -> None:
     def admit(op: str, peer: Peer | None) -> None:
         asked.append((op, peer))
         if op != "echo":
-            raise RefusedError("not you", "somebody else")
+            raise RefusedError("not you", "another user")
 
     with serving(path, admit=admit):
         assert call(path, "echo", limit_s=LIMIT_S)["echo"] == {}
@@ -129,7 +129,7 @@ def test_the_server_asks_before_each_operation(path: Path) -> None:
     assert asked == [("echo", me), ("hang", me), ("events", me)]
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_another_user_gets_no_answer_even_where_the_modes_were_opened(path: Path) -> None:
     def as_stranger() -> str:
         command = [sys.executable, "-c", STRANGER, str(path)]

@@ -16,7 +16,7 @@ from tests.control.serving import serving
 
 
 def write(paths: AgentPaths, first: int, last: int, ts: int) -> None:
-    """Put notes into the history, as a life does that nobody follows; `ts`: when it writes."""
+    """Put notes into the history, as a harness without followers does; `ts`: when it writes."""
     with open_event_store(paths.events_db) as store:
         store.append([BusEvent.make(seq, ts, Note(text=f"{seq} of {ts}")) for seq in range(first, last + 1)])
 
@@ -27,7 +27,7 @@ def remove(paths: AgentPaths) -> None:
 
 
 def backup(paths: AgentPaths) -> Path:
-    """Copy the history, which nobody has open."""
+    """Copy the history, which no process has open."""
     return Path(shutil.copy(paths.events_db, paths.state_dir / "backup"))
 
 

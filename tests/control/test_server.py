@@ -84,7 +84,7 @@ def test_a_refusal_carries_its_hint_and_exit_code(path: Path) -> None:
 
 
 JUNK = {
-    "no JSON": b"hello\n",
+    "not JSON": b"hello\n",
     "nothing": b"\n",
     "a list": b"[1]\n",
     "no text": b"\xff\xfe\x00\n",

@@ -1,4 +1,4 @@
-"""Backups: whole, consistent copies, made beside a writer, which appear at once or not at all."""
+"""Backups: consistent copies, made beside a writer, that appear completely or not at all."""
 
 import gzip
 import io

@@ -243,7 +243,7 @@ def test_quarantine_keeps_the_newest_three(tmp_path: Path) -> None:
 
 @pytest.fixture
 def sealed(tmp_path: Path) -> Iterator[Path]:
-    """Give a folder that holds a closed database and may not be written."""
+    """Return a folder that holds a closed database and may not be written."""
     folder = tmp_path / "sealed"
     folder.mkdir()
     with opened(folder / "a.sqlite", FIRST) as db:

@@ -133,10 +133,10 @@ def test_the_newest_events_of_some_kinds_are_found_behind_many_others(store: Eve
 
 
 UNREADABLE = {
-    "no JSON": (1, "note", "{"),
+    "not JSON": (1, "note", "{"),
     "no object": (1, "note", "[1]"),
     "a field is missing": (1, "turn_start", "{}"),
-    "bytes that are no text": (1, "note", sqlite3.Binary(b"\xff")),
+    "bytes that are not text": (1, "note", sqlite3.Binary(b"\xff")),
     "no time": ("yesterday", "note", '{"text":"x"}'),
     "a kind of bytes": (1, sqlite3.Binary(b"note"), '{"text":"x"}'),
 }
@@ -358,7 +358,7 @@ def test_a_number_beyond_all_integers_of_sqlite_is_a_clear_error(store: EventSto
         (7, None, None, True),
         (7, 1_006, None, False),  # another event has this number
         (9, 1_009, None, True),
-        (10, 1_010, None, False),  # nobody has
+        (10, 1_010, None, False),  # no event has
         (10, 1_010, 12, True),  # it is not written yet
         (10**30, None, None, False),
         (2, 1_002, None, True),  # swept away

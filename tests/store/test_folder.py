@@ -222,7 +222,7 @@ sys.stdin.read()
 
 @contextmanager
 def sharing(lock: int, how: str = "marked") -> "Iterator[subprocess.Popen[bytes]]":
-    """Let a child share a lock that this process has taken; `marked`, as a guard does."""
+    """Share a lock of this process with a child; `marked`: the child marks it as a guard does."""
     command = [sys.executable, "-c", HOLDS_BESIDE, str(ROOT), str(lock), how]
     with subprocess.Popen(command, pass_fds=[lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
@@ -240,7 +240,7 @@ def take(lock: Path, named: object) -> int:
 
 @pytest.fixture
 def dead() -> int:
-    """Give the id of a process that has ended."""
+    """Return the id of a process that has ended."""
     with subprocess.Popen(["true"]) as process:
         pass
     return process.pid

@@ -57,7 +57,7 @@ def scans(connection: sqlite3.Connection, statements: list[str]) -> list[str]:
 
 
 def of_the_loop(inbox: Inbox) -> None:
-    """Do all that a harness does with its inbox in the course of a turn."""
+    """Do everything that a harness does with its inbox during a turn."""
     inbox.send("operator", "one", now_ms=9 * DAY_MS, key="k")
     inbox.send("operator", "one", now_ms=9 * DAY_MS, key="k")
     assert inbox.with_key("k") is not None
@@ -166,7 +166,7 @@ def ended_messages(inbox: Inbox, days_ago: list[int]) -> list[int]:
 
 
 def forget(inbox: Inbox, text: str) -> list[int]:
-    """Forget all that is not kept, and return what is left."""
+    """Delete everything beyond the retention, and return what is left."""
     while inbox.forget_ended(Retention.from_text(text), now_ms=NOW_MS):
         pass
     return [message.id for message in inbox.messages(ended=True)]

@@ -1,4 +1,4 @@
-"""Files that are taken away while they are in use: the inbox is put back or kept, the history begun anew."""
+"""Files that are removed while in use: the inbox is put back or saved, the history is started again."""
 
 import os
 import sqlite3
@@ -114,7 +114,7 @@ def test_a_new_inbox_whose_messages_stand_in_its_log_alone_is_not_taken_for_noth
         assert [message.body for message in inbox.messages()] == ["new"]
 
 
-@pytest.mark.parametrize("how", ["removed and made anew", "moved over"])
+@pytest.mark.parametrize("how", ["removed and made again", "moved over"])
 def test_an_inbox_that_was_replaced_is_kept_beside_the_new_one(
     path: Path, inbox: Inbox, tmp_path: Path, how: str
 ) -> None:
@@ -246,7 +246,7 @@ def test_a_history_that_was_removed_is_begun_anew_above_all_numbers(
     remark = store.check_place(7)
     assert remark is not None
     assert "was removed while in use: the events up to number 7 that it held are gone; a new one was begun" in remark
-    with open_event_store(history) as other:  # whoever starts now goes on above, too
+    with open_event_store(history) as other:  # another process continues above it, too
         assert (other.last_seq(), other.newest(5)) == (7, [])
     assert store.append(events(8, 8)) is None
     assert ids(history) == [8]

@@ -1,4 +1,4 @@
-"""Something else in the place of a file of the state folder: whoever opens it says so at once, and none hangs.
+"""Something else in the place of a file of the state folder: every opening reports it immediately, and none hangs.
 
 SQLite opens its files in C and begins again when a signal comes: only the end of the process ends its wait for a
 pipe. So each is tried in a process of its own, which is given some seconds.

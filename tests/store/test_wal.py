@@ -20,7 +20,7 @@ from hyperhive_cli.store.wal import checkpoint, shrink_wal, start_checkpoint
 
 
 def salts(path: Path) -> bytes:
-    """Give what is another one each time the log begins anew."""
+    """Return a value that changes with each reset of the log."""
     with companion(path, "-wal").open("rb") as file:
         return file.read(24)[16:]
 
@@ -66,7 +66,7 @@ class Traced(sqlite3.Connection):
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Give the commits and copyings of all connections of this process, in order."""
+    """Return the commits and copyings of all connections of this process, in order."""
     connect = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda *args, **kwargs: connect(*args, **kwargs, factory=Traced))
     yield Traced.said
@@ -74,7 +74,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def copyings(steps: list[str]) -> list[bool]:
-    """Give for each copying whether something was put into the log for it."""
+    """Return for each checkpoint whether something was committed for it."""
     seen = [step for step in steps if step.startswith(("PRAGMA user_version = ", "PRAGMA wal_checkpoint("))]
     return ["version" in before for before, step in pairwise(["", *seen]) if "checkpoint" in step]
 

@@ -50,7 +50,7 @@ ENVELOPE = {"seq", "ts", "kind"}
 
 
 def fields_beside(*known: str) -> st.SearchStrategy[dict[str, Any]]:
-    """Give unknown fields: their names are neither the kind's own nor the envelope's."""
+    """Return unknown fields: their names are neither the kind's own nor the envelope's."""
     names = st.sampled_from(["extra", "sender", "later_field", "claude_seq", "0"]) | TEXT
     return st.dictionaries(names.filter(lambda name: name not in {*known, *ENVELOPE}), VALUES, max_size=2)
 

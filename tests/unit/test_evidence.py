@@ -63,7 +63,7 @@ EXPECTED = {
     "text": ONE_ANSWER,
     "unknown_session": Expected(is_error=True, inits=0, has_window=False),
 }
-# In the new release a resumed run's cost goes on from the session's; in the old one it begins anew.
+# In the new release a resumed run's cost continues from the session's; in the old one it starts again.
 CONTINUED = Expected((0.001207, 0.0002414), requests=1, context_tokens=5952)
 WORKED = Expected((0.00678, 0.000678), context_tokens=8452, tools="Bash Write Bash Read Bash")
 PER_RELEASE = {

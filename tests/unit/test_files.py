@@ -102,7 +102,7 @@ OTHERWISE = {
 
 
 def openings(root: Path) -> dict[str, set[str]]:
-    """Give for each module the calls by which it opens files, or hands SQLite a path."""
+    """Return for each module the calls by which it opens files, or hands SQLite a path."""
     found = {}
     for path in root.rglob("*.py"):
         name = ".".join(path.relative_to(root).with_suffix("").parts)
@@ -128,7 +128,7 @@ def opening(node: ast.AST) -> str | None:
 def test_there_is_no_second_way_to_open_a_file_of_the_state_folder() -> None:
     found = openings(ROOT)
     assert {name: calls for name, calls in found.items() if name not in OTHERWISE} == {}
-    assert OTHERWISE.keys() - found.keys() == set(), "an entry that nobody needs would let another opening in unseen"
+    assert OTHERWISE.keys() - found.keys() == set(), "an unused entry would hide a new opening"
     assert [name for name, calls in found.items() if "sqlite3.connect" in calls] == ["store.db"]
 
 

@@ -27,7 +27,7 @@ def frame(chunks: Iterable[bytes], limit_bytes: int = LINE_LIMIT_BYTES) -> list[
 
 
 def by_hand(data: bytes) -> list[bytes]:
-    """Give what the lines should be; an empty tail is no line."""
+    """Return what the lines should be; an empty tail is no line."""
     *lines, tail = data.split(b"\n")
     return [*lines, tail] if tail else lines
 

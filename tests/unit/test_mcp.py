@@ -15,7 +15,7 @@ EXPLICIT = ["--mcp-config", "mcp.json"]
 
 
 def files(content: dict[str, Any] | None = None, words: list[str] | None = None, /, **environ: str) -> ClaudeFiles:
-    """Give the files of a claude, with the JSON in them by their paths."""
+    """Return the files of a claude, with the JSON in them by their paths."""
     there = {Path(path): found for path, found in (content or {}).items()}
     return ClaudeFiles({"HOME": "/home/me", **environ}, WORKSPACE, words or [], there.get)
 
@@ -81,7 +81,7 @@ def many(count: int, server: dict[str, str] = STDIO) -> dict[str, Any]:
         (many(1), {"MCP_TIMEOUT": "120000"}, 120 + 5 + 25),
         (many(1), {"MCP_TIMEOUT": "1000"}, 60),  # never below what it was
         (many(3), {"MCP_TIMEOUT": "40000"}, 40 + 5 + 25),
-        (many(4), {"MCP_TIMEOUT": "40000"}, 80 + 5 + 25),  # the oldest releases start three at once
+        (many(4), {"MCP_TIMEOUT": "40000"}, 80 + 5 + 25),  # the oldest releases start three together
         (many(4), {"MCP_TIMEOUT": "40000", "MCP_SERVER_CONNECTION_BATCH_SIZE": "2"}, 80 + 5 + 25),
         (many(4), {"MCP_TIMEOUT": "40000", "MCP_SERVER_CONNECTION_BATCH_SIZE": "8"}, 40 + 5 + 25),
         (many(20, HTTP), {"MCP_TIMEOUT": "40000"}, 40 + 5 + 25),

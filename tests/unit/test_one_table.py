@@ -62,7 +62,7 @@ _SQL = r"(?i)\boutcome\s*(=|<>|!=|(NOT )?IN)\s*\(?\s*'"
 
 
 def parts_of_a_table(node: ast.AST) -> Iterator[ast.AST]:
-    """Give what would be the rows of a table: a collection's items, a class's values, what a scope compares."""
+    """Return what would be the rows of a table: a collection's items, a class's values, what a scope compares."""
     match node:
         case ast.Set() | ast.List() | ast.Tuple() | ast.Dict() | ast.Constant():
             yield node
@@ -73,7 +73,7 @@ def parts_of_a_table(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def compared(scope: ast.AST) -> Iterator[ast.AST]:
-    """Give what is compared in a scope, not in those within it: sides of comparisons, and patterns of `match`."""
+    """Return what is compared in a scope, not in those within it: sides of comparisons, and patterns of `match`."""
     left = list(ast.iter_child_nodes(scope))
     while left:
         node = left.pop()
@@ -87,7 +87,7 @@ def compared(scope: ast.AST) -> Iterator[ast.AST]:
 
 
 def subjects(tree: ast.AST) -> Iterator[tuple[ast.expr, ast.AST]]:
-    """Give each comparison both ways, and each `match` with its patterns."""
+    """Return each comparison both ways, and each `match` with its patterns."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare) and any(isinstance(one, COMPARISONS) for one in node.ops):
             for other in node.comparators:

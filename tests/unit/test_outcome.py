@@ -69,7 +69,7 @@ OK: Line = {"type": "result", "subtype": "success", "is_error": False, "result":
 
 
 def failed(text: str = "API Error", **fields: object) -> Line:
-    """Give a failed `result`: its subtype is success all the same, as claude has it."""
+    """Return a failed `result`: its subtype is success all the same, as claude has it."""
     return {"type": "result", "subtype": "success", "is_error": True, "result": text, **fields}
 
 

@@ -49,7 +49,7 @@ def test_a_wait_of_a_minute_is_long(delay_ms: float, *, is_long: bool) -> None:
 
 
 def silent_after(*lines: Line) -> Watchdog:
-    """Give a watchdog whose claude falls silent at second 10, after these lines; it stalls after 20 s."""
+    """Return a watchdog whose claude falls silent at second 10, after these lines; it stalls after 20 s."""
     seen = Evidence()
     watchdog = Watchdog(TimeLimits(stall_s=20), seen, started=0)
     for line in lines:
@@ -66,7 +66,7 @@ def silent_after(*lines: Line) -> Watchdog:
         ([INIT, retry(3_600_000, "overloaded")], 3_630),
         ([INIT, retry(3_600_000), retry(5_000)], 35),  # the last one counts
         ([INIT, retry(3_600_000), TEXT], 30),
-        ([INIT, retry(10**14)], 6 * 3600 + 30),  # nobody waits for ever
+        ([INIT, retry(10**14)], 6 * 3600 + 30),  # no wait is endless
     ],
 )
 def test_a_claude_that_says_how_long_it_waits_has_not_fallen_silent(lines: list[Line], end_s: float) -> None:

@@ -43,7 +43,7 @@ def turn(started: int, **fields: Any) -> EndedTurn:  # noqa: ANN401 - fields of 
 
 @pytest.fixture
 def _central_europe(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the system's zone be one that changes its clock, spelled out: no database of zones is needed."""
+    """Set the system's zone to one with clock changes, written out so that no zone database is needed."""
     monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
     time.tzset()
     yield

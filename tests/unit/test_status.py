@@ -33,7 +33,7 @@ WAITS_OUT = Retrying(1, 10, "rate_limit", 1_796_017_000.0, is_limit=True)
         ({"write_trouble": "the disk is full"}, "inbox_unavailable"),
         ({"is_logging_in": True}, "needs_login_in_progress"),
         ({"is_standby": True}, "standby"),
-        # Two at once: what hides what, and that nothing of the other is lost.
+        # Two together: what hides what, and that nothing of the other is lost.
         ({"is_paused": True, "wait": LIMITED}, "paused"),
         ({"is_paused": True, "write_trouble": "x"}, "paused"),
         ({"write_trouble": "x", "wait": LIMITED}, "inbox_unavailable"),

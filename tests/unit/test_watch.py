@@ -31,7 +31,7 @@ OK: Line = {"type": "result", "subtype": "success", "is_error": False}
 
 
 def seen_in(*lines: Line, **fields: Any) -> Evidence:  # noqa: ANN401 - those of Evidence
-    """Give what these lines have shown, and what these fields say besides."""
+    """Return what these lines have shown, and what these fields say besides."""
     seen = Evidence()
     for line in lines:
         seen.observe_stream(line)
@@ -89,7 +89,7 @@ DUE = {
 
 
 def watching(seen: Evidence, last_s: float | None = None, limits: TimeLimits = LIMITS) -> Watchdog:
-    """Give a watchdog that heard its last line so many seconds after the start."""
+    """Return a watchdog that heard its last line so many seconds after the start."""
     watchdog = Watchdog(limits, seen, started=START)
     if last_s is not None:
         watchdog.observe_line("assistant", START + last_s)
