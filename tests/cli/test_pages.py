@@ -119,22 +119,24 @@ def test_the_changes_begin_with_this_release() -> None:
     assert version in first
 
 
-PACKAGE = DOCS.parent
-NAMES = {
-    node.name
-    for path in PACKAGE.rglob("*.py")
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-}
-NAMED = re.findall(r"`([^`\n]+)`", page("architecture"))
+def defined_in(path: Path) -> set[str]:
+    """Return the names of a module's classes and functions."""
+    kinds = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    return {node.name for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, kinds)}
 
 
 def test_the_architecture_names_files_classes_and_functions_that_exist() -> None:
-    paths = [name for name in NAMED if re.fullmatch(r"[\w./]+/[\w./]*|\w+\.py", name)]
-    missing = [name for name in paths if not (PACKAGE / name).exists() and not (SOURCE / name).exists()]
-    defined = [name for name in NAMED if re.fullmatch(r"[A-Z]\w*[a-z]\w*|\w+\(\)", name)]
-    assert (missing, [name for name in defined if name.removesuffix("()") not in NAMES]) == ([], [])
-    assert (len(paths) > 30, len(defined) > 10) == (True, True)
+    package = DOCS.parent
+    text = " ".join(re.sub(r"```.*?```", "", page("architecture"), flags=re.DOTALL).split())
+    named = re.findall(r"`([^`]+)`", text)
+    paths = [name for name in named if re.fullmatch(r"[\w./]+/[\w./]*|\w+\.py", name)]
+    assert [name for name in paths if not (package / name).exists() and not (SOURCE / name).exists()] == []
+    known = set().union(*map(defined_in, package.rglob("*.py")))
+    words = [name for name in named if re.fullmatch(r"[A-Z]\w*[a-z]\w*|\w+\(\)", name)]
+    assert [word for word in words if word.removesuffix("()") not in known] == []
+    homes = re.findall(r"`(\w+)(?:\(\))?` in `(\w+/\w+\.py)`", text)
+    assert [(word, file) for word, file in homes if word not in defined_in(package / file)] == []
+    assert (len(paths) > 30, len(words) > 10, len(homes) > 10) == (True, True, True)
 
 
 def test_the_architecture_draws_each_room_on_its_floor() -> None:
@@ -146,3 +148,10 @@ def test_the_architecture_draws_each_room_on_its_floor() -> None:
         floor = int(found[1]) if found[1] else floor
         drawn[found[2]] = floor
     assert drawn == FLOORS
+
+
+@pytest.mark.parametrize("path", all_pages(), ids=lambda path: path.name)
+def test_every_program_of_the_tests_that_is_named_exists(path: Path) -> None:
+    for name in re.findall(r"python -m (tests\.\w+)", path.read_text(encoding="utf-8")):
+        found = SOURCE.joinpath(*name.split("."))
+        assert found.with_suffix(".py").exists() or (found / "__main__.py").exists(), name
