@@ -21,7 +21,7 @@ from hyperhive_cli.cli.invocation import (
     print_lines,
 )
 from hyperhive_cli.cli.own_turn import check_may_steer_hive
-from hyperhive_cli.cli.watching import draw, is_drawn, lasting, looks
+from hyperhive_cli.cli.watching import draw, is_drawn, repeated, without_ages
 from hyperhive_cli.core.errors import StoreError, UsageError
 from hyperhive_cli.core.settings import AgentPaths, check_agent_name, default_agents_home, paths_by_name
 from hyperhive_cli.hive.address import check_machine
@@ -35,19 +35,19 @@ Look = Callable[[], list[dict[str, Any]]]
 @click.group(invoke_without_command=True)
 @click.option(
     "--home", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
-    help="The folder that holds the agents' state folders; default: ~/.local/state/hyperhive.",
+    help="Folder of the agents' state folders (default ~/.local/state/hyperhive).",
 )  # fmt: skip
-@click.option("--watch", is_flag=True, help="Look again each second, until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="One agent a line, as status --json.")
+@click.option("--watch", is_flag=True, help="Refresh every second until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per agent, as status --json.")
 @hive_option
 @pass_invocation
 @click.pass_context
 def agents(
     ctx: click.Context, invocation: Invocation, home: Path | None, hive: str | None, *, watch: bool, as_json: bool
 ) -> None:
-    """Show every agent of this machine that has its state folder in the usual place, or of a hive.
+    """List the agents of this machine, or of a hive.
 
-    With --watch and --json, or in a pipe, it prints again what has changed.
+    With --watch and --json, or in a pipe, an agent is printed again when it has changed.
 
     \b
     Example: hyperhive agents --watch
@@ -61,7 +61,7 @@ def agents(
     elif as_json:
         _watch_json(look)
     elif is_drawn():
-        draw(map(_lines, looks(look)))
+        draw(map(_lines, repeated(look)))
     else:
         _watch_pipe(look)
 
@@ -72,9 +72,9 @@ def agents(
 @hive_option
 @pass_invocation
 def move(invocation: Invocation, agent: str, machine: str | None, hive: str | None) -> None:
-    """Let AGENT of a hive run on MACHINE alone, after its turn.
+    """Pin AGENT of a hive to MACHINE; it moves when its turn has ended.
 
-    Without MACHINE it may run on any machine that has it.
+    Without MACHINE, AGENT may run on any machine.
 
     \b
     Examples: hyperhive agents move bee build-8
@@ -85,17 +85,17 @@ def move(invocation: Invocation, agent: str, machine: str | None, hive: str | No
     check_may_steer_hive()
     with invocation.open_hive(hive) as connection:
         fleet.move(connection, check_agent_name(agent), None if machine is None else check_machine(machine))
-    click.echo(f"{agent} may run {f'on {machine} alone' if machine else 'on any machine'}")
+    click.echo(f"{agent} may run {f'only on {machine}' if machine else 'on any machine'}")
 
 
 @agents.command()
 @click.argument("agent", shell_complete=completers.agents)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.pass_context
 def remove(ctx: click.Context, agent: str, *, yes: bool) -> None:
-    """Delete AGENT: its state folder with inbox, history and statistics.
+    """Delete AGENT's state folder: its inbox, history and statistics.
 
-    Its workspace stays as it is. An agent that runs is not removed.
+    The workspace is not touched. A running agent is not removed.
 
     \b
     Example: hyperhive agents remove bee
@@ -104,7 +104,7 @@ def remove(ctx: click.Context, agent: str, *, yes: bool) -> None:
     check_agent(paths)
     if not yes:
         if not sys.stdin.isatty():
-            raise UsageError("removing an agent has to be confirmed", f"hyperhive agents remove {agent} --yes")
+            raise UsageError("removing an agent needs a confirmation", f"hyperhive agents remove {agent} --yes")
         click.confirm(f"delete {_contents(paths)}?", abort=True, err=True)
     remove_agent(paths)
     click.echo(f"agent {agent} is removed")
@@ -115,27 +115,27 @@ def remove(ctx: click.Context, agent: str, *, yes: bool) -> None:
 @click.argument("new")
 @click.pass_context
 def rename(ctx: click.Context, old: str, new: str) -> None:
-    """Call the agent OLD of this machine NEW, while it does not run.
+    """Rename the agent OLD of this machine to NEW. It must not be running.
 
-    Name it from then on with -a NEW, or in the workspace's hyperhive.toml.
+    From then on, name it with -a NEW or in the workspace's hyperhive.toml.
 
     \b
     Example: hyperhive agents rename bee wasp
     """  # noqa: D301 - click's own mark
     rename_agent(_paths_of(ctx, old), _paths_of(ctx, new))
-    click.echo(f"agent {old} is called {new} now")
+    click.echo(f"agent {old} is now called {new}")
     click.echo(f"""name it with `hyperhive -a {new} …`, or `agent = "{new}"` in its hyperhive.toml""", err=True)
 
 
 def _paths_of(ctx: click.Context, agent: str) -> AgentPaths:
-    """Find an agent's files below the folder of `agents`, wherever --state-dir points."""
+    """Return an agent's files below the folder of `agents`; --state-dir does not count."""
     home = None if ctx.parent is None else ctx.parent.params["home"]
     folder = default_agents_home(os.environ) if home is None else home.absolute()
     return paths_by_name(check_agent_name(agent), folder / agent, os.environ)
 
 
 def _contents(paths: AgentPaths) -> str:
-    """Say what removing an agent deletes, as far as its inbox can be read."""
+    """Return what removing an agent deletes, as far as its inbox can be read."""
     found = f"agent {paths.agent} in {paths.state_dir}"
     with suppress(StoreError), open_inbox_reader(paths.inbox_db) as inbox:
         waiting, turns = inbox.unread() + inbox.held(), inbox.totals()["turns"]
@@ -156,11 +156,11 @@ def _print(found: list[dict[str, Any]], *, as_json: bool) -> None:
 
 
 def _watch_json(look: Look) -> None:
-    """Print each agent, and then again whenever more has changed than the ages of things."""
+    """Print each agent, and again when something other than an age has changed."""
     shown: dict[str, str] = {}
-    for found in looks(look):
+    for found in repeated(look):
         for agent in found:
-            facts = lasting(agent)
+            facts = without_ages(agent)
             if shown.get(agent["agent"]) != facts:
                 shown[agent["agent"]] = facts
                 print_json(agent)
@@ -168,7 +168,7 @@ def _watch_json(look: Look) -> None:
 
 def _watch_pipe(look: Look) -> None:
     shown: list[str] = []
-    for found in looks(look):
+    for found in repeated(look):
         lines = agents_to_lines(found, None, columns(), plain=is_plain())
         if lines != shown:
             print_lines([*([""] if shown else []), *lines])

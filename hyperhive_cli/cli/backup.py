@@ -14,16 +14,16 @@ from hyperhive_cli.store.backup import Contents, stream_backup, write_backup
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print file, bytes, messages, waiting, turns, events and missing."
 )
 @pass_invocation
 def backup(invocation: Invocation, file: Path, *, force: bool, as_json: bool) -> None:
-    """Write all of the agent (inbox, history, model) into FILE, a .tar.gz, while it runs or not.
+    """Back up the agent (inbox, history, model) to FILE, a .tar.gz, running or not.
 
-    Each database is one consistent copy, checked before it goes in. - is stdout. To restore, unpack FILE
-    into an empty folder, for which no harness runs.
+    Each database is copied consistently and checked. - means stdout. To restore, unpack FILE
+    into an empty folder that no harness uses.
 
     \b
     Examples: hyperhive backup agent.tar.gz
@@ -40,7 +40,7 @@ def backup(invocation: Invocation, file: Path, *, force: bool, as_json: bool) ->
             click.echo(_sentence(str(file), size_bytes, contents))
         return
     if as_json or sys.stdout.isatty():
-        raise UsageError("with - the archive goes to stdout", "hyperhive backup - > FILE")
+        raise UsageError("with -, the archive is written to stdout", "hyperhive backup - > FILE")
     with tempfile.TemporaryDirectory(prefix="hyperhive-backup-") as scratch:
         contents = stream_backup(paths, sys.stdout.buffer, Path(scratch))
     click.echo(_sentence("the backup", None, contents), err=True)

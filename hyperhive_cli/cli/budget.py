@@ -28,7 +28,7 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSO
 @as_json_option
 @click.pass_context
 def budget(ctx: click.Context, *, as_json: bool) -> None:
-    """Show what is used of the limits that `run` was given, or raise one.
+    """Show how much of each limit is used, or raise a limit.
 
     \b
     Examples: hyperhive budget
@@ -42,9 +42,7 @@ def budget(ctx: click.Context, *, as_json: bool) -> None:
 @as_json_option
 @pass_invocation
 def show(invocation: Invocation, *, as_json: bool) -> None:
-    """Show what is used of the limits.
-
-    Of today's dollars, and of the running turn's.
+    """Show how much of each limit is used, today and by the running turn.
 
     \b
     Example: hyperhive budget show --json
@@ -56,26 +54,26 @@ def show(invocation: Invocation, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
     elif found is None:
-        click.echo("no limits are set: hyperhive run --max-day-cost USD, …", err=True)
+        click.echo("no limits are set; set them with hyperhive run --max-day-cost USD, …", err=True)
     else:
         rows = budget_to_rows(found)
         print_lines(paint(fit(row, max(len(name) for name, _ in rows), columns())) for row in rows)
 
 
 @budget.command("raise")
-@click.option("--day-cost", type=DOLLARS, metavar="USD", help="Let today cost so much.")
-@click.option("--message", "message_id", type=NUMBER, metavar="ID", help="The message that the others are for.")
-@click.option("--turn-cost", type=DOLLARS, metavar="USD", help="Let the message's next turn cost so much.")
-@click.option("--turn-tokens", type=NUMBER, metavar="N", help="Let it use so many tokens.")
-@click.option("--tool-calls", type=NUMBER, metavar="N", help="Let it call so many tools.")
+@click.option("--day-cost", type=DOLLARS, metavar="USD", help="Today's limit.")
+@click.option("--message", "message_id", type=NUMBER, metavar="ID", help="The message that the limits below apply to.")
+@click.option("--turn-cost", type=DOLLARS, metavar="USD", help="Cost limit of the message's next turn.")
+@click.option("--turn-tokens", type=NUMBER, metavar="N", help="Token limit of its turn.")
+@click.option("--tool-calls", type=NUMBER, metavar="N", help="Tool call limit of its turn.")
 @pass_invocation
 def raise_limit(
     invocation: Invocation, /, day_cost: float | None, message_id: int | None, **given: float | None
 ) -> None:
-    """Raise a limit to this much.
+    """Raise a limit to a new value.
 
-    Of today, until midnight; of one message, until its turns have ended it. Its running turn has more tokens and tool
-    calls at once; its dollars are what claude was started with.
+    The day's limit is raised until midnight, a message's limits until the message has ended. Tokens and tool calls also
+    apply to its running turn; the cost limit does not, because claude was started with it.
 
     \b
     Examples: hyperhive budget raise --day-cost 5
@@ -83,9 +81,9 @@ def raise_limit(
     """  # noqa: D301 - click's own mark
     limits = {name: limit for name, limit in given.items() if limit is not None}
     if day_cost is None and not limits:
-        raise UsageError("nothing is to be raised", "hyperhive budget raise --day-cost USD")
+        raise UsageError("no limit was given", "hyperhive budget raise --day-cost USD")
     if bool(limits) != (message_id is not None):
-        raise UsageError("a turn's limits are raised for one message", "--message ID --tool-calls N")
+        raise UsageError("the limits of a turn need --message", "--message ID --tool-calls N")
     client = invocation.local(changes=True)
     asked: dict[str, Any] = {"day_cost": day_cost, "message_id": message_id, **limits}
     answer = client.ask("budget_raise", **asked)
@@ -99,8 +97,8 @@ def raise_limit(
 
 
 def _raised(turn: Mapping[str, Any], *, in_dollars: bool) -> str:
-    """Say what it is to the turn that runs."""
-    said = "raised, for the turn that runs too" if turn.get("lifted") else "raised"
+    """Return what the raise means for the running turn."""
+    said = "raised, also for the running turn" if turn.get("lifted") else "raised"
     if in_dollars and (kept := turn.get("kept_usd")) is not None:
-        return f"{said}; claude was started with {in_words('turn_cost', kept)}, to which this turn is held"
+        return f"{said}; claude was started with {in_words('turn_cost', kept)}, which still limits this turn"
     return said

@@ -1,4 +1,4 @@
-"""`hyperhive completion`: the script that lets a shell ask this program for the next word."""
+"""`hyperhive completion`: the script by which a shell asks this program for completions."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -18,7 +18,9 @@ _HEADS = {
 @click.argument("shell", type=click.Choice(SHELLS), metavar="bash|zsh|fish")
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script that completes commands, options, agents, models, messages and turns in a shell.
+    """Print the completion script of a shell.
+
+    It completes commands, options, agents, models, messages and turns.
 
     \b
     Examples: eval "$(hyperhive completion bash)"   # in ~/.bashrc
@@ -28,5 +30,5 @@ def completion(ctx: click.Context, shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None  # noqa: S101 - click knows all three
     script = found(ctx.find_root().command, {}, PROGRAM, VARIABLE)
-    # Not `source()`: for bash that starts one to ask its release, and 4.4 is ten years old.
+    # Not `source()`, which starts a bash to ask for its version; 4.4 is ten years old.
     click.echo(f"# {_HEADS[shell]}\n{script.source_template % script.source_vars()}")

@@ -26,23 +26,23 @@ FORMS = ("jsonl", "md", "html")
 @click.command()
 @click.option(
     "--turn", metavar="TURN|last", shell_complete=completers.turns,
-    help="This turn alone; default: all that the history holds.",
+    help="Export one turn (default: the whole history).",
 )  # fmt: skip
-@click.option("--format", "form", type=click.Choice(FORMS), help="Default: as FILE's name ends, else jsonl.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Instead of stdout.")
-@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+@click.option("--format", "form", type=click.Choice(FORMS), help="Default: by the suffix of FILE, else jsonl.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE, not stdout.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @pass_invocation
 def export(invocation: Invocation, turn: str | None, form: str | None, output: Path | None, *, force: bool) -> None:
-    """Write a transcript that stands by itself: the events as JSON lines, or a document to read.
+    """Export a transcript: the events as JSON lines, or a Markdown or HTML document.
 
-    The HTML has no scripts and loads nothing.
+    The HTML is self-contained and has no scripts.
 
     \b
     Example: hyperhive export --turn last -o turn.html
     """  # noqa: D301 - click's own mark
     client = invocation.local()
     paths = client.paths
-    if (trouble := history_trouble(paths.events_db)) is not None:  # before FILE is emptied
+    if (trouble := history_trouble(paths.events_db)) is not None:  # before FILE is truncated
         raise HyperhiveError(trouble, "hyperhive doctor")
     pieces = _pieces(paths, turn, form or _form_of(output))
     if output is None:
@@ -76,19 +76,19 @@ def _pages_of_turn(paths: AgentPaths, turn: str) -> Iterator[list[BusEvent]]:
     if found.span is None:
         raise HyperhiveError("this turn is no longer in the history", f"hyperhive show {turn}")
     if not found.span.is_whole:
-        click.echo("the beginning of this turn is no longer in the history", err=True)
+        click.echo("the start of this turn is no longer in the history", err=True)
     return turn_pages(paths, found)
 
 
 def _write(path: Path, pieces: Iterable[bytes], *, force: bool) -> None:
-    """Write a file for its owner alone: a transcript is nobody else's."""
+    """Write a file that only its owner may read: a transcript is private."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if force else os.O_EXCL)
     try:
         with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # one that is replaced has a mode of its own
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # a replaced file keeps its mode
                 os.fchmod(file.fileno(), 0o600)
             file.writelines(pieces)
     except FileExistsError as error:
-        raise HyperhiveError(f"{path} is there already", "--force replaces it") from error
+        raise HyperhiveError(f"{path} already exists", "--force replaces it") from error
     except OSError as error:
         raise HyperhiveError(f"{path} cannot be written: {error.strerror}") from error

@@ -15,9 +15,9 @@ from hyperhive_cli.render.agent_tables import hive_to_lines
 
 @click.group()
 def hive() -> None:
-    """Set up and steer a hive: many agents on many machines.
+    """Set up and control a hive: many agents on many machines.
 
-    It is a PostgreSQL database that they share.
+    A hive is a PostgreSQL database that the machines share.
 
     \b
     Examples: hyperhive hive init --hive postgresql:///hive
@@ -29,9 +29,9 @@ def hive() -> None:
 @hive_option
 @pass_invocation
 def init(invocation: Invocation, hive: str | None) -> None:
-    """Create the hive's tables and roles, or bring them up to date.
+    """Create or upgrade the hive's tables and roles.
 
-    Doing it again changes nothing.
+    It is safe to run again.
 
     \b
     Example: hyperhive hive init --hive postgresql:///hive
@@ -40,16 +40,16 @@ def init(invocation: Invocation, hive: str | None) -> None:
     if before == now:
         click.echo(f"the hive is up to date (version {now})")
     else:
-        click.echo(f"the hive is at version {now}{f', before {before}' if before else ''}")
+        click.echo(f"the hive is at version {now}{f' (was {before})' if before else ''}")
 
 
 @hive.command()
 @click.argument("pattern", default="*", metavar="[PATTERN]")
 @hive_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object: `machines` and `agents`.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with `machines` and `agents`.")
 @pass_invocation
 def status(invocation: Invocation, pattern: str, hive: str | None, *, as_json: bool) -> None:
-    """Show agents with their machines and leases, and when each changed.
+    """Show the agents with their machines and leases, and when each last changed.
 
     \b
     Examples: hyperhive hive status
@@ -71,20 +71,20 @@ def _of_hive(one: dict[str, Any]) -> dict[str, Any]:
 @hive.command()
 @click.argument("role")
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
-@click.option("--operator", is_flag=True, help="Let it send to, list and steer all agents, and run none.")
+@click.option("--operator", is_flag=True, help="May send to, list and control all agents, but run none.")
 @hive_option
 @pass_invocation
 def grant(invocation: Invocation, role: str, patterns: tuple[str, ...], hive: str | None, *, operator: bool) -> None:
-    """Let a database role run the agents whose names fit a pattern, in place of what it could before.
+    """Allow a database role to run the agents that match a pattern.
 
-    The role is made where it is missing, without a password.
+    This replaces what the role was allowed before. A missing role is created, without a password.
 
     \b
     Examples: hyperhive hive grant build-7 'team-*' nightly
               hyperhive hive grant alice --operator
     """  # noqa: D301 - click's own mark
     if operator == bool(patterns):
-        raise UsageError("either patterns of names, or --operator", f"hyperhive hive grant {role} 'team-*'")
+        raise UsageError("give either patterns or --operator", f"hyperhive hive grant {role} 'team-*'")
 
     checked = [check_pattern(pattern) for pattern in patterns]
     with invocation.open_hive(hive) as connection:
@@ -95,13 +95,13 @@ def grant(invocation: Invocation, role: str, patterns: tuple[str, ...], hive: st
 
 @hive.command()
 @click.argument("machine")
-@click.option("--end", is_flag=True, help="Let it take agents again.")
+@click.option("--end", is_flag=True, help="Stop draining: MACHINE takes agents again.")
 @hive_option
 @pass_invocation
 def drain(invocation: Invocation, machine: str, hive: str | None, *, end: bool) -> None:
-    """Let MACHINE give its agents back after their turns, and take none.
+    """Drain MACHINE: it gives up each agent after its turn and takes no new ones.
 
-    Until --end.
+    This lasts until --end.
 
     \b
     Examples: hyperhive hive drain build-7
@@ -110,4 +110,4 @@ def drain(invocation: Invocation, machine: str, hive: str | None, *, end: bool) 
     check_may_steer_hive()
     with invocation.open_hive(hive) as connection:
         fleet.drain(connection, check_machine(machine), draining=not end)
-    click.echo(f"{machine} {'takes agents again' if end else 'gives its agents back and takes none'}")
+    click.echo(f"{machine} {'takes agents again' if end else 'is draining'}")

@@ -23,17 +23,17 @@ from hyperhive_cli.store.messages import WHOLE, Message, View
 
 _STYLES = {"dead": "bad", "held": "warn", "leased": "fine", "cancelled": "quiet", "done": "quiet"}
 WAITING = completers.messages("ready")
-TABLE_CHARS = 1_000  # of a body, of which a line is shown
+TABLE_CHARS = 1_000  # of each body; the table shows one line of it
 NONE_HELD = "no message is held"
 
 
 @click.group(invoke_without_command=True)
-@click.option("--all", "ended", is_flag=True, help="Those that are done or cancelled as well.")
-@click.option("--json", "as_json", is_flag=True, help="One message a line as JSON.")
+@click.option("--all", "ended", is_flag=True, help="Include done and cancelled messages.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per message.")
 @hive_option
 @click.pass_context
 def inbox(ctx: click.Context, hive: str | None, *, ended: bool, as_json: bool) -> None:
-    """List the messages that wait, run, are held or dead; show, move, cancel or retry one.
+    """List waiting, running, held and dead messages; show, move, cancel or retry one.
 
     \b
     Examples: hyperhive inbox
@@ -47,13 +47,13 @@ def inbox(ctx: click.Context, hive: str | None, *, ended: bool, as_json: bool) -
 
 
 @inbox.command("list")
-@click.option("--all", "ended", is_flag=True, help="Those that are done or cancelled as well.")
-@click.option("--json", "as_json", is_flag=True, help="One message a line as JSON.")
+@click.option("--all", "ended", is_flag=True, help="Include done and cancelled messages.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per message.")
 @pass_invocation
 def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None:
-    """List messages, in the order in which they run.
+    """List messages in the order in which they will run.
 
-    A held message runs only after `inbox retry`; its reason says what to decide.
+    A held message waits for `inbox retry`; its reason says what you should decide.
 
     \b
     Example: hyperhive inbox list --all
@@ -66,7 +66,7 @@ def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None
         return
     print_lines(_table(messages))
     if not messages:
-        click.echo("nothing waits" if not ended else "no messages yet", err=True)
+        click.echo("no messages are waiting" if not ended else "no messages yet", err=True)
         say_if_new(client)
 
 
@@ -102,10 +102,10 @@ def _row(message: Message) -> tuple[str, ...]:
 
 @inbox.command("show")
 @click.argument("message_id", type=int, metavar="ID", shell_complete=completers.messages())
-@click.option("--json", "as_json", is_flag=True, help="The message as JSON, with its `turns`.")
+@click.option("--json", "as_json", is_flag=True, help="Print the message as JSON, with its `turns`.")
 @pass_invocation
 def show_message(invocation: Invocation, message_id: int, *, as_json: bool) -> None:
-    """Show a message whole, and what became of each of its turns.
+    """Show a message in full, with the outcome of each of its turns.
 
     \b
     Example: hyperhive inbox show 5
@@ -127,27 +127,25 @@ def show_message(invocation: Invocation, message_id: int, *, as_json: bool) -> N
 
 def _turn(turn: dict[str, Any]) -> str:
     head = f"turn {turn['turn_id']}, attempt {turn['attempt']}: {ended_words(turn, now_ms() / 1000)}"
-    said = dict.fromkeys([head, turn["note"], turn["result_text"]])  # an error's note is its result
+    said = dict.fromkeys([head, turn["note"], turn["result_text"]])  # the note of an error is its result
     return "\n".join(filter(None, said))
 
 
 @inbox.command("move")
 @click.argument("message_id", type=int, metavar="ID", shell_complete=WAITING)
-@click.option("--first", is_flag=True, help="To the head of the queue.")
-@click.option("--last", is_flag=True, help="To its end.")
-@click.option("--before", type=int, metavar="ID", shell_complete=WAITING, help="Before this message.")
+@click.option("--first", is_flag=True, help="Move it to the head of the queue.")
+@click.option("--last", is_flag=True, help="Move it to the end.")
+@click.option("--before", type=int, metavar="ID", shell_complete=WAITING, help="Move it before this message.")
 @pass_invocation
 def move_message(invocation: Invocation, message_id: int, before: int | None, *, first: bool, last: bool) -> None:
-    """Give a message that waits another place in the queue.
+    """Move a waiting message within the queue.
 
     \b
     Examples: hyperhive inbox move 6 --first
               hyperhive inbox move 6 --before 4
     """  # noqa: D301 - click's own mark
     if first + last + (before is not None) != 1:
-        raise UsageError(
-            "one of --first, --last and --before ID is needed", f"hyperhive inbox move {message_id} --first"
-        )
+        raise UsageError("give one of --first, --last and --before ID", f"hyperhive inbox move {message_id} --first")
     if before == message_id:
         raise UsageError("a message cannot be moved before itself", f"hyperhive inbox move {message_id} --first")
     with invocation.client(changes=True) as client, client.inbox(message_id, changes=True) as opened:
@@ -162,7 +160,7 @@ def move_message(invocation: Invocation, message_id: int, before: int | None, *,
 @click.argument("message_id", type=int, metavar="ID", shell_complete=completers.messages("ready", "held"))
 @pass_invocation
 def cancel_message(invocation: Invocation, message_id: int) -> None:
-    """Cancel a message that waits or is held. The one that runs: hyperhive cancel.
+    """Cancel a waiting or held message. To cancel the running one, use hyperhive cancel.
 
     \b
     Example: hyperhive inbox cancel 5
@@ -177,20 +175,20 @@ def cancel_message(invocation: Invocation, message_id: int) -> None:
     "message_ids", type=int, nargs=-1, metavar="[ID]...",
     shell_complete=completers.messages("dead", "held", "cancelled", "ready"),
 )  # fmt: skip
-@click.option("--held", is_flag=True, help="All held messages.")
+@click.option("--held", is_flag=True, help="Retry all held messages.")
 @pass_invocation
 def retry_messages(invocation: Invocation, message_ids: tuple[int, ...], *, held: bool) -> None:
     """Make dead, held, cancelled or waiting messages ready again.
 
-    They have fresh attempts, and nothing that they waited for counts any more, except a pause and a spent day. The
-    model is told when an earlier attempt may have acted.
+    Their attempts start from zero, and they no longer wait for anything but a pause or the day's budget. The model is
+    told if an earlier attempt may have had effects.
 
     \b
     Examples: hyperhive inbox retry 5
               hyperhive inbox retry --held
     """  # noqa: D301 - click's own mark
     if not (message_ids or held):
-        raise UsageError("an ID or --held is needed", "hyperhive inbox")
+        raise UsageError("give an ID or --held", "hyperhive inbox")
     refusals: list[RefusedError] = []
     with invocation.client(changes=True) as client:
         all_held = [one.id for one in client.messages(ended=False, view=View(0)) if one.state == "held"] if held else []

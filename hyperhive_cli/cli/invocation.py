@@ -1,4 +1,4 @@
-"""What every command shares: the global options, the agent they name, and how a command talks."""
+"""What all commands share: the global options, the agent that they name, and how output is printed."""
 
 import os
 import stat
@@ -22,12 +22,11 @@ from hyperhive_cli.core.settings import (
     resolve_paths,
 )
 from hyperhive_cli.core.terminal import escape
-from hyperhive_cli.harness.client import AgentClient, LocalAgents, LocalClient
-from hyperhive_cli.store.folder import find_agents
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from hyperhive_cli.harness.client import AgentClient, LocalAgents, LocalClient
     from hyperhive_cli.hive.client import HiveClient
     from hyperhive_cli.hive.database import Connection
 
@@ -44,25 +43,23 @@ class Invocation:
         self._warned: set[str] = set()
 
     def paths_for(self, workspace: Path) -> AgentPaths:
-        """Find the files of the agent that these options, the workspace's file or its name stand for.
+        """Return the files of the agent that the options, the workspace's file or the workspace's name select.
 
-        Raises UsageError, and HyperhiveError for a file of the workspace that cannot be read.
+        Raises UsageError, and HyperhiveError if the workspace's file cannot be read.
         """
         return self._paths_of(_agent_named_in(workspace) if self.agent is None else self.agent, workspace)
 
     def _paths_of(self, named: str | None, workspace: Path) -> AgentPaths:
         paths = resolve_paths(named, self.state_dir, workspace, os.environ)
-        # What a workspace's file says is as good as the folder's name: it must not lead to an agent of another one.
+        # A name in a workspace's file counts as little as the folder's own: it must not select another folder's agent.
         return paths._replace(explicit=self.agent is not None)
 
     def paths(self) -> AgentPaths:
-        """Find the agent of a client command: as `paths_for` the current folder, and never another's.
+        """Return the files of a client command's agent: as `paths_for`, from the current folder.
 
-        A file of the folder that cannot be read is only warned of: the agent writes there too, and must not lock its
-        operator out.
-
-        Raises AgentConflictError when the name was taken from the current folder and belongs to an agent
-        that is bound to a different one, StoreError when its folder may not be looked into.
+        If the folder's file cannot be read, this only warns: the agent can write it, and must not lock its operator
+        out. Raises AgentConflictError if the name comes from the current folder and its agent is bound to another
+        folder, StoreError if the state folder cannot be entered.
         """
         here = Path.cwd()
         paths = self._paths_of(self._name_here(here) if self.agent is None else self.agent, here)
@@ -75,18 +72,18 @@ class Invocation:
         return paths
 
     def _name_here(self, here: Path) -> str | None:
-        """Return the name in the folder's file, or else of the agent that is bound to the folder; None: its own."""
+        """Return the name in the folder's file; if that cannot be read, the agent bound to the folder, or None."""
         try:
             named = _agent_named_in(here)
             return None if named is None else check_agent_name(named)
         except HyperhiveError as error:
             bound = None if self.state_dir is not None else _agent_bound_to(here)
             if self.state_dir is not None:
-                which = "going on without it"
+                which = "continuing without it"
             elif bound is not None:
-                which = f"going on with agent {bound!r}, which is bound to this folder; another: hyperhive -a NAME …"
+                which = f"continuing with agent {bound!r}, bound to this folder; to name another: hyperhive -a NAME …"
             else:
-                which = "going on with the agent called as this folder; another: hyperhive -a NAME …"
+                which = "continuing with the agent named after this folder; to name another: hyperhive -a NAME …"
             self._warn(f"{error.message}; {which}")
             return bound
 
@@ -96,10 +93,11 @@ class Invocation:
             click.echo(" ".join("".join(c if c.isprintable() else " " for c in text).split()), err=True)
 
     def hive_url(self, given: str | None = None, *, reads: bool = False) -> str | None:
-        """Find the hive: what a command was `given`, the global option, its variable, the user's file; None: none.
+        """Return the URL of the hive, None for none.
 
-        An empty address means none, whatever a weaker source says. Raises UsageError, and HyperhiveError for a user's
-        file that cannot be read; a command that only `reads` warns of that and goes on without a hive.
+        The first that is set counts: what a command was `given`, the global option, its variable, the user's file. An
+        empty URL means no hive. Raises UsageError, and HyperhiveError if the user's file cannot be read; a command that
+        only `reads` warns of that and continues without a hive.
         """
         url = self.hive if given is None else given
         if url is None and "HYPERHIVE_HIVE" not in os.environ and _user_file_names_hive():
@@ -110,17 +108,18 @@ class Invocation:
             except HyperhiveError as error:
                 if not reads:
                     raise
-                self._warn(f"{error.message}; going on without a hive")
+                self._warn(f"{error.message}; continuing without a hive")
         if not url:
             return None
         from hyperhive_cli.hive.address import check_url  # noqa: PLC0415 - for those in a hive
 
         return check_url(url)
 
-    def client(self, hive: str | None = None, *, changes: bool = False, of_many: bool = False) -> AgentClient:
-        """Return the agent of a command, in the hive that it is in or on this machine; with `of_many`, a pattern too.
+    def client(self, hive: str | None = None, *, changes: bool = False, of_many: bool = False) -> "AgentClient":
+        """Return the agent of a command: in its hive if it is in one, else on this machine.
 
-        Raises as `hive_url` and, for a command that `changes` the agent, as `steered_paths`.
+        In a hive, `of_many` also accepts a pattern of names. Raises as `hive_url` and, for a command that `changes` the
+        agent, as `steered_paths`.
         """
         url = self.hive_url(hive, reads=not changes)
         if url is None:
@@ -131,8 +130,10 @@ class Invocation:
             return HiveClient(url, self.hive_agents())
         return HiveClient(url, (self.steered_paths() if changes else self.paths()).agent)
 
-    def local(self, *, changes: bool = False) -> LocalClient:
-        """Return the agent of this machine that a command means; raises as `client`."""
+    def local(self, *, changes: bool = False) -> "LocalClient":
+        """Return the agent of a command on this machine; raises as `client`."""
+        from hyperhive_cli.harness.client import LocalClient  # noqa: PLC0415 - fcntl, which Windows has not: `main`
+
         paths = self.steered_paths() if changes else self.paths()
         return LocalClient(paths, None if paths.explicit or self.state_dir is not None else Path.cwd())
 
@@ -140,45 +141,47 @@ class Invocation:
         """Return the agents of the hive, or those of this machine below a folder (None: the usual one)."""
         url = self.hive_url(hive, reads=True)
         if url is None:
+            from hyperhive_cli.harness.client import LocalAgents  # noqa: PLC0415 - as above
+
             return LocalAgents(default_agents_home(os.environ) if home is None else home.absolute())
         from hyperhive_cli.hive.client import HiveClient  # noqa: PLC0415 - for those in a hive
 
         return HiveClient(url, self.hive_agents() if self.agent else "*")
 
     def open_hive(self, given: str | None) -> "AbstractContextManager[Connection]":
-        """Connect to the hive of a command about the hive itself; raises UsageError when none is named."""
+        """Connect to the hive of a command; raises UsageError if none is named."""
         from hyperhive_cli.hive.database import open_hive  # noqa: PLC0415 - for those in a hive
 
         return open_hive(self.needed_hive(given))
 
     def needed_hive(self, given: str | None) -> str:
-        """Find the hive as `hive_url`; raises UsageError when none is named."""
+        """Return the URL as `hive_url`; raises UsageError if no hive is named."""
         url = self.hive_url(given)
         if url is None:
             raise UsageError("no hive is named", "--hive postgresql://USER@HOST/DATABASE, or HYPERHIVE_HIVE")
         return url
 
     def hive_agents(self) -> str:
-        """Name the agents of a hive that a command shows: a pattern of their names, one, or else as `paths`."""
+        """Return the agents of a hive that a command shows: a pattern of names, or one name as `paths` finds it."""
         from hyperhive_cli.hive.address import check_pattern, is_pattern  # noqa: PLC0415 - as above
 
         return check_pattern(self.agent) if self.agent and is_pattern(self.agent) else self.paths().agent
 
     def steered_paths(self) -> AgentPaths:
-        """Find the agent of a command that changes its files itself: as `paths`, and never from a turn of its own.
+        """Return the files of a command that changes the agent: as `paths`.
 
-        Raises RefusedError in such a turn, unless its harness allows it.
+        Raises RefusedError in a turn of this agent, unless its harness allows that.
         """
         paths = self.paths()
         if os.path.lexists(paths.lock_file):
-            from hyperhive_cli.cli.own_turn import check_may_steer  # noqa: PLC0415 - where a harness has run
+            from hyperhive_cli.cli.own_turn import check_may_steer  # noqa: PLC0415 - if a harness has run
 
             check_may_steer(paths)
         return paths
 
 
 def check_reachable(state_dir: Path) -> None:
-    """Raise StoreError for a state folder that is none, or is closed to us; one that is missing is only new."""
+    """Raise StoreError if the state folder is not a folder or cannot be entered; a missing one is new."""
     try:
         is_folder = stat.S_ISDIR(state_dir.stat().st_mode)
     except FileNotFoundError:
@@ -186,10 +189,10 @@ def check_reachable(state_dir: Path) -> None:
     except OSError as error:
         raise StoreError(f"the state folder {state_dir} cannot be used: {error.strerror}", "--state-dir DIR") from error
     if not is_folder:
-        raise StoreError(f"the state folder {state_dir} is no folder", "--state-dir DIR")
+        raise StoreError(f"the state folder {state_dir} is not a folder", "--state-dir DIR")
     if not os.access(state_dir, os.X_OK):
         raise StoreError(
-            f"the state folder {state_dir} is closed to you", "as the user whose it is, or --state-dir DIR"
+            f"no permission to enter the state folder {state_dir}", "run as the user who owns it, or --state-dir DIR"
         )
 
 
@@ -202,7 +205,9 @@ def _agent_named_in(workspace: Path) -> str | None:
 
 
 def _agent_bound_to(folder: Path) -> str | None:
-    """Return the one agent that is bound to a folder; None where there is none, or more than one."""
+    """Return the agent that is bound to a folder; None if there is none, or more than one."""
+    from hyperhive_cli.store.folder import find_agents  # noqa: PLC0415 - as above
+
     with suppress(HyperhiveError):
         agents = find_agents(default_agents_home(os.environ))
         names = [paths.agent for paths in agents if bound_workspace(paths) == str(folder)]
@@ -211,7 +216,7 @@ def _agent_bound_to(folder: Path) -> str | None:
 
 
 def _user_file_names_hive() -> bool:
-    """Look whether it is worth parsing the user's configuration, or saying why that cannot be done."""
+    """Return True if the user's configuration may name a hive, or cannot be read."""
     given, home = os.environ.get("XDG_CONFIG_HOME", ""), os.environ.get("HOME", "")
     folder = given if given.startswith("/") else f"{home}/.config" if home else None
     try:
@@ -225,11 +230,11 @@ def _user_file_names_hive() -> bool:
 
 def hive_option(command: Any) -> Any:  # noqa: ANN401 - as click's own decorators
     """Add `--hive` to a command."""
-    return click.option("--hive", metavar="URL", help="The hive that the agent is in: postgresql://…")(command)
+    return click.option("--hive", metavar="URL", help="Hive of the agent: postgresql://…")(command)
 
 
 def bound_workspace(paths: AgentPaths) -> str | None:
-    """Return the folder that an agent is bound to; None for one that is new, or whose inbox cannot be read."""
+    """Return the folder that an agent is bound to; None if it is new, or its inbox cannot be read."""
     if not paths.inbox_db.exists():
         return None
     from hyperhive_cli.store.facts import stored_fact  # noqa: PLC0415 - SQLite costs 11 ms
@@ -244,7 +249,7 @@ pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
 
 
 def stop_without_reader() -> None:
-    """Raise BrokenPipeError when stdout's reader is gone: with nothing to write, nothing else would tell."""
+    """Raise BrokenPipeError if stdout's reader is gone: a command that writes nothing would not notice."""
     import select  # noqa: PLC0415 - each library less that every command loads is 0.2 to 0.6 ms
 
     poll = select.poll()
@@ -261,7 +266,7 @@ def print_json(value: object) -> None:
 
 
 def try_to_print(found: dict[str, Any] | str) -> str | None:
-    """Print JSON or a text, and return why it could not be printed; a reader that went away is no error."""
+    """Print JSON or a text; return why it could not be printed. It is not an error if the reader is gone."""
     if is_missing(1):
         return "stdout is closed"
     try:
@@ -269,24 +274,24 @@ def try_to_print(found: dict[str, Any] | str) -> str | None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        drop_stdout()  # it is said: no failure when this command ends
+        drop_stdout()  # reported by the caller: not an error when the command exits
         return error.strerror
     return None
 
 
-# Our own signs: what is drawn, and for an output that cannot take them the others too.
+# Our own symbols: those for drawing, and further ones for an output that cannot encode them.
 _DRAWN = str.maketrans("✓✗●█░▏▎▍▌▋▊▉▕→", "+x*#-|######|>")
 _ASCII = _DRAWN | str.maketrans("·…", "..")
 
 
-def say_if_new(client: AgentClient) -> None:
-    """Say on stderr that this agent has no inbox yet: its name may be a typing error."""
+def say_if_new(client: "AgentClient") -> None:
+    """Say on stderr that the agent has no inbox yet: its name may be a typing error."""
     if client.is_new:
-        click.echo(f"agent {client.agent!r} is new; those that have worked: hyperhive agents", err=True)
+        click.echo(f"agent {client.agent!r} is new; to list existing agents: hyperhive agents", err=True)
 
 
 def warn_of_history(paths: AgentPaths) -> None:
-    """Say on stderr that the history cannot be read, where it is there and cannot: it is shown as an empty one."""
+    """Say on stderr if the history cannot be read: it is shown as empty."""
     from hyperhive_cli.store.events import history_trouble  # noqa: PLC0415 - for the commands that read it
 
     trouble = history_trouble(paths.events_db)
@@ -295,7 +300,7 @@ def warn_of_history(paths: AgentPaths) -> None:
 
 
 def columns() -> int:
-    """Give the width of the terminal, or what COLUMNS says, or 80; `shutil` would cost 5 ms."""
+    """Return the value of COLUMNS, the width of the terminal, or 80; `shutil` would cost 5 ms."""
     wanted = os.environ.get("COLUMNS", "")
     if wanted.isascii() and wanted.isdigit() and int(wanted[:6]) > 0:
         return int(wanted[:6])
@@ -315,13 +320,13 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 class Painted(str):
-    """A line with colours or movements of our own; what it says has been escaped."""
+    """A line with our own colours or cursor movements, in which all other text is escaped."""
 
     __slots__ = ()
 
 
 def printable(lines: Iterable[str]) -> Iterator[str]:
-    """Yield lines as stdout takes them: only what its encoding has, and with --plain letters for our signs."""
+    """Yield lines with only what stdout can encode; with --plain, letters in place of our symbols."""
     plain = is_plain()
     for line in lines:
         shown = line
@@ -343,14 +348,14 @@ _STYLES: dict[str, dict[str, Any]] = {
 
 
 def is_plain() -> bool:
-    """Whether --plain was given: no colours, no drawings, nothing that moves."""
+    """Return True with --plain: no colours, no drawings, no animation."""
     ctx = click.get_current_context(silent=True)
     found = None if ctx is None else ctx.find_root().obj
     return isinstance(found, Invocation) and found.plain
 
 
 def paint(spans: Iterable[tuple[str, str]]) -> str:
-    """Give spans, (text, style) each, as one line: in colours on a terminal, unless NO_COLOR forbids them."""
+    """Join spans of (text, style) into one line, coloured on a terminal unless NO_COLOR is set."""
     colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     colours = colours and not is_plain()
     if not colours:
@@ -360,12 +365,12 @@ def paint(spans: Iterable[tuple[str, str]]) -> str:
 
 
 def is_utf8() -> bool:
-    """Whether stdout takes any character."""
+    """Return True if stdout can encode any character."""
     return (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
 
 
 def is_text(words: str) -> bool:
-    """Whether words of the command line, or a path, are UTF-8, as all that is stored and sent must be."""
+    """Return True if an argument or a path is valid UTF-8, as everything stored and sent must be."""
     try:
         words.encode()
     except UnicodeEncodeError:
@@ -374,5 +379,5 @@ def is_text(words: str) -> bool:
 
 
 def now_ms() -> int:
-    """Give the time in Unix milliseconds."""
+    """Return the time in Unix milliseconds."""
     return int(time.time() * 1000)

@@ -23,7 +23,7 @@ def model() -> None:
 @click.argument("name", shell_complete=completers.models)
 @pass_invocation
 def set_model(invocation: Invocation, name: str) -> None:
-    """Use the model NAME from the next turn on. The choice survives restarts.
+    """Use model NAME from the next turn on. The setting survives restarts.
 
     \b
     Example: hyperhive model set opus

@@ -1,7 +1,7 @@
-"""Whether a command runs in a turn of the agent that it steers: then the agent's harness has to allow it.
+"""Whether a command runs in a turn of the agent that it controls: then the agent's harness has to allow it.
 
-The harness knows by the kernel who asks. Where it does not answer (it is stopped, or slow, or its socket was moved
-away), a command of which this cannot be excluded is refused: it would write the agent's files itself.
+The harness learns from the kernel who asks. If it does not answer (it is stopped, slow, or its socket was moved), a
+command that may run in such a turn is refused: it would write the agent's files itself.
 """
 
 import os
@@ -23,15 +23,15 @@ def check_may_steer(paths: AgentPaths) -> None:
     """Raise RefusedError if this may be a turn of the agent, and its harness does not allow it."""
     if not is_held_by_harness(paths.lock_file) or not _may_be_in_turn(paths) or _is_allowed(paths):
         return
-    if is_held_by_harness(paths.lock_file):  # it has not ended meanwhile
+    if is_held_by_harness(paths.lock_file):  # it has not exited meanwhile
         raise RefusedError(
-            f"the harness of agent {paths.agent!r} does not answer, and this may be a turn of its own",
-            "again when it answers, or from a shell outside",
+            f"the harness of agent {paths.agent!r} does not answer, and this command may run in one of its turns",
+            "try again when it answers, or from another shell",
         )
 
 
 def _is_allowed(paths: AgentPaths) -> bool:
-    """Ask the harness; raises RefusedError where it says no. False: it does not answer."""
+    """Ask the harness; raises RefusedError if it refuses. False: it does not answer."""
     deadline = time.monotonic() + ANSWER_LIMIT_S
     while True:
         try:
@@ -39,7 +39,7 @@ def _is_allowed(paths: AgentPaths) -> bool:
         except GoneError:
             if time.monotonic() >= deadline or not is_held_by_harness(paths.lock_file):
                 return False
-            time.sleep(ASK_AGAIN_S)  # one that starts has the lock before it has its socket: a sibling in a host
+            time.sleep(ASK_AGAIN_S)  # at its start it has the lock before the socket: another agent of a host
         else:
             return True
 
@@ -48,7 +48,7 @@ def check_may_steer_hive() -> None:
     """Raise RefusedError if this may be a turn of any agent of this machine whose harness does not allow it."""
     marked = {folder for mark in _marks(os.getpid()) if (folder := Path(mark)).is_dir()}
     found = [paths_by_name(folder.name, folder, os.environ) for folder in sorted(marked) if _is_agent_name(folder)]
-    with suppress(HyperhiveError):  # there is no such folder, or none that is open to us
+    with suppress(HyperhiveError):  # there is no such folder, or it cannot be read
         found += find_agents(default_agents_home(os.environ))
     for paths in found:
         check_may_steer(paths)
@@ -62,17 +62,17 @@ def _is_agent_name(folder: Path) -> bool:
 
 
 def _may_be_in_turn(paths: AgentPaths) -> bool:
-    """Whether this cannot be excluded: by the marks, which a tool may wipe, our ancestors, and where we are."""
+    """Return True unless it is certain that this is not a turn: by marks (a tool may delete them) and ancestors."""
     entry = read_lock(paths.lock_file) or LockEntry()
     if entry.pid_namespace not in {None, pid_namespace()}:
-        return True  # neither of us sees the other's processes
+        return True  # neither sees the other's processes
     wanted = paths.state_dir.resolve()
     is_marked = any(Path(mark).resolve() == wanted for mark in _marks(os.getpid()))
     return is_marked or (entry.pid > 0 and is_below(entry.pid))
 
 
 def _marks(pid: int) -> Iterator[str]:
-    """Yield the state folder of each turn that has marked this process, or one above it."""
+    """Yield the state folder of each turn whose mark is in the environment of this process or an ancestor."""
     mark = os.environ.get(TURN_VARIABLE)
     if mark is not None:
         yield mark
@@ -83,7 +83,7 @@ def _marks(pid: int) -> Iterator[str]:
 
 
 def _environment_of(pid: int) -> Mapping[str, str]:
-    """Return the variables with which a process was started; empty where we may not see them."""
+    """Return the environment with which a process was started; empty if we may not read it."""
     try:
         entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:

@@ -16,12 +16,12 @@ from hyperhive_cli.store.messages import Sent
 
 @click.command()
 @click.argument("text", required=False)
-@click.option("--from", "sender", default="operator", metavar="NAME", show_default=True, help="Who sends it.")
-@click.option("--key", metavar="KEY", help="Sending again with the same key and text is harmless.")
-@click.option("--at", metavar="TIME", help="Not before then: 14:30, +2h30m, tomorrow 9:00, …")
-@click.option("--raw", is_flag=True, help="Pass the text as it is: slash commands and @files work.")
-@click.option("--wait", is_flag=True, help="Wait for its turn to end and print the result.")
-@click.option("--timeout", type=Amount(min=0), metavar="SECONDS", help="Wait no longer than this.")
+@click.option("--from", "sender", default="operator", metavar="NAME", show_default=True, help="Sender of the message.")
+@click.option("--key", metavar="KEY", help="Deduplicate: sending the same key and text again has no effect.")
+@click.option("--at", metavar="TIME", help="Do not run it before this time: 14:30, +2h30m, tomorrow 9:00, …")
+@click.option("--raw", is_flag=True, help="Pass the text unchanged: slash commands and @files work.")
+@click.option("--wait", is_flag=True, help="Wait until its turn has ended and print the result.")
+@click.option("--timeout", type=Amount(min=0), metavar="SECONDS", help="Stop waiting after this time.")
 @click.option("--json", "as_json", is_flag=True, help="Print id, state, outcome and result as JSON.")
 @hive_option
 @pass_invocation
@@ -38,9 +38,9 @@ def send(
     wait: bool,
     as_json: bool,
 ) -> int:
-    """Put TEXT into the agent's inbox and print the message's id, whether a harness runs or not.
+    """Send TEXT to the agent's inbox and print the message's id. No harness needs to run.
 
-    Without TEXT, or with -, the message is read from stdin.
+    Without TEXT, or with -, the text is read from stdin.
 
     \b
     Examples: hyperhive send 'fix the failing test' --wait
@@ -70,7 +70,7 @@ def _start(at: str) -> tuple[int, str | None]:
 
 
 def _remark(text: str | None) -> None:
-    """Say something on stderr; if that is full or closed it goes unheard, which is no failure."""
+    """Print a remark on stderr; it is not an error if stderr is full or closed."""
     if text is not None:
         with suppress(OSError):
             click.echo(text, err=True)
@@ -80,7 +80,7 @@ def _read_stdin() -> str:
     if sys.stdin.isatty():
         click.echo("type the message, then Ctrl-D", err=True)
     content = sys.stdin.buffer.read(len(codecs.BOM_UTF8) + MESSAGE_LIMIT_BYTES + 1).removeprefix(codecs.BOM_UTF8)
-    if len(content) > MESSAGE_LIMIT_BYTES:  # the rest is left: it may have no end
+    if len(content) > MESSAGE_LIMIT_BYTES:  # the rest is not read: it may be endless
         raise UsageError(
             f"a message has at most {MESSAGE_LIMIT_BYTES:,} bytes, and stdin has more",
             "put the text into a file of the workspace and name it in the message",

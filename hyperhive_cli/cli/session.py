@@ -1,4 +1,4 @@
-"""`hyperhive new-session`, `compact`, `cancel`, `pause` and `resume`: steering the conversation and the turns."""
+"""`hyperhive new-session`, `compact`, `cancel`, `pause` and `resume`: control of the conversation and the turns."""
 
 import click
 
@@ -14,7 +14,7 @@ from hyperhive_cli.store.inbox import open_inbox
 @click.command("new-session")
 @pass_invocation
 def new_session(invocation: Invocation) -> None:
-    """Start a fresh conversation with the next turn. Asked twice before that turn, it counts once.
+    """Start a new conversation with the next turn.
 
     \b
     Example: hyperhive new-session
@@ -36,7 +36,7 @@ def _tell_or_keep(client: LocalClient, op: str, **facts: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print outcome, note and context_tokens as JSON.")
 @pass_invocation
 def compact(invocation: Invocation, *, as_json: bool) -> int:
-    """Run /compact on the conversation, after the running turn, and wait until it is done.
+    """Compact the conversation after the running turn, and wait until that is done.
 
     \b
     Examples: hyperhive compact
@@ -60,7 +60,7 @@ def compact(invocation: Invocation, *, as_json: bool) -> int:
 @click.command()
 @pass_invocation
 def cancel(invocation: Invocation) -> None:
-    """Interrupt the running turn. Its message is cancelled for good and does not come back.
+    """Interrupt the running turn. Its message is cancelled and will not run again.
 
     \b
     Example: hyperhive cancel
@@ -72,11 +72,13 @@ def cancel(invocation: Invocation) -> None:
 @click.command()
 @pass_invocation
 def pause(invocation: Invocation) -> None:
-    """Begin no turn until `hyperhive resume`, over restarts too. The one that runs goes on; what waits, waits.
+    """Stop starting turns until `hyperhive resume`, also after a restart.
+
+    The running turn continues; messages keep waiting.
 
     \b
     Examples: hyperhive pause
-              hyperhive pause && hyperhive cancel   # stop now, keep what waits
+              hyperhive pause && hyperhive cancel   # stop now, keep the messages
     """  # noqa: D301 - click's own mark
     _tell_or_keep(invocation.local(changes=True), "pause", paused="1")
     click.echo("paused")
@@ -85,7 +87,7 @@ def pause(invocation: Invocation) -> None:
 @click.command()
 @pass_invocation
 def resume(invocation: Invocation) -> None:
-    """Go on now: ends a pause, a back-off, the wait for a limit or a login, and `failed`.
+    """Continue now: end a pause, a back-off, a wait for a limit or a login, or `failed`.
 
     \b
     Example: hyperhive resume
@@ -98,9 +100,9 @@ def resume(invocation: Invocation) -> None:
         holder = silent_holder(client.paths.lock_file)
         why = "no harness is running" if holder is None else f"{holder.words} (try: {holder.advice})"
         with open_inbox(client.paths.inbox_db) as inbox:
-            rested = inbox.is_paused
-            if rested:
+            was_paused = inbox.is_paused
+            if was_paused:
                 inbox.put_facts(paused="")
-        click.echo(f"no longer paused; {why}" if rested else f"{why}, and none is paused")
+        click.echo(f"no longer paused; {why}" if was_paused else f"{why}, and the agent is not paused")
         return
-    click.echo("going on" if reply["rested"] else "the agent does not rest")
+    click.echo("continuing" if reply["rested"] else "nothing to resume: the agent is not paused or waiting")

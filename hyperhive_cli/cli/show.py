@@ -22,10 +22,12 @@ from hyperhive_cli.transcript.endings import end_remarks
 
 @click.command()
 @click.argument("turn", metavar="TURN|last", shell_complete=completers.turns)
-@click.option("--json", "as_json", is_flag=True, help="The turn's row as JSON; its events: tail --turn TURN --json.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print its statistics as JSON (its events: tail --turn TURN --json)."
+)
 @pass_invocation
 def show(invocation: Invocation, turn: str, *, as_json: bool) -> None:
-    """Show one turn again, as it was live, from the history; what is left of it once that has been swept.
+    """Replay a finished turn from the history; if that was deleted, show the statistics that are left.
 
     \b
     Examples: hyperhive show last
@@ -39,7 +41,7 @@ def show(invocation: Invocation, turn: str, *, as_json: bool) -> None:
     elif found.event_count:
         _show_events(paths, found)
     elif found.row is not None:
-        click.echo("this turn is no longer in the history; what is left of it:", err=True)
+        click.echo("this turn is no longer in the history; its statistics are left:", err=True)
         print_lines(_row_to_lines(found.row))
 
 
@@ -47,12 +49,12 @@ def _show_events(paths: AgentPaths, found: FoundTurn) -> None:
     from hyperhive_cli.cli.displays import open_display  # noqa: PLC0415 - rich costs 100 ms
 
     if found.span is not None and not found.span.is_whole:
-        click.echo("the beginning of this turn is no longer in the history", err=True)
+        click.echo("the start of this turn is no longer in the history", err=True)
     is_first = True
     with open_display({}, live=False) as sink:
         for page in turn_pages(paths, found):
             if is_first:
-                click.echo(f"began {moment(page[0].ts / 1000, now_ms() / 1000)}", err=True)
+                click.echo(f"started {moment(page[0].ts / 1000, now_ms() / 1000)}", err=True)
                 is_first = False
             sink.show(page)
 
@@ -67,9 +69,9 @@ def _row_to_lines(row: dict[str, Any]) -> list[str]:
         "turn": row["turn_id"],
         "from": row["sender"] or (None if is_gone else "hyperhive"),
         "message": f"{row['message_id']}, no longer kept" if is_gone else text.one_line(row["body"] or "/compact", 400),
-        "outcome": ", ".join([row["outcome"] or "it runs", *end_remarks(row["denied"], row["message_state"])]),
+        "outcome": ", ".join([row["outcome"] or "running", *end_remarks(row["denied"], row["message_state"])]),
         "because": row["note"],
-        "began": moment(row["started"] / 1000, now_ms() / 1000),
+        "started": moment(row["started"] / 1000, now_ms() / 1000),
         "took": took,
         "model": row["model"],
         "session": row["session_id"],
@@ -83,7 +85,7 @@ def _row_to_lines(row: dict[str, Any]) -> list[str]:
 
 
 def _compacted(before: int | None, after: int | None) -> str | None:
-    """Say what a compaction has done; an older claude does not tell the size after it."""
+    """Return what a compaction has achieved; older releases of claude do not report the size after it."""
     if not before:
         return None
     return f"{before:,} tokens, compacted{'' if after is None else f' to {after:,}'}"

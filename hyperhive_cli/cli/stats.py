@@ -32,29 +32,32 @@ FORMS = {".svg": "svg", ".png": "png"}
 @click.command()
 @click.option(
     "--days", type=click.IntRange(1, MOST_DAYS), default=7, show_default=True, metavar="N",
-    help="The newest N local days, today included.",
+    help="The last N local days, including today.",
 )  # fmt: skip
-@click.option("--by", type=click.Choice(BY), default="day", show_default=True, help="A row for each of these.")
+@click.option("--by", type=click.Choice(BY), default="day", show_default=True, help="Print one row for each of these.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; its fields: hyperhive help events.")
-@click.option("--csv", "as_csv", is_flag=True, help="The rows as CSV, with a head.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the rows as CSV with a header.")
 @click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw tokens, dollars and context (.svg or .png)."
+    "--plot",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Plot tokens, dollars and context (.svg or .png).",
 )
 @hive_option
 @pass_invocation
 def stats(
     invocation: Invocation, days: int, by: str, hive: str | None, *, as_json: bool, as_csv: bool, plot: Path | None
 ) -> None:
-    """Add up the agent's turns: outcomes, durations, tokens, dollars and tools.
+    """Summarize the agent's turns: outcomes, durations, tokens, dollars and tools.
 
-    A turn counts on the day on which it began. Subagents and compactions are included.
+    A turn counts on the day on which it started. Subagents and compactions are included.
 
     \b
     Examples: hyperhive stats --days 30 --by model
               hyperhive stats --csv > days.csv
     """  # noqa: D301 - click's own mark
     if as_json and as_csv:
-        raise UsageError("--json and --csv are two forms of the same", "one of them")
+        raise UsageError("--json and --csv cannot be used together")
     wanted = days_until(now_ms(), days)
     with invocation.client(hive, of_many=True) as client:
         turns = client.turns_since(midnight_ms(wanted[0]))
@@ -73,7 +76,7 @@ def stats(
 
 
 def _without_quiet_days(found: dict[str, Any]) -> dict[str, Any]:
-    """Leave out, for a person, the days before the first turn, and in a long table all without one."""
+    """Leave out the days before the first turn and, in a long table, all days without one."""
     rows = found["rows"]
     if found["by"] != "day":
         return found
@@ -90,7 +93,7 @@ def _print_csv(rows: list[dict[str, Any]], by: str) -> None:
 
 
 def _cell(value: object) -> object:
-    """Return a value that no spreadsheet takes for a formula or a line's end: anyone may name a tool or a model."""
+    """Return a value that no spreadsheet takes for a formula or a line end: tools and models may have any name."""
     if not isinstance(value, str):
         return value
     return f"'{escape(value)}" if value.startswith(FORMULA_STARTS) else escape(value)
@@ -99,7 +102,7 @@ def _cell(value: object) -> object:
 def _plot(path: Path, agent: str, turns: list[EndedTurn], rows: list[dict[str, Any]]) -> None:
     form = FORMS.get(path.suffix.lower())
     if form is None:
-        raise UsageError(f"{path.name!r} names no kind of picture", "a name that ends in .svg or .png")
+        raise UsageError(f"not a supported picture format: {path.name!r}", "a name that ends in .svg or .png")
     sizes = [(turn.started, turn.context_tokens) for turn in turns if turn.context_tokens is not None]
     draw(path, f"{agent}: {rows[0]['day']} to {rows[-1]['day']}", rows, sizes, form=form)
-    click.echo(f"{path} is drawn", err=True)
+    click.echo(f"wrote {path}", err=True)

@@ -22,14 +22,14 @@ from hyperhive_cli.render.status_rows import fit, status_to_rows
 
 
 @click.command()
-@click.option("--watch", is_flag=True, help="Look again each second, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Refresh every second until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; its fields: hyperhive help events.")
 @hive_option
 @pass_invocation
 def status(invocation: Invocation, hive: str | None, *, watch: bool, as_json: bool) -> None:
-    """Show what is known about the agent right now: observed facts, from the harness or its files.
+    """Show the agent's current state: observed facts from the harness or its files.
 
-    With --watch and --json, or in a pipe, it prints again what has changed.
+    With --watch and --json, or in a pipe, the state is printed again when it has changed.
 
     \b
     Examples: hyperhive status
@@ -61,23 +61,23 @@ def _lines(found: dict[str, Any]) -> list[str]:
 
 
 def _watch(look: Callable[[], dict[str, Any]], *, as_json: bool) -> None:
-    from hyperhive_cli.cli.watching import draw, is_drawn, lasting, looks  # noqa: PLC0415 - most looks are only one
+    from hyperhive_cli.cli.watching import draw, is_drawn, repeated, without_ages  # noqa: PLC0415 - for --watch
 
     if not as_json and is_drawn():
-        draw(map(_lines, looks(look)))
+        draw(map(_lines, repeated(look)))
     shown: str | None = None
-    for found in looks(look):
-        if lasting(found) == shown:
+    for found in repeated(look):
+        if without_ages(found) == shown:
             continue
         if as_json:
             print_json(found)
         else:
             print_lines([*([""] if shown else []), *_lines(found)])
-        shown = lasting(found)
+        shown = without_ages(found)
 
 
 class HistoryWatch:
-    """Looks at an agent; once its history was replaced by an older one between two looks, `replaced` says so."""
+    """Watches an agent: `replaced` says that its history was replaced by an older one between two calls of `look`."""
 
     def __init__(self, client: AgentClient) -> None:
         self._client = client

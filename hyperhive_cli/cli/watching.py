@@ -1,4 +1,4 @@
-"""Looking again and again, for `agents --watch` and `status --watch`: on a terminal in place, else what has changed."""
+"""`agents --watch` and `status --watch`: refreshed in place on a terminal, else printed again after a change."""
 
 import json
 import shutil
@@ -13,17 +13,17 @@ from hyperhive_cli.core.terminal import escape
 
 T = TypeVar("T")
 REDRAW_S = 1.0
-# Nothing that would have to be undone: whatever ends the program leaves the terminal in order.
+# Nothing that has to be undone: the program may be killed at any moment.
 CLEAR, HOME, REST_OF_LINE, REST_OF_SCREEN = "\x1b[H\x1b[2J", "\x1b[H", "\x1b[K", "\x1b[J"
 
 
 def is_drawn() -> bool:
-    """Return whether stdout is a terminal on which a picture can stay in its place."""
+    """Return whether the output can be refreshed in place: stdout is a terminal, without --plain."""
     return sys.stdout.isatty() and not is_plain()
 
 
-def looks(look: Callable[[], T]) -> Iterator[T]:
-    """Look each second, until the reader of stdout has gone."""
+def repeated(look: Callable[[], T]) -> Iterator[T]:
+    """Yield the result of a call every second, until the reader of stdout is gone."""
     while True:
         yield look()
         sys.stdout.flush()
@@ -32,7 +32,7 @@ def looks(look: Callable[[], T]) -> Iterator[T]:
 
 
 def draw(pictures: Iterable[Iterable[str]]) -> None:
-    """Draw each picture, in lines, over the one before."""
+    """Draw each picture, given in lines, over the last one."""
     write_drawn(CLEAR)
     for lines in pictures:
         rows = max(1, shutil.get_terminal_size().lines - 1)
@@ -42,7 +42,7 @@ def draw(pictures: Iterable[Iterable[str]]) -> None:
         write_drawn(REST_OF_SCREEN)
 
 
-def lasting(agent: Mapping[str, Any]) -> str:
-    """Return what is known of an agent as text, without what changes with time alone."""
+def without_ages(agent: Mapping[str, Any]) -> str:
+    """Return the state of an agent as text, without the fields that change by time passing."""
     hive = {name: value for name, value in (agent.get("hive") or {}).items() if not name.endswith("_s")}
     return json.dumps({**agent, "last_event": (agent["last_event"] or {}).get("seq"), "hive": hive})

@@ -1,4 +1,4 @@
-"""The hive from above: its agents and machines, who may run which, and what their turns came to. Blocking."""
+"""The hive as a whole: its agents and machines, who may run which, and the statistics of their turns. Blocking."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def look(connection: "Connection", pattern: str = "*") -> list[dict[str, Any]]:
-    """Give the agents whose names fit, in order: the fields of `status --json`, and `hive` with what the hive adds.
+    """Return the matching agents by name: the fields of `status --json`, and `hive` with what the hive adds.
 
-    `running` says whether its lease holds now; what the agent itself reported is as old as `hive.report_age_s`.
+    `running` says whether the agent's lease is valid now; what the agent itself reported is `hive.report_age_s` old.
     """
     rows = connection.execute(
         f"""SELECT a.name, owner, origin, epoch, wanted, a.seq, account, report.body,
@@ -79,13 +79,13 @@ def _row_to_status(row: Sequence[Any]) -> dict[str, Any]:
 
 
 def look_at(connection: "Connection", agent: str) -> dict[str, Any]:
-    """Give one agent's fields as `look`, those of an agent that the hive has never seen too."""
+    """Return one agent's fields as `look`, even if the hive has never seen it."""
     found = look(connection, agent)
     return found[0] if found else {**empty_status(agent), "hive": None}
 
 
 def machines(connection: "Connection") -> list[dict[str, Any]]:
-    """Give the machines: `name`, `draining`, and how many agents each holds now (`agents`)."""
+    """Return the machines: `name`, `draining`, and the number of agents that each runs now (`agents`)."""
     rows = connection.execute(
         """SELECT m.name, draining, count(a.name) FROM hyperhive.machine m
            LEFT JOIN hyperhive.agent a ON a.owner = m.name AND until > clock_timestamp()
@@ -95,20 +95,20 @@ def machines(connection: "Connection") -> list[dict[str, Any]]:
 
 
 def move(connection: "Connection", agent: str, machine: str | None) -> None:
-    """Let an agent run on this machine alone (None: on any); who has it now gives it back after its turn.
+    """Pin an agent to this machine (None: any); its present machine gives it up after its turn.
 
-    Raises RefusedError for an agent that the hive does not know.
+    Raises RefusedError if the hive does not know the agent.
     """
     news = f"pg_notify('{CHANNEL}', 'a:' || name)"
     row = connection.execute(
         f"UPDATE hyperhive.agent SET wanted = %s WHERE name = %s RETURNING {news}".encode(), (machine, agent)
     ).fetchone()
     if row is None:
-        raise RefusedError(f"the hive knows no agent {agent!r}", "hyperhive hive status")
+        raise RefusedError(f"there is no agent {agent!r} in the hive", "hyperhive hive status")
 
 
 def drain(connection: "Connection", machine: str, *, draining: bool) -> None:
-    """Let a machine give its agents back after their turns and take none, or take some again."""
+    """Make a machine give up its agents after their turns and take no new ones, or undo that."""
     connection.execute(
         f"""INSERT INTO hyperhive.machine(name, draining) VALUES (%s, %s)
            ON CONFLICT (name) DO UPDATE SET draining = excluded.draining
@@ -118,14 +118,14 @@ def drain(connection: "Connection", machine: str, *, draining: bool) -> None:
 
 
 def grant(connection: "Connection", role: str, patterns: Sequence[str] | None) -> None:
-    """Let a role run the agents of these patterns (None: operate all). It is made, without a password, if missing.
+    """Allow a role to run the agents of these patterns (None: to operate all).
 
-    Raises UsageError for a role of the house.
+    A missing role is created, without a password. Raises UsageError for one of our group roles.
     """
     from psycopg import sql  # noqa: PLC0415 - of the extra `hive`
 
     if role in {OPERATORS, MACHINES}:
-        raise UsageError(f"{role!r} is the group; grant a role of its own", "hyperhive hive grant build-7 'team-*'")
+        raise UsageError(f"{role!r} is a group role; name another role", "hyperhive hive grant build-7 'team-*'")
     with connection.transaction():
         if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is None:
             connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
@@ -141,7 +141,7 @@ def grant(connection: "Connection", role: str, patterns: Sequence[str] | None) -
 
 
 def turns_since(connection: "Connection", pattern: str, since_ms: int) -> list[EndedTurn]:
-    """Give the ended turns of the agents whose names fit that began at this moment or later, oldest first."""
+    """Return the ended turns of matching agents that started at this moment or later, oldest first."""
     rows = connection.execute(
         f"""SELECT {ENDED_COLUMNS} FROM hyperhive.turn WHERE agent LIKE %s AND started >= %s
             ORDER BY started, agent, turn_id""".encode(),
@@ -151,7 +151,7 @@ def turns_since(connection: "Connection", pattern: str, since_ms: int) -> list[E
 
 
 def newest_turns(connection: "Connection", agent: str, count: int) -> list[EndedTurn]:
-    """Give the newest ended turns of an agent, oldest first."""
+    """Return the newest ended turns of an agent, oldest first."""
     rows = connection.execute(
         f"SELECT {ENDED_COLUMNS} FROM hyperhive.turn WHERE agent = %s ORDER BY turn_id DESC LIMIT %s".encode(),
         (agent, count),
@@ -160,7 +160,7 @@ def newest_turns(connection: "Connection", agent: str, count: int) -> list[Ended
 
 
 def turn(connection: "Connection", agent: str, turn_id: int | None) -> dict[str, Any] | None:
-    """Give the row of an agent's ended turn, of the newest where no number is given; None: there is none."""
+    """Return the row of an agent's ended turn (without an id: the newest), None if there is none."""
     row = connection.execute(
         f"""SELECT {", ".join(TURN_COLUMNS)} FROM hyperhive.turn
             WHERE agent = %(agent)s AND (%(id)s::bigint IS NULL OR turn_id = %(id)s)
@@ -170,7 +170,7 @@ def turn(connection: "Connection", agent: str, turn_id: int | None) -> dict[str,
     return None if row is None else row_to_fields(TURN_COLUMNS, row)
 
 
-# Some events of an agent, each with the bytes of those before it; PostgreSQL knows a length without reading the text.
+# Some events of an agent, with the bytes of all before each; PostgreSQL knows a length without reading the text.
 PAGE = """SELECT seq, ts, kind, body,
               sum(octet_length(body)) OVER (ORDER BY seq {order}) - octet_length(body) AS bytes_before
           FROM hyperhive.event WHERE agent = {agent} AND seq > {since} ORDER BY seq {order} LIMIT {limit}"""
@@ -184,12 +184,12 @@ def _page(since: int | None) -> str:
 def events_page(
     connection: "Connection", agent: str, since: int | None, limit: int, ts: int | None = None
 ) -> tuple[list[BusEvent], int, int | None, int, bool]:
-    """Give up to `limit` events of an agent after `since` (None: the newest), oldest first, of PAGE_BYTES at most.
+    """Return up to `limit` events of an agent after `since` (None: the newest), oldest first, at most PAGE_BYTES.
 
-    With them the last number looked at, of all its events the oldest number and the newest, and whether the event
-    `since` is the one of the time `ts` (Unix ms; None: not known), as far as it is kept.
+    Also returns the last number read, the oldest and the newest number of all its events, and whether the event `since`
+    is the one of time `ts` (Unix ms; None: not known), as far as it is kept.
     """
-    with connection.transaction():  # the three belong together
+    with connection.transaction():  # the three must agree
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         row = connection.execute(
             """SELECT seq, (SELECT min(seq) FROM hyperhive.event WHERE agent = name),
@@ -211,6 +211,6 @@ def events_page(
         ).fetchall()
     events = []
     for seq, its_ts, kind, body in found:
-        with suppress(ValueError, TypeError):  # a row that cannot be read is as none
+        with suppress(ValueError, TypeError):  # a row that cannot be read is skipped
             events.append(BusEvent.from_row(seq, its_ts, kind, body.encode()))
     return events, found[-1][0] if found else (since or newest), oldest, newest, is_held

@@ -1,4 +1,4 @@
-"""Reading the turns that have ended, for statistics and for showing one of them again."""
+"""Ended turns: read for statistics, and to show one of them again."""
 
 import json
 import sqlite3
@@ -12,7 +12,7 @@ from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.store.inbox import open_inbox_reader
 
 LAST_OUTCOMES = 10
-LATEST_MS = 253_370_764_800_000  # the year 9999: what comes later is no date
+LATEST_MS = 253_370_764_800_000  # the year 9999: dates end there
 ENDED_COLUMNS = (
     "turn_id, started, outcome, model, duration_ms, input_tokens, output_tokens, cache_read_input_tokens, "
     "cache_creation_input_tokens, cost_usd, context_tokens, tool_call_breakdown_json, answered_model, denied, "
@@ -22,9 +22,9 @@ _TODAY = ("turns", "ok", *TokenUsage().to_dict(), "cost_usd", "tool_calls")
 
 
 def row_to_turn(row: Sequence[Any]) -> EndedTurn:
-    """Return a row of statistics as the turn that it stands for; the columns are `ENDED_COLUMNS`, in order."""
+    """Return the turn of a row of statistics; the columns are `ENDED_COLUMNS`, in order."""
     turn_id, started, outcome, model, duration_ms, *usage, cost_usd, context_tokens, tools = row[:-3]
-    # A machine of a hive may write any figure there: one that cannot be is as none.
+    # A machine of a hive may write any figure: an impossible one counts as missing.
     sizes = TokenUsage(*(_figure(one) or 0 for one in usage)), _figure(cost_usd), _figure(context_tokens)
     began, took = _figure(started, LATEST_MS) or 0, _figure(duration_ms)
     return EndedTurn(turn_id, began, outcome, model, took, *sizes, _tools(tools), *row[-3:])
@@ -42,7 +42,7 @@ def _tools(text: object) -> Mapping[str, int]:
 
 
 def turns_since(db: sqlite3.Connection, since_ms: int) -> list[EndedTurn]:
-    """Return the ended turns that began at this moment or later, oldest first."""
+    """Return the ended turns that started at this moment or later, oldest first."""
     rows = db.execute(
         f"SELECT {ENDED_COLUMNS} FROM turn_stats WHERE outcome IS NOT NULL AND started >= ? ORDER BY started, turn_id",  # noqa: S608 - our own list
         (since_ms,),
@@ -51,7 +51,7 @@ def turns_since(db: sqlite3.Connection, since_ms: int) -> list[EndedTurn]:
 
 
 def read_turns(paths: AgentPaths, since_ms: int) -> list[EndedTurn]:
-    """Read the ended turns of an agent, which may run; none of one that never ran. Raises StoreError."""
+    """Read an agent's ended turns that started at this moment or later; none if it is new. Raises StoreError."""
     if not paths.inbox_db.exists():
         return []
     with open_inbox_reader(paths.inbox_db) as inbox:
@@ -59,7 +59,7 @@ def read_turns(paths: AgentPaths, since_ms: int) -> list[EndedTurn]:
 
 
 def read_newest_turns(paths: AgentPaths, count: int) -> list[EndedTurn]:
-    """Read the newest ended turns of an agent, oldest first; none of one that never ran. Raises StoreError."""
+    """Read the newest ended turns of an agent, oldest first; none if it is new. Raises StoreError."""
     if not paths.inbox_db.exists():
         return []
     query = f"SELECT {ENDED_COLUMNS} FROM turn_stats WHERE outcome IS NOT NULL ORDER BY turn_id DESC LIMIT ?"  # noqa: S608 - as above
@@ -68,14 +68,14 @@ def read_newest_turns(paths: AgentPaths, count: int) -> list[EndedTurn]:
 
 
 def today(db: sqlite3.Connection, now_ms: int) -> dict[str, Any]:
-    """Add up the turns that began on this local day."""
+    """Add up the turns that started on this local day."""
     (day,) = days_until(now_ms, 1)
     sums = tally(turns_since(db, midnight_ms(day)))
     return {name: sums[name] for name in _TODAY}
 
 
 def last_outcomes(db: sqlite3.Connection) -> list[str]:
-    """Name the newest outcomes, oldest first."""
+    """Return the newest outcomes, oldest first."""
     rows = db.execute(
         "SELECT outcome FROM turn_stats WHERE outcome IS NOT NULL ORDER BY turn_id DESC LIMIT ?", (LAST_OUTCOMES,)
     ).fetchall()
@@ -92,9 +92,9 @@ def last_compaction(db: sqlite3.Connection) -> dict[str, Any] | None:
 
 
 def read_turn(paths: AgentPaths, turn_id: int | None) -> dict[str, Any] | None:
-    """Read a turn's row (None: of the newest turn), one that runs too, with its message's sender and body.
+    """Read the row of a turn (None: the newest), ended or running, with its message's sender and body.
 
-    Gives None where there is none of this id. Raises StoreError.
+    Returns None if there is none. Raises StoreError.
     """
     if not paths.inbox_db.exists():
         return None
@@ -112,14 +112,14 @@ def read_turn(paths: AgentPaths, turn_id: int | None) -> dict[str, Any] | None:
 
 
 def models_used(paths: AgentPaths) -> list[str]:
-    """Name the models that the agent's turns were asked to use, the newest first. Raises StoreError."""
+    """Return the models that the agent's turns were asked to use, newest first. Raises StoreError."""
     query = "SELECT model FROM turn_stats WHERE model IS NOT NULL GROUP BY model ORDER BY max(turn_id) DESC"
     with open_inbox_reader(paths.inbox_db) as inbox:
         return [row[0] for row in inbox.connection.execute(query)]
 
 
 def newest_turns(paths: AgentPaths, count: int) -> list[tuple[str, str]]:
-    """Return the ids and the outcomes of the newest turns, the newest first. Raises StoreError."""
-    query = "SELECT turn_id, coalesce(outcome, 'it runs') FROM turn_stats ORDER BY turn_id DESC LIMIT ?"
+    """Return the ids and outcomes of the newest turns, newest first. Raises StoreError."""
+    query = "SELECT turn_id, coalesce(outcome, 'running') FROM turn_stats ORDER BY turn_id DESC LIMIT ?"
     with open_inbox_reader(paths.inbox_db) as inbox:
         return [(str(turn_id), outcome) for turn_id, outcome in inbox.connection.execute(query, (count,))]

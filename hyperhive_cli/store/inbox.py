@@ -145,9 +145,9 @@ class Inbox(MessageTable):
     refused = 0  # messages that a hive did not take, since this was opened
 
     def lease(self, boot: str, model: str, *, now_ms: int) -> Lease | None:
-        """Take the first message that may run, raise its attempts, and open its turn; None: nothing to do.
+        """Take the first message that may run, count the attempt, and open its turn; None if there is none.
 
-        Attempts are raised here and not at the end, so that a message that kills the harness is counted.
+        The attempt is counted now and not at the end, so that a message that kills the harness is counted too.
         """
         return self._lease(boot, model, now_ms=now_ms)
 
@@ -168,7 +168,7 @@ class Inbox(MessageTable):
             return Lease(message, turn_rows.open_turn(db, message.id, message.attempts, model, now_ms))
 
     def open_turn(self, model: str, *, now_ms: int) -> int:
-        """Open a turn that has no message (`/compact`) and return its id."""
+        """Open a turn without a message (`/compact`) and return its id."""
         with self._transaction() as db:
             return turn_rows.open_turn(db, None, 1, model, now_ms)
 
@@ -186,9 +186,9 @@ class Inbox(MessageTable):
         planned: Sequence[PlannedMessage] = (),
         withdrawn: str | None = None,
     ) -> None:
-        """Store how a turn ended, the message's new state, the agent's facts and what is planned, in ONE transaction.
+        """Store a turn's end, its message's new state, facts of the agent and planned messages, in ONE transaction.
 
-        A planned message with the key `withdrawn` that waits is cancelled. Raises UsageError for an unusable planned
+        A waiting planned message with the key `withdrawn` is cancelled. Raises UsageError for an unusable planned
         message, before anything is stored.
         """
         from hyperhive_cli.store.stats import close_turn  # noqa: PLC0415 - only the harness ends turns: 2 ms
@@ -214,17 +214,17 @@ class Inbox(MessageTable):
                 )
             for name, value in (facts or {}).items():
                 put_fact(db, name, value)
-            # Behind the message: it may have the same key, and have ended with this.
+            # After the message, which may have the same key and have ended just now.
             if withdrawn is not None:
                 withdraw(db, withdrawn, "no longer planned", now_ms)
             for one in planned:
                 put_planned(db, one, now_ms)
 
     def recover(self, boot: str, *, now_ms: int) -> list[Message]:
-        """Return what earlier lives of the harness had leased: to ready, or to dead when attempts are used up.
+        """Put back what earlier lives of the harness had leased: ready, or dead if the attempts are used up.
 
-        What an operator had cancelled is cancelled. To be called under the state lock. Gives the messages as they now
-        stand.
+        A message that an operator had cancelled is cancelled. Call it under the state lock. Returns the messages in
+        their new state.
         """
         from hyperhive_cli.store.stats import close_orphaned_turns  # noqa: PLC0415 - as above
 
@@ -242,7 +242,7 @@ class Inbox(MessageTable):
         return [_row_to_message(row) for row in rows]
 
     def mark_cancelled(self, message_id: int) -> None:
-        """Note of a message that runs that it must not run again, also when the harness dies before its turn ends."""
+        """Mark a running message so that it will not run again, even if the harness dies before its turn ends."""
         with self._transaction() as db:
             db.execute(
                 "UPDATE messages SET reason = :reason WHERE id = :id AND state = 'leased'",
@@ -272,7 +272,7 @@ class Inbox(MessageTable):
 
 @contextmanager
 def open_inbox(path: Path) -> Iterator[Inbox]:
-    """Open (or create) the inbox for writing; raises StoreError, which says why sending is refused."""
+    """Open (or create) the inbox for writing; raises StoreError if it cannot be used."""
     inbox = Inbox(open_when_present(path, BUSY_S), place_of(path))
     try:
         yield inbox
@@ -282,7 +282,7 @@ def open_inbox(path: Path) -> Iterator[Inbox]:
 
 @contextmanager
 def open_inbox_reader(path: Path) -> Iterator[Inbox]:
-    """Open an existing inbox for reading alone; raises StoreError when there is none, or reading it fails."""
+    """Open an existing inbox read-only; raises StoreError if there is none, or it cannot be read."""
     try:
         with closing(_reader(path)) as connection:
             yield Inbox(connection, place_of(path))
@@ -291,7 +291,7 @@ def open_inbox_reader(path: Path) -> Iterator[Inbox]:
 
 
 def _reader(path: Path) -> sqlite3.Connection:
-    """Open it for reading; the inbox of an older release is brought up to date first."""
+    """Open an inbox read-only; the inbox of an older release is migrated first."""
     connection = database.open_reader(path)
     if not 0 < database.schema_version(connection) < len(schema.INBOX):
         database.refuse_hollow(connection, path)

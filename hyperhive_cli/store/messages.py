@@ -147,7 +147,7 @@ CANCEL = Change(("ready", "held", "cancelled"), {"state": "cancelled"}, "hyperhi
 RETRY = Change(
     ("ready", "held", "dead", "cancelled"), {"state": "ready", "attempts": 0, "not_before": 0, "reason": None}
 )
-MOVE = Change(("ready",))  # it sets places in the queue: `new_places`
+MOVE = Change(("ready",))  # it sets positions in the queue: `new_positions`
 
 
 def check_change(change: Change, message: Message, where_it_runs: str = "") -> None:
@@ -168,24 +168,24 @@ def no_message(message_id: int) -> UnknownError:
     return UnknownError(f"there is no message {message_id}", "hyperhive inbox --all")
 
 
-# --- places in the queue: the lowest runs first; a message that was never moved has its id ---
+# --- positions in the queue (column `place`): the lowest runs first; a message that was never moved has its id ---
 
 
-def new_places(
+def new_positions(
     waiting: Sequence[tuple[int, float]], message_id: int, before: int | None, newest: int
 ) -> dict[int, float]:
-    """Return the places that change, by id, when a message is moved before another one, or to the end (None).
+    """Return the positions that change, by id, when a message is moved before another one, or to the end (None).
 
-    `waiting` are the other waiting messages as (id, place), in order; `newest` is the highest id ever given. If no
-    number is left between two neighbours, which takes some 50 moves to one place, all get whole numbers below the ids
-    to come.
+    `waiting` are the other waiting messages as (id, position), in order; `newest` is the highest id ever given. If no
+    number is left between two neighbours, which takes some 50 moves to one position, all get whole numbers below the
+    ids to come.
     """
     order = [number for number, _ in waiting]
     at = len(order) if before is None else order.index(before)
     high = newest + 1 if at == len(order) else waiting[at][1]
     low = waiting[at - 1][1] if at else high - 2
-    place = (low + high) / 2
-    if low < place < high:
-        return {message_id: place}
+    position = (low + high) / 2
+    if low < position < high:
+        return {message_id: position}
     order.insert(at, message_id)
     return {number: float(newest - len(order) + behind) for behind, number in enumerate(order, start=1)}

@@ -18,7 +18,7 @@ from hyperhive_cli.store.messages import (
     View,
     check_change,
     check_key,
-    new_places,
+    new_positions,
     no_message,
     sent_before,
 )
@@ -31,7 +31,7 @@ class MessageQueue(ABC):
     The rules are in `store.messages`. A subclass says how its database reads and writes a message.
     """
 
-    where_it_runs = ""  # behind the hint for a message that runs
+    where_it_runs = ""  # appended to the hint for a running message
 
     def send(
         self,
@@ -100,9 +100,9 @@ class MessageQueue(ABC):
             for number in {message_id, before}:
                 if number is not None:
                     check_change(MOVE, self._locked(number))
-            waiting = [place for place in self._waiting() if place[0] != message_id]
-            for number, place in new_places(waiting, message_id, before, self._newest()).items():
-                self._change(number, now_ms, place=place)
+            others = [one for one in self._waiting() if one[0] != message_id]
+            for number, position in new_positions(others, message_id, before, self._newest()).items():
+                self._change(number, now_ms, place=position)
         return self.get(message_id)
 
     @abstractmethod
@@ -144,7 +144,7 @@ class MessageQueue(ABC):
         """Before this message is stored, free the keys of messages that ended more than KEY_KEPT_MS ago."""
 
     @abstractmethod
-    def _waiting(self) -> Sequence[tuple[int, float]]: ...  # ids and places of the waiting messages, in order
+    def _waiting(self) -> Sequence[tuple[int, float]]: ...  # ids and positions of the waiting messages, in order
 
     @abstractmethod
     def _newest(self) -> int: ...  # the highest id ever given to a message

@@ -23,10 +23,10 @@ class TurnRecord(NamedTuple):
     cost_usd: float | None = None
     context_tokens: int | None = None
     context_window: int | None = None
-    compacted_from: int | None = None  # the context's size before a compaction, claude's own figure
+    compacted_from: int | None = None  # the context's size before a compaction, as claude reported it
     tool_calls: Mapping[str, int] = MappingProxyType({})
     result_text: str | None = None
-    answered_model: str | None = None  # which may be another one than was asked for
+    answered_model: str | None = None  # may differ from the model that was asked for
     denied: int = 0  # tool calls
 
 
@@ -59,7 +59,7 @@ def close_turn(db: sqlite3.Connection, record: TurnRecord, message_state: str | 
 
 
 def close_orphaned_turns(db: sqlite3.Connection, now_ms: int) -> None:
-    """Mark the turns of a dead harness as crashed, inside the caller's transaction; their messages have returned."""
+    """Mark the open turns of a dead harness as crashed, inside the caller's transaction, after `recover`'s update."""
     db.execute(
         """UPDATE turn_stats SET outcome = :crashed, note = :note, duration_ms = :now - started,
                message_state = (SELECT state FROM messages WHERE id = message_id)

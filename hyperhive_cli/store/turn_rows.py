@@ -15,19 +15,19 @@ def open_turn(db: sqlite3.Connection, message_id: int | None, attempt: int, mode
 
 
 def last_turn(db: sqlite3.Connection, message_id: int | None = None) -> dict[str, Any] | None:
-    """Return the statistics row of the newest ended turn (of a message, if named), None if there is none."""
+    """Return the row of the newest ended turn (of a message, if named), None if there is none."""
     where = "outcome IS NOT NULL" + ("" if message_id is None else " AND message_id = :id")
     rows = _rows(db, f"{where} ORDER BY turn_id DESC LIMIT 1", {"id": message_id})
     return rows[0] if rows else None
 
 
 def newest_turns(db: sqlite3.Connection, count: int) -> list[dict[str, Any]]:
-    """Return the statistics rows of the newest ended turns, the newest first."""
+    """Return the rows of the newest ended turns, newest first."""
     return _rows(db, "outcome IS NOT NULL ORDER BY turn_id DESC LIMIT :count", {"count": count})
 
 
 def turns_of(db: sqlite3.Connection, message_id: int) -> list[dict[str, Any]]:
-    """Return the statistics rows of a message's turns, oldest first."""
+    """Return the rows of a message's turns, oldest first."""
     return _rows(db, "message_id = :id ORDER BY turn_id", {"id": message_id})
 
 

@@ -164,7 +164,7 @@ def test_a_renamed_agent_keeps_what_it_had(machine: Machine, fake_claude: FakeCl
     app = machine.folder("app")
     machine.drain(app, "--message", "one")
     done = machine.call(app, "agents", "rename", "app", "bee")
-    assert (done.returncode, done.stdout) == (0, "agent app is called bee now\n")
+    assert (done.returncode, done.stdout) == (0, "agent app is now called bee\n")
     assert "hyperhive -a bee" in done.stderr
     machine.call(app, "send", "of a new agent")
     taken = machine.call(app, "agents", "rename", "app", "bee")

@@ -45,13 +45,13 @@ def test_a_raise_says_what_it_is_to_the_turn_that_runs(hive: Hive, fake_claude: 
     message = ("budget", "raise", "--message", "1")
     with hive.run("--message", "do it", *limits) as program:
         program.wait_for_kind("stream", type="system")
-        held = "claude was started with $1.50, to which this turn is held"
-        assert hive.call(*message, "--tool-calls", "9").stdout == "raised, for the turn that runs too\n"
+        held = "claude was started with $1.50, which still limits this turn"
+        assert hive.call(*message, "--tool-calls", "9").stdout == "raised, also for the running turn\n"
         assert hive.call("budget", "raise", "--day-cost", "1.5").stdout == "raised\n"
         assert hive.call("budget", "raise", "--day-cost", "9").stdout == f"raised; {held}\n"
         both = hive.call(*message, "--tool-calls", "12", "--turn-cost", "4")
-        assert both.stdout == f"raised, for the turn that runs too; {held}\n"
-        assert hive.call(*message, "--tool-calls", "15").stdout == "raised, for the turn that runs too\n"
+        assert both.stdout == f"raised, also for the running turn; {held}\n"
+        assert hive.call(*message, "--tool-calls", "15").stdout == "raised, also for the running turn\n"
 
 
 def test_a_day_that_is_spent(hive: Hive, fake_claude: FakeClaude) -> None:
@@ -68,7 +68,7 @@ def test_a_day_that_is_spent(hive: Hive, fake_claude: FakeClaude) -> None:
         assert hive.status()["budget"]["today"]["limit_usd"] == 0.0001
         assert hive.call("budget", "raise", "--day-cost", "1").status == 0
         program.wait_for_kind("turn_end", message_id=2)
-        assert hive.call("resume").stdout == "the agent does not rest\n"
+        assert hive.call("resume").stdout == "nothing to resume: the agent is not paused or waiting\n"
     again = hive.call("budget", "show", "--json").json_lines()[0]
     assert again["today"] | {"day": ""} == {
         "day": "", "cost_usd": 0.0001207, "limit_usd": 1, "raised": True, "unpriced": 0,

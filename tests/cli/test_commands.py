@@ -31,7 +31,7 @@ def test_a_state_folder_that_is_none_is_an_error_of_every_command(hive: Hive, tm
     for command in commands:
         words = command.split()
         words += ["--claude", str(hive.claude)] if command == "run" else []
-        assert replace(hive, state_dir=file).call(*words).refusal() == f"the state folder {file} is no folder"
+        assert replace(hive, state_dir=file).call(*words).refusal() == f"the state folder {file} is not a folder"
     below = replace(hive, state_dir=file / "agent").call("status")
     assert below.refusal() == f"the state folder {file / 'agent'} cannot be used: Not a directory"
 
@@ -209,7 +209,7 @@ def test_a_harness_that_is_stopped_holds_up_no_command(hive: Hive) -> None:
         assert status.events()[0]["why"] == f"{why}; try: {advice}"
         assert sent.stderr == [f"{why}; the message waits; try: {advice}"]
         assert hive.call("cancel").stderr.splitlines() == [f"Error: {why}", f"Try: {advice}"]
-        assert hive.call("resume").stdout == f"{why} (try: {advice}), and none is paused\n"
+        assert hive.call("resume").stdout == f"{why} (try: {advice}), and the agent is not paused\n"
         refused = f"a harness is already running for agent 'workspace' (pid {program.pid}), but it is stopped"
         assert hive.drain().stderr.splitlines() == [f"Error: {refused}", f"Try: {advice}"]
         program.send(signal.SIGCONT)
@@ -290,7 +290,7 @@ def test_cancel_ends_the_turn_and_nothing_else(hive: Hive, fake_claude: FakeClau
 
 def test_the_inbox_lists_what_waits_runs_or_is_dead(hive: Hive, fake_claude: FakeClaude) -> None:
     empty = hive.call("inbox")
-    assert (empty.status, empty.stdout, empty.stderr.splitlines()[0]) == (0, "", "nothing waits")
+    assert (empty.status, empty.stdout, empty.stderr.splitlines()[0]) == (0, "", "no messages are waiting")
     for word in ("one", "two", "three\n\x1b[31mred"):
         hive.call("send", word)
     fake_claude.script(TEXT, BAD_REQUEST, gated())
@@ -333,11 +333,11 @@ def test_resume_ends_a_rest(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script([{"replay": "v2.1.330/credit_low.jsonl"}], TEXT)
     with hive.run("--message", "one") as program:
         program.wait_for_kind("status_changed", status="failed")
-        assert hive.call("resume").stdout == "going on\n"
+        assert hive.call("resume").stdout == "continuing\n"
         assert program.wait_for_kind("status_changed", status="online")["until_unix"] is None
         wait_until(lambda: hive.messages("--all")[0]["state"] == "done")
-        assert hive.call("resume").stdout == "the agent does not rest\n"
-    assert hive.call("resume").stdout == "no harness is running, and none is paused\n"
+        assert hive.call("resume").stdout == "nothing to resume: the agent is not paused or waiting\n"
+    assert hive.call("resume").stdout == "no harness is running, and the agent is not paused\n"
 
 
 def test_the_status_says_until_when_a_limit_lasts(hive: Hive, fake_claude: FakeClaude) -> None:

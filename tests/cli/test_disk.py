@@ -273,5 +273,5 @@ def test_a_backup_of_a_running_agent_is_restored_and_runs(hive: Hive, fake_claud
 
 def test_what_cannot_be_backed_up_is_refused(hive: Hive, tmp_path: Path) -> None:
     assert f"{INBOX} does not exist" in hive.call("backup", str(tmp_path / "a")).refusal()
-    assert "goes to stdout" in hive.call("backup", "-", "--json").refusal(2)
+    assert "written to stdout" in hive.call("backup", "-", "--json").refusal(2)
     assert not (tmp_path / "a").exists()

@@ -57,8 +57,8 @@ def test_what_is_no_moment_to_come_is_refused_and_nothing_is_sent(moment: str, h
 
 
 def test_what_is_kept_for_an_agent_that_never_ran_says_that_it_is_new(hive: Hive) -> None:
-    hint = "agent 'workspace' is new; those that have worked: hyperhive agents\n"
-    assert hive.call("inbox").stderr == f"nothing waits\n{hint}"
+    hint = "agent 'workspace' is new; to list existing agents: hyperhive agents\n"
+    assert hive.call("inbox").stderr == f"no messages are waiting\n{hint}"
     assert hive.call("tail", "--no-follow").stderr == f"no such events\n{hint}"
     assert (hive.call("pause").stderr, hive.call("new-session").stderr) == (hint, "")
 
@@ -109,9 +109,9 @@ def test_moves_one_after_the_other_keep_their_order(waiting: Hive) -> None:
     [
         (["9", "--first"], 1, "there is no message 9"),
         (["1", "--before", "9"], 1, "there is no message 9"),
-        (["1"], 2, "one of --first"),
+        (["1"], 2, "give one of --first"),
         (["1", "--before", "1"], 2, "a message cannot be moved before itself"),
-        (["1", "--first", "--last"], 2, "one of --first"),
+        (["1", "--first", "--last"], 2, "give one of --first"),
     ],
 )
 def test_a_move_that_makes_no_sense_is_refused(words: list[str], status: int, said: str, waiting: Hive) -> None:
@@ -202,7 +202,7 @@ def test_all_held_messages_are_retried_at_once(holding: Hive, fake_claude: FakeC
 
 
 def test_a_retry_needs_to_know_which_messages(hive: Hive) -> None:
-    assert hive.call("inbox", "retry").refusal(2) == "an ID or --held is needed"
+    assert hive.call("inbox", "retry").refusal(2) == "give an ID or --held"
     assert hive.call("inbox", "retry", "--held").stderr == "no message is held\n"
     assert list(hive.state_dir.iterdir()) == []
 
@@ -251,7 +251,7 @@ def test_a_paused_agent_finishes_its_turn_and_begins_no_other(waiting: Hive, fak
     with waiting.run() as program:
         waiting.call("inbox", "retry", "2")  # ends no pause
         assert waiting.status()["paused"] is True
-        assert waiting.call("resume").stdout == "going on\n"
+        assert waiting.call("resume").stdout == "continuing\n"
         wait_until(lambda: not waiting.messages())
         assert waiting.status()["paused"] is False
 
@@ -262,7 +262,7 @@ def test_a_pause_needs_no_harness(waiting: Hive, fake_claude: FakeClaude) -> Non
     waiting.call("pause")
     assert waiting.status()["paused"] is True
     assert waiting.call("resume").stdout == "no longer paused; no harness is running\n"
-    assert waiting.call("resume").stdout == "no harness is running, and none is paused\n"
+    assert waiting.call("resume").stdout == "no harness is running, and the agent is not paused\n"
     assert waiting.drain().status == 0
 
 

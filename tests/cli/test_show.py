@@ -40,7 +40,7 @@ def test_a_turn_is_shown_again_as_it_was(hive: Hive, history: list[Event]) -> No
     live = hive.call("tail", "--no-follow", "--since", "0").stdout
     first, last = hive.call("show", "1"), hive.call("show", "last")
     assert (first.status, last.status) == (0, 0)
-    assert re.fullmatch(r"began \d\d:\d\d \(.+\)\n", first.stderr)
+    assert re.fullmatch(r"started \d\d:\d\d \(.+\)\n", first.stderr)
     assert first.stdout in live
     # Live, the second turn does not say again which session it is in.
     assert [line for line in last.stdout.splitlines() if "· session" not in line and line not in live] == []
@@ -154,7 +154,7 @@ def test_the_name_of_the_file_chooses_the_form(
     path = tmp_path / name
     assert hive.call("export", "-o", str(path)).status == 0
     assert path.read_text(encoding="utf-8").startswith(sign)
-    assert "there already" in hive.call("export", "-o", str(path)).refusal()
+    assert "already exists" in hive.call("export", "-o", str(path)).refusal()
     path.chmod(0o644)
     assert hive.call("export", "--force", "--format", "md", "-o", str(path)).status == 0
     assert path.read_text(encoding="utf-8").startswith("# workspace")

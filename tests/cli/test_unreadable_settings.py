@@ -81,11 +81,11 @@ def test_a_file_of_the_workspace_that_cannot_be_read_stops_run_alone(damage: str
         first = done.stderr.splitlines()[0]
         assert "hyperhive.toml" in first or "is not a valid agent name" in first
         assert first.endswith(
-            "; going on with agent 'bee', which is bound to this folder; another: hyperhive -a NAME …"
+            "; continuing with agent 'bee', bound to this folder; to name another: hyperhive -a NAME …"
         )
-        assert sum("going on with" in line for line in done.stderr.splitlines()) == 1
+        assert sum("continuing with" in line for line in done.stderr.splitlines()) == 1
         named = here(bee, "-a", "bee", *words)
-        assert (named.status, "going on" in named.stderr) == (0, False)
+        assert (named.status, "continuing" in named.stderr) == (0, False)
     assert here(bee, "-a", "bee", "inbox", "--json").stdout.count('"body":"two"') == 2
 
 
@@ -104,7 +104,7 @@ def test_where_no_agent_is_bound_to_the_folder_its_own_name_is_taken(hive: Hive)
     settings(hive).write_bytes(b"\xff")
     done = here(hive, "send", "one")
     assert (done.status, done.stdout) == (0, "1\n")
-    assert "going on with the agent called as this folder; another: hyperhive -a NAME …" in done.stderr
+    assert "continuing with the agent named after this folder; to name another: hyperhive -a NAME …" in done.stderr
     assert "agent 'workspace' is new" in done.stderr
 
 
@@ -121,7 +121,7 @@ def test_a_users_own_file_that_cannot_be_read_stops_run_and_what_writes(damage: 
     for words in (["status"], ["inbox"], ["tail", "--no-follow"], ["stats"], ["agents"]):
         done = here(bee, *words)
         assert done.status == 0
-        (warning,) = [line for line in done.stderr.splitlines() if "going on" in line]
+        (warning,) = [line for line in done.stderr.splitlines() if "continuing" in line]
         assert "config.toml" in warning
         assert warning.endswith("; going on without a hive")
 
