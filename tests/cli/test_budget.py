@@ -27,7 +27,7 @@ def test_a_runaway_in_a_drain_and_its_second_chance(hive: Hive, fake_claude: Fak
     assert "budget raise --message" in hive.call("tail", "--no-follow").stdout
 
     refused = hive.call("budget", "raise", "--message", "1", "--tool-calls", "2").refusal()
-    assert refused == "tool-calls is 3 already"
+    assert refused == "tool-calls is already 3"
     assert hive.call("budget", "raise", "--message", "1", "--turn-cost", "2").refusal().startswith("there is no limit")
     assert "no message 7" in hive.call("budget", "raise", "--message", "7", "--tool-calls", "9").refusal()
     assert hive.call("budget", "raise", "--message", "1", "--tool-calls", "9").stdout == "raised\n"

@@ -51,7 +51,7 @@ def test_a_turn_is_shown_again_as_it_was(hive: Hive, history: list[Event]) -> No
 def test_a_turn_that_was_swept_is_shown_from_the_statistics(hive: Hive, history: list[Event]) -> None:
     swept(hive, upto=of_turn(history, 2)[0]["seq"])
     partial = hive.call("show", "2")
-    assert ("beginning" in partial.stderr, "Hello! I am ready." in partial.stdout) == (True, True)
+    assert ("start of this turn" in partial.stderr, "Hello! I am ready." in partial.stdout) == (True, True)
     gone = hive.call("show", "1")
     assert "no longer in the history" in gone.stderr
     for word in ("look around", "ok", "Bash 3", "34.5k cached"):

@@ -123,7 +123,7 @@ def test_a_users_own_file_that_cannot_be_read_stops_run_and_what_writes(damage: 
         assert done.status == 0
         (warning,) = [line for line in done.stderr.splitlines() if "continuing" in line]
         assert "config.toml" in warning
-        assert warning.endswith("; going on without a hive")
+        assert warning.endswith("; continuing without a hive")
 
 
 def test_the_history_is_shown_all_the_same(bee: Hive) -> None:
