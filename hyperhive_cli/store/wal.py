@@ -48,8 +48,8 @@ def wal_allowance(path: Path) -> int:
 def shrink_wal(path: Path) -> int:
     """Checkpoint a database, truncate its -wal, and return the size that the -wal still has.
 
-    Only for the harness. Does not wait for readers: what a reader or a full disk prevents is left for the next time.
-    Blocking.
+    Only for the harness. Blocking, but it does not wait for readers: what they or a full disk prevent is left for the
+    next time.
     """
     with _turn(path) as is_ours:
         if is_ours:
@@ -81,8 +81,8 @@ def checkpoint(path: Path, mode: str = "PASSIVE") -> None:
 def checkpoint_changes(path: Path) -> WalState | None:
     """Checkpoint a database and return the state of its -wal before; None if not everything could be copied.
 
-    As long as the state is the same, nothing has been committed since. Blocks no other process. Blocking: two syncs of
-    the disk.
+    As long as the state is the same, nothing has been committed since. Other processes are not held up. Blocking: two
+    syncs of the disk.
     """
     with _turn(path) as is_ours, suppress(sqlite3.Error), _connection(path) as db:
         if is_ours:
@@ -121,7 +121,7 @@ def _connection(path: Path) -> closing[sqlite3.Connection]:
 class WriteAheadLog:
     """Keeps the -wal of a database small with a checkpoint thread. Only for the database's one writer.
 
-    Each checkpoint starts with a commit on the writer's own connection: one on another connection would block it.
+    Each checkpoint starts with a commit on the writer's own connection; on another one it would block the writer.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:

@@ -245,7 +245,7 @@ def test_a_history_that_was_removed_is_begun_anew_above_all_numbers(
     assert store.append(events(6, 7)) is None  # into a file without a name: nothing tells
     remark = store.check_place(7)
     assert remark is not None
-    assert "was removed while in use: the events up to number 7 that it held are gone; a new one was begun" in remark
+    assert "was removed while in use: the events up to number 7 that it held are gone; a new one was started" in remark
     with open_event_store(history) as other:  # another process continues above it, too
         assert (other.last_seq(), other.newest(5)) == (7, [])
     assert store.append(events(8, 8)) is None
@@ -272,7 +272,7 @@ def test_a_damaged_history_in_its_place_is_put_aside(history: Path, store: Event
     store.append(events(1, 5))
     (tmp_path / "other").write_bytes(b"no database" * 500)
     (tmp_path / "other").rename(history)
-    assert "a new one was begun (that was damaged and lies in" in (store.check_place(5) or "")
+    assert "a new one was started (it was damaged and was moved to" in (store.check_place(5) or "")
     assert store.append(events(6, 6)) is None
     assert ids(history) == [6]
 
