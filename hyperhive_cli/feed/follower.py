@@ -161,7 +161,7 @@ class Follower(Generic[T]):
         self._ts = ts
         self._newest: T | None = None  # the event `last`, if it was shown: its time is read only when it is needed
         self._boot: str | None = None
-        self._stored: bool | None = None  # None: no life was met yet
+        self._stored: bool | None = None  # whether the numbers are those of the history; None: not known
         self._met: Snapshot | None = None  # while it is checked
         self._target = 0  # of filling
         self._waiting: Sequence[T] = ()  # the batch that comes after it
@@ -204,10 +204,10 @@ class Follower(Generic[T]):
         was_stored = self._stored
         self._boot, self._stored = found.boot, found.stored
         if found.stored:
-            is_new = was_stored is False and (is_another or self.last < found.first_seq)
+            is_afresh = was_stored is False and (is_another or self.last < found.first_seq)
         else:
-            is_new = is_another or self.last > found.seq
-        if is_new:
+            is_afresh = is_another or was_stored is True or self.last > found.seq
+        if is_afresh:
             self.move(found.first_seq if found.stored else 0)
             self.phase = Phase.WAITING  # the source is to be asked again, from there
             return [Reset(self.last)]
@@ -235,7 +235,9 @@ class Follower(Generic[T]):
             self.move(start)
             shown.append(Gap(start, start - before))
         shown += self._show_page(page, page.last)
-        if self.last == before:
+        if self.last > before:
+            self._stored = True
+        else:
             self.phase = Phase.WAITING
         return shown
 

@@ -7,12 +7,11 @@ from pathlib import Path
 from statistics import median
 
 from hyperhive_cli.store import db as database
-from hyperhive_cli.store.events import SWEEP_ROWS, EventStore, open_event_reader, open_event_store
+from hyperhive_cli.store.events import PAGE_ROWS, SWEEP_ROWS, EventStore, open_event_reader, open_event_store
 from tests.benchmarks.measure import Sample, Scale, in_turn, values
 from tests.benchmarks.rows import Goal, Row, paired
 
 SMALL_ROWS = 2_000
-PAGE_ROWS = 200
 REPEATS = 20
 PAYLOAD = '{"type":"assistant","message":{"content":[{"type":"text","text":"' + "x" * 200 + '"}]}}'
 

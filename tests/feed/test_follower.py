@@ -6,7 +6,7 @@ from itertools import count, product
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperhive_cli.feed.follower import (
@@ -138,7 +138,8 @@ def test_the_time_of_the_newest_event_is_known_when_it_was_shown() -> None:
     for page in (Page(events(1, 2), 2), Page(events(3), 4), Page([], 4)):
         follower.step(page)
         times.append((follower.last, follower.ts))
-    follower.step(Snapshot("a", stored=False, seq=4))
+    follower.step(Snapshot("a", stored=True, seq=4))
+    follower.step(Page([], 4))
     follower.step(Batch([*events(5), LIVE_ONLY]))
     assert [*times, (follower.last, follower.ts)] == [(2, 102), (4, None), (4, None), (5, 105)]
 
@@ -275,18 +276,17 @@ class LivesWorld:
     unwritten: list[Event] = field(default_factory=list)  # of a life without a history
     is_connected: bool = False
     sent: int = 0  # of the events of the life, to the follower
-    has_met: bool = False
     since: int = 0  # where the follower last started again
     shown: list[Event] = field(default_factory=list)
 
     # what happens to the agent
 
     def start(self, *, stored: bool) -> None:
-        if self.life is None and (stored or self.has_met or not self.history):
+        if self.life is None:
             newest = len(self.history) if stored else 0
             self.life, self.unwritten = Snapshot(f"{next(self.boots)}", stored, newest, newest), []
 
-    def stop(self, _: int) -> None:
+    def stop(self) -> None:
         self.life = None
         self.close()
 
@@ -301,19 +301,15 @@ class LivesWorld:
     def rows(self) -> list[Event]:
         return self.history if self.life is None or self.life.stored else self.unwritten
 
-    def save(self, _: int) -> None:
-        self.backup = list(self.history)
-
-    def restore(self, kept: int) -> None:
-        if self.life is None:
+    def restore(self, kept: int | None) -> None:
+        if kept is not None:
             self.history = self.backup[:kept]
 
     # what the follower does
 
-    def connect(self, _: int) -> None:
+    def connect(self) -> None:
         if self.life is None or self.is_connected:
             return
-        self.has_met = True
         asked = self.follower.last
         shown = self.follower.step(self.life)
         if self.follower.phase is Phase.CHECKING:
@@ -339,7 +335,7 @@ class LivesWorld:
         self.follower.step(Closed())
 
     def read(self, most: int) -> None:
-        """Look into the file, which is done only while there is no harness to be followed."""
+        """Read a page of the file, which is done only while there is no harness to follow."""
         if not self.is_connected and self.follower.phase is Phase.WAITING:
             self.follower.step(Closed())
         if self.follower.phase is Phase.READING:
@@ -359,7 +355,7 @@ class LivesWorld:
 
     def drain(self) -> None:
         for _ in range(4):  # it is checked, starts again, and is asked again
-            self.connect(0)
+            self.connect()
         self.take(10**6)
         while self.life is None and (self.follower.is_in_history or self.follower.phase is Phase.READING):
             self.read(5)
@@ -367,18 +363,55 @@ class LivesWorld:
                 break
 
 
-NAMES = st.sampled_from(["stop", "publish", "save", "restore", "connect", "take", "read"])
-LIVES = st.one_of(
-    st.booleans().map(lambda stored: lambda world: world.start(stored=stored)),
-    st.tuples(NAMES, st.integers(1, 9)).map(lambda drawn: lambda world: getattr(world, drawn[0])(drawn[1])),
+class Episode(NamedTuple):
+    """What happens in a row: files are replaced, a harness runs or none, and the follower looks now and then.
+
+    `stored`: whether the harness has a history, None if none runs; the numbers are of events.
+    """
+
+    saves: bool
+    restored: int | None
+    stored: bool | None
+    connects: tuple[bool, bool]
+    published: tuple[int, int, int]
+    taken: int
+    read: int
+
+    def play(self, world: LivesWorld) -> None:
+        world.restore(self.restored)
+        if self.saves:
+            world.backup = list(world.history)
+        if self.stored is not None:
+            world.start(stored=self.stored)
+        for connects, published in zip((*self.connects, False), self.published, strict=True):
+            world.publish(published)
+            if connects:
+                world.connect()
+            world.take(self.taken)
+        world.read(self.read)
+        world.read(self.read)
+
+
+FEW = st.integers(0, 4)
+EPISODES = st.builds(
+    Episode,
+    saves=st.booleans(),
+    restored=st.none() | FEW,
+    stored=st.none() | st.booleans(),
+    connects=st.tuples(st.booleans(), st.booleans()),
+    published=st.tuples(FEW, FEW, FEW),
+    taken=FEW,
+    read=FEW,
 )
 
 
-@given(st.lists(LIVES, max_size=40))
-def test_after_the_last_reset_everything_is_shown_once_in_order(moves: list[Callable[[LivesWorld], None]]) -> None:
+@settings(max_examples=300)
+@given(st.lists(EPISODES, max_size=5))
+def test_after_the_last_reset_everything_is_shown_once_in_order(episodes: list[Episode]) -> None:
     world = LivesWorld()
-    for move in moves:
-        move(world)
+    for episode in episodes:
+        world.stop()
+        episode.play(world)
     world.drain()
     if world.life is not None or world.follower.is_in_history:
         assert world.shown == world.rows()[world.since :]
