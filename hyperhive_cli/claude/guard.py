@@ -247,7 +247,7 @@ def open_pidfd(pid: int) -> int | None:
 
 
 def mark_as_holder(descriptor: int) -> None:
-    """Let other processes find out that this one keeps a file's lock.
+    """Show other processes that this one keeps a file's lock.
 
     It takes a lock that the kernel can be asked about (F_GETLK), on the byte whose number is our id. Nothing else
     would show it: the lock itself was taken by a harness, and only root can see our open files.

@@ -122,9 +122,9 @@ class ClaudeProcess:
         self._order(b"c")
 
     def set_deadline(self, deadline_s: float) -> None:
-        """Have nothing left of it at this moment (s of the guard's CLOCK), unless a later one is named in time.
+        """Set a deadline (s of the guard's CLOCK) at which the guard has killed everything; a later call replaces it.
 
-        It is for the time in which this process is stopped, and cannot end a turn itself. Returns at once.
+        It is for the time in which this process is stopped, and cannot end a turn itself. Does not wait.
         """
         self._order(b"d%.3f\n" % deadline_s)
 
@@ -148,7 +148,7 @@ class ClaudeProcess:
         self.exit_status = -signal.SIGKILL if self.exit_status is None else self.exit_status
 
     async def sweep(self) -> None:
-        """Let the guard kill everything that is left, and wait until it has exited; if it does not answer, kill it."""
+        """Order the guard to kill everything that is left, and wait for its exit; if it does not answer, kill it."""
         self._order(b"k")
         with trio.move_on_after(SWEEP_LIMIT_S):
             while line := await self._next_report():
@@ -270,7 +270,7 @@ def read_rest(stream: trio.abc.ReceiveStream) -> bytes:
 
 
 def become_subreaper() -> None:
-    """Let this process become the parent of a dead guard's orphans, and kill them."""
+    """Make this process the parent of a dead guard's orphans, so that it can kill them."""
     guard.prctl(guard.PR_SET_CHILD_SUBREAPER, 1)
 
 

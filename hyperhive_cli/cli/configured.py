@@ -133,7 +133,7 @@ def _kind_of(option: click.Option) -> Kind:
 
 
 def _convert(option: click.Option, ctx: click.Context, setting: Setting) -> Any:  # noqa: ANN401 - as the option
-    """Let click convert a value; an error names its place in the file."""
+    """Convert a value by its click type; an error names its place in the file."""
     try:
         if option.multiple:
             return tuple(option.type(value, option, ctx) for value in setting.value)

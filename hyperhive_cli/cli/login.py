@@ -91,7 +91,7 @@ def _cancel(paths: AgentPaths) -> None:
 
 
 def _log_in_by_harness(paths: AgentPaths, out: IO[str]) -> Mapping[str, Any] | None:
-    """Let the harness log claude in, and return the login's last fields; None if none runs."""
+    """Log claude in through the harness, and return the login's last fields; None if no harness runs."""
     try:
         with open_call(paths.socket, "login") as started:
             return Conversation(HarnessLogin(paths), out).follow(started["login"])
@@ -130,7 +130,7 @@ class HarnessLogin:
         return found
 
     def enter(self, code: str) -> None:
-        """Let the harness pass a code on."""
+        """Pass a code on through the harness."""
         with suppress(GoneError):  # the next `fetch` reports it
             self._call("login_code", code=code)
 

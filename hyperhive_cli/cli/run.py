@@ -129,7 +129,7 @@ class Lines(click.types.StringParamType):
 @click.option(
     "--allow-cross-session",
     is_flag=True,
-    help="Let other claude sessions of this user put messages into a turn; disables --prewarm.",
+    help="Accept messages of other claude sessions of this user in a turn; disables --prewarm.",
 )
 @click.option("--prewarm", is_flag=True, help="While idle, start the next claude in advance; takes about 160 MB.")
 @click.option(

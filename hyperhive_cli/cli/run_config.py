@@ -232,7 +232,7 @@ def _hive(url: str | None, machine: str | None) -> Hive | None:
 
 
 def _panel(options: RunOptions, paths: AgentPaths, environ: Mapping[str, str]) -> PanelConfig:
-    """Let the panel serve this agent alone. It runs in the state folder, for the same reason as the hook."""
+    """Return a panel for this agent alone. It runs in the state folder, for the same reason as the hook."""
     need_extra()
     config = WebConfig(options.web_bind, options.allow_hosts, options.urls, options.web_cert, options.web_key)
     named = ("--agent", paths.agent, "--state-dir", str(paths.state_dir))

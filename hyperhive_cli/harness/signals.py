@@ -63,7 +63,7 @@ def ending_signals() -> list[signal.Signals]:
 
 @contextmanager
 def silent_ctrl_c() -> Iterator[None]:
-    """Let a Ctrl-C in the block end the program without the traceback that Python would print."""
+    """End the program at a Ctrl-C in the block without the traceback that Python would print."""
     is_usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if is_usual:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""`Slots`: limits how many turns the agents of one process run at once, if they are in no hive."""
+"""`Slots`: limits how many turns the agents of one process run at a time, if they are in no hive."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ class Slots:
         return True
 
     def done(self) -> None:
-        """Give the slot to another agent."""
+        """Release the slot for another agent."""
         if self._has_slot:
             self._has_slot = False
             self._slots.release()

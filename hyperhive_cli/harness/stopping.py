@@ -52,7 +52,7 @@ class SignalTask:
         return self._wishes.exit_status
 
     async def attend(self, agent: RunningAgent, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Let signals act on this agent until cancelled. The first agent's task receives them if no other does."""
+        """Apply signals to this agent until cancelled. The first agent's task receives them if no other does."""
         with self._registered(agent):
             if not self._is_receiving:
                 await self.receive(task_status=task_status)
@@ -108,7 +108,7 @@ class SignalTask:
             control.thaw(trio.current_time() - began)
 
     async def _each_display(self, act: Callable[[DisplayTask], Awaitable[None]]) -> None:
-        """Act on all displays at once: a terminal that is held up takes its whole time limit."""
+        """Act on all displays in parallel: a terminal that is held up takes its whole time limit."""
         async with trio.open_nursery() as nursery:
             for agent in self._agents:
                 if agent.display is not None:
