@@ -13,6 +13,7 @@ from hyperhive_cli.cli.help import DOCS, TOPICS
 from hyperhive_cli.cli.main import hyperhive
 from hyperhive_cli.core.events import KINDS
 from hyperhive_cli.core.outcomes import OutcomeKind
+from hyperhive_cli.harness.host_file import read_plan
 from tests.cli.test_guides import run_script
 from tests.conftest import FakeClaude
 from tests.harness import SOURCE, TEXT, Hive
@@ -64,6 +65,12 @@ def test_every_configuration_of_a_page_is_toml_with_known_options(topic: str) ->
     for block in blocks(page(topic), "toml"):
         tables = tomllib.loads(block)
         assert set(tables.get("run", {})) | set(tables.get("defaults", {})) <= known
+
+
+def test_the_file_of_a_host_on_the_page_can_be_read() -> None:
+    (text,) = blocks(page("running"), "toml")
+    plan = read_plan(text, Path("hive.toml"))
+    assert ([agent.name for agent in plan.agents], plan.max_turns) == (["team-1", "nightly"], 4)
 
 
 def test_the_page_on_configuration_says_where_each_option_may_be_set() -> None:
