@@ -32,7 +32,7 @@ def offer(find: str, arguments: Sequence[str], ctx: click.Context, incomplete: s
 
 
 def _paths(ctx: click.Context) -> AgentPaths:
-    """Find the agent that the words so far name; the program itself has not been called with them."""
+    """Return the agent that the command line so far names; the program has not run with it."""
     invocation = Invocation()
     given = ctx.find_root().params
     invocation.agent, invocation.state_dir = given.get("agent") or None, given.get("state_dir")
