@@ -49,7 +49,7 @@ def init(invocation: Invocation, hive: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with `machines` and `agents`.")
 @pass_invocation
 def status(invocation: Invocation, pattern: str, hive: str | None, *, as_json: bool) -> None:
-    """Show the agents with their machines and leases, and when each last changed.
+    """Show the agents with their machines and leases.
 
     \b
     Examples: hyperhive hive status
@@ -99,9 +99,9 @@ def grant(invocation: Invocation, role: str, patterns: tuple[str, ...], hive: st
 @hive_option
 @pass_invocation
 def drain(invocation: Invocation, machine: str, hive: str | None, *, end: bool) -> None:
-    """Drain MACHINE: it gives up each agent after its turn and takes no new ones.
+    """Make MACHINE give up its agents after their turns.
 
-    This lasts until --end.
+    Until --end, it takes no new ones.
 
     \b
     Examples: hyperhive hive drain build-7

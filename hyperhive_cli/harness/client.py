@@ -165,7 +165,7 @@ class LocalClient:
         """Store a message durably, whether a harness runs or not.
 
         Raises AgentConflictError if the agent is bound to another folder than `workspace`. The iterator wakes the
-        harness and yields what the sender should know; it raises nothing, for the message is stored.
+        harness and yields what the sender should know; it raises nothing, because the message is stored.
         """
         is_new = self.is_new
         prepare_state_dir(self.paths.state_dir)

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 
 class HiveClient:
-    """An agent of a hive; for what concerns no single one, `agent` may be a pattern of names.
+    """An agent of a hive. `agent` may be a pattern of names for `statuses` and `turns_since`.
 
-    A context manager, which may be entered again: it is connected in the block. Given a `connection`, it uses that.
+    A context manager that may be entered again: it is connected inside the block. Given a `connection`, it uses that
+    and needs no block.
     """
 
-    is_new = False  # an agent that the hive has never seen may be sent to all the same
+    is_new = False  # messages may be sent to an agent that the hive has never seen
 
     def __init__(self, url: str, agent: str, connection: "Connection | None" = None) -> None:
         self.agent = agent
@@ -45,7 +46,7 @@ class HiveClient:
 
     @property
     def _connection(self) -> "Connection":
-        assert self._given is not None  # noqa: S101 - used in the block alone
+        assert self._given is not None  # noqa: S101 - used inside the block
         return self._given
 
     def status(self) -> dict[str, Any]:
@@ -53,7 +54,7 @@ class HiveClient:
         return fleet.look_at(self._connection, self.agent)
 
     def statuses(self) -> list[dict[str, Any]]:
-        """Connect, and return the same of each agent whose name fits, by name."""
+        """Connect and return the same fields of each matching agent, by name."""
         with self:
             return fleet.look(self._connection, self.agent)
 
@@ -75,7 +76,7 @@ class HiveClient:
         is_id = named.isascii() and named.isdigit() and len(named) < 19
         row = fleet.turn(self._connection, self.agent, None if named == "last" else int(named) if is_id else -1)
         if row is None:
-            raise UnknownError(f"the hive knows no turn {named} of {self.agent}")
+            raise UnknownError(f"there is no turn {named} of {self.agent} in the hive")
         return row
 
     def messages(self, *, ended: bool, view: View) -> list[Message]:

@@ -28,7 +28,11 @@ def test_a_runaway_in_a_drain_and_its_second_chance(hive: Hive, fake_claude: Fak
 
     refused = hive.call("budget", "raise", "--message", "1", "--tool-calls", "2").refusal()
     assert refused == "tool-calls is already 3"
-    assert hive.call("budget", "raise", "--message", "1", "--turn-cost", "2").refusal().startswith("there is no limit")
+    assert (
+        hive.call("budget", "raise", "--message", "1", "--turn-cost", "2")
+        .refusal()
+        .startswith("no turn-cost limit is set")
+    )
     assert "no message 7" in hive.call("budget", "raise", "--message", "7", "--tool-calls", "9").refusal()
     assert hive.call("budget", "raise", "--message", "1", "--tool-calls", "9").stdout == "raised\n"
     shown = hive.call("budget").stdout

@@ -416,9 +416,9 @@ def test_the_users_file_names_the_hive_and_a_workspaces_may_not(database: Databa
         assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
         assert database.rows("SELECT agent, body FROM hyperhive.inbox") == [("bee", "hello")]
         (a.workspace("y") / "hyperhive.toml").write_text(f'[run]\nhive = "{database.url}"\n', encoding="utf-8")
-        assert "may not set 'hive'" in a.call("y", "run", "--drain").refusal(2)
+        assert "'hive' is not allowed in a workspace file" in a.call("y", "run", "--drain").refusal(2)
         (a.workspace("y") / "hyperhive.toml").write_text(f'hive = "{database.url}"\n', encoding="utf-8")
-        assert "no setting 'hive'" in a.call("y", "run", "--drain").refusal(2)
+        assert "unknown setting outside of a table: 'hive'" in a.call("y", "run", "--drain").refusal(2)
 
 
 BLIND = """
