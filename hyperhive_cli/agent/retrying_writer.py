@@ -32,7 +32,7 @@ class RetryingWriter:
         self._closing_at = math.inf
 
     def close(self) -> None:
-        """Give up soon on what cannot be written: the harness is stopping."""
+        """Stop retrying soon: the harness is stopping."""
         self._closing_at = min(self._closing_at, trio.current_time())
 
     @property

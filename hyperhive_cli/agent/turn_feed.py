@@ -42,7 +42,7 @@ class TurnFeed:
         await self._bus.settle()
 
     def observe_stream(self, line: Mapping[str, Any]) -> None:
-        """Take in a line, after the evidence has."""
+        """Process a line, after the evidence has."""
         self._bus.current.observe_stream(line)
         keep_new_session(self._inbox, line)
         if (retry := line_to_retry(line)) is not None:

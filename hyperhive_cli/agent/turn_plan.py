@@ -23,7 +23,7 @@ class TurnPlan:
     model: str
     session: Session
     limits: TurnLimits
-    continues_newest: bool = False  # the folder's newest conversation, whoever started it
+    continues_newest: bool = False  # the folder's newest conversation, even if another program started it
     prompt: str = ""
     message: Message | None = None
 

@@ -34,7 +34,7 @@ class Feed(Protocol):
         """Record events and show them."""
 
     def observe_stream(self, line: Mapping[str, object]) -> None:
-        """Take in a line of claude, after the evidence has."""
+        """Process a line of claude, after the evidence has."""
 
     async def settle(self) -> None:
         """Wait while too much is published."""

@@ -89,6 +89,6 @@ def _is_heartbeat(event: LiveEvent) -> bool:
 def _kind(event: LiveEvent) -> str:
     """Name a line for a diagnosis, by type and subtype."""
     if not isinstance(event, Stream):
-        return "that is no JSON"
+        return "that is not JSON"
     words = [event.line.get("type"), event.line.get("subtype")]
     return "/".join(word[:40] for word in words if isinstance(word, str) and word) or "without a type"

@@ -260,7 +260,7 @@ def stop_without_reader() -> None:
 
 def print_json(value: object) -> None:
     """Print one JSON value on a line of its own."""
-    import json  # noqa: PLC0415 - most output is no JSON
+    import json  # noqa: PLC0415 - most output is not JSON
 
     click.echo(json.dumps(value, ensure_ascii=not is_utf8(), separators=(",", ":")))
 

@@ -14,9 +14,9 @@ HIVE: tuple[str, ...] = (
         name text PRIMARY KEY CHECK (name ~ '^[a-z0-9][a-z0-9_-]{0,63}$'),
         owner text,                               -- the machine that holds the lease; NULL: it was given back
         origin text,                              -- the state folder it runs in, or last ran in
-        epoch bigint NOT NULL DEFAULT 0,          -- raised by each claim: the fence
+        epoch bigint NOT NULL DEFAULT 0,          -- raised by each takeover: the fence
         until timestamptz NOT NULL DEFAULT 'epoch',
-        wanted text,                              -- the machine that alone shall run it; NULL: any
+        wanted text,                              -- the only machine that should run it; NULL: any
         seq bigint NOT NULL DEFAULT 0,            -- of the newest event
         shipped bigint NOT NULL DEFAULT 0,        -- of the newest event, in its origin's own numbers
         last_message bigint NOT NULL DEFAULT 0,
@@ -134,7 +134,7 @@ HIVE: tuple[str, ...] = (
     GRANT INSERT, DELETE ON hyperhive.event TO hyperhive_machine;
     GRANT INSERT ON hyperhive.turn TO hyperhive_machine;
     GRANT INSERT, UPDATE ON hyperhive.inbox, hyperhive.machine TO hyperhive_operator;
-    -- Of an agent, an operator may say where it shall run and number a message, and not whose it is.
+    -- An operator may say where an agent should run, and number a message, but not whose agent it is.
     GRANT INSERT (name, last_message), UPDATE (last_message, wanted) ON hyperhive.agent TO hyperhive_operator;
     """,
     r"""
@@ -154,7 +154,7 @@ HIVE: tuple[str, ...] = (
     CREATE POLICY changes ON hyperhive.account FOR UPDATE TO hyperhive_machine
         USING (true) WITH CHECK (agent LIKE ANY ((SELECT hyperhive.patterns())::text[]));
 
-    -- To drain a machine is an operator's right, and who may run what is told to nobody.
+    -- Only operators may drain a machine. The rules of who may run what are hidden from all roles.
     REVOKE INSERT, UPDATE ON hyperhive.machine FROM hyperhive_machine;
     GRANT INSERT (name) ON hyperhive.machine TO hyperhive_machine;
     REVOKE SELECT ON hyperhive.placement FROM hyperhive_machine, hyperhive_operator;
@@ -178,7 +178,7 @@ HIVE: tuple[str, ...] = (
     ALTER TABLE hyperhive.inbox ADD UNIQUE (agent, uid);
     """,
     r"""
-    -- When the event `shipped` happened, Unix ms: in a history that was restored or begun anew its number is another's.
+    -- When the event `shipped` happened, Unix ms: a history that was restored or recreated has another event under its number.
     ALTER TABLE hyperhive.agent ADD COLUMN shipped_ts bigint;
     ALTER TABLE hyperhive.shipped ADD COLUMN shipped_ts bigint;
     """,
@@ -190,7 +190,7 @@ HIVE: tuple[str, ...] = (
     """,
     r"""
     -- A right to change or delete any row of a table is one to lock all of it, and so everyone out: columns instead.
-    -- Where an agent shall run is an operator's to say.
+    -- Only an operator says where an agent should run.
     REVOKE INSERT, UPDATE ON hyperhive.agent FROM hyperhive_machine;
     REVOKE UPDATE ON hyperhive.shipped, hyperhive.report, hyperhive.inbox, hyperhive.account FROM hyperhive_machine;
     REVOKE DELETE ON hyperhive.event FROM hyperhive_machine;

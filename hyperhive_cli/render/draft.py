@@ -38,7 +38,7 @@ class Drafts:
         self._drafts: dict[str, _Draft] = {}
 
     def observe(self, line: Mapping[str, Any]) -> None:
-        """Take in a line of claude: a delta extends a draft, a finished line or the result ends it."""
+        """Process a line of claude: a delta extends a draft, a complete line or the result ends it."""
         parent = string(line.get("parent_tool_use_id"))
         match line.get("type"):
             case "stream_event":

@@ -50,7 +50,7 @@ export class Api {
   }
 
   /**
-   * Change something. There is no time limit: an operation such as `compact` may take long.
+   * Change something. Without a time limit: an operation such as `compact` may take long.
    * @param {string} path @param {Record<string, unknown>} [body] @returns {Promise<any>}
    */
   async post(path, body = {}) {

@@ -1,4 +1,4 @@
-/** The login: its page, what claude prints, the field for the code. It follows the agent's state, whoever started it. */
+/** The login: its page, what claude prints, the field for the code. It follows the agent's state, also if another page started it. */
 
 import { secureLink } from "./markdown.js";
 import { errorWords } from "./composer.js";
@@ -24,7 +24,7 @@ export class Login {
       this.form.reset(); // a code can be used once, and no one else should read it
       this.act("login/code", { code });
     });
-    this.link.addEventListener("click", () => this.act("login/join")); // it continues even if whoever started it leaves
+    this.link.addEventListener("click", () => this.act("login/join")); // it continues even if the page that started it closes
     find(".login-cancel", this.root).addEventListener("click", () => this.act("login/cancel"));
     find(".login-start").addEventListener("click", () => this.act("login"));
   }
