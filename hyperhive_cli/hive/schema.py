@@ -178,7 +178,7 @@ HIVE: tuple[str, ...] = (
     ALTER TABLE hyperhive.inbox ADD UNIQUE (agent, uid);
     """,
     r"""
-    -- When the event `shipped` happened, Unix ms: a history that was restored or recreated has another event under its number.
+    -- When the event `shipped` happened, Unix ms: in a history that was restored its number may be of another event.
     ALTER TABLE hyperhive.agent ADD COLUMN shipped_ts bigint;
     ALTER TABLE hyperhive.shipped ADD COLUMN shipped_ts bigint;
     """,
