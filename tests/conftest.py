@@ -80,24 +80,24 @@ class RecordingFacts(TypedDict):
 
 
 def recording(name: str) -> list[bytes]:
-    """Give a recording's lines without their newlines; a name is `v2.1.330/tools.jsonl`."""
+    """Return a recording's lines without their newlines; a name is `v2.1.330/tools.jsonl`."""
     return (RECORDINGS / name).read_bytes().split(b"\n")[:-1]
 
 
 def recording_index() -> dict[str, RecordingFacts]:
-    """Give what is known of each recording, by name."""
+    """Return what is known of each recording, by name."""
     index: dict[str, RecordingFacts] = json.loads((RECORDINGS / "index.json").read_text())
     return index
 
 
 def process_state(pid: int) -> str | None:
-    """Give the letter that /proc has for a process (`Z` is a zombie, `T` stopped), None when it is gone."""
+    """Return the letter that /proc has for a process (`Z` is a zombie, `T` stopped), None if it is gone."""
     fields = _process_fields(pid)
     return fields[0] if fields else None
 
 
 def parent_of(pid: int) -> int:
-    """Give the id of a process's parent; ProcessLookupError when it is gone."""
+    """Return the id of a process's parent; ProcessLookupError when it is gone."""
     fields = _process_fields(pid)
     if not fields:
         raise ProcessLookupError(pid)
@@ -111,7 +111,7 @@ def kill(pid: int) -> None:
 
 
 def wait_until(condition: Callable[[], T], timeout_s: float = LIMIT_S) -> T:
-    """Poll until the condition is true, and give its value; TimeoutError after the deadline."""
+    """Poll until the condition is true, and return its value; TimeoutError after the deadline."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
         if time.monotonic() > deadline:
@@ -168,7 +168,7 @@ class FakeClaude:
         draft.replace(self.folder / "script.json")
 
     def calls(self) -> list[Call]:
-        """Give the records of all starts so far whose stdin is at its end, or which are over."""
+        """Return the records of all starts so far whose stdin is at its end, or which are over."""
         path = self.folder / "calls.jsonl"
         lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
         records: list[Call] = [json.loads(line) for line in lines]
@@ -182,11 +182,11 @@ class FakeClaude:
         wait_until((self.folder / name).exists, timeout_s)
 
     def started(self) -> list[int]:
-        """Give the ids of all processes of the fake that were started, dead ones too."""
+        """Return the ids of all processes of the fake that were started, dead ones too."""
         return [pid for pid, _ in self._pids("started.txt")]
 
     def spawned(self) -> list[int]:
-        """Give the ids of all children that the fake left behind, dead ones too."""
+        """Return the ids of all children that the fake left behind, dead ones too."""
         return [pid for pid, _ in self._pids("spawned.txt")]
 
     def end_all(self) -> None:
@@ -267,7 +267,7 @@ def workspace(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def state_dir() -> Iterator[Path]:
-    """Give an empty folder with mode 0700 and a path short enough for a unix socket in it."""
+    """Yield an empty folder with mode 0700 and a path short enough for a unix socket in it."""
     folder = Path(tempfile.mkdtemp(prefix="hh-"))
     yield folder
     shutil.rmtree(folder)
@@ -275,7 +275,7 @@ def state_dir() -> Iterator[Path]:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Give all variables for a child: no HYPERHIVE_*, CLAUDE* or XDG_* of the person who runs the tests."""
+    """Return all variables for a child: no HYPERHIVE_*, CLAUDE* or XDG_* of the person who runs the tests."""
     home = tmp_path / "home"
     home.mkdir()
     programs = Path(sys.executable).parent
@@ -302,7 +302,7 @@ def write_program(path: Path, script: Path) -> None:
 
 
 def _process_fields(pid: int) -> list[str]:
-    """Give the fields of /proc/PID/stat from the state on, none when the process is gone."""
+    """Return the fields of /proc/PID/stat from the state on, none when the process is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -310,7 +310,7 @@ def _process_fields(pid: int) -> list[str]:
 
 
 def _children() -> set[int]:
-    """Give the ids of the children of this process, whichever thread started them."""
+    """Return the ids of the children of this process, whichever thread started them."""
     found: set[int] = set()
     for path in Path("/proc/self/task").glob("*/children"):
         with suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended by now

@@ -43,7 +43,7 @@ def _run_in_namespace(test: str) -> None:
 
 
 def fill_disk(folder: Path) -> Path:
-    """Write a file until nothing more fits, and give it: without it there is space again."""
+    """Write a file until nothing more fits, and return it: without it there is space again."""
     filler = folder / "filler"
     with filler.open("ab", buffering=0) as file:
         for size_bytes in (4096, 512, 1):

@@ -309,7 +309,7 @@ VERBS: dict[str, Callable[[FakeRun, Step], None]] = {
 
 
 def option(argv: Sequence[str], *names: str) -> str | None:
-    """Give the value of the first of these options on the command line: `--name value` or `--name=value`."""
+    """Return the value of the first of these options on the command line: `--name value` or `--name=value`."""
     for position, word in enumerate(argv):
         name, equals, value = word.partition("=")
         if name in names:
@@ -318,7 +318,7 @@ def option(argv: Sequence[str], *names: str) -> str | None:
 
 
 def field_of(data: bytes, name: str) -> str | None:
-    """Give the first value of a top-level field in these lines."""
+    """Return the first value of a top-level field in these lines."""
     for line in data.split(b"\n")[:-1]:
         value = json.loads(line).get(name)
         if isinstance(value, str):
@@ -340,7 +340,7 @@ def append_line(path: Path, line: str) -> None:
 
 
 def pid_line(pid: int) -> str:
-    """Give a process id with its start time, which tells it from a later process with the same id."""
+    """Return a process id with its start time, which tells it from a later process with the same id."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -349,7 +349,7 @@ def pid_line(pid: int) -> str:
 
 
 def next_of(script_path: Path, key: str) -> tuple[int, Steps]:
-    """Count a start of this kind and give its number with the steps that the script has for it."""
+    """Count a start of this kind and return its number with the steps that the script has for it."""
     number = count_start(script_path.parent, {"runs": "starts"}.get(key, key))
     script = json.loads(script_path.read_text(encoding="utf-8"))
     lists: Sequence[Steps] = script.get(key, [])
@@ -360,7 +360,7 @@ def next_of(script_path: Path, key: str) -> tuple[int, Steps]:
 
 
 def count_start(folder: Path, name: str) -> int:
-    """Count this start; gives how many there were before it."""
+    """Count this start; return how many there were before it."""
     with (folder / name).open("ab", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         number = os.fstat(file.fileno()).st_size

@@ -78,7 +78,7 @@ class Forked:
         self.stderr = open(read_err, "rb")  # noqa: PTH123, SIM115
 
     def poll(self) -> int | None:
-        """Give how it ended, negative for a signal; None while it runs."""
+        """Return how it ended, negative for a signal; None while it runs."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.wait(0)
         return self.returncode

@@ -42,7 +42,7 @@ BAD_MODEL: list[Step] = [{"replay": "v2.1.330/model_missing.jsonl", "session_id"
 
 
 def program_command() -> list[str]:
-    """Give the words that start the program, whatever is installed."""
+    """Return the words that start the program, whatever is installed."""
     return [sys.executable, "-m", "hyperhive_cli"]
 
 
@@ -60,7 +60,7 @@ class Done:
     stderr: str
 
     def refusal(self, status: int = 1) -> str:
-        """Check that a command failed as it should, and give its message."""
+        """Check that a command failed as it should, and return its message."""
         first, *rest = self.stderr.splitlines()
         assert (self.status, self.stdout, first[:7]) == (status, "", "Error: ")
         assert len(rest) <= 1
@@ -68,7 +68,7 @@ class Done:
         return first.removeprefix("Error: ")
 
     def json_lines(self) -> list[Event]:
-        """Give stdout as JSON, a value a line."""
+        """Return stdout as JSON, a value a line."""
         return [json.loads(line) for line in self.stdout.split("\n")[:-1]]
 
 
@@ -91,11 +91,11 @@ class Program:
         return self.process.pid
 
     def events(self) -> list[Event]:
-        """Give what `--json` has printed so far."""
+        """Return what `--json` has printed so far."""
         return [json.loads(line) for line in list(self.stdout)]
 
     def wait_for(self, matches: Callable[[Event], object], timeout_s: float = LIMIT_S) -> Event:
-        """Wait for an event and give it; AssertionError when the program ends without it."""
+        """Wait for an event and return it; AssertionError when the program ends without it."""
 
         def found() -> Event | None:
             is_over = not any(reader.is_alive() for reader in self._readers)
@@ -114,7 +114,7 @@ class Program:
         self.process.send_signal(signum)
 
     def wait(self, timeout_s: float = LIMIT_S) -> int:
-        """Wait for the end of the program and of its outputs; gives the exit status, negative for a signal."""
+        """Wait for the end of the program and of its outputs; return the exit status, negative for a signal."""
         status = self.process.wait(timeout_s)
         for reader in self._readers:
             reader.join(timeout_s)
@@ -151,7 +151,7 @@ class Hive:
     prelude: str = ""  # Python that runs before its commands, for what a constant cannot change
 
     def words(self, *arguments: str) -> list[str]:
-        """Give what is called behind `hyperhive`."""
+        """Return what is called behind `hyperhive`."""
         return ["--state-dir", str(self.state_dir), *arguments]
 
     def command(self, *arguments: str) -> list[str]:
@@ -226,7 +226,7 @@ class Hive:
             return False
 
     def messages(self, *arguments: str) -> list[Event]:
-        """Give the messages that `inbox` lists."""
+        """Return the messages that `inbox` lists."""
         return self.call("inbox", *arguments, "--json").json_lines()
 
     def status(self) -> Event:
@@ -265,7 +265,7 @@ def outcomes(events: Sequence[Event]) -> list[str]:
 
 
 def without_envelope(line: str) -> str:
-    """Give an event's JSON text without seq, ts and kind, which come first: for a stream, claude's own line."""
+    """Return an event's JSON text without seq, ts and kind, which come first: for a stream, claude's own line."""
     event = json.loads(line)
     head = f'{{"seq":{json.dumps(event["seq"])},"ts":{event["ts"]},"kind":"{event["kind"]}",'
     assert line.startswith(head)

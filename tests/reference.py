@@ -18,7 +18,7 @@ This page is written by `python -m tests.reference`: to change it, change a comm
 
 
 def commands() -> Iterator[click.Context]:
-    """Give the context of each command, groups before what is in them."""
+    """Yield the context of each command, groups before what is in them."""
     settings = {**hyperhive.context_settings, "terminal_width": WIDTH}
     yield from _below(click.Context(hyperhive, info_name="hyperhive", **settings))
 
@@ -33,7 +33,7 @@ def _below(ctx: click.Context) -> Iterator[click.Context]:
 
 
 def page() -> str:
-    """Give the whole page."""
+    """Return the whole page."""
     sections = [f"\n## {ctx.command_path}\n\n```text\n{ctx.get_help()}\n```\n" for ctx in commands()]
     return HEAD + "".join(sections)
 

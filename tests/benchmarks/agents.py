@@ -24,12 +24,12 @@ class Agent:
     folder: Path
 
     def command(self, *arguments: str) -> list[str]:
-        """Give a command line of hyperhive."""
+        """Return a command line of hyperhive."""
         return [sys.executable, "-m", "hyperhive_cli", "--state-dir", str(self.folder / "state"), *arguments]
 
     @property
     def environment(self) -> dict[str, str]:
-        """Give the variables of its processes."""
+        """Return the variables of its processes."""
         return {"PATH": os.environ["PATH"], "HOME": str(self.folder), "LANG": "C.UTF-8", "PYTHONPATH": str(SOURCE)}
 
     @contextmanager
@@ -61,28 +61,28 @@ class Agent:
 
 @contextmanager
 def open_agent() -> Iterator[Agent]:
-    """Give an agent with an empty folder, under a path that is short enough for its socket."""
+    """Yield an agent with an empty folder, under a path that is short enough for its socket."""
     with tempfile.TemporaryDirectory(prefix="hh-bench-") as folder:
         yield Agent(Path(folder))
 
 
 def cpu_s(pid: int) -> float:
-    """Give the processor time of all threads of a process, to the nanosecond."""
+    """Return the processor time of all threads of a process, to the nanosecond."""
     return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
 def wakes(pid: int) -> int:
-    """Give how often the threads of a process went to sleep, and so woke up."""
+    """Return how often the threads of a process went to sleep, and so woke up."""
     return sum(_status(path, "voluntary_ctxt_switches") for path in Path(f"/proc/{pid}/task").glob("*/status"))
 
 
 def rss_mib(pid: int) -> float:
-    """Give the memory of a process."""
+    """Return the memory of a process."""
     return _status(Path(f"/proc/{pid}/status"), "VmRSS") / 1024
 
 
 def peak_rss_mib() -> float:
-    """Give the most memory that this process has had. (`getrusage` would count that of its parent.)"""
+    """Return the most memory that this process has had. (`getrusage` would count that of its parent.)"""
     return _status(Path("/proc/self/status"), "VmHWM") / 1024
 
 

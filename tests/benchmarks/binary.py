@@ -20,7 +20,7 @@ LIMIT_S = 120.0
 
 
 def find_binary() -> str:
-    """Give the path of the binary; raises FileNotFoundError, which says how to get one."""
+    """Return the path of the binary; raises FileNotFoundError, which says how to get one."""
     found = os.environ.get(VARIABLE) or shutil.which("claude")
     if found is None:
         raise FileNotFoundError(NO_BINARY)
@@ -66,11 +66,11 @@ class Setting:
     environment: dict[str, str] = field(default_factory=dict)
 
     def bare(self) -> Bare:
-        """Give the binary alone, without a conversation yet."""
+        """Return the binary alone, without a conversation yet."""
         return Bare(self.claude, self.environment, self.api.workspace)
 
     def command(self, state_dir: Path, *words: str) -> list[str]:
-        """Give a command of ours on the agent with this state folder."""
+        """Return a command of ours on the agent with this state folder."""
         return [PROGRAM, "--agent", "bench", "--state-dir", str(state_dir), *words]
 
     @contextmanager

@@ -63,7 +63,7 @@ def page(store: EventStore) -> None:
 
 
 def timed(path: Path, ask: Callable[[EventStore], None]) -> Sample:
-    """Give how long a question takes, of a database that is open."""
+    """Return how long a question takes, of a database that is open."""
     spans = []
     with open_event_reader(path) as store:
         ask(store)
@@ -75,7 +75,7 @@ def timed(path: Path, ask: Callable[[EventStore], None]) -> Sample:
 
 
 def step(store: EventStore) -> Sample:
-    """Give how long one step of the sweep takes."""
+    """Return how long one step of the sweep takes."""
     fill(store, SWEEP_ROWS)
     began = time.perf_counter()
     assert store.sweep() == SWEEP_ROWS

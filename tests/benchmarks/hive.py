@@ -88,7 +88,7 @@ def _appending(server: Server, scale: Scale) -> Iterator[Row]:
 
 
 def _following(server: Server, scale: Scale) -> Iterator[Row]:
-    """Give the time from an append to a follower that has read the event, beside a bare notice's."""
+    """Yield the time from an append to a follower that has read the event, beside a bare notice's."""
     url, times = server.url("postgres"), scale.pick(200, 10)
     seen: list[float] = []
     went: list[float] = []
@@ -129,7 +129,7 @@ def _p99(found: list[float]) -> float:
 
 
 def _notices(url: str, times: int) -> list[float]:
-    """Give the times of bare notices, from one connection to another."""
+    """Return the times of bare notices, from one connection to another."""
     found = []
     with connect(url) as sender, connect(url) as listener:
         listener.execute("LISTEN bare")
@@ -142,7 +142,7 @@ def _notices(url: str, times: int) -> list[float]:
 
 
 def _growing(server: Server, scale: Scale) -> Iterator[Row]:
-    """Give what the recurring statements cost with 1,000 agents beside 10: the leases, the mail, the table."""
+    """Yield what the recurring statements cost with 1,000 agents beside 10: the leases, the mail, the table."""
     url, large, small = server.url("postgres"), scale.pick(1_000, 100), 10
     with connect(url) as connection:
         leases = _leases(connection, "grow-", large)
@@ -195,7 +195,7 @@ def _host(server: Server, count: int, *more: str) -> Iterator[subprocess.Popen[b
 
 
 def _await(server: Server, query: str, wanted: object) -> float:
-    """Wait until a query gives this, and give the moment."""
+    """Wait until a query gives this, and return the moment."""
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         deadline = time.monotonic() + LIMIT_S
         while time.monotonic() < deadline:
@@ -207,7 +207,7 @@ def _await(server: Server, query: str, wanted: object) -> float:
 
 
 def _idle(server: Server, scale: Scale) -> Iterator[Row]:
-    """Give what a host of 100 idle agents uses, beside one of one agent."""
+    """Yield what a host of 100 idle agents uses, beside one of one agent."""
     span_s = scale.pick(20, 3)
     found = {}
     for count in (scale.pick(100, 5), 1):
@@ -223,7 +223,7 @@ def _idle(server: Server, scale: Scale) -> Iterator[Row]:
 
 
 def _taking_over(server: Server, scale: Scale) -> Iterator[Row]:
-    """Give the time until a machine that stands by has an agent, after an orderly end and after a lease's."""
+    """Yield the time until a machine that stands by has an agent, after an orderly end and after a lease's."""
     orderly, dead = [], []
     with _host(server, 1, "--machine", "first", "--quiet") as first, _standby(server):
         first.terminate()

@@ -44,7 +44,7 @@ def _sleeper() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def watch(pid: int, span_s: int) -> Sample:
-    """Give what a process does in so many seconds."""
+    """Return what a process does in so many seconds."""
     began, cpu, woken = time.monotonic(), cpu_s(pid), wakes(pid)
     time.sleep(span_s)
     spent = time.monotonic() - began

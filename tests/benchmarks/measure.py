@@ -23,7 +23,7 @@ class Scale:
     folder: Path
 
     def pick(self, full: int, quick: int) -> int:
-        """Give the one number or the other."""
+        """Return the one number or the other."""
         return quick if self.quick else full
 
 
@@ -39,7 +39,7 @@ def in_turn(times: int, /, **measures: Callable[[], Sample]) -> dict[str, list[S
 
 
 def values(samples: list[Sample], name: str) -> list[float]:
-    """Give one figure of each measurement."""
+    """Return one figure of each measurement."""
     return [sample[name] for sample in samples]
 
 

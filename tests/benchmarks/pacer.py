@@ -24,7 +24,7 @@ def main() -> None:
 
 
 def beats(rate: int, count: int) -> Iterator[int]:
-    """Wait for each beat; gives the time, ns of the machine's monotonic clock."""
+    """Wait for each beat; yield the time, ns of the machine's monotonic clock."""
     began = time.monotonic()
     for number in range(count):
         time.sleep(max(0.0, began + number / rate - time.monotonic()))

@@ -87,7 +87,7 @@ class PlainFeed:
 
 
 def request_for(corpus: str, workspace: Path) -> TurnRequest:
-    """Give the turn in which a claude writes this file."""
+    """Return the turn in which a claude writes this file."""
     argv = [sys.executable, "-IS", str(EMITTER), corpus]
     return TurnRequest(argv, b"go", workspace, dict(os.environ), redact=Redactor(SECRETS))
 

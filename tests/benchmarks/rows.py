@@ -19,7 +19,7 @@ class Goal:
     of: Literal["ratio", "ours"] = "ratio"
 
     def __str__(self) -> str:
-        """Give it as the table has it; a bound on our own figure is in its unit."""
+        """Return it as the table has it; a bound on our own figure is in its unit."""
         return f"{self.sign} {self.bound:g}"
 
 
@@ -51,19 +51,19 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """Give the last column's word."""
+        """Return the last column's word."""
         if self.ours is None:
             return "none"
         return {True: "met", False: "MISS", None: ""}[self.met]
 
     def cells(self) -> tuple[str, ...]:
-        """Give the row's texts, a column each."""
+        """Return the row's texts, a column each."""
         spread = "" if self.spread is None else f"{figure(self.spread[0])}-{figure(self.spread[1])}"
         numbers = [figure(value, self.unit) for value in (self.ours, self.reference)]
         return (self.name, *numbers, figure(self.ratio), spread, str(self.goal or ""), self.verdict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the row as JSON has it."""
+        """Return the row as JSON has it."""
         goal = None if self.goal is None else {"sign": self.goal.sign, "bound": self.goal.bound, "of": self.goal.of}
         return {
             "name": self.name,
@@ -94,7 +94,7 @@ def paired(
 
 
 def figure(value: float | None, unit: str = "") -> str:
-    """Give a number with three digits that count, and its unit."""
+    """Return a number with three digits that count, and its unit."""
     if value is None:
         return ""
     size = abs(value)
@@ -103,7 +103,7 @@ def figure(value: float | None, unit: str = "") -> str:
 
 
 def line(cells: Sequence[str]) -> str:
-    """Give one line of the table."""
+    """Return one line of the table."""
     first, *rest = (cell.ljust(width) if not n else cell.rjust(width) for n, (cell, width) in enumerate(_sized(cells)))
     return " ".join([first, *rest]).rstrip()
 

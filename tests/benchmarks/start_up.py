@@ -39,7 +39,7 @@ def run(scale: Scale) -> Iterator[Row]:
 
 
 def agent(folder: Path) -> tuple[dict[str, str], Path]:
-    """Make an agent with a message and a history; gives the environment, in which compiled modules are kept."""
+    """Make an agent with a message and a history; return the environment, in which compiled modules are kept."""
     workspace = folder / "workspace"
     workspace.mkdir()
     environment = {"HOME": str(folder), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
@@ -54,7 +54,7 @@ def agent(folder: Path) -> tuple[dict[str, str], Path]:
 
 
 def timed(command: list[str], *, environment: dict[str, str], folder: Path) -> Sample:
-    """Run a command to its end; gives the time and the processor time that it took."""
+    """Run a command to its end; return the time and the processor time that it took."""
     before, began = spent_s(), time.perf_counter()
     subprocess.run(
         command, env=environment, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -63,6 +63,6 @@ def timed(command: list[str], *, environment: dict[str, str], folder: Path) -> S
 
 
 def spent_s() -> float:
-    """Give the processor time (s) of all children that have ended."""
+    """Return the processor time (s) of all children that have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime

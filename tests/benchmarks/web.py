@@ -111,7 +111,7 @@ class _Reader:
         self._last = 0
 
     def take(self, client: socket.socket) -> list[float]:
-        """Read what there is and give how late each line of it is."""
+        """Read what there is and return how late each line of it is."""
         chunk = client.recv(262_144)
         now = time.monotonic_ns()
         whole, _, self._rest = (self._rest + chunk).rpartition(b"\n\n")

@@ -45,7 +45,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def claude_binary(request: pytest.FixtureRequest) -> Path:
-    """Give the path of the real binary; each test runs once a release."""
+    """Return the path of the real binary; each test runs once a release."""
     given = os.environ.get(request.param)
     found = given or shutil.which("claude")
     if found is None:
@@ -65,7 +65,7 @@ class MessagesApi:
     servers: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def start(self, scenario: str) -> dict[str, str]:
-        """Start a server that plays `scenarios/SCENARIO.json`; gives the environment for a claude that asks it."""
+        """Start a server that plays `scenarios/SCENARIO.json`; return the environment for a claude that asks it."""
         return self._serve(HERE / "scenarios" / f"{scenario}.json")
 
     def play(self, *rules: Mapping[str, Any]) -> dict[str, str]:
@@ -92,15 +92,15 @@ class MessagesApi:
         }
 
     def requests(self) -> list[dict[str, Any]]:
-        """Give the bodies of all requests for a message so far, oldest first."""
+        """Return the bodies of all requests for a message so far, oldest first."""
         return [one["body"] for one in self._asked()]
 
     def authorizations(self) -> list[str | None]:
-        """Give the `Authorization` of each of them."""
+        """Return the `Authorization` of each of them."""
         return [one["authorization"] for one in self._asked()]
 
     def everything(self) -> list[dict[str, Any]]:
-        """Give all requests so far, those of a cloud's own addresses too: `path`, `authorization` and `body`."""
+        """Return all requests so far, those of a cloud's own addresses too: `path`, `authorization` and `body`."""
         lines = self._bodies.read_bytes().split(b"\n")[:-1] if self._bodies.exists() else []
         return [json.loads(line) for line in lines]
 

@@ -42,14 +42,14 @@ def running(
 def turn(
     binary: Path, api: MessagesApi, environment: dict[str, str], *arguments: str, prompt: str = "hi"
 ) -> tuple[list[Line], int, str]:
-    """Run one turn; gives its lines, exit status and stderr."""
+    """Run one turn; return its lines, exit status and stderr."""
     with running(binary, api, environment, *arguments) as process:
         stdout, stderr = process.communicate(prompt.encode(), timeout=LIMIT_S)
     return [json.loads(line) for line in stdout.split(b"\n")[:-1]], process.returncode, stderr.decode()
 
 
 def shape(lines: Sequence[Line]) -> list[str]:
-    """Give the kinds of these lines in order, without those whose number is a matter of timing.
+    """Return the kinds of these lines in order, without those whose number is a matter of timing.
 
     Of tools that are called side by side, the first may have answered before the second is told of.
     """
@@ -65,7 +65,7 @@ def blocks(line: Line) -> list[str]:
 
 
 def recorded(scenario: str, release: str) -> list[Line]:
-    """Give the lines recorded with the same release."""
+    """Return the lines recorded with the same release."""
     name = f"v{release}/{scenario}.jsonl"
     if name not in recording_index():
         pytest.skip(f"no recordings of claude {release}")

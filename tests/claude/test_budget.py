@@ -11,7 +11,7 @@ SKIP_PERMISSIONS = "--dangerously-skip-permissions"
 
 
 def calls_before(events: Sequence[Event], text: str) -> int:
-    """Give how many tools had been called when the one note with this text came, which must say so."""
+    """Return how many tools had been called when the one note with this text came, which must say so."""
     (at,) = [at for at, event in enumerate(events) if event["kind"] == "note" and text in event["text"]]
     lines = [event["message"] for event in of_kind(events[:at], "stream") if event["type"] == "assistant"]
     count: int = sum([block["type"] == "tool_use" for line in lines for block in line["content"]])

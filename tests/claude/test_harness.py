@@ -38,7 +38,7 @@ def start(
 
 
 def processes_in(folder: Path) -> list[int]:
-    """Give the ids of the processes that work in a folder."""
+    """Return the ids of the processes that work in a folder."""
     found = []
     for link in Path("/proc").glob("[0-9]*/cwd"):
         try:
@@ -50,7 +50,7 @@ def processes_in(folder: Path) -> list[int]:
 
 
 def transcripts(hive: Hive) -> str:
-    """Give what claude itself has kept of its conversations; it writes some time after it has said it."""
+    """Return what claude itself has kept of its conversations; it writes some time after it has said it."""
     folder = Path(hive.environment["HOME"], ".claude", "projects")
     return "".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.jsonl"))
 
@@ -60,7 +60,7 @@ def is_gone(pid: int) -> bool:
 
 
 def turn_of(program: Program, hive: Hive) -> list[int]:
-    """Give the ids of the guard, of claude, and of all that claude has started in the workspace."""
+    """Return the ids of the guard, of claude, and of all that claude has started in the workspace."""
     found = {}
     for pid in processes_in(hive.workspace):
         with suppress(ProcessLookupError):  # what a tool starts may end at any moment
@@ -72,7 +72,7 @@ def turn_of(program: Program, hive: Hive) -> list[int]:
 
 
 def said(events: Sequence[Event]) -> str:
-    """Give the text that the model wrote, and the results, in order."""
+    """Return the text that the model wrote, and the results, in order."""
     parts = []
     for event in of_kind(events, "stream"):
         if event["type"] == "assistant":
@@ -83,7 +83,7 @@ def said(events: Sequence[Event]) -> str:
 
 
 def user_texts(request: dict[str, Any]) -> list[str]:
-    """Give each text that the user side of a request holds, in order."""
+    """Return each text that the user side of a request holds, in order."""
     contents = [message["content"] for message in request["messages"] if message["role"] == "user"]
     blocks = [[content] if isinstance(content, str) else content for content in contents]
     return [block if isinstance(block, str) else block.get("text", "") for blocks_ in blocks for block in blocks_]

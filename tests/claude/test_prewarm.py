@@ -36,7 +36,7 @@ def warm(start: Callable[[str], Hive], tmp_path: Path) -> Callable[[str], Hive]:
 
 
 def waiting(hive: Hive) -> int:
-    """Wait until a claude waits, and give its process id."""
+    """Wait until a claude waits, and return its process id."""
     facts = wait_until(lambda: hive.status()["prewarmed"])
     assert facts is not None
     return int(facts["pid"])

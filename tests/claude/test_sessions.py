@@ -42,7 +42,7 @@ def alpha(claude_binary: Path, messages_api: MessagesApi, state_dir: Path, forks
 
 
 def send_a_note(hive: Hive) -> dict[str, Any]:
-    """Let another session of the same user send its message, and give what it was told."""
+    """Let another session of the same user send its message, and return what it was told."""
     argv = [str(hive.claude), "--print", "--verbose", "--output-format", "stream-json", "--model=haiku"]
     done = subprocess.run(
         [*argv, SKIP_PERMISSIONS],
@@ -68,7 +68,7 @@ def wait_for_work(program: Program) -> None:
 
 
 def asked_of_alpha(messages_api: MessagesApi) -> str:
-    """Give all that alpha's model was told."""
+    """Return all that alpha's model was told."""
     told = [json.dumps(request["messages"]) for request in messages_api.requests()]
     return "\n".join(text for text in told if "BEE WORK" in text)
 

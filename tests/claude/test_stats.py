@@ -16,7 +16,7 @@ TOOLS = {"Bash": 3, "Read": 1, "Write": 1}
 
 
 def ledger_of(requests: int) -> list[int]:
-    """Give the tokens of so many requests of the scripted API, by hand, the tools' five and a subagent's among them.
+    """Return the tokens of so many requests of the scripted API, by hand, the tools' five and a subagent's among them.
 
     One is 12 in, 42 out, 5,600 read and 340 written; the tools' five are 229 out and 34,500 read, the subagent's
     own is 900 read.

@@ -37,7 +37,7 @@ def planning(
 
 
 def scheduled_for(events: list[Event]) -> int:
-    """Give the moment of the wake-up by claude's own word; skips with a release that plans none."""
+    """Return the moment of the wake-up by claude's own word; skips with a release that plans none."""
     answers = [event.get("tool_use_result") for event in of_kind(events, "stream") if event["type"] == "user"]
     (found,) = [answer["scheduledFor"] for answer in answers if isinstance(answer, dict) and "scheduledFor" in answer]
     if found == 0:

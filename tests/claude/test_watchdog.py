@@ -20,7 +20,7 @@ SKIP_PERMISSIONS = "--dangerously-skip-permissions"
 
 
 def wrapper(folder: Path, text: str) -> Path:
-    """Give a program that starts claude in another way."""
+    """Return a program that starts claude in another way."""
     path = folder / "claude"
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o700)

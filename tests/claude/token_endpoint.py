@@ -33,7 +33,7 @@ class TokenEndpoint:
     used: list[str] = field(default_factory=list)
 
     def answer(self, path: str, body: bytes) -> object:
-        """Give new tokens for a code or a refresh token."""
+        """Return new tokens for a code or a refresh token."""
         if path != "/v1/oauth/token":
             return {}
         asked = json.loads(body)

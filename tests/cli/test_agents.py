@@ -17,13 +17,13 @@ from tests.harness import BAD_REQUEST, LIMIT_S, TEXT, Event, Hive, gated, read_o
 
 @pytest.fixture
 def home(state_dir: Path) -> Path:
-    """Give the folder of the agents: short enough for the sockets of two."""
+    """Return the folder of the agents: short enough for the sockets of two."""
     return state_dir / "home"
 
 
 @pytest.fixture
 def two(home: Path, hive: Hive, fake_claude: FakeClaude) -> dict[str, Hive]:
-    """Give two agents that had a turn, one of them dead."""
+    """Return two agents that had a turn, one of them dead."""
     found = {}
     for name, steps in (("first", TEXT), ("second", BAD_REQUEST)):
         one = Hive(hive.workspace, home / name, hive.claude, hive.environment, hive.forkserver)

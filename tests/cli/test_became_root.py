@@ -77,7 +77,7 @@ if "again" in more:
 
 @pytest.fixture
 def root() -> Iterator[str]:
-    """Give the words that make of what follows them a process of root's."""
+    """Yield the words that make of what follows them a process of root's."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         pytest.skip("PROCESSES THAT BECOME ROOT ARE NOT TESTED: only root can make such a program, of setpriv")
     with tempfile.TemporaryDirectory(prefix="hh-") as folder:
@@ -204,7 +204,7 @@ def test_the_guard_can_be_looked_into_by_root_alone_and_claude_by_its_user(root:
 
 @pytest.fixture
 def hidden() -> list[str]:
-    """Give the words that run what follows them where /proc hides what is root's (systemd calls it ProtectProc)."""
+    """Return the words that run what follows them where /proc hides what is root's (systemd calls it ProtectProc)."""
     hide = 'mount -t proc -o hidepid=2 none /proc && exec "$@"'
     namespace = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", hide, "sh"]
     if os.geteuid() != 0 or subprocess.run([*namespace, "true"], check=False).returncode:
@@ -231,7 +231,7 @@ def test_a_process_that_became_root_and_is_hidden_is_named_by_its_number(
 
 @pytest.fixture
 def harness(root: str, hive: Hive, fake_claude: FakeClaude, tmp_path: Path) -> list[str]:
-    """Give the words that run the agent as a user without rights, until its inbox is empty."""
+    """Return the words that run the agent as a user without rights, until its inbox is empty."""
     # `run` asks whether program and interpreter may be executed, and the right to read does not count for that.
     claude = Path(root.split(maxsplit=1)[0]).with_name("claude")
     claude.write_text(f"#!/bin/sh\nexec '{fake_claude.path}' \"$@\"\n")

@@ -34,7 +34,7 @@ while IFS= read -r line; do complete_line "$line"; done
 
 @pytest.fixture
 def bee(hive: Hive, fake_claude: FakeClaude) -> Hive:
-    """Give an agent in the usual place with two turns, of two models: ok, dead; a waiting message, and a held one."""
+    """Return an agent in the usual place with two turns, of two models: ok, dead; a waiting message, and a held one."""
     home = Path(hive.environment["HOME"])
     one = Hive(hive.workspace, home / ".local/state/hyperhive/bee", hive.claude, hive.environment, hive.forkserver)
     fake_claude.script(TEXT, BAD_REQUEST)

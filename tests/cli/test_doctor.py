@@ -25,7 +25,7 @@ SANDBOX = {"IS_SANDBOX": "1"}  # whoever runs the tests
 
 
 def examine(hive: Hive, *arguments: str, status: int = 0, **variables: str) -> dict[str, Event]:
-    """Give the findings by what they are about; `status` is how it exits."""
+    """Return the findings by what they are about; `status` is how it exits."""
     own = {**SANDBOX, "HYPERHIVE_RUN_CLAUDE": str(hive.claude), **variables}
     done = hive.call("doctor", "--json", *arguments, variables=own)
     assert (done.status, done.stderr) == (status, "")

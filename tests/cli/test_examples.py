@@ -73,7 +73,7 @@ EVENT |= {"message_state": "dead", "denied": 2}
 
 
 def notice(program: str, hive: Hive, folder: Path) -> list[str]:
-    """Run the desktop notice with a stand-in for the desktop's own program; gives the words that this got."""
+    """Run the desktop notice with a stand-in for the desktop's own program; return the words that this got."""
     folder.mkdir()
     stub = folder / program
     stub.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {folder}/words\n")

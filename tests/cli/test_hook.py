@@ -17,7 +17,7 @@ NO_LOGIN = [{"replay": "v2.1.330/not_logged_in.jsonl", "session_id": "from_argv"
 
 @pytest.fixture
 def hook(tmp_path: Path) -> Path:
-    """Give a program that keeps each event, its environment and its folder."""
+    """Return a program that keeps each event, its environment and its folder."""
     folder = tmp_path / "hooks"
     folder.mkdir()
     program = folder / "hook"

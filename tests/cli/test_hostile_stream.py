@@ -22,7 +22,7 @@ def line(data: bytes) -> Step:
 
 
 def stored_texts(hive: Hive) -> list[str]:
-    """Give the payloads of the history, oldest first."""
+    """Return the payloads of the history, oldest first."""
     with sqlite3.connect(hive.state_dir / "hyperhive-events.sqlite") as db:
         rows = db.execute("SELECT payload_json FROM events ORDER BY id").fetchall()
     db.close()

@@ -21,7 +21,7 @@ def all_gone(fake: FakeClaude) -> bool:
 
 
 def waiting(hive: Hive, other_than: int = 0) -> Event:
-    """Wait until a claude waits, another one than that, and give what `status --json` says of it."""
+    """Wait until a claude waits, another one than that, and return what `status --json` says of it."""
 
     def found() -> Event | None:
         facts: Event | None = hive.status()["prewarmed"]

@@ -41,7 +41,7 @@ def test_a_wait_is_shown_on_a_terminal_and_leaves_nothing(
 
 
 def _left(shown: bytearray) -> str:
-    """Give what is left on the screen; `erase to the end` is this test's own."""
+    """Return what is left on the screen; `erase to the end` is this test's own."""
     return Screen().feed(shown.decode().replace("\r\x1b[K", "\r\x1b[2K").replace("\x1b[K", "")).text
 
 

@@ -18,7 +18,7 @@ IN_2100_MS = 4_102_444_800_000
 
 
 def settings_of(fake: FakeClaude, call: int = -1) -> list[str]:
-    """Give the values of `--settings` on a start of claude's."""
+    """Return the values of `--settings` on a start of claude's."""
     words = fake.calls()[call]["argv"]
     assert "--settings" not in words
     return [word.removeprefix("--settings=") for word in words if word.startswith("--settings=")]

@@ -113,7 +113,7 @@ def test_the_table_knows_every_recording() -> None:
 
 
 def replay_in_harness(name: str, hive: Hive, fake: FakeClaude) -> tuple[list[str], int]:
-    """Let the harness run a recording, and what follows it; gives the lines of its stdout and its exit status."""
+    """Let the harness run a recording, and what follows it; return the lines of its stdout and its exit status."""
     release = name.partition("/")[0]
     # Longer than claude's own retries and the rests after two crashes, shorter than the shortest after an overload.
     wait_s, hive.constants = "250", {"agent.backoff.BACKOFF_FIRST_S": 600.0}
@@ -385,7 +385,7 @@ def test_the_agent_works_on_when_nobody_reads(form: list[str], hive: Hive, fake_
 
 
 def error(hive: Hive, *arguments: str, stdin: bytes = b"") -> tuple[int, str, list[str]]:
-    """Give the exit status, the message and the hints of a command that fails."""
+    """Return the exit status, the message and the hints of a command that fails."""
     done = hive.call(*arguments, stdin=stdin)
     first, *rest = done.stderr.splitlines()
     assert (done.stdout, first.partition(" ")[0]) == ("", "Error:")

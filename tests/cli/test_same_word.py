@@ -83,14 +83,14 @@ CASES = {
 
 @pytest.fixture
 def agent(hive: Hive, fake_claude: FakeClaude, environment: dict[str, str], state_dir: Path) -> Hive:
-    """Give an agent that has its state folder in the usual place, where `agents` looks."""
+    """Return an agent that has its state folder in the usual place, where `agents` looks."""
     environment = {**environment, "XDG_STATE_HOME": str(state_dir)}
     return Hive(hive.workspace, state_dir / "hyperhive" / "bee", fake_claude.path, environment, hive.forkserver)
 
 
 @contextmanager
 def tail(agent: Hive) -> Iterator[Callable[[], str]]:
-    """Run `tail` on a terminal; gives what reads the word behind the dot of its bottom line as it is now."""
+    """Run `tail` on a terminal; yield what reads the word behind the dot of its bottom line as it is now."""
     leader, follower = pty.openpty()
     shown = bytearray()
     process = subprocess.Popen(

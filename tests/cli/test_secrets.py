@@ -47,7 +47,7 @@ def says(text: str) -> list[Step]:
 
 @contextmanager
 def on_a_terminal(command: list[str], variables: Mapping[str, str], folder: Path) -> Iterator[int]:
-    """Run a program to its end with a terminal as its stdout; gives the terminal's other side."""
+    """Run a program to its end with a terminal as its stdout; yield the terminal's other side."""
     ours, theirs = pty.openpty()
     try:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=theirs, env=variables, cwd=folder)
@@ -189,7 +189,7 @@ LOOKING = [["status", "--json"], ["tail", "--no-follow", "-n", "1", "--json"], [
 
 
 def from_within(hive: Hive, fake: FakeClaude, how: str, commands: list[list[str]], *options: str) -> list[Done]:
-    """Let a tool of the first message's turn run commands, while a second message waits; gives how each ended."""
+    """Let a tool of the first message's turn run commands, while a second message waits; return how each ended."""
     (fake.folder / "tool.py").write_text(TOOL)
     out = fake.folder / "out.json"
     words = json.dumps([hive.command(*command) for command in commands])

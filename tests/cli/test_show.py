@@ -16,7 +16,7 @@ from tests.harness import BAD_REQUEST, LIMIT_S, TEXT, Event, Hive, gated, of_kin
 
 @pytest.fixture
 def history(hive: Hive, fake_claude: FakeClaude) -> list[Event]:
-    """Give the events of an agent with two turns: tools, then text."""
+    """Return the events of an agent with two turns: tools, then text."""
     fake_claude.script([{"replay": "v2.1.330/tools.jsonl"}], TEXT)
     return hive.drain("--message", "look around", "--message", "say hello").json_lines()
 

@@ -62,7 +62,7 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """Give what was printed so far, without the beginning of a code or of a character at its end."""
+        """Return what was printed so far, without the beginning of a code or of a character at its end."""
         return re.sub(r"\x1b[^A-Za-z]*$", "", self._printed.decode(errors="ignore"))
 
     @property
@@ -120,7 +120,7 @@ def states(pids: list[int]) -> set[str | None]:
 
 
 def terminal_of(pid: int) -> str:
-    """Give the number of a process's terminal, 0 when it has none."""
+    """Return the number of a process's terminal, 0 when it has none."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[4]
 
 

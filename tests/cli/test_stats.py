@@ -27,7 +27,7 @@ def today() -> str:
 
 @pytest.fixture
 def used(hive: Hive, fake_claude: FakeClaude) -> Hive:
-    """Give an agent with three turns: text, then on in the same session, then an unknown model."""
+    """Return an agent with three turns: text, then on in the same session, then an unknown model."""
     fake_claude.script(replay("text"), replay("continue"), BAD_REQUEST)
     hive.drain("--message", "one", "--message", "two", "--message", "three")
     return hive

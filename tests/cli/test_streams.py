@@ -192,7 +192,7 @@ def unread_terminal(hive: Hive, *words: str, keys: bytes = b"", **variables: str
 
 
 def ends_at(process: subprocess.Popen[bytes], number: int) -> int:
-    """Signal a process once, and give how it ends."""
+    """Signal a process once, and return how it ends."""
     process.send_signal(number)
     return process.wait(20)
 

@@ -12,7 +12,7 @@ from tests.harness import LIMIT_S, TEXT, Hive, read_once
 
 @pytest.fixture
 def history(hive: Hive, fake_claude: FakeClaude) -> list[str]:
-    """Give the events of an agent that has had a turn, a line each."""
+    """Return the events of an agent that has had a turn, a line each."""
     fake_claude.script([{"replay": "v2.1.330/tools.jsonl"}])
     return hive.drain("--message", "look around").stdout.splitlines()
 

@@ -84,7 +84,7 @@ def test_the_walk_leaves_no_command_out() -> None:
 
 @pytest.fixture
 def poisoned(hive: Hive, fake_claude: FakeClaude) -> Hive:
-    """Give an agent all of whose texts are hostile, the names of its tools and models too."""
+    """Return an agent all of whose texts are hostile, the names of its tools and models too."""
     hive.state_dir = Path(hive.environment["HOME"], ".local/state/hyperhive/bee")
     hive.state_dir.mkdir(parents=True, mode=0o700)
     asked = {"type": "tool_use", "id": "t1", "name": HOSTILE, "input": {"command": HOSTILE}}
@@ -115,7 +115,7 @@ def poison_model(hive: Hive) -> None:
 
 
 def on_a_terminal(hive: Hive, *words: str) -> str:
-    """Run a command with a terminal for all three streams; give what that was sent."""
+    """Run a command with a terminal for all three streams; return what that was sent."""
     ours, theirs = pty.openpty()
     assert hive.forkserver is not None
     request = {

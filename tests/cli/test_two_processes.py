@@ -11,7 +11,7 @@ from tests.harness import ANSWER, TEXT, Event, Hive, Program, gated, of_kind, ou
 
 
 def numbered(program: Program) -> list[str]:
-    """Give the lines of events that have a number."""
+    """Return the lines of events that have a number."""
     return [line for line in list(program.stdout) if json.loads(line)["seq"] is not None]
 
 
@@ -70,7 +70,7 @@ def test_many_senders_at_once_lose_nothing(hive: Hive, fake_claude: FakeClaude) 
 
 @pytest.fixture
 def killed(hive: Hive, fake_claude: FakeClaude) -> Event:
-    """Kill a harness in the middle of its second turn; gives the status just before. Two messages are left."""
+    """Kill a harness in the middle of its second turn; return the status just before. Two messages are left."""
     fake_claude.script(TEXT, gated("never"), TEXT)
     with hive.run("--message", "one", "--message", "two") as harness:
         fake_claude.wait_for("before never")

@@ -53,7 +53,7 @@ except OSError as error:
 
 @contextmanager
 def running(code: str) -> Iterator[tuple[int, int]]:
-    """Run a program that says a process id; gives its own and that one."""
+    """Run a program that says a process id; yield its own and that one."""
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         yield process.pid, int(process.stdout.readline())

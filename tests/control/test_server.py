@@ -416,7 +416,7 @@ def test_a_missing_folder_is_created_for_its_owner_alone(state_dir: Path) -> Non
 
 @pytest.fixture
 def harness(path: Path, tmp_path: Path) -> Iterator[Path]:
-    """Serve what a harness serves, with no turn running, and give the file of the model."""
+    """Serve what a harness serves, with no turn running, and yield the file of the model."""
     file = tmp_path / "choice" / "model"
     file.parent.mkdir()
 

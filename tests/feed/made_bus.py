@@ -81,7 +81,7 @@ class Follower:
 
 
 def follow_to_end(bus: Bus, since: int | None) -> list[BusEvent]:
-    """Give what follows `since` on a bus that is closed."""
+    """Return what follows `since` on a bus that is closed."""
     follower = Follower()
     trio.run(follower.follow, bus, since)
     return follower.records

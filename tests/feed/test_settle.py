@@ -26,7 +26,7 @@ DISK_MIB = 12
 
 
 async def flood(bus: Bus, path: Path, commits: int) -> list[int]:
-    """Publish, settling after each commit; gives the sizes of the log before and after each."""
+    """Publish, settling after each commit; return the sizes of the log before and after each."""
     sizes = []
     for _ in range(commits):
         bus.publish(*[LARGE] * 50)

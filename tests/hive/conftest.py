@@ -44,7 +44,7 @@ class Database:
         return self.server.url(self.name)
 
     def machines(self, *names: str, runs: list[Step] | None = None) -> AbstractContextManager[list[Machine]]:
-        """Give machines that are in this hive."""
+        """Return machines that are in this hive."""
         return open_machines(self.url, names, runs, self.forkserver)
 
     def url_of(self, role: str) -> str:
@@ -77,7 +77,7 @@ def url(database: Database) -> str:
 
 @pytest.fixture
 def mortal(forkserver: Forkserver) -> Iterator[Database]:
-    """Give a hive on a server of its own, which may be killed."""
+    """Yield a hive on a server of its own, which may be killed."""
     found = programs()
     if found is None:
         pytest.skip("PostgreSQL 15 or newer is not here: NOTHING OF THE HIVE WAS TESTED (apt-get install postgresql)")

@@ -103,7 +103,7 @@ class Machine:
         return self.call("elsewhere", "-a", agent, "send", text, *arguments)
 
     def await_owner(self, agent: str, owner: str | None = None, timeout_s: float = LIMIT_S) -> dict[str, Any]:
-        """Wait until the agent's lease is this machine's, or `owner`'s, and give its status."""
+        """Wait until the agent's lease is this machine's, or `owner`'s, and return its status."""
 
         def is_there() -> dict[str, Any] | None:
             found = self.status(agent)
@@ -119,7 +119,7 @@ class Machine:
 def open_machines(
     url: str, names: Sequence[str], runs: list[Step] | None = None, forkserver: Forkserver | None = None
 ) -> Iterator[list[Machine]]:
-    """Give machines, each in a folder that is short enough for sockets."""
+    """Yield machines, each in a folder that is short enough for sockets."""
     with ExitStack() as stack:
         machines = []
         for name in names:

@@ -32,7 +32,7 @@ class Network:
         return f"{self.prefix}-{name}"
 
     def on(self, name: str) -> list[str]:
-        """Give the words before a command that run it on a machine."""
+        """Return the words before a command that run it on a machine."""
         return ["ip", "netns", "exec", self.namespace(name)]
 
     def pull(self, name: str) -> None:
@@ -55,7 +55,7 @@ class Network:
 
 @contextmanager
 def open_network(names: Sequence[str]) -> Iterator[Network]:
-    """Give a network for the block; raises NotPermittedError where there can be none."""
+    """Yield a network for the block; raises NotPermittedError where there can be none."""
     if shutil.which("ip") is None or os.getuid():
         raise NotPermittedError("it takes root, and `ip` of iproute2")
     network = Network(f"hh{os.getpid() % 100_000}", names)

@@ -120,7 +120,7 @@ def _read(source: socket.socket, size: int) -> bytes:
 
 @contextmanager
 def open_pooler(server: Path, *, most: int) -> Iterator[tuple[Pooler, str]]:
-    """Pool at most so many connections to the server's socket; gives the pooler and its `host` and `port`."""
+    """Pool at most so many connections to the server's socket; yield the pooler and its `host` and `port`."""
     pooler = Pooler(server, most)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=pooler.serve, args=(listener,))

@@ -28,7 +28,7 @@ SETTINGS = {
 
 
 def programs() -> Path | None:
-    """Give the folder of PostgreSQL's programs, the newest release of 15 or later; None where there is none."""
+    """Return the folder of PostgreSQL's programs, the newest release of 15 or later; None where there is none."""
     found = shutil.which("initdb")
     folders = [Path(found).parent] if found else []
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -int(path.parent.name))
@@ -42,7 +42,7 @@ def _release(folder: Path) -> int:
 
 
 def _as_somebody() -> list[str]:
-    """Give the words before a command that make it somebody else's when we are root, which the server refuses."""
+    """Return the words before a command that make it somebody else's when we are root, which the server refuses."""
     return [] if os.getuid() else ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"]
 
 
@@ -140,7 +140,7 @@ def open_server(
     is_started: bool = True,
     variables: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
-    """Give a cluster of its own, running by default."""
+    """Yield a cluster of its own, running by default."""
     folder = Path(tempfile.mkdtemp(prefix="hh-pg-"))
     folder.chmod(0o755)
     server = Server(folder_of_programs, folder, wrap, variables or {})

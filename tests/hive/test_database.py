@@ -110,7 +110,7 @@ TABLES = ("agent", "shipped", "report", "inbox", "event", "turn", "account", "ma
 
 @pytest.fixture
 def roles(database: Database) -> tuple[str, str]:
-    """Give a machine's role, for `team-*` and `solo_1`, and an operator's."""
+    """Return a machine's role, for `team-*` and `solo_1`, and an operator's."""
     machine, operator = f"machine_{database.name}", f"operator_{database.name}"
     with database.connect() as keeper:
         fleet.grant(keeper, machine, ["team-*", "solo_1"])

@@ -18,7 +18,7 @@ PLACE = Path("/somewhere/hive.toml")
 
 
 def write_plan(machine: Machine, names: list[str], more: str = "", **per_agent: str) -> str:
-    """Write the machine's file and give its path."""
+    """Write the machine's file and return its path."""
     lines = [more, "[defaults]", f"claude = {json.dumps(str(machine.fake.path))}"]
     for name in names:
         workspace = json.dumps(str(machine.workspace(name)))

@@ -44,7 +44,7 @@ def clock(folder: Path) -> Clock:
 
 @pytest.fixture
 def adrift(clock: Clock, forkserver: Forkserver) -> Iterator[Database]:
-    """Give a hive whose server lives by the clock."""
+    """Yield a hive whose server lives by the clock."""
     found = programs()
     if found is None:
         pytest.skip("PostgreSQL 15 or newer is not here: NOTHING OF THE HIVE WAS TESTED (apt-get install postgresql)")

@@ -62,7 +62,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 
 def machines_of(stack: ExitStack, lab: Lab, runs: list[dict[str, object]]) -> list[Machine]:
-    """Give the machines of the network, each with the authority's certificate and a claude on its PATH."""
+    """Return the machines of the network, each with the authority's certificate and a claude on its PATH."""
     machines = stack.enter_context(open_machines("", MACHINES, runs))
     for machine in machines:
         machine.wrap = lab.network.on(machine.name)

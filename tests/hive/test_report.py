@@ -49,7 +49,7 @@ WRONG: tuple[object, ...] = (5, -1, 1e300, math.nan, "x", "\x1b[31m", [], [1], [
 
 
 def altered(value: object, wrong: object) -> Iterator[Any]:
-    """Give the value with each of its parts, however deep, replaced."""
+    """Yield the value with each of its parts, however deep, replaced."""
     yield wrong
     if isinstance(value, dict):
         for name in value:

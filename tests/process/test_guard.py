@@ -72,7 +72,7 @@ def has_become_sleep(pid: int) -> bool:
 
 
 def run(script: str, workspace: Path) -> int | None:
-    """Run a shell script in claude's place to its end; gives how many processes the guard had to kill."""
+    """Run a shell script in claude's place to its end; return how many processes the guard had to kill."""
 
     async def main() -> int | None:
         async with open_claude(["/bin/sh", "-c", script], workspace=workspace, environment=os.environ) as process:

@@ -222,7 +222,7 @@ def test_a_cancelled_probe_leaves_nothing_behind(number: str, tmp_path: Path, en
 
 
 def talk(world: World, script: str, steer: Callable[[LoginService, Login], Awaitable[object]]) -> Login:
-    """Begin a login with this script as claude, which is not logged in, and give it once it is over."""
+    """Begin a login with this script as claude, which is not logged in, and return it once it is over."""
     life = world.begin()
     script = f'test "$2" = status && exit 1\n{script}'
     service = LoginService(agent_of(world.workspace, script, world.environment), life.control)

@@ -99,7 +99,7 @@ class Life:
         return None if found is None else found["pid"]
 
     async def waits(self, other_than: int | None = None) -> int:
-        """Wait until a claude waits for the next message, another one than that; gives its process id."""
+        """Wait until a claude waits for the next message, another one than that; return its process id."""
         while True:
             if (found := self.prewarmed_pid()) is not None and found != other_than:
                 return found

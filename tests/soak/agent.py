@@ -136,7 +136,7 @@ class Agent(ABC):
 
     @abstractmethod
     def rows(self) -> list[Row]:
-        """Give all messages of the inbox."""
+        """Return all messages of the inbox."""
 
     @abstractmethod
     def outcomes(self) -> Counter[str]:
@@ -147,7 +147,7 @@ class Agent(ABC):
         return Counter(row.state for row in self.rows())
 
     def deliveries(self) -> list[Delivery]:
-        """Give the runs of claude that were given a message, in the order of their starts."""
+        """Return the runs of claude that were given a message, in the order of their starts."""
         first_good = json.loads((self.fake.folder / "script.json").read_text())["first_start"]
         found = []
         for told in self.fake.calls():
@@ -230,7 +230,7 @@ class LocalAgent(Agent):
             return Counter(dict(db.execute("SELECT outcome, count(*) FROM turn_stats GROUP BY outcome")))
 
     def turns(self) -> dict[str, list[str]]:
-        """Give the outcomes of each message's turns, by its body."""
+        """Return the outcomes of each message's turns, by its body."""
         turns: dict[str, list[str]] = {}
         with closing(open_reader(self.inbox_db)) as db:
             for body, outcome in db.execute(

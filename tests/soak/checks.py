@@ -121,7 +121,7 @@ def _files(agent: Agent) -> Iterator[str]:
 
 
 def processes_left(folder: Path) -> list[int]:
-    """Give the processes that know this folder: by their words, their environment or where they are."""
+    """Return the processes that know this folder: by their words, their environment or where they are."""
     wanted = os.fsencode(folder)
     found = []
     for path in Path("/proc").glob("[0-9]*"):
@@ -138,7 +138,7 @@ def processes_left(folder: Path) -> list[int]:
 
 
 def descriptors_left(harnesses: Sequence[Harness]) -> list[str]:
-    """Give the descriptors that harnesses have open after the soak beyond those of new ones that are as idle."""
+    """Return the descriptors that harnesses have open after the soak beyond those of new ones that are as idle."""
     after, lives = _idle_descriptors(harnesses), [harness.lives for harness in harnesses]
     for harness in harnesses:
         os.kill(harness.pid, signal.SIGTERM)
@@ -150,7 +150,7 @@ def descriptors_left(harnesses: Sequence[Harness]) -> list[str]:
 
 
 def _idle_descriptors(harnesses: Sequence[Harness]) -> list[Counter[str]]:
-    """Give the kinds of descriptors that stay open while harnesses are idle: a look at one is a connection, too."""
+    """Return the kinds of descriptors that stay open while harnesses are idle: a look at one is a connection, too."""
     wait_until(lambda: all((harness.ask("status") or {}).get("state") == "idle" for harness in harnesses))
     seen = []
     for _ in range(20):

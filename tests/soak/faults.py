@@ -126,7 +126,7 @@ def fill_the_disk(harness: Harness, _: Chance) -> bool:
 
 
 def found_soon(find: Callable[[], list[int]], limit_s: float = FOUND_WITHIN_S) -> list[int]:
-    """Give the processes that there are now, or else within a little while."""
+    """Return the processes that there are now, or else within a little while."""
     deadline = time.monotonic() + limit_s
     while not (found := find()) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -160,7 +160,7 @@ FAULTS: dict[str, tuple[int, Fault]] = {
 
 
 def something(harness: Harness, chance: Chance) -> str | None:
-    """Let something go wrong; gives what it was, None when it met nobody."""
+    """Let something go wrong; return what it was, None when it met nobody."""
     [name] = chance.choices(list(FAULTS), [weight for weight, _ in FAULTS.values()])
     return name if FAULTS[name][1](harness, chance) else None
 

@@ -92,7 +92,7 @@ class HiveAgent(Agent):
 
 
 def back_ends(server: Server) -> list[int]:
-    """Give the back ends that serve harnesses and their like."""
+    """Return the back ends that serve harnesses and their like."""
     with psycopg.connect(server.url(DATABASE), autocommit=True) as connection:
         query = b"SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         return [pid for (pid,) in connection.execute(query)]
@@ -147,7 +147,7 @@ DATABASE_FAULTS: dict[str, tuple[int, Callable[[Server, random.Random], bool]]] 
 
 
 def something(server: Server, chance: random.Random) -> str | None:
-    """Let something go wrong with the database; gives what it was, None when it met nobody."""
+    """Let something go wrong with the database; return what it was, None when it met nobody."""
     names = list(DATABASE_FAULTS)
     [name] = chance.choices(names, [weight for weight, _ in DATABASE_FAULTS.values()])
     with suppress(psycopg.Error, HyperhiveError, ProcessLookupError):  # it recovers still from the fault before

@@ -147,7 +147,7 @@ def imports_of(source: Source) -> Iterator[str]:
 
 
 def module_of(imported: str, sources: Container[str]) -> str:
-    """Give the module that an import of the package means, which may have named something in it."""
+    """Return the module that an import of the package means, which may have named something in it."""
     words = imported.split(".")[1:]
     for end in range(len(words), -1, -1):
         for name in (".".join(words[:end]), ".".join([*words[:end], "__init__"])):
@@ -265,7 +265,7 @@ def test_each_home_is_lived_in() -> None:
 
 
 def made_up(folder: Path, **modules: str) -> list[str]:
-    """Write a small tree, `claude__stream` being claude/stream.py, and give what breaks the rules in it."""
+    """Write a small tree, `claude__stream` being claude/stream.py, and return what breaks the rules in it."""
     for name, text in modules.items():
         path = folder.joinpath(*name.split("__", 1) if not name.startswith("__") else [name]).with_suffix(".py")
         path.parent.mkdir(exist_ok=True)

@@ -20,7 +20,7 @@ main()
 
 
 def loaded_by(*arguments: str, environment: dict[str, str], folder: Path, status: int = 0) -> set[str]:
-    """Run a command and give the top names of all modules that it loaded."""
+    """Run a command and return the top names of all modules that it loaded."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments],
         env={**environment, "PYTHONPATH": str(Path(hyperhive_cli.__file__).parents[1])},
