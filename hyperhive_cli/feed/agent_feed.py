@@ -89,7 +89,9 @@ class AgentFeed:
                 if follower.phase is Phase.LIVE:
                     self.snapshot = snapshot
                     for line in lines:
-                        yield from _events(follower.step(Batch([BusEvent.from_json(line)]))) if line else (None,)
+                        event = BusEvent.from_json(line) if line else None
+                        if event is None or follower.step(Batch((event,))):
+                            yield event
         except GoneError:
             return
         finally:
