@@ -55,7 +55,7 @@ def follow_to(paths: AgentPaths, last: int) -> Iterator[BusEvent | None]:
     return events
 
 
-def test_a_history_that_was_begun_anew_is_said_and_shown_from_its_start(paths: AgentPaths) -> None:
+def test_a_new_history_is_announced_and_shown_from_its_start(paths: AgentPaths) -> None:
     write(paths, 1, 50, ts=100)
     events = follow_to(paths, 50)
     remove(paths)
@@ -110,7 +110,7 @@ def test_a_history_that_only_lost_its_oldest_events_is_the_same(paths: AgentPath
     assert texts(events, 3) == ["38 of 110", "39 of 110", "40 of 110"]
 
 
-@pytest.mark.parametrize("more", [1, 40], ids=["behind the reader's number", "beyond it"])
+@pytest.mark.parametrize("more", [1, 40], ids=["up to the reader's number", "beyond it"])
 def test_a_harness_that_starts_on_a_restored_backup_is_followed_from_the_start(paths: AgentPaths, more: int) -> None:
     write(paths, 1, 5, ts=100)
     copy = backup(paths)

@@ -273,7 +273,7 @@ def test_a_model_that_cannot_be_stored_is_not_announced(tmp_path: Path) -> None:
     assert (bus.current.model, shown(subscription)) == ("haiku", [])
 
 
-def test_a_model_that_somebody_else_chose_is_seen_and_announced_once(tmp_path: Path) -> None:
+def test_a_model_that_another_process_chose_is_published_once(tmp_path: Path) -> None:
     file = tmp_path / "model"
     bus = Bus(model_file=file)
     subscription = bus.subscribe()

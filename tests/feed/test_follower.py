@@ -291,7 +291,7 @@ class LivesWorld:
         self.close()
 
     def publish(self, amount: int) -> None:
-        """Let the harness publish, or one that nobody met write into the history."""
+        """Publish as the harness, or write the history as a harness that the follower never meets."""
         rows = self.rows()
         for _ in range(amount):
             rows.append(Event(len(rows) + 1, next(self.clock)))

@@ -36,9 +36,7 @@ def test_a_history_that_cannot_be_written_is_a_warning_once_and_the_bus_goes_on(
     assert FAILED in shown(subscription)
 
 
-def test_a_history_that_somebody_has_locked_is_tried_once_a_second_and_not_with_each_event(
-    path: Path, store: EventStore
-) -> None:
+def test_a_locked_history_is_tried_once_a_second_and_not_with_each_event(path: Path, store: EventStore) -> None:
     clock, tries = Clock(1_000.0), list[str]()
     bus = Bus(store, now=clock)
     store.connection.set_trace_callback(lambda sql: tries.append(sql) if sql == "BEGIN IMMEDIATE" else None)

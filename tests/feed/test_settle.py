@@ -1,4 +1,4 @@
-"""A flood of events: the history's log is copied and begins anew in its place, and the ring stays small."""
+"""A flood of events: the log of the history is copied and reused, and the ring stays small."""
 
 from pathlib import Path
 from threading import Event
@@ -37,7 +37,7 @@ async def flood(bus: Bus, path: Path, commits: int) -> list[int]:
 
 
 @pytest.mark.exhaustive
-def test_the_log_of_a_flood_begins_anew_in_its_place_and_nothing_is_lost(path: Path, store: EventStore) -> None:
+def test_the_log_of_a_flood_is_reused_and_nothing_is_lost(path: Path, store: EventStore) -> None:
     bus = Bus(store)
     sizes = trio.run(flood, bus, path, 800)
     assert START_BYTES < max(sizes) < WAL_LIMIT_BYTES + MIB

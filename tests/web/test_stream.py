@@ -257,7 +257,7 @@ def test_a_hundred_clients_see_every_event_in_order_and_the_harness_has_one_foll
             assert [found[n] for n in range(100)] == [upto(600)] * 100
         wait_until(lambda: follower.followers == 0)
         wait_until(lambda: site.open_files() == before)
-        with site.stream("since=598") as stream:  # and it goes on for whoever comes
+        with site.stream("since=598") as stream:  # and it goes on for the next client
             assert stream.numbers(2) == [599, 600]
 
 
