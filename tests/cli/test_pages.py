@@ -127,9 +127,12 @@ def test_the_changes_begin_with_this_release() -> None:
 
 
 def defined_in(path: Path) -> set[str]:
-    """Return the names of a module's classes and functions."""
-    kinds = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    return {node.name for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, kinds)}
+    """Return the names of a module's classes and functions, and of its tables."""
+    tree, kinds = ast.parse(path.read_text(encoding="utf-8")), ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    tables = {
+        node.target.id for node in tree.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+    return {node.name for node in ast.walk(tree) if isinstance(node, kinds)} | tables
 
 
 def test_the_architecture_names_files_classes_and_functions_that_exist() -> None:
