@@ -23,21 +23,16 @@ MAX_CRASHES = 5  # within the window; with one more the agent has failed
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """For how long an agent should wait, why, and what its status is. `seconds` is infinite to wait for a person.
+    """For how long an agent should wait, why, and what its status is."""
 
-    `until_unix` is the Unix time that it waits for, if there is one. The wait ends then, or after `seconds` if that is
-    sooner: the clock that made the moment seem so far away may have been wrong, and may be corrected meanwhile.
-
-    After `probe_s`, if given, the agent checks whether the reason is gone. `reason` is a sentence for a note; `why`
-    is what the status does not say by itself.
-    """
-
-    seconds: float
+    seconds: float  # infinite to wait for a person
     status: Status
-    reason: str
-    probe_s: float | None = None
+    reason: str  # a sentence for a note
+    probe_s: float | None = None  # after so long the agent checks whether the reason is gone
+    # The moment that it waits for (Unix s). The wait ends then, or after `seconds` if that is sooner: the clock that
+    # made the moment seem so far away may have been wrong, and may be corrected meanwhile.
     until_unix: float | None = None
-    why: str | None = None
+    why: str | None = None  # what the status does not say by itself
 
 
 def backoff_s(failures: int, jitter: float) -> float:
@@ -58,10 +53,7 @@ class Backoff:
     crashes: deque[float] = field(default_factory=deque)  # the times of those within the window
 
     def after(self, outcome: Outcome, *, now: float, now_unix: float, jitter: float) -> Delay | None:
-        """Return the wait that an outcome asks of the agent; None if the next message may run immediately.
-
-        `jitter` is a random number from 0 to 1.
-        """
+        """Return the wait that an outcome asks for, if any. `jitter` is a random number from 0 to 1."""
         step = outcome.meaning.next
         if step is NextStep.AFTER_CRASH:
             return self._after_crash(now, jitter)
@@ -78,7 +70,8 @@ class Backoff:
             self.crashes.popleft()
         self.crashes.append(now)
         count = len(self.crashes)
-        why = _crashes(count)
+        times = f" {count} times in {CRASH_WINDOW_S / 60:.0f} min" if count > 1 else ""
+        why = f"claude crashed or hung{times}"
         if count > MAX_CRASHES:
             reason = f"{why}: waiting for `hyperhive resume`; messages are kept"
             return Delay(math.inf, Status.FAILED, reason, why=why)
@@ -125,8 +118,3 @@ def _believable(resets_at: int | None, now_unix: float) -> int | None:
 
 def _words(kind: OutcomeKind) -> str:
     return kind.value.replace("_", " ")
-
-
-def _crashes(count: int) -> str:
-    window = f"{CRASH_WINDOW_S / 60:.0f} min"
-    return "claude crashed or hung" if count == 1 else f"claude crashed or hung {count} times in {window}"

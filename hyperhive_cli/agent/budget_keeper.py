@@ -95,14 +95,8 @@ class BudgetKeeper:
 
     def raise_limits(self, day_cost: float | None, message_id: int | None, limits: Mapping[str, float | int]) -> None:
         """Raise today's limit, or those of a message. Raises RefusedError for a limit that would not be higher."""
-        raise_limits(
-            self._inbox,
-            self._budget,
-            day_cost=day_cost,
-            message_id=message_id,
-            limits=limits,
-            now_ms=self._bus.now_ms(),
-        )
+        now_ms = self._bus.now_ms()
+        raise_limits(self._inbox, self._budget, day_cost=day_cost, message_id=message_id, limits=limits, now_ms=now_ms)
         raised = {**({} if day_cost is None else {"day_cost": day_cost}), **limits}
         words = ", ".join(f"{name.replace('_', ' ')} {shown(name, limit)}" for name, limit in raised.items())
         whose = "today" if message_id is None else f"message {message_id}"

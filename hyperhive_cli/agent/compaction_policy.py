@@ -29,11 +29,9 @@ class CompactionPolicy:
 
     def is_over(self, tokens: int | None, window: int | None) -> bool:
         """Return True if a context of so many tokens is over the threshold; False if a size is not known."""
-        return self.percent is not None and bool(tokens and window) and (tokens or 0) > self.threshold(window or 0)
-
-    def threshold(self, window: int) -> float:
-        """Return the threshold in tokens."""
-        return window * (self.percent or 0.0) / 100
+        if self.percent is None or not tokens or not window:
+            return False
+        return tokens > window * self.percent / 100
 
     def futile_from_text(self, text: str | None) -> int:
         """Read how many compactions in a row were futile; those for another threshold do not count."""

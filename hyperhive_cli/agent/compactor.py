@@ -5,10 +5,10 @@ from functools import partial
 import trio
 
 from hyperhive_cli.agent.compaction_policy import CompactionPolicy, Remedy, after_futile
-from hyperhive_cli.agent.retry import message_fate
 from hyperhive_cli.agent.retrying_writer import RetryingWriter
 from hyperhive_cli.agent.session import request_new_session
 from hyperhive_cli.agent.turn import TurnRunner
+from hyperhive_cli.agent.turn_result import message_fate
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.core.errors import RefusedError
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind, meaning_of
@@ -104,10 +104,7 @@ class Compactor:
                 self._bus.note(f"{text}: no longer compacting; start again with a higher --compact-at", "error")
 
     async def make_room(self, message: Message, seen: Evidence) -> Outcome | None:
-        """Compact once; a message that is still too long gets a new session.
-
-        Return the outcome of a compaction that could not be made now, after which the agent waits and tries again.
-        """
+        """Compact once, or start a new session. Return the outcome of a compaction that must be tried again later."""
         # A later attempt compacts only if none did before it, and a fresh session has nothing to compact.
         is_again = seen.asked_session is not None and self._compaction_before() != OutcomeKind.OK
         if self._inbox.fact("session_id") and (message.attempts == 1 or is_again):

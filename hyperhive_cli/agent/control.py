@@ -33,9 +33,9 @@ class AgentControl:
 
     def snapshot(self) -> Mapping[str, Any]:
         """Return the fields of `status --json` that only the loop knows. Raises StoreError."""
-        parts, turn = self._parts, self._parts.current.turn
-        used = None if turn is None else turn.spending()
-        doing = parts.current.activity.to_dict()
+        parts, turn = self._parts, self._parts.turns.turn
+        used = None if turn is None else turn.limits.used(turn.evidence)
+        doing = parts.turns.activity.to_dict()
         return {
             "paused": parts.inbox.is_paused,
             "prewarmed": parts.prewarmer.detail(),
@@ -61,10 +61,7 @@ class AgentControl:
             self.wake()
 
     async def resume(self) -> bool:
-        """End the pause or wait. If the day's budget is spent, add one more day's worth.
-
-        Return False if nothing was waiting.
-        """
+        """End the pause or wait; a spent day gets one more day's worth. Return False if nothing was waiting."""
         paused = self._parts.inbox.is_paused
         if paused:
             await self._write(lambda: self._parts.inbox.put_facts(paused=""))
@@ -90,13 +87,13 @@ class AgentControl:
         Return what that means for the turn under way; None if there is none, or if it has already used up its limits.
         Raises RefusedError as `BudgetKeeper.raise_limits`, and StoreError.
         """
-        keeper, current = self._parts.budget_keeper, self._parts.current
+        keeper, turns = self._parts.budget_keeper, self._parts.turns
         await self._write(partial(keeper.raise_limits, day_cost, message_id, limits))
         self.wake()
-        turn = current.turn
+        turn = turns.turn
         if turn is None or turn.limits.overspent(turn.evidence):
             return None
-        turn_limits, raised = keeper.raised(turn.limits, current.message)
+        turn_limits, raised = keeper.raised(turn.limits, turns.message)
         turn.raise_limits(turn_limits)
         return raised
 
@@ -122,36 +119,36 @@ class AgentControl:
         parts = self._parts
         self._state.is_stopping = True
         parts.writer.close()
-        parts.current.stop(Cause.INTERRUPTED)
+        parts.turns.stop(Cause.INTERRUPTED)
         parts.waiting.cancel()
         self.wake()
 
     def cancel(self) -> None:
         """Cancel the running turn and its message. Raises RefusedError if no turn is running."""
-        current, inbox = self._parts.current, self._parts.inbox
-        if not current.stop(Cause.CANCELLED):
+        turns, inbox = self._parts.turns, self._parts.inbox
+        if not turns.stop(Cause.CANCELLED):
             raise RefusedError("no turn is running")
-        if (message := current.message) is not None:  # a harness that dies before the turn has ended must know
+        if (message := turns.message) is not None:  # a harness that dies before the turn has ended must know
             self._parts.writer.try_once(lambda: inbox.mark_cancelled(message.id))
 
     def interrupt(self, *, now: bool) -> None:
         """Interrupt the running turn and no later one; with `now` kill it immediately."""
-        if (turn := self._parts.current.turn) is not None:
+        if (turn := self._parts.turns.turn) is not None:
             (turn.kill if now else turn.stop)(Cause.INTERRUPTED)
 
     def set_deadline(self, deadline_s: float) -> None:
         """Set a deadline after which the guard kills any turn (s of the guard's CLOCK); a later call extends it."""
-        self._parts.current.set_deadline(deadline_s)
+        self._parts.turns.set_deadline(deadline_s)
 
     def freeze(self) -> None:
         """Stop all processes of the agent, because the harness itself is about to be stopped."""
-        if (turn := self._parts.current.turn) is not None:
+        if (turn := self._parts.turns.turn) is not None:
             turn.freeze()
         self._parts.prewarmer.freeze()
 
     def thaw(self, paused_s: float) -> None:
         """Continue them after a pause of so many seconds, in the same turn."""
-        if (turn := self._parts.current.turn) is not None:
+        if (turn := self._parts.turns.turn) is not None:
             turn.thaw(paused_s)
         self._parts.prewarmer.thaw()
         self.wake()
@@ -167,10 +164,7 @@ class AgentControl:
             self.wake()
 
     def begin_login(self, *, shown: bool = True) -> None:
-        """Start no turn until `end_login`; with `shown` the status says so.
-
-        Raises RefusedError while a turn or another login runs.
-        """
+        """Start no turn until `end_login`; with `shown` the status says so. Raises as `State.begin_login`."""
         self._state.begin_login()
         self._parts.prewarmer.want(None)
         self._bus.current.know(is_logging_in=shown)

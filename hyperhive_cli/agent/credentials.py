@@ -14,7 +14,7 @@ import trio
 
 from hyperhive_cli.agent.config import Account, AgentConfig
 from hyperhive_cli.claude.exchange import TakeBytes, exchange, ignore
-from hyperhive_cli.claude.files import read_json
+from hyperhive_cli.claude.files import FileId, config_folder, file_id, login_file, read_json, settings_file
 from hyperhive_cli.claude.process import open_claude
 
 PROBE_LIMIT_S = 20.0  # the very first start of a new binary takes 5 s
@@ -24,8 +24,6 @@ LOGIN_FIELDS = ("oauthAccount", "primaryApiKey", "customApiKeyResponses")
 
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 NO_KEYS = ("none", "/login managed key")  # claude's `apiKeySource` where it uses a login
-
-FileId = tuple[int, int, int]  # mtime in ns, size, inode
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +121,8 @@ def credentials_signature(environment: Mapping[str, str], before: Signature | No
     writes there counts, and it is read again only if the file has changed since `before`.
     """
     settings = settings_file(environment)
-    files = tuple(map(_file_id, (login_file(environment), config_folder(environment) / ".config.json")))
-    there = _file_id(settings)
+    files = tuple(map(file_id, (login_file(environment), config_folder(environment) / ".config.json")))
+    there = file_id(settings)
     if before is not None and before.settings == there:
         return Signature(files, there, before.login)
     return Signature(files, there, _login_digest(settings))
@@ -132,18 +130,13 @@ def credentials_signature(environment: Mapping[str, str], before: Signature | No
 
 def account_of(environment: Mapping[str, str]) -> Account | None:
     """Return the account of a claude with this environment; None if it is not known."""
-    if (key := _key(environment)) is not None:
-        return Account(_digest(key), _digest(key))
+    if (key := _key_name(environment)) is not None:
+        digest = _digest(f"{key}={environment[key]}")
+        return Account(digest, digest)
     with suppress(OSError, ValueError, RecursionError, TypeError, KeyError):
         name = str(read_json(settings_file(environment))["oauthAccount"]["accountUuid"])
         return Account(_digest(name), _digest(f"{name} {os.uname().nodename} {login_file(environment).resolve()}"))
     return None
-
-
-def _key(environment: Mapping[str, str]) -> str | None:
-    """Return the variable from which claude takes its credentials, with its value; None if it looks elsewhere."""
-    name = _key_name(environment)
-    return None if name is None else f"{name}={environment[name]}"
 
 
 def _key_name(environment: Mapping[str, str]) -> str | None:
@@ -156,40 +149,14 @@ def _digest(text: str) -> str:
 
 def stored_login(environment: Mapping[str, str]) -> StoredLogin | None:
     """Read the login in claude's file; None if it uses another, or none. Blocking, but short."""
-    if _key(environment) is not None:
+    if _key_name(environment) is not None:
         return None
     path = login_file(environment)
     with suppress(OSError, ValueError, RecursionError, TypeError, KeyError, OverflowError):
         found = read_json(path)["claudeAiOauth"]
         ends_at = found["expiresAt"] / 1000
         if found["refreshToken"] and math.isfinite(ends_at):
-            return StoredLogin(_file_id(path), ends_at)
-    return None
-
-
-def login_file(environment: Mapping[str, str]) -> Path:
-    """Return the file in which a claude with this environment keeps its login."""
-    # In both releases an empty variable means the default folder.
-    named = environment.get("CLAUDE_SECURESTORAGE_CONFIG_DIR")
-    if named is None:
-        return config_folder(environment) / ".credentials.json"
-    return Path(named or Path(environment.get("HOME", "/")) / ".claude") / ".credentials.json"
-
-
-def config_folder(environment: Mapping[str, str]) -> Path:
-    """Return the folder in which a claude with this environment keeps its own files."""
-    return Path(environment.get("CLAUDE_CONFIG_DIR") or Path(environment.get("HOME", "/")) / ".claude")
-
-
-def settings_file(environment: Mapping[str, str]) -> Path:
-    """Return the file in which a claude with this environment keeps what it knows of its user and of each folder."""
-    return Path(environment.get("CLAUDE_CONFIG_DIR") or environment.get("HOME", "/")) / ".claude.json"
-
-
-def _file_id(path: Path) -> FileId | None:
-    with suppress(OSError):
-        found = path.stat()
-        return found.st_mtime_ns, found.st_size, found.st_ino
+            return StoredLogin(file_id(path), ends_at)
     return None
 
 

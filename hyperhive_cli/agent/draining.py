@@ -11,24 +11,19 @@ UNREADABLE = "the inbox cannot be read; what is left in it is unknown"
 
 
 class DrainFacts(NamedTuple):
-    """The facts that decide on the end of a drain; moments in Unix ms, spans in s.
-
-    `waiting` messages are ready, and the first of them may run from `due_ms` on. `wait_s` is how long the agent itself
-    waits, infinite for a person; `trouble_s` is how long the inbox could not be read or written. `advice` is what that
-    person can do, if `hyperhive status` would not say so.
-    """
+    """The facts that decide on the end of a drain; moments in Unix ms, spans in s."""
 
     now_ms: int
     limit_s: float  # of each wait: --drain-wait
-    waiting: int
-    due_ms: int | None
+    waiting: int  # messages that are ready
+    due_ms: int | None  # from when the first of them may run
     held: int = 0
     refused: int = 0  # messages sent to this machine that its hive rejected
-    wait_s: float = 0.0
-    trouble_s: float = 0.0
+    wait_s: float = 0.0  # of the agent itself; infinite for a person
+    trouble_s: float = 0.0  # for how long the inbox could not be read or written
     is_paused: bool = False
     is_readable: bool = True  # otherwise nothing is known about the messages
-    advice: str | None = None
+    advice: str | None = None  # what that person can do, if `hyperhive status` would not say so
 
 
 class Drained(NamedTuple):
@@ -48,7 +43,7 @@ def judge_drain(facts: DrainFacts, zone: tzinfo) -> Drained | None:
         return Drained(left_over=True, remarks=(UNREADABLE,)) if facts.trouble_s > facts.limit_s else None
     delay_s = math.inf if facts.due_ms is None else (facts.due_ms - facts.now_ms) / 1000
     is_for_later = delay_s > facts.limit_s  # also if there is no message at all
-    if not is_for_later and not facts.is_paused and _wait_s(facts, delay_s) <= facts.limit_s:
+    if not facts.is_paused and max(delay_s, facts.wait_s, facts.trouble_s) <= facts.limit_s:
         return None
     stuck = _stuck(facts)
     if facts.due_ms is None:
@@ -57,10 +52,6 @@ def judge_drain(facts: DrainFacts, zone: tzinfo) -> Drained | None:
         return Drained(bool(stuck), (_later(facts, facts.due_ms, zone), *stuck))
     left = f"{_messages(facts.waiting, 'is', 'are')} left: {_why(facts, zone)}"
     return Drained(left_over=True, remarks=(left, *stuck))
-
-
-def _wait_s(facts: DrainFacts, delay_s: float) -> float:
-    return max(delay_s, facts.wait_s, facts.trouble_s)
 
 
 def _later(facts: DrainFacts, due_ms: int, zone: tzinfo) -> str:

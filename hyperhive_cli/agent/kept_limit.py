@@ -22,14 +22,12 @@ def keep_limit(inbox: Inbox, limit: KeptLimit) -> None:
 
 
 def read_limit(inbox: Inbox, now_unix: float) -> KeptLimit | None:
-    """Read the stored limit; None if there is none, or if it is over. Raises StoreError.
-
-    None also if the clock was set back since: the end of the wait is by the clock of that time.
-    """
+    """Read the stored limit; None if there is none, or if it is over. Raises StoreError."""
     with suppress(ValueError, TypeError, KeyError, OverflowError):
         found = json.loads(inbox.fact("limit") or "{}")
         until, model = found["until"], found["model"]
         limit = KeptLimit(found.get("since", 0), until, None if model is None else str(model))
+        # If the clock was set back since, the end of the wait is by another clock.
         if limit.since <= now_unix and 0 < limit.until - now_unix < math.inf:
             return limit
     return None

@@ -6,25 +6,13 @@ from typing import Protocol
 
 import trio
 
+from hyperhive_cli.agent import scheduler
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.control import PAUSED, AgentControl
 from hyperhive_cli.agent.credentials import is_logged_in, login_advice
 from hyperhive_cli.agent.draining import Drained, DrainFacts
 from hyperhive_cli.agent.maintenance import check_inbox
 from hyperhive_cli.agent.parts import AgentParts
-from hyperhive_cli.agent.scheduler import (
-    BeginWait,
-    Compact,
-    EndWait,
-    Facts,
-    Fetch,
-    Lease,
-    ProbeLogin,
-    Sleep,
-    Step,
-    Stop,
-    next_step,
-)
 from hyperhive_cli.agent.turn_result import TurnResult
 from hyperhive_cli.claude.outcome import Cause
 from hyperhive_cli.core.errors import StoreError
@@ -46,13 +34,10 @@ class Supply(Protocol):
 
 
 class AgentLoop:
-    """One agent at work. `run` is the loop, `control` steers it.
-
-    `broken` is why the first claude of this life could not be started, in claude's words.
-    """
+    """One agent at work: `run` is the loop, `control` steers it."""
 
     def __init__(self, config: AgentConfig, inbox: Inbox, bus: Bus) -> None:
-        self.broken: str | None = None
+        self.broken: str | None = None  # why the first claude of this life could not be started, in its words
         parts = self._parts = AgentParts(config, inbox, bus)
         self.control = AgentControl(parts)
         self._config = config
@@ -93,32 +78,32 @@ class AgentLoop:
 
     async def _work(self) -> None:
         while True:
-            match next_step(self._state, await self._read_facts(), self._waits.now()):
-                case Stop():
+            match scheduler.next_step(self._state, await self._read_facts(), self._waits.now()):
+                case scheduler.Stop():
                     return
                 case Drained(left_over, notes):
                     self._left_over = left_over
                     for text in notes:
                         self._bus.note(text, "warning" if left_over else "info")
                     return
-                case Sleep() as sleep:
+                case scheduler.Sleep() as sleep:
                     await self._sleep(sleep)
                 case step:
                     if not await self._writer.try_reading(partial(self._take, step)):
-                        await self._sleep(Sleep(self._writer.retry_in_s))
+                        await self._sleep(scheduler.Sleep(self._writer.retry_in_s))
 
-    async def _read_facts(self) -> Facts:
+    async def _read_facts(self) -> scheduler.Facts:
         """Read what decides the next step. A file that was removed or replaced is noticed here, before each step."""
         facts = await self._writer.try_reading(self._try_facts)
         if facts is None:
-            facts = Facts(is_readable=False, drain=_drain_facts(self._parts, is_readable=False))
+            facts = scheduler.Facts(is_readable=False, drain=_drain_facts(self._parts, is_readable=False))
         return facts._replace(trouble_s=self._writer.trouble_s, again_s=self._writer.retry_in_s)
 
-    async def _try_facts(self) -> Facts:
+    async def _try_facts(self) -> scheduler.Facts:
         check_inbox(self._inbox, self._bus)
         compactor, is_paused = self._parts.compactor, self._inbox.is_paused
         self._bus.current.know(is_paused=is_paused)
-        return Facts(
+        return scheduler.Facts(
             model=self._bus.current.refresh_model(),
             is_paused=is_paused,
             spent=self._parts.budget_keeper.wait_for_tomorrow(),
@@ -128,7 +113,7 @@ class AgentLoop:
             zone=LocalZone(),
         )
 
-    async def _sleep(self, sleep: Sleep) -> None:
+    async def _sleep(self, sleep: scheduler.Sleep) -> None:
         """Sleep until `control.wake`, until a login is found (if one is missing), or until the time is up."""
         parts = self._parts
         self._release_supply()
@@ -147,10 +132,8 @@ class AgentLoop:
         self.control.wake()
 
     def _waiting_argv(self) -> list[str] | None:
-        """Return the command line of a claude that may wait for a message now; None if none should.
-
-        None also if it would renew the login as it starts: another agent may be doing that.
-        """
+        """Return the command line of a claude that may wait for a message now; None if none should."""
+        # A claude that would renew the login as it starts may not: another agent may be doing that.
         is_busy = self._state.is_login_running or self._bus.current.status is not Status.ONLINE
         if not self._config.prewarm or is_busy or self._parts.refresh.is_due():
             return None
@@ -159,18 +142,17 @@ class AgentLoop:
         except StoreError:  # the lease reports it
             return None
 
-    async def _take(self, step: Step) -> bool:
-        """Take a step other than a sleep. Raises StoreError."""
+    async def _take(self, step: scheduler.Step) -> bool:
         match step:
-            case Fetch():
+            case scheduler.Fetch():
                 await self._fetch()
-            case ProbeLogin(again_at):
+            case scheduler.ProbeLogin(again_at):
                 await self._probe_login(again_at)
-            case EndWait():
+            case scheduler.EndWait():
                 self._waits.finish()
-            case BeginWait(delay):
+            case scheduler.BeginWait(delay):
                 self._waits.begin(delay)
-            case Compact() | Lease():
+            case scheduler.Compact() | scheduler.Lease():
                 await self._work_on(step)
         return True
 
@@ -192,11 +174,11 @@ class AgentLoop:
             if await is_logged_in(self._config) and self._state.wait is wait and not self._state.is_login_running:
                 self._waits.finish()
 
-    async def _work_on(self, step: Compact | Lease) -> None:
+    async def _work_on(self, step: scheduler.Compact | scheduler.Lease) -> None:
         compactor = self._parts.compactor
         self._state.is_busy = True
         try:
-            if isinstance(step, Compact):
+            if isinstance(step, scheduler.Compact):
                 compacted = await (compactor.run_asked() if step.is_asked else compactor.run_due())
                 self._waits.begin_after(compacted, self._bus.current.model)
                 self._state.found = None

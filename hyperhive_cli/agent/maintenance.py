@@ -72,10 +72,7 @@ class Maintenance:
         self._is_blocked = False  # by a reader; tried again with the next check, not with each copy
 
     async def run(self) -> None:
-        """Check every CHECK_EVERY_S, and copy the inbox's log every COPY_EVERY_S, forever.
-
-        Raises StoreError if the inbox can no longer be used.
-        """
+        """Check and copy the inbox's log, forever. Raises StoreError if the inbox can no longer be used."""
         await self._forget()  # a drain may be over before the first check
         while True:
             checked_at = trio.current_time()
@@ -85,10 +82,7 @@ class Maintenance:
             await self.check()
 
     async def copy_inbox(self) -> None:
-        """Copy what was committed since the last time into the inbox's file, as far as readers allow.
-
-        After that, the loss of the -wal loses nothing.
-        """
+        """Copy what is new into the inbox's file, as far as readers allow: then the loss of the -wal loses nothing."""
         if self._inbox.astray:  # tried again with the next check: each time everything is copied
             return
         check_inbox(self._inbox, self._bus)
@@ -146,7 +140,6 @@ class Maintenance:
 
 
 def _shrink(path: Path) -> str | None:
-    """Shrink a -wal. Return a note if it is still too large. Blocking."""
     left = shrink_wal(path)
     if left <= WAL_LIMIT_BYTES:
         return None

@@ -5,7 +5,6 @@ import trio
 from hyperhive_cli.agent.budget_keeper import BudgetKeeper
 from hyperhive_cli.agent.compactor import Compactor
 from hyperhive_cli.agent.config import AgentConfig
-from hyperhive_cli.agent.current_run import CurrentRun
 from hyperhive_cli.agent.prewarm import Prewarmer
 from hyperhive_cli.agent.refresh import Refresh
 from hyperhive_cli.agent.retrying_writer import RetryingWriter
@@ -30,7 +29,6 @@ class AgentParts:
         self.prewarmer = Prewarmer(config, bus.now_ms)
         self.budget_keeper = BudgetKeeper(config.budget, inbox, bus)
         self.refresh = Refresh(config.environment, bus.note)
-        self.current = CurrentRun(bus, inbox, self.refresh, self.prewarmer)
-        self.turns = TurnRunner(config, inbox, bus, self.writer, self.budget_keeper, self.current)
+        self.turns = TurnRunner(config, inbox, bus, self.writer, self.budget_keeper, self.refresh, self.prewarmer)
         self.compactor = Compactor(config.compaction, self.turns, inbox, bus, self.writer)
         self.waits = WaitKeeper(config, self.state, inbox, bus, self.writer, self.compactor)

@@ -17,7 +17,7 @@ from hyperhive_cli.agent.backoff import backoff_s
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import credentials_changed
 from hyperhive_cli.claude import guard
-from hyperhive_cli.claude.kept_jobs import has_kept_jobs
+from hyperhive_cli.claude.files import has_kept_jobs
 from hyperhive_cli.claude.process import ClaudeProcess, open_claude
 from hyperhive_cli.claude.runner import OpenClaude
 
@@ -35,10 +35,8 @@ class _Waiting:
 
     @property
     def is_stale(self) -> bool:
-        """Whether it has waited for too long, the sleep of the machine included.
-
-        It would use what it read at its start: a login that was renewed since, connections that have ended.
-        """
+        """Whether it has waited for too long, the sleep of the machine included."""
+        # It would use what it read at its start: a login that was renewed since, connections that have ended.
         return guard.steady_s() - self.since > USE_WITHIN_S + POLL_EVERY_S
 
 
@@ -57,11 +55,8 @@ class Prewarmer:
         self._not_before = -math.inf
 
     def want(self, argv: Sequence[str] | None) -> None:
-        """Set the command line that the next turn would use; with None no claude waits.
-
-        None waits either where claude keeps scheduled jobs, because it would run them while it waits.
-        """
-        if argv is not None and has_kept_jobs(self._config.workspace):
+        """Set the command line that the next turn would use; with None no claude waits."""
+        if argv is not None and has_kept_jobs(self._config.workspace):  # it would run them while it waits
             argv = None
         if argv != self._wanted:
             self._wanted, self._waiting = argv, None
@@ -69,10 +64,7 @@ class Prewarmer:
             self._wake_event.set()
 
     def take(self, argv: Sequence[str] | None) -> OpenClaude | None:
-        """Return the claude that waits with this command line; the caller has to close it. None if there is none.
-
-        A claude that waits with another command line is discarded.
-        """
+        """Return the claude that waits with this command line, for the caller to close; discard any other."""
         waiting = self._waiting
         opened = None
         is_sound = waiting is not None and not waiting.is_stale and not has_kept_jobs(self._config.workspace)

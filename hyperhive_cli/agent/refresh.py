@@ -16,7 +16,8 @@ from typing import IO
 
 import trio
 
-from hyperhive_cli.agent.credentials import FileId, StoredLogin, login_file, stored_login
+from hyperhive_cli.agent.credentials import StoredLogin, stored_login
+from hyperhive_cli.claude.files import FileId, login_file
 from hyperhive_cli.claude.runner import Turn
 from hyperhive_cli.core.files import open_file
 from hyperhive_cli.core.usage import TokenUsage
@@ -76,14 +77,9 @@ class Refresh:
 
     async def _free_when_done(self, lock: IO[bytes]) -> None:
         with trio.move_on_after(LIMIT_S):
-            await self._is_done()
+            while self.is_due():  # noqa: ASYNC110 - no event tells of a file
+                await trio.sleep(POLL_EVERY_S)
         lock.close()
-
-    async def _is_done(self) -> None:
-        while True:
-            if not self.is_due():
-                return
-            await trio.sleep(POLL_EVERY_S)
 
     def _due(self) -> StoredLogin | None:
         found = stored_login(self._environment)

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from hyperhive_cli.agent.backoff import LOGIN_PROBE_S, Backoff, Delay
 from hyperhive_cli.agent.draining import Drained, DrainFacts, judge_drain
 from hyperhive_cli.core.errors import RefusedError
-from hyperhive_cli.core.outcomes import Outcome
 from hyperhive_cli.core.status import Status, Wait
 
 POLL_EVERY_S = 5.0  # for what wakes no one: the wall clock, another model, a message whose wake-up was lost
@@ -93,10 +92,6 @@ class State:
         )  # fmt: skip
         return self.wait
 
-    def delay_after(self, outcome: Outcome, now: Now, jitter: float) -> Delay | None:
-        """Return the wait that an outcome asks for, if any; `jitter` is a random number from 0 to 1."""
-        return self.backoff.after(outcome, now=now.clock, now_unix=now.unix, jitter=jitter)
-
     def end_wait(self) -> bool:
         """End the wait at the next step, because a person wants it. Return False if nothing was waiting."""
         self.backoff.forget()
@@ -127,10 +122,7 @@ class State:
 
 
 class Facts(NamedTuple):
-    """What was read just before a step. If the inbox is not readable, only the spans are known.
-
-    `trouble_s` is for how long it could not be read or written, `again_s` after how long to try again.
-    """
+    """What was read just before a step. If the inbox is not readable, only the spans are known."""
 
     model: str = ""
     is_paused: bool = False
@@ -140,8 +132,8 @@ class Facts(NamedTuple):
     drain: DrainFacts | None = None  # in drain mode
     zone: tzinfo = UTC  # for the times in a drain's notes
     is_readable: bool = True
-    trouble_s: float = 0.0
-    again_s: float = math.inf
+    trouble_s: float = 0.0  # for how long the inbox could not be read or written
+    again_s: float = math.inf  # after how long to try again
 
 
 class Stop(NamedTuple):

@@ -22,16 +22,14 @@ from hyperhive_cli.store.inbox import Inbox
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The session of a turn. `id` is None for a new session; `dropped` says that this is on purpose.
+    """The session of a turn. Both totals are None if another program started it."""
 
-    `used` is None if an older hyperhive stored the cost only. Both totals are None if another program started the
-    session.
-    """
-
-    id: str | None = None
-    dropped: bool = False
+    id: str | None = None  # None for a new session
+    dropped: bool = False  # the new session is on purpose
     spent_usd: float | None = 0.0  # claude's running total at the end of the turn before
-    used: TokenUsage | None = field(default_factory=TokenUsage)  # the same of tokens
+    used: TokenUsage | None = field(
+        default_factory=TokenUsage
+    )  # in tokens; None if an older hyperhive stored the cost only
 
     @classmethod
     def from_facts(cls, fact: Callable[[str], str | None]) -> "Session":
@@ -40,12 +38,8 @@ class Session:
         if known and not is_session_id(known):  # of an older release, or damaged: no turn could start with it
             known = ""
         cost = fact("session_cost_usd") if known else None
-        return cls(
-            known or None,
-            known == "",
-            float(cost or 0),
-            _read_usage(fact("session_tokens")) if cost else TokenUsage(),
-        )
+        used = _read_usage(fact("session_tokens")) if cost else TokenUsage()
+        return cls(known or None, known == "", float(cost or 0), used)
 
     def is_suspect(self, seen: Evidence, outcome: Outcome) -> bool:
         """Return True if this session, and not the message, may be the cause of a refusal."""
@@ -98,8 +92,8 @@ class Session:
         if not seen.cost_is_per_session:
             # A newer claude continues from its own last total, whatever an older one has spent in between (measured:
             # 2.1.332, then 2.1.197, 2.1.100 or 2.0.77, then 2.1.332 again).
-            return {} if seen.session_id == self.id else _totals("session", 0.0, TokenUsage())
-        return _totals("session", seen.total_cost_usd, seen.total_usage or self.used)
+            return {} if seen.session_id == self.id else _totals(0.0, TokenUsage())
+        return _totals(seen.total_cost_usd, seen.total_usage or self.used)
 
 
 def _is_refused(seen: Evidence, outcome: Outcome) -> bool:
@@ -123,21 +117,18 @@ def take_new_session_request(inbox: Inbox) -> bool:
 
 
 def keep_new_session(inbox: Inbox, line: Mapping[str, Any]) -> None:
-    """Store the id of a new conversation as soon as claude names it: a harness that is killed now goes on in it.
-
-    A known id stays: it is the one that claude was asked to resume.
-    """
+    """Store the id of a new conversation as soon as claude names it: a harness that is killed now goes on in it."""
     if line.get("subtype") != "init" or line.get("type") != "system":
         return
     if (session_id := session_id_of(line)) is not None:
         with suppress(StoreError):  # the end of the turn writes it again, and says what is wrong
-            if not inbox.fact("session_id"):
+            if not inbox.fact("session_id"):  # a known id is the one that claude was asked to resume
                 inbox.put_facts(**{**_NO_SESSION, "session_id": session_id})
 
 
-def _totals(whose: str, spent_usd: float | None, used: TokenUsage | None) -> dict[str, str]:
+def _totals(spent_usd: float | None, used: TokenUsage | None) -> dict[str, str]:
     tokens = "" if used is None else json.dumps(used.to_dict())
-    return {f"{whose}_cost_usd": repr(spent_usd or 0.0), f"{whose}_tokens": tokens}
+    return {"session_cost_usd": repr(spent_usd or 0.0), "session_tokens": tokens}
 
 
 def _read_usage(text: str | None) -> TokenUsage | None:

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from hyperhive_cli.claude.files import file_id
 from hyperhive_cli.claude.settings_flag import merged_settings
 from hyperhive_cli.core.errors import StoreError, UsageError
 from hyperhive_cli.core.files import create_file, read_file
 
 LIMIT_BYTES = 2 * 1024 * 1024
 _COPIES = "claude-settings-*.json"
-
-Identity = tuple[int, int, int, int]  # device, inode, size, time of change
 
 
 class SettingsCopy:
@@ -29,16 +28,13 @@ class SettingsCopy:
         self._warn = warn
         self._warned = ""
         self._number = 0
-        self._seen = _identity(source)
+        self._seen = file_id(source)
         self._text = read_settings(source)
         self._path = self._write(self._text)
 
     def refresh(self) -> Path:
-        """Return the path of an up-to-date copy, or of the last good one while the file is unusable.
-
-        Never raises; each problem is reported once.
-        """
-        seen = _identity(self._source)
+        """Return the path of an up-to-date copy, or of the last good one. Never raises; reports each problem once."""
+        seen = file_id(self._source)
         has_copy = self._path.exists()
         if has_copy and seen is not None and seen == self._seen:
             return self._path
@@ -107,11 +103,3 @@ def _remove_copies(folder: Path, but: Path | None = None) -> None:
         if path != but:
             with suppress(OSError):
                 path.unlink()
-
-
-def _identity(path: Path) -> Identity | None:
-    try:
-        found = path.stat()
-    except (OSError, ValueError):
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

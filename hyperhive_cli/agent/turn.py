@@ -1,6 +1,7 @@
 """`TurnRunner`: carries out a turn: plan it, run claude, store the result in one transaction, announce it."""
 
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -10,39 +11,52 @@ import trio
 from hyperhive_cli.agent.budget_keeper import BudgetKeeper
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import is_logged_in
-from hyperhive_cli.agent.current_run import CurrentRun
+from hyperhive_cli.agent.prewarm import Prewarmer
+from hyperhive_cli.agent.refresh import Refresh
 from hyperhive_cli.agent.retrying_writer import RetryingWriter
 from hyperhive_cli.agent.session import Session, take_new_session_request
-from hyperhive_cli.agent.turn_feed import publish
+from hyperhive_cli.agent.turn_feed import TurnFeed, publish
 from hyperhive_cli.agent.turn_plan import TurnPlan, compact_command, prompt_of, turn_start
 from hyperhive_cli.agent.turn_result import KnownFacts, Run, TurnResult, turn_result
 from hyperhive_cli.agent.wakeups import notes_of, session_notes
 from hyperhive_cli.claude.argv import lacks_hook_events
 from hyperhive_cli.claude.evidence import Evidence
-from hyperhive_cli.claude.outcome import Ending, classify
+from hyperhive_cli.claude.outcome import Cause, Ending, classify
 from hyperhive_cli.claude.runner import Turn
+from hyperhive_cli.claude.turn_request import TurnRequest
 from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.core.status import TurnState
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.store.inbox import Inbox, Lease
 from hyperhive_cli.store.messages import Message
+from hyperhive_cli.transcript.activity import Activity
 
 
 class TurnRunner:
-    """Runs one turn after another. `failed` tells whether one of them failed."""
+    """Runs one turn after another. `turn` is the run of claude under way, `message` its message.
+
+    `activity` is what the turn does, and `failed` whether an earlier one has failed.
+    """
 
     def __init__(
-        self, config: AgentConfig, inbox: Inbox, bus: Bus, writer: RetryingWriter, keeper: BudgetKeeper, run: CurrentRun
-    ) -> None:
+        self, config: AgentConfig, inbox: Inbox, bus: Bus, writer: RetryingWriter, keeper: BudgetKeeper,
+        refresh: Refresh, prewarmer: Prewarmer,
+    ) -> None:  # fmt: skip
+        self.turn: Turn | None = None
+        self.message: Message | None = None
+        self.activity = Activity()
         self.failed = False
         self._config = config
         self._inbox = inbox
         self._bus = bus
         self._writer = writer
         self._budget_keeper = keeper
-        self._current = run
+        self._refresh = refresh
+        self._prewarmer = prewarmer
         self._launch = config.launch
+        self._is_closing = False
+        self._deadline_s: float | None = None
 
     async def run_message(self, lease: Lease) -> TurnResult:
         """Run a message's turn to its end."""
@@ -61,7 +75,7 @@ class TurnRunner:
     def waiting_argv(self) -> list[str]:
         """Return the command line of a claude that waits for the next message. Raises StoreError."""
         is_new = self._inbox.fact("skip_continue") == "1"
-        return self._plan(Session(dropped=True) if is_new else Session.from_facts(self._inbox.fact)).waiting_argv
+        return self._plan(Session(dropped=True) if is_new else Session.from_facts(self._inbox.fact)).argv(waits=True)
 
     def _plan(self, session: Session, prompt: str = "", message: Message | None = None) -> TurnPlan:
         config = self._config
@@ -76,7 +90,7 @@ class TurnRunner:
         unread = await self._writer.retry_until(self._inbox.unread)
         redact, model = self._config.redactor.text, self._bus.current.model
         start = turn_start(turn_id, message, command, unread=unread, model=model, redact=redact)
-        publish(self._bus, self._current.activity, start)
+        publish(self._bus, self.activity, start)
 
     async def _run(self, turn_id: int, prompt: str, message: Message | None) -> TurnResult:
         config, inbox = self._config, self._inbox
@@ -102,15 +116,52 @@ class TurnRunner:
     async def _run_claude(self, plan: TurnPlan) -> tuple[Turn, Ending]:
         """Run claude: the one that waits, if it takes the prompt; once more if it does not know a flag of ours."""
         message, request = plan.message, plan.request(self._config)
-        waiting = None if message is None else plan.waiting_argv
-        turn, ending = await self._current.run(request, message, waiting)
+        waiting = None if message is None else plan.argv(waits=True)
+        turn, ending = await self._run_once(request, message, waiting)
         if turn.prompt_not_taken and ending.cause is None:
-            turn, ending = await self._current.run(request, message, None)
+            turn, ending = await self._run_once(request, message, None)
         if not turn.evidence.lines and lacks_hook_events(ending.stderr_tail):
             self._launch = replace(self._launch, hook_events=False)
-            request = plan.without_hook_events().request(self._config)
-            turn, ending = await self._current.run(request, message, None)
+            request = replace(plan, launch=replace(plan.launch, hook_events=False)).request(self._config)
+            turn, ending = await self._run_once(request, message, None)
         return turn, ending
+
+    async def _run_once(
+        self, request: TurnRequest, message: Message | None, waiting: Sequence[str] | None
+    ) -> tuple[Turn, Ending]:
+        """Run claude once: the one that waits with the command line `waiting`, or a new one."""
+        evidence = request.new_evidence()
+        feed = TurnFeed(self._bus, self.activity, evidence, self._inbox)
+        turn = Turn(request, feed, evidence)
+        if self._is_closing:
+            turn.stop(Cause.INTERRUPTED)
+        if self._deadline_s is not None:
+            turn.set_deadline(self._deadline_s)
+        self.turn, self.message = turn, message
+        try:
+            async with self._refresh.alone(turn):
+                return turn, await turn.run(self._prewarmer.take(waiting))
+        except (trio.Cancelled, BaseExceptionGroup) as error:  # noqa: ASYNC103
+            if not _is_cut_off(error):
+                raise
+            # The turn can be recorded all the same; trio raises again at the next checkpoint.
+            return turn, turn.cut_off()  # noqa: ASYNC104
+        finally:
+            self.turn = self.message = None
+            feed.close()
+
+    def stop(self, cause: Cause) -> bool:
+        """Ask the run to end; INTERRUPTED stops every later run, too. Return False if there is none."""
+        self._is_closing = self._is_closing or cause is Cause.INTERRUPTED
+        if self.turn is not None:
+            self.turn.stop(cause)
+        return self.turn is not None
+
+    def set_deadline(self, deadline_s: float) -> None:
+        """Set the deadline of this run and of later ones (`Turn.set_deadline`)."""
+        self._deadline_s = deadline_s
+        if self.turn is not None:
+            self.turn.set_deadline(deadline_s)
 
     async def _outcome(self, seen: Evidence, ending: Ending) -> Outcome:
         """Classify a run. A 403 means a missing login only if claude itself says that there is none."""
@@ -118,7 +169,7 @@ class TurnRunner:
         try:
             if found.kind is OutcomeKind.REFUSED and not await is_logged_in(self._config):
                 return found._replace(kind=OutcomeKind.NEEDS_LOGIN)
-        except trio.Cancelled:  # noqa: ASYNC103 - a stop that could wait no longer: as in `CurrentRun.run`
+        except trio.Cancelled:  # noqa: ASYNC103 - a stop that could wait no longer: as in `_run_once`
             pass
         return found
 
@@ -144,12 +195,11 @@ class TurnRunner:
         self.failed = self.failed or not result.outcome.ok
 
     def _announce_end(self, result: TurnResult) -> None:
-        """Show what is stored."""
         bus, record, message = self._bus, result.record, result.plan.message
         for note in result.notes:
             bus.note(*note)
         bus.current.record_usage(record.usage, record.context_tokens, record.context_window)
-        publish(bus, self._current.activity, result.turn_end())
+        publish(bus, self.activity, result.turn_end())
         if message is not None and (stuck := result.stuck_message()) is not None:
             bus.note(f"{stuck}; {self._budget_keeper.advice(result.outcome.kind, message.id)}", "error")
         self._budget_keeper.warn_of_day()
@@ -158,3 +208,10 @@ class TurnRunner:
             bus.publish(*notes_of(result.seen.planned, result.plans, result.plans_state, self._inbox.with_key))
         if result.session_note is not None:
             bus.note(result.session_note, "warning")
+
+
+def _is_cut_off(error: BaseException) -> bool:
+    """Return True if this is a cancellation and nothing else."""
+    return isinstance(error, trio.Cancelled) or (
+        isinstance(error, BaseExceptionGroup) and error.split(trio.Cancelled)[1] is None
+    )

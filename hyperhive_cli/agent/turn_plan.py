@@ -27,17 +27,8 @@ class TurnPlan:
     prompt: str = ""
     message: Message | None = None
 
-    @property
-    def argv(self) -> list[str]:
-        """The command line of a claude that is given its prompt at the start."""
-        return self._argv(waits=False)
-
-    @property
-    def waiting_argv(self) -> list[str]:
-        """The command line of a claude that is started before its prompt is known."""
-        return self._argv(waits=True)
-
-    def _argv(self, *, waits: bool) -> list[str]:
+    def argv(self, *, waits: bool = False) -> list[str]:
+        """Return the command line of a claude; one that `waits` is started before its prompt is known."""
         return turn_argv(
             self.launch,
             model=self.model,
@@ -47,14 +38,10 @@ class TurnPlan:
             cost_cap_usd=self.limits.cost_usd,
         )
 
-    def without_hook_events(self) -> "TurnPlan":
-        """Return the plan for a claude that does not know the flag for them."""
-        return replace(self, launch=replace(self.launch, hook_events=False))
-
     def request(self, config: AgentConfig) -> TurnRequest:
         """Return what one run of claude is given."""
         return TurnRequest(
-            self.argv,
+            self.argv(),
             self.prompt.encode(),
             config.workspace,
             config.environment,

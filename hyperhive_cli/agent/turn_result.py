@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
-from hyperhive_cli.agent.retry import Fate, message_fate, outcome_for_agent
 from hyperhive_cli.agent.turn_plan import TurnPlan
 from hyperhive_cli.agent.wakeups import Plans, plans_of
 from hyperhive_cli.claude.evidence import Evidence
@@ -14,9 +13,40 @@ from hyperhive_cli.claude.models import is_asked_model
 from hyperhive_cli.claude.outcome import Cause, Ending, follow_ups, remarks
 from hyperhive_cli.core.budget import Overrides
 from hyperhive_cli.core.events import TurnEnd
-from hyperhive_cli.core.outcomes import MessageState, Outcome, OutcomeKind
+from hyperhive_cli.core.outcomes import MessageState, NextStep, Outcome, OutcomeKind
 from hyperhive_cli.store.claude_facts import read_account_limits, read_missing_servers
 from hyperhive_cli.store.stats import TurnRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """A message's next state. `spent`: the attempt counts. `acted`: the model must be told so at a redelivery."""
+
+    state: MessageState
+    spent: bool = True
+    acted: bool = False
+
+
+def message_fate(outcome: Outcome, attempts: int) -> Fate:
+    """Return the fate of a message after its `attempts`-th attempt; when all attempts are used up it is dead.
+
+    If the session is the suspect, the message is tried once more in a new one. `acted` is kept in every state: a
+    person may run the message again.
+    """
+    meaning = outcome.meaning
+    state = MessageState.READY if outcome.suspect else meaning.message
+    spent = meaning.spent or outcome.counts
+    if state is MessageState.READY and spent and attempts >= meaning.attempts:
+        state = MessageState.DEAD
+    return Fate(state, spent, meaning.acted or outcome.acted)
+
+
+_WAITS = {NextStep.WAIT_FOR_RESET, NextStep.WAIT_FOR_LOGIN, NextStep.WAIT_FOR_MODEL, NextStep.WAIT_FOR_PERSON}
+
+
+def outcome_for_agent(outcome: Outcome, later: Sequence[Outcome]) -> Outcome:
+    """Return the outcome that decides what the agent does next: the message's own, or a wait asked for `later`."""
+    return next((found for found in reversed(later) if found.meaning.next in _WAITS), outcome)
 
 
 class KnownFacts(NamedTuple):
@@ -177,7 +207,6 @@ def _facts(
 def _notes(
     plan: TurnPlan, run: Run, outcome: Outcome, mcp_before: list[str] | None, withheld: Sequence[str]
 ) -> list[Remark]:
-    """Return what an operator should know of a turn."""
     seen = run.seen
     found = [Remark(text) for text in remarks(seen, run.ending)]
     if seen.model is not None and not is_asked_model(plan.model, seen.model):

@@ -60,7 +60,8 @@ class WaitKeeper:
     def begin_after(self, outcome: Outcome, model: str) -> None:
         """Start the wait that the outcome of a turn with this model asks for, if any."""
         jitter = random.random()  # noqa: S311 - jitter, not a secret
-        delay = self._state.delay_after(outcome, self.now(), jitter)
+        now = self.now()
+        delay = self._state.backoff.after(outcome, now=now.clock, now_unix=now.unix, jitter=jitter)
         if delay is None:
             return
         step = outcome.meaning.next

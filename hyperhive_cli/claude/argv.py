@@ -18,20 +18,16 @@ COST_CAP_FLAG = "--max-budget-usd"  # claude refuses 0
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What every turn of an agent passes to claude.
+    """What every turn of an agent passes to claude."""
 
-    `command` is the program with its first arguments. `settings` is the value of `--settings`, which `extra` must then
-    not contain.
-    """
-
-    command: tuple[str, ...]
+    command: tuple[str, ...]  # the program with its first arguments
     permission_mode: str | None = None
     skip_permissions: bool = False
     partial: bool = False
     extra: tuple[str, ...] = ()
     hook_events: bool = True
     no_wakeups: bool = False
-    settings: str | None = None
+    settings: str | None = None  # the value of `--settings`, which `extra` must then not contain
 
 
 def turn_argv(

@@ -45,8 +45,6 @@ class Denial:
 
 @dataclass(slots=True)
 class _Clues:
-    """What the lines have shown about one call."""
-
     tool: str = ""
     type: str = ""  # the type of the PermissionDecisionReason, or `hook`
     words: str = ""

@@ -131,10 +131,7 @@ class Evidence:
         return self.results > 0 and not self.answering and not self.tasks
 
     def own_cost_usd(self, before_usd: float | None) -> float | None:
-        """Return the cost of this run alone: claude's running total minus the session's total before.
-
-        None if the total before is not known.
-        """
+        """Return the cost of this run alone; None if the session's total before, `before_usd`, is not known."""
         total = self.total_cost_usd
         if total is None or not self.cost_is_per_session:
             return total
@@ -143,19 +140,13 @@ class Evidence:
         return total if total < before_usd else total - before_usd  # a smaller total: claude started again from 0
 
     def own_usage(self, before: TokenUsage | None) -> TokenUsage:
-        """Return the tokens of this run alone: the growth of the totals in its results since `before`.
-
-        Includes subagents and claude's own requests, unless `before` is None (unknown).
-        """
+        """Return this run's own tokens, with subagents and claude's own requests unless `before` is None (unknown)."""
         if self.total_usage is None or not self.cost_is_per_session:
             return self.total_usage or self.usage
         return self.usage if before is None else self.total_usage.since(before)
 
     def tokens_so_far(self, before: TokenUsage | None) -> int:
-        """Return the tokens used so far.
-
-        For requests since the last result only the input is known; their output comes with the result.
-        """
+        """Return the tokens used so far; of requests since the last result only the input, as nothing else is known."""
         known = self.own_usage(before) if self.results else TokenUsage()
         return sum(map(TokenUsage.from_usage, self.requests.values()), known).all_tokens()
 
@@ -278,11 +269,8 @@ def _observe_result(seen: Evidence, line: Mapping[str, Any]) -> None:
 
 
 def _is_of_another(result: Mapping[str, Any]) -> bool:
-    """Return True if a result belongs to work that no message started.
-
-    If a background task outlived the claude of its session, the next run starts with a notice of it, in a stretch
-    without an answer (2.1.330).
-    """
+    """Return True if a result belongs to work that no message started."""
+    # A background task that outlived its claude is reported in a stretch without an answer at the next start (2.1.330).
     origin = result.get("origin")
     return isinstance(origin, Mapping) and origin.get("kind") not in (None, "human")
 
@@ -299,12 +287,12 @@ def _observe_figures(seen: Evidence, line: Mapping[str, Any]) -> None:
 def _total_usage(model_usage: object) -> TokenUsage | None:
     """Add up the models' running totals; None without any, as in the result of a refused request."""
     entries = model_usage.values() if isinstance(model_usage, Mapping) else ()
-    found = [_model_usage(entry) for entry in entries if isinstance(entry, Mapping)]
-    return sum(found, TokenUsage()) if found else None
-
-
-def _model_usage(entry: Mapping[str, Any]) -> TokenUsage:
-    return TokenUsage.from_usage({name: entry.get(theirs) for name, theirs in _MODEL_USAGE.items()})
+    named = [
+        {name: entry.get(theirs) for name, theirs in _MODEL_USAGE.items()}
+        for entry in entries
+        if isinstance(entry, Mapping)
+    ]
+    return sum(map(TokenUsage.from_usage, named), TokenUsage()) if named else None
 
 
 _MODEL_USAGE = {
@@ -316,10 +304,8 @@ _MODEL_USAGE = {
 
 
 def _window(model_usage: object, model: str | None) -> int | None:
-    """Return the context window of the model that answered or, if that is not listed, of the one used most.
-
-    From 2.1.277 on all models of the session are listed, including those used before a switch.
-    """
+    """Return the context window of the model that answered or, if that is not listed, of the one used most."""
+    # From 2.1.277 on all models of the session are listed, including those used before a switch.
     if not isinstance(model_usage, Mapping):
         return None
     entries = {name: entry for name, entry in model_usage.items() if isinstance(entry, Mapping)}

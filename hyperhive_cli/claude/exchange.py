@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 import trio
 
-from hyperhive_cli.claude.process import ClaudeProcess
+from hyperhive_cli.claude.process import PIPE_BYTES, ClaudeProcess
 
 DRAIN_S = 0.25  # after the exit; what the program has written by then is in the pipes
-CHUNK_BYTES = 65_536  # what a pipe holds
 
 TakeBytes = Callable[[bytes], None]  # takes the output of a pipe in chunks
 
@@ -36,7 +35,7 @@ async def exchange(
 
 
 async def _read(stream: trio.abc.ReceiveStream, take: TakeBytes) -> None:
-    while chunk := await stream.receive_some(CHUNK_BYTES):
+    while chunk := await stream.receive_some(PIPE_BYTES):
         take(bytes(chunk))
 
 

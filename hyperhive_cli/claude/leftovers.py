@@ -28,7 +28,6 @@ def _named(pids: Sequence[int]) -> str:
 
 
 def _describe(pid: int) -> str:
-    """Return a process's id, user and command, as far as /proc shows them."""
     folder = Path(f"/proc/{pid}")
     try:
         status = dict(line.partition(":")[::2] for line in (folder / "status").read_text(errors="replace").splitlines())

@@ -26,31 +26,23 @@ _MAX_NAME_CHARS = 60
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A limit of the account: `utilization` is the used share (above 1 beyond the cap), `resets_at` in Unix seconds.
-
-    `status` is claude's word: `allowed`, `allowed_warning` or `rejected`; None if it is missing.
-    """
+    """A limit of the account."""
 
     type: str
-    status: str | None = None
-    utilization: float | None = None
-    resets_at: int | None = None
+    status: str | None = None  # claude's word: `allowed`, `allowed_warning` or `rejected`
+    utilization: float | None = None  # the used share, above 1 beyond the cap
+    resets_at: int | None = None  # Unix seconds
 
     @property
     def of_model(self) -> bool:
         """Whether it applies to one family of models, so that another model can go on."""
         return limit_of_model(self.type)
 
-    @property
-    def name(self) -> str:
-        """Its name for a person: `weekly Opus limit`."""
-        return limit_name(self.type)
-
     def to_dict(self) -> dict[str, Any]:
         """Return the shape of an entry of `limits` in `status --json`."""
         return {
             "type": self.type,
-            "name": self.name,
+            "name": limit_name(self.type),
             "status": self.status,
             "utilization": self.utilization,
             "resets_at": self.resets_at,
@@ -60,14 +52,11 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class LimitReport:
-    """The content of one line: the limit that `status` refers to, and all windows.
-
-    `on_credits`: usage credits pay for use beyond the limit, so nothing is refused.
-    """
+    """The content of one line: the limit that `status` refers to, and all windows."""
 
     limit: Limit
     windows: tuple[Limit, ...] = ()
-    on_credits: bool = False
+    on_credits: bool = False  # usage credits pay for use beyond the limit, so nothing is refused
 
     @property
     def refused(self) -> bool:
@@ -110,7 +99,7 @@ def _read_limit(name: object, found: Mapping[str, Any]) -> Limit:
 
 
 def limit_name(kind: str) -> str:
-    """Return the name of a type of limit for a person; an unknown type keeps its own words."""
+    """Return the name of a type of limit for a person (`weekly Opus limit`); an unknown type keeps its own words."""
     known = _NAMES.get(kind)
     if known is not None:
         return known

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hyperhive_cli.claude.files import settings_file
 from hyperhive_cli.claude.options import has_option, values_of
 from hyperhive_cli.claude.own_settings import ClaudeFiles, added_values, claude_variables
 
@@ -23,10 +24,7 @@ LOCAL_BATCH, REMOTE_BATCH = 3, 20
 
 
 def configured_servers(files: ClaudeFiles) -> dict[str, bool]:
-    """Return the MCP servers that claude will start according to its files, by name; True for a remote one.
-
-    Servers of plugins and of claude.ai are not included.
-    """
+    """Return the MCP servers of claude's files by name, True for a remote one; plugins and claude.ai may add some."""
     found: dict[str, bool] = {}
     for config in _configs(files):
         servers = config.get("mcpServers") if isinstance(config, Mapping) else None
@@ -38,7 +36,7 @@ def configured_servers(files: ClaudeFiles) -> dict[str, bool]:
 
 def _configs(files: ClaudeFiles) -> Iterator[Any]:
     if not has_option(files.words, "--strict-mcp-config"):
-        general = files.read(files.general_file)
+        general = files.read(settings_file(files.environ))
         yield general
         projects = general.get("projects") if isinstance(general, Mapping) else None
         yield projects.get(str(files.workspace)) if isinstance(projects, Mapping) else None

@@ -17,10 +17,8 @@ _PROVIDER = re.compile(r"^(?:[a-z-]+\.)?anthropic\.")  # `us.anthropic.`
 
 
 def answering_model(line: Mapping[str, Any]) -> str | None:
-    """Return the model that wrote an `assistant` line of the main thread; None for any other line.
-
-    Text of the binary itself (`<synthetic>`) has no model.
-    """
+    """Return the model that wrote an `assistant` line of the main thread; None for any other line."""
+    # Text of the binary itself (`<synthetic>`) has no model.
     if line.get("type") != "assistant" or line.get("parent_tool_use_id"):
         return None
     message = line.get("message")
@@ -29,10 +27,8 @@ def answering_model(line: Mapping[str, Any]) -> str | None:
 
 
 def is_asked_model(asked: str, answered: str) -> bool:
-    """Return True if `answered` is the model that `asked` names (an alias or an id), or if that is unknown.
-
-    It is unknown for names without one of Claude's families: a gateway may name its models freely.
-    """
+    """Return True if `answered` is the model that `asked` names (an alias or an id), or if that is unknown."""
+    # Unknown without one of Claude's families in both names: a gateway may name its models freely.
     wanted, found = plain_model(asked), plain_model(answered)
     our_family, their_family = model_family(wanted), model_family(found)
     if wanted == found or our_family is None or their_family is None:

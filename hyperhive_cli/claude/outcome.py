@@ -35,15 +35,11 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How the process ended, and why the harness ended it, if it did.
+    """How the process ended, and why the harness ended it, if it did."""
 
-    `exit_status` is negative for a signal and None if claude was not or could not be started. `detail` explains the
-    cause, or why claude could not be started.
-    """
-
-    exit_status: int | None
+    exit_status: int | None  # negative for a signal; None if claude was not or could not be started
     cause: Cause | None = None
-    detail: str | None = None
+    detail: str | None = None  # explains the cause, or why claude could not be started
     stderr_tail: str = ""
 
 
@@ -165,10 +161,7 @@ _NO_MODULE = "code: 'MODULE_NOT_FOUND'"  # node prints it if a file is missing
 
 
 def classify(seen: Evidence, ending: Ending) -> Outcome:
-    """Return the outcome of a run for its message.
-
-    A success of the message's own stretch comes first, then the harness's own cause, then everything else.
-    """
+    """Return the outcome of a run: its own stretch's success comes first, then the harness's own cause."""
     acted = seen.tool_calls > 0 or ending.cause is Cause.WRONG_SESSION
     return _own_outcome(seen, ending)._replace(acted=acted)
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hyperhive_cli.claude.files import config_folder, settings_file
 from hyperhive_cli.claude.options import values_of
 
 Read = Callable[[Path], Any]  # returns the JSON in a file, None if that is missing or unusable
@@ -23,16 +24,6 @@ class ClaudeFiles(NamedTuple):
     workspace: Path
     words: Sequence[str]
     read: Read
-
-    @property
-    def config_folder(self) -> Path:
-        """The folder of claude's own files."""
-        return Path(self.environ.get("CLAUDE_CONFIG_DIR") or Path(self.environ.get("HOME", "/")) / ".claude")
-
-    @property
-    def general_file(self) -> Path:
-        """The file in which claude stores facts about its user and each folder."""
-        return Path(self.environ.get("CLAUDE_CONFIG_DIR") or self.environ.get("HOME", "/")) / ".claude.json"
 
     def read_word(self, word: str) -> Any:  # noqa: ANN401 - JSON
         """Read an argument that is JSON or the path of a file."""
@@ -63,11 +54,11 @@ def _added(files: ClaudeFiles) -> Iterator[dict[str, str]]:
     named = values_of(files.words, "--setting-sources")
     sources = {word.strip() for word in named[-1].split(",")} if named else set(SOURCES)
     by_source = {
-        "user": files.config_folder / "settings.json",
+        "user": config_folder(files.environ) / "settings.json",
         "project": own / "settings.json",
         "local": own / "settings.local.json",
     }
-    yield _env(files.read(files.general_file))
+    yield _env(files.read(settings_file(files.environ)))
     for source in SOURCES:
         if source in sources:
             yield _env(files.read(by_source[source]))

@@ -60,13 +60,10 @@ class Job(NamedTuple):
 
 @dataclass(slots=True)
 class Planned:
-    """What one run of claude has scheduled and not yet carried out.
-
-    `replaces`: the run has scheduled or dropped a wake-up, so a pending one of an earlier turn is void.
-    """
+    """What one run of claude has scheduled and not yet carried out."""
 
     wakeup: Wakeup | None = None
-    replaces: bool = False
+    replaces: bool = False  # it has scheduled or dropped a wake-up: a pending one of an earlier turn is void
     jobs: dict[str, Job] = field(default_factory=dict)
     _calls: dict[str, tuple[str, _Input]] = field(default_factory=dict)  # open calls: id → tool and input
 

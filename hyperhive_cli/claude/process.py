@@ -30,7 +30,7 @@ GUARD_FOLDER = str(Path(guard.__file__).parent)
 GUARD = "import sys; sys.path.append(sys.argv[1]); import guard; guard.main(int(sys.argv[2]), *sys.argv[3:])"
 _GUARDS: dict[int, str | None] = {}  # our running guards, of turns and logins: id and state folder
 _STARTING: set[object] = set()  # a mark for each guard being started, which may be a child of ours already
-PIPE_BYTES = 65_536  # the capacity of a pipe
+PIPE_BYTES = 65_536  # the capacity of a pipe; more per read costs latency and gains little
 
 
 class StartError(OSError):
@@ -100,10 +100,8 @@ class ClaudeProcess:
         await self.stdin.aclose()
 
     async def write(self, data: bytes) -> bool:
-        """Write to stdin, which stays open. If claude stops reading, that is not an error: its exit tells why.
-
-        Return False if not everything went into the pipe: the line is incomplete, and cannot have been read as one.
-        """
+        """Write to stdin, which stays open. Return False if not everything went into the pipe."""
+        # If claude stops reading, its exit tells why. An incomplete line cannot have been read as one.
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             await self.stdin.send_all(data)
             return True
@@ -133,10 +131,7 @@ class ClaudeProcess:
         self._order(b"k")
 
     async def stop(self) -> None:
-        """Climb the ladder until claude has exited: SIGINT, SIGTERM, SIGKILL, and finally killing the guard.
-
-        It takes about 25 s at most. Afterwards claude has exited, or is stuck in the kernel and left.
-        """
+        """Climb the ladder of signals, then kill the guard. After 25 s at most, claude has exited or is stuck."""
         for order, grace_s in ((b"i", INTERRUPT_GRACE_S), (b"t", TERMINATE_GRACE_S), (b"k", SWEEP_LIMIT_S)):
             self._order(order)
             with trio.move_on_after(grace_s):
@@ -225,17 +220,8 @@ async def _open_guard(
         its.callback(os.close, channel)
         stream = trio.lowlevel.FdStream(ours.detach())
         stack.callback(stream.close)
-        program = [
-            sys.executable,
-            "-I",
-            "-S",
-            "-c",
-            GUARD,
-            GUARD_FOLDER,
-            str(channel),
-            ",".join(map(str, kept)),
-            environment.get(TURN_VARIABLE, ""),
-        ]
+        program = [sys.executable, "-I", "-S", "-c", GUARD]
+        program += [GUARD_FOLDER, str(channel), ",".join(map(str, kept)), environment.get(TURN_VARIABLE, "")]
         its.callback(_STARTING.discard, stream)
         _STARTING.add(stream)
         try:
@@ -297,7 +283,6 @@ async def _sweep_orphans(mine: set[int], claude: int | None) -> tuple[list[int],
 
 
 def _orphans(mine: set[int]) -> set[int]:
-    """Find the children that we have not started."""
     return _not_started_here(set(guard.children(os.getpid())) - mine)
 
 
@@ -331,14 +316,10 @@ def sweep_marked(state_dir: Path) -> int:
     """
     wanted = os.fsencode(f"{TURN_VARIABLE}={state_dir}")
     # Not this process: it may have been started from a shell that carries the mark.
-    others = [pid for pid in _processes() if pid != os.getpid()]
+    others = {int(entry.name) for entry in Path("/proc").glob("[0-9]*")} - {os.getpid()}
     marked = [pid for pid in others if wanted in _words_of(pid, "environ") or _is_guard_of(pid, state_dir)]
     guard.kill(marked)
     return len(marked)
-
-
-def _processes() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
 
 
 def _words_of(pid: int, name: str) -> list[bytes]:

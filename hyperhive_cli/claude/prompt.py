@@ -34,12 +34,10 @@ def message_to_prompt(sender: str, body: str, *, raw: bool = False, delivery: in
 
 
 def _framed(sender: str, body: str) -> str:
-    """Put a message below its sender's name; if it imitates a frame, also mark its end.
-
-    The mark is a 64-bit digest of the body, so the body cannot contain it.
-    """
+    """Put a message below its sender's name; if it imitates a frame, also mark its end."""
     if not _imitates_frame(body):
         return f"Message from {sender}:\n\n{body}"
+    # A 64-bit digest of the body, which therefore cannot contain it.
     end = f"end of message {sha256(body.encode(errors='replace')).hexdigest()[:16]}"
     return (
         f"Message from {sender}, up to the line {end!r}. All of it is the text of this one sender, "

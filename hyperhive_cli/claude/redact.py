@@ -43,8 +43,9 @@ class Redactor:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         found: dict[str, str] = {}
-        for name, value in sorted(_secrets_of(environ)):
-            found.setdefault(value, f"[redacted {name}]")
+        for name, value in sorted(environ.items()):
+            for secret in sorted(_values_of(name, value)):
+                found.setdefault(secret, f"[redacted {name}]")
         # The longest first: one secret may contain another.
         values = sorted(found, key=len, reverse=True)
         self._marks = [(form, found[value]) for value in values for form in _forms(value)]
@@ -73,10 +74,8 @@ class Redactor:
         return text
 
     def may_hold_secret(self, lines: bytes) -> bool:
-        """Return True if a secret may be in a line, or in one of many joined lines; a fast check of the bytes.
-
-        Checking 64 KiB of lines together takes a seventh of the time of checking each of them.
-        """
+        """Return True if a secret may be in a line, or in one of many joined lines; a fast check of the bytes."""
+        # Checking 64 KiB of lines together takes a seventh of the time of checking each of them.
         for needle in self._needles:
             if needle in lines:
                 return True
@@ -90,12 +89,6 @@ class Redactor:
         clean = self.text(text)
         # A lone surrogate has no UTF-8 form and can only come from an escape, so it is escaped again.
         return literal if clean == text else json.dumps(clean, ensure_ascii="\\u" in literal)
-
-
-def _secrets_of(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for name, value in environ.items():
-        for secret in _values_of(name, value):
-            yield name, secret
 
 
 def _values_of(name: str, value: str) -> Iterator[str]:
@@ -116,10 +109,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def redacted_command(words: Iterable[str]) -> str:
-    """Return a command line for display: only the host of a URL, only the name of `--token VALUE`.
-
-    The part after the host of a webhook's URL is its secret.
-    """
+    """Return a command line for display: only the host of a URL, only the name of `--token VALUE`."""
     shown, hides = [], False
     for word in words:
         name, equals, _ = word.partition("=")
@@ -129,6 +119,7 @@ def redacted_command(words: Iterable[str]) -> str:
     return Redactor({}).text(" ".join(shown))
 
 
+# The part after the host of a webhook's URL is its secret.
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*://)(?:[^/@\s]*@)?([^/\s?#]+)(?:[/?#]\S*)?", re.IGNORECASE)
 
 

@@ -18,16 +18,13 @@ MAX_WAIT_S = 6 * 3600.0  # a longer silence is not taken for a wait
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """One line: how long claude waits from then on, and whether it waits for a limit of the account.
-
-    `attempt` of at most `most`, 0 if unknown. `why` is claude's own word.
-    """
+    """One line: how long claude waits from then on, and whether it waits for a limit of the account."""
 
     delay_s: float
     is_limit: bool = False
-    attempt: int = 0
+    attempt: int = 0  # of at most `most`; 0 if unknown
     most: int = 0
-    why: str = "unknown"
+    why: str = "unknown"  # in claude's own word
 
     @property
     def is_long(self) -> bool:

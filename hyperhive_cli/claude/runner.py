@@ -4,7 +4,7 @@ A cold turn starts its own claude and writes the prompt to it as text. A warm tu
 earlier and waits for a line of JSON (agent/prewarm.py). After that both are the same.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,9 +22,10 @@ from hyperhive_cli.claude.stderr_notes import LINE_LIMIT_BYTES, StderrNotes
 from hyperhive_cli.claude.stream import LineFramer, line_to_event, result_head
 from hyperhive_cli.claude.turn_limits import TurnLimits
 from hyperhive_cli.claude.turn_request import TurnRequest
-from hyperhive_cli.claude.watch import Watchdog
-from hyperhive_cli.claude.watch_task import WatchTask
+from hyperhive_cli.claude.watch import Watchdog, WatchVerdict
 from hyperhive_cli.core.events import LiveEvent, Note, Stream
+
+LATE_S = 5.0  # a timer that fires so much too late fires after a time in which this process was stopped
 
 
 class Feed(Protocol):
@@ -42,23 +43,17 @@ class Feed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OpenClaude:
-    """A claude that was started earlier and waits for a line on stdin. Closing `closing` ends it.
-
-    What it has written so far is still in its pipes.
-    """
+    """A claude that waits for a line on stdin, with its output so far still in its pipes. Closing `closing` ends it."""
 
     process: ClaudeProcess
     closing: AsyncExitStack
 
 
 class Turn:
-    """One run of claude. `evidence` grows while it lasts; `stop` ends it early.
-
-    `prompt_not_taken`: the claude that was started earlier did not take the prompt, so that nothing has run.
-    """
+    """One run of claude. `evidence` grows while it lasts; `stop` ends it early."""
 
     def __init__(self, request: TurnRequest, feed: Feed, evidence: Evidence | None = None) -> None:
-        self.prompt_not_taken = False
+        self.prompt_not_taken = False  # by the claude that was started earlier: nothing has run
         self.evidence = evidence or request.new_evidence()
         self.limits = request.turn_limits
         self._request = request
@@ -77,15 +72,11 @@ class Turn:
         """Whether the run was asked to end, or is ending by itself."""
         return self._stopping.is_set()
 
-    def spending(self) -> dict[str, int]:
-        """Return the tokens and tool calls used so far."""
-        return self.limits.used(self.evidence)
-
     def raise_limits(self, limits: TurnLimits) -> None:
         """Replace the limits of the run."""
         self.limits = limits
         if self._watch is not None:
-            self._watch.raise_limits(limits)
+            self._watch.watchdog.turn_limits = limits
 
     def stop(self, cause: Cause, detail: str | None = None) -> None:
         """Ask the run to end, for this cause; the first cause counts. Returns immediately."""
@@ -171,14 +162,12 @@ class Turn:
         await process.feed(self._request.prompt)
 
     async def _feed_warm(self, process: ClaudeProcess) -> None:
-        """Write the line, and close stdin with the first result, so that claude exits after it as a cold one does.
-
-        Measured, 2.1.197 and 2.1.330: with background tasks under way both then go on until the last result.
-        """
+        """Write the line, and close stdin with the first result, so that claude exits after it as a cold one does."""
         if not await process.write(prompt_to_line(self._request.prompt)):
             self.prompt_not_taken = True
             self._stopping.set()
             return
+        # Measured, 2.1.197 and 2.1.330: with background tasks under way both then go on until the last result.
         await self._resulted.wait()
         await process.stdin.aclose()
 
@@ -236,3 +225,67 @@ class Turn:
         await self._stopping.wait()
         await process.stop()
         waiting.cancel()  # whether claude has exited or not, nothing more can be done
+
+
+class WatchTask:
+    """Asks the watchdog of a run, after each line and at each moment that it names, until `stopping` is set."""
+
+    def __init__(self, watchdog: Watchdog, run: "Turn", stopping: trio.Event) -> None:
+        self.watchdog = watchdog
+        self._run = run
+        self._stopping = stopping
+        self._timer = trio.CancelScope()
+
+    def take(self, events: Sequence[LiveEvent]) -> None:
+        """Tell the watchdog of new lines, which the evidence has taken in, and ask it."""
+        newest = next((event for event in reversed(events) if not _is_heartbeat(event)), None)
+        if newest is not None:
+            self.watchdog.observe_line(_kind(newest), trio.current_time())
+        self._ask()
+
+    def thaw(self, paused_s: float) -> None:
+        """Count a pause of the processes neither as silence nor as claude's time."""
+        self.watchdog.thaw(paused_s, trio.current_time())
+        self._ask()
+
+    async def run(self) -> None:
+        """Ask the watchdog whenever it wants to be asked again."""
+        while not self._stopping.is_set():
+            with trio.CancelScope() as self._timer:
+                self._ask()
+                await self._stopping.wait()
+            late_s = trio.current_time() - self._timer.deadline
+            if late_s > LATE_S:  # what claude wrote meanwhile is yet to be read
+                self.watchdog.thaw(late_s + LATE_S, trio.current_time())
+
+    def _ask(self) -> None:
+        if self._stopping.is_set():
+            return
+        now = trio.current_time()
+        if self.watchdog.wants_reading(now):
+            self.watchdog.measure(self._run.cpu_s(), now)
+        found = self.watchdog.verdict(now)
+        if isinstance(found, WatchVerdict):
+            if not found.is_expected:
+                self._run.warn(f"interrupting claude: {found.detail}")
+            self._run.stop(found.cause, found.detail)
+        elif (text := self.watchdog.warning(now)) is not None:
+            self._run.warn(text)
+            self._ask()
+        else:
+            self._timer.deadline = found
+
+
+def _is_heartbeat(event: LiveEvent) -> bool:
+    """Return True for a line of claude's timer: 2.1.330 writes one each 30 s while a tool runs, or hangs."""
+    if not isinstance(event, Stream) or event.line.get("type") != "tool_progress":
+        return False
+    return event.line.get("heartbeat") is True
+
+
+def _kind(event: LiveEvent) -> str:
+    """Name a line for a diagnosis, by type and subtype."""
+    if not isinstance(event, Stream):
+        return "that is not JSON"
+    words = [event.line.get("type"), event.line.get("subtype")]
+    return "/".join(word[:40] for word in words if isinstance(word, str) and word) or "without a type"

@@ -87,6 +87,10 @@ def _text(value: object) -> str:
     return value[:MAX_TEXT].strip() if isinstance(value, str) else ""
 
 
+def _thing(value: object) -> Line:
+    return value if isinstance(value, Mapping) else {}
+
+
 def _things(value: object) -> list[Line]:
     found = value[:MAX_PARTS] if isinstance(value, list) else []
     return [one for one in found if isinstance(one, Mapping)]
@@ -114,8 +118,7 @@ class HookResult:
 def hook_result(line: Line) -> HookResult:
     """Read a `system/hook_response` line. The text is "" if a hook succeeded and only talked to claude."""
     found = _hook_answer(_text(line.get("stdout")))
-    specific = found.get("hookSpecificOutput")
-    inner = specific if isinstance(specific, Mapping) else {}
+    inner = _thing(found.get("hookSpecificOutput"))
     spoken = _text(found.get("systemMessage"))
     if found.get("continue") is False:
         return HookResult(_text(found.get("stopReason")) or spoken, stops=True)
@@ -340,24 +343,18 @@ def _plugin_install(line: Line) -> Sentence | None:
 
 
 def _change_published(line: Line) -> Sentence | None:
-    url, action = _short_url(line.get("url")), _short(line.get("action")) or "published"
+    url, action = _text(line.get("url"))[:500], _short(line.get("action")) or "published"
     return Sentence(f"change {action}: {url}") if url else None
 
 
-def _short_url(value: object) -> str:
-    return value[:500] if isinstance(value, str) else ""
-
-
 def _control_request(line: Line) -> Sentence:
-    request = line.get("request")
-    asked = request if isinstance(request, Mapping) else {}
+    asked = _thing(line.get("request"))
     what = " ".join(filter(None, (_short(asked.get("subtype")).replace("_", " "), _short(asked.get("tool_name")))))
     return Sentence(f"claude asks: {what or 'something'}")
 
 
 def _control_response(line: Line) -> Sentence | None:
-    response = line.get("response")
-    answer = response if isinstance(response, Mapping) else {}
+    answer = _thing(line.get("response"))
     if answer.get("subtype") != "error":
         return None
     return _always("claude refuses a request", "error")(answer)

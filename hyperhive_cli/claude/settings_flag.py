@@ -23,10 +23,7 @@ _PATTERN = set("*?[]{}!\\")  # a folder name with one of these would be a patter
 
 
 def split_settings(words: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
-    """Return the effective value of `--settings` (None without one) and the other words.
-
-    Raises ValueError if the option has no value.
-    """
+    """Return the effective `--settings` (None without one) and the other words. Raises ValueError without a value."""
     value, others = None, list[str]()
     rest = iter(words)
     for word in rest:

@@ -115,14 +115,12 @@ def line_to_event(line: bytes | Oversized) -> Stream | Note | None:
     try:
         return _with_odd_numbers(text)
     except (ValueError, TypeError, RecursionError):
-        return Note(text=_printable(text[:NOTE_TEXT_LIMIT]), level="warning", source="stdout")
+        return Note(text=text[:NOTE_TEXT_LIMIT].replace("\x00", "\ufffd"), level="warning", source="stdout")
 
 
 def result_head(line: bytes | Oversized) -> dict[str, Any] | None:
-    """Return the fields found in the head of a too long or damaged `result` line; None if it is not a `result`.
-
-    How a turn ended must not be lost with its text. A match cannot be inside a string, where quotes are escaped.
-    """
+    """Return the fields found in the head of a too long or damaged `result` line; None if it is not a `result`."""
+    # How a turn ended must not be lost with its text. No match is inside a string, where quotes are escaped.
     head = (line.head if isinstance(line, Oversized) else line[:HEAD_BYTES]).decode(errors="replace")
     found = {match[1]: json.loads(match[2]) for match in _RESULT_FIELD.finditer(head)}
     return {"type": "result", **found} if found.keys() >= _RESULT_FIELDS else None
@@ -169,22 +167,17 @@ def _decode(raw: bytes) -> str:
     text = raw.decode(errors="replace").removeprefix("\ufeff").lstrip()
     # claude escapes a lone surrogate in the model's text in a way that no strict parser accepts. Unchanged, the
     # assistant line and the `result` would both be lost.
-    return _ESCAPE.sub(_mend_escape, text) if _LONE_SURROGATE_HINT.search(text) else text
+    return (
+        _ESCAPE.sub(lambda match: "\\ufffd" if match[1] else match[0], text)
+        if _LONE_SURROGATE_HINT.search(text)
+        else text
+    )
 
 
 _LONE_SURROGATE_HINT = re.compile(r"\\u[dD][89a-fA-F]")
 _ESCAPE = re.compile(
-    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
-
-
-def _mend_escape(match: re.Match[str]) -> str:
-    return "\\ufffd" if match[1] else match[0]
-
-
-def _printable(text: str) -> str:
-    return text.replace("\x00", "\ufffd")
 
 
 def text_field(line: Mapping[str, Any], name: str) -> str | None:
@@ -194,10 +187,8 @@ def text_field(line: Mapping[str, Any], name: str) -> str | None:
 
 
 def session_id_of(line: Mapping[str, Any]) -> str | None:
-    """Return the session id of a line, None if it is not a valid one.
-
-    It becomes an argument of every later turn; with a NUL or 200 kB in it, no turn could start any more.
-    """
+    """Return the session id of a line, None if it is not a valid one."""
+    # It becomes an argument of every later turn; with a NUL or 200 kB in it, no turn could start any more.
     value = line.get("session_id")
     return value if isinstance(value, str) and is_session_id(value) else None
 

@@ -164,7 +164,6 @@ def _is_synthetic(line: Mapping[str, Any]) -> bool:
 
 
 def _deferred(line: Mapping[str, Any]) -> str | None:
-    """Return the tool call that a hook deferred, with its input, as text."""
     call = line.get("deferred_tool_use")
     if not isinstance(call, Mapping):
         return None

@@ -18,16 +18,13 @@ _NOUNS = {"turn_cost": "", "turn_tokens": " tokens", "tool_calls": " tool calls"
 
 @dataclass(frozen=True, slots=True)
 class TurnLimits:
-    """The limits of one run; None for no limit.
-
-    `before_usd` and `before` are the session's totals at the start of the run; None if they are not known.
-    """
+    """The limits of one run; None for no limit."""
 
     cost_usd: float | None = None
     tokens: int | None = None
     tool_calls: int | None = None
-    before_usd: float | None = 0.0
-    before: TokenUsage | None = field(default_factory=TokenUsage)
+    before_usd: float | None = 0.0  # the session's total at the start of the run; None if unknown
+    before: TokenUsage | None = field(default_factory=TokenUsage)  # likewise, in tokens
     is_rest_of_day: bool = False  # the dollars are what is left of today's budget
 
     @property

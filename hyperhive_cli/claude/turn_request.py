@@ -12,11 +12,7 @@ from hyperhive_cli.claude.watch import TimeLimits
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
-    """What one run of claude is started with, told, and allowed.
-
-    `session_id` is the conversation that `argv` resumes. `expect_auth` is the only source of credentials (as `init`
-    names it) that may be used; None allows any.
-    """
+    """What one run of claude is started with, told, and allowed."""
 
     argv: Sequence[str]
     prompt: bytes
@@ -24,8 +20,8 @@ class TurnRequest:
     environment: Mapping[str, str]
     limits: TimeLimits = field(default_factory=TimeLimits)
     kept: Sequence[int] = ()  # descriptors that the guard holds until nothing of the turn is left
-    session_id: str | None = None
-    expect_auth: str | None = None
+    session_id: str | None = None  # the conversation that `argv` resumes
+    expect_auth: str | None = None  # the only source of credentials (as `init` names it) allowed; None: any
     turn_limits: TurnLimits = field(default_factory=TurnLimits)  # its dollars are in `argv` as well
     redact: Redactor = field(default_factory=lambda: Redactor({}))  # sees each line before anything else does
 

@@ -50,16 +50,13 @@ class WatchVerdict:
 
 
 class Watchdog:
-    """Watches the time and the spending of one run.
-
-    Report lines (after `evidence` has observed them) and CPU times to it, and ask for its `verdict`.
-    """
+    """Watches one run: report lines (once `evidence` has observed them) and CPU times, and ask for its `verdict`."""
 
     def __init__(
         self, limits: TimeLimits, evidence: Evidence, *, started: float, turn_limits: TurnLimits | None = None
     ) -> None:
         self._limits = limits
-        self._turn_limits = turn_limits or TurnLimits()
+        self.turn_limits = turn_limits or TurnLimits()  # may be replaced by others
         self._warned_of: set[tuple[str, float]] = set()  # limits, by name and amount
         self._seen = evidence
         self._started = started
@@ -89,10 +86,6 @@ class Watchdog:
         self._reading, self._share, self._warned = None, None, False
         self._tools = {tool: self._tools.get(tool, now) for tool in self._seen.running_tools}
 
-    def raise_limits(self, turn_limits: TurnLimits) -> None:
-        """Replace the limits of what the run may use."""
-        self._turn_limits = turn_limits
-
     def wants_reading(self, now: float) -> bool:
         """Return True if it is time to read the CPU time of claude's process tree, which happens only in a silence."""
         return self._next_reading() <= now
@@ -121,12 +114,8 @@ class Watchdog:
         self._reading = None
 
     def warning(self, now: float) -> str | None:
-        """Return a warning that is due, else None.
-
-        There is one for each limit that is nearly used up (again after it was raised), and one in each silence, after
-        half of its limit, with what is known about claude.
-        """
-        for limit, text in self._turn_limits.nearly_used(self._seen):
+        """Return a warning that is due: of a limit that is nearly used up, or of a silence, after half of its limit."""
+        for limit, text in self.turn_limits.nearly_used(self._seen):
             if limit not in self._warned_of:
                 self._warned_of.add(limit)
                 return text
@@ -139,7 +128,7 @@ class Watchdog:
         """Return the verdict if one is due, else when to call again, which includes readings and warnings."""
         if (found := _immediate_verdict(self._seen, self._limits)) is not None:
             return found
-        if (detail := self._turn_limits.overspent(self._seen)) is not None:
+        if (detail := self.turn_limits.overspent(self._seen)) is not None:
             return WatchVerdict(Cause.BUDGET, detail)
         cause, due = min(self._deadlines(), key=lambda deadline: deadline[1])
         if due <= now:
@@ -152,7 +141,7 @@ class Watchdog:
         deadlines = [(Cause.TIMED_OUT, self._started + limits.turn_s)]
         if last is None:
             return [*deadlines, (Cause.START_TIMEOUT, self._started + limits.init_s)]
-        if not self._is_working():
+        if not self._seen.is_working:
             return [*deadlines, (Cause.FINISHED, self._end_of_turn())]
         return [*deadlines, (Cause.STALLED, self._end_of_silence(last))]
 
@@ -160,9 +149,6 @@ class Watchdog:
         last = max(last, self._waits_until)
         most = last + MAX_SILENCES * self._limits.stall_s
         return most if self._seen.running_tools else min(max(last, self._busy) + self._limits.stall_s, most)
-
-    def _is_working(self) -> bool:
-        return self._last_line is not None and self._seen.is_working
 
     def _end_of_turn(self) -> float:
         """Return by when claude must exit after its last conclusion, whatever lines still arrive."""
@@ -186,13 +172,13 @@ class Watchdog:
         return limits.background_s if self._seen.background_tasks > 0 else max(limits.background_s, limits.grace_s)
 
     def _next_reading(self) -> float:
-        if self._last_line is None or not self._is_working():
+        if self._last_line is None or not self._seen.is_working:
             return math.inf
         since = self._last_line if self._reading is None else self._reading[0]
         return since + max(MIN_STEP_S, self._limits.stall_s / READINGS)
 
     def _next_warning(self) -> float:
-        if self._last_line is None or self._warned or not self._is_working():
+        if self._last_line is None or self._warned or not self._seen.is_working:
             return math.inf
         return max(self._last_line, self._waits_until) + self._limits.stall_s / 2
 
@@ -219,7 +205,6 @@ class Watchdog:
         return f"; it starts its MCP servers first: {named}{more} (see MCP_TIMEOUT and run --start-timeout)"
 
     def _diagnosis(self, now: float) -> str:
-        """Return what is known about claude: its last line, the running tools, and the CPU use."""
         if self._last_line is None:
             return "no line yet"
         parts = [f"last line {self._last_kind} {span(now - self._last_line)} ago"]

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import trio
 
-from hyperhive_cli.agent.credentials import config_folder, login_file, settings_file, stored_login
+from hyperhive_cli.agent.credentials import stored_login
 from hyperhive_cli.claude import guard
 from hyperhive_cli.claude.exchange import Tail, exchange, last_line
+from hyperhive_cli.claude.files import config_folder, login_file, settings_file
 from hyperhive_cli.claude.process import open_claude
 from hyperhive_cli.claude.program import INSTALL
 from hyperhive_cli.core.errors import HyperhiveError, StoreError

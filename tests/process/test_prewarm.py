@@ -10,7 +10,7 @@ import trio.testing
 
 from hyperhive_cli.agent import credentials, prewarm
 from hyperhive_cli.agent.session import request_new_session
-from hyperhive_cli.claude import guard
+from hyperhive_cli.claude import files, guard
 from hyperhive_cli.claude import process as claude_process
 from hyperhive_cli.claude.process import ClaudeProcess, open_claude
 from hyperhive_cli.claude.runner import OpenClaude, Turn
@@ -193,7 +193,7 @@ async def pause_and_resume(_: World, life: Life) -> None:
 
 
 async def change_credentials(world: World, life: Life) -> None:
-    folder = credentials.config_folder(world.environment)
+    folder = files.config_folder(world.environment)
     folder.mkdir(exist_ok=True)
     first, text = await life.waits(), "{}"
     while life.prewarmed_pid() == first:  # again, for the first look may not have been taken yet

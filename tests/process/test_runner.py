@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import trio
 
-from hyperhive_cli.claude import guard, pipe_reader, watch, watch_task
+from hyperhive_cli.claude import guard, pipe_reader, runner, watch
 from hyperhive_cli.claude import process as claude_process
 from hyperhive_cli.claude.outcome import Cause, Ending, classify
 from hyperhive_cli.claude.runner import Turn
@@ -386,7 +386,7 @@ def test_a_pause_of_which_the_turn_is_told_is_no_silence(play: Callable[..., Sta
 def test_a_harness_that_was_stopped_reads_before_it_calls_claude_silent(
     play: Callable[..., Stage], fake_claude: FakeClaude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_task, "LATE_S", 0.5)
+    monkeypatch.setattr(runner, "LATE_S", 0.5)
     wrote: list[Step] = [INIT, {"touch": "wrote"}, {"wait_for": "end"}]
     set_up = play(INIT, {"wait_for": "write"}, *wrote, RESULT, stall_s=1.0)
 

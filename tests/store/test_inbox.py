@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.agent.retry import message_fate
+from hyperhive_cli.agent.turn_result import message_fate
 from hyperhive_cli.core.errors import RefusedError, UsageError
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.core.settings import MAX_ATTEMPTS, MESSAGE_LIMIT_BYTES

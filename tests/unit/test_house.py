@@ -49,9 +49,9 @@ HOMES = {
     "uvicorn": "web.connections web.server",
     "asyncio": "web.connections",
     "trio": """
-        claude.exchange claude.pipe_reader claude.process claude.runner claude.watch_task control.server feed.bus
+        claude.exchange claude.pipe_reader claude.process claude.runner control.server feed.bus
         feed.history
-        agent.compactor agent.control agent.credentials agent.current_run agent.loop agent.maintenance agent.parts
+        agent.compactor agent.control agent.credentials agent.loop agent.maintenance agent.parts
         agent.prewarm agent.refresh agent.retrying_writer agent.turn agent.wait_keeper
         hive.connection hive.member hive.relay hive.reporter hive.shipper
         harness.direct_login harness.display harness.hook harness.host harness.login harness.login_session harness.run
@@ -78,7 +78,7 @@ TOUCHES_THE_WORLD = {
 }  # fmt: skip
 PURE = """
     core. claude. transcript. feed.filters feed.follower
-    agent.backoff agent.compaction_policy agent.draining agent.retry agent.scheduler agent.session agent.turn_plan
+    agent.backoff agent.compaction_policy agent.draining agent.scheduler agent.session agent.turn_plan
     agent.turn_result agent.wakeups
     hive.lease
 """

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hyperhive_cli.agent.retry import Fate, message_fate
+from hyperhive_cli.agent.turn_result import Fate, message_fate
 from hyperhive_cli.core.outcomes import MEANINGS, MessageState, Outcome, OutcomeKind
 from hyperhive_cli.core.settings import MAX_ATTEMPTS
 from hyperhive_cli.core.status import TurnState

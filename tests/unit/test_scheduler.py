@@ -174,13 +174,14 @@ def test_how_the_status_shows_a_wait() -> None:
 
 def test_a_wait_lasts_as_long_as_the_outcome_asks_for() -> None:
     state = State()
-    pause = state.delay_after(Outcome(OutcomeKind.RATE_LIMITED, resets_at=round(NOW.unix) + 60), NOW, jitter=0.0)
+    limited = Outcome(OutcomeKind.RATE_LIMITED, resets_at=round(NOW.unix) + 60)
+    pause = state.backoff.after(limited, now=NOW.clock, now_unix=NOW.unix, jitter=0.0)
     assert pause is not None
     state.begin_wait(pause, NOW, "opus")
     assert state.wait is not None
     assert (round(state.wait.left_s(NOW)), state.wait.model) == (60, "opus")
     assert not state.waits_for_person(NOW)
-    assert state.delay_after(Outcome(OutcomeKind.OK), NOW, jitter=0.0) is None
+    assert state.backoff.after(Outcome(OutcomeKind.OK), now=NOW.clock, now_unix=NOW.unix, jitter=0.0) is None
 
 
 @pytest.mark.parametrize(

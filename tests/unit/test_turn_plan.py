@@ -24,24 +24,24 @@ PLAN = TurnPlan(Launch(("claude",)), "opus", Session("s-1"), TurnLimits(), promp
         (replace(PLAN, session=Session(), continues_newest=True), "--continue", "--resume=s-1"),
         (replace(PLAN, limits=TurnLimits(cost_usd=2.0)), "--max-budget-usd=2.000000", "--continue"),
         (PLAN, HOOK_EVENTS_FLAG, "--continue"),
-        (PLAN.without_hook_events(), "--resume=s-1", HOOK_EVENTS_FLAG),
+        (replace(PLAN, launch=replace(PLAN.launch, hook_events=False)), "--resume=s-1", HOOK_EVENTS_FLAG),
     ],
     ids=["a session", "a new one", "the newest", "a cap", "hook events", "no hook events"],
 )
 def test_both_command_lines_follow_from_the_plan(plan: TurnPlan, has: str, has_not: str) -> None:
-    for argv in (plan.argv, plan.waiting_argv):
+    for argv in (plan.argv(), plan.argv(waits=True)):
         assert has in argv
         assert has_not not in argv
 
 
 def test_a_claude_that_waits_differs_only_in_how_it_gets_its_prompt() -> None:
-    assert [word for word in PLAN.waiting_argv if word not in PLAN.argv] == ["--input-format"]
+    assert [word for word in PLAN.argv(waits=True) if word not in PLAN.argv()] == ["--input-format"]
 
 
 def test_a_run_is_given_the_plan_and_the_configuration() -> None:
     config = AgentConfig(PLAN.launch, Path("/w"), {"HOME": "/h"}, expect_auth="none", kept=(5,))
     request = replace(PLAN, limits=TurnLimits(tokens=9)).request(config)
-    assert (request.argv, request.prompt, request.workspace) == (PLAN.argv, b"go", Path("/w"))
+    assert (request.argv, request.prompt, request.workspace) == (PLAN.argv(), b"go", Path("/w"))
     assert (request.session_id, request.expect_auth, request.kept) == ("s-1", "none", (5,))
     assert (request.environment, request.turn_limits.tokens) == ({"HOME": "/h"}, 9)
 

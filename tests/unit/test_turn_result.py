@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from hyperhive_cli.agent.retry import Fate
 from hyperhive_cli.agent.session import Session
 from hyperhive_cli.agent.turn_plan import TurnPlan
-from hyperhive_cli.agent.turn_result import KnownFacts, Remark, Run, TurnResult, turn_result
+from hyperhive_cli.agent.turn_result import Fate, KnownFacts, Remark, Run, TurnResult, turn_result
 from hyperhive_cli.claude.argv import Launch
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.outcome import Cause, Ending, classify
