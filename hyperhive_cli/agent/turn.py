@@ -34,19 +34,16 @@ from hyperhive_cli.transcript.activity import Activity
 
 
 class TurnRunner:
-    """Runs one turn after another. `turn` is the run of claude under way, `message` its message.
-
-    `activity` is what the turn does, and `failed` whether an earlier one has failed.
-    """
+    """Runs one turn after another."""
 
     def __init__(
         self, config: AgentConfig, inbox: Inbox, bus: Bus, writer: RetryingWriter, keeper: BudgetKeeper,
         refresh: Refresh, prewarmer: Prewarmer,
     ) -> None:  # fmt: skip
-        self.turn: Turn | None = None
-        self.message: Message | None = None
-        self.activity = Activity()
-        self.failed = False
+        self.turn: Turn | None = None  # the run of claude under way
+        self.message: Message | None = None  # its message
+        self.activity = Activity()  # what the turn does
+        self.failed = False  # whether one of them has failed
         self._config = config
         self._inbox = inbox
         self._bus = bus
@@ -76,6 +73,19 @@ class TurnRunner:
         """Return the command line of a claude that waits for the next message. Raises StoreError."""
         is_new = self._inbox.fact("skip_continue") == "1"
         return self._plan(Session(dropped=True) if is_new else Session.from_facts(self._inbox.fact)).argv(waits=True)
+
+    def stop(self, cause: Cause) -> bool:
+        """Ask the run to end; INTERRUPTED stops every later run, too. Return False if there is none."""
+        self._is_closing = self._is_closing or cause is Cause.INTERRUPTED
+        if self.turn is not None:
+            self.turn.stop(cause)
+        return self.turn is not None
+
+    def set_deadline(self, deadline_s: float) -> None:
+        """Set the deadline of this run and of later ones (`Turn.set_deadline`)."""
+        self._deadline_s = deadline_s
+        if self.turn is not None:
+            self.turn.set_deadline(deadline_s)
 
     def _plan(self, session: Session, prompt: str = "", message: Message | None = None) -> TurnPlan:
         config = self._config
@@ -149,19 +159,6 @@ class TurnRunner:
         finally:
             self.turn = self.message = None
             feed.close()
-
-    def stop(self, cause: Cause) -> bool:
-        """Ask the run to end; INTERRUPTED stops every later run, too. Return False if there is none."""
-        self._is_closing = self._is_closing or cause is Cause.INTERRUPTED
-        if self.turn is not None:
-            self.turn.stop(cause)
-        return self.turn is not None
-
-    def set_deadline(self, deadline_s: float) -> None:
-        """Set the deadline of this run and of later ones (`Turn.set_deadline`)."""
-        self._deadline_s = deadline_s
-        if self.turn is not None:
-            self.turn.set_deadline(deadline_s)
 
     async def _outcome(self, seen: Evidence, ending: Ending) -> Outcome:
         """Classify a run. A 403 means a missing login only if claude itself says that there is none."""

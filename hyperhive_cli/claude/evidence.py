@@ -23,20 +23,16 @@ FAILURE_LIMIT_CHARS = 300
 
 @dataclass(slots=True)
 class Evidence:
-    """The findings about one run. Fields are None, empty or 0 until a line has shown them.
+    """The findings about one run. Fields are None, empty or 0 until a line has shown them."""
 
-    The first three are given: the session and the source of credentials that are required, and the cost cap passed to
-    claude. `stretches` are the parts of the run, the message's own first.
-    """
-
-    asked_session: str | None = None
-    expected_auth: str | None = None
-    cost_cap: str | None = None  # what to call the limit that was passed as `--max-budget-usd`
+    asked_session: str | None = None  # given: the session that is required
+    expected_auth: str | None = None  # given: the source of credentials that is required
+    cost_cap: str | None = None  # given: what to call the limit that was passed as `--max-budget-usd`
     session_id: str | None = None
     other_session: str | None = None  # named by `init` although another one was required
     claude_version: str | None = None
     auth_source: str | None = None
-    stretches: list[Stretch] = field(default_factory=lambda: [Stretch()])
+    stretches: list[Stretch] = field(default_factory=lambda: [Stretch()])  # the message's own first
     lines: int = 0
     inits: int = 0
     answers: int = 0  # assistant lines, including those of subagents and of the binary itself

@@ -122,10 +122,7 @@ class Turn:
         self._feed.publish(Note(text=text, level="warning"))
 
     async def run(self, opened: OpenClaude | None = None) -> Ending:
-        """Run claude to its end and return how it ended. `opened` is used, and closed, instead of a new one.
-
-        A run that was stopped before it starts none. Cancelling kills claude and everything it has started.
-        """
+        """Run claude, or `opened` and close it, and return how it ended. Cancelling kills everything it has started."""
         if self.is_stopping and opened is None:
             return Ending(None, self._cause, self._detail)
         try:

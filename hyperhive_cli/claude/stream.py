@@ -165,13 +165,11 @@ _MAX_DIGITS = 19  # of 2^63
 def _decode(raw: bytes) -> str:
     """Decode a line that orjson refused, so that it may accept it: U+FFFD replaces anything that is not a character."""
     text = raw.decode(errors="replace").removeprefix("\ufeff").lstrip()
+    if not _LONE_SURROGATE_HINT.search(text):
+        return text
     # claude escapes a lone surrogate in the model's text in a way that no strict parser accepts. Unchanged, the
     # assistant line and the `result` would both be lost.
-    return (
-        _ESCAPE.sub(lambda match: "\\ufffd" if match[1] else match[0], text)
-        if _LONE_SURROGATE_HINT.search(text)
-        else text
-    )
+    return _ESCAPE.sub(lambda match: "\\ufffd" if match[1] else match[0], text)
 
 
 _LONE_SURROGATE_HINT = re.compile(r"\\u[dD][89a-fA-F]")
