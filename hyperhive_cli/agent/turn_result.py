@@ -45,7 +45,7 @@ _WAITS = {NextStep.WAIT_FOR_RESET, NextStep.WAIT_FOR_LOGIN, NextStep.WAIT_FOR_MO
 
 
 def outcome_for_agent(outcome: Outcome, later: Sequence[Outcome]) -> Outcome:
-    """Return the outcome that decides what the agent does next: the message's own, or a wait asked for `later`."""
+    """Return what decides the agent's next step: the newest of `later` that asks for a wait, else `outcome`."""
     return next((found for found in reversed(later) if found.meaning.next in _WAITS), outcome)
 
 
