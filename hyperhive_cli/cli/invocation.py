@@ -66,7 +66,7 @@ class Invocation:
         check_reachable(paths.state_dir)
         bound = None if paths.explicit or self.state_dir is not None else bound_workspace(paths)
         if bound is not None and bound != str(here):
-            from hyperhive_cli.store.binding import bound_elsewhere  # noqa: PLC0415 - for the error
+            from hyperhive_cli.store.folder import bound_elsewhere  # noqa: PLC0415 - for the error
 
             raise bound_elsewhere(paths.agent, bound)
         return paths

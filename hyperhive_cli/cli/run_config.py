@@ -32,7 +32,7 @@ from hyperhive_cli.core.settings import TURN_VARIABLE, AgentPaths, check_model_n
 from hyperhive_cli.harness.config import HarnessConfig, Hive, PanelConfig
 from hyperhive_cli.harness.hook_command import find_hook
 from hyperhive_cli.hive.address import check_machine
-from hyperhive_cli.store.checks import check_message
+from hyperhive_cli.store.messages import check_message
 from hyperhive_cli.web.bind import WebConfig
 
 _SETTINGS_HINT = "hyperhive run -- --settings FILE"

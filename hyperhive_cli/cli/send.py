@@ -10,8 +10,7 @@ from hyperhive_cli.cli.amount import Amount
 from hyperhive_cli.cli.invocation import Invocation, hive_option, now_ms, pass_invocation, try_to_print
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.settings import MESSAGE_LIMIT_BYTES
-from hyperhive_cli.store.checks import check_message
-from hyperhive_cli.store.messages import Sent
+from hyperhive_cli.store.messages import Sent, check_message
 
 
 @click.command()

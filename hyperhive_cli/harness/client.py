@@ -250,6 +250,6 @@ def _refuse_stopped(paths: AgentPaths) -> None:
 def _bind(inbox: "Inbox", agent: str, workspace: str) -> None:
     """Bind the agent to its folder; raises AgentConflictError if it is bound to another one."""
     if (bound := inbox.bind(workspace)) != workspace:
-        from hyperhive_cli.store.binding import bound_elsewhere  # noqa: PLC0415 - for the error
+        from hyperhive_cli.store.folder import bound_elsewhere  # noqa: PLC0415 - for the error
 
         raise bound_elsewhere(agent, bound)

@@ -31,10 +31,9 @@ from hyperhive_cli.harness.stopping import RunningAgent, SignalTask
 from hyperhive_cli.harness.web_panel import Panel, open_panel
 from hyperhive_cli.hive.local_inbox import LocalInbox, open_local_inbox
 from hyperhive_cli.hive.relay import Relay, open_relay
-from hyperhive_cli.store.binding import bound_elsewhere, is_gone
 from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.file_place import unsound_file_system, wal_bytes
-from hyperhive_cli.store.folder import hold_lock, prepare_state_dir, write_holder
+from hyperhive_cli.store.folder import bound_elsewhere, hold_lock, is_gone, prepare_state_dir, write_holder
 from hyperhive_cli.store.inbox import Inbox, open_inbox
 from hyperhive_cli.store.report import stored_status, with_live
 from hyperhive_cli.store.wal import shrink_wal, wal_allowance

@@ -1,4 +1,4 @@
-"""Addresses of a hive, patterns of agents' names, and text that PostgreSQL accepts. Pure."""
+"""Addresses of a hive, patterns of agents' names, and events' payloads as text. Pure."""
 
 import re
 
@@ -54,16 +54,6 @@ def check_machine(name: str) -> str:
 def pattern_to_like(pattern: str) -> str:
     r"""Return the pattern for SQL's LIKE: `team_*` becomes `team\_%`."""
     return re.sub(r"[\\_%]", r"\\\g<0>", pattern).replace("*", "%").replace("?", "_")
-
-
-def like_to_pattern(like: str) -> str:
-    """Return the pattern of a LIKE expression."""
-    return re.sub(r"\\(.)|([%_])", lambda found: found[1] or {"%": "*", "_": "?"}[found[2]], like)
-
-
-def clean(text: str) -> str:
-    """Return text that PostgreSQL accepts: without NUL and lone surrogates."""
-    return text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def clean_bytes(payload: bytes) -> str:

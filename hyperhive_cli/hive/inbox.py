@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hyperhive_cli.core.agent_report import row_to_fields
-from hyperhive_cli.hive.address import clean
 from hyperhive_cli.hive.database import translated_errors
 from hyperhive_cli.hive.owner_sql import NOW_MS, TURN_COLUMNS
 from hyperhive_cli.hive.schema import CHANNEL
@@ -21,6 +20,7 @@ from hyperhive_cli.store.messages import (
     Message,
     Sent,
     View,
+    clean,
     no_message,
     stored_before,
 )

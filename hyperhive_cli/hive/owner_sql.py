@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hyperhive_cli.core.retention import DAY_MS, Retention
 from hyperhive_cli.core.settings import HISTORY_CAPACITY, MAX_ATTEMPTS
-from hyperhive_cli.hive.address import clean, clean_bytes
+from hyperhive_cli.hive.address import clean_bytes
 from hyperhive_cli.hive.lease import LEASE_S
 from hyperhive_cli.hive.schema import CHANNEL
-from hyperhive_cli.store.forgetting import STEP_ROWS
-from hyperhive_cli.store.messages import COLUMNS, HARNESS_DIED, IN_ORDER, TAKEN, Message
+from hyperhive_cli.store.messages import COLUMNS, HARNESS_DIED, IN_ORDER, STEP_ROWS, TAKEN, Message, clean
 from hyperhive_cli.store.schema import ENDED, in_states
 
 if TYPE_CHECKING:

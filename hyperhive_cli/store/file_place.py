@@ -1,18 +1,25 @@
 """The place of a database: whether its files are still those that were opened, who uses them, the file system."""
 
 import os
+import re
 import stat
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from hyperhive_cli.core.files import read_file
-from hyperhive_cli.store.mounts import UNSOUND, file_system_of
 
 COMPANIONS = ("-wal", "-shm")
 MOUNTINFO = Path("/proc/self/mountinfo")
 PROCESSES = Path("/proc")
 _PAGE_BYTES = 4096  # SQLite's default
+# A WAL database fails on these: all its users must share the memory of its -shm, which a network file system cannot
+# offer. Only types that are known to fail; overlay, 9p, tmpfs, fuse-overlayfs and unknown types are accepted.
+UNSOUND = frozenset(
+    {"afs", "cifs", "coda", "davfs", "ncpfs", "nfs", "nfs4", "smb3", "smbfs"}
+    | {f"fuse.{name}" for name in ("davfs2", "gcsfuse", "gvfsd-fuse", "rclone", "s3fs", "smbnetfs", "sshfs")}
+)
+_ESCAPE = re.compile(r"\\([0-7]{3})")  # space, tab, newline and backslash in a path
 
 WalState = tuple[int, int, int]  # inode, size, time of the last write (ns)
 _Identity = tuple[int, int]  # device and inode; not reused while we have the file open
@@ -140,6 +147,22 @@ def unsound_file_system(path: Path) -> str | None:
     except (OSError, UnicodeDecodeError):
         return None
     return found if found in UNSOUND else None
+
+
+def file_system_of(path: PurePath, mountinfo: str) -> str | None:
+    """Return the type of the file system of an absolute path without links, None if the text does not say."""
+    found: tuple[int, str] | None = None
+    for line in mountinfo.splitlines():
+        where, _, what = line.partition(" - ")
+        places, types = where.split(" "), what.split(" ")
+        if len(places) < 5 or not types[0]:
+            continue
+        point = PurePath(_ESCAPE.sub(lambda code: chr(int(code[1], 8)), places[4]))
+        depth = len(point.parts)
+        # A later mount on the same folder covers the earlier one.
+        if path.is_relative_to(point) and (found is None or depth >= found[0]):
+            found = depth, types[0]
+    return None if found is None else found[1]
 
 
 def _has_no_table(path: Path) -> bool:

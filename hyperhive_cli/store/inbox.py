@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.core.settings import MAX_ATTEMPTS
 from hyperhive_cli.store import db as database
-from hyperhive_cli.store import schema, turn_rows
-from hyperhive_cli.store.checks import check_message
+from hyperhive_cli.store import schema
 from hyperhive_cli.store.facts import put_fact
 from hyperhive_cli.store.file_place import place_of
 from hyperhive_cli.store.inbox_file import BUSY_S, InboxFile
@@ -23,11 +22,13 @@ from hyperhive_cli.store.messages import (
     HARNESS_DIED,
     IN_ORDER,
     KEY_KEPT_MS,
+    STEP_ROWS,
     TAKEN,
     WHOLE,
     Message,
     View,
     check_key,
+    check_message,
 )
 from hyperhive_cli.store.planned import PlannedMessage, put_planned, withdraw
 from hyperhive_cli.store.queue import MessageQueue
@@ -53,6 +54,14 @@ class Lease(NamedTuple):
 def _row_to_message(row: Sequence[Any]) -> Message:
     message = Message._make(row)
     return message._replace(raw=bool(message.raw), acted=bool(message.acted))
+
+
+def _open_turn(db: sqlite3.Connection, message_id: int | None, attempt: int, model: str, now_ms: int) -> int:
+    cursor = db.execute(
+        "INSERT INTO turn_stats(message_id, attempt, model, started) VALUES (:message, :attempt, :model, :now)",
+        {"message": message_id, "attempt": attempt, "model": model, "now": now_ms},
+    )
+    return int(cursor.lastrowid or 0)
 
 
 def _checked(planned: PlannedMessage) -> PlannedMessage:
@@ -93,11 +102,18 @@ class MessageTable(InboxFile, MessageQueue):
 
     def turns(self, message_id: int) -> list[dict[str, Any]]:
         """Return the statistics rows of a message's turns, oldest first; a running turn has no outcome."""
-        return turn_rows.turns_of(self.connection, message_id)
+        return self._turns("message_id = ? ORDER BY turn_id", message_id)
 
     def last_turn(self, message_id: int | None = None) -> dict[str, Any] | None:
         """Return the statistics row of the newest ended turn (of a message, if named), None if there is none."""
-        return turn_rows.last_turn(self.connection, message_id)
+        which, values = ("", ()) if message_id is None else (" AND message_id = ?", (message_id,))
+        rows = self._turns(f"outcome IS NOT NULL{which} ORDER BY turn_id DESC LIMIT 1", *values)
+        return rows[0] if rows else None
+
+    def _turns(self, which: str, *values: object) -> list[dict[str, Any]]:
+        cursor = self.connection.execute(f"SELECT * FROM turn_stats WHERE {which}", values)  # noqa: S608
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
 
     @contextmanager
     def _sending(self) -> Iterator[None]:
@@ -165,12 +181,12 @@ class Inbox(MessageTable):
             if row is None:
                 return None
             message = _row_to_message(row)
-            return Lease(message, turn_rows.open_turn(db, message.id, message.attempts, model, now_ms))
+            return Lease(message, _open_turn(db, message.id, message.attempts, model, now_ms))
 
     def open_turn(self, model: str, *, now_ms: int) -> int:
         """Open a turn without a message (`/compact`) and return its id."""
         with self._transaction() as db:
-            return turn_rows.open_turn(db, None, 1, model, now_ms)
+            return _open_turn(db, None, 1, model, now_ms)
 
     def settle(
         self,
@@ -255,19 +271,37 @@ class Inbox(MessageTable):
         return None
 
     def forget_ended(self, retention: "Retention", *, now_ms: int) -> int:
-        """Delete some of the messages that ended too long ago to be kept; returns how many, 0 when none is left."""
-        from hyperhive_cli.store.forgetting import forget_ended  # noqa: PLC0415 - only the harness forgets
+        """Delete the oldest ended messages beyond the retention, with claude's answers; return their number.
 
+        At most STEP_ROWS in one call. The statistics of their turns are kept. A message with a key stays until `send`
+        releases the key, and so does `needed`.
+        """
+        if retention.is_all:
+            return 0
+        horizon_ms, count = retention.horizon_ms(now_ms), retention.newest
+        values = {"horizon": horizon_ms, "needed": self.needed, "count": count, "rows": STEP_ROWS}
         with self._transaction() as db:
-            return forget_ended(db, retention, now_ms, self.needed)
+            gone = db.execute(
+                f"""DELETE FROM messages WHERE id IN (
+                        SELECT id FROM messages INDEXED BY messages_ended
+                        WHERE {in_states(ENDED)} AND changed < :horizon AND key IS NULL AND id IS NOT :needed
+                            AND id <= (SELECT seq FROM sqlite_sequence WHERE name = 'messages') - :count
+                        ORDER BY changed LIMIT :rows)
+                    RETURNING id""",  # noqa: S608 - constants; INDEXED BY because SQLite would choose the index of the keys
+                values,
+            ).fetchall()
+            db.executemany("UPDATE turn_stats SET result_text = NULL WHERE message_id = ?", gone)
+        return len(gone)
 
     def newest_turns(self, count: int) -> list[dict[str, Any]]:
         """Return the statistics rows of the newest ended turns, the newest first."""
-        return turn_rows.newest_turns(self.connection, count)
+        return self._turns("outcome IS NOT NULL ORDER BY turn_id DESC LIMIT ?", count)
 
     def totals(self) -> dict[str, Any]:
         """Return the sums over all ended turns: turns, tool_calls, cost_usd."""
-        return turn_rows.totals(self.connection)
+        query = """SELECT count(*), coalesce(sum(tool_call_count), 0), coalesce(sum(cost_usd), 0.0)
+                   FROM turn_stats WHERE outcome IS NOT NULL"""
+        return dict(zip(("turns", "tool_calls", "cost_usd"), self.connection.execute(query).fetchone(), strict=True))
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 import sqlite3
 from typing import NamedTuple
 
+from hyperhive_cli.store.messages import new_uid
 from hyperhive_cli.store.schema import ENDED, in_states
-from hyperhive_cli.store.uid import new_uid
 
 
 class PlannedMessage(NamedTuple):

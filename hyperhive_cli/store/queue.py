@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from hyperhive_cli.core.errors import UsageError
-from hyperhive_cli.store.checks import check_message
 from hyperhive_cli.store.messages import (
     CANCEL,
     MOVE,
@@ -18,11 +17,12 @@ from hyperhive_cli.store.messages import (
     View,
     check_change,
     check_key,
+    check_message,
     new_positions,
+    new_uid,
     no_message,
     sent_before,
 )
-from hyperhive_cli.store.uid import new_uid
 
 
 class MessageQueue(ABC):
@@ -34,14 +34,7 @@ class MessageQueue(ABC):
     where_it_runs = ""  # appended to the hint for a running message
 
     def send(
-        self,
-        sender: str,
-        body: str,
-        *,
-        now_ms: int,
-        key: str | None = None,
-        raw: bool = False,
-        not_before: int = 0,
+        self, sender: str, body: str, *, now_ms: int, key: str | None = None, raw: bool = False, not_before: int = 0
     ) -> Sent:
         """Store a message durably; if one with this `key` is known, return that one instead.
 

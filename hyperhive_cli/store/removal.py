@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from pathlib import Path
 
 from hyperhive_cli.core.errors import RefusedError, StoreError, UnknownError
 from hyperhive_cli.core.settings import AgentPaths
@@ -15,7 +14,9 @@ def check_agent(paths: AgentPaths) -> None:
     if not os.path.lexists(paths.state_dir):
         raise UnknownError(f"there is no agent {paths.agent!r} in {paths.state_dir.parent}", "hyperhive agents")
     check_state_dir(paths.state_dir)
-    if not any(os.path.lexists(file) for file in (paths.inbox_db, paths.lock_file, _events(paths))):
+    if not any(
+        os.path.lexists(file) for file in (paths.inbox_db, paths.lock_file, paths.state_dir / paths.events_db.name)
+    ):
         raise UnknownError(f"{paths.state_dir} is not the state folder of an agent", "hyperhive agents")
 
 
@@ -51,7 +52,3 @@ def rename_agent(paths: AgentPaths, new: AgentPaths) -> None:
             paths.state_dir.rename(new.state_dir)
         except OSError as error:
             raise StoreError(f"{paths.state_dir} could not be renamed: {error.strerror}") from error
-
-
-def _events(paths: AgentPaths) -> Path:
-    return paths.state_dir / paths.events_db.name

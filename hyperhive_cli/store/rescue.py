@@ -119,7 +119,8 @@ def rescue(db: sqlite3.Connection, place: FilePlace, busy_s: float) -> tuple[sql
         if place.is_kept():
             connection, remark = _put_back_log(saved, place, busy_s)
         elif place.is_missing():
-            connection = _put_back(saved, place, busy_s)
+            place.drop_leftovers()  # first: a process that opens the new file beside the old -shm would read through it
+            connection = _move_in(saved, path, busy_s)
             remark = f"the inbox {path} was removed while in use: it has been put back, and nothing is lost"
         else:
             workspace, waiting = _look_into(saved)
@@ -138,12 +139,6 @@ def _look_into(saved: Path) -> tuple[str | None, int]:
         bound = db.execute(READ_FACT, ("workspace",)).fetchone()
         (waiting,) = db.execute("SELECT count(*) FROM messages WHERE state IN ('ready', 'leased', 'held')").fetchone()
     return bound and str(bound[0]), int(waiting)
-
-
-def _put_back(saved: Path, place: FilePlace, busy_s: float) -> sqlite3.Connection:
-    # Remove these first: a process that opens the new file beside the old -shm would read through it.
-    place.drop_leftovers()
-    return _move_in(saved, place.path, busy_s)
 
 
 def _move_in(saved: Path, path: Path, busy_s: float) -> sqlite3.Connection:

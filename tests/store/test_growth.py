@@ -12,9 +12,8 @@ from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.core.retention import Retention
 from hyperhive_cli.store import ended
-from hyperhive_cli.store.forgetting import STEP_ROWS
 from hyperhive_cli.store.inbox import Inbox
-from hyperhive_cli.store.messages import View
+from hyperhive_cli.store.messages import STEP_ROWS, View
 from hyperhive_cli.store.planned import PlannedMessage
 from hyperhive_cli.store.spending import read_day
 from hyperhive_cli.store.stats import TurnRecord

@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from hyperhive_cli.store.mounts import UNSOUND, file_system_of
+from hyperhive_cli.store.file_place import UNSOUND, file_system_of
 
 MOUNTINFO = r"""22 1 0:20 / / rw,relatime shared:1 - ext4 /dev/vda rw
 23 22 0:21 / /proc rw,nosuid - proc proc rw
