@@ -4,15 +4,17 @@ The counterpart of `harness.client.LocalClient`; it reads what the agents' machi
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from hyperhive_cli.core.errors import UnknownError
 from hyperhive_cli.core.statistics import EndedTurn
 from hyperhive_cli.hive import fleet
+from hyperhive_cli.hive.address import pattern_to_like
 from hyperhive_cli.hive.database import open_hive
 from hyperhive_cli.hive.inbox import HiveInbox
+from hyperhive_cli.store.ended import ENDED_COLUMNS, row_to_turn
 from hyperhive_cli.store.messages import Message, Sent, View
 
 if TYPE_CHECKING:
@@ -65,16 +67,21 @@ class HiveClient:
 
     def turns_since(self, since_ms: int) -> list[EndedTurn]:
         """Return the ended turns that started at this moment or later, oldest first."""
-        return fleet.turns_since(self._connection, self.agent, since_ms)
+        which = "agent LIKE %s AND started >= %s ORDER BY started, agent, turn_id"
+        return self._ended_turns(which, pattern_to_like(self.agent), since_ms)
 
     def newest_turns(self, count: int) -> list[EndedTurn]:
         """Return the newest ended turns, oldest first."""
-        return fleet.newest_turns(self._connection, self.agent, count)
+        return self._ended_turns("agent = %s ORDER BY turn_id DESC LIMIT %s", self.agent, count)[::-1]
+
+    def _ended_turns(self, which: str, *values: object) -> list[EndedTurn]:
+        query = f"SELECT {ENDED_COLUMNS} FROM hyperhive.turn WHERE {which}"
+        return [row_to_turn(row) for row in self._connection.execute(query.encode(), values)]
 
     def turn(self, named: str) -> dict[str, Any]:
         """Return the row of an ended turn, by its id or `last`; raises UnknownError if the hive has no such turn."""
         is_id = named.isascii() and named.isdigit() and len(named) < 19
-        row = fleet.turn(self._connection, self.agent, None if named == "last" else int(named) if is_id else -1)
+        row = self._inbox().turn(None if named == "last" else int(named) if is_id else -1)
         if row is None:
             raise UnknownError(f"there is no turn {named} of {self.agent} in the hive")
         return row
@@ -83,15 +90,13 @@ class HiveClient:
         """List the messages."""
         return self._inbox().messages(ended=ended, view=view)
 
-    @contextmanager
-    def inbox(self, _message_id: int, *, changes: bool = False) -> Iterator[HiveInbox]:  # noqa: ARG002 - both in one
+    def inbox(self, _message_id: int, *, changes: bool = False) -> nullcontext[HiveInbox]:  # noqa: ARG002 - both in one
         """Open the inbox."""
-        yield self._inbox()
+        return nullcontext(self._inbox())
 
-    @contextmanager
-    def ends(self) -> Iterator[HiveInbox]:
+    def ends(self) -> nullcontext[HiveInbox]:
         """Open the inbox to wait for the end of a message."""
-        yield self._inbox()
+        return nullcontext(self._inbox())
 
     def _inbox(self) -> HiveInbox:
         return HiveInbox(self._connection, self._url, self.agent)

@@ -1,7 +1,7 @@
 """`TrioConnection`: one connection to the hive for a trio program. It waits in a thread, one call at a time."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
@@ -75,13 +75,3 @@ class TrioConnection:
         """Close the connection, unless a thread still uses it: that one ends with the process."""
         if self._connection is not None and not self._limiter.borrowed_tokens:
             self._connection.close()
-
-
-@asynccontextmanager
-async def open_connection(url: str, name: str) -> AsyncIterator[TrioConnection]:
-    """Yield a connection, closed at the end of the block."""
-    connection = TrioConnection(url, name)
-    try:
-        yield connection
-    finally:
-        connection.close()

@@ -76,7 +76,6 @@ def connect(url: str, *, name: str = "hyperhive", version: int | None = len(HIVE
     Raises AwayError, RefusedError, StoreError for a hive of an older or newer release, and HyperhiveError without
     psycopg.
     """
-    need_psycopg()
     with translated_errors(url):
         connection = _connection_class().connect(_with_limits(url, name), autocommit=True)
         try:

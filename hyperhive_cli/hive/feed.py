@@ -19,7 +19,7 @@ from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.address import fits, is_pattern, pattern_to_like
 from hyperhive_cli.hive.database import connect, hang_up, translated_errors
 from hyperhive_cli.hive.schema import CHANNEL
-from hyperhive_cli.store.events import PAGE_BYTES, PAGE_ROWS
+from hyperhive_cli.store.events import PAGE_BYTES, PAGE_ROWS, rows_to_events
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.database import Connection
@@ -209,7 +209,6 @@ class HiveFeed:
 def _merged(rows: Iterable[Sequence[Any]]) -> list[AgentEvent]:
     """Merge the agents' events by time, each agent's in the order of the numbers."""
     streams: dict[str, list[AgentEvent]] = {}
-    for name, seq, ts, kind, body in rows:
-        with suppress(ValueError, TypeError):  # a row that cannot be read is left out
-            streams.setdefault(name, []).append(AgentEvent(name, BusEvent.from_row(seq, ts, kind, body.encode())))
+    for name, *row in rows:
+        streams.setdefault(name, []).extend(AgentEvent(name, record) for record in rows_to_events([row]))
     return list(heapq.merge(*streams.values(), key=lambda one: one.record.ts))

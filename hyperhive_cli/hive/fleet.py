@@ -1,19 +1,16 @@
-"""The hive as a whole: its agents and machines, who may run which, and the statistics of their turns. Blocking."""
+"""The hive as a whole: its agents and machines, who may run which, and their events. Blocking."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from hyperhive_cli.core.agent_report import read_report, row_to_fields
+from hyperhive_cli.core.agent_report import read_report
 from hyperhive_cli.core.errors import RefusedError, UsageError
 from hyperhive_cli.core.events import BusEvent
-from hyperhive_cli.core.statistics import EndedTurn
 from hyperhive_cli.core.status import Status
 from hyperhive_cli.hive.address import pattern_to_like
-from hyperhive_cli.hive.owner_sql import NOW_MS, TURN_COLUMNS
+from hyperhive_cli.hive.owner_sql import NOW_MS
 from hyperhive_cli.hive.schema import CHANNEL, MACHINES, OPERATORS
-from hyperhive_cli.store.ended import ENDED_COLUMNS, row_to_turn
-from hyperhive_cli.store.events import PAGE_BYTES
+from hyperhive_cli.store.events import PAGE_BYTES, rows_to_events
 from hyperhive_cli.store.report import empty_status
 from hyperhive_cli.store.schema import LISTED, in_states
 
@@ -140,45 +137,10 @@ def grant(connection: "Connection", role: str, patterns: Sequence[str] | None) -
             )
 
 
-def turns_since(connection: "Connection", pattern: str, since_ms: int) -> list[EndedTurn]:
-    """Return the ended turns of matching agents that started at this moment or later, oldest first."""
-    rows = connection.execute(
-        f"""SELECT {ENDED_COLUMNS} FROM hyperhive.turn WHERE agent LIKE %s AND started >= %s
-            ORDER BY started, agent, turn_id""".encode(),
-        (pattern_to_like(pattern), since_ms),
-    ).fetchall()
-    return [row_to_turn(row) for row in rows]
-
-
-def newest_turns(connection: "Connection", agent: str, count: int) -> list[EndedTurn]:
-    """Return the newest ended turns of an agent, oldest first."""
-    rows = connection.execute(
-        f"SELECT {ENDED_COLUMNS} FROM hyperhive.turn WHERE agent = %s ORDER BY turn_id DESC LIMIT %s".encode(),
-        (agent, count),
-    ).fetchall()
-    return [row_to_turn(row) for row in reversed(rows)]
-
-
-def turn(connection: "Connection", agent: str, turn_id: int | None) -> dict[str, Any] | None:
-    """Return the row of an agent's ended turn (without an id: the newest), None if there is none."""
-    row = connection.execute(
-        f"""SELECT {", ".join(TURN_COLUMNS)} FROM hyperhive.turn
-            WHERE agent = %(agent)s AND (%(id)s::bigint IS NULL OR turn_id = %(id)s)
-            ORDER BY started DESC, turn_id DESC LIMIT 1""".encode(),
-        {"agent": agent, "id": turn_id},
-    ).fetchone()
-    return None if row is None else row_to_fields(TURN_COLUMNS, row)
-
-
 # Some events of an agent, with the bytes of all before each; PostgreSQL knows a length without reading the text.
 PAGE = """SELECT seq, ts, kind, body,
               sum(octet_length(body)) OVER (ORDER BY seq {order}) - octet_length(body) AS bytes_before
           FROM hyperhive.event WHERE agent = {agent} AND seq > {since} ORDER BY seq {order} LIMIT {limit}"""
-
-
-def _page(since: int | None) -> str:
-    order = "DESC" if since is None else "ASC"
-    return PAGE.format(agent="%(agent)s", since="%(since)s", limit="%(limit)s", order=order)
 
 
 def events_page(
@@ -189,6 +151,8 @@ def events_page(
     Also returns the last number read, the oldest and the newest number of all its events, and whether the event `since`
     is the one of time `ts` (Unix ms; None: not known), as far as it is kept.
     """
+    order = "DESC" if since is None else "ASC"
+    page = PAGE.format(agent="%(agent)s", since="%(since)s", limit="%(limit)s", order=order)
     with connection.transaction():  # the three must agree
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         row = connection.execute(
@@ -200,7 +164,7 @@ def events_page(
         newest, oldest, ts_now = (0, None, None) if row is None else row
         is_held = ts is None or ts_now in {None, ts}
         found = connection.execute(
-            f"""SELECT seq, ts, kind, body FROM ({_page(since)}) AS page WHERE bytes_before < %(most)s
+            f"""SELECT seq, ts, kind, body FROM ({page}) AS page WHERE bytes_before < %(most)s
                 ORDER BY seq""".encode(),
             {
                 "agent": agent,
@@ -209,8 +173,4 @@ def events_page(
                 "most": PAGE_BYTES,
             },
         ).fetchall()
-    events = []
-    for seq, its_ts, kind, body in found:
-        with suppress(ValueError, TypeError):  # a row that cannot be read is skipped
-            events.append(BusEvent.from_row(seq, its_ts, kind, body.encode()))
-    return events, found[-1][0] if found else (since or newest), oldest, newest, is_held
+    return [*rows_to_events(found)], found[-1][0] if found else (since or newest), oldest, newest, is_held

@@ -19,8 +19,6 @@ from hyperhive_cli.store.schema import ENDED
 if TYPE_CHECKING:
     from hyperhive_cli.hive.database import Connection
 
-    Send = Callable[[Connection], Sent | RefusedError]
-
 
 class HandOver:
     """One agent's way from its machine's inbox into the hive's. Each step may be repeated: it takes effect once."""
@@ -48,12 +46,11 @@ class HandOver:
                 uid=in_flight.uid,
             )  # fmt: skip
             planned = self._local_inbox.planned()
-            to_hive = [self._to_hive(one, is_planned=True) for one in planned]
-            known, answers = await self._connection.call(partial(_give_back, acknowledge, to_hive))
+            known, answers = await self._connection.call(partial(self._give_back, acknowledge, planned))
             self._local_inbox.acknowledge(
                 message, "given back to the hive" if known else "the hive gave it to another machine"
             )
-            has_sent = self._record_all(planned, answers)
+            has_sent = any([self._record(*pair) for pair in zip(planned, answers, strict=True)])  # noqa: C419 - each
         elif turns:
             await self._connection.call(partial(owner_sql.keep_turns, lease=lease, turns=turns))
         if is_lost or (in_flight is not None and message is None):  # the inbox was replaced: the outcome is unknown
@@ -66,12 +63,28 @@ class HandOver:
     async def _withdraw(self) -> None:
         """Cancel in the hive what an earlier turn here had planned and the last one withdrew."""
         if key := self._local_inbox.fact("hive_withdrawn"):
-            await self._connection.call(partial(_cancel_planned, url=self._url, agent=self._agent, key=key))
+            await self._connection.call(lambda connection: self._in_hive(connection).withdraw(key))
             self._local_inbox.put_facts(hive_withdrawn="")
 
-    def _to_hive(self, message: Message, *, is_planned: bool) -> "Send":
-        """Return the call that puts a message of this machine into the hive, once however often it is made."""
-        return partial(_send_on, url=self._url, agent=self._agent, message=message, planned=is_planned)
+    def _give_back(
+        self, acknowledge: "Callable[[Connection], bool]", planned: Sequence[Message], connection: "Connection"
+    ) -> tuple[bool, list[Sent | RefusedError]]:
+        """Store an outcome and the messages its turn planned in one transaction; return the result of each."""
+        with connection.transaction():
+            # The outcome first: the message may hold the key of a planned one, and is done with this.
+            return acknowledge(connection), [self._send_on(one, connection, planned=True) for one in planned]
+
+    def _send_on(self, message: Message, connection: "Connection", *, planned: bool) -> Sent | RefusedError:
+        """Put a message of this machine into the hive, once however often it is called."""
+        try:
+            return self._in_hive(connection).take_in(message, planned=planned, replaces=message.sender == WAKEUP_SENDER)
+        except DeniedError:  # not about this message
+            raise
+        except RefusedError as error:
+            return error
+
+    def _in_hive(self, connection: "Connection") -> HiveInbox:
+        return HiveInbox(connection, self._url, self._agent)
 
     async def send_unsynced(self) -> bool:
         """Put the messages that were sent to this machine, past the hive, into the hive; return True if there were any.
@@ -82,12 +95,9 @@ class HandOver:
         planned = {one.id for one in self._local_inbox.planned()} if unsynced else set()
         has_sent = False
         for message in unsynced:
-            answer = await self._connection.call(self._to_hive(message, is_planned=message.id in planned))
+            answer = await self._connection.call(partial(self._send_on, message, planned=message.id in planned))
             has_sent = self._record(message, answer) or has_sent
         return has_sent
-
-    def _record_all(self, messages: Sequence[Message], answers: Sequence[Sent | RefusedError]) -> bool:
-        return any([self._record(*pair) for pair in zip(messages, answers, strict=True)])  # noqa: C419 - each of them
 
     def _record(self, message: Message, answer: Sent | RefusedError) -> bool:
         """Record the hive's answer in the local inbox; return True if the hive took the message."""
@@ -102,26 +112,3 @@ class HandOver:
                 f"message {message.id} of this machine is in the hive already: message {answer.id} is {answer.state}"
             )
         return True
-
-
-def _give_back(
-    acknowledge: "Callable[[Connection], bool]", planned: "Sequence[Send]", connection: "Connection"
-) -> tuple[bool, list[Sent | RefusedError]]:
-    """Store an outcome and the messages its turn planned in one transaction; return the result of each."""
-    with connection.transaction():
-        # The outcome first: the message may hold the key of a planned one, and is done with this.
-        return acknowledge(connection), [put(connection) for put in planned]
-
-
-def _cancel_planned(connection: "Connection", *, url: str, agent: str, key: str) -> None:
-    HiveInbox(connection, url, agent).withdraw(key)
-
-
-def _send_on(connection: "Connection", *, url: str, agent: str, message: Message, planned: bool) -> Sent | RefusedError:
-    inbox = HiveInbox(connection, url, agent)
-    try:
-        return inbox.take_in(message, planned=planned, replaces=message.sender == WAKEUP_SENDER)
-    except DeniedError:  # not about this message
-        raise
-    except RefusedError as error:
-        return error

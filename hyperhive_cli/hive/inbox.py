@@ -21,7 +21,6 @@ from hyperhive_cli.store.messages import (
     Sent,
     View,
     clean,
-    no_message,
     stored_before,
 )
 from hyperhive_cli.store.queue import MessageQueue
@@ -91,7 +90,14 @@ class HiveInbox(MessageQueue):
 
     def last_turn(self, message_id: int) -> dict[str, Any] | None:
         """Return the statistics row of a message's newest ended turn, None if there is none."""
-        found = self._turns("message_id = %(id)s ORDER BY started DESC, turn_id DESC LIMIT 1", id=message_id)
+        return self._newest_turn("message_id = %(id)s", message_id)
+
+    def turn(self, turn_id: int | None) -> dict[str, Any] | None:
+        """Return the row of an ended turn (without an id: the newest), None if there is none."""
+        return self._newest_turn("(%(id)s::bigint IS NULL OR turn_id = %(id)s)", turn_id)
+
+    def _newest_turn(self, which: str, number: int | None) -> dict[str, Any] | None:
+        found = self._turns(f"{which} ORDER BY started DESC, turn_id DESC LIMIT 1", id=number)
         return found[0] if found else None
 
     def _turns(self, where: str, **values: object) -> list[dict[str, Any]]:
@@ -116,17 +122,10 @@ class HiveInbox(MessageQueue):
             assert row is not None  # noqa: S101 - one or the other
             yield int(row[0])
 
-    def _find(self, column: str, value: object, lock: str = "") -> Message | None:
-        row = self._one(
-            f"SELECT {COLUMNS} FROM hyperhive.inbox WHERE agent = %(agent)s AND {column} = %(value)s {lock}",
-            value=value,
-        )
+    def _find(self, column: str, value: object, *, lock: bool = False) -> Message | None:
+        query = f"SELECT {COLUMNS} FROM hyperhive.inbox WHERE agent = %(agent)s AND {column} = %(value)s"
+        row = self._one(f"{query} FOR UPDATE" if lock else query, value=value)
         return None if row is None else Message._make(row)
-
-    def _locked(self, message_id: int) -> Message:
-        if (found := self._find("id", message_id, "FOR UPDATE")) is None:
-            raise no_message(message_id)
-        return found
 
     def _change(self, message_id: int, now_ms: int, **columns: object) -> None:  # noqa: ARG002 - not its clock
         names = "".join(f"{name} = %({name})s, " for name in columns)

@@ -21,7 +21,6 @@ from hyperhive_cli.store.inbox import Inbox, Lease, open_inbox
 from hyperhive_cli.store.messages import Message
 
 TURNS_AT_ONCE = 200
-_THIS_MESSAGE = "id = :id AND uid = :uid AND state = 'ready'"
 
 
 class InFlight(NamedTuple):
@@ -143,8 +142,7 @@ class LocalInbox(Inbox):
 
     def unsynced(self) -> list[Message]:
         """Return the ready messages that did not come from the hive."""
-        in_flight = self.in_flight()
-        staged = None if in_flight is None else in_flight.id
+        staged = self.needed
         return [message for message in self.messages() if message.state == "ready" and message.id != staged]
 
     def planned(self) -> list[Message]:
@@ -160,20 +158,20 @@ class LocalInbox(Inbox):
 
     def hand_over(self, message: Message, number: int) -> None:
         """Note that the hive has a message that was sent to this machine or planned on it."""
-        with self._transaction() as db:
-            db.execute(
-                f"UPDATE messages SET state = 'cancelled', reason = :reason WHERE {_THIS_MESSAGE}",
-                {"id": message.id, "uid": message.uid, "reason": f"handed to the hive as message {number}"},
-            )
+        self._end(message, "cancelled", f"handed to the hive as message {number}")
 
     def refuse(self, message: Message, reason: str) -> None:
         """Note that the hive refused a message that was sent to this machine: it is kept as dead."""
+        self._end(message, "dead", reason)
+        self.refused += 1
+
+    def _end(self, message: Message, state: str, reason: str) -> None:
         with self._transaction() as db:
             db.execute(
-                f"UPDATE messages SET state = 'dead', reason = :reason WHERE {_THIS_MESSAGE}",
-                {"id": message.id, "uid": message.uid, "reason": reason},
+                """UPDATE messages SET state = :state, reason = :reason
+                   WHERE id = :id AND uid = :uid AND state = 'ready'""",
+                {"id": message.id, "uid": message.uid, "state": state, "reason": reason},
             )
-        self.refused += 1
 
     def last_message(self) -> int:
         """Return the highest number of any message ever stored here."""

@@ -311,14 +311,10 @@ class Member:
         if any(isinstance(record.event, _REPORTED) for record in records):
             self._reporter.wake()
         if any(isinstance(record.event, TurnEnd) for record in records):
-            await self._outcome(lease)
-
-    async def _outcome(self, lease: AgentLease) -> None:
-        """Report the outcome of a turn immediately; if that fails, the next fetch tries again."""
-        async with self._exchange_lock:
-            with suppress(StoreError):
-                if self.lease == lease:
-                    await self._sync(lease)
+            async with self._exchange_lock:
+                with suppress(StoreError):  # the next fetch tries again
+                    if self.lease == lease:
+                        await self._sync(lease)
 
     async def _forget_ended(self, lease: AgentLease) -> None:
         """Delete the texts of messages that ended long ago, in steps."""

@@ -201,10 +201,8 @@ def release(connection: "Connection", lease: AgentLease) -> bool:
     return row is not None
 
 
-def lease_message(
-    connection: "Connection", lease: AgentLease, *, counted: bool = True
-) -> tuple[Message | None, Backlog]:
-    """Lease the first message that may run and count the attempt; return it, and (`counted`) what waits after it.
+def lease_message(connection: "Connection", lease: AgentLease) -> tuple[Message | None, Backlog]:
+    """Lease the first message that may run and count the attempt; return it, and what waits after it.
 
     Raises FencedError if the agent is not ours any more.
     """
@@ -219,8 +217,7 @@ def lease_message(
             RETURNING {COLUMNS.replace("id,", "inbox.id,", 1)}""".encode(),
         lease.fence,
     ).fetchone()
-    backlog = count_backlog(connection, lease) if counted or row is None else Backlog(0, None)
-    return (None if row is None else Message._make(row)), backlog
+    return (None if row is None else Message._make(row)), count_backlog(connection, lease)
 
 
 def count_backlog(connection: "Connection", lease: AgentLease) -> Backlog:

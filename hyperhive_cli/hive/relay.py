@@ -4,8 +4,8 @@ A notification only wakes a listener: it is not stored, and a listener that was 
 is also polled every few seconds, in one statement for all agents.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -16,11 +16,12 @@ from hyperhive_cli.core.errors import HyperhiveError, StoreError
 from hyperhive_cli.core.retention import KEEP_ALL, Retention
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.hive import owner_sql
-from hyperhive_cli.hive.connection import TrioConnection, open_connection
+from hyperhive_cli.hive.connection import TrioConnection
 from hyperhive_cli.hive.lease import RENEW_AGAIN_S
 from hyperhive_cli.hive.local_inbox import LocalInbox
 from hyperhive_cli.hive.member import Member, Steering
 from hyperhive_cli.hive.owner_sql import BACKLOG, NOW_MS, Backlog
+from hyperhive_cli.hive.reporter import Report
 from hyperhive_cli.hive.schema import CHANNEL
 
 if TYPE_CHECKING:
@@ -35,12 +36,7 @@ class Relay:
     """Joins the agents of this process to one hive, as the machine `owner`."""
 
     def __init__(
-        self,
-        url: str,
-        owner: str,
-        writer: TrioConnection,
-        listener: TrioConnection,
-        slots: trio.Semaphore | None = None,
+        self, url: str, owner: str, writer: TrioConnection, listener: TrioConnection, slots: trio.Semaphore | None
     ) -> None:
         self._url = url
         self._owner = owner
@@ -57,7 +53,7 @@ class Relay:
         local_inbox: LocalInbox,
         bus: Bus,
         steering: Steering,
-        report: Callable[[], Awaitable[Mapping[str, Any]]],
+        report: Report,
         *,
         account: Account | None,
         drain: bool,
@@ -126,12 +122,12 @@ class Relay:
         """Wait for notifications, and connect again after a lost connection."""
         while True:
             try:
-                await self._listener.call(_subscribe)
+                await self._listener.call(lambda connection: connection.execute(f"LISTEN {CHANNEL}".encode()))
                 for member in list(self._members.values()):
                     member.notified("m")  # a notification may have been missed
                 while await self._listener.wait_readable():
-                    for payload in await self._listener.call(_pending_notifications):
-                        await self._pass_on(payload)
+                    for notice in await self._listener.call(lambda connection: [*connection.notifies(timeout=0)]):
+                        await self._pass_on(notice.payload)
             except HyperhiveError:
                 await trio.sleep(RENEW_AGAIN_S)
 
@@ -177,14 +173,6 @@ class Relay:
                 member.move_away()
 
 
-def _subscribe(connection: "Connection") -> None:
-    connection.execute(f"LISTEN {CHANNEL}".encode())
-
-
-def _pending_notifications(connection: "Connection") -> list[str]:
-    return [found.payload for found in connection.notifies(timeout=0)]
-
-
 def poll(connection: "Connection", names: list[str], owner: str) -> tuple[list[tuple[Any, ...]], set[str]]:
     """Return, for all agents of a machine, what waits and which are free; and those that should run elsewhere."""
     owner_sql.shorten_leases(connection, names)
@@ -205,12 +193,12 @@ async def open_relay(url: str, owner: str, slots: trio.Semaphore | None = None) 
 
     `slots`, if given, bounds how many turns its agents run at the same time.
     """
-    async with (
-        open_connection(url, f"hyperhive {owner} writes") as writer,
-        open_connection(url, f"hyperhive {owner} listens") as listener,
-        trio.open_nursery() as nursery,
+    with (
+        closing(TrioConnection(url, f"hyperhive {owner} writes")) as writer,
+        closing(TrioConnection(url, f"hyperhive {owner} listens")) as listener,
     ):
-        relay = Relay(url, owner, writer, listener, slots)
-        nursery.start_soon(relay.run)
-        yield relay
-        nursery.cancel_scope.cancel()
+        async with trio.open_nursery() as nursery:
+            relay = Relay(url, owner, writer, listener, slots)
+            nursery.start_soon(relay.run)
+            yield relay
+            nursery.cancel_scope.cancel()

@@ -151,7 +151,7 @@ class EventStore:
         """
         query = "SELECT id, ts, kind, payload_json FROM events WHERE id > ? ORDER BY id LIMIT ?"
         rows = self._page(query, (seq, limit), PAGE_BYTES)
-        return list(_readable(rows)), rows[-1][0] if rows else seq
+        return list(rows_to_events(rows)), rows[-1][0] if rows else seq
 
     def of_kinds(self, kinds: Sequence[str]) -> list[BusEvent]:
         """Return all events of these kinds, oldest first."""
@@ -176,7 +176,7 @@ class EventStore:
             (_ALL if upto is None else upto, *kinds, limit),
             most_bytes,
         )
-        return list(_readable(reversed(rows)))
+        return list(rows_to_events(reversed(rows)))
 
     def _page(self, query: str, parameters: Sequence[Any], most_bytes: float) -> list[_FoundRow]:
         """Read rows until their payloads have this size."""
@@ -230,7 +230,8 @@ def _records_to_rows(records: Sequence[BusEvent]) -> list[_Row]:
     return [(r.seq, r.ts, r.event.kind, r.payload) for r in records if r.seq is not None]
 
 
-def _readable(rows: Iterable[_FoundRow]) -> Iterator[BusEvent]:
+def rows_to_events(rows: Iterable[Sequence[Any]]) -> Iterator[BusEvent]:
+    """Yield the events of these rows (seq, ts, kind, payload); one that cannot be read is left out."""
     for seq, ts, kind, payload in rows:
         if isinstance(ts, int) and isinstance(kind, str) and isinstance(payload, str):
             with suppress(ValueError, TypeError):

@@ -34,12 +34,6 @@ def put_fact(db: sqlite3.Connection, name: str, value: str) -> None:
     )
 
 
-def claim_fact(db: sqlite3.Connection, name: str, value: str) -> str:
-    """Set a fact inside the caller's transaction unless it is set; return its value."""
-    db.execute("INSERT INTO facts(name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, value))
-    return str(db.execute(READ_FACT, (name,)).fetchone()[0])
-
-
 def stored_fact(path: Path, name: str) -> str | None:
     """Read one fact from an inbox's file, None if it was never set; raises StoreError if the file cannot be read.
 

@@ -122,7 +122,7 @@ class MessageTable(InboxFile, MessageQueue):
 
     _changing = _sending
 
-    def _find(self, column: str, value: object) -> Message | None:
+    def _find(self, column: str, value: object, *, lock: bool = False) -> Message | None:  # noqa: ARG002 - all are locked
         rows = self._read(f"SELECT {COLUMNS} FROM messages WHERE {column} = ?", value)  # noqa: S608
         return _row_to_message(rows[0]) if rows else None
 

@@ -8,7 +8,7 @@ from typing import Any
 from hyperhive_cli.core.errors import InboxFailedError, StoreError
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import rescue
-from hyperhive_cli.store.facts import READ_FACT, claim_fact, put_fact
+from hyperhive_cli.store.facts import READ_FACT, put_fact
 from hyperhive_cli.store.file_place import FilePlace
 
 BUSY_S = 5.0  # for a lock that another process holds
@@ -75,7 +75,9 @@ class InboxFile:
     def bind(self, workspace: str) -> str:
         """Bind the agent to this folder unless it is bound already, and return the folder that it is bound to."""
         with self._transaction() as db:
-            return claim_fact(db, "workspace", workspace)
+            fact = ("workspace", workspace)
+            db.execute("INSERT INTO facts(name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", fact)
+            return str(db.execute(READ_FACT, ("workspace",)).fetchone()[0])
 
     def _read(self, query: str, *parameters: object) -> list[Any]:
         try:

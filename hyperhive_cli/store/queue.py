@@ -57,9 +57,12 @@ class MessageQueue(ABC):
             return sent_before(message.key, known, message.content)
         return Sent(self._insert(number, message), "ready", message.not_before)
 
-    def get(self, message_id: int) -> Message:
-        """Return one message; raises UnknownError if there is none with this id."""
-        found = self._find("id", message_id)
+    def get(self, message_id: int, *, lock: bool = False) -> Message:
+        """Return one message; raises UnknownError if there is none with this id.
+
+        With `lock`, no one else changes it before the transaction ends.
+        """
+        found = self._find("id", message_id, lock=lock)
         if found is None:
             raise no_message(message_id)
         return found
@@ -78,7 +81,7 @@ class MessageQueue(ABC):
 
     def _apply(self, change: Change, message_id: int, now_ms: int) -> Message:
         with self._changing():
-            check_change(change, self._locked(message_id), self.where_it_runs)
+            check_change(change, self.get(message_id, lock=True), self.where_it_runs)
             self._change(message_id, now_ms, **change.columns)
         return self.get(message_id)
 
@@ -92,7 +95,7 @@ class MessageQueue(ABC):
         with self._changing():
             for number in {message_id, before}:
                 if number is not None:
-                    check_change(MOVE, self._locked(number))
+                    check_change(MOVE, self.get(number, lock=True))
             others = [one for one in self._waiting() if one[0] != message_id]
             for number, position in new_positions(others, message_id, before, self._newest()).items():
                 self._change(number, now_ms, place=position)
@@ -120,11 +123,7 @@ class MessageQueue(ABC):
     def _changing(self) -> AbstractContextManager[object]: ...  # a transaction
 
     @abstractmethod
-    def _find(self, column: str, value: object) -> Message | None: ...  # by a unique column
-
-    def _locked(self, message_id: int) -> Message:
-        """Return a message that no one else changes before the transaction ends; raises as `get`."""
-        return self.get(message_id)
+    def _find(self, column: str, value: object, *, lock: bool = False) -> Message | None: ...  # by a unique column
 
     @abstractmethod
     def _change(self, message_id: int, now_ms: int, **columns: object) -> None: ...

@@ -11,6 +11,7 @@ import pytest
 from hyperhive_cli.core.errors import RefusedError
 from hyperhive_cli.core.settings import HISTORY_CAPACITY
 from hyperhive_cli.hive import fleet, owner_sql, relay
+from hyperhive_cli.hive.client import HiveClient
 from hyperhive_cli.hive.inbox import HiveInbox
 from hyperhive_cli.hive.lease import LEASE_S
 from hyperhive_cli.hive.owner_sql import AgentLease, FencedError, Row
@@ -306,7 +307,7 @@ def test_rivals_lease_many_messages_and_share_none(count: int, database: Databas
 
     def work(mine: list[int]) -> None:
         with database.connect() as connection:
-            while (found := owner_sql.lease_message(connection, lease, counted=False)[0]) is not None:
+            while (found := owner_sql.lease_message(connection, lease)[0]) is not None:
                 mine.append(found.id)
 
     threads = [threading.Thread(target=work, args=(mine,)) for mine in taken]
@@ -354,8 +355,8 @@ def test_a_turn_is_kept_once(database: Database) -> None:
         turn |= {"message_state": "held"}
         for _ in range(2):
             owner_sql.keep_turns(a, lease, [turn])
-        (found,) = fleet.newest_turns(a, "bee", 9)
-        row = fleet.turn(a, "bee", None)
+        (found,) = HiveClient("", "bee", a).newest_turns(9)
+        row = HiveClient("", "bee", a).turn("last")
     assert database.rows("SELECT count(*), sum(output_tokens) FROM hyperhive.turn") == [(1, 1)]
     assert (found.answered_model, found.denied, found.message_state) == ("claude-haiku-4-5", 2, "held")
     assert row is not None
