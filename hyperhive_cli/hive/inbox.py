@@ -51,7 +51,7 @@ class HiveInbox(MessageQueue):
         message = message._replace(sender=clean(message.sender), body=clean(message.body))
         with self._sending() as number:
             if (known := self._find("uid", message.uid)) is not None:
-                return stored_before(known, message.content)
+                return stored_before(known, message)
             if planned and message.key is not None:
                 return self._store_planned(number, message, message.key, replaces=replaces)
             return self._store(number, message)
@@ -115,21 +115,20 @@ class HiveInbox(MessageQueue):
     def _sending(self) -> Iterator[int]:
         """Count a message; this locks the agent's row, so that another sender of the same key waits here."""
         with self._changing():
-            row = self._one(
+            rows = self._all(
                 """INSERT INTO hyperhive.agent(name, last_message) VALUES (%(agent)s, 1)
                    ON CONFLICT (name) DO UPDATE SET last_message = agent.last_message + 1 RETURNING last_message"""
             )
-            assert row is not None  # noqa: S101 - one or the other
-            yield int(row[0])
+            yield int(rows[0][0])
 
     def _find(self, column: str, value: object, *, lock: bool = False) -> Message | None:
         query = f"SELECT {COLUMNS} FROM hyperhive.inbox WHERE agent = %(agent)s AND {column} = %(value)s"
-        row = self._one(f"{query} FOR UPDATE" if lock else query, value=value)
-        return None if row is None else Message._make(row)
+        rows = self._all(f"{query} FOR UPDATE" if lock else query, value=value)
+        return Message._make(rows[0]) if rows else None
 
     def _change(self, message_id: int, now_ms: int, **columns: object) -> None:  # noqa: ARG002 - not its clock
         names = "".join(f"{name} = %({name})s, " for name in columns)
-        self._one(
+        self._all(
             f"""UPDATE hyperhive.inbox SET {names}changed = {NOW_MS}
                 WHERE agent = %(agent)s AND id = %(id)s RETURNING {_NEWS}""",
             id=message_id, **columns,
@@ -137,7 +136,7 @@ class HiveInbox(MessageQueue):
 
     def _insert(self, number: int | None, message: Message) -> int:
         """Store a message under this number, with the attempts that a machine has made already."""
-        row = self._one(
+        rows = self._all(
             f"""INSERT INTO hyperhive.inbox(agent, id, key, sender, body, raw, attempts, deliveries, acted, not_before,
                     created, changed, uid)
                 SELECT %(agent)s, %(id)s, %(key)s, %(sender)s, %(body)s, %(raw)s, %(attempts)s, %(deliveries)s,
@@ -146,8 +145,7 @@ class HiveInbox(MessageQueue):
                 RETURNING id, {_NEWS}""",
             **{**message._asdict(), "id": number},
         )
-        assert row is not None  # noqa: S101 - it was stored
-        return int(row[0])
+        return int(rows[0][0])
 
     def _free_keys(self, message: Message) -> None:
         if message.key is not None:
@@ -168,13 +166,7 @@ class HiveInbox(MessageQueue):
         )
 
     def _newest(self) -> int:
-        row = self._one("SELECT last_message FROM hyperhive.agent WHERE name = %(agent)s")
-        assert row is not None  # noqa: S101 - it has a message
-        return int(row[0])
-
-    def _one(self, query: str, **values: object) -> tuple[Any, ...] | None:
-        with translated_errors(self._url):
-            return self._connection.execute(query.encode(), {"agent": self._agent, **values}).fetchone()
+        return int(self._all("SELECT last_message FROM hyperhive.agent WHERE name = %(agent)s")[0][0])
 
     def _all(self, query: str, **values: object) -> list[tuple[Any, ...]]:
         with translated_errors(self._url):

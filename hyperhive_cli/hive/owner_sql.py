@@ -79,14 +79,9 @@ class Backlog(NamedTuple):
 
 
 def acquire_lease(
-    connection: "Connection",
-    agent: str,
-    owner: str,
-    origin: str,
-    *,
-    last_message: int = 0,
+    connection: "Connection", agent: str, owner: str, origin: str, *, last_message: int = 0,
     too_young: datetime | None = None,
-) -> LeaseAttempt:
+) -> LeaseAttempt:  # fmt: skip
     """Acquire the lease of an agent if the last one is over, released, or was held by the same state folder.
 
     The caller holds that folder's lock. New messages get numbers above `last_message`. Messages that the last owner had
@@ -244,14 +239,9 @@ def unlease_messages(connection: "Connection", lease: AgentLease) -> None:
 
 
 def acknowledge(
-    connection: "Connection",
-    lease: AgentLease,
-    message: Message,
-    delivery: int,
-    turns: Sequence[Mapping[str, Any]],
-    *,
-    uid: str | None = None,
-) -> bool:
+    connection: "Connection", lease: AgentLease, message: Message, delivery: int, turns: Sequence[Mapping[str, Any]],
+    *, uid: str | None = None,
+) -> bool:  # fmt: skip
     """Store the outcome of a message's delivery, and the turns that have ended, in one transaction.
 
     `message` has its local state. Return False if the delivery is not the newest one, or the message in the hive has

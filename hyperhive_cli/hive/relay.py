@@ -48,17 +48,9 @@ class Relay:
 
     @asynccontextmanager
     async def member(
-        self,
-        agent: str,
-        local_inbox: LocalInbox,
-        bus: Bus,
-        steering: Steering,
-        report: Report,
-        *,
-        account: Account | None,
-        drain: bool,
-        retention: Retention = KEEP_ALL,
-    ) -> AsyncIterator[Member]:
+        self, agent: str, local_inbox: LocalInbox, bus: Bus, steering: Steering, report: Report, *,
+        account: Account | None, drain: bool, retention: Retention = KEEP_ALL,
+    ) -> AsyncIterator[Member]:  # fmt: skip
         """Join an agent for the block; at its end outcome and events are shipped and the agent is released."""
         member = Member(
             self._url, self._writer, steady_s, agent=agent, owner=self._owner, local_inbox=local_inbox, bus=bus,

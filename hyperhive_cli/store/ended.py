@@ -43,11 +43,12 @@ def _tools(text: object) -> Mapping[str, int]:
 
 def turns_since(db: sqlite3.Connection, since_ms: int) -> list[EndedTurn]:
     """Return the ended turns that started at this moment or later, oldest first."""
-    rows = db.execute(
-        f"SELECT {ENDED_COLUMNS} FROM turn_stats WHERE outcome IS NOT NULL AND started >= ? ORDER BY started, turn_id",  # noqa: S608 - our own list
-        (since_ms,),
-    )
-    return [row_to_turn(row) for row in rows]
+    return _ended_turns(db, "AND started >= ? ORDER BY started, turn_id", since_ms)
+
+
+def _ended_turns(db: sqlite3.Connection, which: str, *values: object) -> list[EndedTurn]:
+    query = f"SELECT {ENDED_COLUMNS} FROM turn_stats WHERE outcome IS NOT NULL {which}"  # noqa: S608 - our own list
+    return [row_to_turn(row) for row in db.execute(query, values)]
 
 
 def read_turns(paths: AgentPaths, since_ms: int) -> list[EndedTurn]:
@@ -62,9 +63,8 @@ def read_newest_turns(paths: AgentPaths, count: int) -> list[EndedTurn]:
     """Read the newest ended turns of an agent, oldest first; none if it is new. Raises StoreError."""
     if not paths.inbox_db.exists():
         return []
-    query = f"SELECT {ENDED_COLUMNS} FROM turn_stats WHERE outcome IS NOT NULL ORDER BY turn_id DESC LIMIT ?"  # noqa: S608 - as above
     with open_inbox_reader(paths.inbox_db) as inbox:
-        return [row_to_turn(row) for row in reversed(inbox.connection.execute(query, (count,)).fetchall())]
+        return _ended_turns(inbox.connection, "ORDER BY turn_id DESC LIMIT ?", count)[::-1]
 
 
 def today(db: sqlite3.Connection, now_ms: int) -> dict[str, Any]:

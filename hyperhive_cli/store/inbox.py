@@ -189,19 +189,10 @@ class Inbox(MessageTable):
             return _open_turn(db, None, 1, model, now_ms)
 
     def settle(
-        self,
-        record: "TurnRecord",
-        message: Message | None,
-        *,
-        state: str,
-        now_ms: int,
-        spent: bool = True,
-        acted: bool = False,
-        not_before: int = 0,
-        facts: Mapping[str, str] | None = None,
-        planned: Sequence[PlannedMessage] = (),
-        withdrawn: str | None = None,
-    ) -> None:
+        self, record: "TurnRecord", message: Message | None, *, state: str, now_ms: int, spent: bool = True,
+        acted: bool = False, not_before: int = 0, facts: Mapping[str, str] | None = None,
+        planned: Sequence[PlannedMessage] = (), withdrawn: str | None = None,
+    ) -> None:  # fmt: skip
         """Store a turn's end, its message's new state, facts of the agent and planned messages, in ONE transaction.
 
         A waiting planned message with the key `withdrawn` is cancelled. Raises UsageError for an unusable planned
@@ -218,16 +209,9 @@ class Inbox(MessageTable):
                            attempts = attempts - :refund, acted = acted OR :acted,
                            not_before = max(not_before, :not_before)
                        WHERE id = :id AND state = 'leased'""",
-                    {
-                        "id": message.id,
-                        "state": state,
-                        "reason": record.outcome.note,
-                        "refund": 0 if spent else 1,
-                        "acted": acted,
-                        "not_before": not_before,
-                        "now": now_ms,
-                    },
-                )
+                    {"id": message.id, "state": state, "reason": record.outcome.note, "refund": 0 if spent else 1,
+                     "acted": acted, "not_before": not_before, "now": now_ms},
+                )  # fmt: skip
             for name, value in (facts or {}).items():
                 put_fact(db, name, value)
             # After the message, which may have the same key and have ended just now.

@@ -19,15 +19,6 @@ TAKEN = "state = 'leased', attempts = attempts + 1, deliveries = deliveries + 1,
 HARNESS_DIED = "the harness died during its turn"  # the reason of a message that was leased by an earlier life
 
 
-class Content(NamedTuple):
-    """What a sender decides about a message; `not_before` in Unix ms."""
-
-    sender: str
-    body: str
-    raw: bool
-    not_before: int
-
-
 class Message(NamedTuple):
     """An entry of the inbox. `attempts` count towards the limit, `deliveries` are all leases so far."""
 
@@ -49,11 +40,6 @@ class Message(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that `inbox --json` documents; times are Unix milliseconds."""
         return self._asdict()
-
-    @property
-    def content(self) -> Content:
-        """What its sender decided."""
-        return Content(self.sender, self.body, self.raw, self.not_before)
 
 
 COLUMNS = ", ".join(Message._fields)
@@ -132,11 +118,12 @@ _SENT_WORDS = {"ready": "waits", "leased": "is running", "held": "is held", "don
 _OPTIONS = {"sender": "--from", "raw": "--raw", "not_before": "--at"}
 
 
-def sent_before(key: str, known: Message, asked: Content) -> Sent:
-    """Return the message that has the key already.
+def sent_before(known: Message, asked: Message) -> Sent:
+    """Return the message that has the key of this one already.
 
     Raises RefusedError if it differs from what is sent now, or if it will not run: it is cancelled or dead.
     """
+    key = asked.key
     if known.body != asked.body:
         raise RefusedError(f"the key {key!r} was used for another message ({known.id})", "send it with another --key")
     for field, option in _OPTIONS.items():
@@ -153,8 +140,8 @@ def sent_before(key: str, known: Message, asked: Content) -> Sent:
     return Sent(known.id, known.state, known.not_before, sent_before=True)
 
 
-def stored_before(known: Message, asked: Content) -> Sent:
-    """Return the message that has the uid already, in whatever state.
+def stored_before(known: Message, asked: Message) -> Sent:
+    """Return the message that has the uid of this one already, in whatever state.
 
     Raises RefusedError if the one that is stored now is another message.
     """

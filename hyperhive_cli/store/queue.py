@@ -54,7 +54,7 @@ class MessageQueue(ABC):
         """Store a message inside `_sending`, unless one with its key is known; raises as `send`."""
         self._free_keys(message)
         if message.key is not None and (known := self._find("key", message.key)) is not None:
-            return sent_before(message.key, known, message.content)
+            return sent_before(known, message)
         return Sent(self._insert(number, message), "ready", message.not_before)
 
     def get(self, message_id: int, *, lock: bool = False) -> Message:

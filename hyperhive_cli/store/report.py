@@ -126,19 +126,9 @@ def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
 
 
 _TURN_FIELDS = (
-    "turn_id",
-    "message_id",
-    "attempt",
-    "model",
-    "started",
-    "duration_ms",
-    "outcome",
-    "note",
-    "cost_usd",
-    "tool_call_count",
-    "denied",
-    "message_state",
-)
+    "turn_id", "message_id", "attempt", "model", "started", "duration_ms", "outcome", "note", "cost_usd",
+    "tool_call_count", "denied", "message_state",
+)  # fmt: skip
 
 
 def _from_history(paths: AgentPaths, now_ms: int) -> dict[str, Any]:

@@ -46,14 +46,9 @@ def budget_status(fact: Callable[[str], str | None], db: sqlite3.Connection, now
 
 
 def raise_limits(
-    inbox: Inbox,
-    budget: Budget,
-    *,
-    day_cost: float | None,
-    message_id: int | None,
-    limits: Mapping[str, float | int],
-    now_ms: int,
-) -> None:
+    inbox: Inbox, budget: Budget, *, day_cost: float | None, message_id: int | None,
+    limits: Mapping[str, float | int], now_ms: int,
+) -> None:  # fmt: skip
     """Raise the day's limit for today, or the limits of a message.
 
     Raises RefusedError if a limit is not set or is already higher, or if the message does not exist or has ended.

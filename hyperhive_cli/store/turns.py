@@ -78,11 +78,8 @@ def _to_id(named: str) -> int:
 
 def last_turn_id(bounds: Iterable[BusEvent]) -> int | None:
     """Return the id of the turn that started last, None if there is none."""
-    found = None
-    for record in bounds:
-        if isinstance(record.event, TurnStart) and record.event.turn_id is not None:
-            found = record.event.turn_id
-    return found
+    starts = [record.event.turn_id for record in bounds if isinstance(record.event, TurnStart)]
+    return next((turn_id for turn_id in reversed(starts) if turn_id is not None), None)
 
 
 def span_of_turn(bounds: Iterable[BusEvent], turn: int) -> Span | None:
