@@ -168,10 +168,7 @@ def open_hive(url: str) -> Iterator["Connection"]:
 
 
 def migrate(url: str, migrations: tuple[str, ...] = HIVE) -> tuple[int, int]:
-    """Create or upgrade the hive's tables in one transaction; return the version before and after.
-
-    Missing roles are created. Raises as `connect` does.
-    """
+    """Create or upgrade tables and roles in one transaction; return the old and new version. Raises as `connect`."""
     with translated_errors(url), connect(url, version=None) as connection, connection.transaction():
         connection.execute("SET LOCAL statement_timeout = 0")
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))  # another `init` may run

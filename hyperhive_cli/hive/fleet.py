@@ -166,11 +166,7 @@ def events_page(
         found = connection.execute(
             f"""SELECT seq, ts, kind, body FROM ({page}) AS page WHERE bytes_before < %(most)s
                 ORDER BY seq""".encode(),
-            {
-                "agent": agent,
-                "since": max(0, newest - limit) if since is None else since,
-                "limit": limit,
-                "most": PAGE_BYTES,
-            },
-        ).fetchall()
+            {"agent": agent, "since": max(0, newest - limit) if since is None else since, "limit": limit,
+             "most": PAGE_BYTES},
+        ).fetchall()  # fmt: skip
     return [*rows_to_events(found)], found[-1][0] if found else (since or newest), oldest, newest, is_held

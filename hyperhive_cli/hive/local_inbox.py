@@ -24,10 +24,7 @@ TURNS_AT_ONCE = 200
 
 
 class InFlight(NamedTuple):
-    """The staged message: its number, its delivery, and the epoch of the lease.
-
-    `uid` is None if an earlier release staged it.
-    """
+    """The staged message: number, delivery, and epoch of the lease. `uid` is None if an earlier release staged it."""
 
     id: int
     delivery: int
@@ -173,18 +170,15 @@ class LocalInbox(Inbox):
                 {"id": message.id, "uid": message.uid, "state": state, "reason": reason},
             )
 
-    def last_message(self) -> int:
-        """Return the highest number of any message ever stored here."""
-        return self._last_number("messages")
-
     def number_turns_above(self, last_turn: int) -> None:
         """Make the next turns here have numbers above those of other machines."""
-        if self._last_number("turn_stats") < last_turn:
+        if self.last_number("turn_stats") < last_turn:
             with self._transaction() as db:
                 db.execute("DELETE FROM sqlite_sequence WHERE name = 'turn_stats'")
                 db.execute("INSERT INTO sqlite_sequence(name, seq) VALUES ('turn_stats', ?)", (last_turn,))
 
-    def _last_number(self, table: str) -> int:
+    def last_number(self, table: str) -> int:
+        """Return the highest number of any row ever stored here."""
         rows = self._read("SELECT seq FROM sqlite_sequence WHERE name = ?", table)
         return int(rows[0][0]) if rows else 0
 

@@ -157,7 +157,7 @@ class Member:
         origin = self._local_inbox.origin()
         acquire = partial(
             owner_sql.acquire_lease, agent=self.agent, owner=self._owner, origin=origin,
-            last_message=self._local_inbox.last_message(), too_young=self._sighting.too_young(asked),
+            last_message=self._local_inbox.last_number("messages"), too_young=self._sighting.too_young(asked),
         )  # fmt: skip
         found = await self._connection.call(acquire)
         if found.lease is None:

@@ -166,13 +166,9 @@ def renew(connection: "Connection", leases: Sequence[AgentLease]) -> set[str]:
            FROM unnest(%(names)s::text[], %(owners)s::text[], %(epochs)s::bigint[]) AS ours(agent, owner, epoch)
            WHERE name = ours.agent AND hyperhive.agent.owner = ours.owner AND hyperhive.agent.epoch = ours.epoch
            RETURNING name""",
-        {
-            "lease": LEASE_S,
-            "names": [lease.agent for lease in leases],
-            "owners": [lease.owner for lease in leases],
-            "epochs": [lease.epoch for lease in leases],
-        },
-    ).fetchall()
+        {"lease": LEASE_S, "names": [lease.agent for lease in leases], "owners": [lease.owner for lease in leases],
+         "epochs": [lease.epoch for lease in leases]},
+    ).fetchall()  # fmt: skip
     return {row[0] for row in rows}
 
 
@@ -197,10 +193,7 @@ def release(connection: "Connection", lease: AgentLease) -> bool:
 
 
 def lease_message(connection: "Connection", lease: AgentLease) -> tuple[Message | None, Backlog]:
-    """Lease the first message that may run and count the attempt; return it, and what waits after it.
-
-    Raises FencedError if the agent is not ours any more.
-    """
+    """Lease the first message that may run, and count the attempt; return it and what waits. Raises FencedError."""
     row = connection.execute(
         f"""WITH {_OWNED}, first AS (
                 SELECT id FROM hyperhive.inbox, owned
@@ -337,20 +330,11 @@ def append(connection: "Connection", lease: AgentLease, rows: Sequence[Row], aft
         )
         SELECT seq, pg_notify(%(channel)s, 'e:' || name), (SELECT count(*) FROM gone) FROM owned
         """,
-        {
-            **lease.fence,
-            "after": after,
-            "count": len(rows),
-            "last": rows[-1][0],
-            "last_ts": rows[-1][1],
-            "ts": [row[1] for row in rows],
-            "kinds": [clean(row[2]) for row in rows],
-            "bodies": [clean_bytes(row[3]) for row in rows],
-            "capacity": HISTORY_CAPACITY,
-            "every": TRIM_EVERY,
-            "channel": CHANNEL,
-        },
-    ).fetchone()
+        {**lease.fence, "after": after, "count": len(rows), "last": rows[-1][0], "last_ts": rows[-1][1],
+         "ts": [row[1] for row in rows], "kinds": [clean(row[2]) for row in rows],
+         "bodies": [clean_bytes(row[3]) for row in rows],
+         "capacity": HISTORY_CAPACITY, "every": TRIM_EVERY, "channel": CHANNEL},
+    ).fetchone()  # fmt: skip
     if row is None:
         shipped_upto(connection, lease)
         return None

@@ -181,10 +181,7 @@ def poll(connection: "Connection", names: list[str], owner: str) -> tuple[list[t
 
 @asynccontextmanager
 async def open_relay(url: str, owner: str, slots: trio.Semaphore | None = None) -> AsyncIterator[Relay]:
-    """Run the relay of this process for the block.
-
-    `slots`, if given, bounds how many turns its agents run at the same time.
-    """
+    """Run the relay of this process for the block; `slots`, if given, bounds the turns of its agents at one time."""
     with (
         closing(TrioConnection(url, f"hyperhive {owner} writes")) as writer,
         closing(TrioConnection(url, f"hyperhive {owner} listens")) as listener,

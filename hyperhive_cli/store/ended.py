@@ -92,10 +92,7 @@ def last_compaction(db: sqlite3.Connection) -> dict[str, Any] | None:
 
 
 def read_turn(paths: AgentPaths, turn_id: int | None) -> dict[str, Any] | None:
-    """Read the row of a turn (None: the newest), ended or running, with its message's sender and body.
-
-    Returns None if there is none. Raises StoreError.
-    """
+    """Read the row of a turn, running or ended (None: the newest), with its sender and body. Raises StoreError."""
     if not paths.inbox_db.exists():
         return None
     with open_inbox_reader(paths.inbox_db) as inbox:

@@ -305,8 +305,8 @@ def history_trouble(path: Path) -> str | None:
     try:
         with open_event_reader(path) as store:
             store.last_seq()
-    except (StoreError, sqlite3.Error) as error:
-        return error.message if isinstance(error, StoreError) else f"the history {path} cannot be read: {error}"
+    except StoreError as error:
+        return error.message
     return None
 
 

@@ -155,10 +155,7 @@ def stored_before(known: Message, asked: Message) -> Sent:
 
 
 class Change(NamedTuple):
-    """A change that an operator may ask for.
-
-    The states in which it is allowed, the columns that it sets, and the hint for a message that runs.
-    """
+    """What an operator may ask for: in which states, the columns that it sets, and the hint for a message that runs."""
 
     allowed: tuple[str, ...]
     columns: Mapping[str, object] = MappingProxyType({})

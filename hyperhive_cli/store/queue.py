@@ -58,10 +58,7 @@ class MessageQueue(ABC):
         return Sent(self._insert(number, message), "ready", message.not_before)
 
     def get(self, message_id: int, *, lock: bool = False) -> Message:
-        """Return one message; raises UnknownError if there is none with this id.
-
-        With `lock`, no one else changes it before the transaction ends.
-        """
+        """Return one message, with `lock` unchanged by others until the transaction ends; raises UnknownError."""
         found = self._find("id", message_id, lock=lock)
         if found is None:
             raise no_message(message_id)

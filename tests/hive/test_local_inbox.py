@@ -79,7 +79,7 @@ def test_what_was_sent_to_this_machine_alone_is_a_stray(local_inbox: LocalInbox)
     local_inbox.hand_over(message, 99)
     assert local_inbox.unsynced() == []
     assert local_inbox.get(number).reason == "handed to the hive as message 99"
-    assert local_inbox.last_message() == 41
+    assert local_inbox.last_number("messages") == 41
 
 
 def test_what_waits_in_the_hive_counts(local_inbox: LocalInbox) -> None:
