@@ -6,19 +6,16 @@ The counterpart of `harness.client.LocalClient`; it reads what the agents' machi
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from hyperhive_cli.core.errors import UnknownError
 from hyperhive_cli.core.statistics import EndedTurn
 from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.address import pattern_to_like
-from hyperhive_cli.hive.database import open_hive
+from hyperhive_cli.hive.database import Connection, open_hive
 from hyperhive_cli.hive.inbox import HiveInbox
 from hyperhive_cli.store.ended import ENDED_COLUMNS, row_to_turn
 from hyperhive_cli.store.messages import Message, Sent, View
-
-if TYPE_CHECKING:
-    from hyperhive_cli.hive.database import Connection
 
 
 class HiveClient:

@@ -2,15 +2,12 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import trio
 
 from hyperhive_cli.core.errors import StoreError
-from hyperhive_cli.hive.database import AwayError, DeniedError, connect, translated_errors
-
-if TYPE_CHECKING:
-    from hyperhive_cli.hive.database import Connection
+from hyperhive_cli.hive.database import AwayError, Connection, DeniedError, connect, translated_errors
 
 T = TypeVar("T")
 

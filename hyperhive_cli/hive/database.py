@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hyperhive_cli.core.errors import HyperhiveError, RefusedError, StoreError
 from hyperhive_cli.hive.address import shown_url
@@ -19,7 +19,7 @@ from hyperhive_cli.hive.schema import HIVE, LOCK, MACHINES, OPERATORS
 if TYPE_CHECKING:
     import psycopg
 
-    Connection = psycopg.Connection[tuple[Any, ...]]
+Connection: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"  # for annotations: psycopg is loaded when it is used
 
 CONNECT_LIMIT_S = 5
 STATEMENT_LIMIT_S = 10.0

@@ -10,19 +10,16 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.core.events import BusEvent, Note, replaced_remark
 from hyperhive_cli.feed.follower import Events, Follower, Gap, Page, Phase
 from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.address import fits, is_pattern, pattern_to_like
-from hyperhive_cli.hive.database import connect, hang_up, translated_errors
+from hyperhive_cli.hive.database import Connection, connect, hang_up, translated_errors
 from hyperhive_cli.hive.schema import CHANNEL
 from hyperhive_cli.store.events import PAGE_BYTES, PAGE_ROWS, rows_to_events
-
-if TYPE_CHECKING:
-    from hyperhive_cli.hive.database import Connection
 
 POLL_S = 5.0
 AGAIN_S = 1.0

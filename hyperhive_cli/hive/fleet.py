@@ -1,21 +1,19 @@
 """The hive as a whole: its agents and machines, who may run which, and their events. Blocking."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hyperhive_cli.core.agent_report import read_report
 from hyperhive_cli.core.errors import RefusedError, UsageError
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.core.status import Status
 from hyperhive_cli.hive.address import pattern_to_like
+from hyperhive_cli.hive.database import Connection
 from hyperhive_cli.hive.owner_sql import NOW_MS
 from hyperhive_cli.hive.schema import CHANNEL, MACHINES, OPERATORS
 from hyperhive_cli.store.events import PAGE_BYTES, rows_to_events
 from hyperhive_cli.store.report import empty_status
 from hyperhive_cli.store.schema import LISTED, in_states
-
-if TYPE_CHECKING:
-    from hyperhive_cli.hive.database import Connection
 
 
 def look(connection: "Connection", pattern: str = "*") -> list[dict[str, Any]]:
@@ -45,15 +43,14 @@ def look(connection: "Connection", pattern: str = "*") -> list[dict[str, Any]]:
 
 
 def _row_to_status(row: Sequence[Any]) -> dict[str, Any]:
-    name, owner, origin, epoch, wanted, seq, account, body, is_live, left_s, age_s, *counts_and_last = row
-    ready, held, dead, leased, *last = counts_and_last
-    found = empty_status(name) | read_report(body)
-    ts, event_age_ms, kind = last
+    name, owner, origin, epoch, wanted, seq, account, body, is_live, left_s, age_s, *counts_and_event = row
+    ready, held, dead, leased, ts, event_age_ms, kind = counts_and_event
     event = {"seq": seq, "ts": ts, "kind": kind, "age_s": round(max(0, event_age_ms or 0) / 1000, 1)} if ts else None
     nothing = dict.fromkeys(("pid", "waits_until", "why", "activity", "prewarmed"))
     idle = {} if is_live else {**nothing, "status": Status.STOPPED, "state": "idle"}
     return {
-        **found,
+        **empty_status(name),
+        **read_report(body),
         **idle,
         "agent": name,
         "running": is_live,

@@ -2,22 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from hyperhive_cli.claude.prompt import WAKEUP_SENDER
 from hyperhive_cli.core.errors import RefusedError
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.hive import owner_sql
 from hyperhive_cli.hive.connection import TrioConnection
-from hyperhive_cli.hive.database import DeniedError
+from hyperhive_cli.hive.database import Connection, DeniedError
 from hyperhive_cli.hive.inbox import HiveInbox
 from hyperhive_cli.hive.local_inbox import LocalInbox
 from hyperhive_cli.hive.owner_sql import AgentLease
 from hyperhive_cli.store.messages import Message, Sent
 from hyperhive_cli.store.schema import ENDED
-
-if TYPE_CHECKING:
-    from hyperhive_cli.hive.database import Connection
 
 
 class HandOver:

@@ -6,10 +6,10 @@ All times are those of the database's clock.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hyperhive_cli.core.agent_report import row_to_fields
-from hyperhive_cli.hive.database import translated_errors
+from hyperhive_cli.hive.database import Connection, translated_errors
 from hyperhive_cli.hive.owner_sql import NOW_MS, TURN_COLUMNS
 from hyperhive_cli.hive.schema import CHANNEL
 from hyperhive_cli.store.messages import (
@@ -25,9 +25,6 @@ from hyperhive_cli.store.messages import (
 )
 from hyperhive_cli.store.queue import MessageQueue
 from hyperhive_cli.store.schema import ENDED, LISTED, in_states
-
-if TYPE_CHECKING:
-    from hyperhive_cli.hive.database import Connection
 
 _NEWS = f"pg_notify('{CHANNEL}', 'm:' || agent)"
 

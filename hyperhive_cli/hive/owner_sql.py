@@ -7,18 +7,16 @@ takeover happens between the check of the epoch and the change.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from hyperhive_cli.core.retention import DAY_MS, Retention
 from hyperhive_cli.core.settings import HISTORY_CAPACITY, MAX_ATTEMPTS
 from hyperhive_cli.hive.address import clean_bytes
+from hyperhive_cli.hive.database import Connection
 from hyperhive_cli.hive.lease import LEASE_S
 from hyperhive_cli.hive.schema import CHANNEL
 from hyperhive_cli.store.messages import COLUMNS, HARNESS_DIED, IN_ORDER, STEP_ROWS, TAKEN, Message, clean
 from hyperhive_cli.store.schema import ENDED, in_states
-
-if TYPE_CHECKING:
-    from hyperhive_cli.hive.database import Connection
 
 TRIM_EVERY = 200  # events between two deletions of what exceeds the capacity
 NOW_MS = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"

@@ -6,7 +6,7 @@ is also polled every few seconds, in one statement for all agents.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import trio
 
@@ -17,15 +17,13 @@ from hyperhive_cli.core.retention import KEEP_ALL, Retention
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.hive import owner_sql
 from hyperhive_cli.hive.connection import TrioConnection
+from hyperhive_cli.hive.database import Connection
 from hyperhive_cli.hive.lease import RENEW_AGAIN_S
 from hyperhive_cli.hive.local_inbox import LocalInbox
 from hyperhive_cli.hive.member import Member, Steering
 from hyperhive_cli.hive.owner_sql import BACKLOG, NOW_MS, Backlog
 from hyperhive_cli.hive.reporter import Report
 from hyperhive_cli.hive.schema import CHANNEL
-
-if TYPE_CHECKING:
-    from hyperhive_cli.hive.database import Connection
 
 POLL_S = 5.0
 CHECK_S = 0.25  # between two checks of the leases: cheap, and a stopped process notices soon after it goes on

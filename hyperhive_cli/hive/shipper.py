@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import trio
 
@@ -12,11 +12,9 @@ from hyperhive_cli.core.events import BusEvent, replaced_remark
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.hive import owner_sql
 from hyperhive_cli.hive.connection import TrioConnection
+from hyperhive_cli.hive.database import Connection
 from hyperhive_cli.hive.owner_sql import AgentLease, Row
 from hyperhive_cli.hive.shared_account import SharedAccount
-
-if TYPE_CHECKING:
-    from hyperhive_cli.hive.database import Connection
 
 BATCH_EVENTS = 50
 BATCH_BYTES = 1024 * 1024

@@ -21,14 +21,9 @@ WAL_LIMIT_BYTES = 16 * 1024 * 1024  # the size that a -wal should not exceed, an
 
 
 def open_database(
-    path: Path,
-    migrations: Sequence[str],
-    *,
-    synchronous: str,
-    busy_s: float,
-    keep_old: bool = False,
+    path: Path, migrations: Sequence[str], *, synchronous: str, busy_s: float, keep_old: bool = False,
     create: bool = True,
-) -> sqlite3.Connection:
+) -> sqlite3.Connection:  # fmt: skip
     """Open (or `create`, mode 0600) a database in WAL mode and bring its schema up to date.
 
     With `keep_old`, a copy is left beside it before a migration, and a file that has lost its content is not mistaken
