@@ -144,7 +144,7 @@ class LocalClient:
     def inbox(self, message_id: int, *, changes: bool = False) -> "Iterator[MessageQueue]":
         """Open the inbox for this message, to read it or to change it; raises UnknownError if the agent is new."""
         if self.is_new:
-            from hyperhive_cli.store.messages import no_message  # noqa: PLC0415 - as the inbox below
+            from hyperhive_cli.store.queue import no_message  # noqa: PLC0415 - as the inbox below
 
             raise no_message(message_id)
         with self._open(changes=changes) as inbox:

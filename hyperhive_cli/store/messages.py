@@ -1,15 +1,13 @@
-"""A message of an inbox, and the rules of its queue, for SQLite and PostgreSQL alike. Pure.
+"""A message of an inbox, and the rules of sending it, for SQLite and PostgreSQL alike. Pure.
 
 A message goes `ready → leased → done | dead | held | cancelled`, or back to `ready`. The harness takes and settles it;
-what senders and operators may do with it is in the tables below.
+what operators may do with it is in the tables of `store.queue`.
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from hyperhive_cli.core.errors import RefusedError, UnknownError, UsageError
+from hyperhive_cli.core.errors import RefusedError, UsageError
 from hyperhive_cli.core.settings import MESSAGE_LIMIT_BYTES, SENDER_LIMIT_CHARS
 
 KEY_KEPT_MS = 7 * 24 * 3600 * 1000  # after its message has ended
@@ -149,62 +147,3 @@ def stored_before(known: Message, asked: Message) -> Sent:
     if not is_forgotten and (known.sender, known.body, known.raw) != (asked.sender, asked.body, asked.raw):
         raise RefusedError(f"its uid is taken by another message ({known.id})", "send its text again, as a new message")
     return Sent(known.id, known.state, known.not_before, sent_before=True)
-
-
-# --- changing a message ---
-
-
-class Change(NamedTuple):
-    """What an operator may ask for: in which states, the columns that it sets, and the hint for a message that runs."""
-
-    allowed: tuple[str, ...]
-    columns: Mapping[str, object] = MappingProxyType({})
-    running_hint: str | None = None
-
-
-CANCEL = Change(("ready", "held", "cancelled"), {"state": "cancelled"}, "hyperhive cancel")
-RETRY = Change(
-    ("ready", "held", "dead", "cancelled"), {"state": "ready", "attempts": 0, "not_before": 0, "reason": None}
-)
-MOVE = Change(("ready",))  # it sets positions in the queue: `new_positions`
-
-
-def check_change(change: Change, message: Message, where_it_runs: str = "") -> None:
-    """Raise RefusedError if the message is in a state that does not allow this change."""
-    if message.state not in change.allowed:
-        if change is MOVE:
-            raise RefusedError(f"message {message.id} is not waiting: it is {message.state}", "hyperhive inbox")
-        if message.state == "leased":
-            hint = change.running_hint and f"{change.running_hint}{where_it_runs}"
-            raise RefusedError(f"message {message.id} is running", hint)
-        raise RefusedError(f"message {message.id} is already {message.state}")
-    if change is RETRY and not message.body:
-        raise RefusedError(f"the text of message {message.id} is no longer kept", "hyperhive send 'what to do'")
-
-
-def no_message(message_id: int) -> UnknownError:
-    """Return the error for an id that no message has."""
-    return UnknownError(f"there is no message {message_id}", "hyperhive inbox --all")
-
-
-# --- positions in the queue (column `place`): the lowest runs first; a message that was never moved has its id ---
-
-
-def new_positions(
-    waiting: Sequence[tuple[int, float]], message_id: int, before: int | None, newest: int
-) -> dict[int, float]:
-    """Return the positions that change, by id, when a message is moved before another one, or to the end (None).
-
-    `waiting` are the other waiting messages as (id, position), in order; `newest` is the highest id ever given. If no
-    number is left between two neighbours, which takes some 50 moves to one position, all get whole numbers below the
-    ids to come.
-    """
-    order = [number for number, _ in waiting]
-    at = len(order) if before is None else order.index(before)
-    high = newest + 1 if at == len(order) else waiting[at][1]
-    low = waiting[at - 1][1] if at else high - 2
-    position = (low + high) / 2
-    if low < position < high:
-        return {message_id: position}
-    order.insert(at, message_id)
-    return {number: float(newest - len(order) + behind) for behind, number in enumerate(order, start=1)}

@@ -4,7 +4,8 @@ import pytest
 
 from hyperhive_cli.core.errors import RefusedError
 from hyperhive_cli.core.outcomes import MessageState
-from hyperhive_cli.store.messages import CANCEL, MOVE, RETRY, Change, Message, check_change
+from hyperhive_cli.store.messages import Message
+from hyperhive_cli.store.queue import CANCEL, MOVE, RETRY, Change, check_change
 
 ALLOWED = {
     "cancel": (CANCEL, {"ready", "held", "cancelled"}),
