@@ -29,9 +29,8 @@ class AgentConflictError(HyperhiveError):
 class NotRunningError(HyperhiveError):
     """The command needs a running harness and there is none."""
 
-    def __init__(self, agent: str, hint: str | None = None) -> None:
-        super().__init__(f"no harness is running for agent {agent!r}", hint or f"hyperhive -a {agent} run")
-        self.agent = agent
+    def __init__(self, agent: str) -> None:
+        super().__init__(f"no harness is running for agent {agent!r}", f"hyperhive -a {agent} run")
 
 
 class RefusedError(HyperhiveError):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args
 
 import orjson
 
@@ -219,31 +219,10 @@ class Unrecognised:
         return orjson.dumps(self.line)
 
 
-LiveEvent = (
-    TurnStart
-    | Stream
-    | Note
-    | TurnEnd
-    | StatusChanged
-    | ModelChanged
-    | TurnStateChanged
-    | TokenUsageChanged
-    | Unrecognised
-)
+_Known = TurnStart | Stream | Note | TurnEnd | StatusChanged | ModelChanged | TurnStateChanged | TokenUsageChanged
+LiveEvent = _Known | Unrecognised
 
-_KINDS: dict[str, type[Stream | _Event]] = {
-    cls.kind: cls
-    for cls in (
-        TurnStart,
-        Stream,
-        Note,
-        TurnEnd,
-        StatusChanged,
-        ModelChanged,
-        TurnStateChanged,
-        TokenUsageChanged,
-    )
-}
+_KINDS: dict[str, type[Stream | _Event]] = {cls.kind: cls for cls in get_args(_Known)}
 KINDS = tuple(_KINDS)
 
 

@@ -107,20 +107,12 @@ def paths_by_name(agent: str, folder: Path, environ: Mapping[str, str]) -> Agent
 
 def default_agents_home(environ: Mapping[str, str]) -> Path:
     """Return the default parent of the agents' state folders; raises UsageError if HOME is needed and not set."""
-    return _state_home(environ) / "hyperhive"
-
-
-def _home(environ: Mapping[str, str]) -> Path:
-    home = environ.get("HOME")
+    given, home = environ.get("XDG_STATE_HOME", ""), environ.get("HOME")
+    if given.startswith("/"):  # by the XDG specification a relative path is invalid and must be ignored
+        return Path(given) / "hyperhive"
     if not home:
         raise UsageError("HOME is not set, so there is no default state folder", "hyperhive --state-dir DIR …")
-    return Path(home)
-
-
-def _state_home(environ: Mapping[str, str]) -> Path:
-    given = environ.get("XDG_STATE_HOME", "")
-    # By the XDG specification a relative path is invalid and must be ignored.
-    return Path(given) if given.startswith("/") else _home(environ) / ".local" / "state"
+    return Path(home) / ".local" / "state" / "hyperhive"
 
 
 def _socket_path(state_dir: Path, environ: Mapping[str, str]) -> Path:

@@ -142,11 +142,6 @@ def _by_tool(turns: Sequence[EndedTurn]) -> list[dict[str, Any]]:
     return [{"tool": name, "calls": count, "turns": users[name]} for name, count in calls.most_common()]
 
 
-def outcome_counts(turns: Sequence[EndedTurn]) -> dict[str, int]:
-    """Count the outcomes, most frequent first."""
-    return dict(Counter(turn.outcome for turn in turns).most_common())
-
-
 def statistics_report(agent: str, turns: Sequence[EndedTurn], by: str, days: Sequence[date]) -> dict[str, Any]:
     """Return the fields of `stats --json`: totals of the turns of these days, and rows grouped `by` one of `BY`."""
     return {
@@ -155,7 +150,7 @@ def statistics_report(agent: str, turns: Sequence[EndedTurn], by: str, days: Seq
         "to": days[-1].isoformat(),
         "by": by,
         "total": tally(turns),
-        "outcomes": outcome_counts(turns),
+        "outcomes": dict(Counter(turn.outcome for turn in turns).most_common()),
         "tools": {row["tool"]: row["calls"] for row in _by_tool(turns)},
         "rows": grouped_rows(turns, by, days),
     }

@@ -82,11 +82,7 @@ def status_meaning(word: str | None) -> StatusMeaning:
 def statuses_to_dict() -> dict[str, dict[str, Any]]:
     """Return the part of the table that the page needs, by status."""
     return {
-        status.value: {
-            "words": found.words,
-            "tone": found.tone.value,
-            "advice": found.advice,
-        }
+        status.value: {"words": found.words, "tone": found.tone.value, "advice": found.advice}
         for status, found in STATUSES.items()
     }
 

@@ -7,9 +7,7 @@ import re
 
 # C0 except tab and newline, DEL, C1; bidi marks, embeddings, overrides and isolates; the line and paragraph
 # separators, which some terminals and `splitlines` treat as line ends; lone surrogates, which UTF-8 cannot encode.
-UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]",
-)
+UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def escape(text: str) -> str:

@@ -165,20 +165,13 @@ def ahead(at: float, now: float) -> str:
     if then is None or today is None:
         return NO_TIME
     days = (then.date() - today.date()).days
-    day = (
-        ""
-        if days == 0
-        else f"{_DAYS[then.weekday()]} "
-        if 0 < days < _WEEK
-        else f"{then.day:02d} {_MONTHS[then.month - 1]} "
-    )
+    day = f"{_DAYS[then.weekday()]} " if 0 < days < 7 else f"{then.day:02d} {_MONTHS[then.month - 1]} " if days else ""
     return f"{day}{then:%H:%M} (in {duration(at - now)})"
 
 
 # Independent of the locale, like the page.
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_WEEK = 7
 
 
 def clock(seconds: object) -> str:

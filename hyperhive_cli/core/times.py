@@ -39,13 +39,10 @@ def text_to_start(text: str | None, now: datetime, zone: tzinfo) -> tuple[int, s
 
     Raises UsageError as `text_to_moment` does.
     """
-    moment = None if text is None else text_to_moment(text, now, zone)
-    return 0 if moment is None else int(moment.timestamp() * 1000), moment_to_remark(moment, now)
-
-
-def moment_to_remark(moment: datetime | None, now: datetime) -> str | None:
-    """Return the remark for the sender of a message that runs only from `moment` on."""
-    return None if moment is None else f"runs at {moment_to_words(moment, now)}"
+    if text is None:
+        return 0, None
+    moment = text_to_moment(text, now, zone)
+    return int(moment.timestamp() * 1000), f"runs at {moment_to_words(moment, now)}"
 
 
 def moment_to_words(moment: datetime, now: datetime) -> str:
@@ -56,7 +53,7 @@ def moment_to_words(moment: datetime, now: datetime) -> str:
 
 def local_to_moment(local: datetime, zone: tzinfo, *, fold: int = 0) -> datetime:
     """Return when the clocks of a zone show this naive time; for a time in a gap, the first moment after the gap."""
-    before, after = (_to_utc(local.replace(tzinfo=zone, fold=each)) for each in (0, 1))
+    before, after = (local.replace(tzinfo=zone, fold=each).astimezone(UTC) for each in (0, 1))
     if before <= after:  # no gap: one moment, or two for a time that is shown twice
         return (after if fold else before).astimezone(zone)
     return _jump(after, before, zone).astimezone(zone)
@@ -72,10 +69,6 @@ def _jump(early: datetime, late: datetime, zone: tzinfo) -> datetime:
         else:
             late = middle
     return late.replace(microsecond=0)
-
-
-def _to_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
 
 
 def _read(word: str, now: datetime, zone: tzinfo) -> datetime | None:
@@ -123,4 +116,4 @@ def _after(word: str, now: datetime, zone: tzinfo) -> datetime | None:
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     # Added in UTC, so that an hour is an hour even when summer time starts.
     span = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-    return (_to_utc(now) + span).astimezone(zone)
+    return (now.astimezone(UTC) + span).astimezone(zone)

@@ -6,12 +6,14 @@ from typing import Any, Self
 
 from hyperhive_cli.core.figures import whole
 
-_IN_CONTEXT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens of one request, or a sum over several."""
+    """Tokens of one request, or a sum over several.
+
+    Only the sums of `result` lines may be added up: `assistant` lines repeat their message's usage for each content
+    block, with a placeholder for the output.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -23,17 +25,6 @@ class TokenUsage:
         """Read a `usage` object of the API; missing or unusable counters are 0."""
         fields = usage if isinstance(usage, Mapping) else {}
         return cls(*(whole(fields.get(name)) or 0 for name in cls.__slots__))
-
-    @classmethod
-    def from_stream_event(cls, line: Mapping[str, Any]) -> Self | None:
-        """Return the usage of a `result` line of claude's stdout, None for any other type.
-
-        `assistant` lines repeat their message's usage for each content block, with a placeholder for the output. Only
-        the sums of a `result` may be added up.
-        """
-        if line.get("type") != "result":
-            return None
-        return cls.from_usage(line.get("usage"))
 
     def context_tokens(self) -> int:
         """Return the context size in tokens: input, cache reads and cache writes.
@@ -77,5 +68,4 @@ def context_of(line: Mapping[str, Any]) -> int | None:
         return None
     if message.get("model") == "<synthetic>" or not isinstance(message.get("usage"), dict):
         return None
-    usage = message["usage"]
-    return sum(whole(usage.get(name)) or 0 for name in _IN_CONTEXT)
+    return TokenUsage.from_usage(message["usage"]).context_tokens()

@@ -20,8 +20,8 @@ from hyperhive_cli.core.statistics import (
     days_until,
     grouped_rows,
     midnight_ms,
-    outcome_counts,
     percentile,
+    statistics_report,
     tally,
 )
 from hyperhive_cli.core.usage import TokenUsage
@@ -117,7 +117,7 @@ def test_a_tally() -> None:
         "turns": 3, "ok": 1, "duration_ms": 40, "duration_p50_ms": 10, "duration_p95_ms": 30,
         **TokenUsage(2, 4, 6, 8).to_dict(), "cache_share": 0.375, "cost_usd": 0.3, "unpriced": 1, "tool_calls": 2,
     }  # fmt: skip
-    assert outcome_counts(turns) == {"crashed": 2, "ok": 1}
+    assert statistics_report("bee", turns, "day", days_until(0, 1))["outcomes"] == {"crashed": 2, "ok": 1}
 
 
 def test_a_turn_counts_for_the_model_that_answered() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperhive_cli.core.errors import UsageError
-from hyperhive_cli.core.times import local_to_moment, moment_to_remark, moment_to_words, text_to_moment
+from hyperhive_cli.core.times import local_to_moment, moment_to_words, text_to_moment, text_to_start
 from hyperhive_cli.core.zone import LocalZone
 
 PLUS_1 = timezone(timedelta(hours=1))
@@ -129,8 +129,8 @@ def test_a_span_is_of_the_worlds_time_when_the_clock_is_put_forward(berlin: tzin
 
 
 def test_a_sender_is_told_the_moment_with_its_zone() -> None:
-    assert moment_to_remark(text_to_moment("06:30", SATURDAY, BERLIN), SATURDAY) == "runs at Sun 25 Oct 06:30 CET"
-    assert moment_to_remark(None, SATURDAY) is None
+    assert text_to_start("06:30", SATURDAY, BERLIN)[1] == "runs at Sun 25 Oct 06:30 CET"
+    assert text_to_start(None, SATURDAY, BERLIN) == (0, None)
 
 
 @given(st.text(max_size=20))
