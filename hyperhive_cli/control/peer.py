@@ -37,17 +37,11 @@ def peer_of(connection: _Socket) -> Peer | None:
     return Peer(pid, uid)
 
 
-def descends_from(pid: int, ancestor: int) -> bool | None:
-    """Return True if a process is a descendant of another one (not that one itself); None if it has exited.
+def child_towards(pid: int, ancestor: int) -> int | None:
+    """Return the child of `ancestor` that is `pid` or one of its ancestors; 0 without one, None if `pid` is gone.
 
     Orphans of a turn do not escape: their parent becomes the guard, which is a subreaper.
     """
-    child = child_towards(pid, ancestor)
-    return None if child is None else child != 0
-
-
-def child_towards(pid: int, ancestor: int) -> int | None:
-    """Return the child of `ancestor` that is `pid` or one of its ancestors; 0 without one, None if `pid` is gone."""
     if pid == 0:  # in an outer PID namespace, which no process of a turn can enter
         return 0
     for _ in range(WALKS):
@@ -79,7 +73,7 @@ def pid_namespace() -> str | None:
 
 def is_below(ancestor: int) -> bool:
     """Return True if this process is a descendant of another one."""
-    return sys.platform == "linux" and descends_from(os.getpid(), ancestor) is True
+    return sys.platform == "linux" and bool(child_towards(os.getpid(), ancestor))
 
 
 def _parent(pid: int) -> int | None:

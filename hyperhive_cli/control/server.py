@@ -48,12 +48,8 @@ class Handler(Protocol):
 Admit = Callable[[str, Peer | None], None]
 
 
-def admit_all(_op: str, _peer: Peer | None) -> None:
-    """Admit every peer to every operation."""
-
-
 @asynccontextmanager
-async def open_control_server(path: Path, handler: Handler, admit: Admit = admit_all) -> AsyncIterator[None]:
+async def open_control_server(path: Path, handler: Handler, admit: Admit) -> AsyncIterator[None]:
     """Serve the socket during the block. The caller must hold the harness's lock: a stale socket is replaced."""
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(_bind(path)))
     try:

@@ -18,7 +18,7 @@ from hyperhive_cli.core.events import BusEvent, LiveEvent, Note, Stream
 from hyperhive_cli.core.settings import RING_CAPACITY
 from hyperhive_cli.feed.current_state import CurrentState
 from hyperhive_cli.feed.follower import Batch, Events, Follower, Gap, Phase, Reset
-from hyperhive_cli.feed.history import History, newest_in
+from hyperhive_cli.feed.history import History
 from hyperhive_cli.feed.ring_buffer import RingBuffer, Subscription
 from hyperhive_cli.store.events import EventStore
 
@@ -32,14 +32,10 @@ class Bus:
     """
 
     def __init__(
-        self,
-        store: EventStore | None = None,
-        *,
-        model_file: Path | None = None,
-        now: Callable[[], float] = time.time,
+        self, store: EventStore | None = None, *, model_file: Path | None = None, now: Callable[[], float] = time.time
     ) -> None:
         self.boot = uuid4().hex
-        self.current_seq = newest_in(store)
+        self.current_seq = 0 if store is None else store.last_seq()
         self.first_seq = self.current_seq  # where this life, or its history, started
         self.current = CurrentState(self.publish, now, model_file)
         self._history = History(store, now)

@@ -105,8 +105,3 @@ class History:
                 return [Note(text=error.message, level="warning")]
             await trio.lowlevel.checkpoint()
         return []
-
-
-def newest_in(store: EventStore | None) -> int:
-    """Return the highest number that a store has given, 0 without one. Raises StoreError."""
-    return 0 if store is None else store.last_seq()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import trio
 
-from hyperhive_cli.control.server import Admit, Handler, admit_all, open_control_server
+from hyperhive_cli.control.server import Admit, Handler, open_control_server
 from hyperhive_cli.core.errors import RefusedError, StoreError, UsageError
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.feed.bus import Bus
@@ -96,7 +96,10 @@ class Served:
 
 @contextmanager
 def serving(
-    path: Path, events_db: Path | None = None, make_handler: MakeHandler = make_echo, admit: Admit = admit_all
+    path: Path,
+    events_db: Path | None = None,
+    make_handler: MakeHandler = make_echo,
+    admit: Admit = lambda _op, _peer: None,
 ) -> Iterator[Served]:
     """Serve the socket, with the history in `events_db`, until the block ends or `stop` is called."""
     ready, found, errors = threading.Event(), list[Served](), list[BaseException]()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hyperhive_cli.control.client import call, open_events
-from hyperhive_cli.control.peer import Peer, descends_from, is_below, peer_of
+from hyperhive_cli.control.peer import Peer, child_towards, is_below, peer_of
 from hyperhive_cli.core.errors import HyperhiveError, RefusedError
 from hyperhive_cli.harness.operations import OPEN_TO_TURNS, refuse_turns
 from tests.control.serving import LIMIT_S, serving
@@ -69,12 +69,12 @@ def refused(op: str, peer: Peer | None) -> bool:
 
 def test_a_child_descends_and_its_parent_does_not() -> None:
     with running(TALKER) as (pid, _):
-        assert descends_from(pid, os.getpid()) is True
-        assert descends_from(pid, os.getppid()) is True
-        assert descends_from(os.getpid(), pid) is False
-        assert descends_from(os.getpid(), os.getpid()) is False
-    assert descends_from(pid, os.getpid()) is None  # it has ended
-    assert descends_from(0, os.getpid()) is False
+        assert child_towards(pid, os.getpid())
+        assert child_towards(pid, os.getppid())
+        assert child_towards(os.getpid(), pid) == 0
+        assert child_towards(os.getpid(), os.getpid()) == 0
+    assert child_towards(pid, os.getpid()) is None  # it has ended
+    assert child_towards(0, os.getpid()) == 0
     assert is_below(os.getppid())
     assert not is_below(os.getpid())
 
@@ -83,14 +83,14 @@ def test_a_name_with_a_bracket_confuses_nobody() -> None:
     code = "open('/proc/self/comm', 'w').write(') S 1 1 (')\n" + TALKER
     with running(code) as (pid, _):
         assert ") S 1 1" in Path(f"/proc/{pid}/stat").read_text()
-        assert descends_from(pid, os.getpid()) is True
+        assert child_towards(pid, os.getpid())
 
 
 def test_an_orphan_descends_from_the_subreaper_above_it() -> None:
     subreaper = "import ctypes\nctypes.CDLL(None).prctl(36, 1, 0, 0, 0)\n"
     with running(subreaper + FORKER) as (parent, orphan):
-        assert descends_from(orphan, parent) is True
-        assert descends_from(orphan, os.getpid()) is True
+        assert child_towards(orphan, parent)
+        assert child_towards(orphan, os.getpid())
 
 
 @pytest.mark.parametrize("op", ["send", "cancel", "ring", "may_steer", "of a later release", ""])
