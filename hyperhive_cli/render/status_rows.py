@@ -9,13 +9,13 @@ from typing import Any
 from hyperhive_cli.core import text
 from hyperhive_cli.core.budget import TURN_LIMITS, WARN_AT, shown
 from hyperhive_cli.core.outcomes import Tone
-from hyperhive_cli.core.status import WITHOUT_ANSWER, Status
+from hyperhive_cli.core.status import WITHOUT_ANSWER, Status, status_meaning
 from hyperhive_cli.render.figures import money, percent
 from hyperhive_cli.render.table import cells, cut, meter
 from hyperhive_cli.render.turn_words import ended_words
 from hyperhive_cli.transcript.endings import STYLES, ok_count, sign_of
 from hyperhive_cli.transcript.limit_words import limit_style, limit_words, open_limits
-from hyperhive_cli.transcript.status_words import activity_parts, status_advice, status_words
+from hyperhive_cli.transcript.status_words import activity_parts, status_words
 
 Span = tuple[str, str]
 Row = tuple[str, list[Span]]
@@ -90,7 +90,7 @@ def fit(row: Row, name_cells: int, width: int) -> list[Span]:
 def advised_status_span(found: Mapping[str, Any], now: float) -> Span:
     """Return the agent's status, why, until when, and what a person can do."""
     login, until = found["login"], found["waits_until"]
-    (words, style), advice = status_span(found, now), status_advice(found["status"])
+    (words, style), advice = status_span(found, now), status_meaning(found["status"]).advice
     if found["status"] == Status.NEEDS_LOGIN_IN_PROGRESS and login is not None:
         return f"{words}: {login['url'] or 'claude has named no page yet'}", style
     if advice:
@@ -122,9 +122,8 @@ def _context(found: Mapping[str, Any], *, plain: bool) -> list[Span]:
     if not window:
         return [(text.tokens(used), "")]
     share = min(1.0, used / window)
-    if plain:
-        return [(f"{text.tokens(used)} of {text.tokens(window)} ({percent(share)})", "")]
-    return [*meter(share, BAR_CELLS), (f"{text.tokens(used)} of {text.tokens(window)} ({percent(share)})", "")]
+    bar = [] if plain else meter(share, BAR_CELLS)
+    return [*bar, (f"{text.tokens(used)} of {text.tokens(window)} ({percent(share)})", "")]
 
 
 def today_words(today: Mapping[str, Any] | None) -> str:

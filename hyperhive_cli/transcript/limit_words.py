@@ -19,7 +19,7 @@ def limit_words(limit: Mapping[str, Any], now: float, *, on_credits: bool = Fals
     if status == "rejected":
         used = " reached"
     else:
-        used = f" {whole_percent(share)} used" if share is not None else f" {status.replace('_', ' ')}".rstrip()
+        used = f" {int(share * 100 + 0.5)}% used" if share is not None else f" {status.replace('_', ' ')}".rstrip()
     paid = ", usage credits pay for more" if on_credits else ""
     until = text.number(limit.get("resets_at"))
     resets = f", resets {text.ahead(until, now)}" if until is not None and until > now else ""
@@ -37,8 +37,3 @@ def limit_style(limit: Mapping[str, Any]) -> str:
 def open_limits(limits: Iterable[Mapping[str, Any]] | None, now: float) -> list[Mapping[str, Any]]:
     """Return the limits that have not reset yet."""
     return [limit for limit in limits or () if (text.number(limit.get("resets_at")) or 0) > now]
-
-
-def whole_percent(share: float) -> str:
-    """Return a share as `42%`; one above 1 as more than `100%`."""
-    return f"{int(share * 100 + 0.5)}%"

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from hyperhive_cli.core.text import duration, one_line
-from hyperhive_cli.transcript.raw_text import RawText
 from hyperhive_cli.transcript.rows import FootRow, HeadRow, NoteRow, Row
 
 _LEVELS: Mapping[str, str] = {"warn": "warning", "bad": "error"}  # by the tone of a note
@@ -15,8 +14,9 @@ def row_to_log_line(row: Row) -> str | None:
         case HeadRow():
             return f"{_turn(row)} for {one_line(row.sender, 16)}: {one_line(row.body.raw, 60)}"
         case FootRow():
+            because = f": {one_line(row.note.raw, 80)}" if row.note else ""
             facts = [row.outcome, *row.remarks, duration((row.took_ms or 0) / 1000)]
-            return f"{_turn(row)} {', '.join(facts)}{_because(row.note)}"
+            return f"{_turn(row)} {', '.join(facts)}{because}"
         case NoteRow(topic="status"):
             return row.text.plain
         case NoteRow(topic="note") if row.tone in _LEVELS:
@@ -27,7 +27,3 @@ def row_to_log_line(row: Row) -> str | None:
 
 def _turn(row: Row) -> str:
     return "turn" if row.origin.turn is None else f"turn {row.origin.turn}"
-
-
-def _because(note: RawText) -> str:
-    return f": {one_line(note.raw, 80)}" if note else ""

@@ -14,11 +14,6 @@ def status_words(status: object) -> tuple[str, str]:
     return found.words, STYLES[found.tone]
 
 
-def status_advice(status: object) -> str:
-    """Return what a person can do about a status; "" if there is nothing to do."""
-    return status_meaning(text.text_of(status)).advice
-
-
 def activity_words(activity: Mapping[str, Any] | None, now: float) -> str:
     """Return what a turn is doing: `Bash 0:42 pytest -q`, `writing 0:03`; `now` is Unix seconds."""
     if not activity:

@@ -15,11 +15,11 @@ from hyperhive_cli.core.events import (
     TurnStateChanged,
     Unrecognised,
 )
-from hyperhive_cli.core.outcomes import is_ok
+from hyperhive_cli.core.outcomes import OutcomeKind, is_ok, meaning_of, tone_of
 from hyperhive_cli.core.status import TOLD_OTHERWISE, Status
 from hyperhive_cli.core.text import brief, count, local_time, number, one_line, text_of
 from hyperhive_cli.transcript.context import Context
-from hyperhive_cli.transcript.endings import STYLES, end_remarks, end_sign, end_tone, end_word
+from hyperhive_cli.transcript.endings import STYLES, end_remarks
 from hyperhive_cli.transcript.lines import line_to_rows
 from hyperhive_cli.transcript.raw_text import RawText
 from hyperhive_cli.transcript.rows import FootRow, HeadRow, NoteRow, Origin, Row
@@ -88,14 +88,14 @@ def _turn_start(event: TurnStart, context: Context, origin: Origin) -> Iterator[
 
 
 def _turn_end(event: TurnEnd, context: Context, origin: Origin) -> Iterator[Row]:
-    outcome = end_word(event)
+    outcome = one_line(text_of(event.outcome), 30) or (OutcomeKind.OK if event.ok is True else OutcomeKind.FAILED).value
     yield FootRow(
         origin=origin if event.turn_id is None else origin._replace(turn=_whole(event.turn_id)),
         outcome=outcome,
         word=outcome.replace("_", " "),
         ok=is_ok(outcome),
-        sign=end_sign(event),
-        tone=STYLES[end_tone(event)],
+        sign=meaning_of(outcome).sign,
+        tone=STYLES[tone_of(outcome, count(event.denied))],
         remarks=tuple(end_remarks(event.denied, event.message_state)),
         exit_status=_whole(event.exit_status) or None,
         took_ms=_whole(event.duration_ms),

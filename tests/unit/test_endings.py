@@ -7,7 +7,8 @@ import pytest
 from hyperhive_cli.core.events import TurnEnd
 from hyperhive_cli.core.outcomes import MEANINGS, OutcomeKind, Tone
 from hyperhive_cli.render.document import row_to_entry, rows_to_html, rows_to_markdown
-from hyperhive_cli.transcript.endings import STYLES, end_remarks, end_sign, end_tone, end_word, ok_count, sign_of
+from hyperhive_cli.transcript.endings import STYLES, end_remarks, ok_count, sign_of
+from hyperhive_cli.transcript.rows import FootRow
 from hyperhive_cli.transcript.translate import Translator
 from tests.unit.made_events import plain, record
 
@@ -16,11 +17,17 @@ def end(outcome: Any = "ok", **fields: Any) -> TurnEnd:  # noqa: ANN401 - odd va
     return TurnEnd(ok=outcome == "ok", outcome=outcome, **fields)
 
 
+def foot(event: TurnEnd) -> FootRow:
+    (row,) = Translator().rows(record(event))
+    assert isinstance(row, FootRow)
+    return row
+
+
 @pytest.mark.parametrize("outcome", list(OutcomeKind))
 def test_sign_and_style_are_those_of_the_table(outcome: OutcomeKind) -> None:
-    meaning = MEANINGS[outcome]
-    assert sign_of(outcome.value) == (end_sign(end(outcome.value)), STYLES[meaning.tone])
-    assert (end_word(end(outcome.value)), end_tone(end(outcome.value))) == (outcome.value, meaning.tone)
+    meaning, row = MEANINGS[outcome], foot(end(outcome.value))
+    assert sign_of(outcome.value) == (row.sign, row.tone) == (meaning.sign, STYLES[meaning.tone])
+    assert row.outcome == outcome.value
 
 
 def test_each_tone_has_a_style_of_its_own() -> None:
@@ -33,7 +40,7 @@ def test_an_unknown_outcome_is_a_failure_with_its_word() -> None:
 
 
 def test_an_event_without_an_outcome_has_its_ok() -> None:
-    assert [end_word(TurnEnd(ok=ok)) for ok in (True, False)] == ["ok", "failed"]
+    assert [foot(TurnEnd(ok=ok)).outcome for ok in (True, False)] == ["ok", "failed"]
 
 
 def test_those_that_are_ok_are_counted() -> None:
@@ -41,8 +48,8 @@ def test_those_that_are_ok_are_counted() -> None:
 
 
 def test_a_turn_with_denied_calls_is_a_warning_though_it_is_ok() -> None:
-    assert end_tone(end(denied=3)) is Tone.WARNING
-    assert end_tone(end("crashed", denied=3)) is Tone.FAILURE
+    assert foot(end(denied=3)).tone == STYLES[Tone.WARNING]
+    assert foot(end("crashed", denied=3)).tone == STYLES[Tone.FAILURE]
     assert "✓ ok · 3 denied · 1.0s" in plain(end(denied=3, duration_ms=1000))
 
 
