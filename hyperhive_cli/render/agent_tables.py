@@ -20,19 +20,8 @@ def agents_to_lines(
     if not found:
         return ["no agents yet"]
     heads = [
-        "agent",
-        "harness",
-        "status",
-        "turn",
-        "model",
-        "context",
-        "waiting",
-        "held",
-        "dead",
-        "today",
-        "last",
-        "active",
-    ]
+        "agent", "harness", "status", "turn", "model", "context", "waiting", "held", "dead", "today", "last", "active",
+    ]  # fmt: skip
     heads, rows = _with_held_only_if_any(heads, [_agent_row(one, now, plain=plain) for one in found])
     return table(heads, rows, width, optional=_OPTIONAL)
 

@@ -7,7 +7,7 @@ string that reaches a `Text` here is cleaned; nothing here reads markup.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
 from rich.text import Text
 from rich.theme import Theme
@@ -40,7 +40,7 @@ THEME = Theme(
         "markdown.list": "none",
         "markdown.table.border": "dim",
         "markdown.table.header": "bold",
-    },
+    }
 )
 
 
@@ -125,8 +125,3 @@ def _drawn(text: Text, console: Console, end: str = "") -> Iterable[Segment]:
 def marked(mark: str, body: RenderableType, style: str = "") -> Gutter:
     """Return a renderable with a sign in the two cells of the left margin."""
     return Gutter(Text(f"{mark} ", style), body)
-
-
-def stacked(lines: Iterable[RenderableType]) -> Group:
-    """Return renderables as one, each on lines of its own."""
-    return Group(*lines)

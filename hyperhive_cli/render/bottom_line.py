@@ -74,17 +74,15 @@ def _context(status: StatusFields, cells: int, *, sizes: bool) -> Text:
 
 def _full(status: StatusFields, now: float, *, cells: int = 8, sizes: bool = True) -> Iterator[Text]:
     yield _agent(status)
+    yield from _short(status, now, model_chars=24, cells=cells, sizes=sizes)
+
+
+def _short(
+    status: StatusFields, now: float, *, model_chars: int = 14, cells: int = 4, sizes: bool = False
+) -> Iterator[Text]:
     yield _status(status, now)
-    yield _model(status, 24)
+    yield _model(status, model_chars)
     yield _context(status, cells, sizes=sizes)
-    yield _state(status, now)
-    yield _unread(status)
-
-
-def _short(status: StatusFields, now: float) -> Iterator[Text]:
-    yield _status(status, now)
-    yield _model(status, 14)
-    yield _context(status, 4, sizes=False)
     yield _state(status, now)
     yield _unread(status)
 

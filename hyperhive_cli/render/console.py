@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from rich.console import ConsoleDimensions, RenderableType
+from rich.console import ConsoleDimensions, Group, RenderableType
 from rich.live import Live
 from rich.rule import Rule
 from rich.segment import Segment, Segments
@@ -16,7 +16,7 @@ from rich.text import Text
 
 from hyperhive_cli.core.events import BusEvent, Stream, TurnEnd
 from hyperhive_cli.core.text import clean
-from hyperhive_cli.render.blocks import Block, Cropped, marked, stacked
+from hyperhive_cli.render.blocks import Block, Cropped, marked
 from hyperhive_cli.render.bottom_line import bottom_line
 from hyperhive_cli.render.display_file import READER_GONE, DisplayFile, is_gone, takes_more
 from hyperhive_cli.render.draft import MAX_LINES, Drafts
@@ -91,14 +91,13 @@ class Console:
     def _begin_live(self) -> None:
         self._fit()
         if self._is_live and self._live is None and not is_background(self._file):
-            region = _Region(self._region)
             self._live = Live(
+                _Region(self._region),
                 console=self._rich,
                 auto_refresh=False,
                 transient=True,
                 redirect_stdout=False,
                 redirect_stderr=False,
-                get_renderable=lambda: region,
             )
             self._drawn_at = self._now()
             self._guarded(self._live.start, refresh=True, is_kept=True)
@@ -202,7 +201,7 @@ class Console:
         draft = self._drafts.shown(min(MAX_LINES, size.height - 3))
         parts: list[RenderableType] = [] if draft is None else [Text(""), draft]
         parts += [Rule(style="rule"), bottom_line(self._status, self._now(), size.width)]
-        lines = _without_blank_ends(self._safe_lines(stacked(parts)), start=False)
+        lines = _without_blank_ends(self._safe_lines(Group(*parts)), start=False)
         joined: list[Segment] = []
         for position, line in enumerate(lines):
             joined += [Segment.line(), *line] if position else line

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from hyperhive_cli.core.text import one_line, plural
-from hyperhive_cli.render.blocks import NAME_CELLS, Block, Cropped, Fullest, Gutter, RuledLine, marked, stacked
+from hyperhive_cli.render.blocks import NAME_CELLS, Block, Cropped, Fullest, Gutter, RuledLine, marked
 from hyperhive_cli.transcript.raw_text import RawText, Span
 from hyperhive_cli.transcript.rows import (
     AnswerRow,
@@ -53,7 +53,7 @@ class Layout:
             return inside
         self._subagent = parent
         heading = Gutter(_SUBAGENT_BAR, Cropped(Text(f"{row.origin.task}:", "quiet")))
-        return Block(inside.group, stacked([heading, inside.body]))
+        return Block(inside.group, Group(heading, inside.body))
 
     def _answer(self, row: AnswerRow) -> Block:
         """Put an answer under its call. If other rows stand between, its tool's name says whose it is."""
@@ -64,7 +64,7 @@ class Layout:
             lines.insert(0, Text(f"✗ {row.label}", "bad"))
         elif row.label:
             lines.insert(0, Text(row.label, "quiet"))
-        body = stacked(Cropped(line) for line in lines)
+        body = Group(*map(Cropped, lines))
         return Block("tool", Gutter(Text(f"  {name:<{NAME_CELLS}} ", "quiet"), body))
 
 
@@ -93,8 +93,8 @@ def _head(row: HeadRow) -> Block:
         left.append(f" · attempt {row.attempt}", "warn")
     waiting = f"{row.waiting:,} more waiting" if row.waiting else ""
     right = Text(" · ".join(part for part in (waiting, minute_words(row.origin.ts)) if part), "quiet")
-    body = Gutter(_BODY_BAR, stacked(_lines(row.body, _BODY_LINES)), rest=_BODY_BAR)
-    return Block("head", stacked([RuledLine(left, right), body]))
+    body = Gutter(_BODY_BAR, Group(*_lines(row.body, _BODY_LINES)), rest=_BODY_BAR)
+    return Block("head", Group(RuledLine(left, right), body))
 
 
 def _foot(row: FootRow) -> Block:
@@ -103,7 +103,7 @@ def _foot(row: FootRow) -> Block:
         for full in (True, False)
     ]
     note = _lines(row.note, _NOTE_LINES, "quiet" if row.ok else row.tone, _NOTE_WIDTH)
-    return Block("foot", marked(row.sign, stacked([Fullest(forms), *note]), row.tone))
+    return Block("foot", marked(row.sign, Group(Fullest(forms), *note), row.tone))
 
 
 def _prose(row: TextRow) -> Block:
@@ -114,7 +114,7 @@ def _prose(row: TextRow) -> Block:
 
 def _error(row: ErrorRow) -> Block:
     lines = _lines(RawText(row.text), _NOTE_LINES, "bad", _ERROR_WIDTH)
-    return Block("text", marked("✗", stacked(lines), "bad"))
+    return Block("text", marked("✗", Group(*lines), "bad"))
 
 
 def _thought(row: ThoughtRow) -> Block:
@@ -133,7 +133,7 @@ def _note(row: NoteRow) -> Block:
         body: RenderableType = Cropped(Text(row.text.plain, row.tone))
     else:
         lines = _lines(row.text, _NOTE_LINES, row.tone, _NOTE_WIDTH, prefix)
-        body = stacked(lines or [Text(f"{prefix}(nothing)", row.tone)])
+        body = Group(*lines or [Text(f"{prefix}(nothing)", row.tone)])
     return Block("remark", marked(row.mark, body, row.tone))
 
 

@@ -3,21 +3,14 @@
 from io import StringIO
 from typing import ClassVar
 
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.markdown import Heading, Markdown, MarkdownElement
+from rich.markdown import Markdown, MarkdownElement
 
 from hyperhive_cli.render.output import rich_console
-
-
-class _Heading(Heading):
-    """A heading at the left margin; rich centres it and draws a box around the first."""
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield self.text
+from hyperhive_cli.render.prose import PlainHeading
 
 
 class _Page(Markdown):
-    elements: ClassVar[dict[str, type[MarkdownElement]]] = {**Markdown.elements, "heading_open": _Heading}
+    elements: ClassVar[dict[str, type[MarkdownElement]]] = {**Markdown.elements, "heading_open": PlainHeading}
 
 
 def page_to_text(markdown: str, width: int, *, colours: bool) -> str:

@@ -3,13 +3,10 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import HyperhiveError
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 NO_LIBRARY = "pip install 'hyperhive[plot]' (or matplotlib into hyperhive's environment)"
 _DAY = 0.9  # of a day
@@ -57,7 +54,7 @@ def draw(
             raise HyperhiveError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def _stack(axes: "Axes", days: Sequence[Any], rows: Sequence[Mapping[str, Any]]) -> None:
+def _stack(axes: Any, days: Sequence[Any], rows: Sequence[Mapping[str, Any]]) -> None:  # noqa: ANN401 - `Axes` of matplotlib
     below = [0] * len(days)
     for label, name in _TOKENS.items():
         counts = [int(row[name]) for row in rows]

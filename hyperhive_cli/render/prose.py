@@ -30,7 +30,9 @@ _PARSER = (
 )
 
 
-class _Heading(Heading):
+class PlainHeading(Heading):
+    """A heading at the left margin; rich centres it and draws a box around the first."""
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield self.text
 
@@ -55,7 +57,7 @@ class _Table(TableElement):
 class _Prose(Markdown):
     elements: ClassVar[dict[str, type[MarkdownElement]]] = {
         **Markdown.elements,
-        "heading_open": _Heading,
+        "heading_open": PlainHeading,
         "fence": _Code,
         "code_block": _Code,
         "table_open": _Table,

@@ -8,13 +8,17 @@ from hyperhive_cli.transcript.endings import end_remarks
 
 
 def ended_words(turn: Mapping[str, Any], now: float) -> str:
-    """Return how a turn ended, and when."""
-    return f"{turn_words(turn)}, {moment(_end_of(turn), now)}"
-
-
-def _end_of(turn: Mapping[str, Any]) -> float:
-    """Return when a turn ended, or started if it is still running; Unix seconds."""
-    return float(turn["started"] + (turn["duration_ms"] or 0)) / 1000
+    """Return how a turn ended, from its row of statistics: outcome, time, tools, dollars, and when (or its start)."""
+    took_ms = turn["duration_ms"] or 0
+    parts = [
+        turn["outcome"] or "running",
+        *end_remarks(turn.get("denied"), turn.get("message_state")),  # older releases do not say
+        text.duration(took_ms / 1000),
+        text.plural(turn["tool_call_count"], "tool"),
+        text.dollars(turn["cost_usd"]) if turn["cost_usd"] else "",
+        moment((turn["started"] + took_ms) / 1000, now),
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def moment(at: float, now: float) -> str:
@@ -23,16 +27,3 @@ def moment(at: float, now: float) -> str:
     if then is None or today is None:
         return text.NO_TIME
     return f"{then:{'%H:%M' if then.date() == today.date() else '%d %b %H:%M'}} ({text.ago(now - at)})"
-
-
-def turn_words(turn: Mapping[str, Any]) -> str:
-    """Return how a turn ended, from its row of statistics: outcome, time, tools, dollars."""
-    took = text.duration((turn["duration_ms"] or 0) / 1000)
-    parts = [
-        turn["outcome"] or "running",
-        *end_remarks(turn.get("denied"), turn.get("message_state")),  # older releases do not say
-        took,
-        text.plural(turn["tool_call_count"], "tool"),
-        text.dollars(turn["cost_usd"]) if turn["cost_usd"] else "",
-    ]
-    return ", ".join(filter(None, parts))
