@@ -20,10 +20,7 @@ class Retention(NamedTuple):
 
     @classmethod
     def from_text(cls, text: str) -> "Retention":
-        """Read `30d`, `10000`, both joined by a comma, or `all`; raises UsageError for anything else.
-
-        The part that is not given is 0.
-        """
+        """Read `30d`, `10000`, both (`30d,10000`) or `all`; a part not given is 0. Raises UsageError for others."""
         if text == ALL:
             return cls(is_all=True)
         parts = [part.strip() for part in text.split(",")]

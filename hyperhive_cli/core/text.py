@@ -191,11 +191,6 @@ def dollars(value: object) -> str:
     return f"${figure:,.2f}" if figure >= 0.1 else f"${figure:.4f}"
 
 
-def grouped(value: object) -> str:
-    """Format a counter with thousands separators: `5,994`."""
-    return f"{count(value):,}"
-
-
 def plural(value: int, word: str) -> str:
     """Format a count with its noun: `1 tool`, `4 tools`."""
     return f"{value:,} {word}" if value == 1 else f"{value:,} {word}s"

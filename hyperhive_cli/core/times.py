@@ -13,7 +13,6 @@ from hyperhive_cli.core.errors import UsageError
 _SPAN = re.compile(r"\+(?:(\d{1,5})d)?(?:(\d{1,5})h)?(?:(\d{1,5})m)?(?:(\d{1,5})s)?", re.ASCII)
 _LOCAL = re.compile(r"(?:(today|tomorrow|\d{4}-\d{2}-\d{2})(?:[ t]+|$))?(?:(\d{1,2}):(\d{2}))?", re.ASCII)
 _DAY = timedelta(days=1)
-_SECOND = timedelta(seconds=1)
 HINT = "14:30, +2h30m, tomorrow 9:00, or 2026-11-23T09:00"
 
 
@@ -35,10 +34,7 @@ def text_to_moment(text: str, now: datetime, zone: tzinfo) -> datetime:
 
 
 def text_to_start(text: str | None, now: datetime, zone: tzinfo) -> tuple[int, str | None]:
-    """Return a message's `not_before` (Unix ms, 0 for none) and the remark for its sender.
-
-    Raises UsageError as `text_to_moment` does.
-    """
+    """Return a message's `not_before` (Unix ms, 0: none) and a remark for its sender; raises as `text_to_moment`."""
     if text is None:
         return 0, None
     moment = text_to_moment(text, now, zone)
@@ -62,7 +58,7 @@ def local_to_moment(local: datetime, zone: tzinfo, *, fold: int = 0) -> datetime
 def _jump(early: datetime, late: datetime, zone: tzinfo) -> datetime:
     """Return when, between these two times (UTC), the offset of the zone changes."""
     offset = early.astimezone(zone).utcoffset()
-    while late - early > _SECOND:
+    while late - early > timedelta(seconds=1):
         middle = early + (late - early) // 2
         if middle.astimezone(zone).utcoffset() == offset:
             early = middle
@@ -84,7 +80,8 @@ def _read(word: str, now: datetime, zone: tzinfo) -> datetime | None:
     clock = _clock(int(hour or 0), int(minute or 0))
     today = now.astimezone(zone).date()
     if day is None:
-        return _next(clock, today, now, zone)
+        found = _on(today, clock, now, zone)
+        return found if found >= now else _on(today + _DAY, clock, now, zone)
     named = {"today": today, "tomorrow": today + _DAY}.get(day)
     return _on(date.fromisoformat(day) if named is None else named, clock, now, zone)
 
@@ -95,11 +92,6 @@ def _clock(hour: int, minute: int) -> timedelta:
         return _DAY
     checked = time(hour, minute)
     return timedelta(hours=checked.hour, minutes=checked.minute)
-
-
-def _next(clock: timedelta, today: date, now: datetime, zone: tzinfo) -> datetime:
-    found = _on(today, clock, now, zone)
-    return found if found >= now else _on(today + _DAY, clock, now, zone)
 
 
 def _on(day: date, clock: timedelta, now: datetime, zone: tzinfo) -> datetime:

@@ -77,11 +77,9 @@ class AgentFeed:
     def _follow_harness(self) -> Iterator[BusEvent | None]:
         """Yield what the harness sends until it goes away; nothing if none runs."""
         follower = self._follower
+        connected = open_events(self._paths.socket, self.last, partial=self._partial, tick_s=self._tick_s)
         try:
-            with open_events(self._paths.socket, self.last, partial=self._partial, tick_s=self._tick_s) as (
-                snapshot,
-                lines,
-            ):
+            with connected as (snapshot, lines):
                 shown = follower.step(Snapshot.from_fields(snapshot))
                 if follower.phase is Phase.CHECKING:
                     shown = follower.step(self._check(int(snapshot["seq"])))

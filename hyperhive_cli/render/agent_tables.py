@@ -41,11 +41,6 @@ def _harness(one: Mapping[str, Any]) -> str:
     return hive["machine"] if hive else f"pid {one['pid'] or '?'}"
 
 
-def _status_cell(one: Mapping[str, Any], left: str) -> str:
-    damaged = ", damaged" if one["problems"] else ""
-    return f"{status_words(one['status'])[0]}{left}{damaged}"
-
-
 def _turn_cell(one: Mapping[str, Any], lasts: str, now: float | None) -> str:
     if one["status"] in WITHOUT_ANSWER:
         return "-"
@@ -63,7 +58,7 @@ def _agent_row(one: Mapping[str, Any], now: float | None, *, plain: bool) -> lis
     cells_of_row = [
         one["agent"],
         _harness(one),
-        _status_cell(one, left),
+        f"{status_words(one['status'])[0]}{left}{', damaged' if one['problems'] else ''}",
         _turn_cell(one, lasts, now),
         one["model"],
         percent(min(1.0, used / window)) if used is not None and window else "-",

@@ -51,10 +51,6 @@ class Block:
     group: str
     body: RenderableType
 
-    def inside(self, bar: Text) -> "Block":
-        """Return the block behind a bar, as a subagent's rows are shown."""
-        return Block(self.group, Gutter(bar, self.body, rest=bar))
-
 
 class Gutter:
     """Puts `first` before the first line of a renderable, `rest` (else blanks) before the others."""

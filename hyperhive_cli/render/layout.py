@@ -12,13 +12,10 @@ from hyperhive_cli.transcript.raw_text import RawText, Span
 from hyperhive_cli.transcript.rows import (
     AnswerRow,
     CallRow,
-    CompactionRow,
     ErrorRow,
     FootRow,
     HeadRow,
     NoteRow,
-    QuoteRow,
-    RetryRow,
     Row,
     TextRow,
     ThoughtRow,
@@ -42,28 +39,26 @@ class Layout:
 
     def block(self, row: Row) -> Block:
         """Return the block that shows a row."""
-        block = self._answer(row) if isinstance(row, AnswerRow) else _CASES[type(row)](row)
+        block = self._answer(row) if isinstance(row, AnswerRow) else _CASES[row.kind](row)
         self._call = getattr(row, "call", "")
         parent = row.origin.parent
         if not parent:
             self._subagent = self._call
             return block
-        inside = block.inside(_SUBAGENT_BAR)
+        inside = Gutter(_SUBAGENT_BAR, block.body, rest=_SUBAGENT_BAR)
         if self._subagent == parent:
-            return inside
+            return Block(block.group, inside)
         self._subagent = parent
         heading = Gutter(_SUBAGENT_BAR, Cropped(Text(f"{row.origin.task}:", "quiet")))
-        return Block(inside.group, Group(heading, inside.body))
+        return Block(block.group, Group(heading, inside))
 
     def _answer(self, row: AnswerRow) -> Block:
         """Put an answer under its call. If other rows stand between, its tool's name says whose it is."""
         is_below_its_call = row.call != "" and row.call == self._call
         name = "" if is_below_its_call else one_line(row.name or "result", NAME_CELLS)
         lines = _lines(row.output, _ANSWER_LINES, "quiet")
-        if row.label and row.failed:
-            lines.insert(0, Text(f"✗ {row.label}", "bad"))
-        elif row.label:
-            lines.insert(0, Text(row.label, "quiet"))
+        if row.label:
+            lines.insert(0, Text(f"✗ {row.label}", "bad") if row.failed else Text(row.label, "quiet"))
         body = Group(*map(Cropped, lines))
         return Block("tool", Gutter(Text(f"  {name:<{NAME_CELLS}} ", "quiet"), body))
 
@@ -137,15 +132,12 @@ def _note(row: NoteRow) -> Block:
     return Block("remark", marked(row.mark, body, row.tone))
 
 
-_CASES: Mapping[type[Row], Callable[[Any], Block]] = {
-    HeadRow: _head,
-    FootRow: _foot,
-    TextRow: _prose,
-    ErrorRow: _error,
-    ThoughtRow: _thought,
-    CallRow: _call,
-    NoteRow: _note,
-    RetryRow: _note,
-    CompactionRow: _note,
-    QuoteRow: _note,
+_CASES: Mapping[str, Callable[[Any], Block]] = {
+    "head": _head,
+    "foot": _foot,
+    "text": _prose,
+    "error": _error,
+    "thought": _thought,
+    "call": _call,
+    **dict.fromkeys(("note", "retry", "compaction", "quote"), _note),
 }

@@ -60,7 +60,6 @@ def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False)
 
 
 def _lease(hive: Mapping[str, Any] | None) -> list[Row]:
-    """Return the row of an agent's lease; none if the agent belongs to no hive."""
     if hive is None:
         return []
     holds = f"{hive['lease_s']:.0f} s left" if hive["lease_s"] is not None else "free"
@@ -69,8 +68,11 @@ def _lease(hive: Mapping[str, Any] | None) -> list[Row]:
 
 
 def _turn(found: Mapping[str, Any], now: float) -> list[Row]:
-    """Return the row of the running turn; none for an agent that does not answer."""
-    return [] if found["status"] in WITHOUT_ANSWER else [("turn", [(_turn_state(found, now), "")])]
+    if found["status"] in WITHOUT_ANSWER:
+        return []
+    since = found["since_unix"]
+    state = f"{found['state']}{f' for {text.duration(now - since)}' if since else ''}"
+    return [("turn", [(" · ".join([state, *activity_parts(found.get("activity"), now)]), "")])]
 
 
 def fit(row: Row, name_cells: int, width: int) -> list[Span]:
@@ -107,12 +109,6 @@ def status_span(found: Mapping[str, Any], now: float) -> Span:
         clock = f"{at:%H:%M:%S}" if at else "an unknown time"
         words += f", waits until {clock} ({text.duration(max(0.0, until - now))})"
     return f"{words}: {why}" if why else words, style
-
-
-def _turn_state(found: Mapping[str, Any], now: float) -> str:
-    since = found["since_unix"]
-    state = f"{found['state']}{f' for {text.duration(now - since)}' if since else ''}"
-    return " · ".join([state, *activity_parts(found.get("activity"), now)])
 
 
 def _context(found: Mapping[str, Any], *, plain: bool) -> list[Span]:
@@ -197,7 +193,6 @@ def _mcp(troubles: Sequence[str] | None) -> list[Row]:
 
 
 def _compacted(found: Mapping[str, Any] | None, now: float) -> list[Row]:
-    """Return the row of the last compaction, if there was one."""
     if found is None:
         return []
     after = "an unknown size" if found["after"] is None else text.tokens(found["after"])
@@ -219,7 +214,6 @@ def _inbox(found: Mapping[str, Any], now: float) -> list[Span]:
 
 
 def _prewarmed(waiting: Mapping[str, Any] | None, now: float) -> list[Row]:
-    """Return the row of the claude that waits for the next message, if there is one."""
     if waiting is None:
         return []
     size = waiting["rss_bytes"]

@@ -50,9 +50,9 @@ def read_answer(name: str, block: Mapping[str, Any], structured: object = None) 
 
 def _failure(text: str) -> Answer:
     code = _EXIT_CODE.match(text)
-    return Answer(
-        failed=True, label=f"exit {code[1]}" if code else "error", output=text[code.end() :] if code else text
-    )
+    if code is None:
+        return Answer(failed=True, label="error", output=text)
+    return Answer(failed=True, label=f"exit {code[1]}", output=text[code.end() :])
 
 
 def _edit(structured: Mapping[str, Any]) -> Answer | None:

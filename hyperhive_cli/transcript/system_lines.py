@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from hyperhive_cli.claude.limits import line_to_limits
-from hyperhive_cli.core.text import ahead, brief, count, duration, grouped, number, one_line, text_of, tokens
+from hyperhive_cli.core.text import ahead, brief, count, duration, number, one_line, text_of, tokens
 from hyperhive_cli.transcript.context import Context
 from hyperhive_cli.transcript.limit_words import limit_words
 from hyperhive_cli.transcript.raw_text import RawText
@@ -63,7 +63,7 @@ def _wait(delay_ms: float | None, ts: int) -> str:
 def _compact_boundary(line: Line, _context: Context, origin: Origin) -> Iterator[Row]:
     facts = mapping(line.get("compact_metadata"))
     before, after = (_count_or_none(facts.get(key)) for key in ("pre_tokens", "post_tokens"))
-    sizes = "" if before is None or after is None else f" {grouped(before)} → {grouped(after)} tokens"
+    sizes = "" if before is None or after is None else f" {before:,} → {after:,} tokens"
     text = RawText(f"compacted{sizes}")
     yield CompactionRow(
         origin=origin, topic="compaction", mark="◆", tone="accent", text=text, before=before, after=after
@@ -101,10 +101,8 @@ def _task_notification(line: Line, context: Context, origin: Origin) -> Iterator
     ]
     subject = (call and call.subject) or one_line(text_of(line.get("summary")), 100)
     text = RawText(f"task {subject}: {', '.join(fact for fact in facts if fact)}")
-    if status in {"completed", ""}:
-        yield NoteRow(origin=origin, topic="task", mark="✓", text=text)
-    else:
-        yield NoteRow(origin=origin, topic="task", mark="✗", tone="bad", text=text)
+    mark, tone = ("✓", "quiet") if status in {"completed", ""} else ("✗", "bad")
+    yield NoteRow(origin=origin, topic="task", mark=mark, tone=tone, text=text)
 
 
 def limit_rows(line: Line, context: Context, origin: Origin) -> Iterator[Row]:

@@ -137,10 +137,6 @@ def _usage_changed(event: TokenUsageChanged, context: Context, _origin: Origin) 
     return iter(())
 
 
-def _state_changed(_event: TurnStateChanged, _context: Context, _origin: Origin) -> Iterator[Row]:
-    return iter(())
-
-
 def _unrecognised(event: Unrecognised, _context: Context, origin: Origin) -> Iterator[Row]:
     words = one_line(text_of(event.kind), 60) or "an event without a kind"
     yield NoteRow(origin=origin, topic="unknown", text=RawText(words))
@@ -152,7 +148,7 @@ _CASES: Mapping[type, Callable[[Any, Context, Origin], Iterator[Row]]] = {
     TurnEnd: _turn_end,
     StatusChanged: _status_changed,
     ModelChanged: _model_changed,
-    TurnStateChanged: _state_changed,
+    TurnStateChanged: lambda *_: iter(()),
     TokenUsageChanged: _usage_changed,
     Unrecognised: _unrecognised,
 }
