@@ -46,9 +46,9 @@ def _state(status: StatusFields, now: float) -> Text:
     if status.fields["status"] in WITHOUT_ANSWER:
         return Text()
     state = one_line(text_of(status.fields["state"]), 16)
-    since = status.elapsed_s(now)
+    since = number(status.fields["since_unix"])
     doing = activity_words(status.activity.to_dict(), now) if state not in {"", "idle", "compacting"} else ""
-    shown = one_line(doing, 60) or (f"{state} {clock(since)}" if state and since is not None else state)
+    shown = one_line(doing, 60) or (f"{state} {clock(now - since)}" if state and since is not None else state)
     return Text(shown, _STATE_STYLES.get(state, "quiet"))
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from hyperhive_cli.core import text
 from hyperhive_cli.core.budget import TURN_LIMITS, WARN_AT, shown
-from hyperhive_cli.core.outcomes import Tone
+from hyperhive_cli.core.outcomes import Tone, is_ok
 from hyperhive_cli.core.status import WITHOUT_ANSWER, Status, status_meaning
 from hyperhive_cli.render.figures import money, percent
 from hyperhive_cli.render.table import cells, cut, meter
 from hyperhive_cli.render.turn_words import ended_words
-from hyperhive_cli.transcript.endings import STYLES, ok_count, sign_of
+from hyperhive_cli.transcript.endings import STYLES, sign_of
 from hyperhive_cli.transcript.limit_words import limit_style, limit_words, open_limits
 from hyperhive_cli.transcript.status_words import activity_parts, status_words
 
@@ -137,7 +137,7 @@ def budget_to_rows(budget: Mapping[str, Any]) -> list[Row]:
     rows: list[Row] = []
     if today["limit_usd"] is not None:
         rows.append(("today", _today_of_limit(today)))
-    allowed = [f"{_amount(name, limits[name])}" for name in TURN_LIMITS if limits[name] is not None]
+    allowed = [_amount(name, limits[name]) for name in TURN_LIMITS if limits[name] is not None]
     if allowed:
         rows.append(("a turn", [(f"at most {', '.join(allowed)}", "")]))
     if turn is not None and allowed:
@@ -224,7 +224,7 @@ def _prewarmed(waiting: Mapping[str, Any] | None, now: float) -> list[Row]:
 def _outcomes(outcomes: Sequence[str], *, plain: bool) -> list[Span]:
     if not outcomes:
         return [("none yet", "")]
-    ok = ok_count(outcomes)
+    ok = sum(map(is_ok, outcomes))
     if plain:
         return [(f"{ok} ok of the last {len(outcomes)}: {', '.join(outcomes)}", "")]
     return [*map(sign_of, outcomes), (f"  {ok} ok of the last {len(outcomes)}", "")]

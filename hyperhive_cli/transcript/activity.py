@@ -4,8 +4,7 @@ The harness keeps one for `status --json`, the console for its bottom line, the 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hyperhive_cli.claude.stream import content_blocks, text_field
 from hyperhive_cli.core.events import LiveEvent, Stream, TurnEnd, TurnStart
@@ -17,8 +16,7 @@ MAX_RUNNING = 1_000
 THINKING, WRITING, COMPACTING, BACKGROUND = "thinking", "writing", "compacting", "waiting for background work"
 
 
-@dataclass(frozen=True, slots=True)
-class RunningTool:
+class _RunningTool(NamedTuple):
     """A tool call without an answer yet: its tool, its input in short, and when it started (Unix ms)."""
 
     name: str
@@ -34,13 +32,8 @@ class Activity:
         self.since_ms = 0
         self.tool_calls = 0
         self._cwd = ""
-        self._running: dict[str, RunningTool] = {}
+        self._running: dict[str, _RunningTool] = {}
         self._has_tasks = False
-
-    @property
-    def tool(self) -> RunningTool | None:
-        """The running tool; of several, the one that has run longest."""
-        return next(iter(self._running.values()), None)
 
     def observe(self, event: LiveEvent, ts_ms: int) -> None:
         """Take in an event and its time; one of an odd shape changes nothing."""
@@ -59,7 +52,7 @@ class Activity:
         """Return the `activity` field of `status --json`; None between turns. `since` is in Unix ms."""
         if self.doing is None:
             return None
-        tool = self.tool
+        tool = next(iter(self._running.values()), None)  # of several, the one that has run longest
         return {
             "doing": self.doing if tool is None else "tool",
             "tool": None if tool is None else tool.name,
@@ -98,7 +91,7 @@ class Activity:
             self.tool_calls += 1
             if len(self._running) < MAX_RUNNING:
                 argument = one_line(call_summary(name, block.get("input"), self._cwd), ARGUMENT_CHARS)
-                self._running[text_field(block, "id") or ""] = RunningTool(one_line(name, 60), argument, ts_ms)
+                self._running[text_field(block, "id") or ""] = _RunningTool(one_line(name, 60), argument, ts_ms)
         if line.get("parent_tool_use_id"):
             return
         if content_blocks(line, "text"):

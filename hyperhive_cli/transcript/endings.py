@@ -1,9 +1,9 @@
 """How the end of a turn is shown: its word, sign and style, from the table of outcomes. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from hyperhive_cli.core import text
-from hyperhive_cli.core.outcomes import MessageState, Tone, is_ok, meaning_of, tone_of
+from hyperhive_cli.core.outcomes import MessageState, Tone, meaning_of, tone_of
 
 STYLES: Mapping[Tone, str] = {Tone.OK: "fine", Tone.WARNING: "warn", Tone.FAILURE: "bad", Tone.NEUTRAL: "quiet"}
 # States of a message that the outcome's word does not imply.
@@ -13,11 +13,6 @@ _TOLD_STATES = (MessageState.DEAD, MessageState.HELD)
 def sign_of(outcome: str) -> tuple[str, str]:
     """Return an outcome's sign and its style; an unknown outcome counts as a failure."""
     return meaning_of(outcome).sign, STYLES[tone_of(outcome)]
-
-
-def ok_count(outcomes: Sequence[str]) -> int:
-    """Count the outcomes that are ok."""
-    return sum(map(is_ok, outcomes))
 
 
 def end_remarks(denied: object, message_state: object) -> Iterator[str]:

@@ -19,7 +19,6 @@ from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.transcript.diff import Hunk, asked_hunks
 from hyperhive_cli.transcript.raw_text import NO_TEXT, RawText
 
-TONES = ("quiet", "fine", "warn", "bad", "accent")  # what `tone` may be
 MAX_IMAGE_CHARS = 7_000_000  # base64 of some 5 MB, the largest image that the API takes
 
 
@@ -238,7 +237,7 @@ Topic = Literal[
 
 @dataclass(slots=True, kw_only=True)
 class NoteRow(Row):
-    """A remark beside the talk. `mark` is its sign, one character.
+    """A remark beside the talk. `mark` is its sign, one character; `tone`: quiet, fine, warn, bad or accent.
 
     `topic` says what it is about: `note` is one of the harness or of claude's stderr, whose `source` it names then
     ("stderr", "stdout"; "" for the harness); `claude` a sentence that claude says outside its answers; `unknown` an

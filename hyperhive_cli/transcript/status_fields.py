@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from hyperhive_cli.core.events import BusEvent, LiveEvent, StatusChanged, Stream, TokenUsageChanged
-from hyperhive_cli.core.text import number
 from hyperhive_cli.core.usage import context_of
 from hyperhive_cli.transcript.activity import Activity
 
@@ -59,8 +58,3 @@ class StatusFields:
         """Take over what an event changes; one of an odd shape changes nothing."""
         self.fields.update(changed_fields(record.event))
         self.activity.observe(record.event, record.ts)
-
-    def elapsed_s(self, now: float) -> float | None:
-        """Return the seconds since the turn state last changed (`now` is Unix s), None if that is not known."""
-        since = number(self.fields["since_unix"])
-        return None if since is None else max(0.0, now - since)

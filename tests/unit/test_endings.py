@@ -7,7 +7,7 @@ import pytest
 from hyperhive_cli.core.events import TurnEnd
 from hyperhive_cli.core.outcomes import MEANINGS, OutcomeKind, Tone
 from hyperhive_cli.render.document import row_to_entry, rows_to_html, rows_to_markdown
-from hyperhive_cli.transcript.endings import STYLES, end_remarks, ok_count, sign_of
+from hyperhive_cli.transcript.endings import STYLES, end_remarks, sign_of
 from hyperhive_cli.transcript.rows import FootRow
 from hyperhive_cli.transcript.translate import Translator
 from tests.unit.made_events import plain, record
@@ -41,10 +41,6 @@ def test_an_unknown_outcome_is_a_failure_with_its_word() -> None:
 
 def test_an_event_without_an_outcome_has_its_ok() -> None:
     assert [foot(TurnEnd(ok=ok)).outcome for ok in (True, False)] == ["ok", "failed"]
-
-
-def test_those_that_are_ok_are_counted() -> None:
-    assert ok_count(["ok", "capped", "ok", "new_one"]) == 2
 
 
 def test_a_turn_with_denied_calls_is_a_warning_though_it_is_ok() -> None:
