@@ -103,7 +103,7 @@ def _show_page(markdown: str) -> None:
     if not sys.stdout.isatty() or is_plain():
         click.echo(markdown, nl=False)
         return
-    from hyperhive_cli.render.page import page_to_text  # noqa: PLC0415 - rich costs 100 ms
+    from hyperhive_cli.render.prose import page_to_text  # noqa: PLC0415 - rich costs 100 ms
 
     colours = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     _page(page_to_text(markdown, min(columns(), WIDEST), colours=colours))

@@ -1,4 +1,4 @@
-"""Assistant text as Markdown for a transcript, with none of the text lost.
+"""Markdown on a terminal: assistant text, with none of it lost, and pages of the manual.
 
 rich's own Markdown drops HTML (`List<String>` becomes `List`), joins lines, centres headings and draws boxes; its
 parser turns `&#x202e;` back into the character that `clean` removed. The parser here leaves HTML, entities, images
@@ -6,6 +6,7 @@ and reference definitions as text.
 """
 
 from collections.abc import Iterator
+from io import StringIO
 from typing import ClassVar
 
 from markdown_it import MarkdownIt
@@ -18,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hyperhive_cli.core.text import clean, plural
+from hyperhive_cli.render.output import rich_console
 
 MAX_CHARS = 64 * 1024
 # Highlighters run regular expressions over text that others chose; long code is not highlighted.
@@ -30,7 +32,7 @@ _PARSER = (
 )
 
 
-class PlainHeading(Heading):
+class _Heading(Heading):
     """A heading at the left margin; rich centres it and draws a box around the first."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -57,7 +59,7 @@ class _Table(TableElement):
 class _Prose(Markdown):
     elements: ClassVar[dict[str, type[MarkdownElement]]] = {
         **Markdown.elements,
-        "heading_open": PlainHeading,
+        "heading_open": _Heading,
         "fence": _Code,
         "code_block": _Code,
         "table_open": _Table,
@@ -95,3 +97,16 @@ def prose(text: str) -> RenderableType:
         return _Prose(shown)
     rest = text.count("\n", MAX_CHARS) + 1
     return Text.assemble(shown, (f"\n+{plural(rest, 'line')}", "quiet"))
+
+
+class _Page(Markdown):
+    elements: ClassVar[dict[str, type[MarkdownElement]]] = {**Markdown.elements, "heading_open": _Heading}
+
+
+def page_to_text(markdown: str, width: int, *, colours: bool) -> str:
+    """Return Markdown of our own, wrapped at `width` cells, with the terminal's codes if `colours`."""
+    file = StringIO()
+    console = rich_console(file, styled=colours, live=False)
+    console.width = width
+    console.print(_Page(markdown, code_theme="ansi_dark", hyperlinks=False))
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
