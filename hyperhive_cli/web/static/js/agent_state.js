@@ -12,8 +12,7 @@ const FULL = 0.9;
 
 /**
  * Say whether the agent is alive. While the connection is down, its last known status is not shown as if it were current.
- * @param {AgentState} state @param {string} phase of the connection @param {number} now Unix s
- * @returns {StatusBadge}
+ * @param {AgentState} state @param {string} phase of the connection @param {number} now Unix s @returns {StatusBadge}
  */
 export function statusBadge(state, phase, now) {
   if (phase === "refused") return { words: "no access", tone: "bad", countdown: "", hint: "" };
@@ -59,8 +58,7 @@ function activityWords(activity, now) {
 
 /**
  * Return how full the context window is.
- * @param {AgentState} state
- * @returns {{share: number | null, words: string, sizes: string, tone: Tone}}
+ * @param {AgentState} state @returns {{share: number | null, words: string, sizes: string, tone: Tone}}
  */
 export function contextBadge(state) {
   const used = number(state.context_tokens);
@@ -74,8 +72,7 @@ export function contextBadge(state) {
 
 /**
  * Return the machine of an agent of a hive and the age of its last report, "" for an agent of this machine.
- * @param {AgentState} state
- * @returns {{machine: string, report: string}}
+ * @param {AgentState} state @returns {{machine: string, report: string}}
  */
 export function machineWords(state) {
   if (!state.hive) return { machine: "", report: "" };

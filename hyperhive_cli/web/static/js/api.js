@@ -58,12 +58,7 @@ export class Api {
     return answerOf(await this.request(path, { method: "POST", headers, body: JSON.stringify(body) }));
   }
 
-  /**
-   * Open a stream of events.
-   * @param {string} path
-   * @param {AbortSignal} signal
-   * @returns {Promise<ReadableStream<Uint8Array>>}
-   */
+  /** Open a stream of events. @param {string} path @param {AbortSignal} signal @returns {Promise<ReadableStream<Uint8Array>>} */
   async stream(path, signal) {
     const response = await this.request(path, { signal, headers: { Accept: "text/event-stream" } });
     if (!response.body) throw new RequestError(0, "the server sent no stream");

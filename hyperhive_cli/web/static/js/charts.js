@@ -1,16 +1,16 @@
 /** Charts of the last turns, and when they are drawn. */
 
 import { find, h } from "./dom.js";
-import { plotOptions } from "./plot.js";
 import { count, dollars, duration, moment, number, plural, string, tokens } from "./text.js";
 import { isOk, outcomeSign } from "./vocabulary.js";
 
 /** @import { Api } from "./api.js" */
-/** @typedef {import("./plot.js").Line} Line */
+/** @typedef {{label: string, values: (number | null)[], colour: string, isBar?: boolean}} Line `colour`: the name of a CSS variable */
 
 const MAX_TURNS = 40;
 const HEIGHT_PX = 84;
 const MIN_WIDTH_PX = 160;
+const AXIS_PX = 52;
 
 export class Charts {
   /** @param {Api} api */
@@ -120,4 +120,48 @@ function outcomes(turns) {
   const caption = h("figcaption", "", h("b", "", "outcomes"), " ", h("span", "quiet", `${ok} ok of ${turns.length}`));
   const label = `outcomes: ${ok} ok of the last ${turns.length}`;
   return h("figure", { role: "img", "aria-label": label }, caption, h("div", "signs", ...signs));
+}
+
+/**
+ * Return the plotting library's options for a chart of turns, in the page's colours.
+ * @param {any} library @param {number[]} ids of the turns @param {(value: number) => string} form of a figure
+ * @param {Line[]} lines @param {(at: number | null | undefined) => void} point called when the pointer is on a turn, or leaves it
+ */
+function plotOptions(library, ids, form, lines, point) {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
+  const axis = { stroke: colour("--quiet"), ticks: { show: false }, font: "11px system-ui" };
+  const named = (/** @type {unknown} */ _, /** @type {number[]} */ at) =>
+    at.map((id) => (Number.isInteger(id) ? `#${id}` : ""));
+  const top = (/** @type {number} */ most) => (most > 0 ? most * 1.1 : 1);
+  const range = (/** @type {unknown} */ _, /** @type {number} */ __, /** @type {number} */ most) => [0, top(most)];
+  return {
+    legend: { show: false },
+    cursor: { y: false, points: { size: 5 } },
+    scales: { x: { time: false, range: [ids[0] - 0.6, ids[ids.length - 1] + 0.6] }, y: { range } },
+    axes: [
+      { ...axis, size: 20, grid: { show: false }, incrs: [1, 2, 5, 10, 20], values: named },
+      {
+        ...axis,
+        size: AXIS_PX,
+        space: 24,
+        grid: { stroke: colour("--line"), width: 1 },
+        values: (/** @type {unknown} */ _, /** @type {number[]} */ at) => at.map(form),
+      },
+    ],
+    series: [{}, ...lines.map((line) => series(library, line, colour(line.colour), ids.length))],
+    hooks: { setCursor: [(/** @type {any} */ plot) => point(plot.cursor.idx)] },
+  };
+}
+
+/** @param {any} library @param {Line} line @param {string} colour @param {number} turns */
+function series(library, line, colour, turns) {
+  if (!line.isBar) return { stroke: colour, width: 1.5, points: { show: turns < 25, size: 4 } };
+  return {
+    stroke: colour,
+    fill: colour,
+    width: 0,
+    paths: library.paths.bars({ size: [0.7, 22, 2] }),
+    points: { show: false },
+  };
 }

@@ -21,24 +21,8 @@ import xml from "../vendor/highlight/xml.js";
 import yaml from "../vendor/highlight/yaml.js";
 
 const LANGUAGES = {
-  bash,
-  cpp,
-  css,
-  diff,
-  dockerfile,
-  go,
-  ini,
-  java,
-  javascript,
-  json,
-  markdown,
-  python,
-  ruby,
-  rust,
-  sql,
-  typescript,
-  xml,
-  yaml,
+  bash, cpp, css, diff, dockerfile, go, ini, java, javascript, json,
+  markdown, python, ruby, rust, sql, typescript, xml, yaml,
 };
 const MAX_CHARS = 20_000; // longer code would block the page
 for (const [name, language] of Object.entries(LANGUAGES)) hljs.registerLanguage(name, language);

@@ -1,16 +1,8 @@
 /** The colour switch: as the system, light, dark. */
 
 const KEY = "hyperhive-theme";
-const NEXT = new Map([
-  ["", "light"],
-  ["light", "dark"],
-  ["dark", ""],
-]);
-const SIGNS = new Map([
-  ["", "◐"],
-  ["light", "○"],
-  ["dark", "●"],
-]);
+const NEXT = new Map([["", "light"], ["light", "dark"], ["dark", ""]]);
+const SIGNS = new Map([["", "◐"], ["light", "○"], ["dark", "●"]]);
 
 /** @param {HTMLElement} button @param {() => void} [changed] */
 export function colourSwitch(button, changed) {

@@ -4,42 +4,31 @@
 /** @typedef {{operation: Operation} | {message: string} | {mistake: string}} Read */
 
 /** Name → its operation, and its help. */
-export const COMMANDS = new Map([
-  [
-    "/model",
-    { argument: "NAME", help: "set the model of the next turn", path: "model", done: "model set, from the next turn on" },
-  ],
-  [
-    "/new",
-    {
-      argument: "",
-      help: "start a new session with the next turn",
-      path: "new-session",
-      done: "the next turn starts a new session",
+export const COMMANDS = new Map(
+  Object.entries({
+    "/model": {
+      argument: "NAME",
+      help: "set the model of the next turn",
+      path: "model",
+      done: "model set, from the next turn on",
     },
-  ],
-  [
-    "/compact",
-    { argument: "", help: "shorten the conversation between turns", path: "compact", done: "compacted" },
-  ],
-  [
-    "/cancel",
-    {
-      argument: "",
-      help: "interrupt the running turn; its message does not run again",
-      path: "cancel",
-      done: "cancelled",
-    },
-  ],
-  ["/pause", { argument: "", help: "start no turn until /resume", path: "pause", done: "paused" }],
-  ["/resume", { argument: "", help: "continue now", path: "resume", done: "resumed" }],
-]);
+    "/new": command("new-session", "start a new session with the next turn", "the next turn starts a new session"),
+    "/compact": command("compact", "shorten the conversation between turns", "compacted"),
+    "/cancel": command("cancel", "interrupt the running turn; its message does not run again", "cancelled"),
+    "/pause": command("pause", "start no turn until /resume", "paused"),
+    "/resume": command("resume", "continue now", "resumed"),
+  }),
+);
+
+/** @param {string} path @param {string} help @param {string} done */
+function command(path, help, done) {
+  return { argument: "", help, path, done };
+}
 
 /**
  * Parse the input. A line that starts with a slash is a command or a mistake, never a message: a mistyped `/cancel`
  * must not become work for the agent. Two slashes send a message that starts with one.
- * @param {string} text
- * @returns {Read}
+ * @param {string} text @returns {Read}
  */
 export function read(text) {
   const body = text.trim();

@@ -85,11 +85,8 @@ export class Composer {
     const found = matching(this.field.value);
     const items = found.map(([name, command]) => {
       const label = [h("b", "", name), ` ${command.argument}`, h("span", "quiet", ` ${command.help}`)];
-      return h(
-        "li",
-        "",
-        h("button", { type: "button", tabindex: "-1", onclick: () => this.complete(name) }, ...label),
-      );
+      const attributes = { type: "button", tabindex: "-1", onclick: () => this.complete(name) };
+      return h("li", "", h("button", attributes, ...label));
     });
     this.suggestions.replaceChildren(...items);
     this.suggestions.hidden = !items.length;

@@ -23,9 +23,7 @@ export function h(tag, attributes = "", ...children) {
 /**
  * Return the element that a selector names; throws if there is none.
  * @template {HTMLElement} T
- * @param {string} selector
- * @param {ParentNode} from
- * @returns {T}
+ * @param {string} selector @param {ParentNode} from @returns {T}
  */
 export function find(selector, from = document) {
   const found = from.querySelector(selector);
@@ -33,11 +31,7 @@ export function find(selector, from = document) {
   return /** @type {T} */ (found);
 }
 
-/**
- * Set an element's text, unless it has that text already.
- * @param {Element} element
- * @param {string} text
- */
+/** Set an element's text, unless it has that text already. @param {Element} element @param {string} text */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

@@ -1,6 +1,6 @@
 /** The text that claude is writing now, at the end of the transcript, until the finished row replaces it. */
 
-import { h, setText } from "./dom.js";
+import { h } from "./dom.js";
 import { Drafts } from "./drafts.js";
 import { markdown } from "./markdown.js";
 import { clean, size } from "./text.js";
@@ -58,16 +58,9 @@ export class DraftView {
       const tail = draft.text.slice(-THOUGHT_CHARS);
       this.element.replaceChildren(h("div", "thought", h("span", "mark quiet", "~"), h("div", "content", clean(tail))));
     } else {
-      const line = h(
-        "div",
-        "calling",
-        h("span", "mark", "▸"),
-        " ",
-        h("b", "tool", draft.name || "tool"),
-        h("span", "quiet"),
-      );
-      setText(/** @type {Element} */ (line.lastElementChild), ` … ${draft.written ? size(draft.written) : ""}`);
-      this.element.replaceChildren(line);
+      const tool = h("b", "tool", draft.name || "tool");
+      const written = h("span", "quiet", ` … ${draft.written ? size(draft.written) : ""}`);
+      this.element.replaceChildren(h("div", "calling", h("span", "mark", "▸"), " ", tool, written));
     }
   }
 }

@@ -8,13 +8,11 @@ const KEPT_CHARS = 32 * 1024;
 const MAX_DRAFTS = 32;
 
 /** Delta → the type of its block, and the key of its text. */
-const DELTAS = new Map(
-  Object.entries({
-    text_delta: ["text", "text"],
-    thinking_delta: ["thinking", "thinking"],
-    input_json_delta: ["tool_use", "partial_json"],
-  }),
-);
+const DELTAS = new Map([
+  ["text_delta", ["text", "text"]],
+  ["thinking_delta", ["thinking", "thinking"]],
+  ["input_json_delta", ["tool_use", "partial_json"]],
+]);
 
 /**
  * @typedef {{kind: string, name: string, text: string, written: number}} Draft the newest `text`, and its whole length so far
@@ -27,10 +25,7 @@ export class Drafts {
     this.open = new Map();
   }
 
-  /**
-   * A delta extends a draft; the finished line or the end of the turn removes it.
-   * @param {FeedRecord} record
-   */
+  /** A delta extends a draft; the finished line or the end of the turn removes it. @param {FeedRecord} record */
   observe(record) {
     const parent = string(record.parent_tool_use_id);
     if (record.kind === "turn_end" || record.kind === "turn_start") this.open.clear();

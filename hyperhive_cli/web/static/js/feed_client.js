@@ -55,18 +55,15 @@ export class FeedClient {
   carryOut(effect) {
     switch (effect.do) {
       case "ask_state":
-        this.ask("state", (snapshot) => ({ type: "state", snapshot }));
-        break;
+        return this.ask("state", (snapshot) => ({ type: "state", snapshot }));
       case "ask_page":
-        this.ask(`events?view=rows&${position(effect)}&limit=${PAGE_EVENTS}`, (found) => ({
+        return this.ask(`events?view=rows&${position(effect)}&limit=${PAGE_EVENTS}`, (found) => ({
           type: "page",
           records: found.events,
           reset: found.reset,
         }));
-        break;
       case "open":
-        this.read(position(effect));
-        break;
+        return this.read(position(effect));
       case "close":
         clearTimeout(this.timer);
         this.abort.abort();
@@ -76,17 +73,13 @@ export class FeedClient {
         this.timer = setTimeout(() => this.handle({ type: "retry" }), effect.seconds * 1000);
         break;
       case "set_state":
-        this.listener.setState(effect.snapshot);
-        break;
+        return this.listener.setState(effect.snapshot);
       case "clear":
-        this.listener.clear();
-        break;
+        return this.listener.clear();
       case "show":
-        this.listener.show(effect.records);
-        break;
+        return this.listener.show(effect.records);
       case "gap":
-        this.listener.showGap(effect.missing);
-        break;
+        return this.listener.showGap(effect.missing);
     }
   }
 
@@ -106,7 +99,8 @@ export class FeedClient {
     const { signal } = this.abort;
     try {
       const stream = await notSilent(this.api.stream(`stream?view=rows&${query}&partial=1`, signal));
-      await this.readFrames(readerOf(stream), signal);
+      const text = stream.pipeThrough(/** @type {any} */ (new TextDecoderStream()));
+      await this.readFrames(text.getReader(), signal);
       throw new RequestError(0, "the server ended the stream");
     } catch (error) {
       this.fail(error, signal);
@@ -153,23 +147,16 @@ export class FeedClient {
     const reason = error instanceof Error ? error.message : String(error);
     if (status === 401 || status === 403) this.handle({ type: "refused", reason });
     else if (status === 404) this.handle({ type: "gone", reason });
-    else
-      this.handle({
-        type: "lost",
-        reason: status || error instanceof RequestError ? reason : "the connection was lost",
-        now: Date.now(),
-      });
+    else {
+      const words = error instanceof RequestError ? reason : "the connection was lost";
+      this.handle({ type: "lost", reason: words, now: Date.now() });
+    }
   }
 }
 
 /** Return the query that names the newest record shown. @param {{since: number, ts: number | null}} effect @returns {string} */
 function position({ since, ts }) {
   return ts === null ? `since=${since}` : `since=${since}&ts=${ts}`;
-}
-
-/** @param {ReadableStream<Uint8Array>} stream @returns {ReadableStreamDefaultReader<string>} */
-function readerOf(stream) {
-  return stream.pipeThrough(/** @type {any} */ (new TextDecoderStream())).getReader();
 }
 
 /**

@@ -74,26 +74,14 @@ export class Inbox {
     const [word, tone] = STATES[message.state] ?? [message.state, "quiet"];
     const wait = (message.not_before - now) / 1000;
     const why = [message.state === "leased" ? "" : textOf(message.reason), wait > 0 ? `in ${duration(wait)}` : ""];
-    const head = h(
-      "div",
-      "message-head",
-      h("b", "", `#${message.id}`),
-      " ",
-      h("span", tone, word),
-      h("span", "age quiet"),
-    );
+    const number = h("b", "", `#${message.id}`);
+    const head = h("div", "message-head", number, " ", h("span", tone, word), h("span", "age quiet"));
     const sender = h("span", "quiet", `from ${oneLine(textOf(message.sender), 40)}`);
     const body = h("div", "message-body", this.body(message));
-    const reason = why.filter(Boolean).join(", ");
+    const words = why.filter(Boolean).join(", ");
+    const reason = words && h("div", `reason ${tone}`, oneLine(words, 400));
     const buttons = h("div", "message-buttons", sender, ...this.buttons(message));
-    return h(
-      "li",
-      { "data-id": String(message.id) },
-      head,
-      body,
-      reason && h("div", `reason ${tone}`, oneLine(reason, 400)),
-      buttons,
-    );
+    return h("li", { "data-id": String(message.id) }, head, body, reason, buttons);
   }
 
   /** @param {Record<string, any>} message */

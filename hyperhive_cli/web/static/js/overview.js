@@ -94,13 +94,9 @@ export class Overview {
       rows.unshift(["machine", machine || "this one"]);
       rows.push(["report", report || "now"]);
     }
-    const badge = h(
-      "span",
-      `badge ${status.tone}`,
-      h("span", { class: "dot", "aria-hidden": "true" }),
-      status.words,
-      status.countdown && ` ${status.countdown}`,
-    );
+    const dot = h("span", { class: "dot", "aria-hidden": "true" });
+    const countdown = status.countdown && ` ${status.countdown}`;
+    const badge = h("span", `badge ${status.tone}`, dot, status.words, countdown);
     const facts = rows.flatMap(([name, value]) => [h("dt", "quiet", name), h("dd", "", value)]);
     const ends = (one.last_outcomes ?? []).map((/** @type {string} */ outcome) => {
       const [sign, tone] = outcomeSign(outcome);

@@ -1,6 +1,6 @@
 /** A parser of server-sent events, fed piece by piece. Pure. */
 
-/** @typedef {{event: string, id: string | null, data: string}} Frame */
+/** @typedef {{event: string, data: string}} Frame */
 
 /** Cuts text into frames, wherever the pieces end. Comments are dropped; an unfinished frame waits for more. */
 export class FrameReader {
@@ -15,8 +15,6 @@ export class FrameReader {
     this.data = [];
     /** @type {string} */
     this.event = "message";
-    /** @type {string | null} */
-    this.id = null;
   }
 
   /** Add a piece and return the frames that it completes. @param {string} piece @returns {Frame[]} */
@@ -34,7 +32,7 @@ export class FrameReader {
   /** @param {string} line @param {Frame[]} frames */
   take(line, frames) {
     if (line === "") {
-      if (this.data.length) frames.push({ event: this.event, id: this.id, data: this.data.join("\n") });
+      if (this.data.length) frames.push({ event: this.event, data: this.data.join("\n") });
       this.reset();
       return;
     }
@@ -44,6 +42,5 @@ export class FrameReader {
     const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /u, "");
     if (field === "data") this.data.push(value);
     else if (field === "event") this.event = value;
-    else if (field === "id") this.id = value;
   }
 }

@@ -50,8 +50,7 @@ export function oneLine(text, limit) {
 /**
  * Return the start and end of the first `limit` lines of `text`, and how many more lines there are. One line more than
  * the limit is included, because "+1 line" takes as much room. Blank lines around the text do not count.
- * @param {string} text
- * @param {number} limit
+ * @param {string} text @param {number} limit
  * @returns {{ranges: [number, number][], more: number}}
  */
 export function lineRanges(text, limit) {

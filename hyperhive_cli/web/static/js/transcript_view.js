@@ -115,8 +115,7 @@ export class TranscriptView {
 
   /**
    * Make the element of one record; returns 1 if it can be seen.
-   * @param {FeedRecord | {gap: number}} record
-   * @param {DocumentFragment} fragment
+   * @param {FeedRecord | {gap: number}} record @param {DocumentFragment} fragment
    */
   take(record, fragment) {
     if ("gap" in record) {
