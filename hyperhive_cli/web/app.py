@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 from anyio.to_thread import run_sync
@@ -61,13 +61,7 @@ BODY_LIMIT_BYTES = 4 * 1024 * 1024  # the longest message, with its JSON escapes
 OVERVIEW_LIMIT_S = 0.3  # for the answer of one harness: the overview must not wait for a stuck one
 
 Query = Mapping[str, Any]
-
-
-class FindAgents(Protocol):
-    """Finds the agents of this machine, as they are now, by name. Blocks on the file system."""
-
-    def __call__(self) -> Mapping[str, AgentPaths]:
-        """Return each agent's paths."""
+FindAgents = Callable[[], Mapping[str, AgentPaths]]  # those of this machine now, by name; blocks on the file system
 
 
 class Gateway:

@@ -26,7 +26,7 @@ _FIELD_BYTES = 4  # `: ` and CRLF of a header
 
 
 class Connections:
-    """The connections of a gateway: strangers' in the order of their arrival, and the operator's."""
+    """The connections of a gateway: those of strangers in the order of their arrival, and a limit for all."""
 
     def __init__(self) -> None:
         self._strangers: dict[Any, bool] = {}  # True once it has sent a whole head
@@ -48,12 +48,8 @@ class Connections:
         if transport in self._strangers:
             self._strangers[transport] = True
 
-    def trust(self, transport: Any) -> None:  # noqa: ANN401
-        """Record that a request carried the token: the connection is the operator's from now on."""
-        self._strangers.pop(transport, None)
-
     def forget(self, transport: Any) -> None:  # noqa: ANN401
-        """Record that a connection was closed."""
+        """Record that a connection was closed, or is the operator's from now on: a request carried the token."""
         self._strangers.pop(transport, None)
 
     def abort(self, transport: Any) -> None:  # noqa: ANN401
@@ -164,7 +160,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _trust(self) -> None:
         self._is_trusted = True
-        self._all.trust(self.raw)
+        self._all.forget(self.raw)
         if self._is_whole:
             self._limit(None)
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Any
 
 from hyperhive_cli.core.events import replaced_remark
@@ -25,27 +26,27 @@ WRITE_EVENTS = 200  # joined for one write, and
 WRITE_BYTES = 256 * 1024  # at most, apart from the last event
 
 
+@dataclass(frozen=True, slots=True)
 class Reader:
     """Reads a channel after the event `since` (None: from now on), whose time is `ts` (Unix ms; None: not known).
 
     With `partial` it is sent partial lines too.
     """
 
-    def __init__(self, channel: Channel, since: int | None, ts: int | None, *, partial: bool) -> None:
-        self._channel = channel
-        self._since = since
-        self._ts = ts
-        self._partial = partial
+    channel: Channel
+    since: int | None
+    ts: int | None
+    partial: bool
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Yield the snapshot, then the events, each once and in order; a `reset` says that some cannot be sent."""
-        channel = self._channel
+        channel = self.channel
         await channel.ready.wait()
         # Before the state: nothing that changes it is missed.
         life, subscription = channel.life, Subscription(channel.ring, backlog=True)
         state = await channel.state()
         yield named_frame("snapshot", state).payload
-        follower = Follower[Frame](int(state["seq"]) if self._since is None else self._since, self._ts)
+        follower = Follower[Frame](int(state["seq"]) if self.since is None else self.since, self.ts)
         async for shown in self._met(follower, state):
             for chunk in self._to_chunks(shown):
                 yield chunk
@@ -69,7 +70,7 @@ class Reader:
 
     async def _met(self, follower: Follower[Frame], state: dict[str, Any]) -> AsyncGenerator[list[Output[Frame]], None]:
         """Find out where in the channel to go on."""
-        newest = max(self._channel.last, int(state["seq"]))
+        newest = max(self.channel.last, int(state["seq"]))
         while follower.phase is not Phase.LIVE:
             yield follower.step(Snapshot(None, bool(state["stored"]), newest))
             if follower.phase is Phase.CHECKING:
@@ -79,7 +80,7 @@ class Reader:
         """Look up the event after which the browser goes on; if its time is not known, the number has to do."""
         if follower.ts is None:
             return Unreadable()
-        return await self._channel.page(follower.last, follower.ts, newest)
+        return await self.channel.page(follower.last, follower.ts, newest)
 
     def _to_chunks(self, shown: list[Output[Frame]], count: int = 0, cursor: int | None = None) -> list[bytes]:
         """Turn what is shown into the bytes that are sent; only here.
@@ -100,11 +101,11 @@ class Reader:
     def _written(self, frames: list[Frame], cursor: int | None) -> list[bytes]:
         """Join frames into pieces of not much more than WRITE_BYTES."""
         if cursor is not None and sum(len(frame.payload) for frame in frames) <= WRITE_BYTES:
-            joined = self._channel.join(frames, cursor, partial=self._partial)
+            joined = self.channel.join(frames, cursor, partial=self.partial)
             return [joined] if joined else []
         pieces, piece, size = [], list[bytes](), 0
         for frame in frames:
-            if frame.is_partial and not self._partial:
+            if frame.is_partial and not self.partial:
                 continue
             piece.append(frame.payload)
             size += len(frame.payload)

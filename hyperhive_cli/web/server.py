@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import anyio
 import uvicorn
@@ -109,13 +109,6 @@ def _origins(names: list[str], port: int, *, is_tls: bool) -> dict[str, str]:
     return {host: f"{scheme}://{host}" for host in hosts}
 
 
-class Announce(Protocol):
-    """Tells the operator where the page is."""
-
-    def __call__(self, url: str, token: str) -> None:
-        """Show the page's address, which has the token in its fragment, and the token alone. May block."""
-
-
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers. `on_shutdown` is called before it waits for its connections."""
 
@@ -137,13 +130,14 @@ class _Server(uvicorn.Server):
 def serve(
     config: WebConfig,
     find_agents: FindAgents,
-    announce: Announce,
+    announce: Callable[[str, str], None],
     hive: HiveView | None = None,
     token: str | None = None,
 ) -> int:
     """Serve these agents and those of the hive until a signal arrives; returns 128 plus its number.
 
-    `announce` is called in a thread once the gateway listens. `token` defaults to a new one. Raises HyperhiveError.
+    `announce` is called in a thread once the gateway listens, with the page's address, which has the token in its
+    fragment, and the token alone; it may block. `token` defaults to a new one. Raises HyperhiveError.
     """
     with listening(config) as found:
         token = token or secrets.token_urlsafe(PANEL_TOKEN_BYTES)
