@@ -6,15 +6,7 @@ from typing import Any
 import click
 
 from hyperhive_cli.cli.amount import DOLLARS, NUMBER
-from hyperhive_cli.cli.invocation import (
-    Invocation,
-    columns,
-    now_ms,
-    paint,
-    pass_invocation,
-    print_json,
-    print_lines,
-)
+from hyperhive_cli.cli.invocation import Invocation, columns, now_ms, paint, pass_invocation, print_json, print_lines
 from hyperhive_cli.core.budget import shown as in_words
 from hyperhive_cli.core.errors import NotRunningError, StoreError, UsageError
 from hyperhive_cli.render.status_rows import budget_to_rows, fit

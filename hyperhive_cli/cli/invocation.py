@@ -14,13 +14,7 @@ import click
 from hyperhive_cli.cli.streams import drop_stdout, is_missing, write_drawn
 from hyperhive_cli.core.errors import HyperhiveError, StoreError, UsageError
 from hyperhive_cli.core.files import read_file
-from hyperhive_cli.core.settings import (
-    WORKSPACE_FILE,
-    AgentPaths,
-    check_agent_name,
-    default_agents_home,
-    resolve_paths,
-)
+from hyperhive_cli.core.settings import WORKSPACE_FILE, AgentPaths, check_agent_name, default_agents_home, resolve_paths
 from hyperhive_cli.core.terminal import escape
 
 if TYPE_CHECKING:

@@ -5,14 +5,7 @@ from typing import Any
 import click
 
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.invocation import (
-    Invocation,
-    now_ms,
-    pass_invocation,
-    print_json,
-    print_lines,
-    warn_of_history,
-)
+from hyperhive_cli.cli.invocation import Invocation, now_ms, pass_invocation, print_json, print_lines, warn_of_history
 from hyperhive_cli.core import text
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.render.turn_words import moment

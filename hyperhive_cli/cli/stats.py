@@ -38,10 +38,7 @@ FORMS = {".svg": "svg", ".png": "png"}
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; its fields: hyperhive help events.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the rows as CSV with a header.")
 @click.option(
-    "--plot",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Plot tokens, dollars and context (.svg or .png).",
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Plot tokens, dollars and context (.svg or .png)."
 )
 @hive_option
 @pass_invocation
