@@ -55,7 +55,7 @@ def agents(
     if ctx.invoked_subcommand is not None:
         invocation.hive = invocation.hive if hive is None else hive
         return
-    look = invocation.agents(hive, home).statuses
+    look = invocation.look_at_agents(hive, home)
     if not watch:
         _print(look(), as_json=as_json)
     elif as_json:

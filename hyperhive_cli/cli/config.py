@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from hyperhive_cli.claude.redact import Redactor, redacted_command
-from hyperhive_cli.cli.config_file import user_file
 from hyperhive_cli.cli.configured import (
     Origin,
     as_json_option,
@@ -19,7 +18,7 @@ from hyperhive_cli.cli.configured import (
 )
 from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json
 from hyperhive_cli.core import text
-from hyperhive_cli.core.settings import WORKSPACE_FILE
+from hyperhive_cli.core.settings import WORKSPACE_FILE, user_file
 from hyperhive_cli.harness.hook_command import command_words
 from hyperhive_cli.hive.address import shown_url
 

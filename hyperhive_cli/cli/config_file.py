@@ -56,27 +56,11 @@ class Setting:
     place: str
 
 
-def user_file(environ: Mapping[str, str]) -> Path | None:
-    """Return the path of the user's own file; None if neither XDG_CONFIG_HOME nor HOME is set."""
-    given, home = environ.get("XDG_CONFIG_HOME", ""), environ.get("HOME", "")
-    # The XDG specification: a relative path is invalid and to be ignored.
-    folder = Path(given) if given.startswith("/") else Path(home) / ".config" if home else None
-    return None if folder is None else folder / "hyperhive" / "config.toml"
-
-
-def read_agent(source: Source) -> str | None:
-    """Return the agent's name that a file sets; raises UsageError if it is not a string, or the file not TOML."""
-    found = _parse(source).get("agent")
+def read_name(source: Source, key: str) -> str | None:
+    """Return what a file sets for all commands, `agent` or `hive`; raises UsageError if it is unfit, or not TOML."""
+    found = _parse(source).get(key)
     if found is not None and not isinstance(found, str):
-        raise UsageError(f"{place_of(source, 'agent')}: `agent` must be {_KIND_WORDS['text']}")
-    return found
-
-
-def read_hive(source: Source) -> str | None:
-    """Return the hive's address that the user's file sets for all commands; raises UsageError."""
-    found = _parse(source).get("hive")
-    if found is not None and not isinstance(found, str):
-        raise UsageError(f"{place_of(source, 'hive')}: `hive` must be {_KIND_WORDS['text']}")
+        raise UsageError(f"{place_of(source, key)}: `{key}` must be {_KIND_WORDS['text']}")
     return found
 
 

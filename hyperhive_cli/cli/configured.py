@@ -12,29 +12,17 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.cli.config_file import (
-    FILE_LIMIT_BYTES,
-    Kind,
-    Setting,
-    Source,
-    merge,
-    read_agent,
-    read_hive,
-    read_settings,
-    user_file,
-)
+from hyperhive_cli.cli.config_file import FILE_LIMIT_BYTES, Kind, Setting, Source, merge, read_name, read_settings
 from hyperhive_cli.core.errors import HyperhiveError, UsageError
 from hyperhive_cli.core.files import NotAFileError, open_file
-from hyperhive_cli.core.settings import WORKSPACE_FILE
+from hyperhive_cli.core.settings import WORKSPACE_FILE, user_file
 
 _META = "hyperhive.settings"
 
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 # For commands that read a workspace's settings without running its agent.
 of_workspace = click.option(
-    "--workspace",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="The workspace (default: the current folder).",
+    "--workspace", type=FOLDER, metavar="DIR", help="The workspace (default: the current folder)."
 )
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON; its fields: hyperhive help events.")
 
@@ -55,14 +43,14 @@ def option_word(option: click.Option) -> str:
 def workspace_agent(workspace: Path) -> str | None:
     """Return the agent's name that a workspace's file sets; raises UsageError. Without a file it costs one `open`."""
     source = _read_source(workspace / WORKSPACE_FILE, is_workspace=True)
-    return None if source is None else read_agent(source)
+    return None if source is None else read_name(source, "agent")
 
 
 def user_hive() -> str | None:
     """Return the hive's address that the user's own file sets; raises UsageError."""
     path = user_file(os.environ)
     source = None if path is None else _read_source(path, is_workspace=False)
-    return None if source is None else read_hive(source)
+    return None if source is None else read_name(source, "hive")
 
 
 def read_own_file(path: Path) -> str:

@@ -4,8 +4,9 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,20 @@ import click
 from hyperhive_cli.cli.streams import drop_stdout, is_missing, write_drawn
 from hyperhive_cli.core.errors import HyperhiveError, StoreError, UsageError
 from hyperhive_cli.core.files import read_file
-from hyperhive_cli.core.settings import WORKSPACE_FILE, AgentPaths, check_agent_name, default_agents_home, resolve_paths
+from hyperhive_cli.core.settings import (
+    WORKSPACE_FILE,
+    AgentPaths,
+    check_agent_name,
+    default_agents_home,
+    resolve_paths,
+    user_file,
+)
 from hyperhive_cli.core.terminal import escape
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from hyperhive_cli.harness.client import AgentClient, LocalAgents, LocalClient
-    from hyperhive_cli.hive.client import HiveClient
+    from hyperhive_cli.harness.client import AgentClient, LocalClient
     from hyperhive_cli.hive.database import Connection
 
 
@@ -84,7 +91,7 @@ class Invocation:
     def _warn(self, text: str) -> None:
         if text not in self._warned:
             self._warned.add(text)
-            click.echo(" ".join("".join(c if c.isprintable() else " " for c in text).split()), err=True)
+            click.echo(printable_line(text), err=True)
 
     def hive_url(self, given: str | None = None, *, reads: bool = False) -> str | None:
         """Return the URL of the hive, None for none.
@@ -131,16 +138,16 @@ class Invocation:
         paths = self.steered_paths() if changes else self.paths()
         return LocalClient(paths, None if paths.explicit or self.state_dir is not None else Path.cwd())
 
-    def agents(self, hive: str | None, home: Path | None) -> "HiveClient | LocalAgents":
-        """Return the agents of the hive, or those of this machine below a folder (None: the usual one)."""
+    def look_at_agents(self, hive: str | None, home: Path | None) -> Callable[[], list[dict[str, Any]]]:
+        """Return what lists the agents of the hive, or those of this machine below a folder (None: the usual one)."""
         url = self.hive_url(hive, reads=True)
         if url is None:
-            from hyperhive_cli.harness.client import LocalAgents  # noqa: PLC0415 - as above
+            from hyperhive_cli.harness.client import local_statuses  # noqa: PLC0415 - as above
 
-            return LocalAgents(default_agents_home(os.environ) if home is None else home.absolute())
+            return partial(local_statuses, default_agents_home(os.environ) if home is None else home.absolute())
         from hyperhive_cli.hive.client import HiveClient  # noqa: PLC0415 - for those in a hive
 
-        return HiveClient(url, self.hive_agents() if self.agent else "*")
+        return HiveClient(url, self.hive_agents() if self.agent else "*").statuses
 
     def open_hive(self, given: str | None) -> "AbstractContextManager[Connection]":
         """Connect to the hive of a command; raises UsageError if none is named."""
@@ -211,15 +218,19 @@ def _agent_bound_to(folder: Path) -> str | None:
 
 def _user_file_names_hive() -> bool:
     """Return True if the user's configuration may name a hive, or cannot be read."""
-    given, home = os.environ.get("XDG_CONFIG_HOME", ""), os.environ.get("HOME", "")
-    folder = given if given.startswith("/") else f"{home}/.config" if home else None
+    path = user_file(os.environ)
     try:
-        content = read_file(Path(f"{folder}/hyperhive/config.toml"), 65_536, links=True)
+        content = b"" if path is None else read_file(path, 65_536, links=True)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
         return True
     return b"hive" in content
+
+
+def printable_line(text: str) -> str:
+    """Return a text on one line, without what could control a terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def hive_option(command: Any) -> Any:  # noqa: ANN401 - as click's own decorators

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.invocation import Invocation
+from hyperhive_cli.cli.invocation import Invocation, printable_line
 from hyperhive_cli.cli.streams import drop_stdout, is_of_stdout, leave, not_written, prepare_streams
 from hyperhive_cli.core.errors import HyperhiveError, UsageError
 
@@ -127,20 +127,13 @@ def _name_variables(command: click.Command, prefix: str) -> None:
     },
 )
 @click.option(
-    "-a",
-    "--agent",
-    metavar="NAME",
-    show_envvar=True,
-    shell_complete=completers.agents,
+    "-a", "--agent", metavar="NAME", show_envvar=True, shell_complete=completers.agents,
     help="The agent (default: the current folder's name).",
-)
+)  # fmt: skip
 @click.option(
-    "--state-dir",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    show_envvar=True,
+    "--state-dir", metavar="DIR", type=click.Path(path_type=Path), show_envvar=True,
     help="The agent's state folder (default: ~/.local/state/hyperhive/NAME).",
-)
+)  # fmt: skip
 @click.option("--hive", metavar="URL", show_envvar=True, help="The hive of the agent: postgresql://…")
 @click.option("--plain", is_flag=True, show_envvar=True, help="No colours, drawings or animation.")
 @click.option("--debug", is_flag=True, show_envvar=True, help="Show a traceback with an error.")
@@ -243,11 +236,7 @@ def _is_nowhere() -> bool:
 
 
 def _complain(message: str, hint: str | None, status: int) -> int:
-    click.echo(f"Error: {_one_line(message)}", err=True)
+    click.echo(f"Error: {printable_line(message)}", err=True)
     if hint:
-        click.echo(f"Try: {_one_line(hint)}", err=True)
+        click.echo(f"Try: {printable_line(hint)}", err=True)
     return status
-
-
-def _one_line(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

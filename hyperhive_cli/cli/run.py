@@ -6,13 +6,12 @@ import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import click
 
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.amount import DOLLARS, NUMBER, Amount, Kept
-from hyperhive_cli.cli.configured import load_settings
+from hyperhive_cli.cli.configured import FOLDER, load_settings
 from hyperhive_cli.cli.displays import open_display
 from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, now_ms, pass_invocation
 from hyperhive_cli.cli.run_config import build_config, read_options
@@ -28,16 +27,16 @@ class Lines(click.types.StringParamType):
     envvar_list_splitter = "\n"
 
 
+_texts = partial(click.option, multiple=True, type=Lines())
+_seconds = partial(click.option, type=Amount(min=0), metavar="SECONDS")
+_limit = partial(click.option, type=Amount(min=0, min_open=True), metavar="SECONDS")
+
+
 @click.command()
 @click.option(
-    "--workspace",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=".",
-    is_eager=True,
-    callback=load_settings,
-    metavar="DIR",
+    "--workspace", type=FOLDER, default=".", is_eager=True, callback=load_settings, metavar="DIR",
     help="The folder that claude works in (default: the current one).",
-)
+)  # fmt: skip
 @click.option(
     "--claude", default="claude", metavar="PATH", shell_complete=completers.program,
     help="The claude program (default: the one on PATH).",
@@ -46,23 +45,12 @@ class Lines(click.types.StringParamType):
     "--model", metavar="NAME", shell_complete=completers.models,
     help="Set the model, as `hyperhive model set NAME` does.",
 )  # fmt: skip
-@click.option(
-    "--message",
-    "messages",
-    multiple=True,
-    type=Lines(),
-    metavar="TEXT",
-    help="Put this message into the inbox first; repeatable.",
-)
+@_texts("--message", "messages", metavar="TEXT", help="Put this message into the inbox first; repeatable.")
 @click.option("--drain", is_flag=True, help="Exit when no message can run now: 0 if every turn was ok, else 1.")
-@click.option(
-    "--drain-wait",
-    type=Amount(min=0),
-    default=60.0,
-    metavar="SECONDS",
-    show_default=True,
+@_seconds(
+    "--drain-wait", default=60.0, show_default=True,
     help="With --drain: wait at most this long, claude's own retries included.",
-)
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one event per line as JSON.")
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 @click.option(
@@ -72,65 +60,40 @@ class Lines(click.types.StringParamType):
 @click.option("--dangerously-skip-permissions", "skip_permissions", is_flag=True, help="Passed to claude.")
 @click.option("--continue", "continue_newest", is_flag=True, help="Start with the workspace's newest conversation.")
 @click.option("--partial/--no-partial", default=None, help="Show text as it comes (default: on a terminal).")
-@click.option(
-    "--turn-timeout",
-    type=Amount(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Interrupt a turn after this time.",
-)
-@click.option(
+@_limit("--turn-timeout", help="Interrupt a turn after this time.")
+@_limit(
     "--start-timeout",
-    type=Amount(min=0, min_open=True),
-    metavar="SECONDS",
     help="How long claude may take until its first line (default: 60, or what its MCP servers need).",
-)
-@click.option(
-    "--stall-timeout",
-    type=Amount(min=0, min_open=True),
-    default=1800.0,
-    metavar="SECONDS",
-    show_default=True,
+)  # fmt: skip
+@_limit(
+    "--stall-timeout", default=1800.0, show_default=True,
     help="Interrupt a turn after this much silence; extended up to 4x while a tool runs or the CPU is busy.",
-)
-@click.option(
-    "--background-wait",
-    type=Amount(min=0),
-    default=600.0,
-    metavar="SECONDS",
-    show_default=True,
+)  # fmt: skip
+@_seconds(
+    "--background-wait", default=600.0, show_default=True,
     help="How long to wait for claude's background tasks after a result.",
-)
+)  # fmt: skip
 @click.option(
-    "--expect-auth",
-    metavar="SOURCE",
-    shell_complete=completers.words(*completers.SOURCES),
+    "--expect-auth", metavar="SOURCE", shell_complete=completers.words(*completers.SOURCES),
     help="Allow only these credentials: ANTHROPIC_API_KEY, apiKeyHelper, or none for claude's own login.",
-)
-@click.option(
-    "--pass-env",
-    "passed",
-    multiple=True,
-    type=Lines(),
-    metavar="NAME",
-    help="Pass this variable to claude too; * matches any text; repeatable.",
+)  # fmt: skip
+@_texts(
+    "--pass-env", "passed", metavar="NAME", help="Pass this variable to claude too; * matches any text; repeatable."
 )
 @click.option("--max-turn-cost", type=DOLLARS, metavar="USD", help="Interrupt a turn that costs more.")
 @click.option("--max-day-cost", type=DOLLARS, metavar="USD", help="Start no more turns today once they cost this much.")
 @click.option("--max-turn-tokens", type=NUMBER, metavar="N", help="Interrupt a turn that uses more tokens.")
 @click.option("--max-tool-calls", type=NUMBER, metavar="N", help="Interrupt a turn that calls more tools.")
 @click.option(
-    "--compact-at",
-    type=Amount(min=0, min_open=True, max=100),
-    metavar="PERCENT",
+    "--compact-at", type=Amount(min=0, min_open=True, max=100), metavar="PERCENT",
     help="Run /compact between two turns when the context is fuller than this.",
-)
+)  # fmt: skip
 @click.option("--compact-instructions", metavar="TEXT", help="What /compact should keep.")
 @click.option("--no-wakeups", is_flag=True, help="Refuse claude's tool for waking itself up later.")
 @click.option(
-    "--allow-cross-session",
-    is_flag=True,
+    "--allow-cross-session", is_flag=True,
     help="Accept messages of other claude sessions of this user in a turn; disables --prewarm.",
-)
+)  # fmt: skip
 @click.option("--prewarm", is_flag=True, help="While idle, start the next claude in advance; takes about 160 MB.")
 @click.option(
     "--keep-messages", type=Kept(), default=KEEP_DEFAULT.to_text(), metavar="DAYS,COUNT", show_default=True,
@@ -143,14 +106,9 @@ class Lines(click.types.StringParamType):
     "--on-event", metavar="COMMAND", help="Run this for an event, without a shell; it gets the event as JSON on stdin."
 )
 @click.option(
-    "--on-event-kind",
-    "hook_kinds",
-    multiple=True,
-    type=click.Choice(HOOK_KINDS),
-    default=(ATTENTION,),
-    metavar="KIND",
+    "--on-event-kind", "hook_kinds", multiple=True, type=click.Choice(HOOK_KINDS), default=(ATTENTION,), metavar="KIND",
     help="Which events: attention (default: what needs a person), turn_end, note, …; repeatable.",
-)
+)  # fmt: skip
 @hive_option
 @click.option("--machine", metavar="NAME", help="This machine's name in the hive (default: its host name).")
 @click.argument("claude_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- CLAUDE'S OPTIONS]")

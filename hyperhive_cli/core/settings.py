@@ -105,6 +105,14 @@ def paths_by_name(agent: str, folder: Path, environ: Mapping[str, str]) -> Agent
     return resolve_paths(agent, folder, folder, others)
 
 
+def user_file(environ: Mapping[str, str]) -> Path | None:
+    """Return the path of the user's own file; None if neither XDG_CONFIG_HOME nor HOME is set."""
+    given, home = environ.get("XDG_CONFIG_HOME", ""), environ.get("HOME", "")
+    # The XDG specification: a relative path is invalid and to be ignored.
+    folder = Path(given) if given.startswith("/") else Path(home) / ".config" if home else None
+    return None if folder is None else folder / "hyperhive" / "config.toml"
+
+
 def default_agents_home(environ: Mapping[str, str]) -> Path:
     """Return the default parent of the agents' state folders; raises UsageError if HOME is needed and not set."""
     given, home = environ.get("XDG_STATE_HOME", ""), environ.get("HOME")

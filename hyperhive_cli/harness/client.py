@@ -230,15 +230,9 @@ class LocalEnds:
         return self._inbox
 
 
-class LocalAgents:
-    """The agents of this machine that have their state folders below this one."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def statuses(self) -> list[dict[str, Any]]:
-        """Return the fields of `status --json` of each, by name."""
-        return [LocalClient(paths).status(limit_s=LIST_LIMIT_S) for paths in find_agents(self._folder)]
+def local_statuses(folder: Path) -> list[dict[str, Any]]:
+    """Return the fields of `status --json` of each agent whose state folder is below this one, by name."""
+    return [LocalClient(paths).status(limit_s=LIST_LIMIT_S) for paths in find_agents(folder)]
 
 
 def _refuse_stopped(paths: AgentPaths) -> None:

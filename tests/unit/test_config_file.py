@@ -13,13 +13,13 @@ from hyperhive_cli.cli.config_file import (
     Kind,
     Source,
     merge,
-    read_agent,
+    read_name,
     read_settings,
-    user_file,
 )
 from hyperhive_cli.cli.configured import option_word
 from hyperhive_cli.cli.main import hyperhive
 from hyperhive_cli.core.errors import UsageError
+from hyperhive_cli.core.settings import user_file
 
 KINDS: dict[str, Kind] = {
     "model": "text",
@@ -112,10 +112,10 @@ def test_the_workspace_stands_in_no_file() -> None:
 
 
 def test_a_name_is_for_one_workspace() -> None:
-    assert read_agent(workspace_file('agent = "bee"\n[run]\nbogus = 1')) == "bee"
-    assert read_agent(workspace_file("")) is None
+    assert read_name(workspace_file('agent = "bee"\n[run]\nbogus = 1'), "agent") == "bee"
+    assert read_name(workspace_file(""), "agent") is None
     with pytest.raises(UsageError, match=r"hyperhive.toml:1: `agent` must be a string"):
-        read_agent(workspace_file("agent = 5"))
+        read_name(workspace_file("agent = 5"), "agent")
     assert "config.toml:1: `agent` is only allowed in the hyperhive.toml" in refusal(own_file("agent = 'bee'"))
 
 
