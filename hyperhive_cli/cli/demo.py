@@ -19,6 +19,14 @@ from hyperhive_cli.harness.config import HarnessConfig
 from hyperhive_cli.harness.run import run_harness
 from hyperhive_cli.store.inbox import open_inbox_reader
 
+_NEXT = """The inbox, the history and the console were real.
+With your own claude:
+
+  cd YOUR/PROJECT
+  hyperhive run --permission-mode acceptEdits   # in one terminal
+  hyperhive send 'what to do' --wait            # in another
+  hyperhive help first-hour                     # what to try next"""
+
 
 @click.command()
 @click.option("--fast", is_flag=True, help="Leave out the pauses.")
@@ -48,15 +56,5 @@ def demo(*, fast: bool) -> int:
 def _summarise(paths: AgentPaths) -> None:
     with open_inbox_reader(paths.inbox_db) as inbox:
         totals = inbox.totals()
-    click.echo()
-    click.echo(
-        f"That was a recording: {totals['turns']} turns, {totals['tool_calls']} tool calls, "
-        f"{text.dollars(totals['cost_usd'])} at the time."
-    )
-    click.echo("The inbox, the history and the console were real.")
-    click.echo("With your own claude:")
-    click.echo()
-    click.echo("  cd YOUR/PROJECT")
-    click.echo("  hyperhive run --permission-mode acceptEdits   # in one terminal")
-    click.echo("  hyperhive send 'what to do' --wait            # in another")
-    click.echo("  hyperhive help first-hour                     # what to try next")
+    facts = f"{totals['turns']} turns, {totals['tool_calls']} tool calls, {text.dollars(totals['cost_usd'])}"
+    click.echo(f"\nThat was a recording: {facts} at the time.\n{_NEXT}")

@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class JsonLines:
+class StaticDisplay:
+    """A display in lines: they do not change, so there is nothing to redraw and no terminal to restore."""
+
+    def update(self, **fields: Any) -> None:  # noqa: ANN401 - as the console's
+        """Ignore what no event says."""
+
+    def tick(self) -> None:
+        """Redraw nothing."""
+
+    suspend = resume = tick
+
+
+class JsonLines(StaticDisplay):
     """Prints one event per line, in the shape of every wire."""
 
     def __init__(self, file: KeptBytes) -> None:
@@ -28,18 +40,6 @@ class JsonLines:
         """Write the events, after what an earlier call could not write; raises as `KeptBytes.drain`."""
         keep_lines(self._file, b"".join(record.to_json() + b"\n" for record in records))
         self._file.drain()
-
-    def update(self, **fields: Any) -> None:  # noqa: ANN401 - as the console's
-        """Ignore it: every event has its line already."""
-
-    def tick(self) -> None:
-        """Redraw nothing."""
-
-    def suspend(self) -> None:
-        """Leave the terminal as it is: nothing is drawn on it."""
-
-    def resume(self) -> None:
-        """Do nothing, as above."""
 
 
 def keep_lines(file: KeptBytes, lines: bytes) -> None:

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
 from hyperhive_cli.cli.amount import Amount
 from hyperhive_cli.cli.configured import read_own_file, run_context
-from hyperhive_cli.cli.displays import display_file, keep_lines, named_json
+from hyperhive_cli.cli.displays import StaticDisplay, display_file, keep_lines, named_json
 from hyperhive_cli.cli.invocation import Invocation, hive_option, pass_invocation, printable
 from hyperhive_cli.cli.run_config import build_config, read_options
 from hyperhive_cli.core import text
@@ -35,12 +34,9 @@ STAGGER_S = 0.1
 @hive_option
 @click.option("--machine", metavar="NAME", help="This machine's name (default: its host name).")
 @click.option(
-    "--max-turns-at-once",
-    "max_turns",
-    type=click.IntRange(min=1),
-    metavar="N",
+    "--max-turns-at-once", "max_turns", type=click.IntRange(min=1), metavar="N",
     help="Run at most N turns of all agents at a time.",
-)
+)  # fmt: skip
 @click.option(
     "--stagger", type=Amount(min=0), metavar="SECONDS", help="Wait this long from one agent's start to the next."
 )
@@ -136,7 +132,7 @@ def _report(agent: str, words: str) -> None:
     click.echo(text.clean(f"{agent}: {words}"), err=True)
 
 
-class AgentLines:
+class AgentLines(StaticDisplay):
     """Shows an agent of a host in lines: the results of its turns and what needs a person, or every event as JSON."""
 
     def __init__(self, agent: str, file: DisplayFile, *, as_json: bool) -> None:
@@ -161,18 +157,6 @@ class AgentLines:
             for row in () if isinstance(record.event, Stream) else self._translator.rows(record):
                 if (words := row_to_log_line(row)) is not None:
                     yield f"{_clock(record.ts)}  {self._agent:<16}  {words}"
-
-    def update(self, **fields: Any) -> None:  # noqa: ANN401 - as the console's
-        """Ignore them: lines do not change."""
-
-    def tick(self) -> None:
-        """Redraw nothing."""
-
-    def suspend(self) -> None:
-        """Leave the terminal as it is."""
-
-    def resume(self) -> None:
-        """Do nothing, as above."""
 
 
 def _clock(ts: int) -> str:

@@ -4,10 +4,9 @@ import os
 import select
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +18,9 @@ from hyperhive_cli.core.errors import HyperhiveError, RefusedError
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.harness.client import LocalClient
 from hyperhive_cli.store.folder import read_lock
+
+if TYPE_CHECKING:
+    from hyperhive_cli.cli.login_here import DirectLogin
 
 POLL_S = 0.2
 STDIN = 0
@@ -103,26 +105,16 @@ def _log_in_by_harness(paths: AgentPaths, out: IO[str]) -> Mapping[str, Any] | N
         raise
 
 
-class LoginClient(Protocol):
-    """A login, in the harness or in this process."""
-
-    def fetch(self) -> Mapping[str, Any]:
-        """Return its fields; raises HyperhiveError if it no longer exists."""
-
-    def enter(self, code: str) -> None:
-        """Pass a code on; raises HyperhiveError if it is refused."""
-
-
 class HarnessLogin:
     """A login under the running harness."""
 
     def __init__(self, paths: AgentPaths) -> None:
-        self._call: Callable[..., Mapping[str, Any]] = partial(call, paths.socket)
+        self._socket = paths.socket
 
     def fetch(self) -> Mapping[str, Any]:
         """Ask for its fields."""
         try:
-            found: Mapping[str, Any] | None = self._call("status")["login"]
+            found: Mapping[str, Any] | None = call(self._socket, "status")["login"]
         except GoneError as error:
             raise HyperhiveError("the harness stopped during the login", "hyperhive login") from error
         if found is None:  # a new harness, which knows nothing of it
@@ -132,13 +124,13 @@ class HarnessLogin:
     def enter(self, code: str) -> None:
         """Pass a code on through the harness."""
         with suppress(GoneError):  # the next `fetch` reports it
-            self._call("login_code", code=code)
+            call(self._socket, "login_code", code=code)
 
 
 class Conversation:
     """Shows what claude's login prints as it comes, and passes lines of stdin on to it."""
 
-    def __init__(self, login: LoginClient, out: IO[str]) -> None:
+    def __init__(self, login: "HarnessLogin | DirectLogin", out: IO[str]) -> None:
         self._login = login
         self._out = out
         self._shown = 0

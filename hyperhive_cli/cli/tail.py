@@ -43,12 +43,9 @@ BATCH = 200
 @click.command()
 @click.argument("pattern", required=False, metavar="[PATTERN]")
 @click.option(
-    "-n",
-    "count",
-    type=click.IntRange(min=0),
-    metavar="N",
+    "-n", "count", type=click.IntRange(min=0), metavar="N",
     help="Show the last N events (default 20; all of them with --turn).",
-)
+)  # fmt: skip
 @click.option("--since", type=click.IntRange(min=0), metavar="SEQ", help="Show all events after this number instead.")
 @click.option("--no-follow", is_flag=True, help="Stop at the newest event.")
 @click.option(
