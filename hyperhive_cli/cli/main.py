@@ -11,7 +11,7 @@ import click
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.invocation import Invocation, printable_line
 from hyperhive_cli.cli.streams import drop_stdout, is_of_stdout, leave, not_written, prepare_streams
-from hyperhive_cli.core.errors import HyperhiveError, UsageError
+from hyperhive_cli.core.errors import HyperhiveError, UsageError, innermost
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -192,7 +192,7 @@ def _run(invocation: Invocation) -> int:
     except Exception as error:  # noqa: BLE001 - the boundary: any error becomes one line
         if invocation.debug:
             sys.excepthook(type(error), error, error.__traceback__)
-        return _report(_innermost(error))
+        return _report(innermost(error))
     except BaseExceptionGroup as error:  # trio wraps a Ctrl-C too, if a task waits
         if error.subgroup(KeyboardInterrupt) is None:
             raise
@@ -207,13 +207,6 @@ def _end_line() -> int:
     if takes_more(2):
         click.echo(err=True)
     return 130
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """Return the only error of a group: trio wraps what a task raises."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
 
 
 def _report(error: BaseException) -> int:

@@ -47,3 +47,10 @@ class StoreError(HyperhiveError):
 
 class InboxFailedError(StoreError):
     """The inbox cannot be used, even after retries, so the harness must stop."""
+
+
+def innermost(error: BaseException) -> BaseException:
+    """Return the only error of a group: trio wraps what a task raises."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

@@ -115,18 +115,19 @@ class DisplayTask:
     async def say(self, text: str) -> None:
         """Show a remark that is not an event: it is neither numbered nor stored."""
         remark = BusEvent.make(None, int(time.time() * 1000), Note(text=text))
-        with trio.move_on_after(SUSPEND_GRACE_S), suppress(OSError):
-            await self._call(partial(self._display.show, [remark]))
+        await self._call_briefly(partial(self._display.show, [remark]))
 
     async def suspend(self) -> None:
         """Restore the terminal before a stop or the end; one that is held up stays as it is."""
-        with trio.move_on_after(SUSPEND_GRACE_S), suppress(OSError):
-            await self._call(self._display.suspend)
+        await self._call_briefly(self._display.suspend)
 
     async def resume(self) -> None:
         """Take the terminal over again."""
+        await self._call_briefly(self._display.resume)
+
+    async def _call_briefly(self, write: Callable[[], None]) -> None:
         with trio.move_on_after(SUSPEND_GRACE_S), suppress(OSError):
-            await self._call(self._display.resume)
+            await self._call(write)
 
     async def _tick(self, bus: Bus, inbox: Inbox) -> None:
         """Update the display each second with what no event says, and redraw it while it shows a running clock."""

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 import trio
 
 from hyperhive_cli.claude.process import become_subreaper
-from hyperhive_cli.core.errors import HyperhiveError
+from hyperhive_cli.core.errors import HyperhiveError, innermost
 from hyperhive_cli.core.text import duration
 from hyperhive_cli.harness.config import HarnessConfig
-from hyperhive_cli.harness.run import DISPLAY_GRACE_S, run_agent
+from hyperhive_cli.harness.run import run_agent, tell
 from hyperhive_cli.harness.stopping import SignalTask
 from hyperhive_cli.hive.relay import Relay, open_relay
 from hyperhive_cli.store.folder import hold_lock, prepare_state_dir
@@ -43,8 +43,8 @@ class Host:
                 for number, config in enumerate(self._configs):
                     agents.start_soon(self._keep, config, relay, number * self._stagger_s)
             outer.cancel_scope.cancel()
-        if self._signals.exit_status is not None:
-            return self._signals.exit_status
+        if self._signals.wishes.exit_status is not None:
+            return self._signals.wishes.exit_status
         return 1 if self.failed else 0
 
     @asynccontextmanager
@@ -63,33 +63,24 @@ class Host:
         while not await self._is_stopped_within(delay_s):
             began = trio.current_time()
             try:
-                await self._run(config, relay)
+                if await self._has_lock(config):
+                    failed = await run_agent(config, self._signals, relay, self._slots)
+                    self.failed = self.failed or (failed and config.agent.drain)
             except Exception as error:  # noqa: BLE001 - whatever it is, the other agents go on
                 self.failed = True
                 retry_s = FIRST_RETRY_S if trio.current_time() - began > GOOD_S else retry_s
                 delay_s, retry_s = retry_s, min(MAX_RETRY_S, retry_s * 2)
                 if config.agent.drain:
-                    await self._say(name, f"failed: {_message_of(error)}")
+                    await tell(self._report, name, f"failed: {_message_of(error)}")
                     return
-                await self._say(name, f"failed: {_message_of(error)}; retrying in {duration(delay_s)}")
+                await tell(self._report, name, f"failed: {_message_of(error)}; retrying in {duration(delay_s)}")
             else:
                 return
-
-    async def _say(self, name: str, words: str) -> None:
-        """Report what happened to an agent; a terminal that is held up does not hold up the others."""
-        with trio.move_on_after(DISPLAY_GRACE_S):
-            await trio.to_thread.run_sync(self._report, name, words, abandon_on_cancel=True)
 
     async def _is_stopped_within(self, seconds: float) -> bool:
         with trio.move_on_after(seconds):
             await self._signals.stopping.wait()
         return self._signals.stopping.is_set()
-
-    async def _run(self, config: HarnessConfig, relay: Relay | None) -> None:
-        if not await self._has_lock(config):
-            return
-        failed = await run_agent(config, self._signals, relay, self._slots)
-        self.failed = self.failed or (failed and config.agent.drain)
 
     async def _has_lock(self, config: HarnessConfig) -> bool:
         """Wait until no other harness holds an agent's lock; return False if a stop comes first."""
@@ -113,7 +104,5 @@ def _await_lock(config: HarnessConfig) -> None:
 
 
 def _message_of(error: BaseException) -> str:
-    """Return an error in one line; trio wraps what a task raises in a group of one."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
+    error = innermost(error)
     return error.message if isinstance(error, HyperhiveError) else f"{type(error).__name__}: {error}"

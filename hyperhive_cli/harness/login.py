@@ -34,10 +34,6 @@ class LoginService:
             self.login = Login()
             self._wake_event.set()
 
-    def join(self) -> None:
-        """Raise RefusedError if no login is under way."""
-        self._required()
-
     async def follow(self) -> None:
         """Count a client of the login under way until it is over; cancelled when the client disconnects."""
         if (login := self._current()) is not None:
@@ -46,11 +42,11 @@ class LoginService:
 
     def pass_on(self, code: str) -> None:
         """Pass the code to claude; raises RefusedError if no login waits for one, UsageError for an invalid one."""
-        self._required().enter(code)
+        self.under_way().enter(code)
 
     async def cancel(self) -> None:
         """Stop the login under way and wait for its end; raises RefusedError if there is none."""
-        login = self._required()
+        login = self.under_way()
         login.stop("the login was cancelled")
         await login.over.wait()
 
@@ -83,7 +79,8 @@ class LoginService:
     def _current(self) -> Login | None:
         return self.login if self.login is not None and self.login.ok is None else None
 
-    def _required(self) -> Login:
+    def under_way(self) -> Login:
+        """Return the login under way; raises RefusedError if there is none."""
         login = self._current()
         if login is None:
             raise RefusedError("no login is under way", "hyperhive login")

@@ -40,13 +40,35 @@ def refuse_turns(op: str, peer: Peer | None, panel: int | None = None, state_dir
         raise RefusedError("a turn may not steer its own harness", "hyperhive run --allow-self-control")
 
 
-class Parts(NamedTuple):
-    """The parts of a running harness that operations act on."""
+Arguments = Mapping[str, Any]
+Reply = Mapping[str, Any] | None  # the reply's fields; None: it has none
+Operation = Callable[["ControlHandler", Arguments], Reply | Awaitable[Reply]]
+
+
+class ControlHandler(NamedTuple):
+    """Answers what peers ask of a running harness, by the parts of it that operations act on."""
 
     bus: Bus
     control: AgentControl
     inbox: Inbox
     logins: LoginService
+
+    async def handle(self, op: str, arguments: Arguments) -> Mapping[str, Any]:
+        """Carry out an operation and return the reply's fields; raises HyperhiveError to refuse."""
+        operation = OPERATIONS.get(op)
+        if operation is None:
+            raise UsageError(f"this harness does not know the operation {op!r}", "restart it after an upgrade")
+        reply = operation(self, arguments)
+        return (await reply if isawaitable(reply) else reply) or {}
+
+    async def stay(self, op: str) -> None:
+        """Wait for the end of the login that a peer follows; other operations have nothing to wait for."""
+        if op in FOLLOWED:
+            await self.logins.follow()
+
+    def follow(self, since: int | None) -> AsyncGenerator[list[BusEvent], None]:
+        """Return the feed after `since`."""
+        return self.bus.follow(since)
 
     def snapshot(self) -> Mapping[str, Any]:
         """Return the live part of `status`."""
@@ -62,40 +84,7 @@ class Parts(NamedTuple):
         }
 
 
-Arguments = Mapping[str, Any]
-Reply = Mapping[str, Any] | None  # the reply's fields; None: it has none
-Operation = Callable[[Parts, Arguments], Reply | Awaitable[Reply]]
-
-
-class ControlHandler:
-    """Answers what peers ask of a running harness."""
-
-    def __init__(self, bus: Bus, control: AgentControl, inbox: Inbox, logins: LoginService) -> None:
-        self._parts = Parts(bus, control, inbox, logins)
-
-    async def handle(self, op: str, arguments: Arguments) -> Mapping[str, Any]:
-        """Carry out an operation and return the reply's fields; raises HyperhiveError to refuse."""
-        operation = OPERATIONS.get(op)
-        if operation is None:
-            raise UsageError(f"this harness does not know the operation {op!r}", "restart it after an upgrade")
-        reply = operation(self._parts, arguments)
-        return (await reply if isawaitable(reply) else reply) or {}
-
-    async def stay(self, op: str) -> None:
-        """Wait for the end of the login that a peer follows; other operations have nothing to wait for."""
-        if op in FOLLOWED:
-            await self._parts.logins.follow()
-
-    def snapshot(self) -> Mapping[str, Any]:
-        """Return the live part of `status`."""
-        return self._parts.snapshot()
-
-    def follow(self, since: int | None) -> AsyncGenerator[list[BusEvent], None]:
-        """Return the feed after `since`."""
-        return self._parts.bus.follow(since)
-
-
-async def _send(parts: Parts, arguments: Arguments) -> Reply:
+async def _send(handler: ControlHandler, arguments: Arguments) -> Reply:
     """Put a message into the inbox; the fields are those of `hyperhive send`."""
     sender, body = str(arguments.get("from") or "operator"), str(arguments.get("body", ""))
     key, at = arguments.get("key"), arguments.get("at")
@@ -106,82 +95,84 @@ async def _send(parts: Parts, arguments: Arguments) -> Reply:
         body=body,
         key=None if key is None else str(key),
         not_before=not_before,
-        now_ms=parts.bus.now_ms(),
+        now_ms=handler.bus.now_ms(),
     )
-    sent = await parts.control.change(put)
+    sent = await handler.control.change(put)
     return {**sent.to_dict(), "note": sent.remark or when}
 
 
-async def _change_message(change: Callable[..., Message], parts: Parts, arguments: Arguments) -> Reply:
+async def _change_message(change: Callable[..., Message], handler: ControlHandler, arguments: Arguments) -> Reply:
     message_id = _to_message_id(arguments.get("id"))
-    changed = await parts.control.change(partial(change, message_id=message_id, now_ms=parts.bus.now_ms()))
+    changed = await handler.control.change(partial(change, message_id=message_id, now_ms=handler.bus.now_ms()))
     if changed.state == "ready":  # a retry
-        parts.control.end_wait_for_message()
+        handler.control.end_wait_for_message()
     return {"message": changed.to_dict()}
 
 
-async def _resume(parts: Parts, arguments: Arguments) -> Reply:
+async def _resume(handler: ControlHandler, arguments: Arguments) -> Reply:
     """End a pause or a wait; with `for_message` only the waits that a message may cut short."""
     is_for_message = arguments.get("for_message") is True
-    return {"rested": parts.control.end_wait_for_message() if is_for_message else await parts.control.resume()}
+    return {"rested": handler.control.end_wait_for_message() if is_for_message else await handler.control.resume()}
 
 
-def _set_model(parts: Parts, arguments: Arguments) -> Reply:
+def _set_model(handler: ControlHandler, arguments: Arguments) -> Reply:
     model = check_model_name(str(arguments.get("model", "")))
-    parts.bus.current.set_model(model)
-    parts.control.wake()  # a claude that was started in advance has the old model
+    handler.bus.current.set_model(model)
+    handler.control.wake()  # a claude that was started in advance has the old model
     return {"model": model}
 
 
-async def _new_session(parts: Parts, _: Arguments) -> Reply:
-    await parts.control.change(request_new_session)
-    parts.bus.note("the next turn starts a new session")
+async def _new_session(handler: ControlHandler, _: Arguments) -> Reply:
+    await handler.control.change(request_new_session)
+    handler.bus.note("the next turn starts a new session")
     return None
 
 
-async def _compact(parts: Parts, _: Arguments) -> Reply:
-    outcome = await parts.control.compact()
-    return {"outcome": outcome.kind.value, "note": outcome.note, "context_tokens": parts.bus.current.context_tokens}
+async def _compact(handler: ControlHandler, _: Arguments) -> Reply:
+    outcome = await handler.control.compact()
+    return {"outcome": outcome.kind.value, "note": outcome.note, "context_tokens": handler.bus.current.context_tokens}
 
 
-async def _budget_raise(parts: Parts, arguments: Arguments) -> Reply:
+async def _budget_raise(handler: ControlHandler, arguments: Arguments) -> Reply:
     """Raise today's limit, or the limits of one message's turns."""
     asked = {name: arguments.get(name) for name in ("day_cost", *TURN_LIMITS)}
     limits = {name: _to_limit(name, limit) for name, limit in asked.items() if limit is not None}
     day_cost, named = limits.pop("day_cost", None), arguments.get("message_id")
     if bool(limits) != (named is not None):
         raise UsageError("a turn's limits are raised for one message", "--message ID --tool-calls N")
-    raised = await parts.control.raise_budget(day_cost, None if named is None else _to_message_id(named), limits)
-    return {"budget": parts.control.snapshot()["budget"], "turn": None if raised is None else raised._asdict()}
+    raised = await handler.control.raise_budget(day_cost, None if named is None else _to_message_id(named), limits)
+    return {"budget": handler.control.snapshot()["budget"], "turn": None if raised is None else raised._asdict()}
 
 
-def _login(act: Callable[[LoginService], None], parts: Parts, _: Arguments) -> Reply:
-    act(parts.logins)
-    return {"login": parts.logins.detail()}
+def _login(act: Callable[[LoginService], object], handler: ControlHandler, _: Arguments) -> Reply:
+    act(handler.logins)
+    return {"login": handler.logins.detail()}
 
 
-async def _logout(parts: Parts, _: Arguments) -> Reply:
-    return {"logout": (await parts.logins.log_out()).to_dict()}
+async def _logout(handler: ControlHandler, _: Arguments) -> Reply:
+    return {"logout": (await handler.logins.log_out()).to_dict()}
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    "status": lambda parts, _: parts.snapshot(),
+    "status": lambda handler, _: handler.snapshot(),
     "may_steer": lambda *_: None,  # the server has admitted the peer: a command asks before it writes files itself
-    **dict.fromkeys(("wake", "ring"), lambda parts, _: parts.control.wake()),  # ring: of clients of an earlier release
+    **dict.fromkeys(
+        ("wake", "ring"), lambda handler, _: handler.control.wake()
+    ),  # ring: of clients of an earlier release
     "send": _send,
     "inbox_cancel": partial(_change_message, Inbox.cancel),
     "inbox_retry": partial(_change_message, Inbox.retry),
-    "pause": lambda parts, _: parts.control.pause(),
+    "pause": lambda handler, _: handler.control.pause(),
     "resume": _resume,
     "set_model": _set_model,
     "new_session": _new_session,
     "compact": _compact,
     "budget_raise": _budget_raise,
-    "cancel": lambda parts, _: parts.control.cancel(),
+    "cancel": lambda handler, _: handler.control.cancel(),
     "login": partial(_login, LoginService.start),
-    "login_join": partial(_login, LoginService.join),
-    "login_code": lambda parts, arguments: parts.logins.pass_on(str(arguments.get("code", ""))),
-    "login_cancel": lambda parts, _: parts.logins.cancel(),
+    "login_join": partial(_login, LoginService.under_way),
+    "login_code": lambda handler, arguments: handler.logins.pass_on(str(arguments.get("code", ""))),
+    "login_cancel": lambda handler, _: handler.logins.cancel(),
     "logout": _logout,
 }
 

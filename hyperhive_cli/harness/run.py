@@ -1,7 +1,7 @@
 """The harness, the composition root: it opens everything, joins the parts, and closes them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -55,8 +55,8 @@ async def run_harness(config: HarnessConfig) -> int:
     become_subreaper()
     signals = SignalTask()
     failed = await run_agent(config, signals)
-    if signals.exit_status is not None:
-        return signals.exit_status
+    if signals.wishes.exit_status is not None:
+        return signals.wishes.exit_status
     return 1 if failed and config.agent.drain else 0
 
 
@@ -103,7 +103,7 @@ async def run_agent(
                     _joined(config, relay, inbox, bus, loop, handler),
                 ):
                     with work:
-                        async with open_hook(_hook(config, agent), bus, lambda: signals.is_hard):
+                        async with open_hook(_hook(config, agent), bus, lambda: signals.wishes.is_hard):
                             await attending.start(signals.attend, RunningAgent(loop.control, work, display))
                             beside = (partial(sweep, bus), maintenance.run, logins.serve)
                             await _work(loop, beside, prewarm=agent.prewarm)
@@ -117,13 +117,18 @@ async def run_agent(
     return loop.failed or unwritten is not None
 
 
+async def tell(show: Callable[..., None], *words: str) -> None:
+    """Show words on a terminal; one that is held up or cannot be written is left."""
+    with trio.move_on_after(DISPLAY_GRACE_S), suppress(OSError):
+        await trio.to_thread.run_sync(show, *words, abandon_on_cancel=True)
+
+
 async def _close_display(config: HarnessConfig, display: DisplayTask) -> str | None:
     """Restore the terminal, and report on stderr what could not be shown. A terminal that is held up is left."""
     await display.suspend()
     unwritten = display.unwritten()
     if unwritten is not None:
-        with trio.move_on_after(DISPLAY_GRACE_S), suppress(OSError):
-            await trio.to_thread.run_sync(config.complain, unwritten, abandon_on_cancel=True)
+        await tell(config.complain, unwritten)
     return unwritten
 
 
@@ -145,7 +150,7 @@ async def _joined(
     if hive is None:
         yield
         return
-    assert isinstance(inbox, LocalInbox)  # noqa: S101 - `_open_inbox` saw to it
+    assert isinstance(inbox, LocalInbox)  # noqa: S101 - `_opened` saw to it
 
     async def report() -> Mapping[str, Any]:
         """Return the fields of `status --json`."""
@@ -171,15 +176,10 @@ async def _joined(
         yield
 
 
-def _open_inbox(config: HarnessConfig) -> AbstractContextManager[Inbox]:
-    return (open_inbox if config.hive is None else open_local_inbox)(config.paths.inbox_db)
-
-
 async def _announce(config: HarnessConfig, display: DisplayTask | None, text: str) -> None:
-    """Show a text that must not be stored; a terminal that is held up is left."""
+    """Show a text that must not be stored."""
     if config.announce is not None:
-        with trio.move_on_after(DISPLAY_GRACE_S), suppress(OSError):
-            await trio.to_thread.run_sync(config.announce, text, abandon_on_cancel=True)
+        await tell(config.announce, text)
     elif display is not None:
         await display.say(text)
 
@@ -207,10 +207,13 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Maintenance, in
             shrink_wal(paths.events_db)  # an earlier life's log may fill the disk, so that nothing could be written
             write_holder(lock)
         swept = sweep_marked(paths.state_dir)
-        inbox = stack.enter_context(_open_inbox(config))
+        inbox = stack.enter_context((open_inbox if config.hive is None else open_local_inbox)(paths.inbox_db))
         inbox.check()
         moved_from = _bind_workspace(config, inbox)
-        open_history = partial(_open_history, stack, paths.events_db)
+
+        def open_history() -> EventStore:
+            return stack.enter_context(open_event_store(paths.events_db))
+
         store, warning = _try_history(open_history, paths.events_db)
         bus = Bus(store, model_file=paths.model_file)
         bus.current.restore(inbox.fact("context_tokens"), inbox.fact("context_window"))
@@ -253,10 +256,6 @@ def _take_over_workspace(config: HarnessConfig, inbox: Inbox, bus: Bus, old: str
     request_new_session(inbox)
     inbox.put_facts(workspace=new)
     bus.note(f"the workspace was moved from {old} to {new}: going on in a new session", "warning")
-
-
-def _open_history(stack: ExitStack, path: Path) -> EventStore:
-    return stack.enter_context(open_event_store(path))
 
 
 def _try_history(open_history: Callable[[], EventStore], path: Path) -> tuple[EventStore | None, str | None]:

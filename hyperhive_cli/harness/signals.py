@@ -32,7 +32,7 @@ class Wishes:
     def __init__(self) -> None:
         self._first: int | None = None
         self._first_s = -math.inf
-        self.is_hard = False
+        self.is_hard = False  # everything should end now, without an orderly stop
 
     def take(self, number: int, now_s: float) -> Wish | None:
         """Return what this signal asks for (`now_s`: seconds of any monotonic clock); None if it is nothing new."""

@@ -37,19 +37,9 @@ class SignalTask:
 
     def __init__(self) -> None:
         self.stopping = trio.Event()
-        self._wishes = Wishes()
+        self.wishes = Wishes()
         self._agents: list[RunningAgent] = []
         self._is_receiving = False
-
-    @property
-    def is_hard(self) -> bool:
-        """Whether everything should end now, without an orderly stop."""
-        return self._wishes.is_hard
-
-    @property
-    def exit_status(self) -> int | None:
-        """128 plus the number of the first ending signal; None if there was none."""
-        return self._wishes.exit_status
 
     async def attend(self, agent: RunningAgent, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Apply signals to this agent until cancelled. The first agent's task receives them if no other does."""
@@ -89,7 +79,7 @@ class SignalTask:
                     self._stop(number, everything)
 
     def _stop(self, number: int, everything: trio.CancelScope | None) -> None:
-        was_hard, wish = self.is_hard, self._wishes.take(number, trio.current_time())
+        was_hard, wish = self.wishes.is_hard, self.wishes.take(number, trio.current_time())
         self.stopping.set()
         if was_hard and wish is Wish.STOP_NOW and everything is not None:
             everything.cancel()
