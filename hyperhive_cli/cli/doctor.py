@@ -6,7 +6,6 @@ import sys
 import textwrap
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.settings import ANSWER_LIMIT_S, AgentPaths
 from hyperhive_cli.core.status import Status, status_meaning
-from hyperhive_cli.doctor.agent import Subject, check_claude, check_files, check_safely
+from hyperhive_cli.doctor.agent import Subject, check_claude, check_files
 from hyperhive_cli.doctor.findings import Finding, Level, fine, judge_terminal, warning, wrong
 from hyperhive_cli.doctor.hive import check_hive
 from hyperhive_cli.harness.client import LocalClient
@@ -101,14 +100,8 @@ def _examine(ctx: click.Context, invocation: Invocation, workspace: Path | None,
     by_login = not any(word in one.finding for one in about_claude for word in ("API_KEY", "apiKeyHelper", "token"))
     about_agent, status = _check_agent(paths)
     about_files = check_files(subject, status, by_login=by_login)
-    return [
-        *about_agent,
-        first,
-        *about_claude,
-        *about_files,
-        *_check_hive(invocation, hive, machine, paths.agent),
-        _terminal(),
-    ]
+    about_hive = _check_hive(invocation, hive, machine, paths.agent)
+    return [*about_agent, first, *about_claude, *about_files, *about_hive, _terminal()]
 
 
 def _check_agent(paths: AgentPaths) -> tuple[list[Finding], Mapping[str, Any]]:
@@ -155,16 +148,8 @@ async def _gather(subject: Subject) -> list[Finding]:
 
 
 def _terminal() -> Finding:
-    return check_safely(
-        "terminal",
-        partial(
-            judge_terminal,
-            is_terminal=sys.stdout.isatty(),
-            encoding=sys.stdout.encoding or "",
-            columns=shutil.get_terminal_size().columns,
-            environ=os.environ,
-        ),
-    )
+    is_terminal, encoding, width = sys.stdout.isatty(), sys.stdout.encoding or "", shutil.get_terminal_size().columns
+    return judge_terminal(is_terminal=is_terminal, encoding=encoding, columns=width, environ=os.environ)
 
 
 def show_findings(findings: Sequence[Finding]) -> None:

@@ -39,14 +39,6 @@ def _paths(ctx: click.Context) -> AgentPaths:
     return invocation.paths()
 
 
-def _words(_ctx: click.Context, *known: str) -> Iterable[Offer]:
-    return [(word, "") for word in known]
-
-
-def _agents(_ctx: click.Context) -> Iterable[Offer]:
-    return [(paths.agent, "") for paths in find_agents(default_agents_home(os.environ))]
-
-
 def _models(ctx: click.Context, *aliases: str) -> Iterable[Offer]:
     used = [name for name in models_used(_paths(ctx)) if name not in aliases]
     return [*((name, "") for name in aliases), *((name, "used before") for name in used)]
@@ -65,8 +57,8 @@ def _messages(ctx: click.Context, *states: str) -> Iterable[Offer]:
 
 
 FINDERS: Mapping[str, Callable[..., Iterable[Offer]]] = {
-    "words": _words,
-    "agents": _agents,
+    "words": lambda _ctx, *known: [(word, "") for word in known],
+    "agents": lambda _ctx: [(paths.agent, "") for paths in find_agents(default_agents_home(os.environ))],
     "models": _models,
     "turns": _turns,
     "messages": _messages,

@@ -46,19 +46,14 @@ def _is_allowed(paths: AgentPaths) -> bool:
 
 def check_may_steer_hive() -> None:
     """Raise RefusedError if this may be a turn of any agent of this machine whose harness does not allow it."""
-    marked = {folder for mark in _marks(os.getpid()) if (folder := Path(mark)).is_dir()}
-    found = [paths_by_name(folder.name, folder, os.environ) for folder in sorted(marked) if _is_agent_name(folder)]
+    found = []
+    for folder in sorted({folder for mark in _marks(os.getpid()) if (folder := Path(mark)).is_dir()}):
+        with suppress(HyperhiveError):  # its name is not an agent's
+            found.append(paths_by_name(folder.name, folder, os.environ))
     with suppress(HyperhiveError):  # there is no such folder, or it cannot be read
         found += find_agents(default_agents_home(os.environ))
     for paths in found:
         check_may_steer(paths)
-
-
-def _is_agent_name(folder: Path) -> bool:
-    with suppress(HyperhiveError):
-        paths_by_name(folder.name, folder, os.environ)
-        return True
-    return False
 
 
 def _may_be_in_turn(paths: AgentPaths) -> bool:

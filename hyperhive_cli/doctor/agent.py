@@ -24,23 +24,8 @@ from hyperhive_cli.core.errors import HyperhiveError, StoreError
 from hyperhive_cli.core.events import Stream
 from hyperhive_cli.core.files import read_file
 from hyperhive_cli.core.settings import LOCK_NAME, AgentPaths, default_agents_home
-from hyperhive_cli.doctor.findings import (
-    Finding,
-    fine,
-    judge_cleanup,
-    judge_config_folder,
-    judge_help,
-    judge_lines,
-    judge_login,
-    judge_neighbours,
-    judge_processes,
-    judge_rights,
-    judge_scrub,
-    judge_space,
-    judge_version,
-    warning,
-    wrong,
-)
+from hyperhive_cli.doctor import findings
+from hyperhive_cli.doctor.findings import Finding, fine, warning, wrong
 from hyperhive_cli.store.db import find_damage
 from hyperhive_cli.store.events import history_trouble, read_pages
 from hyperhive_cli.store.file_place import unsound_file_system
@@ -105,7 +90,7 @@ async def check_claude(subject: Subject) -> AsyncIterator[Finding]:
             yield wrong("claude", f"{subject.program} --version exits with status {answer.status}{why}", INSTALL)
             return
         yield fine("claude", subject.program)
-        yield judge_version(answer.output)
+        yield findings.judge_version(answer.output)
         yield _judge_help(await ask_claude(subject, "--help"))
         yield _judge_login(await ask_claude(subject, "auth", "status"), subject.environment)
     except (OSError, ValueError) as error:
@@ -115,7 +100,7 @@ async def check_claude(subject: Subject) -> AsyncIterator[Finding]:
 def _judge_help(answer: Answer | None) -> Finding:
     if answer is None or answer.status != 0:
         return wrong("flags", "claude --help does not list its flags", INSTALL)
-    return judge_help(answer.output)
+    return findings.judge_help(answer.output)
 
 
 def _judge_login(answer: Answer | None, environment: Mapping[str, str]) -> Finding:
@@ -126,7 +111,7 @@ def _judge_login(answer: Answer | None, environment: Mapping[str, str]) -> Findi
         report = json.loads(answer.output)
     file = login_file(environment)
     is_linked = file.is_symlink() and stored_login(environment) is not None
-    return judge_login(answer.status, report if isinstance(report, dict) else {}, file if is_linked else None)
+    return findings.judge_login(answer.status, report if isinstance(report, dict) else {}, file if is_linked else None)
 
 
 def check_files(subject: Subject, status: Mapping[str, Any], *, by_login: bool) -> list[Finding]:
@@ -146,13 +131,13 @@ def check_files(subject: Subject, status: Mapping[str, Any], *, by_login: bool) 
             lambda: _database("history", paths.events_db, "nothing: `run` moves it aside"),
         ),
         ("stream", lambda: _stream(paths)),
-        ("disk", lambda: judge_space(shutil.disk_usage(_existing(paths.state_dir)).free)),
+        ("disk", lambda: findings.judge_space(shutil.disk_usage(_existing(paths.state_dir)).free)),
         ("user", lambda: _rights(subject)),
-        ("processes", lambda: judge_processes(guard.WAY)),
+        ("processes", lambda: findings.judge_processes(guard.WAY)),
         ("scrub", lambda: _scrub(subject)),
-        ("transcripts", lambda: judge_cleanup(_cleanup_days(subject))),
+        ("transcripts", lambda: findings.judge_cleanup(_cleanup_days(subject))),
         ("claude's folder", lambda: _config_folder(subject)),
-        ("neighbours", lambda: judge_neighbours(_neighbours(subject), by_login=by_login)),
+        ("neighbours", lambda: findings.judge_neighbours(_neighbours(subject), by_login=by_login)),
     ]
     return [check_safely(what, check) for what, check in checks]
 
@@ -235,28 +220,29 @@ def _stream(paths: AgentPaths) -> Finding:
     if history_trouble(paths.events_db) is not None:
         return warning("stream", "the history cannot be read", "see the history")
     records = chain.from_iterable(read_pages(paths.events_db))
-    return judge_lines(record.event.line for record in records if isinstance(record.event, Stream))
+    return findings.judge_lines(record.event.line for record in records if isinstance(record.event, Stream))
 
 
 def _rights(subject: Subject) -> Finding:
     is_root = os.geteuid() == 0
-    return judge_rights(is_root=is_root, skips_permissions=subject.skips_permissions, environ=subject.environment)
+    return findings.judge_rights(
+        is_root=is_root, skips_permissions=subject.skips_permissions, environ=subject.environment
+    )
 
 
 def _scrub(subject: Subject) -> Finding:
     has_bubblewrap = shutil.which("bwrap", path=subject.environment.get("PATH")) is not None
-    return judge_scrub(has_bubblewrap=has_bubblewrap, is_linux=sys.platform == "linux", environ=subject.environment)
+    return findings.judge_scrub(
+        has_bubblewrap=has_bubblewrap, is_linux=sys.platform == "linux", environ=subject.environment
+    )
 
 
 def _cleanup_days(subject: Subject) -> object:
     """Return what claude's settings say about its transcripts; the last file counts. Raises OSError or ValueError."""
     own = subject.workspace / ".claude"
     days: object = None
-    for path in (
-        config_folder(subject.environment) / "settings.json",
-        own / "settings.json",
-        own / "settings.local.json",
-    ):
+    general = config_folder(subject.environment) / "settings.json"
+    for path in (general, own / "settings.json", own / "settings.local.json"):
         if path.is_file() and path.stat().st_size <= SETTINGS_LIMIT_BYTES:
             found = json.loads(read_file(path, SETTINGS_LIMIT_BYTES, links=True))
             days = found.get("cleanupPeriodDays", days) if isinstance(found, dict) else days
@@ -269,7 +255,7 @@ def _config_folder(subject: Subject) -> Finding:
     folders = (folder, folder / "projects", general.parent)
     trouble = next((found for path in folders if (found := why_not_written(path)) is not None), None)
     trouble = trouble or why_not_written(general, is_folder=False)
-    return judge_config_folder(folder, trouble, shutil.disk_usage(_existing(folder)).free)
+    return findings.judge_config_folder(folder, trouble, shutil.disk_usage(_existing(folder)).free)
 
 
 def why_not_written(path: Path, *, is_folder: bool = True) -> str | None:
