@@ -1,6 +1,7 @@
 """What a shell is offered for a word. Each command names its completers, so they load `offers` only if a shell asks."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,16 +27,8 @@ def _completer(find: str, *arguments: str) -> Completer:
     return complete
 
 
-def words(*known: str) -> Completer:
-    """Return a completer that offers these words."""
-    return _completer("words", *known)
-
-
-def messages(*states: str) -> Completer:
-    """Return a completer that offers the messages in one of these states, without states the newest of all."""
-    return _completer("messages", *states)
-
-
+words = partial(_completer, "words")  # offers the words it is called with
+messages = partial(_completer, "messages")  # in one of the states it is called with; without states the newest of all
 program = _completer("files")
 agents = _completer("agents")
 models = _completer("models", *ALIASES)

@@ -31,12 +31,7 @@ _PAGE_LINK = re.compile(r"\[([^\]]+)\]\(([a-z-]+)\.md(?:#[\w-]*)?\)")
 
 def read_page(topic: str) -> str:
     """Return a page's Markdown, its links to other pages as the commands that show those."""
-    return _PAGE_LINK.sub(_as_command, (DOCS / f"{topic}.md").read_text(encoding="utf-8"))
-
-
-def _as_command(link: re.Match[str]) -> str:
-    words, topic = link.groups()
-    return f"{words} (`hyperhive help {topic}`)"
+    return _PAGE_LINK.sub(r"\1 (`hyperhive help \2`)", (DOCS / f"{topic}.md").read_text(encoding="utf-8"))
 
 
 def summary(topic: str) -> str:

@@ -156,8 +156,5 @@ class AgentLines(StaticDisplay):
         for record in records:
             for row in () if isinstance(record.event, Stream) else self._translator.rows(record):
                 if (words := row_to_log_line(row)) is not None:
-                    yield f"{_clock(record.ts)}  {self._agent:<16}  {words}"
-
-
-def _clock(ts: int) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(ts / 1000))
+                    clock = time.strftime("%H:%M:%S", time.localtime(record.ts / 1000))
+                    yield f"{clock}  {self._agent:<16}  {words}"

@@ -104,7 +104,9 @@ def build_config(
     Raises UsageError for options that cannot be used, HyperhiveError if claude or a library is missing.
     """
     _check_words(options)
-    workspace = _resolved(options.workspace)
+    workspace = options.workspace.resolve()
+    if not is_text(str(workspace)):
+        raise UsageError(f"the name of the workspace {workspace} is not UTF-8", "rename the folder")
     paths = invocation.paths_for(workspace)
     check_reachable(paths.state_dir)
     return HarnessConfig(
@@ -134,13 +136,6 @@ def _check_words(options: RunOptions) -> None:
         raise UsageError(f"not a valid permission mode: {mode!r}", "hyperhive run --permission-mode acceptEdits")
     if (unfit := check_passed(options.passed)) is not None:
         raise UsageError(f"not a valid variable name: {unfit!r}", "hyperhive run --pass-env NAME")
-
-
-def _resolved(workspace: Path) -> Path:
-    found = workspace.resolve()
-    if not is_text(str(found)):
-        raise UsageError(f"the name of the workspace {found} is not UTF-8", "rename the folder")
-    return found
 
 
 def _agent(options: RunOptions, workspace: Path, environ: Mapping[str, str], *, live: bool) -> AgentConfig:

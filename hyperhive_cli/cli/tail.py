@@ -63,17 +63,13 @@ BATCH = 200
 @pass_invocation
 def tail(
     invocation: Invocation,
+    /,
     pattern: str | None,
-    count: int | None,
-    since: int | None,
-    kinds: tuple[str, ...],
-    turn: int | None,
-    grep: str | None,
     hive: str | None,
     *,
-    tools: bool,
     no_follow: bool,
     as_json: bool,
+    **given: Any,  # noqa: ANN401 - the fields of an EventFilter
 ) -> None:
     """Show the newest events of the agent and follow, whether or not a harness runs.
 
@@ -85,7 +81,7 @@ def tail(
               hyperhive tail --no-follow --turn 17 --tools
     """  # noqa: D301 - click's own mark
     invocation.agent = pattern or invocation.agent
-    wanted = EventFilter(kinds, turn, grep, tools, count=count, since=since)
+    wanted = EventFilter(**given)
     if not no_follow:
         hold_suspension()
     if (url := invocation.hive_url(hive, reads=True)) is not None:
