@@ -56,8 +56,11 @@ def agents(
         invocation.hive = invocation.hive if hive is None else hive
         return
     look = invocation.look_at_agents(hive, home)
-    if not watch:
-        _print(look(), as_json=as_json)
+    if not watch and as_json:
+        for agent in look():
+            print_json(agent)
+    elif not watch:
+        print_lines(_lines(look()))
     elif as_json:
         _watch_json(look)
     elif is_drawn():
@@ -145,14 +148,6 @@ def _contents(paths: AgentPaths) -> str:
 
 def _lines(found: list[dict[str, Any]]) -> list[str]:
     return agents_to_lines(found, time.time(), columns(), plain=is_plain())
-
-
-def _print(found: list[dict[str, Any]], *, as_json: bool) -> None:
-    if as_json:
-        for agent in found:
-            print_json(agent)
-    else:
-        print_lines(_lines(found))
 
 
 def _watch_json(look: Look) -> None:

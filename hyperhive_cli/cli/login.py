@@ -4,9 +4,9 @@ import os
 import select
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import click
 
@@ -18,9 +18,6 @@ from hyperhive_cli.core.errors import HyperhiveError, RefusedError
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.harness.client import LocalClient
 from hyperhive_cli.store.folder import read_lock
-
-if TYPE_CHECKING:
-    from hyperhive_cli.cli.login_here import DirectLogin
 
 POLL_S = 0.2
 STDIN = 0
@@ -51,7 +48,7 @@ def login(ctx: click.Context, invocation: Invocation, *, cancel: bool, as_json: 
     if ended is None:
         from hyperhive_cli.cli.login_here import log_in_here  # noqa: PLC0415 - trio costs 150 ms, which the harness saves
 
-        ended = log_in_here(ctx, paths, lambda client: Conversation(client, out).follow(client.fetch()))
+        ended = log_in_here(ctx, paths, lambda fetch, enter: Conversation(fetch, enter, out).follow(fetch()))
     if as_json:
         print_json(ended)
     elif ended["ok"]:
@@ -96,7 +93,8 @@ def _log_in_by_harness(paths: AgentPaths, out: IO[str]) -> Mapping[str, Any] | N
     """Log claude in through the harness, and return the login's last fields; None if no harness runs."""
     try:
         with open_call(paths.socket, "login") as started:
-            return Conversation(HarnessLogin(paths), out).follow(started["login"])
+            login = HarnessLogin(paths)
+            return Conversation(login.fetch, login.enter, out).follow(started["login"])
     except GoneError:
         return None
     except KeyboardInterrupt:
@@ -130,8 +128,9 @@ class HarnessLogin:
 class Conversation:
     """Shows what claude's login prints as it comes, and passes lines of stdin on to it."""
 
-    def __init__(self, login: "HarnessLogin | DirectLogin", out: IO[str]) -> None:
-        self._login = login
+    def __init__(self, fetch: Callable[[], Mapping[str, Any]], enter: Callable[[str], None], out: IO[str]) -> None:
+        self._fetch = fetch
+        self._enter = enter
         self._out = out
         self._shown = 0
         self._entered = False  # the terminal has echoed an Enter, which claude's output contains too
@@ -148,7 +147,7 @@ class Conversation:
             if self._entered or not self._shown:  # otherwise the terminal shows claude's own question
                 self._progress.tick()
             self._wait_for_input()
-            found = self._login.fetch()
+            found = self._fetch()
 
     def _show(self, output: str, *, is_last: bool) -> None:
         shown = text.clean(output if is_last else output.removesuffix("\r"))
@@ -176,6 +175,6 @@ class Conversation:
         self._entered = os.isatty(STDIN) and os.isatty(self._out.fileno())
         if code:
             try:
-                self._login.enter(code)
+                self._enter(code)
             except HyperhiveError as error:  # not a code; or the login has just ended, as the next `fetch` reports
                 click.echo(error.message, err=True)

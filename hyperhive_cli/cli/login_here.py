@@ -28,23 +28,8 @@ from hyperhive_cli.harness.login_session import Login, log_in, log_out
 from hyperhive_cli.store.folder import hold_lock, prepare_state_dir
 from hyperhive_cli.store.inbox import open_inbox
 
-
-class DirectLogin:
-    """A login of this process, for a conversation that blocks in a thread of its own."""
-
-    def __init__(self, login: Login) -> None:
-        self._login = login
-
-    def fetch(self) -> Mapping[str, Any]:
-        """Return the login's fields."""
-        return trio.from_thread.run_sync(self._login.to_dict)
-
-    def enter(self, code: str) -> None:
-        """Pass a code on; raises HyperhiveError if it is refused."""
-        trio.from_thread.run_sync(self._login.enter, code)
-
-
-Follow = Callable[[DirectLogin], Mapping[str, Any]]  # shows a login until it has ended; blocking
+# Shows a login until it has ended, blocking: by a function that returns its fields, and one that passes a code on.
+Follow = Callable[[Callable[[], Mapping[str, Any]], Callable[[str], None]], Mapping[str, Any]]
 
 
 def log_in_here(ctx: click.Context, paths: AgentPaths, follow: Follow) -> Mapping[str, Any]:
@@ -69,10 +54,17 @@ def log_out_here(ctx: click.Context, paths: AgentPaths) -> Mapping[str, Any]:
 async def _log_in(config: AgentConfig, login: Login, follow: Follow) -> None:
     """Log claude in while `follow` shows it; if that fails, the login stops."""
     failure: BaseException | None = None
+
+    def fetch() -> Mapping[str, Any]:
+        return trio.from_thread.run_sync(login.to_dict)
+
+    def enter(code: str) -> None:
+        trio.from_thread.run_sync(login.enter, code)
+
     async with trio.open_nursery() as nursery:
         nursery.start_soon(log_in, config, login)
         try:
-            await trio.to_thread.run_sync(follow, DirectLogin(login), abandon_on_cancel=True)
+            await trio.to_thread.run_sync(follow, fetch, enter, abandon_on_cancel=True)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - raised below, outside of the group
             failure = error
             login.stop("the login was cancelled")

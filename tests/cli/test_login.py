@@ -257,11 +257,12 @@ def test_a_harness_that_stops_ends_the_login(hive: Hive, fake_claude: FakeClaude
 
 def test_a_harness_that_was_started_anew_knows_of_no_login(state_dir: Path) -> None:
     paths = resolve_paths("bee", state_dir, state_dir, {"HOME": "/"})
+    client = HarnessLogin(paths)
     with (
         scripted_server(paths.socket, b'{"ok":true,"login":null}\n'),
         pytest.raises(HyperhiveError, match="restarted"),
     ):
-        Conversation(HarnessLogin(paths), io.StringIO()).follow({"output": "", "finished": False})
+        Conversation(client.fetch, client.enter, io.StringIO()).follow({"output": "", "finished": False})
 
 
 def test_a_killed_harness_leaves_no_login_behind(hive: Hive, fake_claude: FakeClaude) -> None:
