@@ -71,18 +71,14 @@ def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None
 
 
 def _table(messages: list[Message]) -> list[str]:
-    width = columns()
     rows = [_row(message) for message in messages]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)] if rows else []
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:4]
+    left = max(20, columns() - sum(widths) - 8)
     lines = []
     for *cells, rest in rows:
-        left = width - sum(widths) - 8
-        shown = [*zip(cells, widths, strict=True), (text.one_line(rest, max(20, left)), 0)]
-        styles = ["", _STYLES.get(cells[1], ""), *[""] * len(cells)]
-        spans = [
-            (f"{cell:<{size}}{'  ' * (size > 0)}", style) for (cell, size), style in zip(shown, styles, strict=False)
-        ]
-        lines.append(paint(spans))
+        styles = ("", _STYLES.get(cells[1], ""), "", "")
+        spans = [(f"{cell:<{size}}  ", style) for cell, size, style in zip(cells, widths, styles, strict=True)]
+        lines.append(paint([*spans, (text.one_line(rest, left), "")]))
     return lines
 
 
