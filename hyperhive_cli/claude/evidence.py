@@ -272,7 +272,7 @@ def _is_of_another(result: Mapping[str, Any]) -> bool:
 
 
 def _observe_figures(seen: Evidence, line: Mapping[str, Any]) -> None:
-    seen.usage += TokenUsage.from_usage(line.get("usage"))
+    seen.usage += TokenUsage.from_stream_event(line) or TokenUsage()
     seen.total_usage = _total_usage(line.get("modelUsage")) or seen.total_usage
     seen.requests.clear()
     cost = number(line.get("total_cost_usd"))

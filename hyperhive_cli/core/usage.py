@@ -9,11 +9,7 @@ from hyperhive_cli.core.figures import whole
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens of one request, or a sum over several.
-
-    Only the sums of `result` lines may be added up: `assistant` lines repeat their message's usage for each content
-    block, with a placeholder for the output.
-    """
+    """Tokens of one request, or a sum over several."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -25,6 +21,15 @@ class TokenUsage:
         """Read a `usage` object of the API; missing or unusable counters are 0."""
         fields = usage if isinstance(usage, Mapping) else {}
         return cls(*(whole(fields.get(name)) or 0 for name in cls.__slots__))
+
+    @classmethod
+    def from_stream_event(cls, line: Mapping[str, Any]) -> Self | None:
+        """Read a line of claude's stdout: the usage of a `result`, None for every other type.
+
+        Only the sums of `result` lines may be added up: `assistant` lines repeat their message's usage for each content
+        block, with a placeholder for the output.
+        """
+        return cls.from_usage(line.get("usage")) if line.get("type") == "result" else None
 
     def context_tokens(self) -> int:
         """Return the context size in tokens: input, cache reads and cache writes.

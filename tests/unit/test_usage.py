@@ -1,5 +1,7 @@
 """Token counters, read from lines of claude's stdout."""
 
+from typing import Any
+
 import pytest
 
 from hyperhive_cli.core.settings import MAX_FIGURE
@@ -13,9 +15,18 @@ FULL = {
 }
 
 
-def test_a_usage_gives_its_four_counters_and_nothing_else() -> None:
-    usage = {**FULL, "service_tier": "standard", "iterations": []}
-    assert TokenUsage.from_usage(usage) == TokenUsage(12, 42, 5600, 340)
+def test_a_result_gives_its_four_counters_and_nothing_else_of_its_usage() -> None:
+    line = {"type": "result", "usage": {**FULL, "service_tier": "standard", "iterations": []}}
+    assert TokenUsage.from_stream_event(line) == TokenUsage(12, 42, 5600, 340)
+
+
+@pytest.mark.parametrize("kind", ["assistant", "user", "system", "stream_event", "Result", "", None, 5, ["result"]])
+def test_no_other_type_of_line_gives_usage(kind: object) -> None:
+    assert TokenUsage.from_stream_event({"type": kind, "usage": FULL, "message": {"usage": FULL}}) is None
+
+
+def test_a_line_without_a_type_gives_no_usage() -> None:
+    assert TokenUsage.from_stream_event({"usage": FULL}) is None
 
 
 @pytest.mark.parametrize("name", FULL)
@@ -31,7 +42,12 @@ def test_an_odd_counter_is_zero_and_the_others_stay(odd: object) -> None:
 
 @pytest.mark.parametrize("usage", [None, 5, "usage", [FULL], {}])
 def test_an_odd_usage_counts_nothing(usage: object) -> None:
-    assert TokenUsage.from_usage(usage) == TokenUsage()
+    line: dict[str, Any] = {"type": "result", "usage": usage}
+    assert TokenUsage.from_stream_event(line) == TokenUsage()
+
+
+def test_a_result_without_usage_counts_nothing() -> None:
+    assert TokenUsage.from_stream_event({"type": "result"}) == TokenUsage()
 
 
 @pytest.mark.parametrize(("found", "kept"), [(MAX_FIGURE, MAX_FIGURE), (MAX_FIGURE + 1, 0), (2**64 - 1, 0)])
