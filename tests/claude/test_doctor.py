@@ -19,7 +19,7 @@ def test_a_release_that_was_tried_is_well(start: Callable[[str], Hive]) -> None:
     status, found = examine(hive, HYPERHIVE_RUN_DANGEROUSLY_SKIP_PERMISSIONS="1")
     assert (status, {one["level"] for one in found.values()}) == (0, {"ok"})
     assert found["login"]["finding"] == "logged in, by ANTHROPIC_API_KEY"
-    assert "were tried" in found["version"]["finding"]
+    assert "tested: " in found["version"]["finding"]
     assert "all of known types" in found["stream"]["finding"]
 
 

@@ -17,7 +17,7 @@ from tests.harness import LIMIT_S, Hive, of_kind, outcomes, piped
 # Leaves the look at the credential files as the only way out of the wait.
 NEVER_PROBED = {
     f"agent.{name}": 3600.0
-    for name in ("scheduler.LOGIN_PROBE_S", "backoff.LOGIN_PROBE_S", "backoff.LOGIN_PROBE_MOST_S")
+    for name in ("scheduler.LOGIN_PROBE_S", "backoff.LOGIN_PROBE_S", "backoff.MAX_LOGIN_PROBE_S")
 }
 
 

@@ -38,7 +38,7 @@ def test_one_of_three_agents_renews_the_login_that_they_share(
 
 
 def waits(agent: Program) -> bool:
-    return any("another agent renews the login" in str(event.get("text")) for event in agent.events())
+    return any("another agent is renewing the login" in str(event.get("text")) for event in agent.events())
 
 
 def log_in(home: Path) -> None:

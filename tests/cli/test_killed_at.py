@@ -56,7 +56,7 @@ STEPS = [
     Row("claude.runner Turn run", "after", "leased", *AGAIN),
     Row("store.inbox Inbox settle", "before", "leased", *AGAIN),
     Row("store.inbox Inbox settle", "after", "done", []),
-    Row("bus Bus record_usage", "before", "done", []),
+    Row("feed.current_state CurrentState record_usage", "before", "done", []),
 ]
 
 

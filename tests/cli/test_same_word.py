@@ -145,7 +145,7 @@ def is_followed(agent: Hive, console: Callable[[], str]) -> None:
 
 
 DEFAULT = {"paused", "rate_limited", "stopped"}  # the others show no more of how the views work together
-QUICK = {"harness.client.ANSWER_LIMIT_S": 0.5, "cli.doctor.ANSWER_LIMIT_S": 0.5, "doctor.agent.ANSWER_LIMIT_S": 0.5}
+QUICK = {"harness.client.ANSWER_LIMIT_S": 0.5, "cli.doctor.ANSWER_LIMIT_S": 0.5}
 
 
 @pytest.mark.parametrize(

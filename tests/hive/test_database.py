@@ -391,7 +391,7 @@ def test_what_is_wrong_with_an_address_is_said(database: Database) -> None:
     with database.machines("a") as (a,):
         a.variables["HYPERHIVE_HIVE"] = "mysql://me:secret@x/y"
         refused = a.call("x", "status")
-        assert "no address of a hive" in refused.refusal(2)
+        assert "not a valid hive address" in refused.refusal(2)
         assert "secret" not in refused.stderr
         a.variables["HYPERHIVE_HIVE"] = "postgresql://me:secret@127.0.0.1:1/y"
         for words in (["status"], ["send", "x"], ["inbox"], ["agents"], ["stats"], ["tail", "--no-follow"]):

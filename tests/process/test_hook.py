@@ -276,7 +276,7 @@ def test_a_flood_past_the_feeds_own_memory_is_counted_too(stage: Stage) -> None:
 
     bus = stage.play("IFS= read -r event; printf '%s\\n' \"$event\" >> told", act)
     assert all(note.startswith("the hook is too slow: ") for note in notes(bus))
-    assert sum(int(note.split()[5]) for note in notes(bus)) == 1_000 - len(stage.told())
+    assert sum(int(note.split()[7]) for note in notes(bus)) == 1_000 - len(stage.told())
 
 
 def test_the_end_waits_for_it_no_longer_than_allowed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
