@@ -122,7 +122,7 @@ class Harness:
     def claudes(self) -> list[int]:
         return [pid for guard in self.guards() for pid in children(guard)]
 
-    def translated_errors(self) -> Counter[str]:
+    def complaints(self) -> Counter[str]:
         """Count the errors with which it has ended, numbers and folders left out."""
         lines = self.stderr.read_text(errors="replace").splitlines() if self.stderr.exists() else []
         return Counter(re.sub(r"/\S+|\d+", "…", line) for line in lines if line.startswith("Error: "))

@@ -208,7 +208,7 @@ def report(soak: Soak, plan: Plan) -> None:
         "faults": _list(soak.faults),
         "outputs": _list(outputs),
         "harnesses": ", ".join(f"{count} ended with {status}" for status, count in ends.most_common()),
-        "translated_errors": _list(sum((harness.translated_errors() for harness in harnesses), Counter[str]())),
+        "complaints": _list(sum((harness.complaints() for harness in harnesses), Counter[str]())),
         "leases": f"{taken} taken",
         "descriptors": f"{len(found.descriptors_left)} left, at most {most} open",
         "processes": f"{found.processes_left} left",
