@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Completer = Callable[[click.Context, click.Parameter, str], "list[CompletionItem[Any]]"]
 
 ALIASES = ("haiku", "sonnet", "opus", "opusplan")  # claude's own names for its newest models
-MODES = ("acceptEdits", "bypassPermissions", "default", "dontAsk", "plan")
+MODES = ("acceptEdits", "auto", "bypassPermissions", "default", "dontAsk", "manual", "plan")  # of 2.1.197 and 2.1.332
 SOURCES = ("ANTHROPIC_API_KEY", "apiKeyHelper", "none")
 
 
