@@ -252,7 +252,7 @@ def piped(hive: Hive, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a backup as the README says; Python's own way to do it safely is not in every 3.11."""
+    """Unpack a backup as the manual says; Python's own way to do it safely is not in every 3.11."""
     subprocess.run(["tar", "-xzf", str(archive), "-C", str(folder)], check=True)
 
 

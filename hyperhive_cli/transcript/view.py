@@ -23,7 +23,7 @@ _LINE_KEYS = ("type", "subtype", "parent_tool_use_id")
 class RowsView:
     """The view of one reader: it is given each event once, in the order of their `seq`.
 
-    To have a view that starts within a turn give the rows that a whole one has, let it `observe` the events before.
+    A view that starts within a turn must `observe` the events before, so that its rows are those of a whole one.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class RowsView:
         self._last_activity: dict[str, Any] | None = None
 
     def observe(self, record: BusEvent) -> None:
-        """Take in an event whose rows are not wanted."""
+        """Note an event whose rows are not wanted."""
         self._translator.rows(record)
         self._activity.observe(record.event, record.ts)
 

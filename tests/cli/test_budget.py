@@ -12,7 +12,7 @@ def calls(count: int) -> list[Step]:
     """Play a turn that calls tools, and says nothing before it is interrupted."""
     blocks = [{"type": "tool_use", "id": f"t{number}", "name": "Bash"} for number in range(count)]
     lines: list[Step] = [{"line": {"type": "assistant", "message": {"id": "m", "content": [one]}}} for one in blocks]
-    return [INIT, {"on_signal": "SIGINT", "steps": [{"exit": 0}]}, *lines, {"wait_for": "a gate that nobody opens"}]
+    return [INIT, {"on_signal": "SIGINT", "steps": [{"exit": 0}]}, *lines, {"wait_for": "a gate that stays shut"}]
 
 
 def test_a_runaway_in_a_drain_and_its_second_chance(hive: Hive, fake_claude: FakeClaude) -> None:

@@ -13,7 +13,7 @@ from tests.conftest import FakeClaude, Step
 from tests.harness import ANSWER, INIT, TEXT, Event, Hive, gated, of_kind, outcomes
 
 REFUSED = '{"crossSessionInbound":"refuse"}'
-FOREVER: Step = {"wait_for": "a gate that nobody opens"}
+FOREVER: Step = {"wait_for": "a gate that stays shut"}
 IN_2100_MS = 4_102_444_800_000
 
 

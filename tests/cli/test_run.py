@@ -27,7 +27,7 @@ from tests.harness import (
     without_envelope,
 )
 
-FOREVER: Step = {"wait_for": "a gate that nobody opens"}
+FOREVER: Step = {"wait_for": "a gate that stays shut"}
 BUSY: list[Step] = [{"wait_for_prompt": True}, INIT, {"touch": "busy"}, FOREVER]
 
 

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for the tests: in a temporary folder, on a Unix socket, as somebody who is not root."""
+"""A real PostgreSQL server for the tests: in a temporary folder, on a Unix socket, as a user who is not root."""
 
 import os
 import shutil
@@ -41,8 +41,8 @@ def _release(folder: Path) -> int:
     return int(words.split()[2].partition(".")[0])
 
 
-def _as_somebody() -> list[str]:
-    """Return the words before a command that make it somebody else's when we are root, which the server refuses."""
+def _as_another_user() -> list[str]:
+    """Return the words before a command that run it as another user if we are root: the server refuses root."""
     return [] if os.getuid() else ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"]
 
 
@@ -72,7 +72,7 @@ class Server:
         self._run("initdb", "-D", str(self.data), *options)
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [*_as_somebody(), str(self.bin / program), *arguments]
+        command = [*_as_another_user(), str(self.bin / program), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, check=False, timeout=LIMIT_S)
         assert done.returncode == 0, done.stderr
 
@@ -90,7 +90,7 @@ class Server:
         options = [word for item in self.settings.items() for word in ("-c", "=".join(item))]
         # As that user: what libfaketime shares with its other processes is its own.
         variables = ["env", *(f"{name}={value}" for name, value in self.variables.items())]
-        command = [*self.wrap, *_as_somebody(), *variables, str(self.bin / "postgres"), "-D", str(self.data)]
+        command = [*self.wrap, *_as_another_user(), *variables, str(self.bin / "postgres"), "-D", str(self.data)]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "-k", str(self.folder), *options], stdout=log, stderr=log, cwd=self.folder

@@ -124,7 +124,7 @@ def test_a_lost_login_stops_those_that_use_it_and_not_those_that_logged_in_elsew
     with database.machines("a", "b", runs=TEXT) as (a, b):
         for machine in (a, b):
             (machine.folder / ".claude.json").write_text('{"oauthAccount": {"accountUuid": "the same one"}}')
-        a.fake.script([INIT, REFUSED, {"wait_for": "a gate that nobody opens"}], logged_in="file")
+        a.fake.script([INIT, REFUSED, {"wait_for": "a gate that stays shut"}], logged_in="file")
         with a.run("bee") as bee, a.run("ant") as ant, b.run("cat") as cat:
             for agent, machine in (("bee", a), ("ant", a), ("cat", b)):
                 machine.await_owner(agent)

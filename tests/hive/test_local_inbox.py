@@ -83,7 +83,7 @@ def test_what_was_sent_to_this_machine_alone_is_a_stray(local_inbox: LocalInbox)
 
 
 def test_what_waits_in_the_hive_counts(local_inbox: LocalInbox) -> None:
-    assert local_inbox.next_due() == 0, "nobody knows yet: a drain must not end here"
+    assert local_inbox.next_due() == 0, "not known yet: a drain must not end here"
     local_inbox.backlog = Backlog(3, NOW)
     local_inbox.send("operator", "here", now_ms=NOW, not_before=NOW + 5)
     assert (local_inbox.unread(), local_inbox.next_due()) == (4, NOW)

@@ -28,7 +28,7 @@ TEXT: Step = {"recording": "v2.1.330/text.jsonl", "session_id": "from_argv"}
 TEXT_SESSION: str = json.loads(recording("v2.1.330/text.jsonl")[0])["session_id"]
 INIT: Step = {"recording": "v2.1.330/text.jsonl", "lines": [0, 1], "session_id": "from_argv"}
 CRASH: list[Step] = [INIT, {"exit": 1}]
-FOREVER: Step = {"wait_for": "a gate that nobody opens"}
+FOREVER: Step = {"wait_for": "a gate that stays shut"}
 
 
 def replay(name: str, release: str = "2.1.330") -> list[Step]:

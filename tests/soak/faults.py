@@ -160,7 +160,7 @@ FAULTS: dict[str, tuple[int, Fault]] = {
 
 
 def something(harness: Harness, chance: Chance) -> str | None:
-    """Let something go wrong; return what it was, None when it met nobody."""
+    """Let something go wrong; return what it was, None if it affected nothing."""
     [name] = chance.choices(list(FAULTS), [weight for weight, _ in FAULTS.values()])
     return name if FAULTS[name][1](harness, chance) else None
 

@@ -147,7 +147,7 @@ DATABASE_FAULTS: dict[str, tuple[int, Callable[[Server, random.Random], bool]]] 
 
 
 def something(server: Server, chance: random.Random) -> str | None:
-    """Let something go wrong with the database; return what it was, None when it met nobody."""
+    """Let something go wrong with the database; return what it was, None if it affected nothing."""
     names = list(DATABASE_FAULTS)
     [name] = chance.choices(names, [weight for weight, _ in DATABASE_FAULTS.values()])
     with suppress(psycopg.Error, HyperhiveError, ProcessLookupError):  # it recovers still from the fault before
