@@ -1,7 +1,8 @@
 """Followers of the bus: the history and then live, every event once, and what is missing is said."""
 
 import random
-from contextlib import nullcontext
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,18 @@ from tests.feed.made_bus import (
     seqs,
     texts,
 )
+
+
+@asynccontextmanager
+async def slow_follower(bus: Bus) -> AsyncIterator[tuple[Follower, trio.Event]]:
+    """Yield a follower that has event 1 and takes no other until the gate is set. Close the bus in the block."""
+    follower, gate = Follower(), trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(follower.follow, bus, None, gate.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        publish(bus, 1)
+        await trio.testing.wait_all_tasks_blocked()
+        yield follower, gate
 
 
 def test_a_follower_gets_the_history_and_then_what_comes_live(store: EventStore) -> None:
@@ -78,12 +91,8 @@ def test_a_follower_from_beyond_the_feed_gets_only_what_is_new(store: EventStore
 
 def test_a_follower_that_lags_reads_the_store_again_without_gap_or_double(store: EventStore) -> None:
     async def main() -> None:
-        bus, follower, gate = Bus(store), Follower(), trio.Event()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(follower.follow, bus, None, gate.wait)
-            await trio.testing.wait_all_tasks_blocked()
-            publish(bus, 1)
-            await trio.testing.wait_all_tasks_blocked()  # it has the first and stands at the gate
+        bus = Bus(store)
+        async with slow_follower(bus) as (follower, gate):
             publish(bus, 1_500)
             gate.set()
             bus.close()
@@ -94,12 +103,8 @@ def test_a_follower_that_lags_reads_the_store_again_without_gap_or_double(store:
 
 def test_a_follower_that_lags_without_a_store_is_told_how_many_it_missed() -> None:
     async def main() -> None:
-        bus, follower, gate = Bus(), Follower(), trio.Event()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(follower.follow, bus, None, gate.wait)
-            await trio.testing.wait_all_tasks_blocked()
-            publish(bus, 1)
-            await trio.testing.wait_all_tasks_blocked()
+        bus = Bus()
+        async with slow_follower(bus) as (follower, gate):
             publish(bus, 1_000)
             gate.set()
             bus.close()
@@ -111,12 +116,8 @@ def test_a_follower_that_lags_without_a_store_is_told_how_many_it_missed() -> No
 
 def test_a_follower_that_lags_while_the_history_cannot_be_written_is_told_too(path: Path, store: EventStore) -> None:
     async def main() -> None:
-        bus, follower, gate = Bus(store), Follower(), trio.Event()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(follower.follow, bus, None, gate.wait)
-            await trio.testing.wait_all_tasks_blocked()
-            publish(bus, 1)
-            await trio.testing.wait_all_tasks_blocked()
+        bus = Bus(store)
+        async with slow_follower(bus) as (follower, gate):
             publish(bus, 9)
             with locked(path):
                 publish(bus, 400)
@@ -158,12 +159,8 @@ def test_a_history_that_cannot_be_read_ends_no_follower(store: EventStore) -> No
 
 def test_partial_lines_that_a_slow_follower_missed_are_not_missing() -> None:
     async def main() -> None:
-        bus, follower, gate = Bus(), Follower(), trio.Event()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(follower.follow, bus, None, gate.wait)
-            await trio.testing.wait_all_tasks_blocked()
-            publish(bus, 1)
-            await trio.testing.wait_all_tasks_blocked()
+        bus = Bus()
+        async with slow_follower(bus) as (follower, gate):
             bus.publish(*[PARTIAL] * 400, LINE)
             gate.set()
             bus.close()
