@@ -22,6 +22,7 @@ MOST_DESCRIPTORS = 60
 # SQLite closes no descriptor of a file of which another connection of the process holds a lock, but uses it again for
 # the next connection: one to read and one to write.
 KEPT_BY_SQLITE = 2
+FRESH_LOOKS = 10
 OPEN = ("ready", "leased", "held")
 CUT_OFF = {"crashed", "stalled", "timed_out", "interrupted"}  # after these claude may have acted
 
@@ -143,9 +144,15 @@ def descriptors_left(harnesses: Sequence[Harness]) -> list[str]:
     for harness in harnesses:
         os.kill(harness.pid, signal.SIGTERM)
     wait_until(lambda: all(one.lives > life for one, life in zip(harnesses, lives, strict=True)))
-    fresh = _idle_descriptors(harnesses)
+    for _ in range(FRESH_LOOKS):  # a new one may be idle before it has started the claude that it keeps waiting
+        if not (left := _beyond(after, _idle_descriptors(harnesses))):
+            break
+    return left
+
+
+def _beyond(after: Sequence[Counter[str]], fresh: Sequence[Counter[str]]) -> list[str]:
     left = [kind for old, new in zip(after, fresh, strict=True) for kind in (old - new).elements()]
-    databases = Counter({kind: KEPT_BY_SQLITE * len(harnesses) for kind in left if kind.endswith(".sqlite")})
+    databases = Counter({kind: KEPT_BY_SQLITE * len(after) for kind in left if kind.endswith(".sqlite")})
     return list((Counter(left) - databases).elements())
 
 
