@@ -40,16 +40,23 @@ class PipeReader:
             while chunk := await self.stream.receive_some(PIPE_BYTES):
                 if self._drained_by < math.inf:
                     self._scope.deadline = min(trio.current_time() + DRAIN_QUIET_S, self._drained_by)
-                self.take(self._redacted(self.framer.push(bytes(chunk))))
+                self._push(bytes(chunk))
                 await self.settle()
         if self._scope.cancelled_caught:  # perhaps in `settle`: then claude's last lines are still in the pipe
-            self.take(self._redacted(self.framer.push(read_rest(self.stream))))
-        self.take(self._redacted(self.framer.flush()))
+            self._push(read_rest(self.stream))
+        for line in self.framer.flush():
+            self.take([self._redacted(line)])
 
-    def _redacted(self, lines: list[Line]) -> list[Line]:
-        redact = self.redact
-        if not redact.may_hold_secret(b"\n".join(line.head if isinstance(line, Oversized) else line for line in lines)):
-            return lines
-        return [
-            replace(line, head=redact(line.head)) if isinstance(line, Oversized) else redact(line) for line in lines
-        ]
+    def _push(self, chunk: bytes) -> None:
+        lines = self.framer.push(chunk)
+        if not lines:
+            return
+        # One look at the chunk is a look at each of its lines, except the start of the first one.
+        if self.redact.may_hold_secret(chunk):
+            lines = [self._redacted(line) for line in lines]
+        else:
+            lines[0] = self._redacted(lines[0])
+        self.take(lines)
+
+    def _redacted(self, line: Line) -> Line:
+        return replace(line, head=self.redact(line.head)) if isinstance(line, Oversized) else self.redact(line)

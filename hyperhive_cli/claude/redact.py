@@ -6,9 +6,12 @@ line, it passes. So does a piece of one: a delta of `--include-partial-messages`
 """
 
 import json
+import operator
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import cache
+from typing import cast
 
 MIN_SECRET_CHARS = 8  # shorter values would match ordinary words
 MIN_SECRET_LINE_CHARS = 16  # every line of a longer value, such as a private key, is a secret of its own
@@ -32,6 +35,7 @@ _BEARER = re.compile(r"\b([Bb]earer )(?=[A-Za-z._~+/=-]{0,200}\d|[\w.~+/=-]{16})
 _LITERAL = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NEVER_ESCAPED = re.compile(r"[ !#-.0-\[\]-~]+")  # characters that are never escaped in JSON
 _ESCAPED_LETTER = re.compile(rb"\\u00[2-7]")
+NUL = 0
 
 
 class Redactor:
@@ -50,7 +54,7 @@ class Redactor:
         values = sorted(found, key=len, reverse=True)
         self._marks = [(form, found[value]) for value in values for form in _forms(value)]
         needles = {_needle(value) for value in values}
-        self._needles = tuple(needle for needle in needles if _KEY_BEGINS not in needle)
+        self._needles = (*(needle for needle in needles if _KEY_BEGINS not in needle), _KEY_BEGINS, b"earer ")
 
     def __call__(self, line: bytes) -> bytes:
         """Redact a line, JSON or not."""
@@ -74,12 +78,13 @@ class Redactor:
         return text
 
     def may_hold_secret(self, lines: bytes) -> bool:
-        """Return True if a secret may be in a line, or in one of many joined lines; a fast check of the bytes."""
+        """Return True if a secret may be in a line, or in one of many lines together; a fast check of the bytes."""
         # Checking 64 KiB of lines together takes a seventh of the time of checking each of them.
+        contains = operator.contains if NUL in lines else c_contains()
         for needle in self._needles:
-            if needle in lines:
+            if contains(lines, needle):
                 return True
-        return _KEY_BEGINS in lines or b"earer " in lines or (b"\\u00" in lines and bool(_ESCAPED_LETTER.search(lines)))
+        return bool(contains(lines, b"\\u00")) and _ESCAPED_LETTER.search(lines) is not None
 
     def _redact_literal(self, match: re.Match[str]) -> str:
         literal = match[0]
@@ -89,6 +94,20 @@ class Redactor:
         clean = self.text(text)
         # A lone surrogate has no UTF-8 form and can only come from an escape, so it is escaped again.
         return literal if clean == text else json.dumps(clean, ensure_ascii="\\u" in literal)
+
+
+@cache
+def c_contains() -> Callable[[bytes, bytes], object]:
+    """Return a function that looks for bytes in bytes, both without a NUL: the C library's, if there is one."""
+    # Measured, with lines of claude: 30 GB/s, and `in` 2 GB/s. That was an eighth of all work on a line.
+    import ctypes  # noqa: PLC0415 - trio has imported it; commands that only print need neither
+
+    try:
+        strstr = ctypes.PyDLL(None).strstr  # PyDLL keeps the interpreter's lock: the search is shorter than a switch
+    except (OSError, AttributeError):
+        return operator.contains
+    strstr.argtypes, strstr.restype = [ctypes.c_char_p, ctypes.c_char_p], ctypes.c_void_p  # None: not found
+    return cast("Callable[[bytes, bytes], object]", strstr)
 
 
 def _values_of(name: str, value: str) -> Iterator[str]:

@@ -4,7 +4,6 @@ Only 0x0A ends a line. U+2028 and the like are legal inside JSON strings, so `sp
 (anthropics/claude-agent-sdk-typescript#137).
 """
 
-import hashlib
 import json
 import math
 import re
@@ -76,6 +75,8 @@ class LineFramer:
 
     def _hash_part(self, part: bytes) -> None:
         if self._hash is None:
+            import hashlib  # noqa: PLC0415 - it loads OpenSSL, and hardly any line is so long
+
             self._hash = hashlib.sha256()
             head = bytearray()  # not cut from the joined parts, which would be in memory twice
             for earlier in self._parts:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperhive_cli.claude.redact import Redactor, is_secret_name
+from hyperhive_cli.claude.redact import Redactor, c_contains, is_secret_name
 from hyperhive_cli.claude.stream import line_to_event
 from hyperhive_cli.core.events import Stream
 from tests.conftest import recording, recording_index
@@ -126,6 +126,27 @@ def test_a_secret_in_one_of_many_lines_is_suspected_in_one_look(value: str, ensu
     assert redact.may_hold_secret(
         b"\n".join([harmless, line({"a": f"in {value}!"}, ensure_ascii=ensure_ascii), harmless])
     )
+
+
+@pytest.mark.parametrize(
+    "secret", ["correct horse", "sk-ant-0123456789", "Bearer abcdef0123456789", r"c\u006frrect horse"]
+)
+@pytest.mark.parametrize("around", [b"\0%b", b"%b\0", b"\0\n%b\n\0", b"%b"])
+def test_a_secret_behind_a_nul_is_suspected_too(secret: str, around: bytes) -> None:
+    redact = Redactor({"A_KEY": "correct horse"})
+    assert redact.may_hold_secret(around % secret.encode())
+    assert not redact.may_hold_secret(around % b"nothing of the kind")
+
+
+def test_without_a_c_library_secrets_are_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: None) -> None:
+        raise OSError("there is none")
+
+    c_contains.cache_clear()
+    with monkeypatch.context() as patched:
+        patched.setattr("ctypes.PyDLL", fail)
+        assert Redactor({"A_KEY": "correct horse"})(b'["a correct horse"]') == b'["a [redacted A_KEY]"]'
+    c_contains.cache_clear()
 
 
 def test_a_key_of_anthropic_and_a_bearer_token_need_no_variable() -> None:
