@@ -1,6 +1,5 @@
 """A real `hyperhive run` for the benchmarks: its folders, its program, and what /proc knows of a process."""
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hyperhive_cli.control.client import GoneError, call
-from tests.benchmarks.measure import SOURCE
+from tests.benchmarks.measure import clean_environment
 
 START_LIMIT_S = 30.0
 END_LIMIT_S = 30.0
@@ -30,7 +29,7 @@ class Agent:
     @property
     def environment(self) -> dict[str, str]:
         """Return the variables of its processes."""
-        return {"PATH": os.environ["PATH"], "HOME": str(self.folder), "LANG": "C.UTF-8", "PYTHONPATH": str(SOURCE)}
+        return clean_environment(self.folder)
 
     @contextmanager
     def running(self, claude: Sequence[str], *arguments: str) -> Iterator[subprocess.Popen[bytes]]:

@@ -12,18 +12,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hyperhive_cli.claude.prompt import prompt_to_line
+from hyperhive_cli.core.settings import paths_by_name
+from hyperhive_cli.harness.client import LocalClient
+from tests.benchmarks.measure import UnavailableError, clean_environment
 from tests.claude.conftest import NO_BINARY, VARIABLE, MessagesApi
 
 PROGRAM = str(Path(sys.executable).with_name("hyperhive"))
 PROMPT = "Message from operator:\n\n{}"  # as the harness frames it
 LIMIT_S = 120.0
+SETTLE_S = 1.5  # in which a claude that was started gets ready for its message
 
 
 def find_binary() -> str:
-    """Return the path of the binary; raises FileNotFoundError, which says how to get one."""
+    """Return the path of the binary; raises UnavailableError, which says how to get one."""
     found = os.environ.get(VARIABLE) or shutil.which("claude")
     if found is None:
-        raise FileNotFoundError(NO_BINARY)
+        raise UnavailableError(NO_BINARY)
     return found
 
 
@@ -37,23 +42,36 @@ class Bare:
     session: str | None = None
 
     def ask(self, text: str) -> float:
-        """Run it once on the conversation; gives after how many seconds its first `assistant` line came."""
-        command = [self.claude, "--print", "--verbose", "--output-format", "stream-json", "--model=haiku"]
+        """Run it once on the conversation; return after how many seconds its first `assistant` line came."""
+        began = time.perf_counter()
+        with self._running() as process:
+            return self._converse(process, PROMPT.format(text).encode(), began)
+
+    def ask_waiting(self, text: str) -> float:
+        """Start it first, then write a message to it; return after how many seconds the first `assistant` line came."""
+        with self._running("--input-format", "stream-json") as process:
+            time.sleep(SETTLE_S)
+            return self._converse(process, prompt_to_line(PROMPT.format(text).encode()), time.perf_counter())
+
+    def _running(self, *options: str) -> subprocess.Popen[bytes]:
+        command = [self.claude, "--print", "--verbose", "--output-format", "stream-json", "--model=haiku", *options]
         command += [] if self.session is None else [f"--resume={self.session}"]
-        began, first_s = time.perf_counter(), 0.0
-        with subprocess.Popen(
+        return subprocess.Popen(
             command, env=self.environment, cwd=self.workspace, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        ) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(PROMPT.format(text).encode())
-            process.stdin.close()
-            for line in process.stdout:
-                found = json.loads(line)
-                if found["type"] == "assistant" and not first_s:
-                    first_s = time.perf_counter() - began
-                self.session = found.get("session_id", self.session)
-        assert process.returncode == 0
+        )
+
+    def _converse(self, process: subprocess.Popen[bytes], prompt: bytes, began: float) -> float:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        first_s = 0.0
+        process.stdin.write(prompt)
+        process.stdin.close()
+        for line in process.stdout:
+            found = json.loads(line)
+            if found["type"] == "assistant" and not first_s:
+                first_s = time.perf_counter() - began
+            self.session = found.get("session_id", self.session)
+        assert process.wait() == 0
         return first_s
 
 
@@ -110,15 +128,25 @@ class Harness:
     reader: subprocess.Popen[bytes]
 
     def ask(self, text: str) -> float:
-        """Send a message; gives after how many seconds the first `assistant` event was read. Waits for the end."""
+        """Put a message into the inbox; return after how many seconds the first `assistant` event was read.
+
+        Waits for the end of the turn.
+        """
         began, first_s = time.perf_counter(), 0.0
-        self.setting.call(self.state_dir, "send", text)
+        client = LocalClient(paths_by_name("bench", self.state_dir, {}))
+        _, waking = client.send("operator", text, now_ms=int(time.time() * 1000), key=None, raw=False, not_before=0)
+        list(waking)
         for event in self.events():
             if event.get("type") == "assistant" and not first_s:
                 first_s = time.perf_counter() - began
             if event["kind"] == "turn_state_changed" and event["state"] == "idle" and first_s:
                 return first_s
         raise EOFError("the feed ended")
+
+    def ask_waiting(self, text: str) -> float:
+        """Do the same once the claude that was started earlier is ready."""
+        time.sleep(SETTLE_S)
+        return self.ask(text)
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Read what the feed gives."""
@@ -131,8 +159,7 @@ def open_setting(folder: Path) -> Iterator[Setting]:
     """Start the API; at the end of the block it is gone."""
     workspace = folder / "workspace"
     workspace.mkdir()
-    plain = {"HOME": str(folder), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
-    api = MessagesApi(folder, workspace, plain)
+    api = MessagesApi(folder, workspace, clean_environment(folder))
     with api.servers:
         setting = Setting(api, find_binary())
         setting.environment = api.start("text")

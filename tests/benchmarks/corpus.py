@@ -15,9 +15,9 @@ Line = dict[str, Any]
 
 
 def write_corpus(path: Path, kind: str, lines: int) -> None:
-    """Write so many lines: `mixed`, `deltas` (partial) or `small` (the same length, and to be stored)."""
+    """Write so many lines: `mixed`, `deltas` (partial) or `stored` (as short, and not partial)."""
     chance = random.Random(SEED)  # noqa: S311 - the same lines each time are what is wanted
-    make = {"mixed": _mixed, "deltas": _delta, "small": _small}[kind]
+    make = {"mixed": _mixed, "deltas": _delta, "stored": _stored}[kind]
     with path.open("w", encoding="utf-8") as file:
         for line in _lines(make, chance, lines):
             file.write(json.dumps(line, separators=(",", ":"), ensure_ascii=False) + "\n")
@@ -43,7 +43,7 @@ def _delta(chance: random.Random) -> Line:
     return {"type": "stream_event", "event": event, "parent_tool_use_id": None, **_envelope(chance)}
 
 
-def _small(chance: random.Random) -> Line:
+def _stored(chance: random.Random) -> Line:
     return {"type": "system", "subtype": "status", "status": _text(chance, 120), **_envelope(chance)}
 
 

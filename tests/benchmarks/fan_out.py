@@ -9,28 +9,38 @@ import trio
 from hyperhive_cli.core.events import BusEvent, Stream
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.feed.ring_buffer import Subscription
-from tests.benchmarks.measure import Sample, Scale, in_process, in_turn, values
-from tests.benchmarks.rows import Goal, Row, paired
+from tests.benchmarks.measure import Found, Sample, Scale, in_process, take_turns
+from tests.benchmarks.rows import Figure, Goal
 
 BATCH = 100  # events a commit: what a chunk of small lines gives
 LINE = Stream.from_line({"type": "assistant", "text": "x" * 200})
+COUNTS = (10, 100, 1000)
+FIGURES = (
+    *(
+        Figure(
+            f"{count} subscribers, for each",
+            "µs",
+            (f"{count}", "each_us"),
+            ("1", "each_us"),
+            "one subscriber",
+            Goal("≤", 1.0),
+            "headroom",
+        )
+        for count in COUNTS
+    ),
+    Figure("10, and one stuck", "µs", ("stuck", "us"), ("10", "us"), "10 without it", Goal("≤", 1.1), "headroom"),
+)
 
 
-def run(scale: Scale) -> Iterator[Row]:
-    """Compare with one subscriber; the ratio is that of the cost, divided by their number."""
+def run(scale: Scale) -> Iterator[Found]:
+    """Compare with one subscriber, and a stuck one with none."""
     times, batches = scale.pick(5, 1), scale.pick(200, 20)
-    counts = [count for count in (10, 100, 1000) if count <= scale.pick(1000, 100)]
+    counts = [count for count in (1, *COUNTS) if count <= scale.pick(1000, 100)]
     measures = {
-        f"n{count}": partial(in_process, "fan_out:spread", count, 0, max(10, batches * 10 // max(10, count)))
-        for count in (1, *counts)
+        f"{count}": partial(in_process, "fan_out:spread", count, 0, max(10, batches * 10 // max(10, count)))
+        for count in counts
     }
-    measures["stuck"] = partial(in_process, "fan_out:spread", 10, 1, batches)
-    found = in_turn(times, **measures)
-    for count in counts:
-        each = [us / count for us in values(found[f"n{count}"], "us")]
-        yield paired(f"{count} subscribers, for each", "µs", each, values(found["n1"], "us"), Goal("≤", 1.0))
-    stuck, without = values(found["stuck"], "us"), values(found["n10"], "us")
-    yield paired("10, and one stuck", "µs", stuck, without, Goal("≤", 1.1))
+    yield take_turns(times, {**measures, "stuck": partial(in_process, "fan_out:spread", 10, 1, batches)})
 
 
 def spread(readers: str, stuck: str, batches: str) -> Sample:
@@ -51,7 +61,8 @@ async def _spread(readers: int, stuck: int, batches: int) -> Sample:
             await trio.lowlevel.checkpoint()
         bus.close()
     assert len(subscribers) == stuck
-    return {"us": (time.perf_counter() - began) * 1e6 / (batches * BATCH)}
+    spent_us = (time.perf_counter() - began) * 1e6 / (batches * BATCH)
+    return {"us": spent_us, "each_us": spent_us / readers}
 
 
 async def _read(subscription: Subscription[BusEvent]) -> None:

@@ -1,38 +1,35 @@
-"""From `send` to the first `assistant` event in `tail --json`, beside the bare binary's first `assistant` line."""
+"""From a message in the inbox to the first `assistant` event in `tail --json`, beside the bare binary's first line."""
 
-import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 
-from tests.benchmarks.binary import PROGRAM, Setting, open_setting
-from tests.benchmarks.measure import Sample, Scale, in_turn, values
-from tests.benchmarks.rows import Goal, Row, paired
+from tests.benchmarks.binary import open_setting
+from tests.benchmarks.measure import Found, Sample, Scale, take_turns
+from tests.benchmarks.rows import Figure, Goal
 
-WAYS = {"cold": ((), 1.1), "prewarmed": (("--prewarm",), 0.25)}
+FIGURES = tuple(
+    Figure(f"first word, {way}", "ms", (f"{way} ours", "ms"), (f"{way} bare", "ms"), words, Goal("≤", bound), "felt")
+    for way, words, bound in (
+        ("cold", "claude alone, from its start", 1.05),
+        ("prewarmed", "claude alone, started before, from its message", 1.15),
+    )
+)
 
 
-def run(scale: Scale) -> Iterator[Row]:
-    """Send to a harness that is idle, time and again; `--prewarm` where this release has it."""
+def run(scale: Scale) -> Iterator[Found]:
+    """Send to a harness that is idle, again and again."""
+    times = scale.pick(15, 2)
     with open_setting(scale.folder) as setting:
-        for way, (options, bound) in WAYS.items():
-            if has(*options):
-                with setting.harness(scale.folder / way, *options) as harness:
-                    yield row(f"first word, {way}", harness.ask, setting, bound, scale)
-
-
-def row(name: str, ours: Callable[[str], float], setting: Setting, bound: float, scale: Scale) -> Row:
-    """Ask both in turn."""
-    bare = setting.bare()
-    bare.ask("hello")  # the harness has a conversation too
-    found = in_turn(scale.pick(15, 2), ours=lambda: sample(ours), bare=lambda: sample(bare.ask))
-    return paired(name, "ms", values(found["ours"], "ms"), values(found["bare"], "ms"), Goal("≤", bound))
+        bare = setting.bare()
+        bare.ask("hello")  # the harness has a conversation too
+        with setting.harness(scale.folder / "cold") as harness:
+            measures = {"cold ours": harness.ask, "cold bare": bare.ask}
+            yield take_turns(times, {name: partial(sample, ask) for name, ask in measures.items()})
+        with setting.harness(scale.folder / "prewarmed", "--prewarm") as harness:
+            measures = {"prewarmed ours": harness.ask_waiting, "prewarmed bare": bare.ask_waiting}
+            yield take_turns(times, {name: partial(sample, ask) for name, ask in measures.items()})
 
 
 def sample(ask: Callable[[str], float]) -> Sample:
     """Ask once."""
     return {"ms": ask("say hello") * 1000}
-
-
-def has(*options: str) -> bool:
-    """Whether `run` knows the options."""
-    text = subprocess.run([PROGRAM, "run", "--help"], capture_output=True, check=True, text=True).stdout
-    return all(option in text for option in options)

@@ -6,50 +6,45 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from hyperhive_cli.store import db as database
 from hyperhive_cli.store.events import PAGE_ROWS, SWEEP_ROWS, EventStore, open_event_reader, open_event_store
-from tests.benchmarks.measure import Sample, Scale, in_turn, values
-from tests.benchmarks.rows import Goal, Row, paired
+from tests.benchmarks.fill import fill_events
+from tests.benchmarks.measure import Found, Sample, Scale, take_turns
+from tests.benchmarks.rows import Figure, Goal
 
-SMALL_ROWS = 2_000
+SMALL_ROWS, LARGE_ROWS = 2_000, 5_000_000
 REPEATS = 20
-PAYLOAD = '{"type":"assistant","message":{"content":[{"type":"text","text":"' + "x" * 200 + '"}]}}'
+FIGURES = tuple(
+    Figure(
+        f"{name}, of {LARGE_ROWS:,}",
+        "ms",
+        (f"large {name}", "ms"),
+        (f"small {name}", "ms"),
+        f"with {SMALL_ROWS:,} rows",
+        Goal("≤", bound),
+        "headroom",
+    )
+    for name, bound in (("newest 2,000", 1.2), ("page since", 1.2), ("sweep step", 1.5))
+)
 
 
-def run(scale: Scale) -> Iterator[Row]:
-    """Compare the same questions to both."""
+def run(scale: Scale) -> Iterator[Found]:
+    """Ask both the same questions."""
     small, large = scale.folder / "small.sqlite", scale.folder / "large.sqlite"
-    rows = scale.pick(5_000_000, 200_000)
     build(small, SMALL_ROWS)
-    build(large, rows)
-    goal, times = Goal("≤", 1.5), scale.pick(7, 3)
+    build(large, scale.pick(LARGE_ROWS, 200_000))
+    times = scale.pick(7, 3)
     for name, ask in (("newest 2,000", newest), ("page since", page)):
-        found = in_turn(times, large=partial(timed, large, ask), small=partial(timed, small, ask))
-        yield paired(f"{name}, of {rows:,}", "ms", values(found["large"], "ms"), values(found["small"], "ms"), goal)
+        measures = {f"large {name}": partial(timed, large, ask), f"small {name}": partial(timed, small, ask)}
+        yield take_turns(times, measures)
     # Opened once: an opening for writing checks the whole file, 3 s a GB.
     with open_event_store(large) as many, open_event_store(small) as few:
-        found = in_turn(times, large=partial(step, many), small=partial(step, few))
-    name = f"sweep step, of {rows:,}"
-    yield paired(name, "ms", values(found["large"], "ms"), values(found["small"], "ms"), goal)
+        yield take_turns(times, {"large sweep step": partial(step, many), "small sweep step": partial(step, few)})
 
 
 def build(path: Path, rows: int) -> None:
-    """Make a history of so many rows, as quickly as it goes."""
+    """Make a history of so many rows."""
     with open_event_store(path) as store:
-        fill(store, rows)
-
-
-def fill(store: EventStore, rows: int) -> None:
-    """Add rows behind the newest one."""
-    first = store.last_seq() + 1
-    with database.transaction(store.connection) as db:
-        db.execute(
-            """
-            WITH RECURSIVE n(id) AS (SELECT :first UNION ALL SELECT id + 1 FROM n WHERE id < :last)
-            INSERT INTO events(id, ts, kind, payload_json) SELECT id, 1795364671046 + id, 'stream', :payload FROM n
-            """,
-            {"first": first, "last": first + rows - 1, "payload": PAYLOAD},
-        )
+        fill_events(store, rows)
 
 
 def newest(store: EventStore) -> None:
@@ -76,7 +71,7 @@ def timed(path: Path, ask: Callable[[EventStore], None]) -> Sample:
 
 def step(store: EventStore) -> Sample:
     """Return how long one step of the sweep takes."""
-    fill(store, SWEEP_ROWS)
+    fill_events(store, SWEEP_ROWS)
     began = time.perf_counter()
     assert store.sweep() == SWEEP_ROWS
     return {"ms": (time.perf_counter() - began) * 1000}

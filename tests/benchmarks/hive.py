@@ -1,7 +1,6 @@
 """The hive on a real server, its disk synchronised: appending, following, taking over, and what many agents cost."""
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +22,36 @@ from hyperhive_cli.hive.feed import HiveFeed
 from hyperhive_cli.hive.owner_sql import AgentLease
 from hyperhive_cli.hive.owner_sql import Row as EventRow
 from tests.benchmarks.agents import rss_mib
-from tests.benchmarks.measure import SOURCE, Sample, Scale, in_turn, values
-from tests.benchmarks.rows import Row, paired
+from tests.benchmarks.measure import Found, Sample, Scale, UnavailableError, clean_environment, take_turns
+from tests.benchmarks.rows import Figure
 from tests.hive.postgres import Server, open_server, programs
 
 BATCH = 50
 BODY = json.dumps({"text": "x" * 480}).encode()
 AGENTS = 20
 LIMIT_S = 120.0
+FIGURES = tuple(
+    Figure(f"hive, {name}", unit, (ours, key), (other, key) if other else None, against, table="headroom")
+    for name, unit, key, ours, other, against in (
+        ("events of 20 agents", "k/s", "rate", "append", "plain append", "a plain INSERT of as many rows"),
+        ("follow p50", "ms", "p50", "follow", "notice", "a bare NOTIFY"),
+        ("follow p99", "ms", "p99", "follow", "notice", "a bare NOTIFY"),
+        ("renew 1000 leases", "ms", "ms", "renew many", "renew few", "of 10 agents"),
+        ("mail of 1000 agents", "ms", "ms", "mail many", "mail few", "of 10 agents"),
+        ("table of 1000", "ms", "ms", "table many", None, ""),
+        ("100 idle agents, cpu", "%", "cpu", "idle many", "idle one", "a host of one agent"),
+        ("100 idle agents, rss", "MiB", "rss", "idle many", "idle one", "a host of one agent"),
+        ("handed over", "s", "s", "handed over", None, "after an orderly stop"),
+        ("taken over", "s", "s", "taken over", None, "after the end of the lease"),
+    )
+)
 
 
-def run(scale: Scale) -> Iterator[Row]:
+def run(scale: Scale) -> Iterator[Found]:
     """Measure it all on one server."""
     found = programs()
     if found is None:
-        yield Row("hive", note="PostgreSQL 15 or newer is not here")
-        return
+        raise UnavailableError("PostgreSQL 15 or newer is not installed")
     with open_server(found, is_started=False) as server:
         server.settings["fsync"] = "on"
         server.start()
@@ -58,7 +72,7 @@ def _leases(connection: "psycopg.Connection[tuple[Any, ...]]", prefix: str, coun
     return [claim.lease for claim in claims if claim.lease is not None]
 
 
-def _appending(server: Server, scale: Scale) -> Iterator[Row]:
+def _appending(server: Server, scale: Scale) -> Iterator[Found]:
     """Let 20 agents of one machine append over its one connection, beside a plain INSERT of as many rows."""
     url, rounds, prefix = server.url("postgres"), scale.pick(20, 2), iter(range(1_000))
     with connect(url) as connection:
@@ -83,11 +97,10 @@ def _appending(server: Server, scale: Scale) -> Iterator[Row]:
                 del at
             return {"rate": rounds * AGENTS * BATCH / (time.monotonic() - began) / 1000}
 
-        found = in_turn(scale.pick(5, 1), ours=ours, reference=floor)
-    yield paired("hive, events of 20 agents", "k/s", values(found["ours"], "rate"), values(found["reference"], "rate"))
+        yield take_turns(scale.pick(5, 1), {"append": ours, "plain append": floor})
 
 
-def _following(server: Server, scale: Scale) -> Iterator[Row]:
+def _following(server: Server, scale: Scale) -> Iterator[Found]:
     """Yield the time from an append to a follower that has read the event, beside a bare notice's."""
     url, times = server.url("postgres"), scale.pick(200, 10)
     seen: list[float] = []
@@ -120,12 +133,12 @@ def _following(server: Server, scale: Scale) -> Iterator[Row]:
         feed.close()
     late = [(after - before) * 1000 for before, after in zip(went, seen, strict=True)]
     bare = _notices(url, times)
-    yield Row("hive, follow p50", "ms", statistics.median(late), statistics.median(bare))
-    yield Row("hive, follow p99", "ms", _p99(late), _p99(bare))
+    yield Found({"follow": [_quantiles(late)], "notice": [_quantiles(bare)]})
 
 
-def _p99(found: list[float]) -> float:
-    return sorted(found)[int(len(found) * 0.99) - 1]
+def _quantiles(found: list[float]) -> Sample:
+    cuts = statistics.quantiles(found, n=100)
+    return {"p50": cuts[49], "p99": cuts[98]}
 
 
 def _notices(url: str, times: int) -> list[float]:
@@ -141,7 +154,7 @@ def _notices(url: str, times: int) -> list[float]:
     return found
 
 
-def _growing(server: Server, scale: Scale) -> Iterator[Row]:
+def _growing(server: Server, scale: Scale) -> Iterator[Found]:
     """Yield what the recurring statements cost with 1,000 agents beside 10: the leases, the mail, the table."""
     url, large, small = server.url("postgres"), scale.pick(1_000, 100), 10
     with connect(url) as connection:
@@ -150,25 +163,22 @@ def _growing(server: Server, scale: Scale) -> Iterator[Row]:
             owner_sql.put_report(connection, lease, json.dumps({"status": "online", "model": "haiku"}), None)
         connection.execute("ANALYZE")
 
-        def cost(work: Callable[[int], object], count: int) -> list[float]:
-            times = []
-            for _ in range(scale.pick(9, 2)):
-                began = time.monotonic()
-                work(count)
-                times.append((time.monotonic() - began) * 1000)
-            return times
+        def timed(work: Callable[[], object]) -> Sample:
+            began = time.monotonic()
+            work()
+            return {"ms": (time.monotonic() - began) * 1000}
 
-        def names(count: int) -> list[str]:
-            return [lease.agent for lease in leases[:count]]
+        def renew(count: int) -> object:
+            return owner_sql.renew(connection, leases[:count])
 
-        for what, work in (
-            ("renew {} leases", lambda count: owner_sql.renew(connection, leases[:count])),
-            ("mail of {} agents", lambda count: relay.poll(connection, names(count), "bench")),
-        ):
-            ours, reference = cost(work, large), cost(work, small)
-            yield Row(f"hive, {what.format(large)}", "ms", statistics.median(ours), statistics.median(reference))
-        whole = cost(lambda _: fleet.look(connection, "grow-*"), large)
-        yield Row(f"hive, table of {large}", "ms", statistics.median(whole))
+        def mail(count: int) -> object:
+            return relay.poll(connection, [lease.agent for lease in leases[:count]], "bench")
+
+        counts = {"many": large, "few": small}
+        measures = {f"renew {name}": partial(timed, partial(renew, count)) for name, count in counts.items()}
+        measures |= {f"mail {name}": partial(timed, partial(mail, count)) for name, count in counts.items()}
+        measures["table many"] = partial(timed, partial(fleet.look, connection, "grow-*"))
+        yield take_turns(scale.pick(9, 2), measures)
         connection.execute("UPDATE hyperhive.agent SET owner = NULL, until = 'epoch'")
 
 
@@ -182,7 +192,7 @@ def _host(server: Server, count: int, *more: str) -> Iterator[subprocess.Popen[b
             (folder / f"w{at}").mkdir()
             plan += [f"[agents.idle-{at}]", f'workspace = "w{at}"']
         (folder / "hive.toml").write_text("\n".join(plan), encoding="utf-8")
-        own = {"PATH": os.environ["PATH"], "HOME": name, "PYTHONPATH": str(SOURCE), "LANG": "C.UTF-8"}
+        own = clean_environment(name)
         words = [sys.executable, "-m", "hyperhive_cli", "host", "hive.toml", "--hive", server.url("postgres"), *more]
         with subprocess.Popen(words, cwd=folder, env=own, stdout=subprocess.DEVNULL) as process:
             try:
@@ -206,29 +216,28 @@ def _await(server: Server, query: str, wanted: object) -> float:
     raise TimeoutError(query)
 
 
-def _idle(server: Server, scale: Scale) -> Iterator[Row]:
+def _idle(server: Server, scale: Scale) -> Iterator[Found]:
     """Yield what a host of 100 idle agents uses, beside one of one agent."""
     span_s = scale.pick(20, 3)
-    found = {}
-    for count in (scale.pick(100, 5), 1):
+    found = Found()
+    for name, count in (("idle many", scale.pick(100, 5)), ("idle one", 1)):
         with _host(server, count, "--stagger", "0", "--machine", f"idle{count}", "--quiet") as process:
             time.sleep(scale.pick(5, 1))
             began, cpu = time.monotonic(), tree_cpu_s(process.pid) or 0.0  # of threads that have ended too
             time.sleep(span_s)
             spent = ((tree_cpu_s(process.pid) or 0.0) - cpu) / (time.monotonic() - began) * 100
-            found[count] = spent, rss_mib(process.pid)
-    (many, (cpu_many, rss_many)), (_, (cpu_one, rss_one)) = found.items()
-    yield Row(f"hive, {many} idle agents, cpu", "%", cpu_many, cpu_one, note="beside a host of one agent")
-    yield Row(f"hive, {many} idle agents, rss", "MiB", rss_many, rss_one)
+            found.samples[name] = [{"cpu": spent, "rss": rss_mib(process.pid)}]
+    yield found
 
 
-def _taking_over(server: Server, scale: Scale) -> Iterator[Row]:
+def _taking_over(server: Server, scale: Scale) -> Iterator[Found]:
     """Yield the time until a machine that stands by has an agent, after an orderly end and after a lease's."""
-    orderly, dead = [], []
+    orderly: list[Sample] = []
+    dead: list[Sample] = []
     with _host(server, 1, "--machine", "first", "--quiet") as first, _standby(server):
         first.terminate()
         began = time.monotonic()
-        orderly.append(_await(server, _OWNER, "second") - began)
+        orderly.append({"s": _await(server, _OWNER, "second") - began})
     for _ in range(scale.pick(3, 1)):
         with _host(server, 1, "--machine", "first", "--quiet") as first, _standby(server):
             first.kill()
@@ -236,11 +245,8 @@ def _taking_over(server: Server, scale: Scale) -> Iterator[Row]:
             with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
                 connection.execute("UPDATE hyperhive.agent SET until = clock_timestamp() WHERE name = 'idle-0'")
             began = time.monotonic()
-            dead.append(_await(server, _OWNER, "second") - began)
-    yield Row("hive, handed over", "s", statistics.median(orderly))
-    yield Row(
-        "hive, taken over", "s", statistics.median(dead), note="from the end of the lease, 30 s after its renewal"
-    )
+            dead.append({"s": _await(server, _OWNER, "second") - began})
+    yield Found({"handed over": orderly, "taken over": dead})
 
 
 _OWNER = "SELECT owner FROM hyperhive.agent WHERE name = 'idle-0'"
@@ -250,7 +256,7 @@ _OWNER = "SELECT owner FROM hyperhive.agent WHERE name = 'idle-0'"
 def _standby(server: Server) -> Iterator[None]:
     """Run a second machine that stands by."""
     with tempfile.TemporaryDirectory(prefix="hh-bench-") as name:
-        own = {"PATH": os.environ["PATH"], "HOME": name, "PYTHONPATH": str(SOURCE), "LANG": "C.UTF-8"}
+        own = clean_environment(name)
         words = [sys.executable, "-m", "hyperhive_cli", "-a", "idle-0", "run", "--json", "--claude", "/bin/cat"]
         words += ["--machine", "second", "--hive", server.url("postgres")]
         with subprocess.Popen(words, cwd=name, env=own, stdout=subprocess.PIPE) as process:

@@ -14,31 +14,49 @@ from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.store.events import open_event_store
 from tests.benchmarks.agents import peak_rss_mib
 from tests.benchmarks.corpus import write_corpus
-from tests.benchmarks.measure import Sample, Scale, in_process, in_turn, values
+from tests.benchmarks.measure import Found, Sample, Scale, in_process, take_turns
 from tests.benchmarks.pipeline import PlainFeed, request_for
-from tests.benchmarks.rows import Goal, Row, paired
+from tests.benchmarks.rows import Figure, Goal
 
 MEGABYTE = 1_000_000
 TOTAL_MB = 100  # of each file: as many of the lines as that makes, so that the start of the child weighs the same
+SIZES = (1, 10, 100)
+FIGURES = (
+    *(
+        Figure(
+            f"lines of {size} MB, a MB",
+            "ms",
+            (f"{size} MB", "ms"),
+            ("1 MB", "ms"),
+            "in lines of 1 MB",
+            Goal("≤", 1.5),
+            "headroom",
+        )
+        for size in SIZES[1:]
+    ),
+    *(
+        Figure(
+            f"lines of {size} MB, more RSS",
+            "MiB",
+            (f"{size} MB", "more_mib"),
+            (f"{size} MB", "small_mib"),
+            "the whole process with small lines",
+            Goal("≤", 64.0, of="ours"),
+            "headroom",
+        )
+        for size in SIZES
+    ),
+)
 
 
-def run(scale: Scale) -> Iterator[Row]:
-    """Compare the cost of a byte with that in lines of 1 MB, and the memory with that of small lines alone."""
+def run(scale: Scale) -> Iterator[Found]:
+    """Compare the cost of a byte with that in lines of 1 MB, and the memory with that of small lines."""
     total = scale.pick(TOTAL_MB, 20)
-    sizes = [size for size in (1, 10, 100) if size <= total]
-    files = {f"mb{size}": _write(scale.folder / f"{size}.jsonl", size, total) for size in sizes}
     small = scale.folder / "small.jsonl"
-    write_corpus(small, "small", 2_000)
-    measures = {name: partial(in_process, "huge_lines:take", path) for name, path in {**files, "small": small}.items()}
-    found = in_turn(scale.pick(5, 1), **measures)
-    cost = {name: [s * 1000 / total for s in values(samples, "s")] for name, samples in found.items()}
-    for size in sizes[1:]:
-        yield paired(f"lines of {size} MB, a MB", "ms", cost[f"mb{size}"], cost["mb1"], Goal("≤", 1.5))
-    for size in sizes:
-        peaks, idle = values(found[f"mb{size}"], "peak_mib"), values(found["small"], "peak_mib")
-        more = [peak - base for peak, base in zip(peaks, idle, strict=True)]
-        goal = Goal("≤", 64.0, of="ours")
-        yield paired(f"lines of {size} MB, more RSS", "MiB", more, idle, goal, note="reference: the RSS itself")
+    write_corpus(small, "stored", 2_000)
+    files = {f"{size} MB": _write(scale.folder / f"{size}.jsonl", size, total) for size in SIZES if size <= total}
+    measures = {name: partial(in_process, "huge_lines:take", path, small, total) for name, path in files.items()}
+    yield take_turns(scale.pick(5, 1), measures)
 
 
 def _write(path: Path, size: int, total: int) -> Path:
@@ -50,11 +68,13 @@ def _write(path: Path, size: int, total: int) -> Path:
     return path
 
 
-def take(path: str) -> Sample:
-    """Let a turn take the file in."""
+def take(path: str, small: str, total: str) -> Sample:
+    """Run a turn that writes small lines, then one that writes the file."""
     with tempfile.TemporaryDirectory(dir=Path(path).parent) as folder:
-        spent = trio.run(_turn, path, Path(folder))
-    return {"s": spent, "peak_mib": peak_rss_mib()}
+        trio.run(_turn, small, Path(folder))
+        small_mib = peak_rss_mib()
+        spent_s = trio.run(_turn, path, Path(folder))
+    return {"ms": spent_s * 1000 / int(total), "small_mib": small_mib, "more_mib": peak_rss_mib() - small_mib}
 
 
 async def _turn(path: str, folder: Path) -> float:

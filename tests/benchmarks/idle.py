@@ -5,31 +5,32 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from tests.benchmarks.agents import cpu_s, open_agent, rss_mib, wakes
-from tests.benchmarks.measure import Sample, Scale, in_turn, values
-from tests.benchmarks.rows import Goal, Row, paired
+from tests.benchmarks.measure import Found, Sample, Scale, take_turns
+from tests.benchmarks.rows import Figure, Goal
 
 SETTLE_S = 2.0
 SLEEPER = "import time, trio; print(flush=True); time.sleep(600)"
-
-
-def run(scale: Scale) -> Iterator[Row]:
-    """Watch both for a while."""
-    span_s = scale.pick(30, 3)
-    with open_agent() as agent, agent.running(["cat"]) as harness, _sleeper() as sleeper:
-        time.sleep(SETTLE_S)
-        found = in_turn(
-            scale.pick(2, 1), ours=lambda: watch(harness.pid, span_s), reference=lambda: watch(sleeper.pid, span_s)
-        )
-    ours, reference = found["ours"], found["reference"]
+AGAINST = "a sleeping Python with trio"
+FIGURES = tuple(
+    Figure(f"idle agent, {name}", unit, ("ours", name), ("sleeper", name), AGAINST, goal, "felt")
     for name, unit, goal in (
         ("cpu", "%", Goal("≤", 0.1, of="ours")),
         ("wakes", "/s", Goal("≤", 1.0, of="ours")),
         ("rss", "MiB", Goal("≤", 1.6)),
-    ):
-        row = paired(f"idle agent, {name}", unit, values(ours, name), values(reference, name), goal)
-        yield row if name == "rss" else Row(row.name, unit, row.ours, row.reference, goal=goal)
+    )
+)
+
+
+def run(scale: Scale) -> Iterator[Found]:
+    """Watch both for a while."""
+    span_s = scale.pick(30, 3)
+    with open_agent() as agent, agent.running(["cat"]) as harness, _sleeper() as sleeper:
+        time.sleep(SETTLE_S)
+        watched = {"ours": harness.pid, "sleeper": sleeper.pid}
+        yield take_turns(1, {name: partial(watch, pid, span_s) for name, pid in watched.items()})
 
 
 @contextmanager

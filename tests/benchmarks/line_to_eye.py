@@ -1,7 +1,9 @@
-"""From claude's write to `tail --json` of another process, beside one byte over a Unix socket between two processes."""
+"""From claude's write to `tail --json` of other processes, beside the bare chain of the same processes.
+
+The chain (chain.py): a relay reads each line from a pipe, commits it, and sends it to all followers; each prints it.
+"""
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -10,59 +12,60 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from statistics import quantiles
+from typing import IO
 
 from tests.benchmarks.agents import Agent, open_agent
-from tests.benchmarks.measure import SOURCE, Sample, Scale, in_turn, values
-from tests.benchmarks.rows import Goal, Row, paired
+from tests.benchmarks.measure import Found, Sample, Scale, take_turns
+from tests.benchmarks.rows import Figure, Goal
 
-PACER = Path(__file__).with_name("pacer.py")
+PACER, CHAIN = (Path(__file__).with_name(name) for name in ("pacer.py", "chain.py"))
 WARM_UP = 10  # lines that are not counted
+CASES = ((20, 1), (1000, 1), (1000, 10), (20, 100), (1000, 100))  # lines a second, followers
+FIGURES = tuple(
+    Figure(
+        f"eye {rate}/s x {followers}, {name}",
+        "ms",
+        (f"ours {rate}/s x {followers}", name),
+        (f"chain {rate}/s x {followers}", name),
+        "read, commit, send, print: nothing else",
+        Goal("≤", bound),
+        "felt" if followers == 1 else "headroom",
+    )
+    for rate, followers in CASES
+    for name, bound in (("p50", 3.0), ("p99", 6.0))
+)
 
 
-def run(scale: Scale) -> Iterator[Row]:
-    """Measure at two rates, and with more followers at the higher one."""
-    cases = [(20, 1), (1000, 1), (1000, 10), (20, 100), (1000, 100)]
-    for rate, followers in cases if not scale.quick else cases[:2]:
+def run(scale: Scale) -> Iterator[Found]:
+    """Measure at two rates, and with more followers."""
+    for rate, followers in CASES if not scale.quick else CASES[:2]:
         lines = min(rate * scale.pick(5, 1), 3_000) + WARM_UP
-        times = scale.pick(3, 1)
-        found = in_turn(
-            times,
-            ours=partial(ours, rate, lines, followers),
-            reference=partial(reference, rate, lines),
+        case = f"{rate}/s x {followers}"
+        works = {f"ours {case}": ours, f"chain {case}": chain}
+        yield take_turns(
+            scale.pick(3, 1), {name: partial(work, rate, lines, followers) for name, work in works.items()}
         )
-        for name, bound in (("p50", 3.0), ("p99", 10.0)):
-            yield paired(
-                f"eye {rate}/s x {followers}, {name}",
-                "ms",
-                values(found["ours"], name),
-                values(found["reference"], name),
-                Goal("≤", bound),
-            )
 
 
 def ours(rate: int, lines: int, followers: int) -> Sample:
-    """Let a turn write at this rate while so many follow; the first of them is watched."""
+    """Run a turn that writes at this rate while so many follow; the first of them is watched."""
     with open_agent() as agent, ExitStack() as stack:
         gate = agent.folder / "gate"
         claude = [
             f"'{word}'" for word in (sys.executable, "-IS", str(PACER), "lines", str(rate), str(lines), str(gate))
         ]
         stack.enter_context(agent.running(claude, "--message", "go"))
-        watched, *others = [stack.enter_context(_follower(agent, first=not n)) for n in range(followers)]
+        watched, *others = [stack.enter_context(open_follower(agent, first=not n)) for n in range(followers)]
         for follower in (watched, *others):
             stack.callback(follower.kill)
-        _await_all(watched, *others)
+        await_all(watched, *others)
         gate.touch()
         assert watched.stdout is not None
-        late: list[float] = []
-        while len(late) < lines:
-            at = json.loads(watched.stdout.readline()).get("at")
-            if at is not None:
-                late.append((time.monotonic_ns() - at) / 1e6)
-        return _late(late)
+        return _delays(watched.stdout, lines)
 
 
-def _follower(agent: Agent, *, first: bool) -> subprocess.Popen[bytes]:
+def open_follower(agent: Agent, *, first: bool) -> subprocess.Popen[bytes]:
+    """Start a `tail --json`; only the first one's output is kept."""
     command = agent.command("tail", "--json", "-n", "0")
     return subprocess.Popen(
         command,
@@ -73,7 +76,7 @@ def _follower(agent: Agent, *, first: bool) -> subprocess.Popen[bytes]:
     )
 
 
-def _await_all(*followers: subprocess.Popen[bytes]) -> None:
+def await_all(*followers: subprocess.Popen[bytes]) -> None:
     """Wait until each of them has its connection."""
     deadline = time.monotonic() + 60
     for follower in followers:
@@ -96,20 +99,32 @@ def _sleeps(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
-def reference(rate: int, lines: int) -> Sample:
-    """Let another process write times into a socket at this rate."""
-    mine, theirs = socket.socketpair()
-    command = [sys.executable, "-IS", str(PACER), "socket", str(rate), str(lines), str(theirs.fileno())]
-    with mine, theirs, subprocess.Popen(command, pass_fds=[theirs.fileno()], cwd=SOURCE) as writer:
-        stamps = []
-        for _ in range(lines):
-            mine.recv(1)
-            stamps.append(time.monotonic_ns())
-        sent = json.loads(mine.makefile("rb").readline())
-        writer.wait()
-    return _late([(got - at) / 1e6 for got, at in zip(stamps, sent, strict=True)])
+def chain(rate: int, lines: int, followers: int) -> Sample:
+    """Do the same with the chain."""
+    with open_agent() as agent, ExitStack() as stack:
+        gate = agent.folder / "gate"
+        pacer = [sys.executable, "-IS", str(PACER), "lines", str(rate), str(lines), str(gate)]
+        relay = [sys.executable, "-IS", str(CHAIN), str(agent.folder), str(followers)]
+        writer = stack.enter_context(
+            subprocess.Popen(pacer, cwd=agent.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        )
+        watched = stack.enter_context(subprocess.Popen(relay, stdin=writer.stdout, stdout=subprocess.PIPE))
+        assert writer.stdout is not None
+        assert watched.stdout is not None
+        writer.stdout.close()
+        stack.callback(watched.kill)
+        stack.callback(writer.kill)
+        assert watched.stdout.readline() == b"ready\n"
+        gate.touch()
+        return _delays(watched.stdout, lines)
 
 
-def _late(late: list[float]) -> Sample:
+def _delays(printed: IO[bytes], lines: int) -> Sample:
+    """Read what a follower prints as it comes; return how late (ms) the lines are."""
+    late: list[float] = []
+    while len(late) < lines:
+        at = json.loads(printed.readline()).get("at")
+        if at is not None:
+            late.append((time.monotonic_ns() - at) / 1e6)
     cuts = quantiles(late[WARM_UP:], n=100)
     return {"p50": cuts[49], "p99": cuts[98]}

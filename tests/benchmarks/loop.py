@@ -12,24 +12,28 @@ from hyperhive_cli.claude.runner import Turn
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.store.events import open_event_store
 from tests.benchmarks.corpus import write_corpus
-from tests.benchmarks.measure import Sample, Scale, in_process, in_turn, values
+from tests.benchmarks.measure import Found, Sample, Scale, in_process, take_turns
 from tests.benchmarks.pipeline import PlainFeed, request_for
-from tests.benchmarks.rows import Goal, Row, paired
+from tests.benchmarks.rows import Figure, Goal
 
 PROBE_S = 0.005
 IDLE_S = 2.0
+AGAINST = "the same loop, idle"
+FIGURES = tuple(
+    Figure(f"loop flooded, late {name}", "ms", ("flooded", name), ("idle", name), AGAINST, goal, table)
+    for name, goal, table in (
+        ("p50", None, ""),
+        ("p99", Goal("≤", 3.0, of="ours"), "headroom"),
+        ("max", None, ""),
+    )
+)
 
 
-def run(scale: Scale) -> Iterator[Row]:
+def run(scale: Scale) -> Iterator[Found]:
     """Measure both, with the mixed corpus."""
     corpus = scale.folder / "mixed.jsonl"
     write_corpus(corpus, "mixed", scale.pick(100_000, 5_000))
-    measures = {who: partial(in_process, f"loop:{who}", corpus) for who in ("flooded", "idle")}
-    found = in_turn(scale.pick(5, 1), **measures)
-    for name, goal in (("p50", None), ("p99", Goal("≤", 5.0, of="ours")), ("max", None)):
-        yield paired(
-            f"loop flooded, late {name}", "ms", values(found["flooded"], name), values(found["idle"], name), goal
-        )
+    yield take_turns(scale.pick(5, 1), {who: partial(in_process, f"loop:{who}", corpus) for who in ("flooded", "idle")})
 
 
 def flooded(corpus: str) -> Sample:

@@ -1,18 +1,27 @@
-"""How benchmarks measure: in turn, each time in a fresh process."""
+"""How benchmarks measure: in turn, each time in a fresh process. What fails is kept beside what was found."""
 
 import json
+import os
+import resource
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import hyperhive_cli
 
 SOURCE = Path(hyperhive_cli.__file__).resolve().parents[1]
-WORKER_LIMIT_S = 600.0
+MEASUREMENT_LIMIT_S = 240
 
 Sample = dict[str, float]  # what one measurement found, by name
+
+
+class UnavailableError(Exception):
+    """What a measurement needs is not installed here, so its rows have no figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,26 +36,70 @@ class Scale:
         return quick if self.quick else full
 
 
-def in_turn(times: int, /, **measures: Callable[[], Sample]) -> dict[str, list[Sample]]:
-    """Take each measurement so many times, one after the other, in another order each time."""
-    found: dict[str, list[Sample]] = {name: [] for name in measures}
+@dataclass(slots=True)
+class Found:
+    """The samples of measurements by name, in the order in which they were taken, and why others have failed."""
+
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    failures: dict[str, Exception] = field(default_factory=dict)
+
+    def values(self, measurement: str, figure: str) -> list[float]:
+        """Return one figure of each sample of a measurement."""
+        return [sample[figure] for sample in self.samples[measurement]]
+
+
+def take_turns(times: int, measures: Mapping[str, Callable[[], Sample]]) -> Found:
+    """Take each measurement so many times, one after the other, in another order each time.
+
+    One that fails, or takes too long, is not tried again.
+    """
+    found = Found({name: [] for name in measures})
     names = list(measures)
     for _ in range(times):
         for name in names:
-            found[name].append(measures[name]())
+            if name not in found.failures:
+                try:
+                    with time_limit(MEASUREMENT_LIMIT_S):
+                        found.samples[name].append(measures[name]())
+                except Exception as error:  # noqa: BLE001 - it is reported, and the others are measured all the same
+                    found.failures[name] = error
         names = [*names[1:], names[0]]
     return found
 
 
+def in_turn(times: int, /, **measures: Callable[[], Sample]) -> dict[str, list[Sample]]:
+    """Take turns, and return the samples alone; raise the first failure."""
+    found = take_turns(times, measures)
+    for error in found.failures.values():
+        raise error
+    return found.samples
+
+
 def values(samples: list[Sample], name: str) -> list[float]:
-    """Return one figure of each measurement."""
+    """Return one figure of each sample."""
     return [sample[name] for sample in samples]
 
 
-def in_process(function: str, *arguments: object, environment: Mapping[str, str] | None = None) -> Sample:
-    """Call `module:function` of this package with texts, in a fresh process; it gives what was found.
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in the block after so many seconds, whatever it waits for. For the main thread."""
 
-    Raises subprocess.CalledProcessError, with what it wrote to stderr.
+    def expire(*_: object) -> None:
+        raise TimeoutError(f"took longer than {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def in_process(function: str, *arguments: object, environment: Mapping[str, str] | None = None) -> Sample:
+    """Call `module:function` of this package with texts in a fresh process, and return the sample that it returns.
+
+    Raises UnavailableError if it did, and subprocess.CalledProcessError, with what it wrote to stderr.
     """
     done = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.worker", function, *map(str, arguments)],
@@ -54,8 +107,30 @@ def in_process(function: str, *arguments: object, environment: Mapping[str, str]
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        timeout=WORKER_LIMIT_S,
         check=True,
     )
-    found: Sample = json.loads(done.stdout.splitlines()[-1])
-    return found
+    found = json.loads(done.stdout.splitlines()[-1])
+    if "unavailable" in found:
+        raise UnavailableError(found["unavailable"])
+    return {name: float(value) for name, value in found.items()}
+
+
+def run_program(command: Sequence[str], *, environment: Mapping[str, str], folder: Path) -> Sample:
+    """Run a command to its end; return the time and the processor time that it took."""
+    before, began = children_cpu_s(), time.perf_counter()
+    subprocess.run(
+        command, env=environment, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    return {"ms": (time.perf_counter() - began) * 1000, "cpu_ms": (children_cpu_s() - before) * 1000}
+
+
+def clean_environment(home: Path | str) -> dict[str, str]:
+    """Return the variables of a program under measurement: no configuration of the user, the same source as ours."""
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    return {**kept, "HOME": str(home), "LANG": "C.UTF-8"}
+
+
+def children_cpu_s() -> float:
+    """Return the processor time of all children that have exited."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

@@ -1,9 +1,14 @@
-"""A row of the benchmarks, and how rows are printed: as a table of 80 columns, as Markdown, as JSON. Pure."""
+"""What the benchmarks show: figures, defined once each, and rows of a table, which are figures with numbers. Pure.
 
-from collections.abc import Iterator, Sequence
+A figure names what is measured, what the reference does in words, the goal, and why a missed goal is missed.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
+
+from tests.benchmarks.measure import Found, UnavailableError
 
 WIDTH = 80
 HEAD = ("", "ours", "reference", "ratio", "spread", "goal", "")
@@ -24,58 +29,96 @@ class Goal:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One figure of ours beside its reference's. `spread`: the smallest and the largest ratio of a pair.
+class Figure:
+    """One row of the table, defined. `ours` and `reference`: a measurement and the name of its figure.
 
-    Without `ours` it says in its note why nothing was measured.
+    `against` says what the reference does. `table`: `felt` or `headroom`, if the page on speed has it. `note`: what was
+    tried, for a goal that is missed.
     """
 
     name: str
-    unit: str = ""
+    unit: str
+    ours: tuple[str, str]
+    reference: tuple[str, str] | None
+    against: str
+    goal: Goal | None = None
+    table: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A figure with its numbers; the ratio is the median of those of the pairs, the spread their smallest and largest.
+
+    Without `ours` nothing was measured, and `trouble` says why; `is_broken` if that is an error.
+    """
+
+    figure: Figure
     ours: float | None = None
     reference: float | None = None
     ratio: float | None = None
     spread: tuple[float, float] | None = None
-    goal: Goal | None = None
-    note: str = ""
+    trouble: str = ""
+    is_broken: bool = False
 
     @property
     def met(self) -> bool | None:
-        """Whether the goal is met; None without a goal, or where nothing was measured."""
-        if self.goal is None:
+        """Whether the goal is met; None without a goal, or if nothing was measured."""
+        goal = self.figure.goal
+        found = None if goal is None else self.ratio if goal.of == "ratio" else self.ours
+        if goal is None or found is None:
             return None
-        found = self.ratio if self.goal.of == "ratio" else self.ours
-        if found is None:
-            return None
-        return found >= self.goal.bound if self.goal.sign == "≥" else found <= self.goal.bound
+        return found >= goal.bound if goal.sign == "≥" else found <= goal.bound
 
     @property
     def verdict(self) -> str:
         """Return the last column's word."""
         if self.ours is None:
-            return "none"
+            return "FAIL" if self.is_broken else "none"
         return {True: "met", False: "MISS", None: ""}[self.met]
 
     def cells(self) -> tuple[str, ...]:
         """Return the row's texts, a column each."""
-        spread = "" if self.spread is None else f"{figure(self.spread[0])}-{figure(self.spread[1])}"
-        numbers = [figure(value, self.unit) for value in (self.ours, self.reference)]
-        return (self.name, *numbers, figure(self.ratio), spread, str(self.goal or ""), self.verdict)
+        spread = "" if self.spread is None else f"{digits(self.spread[0])}-{digits(self.spread[1])}"
+        numbers = [digits(value, self.figure.unit) for value in (self.ours, self.reference)]
+        return (self.figure.name, *numbers, digits(self.ratio), spread, str(self.figure.goal or ""), self.verdict)
+
+    def remark(self) -> str | None:
+        """Return what should be said below the table."""
+        if self.trouble:
+            return f"{'FAILED' if self.is_broken else 'not measured'}: {self.figure.name}: {self.trouble}"
+        if self.met is False:
+            return f"missed: {self.figure.name}: {self.figure.note}".rstrip(" :")
+        return None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the row as JSON has it."""
-        goal = None if self.goal is None else {"sign": self.goal.sign, "bound": self.goal.bound, "of": self.goal.of}
-        return {
-            "name": self.name,
-            "unit": self.unit,
-            "ours": self.ours,
-            "reference": self.reference,
-            "ratio": self.ratio,
-            "spread": self.spread,
-            "goal": goal,
-            "met": self.met,
-            "note": self.note,
-        }
+        """Return the numbers as JSON has them."""
+        names = ("ours", "reference", "ratio", "spread", "trouble", "is_broken", "met")
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_dict(cls, figure: Figure, found: Mapping[str, Any]) -> "Row":
+        """Return the row of a figure with these numbers."""
+        spread = found["spread"] and (found["spread"][0], found["spread"][1])
+        names = ("ours", "reference", "ratio", "trouble", "is_broken")
+        return cls(figure, spread=spread, **{name: found[name] for name in names})
+
+
+def figure_to_row(figure: Figure, found: Found) -> Row:
+    """Return the row of measurements taken in turn: the n-th of ours belongs to the n-th of the reference."""
+    measurements = [figure.ours] if figure.reference is None else [figure.ours, figure.reference]
+    for name, _ in measurements:
+        if (error := found.failures.get(name)) is not None:
+            return failed_row(figure, error)
+    mine, *rest = (found.values(*measurement) for measurement in measurements)
+    if not rest:
+        return Row(figure, median(mine))
+    (theirs,) = rest
+    if not all(theirs):
+        return Row(figure, median(mine), median(theirs))
+    ratios = [ours / reference for ours, reference in zip(mine, theirs, strict=True)]
+    spread = (min(ratios), max(ratios)) if len(ratios) > 1 else None
+    return Row(figure, median(mine), median(theirs), median(ratios), spread)
 
 
 def paired(
@@ -85,15 +128,23 @@ def paired(
     reference: Sequence[float],
     goal: Goal | None = None,
     *,
+    against: str = "",
     note: str = "",
 ) -> Row:
-    """Make the row of measurements taken in turn: the n-th of ours belongs to the n-th of the reference."""
-    ratios = [mine / theirs if theirs else float("inf") for mine, theirs in zip(ours, reference, strict=True)]
-    spread = (min(ratios), max(ratios)) if len(ratios) > 1 else None
-    return Row(name, unit, median(ours), median(reference), median(ratios), spread, goal, note)
+    """Return the row of two lists of samples."""
+    figure = Figure(name, unit, ("ours", ""), ("reference", ""), against, goal, note=note)
+    samples = {"ours": [{"": value} for value in ours], "reference": [{"": value} for value in reference]}
+    return figure_to_row(figure, Found(samples))
 
 
-def figure(value: float | None, unit: str = "") -> str:
+def failed_row(figure: Figure, error: Exception) -> Row:
+    """Return the row of a figure that was not measured."""
+    if isinstance(error, UnavailableError):
+        return Row(figure, trouble=str(error))
+    return Row(figure, trouble=f"{type(error).__name__}: {error}", is_broken=True)
+
+
+def digits(value: float | None, unit: str = "") -> str:
     """Return a number with three digits that count, and its unit."""
     if value is None:
         return ""
@@ -112,18 +163,19 @@ def _sized(cells: Sequence[str]) -> Iterator[tuple[str, int]]:
     return zip(cells, WIDTHS, strict=True)
 
 
-def remarks(rows: Sequence[Row]) -> Iterator[str]:
-    """Say which goals are missed, and what the notes say."""
-    for row in rows:
-        if row.met is False:
-            found, goal = (row.ratio if row.goal and row.goal.of == "ratio" else row.ours), row.goal
-            yield f"missed: {row.name}: {figure(found)}, the goal is {goal}. {row.note}".rstrip()
-        elif row.note:
-            yield f"{row.name}: {row.note}"
-
-
 def markdown(rows: Sequence[Row]) -> str:
-    """Return the table as the page on speed has it."""
-    head = ("what", "hyperhive", "reference", "ratio", "spread", "goal", "")
-    lines = [head, ("---",) * len(head), *(row.cells() for row in rows)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    """Return a table as the page on speed has it, and below it why goals are missed."""
+    lines: list[tuple[str, ...]] = [("what", "hyperhive", "reference", "ratio", "goal"), ("---",) * 5]
+    lines += [_markdown_cells(row) for row in rows]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    missed = [f"- {row.figure.name}: {row.figure.note}" for row in rows if row.met is False and row.figure.note]
+    return "\n".join([table, *["", "Missed:", "", *missed] * bool(missed)])
+
+
+def _markdown_cells(row: Row) -> tuple[str, ...]:
+    name, ours, reference, ratio, _, goal, _ = row.cells()
+    reached = {True: ", met", False: ", missed", None: ""}[row.met]
+    figure = row.figure
+    against = ": ".join(filter(None, (figure.against, reference)))
+    own = f" {figure.unit}" if figure.goal is not None and figure.goal.of == "ours" else ""
+    return (name, ours or "not measured", against, ratio, f"{goal}{own}{reached}")

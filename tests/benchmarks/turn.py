@@ -5,37 +5,38 @@ from collections.abc import Iterator
 from functools import partial
 
 from tests.benchmarks.binary import Setting, open_setting
-from tests.benchmarks.measure import Sample, Scale, in_turn, values
-from tests.benchmarks.rows import Goal, Row, paired
-from tests.benchmarks.start_up import spent_s
+from tests.benchmarks.measure import Found, Sample, Scale, children_cpu_s, take_turns
+from tests.benchmarks.rows import Figure, Goal
+
+TURNS = 20
+AGAINST = "claude alone in a loop"
+FIGURES = (
+    Figure(f"{TURNS} turns, wall", "s", ("ours", "s"), ("bare", "s"), AGAINST, Goal("≤", 1.05), "felt"),
+    Figure(f"{TURNS} turns, CPU", "s", ("ours", "cpu_s"), ("bare", "cpu_s"), AGAINST, Goal("≤", 1.10), "headroom"),
+)
 
 
-def run(scale: Scale) -> Iterator[Row]:
+def run(scale: Scale) -> Iterator[Found]:
     """Run both with the real binary; the start of the harness is part of ours."""
-    turns = scale.pick(20, 2)
-    texts = [f"say hello, {number}" for number in range(turns)]
+    texts = [f"say hello, {number}" for number in range(scale.pick(TURNS, 2))]
     with open_setting(scale.folder) as setting:
-        found = in_turn(
-            scale.pick(3, 1), ours=partial(drained, setting, texts, scale), bare=partial(alone, setting, texts)
-        )
-    for name, figure, bound in (("wall", "s", 1.10), ("CPU", "cpu_s", 1.15)):
-        label = f"{turns} turns, {name}"
-        yield paired(label, "s", values(found["ours"], figure), values(found["bare"], figure), Goal("≤", bound))
+        measures = {"ours": partial(drained, setting, texts, scale), "bare": partial(alone, setting, texts)}
+        yield take_turns(scale.pick(5, 1), measures)
 
 
 def drained(setting: Setting, texts: list[str], scale: Scale) -> Sample:
-    """Let a harness run the messages."""
+    """Run the messages in a harness."""
     state_dir = scale.folder / f"state-{time.monotonic_ns()}"
     messages = [f"--message={text}" for text in texts]
-    before, began = spent_s(), time.perf_counter()
+    before, began = children_cpu_s(), time.perf_counter()
     setting.call(state_dir, "run", "--drain", "--quiet", "--claude", setting.claude, *messages)
-    return {"s": time.perf_counter() - began, "cpu_s": spent_s() - before}
+    return {"s": time.perf_counter() - began, "cpu_s": children_cpu_s() - before}
 
 
 def alone(setting: Setting, texts: list[str]) -> Sample:
     """Run the binary as often."""
     bare = setting.bare()
-    before, began = spent_s(), time.perf_counter()
+    before, began = children_cpu_s(), time.perf_counter()
     for text in texts:
         bare.ask(text)
-    return {"s": time.perf_counter() - began, "cpu_s": spent_s() - before}
+    return {"s": time.perf_counter() - began, "cpu_s": children_cpu_s() - before}

@@ -17,60 +17,51 @@ from urllib.parse import urlsplit
 
 from tests.benchmarks.agents import Agent, cpu_s, open_agent
 from tests.benchmarks.line_to_eye import PACER, WARM_UP
-from tests.benchmarks.measure import SOURCE, Sample, Scale, in_turn, values
-from tests.benchmarks.rows import Goal, Row, paired
+from tests.benchmarks.measure import SOURCE, Found, Sample, Scale, take_turns
+from tests.benchmarks.rows import Figure, Goal
 
 RATE = 200  # events a second
 MANY = 100
 LIMIT_S = 120.0
 _WRITTEN = re.compile(rb'"at":(\d+)\}')
+FIGURES = tuple(
+    Figure(f"web {RATE}/s x {MANY}, {name}", unit, ("many", name), ("one", name), "one browser", goal, table)
+    for name, unit, goal, table in (
+        ("p50", "ms", None, ""),
+        ("p99", "ms", Goal("≤", 10.0), "headroom"),
+        ("harness", "ms/s", Goal("≤", 1.2), "headroom"),
+    )
+)
 
 
-def run(scale: Scale) -> Iterator[Row]:
+def run(scale: Scale) -> Iterator[Found]:
     """Compare many clients with one."""
     lines = RATE * scale.pick(5, 1) + WARM_UP
-    found = in_turn(scale.pick(5, 1), many=partial(measure, MANY, lines), one=partial(measure, 1, lines))
-    for name, unit, goal in (
-        ("p50", "ms", None),
-        ("p99", "ms", Goal("≤", 10.0)),
-        ("harness", "ms/s", Goal("≤", 1.2)),
-        ("gateway", "ms/s", None),
-    ):
-        what = f"web {RATE}/s x {MANY}, {name}"
-        yield paired(what, unit, values(found["many"], name), values(found["one"], name), goal)
+    yield take_turns(scale.pick(3, 1), {"many": partial(measure, MANY, lines), "one": partial(measure, 1, lines)})
 
 
 def measure(clients: int, lines: int) -> Sample:
-    """Let a turn write at the rate while so many read; processor time is in ms a second."""
+    """Run a turn that writes at the rate while so many read; the harness's processor time is in ms a second."""
     with open_agent() as agent, ExitStack() as stack:
         gate = agent.folder / "gate"
         words = (sys.executable, "-IS", str(PACER), "lines", str(RATE), str(lines), str(gate))
         harness = stack.enter_context(agent.running([f"'{word}'" for word in words], "--message", "go"))
-        gateway, address = stack.enter_context(_gateway(agent))
-        command = [
-            sys.executable,
-            "-m",
-            "tests.benchmarks.web",
-            json.dumps(address),
-            str(clients),
-            str(lines),
-            str(gate),
-        ]
+        _, address = stack.enter_context(open_gateway(agent))
+        reading = map(str, (json.dumps(address), clients, lines, gate))
+        command = [sys.executable, "-m", "tests.benchmarks.web", *reading]
         with subprocess.Popen(command, cwd=SOURCE, stdout=subprocess.PIPE) as readers:
             assert readers.stdout is not None
             while not gate.exists() and readers.poll() is None:
                 time.sleep(0.01)
-            began, before = time.monotonic(), (cpu_s(harness.pid), cpu_s(gateway.pid))
+            began, before = time.monotonic(), cpu_s(harness.pid)
             late: Sample = json.loads(readers.stdout.readline())
-            spent_s = time.monotonic() - began
-            after = (cpu_s(harness.pid), cpu_s(gateway.pid))
-    names = ("harness", "gateway")
-    used = {name: (now - then) * 1000 / spent_s for name, now, then in zip(names, after, before, strict=True)}
-    return {**late, **used}
+            used_s = cpu_s(harness.pid) - before
+            return {**late, "harness": used_s * 1000 / (time.monotonic() - began)}
 
 
 @contextmanager
-def _gateway(agent: Agent) -> Iterator[tuple[subprocess.Popen[bytes], Any]]:
+def open_gateway(agent: Agent) -> Iterator[tuple[subprocess.Popen[bytes], Any]]:
+    """Run the web panel during the block; yield its process, and its address with the token."""
     command = agent.command("web", "--bind", "127.0.0.1:0", "--json")
     with subprocess.Popen(command, env=agent.environment, cwd=agent.folder, stdout=subprocess.PIPE) as gateway:
         assert gateway.stdout is not None

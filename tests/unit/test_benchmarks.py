@@ -1,14 +1,34 @@
-"""The benchmarks' arithmetic and their table. That they run is seen by `--quick`; no test asserts a time."""
+"""The benchmarks' arithmetic, their table and the page that shows it. No test asserts a time."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.measure import in_turn
-from tests.benchmarks.rows import HEAD, WIDTH, Goal, Row, figure, line, markdown, paired, remarks
+from tests.benchmarks.__main__ import BENCHMARKS, module_of, run
+from tests.benchmarks.measure import Found, Scale, UnavailableError, take_turns, time_limit
+from tests.benchmarks.rows import HEAD, WIDTH, Figure, Goal, Row, digits, figure_to_row, line, markdown
+
+FIGURES = [figure for name in BENCHMARKS for figure in module_of(name).FIGURES]
+
+
+def figure(goal: Goal | None = None, note: str = "", name: str = "a") -> Figure:
+    return Figure(name, "k/s", ("ours", "n"), ("reference", "n"), "a loop", goal, "felt", note)
+
+
+def found(ours: list[float], reference: list[float]) -> Found:
+    return Found({"ours": [{"n": value} for value in ours], "reference": [{"n": value} for value in reference]})
 
 
 def test_the_ratio_is_the_median_of_those_of_the_pairs_and_the_spread_their_range() -> None:
-    row = paired("speed", "k/s", [10.0, 30.0, 20.0], [10.0, 10.0, 40.0], Goal("≥", 1.3))
-    assert (row.ours, row.reference, row.ratio, row.spread, row.met) == (20.0, 10.0, 1.0, (0.5, 3.0), False)
+    row = figure_to_row(figure(Goal("≥", 1.3)), found([10, 30, 20], [10, 10, 40]))
+    assert (row.ours, row.reference, row.ratio, row.spread, row.met) == (20, 10, 1, (0.5, 3), False)
+
+
+def test_a_reference_that_does_nothing_has_no_ratio() -> None:
+    row = figure_to_row(figure(Goal("≤", 15, of="ours")), found([10, 20], [0, 0]))
+    assert (row.ours, row.reference, row.ratio, row.met) == (15, 0, None, True)
 
 
 @pytest.mark.parametrize(
@@ -24,29 +44,68 @@ def test_the_ratio_is_the_median_of_those_of_the_pairs_and_the_spread_their_rang
     ],
 )
 def test_a_goal_bounds_the_ratio_or_our_own_figure(goal: Goal | None, *, met: bool | None) -> None:
-    assert Row("a", ours=10, reference=5, ratio=2, goal=goal).met is met
+    assert Row(figure(goal), ours=10, reference=5, ratio=2).met is met
 
 
-def test_a_missed_goal_is_said_and_so_is_what_was_not_measured() -> None:
-    missed = Row("a", "ms", 10, 5, 2, goal=Goal("≤", 1.5), note="tried: all.")
-    unmeasured = Row("b", goal=Goal("≤", 1.5), note="no SDK")
-    met = Row("c", "ms", 1, 1, 1, goal=Goal("≤", 1.5))
-    assert list(remarks([missed, unmeasured, met])) == ["missed: a: 2.00, the goal is ≤ 1.5. tried: all.", "b: no SDK"]
-    assert [row.verdict for row in (missed, unmeasured, met)] == ["MISS", "none", "met"]
+def test_a_missed_goal_is_reported_and_so_is_what_was_not_measured() -> None:
+    goal = Goal("≤", 1.5)
+    missed = figure_to_row(figure(goal, "tried: all."), found([2], [1]))
+    met = figure_to_row(figure(goal), found([1], [1]))
+    unmeasured = figure_to_row(figure(goal), Found({"ours": [], "reference": []}, {"ours": UnavailableError("no SDK")}))
+    failed = figure_to_row(figure(goal), Found({"ours": [], "reference": []}, {"reference": ValueError("odd")}))
+    assert [(row.verdict, row.remark(), row.is_broken) for row in (missed, met, unmeasured, failed)] == [
+        ("MISS", "missed: a: tried: all.", False),
+        ("met", None, False),
+        ("none", "not measured: a: no SDK", False),
+        ("FAIL", "FAILED: a: ValueError: odd", True),
+    ]
+
+
+def test_a_failure_is_kept_and_the_other_measurements_are_taken() -> None:
+    def fail() -> Mapping[str, float]:
+        raise ValueError("odd")
+
+    measured = take_turns(2, {"good": lambda: {"n": 1.0}, "bad": lambda: dict(fail())})
+    assert measured.samples == {"good": [{"n": 1}, {"n": 1}], "bad": []}
+    assert str(measured.failures["bad"]) == "odd"
+
+
+def test_a_benchmark_that_fails_as_a_whole_reports_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Scale) -> None:
+        raise OSError("no disk")
+
+    monkeypatch.setattr(module_of("loop"), "run", fail)
+    rows = list(run("loop", Scale(quick=True, folder=tmp_path)))
+    assert [row.trouble for row in rows] == ["OSError: no disk"] * len(module_of("loop").FIGURES)
+
+
+def test_a_measurement_that_hangs_is_ended() -> None:
+    with pytest.raises(TimeoutError, match="took longer than"), time_limit(0.05):
+        time.sleep(60)
 
 
 def test_the_table_fits_into_80_columns() -> None:
-    row = paired("small lines, stored / floor", "k/s", [123456.0, 2.0], [0.001, 1.0], Goal("≥", 0.25))
-    widest = Row("x" * 26, "k/s", 999.0, 999.0, 99.9, (10.5, 99.9), Goal("≤", 0.25))
-    assert max(len(line(HEAD)), len(line(widest.cells()))) <= WIDTH
-    assert markdown([row]).count("\n") == 2
+    row = Row(figure(Goal("≤", 0.25), name="x" * 26), 123456, 0.001, 99.9, (10.5, 99.9))
+    assert max(len(line(HEAD)), len(line(row.cells()))) <= WIDTH
+    assert max(len(figure.name) for figure in FIGURES) <= 26
+
+
+def test_the_page_has_a_line_with_the_reference_in_words_and_why_a_goal_is_missed() -> None:
+    row = Row(figure(Goal("≥", 3), "tried: all."), 20, 10, 2, (1, 3))
+    assert markdown([row]).splitlines()[2:] == [
+        "| a | 20.0 k/s | a loop: 10.0 k/s | 2.00 | ≥ 3, missed |",
+        "",
+        "Missed:",
+        "",
+        "- a: tried: all.",
+    ]
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(None, ""), (0.04, "0.04"), (1.234, "1.23"), (12.34, "12.3"), (1234.5, "1234")]
 )
 def test_a_figure_has_three_digits_that_count(value: float | None, text: str) -> None:
-    assert figure(value) == text
+    assert digits(value) == text
 
 
 def test_measurements_are_taken_in_turn_and_in_another_order_each_time() -> None:
@@ -56,6 +115,17 @@ def test_measurements_are_taken_in_turn_and_in_another_order_each_time() -> None
         order.append(name)
         return {"n": len(order)}
 
-    found = in_turn(2, a=lambda: measure("a"), b=lambda: measure("b"))
+    measured = take_turns(2, {"a": lambda: measure("a"), "b": lambda: measure("b")})
     assert order == ["a", "b", "b", "a"]
-    assert found == {"a": [{"n": 1}, {"n": 4}], "b": [{"n": 2}, {"n": 3}]}
+    assert measured.samples == {"a": [{"n": 1}, {"n": 4}], "b": [{"n": 2}, {"n": 3}]}
+
+
+def test_each_figure_has_a_name_of_its_own_and_says_what_its_reference_does() -> None:
+    names = [figure.name for figure in FIGURES]
+    assert len(set(names)) == len(names)
+    assert [figure.name for figure in FIGURES if figure.reference is not None and not figure.against] == []
+
+
+def test_the_numbers_survive_a_file() -> None:
+    row = Row(figure(), 20, 10, 2, (1, 3))
+    assert Row.from_dict(row.figure, row.to_dict()) == row
