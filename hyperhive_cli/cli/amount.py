@@ -1,4 +1,4 @@
-"""`Amount`, `Count` and `Kept`: numbers on the command line."""
+"""`Amount`, `Duration`, `Count` and `Kept`: numbers on the command line."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ from hyperhive_cli.core.settings import MAX_FIGURE
 
 
 class Amount(click.FloatRange):
-    """A number within its range: seconds, dollars, a percentage. click's own type lets `nan` into any range.
+    """A number within its range: dollars, a percentage. click's own type lets `nan` into any range.
 
     With `nan` no deadline would pass and no limit be reached. `inf` means no limit. `most` is an upper bound far
     beyond any use, so the help does not name it.
@@ -31,6 +31,23 @@ class Amount(click.FloatRange):
         if found > self.most:
             self.fail(f"{value} is more than {self.most:,.0f}.", param, ctx)
         return found
+
+
+class Duration(Amount):
+    """A duration in seconds, as people write it: `90`, `10m`, `2h30m`, `1d`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click has it
+        """Return the seconds; fails as click does."""
+        if isinstance(value, str):
+            from hyperhive_cli.core.times import text_to_seconds  # noqa: PLC0415 - most commands are given none
+
+            try:
+                value = text_to_seconds(value)
+            except UsageError as error:
+                self.fail(f"{error.message}: {error.hint}", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Kept(click.ParamType[Retention]):

@@ -33,8 +33,14 @@ USER_ALONE = frozenset(
 )
 NOWHERE = frozenset({"workspace"})  # it decides which file is read
 
-Kind = Literal["switch", "number", "text", "texts"]
-_KIND_WORDS = {"switch": "true or false", "number": "a number", "text": "a string", "texts": "a list of strings"}
+Kind = Literal["switch", "number", "duration", "text", "texts"]
+_KIND_WORDS = {
+    "switch": "true or false",
+    "number": "a number",
+    "duration": "a number of seconds, or a string such as '2h30m'",
+    "text": "a string",
+    "texts": "a list of strings",
+}
 _AT_LINE = re.compile(r"line (\d+)")
 
 
@@ -101,6 +107,8 @@ def _fits(value: object, kind: Kind) -> bool:
             return isinstance(value, bool)
         case "number":
             return isinstance(value, int | float) and not isinstance(value, bool)
+        case "duration":
+            return isinstance(value, int | float | str) and not isinstance(value, bool)
         case "texts":
             return isinstance(value, list) and all(isinstance(one, str) for one in value)
         case "text":

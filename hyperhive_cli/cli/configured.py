@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from hyperhive_cli.cli.amount import Duration
 from hyperhive_cli.cli.config_file import FILE_LIMIT_BYTES, Kind, Setting, Source, merge, read_name, read_settings
 from hyperhive_cli.core.errors import HyperhiveError, UsageError
 from hyperhive_cli.core.files import NotAFileError, open_file
@@ -117,6 +118,8 @@ def _kind_of(option: click.Option) -> Kind:
         return "texts"
     if option.is_flag:
         return "switch"
+    if isinstance(option.type, Duration):
+        return "duration"
     return "number" if isinstance(option.type, click.types.FloatParamType | click.types.IntParamType) else "text"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from hyperhive_cli.cli.amount import Amount
+from hyperhive_cli.cli.amount import Duration
 from hyperhive_cli.cli.configured import read_own_file, run_context
 from hyperhive_cli.cli.displays import StaticDisplay, display_file, keep_lines, named_json
 from hyperhive_cli.cli.invocation import Invocation, hive_option, pass_invocation, printable
@@ -38,7 +38,7 @@ STAGGER_S = 0.1
     help="Run at most N turns of all agents at a time.",
 )  # fmt: skip
 @click.option(
-    "--stagger", type=Amount(min=0), metavar="SECONDS", help="Wait this long from one agent's start to the next."
+    "--stagger", type=Duration(min=0), metavar="DURATION", help="Wait this long from one agent's start to the next."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print every event as JSON, with its agent.")
 @click.option("--quiet", is_flag=True, help="Print nothing but failures.")

@@ -10,7 +10,7 @@ from functools import partial
 import click
 
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.amount import DOLLARS, NUMBER, Amount, Kept
+from hyperhive_cli.cli.amount import DOLLARS, NUMBER, Amount, Duration, Kept
 from hyperhive_cli.cli.configured import FOLDER, load_settings
 from hyperhive_cli.cli.displays import open_display
 from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, now_ms, pass_invocation
@@ -28,8 +28,8 @@ class Lines(click.types.StringParamType):
 
 
 _texts = partial(click.option, multiple=True, type=Lines())
-_seconds = partial(click.option, type=Amount(min=0), metavar="SECONDS")
-_limit = partial(click.option, type=Amount(min=0, min_open=True), metavar="SECONDS")
+_duration = partial(click.option, type=Duration(min=0), metavar="DURATION")
+_limit = partial(click.option, type=Duration(min=0, min_open=True), metavar="DURATION")
 
 
 @click.command()
@@ -47,8 +47,8 @@ _limit = partial(click.option, type=Amount(min=0, min_open=True), metavar="SECON
 )  # fmt: skip
 @_texts("--message", "messages", metavar="TEXT", help="Put this message into the inbox first; repeatable.")
 @click.option("--drain", is_flag=True, help="Exit when no message can run now: 0 if every turn was ok, else 1.")
-@_seconds(
-    "--drain-wait", default=60.0, show_default=True,
+@_duration(
+    "--drain-wait", default="1m", show_default=True,
     help="With --drain: wait at most this long, claude's own retries included.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one event per line as JSON.")
@@ -63,14 +63,14 @@ _limit = partial(click.option, type=Amount(min=0, min_open=True), metavar="SECON
 @_limit("--turn-timeout", help="Interrupt a turn after this time.")
 @_limit(
     "--start-timeout",
-    help="How long claude may take until its first line (default: 60, or what its MCP servers need).",
+    help="How long claude may take until its first line (default: 1m, or what its MCP servers need).",
 )  # fmt: skip
 @_limit(
-    "--stall-timeout", default=1800.0, show_default=True,
+    "--stall-timeout", default="30m", show_default=True,
     help="Interrupt a turn after this much silence; extended up to 4x while a tool runs or the CPU is busy.",
 )  # fmt: skip
-@_seconds(
-    "--background-wait", default=600.0, show_default=True,
+@_duration(
+    "--background-wait", default="10m", show_default=True,
     help="How long to wait for claude's background tasks after a result.",
 )  # fmt: skip
 @click.option(

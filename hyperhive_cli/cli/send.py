@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import click
 
-from hyperhive_cli.cli.amount import Amount
+from hyperhive_cli.cli.amount import Duration
 from hyperhive_cli.cli.invocation import Invocation, hive_option, now_ms, pass_invocation, try_to_print
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.settings import MESSAGE_LIMIT_BYTES
@@ -20,7 +20,7 @@ from hyperhive_cli.store.messages import Sent, check_message
 @click.option("--at", metavar="TIME", help="Do not run it before this time: 14:30, +2h30m, tomorrow 9:00, …")
 @click.option("--raw", is_flag=True, help="Pass the text unchanged: slash commands and @files work.")
 @click.option("--wait", is_flag=True, help="Wait until its turn has ended and print the result.")
-@click.option("--timeout", type=Amount(min=0), metavar="SECONDS", help="Stop waiting after this time.")
+@click.option("--timeout", type=Duration(min=0), metavar="DURATION", help="Stop waiting after this time.")
 @click.option("--json", "as_json", is_flag=True, help="Print id, state, outcome and result as JSON.")
 @hive_option
 @pass_invocation

@@ -1,4 +1,4 @@
-"""Times as an operator writes and reads them: `14:30`, `+2h30m`, `tomorrow 9:00`, `2026-11-23 09:00`.
+"""Times as an operator writes and reads them: `14:30`, `+2h30m`, `tomorrow 9:00`, `2026-11-23 09:00`; and durations.
 
 Pure: now and the time zone are arguments. A local time is resolved with the UTC offset of its own day: on the evening
 before summer time ends, `06:30` means 06:30 by the next morning's clocks. A time that the clocks skip means the first
@@ -10,10 +10,23 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from hyperhive_cli.core.errors import UsageError
 
-_SPAN = re.compile(r"\+(?:(\d{1,5})d)?(?:(\d{1,5})h)?(?:(\d{1,5})m)?(?:(\d{1,5})s)?", re.ASCII)
+_FIGURE = r"(\d{1,6}(?:\.\d{1,6})?)"
+_SPAN = re.compile(r"\s*".join(rf"(?:{_FIGURE}\s*{unit})?" for unit in "dhms"), re.ASCII)
 _LOCAL = re.compile(r"(?:(today|tomorrow|\d{4}-\d{2}-\d{2})(?:[ t]+|$))?(?:(\d{1,2}):(\d{2}))?", re.ASCII)
 _DAY = timedelta(days=1)
 HINT = "14:30, +2h30m, tomorrow 9:00, or 2026-11-23T09:00"
+DURATION_HINT = "90 (seconds), 10m, 2h30m, or 1d"
+
+
+def text_to_seconds(text: str) -> float:
+    """Return the seconds of a duration: `90`, `1.5`, `10m`, `2h30m`, `1d`; raises UsageError for another text."""
+    try:
+        return float(text)
+    except ValueError:
+        span = _text_to_span(text.strip().lower())
+    if span is None:
+        raise UsageError(f"not a valid duration: {text!r}", DURATION_HINT)
+    return span.total_seconds()
 
 
 def text_to_moment(text: str, now: datetime, zone: tzinfo) -> datetime:
@@ -69,7 +82,9 @@ def _jump(early: datetime, late: datetime, zone: tzinfo) -> datetime:
 
 def _read(word: str, now: datetime, zone: tzinfo) -> datetime | None:
     if word.startswith("+"):
-        return _after(word, now, zone)
+        span = _text_to_span(word[1:])
+        # Added in UTC, so that an hour is an hour even when summer time starts.
+        return None if span is None else (now.astimezone(UTC) + span).astimezone(zone)
     local = _LOCAL.fullmatch(word)
     if local is None:
         found = datetime.fromisoformat(word.upper())
@@ -101,11 +116,9 @@ def _on(day: date, clock: timedelta, now: datetime, zone: tzinfo) -> datetime:
     return found if found >= now else local_to_moment(local, zone, fold=1)
 
 
-def _after(word: str, now: datetime, zone: tzinfo) -> datetime | None:
-    match = _SPAN.fullmatch(word)
+def _text_to_span(text: str) -> timedelta | None:
+    match = _SPAN.fullmatch(text)
     if match is None or not any(match.groups()):
         return None
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    # Added in UTC, so that an hour is an hour even when summer time starts.
-    span = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-    return (now.astimezone(UTC) + span).astimezone(zone)
+    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)

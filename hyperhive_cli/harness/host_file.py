@@ -8,6 +8,7 @@ from typing import Any
 
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.settings import check_agent_name
+from hyperhive_cli.core.times import text_to_seconds
 from hyperhive_cli.hive.address import check_machine, check_pattern, fits
 
 HOST_FILE = "hive.toml"
@@ -64,7 +65,7 @@ def read_plan(text: str, path: Path) -> HostPlan:
     max_turns = _of_type(path, found, "max-turns-at-once", int, None)
     if max_turns is not None and max_turns < 1:
         raise UsageError(f"{path}: max-turns-at-once must be at least 1")
-    stagger = _of_type(path, found, "stagger", (int, float), None)
+    stagger = _of_type(path, found, "stagger", (int, float, str), None)
     machine = _of_type(path, found, "machine", str, None)
     return HostPlan(
         tuple(_read_agent(path, name, table, defaults) for name, table in agents.items()),
@@ -72,7 +73,7 @@ def read_plan(text: str, path: Path) -> HostPlan:
         _of_type(path, found, "hive", str, None),
         None if machine is None else check_machine(machine),
         max_turns,
-        None if stagger is None else max(0.0, float(stagger)),
+        None if stagger is None else max(0.0, _read_seconds(path, stagger)),
     )
 
 
@@ -81,6 +82,13 @@ def _of_type(path: Path, table: Mapping[str, Any], key: str, wanted: Any, defaul
     if value is not default and (not isinstance(value, wanted) or isinstance(value, bool)):
         raise UsageError(f"{path}: {key!r} has the wrong type")
     return value
+
+
+def _read_seconds(path: Path, stagger: float | str) -> float:
+    try:
+        return text_to_seconds(str(stagger))
+    except UsageError as error:
+        raise UsageError(f"{path}: 'stagger': {error.message}", error.hint) from error
 
 
 def _read_agent(path: Path, name: str, table: object, defaults: Mapping[str, Any]) -> HostedAgent:

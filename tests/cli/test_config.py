@@ -153,3 +153,17 @@ def test_the_workspace_names_its_agent_for_every_command(hive: Hive, fake_claude
         assert b"agent 'bee' is bound to" in call(*words, folder=twin).stderr
     (hive.workspace / "hyperhive.toml").write_text('agent = "../x"\n')
     assert b"is not a valid agent name" in call("status").stderr
+
+
+def test_a_duration_is_written_as_people_write_it_wherever_it_comes_from(hive: Hive) -> None:
+    write_workspace(hive, '[run]\nturn-timeout = "2h30m"\nstall-timeout = 90\n')
+    write_own(hive, '[run]\nbackground-wait = "1d"\n')
+    found = shown(hive, HYPERHIVE_RUN_DRAIN_WAIT="10m")
+    names = ("turn-timeout", "stall-timeout", "background-wait", "drain-wait")
+    assert [found[name]["value"] for name in names] == [9000, 90, 86_400, 600]
+    said = hive.call("send", "x", "--wait", "--timeout", "soon").refusal(2)
+    assert "not a valid duration: 'soon': 90 (seconds), 10m, 2h30m, or 1d" in said
+    assert "not in the range" in hive.call("run", "--drain", "--turn-timeout", "0m").refusal(2)
+    path = write_workspace(hive, '[run]\nturn-timeout = "an hour"\n')
+    assert hive.call("run", "--drain").refusal(2).startswith(f"{path}:2: not a valid duration: 'an hour'")
+    assert hive.call("send", "one", "--wait", "--timeout", "0.01s").stderr.splitlines()[-2].endswith("after 0.01 s")

@@ -125,7 +125,7 @@ def test_a_plan_is_read() -> None:
         """
         machine = "build-7"
         max-turns-at-once = 4
-        stagger = 2
+        stagger = "2s"
         [defaults]
         model = "opus"
         drain = false
@@ -169,6 +169,7 @@ def test_the_first_rule_that_fits_decides() -> None:
         ('[agents."No Name"]\nworkspace = "x"', "is not a valid agent name"),
         ("max-turns-at-once = 0", "at least 1"),
         ("stagger = true", "wrong type"),
+        ("stagger = 'soon'", "'stagger': not a valid duration: 'soon'"),
         ('[placement]\n"a b" = "x"', "not a valid pattern"),
         ('[placement]\n"a" = 3', "a machine's name, or a list"),
     ],

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperhive_cli.core.errors import UsageError
-from hyperhive_cli.core.times import local_to_moment, moment_to_words, text_to_moment, text_to_start
+from hyperhive_cli.core.times import local_to_moment, moment_to_words, text_to_moment, text_to_seconds, text_to_start
 from hyperhive_cli.core.zone import LocalZone
 
 PLUS_1 = timezone(timedelta(hours=1))
@@ -164,3 +164,22 @@ def test_the_local_zone_agrees_with_the_zone_of_its_name(minutes: int) -> None:
         os.environ.pop("TZ")
         os.environ.update({} if before is None else {"TZ": before})
         time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90), ("1.5", 1.5), ("0", 0), ("10m", 600), ("2h30m", 9000), ("2h 30m", 9000), ("1d", 86_400),
+        (" 1D 2h 3m 4s ", 93_784), ("1.5h", 5400), ("0.5s", 0.5), ("inf", float("inf")), ("-1", -1),
+    ],
+)  # fmt: skip
+def test_a_duration_is_read_as_people_write_it(text: str, seconds: float) -> None:
+    assert text_to_seconds(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "10 minutes", "m", "30m2h", "2h30", "+10m", "-10m", "9999999d", "1w", "1h,2m"]
+)
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="not a valid duration"):
+        text_to_seconds(text)
