@@ -1,9 +1,6 @@
 """`hyperhive`, and `python -m hyperhive_cli`."""
 
-from hyperhive_cli.harness.signals import silent_ctrl_c
-
-with silent_ctrl_c():  # the program takes some 100 ms to load
-    from hyperhive_cli.cli.main import main
+from hyperhive_cli.cli.main import main
 
 __all__ = ["main"]
 

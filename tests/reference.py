@@ -1,13 +1,18 @@
-"""Writes the page `commands` of the manual, every command as `-h` prints it: `python -m tests.reference`."""
+"""Writes what the product knows of its own help: `python -m tests.reference`.
+
+The page `commands` of the manual, with every command as `-h` prints it, and the pages that `-h` itself prints.
+"""
 
 from collections.abc import Iterator
 
 import click
 
-from hyperhive_cli.cli.main import hyperhive
+from hyperhive_cli.cli.click_commands import page_of
+from hyperhive_cli.cli.program import hyperhive
 from tests.harness import SOURCE
 
 PAGE = SOURCE / "hyperhive_cli" / "docs" / "commands.md"
+PAGES = SOURCE / "hyperhive_cli" / "cli" / "help_pages.txt"
 WIDTH = 80
 HEAD = """# Commands
 
@@ -38,5 +43,11 @@ def page() -> str:
     return HEAD + "".join(sections)
 
 
+def help_pages() -> str:
+    """Return the pages that `-h` prints, each behind the words that ask for it."""
+    return "".join(f"\f{ctx.command_path}\n{page_of(ctx)}" for ctx in commands())
+
+
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    PAGES.write_text(help_pages(), encoding="utf-8")

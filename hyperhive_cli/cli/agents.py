@@ -11,17 +11,12 @@ from typing import Any
 import click
 
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.invocation import (
-    Invocation,
-    columns,
-    hive_option,
-    is_plain,
-    pass_invocation,
-    print_json,
-    print_lines,
-)
+from hyperhive_cli.cli.declared import argument, group, option, pass_context, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, print_json, print_lines
 from hyperhive_cli.cli.own_turn import check_may_steer_hive
+from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.cli.watching import draw, is_drawn, repeated, without_ages
+from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core.errors import StoreError, UsageError
 from hyperhive_cli.core.settings import AgentPaths, check_agent_name, default_agents_home, paths_by_name
 from hyperhive_cli.hive.address import check_machine
@@ -32,16 +27,16 @@ from hyperhive_cli.store.removal import check_agent, remove_agent, rename_agent
 Look = Callable[[], list[dict[str, Any]]]
 
 
-@click.group(invoke_without_command=True)
-@click.option(
+@group(invoke_without_command=True)
+@option(
     "--home", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
     help="Folder of the agents' state folders (default ~/.local/state/hyperhive).",
 )  # fmt: skip
-@click.option("--watch", is_flag=True, help="Refresh every second until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per agent, as status --json.")
+@option("--watch", is_flag=True, help="Refresh every second until Ctrl-C.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object per agent, as status --json.")
 @hive_option
 @pass_invocation
-@click.pass_context
+@pass_context
 def agents(
     ctx: click.Context, invocation: Invocation, home: Path | None, hive: str | None, *, watch: bool, as_json: bool
 ) -> None:
@@ -70,8 +65,8 @@ def agents(
 
 
 @agents.command()
-@click.argument("agent")
-@click.argument("machine", required=False)
+@argument("agent")
+@argument("machine", required=False)
 @hive_option
 @pass_invocation
 def move(invocation: Invocation, agent: str, machine: str | None, hive: str | None) -> None:
@@ -88,13 +83,13 @@ def move(invocation: Invocation, agent: str, machine: str | None, hive: str | No
     check_may_steer_hive()
     with invocation.open_hive(hive) as connection:
         fleet.move(connection, check_agent_name(agent), None if machine is None else check_machine(machine))
-    click.echo(f"{agent} may run {f'only on {machine}' if machine else 'on any machine'}")
+    echo(f"{agent} may run {f'only on {machine}' if machine else 'on any machine'}")
 
 
 @agents.command()
-@click.argument("agent", shell_complete=completers.agents)
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@click.pass_context
+@argument("agent", shell_complete=completers.agents)
+@option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@pass_context
 def remove(ctx: click.Context, agent: str, *, yes: bool) -> None:
     """Delete AGENT's state folder: its inbox, history and statistics.
 
@@ -110,13 +105,13 @@ def remove(ctx: click.Context, agent: str, *, yes: bool) -> None:
             raise UsageError("removing an agent needs a confirmation", f"hyperhive agents remove {agent} --yes")
         click.confirm(f"delete {_contents(paths)}?", abort=True, err=True)
     remove_agent(paths)
-    click.echo(f"agent {agent} is removed")
+    echo(f"agent {agent} is removed")
 
 
 @agents.command()
-@click.argument("old", shell_complete=completers.agents)
-@click.argument("new")
-@click.pass_context
+@argument("old", shell_complete=completers.agents)
+@argument("new")
+@pass_context
 def rename(ctx: click.Context, old: str, new: str) -> None:
     """Rename the agent OLD of this machine to NEW. It must not be running.
 
@@ -126,8 +121,8 @@ def rename(ctx: click.Context, old: str, new: str) -> None:
     Example: hyperhive agents rename bee wasp
     """  # noqa: D301 - click's own mark
     rename_agent(_paths_of(ctx, old), _paths_of(ctx, new))
-    click.echo(f"agent {old} is now called {new}")
-    click.echo(f"""name it with `hyperhive -a {new} …`, or `agent = "{new}"` in its hyperhive.toml""", err=True)
+    echo(f"agent {old} is now called {new}")
+    echo(f"""name it with `hyperhive -a {new} …`, or `agent = "{new}"` in its hyperhive.toml""", err=True)
 
 
 def _paths_of(ctx: click.Context, agent: str) -> AgentPaths:

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import click
 
-from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json
+from hyperhive_cli.cli.declared import argument, command, option, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, print_json
+from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.store.backup import Contents, stream_backup, write_backup
 
 
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print file, bytes, messages, waiting, turns, events and missing."
-)
+@command()
+@argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@option("--force", is_flag=True, help="Replace FILE if it exists.")
+@option("--json", "as_json", is_flag=True, help="Print file, bytes, messages, waiting, turns, events and missing.")
 @pass_invocation
 def backup(invocation: Invocation, file: Path, *, force: bool, as_json: bool) -> None:
     """Back up the agent (inbox, history, model) to FILE, a .tar.gz, running or not.
@@ -37,13 +37,13 @@ def backup(invocation: Invocation, file: Path, *, force: bool, as_json: bool) ->
         if as_json:
             print_json({"file": str(file), "bytes": size_bytes, **contents.to_dict()})
         else:
-            click.echo(_sentence(str(file), size_bytes, contents))
+            echo(_sentence(str(file), size_bytes, contents))
         return
     if as_json or sys.stdout.isatty():
         raise UsageError("with -, the archive is written to stdout", "hyperhive backup - > FILE")
     with tempfile.TemporaryDirectory(prefix="hyperhive-backup-") as scratch:
         contents = stream_backup(paths, sys.stdout.buffer, Path(scratch))
-    click.echo(_sentence("the backup", None, contents), err=True)
+    echo(_sentence("the backup", None, contents), err=True)
 
 
 def _sentence(name: str, size_bytes: int | None, contents: Contents) -> str:

@@ -3,31 +3,28 @@
 from collections.abc import Mapping
 from typing import Any
 
-import click
-
 from hyperhive_cli.cli.amount import DOLLARS, NUMBER
-from hyperhive_cli.cli.invocation import Invocation, columns, now_ms, paint, pass_invocation, print_json, print_lines
+from hyperhive_cli.cli.declared import group, option, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, now_ms, paint, print_json, print_lines
+from hyperhive_cli.cli.streams import echo
+from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core.budget import shown as in_words
 from hyperhive_cli.core.errors import NotRunningError, StoreError, UsageError
 from hyperhive_cli.render.status_rows import budget_to_rows, fit
 from hyperhive_cli.store.inbox import open_inbox
 from hyperhive_cli.store.spending import raise_limits, read_budget
 
-as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON; its fields: hyperhive help budgets.")
+as_json_option = option("--json", "as_json", is_flag=True, help="Print JSON; its fields: hyperhive help budgets.")
 
 
-@click.group(invoke_without_command=True)
-@as_json_option
-@click.pass_context
-def budget(ctx: click.Context, *, as_json: bool) -> None:
+@group(alone="show")
+def budget() -> None:
     """Show how much of each limit is used, or raise a limit.
 
     \b
     Examples: hyperhive budget
               hyperhive budget raise --day-cost 5
     """  # noqa: D301 - click's own mark
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(show, as_json=as_json)
 
 
 @budget.command()
@@ -46,18 +43,18 @@ def show(invocation: Invocation, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
     elif found is None:
-        click.echo("no limits are set; set them with hyperhive run --max-day-cost USD, …", err=True)
+        echo("no limits are set; set them with hyperhive run --max-day-cost USD, …", err=True)
     else:
         rows = budget_to_rows(found)
         print_lines(paint(fit(row, max(len(name) for name, _ in rows), columns())) for row in rows)
 
 
 @budget.command("raise")
-@click.option("--day-cost", type=DOLLARS, metavar="USD", help="Today's limit.")
-@click.option("--message", "message_id", type=NUMBER, metavar="ID", help="The message that the limits below apply to.")
-@click.option("--turn-cost", type=DOLLARS, metavar="USD", help="Cost limit of the message's next turn.")
-@click.option("--turn-tokens", type=NUMBER, metavar="N", help="Token limit of its turn.")
-@click.option("--tool-calls", type=NUMBER, metavar="N", help="Tool call limit of its turn.")
+@option("--day-cost", type=DOLLARS, metavar="USD", help="Today's limit.")
+@option("--message", "message_id", type=NUMBER, metavar="ID", help="The message that the limits below apply to.")
+@option("--turn-cost", type=DOLLARS, metavar="USD", help="Cost limit of the message's next turn.")
+@option("--turn-tokens", type=NUMBER, metavar="N", help="Token limit of its turn.")
+@option("--tool-calls", type=NUMBER, metavar="N", help="Tool call limit of its turn.")
 @pass_invocation
 def raise_limit(
     invocation: Invocation, /, day_cost: float | None, message_id: int | None, **given: float | None
@@ -85,7 +82,7 @@ def raise_limit(
         with open_inbox(client.paths.inbox_db) as inbox:
             known = read_budget(inbox.fact)
             raise_limits(inbox, known, day_cost=day_cost, message_id=message_id, limits=limits, now_ms=now_ms())
-    click.echo(_raised((answer or {}).get("turn") or {}, in_dollars=day_cost is not None or "turn_cost" in limits))
+    echo(_raised((answer or {}).get("turn") or {}, in_dollars=day_cost is not None or "turn_cost" in limits))
 
 
 def _raised(turn: Mapping[str, Any], *, in_dollars: bool) -> str:

@@ -3,8 +3,11 @@
 import click
 from click.shell_completion import get_completion_class
 
+from hyperhive_cli.cli.commands import COMPLETE
+from hyperhive_cli.cli.declared import argument, command, pass_context
+from hyperhive_cli.cli.streams import echo
+
 PROGRAM = "hyperhive"
-VARIABLE = "_HYPERHIVE_COMPLETE"  # click's, by which the script calls the program
 SHELLS = ("bash", "zsh", "fish")
 _HEADS = {
     "bash": 'hyperhive and bash: put this line into ~/.bashrc:\n#   eval "$(hyperhive completion bash)"',
@@ -14,9 +17,9 @@ _HEADS = {
 }
 
 
-@click.command()
-@click.argument("shell", type=click.Choice(SHELLS), metavar="bash|zsh|fish")
-@click.pass_context
+@command()
+@argument("shell", type=click.Choice(SHELLS), metavar="bash|zsh|fish")
+@pass_context
 def completion(ctx: click.Context, shell: str) -> None:
     """Print the completion script of a shell.
 
@@ -29,6 +32,6 @@ def completion(ctx: click.Context, shell: str) -> None:
     """  # noqa: D301 - click's own mark
     found = get_completion_class(shell)
     assert found is not None  # noqa: S101 - click knows all three
-    script = found(ctx.find_root().command, {}, PROGRAM, VARIABLE)
+    script = found(ctx.find_root().command, {}, PROGRAM, COMPLETE)
     # Not `source()`, which starts a bash to ask for its version; 4.4 is ten years old.
-    click.echo(f"# {_HEADS[shell]}\n{script.source_template % script.source_vars()}")
+    echo(f"# {_HEADS[shell]}\n{script.source_template % script.source_vars()}")

@@ -12,23 +12,27 @@ from hyperhive_cli.cli.configured import (
     as_json_option,
     of_workspace,
     option_word,
+    options_of,
     origin_of,
     run_context,
     workspace_agent,
 )
-from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json
+from hyperhive_cli.cli.declared import group, pass_context, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, print_json
+from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core import text
+from hyperhive_cli.core.retention import Retention
 from hyperhive_cli.core.settings import WORKSPACE_FILE, user_file
 from hyperhive_cli.harness.hook_command import command_words
 from hyperhive_cli.hive.address import shown_url
 
 
-@click.group()
+@group(alone="show")
 def config() -> None:
-    """Show the configuration: hyperhive.toml in the workspace, and your own file for all agents.
+    """Show the settings of `run`: hyperhive.toml in the workspace, and your own file for all agents.
 
     \b
-    Example: hyperhive config show
+    Example: hyperhive config
     """  # noqa: D301 - click's own mark
 
 
@@ -36,7 +40,7 @@ def config() -> None:
 @of_workspace
 @as_json_option
 @pass_invocation
-@click.pass_context
+@pass_context
 def show(ctx: click.Context, invocation: Invocation, workspace: Path | None, *, as_json: bool) -> None:
     """Show each setting of `run` as it would be now, and its source. Secrets are left out.
 
@@ -59,10 +63,10 @@ def show(ctx: click.Context, invocation: Invocation, workspace: Path | None, *, 
     widths = [max(len(name) for name, _, _ in rows), max(len(value) for _, value, _ in rows)]
     for name, value, origin in rows:
         where = origin.source if origin.place is None else f"{origin.source}: {text.clean(origin.place)}"
-        click.echo(f"{name:<{widths[0]}}  {value:<{min(widths[1], 30)}}  {where}")
-    click.echo()
+        echo(f"{name:<{widths[0]}}  {value:<{min(widths[1], 30)}}  {where}")
+    echo()
     for file in files:
-        click.echo(f"{text.clean(file)}{'' if Path(file).exists() else ' (does not exist)'}")
+        echo(f"{text.clean(file)}{'' if Path(file).exists() else ' (does not exist)'}")
 
 
 def _agent(ctx: click.Context, invocation: Invocation, folder: Path) -> tuple[str, Origin]:
@@ -79,8 +83,8 @@ def _agent(ctx: click.Context, invocation: Invocation, folder: Path) -> tuple[st
 def _settings(found: click.Context) -> dict[str, tuple[Any, Origin]]:
     redact = Redactor(os.environ).text
     settings = {}
-    for option in found.command.params:
-        if isinstance(option, click.Option) and option.name in found.params:
+    for option in options_of(found.command):
+        if option.name in found.params:
             value = _shown(option_word(option), found.params[option.name])
             settings[option_word(option)] = (_redacted(value, redact), origin_of(found, option))
     return settings
@@ -91,6 +95,8 @@ def _shown(word: str, value: object) -> object:
         return shown_url(value)
     if word == "on-event" and isinstance(value, str):
         return redacted_command(command_words(value))
+    if isinstance(value, Retention):
+        return value.to_text()
     return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
 
 

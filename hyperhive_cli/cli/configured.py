@@ -5,7 +5,7 @@ The files are read as soon as the workspace is known, by the callback of its opt
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import click
 
 from hyperhive_cli.cli.amount import Duration
 from hyperhive_cli.cli.config_file import FILE_LIMIT_BYTES, Kind, Setting, Source, merge, read_name, read_settings
+from hyperhive_cli.cli.declared import option
 from hyperhive_cli.core.errors import HyperhiveError, UsageError
 from hyperhive_cli.core.files import NotAFileError, open_file
 from hyperhive_cli.core.settings import WORKSPACE_FILE, user_file
@@ -22,10 +23,8 @@ _META = "hyperhive.settings"
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 # For commands that read a workspace's settings without running its agent.
-of_workspace = click.option(
-    "--workspace", type=FOLDER, metavar="DIR", help="The workspace (default: the current folder)."
-)
-as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON; its fields: hyperhive help events.")
+of_workspace = option("--workspace", type=FOLDER, metavar="DIR", help="The workspace (default: the current folder).")
+as_json_option = option("--json", "as_json", is_flag=True, help="Print JSON; its fields: hyperhive help events.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,11 @@ class Origin:
 
     source: str
     place: str | None = None
+
+
+def options_of(command: click.Command) -> Iterator[click.Option]:
+    """Yield a command's own options, without those of the program that it takes too."""
+    return (param for param in command.params if isinstance(param, click.Option) and param.expose_value)
 
 
 def option_word(option: click.Option) -> str:
@@ -66,7 +70,7 @@ def read_own_file(path: Path) -> str:
 
 def load_settings(ctx: click.Context, _option: click.Parameter, workspace: Path) -> Path:
     """Read both files into the context's defaults; a callback. Raises UsageError for a setting that is not allowed."""
-    options = {option_word(option): option for option in ctx.command.params if isinstance(option, click.Option)}
+    options = {option_word(option): option for option in options_of(ctx.command)}
     kinds = {word: _kind_of(option) for word, option in options.items()}
     user = user_file(os.environ)
     sources = [_read_source(workspace.absolute() / WORKSPACE_FILE, is_workspace=True)]
@@ -108,7 +112,7 @@ STRENGTH = ("flag", "environment", "workspace", "user", "default")
 
 def stronger(ctx: click.Context, first: str, second: str) -> str | None:
     """Return which of two switches a stronger source has set, by their names in Python; None if it is the same."""
-    options = {option.name: option for option in ctx.command.params if isinstance(option, click.Option)}
+    options = {option.name: option for option in options_of(ctx.command)}
     ranks = [STRENGTH.index(origin_of(ctx, options[name]).source) for name in (first, second)]
     return None if ranks[0] == ranks[1] else first if ranks[0] < ranks[1] else second
 

@@ -5,13 +5,14 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-import click
 import trio
 
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.claude.argv import Launch, child_environment
 from hyperhive_cli.claude.redact import Redactor
+from hyperhive_cli.cli.declared import command, option
 from hyperhive_cli.cli.displays import open_display
+from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core import text
 from hyperhive_cli.core.settings import AgentPaths, resolve_paths
 from hyperhive_cli.demo import MESSAGES, replay_command
@@ -28,8 +29,8 @@ With your own claude:
   hyperhive help first-hour                     # what to try next"""
 
 
-@click.command()
-@click.option("--fast", is_flag=True, help="Leave out the pauses.")
+@command()
+@option("--fast", is_flag=True, help="Leave out the pauses.")
 def demo(*, fast: bool) -> int:
     """Watch a recorded agent work for about 15 seconds. Needs no claude and no login, and costs nothing.
 
@@ -46,7 +47,7 @@ def demo(*, fast: bool) -> int:
         agent = AgentConfig(launch, workspace, child_environment(os.environ), drain=True, redactor=Redactor(os.environ))
         messages = [("operator", body) for body in MESSAGES]
         with open_display({"agent": "demo", "status": "online", "model": "haiku", "state": "idle"}) as display:
-            config = HarnessConfig(paths, agent, None, messages, display, complain=partial(click.echo, err=True))
+            config = HarnessConfig(paths, agent, None, messages, display, complain=partial(echo, err=True))
             status = trio.run(run_harness, config)
         if status == 0:
             _summarise(paths)
@@ -57,4 +58,4 @@ def _summarise(paths: AgentPaths) -> None:
     with open_inbox_reader(paths.inbox_db) as inbox:
         totals = inbox.totals()
     facts = f"{totals['turns']} turns, {totals['tool_calls']} tool calls, {text.dollars(totals['cost_usd'])}"
-    click.echo(f"\nThat was a recording: {facts} at the time.\n{_NEXT}")
+    echo(f"\nThat was a recording: {facts} at the time.\n{_NEXT}")

@@ -17,17 +17,9 @@ from hyperhive_cli.claude.files import read_json
 from hyperhive_cli.claude.own_settings import ClaudeFiles, claude_variables
 from hyperhive_cli.claude.program import find_claude
 from hyperhive_cli.cli.configured import as_json_option, of_workspace, run_context
-from hyperhive_cli.cli.invocation import (
-    Invocation,
-    columns,
-    hive_option,
-    is_plain,
-    is_utf8,
-    paint,
-    pass_invocation,
-    print_json,
-    print_lines,
-)
+from hyperhive_cli.cli.declared import command, pass_context, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, is_utf8, paint, print_json, print_lines
+from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.settings import ANSWER_LIMIT_S, AgentPaths
@@ -44,12 +36,12 @@ STYLES = {Level.OK: "fine", Level.WARNING: "warn", Level.WRONG: "bad"}
 PLAIN_SIGNS = {Level.OK: "ok", Level.WARNING: "!!", Level.WRONG: "NO"}
 
 
-@click.command()
+@command()
 @of_workspace
 @as_json_option
 @hive_option
 @pass_invocation
-@click.pass_context
+@pass_context
 def doctor(
     ctx: click.Context, invocation: Invocation, workspace: Path | None, hive: str | None, *, as_json: bool
 ) -> int:

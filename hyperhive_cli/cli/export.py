@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.invocation import Invocation, pass_invocation, say_if_new
-from hyperhive_cli.cli.streams import write_bytes
+from hyperhive_cli.cli.declared import command, option, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, say_if_new
+from hyperhive_cli.cli.streams import echo, write_bytes
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.core.settings import AgentPaths
@@ -23,14 +24,14 @@ from hyperhive_cli.transcript.translate import Translator
 FORMS = ("jsonl", "md", "html")
 
 
-@click.command()
-@click.option(
+@command()
+@option(
     "--turn", metavar="TURN|last", shell_complete=completers.turns,
     help="Export one turn (default: the whole history).",
 )  # fmt: skip
-@click.option("--format", "form", type=click.Choice(FORMS), help="Default: by the suffix of FILE, else jsonl.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE, not stdout.")
-@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@option("--format", "form", type=click.Choice(FORMS), help="Default: by the suffix of FILE, else jsonl.")
+@option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE, not stdout.")
+@option("--force", is_flag=True, help="Replace FILE if it exists.")
 @pass_invocation
 def export(invocation: Invocation, turn: str | None, form: str | None, output: Path | None, *, force: bool) -> None:
     """Export a transcript: the events as JSON lines, or a Markdown or HTML document.
@@ -76,7 +77,7 @@ def _pages_of_turn(paths: AgentPaths, turn: str) -> Iterator[list[BusEvent]]:
     if found.span is None:
         raise HyperhiveError("this turn is no longer in the history", f"hyperhive show {turn}")
     if not found.span.is_whole:
-        click.echo("the start of this turn is no longer in the history", err=True)
+        echo("the start of this turn is no longer in the history", err=True)
     return turn_pages(paths, found)
 
 

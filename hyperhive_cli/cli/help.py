@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hyperhive_cli.cli.invocation import columns, is_plain
-from hyperhive_cli.cli.main import COMMANDS
-from hyperhive_cli.cli.streams import write_drawn
+from hyperhive_cli.cli.commands import COMMANDS
+from hyperhive_cli.cli.declared import argument, command, pass_context
+from hyperhive_cli.cli.invocation import is_plain
+from hyperhive_cli.cli.streams import echo, write_drawn
+from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,9 +51,9 @@ def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> "
     return [CompletionItem(name, help=about) for name, about in offered.items() if name.startswith(incomplete)]
 
 
-@click.command()
-@click.argument("words", metavar="[TOPIC|COMMAND]", nargs=-1, shell_complete=complete)
-@click.pass_context
+@command()
+@argument("words", metavar="[TOPIC|COMMAND]", nargs=-1, shell_complete=complete)
+@pass_context
 def help(ctx: click.Context, words: Sequence[str]) -> None:  # noqa: A001 - the command's name
     """Read a page of the manual, or a command's help; without a name, list the pages.
 
@@ -64,7 +66,7 @@ def help(ctx: click.Context, words: Sequence[str]) -> None:  # noqa: A001 - the 
               hyperhive help events | grep seq
     """  # noqa: D301 - click's own mark
     if not words:
-        click.echo("".join(f"{line}\n" for line in _contents()), nl=False)
+        echo("".join(f"{line}\n" for line in _contents()), nl=False)
     elif words[0] in TOPICS and len(words) == 1:
         _show_page(read_page(words[0]))
     else:
@@ -96,7 +98,7 @@ def _help_of(ctx: click.Context, words: Sequence[str]) -> str:
 
 def _show_page(markdown: str) -> None:
     if not sys.stdout.isatty() or is_plain():
-        click.echo(markdown, nl=False)
+        echo(markdown, nl=False)
         return
     from hyperhive_cli.render.prose import page_to_text  # noqa: PLC0415 - rich costs 100 ms
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-import click
-
-from hyperhive_cli.cli.invocation import Invocation, columns, hive_option, pass_invocation, print_json, print_lines
+from hyperhive_cli.cli.declared import argument, group, option, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, hive_option, print_json, print_lines
 from hyperhive_cli.cli.own_turn import check_may_steer_hive
+from hyperhive_cli.cli.streams import echo
+from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.address import check_machine, check_pattern
@@ -13,7 +14,7 @@ from hyperhive_cli.hive.database import migrate
 from hyperhive_cli.render.agent_tables import hive_to_lines
 
 
-@click.group()
+@group()
 def hive() -> None:
     """Set up and control a hive: many agents on many machines.
 
@@ -38,15 +39,15 @@ def init(invocation: Invocation, hive: str | None) -> None:
     """  # noqa: D301 - click's own mark
     before, now = migrate(invocation.needed_hive(hive))
     if before == now:
-        click.echo(f"the hive is up to date (version {now})")
+        echo(f"the hive is up to date (version {now})")
     else:
-        click.echo(f"the hive is at version {now}{f' (was {before})' if before else ''}")
+        echo(f"the hive is at version {now}{f' (was {before})' if before else ''}")
 
 
 @hive.command()
-@click.argument("pattern", default="*", metavar="[PATTERN]")
+@argument("pattern", default="*", metavar="[PATTERN]")
 @hive_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with `machines` and `agents`.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object with `machines` and `agents`.")
 @pass_invocation
 def status(invocation: Invocation, pattern: str, hive: str | None, *, as_json: bool) -> None:
     """Show the agents with their machines and leases.
@@ -69,9 +70,9 @@ def _of_hive(one: dict[str, Any]) -> dict[str, Any]:
 
 
 @hive.command()
-@click.argument("role")
-@click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
-@click.option("--operator", is_flag=True, help="May send to, list and control all agents, but run none.")
+@argument("role")
+@argument("patterns", nargs=-1, metavar="[PATTERN]...")
+@option("--operator", is_flag=True, help="May send to, list and control all agents, but run none.")
 @hive_option
 @pass_invocation
 def grant(invocation: Invocation, role: str, patterns: tuple[str, ...], hive: str | None, *, operator: bool) -> None:
@@ -90,12 +91,12 @@ def grant(invocation: Invocation, role: str, patterns: tuple[str, ...], hive: st
     with invocation.open_hive(hive) as connection:
         fleet.grant(connection, role, None if operator else checked)
     may = "operate every agent" if operator else f"run {', '.join(checked)}"
-    click.echo(f"{role} may {may}")
+    echo(f"{role} may {may}")
 
 
 @hive.command()
-@click.argument("machine")
-@click.option("--end", is_flag=True, help="Stop draining: MACHINE takes agents again.")
+@argument("machine")
+@option("--end", is_flag=True, help="Stop draining: MACHINE takes agents again.")
 @hive_option
 @pass_invocation
 def drain(invocation: Invocation, machine: str, hive: str | None, *, end: bool) -> None:
@@ -110,4 +111,4 @@ def drain(invocation: Invocation, machine: str, hive: str | None, *, end: bool) 
     check_may_steer_hive()
     with invocation.open_hive(hive) as connection:
         fleet.drain(connection, check_machine(machine), draining=not end)
-    click.echo(f"{machine} {'takes agents again' if end else 'is draining'}")
+    echo(f"{machine} {'takes agents again' if end else 'is draining'}")

@@ -11,9 +11,11 @@ import click
 
 from hyperhive_cli.cli.amount import Duration
 from hyperhive_cli.cli.configured import read_own_file, run_context
+from hyperhive_cli.cli.declared import argument, command, option, pass_context, pass_invocation
 from hyperhive_cli.cli.displays import StaticDisplay, display_file, keep_lines, named_json
-from hyperhive_cli.cli.invocation import Invocation, hive_option, pass_invocation, printable
+from hyperhive_cli.cli.invocation import Invocation, hive_option, printable
 from hyperhive_cli.cli.run_config import build_config, read_options
+from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.events import BusEvent, Stream
@@ -29,21 +31,21 @@ from hyperhive_cli.transcript.translate import Translator
 STAGGER_S = 0.1
 
 
-@click.command()
-@click.argument("what", nargs=-1, metavar="[FILE | NAME=DIR]...")
+@command()
+@argument("what", nargs=-1, metavar="[FILE | NAME=DIR]...")
 @hive_option
-@click.option("--machine", metavar="NAME", help="This machine's name (default: its host name).")
-@click.option(
+@option("--machine", metavar="NAME", help="This machine's name (default: its host name).")
+@option(
     "--max-turns-at-once", "max_turns", type=click.IntRange(min=1), metavar="N",
     help="Run at most N turns of all agents at a time.",
 )  # fmt: skip
-@click.option(
+@option(
     "--stagger", type=Duration(min=0), metavar="DURATION", help="Wait this long from one agent's start to the next."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print every event as JSON, with its agent.")
-@click.option("--quiet", is_flag=True, help="Print nothing but failures.")
+@option("--json", "as_json", is_flag=True, help="Print every event as JSON, with its agent.")
+@option("--quiet", is_flag=True, help="Print nothing but failures.")
 @pass_invocation
-@click.pass_context
+@pass_context
 def host(
     ctx: click.Context,
     invocation: Invocation,
@@ -129,7 +131,7 @@ def _configure(
 
 
 def _report(agent: str, words: str) -> None:
-    click.echo(text.clean(f"{agent}: {words}"), err=True)
+    echo(text.clean(f"{agent}: {words}"), err=True)
 
 
 class AgentLines(StaticDisplay):

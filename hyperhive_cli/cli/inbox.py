@@ -5,17 +5,10 @@ from typing import Any
 import click
 
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.invocation import (
-    Invocation,
-    columns,
-    hive_option,
-    now_ms,
-    paint,
-    pass_invocation,
-    print_json,
-    print_lines,
-    say_if_new,
-)
+from hyperhive_cli.cli.declared import argument, group, option, pass_context, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, hive_option, now_ms, paint, print_json, print_lines, say_if_new
+from hyperhive_cli.cli.streams import echo
+from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import RefusedError, UsageError
 from hyperhive_cli.render.turn_words import ended_words, moment
@@ -27,11 +20,11 @@ TABLE_CHARS = 1_000  # of each body; the table shows one line of it
 NONE_HELD = "no message is held"
 
 
-@click.group(invoke_without_command=True)
-@click.option("--all", "ended", is_flag=True, help="Include done and cancelled messages.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per message.")
+@group(invoke_without_command=True)
+@option("--all", "ended", is_flag=True, help="Include done and cancelled messages.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object per message.")
 @hive_option
-@click.pass_context
+@pass_context
 def inbox(ctx: click.Context, hive: str | None, *, ended: bool, as_json: bool) -> None:
     """List waiting, running, held and dead messages; show, move, cancel or retry one.
 
@@ -43,12 +36,12 @@ def inbox(ctx: click.Context, hive: str | None, *, ended: bool, as_json: bool) -
     if hive is not None:
         ctx.obj.hive = hive
     if ctx.invoked_subcommand is None:
-        ctx.invoke(list_messages, ended=ended, as_json=as_json)
+        list_messages.function(ctx.obj, ended=ended, as_json=as_json)
 
 
 @inbox.command("list")
-@click.option("--all", "ended", is_flag=True, help="Include done and cancelled messages.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per message.")
+@option("--all", "ended", is_flag=True, help="Include done and cancelled messages.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object per message.")
 @pass_invocation
 def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None:
     """List messages in the order in which they will run.
@@ -66,7 +59,7 @@ def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None
         return
     print_lines(_table(messages))
     if not messages:
-        click.echo("no messages are waiting" if not ended else "no messages yet", err=True)
+        echo("no messages are waiting" if not ended else "no messages yet", err=True)
         say_if_new(client)
 
 
@@ -97,8 +90,8 @@ def _row(message: Message) -> tuple[str, ...]:
 
 
 @inbox.command("show")
-@click.argument("message_id", type=int, metavar="ID", shell_complete=completers.messages())
-@click.option("--json", "as_json", is_flag=True, help="Print the message as JSON, with its `turns`.")
+@argument("message_id", type=int, metavar="ID", shell_complete=completers.messages())
+@option("--json", "as_json", is_flag=True, help="Print the message as JSON, with its `turns`.")
 @pass_invocation
 def show_message(invocation: Invocation, message_id: int, *, as_json: bool) -> None:
     """Show a message in full, with the outcome of each of its turns.
@@ -113,12 +106,12 @@ def show_message(invocation: Invocation, message_id: int, *, as_json: bool) -> N
         return
     why = f", {_why(message)}" if _why(message) else ""
     sent = moment(message.created / 1000, now_ms() / 1000)
-    click.echo(text.clean(f"message {message.id} from {message.sender}, sent {sent}: {message.state}{why}"))
-    click.echo()
-    click.echo(text.clean(message.body))
+    echo(text.clean(f"message {message.id} from {message.sender}, sent {sent}: {message.state}{why}"))
+    echo()
+    echo(text.clean(message.body))
     for turn in turns:
-        click.echo()
-        click.echo(text.clean(_turn(turn)))
+        echo()
+        echo(text.clean(_turn(turn)))
 
 
 def _turn(turn: dict[str, Any]) -> str:
@@ -128,10 +121,10 @@ def _turn(turn: dict[str, Any]) -> str:
 
 
 @inbox.command("move")
-@click.argument("message_id", type=int, metavar="ID", shell_complete=WAITING)
-@click.option("--first", is_flag=True, help="Move it to the head of the queue.")
-@click.option("--last", is_flag=True, help="Move it to the end.")
-@click.option("--before", type=int, metavar="ID", shell_complete=WAITING, help="Move it before this message.")
+@argument("message_id", type=int, metavar="ID", shell_complete=WAITING)
+@option("--first", is_flag=True, help="Move it to the head of the queue.")
+@option("--last", is_flag=True, help="Move it to the end.")
+@option("--before", type=int, metavar="ID", shell_complete=WAITING, help="Move it before this message.")
 @pass_invocation
 def move_message(invocation: Invocation, message_id: int, before: int | None, *, first: bool, last: bool) -> None:
     """Move a waiting message within the queue.
@@ -149,11 +142,11 @@ def move_message(invocation: Invocation, message_id: int, before: int | None, *,
         target = (waiting[0] if waiting else None) if first else before
         opened.move(message_id, before=target, now_ms=now_ms())
         order = [str(message.id) for message in opened.messages() if message.state == "ready"]
-    click.echo(f"the queue is now {' '.join(order)}")
+    echo(f"the queue is now {' '.join(order)}")
 
 
 @inbox.command("cancel")
-@click.argument("message_id", type=int, metavar="ID", shell_complete=completers.messages("ready", "held"))
+@argument("message_id", type=int, metavar="ID", shell_complete=completers.messages("ready", "held"))
 @pass_invocation
 def cancel_message(invocation: Invocation, message_id: int) -> None:
     """Cancel a waiting or held message. To cancel the running one, use hyperhive cancel.
@@ -163,15 +156,15 @@ def cancel_message(invocation: Invocation, message_id: int) -> None:
     """  # noqa: D301 - click's own mark
     with invocation.client(changes=True) as client, client.inbox(message_id, changes=True) as opened:
         changed = opened.cancel(message_id, now_ms=now_ms())
-    click.echo(f"message {changed.id} is {changed.state}")
+    echo(f"message {changed.id} is {changed.state}")
 
 
 @inbox.command("retry")
-@click.argument(
+@argument(
     "message_ids", type=int, nargs=-1, metavar="[ID]...",
     shell_complete=completers.messages("dead", "held", "cancelled", "ready"),
 )  # fmt: skip
-@click.option("--held", is_flag=True, help="Retry all held messages.")
+@option("--held", is_flag=True, help="Retry all held messages.")
 @pass_invocation
 def retry_messages(invocation: Invocation, message_ids: tuple[int, ...], *, held: bool) -> None:
     """Make dead, held, cancelled or waiting messages ready again.
@@ -190,7 +183,7 @@ def retry_messages(invocation: Invocation, message_ids: tuple[int, ...], *, held
         all_held = [one.id for one in client.messages(ended=False, view=View(0)) if one.state == "held"] if held else []
         wanted = list(dict.fromkeys([*message_ids, *all_held]))
         if not wanted:
-            click.echo(NONE_HELD, err=True)
+            echo(NONE_HELD, err=True)
             return
         with client.inbox(wanted[0], changes=True) as opened:
             for message_id in wanted:
@@ -199,7 +192,7 @@ def retry_messages(invocation: Invocation, message_ids: tuple[int, ...], *, held
                 except RefusedError as error:
                     refusals.append(error)
                 else:
-                    click.echo(f"message {changed.id} is {changed.state}")
+                    echo(f"message {changed.id} is {changed.state}")
         if len(refusals) < len(wanted):
             client.wake()
     if refusals:

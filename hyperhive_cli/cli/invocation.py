@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import click
-
-from hyperhive_cli.cli.streams import drop_stdout, is_missing, write_drawn
+from hyperhive_cli.cli.declared import option
+from hyperhive_cli.cli.streams import drop_stdout, echo, is_missing, write_drawn
 from hyperhive_cli.core.errors import HyperhiveError, StoreError, UsageError
 from hyperhive_cli.core.files import read_file
 from hyperhive_cli.core.settings import (
@@ -33,7 +32,9 @@ if TYPE_CHECKING:
 
 
 class Invocation:
-    """The global options of one call of the program."""
+    """The global options of one call of the program; `current` is the one that runs."""
+
+    current: "ClassVar[Invocation | None]" = None
 
     def __init__(self) -> None:
         self.agent: str | None = None
@@ -42,6 +43,16 @@ class Invocation:
         self.debug = False
         self.plain = False
         self._warned: set[str] = set()
+
+    def apply(self, **options: Any) -> None:  # noqa: ANN401 - texts and flags, by name
+        """Set global options from the command line or their variables; raises UsageError."""
+        if options.get("agent") == "":  # on the command line: an empty variable counts as unset
+            raise UsageError("the agent's name is empty", "-a NAME, or no -a for the agent of this folder")
+        if options.get("state_dir") is not None:
+            options["state_dir"] = Path(options["state_dir"]).absolute()
+        for name, value in options.items():
+            setattr(self, name, value)
+        Invocation.current = self
 
     def paths_for(self, workspace: Path) -> AgentPaths:
         """Return the files of the agent that the options, the workspace's file or the workspace's name select.
@@ -91,7 +102,7 @@ class Invocation:
     def _warn(self, text: str) -> None:
         if text not in self._warned:
             self._warned.add(text)
-            click.echo(printable_line(text), err=True)
+            echo(printable_line(text), err=True)
 
     def hive_url(self, given: str | None = None, *, reads: bool = False) -> str | None:
         """Return the URL of the hive, None for none.
@@ -235,7 +246,7 @@ def printable_line(text: str) -> str:
 
 def hive_option(command: Any) -> Any:  # noqa: ANN401 - as click's own decorators
     """Add `--hive` to a command."""
-    return click.option("--hive", metavar="URL", help="Hive of the agent: postgresql://…")(command)
+    return option("--hive", metavar="URL", help="Hive of the agent: postgresql://…")(command)
 
 
 def bound_workspace(paths: AgentPaths) -> str | None:
@@ -248,9 +259,6 @@ def bound_workspace(paths: AgentPaths) -> str | None:
         return stored_fact(paths.inbox_db, "workspace")
     except StoreError:
         return None
-
-
-pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
 
 
 def stop_without_reader() -> None:
@@ -267,7 +275,7 @@ def print_json(value: object) -> None:
     """Print one JSON value on a line of its own."""
     import json  # noqa: PLC0415 - most output is not JSON
 
-    click.echo(json.dumps(value, ensure_ascii=not is_utf8(), separators=(",", ":")))
+    echo(json.dumps(value, ensure_ascii=not is_utf8(), separators=(",", ":")))
 
 
 def try_to_print(found: dict[str, Any] | str) -> str | None:
@@ -275,7 +283,7 @@ def try_to_print(found: dict[str, Any] | str) -> str | None:
     if is_missing(1):
         return "stdout is closed"
     try:
-        click.echo(found) if isinstance(found, str) else print_json(found)
+        echo(found) if isinstance(found, str) else print_json(found)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -292,7 +300,7 @@ _ASCII = _DRAWN | str.maketrans("·…", "..")
 def say_if_new(client: "AgentClient") -> None:
     """Say on stderr that the agent has no inbox yet: its name may be a typing error."""
     if client.is_new:
-        click.echo(f"agent {client.agent!r} is new; to list existing agents: hyperhive agents", err=True)
+        echo(f"agent {client.agent!r} is new; to list existing agents: hyperhive agents", err=True)
 
 
 def warn_of_history(paths: AgentPaths) -> None:
@@ -301,18 +309,7 @@ def warn_of_history(paths: AgentPaths) -> None:
 
     trouble = history_trouble(paths.events_db)
     if trouble is not None:
-        click.echo(f"{trouble}; see hyperhive doctor", err=True)
-
-
-def columns() -> int:
-    """Return the value of COLUMNS, the width of the terminal, or 80; `shutil` would cost 5 ms."""
-    wanted = os.environ.get("COLUMNS", "")
-    if wanted.isascii() and wanted.isdigit() and int(wanted[:6]) > 0:
-        return int(wanted[:6])
-    try:
-        return os.get_terminal_size(1).columns or 80
-    except OSError:
-        return 80
+        echo(f"{trouble}; see hyperhive doctor", err=True)
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -321,7 +318,7 @@ def print_lines(lines: Iterable[str]) -> None:
         if isinstance(line, Painted):
             write_drawn(f"{line}\n")
         else:
-            click.echo(line)
+            echo(line)
 
 
 class Painted(str):
@@ -343,20 +340,12 @@ def printable(lines: Iterable[str]) -> Iterator[str]:
         yield Painted(shown) if isinstance(line, Painted) else shown
 
 
-_STYLES: dict[str, dict[str, Any]] = {
-    "head": {"bold": True},
-    "fine": {"fg": "green"},
-    "warn": {"fg": "yellow"},
-    "bad": {"fg": "red"},
-    "quiet": {"dim": True},
-}
+_STYLES = {"head": "1", "fine": "32", "warn": "33", "bad": "31", "quiet": "2"}  # bold, green, yellow, red, dim
 
 
 def is_plain() -> bool:
     """Return True with --plain: no colours, no drawings, no animation."""
-    ctx = click.get_current_context(silent=True)
-    found = None if ctx is None else ctx.find_root().obj
-    return isinstance(found, Invocation) and found.plain
+    return Invocation.current is not None and Invocation.current.plain
 
 
 def paint(spans: Iterable[tuple[str, str]]) -> str:
@@ -365,8 +354,11 @@ def paint(spans: Iterable[tuple[str, str]]) -> str:
     colours = colours and not is_plain()
     if not colours:
         return "".join(words for words, _ in spans).rstrip()
-    parts = [click.style(escape(words), **_STYLES.get(style, {})) if words else words for words, style in spans]
-    return Painted("".join(parts).rstrip())
+    return Painted("".join(_coloured(escape(words), _STYLES.get(style)) for words, style in spans).rstrip())
+
+
+def _coloured(words: str, code: str | None) -> str:
+    return f"\x1b[{code}m{words}\x1b[0m" if words and code else words
 
 
 def is_utf8() -> bool:

@@ -10,8 +10,10 @@ from typing import IO, Any
 
 import click
 
-from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json
+from hyperhive_cli.cli.declared import command, option, pass_context, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, print_json
 from hyperhive_cli.cli.progress import Progress
+from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.control.client import GoneError, call, open_call
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import HyperhiveError, RefusedError
@@ -23,11 +25,11 @@ POLL_S = 0.2
 STDIN = 0
 
 
-@click.command()
-@click.option("--cancel", is_flag=True, help="Stop the login that is under way, no matter who started it.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and claude's output on stderr.")
+@command()
+@option("--cancel", is_flag=True, help="Stop the login that is under way, no matter who started it.")
+@option("--json", "as_json", is_flag=True, help="Print the result as JSON, and claude's output on stderr.")
 @pass_invocation
-@click.pass_context
+@pass_context
 def login(ctx: click.Context, invocation: Invocation, *, cancel: bool, as_json: bool) -> int:
     """Log claude in: under the running harness between two turns, or here if none runs.
 
@@ -41,7 +43,7 @@ def login(ctx: click.Context, invocation: Invocation, *, cancel: bool, as_json: 
     paths = invocation.paths()
     if cancel:
         _cancel(paths)
-        click.echo("the login was cancelled")
+        echo("the login was cancelled")
         return 0
     out = sys.stderr if as_json else sys.stdout
     ended = _log_in_by_harness(paths, out)
@@ -52,15 +54,15 @@ def login(ctx: click.Context, invocation: Invocation, *, cancel: bool, as_json: 
     if as_json:
         print_json(ended)
     elif ended["ok"]:
-        click.echo("logged in")
+        echo("logged in")
     else:
         raise HyperhiveError(f"not logged in: {text.clean(ended['note'])}", "hyperhive login")
     return 0 if ended["ok"] else 1
 
 
-@click.command()
+@command()
 @pass_invocation
-@click.pass_context
+@pass_context
 def logout(ctx: click.Context, invocation: Invocation) -> None:
     """Log claude out. Refused while a turn runs; messages then wait for a login.
 
@@ -74,7 +76,7 @@ def logout(ctx: click.Context, invocation: Invocation) -> None:
         from hyperhive_cli.cli.login_here import log_out_here  # noqa: PLC0415 - as above
 
         ended = log_out_here(ctx, paths)
-    click.echo(text.clean(ended["output"]), nl=False)
+    echo(text.clean(ended["output"]), nl=False)
     if not ended["ok"]:
         raise HyperhiveError(f"not logged out: {text.clean(ended['note'])}", "claude auth status")
 
@@ -177,4 +179,4 @@ class Conversation:
             try:
                 self._enter(code)
             except HyperhiveError as error:  # not a code; or the login has just ended, as the next `fetch` reports
-                click.echo(error.message, err=True)
+                echo(error.message, err=True)

@@ -21,6 +21,7 @@ from hyperhive_cli.claude.process import become_subreaper
 from hyperhive_cli.claude.program import find_claude
 from hyperhive_cli.cli.configured import run_context
 from hyperhive_cli.cli.invocation import bound_workspace
+from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.settings import TURN_VARIABLE, AgentPaths
@@ -87,7 +88,7 @@ def _locked(ctx: click.Context, paths: AgentPaths, doing: str) -> Iterator[Agent
             claude, passed = found.params["claude"], found.params["passed"]
     except (click.UsageError, HyperhiveError) as error:
         message = error.format_message() if isinstance(error, click.UsageError) else error.message
-        click.echo(f"{text.clean(message)}; going on without it", err=True)
+        echo(f"{text.clean(message)}; going on without it", err=True)
     try:
         program = find_claude(claude)
     except HyperhiveError as error:

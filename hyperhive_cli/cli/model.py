@@ -1,26 +1,26 @@
 """`hyperhive model`."""
 
-import click
-
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json
+from hyperhive_cli.cli.declared import argument, group, option, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, print_json
+from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core.settings import check_model_name
 from hyperhive_cli.store.folder import prepare_state_dir
 from hyperhive_cli.store.model import load_model, write_model
 
 
-@click.group()
+@group(alone="show")
 def model() -> None:
     """Show or set the model of the next turn.
 
     \b
     Examples: hyperhive model set opus
-              hyperhive model show
+              hyperhive model
     """  # noqa: D301 - click's own mark
 
 
 @model.command("set")
-@click.argument("name", shell_complete=completers.models)
+@argument("name", shell_complete=completers.models)
 @pass_invocation
 def set_model(invocation: Invocation, name: str) -> None:
     """Use model NAME from the next turn on. The setting survives restarts.
@@ -33,11 +33,11 @@ def set_model(invocation: Invocation, name: str) -> None:
     if client.ask("set_model", model=checked) is None:
         prepare_state_dir(client.paths.state_dir)
         write_model(client.paths.model_file, checked)
-    click.echo(checked)
+    echo(checked)
 
 
 @model.command("show")
-@click.option("--json", "as_json", is_flag=True, help='{"agent": …, "model": …}')
+@option("--json", "as_json", is_flag=True, help='{"agent": …, "model": …}')
 @pass_invocation
 def show_model(invocation: Invocation, *, as_json: bool) -> None:
     """Print the model of the next turn.
@@ -50,4 +50,4 @@ def show_model(invocation: Invocation, *, as_json: bool) -> None:
     if as_json:
         print_json({"agent": paths.agent, "model": name})
     else:
-        click.echo(name)
+        echo(name)

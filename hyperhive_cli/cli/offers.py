@@ -22,8 +22,8 @@ ABOUT_CHARS = 50
 
 def offer(find: str, arguments: Sequence[str], ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
     """Return what a function of FINDERS finds for this word; nothing if it fails, because a prompt shows no errors."""
-    if find == "files":  # the shell itself finds them
-        return [CompletionItem(incomplete, type="file")]
+    if find in {"files", "folders"}:  # the shell itself finds them
+        return [CompletionItem(incomplete, type="file" if find == "files" else "dir")]
     try:
         found = list(FINDERS[find](ctx, *arguments))
     except Exception:  # noqa: BLE001 - as above
@@ -35,7 +35,7 @@ def _paths(ctx: click.Context) -> AgentPaths:
     """Return the agent that the command line so far names; the program has not run with it."""
     invocation = Invocation()
     given = ctx.find_root().params
-    invocation.agent, invocation.state_dir = given.get("agent") or None, given.get("state_dir")
+    invocation.apply(agent=given.get("agent") or None, state_dir=given.get("state_dir"))
     return invocation.paths()
 
 

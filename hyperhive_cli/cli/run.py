@@ -12,9 +12,11 @@ import click
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.amount import DOLLARS, NUMBER, Amount, Duration, Kept
 from hyperhive_cli.cli.configured import FOLDER, load_settings
+from hyperhive_cli.cli.declared import argument, command, option, pass_context, pass_invocation, section
 from hyperhive_cli.cli.displays import open_display
-from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, now_ms, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, now_ms
 from hyperhive_cli.cli.run_config import build_config, read_options
+from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.cli.web import DEFAULT_BIND, with_tls
 from hyperhive_cli.core.retention import KEEP_DEFAULT
 from hyperhive_cli.harness.hook_command import ATTENTION, HOOK_KINDS
@@ -27,101 +29,109 @@ class Lines(click.types.StringParamType):
     envvar_list_splitter = "\n"
 
 
-_texts = partial(click.option, multiple=True, type=Lines())
-_duration = partial(click.option, type=Duration(min=0), metavar="DURATION")
-_limit = partial(click.option, type=Duration(min=0, min_open=True), metavar="DURATION")
+_texts = partial(option, multiple=True, type=Lines())
+_duration = partial(option, type=Duration(min=0), metavar="DURATION")
+_limit = partial(option, type=Duration(min=0, min_open=True), metavar="DURATION")
 
 
-@click.command()
-@click.option(
+@command(
+    epilog="Each option can also be a setting (hyperhive config -h) or an environment variable: "
+    "HYPERHIVE_RUN_MODEL for --model."
+)
+@section("Work")
+@option(
     "--workspace", type=FOLDER, default=".", is_eager=True, callback=load_settings, metavar="DIR",
-    help="The folder that claude works in (default: the current one).",
+    help="The folder claude works in (default: this one)",
 )  # fmt: skip
-@click.option(
-    "--claude", default="claude", metavar="PATH", shell_complete=completers.program,
-    help="The claude program (default: the one on PATH).",
-)  # fmt: skip
-@click.option(
+@_texts("--message", "messages", metavar="TEXT", help="Queue this first; repeatable")
+@option(
     "--model", metavar="NAME", shell_complete=completers.models,
-    help="Set the model, as `hyperhive model set NAME` does.",
+    help="Model of the first turn on, as `model set`",
 )  # fmt: skip
-@_texts("--message", "messages", metavar="TEXT", help="Put this message into the inbox first; repeatable.")
-@click.option("--drain", is_flag=True, help="Exit when no message can run now: 0 if every turn was ok, else 1.")
+@option("--continue", "continue_newest", is_flag=True, help="Continue the folder's newest conversation")
+@option("--drain", is_flag=True, help="Exit when the queue is empty: 0 if all turns were ok, else 1")
 @_duration(
     "--drain-wait", default="1m", show_default=True,
-    help="With --drain: wait at most this long, claude's own retries included.",
+    help="With --drain, longest wait for a limit or a retry, claude's own included",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print one event per line as JSON.")
-@click.option("--quiet", is_flag=True, help="Print nothing.")
-@click.option(
+@section("Permissions")
+@option(
     "--permission-mode", metavar="MODE", shell_complete=completers.words(*completers.MODES),
-    help="Passed to claude.",
+    help="claude's: default, plan, acceptEdits, bypassPermissions, …",
 )  # fmt: skip
-@click.option("--dangerously-skip-permissions", "skip_permissions", is_flag=True, help="Passed to claude.")
-@click.option("--continue", "continue_newest", is_flag=True, help="Start with the workspace's newest conversation.")
-@click.option("--partial/--no-partial", default=None, help="Show text as it comes (default: on a terminal).")
-@_limit("--turn-timeout", help="Interrupt a turn after this time.")
+@option(
+    "--dangerously-skip-permissions", "skip_permissions", is_flag=True,
+    help="claude's: never ask. Use it in a sandbox only",
+)  # fmt: skip
+@option("--allow-self-control", is_flag=True, help="Allow a turn to message and steer its own agent")
+@option("--no-wakeups", is_flag=True, help="Refuse claude's tool for waking itself up later")
+@option(
+    "--allow-cross-session", is_flag=True,
+    help="Accept messages of other claude sessions of this user in a turn; disables --prewarm",
+)  # fmt: skip
+@option(
+    "--expect-auth", metavar="SOURCE", shell_complete=completers.words(*completers.SOURCES),
+    help="Work only with these credentials: ANTHROPIC_API_KEY, apiKeyHelper, or none (claude's own login)",
+)  # fmt: skip
+@_texts("--pass-env", "passed", metavar="NAME", help="Pass this variable to claude too; * matches any text; repeatable")
+@section("Limits")
+@option("--max-turn-cost", type=DOLLARS, metavar="USD", help="Interrupt a turn that costs more")
+@option("--max-day-cost", type=DOLLARS, metavar="USD", help="Start no more turns today once they cost this much")
+@option("--max-turn-tokens", type=NUMBER, metavar="N", help="Interrupt a turn that uses more tokens")
+@option("--max-tool-calls", type=NUMBER, metavar="N", help="Interrupt a turn that calls more tools")
+@_limit("--turn-timeout", help="Interrupt a turn after this long (default: never)")
 @_limit(
     "--start-timeout",
-    help="How long claude may take until its first line (default: 1m, or what its MCP servers need).",
+    help="How long claude may take until its first line (default: 1m, or what its MCP servers need)",
 )  # fmt: skip
 @_limit(
     "--stall-timeout", default="30m", show_default=True,
-    help="Interrupt a turn after this much silence; extended up to 4x while a tool runs or the CPU is busy.",
+    help="Interrupt a turn that is silent this long; a running tool or a busy CPU extend it up to four times",
 )  # fmt: skip
 @_duration(
     "--background-wait", default="10m", show_default=True,
-    help="How long to wait for claude's background tasks after a result.",
+    help="After a result, wait this long for claude's background tasks",
 )  # fmt: skip
-@click.option(
-    "--expect-auth", metavar="SOURCE", shell_complete=completers.words(*completers.SOURCES),
-    help="Allow only these credentials: ANTHROPIC_API_KEY, apiKeyHelper, or none for claude's own login.",
-)  # fmt: skip
-@_texts(
-    "--pass-env", "passed", metavar="NAME", help="Pass this variable to claude too; * matches any text; repeatable."
-)
-@click.option("--max-turn-cost", type=DOLLARS, metavar="USD", help="Interrupt a turn that costs more.")
-@click.option("--max-day-cost", type=DOLLARS, metavar="USD", help="Start no more turns today once they cost this much.")
-@click.option("--max-turn-tokens", type=NUMBER, metavar="N", help="Interrupt a turn that uses more tokens.")
-@click.option("--max-tool-calls", type=NUMBER, metavar="N", help="Interrupt a turn that calls more tools.")
-@click.option(
+@section("Context")
+@option(
     "--compact-at", type=Amount(min=0, min_open=True, max=100), metavar="PERCENT",
-    help="Run /compact between two turns when the context is fuller than this.",
+    help="Compact between turns once the context is this full",
 )  # fmt: skip
-@click.option("--compact-instructions", metavar="TEXT", help="What /compact should keep.")
-@click.option("--no-wakeups", is_flag=True, help="Refuse claude's tool for waking itself up later.")
-@click.option(
-    "--allow-cross-session", is_flag=True,
-    help="Accept messages of other claude sessions of this user in a turn; disables --prewarm.",
-)  # fmt: skip
-@click.option("--prewarm", is_flag=True, help="While idle, start the next claude in advance; takes about 160 MB.")
-@click.option(
-    "--keep-messages", type=Kept(), default=KEEP_DEFAULT.to_text(), metavar="DAYS,COUNT", show_default=True,
-    help="Delete ended messages older than DAYS, except the newest COUNT; `all` keeps them. Statistics stay.",
-)  # fmt: skip
-@click.option(
-    "--allow-self-control", is_flag=True, help="Allow a turn to send messages to its own agent and to steer it."
-)
-@click.option(
-    "--on-event", metavar="COMMAND", help="Run this for an event, without a shell; it gets the event as JSON on stdin."
-)
-@click.option(
+@option("--compact-instructions", metavar="TEXT", help="What compacting must keep")
+@section("Output")
+@option("--partial/--no-partial", default=None, help="Show text while it is written (default: on a terminal)")
+@option("--json", "as_json", is_flag=True, help="Print one event per line as JSON")
+@option("--quiet", is_flag=True, help="Print nothing")
+@section("Notifications")
+@option("--on-event", metavar="COMMAND", help="Run this for an event, with its JSON on stdin; no shell")
+@option(
     "--on-event-kind", "hook_kinds", multiple=True, type=click.Choice(HOOK_KINDS), default=(ATTENTION,), metavar="KIND",
-    help="Which events: attention (default: what needs a person), turn_end, note, …; repeatable.",
+    help="attention (default: what needs you), turn_end, note, …; repeatable",
 )  # fmt: skip
-@hive_option
-@click.option("--machine", metavar="NAME", help="This machine's name in the hive (default: its host name).")
-@click.argument("claude_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- CLAUDE'S OPTIONS]")
-@click.option("--web", is_flag=True, help="Serve the web panel too; its address is shown once.")
-@click.option("--web-bind", default=DEFAULT_BIND, metavar="WHERE", show_default=True, help="As `web --bind`.")
+@section("Web panel")
+@option("--web", is_flag=True, help="Serve the web panel too; its address is printed once")
+@option("--web-bind", default=DEFAULT_BIND, metavar="WHERE", show_default=True, help="As `web --bind`")
 @with_tls
+@section("Hive")
+@hive_option
+@option("--machine", metavar="NAME", help="This machine's name in the hive (default: its host name)")
+@section("Advanced")
+@option(
+    "--claude", default="claude", metavar="PATH", shell_complete=completers.program,
+    help="The claude program (default: the one on PATH)",
+)  # fmt: skip
+@option("--prewarm", is_flag=True, help="Start the next claude while idle; about 160 MB")
+@option(
+    "--keep-messages", type=Kept(), default=KEEP_DEFAULT.to_text(), metavar="DAYS,COUNT", show_default=True,
+    help="Delete ended messages older than DAYS, except the newest COUNT; `all` keeps them. Statistics stay",
+)  # fmt: skip
+@argument("claude_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- CLAUDE'S OPTIONS]")
 @pass_invocation
-@click.pass_context
+@pass_context
 def run(ctx: click.Context, invocation: Invocation, /, **_: object) -> int:
-    """Run the agent in the foreground: each message of its inbox is one turn of claude.
+    """Run the agent of this folder until Ctrl-C: each message of its inbox is one turn of claude.
 
-    Stops at Ctrl-C or SIGTERM; a running turn is interrupted and its message put back. Everything after -- is
-    passed to claude.
+    A turn that runs then is interrupted and its message put back. Everything after -- is passed to claude.
 
     \b
     Examples: hyperhive run --permission-mode acceptEdits
@@ -135,7 +145,7 @@ def run(ctx: click.Context, invocation: Invocation, /, **_: object) -> int:
 
     from hyperhive_cli.harness.run import run_harness  # noqa: PLC0415 - as trio
 
-    tell = partial(click.echo, err=True)
+    tell = partial(echo, err=True)
     config = replace(config, complain=tell, announce=None if on_console else tell)
     with ExitStack() as stack:
         if not options.quiet:

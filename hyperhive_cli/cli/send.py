@@ -3,25 +3,34 @@
 import codecs
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-import click
-
-from hyperhive_cli.cli.amount import Duration
-from hyperhive_cli.cli.invocation import Invocation, hive_option, now_ms, pass_invocation, try_to_print
+from hyperhive_cli.cli.declared import argument, command, option, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, hive_option, now_ms, try_to_print
+from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.settings import MESSAGE_LIMIT_BYTES
 from hyperhive_cli.store.messages import Sent, check_message
 
+if TYPE_CHECKING:
+    import click
 
-@click.command()
-@click.argument("text", required=False)
-@click.option("--from", "sender", default="operator", metavar="NAME", show_default=True, help="Sender of the message.")
-@click.option("--key", metavar="KEY", help="Deduplicate: sending the same key and text again has no effect.")
-@click.option("--at", metavar="TIME", help="Do not run it before this time: 14:30, +2h30m, tomorrow 9:00, …")
-@click.option("--raw", is_flag=True, help="Pass the text unchanged: slash commands and @files work.")
-@click.option("--wait", is_flag=True, help="Wait until its turn has ended and print the result.")
-@click.option("--timeout", type=Duration(min=0), metavar="DURATION", help="Stop waiting after this time.")
-@click.option("--json", "as_json", is_flag=True, help="Print id, state, outcome and result as JSON.")
+
+def _duration() -> "click.ParamType[float]":
+    from hyperhive_cli.cli.amount import Duration  # noqa: PLC0415 - click
+
+    return Duration(min=0)
+
+
+@command()
+@argument("text", required=False)
+@option("--from", "sender", default="operator", metavar="NAME", show_default=True, help="Sender of the message.")
+@option("--key", metavar="KEY", help="Deduplicate: sending the same key and text again has no effect.")
+@option("--at", metavar="TIME", help="Do not run it before this time: 14:30, +2h30m, tomorrow 9:00, …")
+@option("--raw", is_flag=True, help="Pass the text unchanged: slash commands and @files work.")
+@option("--wait", is_flag=True, help="Wait until its turn has ended and print the result.")
+@option("--timeout", make_type=_duration, metavar="DURATION", help="Stop waiting after this time.")
+@option("--json", "as_json", is_flag=True, help="Print id, state, outcome and result as JSON.")
 @hive_option
 @pass_invocation
 def send(
@@ -72,12 +81,12 @@ def _remark(text: str | None) -> None:
     """Print a remark on stderr; it is not an error if stderr is full or closed."""
     if text is not None:
         with suppress(OSError):
-            click.echo(text, err=True)
+            echo(text, err=True)
 
 
 def _read_stdin() -> str:
     if sys.stdin.isatty():
-        click.echo("type the message, then Ctrl-D", err=True)
+        echo("type the message, then Ctrl-D", err=True)
     content = sys.stdin.buffer.read(len(codecs.BOM_UTF8) + MESSAGE_LIMIT_BYTES + 1).removeprefix(codecs.BOM_UTF8)
     if len(content) > MESSAGE_LIMIT_BYTES:  # the rest is not read: it may be endless
         raise UsageError(

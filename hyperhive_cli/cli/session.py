@@ -1,17 +1,17 @@
 """`hyperhive new-session`, `compact`, `cancel`, `pause` and `resume`: control of the conversation and the turns."""
 
-import click
-
-from hyperhive_cli.cli.invocation import Invocation, pass_invocation, print_json, say_if_new
+from hyperhive_cli.cli.declared import argument, command, option, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, print_json, say_if_new
 from hyperhive_cli.cli.progress import Progress
-from hyperhive_cli.core.errors import NotRunningError, RefusedError
+from hyperhive_cli.cli.streams import echo
+from hyperhive_cli.core.errors import NotRunningError, RefusedError, UsageError
 from hyperhive_cli.core.outcomes import is_ok
 from hyperhive_cli.harness.client import LocalClient
 from hyperhive_cli.store.folder import prepare_state_dir, silent_holder
 from hyperhive_cli.store.inbox import open_inbox
 
 
-@click.command("new-session")
+@command("new-session")
 @pass_invocation
 def new_session(invocation: Invocation) -> None:
     """Start a new conversation with the next turn.
@@ -20,7 +20,7 @@ def new_session(invocation: Invocation) -> None:
     Example: hyperhive new-session
     """  # noqa: D301 - click's own mark
     _tell_or_keep(invocation.local(changes=True), "new_session", skip_continue="1")
-    click.echo("the next turn starts a new session")
+    echo("the next turn starts a new session")
 
 
 def _tell_or_keep(client: LocalClient, op: str, **facts: str) -> None:
@@ -32,8 +32,8 @@ def _tell_or_keep(client: LocalClient, op: str, **facts: str) -> None:
             inbox.put_facts(**facts)
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print outcome, note and context_tokens as JSON.")
+@command()
+@option("--json", "as_json", is_flag=True, help="Print outcome, note and context_tokens as JSON.")
 @pass_invocation
 def compact(invocation: Invocation, *, as_json: bool) -> int:
     """Compact the conversation after the running turn, and wait until that is done.
@@ -53,23 +53,28 @@ def compact(invocation: Invocation, *, as_json: bool) -> int:
         raise RefusedError(f"{what}: {fields['note']}", "hyperhive tail")
     else:
         tokens = fields["context_tokens"]
-        click.echo("compacted" if tokens is None else f"compacted; the context now holds {tokens:,} tokens")
+        echo("compacted" if tokens is None else f"compacted; the context now holds {tokens:,} tokens")
     return 0 if ok else 1
 
 
-@click.command()
+@command()
+@argument("messages", nargs=-1, metavar="")
 @pass_invocation
-def cancel(invocation: Invocation) -> None:
+def cancel(invocation: Invocation, messages: tuple[str, ...]) -> None:
     """Interrupt the running turn. Its message is cancelled and will not run again.
 
     \b
     Example: hyperhive cancel
     """  # noqa: D301 - click's own mark
+    if messages:
+        raise UsageError(
+            "`cancel` interrupts the running turn and names no message", f"hyperhive inbox cancel {messages[0]}"
+        )
     invocation.local().require("cancel")
-    click.echo("the turn is being interrupted")
+    echo("the turn is being interrupted")
 
 
-@click.command()
+@command()
 @pass_invocation
 def pause(invocation: Invocation) -> None:
     """Stop starting turns until `hyperhive resume`, also after a restart.
@@ -81,10 +86,10 @@ def pause(invocation: Invocation) -> None:
               hyperhive pause && hyperhive cancel   # stop now, keep the messages
     """  # noqa: D301 - click's own mark
     _tell_or_keep(invocation.local(changes=True), "pause", paused="1")
-    click.echo("paused")
+    echo("paused")
 
 
-@click.command()
+@command()
 @pass_invocation
 def resume(invocation: Invocation) -> None:
     """Continue now: end a pause, a back-off, a wait for a limit or a login, or `failed`.
@@ -103,6 +108,6 @@ def resume(invocation: Invocation) -> None:
             was_paused = inbox.is_paused
             if was_paused:
                 inbox.put_facts(paused="")
-        click.echo(f"no longer paused; {why}" if was_paused else f"{why}, and the agent is not paused")
+        echo(f"no longer paused; {why}" if was_paused else f"{why}, and the agent is not paused")
         return
-    click.echo("continuing" if reply["rested"] else "nothing to resume: the agent is not paused or waiting")
+    echo("continuing" if reply["rested"] else "nothing to resume: the agent is not paused or waiting")

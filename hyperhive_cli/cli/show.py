@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import click
-
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.invocation import Invocation, now_ms, pass_invocation, print_json, print_lines, warn_of_history
+from hyperhive_cli.cli.declared import argument, command, option, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, now_ms, print_json, print_lines, warn_of_history
+from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core import text
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.render.turn_words import moment
@@ -13,11 +13,9 @@ from hyperhive_cli.store.turns import FoundTurn, find_turn, turn_pages, turn_to_
 from hyperhive_cli.transcript.endings import end_remarks
 
 
-@click.command()
-@click.argument("turn", metavar="TURN|last", shell_complete=completers.turns)
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print its statistics as JSON (its events: tail --turn TURN --json)."
-)
+@command()
+@argument("turn", metavar="TURN|last", shell_complete=completers.turns)
+@option("--json", "as_json", is_flag=True, help="Print its statistics as JSON (its events: tail --turn TURN --json).")
 @pass_invocation
 def show(invocation: Invocation, turn: str, *, as_json: bool) -> None:
     """Replay a finished turn from the history; if that was deleted, show the statistics that are left.
@@ -34,7 +32,7 @@ def show(invocation: Invocation, turn: str, *, as_json: bool) -> None:
     elif found.event_count:
         _show_events(paths, found)
     elif found.row is not None:
-        click.echo("this turn is no longer in the history; its statistics are left:", err=True)
+        echo("this turn is no longer in the history; its statistics are left:", err=True)
         print_lines(_row_to_lines(found.row))
 
 
@@ -42,12 +40,12 @@ def _show_events(paths: AgentPaths, found: FoundTurn) -> None:
     from hyperhive_cli.cli.displays import open_display  # noqa: PLC0415 - rich costs 100 ms
 
     if found.span is not None and not found.span.is_whole:
-        click.echo("the start of this turn is no longer in the history", err=True)
+        echo("the start of this turn is no longer in the history", err=True)
     is_first = True
     with open_display({}, live=False) as sink:
         for page in turn_pages(paths, found):
             if is_first:
-                click.echo(f"started {moment(page[0].ts / 1000, now_ms() / 1000)}", err=True)
+                echo(f"started {moment(page[0].ts / 1000, now_ms() / 1000)}", err=True)
                 is_first = False
             sink.show(page)
 

@@ -7,17 +7,10 @@ from typing import Any
 
 import click
 
-from hyperhive_cli.cli.invocation import (
-    Invocation,
-    columns,
-    hive_option,
-    is_plain,
-    now_ms,
-    pass_invocation,
-    print_json,
-    print_lines,
-    say_if_new,
-)
+from hyperhive_cli.cli.declared import command, option, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, now_ms, print_json, print_lines, say_if_new
+from hyperhive_cli.cli.streams import echo
+from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.statistics import BY, EndedTurn, days_until, grouped_rows, midnight_ms, statistics_report, tally
 from hyperhive_cli.core.terminal import escape
@@ -29,15 +22,15 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t")
 FORMS = {".svg": "svg", ".png": "png"}
 
 
-@click.command()
-@click.option(
+@command()
+@option(
     "--days", type=click.IntRange(1, MOST_DAYS), default=7, show_default=True, metavar="N",
     help="The last N local days, including today.",
 )  # fmt: skip
-@click.option("--by", type=click.Choice(BY), default="day", show_default=True, help="Print one row for each of these.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; its fields: hyperhive help events.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print the rows as CSV with a header.")
-@click.option(
+@option("--by", type=click.Choice(BY), default="day", show_default=True, help="Print one row for each of these.")
+@option("--json", "as_json", is_flag=True, help="Print JSON; its fields: hyperhive help events.")
+@option("--csv", "as_csv", is_flag=True, help="Print the rows as CSV with a header.")
+@option(
     "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Plot tokens, dollars and context (.svg or .png)."
 )
 @hive_option
@@ -102,4 +95,4 @@ def _plot(path: Path, agent: str, turns: list[EndedTurn], rows: list[dict[str, A
         raise UsageError(f"not a supported picture format: {path.name!r}", "a name that ends in .svg or .png")
     sizes = [(turn.started, turn.context_tokens) for turn in turns if turn.context_tokens is not None]
     draw(path, f"{agent}: {rows[0]['day']} to {rows[-1]['day']}", rows, sizes, form=form)
-    click.echo(f"wrote {path}", err=True)
+    echo(f"wrote {path}", err=True)

@@ -4,26 +4,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import click
-
-from hyperhive_cli.cli.invocation import (
-    Invocation,
-    columns,
-    hive_option,
-    is_plain,
-    paint,
-    pass_invocation,
-    print_json,
-    print_lines,
-    say_if_new,
-)
+from hyperhive_cli.cli.declared import command, option, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, paint, print_json, print_lines, say_if_new
+from hyperhive_cli.cli.width import columns
 from hyperhive_cli.harness.client import AgentClient
 from hyperhive_cli.render.status_rows import fit, status_to_rows
 
 
-@click.command()
-@click.option("--watch", is_flag=True, help="Refresh every second until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; its fields: hyperhive help events.")
+@command()
+@option("--watch", is_flag=True, help="Refresh every second until Ctrl-C.")
+@option("--json", "as_json", is_flag=True, help="Print JSON; its fields: hyperhive help events.")
 @hive_option
 @pass_invocation
 def status(invocation: Invocation, hive: str | None, *, watch: bool, as_json: bool) -> None:

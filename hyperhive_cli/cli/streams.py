@@ -63,6 +63,13 @@ def write_drawn(text: str, file: TextIO | None = None) -> None:
     (found.draw if isinstance(found, TerminalFile) else found.write)(text)
 
 
+def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print a text, on stdout or stderr, and flush it."""
+    file = sys.stderr if err else sys.stdout
+    file.write(f"{text}\n" if nl else str(text))
+    file.flush()
+
+
 def write_bytes(data: bytes) -> None:
     """Write whole lines of UTF-8 to stdout: byte for byte, or escaped on a terminal."""
     if isinstance(sys.stdout, TerminalFile):

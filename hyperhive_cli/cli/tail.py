@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from hyperhive_cli.cli import completers
+from hyperhive_cli.cli.declared import argument, command, option, pass_invocation
 from hyperhive_cli.cli.displays import JsonLines, named_json, open_display, suspendable
 from hyperhive_cli.cli.invocation import (
     Invocation,
     hive_option,
     is_plain,
-    pass_invocation,
     say_if_new,
     stop_without_reader,
     warn_of_history,
 )
-from hyperhive_cli.cli.streams import write_bytes
+from hyperhive_cli.cli.streams import echo, write_bytes
 from hyperhive_cli.core.events import KINDS, BusEvent
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.core.status import Status
@@ -40,25 +40,25 @@ ASK_AGAIN_TICKS = 3  # without an event: a harness that is stopped or hung sends
 BATCH = 200
 
 
-@click.command()
-@click.argument("pattern", required=False, metavar="[PATTERN]")
-@click.option(
+@command()
+@argument("pattern", required=False, metavar="[PATTERN]")
+@option(
     "-n", "count", type=click.IntRange(min=0), metavar="N",
     help="Show the last N events (default 20; all of them with --turn).",
 )  # fmt: skip
-@click.option("--since", type=click.IntRange(min=0), metavar="SEQ", help="Show all events after this number instead.")
-@click.option("--no-follow", is_flag=True, help="Stop at the newest event.")
-@click.option(
+@option("--since", type=click.IntRange(min=0), metavar="SEQ", help="Show all events after this number instead.")
+@option("--no-follow", is_flag=True, help="Stop at the newest event.")
+@option(
     "--kind", "kinds", multiple=True, type=click.Choice(KINDS), metavar="KIND",
     help=f"Only these kinds: {', '.join(KINDS)}.",
 )  # fmt: skip
-@click.option(
+@option(
     "--turn", type=click.IntRange(min=0), metavar="ID", shell_complete=completers.turn_ids,
     help="Only events of this turn; stop at its end.",
 )  # fmt: skip
-@click.option("--grep", metavar="TEXT", help="Only events containing TEXT (case-insensitive).")
-@click.option("--tools", is_flag=True, help="Only tool calls and their answers.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each event.")
+@option("--grep", metavar="TEXT", help="Only events containing TEXT (case-insensitive).")
+@option("--tools", is_flag=True, help="Only tool calls and their answers.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object for each event.")
 @hive_option
 @pass_invocation
 def tail(
@@ -96,7 +96,7 @@ def _show_agent(paths: AgentPaths, wanted: EventFilter, *, is_followed: bool, as
     feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S)
     with open_display(LocalClient(paths).status(), as_json=as_json, live=None if is_followed else False) as display:
         if not _show_earlier(feed, wanted, display.show, _itself) and not is_followed and not as_json:
-            click.echo("no such events", err=True)
+            echo("no such events", err=True)
             say_if_new(LocalClient(paths))
         if is_followed:
             watch = _HarnessWatch(paths, feed, display, asks=is_terminal)
@@ -197,6 +197,6 @@ class _Printer:
                 sys.stdout.flush()
                 continue
             if self._is_of_many and agent != self._agent:
-                click.echo(f"==> {agent} <==")
+                echo(f"==> {agent} <==")
             self._agent = agent
             self._display.show(records)

@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 import click
 
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.invocation import Invocation, hive_option, pass_invocation, print_json
+from hyperhive_cli.cli.declared import argument, command, option, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, hive_option, print_json
+from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core.errors import HyperhiveError, UsageError
 from hyperhive_cli.core.settings import AgentPaths, check_agent_name, default_agents_home, paths_by_name
 from hyperhive_cli.hive.address import check_pattern
@@ -27,23 +29,23 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{43,}")
 
 _F = TypeVar("_F", bound=Callable[..., object])
 _TLS = (
-    click.option(
+    option(
         "--web-allow-host", "allow_hosts", multiple=True, metavar="NAME",
         help="Answer to this name too; required, with TLS, for other machines; repeatable.",
     ),
-    click.option(
+    option(
         "--web-url", "urls", multiple=True, metavar="URL",
         help="The address at which a TLS proxy serves it: https://host/prefix; repeatable.",
     ),
-    click.option("--web-cert", type=click.Path(path_type=Path), metavar="FILE", help="The TLS certificate, in PEM."),
-    click.option("--web-key", type=click.Path(path_type=Path), metavar="FILE", help="The certificate's key, in PEM."),
+    option("--web-cert", type=click.Path(path_type=Path), metavar="FILE", help="The TLS certificate, in PEM."),
+    option("--web-key", type=click.Path(path_type=Path), metavar="FILE", help="The certificate's key, in PEM."),
 )  # fmt: skip
 
 
 def with_tls(command: _F) -> _F:
     """Add the options of a panel that other machines can reach."""
-    for option in reversed(_TLS):
-        command = option(command)
+    for add in reversed(_TLS):
+        command = add(command)
     return command
 
 
@@ -67,13 +69,13 @@ def web_arguments(config: WebConfig) -> tuple[str, ...]:
     )
 
 
-@click.command()
-@click.argument("names", nargs=-1, metavar="[AGENT]…", shell_complete=completers.agents)
-@click.option("--bind", default=DEFAULT_BIND, metavar="WHERE", show_default=True, help="HOST:PORT, or unix:PATH.")
+@command()
+@argument("names", nargs=-1, metavar="[AGENT]…", shell_complete=completers.agents)
+@option("--bind", default=DEFAULT_BIND, metavar="WHERE", show_default=True, help="HOST:PORT, or unix:PATH.")
 @with_tls
 @hive_option
-@click.option("--json", "as_json", is_flag=True, help="Print the address and the token as JSON.")
-@click.option("--token-stdin", is_flag=True, help="Read the token, a line, from stdin.")
+@option("--json", "as_json", is_flag=True, help="Print the address and the token as JSON.")
+@option("--token-stdin", is_flag=True, help="Read the token, a line, from stdin.")
 @pass_invocation
 def web(
     invocation: Invocation,
@@ -105,7 +107,7 @@ def web(
         if as_json:
             print_json({"url": url, "token": token})
         else:
-            click.echo(url)
+            echo(url)
 
     url = invocation.hive_url(hive)
     view = None if url is None else _view(url, invocation, names)

@@ -7,8 +7,8 @@ day's dollars are those of the turns that started on that local day. None means 
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any, NamedTuple, Self
 
 from hyperhive_cli.core.errors import RefusedError
 from hyperhive_cli.core.figures import number
@@ -17,8 +17,7 @@ WARN_AT = 0.8
 TURN_LIMITS = ("turn_cost", "turn_tokens", "tool_calls")
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(NamedTuple):
     """The limits of an agent, in dollars, tokens and tool calls."""
 
     turn_cost: float | None = None
@@ -30,7 +29,7 @@ class Budget:
     def from_text(cls, text: str | None) -> Self:
         """Read what `to_text` wrote; anything unreadable means no limit."""
         found = _object(text)
-        return cls(**{name: positive(found.get(name)) for name in asdict(cls())})
+        return cls(**{name: positive(found.get(name)) for name in cls._fields})
 
     def to_text(self) -> str:
         """Return the limits as JSON, as stored in the fact `budget`."""
@@ -38,26 +37,25 @@ class Budget:
 
     def to_dict(self) -> dict[str, float | int | None]:
         """Return every limit by its name, None for those not set."""
-        return asdict(self)
+        return self._asdict()
 
     @property
     def has_limits(self) -> bool:
         """Whether any limit is set."""
-        return any(limit is not None for limit in asdict(self).values())
+        return any(limit is not None for limit in self)
 
     def raised_by(self, more: Mapping[str, float | int]) -> Self:
         """Return these limits raised to `more`: none gets lower, and no new limit is added."""
-        limits = {name: limit for name in asdict(self) if (limit := getattr(self, name)) is not None}
-        return replace(self, **{name: max(limit, more.get(name, limit)) for name, limit in limits.items()})
+        limits = {name: limit for name, limit in self._asdict().items() if limit is not None}
+        return self._replace(**{name: max(limit, more.get(name, limit)) for name, limit in limits.items()})
 
 
-@dataclass(frozen=True, slots=True)
-class Overrides:
+class Overrides(NamedTuple):
     """Limits that an operator has raised: for one day, and for single messages until they end."""
 
     day: str | None = None  # the ISO date for which `day_cost` is valid
     day_cost: float | None = None
-    messages: Mapping[int, Mapping[str, float | int]] = field(default_factory=dict)
+    messages: Mapping[int, Mapping[str, float | int]] = MappingProxyType({})
 
     @classmethod
     def from_text(cls, text: str | None) -> Self:
@@ -74,7 +72,7 @@ class Overrides:
 
     def to_text(self) -> str:
         """Return the overrides as JSON, as stored in the fact `budget_raises`."""
-        return json.dumps(asdict(self))
+        return json.dumps({**self._asdict(), "messages": {**self.messages}})
 
     def for_turn(self, budget: Budget, message_id: int | None) -> Budget:
         """Return the limits that apply to a turn for this message."""
@@ -87,7 +85,7 @@ class Overrides:
     def with_day(self, budget: Budget, day: str, limit: float) -> Self:
         """Raise a day's limit to `limit`; raises RefusedError if no limit is set or it is already higher."""
         _check("day_cost", self.for_day(budget, day), limit)
-        return replace(self, day=day, day_cost=limit)
+        return self._replace(day=day, day_cost=limit)
 
     def with_message(self, budget: Budget, message_id: int, limits: Mapping[str, float | int]) -> Self:
         """Raise the limits of a message's turns; raises RefusedError if one is not set or is already higher."""
@@ -95,11 +93,11 @@ class Overrides:
         for name, limit in limits.items():
             _check(name, getattr(now, name), limit)
         merged = {**self.messages.get(message_id, {}), **limits}
-        return replace(self, messages={**self.messages, message_id: merged})
+        return self._replace(messages={**self.messages, message_id: merged})
 
     def without(self, message_id: int) -> Self:
         """Return the overrides without those of a message."""
-        return replace(self, messages={one: limits for one, limits in self.messages.items() if one != message_id})
+        return self._replace(messages={one: limits for one, limits in self.messages.items() if one != message_id})
 
 
 def _check(name: str, now: float | None, limit: float) -> None:
@@ -110,8 +108,7 @@ def _check(name: str, now: float | None, limit: float) -> None:
         raise RefusedError(f"{words} is already {shown(name, now)}", "to lower it, restart `hyperhive run`")
 
 
-@dataclass(frozen=True, slots=True)
-class Day:
+class Day(NamedTuple):
     """The spending of one day (an ISO date) in dollars, and its limit."""
 
     date: str

@@ -6,16 +6,15 @@ clock changes. Durations are in ms, costs in US dollars.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, tzinfo
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from hyperhive_cli.core.outcomes import is_ok
 from hyperhive_cli.core.usage import TokenUsage
 
 
-@dataclass(frozen=True, slots=True)
-class EndedTurn:
+class EndedTurn(NamedTuple):
     """One ended turn. `started` is in Unix ms; `cost_usd` is None if claude reported no cost.
 
     `model` was requested, `answered_model` answered (None: unknown). `denied` counts denied tool calls. `message_state`
@@ -27,10 +26,10 @@ class EndedTurn:
     outcome: str
     model: str | None = None
     duration_ms: int | None = None
-    usage: TokenUsage = field(default_factory=TokenUsage)
+    usage: TokenUsage = TokenUsage()
     cost_usd: float | None = None
     context_tokens: int | None = None
-    tools: Mapping[str, int] = field(default_factory=dict)
+    tools: Mapping[str, int] = MappingProxyType({})
     answered_model: str | None = None
     denied: int = 0
     message_state: str | None = None

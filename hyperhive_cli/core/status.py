@@ -5,7 +5,6 @@ running turn each set a field of `StatusInputs`; the bus derives the status and 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -115,8 +114,7 @@ class Retrying(NamedTuple):
     model: str | None = None  # the limit applies to this model alone
 
 
-@dataclass(frozen=True, slots=True)
-class StatusInputs:
+class StatusInputs(NamedTuple):
     """What determines the status: a field each for hive, pause, login, retrying writer, loop and running turn."""
 
     is_standby: bool = False

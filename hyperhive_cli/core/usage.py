@@ -1,14 +1,12 @@
 """`TokenUsage`: the four counters of the Messages API, as claude reports them."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from hyperhive_cli.core.figures import whole
 
 
-@dataclass(frozen=True, slots=True)
-class TokenUsage:
+class TokenUsage(NamedTuple):
     """Tokens of one request, or a sum over several."""
 
     input_tokens: int = 0
@@ -20,7 +18,7 @@ class TokenUsage:
     def from_usage(cls, usage: object) -> Self:
         """Read a `usage` object of the API; missing or unusable counters are 0."""
         fields = usage if isinstance(usage, Mapping) else {}
-        return cls(*(whole(fields.get(name)) or 0 for name in cls.__slots__))
+        return cls(*(whole(fields.get(name)) or 0 for name in cls._fields))
 
     @classmethod
     def from_stream_event(cls, line: Mapping[str, Any]) -> Self | None:
@@ -45,18 +43,18 @@ class TokenUsage:
 
     def to_dict(self) -> dict[str, int]:
         """Return the counters under the API's names."""
-        return asdict(self)
+        return self._asdict()
 
     def since(self, before: "TokenUsage") -> "TokenUsage":
         """Return the growth of a running total since `before`.
 
         If any counter is smaller than before, the total started again from 0, so all of it is growth.
         """
-        pairs = [(getattr(self, name), getattr(before, name)) for name in self.__slots__]
+        pairs = list(zip(self, before, strict=True))
         return self if any(now < then for now, then in pairs) else TokenUsage(*(now - then for now, then in pairs))
 
-    def __add__(self, other: "TokenUsage") -> "TokenUsage":
-        return TokenUsage(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+    def __add__(self, other: "TokenUsage") -> "TokenUsage":  # type: ignore[override]  # adds, as no tuple does
+        return TokenUsage(*map(int.__add__, self, other))
 
 
 def context_of(line: Mapping[str, Any]) -> int | None:

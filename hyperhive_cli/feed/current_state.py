@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ class CurrentState:
 
     def know(self, **fields: Any) -> None:  # noqa: ANN401 - those of StatusInputs
         """Set what one owner knows, by the fields of `StatusInputs`; publish the status if it changes."""
-        self.standing = replace(self.standing, **fields)
+        self.standing = self.standing._replace(**fields)
         before, self._shown = self._shown, status_of(self.standing)
         if self._shown != before:
             self._publish(StatusChanged(**self._shown._asdict()))

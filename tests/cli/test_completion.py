@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.cli.main import COMMANDS
+from hyperhive_cli.cli.commands import COMMANDS
 from hyperhive_cli.store.inbox import open_inbox
 from tests.conftest import FakeClaude
 from tests.harness import BAD_REQUEST, LIMIT_S, TEXT, Hive

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hyperhive_cli.cli.commands import COMMANDS
 from hyperhive_cli.cli.help import TOPICS, WIDEST
-from hyperhive_cli.cli.main import COMMANDS
 from tests.cli.test_terminal import on_a_terminal
 from tests.harness import Hive
 from tests.pages import page

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive_cli.cli.main import COMMANDS
+from hyperhive_cli.cli.commands import COMMANDS
 from tests.conftest import FakeClaude
 from tests.harness import (
     ANSWER,
@@ -16,6 +16,7 @@ from tests.harness import (
     TEXT,
     Hive,
     of_kind,
+    program_command,
     read_once,
 )
 
@@ -42,7 +43,7 @@ def test_the_help_lists_the_commands(hive: Hive) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["nonsense"], ["send", "--bogus"], ["model", "set"], ["inbox", "cancel", "one"], ["tail", "-n", "-1"], ["model"]],
+    [["nonsense"], ["send", "--bogus"], ["model", "set"], ["inbox", "cancel", "one"], ["tail", "-n", "-1"], ["hive"]],
     ids=" ".join,
 )
 def test_a_wrong_word_is_a_usage_error(words: list[str], hive: Hive) -> None:
@@ -73,11 +74,39 @@ def test_the_hint_of_a_usage_error_names_the_commands_help(hive: Hive) -> None:
     assert (message.startswith("Error: No such option"), hint) == (True, "Try: hyperhive send -h")
 
 
-@pytest.mark.parametrize(("word", "hint"), [("sned", "send"), ("stat", "stats"), ("xyzzy", "-h")])
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [("sned", "send"), ("stat", "stats"), ("xyzzy", "-h"), ("logs", "tail"), ("ps", "agents"), ("cost", "stats")],
+)
 def test_a_slip_of_the_pen_gets_the_command_that_is_near(word: str, hint: str, hive: Hive) -> None:
     done = hive.call(word)
     assert done.refusal(2) == f"unknown command: {word!r}"
     assert done.stderr.endswith(f"Try: hyperhive {hint}\n")
+
+
+def test_a_message_is_cancelled_by_another_command(hive: Hive) -> None:
+    done = hive.call("cancel", "5")
+    assert (done.status, done.stderr.splitlines()[1]) == (2, "Try: hyperhive inbox cancel 5")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "-a bee status --json", "status -a bee --json", "status --json --agent=bee", "--json status -abee",
+        "--json -a bee status", "--json inbox show 1 -a bee", "-a bee model --json", "--json model -a bee",
+        "--json -a bee model show", "model show --agent bee --json", "--plain inbox --json -a bee",
+    ],
+)  # fmt: skip
+def test_the_options_of_all_commands_stand_before_or_behind_the_command(words: str, hive: Hive) -> None:
+    hive.state_dir = hive.state_dir / "bee"
+    hive.call("-a", "bee", "send", "x")
+    found = hive.call(*words.split()).json_lines()[0]
+    assert {found.get("agent", "bee"), found.get("body", "x")} == {"bee", "x"}
+
+
+def test_a_folder_is_named_behind_the_command_too(hive: Hive, tmp_path: Path) -> None:
+    assert hive.call("send", "x", "--state-dir", str(tmp_path / "other")).stdout == "1\n"
+    assert (tmp_path / "other" / "hyperhive-inbox.sqlite").exists()
 
 
 @pytest.mark.parametrize("name", ["UPPER", "a b", "../up", "..", "a/b", "/etc", "-x", "a" * 65])
@@ -193,6 +222,31 @@ def test_a_traceback_is_shown_when_it_is_asked_for(hive: Hive) -> None:
     assert b"Error: other users can write to the state folder" in done.stderr
 
 
+@pytest.mark.parametrize("words", [["-h"], ["--plain", "-h"], ["run", "--help"]], ids=" ".join)
+def test_help_that_is_not_read_is_not_an_error(words: list[str], hive: Hive) -> None:
+    for reader in ("true", "head -n 1 >/dev/null"):
+        call = " ".join([*hive.command(), *words])
+        done = hive.program("bash", "-c", f"for n in 1 2 3; do {call} | {reader}; echo ${{PIPESTATUS[0]}}; done")
+        assert (done.stdout, done.stderr) == ("0\n0\n0\n", "")
+
+
+def test_help_that_cannot_be_written_is_an_error(hive: Hive) -> None:
+    for words in ("-h", "--plain -h"):
+        done = hive.program("sh", "-c", f"{' '.join(hive.command())} {words} >/dev/full")
+        assert (done.returncode, done.stderr) == (1, "Error: stdout cannot be written: No space left on device\n")
+        done = hive.program("sh", "-c", f"{' '.join(hive.command())} {words} >&-")
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_help_is_as_wide_as_it_should_be_and_suits_any_encoding(hive: Hive) -> None:
+    pages = {width: hive.call("run", "-h", variables={"COLUMNS": str(width)}).stdout for width in (60, 80, 100, 200)}
+    assert [max(map(len, pages[width].splitlines())) for width in (60, 80)] <= [60, 80]
+    assert 80 < max(map(len, pages[100].splitlines())) <= 100
+    assert pages[200] == pages[100]
+    assert "…" in pages[80]
+    assert "acceptEdits,\n" in hive.program(*program_command(), "run", "-h", PYTHONIOENCODING="ascii").stdout
+
+
 def test_a_program_that_reads_the_first_line_alone(hive: Hive) -> None:
     with read_once(hive, "-h") as process:
         assert process.stderr is not None
@@ -209,7 +263,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("words", [[], ["run"], ["status", "--json"], ["-h"]], ids=" ".join)
+@pytest.mark.parametrize("words", [[], ["run"], ["status", "--json"]], ids=" ".join)
 def test_on_windows_it_says_that_it_cannot(words: list[str], hive: Hive) -> None:
     done = subprocess.run(
         [sys.executable, "-c", WINDOWS, *words], env=hive.variables(), cwd=hive.workspace, capture_output=True,

@@ -6,7 +6,8 @@ import shlex
 import click
 import pytest
 
-from hyperhive_cli.cli.main import COMMANDS, hyperhive
+from hyperhive_cli.cli.commands import COMMANDS
+from hyperhive_cli.cli.program import hyperhive
 from tests.conftest import wait_until
 from tests.harness import SOURCE, Hive
 from tests.pages import README, blocks

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import pytest
 
-from hyperhive_cli.cli.main import hyperhive
+from hyperhive_cli.cli.program import hyperhive
 from hyperhive_cli.core.statistics import BY
 from hyperhive_cli.core.terminal import UNSAFE, escape, escape_bytes
 from tests.conftest import FakeClaude

@@ -16,8 +16,8 @@ from hyperhive_cli.cli.config_file import (
     read_name,
     read_settings,
 )
-from hyperhive_cli.cli.configured import option_word
-from hyperhive_cli.cli.main import hyperhive
+from hyperhive_cli.cli.configured import option_word, options_of
+from hyperhive_cli.cli.program import hyperhive
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.settings import user_file
 
@@ -59,7 +59,7 @@ def run_command() -> click.Command:
 
 def test_it_is_decided_of_each_option_who_may_set_it() -> None:
     """A new option: may an agent, which writes in its workspace, decide on it? Then enter it."""
-    words = [option_word(option) for option in run_command().params if isinstance(option, click.Option)]
+    words = [option_word(option) for option in options_of(run_command())]
     assert sorted(words) == sorted([*WORKSPACE_MAY, *USER_ALONE, *NOWHERE])
 
 

@@ -88,6 +88,7 @@ OTHERWISE = {
     "claude.program": "the program that is to be run",
     "cli.export": "the file that a person names for the output, which may well be a pipe",
     "cli.help": "the pages of the package",
+    "cli.help_pages": "a file of the package",
     "cli.streams": "/dev/null, and descriptors that are open",
     "control.address": "the folder of a socket, of which nothing is read",
     "cli.own_turn": "/proc",

@@ -12,7 +12,7 @@ import pytest
 from hyperhive_cli.cli import displays
 from hyperhive_cli.cli.doctor import show_findings
 from hyperhive_cli.cli.invocation import Invocation, print_lines
-from hyperhive_cli.cli.main import hyperhive
+from hyperhive_cli.cli.program import hyperhive
 from hyperhive_cli.cli.status import show_status
 from hyperhive_cli.core.events import LiveEvent, TurnEnd, TurnStart
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind

@@ -66,7 +66,7 @@ HOMES = {
     "fcntl": "store.folder store.holder agent.refresh claude.guard",
     "threading": "render.display_file store.wal cli.streams",
     "_typeshed": "render.display_file cli.streams",  # for the type checker alone
-    "importlib": "cli.main cli.web",
+    "importlib": "cli.plain_call cli.program cli.web",
     **dict.fromkeys(("multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),
     **dict.fromkeys(("_ctypes", "_signal", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
     **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn", "os.execv", "os.execve"), ""),

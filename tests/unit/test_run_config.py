@@ -12,7 +12,7 @@ import pytest
 
 from hyperhive_cli.cli.configured import run_context
 from hyperhive_cli.cli.invocation import Invocation
-from hyperhive_cli.cli.main import hyperhive
+from hyperhive_cli.cli.program import hyperhive
 from hyperhive_cli.cli.run_config import build_config, read_options
 from hyperhive_cli.core.budget import Budget
 from hyperhive_cli.core.errors import HyperhiveError, UsageError

@@ -37,13 +37,9 @@ def loaded_by(*arguments: str, environment: dict[str, str], folder: Path, status
 @pytest.mark.parametrize(
     "command",
     [
-        "model set opus",
-        "model show",
-        "send hi",
-        "--help",
-        "send -h",
+        "model",
         "inbox",
-        "new-session",
+        "compact -h --plain",
         "--version",
         "stats",
         "stats --json",
@@ -55,7 +51,23 @@ def loaded_by(*arguments: str, environment: dict[str, str], folder: Path, status
 def test_a_short_command_loads_no_slow_library(command: str, environment: dict[str, str], workspace: Path) -> None:
     loaded = loaded_by(*command.split(), environment=environment, folder=workspace)
     assert loaded & SLOW == set()
-    assert "click" in loaded
+    assert "click" in loaded, "nor would the test below see it"
+
+
+@pytest.mark.parametrize(
+    "command", ["model set opus", "model show -a bee", "send hi", "status", "status --json", "pause"]
+)
+def test_what_is_called_often_loads_neither_click_nor_what_makes_classes(
+    command: str, environment: dict[str, str], workspace: Path
+) -> None:
+    loaded = loaded_by(*command.split(), environment=environment, folder=workspace)
+    assert loaded & (SLOW | {"click", "dataclasses", "inspect", "importlib.metadata"}) == set()
+
+
+@pytest.mark.parametrize("command", ["--help", "-h", "send -h", "run --help", "hive init -h"])
+def test_help_loads_next_to_nothing(command: str, environment: dict[str, str], workspace: Path) -> None:
+    loaded = loaded_by(*command.split(), environment=environment, folder=workspace)
+    assert loaded & {"re", "enum", "typing", "contextlib", "collections", "pathlib", "click", "signal"} == set()
 
 
 def test_a_command_that_needs_a_harness_says_so_without_a_slow_library(

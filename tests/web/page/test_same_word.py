@@ -152,7 +152,7 @@ def seen(situation: Situation, paths: AgentPaths, inbox: Inbox) -> Seen:
         }
 
     before = with_live(stored, live())
-    bus.current.know(**{name: getattr(situation.standing, name) for name in StatusInputs.__dataclass_fields__})
+    bus.current.know(**{name: getattr(situation.standing, name) for name in StatusInputs._fields})
     after = with_live(stored, live()) if situation.answers else unanswered(stored, paths, is_held=situation.is_held)
     for found in (before, after):
         found |= {"capabilities": capabilities(found, answers=situation.answers)}
