@@ -37,18 +37,20 @@ second, and remembers claude's descendants with their start times. A process tha
 process group between two listings is never seen, and outlives the turn.
 """
 
-# The C modules below `ctypes` and `signal`: a turn waits for this program, and those two are half of its start-up.
+# The C modules below `ctypes`, `signal` and `os`: a turn waits for this program, and those are most of its start-up.
 import _ctypes
 import _signal as signal  # type: ignore[import-not-found]  # typeshed leaves it out
-import os
+import posix as os
 import select
 import sys
 import time
-from collections.abc import Iterable, Iterator
+
+TYPE_CHECKING = False  # as in `typing`, which takes longer to load than this program
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 LINUX = sys.platform == "linux"
-# How often to list all processes without subreapers (one `ps` costs about 10 ms), and to check for the harness while
-# claude starts.
+# How often to list all processes (one `ps` costs about 10 ms), and to check for the harness while claude starts.
 LOOK_EVERY_S = 1.0
 PS = ("ps", "-A", "-o", "pid=,ppid=,stat=,lstart=")
 PS_LIMIT_S = 5.0
@@ -268,10 +270,9 @@ def stop_below(root: int) -> tuple[set[int], set[int]]:
     return stop(below(root))
 
 
-def stop(pids: Iterable[int]) -> tuple[set[int], set[int]]:
+def stop(pids: "Iterable[int]") -> tuple[set[int], set[int]]:
     """Stop processes one by one; return the ids of the stopped ones, and of those that may not be signalled."""
-    stopped: set[int] = set()
-    denied: set[int] = set()
+    stopped, denied = set[int](), set[int]()
     for pid in pids:
         try:
             os.kill(pid, signal.SIGSTOP)
@@ -283,24 +284,21 @@ def stop(pids: Iterable[int]) -> tuple[set[int], set[int]]:
     return stopped, denied
 
 
-def kill(pids: Iterable[int]) -> None:
+def kill(pids: "Iterable[int]") -> None:
     """Kill processes, and process groups by their negative ids."""
     signal_all(pids, signal.SIGKILL)
 
 
-def signal_all(pids: Iterable[int], number: int) -> int:
-    """Signal each process that still exists and may be signalled; return how many."""
-    reached = 0
+def signal_all(pids: "Iterable[int]", number: int) -> None:
+    """Signal each process that still exists and may be signalled."""
     for pid in pids:
         try:
             os.kill(pid, number)
-            reached += 1
         except (ProcessLookupError, PermissionError):
             continue
-    return reached
 
 
-def below(root: int) -> Iterator[int]:
+def below(root: int) -> "Iterator[int]":
     """Yield the id of each descendant of a process; the children of one are looked up when the next id is requested.
 
     They come from the kernel's list for each process if there is one: a chain of forks would outrun a table of all.
@@ -317,7 +315,7 @@ def below(root: int) -> Iterator[int]:
                 waiting.append(pid)
 
 
-def below_in_table(root: int) -> Iterator[int]:
+def below_in_table(root: int) -> "Iterator[int]":
     """Yield as `below`, from tables of all processes, until a table shows nothing new.
 
     The newest comes first and without delay: it may be one of a chain that forks and exits faster than a table is
@@ -354,7 +352,7 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def parents() -> Iterator[tuple[int, int]]:
+def parents() -> "Iterator[tuple[int, int]]":
     """Yield the id and the parent's id of each process, the newest first as far as the ids show."""
     for pid in sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True):
         if fields := stat_fields(pid):
@@ -439,11 +437,11 @@ def start(command: list[str], harness: int) -> int:
             if os.getppid() == guard:
                 for number in (*IGNORED, signal.SIGXFSZ):
                     signal.signal(number, signal.SIG_DFL)
-                os.execvp(command[0], command)
+                become(command)
         except OSError as error:
             os.write(failing, f"{error.errno} {error.strerror}".encode())
         finally:
-            os._exit(127)
+            os._exit(127)  # noqa: SLF001 - `os` has no other name for it
     os.close(failing)
     poll = select.poll()
     poll.register(failed, select.POLLIN)
@@ -457,6 +455,15 @@ def start(command: list[str], harness: int) -> int:
         code, _, text = problem.partition(" ")
         raise OSError(int(code), text)
     return pid
+
+
+def become(command: list[str]) -> None:
+    """Run the command in place of this process; raises OSError if it cannot be executed."""
+    if "/" in command[0]:
+        os.execv(command[0], command)
+    from os import execvp  # noqa: PLC0415 - only a name without a folder needs it: claude's has one
+
+    execvp(command[0], command)
 
 
 def main(channel: int, kept: str, _mark: str, *command: str) -> None:
@@ -482,7 +489,7 @@ def main(channel: int, kept: str, _mark: str, *command: str) -> None:
     except OSError as error:
         guard.say(f"error {error.errno} {error.strerror}")
         return
-    nowhere = os.open(os.devnull, os.O_RDWR)
+    nowhere = os.open("/dev/null", os.O_RDWR)
     for stream in range(3):  # claude's pipes must close when claude exits
         os.dup2(nowhere, stream)
     guard.say(f"pid {guard.claude}")
@@ -490,3 +497,4 @@ def main(channel: int, kept: str, _mark: str, *command: str) -> None:
         mark_as_holder(descriptor)
     guard.watch(child_pipe, harness)
     guard.sweep()
+    os._exit(0)  # noqa: SLF001 - the harness waits for it, and an interpreter takes 3 ms to clean up

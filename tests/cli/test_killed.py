@@ -191,7 +191,7 @@ def test_a_guard_that_is_killed_before_claude_starts_does_not_end_the_harness(
 
 STOPPED_BEFORE_EXEC = """
 import hyperhive_cli.claude.process as process
-stop = "guard.os.execvp = lambda *_: guard.os.kill(guard.os.getpid(), 19)"
+stop = "guard.become = lambda *_: guard.os.kill(guard.os.getpid(), 19)"
 process.GUARD = process.GUARD.replace("guard.main(", stop + "; guard.main(")
 """
 

@@ -68,8 +68,8 @@ HOMES = {
     "_typeshed": "render.display_file cli.streams",  # for the type checker alone
     "importlib": "cli.plain_call cli.program cli.web",
     **dict.fromkeys(("multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),
-    **dict.fromkeys(("_ctypes", "_signal", "os.kill", "os.fork", "os.execvp"), "claude.guard"),
-    **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn", "os.execv", "os.execve"), ""),
+    **dict.fromkeys(("_ctypes", "_signal", "posix", "os.kill", "os.fork", "os.execv", "os.execvp"), "claude.guard"),
+    **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn", "os.execve"), ""),
     "trio.lowlevel.open_process": "claude.process",
     "trio.run": "cli.run cli.demo cli.doctor cli.host cli.login_here",
 }
