@@ -1,6 +1,6 @@
 """`TurnFeed`: the bus as a turn sees it. It also keeps what the turn does, and what claude tries again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hyperhive_cli.agent.session import keep_new_session
@@ -35,7 +35,11 @@ class TurnFeed:
 
     def publish(self, *events: LiveEvent) -> None:
         """Record events and show them."""
-        publish(self._bus, self._activity, *events)
+        self._bus.publish(*events)
+
+    def publish_lines(self, payloads: Sequence[bytes], lines: Sequence[Mapping[str, Any]]) -> None:
+        """Record and show the events of plain lines."""
+        self._bus.publish_lines(payloads, lines)
 
     async def settle(self) -> None:
         """Wait while too much is published."""
@@ -44,6 +48,7 @@ class TurnFeed:
     def observe_stream(self, line: Mapping[str, Any]) -> None:
         """Process a line, after the evidence has."""
         self._bus.current.observe_stream(line)
+        self._activity.observe_line(line, self._bus.now_ms())
         keep_new_session(self._inbox, line)
         if (retry := line_to_retry(line)) is not None:
             if retry.why != "authentication_failed":  # that ends the turn: it needs a login

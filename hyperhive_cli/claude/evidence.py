@@ -234,8 +234,7 @@ def _observe_assistant(seen: Evidence, line: Mapping[str, Any]) -> None:
 def _observe_request(seen: Evidence, line: Mapping[str, Any]) -> None:
     # Every block of a message is a line that repeats the usage (anthropics/claude-code#6805: counted 2 to 4 times).
     message = line.get("message")
-    message_id = text_field(message, "id") if isinstance(message, Mapping) else None
-    if isinstance(message, Mapping) and message_id is not None:
+    if isinstance(message, dict) and (message_id := text_field(message, "id")) is not None:
         seen.requests[message_id] = message.get("usage")
 
 
@@ -243,7 +242,10 @@ def _observe_user(seen: Evidence, line: Mapping[str, Any]) -> None:
     for block in content_blocks(line, "tool_result"):
         seen.current.is_left_over = seen.current.is_left_over or not seen.answers
         name = seen.running_tools.pop(text_field(block, "tool_use_id") or "", "a tool")
-        seen.failed_calls = seen.failed_calls + 1 if block.get("is_error") is True else 0
+        if block.get("is_error") is not True:
+            seen.failed_calls = 0
+            continue
+        seen.failed_calls += 1
         seen.last_failure = f"{name}: {text_field(block, 'content') or 'no reason given'}"[:FAILURE_LIMIT_CHARS]
 
 

@@ -22,7 +22,7 @@ def answering_model(line: Mapping[str, Any]) -> str | None:
     if line.get("type") != "assistant" or line.get("parent_tool_use_id"):
         return None
     message = line.get("message")
-    model = message.get("model") if isinstance(message, Mapping) else None
+    model = message.get("model") if isinstance(message, dict) else None
     return model if isinstance(model, str) and model and not model.startswith("<") else None
 
 

@@ -80,7 +80,7 @@ class Planned:
     def _observe_calls(self, line: Mapping[str, Any]) -> None:
         for block in content_blocks(line, "tool_use"):
             call, tool, given = block.get("id"), block.get("name"), block.get("input")
-            if not (isinstance(call, str) and isinstance(tool, str) and isinstance(given, Mapping)):
+            if not (isinstance(call, str) and isinstance(tool, str) and isinstance(given, dict)):
                 continue
             if tool in _ANSWERED and len(self._calls) < MAX_ENTRIES:
                 self._calls[call] = tool, _kept(given)
@@ -90,7 +90,7 @@ class Planned:
             call = block.get("tool_use_id")
             found = self._calls.pop(call, None) if isinstance(call, str) else None
             answer = line.get("tool_use_result")
-            if found is not None and isinstance(answer, Mapping) and block.get("is_error") is not True:
+            if found is not None and isinstance(answer, dict) and block.get("is_error") is not True:
                 tool, given = found
                 _ANSWERED[tool](self, _text(call), given, answer)
 

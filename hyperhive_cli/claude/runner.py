@@ -7,38 +7,25 @@ earlier and waits for a line of JSON (agent/prewarm.py). After that both are the
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import trio
 
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.leftovers import denied_words, stuck_words
 from hyperhive_cli.claude.outcome import Cause, Ending
-from hyperhive_cli.claude.outside_messages import outside_message
 from hyperhive_cli.claude.pipe_reader import Line, PipeReader
 from hyperhive_cli.claude.process import ClaudeProcess, StartError, open_claude
 from hyperhive_cli.claude.prompt import prompt_to_line
 from hyperhive_cli.claude.stderr_notes import LINE_LIMIT_BYTES, StderrNotes
-from hyperhive_cli.claude.stream import LineFramer, line_to_event, result_head
+from hyperhive_cli.claude.stdout_lines import Feed, StdoutLines
+from hyperhive_cli.claude.stream import LineFramer
 from hyperhive_cli.claude.turn_limits import TurnLimits
 from hyperhive_cli.claude.turn_request import TurnRequest
 from hyperhive_cli.claude.watch import Watchdog, WatchVerdict
-from hyperhive_cli.core.events import LiveEvent, Note, Stream
+from hyperhive_cli.core.events import Note
 
 LATE_S = 5.0  # a timer that fires so much too late fires after a time in which this process was stopped
-
-
-class Feed(Protocol):
-    """What a turn needs of the bus."""
-
-    def publish(self, *events: LiveEvent) -> None:
-        """Record events and show them."""
-
-    def observe_stream(self, line: Mapping[str, object]) -> None:
-        """Process a line of claude, after the evidence has."""
-
-    async def settle(self) -> None:
-        """Wait while too much is published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +49,7 @@ class Turn:
         self._detail: str | None = None
         self._stopping = trio.Event()
         self._resulted = trio.Event()
+        self._stdout = StdoutLines(self.evidence, feed)
         self._stderr = StderrNotes()
         self._process: ClaudeProcess | None = None
         self._watch: WatchTask | None = None
@@ -192,27 +180,13 @@ class Turn:
             helpers.cancel_scope.cancel()
 
     def _take_stdout(self, lines: list[Line]) -> None:
-        events: list[LiveEvent] = []
-        for line in lines:
-            event = line_to_event(line)
-            if event is None:
-                continue
-            events.append(event)
-            if not isinstance(event, Stream):
-                if (head := result_head(line)) is not None:
-                    self.evidence.observe_stream(head)
-            elif not event.is_partial:
-                self.evidence.observe_stream(event.line)
-                self._feed.observe_stream(event.line)
-        if not events:
+        taken = self._stdout.take(lines)
+        if not taken:
             return
         if self.evidence.results:
             self._resulted.set()
-        found = [outside_message(event.line) for event in events if isinstance(event, Stream)]
-        arrivals = [Note(text=text, level="warning") for text in found if text is not None]
-        self._feed.publish(*events, *arrivals)
         if self._watch is not None:
-            self._watch.take(events)
+            self._watch.take(taken)
 
     def _take_stderr(self, lines: list[Line]) -> None:
         if notes := self._stderr.take(lines):
@@ -233,11 +207,11 @@ class WatchTask:
         self._stopping = stopping
         self._timer = trio.CancelScope()
 
-    def take(self, events: Sequence[LiveEvent]) -> None:
-        """Tell the watchdog of new lines, which the evidence has taken in, and ask it."""
-        newest = next((event for event in reversed(events) if not _is_heartbeat(event)), None)
-        if newest is not None:
-            self.watchdog.observe_line(_kind(newest), trio.current_time())
+    def take(self, lines: Sequence[Mapping[str, Any] | None]) -> None:
+        """Tell the watchdog of new lines (None: not JSON), which the evidence has taken in, and ask it."""
+        kind = next((_kind(line) for line in reversed(lines) if not _is_heartbeat(line)), None)
+        if kind is not None:
+            self.watchdog.observe_line(kind, trio.current_time())
         self._ask()
 
     def thaw(self, paused_s: float) -> None:
@@ -273,16 +247,14 @@ class WatchTask:
             self._timer.deadline = found
 
 
-def _is_heartbeat(event: LiveEvent) -> bool:
+def _is_heartbeat(line: Mapping[str, Any] | None) -> bool:
     """Return True for a line of claude's timer: 2.1.330 writes one each 30 s while a tool runs, or hangs."""
-    if not isinstance(event, Stream) or event.line.get("type") != "tool_progress":
-        return False
-    return event.line.get("heartbeat") is True
+    return line is not None and line.get("type") == "tool_progress" and line.get("heartbeat") is True
 
 
-def _kind(event: LiveEvent) -> str:
+def _kind(line: Mapping[str, Any] | None) -> str:
     """Name a line for a diagnosis, by type and subtype."""
-    if not isinstance(event, Stream):
+    if line is None:
         return "that is not JSON"
-    words = [event.line.get("type"), event.line.get("subtype")]
+    words = [line.get("type"), line.get("subtype")]
     return "/".join(word[:40] for word in words if isinstance(word, str) and word) or "without a type"

@@ -7,7 +7,7 @@ Only 0x0A ends a line. U+2028 and the like are legal inside JSON strings, so `sp
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from hyperhive_cli.core.settings import LINE_LIMIT_BYTES
 
 NOTE_TEXT_LIMIT = 500  # characters kept of an unusable line
 DIAGNOSTIC = "[ede_diagnostic]"  # prefix of an error for claude's developers, in the result of an interrupted run
+OPENING_BRACE, CLOSING_BRACE = b"{}"
 CARRIAGE_RETURN = 0x0D  # `in` takes a quarter of the time with an int
 HEAD_BYTES = 16_384  # kept of a line over the limit; since 2.1.332 a `result` has its text after all other fields
 
@@ -94,6 +95,23 @@ class LineFramer:
             taken = Oversized(self._size_bytes, self._hash.hexdigest(), line)
         self._parts, self._size_bytes, self._hash = [], 0, None
         return taken
+
+
+def plain_objects(lines: Sequence[bytes]) -> list[dict[str, Any]] | None:
+    """Parse a chunk of plain lines; None if one of them is not plain, such as an `Oversized`, or a blank one.
+
+    A plain line is a JSON object whose text is its event's payload, unchanged. All others need the closer look of
+    `line_to_event`, which finds the same in a plain line.
+    """
+    try:
+        found = [orjson.loads(line) for line in lines]
+    except ValueError:
+        return None
+    for line, fields in zip(lines, found, strict=True):
+        is_object = line[0] == OPENING_BRACE and line[-1] == CLOSING_BRACE
+        if not is_object or CARRIAGE_RETURN in line or "seq" in fields or "ts" in fields or "kind" in fields:
+            return None
+    return found
 
 
 def line_to_event(line: bytes | Oversized) -> Stream | Note | None:
@@ -200,12 +218,13 @@ def is_session_id(text: str) -> bool:
 _SESSION_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
-def content_blocks(line: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
-    """Return the content blocks of one type in an `assistant` or `user` line."""
+def content_blocks(line: Mapping[str, Any], *kinds: str) -> list[Mapping[str, Any]]:
+    """Return the content blocks of these types in an `assistant` or `user` line."""
     message = line.get("message")
     content = message.get("content") if isinstance(message, dict) else None
-    found = content if isinstance(content, list) else []
-    return [block for block in found if isinstance(block, dict) and block.get("type") == kind]
+    if not isinstance(content, list):
+        return []
+    return [block for block in content if isinstance(block, dict) and block.get("type") in kinds]
 
 
 # Blocks that call a tool: on this machine, at the API (such as web search), through a connector of the API.
@@ -214,9 +233,7 @@ CALLS = ("tool_use", "server_tool_use", "mcp_tool_use")
 
 def tool_calls(line: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the blocks of an `assistant` line that call a tool, wherever it runs; [] for any other line."""
-    if line.get("type") != "assistant":
-        return []
-    return [block for kind in CALLS for block in content_blocks(line, kind)]
+    return content_blocks(line, *CALLS) if line.get("type") == "assistant" else []
 
 
 def tool_names(line: Mapping[str, Any]) -> list[str]:

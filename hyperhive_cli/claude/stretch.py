@@ -159,7 +159,7 @@ _STATUS_IN_TEXT = re.compile(r'API Error: ([45]\d\d) \{"type":"error"')  # follo
 
 def _is_synthetic(line: Mapping[str, Any]) -> bool:
     message = line.get("message")
-    is_its_own = isinstance(message, Mapping) and message.get("model") == "<synthetic>"
+    is_its_own = isinstance(message, dict) and message.get("model") == "<synthetic>"
     return is_its_own or text_field(line, "error") is not None
 
 

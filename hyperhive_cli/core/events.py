@@ -8,14 +8,16 @@ database keeps `seq`, `ts` and `kind` as columns and the fields as one JSON obje
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from types import MappingProxyType
-from typing import Any, ClassVar, Self, get_args
+from typing import Any, ClassVar, NamedTuple, Self, get_args
 
 import orjson
 
 from hyperhive_cli.core.usage import TokenUsage
 
 ENVELOPE_KEYS = ("seq", "ts", "kind")
+PARTIAL = "stream_event"  # type of the deltas of `--include-partial-messages`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +189,7 @@ class Stream:
     @property
     def is_partial(self) -> bool:
         """Whether this is a delta of `--include-partial-messages`, which is shown live and never stored."""
-        return self.line.get("type") == "stream_event"
+        return self.line.get("type") == PARTIAL
 
     def to_fields(self) -> Mapping[str, Any]:
         """Return the line's own keys."""
@@ -226,24 +228,36 @@ _KINDS: dict[str, type[Stream | _Event]] = {cls.kind: cls for cls in get_args(_K
 KINDS = tuple(_KINDS)
 
 
-@dataclass(slots=True)  # not frozen, like Stream
-class BusEvent:
-    """A `LiveEvent` with its number and time (Unix ms). `seq` is None for partial lines, which are not recorded."""
-
+class _Row(NamedTuple):
     seq: int | None
     ts: int
-    event: LiveEvent
-    payload: bytes = field(compare=False, repr=False)  # UTF-8 JSON, as stored and sent
+    kind: str
+    payload: bytes  # UTF-8 JSON, as stored and sent
+
+
+class BusEvent(_Row):
+    """A `LiveEvent` with its number and time (Unix ms): a row of the history, and the text that readers are sent.
+
+    `seq` is None for partial lines, which are not recorded. Most events are only stored and sent, so `event` is read
+    from the payload when it is first needed.
+    """
+
+    @cached_property
+    def event(self) -> LiveEvent:
+        """The event; raises ValueError or TypeError if the payload is malformed."""
+        return event_from_fields(self.kind, orjson.loads(self.payload))
 
     @classmethod
     def make(cls, seq: int | None, ts: int, event: LiveEvent) -> Self:
         """Add a number and a time to an event; its payload is serialized once, for the store and every reader."""
-        return cls(seq, ts, event, event.to_payload())
+        return cls(seq, ts, event.kind, event.to_payload())
 
     @classmethod
     def from_row(cls, seq: int, ts: int, kind: str, payload: bytes) -> Self:
         """Read a row of the database; raises ValueError or TypeError if it is malformed."""
-        return cls(seq, ts, event_from_fields(kind, orjson.loads(payload)), payload)
+        record = cls(seq, ts, kind, payload)
+        record.event  # noqa: B018 - raises here, and not at a reader
+        return record
 
     @classmethod
     def from_json(cls, text: bytes | str) -> Self:
@@ -257,16 +271,18 @@ class BusEvent:
         event = event_from_fields(kind, found)
         if isinstance(event, Stream):  # orjson could not write deep nesting, and would respell some numbers
             event = Stream(event.line, _spliced_text(text.encode() if isinstance(text, str) else text))
-        return cls.make(seq, ts, event)
+        record = cls.make(seq, ts, event)
+        record.event = event
+        return record
 
     @property
     def is_partial(self) -> bool:
         """Whether this is a partial line, which is shown live and never stored."""
-        return self.seq is None and isinstance(self.event, Stream) and self.event.is_partial
+        return self.seq is None and self.kind == Stream.kind
 
     def to_json(self) -> bytes:
         """Return the wire shape without a newline: the envelope spliced into the payload."""
-        return splice(self.seq, self.ts, self.event.kind, self.payload)
+        return splice(self.seq, self.ts, self.kind, self.payload)
 
 
 def replaced_words(last: int) -> str:

@@ -17,8 +17,8 @@ class TokenUsage(NamedTuple):
     @classmethod
     def from_usage(cls, usage: object) -> Self:
         """Read a `usage` object of the API; missing or unusable counters are 0."""
-        fields = usage if isinstance(usage, Mapping) else {}
-        return cls(*(whole(fields.get(name)) or 0 for name in cls._fields))
+        fields = usage if isinstance(usage, dict) else {}
+        return cls(*[whole(fields.get(name)) or 0 for name in cls._fields])
 
     @classmethod
     def from_stream_event(cls, line: Mapping[str, Any]) -> Self | None:

@@ -6,7 +6,7 @@ again. Everything here runs on one trio thread.
 """
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import trio
 
-from hyperhive_cli.core.events import BusEvent, LiveEvent, Note, Stream
+from hyperhive_cli.core.events import PARTIAL, BusEvent, LiveEvent, Note, Stream
 from hyperhive_cli.core.settings import RING_CAPACITY
 from hyperhive_cli.feed.current_state import CurrentState
 from hyperhive_cli.feed.follower import Batch, Events, Follower, Gap, Phase, Reset
@@ -53,7 +53,22 @@ class Bus:
         if not events:
             return
         ts = self.now_ms()
-        records = [BusEvent.make(self._next_seq(event), ts, event) for event in events]
+        self._publish([BusEvent.make(self._next_seq(event), ts, event) for event in events])
+
+    def publish_lines(self, payloads: Sequence[bytes], lines: Sequence[Mapping[str, Any]]) -> None:
+        """Publish the events of lines of claude (`Stream`), given as their payloads and their parsed form."""
+        ts, seq = self.now_ms(), self.current_seq
+        records = []
+        for payload, line in zip(payloads, lines, strict=True):
+            if line.get("type") == PARTIAL:
+                records.append(BusEvent(None, ts, Stream.kind, payload))
+            else:
+                seq += 1
+                records.append(BusEvent(seq, ts, Stream.kind, payload))
+        self.current_seq = seq
+        self._publish(records)
+
+    def _publish(self, records: list[BusEvent]) -> None:
         notes = self._history.record(records)
         self._ring.extend(records)
         if notes:

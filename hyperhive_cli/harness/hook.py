@@ -15,7 +15,7 @@ from hyperhive_cli.claude.exchange import Tail, exchange, ignore, last_line
 from hyperhive_cli.claude.leftovers import denied_words
 from hyperhive_cli.claude.process import open_claude
 from hyperhive_cli.claude.redact import Redactor
-from hyperhive_cli.core.events import BusEvent, Note, StatusChanged, TurnEnd
+from hyperhive_cli.core.events import BusEvent, Note, StatusChanged, Stream, TurnEnd
 from hyperhive_cli.core.outcomes import needs_person
 from hyperhive_cli.core.status import status_meaning
 from hyperhive_cli.core.text import plural
@@ -47,9 +47,11 @@ def needs_attention(record: BusEvent) -> bool:
 
 def wants(kinds: Sequence[str], record: BusEvent) -> bool:
     """Return True if a hook for these kinds gets an event. Partial lines and the hook's own notes are excluded."""
-    if record.is_partial or (isinstance(record.event, Note) and record.event.source == "hook"):
+    if record.kind == Stream.kind:
+        return Stream.kind in kinds and not record.is_partial
+    if isinstance(record.event, Note) and record.event.source == "hook":
         return False
-    return record.event.kind in kinds or (ATTENTION in kinds and needs_attention(record))
+    return record.kind in kinds or (ATTENTION in kinds and needs_attention(record))
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from hyperhive_cli.hive.shipper import RETRY_S, Shipper
 
 GOODBYE_S = 5.0
 FORGET_PAUSE_S = 0.1
-_REPORTED = (TurnStart, TurnEnd, StatusChanged, TurnStateChanged)
+_REPORTED = {TurnStart.kind, TurnEnd.kind, StatusChanged.kind, TurnStateChanged.kind}
 
 
 class Steering(AccountWait, Protocol):
@@ -308,9 +308,9 @@ class Member:
 
     async def _take_note(self, lease: AgentLease, records: Sequence[BusEvent]) -> None:
         """Report the status and the outcome once the hive has the events that changed them."""
-        if any(isinstance(record.event, _REPORTED) for record in records):
+        if any(record.kind in _REPORTED for record in records):
             self._reporter.wake()
-        if any(isinstance(record.event, TurnEnd) for record in records):
+        if any(record.kind == TurnEnd.kind for record in records):
             async with self._exchange_lock:
                 with suppress(StoreError):  # the next fetch tries again
                     if self.lease == lease:

@@ -40,10 +40,10 @@ class SharedAccount:
 
     def changes(self, records: Sequence[BusEvent]) -> Iterator[tuple[str, str, int | None]]:
         """Yield what other agents should know of these events: account or login, status, end of the wait (Unix s)."""
-        for record in records:
-            if isinstance(record.event, StatusChanged) and record.event.status not in _HIDING:
-                before, self._status = self._status, _shared_status(record.event)
-                yield from self._told(before, self._status, record.event.until_unix)
+        for event in (record.event for record in records if record.kind == StatusChanged.kind):
+            if isinstance(event, StatusChanged) and event.status not in _HIDING:
+                before, self._status = self._status, _shared_status(event)
+                yield from self._told(before, self._status, event.until_unix)
 
     def _told(self, before: str, status: str, until: int | None) -> Iterator[tuple[str, str, int | None]]:
         if (name := self._by_status.get(status)) is not None:

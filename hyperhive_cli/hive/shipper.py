@@ -50,7 +50,7 @@ class Shipper:
         self._remark = None
         if self._is_stored and not is_held:
             remark = replaced_remark(shipped, self._bus.now_ms())
-            self._remark = (0, remark.ts, remark.event.kind, remark.payload)
+            self._remark = (0, remark.ts, remark.kind, remark.payload)
 
     async def run(self, lease: AgentLease) -> None:
         """Ship stored and new events until the bus is closed. Raises FencedError."""
@@ -73,7 +73,7 @@ class Shipper:
             await self._shipped.wait()
 
     async def _ship(self, lease: AgentLease, records: list[BusEvent]) -> None:
-        rows: list[Row] = [(r.seq, r.ts, r.event.kind, r.payload) for r in records if r.seq is not None]
+        rows: list[Row] = [(r.seq, r.ts, r.kind, r.payload) for r in records if r.seq is not None]
         if self._remark is not None:
             rows.insert(0, self._remark)
         for batch in batches(rows):

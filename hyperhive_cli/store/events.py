@@ -32,7 +32,6 @@ _INSERT = "INSERT INTO events(id, ts, kind, payload_json) VALUES (?, ?, ?, CAST(
 _TIME = "SELECT ts FROM events WHERE id = ?"
 _IS_BETWEEN = "SELECT :seq > (SELECT min(id) FROM events) AND :seq < (SELECT max(id) FROM events)"
 _ALL = 2**63 - 1
-_Row = tuple[int, int, str, bytes]
 _FoundRow = tuple[int, object, object, object]  # SQLite does not enforce a column's type
 
 
@@ -41,7 +40,7 @@ class EventStore:
     """An open events database. Blocking, one writer; every method but `append` may raise StoreError."""
 
     connection: sqlite3.Connection
-    unsaved: list[_Row] = field(default_factory=list)
+    unsaved: list[BusEvent] = field(default_factory=list)
     lost: int = 0
     unswept_bytes: int = 0  # written since the last sweep
     moved: Path | None = None  # where a damaged file was moved to
@@ -53,7 +52,7 @@ class EventStore:
 
         At most `HISTORY_CAPACITY` rows wait; older ones are dropped and counted in `lost`.
         """
-        rows = [*self.unsaved, *_records_to_rows(records)] if self.unsaved else _records_to_rows(records)
+        rows = [*self.unsaved, *_numbered(records)]
         try:
             with database.transaction(self.connection):
                 self.connection.executemany(_INSERT, rows)
@@ -61,7 +60,7 @@ class EventStore:
             self._keep(rows)
             return str(error)
         self.unsaved = []
-        size_bytes = COMMIT_BYTES + sum(len(payload) for _, _, _, payload in rows)
+        size_bytes = COMMIT_BYTES + sum(len(row.payload) for row in rows)
         self.unswept_bytes += size_bytes
         if self.log is not None:
             self.log.grow(size_bytes)
@@ -74,9 +73,9 @@ class EventStore:
 
     def put_off(self, records: Sequence[BusEvent]) -> None:
         """Keep records for the next `append`, without trying to write them."""
-        self._keep([*self.unsaved, *_records_to_rows(records)])
+        self._keep([*self.unsaved, *_numbered(records)])
 
-    def _keep(self, rows: list[_Row]) -> None:
+    def _keep(self, rows: list[BusEvent]) -> None:
         self.unsaved = rows[-HISTORY_CAPACITY:]
         self.lost += len(rows) - len(self.unsaved)
 
@@ -107,7 +106,7 @@ class EventStore:
         """Make sure that no number is given twice, and drop the rows that wait under numbers now taken."""
         with suppress(StoreError, sqlite3.Error):  # the disk is full: the next row will have the number
             taken = self.last_seq()
-            waiting = [row for row in self.unsaved if row[0] > taken]
+            waiting = [row for row in self.unsaved if row.seq is not None and row.seq > taken]
             self.lost += len(self.unsaved) - len(waiting)
             self.unsaved = waiting
             if taken < newest:
@@ -226,8 +225,9 @@ def _unreadable(error: Exception) -> StoreError:
     return StoreError(f"the history cannot be read: {error}", "hyperhive doctor")
 
 
-def _records_to_rows(records: Sequence[BusEvent]) -> list[_Row]:
-    return [(r.seq, r.ts, r.event.kind, r.payload) for r in records if r.seq is not None]
+def _numbered(records: Sequence[BusEvent]) -> list[BusEvent]:
+    """Return the records that are stored; each is its own row."""
+    return [record for record in records if record.seq is not None]
 
 
 def rows_to_events(rows: Iterable[Sequence[Any]]) -> Iterator[BusEvent]:

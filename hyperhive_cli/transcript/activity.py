@@ -46,7 +46,7 @@ class Activity:
                 self._running.clear()
                 self.doing = None
             case Stream(line=line):
-                self._observe_line(line, ts_ms)
+                self.observe_line(line, ts_ms)
 
     def to_dict(self) -> dict[str, Any] | None:
         """Return the `activity` field of `status --json`; None between turns. `since` is in Unix ms."""
@@ -65,7 +65,8 @@ class Activity:
         if self.doing != what:
             self.doing, self.since_ms = what, ts_ms
 
-    def _observe_line(self, line: Mapping[str, Any], ts_ms: int) -> None:
+    def observe_line(self, line: Mapping[str, Any], ts_ms: int) -> None:
+        """Process a line of claude."""
         match line.get("type"), line.get("subtype"):
             case "assistant", _:
                 self._observe_answer(line, ts_ms)

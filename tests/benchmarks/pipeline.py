@@ -113,6 +113,7 @@ class PlainFeed:
         self._bus = bus
         self.observe_stream = bus.current.observe_stream
         self.publish = bus.publish
+        self.publish_lines = bus.publish_lines
         self.settle = bus.settle
 
 

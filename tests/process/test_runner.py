@@ -44,6 +44,9 @@ class Heard:
     def publish(self, *events: LiveEvent) -> None:
         self.events += events
 
+    def publish_lines(self, payloads: Sequence[bytes], lines: Sequence[Mapping[str, object]]) -> None:
+        self.publish(*map(Stream, lines, payloads))
+
     def observe_stream(self, line: Mapping[str, object]) -> None:
         self.observed.append(line)
 

@@ -86,7 +86,13 @@ def hostile_events() -> list[LiveEvent | dict[str, Any]]:
 
 def safe_record(event: LiveEvent | dict[str, Any]) -> BusEvent:
     # A lone surrogate has no JSON; the renderer reads the event alone.
-    return BusEvent(1, TS, Stream.from_line(event) if isinstance(event, dict) else event, b"{}")
+    return with_event(Stream.from_line(event) if isinstance(event, dict) else event)
+
+
+def with_event(event: LiveEvent) -> BusEvent:
+    made = BusEvent(1, TS, event.kind, b"{}")
+    made.event = event
+    return made
 
 
 def test_nothing_hostile_reaches_a_terminal() -> None:
@@ -179,5 +185,5 @@ def test_an_event_that_cannot_be_read_is_one_dim_line() -> None:
 
     file = io.StringIO()
     with Console(file=file, now=lambda: NOW) as console:
-        console.show([BusEvent(1, TS, Foreign(), "{}"), record(Note(text="goes on"))])  # type: ignore[arg-type]
+        console.show([with_event(Foreign()), record(Note(text="goes on"))])  # type: ignore[arg-type]
     assert file.getvalue().splitlines() == ["· foreign: not readable (KeyError)", "· goes on"]
