@@ -73,4 +73,11 @@ def turn_start(
     if message is None:
         return start
     body = redact(message.body)
-    return replace(start, sender=message.sender, body=body, message_id=message.id, attempt=message.attempts)
+    return replace(
+        start,
+        sender=message.sender,
+        body=body,
+        message_id=message.id,
+        attempt=message.attempts,
+        delivery=message.deliveries,
+    )

@@ -221,14 +221,30 @@ def _why(denier: Denier, words: str, mode: str) -> str:
 
 
 _EDITS = frozenset({"Write", "Edit", "MultiEdit", "NotebookEdit"})
+_ALLOWABLE = frozenset({Denier.MODE, Denier.PROMPT, Denier.CHECK})
 _LAX_MODES = frozenset({"acceptEdits", "bypassPermissions"})
 
 
+def allowing_command(line: Mapping[str, Any], asked: str, mode: str) -> str:
+    """Return the command that would allow the call of a `permission_denied` line, "" if none would.
+
+    `asked`: what the tool was asked, which for Bash is the command; `mode`: the permission mode.
+    """
+    words, kind = _text(line.get("message")), _text(line.get("decision_reason_type"))
+    denial = _to_denial(_Clues(_text(line.get("tool_name")), kind, words, asked))
+    return _command(denial.denier, [denial], mode)
+
+
 def _advice(denier: Denier, found: Sequence[Denial], mode: str) -> str:
-    if denier not in {Denier.MODE, Denier.PROMPT, Denier.CHECK}:
-        return ""
-    if mode == "bypassPermissions":
+    if mode == "bypassPermissions" and denier in _ALLOWABLE:
         return "; an `ask` rule of claude's settings asks even in this mode"
+    command = _command(denier, found, mode)
+    return f"; `{command}` allows {'it' if len(found) == 1 else 'them'}" if command else ""
+
+
+def _command(denier: Denier, found: Sequence[Denial], mode: str) -> str:
+    if denier not in _ALLOWABLE or mode == "bypassPermissions":
+        return ""
     rules = list(dict.fromkeys(denial.rule for denial in found))
     others = [f"'{rule}'" if "(" in rule else rule for rule in rules if rule not in _EDITS][:MAX_NAMED]
     command = "hyperhive run"
@@ -236,4 +252,4 @@ def _advice(denier: Denier, found: Sequence[Denial], mode: str) -> str:
         command += " --permission-mode acceptEdits"
     if others:
         command += f" -- --allowedTools {' '.join(others)}"
-    return f"; `{command}` allows {'it' if len(found) == 1 else 'them'}" if command != "hyperhive run" else ""
+    return command if command != "hyperhive run" else ""

@@ -12,7 +12,8 @@ import click
 from hyperhive_cli.cli.commands import COMMANDS
 from hyperhive_cli.cli.declared import argument, command, pass_context
 from hyperhive_cli.cli.invocation import is_plain
-from hyperhive_cli.cli.streams import echo, write_drawn
+from hyperhive_cli.cli.pager import page
+from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core.errors import UsageError
 
@@ -27,7 +28,6 @@ TOPICS = (
 )  # fmt: skip
 DOCS = Path(__file__).parents[1] / "docs"
 WIDEST = 96  # longer lines are hard to read
-LESS = "FRX"  # as git has it: leave if the page fits, pass colours on, keep the text on the screen
 _PAGE_LINK = re.compile(r"\[([^\]]+)\]\(([a-z-]+)\.md(?:#[\w-]*)?\)")
 
 
@@ -70,7 +70,7 @@ def help(ctx: click.Context, words: Sequence[str]) -> None:  # noqa: A001 - the 
     elif words[0] in TOPICS and len(words) == 1:
         _show_page(read_page(words[0]))
     else:
-        _page(f"{_help_of(ctx.find_root(), words)}\n")
+        page([f"{_help_of(ctx.find_root(), words)}\n"])
 
 
 def _contents() -> Iterator[str]:
@@ -103,13 +103,4 @@ def _show_page(markdown: str) -> None:
     from hyperhive_cli.render.prose import page_to_text  # noqa: PLC0415 - rich costs 100 ms
 
     colours = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    _page(page_to_text(markdown, min(columns(), WIDEST), colours=colours))
-
-
-def _page(text: str) -> None:
-    """Show text in the pager, or without one: in a pipe, with --plain, if PAGER is empty or `cat`."""
-    if not sys.stdout.isatty() or is_plain() or os.environ.get("PAGER", "less").strip() in {"", "cat"}:
-        write_drawn(text)
-        return
-    os.environ.setdefault("LESS", LESS)
-    click.echo_via_pager(text)
+    page([page_to_text(markdown, min(columns(), WIDEST), colours=colours)])

@@ -14,6 +14,7 @@ from hyperhive_cli.cli.amount import DOLLARS, NUMBER, Amount, Duration, Kept
 from hyperhive_cli.cli.configured import FOLDER, load_settings
 from hyperhive_cli.cli.declared import argument, command, option, pass_context, pass_invocation, section
 from hyperhive_cli.cli.displays import open_display
+from hyperhive_cli.cli.first_start import first_start_lines
 from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, now_ms
 from hyperhive_cli.cli.run_config import build_config, read_options
 from hyperhive_cli.cli.streams import echo
@@ -147,6 +148,8 @@ def run(ctx: click.Context, invocation: Invocation, /, **_: object) -> int:
 
     tell = partial(echo, err=True)
     config = replace(config, complain=tell, announce=None if on_console else tell)
+    for line in first_start_lines(ctx, options, config.paths) if on_console and not options.drain else ():
+        echo(line)
     with ExitStack() as stack:
         if not options.quiet:
             status = stored_status(config.paths, now_ms=now_ms()) | {"status": "online"}

@@ -1,34 +1,54 @@
 """`hyperhive show`."""
 
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, cast
 
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.declared import argument, command, option, pass_invocation
-from hyperhive_cli.cli.invocation import Invocation, now_ms, print_json, print_lines, warn_of_history
+from hyperhive_cli.cli.invocation import Invocation, now_ms, print_json, print_lines, printable, warn_of_history
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core import text
+from hyperhive_cli.core.errors import UnknownError, UsageError
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.render.turn_words import moment
 from hyperhive_cli.store.turns import FoundTurn, find_turn, turn_pages, turn_to_dict
 from hyperhive_cli.transcript.endings import end_remarks
 
+if TYPE_CHECKING:
+    from hyperhive_cli.transcript.rows import AnswerRow, CallRow, Row
+
 
 @command()
-@argument("turn", metavar="TURN|last", shell_complete=completers.turns)
+@argument("turn", metavar="TURN[.TOOL]|last", shell_complete=completers.turns)
+@option("--full", is_flag=True, help="Cut nothing: every input, output and thought whole.")
 @option("--json", "as_json", is_flag=True, help="Print its statistics as JSON (its events: tail --turn TURN --json).")
 @pass_invocation
-def show(invocation: Invocation, turn: str, *, as_json: bool) -> None:
+def show(invocation: Invocation, turn: str, *, full: bool, as_json: bool) -> None:
     """Replay a finished turn from the history; if that was deleted, show the statistics that are left.
+
+    TURN.TOOL is one tool call of a turn, such as 17.3: it is shown whole, as is a turn with --full. On a terminal that
+    opens in $PAGER, else in less.
 
     \b
     Examples: hyperhive show last
+              hyperhive show 17.3
+              hyperhive show 17 --full
               hyperhive show 17 --json
     """  # noqa: D301 - click's own mark
     paths = invocation.paths()
     warn_of_history(paths)
-    found = find_turn(paths, turn)
-    if as_json:
+    named, number = _tool_of(turn)
+    found = find_turn(paths, named)
+    if number is not None:
+        rows = _call_rows(paths, found, turn, number)
+        if as_json:
+            print_json(_call_to_dict(rows))
+        else:
+            _show_whole(rows)
+    elif as_json:
         print_json(turn_to_dict(found))
+    elif full and found.event_count:
+        _show_whole(_rows(paths, found))
     elif found.event_count:
         _show_events(paths, found)
     elif found.row is not None:
@@ -36,11 +56,65 @@ def show(invocation: Invocation, turn: str, *, as_json: bool) -> None:
         print_lines(_row_to_lines(found.row))
 
 
+def _tool_of(named: str) -> tuple[str, int | None]:
+    """Split `17.3` into a turn and the number of one of its tool calls; None without one."""
+    turn, dot, number = named.partition(".")
+    if not dot:
+        return named, None
+    if not (number.isascii() and number.isdigit() and int(number[:10]) > 0):
+        raise UsageError(f"not a valid tool call: {named!r}", "hyperhive show TURN.TOOL, such as 17.3")
+    return turn, int(number[:10])
+
+
+def _rows(paths: AgentPaths, found: FoundTurn) -> Iterator["Row"]:
+    from hyperhive_cli.transcript.translate import Translator  # noqa: PLC0415 - for those that show rows themselves
+
+    _warn_of_start(found)
+    translator = Translator()
+    return (row for page in turn_pages(paths, found) for event in page for row in translator.rows(event))
+
+
+def _call_rows(paths: AgentPaths, found: FoundTurn, named: str, number: int) -> list["Row"]:
+    if not found.event_count:
+        raise UnknownError("this turn is no longer in the history", f"hyperhive show {named.partition('.')[0]}")
+    rows = [row for row in _rows(paths, found) if getattr(row, "number", None) == number]
+    if not rows:
+        raise UnknownError(f"there is no tool call {named}", f"hyperhive show {named.partition('.')[0]}")
+    return rows
+
+
+def _call_to_dict(rows: list["Row"]) -> dict[str, Any]:
+    """Return the fields of `show TURN.TOOL --json`; those of the answer are null until there is one."""
+    found = {row.kind: row for row in rows}
+    call, answer = cast("CallRow", found["call"]), cast("AnswerRow | None", found.get("answer"))
+    return {
+        "turn": call.origin.turn,
+        "number": call.number,
+        "name": call.name,
+        "input": call.given,
+        "failed": answer and answer.failed,
+        "label": answer and answer.label,
+        "output": answer and answer.output.plain,
+        "took_ms": answer and answer.took_ms,
+    }
+
+
+def _show_whole(rows: Iterable["Row"]) -> None:
+    from hyperhive_cli.cli.pager import page  # noqa: PLC0415 - for long texts alone
+    from hyperhive_cli.render.document import rows_to_text  # noqa: PLC0415 - as `_rows`
+
+    page(f"{line}\n" for line in printable(rows_to_text(rows)))
+
+
+def _warn_of_start(found: FoundTurn) -> None:
+    if found.span is not None and not found.span.is_whole:
+        echo("the start of this turn is no longer in the history", err=True)
+
+
 def _show_events(paths: AgentPaths, found: FoundTurn) -> None:
     from hyperhive_cli.cli.displays import open_display  # noqa: PLC0415 - rich costs 100 ms
 
-    if found.span is not None and not found.span.is_whole:
-        echo("the start of this turn is no longer in the history", err=True)
+    _warn_of_start(found)
     is_first = True
     with open_display({}, live=False) as sink:
         for page in turn_pages(paths, found):

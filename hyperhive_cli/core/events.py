@@ -48,7 +48,10 @@ class _Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnStart(_Event):
-    """A turn starts: its sender and text, and how many other messages wait."""
+    """A turn starts: its sender and text, and how many other messages wait.
+
+    `attempt` counts those of its message that its limit counts, `delivery` all.
+    """
 
     kind = "turn_start"
     wire_names = MappingProxyType({"sender": "from"})
@@ -59,6 +62,7 @@ class TurnStart(_Event):
     turn_id: int | None = None
     message_id: int | None = None
     attempt: int = 1
+    delivery: int = 1
     model: str | None = None
 
 

@@ -12,6 +12,7 @@ from hyperhive_cli.core.settings import MAX_FIGURE
 from hyperhive_cli.core.terminal import UNSAFE
 
 _BLANKS = re.compile(r"\s+")
+_NOT_BLANK = re.compile(r"\S")
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -80,6 +81,26 @@ def head_lines(text: str, limit: int, width: int = 400) -> tuple[list[str], int]
         lines.append(clean(text[start : min(stop, start + width)].rstrip("\r")) + cut)
         start = stop + 1
     return lines, total - wanted
+
+
+def outer_parts(text: str, head: int, tail: int) -> tuple[str, int, str]:
+    """Return the parts of `text` with its first `head` and its last `tail` lines, and how many lines lie between them.
+
+    Blank lines do not count as first or last. The first part is the whole text if no more than one line would be left
+    out.
+    """
+    starts, at = list[int](), _NOT_BLANK.search(text)
+    while at is not None and len(starts) < head + tail + 2:
+        starts.append(text.rfind("\n", 0, at.start()) + 1)
+        stop = text.find("\n", at.start())
+        at = None if stop < 0 else _NOT_BLANK.search(text, stop)
+    if len(starts) < head + tail + 2:
+        return text, 0, ""
+    rest, end = starts[head], len(text)
+    for _ in range(tail):
+        last = len(text[rest:end].rstrip()) + rest
+        end = text.rfind("\n", rest, last) + 1
+    return text[starts[0] : rest], text[rest:end].rstrip().count("\n") + 1, text[end:]
 
 
 def number(value: object) -> float | None:

@@ -1,12 +1,12 @@
-"""A transcript as a document that stands by itself: rows to Markdown or HTML. Pure, no rich.
+"""A transcript as a document that stands by itself: rows to plain text, Markdown or HTML. Pure, no rich.
 
-Everything that others wrote (the model, tools, senders) is text: escaped in HTML, and fenced in Markdown. Only the
-model's own prose, which is Markdown, is not fenced.
+Nothing is cut. Everything that others wrote (the model, tools, senders) is text: cleaned, escaped in HTML, and fenced
+in Markdown. Only the model's own prose, which is Markdown, is not fenced.
 """
 
 import html
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from hyperhive_cli.core import text
@@ -29,13 +29,17 @@ OPEN_LINES = 12  # of an answer that HTML does not fold away
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A part of the document; `kind` is turn, text, thinking, call, answer, note or end. `sign`: that of an end."""
+    """A part of the document; `kind` is turn, text, thinking, call, answer, note or end.
+
+    `sign`: that of an end; `number`: of a call and its answer, as `show` takes it, such as 12.1.
+    """
 
     kind: str
     title: str = ""
     body: str = ""
     failed: bool = False
     sign: str = ""
+    number: str = ""
 
 
 def row_to_entry(row: Row) -> Entry | None:
@@ -55,10 +59,11 @@ def row_to_entry(row: Row) -> Entry | None:
         case CallRow():
             hunks = row.diff()
             title = f"{row.name} {row.subject}" if hunks else row.name  # a diff does not name its file
-            return Entry("call", _titled(row, title), _diff_text(hunks) or row.input_text())
+            return Entry("call", _titled(row, title), _diff_text(hunks) or row.input_text(), number=row.full_number)
         case AnswerRow():
             title = row.label or ("error" if row.failed else "answer")
-            return Entry("answer", _titled(row, title), row.output.plain or _diff_text(row.diff), row.failed)
+            body = row.output.plain or _diff_text(row.diff) or (f"to allow it: {row.advice}" if row.advice else "")
+            return Entry("answer", _titled(row, title), body, row.failed, number=row.full_number)
         case QuoteRow():
             return Entry("note", _titled(row, "to claude"), row.whole.plain)
         case NoteRow():
@@ -72,9 +77,9 @@ def _titled(row: Row, title: str) -> str:
 
 
 def _turn_name(row: HeadRow) -> str:
-    attempt = f", attempt {row.attempt}" if row.attempt > 1 else ""
+    tries = f", try {row.attempt}" if row.attempt > 1 else ""
     turn = "" if row.origin.turn is None else f" {row.origin.turn}"
-    return f"Turn{turn}: {row.sender}{attempt}"
+    return f"Turn{turn}: {row.sender}{tries}"
 
 
 def _moment(ts: int) -> str:
@@ -85,6 +90,34 @@ def _moment(ts: int) -> str:
 def _diff_text(hunks: Iterable[Hunk]) -> str:
     parts = (f"@@ -{hunk.old_start} +{hunk.new_start} @@\n" + "\n".join(hunk.lines) for hunk in hunks)
     return text.clean("\n".join(parts))
+
+
+# --- plain text ---
+
+_SIGNS: Mapping[str, str] = {"turn": "──", "thinking": "~", "call": "▸", "note": "·"}
+
+
+def rows_to_text(rows: Iterable[Row]) -> Iterator[str]:
+    """Return the document line by line, without ends of lines and with blank lines between its parts."""
+    for position, entry in enumerate(filter(None, map(row_to_entry, rows))):
+        if position:
+            yield ""
+        if head := _text_head(entry):
+            yield head
+        if entry.body:
+            yield from text.clean(entry.body).split("\n")
+
+
+def _text_head(entry: Entry) -> str:
+    number = f"({entry.number})" if entry.number else ""
+    sign = entry.sign or _SIGNS.get(entry.kind, "")
+    if entry.failed and entry.kind != "end":
+        sign = "✗"
+    elif entry.kind == "answer":
+        sign = "✓"
+    elif entry.kind == "text" and not entry.title:
+        return ""
+    return " ".join(part for part in (sign, text.one_line(entry.title, 400), number) if part)
 
 
 # --- Markdown ---

@@ -1,13 +1,18 @@
-"""`Layout`: rows of the transcript → the blocks that the console prints."""
+"""`Layout`: rows of the transcript → the blocks that the console prints.
 
-from collections.abc import Callable, Mapping, Sequence
+Words have the default colour: a sign before them has the colour of what they say, because a colour alone may be hard to
+read on a terminal's background. What may be missed is dim.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from hyperhive_cli.core.text import one_line, plural
+from hyperhive_cli.core.text import duration, one_line, plural
 from hyperhive_cli.render.blocks import NAME_CELLS, Block, Cropped, Fullest, Gutter, RuledLine, marked
+from hyperhive_cli.transcript.diff import NumberedLine, numbered_lines
 from hyperhive_cli.transcript.raw_text import RawText, Span
 from hyperhive_cli.transcript.rows import (
     AnswerRow,
@@ -22,18 +27,26 @@ from hyperhive_cli.transcript.rows import (
 )
 from hyperhive_cli.transcript.translate import minute_words
 
+SHOW = "hyperhive show"
 _BODY_BAR, _SUBAGENT_BAR = Text("  ▏ ", "quiet"), Text("  │ ", "quiet")
-_BODY_LINES, _ANSWER_LINES, _NOTE_LINES = 6, 3, 12
+_BODY_LINES, _NOTE_LINES, _DIFF_LINES = 6, 12, 8
+_OK_LINES, _FAILED_LINES = (2, 1), (2, 5)  # of an output, at its start and its end: errors stand at the end
+_NAMED_BY_LABEL = frozenset({"Read"})  # tools whose output says little: their label is enough
 _NOTE_WIDTH, _ERROR_WIDTH = 2000, 4000  # characters of a line
-_THOUGHT_CHARS = 220
+_LONG_MS = 1000  # of a call, from which its time is shown
+_SIGNS: Mapping[str, str] = {"+": "fine", "-": "bad"}
 # Black or white text may be invisible on the terminal's background.
 _COLOURS = frozenset({"red", "green", "yellow", "blue", "magenta", "cyan"})
 
 
 class Layout:
-    """Lays rows out one after the other; remembers what the row before was, to say whose a row is when it must."""
+    """Lays rows out one after the other; remembers what the row before was, to say whose a row is when it must.
 
-    def __init__(self) -> None:
+    `show` is the command that shows a call whole, for this reader to type.
+    """
+
+    def __init__(self, show: str = SHOW) -> None:
+        self._show = show
         self._call = ""  # of the last row, if it was a call or an answer
         self._subagent = ""  # whose rows the reader was just reading
 
@@ -56,21 +69,55 @@ class Layout:
         """Put an answer under its call. If other rows stand between, its tool's name says whose it is."""
         is_below_its_call = row.call != "" and row.call == self._call
         name = "" if is_below_its_call else one_line(row.name or "result", NAME_CELLS)
-        lines = _lines(row.output, _ANSWER_LINES, "quiet")
-        if row.label:
-            lines.insert(0, Text(f"✗ {row.label}", "bad") if row.failed else Text(row.label, "quiet"))
-        body = Group(*map(Cropped, lines))
+        body = Group(*map(Cropped, self._answer_lines(row)))
         return Block("tool", Gutter(Text(f"  {name:<{NAME_CELLS}} ", "quiet"), body))
+
+    def _answer_lines(self, row: AnswerRow) -> Iterator[Text]:
+        changed = numbered_lines(row.diff)
+        if not changed:
+            yield from _outcome(row)
+        if row.advice:
+            yield Text(f"to allow it: {row.advice}")
+        yield from map(_diff_line, changed[:_DIFF_LINES])
+        if len(changed) > _DIFF_LINES:
+            yield self._rest(len(changed) - _DIFF_LINES, row)
+        if row.failed or not row.label or row.name not in _NAMED_BY_LABEL:
+            found = row.output.excerpt(*(_FAILED_LINES if row.failed else _OK_LINES))
+            yield from (_styled(line) for line in found.head)
+            if found.left_out:
+                yield self._rest(found.left_out, row)
+            yield from (_styled(line) for line in found.tail)
+
+    def _rest(self, lines: int, row: AnswerRow) -> Text:
+        """Return a line that counts what was left out, and says what shows it."""
+        number = row.full_number
+        return Text(f"… {plural(lines, 'line')}" + (f" ({self._show} {number})" if number else ""), "quiet")
+
+
+def _outcome(row: AnswerRow) -> Iterator[Text]:
+    took = duration(row.took_ms / 1000) if row.took_ms is not None and row.took_ms >= _LONG_MS else ""
+    words = " · ".join(part for part in (row.label, took) if part)
+    if row.failed:
+        yield Text.assemble(("✗ ", "bad"), words)
+    elif took:
+        yield Text.assemble(("✓ ", "fine"), (words, "quiet" if row.label else ""))
+    elif row.label:
+        yield Text(words, "quiet")
+
+
+def _diff_line(line: NumberedLine) -> Text:
+    style = _SIGNS.get(line.sign, "quiet")
+    return Text.assemble((f"{line.number} {line.sign} ", style), line.text)
 
 
 def _lines(text: RawText, limit: int, style: str = "", width: int = 400, prefix: str = "") -> list[Text]:
     """Return the first lines of a text, and one that counts the rest."""
     lines, more = text.head(limit, width)
     shown = [_styled(line, style, prefix) for line in lines]
-    return [*shown, Text(f"+{plural(more, 'line')}", "quiet")] if more else shown
+    return [*shown, Text(f"… {plural(more, 'line')}", "quiet")] if more else shown
 
 
-def _styled(spans: Sequence[Span], style: str, prefix: str) -> Text:
+def _styled(spans: Sequence[Span], style: str = "", prefix: str = "") -> Text:
     if len(spans) == 1 and spans[0].is_plain:  # the usual case; `append` costs more than the rest of the row
         return Text(prefix + spans[0].text, style)
     line = Text(prefix, style)
@@ -80,13 +127,18 @@ def _styled(spans: Sequence[Span], style: str, prefix: str) -> Text:
     return line
 
 
+def _words(tone: str) -> str:
+    """Return the style of words of this tone; the sign before them has its colour."""
+    return "quiet" if tone == "quiet" else ""
+
+
 def _head(row: HeadRow) -> Block:
     left = Text(one_line(row.sender, 40), "head")
     if row.message:
         left.append(f" · #{row.message}")
     if row.attempt > 1:
-        left.append(f" · attempt {row.attempt}", "warn")
-    waiting = f"{row.waiting:,} more waiting" if row.waiting else ""
+        left.append(f" · try {row.attempt}")
+    waiting = f"{row.waiting:,} waiting" if row.waiting else ""
     right = Text(" · ".join(part for part in (waiting, minute_words(row.origin.ts)) if part), "quiet")
     body = Gutter(_BODY_BAR, Group(*_lines(row.body, _BODY_LINES)), rest=_BODY_BAR)
     return Block("head", Group(RuledLine(left, right), body))
@@ -94,10 +146,10 @@ def _head(row: HeadRow) -> Block:
 
 def _foot(row: FootRow) -> Block:
     forms = [
-        Text.assemble((row.word, row.tone), "".join(f" · {part}" for part in row.figures(full=full)))
+        Text.assemble((row.word, "head"), ("".join(f" · {part}" for part in row.figures(full=full)), "quiet"))
         for full in (True, False)
     ]
-    note = _lines(row.note, _NOTE_LINES, "quiet" if row.ok else row.tone, _NOTE_WIDTH)
+    note = _lines(row.note, _NOTE_LINES, "quiet" if row.ok else "", _NOTE_WIDTH)
     return Block("foot", marked(row.sign, Group(Fullest(forms), *note), row.tone))
 
 
@@ -108,13 +160,15 @@ def _prose(row: TextRow) -> Block:
 
 
 def _error(row: ErrorRow) -> Block:
-    lines = _lines(RawText(row.text), _NOTE_LINES, "bad", _ERROR_WIDTH)
+    lines = _lines(RawText(row.text), _NOTE_LINES, width=_ERROR_WIDTH)
     return Block("text", marked("✗", Group(*lines), "bad"))
 
 
 def _thought(row: ThoughtRow) -> Block:
-    words = "thinking, not shown" if row.text is None else one_line(row.text, _THOUGHT_CHARS)
-    return Block("thought", marked("~", Text(words, "thought"), "quiet"))
+    """Fold a thought to its first line."""
+    first, _, rest = (row.text or "thinking, not shown").strip().partition("\n")
+    words = Text(one_line(first, _NOTE_WIDTH) + (" …" if rest else ""), "thought")
+    return Block("thought", marked("~", Cropped(words), "quiet"))
 
 
 def _call(row: CallRow) -> Block:
@@ -123,12 +177,12 @@ def _call(row: CallRow) -> Block:
 
 
 def _note(row: NoteRow) -> Block:
-    prefix = f"{row.source}: " if row.source else ""
+    prefix, style = f"{row.source}: " if row.source else "", _words(row.tone)
     if row.is_one_line:
-        body: RenderableType = Cropped(Text(row.text.plain, row.tone))
+        body: RenderableType = Cropped(Text(row.text.plain, style))
     else:
-        lines = _lines(row.text, _NOTE_LINES, row.tone, _NOTE_WIDTH, prefix)
-        body = Group(*lines or [Text(f"{prefix}(nothing)", row.tone)])
+        lines = _lines(row.text, _NOTE_LINES, style, _NOTE_WIDTH, prefix)
+        body = Group(*lines or [Text(f"{prefix}(nothing)", style)])
     return Block("remark", marked(row.mark, body, row.tone))
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from hyperhive_cli.claude.sentences import text_in
 from hyperhive_cli.claude.server_tools import is_server_result, server_result
-from hyperhive_cli.core.text import brief, number, one_line, plural, text_of, tokens
+from hyperhive_cli.core.text import brief, count, number, one_line, plural, text_of, tokens
 from hyperhive_cli.transcript.diff import Hunk, created_hunk, line_counts, patch_hunks
 from hyperhive_cli.transcript.raw_text import RawText
 from hyperhive_cli.transcript.rows import Image
@@ -41,6 +41,8 @@ def read_answer(name: str, block: Mapping[str, Any], structured: object = None) 
     text = content_text(content)
     if block.get("is_error") is True:
         return _failure(text)
+    if name == "Read" and (label := _read_label(structured)):
+        return Answer(label=label, output=text, images=tuple(images_in(content)))
     read = _READERS.get(name)
     found = read(structured) if read and isinstance(structured, Mapping) else None
     if found is not None:
@@ -53,6 +55,13 @@ def _failure(text: str) -> Answer:
     if code is None:
         return Answer(failed=True, label="error", output=text)
     return Answer(failed=True, label=f"exit {code[1]}", output=text[code.end() :])
+
+
+def _read_label(structured: object) -> str:
+    """Say how much of a file was read; "" if the result does not."""
+    file = mapping(mapping(structured).get("file"))
+    lines, total = count(file.get("numLines")), count(file.get("totalLines"))
+    return f"{lines:,} of {plural(total, 'line')}" if 0 < lines < total else plural(lines, "line") if lines else ""
 
 
 def _edit(structured: Mapping[str, Any]) -> Answer | None:

@@ -12,8 +12,9 @@ MAX_REMEMBERED = 20_000
 
 @dataclass(frozen=True, slots=True)
 class OpenCall:
-    """A tool call of this turn: its tool, what it was asked, its time (Unix ms) and its depth of subagents."""
+    """A tool call of this turn: its number, tool, what it was asked, time (Unix ms) and depth of subagents."""
 
+    number: int
     name: str
     subject: str
     ts: int
@@ -29,6 +30,7 @@ class Context:
     """
 
     cwd: str = ""
+    mode: str = ""  # the permission mode
     session: tuple[str, ...] | None = None
     status: str = Status.ONLINE  # of the last row about it
     turn: int | None = None
@@ -48,8 +50,8 @@ class Context:
         """Remember a tool call for its answer and for the subagent it may start; return its number in the turn."""
         if len(self.calls) >= MAX_REMEMBERED:
             self.calls.clear()
-        self.calls[call] = OpenCall(name, subject, origin.ts, origin.depth)
         self.call_count += 1
+        self.calls[call] = OpenCall(self.call_count, name, subject, origin.ts, origin.depth)
         return self.call_count
 
     def add_text(self, text: str) -> bool:

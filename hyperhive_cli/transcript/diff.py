@@ -69,6 +69,49 @@ def _shared(old: Iterable[str], new: Iterable[str]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
+class NumberedLine(NamedTuple):
+    """A line of a diff for a reader: its number in the file, right-aligned; its sign; its text, cleaned."""
+
+    number: str
+    sign: str
+    text: str
+
+
+def numbered_lines(hunks: Iterable[Hunk]) -> list[NumberedLine]:
+    """Return the changed lines of an edit, each change after one line of context, without their common indentation.
+
+    Removed lines have their old number, the others the new one. A hunk that does not know its lines in the old file,
+    such as that of a new file, gives nothing.
+    """
+    found = [one for hunk in hunks if hunk.old_start for one in _numbered(hunk)]
+    width = max((len(str(number)) for number, _ in found), default=0)
+    indent = min((_indent(line[1:]) for _, line in found if line[1:].strip()), default=0)
+    return [
+        NumberedLine(f"{number:>{width}}", line[:1], clean(line[1:].expandtabs(4)[indent:])) for number, line in found
+    ]
+
+
+def _numbered(hunk: Hunk) -> Iterator[tuple[int, str]]:
+    old, new = hunk.old_start, hunk.new_start
+    context: tuple[int, str] | None = None
+    for line in hunk.lines:
+        sign = line[:1]
+        if sign in {"+", "-"}:
+            if context is not None:
+                yield context
+            context = None
+            yield (new if sign == "+" else old, line)
+        elif sign == " ":
+            context = (new, line)
+        old += sign in {" ", "-"}
+        new += sign in {" ", "+"}
+
+
+def _indent(text: str) -> int:
+    shown = text.expandtabs(4)
+    return len(shown) - len(shown.lstrip(" "))
+
+
 def line_counts(hunks: Iterable[Hunk]) -> tuple[int, int]:
     """Count the added and the removed lines."""
     lines = [line for hunk in hunks for line in hunk.lines]

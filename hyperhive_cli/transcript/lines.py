@@ -122,11 +122,12 @@ def _answer(block: Line, structured: object, context: Context, origin: Origin) -
     if denied is not None and text_of(block.get("content")).strip() == denied:
         return
     asked = context.calls.get(call)
-    name = "" if asked is None else asked.name
+    number, name = (0, "") if asked is None else (asked.number, asked.name)
     answer = read_answer(name, block, structured)
     yield AnswerRow(
         origin=origin,
         call=call,
+        number=number,
         name=name,
         failed=answer.failed,
         label=answer.label,

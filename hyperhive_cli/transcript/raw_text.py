@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from hyperhive_cli.core.text import clean, head_lines
+from hyperhive_cli.core.text import clean, head_lines, outer_parts
 
 MAX_WIRE_CHARS = 200_000  # of one text that `to_dict` gives
 MAX_SPANS = 2_000  # of one text; what follows has no colours
 _HEAD_CHARS = 64 * 1024  # that `head` looks for colours in
+_LINE_CHARS = 4_000  # of a line that `excerpt` looks at
 
 COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 _SHOWN_ESCAPE = r"\x1b["  # as `clean` writes it
@@ -28,6 +29,14 @@ class Span(NamedTuple):
     def is_plain(self) -> bool:
         """True if the text has no style."""
         return not (self.colour or self.bold)
+
+
+class Excerpt(NamedTuple):
+    """The first and the last lines of a text, each as its spans, and how many lines were left out between them."""
+
+    head: list[list[Span]]
+    left_out: int
+    tail: list[list[Span]]
 
 
 class RawText(NamedTuple):
@@ -67,6 +76,14 @@ class RawText(NamedTuple):
         left = left if len(self.raw) <= _HEAD_CHARS else len(lines) + more - len(coloured)
         return list(_coloured(coloured, plain, spans)), left
 
+    def excerpt(self, head: int, tail: int, width: int = 400) -> Excerpt:
+        """Return the first `head` and the last `tail` lines, cut to `width`; nothing is left out to save one line.
+
+        Blank lines are neither counted nor returned.
+        """
+        first, left_out, last = outer_parts(self.raw, head, tail)
+        return Excerpt(list(_lines(first, width)), left_out, list(_lines(last, width)))
+
     def to_dict(self) -> dict[str, Any]:
         """Return `text`, cleaned and without colours; `cut`, the number of characters left off at its end; `spans`.
 
@@ -82,6 +99,31 @@ class RawText(NamedTuple):
 
 
 NO_TEXT = RawText("")
+
+
+def _lines(raw: str, width: int) -> Iterator[list[Span]]:
+    """Yield the lines of a text that are not blank, cut to `width`; a colour lasts over their ends."""
+    cut = "\n".join(line[:_LINE_CHARS].rstrip("\r") for line in raw.split("\n") if line and not line.isspace())
+    line = list[Span]()
+    for span in RawText(cut).spans():
+        first, *others = span.text.split("\n")
+        line.append(span._replace(text=first))
+        for text in others:
+            yield _cut(line, width)
+            line = [span._replace(text=text)]
+    if line:
+        yield _cut(line, width)
+
+
+def _cut(line: list[Span], width: int) -> list[Span]:
+    left, kept = width, list[Span]()
+    for span in line:
+        if len(span.text) > left:
+            return [*kept, span._replace(text=f"{span.text[:left]}…")]
+        if span.text:
+            kept.append(span)
+        left -= len(span.text)
+    return kept
 
 
 def _styled(raw: str) -> Iterator[tuple[str, tuple[str, bool]]]:

@@ -77,8 +77,9 @@ def _to_json(value: Any) -> Any:  # noqa: ANN401 - any field of a row
 class HeadRow(Row):
     """The head of a turn: who asked and what. It closes whatever was open before it.
 
-    `sender`: at most 64 characters; `message`: the message's number, "" without one; `attempt`: from 1; `waiting`: how
-    many other messages wait; `model`: "" if it is not known.
+    `sender`: at most 64 characters; `message`: the message's number, "" without one; `attempt`: which try of that
+    message it is, from 1, whether the tries count towards its limit or not; `waiting`: how many other messages wait;
+    `model`: "" if it is not known.
     """
 
     kind = "head"
@@ -174,17 +175,28 @@ class ThoughtRow(Row):
 
 
 @dataclass(slots=True, kw_only=True)
-class CallRow(Row):
+class _NumberedRow(Row):
+    """A row of a tool call: `number` is the call's place among those of its turn, from 1; 0 if it is not known."""
+
+    call: str
+    number: int = 0
+
+    @property
+    def full_number(self) -> str:
+        """The number under which `show` finds the call, such as 12.1; "" if it is not known."""
+        return f"{self.origin.turn}.{self.number}" if self.number and self.origin.turn is not None else ""
+
+
+@dataclass(slots=True, kw_only=True)
+class CallRow(_NumberedRow):
     """A tool call. Its answer, if one comes, is an `AnswerRow` with the same `call`.
 
-    `call`: its id, "" if claude gave none; `number`: its place among the calls of the turn, from 1; `name`: the tool,
-    at most 60 characters; `subject`: what it was asked, in one line; `given`: its input, any JSON.
+    `call`: its id, "" if claude gave none; `name`: the tool, at most 60 characters; `subject`: what it was asked, in
+    one line; `given`: its input, any JSON.
     """
 
     kind = "call"
 
-    call: str
-    number: int
     name: str
     subject: str
     given: Any
@@ -210,17 +222,17 @@ class CallRow(Row):
 
 
 @dataclass(slots=True, kw_only=True)
-class AnswerRow(Row):
+class AnswerRow(_NumberedRow):
     """What a tool answered: it belongs under the call with the same `call`.
 
     The reader may not have seen that call. `name`: its tool, "" if it is not known.
     `label` says the answer in short (`exit 3`, `2 lines added, 1 removed`, `denied: …`, `no output`), "" if the output
-    says all. `diff`: what an edit changed. `took_ms`: since the call, None if that is not known.
+    says all. `diff`: what an edit changed. `took_ms`: since the call, None if that is not known. `advice`: the command
+    that would allow a denied call, "" if none would.
     """
 
     kind = "answer"
 
-    call: str
     name: str = ""
     failed: bool = False
     label: str = ""
@@ -228,6 +240,7 @@ class AnswerRow(Row):
     diff: tuple[Hunk, ...] = ()
     images: tuple[Image, ...] = ()
     took_ms: int | None = None
+    advice: str = ""
 
 
 Topic = Literal[

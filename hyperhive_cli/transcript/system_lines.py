@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from hyperhive_cli.claude.denials import allowing_command
 from hyperhive_cli.claude.limits import line_to_limits
 from hyperhive_cli.core.text import ahead, brief, count, duration, number, one_line, text_of, tokens
 from hyperhive_cli.transcript.context import Context
@@ -18,7 +19,7 @@ Case = Callable[[Line, Context, Origin], Iterator[Row]]
 
 
 def _init(line: Line, context: Context, origin: Origin) -> Iterator[Row]:
-    context.cwd = string(line.get("cwd"))
+    context.cwd, context.mode = string(line.get("cwd")), string(line.get("permissionMode"))
     session, model, version = (text_of(line.get(key)) for key in ("session_id", "model", "claude_code_version"))
     if context.session == (session, model, version):
         return
@@ -80,7 +81,15 @@ def _permission_denied(line: Line, context: Context, origin: Origin) -> Iterator
     context.denied[call] = why.strip()
     asked = context.calls.get(call)
     name = one_line(text_of(line.get("tool_name")), 40) if asked is None else asked.name
-    yield AnswerRow(origin=origin, call=call, name=name, failed=True, label=f"denied: {one_line(why, 300)}")
+    yield AnswerRow(
+        origin=origin,
+        call=call,
+        number=0 if asked is None else asked.number,
+        name=name,
+        failed=True,
+        label=f"denied: {one_line(why, 300)}",
+        advice=one_line(allowing_command(line, "" if asked is None else asked.subject, context.mode), 200),
+    )
 
 
 def _task_started(line: Line, context: Context, origin: Origin) -> Iterator[Row]:

@@ -80,7 +80,7 @@ def _turn_start(event: TurnStart, context: Context, origin: Origin) -> Iterator[
         origin=origin._replace(turn=context.turn),
         sender=one_line(text_of(event.sender), 64) or "someone",
         message="" if event.message_id is None else brief(event.message_id, 20),
-        attempt=count(event.attempt),
+        attempt=max(count(event.attempt), count(event.delivery)),
         waiting=count(event.unread),
         model=one_line(text_of(event.model), 80),
         body=_raw(event.body),

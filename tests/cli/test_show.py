@@ -86,7 +86,38 @@ def test_there_is_no_such_turn(turn: str, hive: Hive) -> None:
     assert list(hive.state_dir.iterdir()) == []
 
 
-@pytest.mark.parametrize("turn", ["first", "-1", "1.5", "٣", "9" * 40, ""])
+# --- one call, and everything ---
+
+
+def test_one_tool_call_is_shown_whole(hive: Hive, history: list[Event]) -> None:
+    (marker,) = re.findall(r"hyperhive (show 1\.\d)", hive.call("show", "1").stdout)
+    done = hive.call(*marker.split())
+    whole = done.stdout.splitlines()
+    assert (done.status, done.stderr, whole[0]) == (0, "", f"▸ Bash ({marker[5:]})")
+    assert (whole[1], whole[2][:17]) == ("# count and print colours", "seq 1 40; printf ")
+    told = whole[whole.index(f"✓ answer ({marker[5:]})") + 1 :]
+    assert told[:41] == [*map(str, range(1, 41)), r"red \x1b]0;title\x07"]
+    (found,) = hive.call(*marker.split(), "--json").json_lines()
+    assert (found["turn"], found["name"], found["failed"], found["output"].count("\n")) == (1, "Bash", False, 40)
+    assert found["input"]["command"] == whole[2]
+    assert history
+    assert "there is no tool call 1.6" in hive.call("show", "1.6").refusal()
+
+
+def test_a_turn_is_shown_whole(hive: Hive, history: list[Event]) -> None:
+    assert history
+    whole = hive.call("show", "1", "--full").stdout.splitlines()
+    assert [*map(str, range(1, 41))] == [line for line in whole if line.isdigit()]
+    assert [line[-6:] for line in whole if line.startswith("▸")] == [f" (1.{number})"[-6:] for number in range(1, 6)]
+    assert whole[-1].startswith("✓ ok · ")
+
+
+def test_a_call_of_a_turn_that_was_swept_is_gone(hive: Hive, history: list[Event]) -> None:
+    swept(hive, upto=of_turn(history, 1)[-1]["seq"])
+    assert "no longer in the history" in hive.call("show", "1.1").refusal()
+
+
+@pytest.mark.parametrize("turn", ["first", "-1", "1.", "1.x", "1.5.2", "1.0", "٣", "9" * 40, ""])
 def test_what_is_no_turn_is_refused(turn: str, hive: Hive) -> None:
     assert hive.call("show", "--", turn).refusal(2)
 

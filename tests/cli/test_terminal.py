@@ -30,7 +30,7 @@ OURS = re.compile(r"\x1b\[(?!5m)[\d;]*m|\x1b\[[12]A|\x1b\[\?25[hl]|\x1b\[[012]?[
 WALKED: dict[str, list[str]] = {
     "send": ["hi", "hi --json", "hi --wait --timeout 0.01s"],
     "tail": ["--no-follow", "--no-follow --tools", "--no-follow --json"],
-    "show": ["last", "last --json"],
+    "show": ["last", "last --full", "last --json", "1.1", "1.1 --json"],
     "export": ["", "--format md", "--format html"],
     "status": ["", "--json"],
     "stats": ["", "--json", "--by tool", "--by model", *(f"--csv --by {by}" for by in BY)],
@@ -121,7 +121,7 @@ def on_a_terminal(hive: Hive, *words: str) -> str:
     request = {
         "argv": hive.words(*words),
         "cwd": str(hive.workspace),
-        "env": {**hive.variables(), "TERM": "xterm-256color", "COLUMNS": "100"},
+        "env": {**hive.variables(), "TERM": "xterm-256color", "COLUMNS": "100", "PAGER": "cat"},
         "umask": 0o077,
         "constants": {},
         "prelude": "",

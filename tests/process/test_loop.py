@@ -181,9 +181,10 @@ def test_a_redelivery_tells_the_model_and_counts(world: World) -> None:
 
 def test_the_attempt_after_a_refusal_is_no_redelivery(world: World) -> None:
     message_id = world.put("do it")
-    world.drain(refused(529), [TEXT])
-    world.drain()
+    lives = [world.drain(refused(529), [TEXT]), world.drain()]
     assert (world.get(message_id).state, world.get(message_id).deliveries) == ("done", 2)
+    starts = [start for life in lives for start in life.events("turn_start")]
+    assert [(start["attempt"], start["delivery"]) for start in starts] == [(1, 1), (1, 2)]
     assert len(set(world.prompts())) == 1
 
 

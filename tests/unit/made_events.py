@@ -77,7 +77,7 @@ def recorded_turn(name: str, release: str = "v2.1.330") -> list[LiveEvent | dict
     )
     ok = bool(results) and not results[-1]["is_error"]
     return [
-        TurnStart(sender="operator", body="Look around.\nThen say what you saw.", unread=2, message_id=7),
+        TurnStart(sender="operator", body="Look around.\nThen say what you saw.", unread=2, turn_id=12, message_id=7),
         *lines,
         TokenUsageChanged(usage=usage, context_tokens=9_000, context_window=200_000),
         TurnEnd(

@@ -156,6 +156,7 @@ def test_the_wire_shape_is_flat_and_the_sender_is_called_from() -> None:
         "turn_id": 4,
         "message_id": 9,
         "attempt": 1,
+        "delivery": 1,
         "model": "haiku",
     }
 

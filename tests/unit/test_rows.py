@@ -42,7 +42,29 @@ def test_an_answer_refers_to_its_call_and_knows_how_long_it_took() -> None:
     assert isinstance(asked, CallRow)
     assert isinstance(told, AnswerRow)
     assert (asked.call, asked.number, asked.name, asked.subject) == ("a", 1, "Bash", "make")
-    assert (told.call, told.name, told.took_ms, told.output.plain) == ("a", "Bash", 42_000, "done")
+    assert (told.call, told.number, told.name) == ("a", 1, "Bash")
+    assert (told.took_ms, told.output.plain) == (42_000, "done")
+
+
+def test_an_output_is_cut_in_its_middle_and_keeps_its_colours() -> None:
+    text = RawText(f"\n{RED}one\ntwo{RESET}\n\n3\n4\n5\n{RED}s{RESET}ix" + "x" * 500 + "\n\n")
+    found = text.excerpt(2, 1, width=10)
+    assert found.head == [[Span("one", "red")], [Span("two", "red")]]
+    assert (found.left_out, found.tail) == (3, [[Span("s", "red"), Span("ixxxxxxxx…")]])
+    assert RawText("").excerpt(2, 1) == RawText(" \n \n").excerpt(2, 1) == ([], 0, [])
+
+
+@given(st.text(st.sampled_from("ab \n"), max_size=60), st.integers(0, 4), st.integers(0, 4))
+def test_an_excerpt_is_the_text_without_its_middle(raw: str, head: int, tail: int) -> None:
+    found = RawText(raw).excerpt(head, tail)
+    lines = [line for line in raw.split("\n") if line.strip()]
+    shown = [[span.text for span in line] for line in (*found.head, *found.tail)]
+    if len(lines) <= head + tail + 1:
+        assert (shown, found.left_out) == ([[line] for line in lines], 0)
+    else:
+        assert shown == [[line] for line in (*lines[:head], *lines[len(lines) - tail :])]
+        between = raw.strip("\n").count("\n") + 1 - head - tail
+        assert len(lines) - head - tail <= found.left_out <= between
 
 
 def test_each_row_knows_its_event_its_turn_and_its_subagent() -> None:

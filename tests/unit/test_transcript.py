@@ -117,11 +117,88 @@ def test_a_huge_text_is_cut_with_its_lines_counted() -> None:
     assert re.fullmatch(r"  \+[\d,]+ lines", end)
 
 
-def test_thinking_is_short() -> None:
-    shown = plain(assistant({"type": "thinking", "thinking": "I wonder. " * 100}))
-    assert shown.startswith("~ I wonder.")
-    assert len(shown.splitlines()) <= 4
-    assert shown.rstrip().endswith("…")
+@pytest.mark.parametrize(
+    ("thought", "shown"),
+    [
+        ("I wonder.", "~ I wonder."),
+        ("\n\nI wonder.\nWhy?", "~ I wonder. …"),
+        ("I wonder. " * 100, f"~ {'I wonder. ' * 7}I wonde…"),
+    ],
+)
+def test_thinking_is_folded_to_its_first_line(thought: str, shown: str) -> None:
+    assert plain(assistant({"type": "thinking", "thinking": thought})).splitlines() == [shown]
+
+
+def lines_of_output(output: str, **fields: object) -> list[str]:
+    """Return what stands under the second call of turn 12 if it is answered so."""
+    shown = plain(
+        TurnStart(sender="a", body="b", unread=0, turn_id=12),
+        assistant(call("a", "Bash", command="one")),
+        assistant(call("b", "Bash", command="two")),
+        answer("b", output, **fields),
+    )
+    return [line.strip() for line in shown.partition("two\n")[2].splitlines()]
+
+
+def test_a_long_output_keeps_its_first_and_its_last_lines() -> None:
+    output = "".join(f"line {number}\n\n" for number in range(1, 20))
+    assert lines_of_output(output) == ["line 1", "line 2", "… 31 lines (hyperhive show 12.2)", "line 19"]
+    ends = [f"line {number}" for number in range(15, 20)]
+    failed = ["✗ exit 1", "line 1", "line 2", "… 23 lines (hyperhive show 12.2)", *ends]
+    assert lines_of_output(f"Exit code 1\n{output}", is_error=True) == failed
+
+
+@pytest.mark.parametrize("count", range(1, 10))
+def test_nothing_is_left_out_to_save_one_line(count: int) -> None:
+    lines = [f"line {number}" for number in range(count)]
+    assert (lines_of_output("\n".join(lines)) == lines) == (count <= 4)
+    assert (lines_of_output("\n".join(lines), is_error=True)[1:] == lines) == (count <= 8)
+
+
+def test_without_the_start_of_the_turn_no_number_is_claimed() -> None:
+    shown = plain(assistant(call("a", "Bash", command="one")), answer("a", "1\n2\n3\n4\n5"))
+    assert shown.splitlines()[-2].strip() == "… 2 lines"
+
+
+def edited(lines: list[str], old_start: int = 7) -> dict[str, Any]:
+    patch = [{"oldStart": old_start, "newStart": old_start, "lines": lines}]
+    return {**answer("e", "The file was updated."), "tool_use_result": {"structuredPatch": patch}}
+
+
+def test_an_edit_shows_what_it_changed() -> None:
+    shown = plain(
+        assistant(call("e", "Edit", file_path="/a")),
+        edited(["     far", "     before", "-\told", "+        new", "     after"], 98),
+    )
+    assert shown.splitlines()[1:] == ["          99   before", "         100 - old", "         100 +     new"]
+
+
+def test_a_large_edit_is_cut() -> None:
+    start = TurnStart(sender="a", body="b", unread=0, turn_id=3)
+    shown = plain(start, assistant(call("e", "Edit", file_path="/a")), edited([f"+line {n}" for n in range(20)]))
+    rows = [row.strip() for row in shown.splitlines()[-9:]]
+    assert rows == [*(f"{number:>2} + line {number - 7}".strip() for number in range(7, 15)),
+                    "… 12 lines (hyperhive show 3.1)"]  # fmt: skip
+
+
+def test_a_read_file_is_counted() -> None:
+    asked = assistant(call("r", "Read", file_path="/a"))
+    told = answer("r", "1\tone\n2\ttwo")
+    some, all_ = ({"file": {"numLines": 2, "totalLines": total}} for total in (900, 2))
+    assert plain(asked, {**told, "tool_use_result": some}).splitlines()[1:] == ["         2 of 900 lines"]
+    assert plain(asked, {**told, "tool_use_result": all_}).splitlines()[1:] == ["         2 lines"]
+
+
+def test_a_denial_says_what_to_type() -> None:
+    denied = {"type": "system", "subtype": "permission_denied", "tool_use_id": "b", "tool_name": "Bash",
+              "decision_reason_type": "mode", "message": "This command requires approval"}  # fmt: skip
+    asked = assistant(call("b", "Bash", command="curl -s x"))
+    shown = plain({"type": "system", "subtype": "init", "permissionMode": "acceptEdits"}, asked, denied)
+    assert shown.splitlines()[-2:] == [
+        "         ✗ denied: This command requires approval",
+        "         to allow it: hyperhive run -- --allowedTools 'Bash(curl:*)'",
+    ]
+    assert "to allow it" not in plain(asked, denied | {"message": "Permission to use Bash has been denied."})
 
 
 def test_an_answer_stands_under_its_call_or_says_whose_it_is() -> None:
@@ -260,10 +337,16 @@ def test_small_events(event: LiveEvent | dict[str, Any], shown: str) -> None:
 def test_the_head_of_a_turn() -> None:
     body = "\n".join(f"line {number}" for number in range(1, 10))
     shown = plain(TurnStart(sender="alice", body=body, unread=1, message_id=12, attempt=2)).splitlines()
-    assert shown[0] == "── alice · #12 · attempt 2 " + "─" * 20 + " 1 more waiting · 22 Nov 16:24 ──"
-    assert shown[1:] == [*(f"  ▏ line {number}" for number in range(1, 7)), "  ▏ +3 lines"]
-    assert "attempt" not in plain(TurnStart(sender="a", body="b", unread=0))
+    assert shown[0] == "── alice · #12 · try 2 " + "─" * 29 + " 1 waiting · 22 Nov 16:24 ──"
+    assert shown[1:] == [*(f"  ▏ line {number}" for number in range(1, 7)), "  ▏ … 3 lines"]
+    assert "try" not in plain(TurnStart(sender="a", body="b", unread=0))
     assert "waiting" not in plain(TurnStart(sender="a", body="b", unread=0))
+
+
+@pytest.mark.parametrize(("attempt", "delivery", "shown"), [(1, 1, ""), (1, 2, " · try 2"), (3, 4, " · try 4")])
+def test_a_try_that_did_not_count_is_in_the_next_heading(attempt: int, delivery: int, shown: str) -> None:
+    start = TurnStart(sender="alice", body="go", unread=0, message_id=12, attempt=attempt, delivery=delivery)
+    assert plain(start).startswith(f"── alice · #12{shown} ──")
 
 
 def test_the_foot_of_a_turn() -> None:

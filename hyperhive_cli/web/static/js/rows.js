@@ -46,7 +46,7 @@ export function rawText(text) {
 function head(row) {
   const title = h("h3", "sender", row.sender);
   if (row.message) title.append(h("span", "id", ` · #${row.message}`));
-  if (row.attempt > 1) title.append(h("span", "warn", ` · attempt ${row.attempt}`));
+  if (row.attempt > 1) title.append(h("span", "warn", ` · try ${row.attempt}`));
   const waiting = row.waiting ? `${row.waiting} more waiting · ` : "";
   const when = h("span", "when", waiting, h("time", { datetime: isoTime(row.ts) }, moment(row.ts)));
   return h("div", "head", h("div", "rule", title, when), h("div", "body", ...cropped(row.body, BODY_LINES)));
