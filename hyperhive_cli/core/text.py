@@ -98,9 +98,14 @@ def outer_parts(text: str, head: int, tail: int) -> tuple[str, int, str]:
         return text, 0, ""
     rest, end = starts[head], len(text)
     for _ in range(tail):
-        last = len(text[rest:end].rstrip()) + rest
-        end = text.rfind("\n", rest, last) + 1
-    return text[starts[0] : rest], text[rest:end].rstrip().count("\n") + 1, text[end:]
+        end = text.rfind("\n", rest, _stripped_end(text, end)) + 1
+    return text[starts[0] : rest], text.count("\n", rest, _stripped_end(text, end)) + 1, text[end:]
+
+
+def _stripped_end(text: str, end: int) -> int:
+    while text[end - 1].isspace():  # the caller knows of a character that is not
+        end -= 1
+    return end
 
 
 def number(value: object) -> float | None:

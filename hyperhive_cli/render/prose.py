@@ -96,7 +96,7 @@ def prose(text: str) -> RenderableType:
     if len(text) <= MAX_CHARS:
         return _Prose(shown)
     rest = text.count("\n", MAX_CHARS) + 1
-    return Text.assemble(shown, (f"\n+{plural(rest, 'line')}", "quiet"))
+    return Text.assemble(shown, (f"\n… {plural(rest, 'line')}", "quiet"))
 
 
 class _Page(Markdown):

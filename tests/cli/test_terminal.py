@@ -121,7 +121,7 @@ def on_a_terminal(hive: Hive, *words: str) -> str:
     request = {
         "argv": hive.words(*words),
         "cwd": str(hive.workspace),
-        "env": {**hive.variables(), "TERM": "xterm-256color", "COLUMNS": "100", "PAGER": "cat"},
+        "env": {"PAGER": "cat", **hive.variables(), "TERM": "xterm-256color", "COLUMNS": "100"},
         "umask": 0o077,
         "constants": {},
         "prelude": "",

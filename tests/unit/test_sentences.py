@@ -89,4 +89,4 @@ def test_what_a_line_says_is_cleaned_and_has_a_bound() -> None:
     shown = plain(system("novelty", content="\x1b]0;red\u202e\n" + "line\n" * 40))
     assert "\\x1b]0;red\\u202e" in shown
     assert shown.count("line") == 12  # eleven of its lines, and the count of those that are left out
-    assert "+29 lines" in shown
+    assert "… 29 lines" in shown

@@ -1,11 +1,13 @@
 """The transcript of recorded runs and of made-up lines, as a pipe gets it."""
 
+import io
 import re
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rich.console
 
 from hyperhive_cli.core.events import (
     LiveEvent,
@@ -19,7 +21,11 @@ from hyperhive_cli.core.events import (
     Unrecognised,
 )
 from hyperhive_cli.core.usage import TokenUsage
+from hyperhive_cli.render.blocks import THEME
 from hyperhive_cli.render.console import Console
+from hyperhive_cli.render.layout import Layout
+from hyperhive_cli.transcript.raw_text import RawText
+from hyperhive_cli.transcript.rows import AnswerRow, Origin
 from tests.unit.agreed import Output, check
 from tests.unit.made_events import (
     NOW,
@@ -114,7 +120,7 @@ def test_a_huge_text_is_cut_with_its_lines_counted() -> None:
     shown = plain(assistant(said("line\n" * 100_000)))
     head, end = shown.rstrip().rsplit("\n", 1)
     assert head.count("line") == 64 * 1024 // 5 + 1 - (64 * 1024 % 5 < 4)
-    assert re.fullmatch(r"  \+[\d,]+ lines", end)
+    assert re.fullmatch(r"  … [\d,]+ lines", end)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +152,13 @@ def test_a_long_output_keeps_its_first_and_its_last_lines() -> None:
     ends = [f"line {number}" for number in range(15, 20)]
     failed = ["✗ exit 1", "line 1", "line 2", "… 23 lines (hyperhive show 12.2)", *ends]
     assert lines_of_output(f"Exit code 1\n{output}", is_error=True) == failed
+
+
+def test_a_console_with_commands_of_its_own_names_those() -> None:
+    row = AnswerRow(origin=Origin(turn=12), call="a", number=3, output=RawText("1\n2\n3\n4\n5"))
+    file = io.StringIO()
+    rich.console.Console(file=file, width=80, theme=THEME).print(Layout(show="/show").block(row).body)
+    assert "         … 2 lines (/show 12.3)" in file.getvalue().splitlines()
 
 
 @pytest.mark.parametrize("count", range(1, 10))
