@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from hyperhive_cli.core.outcomes import OutcomeKind
 from hyperhive_cli.core.settings import MAX_FIGURE, AgentPaths
-from hyperhive_cli.core.statistics import EndedTurn, days_until, midnight_ms, tally
+from hyperhive_cli.core.statistics import EndedTurn, days_until, midnight_ms
 from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.store.inbox import open_inbox_reader
 
@@ -18,7 +19,13 @@ ENDED_COLUMNS = (
     "cache_creation_input_tokens, cost_usd, context_tokens, tool_call_breakdown_json, answered_model, denied, "
     "message_state"
 )
-_TODAY = ("turns", "ok", *TokenUsage().to_dict(), "cost_usd", "tool_calls")
+_TODAY = ("turns", "ok", *TokenUsage._fields, "cost_usd", "tool_calls")
+_TOKENS = ", ".join(f"coalesce(sum({name}), 0)" for name in TokenUsage._fields)
+_SUMS = f"""
+    SELECT count(*), coalesce(sum(outcome = ?), 0), {_TOKENS},
+        round(coalesce(sum(cost_usd), 0.0), 9), coalesce(sum(tool_call_count), 0)
+    FROM turn_stats WHERE outcome IS NOT NULL AND started >= ?
+"""  # noqa: S608 - our own list
 
 
 def row_to_turn(row: Sequence[Any]) -> EndedTurn:
@@ -70,8 +77,8 @@ def read_newest_turns(paths: AgentPaths, count: int) -> list[EndedTurn]:
 def today(db: sqlite3.Connection, now_ms: int) -> dict[str, Any]:
     """Add up the turns that started on this local day."""
     (day,) = days_until(now_ms, 1)
-    sums = tally(turns_since(db, midnight_ms(day)))
-    return {name: sums[name] for name in _TODAY}
+    sums = db.execute(_SUMS, (OutcomeKind.OK, midnight_ms(day))).fetchone()
+    return dict(zip(_TODAY, sums, strict=True))
 
 
 def last_outcomes(db: sqlite3.Connection) -> list[str]:

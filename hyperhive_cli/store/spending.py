@@ -42,6 +42,8 @@ def read_day(db: sqlite3.Connection, budget: Budget, raises: Overrides, now_ms: 
 def budget_status(fact: Callable[[str], str | None], db: sqlite3.Connection, now_ms: int) -> dict[str, Any] | None:
     """Return the `budget` field of `status --json` from an agent's files. Raises StoreError."""
     budget, raises = read_budget(fact), read_overrides(fact)
+    if not budget.has_limits:  # most have none, and need not add up the day
+        return None
     return budget_detail(budget, raises, read_day(db, budget, raises, now_ms), None)
 
 
