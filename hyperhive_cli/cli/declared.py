@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
-PLAIN_SETTINGS = {"default", "required", "is_flag", "metavar", "help", "show_default", "shell_complete", "make_type"}
+TEXT_SETTINGS = {"default", "required", "metavar", "help", "show_default", "shell_complete"}
+CHECKED_SETTINGS = {"is_flag", "type", "make_type", "multiple"}  # by click, if a value is given
 
 
 class Parameter(NamedTuple):
@@ -34,17 +35,18 @@ class Parameter(NamedTuple):
     @property
     def is_text(self) -> bool:
         """Whether its value is what was written, neither checked nor converted by click."""
-        return self.settings.keys() <= PLAIN_SETTINGS - {"make_type", "is_flag"}
+        return self.settings.keys() <= TEXT_SETTINGS
 
     @property
     def has_plain_default(self) -> bool:
         """Whether click passes its default on as it is."""
-        return self.settings.keys() <= PLAIN_SETTINGS and (self.is_text or self.default in {None, False})
+        is_known = self.settings.keys() <= TEXT_SETTINGS | CHECKED_SETTINGS
+        return is_known and (self.is_text or self.default in {None, False, ()})
 
     @property
     def default(self) -> object:
         """Its value if it is not given."""
-        return self.settings.get("default", False if self.is_flag else None)
+        return self.settings.get("default", False if self.is_flag else () if self.settings.get("multiple") else None)
 
     def variable(self, path: str) -> str:
         """Return the environment variable of this option of the command with this path: `HYPERHIVE_MODEL_SHOW_JSON`."""
@@ -62,7 +64,6 @@ class Command:
         self.parameters: list[Parameter] = declared.pop("parameters", [])
         self.passed: list[str] = declared.pop("passed", [])  # what comes before the values, the first of them first
         self.settings = settings
-        self.commands: dict[str, Command] | None = None
 
 
 class Group(Command):

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import click
-
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.declared import argument, group, option, pass_context, pass_invocation
-from hyperhive_cli.cli.invocation import Invocation, hive_option, now_ms, paint, print_json, print_lines, say_if_new
+from hyperhive_cli.cli.declared import argument, group, option, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, now_ms, paint, print_json, print_lines, say_if_new
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core import text
@@ -20,12 +18,8 @@ TABLE_CHARS = 1_000  # of each body; the table shows one line of it
 NONE_HELD = "no message is held"
 
 
-@group(invoke_without_command=True)
-@option("--all", "ended", is_flag=True, help="Include done and cancelled messages.")
-@option("--json", "as_json", is_flag=True, help="Print one JSON object per message.")
-@hive_option
-@pass_context
-def inbox(ctx: click.Context, hive: str | None, *, ended: bool, as_json: bool) -> None:
+@group(alone="list")
+def inbox() -> None:
     """List waiting, running, held and dead messages; show, move, cancel or retry one.
 
     \b
@@ -33,10 +27,6 @@ def inbox(ctx: click.Context, hive: str | None, *, ended: bool, as_json: bool) -
               hyperhive inbox --all --json
               hyperhive inbox retry 5
     """  # noqa: D301 - click's own mark
-    if hive is not None:
-        ctx.obj.hive = hive
-    if ctx.invoked_subcommand is None:
-        list_messages.function(ctx.obj, ended=ended, as_json=as_json)
 
 
 @inbox.command("list")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from hyperhive_cli.cli.commands import COMMANDS, GLOBALS, NOT_FOR_PLAIN_CALLS
-from hyperhive_cli.cli.declared import Command, Parameter
+from hyperhive_cli.cli.declared import Command, Group, Parameter
 
 
 class PlainCall(NamedTuple):
@@ -63,9 +63,11 @@ def _find_command(words: list[str], environ: Mapping[str, str]) -> Command:
     module = importlib.import_module(f"hyperhive_cli.cli.{COMMANDS[path][0]}")
     command: Command = getattr(module, path.replace("-", "_"))
     _check_plain(command, path, environ)
-    while command.commands is not None:
-        name = _next_of(command.commands, words)
-        command, path = command.commands[name], f"{path} {name}"
+    while isinstance(command, Group):
+        is_alone = not words or words[0].startswith("-")
+        name = command.alone if is_alone and command.alone else _next_of(command.commands, words)
+        command = command.commands[name]
+        path = path if is_alone else f"{path} {name}"
         _check_plain(command, path, environ)
     return command
 
@@ -78,7 +80,7 @@ def _next_of(known: Mapping[str, object], words: list[str]) -> str:
 
 def _check_plain(command: Command, path: str, environ: Mapping[str, str]) -> None:
     """Leave to click a command that needs it, of which a variable sets an option, or a group that does something."""
-    is_plain = command.passed == ["invocation"] if command.commands is None else not command.passed
+    is_plain = not command.passed if isinstance(command, Group) else command.passed == ["invocation"]
     if not is_plain or not all(parameter.has_plain_default for parameter in command.parameters):
         raise _NotPlainError
     if any(one.is_option and one.variable(f"hyperhive {path}") in environ for one in command.parameters):

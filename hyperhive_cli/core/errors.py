@@ -1,6 +1,6 @@
 """Errors that an operator sees: each carries a hint and an exit code.
 
-`cli.main` alone prints them, as `Error: …` and `Try: …`. The message says in one line what is wrong; the hint, if
+`cli.boundary` alone prints them, as `Error: …` and `Try: …`. The message says in one line what is wrong; the hint, if
 there is one, says what to try.
 """
 

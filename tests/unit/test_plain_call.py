@@ -15,11 +15,14 @@ from hyperhive_cli.cli.plain_call import read_plain_call
 from hyperhive_cli.cli.program import hyperhive
 from hyperhive_cli.core.errors import UsageError
 
-COMMANDS = ("model set", "model show", "model", "send", "status", "pause", "resume", "inbox", "inbox list", "cancel")
+COMMANDS = (
+    "model set", "model show", "model", "send", "status", "pause", "resume", "inbox", "inbox list", "inbox retry",
+    "budget", "tail", "cancel",
+)  # fmt: skip
 WORDS = (
     "-a", "--agent", "--state-dir", "--plain", "--debug", "--hive", "--json", "--from", "--key", "--at", "--raw",
-    "--wait", "--timeout", "--watch", "--all", "-h", "--", "-", "", "-x", "--age", "--agent=bee", "-abee", "bee", "5",
-    "a text", "\udce4",
+    "--wait", "--timeout", "--watch", "--all", "--held", "-h", "--", "-", "", "-x", "--age", "--agent=bee", "-abee",
+    "bee", "5", "a text", "\udce4",
 )  # fmt: skip
 
 
@@ -76,7 +79,7 @@ def test_a_plain_command_line_is_read_as_click_reads_it(before: list[str], comma
     [
         "model set opus", "-a bee model set opus", "model set opus -a bee", "model show --json", "status",
         "status --json --agent bee", "--plain status", "--state-dir /x send 'a text'", "send - --from bee --raw",
-        "send x --key k --at 14:30 --wait --json", "pause", "resume -a bee",
+        "send x --key k --at 14:30 --wait --json", "pause", "resume -a bee", "model", "inbox --all", "budget --json",
     ],
 )  # fmt: skip
 def test_what_is_called_often_is_read_without_click(line: str) -> None:
@@ -86,7 +89,7 @@ def test_what_is_called_often_is_read_without_click(line: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "", "nosuch", "model", "model nosuch", "model set", "model set a b", "send x --timeout 5", "send --nosuch x",
+        "", "nosuch", "hive", "model nosuch", "model set", "model set a b", "send x --timeout 5", "send --nosuch x",
         "send --fro bee x", "send --from=bee x", "send x -- -y", "send x --key", "send x --key --raw", "send x -h",
         "send --raw --raw x", "-abee status", "-a bee -a ant status", "--version", "--json status", "status -",
     ],

@@ -37,8 +37,7 @@ def loaded_by(*arguments: str, environment: dict[str, str], folder: Path, status
 @pytest.mark.parametrize(
     "command",
     [
-        "model",
-        "inbox",
+        "agents",
         "compact -h --plain",
         "--version",
         "stats",
@@ -54,9 +53,7 @@ def test_a_short_command_loads_no_slow_library(command: str, environment: dict[s
     assert "click" in loaded, "nor would the test below see it"
 
 
-@pytest.mark.parametrize(
-    "command", ["model set opus", "model show -a bee", "send hi", "status", "status --json", "pause"]
-)
+@pytest.mark.parametrize("command", ["model set opus", "model show -a bee", "send hi", "status", "inbox", "pause"])
 def test_what_is_called_often_loads_neither_click_nor_what_makes_classes(
     command: str, environment: dict[str, str], workspace: Path
 ) -> None:
