@@ -322,17 +322,22 @@ def test_nohup_web_survives_a_hang_up(hive: Hive) -> None:
         assert program.wait() == 143
 
 
-AT_FIRST_IMPORT = """
+AT_AN_IMPORT = """
 import os, runpy, signal, sys
 class Finder:
     def find_spec(self, name, *_):
-        if name == "click":
+        if name == os.environ["AT"]:
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Finder())
 runpy.run_module("hyperhive_cli", run_name="__main__")
 """
 
 
-def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback(hive: Hive) -> None:
-    done = hive.program(sys.executable, "-c", AT_FIRST_IMPORT)
-    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+@pytest.mark.parametrize(
+    ("module", "status", "said"), [("hyperhive_cli.cli.boundary", -signal.SIGINT, ""), ("click", 130, "\n")]
+)
+def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback(
+    module: str, status: int, said: str, hive: Hive
+) -> None:
+    done = hive.program(sys.executable, "-c", AT_AN_IMPORT, AT=module)
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", said)
