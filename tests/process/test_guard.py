@@ -100,6 +100,18 @@ def test_a_chain_that_forks_on_and_on_ends(workspace: Path, number: str) -> None
     assert sleepers(number) == []
 
 
+@pytest.mark.parametrize("program", ["no-such-program", "/no/such/program"])
+def test_a_program_that_does_not_exist_is_an_error_whether_it_is_searched_for_or_not(
+    program: str, workspace: Path
+) -> None:
+    async def main() -> None:
+        with pytest.raises(OSError, match=f"{program} does not exist"):
+            async with open_claude([program], workspace=workspace, environment=os.environ):
+                pass
+
+    trio.run(main)
+
+
 def test_the_guard_reports_how_claude_ended(workspace: Path) -> None:
     async def main(script: str) -> int:
         async with open_claude(["/bin/sh", "-c", script], workspace=workspace, environment=os.environ) as process:
