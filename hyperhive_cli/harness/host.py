@@ -1,7 +1,8 @@
 """The host: several agents in one process. One that fails is started again and stops none of the others."""
 
+import resource
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import trio
 
@@ -37,6 +38,7 @@ class Host:
     async def run(self) -> int:
         """Run all agents until a signal comes, or each is drained; return the exit status as `run_harness`."""
         become_subreaper()
+        raise_file_limit()
         async with trio.open_nursery() as outer:
             await outer.start(self._signals.receive, outer.cancel_scope)
             async with self._relayed() as relay, trio.open_nursery() as agents:
@@ -94,6 +96,16 @@ class Host:
     async def _cancel_at_stop(self, scope: trio.CancelScope) -> None:
         await self._signals.stopping.wait()
         scope.cancel()
+
+
+def raise_file_limit() -> None:
+    """Allow this process as many open files as the system does: an agent needs 11, the usual limit is 1,024.
+
+    claude does the same at its start, so nothing changes for its tools.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS allows less than its hard limit
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _await_lock(config: HarnessConfig) -> None:

@@ -89,6 +89,17 @@ def test_turns_at_once_are_bounded_without_a_hive_too(database: Database) -> Non
             assert program.interrupt() == 130
 
 
+def test_a_host_opens_more_files_than_the_usual_limit(database: Database) -> None:
+    del database  # only so that it is skipped with the others
+    names = [f"team-{number}" for number in range(8)]
+    with open_machines("", ["a"], TEXT) as (a,):
+        a.wrap = ("sh", "-c", 'ulimit -Sn 64; exec "$0" "$@"')  # an agent needs 11
+        with a.start("host", "host", write_plan(a, names), "--json", "--stagger", "0") as program:
+            wait_until(lambda: all(a.state_dir(name).joinpath("control.sock").exists() for name in names))
+            assert not any("failed" in line for line in program.stderr)
+            assert program.interrupt() == 130
+
+
 @pytest.mark.exhaustive
 def test_an_agent_is_moved_after_its_turn_and_a_machine_is_drained(database: Database) -> None:
     with database.machines("a", "b", runs=gated()) as (a, b):
