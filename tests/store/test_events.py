@@ -13,7 +13,7 @@ from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.core.events import BusEvent, LiveEvent, Note, StatusChanged, Stream
 from hyperhive_cli.core.settings import HISTORY_CAPACITY
 from hyperhive_cli.store import events
-from hyperhive_cli.store.events import EventStore, open_event_reader, open_event_store
+from hyperhive_cli.store.events import GROUP_ROWS, EventStore, open_event_reader, open_event_store
 
 
 @pytest.fixture
@@ -83,6 +83,21 @@ def test_what_is_appended_is_read_back_by_another_connection_as_it_was(path: Pat
         found, looked_at = reader.since(0, 10)
         assert (found, looked_at, reader.last_seq()) == (written, 4, 4)
         assert [event.to_json() for event in found] == [event.to_json() for event in written]
+
+
+@pytest.mark.parametrize("count", [1, *range(GROUP_ROWS - 1, GROUP_ROWS + 2), 2 * GROUP_ROWS, 3 * GROUP_ROWS + 5])
+def test_any_number_of_events_is_appended_at_a_time(path: Path, store: EventStore, count: int) -> None:
+    written = records(1, count)
+    assert store.append(written) is None
+    assert store.since(0, count + 1) == (written, count)
+    assert store.append(records(count + 1, 2 * count)) is None
+    assert stored_ids(path) == list(range(1, 2 * count + 1))
+    assert store.last_seq() == 2 * count
+
+
+def test_the_times_of_events_are_indexed_for_other_programs(store: EventStore) -> None:
+    (plan,) = store.connection.execute("EXPLAIN QUERY PLAN SELECT id FROM events WHERE ts > 1000").fetchall()
+    assert "events_ts" in plan[3]
 
 
 def test_partial_lines_are_not_stored(path: Path, store: EventStore) -> None:
