@@ -40,8 +40,14 @@ class Handler(Protocol):
     def snapshot(self) -> Mapping[str, Any]:
         """Return the current state, to which the following events add."""
 
-    def follow(self, since: int | None) -> AsyncGenerator[list[BusEvent], None]:
-        """Yield batches of the events after `since`, then live ones."""
+    def follow(self, since: int | None, writer: "FollowerSocket") -> AsyncGenerator[list[BusEvent], None]:
+        """Yield batches of the events after `since`; whenever there are no more, write live ones to the `writer`.
+
+        An empty batch is yielded when it has to wait before it takes more.
+        """
+
+    async def write_to_followers(self) -> None:
+        """Write live events to the writers of followers, until cancelled."""
 
 
 # Raises HyperhiveError to refuse an operation; the peer is None if the system does not tell who it is.
@@ -54,6 +60,7 @@ async def open_control_server(path: Path, handler: Handler, admit: Admit) -> Asy
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(_bind(path)))
     try:
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(handler.write_to_followers)
             await nursery.start(trio.serve_listeners, partial(_converse, handler, admit), [listener])
             yield
             nursery.cancel_scope.cancel()
@@ -147,23 +154,47 @@ async def _send(stream: trio.SocketStream, data: bytes) -> bool:
     return not scope.cancelled_caught
 
 
+class FollowerSocket:
+    """A follower's connection. `partial`: it wants partial lines. `rest`: what it has not taken yet."""
+
+    def __init__(self, stream: trio.SocketStream, *, partial: bool) -> None:
+        self.partial = partial
+        self.rest = b""
+        self._stream = stream
+
+    def write_now(self, data: bytes) -> bool:
+        """Write data without waiting; return False if there is a `rest`, before which nothing may be written."""
+        try:
+            written = os.write(self._stream.socket.fileno(), data)  # a fifth of what trio's `send_all` costs
+        except OSError:  # it is full, or gone; `send_rest` finds out
+            written = 0
+        self.rest = data[written:]
+        return not self.rest
+
+    async def send_rest(self) -> bool:
+        """Wait until the rest was taken; return True if that was in time."""
+        rest, self.rest = self.rest, b""
+        return not rest or await _send(self._stream, rest)
+
+
 async def _send_events(handler: Handler, stream: trio.SocketStream, request: Mapping[str, Any]) -> None:
     """Send the snapshot and then the feed until the peer hangs up or the harness stops.
 
     A `since` beyond the newest event (of an earlier harness without a store) means from now on.
     """
     since = request.get("since")
-    partial_too = request.get("partial") is True
+    follower = FollowerSocket(stream, partial=request.get("partial") is True)
     snapshot = handler.snapshot()
     known = since if isinstance(since, int) and since <= snapshot["seq"] else snapshot["seq"]
     if not await _send(stream, wire.object_to_line({"ok": True, **snapshot})):
         return
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_cancel_at_hang_up, stream, nursery.cancel_scope)
-        async with aclosing(handler.follow(known)) as feed:
+        async with aclosing(handler.follow(known, follower)) as feed:
             async for batch in feed:
-                lines = [record.to_json() + b"\n" for record in batch if partial_too or not record.is_partial]
-                if lines and not await _send(stream, b"".join(lines)):
+                if batch:
+                    follower.write_now(wire.events_to_lines(batch, partial=follower.partial))
+                if not await follower.send_rest():
                     break
         nursery.cancel_scope.cancel()
 

@@ -8,10 +8,11 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hyperhive_cli.core.errors import HyperhiveError, RefusedError, StoreError, UnknownError, UsageError
+from hyperhive_cli.core.events import BusEvent
 
 REQUEST_LIMIT_BYTES = 8 * 1024 * 1024  # the longest message with every character escaped
 # The kinds of errors that the other side distinguishes; the last one that matches is sent.
@@ -43,6 +44,11 @@ class LineSplitter:
 def object_to_line(fields: Mapping[str, Any]) -> bytes:
     """Return a request or a reply as a line."""
     return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
+
+
+def events_to_lines(events: Iterable[BusEvent], *, partial: bool) -> bytes:
+    """Return events as lines, partial ones only if they are wanted."""
+    return b"".join([event.to_json() + b"\n" for event in events if partial or not event.is_partial])
 
 
 def line_to_object(line: bytes) -> dict[str, Any]:

@@ -7,16 +7,17 @@ again. Everything here runs on one trio thread.
 
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import trio
 
+from hyperhive_cli.control.wire import events_to_lines
 from hyperhive_cli.core.events import PARTIAL, BusEvent, LiveEvent, Note, Stream
 from hyperhive_cli.core.settings import RING_CAPACITY
 from hyperhive_cli.feed.current_state import CurrentState
+from hyperhive_cli.feed.fan_out import FanOut, Writer
 from hyperhive_cli.feed.follower import Batch, Events, Follower, Gap, Phase, Reset
 from hyperhive_cli.feed.history import History
 from hyperhive_cli.feed.ring_buffer import RingBuffer, Subscription
@@ -41,6 +42,7 @@ class Bus:
         self._history = History(store, now)
         self._now = now
         self._ring = RingBuffer[BusEvent](RING_CAPACITY, trio.lowlevel.ParkingLot())
+        self.fan_out = FanOut(self._ring, events_to_lines, trio.lowlevel.ParkingLot, trio.sleep)
 
     def now_ms(self) -> int:
         """Return the time for an event, Unix ms."""
@@ -134,24 +136,40 @@ class Bus:
         """Subscribe to what is published from now on."""
         return Subscription(self._ring)
 
-    async def follow(self, since: int | None = None) -> AsyncGenerator[list[BusEvent], None]:
+    async def follow(
+        self, since: int | None = None, writer: Writer | None = None
+    ) -> AsyncGenerator[list[BusEvent], None]:
         """Yield the events after `since` (None: after now) in batches, from the store and then live.
 
         No event is missing or comes twice. Partial lines come only live. If the events that a slow reader missed cannot
         be read again, a note without a number says how many. Finishes after the bus was closed.
+
+        A `writer` is written to by `fan_out` whenever everything before was yielded. An empty batch is yielded when it
+        has to wait before it takes more.
         """
         newest = self.current_seq
         follower = Follower[BusEvent](newest if since is None else min(since, newest), phase=Phase.LAGGING)
-        async with aclosing(Subscription(self._ring, backlog=True).batches()) as batches:
-            async for dropped, records in batches:
-                shown = follower.step(Batch(records, dropped > 0, self.current_seq))
-                while True:
-                    for one in shown:
-                        yield one.events if isinstance(one, Events) else [self._gap(one)]
-                    if follower.phase is not Phase.FILLING:
-                        break
-                    shown = follower.step(self._history.page(follower.last))
-                    await trio.lowlevel.checkpoint()
+        subscription = Subscription(self._ring, backlog=True)
+        while True:
+            dropped, records = subscription.take()
+            shown = follower.step(Batch(records, dropped > 0, self.current_seq))
+            while True:
+                for one in shown:
+                    yield one.events if isinstance(one, Events) else [self._gap(one)]
+                if follower.phase is not Phase.FILLING:
+                    break
+                shown = follower.step(self._history.page(follower.last))
+                await trio.lowlevel.checkpoint()
+            if not subscription.is_at_end:
+                continue
+            if self._ring.closed:
+                return
+            if writer is None:
+                await self._ring.readers.park()
+            else:
+                written = await self.fan_out.wait(subscription, writer)
+                follower.move(follower.last if written is None else written)
+                yield []
 
     def _gap(self, shown: Gap | Reset) -> BusEvent:
         missing = shown.missing if isinstance(shown, Gap) else 0

@@ -13,11 +13,13 @@ from typing import Generic, Protocol, TypeVar
 from hyperhive_cli.core.settings import RING_LIMIT_BYTES
 
 
-class _Record(Protocol):
+class Record(Protocol):
+    """What a ring holds."""
+
     @property
-    def seq(self) -> int | None: ...
+    def seq(self) -> int | None: ...  # noqa: D102
     @property
-    def payload(self) -> bytes: ...
+    def payload(self) -> bytes: ...  # noqa: D102
 
 
 class ParkingLot(Protocol):
@@ -30,7 +32,7 @@ class ParkingLot(Protocol):
         """Wake those that wait."""
 
 
-T = TypeVar("T", bound=_Record)
+T = TypeVar("T", bound=Record)
 
 
 class RingBuffer(Generic[T]):

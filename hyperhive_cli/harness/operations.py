@@ -18,6 +18,7 @@ from hyperhive_cli.core.settings import check_model_name
 from hyperhive_cli.core.times import text_to_start
 from hyperhive_cli.core.zone import LocalZone, utc_now
 from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.feed.fan_out import Writer
 from hyperhive_cli.harness.login import LoginService
 from hyperhive_cli.store.inbox import Inbox
 from hyperhive_cli.store.messages import Message
@@ -66,9 +67,13 @@ class ControlHandler(NamedTuple):
         if op in FOLLOWED:
             await self.logins.follow()
 
-    def follow(self, since: int | None) -> AsyncGenerator[list[BusEvent], None]:
+    def follow(self, since: int | None, writer: Writer) -> AsyncGenerator[list[BusEvent], None]:
         """Return the feed after `since`."""
-        return self.bus.follow(since)
+        return self.bus.follow(since, writer)
+
+    async def write_to_followers(self) -> None:
+        """Write live events to all followers that are up to date."""
+        await self.bus.fan_out.run()
 
     def snapshot(self) -> Mapping[str, Any]:
         """Return the live part of `status`."""

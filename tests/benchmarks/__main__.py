@@ -31,6 +31,7 @@ BENCHMARKS = (
     "loop",
     "huge-lines",
     "fan-out",
+    "followers",
     "web",
     "history",
     "hive",

@@ -14,6 +14,7 @@ from hyperhive_cli.control.server import Admit, Handler, open_control_server
 from hyperhive_cli.core.errors import RefusedError, StoreError, UsageError
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.feed.bus import Bus
+from hyperhive_cli.feed.fan_out import Writer
 from hyperhive_cli.store.events import open_event_store
 
 T = TypeVar("T")
@@ -59,10 +60,13 @@ class EchoHandler:
     def snapshot(self) -> Mapping[str, Any]:
         return self.bus.snapshot()
 
-    async def follow(self, since: int | None) -> AsyncGenerator[list[BusEvent], None]:
+    async def write_to_followers(self) -> None:
+        await self.bus.fan_out.run()
+
+    async def follow(self, since: int | None, writer: Writer) -> AsyncGenerator[list[BusEvent], None]:
         self.followers += 1
         try:
-            async with aclosing(self.bus.follow(since)) as feed:
+            async with aclosing(self.bus.follow(since, writer)) as feed:
                 async for batch in feed:
                     yield batch
         finally:
