@@ -9,10 +9,12 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hyperhive_cli.core.errors import HyperhiveError, RefusedError, StoreError, UnknownError, UsageError
-from hyperhive_cli.core.events import BusEvent
+
+if TYPE_CHECKING:  # a short command asks a harness without the parser of events
+    from hyperhive_cli.core.events import BusEvent
 
 REQUEST_LIMIT_BYTES = 8 * 1024 * 1024  # the longest message with every character escaped
 # The kinds of errors that the other side distinguishes; the last one that matches is sent.
@@ -46,7 +48,7 @@ def object_to_line(fields: Mapping[str, Any]) -> bytes:
     return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
 
 
-def events_to_lines(events: Iterable[BusEvent], *, partial: bool) -> bytes:
+def events_to_lines(events: "Iterable[BusEvent]", *, partial: bool) -> bytes:
     """Return events as lines, partial ones only if they are wanted."""
     return b"".join([event.to_json() + b"\n" for event in events if partial or not event.is_partial])
 
