@@ -76,8 +76,12 @@ def _call(declared: Command, **values: object) -> object:
 def parameter_to_click(declared: Parameter, path: str) -> click.Parameter:
     """Make click's parameter, its variable named after the option; click would use the function's parameter."""
     settings = dict(declared.settings)
-    if make_type := settings.pop("make_type", None):
-        settings["type"] = make_type()
+    if "make_type" in settings:
+        settings["type"] = settings.pop("make_type")()
+    elif "choices" in settings:
+        settings["type"] = click.Choice(settings.pop("choices"))
+    elif "least" in settings:
+        settings["type"] = click.IntRange(min=settings.pop("least"))
     if not declared.is_option:
         return click.Argument([*declared.words], **settings)
     return ClickOption([*declared.words], envvar=declared.variable(path), section=declared.section, **settings)

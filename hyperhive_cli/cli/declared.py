@@ -10,11 +10,15 @@ from typing import Any, NamedTuple, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 TEXT_SETTINGS = {"default", "required", "metavar", "help", "show_default", "shell_complete"}
-CHECKED_SETTINGS = {"is_flag", "type", "make_type", "multiple"}  # by click, if a value is given
+CHECKED_SETTINGS = {"is_flag", "least", "choices", "type", "make_type", "multiple"}  # if a value is given
 
 
 class Parameter(NamedTuple):
-    """An option or an argument: its words and settings as click takes them; `make_type` makes a type of click's."""
+    """An option or an argument: its words, and its settings as click takes them.
+
+    In place of a `type`: `least` for a whole number of at least that, `choices` for one of these words, `make_type` for
+    what makes a type of click's.
+    """
 
     words: tuple[str, ...]
     settings: dict[str, Any]
@@ -33,15 +37,19 @@ class Parameter(NamedTuple):
         return bool(self.settings.get("is_flag"))
 
     @property
-    def is_text(self) -> bool:
-        """Whether its value is what was written, neither checked nor converted by click."""
-        return self.settings.keys() <= TEXT_SETTINGS
-
-    @property
     def has_plain_default(self) -> bool:
         """Whether click passes its default on as it is."""
-        is_known = self.settings.keys() <= TEXT_SETTINGS | CHECKED_SETTINGS
-        return is_known and (self.is_text or self.default in {None, False, ()})
+        is_text = self.settings.keys() <= TEXT_SETTINGS
+        return is_text or (self.settings.keys() <= TEXT_SETTINGS | CHECKED_SETTINGS and not self.default)
+
+    def read(self, text: str) -> Any:  # noqa: ANN401 - a text or a number
+        """Return the value that click makes of a text; raises ValueError for what should be left to it."""
+        least, choices = self.settings.get("least"), self.settings.get("choices")
+        if self.settings.keys() <= TEXT_SETTINGS | {"multiple"} or (choices is not None and text in choices):
+            return text
+        if least is not None and text.isascii() and text.isdigit() and int(text) >= least:
+            return int(text)
+        raise ValueError(text)
 
     @property
     def default(self) -> object:

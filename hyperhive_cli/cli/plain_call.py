@@ -19,17 +19,13 @@ class PlainCall(NamedTuple):
     values: dict[str, Any]
 
 
-class _NotPlainError(Exception):
-    """The command line needs click."""
-
-
 def read_plain_call(words: Sequence[str], environ: Mapping[str, str]) -> PlainCall | None:
     """Read a command line; None for one that is not plain."""
     if any(environ.get(variable) for variable in NOT_FOR_PLAIN_CALLS):
         return None
     try:
         return _read(list(words), environ)
-    except _NotPlainError:
+    except ValueError:
         return None
 
 
@@ -74,7 +70,7 @@ def _find_command(words: list[str], environ: Mapping[str, str]) -> Command:
 
 def _next_of(known: Mapping[str, object], words: list[str]) -> str:
     if not words or words[0] not in known:
-        raise _NotPlainError
+        raise ValueError("it needs click")
     return words.pop(0)
 
 
@@ -82,26 +78,28 @@ def _check_plain(command: Command, path: str, environ: Mapping[str, str]) -> Non
     """Leave to click a command that needs it, of which a variable sets an option, or a group that does something."""
     is_plain = not command.passed if isinstance(command, Group) else command.passed == ["invocation"]
     if not is_plain or not all(parameter.has_plain_default for parameter in command.parameters):
-        raise _NotPlainError
+        raise ValueError("it needs click")
     if any(one.is_option and one.variable(f"hyperhive {path}") in environ for one in command.parameters):
-        raise _NotPlainError
+        raise ValueError("it needs click")
 
 
 def _take_option(words: list[str], known: Sequence[Parameter], values: dict[str, Any]) -> None:
     word = words.pop(0)
     option = next((one for one in known if one.is_option and word in one.words), None)
-    if option is None or option.name in values:
-        raise _NotPlainError
+    is_multiple = option is not None and option.settings.get("multiple")
+    if option is None or (option.name in values and not is_multiple):
+        raise ValueError(word)
     if option.is_flag:
         values[option.name] = True
-    elif option.is_text and words and not words[0].startswith("-"):
-        values[option.name] = words.pop(0)
+    elif not words or words[0].startswith("-"):
+        raise ValueError(word)
     else:
-        raise _NotPlainError
+        value = option.read(words.pop(0))
+        values[option.name] = (*values.get(option.name, ()), value) if is_multiple else value
 
 
 def _take_arguments(texts: Sequence[str], known: Sequence[Parameter], values: dict[str, Any]) -> None:
     needed = sum(bool(one.settings.get("required", "default" not in one.settings)) for one in known)
-    if not (needed <= len(texts) <= len(known) and all(one.is_text for one in known)):
-        raise _NotPlainError
-    values.update({one.name: text for one, text in zip(known, texts, strict=False)})
+    if not needed <= len(texts) <= len(known):
+        raise ValueError("it needs click")
+    values.update({one.name: one.read(text) for one, text in zip(known, texts, strict=False)})

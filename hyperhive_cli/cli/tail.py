@@ -6,8 +6,6 @@ from contextlib import closing
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
-
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.declared import argument, command, option, pass_invocation
 from hyperhive_cli.cli.displays import JsonLines, named_json, open_display, suspendable
@@ -43,17 +41,17 @@ BATCH = 200
 @command()
 @argument("pattern", required=False, metavar="[PATTERN]")
 @option(
-    "-n", "count", type=click.IntRange(min=0), metavar="N",
+    "-n", "count", least=0, metavar="N",
     help="Show the last N events (default 20; all of them with --turn).",
 )  # fmt: skip
-@option("--since", type=click.IntRange(min=0), metavar="SEQ", help="Show all events after this number instead.")
+@option("--since", least=0, metavar="SEQ", help="Show all events after this number instead.")
 @option("--no-follow", is_flag=True, help="Stop at the newest event.")
 @option(
-    "--kind", "kinds", multiple=True, type=click.Choice(KINDS), metavar="KIND",
+    "--kind", "kinds", multiple=True, choices=KINDS, metavar="KIND",
     help=f"Only these kinds: {', '.join(KINDS)}.",
 )  # fmt: skip
 @option(
-    "--turn", type=click.IntRange(min=0), metavar="ID", shell_complete=completers.turn_ids,
+    "--turn", least=0, metavar="ID", shell_complete=completers.turn_ids,
     help="Only events of this turn; stop at its end.",
 )  # fmt: skip
 @option("--grep", metavar="TEXT", help="Only events containing TEXT (case-insensitive).")

@@ -22,7 +22,7 @@ COMMANDS = (
 WORDS = (
     "-a", "--agent", "--state-dir", "--plain", "--debug", "--hive", "--json", "--from", "--key", "--at", "--raw",
     "--wait", "--timeout", "--watch", "--all", "--held", "-h", "--", "-", "", "-x", "--age", "--agent=bee", "-abee",
-    "bee", "5", "a text", "\udce4",
+    "bee", "5", "-5", "a text", "\udce4", "-n", "--kind", "note", "stream", "--no-follow",
 )  # fmt: skip
 
 
@@ -80,6 +80,7 @@ def test_a_plain_command_line_is_read_as_click_reads_it(before: list[str], comma
         "model set opus", "-a bee model set opus", "model set opus -a bee", "model show --json", "status",
         "status --json --agent bee", "--plain status", "--state-dir /x send 'a text'", "send - --from bee --raw",
         "send x --key k --at 14:30 --wait --json", "pause", "resume -a bee", "model", "inbox --all", "budget --json",
+        "tail -n 20 --no-follow --kind note --kind stream --json",
     ],
 )  # fmt: skip
 def test_what_is_called_often_is_read_without_click(line: str) -> None:
@@ -89,7 +90,8 @@ def test_what_is_called_often_is_read_without_click(line: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "", "nosuch", "hive", "model nosuch", "model set", "model set a b", "send x --timeout 5", "send --nosuch x",
+        "", "nosuch", "hive", "model nosuch", "model set", "model set a b", "send x --timeout 5",
+        "tail -n -5", "tail -n +5", "tail --kind nosuch", "send --nosuch x",
         "send --fro bee x", "send --from=bee x", "send x -- -y", "send x --key", "send x --key --raw", "send x -h",
         "send --raw --raw x", "-abee status", "-a bee -a ant status", "--version", "--json status", "status -",
     ],
