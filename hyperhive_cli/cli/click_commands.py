@@ -49,7 +49,8 @@ def to_click(declared: Command, path: str) -> ClickCommand:
     if declared.alone is not None:
         attributes |= _attributes_alone(declared.commands[declared.alone], path)
     commands = {name: to_click(one, f"{path} {name}") for name, one in declared.commands.items()}
-    return ClickGroup(declared.name, commands=commands, **attributes)
+    metavar = "[COMMAND …]" if attributes.get("invoke_without_command") else "COMMAND …"
+    return ClickGroup(declared.name, commands=commands, subcommand_metavar=metavar, **attributes)
 
 
 def _attributes(declared: Command, path: str) -> dict[str, Any]:
