@@ -43,11 +43,7 @@ class Program(ClickGroup):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click's, but with a hint for an unknown command; a `--json` before the command counts."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib  # noqa: PLC0415 - for a typo
-
-            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = OTHER_NAMES.get(args[0], close[0] if close else "-h")
-            raise UsageError(f"unknown command: {args[0]!r}", f"{NAME} {hint}")
+            raise UsageError(f"unknown command: {args[0]!r}", _meant(*args))
         name, command, rest = super().resolve_command(ctx, args)
         return name, command, _with_json(command, rest) if ctx.params["as_json"] else rest
 
@@ -64,6 +60,16 @@ class Program(ClickGroup):
             CompletionItem(name, help=about) for name, (_, about) in COMMANDS.items() if name.startswith(incomplete)
         ]
         return [*fitting, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+def _meant(unknown: str, *rest: str) -> str:
+    """Return the command line that may have been meant."""
+    import difflib  # noqa: PLC0415 - for a typo
+    import shlex  # noqa: PLC0415 - as above
+
+    close = difflib.get_close_matches(unknown, COMMANDS, n=1)
+    found = OTHER_NAMES.get(unknown, close[0] if close else None)
+    return f"{NAME} -h" if found is None else shlex.join([NAME, found, *rest])
 
 
 def _with_json(command: click.Command | None, words: list[str]) -> list[str]:

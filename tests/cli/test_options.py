@@ -1,6 +1,7 @@
 """Help, options, variables and the one error boundary of the program."""
 
 import json
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -76,11 +77,19 @@ def test_the_hint_of_a_usage_error_names_the_commands_help(hive: Hive) -> None:
 
 @pytest.mark.parametrize(
     ("word", "hint"),
-    [("sned", "send"), ("stat", "stats"), ("xyzzy", "-h"), ("logs", "tail"), ("ps", "agents"), ("cost", "stats")],
+    [
+        ("sned 'a b'", "send 'a b'"),
+        ("stat", "stats"),
+        ("xyzzy x", "-h"),
+        ("logs -n 5", "tail -n 5"),
+        ("ps", "agents"),
+        ("cost", "stats"),
+    ],
 )
 def test_a_slip_of_the_pen_gets_the_command_that_is_near(word: str, hint: str, hive: Hive) -> None:
-    done = hive.call(word)
-    assert done.refusal(2) == f"unknown command: {word!r}"
+    words = shlex.split(word)
+    done = hive.call(*words)
+    assert done.refusal(2) == f"unknown command: {words[0]!r}"
     assert done.stderr.endswith(f"Try: hyperhive {hint}\n")
 
 
