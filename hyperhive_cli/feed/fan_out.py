@@ -31,7 +31,9 @@ class Joiner(Protocol[T_contra]):
 class Writer(Protocol):
     """What a reader is written to."""
 
-    partial: bool  # whether it wants partial lines
+    @property
+    def partial(self) -> bool:
+        """Whether it wants partial lines."""
 
     def write_now(self, data: bytes) -> bool:
         """Take bytes without waiting. Return False if it has to wait before it takes more."""

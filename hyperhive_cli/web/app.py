@@ -5,8 +5,8 @@ Changes are made by the harness, over its control socket. An agent of another ma
 
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -50,9 +50,9 @@ from hyperhive_cli.web.local import LocalAgent, read_state
 from hyperhive_cli.web.logins import FollowedLogins
 from hyperhive_cli.web.openapi import document
 from hyperhive_cli.web.reader import Reader
-from hyperhive_cli.web.rows import page_to_records, with_rows
+from hyperhive_cli.web.rows import RowsChannel, page_to_records
 from hyperhive_cli.web.sse import MEDIA_TYPE
-from hyperhive_cli.web.stream import EventStream
+from hyperhive_cli.web.stream import ClientWriter, EventStream
 
 STATIC = Path(__file__).parent / "static"
 MAX_STREAMS = 128
@@ -159,13 +159,21 @@ class Gateway:
             return Response(media_type=MEDIA_TYPE)
         if self._streams >= MAX_STREAMS:
             raise HyperhiveError(f"{MAX_STREAMS} streams are open already", "close some pages")
-        channel = self._channels.get(agent.key) or agent.channel()
+        key, channel = agent.key, self._channels.get(agent.key) or agent.channel()
+        if query.get("view") == "rows":
+            key = (agent.key, "rows")
+            channel = self._channels.get(key) or RowsChannel(partial(self._hold, agent.key, channel), agent.page)
 
-        def read(channel: Channel) -> AsyncGenerator[bytes, None]:
-            chunks = Reader(channel, query.get("since"), query.get("ts"), partial=query.get("partial") == 1).chunks()
-            return with_rows(chunks, agent.page) if query.get("view") == "rows" else chunks
+        @asynccontextmanager
+        async def open_chunks(writer: ClientWriter) -> AsyncIterator[AsyncGenerator[bytes, None]]:
+            self._streams += 1
+            try:
+                with self._hold(key, channel) as found:
+                    yield Reader(found, query.get("since"), query.get("ts"), writer).chunks()
+            finally:
+                self._streams -= 1
 
-        return EventStream(partial(self._open_chunks, agent.key, channel, read), self.closing)
+        return EventStream(open_chunks, self.closing, partial=query.get("partial") == 1)
 
     async def vocabulary(self, _: Request, _query: Query) -> Response:
         """Return how outcomes and statuses are shown."""
@@ -175,17 +183,14 @@ class Gateway:
         """Return the OpenAPI document."""
         return _json(document())
 
-    @asynccontextmanager
-    async def _open_chunks(
-        self, key: object, fresh: Channel, read: Callable[[Channel], AsyncGenerator[bytes, None]]
-    ) -> AsyncIterator[AsyncGenerator[bytes, None]]:
-        self._streams += 1
+    @contextmanager
+    def _hold(self, key: object, fresh: Channel) -> Iterator[Channel]:
+        """Keep the channel with this key open, `fresh` if there is none."""
         channel = self._channels.get(key) or self._open_channel(key, fresh)
         channel.readers += 1
         try:
-            yield read(channel)
+            yield channel
         finally:
-            self._streams -= 1
             channel.readers -= 1
             if not channel.readers:
                 del self._channels[key]

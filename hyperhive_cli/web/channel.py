@@ -5,12 +5,14 @@ The newest events are kept in a ring, as frames that are ready to be written; a 
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
 
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.events import BusEvent
+from hyperhive_cli.feed.fan_out import FanOut
 from hyperhive_cli.feed.follower import Batch, Events, Follower, Page, Unreadable
 from hyperhive_cli.feed.ring_buffer import RingBuffer
 from hyperhive_cli.web.sse import HEARTBEAT, Frame, line_to_frame, record_to_frame
@@ -43,13 +45,12 @@ class Channel(ABC):
         self.life = 0  # increased when the numbers start again
         self.replaced: int | None = None  # the reason: the number that the history does not hold any more
         self.bell = Bell()
-        self.ring = RingBuffer[Frame](RING_EVENTS, self.bell)
+        self._open_ring()
         self.ready = anyio.Event()  # set when `last` is known
         self._follower = Follower[Frame]()
         self._looking = anyio.Lock()
         self._state: dict[str, Any] = {}
         self._looked_at = float("-inf")
-        self._joined: tuple[tuple[int, int, int, bool], bytes] = ((0, 0, 0, False), b"")
 
     @property
     def last(self) -> int:
@@ -81,7 +82,12 @@ class Channel(ABC):
         """Follow the feed until cancelled."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._beat)
+            tasks.start_soon(self._write_to_readers)
             await self.follow()
+
+    async def _write_to_readers(self) -> None:
+        while True:  # each life has a ring of its own
+            await self.fan_out.run()
 
     async def _beat(self) -> None:
         """Send one shared heartbeat; a timer for each stream would cost half as much as an event."""
@@ -104,21 +110,41 @@ class Channel(ABC):
         frames = [record_to_frame(event) for event in page.events]
         return Page(frames, page.last, page.oldest, page.newest, page.is_held)
 
+    async def fill(self, since: int) -> Page[Frame] | Unreadable:
+        """Read a page of the history as readers are sent it."""
+        return await self.page(since)
+
+    def frame(self, record: BusEvent) -> Frame:
+        """Make the frame of an event that is not of the feed."""
+        return record_to_frame(record)
+
     def _publish(self, lines: list[bytes]) -> None:
+        before = self.last
         for shown in self._follower.step(Batch([line_to_frame(line) for line in lines])):
             if isinstance(shown, Events):
-                self.ring.extend(shown.events)
+                self._publish_frames(shown.events, before)
+
+    def _publish_frames(self, frames: list[Frame], last: int) -> None:
+        """Add frames to the ring. If events after `last` are missing before them, each reader looks for those."""
+        first = next((frame.seq for frame in frames if frame.seq is not None), None)
+        if first is not None and first > last + 1:
+            self.fan_out.release()
+        self.ring.extend(frames)
 
     def _restart(self, replaced: int | None = None) -> None:
         """Make the readers start again: what they were sent belongs to another history, or to another life."""
         self.life += 1
         self.replaced = replaced
-        self.ring = RingBuffer[Frame](RING_EVENTS, self.bell)
-        self.bell.unpark_all()
+        before = self.ring
+        self._open_ring()
+        before.close()
 
-    def join(self, frames: list[Frame], upto: int, *, partial: bool) -> bytes:
-        """Join the frames that end before the ring's position `upto`; readers at the same position share the bytes."""
-        key = (self.life, upto, len(frames), partial)
-        if self._joined[0] != key:
-            self._joined = (key, b"".join([frame.payload for frame in frames if partial or not frame.is_partial]))
-        return self._joined[1]
+    def _open_ring(self) -> None:
+        self.ring = RingBuffer[Frame](RING_EVENTS, self.bell)
+        self.fan_out = FanOut(self.ring, frames_to_chunk, Bell, anyio.sleep)
+
+
+def frames_to_chunk(frames: Sequence[Frame], *, partial: bool) -> bytes:
+    """Join frames to a chunk of an HTTP response, as it is written; b"" without any."""
+    body = b"".join([frame.payload for frame in frames if partial or not frame.is_partial])
+    return b"%x\r\n%b\r\n" % (len(body), body) if body else b""

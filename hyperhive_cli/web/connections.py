@@ -65,7 +65,9 @@ class _HeadTooLongError(Exception):
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol within the limits of this module.
 
-    A request's `state` has `abort`, which closes its connection, and `trust`, to be called if it carries the token.
+    A request's `state` has `abort`, which closes its connection; `trust`, to be called if it carries the token; and
+    `write_chunk`, which writes an encoded chunk of the response in progress, whatever its size, and returns False if
+    the client does not keep up: an ASGI message waits for it.
     """
 
     def __init__(self, connections: Connections, **settings: Any) -> None:  # noqa: ANN401 - uvicorn's
@@ -85,7 +87,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.raw is None:
             self.raw = transport
             self._all.add(transport)
-        self.app_state = {**self.app_state, "abort": transport.abort, "trust": self._trust}
+        self.app_state = {
+            **self.app_state,
+            "abort": transport.abort,
+            "trust": self._trust,
+            "write_chunk": self._write_chunk,
+        }
         self._limit(HEAD_LIMIT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -157,6 +164,12 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if not self.transport.is_closing():
             self._limit(HEAD_LIMIT_S)
+
+    def _write_chunk(self, chunk: bytes) -> bool:
+        if self.transport.is_closing():
+            return False
+        self.transport.write(chunk)
+        return not self.flow.write_paused
 
     def _trust(self) -> None:
         self._is_trusted = True

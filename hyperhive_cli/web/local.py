@@ -13,7 +13,7 @@ from hyperhive_cli.control.client import GoneError
 from hyperhive_cli.core.errors import HyperhiveError, StoreError
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.core.settings import ANSWER_LIMIT_S, AgentPaths
-from hyperhive_cli.feed.follower import Closed, Events, Output, Page, Phase, Reset, Snapshot, Unreadable
+from hyperhive_cli.feed.follower import Closed, Events, Input, Page, Phase, Reset, Snapshot, Unreadable
 from hyperhive_cli.harness.client import AgentClient, LocalClient
 from hyperhive_cli.store.events import PAGE_BYTES, PAGE_ROWS, open_event_reader
 from hyperhive_cli.store.folder import lock_holder, no_answer
@@ -25,11 +25,6 @@ from hyperhive_cli.web.sse import Frame, named_frame
 
 T = TypeVar("T")
 POLL_S = 0.25  # while no harness runs
-# With more readers than MANY_READERS, events are collected for LINGER_S before they are written, unless there are
-# LINGER_BYTES already.
-MANY_READERS = 10
-LINGER_S = 0.001
-LINGER_BYTES = 64 * 1024
 ASK_AGAIN_S = 3.0  # a stopped or hung harness does not say so by itself
 
 
@@ -130,7 +125,7 @@ class HarnessChannel(Channel):
             await self._live()
             self._follower.step(Closed())
             while self._follower.phase is Phase.READING:
-                await self._show(self._follower.step(await self._page_after()))
+                await self._step(await self._page_after())
             self.ready.set()
             await self._tell_state(is_live=False)
             await anyio.sleep(POLL_S)
@@ -141,27 +136,26 @@ class HarnessChannel(Channel):
             async with open_request(self.paths.socket, "events", since=self.last, partial=True) as harness:
                 with anyio.fail_after(ANSWER_LIMIT_S):
                     snapshot, lines = await harness.read_reply()
-                await self._show(self._follower.step(Snapshot.from_fields(snapshot)))
+                await self._step(Snapshot.from_fields(snapshot))
                 if self._follower.phase is Phase.CHECKING:
                     page = await self.page(self.last, self._follower.ts, int(snapshot["seq"]))
-                    await self._show(self._follower.step(page))
+                    await self._step(page)
                 if self._follower.phase is not Phase.LIVE:
                     return
                 self.ready.set()
                 await self._tell_state(is_live=True)
                 while True:
                     self._publish(lines)
-                    if self.readers > MANY_READERS and sum(map(len, lines)) < LINGER_BYTES:
-                        await anyio.sleep(LINGER_S)
                     lines = await harness.read_lines()
         except (GoneError, HyperhiveError, TimeoutError):
             return
 
-    async def _show(self, shown: list[Output[Frame]]) -> None:
-        """Pass on new events; each reader reads those before the end of the history itself."""
-        for one in shown:
+    async def _step(self, given: Input) -> None:
+        """Pass on the new events of an input; each reader reads those before the end of the history itself."""
+        before = self.last
+        for one in self._follower.step(given):
             if isinstance(one, Events):
-                self.ring.extend(one.events)
+                self._publish_frames(one.events, before)
             elif isinstance(one, Reset):
                 if one.replaced is not None:
                     await self._go_to_end()

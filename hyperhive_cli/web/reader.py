@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hyperhive_cli.core.events import replaced_remark
+from hyperhive_cli.feed.fan_out import Writer
 from hyperhive_cli.feed.follower import (
     Batch,
     Events,
@@ -20,7 +21,7 @@ from hyperhive_cli.feed.follower import (
 )
 from hyperhive_cli.feed.ring_buffer import Subscription
 from hyperhive_cli.web.channel import Channel
-from hyperhive_cli.web.sse import Frame, named_frame, record_to_frame
+from hyperhive_cli.web.sse import Frame, named_frame
 
 WRITE_EVENTS = 200  # joined for one write, and
 WRITE_BYTES = 256 * 1024  # at most, apart from the last event
@@ -30,16 +31,19 @@ WRITE_BYTES = 256 * 1024  # at most, apart from the last event
 class Reader:
     """Reads a channel after the event `since` (None: from now on), whose time is `ts` (Unix ms; None: not known).
 
-    With `partial` it is sent partial lines too.
+    While it is up to date, the channel writes to its `writer`.
     """
 
     channel: Channel
     since: int | None
     ts: int | None
-    partial: bool
+    writer: Writer
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Yield the snapshot, then the events, each once and in order; a `reset` says that some cannot be sent."""
+        """Yield the snapshot, then the events, each once and in order; a `reset` says that some cannot be sent.
+
+        b"" is yielded when the client has to be waited for.
+        """
         channel = self.channel
         await channel.ready.wait()
         # Before the state: nothing that changes it is missed.
@@ -58,15 +62,16 @@ class Reader:
             _, frames = subscription.take(WRITE_EVENTS)
             newest = channel.last if subscription.is_at_end else None
             shown = follower.step(Batch(frames, lagged=True, newest=newest))
-            cursor = subscription.cursor if subscription.cursor - len(frames) >= subscription.start else None
             while follower.phase is Phase.FILLING:
                 for chunk in self._to_chunks(shown):
                     yield chunk
-                shown, cursor = follower.step(await channel.page(follower.last)), None
-            for chunk in self._to_chunks(shown, len(frames), cursor):
+                shown = follower.step(await channel.fill(follower.last))
+            for chunk in self._to_chunks(shown):
                 yield chunk
             if subscription.is_at_end and channel.life == life:
-                await channel.bell.park()
+                written = await channel.fan_out.wait(subscription, self.writer)
+                follower.move(follower.last if written is None else written)
+                yield b""
 
     async def _met(self, follower: Follower[Frame], state: dict[str, Any]) -> AsyncGenerator[list[Output[Frame]], None]:
         """Find out where in the channel to go on."""
@@ -82,30 +87,24 @@ class Reader:
             return Unreadable()
         return await self.channel.page(follower.last, follower.ts, newest)
 
-    def _to_chunks(self, shown: list[Output[Frame]], count: int = 0, cursor: int | None = None) -> list[bytes]:
-        """Turn what is shown into the bytes that are sent; only here.
-
-        `cursor`: where the frames end in the ring, if they are the last `count` of it up to there.
-        """
+    def _to_chunks(self, shown: list[Output[Frame]]) -> list[bytes]:
+        """Turn what is shown into the bytes that are sent."""
         chunks = []
         for one in shown:
             if isinstance(one, Events):
-                chunks += self._written(one.events, cursor if len(one.events) == count else None)
+                chunks += self._written(one.events)
                 continue
             # What was sent before is void, or what follows it was deleted: everything after this number comes next.
             chunks.append(named_frame("reset", {"since": one.since}).payload)
             if isinstance(one, Reset) and one.replaced is not None:
-                chunks.append(record_to_frame(replaced_remark(one.replaced, int(time.time() * 1000))).payload)
+                chunks.append(self.channel.frame(replaced_remark(one.replaced, int(time.time() * 1000))).payload)
         return chunks
 
-    def _written(self, frames: list[Frame], cursor: int | None) -> list[bytes]:
+    def _written(self, frames: list[Frame]) -> list[bytes]:
         """Join frames into pieces of not much more than WRITE_BYTES."""
-        if cursor is not None and sum(len(frame.payload) for frame in frames) <= WRITE_BYTES:
-            joined = self.channel.join(frames, cursor, partial=self.partial)
-            return [joined] if joined else []
         pieces, piece, size = [], list[bytes](), 0
         for frame in frames:
-            if frame.is_partial and not self.partial:
+            if frame.is_partial and not self.writer.partial:
                 continue
             piece.append(frame.payload)
             size += len(frame.payload)

@@ -2,20 +2,25 @@
 
 import json
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any
 
+import anyio.lowlevel
 from anyio.to_thread import run_sync
 
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.events import BusEvent, Unrecognised
-from hyperhive_cli.feed.follower import Page
+from hyperhive_cli.feed.follower import Page, Unreadable
+from hyperhive_cli.feed.ring_buffer import Subscription
 from hyperhive_cli.transcript.view import WARM_UP_EVENTS, RowsView
+from hyperhive_cli.web.channel import Channel
+from hyperhive_cli.web.sse import Frame, record_to_frame
 
 PAGE_EVENTS = 200
-_EVENT = re.compile(rb"(?:id: (\d+)\n)?data: ")  # a frame with an event; those of the gateway itself have a name
-_RESET = b"event: reset\n"
-_STREAM = b'"kind":"stream"'  # without a number: a partial line
+TRANSLATED_EVENTS = 50  # at a time: some 6 ms, for which every stream waits
+KEPT_VIEWS = 16
+_EVENT = re.compile(rb"(?:id: \d+\n)?data: ")  # a frame with an event; those of the gateway itself have a name
 
 # Reads the events after a number, at most so many; raises HyperhiveError.
 ReadPage = Callable[[int, int, None], Awaitable[Page[BusEvent]]]
@@ -29,12 +34,16 @@ async def open_view(read_page: ReadPage, first: int) -> RowsView:
             page = await read_page(last, min(PAGE_EVENTS, first - 1 - last), None)
         except HyperhiveError:
             break
-        for record in page.events:
-            view.observe(record)
+        await run_sync(_observe, view, page.events)
         if page.last <= last:
             break
         last = page.last
     return view
+
+
+def _observe(view: RowsView, records: Iterable[BusEvent]) -> None:
+    for record in records:
+        view.observe(record)
 
 
 async def page_to_records(read_page: ReadPage, events: Iterable[BusEvent]) -> list[bytes]:
@@ -45,23 +54,91 @@ async def page_to_records(read_page: ReadPage, events: Iterable[BusEvent]) -> li
     return await run_sync(lambda: [_to_json(view, record) for record in records])
 
 
-async def with_rows(chunks: AsyncGenerator[bytes, None], read_page: ReadPage) -> AsyncGenerator[bytes, None]:
-    """Translate the events of a stream, whose chunks have whole frames. Partial lines stay as they are."""
-    view: RowsView | None = None
-    async with aclosing(chunks):
-        async for chunk in chunks:
-            frames = []
-            for frame in chunk.removesuffix(b"\n\n").split(b"\n\n"):
-                found = _EVENT.match(frame)
-                if found is None:
-                    view = None if frame.startswith(_RESET) else view
-                elif found[1] is not None or _STREAM not in frame[:80]:
-                    record = _read(frame[found.end() :], None if found[1] is None else int(found[1]))
-                    if view is None and record.seq is not None:
-                        view = await open_view(read_page, record.seq)
-                    frame = frame[: found.end()] + _to_json(view or RowsView(), record)  # noqa: PLW2901
-                frames.append(frame)
-            yield b"\n\n".join([*frames, b""])
+class RowsChannel(Channel):
+    """The feed of an agent as rows: what its channel, the source, publishes is translated once for all browsers.
+
+    `hold_source` keeps the source open during its block.
+    """
+
+    def __init__(self, hold_source: Callable[[], AbstractContextManager[Channel]], read_page: ReadPage) -> None:
+        super().__init__()
+        self._hold_source = hold_source
+        self._read_page = read_page
+        self._source: Channel | None = None
+        self._views: dict[int, RowsView] = {}  # of readers in the history, by the event after which they go on
+
+    @property
+    def source(self) -> Channel:
+        """The agent's channel, once this is `ready`."""
+        assert self._source is not None  # noqa: S101 - `follow` sets it first
+        return self._source
+
+    async def observe(self) -> dict[str, Any]:
+        """Return the agent's state."""
+        return await self.source.state()
+
+    async def read(self, since: int, ts: int | None, newest: int | None) -> Page[BusEvent]:
+        """Read a page of the history."""
+        return await self.source.read(since, ts, newest)
+
+    async def page(self, since: int, ts: int | None = None, newest: int | None = None) -> Page[Frame] | Unreadable:
+        """Read a page of the history, without rows."""
+        return await self.source.page(since, ts, newest)
+
+    async def fill(self, since: int) -> Page[Frame] | Unreadable:
+        """Read a page of the history with rows."""
+        page = await self.page(since)
+        if isinstance(page, Unreadable) or not page.events:
+            return page
+        view = self._views.pop(since, None) or await open_view(self._read_page, page.events[0].seq or 0)
+        # In a thread: 200 events take some 24 ms.
+        frames = await run_sync(lambda: [_frame_to_rows(view, frame) for frame in page.events])
+        self._views[page.last] = view
+        while len(self._views) > KEPT_VIEWS:
+            del self._views[next(iter(self._views))]
+        return page._replace(events=frames)
+
+    def frame(self, record: BusEvent) -> Frame:
+        """Make the frame of an event that is not of the feed."""
+        return _frame_to_rows(RowsView(), record_to_frame(record))
+
+    async def _beat(self) -> None:
+        """Do nothing: the source's heartbeats are passed on."""
+
+    async def follow(self) -> None:
+        """Translate what the source publishes, after what its ring holds already."""
+        with self._hold_source() as source:
+            self._source = source
+            await source.ready.wait()
+            life, view, subscription = source.life, RowsView(), Subscription(source.ring, backlog=True, start=0)
+            is_warm = False
+            while True:
+                if source.life != life:
+                    life, is_warm, subscription = source.life, False, Subscription(source.ring, backlog=True, start=0)
+                    self._restart(source.replaced)
+                dropped, frames = subscription.take(TRANSLATED_EVENTS)
+                first = next((frame.seq for frame in frames if frame.seq is not None), None)
+                if first is not None and (dropped or not is_warm):
+                    view, is_warm = await open_view(self._read_page, first), True
+                    if source.life != life:
+                        continue
+                self._publish_frames([_frame_to_rows(view, frame) for frame in frames], self.last)
+                newest = max((frame.seq for frame in frames if frame.seq is not None), default=self.last)
+                self._follower.move(source.last if subscription.is_at_end else newest)
+                if subscription.is_at_end:
+                    self.ready.set()
+                    await source.bell.park()
+                else:
+                    await anyio.lowlevel.checkpoint()
+
+
+def _frame_to_rows(view: RowsView, frame: Frame) -> Frame:
+    """Translate an event; partial lines and frames of the gateway itself stay as they are."""
+    found = _EVENT.match(frame.payload)
+    if found is None or frame.is_partial:
+        return frame
+    record = _read(frame.payload[found.end() :], frame.seq)
+    return Frame(frame.seq, b"%b%b\n\n" % (found[0], _to_json(view, record)))
 
 
 def _read(text: bytes, seq: int | None) -> BusEvent:

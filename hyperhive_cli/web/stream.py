@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
+from typing import NamedTuple
 
 import anyio
 from starlette.types import Message, Receive, Scope, Send
@@ -18,23 +19,38 @@ _START: Message = {
 }
 
 
+class ClientWriter(NamedTuple):
+    """Writes to a client past ASGI, between two messages of its response. `partial`: it wants partial lines.
+
+    `write_now`: takes a chunk of the body, encoded as HTTP has it; returns False if the client has to be waited for.
+    """
+
+    partial: bool
+    write_now: Callable[[bytes], bool]
+
+
+Chunks = AbstractAsyncContextManager[AsyncGenerator[bytes, None]]
+
+
 class EventStream:
     """Sends the chunks of `open_chunks` as they come, until the client leaves or `closing` is set."""
 
     def __init__(
-        self, open_chunks: Callable[[], AbstractAsyncContextManager[AsyncGenerator[bytes, None]]], closing: anyio.Event
+        self, open_chunks: Callable[[ClientWriter], Chunks], closing: anyio.Event, *, partial: bool = False
     ) -> None:
         self._open_chunks = open_chunks
         self._closing = closing
+        self._partial = partial
         self._writing_since: float | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI request."""
+        writer = ClientWriter(self._partial, scope["state"]["write_chunk"])
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_cancel_at_hang_up, receive, tasks.cancel_scope)
             tasks.start_soon(_cancel_at, self._closing, tasks.cancel_scope)
             tasks.start_soon(self._watch, scope["state"]["abort"])
-            async with self._open_chunks() as chunks, aclosing(chunks):
+            async with self._open_chunks(writer) as chunks, aclosing(chunks):
                 await send(_START)
                 async for chunk in chunks:
                     self._writing_since = time.monotonic()

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import wait_until
 from tests.forkserver import Forkserver
 from tests.harness import LIMIT_S, Hive
-from tests.web.site import JSON, Site, open_site, plain_environment, web_words
+from tests.web.site import JSON, Site, open_site, plain_environment, telling, web_words
 
 
 def test_a_unix_socket_is_private_to_its_owner_and_removed_at_the_end(
@@ -88,6 +88,23 @@ def test_beyond_this_machine_it_is_served_with_tls_under_the_given_name(
         for host in ("127.0.0.1", "0.0.0.0", "localhost", "evil.test"):  # noqa: S104 - not to be answered to
             assert site.ask("GET", "/api/state", {"Host": f"{host}:{site.port}"}).status == 403
         assert site.ask("POST", "/api/cancel", JSON, b"{}").status == 503
+
+
+def test_a_stream_over_tls_has_every_event_in_order(
+    certified: tuple[list[str], ssl.SSLContext], state_dir: Path, tmp_path: Path, forkserver: Forkserver
+) -> None:
+    options, context = certified
+    context.check_hostname = False
+    command = web_words(state_dir, "--bind=0.0.0.0:0", "--web-allow-host=hive.test", *options)
+    with (
+        telling(state_dir) as (harness, _),
+        open_site(forkserver, command, plain_environment(tmp_path), tmp_path, tls=context) as site,
+        site.stream() as stream,
+    ):
+        stream.named("snapshot")
+        for size in (1, 1, 1000, 100_000, 1):
+            harness.note(*["x" * size] * 20)  # more than the client and the kernel hold, before it reads again
+        assert stream.numbers(100) == list(range(1, 101))
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,29 @@
 """`?view=rows`: pages and the stream give the same records as the whole transcript, wherever they start."""
 
 import json
+import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
+from anyio.to_thread import run_sync
 
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.events import BusEvent, Stream
+from hyperhive_cli.core.settings import resolve_paths
 from hyperhive_cli.feed.follower import Page
 from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.transcript.view import RowsView
-from hyperhive_cli.web.rows import open_view
+from hyperhive_cli.web import rows as rows_module
+from hyperhive_cli.web.channel import Channel
+from hyperhive_cli.web.local import LocalAgent
+from hyperhive_cli.web.reader import Reader
+from hyperhive_cli.web.rows import RowsChannel, open_view
+from hyperhive_cli.web.stream import ClientWriter
+from tests.conftest import LIMIT_S
+from tests.control.serving import Served
 from tests.unit.made_events import record, recorded_turn
 from tests.web.site import Site, telling
 
@@ -75,6 +87,81 @@ def test_the_stream_has_them_from_wherever_it_starts(
         harness.note("goes on")
         (row,) = stream.next().data["rows"]
         assert (row["kind"], row["text"]["text"]) == ("note", "goes on")
+
+
+class Browser:
+    """A reader without a socket, which has to be waited for after each third write."""
+
+    def __init__(self) -> None:
+        self.received = b""
+        self.changed = anyio.Event()
+        self._writes = 0
+
+    async def read(self, channel: Channel, since: int) -> None:
+        writer = ClientWriter(partial=False, write_now=self._write_now)
+        async for chunk in Reader(channel, since, None, writer).chunks():
+            self._take(chunk)
+
+    async def wait_for(self, seq: int) -> None:
+        while b"id: %d\n" % seq not in self.received:
+            self.changed = anyio.Event()
+            await self.changed.wait()
+
+    def _write_now(self, chunk: bytes) -> bool:
+        self._take(_body(chunk))
+        self._writes += 1
+        return self._writes % 3 > 0
+
+    def _take(self, body: bytes) -> None:
+        self.received += body
+        self.changed.set()
+
+
+def test_an_event_is_translated_once_for_all_browsers_and_each_has_every_row(
+    state_dir: Path, history: list[BusEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    translated, last = list[int](), len(history)
+
+    class CountedView(RowsView):
+        def to_record(self, record: BusEvent) -> dict[str, Any]:
+            translated.append(record.seq or 0)
+            return super().to_record(record)
+
+    monkeypatch.setattr(rows_module, "RowsView", CountedView)
+    agent = LocalAgent(resolve_paths("bee", state_dir, state_dir, {}))
+    starts = (last, last - 3, 0)
+
+    async def main(harness: Served) -> list[Browser]:
+        browsers = [Browser() for _ in starts]
+        with anyio.fail_after(LIMIT_S):
+            async with anyio.create_task_group() as tasks:
+                source = agent.channel()
+                channel = RowsChannel(lambda: nullcontext(source), agent.page)
+                tasks.start_soon(source.run)
+                tasks.start_soon(channel.run)
+                for browser, since in zip(browsers, starts, strict=True):
+                    tasks.start_soon(browser.read, channel, since)
+                for seq in range(last + 1, last + 21):
+                    await run_sync(harness.note, f"note {seq}")
+                    for browser in browsers:
+                        await browser.wait_for(seq)
+                tasks.cancel_scope.cancel()
+        return browsers
+
+    with telling(state_dir, EVENTS) as (harness, _):
+        browsers = anyio.run(main, harness)
+    for browser, since in zip(browsers, starts, strict=True):
+        found = [int(seq) for seq in re.findall(rb"^id: (\d+)$", browser.received, re.MULTILINE)]
+        assert found == list(range(since + 1, last + 21))
+        assert browser.received.count(b'"rows":[') == len(found)
+    live = range(last + 2, last + 21)  # the first one may have been read from the history
+    assert [seq for seq in translated if seq in live] == list(live)
+
+
+def _body(chunk: bytes) -> bytes:
+    size, _, body = chunk.partition(b"\r\n")
+    assert (int(size, 16), body[-2:]) == (len(body) - 2, b"\r\n")
+    return body[:-2]
 
 
 async def _no_page(*_: object) -> Page[BusEvent]:
