@@ -65,6 +65,7 @@ test("the status badge says no more than is known", () => {
   assert.equal(words({}, "connecting"), "connecting");
   assert.equal(words(live), "online");
   assert.equal(words(live, "reconnecting"), "reconnecting");
+  assert.equal(words(live, "connecting"), "reconnecting"); // a try that has no answer yet
   assert.equal(words(live, "refused"), "no access");
   assert.equal(words({ ...live, running: false }), "stopped");
   assert.equal(words({ ...live, status: "paused" }), "paused");

@@ -11,7 +11,7 @@ const NEARLY_FULL = 0.7;
 const FULL = 0.9;
 
 /**
- * Say whether the agent is alive. While the connection is down, its last known status is not shown as if it were current.
+ * Say whether the agent is alive. While the connection is down, or is tried again, its last known status is not shown as current.
  * @param {AgentState} state @param {string} phase of the connection @param {number} now Unix s @returns {StatusBadge}
  */
 export function statusBadge(state, phase, now) {
@@ -19,7 +19,7 @@ export function statusBadge(state, phase, now) {
   if (phase === "gone") return { words: "no such agent", tone: "bad", countdown: "", hint: "" };
   const isKnown = "running" in state;
   const isHiveAway = state.hive && state.capabilities?.send === false; // an agent of another machine is known by the hive
-  if (!isKnown || phase === "reconnecting" || isHiveAway) {
+  if (!isKnown || phase === "reconnecting" || phase === "connecting" || isHiveAway) {
     return { words: isKnown ? "reconnecting" : "connecting", tone: "quiet", countdown: "", hint: "" };
   }
   if (!state.running) {
