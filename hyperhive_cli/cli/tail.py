@@ -140,6 +140,7 @@ def _follow(
     """Show what comes, until the turn that is wanted is over; `look` is called with each event and each tick."""
     if wanted.over:
         return
+    waiting: list[T] = []  # what was received together is written together
     for one in suspendable(feed.follow(), display):
         if look is not None:
             look(one)
@@ -147,9 +148,14 @@ def _follow(
             stop_without_reader()
             display.tick()
         elif wanted.shows(record_of(one)):
-            show([one])
+            waiting.append(one)
+        if waiting and (not feed.has_more or len(waiting) == BATCH):
+            show(waiting)
+            waiting = []
         if wanted.over:
-            return
+            break
+    if waiting:
+        show(waiting)
 
 
 class _HarnessWatch:

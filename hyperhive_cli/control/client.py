@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,7 +83,7 @@ def _read_line(connection: socket.socket) -> bytes:
 
 
 def _await_line(connection: socket.socket, tick: Callable[[], None]) -> bytes:
-    for line in _lines(connection):
+    for line in ReceivedLines(connection):
         if line:
             return line + b"\n"
         tick()
@@ -92,7 +93,7 @@ def _await_line(connection: socket.socket, tick: Callable[[], None]) -> bytes:
 @contextmanager
 def open_events(
     path: Path, since: int | None, *, partial: bool = False, tick_s: float | None = None
-) -> Iterator[tuple[Mapping[str, Any], Iterator[bytes]]]:
+) -> Iterator[tuple[Mapping[str, Any], "ReceivedLines"]]:
     """Follow the feed: yield the snapshot and an iterator over the events, a line of JSON each.
 
     The iterator blocks for the next event, yields an empty line after each `tick_s` of silence, and ends with the
@@ -102,7 +103,7 @@ def open_events(
         connection.settimeout(CALL_LIMIT_S)
         try:
             connection.sendall(wire.object_to_line({"op": "events", "since": since, "partial": partial}))
-            lines = _lines(connection)
+            lines = ReceivedLines(connection)
             first = next(lines, b"")
         except OSError as error:
             raise GoneError(str(error)) from error
@@ -112,17 +113,34 @@ def open_events(
         yield wire.reply_to_fields(wire.line_to_object(first)), lines
 
 
-def _lines(connection: socket.socket) -> Iterator[bytes]:
-    """Yield the received lines without their newlines, and b"" after a timeout; an incomplete last line is dropped."""
-    splitter = wire.LineSplitter()
-    while True:
-        try:
-            chunk = connection.recv(CHUNK_BYTES)
-        except TimeoutError:
-            yield b""
-            continue
-        except ConnectionError:
-            return
-        if not chunk:
-            return
-        yield from splitter.push(chunk)
+class ReceivedLines:
+    """An iterator over the lines that a socket receives, without their newlines; it blocks.
+
+    b"" stands for a timeout. It finishes when the other side closes; an incomplete last line is dropped.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._splitter = wire.LineSplitter()
+        self._whole: deque[bytes] = deque()
+
+    @property
+    def has_more(self) -> bool:
+        """True if the next line was received already."""
+        return bool(self._whole)
+
+    def __iter__(self) -> "ReceivedLines":
+        return self
+
+    def __next__(self) -> bytes:
+        while not self._whole:
+            try:
+                chunk = self._connection.recv(CHUNK_BYTES)
+            except TimeoutError:
+                return b""
+            except ConnectionError:
+                raise StopIteration from None
+            if not chunk:
+                raise StopIteration
+            self._whole.extend(self._splitter.push(chunk))
+        return self._whole.popleft()

@@ -31,10 +31,14 @@ POLL_S = 0.25  # while no harness runs
 
 
 class AgentFeed:
-    """The events of one agent, each once, in order. `snapshot`: of the harness that is followed, None without one."""
+    """The events of one agent, each once, in order.
+
+    `snapshot`: of the harness that is followed, None without one. `has_more`: another event was received already.
+    """
 
     def __init__(self, paths: AgentPaths, *, partial: bool = False, tick_s: float | None = None) -> None:
         self.snapshot: Mapping[str, Any] | None = None
+        self.has_more = False
         self._follower = Follower[BusEvent]()
         self._paths = paths
         self._partial = partial
@@ -87,13 +91,14 @@ class AgentFeed:
                 if follower.phase is Phase.LIVE:
                     self.snapshot = snapshot
                     for line in lines:
+                        self.has_more = lines.has_more
                         event = BusEvent.from_json(line) if line else None
                         if event is None or follower.step(Batch((event,))):
                             yield event
         except GoneError:
             return
         finally:
-            self.snapshot = None
+            self.snapshot, self.has_more = None, False
 
     def _check(self, newest: int) -> Page[BusEvent] | Unreadable:
         """Look up the newest event given in the history; `newest`: the newest number, which may not be written yet."""

@@ -16,6 +16,10 @@ T_co = TypeVar("T_co", covariant=True)
 class Feed(Protocol[T_co]):
     """A source of events, which may come with more, such as the agent's name."""
 
+    @property
+    def has_more(self) -> bool:
+        """True if `follow` yields another event without waiting for it."""
+
     def newest(self, limit: int, kinds: Sequence[str] = ()) -> Sequence[T_co]:
         """Return the newest events, oldest first."""
 

@@ -40,6 +40,7 @@ class HiveFeed:
 
     def __init__(self, url: str, pattern: str, *, tick_s: float = POLL_S) -> None:
         self._followers: defaultdict[str, Follower[BusEvent]] = defaultdict(lambda: Follower(phase=Phase.READING))
+        self.has_more = False  # not known
         self._url = url
         self._pattern = pattern
         self._tick_s = tick_s

@@ -6,8 +6,10 @@ import subprocess
 
 import pytest
 
+from hyperhive_cli.core.events import Note, StatusChanged
 from tests.conftest import FakeClaude, wait_until
 from tests.harness import LIMIT_S, TEXT, Hive, read_once
+from tests.web.site import telling
 
 
 @pytest.fixture
@@ -48,6 +50,17 @@ def test_tail_of_an_agent_that_never_ran_is_empty(hive: Hive) -> None:
     assert tail(hive, "--json") == []
     assert tail(hive) == []
     assert list(hive.state_dir.iterdir()) == []
+
+
+def test_what_is_received_with_events_that_are_not_wanted_is_not_held_back(hive: Hive) -> None:
+    with (
+        telling(hive.state_dir, "hyperhive-events.sqlite") as (harness, handler),
+        hive.start("tail", "--json", "--kind", "note") as program,
+    ):
+        wait_until(lambda: handler.followers == 1)
+        harness.do(harness.bus.publish, Note(text="a"), Note(text="b"), StatusChanged(status="online"))
+        assert [program.wait_for_kind("note", text=text)["seq"] for text in "ab"] == [1, 2]
+        assert program.interrupt() == 130
 
 
 def test_tail_follows_from_before_the_first_run(hive: Hive, fake_claude: FakeClaude) -> None:

@@ -105,6 +105,17 @@ def test_a_feed_shows_partial_lines_when_asked_to(paths: AgentPaths) -> None:
         assert seqs(events, 4) == [None, 1, None, 2]
 
 
+def test_a_feed_knows_which_events_were_received_together(paths: AgentPaths) -> None:
+    feed = AgentFeed(paths, tick_s=0.01)
+    events = feed.follow()
+    with serving(paths.socket, paths.events_db) as served:
+        assert next(events) is None
+        wait_for_follower(served)
+        served.do(served.bus.publish, *[Note(text="x")] * 3)
+        given = (event for event in events if event is not None)
+        assert [(next(given).seq, feed.has_more) for _ in range(3)] == [(1, True), (2, True), (3, False)]
+
+
 def test_a_feed_ticks_while_nothing_happens_with_a_harness_and_without(paths: AgentPaths) -> None:
     feed = AgentFeed(paths, tick_s=0.01)
     events = feed.follow()

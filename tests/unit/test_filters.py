@@ -63,6 +63,7 @@ class Shelf:
     def __init__(self, found: list[BusEvent]) -> None:
         self._found = found
         self.asked: list[int] = []
+        self.has_more = False
 
     def newest(self, limit: int, kinds: Sequence[str] = ()) -> list[tuple[str, BusEvent]]:
         fitting = [record for record in self._found if not kinds or record.event.kind in kinds]
