@@ -50,7 +50,7 @@ from hyperhive_cli.web.local import LocalAgent, read_state
 from hyperhive_cli.web.logins import FollowedLogins
 from hyperhive_cli.web.openapi import document
 from hyperhive_cli.web.reader import Reader
-from hyperhive_cli.web.rows import RowsChannel, page_to_records
+from hyperhive_cli.web.rows import KeptViews, RowsChannel, page_to_records
 from hyperhive_cli.web.sse import MEDIA_TYPE
 from hyperhive_cli.web.stream import ClientWriter, EventStream
 
@@ -74,6 +74,7 @@ class Gateway:
         self._channels: dict[object, Channel] = {}
         self._scopes: dict[object, anyio.CancelScope] = {}
         self._logins = FollowedLogins(self._channels)
+        self._views = KeptViews()
         self._streams = 0
         self._tasks: anyio.abc.TaskGroup | None = None
 
@@ -141,9 +142,14 @@ class Gateway:
         agent = await self.find(request)
         since = query.get("since")
         page = await agent.page(since, query.get("limit", 200), query.get("ts"))
-        fields = {"last": page.last, "oldest": page.oldest, "reset": since is not None and page.lacks(since)}
+        is_reset = since is not None and page.lacks(since)
+        fields = {"last": page.last, "oldest": page.oldest, "reset": is_reset}
         if query.get("view") == "rows":
-            found = await page_to_records(agent.page, page.events)
+            # A browser asks for one page after the other, each after the last event of the one before.
+            kept = None if is_reset else self._views.take((agent.key, since, query.get("ts")))
+            view, found = await page_to_records(agent.page, page.events, kept)
+            if page.events:
+                self._views.keep((agent.key, page.events[-1].seq, page.events[-1].ts), view)
         else:
             found = [event.to_json() for event in page.events]
         return Response(

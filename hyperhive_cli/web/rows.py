@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -46,12 +46,35 @@ def _observe(view: RowsView, records: Iterable[BusEvent]) -> None:
         view.observe(record)
 
 
-async def page_to_records(read_page: ReadPage, events: Iterable[BusEvent]) -> list[bytes]:
-    """Return the records of a page of the history, as JSON."""
+async def page_to_records(
+    read_page: ReadPage, events: Iterable[BusEvent], view: RowsView | None = None
+) -> tuple[RowsView, list[bytes]]:
+    """Return the records of a page of the history, as JSON, and the view for the page after it.
+
+    `view`: the one that was returned for the page before, if it is known.
+    """
     records = list(events)
-    view = await open_view(read_page, records[0].seq or 0) if records else RowsView()
+    if view is None:
+        view = await open_view(read_page, records[0].seq or 0) if records else RowsView()
     # In a thread: 500 events take some 60 ms, for which no stream should wait.
-    return await run_sync(lambda: [_to_json(view, record) for record in records])
+    return view, await run_sync(lambda: [_to_json(view, record) for record in records])
+
+
+class KeptViews:
+    """The views of readers in the middle of a history, by the place where they go on. Each is taken once."""
+
+    def __init__(self) -> None:
+        self._views: dict[Hashable, RowsView] = {}
+
+    def take(self, place: Hashable) -> RowsView | None:
+        """Return the view of this place, None if none is kept."""
+        return self._views.pop(place, None)
+
+    def keep(self, place: Hashable, view: RowsView) -> None:
+        """Keep a view; the oldest of too many is dropped."""
+        self._views[place] = view
+        if len(self._views) > KEPT_VIEWS:
+            del self._views[next(iter(self._views))]
 
 
 class RowsChannel(Channel):
@@ -65,7 +88,7 @@ class RowsChannel(Channel):
         self._hold_source = hold_source
         self._read_page = read_page
         self._source: Channel | None = None
-        self._views: dict[int, RowsView] = {}  # of readers in the history, by the event after which they go on
+        self._views = KeptViews()
 
     @property
     def source(self) -> Channel:
@@ -90,12 +113,11 @@ class RowsChannel(Channel):
         page = await self.page(since)
         if isinstance(page, Unreadable) or not page.events:
             return page
-        view = self._views.pop(since, None) or await open_view(self._read_page, page.events[0].seq or 0)
+        life = self.life
+        view = self._views.take((life, since)) or await open_view(self._read_page, page.events[0].seq or 0)
         # In a thread: 200 events take some 24 ms.
         frames = await run_sync(lambda: [_frame_to_rows(view, frame) for frame in page.events])
-        self._views[page.last] = view
-        while len(self._views) > KEPT_VIEWS:
-            del self._views[next(iter(self._views))]
+        self._views.keep((life, page.last), view)
         return page._replace(events=frames)
 
     def frame(self, record: BusEvent) -> Frame:

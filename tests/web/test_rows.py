@@ -54,6 +54,16 @@ def test_pages_have_the_records_of_the_whole(site: Site, history: list[BusEvent]
     assert strip(found) == strip(whole(history))
 
 
+def test_a_page_goes_on_with_the_view_of_the_one_before_if_it_names_its_last_event(
+    site: Site, history: list[BusEvent]
+) -> None:
+    first = site.get("/api/events?view=rows&since=0&limit=20")["events"]
+    after = f"since=20&ts={first[-1]['ts']}&limit=20"
+    second = site.get(f"/api/events?view=rows&{after}")["events"]
+    assert first + second == whole(history)[:40]  # the activity too, which another view would repeat
+    assert strip(site.get(f"/api/events?view=rows&{after}")["events"]) == strip(second)
+
+
 def strip(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Leave out what a page repeats because its reader may not have it: the activity as of its first event."""
     return [one | {"facts": {k: v for k, v in one["facts"].items() if k != "activity"}} for one in records]
