@@ -279,6 +279,15 @@ class BusEvent(_Row):
         record.event = event
         return record
 
+    @classmethod
+    def from_wire(cls, text: bytes) -> Self:
+        """Read one event as a harness has sent it; a line of claude is parsed only if its `event` is needed."""
+        envelope = _SPLICED.match(text)
+        if envelope is None:
+            return cls.from_json(text)
+        number, ts = envelope.groups()
+        return cls(None if number == b"null" else int(number), int(ts), Stream.kind, b"{" + text[envelope.end() :])
+
     @property
     def is_partial(self) -> bool:
         """Whether this is a partial line, which is shown live and never stored."""
@@ -305,7 +314,8 @@ def replaced_remark(last: int, now_ms: int) -> BusEvent:
 
 def is_replaced_remark(record: BusEvent) -> bool:
     """Return True for such a note: it is not an event of the history, and every filter lets it pass."""
-    return record.seq is None and isinstance(record.event, Note) and "since" in record.event.extra
+    is_remark = record.seq is None and record.kind == Note.kind
+    return is_remark and isinstance(record.event, Note) and "since" in record.event.extra
 
 
 def splice(seq: int | None, ts: int, kind: str, payload: bytes) -> bytes:
@@ -324,7 +334,7 @@ def _spliced_text(text: bytes) -> bytes | None:
     return None if envelope is None else b"{" + text[envelope.end() :].rstrip()
 
 
-_SPLICED = re.compile(rb'\{"seq":(?:null|\d+),"ts":\d+,"kind":"stream"(?:,|(?=\}))')
+_SPLICED = re.compile(rb'\{"seq":(null|\d+),"ts":(\d+),"kind":"stream"(?:,|(?=\}))')
 
 
 def event_from_fields(kind: str, found: object) -> LiveEvent:

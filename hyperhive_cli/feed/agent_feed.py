@@ -92,7 +92,7 @@ class AgentFeed:
                     self.snapshot = snapshot
                     for line in lines:
                         self.has_more = lines.has_more
-                        event = BusEvent.from_json(line) if line else None
+                        event = BusEvent.from_wire(line) if line else None
                         if event is None or follower.step(Batch((event,))):
                             yield event
         except GoneError:

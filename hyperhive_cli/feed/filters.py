@@ -76,6 +76,8 @@ class EventFilter:
         if is_replaced_remark(record):
             self._inside = False
             return True
+        if self.turn is None and not self.tools and not self.grep:  # then the event need not be parsed
+            return not self.kinds or record.kind in self.kinds
         return self.passes(record.event)
 
     def _is_in_turn(self, event: LiveEvent, turn: int) -> bool:

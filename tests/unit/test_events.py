@@ -123,6 +123,9 @@ def test_each_kind_goes_through_json_and_back_unchanged(kind: str) -> None:
         record = BusEvent.make(seq, ts, event)
         back = BusEvent.from_json(record.to_json())
         assert back == record == BusEvent.from_json(record.to_json().decode())
+        sent = BusEvent.from_wire(record.to_json())
+        assert (sent, sent.event, sent.is_partial) == (record, back.event, record.is_partial)
+        assert sent.to_json() == record.to_json()
         assert back.to_json() == record.to_json()
         assert json.loads(record.to_json()) == {"seq": seq, "ts": ts, "kind": kind, **event.to_fields()}
 
