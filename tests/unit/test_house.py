@@ -63,7 +63,7 @@ HOMES = {
     "subprocess": "claude.guard",
     "sys.stdout.buffer": "cli.backup cli.streams demo.replay",  # else a terminal is sent what it must not obey
     "socket": "claude.process control.client control.peer control.server hive.database web.async_client web.server",
-    "fcntl": "store.folder store.holder agent.refresh claude.guard",
+    "fcntl": "store.folder store.holder agent.refresh claude.guard claude.process",
     "threading": "render.display_file store.wal cli.streams",
     "_typeshed": "render.display_file cli.streams",  # for the type checker alone
     "importlib": "cli.plain_call cli.program cli.web",
