@@ -26,6 +26,7 @@ BENCHMARKS = (
     "line-to-eye",
     "start-up",
     "idle",
+    "memory",
     "turn",
     "pipeline",
     "loop",
