@@ -1,4 +1,4 @@
-"""The benchmarks: `python -m tests.benchmarks [NAME…] [--quick] [--json FILE] [--markdown]`.
+"""The benchmarks: `python -m tests.benchmarks [NAME…] [--quick] [--json FILE] [--markdown]`, or `… growth`.
 
 A missed goal is reported, and is not an error: the exit status is 1 only if a measurement failed.
 """
@@ -17,8 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tests.benchmarks import growth
 from tests.benchmarks.measure import Scale
-from tests.benchmarks.rows import HEAD, Row, failed_row, figure_to_row, line, markdown
+from tests.benchmarks.rows import HEAD, Row, failed_row, figure_to_row, line, markdown, missed
 
 # In the order of the table; `first-word` is the module `first_word`.
 BENCHMARKS = (
@@ -37,11 +38,13 @@ BENCHMARKS = (
     "history",
     "hive",
 )
-TABLES = {"felt": "What you feel", "headroom": "Headroom"}
+TABLES = {"felt": "What you feel", "headroom": "How much headroom there is"}
 
 
 def main() -> int:
-    """Run the benchmarks that were named, or all."""
+    """Run the benchmarks that were named, or all; or measure growth."""
+    if sys.argv[1:2] == ["growth"]:
+        return growth.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="Ours and a reference in one run.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(BENCHMARKS)}")
     parser.add_argument("--quick", action="store_true", help="check that they work; the figures say little")
@@ -70,7 +73,7 @@ def main() -> int:
     if options.json is not None:
         options.json.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if options.markdown:
-        print(f"\n{machine()}\n\n{page_tables(kept)}")
+        print(f"\n{page_tables(kept)}")
     return 1 if any(row.is_broken for row in rows) else 0
 
 
@@ -79,12 +82,9 @@ def run(name: str, scale: Scale) -> Iterator[Row]:
     folder = scale.folder / name
     folder.mkdir()
     module = module_of(name)
-    left = list(getattr(module, "FIGURES", ()))
+    left = list(module.FIGURES)
     try:
         for found in module.run(Scale(scale.quick, folder)):
-            if isinstance(found, Row):
-                yield found
-                continue
             for figure in [figure for figure in left if figure.ours[0] in found.samples]:
                 left.remove(figure)
                 yield figure_to_row(figure, found)
@@ -101,10 +101,12 @@ def module_of(name: str) -> ModuleType:
 
 def page_tables(found: dict[str, dict[str, Any]]) -> str:
     """Return the tables of the page on speed, with the numbers that were found by the names of their rows."""
-    figures = [figure for name in BENCHMARKS for figure in getattr(module_of(name), "FIGURES", ())]
+    figures = [figure for name in BENCHMARKS for figure in module_of(name).FIGURES]
     rows = [Row.from_dict(figure, found[figure.name]) if figure.name in found else Row(figure) for figure in figures]
-    tables = ((title, [row for row in rows if row.figure.table == table]) for table, title in TABLES.items())
-    return "\n\n".join(f"## {title}\n\n{markdown(rows)}" for title, rows in tables)
+    parts = [f"Measured on {machine()}."]
+    for table, title in TABLES.items():
+        parts += [f"## {title}", markdown([row for row in rows if row.figure.table == table])]
+    return "\n\n".join([*parts, "## Missed goals", missed(rows)])
 
 
 def machine() -> str:

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hyperhive_cli.control.client import GoneError, call
+from hyperhive_cli.control.client import GoneError, call, open_events
+from hyperhive_cli.core.settings import AgentPaths, paths_by_name
+from hyperhive_cli.harness.client import LocalClient
 from tests.benchmarks.measure import clean_environment
 
 START_LIMIT_S = 30.0
@@ -30,6 +32,22 @@ class Agent:
     def environment(self) -> dict[str, str]:
         """Return the variables of its processes."""
         return clean_environment(self.folder)
+
+    @property
+    def paths(self) -> AgentPaths:
+        """Return its files."""
+        return paths_by_name("bench", self.folder / "state", {})
+
+    def run_turns(self, count: int) -> None:
+        """Send so many messages to the running harness, each after the turn of the one before."""
+        client = LocalClient(self.paths)
+        with open_events(self.paths.socket, None) as (_, events):
+            for _ in range(count):
+                now_ms = int(time.time() * 1000)
+                _, waking = client.send("operator", "go", now_ms=now_ms, key=None, raw=False, not_before=0)
+                list(waking)
+                while b'"kind":"turn_end"' not in next(events):
+                    pass
 
     @contextmanager
     def running(self, claude: Sequence[str], *arguments: str) -> Iterator[subprocess.Popen[bytes]]:

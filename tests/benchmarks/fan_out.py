@@ -24,7 +24,7 @@ FIGURES = (
             ("1", "each_us"),
             "one subscriber",
             Goal("≤", 1.0),
-            "headroom",
+            "headroom" if count == COUNTS[-1] else "",
         )
         for count in COUNTS
     ),

@@ -26,7 +26,7 @@ FIGURES = tuple(
 
 def run(scale: Scale) -> Iterator[Found]:
     """Watch both for a while."""
-    span_s = scale.pick(30, 3)
+    span_s = scale.pick(20, 3)
     with open_agent() as agent, agent.running(["cat"]) as harness, _sleeper() as sleeper:
         time.sleep(SETTLE_S)
         watched = {"ours": harness.pid, "sleeper": sleeper.pid}

@@ -67,19 +67,6 @@ def take_turns(times: int, measures: Mapping[str, Callable[[], Sample]]) -> Foun
     return found
 
 
-def in_turn(times: int, /, **measures: Callable[[], Sample]) -> dict[str, list[Sample]]:
-    """Take turns, and return the samples alone; raise the first failure."""
-    found = take_turns(times, measures)
-    for error in found.failures.values():
-        raise error
-    return found.samples
-
-
-def values(samples: list[Sample], name: str) -> list[float]:
-    """Return one figure of each sample."""
-    return [sample[name] for sample in samples]
-
-
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
     """Raise TimeoutError in the block after so many seconds, whatever it waits for. For the main thread."""

@@ -121,22 +121,6 @@ def figure_to_row(figure: Figure, found: Found) -> Row:
     return Row(figure, median(mine), median(theirs), median(ratios), spread)
 
 
-def paired(
-    name: str,
-    unit: str,
-    ours: Sequence[float],
-    reference: Sequence[float],
-    goal: Goal | None = None,
-    *,
-    against: str = "",
-    note: str = "",
-) -> Row:
-    """Return the row of two lists of samples."""
-    figure = Figure(name, unit, ("ours", ""), ("reference", ""), against, goal, note=note)
-    samples = {"ours": [{"": value} for value in ours], "reference": [{"": value} for value in reference]}
-    return figure_to_row(figure, Found(samples))
-
-
 def failed_row(figure: Figure, error: Exception) -> Row:
     """Return the row of a figure that was not measured."""
     if isinstance(error, UnavailableError):
@@ -164,18 +148,30 @@ def _sized(cells: Sequence[str]) -> Iterator[tuple[str, int]]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """Return a table as the page on speed has it, and below it why goals are missed."""
+    """Return a table as the page on speed has it."""
     lines: list[tuple[str, ...]] = [("what", "hyperhive", "reference", "ratio", "goal"), ("---",) * 5]
     lines += [_markdown_cells(row) for row in rows]
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    missed = [f"- {row.figure.name}: {row.figure.note}" for row in rows if row.met is False and row.figure.note]
-    return "\n".join([table, *["", "Missed:", "", *missed] * bool(missed)])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _markdown_cells(row: Row) -> tuple[str, ...]:
-    name, ours, reference, ratio, _, goal, _ = row.cells()
+    name, ours, reference, ratio, _, _, _ = row.cells()
+    against = ": ".join(filter(None, (row.figure.against, reference)))
     reached = {True: ", met", False: ", missed", None: ""}[row.met]
-    figure = row.figure
-    against = ": ".join(filter(None, (figure.against, reference)))
-    own = f" {figure.unit}" if figure.goal is not None and figure.goal.of == "ours" else ""
-    return (name, ours or "not measured", against, ratio, f"{goal}{own}{reached}")
+    return (name, ours or "not measured", against, ratio, f"{_goal(row.figure)}{reached}")
+
+
+def _goal(figure: Figure) -> str:
+    """Return a goal in words; one for our own figure has its unit."""
+    if figure.goal is None:
+        return ""
+    return f"{figure.goal} {figure.unit}" if figure.goal.of == "ours" else f"{figure.goal} x"
+
+
+def missed(rows: Sequence[Row]) -> str:
+    """Return a list of the goals that are missed, and why."""
+    found = [row for row in rows if row.met is False]
+    lines = [
+        f"- {row.figure.name}, goal {_goal(row.figure)}: {row.figure.note or 'no reason is known.'}" for row in found
+    ]
+    return "\n".join(lines or ["Nothing."])

@@ -31,7 +31,7 @@ FIGURES = (
     ),
     Figure(
         f"`status`, {ENDED:,} done",
-        "ms",
+        "ms CPU",
         ("status of many", "cpu_ms"),
         ("status", "cpu_ms"),
         "of an empty inbox",

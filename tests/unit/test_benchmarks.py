@@ -3,13 +3,17 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.benchmarks.__main__ import BENCHMARKS, module_of, run
+import hyperhive_cli
+from tests.benchmarks.__main__ import BENCHMARKS, module_of, page_tables, run
 from tests.benchmarks.measure import Found, Scale, UnavailableError, take_turns, time_limit
-from tests.benchmarks.rows import HEAD, WIDTH, Figure, Goal, Row, digits, figure_to_row, line, markdown
+from tests.benchmarks.plot import Curve, curves_to_markdown, curves_to_svg
+from tests.benchmarks.rows import HEAD, WIDTH, Figure, Goal, Row, digits, figure_to_row, line, markdown, missed
 
+SPEED = Path(hyperhive_cli.__file__).parent / "docs" / "speed.md"
 FIGURES = [figure for name in BENCHMARKS for figure in module_of(name).FIGURES]
 
 
@@ -90,15 +94,18 @@ def test_the_table_fits_into_80_columns() -> None:
     assert max(len(figure.name) for figure in FIGURES) <= 26
 
 
-def test_the_page_has_a_line_with_the_reference_in_words_and_why_a_goal_is_missed() -> None:
+def test_the_page_has_a_line_with_the_reference_in_words_and_says_why_a_goal_is_missed() -> None:
     row = Row(figure(Goal("≥", 3), "tried: all."), 20, 10, 2, (1, 3))
-    assert markdown([row]).splitlines()[2:] == [
-        "| a | 20.0 k/s | a loop: 10.0 k/s | 2.00 | ≥ 3, missed |",
-        "",
-        "Missed:",
-        "",
-        "- a: tried: all.",
-    ]
+    assert markdown([row]).splitlines()[2:] == ["| a | 20.0 k/s | a loop: 10.0 k/s | 2.00 | ≥ 3 x, missed |"]
+    assert missed([row, Row(figure())]) == "- a, goal ≥ 3 x: tried: all."
+
+
+def test_the_page_on_speed_has_rows_that_the_benchmarks_print_and_in_their_order() -> None:
+    printed = [text.split(" | ")[0] for text in page_tables({}).splitlines() if text.startswith("| ")]
+    text = SPEED.read_text(encoding="utf-8")
+    tables = text[text.index("## What you feel") : text.index("## Missed goals")]
+    page = [text.split(" | ")[0] for text in tables.splitlines() if text.startswith("| ")]
+    assert page == [name for name in printed if name in page]
 
 
 @pytest.mark.parametrize(
@@ -129,3 +136,16 @@ def test_each_figure_has_a_name_of_its_own_and_says_what_its_reference_does() ->
 def test_the_numbers_survive_a_file() -> None:
     row = Row(figure(), 20, 10, 2, (1, 3))
     assert Row.from_dict(row.figure, row.to_dict()) == row
+
+
+def test_curves_are_a_table_of_powers_of_ten_and_a_drawing_with_a_point_for_each() -> None:
+    curves = [Curve("a line, µs", "rows <stored>", {10: 12.0, 100: 13.0}), Curve("an event, µs", "followers", {1: 0.5})]
+    assert curves_to_markdown(curves).splitlines() == [
+        "| what | 1 | 10 | 100 |",
+        "| --- | --- | --- | --- |",
+        "| a line, µs, by rows <stored> |  | 12.0 | 13.0 |",
+        "| an event, µs, by followers | 0.50 |  |  |",
+    ]
+    drawing = ET.fromstring(curves_to_svg([*curves, Curve("failed", "agents", {})]))  # noqa: S314 - our own
+    assert len(drawing.findall(".//{*}circle")) == 3
+    assert drawing.findtext(".//{*}text") == "a line, µs"
