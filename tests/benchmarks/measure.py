@@ -86,16 +86,19 @@ def time_limit(seconds: float) -> Iterator[None]:
 def in_process(function: str, *arguments: object, environment: Mapping[str, str] | None = None) -> Sample:
     """Call `module:function` of this package with texts in a fresh process, and return the sample that it returns.
 
-    Raises UnavailableError if it did, and subprocess.CalledProcessError, with what it wrote to stderr.
+    Raises UnavailableError if it did, and RuntimeError with the last line that it wrote to stderr if it failed.
     """
     done = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.worker", function, *map(str, arguments)],
         cwd=SOURCE,
         env=environment,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        check=True,
+        capture_output=True,
+        check=False,
     )
+    if done.returncode:
+        words = done.stderr.decode(errors="replace").splitlines() or ["nothing on stderr"]
+        raise RuntimeError(f"{function} exited with {done.returncode}: {words[-1]}")
     found = json.loads(done.stdout.splitlines()[-1])
     if "unavailable" in found:
         raise UnavailableError(found["unavailable"])

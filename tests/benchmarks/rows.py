@@ -88,7 +88,7 @@ class Row:
         if self.trouble:
             return f"{'FAILED' if self.is_broken else 'not measured'}: {self.figure.name}: {self.trouble}"
         if self.met is False:
-            return f"missed: {self.figure.name}: {self.figure.note}".rstrip(" :")
+            return f"missed: {_reached(self)} {self.figure.note}".rstrip()
         return None
 
     def to_dict(self) -> dict[str, Any]:
@@ -170,8 +170,11 @@ def _goal(figure: Figure) -> str:
 
 def missed(rows: Sequence[Row]) -> str:
     """Return a list of the goals that are missed, and why."""
-    found = [row for row in rows if row.met is False]
-    lines = [
-        f"- {row.figure.name}, goal {_goal(row.figure)}: {row.figure.note or 'no reason is known.'}" for row in found
-    ]
-    return "\n".join(lines or ["Nothing."])
+    return "\n".join([f"- {_reached(row)} {row.figure.note}".rstrip() for row in rows if row.met is False] or ["None."])
+
+
+def _reached(row: Row) -> str:
+    """Return what was found instead of a goal."""
+    is_own = row.figure.goal is not None and row.figure.goal.of == "ours"
+    found = digits(row.ours, row.figure.unit) if is_own else f"{digits(row.ratio)} x"
+    return f"{row.figure.name}: {found} instead of {_goal(row.figure)}."

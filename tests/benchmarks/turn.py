@@ -9,10 +9,18 @@ from tests.benchmarks.measure import Found, Sample, Scale, children_cpu_s, take_
 from tests.benchmarks.rows import Figure, Goal
 
 TURNS = 20
-AGAINST = "claude alone in a loop"
-FIGURES = (
-    Figure(f"{TURNS} turns, wall", "s", ("ours", "s"), ("bare", "s"), AGAINST, Goal("≤", 1.05), "felt"),
-    Figure(f"{TURNS} turns, CPU", "s", ("ours", "cpu_s"), ("bare", "cpu_s"), AGAINST, Goal("≤", 1.10), "headroom"),
+FIGURES = tuple(
+    Figure(
+        f"{TURNS} turns, {name}",
+        "s",
+        ("ours", figure),
+        ("bare", figure),
+        "claude alone in a loop",
+        Goal("≤", bound),
+        table,
+        note="The start of the harness is part of it: 4 % of 20 turns, of a day of them nothing.",
+    )
+    for name, figure, bound, table in (("wall", "s", 1.05, "felt"), ("CPU", "cpu_s", 1.10, "headroom"))
 )
 
 

@@ -53,12 +53,12 @@ def test_a_goal_bounds_the_ratio_or_our_own_figure(goal: Goal | None, *, met: bo
 
 def test_a_missed_goal_is_reported_and_so_is_what_was_not_measured() -> None:
     goal = Goal("≤", 1.5)
-    missed = figure_to_row(figure(goal, "tried: all."), found([2], [1]))
+    missed = figure_to_row(figure(goal, "Tried: all."), found([2], [1]))
     met = figure_to_row(figure(goal), found([1], [1]))
     unmeasured = figure_to_row(figure(goal), Found({"ours": [], "reference": []}, {"ours": UnavailableError("no SDK")}))
     failed = figure_to_row(figure(goal), Found({"ours": [], "reference": []}, {"reference": ValueError("odd")}))
     assert [(row.verdict, row.remark(), row.is_broken) for row in (missed, met, unmeasured, failed)] == [
-        ("MISS", "missed: a: tried: all.", False),
+        ("MISS", "missed: a: 2.00 x instead of ≤ 1.5 x. Tried: all.", False),
         ("met", None, False),
         ("none", "not measured: a: no SDK", False),
         ("FAIL", "FAILED: a: ValueError: odd", True),
@@ -95,9 +95,9 @@ def test_the_table_fits_into_80_columns() -> None:
 
 
 def test_the_page_has_a_line_with_the_reference_in_words_and_says_why_a_goal_is_missed() -> None:
-    row = Row(figure(Goal("≥", 3), "tried: all."), 20, 10, 2, (1, 3))
+    row = Row(figure(Goal("≥", 3), "Tried: all."), 20, 10, 2, (1, 3))
     assert markdown([row]).splitlines()[2:] == ["| a | 20.0 k/s | a loop: 10.0 k/s | 2.00 | ≥ 3 x, missed |"]
-    assert missed([row, Row(figure())]) == "- a, goal ≥ 3 x: tried: all."
+    assert missed([row, Row(figure())]) == "- a: 2.00 x instead of ≥ 3 x. Tried: all."
 
 
 def test_the_page_on_speed_has_rows_that_the_benchmarks_print_and_in_their_order() -> None:
