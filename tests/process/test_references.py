@@ -41,3 +41,8 @@ def test_the_checked_floor_finds_a_secret(corpus: Path) -> None:
 
 def test_the_chain_relays_every_line_to_its_followers() -> None:
     assert line_to_eye.chain(1000, line_to_eye.WARM_UP + 20, 3)["p50"] > 0
+
+
+@pytest.mark.parametrize("writer", ["write_by_loop", "write_by_uvloop"])
+def test_a_bare_writer_serves_its_readers(writer: str) -> None:
+    assert in_process(f"followers:{writer}", 3, 5)["us"] > 0
