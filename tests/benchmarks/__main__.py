@@ -54,8 +54,8 @@ def main() -> int:
     if unknown := set(options.names) - set(BENCHMARKS):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")
     kept = {} if options.json is None or not options.json.exists() else json.loads(options.json.read_text())
-    print(f"{machine()}\n{line(HEAD)}", flush=True)
-    rows = []
+    here, rows = machine(), []
+    print(f"{here}\n{line(HEAD)}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="hh-bench-"))
     try:
         for name in options.names or BENCHMARKS:
@@ -66,14 +66,14 @@ def main() -> int:
                     against = row.figure.against
                     print(f"- beside: {against}")
                 print(line(row.cells()), flush=True)
+            kept |= {row.figure.name: row.to_dict() for row in rows}
+            if options.json is not None:
+                options.json.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     finally:
         shutil.rmtree(folder)
     print("", *filter(None, (row.remark() for row in rows)), sep="\n")
-    kept |= {row.figure.name: row.to_dict() for row in rows}
-    if options.json is not None:
-        options.json.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if options.markdown:
-        print(f"\n{page_tables(kept)}")
+        print(f"\nMeasured on {here}.\n\n{page_tables(kept)}")
     return 1 if any(row.is_broken for row in rows) else 0
 
 
@@ -103,7 +103,7 @@ def page_tables(found: dict[str, dict[str, Any]]) -> str:
     """Return the tables of the page on speed, with the numbers that were found by the names of their rows."""
     figures = [figure for name in BENCHMARKS for figure in module_of(name).FIGURES]
     rows = [Row.from_dict(figure, found[figure.name]) if figure.name in found else Row(figure) for figure in figures]
-    parts = [f"Measured on {machine()}."]
+    parts = []
     for table, title in TABLES.items():
         parts += [f"## {title}", markdown([row for row in rows if row.figure.table == table])]
     return "\n\n".join([*parts, "## Missed goals", missed(rows)])
