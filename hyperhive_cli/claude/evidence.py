@@ -226,9 +226,11 @@ def _observe_assistant(seen: Evidence, line: Mapping[str, Any]) -> None:
         seen.first_context_tokens = seen.first_context_tokens or context
     seen.model = answering_model(line) or seen.model
     _observe_request(seen, line)
-    seen.tool_calls += len(tool_calls(line))
-    for block in content_blocks(line, "tool_use"):  # not those that run at the API
-        seen.running_tools[text_field(block, "id") or ""] = text_field(block, "name") or "unknown"
+    calls = tool_calls(line)
+    seen.tool_calls += len(calls)
+    for block in calls:
+        if block["type"] == "tool_use":  # it does not run at the API
+            seen.running_tools[text_field(block, "id") or ""] = text_field(block, "name") or "unknown"
 
 
 def _observe_request(seen: Evidence, line: Mapping[str, Any]) -> None:

@@ -103,7 +103,8 @@ class CurrentState:
         """Take the tool calls and the context's size from a line of claude's stdout."""
         if line.get("type") not in _OBSERVED:
             return
-        self._tool_calls.update(tool_names(line))
+        if names := tool_names(line):
+            self._tool_calls.update(names)
         after_compaction = line.get("subtype") == "compact_boundary"  # which may not say how large it is
         self.context_tokens = context_of(line) or (None if after_compaction else self.context_tokens)
 
