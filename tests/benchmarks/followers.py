@@ -61,7 +61,7 @@ def run(scale: Scale) -> Iterator[Found]:
     """Measure processor time: of the harness and the gateway for each reader and event, and of real tails in all."""
     lines = RATE * scale.pick(5, 1)
     yield take_turns(
-        scale.pick(5, 1),
+        scale.pick(3, 1),
         {
             "harness": partial(harness, MANY, lines),
             "loop": partial(in_process, "followers:write_by_loop", MANY, lines),

@@ -172,5 +172,10 @@ def test_systemd_knows_every_word_of_the_service(tmp_path: Path) -> None:
 
 def test_every_example_has_its_test() -> None:
     tested = {"send_and_wait.sh", "watch_costs.py", "picture.py", "panel.py", "notify.sh", "webhook.sh"}
-    assert {entry.name for entry in EXAMPLES.iterdir()} - tested == {UNIT.name, "console.svg", "panel.png"}
+    assert {entry.name for entry in EXAMPLES.iterdir()} - tested == {
+        UNIT.name,
+        "console.svg",
+        "growth.svg",
+        "panel.png",
+    }
     assert all(os.access(EXAMPLES / name, os.X_OK) for name in tested)
