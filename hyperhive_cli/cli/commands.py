@@ -10,6 +10,7 @@ from hyperhive_cli.cli.declared import Parameter
 SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Start": {
         "run": ("run", "Run the agent of this folder, one turn per message"),
+        "attach": ("attach", "Join a running agent from another terminal"),
         "demo": ("demo", "Watch a recorded agent; no claude or login needed"),
     },
     "Messages": {

@@ -13,7 +13,7 @@ from hyperhive_cli.harness.signals import on_suspension, suspension
 from hyperhive_cli.render.display_file import DisplayFile, KeptBytes
 
 if TYPE_CHECKING:
-    from hyperhive_cli.render.console import Console
+    from hyperhive_cli.render.console.display import Console
 
 T = TypeVar("T")
 
@@ -65,16 +65,16 @@ def display_file() -> DisplayFile:
 
 @contextmanager
 def open_display(
-    snapshot: Mapping[str, Any], *, as_json: bool = False, live: bool | None = None
+    snapshot: Mapping[str, Any], *, as_json: bool = False, live: bool | None = None, hint: str = ""
 ) -> Iterator["JsonLines | Console"]:
     """Open stdout for events: the console (by default `live` on a terminal, else plain lines), or JSON."""
     file = display_file()
     if as_json:
         yield JsonLines(file.kept)
         return
-    from hyperhive_cli.render.console import Console  # noqa: PLC0415 - rich costs 100 ms, which JSON need not pay
+    from hyperhive_cli.render.console.display import Console  # noqa: PLC0415 - rich costs 100 ms, which JSON need not pay
 
-    with Console(snapshot=snapshot, file=file, live=live, plain=is_plain()) as console:
+    with Console(snapshot=snapshot, file=file, live=live, plain=is_plain(), hint=hint) as console:
         yield console
 
 

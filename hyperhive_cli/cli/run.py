@@ -3,9 +3,10 @@
 import gc
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,12 +17,17 @@ from hyperhive_cli.cli.declared import argument, command, option, pass_context, 
 from hyperhive_cli.cli.displays import open_display
 from hyperhive_cli.cli.first_start import first_start_lines
 from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, now_ms
-from hyperhive_cli.cli.run_config import build_config, read_options
+from hyperhive_cli.cli.run_config import RunOptions, build_config, read_options
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.cli.web import DEFAULT_BIND, with_tls
 from hyperhive_cli.core.retention import KEEP_DEFAULT
+from hyperhive_cli.harness.config import HarnessConfig
 from hyperhive_cli.harness.hook_command import ATTENTION, HOOK_KINDS
+from hyperhive_cli.harness.signals import before_end
 from hyperhive_cli.store.report import stored_status
+
+if TYPE_CHECKING:
+    from hyperhive_cli.harness.display import Display
 
 
 class Lines(click.types.StringParamType):
@@ -132,7 +138,8 @@ _limit = partial(option, type=Duration(min=0, min_open=True), metavar="DURATION"
 def run(ctx: click.Context, invocation: Invocation, /, **_: object) -> int:
     """Run the agent of this folder until Ctrl-C: each message of its inbox is one turn of claude.
 
-    A turn that runs then is interrupted and its message put back. Everything after -- is passed to claude.
+    On a terminal, type messages and /commands; Ctrl-C twice stops the agent. A turn that runs then is interrupted and
+    its message put back. Everything after -- is passed to claude.
 
     \b
     Examples: hyperhive run --permission-mode acceptEdits
@@ -152,7 +159,21 @@ def run(ctx: click.Context, invocation: Invocation, /, **_: object) -> int:
         echo(line)
     with ExitStack() as stack:
         if not options.quiet:
-            status = stored_status(config.paths, now_ms=now_ms()) | {"status": "online"}
-            config = replace(config, display=stack.enter_context(open_display(status, as_json=options.as_json)))
+            config = replace(config, display=stack.enter_context(_open_display(config, options)))
         gc.freeze()  # the imported modules stay: traversing them in each collection took a tenth of a small line's time
         return trio.run(run_harness, config)
+
+
+def _open_display(config: HarnessConfig, options: RunOptions) -> "AbstractContextManager[Display]":
+    """Return where the events are shown: the live console on a terminal, else lines."""
+    status = stored_status(config.paths, now_ms=now_ms()) | {"status": "online", "waits_until": None}
+    if not options.as_json and not is_plain():
+        from hyperhive_cli.cli.console import agent_of, can_type, console_thread, leave, make_console  # noqa: PLC0415 - rich
+
+        if can_type(sys.stdout):
+            hive = None if config.hive is None else config.hive.url
+            mode = options.permission_mode or ("all permissions" if options.skip_permissions else "")
+            console = make_console(agent_of(config.paths, hive), status, sys.stdout, mode=mode)
+            before_end(partial(leave, console))
+            return console_thread(console)
+    return open_display(status, as_json=options.as_json)

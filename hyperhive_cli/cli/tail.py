@@ -28,14 +28,16 @@ from hyperhive_cli.harness.signals import hold_suspension
 from hyperhive_cli.store.report import with_holder
 
 if TYPE_CHECKING:
+    from hyperhive_cli.harness.live_console import LiveConsole
     from hyperhive_cli.hive.feed import AgentEvent
-    from hyperhive_cli.render.console import Console
+    from hyperhive_cli.render.console.display import Console
 
 T = TypeVar("T")
 
 TICK_S = 1.0
 ASK_AGAIN_TICKS = 3  # without an event: a harness that is stopped or hung sends nothing
 BATCH = 200
+READ_ONLY = "read-only: hyperhive attach"
 
 
 @command()
@@ -92,12 +94,13 @@ def _show_agent(paths: AgentPaths, wanted: EventFilter, *, is_followed: bool, as
     warn_of_history(paths)
     is_terminal = sys.stdout.isatty() and not as_json and not is_plain()
     feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S)
-    with open_display(LocalClient(paths).status(), as_json=as_json, live=None if is_followed else False) as display:
+    live = None if is_followed else False
+    with open_display(LocalClient(paths).status(), as_json=as_json, live=live, hint=READ_ONLY) as display:
         if not _show_earlier(feed, wanted, display.show, _itself) and not is_followed and not as_json:
             echo("no such events", err=True)
             say_if_new(LocalClient(paths))
         if is_followed:
-            watch = _HarnessWatch(paths, feed, display, asks=is_terminal)
+            watch = HarnessWatch(paths, feed, display, asks=is_terminal)
             _follow(feed, wanted, display, display.show, _itself, watch.look)
 
 
@@ -107,7 +110,7 @@ def _show_hive(url: str, pattern: str, wanted: EventFilter, *, is_followed: bool
     with closing(HiveFeed(url, pattern, tick_s=TICK_S)) as feed:
         snapshot = {} if feed.is_of_many else feed.snapshot()[0]
         live = None if is_followed and not feed.is_of_many else False
-        with open_display(snapshot, as_json=as_json, live=live) as display:
+        with open_display(snapshot, as_json=as_json, live=live, hint=READ_ONLY) as display:
             printer = _Printer(display, is_of_many=feed.is_of_many, as_json=as_json)
             _show_earlier(feed, wanted, printer.show, lambda one: one.record)
             if is_followed:
@@ -158,10 +161,12 @@ def _follow(
         show(waiting)
 
 
-class _HarnessWatch:
+class HarnessWatch:
     """Tells the display how the agent is; with `asks` the harness is asked for it whenever it has been silent."""
 
-    def __init__(self, paths: AgentPaths, feed: AgentFeed, display: "JsonLines | Console", *, asks: bool) -> None:
+    def __init__(
+        self, paths: AgentPaths, feed: AgentFeed, display: "JsonLines | Console | LiveConsole", *, asks: bool
+    ) -> None:
         self._paths = paths
         self._feed = feed
         self._display = display

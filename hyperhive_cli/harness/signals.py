@@ -77,6 +77,50 @@ def suspend_process() -> None:
     signal.raise_signal(signal.SIGSTOP)
 
 
+def interrupt() -> None:
+    """Ask this process to stop, as a SIGINT does. From any thread."""
+    signal.raise_signal(signal.SIGINT)
+
+
+def without_terminal_stops() -> None:
+    """Make the use of a terminal from the background harmless for this thread: it fails or works, but stops nothing."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTTIN, signal.SIGTTOU))
+
+
+def before_end(act: Callable[[], None]) -> None:
+    """Call `act` in the main thread before a signal, for which there is no other handler yet, kills this process."""
+
+    def end(number: int, _: object) -> None:
+        act()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    for number in ending_signals():
+        if number != signal.SIGINT:  # that raises KeyboardInterrupt
+            signal.signal(number, end)
+
+
+def on_ending(act: Callable[[], None]) -> Callable[[], int]:
+    """Call `act` in the main thread for a signal that ends this program.
+
+    Return what tells the exit status: 128 plus the first one's number, 0 if none came.
+    """
+    wishes = Wishes()
+
+    def end(number: int, _: object) -> None:
+        wishes.take(number, 0.0)
+        act()
+
+    for number in ending_signals():
+        signal.signal(number, end)
+    return lambda: wishes.exit_status or 0
+
+
+def on_resize(act: Callable[[], None]) -> None:
+    """Call `act` in the main thread when the terminal's size has changed."""
+    signal.signal(signal.SIGWINCH, lambda *_: act())
+
+
 def hold_suspension() -> None:
     """Keep Ctrl-Z pending until `suspension` allows it. Only for a process with one thread."""
     signal.pthread_sigmask(signal.SIG_BLOCK, (SUSPEND, CONTINUE))

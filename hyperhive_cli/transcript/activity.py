@@ -13,6 +13,7 @@ from hyperhive_cli.transcript.calls import call_summary
 
 ARGUMENT_CHARS = 200
 MAX_RUNNING = 1_000
+SUBAGENT_TOOLS = frozenset({"Task", "Agent"})
 THINKING, WRITING, COMPACTING, BACKGROUND = "thinking", "writing", "compacting", "waiting for background work"
 
 
@@ -30,6 +31,7 @@ class Activity:
     def __init__(self) -> None:
         self.doing: str | None = None
         self.since_ms = 0
+        self.started_ms = 0  # when the turn started, 0 if that was not seen
         self.tool_calls = 0
         self._cwd = ""
         self._running: dict[str, _RunningTool] = {}
@@ -40,11 +42,11 @@ class Activity:
         match event:
             case TurnStart():
                 self._running.clear()
-                self.tool_calls, self._has_tasks = 0, False
+                self.tool_calls, self._has_tasks, self.started_ms = 0, False, ts_ms
                 self._do(THINKING, ts_ms)
             case TurnEnd():
                 self._running.clear()
-                self.doing = None
+                self.doing, self.started_ms = None, 0
             case Stream(line=line):
                 self.observe_line(line, ts_ms)
 
@@ -60,6 +62,10 @@ class Activity:
             "since": self.since_ms if tool is None else tool.since_ms,
             "tools_running": len(self._running),
         }
+
+    def subagents(self) -> list[tuple[str, int]]:
+        """Return what each running subagent was asked, in short, and since when (Unix ms)."""
+        return [(tool.argument, tool.since_ms) for tool in self._running.values() if tool.name in SUBAGENT_TOOLS]
 
     def _do(self, what: str, ts_ms: int) -> None:
         if self.doing != what:

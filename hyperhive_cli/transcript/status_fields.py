@@ -11,6 +11,7 @@ KNOWN = (
     "agent", "status", "waits_until", "why", "model", "state", "since_unix", "session_id", "context_tokens",
     "context_window", "unread", "usage",
 )  # fmt: skip
+ASKED = ("activity", "budget", "dead", "held", "next_due", "today", "workspace")  # no event carries them
 
 
 def changed_fields(event: LiveEvent) -> dict[str, Any]:
@@ -46,13 +47,14 @@ class StatusFields:
     """The newest known value of each field of `status --json`; None if it is not known."""
 
     def __init__(self, snapshot: Mapping[str, Any] | None = None) -> None:
-        self.fields: dict[str, Any] = dict.fromkeys(KNOWN)
+        self.fields: dict[str, Any] = dict.fromkeys((*KNOWN, *ASKED))
         self.activity = Activity()
         self.update(snapshot or {})
 
     def update(self, found: Mapping[str, Any]) -> None:
-        """Take over the fields that are known by name and not None."""
-        self.fields.update({key: value for key, value in found.items() if key in self.fields and value is not None})
+        """Take over the fields that are known by name and not None; of those that no event carries, also None."""
+        known = ((key, value) for key, value in found.items() if key in self.fields)
+        self.fields.update({key: value for key, value in known if value is not None or key in ASKED})
 
     def observe(self, record: BusEvent) -> None:
         """Take over what an event changes; one of an odd shape changes nothing."""

@@ -25,7 +25,7 @@ HOSTILE = (
     " \u2066x\u2069 \u2028 end"
 )
 # Our own colours (none of them blinks), and what the console and `agents` move the cursor with.
-OURS = re.compile(r"\x1b\[(?!5m)[\d;]*m|\x1b\[[12]A|\x1b\[\?25[hl]|\x1b\[[012]?[HJK]|\r(?=\r|\n|\x1b\[)|\r$")
+OURS = re.compile(r"\x1b\[(?!5m)[\d;]*m|\x1b\[\d+A|\x1b\[\?(?:25|7|2026)[hl]|\x1b\[[012]?[HJK]|\r(?=\r|\n|\x1b\[)|\r$")
 # Each command, and the ways in which it prints: with others' words, or what it says where there is nothing to do.
 WALKED: dict[str, list[str]] = {
     "send": ["hi", "hi --json", "hi --wait --timeout 0.01s"],
@@ -63,7 +63,7 @@ WALKED: dict[str, list[str]] = {
     "demo": ["--fast"],
 }  # fmt: skip
 # They do not end by themselves, or need a database; what they print goes the same ways.
-NOT_WALKED = {"web", "host", "hive drain", "hive grant", "hive init", "hive status"}
+NOT_WALKED = {"attach", "web", "host", "hive drain", "hive grant", "hive init", "hive status"}
 
 
 def leaves(group: click.Group, prefix: str = "") -> Iterator[str]:

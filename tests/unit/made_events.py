@@ -11,7 +11,7 @@ import pytest
 
 from hyperhive_cli.core.events import BusEvent, LiveEvent, Stream, TokenUsageChanged, TurnEnd, TurnStart
 from hyperhive_cli.core.usage import TokenUsage
-from hyperhive_cli.render.console import Console
+from hyperhive_cli.render.console.display import Console
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 TS = 1_795_364_671_046

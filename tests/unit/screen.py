@@ -1,6 +1,7 @@
 """A small terminal: what is left on the screen after the codes that the live region uses.
 
-It knows carriage return, newline, cursor up, erase line, show and hide the cursor and colours, and
+It knows carriage return, newline, cursor up, erase the rest of the line or of the screen, show and hide the
+cursor, colours, wrapping, pasting and the ends of a frame, and
 nothing else: any other escape sequence, or control character, is an error.
 """
 
@@ -49,10 +50,15 @@ class Screen:
             case "", _, "A":
                 self.row -= int(value or 1)
                 assert self.row >= 0
-            case "", "2", "K":
-                self.rows[self.row] = ""
+            case "", "", "K":
+                self.rows[self.row] = self.rows[self.row][: self.column]
+            case "", "", "J":
+                self.rows[self.row] = self.rows[self.row][: self.column]
+                del self.rows[self.row + 1 :]
             case "?", "25", ("h" | "l"):
                 self.cursor_shown = letter == "h"
+            case "?", ("7" | "2004" | "2026"), ("h" | "l"):
+                pass  # wrapping, pasting, and a frame's ends
             case _:
                 raise AssertionError(f"a code this terminal does not know: {private}{value}{letter}")
 

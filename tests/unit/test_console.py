@@ -23,7 +23,7 @@ from hyperhive_cli.core.events import (
     TurnStateChanged,
 )
 from hyperhive_cli.core.usage import TokenUsage
-from hyperhive_cli.render.console import Console
+from hyperhive_cli.render.console.display import Console
 from tests.unit.made_events import (
     NOW,
     assistant,
@@ -50,7 +50,9 @@ class Terminal:
     def __init__(self, width: int | None = 80, **snapshot: object) -> None:
         self.file = io.StringIO()
         self.time = NOW
-        self.console = Console(snapshot=SNAPSHOT | snapshot, file=self.file, live=True, width=width, now=self.clock)
+        self.console = Console(
+            snapshot=SNAPSHOT | snapshot, file=self.file, live=True, width=width, hint="read-only", now=self.clock
+        )
 
     def clock(self) -> float:
         return self.time
@@ -63,37 +65,38 @@ class Terminal:
         return Screen().feed(self.file.getvalue())
 
 
-def test_the_bottom_line() -> None:
+def test_the_region() -> None:
     terminal = Terminal()
     with terminal.console:
-        assert terminal.screen.text == (
-            "─" * 80 + "\nbee · ● online · haiku · ctx ▕███░░░░░▏ 38% 76k/200k · thinking 0:12 · unread 3"
-        )
+        assert terminal.screen.text.split("\n") == [
+            "",
+            "── bee · haiku " + "─" * 50 + " context 38% ──",
+            "● thinking 0:12 · read-only" + " " * 44 + "3 waiting",
+        ]
         assert not terminal.screen.cursor_shown
         terminal.time += 65
         terminal.console.tick()
         assert "thinking 1:17" in terminal.screen.last
         terminal.console.update(unread=9, nonsense=1)
-        assert "unread 3" in terminal.screen.last
+        assert "3 waiting" in terminal.screen.last
         terminal.time += 1
         terminal.console.update(unread=9)
-        assert terminal.screen.last.endswith("unread 9")
+        assert terminal.screen.last.endswith("9 waiting")
     assert terminal.screen.text == ""
     assert terminal.screen.cursor_shown
 
 
 @pytest.mark.parametrize("width", [24, 30, 40, 50, 60, 70, 80, 100, 200])
-def test_the_bottom_line_fits(width: int) -> None:
+def test_the_region_fits(width: int) -> None:
     terminal = Terminal(width, model="claude-opus-4-7-20260101-with-a-long-tail", status="needs_login_idle")
     with terminal.console:
-        rule, line = terminal.screen.text.split("\n")
+        rule, line = terminal.screen.text.strip().split("\n")
         assert len(rule) == width
         assert len(line) <= width
-        assert "needs login" in line
+        assert line.startswith("! needs log")
         if width >= 60:
-            assert "thinking 0:12" in line
-            assert "38%" in line
-            assert "unread 3" in line
+            assert "38%" in rule
+            assert "3 waiting" in line
 
 
 def test_a_region_that_was_taken_away_comes_back_below_what_was_printed_meanwhile() -> None:
@@ -107,15 +110,15 @@ def test_a_region_that_was_taken_away_comes_back_below_what_was_printed_meanwhil
         assert (terminal.screen.text, terminal.screen.cursor_shown) == ("· before\n· meanwhile", True)
         terminal.console.resume()
         terminal.console.resume()
-        assert terminal.screen.text.startswith("· before\n· meanwhile\n─")
-        assert (terminal.screen.last[:3], terminal.screen.cursor_shown) == ("bee", False)
+        assert terminal.screen.text.startswith("· before\n· meanwhile\n\n── bee")
+        assert (terminal.screen.last[:2], terminal.screen.cursor_shown) == ("● ", False)
     assert terminal.screen.text == "· before\n· meanwhile"
 
 
 def test_a_console_that_knows_nothing_yet_does_not_fail() -> None:
     file = io.StringIO()
     with Console(file=file, live=True, width=30, snapshot={"model": None}, now=lambda: NOW):
-        assert Screen().feed(file.getvalue()).last == "waiting"
+        assert Screen().feed(file.getvalue()).last == "○ idle · nothing waits"
 
 
 def test_events_feed_the_bottom_line() -> None:
@@ -124,27 +127,32 @@ def test_events_feed_the_bottom_line() -> None:
     main = {"type": "assistant", "parent_tool_use_id": None, "message": {"model": "m", "content": [], "usage": usage}}
     with terminal.console:
 
-        def last(event: LiveEvent | dict[str, Any]) -> str:
+        def region(event: LiveEvent | dict[str, Any]) -> str:
             terminal.time += 1
             terminal.show(event)
-            return terminal.screen.last
+            return terminal.screen.text
 
-        assert "3% 6k/200k" in last(main)
-        assert "3% 6k/200k" in last(main | {"parent_tool_use_id": "t", "message": {"usage": {"input_tokens": 99_999}}})
+        assert "context 3% (6k of 200k)" in region(main)
+        others = {"parent_tool_use_id": "t", "message": {"usage": {"input_tokens": 99_999}}}
+        assert "3% (6k of 200k)" in region(main | others)
         synthetic = {"model": "<synthetic>", "usage": {"input_tokens": 99_999}}
-        assert "3% 6k/200k" in last(main | {"message": synthetic})
+        assert "3% (6k of 200k)" in region(main | {"message": synthetic})
         line = {"type": "result", "modelUsage": {"m": {"contextWindow": 1_000_000}}, "result": ""}
-        assert "3% 6k/200k" in last(line)  # it may be another model's: the turn's end says which window counts
+        # It may be another model's: the turn's end says which window counts.
+        assert "3% (6k of 200k)" in region(line)
         boundary = {"type": "system", "subtype": "compact_boundary", "compact_metadata": {"post_tokens": 100_000}}
-        assert "50% 100k/200k" in last(boundary)
-        assert "4% 7k/190k" in last(TokenUsageChanged(usage=TokenUsage(), context_tokens=7000, context_window=190_000))
-        assert "sonnet" in last(ModelChanged(model="sonnet"))
-        assert "login in progress" in last(StatusChanged(status="needs_login_in_progress"))
+        assert "50% (100k of 200k)" in region(boundary)
+        changed = TokenUsageChanged(usage=TokenUsage(), context_tokens=7000, context_window=190_000)
+        assert "4% (7k of 190k)" in region(changed)
+        assert "sonnet" in region(ModelChanged(model="sonnet"))
+        assert "! login in progress · open the page above" in region(StatusChanged(status="needs_login_in_progress"))
         until = int(terminal.time) + 751
-        assert "rate limited 12:30" in last(StatusChanged(status="rate_limited", until_unix=until))
-        assert "● online · " in last(StatusChanged(status="online"))
-        assert "compacting 0:00" in last(TurnStateChanged(state="compacting", since_unix=int(terminal.time) + 1))
-        assert "unread 5" in last(TurnStart(sender="a", body="b", unread=5))
+        found = region(StatusChanged(status="rate_limited", until_unix=until, why="5-hour limit"))
+        assert "‖ rate limited: 5-hour limit · resumes at " in found
+        assert "(in 12m 30s)" in found
+        assert "● thinking" in region(StatusChanged(status="online"))
+        assert "compacting 0:00" in region(TurnStateChanged(state="compacting", since_unix=int(terminal.time) + 1))
+        assert "5 waiting" in region(TurnStart(sender="a", body="b", unread=5))
 
 
 def test_permanent_lines_are_printed_above_the_region() -> None:
@@ -154,8 +162,9 @@ def test_permanent_lines_are_printed_above_the_region() -> None:
         terminal.show(Note(text="two"), Note(text="three"))
         rows = terminal.screen.text.split("\n")
         assert rows[:3] == ["· one", "· two", "· three"]
-        assert rows[3] == "─" * 80
-        assert len(rows) == 5
+        assert rows[3:5] == ["", rows[4]]
+        assert rows[4].startswith("── bee")
+        assert len(rows) == 6
     assert terminal.screen.text == "· one\n· two\n· three"
 
 
@@ -176,10 +185,15 @@ def test_a_growing_text_shows_its_last_lines_and_vanishes() -> None:
             terminal.time += 1
             terminal.show(delta("content_block_delta", delta={"type": "text_delta", "text": f"line {number}\n"}))
         rows = terminal.screen.text.split("\n")
-        assert [row.strip() for row in rows[-10:-2]] == [f"line {number}" for number in range(12, 20)]
+        assert [row.strip() for row in rows[-11:-3]] == [f"line {number}" for number in range(12, 20)]
         assert "line 11" not in terminal.screen.text
         terminal.show(assistant(said("The end.")))
-        assert terminal.screen.text.startswith("  The end.\n───")
+        assert terminal.screen.text.startswith("  The end.\n\n")
+        assert "line 19" not in terminal.screen.text
+        after = terminal.screen.text.split("\n")
+        assert len(after) == len(rows)  # the region does not shrink by itself, so that nothing jumps
+        terminal.show(*(Note(text=str(number)) for number in range(8)))
+        assert len(terminal.screen.text.split("\n")) == len(rows) + 1  # nine lines, and the blank one between
 
 
 def test_drafts_of_thinking_and_tools() -> None:
@@ -211,6 +225,9 @@ def test_redraws_are_rare_unless_asked_for() -> None:
         once = len(terminal.file.getvalue())
         assert once > start
         terminal.console.tick()
+        assert len(terminal.file.getvalue()) == once  # nothing has changed
+        terminal.time += 1
+        terminal.console.tick()
         assert len(terminal.file.getvalue()) > once
 
 
@@ -219,7 +236,7 @@ def test_a_clock_that_is_set_back_does_not_freeze_the_region() -> None:
     with terminal.console:
         terminal.time -= 3600
         terminal.console.update(unread=8)
-        assert "unread 8" in terminal.screen.last
+        assert terminal.screen.last.endswith("8 waiting")
 
 
 def test_an_exception_leaves_the_terminal_clean() -> None:
@@ -342,8 +359,8 @@ def test_a_real_terminal_is_found_and_followed() -> None:
     reader.join()
     os.close(master)
     shown = output.decode().replace("\r\n", "\n")
-    assert "─" * 72 + "\x1b[0m\n" in shown
-    assert "─" * 90 + "\x1b[0m\n" in shown
+    assert f"{'─' * 42}\x1b[0m context 38% " in shown
+    assert f"{'─' * 60}\x1b[0m context 38% " in shown
     assert Screen().feed(shown).text == "· one"
     assert Screen().feed(shown).cursor_shown
 

@@ -96,6 +96,7 @@ OTHERWISE = {
     "web.app": "the page itself",
     "demo.replay": "the package's recordings",
     "store.backup": "an archive in a new folder, and a tar in a file that is open",
+    "render.console.terminal": "the terminal, by its name",
     "store.db": "SQLite, behind a look at each of its files; a folder, to sync it",
     "store.holder": "/proc",
     "store.file_place": "/proc",

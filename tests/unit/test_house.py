@@ -64,7 +64,10 @@ HOMES = {
     "sys.stdout.buffer": "cli.backup cli.streams demo.replay",  # else a terminal is sent what it must not obey
     "socket": "claude.process control.client control.peer control.server hive.database web.async_client web.server",
     "fcntl": "store.folder store.holder agent.refresh claude.guard claude.process",
-    "threading": "render.display_file store.wal cli.streams",
+    "threading": """
+        render.display_file store.wal harness.console_loop harness.live_console cli.attach cli.console cli.streams
+    """,
+    "termios": "render.console.terminal",
     "_typeshed": "render.display_file cli.streams",  # for the type checker alone
     "importlib": "cli.plain_call cli.program cli.web",
     **dict.fromkeys(("multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),
@@ -81,12 +84,14 @@ PURE = """
     agent.backoff agent.compaction_policy agent.draining agent.scheduler agent.session agent.turn_plan
     agent.turn_result agent.wakeups
     hive.lease
+    render.console.cells render.console.draft render.console.editor render.console.keys render.console.painter
+    render.console.region render.console.state render.console.typing
 """
 NOT_PURE = "core.files core.zone claude.exchange claude.files claude.guard claude.process claude.program claude.runner"
 PROGRAMS = {"claude.guard", "demo.replay"}  # run as scripts: the standard library alone
 WITHOUT_RICH = (  # for fast commands
-    "core. transcript. render.agent_tables render.document render.figures render.status_rows render.table "
-    "render.turn_words"
+    "core. transcript. render.agent_tables render.console.region render.console.typing render.document render.figures "
+    "render.status_rows render.table render.turn_words"
 )
 
 MOST_LINES_OF_A_FILE = 500

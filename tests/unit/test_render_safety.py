@@ -22,7 +22,7 @@ from hyperhive_cli.core.events import (
     Unrecognised,
 )
 from hyperhive_cli.core.usage import TokenUsage
-from hyperhive_cli.render.console import Console
+from hyperhive_cli.render.console.display import Console
 from tests.unit.made_events import (
     NOW,
     TS,
@@ -44,7 +44,7 @@ HOSTILE = (
     " ![i](http://evil/x) [t](http://evil/\u202ey) &#27;]0;x&#7; &#x202e; &rlm; \u2028 \ud800"
 )
 UNSAFE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-ALLOWED = re.compile(r"\x1b\[[\d;]*m|\x1b\[1A|\x1b\[2K|\x1b\[\?25[hl]|\r(?=\x1b\[2K|\x1b\[1A|$)")
+ALLOWED = re.compile(r"\x1b\[[\d;]*m|\x1b\[\d+A|\x1b\[[JK]|\x1b\[\?(?:25|7|2026)[hl]|\r(?=\x1b\[|\n|$)")
 
 
 def hostile_events() -> list[LiveEvent | dict[str, Any]]:

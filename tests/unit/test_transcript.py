@@ -22,7 +22,7 @@ from hyperhive_cli.core.events import (
 )
 from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.render.blocks import THEME
-from hyperhive_cli.render.console import Console
+from hyperhive_cli.render.console.display import Console
 from hyperhive_cli.render.layout import Layout
 from hyperhive_cli.transcript.raw_text import RawText
 from hyperhive_cli.transcript.rows import AnswerRow, Origin

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.text import Text
 
 from hyperhive_cli.cli.doctor import judge_agent
 from hyperhive_cli.core.agent_report import read_report
@@ -20,7 +19,8 @@ from hyperhive_cli.core.status import STATUSES, Retrying, Status, StatusInputs, 
 from hyperhive_cli.doctor.findings import Level
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.render.agent_tables import agents_to_lines, hive_to_lines
-from hyperhive_cli.render.bottom_line import bottom_line
+from hyperhive_cli.render.console.cells import Span
+from hyperhive_cli.render.console.state import state_row
 from hyperhive_cli.render.status_rows import status_to_rows
 from hyperhive_cli.store.folder import hold_lock
 from hyperhive_cli.store.inbox import Inbox, open_inbox
@@ -201,19 +201,23 @@ def by_agents(found: list[Seen]) -> list[ShownStatus]:
 
 
 def by_console(found: list[Seen]) -> list[ShownStatus]:
-    """Return the bottom line, wide and narrow, of a `tail` that starts now, and of one that has followed the events."""
+    """Return the state row, wide and narrow, of a `tail` that starts now, and of one that has followed the events.
+
+    Of an agent that is online, it says what it does.
+    """
     shown: list[ShownStatus] = []
     for one in found:
         begun, followed = StatusFields(one.after), StatusFields(one.before if one.events else one.after)
         for record in one.events:
             followed.observe(record)
-        lines = [bottom_line(facts, NOW, width) for facts in (begun, followed) for width in (40, 200)]
-        shown.append([(line.plain.partition(DOT)[2], tone_of(dot_style(line))) for line in lines])
+        rows = [state_row(facts, NOW, width) for facts in (begun, followed) for width in (50, 200)]
+        shown.append([said_by(row) for row in rows])
     return shown
 
 
-def dot_style(line: Text) -> str:
-    return next(str(span.style) for span in line.spans if line.plain[span.start : span.end] == DOT)
+def said_by(row: list[Span]) -> tuple[str, str | None]:
+    (sign, style), (words, weight), *_ = row
+    return (words, tone_of(style)) if weight == "head" and sign != DOT else (STATUSES[Status.ONLINE].words, "ok")
 
 
 def by_page(found: list[Seen]) -> list[ShownStatus]:

@@ -1,14 +1,10 @@
-"""The block that claude is writing now, from the deltas of `--include-partial-messages`."""
+"""The block that claude is writing now, from the deltas of `--include-partial-messages`. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.segment import Segment
-from rich.text import Text
-
 from hyperhive_cli.core.text import clean, one_line, size, text_of
-from hyperhive_cli.render.blocks import Cropped, marked
+from hyperhive_cli.render.console.cells import TAB, Span, cut_spans, wrapped
 from hyperhive_cli.transcript.shapes import mapping, string
 
 MAX_LINES = 8
@@ -78,30 +74,20 @@ class Drafts:
         draft.add(string(delta.get(key)))
         self._start(parent, draft)
 
-    def shown(self, limit: int = MAX_LINES) -> RenderableType | None:
-        """Return the last lines of the newest draft, at most `limit`; None if there is no draft."""
+    def rows(self, width: int, limit: int = MAX_LINES) -> list[list[Span]]:
+        """Return the last rows of the block that grew last; none without one."""
         draft = next(reversed(self._drafts.values()), None)
         if draft is None or limit < 1:
-            return None
+            return []
         if draft.kind.endswith("tool_use"):
             written = f" {size(draft.written)}" if draft.written else ""
-            text = Text.assemble((draft.name or "tool", "call.name"), (f" …{written}", "quiet"))
-            return marked("▸", Cropped(text), "accent")
-        text = Text(clean(draft.tail).strip("\n"), "thought" if draft.kind == "thinking" else "")
-        return _LastLines(marked("~" if draft.kind == "thinking" else " ", text, "quiet"), limit)
-
-
-class _LastLines:
-    """The last lines of a renderable, as many as fit the room it is given."""
-
-    def __init__(self, body: RenderableType, limit: int) -> None:
-        self.body = body
-        self.limit = limit
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for line in console.render_lines(self.body, options.update(height=None), pad=False)[-self.limit :]:
-            yield from line
-            yield Segment.line()
+            return [cut_spans([("▸ ", "accent"), (draft.name or "tool", "head"), (f" …{written}", "quiet")], width)]
+        is_thought = draft.kind == "thinking"
+        text = clean(draft.tail).strip("\n").replace("\t", TAB)
+        found = [row for line in text.split("\n") for row in wrapped(line, max(8, width - 2))]
+        gutters = ["~ " if is_thought else "  ", *["  "] * (len(found) - 1)]
+        shown = list(zip(gutters, found, strict=True))[-limit:]
+        return [[(gutter, "quiet"), (row, "thought" if is_thought else "")] for gutter, row in shown]
 
 
 _DELTAS: Mapping[str, tuple[str, str]] = {

@@ -1,0 +1,84 @@
+"""`hyperhive attach`: the console of an agent that runs elsewhere, or not at all."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+from hyperhive_cli.cli import completers
+from hyperhive_cli.cli.console import LIVE_FIELDS, agent_of, can_type, console_thread, make_console
+from hyperhive_cli.cli.declared import argument, command, pass_invocation
+from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain
+from hyperhive_cli.cli.tail import HarnessWatch
+from hyperhive_cli.core.errors import UnknownError, UsageError
+from hyperhive_cli.core.events import BusEvent, TurnStart
+from hyperhive_cli.core.settings import AgentPaths
+from hyperhive_cli.feed.agent_feed import AgentFeed
+from hyperhive_cli.harness.live_console import LiveConsole
+from hyperhive_cli.harness.signals import on_ending, on_suspension
+
+TICK_S = 1.0
+EARLIER, FEW = 300, 20  # events that are looked through for the newest turn's start; shown if it is not among them
+
+
+@command()
+@argument("agent", required=False, shell_complete=completers.agents)
+@hive_option
+@pass_invocation
+def attach(invocation: Invocation, agent: str | None, hive: str | None) -> int:
+    """Join an agent: watch it, send it messages, steer it. It runs on when you leave (Ctrl-D).
+
+    What you type is a message, or a /command; /help lists them. Messages to a stopped agent wait. Several consoles
+    may be attached at the same time.
+
+    \b
+    Examples: hyperhive attach
+              hyperhive attach bee
+    """  # noqa: D301 - click's own mark
+    if is_plain() or not can_type(sys.stdout):
+        raise UsageError("attach needs a terminal for reading keys", "hyperhive tail; hyperhive send TEXT")
+    invocation.agent = agent or invocation.agent
+    url = invocation.hive_url(hive)
+    paths = invocation.steered_paths()
+    found = agent_of(paths, url)
+    with found.opened() as client:
+        if client.is_new:
+            raise UnknownError(f"there is no agent {paths.agent!r}", "hyperhive agents")
+        snapshot = client.status()
+    console = make_console(found, snapshot, sys.stdout, told=LIVE_FIELDS if url is not None else ())
+    console.view.is_attached = True
+    follow = _follow_hive if url is not None else _follow
+    threading.Thread(target=follow, args=(paths, url, console), daemon=True).start()
+    ended_by = on_ending(console.close)
+    with console_thread(console):
+        on_suspension(console.suspend, console.resume)
+        console.wait()
+    return ended_by()
+
+
+def _follow(paths: AgentPaths, _: str | None, console: LiveConsole) -> None:
+    """Show the newest turn, and then what comes; tell the console when the harness goes or comes."""
+    feed = AgentFeed(paths, partial=True, tick_s=TICK_S)
+    for record in _from_turn_start(feed.newest(EARLIER)):
+        console.offer(record)
+    watch = HarnessWatch(paths, feed, console, asks=True)
+    for event in feed.follow():
+        watch.look(event)
+        if event is not None:
+            console.offer(event)
+
+
+def _follow_hive(paths: AgentPaths, url: str | None, console: LiveConsole) -> None:
+    from hyperhive_cli.hive.feed import HiveFeed  # noqa: PLC0415 - psycopg is of an extra
+
+    with closing(HiveFeed(url or "", paths.agent, tick_s=TICK_S)) as feed:
+        for record in _from_turn_start([one.record for one in feed.newest(EARLIER)]):
+            console.offer(record)
+        for event in feed.follow():
+            if event is not None:
+                console.offer(event.record)
+
+
+def _from_turn_start(records: list[BusEvent]) -> Iterator[BusEvent]:
+    starts = [at for at, record in enumerate(records) if isinstance(record.event, TurnStart)]
+    yield from records[starts[-1] :] if starts else records[-FEW:]

@@ -1,0 +1,224 @@
+"""The live console of `run` and `attach`: its terminal, its history, and what it does for the person who types."""
+
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+from hyperhive_cli.cli import slash
+from hyperhive_cli.cli.pager import page
+from hyperhive_cli.core.errors import HyperhiveError
+from hyperhive_cli.core.files import open_file, read_file
+from hyperhive_cli.core.settings import AgentPaths
+from hyperhive_cli.harness.client import LocalClient
+from hyperhive_cli.harness.console_loop import LEAVE_S
+from hyperhive_cli.harness.live_console import LiveConsole
+from hyperhive_cli.harness.signals import SAME_WISH_S, interrupt, on_resize
+from hyperhive_cli.render.console.remarks import failure, listing
+from hyperhive_cli.render.console.screen import Screen
+from hyperhive_cli.render.console.terminal import Terminal
+from hyperhive_cli.render.console.typing import Act, Asked
+from hyperhive_cli.render.layout import Layout
+from hyperhive_cli.render.output import is_terminal
+from hyperhive_cli.transcript.status_fields import ASKED
+
+HISTORY_NAME = "console-history"
+HISTORY_ENTRIES, HISTORY_BYTES = 500, 4 * 1024 * 1024
+LIVE_FIELDS = ("status", "state", "since_unix", "why", "waits_until")  # of an agent whose harness is not followed
+ENTRY_CHARS = 10_000  # a longer text is not kept
+KEYS = (
+    ("Enter", "send the line to the inbox; /… runs a command, //text sends /text"),
+    ("Tab", "complete a /command, else send"),
+    ("Ctrl-J, Alt-Enter", "a new line; also \\ and Enter"),
+    ("Esc", "interrupt the running turn; with text: clear it (↑ brings it back)"),
+    ("↑ ↓", "lines, then what was sent before"),
+    ("Ctrl-O", "the last output of a tool, whole"),
+    ("Ctrl-C", "clear the line; twice on an empty one: stop the agent, or leave it in attach"),
+    ("Ctrl-D", "leave, in attach"),
+    ("Ctrl-Z, Ctrl-L", "stop this program (fg continues it); draw again"),
+    ("Ctrl-A E B F W U K Y", "as in the shell; Alt-B F, Ctrl-← →: by words"),
+)
+
+
+def can_type(file: TextIO) -> bool:
+    """Return True if keys can be read: stdin and this output are terminals that can move their cursor."""
+    return sys.stdin is not None and sys.stdin.isatty() and is_terminal(file)
+
+
+class ConsoleActions:
+    """Does what a console asks for, in threads of its own: nothing that is slow holds up a key."""
+
+    def __init__(self, agent: slash.Agent, *, told: Sequence[str] = ()) -> None:
+        self._agent = agent
+        self._told = (*ASKED, "unread", *told)
+        self.console: LiveConsole | None = None  # until it is made
+        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._is_refreshing = False
+        self._stopped_s: float | None = None
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def commands(self) -> Sequence[tuple[str, str]]:
+        """Return each `/command` with its arguments, and what it does."""
+        return [(f"/{name} {command.arguments}".strip(), command.about) for name, command in slash.COMMANDS.items()]
+
+    def history(self) -> list[str]:
+        """Return what was sent from earlier consoles of this agent, oldest first."""
+        try:
+            lines = read_file(self._file, HISTORY_BYTES).splitlines()[-HISTORY_ENTRIES:]
+            return [entry for line in lines if isinstance(entry := json.loads(line), str)]
+        except (OSError, ValueError):  # none yet, or not ours any more: a console works without
+            return []
+
+    def act(self, asked: Asked) -> None:
+        """Do what was asked for; called from the console's loop."""
+        console = self.console
+        if console is None:
+            return
+        match asked.act:
+            case Act.SEND:
+                self._keep(asked.text)
+                self._do(console, partial(slash.send, self._agent, asked.text))
+            case Act.COMMAND:
+                self._keep(asked.text)
+                self._command(console, asked.text)
+            case Act.CODE:
+                self._do(console, partial(slash.enter_code, self._agent, asked.text))
+            case Act.INTERRUPT:
+                self._do(console, partial(slash.interrupt, self._agent, asked.text))
+            case Act.STOP:
+                self._stop()
+            case Act.LEAVE:
+                console.close()
+            case Act.KEYS:
+                console.say(listing([[(f"  {key:<20} ", "head"), (what, "")] for key, what in KEYS]))
+
+    def _stop(self) -> None:
+        """Interrupt this process; a later time it ends at once, but signals within SAME_WISH_S count as one."""
+        now = time.monotonic()
+        self._stopped_s = now if self._stopped_s is None else self._stopped_s
+        wait_s = 0.0 if self._stopped_s == now else self._stopped_s + 1.1 * SAME_WISH_S - now
+        timer = threading.Timer(max(0.0, wait_s), interrupt)
+        timer.daemon = True
+        timer.start()
+
+    def refresh(self) -> None:
+        """Find out what no event says; once at a time."""
+        if not self._is_refreshing and self.console is not None:
+            self._is_refreshing = True
+            self._jobs.put(partial(self._look, self.console))
+
+    def show_whole(self, text: str) -> None:
+        """Show a text in $PAGER."""
+        page([text])
+
+    def _look(self, console: LiveConsole) -> None:
+        try:
+            with suppress(HyperhiveError), self._agent.opened() as client:
+                found = client.status()
+                console.update(**{name: found[name] for name in self._told})
+        finally:
+            self._is_refreshing = False
+
+    def _command(self, console: LiveConsole, line: str) -> None:
+        name, _, words = line[1:].partition(" ")
+        command = slash.COMMANDS.get(name)
+        if command is None:
+            console.say(failure(f"unknown command: /{name}", f"{slash.nearest(name)}; //{name} sends it as text"))
+            return
+        self._do(console, partial(command.run, self._agent, words.strip()), is_long=command.is_long, name=name)
+
+    def _do(
+        self, console: LiveConsole, run: Callable[[], slash.Said], *, is_long: bool = False, name: str = ""
+    ) -> None:
+        job = partial(self._run, console, run, name)
+        if is_long:
+            threading.Thread(target=job, daemon=True).start()
+        else:
+            self._jobs.put(job)
+
+    def _run(self, console: LiveConsole, run: Callable[[], slash.Said], name: str) -> None:
+        if name == "login":
+            console.take_code(wanted=True)
+        try:
+            for said in run():
+                if isinstance(said, str):
+                    console.page(said)
+                else:
+                    console.say(said)
+        except HyperhiveError as error:
+            console.say(failure(error.message, error.hint))
+        except OSError as error:
+            console.say(failure(error.strerror or str(error)))
+        finally:
+            if name == "login":
+                console.take_code(wanted=False)
+        self.refresh()
+
+    def _work(self) -> None:
+        while True:
+            self._jobs.get()()
+
+    @property
+    def _file(self) -> Path:
+        return self._agent.paths.state_dir / HISTORY_NAME
+
+    def _keep(self, text: str) -> None:
+        if len(text) <= ENTRY_CHARS:
+            self._jobs.put(partial(self._append, json.dumps(text).encode() + b"\n"))
+
+    def _append(self, line: bytes) -> None:
+        with suppress(OSError):
+            descriptor = open_file(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            try:
+                os.write(descriptor, line)
+            finally:
+                os.close(descriptor)
+
+
+def agent_of(paths: AgentPaths, hive: str | None) -> slash.Agent:
+    """Return the agent of a console: its inbox is in the hive, if it is in one."""
+    local = LocalClient(paths)
+    if hive is None:
+        return slash.Agent(paths, local, lambda: local)
+    from hyperhive_cli.hive.client import HiveClient  # noqa: PLC0415 - for those in a hive
+
+    return slash.Agent(paths, local, lambda: HiveClient(hive, paths.agent), is_in_hive=True)
+
+
+def make_console(
+    agent: slash.Agent, snapshot: Mapping[str, Any], file: TextIO, *, mode: str = "", told: Sequence[str] = ()
+) -> LiveConsole:
+    """Return the console of an agent on the terminal behind `file`; raises OSError if that cannot be opened.
+
+    `told`: fields that it looks up now and then, beside those that no event carries.
+    """
+    terminal = Terminal(file.fileno())
+    screen = Screen(snapshot, file, styled=True, live=True, plain=False, layout=Layout("/show"))
+    actions = ConsoleActions(agent, told=told)
+    console = actions.console = LiveConsole(screen, terminal, actions)
+    console.view.mode = mode
+    on_resize(console.wake)
+    return console
+
+
+@contextmanager
+def console_thread(console: LiveConsole) -> Iterator[LiveConsole]:
+    """Run a console in a thread during the block."""
+    threading.Thread(target=console.run, daemon=True).start()
+    try:
+        yield console
+    finally:
+        leave(console)
+
+
+def leave(console: LiveConsole) -> None:
+    """End a console and restore its terminal; one that is held up is left."""
+    console.close()
+    console.wait(2 * LEAVE_S)

@@ -1,0 +1,286 @@
+"""The live console, typed into: the jobs of the first hour in one terminal, and every way out."""
+
+import os
+import re
+import signal
+import stat
+
+import pytest
+
+from tests.conftest import FakeClaude, Step, wait_until
+from tests.harness import ANSWER, INIT, TEXT, Hive, gated
+from tests.terminal import CTRL_C, on_terminal
+
+READY = "Enter send"
+ESC, CTRL_D, CTRL_L = b"\x1b", b"\x04", b"\x0c"
+
+
+def run(hive: Hive, *arguments: str) -> list[str]:
+    return ["run", "--claude", str(hive.claude), *arguments]
+
+
+def test_a_message_is_typed_and_runs(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    with on_terminal(hive, *run(hive)) as terminal:
+        terminal.wait_for(READY)
+        terminal.type("say hello\n")
+        terminal.wait_for("+ #1 queued: say hello")
+        terminal.wait_for(ANSWER)
+        terminal.wait_for("○ idle")
+        terminal.press(CTRL_C * 2)
+        assert terminal.wait() == 130
+        assert terminal.mode == terminal.first_mode
+    assert [message["sender"] for message in hive.messages("--all")] == ["operator"]
+
+
+def test_escape_interrupts_a_turn_and_retry_runs_it_again(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(gated(), TEXT)
+    with on_terminal(hive, *run(hive, "--message", "one")) as terminal:
+        fake_claude.wait_for("before go on")
+        terminal.wait_for("Esc interrupt")
+        terminal.press(ESC)
+        terminal.wait_for("cancelled by the operator")
+        terminal.wait_for("/retry 1 runs its message again")
+        terminal.type("/retry 1\n")
+        terminal.wait_for(ANSWER)
+
+
+def test_the_agent_is_paused_continued_and_asked_for_its_state_in_the_console(
+    hive: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script(TEXT)
+    with on_terminal(hive, *run(hive), size=(100, 40)) as terminal:
+        terminal.wait_for(READY)
+        terminal.type("/pause\n")
+        terminal.wait_for("‖ paused · /resume to continue")
+        terminal.type("later\n")
+        terminal.wait_for("1 waiting")
+        terminal.type("/inbox\n")
+        terminal.wait_for("1  ready")
+        terminal.type("/resume\n")
+        terminal.wait_for(ANSWER)
+        terminal.type("/status\n")
+        terminal.wait_for("outcomes")
+        terminal.type("/budget\n")
+        terminal.wait_for("no limit for the day")
+
+
+def test_a_command_that_is_not_known_is_never_sent(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    with on_terminal(hive, *run(hive)) as terminal:
+        terminal.wait_for(READY)
+        terminal.type("/paus")
+        terminal.wait_for("start no more turns until /resume")
+        terminal.press(ESC)
+        terminal.wait_for("Enter send · Ctrl-J")
+        terminal.type("\x15/puase now\n")
+        terminal.wait_for("unknown command: /puase · /pause; //puase sends it as text")
+        assert hive.messages("--all") == []
+        terminal.type("//pause as text\n")
+        terminal.wait_for(ANSWER)
+    assert [message["body"] for message in hive.messages("--all")] == ["/pause as text"]
+
+
+def test_claude_is_logged_in_from_the_console(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script([{"replay": "v2.1.330/not_logged_in.jsonl", "session_id": "from_argv"}], TEXT, logged_in="file")
+    with on_terminal(hive, *run(hive, "--message", "one"), size=(100, 40)) as terminal:
+        terminal.wait_for("! needs login · /login")
+        terminal.type("/login\n")
+        terminal.wait_for("https://")
+        terminal.wait_for("paste its code here")
+        terminal.type("a-code\n")
+        terminal.wait_for("✓ logged in")
+        terminal.wait_for(ANSWER)
+    assert "a-code" not in (hive.state_dir / "console-history").read_text()
+
+
+def test_what_was_sent_is_found_again_by_another_console_and_by_no_one_else(
+    hive: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script(TEXT)
+    with on_terminal(hive, *run(hive)) as terminal:
+        terminal.wait_for(READY)
+        terminal.type("say hello\n")
+        terminal.wait_for(ANSWER)
+        terminal.press(CTRL_C * 2)
+        assert terminal.wait() == 130
+    history = hive.state_dir / "console-history"
+    assert stat.S_IMODE(history.stat().st_mode) == 0o600
+    with on_terminal(hive, "attach") as terminal:
+        terminal.wait_for("no harness runs")
+        terminal.press(b"\x1b[A")
+        terminal.wait_for("› say hello")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "no JSON"])
+def test_a_history_that_was_replaced_costs_nothing_else(kind: str, hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    hive.call("send", "one")
+    history = hive.state_dir / "console-history"
+    match kind:
+        case "pipe":
+            os.mkfifo(history)
+        case "link":
+            history.symlink_to("/dev/zero")
+        case _:
+            history.write_bytes(b"\xff no JSON\n")
+    with on_terminal(hive, *run(hive)) as terminal:
+        terminal.wait_for(ANSWER)
+        terminal.type("/pause\n")
+        terminal.wait_for("‖ paused")
+
+
+def test_a_console_joins_a_harness_and_leaves_it_running(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(gated(), TEXT)
+    with hive.run("--message", "one") as program:
+        fake_claude.wait_for("before go on")
+        with on_terminal(hive, "attach") as terminal, on_terminal(hive, "attach") as other:
+            for each in (terminal, other):
+                each.wait_for("● thinking")
+            terminal.type("two\n")
+            terminal.wait_for("+ #2 queued: two")
+            fake_claude.touch("go on")
+            for each in (terminal, other):
+                wait_until(lambda each=each: each.text.count(ANSWER) >= 2)  # type: ignore[misc]
+            terminal.press(CTRL_D)
+            assert terminal.wait() == 0
+            other.press(CTRL_C * 2)
+            assert other.wait() == 0
+            assert terminal.mode == terminal.first_mode
+        assert program.interrupt() == 130
+
+
+def test_a_message_to_a_stopped_agent_waits_and_its_harness_is_noticed(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    hive.call("send", "one")
+    with on_terminal(hive, "attach") as terminal:
+        terminal.wait_for("✗ stopped · no harness runs; messages are kept")
+        terminal.type("two\n")
+        terminal.wait_for("+ #2 queued behind 1 other: two")
+        terminal.wait_for("no harness is running; the message waits")
+        with hive.run() as program:
+            terminal.wait_for(ANSWER)
+            terminal.wait_for("○ idle")
+            assert program.interrupt() == 130
+        terminal.wait_for("✗ stopped")
+
+
+def test_attach_needs_an_agent_and_a_terminal(hive: Hive) -> None:
+    assert "needs a terminal" in hive.call("attach").refusal(2)
+    with on_terminal(hive, "attach") as terminal:
+        assert terminal.wait() != 0
+        wait_until(lambda: "there is no agent" in terminal.text)
+
+
+@pytest.mark.parametrize("way", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_the_terminal_is_as_before_on_every_way_out(way: str, hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    hive.call("send", "one")
+    for arguments in (run(hive), ["attach"]):
+        with on_terminal(hive, *arguments) as terminal:
+            terminal.wait_for(READY)
+            assert terminal.mode != terminal.first_mode
+            os.kill(terminal.process.pid, signal.Signals[way])
+            assert terminal.wait() in {128 + signal.Signals[way], -signal.Signals[way]}
+            assert terminal.mode == terminal.first_mode
+            wait_until(lambda: terminal.text.rfind("\x1b[?2004l") > terminal.text.rfind("\x1b[?2004h"))
+
+
+def test_a_terminal_that_goes_ends_attach_alone(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    with hive.run() as program, on_terminal(hive, "attach") as terminal:
+        terminal.wait_for(READY)
+        terminal.close()
+        terminal.wait()
+        assert hive.status()["running"]
+        assert program.interrupt() == 130
+
+
+def flood(lines: int) -> list[Step]:
+    said = {"type": "assistant", "message": {"content": [{"type": "text", "text": "word " * 12}]}}
+    gate: list[Step] = [{"touch": "before go on"}, {"wait_for": "go on"}]
+    return [
+        {"wait_for_prompt": True},
+        INIT,
+        *gate,
+        {"repeat": lines, "steps": [{"line": said}, {"sleep": 0.002}]},
+        *TEXT,
+    ]
+
+
+def typed_row(state: list[str]) -> bool:
+    return any(row.startswith("› half a sentence") for row in state)
+
+
+@pytest.mark.parametrize("size", [(40, 10), (80, 24), (120, 40), (200, 60)])
+def test_the_typed_line_is_on_every_state_of_the_screen(
+    size: tuple[int, int], hive: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script(flood(400))
+    with on_terminal(hive, *run(hive, "--message", "one"), size=size) as terminal:
+        terminal.wait_for(READY)
+        terminal.type("half a sentence")
+        terminal.wait_for("› half a sentence")
+        fake_claude.wait_for("before go on")
+        terminal.wait_for("● thinking")
+        start = len(terminal.states)
+        fake_claude.touch("go on")
+        terminal.wait_for("○ idle")
+        states = terminal.states[start:]
+        assert len(states) > 5
+        absent = [state for state in states if not typed_row(state)]
+        assert not absent, "\n".join(["", *absent[0]])
+
+
+def test_a_resize_while_text_streams_keeps_one_region(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(flood(200))
+    with on_terminal(hive, *run(hive, "--message", "one")) as terminal:
+        terminal.wait_for(READY)
+        terminal.type("half a sentence")
+        terminal.wait_for("› half a sentence")
+        fake_claude.touch("go on")
+        for columns, rows in ((60, 20), (100, 30), (50, 12), (80, 24)):
+            terminal.resize(columns, rows)
+            os.kill(terminal.process.pid, signal.SIGWINCH)
+        terminal.wait_for(ANSWER)
+        terminal.press(CTRL_L)
+        wait_until(lambda: sum(map(typed_row, [[row] for row in terminal.rows])) == 1)
+
+
+def test_a_large_paste_is_one_message(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    pasted = "".join(f"line {number} 漢字 👩‍🔬\n" for number in range(6_000))
+    with on_terminal(hive, *run(hive)) as terminal:
+        terminal.wait_for(READY)
+        for piece in (b"\x1b[200~", *re.findall(b"(?s).{1,2000}", pasted.encode()), b"\x1b[201~"):
+            terminal.press(piece)
+        terminal.wait_for("› [pasted 6,001 lines]")
+        terminal.type("\n")
+        terminal.wait_for(ANSWER)
+    assert [message["body"] for message in hive.messages("--all")] == [pasted]
+
+
+def test_a_stopped_terminal_holds_up_no_turn_and_takes_ctrl_c(hive: Hive, fake_claude: FakeClaude) -> None:
+    """Ctrl-S stops the output; nothing is read from the terminal either."""
+    fake_claude.script(flood(300), TEXT)
+    with on_terminal(hive, *run(hive)) as terminal:
+        terminal.wait_for(READY)
+        terminal.press(b"\x13")
+        fake_claude.touch("go on")
+        hive.call("send", "one")
+        hive.call("send", "two")
+        wait_until(lambda: hive.status()["today"] is not None and hive.status()["today"]["turns"] == 2)
+        terminal.press(CTRL_C * 2)
+        assert terminal.wait() == 130
+        assert terminal.mode == terminal.first_mode
+
+
+def test_what_does_not_move_stays_as_it_was(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    for options, variables in (((), {"TERM": "dumb"}), (("--plain",), {})):
+        by = ["/usr/bin/env", *(f"{name}={value}" for name, value in variables.items())]
+        with on_terminal(hive, *options, *run(hive, "--drain", "--message", "one"), by=by) as terminal:
+            assert terminal.wait() == 0
+            assert terminal.mode == terminal.first_mode
+            wait_until(lambda: ANSWER in terminal.text)
+            assert "\x1b" not in terminal.text
