@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -57,13 +58,16 @@ class Terminal:
         self._printed = bytearray()
         self._is_open = True
         self._is_in_frame = False
+        self.is_frozen = False  # nothing is read
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
     def _read(self) -> None:
         """Read until the terminal is to be closed, and what is left then: a read under way would keep it open."""
         while select.select([self._keys], [], [], 0.02 if self._is_open else 0)[0] or self._is_open:
-            if select.select([self._keys], [], [], 0)[0]:
+            if self.is_frozen and self._is_open:
+                time.sleep(0.01)
+            elif select.select([self._keys], [], [], 0)[0]:
                 piece = os.read(self._keys, 1 << 16)
                 self._printed += piece
                 self._feed(piece)

@@ -67,6 +67,11 @@ class Activity:
         """Return what each running subagent was asked, in short, and since when (Unix ms)."""
         return [(tool.argument, tool.since_ms) for tool in self._running.values() if tool.name in SUBAGENT_TOOLS]
 
+    def observe_draft(self, kind: str, ts_ms: int) -> None:
+        """Take in the type of the block that is being written now."""
+        if self.doing in {THINKING, WRITING} and kind in {"text", "thinking"}:
+            self._do(WRITING if kind == "text" else THINKING, ts_ms)
+
     def _do(self, what: str, ts_ms: int) -> None:
         if self.doing != what:
             self.doing, self.since_ms = what, ts_ms

@@ -275,6 +275,19 @@ def test_a_stopped_terminal_holds_up_no_turn_and_takes_ctrl_c(hive: Hive, fake_c
         assert terminal.mode == terminal.first_mode
 
 
+def test_a_terminal_that_is_not_read_holds_up_no_turn_and_shows_all_later(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(flood(300), TEXT)
+    with on_terminal(hive, *run(hive)) as terminal:
+        terminal.wait_for(READY)
+        terminal.is_frozen = True
+        fake_claude.touch("go on")
+        hive.call("send", "one")
+        hive.call("send", "two")
+        wait_until(lambda: hive.status()["today"] is not None and hive.status()["today"]["turns"] == 2)
+        terminal.is_frozen = False
+        wait_until(lambda: terminal.text.count(ANSWER) == 2)
+
+
 def test_what_does_not_move_stays_as_it_was(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     for options, variables in (((), {"TERM": "dumb"}), (("--plain",), {})):

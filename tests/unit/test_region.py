@@ -1,5 +1,6 @@
 """The region: for any state and any size its rows fit, the typed line is there, and it says what happens in words."""
 
+import os
 from typing import Any
 
 import pytest
@@ -13,8 +14,18 @@ from hyperhive_cli.render.console.editor import Editor
 from hyperhive_cli.render.console.painter import Size
 from hyperhive_cli.render.console.region import Menu, View, region
 from hyperhive_cli.transcript.status_fields import StatusFields
-from tests.unit.made_events import NOW, TS, answer, assistant, call, record
+from tests.unit.agreed import GOLDEN
+from tests.unit.made_events import (
+    NOW,
+    TS,
+    answer,
+    assistant,
+    call,
+    record,
+    same_world,  # noqa: F401 - a fixture, used by name
+)
 
+pytestmark = pytest.mark.usefixtures("same_world")
 BEE: dict[str, Any] = {
     "agent": "bee", "model": "claude-opus-4-7", "state": "idle", "since_unix": NOW - 3, "status": "online",
     "context_tokens": 76_000, "context_window": 200_000, "workspace": "/home/anna/project", "unread": 2,
@@ -107,3 +118,43 @@ def test_a_turn_says_which_tool_runs_and_since_when() -> None:
     )
     view.status.observe(record(answer("a", "ok")))
     assert as_text(view, at=later)[2].startswith("● 2 subagents: review 0:38, docs 0:38 · 3 tools")
+
+
+STATES: dict[str, dict[str, Any]] = {
+    "idle": {"unread": 0},
+    "something is scheduled": {"unread": 0, "next_due": TS + 1_320_000},
+    "messages wait, some dead": {"unread": 12, "held": 1, "dead": 2},
+    "paused": {"status": "paused", "unread": 3},
+    "claude tries again": {"status": "retrying", "why": "attempt 3 of 10: overloaded", "waits_until": NOW + 8},
+    "we try again": {"status": "backing_off", "why": "#12: the API is overloaded", "waits_until": NOW + 54},
+    "a limit": {"status": "rate_limited", "why": "5-hour limit", "waits_until": NOW + 4_320},
+    "over budget": {"status": "over_budget", "waits_until": NOW + 4_320},
+    "logged out": {"status": "needs_login_idle"},
+    "a login": {"status": "needs_login_in_progress"},
+    "bad model": {"status": "bad_model", "why": "there is no model opsu"},
+    "failed": {"status": "failed", "why": "API key not valid"},
+    "no harness": {"status": "stopped", "state": "idle"},
+    "no answer": {"status": "unreachable", "state": "unreachable", "why": "process 4242 is stopped"},
+    "compacting": {"state": "compacting", "context_tokens": 164_000, "since_unix": NOW - 21},
+    "nothing is known": dict.fromkeys(BEE),
+}
+SIZES = [(40, 10), (80, 24), (120, 40), (200, 60)]
+
+
+def test_text_that_is_being_written_is_not_thought() -> None:
+    view = View(StatusFields(BEE | {"state": "thinking"}), Editor())
+    view.status.observe(record(TurnStart(sender="operator", body="x", unread=2)))
+    view.status.activity.observe_draft("text", TS + 30_000)
+    assert as_text(view, at=TS / 1000 + 38)[2].startswith("● writing 0:08 · turn 0:38 ")
+
+
+def test_golden_states() -> None:
+    """Each state at each size, as agreed; GOLDEN_WRITE=1 writes it again."""
+    found = []
+    for columns, rows in SIZES:
+        for name, fields in STATES.items():
+            found += [f"=== {columns}x{rows}, {name}", *drawn(columns, rows, typed="add a test", **fields)]
+    kept, shown = GOLDEN / "console_states.txt", "".join(f"{row.rstrip()}\n" for row in found)
+    if os.environ.get("GOLDEN_WRITE"):
+        kept.write_text(shown, encoding="utf-8")
+    assert shown == kept.read_text(encoding="utf-8")

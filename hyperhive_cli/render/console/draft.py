@@ -44,6 +44,12 @@ class Drafts:
             case "result":
                 self.clear()
 
+    @property
+    def kind(self) -> str:
+        """The type of the block that grew last, "" without one."""
+        draft = next(reversed(self._drafts.values()), None)
+        return "" if draft is None else draft.kind
+
     def clear(self) -> None:
         """Forget all drafts: the turn is over."""
         self._drafts.clear()

@@ -55,6 +55,7 @@ class Screen:
             self.view.status.observe(record)
             if isinstance(record.event, Stream):
                 self._drafts.observe(record.event.line)
+                self.view.status.activity.observe_draft(self._drafts.kind, record.ts)
             elif isinstance(record.event, TurnEnd):
                 self._drafts.clear()
         return self._transcript.text(records)

@@ -121,7 +121,8 @@ def _state(status: StatusFields, now: float, *, is_short: bool) -> list[Span]:
     spans: list[Span] = [(f"{standing.sign} ", style), (words, "head"), *([(f": {why}", "")] if why else [])]
     until = text.number(fields["waits_until"]) or 0
     if until > now:
-        ends = f"in {text.clock(until - now)}" if word == Status.RETRYING else f"resumes at {text.ahead(until, now)}"
+        is_soon = word in {Status.RETRYING, Status.BACKING_OFF}
+        ends = f"again in {text.clock(until - now)}" if is_soon else f"resumes at {text.ahead(until, now)}"
         spans += [DOT, (ends, "")]
     if standing.advice:
         spans += [DOT, (standing.advice, "")]
