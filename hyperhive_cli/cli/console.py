@@ -100,7 +100,7 @@ class ConsoleActions:
                 console.say(listing([[(f"  {key:<20} ", "head"), (what, "")] for key, what in KEYS]))
 
     def _stop(self) -> None:
-        """Interrupt this process; a later time it ends at once, but signals within SAME_WISH_S count as one."""
+        """Interrupt this process; a later time it ends immediately, but signals within SAME_WISH_S count as one."""
         now = time.monotonic()
         self._stopped_s = now if self._stopped_s is None else self._stopped_s
         wait_s = 0.0 if self._stopped_s == now else self._stopped_s + 1.1 * SAME_WISH_S - now

@@ -155,25 +155,30 @@ def run(ctx: click.Context, invocation: Invocation, /, **_: object) -> int:
 
     tell = partial(echo, err=True)
     config = replace(config, complain=tell, announce=None if on_console else tell)
-    for line in first_start_lines(ctx, options, config.paths) if on_console and not options.drain else ():
-        echo(line)
+    lines = list(first_start_lines(ctx, options, config.paths)) if on_console and not options.drain else []
     with ExitStack() as stack:
         if not options.quiet:
-            config = replace(config, display=stack.enter_context(_open_display(config, options)))
+            config = replace(config, display=stack.enter_context(_open_display(config, options, lines)))
         gc.freeze()  # the imported modules stay: traversing them in each collection took a tenth of a small line's time
         return trio.run(run_harness, config)
 
 
-def _open_display(config: HarnessConfig, options: RunOptions) -> "AbstractContextManager[Display]":
-    """Return where the events are shown: the live console on a terminal, else lines."""
+def _open_display(
+    config: HarnessConfig, options: RunOptions, first_lines: list[str]
+) -> "AbstractContextManager[Display]":
+    """Return where the events are shown, after the first lines: the live console on a terminal, else lines."""
     status = stored_status(config.paths, now_ms=now_ms()) | {"status": "online", "waits_until": None}
     if not options.as_json and not is_plain():
         from hyperhive_cli.cli.console import agent_of, can_type, console_thread, leave, make_console  # noqa: PLC0415 - rich
+        from hyperhive_cli.render.console.remarks import remark  # noqa: PLC0415 - rich
 
         if can_type(sys.stdout):
             hive = None if config.hive is None else config.hive.url
             mode = options.permission_mode or ("all permissions" if options.skip_permissions else "")
             console = make_console(agent_of(config.paths, hive), status, sys.stdout, mode=mode)
+            console.say(*map(remark, first_lines))
             before_end(partial(leave, console))
             return console_thread(console)
+    for line in first_lines:
+        echo(line)
     return open_display(status, as_json=options.as_json)
