@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -287,3 +289,42 @@ def read_once(hive: Hive, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         os.read(process.stdout.fileno(), 1)
         process.stdout.close()
         yield process
+
+
+def on_a_terminal(hive: Hive, *words: str, **variables: str) -> str:
+    """Run a command with a terminal of 100 columns for all three streams; return what that was sent."""
+    ours, theirs = pty.openpty()
+    assert hive.forkserver is not None
+    request = {
+        "argv": hive.words(*words),
+        "cwd": str(hive.workspace),
+        "env": {"PAGER": "cat", **hive.variables(), "TERM": "xterm-256color", "COLUMNS": "100", **variables},
+        "umask": 0o077,
+        "constants": {},
+        "prelude": "",
+    }
+    pid = hive.forkserver.ask(request, (theirs, theirs, theirs))
+    os.close(theirs)
+    shown = bytearray()
+    try:
+        while select.select([ours], [], [], LIMIT_S)[0]:
+            try:
+                chunk = os.read(ours, 65536)
+            except OSError:  # EIO: the other side is closed
+                break
+            shown += chunk
+    finally:
+        os.close(ours)
+        hive.forkserver.ask({"ended": pid})
+    return shown.decode()
+
+
+def for_a_person(hive: Hive, *words: str, columns: int = 100) -> list[str]:
+    """Return the lines that a command shows on a terminal of so many columns, without colours."""
+    return on_a_terminal(hive, *words, NO_COLOR="1", COLUMNS=str(columns)).replace("\r\n", "\n").splitlines()
+
+
+def piped_rows(text: str) -> list[dict[str, str]]:
+    """Return the rows of a table that was printed into a pipe, by its headings."""
+    heads, *rows = (line.split("\t") for line in text.splitlines())
+    return [dict(zip(heads, row, strict=True)) for row in rows]

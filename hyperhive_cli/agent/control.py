@@ -26,6 +26,7 @@ class AgentControl:
         self._parts = parts
         self._state = parts.state
         self._bus = parts.bus
+        self.wants_restart = False  # whoever runs the agent should start it again when it has stopped
 
     def wake(self) -> None:
         """Tell the loop that there may be something to do."""
@@ -114,12 +115,13 @@ class AgentControl:
             raise RefusedError("the harness stopped before the compaction")
         return asked.outcome
 
-    def stop(self) -> None:
-        """Stop the agent: the running turn is interrupted, and its message goes back into the inbox."""
+    def stop(self, *, after_turn: bool = False) -> None:
+        """Stop the agent. The running turn is interrupted and its message goes back, or ends first (`after_turn`)."""
         parts = self._parts
         self._state.is_stopping = True
-        parts.writer.close()
-        parts.turns.stop(Cause.INTERRUPTED)
+        if not after_turn:
+            parts.writer.close()
+            parts.turns.stop(Cause.INTERRUPTED)
         parts.waiting.cancel()
         self.wake()
 

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,16 @@ import click
 
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.declared import argument, group, option, pass_context, pass_invocation
-from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, print_json, print_lines
+from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, paint, print_json
 from hyperhive_cli.cli.own_turn import check_may_steer_hive
 from hyperhive_cli.cli.streams import echo
+from hyperhive_cli.cli.tables import is_piped, no_header_option, print_piped, print_spans
 from hyperhive_cli.cli.watching import draw, is_drawn, repeated, without_ages
 from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core.errors import StoreError, UsageError
 from hyperhive_cli.core.settings import AgentPaths, check_agent_name, default_agents_home, paths_by_name
 from hyperhive_cli.hive.address import check_machine
-from hyperhive_cli.render.agent_tables import agents_to_lines
+from hyperhive_cli.render.agent_tables import PIPED_AGENT, agent_to_values, agents_to_spans
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.removal import check_agent, remove_agent, rename_agent
 
@@ -34,34 +35,46 @@ Look = Callable[[], list[dict[str, Any]]]
 )  # fmt: skip
 @option("--watch", is_flag=True, help="Refresh every second until Ctrl-C.")
 @option("--json", "as_json", is_flag=True, help="Print one JSON object per agent, as status --json.")
+@no_header_option
 @hive_option
 @pass_invocation
 @pass_context
 def agents(
-    ctx: click.Context, invocation: Invocation, home: Path | None, hive: str | None, *, watch: bool, as_json: bool
+    ctx: click.Context,
+    invocation: Invocation,
+    home: Path | None,
+    hive: str | None,
+    *,
+    watch: bool,
+    as_json: bool,
+    no_header: bool,
 ) -> None:
     """List the agents of this machine, or of a hive.
 
-    With --watch and --json, or in a pipe, an agent is printed again when it has changed.
+    In a pipe: a line for each agent, tabs between the values, nothing cut. With --watch and --json, or in a pipe, an
+    agent is printed again when it has changed.
 
     \b
-    Example: hyperhive agents --watch
+    Examples: hyperhive agents --watch
+              hyperhive agents | cut -f1,2
     """  # noqa: D301 - click's own mark
     if ctx.invoked_subcommand is not None:
         invocation.hive = invocation.hive if hive is None else hive
         return
     look = invocation.look_at_agents(hive, home)
-    if not watch and as_json:
-        for agent in look():
-            print_json(agent)
-    elif not watch:
-        print_lines(_lines(look()))
-    elif as_json:
-        _watch_json(look)
-    elif is_drawn():
+    if watch and not as_json and is_drawn():
         draw(map(_lines, repeated(look)))
-    else:
-        _watch_pipe(look)
+        return
+    found = _changing(look) if watch else look()
+    if as_json:
+        for agent in found:
+            print_json(agent)
+    elif watch or is_piped():
+        print_piped(PIPED_AGENT, (agent_to_values(one, time.time()) for one in found), no_header=no_header)
+    elif found:
+        print_spans(agents_to_spans([*found], time.time(), columns(), plain=is_plain()), no_header=no_header)
+    if not (watch or found):
+        echo("no agents yet", err=True)
 
 
 @agents.command()
@@ -142,24 +155,15 @@ def _contents(paths: AgentPaths) -> str:
 
 
 def _lines(found: list[dict[str, Any]]) -> list[str]:
-    return agents_to_lines(found, time.time(), columns(), plain=is_plain())
+    return [paint(line) for line in agents_to_spans(found, time.time(), columns(), plain=is_plain())]
 
 
-def _watch_json(look: Look) -> None:
-    """Print each agent, and again when something other than an age has changed."""
+def _changing(look: Look) -> Iterator[dict[str, Any]]:
+    """Yield each agent, and again when something other than an age has changed; forever."""
     shown: dict[str, str] = {}
     for found in repeated(look):
         for agent in found:
             facts = without_ages(agent)
             if shown.get(agent["agent"]) != facts:
                 shown[agent["agent"]] = facts
-                print_json(agent)
-
-
-def _watch_pipe(look: Look) -> None:
-    shown: list[str] = []
-    for found in repeated(look):
-        lines = agents_to_lines(found, None, columns(), plain=is_plain())
-        if lines != shown:
-            print_lines([*([""] if shown else []), *lines])
-            shown = lines
+                yield agent

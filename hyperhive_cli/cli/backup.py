@@ -1,4 +1,4 @@
-"""`hyperhive backup`."""
+"""`hyperhive backup` and `restore`."""
 
 import sys
 import tempfile
@@ -10,8 +10,9 @@ from hyperhive_cli.cli.declared import argument, command, option, pass_invocatio
 from hyperhive_cli.cli.invocation import Invocation, print_json
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core import text
-from hyperhive_cli.core.errors import UsageError
-from hyperhive_cli.store.backup import Contents, stream_backup, write_backup
+from hyperhive_cli.core.errors import HyperhiveError, UsageError
+from hyperhive_cli.store.backup import Contents, restore_backup, stream_backup, write_backup
+from hyperhive_cli.store.facts import stored_fact
 
 
 @command()
@@ -22,13 +23,12 @@ from hyperhive_cli.store.backup import Contents, stream_backup, write_backup
 def backup(invocation: Invocation, file: Path, *, force: bool, as_json: bool) -> None:
     """Back up the agent (inbox, history, model) to FILE, a .tar.gz, running or not.
 
-    Each database is copied consistently and checked. - means stdout. To restore, unpack FILE
-    into an empty folder that no harness uses.
+    Each database is copied consistently and checked. - means stdout.
 
     \b
     Examples: hyperhive backup agent.tar.gz
               hyperhive backup - > agent.tar.gz
-              mkdir -m 700 DIR && tar -xzf agent.tar.gz -C DIR   # restore
+              hyperhive -a NEW restore agent.tar.gz
     """  # noqa: D301 - click's own mark
     paths = invocation.paths()
     if str(file) != "-":
@@ -54,3 +54,33 @@ def _sentence(name: str, size_bytes: int | None, contents: Contents) -> str:
         text.plural(contents.events, "event") if contents.missing is None else f"no history: {contents.missing}",
     ]
     return f"{name}{size}: {', '.join(parts)}"
+
+
+@command()
+@argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@option("--json", "as_json", is_flag=True, help="Print agent, state_dir, workspace and the counts of the backup.")
+@pass_invocation
+def restore(invocation: Invocation, file: Path, *, as_json: bool) -> None:
+    """Unpack a backup into a new agent, the one that -a names or the folder's.
+
+    The archive is checked first; an agent that exists is not touched. - means stdin. No message runs until
+    `hyperhive run`.
+
+    \b
+    Examples: hyperhive -a bee restore agent.tar.gz
+              ssh host hyperhive backup - | hyperhive -a bee restore -
+    """  # noqa: D301 - click's own mark
+    paths = invocation.paths()
+    try:
+        with sys.stdin.buffer if str(file) == "-" else file.open("rb") as archive:
+            contents = restore_backup(paths, archive)
+    except OSError as error:
+        raise HyperhiveError(f"{file} cannot be read: {error.strerror}", "hyperhive restore FILE") from error
+    workspace = stored_fact(paths.inbox_db, "workspace")
+    if as_json:
+        restored = {"agent": paths.agent, "state_dir": str(paths.state_dir), "workspace": workspace}
+        print_json({**restored, **contents.to_dict()})
+        return
+    echo(_sentence(f"agent {paths.agent} is restored", None, contents))
+    if workspace is not None:
+        echo(f"it works in {text.clean(workspace)}; start it with: hyperhive -a {paths.agent} run", err=True)

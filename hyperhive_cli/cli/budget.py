@@ -10,7 +10,7 @@ from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core.budget import shown as in_words
 from hyperhive_cli.core.errors import NotRunningError, StoreError, UsageError
-from hyperhive_cli.render.status_rows import budget_to_rows, fit
+from hyperhive_cli.render.status_rows import amount_words, budget_to_rows, fit
 from hyperhive_cli.store.inbox import open_inbox
 from hyperhive_cli.store.spending import raise_limits, read_budget
 
@@ -82,12 +82,17 @@ def raise_limit(
         with open_inbox(client.paths.inbox_db) as inbox:
             known = read_budget(inbox.fact)
             raise_limits(inbox, known, day_cost=day_cost, message_id=message_id, limits=limits, now_ms=now_ms())
-    echo(_raised((answer or {}).get("turn") or {}, in_dollars=day_cost is not None or "turn_cost" in limits))
+    new = [] if day_cost is None else [f"today's limit is now {in_words('day_cost', day_cost)}"]
+    if limits:
+        allowed = ", ".join(amount_words(name, limit) for name, limit in limits.items())
+        new.append(f"a turn of message {message_id} may use {allowed}")
+    turn, in_dollars = (answer or {}).get("turn") or {}, day_cost is not None or "turn_cost" in limits
+    echo(_raised("; ".join(new), turn, in_dollars=in_dollars))
 
 
-def _raised(turn: Mapping[str, Any], *, in_dollars: bool) -> str:
-    """Return what the raise means for the running turn."""
-    said = "raised, also for the running turn" if turn.get("lifted") else "raised"
+def _raised(new: str, turn: Mapping[str, Any], *, in_dollars: bool) -> str:
+    """Return the new limits, and what they mean for the running turn."""
+    said = f"{new}, also for the running turn" if turn.get("lifted") else new
     if in_dollars and (kept := turn.get("kept_usd")) is not None:
         return f"{said}; claude was started with {in_words('turn_cost', kept)}, which still limits this turn"
     return said

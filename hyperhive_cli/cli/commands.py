@@ -27,6 +27,8 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "Control": {
         "cancel": ("session", "Interrupt the running turn"),
+        "stop": ("session", "Stop the harness after its turn, or now"),
+        "restart": ("session", "Restart the harness with the same command line"),
         "pause": ("session", "Start no new turns until `resume`"),
         "resume": ("session", "Continue after a pause, limit, failure or retry wait"),
         "model": ("model", "Show or set the model of the next turn"),
@@ -43,6 +45,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "config": ("config", "Show the settings and where each comes from"),
         "export": ("export", "Write a transcript: JSON lines, Markdown or HTML"),
         "backup": ("backup", "Save the whole agent to one file"),
+        "restore": ("backup", "Unpack a backup into a new agent, checked"),
         "completion": ("completion", "Print the completion script for bash, zsh or fish"),
         "help": ("help", "Read the manual, or a command's help"),
     },

@@ -1,26 +1,31 @@
 """`hyperhive inbox`."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.declared import argument, group, option, pass_invocation
-from hyperhive_cli.cli.invocation import Invocation, now_ms, paint, print_json, print_lines, say_if_new
+from hyperhive_cli.cli.invocation import Invocation, is_plain, now_ms, print_json, say_if_new
 from hyperhive_cli.cli.streams import echo
+from hyperhive_cli.cli.tables import is_piped, no_header_option, print_piped, print_spans
 from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import RefusedError, UsageError
+from hyperhive_cli.render.inbox_table import PIPED_MESSAGE, messages_to_spans, messages_to_values
 from hyperhive_cli.render.turn_words import ended_words, moment
 from hyperhive_cli.store.messages import WHOLE, Message, View
 
-_STYLES = {"dead": "bad", "held": "warn", "leased": "fine", "cancelled": "quiet", "done": "quiet"}
+if TYPE_CHECKING:
+    from hyperhive_cli.harness.client import AgentClient
+
 WAITING = completers.messages("ready")
-TABLE_CHARS = 1_000  # of each body; the table shows one line of it
-NONE_HELD = "no message is held"
+TABLE_CHARS = 1_000  # of each body; the table for a person shows one line of it
 
 
 @group(alone="list")
 def inbox() -> None:
     """List waiting, running, held and dead messages; show, move, cancel or retry one.
+
+    In a pipe: a line for each message, tabs between the values, nothing cut.
 
     \b
     Examples: hyperhive inbox
@@ -32,8 +37,9 @@ def inbox() -> None:
 @inbox.command("list")
 @option("--all", "ended", is_flag=True, help="Include done and cancelled messages.")
 @option("--json", "as_json", is_flag=True, help="Print one JSON object per message.")
+@no_header_option
 @pass_invocation
-def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None:
+def list_messages(invocation: Invocation, *, ended: bool, as_json: bool, no_header: bool) -> None:
     """List messages in the order in which they will run.
 
     A held message waits for `inbox retry`; its reason says what you should decide.
@@ -41,28 +47,21 @@ def list_messages(invocation: Invocation, *, ended: bool, as_json: bool) -> None
     \b
     Example: hyperhive inbox list --all
     """  # noqa: D301 - click's own mark
+    is_whole = as_json or is_piped()
     with invocation.client() as client:
-        messages = client.messages(ended=ended, view=WHOLE if as_json else View(TABLE_CHARS))
+        messages = client.messages(ended=ended, view=WHOLE if is_whole else View(TABLE_CHARS))
+    now = now_ms() / 1000
     if as_json:
         for message in messages:
             print_json(message.to_dict())
         return
-    print_lines(_table(messages))
+    if is_piped():
+        print_piped(PIPED_MESSAGE, messages_to_values(messages, now), no_header=no_header)
+    elif messages:
+        print_spans(messages_to_spans(messages, now, columns(), plain=is_plain()), no_header=no_header)
     if not messages:
         echo("no messages are waiting" if not ended else "no messages yet", err=True)
         say_if_new(client)
-
-
-def _table(messages: list[Message]) -> list[str]:
-    rows = [_row(message) for message in messages]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:4]
-    left = max(20, columns() - sum(widths) - 8)
-    lines = []
-    for *cells, rest in rows:
-        styles = ("", _STYLES.get(cells[1], ""), "", "")
-        spans = [(f"{cell:<{size}}  ", style) for cell, size, style in zip(cells, widths, styles, strict=True)]
-        lines.append(paint([*spans, (text.one_line(rest, left), "")]))
-    return lines
 
 
 def _why(message: Message) -> str:
@@ -71,12 +70,6 @@ def _why(message: Message) -> str:
     if message.state == "ready" and wait_s > 0:
         reasons.append(f"in {text.duration(wait_s)}")
     return ", ".join(filter(None, reasons))
-
-
-def _row(message: Message) -> tuple[str, ...]:
-    age = text.ago((now_ms() - message.created) / 1000)
-    why = f" ({_why(message)})" if _why(message) else ""
-    return (str(message.id), message.state, age, text.one_line(message.sender, 16), f"{message.body}{why}")
 
 
 @inbox.command("show")
@@ -136,17 +129,20 @@ def move_message(invocation: Invocation, message_id: int, before: int | None, *,
 
 
 @inbox.command("cancel")
-@argument("message_id", type=int, metavar="ID", shell_complete=completers.messages("ready", "held"))
+@argument("message_ids", type=int, nargs=-1, metavar="[ID]...", shell_complete=completers.messages("ready", "held"))
+@option("--held", is_flag=True, help="Cancel all held messages.")
+@option("--from", "sender", metavar="NAME", help="Cancel all waiting and held messages of this sender.")
 @pass_invocation
-def cancel_message(invocation: Invocation, message_id: int) -> None:
-    """Cancel a waiting or held message. To cancel the running one, use hyperhive cancel.
+def cancel_messages(invocation: Invocation, message_ids: tuple[int, ...], sender: str | None, *, held: bool) -> None:
+    """Cancel waiting or held messages. To cancel the running one, use hyperhive cancel.
 
     \b
-    Example: hyperhive inbox cancel 5
+    Examples: hyperhive inbox cancel 3 5 7
+              hyperhive inbox cancel --from ci
     """  # noqa: D301 - click's own mark
-    with invocation.client(changes=True) as client, client.inbox(message_id, changes=True) as opened:
-        changed = opened.cancel(message_id, now_ms=now_ms())
-    echo(f"message {changed.id} is {changed.state}")
+    chosen = Chosen(message_ids, ("held",) if held else ("ready", "held"), sender, is_class=held)
+    with invocation.client(changes=True) as client:
+        _change_each(client, chosen, "cancel")
 
 
 @inbox.command("retry")
@@ -155,35 +151,68 @@ def cancel_message(invocation: Invocation, message_id: int) -> None:
     shell_complete=completers.messages("dead", "held", "cancelled", "ready"),
 )  # fmt: skip
 @option("--held", is_flag=True, help="Retry all held messages.")
+@option("--dead", is_flag=True, help="Retry all dead messages.")
+@option("--from", "sender", metavar="NAME", help="Of the held and dead messages, those of this sender.")
 @pass_invocation
-def retry_messages(invocation: Invocation, message_ids: tuple[int, ...], *, held: bool) -> None:
+def retry_messages(
+    invocation: Invocation, message_ids: tuple[int, ...], sender: str | None, *, held: bool, dead: bool
+) -> None:
     """Make dead, held, cancelled or waiting messages ready again.
 
     Their attempts start from zero, and they no longer wait for anything but a pause or the day's budget. The model is
     told if an earlier attempt may have had effects.
 
     \b
-    Examples: hyperhive inbox retry 5
-              hyperhive inbox retry --held
+    Examples: hyperhive inbox retry 5 6
+              hyperhive inbox retry --dead
     """  # noqa: D301 - click's own mark
-    if not (message_ids or held):
-        raise UsageError("give an ID or --held", "hyperhive inbox")
-    refusals: list[RefusedError] = []
+    named = [state for state, is_named in (("held", held), ("dead", dead)) if is_named]
+    chosen = Chosen(message_ids, tuple(named) or ("held", "dead"), sender, is_class=bool(named))
     with invocation.client(changes=True) as client:
-        all_held = [one.id for one in client.messages(ended=False, view=View(0)) if one.state == "held"] if held else []
-        wanted = list(dict.fromkeys([*message_ids, *all_held]))
-        if not wanted:
-            echo(NONE_HELD, err=True)
-            return
-        with client.inbox(wanted[0], changes=True) as opened:
-            for message_id in wanted:
-                try:
-                    changed = opened.retry(message_id, now_ms=now_ms())
-                except RefusedError as error:
-                    refusals.append(error)
-                else:
-                    echo(f"message {changed.id} is {changed.state}")
-        if len(refusals) < len(wanted):
-            client.wake()
+        _change_each(client, chosen, "retry")
+
+
+class Chosen(NamedTuple):
+    """The messages that a command means: ids, and, by state and sender, a class of them."""
+
+    ids: tuple[int, ...]
+    states: tuple[str, ...]
+    sender: str | None
+    is_class: bool  # the states were named
+
+    def of(self, client: "AgentClient") -> list[int]:
+        """Return the ids without doubles."""
+        found: list[int] = []
+        if self.is_class or self.sender is not None:
+            messages = client.messages(ended=False, view=View(0))
+            found = [one.id for one in messages if one.state in self.states and self.sender in {None, one.sender}]
+        return list(dict.fromkeys([*self.ids, *found]))
+
+    @property
+    def words(self) -> str:
+        """The class in words."""
+        whose = "" if self.sender is None else f" from {self.sender}"
+        return f"{' or '.join('waiting' if state == 'ready' else state for state in self.states)} message{whose}"
+
+
+def _change_each(client: "AgentClient", chosen: Chosen, verb: str) -> None:
+    """Cancel or retry each message and print what became of it; then raise RefusedError for those that were refused."""
+    if not (chosen.ids or chosen.is_class or chosen.sender is not None):
+        raise UsageError("no message is named", f"hyperhive inbox {verb} ID, --held or --from NAME")
+    wanted, refusals = chosen.of(client), list[RefusedError]()
+    if not wanted:
+        echo(f"there is no {chosen.words}", err=True)
+        return
+    with client.inbox(wanted[0], changes=True) as opened:
+        change = opened.cancel if verb == "cancel" else opened.retry
+        for message_id in wanted:
+            try:
+                changed = change(message_id, now_ms=now_ms())
+            except RefusedError as error:
+                refusals.append(error)
+            else:
+                echo(f"message {changed.id} is {changed.state}")
+    if verb == "retry" and len(refusals) < len(wanted):
+        client.wake()
     if refusals:
         raise RefusedError("; ".join(error.message for error in refusals), refusals[0].hint)

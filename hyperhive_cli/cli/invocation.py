@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hyperhive_cli.cli.declared import option
 from hyperhive_cli.cli.streams import drop_stdout, echo, is_missing, write_drawn
-from hyperhive_cli.core.errors import HyperhiveError, StoreError, UsageError
+from hyperhive_cli.core.errors import HyperhiveError, StoreError, UnknownError, UsageError
 from hyperhive_cli.core.files import read_file
 from hyperhive_cli.core.settings import (
     WORKSPACE_FILE,
@@ -54,6 +54,11 @@ class Invocation:
             setattr(self, name, value)
         Invocation.current = self
 
+    @property
+    def is_by_name(self) -> bool:
+        """Whether the agent was named, and nothing else says that it should exist."""
+        return self.agent is not None and self.state_dir is None
+
     def paths_for(self, workspace: Path) -> AgentPaths:
         """Return the files of the agent that the options, the workspace's file or the workspace's name select.
 
@@ -69,19 +74,38 @@ class Invocation:
     def paths(self) -> AgentPaths:
         """Return the files of a client command's agent: as `paths_for`, from the current folder.
 
+        If no agent is bound to that folder, but one to a folder above, it is that one.
+
         If the folder's file cannot be read, this only warns: the agent can write it, and must not lock its operator
         out. Raises AgentConflictError if the name comes from the current folder and its agent is bound to another
         folder, StoreError if the state folder cannot be entered.
         """
+        return self._paths_and_workspace()[0]
+
+    def _paths_and_workspace(self) -> tuple[AgentPaths, Path | None]:
+        """Return the paths, and the folder to which a first message binds their agent; None if they were named."""
         here = Path.cwd()
         paths = self._paths_of(self._name_here(here) if self.agent is None else self.agent, here)
         check_reachable(paths.state_dir)
-        bound = None if paths.explicit or self.state_dir is not None else bound_workspace(paths)
+        if paths.explicit or self.state_dir is not None:
+            return paths, None
+        bound = bound_workspace(paths)
+        if bound != str(here) and (above := self._nearest_above(here)) is not None:
+            return above
         if bound is not None and bound != str(here):
             from hyperhive_cli.store.folder import bound_elsewhere  # noqa: PLC0415 - for the error
 
             raise bound_elsewhere(paths.agent, bound)
-        return paths
+        return paths, here
+
+    def _nearest_above(self, here: Path) -> tuple[AgentPaths, Path] | None:
+        """Return the agent that is bound to the nearest folder above, and that folder, as git finds a repository."""
+        for folder in here.parents:
+            with suppress(HyperhiveError):  # its file cannot be read, or its name is not one for an agent
+                paths = self.paths_for(folder)
+                if bound_workspace(paths) == str(folder):
+                    return paths, folder
+        return None
 
     def _name_here(self, here: Path) -> str | None:
         """Return the name in the folder's file; if that cannot be read, the agent bound to the folder, or None."""
@@ -127,7 +151,9 @@ class Invocation:
 
         return check_url(url)
 
-    def client(self, hive: str | None = None, *, changes: bool = False, of_many: bool = False) -> "AgentClient":
+    def client(
+        self, hive: str | None = None, *, changes: bool = False, of_many: bool = False, may_be_new: bool = False
+    ) -> "AgentClient":
         """Return the agent of a command: in its hive if it is in one, else on this machine.
 
         In a hive, `of_many` also accepts a pattern of names. Raises as `hive_url` and, for a command that `changes` the
@@ -135,19 +161,28 @@ class Invocation:
         """
         url = self.hive_url(hive, reads=not changes)
         if url is None:
-            return self.local(changes=changes)
+            return self.local(changes=changes, may_be_new=may_be_new)
         from hyperhive_cli.hive.client import HiveClient  # noqa: PLC0415 - for those in a hive
 
         if of_many:
             return HiveClient(url, self.hive_agents())
         return HiveClient(url, (self.steered_paths() if changes else self.paths()).agent)
 
-    def local(self, *, changes: bool = False) -> "LocalClient":
-        """Return the agent of a command on this machine; raises as `client`."""
+    def local(self, *, changes: bool = False, may_be_new: bool = False) -> "LocalClient":
+        """Return the agent of a command on this machine; raises as `client`.
+
+        Raises UnknownError for an agent that was named, is not known and would be created by a change, unless it
+        `may_be_new`.
+        """
         from hyperhive_cli.harness.client import LocalClient  # noqa: PLC0415 - fcntl, which Windows has not: `main`
 
-        paths = self.steered_paths() if changes else self.paths()
-        return LocalClient(paths, None if paths.explicit or self.state_dir is not None else Path.cwd())
+        paths, workspace = self._paths_and_workspace()
+        if changes:
+            self._check_may_steer(paths)
+        client = LocalClient(paths, workspace)
+        if changes and not may_be_new and self.is_by_name:
+            check_known(client)
+        return client
 
     def look_at_agents(self, hive: str | None, home: Path | None) -> Callable[[], list[dict[str, Any]]]:
         """Return what lists the agents of the hive, or those of this machine below a folder (None: the usual one)."""
@@ -185,11 +220,14 @@ class Invocation:
         Raises RefusedError in a turn of this agent, unless its harness allows that.
         """
         paths = self.paths()
+        self._check_may_steer(paths)
+        return paths
+
+    def _check_may_steer(self, paths: AgentPaths) -> None:
         if os.path.lexists(paths.lock_file):
             from hyperhive_cli.cli.own_turn import check_may_steer  # noqa: PLC0415 - if a harness has run
 
             check_may_steer(paths)
-        return paths
 
 
 def check_reachable(state_dir: Path) -> None:
@@ -293,7 +331,7 @@ def try_to_print(found: dict[str, Any] | str) -> str | None:
 
 
 # Our own symbols: those for drawing, and further ones for an output that cannot encode them.
-_DRAWN = str.maketrans("✓✗●█░▏▎▍▌▋▊▉▕→", "+x*#-|######|>")
+_DRAWN = str.maketrans("✓✗●○‖↻█░▏▎▍▌▋▊▉▕→", "+x*o=~#-|######|>")
 _ASCII = _DRAWN | str.maketrans("·…", "..")
 
 
@@ -301,6 +339,21 @@ def say_if_new(client: "AgentClient") -> None:
     """Say on stderr that the agent has no inbox yet: its name may be a typing error."""
     if client.is_new:
         echo(f"agent {client.agent!r} is new; to list existing agents: hyperhive agents", err=True)
+
+
+def check_known(client: "AgentClient") -> None:
+    """Raise UnknownError if the agent is new."""
+    if client.is_new:
+        from difflib import get_close_matches  # noqa: PLC0415 - for a slip
+
+        from hyperhive_cli.store.folder import find_agents  # noqa: PLC0415 - as above
+
+        names = [paths.agent for paths in find_agents(default_agents_home(os.environ))]
+        close = get_close_matches(client.agent, names, n=1)
+        hint = f"hyperhive -a {close[0]} …; for a new agent: " if close else "hyperhive agents; for a new one: "
+        raise UnknownError(
+            f"there is no agent {client.agent!r}", f"{hint}hyperhive -a {client.agent} run, or send --new"
+        )
 
 
 def warn_of_history(paths: AgentPaths) -> None:

@@ -29,6 +29,8 @@ from hyperhive_cli.store.report import stored_status
 if TYPE_CHECKING:
     from hyperhive_cli.harness.display import Display
 
+AGAIN_VARIABLE = "HYPERHIVE_AGAIN"  # in the environment of a `run` that `restart` has started again
+
 
 class Lines(click.types.StringParamType):
     """Texts; an environment variable holds one per line (click would split it at each blank)."""
@@ -151,16 +153,21 @@ def run(ctx: click.Context, invocation: Invocation, /, **_: object) -> int:
     config = build_config(options, invocation, os.environ, live=on_console and not is_plain())
     import trio  # noqa: PLC0415 - it costs 150 ms, which neither -h nor a shell's completion should
 
-    from hyperhive_cli.harness.run import run_harness  # noqa: PLC0415 - as trio
+    from hyperhive_cli.harness.run import RESTART, run_harness  # noqa: PLC0415 - as trio
 
     tell = partial(echo, err=True)
+    if os.environ.pop(AGAIN_VARIABLE, None) is not None:
+        config = replace(config, messages=[])  # they are in the inbox since the first start
     config = replace(config, complain=tell, announce=None if on_console else tell)
     lines = list(first_start_lines(ctx, options, config.paths)) if on_console and not options.drain else []
     with ExitStack() as stack:
         if not options.quiet:
             config = replace(config, display=stack.enter_context(_open_display(config, options, lines)))
         gc.freeze()  # the imported modules stay: traversing them in each collection took a tenth of a small line's time
-        return trio.run(run_harness, config)
+        ended = trio.run(run_harness, config)
+    if ended == RESTART:
+        os.execve(sys.executable, sys.orig_argv, {**os.environ, AGAIN_VARIABLE: "1"})  # noqa: S606 - our own command
+    return ended
 
 
 def _open_display(

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hyperhive_cli.cli.declared import argument, command, option, pass_invocation
-from hyperhive_cli.cli.invocation import Invocation, hive_option, now_ms, try_to_print
+from hyperhive_cli.cli.invocation import Invocation, check_known, hive_option, now_ms, try_to_print
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.settings import MESSAGE_LIMIT_BYTES
@@ -31,6 +31,7 @@ def _duration() -> "click.ParamType[float]":
 @option("--wait", is_flag=True, help="Wait until its turn has ended and print the result.")
 @option("--timeout", make_type=_duration, metavar="DURATION", help="Stop waiting after this time.")
 @option("--json", "as_json", is_flag=True, help="Print id, state, outcome and result as JSON.")
+@option("--new", is_flag=True, help="Create the agent that -a names if there is none.")
 @hive_option
 @pass_invocation
 def send(
@@ -43,6 +44,7 @@ def send(
     hive: str | None,
     *,
     raw: bool,
+    new: bool,
     wait: bool,
     as_json: bool,
 ) -> int:
@@ -56,10 +58,12 @@ def send(
     """  # noqa: D301 - click's own mark
     sender, body = check_message(sender, _read_stdin() if text in {None, "-"} else str(text))
     not_before, when = (0, None) if at is None else _start(at)
-    with invocation.client(hive, changes=True) as client:
+    with invocation.client(hive, changes=True, may_be_new=True) as client:
+        if invocation.is_by_name and not new:
+            check_known(client)
         sent, remarks = client.send(sender, body, now_ms=now_ms(), key=key, raw=raw, not_before=not_before)
         # From here on the message is stored: a later failure must not look as if it were not.
-        for remark in (sent.remark or when, *remarks):
+        for remark in (sent.remark or when, None if raw else _command_hint(body), *remarks):
             _remark(remark)
         if wait:
             from hyperhive_cli.cli.waiting import wait_for_end  # noqa: PLC0415 - most do not wait: 2 ms
@@ -68,6 +72,23 @@ def send(
                 return wait_for_end(ends, sent.id, timeout, as_json=as_json)
     _print_sent(sent, as_json=as_json)  # without another look: the last reader of an inbox leaves a -wal behind
     return 0
+
+
+# claude's commands that have one of ours: claude's own would not reach the agent's session or settings.
+_OWN = {
+    "/clear": "hyperhive new-session", "/new": "hyperhive new-session", "/reset": "hyperhive new-session",
+    "/compact": "hyperhive compact", "/model": "hyperhive model set NAME", "/login": "hyperhive login",
+    "/logout": "hyperhive logout", "/cost": "hyperhive stats", "/usage": "hyperhive stats",
+}  # fmt: skip
+
+
+def _command_hint(body: str) -> str | None:
+    """Return a remark on a text that looks like a command of claude's; it is sent as text all the same."""
+    word = body.split(None, 1)[0]
+    if not word.startswith("/") or not word[1:].replace("-", "").replace(":", "").isalnum():
+        return None
+    instead = f"{_OWN[word]} does that" if word in _OWN else "`send --raw` runs it"
+    return f"{word} is sent as text, not as a command; {instead}"
 
 
 def _start(at: str) -> tuple[int, str | None]:

@@ -1,4 +1,7 @@
-"""`hyperhive new-session`, `compact`, `cancel`, `pause` and `resume`: control of the conversation and the turns."""
+"""`hyperhive new-session`, `compact`, `cancel`, `stop`, `restart`, `pause` and `resume`: control of a running agent."""
+
+import time
+from collections.abc import Mapping
 
 from hyperhive_cli.cli.declared import argument, command, option, pass_invocation
 from hyperhive_cli.cli.invocation import Invocation, print_json, say_if_new
@@ -7,8 +10,10 @@ from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core.errors import NotRunningError, RefusedError, UsageError
 from hyperhive_cli.core.outcomes import is_ok
 from hyperhive_cli.harness.client import LocalClient
-from hyperhive_cli.store.folder import prepare_state_dir, silent_holder
+from hyperhive_cli.store.folder import lock_holder, no_answer, prepare_state_dir, silent_holder
 from hyperhive_cli.store.inbox import open_inbox
+
+STOP_POLL_S = 0.05
 
 
 @command("new-session")
@@ -72,6 +77,57 @@ def cancel(invocation: Invocation, messages: tuple[str, ...]) -> None:
         )
     invocation.local().require("cancel")
     echo("the turn is being interrupted")
+
+
+@command()
+@option("--now", is_flag=True, help="Interrupt the running turn; its message goes back into the inbox.")
+@pass_invocation
+def stop(invocation: Invocation, *, now: bool) -> None:
+    """Stop the harness after its running turn, and wait until it has exited. Messages are kept.
+
+    With Ctrl-C this command stops waiting; the harness stops all the same. A service manager that restarts the harness
+    has to be told too: systemctl stop.
+
+    \b
+    Examples: hyperhive stop
+              hyperhive stop --now
+    """  # noqa: D301 - click's own mark
+    client = invocation.local(changes=True)
+    before = lock_holder(client.paths.lock_file)
+    if _ask_to_stop(client, now=now, again=False) is None:
+        echo(f"no harness is running for agent {client.agent!r}", err=True)
+        return
+    with Progress("waiting for the end of the turn" if not now else "waiting for the harness") as progress:
+        while before is not None and lock_holder(client.paths.lock_file) == before:
+            progress.tick()
+            time.sleep(STOP_POLL_S)
+    echo("stopped")
+
+
+@command()
+@option("--now", is_flag=True, help="Interrupt the running turn; its message runs again after the restart.")
+@pass_invocation
+def restart(invocation: Invocation, *, now: bool) -> None:
+    """Restart the running harness after its turn, with the same command line, in the same process.
+
+    It reads its files again, and runs a new release if one was installed. --message is not sent again.
+
+    \b
+    Examples: hyperhive restart
+              hyperhive restart --now
+    """  # noqa: D301 - click's own mark
+    client = invocation.local(changes=True)
+    if _ask_to_stop(client, now=now, again=True) is None:
+        raise NotRunningError(client.agent)
+    echo("restarting" if now else "restarting after the running turn, if there is one")
+
+
+def _ask_to_stop(client: LocalClient, *, now: bool, again: bool) -> Mapping[str, object] | None:
+    """Ask the harness; None if none runs. Raises HyperhiveError if one does not answer."""
+    answer = client.ask("stop", now=now, again=again)
+    if answer is None and silent_holder(client.paths.lock_file) is not None:
+        raise no_answer(client.paths)
+    return answer
 
 
 @command()

@@ -182,6 +182,12 @@ def local_time(at: float) -> datetime | None:
         return None
 
 
+def iso_time(at: float) -> str | None:
+    """Format a time in Unix seconds for programs, with the local zone's offset: `2026-11-30T14:02:30+00:00`."""
+    then = local_time(at)
+    return None if then is None else then.astimezone().isoformat(timespec="seconds")
+
+
 def ahead(at: float, now: float) -> str:
     """Format a future time (Unix seconds) as local time and distance: `Fri 14:00 (in 2d 03h)`.
 

@@ -3,6 +3,7 @@
 import resource
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import trio
 
@@ -68,6 +69,9 @@ class Host:
                 if await self._has_lock(config):
                     failed = await run_agent(config, self._signals, relay, self._slots)
                     self.failed = self.failed or (failed and config.agent.drain)
+                    if self._signals.wants_restart:
+                        config, delay_s = replace(config, messages=[]), 0.0
+                        continue
             except Exception as error:  # noqa: BLE001 - whatever it is, the other agents go on
                 self.failed = True
                 retry_s = FIRST_RETRY_S if trio.current_time() - began > GOOD_S else retry_s

@@ -158,6 +158,13 @@ async def _logout(handler: ControlHandler, _: Arguments) -> Reply:
     return {"logout": (await handler.logins.log_out()).to_dict()}
 
 
+def _stop(handler: ControlHandler, arguments: Arguments) -> Reply:
+    """Stop the harness after the running turn, or with `now` by interrupting it; with `again` it then starts anew."""
+    handler.control.wants_restart = arguments.get("again") is True
+    handler.control.stop(after_turn=arguments.get("now") is not True)
+    return None
+
+
 OPERATIONS: Mapping[str, Operation] = {
     "status": lambda handler, _: handler.snapshot(),
     "may_steer": lambda *_: None,  # the server has admitted the peer: a command asks before it writes files itself
@@ -174,6 +181,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "compact": _compact,
     "budget_raise": _budget_raise,
     "cancel": lambda handler, _: handler.control.cancel(),
+    "stop": _stop,
     "login": partial(_login, LoginService.start),
     "login_join": partial(_login, LoginService.under_way),
     "login_code": lambda handler, arguments: handler.logins.pass_on(str(arguments.get("code", ""))),

@@ -38,6 +38,7 @@ from hyperhive_cli.store.inbox import Inbox, open_inbox
 from hyperhive_cli.store.report import stored_status, with_live
 from hyperhive_cli.store.wal import shrink_wal, wal_allowance
 
+RESTART = -1  # no exit status: the program should start again with the same command line
 DISPLAY_GRACE_S = 1.0  # for a line on a terminal that may be held up
 NO_PREWARM = (
     "--prewarm has no effect with --allow-cross-session: a message of another session could reach a claude that waits, "
@@ -48,13 +49,15 @@ NO_PREWARM = (
 async def run_harness(config: HarnessConfig) -> int:
     """Run an agent until a signal comes, or in drain mode until nothing is left to run.
 
-    Return the exit status: 0; 1 if a turn failed or messages were left by a drain; 128 + n after signal n.
+    Return the exit status: 0; 1 if a turn failed or messages were left by a drain; 128 + n after signal n; or RESTART.
     Raises AgentConflictError if another harness runs or the agent is bound to another folder, StoreError if the inbox
     cannot be used.
     """
     become_subreaper()
     signals = SignalTask()
     failed = await run_agent(config, signals)
+    if signals.wants_restart:
+        return RESTART
     if signals.wishes.exit_status is not None:
         return signals.wishes.exit_status
     return 1 if failed and config.agent.drain else 0
@@ -112,6 +115,7 @@ async def run_agent(
                     display.finish(viewers.cancel_scope, bus.current_seq)
             unwritten = None if display is None else await _close_display(config, display)
             attending.cancel_scope.cancel()
+    signals.wants_restart = loop.control.wants_restart and signals.wishes.exit_status is None
     if loop.broken is not None:
         raise UsageError(loop.broken, "hyperhive doctor")
     return loop.failed or unwritten is not None

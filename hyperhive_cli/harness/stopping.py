@@ -38,6 +38,7 @@ class SignalTask:
     def __init__(self) -> None:
         self.stopping = trio.Event()
         self.wishes = Wishes()
+        self.wants_restart = False  # an operator has asked for that, of the agent that has stopped last
         self._agents: list[RunningAgent] = []
         self._is_receiving = False
 

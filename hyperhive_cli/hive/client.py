@@ -25,8 +25,6 @@ class HiveClient:
     and needs no block.
     """
 
-    is_new = False  # messages may be sent to an agent that the hive has never seen
-
     def __init__(self, url: str, agent: str, connection: "Connection | None" = None) -> None:
         self.agent = agent
         self._url = url
@@ -42,6 +40,11 @@ class HiveClient:
     ) -> bool | None:
         self._given = None
         return self._stack.__exit__(kind, error, trace)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the hive has never seen the agent; False outside of the block."""
+        return self._given is not None and fleet.look_at(self._given, self.agent)["hive"] is None
 
     @property
     def _connection(self) -> "Connection":

@@ -1,73 +1,78 @@
 """The tables of `agents` and `hive status`. Pure: no I/O, no rich."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hyperhive_cli.core import text
 from hyperhive_cli.core.outcomes import is_ok
-from hyperhive_cli.core.status import WITHOUT_ANSWER
 from hyperhive_cli.render.figures import money, percent
-from hyperhive_cli.render.table import table
+from hyperhive_cli.render.table import Cell, Span, table, table_to_spans
 from hyperhive_cli.transcript.endings import sign_of
-from hyperhive_cli.transcript.status_words import activity_words, status_words
+from hyperhive_cli.transcript.state_words import column_forms, piped_detail, state_of
+from hyperhive_cli.transcript.status_words import status_words
 
-_OPTIONAL = ("model", "active", "last", "today", "context")  # the first to be left out if there is no room
+_LEFT = {"agent", "machine", "state", "model", "last 5", "active"}
+# The first to be left out if there is no room. Dead and held messages have a column only if there are any.
+_OPTIONAL = ("active", "model", "context", "last 5", "today", "held", "waiting", "machine", "dead")
+_LEAST_STATE = 30  # cells
+NAME_CELLS = 40
 
 
-def agents_to_lines(
-    found: Sequence[Mapping[str, Any]], now: float | None, width: int, *, plain: bool = False
-) -> list[str]:
-    """Return a table of agents; without `now` (Unix s) it has no column that changes with time alone."""
+def agents_to_spans(
+    found: Sequence[Mapping[str, Any]], now: float, width: int, *, plain: bool = False
+) -> list[list[Span]]:
+    """Return a table of agents as the spans of its lines, and a line that sums it up; `now` is Unix seconds."""
     if not found:
-        return ["no agents yet"]
-    heads = [
-        "agent", "harness", "status", "turn", "model", "context", "waiting", "held", "dead", "today", "last", "active",
-    ]  # fmt: skip
-    return _table(heads, [_agent_row(one, now, plain=plain) for one in found], width, _OPTIONAL)
+        return [[("no agents yet", "")]]
+    rows = [_agent_cells(one, now, plain=plain) for one in found]
+    always = {name for name in rows[0] if name not in {"machine", "held", "dead"}}
+    heads = [name for name in rows[0] if name in always or any(row[name].forms[0] not in {"0", "-"} for row in rows)]
+    lines = table_to_spans(
+        heads, [[row[name] for name in heads] for row in rows], width, left=_LEFT, elastic="state",
+        least=_LEAST_STATE, optional=[name for name in _OPTIONAL if name in heads],
+    )  # fmt: skip
+    return [*lines, [(_summary(found, now), "quiet")]]
 
 
-def _table(heads: list[str], rows: Sequence[Sequence[object]], width: int, optional: Sequence[str]) -> list[str]:
-    """Return a table, without the column of held messages if there are none: they are rare, and the columns many."""
-    shown = [[text.one_line(str(cell), 40) for cell in row] for row in rows]
-    at = heads.index("held")
-    if all(row[at] == "0" for row in shown):
-        heads, shown = [*heads[:at], *heads[at + 1 :]], [[*row[:at], *row[at + 1 :]] for row in shown]
-    return table(heads, shown, width, optional=optional)
+def _agent_cells(one: Mapping[str, Any], now: float, *, plain: bool) -> dict[str, Cell]:
+    """Return an agent's cells by column."""
+    state, event = state_of(one, now), one["last_event"]
+    forms = tuple(f"{form}{', damaged' if one['problems'] else ''}" for form in column_forms(state, now))
+    dead, held = one["dead"], one["held"]
+    return {
+        "agent": Cell((text.one_line(one["agent"], NAME_CELLS),)),
+        "machine": Cell((text.one_line((one.get("hive") or {}).get("machine") or "-", NAME_CELLS),)),
+        "state": Cell(forms, "", None if plain else (state.sign, state.style)),
+        "model": Cell((text.one_line(str(one["model"]), NAME_CELLS).removeprefix("claude-"),)),
+        "context": Cell((_context(one),)),
+        "waiting": Cell((_count(one["unread"]),)),
+        "held": Cell((_count(held),), "warn" if held else ""),
+        "dead": Cell((_count(dead),), "bad" if dead else ""),
+        "today": Cell((_today(one),)),
+        "last 5": Cell((_newest(one["last_outcomes"][-5:], plain=plain),)),
+        "active": Cell((text.ago(event["age_s"]) if event else "-",)),
+    }
 
 
-def _harness(one: Mapping[str, Any]) -> str:
-    if not one["running"]:
-        return "-"
-    hive = one.get("hive")
-    return hive["machine"] if hive else f"pid {one['pid'] or '?'}"
+def _count(figure: int | None) -> str:
+    return "?" if figure is None else f"{figure}"
 
 
-def _turn_cell(one: Mapping[str, Any], lasts: str, now: float | None) -> str:
-    if one["status"] in WITHOUT_ANSWER:
-        return "-"
-    doing = "" if now is None else activity_words(one.get("activity"), now)
-    return doing or f"{one['state']}{lasts}"
-
-
-def _agent_row(one: Mapping[str, Any], now: float | None, *, plain: bool) -> list[object]:
+def _context(one: Mapping[str, Any]) -> str:
     used, window = one["context_tokens"], one["context_window"]
-    since = one["since_unix"]
-    busy = one["running"] and one["state"] != "idle"
-    lasts = f" {text.duration(now - since)}" if busy and since and now is not None else ""
-    until = one["waits_until"] if one["running"] else None
-    left = f" {text.duration(max(0.0, until - now))}" if until and now is not None else ""
-    return [
-        one["agent"],
-        _harness(one),
-        f"{status_words(one['status'])[0]}{left}{', damaged' if one['problems'] else ''}",
-        _turn_cell(one, lasts, now),
-        one["model"],
-        percent(min(1.0, used / window)) if used is not None and window else "-",
-        *("?" if one[name] is None else f"{one[name]}" for name in ("unread", "held", "dead")),
-        money(one["today"]["cost_usd"]) if one["today"] else "$0",
-        _newest(one["last_outcomes"][-5:], plain=plain),
-        text.ago(one["last_event"]["age_s"]) if one["last_event"] and now is not None else "-",
-    ]
+    return percent(min(1.0, used / window)) if used is not None and window else "-"
+
+
+def _today(one: Mapping[str, Any]) -> str:
+    spent = money(one["today"]["cost_usd"]) if one["today"] else "$0"
+    limit = _limit_usd(one)
+    return spent if limit is None else f"{spent}/{money(limit).removesuffix('.00')}"
+
+
+def _limit_usd(one: Mapping[str, Any]) -> float | None:
+    found: float | None = ((one["budget"] or {}).get("today") or {}).get("limit_usd")
+    return found
 
 
 def _newest(outcomes: Sequence[str], *, plain: bool) -> str:
@@ -76,15 +81,56 @@ def _newest(outcomes: Sequence[str], *, plain: bool) -> str:
     return "".join(sign_of(outcome)[0] for outcome in outcomes) or "-"
 
 
+def _summary(found: Sequence[Mapping[str, Any]], now: float) -> str:
+    """Return how many agents are in which state, and what they have spent today."""
+    states = Counter(state_of(one, now).word for one in found)
+    words = ", ".join(f"{count} {word.replace('_', ' ')}" for word, count in states.most_common())
+    spent = sum(one["today"]["cost_usd"] for one in found if one["today"])
+    return f"{text.plural(len(found), 'agent')}: {words} · {money(spent)} today"
+
+
+PIPED_AGENT = (
+    "agent", "state", "detail", "model", "context", "waiting", "held", "dead", "today_usd", "limit_usd",
+    "last", "active",
+)  # fmt: skip
+
+
+def agent_to_values(one: Mapping[str, Any], now: float) -> list[object]:
+    """Return an agent's row for programs, in the columns of PIPED_AGENT."""
+    state, event = state_of(one, now), one["last_event"]
+    return [
+        one["agent"],
+        state.word,
+        "; ".join(filter(None, [piped_detail(state, now), *one["problems"]])) or None,
+        one["model"],
+        _context(one),
+        one["unread"],
+        one["held"],
+        one["dead"],
+        one["today"]["cost_usd"] if one["today"] else 0,
+        _limit_usd(one),
+        " ".join(one["last_outcomes"][-5:]) or None,
+        text.iso_time(event["ts"] / 1000) if event else None,
+    ]
+
+
 def hive_to_lines(agents: Sequence[Mapping[str, Any]], machines: Sequence[Mapping[str, Any]], width: int) -> list[str]:
     """Return a table of a hive's agents with their leases, and one of its machines."""
     if not agents and not machines:
         return ["the hive is empty"]
-    heads = ["agent", "machine", "lease", "epoch", "status", "waiting", "leased", "held", "dead", "events", "changed"]
-    optional = ("events", "epoch", "leased", "changed")
-    lines = _table(heads, list(map(_hive_row, agents)), width, optional) if agents else ["no agents yet"]
+    heads = [*HIVE_AGENT]
+    rows = [[text.one_line(str(cell), NAME_CELLS) for cell in _hive_row(one)] for one in agents]
+    at = heads.index("held")
+    if all(row[at] == "0" for row in rows):  # rare, and the columns are many
+        heads, rows = [*heads[:at], *heads[at + 1 :]], [[*row[:at], *row[at + 1 :]] for row in rows]
+    optional = ("events", "epoch", "leased", "changed", "waiting", "dead", "lease", "machine")
+    lines = table(heads, rows, width, optional=optional) if agents else ["no agents yet"]
     those = [[one["name"], str(one["agents"]), "draining" if one["draining"] else "-"] for one in machines]
-    return [*lines, "", *table(["machine", "agents", "state"], those, width)] if machines else lines
+    return [*lines, "", *table([*HIVE_MACHINE], those, width)] if machines else lines
+
+
+HIVE_AGENT = ("agent", "machine", "lease", "epoch", "status", "waiting", "leased", "held", "dead", "events", "changed")
+HIVE_MACHINE = ("machine", "agents", "state")
 
 
 def _hive_row(one: Mapping[str, Any]) -> list[object]:
@@ -104,3 +150,16 @@ def _hive_row(one: Mapping[str, Any]) -> list[object]:
         one["seq"],
         "-" if age is None else text.duration(age),
     ]
+
+
+PIPED_HIVE_AGENT = (
+    "agent", "machine", "wanted", "lease_s", "epoch", "status", "waiting", "leased", "held", "dead", "events",
+    "changed_s",
+)  # fmt: skip
+
+
+def hive_agent_to_values(one: Mapping[str, Any]) -> Iterator[object]:
+    """Yield an agent's row for programs, in the columns of PIPED_HIVE_AGENT."""
+    hive = one["hive"]
+    yield from (one["agent"], *(hive[name] for name in ("machine", "wanted", "lease_s", "epoch")), one["status"])
+    yield from (one["unread"], hive["leased"], one["held"], one["dead"], one["seq"], hive["report_age_s"])

@@ -137,14 +137,14 @@ def budget_to_rows(budget: Mapping[str, Any]) -> list[Row]:
     rows: list[Row] = []
     if today["limit_usd"] is not None:
         rows.append(("today", _today_of_limit(today)))
-    allowed = [_amount(name, limits[name]) for name in TURN_LIMITS if limits[name] is not None]
+    allowed = [amount_words(name, limits[name]) for name in TURN_LIMITS if limits[name] is not None]
     if allowed:
         rows.append(("a turn", [(f"at most {', '.join(allowed)}", "")]))
     if turn is not None and allowed:
         used = f"{turn['tokens']:,} tokens, {text.plural(turn['tool_calls'], 'tool call')}"
         rows.append(("this turn", [(f"{used} so far; dollars when it ends", "")]))
     for message, raised in budget["messages"].items():
-        words = ", ".join(_amount(name, limit) for name, limit in raised.items())
+        words = ", ".join(amount_words(name, limit) for name, limit in raised.items())
         rows.append((f"message {message}", [(f"at most {words}", "")]))
     return rows
 
@@ -164,7 +164,8 @@ def _used_of(today: Mapping[str, Any]) -> Span:
     return f"{shown('day_cost', used)} of {shown('day_cost', limit)}", style
 
 
-def _amount(name: str, limit: float) -> str:
+def amount_words(name: str, limit: float) -> str:
+    """Return a limit of a turn in words: `$2.00`, `300 tool calls`."""
     return f"{shown(name, limit)}{'' if name == 'turn_cost' else ' ' + name.removeprefix('turn_').replace('_', ' ')}"
 
 
@@ -174,7 +175,7 @@ def _budget(budget: Mapping[str, Any] | None) -> list[Row]:
         return []
     limits, today, turn = budget["limits"], budget["today"], budget["turn"]
     spans = [] if today["limit_usd"] is None else [("today ", ""), _used_of(today)]
-    allowed = [_amount(name, limits[name]) for name in TURN_LIMITS if limits[name] is not None]
+    allowed = [amount_words(name, limits[name]) for name in TURN_LIMITS if limits[name] is not None]
     if allowed:
         so_far = f", {text.tokens(turn['tokens'])} tokens and {turn['tool_calls']} calls so far" if turn else ""
         spans.append((f"{' · ' if spans else ''}a turn {', '.join(allowed)}{so_far}", ""))

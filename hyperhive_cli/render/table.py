@@ -1,8 +1,10 @@
 """Plain tables and bars that fit a width. Pure: no I/O, no rich."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from typing import NamedTuple
 
+Span = tuple[str, str]  # a text and its style
 GAP = "  "
 MIN_BAR, MAX_BAR = 8, 30
 _WIDE = {"W", "F"}
@@ -43,6 +45,69 @@ def meter(share: float, width: int) -> list[tuple[str, str]]:
     return [("▕", "quiet"), ("█" * full, style), ("░" * (width - full) + "▏ ", "quiet")]
 
 
+class Cell(NamedTuple):
+    """A cell of a table: the first of its `forms` that fits is shown; the last one is cut. `sign` stands before it."""
+
+    forms: tuple[str, ...]
+    style: str = ""
+    sign: Span | None = None
+
+    def spans(self, width: int) -> list[Span]:
+        """Return what fits into a width."""
+        sign = [] if self.sign is None else [self.sign, (" ", "")]
+        left = width - _size(sign)
+        words = next((form for form in self.forms if cells(form) <= left), None)
+        return [*sign, (cut(self.forms[-1], left) if words is None else words, self.style)]
+
+    @property
+    def size(self) -> int:
+        """The cells that its longest form takes."""
+        return _size([] if self.sign is None else [self.sign, (" ", "")]) + cells(self.forms[0])
+
+
+def _size(spans: Sequence[Span]) -> int:
+    return sum(cells(words) for words, _ in spans)
+
+
+def table_to_spans(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[Cell | str]],
+    width: int,
+    *,
+    left: Container[str] = (),
+    elastic: str | None = None,
+    least: int = 1,
+    optional: Sequence[str] = (),
+    reserved: int = 0,
+) -> list[list[Span]]:
+    """Return lines of at most `width` cells as spans: the headings, then the rows.
+
+    The columns in `left` are aligned to the left, the others to the right. The `elastic` column (default: the first)
+    gives way; where it would get fewer than `least` cells, or `reserved` cells would not be left, the `optional`
+    columns are left out in their order.
+    """
+    found = [[cell if isinstance(cell, Cell) else Cell((cell,)) for cell in row] for row in rows]
+    at = 0 if elastic is None else heads.index(elastic)
+    sizes = [max([cells(head), *(row[number].size for row in found)]) for number, head in enumerate(heads)]
+    needed = [min(size, least) if number == at and least > 1 else size for number, size in enumerate(sizes)]
+    shown = list(range(len(heads)))
+    for name in optional:
+        if _sum(needed, shown) + reserved <= width:
+            break
+        shown.remove(heads.index(name))
+    sizes[at] = max(1, sizes[at] - max(0, _sum(sizes, shown) - width))
+    lines: list[list[Span]] = []
+    for row in ([Cell((head.upper(),), "head") for head in heads], *found):
+        spans: list[Span] = []
+        for number in shown:
+            words = row[number].spans(sizes[number])
+            blanks = (" " * (sizes[number] - _size(words)), "")
+            spans += [(GAP, "")] if spans else []
+            spans += [*words, blanks] if heads[number] in left else [blanks, *words]
+        lines.append(spans)
+    return lines
+
+
 def table(
     heads: Sequence[str],
     rows: Sequence[Sequence[str]],
@@ -51,33 +116,19 @@ def table(
     optional: Sequence[str] = (),
     shares: Sequence[float] = (),
 ) -> list[str]:
-    """Return lines of at most `width` cells: a header, then the rows. All columns but the first are right-aligned.
+    """Return lines of at most `width` cells: the headings, then the rows. All columns but the first are right-aligned.
 
     `shares`, one for each row, become bars at the end. If there is no room, the `optional` columns are left out in
     their order, and then the bars.
     """
-    shown = list(range(len(heads)))
-    sizes = [max(cells(row[at]) for row in (heads, *rows)) for at in range(len(heads))]
-    for name in optional:
-        if _sum(sizes, shown) + (len(GAP) + MIN_BAR if shares else 0) <= width:
-            break
-        shown.remove(heads.index(name))
-    sizes[0] = max(1, sizes[0] - max(0, _sum(sizes, shown) - width))
-    room = min(MAX_BAR, width - _sum(sizes, shown) - len(GAP))
+    reserved = len(GAP) + MIN_BAR if shares else 0
+    found = table_to_spans(heads, rows, width, left=heads[:1], optional=optional, reserved=reserved)
+    lines = ["".join(words for words, _ in spans) for spans in found]
+    room = min(MAX_BAR, width - cells(lines[0]) - len(GAP))
     bars = [bar(share, room) for share in shares] if room >= MIN_BAR else []
-    lines = [_line(row, sizes, shown) for row in (heads, *rows)]
     with_bars = [f"{line}{GAP}{end}" for line, end in zip(lines, ["", *bars], strict=True)] if bars else lines
     return [cut(line.rstrip(), width) for line in with_bars]
 
 
 def _sum(sizes: Sequence[int], shown: Sequence[int]) -> int:
     return sum(sizes[at] for at in shown) + len(GAP) * (len(shown) - 1)
-
-
-def _line(row: Sequence[str], sizes: Sequence[int], shown: Sequence[int]) -> str:
-    parts = []
-    for at in shown:
-        text = cut(row[at], sizes[at])
-        blanks = " " * (sizes[at] - cells(text))
-        parts.append(f"{blanks}{text}" if at else f"{text}{blanks}")
-    return GAP.join(parts)

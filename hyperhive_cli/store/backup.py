@@ -1,11 +1,13 @@
-"""Backups: an archive with copies of an agent's databases and its model, made whether it runs or not."""
+"""Backups: an archive with copies of an agent's databases and its model, made whether it runs or not, and back."""
 
 import io
+import lzma
 import os
 import shutil
 import sqlite3
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -13,12 +15,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from hyperhive_cli.core.errors import RefusedError, StoreError
-from hyperhive_cli.core.files import read_file
-from hyperhive_cli.core.settings import AgentPaths
+from hyperhive_cli.core.files import create_file, make_folder, read_file
+from hyperhive_cli.core.settings import INBOX_NAME, AgentPaths
 from hyperhive_cli.store import db as database
+from hyperhive_cli.store import schema
 
 _MODEL_LIMIT_BYTES = 64 * 1024
 HINT = "check its permissions and the free space"
+BACKUP_HINT = "a file that `hyperhive backup FILE` has written"
+_HISTORY, _MODEL = "hyperhive-events.sqlite", "hyperhive-model"
+_NAMES = {INBOX_NAME, _HISTORY, _MODEL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +64,90 @@ def write_backup(paths: AgentPaths, target: Path, *, force: bool = False) -> Con
 
 def stream_backup(paths: AgentPaths, file: IO[bytes], scratch: Path) -> Contents:
     """Write the archive to an open file; `scratch` is an empty folder for the copies. Blocking."""
-    inbox, history, missing = scratch / paths.inbox_db.name, scratch / "hyperhive-events.sqlite", None
+    inbox, history, missing = scratch / paths.inbox_db.name, scratch / _HISTORY, None
     _copy(paths.inbox_db, inbox)
     try:
         _copy(paths.events_db, history)
     except StoreError as error:
         missing = error.message
-    messages, waiting = _count(inbox, "count(*), coalesce(sum(state IN ('ready', 'leased')), 0)", "messages")
-    (turns,) = _count(inbox, "count(outcome)", "turn_stats")
-    (events,) = _count(history, "count(*)", "events") if missing is None else (0,)
+    contents = _count_all(inbox, history, missing)
     with tarfile.open(fileobj=file, mode="w:gz") as archive:
         for copy in (inbox, history):
             if copy.exists():
                 archive.add(copy, copy.name)
         _add_model(archive, paths.model_file)
+    return contents
+
+
+def _count_all(inbox: Path, history: Path, missing: str | None) -> Contents:
+    messages, waiting = _count(inbox, "count(*), coalesce(sum(state IN ('ready', 'leased')), 0)", "messages")
+    (turns,) = _count(inbox, "count(outcome)", "turn_stats")
+    (events,) = _count(history, "count(*)", "events") if missing is None else (0,)
     return Contents(messages, waiting, turns, events, missing)
+
+
+def restore_backup(paths: AgentPaths, file: IO[bytes]) -> Contents:
+    """Unpack an archive into a new state folder, which appears completely or not at all. Blocking.
+
+    Raises RefusedError if the folder exists, or if the archive is not a sound backup of this release or an older one;
+    StoreError if it cannot be written.
+    """
+    target = paths.state_dir
+    if os.path.lexists(target) and (not target.is_dir() or any(target.iterdir())):
+        raise RefusedError(f"{target} already exists", "hyperhive -a NEW restore FILE, or remove it first")
+    try:
+        make_folder(target.parent)
+        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.restored-", dir=target.parent))
+    except OSError as error:
+        raise StoreError(f"{target.parent} cannot be written: {error.strerror}", HINT) from error
+    try:
+        _unpack(file, draft)
+        contents = _check(draft)
+        draft.rename(target)  # an empty folder in its place is replaced
+        database.sync_folder(target.parent)
+    except OSError as error:
+        raise StoreError(f"{target} cannot be written: {error.strerror or error}", HINT) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return contents
+
+
+def _unpack(file: IO[bytes], folder: Path) -> None:
+    """Unpack the files of a backup; raises RefusedError for an archive with anything else in it."""
+    try:
+        with tarfile.open(fileobj=file, mode="r|*") as archive:
+            for entry in archive:
+                content = archive.extractfile(entry) if entry.name in _NAMES and entry.isreg() else None
+                if content is None or (folder / entry.name).exists():
+                    raise RefusedError(f"not a backup of an agent: it contains {entry.name!r}", BACKUP_HINT)
+                with os.fdopen(create_file(folder / entry.name), "wb") as copy:
+                    shutil.copyfileobj(content, copy)
+                    copy.flush()
+                    os.fsync(copy.fileno())
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise RefusedError(f"not a backup, or not all of it: {error}", BACKUP_HINT) from error
+
+
+def _check(folder: Path) -> Contents:
+    """Check the databases of an unpacked backup and count what is in them; raises RefusedError."""
+    inbox, history = folder / INBOX_NAME, folder / _HISTORY
+    if not inbox.exists():
+        raise RefusedError("not a backup of an agent: it has no inbox", BACKUP_HINT)
+    for path, known in ((inbox, schema.INBOX), (history, schema.EVENTS)):
+        if path.exists():
+            _check_database(path, len(known))
+    return _count_all(inbox, history, None if history.exists() else "the backup has none")
+
+
+def _check_database(path: Path, known: int) -> None:
+    try:
+        with closing(database.open_reader(path)) as db:
+            database.check_soundness(db)
+            version = database.schema_version(db)
+    except sqlite3.Error as error:
+        raise RefusedError(f"the backup's {path.name} is damaged: {error}", BACKUP_HINT) from error
+    if not 0 < version <= known:
+        raise RefusedError(f"the backup's {path.name} has schema {version}, and this release knows {known}", "upgrade")
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -95,7 +170,7 @@ def _add_model(archive: tarfile.TarFile, model_file: Path) -> None:
         content = read_file(model_file, _MODEL_LIMIT_BYTES)
     except OSError:
         return  # no model was ever chosen
-    entry = tarfile.TarInfo("hyperhive-model")
+    entry = tarfile.TarInfo(_MODEL)
     entry.size, entry.mode, entry.uid, entry.gid = len(content), 0o600, os.getuid(), os.getgid()
     archive.addfile(entry, io.BytesIO(content))
 

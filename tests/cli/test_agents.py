@@ -6,13 +6,25 @@ import pty
 import select
 import signal
 import subprocess
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from hyperhive_cli.store.inbox import open_inbox
 from tests.conftest import FakeClaude, wait_until
-from tests.harness import BAD_REQUEST, LIMIT_S, TEXT, Event, Hive, gated, read_once
+from tests.harness import (
+    BAD_REQUEST,
+    LIMIT_S,
+    TEXT,
+    Event,
+    Hive,
+    for_a_person,
+    gated,
+    on_a_terminal,
+    piped_rows,
+    read_once,
+)
 
 
 @pytest.fixture
@@ -46,15 +58,44 @@ def test_all_agents_are_found_with_what_status_says_of_them(two: dict[str, Hive]
     assert found["second"]["dead"] == 1
     expected = two["first"].status() | {"agent": "first", "last_event": None}
     assert found["first"] | {"last_event": None} == expected
-    done = hive.call("agents", "--home", str(home), variables={"COLUMNS": "80"})
-    lines = done.stdout.splitlines()
-    assert [line.split()[:2] for line in lines] == [["agent", "harness"], ["first", "-"], ["second", "-"]]
-    assert [line.split()[2] for line in lines[1:]] == ["stopped", "stopped"]
-    assert ("✓" in lines[1], "✗" in lines[2]) == (True, True)
+    lines = for_a_person(hive, "agents", "--home", str(home), columns=80)
+    assert [line.split()[:3] for line in lines[1:3]] == [["first", "-", "stopped"], ["second", "-", "stopped"]]
+    assert ("✓" in lines[1], "✗" in lines[2], lines[0].split()[:2]) == (True, True, ["AGENT", "STATE"])
+    assert lines[3].startswith("2 agents: 2 stopped · $")
+    assert "\x1b[31m1\x1b[0m" in on_a_terminal(hive, "agents", "--home", str(home)), "a dead message is red"
+
+
+def test_in_a_pipe_a_line_for_each_agent_is_whole_and_has_no_signs(
+    two: dict[str, Hive], hive: Hive, home: Path
+) -> None:
+    long = "w" * 64
+    (home / "first").rename(home / long)
+    done = hive.call("agents", "--home", str(home), variables={"COLUMNS": "40"})
+    rows = {row["agent"]: row for row in piped_rows(done.stdout)}
+    assert [*rows] == ["second", long]
+    row = rows["second"]
+    assert (row["state"], row["detail"], row["dead"], row["last"], row["limit_usd"]) == (
+        "stopped", "-", "1", "bad_request", "-",
+    )  # fmt: skip
+    newest = two["second"].status()["last_event"]["ts"] // 1000
+    assert datetime.fromisoformat(row["active"]).timestamp() == newest
+    assert done.stdout.isascii()
+    without = hive.call("agents", "--home", str(home), "--no-header")
+    assert without.stdout == done.stdout.partition("\n")[2]
+
+
+def test_a_narrow_terminal_still_shows_what_each_agent_does(two: dict[str, Hive], hive: Hive, home: Path) -> None:
+    assert two
+    for columns in (20, 30, 40, 56):
+        head, first, second, *_ = for_a_person(hive, "agents", "--home", str(home), columns=columns)
+        assert [line.split()[0] for line in (head, first, second)] == ["AGENT", "first", "second"]
+        assert "stopped" in first
+        assert max(map(len, (head, first, second))) <= columns
 
 
 def test_the_usual_place_is_below_the_home_folder(hive: Hive) -> None:
-    assert hive.call("agents").stdout == "no agents yet\n"
+    none = hive.call("agents")
+    assert (piped_rows(none.stdout), none.stderr) == ([], "no agents yet\n")
     for variables, place in (({}, Path(hive.environment["HOME"], ".local/state")), ({"X": ""}, hive.workspace / "s")):
         folder = place / "hyperhive" / "helper"
         folder.mkdir(parents=True)
@@ -97,7 +138,7 @@ def test_watched_in_a_pipe_it_says_what_changes(
         fake_claude.script(gated())
         with two["first"].run("--message", "two") as harness:
             fake_claude.wait_for("before go on")
-            wait_until(lambda: any(f"pid {harness.pid}" in line and "thinking" in line for line in plain.stdout))
+            wait_until(lambda: any(line.startswith("first\tworking\tthinking for ") for line in plain.stdout))
             wait_until(lambda: any(agent["running"] and agent["state"] == "thinking" for agent in lines.events()))
             fake_claude.touch("go on")
             harness.wait_for_kind("turn_end")

@@ -1,5 +1,6 @@
 """Which folder an agent is bound to: by its first message, by `run`, and after its workspace was moved."""
 
+import json
 import os
 import pty
 import subprocess
@@ -62,7 +63,7 @@ def test_a_message_from_a_folder_runs_in_no_other_of_the_same_name(machine: Mach
 def test_the_ways_out_work(machine: Machine, fake_claude: FakeClaude) -> None:
     one, two, three = (machine.folder(f"{name}/app") for name in ("one", "two", "three"))
     machine.call(one, "send", "for one")
-    assert machine.call(two, "-a", "other", "send", "for two").returncode == 0
+    assert machine.call(two, "-a", "other", "send", "--new", "for two").returncode == 0
     assert machine.drain(two, agent="other").returncode == 0
     (three / "hyperhive.toml").write_text('agent = "third"\n')
     assert machine.call(three, "send", "for three").returncode == 0
@@ -83,7 +84,7 @@ def test_a_file_that_names_the_agent_binds_it_as_the_folder_does(machine: Machin
 @pytest.mark.exhaustive
 def test_an_agent_that_is_named_is_bound_by_its_first_run(machine: Machine) -> None:
     one, two = machine.folder("one"), machine.folder("two")
-    assert machine.call(one, "-a", "bee", "send", "hello").returncode == 0
+    assert machine.call(one, "-a", "bee", "send", "hello", "--new").returncode == 0
     assert machine.drain(two, agent="bee").returncode == 0
     assert f"agent 'bee' is bound to {two}" in machine.drain(one, agent="bee").stderr
 
@@ -189,3 +190,56 @@ def test_removing_asks_on_a_terminal(machine: Machine, answer: str, status: int,
     folder = machine.hive.state_dir / ".local/state/hyperhive/app"
     assert f"delete agent app in {folder} (0 turns, 1 messages not yet run)? [y/N]" in done.stderr
     assert (done.returncode, folder.exists()) == (status, left)
+
+
+# --- from a folder below ---
+
+
+def test_the_agent_of_the_nearest_bound_folder_above_is_found(machine: Machine) -> None:
+    app, below = machine.folder("app"), machine.folder("app/src/app")
+    assert machine.call(below, "status").stderr.startswith("agent 'app' is new"), "nothing is bound above"
+    machine.call(app, "send", "one")
+    for folder in (below, below.parent):
+        done = machine.call(folder, "send", "from below")
+        assert done.returncode == 0, done.stderr
+    assert len(machine.call(below, "inbox", "--json").stdout.splitlines()) == 3
+    machine.call(below, "pause")
+    assert machine.drain(below, "--message", "its own", agent="inner").returncode == 0
+    (below / "hyperhive.toml").write_text('agent = "inner"\n')
+    assert "\n" not in machine.call(below, "inbox", "--no-header").stdout
+    assert machine.call(machine.folder("app/src/app/deep"), "status", "--json").stdout.startswith('{"agent":"inner"')
+    assert machine.call(below.parent, "status", "--json").stdout.startswith('{"agent":"app"')
+    assert machine.call(machine.folder("elsewhere/app"), "status").returncode == 1, "another folder of that name"
+
+
+def test_a_name_that_no_agent_has_creates_none_by_accident(machine: Machine) -> None:
+    app = machine.folder("app")
+    machine.call(app, "send", "one")
+    retry, more = ["inbox", "retry", "1"], ["budget", "raise", "--day-cost", "5"]
+    for words in (["send", "x"], ["pause"], ["new-session"], ["model", "set", "opus"], ["resume"], retry, more):
+        done = machine.call(app, "-a", "appp", *words)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.splitlines() == [
+            "Error: there is no agent 'appp'",
+            "Try: hyperhive -a app …; for a new agent: hyperhive -a appp run, or send --new",
+        ]
+    assert machine.call(app, "agents", "--no-header").stdout.count("\n") == 1
+    assert machine.call(app, "-a", "appp", "send", "x", "--new").stdout == "1\n"
+    assert machine.call(app, "-a", "appp", "pause").returncode == 0
+    assert machine.drain(machine.folder("z"), "--message", "x", agent="z").returncode == 0, "run creates one"
+
+
+def test_a_backup_is_restored_into_a_new_agent(machine: Machine) -> None:
+    app = machine.folder("app")
+    machine.drain(app, "--message", "one")
+    machine.call(app, "send", "two")
+    machine.call(app, "backup", "../a.tar.gz")
+    done = machine.call(app, "restore", "../a.tar.gz")
+    assert (done.returncode, "already exists" in done.stderr) == (1, True)
+    done = machine.call(app, "-a", "bee", "restore", "../a.tar.gz")
+    assert (done.returncode, done.stdout[:55]) == (0, "agent bee is restored: 2 messages (1 waiting), 1 turn, ")
+    assert f"it works in {app}; start it with: hyperhive -a bee run" in done.stderr
+    assert machine.drain(app, agent="bee").returncode == 0
+    found = json.loads(machine.call(app, "-a", "wasp", "restore", "../a.tar.gz", "--json").stdout)
+    assert (found["agent"], found["workspace"], found["waiting"]) == ("wasp", str(app), 1)
+    assert "cannot be read" in machine.call(app, "-a", "ant", "restore", "none").stderr

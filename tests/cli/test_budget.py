@@ -34,7 +34,10 @@ def test_a_runaway_in_a_drain_and_its_second_chance(hive: Hive, fake_claude: Fak
         .startswith("no turn-cost limit is set")
     )
     assert "no message 7" in hive.call("budget", "raise", "--message", "7", "--tool-calls", "9").refusal()
-    assert hive.call("budget", "raise", "--message", "1", "--tool-calls", "9").stdout == "raised\n"
+    assert (
+        hive.call("budget", "raise", "--message", "1", "--tool-calls", "9").stdout
+        == "a turn of message 1 may use 9 tool calls\n"
+    )
     shown = hive.call("budget").stdout
     assert shown.splitlines() == ["a turn     at most 3 tool calls", "message 1  at most 9 tool calls"]
     assert hive.call("inbox", "retry", "1").status == 0
@@ -50,12 +53,14 @@ def test_a_raise_says_what_it_is_to_the_turn_that_runs(hive: Hive, fake_claude: 
     with hive.run("--message", "do it", *limits) as program:
         program.wait_for_kind("stream", type="system")
         held = "claude was started with $1.50, which still limits this turn"
-        assert hive.call(*message, "--tool-calls", "9").stdout == "raised, also for the running turn\n"
-        assert hive.call("budget", "raise", "--day-cost", "1.5").stdout == "raised\n"
-        assert hive.call("budget", "raise", "--day-cost", "9").stdout == f"raised; {held}\n"
+        more = "a turn of message 1 may use {} tool calls, also for the running turn\n"
+        assert hive.call(*message, "--tool-calls", "9").stdout == more.format(9)
+        assert hive.call("budget", "raise", "--day-cost", "1.5").stdout == "today's limit is now $1.50\n"
+        assert hive.call("budget", "raise", "--day-cost", "9").stdout == f"today's limit is now $9.00; {held}\n"
         both = hive.call(*message, "--tool-calls", "12", "--turn-cost", "4")
-        assert both.stdout == f"raised, also for the running turn; {held}\n"
-        assert hive.call(*message, "--tool-calls", "15").stdout == "raised, also for the running turn\n"
+        both_words = more.format("12 tool calls, $4.00").replace("$4.00 tool calls", "$4.00").strip()
+        assert both.stdout == f"{both_words}; {held}\n"
+        assert hive.call(*message, "--tool-calls", "15").stdout == more.format(15)
 
 
 def test_a_day_that_is_spent(hive: Hive, fake_claude: FakeClaude) -> None:

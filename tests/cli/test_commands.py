@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,11 @@ from tests.harness import (
     BAD_REQUEST,
     TEXT,
     Hive,
+    for_a_person,
     gated,
     of_kind,
     outcomes,
+    piped_rows,
 )
 
 # --- a state folder that is none, or is closed ---
@@ -290,20 +293,30 @@ def test_cancel_ends_the_turn_and_nothing_else(hive: Hive, fake_claude: FakeClau
 
 def test_the_inbox_lists_what_waits_runs_or_is_dead(hive: Hive, fake_claude: FakeClaude) -> None:
     empty = hive.call("inbox")
-    assert (empty.status, empty.stdout, empty.stderr.splitlines()[0]) == (0, "", "no messages are waiting")
+    assert (empty.status, piped_rows(empty.stdout), empty.stderr.splitlines()[0]) == (0, [], "no messages are waiting")
     for word in ("one", "two", "three\n\x1b[31mred"):
         hive.call("send", word)
     fake_claude.script(TEXT, BAD_REQUEST, gated())
     with hive.run() as program:
         fake_claude.wait_for("before go on")
         text = hive.call("inbox").stdout
-        assert len(hive.call("inbox", "list").stdout.splitlines()) == len(text.splitlines())
+        assert hive.call("inbox", "list", "--no-header").stdout == text.partition("\n")[2]
+        shown = for_a_person(hive, "inbox", columns=80)
         assert [(message["id"], message["state"]) for message in hive.messages()] == [(2, "dead"), (3, "leased")]
         fake_claude.touch("go on")
         program.wait_for_kind("turn_end", message_id=3)
-    rows = text.splitlines()
-    assert [row.split()[:2] for row in rows] == [["2", "dead"], ["3", "leased"]]
-    assert ("text content blocks" in rows[0], "\x1b" in text, "three" in rows[1]) == (True, False, True)
+    dead, running = piped_rows(text)
+    assert [(row["id"], row["state"], row["from"]) for row in (dead, running)] == [
+        ("2", "dead", "operator"), ("3", "running", "operator"),
+    ]  # fmt: skip
+    assert ("text content blocks" in dead["reason"], running["message"]) == (True, "three\\n\\x1b[31mred")
+    assert all(datetime.fromisoformat(row["when"]).tzinfo is not None for row in (dead, running))
+    assert [line.split()[:3] for line in (shown[0], shown[1], shown[3])] == [
+        ["ID", "STATE", "WHEN"], ["2", "✗", "dead"], ["3", "●", "running"],
+    ]  # fmt: skip
+    assert shown[2].endswith(" · hyperhive inbox retry 2")
+    assert shown[4] == "1 running, 1 dead"
+    assert all(len(line) <= 80 for line in shown)
     everything = hive.messages("--all")
     assert [message["state"] for message in everything] == ["done", "dead", "done"]
     assert hive.messages("list", "--all") == everything

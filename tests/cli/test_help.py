@@ -8,8 +8,7 @@ import pytest
 
 from hyperhive_cli.cli.commands import COMMANDS
 from hyperhive_cli.cli.help import TOPICS, WIDEST
-from tests.cli.test_terminal import on_a_terminal
-from tests.harness import Hive
+from tests.harness import Hive, on_a_terminal
 from tests.pages import page
 
 CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

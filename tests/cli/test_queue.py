@@ -1,13 +1,15 @@
 """Steering the queue: later, another place, a pause. Nothing that waits is ever discarded."""
 
+import sqlite3
 from contextlib import closing
+from datetime import datetime
 
 import pytest
 
 from hyperhive_cli.store.db import open_database
 from hyperhive_cli.store.schema import INBOX
 from tests.conftest import FakeClaude, wait_until
-from tests.harness import INIT, SOON_AGAIN, TEXT, Hive, gated, of_kind
+from tests.harness import INIT, SOON_AGAIN, TEXT, Hive, for_a_person, gated, of_kind, piped_rows
 from tests.store.made_messages import hold
 
 ASKS = "claude asks to run Bash: rm -rf build"
@@ -40,7 +42,9 @@ def test_a_message_for_later_is_passed_by_the_others(hive: Hive, fake_claude: Fa
     assert [start["body"] for start in of_kind(done.json_lines(), "turn_start")] == ["now"]
     (left,) = hive.messages()
     assert abs(left["not_before"] - left["created"] - WEEK_MS) < 60_000
-    assert "later (in 7d 00h)" in hive.call("inbox").stdout or "later (in 6d 23h)" in hive.call("inbox").stdout
+    (row,) = piped_rows(hive.call("inbox").stdout)
+    assert (row["state"], datetime.fromisoformat(row["when"]).timestamp()) == ("later", left["not_before"] // 1000)
+    assert " (in 7d 00h) " in (shown := for_a_person(hive, "inbox")[1]) or " (in 6d 23h) " in shown
 
 
 def test_a_message_for_later_runs_when_its_time_has_come(hive: Hive, fake_claude: FakeClaude) -> None:
@@ -152,15 +156,15 @@ def holding(waiting: Hive) -> Hive:
 
 
 def test_a_held_message_is_listed_with_its_reason_and_counted(holding: Hive) -> None:
-    first, *_ = holding.call("inbox").stdout.splitlines()
-    assert (first.split()[:2], ASKS[:20] in first) == (["4", "held"], True)
+    first, *rest = piped_rows(holding.call("inbox").stdout)
+    assert (first["id"], first["state"], first["reason"]) == ("4", "held", ASKS)
+    assert [row["when"] for row in rest] == ["next", "2nd", "3rd"]
     assert f"held, {ASKS}" in holding.call("inbox", "show", "4").stdout
     found = holding.status()
     assert (found["unread"], found["held"], found["dead"]) == (3, 1, 0)
     assert "3 waiting, 1 held (hyperhive inbox)" in holding.call("status").stdout
     home = str(holding.state_dir.parent)
-    head, *_ = holding.call("agents", "--home", home).stdout.splitlines()
-    assert head.split().index("held") == head.split().index("dead") - 1
+    assert "HELD" in for_a_person(holding, "agents", "--home", home)[0]
 
 
 def test_a_held_message_runs_when_a_person_says_so(holding: Hive, fake_claude: FakeClaude) -> None:
@@ -198,12 +202,14 @@ def test_all_held_messages_are_retried_at_once(holding: Hive, fake_claude: FakeC
             program.wait_for_kind("turn_end", message_id=number)
         wait_until(lambda: not holding.messages())
         again = holding.call("inbox", "retry", "--held")
-    assert (again.status, again.stdout, again.stderr) == (0, "", "no message is held\n")
+    assert (again.status, again.stdout, again.stderr) == (0, "", "there is no held message\n")
 
 
 def test_a_retry_needs_to_know_which_messages(hive: Hive) -> None:
-    assert hive.call("inbox", "retry").refusal(2) == "give an ID or --held"
-    assert hive.call("inbox", "retry", "--held").stderr == "no message is held\n"
+    for verb in ("retry", "cancel"):
+        assert hive.call("inbox", verb).refusal(2) == "no message is named"
+        assert hive.call("inbox", verb, "--held").stderr == "there is no held message\n"
+    assert hive.call("inbox", "retry", "--dead", "--from", "ci").stderr == "there is no dead message from ci\n"
     assert list(hive.state_dir.iterdir()) == []
 
 
@@ -221,6 +227,22 @@ def test_a_message_that_is_retried_by_hand_tells_claude_that_it_may_have_acted(
     assert prompts == [
         "Message from operator", *(f"[Delivery {number} of this message" for number in (2, 3, 4))
     ]  # fmt: skip
+
+
+def test_a_class_of_messages_is_cancelled_or_retried_at_once(holding: Hive) -> None:
+    for body in ("five", "six"):
+        holding.call("send", body, "--from", "ci")
+    assert holding.call("inbox", "cancel", "1", "3", "--from", "ci").stdout == "".join(
+        f"message {number} is cancelled\n" for number in (1, 3, 5, 6)
+    )
+    with closing(sqlite3.connect(holding.state_dir / "hyperhive-inbox.sqlite", isolation_level=None)) as db:
+        db.execute("UPDATE messages SET state = 'dead' WHERE id IN (2, 6)")
+    assert holding.call("inbox", "retry", "--dead", "--from", "ci").stdout == "message 6 is ready\n"
+    assert holding.call("inbox", "retry", "--dead", "--held").stdout == "message 4 is ready\nmessage 2 is ready\n"
+    done = holding.call("inbox", "cancel", "2", "2", "99")
+    assert (done.status, done.stdout) == (1, "message 2 is cancelled\n")
+    assert done.stderr.startswith("Error: there is no message 99\n")
+    assert sorted(queue(holding)) == [4, 6]
 
 
 def test_a_held_message_can_be_cancelled(holding: Hive) -> None:

@@ -172,7 +172,7 @@ def test_a_wakeup_waits_in_the_inbox_over_a_kill_and_runs_when_it_is_due(hive: H
         program.wait()
     (message,) = wakeups(hive)
     assert (message["state"], message["not_before"], message["raw"]) == ("ready", IN_2100_MS, True)
-    assert "/loop check the build (in " in hive.call("inbox").stdout
+    assert "\tlater\t" in hive.call("inbox").stdout
     assert hive.drain().status == 0  # as for a message that was sent for later
     assert hive.messages()[0]["state"] == "ready"
     hive.call("inbox", "retry", str(message["id"]))

@@ -17,7 +17,7 @@ import pytest
 from hyperhive_cli.core.settings import paths_by_name
 from hyperhive_cli.web.local import read_state
 from tests.conftest import FakeClaude, Step, wait_until
-from tests.harness import BAD_MODEL, INIT, LIMIT_S, TEXT, Hive, Program
+from tests.harness import BAD_MODEL, INIT, LIMIT_S, TEXT, Hive, Program, piped_rows
 from tests.web.page.node import NODE, status_badges
 
 READ: Step = {"wait_for_prompt": True}
@@ -118,11 +118,13 @@ def tail(agent: Hive) -> Iterator[Callable[[], str]]:
 def words_of_commands(agent: Hive) -> dict[str, str]:
     """Return what each command says of the agent, from where the word for its state begins."""
     status = next(line for line in agent.call("status").stdout.splitlines() if line.startswith("status "))
-    heads, row = (re.split(" {2,}", line) for line in agent.call("agents").stdout.splitlines()[:2])
+    (row,) = piped_rows(agent.call("agents").stdout)
     doctor = agent.call("doctor", "--json").json_lines()[0]["findings"]
     return {
         "status": status.removeprefix("status").strip(),
-        "agents": dict(zip(heads, row, strict=True))["status"],
+        "agents": {"idle": "online", "working": "online"}.get(
+            row["state"], row["state"].replace("_idle", "").replace("_", " ")
+        ),
         "doctor": next(one["finding"] for one in doctor if one["what"] == "agent"),
         "json": str(agent.status()["status"]).replace("_idle", "").replace("_", " "),
     }

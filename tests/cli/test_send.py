@@ -235,3 +235,26 @@ def test_the_json_of_send(hive: Hive) -> None:
     assert hive.call("send", "one", "--json").json_lines() == [
         {"id": 1, "state": "ready", "not_before": 0, "sent_before": False}
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["/clear"], "/clear is sent as text, not as a command; hyperhive new-session does that"),
+        (["/review 12"], "/review is sent as text, not as a command; `send --raw` runs it"),
+        (["/var/log says that it failed"], None),
+        (["look at /clear"], None),
+        (["/clear", "--raw"], None),
+        (["/"], None),
+    ],
+)  # fmt: skip
+def test_a_text_that_looks_like_a_command_gets_a_hint(words: list[str], hint: str | None, hive: Hive) -> None:
+    done = hive.call("send", *words)
+    assert (done.status, done.stdout) == (0, "1\n")
+    assert [line for line in done.stderr.splitlines() if "as text" in line] == ([] if hint is None else [hint])
+    assert hive.messages()[0]["body"] == words[0]
+
+
+def test_send_at_prints_the_moment(hive: Hive) -> None:
+    done = hive.call("send", "later", "--at", "+2h30m", variables={"TZ": "UTC"})
+    assert (done.stdout, done.stderr[:8], " UTC\n" in done.stderr) == ("1\n", "runs at ", True)

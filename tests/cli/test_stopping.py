@@ -341,3 +341,62 @@ def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback(
 ) -> None:
     done = hive.program(sys.executable, "-c", AT_AN_IMPORT, AT=module)
     assert (done.returncode, done.stdout, done.stderr) == (status, "", said)
+
+
+# --- stop and restart ---
+
+
+def test_a_stop_waits_for_the_running_turn_and_keeps_the_rest(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(gated())
+    with hive.run("--message", "one", "--message", "two") as program:
+        fake_claude.wait_for("before go on")
+        with hive.start("stop") as stop:
+            program.wait_for_kind("turn_state_changed", state="thinking")
+            assert (stop.process.poll(), stop.stdout) == (None, [])
+            fake_claude.touch("go on")
+            assert stop.wait() == 0
+            assert (stop.stdout, program.wait()) == (["stopped"], 0)
+    assert stored_outcomes(hive) == ["ok"]
+    assert [(message["id"], message["state"]) for message in hive.messages()] == [(2, "ready")]
+    done = hive.call("stop")
+    assert (done.status, done.stdout, "no harness is running" in done.stderr) == (0, "", True)
+
+
+def test_a_stop_now_interrupts_the_turn_and_puts_its_message_back(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script([*SLOW, *gated()])
+    with hive.run("--message", "one") as program:
+        fake_claude.wait_for("before go on")
+        assert hive.call("stop", "--now").stdout == "stopped\n"
+        assert program.wait() == 0
+    assert stored_outcomes(hive) == ["interrupted"]
+    assert ended(hive) == ENDED_UNSPENT
+
+
+def test_a_restart_runs_the_same_command_in_the_same_process(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    hive.forkserver = None  # a program of its own, with its own command line
+    assert "no harness is running" in hive.call("restart").refusal()
+    with hive.run("--message", "one") as program:
+        program.wait_for_kind("turn_end", message_id=1)
+        boot = hive.status()["boot"]
+        (hive.workspace / "hyperhive.toml").write_text('[run]\nmodel = "opus"\n')
+        assert hive.call("restart").stdout == "restarting after the running turn, if there is one\n"
+        wait_until(lambda: hive.answers() and hive.status()["boot"] not in {boot, None})
+        found = hive.status()
+        assert (found["pid"], found["model"]) == (program.pid, "opus"), "its files are read again"
+        hive.call("send", "two")
+        program.wait_for_kind("turn_end", message_id=2)
+        assert program.interrupt() == 130
+    assert [message["body"] for message in hive.messages("--all")] == ["one", "two"], "no message is sent again"
+
+
+def test_a_host_goes_on_when_one_of_its_agents_is_stopped_or_restarted(hosted: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    with started(hosted, *host_words(hosted), **host_variables(hosted)) as program:
+        wait_until(hosted.answers)
+        boot = hosted.status()["boot"]
+        hosted.call("restart")
+        wait_until(lambda: hosted.answers() and hosted.status()["boot"] not in {boot, None})
+        assert hosted.status()["pid"] == program.process.pid
+        assert hosted.call("stop").stdout == "stopped\n"
+        assert program.wait() == 0, "it was the only one"

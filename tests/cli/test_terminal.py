@@ -3,10 +3,7 @@
 import csv
 import io
 import json
-import os
-import pty
 import re
-import select
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +15,7 @@ from hyperhive_cli.cli.program import hyperhive
 from hyperhive_cli.core.statistics import BY
 from hyperhive_cli.core.terminal import UNSAFE, escape, escape_bytes
 from tests.conftest import FakeClaude
-from tests.harness import INIT, LIMIT_S, Hive
+from tests.harness import INIT, Hive, on_a_terminal
 
 HOSTILE = (
     "=\x1b]0;title\x07 \x1b]52;c;aGk=\x07 \x1b[5m \x9b5m \x90q\x9c \x9d0;t\x9c over\rwrite \x08\x7f \u202egpj.exe"
@@ -42,10 +39,10 @@ WALKED: dict[str, list[str]] = {
     "agents rename": ["x y"],
     "model set": ["haiku"],
     "model show": ["", "--json"],
-    "inbox cancel": ["2"],
+    "inbox cancel": ["2", "--from nobody"],
     "inbox list": ["", "--all", "--all --json"],
     "inbox move": ["2 --first"],
-    "inbox retry": ["2", "--held"],
+    "inbox retry": ["2", "--held", "--dead"],
     "inbox show": ["1", "1 --json"],
     "doctor": ["", "--json"],
     "config show": ["", "--json"],
@@ -54,6 +51,9 @@ WALKED: dict[str, list[str]] = {
     "compact": [""],
     "cancel": [""],
     "pause": [""],
+    "stop": [""],
+    "restart": [""],
+    "restore": ["x.tar"],
     "resume": [""],
     "login": [""],
     "logout": [""],
@@ -112,34 +112,6 @@ def poisoned(hive: Hive, fake_claude: FakeClaude) -> Hive:
 
 def poison_model(hive: Hive) -> None:
     (hive.state_dir / "hyperhive-model").write_text(f"{HOSTILE}\n")
-
-
-def on_a_terminal(hive: Hive, *words: str) -> str:
-    """Run a command with a terminal for all three streams; return what that was sent."""
-    ours, theirs = pty.openpty()
-    assert hive.forkserver is not None
-    request = {
-        "argv": hive.words(*words),
-        "cwd": str(hive.workspace),
-        "env": {"PAGER": "cat", **hive.variables(), "TERM": "xterm-256color", "COLUMNS": "100"},
-        "umask": 0o077,
-        "constants": {},
-        "prelude": "",
-    }
-    pid = hive.forkserver.ask(request, (theirs, theirs, theirs))
-    os.close(theirs)
-    shown = bytearray()
-    try:
-        while select.select([ours], [], [], LIMIT_S)[0]:
-            try:
-                chunk = os.read(ours, 65536)
-            except OSError:  # EIO: the other side is closed
-                break
-            shown += chunk
-    finally:
-        os.close(ours)
-        hive.forkserver.ask({"ended": pid})
-    return shown.decode()
 
 
 @pytest.mark.parametrize("command", WALKED)

@@ -100,7 +100,7 @@ class Machine:
         return found
 
     def send(self, agent: str, text: str, *arguments: str) -> Done:
-        return self.call("elsewhere", "-a", agent, "send", text, *arguments)
+        return self.call("elsewhere", "-a", agent, "send", text, "--new", *arguments)
 
     def await_owner(self, agent: str, owner: str | None = None, timeout_s: float = LIMIT_S) -> dict[str, Any]:
         """Wait until the agent's lease is this machine's, or `owner`'s, and return its status."""

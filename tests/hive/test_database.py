@@ -408,10 +408,10 @@ def test_the_users_file_names_the_hive_and_a_workspaces_may_not(database: Databa
         own = a.folder / ".config/hyperhive/config.toml"
         own.parent.mkdir(parents=True)
         own.write_text(f'hive = "{database.url}"\n', encoding="utf-8")
-        assert a.call("x", "-a", "bee", "send", "hello").stdout == "1\n"
+        assert a.call("x", "-a", "bee", "send", "hello", "--new").stdout == "1\n"
         assert database.rows("SELECT count(*) FROM hyperhive.inbox") == [(0,)], "the empty variable is stronger"
         environment = {name: value for name, value in a.environment().items() if name != "HYPERHIVE_HIVE"}
-        words = [*a.command("-a", "bee", "send", "hello")]
+        words = [*a.command("-a", "bee", "send", "hello", "--new")]
         done = subprocess.run(words, env=environment, cwd=a.workspace("x"), capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
         assert database.rows("SELECT agent, body FROM hyperhive.inbox") == [("bee", "hello")]

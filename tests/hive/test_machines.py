@@ -127,7 +127,7 @@ def test_a_drain_works_off_the_hive_and_what_was_sent_past_it(database: Database
         rows = database.rows("SELECT id, state FROM hyperhive.inbox ORDER BY id")
         assert [state for _, state in rows] == ["done"] * 3
         assert sorted(start["message_id"] for start in starts) == [number for number, _ in rows]
-        assert a.call("bee", "inbox", HYPERHIVE_HIVE="").stdout == ""
+        assert a.call("bee", "inbox", "--no-header", HYPERHIVE_HIVE="").stdout == ""
         shown = b.call("x", "-a", "bee", "inbox", "show", str(rows[0][0]), "--json").json_lines()[0]
         assert [turn["outcome"] for turn in shown["turns"]] == ["ok"]
 

@@ -11,7 +11,7 @@ import pytest
 from hyperhive_cli.core.agent_report import read_report
 from hyperhive_cli.core.budget import Budget, Day, Overrides, budget_detail
 from hyperhive_cli.harness.login_session import Login
-from hyperhive_cli.render.agent_tables import agents_to_lines, hive_to_lines
+from hyperhive_cli.render.agent_tables import agent_to_values, agents_to_spans, hive_to_lines
 from hyperhive_cli.render.status_rows import status_to_rows
 from hyperhive_cli.store.report import empty_status
 from hyperhive_cli.web.api import capabilities
@@ -74,7 +74,8 @@ def test_whatever_is_reported_can_be_shown(name: str) -> None:
             shown = {**found, "running": True, "hive": hive, "last_event": None}
             for plain in (False, True):
                 status_to_rows(shown, NOW, plain=plain)
-                agents_to_lines([shown], NOW, 200, plain=plain)
+                agents_to_spans([shown], NOW, 200, plain=plain)
+            [*agent_to_values(shown, NOW)]
             hive_to_lines([shown], [], 200)
             capabilities(shown, answers=True)
 

@@ -16,7 +16,7 @@ from hyperhive_cli.core.errors import RefusedError, StoreError
 from hyperhive_cli.core.events import BusEvent, Note
 from hyperhive_cli.core.settings import AgentPaths, resolve_paths
 from hyperhive_cli.store import backup
-from hyperhive_cli.store.backup import Contents, stream_backup, write_backup
+from hyperhive_cli.store.backup import Contents, restore_backup, stream_backup, write_backup
 from hyperhive_cli.store.events import open_event_reader, open_event_store
 from hyperhive_cli.store.inbox import open_inbox, open_inbox_reader
 from hyperhive_cli.store.model import write_model
@@ -175,3 +175,63 @@ def test_a_copy_in_a_backup_needs_no_companions(paths: AgentPaths, target: Path,
     with closing(sqlite3.connect(restored.inbox_db)) as db:
         assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
         assert db.execute("PRAGMA quick_check").fetchone() == ("ok",)
+
+
+# --- restored ---
+
+
+def restored(paths: AgentPaths, content: bytes) -> Contents:
+    return restore_backup(paths, io.BytesIO(content))
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> AgentPaths:
+    return resolve_paths("new", tmp_path / "home" / "new", tmp_path, {"HOME": str(tmp_path)})
+
+
+def test_a_restored_agent_has_what_the_backup_has(paths: AgentPaths, target: Path, new: AgentPaths) -> None:
+    fill(paths)
+    write_backup(paths, target)
+    assert restored(new, target.read_bytes()) == Contents(3, 2, 1, 7)
+    assert stat.S_IMODE(new.state_dir.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in new.state_dir.iterdir()} == {0o600}
+    assert sorted(file.name for file in new.state_dir.iterdir()) == [
+        "hyperhive-events.sqlite", "hyperhive-inbox.sqlite", "hyperhive-model",
+    ]  # fmt: skip
+    with open_inbox_reader(new.inbox_db) as inbox:
+        assert [message.body for message in inbox.messages(ended=True)] == ["one", "two", "three"]
+    with pytest.raises(RefusedError, match="already exists"):
+        restored(new, target.read_bytes())
+
+
+def archive_of(*files: tuple[tarfile.TarInfo | str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, content in files:
+            entry = tarfile.TarInfo(name) if isinstance(name, str) else name
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def test_what_is_no_sound_backup_is_refused_and_leaves_nothing(
+    paths: AgentPaths, target: Path, new: AgentPaths
+) -> None:
+    fill(paths)
+    write_backup(paths, target)
+    whole, inbox = target.read_bytes(), paths.inbox_db.name
+    future = target.with_name("future.sqlite")
+    with closing(sqlite3.connect(future)) as db:
+        db.execute("CREATE TABLE messages(id)")
+        db.execute("PRAGMA user_version = 99")
+    link = tarfile.TarInfo(inbox)
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    for content, why in (
+        (b"", "not a backup"), (b"no archive", "not a backup"), (whole[: len(whole) // 2], "not a backup"),
+        (archive_of(), "it has no inbox"), (archive_of(("../x", b"")), "it contains '../x'"),
+        (archive_of((inbox, b"no database" * 500)), "is damaged"), (archive_of((link, b"")), "it contains"),
+        (archive_of((inbox, future.read_bytes())), "has schema 99"),
+    ):  # fmt: skip
+        with pytest.raises(RefusedError, match=why):
+            restored(new, content)
+        assert list(new.state_dir.parent.iterdir()) == []

@@ -11,15 +11,16 @@ import pytest
 
 from hyperhive_cli.cli import displays
 from hyperhive_cli.cli.doctor import show_findings
-from hyperhive_cli.cli.invocation import Invocation, print_lines
+from hyperhive_cli.cli.invocation import Invocation
 from hyperhive_cli.cli.program import hyperhive
 from hyperhive_cli.cli.status import show_status
+from hyperhive_cli.cli.tables import print_piped, print_spans
 from hyperhive_cli.core.events import LiveEvent, TurnEnd, TurnStart
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.core.settings import resolve_paths
 from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.doctor.findings import fine, warning, wrong
-from hyperhive_cli.render.agent_tables import agents_to_lines
+from hyperhive_cli.render.agent_tables import PIPED_AGENT, agent_to_values, agents_to_spans
 from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.store.inbox import Inbox, open_inbox
 from hyperhive_cli.store.report import stored_status
@@ -200,7 +201,10 @@ def test_golden_table_of_agents(bee: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "stdout", file)
             patch.setattr(displays, "display_file", lambda: file)  # it has no descriptor
-            print_lines(agents_to_lines(found, NOW, width))
+            if file.isatty():
+                print_spans(agents_to_spans(found, NOW, width))
+            else:
+                print_piped(PIPED_AGENT, (agent_to_values(one, NOW) for one in found))
 
     check("agents", show)
 

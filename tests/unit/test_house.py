@@ -72,7 +72,8 @@ HOMES = {
     "importlib": "cli.plain_call cli.program cli.web",
     **dict.fromkeys(("multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),
     **dict.fromkeys(("_ctypes", "_signal", "posix", "os.kill", "os.fork", "os.execv", "os.execvp"), "claude.guard"),
-    **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn", "os.execve"), ""),
+    **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn"), ""),
+    "os.execve": "cli.run",  # `restart`
     "trio.lowlevel.open_process": "claude.process",
     "trio.run": "cli.run cli.demo cli.doctor cli.host cli.login_here",
 }
@@ -91,6 +92,7 @@ NOT_PURE = "core.files core.zone claude.exchange claude.files claude.guard claud
 PROGRAMS = {"claude.guard", "demo.replay"}  # run as scripts: the standard library alone
 WITHOUT_RICH = (  # for fast commands
     "core. transcript. render.agent_tables render.console.region render.console.typing render.document render.figures "
+    "render.inbox_table render.piped "
     "render.status_rows render.table render.turn_words"
 )
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.render.agent_tables import agents_to_lines, hive_to_lines
+from hyperhive_cli.render.agent_tables import PIPED_AGENT, agent_to_values, agents_to_spans, hive_to_lines
+from hyperhive_cli.render.piped import values_to_line
 from hyperhive_cli.render.status_rows import Row, budget_to_rows, fit, status_to_rows, today_words
 from hyperhive_cli.render.table import FULL, NEAR_FULL, bar, cells, cut, table
 from hyperhive_cli.render.turn_words import moment
@@ -33,6 +34,10 @@ FOUND: dict[str, Any] = {
 
 def lines(found: dict[str, Any], width: int = 80) -> list[str]:
     return ["".join(words for words, _ in fit(row, 10, width)).rstrip() for row in status_to_rows(found, NOW)]
+
+
+def agent_lines(found: list[dict[str, Any]], width: int = 200, *, plain: bool = False) -> list[str]:
+    return ["".join(words for words, _ in line).rstrip() for line in agents_to_spans(found, NOW, width, plain=plain)]
 
 
 def words_of(found: dict[str, Any], name: str) -> str:
@@ -99,7 +104,7 @@ def test_a_spent_day_says_until_when_and_how_to_go_on() -> None:
 def test_what_cannot_be_read_is_said() -> None:
     found = FOUND | {"problems": ["the inbox /a cannot be read: no database"]}
     assert words_of(found, "problem") == "the inbox /a cannot be read: no database (hyperhive doctor)"
-    assert "damaged" in agents_to_lines([found], NOW, 100)[1]
+    assert "damaged" in agent_lines([found], 100)[1]
 
 
 def test_messages_that_wait_for_their_time_say_when() -> None:
@@ -115,18 +120,18 @@ def test_held_messages_are_counted_beside_dead_ones() -> None:
 
 
 def test_the_table_of_agents_has_a_column_for_held_messages_if_there_are_any() -> None:
-    head, row, other = agents_to_lines([FOUND | {"held": 3}, FOUND], NOW, 200)
-    at = head.split().index("held")
+    head, row, other, _ = agent_lines([FOUND | {"held": 3}, FOUND])
+    at = head.split().index("HELD")
     assert (head.split()[at - 1 : at + 2], row.split()[-7:-3]) == (
-        ["waiting", "held", "dead"],
+        ["WAITING", "HELD", "DEAD"],
         ["2", "3", "1", "$1.50"],
     )
     assert other.split()[-7:-3] == ["2", "0", "1", "$1.50"]
-    assert "held" not in agents_to_lines([FOUND], NOW, 200)[0]
+    assert "HELD" not in agent_lines([FOUND])[0]
     hive = {"machine": "a", "lease_s": 30.0, "wanted": None, "epoch": 1, "leased": 0, "report_age_s": 1.0}
     for held, is_shown in ((0, False), (2, True)):
         head, *_ = hive_to_lines([FOUND | {"held": held, "hive": hive}], [], 200)
-        assert ("held" in head.split()) is is_shown
+        assert ("HELD" in head.split()) is is_shown
 
 
 def test_the_limits_and_the_newest_compaction_have_rows() -> None:
@@ -216,8 +221,97 @@ def test_plain_rows_have_words_in_place_of_bars() -> None:
     assert rows["context"] == "76k of 200k (38%)"
     assert rows["outcomes"] == "1 ok of the last 3: ok, rate_limited, crashed"
     assert all(c.isascii() or c == "·" for row in rows.values() for c in row)
-    (_, row) = agents_to_lines([FOUND], NOW, 120, plain=True)
-    assert "1 of 3 ok" in row
+    _, row, _ = agent_lines([FOUND], 120, plain=True)
+    assert ("1 of 3 ok" in row, "●" in row) == (True, False)
+
+
+# --- one state in words ---
+
+WORKING = {
+    "doing": "tool", "tool": "Bash", "argument": "pytest -q tests/unit", "since": (NOW - 38) * 1000,
+    "tools_running": 1, "tool_calls": 3, "tokens": 5,
+}  # fmt: skip
+LIMIT = {"name": "5-hour limit", "status": "rejected", "resets_at": NOW + 60}
+SPENT = {"limits": {}, "today": {"limit_usd": 10.0, "cost_usd": 11.0}, "turn": None, "messages": {}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "long", "short", "piped"),
+    [
+        (
+            {"activity": WORKING}, "● Bash 0:38: pytest -q tests/unit · turn 1:05", "● Bash 0:38",
+            ("working", "Bash for 38s: pytest -q tests/unit"),
+        ),
+        ({}, "● thinking 1:05", "● thinking 1:05", ("working", "thinking for 1m 05s")),
+        (
+            {"activity": {**WORKING, "tools_running": 2}}, "● Bash (+1) 0:38: pytest -q tests/unit · turn 1:05",
+            "● Bash (+1) 0:38", ("working", "Bash (+1) for 38s: pytest -q tests/unit"),
+        ),
+        (
+            {"state": "compacting", "activity": None}, "● compacting 1:05", "● compacting 1:05",
+            ("compacting", "compacting for 1m 05s"),
+        ),
+        ({"state": "idle"}, "○ idle", "○ idle", ("idle", None)),
+        (
+            {"state": "idle", "next_due": (NOW + 60) * 1000}, "○ idle, next message at 16:25", "○ idle",
+            ("idle", "next message at 2026-11-22T16:25:31+00:00"),
+        ),
+        ({"state": "idle", "next_due": (NOW - 60) * 1000}, "○ idle", "○ idle", ("idle", None)),
+        (
+            {"status": "rate_limited", "waits_until": NOW + 60, "state": "idle", "limits": [LIMIT]},
+            "‖ rate limited: 5-hour limit, until 16:25", "‖ rate limited",
+            ("rate_limited", "5-hour limit, until 2026-11-22T16:25:31+00:00"),
+        ),
+        (
+            {"status": "over_budget", "state": "idle", "budget": SPENT}, "‖ over budget: today's $10.00 is spent",
+            "‖ over budget", ("over_budget", "today's $10.00 is spent"),
+        ),
+        (
+            {"status": "paused", "activity": WORKING}, "‖ paused · Bash 0:38: pytest -q tests/unit · turn 1:05",
+            "‖ paused · Bash 0:38", ("paused", "Bash for 38s: pytest -q tests/unit"),
+        ),
+        (
+            {"status": "failed", "state": "idle", "why": "it\tcrashed"}, "✗ failed: it crashed", "✗ failed",
+            ("failed", "it crashed"),
+        ),
+        ({"status": "stopped", "running": False}, "- stopped", "- stopped", ("stopped", None)),
+        (
+            {"status": "unreachable", "why": "it is stopped"}, "! unreachable: it is stopped", "! unreachable",
+            ("unreachable", "it is stopped"),
+        ),
+    ],
+)  # fmt: skip
+def test_the_state_of_an_agent_is_one_column(
+    fields: dict[str, Any], long: str, short: str, piped: tuple[str, str | None]
+) -> None:
+    found = FOUND | {"dead": 0} | fields
+    head, row, *_ = agent_lines([found], 150)
+    assert row[head.index("STATE") : head.index("MODEL")].rstrip() == long
+    width = len("tester  ") + len(short)
+    narrow = agent_lines([found], width)[1]
+    assert narrow == f"tester  {short}"
+    values = dict(zip(PIPED_AGENT, agent_to_values(found, NOW), strict=True))
+    assert (values["state"], values["detail"]) == piped
+
+
+def test_a_narrow_table_of_agents_keeps_the_state_and_leaves_out_the_rest() -> None:
+    found = [FOUND | {"activity": WORKING}, FOUND | {"agent": "other", "budget": SPENT}]
+    heads = {width: agent_lines(found, width)[0].split() for width in (20, 40, 56, 80, 120)}
+    assert heads[20] == ["AGENT", "STATE"]
+    assert heads[40] == ["AGENT", "STATE"]
+    assert heads[80] == ["AGENT", "STATE", "WAITING", "DEAD", "TODAY", "LAST", "5"]
+    assert heads[120][-3:] == ["LAST", "5", "ACTIVE"]
+    for width in heads:
+        assert all(cells(line) <= width for line in agent_lines(found, width)[:-1])
+    assert "$1.50/$10" in agent_lines(found, 120)[2]
+
+
+# --- in a pipe ---
+
+
+def test_a_row_for_programs_is_one_line_whatever_its_values_are() -> None:
+    values = ["a\tb\nc\r\\d\x1b[31m", None, 1.5, 0.000001, 10.0, 3, True, ""]
+    assert values_to_line(values) == "a\\tb\\nc\\r\\\\d\\x1b[31m\t-\t1.5\t0.000001\t10\t3\tyes\t"
 
 
 # --- tables ---
@@ -233,9 +327,9 @@ def test_a_wide_character_takes_two_cells() -> None:
 
 def test_a_narrow_table_leaves_out_its_optional_columns() -> None:
     heads, rows = ["name", "one", "two"], [["a long name", "1", "22"], ["b", "333", ""]]
-    assert table(heads, rows, 40) == ["name         one  two", "a long name    1   22", "b            333"]
-    assert table(heads, rows, 16, optional=["one"]) == ["name         two", "a long name   22", "b"]
-    assert table(heads, rows, 10, optional=["one"]) == ["name   two", "a lo…   22", "b"]
+    assert table(heads, rows, 40) == ["NAME         ONE  TWO", "a long name    1   22", "b            333"]
+    assert table(heads, rows, 16, optional=["one"]) == ["NAME         TWO", "a long name   22", "b"]
+    assert table(heads, rows, 10, optional=["one"]) == ["NAME   TWO", "a lo…   22", "b"]
     assert table(heads, rows, 40, shares=[1.0, 0.5])[1:] == [
         "a long name    1   22  █████████████████", "b            333       ████████▌",
     ]  # fmt: skip

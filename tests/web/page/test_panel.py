@@ -316,7 +316,7 @@ class Everyone(Hive):
 def test_several_agents_have_an_overview_and_a_wrong_token_opens_nothing(browser: Browser, hive: Hive) -> None:
     everyone = Everyone(hive.workspace, hive.state_dir, hive.claude, hive.environment, hive.forkserver)
     for name in ("bee", "wasp"):
-        assert everyone.call("-a", name, "send", "hi").status == 0
+        assert everyone.call("-a", name, "send", "hi", "--new").status == 0
     with gateway(everyone) as url, open_window(browser, hive, url) as window:
         window.expected = ("status of 401",)
         window.wait_text(".agents li", "bee")
@@ -345,7 +345,7 @@ def test_several_agents_have_an_overview_and_a_wrong_token_opens_nothing(browser
 def test_a_missing_or_deleted_agent_is_reported_and_not_asked_for_again(browser: Browser, hive: Hive) -> None:
     everyone = Everyone(hive.workspace, hive.state_dir, hive.claude, hive.environment, hive.forkserver)
     for name in ("bee", "wasp"):
-        assert everyone.call("-a", name, "send", "hi").status == 0
+        assert everyone.call("-a", name, "send", "hi", "--new").status == 0
     (inbox,) = Path(hive.environment["HOME"]).rglob("wasp/hyperhive-inbox.sqlite")
     with gateway(everyone) as url, open_window(browser, hive, url) as window:
         window.expected = ("status of 404",)

@@ -18,7 +18,7 @@ from hyperhive_cli.core.settings import AgentPaths, paths_by_name
 from hyperhive_cli.core.status import STATUSES, Retrying, Status, StatusInputs, Wait, status_of
 from hyperhive_cli.doctor.findings import Level
 from hyperhive_cli.feed.bus import Bus
-from hyperhive_cli.render.agent_tables import agents_to_lines, hive_to_lines
+from hyperhive_cli.render.agent_tables import agents_to_spans, hive_to_lines
 from hyperhive_cli.render.console.cells import Span
 from hyperhive_cli.render.console.state import state_row
 from hyperhive_cli.render.status_rows import status_to_rows
@@ -185,8 +185,14 @@ def by_status(found: list[Seen]) -> list[ShownStatus]:
 
 def cell(lines: list[str], head: str) -> str:
     """Return the cell below a head in the first row of a table."""
-    heads, row = (re.split(" {2,}", line) for line in lines[:2])
+    heads, row = (re.split(" {2,}", line.strip()) for line in lines[:2])
     return dict(zip(heads, row, strict=True))[head]
+
+
+def with_word(state: str) -> str:
+    """Return the state of a column with the word for its status, as the other views have it: online."""
+    words = state.partition(" ")[2]
+    return f"online: {words}" if words.startswith(("thinking", "idle")) else words
 
 
 def by_agents(found: list[Seen]) -> list[ShownStatus]:
@@ -195,8 +201,9 @@ def by_agents(found: list[Seen]) -> list[ShownStatus]:
     shown: list[ShownStatus] = []
     for one in found:
         told = one.after | {"hive": hive}
-        tables = agents_to_lines([one.after], NOW, 250), hive_to_lines([told], [], 250)
-        shown.append([(cell(table, "status"), None) for table in tables])
+        lines = ["".join(words for words, _ in line) for line in agents_to_spans([one.after], NOW, 250)]
+        words = with_word(cell(lines, "STATE")), cell(hive_to_lines([told], [], 250), "STATUS")
+        shown.append([(word, None) for word in words])
     return shown
 
 
