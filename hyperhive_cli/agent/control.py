@@ -26,7 +26,7 @@ class AgentControl:
         self._parts = parts
         self._state = parts.state
         self._bus = parts.bus
-        self.wants_restart = False  # whoever runs the agent should start it again when it has stopped
+        self.wants_restart = False  # the agent should be started again when it has stopped
 
     def wake(self) -> None:
         """Tell the loop that there may be something to do."""

@@ -1,5 +1,6 @@
 """`hyperhive backup` and `restore`."""
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -11,6 +12,7 @@ from hyperhive_cli.cli.invocation import Invocation, print_json
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import HyperhiveError, UsageError
+from hyperhive_cli.core.files import open_file
 from hyperhive_cli.store.backup import Contents, restore_backup, stream_backup, write_backup
 from hyperhive_cli.store.facts import stored_fact
 
@@ -67,12 +69,12 @@ def restore(invocation: Invocation, file: Path, *, as_json: bool) -> None:
     `hyperhive run`.
 
     \b
-    Examples: hyperhive -a bee restore agent.tar.gz
-              ssh host hyperhive backup - | hyperhive -a bee restore -
+    Examples: hyperhive restore agent.tar.gz -a bee
+              ssh host hyperhive backup - | hyperhive restore - -a bee
     """  # noqa: D301 - click's own mark
     paths = invocation.paths()
     try:
-        with sys.stdin.buffer if str(file) == "-" else file.open("rb") as archive:
+        with sys.stdin.buffer if str(file) == "-" else os.fdopen(open_file(file, links=True), "rb") as archive:
             contents = restore_backup(paths, archive)
     except OSError as error:
         raise HyperhiveError(f"{file} cannot be read: {error.strerror}", "hyperhive restore FILE") from error

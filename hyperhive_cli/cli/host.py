@@ -91,6 +91,9 @@ def host(
             )
             for one in configs
         ]
+    if not quiet and not as_json:
+        names = text.one_line(", ".join(one.paths.agent for one in configs), 200)
+        echo(f"running {text.plural(len(configs), 'agent')} on {name}: {names}; Ctrl-C stops them", err=True)
     stagger_s = next(found for found in (stagger, plan.stagger_s, STAGGER_S) if found is not None)
     runs = Host(configs, max_turns=max_turns or plan.max_turns, stagger_s=stagger_s, report=_report)
     return trio.run(runs.run)

@@ -10,6 +10,8 @@ from hyperhive_cli.cli.width import columns
 from hyperhive_cli.harness.client import AgentClient
 from hyperhive_cli.render.status_rows import fit, status_to_rows
 
+UNCUT = 10**6  # cells: a terminal wraps the line
+
 
 @command()
 @option("--watch", is_flag=True, help="Refresh every second until Ctrl-C.")
@@ -44,9 +46,8 @@ def show_status(found: dict[str, Any]) -> None:
     print_lines(_lines(found))
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
+def _lines(found: dict[str, Any], width: int = UNCUT) -> list[str]:
     rows = status_to_rows(found, time.time(), plain=is_plain())
-    width = columns()
     return [paint(fit(row, max(len(name) for name, _ in rows), width)) for row in rows]
 
 
@@ -54,7 +55,7 @@ def _watch(look: Callable[[], dict[str, Any]], *, as_json: bool) -> None:
     from hyperhive_cli.cli.watching import draw, is_drawn, repeated, without_ages  # noqa: PLC0415 - for --watch
 
     if not as_json and is_drawn():
-        draw(map(_lines, repeated(look)))
+        draw(_lines(found, columns()) for found in repeated(look))
     shown: str | None = None
     for found in repeated(look):
         if without_ages(found) == shown:

@@ -159,7 +159,7 @@ async def _logout(handler: ControlHandler, _: Arguments) -> Reply:
 
 
 def _stop(handler: ControlHandler, arguments: Arguments) -> Reply:
-    """Stop the harness after the running turn, or with `now` by interrupting it; with `again` it then starts anew."""
+    """Stop the harness after the running turn, or with `now` by interrupting it; with `again` to start it again."""
     handler.control.wants_restart = arguments.get("again") is True
     handler.control.stop(after_turn=arguments.get("now") is not True)
     return None

@@ -27,16 +27,21 @@ def _head(found: Mapping[str, Any]) -> Iterator[str]:
         return
     most = f"p50 {_took(total['duration_p50_ms'])}, p95 {_took(total['duration_p95_ms'])}"
     yield f"took    {_took(total['duration_ms'])}; {most}"
-    hit = f" ({percent(total['cache_share'])} of what went in)" if total["cache_share"] else ""
+    hit = f" ({percent(total['cache_share'])} from the cache)" if total["cache_share"] else ""
     yield (
-        f"tokens  {text.tokens(total['input_tokens'])} in, {text.tokens(total['output_tokens'])} out, "
+        f"tokens  {text.tokens(tokens_in(total))} in{hit}, {text.tokens(total['output_tokens'])} out; "
         f"cache: {text.tokens(total['cache_creation_input_tokens'])} written, "
-        f"{text.tokens(total['cache_read_input_tokens'])} read{hit}"
+        f"{text.tokens(total['cache_read_input_tokens'])} read"
     )
     unpriced = f"; {text.plural(total['unpriced'], 'turn')} ended without a figure" if total["unpriced"] else ""
     yield f"cost    {money(total['cost_usd'])}{unpriced}"
     if found["tools"]:
         yield "tools   " + ", ".join(f"{text.one_line(name, 40)} {count:,}" for name, count in found["tools"].items())
+
+
+def tokens_in(row: Mapping[str, Any]) -> int:
+    """Return the tokens that went in: those that were new, written to the cache, and read from it."""
+    return sum(int(row[f"{name}input_tokens"]) for name in ("", "cache_read_", "cache_creation_"))
 
 
 def _span(first: str, last: str) -> str:
@@ -84,13 +89,14 @@ def _row(by: str, row: Mapping[str, Any]) -> list[str]:
     name = day(row[by]) if by == "day" else text.one_line(row[by], NAME_CHARS)
     if not row["turns"]:
         return [name, "0", *[""] * 9]
-    counters = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    counters = ("output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
     return [
         name,
         f"{row['turns']:,}",
         f"{row['ok']:,}",
         _took(row["duration_p50_ms"]),
         _took(row["duration_p95_ms"]),
+        text.tokens(tokens_in(row)),
         *(text.tokens(row[counter]) for counter in counters),
         percent(row["cache_share"]),
         money(row["cost_usd"]),

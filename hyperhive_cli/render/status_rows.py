@@ -9,13 +9,14 @@ from typing import Any
 from hyperhive_cli.core import text
 from hyperhive_cli.core.budget import TURN_LIMITS, WARN_AT, shown
 from hyperhive_cli.core.outcomes import Tone, is_ok
-from hyperhive_cli.core.status import WITHOUT_ANSWER, Status, status_meaning
-from hyperhive_cli.render.figures import money, percent
+from hyperhive_cli.core.status import Status, status_meaning
+from hyperhive_cli.render.figures import money, percent, tokens_in
 from hyperhive_cli.render.table import cells, cut, meter
 from hyperhive_cli.render.turn_words import ended_words
 from hyperhive_cli.transcript.endings import STYLES, sign_of
 from hyperhive_cli.transcript.limit_words import limit_style, limit_words, open_limits
-from hyperhive_cli.transcript.status_words import activity_parts, status_words
+from hyperhive_cli.transcript.state_words import state_line, state_of
+from hyperhive_cli.transcript.status_words import status_words
 
 Span = tuple[str, str]
 Row = tuple[str, list[Span]]
@@ -32,24 +33,23 @@ def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False)
     if found["status"] == Status.UNREACHABLE:
         running = f"does not answer; its lock is held by process {found['pid'] or 'unknown'}"
     rows: list[Row] = [
-        ("agent", [(found["agent"], "head")]),
-        ("harness", [(running, "fine" if found["running"] and found["status"] != Status.UNREACHABLE else "quiet")]),
+        ("agent", _now(found, now, plain=plain)),
+        ("status", [advised_status_span(found, now)]),
         *(("problem", [(f"{problem} (hyperhive doctor)", "bad")]) for problem in found["problems"]),
         *([("history", [(found["replaced"], "warn")])] if found.get("replaced") else []),
-        ("status", [advised_status_span(found, now)]),
-        *_turn(found, now),
-        ("model", [(found["model"], "")]),
-        ("session", [(found["session_id"] or "none yet", "")]),
+        ("inbox", _inbox(found, now)),
         ("context", _context(found, plain=plain)),
         *_compacted(found["last_compaction"], now),
         ("today", [("unknown" if found["unread"] is None else today_words(found["today"]), "")]),
         *_budget(found["budget"]),
-        ("inbox", _inbox(found, now)),
         *_limits(found["limits"], now),
         *_mcp(found["mcp"]),
-        *_prewarmed(found["prewarmed"], now),
-        ("outcomes", _outcomes(found["last_outcomes"], plain=plain)),
         ("last turn", [_last_turn(found["last_turn"], now)]),
+        ("outcomes", _outcomes(found["last_outcomes"], plain=plain)),
+        ("model", [(found["model"], "")]),
+        ("harness", [(running, "fine" if found["running"] and found["status"] != Status.UNREACHABLE else "quiet")]),
+        *_prewarmed(found["prewarmed"], now),
+        ("session", [(found["session_id"] or "none yet", "")]),
         ("last event", [(_last_event(found["last_event"]), "quiet")]),
         ("auth", [(found["auth_source"] or "unknown", "quiet")]),
         ("workspace", [(found["workspace"] or "none yet", "quiet")]),
@@ -67,12 +67,12 @@ def _lease(hive: Mapping[str, Any] | None) -> list[Row]:
     return [("lease", [(f"{holds}, epoch {hive['epoch']}{wanted}", "quiet")])]
 
 
-def _turn(found: Mapping[str, Any], now: float) -> list[Row]:
-    if found["status"] in WITHOUT_ANSWER:
-        return []
-    since = found["since_unix"]
-    state = f"{found['state']}{f' for {text.duration(now - since)}' if since else ''}"
-    return [("turn", [(" · ".join([state, *activity_parts(found.get("activity"), now)]), "")])]
+def _now(found: Mapping[str, Any], now: float, *, plain: bool) -> list[Span]:
+    """Return the agent's name and what it does; why it waits, and until when, is in the next row."""
+    state = state_of(found, now)
+    words = state_line(state._replace(why="", until=None) if state.words else state, now)
+    sign = [] if plain else [(state.sign, state.style), (" ", "")]
+    return [(found["agent"], "head"), ("  ", ""), *sign, (words, "")]
 
 
 def fit(row: Row, name_cells: int, width: int) -> list[Span]:
@@ -126,8 +126,7 @@ def today_words(today: Mapping[str, Any] | None) -> str:
     """Return the totals of today in words."""
     if not today or not today["turns"]:
         return "no turn yet"
-    went_in = sum(today[f"{name}input_tokens"] for name in ("", "cache_read_", "cache_creation_"))
-    spent = f"{text.tokens(went_in)} in, {text.tokens(today['output_tokens'])} out"
+    spent = f"{text.tokens(tokens_in(today))} in, {text.tokens(today['output_tokens'])} out"
     return f"{text.plural(today['turns'], 'turn')}, {today['ok']} ok · {spent} · {money(today['cost_usd'])}"
 
 

@@ -38,7 +38,8 @@ def check_state_dir(folder: Path) -> None:
     except OSError as error:
         raise StoreError(f"the state folder {folder} cannot be used: {error.strerror}") from error
     if not stat.S_ISDIR(found.st_mode):
-        raise StoreError(f"the state folder {folder} is a link or a file, not a folder")
+        hint = f"--state-dir {folder.resolve()}" if folder.is_symlink() else "--state-dir DIR"
+        raise StoreError(f"the state folder {folder} is a link or a file, not a folder", hint)
     if found.st_uid != os.getuid():
         raise StoreError(f"the state folder {folder} belongs to another user", "hyperhive --state-dir DIR …")
     if found.st_mode & 0o022:

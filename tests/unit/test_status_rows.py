@@ -47,17 +47,16 @@ def words_of(found: dict[str, Any], name: str) -> str:
 
 def test_the_status_of_a_busy_agent() -> None:
     assert lines(FOUND) == [
-        "agent       tester",
-        "harness     running, pid 12",
+        "agent       tester  ● working · thinking 1:05",
         "status      online",
-        "turn        thinking for 1m 05s",
-        "model       haiku",
-        "session     s-1",
+        "inbox       2 waiting, 1 dead (hyperhive inbox)",
         "context     ▕████████░░░░░░░░░░░░▏ 76k of 200k (38%)",
         "today       3 turns, 1 ok · 12k in, 84 out · $1.50",
-        "inbox       2 waiting, 1 dead (hyperhive inbox)",
-        "outcomes    ✓·✗  1 ok of the last 3",
         "last turn   crashed, 4.0s, 2 tools, $0.50, 16:21 (3 min ago): it broke badly",
+        "outcomes    ✓·✗  1 ok of the last 3",
+        "model       haiku",
+        "harness     running, pid 12",
+        "session     s-1",
         "last event  note #3, just now",
         "auth        none",
         "workspace   /some/space",
@@ -90,9 +89,17 @@ def test_what_needs_a_person_is_said_with_what_to_do(fields: dict[str, Any], wor
     assert words_of(FOUND | fields, "status") == words
 
 
-def test_a_stopped_agent_has_no_row_for_what_it_is_doing() -> None:
+def test_the_first_two_rows_say_what_an_agent_does_and_what_it_waits_for() -> None:
+    assert words_of(FOUND | {"activity": WORKING}, "agent") == (
+        "tester  ● working 1:05 · Bash 0:38: pytest -q tests/unit · 3 tools"
+    )
+    limited = FOUND | {"status": "rate_limited", "waits_until": NOW + 60, "state": "idle", "limits": [LIMIT]}
+    assert words_of(limited, "agent") == "tester  ‖ rate limited"
+    idle = FOUND | {"state": "idle", "next_due": (NOW + 60) * 1000}
+    assert words_of(idle, "agent") == "tester  ○ idle · next message at 16:25 (in 1m 00s)"
     found = FOUND | {"running": False, "status": "stopped"}
-    assert [name for name, _ in status_to_rows(found, NOW)][:4] == ["agent", "harness", "status", "model"]
+    assert [name for name, _ in status_to_rows(found, NOW)][:2] == ["agent", "status"]
+    assert words_of(found, "agent") == "tester  - stopped"
     assert (words_of(found, "harness"), words_of(found, "status")) == ("not running", "stopped (hyperhive run)")
 
 
@@ -175,7 +182,8 @@ def test_every_line_fits_but_paths_and_ids_which_are_whole(width: int) -> None:
     }
     shown = lines(found, width)
     assert shown[-2].endswith("/w" * 100)
-    assert all(cells(line) <= width for line in [*shown[:2], *shown[3:5], *shown[6:-2]])
+    whole = {"status", "session", "workspace", "state"}
+    assert all(cells(line) <= width for line in shown if line.split()[0] not in whole)
 
 
 def test_text_of_others_cannot_control_the_terminal() -> None:
