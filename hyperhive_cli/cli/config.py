@@ -20,6 +20,7 @@ from hyperhive_cli.cli.configured import (
 from hyperhive_cli.cli.declared import group, pass_context, pass_invocation
 from hyperhive_cli.cli.invocation import Invocation, print_json
 from hyperhive_cli.cli.streams import echo
+from hyperhive_cli.cli.tables import is_piped, print_piped
 from hyperhive_cli.core import text
 from hyperhive_cli.core.retention import Retention
 from hyperhive_cli.core.settings import WORKSPACE_FILE, user_file
@@ -58,6 +59,10 @@ def show(ctx: click.Context, invocation: Invocation, workspace: Path | None, *, 
             for name, (value, origin) in origins.items()
         }
         print_json({"files": files, "settings": settings})
+        return
+    if is_piped():
+        piped = ((name, _uncut(value), origin.source, origin.place) for name, (value, origin) in origins.items())
+        print_piped(("setting", "value", "source", "place"), piped)
         return
     rows = [(name, _words(value), origin) for name, (value, origin) in origins.items()]
     widths = [max(len(name) for name, _, _ in rows), max(len(value) for _, value, _ in rows)]
@@ -104,6 +109,11 @@ def _redacted(value: object, redact: Any) -> object:  # noqa: ANN401
     if isinstance(value, list):
         return [_redacted(one, redact) for one in value]
     return redact(value) if isinstance(value, str) else value
+
+
+def _uncut(value: object) -> object:
+    """Return a value for programs: a list as its items, a figure as it is."""
+    return ", ".join(map(str, value)) or None if isinstance(value, list) else value
 
 
 def _words(value: object) -> str:

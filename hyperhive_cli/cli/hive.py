@@ -6,12 +6,13 @@ from hyperhive_cli.cli.declared import argument, group, option, pass_invocation
 from hyperhive_cli.cli.invocation import Invocation, hive_option, print_json, print_lines
 from hyperhive_cli.cli.own_turn import check_may_steer_hive
 from hyperhive_cli.cli.streams import echo
+from hyperhive_cli.cli.tables import is_piped, no_header_option, print_piped
 from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.address import check_machine, check_pattern
 from hyperhive_cli.hive.database import migrate
-from hyperhive_cli.render.agent_tables import hive_to_lines
+from hyperhive_cli.render.agent_tables import PIPED_HIVE_AGENT, hive_agent_to_values, hive_to_lines
 
 
 @group()
@@ -48,9 +49,12 @@ def init(invocation: Invocation, hive: str | None) -> None:
 @argument("pattern", default="*", metavar="[PATTERN]")
 @hive_option
 @option("--json", "as_json", is_flag=True, help="Print one JSON object with `machines` and `agents`.")
+@no_header_option
 @pass_invocation
-def status(invocation: Invocation, pattern: str, hive: str | None, *, as_json: bool) -> None:
+def status(invocation: Invocation, pattern: str, hive: str | None, *, as_json: bool, no_header: bool) -> None:
     """Show the agents with their machines and leases.
+
+    In a pipe: two tables with tabs between the values, an empty line between them.
 
     \b
     Examples: hyperhive hive status
@@ -61,6 +65,12 @@ def status(invocation: Invocation, pattern: str, hive: str | None, *, as_json: b
         agents, machines = fleet.look(connection, pattern), fleet.machines(connection)
     if as_json:
         print_json({"machines": machines, "agents": [{"agent": one["agent"], **_of_hive(one)} for one in agents]})
+        return
+    if is_piped():
+        print_piped(PIPED_HIVE_AGENT, map(hive_agent_to_values, agents), no_header=no_header)
+        echo()
+        rows = ([one["name"], one["agents"], one["draining"]] for one in machines)
+        print_piped(("machine", "agents", "draining"), rows, no_header=no_header)
         return
     print_lines(hive_to_lines(agents, machines, columns()))
 

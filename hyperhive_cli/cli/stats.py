@@ -10,6 +10,7 @@ import click
 from hyperhive_cli.cli.declared import command, option, pass_invocation
 from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, now_ms, print_json, print_lines, say_if_new
 from hyperhive_cli.cli.streams import echo
+from hyperhive_cli.cli.tables import is_piped, no_header_option, print_piped
 from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.statistics import BY, EndedTurn, days_until, grouped_rows, midnight_ms, statistics_report, tally
@@ -33,14 +34,24 @@ FORMS = {".svg": "svg", ".png": "png"}
 @option(
     "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Plot tokens, dollars and context (.svg or .png)."
 )
+@no_header_option
 @hive_option
 @pass_invocation
 def stats(
-    invocation: Invocation, days: int, by: str, hive: str | None, *, as_json: bool, as_csv: bool, plot: Path | None
+    invocation: Invocation,
+    days: int,
+    by: str,
+    hive: str | None,
+    *,
+    as_json: bool,
+    as_csv: bool,
+    plot: Path | None,
+    no_header: bool,
 ) -> None:
     """Summarize the agent's turns: outcomes, durations, tokens, dollars and tools.
 
-    A turn counts on the day on which it started. Subagents and compactions are included.
+    A turn counts on the day on which it started. Subagents and compactions are included. In a pipe: the rows alone,
+    tabs between the values.
 
     \b
     Examples: hyperhive stats --days 30 --by model
@@ -60,7 +71,10 @@ def stats(
     if as_json:
         print_json(found)
         return
-    print_lines(stats_to_lines(_without_quiet_days(found), columns(), plain=is_plain()))
+    if is_piped():
+        print_piped(_heads(by), (row.values() for row in found["rows"]), no_header=no_header)
+    else:
+        print_lines(stats_to_lines(_without_quiet_days(found), columns(), plain=is_plain()))
     if not turns:
         say_if_new(client)
 
@@ -75,9 +89,12 @@ def _without_quiet_days(found: dict[str, Any]) -> dict[str, Any]:
     return found | {"rows": kept}
 
 
+def _heads(by: str) -> list[str]:
+    return ["tool", "calls", "turns"] if by == "tool" else [by, *tally([])]
+
+
 def _print_csv(rows: list[dict[str, Any]], by: str) -> None:
-    heads = ["tool", "calls", "turns"] if by == "tool" else [by, *tally([])]
-    writer = csv.DictWriter(sys.stdout, heads, lineterminator="\n")
+    writer = csv.DictWriter(sys.stdout, _heads(by), lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
 

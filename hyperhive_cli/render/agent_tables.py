@@ -91,7 +91,7 @@ def _summary(found: Sequence[Mapping[str, Any]], now: float) -> str:
 
 PIPED_AGENT = (
     "agent", "state", "detail", "model", "context", "waiting", "held", "dead", "today_usd", "limit_usd",
-    "last", "active",
+    "last", "active", "machine",
 )  # fmt: skip
 
 
@@ -111,6 +111,7 @@ def agent_to_values(one: Mapping[str, Any], now: float) -> list[object]:
         _limit_usd(one),
         " ".join(one["last_outcomes"][-5:]) or None,
         text.iso_time(event["ts"] / 1000) if event else None,
+        (one.get("hive") or {}).get("machine"),
     ]
 
 

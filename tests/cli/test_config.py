@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FakeClaude
-from tests.harness import LIMIT_S, TEXT, Done, Event, Hive, of_kind
+from tests.harness import LIMIT_S, TEXT, Done, Event, Hive, for_a_person, of_kind, piped_rows
 
 
 def write_own(hive: Hive, text: str) -> Path:
@@ -124,7 +124,11 @@ def test_no_secret_is_shown(hive: Hive) -> None:
 
 def test_the_table_names_every_option_once_and_the_files(hive: Hive) -> None:
     own = write_own(hive, "[run]\nquiet = true\n")
-    lines = hive.call("config", "show").stdout.splitlines()
+    rows = piped_rows(hive.call("config", "show").stdout)
+    assert [(row["value"], row["source"], row["place"]) for row in rows if row["setting"] == "quiet"] == [
+        ("yes", "user", f"{own}:2")
+    ]
+    lines = for_a_person(hive, "config", "show")
     names = [line.split()[0] for line in lines[: lines.index("")]]
     assert names == ["agent", *(name for name in shown(hive) if name != "agent")]
     assert any(line.split() == ["quiet", "yes", "user:", f"{own}:2"] for line in lines)

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import os
+import pty
 import subprocess
 import sys
 import time
@@ -14,7 +16,7 @@ import pytest
 from hyperhive_cli.core.statistics import day_of
 from hyperhive_cli.render.table import cells
 from tests.conftest import FakeClaude, Step
-from tests.harness import BAD_REQUEST, LIMIT_S, Event, Hive, gated
+from tests.harness import BAD_REQUEST, LIMIT_S, Event, Hive, for_a_person, gated
 
 
 def replay(noun: str) -> list[Step]:
@@ -82,9 +84,7 @@ def test_csv_has_the_fields_of_the_rows(used: Hive) -> None:
 
 def test_the_lines_for_a_person_fit(used: Hive) -> None:
     for columns, by in product((40, 80, 120), ("day", "model", "outcome", "tool")):
-        done = used.call("stats", "--by", by, variables={"COLUMNS": str(columns)})
-        assert (done.status, done.stderr) == (0, "")
-        lines = done.stdout.splitlines()
+        lines = for_a_person(used, "stats", "--by", by, columns=columns)
         assert max(map(cells, lines)) <= columns, (by, lines)
         assert lines[1].startswith("turns   3, 2 ok; bad_request 1")
         has_room = by == "day" or (by == "model" and columns > 40)  # for bars
@@ -92,8 +92,23 @@ def test_the_lines_for_a_person_fit(used: Hive) -> None:
 
 
 def test_an_output_that_is_no_utf_8_gets_what_it_can_take(used: Hive) -> None:
-    done = used.call("stats", variables={"PYTHONIOENCODING": "ascii", "COLUMNS": "80"})
-    assert (done.status, "###" in done.stdout) == (0, True)
+    leader, follower = pty.openpty()
+    variables = used.variables(PYTHONIOENCODING="ascii", COLUMNS="80")
+    done = subprocess.run(used.command("stats"), env=variables, cwd=used.workspace, stdout=follower, check=True)
+    os.close(follower)
+    shown = os.read(leader, 1 << 16)
+    os.close(leader)
+    assert (done.returncode, b"###" in shown) == (0, True)
+
+
+def test_in_a_pipe_the_rows_have_the_fields_of_csv(used: Hive) -> None:
+    for by in ("day", "model", "outcome", "tool"):
+        done = used.call("stats", "--by", by, variables={"COLUMNS": "40"})
+        heads, *rows = (line.split("\t") for line in done.stdout.splitlines())
+        found = stats(used, "--by", by)["rows"]
+        assert not found or heads == [*found[0]]
+        assert [row[0] for row in rows] == [str(row[by]) for row in found]
+        assert used.call("stats", "--by", by, "--no-header").stdout == done.stdout.partition("\n")[2]
 
 
 def test_stats_of_an_agent_that_never_ran(hive: Hive) -> None:
@@ -102,7 +117,7 @@ def test_stats_of_an_agent_that_never_ran(hive: Hive) -> None:
     for form in ([], ["--csv"], ["--by", "tool"]):
         assert hive.call("stats", *form).status == 0
     assert list(hive.state_dir.iterdir()) == []
-    first, last = hive.call("stats", "--days", "36500").stdout.splitlines()[0].removeprefix("workspace: ").split(" to ")
+    first, last = for_a_person(hive, "stats", "--days", "36500")[0].removeprefix("workspace: ").split(" to ")
     assert int(last.split()[-1]) - int(first.split()[-1]) in {99, 100}  # the years, as they differ
 
 

@@ -165,7 +165,7 @@ def test_tail_names_the_agents_and_stats_adds_them_up(database: Database) -> Non
         assert (stats["agent"], stats["total"]["turns"], stats["total"]["cost_usd"]) == ("team-*", 2, 1.0)
         table = a.call("x", "agents").stdout
         assert [line.split()[0] for line in table.splitlines()] == ["agent", "team-1", "team-2"]
-        assert " m " in table
+        assert [line.split("\t")[-1] for line in table.splitlines()] == ["machine", "m", "m"]
         shown = a.call("x", "hive", "status").stdout
         assert "team-2" in shown
         assert "epoch" in shown
