@@ -96,7 +96,8 @@ def _show_agent(paths: AgentPaths, wanted: EventFilter, *, is_followed: bool, as
     feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S)
     live = None if is_followed else False
     with open_display(LocalClient(paths).status(), as_json=as_json, live=live, hint=READ_ONLY) as display:
-        if not _show_earlier(feed, wanted, display.show, _itself) and not is_followed and not as_json:
+        found = _show_earlier(feed, wanted, display.show, _itself, with_heads=not as_json)
+        if not (found or is_followed or as_json):
             echo("no such events", err=True)
             say_if_new(LocalClient(paths))
         if is_followed:
@@ -112,7 +113,9 @@ def _show_hive(url: str, pattern: str, wanted: EventFilter, *, is_followed: bool
         live = None if is_followed and not feed.is_of_many else False
         with open_display(snapshot, as_json=as_json, live=live, hint=READ_ONLY) as display:
             printer = _Printer(display, is_of_many=feed.is_of_many, as_json=as_json)
-            _show_earlier(feed, wanted, printer.show, lambda one: one.record)
+            _show_earlier(
+                feed, wanted, printer.show, lambda one: one.record, with_heads=not (as_json or feed.is_of_many)
+            )
             if is_followed:
                 _follow(feed, wanted, display, printer.show, lambda one: one.record)
 
@@ -122,10 +125,16 @@ def _itself(record: BusEvent) -> BusEvent:
 
 
 def _show_earlier(
-    feed: Feed[T], wanted: EventFilter, show: Callable[[list[T]], None], record_of: Callable[[T], BusEvent]
+    feed: Feed[T],
+    wanted: EventFilter,
+    show: Callable[[list[T]], None],
+    record_of: Callable[[T], BusEvent],
+    *,
+    with_heads: bool,
 ) -> bool:
-    """Show what the feed holds already; return False if that is nothing."""
-    found, is_empty = iter(wanted.earlier(feed, record_of)), True
+    """Show what the feed holds already, for a person with the heads of the turns; return False if that is nothing."""
+    earlier, is_empty = wanted.earlier_with_heads if with_heads else wanted.earlier, True
+    found = iter(earlier(feed, record_of))
     while batch := list(islice(found, BATCH)):
         show(batch)
         is_empty = False

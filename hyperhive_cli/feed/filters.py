@@ -1,11 +1,14 @@
 """Choosing events: those of a turn, of some kinds, of tools, with a text in them. Pure."""
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
 from hyperhive_cli.core.events import BusEvent, LiveEvent, Stream, TurnEnd, TurnStart, is_replaced_remark
+from hyperhive_cli.core.settings import HISTORY_CAPACITY
 
 COUNT = 20  # events, by default
 
@@ -60,6 +63,24 @@ class EventFilter:
         if self.count is None and self.turn is not None:
             return found
         return deque(found, COUNT if self.count is None else self.count)
+
+    def earlier_with_heads(self, feed: Feed[T], record_of: Callable[[T], BusEvent]) -> Iterator[T]:
+        """Yield what `earlier` returns, and before the first event of each turn its start, if that was left out."""
+        found = self.earlier(feed, record_of)
+        bounds = () if self.kinds else feed.newest(HISTORY_CAPACITY, ("turn_start", "turn_end"))
+        starts = [(record_of(one).seq or 0, None if record_of(one).kind == "turn_end" else one) for one in bounds]
+        shown = 0
+        for one in found:
+            seq = record_of(one).seq or 0
+            at = bisect_right(starts, seq, key=itemgetter(0)) - 1
+            if at >= 0 and starts[at][0] == seq and starts[at][1] is None:  # the end of a turn is of that turn
+                at -= 1
+            number, head = starts[at] if at >= 0 else (0, None)
+            if head is not None and number > shown:
+                shown = number
+                if number != seq:
+                    yield head
+            yield one
 
     def passes(self, event: LiveEvent) -> bool:
         """Return True if this event is wanted, whatever its number."""

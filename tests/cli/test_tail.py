@@ -46,6 +46,20 @@ def test_tail_without_json_is_for_people(hive: Hive, history: list[str]) -> None
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("words", [("-n", "3"), ("--tools",), ("--grep", "echo hello"), ("--since", "9")])
+def test_for_people_what_is_shown_begins_with_the_head_of_its_turn(
+    words: tuple[str, ...], hive: Hive, history: list[str], fake_claude: FakeClaude
+) -> None:
+    fake_claude.script(TEXT)
+    hive.drain("--message", "once more")
+    text = "\n".join(tail(hive, *words))
+    is_first = words[0] in {"--tools", "--grep", "--since"}
+    assert (text.count("look around"), text.count("once more")) == (int(is_first), int(words[0] in {"-n", "--since"}))
+    heads = [line for line in text.splitlines() if "operator" in line]
+    assert text.splitlines()[1 if not text.splitlines()[0] else 0] == heads[0]
+    assert len(tail(hive, *words, "--json")) <= len(history) * 2
+
+
 def test_tail_of_an_agent_that_never_ran_is_empty(hive: Hive) -> None:
     assert tail(hive, "--json") == []
     assert tail(hive) == []
