@@ -108,6 +108,23 @@ def _open_reader(path: Path, mode: str, busy_s: float) -> sqlite3.Connection:
     return db
 
 
+def open_migrated_copy(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
+    """Copy a database of an older release into memory and migrate the copy, for reading: it cannot be written itself.
+
+    Raises sqlite3.Error.
+    """
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        with closing(open_reader(path)) as db:
+            db.backup(copy)
+        _migrate(copy, path, migrations)
+        copy.execute("PRAGMA query_only = 1")
+    except BaseException:
+        copy.close()
+        raise
+    return copy
+
+
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """Run a block in one `BEGIN IMMEDIATE` transaction: committed at its end, rolled back on an exception."""

@@ -309,11 +309,14 @@ def open_inbox_reader(path: Path) -> Iterator[Inbox]:
 
 
 def _reader(path: Path) -> sqlite3.Connection:
-    """Open an inbox read-only; the inbox of an older release is migrated first."""
+    """Open an inbox read-only; the inbox of an older release is migrated first, or a copy of it if it is read-only."""
     connection = database.open_reader(path)
     if not 0 < database.schema_version(connection) < len(schema.INBOX):
         database.refuse_hollow(connection, path)
         return connection
     connection.close()
-    open_connection(path, BUSY_S).close()
+    try:
+        open_connection(path, BUSY_S).close()
+    except StoreError:  # it cannot be written
+        return database.open_migrated_copy(path, schema.INBOX)
     return database.open_reader(path)

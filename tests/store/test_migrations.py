@@ -1,15 +1,18 @@
 """Inboxes of earlier releases: nothing in them is lost, and no number is given twice."""
 
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
+from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import schema
 from hyperhive_cli.store.inbox import open_inbox, open_inbox_reader
+from tests.disk import small_disk
 from tests.store.made_messages import lease, put, rows, settle
 
 BEFORE_HELD, BEFORE_UIDS = 3, 6  # migrations
@@ -96,3 +99,19 @@ def test_a_reader_brings_an_older_inbox_up_to_date(path: Path) -> None:
         assert [message.id for message in reader.messages()] == [1]
     with open_inbox(path) as inbox:
         assert settle(inbox, lease(inbox), "held").state == "held"
+
+
+def test_an_inbox_of_before_on_a_disk_that_cannot_be_written_is_read(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    with small_disk(request, tmp_path / "disk") as disk:
+        path = disk / "hyperhive-inbox.sqlite"
+        with before_held(path) as db:
+            db.execute(MESSAGE, (1, None, "ready"))
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        with open_inbox_reader(path) as inbox:
+            assert [(message.id, message.state, message.uid) for message in inbox.messages()] == [(1, "ready", "5:1")]
+            assert inbox.unread() == 1
+            with pytest.raises(StoreError):
+                inbox.put_facts(paused="1")
+        assert [entry.name for entry in disk.iterdir()] == [path.name]
