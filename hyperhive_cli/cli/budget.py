@@ -7,6 +7,7 @@ from hyperhive_cli.cli.amount import DOLLARS, NUMBER
 from hyperhive_cli.cli.declared import group, option, pass_invocation
 from hyperhive_cli.cli.invocation import Invocation, now_ms, paint, print_json, print_lines
 from hyperhive_cli.cli.streams import echo
+from hyperhive_cli.cli.tables import UNCUT, is_piped
 from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core.budget import shown as in_words
 from hyperhive_cli.core.errors import NotRunningError, StoreError, UsageError
@@ -46,7 +47,8 @@ def show(invocation: Invocation, *, as_json: bool) -> None:
         echo("no limits are set; set them with hyperhive run --max-day-cost USD, …", err=True)
     else:
         rows = budget_to_rows(found)
-        print_lines(paint(fit(row, max(len(name) for name, _ in rows), columns())) for row in rows)
+        width = UNCUT if is_piped() else columns()
+        print_lines(paint(fit(row, max(len(name) for name, _ in rows), width)) for row in rows)
 
 
 @budget.command("raise")

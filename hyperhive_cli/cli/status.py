@@ -6,11 +6,10 @@ from typing import Any
 
 from hyperhive_cli.cli.declared import command, option, pass_invocation
 from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, paint, print_json, print_lines, say_if_new
+from hyperhive_cli.cli.tables import UNCUT
 from hyperhive_cli.cli.width import columns
 from hyperhive_cli.harness.client import AgentClient
 from hyperhive_cli.render.status_rows import fit, status_to_rows
-
-UNCUT = 10**6  # cells: a terminal wraps the line
 
 
 @command()

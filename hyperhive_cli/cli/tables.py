@@ -10,6 +10,8 @@ from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.render.piped import values_to_line
 from hyperhive_cli.render.table import Span
 
+UNCUT = 10**6  # cells of a line that is not cut: a terminal wraps it
+
 
 def is_piped() -> bool:
     """Return True if stdout is not a terminal, so that a program may read it."""

@@ -22,7 +22,7 @@ def test_a_runaway_in_a_drain_and_its_second_chance(hive: Hive, fake_claude: Fak
     # The calls come in one piece or in several.
     assert hive.messages()[0]["reason"].endswith(" of 3 tool calls")
     assert hive.messages()[0]["reason"].startswith("the turn's budget is used up: ")
-    assert "budget" in hive.call("stats").stdout
+    assert "budget" in hive.call("stats", "--by", "outcome").stdout
     assert "✗" in hive.call("status").stdout
     assert "budget raise --message" in hive.call("tail", "--no-follow").stdout
 

@@ -405,3 +405,11 @@ def test_the_demo_can_be_interrupted(hive: Hive) -> None:
         program.send(signal.SIGINT)
         assert program.wait() == 130
     assert program.stderr == []
+
+
+def test_a_state_folder_that_is_a_link_is_refused_with_the_folder_to_name(hive: Hive, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(hive.state_dir)
+    done = replace(hive, state_dir=link).call("send", "hello")
+    assert done.refusal() == f"the state folder {link} is a link or a file, not a folder"
+    assert done.stderr.splitlines()[1] == f"Try: --state-dir {hive.state_dir}"
