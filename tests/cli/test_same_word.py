@@ -90,7 +90,7 @@ def agent(hive: Hive, fake_claude: FakeClaude, environment: dict[str, str], stat
 
 @contextmanager
 def tail(agent: Hive) -> Iterator[Callable[[], str]]:
-    """Run `tail` on a terminal; yield what reads the word behind the dot of its bottom line as it is now."""
+    """Run `tail` on a terminal; yield what reads the word of its last row; `online`, if that says what a turn does."""
     leader, follower = pty.openpty()
     shown = bytearray()
     process = subprocess.Popen(
@@ -105,7 +105,8 @@ def tail(agent: Hive) -> Iterator[Callable[[], str]]:
             while piece := os.read(leader, 1 << 16):
                 shown.extend(piece)
         plain = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", shown.decode(errors="ignore"))
-        return plain.rpartition("● ")[2]
+        rows = re.findall(r"[\r\n]([●○‖↻!✗]) ([^\r\n]*)", plain)
+        return "" if not rows else rows[-1][1] if rows[-1][0] in "‖↻!✗" else "online"
 
     try:
         yield word

@@ -418,7 +418,7 @@ HOSTILE = (
     "over\rwrite \x08\x7f \u202egpj.exe \u2066x\u2069 [red]markup[/red] [link=http://evil]l[/link] "
     ":smile: \x1b[2J\x1b[999;1H\x1b[?1049h end"
 )
-OURS = re.compile(r"\x1b\[[\d;]*m|\x1b\[1A|\x1b\[2K|\x1b\[\?25[hl]|\r\n|\r(?=\x1b\[2K|\x1b\[1A|$)")
+OURS = re.compile(r"\x1b\[[\d;]*m|\x1b\[\d+A|\x1b\[[JK]|\x1b\[\?(?:25|7|2026)[hl]|\r\n|\r(?=\x1b\[|\r|$)")
 FORBIDDEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
