@@ -64,7 +64,7 @@ def run_shell(bee: Hive, *command: str, stdin: str = "") -> subprocess.Completed
 
 LINES: dict[str, set[str]] = {
     "hyperhive ": set(COMMANDS),
-    "hyperhive st": {"status", "stats"},
+    "hyperhive st": {"status", "stats", "stop"},
     "hyperhive -a ": {"bee"},
     "hyperhive -a bee model set ": {"haiku", "sonnet", "opus", "opusplan", "claude-a-model"},
     "hyperhive -a bee model set c": {"claude-a-model"},

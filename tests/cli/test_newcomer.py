@@ -7,7 +7,7 @@ import re
 
 from hyperhive_cli.core.text import dollars
 from tests.conftest import FakeClaude, Step
-from tests.harness import ANSWER, TEXT, Hive, gated
+from tests.harness import ANSWER, TEXT, Hive, for_a_person, gated
 from tests.pages import README
 
 TOLD = README.read_text(encoding="utf-8")
@@ -34,7 +34,8 @@ def test_send_it_work_and_find_out_what_it_cost(newcomer: Hive) -> None:
     with newcomer.start("run") as program:
         assert ANSWER in call(newcomer, "hyperhive send 'add a section about the tests' --wait")
         assert "1 turn, 1 ok" in call(newcomer, "hyperhive status")
-        cost = re.search(r"^cost +\$(\S+)$", call(newcomer, "hyperhive stats"), flags=re.MULTILINE)
+        shown = "\n".join(for_a_person(newcomer, *readme("hyperhive stats").split()[1:]))
+        cost = re.search(r"^cost +\$(\S+)$", shown, flags=re.MULTILINE)
         assert program.interrupt() == 130
     assert cost is not None
     (result,) = newcomer.call("tail", "--no-follow", "--kind", "turn_end", "--json").json_lines()
