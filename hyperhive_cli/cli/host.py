@@ -1,6 +1,7 @@
 """`hyperhive host`."""
 
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -24,7 +25,7 @@ from hyperhive_cli.harness.config import HarnessConfig
 from hyperhive_cli.harness.host_file import HOST_FILE, HostedAgent, HostPlan, options_to_words, read_plan
 from hyperhive_cli.hive.address import check_machine
 from hyperhive_cli.hive.database import machine_name
-from hyperhive_cli.render.display_file import DisplayFile
+from hyperhive_cli.render.display_file import DisplayFile, takes_more
 from hyperhive_cli.transcript.log_line import row_to_log_line
 from hyperhive_cli.transcript.translate import Translator
 
@@ -91,7 +92,7 @@ def host(
             )
             for one in configs
         ]
-    if not quiet and not as_json:
+    if not quiet and not as_json and takes_more(sys.stderr.fileno()):  # a stopped terminal holds up no agent
         names = text.one_line(", ".join(one.paths.agent for one in configs), 200)
         echo(f"running {text.plural(len(configs), 'agent')} on {name}: {names}; Ctrl-C stops them", err=True)
     stagger_s = next(found for found in (stagger, plan.stagger_s, STAGGER_S) if found is not None)

@@ -350,8 +350,8 @@ def test_a_stop_waits_for_the_running_turn_and_keeps_the_rest(hive: Hive, fake_c
     fake_claude.script(gated())
     with hive.run("--message", "one", "--message", "two") as program:
         fake_claude.wait_for("before go on")
+        call(hive.state_dir / "control.sock", "stop")  # from here on it is known
         with hive.start("stop") as stop:
-            program.wait_for_kind("turn_state_changed", state="thinking")
             assert (stop.process.poll(), stop.stdout) == (None, [])
             fake_claude.touch("go on")
             assert stop.wait() == 0

@@ -1,8 +1,8 @@
 """A small terminal: what is left on the screen after the codes that the live region uses.
 
-It knows carriage return, newline, cursor up, erase the rest of the line or of the screen, show and hide the
-cursor, colours, wrapping, pasting and the ends of a frame, and
-nothing else: any other escape sequence, or control character, is an error.
+It knows carriage return, newline, cursor up, erase a line, its rest or the rest of the screen, show and hide the
+cursor, colours, wrapping, pasting and the ends of a frame, and nothing else: any other escape sequence, or control
+character, is an error.
 """
 
 import re
@@ -50,6 +50,8 @@ class Screen:
             case "", _, "A":
                 self.row -= int(value or 1)
                 assert self.row >= 0
+            case "", "2", "K":
+                self.rows[self.row] = ""
             case "", "", "K":
                 self.rows[self.row] = self.rows[self.row][: self.column]
             case "", "", "J":
