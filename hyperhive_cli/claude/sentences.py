@@ -27,6 +27,8 @@ MAX_PARTS = 50
 MAX_NAME = 60
 TEXT_KEYS = ("content", "message", "text", "stderr", "reason", "error", "summary", "warning")
 
+DIAGNOSTIC = "[ede_diagnostic]"  # prefix of an error for claude's developers, in the result of an interrupted run
+
 
 @dataclass(frozen=True, slots=True)
 class Sentence:

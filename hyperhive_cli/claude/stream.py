@@ -17,7 +17,6 @@ from hyperhive_cli.core.events import Note, Stream
 from hyperhive_cli.core.settings import LINE_LIMIT_BYTES
 
 NOTE_TEXT_LIMIT = 500  # characters kept of an unusable line
-DIAGNOSTIC = "[ede_diagnostic]"  # prefix of an error for claude's developers, in the result of an interrupted run
 OPENING_BRACE, CLOSING_BRACE = b"{}"
 CARRIAGE_RETURN = 0x0D  # `in` takes a quarter of the time with an int
 HEAD_BYTES = 16_384  # kept of a line over the limit; since 2.1.332 a `result` has its text after all other fields

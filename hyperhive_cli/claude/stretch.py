@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hyperhive_cli.claude.retries import line_to_retry
-from hyperhive_cli.claude.sentences import hook_result
-from hyperhive_cli.claude.stream import DIAGNOSTIC, content_blocks, text_field, tool_calls
+from hyperhive_cli.claude.sentences import DIAGNOSTIC, hook_result
+from hyperhive_cli.claude.stream import content_blocks, text_field, tool_calls
 from hyperhive_cli.core.figures import whole
 
 # After these a `result` has an answer. With `tool_use` the run was cut off before its next request.

@@ -8,8 +8,8 @@ from contextlib import closing
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.console import LIVE_FIELDS, agent_of, can_type, console_thread, make_console
 from hyperhive_cli.cli.declared import argument, command, pass_invocation
+from hyperhive_cli.cli.harness_watch import HarnessWatch
 from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain
-from hyperhive_cli.cli.tail import HarnessWatch
 from hyperhive_cli.core.errors import UnknownError, UsageError
 from hyperhive_cli.core.events import BusEvent, TurnStart
 from hyperhive_cli.core.settings import AgentPaths
@@ -61,7 +61,7 @@ def _follow(paths: AgentPaths, _: str | None, console: LiveConsole) -> None:
     feed = AgentFeed(paths, partial=True, tick_s=TICK_S)
     for record in _from_turn_start(feed.newest(EARLIER)):
         console.offer(record)
-    watch = HarnessWatch(paths, feed, console, asks=True)
+    watch = HarnessWatch(paths, feed, console)
     for event in feed.follow():
         watch.look(event)
         if event is not None:

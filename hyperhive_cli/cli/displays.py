@@ -1,10 +1,10 @@
-"""Where a command shows events: the console, or one JSON object per line."""
+"""Where a command shows events: the console on a terminal, a line for each event in a pipe, or JSON lines."""
 
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from hyperhive_cli.cli.invocation import is_plain
 from hyperhive_cli.core.events import BusEvent, splice
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hyperhive_cli.render.console.display import Console
 
 T = TypeVar("T")
+EventDisplay: TypeAlias = "JsonLines | PipedLines | Console"
 
 
 class StaticDisplay:
@@ -42,6 +43,21 @@ class JsonLines(StaticDisplay):
         self._file.drain()
 
 
+class PipedLines(StaticDisplay):
+    """Prints one line for each row, for programs and logs. `whole`: nothing in it is cut."""
+
+    def __init__(self, file: DisplayFile, *, whole: bool) -> None:
+        from hyperhive_cli.render.piped_transcript import PipedTranscript  # noqa: PLC0415 - JSON does not need it
+
+        self._file = file
+        self._transcript = PipedTranscript(whole=whole)
+
+    def show(self, records: Sequence[BusEvent]) -> None:
+        """Write the events, after what an earlier call could not write; raises as `KeptBytes.drain`."""
+        self._file.write(self._transcript.text(records))
+        self._file.drain()
+
+
 def keep_lines(file: KeptBytes, lines: bytes) -> None:
     """Buffer whole lines of UTF-8 for a file; for a terminal, escaped."""
     file.write(escape_bytes(lines) if file.isatty() else lines)
@@ -60,25 +76,34 @@ def named_json(agent: str, record: BusEvent) -> bytes:
 def display_file() -> DisplayFile:
     """Return stdout as a file that buffers what cannot be written yet."""
     sys.stdout.flush()
-    return DisplayFile(sys.stdout.fileno(), sys.stdout.encoding, sys.stdout.errors)
+    errors = "backslashreplace" if sys.stdout.errors == "strict" else sys.stdout.errors
+    return DisplayFile(sys.stdout.fileno(), sys.stdout.encoding, errors)
 
 
 @contextmanager
 def open_display(
-    snapshot: Mapping[str, Any], *, as_json: bool = False, live: bool | None = None, hint: str = ""
-) -> Iterator["JsonLines | Console"]:
-    """Open stdout for events: the console (by default `live` on a terminal, else plain lines), or JSON."""
+    snapshot: Mapping[str, Any],
+    *,
+    as_json: bool = False,
+    live: bool | None = None,
+    hint: str = "",
+    whole: bool = False,
+) -> Iterator[EventDisplay]:
+    """Open stdout for events: the console, `live` by default; in a pipe lines, uncut if `whole`; or JSON."""
     file = display_file()
     if as_json:
         yield JsonLines(file.kept)
         return
-    from hyperhive_cli.render.console.display import Console  # noqa: PLC0415 - rich costs 100 ms, which JSON need not pay
+    if not file.isatty():
+        yield PipedLines(file, whole=whole)
+        return
+    from hyperhive_cli.render.console.display import Console  # noqa: PLC0415 - rich costs 100 ms, which a pipe need not pay
 
     with Console(snapshot=snapshot, file=file, live=live, plain=is_plain(), hint=hint) as console:
         yield console
 
 
-def suspendable(events: Iterator[T], display: "JsonLines | Console") -> Iterator[T]:
+def suspendable(events: Iterator[T], display: EventDisplay) -> Iterator[T]:
     """Pass events on; a Ctrl-Z restores the terminal before it stops this process.
 
     It is taken only while the next event is waited for: in the middle of a write the display accepts no other call.

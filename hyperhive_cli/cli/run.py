@@ -175,7 +175,7 @@ def _open_display(
 ) -> "AbstractContextManager[Display]":
     """Return where the events are shown, after the first lines: the live console on a terminal, else lines."""
     status = stored_status(config.paths, now_ms=now_ms()) | {"status": "online", "waits_until": None}
-    if not options.as_json and not is_plain():
+    if not options.as_json and not is_plain() and sys.stdout.isatty():
         from hyperhive_cli.cli.console import agent_of, can_type, console_thread, leave, make_console  # noqa: PLC0415 - rich
         from hyperhive_cli.render.console.remarks import remark  # noqa: PLC0415 - rich
 

@@ -112,11 +112,11 @@ def _warn_of_start(found: FoundTurn) -> None:
 
 
 def _show_events(paths: AgentPaths, found: FoundTurn) -> None:
-    from hyperhive_cli.cli.displays import open_display  # noqa: PLC0415 - rich costs 100 ms
+    from hyperhive_cli.cli.displays import open_display  # noqa: PLC0415 - the parser of events costs 20 ms
 
     _warn_of_start(found)
     is_first = True
-    with open_display({}, live=False) as sink:
+    with open_display({}, live=False, whole=True) as sink:
         for page in turn_pages(paths, found):
             if is_first:
                 echo(f"started {moment(page[0].ts / 1000, now_ms() / 1000)}", err=True)

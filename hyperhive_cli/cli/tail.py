@@ -1,14 +1,14 @@
 """`hyperhive tail`: the events of one agent, or of several agents of a hive, each under its name."""
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.declared import argument, command, option, pass_invocation
-from hyperhive_cli.cli.displays import JsonLines, named_json, open_display, suspendable
+from hyperhive_cli.cli.displays import EventDisplay, named_json, open_display, suspendable
 from hyperhive_cli.cli.invocation import (
     Invocation,
     hive_option,
@@ -20,22 +20,17 @@ from hyperhive_cli.cli.invocation import (
 from hyperhive_cli.cli.streams import echo, write_bytes
 from hyperhive_cli.core.events import KINDS, BusEvent
 from hyperhive_cli.core.settings import AgentPaths
-from hyperhive_cli.core.status import Status
 from hyperhive_cli.feed.agent_feed import AgentFeed
 from hyperhive_cli.feed.filters import EventFilter, Feed
 from hyperhive_cli.harness.client import LocalClient
 from hyperhive_cli.harness.signals import hold_suspension
-from hyperhive_cli.store.report import with_holder
 
 if TYPE_CHECKING:
-    from hyperhive_cli.harness.live_console import LiveConsole
     from hyperhive_cli.hive.feed import AgentEvent
-    from hyperhive_cli.render.console.display import Console
 
 T = TypeVar("T")
 
 TICK_S = 1.0
-ASK_AGAIN_TICKS = 3  # without an event: a harness that is stopped or hung sends nothing
 BATCH = 200
 READ_ONLY = "read-only: hyperhive attach"
 
@@ -95,14 +90,21 @@ def _show_agent(paths: AgentPaths, wanted: EventFilter, *, is_followed: bool, as
     is_terminal = sys.stdout.isatty() and not as_json and not is_plain()
     feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S)
     live = None if is_followed else False
-    with open_display(LocalClient(paths).status(), as_json=as_json, live=live, hint=READ_ONLY) as display:
+    snapshot = LocalClient(paths).status() if is_terminal else {}  # for the console alone: it takes 10 ms
+    with open_display(snapshot, as_json=as_json, live=live, hint=READ_ONLY, whole=True) as display:
         found = _show_earlier(feed, wanted, display.show, _itself, with_heads=not as_json)
         if not (found or is_followed or as_json):
             echo("no such events", err=True)
             say_if_new(LocalClient(paths))
         if is_followed:
-            watch = HarnessWatch(paths, feed, display, asks=is_terminal)
-            _follow(feed, wanted, display, display.show, _itself, watch.look)
+            look = _watch(paths, feed, display) if is_terminal else None
+            _follow(feed, wanted, display, display.show, _itself, look)
+
+
+def _watch(paths: AgentPaths, feed: AgentFeed, display: EventDisplay) -> Callable[[BusEvent | None], None]:
+    from hyperhive_cli.cli.harness_watch import HarnessWatch  # noqa: PLC0415 - for the console alone, as the snapshot
+
+    return HarnessWatch(paths, feed, display).look
 
 
 def _show_hive(url: str, pattern: str, wanted: EventFilter, *, is_followed: bool, as_json: bool) -> None:
@@ -111,7 +113,7 @@ def _show_hive(url: str, pattern: str, wanted: EventFilter, *, is_followed: bool
     with closing(HiveFeed(url, pattern, tick_s=TICK_S)) as feed:
         snapshot = {} if feed.is_of_many else feed.snapshot()[0]
         live = None if is_followed and not feed.is_of_many else False
-        with open_display(snapshot, as_json=as_json, live=live, hint=READ_ONLY) as display:
+        with open_display(snapshot, as_json=as_json, live=live, hint=READ_ONLY, whole=True) as display:
             printer = _Printer(display, is_of_many=feed.is_of_many, as_json=as_json)
             _show_earlier(
                 feed, wanted, printer.show, lambda one: one.record, with_heads=not (as_json or feed.is_of_many)
@@ -144,7 +146,7 @@ def _show_earlier(
 def _follow(
     feed: Feed[T],
     wanted: EventFilter,
-    display: "JsonLines | Console",
+    display: EventDisplay,
     show: Callable[[list[T]], None],
     record_of: Callable[[T], BusEvent],
     look: Callable[[T | None], None] | None = None,
@@ -170,38 +172,10 @@ def _follow(
         show(waiting)
 
 
-class HarnessWatch:
-    """Tells the display how the agent is; with `asks` the harness is asked for it whenever it has been silent."""
-
-    def __init__(
-        self, paths: AgentPaths, feed: AgentFeed, display: "JsonLines | Console | LiveConsole", *, asks: bool
-    ) -> None:
-        self._paths = paths
-        self._feed = feed
-        self._display = display
-        self._asks = asks
-        self._shown: Mapping[str, Any] | None = {}
-        self._silent_ticks = 0
-
-    def look(self, event: BusEvent | None) -> None:
-        """Look, after an event or a tick."""
-        self._silent_ticks = self._silent_ticks + 1 if event is None else 0
-        if self._feed.snapshot is not self._shown:
-            self._shown = self._feed.snapshot
-            self._display.update(**(self._shown or self._without_answer()))
-        elif self._asks and self._silent_ticks and self._silent_ticks % ASK_AGAIN_TICKS == 0:
-            self._display.update(**(LocalClient(self._paths).ask("status") or self._without_answer()))
-
-    def _without_answer(self) -> dict[str, Any]:
-        """Return what is known if the harness has gone away or does not answer; nothing is waited for then."""
-        found = with_holder({"status": Status.STOPPED}, self._paths.lock_file)
-        return {"status": found["status"], "waits_until": 0}
-
-
 class _Printer:
     """Shows events of a hive: one agent's as those of this machine, those of many under names, as `tail` with files."""
 
-    def __init__(self, display: "JsonLines | Console", *, is_of_many: bool, as_json: bool) -> None:
+    def __init__(self, display: EventDisplay, *, is_of_many: bool, as_json: bool) -> None:
         self._display = display
         self._is_of_many = is_of_many
         self._as_json = as_json

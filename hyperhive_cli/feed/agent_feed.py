@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hyperhive_cli.control.client import GoneError, open_events
 from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.core.events import BusEvent, replaced_remark
 from hyperhive_cli.core.settings import AgentPaths
@@ -80,6 +79,8 @@ class AgentFeed:
 
     def _follow_harness(self) -> Iterator[BusEvent | None]:
         """Yield what the harness sends until it goes away; nothing if none runs."""
+        from hyperhive_cli.control.client import GoneError, open_events  # noqa: PLC0415 - for those that follow
+
         follower = self._follower
         connected = open_events(self._paths.socket, self.last, partial=self._partial, tick_s=self._tick_s)
         try:

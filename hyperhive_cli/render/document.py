@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from hyperhive_cli.core import text
-from hyperhive_cli.transcript.diff import Hunk
+from hyperhive_cli.transcript.diff import hunks_to_text
 from hyperhive_cli.transcript.rows import (
     AnswerRow,
     CallRow,
@@ -59,10 +59,10 @@ def row_to_entry(row: Row) -> Entry | None:
         case CallRow():
             hunks = row.diff()
             title = f"{row.name} {row.subject}" if hunks else row.name  # a diff does not name its file
-            return Entry("call", _titled(row, title), _diff_text(hunks) or row.input_text(), number=row.full_number)
+            return Entry("call", _titled(row, title), hunks_to_text(hunks) or row.input_text(), number=row.full_number)
         case AnswerRow():
             title = row.label or ("error" if row.failed else "answer")
-            body = row.output.plain or _diff_text(row.diff) or (f"to allow it: {row.advice}" if row.advice else "")
+            body = row.output.plain or hunks_to_text(row.diff) or (f"to allow it: {row.advice}" if row.advice else "")
             return Entry("answer", _titled(row, title), body, row.failed, number=row.full_number)
         case QuoteRow():
             return Entry("note", _titled(row, "to claude"), row.whole.plain)
@@ -85,11 +85,6 @@ def _turn_name(row: HeadRow) -> str:
 def _moment(ts: int) -> str:
     at = text.local_time(ts / 1000)
     return "?" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
-
-
-def _diff_text(hunks: Iterable[Hunk]) -> str:
-    parts = (f"@@ -{hunk.old_start} +{hunk.new_start} @@\n" + "\n".join(hunk.lines) for hunk in hunks)
-    return text.clean("\n".join(parts))
 
 
 # --- plain text ---

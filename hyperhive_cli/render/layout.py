@@ -10,9 +10,18 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from hyperhive_cli.core.text import duration, one_line, plural
+from hyperhive_cli.core.text import one_line
 from hyperhive_cli.render.blocks import NAME_CELLS, Block, Cropped, Fullest, Gutter, RuledLine, marked
 from hyperhive_cli.transcript.diff import NumberedLine, numbered_lines
+from hyperhive_cli.transcript.excerpts import (
+    BODY_LINES,
+    DIFF_LINES,
+    NOTE_LINES,
+    SHOW,
+    output_excerpt,
+    rest_words,
+    took_words,
+)
 from hyperhive_cli.transcript.raw_text import RawText, Span
 from hyperhive_cli.transcript.rows import (
     AnswerRow,
@@ -27,13 +36,8 @@ from hyperhive_cli.transcript.rows import (
 )
 from hyperhive_cli.transcript.translate import minute_words
 
-SHOW = "hyperhive show"
 _BODY_BAR, _SUBAGENT_BAR = Text("  ▏ ", "quiet"), Text("  │ ", "quiet")
-_BODY_LINES, _NOTE_LINES, _DIFF_LINES = 6, 12, 8
-_OK_LINES, _FAILED_LINES = (2, 1), (2, 5)  # of an output, at its start and its end: errors stand at the end
-_NAMED_BY_LABEL = frozenset({"Read"})  # tools whose output says little: their label is enough
 _NOTE_WIDTH, _ERROR_WIDTH = 2000, 4000  # characters of a line
-_LONG_MS = 1000  # of a call, from which its time is shown
 _SIGNS: Mapping[str, str] = {"+": "fine", "-": "bad"}
 # Black or white text may be invisible on the terminal's background.
 _COLOURS = frozenset({"red", "green", "yellow", "blue", "magenta", "cyan"})
@@ -78,24 +82,21 @@ class Layout:
             yield from _outcome(row)
         if row.advice:
             yield Text(f"to allow it: {row.advice}")
-        yield from map(_diff_line, changed[:_DIFF_LINES])
-        if len(changed) > _DIFF_LINES:
-            yield self._rest(len(changed) - _DIFF_LINES, row)
-        if row.failed or not row.label or row.name not in _NAMED_BY_LABEL:
-            found = row.output.excerpt(*(_FAILED_LINES if row.failed else _OK_LINES))
-            yield from (_styled(line) for line in found.head)
-            if found.left_out:
-                yield self._rest(found.left_out, row)
-            yield from (_styled(line) for line in found.tail)
+        yield from map(_diff_line, changed[:DIFF_LINES])
+        if len(changed) > DIFF_LINES:
+            yield self._rest(len(changed) - DIFF_LINES, row)
+        found = output_excerpt(row)
+        yield from (_styled(line) for line in found.head)
+        if found.left_out:
+            yield self._rest(found.left_out, row)
+        yield from (_styled(line) for line in found.tail)
 
     def _rest(self, lines: int, row: AnswerRow) -> Text:
-        """Return a line that counts what was left out, and says what shows it."""
-        number = row.full_number
-        return Text(f"… {plural(lines, 'line')}" + (f" ({self._show} {number})" if number else ""), "quiet")
+        return Text(rest_words(lines, row.full_number, self._show), "quiet")
 
 
 def _outcome(row: AnswerRow) -> Iterator[Text]:
-    took = duration(row.took_ms / 1000) if row.took_ms is not None and row.took_ms >= _LONG_MS else ""
+    took = took_words(row)
     words = " · ".join(part for part in (row.label, took) if part)
     if row.failed:
         yield Text.assemble(("✗ ", "bad"), words)
@@ -114,7 +115,7 @@ def _lines(text: RawText, limit: int, style: str = "", width: int = 400, prefix:
     """Return the first lines of a text, and one that counts the rest."""
     lines, more = text.head(limit, width)
     shown = [_styled(line, style, prefix) for line in lines]
-    return [*shown, Text(f"… {plural(more, 'line')}", "quiet")] if more else shown
+    return [*shown, Text(rest_words(more), "quiet")] if more else shown
 
 
 def _styled(spans: Sequence[Span], style: str = "", prefix: str = "") -> Text:
@@ -140,7 +141,7 @@ def _head(row: HeadRow) -> Block:
         left.append(f" · try {row.attempt}")
     waiting = f"{row.waiting:,} waiting" if row.waiting else ""
     right = Text(" · ".join(part for part in (waiting, minute_words(row.origin.ts)) if part), "quiet")
-    body = Gutter(_BODY_BAR, Group(*_lines(row.body, _BODY_LINES)), rest=_BODY_BAR)
+    body = Gutter(_BODY_BAR, Group(*_lines(row.body, BODY_LINES)), rest=_BODY_BAR)
     return Block("head", Group(RuledLine(left, right), body))
 
 
@@ -149,7 +150,7 @@ def _foot(row: FootRow) -> Block:
         Text.assemble((row.word, "head"), ("".join(f" · {part}" for part in row.figures(full=full)), "quiet"))
         for full in (True, False)
     ]
-    note = _lines(row.note, _NOTE_LINES, "quiet" if row.ok else "", _NOTE_WIDTH)
+    note = _lines(row.note, NOTE_LINES, "quiet" if row.ok else "", _NOTE_WIDTH)
     return Block("foot", marked(row.sign, Group(Fullest(forms), *note), row.tone))
 
 
@@ -160,7 +161,7 @@ def _prose(row: TextRow) -> Block:
 
 
 def _error(row: ErrorRow) -> Block:
-    lines = _lines(RawText(row.text), _NOTE_LINES, width=_ERROR_WIDTH)
+    lines = _lines(RawText(row.text), NOTE_LINES, width=_ERROR_WIDTH)
     return Block("text", marked("✗", Group(*lines), "bad"))
 
 
@@ -181,7 +182,7 @@ def _note(row: NoteRow) -> Block:
     if row.is_one_line:
         body: RenderableType = Cropped(Text(row.text.plain, style))
     else:
-        lines = _lines(row.text, _NOTE_LINES, style, _NOTE_WIDTH, prefix)
+        lines = _lines(row.text, NOTE_LINES, style, _NOTE_WIDTH, prefix)
         body = Group(*lines or [Text(f"{prefix}(nothing)", style)])
     return Block("remark", marked(row.mark, body, row.tone))
 

@@ -50,6 +50,12 @@ def asked_hunks(given: object) -> Iterator[Hunk]:
                 yield _between(old.split("\n"), new.split("\n"))
 
 
+def hunks_to_text(hunks: Iterable[Hunk]) -> str:
+    """Return a diff as plain text, cleaned; "" without hunks."""
+    parts = (f"@@ -{hunk.old_start} +{hunk.new_start} @@\n" + "\n".join(hunk.lines) for hunk in hunks)
+    return clean("\n".join(parts))
+
+
 def _between(old: list[str], new: list[str]) -> Hunk:
     head = _shared(old, new)
     tail = _shared(reversed(old[head:]), reversed(new[head:]))

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from hyperhive_cli.claude.sentences import is_hook_feedback, line_to_sentence, text_in
+from hyperhive_cli.claude.sentences import DIAGNOSTIC, is_hook_feedback, line_to_sentence, text_in
 from hyperhive_cli.claude.server_tools import is_server_result
-from hyperhive_cli.claude.stream import DIAGNOSTIC
 from hyperhive_cli.core.text import brief, one_line, plural, text_of
 from hyperhive_cli.transcript.answers import content_text, images_in, read_answer
 from hyperhive_cli.transcript.calls import call_summary

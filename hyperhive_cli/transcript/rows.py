@@ -51,7 +51,9 @@ class Image(NamedTuple):
         return {"media_type": self.media_type, "bytes": size, "data": None if is_large else self.data}
 
 
-@dataclass(slots=True, kw_only=True)  # not frozen: to make a frozen one takes three times as long
+# Not frozen: to make a frozen one takes three times as long. Neither compared nor printed: making the methods for that
+# was half of the time that this module takes at a start.
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Row:
     """What all rows share. Once made, a row does not change."""
 
@@ -73,7 +75,7 @@ def _to_json(value: Any) -> Any:  # noqa: ANN401 - any field of a row
     return value
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class HeadRow(Row):
     """The head of a turn: who asked and what. It closes whatever was open before it.
 
@@ -92,7 +94,7 @@ class HeadRow(Row):
     body: RawText
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class FootRow(Row):
     """The end of a turn.
 
@@ -147,7 +149,7 @@ def _usage_words(usage: TokenUsage | None, *, full: bool) -> str:
     return ", ".join(part for part in parts if part)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class TextRow(Row):
     """Prose of the model, in Markdown; never one that the turn has shown already."""
 
@@ -156,7 +158,7 @@ class TextRow(Row):
     text: str
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class ErrorRow(Row):
     """A text of claude's that says what failed."""
 
@@ -165,7 +167,7 @@ class ErrorRow(Row):
     text: str
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class ThoughtRow(Row):
     """What the model thinks; None if claude keeps it to itself."""
 
@@ -174,7 +176,7 @@ class ThoughtRow(Row):
     text: str | None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class _NumberedRow(Row):
     """A row of a tool call: `number` is the call's place among those of its turn, from 1; 0 if it is not known."""
 
@@ -187,7 +189,7 @@ class _NumberedRow(Row):
         return f"{self.origin.turn}.{self.number}" if self.number and self.origin.turn is not None else ""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class CallRow(_NumberedRow):
     """A tool call. Its answer, if one comes, is an `AnswerRow` with the same `call`.
 
@@ -221,7 +223,7 @@ class CallRow(_NumberedRow):
         return found
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class AnswerRow(_NumberedRow):
     """What a tool answered: it belongs under the call with the same `call`.
 
@@ -248,7 +250,7 @@ Topic = Literal[
 ]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class NoteRow(Row):
     """A remark beside the talk. `mark` is its sign, one character; `tone`: quiet, fine, warn, bad or accent.
 
@@ -271,7 +273,7 @@ class NoteRow(Row):
         return self.topic not in {"note", "claude"}
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class RetryRow(NoteRow):
     """claude tries a request again: attempt number `attempt` of `attempts` (0: not known).
 
@@ -287,7 +289,7 @@ class RetryRow(NoteRow):
     status: str
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class CompactionRow(NoteRow):
     """The conversation was compacted from `before` to `after` tokens (None: claude does not say)."""
 
@@ -297,7 +299,7 @@ class CompactionRow(NoteRow):
     after: int | None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class QuoteRow(NoteRow):
     """What claude's program says in the user's name: a summary, a command's output, an image.
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from hyperhive_cli.claude.denials import allowing_command
 from hyperhive_cli.claude.limits import line_to_limits
 from hyperhive_cli.core.text import ahead, brief, count, duration, number, one_line, text_of, tokens
 from hyperhive_cli.transcript.context import Context
@@ -76,6 +75,8 @@ def _count_or_none(value: object) -> int | None:
 
 
 def _permission_denied(line: Line, context: Context, origin: Origin) -> Iterator[Row]:
+    from hyperhive_cli.claude.denials import allowing_command  # noqa: PLC0415 - few turns have one
+
     call = string(line.get("tool_use_id"))
     why = text_of(line.get("message")) or "permission denied"
     context.denied[call] = why.strip()

@@ -194,13 +194,17 @@ def test_deltas_are_shown_without_a_number_and_never_stored(hive: Hive, fake_cla
 # --- what it prints, and how it ends ---
 
 
-def test_plain_output_in_a_pipe_has_no_escape(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_in_a_pipe_each_row_is_a_line_of_any_length(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script([{"replay": "v2.1.330/tools.jsonl"}])
     done = hive.call("run", "--claude", str(hive.claude), "--drain", "--message", "look around")
     assert done.status == 0
     assert "\x1b" not in done.stdout
-    for word in ("look around", "Bash", "echo hello", "notes.txt", "Done: wrote"):
-        assert word in done.stdout
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert {len(line) for line in lines} == {4}
+    texts = [f"{kind} {text}" for _, _, kind, text in lines]
+    assert texts[0] == "turn operator #1: look around"
+    assert r"answer Bash: 1\n2\n… 38 lines (hyperhive show 1.4)\nred \\x1b]0;title\\x07" in texts
+    assert "text Done: wrote `notes.txt`, read it back, and saw one command fail." in texts
     assert "--include-partial-messages" not in fake_claude.calls()[0]["argv"]
 
 

@@ -43,7 +43,7 @@ def test_a_turn_is_shown_again_as_it_was(hive: Hive, history: list[Event]) -> No
     assert re.fullmatch(r"started \d\d:\d\d \(.+\)\n", first.stderr)
     assert first.stdout in live
     # Live, the second turn does not say again which session it is in.
-    assert [line for line in last.stdout.splitlines() if "· session" not in line and line not in live] == []
+    assert [line for line in last.stdout.splitlines() if "\tsession " not in line and line not in live] == []
     assert ("echo hello" in first.stdout, "Hello! I am ready." in last.stdout) == (True, True)
     assert last.stdout == hive.call("show", "2").stdout
 
@@ -90,14 +90,14 @@ def test_there_is_no_such_turn(turn: str, hive: Hive) -> None:
 
 
 def test_one_tool_call_is_shown_whole(hive: Hive, history: list[Event]) -> None:
-    (marker,) = re.findall(r"hyperhive (show 1\.\d)", hive.call("show", "1").stdout)
-    done = hive.call(*marker.split())
+    (number,) = re.findall(r"\t(1\.\d)\tcall\tBash seq", hive.call("show", "1").stdout)
+    done = hive.call("show", number)
     whole = done.stdout.splitlines()
-    assert (done.status, done.stderr, whole[0]) == (0, "", f"▸ Bash ({marker[5:]})")
+    assert (done.status, done.stderr, whole[0]) == (0, "", f"▸ Bash ({number})")
     assert (whole[1], whole[2][:17]) == ("# count and print colours", "seq 1 40; printf ")
-    told = whole[whole.index(f"✓ answer ({marker[5:]})") + 1 :]
+    told = whole[whole.index(f"✓ answer ({number})") + 1 :]
     assert told[:41] == [*map(str, range(1, 41)), r"red \x1b]0;title\x07"]
-    (found,) = hive.call(*marker.split(), "--json").json_lines()
+    (found,) = hive.call("show", number, "--json").json_lines()
     assert (found["turn"], found["name"], found["failed"], found["output"].count("\n")) == (1, "Bash", False, 40)
     assert found["input"]["command"] == whole[2]
     assert history

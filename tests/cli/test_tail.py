@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from datetime import datetime
 
 import pytest
 
@@ -39,11 +40,15 @@ def test_tail_shows_what_it_is_asked_for(hive: Hive, history: list[str]) -> None
     assert "'nonsense' is not one of" in hive.call("tail", "--no-follow", "--kind", "nonsense").refusal(2)
 
 
-def test_tail_without_json_is_for_people(hive: Hive, history: list[str]) -> None:
-    text = "\n".join(tail(hive, "-n", str(len(history))))
-    assert ("\x1b" in text, "look around" in text, "echo hello" in text, "Done: wrote" in text) == (
-        False, True, True, True,
-    )  # fmt: skip
+def test_tail_in_a_pipe_is_a_line_for_each_row_with_nothing_cut(hive: Hive, history: list[str]) -> None:
+    lines = [line.split("\t") for line in tail(hive, "-n", str(len(history)))]
+    assert {len(line) for line in lines} == {4}
+    assert all(datetime.fromisoformat(time).tzinfo is not None for time, *_ in lines)
+    assert lines[0][1:] == ["1", "turn", "operator #1: look around"]
+    assert lines[-1][1:3] == ["1", "end"]
+    (seen,) = [text for _, number, kind, text in lines if (number, kind) == ("1.4", "answer")]
+    assert seen.startswith("Bash: 1\\n2\\n3")
+    assert seen.count("\\n") == 40
 
 
 @pytest.mark.parametrize("words", [("-n", "3"), ("--tools",), ("--grep", "echo hello"), ("--since", "9")])

@@ -26,6 +26,9 @@ class Output(io.TextIOWrapper):
     def isatty(self) -> bool:
         return self._is_terminal
 
+    def drain(self) -> None:
+        """Do nothing: all is written already."""
+
     @property
     def text(self) -> str:
         assert isinstance(self.buffer, io.BytesIO)

@@ -110,10 +110,13 @@ def test_status_reads_the_history_without_its_parser(
     assert loaded_by(*command.split(), environment=environment, folder=workspace) & SLOW == set()
 
 
-def test_a_reader_of_the_feed_loads_no_event_loop(environment: dict[str, str], workspace: Path) -> None:
-    loaded = loaded_by("tail", "--no-follow", environment=environment, folder=workspace)
-    assert loaded & {"trio", "asyncio", "markdown_it"} == set()
-    assert "rich" in loaded, "nor would the tests above see it"
+@pytest.mark.parametrize("command", ["tail --no-follow -n 20", "tail --no-follow --json"])
+def test_the_history_is_printed_without_what_draws_or_waits(
+    command: str, environment: dict[str, str], workspace: Path
+) -> None:
+    loaded = loaded_by(*command.split(), environment=environment, folder=workspace)
+    assert loaded & {"trio", "asyncio", "markdown_it", "rich", "click", "socket"} == set()
+    assert "orjson" in loaded, "nor would the tests above see it"
 
 
 def test_a_harness_loads_the_event_loop(environment: dict[str, str], workspace: Path) -> None:

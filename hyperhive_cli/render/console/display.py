@@ -1,4 +1,4 @@
-"""`Console`: the transcript and, on a terminal, the region below it, read-only. `tail` and `demo` use it; pipes too."""
+"""`Console`: the transcript and, on a terminal, the region below it, read-only. `tail` and `demo` use it."""
 
 import errno
 import sys
@@ -20,9 +20,8 @@ class Console:
 
     A context manager: the region appears on entry; on exit it is removed and the cursor restored, whatever
     happened. `snapshot` holds the fields of `status --json`, any of them missing or None; `file` defaults
-    to standard output; `live=None` means: if `file` is a terminal. In a pipe the output is plain: no
-    colours, no cursor movement, 80 columns unless `width` or COLUMNS says otherwise. `plain`: the same on a
-    terminal, with letters in place of our signs. `hint` stands behind the agent's state.
+    to standard output; `live=None` means: if `file` is a terminal. `plain`: no colours, no cursor movement, and
+    letters in place of our signs. `hint` stands behind the agent's state.
 
     Its methods write, so they may block; call them from one thread at a time. After BrokenPipeError
     nothing more is written.
