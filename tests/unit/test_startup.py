@@ -119,9 +119,11 @@ def test_the_history_is_printed_without_what_draws_or_waits(
     assert "orjson" in loaded, "nor would the tests above see it"
 
 
-def test_a_harness_loads_the_event_loop(environment: dict[str, str], workspace: Path) -> None:
-    words = ("run", "--claude", "/bin/true", "--drain", "--quiet")
-    assert "trio" in loaded_by(*words, environment=environment, folder=workspace)
+def test_a_harness_in_a_pipe_loads_the_event_loop_and_not_what_draws(
+    environment: dict[str, str], workspace: Path
+) -> None:
+    words = ("run", "--claude", "/bin/true", "--drain")
+    assert loaded_by(*words, environment=environment, folder=workspace) & {"trio", "rich"} == {"trio"}
 
 
 @pytest.mark.parametrize("command", ["run -h", "config show"])
