@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from hyperhive_cli.cli.invocation import Invocation
+
 GOLDEN = Path(__file__).parent / "golden"
 WIDTHS = (80, 120)
 
@@ -58,5 +60,6 @@ def _shown(show: Callable[[Output, int], None], width: int, *, is_terminal: bool
     file = Output(is_terminal=is_terminal)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NO_COLOR", no_color)
+        patch.setattr(Invocation, "current", None)  # of an earlier test: it may be plain
         show(file, width)
     return file.text
