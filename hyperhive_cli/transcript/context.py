@@ -12,7 +12,7 @@ MAX_REMEMBERED = 20_000
 
 @dataclass(frozen=True, slots=True)
 class OpenCall:
-    """A tool call of this turn: its number, tool, what it was asked, time (Unix ms) and depth of subagents."""
+    """A tool call of this turn. `number` is 0 if it is not known, `ts` in Unix ms, `depth` that of subagents."""
 
     number: int
     name: str
@@ -36,23 +36,35 @@ class Context:
     turn: int | None = None
     usage: TokenUsage | None = None
     call_count: int = 0
+    is_whole: bool = True  # no event of the turn was left out, so its calls can be numbered
+    last_seq: int | None = None
     calls: dict[str, OpenCall] = field(default_factory=dict)
     shown: set[str] = field(default_factory=set)
     denied: dict[str, str] = field(default_factory=dict)
 
     def start_turn(self, turn: int | None) -> None:
         """Forget what belonged to the turn before."""
-        self.turn, self.usage, self.call_count = turn, None, 0
+        self.turn, self.usage, self.call_count, self.is_whole = turn, None, 0, True
         for store in (self.calls, self.shown, self.denied):
             store.clear()
 
+    def follow(self, seq: int | None) -> None:
+        """Take the number of the next event; one that is not the next number means that some were left out."""
+        if seq is not None:
+            self.is_whole = self.is_whole and (self.last_seq is None or seq == self.last_seq + 1)
+            self.last_seq = seq
+
     def add_call(self, call: str, name: str, subject: str, origin: Origin) -> int:
-        """Remember a tool call for its answer and for the subagent it may start; return its number in the turn."""
+        """Remember a tool call for its answer and for the subagent it may start.
+
+        Return its number in the turn, 0 if that is not known.
+        """
         if len(self.calls) >= MAX_REMEMBERED:
             self.calls.clear()
         self.call_count += 1
-        self.calls[call] = OpenCall(self.call_count, name, subject, origin.ts, origin.depth)
-        return self.call_count
+        number = self.call_count if self.is_whole else 0
+        self.calls[call] = OpenCall(number, name, subject, origin.ts, origin.depth)
+        return number
 
     def add_text(self, text: str) -> bool:
         """Remember a text that is about to get a row. Return False if it is blank or already has one in this turn."""

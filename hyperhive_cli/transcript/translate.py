@@ -47,6 +47,7 @@ class Translator:
         transcript.
         """
         event, context = record.event, self._context
+        context.follow(record.seq)
         try:
             if isinstance(event, Stream):
                 line = event.line

@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def same_world() -> Iterator[None]:
     time.tzset()
 
 
-def record(event: LiveEvent | dict[str, Any], seq: int = 1) -> BusEvent:
+def record(event: LiveEvent | dict[str, Any], seq: int | None = 1) -> BusEvent:
     return BusEvent.make(seq, TS, Stream.from_line(event) if isinstance(event, dict) else event)
 
 
@@ -60,8 +60,16 @@ def delta(kind: str, **fields: object) -> dict[str, Any]:
 def plain(*events: LiveEvent | dict[str, Any], width: int | None = None) -> str:
     file = io.StringIO()
     with Console(file=file, width=width, now=lambda: NOW) as console:
-        console.show([record(event, seq) for seq, event in enumerate(events, 1)])
+        console.show(list(numbered(events)))
     return file.getvalue()
+
+
+def numbered(events: Iterable[LiveEvent | dict[str, Any]], seq: int = 0) -> Iterator[BusEvent]:
+    """Yield events as a bus numbers them, after this number: partial lines have none."""
+    for event in events:
+        is_partial = isinstance(event, dict) and event.get("type") == "stream_event"
+        seq += not is_partial
+        yield record(event, None if is_partial else seq)
 
 
 def recorded_turn(name: str, release: str = "v2.1.330") -> list[LiveEvent | dict[str, Any]]:

@@ -29,6 +29,7 @@ from tests.unit.made_events import (
     assistant,
     call,
     delta,
+    numbered,
     plain,
     record,
     recorded_turn,
@@ -50,6 +51,7 @@ class Terminal:
     def __init__(self, width: int | None = 80, **snapshot: object) -> None:
         self.file = io.StringIO()
         self.time = NOW
+        self.seq = 0
         self.console = Console(
             snapshot=SNAPSHOT | snapshot, file=self.file, live=True, width=width, hint="read-only", now=self.clock
         )
@@ -58,7 +60,9 @@ class Terminal:
         return self.time
 
     def show(self, *events: LiveEvent | dict[str, Any]) -> None:
-        self.console.show([record(event) for event in events])
+        records = list(numbered(events, self.seq))
+        self.seq = max((record.seq for record in records if record.seq is not None), default=self.seq)
+        self.console.show(records)
 
     @property
     def screen(self) -> Screen:

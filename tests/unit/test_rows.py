@@ -46,6 +46,24 @@ def test_an_answer_refers_to_its_call_and_knows_how_long_it_took() -> None:
     assert (told.took_ms, told.output.plain) == (42_000, "done")
 
 
+def test_calls_have_no_number_after_an_event_that_was_left_out() -> None:
+    translator = Translator()
+    go = TurnStart(turn_id=3, sender="ci", body="go", unread=0)
+    make = assistant(call("a", "Bash", command="make"))
+    shown: list[tuple[int | None, LiveEvent | dict[str, Any]]] = [
+        (7, go),
+        (8, make),
+        (None, make),
+        (9, make),
+        (11, make),
+        (12, make),
+        (20, go),
+        (21, make),
+    ]
+    rows = [row for seq, event in shown for row in translator.rows(record(event, seq))]
+    assert [row.full_number for row in rows if isinstance(row, CallRow)] == ["3.1", "3.2", "3.3", "", "", "3.1"]
+
+
 def test_an_output_is_cut_in_its_middle_and_keeps_its_colours() -> None:
     text = RawText(f"\n{RED}one\ntwo{RESET}\n\n3\n4\n5\n{RED}s{RESET}ix" + "x" * 500 + "\n\n")
     found = text.excerpt(2, 1, width=10)
