@@ -24,8 +24,8 @@ _NEXT = """The inbox, the history and the console were real.
 With your own claude:
 
   cd YOUR/PROJECT
-  hyperhive run --permission-mode acceptEdits   # in one terminal
-  hyperhive send 'what to do' --wait            # in another
+  hyperhive run --permission-mode acceptEdits   # and type what to do
+  hyperhive send 'what to do' --wait            # or from another terminal
   hyperhive help first-hour                     # what to try next"""
 
 

@@ -39,7 +39,7 @@ class Writer(Protocol):
         """Take bytes without waiting. Return False if it has to wait before it takes more."""
 
 
-class _Seat(Generic[T]):
+class _Sleeper(Generic[T]):
     """A reader that sleeps: its cursor, and the newest number that was written for it (None: none yet)."""
 
     def __init__(self, subscription: Subscription[T], writer: Writer, lot: ParkingLot) -> None:
@@ -66,7 +66,7 @@ class FanOut(Generic[T]):
         self._join = join
         self._new_lot = new_lot
         self._sleep = sleep
-        self._seats: dict[_Seat[T], None] = {}
+        self._asleep: dict[_Sleeper[T], None] = {}
         self._is_running = False
 
     async def run(self) -> None:
@@ -81,7 +81,7 @@ class FanOut(Generic[T]):
                         self.release()
                     else:
                         self._write(records, subscription.cursor)
-                    if len(self._seats) > MANY_READERS and size < LINGER_BYTES:
+                    if len(self._asleep) > MANY_READERS and size < LINGER_BYTES:
                         await self._sleep(LINGER_S)
         finally:
             self._is_running = False
@@ -95,36 +95,36 @@ class FanOut(Generic[T]):
         if not self._is_running:
             await self._ring.readers.park()
             return None
-        seat = _Seat(subscription, writer, self._new_lot())
-        self._seats[seat] = None
+        sleeper = _Sleeper(subscription, writer, self._new_lot())
+        self._asleep[sleeper] = None
         try:
-            await seat.lot.park()
+            await sleeper.lot.park()
         finally:
-            self._seats.pop(seat, None)
-        return seat.last
+            self._asleep.pop(sleeper, None)
+        return sleeper.last
 
     def release(self) -> None:
         """Wake every reader, to go on by itself."""
-        for seat in list(self._seats):
-            self._wake(seat)
+        for sleeper in list(self._asleep):
+            self._wake(sleeper)
 
-    def _wake(self, seat: _Seat[T]) -> None:
-        del self._seats[seat]
-        seat.lot.unpark_all()
+    def _wake(self, sleeper: _Sleeper[T]) -> None:
+        del self._asleep[sleeper]
+        sleeper.lot.unpark_all()
 
     def _write(self, records: Sequence[T], end: int) -> None:
         """Write records, which end before the ring's position `end`, to each reader that has not had them."""
         newest = next((record.seq for record in reversed(records) if record.seq is not None), None)
         shared: dict[bool, bytes] = {}
-        for seat in list(self._seats):
-            partial, missing = seat.writer.partial, end - seat.subscription.cursor
+        for sleeper in list(self._asleep):
+            partial, missing = sleeper.writer.partial, end - sleeper.subscription.cursor
             if missing < len(records):  # it has come since the first of them
                 data = self._join(records[len(records) - missing :], partial=partial)
             elif partial in shared:
                 data = shared[partial]
             else:
                 data = shared[partial] = self._join(records, partial=partial)
-            seat.subscription.cursor = end
-            seat.last = seat.last if newest is None else newest
-            if data and not seat.writer.write_now(data):
-                self._wake(seat)
+            sleeper.subscription.cursor = end
+            sleeper.last = sleeper.last if newest is None else newest
+            if data and not sleeper.writer.write_now(data):
+                self._wake(sleeper)

@@ -53,6 +53,7 @@ FIGURES = (
         "no reference: all processes together",
         Goal("≤", 1, of="ours"),
         "headroom",
+        "Each line wakes each `tail`, which takes 0.12 ms; the harness's part is a twentieth.",
     ),
 )
 

@@ -256,7 +256,8 @@ _OWNER = "SELECT owner FROM hyperhive.agent WHERE name = 'idle-0'"
 
 @contextmanager
 def _standby(server: Server) -> Iterator[None]:
-    """Run a second machine that stands by."""
+    """Run a second machine that stands by, once the first one has the agent."""
+    _await(server.url("postgres"), _OWNER, "first")
     with tempfile.TemporaryDirectory(prefix="hh-bench-") as name:
         own = clean_environment(name)
         words = [sys.executable, "-m", "hyperhive_cli", "-a", "idle-0", "run", "--json", "--claude", "/bin/cat"]
