@@ -61,15 +61,20 @@ class Denials:
 
     def observe(self, line: Mapping[str, Any]) -> None:
         """Process a line of claude; malformed ones are ignored."""
-        match line.get("type"), line.get("subtype"):
-            case "system", "init" | "status":
-                self.mode = _text(line.get("permissionMode")) or self.mode
-            case "system", "permission_denied":
-                self._observe_denial(line)
-            case "user", _:
+        match line.get("type"):
+            case "system":
+                self._observe_system(line)
+            case "user":
                 self._observe_answers(line)
-            case "result", _:
+            case "result":
                 self._observe_result(line)
+
+    def _observe_system(self, line: Mapping[str, Any]) -> None:
+        match line.get("subtype"):
+            case "init" | "status":
+                self.mode = _text(line.get("permissionMode")) or self.mode
+            case "permission_denied":
+                self._observe_denial(line)
 
     @property
     def count(self) -> int:

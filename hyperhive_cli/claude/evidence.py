@@ -218,7 +218,8 @@ def _observe_assistant(seen: Evidence, line: Mapping[str, Any]) -> None:
     is_main = not line.get("parent_tool_use_id")
     # A background subagent goes on after the result and does not open a stretch.
     stretch = seen.open_stretch() if is_main else seen.current
-    stretch.observe_assistant(line)
+    calls = tool_calls(line)
+    stretch.observe_assistant(line, len(calls))
     seen.answers += 1
     context = context_of(line)
     if context is not None:  # the line is the model's own, in the main thread
@@ -226,7 +227,6 @@ def _observe_assistant(seen: Evidence, line: Mapping[str, Any]) -> None:
         seen.first_context_tokens = seen.first_context_tokens or context
     seen.model = answering_model(line) or seen.model
     _observe_request(seen, line)
-    calls = tool_calls(line)
     seen.tool_calls += len(calls)
     for block in calls:
         if block["type"] == "tool_use":  # it does not run at the API

@@ -13,7 +13,7 @@ from typing import Any
 
 from hyperhive_cli.claude.retries import line_to_retry
 from hyperhive_cli.claude.sentences import DIAGNOSTIC, hook_result
-from hyperhive_cli.claude.stream import content_blocks, text_field, tool_calls
+from hyperhive_cli.claude.stream import content_blocks, text_field
 from hyperhive_cli.core.figures import whole
 
 # After these a `result` has an answer. With `tool_use` the run was cut off before its next request.
@@ -78,9 +78,9 @@ class Stretch:
         """The text of the `result`, else the last text of the main thread."""
         return self.result_text or self.text
 
-    def observe_assistant(self, line: Mapping[str, Any]) -> None:
-        """Process an `assistant` line."""
-        self.tool_calls += len(tool_calls(line))
+    def observe_assistant(self, line: Mapping[str, Any], tool_calls: int) -> None:
+        """Process an `assistant` line, which calls so many tools."""
+        self.tool_calls += tool_calls
         self.retry_error = self.retry_status = None
         self.retry_delay_s = self.retry_waits_s = 0.0
         self.retry_attempt = 0

@@ -13,8 +13,6 @@ from hyperhive_cli.core.status import Status, StatusInputs, TurnState, status_of
 from hyperhive_cli.core.usage import TokenUsage, context_of
 from hyperhive_cli.store.model import load_model, read_model, write_model
 
-_OBSERVED = ("assistant", "system")  # no other line changes anything here
-
 
 class CurrentState:
     """Status, turn state, model, tokens and tool calls. `now` returns Unix seconds."""
@@ -101,12 +99,13 @@ class CurrentState:
 
     def observe_stream(self, line: Mapping[str, Any]) -> None:
         """Take the tool calls and the context's size from a line of claude's stdout."""
-        if line.get("type") not in _OBSERVED:
-            return
-        if names := tool_names(line):
-            self._tool_calls.update(names)
-        after_compaction = line.get("subtype") == "compact_boundary"  # which may not say how large it is
-        self.context_tokens = context_of(line) or (None if after_compaction else self.context_tokens)
+        kind = line.get("type")
+        if kind == "assistant":
+            if names := tool_names(line):
+                self._tool_calls.update(names)
+            self.context_tokens = context_of(line) or self.context_tokens
+        elif kind == "system" and line.get("subtype") == "compact_boundary":
+            self.context_tokens = context_of(line)  # None: it does not say how large it is
 
     def take_tool_calls(self) -> dict[str, int]:
         """Return the tool calls since the last take, by name."""
