@@ -363,7 +363,7 @@ def test_a_missing_or_deleted_agent_is_reported_and_not_asked_for_again(browser:
         shutil.rmtree(inbox.parent)
         window.page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")  # it looks at once
         window.wait_text(".banner .words", "Nothing to show: there is no agent 'wasp'.")
-        assert everyone.call("-a", "wasp", "send", "anew").status == 0
+        assert everyone.call("-a", "wasp", "send", "anew", "--new").status == 0
         window.page.locator(".banner .again").click()
         window.wait_text(".inbox li", "anew")
         assert window.text(".status .words") == "stopped"
