@@ -123,7 +123,7 @@ class Terminal:
         return self.process.wait(LIMIT_S)
 
     def close(self) -> None:
-        """Close the terminal, as somebody does with its window."""
+        """Close the terminal, as closing its window does."""
         if self._is_open:
             self._is_open = False
             self._reader.join()

@@ -9,8 +9,8 @@ from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core.errors import NotRunningError, RefusedError, UsageError
 from hyperhive_cli.core.outcomes import is_ok
-from hyperhive_cli.harness.client import LocalClient
-from hyperhive_cli.store.folder import lock_holder, no_answer, prepare_state_dir, silent_holder
+from hyperhive_cli.harness.client import LocalClient, keep_facts
+from hyperhive_cli.store.folder import lock_holder, no_answer, silent_holder
 from hyperhive_cli.store.inbox import open_inbox
 
 STOP_POLL_S = 0.05
@@ -31,10 +31,8 @@ def new_session(invocation: Invocation) -> None:
 def _tell_or_keep(client: LocalClient, op: str, **facts: str) -> None:
     """Ask the harness; if none answers, store for the next one what it would have stored."""
     if client.ask(op) is None:
-        prepare_state_dir(client.paths.state_dir)
         say_if_new(client)
-        with open_inbox(client.paths.inbox_db) as inbox:
-            inbox.put_facts(**facts)
+        keep_facts(client.paths, **facts)
 
 
 @command()

@@ -11,14 +11,13 @@ from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import HyperhiveError, NotRunningError, UnknownError, UsageError
 from hyperhive_cli.core.outcomes import is_ok
 from hyperhive_cli.core.settings import AgentPaths, check_model_name
-from hyperhive_cli.harness.client import AgentClient, LocalClient
+from hyperhive_cli.harness.client import AgentClient, LocalClient, keep_facts
 from hyperhive_cli.render.blocks import Block
 from hyperhive_cli.render.console.cells import Span
 from hyperhive_cli.render.console.remarks import listing, remark
 from hyperhive_cli.render.document import rows_to_text
 from hyperhive_cli.render.status_rows import status_to_rows
 from hyperhive_cli.store.folder import prepare_state_dir
-from hyperhive_cli.store.inbox import open_inbox
 from hyperhive_cli.store.messages import View, check_message, new_uid
 from hyperhive_cli.store.model import write_model
 from hyperhive_cli.store.turns import find_turn, turn_pages
@@ -179,9 +178,7 @@ def _tell_or_keep(agent: Agent, op: str, **facts: str) -> Mapping[str, Any] | No
     """Ask the harness; if none answers, store for the next one what it would have stored."""
     reply = agent.ask(op)
     if reply is None:
-        prepare_state_dir(agent.paths.state_dir)
-        with open_inbox(agent.paths.inbox_db) as inbox:
-            inbox.put_facts(**facts)
+        keep_facts(agent.paths, **facts)
     return reply
 
 

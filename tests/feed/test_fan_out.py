@@ -1,4 +1,4 @@
-"""One task that writes for all followers that are up to date: each has every event once, in order, whoever is stuck."""
+"""One task that writes for all followers that are up to date: each has every event once, in order."""
 
 import random
 from collections.abc import AsyncIterator, Callable
