@@ -338,7 +338,12 @@ _ASCII = _DRAWN | str.maketrans("·…", "..")
 def say_if_new(client: "AgentClient") -> None:
     """Say on stderr that the agent has no inbox yet: its name may be a typing error."""
     if client.is_new:
-        echo(f"agent {client.agent!r} is new; to list existing agents: hyperhive agents", err=True)
+        say_new(client)
+
+
+def say_new(client: "AgentClient") -> None:
+    """Say on stderr that the agent is a new one."""
+    echo(f"agent {client.agent!r} is new; to list existing agents: hyperhive agents", err=True)
 
 
 def check_known(client: "AgentClient") -> None:

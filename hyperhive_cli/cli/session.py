@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 
 from hyperhive_cli.cli.declared import argument, command, option, pass_invocation
-from hyperhive_cli.cli.invocation import Invocation, print_json, say_if_new
+from hyperhive_cli.cli.invocation import Invocation, print_json, say_new
 from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core.errors import NotRunningError, RefusedError, UsageError
@@ -31,8 +31,10 @@ def new_session(invocation: Invocation) -> None:
 def _tell_or_keep(client: LocalClient, op: str, **facts: str) -> None:
     """Ask the harness; if none answers, store for the next one what it would have stored."""
     if client.ask(op) is None:
-        say_if_new(client)
+        is_new = client.is_new
         keep_facts(client.paths, **facts)
+        if is_new:
+            say_new(client)
 
 
 @command()
