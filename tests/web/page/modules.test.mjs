@@ -4,10 +4,11 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { contextBadge, statusBadge, turnState } from "../../../hyperhive_cli/web/static/js/agent_state.js";
 import { announcementsOf } from "../../../hyperhive_cli/web/static/js/announcements.js";
-import { connectionWords } from "../../../hyperhive_cli/web/static/js/banner.js";
 import { matching, read } from "../../../hyperhive_cli/web/static/js/commands.js";
 import { initialConnection } from "../../../hyperhive_cli/web/static/js/connection.js";
 import { Drafts } from "../../../hyperhive_cli/web/static/js/drafts.js";
+import { money, span, when } from "../../../hyperhive_cli/web/static/js/figures.js";
+import { nowOf } from "../../../hyperhive_cli/web/static/js/now.js";
 import { FrameReader } from "../../../hyperhive_cli/web/static/js/sse.js";
 import { lineRanges } from "../../../hyperhive_cli/web/static/js/text.js";
 import { isOk, outcomeSign, setVocabulary, statusWords } from "../../../hyperhive_cli/web/static/js/vocabulary.js";
@@ -92,12 +93,12 @@ test("the turn's clock and the context's fill come from the agent's own figures"
   assert.deepEqual(contextBadge({ context_tokens: 76_000, context_window: 200_000 }), {
     share: 0.38,
     words: "38%",
-    sizes: "76k / 200k",
-    tone: "fine",
+    sizes: "76k of 200k",
+    tone: "",
   });
   assert.deepEqual(
-    [0.7, 0.9, 2].map((share) => contextBadge({ context_tokens: share * 1000, context_window: 1000 }).tone),
-    ["warn", "bad", "bad"],
+    [0.79, 0.8, 2].map((share) => contextBadge({ context_tokens: share * 1000, context_window: 1000 }).tone),
+    ["", "warm", "full"],
   );
 });
 
@@ -117,27 +118,77 @@ test("a draft grows until the finished line replaces it", () => {
   assert.equal(drafts.newest, null);
 });
 
-test("the banner says what is wrong, since when, and when the next attempt is", () => {
-  const at = new Date(2026, 10, 25, 9, 5, 7).getTime();
-  const lost = {
-    ...initialConnection(),
-    phase: "reconnecting",
-    known: true,
-    reason: "the server fell silent",
-    lostAt: at,
-    retryAt: at + 3500,
+const NOON = new Date(2026, 10, 25, 12, 0, 0).getTime(); // a Wednesday
+const LIVE = { ...initialConnection(), phase: "live" };
+const shown = (state, connection = LIVE) => nowOf({ running: true, state: "idle", ...state }, connection, NOON);
+
+test("the now bar says what is wrong with the connection, since when, and when the next attempt is", () => {
+  const lost = { ...initialConnection(), phase: "reconnecting", known: true, lostAt: NOON - 5000, retryAt: NOON + 3500 };
+  const words = (fields) => {
+    const { title, soft, facts, wash } = shown({ status: "online" }, { ...lost, ...fields });
+    return [title, soft, facts, wash];
   };
-  assert.equal(
-    connectionWords(lost, at),
-    "Not connected: the server fell silent. Next try in 4 s. What is shown ends at 09:05:07.",
+  const from = "What you see is from 11:59";
+  assert.deepEqual(words({}), ["Disconnected from the panel’s server", "trying again in 4 s", from, "stale"]);
+  assert.deepEqual(words({ reason: "the server fell silent" })[0], "The server fell silent");
+  assert.deepEqual(words({ phase: "connecting" })[1], "trying again");
+  assert.equal(words({ phase: "live" })[0], "Idle");
+  assert.equal(words({ lostAt: NOON - 100 })[0], "Idle", "a short loss is not shown");
+  assert.deepEqual(words({ phase: "refused", reason: "wrong token" }).slice(0, 2), ["No access", "wrong token"]);
+  assert.equal(nowOf({}, initialConnection(), NOON).title, "Connecting");
+});
+
+test("each state has its words, its mark, its wash and one way out", () => {
+  const of = (state) => {
+    const { mark, title, soft = "", facts = "", wash = "", actions = [] } = shown(state);
+    return [mark, wash, title, soft, facts, actions.map((one) => one.label).join(", ")];
+  };
+  const until = NOON / 1000 + 4320;
+  const today = { cost_usd: 10.04, limit_usd: 10 };
+  const tool = { doing: "tool", tool: "Bash", argument: "pytest -q", since: NOON - 42_000, tools_running: 2 };
+  const rows = [
+    [{ status: "online" }, ["idle", "", "Idle", "", "No turn yet", ""]],
+    [
+      { status: "online", last_turn: {}, since_unix: NOON / 1000 - 720, next_due: NOON + 4e7 },
+      ["idle", "", "Idle", "12 min", "Next at 23:06", ""],
+    ],
+    [
+      { status: "online", state: "thinking", activity: tool, since_unix: NOON / 1000 - 200 },
+      ["running", "", "Bash +1", "", "3:20", "Cancel turn"],
+    ],
+    [{ status: "paused", unread: 3 }, ["paused", "", "Paused", "", "3 messages wait and run when you resume", ""]],
+    [
+      { status: "retrying", state: "thinking", why: "attempt 6 of 10: no connection", waits_until: NOON / 1000 + 24 },
+      ["wait", "", "No connection", "retry 6 of 10 in 0:24", "The turn is kept", "Cancel turn"],
+    ],
+    [
+      { status: "rate_limited", waits_until: until, unread: 1 },
+      ["wait", "", "Rate limited until 13:12", "1 h 12 min", "1 message waits", "Try now"],
+    ],
+    [
+      { status: "over_budget", budget: { today } },
+      ["need", "need", "Today’s budget is used up", "$10.04 of $10", "Goes on at midnight", "Raise to $15, Other…"],
+    ],
+    [
+      { status: "needs_login_idle", unread: 1 },
+      ["need", "need", "Needs login", "", "1 message waits and runs once you log in", "Log in"],
+    ],
+    [{ status: "failed", why: "claude was not found" }, ["failed", "failed", "Failed: claude was not found", "", "", "Try again"]],
+    [{ running: false, status: "stopped" }, ["stopped", "", "Stopped", "", "Messages are kept and run at the next start", ""]],
+    [{ status: "a_new_one", why: "so" }, ["wait", "", "A new one", "", "so", ""]],
+  ];
+  for (const [state, wanted] of rows) assert.deepEqual(of(state), wanted);
+});
+
+test("times, spans and money are said as people say them", () => {
+  assert.deepEqual([0, 59, 720, 3600, 4320, 90_000, 200_000].map(span), ["0 s", "59 s", "12 min", "1 h", "1 h 12 min", "1 day", "2 days"]);
+  const at = (...day) => when(new Date(2026, ...day).getTime(), NOON);
+  assert.deepEqual(
+    [at(10, 25, 9, 5), at(10, 23, 9, 0), at(10, 2), at(10, 26, 8, 0)],
+    ["09:05", "Mon 09:00", "2 November", "Thu 08:00"],
   );
-  assert.equal(
-    connectionWords({ ...lost, phase: "connecting" }, at),
-    "Reconnecting. What is shown ends at 09:05:07.",
-  );
-  assert.equal(connectionWords({ ...lost, phase: "live" }, at), "");
-  assert.equal(connectionWords(initialConnection(), at), "");
-  assert.match(connectionWords({ ...lost, phase: "refused", reason: "wrong token" }, at), /^No access: wrong token/u);
+  assert.equal(when(Number.NaN, NOON), "");
+  assert.deepEqual([0, null, 0.001, 0.18, 10, 10.04, 1234.5].map(money), ["$0", "$0", "<$0.01", "$0.18", "$10", "$10.04", "$1,234.50"]);
 });
 
 test("the turn's activity replaces its state, with its own clock", () => {

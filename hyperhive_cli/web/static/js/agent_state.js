@@ -7,8 +7,8 @@ import { statusWords } from "./vocabulary.js";
 /** @typedef {Record<string, any>} AgentState the fields of `status --json` and those that the gateway adds; {}: not known yet */
 /** @typedef {{words: string, tone: Tone, countdown: string, hint: string}} StatusBadge */
 
-const NEARLY_FULL = 0.7;
-const FULL = 0.9;
+const NEARLY_FULL = 0.8;
+const FULL = 0.97;
 
 /**
  * Say whether the agent is alive. While the connection is down, or is tried again, its last known status is not shown as current.
@@ -58,16 +58,16 @@ function activityWords(activity, now) {
 
 /**
  * Return how full the context window is.
- * @param {AgentState} state @returns {{share: number | null, words: string, sizes: string, tone: Tone}}
+ * @param {AgentState} state @returns {{share: number | null, words: string, sizes: string, tone: string}}
  */
 export function contextBadge(state) {
   const used = number(state.context_tokens);
   const window = count(state.context_window);
-  if (used === null) return { share: null, words: "–", sizes: "not known yet", tone: "quiet" };
-  if (!window) return { share: null, words: tokens(used), sizes: `${tokens(used)} tokens`, tone: "quiet" };
+  if (used === null) return { share: null, words: "–", sizes: "not known yet", tone: "" };
+  if (!window) return { share: null, words: tokens(used), sizes: tokens(used), tone: "" };
   const share = Math.min(1, Math.max(0, used / window));
-  const tone = share >= FULL ? "bad" : share >= NEARLY_FULL ? "warn" : "fine";
-  return { share, words: `${Math.round(share * 100)}%`, sizes: `${tokens(used)} / ${tokens(window)}`, tone };
+  const tone = share >= FULL ? "full" : share >= NEARLY_FULL ? "warm" : "";
+  return { share, words: `${Math.round(share * 100)}%`, sizes: `${tokens(used)} of ${tokens(window)}`, tone };
 }
 
 /**

@@ -2,14 +2,12 @@
 
 const KEY = "hyperhive-theme";
 const NEXT = new Map([["", "light"], ["light", "dark"], ["dark", ""]]);
-const SIGNS = new Map([["", "◐"], ["light", "○"], ["dark", "●"]]);
 
 /** @param {HTMLElement} button @param {() => void} [changed] */
 export function colourSwitch(button, changed) {
   const chosen = () => document.documentElement.dataset.theme ?? "";
   const show = () => {
-    button.textContent = SIGNS.get(chosen()) ?? "◐";
-    button.setAttribute("aria-label", `colours: ${chosen() || "as the system"}`);
+    button.setAttribute("aria-label", `Colours: ${chosen() || "as the system"}`);
     button.title = `Colours: ${chosen() || "as the system"}`;
   };
   button.addEventListener("click", () => {

@@ -29,7 +29,7 @@ export class Composer {
     this.form = /** @type {HTMLFormElement} */ (find(".composer"));
     this.field = /** @type {HTMLTextAreaElement} */ (find("textarea", this.form));
     this.button = /** @type {HTMLButtonElement} */ (find("button[type=submit]", this.form));
-    this.suggestions = find(".suggestions", this.form);
+    this.suggestions = find(".menu.commands", this.form);
     this.reply = find(".reply", this.form);
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -84,9 +84,8 @@ export class Composer {
   typed() {
     const found = matching(this.field.value);
     const items = found.map(([name, command]) => {
-      const label = [h("b", "", name), ` ${command.argument}`, h("span", "quiet", ` ${command.help}`)];
-      const attributes = { type: "button", tabindex: "-1", onclick: () => this.complete(name) };
-      return h("li", "", h("button", attributes, ...label));
+      const label = [h("code", "", `${name} ${command.argument}`.trim()), h("span", "quiet", command.help)];
+      return h("li", { class: "item", role: "option", onmousedown: () => this.complete(name) }, ...label);
     });
     this.suggestions.replaceChildren(...items);
     this.suggestions.hidden = !items.length;

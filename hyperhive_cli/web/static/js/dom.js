@@ -20,6 +20,18 @@ export function h(tag, attributes = "", ...children) {
   return element;
 }
 
+const SVG = "http://www.w3.org/2000/svg";
+
+/** Make an icon of the page's sprite. @param {string} name @param {string} [size] "s": 14 px in place of 16 */
+export function icon(name, size = "") {
+  const [picture, use] = [document.createElementNS(SVG, "svg"), document.createElementNS(SVG, "use")];
+  picture.setAttribute("class", size ? `i ${size}` : "i");
+  picture.setAttribute("aria-hidden", "true");
+  use.setAttribute("href", `#${name}`);
+  picture.append(use);
+  return picture;
+}
+
 /**
  * Return the element that a selector names; throws if there is none.
  * @template {HTMLElement} T

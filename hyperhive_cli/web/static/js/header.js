@@ -1,29 +1,28 @@
-/** The header of a panel: status, model, context, turn, unread. It is redrawn every second, from the agent's own times. */
+/** The header of a panel: the agent, its model, how full its context is, what today costs; pause and resume. */
 
-import { contextBadge, machineWords, statusBadge, turnState } from "./agent_state.js";
-import { find, setText } from "./dom.js";
-import { clean, count, oneLine, textOf } from "./text.js";
+import { contextBadge, machineWords } from "./agent_state.js";
+import { find, h, icon, setText } from "./dom.js";
+import { money } from "./figures.js";
+import { mapping, number, oneLine, textOf } from "./text.js";
 
 /** @import { AgentState } from "./agent_state.js" */
-/** @import { Connection } from "./connection.js" */
 
 export class Header {
-  /** @param {string} agent */
-  constructor(agent) {
+  /** @param {string} agent @param {(verb: "pause" | "resume") => void} act */
+  constructor(agent, act) {
     this.agent = agent;
     /** @type {AgentState} */
     this.state = {};
-    this.phase = "connecting";
+    this.isLive = false;
     this.root = find("header.top");
-    this.buttons = {
-      cancel: find(".cancel", this.root),
-      pause: find(".pause", this.root),
-      resume: find(".resume", this.root),
-      login: find(".login-start", this.root),
-    };
-    setText(find(".agent", this.root), agent);
-    setInterval(() => this.draw(), 1000);
+    this.pause = find(".pause-b", this.root);
+    this.pause.addEventListener("click", () => act(this.isPaused ? "resume" : "pause"));
+    setText(find(".agent .name", this.root), agent);
     this.draw();
+  }
+
+  get isPaused() {
+    return Boolean(this.state.paused);
   }
 
   /** @param {AgentState} state */
@@ -32,73 +31,54 @@ export class Header {
     this.draw();
   }
 
-  /** @param {Connection} connection */
+  /** @param {import("./connection.js").Connection} connection */
   setConnection(connection) {
-    this.phase = connection.phase;
+    this.isLive = connection.phase === "live";
     this.draw();
   }
 
   draw() {
-    const now = Date.now() / 1000;
-    this.drawStatus(now);
     this.drawModel();
     this.drawContext();
-    this.drawTurn(now);
+    this.drawToday();
     this.drawMachine();
-    const unread = count(this.state.unread);
-    setText(find(".unread .count", this.root), String(unread));
-    find(".unread", this.root).classList.toggle("some", unread > 0);
-    document.title = `${unread ? `(${unread}) ` : ""}${this.agent} · ${this.statusWords ?? ""}`;
-  }
-
-  /** @param {number} now */
-  drawStatus(now) {
-    const badge = statusBadge(this.state, this.phase, now);
-    const element = find(".status", this.root);
-    this.statusWords = badge.words;
-    setText(find(".words", element), badge.words);
-    setText(find(".countdown", element), badge.countdown);
-    element.className = `badge status ${badge.tone}`;
-    element.title = badge.hint;
-    this.drawButtons(Boolean(badge.countdown));
-  }
-
-  /** Show the buttons that can be used now. @param {boolean} isWaiting */
-  drawButtons(isWaiting) {
-    const { state, buttons } = this;
-    const canSteer = Boolean(state.running) && state.capabilities?.steer !== false && this.phase === "live";
-    buttons.resume.hidden = !canSteer || !(isWaiting || state.paused || state.status === "failed");
-    buttons.pause.hidden = !canSteer || Boolean(state.paused);
-    buttons.cancel.hidden = !canSteer || state.state === "idle" || !state.state;
-    buttons.login.hidden = !canSteer || state.status !== "needs_login_idle";
+    this.drawPause();
   }
 
   drawModel() {
-    const model = oneLine(textOf(this.state.model), 40).replace(/^claude-/u, "") || "model";
+    const model = oneLine(textOf(this.state.model), 40).replace(/^claude-/u, "");
     const element = find(".model", this.root);
-    setText(element, model);
-    element.setAttribute("aria-label", `model ${model}: change`);
-    element.title = (this.state.limit_words ?? []).join("\n");
+    setText(find(".name", element), model || "Model");
+    element.setAttribute("aria-label", `Model ${model}: change`);
+    element.title = ["Model of the next turn", ...(this.state.limit_words ?? [])].join("\n");
   }
 
   drawContext() {
     const { share, words, sizes, tone } = contextBadge(this.state);
     const element = find(".context", this.root);
     setText(find(".share", element), words);
-    setText(find(".sizes", element), share === null ? "" : sizes);
-    find(".fill", element).style.width = `${Math.round((share ?? 0) * 100)}%`;
-    element.className = `chip context ${tone}`;
-    element.setAttribute("aria-label", `context ${words}, ${sizes}`);
-    element.title = `Context window: ${sizes}`;
+    setText(find(".wide", element), share === null ? "" : sizes);
+    find(".meter", element).className = `meter ${tone}`.trim();
+    find(".meter i", element).style.width = `${Math.round((share ?? 0) * 100)}%`;
+    element.title = `Context: ${sizes} tokens`;
   }
 
-  /** @param {number} now */
-  drawTurn(now) {
-    const { state, doing, elapsed } = turnState(this.state, now);
-    const element = find(".turn", this.root);
-    setText(find(".state", element), clean(doing || state) || "–");
-    setText(find(".elapsed", element), elapsed);
-    element.dataset.state = state;
+  drawToday() {
+    const { cost_usd: spent, limit_usd: limit } = mapping(this.state.budget?.today);
+    const cost = number(spent) ?? number(this.state.today?.cost_usd);
+    const element = find(".today", this.root);
+    const most = number(limit);
+    element.hidden = cost === null;
+    const share = most ? Math.min(1, (cost ?? 0) / most) : 0;
+    const meter = find(".meter", element);
+    meter.hidden = !most;
+    meter.className = `meter ${share >= 1 ? "full" : share >= 0.8 ? "warm" : ""}`.trim();
+    find("i", meter).style.width = `${Math.round(share * 100)}%`;
+    const words = find(".spent", element);
+    const text = `${money(cost)}${most ? ` of ${money(most)}` : ""}`;
+    if (words.textContent !== text) words.replaceChildren(h("b", "", money(cost)), most ? ` of ${money(most)}` : "");
+    const tabs = find(".tabs .fact");
+    setText(tabs, [`Context ${contextBadge(this.state).words}`, cost === null ? "" : text].filter(Boolean).join(" · "));
   }
 
   drawMachine() {
@@ -107,5 +87,17 @@ export class Header {
     element.hidden = !machine;
     setText(find(".name", element), machine);
     element.title = `Last report: ${report}. It is controlled on its own machine.`;
+  }
+
+  drawPause() {
+    const { pause, state } = this;
+    pause.hidden = !this.isLive || !state.running || state.capabilities?.steer === false;
+    const key = String(this.isPaused);
+    if (pause.dataset.paused === key) return;
+    pause.dataset.paused = key;
+    pause.classList.toggle("main", this.isPaused);
+    pause.setAttribute("aria-label", this.isPaused ? `Resume ${this.agent}` : `Pause ${this.agent}`);
+    pause.title = this.isPaused ? "Start turns again" : "Stop starting turns until you resume";
+    pause.replaceChildren(icon(this.isPaused ? "play" : "pause"), h("span", "w", this.isPaused ? "Resume" : "Pause"));
   }
 }

@@ -24,9 +24,14 @@ export class Login {
       this.form.reset(); // a code can be used once, and no one else should read it
       this.act("login/code", { code });
     });
+    find(".login-copy", this.root).addEventListener("click", () => navigator.clipboard?.writeText(this.link.getAttribute("href") ?? ""));
     this.link.addEventListener("click", () => this.act("login/join")); // it continues even if the page that started it closes
     find(".login-cancel", this.root).addEventListener("click", () => this.act("login/cancel"));
-    find(".login-start").addEventListener("click", () => this.act("login"));
+  }
+
+  /** Start a login, or join the one in progress. */
+  start() {
+    this.act("login");
   }
 
   /** @param {string} path @param {Record<string, unknown>} [body] */
@@ -50,13 +55,9 @@ export class Login {
     const login = mapping(state.login);
     const isOpen = Boolean(state.running) && Login.isInProgress(state);
     const hasFailed = !isOpen && login.finished === true && login.ok !== true && state.status === "needs_login_idle";
-    const isNeeded = Boolean(state.running) && state.status === "needs_login_idle";
     const wasHidden = this.root.hidden;
-    this.root.hidden = Boolean(state.hive) || (!isOpen && !isNeeded);
-    if (this.root.hidden) {
-      this.error = "";
-      return;
-    }
+    this.root.hidden = Boolean(state.hive) || (!isOpen && !hasFailed && !this.error);
+    if (this.root.hidden) return;
     setText(this.words, this.sentence(isOpen, hasFailed, login));
     this.words.classList.toggle("bad", Boolean(this.error) || hasFailed);
     this.form.hidden = !isOpen;
@@ -72,17 +73,16 @@ export class Login {
     if (this.error) return this.error;
     if (isOpen) return login.url ? "No turn starts until it is finished." : "Waiting for claude to name the login page.";
     if (hasFailed) return `Not logged in: ${textOf(login.note) || "the login failed"}.`;
-    return "Claude is not logged in. Waiting messages run after the login.";
+    return "";
   }
 
   /** @param {string} url */
   showLink(url) {
-    const row = /** @type {HTMLElement} */ (this.link.parentElement);
-    row.hidden = !url;
+    find(".login-link", this.root).hidden = !url;
     if (!url || this.link.getAttribute("data-url") === url) return;
     this.link.setAttribute("data-url", url);
     this.link.setAttribute("href", url);
     secureLink(this.link);
-    setText(this.link, clean(url));
+    /** @type {HTMLInputElement} */ (find(".login-address", this.root)).value = clean(url);
   }
 }

@@ -9,7 +9,7 @@ import { loadVocabulary } from "./vocabulary.js";
 /** Show a template. @param {string} id */
 function open(id) {
   const template = /** @type {HTMLTemplateElement} */ (find(`#${id}`));
-  for (const element of [...document.body.children]) if (!element.matches("template, noscript")) element.remove();
+  for (const element of [...document.body.children]) if (!element.matches("template, noscript, .sprite")) element.remove();
   document.body.append(template.content.cloneNode(true));
 }
 

@@ -19,11 +19,11 @@ export class Overview {
     this.agents = agents;
     this.hive = hive;
     this.refreshedAt = Date.now();
-    this.list = find(".agents");
+    this.list = find(".groups");
   }
 
   start() {
-    colourSwitch(find(".theme"));
+    colourSwitch(find(".theme-b"));
     document.title = "hyperhive";
     this.draw();
     this.warn(this.troubleWords());

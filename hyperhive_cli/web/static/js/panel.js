@@ -2,7 +2,6 @@
 
 import { announcementsOf } from "./announcements.js";
 import { RequestError } from "./api.js";
-import { Banner } from "./banner.js";
 import { Charts } from "./charts.js";
 import { colourSwitch } from "./colours.js";
 import { Composer, errorWords } from "./composer.js";
@@ -11,6 +10,7 @@ import { FeedClient } from "./feed_client.js";
 import { Header } from "./header.js";
 import { Inbox } from "./inbox.js";
 import { Login } from "./login.js";
+import { NowBar } from "./now_bar.js";
 import { string } from "./text.js";
 import { TranscriptView } from "./transcript_view.js";
 
@@ -28,16 +28,17 @@ export class Panel {
     this.api = api;
     /** @type {Record<string, any>} */
     this.state = {};
-    find(".where").hidden = isOnly;
+    this.agent = agent;
+    this.isOnly = isOnly;
     const soon = () => this.refreshSoon();
-    this.header = new Header(agent);
-    this.transcript = new TranscriptView(find(".feed"), find(".pill"));
+    this.header = new Header(agent, (verb) => this.change(verb));
+    this.nowBar = new NowBar((action) => this.act(action));
+    this.transcript = new TranscriptView(find(".feed"), find(".jump"));
     this.composer = new Composer(api, soon);
     this.inbox = new Inbox(api, soon);
     this.login = new Login(api, soon);
     this.charts = new Charts(api);
     this.client = new FeedClient(api, this);
-    this.banner = new Banner(() => this.client.retryNow());
     this.announcer = find(".announcer");
     this.timer = 0;
     this.soonTimer = 0;
@@ -45,8 +46,8 @@ export class Panel {
   }
 
   start() {
-    colourSwitch(find(".theme"), () => this.charts.redraw());
-    this.wireHeader();
+    colourSwitch(find(".theme-b"), () => this.charts.redraw());
+    this.wireModel();
     this.wireTabs();
     document.addEventListener("visibilitychange", () => document.hidden || this.refreshSoon());
     this.client.start();
@@ -61,6 +62,7 @@ export class Panel {
     if (this.client.connection.phase !== "live") return;
     this.state = Object.assign({}, this.state, ...records.map((record) => record.facts));
     this.header.setState(this.state);
+    this.nowBar.setState(this.state);
     const announced = records.flatMap(announcementsOf);
     if (announced.length) setText(this.announcer, announced.slice(-3).join(". "));
     if (records.some((record) => REFRESHING_KINDS.has(record.kind))) this.refreshSoon();
@@ -78,14 +80,14 @@ export class Panel {
   /** @param {Snapshot} snapshot */
   setState(snapshot) {
     this.state = { ...this.state, ...snapshot };
-    for (const part of [this.header, this.login, this.composer, this.inbox]) part.setState(this.state);
+    for (const part of [this.header, this.nowBar, this.login, this.composer, this.inbox]) part.setState(this.state);
     this.charts.showUpTo(snapshot.last_turn?.turn_id ?? null);
   }
 
   /** @param {Connection} connection */
   setConnection(connection) {
     this.header.setConnection(connection);
-    this.banner.setConnection(connection);
+    this.nowBar.setConnection(connection);
     document.body.dataset.phase = connection.phase;
     if (connection.phase !== "live") return;
     this.transcript.setComplete();
@@ -115,7 +117,7 @@ export class Panel {
         const [snapshot] = await Promise.all([this.api.get("state"), this.inbox.refresh()]);
         this.setState(snapshot);
       } catch (error) {
-        // The stream reports every other error, and the banner shows it; but it stays open when its agent is gone.
+        // The stream reports every other error, and the now bar shows it; but it stays open when its agent is gone.
         if (error instanceof RequestError && error.status === 404) this.client.handle({ type: "gone", reason: error.message });
       }
       this.isRefreshing = false;
@@ -125,38 +127,42 @@ export class Panel {
 
   // --- buttons ---
 
-  wireHeader() {
-    const done = { cancel: "cancelled", pause: "paused", resume: "resumed" };
-    for (const [path, words] of Object.entries(done)) {
-      find(`.top .${path}`).addEventListener("click", () =>
-        this.composer.attempt(async () => {
-          await this.api.post(path);
-          return words;
-        }),
-      );
-    }
-    find(".top .unread").addEventListener("click", () => this.openPart("inbox"));
-    const form = /** @type {HTMLFormElement} */ (find(".model-form"));
-    const field = /** @type {HTMLInputElement} */ (find("input", form));
-    const chip = find(".top .model");
-    const close = () => {
-      form.hidden = true;
-      chip.focus();
-    };
-    chip.addEventListener("click", () => {
-      if (this.state.hive) return; // it is set on the agent's own machine
-      form.hidden = !form.hidden;
-      field.value = string(this.state.model);
-      if (!form.hidden) field.select();
+  /** What the now bar offers. @param {import("./now.js").Action} action */
+  act(action) {
+    if (action.verb === "reconnect") return this.client.retryNow();
+    if (action.verb === "login") return this.login.start();
+    if (action.verb === "model") return this.chooseModel();
+    if (action.verb === "cancel" || action.verb === "resume") this.change(action.verb);
+  }
+
+  /** @param {"cancel" | "pause" | "resume"} verb */
+  change(verb) {
+    this.composer.attempt(async () => {
+      await this.api.post(verb);
+      return { cancel: "Turn cancelled", pause: "Paused", resume: "Resumed" }[verb];
     });
-    find(".dismiss", form).addEventListener("click", close);
-    form.addEventListener("keydown", (event) => event.key === "Escape" && close());
-    form.addEventListener("submit", async (event) => {
+  }
+
+  chooseModel() {
+    if (this.state.hive) return; // it is set on the agent's own machine
+    const sheet = /** @type {HTMLDialogElement} */ (/** @type {unknown} */ (find(".model-sheet")));
+    const field = /** @type {HTMLInputElement} */ (find("input", sheet));
+    field.value = string(this.state.model);
+    sheet.showModal();
+    field.select();
+  }
+
+  wireModel() {
+    const sheet = /** @type {HTMLDialogElement} */ (/** @type {unknown} */ (find(".model-sheet")));
+    const field = /** @type {HTMLInputElement} */ (find("input", sheet));
+    find(".top .model").addEventListener("click", () => this.chooseModel());
+    find(".dismiss", sheet).addEventListener("click", () => sheet.close());
+    find("form", sheet).addEventListener("submit", async (event) => {
       event.preventDefault();
       field.setCustomValidity("");
       try {
         await this.api.post("model", { model: field.value.trim() });
-        close();
+        sheet.close();
         this.refreshSoon();
       } catch (error) {
         field.setCustomValidity(errorWords(error));
@@ -182,8 +188,7 @@ export class Panel {
     for (const tab of document.querySelectorAll(".tabs button")) {
       tab.setAttribute("aria-pressed", String(/** @type {HTMLElement} */ (tab).dataset.part === part));
     }
-    if (part === "charts") this.charts.showUpTo(this.state.last_turn?.turn_id ?? null);
-    if (part === "inbox") find(".inbox").scrollIntoView({ block: "nearest" });
+    if (part === "usage") this.charts.showUpTo(this.state.last_turn?.turn_id ?? null);
     if (part === "talk") this.transcript.onScroll();
   }
 }
