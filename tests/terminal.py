@@ -82,6 +82,11 @@ class Terminal:
                 self.states.append([row.rstrip() for row in self._display.display])
 
     @property
+    def name(self) -> str:
+        """Return the terminal's device."""
+        return os.ttyname(self._ours)
+
+    @property
     def rows(self) -> list[str]:
         """Return what the screen shows."""
         return self.states[-1] if self.states else []

@@ -17,7 +17,9 @@ from hyperhive_cli.harness.signals import without_terminal_stops
 from hyperhive_cli.render.blocks import Block
 from hyperhive_cli.render.console.editor import Editor, History
 from hyperhive_cli.render.console.keys import Key, KeyReader
+from hyperhive_cli.render.console.remarks import remark
 from hyperhive_cli.render.console.screen import Screen
+from hyperhive_cli.render.console.stderr import StderrLines
 from hyperhive_cli.render.console.terminal import (
     BRACKETED_PASTE,
     NO_BRACKETED_PASTE,
@@ -91,6 +93,7 @@ class ConsoleLoop:
         self._actions = actions
         self._calls = calls
         self._keys = KeyReader()
+        self._stderr = StderrLines()
         self._text = ""  # for the transcript, not drawn yet
         self._shown: list[threading.Event] = []  # set when that is written
         self._message = ""  # the number of the running turn's message
@@ -112,6 +115,8 @@ class ConsoleLoop:
             with suppress(HungUpError):
                 self.suspend()
             self._terminal.leave()
+            self._stderr.give_back()
+            self._stderr.close()
             self.over.set()
 
     def _step(self) -> None:
@@ -119,7 +124,7 @@ class ConsoleLoop:
         terminal = self._terminal
         if terminal.is_entered and not terminal.is_ours():
             self._yield_terminal()
-        reads = [self._calls.reader, *([terminal.descriptor] if terminal.is_entered else [])]
+        reads = [self._calls.reader, self._stderr.reader, *([terminal.descriptor] if terminal.is_entered else [])]
         ready, writable, _ = select.select(reads, [terminal.descriptor] if self._out else [], [], self._patience())
         now = time.monotonic()
         keys = self._keys.push(terminal.read()) if terminal.descriptor in ready else []
@@ -127,6 +132,10 @@ class ConsoleLoop:
             keys = self._keys.release()
         self._press(keys, now)
         self._calls.run()
+        if self._stderr.reader in ready:
+            self._stderr.read()
+        if not self._out:
+            self._take_stderr()
         if now - self._ticked_s >= TICK_S:
             self._tick(now)
         if writable:
@@ -195,6 +204,10 @@ class ConsoleLoop:
         self._text += self._screen.print(blocks)
         self._is_stale = True
 
+    def _take_stderr(self, *, is_last: bool = False) -> None:
+        if lines := self._stderr.lines(is_last=is_last):
+            self.print([remark(line, "!", "") for line in lines])
+
     def fit(self) -> None:
         """Follow the terminal's size."""
         before = self._screen.size
@@ -224,12 +237,15 @@ class ConsoleLoop:
         self._is_suspended = False
         if not self._terminal.is_entered and self._terminal.is_ours():
             self._terminal.enter()
+            self._stderr.take_over(self._terminal.descriptor)
             self._out.add(BRACKETED_PASTE)
             self._is_stale = True
 
     def suspend(self, *, keeps_ctrl_c: bool = False) -> None:
         """Take the region away and restore the terminal's mode; wait no longer than LEAVE_S for it to be written."""
         self._is_suspended = True
+        self._stderr.give_back()
+        self._take_stderr(is_last=True)
         if self._text:
             self._draw(time.monotonic())
         if self._terminal.is_entered:
@@ -241,6 +257,7 @@ class ConsoleLoop:
     def _yield_terminal(self) -> None:
         """Touch nothing: another program has the terminal, and its mode is that program's."""
         self._terminal.leave()
+        self._stderr.give_back()
         self._screen.forget()
 
     def page(self, text: str) -> None:

@@ -4,12 +4,13 @@ import os
 import re
 import signal
 import stat
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import FakeClaude, Step, wait_until
+from tests.conftest import FakeClaude, Step, process_state, wait_until
 from tests.harness import ANSWER, INIT, TEXT, Hive, gated
-from tests.terminal import CTRL_C, on_terminal
+from tests.terminal import CTRL_C, CTRL_Z, Terminal, on_terminal
 
 READY = "Enter send"
 ESC, CTRL_D, CTRL_L = b"\x1b", b"\x04", b"\x0c"
@@ -297,3 +298,53 @@ def test_what_does_not_move_stays_as_it_was(hive: Hive, fake_claude: FakeClaude)
             assert terminal.mode == terminal.first_mode
             wait_until(lambda: ANSWER in terminal.text)
             assert "\x1b" not in terminal.text
+
+
+def stderr_of(terminal: Terminal) -> Path:
+    return Path(f"/proc/{terminal.process.pid}/fd/2")
+
+
+def test_what_others_write_to_stderr_is_a_note_and_damages_nothing(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    hive.call("send", "one")
+    for arguments in (run(hive), ["attach"]):
+        with on_terminal(hive, *arguments) as terminal:
+            terminal.wait_for(READY)
+            device = stderr_of(terminal)
+            wait_until(lambda device=device: device.readlink().name.startswith("pipe:"))  # type: ignore[misc]
+            terminal.type("half a sentence")
+            terminal.wait_for("› half a sentence")
+            start = len(terminal.states)
+            with device.open("wb") as stderr:
+                stderr.write(b"old.py:7: DeprecationWarning: \x1b[31mold\n  old()\nwithout an end")
+            terminal.wait_for("! old.py:7: DeprecationWarning:")
+            terminal.wait_for("!   old()")
+            assert all(typed_row(state) for state in terminal.states[start:])
+            terminal.press(CTRL_Z)
+            wait_until(lambda pid=terminal.process.pid: process_state(pid) == "T")  # type: ignore[misc]
+            assert device.readlink() == Path(terminal.name)
+            wait_until(lambda terminal=terminal: "! without an end" in terminal.text)  # type: ignore[misc]
+
+
+def test_a_flood_on_stderr_waits_for_no_terminal(hive: Hive, fake_claude: FakeClaude) -> None:
+    """Ctrl-S: what is written meanwhile is read all the same, and the newest of it is only counted."""
+    fake_claude.script(TEXT)
+    with on_terminal(hive, *run(hive)) as terminal:
+        terminal.wait_for(READY)
+        wait_until(lambda: stderr_of(terminal).readlink().name.startswith("pipe:"))
+        terminal.press(b"\x13")
+        with stderr_of(terminal).open("wb", buffering=0) as stderr:
+            for at in range(50_000):
+                stderr.write(b"warning %d\n" % at)
+        hive.call("send", "one")
+        wait_until(lambda: hive.status()["today"] is not None and hive.status()["today"]["turns"] == 1)
+        terminal.press(b"\x11")
+        wait_until(lambda: ANSWER in terminal.text and "more lines on stderr" in terminal.text)
+
+
+def test_stderr_that_is_a_file_is_left_alone(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    hive.call("send", "one")
+    with on_terminal(hive, "attach", by=["/bin/sh", "-c", 'exec "$@" 2>log', "sh"]) as terminal:
+        terminal.wait_for(READY)
+        assert stderr_of(terminal).readlink() == hive.workspace / "log"
