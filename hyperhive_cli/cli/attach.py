@@ -9,7 +9,7 @@ from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.console import LIVE_FIELDS, agent_of, can_type, console_thread, make_console
 from hyperhive_cli.cli.declared import argument, command, pass_invocation
 from hyperhive_cli.cli.harness_watch import HarnessWatch
-from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain
+from hyperhive_cli.cli.invocation import Invocation, hive_option
 from hyperhive_cli.core.errors import UnknownError, UsageError
 from hyperhive_cli.core.events import BusEvent, TurnStart
 from hyperhive_cli.core.settings import AgentPaths
@@ -35,7 +35,7 @@ def attach(invocation: Invocation, agent: str | None, hive: str | None) -> int:
     Examples: hyperhive attach
               hyperhive attach bee
     """  # noqa: D301 - click's own mark
-    if is_plain() or not can_type(sys.stdout):
+    if not can_type(sys.stdout):
         raise UsageError("attach needs a terminal for reading keys", "hyperhive tail; hyperhive send TEXT")
     invocation.agent = agent or invocation.agent
     url = invocation.hive_url(hive)
@@ -50,8 +50,8 @@ def attach(invocation: Invocation, agent: str | None, hive: str | None) -> int:
     follow = _follow_hive if url is not None else _follow
     threading.Thread(target=follow, args=(paths, url, console), daemon=True).start()
     ended_by = on_ending(console.close)
+    on_suspension(console.suspend, console.resume)
     with console_thread(console):
-        on_suspension(console.suspend, console.resume)
         console.wait()
     return ended_by()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from hyperhive_cli.cli import slash
+from hyperhive_cli.cli.invocation import is_plain
 from hyperhive_cli.cli.pager import page
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.files import open_file, read_file
@@ -21,7 +22,8 @@ from hyperhive_cli.harness.client import LocalClient
 from hyperhive_cli.harness.console_loop import LEAVE_S
 from hyperhive_cli.harness.live_console import LiveConsole
 from hyperhive_cli.harness.signals import SAME_WISH_S, interrupt, on_resize
-from hyperhive_cli.render.console.remarks import failure, listing
+from hyperhive_cli.render.console.plain import PlainScreen
+from hyperhive_cli.render.console.remarks import failure, remark
 from hyperhive_cli.render.console.screen import Screen
 from hyperhive_cli.render.console.terminal import Terminal
 from hyperhive_cli.render.console.typing import Act, Asked
@@ -32,24 +34,13 @@ from hyperhive_cli.transcript.status_fields import ASKED
 HISTORY_NAME = "console-history"
 HISTORY_ENTRIES, HISTORY_BYTES = 500, 4 * 1024 * 1024
 LIVE_FIELDS = ("status", "state", "since_unix", "why", "waits_until")  # of an agent whose harness is not followed
+PLAIN_KEYS = "type a message, or /help for commands; output waits while you type"
 ENTRY_CHARS = 10_000  # a longer text is not kept
-KEYS = (
-    ("Enter", "send the line to the inbox; /… runs a command, //text sends /text"),
-    ("Tab", "complete a /command, else send"),
-    ("Ctrl-J, Alt-Enter", "a new line; also \\ and Enter"),
-    ("Esc", "interrupt the running turn; with text: clear it (↑ brings it back)"),
-    ("↑ ↓", "lines, then what was sent before"),
-    ("Ctrl-O", "the last output of a tool, whole"),
-    ("Ctrl-C", "clear the line; twice on an empty one: stop the agent, or leave it in attach"),
-    ("Ctrl-D", "leave, in attach"),
-    ("Ctrl-Z, Ctrl-L", "stop this program (fg continues it); draw again"),
-    ("Ctrl-A E B F W U K Y", "as in the shell; Alt-B F, Ctrl-← →: by words"),
-)
 
 
 def can_type(file: TextIO) -> bool:
-    """Return True if keys can be read: stdin and this output are terminals that can move their cursor."""
-    return sys.stdin is not None and sys.stdin.isatty() and is_terminal(file)
+    """Return True if keys can be read: stdin and this output are terminals."""
+    return sys.stdin is not None and sys.stdin.isatty() and file.isatty()
 
 
 class ConsoleActions:
@@ -97,7 +88,7 @@ class ConsoleActions:
             case Act.LEAVE:
                 console.close()
             case Act.KEYS:
-                console.say(listing([[(f"  {key:<20} ", "head"), (what, "")] for key, what in KEYS]))
+                self._do(console, partial(slash.keys, self._agent, ""))
 
     def _stop(self) -> None:
         """Interrupt this process; a later time it ends immediately, but signals within SAME_WISH_S count as one."""
@@ -184,25 +175,38 @@ class ConsoleActions:
 
 def agent_of(paths: AgentPaths, hive: str | None) -> slash.Agent:
     """Return the agent of a console: its inbox is in the hive, if it is in one."""
-    local = LocalClient(paths)
+    local, plain = LocalClient(paths), is_plain() or not is_terminal(sys.stdout)
     if hive is None:
-        return slash.Agent(paths, local, lambda: local)
+        return slash.Agent(paths, local, lambda: local, plain)
     from hyperhive_cli.hive.client import HiveClient  # noqa: PLC0415 - for those in a hive
 
-    return slash.Agent(paths, local, lambda: HiveClient(hive, paths.agent), is_in_hive=True)
+    return slash.Agent(paths, local, lambda: HiveClient(hive, paths.agent), plain, is_in_hive=True)
 
 
 def make_console(
-    agent: slash.Agent, snapshot: Mapping[str, Any], file: TextIO, *, mode: str = "", told: Sequence[str] = ()
+    agent: slash.Agent,
+    snapshot: Mapping[str, Any],
+    file: TextIO,
+    *,
+    mode: str = "",
+    told: Sequence[str] = (),
+    first_lines: Sequence[str] = (),
 ) -> LiveConsole:
     """Return the console of an agent on the terminal behind `file`; raises OSError if that cannot be opened.
 
-    `told`: fields that it looks up now and then, beside those that no event carries.
+    `told`: fields that it looks up now and then, beside those that no event carries. `first_lines` are printed first.
     """
-    terminal = Terminal(file.fileno())
-    screen = Screen(snapshot, file, styled=True, live=True, plain=False, layout=Layout("/show"))
+    terminal, layout = Terminal(file.fileno()), Layout("/show")
     actions = ConsoleActions(agent, told=told)
-    console = actions.console = LiveConsole(screen, terminal, actions)
+    if agent.is_plain:
+        console = LiveConsole(PlainScreen(snapshot, file, echoes=terminal.echoes, layout=layout), terminal, actions)
+        facts = ", ".join(filter(None, (snapshot["agent"], snapshot["model"], mode)))
+        first_lines = [*(first_lines or [facts]), PLAIN_KEYS]
+    else:
+        screen = Screen(snapshot, file, styled=True, live=True, plain=False, layout=layout)
+        console = LiveConsole(screen, terminal, actions)
+    actions.console = console
+    console.say(*map(remark, first_lines))
     console.view.mode = mode
     on_resize(console.wake)
     return console

@@ -11,7 +11,7 @@ from hyperhive_cli.core.settings import DEFAULT_MODEL, AgentPaths
 from hyperhive_cli.store.model import read_model
 
 
-def first_start_lines(ctx: click.Context, options: RunOptions, paths: AgentPaths) -> Iterator[str]:
+def first_start_lines(ctx: click.Context, options: RunOptions, paths: AgentPaths, *, can_type: bool) -> Iterator[str]:
     """Yield the model and what has set it, the permission mode, and how to send work; nothing at a later start."""
     if paths.inbox_db.exists():
         return
@@ -20,7 +20,8 @@ def first_start_lines(ctx: click.Context, options: RunOptions, paths: AgentPaths
         mode = "the permission mode of claude's settings"
     yield text.clean(f"{paths.agent}: model {_model(ctx, options, paths)}, {mode}")
     named = f"-a {paths.agent} " if paths.explicit else ""
-    yield f"send it work: hyperhive {named}send 'what to do'"
+    here, there = ("type it here, or ", " in another terminal") if can_type else ("", "")
+    yield f"send it work: {here}hyperhive {named}send 'what to do'{there}"
 
 
 def _model(ctx: click.Context, options: RunOptions, paths: AgentPaths) -> str:

@@ -159,7 +159,10 @@ def run(ctx: click.Context, invocation: Invocation, /, **_: object) -> int:
     if os.environ.pop(AGAIN_VARIABLE, None) is not None:
         config = replace(config, messages=[])  # they are in the inbox since the first start
     config = replace(config, complain=tell, announce=None if on_console else tell)
-    lines = list(first_start_lines(ctx, options, config.paths)) if on_console and not options.drain else []
+    types = sys.stdin is not None and sys.stdin.isatty()
+    lines = (
+        list(first_start_lines(ctx, options, config.paths, can_type=types)) if on_console and not options.drain else []
+    )
     with ExitStack() as stack:
         if not options.quiet:
             config = replace(config, display=stack.enter_context(_open_display(config, options, lines)))
@@ -175,15 +178,13 @@ def _open_display(
 ) -> "AbstractContextManager[Display]":
     """Return where the events are shown, after the first lines: the live console on a terminal, else lines."""
     status = stored_status(config.paths, now_ms=now_ms()) | {"status": "online", "waits_until": None}
-    if not options.as_json and not is_plain() and sys.stdout.isatty():
+    if not options.as_json and sys.stdout.isatty():
         from hyperhive_cli.cli.console import agent_of, can_type, console_thread, leave, make_console  # noqa: PLC0415 - rich
-        from hyperhive_cli.render.console.remarks import remark  # noqa: PLC0415 - rich
 
         if can_type(sys.stdout):
             hive = None if config.hive is None else config.hive.url
             mode = options.permission_mode or ("all permissions" if options.skip_permissions else "")
-            console = make_console(agent_of(config.paths, hive), status, sys.stdout, mode=mode)
-            console.say(*map(remark, first_lines))
+            console = make_console(agent_of(config.paths, hive), status, sys.stdout, mode=mode, first_lines=first_lines)
             before_end(partial(leave, console))
             return console_thread(console)
     for line in first_lines:

@@ -33,12 +33,13 @@ Said = Iterator[Block | str]  # a remark, or a long text for the pager
 class Agent(NamedTuple):
     """The agent of a console: `local` asks its harness on this machine, `opened` reads and sends where its inbox is.
 
-    `is_in_hive`: its files are not necessarily on this machine.
+    `is_plain`: its console moves no cursor. `is_in_hive`: its files are not necessarily on this machine.
     """
 
     paths: AgentPaths
     local: LocalClient
     opened: Callable[[], AbstractContextManager[AgentClient]]
+    is_plain: bool = False
     is_in_hive: bool = False
 
     def require(self, op: str, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401 - JSON values
@@ -113,6 +114,29 @@ def interrupt(agent: Agent, message: str = "") -> Said:
 def _help(_: Agent, __: str) -> Said:
     names = [(f"/{name} {command.arguments}".strip(), command.about) for name, command in COMMANDS.items()]
     yield listing([[(f"  {name:<20} ", "head"), (about, "")] for name, about in names])
+
+
+KEYS = (  # the key, what it does, and whether a plain console knows it
+    ("Enter", "send the line to the inbox; /… runs a command, //text sends /text", True),
+    ("\\ Enter", "a new line", True),
+    ("Ctrl-J, Alt-Enter", "a new line too", False),
+    ("Tab", "complete a /command, else send", False),
+    ("Esc", "interrupt the running turn; with text: clear it (↑ brings it back)", True),
+    ("↑ ↓", "lines, then what was sent before", True),
+    ("Ctrl-O", "the last output of a tool, whole", True),
+    ("Ctrl-C", "clear the line; twice on an empty one: stop the agent, or leave it in attach", True),
+    ("Ctrl-D", "leave, in attach", True),
+    ("Ctrl-Z", "stop this program (fg continues it)", True),
+    ("Ctrl-L", "draw again", False),
+    ("Ctrl-U, Ctrl-W", "delete the line, or its last word", True),
+    ("Ctrl-A E B F K Y", "as in the shell; Alt-B F, Ctrl-← →: by words", False),
+)
+
+
+def keys(agent: Agent, _: str) -> Said:
+    """List the keys of the console."""
+    found = [(key, what) for key, what, is_plain_too in KEYS if is_plain_too or not agent.is_plain]
+    yield listing([[(f"  {key:<20} ", "head"), (what, "")] for key, what in found])
 
 
 def _status(agent: Agent, _: str) -> Said:
@@ -293,6 +317,7 @@ def nearest(name: str) -> str:
 
 COMMANDS: Mapping[str, SlashCommand] = {
     "help": SlashCommand("", "list these commands", _help),
+    "keys": SlashCommand("", "list the keys", keys),
     "status": SlashCommand("", "show the agent's status", _status),
     "inbox": SlashCommand("", "list what waits", _inbox),
     "show": SlashCommand("[TURN[.TOOL]]", "show a turn, or one of its tool calls, whole", _show),

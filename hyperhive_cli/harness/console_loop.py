@@ -15,19 +15,13 @@ from typing import Any, Protocol
 from hyperhive_cli.core.events import BusEvent, TurnEnd, TurnStart
 from hyperhive_cli.harness.signals import without_terminal_stops
 from hyperhive_cli.render.blocks import Block
-from hyperhive_cli.render.console.editor import Editor, History
+from hyperhive_cli.render.console.editor import History
 from hyperhive_cli.render.console.keys import Key, KeyReader
 from hyperhive_cli.render.console.remarks import remark
 from hyperhive_cli.render.console.screen import Screen
 from hyperhive_cli.render.console.stderr import StderrLines
-from hyperhive_cli.render.console.terminal import (
-    BRACKETED_PASTE,
-    NO_BRACKETED_PASTE,
-    HungUpError,
-    Terminal,
-    TerminalOutput,
-)
-from hyperhive_cli.render.console.typing import Act, Asked, Typing
+from hyperhive_cli.render.console.terminal import HungUpError, Terminal, TerminalOutput
+from hyperhive_cli.render.console.typing import Act, Asked
 
 FRAME_S = 1 / 30
 TICK_S = 1.0
@@ -83,8 +77,7 @@ class ConsoleLoop:
 
     def __init__(self, screen: Screen, terminal: Terminal, actions: Actions, calls: Calls) -> None:
         self.view = screen.view
-        self.view.editor = Editor()
-        self.typing = Typing(self.view, History(actions.history()), actions.commands())
+        self.typing = screen.typing(History(actions.history()), actions.commands())
         self.over = threading.Event()
         self.is_gone = False
         self._screen = screen
@@ -95,7 +88,7 @@ class ConsoleLoop:
         self._keys = KeyReader()
         self._stderr = StderrLines()
         self._text = ""  # for the transcript, not drawn yet
-        self._shown: list[threading.Event] = []  # set when that is written
+        self._shown: list[Callable[[], None]] = []  # called when that is written
         self._message = ""  # the number of the running turn's message
         self._is_stale = True
         self._drawn_s = self._ticked_s = 0.0
@@ -179,14 +172,13 @@ class ConsoleLoop:
 
     # --- drawing ---
 
-    def take(self, records: Sequence[BusEvent], written: threading.Event | None = None) -> None:
-        """Take events in; `written` is set when they are on the terminal."""
+    def take(self, records: Sequence[BusEvent], written: Callable[[], None]) -> None:
+        """Take events in; `written` is called when they are on the terminal."""
         self.fit()
         self._text += self._screen.take(records)
         self._is_stale = True
         self.view.is_interruptible = self.view.status.activity.doing is not None
-        if written is not None:
-            self._shown.append(written)
+        self._shown.append(written)
         for record in records:
             if isinstance(record.event, TurnStart):
                 self._message = str(record.event.message_id or "")
@@ -225,10 +217,10 @@ class ConsoleLoop:
 
     def _flush(self) -> None:
         self._out.flush()
-        if not (self._out or self._text):
+        if not (self._out or self._text or self._screen.is_full):
             shown, self._shown = self._shown, []
             for written in shown:
-                written.set()
+                written()
 
     # --- the terminal, given and taken ---
 
@@ -238,7 +230,7 @@ class ConsoleLoop:
         if not self._terminal.is_entered and self._terminal.is_ours():
             self._terminal.enter()
             self._stderr.take_over(self._terminal.descriptor)
-            self._out.add(BRACKETED_PASTE)
+            self._out.add(self._screen.begins)
             self._is_stale = True
 
     def suspend(self, *, keeps_ctrl_c: bool = False) -> None:
@@ -249,7 +241,7 @@ class ConsoleLoop:
         if self._text:
             self._draw(time.monotonic())
         if self._terminal.is_entered:
-            self._out.add(self._screen.erase() + NO_BRACKETED_PASTE)
+            self._out.add(self._screen.erase() + self._screen.ends)
             self._terminal.leave(keeps_ctrl_c=keeps_ctrl_c)
         self._out.drain(LEAVE_S)
         self._flush()

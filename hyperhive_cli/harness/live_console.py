@@ -41,7 +41,7 @@ class LiveConsole:
     def show(self, records: Sequence[BusEvent]) -> None:
         """Show events, and return when they are written; raises BrokenPipeError if the terminal is gone."""
         written = threading.Event()
-        self._calls.put(partial(self._loop.take, records, written))
+        self._calls.put(partial(self._loop.take, records, written.set))
         while not written.wait(LOOK_S):
             if self._loop.over.is_set():
                 break
@@ -49,14 +49,9 @@ class LiveConsole:
             raise BrokenPipeError(READER_GONE)
 
     def offer(self, record: BusEvent) -> None:
-        """Show an event soon; blocks while many wait."""
+        """Show an event soon; blocks while many wait to be written."""
         self._offered.acquire()
-
-        def take() -> None:
-            self._loop.take([record])
-            self._offered.release()
-
-        self._calls.put(take)
+        self._calls.put(partial(self._loop.take, [record], self._offered.release))
 
     def update(self, **fields: Any) -> None:  # noqa: ANN401 - fields of `status --json`
         """Update fields that no event carries."""

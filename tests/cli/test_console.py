@@ -289,15 +289,63 @@ def test_a_terminal_that_is_not_read_holds_up_no_turn_and_shows_all_later(hive: 
         wait_until(lambda: terminal.text.count(ANSWER) == 2)
 
 
-def test_what_does_not_move_stays_as_it_was(hive: Hive, fake_claude: FakeClaude) -> None:
+DUMB = ["/usr/bin/env", "TERM=dumb"]
+
+
+@pytest.mark.parametrize(("options", "by"), [((), DUMB), (("--plain",), [])], ids=["TERM=dumb", "--plain"])
+def test_lines_are_typed_where_no_cursor_moves(
+    options: tuple[str, ...], by: list[str], hive: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script(gated(), TEXT)
+    with on_terminal(hive, *options, *run(hive), by=by) as terminal:
+        terminal.wait_for("output waits while you type")
+        terminal.type("onw\x7fe\n")
+        terminal.wait_for("+ #1 queued: one")
+        fake_claude.wait_for("before go on")
+        terminal.type("half a")
+        terminal.wait_for("half a")
+        fake_claude.touch("go on")
+        wait_until(lambda: hive.status()["today"] is not None and hive.status()["today"]["turns"] == 1)
+        assert ANSWER not in terminal.text
+        terminal.type(" line\n")
+        terminal.wait_for("+ #2 queued: half a line")
+        assert terminal.text.count(ANSWER) == 2 or wait_until(lambda: terminal.text.count(ANSWER) == 2)
+        terminal.type("/pause\n")
+        terminal.wait_for("paused")
+        terminal.press(CTRL_C)
+        terminal.wait_for("Ctrl-C again stops the agent")
+        terminal.press(CTRL_C)
+        assert terminal.wait() == 130
+        assert terminal.mode == terminal.first_mode
+        assert "\x1b" not in terminal.text
+    with on_terminal(hive, *options, "attach", by=by) as terminal:
+        terminal.wait_for("output waits while you type")
+        terminal.type("three\n")
+        terminal.wait_for("+ #3 queued: three")
+        terminal.press(CTRL_D)
+        assert terminal.wait() == 0
+        assert terminal.mode == terminal.first_mode
+        assert "\x1b" not in terminal.text
+
+
+def test_a_terminal_that_does_not_echo_is_not_echoed_for(hive: Hive, fake_claude: FakeClaude) -> None:
+    """As in Emacs, which shows itself what is typed, and ends lines with a newline."""
     fake_claude.script(TEXT)
-    for options, variables in (((), {"TERM": "dumb"}), (("--plain",), {})):
-        by = ["/usr/bin/env", *(f"{name}={value}" for name, value in variables.items())]
-        with on_terminal(hive, *options, *run(hive, "--drain", "--message", "one"), by=by) as terminal:
-            assert terminal.wait() == 0
-            assert terminal.mode == terminal.first_mode
-            wait_until(lambda: ANSWER in terminal.text)
-            assert "\x1b" not in terminal.text
+    by = [*DUMB, "/bin/sh", "-c", 'stty -echo; exec "$@"', "sh"]
+    with on_terminal(hive, *run(hive), by=by) as terminal:
+        terminal.wait_for("output waits while you type")
+        terminal.press(b"say hello\n")
+        terminal.wait_for("+ #1 queued: say hello")
+        assert sum("say hello" in line for line in terminal.text.splitlines()) <= 2
+        terminal.wait_for(ANSWER)
+
+
+def test_a_drain_ends_by_itself_on_a_terminal_too(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    with on_terminal(hive, "--plain", *run(hive, "--drain", "--message", "one")) as terminal:
+        assert terminal.wait() == 0
+        assert terminal.mode == terminal.first_mode
+        wait_until(lambda: ANSWER in terminal.text)
 
 
 def stderr_of(terminal: Terminal) -> Path:

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import pytest
 
+from hyperhive_cli.cli.console import PLAIN_KEYS
 from tests.conftest import FakeClaude
 from tests.harness import ANSWER, LIMIT_S, TEXT, Hive
 
@@ -46,15 +47,18 @@ def started(hive: Hive, *options: str) -> list[str]:
         process.wait()
         os.close(leader)
     assert ANSWER in shown
-    return re.split(r"(?m)^-- ", shown.replace("\r", ""))[0].splitlines()
+    lines = re.split(r"(?m)^-- ", shown.replace("\r", ""))[0].splitlines()
+    return [line.removeprefix("· ") for line in lines]
 
 
 def test_the_first_start_says_what_one_has_to_know(hive: Hive) -> None:
     assert started(hive) == [
         "workspace: model haiku (default; hyperhive model set opus), the permission mode of claude's settings",
-        "send it work: hyperhive send 'what to do'",
+        "send it work: type it here, or hyperhive send 'what to do' in another terminal",
+        PLAIN_KEYS,
+        "",
     ]
-    assert started(hive) == []
+    assert started(hive) == ["workspace, haiku", PLAIN_KEYS, ""]
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ class View:
     is_interruptible: bool = False
     is_attached: bool = False
     hint: str = ""  # behind what happens, in quiet words
+    echo: str = ""  # what a screen without a region prints of the typed line
 
 
 def region(view: View, now: float, size: Size) -> Region:

@@ -7,9 +7,11 @@ from typing import Any, TextIO
 from hyperhive_cli.core.events import BusEvent, Stream, TurnEnd
 from hyperhive_cli.render.blocks import Block
 from hyperhive_cli.render.console.draft import MAX_LINES, Drafts
+from hyperhive_cli.render.console.editor import Editor, History
 from hyperhive_cli.render.console.painter import Painter, Size
 from hyperhive_cli.render.console.region import View, region
 from hyperhive_cli.render.console.transcript import Transcript
+from hyperhive_cli.render.console.typing import Typing
 from hyperhive_cli.render.layout import Layout
 from hyperhive_cli.render.output import columns_wanted, terminal_size
 from hyperhive_cli.transcript.status_fields import StatusFields
@@ -20,6 +22,8 @@ NARROWEST = 24
 
 class Screen:
     """The transcript and the region of one output; `live`: it has a region. `width`: instead of the terminal's."""
+
+    begins, ends = "\x1b[?2004h", "\x1b[?2004l"  # sent before and after keys are read: bracketed paste
 
     def __init__(
         self, snapshot: Mapping[str, Any] | None, file: TextIO, *, styled: bool, live: bool, plain: bool,
@@ -40,6 +44,16 @@ class Screen:
     def is_drawn(self) -> bool:
         """True if the region is on the screen."""
         return self._painter.is_drawn
+
+    @property
+    def is_full(self) -> bool:
+        """True if nothing more should be shown for now."""
+        return False
+
+    def typing(self, history: History, commands: Sequence[tuple[str, str]]) -> Typing:
+        """Return the typed line of this screen."""
+        self.view.editor = Editor()
+        return Typing(self.view, history, commands)
 
     def fit(self) -> None:
         """Follow the size of our own file's terminal; rich looks at the standard streams."""

@@ -17,7 +17,6 @@ from typing import Any
 
 from hyperhive_cli.render.display_file import is_gone
 
-BRACKETED_PASTE, NO_BRACKETED_PASTE = "\x1b[?2004h", "\x1b[?2004l"
 CHUNK_BYTES = 65_536
 _IFLAG, _LFLAG, _CC = 0, 3, 6  # positions in what `tcgetattr` returns
 _DISABLED = b"\xff" if sys.platform == "darwin" else b"\x00"  # _POSIX_VDISABLE
@@ -39,6 +38,12 @@ class Terminal:
     def is_entered(self) -> bool:
         """True while keys are read."""
         return self._before is not None
+
+    @property
+    def echoes(self) -> bool:
+        """True if it shows what is typed; not if another program does that, as Emacs does. Raises OSError."""
+        with _hang_ups():
+            return bool((self._before or termios.tcgetattr(self.descriptor))[_LFLAG] & termios.ECHO)
 
     def is_ours(self) -> bool:
         """Return True unless another program is in the terminal's foreground."""
