@@ -23,7 +23,7 @@ from hyperhive_cli.store.events import PAGE_BYTES, PAGE_ROWS, rows_to_events
 
 POLL_S = 5.0
 AGAIN_S = 1.0
-_PAGE = fleet.PAGE.format(agent="f.name", since="f.last", limit="%s", order="ASC")
+_PAGE = fleet.PAGE.format(agent="f.name", which="seq > f.last", limit="%s", order="ASC")
 MOST_ROWS = 4_000  # of all agents in one page, unless that leaves fewer than LEAST_ROWS for each
 LEAST_ROWS = 10
 

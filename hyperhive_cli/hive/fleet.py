@@ -1,5 +1,6 @@
 """The hive as a whole: its agents and machines, who may run which, and their events. Blocking."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -134,10 +135,11 @@ def grant(connection: "Connection", role: str, patterns: Sequence[str] | None) -
             )
 
 
+_ALL = 2**63 - 1
 # Some events of an agent, with the bytes of all before each; PostgreSQL knows a length without reading the text.
 PAGE = """SELECT seq, ts, kind, body,
               sum(octet_length(body)) OVER (ORDER BY seq {order}) - octet_length(body) AS bytes_before
-          FROM hyperhive.event WHERE agent = {agent} AND seq > {since} ORDER BY seq {order} LIMIT {limit}"""
+          FROM hyperhive.event WHERE agent = {agent} AND {which} ORDER BY seq {order} LIMIT {limit}"""
 
 
 def events_page(
@@ -149,7 +151,7 @@ def events_page(
     is the one of time `ts` (Unix ms; None: not known), as far as it is kept.
     """
     order = "DESC" if since is None else "ASC"
-    page = PAGE.format(agent="%(agent)s", since="%(since)s", limit="%(limit)s", order=order)
+    page = PAGE.format(agent="%(agent)s", which="seq > %(since)s", limit="%(limit)s", order=order)
     with connection.transaction():  # the three must agree
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         row = connection.execute(
@@ -167,3 +169,39 @@ def events_page(
              "most": PAGE_BYTES},
         ).fetchall()  # fmt: skip
     return [*rows_to_events(found)], found[-1][0] if found else (since or newest), oldest, newest, is_held
+
+
+class AgentEvents:
+    """The events of an agent, for `web.pages`: twin of `EventStore`."""
+
+    def __init__(self, connection: "Connection", agent: str) -> None:
+        self._connection = connection
+        self._agent = agent
+
+    def newest(
+        self, limit: int, kinds: Sequence[str] = (), *, upto: int | None = None, most_bytes: float = math.inf
+    ) -> list[BusEvent]:
+        """Return the newest `limit` events (of these kinds, if any; not beyond `upto`), oldest first.
+
+        Fewer if their payloads are longer than `most_bytes` together, but at least one.
+        """
+        which = "seq <= %(upto)s AND kind = ANY(%(kinds)s)" if kinds else "seq <= %(upto)s"
+        page = PAGE.format(agent="%(agent)s", which=which, limit="%(limit)s", order="DESC")
+        rows = self._connection.execute(
+            f"SELECT seq, ts, kind, body FROM ({page}) AS page WHERE bytes_before < %(most)s ORDER BY seq".encode(),
+            {"agent": self._agent, "limit": limit, "upto": _ALL if upto is None else upto, "kinds": [*kinds],
+             "most": min(most_bytes, _ALL)},
+        ).fetchall()  # fmt: skip
+        return [*rows_to_events(rows)]
+
+    def oldest(self) -> int | None:
+        """Return the number of the oldest event that is left, None if there is none."""
+        row = self._connection.execute(
+            "SELECT min(seq) FROM hyperhive.event WHERE agent = %s", (self._agent,)
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def last_seq(self) -> int:
+        """Return the highest number ever given, 0 before the first."""
+        row = self._connection.execute("SELECT seq FROM hyperhive.agent WHERE name = %s", (self._agent,)).fetchone()
+        return 0 if row is None else int(row[0])

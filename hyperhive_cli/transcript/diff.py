@@ -3,6 +3,7 @@
 Inputs and answers of tools are any JSON; an odd shape gives no hunk.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import takewhile
 from typing import Any, NamedTuple
@@ -23,6 +24,23 @@ class Hunk(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """Return the hunk as JSON, its lines cleaned."""
         return {**self._asdict(), "lines": [clean(line) for line in self.lines]}
+
+
+def hunks_to_dicts(hunks: Iterable[Hunk], limit: int | None = None) -> list[dict[str, Any]]:
+    """Return the hunks as JSON, of all their lines together at most `limit` characters.
+
+    `cut` is how many lines are left off at the end of a hunk.
+    """
+    found, left = [], math.inf if limit is None else limit
+    for hunk in hunks:
+        kept = []
+        for line in hunk.lines:
+            left -= len(line)
+            if left < 0:
+                break
+            kept.append(line)
+        found.append({**hunk._replace(lines=tuple(kept)).to_dict(), "cut": len(hunk.lines) - len(kept)})
+    return found
 
 
 def patch_hunks(patch: object) -> Iterator[Hunk]:

@@ -1,18 +1,20 @@
 """A line of claude's stdout → its rows: a table of small cases, keyed by the line's type and a block's. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePosixPath
 
 from hyperhive_cli.claude.sentences import DIAGNOSTIC, is_hook_feedback, line_to_sentence, text_in
 from hyperhive_cli.claude.server_tools import is_server_result
 from hyperhive_cli.core.text import brief, one_line, plural, text_of
 from hyperhive_cli.transcript.answers import content_text, images_in, read_answer
 from hyperhive_cli.transcript.calls import call_summary
-from hyperhive_cli.transcript.context import Context
+from hyperhive_cli.transcript.context import Context, OpenCall
 from hyperhive_cli.transcript.raw_text import RawText
 from hyperhive_cli.transcript.rows import (
     AnswerRow,
     CallRow,
     ErrorRow,
+    Image,
     NoteRow,
     Origin,
     QuoteRow,
@@ -132,9 +134,16 @@ def _answer(block: Line, structured: object, context: Context, origin: Origin) -
         label=answer.label,
         output=RawText(answer.output),
         diff=answer.diff,
-        images=answer.images,
+        images=_named(answer.images, asked),
         took_ms=None if asked is None else max(0, origin.ts - asked.ts),
     )
+
+
+def _named(images: tuple[Image, ...], asked: OpenCall | None) -> tuple[Image, ...]:
+    """Name the images that were read from a file."""
+    if asked is None or asked.name != "Read":
+        return images
+    return tuple(image._replace(name=PurePosixPath(asked.subject).name) for image in images)
 
 
 def _error(text: str, context: Context, origin: Origin) -> Iterator[Row]:

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from hyperhive_cli.core.text import clean, head_lines, outer_parts
 
-MAX_WIRE_CHARS = 200_000  # of one text that `to_dict` gives
+WIRE_CHARS = 8_000  # of one text that `to_dict` gives if it is cut, the last TAIL_CHARS of them from its end
+TAIL_CHARS = 2_000
 MAX_SPANS = 2_000  # of one text; what follows has no colours
 _HEAD_CHARS = 64 * 1024  # that `head` looks for colours in
 _LINE_CHARS = 4_000  # of a line that `excerpt` looks at
@@ -84,18 +85,51 @@ class RawText(NamedTuple):
         first, left_out, last = outer_parts(self.raw, head, tail)
         return Excerpt(list(_lines(first, width)), left_out, list(_lines(last, width)))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return `text`, cleaned and without colours; `cut`, the number of characters left off at its end; `spans`.
+    def to_dict(self, limit: int | None = None) -> dict[str, Any]:
+        """Return `text`, cleaned and without colours, its `spans`, and `cut`.
 
-        `spans`: the same text in pieces `[text, colour, bold]`; None if no part of it has a style.
+        `spans`: the same text in pieces `[text, colour, bold]`; None if no part of it has a style. Of a text of more
+        than `limit` characters, `text` is the start and `tail`, with its own `text` and `spans`, the end. Between them
+        are `cut` bytes, 0 otherwise, in `lines` lines; `bytes` is the size of it all.
         """
-        spans = self.spans(MAX_WIRE_CHARS)
-        is_plain = all(span.is_plain for span in spans)
+        raw = self.raw
+        if limit is None or len(raw) <= limit:
+            return {**_wire(raw), "cut": 0}
+        head, end = line_end(raw, limit - TAIL_CHARS), line_start(raw, len(raw) - TAIL_CHARS)
+        left_out = raw[head:end]
         return {
-            "text": "".join(span.text for span in spans),
-            "cut": max(0, len(self.raw) - MAX_WIRE_CHARS),
-            "spans": None if is_plain else [list(span) for span in spans],
+            **_wire(raw[:head]),
+            "tail": _wire(raw[end:]),
+            "cut": size_bytes(left_out),
+            "lines": left_out.removeprefix("\n").removesuffix("\n").count("\n") + 1,
+            "bytes": size_bytes(raw),
         }
+
+
+def _wire(raw: str) -> dict[str, Any]:
+    spans = RawText(raw).spans()
+    is_plain = all(span.is_plain for span in spans)
+    return {
+        "text": "".join(span.text for span in spans),
+        "spans": None if is_plain else [list(span) for span in spans],
+    }
+
+
+def size_bytes(text: str) -> int:
+    """Return the size of a text in UTF-8, lone surrogates included."""
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
+
+
+def line_end(text: str, most: int) -> int:
+    """Return where to cut so that at most `most` characters come before: at the end of a line, if one is near."""
+    found = text.rfind("\n", most // 2, most)
+    return most if found < 0 else found
+
+
+def line_start(text: str, least: int) -> int:
+    """Return where to cut so that what comes after starts at `least` or later: at a line's start, if one is near."""
+    found = text.find("\n", least, (least + len(text)) // 2)
+    return least if found < 0 else found + 1
 
 
 NO_TEXT = RawText("")

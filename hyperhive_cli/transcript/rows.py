@@ -5,8 +5,9 @@ layout may want, and the words for it. Its strings are cleaned (safe for a termi
 when it is read, and `CallRow.given`.
 
 As JSON (`to_dict`, `?view=rows` of the gateway) a row is one flat object: its `kind`, the fields of its `Origin`, and
-its own fields. A `RawText` is `{"text", "cut", "spans"}`. Fields and kinds may be added; a reader passes over what it
-does not know.
+its own fields. This is the one place that cuts long texts: `to_dict` takes a limit in characters (None: none). A
+`RawText` says itself what is missing; prose has its bytes left off at the end in the row's `cut`. Fields and kinds may
+be added; a reader passes over what it does not know.
 """
 
 import json
@@ -16,10 +17,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from hyperhive_cli.core import text
 from hyperhive_cli.core.usage import TokenUsage
-from hyperhive_cli.transcript.diff import Hunk, asked_hunks
-from hyperhive_cli.transcript.raw_text import NO_TEXT, RawText
-
-MAX_IMAGE_CHARS = 7_000_000  # base64 of some 5 MB, the largest image that the API takes
+from hyperhive_cli.transcript.diff import Hunk, asked_hunks, hunks_to_dicts
+from hyperhive_cli.transcript.raw_text import NO_TEXT, RawText, line_end, size_bytes
 
 
 class Origin(NamedTuple):
@@ -39,16 +38,18 @@ class Origin(NamedTuple):
 
 
 class Image(NamedTuple):
-    """An image in base64, as an `<img>` can show it: `media_type` is image/png, image/jpeg, image/gif or image/webp."""
+    """An image in base64, as an `<img>` can show it: `media_type` is image/png, image/jpeg, image/gif or image/webp.
+
+    `name`: of its file, "" if it is not known.
+    """
 
     media_type: str
     data: str
+    name: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the image and its size in bytes; a large one without its `data`, which is then None."""
-        is_large = len(self.data) > MAX_IMAGE_CHARS
-        size = len(self.data) * 3 // 4
-        return {"media_type": self.media_type, "bytes": size, "data": None if is_large else self.data}
+        """Return its `type`, its size in `bytes` and its `name`; the image itself is fetched when it is shown."""
+        return {"type": self.media_type, "bytes": len(self.data) * 3 // 4 - self.data.count("="), "name": self.name}
 
 
 # Not frozen: to make a frozen one takes three times as long. Neither compared nor printed: making the methods for that
@@ -61,18 +62,31 @@ class Row:
 
     origin: Origin
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the row as a flat JSON object."""
-        own = {field.name: _to_json(getattr(self, field.name)) for field in fields(self) if field.name != "origin"}
+    def to_dict(self, limit: int | None = None) -> dict[str, Any]:
+        """Return the row as a flat JSON object, each text cut to `limit` characters."""
+        names = (field.name for field in fields(self) if field.name != "origin")
+        own = {name: _to_json(getattr(self, name), limit) for name in names}
         return {"kind": self.kind, **self.origin._asdict(), **own}
 
 
-def _to_json(value: Any) -> Any:  # noqa: ANN401 - any field of a row
-    if isinstance(value, RawText | TokenUsage | Hunk | Image):
+def _to_json(value: Any, limit: int | None) -> Any:  # noqa: ANN401 - any field of a row
+    if isinstance(value, RawText):
+        return value.to_dict(limit)
+    if isinstance(value, TokenUsage | Image):
         return value.to_dict()
+    if isinstance(value, tuple) and value and isinstance(value[0], Hunk):
+        return hunks_to_dicts(value, limit)
     if isinstance(value, tuple):
-        return [_to_json(one) for one in value]
+        return [_to_json(one, limit) for one in value]
     return value
+
+
+def _cut_prose(row: dict[str, Any], limit: int | None) -> dict[str, Any]:
+    whole = row["text"]
+    if limit is None or whole is None or len(whole) <= limit:
+        return {**row, "cut": 0}
+    text = whole[: line_end(whole, limit)]
+    return {**row, "text": text, "cut": size_bytes(whole) - size_bytes(text)}
 
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
@@ -130,9 +144,9 @@ class FootRow(Row):
         ]
         return [part for part in parts if part]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, limit: int | None = None) -> dict[str, Any]:
         """Return the row with its `figures` in words."""
-        return {**Row.to_dict(self), "figures": self.figures()}
+        return {**Row.to_dict(self, limit), "figures": self.figures()}
 
 
 def _usage_words(usage: TokenUsage | None, *, full: bool) -> str:
@@ -157,6 +171,10 @@ class TextRow(Row):
 
     text: str
 
+    def to_dict(self, limit: int | None = None) -> dict[str, Any]:
+        """Return the row, and how many bytes of its text are `cut`."""
+        return _cut_prose(Row.to_dict(self, limit), limit)
+
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class ErrorRow(Row):
@@ -166,6 +184,10 @@ class ErrorRow(Row):
 
     text: str
 
+    def to_dict(self, limit: int | None = None) -> dict[str, Any]:
+        """Return the row, and how many bytes of its text are `cut`."""
+        return _cut_prose(Row.to_dict(self, limit), limit)
+
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class ThoughtRow(Row):
@@ -174,6 +196,10 @@ class ThoughtRow(Row):
     kind = "thought"
 
     text: str | None
+
+    def to_dict(self, limit: int | None = None) -> dict[str, Any]:
+        """Return the row, and how many bytes of its text are `cut`."""
+        return _cut_prose(Row.to_dict(self, limit), limit)
 
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
@@ -216,9 +242,10 @@ class CallRow(_NumberedRow):
         """Return the change that an edit asks for; nothing for another tool."""
         return tuple(asked_hunks(self.given))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, limit: int | None = None) -> dict[str, Any]:
         """Return the row with `input` (`input_text`, as a `RawText`) and `diff` in place of `given`."""
-        found = {**Row.to_dict(self), "input": RawText(self.input_text()).to_dict(), "diff": _to_json(self.diff())}
+        shown = {"input": RawText(self.input_text()).to_dict(limit), "diff": hunks_to_dicts(self.diff(), limit)}
+        found = {**Row.to_dict(self, limit), **shown}
         del found["given"]
         return found
 

@@ -34,11 +34,12 @@ class Translator:
 
     It remembers what the rows of a turn need of each other. A translator that starts within a turn still returns sound
     rows: an answer to a call that it has not seen names no tool, and a text may appear twice. To get the rows of the
-    whole transcript, give it the earlier events first and drop their rows.
+    whole transcript, give it the earlier events first and drop their rows. Calls of a turn that `is_whole` says to have
+    lost its start are not numbered.
     """
 
-    def __init__(self) -> None:
-        self._context = Context()
+    def __init__(self, *, is_whole: bool = True) -> None:
+        self._context = Context(is_whole=is_whole)
 
     def rows(self, record: BusEvent) -> list[Row]:
         """Return the rows that an event adds; none for one that only changes facts, or is a partial line.

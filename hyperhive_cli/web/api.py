@@ -53,15 +53,27 @@ READ_ROUTES = (
         "The agent's state: the fields of `status --json`, `seq`, `boot`, `capabilities` and `limit_words`.",
     ),
     ReadRoute(
+        "/api/open",
+        "open",
+        "What a page shows first: the `state`, the `inbox` and the newest `events`, in one answer.",
+        {"limit": Field("integer", "at most N events; default: 100", minimum=1, maximum=2_000), "view": VIEW},
+    ),
+    ReadRoute(
         "/api/events",
         "events",
-        "A page of the history: the events after `since`, or the newest ones.",
+        "A page of the history: the events after `since`, before `before`, those of a turn, or the newest ones.",
         {
             "since": SINCE,
             "ts": TS,
+            "before": Field("integer", "the `seq` of the oldest event that you have"),
+            "turn": Field("integer", "the number of a turn"),
             "limit": Field("integer", "at most N events; default: 200", minimum=1, maximum=2_000),
             "view": VIEW,
         },
+    ),
+    ReadRoute("/api/events/{seq}", "event", "One event, whole: no text of its rows is cut.", {"view": VIEW}),
+    ReadRoute(
+        "/api/events/{seq}/images/{number}", "image", "An image of an event's rows, by its `number`.", media="image/*"
     ),
     ReadRoute(
         "/api/stream",
@@ -178,6 +190,11 @@ def check_fields(fields: Mapping[str, Field], given: object) -> dict[str, Any]:
 def check_query(fields: Mapping[str, Field], given: Mapping[str, str]) -> dict[str, Any]:
     """Return the known parameters of a query; raises UsageError for an invalid one. Unknown ones are ignored."""
     return {name: _check(name, field, given[name]) for name, field in fields.items() if name in given}
+
+
+def path_number(given: Mapping[str, str], name: str) -> int:
+    """Return a number that is part of a path; raises UsageError."""
+    return int(check_query({name: Field("integer", "")}, given)[name])
 
 
 def _check(name: str, field: Field, text: str) -> int | str:

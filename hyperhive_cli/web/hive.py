@@ -30,6 +30,7 @@ from hyperhive_cli.store.events import PAGE_ROWS
 from hyperhive_cli.store.facts import stored_fact
 from hyperhive_cli.web.api import capabilities, limits_in_words
 from hyperhive_cli.web.channel import Channel
+from hyperhive_cli.web.pages import EventReader
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.database import Connection
@@ -202,6 +203,10 @@ class HiveAgent:
     async def page(self, since: int | None, limit: int, ts: int | None) -> Page[BusEvent]:
         """Return a page of its events, with the hive's numbers."""
         return Page(*await self.view.call(partial(fleet.events_page, agent=self.name, since=since, limit=limit, ts=ts)))
+
+    async def read(self, work: Callable[[EventReader], T]) -> T:
+        """Do blocking work with its events in the hive, in a thread."""
+        return await self.view.call(lambda connection: work(fleet.AgentEvents(connection, self.name)))
 
     async def ask(self, work: Callable[[AgentClient], T]) -> T:
         """Run blocking work with a client of the agent, in a thread."""

@@ -21,6 +21,7 @@ from hyperhive_cli.store.report import stored_status, with_holder, with_live
 from hyperhive_cli.web.api import capabilities, limits_in_words
 from hyperhive_cli.web.async_client import call, open_request
 from hyperhive_cli.web.channel import Channel
+from hyperhive_cli.web.pages import EventReader, NoEvents
 from hyperhive_cli.web.sse import Frame, named_frame
 
 T = TypeVar("T")
@@ -52,6 +53,10 @@ class LocalAgent:
     async def page(self, since: int | None, limit: int, ts: int | None) -> Page[BusEvent]:
         """Return a page of its history."""
         return await run_sync(_read_page, self._paths.events_db, since, limit, ts)
+
+    async def read(self, work: Callable[[EventReader], T]) -> T:
+        """Do blocking work with its history, in a thread; raises StoreError."""
+        return await run_sync(_with_events, self._paths.events_db, work)
 
     async def ask(self, work: Callable[[AgentClient], T]) -> T:
         """Run blocking work with a client of the agent, in a thread."""
@@ -206,6 +211,13 @@ def _read_end(path: Path) -> tuple[int, int | None]:
         return 0, None
     with open_event_reader(path) as store:
         return store.end()
+
+
+def _with_events(path: Path, work: Callable[[EventReader], T]) -> T:
+    if not path.exists():
+        return work(NoEvents())
+    with open_event_reader(path) as store:
+        return work(store)
 
 
 def _read_page(

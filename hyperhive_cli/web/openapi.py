@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hyperhive_cli.web.api import CHANGE_ROUTES, GLOBAL_ROUTES, READ_ROUTES, ChangeRoute, Field, ReadRoute
+from hyperhive_cli.web.sse import MEDIA_TYPE
 
 _AGENT = "/agents/{agent}"
 _ERROR = {"$ref": "#/components/schemas/Error"}
@@ -56,10 +57,10 @@ def document() -> dict[str, Any]:
 def _read(route: ReadRoute, prefix: str = "") -> dict[str, Any]:
     parameters = [*_path_parameters(prefix + route.path)]
     parameters += [_parameter("query", name, field) for name, field in route.query.items()]
-    is_json = route.media == "application/json"
-    if not is_json:
+    if route.media == MEDIA_TYPE:
         parameters.append(_parameter("header", "Last-Event-ID", route.query["since"]))
-    return _operation(route.text, parameters, {route.media: {"schema": {} if is_json else {"type": "string"}}})
+    schema = {} if route.media == "application/json" else {"type": "string"}
+    return _operation(route.text, parameters, {route.media: {"schema": schema}})
 
 
 def _change(route: ChangeRoute, prefix: str) -> dict[str, Any]:

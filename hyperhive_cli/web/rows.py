@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -13,51 +13,35 @@ from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.events import BusEvent, Unrecognised
 from hyperhive_cli.feed.follower import Page, Unreadable
 from hyperhive_cli.feed.ring_buffer import Subscription
-from hyperhive_cli.transcript.view import WARM_UP_EVENTS, RowsView
+from hyperhive_cli.transcript.view import RowsView
 from hyperhive_cli.web.channel import Channel
+from hyperhive_cli.web.pages import Read, warm_view
 from hyperhive_cli.web.sse import Frame, record_to_frame
 
-PAGE_EVENTS = 200
 TRANSLATED_EVENTS = 50  # at a time: some 6 ms, for which every stream waits
 KEPT_VIEWS = 16
 _EVENT = re.compile(rb"(?:id: \d+\n)?data: ")  # a frame with an event; those of the gateway itself have a name
 
-# Reads the events after a number, at most so many; raises HyperhiveError.
-ReadPage = Callable[[int, int, None], Awaitable[Page[BusEvent]]]
 
-
-async def open_view(read_page: ReadPage, first: int) -> RowsView:
-    """Return a view whose rows from event `first` on are those of a whole transcript: it has read what came before."""
-    view, last = RowsView(), max(0, first - 1 - WARM_UP_EVENTS)
-    while last < first - 1:
-        try:
-            page = await read_page(last, min(PAGE_EVENTS, first - 1 - last), None)
-        except HyperhiveError:
-            break
-        await run_sync(_observe, view, page.events)
-        if page.last <= last:
-            break
-        last = page.last
-    return view
-
-
-def _observe(view: RowsView, records: Iterable[BusEvent]) -> None:
-    for record in records:
-        view.observe(record)
+async def open_view(read: Read[RowsView], first: int) -> RowsView:
+    """Return a view whose rows from event `first` on are those of a whole transcript, if what came before is there."""
+    try:
+        return await read(lambda events: warm_view(events, first))
+    except HyperhiveError:
+        return RowsView(is_whole=False)
 
 
 async def page_to_records(
-    read_page: ReadPage, events: Iterable[BusEvent], view: RowsView | None = None
+    read: Read[RowsView], events: Sequence[BusEvent], view: RowsView | None = None
 ) -> tuple[RowsView, list[bytes]]:
     """Return the records of a page of the history, as JSON, and the view for the page after it.
 
     `view`: the one that was returned for the page before, if it is known.
     """
-    records = list(events)
     if view is None:
-        view = await open_view(read_page, records[0].seq or 0) if records else RowsView()
+        view = await open_view(read, events[0].seq or 0) if events else RowsView()
     # In a thread: 500 events take some 60 ms, for which no stream should wait.
-    return view, await run_sync(lambda: [_to_json(view, record) for record in records])
+    return view, await run_sync(lambda: [record_to_json(view, record) for record in events])
 
 
 class KeptViews:
@@ -83,10 +67,10 @@ class RowsChannel(Channel):
     `hold_source` keeps the source open during its block.
     """
 
-    def __init__(self, hold_source: Callable[[], AbstractContextManager[Channel]], read_page: ReadPage) -> None:
+    def __init__(self, hold_source: Callable[[], AbstractContextManager[Channel]], read: Read[RowsView]) -> None:
         super().__init__()
         self._hold_source = hold_source
-        self._read_page = read_page
+        self._read = read
         self._source: Channel | None = None
         self._views = KeptViews()
 
@@ -114,7 +98,7 @@ class RowsChannel(Channel):
         if isinstance(page, Unreadable) or not page.events:
             return page
         life = self.life
-        view = self._views.take((life, since)) or await open_view(self._read_page, page.events[0].seq or 0)
+        view = self._views.take((life, since)) or await open_view(self._read, page.events[0].seq or 0)
         # In a thread: 200 events take some 24 ms.
         frames = await run_sync(lambda: [_frame_to_rows(view, frame) for frame in page.events])
         self._views.keep((life, page.last), view)
@@ -141,7 +125,7 @@ class RowsChannel(Channel):
                 dropped, frames = subscription.take(TRANSLATED_EVENTS)
                 first = next((frame.seq for frame in frames if frame.seq is not None), None)
                 if first is not None and (dropped or not is_warm):
-                    view, is_warm = await open_view(self._read_page, first), True
+                    view, is_warm = await open_view(self._read, first), True
                     if source.life != life:
                         continue
                 self._publish_frames([_frame_to_rows(view, frame) for frame in frames], self.last)
@@ -160,7 +144,7 @@ def _frame_to_rows(view: RowsView, frame: Frame) -> Frame:
     if found is None or frame.is_partial:
         return frame
     record = _read(frame.payload[found.end() :], frame.seq)
-    return Frame(frame.seq, b"%b%b\n\n" % (found[0], _to_json(view, record)))
+    return Frame(frame.seq, b"%b%b\n\n" % (found[0], record_to_json(view, record)))
 
 
 def _read(text: bytes, seq: int | None) -> BusEvent:
@@ -170,5 +154,6 @@ def _read(text: bytes, seq: int | None) -> BusEvent:
         return BusEvent.make(seq, 0, Unrecognised("not readable", {}))
 
 
-def _to_json(view: RowsView, record: BusEvent) -> bytes:
+def record_to_json(view: RowsView, record: BusEvent) -> bytes:
+    """Return an event as its view gives it."""
     return json.dumps(view.to_record(record), separators=(",", ":"), default=str).encode()

@@ -17,10 +17,11 @@ import uvicorn
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.settings import PANEL_TOKEN_BYTES
 from hyperhive_cli.harness.signals import ending_signals
-from hyperhive_cli.web.app import FindAgents, make_app
+from hyperhive_cli.web.app import make_app
 from hyperhive_cli.web.bind import Address, WebConfig, check_bind, public_urls
 from hyperhive_cli.web.connections import Connections, make_protocol
 from hyperhive_cli.web.gate import RESPONSE_HEADERS, Gate
+from hyperhive_cli.web.gateway import FindAgents
 from hyperhive_cli.web.hive import HiveView
 
 CLOSE_LIMIT_S = 2  # for responses in progress when the gateway stops

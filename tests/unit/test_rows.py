@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hyperhive_cli.core.events import BusEvent, LiveEvent, Note, StatusChanged, Stream, TurnEnd, TurnStart
 from hyperhive_cli.transcript.log_line import row_to_log_line
-from hyperhive_cli.transcript.raw_text import MAX_SPANS, MAX_WIRE_CHARS, RawText, Span
+from hyperhive_cli.transcript.raw_text import MAX_SPANS, WIRE_CHARS, RawText, Span
 from hyperhive_cli.transcript.rows import AnswerRow, CallRow, CompactionRow, FootRow, HeadRow, QuoteRow, RetryRow, Row
 from hyperhive_cli.transcript.translate import Translator
 from hyperhive_cli.transcript.view import RowsView
@@ -137,7 +137,7 @@ def test_a_quote_has_its_whole_text_and_its_images() -> None:
     text, picture = rows_of({"type": "user", "message": {"content": [said("a\nb"), image]}})
     assert isinstance(text, QuoteRow)
     assert (text.text.plain, text.whole.plain) == ("(2 lines) a", "a\nb")
-    assert picture.to_dict()["images"] == [{"media_type": "image/png", "bytes": 6, "data": "iVBORw0="}]
+    assert picture.to_dict()["images"] == [{"type": "image/png", "bytes": 5, "name": ""}]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,8 @@ def test_the_change_that_an_edit_asks_for() -> None:
     edit = {"old_string": "a\nb\nc\nd", "new_string": "a\nB\nc\nd"}
     for given_input in (edit, {"edits": [edit, 7, {"old_string": 1}]}):
         (row,) = rows_of(assistant({"type": "tool_use", "id": "a", "name": "Edit", "input": given_input}))
-        assert row.to_dict()["diff"] == [{"old_start": 0, "new_start": 0, "lines": [" a", "-b", "+B", " c"]}]
+        (hunk,) = row.to_dict()["diff"]
+        assert hunk == {"old_start": 0, "new_start": 0, "lines": [" a", "-b", "+B", " c"], "cut": 0}
 
 
 @pytest.mark.parametrize(
@@ -210,9 +211,40 @@ def test_a_head_keeps_the_colours_of_its_lines() -> None:
     assert RawText(RED + "x" * 500).head(3, width=10) == ([[Span("x" * 10 + "…", "red")]], 0)
 
 
-def test_what_a_row_sends_is_bounded() -> None:
-    found = RawText("x" * (MAX_WIRE_CHARS + 7)).to_dict()
-    assert (len(found["text"]), found["cut"], found["spans"]) == (MAX_WIRE_CHARS, 7, None)
+def test_a_long_text_is_sent_as_its_ends_with_its_size() -> None:
+    lines = [f"line {number:03}: ä" for number in range(1_000)]  # 12 bytes and the end of the line
+    raw = "\n".join(lines)
+    found = RawText(raw).to_dict(WIRE_CHARS)
+    head, tail = found["text"].split("\n"), found["tail"]["text"].split("\n")
+    assert (head, tail) == (lines[: len(head)], lines[-len(tail) :])
+    assert found["lines"] == len(lines) - len(head) - len(tail)
+    assert len(found["text"]) + len(found["tail"]["text"]) <= WIRE_CHARS
+    left_out = "\n".join(["", *lines[len(head) : -len(tail)], ""])
+    assert (found["cut"], found["bytes"]) == (len(left_out.encode()), len(raw.encode()))
+    assert RawText(raw).to_dict() == {"text": raw, "spans": None, "cut": 0}
+    assert RawText(raw[:WIRE_CHARS]).to_dict(WIRE_CHARS) == RawText(raw[:WIRE_CHARS]).to_dict()
+
+
+def test_a_long_line_is_cut_within_and_each_end_has_its_colours() -> None:
+    raw = f"{RED}r{RESET}" * 1_000 + "\udc80" * WIRE_CHARS + f"{RED}z"
+    found = RawText(raw).to_dict(WIRE_CHARS)
+    assert (found["lines"], found["spans"][0]) == (1, ["r", "red", False])
+    assert found["tail"]["spans"][-1] == ["z", "red", False]
+    assert found["bytes"] - found["cut"] < len(raw)
+
+
+def test_every_text_of_a_row_is_cut_to_the_limit() -> None:
+    long, limit = "x\n" * 1_000, 500
+    given = {"file_path": "/a", "old_string": "", "new_string": long}
+    rows = rows_of(assistant(said(long), {"type": "thinking", "thinking": long}, call("a", "Edit", **given)))
+    prose, thought, edit = (row.to_dict(limit) for row in rows)
+    assert (len(prose["text"]), prose["cut"]) == (limit - 1, len(long) - limit + 1)
+    assert thought["cut"] == len(long.strip()) - len(thought["text"])
+    (hunk,) = edit["diff"]
+    assert (len(hunk["lines"]), hunk["cut"]) == (limit // 2, 1_001 - limit // 2)
+
+
+def test_the_spans_of_a_text_are_bounded() -> None:
     assert len(RawText(f"{RED}r{RESET}p" * MAX_SPANS).spans()) <= MAX_SPANS + 1
 
 

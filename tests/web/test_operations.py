@@ -1,6 +1,7 @@
 """Everything that a browser can read and change, with the real harness; and the OpenAPI document checked against it."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -147,8 +148,8 @@ def test_a_stopped_agent_can_be_read_and_says_why_it_cannot_be_changed(site: Sit
     assert {name: state[name] for name in status} == status
     assert not any(state["capabilities"].values())
     for reading in READ_ROUTES:
-        if reading.name != "stream":
-            assert site.ask("GET", reading.path.replace("{id}", "1")).status == 200, reading.path
+        if reading.name not in {"stream", "image"}:
+            assert site.ask("GET", re.sub(r"{\w+}", "1", reading.path)).status == 200, reading.path
     bodies = {name: "x" for change in CHANGE_ROUTES for name, field in change.fields.items() if field.required}
     before = site.get("/api/inbox?all=1")
     for change in CHANGE_ROUTES:

@@ -1,5 +1,6 @@
 """All routes of a real gateway: what a foreign page or a stranger gets, and how the OpenAPI document describes them."""
 
+import re
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -9,8 +10,9 @@ import pytest
 from starlette.routing import BaseRoute, Mount, Route
 
 from hyperhive_cli.web.api import CHANGE_ROUTES, GLOBAL_ROUTES, READ_ROUTES
-from hyperhive_cli.web.app import STATIC, Gateway, make_routes
+from hyperhive_cli.web.app import STATIC, make_routes
 from hyperhive_cli.web.gate import RESPONSE_HEADERS
+from hyperhive_cli.web.gateway import Gateway
 from tests.conftest import wait_until
 from tests.forkserver import Forkserver
 from tests.harness import LIMIT_S
@@ -18,7 +20,7 @@ from tests.web.site import JSON, Answer, Site, Telling, open_site, plain_environ
 
 SHELL = ["/", "/agents/bee", "/agents/bee/", "/favicon.ico", "/static/no-such-file.js", "/static/../api/state"]
 FILES = [f"/static/{path.relative_to(STATIC).as_posix()}" for path in sorted(STATIC.rglob("*")) if path.is_file()]
-READ = [one.path.replace("{id}", "1") for one in (*GLOBAL_ROUTES, *READ_ROUTES)]
+READ = [re.sub(r"{\w+}", "1", one.path) for one in (*GLOBAL_ROUTES, *READ_ROUTES)]
 CHANGED = [change.path.replace("{id}", "1") for change in CHANGE_ROUTES]
 PATHS = [*READ, *CHANGED]
 BEHIND_TOKEN = [*PATHS, *(f"/agents/bee{path}" for path in PATHS), "/api", "/api/nothing", "/nothing", "/agents/x/y"]

@@ -13,10 +13,9 @@ from anyio.to_thread import run_sync
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.events import BusEvent, Stream
 from hyperhive_cli.core.settings import resolve_paths
-from hyperhive_cli.feed.follower import Page
 from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.transcript.view import RowsView
-from hyperhive_cli.web import rows as rows_module
+from hyperhive_cli.web import pages
 from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.local import LocalAgent
 from hyperhive_cli.web.reader import Reader
@@ -137,7 +136,7 @@ def test_an_event_is_translated_once_for_all_browsers_and_each_has_every_row(
             translated.append(record.seq or 0)
             return super().to_record(record)
 
-    monkeypatch.setattr(rows_module, "RowsView", CountedView)
+    monkeypatch.setattr(pages, "RowsView", CountedView)
     agent = LocalAgent(resolve_paths("bee", state_dir, state_dir, {}))
     starts = (last, last - 3, 0)
 
@@ -146,7 +145,7 @@ def test_an_event_is_translated_once_for_all_browsers_and_each_has_every_row(
         with anyio.fail_after(LIMIT_S):
             async with anyio.create_task_group() as tasks:
                 source = agent.channel()
-                channel = RowsChannel(lambda: nullcontext(source), agent.page)
+                channel = RowsChannel(lambda: nullcontext(source), agent.read)
                 tasks.start_soon(source.run)
                 tasks.start_soon(channel.run)
                 for browser, since in zip(browsers, starts, strict=True):
@@ -174,11 +173,11 @@ def _body(chunk: bytes) -> bytes:
     return body[:-2]
 
 
-async def _no_page(*_: object) -> Page[BusEvent]:
+async def _no_events(_: object) -> RowsView:
     raise HyperhiveError("the history cannot be read")
 
 
 @pytest.mark.anyio
 async def test_a_history_that_cannot_be_read_costs_only_what_came_before() -> None:
-    view = await open_view(_no_page, 5)
+    view = await open_view(_no_events, 5)
     assert view.to_record(record({"type": "system", "subtype": "init", "session_id": "abc"}))["rows"]
