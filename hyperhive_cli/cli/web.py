@@ -1,10 +1,10 @@
 """`hyperhive web`."""
 
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,14 +17,14 @@ from hyperhive_cli.cli.invocation import Invocation, hive_option, print_json
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core.errors import HyperhiveError, UsageError
 from hyperhive_cli.core.settings import AgentPaths, check_agent_name, default_agents_home, paths_by_name
-from hyperhive_cli.hive.address import check_pattern
+from hyperhive_cli.hive.address import check_pattern, is_pattern
 from hyperhive_cli.store.folder import find_agents
+from hyperhive_cli.web.access import PanelFiles, Token, is_token, open_token
 from hyperhive_cli.web.bind import WebConfig, check_bind
 
 DEFAULT_BIND = "127.0.0.1:8420"
 LIBRARIES = ("anyio", "httptools", "starlette", "uvicorn", "uvloop")
 TOKEN_LIMIT_CHARS = 256
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{43,}")
 
 
 _F = TypeVar("_F", bound=Callable[..., object])
@@ -76,6 +76,8 @@ def web_arguments(config: WebConfig) -> tuple[str, ...]:
 @hive_option
 @option("--json", "as_json", is_flag=True, help="Print the address and the token as JSON.")
 @option("--token-stdin", is_flag=True, help="Read the token, a line, from stdin.")
+@option("--show", is_flag=True, help="Print the addresses of the panels that run, and exit.")
+@option("--new-token", is_flag=True, help="Change the token, also of panels that run, and exit.")
 @pass_invocation
 def web(
     invocation: Invocation,
@@ -89,17 +91,25 @@ def web(
     *,
     as_json: bool,
     token_stdin: bool,
+    show: bool,
+    new_token: bool,
 ) -> int:
     """Serve the web panel of these agents, or of every agent of this machine, until Ctrl-C.
 
     With a hive, agents of other machines are shown too, and take messages; AGENT may be a pattern.
 
-    The printed address contains a token, new at each start: anyone who has it can steer the agents.
+    The printed address contains a token: anyone who has it can steer the agents. It stays the same until --new-token.
 
     \b
     Examples: hyperhive web --bind 127.0.0.1:9000
               hyperhive web --hive postgresql://db.example/hive 'team-*'
+              hyperhive web --show
     """  # noqa: D301 - click's own mark
+    if show or new_token:
+        from hyperhive_cli.cli.panel_access import show_panels  # noqa: PLC0415 - the panel itself needs none of it
+
+        show_panels(_named(invocation, names), changes=new_token, as_json=as_json)
+        return 0
     need_extra()
     from hyperhive_cli.web.server import serve  # noqa: PLC0415 - an extra
 
@@ -112,15 +122,28 @@ def web(
     url = invocation.hive_url(hive)
     view = None if url is None else _view(url, invocation, names)
     config = WebConfig(bind, allow_hosts, urls, web_cert, web_key)
-    token = _read_token() if token_stdin else None
-    return serve(config, _agents(invocation, names, is_in_hive=view is not None), announce, view, token)
+    agents = _agents(invocation, names, is_in_hive=view is not None)
+    token = _read_token() if token_stdin else open_token(_panel_files(invocation, names), partial(echo, err=True))
+    return serve(config, agents, announce, token, view)
 
 
-def _read_token() -> str:
+def _read_token() -> Token:
     token = sys.stdin.readline(TOKEN_LIMIT_CHARS).strip()
-    if not _TOKEN.fullmatch(token):
+    if not is_token(token):
         raise UsageError("a token needs at least 43 characters of A-Z a-z 0-9 _ -")
-    return token
+    return Token(token)
+
+
+def _panel_files(invocation: Invocation, names: tuple[str, ...]) -> PanelFiles:
+    """Return the files of a panel: of one agent with a state folder here those in it, of any other the shared ones."""
+    only = names[0] if len(names) == 1 else None
+    if only is not None and not is_pattern(only):
+        folder = default_agents_home(os.environ) / only
+    elif not names and (invocation.state_dir is not None or (invocation.agent and not is_pattern(invocation.agent))):
+        folder = invocation.paths().state_dir
+    else:
+        folder = None
+    return PanelFiles(folder if folder is not None and folder.is_dir() else default_agents_home(os.environ))
 
 
 def _view(url: str, invocation: Invocation, names: tuple[str, ...]) -> Any:  # noqa: ANN401 - an extra's
@@ -139,7 +162,7 @@ def _agents(
     invocation: Invocation, names: tuple[str, ...], *, is_in_hive: bool
 ) -> Callable[[], Mapping[str, AgentPaths]]:
     """Return a callable that finds the agents of this machine, as of now."""
-    patterns = [name for name in (names or (invocation.agent or "",)) if "*" in name or "?" in name]
+    patterns = [name for name in (names or (invocation.agent or "",)) if is_pattern(name)]
     if is_in_hive and (names or patterns):
         wanted, home = names or patterns, default_agents_home(os.environ)
         return lambda: {

@@ -24,7 +24,6 @@ SENDER_LIMIT_CHARS = 64
 INBOX_NAME = "hyperhive-inbox.sqlite"
 LOCK_NAME = "harness.lock"
 WORKSPACE_FILE = "hyperhive.toml"  # the settings of a workspace
-PANEL_TOKEN_BYTES = 32  # random bytes in the token of a web panel
 SOCKET_PATH_LIMIT_BYTES = 100  # sun_path holds 104 (macOS) or 108 (Linux) with its NUL
 
 _AGENT_NAME = r"[a-z0-9][a-z0-9_-]{0,63}"  # compiled on use: no command needs both

@@ -34,7 +34,7 @@ class PanelConfig:
     @property
     def command(self) -> list[str]:
         """The command: this very program, without any module that lies in the folder where it runs (`-P`)."""
-        return [sys.executable, "-P", "-m", "hyperhive_cli", *self.arguments, "--json", "--token-stdin"]
+        return [sys.executable, "-P", "-m", "hyperhive_cli", *self.arguments, "--json"]
 
     @property
     def by_hand(self) -> str:

@@ -1,13 +1,11 @@
 """`Panel`: the web panel beside the harness, in a process of its own, so that no fault of it touches a turn.
 
 It runs behind a guard as claude does, so that it ends with the harness in any case. One that exits by itself is
-started again. Every process gets the same token, so that an open page goes on with the next one. It gets the token on
-stdin, where no other process sees it. The address that it prints holds the token, so it is shown but never noted:
-notes are stored.
+started again. Its token is in the state folder, so that an open page goes on with the next one. The address that it
+prints holds the token, so it is shown but never noted: notes are stored.
 """
 
 import json
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -15,7 +13,6 @@ import trio
 
 from hyperhive_cli.claude.exchange import Tail, exchange, last_line
 from hyperhive_cli.claude.process import open_claude
-from hyperhive_cli.core.settings import PANEL_TOKEN_BYTES
 from hyperhive_cli.core.text import duration
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.harness.config import PanelConfig
@@ -36,7 +33,6 @@ class Panel:
     def __init__(self, bus: Bus) -> None:
         self.pid: int | None = None
         self._bus = bus
-        self._token = secrets.token_urlsafe(PANEL_TOKEN_BYTES)
         self._shown: str | None = None  # the address
 
     async def run(self, config: PanelConfig, show: Show) -> None:
@@ -58,7 +54,7 @@ class Panel:
 
     async def _run_once(self, config: PanelConfig, show: Show) -> str:
         """Run it until it exits; return how it exited."""
-        complaint, token_line = Tail(), f"{self._token}\n".encode()
+        complaint = Tail()
 
         async def show_once(address: str) -> None:
             if address != self._shown:
@@ -71,7 +67,7 @@ class Panel:
                 try:
                     async with trio.open_nursery() as nursery:
                         take = _address_to(show_once, nursery)
-                        status = await exchange(process, token_line, take, complaint.add, drain_s=LAST_OUTPUT_LIMIT_S)
+                        status = await exchange(process, b"", take, complaint.add, drain_s=LAST_OUTPUT_LIMIT_S)
                         nursery.cancel_scope.cancel()
                 finally:
                     self.pid = None

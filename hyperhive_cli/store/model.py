@@ -1,10 +1,9 @@
 """The agent's choice of model: one line in a file, written atomically."""
 
-import os
 from pathlib import Path
 
 from hyperhive_cli.core.errors import StoreError
-from hyperhive_cli.core.files import create_file, read_file
+from hyperhive_cli.core.files import read_file, write_file
 from hyperhive_cli.core.settings import DEFAULT_MODEL
 
 _FILE_LIMIT_BYTES = 64 * 1024
@@ -35,23 +34,8 @@ def read_model(path: Path) -> str:
 def write_model(path: Path, model: str) -> None:
     """Store the choice atomically, even in case of a crash; raises StoreError."""
     try:
-        _write(path, model)
+        write_file(path, f"{model}\n".encode())
     except OSError as error:
         raise StoreError(
             f"the choice of model cannot be stored: {error.strerror}", "check the folder's permissions and space"
         ) from error
-
-
-def _write(path: Path, model: str) -> None:
-    # Without `tempfile`, whose import would cost `model set` 10 ms.
-    draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
-    descriptor = create_file(draft)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(f"{model}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise

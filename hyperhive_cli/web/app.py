@@ -8,42 +8,20 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hyperhive_cli.core.errors import HyperhiveError, RefusedError, UnknownError, UsageError
 from hyperhive_cli.web.api import CHANGE_ROUTES, GLOBAL_ROUTES, READ_ROUTES, ReadRoute, check_query
+from hyperhive_cli.web.errors import HANDLERS, error_response
 from hyperhive_cli.web.feed_routes import FeedRoutes
 from hyperhive_cli.web.gate import Gate
 from hyperhive_cli.web.gateway import FindAgents, Gateway
 from hyperhive_cli.web.hive import HiveView
-from hyperhive_cli.web.responses import error_response
 
 STATIC = Path(__file__).parent / "static"
-
-_STATUS: dict[type[HyperhiveError], int] = {UsageError: 400, UnknownError: 404, RefusedError: 409}
-
-
-def _on_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HyperhiveError)  # noqa: S101 - registered so
-    status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 503)
-    return error_response(status, error.message, error.hint)
-
-
-def _on_http_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered so
-    return error_response(error.status_code, error.detail, headers=error.headers)
-
-
-def _on_hang_up(_: Request, _error: Exception) -> Response:
-    return Response()  # the client left in the middle of its request: no one reads the answer
-
-
-def _on_fault(_: Request, error: Exception) -> Response:
-    return error_response(500, f"internal error: {type(error).__name__}", "see the log of `hyperhive web`")
 
 
 def _page(request: Request) -> Response:
@@ -80,7 +58,7 @@ class GatedApp:
             await self._app(scope, receive, send)
             return
         headers = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else None
-        await error_response(refusal.status, refusal.error, refusal.hint, headers)(scope, receive, send)
+        await error_response(scope, refusal.status, refusal.error, refusal.hint, headers)(scope, receive, send)
 
     def _without_prefix(self, scope: Scope) -> Scope:
         prefix = next((self._prefixes.get(value, "") for name, value in scope["headers"] if name == b"host"), "")
@@ -144,12 +122,7 @@ def make_app(
     gateway = Gateway(find_agents, hive)
     app = Starlette(
         routes=make_routes(gateway),
-        exception_handlers={
-            HyperhiveError: _on_error,
-            HTTPException: _on_http_error,
-            ClientDisconnect: _on_hang_up,
-            Exception: _on_fault,
-        },
+        exception_handlers=HANDLERS,
         lifespan=gateway.lifespan,
     )
     app.router.redirect_slashes = False  # it would lead past a proxy's prefix, and to http

@@ -30,6 +30,7 @@ class Connections:
 
     def __init__(self) -> None:
         self._strangers: dict[Any, bool] = {}  # True once it has sent a whole head
+        self._trusted: set[Any] = set()
         # The other half of the files is for answering: sockets of harnesses, databases, files of the page.
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.limit = MAX_CONNECTIONS if files == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, files // 2)
@@ -48,9 +49,20 @@ class Connections:
         if transport in self._strangers:
             self._strangers[transport] = True
 
-    def forget(self, transport: Any) -> None:  # noqa: ANN401
-        """Record that a connection was closed, or is the operator's from now on: a request carried the token."""
+    def trust(self, transport: Any) -> None:  # noqa: ANN401
+        """Record that a connection is the operator's from now on: a request carried the token."""
         self._strangers.pop(transport, None)
+        self._trusted.add(transport)
+
+    def drop_trusted(self) -> None:
+        """Close the operator's connections: the token is another one now."""
+        for transport in tuple(self._trusted):
+            self.abort(transport)
+
+    def forget(self, transport: Any) -> None:  # noqa: ANN401
+        """Record that a connection was closed."""
+        self._strangers.pop(transport, None)
+        self._trusted.discard(transport)
 
     def abort(self, transport: Any) -> None:  # noqa: ANN401
         """Close a connection immediately, dropping unsent bytes."""
@@ -173,7 +185,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _trust(self) -> None:
         self._is_trusted = True
-        self._all.forget(self.raw)
+        self._all.trust(self.raw)
         if self._is_whole:
             self._limit(None)
 

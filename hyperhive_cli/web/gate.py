@@ -4,6 +4,7 @@ Every request passes here, those for the page's own files too:
 
 - Host must be one of the gateway's names; otherwise another site could point its own name at this address.
 - A page that asks must be the gateway's own (Origin, Sec-Fetch-Site). There is no header that lets another origin in.
+  A person may follow a link of any page to the shell, which holds nothing secret.
 - A change must be sent as JSON, which an HTML form cannot do.
 - Everything but the page's shell needs the token.
 
@@ -12,15 +13,15 @@ Names are compared as a whole.
 
 import hmac
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 Headers = Iterable[tuple[bytes, bytes]]  # names in lower case, as in ASGI
 
-# Of every response, errors included. `img-src`: the page's icon.
+# Of every response, errors included. `blob:`: images of the feed, fetched with the token.
 RESPONSE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
@@ -28,7 +29,9 @@ RESPONSE_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 # The page without any data of an agent.
-_SHELL = re.compile(r"/|/agents/[^/]+/?|/static/.*|/favicon\.ico", re.DOTALL)
+_SHELL = re.compile(
+    r"/|/agents/[^/]+/?(turns/[^/]+)?|/static/.*|/favicon\.ico|/manifest\.webmanifest|/worker\.js", re.DOTALL
+)
 _METHODS = {"GET", "HEAD", "POST"}
 _SCHEME = b"bearer "
 
@@ -45,26 +48,27 @@ _FOREIGN_PAGE = Refusal(403, "pages of other origins are refused")
 
 
 class Gate:
-    """What one gateway lets in. `origins`: Host → the origin of the page under this name."""
+    """What one gateway lets in. `origins`: Host → the origin of the page under this name; `token` returns the token."""
 
-    def __init__(self, origins: Mapping[str, str], token: str) -> None:
+    def __init__(self, origins: Mapping[str, str], token: Callable[[], str]) -> None:
         self._origins = {host.encode(): origin.encode() for host, origin in origins.items()}
-        self._token = token.encode()
+        self._token = token
 
     def refusal(self, method: str, path: str, headers: Headers) -> Refusal | None:
         """Return why a request is refused, or None if it may pass."""
         found = _HeaderValues(headers)
+        is_shell = method in {"GET", "HEAD"} and _SHELL.fullmatch(path) is not None
         return (
-            self._check_origin(method, found)
+            self._check_origin(method, found, is_shell=is_shell)
             or _check_method(method, found)
-            or (None if _SHELL.fullmatch(path) and method != "POST" else self._check_token(found))
+            or (None if is_shell else self._check_token(found))
         )
 
     def has_token(self, headers: Headers) -> bool:
         """Return True if a request carries the token, whether it needs it or not."""
         return self._check_token(_HeaderValues(headers)) is None
 
-    def _check_origin(self, method: str, headers: "_HeaderValues") -> Refusal | None:
+    def _check_origin(self, method: str, headers: "_HeaderValues", *, is_shell: bool) -> Refusal | None:
         host = headers.single(b"host")
         if host is None or host not in self._origins:
             return Refusal(403, "this gateway does not have that name", "the address that hyperhive web printed")
@@ -74,12 +78,13 @@ class Gate:
             return None
         site, mode = headers.single(b"sec-fetch-site"), headers.single(b"sec-fetch-mode")
         is_typed_in = site == b"none" and method in {"GET", "HEAD"} and mode in {None, b"navigate"}
-        return None if site == b"same-origin" or is_typed_in else _FOREIGN_PAGE
+        is_followed = site in {b"same-site", b"cross-site"} and mode == b"navigate" and is_shell
+        return None if site == b"same-origin" or is_typed_in or is_followed else _FOREIGN_PAGE
 
     def _check_token(self, headers: "_HeaderValues") -> Refusal | None:
         given = headers.single(b"authorization") or b""
         scheme, token = given[: len(_SCHEME)], given[len(_SCHEME) :]
-        if scheme.lower() == _SCHEME and hmac.compare_digest(token, self._token):
+        if scheme.lower() == _SCHEME and hmac.compare_digest(token, self._token().encode()):
             return None
         return Refusal(401, "the token is missing or wrong", "open the address that hyperhive web printed")
 

@@ -1,4 +1,4 @@
-"""Responses of JSON: compressed for those who accept it, an error always as `{"error", "hint"}`."""
+"""Responses of JSON, compressed for those who accept it."""
 
 import gzip
 import json
@@ -51,10 +51,3 @@ def to_json(value: object) -> bytes:
 def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Answer with a value as JSON."""
     return PackedResponse(to_json(value), status, headers, "application/json")
-
-
-def error_response(
-    status: int, text: str, hint: str | None = None, headers: Mapping[str, str] | None = None
-) -> Response:
-    """Answer with an error and what to try."""
-    return json_response({"error": text, "hint": hint}, status, headers)

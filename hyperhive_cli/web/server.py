@@ -1,7 +1,6 @@
 """The gateway's process: where it listens, under which names, and the server behind it."""
 
 import os
-import secrets
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
@@ -15,8 +14,8 @@ import anyio
 import uvicorn
 
 from hyperhive_cli.core.errors import HyperhiveError
-from hyperhive_cli.core.settings import PANEL_TOKEN_BYTES
 from hyperhive_cli.harness.signals import ending_signals
+from hyperhive_cli.web.access import Token
 from hyperhive_cli.web.app import make_app
 from hyperhive_cli.web.bind import Address, WebConfig, check_bind, public_urls
 from hyperhive_cli.web.connections import Connections, make_protocol
@@ -26,6 +25,7 @@ from hyperhive_cli.web.hive import HiveView
 
 CLOSE_LIMIT_S = 2  # for responses in progress when the gateway stops
 BACKLOG = 128
+TOKEN_POLL_S = 0.5
 _Bound = tuple[socket.socket, dict[str, str]]  # and Host → origin for its own names
 
 
@@ -132,17 +132,16 @@ def serve(
     config: WebConfig,
     find_agents: FindAgents,
     announce: Callable[[str, str], None],
+    token: Token,
     hive: HiveView | None = None,
-    token: str | None = None,
 ) -> int:
     """Serve these agents and those of the hive until a signal arrives; returns 128 plus its number.
 
     `announce` is called in a thread once the gateway listens, with the page's address, which has the token in its
-    fragment, and the token alone; it may block. `token` defaults to a new one. Raises HyperhiveError.
+    fragment, and the token alone; it may block. Raises HyperhiveError.
     """
-    with listening(config) as found:
-        token = token or secrets.token_urlsafe(PANEL_TOKEN_BYTES)
-        app, gateway = make_app(find_agents, Gate(found.origins, token), hive, found.prefixes)
+    with listening(config) as found, token.registered(found.shown):
+        app, gateway = make_app(find_agents, Gate(found.origins, token.current), hive, found.prefixes)
         settings = uvicorn.Config(
             app,
             http="httptools",
@@ -162,13 +161,20 @@ def serve(
             settings.load()
         except (OSError, ssl.SSLError) as error:
             raise HyperhiveError(f"cannot use the certificate or its key: {error}", "both in PEM format") from error
-        _limit_connections(settings)
+        token.on_change = _limit_connections(settings).drop_trusted
         server = _Server(settings, gateway.stop)
-        return anyio.run(_serve, server, found.socket, lambda: announce(f"{found.shown}#token={token}", token),
-                         backend_options={"use_uvloop": True})  # fmt: skip
+        return anyio.run(
+            _serve, server, found.socket, token, partial(_announce, announce, found.shown, token),
+            backend_options={"use_uvloop": True},
+        )  # fmt: skip
 
 
-def _limit_connections(settings: uvicorn.Config) -> None:
+def _announce(announce: Callable[[str, str], None], address: str, token: Token) -> None:
+    found = token.current()
+    announce(f"{address}#token={found}", found)
+
+
+def _limit_connections(settings: uvicorn.Config) -> Connections:
     # uvicorn accepts any function as a protocol class. TLS is added here and not by uvicorn, so that it is limited too.
     connections, context = Connections(), settings.ssl
     settings.limit_concurrency = connections.limit  # more, even of the operator: 503
@@ -178,9 +184,17 @@ def _limit_connections(settings: uvicorn.Config) -> None:
         return make_protocol(connections, context, given)
 
     settings.http_protocol_class = cast("type[Any]", make)
+    return connections
 
 
-async def _serve(server: _Server, listener: socket.socket, announce: Callable[[], None]) -> int:
+async def _watch(token: Token) -> None:
+    """Have a changed token end the streams of pages with the old one, also while no request comes."""
+    while True:
+        await anyio.sleep(TOKEN_POLL_S)
+        token.current()
+
+
+async def _serve(server: _Server, listener: socket.socket, token: Token, announce: Callable[[], None]) -> int:
     received: list[int] = []
     with anyio.open_signal_receiver(*ending_signals()) as signals:
         async with anyio.create_task_group() as tasks:
@@ -191,6 +205,7 @@ async def _serve(server: _Server, listener: socket.socket, announce: Callable[[]
                     server.should_exit = True
 
             tasks.start_soon(stop_at_signal)
+            tasks.start_soon(_watch, token)
             # In a thread: a terminal stopped by Ctrl-S must not block the page and signals.
             tasks.start_soon(partial(anyio.to_thread.run_sync, announce, abandon_on_cancel=True))
             await server.serve([listener])

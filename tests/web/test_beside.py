@@ -69,7 +69,9 @@ def test_the_panel_controls_the_harness_that_started_it_and_stops_with_it(hive: 
         assert len(program.stderr) == 1
 
 
-def test_the_token_is_in_no_argument_variable_log_line_or_row(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_the_token_is_in_its_file_and_in_no_argument_variable_log_line_or_row(
+    hive: Hive, fake_claude: FakeClaude
+) -> None:
     fake_claude.script(TEXT)
     with beside(hive, "--message", "one") as (program, site):
         token = site.token.encode()
@@ -85,7 +87,7 @@ def test_the_token_is_in_no_argument_variable_log_line_or_row(hive: Hive, fake_c
         assert "\n".join(program.stderr).count(site.token) == 1  # the address
     files = [path for path in hive.state_dir.rglob("*") if path.is_file()]
     assert len(files) > 2
-    assert [path.name for path in files if token in path.read_bytes()] == []
+    assert [path.name for path in files if token in path.read_bytes()] == ["token"]
 
 
 def test_a_harness_that_is_killed_takes_the_panel_with_it(hive: Hive) -> None:

@@ -6,7 +6,7 @@ from hyperhive_cli.web.gate import Gate
 
 TOKEN = "right-token"  # noqa: S105 - of these tests alone
 ORIGINS = {"127.0.0.1:8420": "http://127.0.0.1:8420", "localhost:8420": "http://localhost:8420"}
-GATE = Gate(ORIGINS, TOKEN)
+GATE = Gate(ORIGINS, lambda: TOKEN)
 GOOD = {"host": "127.0.0.1:8420", "authorization": f"Bearer {TOKEN}"}
 
 
@@ -75,6 +75,17 @@ def test_a_fetch_from_another_site_is_refused(method: str, site: str, mode: str 
     assert status(method, sec_fetch_site=site, sec_fetch_mode=mode, content_type="application/json") == 403
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize("path", ["/", "/agents/a", "/agents/a/turns/12"])
+def test_a_person_may_follow_a_link_of_another_site_to_the_shell(path: str, site: str) -> None:
+    visit = {"authorization": None, "sec_fetch_site": site, "sec_fetch_mode": "navigate"}
+    assert status("GET", path, **visit) == 200
+    assert status("GET", "/agents/a/api/state", **visit) == 403
+    assert status("POST", path, **visit, content_type="application/json") == 403
+    assert status("GET", path, **{**visit, "sec_fetch_mode": "no-cors"}) == 403
+    assert status("GET", path, **visit, origin="http://evil.test") == 403
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "PROPFIND", "get", ""])
 def test_an_unknown_method_is_refused(method: str) -> None:
     assert status(method) == 403
@@ -116,7 +127,9 @@ def test_a_request_without_the_token_is_refused(given: str | None, path: str) ->
     assert status("POST", path, authorization=given, content_type="application/json") == 401
 
 
-@pytest.mark.parametrize("path", ["/", "/agents/a", "/agents/a/", "/static/app.js", "/static/a/b.css", "/favicon.ico"])
+@pytest.mark.parametrize(
+    "path", ["/", "/agents/a", "/agents/a/", "/static/app.js", "/static/a/b.css", "/favicon.ico", "/worker.js"]
+)
 def test_the_shell_needs_no_token_and_accepts_no_change(path: str) -> None:
     assert status("GET", path, authorization=None) == 200
     assert status("POST", path, authorization=None, content_type="application/json") == 401

@@ -4,6 +4,7 @@ import re
 import socket
 import tempfile
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -204,3 +205,26 @@ def test_a_query_is_checked(served: tuple[Site, Telling]) -> None:
     assert site.ask("GET", "/api/stream", {"Last-Event-ID": "x"}).status == 400
     head = site.ask("HEAD", "/api/stream")
     assert (head.status, head.header("content-type"), head.body) == (200, "text/event-stream; charset=utf-8", b"")
+
+
+VISIT = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "words"),
+    [
+        ("/no/such/page", {}, 404, "Not Found"),
+        ("/agents/hornet/api/state", {}, 404, "there is no agent &#x27;hornet&#x27;"),
+        ("/api/state", {"Authorization": None}, 401, "the token is missing or wrong"),
+        ("/", {"Host": "evil.test"}, 403, "this gateway does not have that name"),
+        ("/api/state", {"Sec-Fetch-Site": "cross-site"}, 403, "pages of other origins are refused"),
+    ],
+)
+def test_an_error_is_a_page_for_a_person_and_json_for_a_program(
+    path: str, headers: dict[str, str | None], status: int, words: str, site: Site
+) -> None:
+    page = site.ask("GET", path, {**VISIT, **headers})
+    assert (page.status, page.header("content-type")) == (status, "text/html; charset=utf-8")
+    assert f"<p>{words}</p>" in page.body.decode()
+    told = site.ask("GET", path, {**headers, "Sec-Fetch-Mode": "cors", "Accept": "*/*"}).json()
+    assert escape(told["error"]) == words
