@@ -30,7 +30,7 @@ RESPONSE_HEADERS = {
 }
 # The page without any data of an agent.
 _SHELL = re.compile(
-    r"/|/agents/[^/]+/?(turns/[^/]+)?|/static/.*|/favicon\.ico|/manifest\.webmanifest|/worker\.js", re.DOTALL
+    r"/|/agents/[^/]+(/|/turns/[^/]+)?|/static/.*|/favicon\.ico|/manifest\.webmanifest|/service-worker\.js", re.DOTALL
 )
 _METHODS = {"GET", "HEAD", "POST"}
 _SCHEME = b"bearer "

@@ -128,7 +128,7 @@ def test_a_request_without_the_token_is_refused(given: str | None, path: str) ->
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/agents/a", "/agents/a/", "/static/app.js", "/static/a/b.css", "/favicon.ico", "/worker.js"]
+    "path", ["/", "/agents/a", "/agents/a/", "/static/app.js", "/static/a/b.css", "/favicon.ico", "/service-worker.js"]
 )
 def test_the_shell_needs_no_token_and_accepts_no_change(path: str) -> None:
     assert status("GET", path, authorization=None) == 200

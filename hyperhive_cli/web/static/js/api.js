@@ -1,29 +1,10 @@
-/** The token, and requests to the server that carry it. */
+/** Requests to the server, which carry the token. */
 
-const KEY = "hyperhive-token";
+import { token } from "./token.js";
+
 /** The prefix of a proxy's addresses of this page, or "". */
 export const prefix = () => document.documentElement.dataset.prefix ?? "";
-/** Each gateway behind one proxy has its own token. */
-const key = () => KEY + prefix();
 const REQUEST_LIMIT_MS = 30_000;
-
-/**
- * Move the token from the address, where it would stay in the history and in copies of the link, to this tab's
- * storage. Returns the known token, or "".
- */
-export function takeToken() {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given) {
-    sessionStorage.setItem(key(), given);
-    history.replaceState(null, "", location.pathname + location.search);
-  }
-  return sessionStorage.getItem(key()) ?? "";
-}
-
-/** Store a token that was typed in. @param {string} token */
-export function keepToken(token) {
-  sessionStorage.setItem(key(), token);
-}
 
 /** A request was refused, or did not reach the server (`status` 0). `hint` says what to do, or is "". */
 export class RequestError extends Error {
@@ -67,7 +48,7 @@ export class Api {
 
   /** @param {string} path @param {RequestInit} init */
   async request(path, init) {
-    const headers = { ...init.headers, Authorization: `Bearer ${sessionStorage.getItem(key()) ?? ""}` };
+    const headers = { ...init.headers, Authorization: `Bearer ${token()}` };
     let response;
     try {
       response = await fetch(`${this.base}/${path}`, { ...init, headers, credentials: "omit", cache: "no-store" });

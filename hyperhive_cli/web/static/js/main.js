@@ -1,10 +1,16 @@
 /** The start of the page: the token, then one agent's panel or the overview of several. */
 
-import { Api, RequestError, keepToken, prefix, takeToken } from "./api.js";
+import { Api, RequestError, prefix } from "./api.js";
 import { find } from "./dom.js";
+import { askForToken, sayWhy } from "./locked.js";
 import { Overview } from "./overview.js";
 import { Panel } from "./panel.js";
+import { acceptToken, askTabs, hasChanged, refuseToken, shareToken, takeToken, token, tokenIn } from "./token.js";
 import { loadVocabulary } from "./vocabulary.js";
+
+const WRONG = "That is not this server’s token.";
+const CHANGED = "This server has a new token.";
+let isLocked = false;
 
 /** Show a template. @param {string} id */
 function open(id) {
@@ -13,25 +19,15 @@ function open(id) {
   document.body.append(template.content.cloneNode(true));
 }
 
-/** @param {string} error */
-function askForToken(error) {
-  open("locked");
-  find(".locked-error").textContent = error;
-  const form = /** @type {HTMLFormElement} */ (find(".token-form"));
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    keepToken(String(new FormData(form).get("token")).trim());
-    start();
-  });
-  find("input", form).focus();
-}
-
 async function start() {
-  if (!takeToken()) return askForToken("");
-  const named = /^\/agents\/([^/]+)\/?$/u.exec(location.pathname.slice(prefix().length))?.[1];
+  if (!takeToken()) await askTabs();
+  if (!token()) return lock(hasChanged() ? CHANGED : "");
+  const named = /^\/agents\/([^/]+)(?:\/|$)/u.exec(location.pathname.slice(prefix().length))?.[1];
   try {
     const api = new Api(`${prefix()}/api`);
     const [agents, hive] = await Promise.all([api.get("agents"), api.get("hive"), loadVocabulary(api)]);
+    acceptToken();
+    isLocked = false;
     const isOnly = agents.length === 1 && !hive.url; // a hive may have more, even if it cannot be reached
     if (named || isOnly) {
       const name = named ? decodeURIComponent(named) : agents[0].agent;
@@ -42,21 +38,29 @@ async function start() {
       new Overview(api, agents, hive).start();
     }
   } catch (error) {
-    const refused = error instanceof RequestError && (error.status === 401 || error.status === 403);
-    if (refused) askForToken("The server does not accept this token: it has a new one since it was restarted.");
-    else waitForServer(error);
+    if (!(error instanceof RequestError) || error.status !== 401) return waitForServer(error);
+    refuseToken();
+    await askTabs();
+    if (token()) start();
+    else lock(hasChanged() ? CHANGED : WRONG);
   }
+}
+
+/** @param {string} error */
+function lock(error) {
+  open("locked");
+  isLocked = true;
+  askForToken(error, start);
 }
 
 /** The server cannot be reached: say so, and try again. @param {unknown} error */
 function waitForServer(error) {
   open("locked");
-  find(".token-form").hidden = true;
-  find(".locked-words").textContent = "";
   const why = error instanceof Error ? error.message : String(error);
-  find(".locked-error").textContent = `${why}; trying again every 2 s`;
+  sayWhy("The panel is not there", `${why[0].toUpperCase()}${why.slice(1)}. Trying again every 2 s.`);
   setTimeout(start, 2000);
 }
 
-window.addEventListener("hashchange", () => new URLSearchParams(location.hash.slice(1)).has("token") && start());
+window.addEventListener("hashchange", () => tokenIn(location.hash) && start());
+shareToken(() => isLocked && start());
 start();

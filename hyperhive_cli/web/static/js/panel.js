@@ -12,6 +12,7 @@ import { Inbox } from "./inbox.js";
 import { Login } from "./login.js";
 import { NowBar } from "./now_bar.js";
 import { string } from "./text.js";
+import { refuseToken } from "./token.js";
 import { TranscriptView } from "./transcript_view.js";
 
 /** @import { Api } from "./api.js" */
@@ -89,9 +90,16 @@ export class Panel {
     this.header.setConnection(connection);
     this.nowBar.setConnection(connection);
     document.body.dataset.phase = connection.phase;
+    if (connection.phase === "refused") this.lock();
     if (connection.phase !== "live") return;
     this.transcript.setComplete();
     this.refreshSoon();
+  }
+
+  /** The server has another token: start again, with one of another tab or without one. */
+  lock() {
+    refuseToken();
+    location.reload();
   }
 
   // --- the agent's state beside the events ---
