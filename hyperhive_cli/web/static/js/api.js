@@ -4,7 +4,9 @@ import { token } from "./token.js";
 
 /** The prefix of a proxy's addresses of this page, or "". */
 export const prefix = () => document.documentElement.dataset.prefix ?? "";
-const REQUEST_LIMIT_MS = 30_000;
+const SILENCE_MS = 30_000; // an answer may take long to arrive, but not without a byte for so long
+const SLOW_MS = 3000;
+const LONG_CHANGES = new Set(["compact"]); // it answers once it has finished
 
 /** A request was refused, or did not reach the server (`status` 0). `hint` says what to do, or is "". */
 export class RequestError extends Error {
@@ -21,22 +23,21 @@ export class Api {
   /** @param {string} base */
   constructor(base) {
     this.base = base;
+    this.late = 0; // the requests that have had no answer for SLOW_MS
   }
+
+  /** Called when the server has not answered for SLOW_MS, and when it does. @param {boolean} _isSlow */
+  onSlow(_isSlow) {}
 
   /** Return a value. @param {string} path @param {AbortSignal} [signal] @returns {Promise<any>} */
   async get(path, signal) {
-    const limit = AbortSignal.timeout(REQUEST_LIMIT_MS);
-    const response = await this.request(path, { signal: signal ? AbortSignal.any([signal, limit]) : limit });
-    return answerOf(response);
+    const [status, body] = await this.read(path, signal);
+    return valueOf(status, await body.text());
   }
 
-  /**
-   * Change something. Without a time limit: an operation such as `compact` may take long.
-   * @param {string} path @param {Record<string, unknown>} [body] @returns {Promise<any>}
-   */
-  async post(path, body = {}) {
-    const headers = { "Content-Type": "application/json" };
-    return answerOf(await this.request(path, { method: "POST", headers, body: JSON.stringify(body) }));
+  /** Return a file with its media type. @param {string} path @param {AbortSignal} [signal] @returns {Promise<Blob>} */
+  async blob(path, signal) {
+    return (await this.read(path, signal))[1];
   }
 
   /** Open a stream of events. @param {string} path @param {AbortSignal} signal @returns {Promise<ReadableStream<Uint8Array>>} */
@@ -46,6 +47,63 @@ export class Api {
     return response.body;
   }
 
+  /**
+   * Change something. Without a time limit: an operation such as `compact` may take long.
+   * @param {string} path @param {Record<string, unknown>} [body] @param {AbortSignal} [signal] @returns {Promise<any>}
+   */
+  async post(path, body = {}, signal) {
+    const headers = { "Content-Type": "application/json" };
+    const asked = this.request(path, { method: "POST", headers, body: JSON.stringify(body), signal });
+    const response = await (LONG_CHANGES.has(path) ? asked : this.watched(asked));
+    return valueOf(response.status, await response.text());
+  }
+
+  /**
+   * Read an answer; rejects once no byte has come for SILENCE_MS.
+   * @param {string} path @param {AbortSignal | undefined} signal @returns {Promise<[number, Blob]>}
+   */
+  async read(path, signal) {
+    const silence = new AbortController();
+    let timer = 0;
+    const heard = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => silence.abort(new DOMException("", "TimeoutError")), SILENCE_MS);
+    };
+    heard();
+    try {
+      const either = signal ? AbortSignal.any([signal, silence.signal]) : silence.signal;
+      const response = await this.watched(this.request(path, { signal: either }));
+      const pieces = [];
+      const reader = response.body?.getReader();
+      for (let piece = await reader?.read(); piece && !piece.done; piece = await reader?.read()) {
+        pieces.push(piece.value);
+        heard();
+      }
+      return [response.status, new Blob(pieces, { type: response.headers.get("Content-Type") ?? "" })];
+    } catch (error) {
+      throw toRequestError(error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Report a request that is not answered in time. @param {Promise<Response>} asked */
+  async watched(asked) {
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      this.late += 1;
+      if (this.late === 1) this.onSlow(true);
+    }, SLOW_MS);
+    try {
+      return await asked;
+    } finally {
+      clearTimeout(timer);
+      this.late -= Number(isLate);
+      if (isLate && !this.late) this.onSlow(false);
+    }
+  }
+
   /** @param {string} path @param {RequestInit} init */
   async request(path, init) {
     const headers = { ...init.headers, Authorization: `Bearer ${token()}` };
@@ -53,21 +111,27 @@ export class Api {
     try {
       response = await fetch(`${this.base}/${path}`, { ...init, headers, credentials: "omit", cache: "no-store" });
     } catch (error) {
-      if (error instanceof DOMException && error.name === "AbortError") throw error;
-      const isLate = error instanceof DOMException && error.name === "TimeoutError";
-      throw new RequestError(0, isLate ? "the server does not answer" : "the server cannot be reached");
+      throw toRequestError(error);
     }
     if (!response.ok) throw await errorOf(response);
     return response;
   }
 }
 
-/** @param {Response} response */
-async function answerOf(response) {
+/** Say why a request or its answer failed; who gave it up gets its own error back. @param {unknown} error */
+function toRequestError(error) {
+  if (error instanceof RequestError) return error;
+  const name = error instanceof DOMException ? error.name : "";
+  if (name === "AbortError") return error;
+  return new RequestError(0, name === "TimeoutError" ? "the server does not answer" : "the server cannot be reached");
+}
+
+/** @param {number} status @param {string} text */
+function valueOf(status, text) {
   try {
-    return await response.json();
+    return JSON.parse(text);
   } catch {
-    throw new RequestError(response.status, "the server's answer is incomplete");
+    throw new RequestError(status, "the server's answer is incomplete");
   }
 }
 

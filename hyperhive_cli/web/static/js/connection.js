@@ -196,8 +196,13 @@ function again(was) {
 function lost(was, reason, now) {
   const wasSteady = was.phase === "live" && now - was.liveAt >= STEADY_MS;
   const tried = wasSteady ? 0 : was.attempt;
-  const seconds = RETRY_S[Math.min(tried, RETRY_S.length - 1)];
+  const seconds = retryAfter(tried);
   const times = { retryAt: now + seconds * 1000, lostAt: was.lostAt || now };
   const next = { ...was, ...times, attempt: tried + 1, phase: /** @type {Phase} */ ("reconnecting"), reason };
   return [next, [{ do: "close" }, { do: "retry_in", seconds }]];
+}
+
+/** Return how long to wait after this many losses in a row, in seconds. @param {number} losses */
+export function retryAfter(losses) {
+  return RETRY_S[Math.min(losses, RETRY_S.length - 1)];
 }
