@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 from hyperhive_cli.claude.stream import content_blocks, text_field
 from hyperhive_cli.core.events import LiveEvent, Stream, TurnEnd, TurnStart
 from hyperhive_cli.core.text import one_line
-from hyperhive_cli.transcript.calls import call_summary
+from hyperhive_cli.transcript.calls import SUBAGENT_TOOLS, call_summary
 
 ARGUMENT_CHARS = 200
 MAX_RUNNING = 1_000
-SUBAGENT_TOOLS = frozenset({"Task", "Agent"})
 THINKING, WRITING, COMPACTING, BACKGROUND = "thinking", "writing", "compacting", "waiting for background work"
 
 

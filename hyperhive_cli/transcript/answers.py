@@ -12,10 +12,11 @@ from hyperhive_cli.claude.server_tools import is_server_result, server_result
 from hyperhive_cli.core.text import brief, count, number, one_line, plural, text_of, tokens
 from hyperhive_cli.transcript.diff import Hunk, created_hunk, line_counts, patch_hunks
 from hyperhive_cli.transcript.raw_text import RawText
-from hyperhive_cli.transcript.rows import Image
+from hyperhive_cli.transcript.rows import NO_FIGURES, Figures, Image
 from hyperhive_cli.transcript.shapes import mapping
 
 _WRAPPED_CHARS = 4096
+_HITS = ("numMatches", "numLines", "numFiles")  # of a search, the most exact first
 _EXIT_CODE = re.compile(r"Exit code (\d{1,9})(?:\n|$)")
 # The binary wraps some answers for the model; a person needs the text alone.
 _WRAPPERS = re.compile(r"</?(?:tool_use_error|persisted-output|local-command-std(?:out|err))>")
@@ -30,6 +31,7 @@ class Answer(NamedTuple):
     output: str = ""
     diff: tuple[Hunk, ...] = ()
     images: tuple[Image, ...] = ()
+    figures: Figures = NO_FIGURES
 
 
 def read_answer(name: str, block: Mapping[str, Any], structured: object = None) -> Answer:
@@ -41,20 +43,36 @@ def read_answer(name: str, block: Mapping[str, Any], structured: object = None) 
     text = content_text(content)
     if block.get("is_error") is True:
         return _failure(text)
+    images, figures = tuple(images_in(content)), _figures(name, mapping(structured))
     if name == "Read" and (label := _read_label(structured)):
-        return Answer(label=label, output=text, images=tuple(images_in(content)))
+        return Answer(label=label, output=text, images=images, figures=figures)
     read = _READERS.get(name)
     found = read(structured) if read and isinstance(structured, Mapping) else None
     if found is not None:
         return found
-    return Answer(label="" if RawText(text) else "no output", output=text, images=tuple(images_in(content)))
+    return Answer(label="" if RawText(text) else "no output", output=text, images=images, figures=figures)
 
 
 def _failure(text: str) -> Answer:
     code = _EXIT_CODE.match(text)
     if code is None:
         return Answer(failed=True, label="error", output=text)
-    return Answer(failed=True, label=f"exit {code[1]}", output=text[code.end() :])
+    figures = Figures(exit_status=int(code[1]))
+    return Answer(failed=True, label=f"exit {code[1]}", output=text[code.end() :], figures=figures)
+
+
+def _figures(name: str, structured: Mapping[str, Any]) -> Figures:
+    """Return the figures of an answer that is not an error, from the tools whose answers have any."""
+    match name:
+        case "Bash" if structured.get("interrupted") is False and not structured.get("backgroundTaskId"):
+            return Figures(exit_status=0)
+        case "Read":
+            return Figures(lines=count(mapping(structured.get("file")).get("numLines")) or None)
+        case "Grep" | "Glob":
+            hits = next((structured[key] for key in _HITS if number(structured.get(key)) is not None), None)
+            return NO_FIGURES if hits is None else Figures(hits=count(hits))
+        case _:
+            return NO_FIGURES
 
 
 def _read_label(structured: object) -> str:
@@ -67,12 +85,14 @@ def _read_label(structured: object) -> str:
 def _edit(structured: Mapping[str, Any]) -> Answer | None:
     if hunks := tuple(patch_hunks(structured.get("structuredPatch"))):
         added, removed = line_counts(hunks)
-        return Answer(label=f"{plural(added, 'line')} added, {removed:,} removed", diff=hunks)
+        label = f"{plural(added, 'line')} added, {removed:,} removed"
+        return Answer(label=label, diff=hunks, figures=Figures(added=added, removed=removed))
     content = structured.get("content")
     if structured.get("type") != "create" or not isinstance(content, str):
         return None
     hunk = created_hunk(content)
-    return Answer(label=f"created, {plural(len(hunk.lines), 'line')}", diff=(hunk,) if hunk.lines else ())
+    label = f"created, {plural(len(hunk.lines), 'line')}"
+    return Answer(label=label, diff=(hunk,) if hunk.lines else (), figures=Figures(added=len(hunk.lines), removed=0))
 
 
 def _subagent(structured: Mapping[str, Any]) -> Answer | None:
@@ -82,7 +102,9 @@ def _subagent(structured: Mapping[str, Any]) -> Answer | None:
         return None
     spent = number(structured.get("totalTokens"))
     label = "completed" if spent is None else f"completed, {tokens(spent)} tokens"
-    return Answer(label=label, output=content_text(structured.get("content")))
+    calls = count(structured.get("totalToolUseCount")) or None
+    figures = Figures(tool_calls=calls, tokens=None if spent is None else count(spent))
+    return Answer(label=label, output=content_text(structured.get("content")), figures=figures)
 
 
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], Answer | None]] = {

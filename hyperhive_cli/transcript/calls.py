@@ -8,6 +8,7 @@ from typing import Any
 
 from hyperhive_cli.core.text import brief, one_line
 
+SUBAGENT_TOOLS = frozenset({"Task", "Agent"})
 _SUMMARY_CHARS = 400
 _MAX_KEYS = 6
 
@@ -52,6 +53,12 @@ def call_summary(name: str, given: object, cwd: str = "") -> str:
         if isinstance(value, str) and value.strip():
             return _subject(key, value, given, cwd)
     return " ".join(_pairs(given))
+
+
+def asked_prompt(name: str, given: object) -> str | None:
+    """Return what a subagent is asked, None for another tool."""
+    prompt = given.get("prompt") if name in SUBAGENT_TOOLS and isinstance(given, Mapping) else None
+    return prompt if isinstance(prompt, str) else None
 
 
 def _subject(key: str, value: str, given: Mapping[str, Any], cwd: str) -> str:

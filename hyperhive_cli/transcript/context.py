@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from hyperhive_cli.core.status import Status
 from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.transcript.rows import Origin
+from hyperhive_cli.transcript.todos import TodoList
 
 # A usual turn has some hundred calls; the bound only limits the memory of an endless one.
 MAX_REMEMBERED = 20_000
@@ -26,7 +27,8 @@ class Context:
     """The facts of the session and of the running turn; `start_turn` forgets the latter.
 
     `calls` maps the ids of tool calls to the calls, and `denied` those of denied ones to the reason; `shown` holds the
-    texts and errors that have a row already, so that a `result` does not repeat them.
+    texts and errors that have a row already, so that a `result` does not repeat them. `moments`: the time (Unix ms) of
+    the last line of each thread, by the call that started it; "" is the main one.
     """
 
     cwd: str = ""
@@ -41,12 +43,15 @@ class Context:
     calls: dict[str, OpenCall] = field(default_factory=dict)
     shown: set[str] = field(default_factory=set)
     denied: dict[str, str] = field(default_factory=dict)
+    moments: dict[str, int] = field(default_factory=dict)
+    todos: TodoList = field(default_factory=TodoList)
 
-    def start_turn(self, turn: int | None) -> None:
+    def start_turn(self, turn: int | None, ts: int) -> None:
         """Forget what belonged to the turn before."""
         self.turn, self.usage, self.call_count, self.is_whole = turn, None, 0, True
-        for store in (self.calls, self.shown, self.denied):
+        for store in (self.calls, self.shown, self.denied, self.moments):
             store.clear()
+        self.moments[""] = ts
 
     def follow(self, seq: int | None) -> None:
         """Take the number of the next event; one that is not the next number means that some were left out."""
@@ -75,6 +80,11 @@ class Context:
             self.shown.clear()
         self.shown.add(key)
         return True
+
+    def span_ms(self, origin: Origin) -> int | None:
+        """Return the time since the line before in the same thread, None if that was not seen."""
+        before = self.moments.get(origin.parent)
+        return None if before is None else max(0, origin.ts - before)
 
     def origin(self, seq: int | None, ts: int, parent: str = "") -> Origin:
         """Return the origin of the rows of an event; `parent` is the call that started its subagent."""

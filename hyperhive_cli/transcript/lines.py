@@ -24,7 +24,9 @@ from hyperhive_cli.transcript.rows import (
 )
 from hyperhive_cli.transcript.shapes import blocks_in, mapping, string
 from hyperhive_cli.transcript.system_lines import SYSTEM_CASES, Case, Line, limit_rows
+from hyperhive_cli.transcript.todos import todos_summary
 
+TALK = frozenset({"assistant", "user"})  # types of the lines whose times say how long the model thought
 _QUOTED_CHARS = 200
 
 
@@ -68,22 +70,23 @@ def _text(block: Line, context: Context, origin: Origin) -> Iterator[Row]:
         yield TextRow(origin=origin, text=text)
 
 
-def _thinking(block: Line, _context: Context, origin: Origin) -> Iterator[Row]:
+def _thinking(block: Line, context: Context, origin: Origin) -> Iterator[Row]:
     thought = text_of(block.get("thinking")).strip()
     if thought:
-        yield ThoughtRow(origin=origin, text=thought)
+        yield ThoughtRow(origin=origin, text=thought, took_ms=context.span_ms(origin))
 
 
-def _hidden_thinking(_block: Line, _context: Context, origin: Origin) -> Iterator[Row]:
-    yield ThoughtRow(origin=origin, text=None)
+def _hidden_thinking(_block: Line, context: Context, origin: Origin) -> Iterator[Row]:
+    yield ThoughtRow(origin=origin, text=None, took_ms=context.span_ms(origin))
 
 
 def _call(block: Line, context: Context, origin: Origin) -> Iterator[Row]:
     call, given = string(block.get("id")), block.get("input")
     name = one_line(text_of(block.get("name")), 60) or "unknown"
-    subject = call_summary(name, given, context.cwd)
+    todos = context.todos.take_call(call, name, given)
+    subject = call_summary(name, given, context.cwd) if todos is None else todos_summary(todos)
     number = context.add_call(call, name, subject, origin)
-    yield CallRow(origin=origin, call=call, number=number, name=name, subject=subject, given=given)
+    yield CallRow(origin=origin, call=call, number=number, name=name, subject=subject, given=given, todos=todos)
 
 
 _ASSISTANT_BLOCKS: Mapping[str, Callable[[Line, Context, Origin], Iterator[Row]]] = {
@@ -125,6 +128,7 @@ def _answer(block: Line, structured: object, context: Context, origin: Origin) -
     asked = context.calls.get(call)
     number, name = (0, "") if asked is None else (asked.number, asked.name)
     answer = read_answer(name, block, structured)
+    context.todos.take_answer(call, structured)
     yield AnswerRow(
         origin=origin,
         call=call,
@@ -135,6 +139,7 @@ def _answer(block: Line, structured: object, context: Context, origin: Origin) -
         output=RawText(answer.output),
         diff=answer.diff,
         images=_named(answer.images, asked),
+        figures=answer.figures,
         took_ms=None if asked is None else max(0, origin.ts - asked.ts),
     )
 

@@ -17,8 +17,10 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from hyperhive_cli.core import text
 from hyperhive_cli.core.usage import TokenUsage
+from hyperhive_cli.transcript.calls import asked_prompt
 from hyperhive_cli.transcript.diff import Hunk, asked_hunks, hunks_to_dicts
 from hyperhive_cli.transcript.raw_text import NO_TEXT, RawText, line_end, size_bytes
+from hyperhive_cli.transcript.todos import Todo
 
 
 class Origin(NamedTuple):
@@ -52,6 +54,29 @@ class Image(NamedTuple):
         return {"type": self.media_type, "bytes": len(self.data) * 3 // 4 - self.data.count("="), "name": self.name}
 
 
+class Figures(NamedTuple):
+    """What an answer says in numbers; None: it does not say.
+
+    `exit_status` of a command; `lines` read from a file; `hits` of a search; lines `added` and `removed` by an edit;
+    `tool_calls` and `tokens` of a subagent.
+    """
+
+    exit_status: int | None = None
+    lines: int | None = None
+    hits: int | None = None
+    added: int | None = None
+    removed: int | None = None
+    tool_calls: int | None = None
+    tokens: int | None = None
+
+    def to_dict(self) -> dict[str, int]:
+        """Return the figures that are known."""
+        return {name: figure for name, figure in self._asdict().items() if figure is not None}
+
+
+NO_FIGURES = Figures()
+
+
 # Not frozen: to make a frozen one takes three times as long. Neither compared nor printed: making the methods for that
 # was half of the time that this module takes at a start.
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
@@ -72,8 +97,10 @@ class Row:
 def _to_json(value: Any, limit: int | None) -> Any:  # noqa: ANN401 - any field of a row
     if isinstance(value, RawText):
         return value.to_dict(limit)
-    if isinstance(value, TokenUsage | Image):
+    if isinstance(value, TokenUsage | Image | Figures):
         return value.to_dict()
+    if isinstance(value, Todo):
+        return value._asdict()
     if isinstance(value, tuple) and value and isinstance(value[0], Hunk):
         return hunks_to_dicts(value, limit)
     if isinstance(value, tuple):
@@ -191,11 +218,15 @@ class ErrorRow(Row):
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class ThoughtRow(Row):
-    """What the model thinks; None if claude keeps it to itself."""
+    """What the model thinks; None if claude keeps it to itself.
+
+    `took_ms`: since what came before it in the same thread, None if that is not known.
+    """
 
     kind = "thought"
 
     text: str | None
+    took_ms: int | None = None
 
     def to_dict(self, limit: int | None = None) -> dict[str, Any]:
         """Return the row, and how many bytes of its text are `cut`."""
@@ -220,7 +251,8 @@ class CallRow(_NumberedRow):
     """A tool call. Its answer, if one comes, is an `AnswerRow` with the same `call`.
 
     `call`: its id, "" if claude gave none; `name`: the tool, at most 60 characters; `subject`: what it was asked, in
-    one line; `given`: its input, any JSON.
+    one line; `given`: its input, any JSON; `todos`: the agent's list of tasks as the call leaves it, None if it does
+    not change it.
     """
 
     kind = "call"
@@ -228,6 +260,7 @@ class CallRow(_NumberedRow):
     name: str
     subject: str
     given: Any
+    todos: tuple[Todo, ...] | None = None
 
     def input_text(self) -> str:
         """Return the whole input, cleaned: a command or a prompt as it is, anything else as JSON."""
@@ -243,11 +276,18 @@ class CallRow(_NumberedRow):
         return tuple(asked_hunks(self.given))
 
     def to_dict(self, limit: int | None = None) -> dict[str, Any]:
-        """Return the row with `input` (`input_text`, as a `RawText`) and `diff` in place of `given`."""
-        shown = {"input": RawText(self.input_text()).to_dict(limit), "diff": hunks_to_dicts(self.diff(), limit)}
-        found = {**Row.to_dict(self, limit), **shown}
+        """Return the row with `input` (`input_text`, as a `RawText`), `diff` and `prompt` in place of `given`.
+
+        `prompt`: what a subagent is asked, a `RawText`; None for another tool.
+        """
+        found, prompt = Row.to_dict(self, limit), asked_prompt(self.name, self.given)
         del found["given"]
-        return found
+        return {
+            **found,
+            "input": RawText(self.input_text()).to_dict(limit),
+            "diff": hunks_to_dicts(self.diff(), limit),
+            "prompt": None if prompt is None else RawText(prompt).to_dict(limit),
+        }
 
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
@@ -256,8 +296,8 @@ class AnswerRow(_NumberedRow):
 
     The reader may not have seen that call. `name`: its tool, "" if it is not known.
     `label` says the answer in short (`exit 3`, `2 lines added, 1 removed`, `denied: …`, `no output`), "" if the output
-    says all. `diff`: what an edit changed. `took_ms`: since the call, None if that is not known. `advice`: the command
-    that would allow a denied call, "" if none would.
+    says all. `diff`: what an edit changed. `figures`: what the answer says in numbers. `took_ms`: since the call, None
+    if that is not known. `advice`: the command that would allow a denied call, "" if none would.
     """
 
     kind = "answer"
@@ -268,6 +308,7 @@ class AnswerRow(_NumberedRow):
     output: RawText = NO_TEXT
     diff: tuple[Hunk, ...] = ()
     images: tuple[Image, ...] = ()
+    figures: Figures = NO_FIGURES
     took_ms: int | None = None
     advice: str = ""
 

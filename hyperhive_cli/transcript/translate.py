@@ -18,9 +18,9 @@ from hyperhive_cli.core.events import (
 from hyperhive_cli.core.outcomes import OutcomeKind, is_ok, meaning_of, tone_of
 from hyperhive_cli.core.status import TOLD_OTHERWISE, Status
 from hyperhive_cli.core.text import brief, count, local_time, number, one_line, text_of
-from hyperhive_cli.transcript.context import Context
+from hyperhive_cli.transcript.context import MAX_REMEMBERED, Context
 from hyperhive_cli.transcript.endings import STYLES, end_remarks
-from hyperhive_cli.transcript.lines import line_to_rows
+from hyperhive_cli.transcript.lines import TALK, line_to_rows
 from hyperhive_cli.transcript.raw_text import RawText
 from hyperhive_cli.transcript.rows import FootRow, HeadRow, NoteRow, Origin, Row
 from hyperhive_cli.transcript.shapes import string
@@ -53,7 +53,10 @@ class Translator:
             if isinstance(event, Stream):
                 line = event.line
                 origin = context.origin(record.seq, record.ts, string(line.get("parent_tool_use_id")))
-                return list(line_to_rows(line, context, origin))
+                rows = list(line_to_rows(line, context, origin))
+                if string(line.get("type")) in TALK and len(context.moments) < MAX_REMEMBERED:
+                    context.moments[origin.parent] = record.ts
+                return rows
             return list(_CASES[type(event)](event, context, context.origin(record.seq, record.ts)))
         except Exception as error:  # noqa: BLE001 - see the docstring
             words = f"{one_line(event.kind, 40)}: not readable ({type(error).__name__})"
@@ -77,7 +80,7 @@ def _whole(value: object) -> int | None:
 
 
 def _turn_start(event: TurnStart, context: Context, origin: Origin) -> Iterator[Row]:
-    context.start_turn(_whole(event.turn_id))
+    context.start_turn(_whole(event.turn_id), origin.ts)
     yield HeadRow(
         origin=origin._replace(turn=context.turn),
         sender=one_line(text_of(event.sender), 64) or "someone",

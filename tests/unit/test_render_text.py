@@ -14,7 +14,7 @@ from hyperhive_cli.transcript.answers import Answer, content_text, read_answer
 from hyperhive_cli.transcript.calls import call_summary, relative
 from hyperhive_cli.transcript.diff import Hunk
 from hyperhive_cli.transcript.raw_text import RawText
-from hyperhive_cli.transcript.rows import Image
+from hyperhive_cli.transcript.rows import Figures, Image
 
 UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 any_text = st.text(st.characters(exclude_categories=[])) | st.text("\x1b\x9b]0;\x07\\\r\n\t\u202ea")
@@ -193,10 +193,14 @@ def test_relative(path: str, cwd: str, shown: str) -> None:
     ("name", "block", "structured", "answer"),
     [
         ("Bash", {"content": "hello"}, {"stdout": "hello"}, Answer(output="hello")),
+        ("Bash", {"content": "hello"}, {"interrupted": False}, Answer(output="hello", figures=Figures(exit_status=0))),
+        ("Bash", {"content": "id: 1"}, {"interrupted": False, "backgroundTaskId": "1"}, Answer(output="id: 1")),
+        ("Grep", {"content": "a"}, {"numFiles": 1, "numLines": 7}, Answer(output="a", figures=Figures(hits=7))),
         ("Bash", {"content": ""}, None, Answer(label="no output")),
-        ("Bash", {"content": "Exit code 3", "is_error": True}, "Error: …", Answer(failed=True, label="exit 3")),
+        ("Bash", {"content": "Exit code 3", "is_error": True}, "Error: …",
+         Answer(failed=True, label="exit 3", figures=Figures(exit_status=3))),
         ("Bash", {"content": "Exit code 1\nls: no", "is_error": True}, None,
-         Answer(failed=True, label="exit 1", output="ls: no")),
+         Answer(failed=True, label="exit 1", output="ls: no", figures=Figures(exit_status=1))),
         ("Bash", {"content": "<tool_use_error>Blocked: x</tool_use_error>", "is_error": True}, None,
          Answer(failed=True, label="error", output="Blocked: x")),
         ("Bash", {"content": "\n".join("12345678")}, None, Answer(output="1\n2\n3\n4\n5\n6\n7\n8")),
@@ -205,16 +209,16 @@ def test_relative(path: str, cwd: str, shown: str) -> None:
         ("Read", {"content": [{"type": "image", "source": {"media_type": "image/png", "data": "iVBORw=="}}]}, None,
          Answer(output="[image]", images=(Image("image/png", "iVBORw=="),))),
         ("Write", {"content": "File created …"}, {"type": "create", "content": "a\nb\n"},
-         Answer(label="created, 2 lines", diff=(Hunk(0, 1, ("+a", "+b")),))),
+         Answer(label="created, 2 lines", diff=(Hunk(0, 1, ("+a", "+b")),), figures=Figures(added=2, removed=0))),
         ("Edit", {"content": "updated"},
          {"structuredPatch": [{"oldStart": 3, "newStart": 4, "lines": [" a", "-b", "+c", "+d"]}, 7, {"lines": 1}]},
          Answer(label="2 lines added, 1 removed",
-                diff=(Hunk(3, 4, (" a", "-b", "+c", "+d")), Hunk(0, 0, ())))),
+                diff=(Hunk(3, 4, (" a", "-b", "+c", "+d")), Hunk(0, 0, ())), figures=Figures(added=2, removed=1))),
         ("Edit", {"content": "updated"}, {"structuredPatch": 5}, Answer(output="updated")),
         ("Task", {"content": "internal"}, {"isAsync": True}, Answer(label="runs in the background")),
         ("Task", {"content": "x"}, {"status": "completed", "content": [{"type": "text", "text": "four"}],
-                                    "totalTokens": 1294},
-         Answer(label="completed, 1.3k tokens", output="four")),
+                                    "totalTokens": 1294, "totalToolUseCount": 3},
+         Answer(label="completed, 1.3k tokens", output="four", figures=Figures(tool_calls=3, tokens=1294))),
         ("Odd", {"content": {"a": 1}}, None, Answer(output="{1 key}")),
         ("Odd", {}, None, Answer(label="no output")),
     ],

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 from hyperhive_cli.core.events import BusEvent, LiveEvent, Note, StatusChanged, Stream, TurnEnd, TurnStart
 from hyperhive_cli.transcript.log_line import row_to_log_line
 from hyperhive_cli.transcript.raw_text import MAX_SPANS, WIRE_CHARS, RawText, Span
-from hyperhive_cli.transcript.rows import AnswerRow, CallRow, CompactionRow, FootRow, HeadRow, QuoteRow, RetryRow, Row
+from hyperhive_cli.transcript.rows import (
+    AnswerRow,
+    CallRow,
+    CompactionRow,
+    FootRow,
+    HeadRow,
+    QuoteRow,
+    RetryRow,
+    Row,
+    ThoughtRow,
+)
 from hyperhive_cli.transcript.translate import Translator
 from hyperhive_cli.transcript.view import RowsView
 from tests.unit.made_events import TS, answer, assistant, call, record, recorded_turn, said
@@ -44,6 +54,64 @@ def test_an_answer_refers_to_its_call_and_knows_how_long_it_took() -> None:
     assert (asked.call, asked.number, asked.name, asked.subject) == ("a", 1, "Bash", "make")
     assert (told.call, told.number, told.name) == ("a", 1, "Bash")
     assert (told.took_ms, told.output.plain) == (42_000, "done")
+
+
+def test_a_thought_took_the_time_since_the_line_before_it_in_its_thread() -> None:
+    def thought(parent: str | None) -> Stream:
+        return Stream.from_line(assistant({"type": "thinking", "thinking": "hm"}, parent_tool_use_id=parent))
+
+    go = TurnStart(turn_id=3, sender="ci", body="go", unread=0)
+    timeline: list[tuple[int, LiveEvent]] = [
+        (0, thought(None)), (10, go), (14, thought(None)), (15, Stream.from_line(answer("a", "x"))),
+        (18, thought("a")), (21, thought("a")), (25, thought(None)),
+    ]  # fmt: skip
+    translator = Translator()
+    rows = [row for at, event in timeline for row in translator.rows(BusEvent.make(1, TS + 1000 * at, event))]
+    took = [row.took_ms for row in rows if isinstance(row, ThoughtRow)]
+    assert took == [None, 4_000, None, 3_000, 10_000]
+
+
+def test_the_list_of_tasks_is_that_after_the_last_call() -> None:
+    def after(*lines: dict[str, Any]) -> list[list[tuple[str, str]] | None]:
+        rows = [row for row in rows_of(*lines) if isinstance(row, CallRow)]
+        return [None if row.todos is None else [(todo.text, todo.state) for todo in row.todos] for row in rows]
+
+    written = [
+        {"content": "look\nthere", "status": "completed"}, {"content": "run", "status": "in_progress"},
+        7, {"content": 3},
+    ]  # fmt: skip
+    assert after(assistant(call("a", "TodoWrite", todos=written))) == [
+        [("look there", "done"), ("run", "doing"), ("3", "open")]
+    ]
+    created = {
+        **answer("b", "Task #1 created successfully: push"),
+        "tool_use_result": {"task": {"id": "1", "subject": "push"}},
+    }
+    assert after(
+        assistant(call("b", "TaskCreate", subject="push")),
+        created,
+        assistant(call("c", "TaskUpdate", taskId="1", status="in_progress", subject="push it")),
+        assistant(call("d", "TaskUpdate", taskId="9", status="completed")),
+        assistant(call("e", "TaskUpdate", taskId="1", status="deleted")),
+        assistant(call("f", "TodoWrite", todos="all")),
+        assistant(call("g", "Bash", todos=[])),
+    ) == [[("push", "open")], [("push it", "doing")], None, [], None, None]
+    (row,) = rows_of(assistant(call("a", "TodoWrite", todos=written)))
+    assert isinstance(row, CallRow)
+    assert row.subject == "1 of 3 done: run"
+    assert row.to_dict()["todos"][1] == {"text": "run", "state": "doing"}
+
+
+def test_a_subagents_prompt_and_a_files_name_are_known() -> None:
+    image = {"type": "image", "source": {"media_type": "image/png", "data": "iVBORw0="}}
+    task, read, told = rows_of(
+        assistant(call("a", "Task", prompt="find it", description="search")),
+        assistant(call("b", "Read", file_path="plots/waits.png")),
+        answer("b", [image]),
+    )
+    assert task.to_dict()["prompt"]["text"] == "find it"
+    assert read.to_dict()["prompt"] is None
+    assert told.to_dict()["images"][0]["name"] == "waits.png"
 
 
 def test_calls_have_no_number_after_an_event_that_was_left_out() -> None:
