@@ -34,6 +34,11 @@ def _page(request: Request) -> Response:
     return HTMLResponse(page.replace("<html ", f'<html data-prefix="{prefix}" ', 1))
 
 
+def _manifest(_: Request) -> Response:
+    """Return what installs the panel as an app. All its addresses are relative: it lies where the panel starts."""
+    return FileResponse(STATIC / "manifest.webmanifest", media_type="application/manifest+json")
+
+
 class GatedApp:
     """An application that is passed only what its gate lets in.
 
@@ -105,6 +110,7 @@ def make_routes(gateway: Gateway) -> list[BaseRoute]:
         Route("/", _page, methods=["GET"]),
         Route("/agents/{agent}", _page, methods=["GET"]),
         Route("/agents/{agent}/", _page, methods=["GET"]),
+        Route("/manifest.webmanifest", _manifest, methods=["GET"]),
         Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),
         *routes.of_all(),
         *routes.of_one(),

@@ -19,7 +19,15 @@ from tests.forkserver import Forkserver
 from tests.harness import LIMIT_S
 from tests.web.site import JSON, Answer, Site, Telling, open_site, plain_environment, telling, web_words
 
-SHELL = ["/", "/agents/bee", "/agents/bee/", "/favicon.ico", "/static/no-such-file.js", "/static/../api/state"]
+SHELL = [
+    "/",
+    "/agents/bee",
+    "/agents/bee/",
+    "/favicon.ico",
+    "/manifest.webmanifest",
+    "/static/no-such-file.js",
+    "/static/../api/state",
+]
 FILES = [f"/static/{path.relative_to(STATIC).as_posix()}" for path in sorted(STATIC.rglob("*")) if path.is_file()]
 READ = [re.sub(r"{\w+}", "1", one.path) for one in (*GLOBAL_ROUTES, *READ_ROUTES)]
 CHANGED = [change.path.replace("{id}", "1") for change in CHANGE_ROUTES]
@@ -28,6 +36,7 @@ BEHIND_TOKEN = [*PATHS, *(f"/agents/bee{path}" for path in PATHS), "/api", "/api
 EVERY = [*SHELL, *FILES, *BEHIND_TOKEN]
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"]
 MEDIA = {".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css"}
+MEDIA |= {".webmanifest": "application/manifest+json", ".png": "image/png"}
 MEDIA |= {".svg": "image/svg+xml", ".json": "application/json", ".woff2": "font/woff2"}
 
 

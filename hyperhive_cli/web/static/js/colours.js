@@ -9,6 +9,9 @@ export function colourSwitch(button, changed) {
   const show = () => {
     button.setAttribute("aria-label", `Colours: ${chosen() || "as the system"}`);
     button.title = `Colours: ${chosen() || "as the system"}`;
+    for (const meta of document.querySelectorAll("meta[name=theme-color]")) {
+      meta.setAttribute("content", getComputedStyle(document.body).backgroundColor); // the window of the installed app
+    }
   };
   button.addEventListener("click", () => {
     const next = NEXT.get(chosen()) ?? "";
@@ -18,6 +21,9 @@ export function colourSwitch(button, changed) {
     show();
     changed?.();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => changed?.());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    show();
+    changed?.();
+  });
   show();
 }
