@@ -10,7 +10,7 @@ import { Api, RequestError, prefix } from "./api.js";
 import { retryAfter } from "./connection.js";
 import { draftOf, keepDraft, keepSent, textPlace } from "./typed.js";
 
-const KIND = "outbox";
+const OUTBOX = "outbox";
 /** The server forgets a key a week after its message has ended: an older text may have run already. */
 const TOO_OLD_MS = 6 * 24 * 3600 * 1000;
 const ANSWER_LIMIT_MS = 30_000; // then the same text is sent again
@@ -43,7 +43,7 @@ export class Outbox {
   start() {
     addEventListener("online", () => this.retryNow());
     addEventListener("storage", ({ key, oldValue, newValue }) => {
-      const entry = key?.startsWith(textPlace(KIND, "")) ? entryOf(newValue ?? oldValue) : null;
+      const entry = key?.startsWith(textPlace(OUTBOX, "")) ? toEntry(newValue ?? oldValue) : null;
       if (!entry) return;
       this.tell({ agent: entry.agent });
       if (newValue) this.pump(entry.agent); // the other tab may be closed before it has an answer
@@ -58,7 +58,7 @@ export class Outbox {
   send(agent, text, { at = null } = {}) {
     this.newest = Math.max(Date.now(), this.newest + 1);
     const entry = { key: crypto.randomUUID(), agent, text, at, made: this.newest };
-    localStorage.setItem(placeOf(entry), JSON.stringify(entry));
+    localStorage.setItem(entryPlace(entry), JSON.stringify(entry));
     keepSent(agent, text);
     this.tell({ agent });
     this.pump(agent, true);
@@ -67,7 +67,7 @@ export class Outbox {
   /** Return the texts that the server has not acknowledged, oldest first. @param {string} agent @returns {Pending[]} */
   pending(agent) {
     const { reason = "", retryAt = 0 } = this.failed.get(agent) ?? {};
-    return entriesOf(agent).map((entry) => ({ ...entry, reason, retryAt }));
+    return outboxEntries(agent).map((entry) => ({ ...entry, reason, retryAt }));
   }
 
   /** Call back when something has changed. @param {(change: Change) => void} listener */
@@ -77,7 +77,7 @@ export class Outbox {
 
   /** Try everything again immediately: the operator wants it, or the server is back. */
   retryNow() {
-    for (const { agent } of entriesOf("")) this.pump(agent, true);
+    for (const { agent } of outboxEntries("")) this.pump(agent, true);
   }
 
   /** Send an agent's texts, one after the other. @param {string} agent @param {boolean} [isNow] end a wait */
@@ -90,21 +90,21 @@ export class Outbox {
     }
     this.sending.add(agent);
     let isLeft = true;
-    while (isLeft) isLeft = await this.alone(textPlace(KIND, agent), () => this.sendOldest(agent));
+    while (isLeft) isLeft = await this.alone(textPlace(OUTBOX, agent), () => this.sendOldest(agent));
     this.sending.delete(agent);
-    if (entriesOf(agent).length && !this.failed.get(agent)?.retryAt) this.pump(agent); // it came at the last moment
+    if (outboxEntries(agent).length && !this.failed.get(agent)?.retryAt) this.pump(agent); // it came at the last moment
   }
 
   /** Send the oldest text; returns true if the next one can follow. @param {string} agent */
   async sendOldest(agent) {
-    const [entry] = entriesOf(agent); // read only now: another tab may have sent it meanwhile
+    const [entry] = outboxEntries(agent); // read only now: another tab may have sent it meanwhile
     if (!entry) return false;
     const { key, text, at, made } = entry;
     if (Date.now() - made > TOO_OLD_MS) return this.giveBack(entry, "not confirmed for days, it may have run already");
     try {
       const body = { body: text, key, ...(at === null ? {} : { at }) };
       const answer = await this.apiOf(agent).post("messages", body, AbortSignal.timeout(ANSWER_LIMIT_MS));
-      localStorage.removeItem(placeOf(entry));
+      localStorage.removeItem(entryPlace(entry));
       this.failed.delete(agent);
       this.tell({ agent, sent: { ...answer, key } });
       return true;
@@ -131,7 +131,7 @@ export class Outbox {
     const { agent, text } = entry;
     const typed = draftOf(agent);
     keepDraft(agent, typed ? `${text}\n\n${typed}` : text);
-    localStorage.removeItem(placeOf(entry));
+    localStorage.removeItem(entryPlace(entry));
     this.tell({ agent, refused: { text, reason } });
     return true;
   }
@@ -156,25 +156,25 @@ function underLock(name, work) {
 }
 
 /** @param {Entry} entry */
-function placeOf({ agent, key }) {
-  return textPlace(KIND, `${agent}/${key}`);
+function entryPlace({ agent, key }) {
+  return textPlace(OUTBOX, `${agent}/${key}`);
 }
 
 /** Return an agent's texts, or those of all agents, oldest first. @param {string} agent "": of all @returns {Entry[]} */
-function entriesOf(agent) {
-  const start = agent ? textPlace(KIND, `${agent}/`) : textPlace(KIND, "");
+function outboxEntries(agent) {
+  const start = agent ? textPlace(OUTBOX, `${agent}/`) : textPlace(OUTBOX, "");
   /** @type {Entry[]} */
   const found = [];
   for (let index = 0; index < localStorage.length; index += 1) {
     const place = localStorage.key(index) ?? "";
-    const entry = place.startsWith(start) ? entryOf(localStorage.getItem(place)) : null;
+    const entry = place.startsWith(start) ? toEntry(localStorage.getItem(place)) : null;
     if (entry) found.push(entry);
   }
   return found.sort((one, other) => one.made - other.made);
 }
 
 /** @param {string | null} text @returns {Entry | null} */
-function entryOf(text) {
+function toEntry(text) {
   try {
     const entry = JSON.parse(text ?? "");
     return typeof entry?.key === "string" && typeof entry.text === "string" ? entry : null;

@@ -12,7 +12,7 @@ export function textPlace(kind, agent) {
 
 /** Keep what is typed for an agent; "" removes it. @param {string} agent @param {string} text */
 export function keepDraft(agent, text) {
-  if (text && !isSecret(text)) put(textPlace("draft", agent), text);
+  if (text && !isSecret(text)) putText(textPlace("draft", agent), text);
   else localStorage.removeItem(textPlace("draft", agent));
 }
 
@@ -25,7 +25,7 @@ export function draftOf(agent) {
 export function keepSent(agent, text) {
   if (isSecret(text) || text.length > SENT_CHARS) return;
   const others = sentBefore(agent).filter((one) => one !== text);
-  put(textPlace("sent", agent), JSON.stringify([text, ...others].slice(0, SENT_TEXTS)));
+  putText(textPlace("sent", agent), JSON.stringify([text, ...others].slice(0, SENT_TEXTS)));
 }
 
 /** Return the texts that were sent to an agent from this browser, newest first. @param {string} agent @returns {string[]} */
@@ -44,7 +44,7 @@ function isSecret(text) {
 }
 
 /** @param {string} place @param {string} value */
-function put(place, value) {
+function putText(place, value) {
   try {
     localStorage.setItem(place, value);
   } catch {
