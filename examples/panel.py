@@ -22,7 +22,7 @@ def take_picture(url: str, target: str) -> None:
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
         page.goto(url)
         page.locator("body[data-phase=live]").wait_for()
-        page.locator(".charts figure").first.wait_for()
+        page.locator(".plots figure").first.wait_for()
         page.locator(".inbox li, .inbox-words:not(:empty)").first.wait_for()
         page.screenshot(path=target, animations="disabled")
         browser.close()

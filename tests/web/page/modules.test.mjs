@@ -5,11 +5,13 @@ import test from "node:test";
 import { contextBadge, statusBadge, turnState } from "../../../hyperhive_cli/web/static/js/agent_state.js";
 import { announcementsOf } from "../../../hyperhive_cli/web/static/js/announcements.js";
 import { matching, read } from "../../../hyperhive_cli/web/static/js/commands.js";
+import { fieldWords, pendingWords } from "../../../hyperhive_cli/web/static/js/composer_words.js";
 import { initialConnection } from "../../../hyperhive_cli/web/static/js/connection.js";
 import { Drafts } from "../../../hyperhive_cli/web/static/js/drafts.js";
 import { money, span, when } from "../../../hyperhive_cli/web/static/js/figures.js";
 import { nowOf } from "../../../hyperhive_cli/web/static/js/now.js";
 import { FrameReader } from "../../../hyperhive_cli/web/static/js/sse.js";
+import { newsOf, triaged } from "../../../hyperhive_cli/web/static/js/triage.js";
 import { lineRanges } from "../../../hyperhive_cli/web/static/js/text.js";
 import { isOk, outcomeSign, setVocabulary, statusWords } from "../../../hyperhive_cli/web/static/js/vocabulary.js";
 
@@ -47,15 +49,17 @@ test("a line that starts with a slash is a command or a mistake, never a message
   assert.deepEqual(read("  hello\n/cancel "), { message: "  hello\n/cancel " });
   assert.deepEqual(read("//cancel"), { message: "/cancel" });
   assert.equal(read("/model  opus ").operation.body.model, "opus");
+  assert.deepEqual(read("/budget 15").operation.body, { amount: 15 });
+  assert.deepEqual([read("/budget"), read("/help ")], [{ local: "budget" }, { local: "help" }]);
   for (const name of ["/new", "/compact", "/cancel", "/pause", "/resume"])
     assert.deepEqual(read(name).operation.body, {});
-  for (const typed of ["", "  ", "/", "/cancle", "/cancel now", "/model", "/model a b", "/constructor"])
+  for (const typed of ["", "  ", "/", "/cancle", "/cancel now", "/model", "/model a b", "/constructor", "/budget x", "/login now"])
     assert.ok(read(typed).mistake, typed);
 });
 
 test("commands are suggested while their name is typed", () => {
   const names = (text) => matching(text).map(([name]) => name);
-  assert.equal(names("/").length, 6);
+  assert.equal(names("/").length, 9);
   assert.deepEqual(names("/c"), ["/compact", "/cancel"]);
   assert.deepEqual([...names(""), ...names("//"), ...names("/model x"), ...names("x /c")], []);
 });
@@ -178,6 +182,49 @@ test("each state has its words, its mark, its wash and one way out", () => {
     [{ status: "a_new_one", why: "so" }, ["wait", "", "A new one", "", "so", ""]],
   ];
   for (const [state, wanted] of rows) assert.deepEqual(of(state), wanted);
+});
+
+test("the field says when a message is read, its place in line, and what has become of one", () => {
+  const words = (state, isLive = true) => Object.values(fieldWords("bee", { running: true, state: "idle", ...state }, isLive));
+  assert.deepEqual(words({ status: "online" }), ["Message bee", "Send", ""]);
+  assert.deepEqual(words({ state: "thinking", unread: 0 }), ["Message bee", "Queue", "Runs after this turn"]);
+  assert.deepEqual(words({ state: "thinking", unread: 3 })[2], "Runs after this turn, 4th in line");
+  assert.deepEqual([words({ unread: 10 })[2], words({ unread: 21 })[2]], ["11th in line", "22nd in line"]);
+  assert.deepEqual(words({ paused: true })[0], "Message bee: it is read after you resume");
+  assert.deepEqual(words({ running: false }), [
+    "Message bee: it is read at the next start",
+    "Send",
+    "Kept in the inbox until bee starts",
+  ]);
+  assert.match(words({}, false)[0], /sent when the server is back/u);
+  const one = { key: "k", agent: "bee", text: "hi", at: null, made: NOON, reason: "", retryAt: 0 };
+  assert.deepEqual(pendingWords([], NOON), "");
+  assert.equal(pendingWords([one], NOON + 100), "Sending…");
+  assert.equal(pendingWords([one], NOON + 4000), "No answer for 4 s, still trying");
+  const failed = { ...one, reason: "the server cannot be reached", retryAt: NOON + 4000 };
+  assert.equal(pendingWords([failed, one], NOON), "2 messages: Not sent yet, the server cannot be reached; trying again in 4 s");
+});
+
+test("agents that need someone come first, the longest waiting before the others", () => {
+  const agent = (name, state) => ({ agent: name, running: true, status: "online", state: "idle", ...state });
+  const agents = [
+    agent("idle", { last_turn: {} }),
+    agent("later", { status: "needs_login_idle", last_event: { ts: 200 } }),
+    agent("busy", { state: "thinking", since_unix: 5 }),
+    agent("first", { status: "failed", last_event: { ts: 100 } }),
+    agent("limited", { status: "rate_limited" }),
+    agent("gone", { running: false, status: "stopped" }),
+  ];
+  const order = triaged(agents, NOON).map(({ agent: name, group }) => `${name} ${group}`);
+  assert.deepEqual(order, ["first needs", "later needs", "busy running", "limited waiting", "gone quiet", "idle quiet"]);
+  const [idle, , busy] = agents;
+  const done = { ...busy, state: "idle", unread: 0, last_turn: { turn_id: 2, outcome: "ok" } };
+  assert.equal(newsOf(undefined, idle, NOON), null);
+  assert.equal(newsOf(idle, idle, NOON), null);
+  assert.deepEqual(newsOf(idle, { ...idle, status: "needs_login_idle" }, NOON), { kind: "needs", words: "Needs login" });
+  assert.equal(newsOf(busy, done, NOON).kind, "idle");
+  const failed = { ...done, last_turn: { turn_id: 2, outcome: "stalled" } };
+  assert.deepEqual(newsOf(busy, failed, NOON), { kind: "failed", words: "Turn 2: stalled" });
 });
 
 test("times, spans and money are said as people say them", () => {

@@ -40,12 +40,11 @@ def test_each_row_is_shown_once_and_in_order_over_lost_connections_and_restarts(
         window.wait_live()
         window.check_rows()
         assert "#token" not in window.page.url
-        assert window.text(".status .words") == "stopped"
-        assert not window.page.locator(".composer button[type=submit]").is_enabled()
+        assert window.text(".now .title") == "Stopped"
         assert window.page.locator(".diff .added").count() > 0
         assert window.page.locator(".row > .sub, .row.is-note").count() > 0
         with hive.run() as program:
-            window.wait_text(".status .words", "online")
+            window.wait_text(".now .title", "Idle")
             before = len(stored_numbers(hive.state_dir))
             window.say("third")
             program.wait_for_kind("turn_end", outcome="ok")
@@ -55,22 +54,21 @@ def test_each_row_is_shown_once_and_in_order_over_lost_connections_and_restarts(
             wire.cut()
             hive.call("send", "fourth")  # what comes now cannot reach the page
             program.wait_for(lambda event: event["kind"] == "turn_end" and event["message_id"] == 4)
-            window.wait_text(".banner", "Not connected")
-            assert window.text(".status .words") == "reconnecting"
+            window.wait_text(".now.stale", "Disconnected")
             assert max(window.numbers()) < stored_numbers(hive.state_dir)[-1]
             wire.mend()
             # Whether or not the page has tried again by itself meanwhile, and hidden it.
-            window.page.locator(".banner .again").dispatch_event("click")
+            window.page.locator(".now [data-verb=reconnect]").dispatch_event("click")
             window.wait_live()
             window.check_rows()
-            window.page.locator(".banner").wait_for(state="hidden")
+            window.page.locator(".now.stale").wait_for(state="hidden")
             assert program.interrupt() == 130
-        window.wait_text(".status .words", "stopped")
+        window.wait_text(".now .title", "Stopped")
         window.check_rows()
         with hive.run("--message", "fifth") as program:
             program.wait_for_kind("turn_end", outcome="ok")
             window.wait_text(".head", "fifth")
-            window.wait_text(".status .words", "online")
+            window.wait_text(".now .title", "Idle")
             window.check_rows()
             bodies = window.page.locator(".head .body").all_inner_texts()
             assert bodies == ["first", "second", "third", "fourth", "fifth"]
@@ -91,11 +89,11 @@ def test_text_is_shown_while_it_is_written_and_the_clock_continues_after_a_reloa
         window.wait_live()
         window.say("hello")
         window.wait_text(".draft h2", "What I can do")
-        window.wait_text(".turn .state", "thinking")
+        window.wait_text(".now .title", "Thinking")
         assert window.page.locator(".rows .prose").count() == 0
         since = hive.status()["since_unix"]
         window.page.reload()
-        window.wait_text(".turn .elapsed", ":")
+        window.wait_text(".now .elapsed", ":")
         began = (
             "() => { const [m, s] = document.querySelector('.elapsed').textContent.split(':');"
             "return Date.now() / 1000 - (60 * Number(m) + Number(s)) }"
@@ -156,18 +154,18 @@ def test_2000_rows_come_live_and_from_the_history_and_the_reader_keeps_the_place
         window.wait_live()
         window.say("flood")
         wait_until(lambda: len(window.numbers()) >= 1000)
-        assert window.page.locator(".pill").is_hidden()
+        assert window.page.locator(".jump").is_hidden()
         window.page.locator(".feed").hover()
         window.page.mouse.wheel(0, -2000)
-        window.page.locator(".pill").wait_for()
+        window.page.locator(".jump").wait_for()
         where: float = window.page.evaluate("() => document.querySelector('.feed').scrollTop")
         fake_claude.touch("go on")
         program.wait_for_kind("turn_end")
-        window.wait_text(".pill", "new")
+        window.wait_text(".jump", "new")
         wait_until(lambda: len(window.numbers()) >= 2000)
         assert window.page.evaluate("() => document.querySelector('.feed').scrollTop") == pytest.approx(where, abs=400)
-        window.page.locator(".pill").click()
-        window.page.locator(".pill").wait_for(state="hidden")
+        window.page.locator(".jump").click()
+        window.page.locator(".jump").wait_for(state="hidden")
         window.wait_text(".foot", "crashed")
         program.wait_for_kind("turn_end", outcome="ok")
         wait_until(lambda: max(window.numbers()) == stored_numbers(hive.state_dir)[-1])
@@ -263,7 +261,8 @@ def check_inert(window: Window) -> None:
     page = window.page
     page.mouse.move(300, 300)
     assert page.evaluate("() => window.owned ?? null") is None
-    elements = "img, script:not([src^='/static/']), style, iframe, object, embed, form[action], svg, math"
+    elements = "img, script:not([src^='/static/']), style, iframe, object, embed, form[action], math"
+    elements += ", svg:not(.i, .logo, .sprite)"
     assert page.locator(f"{elements}, .feed [style], .feed [id]").count() == 0
     links: list[dict[str, Any]] = page.evaluate(
         "() => [...document.querySelectorAll('.feed a, .inbox a')].map((a) =>"
@@ -288,4 +287,4 @@ def test_recordings_of_the_real_binary_are_shown_without_a_fault(
         window.wait_live()
         window.check_rows()
         assert "not readable" not in window.text(".feed")
-        assert window.page.title().endswith("workspace · stopped")
+        assert window.page.title() == "workspace"

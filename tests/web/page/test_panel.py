@@ -28,23 +28,25 @@ def test_each_control_does_what_the_command_line_does(browser: Browser, hive: Hi
         window.say("first")
         window.wait_text(".reply", "message 1 is in the inbox")
         fake_claude.wait_for("before go on")
-        window.wait_text(".turn .state", "thinking")
+        window.wait_text(".now .title", "Thinking")
         window.say("second\nof two lines")
-        window.wait_text(".unread .count", "1")
         window.wait_text(".inbox li", "second")
         window.page.get_by_role("button", name="cancel message 2").click()
         wait_until(lambda: [one["state"] for one in hive.messages("--all")] == ["leased", "cancelled"])
-        window.wait_text(".unread .count", "0")
+        window.wait_text(".inbox", "first")
         window.say("/pause")
-        window.wait_text(".status .words", "paused")
+        window.wait_text(".now .title", "Paused")
         fake_claude.touch("go on")
         program.wait_for_kind("turn_end", outcome="ok")
         window.say("third")
         window.wait_text(".inbox li", "third")
         assert outcomes(program.events()) == ["ok"]
-        window.page.get_by_role("button", name="resume").click()
+        window.page.get_by_role("button", name="Resume").click()
         fake_claude.wait_for("before never")
-        window.page.get_by_role("button", name="cancel turn").click()
+        window.page.get_by_role("button", name="Cancel turn").click()
+        window.page.get_by_role("button", name="Keep it running").click()
+        window.page.get_by_role("button", name="Cancel turn").click()
+        window.page.get_by_role("button", name="Yes, cancel").click()
         program.wait_for_kind("turn_end", outcome="cancelled")
         window.wait_text(".foot", "cancelled")
         window.say("/new")
@@ -54,9 +56,9 @@ def test_each_control_does_what_the_command_line_does(browser: Browser, hive: Hi
         program.wait_for(lambda event: event["kind"] == "turn_end" and event["turn_id"] == 3)
         assert outcomes(program.events()) == ["ok", "cancelled", "ok"]
         assert hive.messages("--all")[-1]["body"] == "/cancel"
-        window.wait_text(".charts figcaption", "2 ok of 3")
+        window.wait_text(".plots figcaption", "2 ok of 3")
         assert sum("/api/turns" in url for url in window.asked) <= 3  # one for each turn that has ended
-        assert window.page.locator(".charts canvas").count() == 4
+        assert window.page.locator(".plots canvas").count() == 4
         the_mistakes(window, hive)
         window.check_rows()
 
@@ -65,11 +67,11 @@ def the_model(window: Window, hive: Hive) -> None:
     window.say("/model sonnet")
     window.wait_text(".model", "sonnet")
     assert hive.status()["model"] == "sonnet"
-    window.page.locator(".chip.model").click()
-    name = window.page.locator(".model-form input")
+    window.page.locator(".top .model").click()
+    name = window.page.locator(".sheet input[name=model]")
     name.fill("--dangerous")
     name.press("Enter")
-    wait_until(lambda: name.evaluate("(field) => field.validationMessage"))
+    window.wait_text(".sheet [role=alert]", "--dangerous")
     name.fill("opus")
     name.press("Enter")
     window.wait_text(".model", "opus")
@@ -81,7 +83,7 @@ def the_mistakes(window: Window, hive: Hive) -> None:
     before = len(hive.messages("--all"))
     for typed, reason in {
         "/cancle": "Unknown command: /cancle",
-        "/model": "needs one name",
+        "/model": "needs one value",
         "/pause now": "no arguments",
     }.items():
         window.say(typed)
@@ -150,33 +152,32 @@ def test_a_login_succeeds_from_the_page_and_the_page_updates_itself(
         open_window(browser, hive, url) as window,
         open_window(browser, hive, url) as other,
     ):
-        window.wait_text(".status .words", "needs login")
-        window.wait_text(".login", "Claude is not logged in")
-        window.page.get_by_role("button", name="log in").click()
+        window.wait_text(".now .title", "Needs login")
+        window.page.get_by_role("button", name="Log in").click()
         for each in (window, other):
             link = each.page.locator(".login-url")
             link.wait_for()
             assert (link.get_attribute("href"), link.get_attribute("rel")) == (PAGE, "noopener noreferrer")
-        window.wait_text(".status .words", "login in progress")
+        window.wait_text(".now .title", "Waiting for your login")
         code = window.page.locator(".login-form input")
         code.fill("half")
         code.press("Enter")
         window.page.locator(".login-output summary").click()
         window.wait_text(".login-output pre", "full code")
         code.fill(CODE)
-        window.page.get_by_role("button", name="send code").click()
+        window.page.locator(".login-form").get_by_role("button", name="Log in").click()
         for each in (window, other):
             each.page.locator("section.login").wait_for(state="hidden")
-            each.wait_text(".status .words", "online")
+            each.wait_text(".now .title", "Idle")
         program.wait_for_kind("turn_end", outcome="ok")
         assert CODE not in window.page.content() + other.page.content()
         # Revoked behind our back: the next turn finds out, and so does the page.
         (fake_claude.folder / "logged_in").unlink()
         fake_claude.script([{"replay": "v2.1.330/not_logged_in.jsonl"}], TEXT, logged_in="file")
         window.say("once more")
-        other.wait_text(".login", "Claude is not logged in")
-        window.page.get_by_role("button", name="log in").click()
-        window.page.locator(".login-form .login-cancel").click()
+        other.wait_text(".now .title", "Needs login")
+        window.page.locator(".now").get_by_role("button", name="Log in").click()
+        window.page.locator(".login-cancel").click()
         window.wait_text(".login", "Not logged in: the login was cancelled.")
         window.check_rows()
 
@@ -200,7 +201,7 @@ def test_opening_the_login_page_joins_the_login_which_outlives_its_command(
             command.send(signal.SIGKILL)
             wait_until(lambda: clients() == 1)
         window.page.locator(".login-form input").fill(CODE)
-        window.page.get_by_role("button", name="send code").click()
+        window.page.locator(".login-form").get_by_role("button", name="Log in").click()
         window.page.locator("section.login").wait_for(state="hidden")
         assert hive.status()["login"]["ok"] is True
 
@@ -225,11 +226,11 @@ def test_the_keyboard_reaches_and_does_everything(browser: Browser, hive: Hive, 
         for _ in range(60):
             keys.press("Tab")
             seen.append(focused(window))
-            if seen[-1] == "send":
+            if seen[-1].startswith("Send"):
                 break
         assert seen[0] == "Skip to the message field"
-        model = next(name for name in seen if name.startswith("model "))
-        wanted = [model, "pause", "transcript", "Message, or /command", "send"]
+        model = next(name for name in seen if name.startswith("Model "))
+        wanted = [model, "Pause workspace", "feed", "Message", seen[-1]]
         assert [name for name in seen if name in wanted] == wanted
         assert any(name.startswith("▸Bash") for name in seen), "a call is unfolded with the keyboard"
         window.page.locator(".call summary").first.focus()
@@ -238,19 +239,19 @@ def test_the_keyboard_reaches_and_does_everything(browser: Browser, hive: Hive, 
         window.page.set_viewport_size({"width": 1280, "height": 400})
         window.page.locator(".feed").focus()
         keys.press("Home")
-        window.page.locator(".pill").wait_for()
+        window.page.locator(".jump").wait_for()
         keys.press("End")
-        window.page.locator(".pill").wait_for(state="hidden")
+        window.page.locator(".jump").wait_for(state="hidden")
         keys.press("/")
-        assert window.page.locator(".suggestions li").count() == 6
+        assert window.page.locator(".menu.commands [role=option]").count() == 9
         keys.type("pau")
         keys.press("Tab")
         assert window.field.input_value() == "/pause"
         keys.press("Enter")
-        window.wait_text(".status .words", "paused")
+        window.wait_text(".now .title", "Paused")
         keys.type("/resume")
         keys.press("Enter")
-        window.wait_text(".status .words", "online")
+        window.wait_text(".now .title", "Idle")
         keys.type("two")
         keys.press("Control+Enter")
         fake_claude.wait_for("before go on")
@@ -272,25 +273,26 @@ def test_there_are_no_serious_accessibility_faults_and_nothing_is_too_wide_for_a
     with hive.run(), gateway(hive) as url:
         for scheme in ("light", "dark"):
             with open_window(browser, hive, url, scheme=scheme) as window:
-                window.wait_text(".charts figcaption", "outcomes")
+                window.wait_text(".plots figcaption", "outcomes")
                 window.page.locator(".feed details").first.locator("summary").click()
                 assert window.axe() == []
         with open_window(browser, hive, url, PHONE) as window:
             window.wait_live()
-            for tab in ("Transcript", "Inbox", "Charts"):
-                window.page.get_by_role("button", name=tab).click()
+            for tab in ("Feed", "Inbox", "Usage"):
+                window.page.locator(".tabs").get_by_role("button", name=tab).click()
                 assert overflowing(window.page.locator("body")) == []
                 assert window.axe() == []
-            wait_until(lambda: window.page.locator(".charts canvas").count() == 4)
-            window.page.get_by_role("button", name="Transcript").click()
+            wait_until(lambda: window.page.locator(".plots canvas").count() == 4)
+            window.page.locator(".tabs").get_by_role("button", name="Feed").click()
             window.say("/model " + "y" * 100)
-            window.wait_text(".model", "yyy")
+            window.wait_text(".reply", "Model set")
             assert overflowing(window.page.locator("body")) == []
-            colours = window.page.get_by_role("button", name=re.compile("colours"))
+        with open_window(browser, hive, url) as window:
+            colours = window.page.get_by_role("button", name=re.compile("Colours"))
             before = window.page.evaluate("() => getComputedStyle(document.body).backgroundColor")
             colours.click()
             colours.click()
-            assert colours.get_attribute("aria-label") == "colours: dark"
+            assert colours.get_attribute("aria-label") == "Colours: dark"
             assert window.page.evaluate("() => getComputedStyle(document.body).backgroundColor") != before
             window.page.reload()
             assert window.page.locator("html").get_attribute("data-theme") == "dark"
@@ -319,26 +321,26 @@ def test_several_agents_have_an_overview_and_a_wrong_token_opens_nothing(browser
         assert everyone.call("-a", name, "send", "hi", "--new").status == 0
     with gateway(everyone) as url, open_window(browser, hive, url) as window:
         window.expected = ("status of 401",)
-        window.wait_text(".agents li", "bee")
-        assert window.page.locator(".agents h2").all_inner_texts() == ["bee", "wasp"]
-        window.wait_text(".summary", "2 agents, 0 running")
+        window.wait_text(".ag-row", "bee")
+        assert window.page.locator(".ag-row .name").all_inner_texts() == ["bee", "wasp"]
+        assert window.text(".tally h1") == "2 agents"
         assert window.axe() == []
         window.page.get_by_role("link", name="wasp").click()
-        window.wait_text(".status .words", "stopped")
+        window.wait_text(".now .title", "Stopped")
         window.wait_text(".inbox li", "hi")
         assert window.text("h1") == "wasp"
-        window.page.get_by_role("link", name="agents").click()
-        window.wait_text(".agents li", "bee")
+        window.page.get_by_role("link", name="All agents").click()
+        window.wait_text(".ag-row", "bee")
         window.page.evaluate("() => sessionStorage.clear()")
         window.page.reload()
         token = window.page.locator(".token-form input")
         token.fill("wrong")
         token.press("Enter")
-        window.wait_text(".locked-error", "does not accept this token")
+        window.wait_text(".locked-error", "not this server")
         token = window.page.locator(".token-form input")
         token.fill(url.partition("#token=")[2])
         token.press("Enter")
-        window.wait_text(".agents li", "bee")
+        window.wait_text(".ag-row", "bee")
 
 
 @pytest.mark.exhaustive
@@ -351,22 +353,22 @@ def test_a_missing_or_deleted_agent_is_reported_and_not_asked_for_again(browser:
         window.expected = ("status of 404",)
         window.page.clock.install()
         window.page.goto(url.replace("/#", "/agents/hornet#"))
-        window.wait_text(".banner .words", "Nothing to show: there is no agent 'hornet'.")
-        assert window.text(".status .words") == "no such agent"
-        assert window.page.locator(".banner .again").is_visible()
-        asked = len(window.asked)
+        window.wait_text(".now", "there is no agent 'hornet'")
+        assert window.text(".now .title") == "Nothing to show"
+        assert window.page.locator(".now [data-verb=reconnect]").is_visible()
+        asked = [url for url in window.asked if "hornet" in url]
         window.page.clock.run_for(60_000)
-        assert len(window.asked) == asked
-        window.page.get_by_role("link", name="agents").click()
+        assert [url for url in window.asked if "hornet" in url] == asked
+        window.page.get_by_role("link", name="All agents").click()
         window.page.get_by_role("link", name="wasp").click()
         window.wait_live()
         shutil.rmtree(inbox.parent)
         window.page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")  # it looks at once
-        window.wait_text(".banner .words", "Nothing to show: there is no agent 'wasp'.")
+        window.wait_text(".now", "there is no agent 'wasp'")
         assert everyone.call("-a", "wasp", "send", "anew", "--new").status == 0
-        window.page.locator(".banner .again").click()
+        window.page.locator(".now [data-verb=reconnect]").click()
         window.wait_text(".inbox li", "anew")
-        assert window.text(".status .words") == "stopped"
+        assert window.text(".now .title") == "Stopped"
 
 
 @pytest.mark.exhaustive
@@ -378,9 +380,8 @@ def test_the_page_says_so_when_the_server_is_gone(browser: Browser, hive: Hive) 
             window.wait_live()
             window.expected = ("net::ERR_", "Failed to load")
             server.close()
-            window.wait_text(".banner", "Not connected: the ")
-            assert "What is shown ends at " in window.text(".banner")
-            assert window.text(".status .words") == "reconnecting"
+            window.wait_text(".now.stale", "Disconnected")
+            assert "What you see is from" in window.text(".now")
             assert overflowing(window.page.locator("body")) == []
 
 

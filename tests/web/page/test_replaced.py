@@ -74,13 +74,13 @@ def test_a_page_that_was_cut_off_meanwhile_is_told_when_it_comes_back(
         newest = stored_numbers(hive.state_dir)[-1]
         window.expected = CUT
         wire.cut()
-        window.wait_text(".banner", "Not connected")
+        window.wait_text(".now.stale", "Disconnected")
         restore(hive, copy)
         later = [f"later {number}" for number in range(turns)]
         run(hive, *later)
         assert (stored_numbers(hive.state_dir)[-1] > newest) == (turns > 1)
         wire.mend()
-        window.page.locator(".banner .again").dispatch_event("click")
+        window.page.locator(".now [data-verb=reconnect]").dispatch_event("click")
         window.wait_text(".note", REPLACED)
         window.wait_live()
         window.wait_text(".feed", later[-1])

@@ -1,11 +1,19 @@
-/** The input: messages and slash commands. Ctrl+Enter sends; what is refused stays in the field. */
+/** The message field: messages and slash commands. A text that was sent is kept until the server has acknowledged it. */
 
 import { RequestError } from "./api.js";
-import { matching, read } from "./commands.js";
+import { read } from "./commands.js";
+import { fieldWords, pendingWords } from "./composer_words.js";
 import { find, h, setText } from "./dom.js";
+import { when } from "./figures.js";
+import { keyCaps } from "./keys.js";
+import { Later } from "./later.js";
+import { SlashMenu } from "./slash_menu.js";
+import { draftOf, keepDraft, sentBefore } from "./typed.js";
 
 /** @import { AgentState } from "./agent_state.js" */
 /** @import { Api } from "./api.js" */
+/** @import { Local } from "./commands.js" */
+/** @import { Change, Outbox } from "./outbox.js" */
 
 /** Say why a request failed, and what to do. @param {unknown} error */
 export function errorWords(error) {
@@ -13,115 +21,196 @@ export function errorWords(error) {
   return error.hint ? `${error.message} (${error.hint})` : error.message;
 }
 
-const READ_ONLY = "No harness is running (hyperhive run): this page is read-only";
-
-/** Return the hint for an agent of another machine. @param {AgentState} state @param {boolean} canSend */
-function hiveHint(state, canSend) {
-  if (!canSend) return "The hive cannot be reached: nothing can be sent now";
-  return `Message; ${state.running ? `it runs on ${state.hive.machine}` : "it waits until a machine runs the agent"}`;
-}
-
 export class Composer {
-  /** @param {Api} api @param {() => void} changed something was sent or done */
-  constructor(api, changed) {
+  /**
+   * @param {string} agent @param {Api} api @param {Outbox} outbox
+   * @param {{changed: () => void, local: (what: Local) => void}} page `changed`: something was sent or done
+   */
+  constructor(agent, api, outbox, page) {
+    this.agent = agent;
     this.api = api;
-    this.changed = changed;
+    this.outbox = outbox;
+    this.page = page;
+    /** @type {AgentState} */
+    this.state = {};
+    this.isLive = false;
     this.form = /** @type {HTMLFormElement} */ (find(".composer"));
     this.field = /** @type {HTMLTextAreaElement} */ (find("textarea", this.form));
-    this.button = /** @type {HTMLButtonElement} */ (find("button[type=submit]", this.form));
-    this.suggestions = find(".menu.commands", this.form);
     this.reply = find(".reply", this.form);
+    this.isPending = false;
+    this.recalled = -1; // which of the texts that were sent before is in the field
+    this.menu = new SlashMenu(this.field, (name, isWhole) => this.complete(name, isWhole));
+    this.later = new Later((at) => this.sendAt(at));
+    this.listen();
+    this.setText(draftOf(agent));
+    this.drawPending();
+    this.draw();
+  }
+
+  listen() {
+    find(".send kbd", this.form).replaceWith(keyCaps(["Ctrl", "↵"]));
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.send();
     });
     this.field.addEventListener("keydown", (event) => this.key(event));
     this.field.addEventListener("input", () => this.typed());
-    this.form.addEventListener("focusout", (event) => {
-      const goesTo = event.relatedTarget;
-      this.suggestions.hidden ||= !(goesTo instanceof Node && this.form.contains(goesTo));
-    });
-    document.addEventListener("keydown", (event) => this.shortcut(event));
+    this.outbox.onChange((change) => change.agent === this.agent && this.heard(change));
+    setInterval(() => this.isPending && this.drawPending(), 1000);
   }
 
-  /** Say that a stopped agent takes no messages before someone has typed a long one. @param {AgentState} state */
+  /** @param {AgentState} state */
   setState(state) {
-    const canSend = Boolean(state.running || state.hive) && state.capabilities?.send !== false;
-    this.field.placeholder = state.hive ? hiveHint(state, canSend) : canSend ? "Message, or /command" : READ_ONLY;
-    this.button.disabled = !canSend;
+    this.state = state;
+    this.later.state = state;
+    this.draw();
+  }
+
+  /** @param {import("./connection.js").Connection} connection */
+  setConnection(connection) {
+    this.isLive = connection.phase === "live";
+    this.draw();
+  }
+
+  draw() {
+    const { placeholder, verb, hint } = fieldWords(this.agent, this.state, this.isLive || !("running" in this.state));
+    this.field.placeholder = placeholder;
+    setText(find(".send .verb", this.form), verb);
+    const element = find(".hint", this.form);
+    if (element.dataset.words === hint) return;
+    element.dataset.words = hint;
+    element.replaceChildren(...(hint ? [hint] : [h("kbd", "", "/"), " for commands"]));
+  }
+
+  // --- typing ---
+
+  /** Go to the field; in an empty one, start with this text. @param {string} [start] */
+  focus(start = "") {
+    this.field.focus();
+    if (!this.field.value && start) this.setText(start);
   }
 
   /** @param {KeyboardEvent} event */
   key(event) {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    if (event.isComposing || this.menu.key(event)) return;
+    const isCommand = /^\/[a-z]+( \S+)?$/u.test(this.field.value); // one line: Enter is enough
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey || (isCommand && !event.shiftKey))) {
       event.preventDefault();
-      this.send();
-    } else if (event.key === "Tab" && !event.shiftKey && !this.suggestions.hidden) {
-      event.preventDefault();
-      this.complete(matching(this.field.value)[0][0]);
-    } else if (event.key === "Enter" && /^\/[a-z]+( \S+)?$/u.test(this.field.value) && !event.shiftKey) {
-      event.preventDefault(); // a command is one line: Enter is enough
       this.send();
     } else if (event.key === "Escape") {
-      if (this.suggestions.hidden) this.field.blur();
-      this.suggestions.hidden = true;
-    }
-  }
-
-  /** A slash anywhere on the page starts a command. @param {KeyboardEvent} event */
-  shortcut(event) {
-    const target = event.target;
-    const isTyping = target instanceof HTMLElement && target.closest("input, textarea, [contenteditable]");
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || isTyping) return;
-    event.preventDefault();
-    this.field.focus();
-    if (!this.field.value) {
-      this.field.value = "/";
-      this.typed();
+      this.field.blur();
+    } else if (event.key === "ArrowUp" || event.key === "ArrowDown") {
+      this.recall(event);
     }
   }
 
   typed() {
-    const found = matching(this.field.value);
-    const items = found.map(([name, command]) => {
-      const label = [h("code", "", `${name} ${command.argument}`.trim()), h("span", "quiet", command.help)];
-      return h("li", { class: "item", role: "option", onmousedown: () => this.complete(name) }, ...label);
-    });
-    this.suggestions.replaceChildren(...items);
-    this.suggestions.hidden = !items.length;
+    this.recalled = -1;
+    this.grow();
+    keepDraft(this.agent, this.field.value);
+    this.menu.update();
     this.say("", "");
   }
 
-  /** @param {string} name */
-  complete(name) {
-    this.field.value = name === "/model" ? `${name} ` : name;
-    this.field.focus();
+  /** @param {string} text */
+  setText(text) {
+    this.field.value = text;
     this.typed();
-    this.suggestions.hidden = true;
   }
+
+  /** Make the field as high as its text, where the browser does not do so itself. */
+  grow() {
+    if (CSS.supports("field-sizing", "content")) return;
+    this.field.style.height = "auto";
+    this.field.style.height = `${this.field.scrollHeight}px`;
+  }
+
+  /** Bring back a text that was sent before: ↑ in an empty field, and on from there. @param {KeyboardEvent} event */
+  recall(event) {
+    const sent = sentBefore(this.agent);
+    const isRecalled = this.recalled >= 0 && this.field.value === sent[this.recalled];
+    if (this.field.value && !isRecalled) return;
+    const next = (isRecalled ? this.recalled : -1) + (event.key === "ArrowUp" ? 1 : -1);
+    if (next >= sent.length || next < -1) return;
+    event.preventDefault();
+    this.setText(sent[next] ?? "");
+    this.menu.shut();
+    this.recalled = next;
+  }
+
+  /** @param {string} name @param {boolean} isWhole */
+  complete(name, isWhole) {
+    this.setText(isWhole ? name : `${name} `);
+    this.menu.shut();
+    this.field.focus();
+  }
+
+  // --- sending ---
 
   async send() {
     const found = read(this.field.value);
     if ("mistake" in found) return this.say(found.mistake, "bad");
-    const sent = this.field.value;
-    this.suggestions.hidden = true;
-    this.field.value = "";
-    this.field.focus();
-    const isDone = "message" in found ? await this.sendMessage(found.message) : await this.run(found.operation);
-    if (!isDone && !this.field.value) this.field.value = sent;
+    if ("message" in found) return this.sendMessage(found.message);
+    const typed = this.field.value;
+    this.setText("");
+    if ("local" in found) return this.page.local(found.local);
+    const isDone = await this.run(found.operation);
+    if (!isDone && !this.field.value) {
+      this.field.value = typed; // what is refused stays in the field, and its reason below it
+      keepDraft(this.agent, typed);
+    }
   }
 
-  /** @param {string} body */
-  async sendMessage(body) {
-    return this.attempt(async () => {
-      const found = await this.api.post("messages", { body });
-      return found.note ?? `message ${found.id} is in the inbox`;
-    });
+  /** @param {string} text @param {string | null} [at] */
+  sendMessage(text, at = null) {
+    try {
+      this.outbox.send(this.agent, text, { at });
+    } catch (error) {
+      return this.say(`Not sent: ${error instanceof Error ? error.message : error}`, "bad"); // the browser's storage is full
+    }
+    this.setText("");
+    this.field.focus();
+  }
+
+  /** @param {Date} at */
+  sendAt(at) {
+    const found = read(this.field.value);
+    if (!("message" in found))
+      return this.say("mistake" in found ? found.mistake : "A command runs now, or not at all.", "bad");
+    this.sendMessage(found.message, at.toISOString());
+  }
+
+  /** What has become of a text that was sent. @param {Change} change */
+  heard({ sent, refused }) {
+    this.drawPending();
+    if (refused) {
+      this.setText(draftOf(this.agent));
+      this.say(refused.reason, "bad");
+    } else if (sent) {
+      const isLater = sent.not_before > Date.now();
+      this.say(
+        sent.note ?? `Message ${sent.id} is in the inbox${isLater ? `, for ${when(sent.not_before, Date.now())}` : ""}`,
+        "fine",
+      );
+      this.page.changed();
+    }
+  }
+
+  drawPending() {
+    const words = pendingWords(this.outbox.pending(this.agent), Date.now());
+    if (words || this.isPending) this.say(words, "quiet");
+    this.isPending = Boolean(words);
+  }
+
+  /** Run a command without typing it. @param {string} line */
+  runCommand(line) {
+    const found = read(line);
+    if ("operation" in found) return this.run(found.operation);
   }
 
   /** @param {import("./commands.js").Operation} operation */
   async run({ path, body, done }) {
-    if (path === "compact") this.say("compacting between turns …", "quiet");
+    if (path === "compact") this.say("Compacting between turns…", "quiet");
     return this.attempt(async () => {
       const found = await this.api.post(path, body);
       return found.note ? `${found.outcome ?? done}: ${found.note}` : done;
@@ -132,7 +221,7 @@ export class Composer {
   async attempt(action) {
     try {
       this.say(await action(), "fine");
-      this.changed();
+      this.page.changed();
       return true;
     } catch (error) {
       this.say(errorWords(error), "bad");
@@ -143,6 +232,6 @@ export class Composer {
   /** @param {string} words @param {string} tone */
   say(words, tone) {
     setText(this.reply, words);
-    this.reply.className = `reply ${tone}`;
+    this.reply.className = `reply meta ${tone}`.trim();
   }
 }

@@ -8,8 +8,8 @@ import { mapping, number, oneLine, textOf } from "./text.js";
 /** @import { AgentState } from "./agent_state.js" */
 
 export class Header {
-  /** @param {string} agent @param {(verb: "pause" | "resume") => void} act */
-  constructor(agent, act) {
+  /** @param {string} agent @param {(verb: "pause" | "resume") => void} act @param {() => void} chooseModel */
+  constructor(agent, act, chooseModel) {
     this.agent = agent;
     /** @type {AgentState} */
     this.state = {};
@@ -17,6 +17,7 @@ export class Header {
     this.root = find("header.top");
     this.pause = find(".pause-b", this.root);
     this.pause.addEventListener("click", () => act(this.isPaused ? "resume" : "pause"));
+    find(".model", this.root).addEventListener("click", chooseModel);
     setText(find(".agent .name", this.root), agent);
     this.draw();
   }

@@ -113,7 +113,7 @@ export class Inbox {
         "button",
         {
           type: "button",
-          class: "plain",
+          class: "btn small",
           "data-for": `${verb}-${message.id}`,
           "aria-label": `${verb} message ${message.id}`,
           onclick: () => this.change(message.id, verb),

@@ -1,5 +1,6 @@
 /** The start of the page: the token, then one agent's panel or the overview of several. */
 
+import { Agents } from "./agents.js";
 import { Api, RequestError, prefix } from "./api.js";
 import { find } from "./dom.js";
 import { askForToken, sayWhy } from "./locked.js";
@@ -15,27 +16,38 @@ let isLocked = false;
 /** Show a template. @param {string} id */
 function open(id) {
   const template = /** @type {HTMLTemplateElement} */ (find(`#${id}`));
-  for (const element of [...document.body.children]) if (!element.matches("template, noscript, .sprite")) element.remove();
+  for (const element of [...document.body.children]) {
+    if (!element.matches("template, noscript, .sprite")) element.remove();
+  }
   document.body.append(template.content.cloneNode(true));
+  for (const link of document.querySelectorAll("a.home")) link.setAttribute("href", `${prefix()}/`);
+}
+
+/** Return the agent that the address names, "" if it names none, and the number of a turn of it. */
+function placeOf() {
+  const path = location.pathname.slice(prefix().length);
+  const [, agent = "", turn = ""] = /^\/agents\/([^/]+)(?:\/turns\/(\d+))?(?:\/|$)/u.exec(path) ?? [];
+  return { agent: decodeURIComponent(agent), turn: Number(turn) };
 }
 
 async function start() {
   if (!takeToken()) await askTabs();
   if (!token()) return lock(hasChanged() ? CHANGED : "");
-  const named = /^\/agents\/([^/]+)(?:\/|$)/u.exec(location.pathname.slice(prefix().length))?.[1];
+  const { agent, turn } = placeOf();
   try {
     const api = new Api(`${prefix()}/api`);
-    const [agents, hive] = await Promise.all([api.get("agents"), api.get("hive"), loadVocabulary(api)]);
+    const [found, hive] = await Promise.all([api.get("agents"), api.get("hive"), loadVocabulary(api)]);
     acceptToken();
     isLocked = false;
-    const isOnly = agents.length === 1 && !hive.url; // a hive may have more, even if it cannot be reached
-    if (named || isOnly) {
-      const name = named ? decodeURIComponent(named) : agents[0].agent;
+    const agents = new Agents(api, found, hive);
+    const isOnly = found.length === 1 && !hive.url; // a hive may have more, even if it cannot be reached
+    if (agent || isOnly) {
+      const name = agent || found[0].agent;
       open("panel");
-      new Panel(name, new Api(`${prefix()}/agents/${encodeURIComponent(name)}/api`), isOnly && name === agents[0].agent).start();
+      new Panel(name, new Api(`${prefix()}/agents/${encodeURIComponent(name)}/api`), agents, turn).start();
     } else {
       open("overview");
-      new Overview(api, agents, hive).start();
+      new Overview(agents).start();
     }
   } catch (error) {
     if (!(error instanceof RequestError) || error.status !== 401) return waitForServer(error);

@@ -30,10 +30,11 @@ const resume = (label) => ({ verb: "resume", label, look: "" });
 const PLAIN_LOSS = ["the connection was lost", "the server cannot be reached", "the server ended the stream", ""];
 
 /**
- * @param {AgentState} state @param {Connection} connection @param {number} now Unix ms @returns {Now}
+ * @param {AgentState} state @param {Connection | null} connection null: not of this agent alone @param {number} now Unix ms
+ * @returns {Now}
  */
 export function nowOf(state, connection, now) {
-  const lost = lossOf(connection, now);
+  const lost = connection && lossOf(connection, now);
   if (lost) return lost;
   if (!("running" in state)) return { mark: "wait", title: "Connecting" };
   if (state.hive && state.capabilities?.send === false) {
@@ -155,7 +156,14 @@ function limited(state, now, title) {
   const turn = isInTurn(state) ? [CANCEL] : [];
   const hint = whyOf(state);
   const facts = waitingWords(state);
-  return { mark: "wait", title: title + until, soft: left ? span(left) : "", facts, hint, actions: [...(turn.length ? turn : [resume("Try now")])] };
+  return {
+    mark: "wait",
+    title: title + until,
+    soft: left ? span(left) : "",
+    facts,
+    hint,
+    actions: [...(turn.length ? turn : [resume("Try now")])],
+  };
 }
 
 /** @param {AgentState} state @param {number} now @returns {Now} */

@@ -2,19 +2,26 @@
 
 import { announcementsOf } from "./announcements.js";
 import { RequestError } from "./api.js";
+import { Bell } from "./bell.js";
 import { Charts } from "./charts.js";
 import { colourSwitch } from "./colours.js";
-import { Composer, errorWords } from "./composer.js";
+import { Composer } from "./composer.js";
 import { find, setText } from "./dom.js";
 import { FeedClient } from "./feed_client.js";
 import { Header } from "./header.js";
 import { Inbox } from "./inbox.js";
+import { Keyboard } from "./keys.js";
 import { Login } from "./login.js";
 import { NowBar } from "./now_bar.js";
-import { string } from "./text.js";
+import { showInTab, tellNews } from "./notify.js";
+import { PanelActions } from "./panel_actions.js";
+import { outbox } from "./outbox.js";
+import { Palette } from "./palette.js";
+import { Switcher } from "./switcher.js";
 import { refuseToken } from "./token.js";
 import { TranscriptView } from "./transcript_view.js";
 
+/** @import { Agents } from "./agents.js" */
 /** @import { Api } from "./api.js" */
 /** @import { Connection, FeedRecord, Snapshot } from "./connection.js" */
 
@@ -24,22 +31,39 @@ const SOON_MS = 150;
 const REFRESHING_KINDS = new Set(["turn_start", "turn_end", "status_changed", "note"]);
 
 export class Panel {
-  /** @param {string} agent @param {Api} api @param {boolean} isOnly whether this server has no other agent */
-  constructor(agent, api, isOnly) {
+  /** @param {string} agent @param {Api} api @param {Agents} agents @param {number} turn the turn to open at, 0: the newest */
+  constructor(agent, api, agents, turn) {
+    this.agent = agent;
     this.api = api;
+    this.agents = agents;
+    this.turn = turn;
     /** @type {Record<string, any>} */
     this.state = {};
-    this.agent = agent;
-    this.isOnly = isOnly;
     const soon = () => this.refreshSoon();
-    this.header = new Header(agent, (verb) => this.change(verb));
-    this.nowBar = new NowBar((action) => this.act(action));
+    const actions = new PanelActions(this);
+    this.header = new Header(
+      agent,
+      (verb) => actions.change(verb),
+      () => actions.chooseModel(),
+    );
+    this.nowBar = new NowBar((action) => actions.act(action));
     this.transcript = new TranscriptView(find(".feed"), find(".jump"));
-    this.composer = new Composer(api, soon);
+    const local = (/** @type {import("./commands.js").Local} */ what) => actions.openLocal(what);
+    this.composer = new Composer(agent, api, outbox, { changed: soon, local });
     this.inbox = new Inbox(api, soon);
     this.login = new Login(api, soon);
     this.charts = new Charts(api);
     this.client = new FeedClient(api, this);
+    this.switcher = new Switcher(agents, agent);
+    this.bell = new Bell(agents);
+    const turns = async () => (await this.api.get("turns?limit=40")).turns;
+    this.palette = new Palette(
+      agents,
+      () => actions.entries(),
+      turns,
+      (number) => actions.toTurn(number),
+    );
+    this.keyboard = new Keyboard(actions.shortcuts());
     this.announcer = find(".announcer");
     this.timer = 0;
     this.soonTimer = 0;
@@ -48,10 +72,15 @@ export class Panel {
 
   start() {
     colourSwitch(find(".theme-b"), () => this.charts.redraw());
-    this.wireModel();
+    find(".find").hidden = false;
+    find(".find").addEventListener("click", () => this.palette.show());
     this.wireTabs();
+    tellNews(this.agents);
+    this.agents.onChange(() => this.showInTab());
+    this.agents.start();
     document.addEventListener("visibilitychange", () => document.hidden || this.refreshSoon());
     this.client.start();
+    outbox.start();
     this.refreshLater();
   }
 
@@ -83,12 +112,14 @@ export class Panel {
     this.state = { ...this.state, ...snapshot };
     for (const part of [this.header, this.nowBar, this.login, this.composer, this.inbox]) part.setState(this.state);
     this.charts.showUpTo(snapshot.last_turn?.turn_id ?? null);
+    this.showInTab();
   }
 
   /** @param {Connection} connection */
   setConnection(connection) {
     this.header.setConnection(connection);
     this.nowBar.setConnection(connection);
+    this.composer.setConnection(connection);
     document.body.dataset.phase = connection.phase;
     if (connection.phase === "refused") this.lock();
     if (connection.phase !== "live") return;
@@ -126,68 +157,22 @@ export class Panel {
         this.setState(snapshot);
       } catch (error) {
         // The stream reports every other error, and the now bar shows it; but it stays open when its agent is gone.
-        if (error instanceof RequestError && error.status === 404) this.client.handle({ type: "gone", reason: error.message });
+        if (error instanceof RequestError && error.status === 404)
+          this.client.handle({ type: "gone", reason: error.message });
       }
       this.isRefreshing = false;
     }
     this.refreshLater();
   }
 
-  // --- buttons ---
-
-  /** What the now bar offers. @param {import("./now.js").Action} action */
-  act(action) {
-    if (action.verb === "reconnect") return this.client.retryNow();
-    if (action.verb === "login") return this.login.start();
-    if (action.verb === "model") return this.chooseModel();
-    if (action.verb === "cancel" || action.verb === "resume") this.change(action.verb);
-  }
-
-  /** @param {"cancel" | "pause" | "resume"} verb */
-  change(verb) {
-    this.composer.attempt(async () => {
-      await this.api.post(verb);
-      return { cancel: "Turn cancelled", pause: "Paused", resume: "Resumed" }[verb];
-    });
-  }
-
-  chooseModel() {
-    if (this.state.hive) return; // it is set on the agent's own machine
-    const sheet = /** @type {HTMLDialogElement} */ (/** @type {unknown} */ (find(".model-sheet")));
-    const field = /** @type {HTMLInputElement} */ (find("input", sheet));
-    field.value = string(this.state.model);
-    sheet.showModal();
-    field.select();
-  }
-
-  wireModel() {
-    const sheet = /** @type {HTMLDialogElement} */ (/** @type {unknown} */ (find(".model-sheet")));
-    const field = /** @type {HTMLInputElement} */ (find("input", sheet));
-    find(".top .model").addEventListener("click", () => this.chooseModel());
-    find(".dismiss", sheet).addEventListener("click", () => sheet.close());
-    find("form", sheet).addEventListener("submit", async (event) => {
-      event.preventDefault();
-      field.setCustomValidity("");
-      try {
-        await this.api.post("model", { model: field.value.trim() });
-        sheet.close();
-        this.refreshSoon();
-      } catch (error) {
-        field.setCustomValidity(errorWords(error));
-        field.reportValidity();
-      }
-    });
-    field.addEventListener("input", () => field.setCustomValidity(""));
+  showInTab() {
+    showInTab(this.agents.needing.length, this.agent, this.nowBar.now.mark);
   }
 
   wireTabs() {
     for (const tab of document.querySelectorAll(".tabs button")) {
       tab.addEventListener("click", () => this.openPart(/** @type {HTMLElement} */ (tab).dataset.part ?? "talk"));
     }
-    document.addEventListener("keydown", (event) => {
-      const isTyping = event.target instanceof HTMLElement && event.target.closest("input, textarea");
-      if (event.key === "End" && !isTyping) this.transcript.toBottom();
-    });
   }
 
   /** A narrow page shows one part at a time. @param {string} part */

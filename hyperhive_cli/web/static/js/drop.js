@@ -1,0 +1,27 @@
+/** Drops: a popover beside the button that opens it. Esc, a click elsewhere and the focus are the browser's. */
+
+const GAP_PX = 4;
+
+/**
+ * @param {HTMLElement} button @param {HTMLElement} panel
+ * @param {{opened?: () => void, closed?: () => void, side?: "left" | "right", isAbove?: boolean}} [more]
+ *   `side`: the edge that both share
+ */
+export function makeDrop(button, panel, { opened, closed, side = "left", isAbove = false } = {}) {
+  panel.popover = "auto";
+  /** @type {HTMLButtonElement} */ (button).popoverTargetElement = panel;
+  const place = () => {
+    const { left, right, bottom, top } = button.getBoundingClientRect();
+    const { clientWidth, clientHeight } = document.documentElement;
+    if (isAbove) panel.style.bottom = `${clientHeight - top + GAP_PX}px`;
+    else panel.style.top = `${bottom + GAP_PX}px`;
+    if (side === "left") panel.style.left = `${left}px`;
+    else panel.style.right = `${clientWidth - right}px`;
+  };
+  panel.addEventListener("beforetoggle", (event) => /** @type {ToggleEvent} */ (event).newState === "open" && place());
+  panel.addEventListener("toggle", (event) => {
+    const isOpen = /** @type {ToggleEvent} */ (event).newState === "open";
+    if (button.hasAttribute("aria-expanded")) button.setAttribute("aria-expanded", String(isOpen));
+    (isOpen ? opened : closed)?.();
+  });
+}

@@ -1,0 +1,95 @@
+/** The schedule menu: when a message may start. */
+
+import { find, h } from "./dom.js";
+import { makeDrop } from "./drop.js";
+import { when } from "./figures.js";
+import { number } from "./text.js";
+
+/** @import { AgentState } from "./agent_state.js" */
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+/**
+ * Return the times that the menu offers: their words, and when they are. Pure.
+ * @param {AgentState} state @param {number} now Unix ms @returns {[string, number][]}
+ */
+export function timesFor(state, now) {
+  const at = (/** @type {number} */ days, /** @type {number} */ hour) =>
+    new Date(now + days * DAY_MS).setHours(hour, 0, 0, 0);
+  const monday = (8 - new Date(now).getDay()) % 7 || 7;
+  const until = (number(state.waits_until) ?? 0) * 1000;
+  const all = /** @type {[string, number][]} */ ([
+    ["In an hour", Math.ceil((now + HOUR_MS) / 60_000) * 60_000],
+    ["Tonight", at(0, 20)],
+    ["Tomorrow morning", at(1, 9)],
+    ["Monday morning", at(monday, 9)],
+    ["When the rate limit ends", state.status === "rate_limited" ? until : 0],
+  ]);
+  const isTaken = (/** @type {number} */ time, /** @type {number} */ index) =>
+    all.findIndex((one) => one[1] === time) < index;
+  return all.filter(([, time], index) => time > now && !isTaken(time, index));
+}
+
+export class Later {
+  /** @param {(at: Date) => void} pick */
+  constructor(pick) {
+    this.pick = pick;
+    /** @type {AgentState} */
+    this.state = {};
+    this.button = find(".later-b");
+    this.times = h("div", "times");
+    this.field = h("input", { type: "datetime-local", id: "later-at", required: true });
+    this.send = h("button", { type: "submit", class: "btn small main" }, "Send later");
+    const close = h(
+      "button",
+      { type: "button", class: "btn small ghost", onclick: () => this.panel.hidePopover() },
+      "Close",
+    );
+    const at = h("div", "when", h("label", { for: "later-at" }, "At"), this.field);
+    this.form = h("form", { "aria-label": "another time" }, at, h("div", "later-foot", close, this.send));
+    this.panel = h("div", { class: "menu later", role: "dialog", "aria-label": "Schedule" }, this.times, this.form);
+    document.body.append(this.panel);
+    makeDrop(this.button, this.panel, { opened: () => this.opened(), isAbove: true, side: "right" });
+    this.button.hidden = false;
+    this.field.addEventListener("input", () => this.name());
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.choose(new Date(this.field.value).getTime());
+    });
+  }
+
+  show() {
+    this.panel.showPopover();
+  }
+
+  opened() {
+    const now = Date.now();
+    const items = timesFor(this.state, now).map(([words, time]) => {
+      const label = [h("span", "", words), h("span", "quiet num", when(time, now))];
+      return h("button", { type: "button", class: "item", onclick: () => this.choose(time) }, ...label);
+    });
+    this.times.replaceChildren(...items);
+    this.field.min = local(now);
+    this.field.value = local(now + HOUR_MS);
+    this.name();
+    items[0]?.focus();
+  }
+
+  /** Name the time in the button. */
+  name() {
+    const time = new Date(this.field.value).getTime();
+    this.send.textContent = Number.isNaN(time) ? "Send later" : `Send at ${when(time, Date.now())}`;
+  }
+
+  /** @param {number} time */
+  choose(time) {
+    this.panel.hidePopover();
+    this.pick(new Date(time));
+  }
+}
+
+/** Return a time as a field for local times wants it. @param {number} ms */
+function local(ms) {
+  return new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
