@@ -15,7 +15,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "Messages": {
         "send": ("send", "Send a message, now or at a time; --wait for the result"),
-        "inbox": ("inbox", "List, show, move, cancel and retry messages"),
+        "inbox": ("inbox", "List, edit, move, schedule, cancel and retry messages"),
     },
     "Watch": {
         "status": ("status", "Show the agent's current status"),

@@ -1,20 +1,25 @@
 """`hyperhive inbox`."""
 
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.declared import argument, group, option, pass_invocation
 from hyperhive_cli.cli.invocation import Invocation, is_plain, now_ms, print_json, say_if_new
+from hyperhive_cli.cli.send import read_stdin, start_of
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.cli.tables import is_piped, no_header_option, print_piped, print_spans
 from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core import text
-from hyperhive_cli.core.errors import RefusedError, UsageError
+from hyperhive_cli.core.errors import HyperhiveError, RefusedError, UsageError
 from hyperhive_cli.render.inbox_table import PIPED_MESSAGE, messages_to_spans, messages_to_values
 from hyperhive_cli.render.turn_words import ended_words, moment
 from hyperhive_cli.store.messages import WHOLE, Message, View
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from hyperhive_cli.harness.client import AgentClient
 
 WAITING = completers.messages("ready")
@@ -23,7 +28,7 @@ TABLE_CHARS = 1_000  # of each body; the table for a person shows one line of it
 
 @group(alone="list")
 def inbox() -> None:
-    """List waiting, running, held and dead messages; show, move, cancel or retry one.
+    """List waiting, running, held and dead messages; edit, move, schedule, cancel or retry one.
 
     In a pipe: a line for each message, tabs between the values, nothing cut.
 
@@ -88,8 +93,10 @@ def show_message(invocation: Invocation, message_id: int, *, as_json: bool) -> N
         print_json(message.to_dict() | {"turns": turns})
         return
     why = f", {_why(message)}" if _why(message) else ""
-    sent = moment(message.created / 1000, now_ms() / 1000)
-    echo(text.clean(f"message {message.id} from {message.sender}, sent {sent}: {message.state}{why}"))
+    now = now_ms() / 1000
+    edited = "" if message.edited is None else f", edited {moment(message.edited / 1000, now)}"
+    sent = f"sent {moment(message.created / 1000, now)}{edited}"
+    echo(text.clean(f"message {message.id} from {message.sender}, {sent}: {message.state}{why}"))
     echo()
     echo(text.clean(message.body))
     for turn in turns:
@@ -126,6 +133,82 @@ def move_message(invocation: Invocation, message_id: int, before: int | None, *,
         opened.move(message_id, before=target, now_ms=now_ms())
         order = [str(message.id) for message in opened.messages() if message.state == "ready"]
     echo(f"the queue is now {' '.join(order)}")
+
+
+@inbox.command("edit")
+@argument("message_id", type=int, metavar="ID", shell_complete=WAITING)
+@argument("new_text", required=False, metavar="[TEXT]")
+@pass_invocation
+def edit_message(invocation: Invocation, message_id: int, new_text: str | None) -> None:
+    """Change the text of a waiting message that has not run yet.
+
+    Without TEXT, it is edited in $VISUAL or $EDITOR; in a pipe, or with -, the new text is read from stdin.
+
+    \b
+    Examples: hyperhive inbox edit 6
+              hyperhive inbox edit 6 'fix the failing test, then push'
+    """  # noqa: D301 - click's own mark
+    client = invocation.client(changes=True)
+    is_typed = new_text is None and sys.stdin.isatty()
+    body = new_text if new_text not in {None, "-"} else _typed(client, message_id) if is_typed else read_stdin()
+    if body is None:
+        echo(f"message {message_id} is unchanged", err=True)
+        return
+    try:
+        with client as opened, opened.inbox(message_id, changes=True) as queue:
+            queue.edit(message_id, body, now_ms=now_ms())
+    except HyperhiveError:
+        if is_typed:  # the message may have started meanwhile: what was typed is not lost
+            echo(body)
+        raise
+    echo(f"message {message_id} is edited")
+
+
+def _typed(client: "AbstractContextManager[AgentClient]", message_id: int) -> str | None:
+    """Return the message's text as a person has edited it, None if it is unchanged."""
+    import click  # noqa: PLC0415 - it takes longer to load than all else
+
+    from hyperhive_cli.store.queue import EDIT, check_change  # noqa: PLC0415 - as above
+
+    with client as opened, opened.inbox(message_id) as queue:
+        message = queue.get(message_id)
+    check_change(EDIT, message)
+    body = (click.edit(message.body, extension=".md") or "").rstrip("\n")
+    return None if body in {"", message.body.rstrip("\n")} else body
+
+
+@inbox.command("schedule")
+@argument("message_id", type=int, metavar="ID", shell_complete=WAITING)
+@argument("when", metavar="TIME|now")
+@pass_invocation
+def schedule_message(invocation: Invocation, message_id: int, when: str) -> None:
+    """Do not run a waiting message before TIME, or let it run now. It keeps its place in the queue.
+
+    \b
+    Examples: hyperhive inbox schedule 6 'tomorrow 9:00'
+              hyperhive inbox schedule 6 now
+    """  # noqa: D301 - click's own mark
+    not_before, words = start_of(None if when == "now" else when)
+    with invocation.client(changes=True) as client:
+        with client.inbox(message_id, changes=True) as opened:
+            opened.schedule(message_id, not_before=not_before, now_ms=now_ms())
+        client.wake(ends_wait=False)
+    echo(f"message {message_id} {words or 'is not scheduled any more'}")
+
+
+@inbox.command("restore")
+@argument(
+    "message_ids", type=int, nargs=-1, required=True, metavar="ID...", shell_complete=completers.messages("cancelled")
+)
+@pass_invocation
+def restore_messages(invocation: Invocation, message_ids: tuple[int, ...]) -> None:
+    """Undo the cancelling of messages that have never run: each waits again, in its place.
+
+    \b
+    Example: hyperhive inbox restore 5
+    """  # noqa: D301 - click's own mark
+    with invocation.client(changes=True) as client:
+        _change_each(client, Chosen(message_ids, (), None, is_class=False), "restore")
 
 
 @inbox.command("cancel")
@@ -196,7 +279,7 @@ class Chosen(NamedTuple):
 
 
 def _change_each(client: "AgentClient", chosen: Chosen, verb: str) -> None:
-    """Cancel or retry each message and print what became of it; then raise RefusedError for those that were refused."""
+    """Change each message and print what became of it; then raise RefusedError for those that were refused."""
     if not (chosen.ids or chosen.is_class or chosen.sender is not None):
         raise UsageError("no message is named", f"hyperhive inbox {verb} ID, --held or --from NAME")
     wanted, refusals = chosen.of(client), list[RefusedError]()
@@ -204,7 +287,7 @@ def _change_each(client: "AgentClient", chosen: Chosen, verb: str) -> None:
         echo(f"there is no {chosen.words}", err=True)
         return
     with client.inbox(wanted[0], changes=True) as opened:
-        change = opened.cancel if verb == "cancel" else opened.retry
+        change: Callable[..., Message] = getattr(opened, verb)
         for message_id in wanted:
             try:
                 changed = change(message_id, now_ms=now_ms())
@@ -212,7 +295,7 @@ def _change_each(client: "AgentClient", chosen: Chosen, verb: str) -> None:
                 refusals.append(error)
             else:
                 echo(f"message {changed.id} is {changed.state}")
-    if verb == "retry" and len(refusals) < len(wanted):
-        client.wake()
+    if verb != "cancel" and len(refusals) < len(wanted):
+        client.wake(ends_wait=verb == "retry")
     if refusals:
         raise RefusedError("; ".join(error.message for error in refusals), refusals[0].hint)

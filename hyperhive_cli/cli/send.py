@@ -56,8 +56,8 @@ def send(
     Examples: hyperhive send 'fix the failing test' --wait
               git diff | hyperhive send - --from reviewer
     """  # noqa: D301 - click's own mark
-    sender, body = check_message(sender, _read_stdin() if text in {None, "-"} else str(text))
-    not_before, when = (0, None) if at is None else _start(at)
+    sender, body = check_message(sender, read_stdin() if text in {None, "-"} else str(text))
+    not_before, when = start_of(at)
     with invocation.client(hive, changes=True, may_be_new=True) as client:
         if invocation.is_by_name and not new:
             check_known(client)
@@ -91,7 +91,10 @@ def _command_hint(body: str) -> str | None:
     return f"{word} is sent as text, not as a command; {instead}"
 
 
-def _start(at: str) -> tuple[int, str | None]:
+def start_of(at: str | None) -> tuple[int, str | None]:
+    """Return a message's `not_before` (Unix ms, 0: none) and a remark; raises UsageError for an invalid time."""
+    if at is None:
+        return 0, None
     from hyperhive_cli.core.times import text_to_start  # noqa: PLC0415 - most messages run immediately
     from hyperhive_cli.core.zone import LocalZone, utc_now  # noqa: PLC0415 - as above
 
@@ -105,7 +108,8 @@ def _remark(text: str | None) -> None:
             echo(text, err=True)
 
 
-def _read_stdin() -> str:
+def read_stdin() -> str:
+    """Return the text of a message from stdin; raises UsageError if it is too long or not UTF-8."""
     if sys.stdin.isatty():
         echo("type the message, then Ctrl-D", err=True)
     content = sys.stdin.buffer.read(len(codecs.BOM_UTF8) + MESSAGE_LIMIT_BYTES + 1).removeprefix(codecs.BOM_UTF8)

@@ -29,10 +29,10 @@ def text_to_seconds(text: str) -> float:
     return span.total_seconds()
 
 
-def text_to_moment(text: str, now: datetime, zone: tzinfo) -> datetime:
+def text_to_moment(text: str, now: datetime, zone: tzinfo, *, is_past_allowed: bool = False) -> datetime:
     """Parse a time and return it in `zone`; a time of day alone means the next one. `now` may be in any zone.
 
-    Raises UsageError for a text that is not a valid time, and for a time in the past.
+    Raises UsageError for a text that is not a valid time, and for a time in the past unless that `is_past_allowed`.
     """
     try:
         found = _read(text.strip().lower(), now, zone)
@@ -41,17 +41,19 @@ def text_to_moment(text: str, now: datetime, zone: tzinfo) -> datetime:
         found = None
     if found is None:
         raise UsageError(f"not a valid time: {text!r}", HINT)
-    if found < now:
+    if found < now and not is_past_allowed:
         raise UsageError(f"{moment_to_words(found, now)} is in the past", HINT)
     return found
 
 
-def text_to_start(text: str | None, now: datetime, zone: tzinfo) -> tuple[int, str | None]:
+def text_to_start(
+    text: str | None, now: datetime, zone: tzinfo, *, is_past_allowed: bool = False
+) -> tuple[int, str | None]:
     """Return a message's `not_before` (Unix ms, 0: none) and a remark for its sender; raises as `text_to_moment`."""
     if text is None:
         return 0, None
-    moment = text_to_moment(text, now, zone)
-    return int(moment.timestamp() * 1000), f"runs at {moment_to_words(moment, now)}"
+    moment = text_to_moment(text, now, zone, is_past_allowed=is_past_allowed)
+    return round(moment.timestamp() * 1000), f"runs at {moment_to_words(moment, now)}"
 
 
 def moment_to_words(moment: datetime, now: datetime) -> str:

@@ -100,9 +100,12 @@ class LocalClient:
         live = self.ask("status", limit_s=limit_s)
         return with_live(found, live) if live is not None else with_holder(found, self.paths.lock_file)
 
-    def wake(self) -> None:
-        """Say that a message was made ready: a harness that waits goes on, unless it is paused."""
-        self.ask("resume", for_message=True)
+    def wake(self, *, ends_wait: bool = True) -> None:
+        """Say that a message was made ready: a harness that waits goes on (`ends_wait`), unless it is paused."""
+        if ends_wait:
+            self.ask("resume", for_message=True)
+        else:
+            self.ask("wake")
 
     # --- its history and its turns ---
 

@@ -15,13 +15,11 @@ from hyperhive_cli.core.budget import TURN_LIMITS, positive
 from hyperhive_cli.core.errors import RefusedError, UsageError
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.core.settings import check_model_name
-from hyperhive_cli.core.times import text_to_start
-from hyperhive_cli.core.zone import LocalZone, utc_now
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.feed.fan_out import Writer
+from hyperhive_cli.harness.inbox_operations import ENDS_WAIT, MESSAGE_CHANGES, send, to_message_id
 from hyperhive_cli.harness.login import LoginService
 from hyperhive_cli.store.inbox import Inbox
-from hyperhive_cli.store.messages import Message
 
 OPEN_TO_TURNS = {"status", "events"}
 FOLLOWED = {"login", "login_join"}
@@ -90,26 +88,13 @@ class ControlHandler(NamedTuple):
 
 
 async def _send(handler: ControlHandler, arguments: Arguments) -> Reply:
-    """Put a message into the inbox; the fields are those of `hyperhive send`."""
-    sender, body = str(arguments.get("from") or "operator"), str(arguments.get("body", ""))
-    key, at = arguments.get("key"), arguments.get("at")
-    not_before, when = text_to_start(None if at is None else str(at), utc_now(), LocalZone())
-    put = partial(
-        Inbox.send,
-        sender=sender,
-        body=body,
-        key=None if key is None else str(key),
-        not_before=not_before,
-        now_ms=handler.bus.now_ms(),
-    )
-    sent = await handler.control.change(put)
-    return {**sent.to_dict(), "note": sent.remark or when}
+    return await handler.control.change(partial(send, arguments=arguments, now_ms=handler.bus.now_ms()))
 
 
-async def _change_message(change: Callable[..., Message], handler: ControlHandler, arguments: Arguments) -> Reply:
-    message_id = _to_message_id(arguments.get("id"))
-    changed = await handler.control.change(partial(change, message_id=message_id, now_ms=handler.bus.now_ms()))
-    if changed.state == "ready":  # a retry
+async def _change_message(op: str, handler: ControlHandler, arguments: Arguments) -> Reply:
+    change, now_ms = MESSAGE_CHANGES[op], handler.bus.now_ms()
+    changed = await handler.control.change(lambda inbox: change(inbox, arguments, now_ms))
+    if op == ENDS_WAIT:
         handler.control.end_wait_for_message()
     return {"message": changed.to_dict()}
 
@@ -145,7 +130,7 @@ async def _budget_raise(handler: ControlHandler, arguments: Arguments) -> Reply:
     day_cost, named = limits.pop("day_cost", None), arguments.get("message_id")
     if bool(limits) != (named is not None):
         raise UsageError("a turn's limits are raised for one message", "--message ID --tool-calls N")
-    raised = await handler.control.raise_budget(day_cost, None if named is None else _to_message_id(named), limits)
+    raised = await handler.control.raise_budget(day_cost, None if named is None else to_message_id(named), limits)
     return {"budget": handler.control.snapshot()["budget"], "turn": None if raised is None else raised._asdict()}
 
 
@@ -172,8 +157,7 @@ OPERATIONS: Mapping[str, Operation] = {
         ("wake", "ring"), lambda handler, _: handler.control.wake()
     ),  # ring: of clients of an earlier release
     "send": _send,
-    "inbox_cancel": partial(_change_message, Inbox.cancel),
-    "inbox_retry": partial(_change_message, Inbox.retry),
+    **{op: partial(_change_message, op) for op in MESSAGE_CHANGES},
     "pause": lambda handler, _: handler.control.pause(),
     "resume": _resume,
     "set_model": _set_model,
@@ -188,12 +172,6 @@ OPERATIONS: Mapping[str, Operation] = {
     "login_cancel": lambda handler, _: handler.logins.cancel(),
     "logout": _logout,
 }
-
-
-def _to_message_id(given: object) -> int:
-    if not isinstance(given, int) or isinstance(given, bool):
-        raise UsageError(f"not a message's id: {given!r}", "hyperhive inbox")
-    return given
 
 
 def _to_limit(name: str, given: object) -> float:

@@ -110,5 +110,5 @@ class HiveClient:
         run = f"`hyperhive -a {self.agent} run --hive URL`"
         return sent, iter([] if is_run else [f"no machine runs agent {self.agent!r}; the message waits for {run}"])
 
-    def wake(self) -> None:
+    def wake(self, *, ends_wait: bool = True) -> None:
         """Do nothing: the database tells the agent's machine of each change."""

@@ -228,4 +228,9 @@ HIVE: tuple[str, ...] = (
             WITH CHECK (' || said || ')';
     END $$;
     """,
+    r"""
+    -- A message that waits may be edited and given another time; `start` is the `not_before` that was asked for.
+    ALTER TABLE hyperhive.inbox ADD COLUMN start bigint, ADD COLUMN edited bigint;
+    GRANT UPDATE (edited) ON hyperhive.inbox TO hyperhive_machine;
+    """,
 )

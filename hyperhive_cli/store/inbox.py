@@ -135,8 +135,8 @@ class MessageTable(InboxFile, MessageQueue):
 
     def _insert(self, _: int | None, message: Message) -> int:
         cursor = self.connection.execute(
-            """INSERT INTO messages(key, sender, body, raw, not_before, created, changed, uid)
-               VALUES (:key, :sender, :body, :raw, :not_before, :created, :changed, :uid)""",
+            """INSERT INTO messages(key, sender, body, raw, not_before, created, changed, uid, start)
+               VALUES (:key, :sender, :body, :raw, :not_before, :created, :changed, :uid, :start)""",
             message._asdict(),
         )
         return int(cursor.lastrowid or 0)

@@ -34,6 +34,13 @@ class Message(NamedTuple):
     created: int
     changed: int
     uid: str  # random, and the same in every copy: in a restored backup and in the hive, where numbers are used again
+    start: int | None = None  # as asked for when it was sent; `not_before` changes with it. None: of an earlier release
+    edited: int | None = None  # when its text was last changed; None: it is as it was sent
+
+    @property
+    def asked_start(self) -> int:
+        """The `not_before` that its sender asked for."""
+        return self.not_before if self.start is None else self.start
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that `inbox --json` documents; times are Unix milliseconds."""
@@ -113,16 +120,17 @@ def check_key(key: str | None) -> None:
 # --- sending it again ---
 
 _SENT_WORDS = {"ready": "waits", "leased": "is running", "held": "is held", "done": "is done"}  # else it will not run
-_OPTIONS = {"sender": "--from", "raw": "--raw", "not_before": "--at"}
+_OPTIONS = {"sender": "--from", "raw": "--raw", "asked_start": "--at"}
 
 
 def sent_before(known: Message, asked: Message) -> Sent:
     """Return the message that has the key of this one already.
 
-    Raises RefusedError if it differs from what is sent now, or if it will not run: it is cancelled or dead.
+    Raises RefusedError if it differs from what is sent now, or if it will not run: it is cancelled or dead. What became
+    of it since is no difference: an edited text, another time.
     """
     key = asked.key
-    if known.body != asked.body:
+    if known.edited is None and known.body != asked.body:
         raise RefusedError(f"the key {key!r} was used for another message ({known.id})", "send it with another --key")
     for field, option in _OPTIONS.items():
         if getattr(known, field) != getattr(asked, field):

@@ -11,31 +11,44 @@ from hyperhive_cli.store.messages import WHOLE, Message, Sent, View, check_key, 
 
 
 class Change(NamedTuple):
-    """What an operator may ask for: in which states, the columns that it sets, and the hint for a message that runs."""
+    """What an operator may ask for: in which states, and the columns that it sets."""
 
     allowed: tuple[str, ...]
     columns: Mapping[str, object] = MappingProxyType({})
-    running_hint: str | None = None
+    needs: str = ""  # the allowed state in words, for a refusal
+    only_unrun: bool = False  # a message that has run once has been read by claude
+    hint: str | None = None  # what to do instead
 
 
-CANCEL = Change(("ready", "held", "cancelled"), {"state": "cancelled"}, "hyperhive cancel")
+CANCEL = Change(("ready", "held", "cancelled"), {"state": "cancelled"}, hint="hyperhive cancel")
 RETRY = Change(
     ("ready", "held", "dead", "cancelled"), {"state": "ready", "attempts": 0, "not_before": 0, "reason": None}
 )
-MOVE = Change(("ready",))  # it sets positions in the queue: `new_positions`
+MOVE = Change(("ready",), needs="waiting")  # it sets positions in the queue: `new_positions`
+EDIT = Change(("ready",), needs="waiting", only_unrun=True, hint="hyperhive send 'the new text'")
+SCHEDULE = Change(("ready",), needs="waiting")
+RESTORE = Change(
+    ("cancelled", "ready"), {"state": "ready"}, "cancelled", only_unrun=True, hint="hyperhive inbox retry {id}"
+)
+_STATE_WORDS = {"ready": "waiting", "leased": "running"}
 
 
 def check_change(change: Change, message: Message, where_it_runs: str = "") -> None:
     """Raise RefusedError if the message is in a state that does not allow this change."""
+    name, state = f"message {message.id}", _STATE_WORDS.get(message.state, message.state)
+    hint = change.hint and change.hint.format(id=message.id)
     if message.state not in change.allowed:
-        if change is MOVE:
-            raise RefusedError(f"message {message.id} is not waiting: it is {message.state}", "hyperhive inbox")
+        if change.needs:
+            raise RefusedError(f"{name} is not {change.needs}: it is {state}", "hyperhive inbox --all")
         if message.state == "leased":
-            hint = change.running_hint and f"{change.running_hint}{where_it_runs}"
-            raise RefusedError(f"message {message.id} is running", hint)
-        raise RefusedError(f"message {message.id} is already {message.state}")
-    if change is RETRY and not message.body:
-        raise RefusedError(f"the text of message {message.id} is no longer kept", "hyperhive send 'what to do'")
+            raise RefusedError(f"{name} is running", hint and f"{hint}{where_it_runs}")
+        raise RefusedError(f"{name} is already {state}")
+    if change.only_unrun and message.deliveries:
+        raise RefusedError(f"{name} has run already", hint)
+    if change is RESTORE and message.reason is not None:  # withdrawn, or handed over: an operator gives no reason
+        raise RefusedError(f"{name} was not cancelled by you: {message.reason}", hint)
+    if change.columns.get("state") == "ready" and not message.body:
+        raise RefusedError(f"the text of {name} is no longer kept", "hyperhive send 'what to do'")
 
 
 def no_message(message_id: int) -> UnknownError:
@@ -66,37 +79,8 @@ def new_positions(
     return {number: float(newest - len(order) + behind) for behind, number in enumerate(order, start=1)}
 
 
-class MessageQueue(ABC):
-    """An agent's inbox. Each change is one transaction; raises StoreError if the database fails.
-
-    A subclass says how its database reads and writes a message.
-    """
-
-    where_it_runs = ""  # appended to the hint for a running message
-
-    def send(
-        self, sender: str, body: str, *, now_ms: int, key: str | None = None, raw: bool = False, not_before: int = 0
-    ) -> Sent:
-        """Store a message durably; if one with this `key` is known, return that one instead.
-
-        It does not run before `not_before` (Unix ms), and others pass it until then. Raises UsageError for an unusable
-        message, RefusedError if the message with this key is a different one, cancelled or dead.
-        """
-        sender, body = check_message(sender, body)
-        check_key(key)
-        message = Message(
-            id=0, key=key, sender=sender, body=body, raw=raw, state="ready", attempts=0, deliveries=0, acted=False,
-            not_before=not_before, reason=None, created=now_ms, changed=now_ms, uid=new_uid(),
-        )  # fmt: skip
-        with self._sending() as number:
-            return self._store(number, message)
-
-    def _store(self, number: int | None, message: Message) -> Sent:
-        """Store a message inside `_sending`, unless one with its key is known; raises as `send`."""
-        self._free_keys(message)
-        if message.key is not None and (known := self._find("key", message.key)) is not None:
-            return sent_before(known, message)
-        return Sent(self._insert(number, message), "ready", message.not_before)
+class QueueDatabase(ABC):
+    """How a database keeps an agent's messages. Raises StoreError if it fails."""
 
     def get(self, message_id: int, *, lock: bool = False) -> Message:
         """Return one message, with `lock` unchanged by others until the transaction ends; raises UnknownError."""
@@ -109,36 +93,6 @@ class MessageQueue(ABC):
         """Return the message with this key, None if there is none."""
         return self._find("key", key)
 
-    def cancel(self, message_id: int, *, now_ms: int) -> Message:
-        """Cancel a message that waits or is held; raises RefusedError for one that runs or has ended."""
-        return self._apply(CANCEL, message_id, now_ms)
-
-    def retry(self, message_id: int, *, now_ms: int) -> Message:
-        """Make a dead, held, cancelled or waiting message ready now, with fresh attempts; else raise RefusedError."""
-        return self._apply(RETRY, message_id, now_ms)
-
-    def _apply(self, change: Change, message_id: int, now_ms: int) -> Message:
-        with self._changing():
-            check_change(change, self.get(message_id, lock=True), self.where_it_runs)
-            self._change(message_id, now_ms, **change.columns)
-        return self.get(message_id)
-
-    def move(self, message_id: int, *, before: int | None, now_ms: int) -> Message:
-        """Move a waiting message before another waiting one, or to the end of the queue (None).
-
-        Raises RefusedError if one of them does not wait, UsageError for a message before itself.
-        """
-        if message_id == before:
-            raise UsageError(f"message {message_id} cannot be moved before itself", "hyperhive inbox")
-        with self._changing():
-            for number in {message_id, before}:
-                if number is not None:
-                    check_change(MOVE, self.get(number, lock=True))
-            others = [one for one in self._waiting() if one[0] != message_id]
-            for number, position in new_positions(others, message_id, before, self._newest()).items():
-                self._change(number, now_ms, place=position)
-        return self.get(message_id)
-
     @abstractmethod
     def messages(self, *, ended: bool = False, view: View = WHOLE) -> list[Message]:
         """List the messages that wait, run, are held or dead, in the queue's order; with `ended` all of them."""
@@ -150,8 +104,6 @@ class MessageQueue(ABC):
     @abstractmethod
     def last_turn(self, message_id: int) -> dict[str, Any] | None:
         """Return the statistics row of a message's newest ended turn, None if there is none."""
-
-    # --- what a database does for it ---
 
     @abstractmethod
     def _sending(self) -> AbstractContextManager[int | None]:
@@ -178,3 +130,82 @@ class MessageQueue(ABC):
 
     @abstractmethod
     def _newest(self) -> int: ...  # the highest id ever given to a message
+
+
+class MessageQueue(QueueDatabase):
+    """An agent's inbox. Each change is one transaction; raises StoreError if the database fails."""
+
+    where_it_runs = ""  # appended to the hint for a running message
+
+    def send(
+        self, sender: str, body: str, *, now_ms: int, key: str | None = None, raw: bool = False, not_before: int = 0
+    ) -> Sent:
+        """Store a message durably; if one with this `key` is known, return that one instead.
+
+        It does not run before `not_before` (Unix ms), and others pass it until then. Raises UsageError for an unusable
+        message, RefusedError if the message with this key is a different one, cancelled or dead.
+        """
+        sender, body = check_message(sender, body)
+        check_key(key)
+        message = Message(
+            id=0, key=key, sender=sender, body=body, raw=raw, state="ready", attempts=0, deliveries=0, acted=False,
+            not_before=not_before, reason=None, created=now_ms, changed=now_ms, uid=new_uid(), start=not_before,
+        )  # fmt: skip
+        with self._sending() as number:
+            return self._store(number, message)
+
+    def _store(self, number: int | None, message: Message) -> Sent:
+        """Store a message inside `_sending`, unless one with its key is known; raises as `send`."""
+        self._free_keys(message)
+        if message.key is not None and (known := self._find("key", message.key)) is not None:
+            return sent_before(known, message)
+        return Sent(self._insert(number, message), "ready", message.not_before)
+
+    def cancel(self, message_id: int, *, now_ms: int) -> Message:
+        """Cancel a message that waits or is held; raises RefusedError for one that runs or has ended."""
+        return self._apply(CANCEL, message_id, now_ms)
+
+    def retry(self, message_id: int, *, now_ms: int) -> Message:
+        """Make a dead, held, cancelled or waiting message ready now, with fresh attempts; else raise RefusedError."""
+        return self._apply(RETRY, message_id, now_ms)
+
+    def restore(self, message_id: int, *, now_ms: int) -> Message:
+        """Undo a cancel: the message waits again, in its place; raises RefusedError unless it has never run."""
+        return self._apply(RESTORE, message_id, now_ms)
+
+    def edit(self, message_id: int, body: str, *, now_ms: int) -> Message:
+        """Change the text of a message that waits and has never run; else raises RefusedError.
+
+        Raises UsageError for an unusable text, as `send`.
+        """
+        _, body = check_message("operator", body)
+        return self._apply(EDIT, message_id, now_ms, body=body, edited=now_ms)
+
+    def schedule(self, message_id: int, *, not_before: int, now_ms: int) -> Message:
+        """Set the moment (Unix ms; 0: now) before which a waiting message does not run; it keeps its place.
+
+        Raises RefusedError if it does not wait.
+        """
+        return self._apply(SCHEDULE, message_id, now_ms, not_before=not_before)
+
+    def _apply(self, change: Change, message_id: int, now_ms: int, **columns: object) -> Message:
+        with self._changing():
+            check_change(change, self.get(message_id, lock=True), self.where_it_runs)
+            self._change(message_id, now_ms, **change.columns, **columns)
+            return self.get(message_id)
+
+    def move(self, message_id: int, *, before: int | None, now_ms: int) -> Message:
+        """Move a waiting message before another waiting one, or to the end of the queue (None).
+
+        Raises RefusedError if one of them does not wait, UsageError for a message before itself.
+        """
+        if message_id == before:
+            raise UsageError(f"message {message_id} cannot be moved before itself", "hyperhive inbox")
+        with self._changing():
+            for number in {message_id, before}:
+                if number is not None:
+                    check_change(MOVE, self.get(number, lock=True))
+            others = [one for one in self._waiting() if one[0] != message_id]
+            for number, position in new_positions(others, message_id, before, self._newest()).items():
+                self._change(number, now_ms, place=position)
+        return self.get(message_id)

@@ -145,4 +145,8 @@ INBOX: tuple[str, ...] = (
     CREATE INDEX turns_open ON turn_stats(turn_id) WHERE outcome IS NULL;
     CREATE INDEX turns_compacted ON turn_stats(turn_id) WHERE compacted_from IS NOT NULL;
     """,
+    """
+    ALTER TABLE messages ADD COLUMN start INTEGER; -- the `not_before` that was asked for; NULL: by an earlier release
+    ALTER TABLE messages ADD COLUMN edited INTEGER; -- Unix ms; NULL: the text is as it was sent
+    """,
 )

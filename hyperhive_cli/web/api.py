@@ -14,12 +14,13 @@ MAX_INTEGER = 2**63 - 1
 class Field(NamedTuple):
     """A field of a request's JSON, or a parameter of a query."""
 
-    kind: Literal["string", "integer"]
+    kind: Literal["string", "integer", "number"]
     text: str
     required: bool = False
     minimum: int = 0
     maximum: int | None = None
     choices: tuple[str, ...] = ()
+    argument: str = ""  # of the operation, if it has another name there
 
 
 class ReadRoute(NamedTuple):
@@ -157,6 +158,40 @@ CHANGE_ROUTES = (
         "/api/inbox/{id}/cancel", "inbox_cancel", "Cancel a message that is ready or held.", returns=("message",)
     ),
     ChangeRoute("/api/inbox/{id}/retry", "inbox_retry", "Make a message ready immediately.", returns=("message",)),
+    ChangeRoute(
+        "/api/inbox/{id}/restore",
+        "inbox_restore",
+        "Undo the cancelling of a message that has never run: it waits again, in its place.",
+        returns=("message",),
+    ),
+    ChangeRoute(
+        "/api/inbox/{id}/edit",
+        "inbox_edit",
+        "Change the text of a message that waits and has never run.",
+        {"body": Field("string", "the new text", required=True)},
+        ("message",),
+    ),
+    ChangeRoute(
+        "/api/inbox/{id}/move",
+        "inbox_move",
+        "Move a waiting message before another one, or to the end of the queue.",
+        {"before": Field("integer", "the id of the other one; null: to the end")},
+        ("message",),
+    ),
+    ChangeRoute(
+        "/api/inbox/{id}/schedule",
+        "inbox_schedule",
+        "Do not run a waiting message before a time; it keeps its place in the queue.",
+        {"at": Field("string", "as of `POST /api/messages`; null: run it as soon as it is its turn")},
+        ("message",),
+    ),
+    ChangeRoute(
+        "/api/budget/raise",
+        "budget_raise",
+        "Raise today's limit, until midnight; an agent that waits because it is used up goes on.",
+        {"amount": Field("number", "the new limit in dollars", required=True, argument="day_cost")},
+        ("budget",),
+    ),
     ChangeRoute("/api/login", "login", "Start a login of claude, or join the one in progress.", returns=("login",)),
     ChangeRoute(
         "/api/login/join", "login_join", "Join the login in progress, which keeps it going.", returns=("login",)
@@ -169,11 +204,12 @@ CHANGE_ROUTES = (
     ),
     ChangeRoute("/api/login/cancel", "login_cancel", "Stop the login in progress."),
 )
+IN_INBOX = {"send", "inbox"}  # what the durable inbox takes while no harness runs
 JOINS_LOGIN = {"login", "login_join", "login_code"}  # a login goes on as long as it has clients
 
 
 def check_fields(fields: Mapping[str, Field], given: object) -> dict[str, Any]:
-    """Return the fields of a request except those that are null; raises UsageError for an invalid one."""
+    """Return the arguments in a request's JSON except those that are null; raises UsageError for an invalid one."""
     if not isinstance(given, dict):
         raise UsageError("the body must be a JSON object", "{}")
     if unknown := sorted(given.keys() - fields.keys()):
@@ -182,9 +218,17 @@ def check_fields(fields: Mapping[str, Field], given: object) -> dict[str, Any]:
     for name, field in fields.items():
         if field.required and name not in found:
             raise UsageError(f"missing field: {name!r}, {field.text}")
-        if name in found and not isinstance(found[name], str):
-            raise UsageError(f"{name!r} must be a string: {field.text}")
-    return found
+        if name in found and not _is_of_kind(field, found[name]):
+            article = "an" if field.kind == "integer" else "a"
+            raise UsageError(f"{name!r} must be {article} {field.kind}: {field.text}")
+    return {fields[name].argument or name: value for name, value in found.items()}
+
+
+_KINDS: Mapping[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float)}
+
+
+def _is_of_kind(field: Field, value: object) -> bool:
+    return isinstance(value, _KINDS[field.kind]) and not isinstance(value, bool)
 
 
 def check_query(fields: Mapping[str, Field], given: Mapping[str, str]) -> dict[str, Any]:
@@ -210,7 +254,7 @@ def _check(name: str, field: Field, text: str) -> int | str:
 
 
 def capabilities(state: Mapping[str, Any], *, answers: bool) -> dict[str, bool]:
-    """Return what can be done with an agent in this state: nothing, unless its harness answers."""
+    """Return what can be done with an agent in this state: unless its harness answers, its inbox alone."""
     login, idle = state["login"], state["state"] == "idle"
     can = {
         "steer": True,
@@ -225,7 +269,7 @@ def capabilities(state: Mapping[str, Any], *, answers: bool) -> dict[str, bool]:
         "login": idle,
         "login_code": login is not None and not login["finished"],
     }
-    return {name: answers and bool(able) for name, able in can.items()}
+    return {name: (answers or name in IN_INBOX) and bool(able) for name, able in can.items()}
 
 
 def limits_in_words(state: Mapping[str, Any], now: float) -> list[str]:

@@ -25,6 +25,7 @@ from hyperhive_cli.core.statistics import EndedTurn, days_until, midnight_ms, st
 from hyperhive_cli.core.status import statuses_to_dict
 from hyperhive_cli.core.zone import read_zone
 from hyperhive_cli.harness.client import AgentClient
+from hyperhive_cli.harness.inbox_operations import MESSAGE_CHANGES, change_message, send_message
 from hyperhive_cli.store.messages import Message
 from hyperhive_cli.transcript.endings import end_remarks
 from hyperhive_cli.web.api import JOINS_LOGIN, ChangeRoute, check_fields, path_number
@@ -194,15 +195,24 @@ class Gateway:
     # --- changing ---
 
     async def change(self, route: ChangeRoute, request: Request) -> Response:
-        """Pass an operation on to the agent's harness, or a message to the inbox of an agent of another machine."""
+        """Carry out an operation."""
         agent = await self.find(request)
         arguments = check_fields(route.fields, await _body(request))
         if "id" in request.path_params:
             arguments["id"] = path_number(request.path_params, "id")
-        reply = await agent.change(route.op, arguments)
+        reply = await _change(agent, route.op, arguments)
         if route.op in JOINS_LOGIN and isinstance(agent, LocalAgent) and self._tasks is not None:
             self._tasks.start_soon(self._logins.follow, agent)
         return json_response({name: reply[name] for name in route.returns})
+
+
+async def _change(agent: LocalAgent | HiveAgent, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Pass an operation on to the agent's harness; those of the inbox need none."""
+    if op == "send":
+        return await agent.ask(partial(send_message, arguments=arguments))
+    if op in MESSAGE_CHANGES:
+        return await agent.ask(partial(change_message, op=op, arguments=arguments))
+    return await agent.change(op, arguments)
 
 
 def _message(client: AgentClient, message_id: int) -> Message:

@@ -1,7 +1,7 @@
 """A hive: the agents that other machines run, known from their reports and their feed.
 
 The database is queried in threads. A slow or unreachable one never blocks the gateway: until it answers, the last known
-state is shown. The only change that is made through it is sending a message.
+state is shown. The only changes that are made through it are those of the inbox.
 """
 
 import time
@@ -17,8 +17,6 @@ from anyio.to_thread import run_sync
 from hyperhive_cli.core.errors import HyperhiveError, RefusedError, StoreError
 from hyperhive_cli.core.events import BusEvent, is_replaced_remark
 from hyperhive_cli.core.settings import AgentPaths
-from hyperhive_cli.core.times import text_to_start
-from hyperhive_cli.core.zone import LocalZone, utc_now
 from hyperhive_cli.feed.follower import Follower, Page, Phase
 from hyperhive_cli.harness.client import AgentClient
 from hyperhive_cli.hive import fleet
@@ -28,7 +26,7 @@ from hyperhive_cli.hive.database import AwayError, connect, hang_up, translated_
 from hyperhive_cli.hive.feed import AgentEvent, HiveFeed
 from hyperhive_cli.store.events import PAGE_ROWS
 from hyperhive_cli.store.facts import stored_fact
-from hyperhive_cli.web.api import capabilities, limits_in_words
+from hyperhive_cli.web.api import IN_INBOX, capabilities, limits_in_words
 from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.pages import EventReader
 
@@ -133,7 +131,7 @@ class HiveView:
         closed = capabilities(state, answers=False)
         return {
             **state,
-            "capabilities": {**closed, "send": self.trouble is None},
+            "capabilities": {**closed, **dict.fromkeys(IN_INBOX, self.trouble is None)},
             "limit_words": limits_in_words(state, time.time()),
         }
 
@@ -173,7 +171,7 @@ class HiveView:
 
 
 class HiveAgent:
-    """What can be read of an agent of another machine. The only change is sending a message."""
+    """What can be read of an agent of another machine. Only its inbox can be changed, which is in the hive."""
 
     def __init__(self, view: HiveView, known: Mapping[str, Any]) -> None:
         self.name: str = known["agent"]
@@ -212,26 +210,13 @@ class HiveAgent:
         """Run blocking work with a client of the agent, in a thread."""
         return await self.view.call(lambda connection: work(HiveClient(self.view.url, self.name, connection)))
 
-    async def change(self, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Send a message; raises RefusedError for any other operation."""
-        if op != "send":
-            machine = self.last_state()["hive"]["machine"]
-            where = f"runs on {machine}" if machine else "runs on another machine"
-            raise RefusedError(
-                f"agent {self.name!r} {where} and can only be controlled there", f"hyperhive -a {self.name} …"
-            )
-        not_before, when = text_to_start(arguments.get("at"), utc_now(), LocalZone())
-        sent, _ = await self.ask(
-            lambda client: client.send(
-                arguments.get("from") or "operator",
-                arguments["body"],
-                now_ms=0,
-                key=arguments.get("key"),
-                raw=False,
-                not_before=not_before,
-            )
+    async def change(self, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002 - none is possible
+        """Raise RefusedError: its harness is on another machine."""
+        machine = self.last_state()["hive"]["machine"]
+        where = f"runs on {machine}" if machine else "runs on another machine"
+        raise RefusedError(
+            f"agent {self.name!r} {where} and can only be controlled there", f"hyperhive -a {self.name} …"
         )
-        return {**sent.to_dict(), "note": sent.remark or when}
 
 
 class HiveChannel(Channel):

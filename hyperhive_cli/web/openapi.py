@@ -21,6 +21,7 @@ _REPLY_FIELDS: Mapping[str, Mapping[str, Any]] = {
     "context_tokens": {"type": ["integer", "null"]},
     "rested": {"type": "boolean"},
     "message": {"type": "object"},
+    "budget": {"type": ["object", "null"]},
     "login": {"type": ["object", "null"]},
 }
 
@@ -66,7 +67,7 @@ def _read(route: ReadRoute, prefix: str = "") -> dict[str, Any]:
 def _change(route: ChangeRoute, prefix: str) -> dict[str, Any]:
     given = {
         "type": "object",
-        "properties": {name: {"type": "string", "description": field.text} for name, field in route.fields.items()},
+        "properties": {name: _property(field) for name, field in route.fields.items()},
         "required": [name for name, field in route.fields.items() if field.required],
         "additionalProperties": False,
     }
@@ -78,6 +79,11 @@ def _change(route: ChangeRoute, prefix: str) -> dict[str, Any]:
     parameters = [*_path_parameters(prefix + route.path)]
     body = {"required": True, "content": {"application/json": {"schema": given}}}
     return _operation(route.text, parameters, {"application/json": {"schema": returned}}) | {"requestBody": body}
+
+
+def _property(field: Field) -> dict[str, Any]:
+    """Return the schema of a field of a request's JSON, in which null stands for a missing one."""
+    return {"type": field.kind if field.required else [field.kind, "null"], "description": field.text}
 
 
 def _operation(text: str, parameters: list[dict[str, Any]], content: Mapping[str, Any]) -> dict[str, Any]:

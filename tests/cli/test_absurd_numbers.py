@@ -110,6 +110,10 @@ def test_a_request_with_an_absurd_number_is_refused_and_no_fault(number: Any, hi
         for op, arguments in (
             ("inbox_cancel", {"id": number}),
             ("inbox_retry", {"id": number}),
+            ("inbox_restore", {"id": number}),
+            ("inbox_edit", {"id": number, "body": "x"}),
+            ("inbox_move", {"id": 1, "before": number}),
+            ("inbox_schedule", {"id": number, "at": "+1h"}),
             ("budget_raise", {"message_id": number, "tool_calls": number}),
             ("budget_raise", {"day_cost": number}),
             ("send", {"body": "x", "at": str(number)}),
@@ -148,6 +152,7 @@ def test_absurd_words_of_the_command_line_are_refused(hive: Hive, fake_claude: F
     for number in ("9223372036854775807", "9223372036854775808", "1" + "0" * 400, "-1", "1e300", "inf", "nan"):
         for words in (
             ["show", number], ["inbox", "show", number], ["inbox", "cancel", number], ["inbox", "retry", number],
+            ["inbox", "edit", number, "x"], ["inbox", "schedule", number, "+1h"], ["inbox", "restore", number],
             ["inbox", "move", number, "--first"], ["inbox", "move", "1", "--before", number],
             ["tail", "--no-follow", "--since", number], ["tail", "--no-follow", "-n", number],
             ["tail", "--no-follow", "--turn", number], ["stats", "--days", number], ["export", "--turn", number],

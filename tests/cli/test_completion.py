@@ -77,7 +77,7 @@ LINES: dict[str, set[str]] = {
     "hyperhive -a bee inbox cancel ": {"3", "4"},
     "hyperhive -a bee inbox retry ": {"2", "3", "4"},
     "hyperhive -a bee inbox move 2 --before ": {"3"},
-    "hyperhive inbox r": {"retry"},
+    "hyperhive inbox r": {"restore", "retry"},
     "hyperhive run --permission-mode a": {"acceptEdits", "auto"},
     "hyperhive run --dr": {"--drain", "--drain-wait"},
     "hyperhive completion ": {"bash", "zsh", "fish"},

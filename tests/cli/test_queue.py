@@ -302,7 +302,10 @@ def test_an_inbox_of_an_older_release_is_read_and_goes_on(hive: Hive, fake_claud
     assert hive.drain().status == 0
 
 
-@pytest.mark.parametrize("words", [["show", "1"], ["cancel", "1"], ["retry", "1"], ["move", "1", "--first"]])
+@pytest.mark.parametrize(
+    "words",
+    [["show", "1"], ["cancel", "1"], ["retry", "1"], ["move", "1", "--first"], ["edit", "1", "x"], ["restore", "1"]],
+)
 def test_an_agent_without_an_inbox_has_no_such_message(words: list[str], hive: Hive) -> None:
     assert hive.call("inbox", *words).refusal() == "there is no message 1"
     assert list(hive.state_dir.iterdir()) == []

@@ -131,6 +131,10 @@ def test_a_machine_runs_its_own_agents_and_sees_no_others(database: Database, ro
         assert taken is not None
         assert owner_sql.append(connection, lease, [(1, 1, "note", b"{}")], 0) == 1
         assert owner_sql.acknowledge(connection, lease, taken._replace(state="done"), 1, [])
+        inbox = HiveInbox(connection, database.url, "team-1")
+        assert inbox.edit(inbox.send("operator", "more", now_ms=0).id, "less", now_ms=7).edited == 7
+        with pytest.raises(RefusedError, match="there is no message 1"):
+            HiveInbox(connection, database.url, "other").edit(1, "less", now_ms=7)
         owner_sql.put_report(connection, lease, "{}", "account")
         owner_sql.put_account_state(connection, lease, "account", "rate_limited", 5)
         assert owner_sql.acquire_lease(connection, "solo_1", "m", "here").lease is not None

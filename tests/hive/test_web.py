@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from hyperhive_cli.harness.inbox_operations import MESSAGE_CHANGES
 from hyperhive_cli.web.api import CHANGE_ROUTES
 from tests.conftest import wait_until
 from tests.harness import TEXT, Hive, gated
@@ -12,6 +13,7 @@ from tests.hive.conftest import Database
 from tests.hive.machines import Machine
 from tests.web.page.browser import open_browser, open_window
 from tests.web.site import Site, open_site
+from tests.web.test_operations import fields_of
 
 
 @contextmanager
@@ -47,7 +49,7 @@ def test_an_agent_of_another_machine_is_seen_and_sent_to_and_not_steered(databas
         with site.stream(path="/agents/bee/api/stream") as stream:
             snapshot = stream.named("snapshot").data
             can = [name for name, able in snapshot["capabilities"].items() if able]
-            assert (snapshot["running"], can) == (True, ["send"])
+            assert (snapshot["running"], can) == (True, ["send", "inbox"])
             sent = site.ask("POST", "/agents/bee/api/messages", {"Content-Type": "application/json"},
                             b'{"body": "hello", "key": "k", "from": "me"}')  # fmt: skip
             assert (sent.status, sent.json()["id"]) == (200, 1)
@@ -74,13 +76,20 @@ def test_an_agent_of_another_machine_is_seen_and_sent_to_and_not_steered(databas
         assert site.ask("GET", f"/agents/bee/api/turns/{10**17}").status == 404
         assert site.ask("GET", "/agents/wasp/api/state").status == 404
         for change in CHANGE_ROUTES:
-            if change.op != "send":
-                fields = {name: "x" for name, field in change.fields.items() if field.required}
+            if change.op not in {"send", *MESSAGE_CHANGES}:
+                fields = fields_of(change)
                 refused = site.post(f"/agents/bee{change.path.replace('{id}', '1')}", **fields)
                 assert (refused.status, "runs on b" in refused.json()["error"]) == (409, True), change.path
+        later = site.post("/agents/bee/api/messages", body="later", at="+2h").json()["id"]
+        assert site.post(f"/agents/bee/api/inbox/{later}/edit", body="never").json()["message"]["body"] == "never"
+        for verb, state in (("cancel", "cancelled"), ("restore", "ready"), ("move", "ready"), ("cancel", "cancelled")):
+            assert site.post(f"/agents/bee/api/inbox/{later}/{verb}").json()["message"]["state"] == state
         assert site.post("/agents/bee/api/messages", body="x", at="yesterday").status == 400
         assert site.post("/agents/bee/api/messages", body="other", key="k").status == 409
-    assert database.rows("SELECT body, state FROM hyperhive.inbox") == [("hello", "done")]
+    assert database.rows("SELECT body, state FROM hyperhive.inbox") == [
+        ("hello", "done"),
+        ("never", "cancelled"),
+    ]
 
 
 @pytest.mark.exhaustive

@@ -37,6 +37,8 @@ def test_a_message_is_ready_as_it_was_sent(inbox: Inbox) -> None:
         "created": 7,
         "changed": 7,
         "uid": message.uid,
+        "start": 0,
+        "edited": None,
     }
 
 

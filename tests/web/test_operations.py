@@ -5,14 +5,17 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hyperhive_cli.core.outcomes import OutcomeKind
+from hyperhive_cli.harness.inbox_operations import MESSAGE_CHANGES
 from hyperhive_cli.store.inbox import open_inbox
-from hyperhive_cli.web.api import CHANGE_ROUTES, GLOBAL_ROUTES, READ_ROUTES
+from hyperhive_cli.web.api import CHANGE_ROUTES, GLOBAL_ROUTES, READ_ROUTES, ChangeRoute
 from tests.conftest import FakeClaude, wait_until
 from tests.forkserver import Forkserver
 from tests.harness import ANSWER, LIMIT_S, TEXT, Hive, gated
@@ -141,23 +144,80 @@ def test_the_agent_is_controlled(site: Site, hive: Hive, fake_claude: FakeClaude
         assert site.post("/api/compact").status == 409  # there is no session any more
 
 
+def fields_of(change: ChangeRoute) -> dict[str, object]:
+    """Return the fields that an operation needs."""
+    return {name: "x" if field.kind == "string" else 1 for name, field in change.fields.items() if field.required}
+
+
 def test_a_stopped_agent_can_be_read_and_says_why_it_cannot_be_changed(site: Site, hive: Hive) -> None:
     hive.drain("--message", "one")
     state = site.get("/api/state")
     status = hive.status() | {"agent": "bee", "last_event": state["last_event"]}  # which has an age
     assert {name: state[name] for name in status} == status
-    assert not any(state["capabilities"].values())
+    assert [name for name, able in state["capabilities"].items() if able] == ["send", "inbox"]
     for reading in READ_ROUTES:
         if reading.name not in {"stream", "image"}:
             assert site.ask("GET", re.sub(r"{\w+}", "1", reading.path)).status == 200, reading.path
-    bodies = {name: "x" for change in CHANGE_ROUTES for name, field in change.fields.items() if field.required}
     before = site.get("/api/inbox?all=1")
     for change in CHANGE_ROUTES:
-        fields = {name: bodies[name] for name, field in change.fields.items() if field.required}
-        answer = site.post(change.path.replace("{id}", "1"), **fields)
-        assert answer.status == 503, change.path
-        assert answer.json() == {"error": "no harness is running for agent 'bee'", "hint": "hyperhive -a bee run"}
+        if change.op not in {"send", *MESSAGE_CHANGES}:
+            answer = site.post(change.path.replace("{id}", "1"), **fields_of(change))
+            assert answer.status == 503, change.path
+            assert answer.json() == {"error": "no harness is running for agent 'bee'", "hint": "hyperhive -a bee run"}
     assert site.get("/api/inbox?all=1") == before
+
+
+def test_the_inbox_of_a_stopped_agent_is_changed_all_the_same(site: Site, hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    hive.drain("--message", "one")
+    for body in ("two", "three", "four"):
+        sent = site.post("/api/messages", body=body).json()
+    assert sent["note"] == "no harness is running; the message waits for `hyperhive -a bee run`"
+
+    def change(number: int, verb: str, **fields: object) -> Mapping[str, Any]:
+        answer = site.post(f"/api/inbox/{number}/{verb}", **fields)
+        assert answer.status == 200, answer.json()
+        message: Mapping[str, Any] = answer.json()["message"]
+        return message
+
+    assert change(3, "move", before=2)["id"] == 3
+    assert change(2, "edit", body="two, better")["edited"] is not None
+    assert change(4, "cancel")["state"] == "cancelled"
+    assert change(4, "restore")["state"] == "ready"
+    assert change(3, "schedule", at="+2h")["not_before"] > 0
+    assert change(3, "schedule")["not_before"] == 0
+    assert change(3, "move", before=None)["id"] == 3
+    for verb, fields, status, said in (
+        ("edit", {"body": " "}, 400, "a message must not be empty"),
+        ("edit", {"body": "x"}, 409, "message 1 is not waiting: it is done"),
+        ("move", {"before": "2"}, 400, "'before' must be an integer: the id of the other one; null: to the end"),
+        ("move", {"before": 2.5}, 400, "'before' must be an integer: the id of the other one; null: to the end"),
+        ("restore", {}, 409, "message 1 is not cancelled: it is done"),
+    ):
+        answer = site.post(f"/api/inbox/1/{verb}", **fields)
+        assert (answer.status, answer.json()["error"]) == (status, said), verb
+    assert [one["body"] for one in site.get("/api/inbox")["messages"]] == ["two, better", "four", "three"]
+    hive.drain()
+    assert [one["state"] for one in site.get("/api/inbox?all=1")["messages"]] == ["done"] * 4
+
+
+def test_the_queue_is_changed_while_a_turn_runs(site: Site, hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(gated(), TEXT)
+    with hive.run("--max-day-cost", "1") as program:
+        for body in ("busy", "two", "three"):
+            site.post("/api/messages", body=body)
+        fake_claude.wait_for("before go on")
+        refused = site.post("/api/inbox/1/edit", body="x")
+        assert (refused.status, refused.json()["error"]) == (409, "message 1 is not waiting: it is running")
+        assert site.post("/api/inbox/3/move", before=2).json()["message"]["id"] == 3
+        assert site.post("/api/inbox/3/edit", body="three, first").status == 200
+        raised = site.post("/api/budget/raise", amount=2.5)
+        assert raised.json()["budget"]["today"]["limit_usd"] == 2.5
+        for amount, status in ((0.5, 409), (0, 400), ("3", 400), (True, 400)):
+            assert site.post("/api/budget/raise", amount=amount).status == status, amount
+        fake_claude.touch("go on")
+        assert program.wait_for_kind("turn_start", message_id=3)["body"] == "three, first"
+        program.wait_for_kind("turn_start", message_id=2)
 
 
 def test_a_held_message_is_listed_and_decided_on(site: Site, hive: Hive) -> None:
