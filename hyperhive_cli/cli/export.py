@@ -4,7 +4,6 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 
 import click
@@ -16,12 +15,9 @@ from hyperhive_cli.cli.streams import echo, write_bytes
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.core.settings import AgentPaths
-from hyperhive_cli.render.document import rows_to_html, rows_to_markdown
+from hyperhive_cli.render.export import FORMS, export_pieces, export_title
 from hyperhive_cli.store.events import history_trouble, read_pages
 from hyperhive_cli.store.turns import find_turn, turn_pages
-from hyperhive_cli.transcript.translate import Translator
-
-FORMS = ("jsonl", "md", "html")
 
 
 @command()
@@ -63,13 +59,7 @@ def _form_of(output: Path | None) -> str:
 
 def _pieces(paths: AgentPaths, turn: str | None, form: str) -> Iterator[bytes]:
     pages = read_pages(paths.events_db) if turn is None else _pages_of_turn(paths, turn)
-    events = chain.from_iterable(pages)
-    if form == "jsonl":
-        return (event.to_json() + b"\n" for event in events)
-    write = rows_to_markdown if form == "md" else rows_to_html
-    title = f"{paths.agent}, turn {turn}" if turn not in {None, "last"} else paths.agent
-    rows = chain.from_iterable(map(Translator().rows, events))
-    return (piece.encode() for piece in write(title, rows))
+    return export_pieces(form, export_title(paths.agent, turn), pages)
 
 
 def _pages_of_turn(paths: AgentPaths, turn: str) -> Iterator[list[BusEvent]]:
